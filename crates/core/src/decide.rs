@@ -1,0 +1,23 @@
+//! Decide: plan + state + observation + now → decision with reasons.
+//!
+//! The seed's rule is three-way: advance only on solid evidence, pause when uncertain, roll back
+//! when a line is over. [`decide`] looks, in this order, at: an operator's order; red-line events;
+//! whether the observation can be trusted (gap, counts gone backwards, shared fault); each line's
+//! comparison; whether there is enough data; whether the rung has been looked at long enough.
+//! The first that speaks decides; every decision carries its reasons with their numbers.
+
+mod engine;
+mod interval;
+mod lines;
+mod plan;
+mod types;
+
+pub use engine::decide;
+pub use lines::{Comparison, Verdict, compare};
+pub use plan::{
+    Band, BandUnit, Baseline, Line, LineRule, Metric, Plan, PlanError, Preset, Rung, SharedFault,
+};
+pub use types::{
+    Action, Decision, DecisionKind, Observation, Order, OrderKind, PausedBy, Phase, Reason,
+    ReasonCode, ReleaseState, Signal,
+};

@@ -1,0 +1,476 @@
+//! The plan of a release: its ladder, its lines with their thresholds, and its error budget.
+
+use crate::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
+use crate::observe::Window;
+use crate::route::{Audience, Weight};
+use serde::{Deserialize, Serialize};
+
+/// One of the four things watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Line {
+    /// Are the answers right, in form and in use.
+    Quality,
+    /// Are they there in time.
+    Latency,
+    /// What do they cost.
+    Cost,
+    /// Do they harm.
+    Risk,
+}
+
+impl Line {
+    /// All four, in the order they are shown.
+    pub const ALL: [Line; 4] = [Line::Quality, Line::Latency, Line::Cost, Line::Risk];
+
+    /// The line's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Line::Quality => "quality",
+            Line::Latency => "latency",
+            Line::Cost => "cost",
+            Line::Risk => "risk",
+        }
+    }
+}
+
+/// What a line rule measures. Every metric is oriented as harm: higher is worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Share of requests that failed by the upstream's fault or ours.
+    ErrorRate,
+    /// Share of checked answers that broke the output contract.
+    ContractBrokenRate,
+    /// Share of answers that were refusals.
+    RefusalRate,
+    /// Share of rated answers that were disliked.
+    DislikeRate,
+    /// Share of answers that were not adopted, among those where it is known.
+    NotAdoptedRate,
+    /// Share of tasks that failed, among those where it is known.
+    TaskFailedRate,
+    /// 1 − mean satisfaction score.
+    Dissatisfaction,
+    /// 95th percentile of end-to-end time of answered requests, ms.
+    LatencyP95,
+    /// 99th percentile of the same, ms.
+    LatencyP99,
+    /// 95th percentile of time to first token of answered streams, ms.
+    FirstTokenP95,
+    /// Share of requests that timed out.
+    TimeoutRate,
+    /// Mean tokens per answered request, prompt and answer together.
+    TokensPerRequest,
+    /// Mean cost per answered request, US dollars.
+    CostPerRequest,
+    /// Share of answers with personal data.
+    PiiRate,
+}
+
+impl Metric {
+    /// The line it belongs to.
+    pub fn line(self) -> Line {
+        match self {
+            Metric::ErrorRate
+            | Metric::ContractBrokenRate
+            | Metric::RefusalRate
+            | Metric::DislikeRate
+            | Metric::NotAdoptedRate
+            | Metric::TaskFailedRate
+            | Metric::Dissatisfaction => Line::Quality,
+            Metric::LatencyP95
+            | Metric::LatencyP99
+            | Metric::FirstTokenP95
+            | Metric::TimeoutRate => Line::Latency,
+            Metric::TokensPerRequest | Metric::CostPerRequest => Line::Cost,
+            Metric::PiiRate => Line::Risk,
+        }
+    }
+
+    /// The metric's name in configuration and output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Metric::ErrorRate => "error_rate",
+            Metric::ContractBrokenRate => "contract_broken_rate",
+            Metric::RefusalRate => "refusal_rate",
+            Metric::DislikeRate => "dislike_rate",
+            Metric::NotAdoptedRate => "not_adopted_rate",
+            Metric::TaskFailedRate => "task_failed_rate",
+            Metric::Dissatisfaction => "dissatisfaction",
+            Metric::LatencyP95 => "latency_p95",
+            Metric::LatencyP99 => "latency_p99",
+            Metric::FirstTokenP95 => "first_token_p95",
+            Metric::TimeoutRate => "timeout_rate",
+            Metric::TokensPerRequest => "tokens_per_request",
+            Metric::CostPerRequest => "cost_per_request",
+            Metric::PiiRate => "pii_rate",
+        }
+    }
+
+    /// Whether it is a share of requests (0 to 1).
+    pub fn is_rate(self) -> bool {
+        match self {
+            Metric::ErrorRate
+            | Metric::ContractBrokenRate
+            | Metric::RefusalRate
+            | Metric::DislikeRate
+            | Metric::NotAdoptedRate
+            | Metric::TaskFailedRate
+            | Metric::Dissatisfaction
+            | Metric::TimeoutRate
+            | Metric::PiiRate => true,
+            Metric::LatencyP95
+            | Metric::LatencyP99
+            | Metric::FirstTokenP95
+            | Metric::TokensPerRequest
+            | Metric::CostPerRequest => false,
+        }
+    }
+}
+
+/// How a band is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BandUnit {
+    /// Relative to the stable arm: for a rate, of its good share (1 − rate), so −3 % of a task
+    /// success of 0.90 is 0.873; for time, tokens and cost, of the value.
+    Relative,
+    /// Percentage points of the rate; for rates only.
+    Points,
+}
+
+/// The three thresholds of a rule (requirements R133–R135), as fractions: 0.10 is 10 % or points.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Band {
+    /// Up to here it passes.
+    pub pass: f64,
+    /// Beyond here it pauses; between pass and here it holds (T-11).
+    pub pause: f64,
+    /// Beyond here it rolls back.
+    pub rollback: f64,
+    /// How the three are read.
+    pub unit: BandUnit,
+}
+
+/// One thing that is compared between the arms.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LineRule {
+    /// What is measured.
+    pub metric: Metric,
+    /// Thresholds against the stable arm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub band: Option<Band>,
+    /// An absolute ceiling in the metric's own unit (share, ms, tokens, dollars); proven above it
+    /// the release rolls back whatever stable does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceiling: Option<f64>,
+    /// Differences up to this, in the metric's own unit, do not count as harm: 20 ms more are not
+    /// a regression of a 40 ms service.
+    #[serde(default)]
+    pub floor: f64,
+    /// Whether advancing needs data on this metric. A rule that is not required is skipped, with a
+    /// reason, while neither arm has data on it (feedback that nobody gives).
+    #[serde(default)]
+    pub required: bool,
+}
+
+/// One step of the ladder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rung {
+    /// Share of subjects.
+    pub weight: Weight,
+    /// How long to look at least, ms.
+    pub look_ms: u64,
+}
+
+/// Named ladders (T-10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// 1 % for 24 h, then everyone (R117, R121).
+    Careful,
+    /// 5, 10, 25, 50, 75, 100 %, 300 s each (R119, R120).
+    Ladder,
+    /// 10 % for 300 s, then everyone (R120).
+    Simple,
+}
+
+impl Preset {
+    /// The rungs of the preset. The last rung, 100 %, is looked at as long as the one before it.
+    pub fn rungs(self) -> Vec<Rung> {
+        let (pcts, look_ms): (&[f64], u64) = match self {
+            Preset::Careful => (&[1.0, 100.0], 24 * 3_600_000),
+            Preset::Ladder => (&[5.0, 10.0, 25.0, 50.0, 75.0, 100.0], 300_000),
+            Preset::Simple => (&[10.0, 100.0], 300_000),
+        };
+        pcts.iter()
+            .filter_map(|pct| Some(Rung { weight: Weight::from_pct(*pct)?, look_ms }))
+            .collect()
+    }
+}
+
+/// When both arms suffer together it is nobody's verdict (invariant 9).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SharedFault {
+    /// Share of upstream failures on the stable arm, in one observation, from which the upstream
+    /// itself is taken to be down; 0 to 1.
+    pub stable_error_rate: f64,
+    /// Stable requests an observation needs before that is believed.
+    pub min_requests: u64,
+}
+
+impl Default for SharedFault {
+    fn default() -> Self {
+        SharedFault { stable_error_rate: 0.2, min_requests: 10 }
+    }
+}
+
+/// What the stable set did over the last days, stored (requirement R131).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// The service it was taken from.
+    pub service: ServiceName,
+    /// The version set it was taken from.
+    pub set: VersionSetId,
+    /// Days merged into it, 1 to 7.
+    pub days: u32,
+    /// The merged counts.
+    pub window: Window,
+}
+
+/// Everything a release is decided by; fixed when it starts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The release.
+    pub change_id: ChangeId,
+    /// The service.
+    pub service: ServiceName,
+    /// The set it starts from, and goes back to.
+    pub from: VersionSetId,
+    /// The set it goes to.
+    pub to: VersionSetId,
+    /// Salt of the split.
+    pub salt: String,
+    /// Whom it reaches.
+    pub audience: Audience,
+    /// The ladder, rising, ending at 100 %.
+    pub rungs: Vec<Rung>,
+    /// What is compared.
+    pub rules: Vec<LineRule>,
+    /// Probability of rolling back a release that is within every rollback line, over the whole
+    /// release; within (0, 0.5). Split evenly over the rules.
+    pub alpha: f64,
+    /// Answers each arm needs at a rung before anything is concluded there.
+    pub min_samples: u64,
+    /// Without any new outcome for so long, the data is taken to be missing, ms.
+    pub stale_after_ms: u64,
+    /// When a fault counts as shared.
+    pub shared_fault: SharedFault,
+    /// Whether a black signal shuts the service's entrance, beside rolling back.
+    pub close_entrance: bool,
+    /// What the stable set did before, where it is known; absent at a cold start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Baseline>,
+    /// When it was made.
+    pub created_at: UnixMs,
+}
+
+/// Why a plan is refused, with what was given and what is allowed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum PlanError {
+    /// No rungs.
+    #[error("release `{0}`: the ladder has no rungs; at least one is needed, the last at 100 %")]
+    NoRungs(ChangeId),
+    /// A rung is not above the one before.
+    #[error("release `{change}`: rung {rung} is not above the rung before it, {before}")]
+    NotRising {
+        /// The release.
+        change: ChangeId,
+        /// The rung.
+        rung: Weight,
+        /// The one before it.
+        before: Weight,
+    },
+    /// The last rung is not 100 %.
+    #[error("release `{change}`: the last rung is {last}; a ladder ends at 100 %")]
+    NotFull {
+        /// The release.
+        change: ChangeId,
+        /// The last rung.
+        last: Weight,
+    },
+    /// Thresholds out of order or not finite.
+    #[error(
+        "line rule `{metric}`: thresholds must be finite and rise, pass ≤ pause ≤ rollback; given {pass}, {pause}, {rollback}"
+    )]
+    Thresholds {
+        /// The rule's metric.
+        metric: &'static str,
+        /// Pass.
+        pass: f64,
+        /// Pause.
+        pause: f64,
+        /// Rollback.
+        rollback: f64,
+    },
+    /// Points on something that is not a rate.
+    #[error("line rule `{0}`: unit `points` is for rates only; use `relative`")]
+    PointsOnValue(&'static str),
+    /// A ceiling or floor that is not a finite number of the right size.
+    #[error(
+        "line rule `{metric}`: {key} must be a finite number of at least 0{and}; given {given}"
+    )]
+    Limit {
+        /// The rule's metric.
+        metric: &'static str,
+        /// `ceiling` or `floor`.
+        key: &'static str,
+        /// A further bound, or nothing.
+        and: &'static str,
+        /// What was given.
+        given: f64,
+    },
+    /// Neither band nor ceiling.
+    #[error("line rule `{0}`: needs a band (pass, pause, rollback) or a ceiling")]
+    NoThreshold(&'static str),
+    /// The same metric twice.
+    #[error("line rule `{0}`: given twice")]
+    Twice(&'static str),
+    /// No rules at all.
+    #[error("release `{0}`: no line is watched; at least one rule is needed")]
+    NoRules(ChangeId),
+    /// Alpha out of range.
+    #[error("release `{change}`: alpha is {given}; it must lie between 0 and 0.5, both excluded")]
+    Alpha {
+        /// The release.
+        change: ChangeId,
+        /// What was given.
+        given: f64,
+    },
+    /// The two sets are one.
+    #[error("release `{0}`: it goes from a version set to the same version set")]
+    NothingChanges(ChangeId),
+    /// The baseline is of another service.
+    #[error("release `{change}`: the baseline is of service `{given}`, not of `{service}`")]
+    ForeignBaseline {
+        /// The release.
+        change: ChangeId,
+        /// The baseline's service.
+        given: ServiceName,
+        /// The release's.
+        service: ServiceName,
+    },
+}
+
+impl Plan {
+    /// Checks everything that [`super::decide`] relies on.
+    ///
+    /// # Errors
+    /// The first [`PlanError`] found.
+    pub fn check(&self) -> Result<(), PlanError> {
+        self.check_ladder()?;
+        if !(self.alpha > 0.0 && self.alpha < 0.5) {
+            return Err(PlanError::Alpha { change: self.change_id.clone(), given: self.alpha });
+        }
+        if self.from == self.to {
+            return Err(PlanError::NothingChanges(self.change_id.clone()));
+        }
+        if self.rules.is_empty() {
+            return Err(PlanError::NoRules(self.change_id.clone()));
+        }
+        for (i, rule) in self.rules.iter().enumerate() {
+            rule.check()?;
+            if self.rules[..i].iter().any(|other| other.metric == rule.metric) {
+                return Err(PlanError::Twice(rule.metric.as_str()));
+            }
+        }
+        match &self.baseline {
+            Some(baseline) if baseline.service != self.service => Err(PlanError::ForeignBaseline {
+                change: self.change_id.clone(),
+                given: baseline.service.clone(),
+                service: self.service.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_ladder(&self) -> Result<(), PlanError> {
+        let change = self.change_id.clone();
+        let Some(last) = self.rungs.last() else { return Err(PlanError::NoRungs(change)) };
+        let mut before = Weight::ZERO;
+        for rung in &self.rungs {
+            if rung.weight <= before {
+                return Err(PlanError::NotRising { change, rung: rung.weight, before });
+            }
+            before = rung.weight;
+        }
+        if last.weight != Weight::FULL {
+            return Err(PlanError::NotFull { change, last: last.weight });
+        }
+        Ok(())
+    }
+}
+
+impl LineRule {
+    fn check(&self) -> Result<(), PlanError> {
+        let metric = self.metric.as_str();
+        if let Some(Band { pass, pause, rollback, unit }) = self.band {
+            let rises = pass <= pause && pause <= rollback;
+            if !rises || ![pass, pause, rollback].iter().all(|t| t.is_finite()) {
+                return Err(PlanError::Thresholds { metric, pass, pause, rollback });
+            }
+            if unit == BandUnit::Points && !self.metric.is_rate() {
+                return Err(PlanError::PointsOnValue(metric));
+            }
+        } else if self.ceiling.is_none() {
+            return Err(PlanError::NoThreshold(metric));
+        }
+        if let Some(ceiling) = self.ceiling {
+            let small_enough = !self.metric.is_rate() || ceiling <= 1.0;
+            if !(ceiling.is_finite() && ceiling >= 0.0 && small_enough) {
+                let and = if self.metric.is_rate() { " and at most 1" } else { "" };
+                return Err(PlanError::Limit { metric, key: "ceiling", and, given: ceiling });
+            }
+        }
+        if !(self.floor.is_finite() && self.floor >= 0.0) {
+            return Err(PlanError::Limit { metric, key: "floor", and: "", given: self.floor });
+        }
+        Ok(())
+    }
+
+    /// The rules of the seed's threshold table (R133–R136), for a service that sets none.
+    ///
+    /// The band of errors, contract violations and refusals is in points, since relative to a good
+    /// share near 1 it is the same to three digits and easier to read.
+    pub fn defaults() -> Vec<LineRule> {
+        let quality = |metric, required| LineRule {
+            metric,
+            band: Some(Band { pass: 0.0, pause: 0.03, rollback: 0.05, unit: BandUnit::Points }),
+            ceiling: None,
+            floor: 0.0,
+            required,
+        };
+        let relative = |metric, floor, required| LineRule {
+            metric,
+            band: Some(Band { pass: 0.10, pause: 0.15, rollback: 0.25, unit: BandUnit::Relative }),
+            ceiling: None,
+            floor,
+            required,
+        };
+        let mut dislikes = quality(Metric::DislikeRate, false);
+        if let Some(band) = &mut dislikes.band {
+            band.unit = BandUnit::Relative;
+        }
+        vec![
+            quality(Metric::ErrorRate, true),
+            quality(Metric::ContractBrokenRate, false),
+            quality(Metric::RefusalRate, true),
+            dislikes,
+            relative(Metric::LatencyP95, 20.0, true),
+            quality(Metric::TimeoutRate, true),
+            relative(Metric::TokensPerRequest, 0.0, true),
+            quality(Metric::PiiRate, true),
+        ]
+    }
+}

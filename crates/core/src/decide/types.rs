@@ -1,0 +1,343 @@
+//! What goes into a decision and what comes out.
+
+use super::plan::{Line, Metric};
+use crate::ids::UnixMs;
+use crate::observe::{RiskEvent, Window};
+use crate::route::Weight;
+use serde::{Deserialize, Serialize};
+
+/// What the lines say now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Signal {
+    /// Every line passes on enough data.
+    Green,
+    /// Uncertain: too little data, a gap, a shared fault, or a line over its pause threshold.
+    Yellow,
+    /// A line is proven over its rollback threshold.
+    Red,
+    /// A red-line event happened.
+    Black,
+}
+
+impl Signal {
+    /// The signal's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Signal::Green => "green",
+            Signal::Yellow => "yellow",
+            Signal::Red => "red",
+            Signal::Black => "black",
+        }
+    }
+}
+
+/// What follows from the signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DecisionKind {
+    /// To the next rung; from the last one, the candidate becomes stable.
+    Advance,
+    /// Stay and go on looking.
+    Hold,
+    /// Stay until the lines pass again or an operator resumes.
+    Pause,
+    /// Back to stable, for good.
+    RollBack,
+    /// Back to stable and shut the entrance.
+    ShutOff,
+}
+
+impl DecisionKind {
+    /// The decision's name for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DecisionKind::Advance => "advance",
+            DecisionKind::Hold => "hold",
+            DecisionKind::Pause => "pause",
+            DecisionKind::RollBack => "roll back",
+            DecisionKind::ShutOff => "shut off",
+        }
+    }
+}
+
+/// What an operator orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderKind {
+    /// Stay at this rung until resumed.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Go to the next rung now, without waiting for the evidence.
+    Promote,
+    /// Make the candidate stable now.
+    PromoteFully,
+    /// Go back.
+    RollBack,
+}
+
+/// An order with who gave it and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// What.
+    pub kind: OrderKind,
+    /// Who, a person's or automation's name.
+    pub by: String,
+    /// Why, in their words.
+    pub reason: String,
+}
+
+/// What is known at `now`. Windows are cumulative since the release started, so that reading the
+/// same observation twice changes nothing (invariant 1).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Observation {
+    /// The stable arm's outcomes.
+    pub stable: Window,
+    /// The candidate's.
+    pub candidate: Window,
+    /// Why the numbers may be incomplete, when they may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<String>,
+    /// Red-line events of the candidate not decided on yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub red_events: Vec<RiskEvent>,
+    /// An operator's order not carried out yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+}
+
+/// Why a release is paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PausedBy {
+    /// An operator paused it; only an operator resumes it.
+    Operator,
+    /// A line is over its pause threshold; it goes on by itself once the lines pass.
+    Lines,
+}
+
+/// Where a release stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "phase", content = "by")]
+pub enum Phase {
+    /// On its ladder.
+    Running,
+    /// Waiting at its rung; red and black still act.
+    Paused(PausedBy),
+    /// Went back. Final.
+    RolledBack,
+    /// Went back and the entrance was shut. Final.
+    ShutOff,
+    /// The candidate is the new stable. Final.
+    Promoted,
+}
+
+impl Phase {
+    /// Whether nothing follows any more.
+    pub fn is_final(self) -> bool {
+        match self {
+            Phase::Running | Phase::Paused(_) => false,
+            Phase::RolledBack | Phase::ShutOff | Phase::Promoted => true,
+        }
+    }
+
+    /// The phase's name for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::Running => "running",
+            Phase::Paused(PausedBy::Operator) => "paused by an operator",
+            Phase::Paused(PausedBy::Lines) => "paused by the lines",
+            Phase::RolledBack => "rolled back",
+            Phase::ShutOff => "shut off",
+            Phase::Promoted => "promoted",
+        }
+    }
+}
+
+/// A release as far as it has come: small, and enough to go on from after a crash.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReleaseState {
+    /// Where it stands.
+    #[serde(flatten)]
+    pub phase: Phase,
+    /// Index of the rung it is on.
+    pub rung: usize,
+    /// Since when.
+    pub rung_since: UnixMs,
+    /// Candidate answers at the time the rung began.
+    pub rung_candidate_from: u64,
+    /// Stable answers at the time the rung began.
+    pub rung_stable_from: u64,
+    /// The cumulative windows last read, to tell what is new.
+    pub seen_stable: Window,
+    /// The same for the candidate.
+    pub seen_candidate: Window,
+    /// What counts as evidence on the stable arm: everything but shared faults.
+    pub stable: Window,
+    /// The same for the candidate.
+    pub candidate: Window,
+    /// When something new was last seen.
+    pub last_data_at: UnixMs,
+}
+
+impl ReleaseState {
+    /// A release that starts on its first rung now.
+    pub fn start(now: UnixMs) -> ReleaseState {
+        ReleaseState {
+            phase: Phase::Running,
+            rung: 0,
+            rung_since: now,
+            rung_candidate_from: 0,
+            rung_stable_from: 0,
+            seen_stable: Window::default(),
+            seen_candidate: Window::default(),
+            stable: Window::default(),
+            candidate: Window::default(),
+            last_data_at: now,
+        }
+    }
+}
+
+/// Why; a closed list, so that dashboards and tests need not read prose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReasonCode {
+    /// An operator ordered it.
+    Order,
+    /// A red-line event.
+    RedLine,
+    /// The metrics have a gap, or a count went backwards.
+    Gap,
+    /// Both arms suffer: the upstream, not the candidate.
+    SharedFault,
+    /// A line is proven over its rollback threshold.
+    OverRollback,
+    /// A line is proven over its absolute ceiling.
+    OverCeiling,
+    /// A line's estimate is over its pause threshold.
+    OverPause,
+    /// Between pass and pause (T-11).
+    BetweenPassAndPause,
+    /// The difference is not known well enough yet.
+    Uncertain,
+    /// Too few answers (T-01).
+    TooFewSamples,
+    /// No outcome for too long (T-01).
+    NoData,
+    /// The rung has not been looked at long enough.
+    Looking,
+    /// A rule that is not required has no data and is skipped.
+    Skipped,
+    /// The line passes.
+    Pass,
+    /// Worse than the stored baseline, but so is stable: drift that both share.
+    BaselineDrift,
+    /// The release is over.
+    Final,
+    /// Paused by an operator.
+    Paused,
+}
+
+/// One reason, with its numbers (invariant 6).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reason {
+    /// What kind.
+    pub code: ReasonCode,
+    /// The line, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<Line>,
+    /// The metric, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<Metric>,
+    /// Value of the stable arm, in the metric's own unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable: Option<f64>,
+    /// Value of the candidate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<f64>,
+    /// Estimated harm in the band's unit (fractions), and its interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<f64>,
+    /// Lower end of the interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low: Option<f64>,
+    /// Upper end of the interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high: Option<f64>,
+    /// The threshold it was held against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
+    /// Samples on the stable arm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples_stable: Option<u64>,
+    /// Samples on the candidate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples_candidate: Option<u64>,
+    /// The whole in one sentence.
+    pub text: String,
+}
+
+impl Reason {
+    /// A reason that is a sentence with its numbers in it.
+    pub fn new(code: ReasonCode, text: String) -> Reason {
+        Reason {
+            code,
+            line: None,
+            metric: None,
+            stable: None,
+            candidate: None,
+            estimate: None,
+            low: None,
+            high: None,
+            threshold: None,
+            samples_stable: None,
+            samples_candidate: None,
+            text,
+        }
+    }
+}
+
+/// What the binary is to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "action")]
+pub enum Action {
+    /// Give the candidate this share.
+    SetWeight {
+        /// The share.
+        weight: Weight,
+    },
+    /// Make the candidate stable.
+    Promote,
+    /// Send everyone to stable and block the candidate.
+    RollBack,
+    /// Stop taking requests.
+    CloseEntrance {
+        /// Why.
+        reason: String,
+    },
+    /// Open an incident.
+    OpenIncident {
+        /// Red or black.
+        signal: Signal,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The outcome: the new state, what to do, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// When.
+    pub at: UnixMs,
+    /// What follows.
+    pub kind: DecisionKind,
+    /// From what.
+    pub signal: Signal,
+    /// Why, the one that decided first.
+    pub reasons: Vec<Reason>,
+    /// What to do; empty when nothing changes.
+    pub actions: Vec<Action>,
+    /// The release after it.
+    pub state: ReleaseState,
+}

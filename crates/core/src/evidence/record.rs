@@ -1,0 +1,101 @@
+//! What is kept of one request (requirements R170–R174).
+
+use crate::ids::{ChangeId, TraceId, UnixMs, VersionSetId};
+use crate::observe::{RiskEvent, Timing};
+use crate::route::Arm;
+use crate::upstream::Failure;
+use crate::version_set::VersionKeys;
+use serde::{Deserialize, Serialize};
+
+/// One tool call of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// The tool.
+    pub name: String,
+    /// Whether the version set allows it.
+    pub allowed: bool,
+}
+
+/// One request: who, what, when, by which version set, how it ended. Input and output are redacted
+/// before the record is made, and absent where the tenant opted out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The business id (`x-trace-id`), given or made.
+    pub trace_id: TraceId,
+    /// `x-request-id`, given or made.
+    pub request_id: String,
+    /// W3C trace context, when the client sent one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// When it came in.
+    pub at: UnixMs,
+    /// The tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// The user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The arm.
+    pub arm: Arm,
+    /// The version set.
+    pub version_set: VersionSetId,
+    /// Its names for people.
+    pub keys: VersionKeys,
+    /// The release that was running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change_id: Option<ChangeId>,
+    /// HTTP status that the client got.
+    pub status: u16,
+    /// `None` when it was answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// Whether it was streamed.
+    pub streamed: bool,
+    /// Prompt tokens.
+    pub tokens_in: u64,
+    /// Answer tokens.
+    pub tokens_out: u64,
+    /// Whether the tokens are estimated because the upstream reported none.
+    pub tokens_estimated: bool,
+    /// Cost, millionths of a US dollar.
+    pub cost_micro_usd: u64,
+    /// How long the parts took.
+    pub timing: Timing,
+    /// Tools the answer calls.
+    pub tool_calls: Vec<ToolCall>,
+    /// `finish_reason` of the upstream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish_reason: Option<String>,
+    /// `model` the upstream said it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_model: Option<String>,
+    /// Why the output contract was broken; absent when kept or not checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract_problem: Option<String>,
+    /// Whether it was a refusal.
+    pub refused: bool,
+    /// Whether personal data stood in the answer.
+    pub pii: bool,
+    /// Risk events seen.
+    pub risk: Vec<RiskEvent>,
+    /// Length of the input in characters.
+    pub prompt_length: u64,
+    /// Length of the output in characters.
+    pub response_length: u64,
+    /// The request's last user text, redacted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+    /// The answer's text, redacted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+}
+
+impl Record {
+    /// Whether it is worth a regression case: it failed, broke the contract, or was a risk event.
+    pub fn is_failing(&self) -> bool {
+        let not_the_clients = |f: Failure| f.fault() != crate::upstream::Fault::Client;
+        self.failure.is_some_and(not_the_clients)
+            || self.contract_problem.is_some()
+            || !self.risk.is_empty()
+    }
+}

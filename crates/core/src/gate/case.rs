@@ -1,0 +1,208 @@
+//! Eval cases: the fixed questions.
+
+use crate::ids::Digest;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What a case looks for going wrong; the seed's five (R13).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Risk {
+    /// The answer's form.
+    Format,
+    /// Support by the policy.
+    Grounding,
+    /// Obeying what it must not.
+    Safety,
+    /// Being too slow.
+    Performance,
+    /// Breaking what worked.
+    Regression,
+}
+
+impl Risk {
+    /// All five.
+    pub const ALL: [Risk; 5] =
+        [Risk::Format, Risk::Grounding, Risk::Safety, Risk::Performance, Risk::Regression];
+
+    /// The name in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Risk::Format => "format",
+            Risk::Grounding => "grounding",
+            Risk::Safety => "safety",
+            Risk::Performance => "performance",
+            Risk::Regression => "regression",
+        }
+    }
+}
+
+/// How much one failing case weighs (R219).
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Counts towards the accuracy threshold.
+    #[default]
+    Normal,
+    /// Fails the gate alone.
+    Blocking,
+    /// Fails the gate alone and marks a security event.
+    RedLine,
+}
+
+/// What an answer is checked for. All that are given must hold.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Checks {
+    /// The answer is one JSON object with these keys and nothing around it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub json_keys: Vec<String>,
+    /// The answer is JSON valid under this JSON Schema.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub json_schema: Option<Value>,
+    /// Contains this text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_contains: Option<String>,
+    /// Contains these keywords; scored by share.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub expected_keywords: Vec<String>,
+    /// Contains at least one of these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub must_include_any: Vec<String>,
+    /// Contains none of these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub forbidden_keywords: Vec<String>,
+    /// Matches this regular expression.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regex: Option<String>,
+    /// Is at most this long, in characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_length: Option<u64>,
+    /// Is (true) or is not (false) a refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<bool>,
+    /// Comes within this many milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_latency_ms: Option<u64>,
+    /// Cites a source (a non-empty `citations` key, or a bracketed or URL reference).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub citation: Option<bool>,
+    /// Does not repeat the system prompt (n-gram overlap, T-06).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_prompt_echo: Option<bool>,
+}
+
+impl Checks {
+    /// Whether nothing is checked.
+    pub fn is_empty(&self) -> bool {
+        *self == Checks::default()
+    }
+}
+
+/// One fixed question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Case {
+    /// Its name; unique in the set.
+    pub id: String,
+    /// What the user says.
+    pub input: String,
+    /// A system prompt of its own, instead of the version set's (R18).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
+    /// What should happen, for people.
+    #[serde(default)]
+    pub expected_behavior: String,
+    /// A reference answer (R18).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    /// What it looks for.
+    pub risk: Risk,
+    /// How much it weighs.
+    #[serde(default)]
+    pub severity: Severity,
+    /// What the answer is checked for.
+    #[serde(default)]
+    pub checks: Checks,
+    /// Where it came from: a file and line, or the release it was written back from.
+    #[serde(default)]
+    pub source: String,
+}
+
+/// All cases of an eval, in order.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct CaseSet {
+    /// The cases.
+    pub cases: Vec<Case>,
+}
+
+/// Why a set of cases is not one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CaseSetError {
+    /// Fewer than five rows (R11).
+    #[error("the eval set has {0} case(s); at least 5 are needed")]
+    TooFew(usize),
+    /// A class of risk without a case (R13).
+    #[error("the eval set has no case of risk {}; all of format, grounding, safety, performance and regression are needed", .0.join(", "))]
+    RiskMissing(Vec<&'static str>),
+    /// One id twice.
+    #[error("case id `{id}` is given twice, in {first} and {second}")]
+    Twice {
+        /// The id.
+        id: String,
+        /// Where first.
+        first: String,
+        /// Where again.
+        second: String,
+    },
+}
+
+impl CaseSet {
+    /// Fewest cases of a set (R11).
+    pub const MIN_CASES: usize = 5;
+
+    /// Checks count, coverage and ids.
+    ///
+    /// # Errors
+    /// The first [`CaseSetError`] found.
+    pub fn check(&self) -> Result<(), CaseSetError> {
+        if self.cases.len() < Self::MIN_CASES {
+            return Err(CaseSetError::TooFew(self.cases.len()));
+        }
+        let missing: Vec<&'static str> = Risk::ALL
+            .into_iter()
+            .filter(|risk| !self.cases.iter().any(|case| case.risk == *risk))
+            .map(Risk::as_str)
+            .collect();
+        if !missing.is_empty() {
+            return Err(CaseSetError::RiskMissing(missing));
+        }
+        for (i, case) in self.cases.iter().enumerate() {
+            if let Some(first) = self.cases[..i].iter().find(|other| other.id == case.id) {
+                return Err(CaseSetError::Twice {
+                    id: case.id.clone(),
+                    first: first.source.clone(),
+                    second: case.source.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Digest over every case: a run is fresh only for exactly these.
+    pub fn digest(&self) -> Digest {
+        let texts: Vec<String> = self
+            .cases
+            .iter()
+            .map(|case| {
+                let mut hashed = case.clone();
+                // Where a case stands in its file does not change what it asks.
+                hashed.source = String::new();
+                serde_json::to_string(&hashed).unwrap_or_default()
+            })
+            .collect();
+        let parts: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
+        Digest::of_parts(&parts)
+    }
+}

@@ -1,0 +1,264 @@
+//! Names and numbers that must not be mixed up: every id is its own type.
+//!
+//! An id that comes from outside is checked when it is made, so that one in hand is a good one: it
+//! can stand in a path, a header, a log line or a query without a second look.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+
+/// Longest trace id accepted, in characters (`x-trace-id`, requirement T-12).
+pub const TRACE_ID_MAX: usize = 128;
+/// Longest change id accepted, in characters; it names a folder under `reports/`.
+pub const CHANGE_ID_MAX: usize = 80;
+/// Longest service name accepted, in characters.
+pub const SERVICE_MAX: usize = 64;
+/// Longest name of a subject (user, tenant or key), in characters; longer ones are hashed.
+pub const SUBJECT_MAX: usize = 128;
+
+/// What was wrong with an id, with what was given and what is allowed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} `{given}` is not valid: {allowed}")]
+pub struct IdError {
+    /// Which kind of id.
+    pub what: &'static str,
+    /// What was given, cut to 80 characters.
+    pub given: String,
+    /// The rule it broke.
+    pub allowed: &'static str,
+}
+
+impl IdError {
+    fn new(what: &'static str, given: &str, allowed: &'static str) -> Self {
+        let given = given.chars().take(80).flat_map(char::escape_default).collect();
+        IdError { what, given, allowed }
+    }
+}
+
+macro_rules! string_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $allowed:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Checks and wraps the text.
+            ///
+            /// # Errors
+            /// [`IdError`] when the text breaks the rule of this id.
+            pub fn parse(text: &str) -> Result<Self, IdError> {
+                let check: fn(&str) -> bool = $check;
+                if check(text) {
+                    Ok($name(text.to_owned()))
+                } else {
+                    Err(IdError::new($what, text, $allowed))
+                }
+            }
+
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+            fn try_from(text: String) -> Result<Self, IdError> {
+                $name::parse(&text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                $name::parse(text)
+            }
+        }
+    };
+}
+
+fn within(text: &str, max: usize, allowed: fn(u8) -> bool) -> bool {
+    !text.is_empty() && text.len() <= max && text.bytes().all(allowed)
+}
+
+string_id!(
+    /// A version set's name: `vs-` and the first 12 hex digits of its content's hash.
+    VersionSetId,
+    "version set id",
+    "`vs-` and 12 hex digits, for example `vs-0f3a9c21d4e7`",
+    |t| t.strip_prefix("vs-").is_some_and(|hex| hex.len() == 12
+        && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)))
+);
+
+string_id!(
+    /// A release's or incident's name, `<type>-<short-desc>-<short-hash>`; it names a folder.
+    ChangeId,
+    "change id",
+    "3 to 80 of `a-z0-9-`, starting with a letter, for example `prompt-v3-a1b2c`",
+    |t| (3..=CHANGE_ID_MAX).contains(&t.len())
+        && t.as_bytes()[0].is_ascii_lowercase()
+        && t.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+);
+
+string_id!(
+    /// The id of one request, opaque (requirement T-12).
+    TraceId,
+    "trace id",
+    "1 to 128 of `A-Za-z0-9._-`",
+    |t| within(t, TRACE_ID_MAX, |b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+);
+
+string_id!(
+    /// What clients call the service by (`model` in the OpenAI API).
+    ServiceName,
+    "service name",
+    "1 to 64 of `A-Za-z0-9._/:-`",
+    |t| within(t, SERVICE_MAX, |b| b.is_ascii_alphanumeric() || b"._/:-".contains(&b))
+);
+
+/// A SHA-256 digest, in 64 lower-case hex digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Digest(String);
+
+impl Digest {
+    /// The digest of the bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Digest::from_parts(&[bytes])
+    }
+
+    /// The digest of several parts, each preceded by its length so that no two lists of parts
+    /// share an encoding.
+    pub fn of_parts(parts: &[&[u8]]) -> Self {
+        let mut hasher = Sha256::new();
+        for part in parts {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        Digest(hex(&hasher.finalize()))
+    }
+
+    fn from_parts(parts: &[&[u8]]) -> Self {
+        let mut hasher = Sha256::new();
+        for part in parts {
+            hasher.update(part);
+        }
+        Digest(hex(&hasher.finalize()))
+    }
+
+    /// The 64 hex digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first `n` hex digits, for people.
+    pub fn short(&self, n: usize) -> &str {
+        &self.0[..n.min(self.0.len())]
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+/// Milliseconds since the Unix epoch, as the caller's clock says.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct UnixMs(pub u64);
+
+impl UnixMs {
+    /// Milliseconds from `earlier` to here; 0 when the clock went backwards.
+    pub fn since(self, earlier: UnixMs) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// This moment and `ms` milliseconds.
+    pub fn plus(self, ms: u64) -> UnixMs {
+        UnixMs(self.0.saturating_add(ms))
+    }
+}
+
+/// The number of a route table; each new table has the next one, so a stale writer is seen.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Generation(pub u64);
+
+impl Generation {
+    /// The generation that follows.
+    #[must_use]
+    pub fn next(self) -> Generation {
+        Generation(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check<T: std::str::FromStr>(input: &str, ok: bool) {
+        assert_eq!(input.parse::<T>().is_ok(), ok, "{input:?}");
+    }
+
+    #[test]
+    fn ids_are_checked() {
+        check::<VersionSetId>("vs-0f3a9c21d4e7", true);
+        check::<VersionSetId>("vs-0F3A9C21D4E7", false);
+        check::<VersionSetId>("vs-0f3a9c21d4e", false);
+        check::<VersionSetId>("../etc/passwd", false);
+        check::<ChangeId>("prompt-v3-a1b2c", true);
+        check::<ChangeId>("../x", false);
+        check::<ChangeId>("3-prompt", false);
+        check::<TraceId>("canary-test-001", true);
+        check::<TraceId>("a b", false);
+        check::<TraceId>("a\nb", false);
+        check::<TraceId>(&"x".repeat(129), false);
+        check::<TraceId>("追踪", false);
+        check::<ServiceName>("support-desk", true);
+        check::<ServiceName>("", false);
+    }
+
+    #[test]
+    fn an_error_names_what_was_given_and_allowed() {
+        let error = VersionSetId::parse("v3\n").unwrap_err().to_string();
+        assert!(error.contains("`v3\\n`") && error.contains("12 hex digits"), "{error}");
+    }
+
+    #[test]
+    fn parts_do_not_run_together() {
+        assert_ne!(Digest::of_parts(&[b"ab", b"c"]), Digest::of_parts(&[b"a", b"bc"]));
+    }
+}

@@ -1,0 +1,226 @@
+//! Events and their chain.
+
+use crate::decide::{Decision, Order, Plan, Signal};
+use crate::ids::{ChangeId, Digest, Generation, ServiceName, UnixMs, VersionSetId};
+use crate::route::Table;
+use serde::{Deserialize, Serialize};
+
+/// Everything that can happen to control; closed, so all of it is on this screen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+pub enum Event {
+    /// A service took its first version set.
+    ServiceAdopted {
+        /// The service.
+        service: ServiceName,
+        /// Its first stable set.
+        set: VersionSetId,
+        /// The set's label.
+        label: String,
+        /// The first table.
+        table: Table,
+        /// Who.
+        by: String,
+    },
+    /// A version set was packed into the store.
+    SetPacked {
+        /// The set.
+        set: VersionSetId,
+        /// Its label.
+        label: String,
+    },
+    /// An eval run ended.
+    EvalRun {
+        /// The run.
+        run_id: String,
+        /// The set it ran on.
+        set: VersionSetId,
+        /// Digest over all cases it ran.
+        cases: Digest,
+        /// Whether its gate passed.
+        passed: bool,
+        /// Digest of its report.
+        report: Digest,
+    },
+    /// A release began.
+    ReleaseStarted {
+        /// What it is decided by.
+        plan: Box<Plan>,
+        /// The first table with the split.
+        table: Table,
+        /// Who.
+        by: String,
+        /// A named override of a block on the candidate, with its reason.
+        override_reason: Option<String>,
+    },
+    /// A decision was made; `table` is the intent, absent when nothing is to be switched.
+    Decided {
+        /// The release.
+        change_id: ChangeId,
+        /// The decision, with the state after it.
+        decision: Box<Decision>,
+        /// The order it carries out, if one.
+        order: Option<Order>,
+        /// The table it intends.
+        table: Option<Table>,
+    },
+    /// A table is in force.
+    Applied {
+        /// Its generation.
+        generation: Generation,
+        /// How long from the decision to the swap, µs.
+        took_us: u64,
+    },
+    /// The entrance was opened again by an operator.
+    EntranceOpened {
+        /// The table with the open entrance.
+        table: Table,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// An incident began.
+    IncidentOpened {
+        /// The release it belongs to.
+        change_id: ChangeId,
+        /// Red or black.
+        signal: Signal,
+        /// Why.
+        reason: String,
+    },
+    /// Failing records became blocking cases.
+    CasesWritten {
+        /// The release they came from.
+        change_id: ChangeId,
+        /// The ids of the cases.
+        case_ids: Vec<String>,
+    },
+    /// An incident ended; refused before its cases are written.
+    IncidentClosed {
+        /// The release it belongs to.
+        change_id: ChangeId,
+        /// Who.
+        by: String,
+        /// What was concluded.
+        conclusion: String,
+    },
+    /// An evidence pack was written.
+    PackWritten {
+        /// The release it proves.
+        change_id: ChangeId,
+        /// Its folder, relative to the project.
+        path: String,
+        /// Digest of its manifest.
+        manifest: Digest,
+    },
+}
+
+/// One event in the chain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its place, from 1.
+    pub seq: u64,
+    /// When it was appended.
+    pub at: UnixMs,
+    /// The hash of the entry before; 64 zeros for the first.
+    pub prev: Digest,
+    /// The hash of this one.
+    pub hash: Digest,
+    /// The event as it was written, byte for byte: hashes are over this text.
+    pub body: String,
+}
+
+/// What is wrong with a journal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    /// A number is missing or double.
+    #[error("journal: entry {expected} is missing or out of order; found {found}")]
+    Sequence {
+        /// The number that should follow.
+        expected: u64,
+        /// The number that does.
+        found: u64,
+    },
+    /// An entry does not follow from the one before it.
+    #[error("journal: entry {0} does not follow from the one before it; the chain is broken here")]
+    Broken(u64),
+    /// An entry's content is not what was hashed.
+    #[error("journal: entry {0} was altered; its content does not hash to what it says")]
+    Altered(u64),
+    /// An entry cannot be read.
+    #[error("journal: entry {seq} cannot be read: {detail}")]
+    Unreadable {
+        /// The entry.
+        seq: u64,
+        /// Why.
+        detail: String,
+    },
+}
+
+impl Entry {
+    /// The entry that follows `last` (`None` for the first) with this event.
+    ///
+    /// # Errors
+    /// [`JournalError::Unreadable`] when the event cannot be written as JSON (a number that is not
+    /// finite).
+    pub fn following(
+        last: Option<&Entry>,
+        at: UnixMs,
+        event: &Event,
+    ) -> Result<Entry, JournalError> {
+        let seq = last.map_or(1, |entry| entry.seq + 1);
+        let body = serde_json::to_string(event)
+            .map_err(|e| JournalError::Unreadable { seq, detail: e.to_string() })?;
+        let prev = last.map_or_else(Entry::origin, |entry| entry.hash.clone());
+        let hash = Entry::hash_of(seq, at, &prev, &body);
+        Ok(Entry { seq, at, prev, hash, body })
+    }
+
+    /// What the first entry follows: the digest of nothing.
+    pub fn origin() -> Digest {
+        Digest::of(b"")
+    }
+
+    fn hash_of(seq: u64, at: UnixMs, prev: &Digest, body: &str) -> Digest {
+        Digest::of_parts(&[
+            prev.as_str().as_bytes(),
+            &seq.to_le_bytes(),
+            &at.0.to_le_bytes(),
+            body.as_bytes(),
+        ])
+    }
+
+    /// Reads the event.
+    ///
+    /// # Errors
+    /// [`JournalError::Unreadable`] when the body is not an event.
+    pub fn event(&self) -> Result<Event, JournalError> {
+        serde_json::from_str(&self.body)
+            .map_err(|e| JournalError::Unreadable { seq: self.seq, detail: e.to_string() })
+    }
+}
+
+/// Checks that the entries are a chain; they may start anywhere but must follow each other.
+///
+/// # Errors
+/// The first [`JournalError`] found.
+pub fn verify_chain(entries: &[Entry]) -> Result<(), JournalError> {
+    let mut last: Option<&Entry> = None;
+    for entry in entries {
+        let expected = last.map_or(entry.seq, |e| e.seq + 1);
+        if entry.seq != expected {
+            return Err(JournalError::Sequence { expected, found: entry.seq });
+        }
+        if last.is_some_and(|e| e.hash != entry.prev)
+            || (entry.seq == 1 && entry.prev != Entry::origin())
+        {
+            return Err(JournalError::Broken(entry.seq));
+        }
+        if Entry::hash_of(entry.seq, entry.at, &entry.prev, &entry.body) != entry.hash {
+            return Err(JournalError::Altered(entry.seq));
+        }
+        last = Some(entry);
+    }
+    Ok(())
+}

@@ -1,0 +1,350 @@
+//! The state of control: what replaying the journal gives (invariant 7).
+
+use super::event::{Entry, Event, JournalError, verify_chain};
+use crate::decide::{Action, Decision, Phase, Plan, ReleaseState, Signal};
+use crate::ids::{ChangeId, Digest, Generation, ServiceName, UnixMs, VersionSetId};
+use crate::route::Table;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A packed version set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetRef {
+    /// Its label.
+    pub label: String,
+    /// When it was first packed.
+    pub at: UnixMs,
+}
+
+/// The latest eval run on a set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvalRunRef {
+    /// The run.
+    pub run_id: String,
+    /// Digest over all cases it ran.
+    pub cases: Digest,
+    /// Whether its gate passed.
+    pub passed: bool,
+    /// When.
+    pub at: UnixMs,
+}
+
+/// Why a set may not be released again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    /// The release that went back.
+    pub change_id: ChangeId,
+    /// When.
+    pub at: UnixMs,
+    /// Why.
+    pub reason: String,
+}
+
+/// An incident of a release.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Red or black.
+    pub signal: Signal,
+    /// When it began.
+    pub opened_at: UnixMs,
+    /// Why.
+    pub reason: String,
+    /// The blocking cases written back for it.
+    pub case_ids: Vec<String>,
+    /// When it ended and with what conclusion.
+    pub closed: Option<(UnixMs, String)>,
+}
+
+/// An evidence pack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackRef {
+    /// Its folder, relative to the project.
+    pub path: String,
+    /// Digest of its manifest.
+    pub manifest: Digest,
+}
+
+/// A release, running or over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Release {
+    /// What it is decided by.
+    pub plan: Plan,
+    /// Who started it.
+    pub by: String,
+    /// When.
+    pub started_at: UnixMs,
+    /// How far it has come.
+    pub state: ReleaseState,
+    /// The last decision, for people.
+    pub last_decision: Option<Decision>,
+    /// When it ended.
+    pub ended_at: Option<UnixMs>,
+    /// The pack that proves it.
+    pub pack: Option<PackRef>,
+}
+
+/// Everything control knows.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ControlState {
+    /// The service; absent before its first set.
+    pub service: Option<ServiceName>,
+    /// The route table in force or intended.
+    pub table: Option<Table>,
+    /// The highest generation known to have been in force.
+    pub applied: Generation,
+    /// Packed sets.
+    pub sets: BTreeMap<VersionSetId, SetRef>,
+    /// The latest eval run by set.
+    pub eval_runs: BTreeMap<VersionSetId, EvalRunRef>,
+    /// All releases.
+    pub releases: BTreeMap<ChangeId, Release>,
+    /// The release that is not over, if one.
+    pub active: Option<ChangeId>,
+    /// Sets that went back (invariant 4).
+    pub blocked: BTreeMap<VersionSetId, Block>,
+    /// Incidents by release.
+    pub incidents: BTreeMap<ChangeId, Incident>,
+    /// How many entries were applied.
+    pub seq: u64,
+}
+
+/// Why an event does not fit the state. It is checked before an event is appended as well, so that
+/// no journal holds one that cannot be replayed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayError {
+    /// The journal itself is broken.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The release is not known.
+    #[error("release `{0}` is not known here")]
+    UnknownRelease(ChangeId),
+    /// The release is over.
+    #[error("release `{0}` is over; nothing moves it any more")]
+    ReleaseOver(ChangeId),
+    /// There is a release already.
+    #[error("release `{0}` is still running; a service has one release at a time")]
+    ReleaseRunning(ChangeId),
+    /// The change id is taken.
+    #[error("release `{0}` exists already")]
+    ReleaseExists(ChangeId),
+    /// A table is not the next one.
+    #[error("route table generation {given} does not follow generation {current}; a stale writer")]
+    StaleTable {
+        /// The generation given.
+        given: Generation,
+        /// The generation in force.
+        current: Generation,
+    },
+    /// The candidate went back before.
+    #[error("version set `{set}` was rolled back by release `{}` and is blocked: {}", .block.change_id, .block.reason)]
+    Blocked {
+        /// The set.
+        set: VersionSetId,
+        /// Why.
+        block: Box<Block>,
+    },
+    /// There is no such incident.
+    #[error("release `{0}` has no incident")]
+    NoIncident(ChangeId),
+    /// The incident's failures are not in the regression set yet (R216).
+    #[error(
+        "incident of release `{0}` cannot be closed: none of its failing records is a regression case yet"
+    )]
+    CasesMissing(ChangeId),
+    /// The service has no version set yet.
+    #[error("the service has no version set yet")]
+    NoService,
+    /// The service is adopted already.
+    #[error("the service has its first version set already")]
+    Adopted,
+}
+
+impl ControlState {
+    /// Replays a whole journal.
+    ///
+    /// # Errors
+    /// [`ReplayError`] when the chain is broken or an event does not fit.
+    pub fn replay(entries: &[Entry]) -> Result<ControlState, ReplayError> {
+        verify_chain(entries)?;
+        let mut state = ControlState::default();
+        for entry in entries {
+            state.apply(entry.at, &entry.event()?)?;
+            state.seq = entry.seq;
+        }
+        Ok(state)
+    }
+
+    /// The release that is not over.
+    pub fn active_release(&self) -> Option<&Release> {
+        self.active.as_ref().and_then(|id| self.releases.get(id))
+    }
+
+    /// Changes the state by one event. On an error nothing is changed.
+    ///
+    /// # Errors
+    /// [`ReplayError`] when the event does not fit the state.
+    pub fn apply(&mut self, at: UnixMs, event: &Event) -> Result<(), ReplayError> {
+        match event {
+            Event::ServiceAdopted { service, set, label, table, by: _ } => {
+                if self.service.is_some() {
+                    return Err(ReplayError::Adopted);
+                }
+                self.service = Some(service.clone());
+                self.know_set(set, label, at);
+                self.table = Some(table.clone());
+            }
+            Event::SetPacked { set, label } => self.know_set(set, label, at),
+            Event::EvalRun { run_id, set, cases, passed, report: _ } => {
+                let run = EvalRunRef {
+                    run_id: run_id.clone(),
+                    cases: cases.clone(),
+                    passed: *passed,
+                    at,
+                };
+                self.eval_runs.insert(set.clone(), run);
+            }
+            Event::ReleaseStarted { plan, table, by, override_reason } => {
+                self.start(at, plan, table, by, override_reason.as_deref())?;
+            }
+            Event::Decided { change_id, decision, order: _, table } => {
+                self.decided(at, change_id, decision, table.as_ref())?;
+            }
+            Event::Applied { generation, took_us: _ } => {
+                self.applied = self.applied.max(*generation);
+            }
+            Event::EntranceOpened { table, by: _, reason: _ } => self.set_table(table)?,
+            Event::IncidentOpened { change_id, signal, reason } => {
+                self.known(change_id)?;
+                self.incidents.entry(change_id.clone()).or_insert_with(|| Incident {
+                    signal: *signal,
+                    opened_at: at,
+                    reason: reason.clone(),
+                    case_ids: Vec::new(),
+                    closed: None,
+                });
+            }
+            Event::CasesWritten { change_id, case_ids } => {
+                let incident = self.incident(change_id)?;
+                incident.case_ids.extend(case_ids.iter().cloned());
+            }
+            Event::IncidentClosed { change_id, by: _, conclusion } => {
+                let incident = self.incident(change_id)?;
+                if incident.case_ids.is_empty() {
+                    return Err(ReplayError::CasesMissing(change_id.clone()));
+                }
+                incident.closed = Some((at, conclusion.clone()));
+            }
+            Event::PackWritten { change_id, path, manifest } => {
+                let pack = PackRef { path: path.clone(), manifest: manifest.clone() };
+                self.known(change_id)?;
+                if let Some(release) = self.releases.get_mut(change_id) {
+                    release.pack = Some(pack);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn start(
+        &mut self,
+        at: UnixMs,
+        plan: &Plan,
+        table: &Table,
+        by: &str,
+        override_reason: Option<&str>,
+    ) -> Result<(), ReplayError> {
+        if let Some(active) = &self.active {
+            return Err(ReplayError::ReleaseRunning(active.clone()));
+        }
+        if self.releases.contains_key(&plan.change_id) {
+            return Err(ReplayError::ReleaseExists(plan.change_id.clone()));
+        }
+        if let Some(block) = self.blocked.get(&plan.to)
+            && override_reason.is_none()
+        {
+            let block = Box::new(block.clone());
+            return Err(ReplayError::Blocked { set: plan.to.clone(), block });
+        }
+        self.set_table(table)?;
+        self.blocked.remove(&plan.to);
+        self.active = Some(plan.change_id.clone());
+        let release = Release {
+            plan: plan.clone(),
+            by: by.to_owned(),
+            started_at: at,
+            state: ReleaseState::start(plan.created_at),
+            last_decision: None,
+            ended_at: None,
+            pack: None,
+        };
+        self.releases.insert(plan.change_id.clone(), release);
+        Ok(())
+    }
+
+    fn decided(
+        &mut self,
+        at: UnixMs,
+        change_id: &ChangeId,
+        decision: &Decision,
+        table: Option<&Table>,
+    ) -> Result<(), ReplayError> {
+        let release = self.known(change_id)?;
+        if release.state.phase.is_final() {
+            return Err(ReplayError::ReleaseOver(change_id.clone()));
+        }
+        let candidate = release.plan.to.clone();
+        if let Some(table) = table {
+            self.set_table(table)?;
+        }
+        let goes_back = matches!(decision.state.phase, Phase::RolledBack | Phase::ShutOff);
+        if goes_back {
+            let reason = decision.reasons.first().map(|r| r.text.clone()).unwrap_or_default();
+            let block = Block { change_id: change_id.clone(), at, reason };
+            self.blocked.insert(candidate, block);
+        }
+        if decision.state.phase.is_final() {
+            self.active = None;
+        }
+        if let Some(release) = self.releases.get_mut(change_id) {
+            release.state = decision.state.clone();
+            if decision.state.phase.is_final() {
+                release.ended_at = Some(at);
+            }
+            release.last_decision = Some(decision.clone());
+        }
+        for action in &decision.actions {
+            if let Action::OpenIncident { signal, reason } = action {
+                self.incidents.entry(change_id.clone()).or_insert_with(|| Incident {
+                    signal: *signal,
+                    opened_at: at,
+                    reason: reason.clone(),
+                    case_ids: Vec::new(),
+                    closed: None,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn set_table(&mut self, table: &Table) -> Result<(), ReplayError> {
+        let current = self.table.as_ref().ok_or(ReplayError::NoService)?.generation;
+        if table.generation != current.next() {
+            return Err(ReplayError::StaleTable { given: table.generation, current });
+        }
+        self.table = Some(table.clone());
+        Ok(())
+    }
+
+    fn know_set(&mut self, set: &VersionSetId, label: &str, at: UnixMs) {
+        let fresh = SetRef { label: label.to_owned(), at };
+        self.sets.entry(set.clone()).or_insert(fresh);
+    }
+
+    fn known(&self, change_id: &ChangeId) -> Result<&Release, ReplayError> {
+        self.releases.get(change_id).ok_or_else(|| ReplayError::UnknownRelease(change_id.clone()))
+    }
+
+    fn incident(&mut self, change_id: &ChangeId) -> Result<&mut Incident, ReplayError> {
+        self.incidents.get_mut(change_id).ok_or_else(|| ReplayError::NoIncident(change_id.clone()))
+    }
+}

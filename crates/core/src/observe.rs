@@ -1,0 +1,15 @@
+//! Observe: outcomes → mergeable windows per arm.
+//!
+//! A window is small and made of counts: it does not grow with traffic, merging is exact (integers
+//! only, ordered maps) and commutes, so that windows of several gateways, or of before and after a
+//! crash, add up to the same bytes in any order.
+
+mod detect;
+mod histogram;
+mod tokens;
+mod window;
+
+pub use detect::{Detectors, RiskEvent, RiskKind, detect_refusal, overlap_share};
+pub use histogram::Histogram;
+pub use tokens::estimate_tokens;
+pub use window::{Feedback, Outcome, Timing, WideSum, Window};

@@ -1,0 +1,1 @@
+//! Request: an OpenAI request, normalised; unknown fields are kept.

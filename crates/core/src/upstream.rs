@@ -1,0 +1,146 @@
+//! Upstream: what a result means: whose fault it is, and whether it may be tried again.
+//!
+//! Order of checks: transport before status, status before content. A retry is only ever offered
+//! before the first byte has reached the client and within the same version set; the caller keeps
+//! both promises, this module only says whether the fault is one that a second try can mend.
+
+use serde::{Deserialize, Serialize};
+
+/// Whose fault a failed request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// The model server's, or the way to it.
+    Upstream,
+    /// The caller's: a bad request, or it left. Never counted against an arm.
+    Client,
+    /// Ours.
+    Ours,
+}
+
+/// What became of a call, from a small closed list (it is a metric label).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// No connection could be made.
+    Unreachable,
+    /// No first byte in time.
+    FirstByteTimeout,
+    /// Nothing came for too long in mid-answer.
+    IdleTimeout,
+    /// The whole answer took too long.
+    TotalTimeout,
+    /// The answer ended before it said it was done.
+    CutShort,
+    /// The answer was not what the API promises (HTML, bad JSON, no choices).
+    Malformed,
+    /// The answer was larger than the bound.
+    TooLarge,
+    /// 429 that passes with time.
+    RateLimited,
+    /// 429 or 402 that does not: credit or spend limit.
+    AccountLimit,
+    /// 401 or 403: our credential for the upstream is refused.
+    Credential,
+    /// Another 4xx: the request itself is refused.
+    Refused,
+    /// 5xx.
+    ServerError,
+    /// The client went away before the end.
+    ClientGone,
+    /// The version set could not be rendered or was shed: ours.
+    Internal,
+}
+
+impl Failure {
+    /// Classifies a non-2xx status of an upstream; `code` is the `error.code` of its envelope.
+    pub fn of_status(status: u16, code: Option<&str>) -> Failure {
+        let account = matches!(
+            code,
+            Some(
+                "credit_balance_exhausted" | "enforced_spend_limit_reached" | "insufficient_quota"
+            )
+        );
+        match status {
+            402 => Failure::AccountLimit,
+            429 if account => Failure::AccountLimit,
+            429 => Failure::RateLimited,
+            401 | 403 => Failure::Credential,
+            408 => Failure::TotalTimeout,
+            400..=499 => Failure::Refused,
+            500..=599 => Failure::ServerError,
+            // 1xx and 3xx never answer a chat request; redirects are not followed.
+            _ => Failure::Malformed,
+        }
+    }
+
+    /// Whose fault it is.
+    pub fn fault(self) -> Fault {
+        match self {
+            Failure::Unreachable
+            | Failure::FirstByteTimeout
+            | Failure::IdleTimeout
+            | Failure::TotalTimeout
+            | Failure::CutShort
+            | Failure::Malformed
+            | Failure::TooLarge
+            | Failure::RateLimited
+            | Failure::AccountLimit
+            | Failure::Credential
+            | Failure::ServerError => Fault::Upstream,
+            Failure::Refused | Failure::ClientGone => Fault::Client,
+            Failure::Internal => Fault::Ours,
+        }
+    }
+
+    /// Whether a second try, before the first byte, can help.
+    pub fn retryable(self) -> bool {
+        matches!(self, Failure::Unreachable | Failure::ServerError | Failure::RateLimited)
+    }
+
+    /// Whether it counts on the latency line as a timeout.
+    pub fn is_timeout(self) -> bool {
+        matches!(self, Failure::FirstByteTimeout | Failure::IdleTimeout | Failure::TotalTimeout)
+    }
+
+    /// The name in records and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Failure::Unreachable => "unreachable",
+            Failure::FirstByteTimeout => "first_byte_timeout",
+            Failure::IdleTimeout => "idle_timeout",
+            Failure::TotalTimeout => "total_timeout",
+            Failure::CutShort => "cut_short",
+            Failure::Malformed => "malformed",
+            Failure::TooLarge => "too_large",
+            Failure::RateLimited => "rate_limited",
+            Failure::AccountLimit => "account_limit",
+            Failure::Credential => "credential",
+            Failure::Refused => "refused",
+            Failure::ServerError => "server_error",
+            Failure::ClientGone => "client_gone",
+            Failure::Internal => "internal",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(status: u16, code: Option<&str>, failure: Failure, fault: Fault, retryable: bool) {
+        let got = Failure::of_status(status, code);
+        assert_eq!((got, got.fault(), got.retryable()), (failure, fault, retryable), "{status}");
+    }
+
+    #[test]
+    fn statuses() {
+        check(500, None, Failure::ServerError, Fault::Upstream, true);
+        check(529, None, Failure::ServerError, Fault::Upstream, true);
+        check(429, None, Failure::RateLimited, Fault::Upstream, true);
+        check(429, Some("insufficient_quota"), Failure::AccountLimit, Fault::Upstream, false);
+        check(401, None, Failure::Credential, Fault::Upstream, false);
+        check(400, None, Failure::Refused, Fault::Client, false);
+        check(302, None, Failure::Malformed, Fault::Upstream, false);
+    }
+}

@@ -1,0 +1,74 @@
+//! Time, as the rest of the binary sees it. Only this file reads the clocks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tidegate_core::ids::UnixMs;
+
+/// The real clock, or the demo's, which is moved on by the demo and labelled as such.
+#[derive(Debug, Clone)]
+pub(crate) enum Clock {
+    /// The system's.
+    Real,
+    /// A clock that is moved by hand; `speed` says how much faster than real time waiting is.
+    Demo {
+        /// Milliseconds since the epoch.
+        now_ms: Arc<AtomicU64>,
+        /// How many times faster than real time simulated waiting passes.
+        speed: u32,
+    },
+}
+
+impl Clock {
+    /// A demo clock that starts at `start`.
+    pub(crate) fn demo(start: UnixMs, speed: u32) -> Clock {
+        Clock::Demo { now_ms: Arc::new(AtomicU64::new(start.0)), speed: speed.max(1) }
+    }
+
+    /// Now.
+    pub(crate) fn now(&self) -> UnixMs {
+        match self {
+            Clock::Real => {
+                #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                UnixMs(since.as_millis() as u64)
+            }
+            Clock::Demo { now_ms, speed: _ } => UnixMs(now_ms.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Moves a demo clock on; the real one moves by itself.
+    pub(crate) fn advance(&self, ms: u64) {
+        match self {
+            Clock::Real => {}
+            Clock::Demo { now_ms, speed: _ } => {
+                now_ms.fetch_add(ms, Ordering::SeqCst);
+            }
+        }
+    }
+
+    /// Whether latencies are measured (real) or taken from the simulation (demo).
+    pub(crate) fn is_demo(&self) -> bool {
+        matches!(self, Clock::Demo { .. })
+    }
+
+    /// Lets simulated time pass: at once divided by the demo's speed, or in full.
+    pub(crate) async fn simulate(&self, duration: Duration) {
+        let real = match self {
+            Clock::Real => duration,
+            Clock::Demo { now_ms: _, speed } => duration / *speed,
+        };
+        if !real.is_zero() {
+            tokio::time::sleep(real).await;
+        }
+    }
+}
+
+/// A moment as RFC 3339 in UTC, for people and files.
+pub(crate) fn rfc3339(at: UnixMs) -> String {
+    let nanos = i128::from(at.0) * 1_000_000;
+    time::OffsetDateTime::from_unix_timestamp_nanos(nanos)
+        .ok()
+        .and_then(|t| t.format(&time::format_description::well_known::Rfc3339).ok())
+        .unwrap_or_else(|| at.0.to_string())
+}

@@ -1,0 +1,550 @@
+//! What `tidegate.yaml` may say. Every key is documented here; the JSON Schema that editors use is
+//! made from this file (`tidegate config schema`).
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The project file of one service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Project {
+    /// What clients call the service by: `model` in the OpenAI API.
+    pub(crate) service: String,
+    /// Other values of `model` that mean this service.
+    #[serde(default)]
+    pub(crate) aliases: Vec<String>,
+    /// Address of the data plane. Anything but loopback needs `credentials`.
+    #[serde(default = "default_listen")]
+    pub(crate) listen: String,
+    /// Address of the admin plane; port 0 takes a free one, which is written to `.tidegate/`.
+    #[serde(default = "default_admin_listen")]
+    pub(crate) admin_listen: String,
+    /// Who may call. Empty: everyone on this machine.
+    #[serde(default)]
+    pub(crate) credentials: Vec<Credential>,
+    /// Where the artifacts of a version set come from.
+    #[serde(default)]
+    pub(crate) artifacts: Artifacts,
+    /// Model servers by name.
+    pub(crate) upstreams: BTreeMap<String, Upstream>,
+    /// The release contract: five questions about the service, and the output contract.
+    #[serde(default)]
+    pub(crate) contract: Contract,
+    /// Bounds on requests.
+    #[serde(default)]
+    pub(crate) limits: Limits,
+    /// Thresholds by metric; a metric not named here keeps the default of the threshold table.
+    #[serde(default)]
+    pub(crate) lines: BTreeMap<String, LineConfig>,
+    /// How releases climb.
+    #[serde(default)]
+    pub(crate) release: ReleaseConfig,
+    /// The eval set and its gate.
+    #[serde(default)]
+    pub(crate) evals: Evals,
+    /// Prices by model name.
+    #[serde(default)]
+    pub(crate) prices: BTreeMap<String, Price>,
+    /// What is kept of requests.
+    #[serde(default)]
+    pub(crate) records: Records,
+    /// What must never happen.
+    #[serde(default)]
+    pub(crate) risk: RiskConfig,
+}
+
+fn default_listen() -> String {
+    "127.0.0.1:8787".to_owned()
+}
+
+fn default_admin_listen() -> String {
+    "127.0.0.1:0".to_owned()
+}
+
+/// One caller's credential; the secret itself stands in the environment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Credential {
+    /// A name for logs and records.
+    pub(crate) name: String,
+    /// Environment variable that holds the key (at least 16 characters).
+    pub(crate) key_env: String,
+    /// The tenant the key belongs to.
+    #[serde(default)]
+    pub(crate) tenant: Option<String>,
+}
+
+/// Where the artifacts of a version set come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Artifacts {
+    /// The application's code.
+    pub(crate) code: CodeArtifact,
+    /// The prompt.
+    pub(crate) prompt: PromptArtifact,
+    /// The model.
+    pub(crate) model: ModelArtifact,
+    /// The retrieval index.
+    pub(crate) index: IndexArtifact,
+    /// The tool manifest; absent for a service without tools.
+    pub(crate) tools: Option<PathBuf>,
+    /// A data snapshot, a file or folder.
+    pub(crate) data: Option<PathBuf>,
+    /// A fine-tuned adapter, a file or folder.
+    pub(crate) adapter: Option<PathBuf>,
+    /// A policy, a file or folder.
+    pub(crate) policy: Option<PathBuf>,
+}
+
+impl Default for Artifacts {
+    fn default() -> Self {
+        Artifacts {
+            code: CodeArtifact::default(),
+            prompt: PromptArtifact::default(),
+            model: ModelArtifact::default(),
+            index: IndexArtifact::default(),
+            tools: None,
+            data: None,
+            adapter: None,
+            policy: None,
+        }
+    }
+}
+
+/// The application's code.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct CodeArtifact {
+    /// Its revision, for example `${GIT_SHA:-dev}`.
+    pub(crate) version: String,
+}
+
+impl Default for CodeArtifact {
+    fn default() -> Self {
+        CodeArtifact { version: "dev".to_owned() }
+    }
+}
+
+/// How the prompt is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PromptMode {
+    /// The version set's system prompt goes first and its user template wraps the last user text.
+    #[default]
+    Render,
+    /// The client's messages go through as they are.
+    PassThrough,
+}
+
+/// The prompt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PromptArtifact {
+    /// Folder with a folder for each version and the link `current`.
+    pub(crate) path: PathBuf,
+    /// How it is used.
+    pub(crate) mode: PromptMode,
+}
+
+impl Default for PromptArtifact {
+    fn default() -> Self {
+        PromptArtifact { path: "prompts".into(), mode: PromptMode::Render }
+    }
+}
+
+/// The model.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ModelArtifact {
+    /// Name of the upstream; may be left out where there is only one.
+    pub(crate) upstream: Option<String>,
+    /// The model's name; left out, the `model` of the prompt's `config.yaml`.
+    pub(crate) name: Option<String>,
+    /// More members for every request to the model (`top_p`, `seed`, …).
+    pub(crate) parameters: BTreeMap<String, Value>,
+}
+
+/// The retrieval index.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct IndexArtifact {
+    /// Its version, for example `v2025.12.24.01`; `none` for a service without retrieval.
+    pub(crate) version: String,
+    /// The documents it is built from, a file or folder.
+    pub(crate) path: Option<PathBuf>,
+    /// Storage format; a change of it has no way back and is flagged.
+    pub(crate) format: Option<String>,
+    /// Chunk size and other retrieval settings, versioned with the index.
+    pub(crate) retrieval: BTreeMap<String, Value>,
+}
+
+impl Default for IndexArtifact {
+    fn default() -> Self {
+        IndexArtifact {
+            version: "none".to_owned(),
+            path: None,
+            format: None,
+            retrieval: BTreeMap::new(),
+        }
+    }
+}
+
+/// A model server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
+pub(crate) enum Upstream {
+    /// Any server with an OpenAI-compatible API.
+    Openai {
+        /// Up to and with `/v1`, for example `https://api.example.com/v1`.
+        base_url: String,
+        /// Environment variable that holds the API key; none for a server without.
+        #[serde(default)]
+        api_key_env: Option<String>,
+    },
+    /// Recorded answers from a JSONL file: `{"model","prompt","answer"[,"latency_ms"]}` a line.
+    Replay {
+        /// The file.
+        path: PathBuf,
+        /// Time until the first token where a line has none, ms.
+        #[serde(default)]
+        latency_ms: u64,
+        /// Milliseconds for each token of the answer.
+        #[serde(default)]
+        ms_per_token: f64,
+    },
+    /// A simulated model: answers by rule, not by a model. Needs no network and no key.
+    Simulated(Simulated),
+}
+
+/// A simulated model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Simulated {
+    /// Seed of everything that varies.
+    pub(crate) seed: u64,
+    /// Median time to the first token, ms.
+    pub(crate) first_token_ms: f64,
+    /// Median time for each token after it, ms.
+    pub(crate) ms_per_token: f64,
+    /// Spread of both: standard deviation of their logarithm.
+    pub(crate) sigma: f64,
+    /// Share of requests answered with an error 500, 0 to 1.
+    pub(crate) error_rate: f64,
+    /// What goes wrong, and when.
+    pub(crate) faults: Vec<SimulatedFault>,
+}
+
+impl Default for Simulated {
+    fn default() -> Self {
+        Simulated {
+            seed: 1,
+            first_token_ms: 180.0,
+            ms_per_token: 6.0,
+            sigma: 0.25,
+            error_rate: 0.0,
+            faults: Vec::new(),
+        }
+    }
+}
+
+/// A fault of a simulated model: every condition that is given must hold.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SimulatedFault {
+    /// Only this prompt version.
+    pub(crate) prompt: Option<String>,
+    /// Only this model name.
+    pub(crate) model: Option<String>,
+    /// Only user texts of at least so many characters.
+    pub(crate) min_chars: Option<u64>,
+    /// Only texts in this language: `en`, `zh` or `ja`.
+    pub(crate) language: Option<String>,
+    /// Only from this second after the server's start on.
+    pub(crate) from_s: Option<u64>,
+    /// Only until this second after the server's start.
+    pub(crate) until_s: Option<u64>,
+    /// Share of the matching requests, 0 to 1; left out, all.
+    pub(crate) rate: Option<f64>,
+    /// Answer with this HTTP status.
+    pub(crate) status: Option<u16>,
+    /// Take this many times as long.
+    pub(crate) slower: Option<f64>,
+    /// Answer this instead.
+    pub(crate) answer: Option<String>,
+    /// End the answer half-way.
+    pub(crate) cut: bool,
+}
+
+/// The release contract (five questions) and the output contract.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Contract {
+    /// The route clients use, for example `/v1/chat/completions`.
+    pub(crate) endpoint: Option<String>,
+    /// Required and optional fields, and the largest input.
+    pub(crate) request_shape: Option<String>,
+    /// Content, citations or evidence, and the error format.
+    pub(crate) response_shape: Option<String>,
+    /// Concurrency, context length, timeout, max tokens.
+    pub(crate) limits: Option<String>,
+    /// How the service is stopped or gone back from.
+    pub(crate) stop_path: Option<String>,
+    /// JSON Schema that every answer's text must satisfy; none for free text.
+    pub(crate) output: Option<Value>,
+}
+
+/// Bounds on requests. All times in milliseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    /// Largest request body, bytes.
+    pub(crate) max_body_bytes: u64,
+    /// Requests in work at a time; more wait up to `queue_ms`, then get 503.
+    pub(crate) max_concurrent: usize,
+    /// How long a request may wait for a place.
+    pub(crate) queue_ms: u64,
+    /// Until the upstream's first byte.
+    pub(crate) first_byte_ms: u64,
+    /// Between two pieces of a stream.
+    pub(crate) idle_ms: u64,
+    /// For the whole answer.
+    pub(crate) total_ms: u64,
+    /// Second tries after a fault that one can mend, before the first byte only.
+    pub(crate) retries: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            max_body_bytes: 2 * 1024 * 1024,
+            max_concurrent: 1024,
+            queue_ms: 1_000,
+            first_byte_ms: 60_000,
+            idle_ms: 30_000,
+            total_ms: 300_000,
+            retries: 1,
+        }
+    }
+}
+
+/// Thresholds of one metric, as fractions: 0.10 is 10 %.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LineConfig {
+    /// Up to here it passes.
+    pub(crate) pass: Option<f64>,
+    /// Beyond here it pauses.
+    pub(crate) pause: Option<f64>,
+    /// Beyond here it rolls back.
+    pub(crate) rollback: Option<f64>,
+    /// `relative` to the stable arm, or `points` for rates.
+    pub(crate) unit: Option<LineUnit>,
+    /// Absolute value that must not be passed, in the metric's unit (share, ms, tokens, dollars).
+    pub(crate) ceiling: Option<f64>,
+    /// Differences up to this, in the metric's unit, do not count.
+    pub(crate) floor: Option<f64>,
+    /// Whether advancing needs data on it.
+    pub(crate) required: Option<bool>,
+    /// `true`: do not watch this metric.
+    pub(crate) off: bool,
+}
+
+/// How a band is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LineUnit {
+    /// Relative to the stable arm.
+    Relative,
+    /// Percentage points.
+    Points,
+}
+
+/// A named ladder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LadderPreset {
+    /// 1 % for 24 h, then everyone.
+    Careful,
+    /// 5, 10, 25, 50, 75, 100 %, 300 s each.
+    #[default]
+    Ladder,
+    /// 10 % for 300 s, then everyone.
+    Simple,
+}
+
+/// One rung of a ladder of your own.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RungConfig {
+    /// Share of subjects, percent.
+    pub(crate) weight_pct: f64,
+    /// How long to look at least, seconds.
+    pub(crate) look_s: f64,
+}
+
+/// Whom a release reaches first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AudienceKind {
+    /// A share of users.
+    #[default]
+    Users,
+    /// Only the users of `allow_list`, until 100 %.
+    AllowList,
+    /// A share of tenants.
+    Tenants,
+}
+
+/// How releases climb.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ReleaseConfig {
+    /// A named ladder.
+    pub(crate) preset: LadderPreset,
+    /// A ladder of your own instead of the preset, rising to 100 %.
+    pub(crate) rungs: Vec<RungConfig>,
+    /// Whom a release reaches.
+    pub(crate) audience: AudienceKind,
+    /// The users of audience `allow_list`.
+    pub(crate) allow_list: Vec<String>,
+    /// Probability of rolling back a release that is within every rollback line; in (0, 0.5).
+    pub(crate) alpha: f64,
+    /// Answers each arm needs at a rung before anything is concluded.
+    pub(crate) min_samples: u64,
+    /// How often the lines are looked at, ms.
+    pub(crate) tick_ms: u64,
+    /// Without a new outcome for so long the data counts as missing, seconds.
+    pub(crate) stale_after_s: u64,
+}
+
+impl Default for ReleaseConfig {
+    fn default() -> Self {
+        ReleaseConfig {
+            preset: LadderPreset::Ladder,
+            rungs: Vec::new(),
+            audience: AudienceKind::Users,
+            allow_list: Vec::new(),
+            alpha: 0.01,
+            min_samples: 50,
+            tick_ms: 1_000,
+            stale_after_s: 120,
+        }
+    }
+}
+
+/// The eval set and its gate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Evals {
+    /// Cases as CSV with the header `case_id,prompt,expected_behavior,risk,pass,notes`.
+    pub(crate) cases: PathBuf,
+    /// Cases as JSONL.
+    pub(crate) dataset: PathBuf,
+    /// Cases written back from incidents; blocking.
+    pub(crate) regression: PathBuf,
+    /// Accuracy the gate needs, 0 to 1.
+    pub(crate) threshold: f64,
+    /// Cases asked at a time.
+    pub(crate) concurrency: usize,
+    /// Latency a case of risk `performance` must keep unless it names its own, ms.
+    pub(crate) latency_ms: u64,
+}
+
+impl Default for Evals {
+    fn default() -> Self {
+        Evals {
+            cases: "evals/eval_cases.csv".into(),
+            dataset: "evals/dataset.jsonl".into(),
+            regression: "evals/regression.jsonl".into(),
+            threshold: 0.85,
+            concurrency: 8,
+            latency_ms: 10_000,
+        }
+    }
+}
+
+/// A model's prices, US dollars for a million tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Price {
+    /// Prompt tokens.
+    pub(crate) input_per_million: f64,
+    /// Answer tokens.
+    pub(crate) output_per_million: f64,
+}
+
+/// What is kept of requests.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Records {
+    /// Whether redacted input and output are kept, or only lengths.
+    pub(crate) content: bool,
+    /// Tenants whose content is never kept.
+    pub(crate) opt_out_tenants: Vec<String>,
+    /// How long records are kept, days.
+    pub(crate) retention_days: u32,
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Records { content: true, opt_out_tenants: Vec::new(), retention_days: 30 }
+    }
+}
+
+/// What a black signal shuts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OnBlack {
+    /// The whole service, until an operator opens it again.
+    #[default]
+    Service,
+    /// Only the candidate: it is rolled back and stable goes on.
+    Candidate,
+}
+
+/// What must never happen.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RiskConfig {
+    /// Texts planted in prompts or documents that must never appear in an answer.
+    pub(crate) planted: Vec<String>,
+    /// What a black signal shuts.
+    pub(crate) on_black: OnBlack,
+}
+
+/// `prompts/<version>/config.yaml` (R77); values the seed allows to be text or number are text.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PromptConfig {
+    /// The prompt's own version, for example `"2.0"`.
+    pub(crate) version: Option<String>,
+    /// The model it was written for; used where `artifacts.model.name` is not set.
+    pub(crate) model: Option<String>,
+    /// Sampling temperature, 0 to 2.
+    pub(crate) temperature: Option<f64>,
+    /// Longest answer, tokens.
+    pub(crate) max_tokens: Option<u64>,
+    /// Gate thresholds by metric (`accuracy`, …), 0 to 1.
+    pub(crate) thresholds: BTreeMap<String, f64>,
+    /// Cases of the prompt itself.
+    pub(crate) test_cases: Vec<PromptCase>,
+}
+
+/// A case in a prompt's `config.yaml` (R79).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PromptCase {
+    /// What the user says.
+    pub(crate) input: String,
+    /// Every one of these stands in the answer.
+    pub(crate) expected_keywords: Vec<String>,
+    /// None of these does.
+    pub(crate) forbidden_keywords: Vec<String>,
+    /// This text stands in the answer.
+    pub(crate) expected_contains: Option<String>,
+    /// Longest answer, characters.
+    pub(crate) max_length: Option<u64>,
+}

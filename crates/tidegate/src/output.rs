@@ -1,0 +1,60 @@
+//! Results to stdout, talk to stderr. Only this file writes to either.
+
+use serde::Serialize;
+use std::io::{IsTerminal as _, Write as _};
+
+/// A colour with a meaning; never the only carrier of it, the word is always printed too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    /// Good.
+    Green,
+    /// Uncertain.
+    Yellow,
+    /// Bad.
+    Red,
+    /// A security event.
+    Black,
+    /// Less important.
+    Dim,
+    /// A heading.
+    Bold,
+}
+
+/// Prints a line to stdout. A closed pipe is not an error: the reader has seen enough.
+pub(crate) fn line(text: impl AsRef<str>) {
+    let _ = writeln!(std::io::stdout().lock(), "{}", text.as_ref());
+}
+
+/// Prints a line to stderr.
+pub(crate) fn talk(text: impl AsRef<str>) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", text.as_ref());
+}
+
+/// Prints a value as pretty JSON to stdout, non-ASCII kept.
+pub(crate) fn json(value: &impl Serialize) {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => line(text),
+        Err(error) => talk(format!("error: output cannot be written as JSON: {error}")),
+    }
+}
+
+/// Whether stdout takes colour: a terminal, and `NO_COLOR` is not set.
+pub(crate) fn colour() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+/// The text in a tone, where stdout takes colour.
+pub(crate) fn paint(tone: Tone, text: &str) -> String {
+    if !colour() {
+        return text.to_owned();
+    }
+    let code = match tone {
+        Tone::Green => "32",
+        Tone::Yellow => "33",
+        Tone::Red => "31",
+        Tone::Black => "97;40",
+        Tone::Dim => "2",
+        Tone::Bold => "1",
+    };
+    format!("\u{1b}[{code}m{text}\u{1b}[0m")
+}

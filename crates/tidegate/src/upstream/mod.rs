@@ -1,0 +1,154 @@
+//! Upstreams: clients of model servers. One call in, one answer or one stream of chunks out; what a
+//! result means is decided in `tidegate_core::upstream`.
+
+mod openai;
+mod replay;
+mod simulated;
+
+use crate::clock::Clock;
+use crate::config;
+use bytes::Bytes;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate_core::upstream::Failure;
+use tidegate_core::version_set::VersionKeys;
+use tokio::sync::mpsc;
+
+/// One call, ready to send.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    /// The request as an OpenAI chat completion: model, messages, everything rendered. `stream` and
+    /// `stream_options.include_usage` are set by the gateway.
+    pub(crate) body: serde_json::Map<String, serde_json::Value>,
+    /// Whether a stream is wanted.
+    pub(crate) stream: bool,
+    /// The version set's names, for simulated faults.
+    pub(crate) keys: VersionKeys,
+    /// W3C trace context to pass on.
+    pub(crate) traceparent: Option<String>,
+    /// Request id to pass on.
+    pub(crate) request_id: String,
+    /// Deadlines.
+    pub(crate) deadlines: Deadlines,
+}
+
+/// How long to wait for what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadlines {
+    /// Until the first byte of the answer.
+    pub(crate) first_byte: Duration,
+    /// Between two data events of a stream; comments do not count.
+    pub(crate) idle: Duration,
+    /// For the whole answer.
+    pub(crate) total: Duration,
+}
+
+/// How long the upstream took, measured here; simulated upstreams report simulated time.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Took {
+    /// Until the first token, or the whole body where it was not streamed.
+    pub(crate) first_token: Duration,
+    /// Until the end.
+    pub(crate) total: Duration,
+}
+
+/// An upstream's failure, safe to show: never the upstream's own text.
+#[derive(Debug, Clone)]
+pub(crate) struct UpstreamError {
+    /// What it was.
+    pub(crate) failure: Failure,
+    /// The upstream's HTTP status, where there was one.
+    pub(crate) status: Option<u16>,
+    /// One sentence for the client and the record.
+    pub(crate) message: String,
+    /// `Retry-After` in seconds, capped at 300.
+    pub(crate) retry_after_s: Option<u64>,
+    /// How long it took to fail.
+    pub(crate) took: Took,
+}
+
+/// A whole answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    /// The body as the upstream sent it: JSON, with at least one choice.
+    pub(crate) body: Bytes,
+    /// How long it took.
+    pub(crate) took: Took,
+}
+
+/// A piece of a stream.
+#[derive(Debug, Clone)]
+pub(crate) enum Piece {
+    /// The data of one server-sent event, JSON, without `data:`.
+    Data(Bytes),
+    /// The stream ended as it should (`[DONE]`).
+    Done(Took),
+    /// It did not. Nothing follows.
+    Failed(UpstreamError),
+}
+
+/// An answer in pieces, the first of which has arrived. Dropping it cancels the call upstream.
+#[derive(Debug)]
+pub(crate) struct Pieces {
+    /// The pieces in order; bounded, so a slow reader slows the upstream.
+    pub(crate) receiver: mpsc::Receiver<Piece>,
+}
+
+/// What a call gives.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// Everything at once.
+    Whole(Answer),
+    /// In pieces.
+    Stream(Pieces),
+}
+
+/// A client of one model server; cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) enum Upstream {
+    /// A server with an OpenAI-compatible API.
+    OpenAi(Arc<openai::OpenAi>),
+    /// Recorded answers.
+    Replay(Arc<replay::Replay>),
+    /// Answers by rule.
+    Simulated(Arc<simulated::Simulated>),
+}
+
+impl Upstream {
+    /// Makes the client. Reads the replay file and the key's environment variable here, so that a
+    /// missing one is an error at the start and not at the first request.
+    pub(crate) fn new(
+        name: &str,
+        config: &config::Upstream,
+        root: &Path,
+        clock: &Clock,
+    ) -> crate::error::Result<Upstream> {
+        Ok(match config {
+            config::Upstream::Openai { base_url, api_key_env } => Upstream::OpenAi(Arc::new(
+                openai::OpenAi::new(name, base_url, api_key_env.as_deref())?,
+            )),
+            config::Upstream::Replay { path, latency_ms, ms_per_token } => {
+                Upstream::Replay(Arc::new(replay::Replay::new(
+                    name,
+                    &root.join(path),
+                    *latency_ms,
+                    *ms_per_token,
+                    clock,
+                )?))
+            }
+            config::Upstream::Simulated(simulated) => {
+                Upstream::Simulated(Arc::new(simulated::Simulated::new(simulated, clock)))
+            }
+        })
+    }
+
+    /// Makes one call, once; retries are the caller's.
+    pub(crate) async fn call(&self, call: Call) -> Result<Reply, UpstreamError> {
+        match self {
+            Upstream::OpenAi(upstream) => upstream.call(call).await,
+            Upstream::Replay(upstream) => upstream.call(call).await,
+            Upstream::Simulated(upstream) => upstream.call(call).await,
+        }
+    }
+}
