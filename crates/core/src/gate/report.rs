@@ -122,7 +122,7 @@ pub struct EvalReport {
 }
 
 /// From which score a case counts as correct (R21).
-pub const CORRECT_FROM: f64 = 0.8;
+const CORRECT_FROM: f64 = 0.8;
 
 impl CaseResult {
     /// Whether it counts as correct: answered, and scored at least 0.8. A blocking or red-line
