@@ -58,3 +58,8 @@ pub(crate) fn paint(tone: Tone, text: &str) -> String {
     };
     format!("\u{1b}[{code}m{text}\u{1b}[0m")
 }
+
+/// One line of the server's log, to stderr.
+pub(crate) fn log(text: &str) {
+    talk(text);
+}
