@@ -63,3 +63,9 @@ pub(crate) fn paint(tone: Tone, text: &str) -> String {
 pub(crate) fn log(text: &str) {
     talk(text);
 }
+
+/// Writes text to stdout as it is.
+pub(crate) fn raw(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
