@@ -1,1 +1,5 @@
 //! Commands.
+
+mod init;
+
+pub(crate) use init::init;
