@@ -79,7 +79,7 @@ pub(crate) struct Credential {
 }
 
 /// Where the artifacts of a version set come from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Artifacts {
     /// The application's code.
@@ -98,21 +98,6 @@ pub(crate) struct Artifacts {
     pub(crate) adapter: Option<PathBuf>,
     /// A policy, a file or folder.
     pub(crate) policy: Option<PathBuf>,
-}
-
-impl Default for Artifacts {
-    fn default() -> Self {
-        Artifacts {
-            code: CodeArtifact::default(),
-            prompt: PromptArtifact::default(),
-            model: ModelArtifact::default(),
-            index: IndexArtifact::default(),
-            tools: None,
-            data: None,
-            adapter: None,
-            policy: None,
-        }
-    }
 }
 
 /// The application's code.
