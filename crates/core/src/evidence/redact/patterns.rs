@@ -71,7 +71,8 @@ const PRIVATE_KEY: &str = concat!(
 const BEARER: &str = r"(?-u:\b)(?:[Bb]earer|BEARER) {1,4}([A-Za-z0-9._~+/=-]{16,})";
 const PASSWORD_SET: &str = concat!(
     r#"(?:(?i-u:password|passwd|pwd|secret|api_?key|access_?token|auth_?token)"#,
-    r#"|密码|密碼|口令|パスワード)["']?[ \t]{0,4}=[ \t]{0,4}["']?([!-~&&[^"'`,;&<>()]]{4,})"#,
+    r#"|密码|密碼|口令|パスワード)["']?[ \t]{0,4}=[ \t]{0,4}"#,
+    r#"(?:"([^"\n]{4,256})"|'([^'\n]{4,256})'|["']?([!-~&&[^"'`,;&<>()]]{4,}))"#,
 );
 const PASSWORD_SAID: &str = concat!(
     r#"(?:(?i-u:password|passwd|pwd|secret|api[_ ]?key|access_?token|auth_?token)"#,
@@ -169,7 +170,10 @@ fn find_pattern(text: &str, pattern: &Pattern, findings: &mut Vec<(Range<usize>,
     if pattern.regex.captures_len() == 1 {
         pattern.regex.find_iter(text).for_each(|found| take(found.range()));
     } else {
-        let groups = pattern.regex.captures_iter(text).filter_map(|captures| captures.get(1));
+        let groups = pattern.regex.captures_iter(text).filter_map(|captures| {
+            // Of several groups, alternatives of each other, one takes part.
+            captures.iter().skip(1).flatten().next()
+        });
         groups.for_each(|found| take(found.range()));
     }
 }

@@ -98,7 +98,8 @@ fn secrets() {
     check("Authorization: Bearer abc.def-123456789012", "Authorization: Bearer [secret]");
     check("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0x.abcdefghijkl", "[secret]");
     check("password=hunter2&x=1", "password=[secret]&x=1");
-    check("DB_PASSWORD = \"tr0ub4dor&3\"", "DB_PASSWORD = \"[secret]&3\"");
+    check("DB_PASSWORD = \"tr0ub4dor&3\"", "DB_PASSWORD = \"[secret]\"");
+    check("secret='two words, one; secret'", "secret='[secret]'");
     check("密码：abc12345，请保密", "密码：[secret]，请保密");
     check("您的密码是Passw0rd!", "您的密码是[secret]");
     let pem = "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA1234567890abcdef\nabc=\n-----END RSA PRIVATE KEY-----";
