@@ -69,6 +69,29 @@ pub enum Metric {
 }
 
 impl Metric {
+    /// Every metric, line by line.
+    pub const ALL: [Metric; 14] = [
+        Metric::ErrorRate,
+        Metric::ContractBrokenRate,
+        Metric::RefusalRate,
+        Metric::DislikeRate,
+        Metric::NotAdoptedRate,
+        Metric::TaskFailedRate,
+        Metric::Dissatisfaction,
+        Metric::LatencyP95,
+        Metric::LatencyP99,
+        Metric::FirstTokenP95,
+        Metric::TimeoutRate,
+        Metric::TokensPerRequest,
+        Metric::CostPerRequest,
+        Metric::PiiRate,
+    ];
+
+    /// The metric of this name in configuration.
+    pub fn parse(name: &str) -> Option<Metric> {
+        Metric::ALL.into_iter().find(|metric| metric.as_str() == name)
+    }
+
     /// The line it belongs to.
     pub fn line(self) -> Line {
         match self {
@@ -413,7 +436,11 @@ impl Plan {
 }
 
 impl LineRule {
-    fn check(&self) -> Result<(), PlanError> {
+    /// Checks that the thresholds are finite, in order and fit the metric.
+    ///
+    /// # Errors
+    /// The first [`PlanError`] found.
+    pub fn check(&self) -> Result<(), PlanError> {
         let metric = self.metric.as_str();
         if let Some(Band { pass, pause, rollback, unit }) = self.band {
             let rises = pass <= pause && pause <= rollback;

@@ -1,7 +1,16 @@
 //! Reading `tidegate.yaml`: strict, with the place of every error.
+//!
+//! The text is read twice: as a tree with places, then as a [`Project`]. Then everything that
+//! types cannot say is checked, with the places of the first reading.
 
+use super::check::Checker;
+use super::places::Places;
+use super::precheck::precheck;
 use super::project::Project;
+use super::yaml::Source;
 use crate::error::{CliError, Result};
+use std::collections::HashMap;
+use std::io::ErrorKind as IoErrorKind;
 use std::path::{Path, PathBuf};
 
 /// A project file that was read.
@@ -13,14 +22,58 @@ pub(crate) struct Loaded {
     pub(crate) root: PathBuf,
 }
 
-/// Reads the project file.
+/// Reads the project file; `${NAME}` and `${NAME:-default}` in unquoted values are taken from the
+/// environment.
 pub(crate) fn load(path: &Path) -> Result<Loaded> {
-    let _ = path;
-    Err(CliError::internal("not written yet"))
+    let env = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    load_with(path, env)
 }
 
-/// Reads any of our YAML files strictly: unknown keys are errors with line and nearest key.
+/// Reads the project file with these environment variables.
+pub(super) fn load_with(path: &Path, env: HashMap<String, String>) -> Result<Loaded> {
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    let project = parse_project(&text, path, env)?;
+    let root = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    };
+    Ok(Loaded { project, root })
+}
+
+/// Reads and checks the text of a project file.
+pub(super) fn parse_project(
+    text: &str,
+    file: &Path,
+    env: HashMap<String, String>,
+) -> Result<Project> {
+    let source = Source { text, file, env: Some(env) };
+    let tree = source.tree()?;
+    let places = Places::of(&tree);
+    precheck(&source, &tree)?;
+    let project: Project = source.parse(&places)?;
+    Checker { source: &source, places: &places }.check(&project)?;
+    Ok(project)
+}
+
+/// Reads any of our YAML files strictly: unknown keys are errors with line and nearest key. The
+/// text is taken as it stands: a file whose hash names a version may not depend on the environment.
 pub(crate) fn parse_yaml<T: serde::de::DeserializeOwned>(text: &str, file: &Path) -> Result<T> {
-    let _ = (text, file);
-    Err(CliError::internal("not written yet"))
+    let source = Source { text, file, env: None };
+    let tree = source.tree()?;
+    source.parse(&Places::of(&tree))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
+    let file = path.display();
+    if error.kind() == IoErrorKind::NotFound {
+        return CliError::usage(format!("{file}: there is no such file"))
+            .hint("make a project that works at once: `tidegate init my-service`")
+            .hint("or name another file: `--config path/to/tidegate.yaml`");
+    }
+    if error.kind() == IoErrorKind::InvalidData {
+        return CliError::usage(format!("{file}: the file is not UTF-8 text"));
+    }
+    CliError::usage(format!("{file}: cannot be read: {error}"))
 }

@@ -1,7 +1,21 @@
 //! The user's project file, `tidegate.yaml`: its shape, how it is read, and its errors.
 
+mod check;
 mod load;
+mod places;
+mod plan;
+mod precheck;
 mod project;
+mod schema;
+mod upstream;
+mod yaml;
 
+pub(crate) use check::listen_addr;
 pub(crate) use load::{Loaded, load, parse_yaml};
+pub(crate) use plan::{PlanParts, plan_parts, rules, rungs};
 pub(crate) use project::*;
+pub(crate) use schema::schema;
+pub(crate) use upstream::*;
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! What `tidegate.yaml` may say. Every key is documented here; the JSON Schema that editors use is
 //! made from this file (`tidegate config schema`).
 
+use super::upstream::Upstream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -192,92 +193,6 @@ impl Default for IndexArtifact {
     }
 }
 
-/// A model server.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
-pub(crate) enum Upstream {
-    /// Any server with an OpenAI-compatible API.
-    Openai {
-        /// Up to and with `/v1`, for example `https://api.example.com/v1`.
-        base_url: String,
-        /// Environment variable that holds the API key; none for a server without.
-        #[serde(default)]
-        api_key_env: Option<String>,
-    },
-    /// Recorded answers from a JSONL file: `{"model","prompt","answer"[,"latency_ms"]}` a line.
-    Replay {
-        /// The file.
-        path: PathBuf,
-        /// Time until the first token where a line has none, ms.
-        #[serde(default)]
-        latency_ms: u64,
-        /// Milliseconds for each token of the answer.
-        #[serde(default)]
-        ms_per_token: f64,
-    },
-    /// A simulated model: answers by rule, not by a model. Needs no network and no key.
-    Simulated(Simulated),
-}
-
-/// A simulated model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Simulated {
-    /// Seed of everything that varies.
-    pub(crate) seed: u64,
-    /// Median time to the first token, ms.
-    pub(crate) first_token_ms: f64,
-    /// Median time for each token after it, ms.
-    pub(crate) ms_per_token: f64,
-    /// Spread of both: standard deviation of their logarithm.
-    pub(crate) sigma: f64,
-    /// Share of requests answered with an error 500, 0 to 1.
-    pub(crate) error_rate: f64,
-    /// What goes wrong, and when.
-    pub(crate) faults: Vec<SimulatedFault>,
-}
-
-impl Default for Simulated {
-    fn default() -> Self {
-        Simulated {
-            seed: 1,
-            first_token_ms: 180.0,
-            ms_per_token: 6.0,
-            sigma: 0.25,
-            error_rate: 0.0,
-            faults: Vec::new(),
-        }
-    }
-}
-
-/// A fault of a simulated model: every condition that is given must hold.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct SimulatedFault {
-    /// Only this prompt version.
-    pub(crate) prompt: Option<String>,
-    /// Only this model name.
-    pub(crate) model: Option<String>,
-    /// Only user texts of at least so many characters.
-    pub(crate) min_chars: Option<u64>,
-    /// Only texts in this language: `en`, `zh` or `ja`.
-    pub(crate) language: Option<String>,
-    /// Only from this second after the server's start on.
-    pub(crate) from_s: Option<u64>,
-    /// Only until this second after the server's start.
-    pub(crate) until_s: Option<u64>,
-    /// Share of the matching requests, 0 to 1; left out, all.
-    pub(crate) rate: Option<f64>,
-    /// Answer with this HTTP status.
-    pub(crate) status: Option<u16>,
-    /// Take this many times as long.
-    pub(crate) slower: Option<f64>,
-    /// Answer this instead.
-    pub(crate) answer: Option<String>,
-    /// End the answer half-way.
-    pub(crate) cut: bool,
-}
-
 /// The release contract (five questions) and the output contract.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -340,7 +255,8 @@ pub(crate) struct LineConfig {
     pub(crate) pause: Option<f64>,
     /// Beyond here it rolls back.
     pub(crate) rollback: Option<f64>,
-    /// `relative` to the stable arm, or `points` for rates.
+    /// `relative` to the stable arm, or `points` for rates; left out, the default rule's, or
+    /// `points` for a rate and `relative` for anything else.
     pub(crate) unit: Option<LineUnit>,
     /// Absolute value that must not be passed, in the metric's unit (share, ms, tokens, dollars).
     pub(crate) ceiling: Option<f64>,

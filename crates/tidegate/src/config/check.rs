@@ -1,0 +1,431 @@
+//! What types cannot say about a project file: names that must exist, ranges, and safe listening.
+
+use super::places::Places;
+use super::plan::{metric, rules};
+use super::project::{AudienceKind, Credential, Project, RungConfig};
+use super::upstream::{Simulated, SimulatedFault, Upstream};
+use super::yaml::{Source, any_of};
+use crate::error::{CliError, Result};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use tidegate_core::ids::ServiceName;
+use tidegate_core::route::Weight;
+
+/// Shortest planted text, characters: a shorter one could stand in an honest answer.
+const MIN_PLANTED_CHARS: usize = 8;
+/// Longest look at a rung, seconds: a year.
+const MAX_LOOK_S: f64 = 366.0 * 86_400.0;
+/// Longest time limit, ms: a day.
+const MAX_LIMIT_MS: u64 = 86_400_000;
+
+/// A listen address: `IP:PORT`, or `localhost:PORT` for `127.0.0.1`.
+pub(crate) fn listen_addr(text: &str) -> Option<SocketAddr> {
+    match text.strip_prefix("localhost:") {
+        Some(port) => port.parse().ok().map(|port: u16| SocketAddr::from(([127, 0, 0, 1], port))),
+        None => text.parse().ok(),
+    }
+}
+
+/// Checks a project that was read; errors carry the places of the file.
+pub(super) struct Checker<'a> {
+    /// The file.
+    pub(super) source: &'a Source<'a>,
+    /// Its places.
+    pub(super) places: &'a Places,
+}
+
+impl Checker<'_> {
+    /// Checks everything, in the order of the file's keys.
+    pub(super) fn check(&self, project: &Project) -> Result<()> {
+        self.names(project)?;
+        self.listening(project)?;
+        self.credentials(&project.credentials)?;
+        self.artifacts(project)?;
+        for (name, upstream) in &project.upstreams {
+            self.upstream(&format!("upstreams.{name}"), upstream)?;
+        }
+        self.contract(project)?;
+        self.limits(project)?;
+        self.lines(project)?;
+        self.release(project)?;
+        self.evals(project)?;
+        self.money_and_records(project)?;
+        self.risk(project)
+    }
+
+    fn error(&self, path: &str, message: impl AsRef<str>) -> CliError {
+        self.source.at(self.places.value(path), &format!("{path}: {}", message.as_ref()))
+    }
+
+    fn refuse(&self, path: &str, given: impl std::fmt::Display, allowed: &str) -> CliError {
+        self.error(path, format!("given `{given}`, allowed {allowed}"))
+    }
+
+    fn number(&self, path: &str, given: f64, range: (f64, f64), allowed: &str) -> Result<()> {
+        let (least, most) = range;
+        // NaN is in no range.
+        if given >= least && given <= most {
+            Ok(())
+        } else {
+            Err(self.refuse(path, given, allowed))
+        }
+    }
+
+    fn names(&self, project: &Project) -> Result<()> {
+        self.service_name("service", &project.service)?;
+        let mut seen = BTreeSet::from([project.service.as_str()]);
+        for (i, alias) in project.aliases.iter().enumerate() {
+            let path = format!("aliases[{i}]");
+            self.service_name(&path, alias)?;
+            if !seen.insert(alias) {
+                return Err(self.error(&path, format!("`{alias}` is given twice")));
+            }
+        }
+        Ok(())
+    }
+
+    fn service_name(&self, path: &str, name: &str) -> Result<()> {
+        ServiceName::parse(name).map(drop).map_err(|error| self.error(path, error.to_string()))
+    }
+
+    fn listening(&self, project: &Project) -> Result<()> {
+        let mut addresses = Vec::new();
+        for (path, text) in [("listen", &project.listen), ("admin_listen", &project.admin_listen)] {
+            let address = listen_addr(text).ok_or_else(|| {
+                self.refuse(path, text, "an IP address and a port")
+                    .hint("for example `127.0.0.1:8787`, or `0.0.0.0:8787` with `credentials`")
+            })?;
+            if !address.ip().is_loopback() && project.credentials.is_empty() {
+                return Err(self
+                    .error(path, format!("`{text}` can be reached from other machines, and there are no `credentials`"))
+                    .hint(format!("listen on this machine only: `{path}: 127.0.0.1:{}`", address.port()))
+                    .hint("or say who may call: `credentials: [{name: app, key_env: APP_KEY}]`"));
+            }
+            addresses.push(address);
+        }
+        match addresses.as_slice() {
+            [data, admin] if data == admin && data.port() != 0 => Err(self
+                .error("admin_listen", format!("`{admin}` is the address of `listen` too"))
+                .hint("the admin plane needs an address of its own; port 0 takes a free one")),
+            _ => Ok(()),
+        }
+    }
+
+    fn credentials(&self, credentials: &[Credential]) -> Result<()> {
+        let (mut names, mut keys) = (BTreeSet::new(), BTreeSet::new());
+        for (i, credential) in credentials.iter().enumerate() {
+            let path = |key: &str| format!("credentials[{i}].{key}");
+            if credential.name.trim().is_empty() {
+                return Err(self.error(&path("name"), "is empty; a name for logs is needed"));
+            }
+            if !names.insert(&credential.name) {
+                return Err(
+                    self.error(&path("name"), format!("`{}` is given twice", credential.name))
+                );
+            }
+            self.env_name(&path("key_env"), &credential.key_env)?;
+            if !keys.insert(&credential.key_env) {
+                let text = format!("`{}` is another credential's key already", credential.key_env);
+                return Err(self.error(&path("key_env"), text));
+            }
+            if credential.tenant.as_deref().is_some_and(|tenant| tenant.trim().is_empty()) {
+                return Err(self.error(&path("tenant"), "is empty; leave the key out instead"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is given is not repeated: people paste the secret itself here.
+    fn env_name(&self, path: &str, name: &str) -> Result<()> {
+        let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        if starts && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            return Ok(());
+        }
+        Err(self
+            .error(path, "is not the name of an environment variable; allowed are `A-Za-z0-9_`")
+            .hint("put the secret into the environment and its variable's name here"))
+    }
+
+    fn artifacts(&self, project: &Project) -> Result<()> {
+        let artifacts = &project.artifacts;
+        if artifacts.code.version.trim().is_empty() {
+            return Err(self.error("artifacts.code.version", "is empty; a revision is needed"));
+        }
+        if artifacts.index.version.trim().is_empty() {
+            return Err(self
+                .error("artifacts.index.version", "is empty; a version is needed")
+                .hint("a service without retrieval says `none`"));
+        }
+        let names: Vec<&str> = project.upstreams.keys().map(String::as_str).collect();
+        match (&artifacts.model.upstream, names.as_slice()) {
+            (_, []) => Err(self
+                .error("upstreams", "is empty; one upstream at least is needed")
+                .hint("`upstreams: {main: {kind: simulated}}` needs no network and no key")),
+            (Some(name), names) if !names.contains(&name.as_str()) => {
+                let allowed = any_of(names);
+                Err(self.refuse("artifacts.model.upstream", name, &allowed))
+            }
+            (None, [_, _, ..]) => Err(self
+                .error(
+                    "artifacts.model",
+                    "there is more than one upstream and `upstream` is not set",
+                )
+                .hint(format!("name one: `artifacts: {{model: {{upstream: {}}}}}`", names[0]))),
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
+
+    fn upstream(&self, path: &str, upstream: &Upstream) -> Result<()> {
+        match upstream {
+            Upstream::Openai { base_url, api_key_env } => {
+                self.base_url(&format!("{path}.base_url"), base_url)?;
+                match api_key_env {
+                    Some(name) => self.env_name(&format!("{path}.api_key_env"), name),
+                    None => Ok(()),
+                }
+            }
+            Upstream::Replay { path: _, latency_ms: _, ms_per_token } => {
+                self.time(&format!("{path}.ms_per_token"), *ms_per_token)
+            }
+            Upstream::Simulated(simulated) => self.simulated(path, simulated),
+        }
+    }
+
+    fn base_url(&self, path: &str, url: &str) -> Result<()> {
+        let uri: Option<http::Uri> = url.parse().ok();
+        let authority = uri.as_ref().and_then(|uri| uri.authority());
+        if authority.is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err(self.error(path, "a URL with a user or password is not allowed").hint(
+                "put the key into the environment and its variable's name into `api_key_env`",
+            ));
+        }
+        let known = ["http", "https"];
+        let scheme = uri.as_ref().and_then(|uri| uri.scheme_str());
+        if authority.is_none() || !scheme.is_some_and(|scheme| known.contains(&scheme)) {
+            return Err(self
+                .refuse(path, url, "an `http` or `https` URL")
+                .hint("up to and with `/v1`, for example `https://api.example.com/v1`"));
+        }
+        match url.trim_end_matches('/').strip_suffix("/chat/completions") {
+            Some(base) => Err(self
+                .refuse(path, url, "the URL before `/chat/completions`")
+                .hint(format!("write `{base}`"))),
+            None => Ok(()),
+        }
+    }
+
+    fn time(&self, path: &str, given: f64) -> Result<()> {
+        self.number(path, given, (0.0, MAX_LIMIT_MS as f64), "0 to 86400000 (a day, in ms)")
+    }
+
+    fn share(&self, path: &str, given: f64) -> Result<()> {
+        self.number(path, given, (0.0, 1.0), "0 to 1")
+    }
+
+    fn simulated(&self, path: &str, simulated: &Simulated) -> Result<()> {
+        self.time(&format!("{path}.first_token_ms"), simulated.first_token_ms)?;
+        self.time(&format!("{path}.ms_per_token"), simulated.ms_per_token)?;
+        self.number(&format!("{path}.sigma"), simulated.sigma, (0.0, 3.0), "0 to 3")?;
+        self.share(&format!("{path}.error_rate"), simulated.error_rate)?;
+        for (i, fault) in simulated.faults.iter().enumerate() {
+            self.fault(&format!("{path}.faults[{i}]"), fault)?;
+        }
+        Ok(())
+    }
+
+    fn fault(&self, path: &str, fault: &SimulatedFault) -> Result<()> {
+        if let Some(rate) = fault.rate {
+            self.share(&format!("{path}.rate"), rate)?;
+        }
+        if let Some(language) = &fault.language {
+            let known = ["en", "zh", "ja"];
+            if !known.contains(&language.as_str()) {
+                return Err(self.refuse(&format!("{path}.language"), language, &any_of(&known)));
+            }
+        }
+        if let Some(status) = fault.status
+            && !(400..=599).contains(&status)
+        {
+            return Err(self.refuse(&format!("{path}.status"), status, "400 to 599"));
+        }
+        if let Some(slower) = fault.slower {
+            self.number(&format!("{path}.slower"), slower, (0.01, 1e6), "0.01 to 1000000")?;
+        }
+        if let (Some(from), Some(until)) = (fault.from_s, fault.until_s)
+            && until <= from
+        {
+            return Err(self.refuse(&format!("{path}.until_s"), until, "more than `from_s`"));
+        }
+        let nothing = fault.status.is_none()
+            && fault.slower.is_none()
+            && fault.answer.is_none()
+            && !fault.cut;
+        if nothing {
+            return Err(self
+                .error(path, "nothing goes wrong here")
+                .hint("say what does: one of `status`, `slower`, `answer`, `cut: true`"));
+        }
+        Ok(())
+    }
+
+    fn contract(&self, project: &Project) -> Result<()> {
+        let Some(output) = &project.contract.output else { return Ok(()) };
+        jsonschema::validator_for(output).map(drop).map_err(|error| {
+            self.error("contract.output", format!("is not a JSON Schema: {error}"))
+        })
+    }
+
+    fn limits(&self, project: &Project) -> Result<()> {
+        let limits = &project.limits;
+        let max_concurrent = limits.max_concurrent as u64;
+        let bounds = [
+            ("max_body_bytes", limits.max_body_bytes, 1, 1 << 30),
+            ("max_concurrent", max_concurrent, 1, 100_000),
+            // No waiting is a choice; no time at all is not.
+            ("queue_ms", limits.queue_ms, 0, MAX_LIMIT_MS),
+            ("first_byte_ms", limits.first_byte_ms, 1, MAX_LIMIT_MS),
+            ("idle_ms", limits.idle_ms, 1, MAX_LIMIT_MS),
+            ("total_ms", limits.total_ms, 1, MAX_LIMIT_MS),
+            ("retries", u64::from(limits.retries), 0, 10),
+        ];
+        for (key, given, least, most) in bounds {
+            if !(least..=most).contains(&given) {
+                let path = format!("limits.{key}");
+                return Err(self.refuse(&path, given, &format!("{least} to {most}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn lines(&self, project: &Project) -> Result<()> {
+        for (name, config) in &project.lines {
+            let at = |mut error: CliError| {
+                let place = self.places.key(&format!("lines.{name}"));
+                error.message = self.source.at(place, &error.message).message;
+                error
+            };
+            metric(name).map_err(at)?;
+            // Alone, so that the error stands at this metric.
+            let mut alone = project.clone();
+            alone.lines.retain(|other, _| other == name);
+            if !config.off {
+                rules(&alone).map_err(at)?;
+            }
+        }
+        rules(project)
+            .map(drop)
+            .map_err(|error| self.source.at(self.places.value("lines"), &error.message))
+    }
+
+    fn release(&self, project: &Project) -> Result<()> {
+        let release = &project.release;
+        self.rungs(&release.rungs)?;
+        if !(release.alpha > 0.0 && release.alpha < 0.5) {
+            let allowed = "more than 0 and less than 0.5";
+            return Err(self.refuse("release.alpha", release.alpha, allowed));
+        }
+        let bounds = [
+            ("min_samples", release.min_samples, 1, 1_000_000_000),
+            ("tick_ms", release.tick_ms, 10, 3_600_000),
+            ("stale_after_s", release.stale_after_s, 1, 30 * 86_400),
+        ];
+        for (key, given, least, most) in bounds {
+            if !(least..=most).contains(&given) {
+                let path = format!("release.{key}");
+                return Err(self.refuse(&path, given, &format!("{least} to {most}")));
+            }
+        }
+        let listed = !release.allow_list.is_empty();
+        match release.audience {
+            AudienceKind::AllowList if !listed => Err(self
+                .error("release.audience", "`allow_list` needs users")
+                .hint("name them: `release: {audience: allow_list, allow_list: [ann, bo]}`")),
+            AudienceKind::Users | AudienceKind::Tenants if listed => Err(self
+                .error("release.allow_list", "is read with `audience: allow_list` only")
+                .hint("set `release.audience: allow_list`, or take the list out")),
+            AudienceKind::Tenants
+                if project.credentials.iter().all(|credential| credential.tenant.is_none()) =>
+            {
+                Err(self
+                    .error("release.audience", "`tenants` needs a credential with a `tenant`")
+                    .hint("without tenants every request stays with the stable arm"))
+            }
+            AudienceKind::Users | AudienceKind::AllowList | AudienceKind::Tenants => Ok(()),
+        }
+    }
+
+    fn rungs(&self, rungs: &[RungConfig]) -> Result<()> {
+        let mut before = Weight::ZERO;
+        for (i, rung) in rungs.iter().enumerate() {
+            let path = |key: &str| format!("release.rungs[{i}].{key}");
+            let weight = Weight::from_pct(rung.weight_pct).filter(|weight| *weight > Weight::ZERO);
+            let Some(weight) = weight else {
+                let allowed = "0.01 to 100 (percent)";
+                return Err(self.refuse(&path("weight_pct"), rung.weight_pct, allowed));
+            };
+            if weight <= before {
+                let text = format!("rung {weight} is not above the rung before it, {before}");
+                return Err(self.error(&path("weight_pct"), text));
+            }
+            self.number(&path("look_s"), rung.look_s, (0.0, MAX_LOOK_S), "0 to 31622400 (a year)")?;
+            before = weight;
+        }
+        if !rungs.is_empty() && before != Weight::FULL {
+            return Err(self
+                .error(
+                    "release.rungs",
+                    format!("the last rung is {before}; a ladder ends at 100 %"),
+                )
+                .hint("add `- {weight_pct: 100, look_s: 300}`"));
+        }
+        Ok(())
+    }
+
+    fn evals(&self, project: &Project) -> Result<()> {
+        let evals = &project.evals;
+        self.share("evals.threshold", evals.threshold)?;
+        if !(1..=1024).contains(&evals.concurrency) {
+            return Err(self.refuse("evals.concurrency", evals.concurrency, "1 to 1024"));
+        }
+        if !(1..=MAX_LIMIT_MS).contains(&evals.latency_ms) {
+            let allowed = format!("1 to {MAX_LIMIT_MS}");
+            return Err(self.refuse("evals.latency_ms", evals.latency_ms, &allowed));
+        }
+        Ok(())
+    }
+
+    fn money_and_records(&self, project: &Project) -> Result<()> {
+        for (model, price) in &project.prices {
+            let keys = [
+                ("input_per_million", price.input_per_million),
+                ("output_per_million", price.output_per_million),
+            ];
+            for (key, given) in keys {
+                let path = format!("prices.{model}.{key}");
+                self.number(&path, given, (0.0, 1e9), "0 to 1000000000 (dollars)")?;
+            }
+        }
+        let days = project.records.retention_days;
+        if !(1..=3_660).contains(&days) {
+            return Err(self.refuse("records.retention_days", days, "1 to 3660"));
+        }
+        Ok(())
+    }
+
+    fn risk(&self, project: &Project) -> Result<()> {
+        for (i, text) in project.risk.planted.iter().enumerate() {
+            let chars = text.trim().chars().count();
+            if chars < MIN_PLANTED_CHARS {
+                return Err(self
+                    .error(
+                        &format!("risk.planted[{i}]"),
+                        format!("has {chars} characters, allowed {MIN_PLANTED_CHARS} or more"),
+                    )
+                    .hint(
+                        "plant a text that no honest answer contains, such as `TG-CANARY-7f3a91`",
+                    ));
+            }
+        }
+        Ok(())
+    }
+}

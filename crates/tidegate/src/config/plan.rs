@@ -1,0 +1,159 @@
+//! What a release's plan takes from the project: ladder, lines, audience and error budget.
+
+use super::project::{AudienceKind, LadderPreset, LineConfig, LineUnit, OnBlack, Project};
+use super::yaml::nearest;
+use crate::error::{CliError, Result};
+use tidegate_core::decide::{Band, BandUnit, LineRule, Metric, Preset, Rung};
+use tidegate_core::route::{Audience, Weight};
+
+/// The parts of a core `Plan` that come from the project file.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PlanParts {
+    /// The ladder, rising, ending at 100 %.
+    pub(crate) rungs: Vec<Rung>,
+    /// What is compared.
+    pub(crate) rules: Vec<LineRule>,
+    /// Whom the release reaches.
+    pub(crate) audience: Audience,
+    /// Probability of rolling back a release that is within every rollback line; in (0, 0.5).
+    pub(crate) alpha: f64,
+    /// Answers each arm needs at a rung before anything is concluded.
+    pub(crate) min_samples: u64,
+    /// Without a new outcome for so long the data counts as missing, ms.
+    pub(crate) stale_after_ms: u64,
+    /// Whether a black signal shuts the service's entrance.
+    pub(crate) close_entrance: bool,
+}
+
+/// The plan's parts.
+///
+/// # Errors
+/// Those of [`rules`].
+pub(crate) fn plan_parts(project: &Project) -> Result<PlanParts> {
+    let release = &project.release;
+    let audience = match release.audience {
+        AudienceKind::Users => Audience::Users,
+        AudienceKind::AllowList => {
+            Audience::AllowList { users: release.allow_list.iter().cloned().collect() }
+        }
+        AudienceKind::Tenants => Audience::Tenants,
+    };
+    Ok(PlanParts {
+        rungs: rungs(project),
+        rules: rules(project)?,
+        audience,
+        alpha: release.alpha,
+        min_samples: release.min_samples,
+        stale_after_ms: release.stale_after_s.saturating_mul(1_000),
+        close_entrance: match project.risk.on_black {
+            OnBlack::Service => true,
+            OnBlack::Candidate => false,
+        },
+    })
+}
+
+/// The ladder: the project's own rungs, or the preset's (T-10).
+pub(crate) fn rungs(project: &Project) -> Vec<Rung> {
+    let release = &project.release;
+    if release.rungs.is_empty() {
+        return match release.preset {
+            LadderPreset::Careful => Preset::Careful,
+            LadderPreset::Ladder => Preset::Ladder,
+            LadderPreset::Simple => Preset::Simple,
+        }
+        .rungs();
+    }
+    release
+        .rungs
+        .iter()
+        .filter_map(|rung| {
+            let weight = Weight::from_pct(rung.weight_pct)?;
+            // Checked when the file was read: finite, at least 0, and at most a year.
+            Some(Rung { weight, look_ms: (rung.look_s * 1_000.0).round() as u64 })
+        })
+        .collect()
+}
+
+/// The threshold table with the project's `lines` over it.
+///
+/// # Errors
+/// An unknown metric, thresholds that do not rise, or no line left to watch.
+pub(crate) fn rules(project: &Project) -> Result<Vec<LineRule>> {
+    let mut rules = LineRule::defaults();
+    for (name, config) in &project.lines {
+        let metric = metric(name)?;
+        let standing = rules.iter().position(|rule| rule.metric == metric);
+        if config.off {
+            rules.retain(|rule| rule.metric != metric);
+            continue;
+        }
+        let rule = overridden(metric, standing.map(|i| &rules[i]), config)?;
+        match standing {
+            Some(i) => rules[i] = rule,
+            None => rules.push(rule),
+        }
+    }
+    if rules.is_empty() {
+        return Err(CliError::usage("lines: every metric is off; at least one must be watched"));
+    }
+    Ok(rules)
+}
+
+/// The metric of this name.
+pub(super) fn metric(name: &str) -> Result<Metric> {
+    Metric::parse(name).ok_or_else(|| {
+        let known: Vec<&str> = Metric::ALL.iter().map(|metric| metric.as_str()).collect();
+        let error = CliError::usage(format!("lines: unknown metric `{name}`"));
+        match nearest(name, &known) {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error.hint(format!("metrics: {}", known.join(", "))),
+        }
+    })
+}
+
+/// One metric's rule: what the project says over what stands.
+pub(super) fn overridden(
+    metric: Metric,
+    standing: Option<&LineRule>,
+    config: &LineConfig,
+) -> Result<LineRule> {
+    let LineConfig { pass, pause, rollback, unit, ceiling, floor, required, off: _ } = config;
+    let before = standing.and_then(|rule| rule.band);
+    let unit = match (unit, before) {
+        (Some(LineUnit::Relative), _) => BandUnit::Relative,
+        (Some(LineUnit::Points), _) => BandUnit::Points,
+        (None, Some(band)) => band.unit,
+        (None, None) if metric.is_rate() => BandUnit::Points,
+        (None, None) => BandUnit::Relative,
+    };
+    let pass = pass.or(before.map(|band| band.pass));
+    let pause = pause.or(before.map(|band| band.pause));
+    let rollback = rollback.or(before.map(|band| band.rollback));
+    let band = match (pass, pause, rollback) {
+        (Some(pass), Some(pause), Some(rollback)) => Some(Band { pass, pause, rollback, unit }),
+        (None, None, None) => None,
+        _ => {
+            return Err(CliError::usage(format!(
+                "lines.{}: a band needs all of pass, pause and rollback; this metric has no default",
+                metric.as_str()
+            )));
+        }
+    };
+    let rule = LineRule {
+        metric,
+        band,
+        ceiling: ceiling.or(standing.and_then(|rule| rule.ceiling)),
+        floor: floor.or(standing.map(|rule| rule.floor)).unwrap_or(0.0),
+        required: required.or(standing.map(|rule| rule.required)).unwrap_or(false),
+    };
+    rule.check().map_err(|error| {
+        let error = CliError::usage(error.to_string());
+        match before {
+            Some(Band { pass, pause, rollback, unit: _ }) => error.hint(format!(
+                "what is not given is the default: pass {pass}, pause {pause}, rollback {rollback}"
+            )),
+            None => error,
+        }
+    })?;
+    Ok(rule)
+}

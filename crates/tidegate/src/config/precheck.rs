@@ -1,0 +1,93 @@
+//! What is checked while every key still has its place: kinds of upstream with their keys, and
+//! variables that would not be replaced.
+
+use super::places::{Node, Place};
+use super::upstream::UpstreamKind;
+use super::yaml::{Source, any_of, nearest, unknown_key};
+use crate::error::Result;
+
+/// Checks the upstreams' kinds and keys while their places are still known.
+pub(super) fn precheck(source: &Source<'_>, tree: &Node) -> Result<()> {
+    quoted_variables(source, tree)?;
+    let Some((_, upstreams)) = tree.entry("upstreams") else { return Ok(()) };
+    for (name, upstream) in upstreams.value.entries() {
+        let path = format!("upstreams.{}", name.value);
+        let kinds: Vec<&str> = UpstreamKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        let Some((_, kind)) = upstream.value.entry("kind") else {
+            if matches!(upstream.value, Node::Map(_)) {
+                let place = Place::of(name.referenced);
+                return Err(source
+                    .at(place, &format!("{path}: missing key `kind`; allowed {}", any_of(&kinds)))
+                    .hint("`kind: simulated` needs no network and no key"));
+            }
+            continue;
+        };
+        let given = kind.value.text().unwrap_or_default();
+        let Some(kind) = UpstreamKind::ALL.into_iter().find(|known| known.as_str() == given) else {
+            let place = Place::of(kind.referenced);
+            let message = format!("{path}.kind: given `{given}`, allowed {}", any_of(&kinds));
+            let error = source.at(place, &message);
+            return Err(match nearest(given, &kinds) {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error.hint("any server with an OpenAI-compatible API is `openai`"),
+            });
+        };
+        upstream_keys(source, &path, kind, (Place::of(name.referenced), &upstream.value))?;
+    }
+    Ok(())
+}
+
+fn upstream_keys(
+    source: &Source<'_>,
+    path: &str,
+    kind: UpstreamKind,
+    (place, upstream): (Option<Place>, &Node),
+) -> Result<()> {
+    let foreign = |key: &str| key != "kind" && !kind.keys().contains(&key);
+    if let Some((key, _)) = upstream.entries().iter().find(|(key, _)| foreign(&key.value)) {
+        return Err(unknown_key(
+            |text| {
+                let of = format!("{text} of an upstream of kind `{}`", kind.as_str());
+                source.at(Place::of(key.referenced), &of)
+            },
+            &key.value,
+            kind.keys(),
+        ));
+    }
+    match kind.required() {
+        Some(key) if upstream.entry(key).is_none() => Err(source.at(
+            place,
+            &format!("{path}: an upstream of kind `{}` needs the key `{key}`", kind.as_str()),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// A variable in a quoted value would silently stay as it is written.
+fn quoted_variables(source: &Source<'_>, tree: &Node) -> Result<()> {
+    for (key, value) in tree.entries() {
+        if key.value == "contract" {
+            // A pattern of the output contract may contain `${`.
+            continue;
+        }
+        find_variable(source, &value.value, Place::of(value.referenced), &key.value)?;
+    }
+    Ok(())
+}
+
+fn find_variable(source: &Source<'_>, node: &Node, place: Option<Place>, path: &str) -> Result<()> {
+    match node {
+        Node::Map(entries) => entries.iter().try_for_each(|(key, value)| {
+            let path = format!("{path}.{}", key.value);
+            find_variable(source, &value.value, Place::of(value.referenced), &path)
+        }),
+        Node::Seq(items) => items.iter().enumerate().try_for_each(|(i, item)| {
+            let path = format!("{path}[{i}]");
+            find_variable(source, &item.value, Place::of(item.referenced), &path)
+        }),
+        Node::Scalar(text) if text.contains("${") => Err(source
+            .at(place, &format!("{path}: a variable in a quoted value is not replaced"))
+            .hint("write it without quotes: `${NAME:-default}`")),
+        Node::Scalar(_) | Node::Null => Ok(()),
+    }
+}

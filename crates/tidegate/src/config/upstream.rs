@@ -1,0 +1,230 @@
+//! Model servers in `tidegate.yaml`, and how they are read.
+//!
+//! Serde reads an internally tagged enum through a buffer that forgets where things stood, so
+//! `Upstream` is read by hand: all keys of all kinds first, then the kind decides which may be
+//! there. `precheck` says the same with the place of the key.
+
+use schemars::JsonSchema;
+use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// A model server.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
+pub(crate) enum Upstream {
+    /// Any server with an OpenAI-compatible API.
+    Openai {
+        /// Up to and with `/v1`, for example `https://api.example.com/v1`.
+        base_url: String,
+        /// Environment variable that holds the API key; none for a server without.
+        #[serde(default)]
+        api_key_env: Option<String>,
+    },
+    /// Recorded answers from a JSONL file: `{"model","prompt","answer"[,"latency_ms"]}` a line.
+    Replay {
+        /// The file.
+        path: PathBuf,
+        /// Time until the first token where a line has none, ms.
+        #[serde(default)]
+        latency_ms: u64,
+        /// Milliseconds for each token of the answer.
+        #[serde(default)]
+        ms_per_token: f64,
+    },
+    /// A simulated model: answers by rule, not by a model. Needs no network and no key.
+    Simulated(Simulated),
+}
+
+/// A simulated model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Simulated {
+    /// Seed of everything that varies.
+    pub(crate) seed: u64,
+    /// Median time to the first token, ms.
+    pub(crate) first_token_ms: f64,
+    /// Median time for each token after it, ms.
+    pub(crate) ms_per_token: f64,
+    /// Spread of both: standard deviation of their logarithm.
+    pub(crate) sigma: f64,
+    /// Share of requests answered with an error 500, 0 to 1.
+    pub(crate) error_rate: f64,
+    /// What goes wrong, and when.
+    pub(crate) faults: Vec<SimulatedFault>,
+}
+
+impl Default for Simulated {
+    fn default() -> Self {
+        Simulated {
+            seed: 1,
+            first_token_ms: 180.0,
+            ms_per_token: 6.0,
+            sigma: 0.25,
+            error_rate: 0.0,
+            faults: Vec::new(),
+        }
+    }
+}
+
+/// A fault of a simulated model: every condition that is given must hold.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SimulatedFault {
+    /// Only this prompt version.
+    pub(crate) prompt: Option<String>,
+    /// Only this model name.
+    pub(crate) model: Option<String>,
+    /// Only user texts of at least so many characters.
+    pub(crate) min_chars: Option<u64>,
+    /// Only texts in this language: `en`, `zh` or `ja`.
+    pub(crate) language: Option<String>,
+    /// Only from this second after the server's start on.
+    pub(crate) from_s: Option<u64>,
+    /// Only until this second after the server's start.
+    pub(crate) until_s: Option<u64>,
+    /// Share of the matching requests, 0 to 1; left out, all.
+    pub(crate) rate: Option<f64>,
+    /// Answer with this HTTP status.
+    pub(crate) status: Option<u16>,
+    /// Take this many times as long.
+    pub(crate) slower: Option<f64>,
+    /// Answer this instead.
+    pub(crate) answer: Option<String>,
+    /// End the answer half-way.
+    pub(crate) cut: bool,
+}
+
+/// The kinds of upstream, as `kind` names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum UpstreamKind {
+    /// [`Upstream::Openai`].
+    Openai,
+    /// [`Upstream::Replay`].
+    Replay,
+    /// [`Upstream::Simulated`].
+    Simulated,
+}
+
+impl UpstreamKind {
+    /// Every kind.
+    pub(super) const ALL: [UpstreamKind; 3] =
+        [UpstreamKind::Openai, UpstreamKind::Replay, UpstreamKind::Simulated];
+
+    /// The kind's name in the file.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            UpstreamKind::Openai => "openai",
+            UpstreamKind::Replay => "replay",
+            UpstreamKind::Simulated => "simulated",
+        }
+    }
+
+    /// The keys an upstream of this kind may have, beside `kind`.
+    pub(super) fn keys(self) -> &'static [&'static str] {
+        match self {
+            UpstreamKind::Openai => &["base_url", "api_key_env"],
+            UpstreamKind::Replay => &["path", "latency_ms", "ms_per_token"],
+            UpstreamKind::Simulated => {
+                &["seed", "first_token_ms", "ms_per_token", "sigma", "error_rate", "faults"]
+            }
+        }
+    }
+
+    /// The key it cannot do without.
+    pub(super) fn required(self) -> Option<&'static str> {
+        match self {
+            UpstreamKind::Openai => Some("base_url"),
+            UpstreamKind::Replay => Some("path"),
+            UpstreamKind::Simulated => None,
+        }
+    }
+}
+
+/// The keys of every kind at once.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UpstreamKeys {
+    kind: UpstreamKind,
+    base_url: Option<String>,
+    api_key_env: Option<String>,
+    path: Option<PathBuf>,
+    latency_ms: Option<u64>,
+    ms_per_token: Option<f64>,
+    seed: Option<u64>,
+    first_token_ms: Option<f64>,
+    sigma: Option<f64>,
+    error_rate: Option<f64>,
+    faults: Option<Vec<SimulatedFault>>,
+}
+
+impl UpstreamKeys {
+    /// The names of the keys that were given, `kind` left out.
+    fn given(&self) -> Vec<&'static str> {
+        let UpstreamKeys {
+            kind: _,
+            base_url,
+            api_key_env,
+            path,
+            latency_ms,
+            ms_per_token,
+            seed,
+            first_token_ms,
+            sigma,
+            error_rate,
+            faults,
+        } = self;
+        [
+            ("base_url", base_url.is_some()),
+            ("api_key_env", api_key_env.is_some()),
+            ("path", path.is_some()),
+            ("latency_ms", latency_ms.is_some()),
+            ("ms_per_token", ms_per_token.is_some()),
+            ("seed", seed.is_some()),
+            ("first_token_ms", first_token_ms.is_some()),
+            ("sigma", sigma.is_some()),
+            ("error_rate", error_rate.is_some()),
+            ("faults", faults.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(key, is_given)| is_given.then_some(key))
+        .collect()
+    }
+}
+
+impl<'de> Deserialize<'de> for Upstream {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let keys = UpstreamKeys::deserialize(deserializer)?;
+        let kind = keys.kind;
+        if let Some(foreign) = keys.given().iter().find(|key| !kind.keys().contains(key)) {
+            return Err(D::Error::custom(format!(
+                "an upstream of kind `{}` has no key `{foreign}`; it may have {}",
+                kind.as_str(),
+                kind.keys().join(", ")
+            )));
+        }
+        match kind {
+            UpstreamKind::Openai => Ok(Upstream::Openai {
+                base_url: keys.base_url.ok_or_else(|| D::Error::missing_field("base_url"))?,
+                api_key_env: keys.api_key_env,
+            }),
+            UpstreamKind::Replay => Ok(Upstream::Replay {
+                path: keys.path.ok_or_else(|| D::Error::missing_field("path"))?,
+                latency_ms: keys.latency_ms.unwrap_or_default(),
+                ms_per_token: keys.ms_per_token.unwrap_or_default(),
+            }),
+            UpstreamKind::Simulated => {
+                let default = Simulated::default();
+                Ok(Upstream::Simulated(Simulated {
+                    seed: keys.seed.unwrap_or(default.seed),
+                    first_token_ms: keys.first_token_ms.unwrap_or(default.first_token_ms),
+                    ms_per_token: keys.ms_per_token.unwrap_or(default.ms_per_token),
+                    sigma: keys.sigma.unwrap_or(default.sigma),
+                    error_rate: keys.error_rate.unwrap_or(default.error_rate),
+                    faults: keys.faults.unwrap_or(default.faults),
+                }))
+            }
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Strict YAML: bounded, no key twice, and errors that say where, what was given and what was
+//! allowed.
+
+use super::places::{Node, Place, Places};
+use crate::error::{CliError, Result};
+use serde::de::DeserializeOwned;
+use serde_saphyr::budget::BudgetBreach;
+use serde_saphyr::{
+    DuplicateKeyPolicy, Error, MessageFormatter as _, Options, UserMessageFormatter,
+};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Largest YAML file, bytes: a thousand times a usual project file.
+pub(super) const MAX_FILE_BYTES: usize = 1024 * 1024;
+/// Deepest nesting; an output contract with nested objects needs about 20.
+const MAX_DEPTH: usize = 64;
+/// Most aliases (`*name`) in a file; people write a handful.
+const MAX_ALIASES: usize = 64;
+/// Most parser events, aliases' contents counted each time: a megabyte of short lists.
+const MAX_EVENTS: usize = 200_000;
+/// Longest given value that an error repeats, characters.
+const MAX_GIVEN_CHARS: usize = 40;
+
+/// A YAML text that is being read.
+pub(super) struct Source<'a> {
+    /// Its content.
+    pub(super) text: &'a str,
+    /// Where it came from, for errors.
+    pub(super) file: &'a Path,
+    /// Values for `${NAME}`; none where the text is taken as it stands.
+    pub(super) env: Option<HashMap<String, String>>,
+}
+
+impl Source<'_> {
+    /// Reads the text as a tree with places.
+    pub(super) fn tree(&self) -> Result<Node> {
+        if self.text.len() > MAX_FILE_BYTES {
+            return Err(CliError::usage(format!(
+                "{}: the file has {} bytes; at most {MAX_FILE_BYTES} are read",
+                self.file.display(),
+                self.text.len()
+            )));
+        }
+        serde_saphyr::from_str_with_options(self.text, self.options())
+            .map_err(|error| self.explain(&error, &Places::default()))
+    }
+
+    /// Reads the text as a value; `places` names the keys of errors.
+    pub(super) fn parse<T: DeserializeOwned>(&self, places: &Places) -> Result<T> {
+        serde_saphyr::from_str_with_options(self.text, self.options())
+            .map_err(|error| self.explain(&error, places))
+    }
+
+    fn options(&self) -> Options {
+        let options = serde_saphyr::options! {
+            budget: serde_saphyr::budget! {
+                max_depth: MAX_DEPTH,
+                flow_nesting_limit: MAX_DEPTH,
+                max_aliases: MAX_ALIASES,
+                max_anchors: MAX_ALIASES,
+                max_merge_keys: MAX_ALIASES,
+                max_events: MAX_EVENTS,
+                max_nodes: MAX_EVENTS,
+                max_documents: 1,
+                max_recorded_anchor_events: MAX_EVENTS,
+                max_recorded_anchor_bytes: MAX_FILE_BYTES,
+                max_total_scalar_bytes: 4 * MAX_FILE_BYTES,
+                max_property_expansion_depth: 8,
+                max_total_property_interpolation_work: 4 * MAX_FILE_BYTES,
+            },
+            alias_limits: serde_saphyr::alias_limits! {
+                max_total_replayed_events: MAX_EVENTS,
+                max_replay_stack_depth: 16,
+                max_alias_expansions_per_anchor: MAX_ALIASES,
+            },
+            duplicate_keys: DuplicateKeyPolicy::Error,
+            // `no` and `on` are words in most languages; only true and false are truth values.
+            strict_booleans: true,
+            with_snippet: false,
+        };
+        match &self.env {
+            Some(env) => options.with_properties(env.clone()),
+            None => options,
+        }
+    }
+
+    /// An error about the value at a path, with its place.
+    pub(super) fn at(&self, place: Option<Place>, message: &str) -> CliError {
+        let file = self.file.display();
+        CliError::usage(match place {
+            Some(Place { line, column }) => format!("{file}:{line}:{column}: {message}"),
+            None => format!("{file}: {message}"),
+        })
+    }
+
+    /// The parser's error in our words.
+    fn explain(&self, error: &Error, places: &Places) -> CliError {
+        let error = error.without_snippet();
+        if let Error::AliasError { error, .. } = error {
+            return self.explain(error, places);
+        }
+        let place = error.location().and_then(Place::of);
+        let path = place.and_then(|place| places.path_at(place));
+        let message = |text: String| self.at(place, &with_path(path, &text));
+        match error {
+            Error::SerdeUnknownField { field, expected, .. } => {
+                unknown_key(|text| self.at(place, text), field, expected)
+            }
+            Error::SerdeUnknownVariant { variant, expected, .. } => {
+                let error = message(format!("given `{variant}`, allowed {}", any_of(expected)));
+                match nearest(variant, expected) {
+                    Some(near) => error.hint(format!("did you mean `{near}`?")),
+                    None => error,
+                }
+            }
+            Error::SerdeMissingField { field, .. } => {
+                // The parser points at the first key of the map that lacks one.
+                let map = path.and_then(|path| Some(&path[..path.rfind('.')?]));
+                self.at(place, &with_path(map, &format!("missing key `{field}`")))
+            }
+            Error::Eof { .. } => self
+                .at(place, "the file is empty or ends too early")
+                .hint("make a project that works at once: `tidegate init my-service`"),
+            Error::Budget { breach, .. } => message(over_budget(breach)),
+            Error::SerdeInvalidType { unexpected, expected, .. }
+            | Error::SerdeInvalidValue { unexpected, expected, .. } => {
+                let given = self.given(error).unwrap_or_else(|| unexpected.clone());
+                message(format!("given {given}, allowed {}", plain_type(expected)))
+            }
+            Error::InvalidScalar { ty, .. } => self.mistyped(message, error, ty),
+            Error::Unexpected { expected, .. } => self.mistyped(message, error, expected),
+            Error::InvalidBooleanStrict { .. } => self.mistyped(message, error, "bool"),
+            Error::NullIntoString { .. } => message("nothing given, allowed a text".to_owned()),
+            Error::DuplicateMappingKey { key, .. } => {
+                let key = key.as_deref().unwrap_or("?");
+                self.at(place, &format!("key `{key}` is given twice")).hint("keep one of the two")
+            }
+            Error::NonFiniteFloat { value, .. } => {
+                message(format!("given `{value}`, allowed a finite number"))
+            }
+            Error::UnresolvedProperty { name, .. }
+            | Error::PropertyRequiredButUnset { name, .. } => unset(message, name, "not set"),
+            Error::PropertyRequiredButEmpty { name, .. } => unset(message, name, "empty"),
+            Error::InvalidPropertyName { name, .. } => {
+                message(format!("given `{name}`, allowed `${{NAME}}` or `${{NAME:-default}}`"))
+            }
+            // The parser's list of errors may grow; its own words are good enough for the rest.
+            other => message(UserMessageFormatter.format_message(other).into_owned()),
+        }
+    }
+
+    fn mistyped(
+        &self,
+        message: impl Fn(String) -> CliError,
+        error: &Error,
+        expected: &str,
+    ) -> CliError {
+        let allowed = plain_type(expected);
+        message(match self.given(error) {
+            Some(given) => format!("given {given}, allowed {allowed}"),
+            None => format!("allowed {allowed}"),
+        })
+    }
+
+    /// What stands in the file where the error is: the text as written, so that the value of an
+    /// environment variable is never repeated; long texts are not repeated either.
+    fn given(&self, error: &Error) -> Option<String> {
+        let span = error.location()?.span();
+        let start = usize::try_from(span.byte_offset()?).ok()?;
+        let len = usize::try_from(span.byte_len()?).ok()?;
+        let text = self.text.get(start..start.checked_add(len)?)?.trim();
+        match self.text.get(start..)?.chars().next()? {
+            '[' => return Some("a list".to_owned()),
+            '{' => return Some("keys with values".to_owned()),
+            '-' if text.is_empty() || text == "-" => return Some("a list".to_owned()),
+            _ => {}
+        }
+        let short = text.chars().count() <= MAX_GIVEN_CHARS && !text.contains('\n');
+        (short && !text.is_empty()).then(|| format!("`{text}`"))
+    }
+}
+
+/// The error of a key that is not one, with the nearest key or all of them.
+pub(super) fn unknown_key(
+    at: impl Fn(&str) -> CliError,
+    given: &str,
+    allowed: &[&'static str],
+) -> CliError {
+    let error = at(&format!("unknown key `{given}`"));
+    match nearest(given, allowed) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint(format!("keys allowed here: {}", allowed.join(", "))),
+    }
+}
+
+/// The allowed word that is most like the given one, if it is like it at all.
+pub(super) fn nearest<'a>(given: &str, allowed: &[&'a str]) -> Option<&'a str> {
+    let given = given.to_lowercase().replace('-', "_");
+    // `api_key` is not a slip for `path`; a slip changes about a third of a word at most.
+    let most = given.chars().count() / 3 + 1;
+    allowed
+        .iter()
+        .map(|word| (strsim::damerau_levenshtein(&given, word), *word))
+        .filter(|(distance, word)| *distance <= most || starts_alike(&given, word))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| word)
+}
+
+fn starts_alike(given: &str, word: &str) -> bool {
+    given.len() >= 3 && (word.starts_with(given) || given.starts_with(word))
+}
+
+/// `a`, `b` or `c`.
+pub(super) fn any_of(words: &[&str]) -> String {
+    match words {
+        [] => "nothing".to_owned(),
+        [one] => format!("`{one}`"),
+        [most @ .., last] => {
+            let most: Vec<String> = most.iter().map(|word| format!("`{word}`")).collect();
+            format!("{} or `{last}`", most.join(", "))
+        }
+    }
+}
+
+fn with_path(path: Option<&str>, text: &str) -> String {
+    match path {
+        Some(path) => format!("{path}: {text}"),
+        None => text.to_owned(),
+    }
+}
+
+fn unset(message: impl Fn(String) -> CliError, name: &str, how: &str) -> CliError {
+    message(format!("environment variable `{name}` is {how}"))
+        .hint(format!("set it, or give a default: `${{{name}:-value}}`"))
+}
+
+/// Which bound of ours a text is over.
+fn over_budget(breach: &BudgetBreach) -> String {
+    match breach {
+        BudgetBreach::Documents { .. } => {
+            "a second document (`---`) starts here; one is allowed".to_owned()
+        }
+        BudgetBreach::Depth { .. } => format!("nested deeper than {MAX_DEPTH} levels"),
+        BudgetBreach::Aliases { .. } | BudgetBreach::Anchors { .. } => {
+            format!("more than {MAX_ALIASES} anchors or aliases")
+        }
+        // The parser's list may grow.
+        _ => "the file is too large or too complex for a configuration".to_owned(),
+    }
+}
+
+/// A type's name in serde's and the parser's words, in plain ones.
+fn plain_type(expected: &str) -> String {
+    match expected {
+        "u16" => "a whole number, 0 to 65535".to_owned(),
+        "u32" => "a whole number, 0 to 4294967295".to_owned(),
+        "u64" | "usize" | "unsigned integer" => "a whole number of at least 0".to_owned(),
+        "i64" | "integer" => "a whole number".to_owned(),
+        "f64" | "f32" | "float" | "floating point" | "floating point number" => {
+            "a number".to_owned()
+        }
+        "bool" | "boolean" | "a boolean" => "`true` or `false`".to_owned(),
+        "string scalar" | "string" | "a string" | "path string" => "a text".to_owned(),
+        "sequence start" | "a sequence" | "sequence" => "a list".to_owned(),
+        "mapping start" | "a map" | "mapping" => "keys with values".to_owned(),
+        other => match other.strip_prefix("struct ") {
+            Some(_) => "keys with values".to_owned(),
+            None => other.to_owned(),
+        },
+    }
+}
