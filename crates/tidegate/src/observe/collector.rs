@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn feedback_of_a_kind_counts_once_for_a_trace() {
         let collector = Collector::default();
-        let on = FeedbackOn { arm: Arm::Stable, change_id: None, tenant: None };
+        let on = FeedbackOn { arm: Arm::Stable, change_id: None, tenant: None, model: "m".into() };
         collector.remember(trace("t-1"), on.clone());
         let mut give = |feedback| collector.add_feedback(&trace("t-1"), &on, feedback, UnixMs(1));
         assert!(give(Feedback::Like(false)));
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn the_oldest_traces_go_first() {
         let collector = Collector::default();
-        let on = FeedbackOn { arm: Arm::Stable, change_id: None, tenant: None };
+        let on = FeedbackOn { arm: Arm::Stable, change_id: None, tenant: None, model: "m".into() };
         for n in 0..=crate::observe::recent::RECENT_TRACES {
             collector.remember(trace(&format!("t-{n}")), on.clone());
         }

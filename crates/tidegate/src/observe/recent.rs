@@ -1,6 +1,7 @@
 //! The traces of the last requests, so that feedback that comes soon after needs no store.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use tidegate_core::ids::{ChangeId, TraceId};
 use tidegate_core::observe::Feedback;
 use tidegate_core::route::Arm;
@@ -17,6 +18,8 @@ pub(crate) struct FeedbackOn {
     pub(crate) change_id: Option<ChangeId>,
     /// The tenant it belongs to; feedback of another tenant is refused.
     pub(crate) tenant: Option<String>,
+    /// The model's version name, a label.
+    pub(crate) model: Arc<str>,
 }
 
 struct Entry {

@@ -118,8 +118,8 @@ enum Content {
 pub(super) struct AtEnd {
     /// The request is in work until the body ends.
     pub(super) in_work: InWork,
-    /// Counts the request.
-    pub(super) meter: Meter,
+    /// Counts the request; probes are not counted.
+    pub(super) meter: Option<Meter>,
 }
 
 /// Counts one request at the door when it is dropped; until a status is set, as a client that left.
@@ -159,16 +159,18 @@ impl Body {
     }
 
     /// The same, with what must happen at its end.
-    pub(super) fn then(mut self, at_end: Option<AtEnd>) -> Body {
-        self.at_end = at_end;
+    pub(super) fn then(mut self, at_end: AtEnd) -> Body {
+        self.at_end = Some(at_end);
         self
     }
 }
 
 impl Drop for Body {
     fn drop(&mut self) {
-        if let (Content::Events(events), Some(at_end)) = (&self.content, &mut self.at_end) {
-            at_end.meter.set(events.status());
+        if let Content::Events(events) = &self.content
+            && let Some(AtEnd { in_work: _, meter: Some(meter) }) = &mut self.at_end
+        {
+            meter.set(events.status());
         }
     }
 }

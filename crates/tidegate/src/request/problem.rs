@@ -5,6 +5,7 @@ use crate::upstream::UpstreamError;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::json;
+use tidegate_core::request::RequestError;
 use tidegate_core::upstream::Failure;
 
 /// The OpenAI SDKs obey it: with `false` they do not try again.
@@ -59,6 +60,11 @@ impl Problem {
     /// 400 for a request that cannot be read.
     pub(super) fn bad_request(code: &'static str, message: impl Into<String>) -> Problem {
         Problem::client(StatusCode::BAD_REQUEST, code, message.into())
+    }
+
+    /// What is wrong with a request that core could not read.
+    pub(super) fn of_request(error: &RequestError) -> Problem {
+        Problem::bad_request(error.code(), error.to_string()).param(error.param())
     }
 
     /// The same with the member at fault.
