@@ -5,6 +5,7 @@
 //! named (requirement R66).
 
 mod contract;
+mod diff;
 mod files;
 mod live;
 mod model;
@@ -14,6 +15,7 @@ mod render;
 mod template;
 mod tools;
 
+pub(crate) use diff::{KindDiff, SetDiff, compare};
 pub(crate) use live::LiveSet;
 pub(crate) use pack::{PackOverrides, PackedSet, pack};
 pub(crate) use render::{RenderError, Rendered};

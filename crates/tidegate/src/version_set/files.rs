@@ -16,6 +16,9 @@ pub(crate) const INLINE_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub(crate) const INLINE_TOTAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Deepest folder below an artifact's folder; a link to a parent folder ends here too.
 const DEPTH_MAX: usize = 16;
+/// Most entries looked at below an artifact's folder, hidden ones and folders too: links between
+/// folders can make far more paths than there are files.
+const ENTRIES_MAX: usize = 4 * FILES_MAX;
 /// What a pointer's path in the artifact ends with.
 pub(crate) const POINTER_SUFFIX: &str = ".pointer.json";
 
@@ -130,7 +133,8 @@ pub(crate) fn collect(
 ) -> Result<BTreeMap<String, Vec<u8>>> {
     let bounds = Bounds::new(root, configured, key)?;
     let base = root.join(configured);
-    let mut collector = Collector { bounds: &bounds, files: BTreeMap::new(), inline_bytes: 0 };
+    let mut collector =
+        Collector { bounds: &bounds, files: BTreeMap::new(), inline_bytes: 0, entries: 0 };
     if bounds.check(&base)?.is_dir() {
         collector.folder(&base, "", 0)?;
     } else {
@@ -154,6 +158,7 @@ struct Collector<'a> {
     bounds: &'a Bounds,
     files: BTreeMap<String, Vec<u8>>,
     inline_bytes: u64,
+    entries: usize,
 }
 
 impl Collector<'_> {
@@ -169,6 +174,10 @@ impl Collector<'_> {
         let fault = |error: std::io::Error| unreadable(key, &shown, &error);
         for entry in std::fs::read_dir(folder).map_err(fault)? {
             let path = entry.map_err(fault)?.path();
+            self.entries += 1;
+            if self.entries > ENTRIES_MAX {
+                return Err(self.too_many());
+            }
             let name = name_of(&path, key)?;
             if name.starts_with('.') {
                 continue;
@@ -186,8 +195,7 @@ impl Collector<'_> {
     fn file(&mut self, path: &Path, inside: &str) -> Result<()> {
         let key = self.bounds.key;
         if self.files.len() >= FILES_MAX {
-            return Err(CliError::usage(format!("`{key}` has more than {FILES_MAX} files"))
-                .hint("pack them into one archive; a large file is kept by its digest"));
+            return Err(self.too_many());
         }
         let real = self.bounds.check(path)?;
         let size = std::fs::metadata(&real)
@@ -195,8 +203,7 @@ impl Collector<'_> {
             .len();
         if size > INLINE_FILE_BYTES_MAX {
             let pointer = self.pointer(path, &real)?;
-            self.files.insert(format!("{inside}{POINTER_SUFFIX}"), json_bytes(&pointer)?);
-            return Ok(());
+            return self.insert(format!("{inside}{POINTER_SUFFIX}"), json_bytes(&pointer)?);
         }
         let content = self.bounds.read(path, INLINE_FILE_BYTES_MAX)?;
         self.inline_bytes += content.len() as u64;
@@ -206,8 +213,25 @@ impl Collector<'_> {
             ))
             .hint("pack them into one archive; a large file is kept by its digest"));
         }
-        self.files.insert(inside.to_owned(), content);
-        Ok(())
+        self.insert(inside.to_owned(), content)
+    }
+
+    fn insert(&mut self, path: String, content: Vec<u8>) -> Result<()> {
+        match self.files.insert(path.clone(), content) {
+            None => Ok(()),
+            // A document that is called as the pointer of its neighbour.
+            Some(_) => Err(CliError::usage(format!(
+                "`{}`: the path {path} is taken twice",
+                self.bounds.key
+            ))
+            .hint(format!("rename the file that ends with `{POINTER_SUFFIX}`"))),
+        }
+    }
+
+    fn too_many(&self) -> CliError {
+        let message = format!("`{}` has more than {FILES_MAX} files", self.bounds.key);
+        CliError::usage(message)
+            .hint("pack them into one archive; a large file is kept by its digest")
     }
 
     fn pointer(&self, path: &Path, real: &Path) -> Result<Pointer> {

@@ -486,6 +486,28 @@ mod folders {
 
     #[cfg(unix)]
     #[test]
+    fn links_that_multiply_folders_end_early() {
+        let project = with_index();
+        for n in 0..14 {
+            std::fs::create_dir(project.folder.path().join(format!("knowledge/d{n}"))).unwrap();
+            project.link(&format!("../d{}", n + 1), &format!("knowledge/d{n}/a"));
+            project.link(&format!("../d{}", n + 1), &format!("knowledge/d{n}/b"));
+        }
+        project.write("knowledge/d14/x.md", "x");
+        project.refuse("has more than 2000 files");
+    }
+
+    #[test]
+    fn a_file_called_as_a_pointer_hides_nothing() {
+        let project = with_index();
+        project
+            .write("knowledge/big", vec![0; usize::try_from(INLINE_FILE_BYTES_MAX).unwrap() + 1]);
+        project.write("knowledge/big.pointer.json", "{}");
+        project.refuse("the path big.pointer.json is taken twice");
+    }
+
+    #[cfg(unix)]
+    #[test]
     fn a_link_out_of_the_project_is_refused_and_one_within_is_followed() {
         let mut project = with_index();
         project.write("shared/s.md", "s");
