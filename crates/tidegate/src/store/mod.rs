@@ -63,11 +63,14 @@ pub(crate) struct Options {
     pub(crate) clock: Clock,
     /// Records that may wait for the writer before further ones are dropped; at least 1.
     pub(crate) records_max: usize,
+    /// Largest size of the file in pages of 4 KiB; `None` for as much as the disk takes. Beyond it
+    /// writing fails as on a full disk.
+    pub(crate) pages_max: Option<u32>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { clock: Clock::Real, records_max: RECORDS_MAX }
+        Options { clock: Clock::Real, records_max: RECORDS_MAX, pages_max: None }
     }
 }
 
@@ -128,7 +131,7 @@ impl Store {
     pub(crate) fn open_with(root: &Path, access: Access, options: Options) -> Result<Store> {
         let folder = root.join(".tidegate");
         let path = folder.join("state.db");
-        let Options { clock, records_max } = options;
+        let Options { clock, records_max, pages_max } = options;
         let writer = match access {
             Access::Read => {
                 schema::check_to_read(&path)?;
@@ -137,7 +140,7 @@ impl Store {
             Access::Exclusive => {
                 schema::make_folder(&folder)?;
                 let lock = Lock::take(&folder)?;
-                let connection = schema::open_to_write(&path)?;
+                let connection = schema::open_to_write(&path, pages_max)?;
                 let inbox = Arc::new(Inbox::new(records_max));
                 let thread = writer::start(connection, &path, Arc::clone(&inbox))?;
                 Some(Writing { inbox, thread: Some(thread), _lock: lock })

@@ -74,7 +74,7 @@ pub(super) fn make_folder(folder: &Path) -> Result<()> {
 }
 
 /// Opens the write connection, making or migrating the tables. The caller holds the lock.
-pub(super) fn open_to_write(path: &Path) -> Result<Connection> {
+pub(super) fn open_to_write(path: &Path, pages_max: Option<u32>) -> Result<Connection> {
     let failed = |e: &rusqlite::Error| cannot_open(path, e);
     make_file(path)?;
     let mut db = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|e| failed(&e))?;
@@ -95,6 +95,11 @@ pub(super) fn open_to_write(path: &Path) -> Result<Connection> {
     )
     .map_err(|e| failed(&e))?;
     migrate(&mut db, version).map_err(|e| failed(&e))?;
+    if let Some(pages) = pages_max {
+        // SQLite answers with the bound in force, which is never below what the file has.
+        db.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+            .map_err(|e| failed(&e))?;
+    }
     Ok(db)
 }
 
