@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tidegate_core::ids::UnixMs;
+
+/// The shortest wait that Tokio's timer can make.
+const TICK: Duration = Duration::from_millis(1);
 
 /// The real clock, or the demo's, which is moved on by the demo and labelled as such.
 #[derive(Debug, Clone)]
@@ -54,12 +57,19 @@ impl Clock {
 
     /// Lets simulated time pass: at once divided by the demo's speed, or in full.
     pub(crate) async fn simulate(&self, duration: Duration) {
+        self.simulate_until(Instant::now(), duration).await;
+    }
+
+    /// Lets simulated time pass until `at` after `started`; short waits in a row do not add up to
+    /// a longer one. What is less than a timer's tick is not waited for.
+    pub(crate) async fn simulate_until(&self, started: Instant, at: Duration) {
         let real = match self {
-            Clock::Real => duration,
-            Clock::Demo { now_ms: _, speed } => duration / *speed,
+            Clock::Real => at,
+            Clock::Demo { now_ms: _, speed } => at / *speed,
         };
-        if !real.is_zero() {
-            tokio::time::sleep(real).await;
+        let left = real.saturating_sub(started.elapsed());
+        if left >= TICK {
+            tokio::time::sleep(left).await;
         }
     }
 }

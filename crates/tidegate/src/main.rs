@@ -13,6 +13,12 @@ mod version_set;
 
 mod upstream;
 
+mod request;
+
+mod route;
+
+mod observe;
+
 mod store;
 
 fn main() {}

@@ -1,9 +1,14 @@
 //! Upstreams: clients of model servers. One call in, one answer or one stream of chunks out; what a
 //! result means is decided in `tidegate_core::upstream`.
 
+mod bounds;
+mod completion;
+mod fault;
 mod openai;
 mod replay;
 mod simulated;
+#[cfg(test)]
+mod testing;
 
 use crate::clock::Clock;
 use crate::config;

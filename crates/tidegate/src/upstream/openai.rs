@@ -1,23 +1,278 @@
-//! Not written yet.
-use super::{Call, Reply, UpstreamError};
+//! A server with an OpenAI-compatible API, over HTTP/1.1.
+//!
+//! One call, once: a redirect is never followed and no second try is made here. Of the client's own
+//! headers none goes on. An error says what happened in our words: the upstream's may hold secrets.
 
-/// OpenAi
+mod answer;
+mod client;
+mod sse;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use super::{Answer, Call, Deadlines, Pieces, Reply, Took, UpstreamError, bounds};
+use answer::ContentKind;
+use bytes::{Bytes, BytesMut};
+use client::HttpClient;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT,
+};
+use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use std::future::Future;
+use std::time::{Duration, Instant};
+use stream::EventStream;
+use tidegate_core::upstream::Failure;
+use tokio::sync::mpsc;
+
+const AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// A client of one server.
 #[derive(Debug)]
-pub(crate) struct OpenAi {}
+pub(crate) struct OpenAi {
+    endpoint: Uri,
+    authorization: Option<HeaderValue>,
+    client: HttpClient,
+}
+
+/// One call's clock.
+#[derive(Debug, Clone, Copy)]
+struct Exchange {
+    started: Instant,
+    deadlines: Deadlines,
+    /// The answer's, once it is here.
+    status: Option<u16>,
+}
+
+/// Which deadline passed.
+#[derive(Debug, Clone, Copy)]
+enum Late {
+    FirstByte,
+    Idle,
+    Total,
+}
 
 impl OpenAi {
-    /// New
+    /// Makes the client of the upstream `name`.
+    ///
+    /// # Errors
+    /// A base URL that is not one, a key that is not in the environment, or no certificates.
     pub(crate) fn new(
         name: &str,
         base_url: &str,
         api_key_env: Option<&str>,
     ) -> crate::error::Result<Self> {
-        let _ = (name, base_url, api_key_env);
-        Ok(OpenAi {})
+        let endpoint = client::endpoint(name, base_url)?;
+        let authorization =
+            api_key_env.map(|variable| client::authorization(name, variable)).transpose()?;
+        let client = client::http_client(name, &endpoint)?;
+        Ok(OpenAi { endpoint, authorization, client })
     }
-    /// Call
+
+    /// Makes one call. A stream is given out once its first event is here.
+    ///
+    /// # Errors
+    /// Whatever kept an answer from coming, classified.
     pub(crate) async fn call(&self, call: Call) -> Result<Reply, UpstreamError> {
-        let _ = call;
-        unimplemented!()
+        let (started, deadlines) = (Instant::now(), call.deadlines);
+        let mut exchange = Exchange { started, deadlines, status: None };
+        let request = self.request(&call, exchange)?;
+        let head = exchange.within(
+            exchange.first_byte_deadline(),
+            Late::FirstByte,
+            self.client.request(request),
+        );
+        let response = head.await?.map_err(|error| {
+            let (failure, message) = client::no_answer(&error);
+            exchange.error(failure, message)
+        })?;
+        exchange.status = Some(response.status().as_u16());
+        if !response.status().is_success() {
+            return Err(exchange.refused(response).await);
+        }
+        if let Some(encoding) = response.headers().get(CONTENT_ENCODING)
+            && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+        {
+            let message = "the upstream's answer is compressed, which was not asked for";
+            return Err(exchange.error(Failure::Malformed, message));
+        }
+        match (call.stream, ContentKind::of(response.headers())) {
+            (_, ContentKind::Html) => Err(exchange.error(Failure::Malformed, answer::HTML)),
+            (false, ContentKind::Events) => {
+                let message = "the upstream answered with a stream, which was not asked for";
+                Err(exchange.error(Failure::Malformed, message))
+            }
+            // Some servers do not know `stream`: what they say is an answer all the same.
+            (true, ContentKind::Json) | (false, ContentKind::Json | ContentKind::Unknown) => {
+                exchange.whole(response.into_body()).await.map(Reply::Whole)
+            }
+            (true, ContentKind::Events | ContentKind::Unknown) => {
+                exchange.stream(response.into_body()).await.map(Reply::Stream)
+            }
+        }
     }
+
+    fn request(
+        &self,
+        call: &Call,
+        exchange: Exchange,
+    ) -> Result<Request<Full<Bytes>>, UpstreamError> {
+        let internal = || exchange.error(Failure::Internal, "the request could not be written");
+        let body = serde_json::to_vec(&call.body).map_err(|_| internal())?;
+        let mut request = Request::new(Full::from(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.endpoint.clone();
+        let accept =
+            if call.stream { "text/event-stream, application/json" } else { "application/json" };
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        if let Some(authorization) = &self.authorization {
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
+        // Ids that no header can carry are left out: they help to find a request, no more.
+        if let Ok(id) = HeaderValue::from_str(&call.request_id) {
+            headers.insert(REQUEST_ID, id);
+        }
+        if let Some(Ok(parent)) = call.traceparent.as_deref().map(HeaderValue::from_str) {
+            headers.insert(TRACEPARENT, parent);
+        }
+        Ok(request)
+    }
+}
+
+impl Exchange {
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn first_byte_deadline(&self) -> Instant {
+        self.started + self.deadlines.first_byte
+    }
+
+    fn total_deadline(&self) -> Instant {
+        self.started + self.deadlines.total
+    }
+
+    /// Waits for `work` until `deadline`, at most until the total one.
+    async fn within<T>(
+        &self,
+        deadline: Instant,
+        late: Late,
+        work: impl Future<Output = T>,
+    ) -> Result<T, UpstreamError> {
+        let (deadline, late) = if self.total_deadline() <= deadline {
+            (self.total_deadline(), Late::Total)
+        } else {
+            (deadline, late)
+        };
+        match tokio::time::timeout_at(deadline.into(), work).await {
+            Ok(done) => Ok(done),
+            Err(_) => Err(self.timeout(late)),
+        }
+    }
+
+    fn timeout(&self, late: Late) -> UpstreamError {
+        let Deadlines { first_byte, idle, total } = self.deadlines;
+        let (failure, message) = match late {
+            Late::FirstByte => (
+                Failure::FirstByteTimeout,
+                format!("the upstream sent nothing within {} ms", first_byte.as_millis()),
+            ),
+            Late::Idle => (
+                Failure::IdleTimeout,
+                format!("the upstream's stream paused for more than {} ms", idle.as_millis()),
+            ),
+            Late::Total => (
+                Failure::TotalTimeout,
+                format!("the upstream was not done within {} ms", total.as_millis()),
+            ),
+        };
+        self.error(failure, message)
+    }
+
+    fn error(&self, failure: Failure, message: impl Into<String>) -> UpstreamError {
+        let total = self.elapsed();
+        let took = Took { first_token: total, total };
+        UpstreamError { status: self.status, ..UpstreamError::new(failure, message, took) }
+    }
+
+    /// Classifies an answer whose status is not 2xx.
+    async fn refused(&self, response: Response<Incoming>) -> UpstreamError {
+        let status = response.status().as_u16();
+        let retry_after_s = answer::retry_after_s(response.headers());
+        let wait = bounds::ERROR_BODY_WAIT.min(self.deadlines.total);
+        let body = tokio::time::timeout(wait, read_some(response.into_body())).await;
+        let code = body.ok().and_then(|body| answer::error_code(&body));
+        let total = self.elapsed();
+        let took = Took { first_token: total, total };
+        let error = UpstreamError::of_status(status, code.as_deref(), took);
+        UpstreamError { retry_after_s, ..error }
+    }
+
+    async fn whole(&self, body: Incoming) -> Result<Answer, UpstreamError> {
+        let body = self.within(self.total_deadline(), Late::Total, read_whole(body));
+        let body = body.await?.and_then(|body| answer::check_whole(&body).map(|()| body));
+        let total = self.elapsed();
+        match body {
+            Ok(body) => Ok(Answer { body, took: Took { first_token: total, total } }),
+            Err((failure, message)) => Err(self.error(failure, message)),
+        }
+    }
+
+    async fn stream(self, body: Incoming) -> Result<Pieces, UpstreamError> {
+        let mut stream = EventStream::new(self, body);
+        let first = stream.first().await?;
+        if matches!(first, stream::Step::Done) {
+            let message = "the upstream's stream is empty";
+            return Err(self.error(Failure::Malformed, message));
+        }
+        let (sender, receiver) = mpsc::channel(bounds::PIECES);
+        tokio::spawn(stream.pump(first, sender));
+        Ok(Pieces { receiver })
+    }
+}
+
+async fn read_whole(mut body: Incoming) -> Result<Bytes, answer::Fault> {
+    let too_large = || {
+        let message = format!("the upstream's answer is over {} bytes", bounds::BODY_MAX);
+        Err((Failure::TooLarge, message))
+    };
+    let promised = http_body::Body::size_hint(&body).lower();
+    if promised > bounds::BODY_MAX as u64 {
+        return too_large();
+    }
+    let mut read = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            let message = "the upstream's connection broke in the middle of its answer".to_owned();
+            return Err((Failure::CutShort, message));
+        };
+        if let Ok(bytes) = frame.into_data() {
+            if read.len() + bytes.len() > bounds::BODY_MAX {
+                return too_large();
+            }
+            read.extend_from_slice(&bytes);
+        }
+    }
+    Ok(read.freeze())
+}
+
+/// The start of an error's body; a broken one is as good as none.
+async fn read_some(mut body: Incoming) -> BytesMut {
+    let mut read = BytesMut::new();
+    while let Some(Ok(frame)) = body.frame().await {
+        if let Ok(bytes) = frame.into_data() {
+            if read.len() + bytes.len() > bounds::ERROR_BODY_MAX {
+                break;
+            }
+            read.extend_from_slice(&bytes);
+        }
+    }
+    read
 }

@@ -1,0 +1,265 @@
+//! Counts outcomes by arm for the release that runs; the controller reads the sums.
+//!
+//! The windows are cumulative since the release began, so a look that is missed costs nothing. One
+//! mutex guards them; it is held for a few additions and never across an await.
+
+use super::recent::Recent;
+pub(crate) use super::recent::FeedbackOn;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tidegate_core::ids::{ChangeId, TraceId, UnixMs};
+use tidegate_core::observe::{Feedback, Outcome, RiskEvent, Window};
+use tidegate_core::route::Arm;
+use tokio::sync::Notify;
+
+/// Red-line events kept until control takes them. One is enough to act, so more than this are
+/// counted in the window only.
+const EVENTS_MAX: usize = 256;
+
+/// What came in, by arm.
+#[derive(Default)]
+pub(crate) struct Collector {
+    state: Mutex<State>,
+    wake: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    release: Option<Running>,
+    baseline: Window,
+    events: Vec<RiskEvent>,
+    other_events: Vec<RiskEvent>,
+    recent: Recent,
+    switched: Option<Duration>,
+    drained: Option<Duration>,
+}
+
+struct Running {
+    change_id: ChangeId,
+    stable: Window,
+    candidate: Window,
+}
+
+impl Collector {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Counts are additions: a panic in between leaves them usable.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts counting for a release, from windows that the journal held where it goes on after a
+    /// crash.
+    pub(crate) fn begin(&self, change_id: ChangeId, stable: Window, candidate: Window) {
+        let mut state = self.state();
+        state.release = Some(Running { change_id, stable, candidate });
+        state.events.clear();
+    }
+
+    /// Stops counting for the release; gives its last windows, stable then candidate.
+    pub(crate) fn end(&self) -> Option<(Window, Window)> {
+        let mut state = self.state();
+        state.events.clear();
+        state.release.take().map(|running| (running.stable, running.candidate))
+    }
+
+    /// Counts one outcome; false when it is of another release than the one that runs, and is
+    /// therefore not counted. Without a release, stable's outcomes go to the baseline.
+    pub(crate) fn add(
+        &self,
+        arm: Arm,
+        change_id: Option<&ChangeId>,
+        outcome: &Outcome,
+        at: UnixMs,
+    ) -> bool {
+        let mut state = self.state();
+        match state.window(arm, change_id) {
+            Some(window) => window.add(outcome, at),
+            None => return false,
+        }
+        true
+    }
+
+    /// Remembers where a trace was answered, for the feedback on it.
+    pub(crate) fn remember(&self, trace: TraceId, on: FeedbackOn) {
+        self.state().recent.insert(trace, on);
+    }
+
+    /// Where a trace was answered, if it is one of the last 65,536.
+    pub(crate) fn find(&self, trace: &TraceId) -> Option<FeedbackOn> {
+        self.state().recent.get(trace).cloned()
+    }
+
+    /// Counts what a user said of an answer; false when the trace had feedback of this kind, or
+    /// belongs to another release than the one that runs.
+    pub(crate) fn add_feedback(
+        &self,
+        trace: &TraceId,
+        on: &FeedbackOn,
+        feedback: Feedback,
+        at: UnixMs,
+    ) -> bool {
+        let mut state = self.state();
+        if !state.recent.first_of_kind(trace, feedback) {
+            return false;
+        }
+        match state.window(on.arm, on.change_id.as_ref()) {
+            Some(window) => window.add_feedback(feedback, at),
+            None => return false,
+        }
+        true
+    }
+
+    /// Queues a red-line event and wakes control at once. Only the running release's candidate can
+    /// be judged by it; stable's events, and late ones of an earlier release, are kept apart.
+    pub(crate) fn red_event(&self, arm: Arm, change_id: Option<&ChangeId>, event: RiskEvent) {
+        let mut state = self.state();
+        let running = state.release.as_ref().map(|running| &running.change_id);
+        let queue = match arm {
+            Arm::Candidate if running.is_some() && running == change_id => &mut state.events,
+            Arm::Candidate | Arm::Stable => &mut state.other_events,
+        };
+        if queue.len() < EVENTS_MAX {
+            queue.push(event);
+        }
+        drop(state);
+        // A permit is kept when nobody waits yet, so no event is slept through.
+        self.wake.notify_one();
+    }
+
+    /// Waits for a red-line event.
+    pub(crate) async fn red_event_seen(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Says how long after a decision its table was in place.
+    pub(crate) fn switched(&self, after: Duration) {
+        self.state().switched = Some(after);
+    }
+
+    /// Says how long after a decision the last request on the table before it ended.
+    pub(crate) fn drained(&self, after: Duration) {
+        self.state().drained = Some(after);
+    }
+
+    /// The last [`Self::switched`] and [`Self::drained`].
+    pub(crate) fn switch_times(&self) -> (Option<Duration>, Option<Duration>) {
+        let state = self.state();
+        (state.switched, state.drained)
+    }
+
+    /// Takes the red-line events that are not the running candidate's.
+    pub(crate) fn take_other_events(&self) -> Vec<RiskEvent> {
+        std::mem::take(&mut self.state().other_events)
+    }
+
+    /// The release's windows so far, stable then candidate, and the candidate's red-line events
+    /// since the last look, which are handed over: they are given once.
+    pub(crate) fn snapshot(&self) -> (Window, Window, Vec<RiskEvent>) {
+        let mut state = self.state();
+        let events = std::mem::take(&mut state.events);
+        match &state.release {
+            Some(running) => (running.stable.clone(), running.candidate.clone(), events),
+            None => (Window::default(), Window::default(), events),
+        }
+    }
+
+    /// Takes what stable did while no release ran, and starts that count anew.
+    pub(crate) fn take_baseline(&self) -> Window {
+        std::mem::take(&mut self.state().baseline)
+    }
+}
+
+impl State {
+    fn window(&mut self, arm: Arm, change_id: Option<&ChangeId>) -> Option<&mut Window> {
+        match (&mut self.release, change_id) {
+            (Some(running), Some(id)) if running.change_id == *id => Some(match arm {
+                Arm::Stable => &mut running.stable,
+                Arm::Candidate => &mut running.candidate,
+            }),
+            (None, None) => match arm {
+                Arm::Stable => Some(&mut self.baseline),
+                Arm::Candidate => None,
+            },
+            (Some(_), _) | (None, Some(_)) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_core::observe::RiskKind;
+
+    fn id(text: &str) -> ChangeId {
+        ChangeId::parse(text).unwrap()
+    }
+
+    fn trace(text: &str) -> TraceId {
+        TraceId::parse(text).unwrap()
+    }
+
+    #[test]
+    fn an_outcome_counts_for_its_own_release_only() {
+        let collector = Collector::default();
+        let outcome = Outcome::default();
+        assert!(collector.add(Arm::Stable, None, &outcome, UnixMs(1)));
+        collector.begin(id("prompt-v3"), Window::default(), Window::default());
+        let (now, before) = (id("prompt-v3"), id("prompt-v2"));
+        assert!(collector.add(Arm::Candidate, Some(&now), &outcome, UnixMs(2)));
+        assert!(!collector.add(Arm::Candidate, Some(&before), &outcome, UnixMs(2)));
+        assert!(!collector.add(Arm::Stable, None, &outcome, UnixMs(2)));
+        let (stable, candidate, _) = collector.snapshot();
+        assert_eq!((stable.requests, candidate.requests), (0, 1));
+        assert_eq!(collector.take_baseline().requests, 1);
+        assert_eq!(collector.take_baseline().requests, 0);
+        assert!(collector.end().is_some());
+        assert!(!collector.add(Arm::Candidate, Some(&now), &outcome, UnixMs(3)));
+    }
+
+    #[test]
+    fn a_release_goes_on_from_its_windows() {
+        let collector = Collector::default();
+        let before = Window { requests: 40, ..Window::default() };
+        collector.begin(id("prompt-v3"), before, Window::default());
+        collector.add(Arm::Stable, Some(&id("prompt-v3")), &Outcome::default(), UnixMs(1));
+        assert_eq!(collector.snapshot().0.requests, 41);
+    }
+
+    #[test]
+    fn feedback_of_a_kind_counts_once_for_a_trace() {
+        let collector = Collector::default();
+        let on = FeedbackOn { arm: Arm::Stable, change_id: None, tenant: None, model: "m".into() };
+        collector.remember(trace("t-1"), on.clone());
+        let mut give = |feedback| collector.add_feedback(&trace("t-1"), &on, feedback, UnixMs(1));
+        assert!(give(Feedback::Like(false)));
+        assert!(!give(Feedback::Like(true)));
+        assert!(give(Feedback::Adopted(true)));
+        let window = collector.take_baseline();
+        assert_eq!((window.likes, window.dislikes, window.adopted), (0, 1, 1));
+    }
+
+    #[test]
+    fn the_oldest_traces_go_first() {
+        let collector = Collector::default();
+        let on = FeedbackOn { arm: Arm::Stable, change_id: None, tenant: None, model: "m".into() };
+        for n in 0..=crate::observe::recent::RECENT_TRACES {
+            collector.remember(trace(&format!("t-{n}")), on.clone());
+        }
+        assert_eq!(collector.find(&trace("t-0")), None);
+        assert!(collector.find(&trace("t-1")).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_red_event_wakes_even_a_late_sleeper() {
+        let collector = Collector::default();
+        let now = id("prompt-v3");
+        collector.begin(now.clone(), Window::default(), Window::default());
+        let event = RiskEvent { kind: RiskKind::Leak, detail: "planted text 1".to_owned() };
+        collector.red_event(Arm::Candidate, Some(&now), event.clone());
+        collector.red_event(Arm::Stable, Some(&now), event.clone());
+        collector.red_event(Arm::Candidate, Some(&id("prompt-v2")), event.clone());
+        collector.red_event_seen().await;
+        assert_eq!(collector.snapshot().2, [event]);
+        assert_eq!(collector.take_other_events().len(), 2);
+        assert!(collector.snapshot().2.is_empty(), "events are given once");
+    }
+}

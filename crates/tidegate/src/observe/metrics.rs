@@ -1,0 +1,311 @@
+//! Prometheus metrics, written by hand: a few counters and histograms in the text format 0.0.4.
+//!
+//! The names of requirements R182–R185 are kept to the letter; our own start with `tidegate_`. Label
+//! values come from enums and from the names of our own version sets, never from a request.
+
+mod text;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use text::{Page, Scale};
+use tidegate_core::route::Arm;
+use tidegate_core::version_set::VersionKeys;
+
+/// Buckets of `llm_latency_seconds` (R183).
+static LLM_SECONDS: Scale<7> = Scale([0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]);
+/// Buckets of `gateway_requests_latency_seconds`: those of the model, finer below, longer above.
+static GATEWAY_SECONDS: Scale<12> =
+    Scale([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0]);
+/// Buckets of `tidegate_gateway_overhead_seconds`: from 50 µs, which is what is expected.
+static OVERHEAD_SECONDS: Scale<11> =
+    Scale([0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 1.0]);
+
+/// Model versions with series of their own; later ones are counted as `other`. A release touches
+/// two, so this is sixteen releases with a new model each between restarts.
+const MODEL_VERSIONS_MAX: usize = 32;
+/// Weight of one answer in the moving average of `llm_output_quality`: about the last 100 answers.
+const QUALITY_WEIGHT: f64 = 0.01;
+
+/// How a request ended, as a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum StatusClass {
+    /// It was answered.
+    Ok,
+    /// It failed by the upstream's fault or ours.
+    Error,
+    /// It failed by the client's fault, or the client left.
+    ClientError,
+}
+
+impl StatusClass {
+    const ALL: [StatusClass; 3] = [StatusClass::Ok, StatusClass::Error, StatusClass::ClientError];
+
+    /// The class of an HTTP status.
+    pub(crate) fn of(status: u16) -> StatusClass {
+        match status {
+            0..=399 => StatusClass::Ok,
+            400..=499 => StatusClass::ClientError,
+            500.. => StatusClass::Error,
+        }
+    }
+
+    /// The label's value.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            StatusClass::Ok => "ok",
+            StatusClass::Error => "error",
+            StatusClass::ClientError => "client_error",
+        }
+    }
+}
+
+/// One request that reached a version set.
+#[derive(Debug, Clone)]
+pub(crate) struct AnswerSample<'a> {
+    /// The model's version name.
+    pub(crate) model_version: &'a str,
+    /// The arm.
+    pub(crate) arm: Arm,
+    /// How it ended.
+    pub(crate) status: StatusClass,
+    /// From the request to the last of the answer.
+    pub(crate) latency: Duration,
+    /// Prompt tokens.
+    pub(crate) tokens_in: u64,
+    /// Answer tokens.
+    pub(crate) tokens_out: u64,
+    /// Whether the output contract was kept; `None` when it was not checked.
+    pub(crate) contract_ok: Option<bool>,
+    /// Whether the answer was a refusal; `None` when there was no answer.
+    pub(crate) refused: Option<bool>,
+}
+
+/// What the gauges show, read when they are asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct TableView {
+    /// The table's number.
+    pub(crate) generation: u64,
+    /// The candidate's share, percent.
+    pub(crate) weight_pct: f64,
+    /// The version sets that serve, by arm.
+    pub(crate) sets: Vec<(Arm, String, VersionKeys)>,
+    /// Records dropped since the start.
+    pub(crate) records_dropped: u64,
+    /// Whether requests are taken.
+    pub(crate) entrance_open: bool,
+    /// From the last decision until its table was in place, and until the last request on the
+    /// table before it ended.
+    pub(crate) switch_times: (Option<Duration>, Option<Duration>),
+}
+
+/// All counters of the process.
+#[derive(Default)]
+pub(crate) struct Metrics {
+    counts: Mutex<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    models: BTreeMap<String, Model>,
+    gateway: [u64; 3],
+    gateway_seconds: Series<12>,
+    overhead_seconds: Series<11>,
+    arms: [[u64; 3]; 2],
+    tokens: [[u64; 2]; 2],
+}
+
+#[derive(Default)]
+struct Model {
+    statuses: [u64; 3],
+    seconds: Series<7>,
+    quality: BTreeMap<&'static str, f64>,
+}
+
+/// One histogram's counts; the bucket after the last edge is `+Inf`.
+struct Series<const N: usize> {
+    buckets: [u64; N],
+    beyond: u64,
+    sum: f64,
+}
+
+impl<const N: usize> Default for Series<N> {
+    fn default() -> Self {
+        Series { buckets: [0; N], beyond: 0, sum: 0.0 }
+    }
+}
+
+impl<const N: usize> Series<N> {
+    fn add(&mut self, scale: &Scale<N>, seconds: f64) {
+        self.sum += seconds;
+        match scale.0.iter().position(|edge| seconds <= *edge) {
+            Some(bucket) => self.buckets[bucket] += 1,
+            None => self.beyond += 1,
+        }
+    }
+}
+
+impl Metrics {
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a request at the door, whatever became of it.
+    pub(crate) fn request(&self, status: StatusClass, latency: Duration) {
+        let mut counts = self.counts();
+        counts.gateway[status as usize] += 1;
+        counts.gateway_seconds.add(&GATEWAY_SECONDS, latency.as_secs_f64());
+    }
+
+    /// Counts the time that a request spent in Tidegate and not upstream.
+    pub(crate) fn overhead(&self, time: Duration) {
+        self.counts().overhead_seconds.add(&OVERHEAD_SECONDS, time.as_secs_f64());
+    }
+
+    /// Counts a request that reached a version set. The latency histogram holds answers only, so
+    /// that a fast error never looks like a good latency.
+    pub(crate) fn answer(&self, sample: &AnswerSample<'_>) {
+        let mut counts = self.counts();
+        let arm = sample.arm as usize;
+        counts.arms[arm][sample.status as usize] += 1;
+        counts.tokens[arm][0] += sample.tokens_in;
+        counts.tokens[arm][1] += sample.tokens_out;
+        let model = counts.model(sample.model_version);
+        model.statuses[sample.status as usize] += 1;
+        if sample.status == StatusClass::Ok {
+            model.seconds.add(&LLM_SECONDS, sample.latency.as_secs_f64());
+        }
+        if let Some(ok) = sample.contract_ok {
+            model.average("contract", f64::from(u8::from(ok)));
+        }
+        if let Some(refused) = sample.refused {
+            model.average("not_refused", f64::from(u8::from(!refused)));
+        }
+    }
+
+    /// Averages a score of 0 to 1 that a user or an evaluation gave.
+    pub(crate) fn quality(&self, model_version: &str, metric: &'static str, score: f64) {
+        self.counts().model(model_version).average(metric, score);
+    }
+
+    /// The page that Prometheus reads.
+    pub(crate) fn render(&self, view: &TableView) -> String {
+        let mut page = Page::default();
+        let counts = self.counts();
+        counts.render_seed_metrics(&mut page);
+        counts.render_own_metrics(&mut page);
+        drop(counts);
+        render_view(&mut page, view);
+        page.finish()
+    }
+}
+
+impl Model {
+    fn average(&mut self, metric: &'static str, value: f64) {
+        let average = self.quality.entry(metric).or_insert(value);
+        *average += (value - *average) * QUALITY_WEIGHT;
+    }
+}
+
+impl Counts {
+    fn model(&mut self, version: &str) -> &mut Model {
+        let known = self.models.contains_key(version);
+        let name = if known || self.models.len() < MODEL_VERSIONS_MAX { version } else { "other" };
+        self.models.entry(name.to_owned()).or_default()
+    }
+
+    fn render_seed_metrics(&self, page: &mut Page) {
+        page.family("llm_requests_total", "counter", "Total LLM requests");
+        for (version, model) in &self.models {
+            for status in StatusClass::ALL {
+                let labels = [("model_version", version.as_str()), ("status", status.as_str())];
+                page.count("llm_requests_total", &labels, model.statuses[status as usize]);
+            }
+        }
+        page.family("llm_latency_seconds", "histogram", "LLM inference latency");
+        for (version, model) in &self.models {
+            let labels = [("model_version", version.as_str())];
+            let Series { buckets, beyond, sum } = &model.seconds;
+            page.histogram("llm_latency_seconds", &labels, &LLM_SECONDS, buckets, *beyond, *sum);
+        }
+        page.family("llm_output_quality", "gauge", "LLM output quality score");
+        for (version, model) in &self.models {
+            for (metric, value) in &model.quality {
+                let labels = [("model_version", version.as_str()), ("metric", metric)];
+                page.value("llm_output_quality", &labels, *value);
+            }
+        }
+        page.family("gateway_requests_total", "counter", "Requests at the gateway by how they ended");
+        for status in StatusClass::ALL {
+            let labels = [("status", status.as_str())];
+            page.count("gateway_requests_total", &labels, self.gateway[status as usize]);
+        }
+        let name = "gateway_requests_latency_seconds";
+        page.family(name, "histogram", "From the first byte of a request to the end of its answer");
+        let Series { buckets, beyond, sum } = &self.gateway_seconds;
+        page.histogram(name, &[], &GATEWAY_SECONDS, buckets, *beyond, *sum);
+    }
+
+    fn render_own_metrics(&self, page: &mut Page) {
+        page.family("tidegate_arm_requests_total", "counter", "Requests by arm and how they ended");
+        for arm in [Arm::Stable, Arm::Candidate] {
+            for status in StatusClass::ALL {
+                let labels = [("arm", arm.as_str()), ("status", status.as_str())];
+                let count = self.arms[arm as usize][status as usize];
+                page.count("tidegate_arm_requests_total", &labels, count);
+            }
+        }
+        page.family("tidegate_tokens_total", "counter", "Tokens by arm and direction");
+        for arm in [Arm::Stable, Arm::Candidate] {
+            for (direction, name) in ["in", "out"].into_iter().enumerate() {
+                let labels = [("arm", arm.as_str()), ("direction", name)];
+                page.count("tidegate_tokens_total", &labels, self.tokens[arm as usize][direction]);
+            }
+        }
+        let name = "tidegate_gateway_overhead_seconds";
+        let help = "Time a request spent in Tidegate until its answer began, without the upstream \
+                    and without waiting for a place";
+        page.family(name, "histogram", help);
+        let Series { buckets, beyond, sum } = &self.overhead_seconds;
+        page.histogram(name, &[], &OVERHEAD_SECONDS, buckets, *beyond, *sum);
+    }
+}
+
+fn render_view(page: &mut Page, view: &TableView) {
+    let TableView { generation, weight_pct, sets, records_dropped, entrance_open, switch_times } =
+        view;
+    page.family("tidegate_release_weight_pct", "gauge", "Share of subjects on the candidate, percent");
+    page.value("tidegate_release_weight_pct", &[], *weight_pct);
+    page.family("tidegate_table_generation", "gauge", "Number of the route table in place");
+    page.count("tidegate_table_generation", &[], *generation);
+    page.family("tidegate_entrance_open", "gauge", "1 while requests are taken, 0 after a shut-off");
+    page.count("tidegate_entrance_open", &[], u64::from(*entrance_open));
+    page.family("tidegate_records_dropped_total", "counter", "Records lost to a full queue");
+    page.count("tidegate_records_dropped_total", &[], *records_dropped);
+    let (switched, drained) = switch_times;
+    let name = "tidegate_switch_seconds";
+    page.family(name, "gauge", "From the last decision until its table served (table), and until \
+        the last request on the table before it ended (drained)");
+    for (step, time) in [("table", switched), ("drained", drained)] {
+        if let Some(time) = time {
+            page.value(name, &[("step", step)], time.as_secs_f64());
+        }
+    }
+    page.family("tidegate_version_set_info", "gauge", "The version set that serves an arm");
+    for (arm, id, keys) in sets {
+        let labels = [
+            ("version_set", id.as_str()),
+            ("arm", arm.as_str()),
+            ("code", keys.code.as_str()),
+            ("prompt", keys.prompt.as_str()),
+            ("model", keys.model.as_str()),
+            ("index", keys.index.as_str()),
+        ];
+        page.count("tidegate_version_set_info", &labels, 1);
+    }
+    page.family("tidegate_build_info", "gauge", "The version of Tidegate that runs");
+    page.count("tidegate_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+}
+
+#[cfg(test)]
+mod tests;

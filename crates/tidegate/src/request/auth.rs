@@ -1,0 +1,145 @@
+//! Who calls: credentials are compared by digest, in constant time, before any other work.
+
+use super::problem::{Next, Problem};
+use crate::config::Credential;
+use crate::error::{CliError, Result as CliResult};
+use http::{HeaderMap, StatusCode, header};
+use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
+
+/// Shortest key accepted, characters.
+const KEY_MIN: usize = 16;
+
+/// A caller that was let in.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Caller {
+    /// The credential's name; `None` on a service without credentials.
+    pub(super) key: Option<Arc<str>>,
+    /// The credential's tenant.
+    pub(super) tenant: Option<Arc<str>>,
+}
+
+/// The service's credentials; only digests of the keys are kept.
+pub(super) struct Doorman {
+    known: Vec<([u8; 32], Caller)>,
+}
+
+impl Doorman {
+    /// Reads the keys from the environment (`lookup`).
+    pub(super) fn new(
+        credentials: &[Credential],
+        lookup: impl Fn(&str) -> Option<String>,
+    ) -> CliResult<Doorman> {
+        let known = credentials.iter().map(|credential| known(credential, &lookup));
+        Ok(Doorman { known: known.collect::<CliResult<_>>()? })
+    }
+
+    /// Whether callers need a credential.
+    pub(super) fn asks(&self) -> bool {
+        !self.known.is_empty()
+    }
+
+    /// Lets a caller in, or answers 401.
+    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        if !self.asks() {
+            return Ok(Caller::default());
+        }
+        let given = headers.get(header::AUTHORIZATION).map(http::HeaderValue::as_bytes);
+        let Some(key) = given.and_then(bearer) else {
+            return Err(unauthorised("send your key as `Authorization: Bearer <key>`"));
+        };
+        let digest: [u8; 32] = Sha256::digest(key).into();
+        // Every credential is compared, so that time tells nothing about which came close.
+        let mut found = None;
+        for (known, caller) in &self.known {
+            if same(known, &digest) {
+                found = Some(caller);
+            }
+        }
+        found.cloned().ok_or_else(|| unauthorised("the key is not known to this service"))
+    }
+}
+
+fn known(
+    credential: &Credential,
+    lookup: impl Fn(&str) -> Option<String>,
+) -> CliResult<([u8; 32], Caller)> {
+    let Credential { name, key_env, tenant } = credential;
+    let Some(key) = lookup(key_env) else {
+        return Err(CliError::usage(format!("credential `{name}`: `{key_env}` is not set"))
+            .hint(format!("export {key_env}=$(openssl rand -hex 32)")));
+    };
+    let length = key.chars().count();
+    if length < KEY_MIN {
+        return Err(CliError::usage(format!(
+            "credential `{name}`: the key in `{key_env}` has {length} characters, \
+             at least {KEY_MIN} are needed"
+        ))
+        .hint(format!("export {key_env}=$(openssl rand -hex 32)")));
+    }
+    let caller = Caller { key: Some(name.as_str().into()), tenant: tenant.as_deref().map(Into::into) };
+    Ok((Sha256::digest(key.as_bytes()).into(), caller))
+}
+
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, key) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then_some(key.trim_ascii())
+}
+
+fn same(a: &[u8; 32], b: &[u8; 32]) -> bool {
+    let difference = a.iter().zip(b).fold(0, |seen, (x, y)| seen | (x ^ y));
+    std::hint::black_box(difference) == 0
+}
+
+fn unauthorised(message: &str) -> Problem {
+    let mut problem =
+        Problem::client(StatusCode::UNAUTHORIZED, "invalid_api_key", message.to_owned())
+            .next(Next::Authenticate);
+    problem.kind = "authentication_error";
+    problem
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn doorman(key: &str) -> CliResult<Doorman> {
+        let credential = Credential {
+            name: "app".to_owned(),
+            key_env: "APP_KEY".to_owned(),
+            tenant: Some("acme".to_owned()),
+        };
+        Doorman::new(&[credential], |name| (name == "APP_KEY").then(|| key.to_owned()))
+    }
+
+    fn check(authorization: Option<&str>, tenant: Option<&str>) {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = authorization {
+            headers.insert(header::AUTHORIZATION, value.parse().unwrap());
+        }
+        let admitted = doorman("0123456789abcdef").unwrap().admit(&headers);
+        assert_eq!(admitted.ok().and_then(|c| c.tenant).as_deref(), tenant, "{authorization:?}");
+    }
+
+    #[test]
+    fn only_the_whole_key_opens() {
+        check(Some("Bearer 0123456789abcdef"), Some("acme"));
+        check(Some("bearer 0123456789abcdef"), Some("acme"));
+        check(Some("Bearer 0123456789abcdeX"), None);
+        check(Some("Bearer 0123456789abcdef0"), None);
+        check(Some("Bearer 0123456789abcde"), None);
+        check(Some("Basic 0123456789abcdef"), None);
+        check(Some("Bearer"), None);
+        check(Some("Bearer ' OR pg_sleep(8)--"), None);
+        check(None, None);
+    }
+
+    #[test]
+    fn a_short_or_missing_key_is_an_error_without_the_key() {
+        let error = doorman("hunter2").err().unwrap();
+        assert!(error.message.contains("7 characters") && !error.message.contains("hunter2"));
+        let credential =
+            Credential { name: "app".to_owned(), key_env: "NONE".to_owned(), tenant: None };
+        assert!(Doorman::new(&[credential], |_| None).is_err());
+    }
+}

@@ -1,0 +1,239 @@
+//! `POST /v1/chat/completions` and the seed's `POST /chat`: route, render, call, answer.
+
+use super::body::{Body, Given};
+use super::bounds::{BACKOFF_FIRST, BACKOFF_MAX};
+use super::exchange::{Ask, Ending, Exchange};
+use super::gateway::Gateway;
+use super::problem::Problem;
+use super::serve::Arrival;
+use super::{pages, reply, stream};
+use crate::upstream::{Answer, Call, Deadlines, Piece, Pieces, Reply, Took, UpstreamError};
+use http::header::{self, HeaderValue};
+use http::{Response, StatusCode};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tidegate_core::request::{parse_chat, parse_seed_chat};
+use tidegate_core::upstream::Failure;
+
+/// What a call came to, before the first byte for the client.
+enum Called {
+    Whole(Answer),
+    /// The first piece was taken off and is data or the end, never a failure.
+    Stream(Piece, Pieces),
+}
+
+/// `POST /v1/chat/completions`.
+pub(super) async fn completions(
+    gateway: &Arc<Gateway>,
+    arrival: Arrival,
+    given: Given,
+) -> Result<Response<Body>, Problem> {
+    let Given { bytes, share } = given;
+    let request = parse_chat(&bytes).map_err(|e| Problem::of_request(&e))?;
+    drop(bytes);
+    if let Some(model) = &request.model
+        && !gateway.is_called(model)
+    {
+        return Err(unknown_model(gateway, model));
+    }
+    let ask = Ask {
+        body: request.body,
+        stream: request.stream,
+        include_usage: request.include_usage,
+        user: request.user,
+        text: request.last_user_text,
+        input_chars: request.input_chars,
+        budget: None,
+    };
+    let mut exchange = Exchange::open(gateway, arrival, ask, share).await?;
+    let labels = exchange.labels();
+    let response = match call(&mut exchange).await {
+        Ok(Called::Whole(answer)) => match reply::whole(exchange, answer) {
+            Ok(whole) => passed_through(whole.body),
+            Err(problem) => problem.response(),
+        },
+        Ok(Called::Stream(first, pieces)) => stream::response(exchange, first, pieces),
+        Err(error) => fail(exchange, &error).response(),
+    };
+    Ok(labels.put(response))
+}
+
+fn unknown_model(gateway: &Gateway, model: &str) -> Problem {
+    let shown: String = model.chars().take(80).flat_map(char::escape_debug).collect();
+    let service = &gateway.service;
+    let message = format!("the model `{shown}` does not exist; this service is `{service}`");
+    Problem::client(StatusCode::NOT_FOUND, "model_not_found", message).param(Some("model"))
+}
+
+fn passed_through(body: bytes::Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::full(body));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
+/// `POST /chat` (R175–R178).
+pub(super) async fn seed(
+    gateway: &Arc<Gateway>,
+    arrival: Arrival,
+    given: Given,
+) -> Result<Response<Body>, Problem> {
+    let request = parse_seed_chat(&given.bytes).map_err(|e| Problem::of_request(&e))?;
+    let message = json!({ "role": "user", "content": &request.prompt });
+    let ask = Ask {
+        body: Map::from_iter([("messages".to_owned(), Value::Array(vec![message]))]),
+        stream: false,
+        include_usage: false,
+        user: Some(request.user_id),
+        input_chars: request.prompt.chars().count() as u64,
+        text: request.prompt,
+        budget: request.budget_ms.map(Duration::from_millis),
+    };
+    let mut exchange = Exchange::open(gateway, arrival, ask, given.share).await?;
+    let labels = exchange.labels();
+    let (ids, set, arm) = (exchange.ids().clone(), Arc::clone(&exchange.set), exchange.arm());
+    let answered = match call(&mut exchange).await {
+        Ok(Called::Whole(answer)) => reply::whole(exchange, answer),
+        Ok(Called::Stream(..)) => Err(fail(exchange, &not_asked_for())),
+        Err(error) => Err(fail(exchange, &error)),
+    };
+    let response = match answered {
+        Err(problem) => problem.response(),
+        Ok(whole) => pages::json(
+            StatusCode::OK,
+            &json!({
+                "trace_id": ids.trace.as_str(),
+                "request_id": ids.request.as_str(),
+                "answer": whole.text,
+                "arm": arm.as_str(),
+                "version_set": {
+                    "id": set.set.id.as_str(),
+                    "model": set.keys.model,
+                    "prompt": set.keys.prompt,
+                    "index": set.keys.index,
+                },
+                "latency_ms": whole.latency_ms,
+                "tokens_in": whole.tokens_in,
+                "tokens_out": whole.tokens_out,
+            }),
+        ),
+    };
+    Ok(labels.put(response))
+}
+
+/// Ends an exchange that failed before its first byte.
+fn fail(exchange: Exchange, error: &UpstreamError) -> Problem {
+    let mut problem = Problem::upstream(error);
+    if error.failure == Failure::TotalTimeout
+        && let Some(budget) = exchange.ask.budget
+    {
+        problem.code = "budget_exceeded";
+        let budget = budget.as_millis();
+        problem.message = format!("no answer came within budget_ms = {budget}");
+    }
+    exchange.close(Ending {
+        status: problem.status,
+        failure: Some(error.failure),
+        took: error.took,
+        ..Ending::default()
+    });
+    problem
+}
+
+/// Calls the version set's upstream, again where that can help: before the first byte, the same
+/// version set, within the request's time, and never more than a share of all requests.
+async fn call(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
+    let before = exchange.in_work();
+    let calling = Instant::now();
+    let mut backoff = BACKOFF_FIRST;
+    let mut tries_left = exchange.gateway.limits.retries;
+    let called = loop {
+        let error = match call_once(exchange).await {
+            Ok(called) => break Ok(called),
+            Err(error) => error,
+        };
+        let wait = error.retry_after_s.map_or(backoff, Duration::from_secs);
+        let again = error.failure.retryable()
+            && tries_left > 0
+            && wait <= BACKOFF_MAX
+            && wait < exchange.left()
+            && exchange.gateway.take_retry();
+        if !again {
+            break Err(error);
+        }
+        tries_left -= 1;
+        backoff = (backoff * 2).min(BACKOFF_MAX);
+        exchange.failed += error.took.total;
+        exchange.gateway.parts.clock.simulate(wait).await;
+    };
+    let upstream = calling.elapsed();
+    let gateway = &exchange.gateway;
+    if !gateway.parts.clock.is_demo() {
+        // What comes after, reading the answer, is added where it happens.
+        let _ = upstream;
+        gateway.metrics.overhead(before);
+    }
+    called
+}
+
+async fn call_once(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
+    let left = exchange.left();
+    if left.is_zero() {
+        let message = "the request's time was used up before the upstream was called";
+        return Err(ours(Failure::TotalTimeout, message.to_owned()));
+    }
+    let ask = &exchange.ask;
+    // A second try renders anew: keeping a copy of every prompt would cost the first one more.
+    let rendered = exchange.set.render(&ask.body, ask.user.as_deref());
+    let mut body = rendered.map_err(|e| ours(Failure::Internal, e.to_string()))?.body;
+    if ask.stream {
+        body.insert("stream".to_owned(), Value::Bool(true));
+        let options = body.entry("stream_options").or_insert(Value::Null);
+        match options {
+            Value::Object(options) => {
+                options.insert("include_usage".to_owned(), Value::Bool(true));
+            }
+            _ => *options = json!({ "include_usage": true }),
+        }
+    } else {
+        body.remove("stream");
+        body.remove("stream_options");
+    }
+    let limits = &exchange.gateway.limits;
+    let call = Call {
+        body,
+        stream: ask.stream,
+        keys: exchange.set.keys.clone(),
+        traceparent: exchange.ids().traceparent.clone(),
+        request_id: exchange.ids().request.as_str().to_owned(),
+        deadlines: Deadlines {
+            first_byte: Duration::from_millis(limits.first_byte_ms).min(left),
+            idle: Duration::from_millis(limits.idle_ms).min(left),
+            total: left,
+        },
+    };
+    exchange.called = Some(Instant::now());
+    let reply = exchange.set.upstream.call(call).await?;
+    match (reply, exchange.ask.stream) {
+        (Reply::Whole(answer), false) => Ok(Called::Whole(answer)),
+        (Reply::Stream(mut pieces), true) => match pieces.receiver.recv().await {
+            Some(Piece::Failed(error)) => Err(error),
+            Some(Piece::Done(_)) | None => {
+                let message = "the upstream's stream ended before it began".to_owned();
+                Err(ours(Failure::Malformed, message))
+            }
+            Some(first @ Piece::Data(_)) => Ok(Called::Stream(first, pieces)),
+        },
+        (Reply::Whole(_), true) | (Reply::Stream(_), false) => Err(not_asked_for()),
+    }
+}
+
+fn not_asked_for() -> UpstreamError {
+    let message = "the upstream answered in a form that was not asked for".to_owned();
+    ours(Failure::Malformed, message)
+}
+
+fn ours(failure: Failure, message: String) -> UpstreamError {
+    UpstreamError { failure, status: None, message, retry_after_s: None, took: Took::default() }
+}

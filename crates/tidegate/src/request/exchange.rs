@@ -1,0 +1,195 @@
+//! One request on its version set, from its route to its record. Whatever happens to it, also when
+//! the client leaves and the future is dropped, it is counted and recorded exactly once.
+
+mod account;
+
+use super::body::Given;
+use super::gateway::Gateway;
+use super::problem::{CLIENT_GONE, Next, Problem};
+use super::serve::Arrival;
+use crate::route::LiveTable;
+use crate::upstream::Took;
+use crate::version_set::LiveSet;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tidegate_core::ids::ChangeId;
+use tidegate_core::observe::{Outcome, RiskEvent};
+use tidegate_core::request::AnswerFacts;
+use tidegate_core::route::{Arm, Entrance, Subject};
+use tidegate_core::upstream::Failure;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// The version set that answered.
+const X_VERSION_SET: HeaderName = HeaderName::from_static("x-tidegate-version-set");
+/// The arm that answered.
+const X_ARM: HeaderName = HeaderName::from_static("x-tidegate-arm");
+
+/// What a client asks, whichever form it used.
+pub(super) struct Ask {
+    /// The body as an OpenAI chat completion.
+    pub(super) body: Map<String, Value>,
+    /// Whether a stream is wanted.
+    pub(super) stream: bool,
+    /// Whether the stream's usage is wanted.
+    pub(super) include_usage: bool,
+    /// The end user.
+    pub(super) user: Option<String>,
+    /// The last user text.
+    pub(super) text: String,
+    /// Length of all input, characters.
+    pub(super) input_chars: u64,
+    /// Time the client gives the whole request.
+    pub(super) budget: Option<Duration>,
+}
+
+/// How an exchange ended.
+#[derive(Default)]
+pub(super) struct Ending {
+    /// HTTP status that the client got.
+    pub(super) status: StatusCode,
+    /// `None` when it was answered.
+    pub(super) failure: Option<Failure>,
+    /// What stood in the answer, as far as it came.
+    pub(super) facts: Option<AnswerFacts>,
+    /// How long the upstream took, by its own account.
+    pub(super) took: Took,
+    /// What stood in the answer that should not.
+    pub(super) risk: Vec<RiskEvent>,
+    /// Whether the answer was kept from the client, in whole or from some point on.
+    pub(super) withheld: bool,
+}
+
+/// A request on its version set.
+pub(super) struct Exchange {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) ask: Ask,
+    pub(super) set: Arc<LiveSet>,
+    arrival: Arrival,
+    table: Arc<LiveTable>,
+    arm: Arm,
+    queue: Duration,
+    /// What failed tries took, by the upstream's account.
+    pub(super) failed: Duration,
+    /// When the last try began.
+    pub(super) called: Option<Instant>,
+    /// When the first token came.
+    pub(super) first_token: Option<Instant>,
+    closed: bool,
+    _place: OwnedSemaphorePermit,
+    _share: Option<OwnedSemaphorePermit>,
+}
+
+impl Exchange {
+    /// Waits for a place, then takes the table in place and the subject's arm on it. The table is
+    /// taken last, so that a request that waited long is not sent to a table that is gone.
+    pub(super) async fn open(
+        gateway: &Arc<Gateway>,
+        arrival: Arrival,
+        ask: Ask,
+        share: Option<OwnedSemaphorePermit>,
+    ) -> Result<Exchange, Problem> {
+        let queued = Instant::now();
+        let place = gateway.place(ask.budget.unwrap_or(Duration::MAX)).await?;
+        let queue = queued.elapsed();
+        let table = gateway.parts.router.load();
+        if let Entrance::Closed { reason: _ } = &table.table.entrance {
+            let message = "the service is shut after a security event, until an operator opens it";
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            return Err(Problem::server(status, "entrance_closed", message.to_owned())
+                .next(Next::DoNotRetry));
+        }
+        let subject = Subject {
+            user: ask.user.as_deref(),
+            tenant: arrival.caller.tenant.as_deref(),
+            key: arrival.caller.key.as_deref(),
+        };
+        let (arm, set) = table.set(table.table.arm(&subject));
+        let set = Arc::clone(set);
+        gateway.earn_retry();
+        Ok(Exchange {
+            gateway: Arc::clone(gateway),
+            ask,
+            set,
+            arrival,
+            table,
+            arm,
+            queue,
+            failed: Duration::ZERO,
+            called: None,
+            first_token: None,
+            closed: false,
+            _place: place,
+            _share: share,
+        })
+    }
+
+    /// The request's ids.
+    pub(super) fn ids(&self) -> &super::ids::Ids {
+        &self.arrival.ids
+    }
+
+    /// The arm.
+    pub(super) fn arm(&self) -> Arm {
+        self.arm
+    }
+
+    /// The release that runs.
+    pub(super) fn change_id(&self) -> Option<&ChangeId> {
+        self.table.table.split.as_ref().map(|split| &split.change_id)
+    }
+
+    /// What is left of the request's time: its own budget, else the service's limit.
+    pub(super) fn left(&self) -> Duration {
+        let limit = Duration::from_millis(self.gateway.limits.total_ms);
+        let total = self.ask.budget.map_or(limit, |budget| budget.min(limit));
+        total.saturating_sub(self.arrival.started.elapsed())
+    }
+
+    /// How long the request has taken so far without waiting for a place.
+    pub(super) fn in_work(&self) -> Duration {
+        self.arrival.started.elapsed().saturating_sub(self.queue)
+    }
+
+    /// The headers that name what answered.
+    pub(super) fn labels(&self) -> Labels {
+        let id = HeaderValue::from_str(self.set.set.id.as_str()).ok();
+        Labels { id, arm: HeaderValue::from_static(self.arm.as_str()) }
+    }
+
+    /// Ends the exchange: it is counted and recorded now.
+    pub(super) fn close(mut self, ending: Ending) -> Outcome {
+        self.closed = true;
+        account::keep(&self, ending)
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        // Only a future that was dropped in mid-flight comes here open: its client has left.
+        if !self.closed {
+            let failure = Some(Failure::ClientGone);
+            account::keep(self, Ending { status: CLIENT_GONE, failure, ..Ending::default() });
+        }
+    }
+}
+
+/// The headers that name what answered.
+pub(super) struct Labels {
+    id: Option<HeaderValue>,
+    arm: HeaderValue,
+}
+
+impl Labels {
+    /// Puts them on a response, also on an error after routing.
+    pub(super) fn put<T>(self, mut response: Response<T>) -> Response<T> {
+        let headers: &mut HeaderMap = response.headers_mut();
+        if let Some(id) = self.id {
+            headers.insert(X_VERSION_SET, id);
+        }
+        headers.insert(X_ARM, self.arm);
+        response
+    }
+}

@@ -1,0 +1,276 @@
+//! What is made of an ended exchange: the outcome for the lines, the metrics, the record, the log.
+
+use super::{Ending, Exchange};
+use crate::clock::rfc3339;
+use crate::observe::{AnswerSample, FeedbackOn, StatusClass};
+use crate::output;
+use crate::request::bounds::RECORD_TEXT_MAX;
+use crate::upstream::Took;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use tidegate_core::evidence::{Record, ToolCall, has_pii, redact};
+use tidegate_core::observe::{Outcome, Timing, detect_refusal, estimate_tokens};
+use tidegate_core::request::AnswerFacts;
+use tidegate_core::upstream::{Failure, Fault};
+
+/// What an answer says about its quality.
+#[derive(Default)]
+struct Judged {
+    contract_checked: bool,
+    contract_problem: Option<String>,
+    refused: bool,
+    pii: bool,
+}
+
+/// What an answer cost.
+struct Spent {
+    tokens_in: u64,
+    tokens_out: u64,
+    estimated: bool,
+    cost_micro_usd: u64,
+}
+
+/// Counts and records an ended exchange; gives what was counted.
+pub(super) fn keep(exchange: &Exchange, ending: Ending) -> Outcome {
+    let parts = &exchange.gateway.parts;
+    let judged = judge(exchange, &ending);
+    let spent = spend(exchange, &ending);
+    let timing = time(exchange, &ending);
+    let outcome = Outcome {
+        failure: ending.failure,
+        timing,
+        streamed: exchange.ask.stream,
+        tokens_in: spent.tokens_in,
+        tokens_out: spent.tokens_out,
+        cost_micro_usd: spent.cost_micro_usd,
+        contract_ok: judged.contract_checked.then_some(judged.contract_problem.is_none()),
+        refused: judged.refused,
+        pii: judged.pii,
+        risk: ending.risk.iter().map(|event| event.kind).collect(),
+    };
+    let change_id = exchange.change_id();
+    parts.collector.add(exchange.arm, change_id, &outcome, parts.clock.now());
+    for event in ending.risk.iter().filter(|event| event.kind.is_red_line()) {
+        parts.collector.red_event(exchange.arm, change_id, event.clone());
+    }
+    let arrival = &exchange.arrival;
+    parts.collector.remember(
+        arrival.ids.trace.clone(),
+        FeedbackOn {
+            arm: exchange.arm,
+            change_id: change_id.cloned(),
+            tenant: arrival.caller.tenant.as_deref().map(str::to_owned),
+            model: exchange.set.keys.model.as_str().into(),
+        },
+    );
+    measure(exchange, &ending, &outcome);
+    let record = record(exchange, ending, judged, spent, timing);
+    if exchange.gateway.options.log_requests {
+        log(&record);
+    }
+    // A full queue drops the record and counts it; the data plane never waits for the store.
+    parts.store.record(record);
+    outcome
+}
+
+fn judge(exchange: &Exchange, ending: &Ending) -> Judged {
+    let (Some(facts), None) = (&ending.facts, ending.failure) else { return Judged::default() };
+    // An answer that calls a tool has no text that could keep a contract.
+    let checked =
+        exchange.set.contract.is_some() && facts.tool_calls.is_empty() && !ending.withheld;
+    let contract_problem = checked.then(|| exchange.set.contract_problem(&facts.text)).flatten();
+    Judged {
+        contract_checked: checked,
+        contract_problem,
+        refused: facts.refusal || refuses(&facts.text),
+        pii: texts(facts).any(has_pii),
+    }
+}
+
+fn texts(facts: &AnswerFacts) -> impl Iterator<Item = &str> {
+    std::iter::once(&facts.text).chain(&facts.other_texts).map(String::as_str)
+}
+
+/// Whether an answer is a refusal; one that is JSON is asked text by text.
+fn refuses(text: &str) -> bool {
+    if text.trim_start().starts_with(['{', '['])
+        && let Ok(value) = serde_json::from_str::<Value>(text)
+    {
+        return any_text(&value, &mut |text| detect_refusal(text));
+    }
+    detect_refusal(text)
+}
+
+/// Whether any text in a JSON value is such. serde_json bounds the depth at 127.
+fn any_text(value: &Value, is_such: &mut impl FnMut(&str) -> bool) -> bool {
+    match value {
+        Value::String(text) => is_such(text),
+        Value::Array(items) => items.iter().any(|item| any_text(item, is_such)),
+        Value::Object(map) => map.values().any(|item| any_text(item, is_such)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+fn spend(exchange: &Exchange, ending: &Ending) -> Spent {
+    let (tokens_in, tokens_out, estimated) = match &ending.facts {
+        // Nothing came: what the upstream counted, if anything, is not known.
+        None => (0, 0, false),
+        Some(AnswerFacts { usage: Some((tokens_in, tokens_out)), .. }) => {
+            (*tokens_in, *tokens_out, false)
+        }
+        Some(facts) => {
+            let out = texts(facts).map(estimate_tokens).sum();
+            (estimate_input(exchange), out, true)
+        }
+    };
+    let cost_micro_usd =
+        exchange.gateway.cost_micro_usd(&exchange.set.model, tokens_in, tokens_out);
+    Spent { tokens_in, tokens_out, estimated, cost_micro_usd }
+}
+
+/// Tokens of the prompt as it was sent. It is rendered once more: few upstreams report no usage,
+/// and keeping every rendered prompt for them would cost all others memory.
+fn estimate_input(exchange: &Exchange) -> u64 {
+    let rendered = exchange.set.render(&exchange.ask.body, exchange.ask.user.as_deref());
+    let mut tokens = 0;
+    if let Some(messages) = rendered.ok().as_ref().and_then(|r| r.body.get("messages")) {
+        any_text(messages, &mut |text| {
+            tokens += estimate_tokens(text);
+            false
+        });
+    }
+    tokens
+}
+
+fn time(exchange: &Exchange, ending: &Ending) -> Timing {
+    let us = |d: Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
+    let Took { first_token, total } = ending.took;
+    if exchange.gateway.parts.clock.is_demo() {
+        // Simulated time passes faster than real time; ours is none of it.
+        return Timing {
+            queue_us: 0,
+            retrieval_us: 0,
+            first_token_us: us(first_token),
+            generation_us: us(total.saturating_sub(first_token)),
+            total_us: us(exchange.failed + total),
+        };
+    }
+    let now = Instant::now();
+    let called = exchange.called.unwrap_or(now);
+    let first = exchange.first_token.map_or(first_token, |at| at.duration_since(called));
+    Timing {
+        queue_us: us(exchange.queue),
+        retrieval_us: 0,
+        first_token_us: us(first),
+        generation_us: us(now.duration_since(called).saturating_sub(first)),
+        total_us: us(now.duration_since(exchange.arrival.started)),
+    }
+}
+
+fn measure(exchange: &Exchange, ending: &Ending, outcome: &Outcome) {
+    let status = match ending.failure.map(Failure::fault) {
+        Some(Fault::Client) => StatusClass::ClientError,
+        Some(Fault::Upstream | Fault::Ours) => StatusClass::Error,
+        None if ending.withheld => StatusClass::Error,
+        None => StatusClass::Ok,
+    };
+    exchange.gateway.metrics.answer(&AnswerSample {
+        model_version: &exchange.set.keys.model,
+        arm: exchange.arm,
+        status,
+        latency: Duration::from_micros(outcome.timing.total_us),
+        tokens_in: outcome.tokens_in,
+        tokens_out: outcome.tokens_out,
+        contract_ok: outcome.contract_ok,
+        refused: ending.failure.is_none().then_some(outcome.refused),
+    });
+}
+
+fn record(
+    exchange: &Exchange,
+    ending: Ending,
+    judged: Judged,
+    spent: Spent,
+    timing: Timing,
+) -> Record {
+    let (arrival, ask, set) = (&exchange.arrival, &exchange.ask, &exchange.set);
+    let tenant = arrival.caller.tenant.as_deref();
+    let records = &exchange.gateway.records;
+    let opted_out = tenant.is_some_and(|t| records.opt_out_tenants.iter().any(|out| out == t));
+    let keeps = records.content && !opted_out;
+    let facts = ending.facts.unwrap_or_default();
+    let allowed = |name: &str| match &set.detectors.allowed_tools {
+        Some(tools) => tools.contains(name),
+        None => true,
+    };
+    let tool_call = |name: &String| ToolCall { allowed: allowed(name), name: name.clone() };
+    Record {
+        trace_id: arrival.ids.trace.clone(),
+        request_id: arrival.ids.request.as_str().to_owned(),
+        traceparent: arrival.ids.traceparent.clone(),
+        at: arrival.at,
+        tenant: tenant.map(str::to_owned),
+        user: ask.user.clone(),
+        arm: exchange.arm,
+        version_set: set.set.id.clone(),
+        keys: set.keys.clone(),
+        change_id: exchange.change_id().cloned(),
+        status: ending.status.as_u16(),
+        failure: ending.failure,
+        streamed: ask.stream,
+        tokens_in: spent.tokens_in,
+        tokens_out: spent.tokens_out,
+        tokens_estimated: spent.estimated,
+        cost_micro_usd: spent.cost_micro_usd,
+        timing,
+        tool_calls: facts.tool_calls.iter().map(tool_call).collect(),
+        contract_problem: judged.contract_problem,
+        refused: judged.refused,
+        pii: judged.pii,
+        risk: ending.risk,
+        prompt_length: ask.input_chars,
+        response_length: texts(&facts).map(|text| text.chars().count() as u64).sum(),
+        input: keeps.then(|| kept(&ask.text)),
+        // What crossed a red line may hold the very secret; it is never kept.
+        output: (keeps && !ending.withheld).then(|| kept(&facts.text)),
+        finish_reason: facts.finish_reason,
+        upstream_model: facts.model,
+    }
+}
+
+/// The text as it may be kept: redacted first, so that a cut never halves what must go.
+fn kept(text: &str) -> String {
+    let mut text = redact(text);
+    if let Some((end, _)) = text.char_indices().nth(RECORD_TEXT_MAX) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// The request's line in the log (R190): lengths and names, never content.
+fn log(record: &Record) {
+    let line = json!({
+        "timestamp": rfc3339(record.at),
+        "request_id": record.request_id,
+        "trace_id": record.trace_id.as_str(),
+        "tenant": record.tenant,
+        "arm": record.arm.as_str(),
+        "version_set": record.version_set.as_str(),
+        "prompt_version": record.keys.prompt,
+        "model_version": record.keys.model,
+        "status": record.status,
+        "failure": record.failure.map(Failure::as_str),
+        "prompt_length": record.prompt_length,
+        "response_length": record.response_length,
+        "metrics": {
+            "tokens_in": record.tokens_in,
+            "tokens_out": record.tokens_out,
+            "cost_micro_usd": record.cost_micro_usd,
+            "latency_ms": record.timing.total_us / 1000,
+            "first_token_ms": record.timing.first_token_us / 1000,
+            "queue_ms": record.timing.queue_us / 1000,
+        },
+    });
+    output::talk(line.to_string());
+}

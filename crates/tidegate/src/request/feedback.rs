@@ -1,0 +1,80 @@
+//! `POST /v1/feedback`: what users say of an answer, by its trace id (R220, R221).
+
+use super::body::Body;
+use super::gateway::Gateway;
+use super::pages;
+use super::problem::{Next, Problem};
+use super::serve::Arrival;
+use crate::observe::FeedbackOn;
+use http::{Response, StatusCode};
+use serde_json::json;
+use std::sync::Arc;
+use tidegate_core::ids::TraceId;
+use tidegate_core::observe::Feedback;
+use tidegate_core::request::parse_feedback;
+
+/// Keeps and counts feedback; of each kind, a trace's first counts.
+pub(super) async fn feedback(
+    gateway: &Arc<Gateway>,
+    arrival: Arrival,
+    body: &[u8],
+) -> Result<Response<Body>, Problem> {
+    let request = parse_feedback(body).map_err(|e| Problem::of_request(&e))?;
+    let trace = request.trace_id;
+    let on = place(gateway, &trace).await?;
+    // Another tenant's trace is as good as none, and looks the same.
+    let on = on.filter(|on| on.tenant.as_deref() == arrival.caller.tenant.as_deref());
+    let Some(on) = on else {
+        let message = format!("no answer with trace id `{trace}` is known");
+        return Err(Problem::client(StatusCode::NOT_FOUND, "trace_not_found", message)
+            .param(Some("trace_id")));
+    };
+    let (mut accepted, mut repeated) = (0, 0);
+    for feedback in request.items {
+        let kept = gateway.parts.store.put_feedback(&trace, arrival.at, feedback).await;
+        match kept.map_err(|_| store_problem())? {
+            true => accepted += 1,
+            false => {
+                repeated += 1;
+                continue;
+            }
+        }
+        gateway.parts.collector.add_feedback(&trace, &on, feedback, arrival.at);
+        let (metric, score) = score(feedback);
+        gateway.metrics.quality(&on.model, metric, score);
+    }
+    let body = json!({ "trace_id": trace.as_str(), "accepted": accepted, "repeated": repeated });
+    Ok(pages::json(StatusCode::OK, &body))
+}
+
+async fn place(gateway: &Arc<Gateway>, trace: &TraceId) -> Result<Option<FeedbackOn>, Problem> {
+    if let Some(on) = gateway.parts.collector.find(trace) {
+        return Ok(Some(on));
+    }
+    let (store, id) = (gateway.parts.store.clone(), trace.clone());
+    // Reading SQLite blocks.
+    let read = tokio::task::spawn_blocking(move || store.trace(&id)).await;
+    let record = read.map_err(|_| store_problem())?.map_err(|_| store_problem())?;
+    Ok(record.map(|record| FeedbackOn {
+        arm: record.arm,
+        change_id: record.change_id,
+        tenant: record.tenant,
+        model: record.keys.model.into(),
+    }))
+}
+
+fn store_problem() -> Problem {
+    let message = "the feedback could not be kept; it was not counted".to_owned();
+    Problem::server(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", message)
+        .next(Next::RetryAfter(5))
+}
+
+fn score(feedback: Feedback) -> (&'static str, f64) {
+    let of = |yes: bool| f64::from(u8::from(yes));
+    match feedback {
+        Feedback::Like(yes) => ("like", of(yes)),
+        Feedback::Adopted(yes) => ("adopted", of(yes)),
+        Feedback::TaskDone(yes) => ("task_done", of(yes)),
+        Feedback::Satisfaction(score) => ("satisfaction", score.clamp(0.0, 1.0)),
+    }
+}

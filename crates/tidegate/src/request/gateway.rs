@@ -1,0 +1,193 @@
+//! What all requests share.
+
+use super::auth::Doorman;
+use super::bounds::{BODY_BUDGET_KIB, Bounds, RETRY_RESERVE_MILLI, RETRY_SHARE_MILLI};
+use super::ids::IdMaker;
+use super::problem::Problem;
+use crate::clock::Clock;
+use crate::config::{Limits, Price, Project, Records};
+use crate::error::Result as CliResult;
+use crate::observe::{Collector, Metrics, TableView};
+use crate::route::Router;
+use crate::store::Store;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
+use tidegate_core::route::{Arm, Entrance};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+/// What can be set for a gateway beside the project.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct GatewayOptions {
+    /// Whether each request is logged, one JSON line to stderr.
+    pub(crate) log_requests: bool,
+    /// Bounds on connections.
+    pub(crate) bounds: Bounds,
+}
+
+/// The parts of the process that a gateway works with.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    /// Whom requests go to.
+    pub(crate) router: Arc<Router>,
+    /// What came of them.
+    pub(crate) collector: Arc<Collector>,
+    /// Where records go.
+    pub(crate) store: Store,
+    /// The time.
+    pub(crate) clock: Clock,
+}
+
+/// The data plane of one service.
+pub(crate) struct Gateway {
+    pub(super) service: String,
+    pub(super) aliases: Vec<String>,
+    pub(super) limits: Limits,
+    pub(super) records: Records,
+    pub(super) options: GatewayOptions,
+    pub(super) parts: Parts,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) doorman: Doorman,
+    pub(super) ids: IdMaker,
+    pub(super) body_budget: Arc<Semaphore>,
+    prices: BTreeMap<String, Price>,
+    places: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    retry_reserve_milli: AtomicI64,
+    stopping: AtomicBool,
+}
+
+impl Gateway {
+    /// Makes the gateway of a project. Reads the credentials' environment variables here, so that
+    /// a missing one is an error at the start.
+    pub(crate) fn new(
+        project: &Project,
+        parts: Parts,
+        options: GatewayOptions,
+    ) -> CliResult<Arc<Gateway>> {
+        let doorman = Doorman::new(&project.credentials, |name| std::env::var(name).ok())?;
+        Ok(Arc::new(Gateway::with_doorman(project, parts, options, doorman)))
+    }
+
+    pub(super) fn with_doorman(
+        project: &Project,
+        parts: Parts,
+        options: GatewayOptions,
+        doorman: Doorman,
+    ) -> Gateway {
+        Gateway {
+            service: project.service.clone(),
+            aliases: project.aliases.clone(),
+            limits: project.limits.clone(),
+            records: project.records.clone(),
+            options,
+            parts,
+            metrics: Arc::default(),
+            doorman,
+            ids: IdMaker::new(),
+            body_budget: Arc::new(Semaphore::new(BODY_BUDGET_KIB)),
+            prices: project.prices.clone(),
+            places: Arc::new(Semaphore::new(project.limits.max_concurrent)),
+            waiting: AtomicUsize::new(0),
+            retry_reserve_milli: AtomicI64::new(RETRY_RESERVE_MILLI),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// The metrics, to add what is not seen here (eval scores).
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// The page that Prometheus reads.
+    pub(crate) fn metrics_page(&self) -> String {
+        let table = self.parts.router.load();
+        let sets = [(Arm::Stable, Some(&table.stable)), (Arm::Candidate, table.candidate.as_ref())];
+        let sets = sets.into_iter().filter_map(|(arm, set)| {
+            set.map(|set| (arm, set.set.id.to_string(), set.keys.clone()))
+        });
+        self.metrics.render(&TableView {
+            generation: table.table.generation.0,
+            weight_pct: table.table.split.as_ref().map_or(0.0, |split| split.weight.pct()),
+            sets: sets.collect(),
+            records_dropped: self.parts.store.dropped_records(),
+            entrance_open: table.table.entrance == Entrance::Open,
+            switch_times: self.parts.collector.switch_times(),
+        })
+    }
+
+    /// Says that no new requests should come: `/readyz` answers 503 from now on.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether [`Self::stop`] was called.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Whether clients may call the service by this name.
+    pub(super) fn is_called(&self, model: &str) -> bool {
+        self.service == model || self.aliases.iter().any(|alias| alias == model)
+    }
+
+    /// A place among the requests in work, waited for up to `queue_ms`. No more may wait than may
+    /// work: a longer queue only makes everyone's answer late.
+    pub(super) async fn place(&self, patience: Duration) -> Result<OwnedSemaphorePermit, Problem> {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return Ok(place);
+        }
+        let waiting = Waiting::enter(&self.waiting);
+        if waiting.before >= self.limits.max_concurrent {
+            return Err(Problem::overloaded("too many requests are waiting"));
+        }
+        let wait = Duration::from_millis(self.limits.queue_ms).min(patience);
+        match timeout(wait, Arc::clone(&self.places).acquire_owned()).await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) | Err(_) => Err(Problem::overloaded("too many requests are in work")),
+        }
+    }
+
+    /// A request adds its share to the retry reserve.
+    pub(super) fn earn_retry(&self) {
+        let earn = |reserve: i64| Some((reserve + RETRY_SHARE_MILLI).min(RETRY_RESERVE_MILLI));
+        // The closure always gives a value.
+        let _ = self.retry_reserve_milli.fetch_update(Ordering::Relaxed, Ordering::Relaxed, earn);
+    }
+
+    /// Takes one second try out of the reserve; false when it is used up.
+    pub(super) fn take_retry(&self) -> bool {
+        let take = |reserve: i64| (reserve >= 1000).then_some(reserve - 1000);
+        self.retry_reserve_milli.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+
+    /// What the tokens cost, millionths of a US dollar; 0 for a model without a price.
+    pub(super) fn cost_micro_usd(&self, model: &str, tokens_in: u64, tokens_out: u64) -> u64 {
+        // Dollars for a million tokens are millionths of a dollar for one.
+        self.prices.get(model).map_or(0, |price| {
+            let Price { input_per_million, output_per_million } = price;
+            let cost = tokens_in as f64 * input_per_million + tokens_out as f64 * output_per_million;
+            cost.round() as u64
+        })
+    }
+}
+
+/// One more request is waiting until this is dropped, also when its client leaves.
+struct Waiting<'a> {
+    count: &'a AtomicUsize,
+    before: usize,
+}
+
+impl Waiting<'_> {
+    fn enter(count: &AtomicUsize) -> Waiting<'_> {
+        Waiting { before: count.fetch_add(1, Ordering::Relaxed), count }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}

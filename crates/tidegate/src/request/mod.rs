@@ -1,0 +1,37 @@
+//! Request: the data plane. Connections, deadlines, credentials, limits and error bodies are here;
+//! what a request says is read by `tidegate_core::request`.
+//!
+//! A request goes through these files in this order: `listener` and `conn` (bytes in time),
+//! `serve` (which endpoint), `auth`, `body`, then `chat` (route, render, call, answer) or another
+//! endpoint; `exchange` counts and records what happened, whatever happened.
+
+mod bounds;
+mod listener;
+
+mod conn;
+mod strict;
+
+mod serve;
+
+mod auth;
+mod body;
+mod ids;
+mod problem;
+
+mod chat;
+mod reply;
+mod stream;
+
+mod feedback;
+mod pages;
+
+mod exchange;
+
+mod gateway;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use bounds::Bounds;
+pub(crate) use gateway::{Gateway, GatewayOptions};
+pub(crate) use listener::{Listener, serve};

@@ -1,0 +1,195 @@
+//! Errors as clients see them: one place that maps what went wrong to status, code and text.
+
+use super::body::Body;
+use crate::upstream::UpstreamError;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+use serde_json::json;
+use tidegate_core::request::RequestError;
+use tidegate_core::upstream::Failure;
+
+/// The OpenAI SDKs obey it: with `false` they do not try again.
+const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// A request that is refused or failed: the status, and the members of OpenAI's error envelope.
+#[derive(Debug, Clone)]
+pub(super) struct Problem {
+    /// HTTP status.
+    pub(super) status: StatusCode,
+    /// `error.type`.
+    pub(super) kind: &'static str,
+    /// `error.code`.
+    pub(super) code: &'static str,
+    /// `error.message`: what was given and what is allowed; no secret, no prompt.
+    pub(super) message: String,
+    /// `error.param`: the member of the request at fault.
+    pub(super) param: Option<String>,
+    /// More about how to go on.
+    pub(super) next: Next,
+}
+
+/// What the client can do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Nothing that a header could say.
+    Nothing,
+    /// Try again after so many seconds.
+    RetryAfter(u64),
+    /// Not try again: the answer will be the same.
+    DoNotRetry,
+    /// Use one of these methods.
+    Allow(&'static str),
+    /// Send a credential.
+    Authenticate,
+    /// Open another connection: the rest of this request was not read.
+    Close,
+}
+
+impl Problem {
+    /// A 4xx of the client's making.
+    pub(super) fn client(status: StatusCode, code: &'static str, message: String) -> Problem {
+        let kind = "invalid_request_error";
+        Problem { status, kind, code, message, param: None, next: Next::Nothing }
+    }
+
+    /// A 5xx of ours.
+    pub(super) fn server(status: StatusCode, code: &'static str, message: String) -> Problem {
+        Problem { status, kind: "server_error", code, message, param: None, next: Next::Nothing }
+    }
+
+    /// 400 for a request that cannot be read.
+    pub(super) fn bad_request(code: &'static str, message: impl Into<String>) -> Problem {
+        Problem::client(StatusCode::BAD_REQUEST, code, message.into())
+    }
+
+    /// What is wrong with a request that core could not read.
+    pub(super) fn of_request(error: &RequestError) -> Problem {
+        Problem::bad_request(error.code(), error.to_string()).param(error.param())
+    }
+
+    /// The same with the member at fault.
+    pub(super) fn param(mut self, param: Option<&str>) -> Problem {
+        self.param = param.map(str::to_owned);
+        self
+    }
+
+    /// The same with a next step.
+    pub(super) fn next(mut self, next: Next) -> Problem {
+        self.next = next;
+        self
+    }
+
+    /// Too much is going on; a retry soon may do.
+    pub(super) fn overloaded(message: &str) -> Problem {
+        Problem::server(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message.to_owned())
+            .next(Next::RetryAfter(1))
+    }
+
+    /// The answer is kept back because of a red-line event.
+    pub(super) fn withheld() -> Problem {
+        let message = "the answer is withheld: it crossed a red line of this service";
+        let mut problem =
+            Problem::server(StatusCode::BAD_GATEWAY, "answer_withheld", message.to_owned())
+                .next(Next::DoNotRetry);
+        problem.kind = "safety_error";
+        problem
+    }
+
+    /// What the client is told of an upstream's failure.
+    pub(super) fn upstream(error: &UpstreamError) -> Problem {
+        let (status, kind, code) = of_failure(error.failure, error.status);
+        let next = match error.failure {
+            Failure::RateLimited => Next::RetryAfter(error.retry_after_s.unwrap_or(1)),
+            Failure::Unreachable
+            | Failure::ServerError
+            | Failure::FirstByteTimeout
+            | Failure::IdleTimeout
+            | Failure::TotalTimeout
+            | Failure::CutShort => match error.retry_after_s {
+                Some(seconds) => Next::RetryAfter(seconds),
+                None => Next::Nothing,
+            },
+            Failure::Malformed
+            | Failure::TooLarge
+            | Failure::AccountLimit
+            | Failure::Credential
+            | Failure::Refused
+            | Failure::ClientGone
+            | Failure::Internal => Next::DoNotRetry,
+        };
+        Problem { status, kind, code, message: error.message.clone(), param: None, next }
+    }
+
+    /// The error envelope.
+    pub(super) fn envelope(&self) -> Vec<u8> {
+        let Problem { status: _, kind, code, message, param, next: _ } = self;
+        let body = json!({
+            "error": { "message": message, "type": kind, "param": param, "code": code }
+        });
+        body.to_string().into_bytes()
+    }
+
+    /// The response; its ids are added at the edge.
+    pub(super) fn response(&self) -> Response<Body> {
+        let mut response = Response::new(Body::full(self.envelope()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        match self.next {
+            Next::Nothing => {}
+            Next::RetryAfter(seconds) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            Next::DoNotRetry => {
+                headers.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
+            }
+            Next::Allow(methods) => {
+                headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+            }
+            Next::Authenticate => {
+                let challenge = HeaderValue::from_static("Bearer realm=\"tidegate\"");
+                headers.insert(header::WWW_AUTHENTICATE, challenge);
+            }
+            Next::Close => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+        }
+        response
+    }
+}
+
+fn of_failure(failure: Failure, status: Option<u16>) -> (StatusCode, &'static str, &'static str) {
+    let upstream = "upstream_error";
+    match failure {
+        Failure::Unreachable => (StatusCode::BAD_GATEWAY, upstream, "upstream_unreachable"),
+        Failure::FirstByteTimeout | Failure::IdleTimeout | Failure::TotalTimeout => {
+            (StatusCode::GATEWAY_TIMEOUT, upstream, "upstream_timeout")
+        }
+        Failure::CutShort => (StatusCode::BAD_GATEWAY, upstream, "upstream_cut_short"),
+        Failure::Malformed => (StatusCode::BAD_GATEWAY, upstream, "upstream_malformed"),
+        Failure::TooLarge => (StatusCode::BAD_GATEWAY, upstream, "upstream_too_large"),
+        Failure::RateLimited => {
+            (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "upstream_rate_limited")
+        }
+        Failure::AccountLimit => {
+            (StatusCode::SERVICE_UNAVAILABLE, upstream, "upstream_account_limit")
+        }
+        Failure::Credential => (StatusCode::BAD_GATEWAY, upstream, "upstream_credential"),
+        Failure::Refused => {
+            let status = status
+                .filter(|status| (400..500).contains(status))
+                .and_then(|status| StatusCode::from_u16(status).ok())
+                .unwrap_or(StatusCode::BAD_REQUEST);
+            (status, "invalid_request_error", "upstream_refused")
+        }
+        Failure::ServerError => (StatusCode::BAD_GATEWAY, upstream, "upstream_error"),
+        Failure::ClientGone => (CLIENT_GONE, "invalid_request_error", "client_gone"),
+        Failure::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "server_error", "internal_error"),
+    }
+}
+
+/// nginx's status for a client that left; it is only ever recorded, nobody is there to read it.
+pub(super) const CLIENT_GONE: StatusCode = match StatusCode::from_u16(499) {
+    Ok(status) => status,
+    Err(_) => StatusCode::BAD_REQUEST,
+};

@@ -1,0 +1,193 @@
+//! From a parsed head to an endpoint, and from every answer to its ids.
+
+use super::auth::Caller;
+use super::body::{self, AtEnd, Body, Given, Meter};
+use super::conn::Watch;
+use super::gateway::Gateway;
+use super::ids::Ids;
+use super::problem::{Next, Problem};
+use super::{chat, feedback, pages, strict};
+use crate::observe::StatusClass;
+use http::header::{HeaderName, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::{Body as _, Incoming};
+use std::sync::Arc;
+use std::time::Instant;
+use tidegate_core::ids::UnixMs;
+
+/// The business id of a request.
+pub(super) const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
+/// The id of one try.
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What is known of a request before its body is read.
+pub(super) struct Arrival {
+    /// Its ids.
+    pub(super) ids: Ids,
+    /// Who sent it.
+    pub(super) caller: Caller,
+    /// When, by the service's clock.
+    pub(super) at: UnixMs,
+    /// When, for measuring.
+    pub(super) started: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Endpoint {
+    Completions,
+    Chat,
+    Feedback,
+    Models,
+    Metrics,
+    Health,
+    Ready,
+}
+
+impl Endpoint {
+    const ALL: [Endpoint; 7] = [
+        Endpoint::Completions,
+        Endpoint::Chat,
+        Endpoint::Feedback,
+        Endpoint::Models,
+        Endpoint::Metrics,
+        Endpoint::Health,
+        Endpoint::Ready,
+    ];
+
+    fn path(self) -> &'static str {
+        match self {
+            Endpoint::Completions => "/v1/chat/completions",
+            Endpoint::Chat => "/chat",
+            Endpoint::Feedback => "/v1/feedback",
+            Endpoint::Models => "/v1/models",
+            Endpoint::Metrics => "/metrics",
+            Endpoint::Health => "/health",
+            Endpoint::Ready => "/readyz",
+        }
+    }
+
+    fn methods(self) -> &'static str {
+        match self {
+            Endpoint::Completions | Endpoint::Chat | Endpoint::Feedback => "POST",
+            Endpoint::Models | Endpoint::Metrics | Endpoint::Health | Endpoint::Ready => {
+                "GET, HEAD"
+            }
+        }
+    }
+
+    /// Probes tell nothing that is worth a credential, and are not counted as requests.
+    fn is_probe(self) -> bool {
+        match self {
+            Endpoint::Health | Endpoint::Ready => true,
+            Endpoint::Completions
+            | Endpoint::Chat
+            | Endpoint::Feedback
+            | Endpoint::Models
+            | Endpoint::Metrics => false,
+        }
+    }
+
+    fn takes(self, method: &Method) -> bool {
+        self.methods().split(", ").any(|allowed| allowed == method.as_str())
+    }
+}
+
+fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Problem> {
+    let Some(found) = Endpoint::ALL.into_iter().find(|endpoint| endpoint.path() == path) else {
+        let known = Endpoint::ALL.map(Endpoint::path).join(", ");
+        let message = format!("there is no such endpoint; there are {known}");
+        return Err(Problem::client(StatusCode::NOT_FOUND, "unknown_endpoint", message));
+    };
+    if !found.takes(method) {
+        let message = format!("{path} takes {}", found.methods());
+        return Err(Problem::client(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", message)
+            .next(Next::Allow(found.methods())));
+    }
+    Ok(found)
+}
+
+/// Answers one request.
+pub(super) async fn handle(
+    gateway: Arc<Gateway>,
+    watch: Watch,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let started = Instant::now();
+    let raw_head = watch.head_done();
+    let in_work = watch.in_work();
+    let (parts, incoming) = request.into_parts();
+    if incoming.is_end_stream() {
+        watch.body_done();
+    }
+    let ids = gateway.ids.of(&parts.headers);
+    let endpoint = strict::check(&parts, &raw_head)
+        .and_then(|()| endpoint(&parts.method, parts.uri.path()));
+    let counted = !matches!(&endpoint, Ok(e) if e.is_probe() || *e == Endpoint::Metrics);
+    let mut meter = counted.then(|| Meter::start(Arc::clone(&gateway.metrics), started));
+    let response = match endpoint {
+        Ok(endpoint) => {
+            let at = gateway.parts.clock.now();
+            let arrival = Arrival { ids: ids.clone(), caller: Caller::default(), at, started };
+            dispatch(&gateway, endpoint, arrival, &parts, incoming, &watch).await
+        }
+        Err(problem) => Err(problem),
+    };
+    let mut response = response.unwrap_or_else(|problem| problem.response());
+    let headers = response.headers_mut();
+    for (name, id) in [(X_TRACE_ID, &ids.trace), (X_REQUEST_ID, &ids.request)] {
+        if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+            headers.insert(name, value);
+        }
+    }
+    if let Some(meter) = &mut meter {
+        meter.set(StatusClass::of(response.status().as_u16()));
+    }
+    response.map(|body| body.then(AtEnd { in_work, meter }))
+}
+
+async fn dispatch(
+    gateway: &Arc<Gateway>,
+    endpoint: Endpoint,
+    mut arrival: Arrival,
+    parts: &http::request::Parts,
+    incoming: Incoming,
+    watch: &Watch,
+) -> Result<Response<Body>, Problem> {
+    if !endpoint.is_probe() {
+        arrival.caller = gateway.doorman.admit(&parts.headers)?;
+    }
+    match endpoint {
+        Endpoint::Health => Ok(pages::health(gateway)),
+        Endpoint::Ready => Ok(pages::ready(gateway)),
+        Endpoint::Metrics => Ok(pages::metrics(gateway)),
+        Endpoint::Models => Ok(pages::models(gateway)),
+        Endpoint::Completions => {
+            let given = read(gateway, parts, incoming, watch).await?;
+            chat::completions(gateway, arrival, given).await
+        }
+        Endpoint::Chat => {
+            let given = read(gateway, parts, incoming, watch).await?;
+            chat::seed(gateway, arrival, given).await
+        }
+        Endpoint::Feedback => {
+            let given = read(gateway, parts, incoming, watch).await?;
+            feedback::feedback(gateway, arrival, &given.bytes).await
+        }
+    }
+}
+
+async fn read(
+    gateway: &Gateway,
+    parts: &http::request::Parts,
+    incoming: Incoming,
+    watch: &Watch,
+) -> Result<Given, Problem> {
+    let empty = incoming.is_end_stream();
+    let max = gateway.limits.max_body_bytes;
+    let bounds = &gateway.options.bounds;
+    let given = body::read(incoming, &parts.headers, max, &gateway.body_budget, bounds).await?;
+    if !empty {
+        watch.body_done();
+    }
+    Ok(given)
+}

@@ -1,0 +1,256 @@
+//! An answer in pieces: passed on as it comes, watched while it does, and ended honestly.
+//!
+//! A stream that breaks ends with an error event and never with `[DONE]`, so that no client takes
+//! half an answer for a whole one. Dropping the stream (the client left) cancels the call upstream
+//! and records what was delivered. A planted text is seen when its last character has come: what
+//! came before in earlier pieces is out already, the piece that completes it is not.
+
+use super::body::Body;
+use super::bounds::STREAM_PIECE;
+use super::exchange::{Ending, Exchange};
+use super::problem::{CLIENT_GONE, Problem};
+use super::reply::inspect;
+use crate::observe::StatusClass;
+use crate::upstream::{Piece, Pieces, Took, UpstreamError};
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+use serde_json::Value;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+use tidegate_core::observe::{Detectors, RiskEvent};
+use tidegate_core::request::StreamFacts;
+use tidegate_core::upstream::Failure;
+
+/// nginx and what is made of it buffer streams unless they are told not to.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+/// Planted texts are looked for over at least so many bytes before the newest piece.
+const LOOK_BACK_MIN: usize = 256;
+
+/// The events of one stream.
+pub(super) struct Events {
+    /// `None` once the exchange is closed; nothing follows then.
+    exchange: Option<Exchange>,
+    first: Option<Piece>,
+    pieces: Pieces,
+    facts: StreamFacts,
+    leaks: Option<Leaks>,
+    hide_usage: bool,
+    status: StatusClass,
+}
+
+/// The look-out for planted texts; there is none where none are planted.
+struct Leaks {
+    detectors: Detectors,
+    look_back: usize,
+    seen: usize,
+}
+
+/// The response that carries the stream.
+pub(super) fn response(exchange: Exchange, first: Piece, pieces: Pieces) -> Response<Body> {
+    let planted = &exchange.set.detectors.planted;
+    let leaks = (!planted.is_empty()).then(|| Leaks {
+        look_back: planted.iter().map(|text| text.len() * 4).fold(LOOK_BACK_MIN, usize::max),
+        detectors: Detectors { planted: planted.clone(), ..Detectors::default() },
+        seen: 0,
+    });
+    let events = Events {
+        hide_usage: !exchange.ask.include_usage,
+        exchange: Some(exchange),
+        first: Some(first),
+        pieces,
+        facts: StreamFacts::default(),
+        leaks,
+        status: StatusClass::ClientError,
+    };
+    let mut response = Response::new(Body::events(events));
+    let headers = response.headers_mut();
+    let events = HeaderValue::from_static("text/event-stream; charset=utf-8");
+    headers.insert(header::CONTENT_TYPE, events);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
+}
+
+impl Events {
+    /// How the stream ended; a client error until it did.
+    pub(super) fn status(&self) -> StatusClass {
+        self.status
+    }
+
+    /// Whether nothing follows.
+    pub(super) fn is_ended(&self) -> bool {
+        self.exchange.is_none()
+    }
+
+    /// The next bytes for the client: all events that are there, up to a bound.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let mut out = BytesMut::new();
+        while !self.is_ended() && out.len() < STREAM_PIECE {
+            let piece = match self.first.take() {
+                Some(first) => Some(first),
+                None => match self.pieces.receiver.poll_recv(cx) {
+                    Poll::Ready(piece) => piece,
+                    Poll::Pending if out.is_empty() => return Poll::Pending,
+                    Poll::Pending => break,
+                },
+            };
+            self.take(piece, &mut out);
+        }
+        Poll::Ready((!out.is_empty()).then(|| out.freeze()))
+    }
+
+    fn take(&mut self, piece: Option<Piece>, out: &mut BytesMut) {
+        match piece {
+            Some(Piece::Data(data)) => self.data(&data, out),
+            Some(Piece::Done(took)) => self.done(took, out),
+            Some(Piece::Failed(error)) => self.broken(error, out),
+            None => {
+                let message = "the upstream's stream ended without saying so".to_owned();
+                self.broken(upstream(Failure::CutShort, message), out);
+            }
+        }
+    }
+
+    fn data(&mut self, data: &[u8], out: &mut BytesMut) {
+        if let Err(problem) = self.facts.push(data) {
+            return self.broken(upstream(Failure::Malformed, problem.to_string()), out);
+        }
+        if let Some(exchange) = &mut self.exchange
+            && exchange.first_token.is_none()
+            && self.facts.has_token()
+        {
+            exchange.first_token = Some(Instant::now());
+        }
+        let events = self.leaks.as_mut().map(|leaks| leaks.look(self.facts.text()));
+        if let Some(events) = events.filter(|events| !events.is_empty()) {
+            return self.withhold(events, Took::default(), out);
+        }
+        if !(self.hide_usage && is_usage_only(data)) {
+            put_event(out, data);
+        }
+    }
+
+    fn done(&mut self, took: Took, out: &mut BytesMut) {
+        let Some(exchange) = &self.exchange else { return };
+        let facts = self.facts.clone().finish();
+        let risk = inspect(&exchange.set.detectors, &facts);
+        if risk.iter().any(|event| event.kind.is_red_line()) {
+            return self.withhold(risk, took, out);
+        }
+        put_event(out, b"[DONE]");
+        self.end(StatusClass::Ok, Ending { status: StatusCode::OK, took, risk, ..Ending::default() });
+    }
+
+    fn broken(&mut self, error: UpstreamError, out: &mut BytesMut) {
+        put_event(out, &Problem::upstream(&error).envelope());
+        let UpstreamError { failure, took, status: _, message: _, retry_after_s: _ } = error;
+        let failure = Some(failure);
+        let ending = Ending { status: StatusCode::OK, failure, took, ..Ending::default() };
+        self.end(StatusClass::Error, ending);
+    }
+
+    fn withhold(&mut self, risk: Vec<RiskEvent>, took: Took, out: &mut BytesMut) {
+        put_event(out, &Problem::withheld().envelope());
+        let (status, withheld) = (StatusCode::OK, true);
+        let ending = Ending { status, took, risk, withheld, ..Ending::default() };
+        self.end(StatusClass::Error, ending);
+    }
+
+    fn end(&mut self, status: StatusClass, mut ending: Ending) {
+        self.status = status;
+        ending.facts = Some(std::mem::take(&mut self.facts).finish());
+        if let Some(exchange) = self.exchange.take() {
+            exchange.close(ending);
+        }
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        // Open here means that the client left; what it was sent is recorded, and dropping the
+        // pieces stops the upstream.
+        if !self.is_ended() {
+            let failure = Some(Failure::ClientGone);
+            let ending = Ending { status: CLIENT_GONE, failure, ..Ending::default() };
+            self.end(StatusClass::ClientError, ending);
+        }
+    }
+}
+
+impl Leaks {
+    /// Looks at what came since the last look, and as far back as a planted text may reach.
+    fn look(&mut self, text: &str) -> Vec<RiskEvent> {
+        if text.len() == self.seen {
+            return Vec::new();
+        }
+        let mut from = self.seen.saturating_sub(self.look_back);
+        while !text.is_char_boundary(from) {
+            from -= 1;
+        }
+        self.seen = text.len();
+        self.detectors.inspect(&text[from..], &[])
+    }
+}
+
+fn upstream(failure: Failure, message: String) -> UpstreamError {
+    UpstreamError { failure, status: None, message, retry_after_s: None, took: Took::default() }
+}
+
+/// One server-sent event; data with line breaks takes a `data:` line for each.
+fn put_event(out: &mut BytesMut, data: &[u8]) {
+    out.reserve(data.len() + 8);
+    for line in data.split(|b| *b == b'\n') {
+        out.put_slice(b"data: ");
+        out.put_slice(line.strip_suffix(b"\r").unwrap_or(line));
+        out.put_u8(b'\n');
+    }
+    out.put_u8(b'\n');
+}
+
+/// Whether a chunk says nothing but usage: it was asked for by us and not by the client. Chunks
+/// are parsed only when they look like it.
+fn is_usage_only(data: &[u8]) -> bool {
+    let looks = |pattern: &[u8]| data.windows(pattern.len()).any(|window| window == pattern);
+    if !(looks(b"\"choices\":[]") || looks(b"\"choices\": []")) {
+        return false;
+    }
+    let Ok(chunk) = serde_json::from_slice::<Value>(data) else { return false };
+    let no_choices = chunk["choices"].as_array().is_some_and(Vec::is_empty);
+    no_choices && chunk["usage"].is_object()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(chunk: &str, usage_only: bool) {
+        assert_eq!(is_usage_only(chunk.as_bytes()), usage_only, "{chunk}");
+    }
+
+    #[test]
+    fn usage_chunks_are_told_from_others() {
+        check(r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#, true);
+        check(r#"{"choices": [], "usage": {"prompt_tokens": 1}}"#, true);
+        check(r#"{"choices":[],"prompt_filter_results":[]}"#, false);
+        check(r#"{"choices":[{"delta":{"content":"\"choices\":[]"}}],"usage":{}}"#, false);
+        check(r#"{"choices":[{"delta":{"content":"x"}}],"usage":null}"#, false);
+    }
+
+    #[test]
+    fn events_have_a_line_for_each_line() {
+        let mut out = BytesMut::new();
+        put_event(&mut out, b"{\"a\":\r\n1}");
+        assert_eq!(&out[..], b"data: {\"a\":\ndata: 1}\n\n");
+    }
+
+    #[test]
+    fn a_planted_text_is_seen_across_pieces() {
+        let detectors = Detectors { planted: vec!["暗号-42".to_owned()], ..Detectors::default() };
+        let mut leaks = Leaks { detectors, look_back: 256, seen: 0 };
+        let text = format!("{}暗号-42。", "你好".repeat(400));
+        let ends = text.char_indices().map(|(i, c)| i + c.len_utf8());
+        let seen = ends.filter(|end| !leaks.look(&text[..*end]).is_empty()).count();
+        assert!(seen >= 1, "the planted text went through");
+    }
+}

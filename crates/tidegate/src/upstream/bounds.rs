@@ -1,0 +1,34 @@
+//! The bounds of this stage, each with how the number was reached.
+
+use std::time::Duration;
+
+/// Largest whole answer, bytes. The longest answers of today's models are about 128 k tokens, below
+/// 1 MiB of text; logprobs make that up to thirty times as much.
+pub(super) const BODY_MAX: usize = 32 * 1024 * 1024;
+/// How much of an error answer is read to find its code, bytes. Envelopes are below 2 KiB.
+pub(super) const ERROR_BODY_MAX: usize = 64 * 1024;
+/// How long the body of an error answer is waited for: the status already says most.
+pub(super) const ERROR_BODY_WAIT: Duration = Duration::from_secs(2);
+/// Longest line, and longest event, of a stream, bytes. A chunk with 20 logprobs is below 8 KiB; a
+/// whole tool call in one chunk is the largest seen.
+pub(super) const LINE_MAX: usize = 1024 * 1024;
+/// Pieces that wait for a slow reader. With usual chunks (300 bytes) that is next to nothing, at
+/// worst `PIECES * LINE_MAX`.
+pub(super) const PIECES: usize = 8;
+/// Read buffer of a connection, bytes; it also bounds the answer's headers.
+pub(super) const READ_BUFFER_MAX: usize = 128 * 1024;
+/// Choices of one stream that are told apart; the API allows `n` up to 128.
+pub(super) const CHOICES_MAX: usize = 128;
+/// Longest `Retry-After` passed on, seconds (U3).
+pub(super) const RETRY_AFTER_MAX_S: u64 = 300;
+/// For making a connection; the name look-up is bounded by the first-byte deadline (U2).
+pub(super) const CONNECT_WAIT: Duration = Duration::from_secs(2);
+/// How long an idle connection is kept. Uvicorn (vLLM) and cpp-httplib (llama.cpp) close theirs
+/// after 5 s, and a request sent into a closing connection is lost.
+pub(super) const POOL_IDLE: Duration = Duration::from_secs(4);
+/// Idle connections kept for one upstream: as many as requests may be in work by default.
+pub(super) const POOL_MAX: usize = 1024;
+/// How long a stream is read on after `[DONE]`, so that its connection can be used again.
+pub(super) const DRAIN_WAIT: Duration = Duration::from_millis(200);
+/// Longest line of a replay file, bytes; a longer one is a mistake in the file.
+pub(super) const REPLAY_LINE_MAX: usize = 4 * 1024 * 1024;

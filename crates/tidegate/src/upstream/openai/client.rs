@@ -1,0 +1,159 @@
+//! The connection: where it goes, how it is made, and what went wrong with it.
+
+use crate::error::{CliError, Result};
+use crate::upstream::bounds;
+use bytes::Bytes;
+use http::{HeaderValue, Uri};
+use http_body_util::Full;
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client, Error};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use std::sync::Arc;
+use tidegate_core::upstream::Failure;
+
+/// A pooled HTTP/1.1 client. It follows no redirect and asks for no compression.
+pub(super) type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+const PATH: &str = "/chat/completions";
+
+/// Checks a base URL and joins it with the path of chat completions.
+pub(super) fn endpoint(name: &str, base_url: &str) -> Result<Uri> {
+    // A URL with credentials is not repeated, nor one that may hide some behind a typing mistake.
+    let shown = if base_url.contains('@') { "…" } else { base_url };
+    let wrong = |what: &str| {
+        CliError::usage(format!("upstream `{name}`: base_url `{shown}` {what}"))
+            .hint("a base URL looks like `https://api.example.com/v1`")
+    };
+    let base = base_url.trim_end_matches('/');
+    if base_url.contains('@') {
+        return Err(wrong("has credentials in it; name an environment variable in `api_key_env`"));
+    }
+    if base_url.contains(['?', '#']) {
+        return Err(wrong("has a query or a fragment"));
+    }
+    if base.ends_with(PATH) {
+        return Err(wrong("has the path of an endpoint; leave out `/chat/completions`"));
+    }
+    let uri: Uri = base.parse().map_err(|error| wrong(&format!("is not a URL: {error}")))?;
+    match uri.scheme_str() {
+        Some("http" | "https") => {}
+        Some(_) | None => return Err(wrong("must start with `http://` or `https://`")),
+    }
+    if uri.host().is_none_or(str::is_empty) {
+        return Err(wrong("has no host"));
+    }
+    if uri.authority().is_some_and(|a| a.as_str().ends_with(':')) {
+        return Err(wrong("has an empty port"));
+    }
+    format!("{base}{PATH}").parse().map_err(|error| wrong(&format!("is not a URL: {error}")))
+}
+
+/// The `authorization` header from the environment variable that holds the key.
+pub(super) fn authorization(name: &str, variable: &str) -> Result<HeaderValue> {
+    let key =
+        std::env::var(variable).ok().filter(|key| !key.trim().is_empty()).ok_or_else(|| {
+            CliError::usage(format!(
+                "upstream `{name}`: the environment variable `{variable}` (api_key_env) is not set"
+            ))
+            .hint(format!("set it: `export {variable}=…`, or leave out api_key_env"))
+        })?;
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", key.trim())).map_err(|_| {
+        CliError::usage(format!(
+            "upstream `{name}`: the key in `{variable}` has a character that no header may have"
+        ))
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Makes the client; the system's certificates are only read for `https`.
+pub(super) fn http_client(name: &str, endpoint: &Uri) -> Result<HttpClient> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| CliError::internal(format!("upstream `{name}`: no TLS: {error}")))?;
+    let config = if endpoint.scheme_str() == Some("https") {
+        config.with_native_roots().map_err(|error| {
+            CliError::internal(format!(
+                "upstream `{name}`: the system's certificates cannot be read: {error}"
+            ))
+            .hint("install them (Debian: `ca-certificates`) or set SSL_CERT_FILE")
+        })?
+    } else {
+        config.with_root_certificates(rustls::RootCertStore::empty())
+    };
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(bounds::CONNECT_WAIT));
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(config.with_no_client_auth())
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(http);
+    Ok(Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(bounds::POOL_IDLE)
+        .pool_max_idle_per_host(bounds::POOL_MAX)
+        .http1_max_buf_size(bounds::READ_BUFFER_MAX)
+        .build(connector))
+}
+
+/// What it means that no answer came. A connection that ends before the first byte counts as never
+/// made, so that it is tried again: servers close idle connections just as we use them.
+pub(super) fn no_answer(error: &Error) -> (Failure, String) {
+    if error.is_connect() {
+        let why = reason(error);
+        return (Failure::Unreachable, format!("the upstream could not be reached: {why}"));
+    }
+    match http_error(error) {
+        Some(error) if error.is_parse_too_large() => {
+            (Failure::TooLarge, "the headers of the upstream's answer are too large".to_owned())
+        }
+        Some(error) if error.is_parse() => {
+            (Failure::Malformed, "the upstream answered with something else than HTTP".to_owned())
+        }
+        Some(_) | None => (
+            Failure::Unreachable,
+            "the upstream closed the connection without an answer".to_owned(),
+        ),
+    }
+}
+
+fn http_error(error: &Error) -> Option<&hyper::Error> {
+    std::error::Error::source(error).and_then(|source| source.downcast_ref())
+}
+
+/// Why a connection failed, in words of ours.
+fn reason(error: &Error) -> &'static str {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if error.to_string() == "dns error" {
+            return "its name cannot be resolved";
+        }
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            let inner = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            if let Some(tls) = inner {
+                return tls_reason(tls);
+            }
+            match io.kind() {
+                std::io::ErrorKind::ConnectionRefused => return "connection refused",
+                std::io::ErrorKind::TimedOut => return "no connection within 2 s",
+                std::io::ErrorKind::ConnectionReset => return "connection reset",
+                // The kinds are not ours to list; the next source may say more.
+                _ => {}
+            }
+        }
+        source = error.source();
+    }
+    "no connection could be made"
+}
+
+fn tls_reason(error: &rustls::Error) -> &'static str {
+    match error {
+        rustls::Error::InvalidCertificate(_) => "its certificate is not valid here",
+        // The kinds are not ours to list.
+        _ => "TLS could not be agreed on",
+    }
+}

@@ -1,0 +1,154 @@
+//! A stream of the upstream, read event by event under its deadlines and pumped to the reader.
+//!
+//! What ends well: `[DONE]`; or, since several servers never send it, a clean end of the body after
+//! every choice has had its finish reason (CLIProxyAPI #5028 is the bug of asking for more). Any
+//! other end is a cut, and nothing that looks like an end is ever passed on for it.
+
+use super::answer::Progress;
+use super::sse::Parser;
+use super::{Exchange, Late};
+use crate::upstream::{Piece, Took, UpstreamError, bounds};
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use std::time::{Duration, Instant};
+use tidegate_core::upstream::Failure;
+use tokio::sync::mpsc::Sender;
+
+const DONE: &[u8] = b"[DONE]";
+
+/// What an upstream's stream gives next.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// The data of one event.
+    Data(Bytes),
+    /// A good end.
+    Done,
+}
+
+/// A stream that is being read.
+#[derive(Debug)]
+pub(super) struct EventStream {
+    exchange: Exchange,
+    body: Incoming,
+    parser: Parser,
+    progress: Progress,
+    first_token: Option<Duration>,
+}
+
+impl EventStream {
+    /// Starts reading a body.
+    pub(super) fn new(exchange: Exchange, body: Incoming) -> EventStream {
+        EventStream {
+            exchange,
+            body,
+            parser: Parser::default(),
+            progress: Progress::default(),
+            first_token: None,
+        }
+    }
+
+    /// The first event with data, within the first-byte deadline.
+    pub(super) async fn first(&mut self) -> Result<Step, UpstreamError> {
+        let deadline = self.exchange.first_byte_deadline();
+        self.next_until(deadline, Late::FirstByte).await
+    }
+
+    /// The next event with data, within the idle deadline. Comments do not move the deadline (U11).
+    async fn next(&mut self) -> Result<Step, UpstreamError> {
+        let deadline = Instant::now() + self.exchange.deadlines.idle;
+        self.next_until(deadline, Late::Idle).await
+    }
+
+    async fn next_until(&mut self, deadline: Instant, late: Late) -> Result<Step, UpstreamError> {
+        let exchange = self.exchange;
+        let step = exchange.within(deadline, late, self.read()).await??;
+        if self.progress.has_token || matches!(step, Step::Done) {
+            self.first_token.get_or_insert_with(|| exchange.elapsed());
+        }
+        Ok(step)
+    }
+
+    async fn read(&mut self) -> Result<Step, UpstreamError> {
+        loop {
+            if let Some(event) = self.parser.next() {
+                if event.data.trim_ascii() == DONE {
+                    return Ok(Step::Done);
+                }
+                return match self.progress.take(&event.data, event.is_error) {
+                    Ok(()) => Ok(Step::Data(event.data.into())),
+                    Err((failure, message)) => Err(self.exchange.error(failure, message)),
+                };
+            }
+            let Some(frame) = self.body.frame().await else { return self.end() };
+            let Ok(frame) = frame else {
+                return Err(self.cut("the upstream's connection broke in mid-stream"));
+            };
+            if let Ok(bytes) = frame.into_data()
+                && self.parser.push(&bytes).is_err()
+            {
+                let message = format!("an event of the stream is over {} bytes", bounds::LINE_MAX);
+                return Err(self.exchange.error(Failure::TooLarge, message));
+            }
+        }
+    }
+
+    fn end(&mut self) -> Result<Step, UpstreamError> {
+        match self.parser.rest() {
+            Some(rest) if rest.trim_ascii() == DONE => Ok(Step::Done),
+            None if self.progress.is_finished() => Ok(Step::Done),
+            Some(_) | None => Err(self.cut("the upstream's stream ended before it was done")),
+        }
+    }
+
+    fn cut(&self, message: &str) -> UpstreamError {
+        self.exchange.error(Failure::CutShort, message.to_owned())
+    }
+
+    fn took(&self) -> Took {
+        let total = self.exchange.elapsed();
+        Took { first_token: self.first_token.unwrap_or(total), total }
+    }
+
+    /// Pumps the stream to the reader, `step` first. Ends at once when the reader is gone; dropping
+    /// the body then closes the connection, so that the upstream stops working.
+    pub(super) async fn pump(mut self, mut step: Step, sender: Sender<Piece>) {
+        loop {
+            let piece = match step {
+                Step::Data(data) => Piece::Data(data),
+                Step::Done => break,
+            };
+            let late = self.exchange.total_deadline().into();
+            match tokio::time::timeout_at(late, sender.send(piece)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_gone)) => return,
+                Err(_late) => {
+                    let error = self.exchange.timeout(Late::Total);
+                    return fail(self, error, &sender).await;
+                }
+            }
+            let next = tokio::select! {
+                biased;
+                () = sender.closed() => return,
+                next = self.next() => next,
+            };
+            step = match next {
+                Ok(step) => step,
+                Err(error) => return fail(self, error, &sender).await,
+            };
+        }
+        if sender.send(Piece::Done(self.took())).await.is_ok() {
+            drop(sender);
+            // The end of the body is read so that the connection can be used again.
+            let drain = async { while let Some(Ok(_)) = self.body.frame().await {} };
+            let _ = tokio::time::timeout(bounds::DRAIN_WAIT, drain).await;
+        }
+    }
+}
+
+/// Lets go of the upstream before waiting for the reader to take the news.
+async fn fail(stream: EventStream, mut error: UpstreamError, sender: &Sender<Piece>) {
+    error.took.first_token = stream.first_token.unwrap_or(error.took.total);
+    drop(stream);
+    let _ = sender.send(Piece::Failed(error)).await;
+}
