@@ -52,5 +52,41 @@ mod checks;
 mod content;
 mod form;
 
+mod report;
+
+mod write_back;
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+
 pub(crate) use load::{load_cases, prompt_config};
-pub(crate) use run::{RunOptions, run};
+pub(crate) use report::{filled_csv, junit, print, save, status};
+pub(crate) use run::{REPEAT_MAX, RunOptions, run};
+pub(crate) use write_back::{CASES_PER_RELEASE, write_back};
+
+/// Replaces a file as a whole: after a crash it is the old one or the new one, never half of it.
+/// Makes its folder where there is none; a link is followed.
+fn replace_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let draft = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    let written = write_through(&draft, bytes).and_then(|()| std::fs::rename(&draft, &path));
+    if written.is_err() {
+        // The draft is of no use; that it may not be removed changes nothing.
+        let _ = std::fs::remove_file(&draft);
+        return written;
+    }
+    // The rename itself is on disk only with its folder.
+    #[cfg(unix)]
+    File::open(folder)?.sync_all()?;
+    Ok(())
+}
+
+fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
