@@ -21,4 +21,6 @@ mod observe;
 
 mod store;
 
+mod gate;
+
 fn main() {}
