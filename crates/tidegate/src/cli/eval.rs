@@ -23,6 +23,9 @@ pub(crate) struct EvalArgs {
     /// Accuracy the gate needs, 0 to 1, instead of the project's.
     #[arg(long, env = "THRESHOLD_SCORE")]
     threshold: Option<f64>,
+    /// Ask each case so many times and average its score.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(gate::REPEAT_MAX)))]
+    repeat: u32,
     /// Also write a JUnit report here.
     #[arg(long)]
     junit: Option<PathBuf>,
@@ -54,18 +57,19 @@ async fn ask(config: &Path, args: &EvalArgs) -> Result<EvalReport> {
         }
         loaded.project.evals.threshold = threshold;
     }
+    let overrides = args.set.overrides();
     let mut backend = Backend::connect(config).await?;
     let report = match &backend {
         Backend::Server(_) => {
             let store = Store::open(&loaded.root, Access::Read)?;
-            gate::eval_project(&loaded, &args.set.overrides(), &store, &Clock::Real).await?
+            gate::eval_project(&loaded, &overrides, args.repeat, &store, &Clock::Real).await?
         }
         Backend::Here(control) => {
             let store = control.store();
-            gate::eval_project(&loaded, &args.set.overrides(), &store, &Clock::Real).await?
+            gate::eval_project(&loaded, &overrides, args.repeat, store, &Clock::Real).await?
         }
     };
-    let path = gate::write_report(&loaded.root, &report)?;
+    let path = gate::save(&report, &loaded.root)?;
     output::talk(format!("report: {}", path.display()));
     if let Some(junit) = &args.junit {
         std::fs::write(junit, gate::junit(&report))

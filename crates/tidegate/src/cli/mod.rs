@@ -8,8 +8,9 @@ mod release;
 mod serve;
 mod trace;
 mod version;
-mod view;
+pub(crate) mod view;
 
+use crate::control::{Backend, read_state};
 use crate::demo;
 use crate::error::{CliError, ErrorKind, Result};
 use crate::output;
@@ -198,8 +199,15 @@ async fn run(cli: Cli) -> Result<()> {
 }
 
 async fn version(config: &Path, command: version::VersionCommand, json: bool) -> Result<()> {
-    let _ = (config, command, json);
-    Ok(())
+    if let version::VersionCommand::Pack(args) = command {
+        let command = crate::control::Command::Pack(args.overrides());
+        let answer = Backend::connect(config).await?.command(command).await?;
+        if json { output::json(&answer) } else { output::line(&answer.text) }
+        return Ok(());
+    }
+    let loaded = crate::config::load(config)?;
+    let (store, _) = read_state(&loaded.root)?;
+    version::run(&loaded, &store, command, json)
 }
 
 /// Who gives an order: as said, or the user of this machine.

@@ -6,14 +6,13 @@ use crate::control::{Control, ControlHandle, serve_admin};
 use crate::error::Result;
 use crate::observe::Collector;
 use crate::output;
-use crate::request::{Gateway, GatewayParts, Listener};
+use crate::request::{Gateway, GatewayOptions, Listener, Parts};
 use crate::store::{Access, Store};
 use clap::Args;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::ids::UnixMs;
-use tokio::sync::watch;
 
 /// How often records past their retention are removed.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
@@ -46,14 +45,9 @@ pub(crate) async fn run(config: &Path, args: ServeArgs) -> Result<()> {
     let collector = Arc::new(Collector::new());
     let plane = control.attach(collector.clone())?;
     let live = plane.router.load();
-    let gateway = Gateway::new(GatewayParts {
-        project: &loaded.project,
-        router: plane.router.clone(),
-        collector,
-        store: store.clone(),
-        clock,
-        log_requests: args.log_requests,
-    })?;
+    let parts = Parts { router: plane.router.clone(), collector, store: store.clone(), clock };
+    let options = GatewayOptions { log_requests: args.log_requests, ..Default::default() };
+    let gateway = Gateway::new(&loaded.project, parts, options)?;
     let handle = ControlHandle::start(control);
     let _admin =
         serve_admin(&loaded.root, &loaded.project.admin_listen, handle.clone()).await?;
@@ -70,12 +64,10 @@ pub(crate) async fn run(config: &Path, args: ServeArgs) -> Result<()> {
         output::talk("upstream: SIMULATED, answers are made by rule, not by a model");
     }
     output::line(format!("listening on http://{address}/v1"));
-    let (stop, stopping) = watch::channel(false);
-    tokio::spawn(async move {
+    let stopping = async {
         stopped().await;
         output::talk("stopping: no new requests, those in work are finished");
-        let _ = stop.send(true);
-    });
+    };
     crate::request::serve(gateway, listener, stopping).await?;
     handle.stop().await?;
     store.flush().await

@@ -69,7 +69,7 @@ pub(crate) async fn serve_admin(
     let address = listener
         .local_addr()
         .map_err(|e| CliError::internal(format!("admin plane: no local address: {e}")))?;
-    let token = crate::request::random_hex(32);
+    let token = random_token()?;
     let path = root.join(".tidegate").join("admin.json");
     let file = AdminFile { address, token: token.clone(), pid: std::process::id() };
     write_private(&path, &serde_json::to_vec(&file).unwrap_or_default())
@@ -77,6 +77,14 @@ pub(crate) async fn serve_admin(
     let token = Arc::new(Digest::of(token.as_bytes()));
     tokio::spawn(accept(listener, control, token));
     Ok(AdminGuard { path })
+}
+
+/// 256 random bits as hex.
+fn random_token() -> Result<String> {
+    let mut bytes = [0u8; 32];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| CliError::internal(format!("the system gives no random bytes: {e}")))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Writes a file that only its owner can read.

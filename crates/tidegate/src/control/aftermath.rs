@@ -41,8 +41,13 @@ impl Control {
             limit: FAILING_RECORDS_MAX,
         })?;
         let project = &self.loaded.project;
-        let path = self.loaded.root.join(&project.evals.regression);
-        let case_ids = write_back(&path, change_id, &failing, project.contract.output.as_ref())?;
+        let case_ids = write_back(
+            &self.loaded.root,
+            &project.evals.regression,
+            change_id,
+            &failing,
+            project.contract.output.as_ref(),
+        )?;
         if case_ids.is_empty() {
             return Ok(());
         }

@@ -12,6 +12,7 @@ mod tick;
 pub(crate) use admin::serve_admin;
 pub(crate) use backend::{Backend, read_state};
 pub(crate) use command::{Answer, Command, StartRequest};
+pub(crate) use start::require_contract;
 pub(crate) use run::ControlHandle;
 
 use crate::clock::Clock;
@@ -72,6 +73,11 @@ impl Control {
     /// The state as it is.
     pub(crate) fn state(&self) -> &ControlState {
         &self.state
+    }
+
+    /// The store.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
     }
 
     /// The project as it was last read.

@@ -53,7 +53,7 @@ pub(super) async fn four_acts(stage: &mut Stage) -> Result<()> {
 
 /// An attack works on the candidate: one event is enough.
 pub(super) async fn injection(stage: &mut Stage) -> Result<()> {
-    stage.act("Injection · v5 guards itself in English only; an attack comes in Chinese");
+    stage.act("Injection · v5 guards itself in English and Chinese; an attack comes in Japanese");
     let report = stage.eval("v5").await?;
     expect(report.passed, "v5 passes its eval")?;
     let v5 = started(stage, "v5").await?;

@@ -11,7 +11,7 @@ use crate::error::{CliError, Result};
 use crate::gate;
 use crate::observe::Collector;
 use crate::output::{self, Tone, paint};
-use crate::request::{Gateway, GatewayParts, Listener};
+use crate::request::{Gateway, GatewayOptions, Listener, Parts};
 use crate::store::{Access, Store};
 use crate::version_set::PackOverrides;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ use tidegate_core::gate::EvalReport;
 use tidegate_core::ids::{ChangeId, UnixMs};
 use tidegate_core::journal::{ControlState, Event};
 use tidegate_core::route::Arm;
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 
 /// Service time of one tick, ms.
 pub(super) const TICK_MS: u64 = 10_000;
@@ -48,7 +48,7 @@ pub(super) struct Stage {
     json: bool,
     /// What happened, for `--json` and for the same seed's test.
     told: Vec<Value>,
-    stop: watch::Sender<bool>,
+    stop: oneshot::Sender<()>,
     server: tokio::task::JoinHandle<Result<()>>,
     began: Instant,
 }
@@ -61,7 +61,7 @@ impl Stage {
             None => std::env::temp_dir().join(format!(
                 "tidegate-demo-{}-{}",
                 args.seed,
-                crate::request::random_hex(4)
+                std::process::id()
             )),
         };
         if root.join(".tidegate").exists() {
@@ -84,16 +84,18 @@ impl Stage {
         control.adopt("tidegate demo").await?;
         let collector = Arc::new(Collector::new());
         let plane = control.attach(collector.clone())?;
-        let gateway = Gateway::new(GatewayParts {
-            project: &loaded.project,
+        let parts = Parts {
             router: plane.router,
             collector,
             store: store.clone(),
             clock: clock.clone(),
-            log_requests: false,
-        })?;
-        let (stop, stopping) = watch::channel(false);
-        let server = tokio::spawn(crate::request::serve(gateway, listener, stopping));
+        };
+        let gateway = Gateway::new(&loaded.project, parts, GatewayOptions::default())?;
+        let (stop, stopping) = oneshot::channel();
+        let server = tokio::spawn(crate::request::serve(gateway, listener, async {
+            // A stage that is dropped stops as well.
+            let _ = stopping.await;
+        }));
         Ok(Stage {
             root,
             config,
@@ -139,8 +141,8 @@ impl Stage {
     /// Asks the fixed cases of a prompt version, shows the failure table, keeps the run.
     pub(super) async fn eval(&mut self, prompt: &str) -> Result<EvalReport> {
         let overrides = PackOverrides { prompt: Some(prompt.to_owned()), ..Default::default() };
-        let report = gate::eval_project(&load(&self.config)?, &overrides, &self.store, &self.clock)
-            .await?;
+        let report = gate::eval_project(&load(&self.config)?, &overrides, 1, &self.store, &self.clock)
+                .await?;
         for line in gate::console(&report) {
             self.say(line);
         }
@@ -320,7 +322,7 @@ impl Stage {
         let Stage { users, stop, server, control, store, .. } = self;
         // Idle connections would keep the server waiting for their next request.
         drop(users);
-        let _ = stop.send(true);
+        let _ = stop.send(());
         server.await.map_err(|e| CliError::internal(format!("demo server: {e}")))??;
         control.stop().await?;
         store.flush().await

@@ -52,6 +52,7 @@ mod checks;
 mod content;
 mod form;
 
+mod project;
 mod report;
 
 mod write_back;
@@ -61,7 +62,8 @@ use std::io::Write as _;
 use std::path::Path;
 
 pub(crate) use load::{load_cases, prompt_config};
-pub(crate) use report::{filled_csv, junit, print, save, status};
+pub(crate) use project::eval_project;
+pub(crate) use report::{console, filled_csv, junit, save, status};
 pub(crate) use run::{REPEAT_MAX, RunOptions, run};
 pub(crate) use write_back::{CASES_PER_RELEASE, write_back};
 

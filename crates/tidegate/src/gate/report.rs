@@ -18,13 +18,14 @@ const DETAIL_CHARS: usize = 160;
 const ID_WIDTH: usize = 40;
 
 /// Prints the report to stdout.
-pub(crate) fn print(report: &EvalReport) {
-    for (tone, text) in lines(report) {
-        match tone {
-            Some(tone) => output::line(output::paint(tone, &text)),
-            None => output::line(text),
-        }
-    }
+pub(crate) fn console(report: &EvalReport) -> Vec<String> {
+    lines(report)
+        .into_iter()
+        .map(|(tone, text)| match tone {
+            Some(tone) => output::paint(tone, &text),
+            None => text,
+        })
+        .collect()
 }
 
 /// The report's lines with their tones.
