@@ -290,3 +290,6 @@ fn painted(text: &str) -> String {
 fn shown(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
+
+#[cfg(test)]
+mod tests;

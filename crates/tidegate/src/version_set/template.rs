@@ -378,6 +378,30 @@ mod tests {
     }
 
     #[test]
+    fn whatever_the_text_nothing_panics_and_no_tag_is_left() {
+        let words =
+            ["{", "}", "{{", "}}", "{#", "#}", "%", "-", "input", "metadata.a", " ", "\n", "文"];
+        let mut state = 7_u64;
+        let mut next = |n: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            usize::try_from(state >> 33).unwrap() % n
+        };
+        let mut good = 0;
+        for _ in 0..50_000 {
+            let text: String = (0..next(9)).map(|_| words[next(words.len())]).collect();
+            if let Ok(template) = parse(Role::User, &text) {
+                good += 1;
+                let Template { pieces } = &template;
+                for piece in pieces {
+                    let Piece::Text(text) = piece else { continue };
+                    assert!(!["{{", "{%", "{#"].iter().any(|tag| text.contains(tag)), "{text:?}");
+                }
+            }
+        }
+        assert!(good > 5_000, "only {good} of the texts are templates");
+    }
+
+    #[test]
     fn the_fixed_text_leaves_the_values_out() {
         let template = parse(Role::User, "你是 {{ metadata.name }}。").unwrap();
         assert_eq!(template.fixed_text(), "你是  。");
