@@ -15,4 +15,6 @@ mod upstream;
 
 mod store;
 
+mod evidence;
+
 fn main() {}
