@@ -216,7 +216,9 @@ fn text_is_bounded_and_never_splits_a_character() {
 
 proptest! {
     #[test]
-    fn a_stream_says_what_the_whole_answer_says(pieces in prop::collection::vec("\\PC{0,8}", 0..10)) {
+    fn a_stream_says_what_the_whole_answer_says(
+        pieces in prop::collection::vec("\\PC{0,8}", 0..10),
+    ) {
         let text = pieces.concat();
         let chunks: Vec<Value> =
             pieces.iter().map(|piece| delta(&json!({ "content": piece }))).collect();

@@ -23,10 +23,11 @@ fn check_error(body: &str, code: &str, param: Option<&str>) {
 
 #[test]
 fn the_seeds_body_has_no_model() {
-    let body = br#"{"messages":[{"role":"user","content":"Give one safe release rule for a local LLM service."}],"max_tokens":80}"#;
-    let request = parse_chat(body).unwrap();
+    let text = "Give one safe release rule for a local LLM service.";
+    let body = json!({ "messages": [{ "role": "user", "content": text }], "max_tokens": 80 });
+    let request = parse(&body).unwrap();
     assert_eq!((request.model, request.stream, request.user), (None, false, None));
-    assert_eq!(request.last_user_text, "Give one safe release rule for a local LLM service.");
+    assert_eq!(request.last_user_text, text);
     assert_eq!(request.input_chars, 51);
     assert_eq!(request.body["max_tokens"], 80);
 }
@@ -235,7 +236,11 @@ proptest! {
     }
 
     #[test]
-    fn a_body_that_is_read_is_what_serde_json_reads(text in "\\PC{0,40}", number in any::<f64>(), int in any::<i64>()) {
+    fn a_body_that_is_read_is_what_serde_json_reads(
+        text in "\\PC{0,40}",
+        number in any::<f64>(),
+        int in any::<i64>(),
+    ) {
         let number = if number.is_finite() { number } else { 0.0 };
         let body = json!({
             "messages": [{ "role": "user", "content": text }],
