@@ -444,7 +444,11 @@ impl Plan {
 }
 
 impl LineRule {
-    fn check(&self) -> Result<(), PlanError> {
+    /// Checks the rule by itself.
+    ///
+    /// # Errors
+    /// The first [`PlanError`] found.
+    pub fn check(&self) -> Result<(), PlanError> {
         let metric = self.metric.as_str();
         if let Some(Band { pass, pause, rollback, unit }) = self.band {
             let rises = pass <= pause && pause <= rollback;

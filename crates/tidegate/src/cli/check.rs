@@ -21,7 +21,7 @@ pub(crate) fn run(config: &Path, json: bool) -> Result<()> {
     match pack(&loaded, &PackOverrides::default()) {
         Ok(packed) => {
             steps.push(("version set", Ok(format!("{} ({})", packed.set.id, packed.label))));
-            for warning in &packed.warnings {
+            for warning in packed.warnings() {
                 steps.push(("warning", Ok(warning.clone())));
             }
             let live = LiveSet::new(&packed, &loaded.root, &Clock::Real);

@@ -2,8 +2,38 @@
 
 use crate::config;
 use crate::error::{CliError, Result};
+use crate::output;
 use std::path::{Path, PathBuf};
 use tidegate_core::ids::{Digest, ServiceName};
+
+/// What `init` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct InitArgs {
+    /// The folder to write; its name becomes the service's.
+    dir: PathBuf,
+    /// Write into a folder that holds other files; none of them is written over.
+    #[arg(long)]
+    force: bool,
+}
+
+/// Writes the project and says what to do next.
+pub(crate) fn run(args: &InitArgs, json: bool) -> Result<()> {
+    let written = init(&args.dir, args.force)?;
+    if json {
+        output::json(&serde_json::json!({ "folder": args.dir, "files": written }));
+        return Ok(());
+    }
+    for file in &written {
+        output::line(file.display().to_string());
+    }
+    output::talk("");
+    output::talk("next:");
+    output::talk(format!("  cd {}", args.dir.display()));
+    output::talk("  tidegate check");
+    output::talk("  tidegate serve                        # answers on http://127.0.0.1:8787/v1");
+    output::talk("  tidegate eval --prompt v2 && tidegate release start --prompt v2 --watch");
+    Ok(())
+}
 
 /// Stands for the service's name in the templates.
 const SERVICE: &str = "__SERVICE__";

@@ -1,9 +1,9 @@
 //! `tidegate serve`: the gateway and its control in one process.
 
 use crate::clock::Clock;
-use crate::config::load;
+use crate::config::{Project, listen_addr, load};
 use crate::control::{Control, ControlHandle, serve_admin};
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::observe::Collector;
 use crate::output;
 use crate::request::{Gateway, GatewayOptions, Listener, Parts};
@@ -33,7 +33,7 @@ pub(crate) async fn run(config: &Path, args: ServeArgs) -> Result<()> {
     let mut loaded = load(config)?;
     if let Some(listen) = args.listen {
         loaded.project.listen = listen;
-        crate::config::check(&loaded.project, config)?;
+        require_credentials(&loaded.project)?;
     }
     // The listener comes first: an address in use must not leave anything behind.
     let (listener, address) = Listener::bind(&loaded.project.listen).await?;
@@ -42,7 +42,7 @@ pub(crate) async fn run(config: &Path, args: ServeArgs) -> Result<()> {
     let mut control = Control::open(config.to_owned(), store.clone(), clock.clone())?;
     let fresh = control.state().service.is_none();
     control.adopt("tidegate serve").await?;
-    let collector = Arc::new(Collector::new());
+    let collector = Arc::new(Collector::default());
     let plane = control.attach(collector.clone())?;
     let live = plane.router.load();
     let parts = Parts { router: plane.router.clone(), collector, store: store.clone(), clock };
@@ -71,6 +71,22 @@ pub(crate) async fn run(config: &Path, args: ServeArgs) -> Result<()> {
     crate::request::serve(gateway, listener, stopping).await?;
     handle.stop().await?;
     store.flush().await
+}
+
+/// Other machines are only let in with a credential (the project file's own address was checked
+/// when it was read).
+fn require_credentials(project: &Project) -> Result<()> {
+    let Some(address) = listen_addr(&project.listen) else {
+        return Err(CliError::usage(format!("`--listen {}` is not an address", project.listen))
+            .hint("give it as `host:port`, for example `127.0.0.1:8787`"));
+    };
+    if address.ip().is_loopback() || !project.credentials.is_empty() {
+        return Ok(());
+    }
+    Err(CliError::usage(format!(
+        "{address} can be reached from other machines, and the service has no credentials"
+    ))
+    .hint("add `credentials:` to tidegate.yaml, or listen on 127.0.0.1"))
 }
 
 /// Waits for Ctrl-C or SIGTERM.

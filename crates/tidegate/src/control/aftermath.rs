@@ -66,6 +66,9 @@ impl Control {
             change_id,
             root: &self.loaded.root,
             clock: &self.clock,
+            base_url: &format!("http://{}", self.loaded.project.listen),
+            junit: None,
+            gates: &[],
         })
         .await?;
         let text = format!("evidence pack written to {}", pack.path);

@@ -82,7 +82,7 @@ impl Stage {
         let store = Store::open(&root, Access::Exclusive)?;
         let mut control = Control::open(config.clone(), store.clone(), clock.clone())?;
         control.adopt("tidegate demo").await?;
-        let collector = Arc::new(Collector::new());
+        let collector = Arc::new(Collector::default());
         let plane = control.attach(collector.clone())?;
         let parts = Parts {
             router: plane.router,

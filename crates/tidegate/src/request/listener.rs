@@ -158,7 +158,10 @@ async fn connection(
 ) {
     let socket = Socket::new(stream, gateway.options.bounds);
     let watch = socket.watch();
-    let service = service_fn(move |request| answer(Arc::clone(&gateway), watch.clone(), request));
+    let service = service_fn(move |request| {
+        // Boxed, since the connection is polled by hand and must be able to move.
+        Box::pin(answer(Arc::clone(&gateway), watch.clone(), request))
+    });
     let mut http = hyper::server::conn::http1::Builder::new();
     http.max_buf_size(HEAD_MAX).timer(hyper_util::rt::TokioTimer::new());
     // Deadlines for heads are the socket's.

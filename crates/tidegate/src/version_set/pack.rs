@@ -28,7 +28,7 @@ const DOCUMENTS: &str = "documents/";
 const NAME_CHARS_MAX: usize = 80;
 
 /// What to take instead of what the project says.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct PackOverrides {
     /// A prompt version (`v3`) instead of `prompts/current`.
     pub(crate) prompt: Option<String>,
