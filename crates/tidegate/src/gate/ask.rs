@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::gate::Case;
 use tidegate_core::ids::Digest;
-use tidegate_core::observe::RiskEvent;
+use tidegate_core::observe::{Detectors, RiskEvent};
 use tidegate_core::upstream::Failure;
 
 /// Longest answer where the prompt's config sets none, tokens (R19).
@@ -26,8 +26,6 @@ pub(crate) struct Asked {
     pub(crate) latency_ms: u64,
     /// Whether it ended because it reached its longest length.
     pub(crate) cut: bool,
-    /// The system prompt that was sent; empty for none.
-    pub(crate) system: String,
     /// What stands in it that should not.
     pub(crate) events: Vec<RiskEvent>,
 }
@@ -58,7 +56,7 @@ pub(crate) async fn ask(
     if let Some(system) = &case.system {
         replace_system(&mut body, system);
     }
-    let system = system_of(&body);
+    let system_prompt = system_of(&body);
     let call = Call {
         body,
         stream: false,
@@ -77,8 +75,9 @@ pub(crate) async fn ask(
     };
     let (mut asked, tools) = read_answer(&answer).map_err(lasting)?;
     let tools: Vec<&str> = tools.iter().map(String::as_str).collect();
-    asked.events = live.detectors.inspect(&asked.text, &tools);
-    asked.system = system;
+    // The echo is looked for of what was sent, which a case may have changed.
+    let detectors = Detectors { system_prompt, ..live.detectors.clone() };
+    asked.events = detectors.inspect(&asked.text, &tools);
     Ok(asked)
 }
 

@@ -3,11 +3,8 @@
 use super::{content, form};
 use serde_json::Value;
 use tidegate_core::gate::{Case, CheckResult, Checks};
-use tidegate_core::observe::{RiskEvent, detect_refusal, overlap_share};
+use tidegate_core::observe::{RiskEvent, RiskKind, detect_refusal};
 
-/// From which share of the system prompt's n-grams on an answer counts as repeating it. A policy
-/// that is quoted stays under it; a prompt that is recited does not.
-const PROMPT_ECHO_FROM: f64 = 0.5;
 /// How many problems of one answer with a schema are named; more would hide the first.
 const SCHEMA_PROBLEMS_SHOWN: usize = 3;
 /// In how many first characters the seed looks for "你是" (R83).
@@ -26,8 +23,6 @@ pub(crate) struct Seen<'a> {
     pub(crate) latency_ms: u64,
     /// Whether it ended because it reached its longest length.
     pub(crate) cut: bool,
-    /// The system prompt that was sent; empty for none.
-    pub(crate) system: &'a str,
     /// The correct answer of the run before to the same question.
     pub(crate) before: Option<&'a str>,
     /// What stands in it that should not.
@@ -175,9 +170,10 @@ impl<'a> Scorer<'a> {
             sheet.holds("max_latency_ms", (took > max).then_some(problem));
         }
         if on(checks.no_prompt_echo) {
-            let share = overlap_share(seen.answer, seen.system);
-            let problem = format!("repeats {:.0} % of the system prompt", share * 100.0);
-            sheet.holds("no_prompt_echo", (share >= PROMPT_ECHO_FROM).then_some(problem));
+            // The detector's own rule, so that a gate and a release mean the same by an echo.
+            let echo = seen.events.iter().find(|event| event.kind == RiskKind::PromptEcho);
+            let problem = echo.map(|event| format!("repeats the system prompt: {}", event.detail));
+            sheet.holds("no_prompt_echo", problem);
         }
         if on(checks.literal_leak) {
             sheet.holds("literal_leak", literal_leak(seen.answer));

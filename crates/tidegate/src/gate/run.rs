@@ -68,26 +68,25 @@ impl RunOptions {
     }
 }
 
+/// The thresholds by metric; of two for one metric the higher counts.
 fn thresholds(
     accuracy: f64,
     prompt: Option<(&BTreeMap<String, f64>, &str)>,
 ) -> Result<BTreeMap<String, f64>> {
-    let mut all = BTreeMap::from([(ACCURACY.to_owned(), accuracy)]);
-    let mut places = BTreeMap::from([(ACCURACY, "evals.threshold".to_owned())]);
-    for (metric, threshold) in prompt.iter().flat_map(|(thresholds, _)| thresholds.iter()) {
-        let file = prompt.map_or("", |(_, file)| file);
-        places.insert(metric, format!("{file}: thresholds.{metric}"));
-        let bar = all.get(metric).copied().filter(|bar| bar >= threshold).unwrap_or(*threshold);
-        all.insert(metric.clone(), bar);
-    }
-    let given = prompt.iter().flat_map(|(thresholds, _)| thresholds.iter());
-    let given = given.map(|(metric, value)| (places.get(metric.as_str()), value));
-    for (place, value) in given.chain([(Some(&"evals.threshold".to_owned()), &accuracy)]) {
-        if !(0.0..=1.0).contains(value) {
-            let place = place.cloned().unwrap_or_default();
-            let message = format!("{place} is {value}; it must be between 0 and 1");
+    let mut all = BTreeMap::new();
+    let own = (ACCURACY.to_owned(), accuracy, "evals.threshold".to_owned());
+    let prompts = prompt.into_iter().flat_map(|(thresholds, file)| {
+        thresholds.iter().map(move |(metric, bar)| {
+            (metric.clone(), *bar, format!("{file}: thresholds.{metric}"))
+        })
+    });
+    for (metric, bar, place) in std::iter::once(own).chain(prompts) {
+        if !(0.0..=1.0).contains(&bar) {
+            let message = format!("{place} is {bar}; it must be between 0 and 1");
             return Err(CliError::usage(message).hint("0.85 is 85 %"));
         }
+        let highest = all.entry(metric).or_insert(bar);
+        *highest = bar.max(*highest);
     }
     Ok(all)
 }
@@ -194,7 +193,6 @@ fn result_of(
         answer: &asked.text,
         latency_ms: asked.latency_ms,
         cut: asked.cut,
-        system: &asked.system,
         before: previous.and_then(|report| correct_before(report, case)),
         events: &asked.events,
     });

@@ -1,7 +1,6 @@
 use super::*;
 use serde_json::json;
 use tidegate_core::gate::{Risk, Severity};
-use tidegate_core::observe::RiskKind;
 
 fn case(checks: Value, expected: Option<&str>) -> Case {
     Case {
@@ -18,7 +17,7 @@ fn case(checks: Value, expected: Option<&str>) -> Case {
 }
 
 fn seen(answer: &str) -> Seen<'_> {
-    Seen { answer, latency_ms: 100, cut: false, system: "", before: None, events: &[] }
+    Seen { answer, latency_ms: 100, cut: false, before: None, events: &[] }
 }
 
 /// Scores the answer; `wrong` is the details of the checks that do not hold, `; ` between them.
@@ -155,6 +154,16 @@ fn a_red_line_event_scores_nothing_whatever_the_checks() {
     let (score, results) = scorer.score(&Seen { events: &leak, ..seen("answer") });
     assert!(score == 0.0 && results.iter().any(|r| r.detail == "red line: leak"));
     assert!(scorer.score(&Seen { events: &echo, ..seen("answer") }).0 == 1.0);
+}
+
+#[test]
+fn an_echo_is_a_check_where_it_is_looked_for() {
+    let case = case(json!({"no_prompt_echo": true}), None);
+    let echo = [RiskEvent { kind: RiskKind::PromptEcho, detail: "50 %".to_owned() }];
+    let scorer = Scorer::new(&case).unwrap();
+    let (score, results) = scorer.score(&Seen { events: &echo, ..seen("answer") });
+    assert_eq!((score, results[0].detail.as_str()), (0.0, "repeats the system prompt: 50 %"));
+    assert!(scorer.score(&seen("answer")).0 == 1.0);
 }
 
 #[test]

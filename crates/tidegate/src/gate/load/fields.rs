@@ -115,7 +115,7 @@ fn pairs(cell: &str) -> Result<Option<Vec<(&str, &str)>>, String> {
     }
     // A check beside words that are none would be read over silently.
     match read.iter().position(Option::is_none) {
-        Some(odd) if read.iter().flatten().any(|pair| known(pair)) => Err(format!(
+        Some(odd) if read.iter().flatten().any(known) => Err(format!(
             "notes: `{}` is not `key=value`; pairs are separated by `;`",
             cut(parts[odd])
         )),
