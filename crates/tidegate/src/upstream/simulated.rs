@@ -4,7 +4,8 @@
 //! system prompt shows, cites the documents that are named, cuts at `max_tokens`, and falls for an
 //! attack that the system prompt does not guard against. Everything that varies is drawn from the
 //! seed and the request, so that the same request has the same answer in any order of requests;
-//! time, errors and faults vary with the request's id as well.
+//! time, errors and faults vary with the request's id as well. A second try with the same id has the
+//! same fault: for one that may go away, the second try needs an id of its own.
 
 mod random;
 mod reading;
