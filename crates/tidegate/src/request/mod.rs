@@ -33,5 +33,5 @@ mod gateway;
 mod tests;
 
 pub(crate) use bounds::Bounds;
-pub(crate) use gateway::{Gateway, GatewayOptions};
+pub(crate) use gateway::{Gateway, GatewayOptions, Parts};
 pub(crate) use listener::{Listener, serve};
