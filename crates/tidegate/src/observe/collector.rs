@@ -3,8 +3,8 @@
 //! The windows are cumulative since the release began, so a look that is missed costs nothing. One
 //! mutex guards them; it is held for a few additions and never across an await.
 
-use super::recent::Recent;
 pub(crate) use super::recent::FeedbackOn;
+use super::recent::Recent;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tidegate_core::ids::{ChangeId, TraceId, UnixMs};

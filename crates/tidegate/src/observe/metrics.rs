@@ -235,7 +235,11 @@ impl Counts {
                 page.value("llm_output_quality", &labels, *value);
             }
         }
-        page.family("gateway_requests_total", "counter", "Requests at the gateway by how they ended");
+        page.family(
+            "gateway_requests_total",
+            "counter",
+            "Requests at the gateway by how they ended",
+        );
         for status in StatusClass::ALL {
             let labels = [("status", status.as_str())];
             page.count("gateway_requests_total", &labels, self.gateway[status as usize]);
@@ -274,18 +278,30 @@ impl Counts {
 fn render_view(page: &mut Page, view: &TableView) {
     let TableView { generation, weight_pct, sets, records_dropped, entrance_open, switch_times } =
         view;
-    page.family("tidegate_release_weight_pct", "gauge", "Share of subjects on the candidate, percent");
+    page.family(
+        "tidegate_release_weight_pct",
+        "gauge",
+        "Share of subjects on the candidate, percent",
+    );
     page.value("tidegate_release_weight_pct", &[], *weight_pct);
     page.family("tidegate_table_generation", "gauge", "Number of the route table in place");
     page.count("tidegate_table_generation", &[], *generation);
-    page.family("tidegate_entrance_open", "gauge", "1 while requests are taken, 0 after a shut-off");
+    page.family(
+        "tidegate_entrance_open",
+        "gauge",
+        "1 while requests are taken, 0 after a shut-off",
+    );
     page.count("tidegate_entrance_open", &[], u64::from(*entrance_open));
     page.family("tidegate_records_dropped_total", "counter", "Records lost to a full queue");
     page.count("tidegate_records_dropped_total", &[], *records_dropped);
     let (switched, drained) = switch_times;
     let name = "tidegate_switch_seconds";
-    page.family(name, "gauge", "From the last decision until its table served (table), and until \
-        the last request on the table before it ended (drained)");
+    page.family(
+        name,
+        "gauge",
+        "From the last decision until its table served (table), and until \
+        the last request on the table before it ended (drained)",
+    );
     for (step, time) in [("table", switched), ("drained", drained)] {
         if let Some(time) = time {
             page.value(name, &[("step", step)], time.as_secs_f64());

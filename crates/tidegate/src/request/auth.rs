@@ -77,7 +77,8 @@ fn known(
         ))
         .hint(format!("export {key_env}=$(openssl rand -hex 32)")));
     }
-    let caller = Caller { key: Some(name.as_str().into()), tenant: tenant.as_deref().map(Into::into) };
+    let caller =
+        Caller { key: Some(name.as_str().into()), tenant: tenant.as_deref().map(Into::into) };
     Ok((Sha256::digest(key.as_bytes()).into(), caller))
 }
 

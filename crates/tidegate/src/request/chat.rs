@@ -132,6 +132,7 @@ fn fail(exchange: Exchange, error: &UpstreamError) -> Problem {
         let budget = budget.as_millis();
         problem.message = format!("no answer came within budget_ms = {budget}");
     }
+    exchange.measure_overhead();
     exchange.close(Ending {
         status: problem.status,
         failure: Some(error.failure),
@@ -144,7 +145,6 @@ fn fail(exchange: Exchange, error: &UpstreamError) -> Problem {
 /// Calls the version set's upstream, again where that can help: before the first byte, the same
 /// version set, within the request's time, and never more than a share of all requests.
 async fn call(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
-    let before = exchange.in_work();
     let calling = Instant::now();
     let mut backoff = BACKOFF_FIRST;
     let mut tries_left = exchange.gateway.limits.retries;
@@ -167,13 +167,7 @@ async fn call(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
         exchange.failed += error.took.total;
         exchange.gateway.parts.clock.simulate(wait).await;
     };
-    let upstream = calling.elapsed();
-    let gateway = &exchange.gateway;
-    if !gateway.parts.clock.is_demo() {
-        // What comes after, reading the answer, is added where it happens.
-        let _ = upstream;
-        gateway.metrics.overhead(before);
-    }
+    exchange.upstream = calling.elapsed();
     called
 }
 

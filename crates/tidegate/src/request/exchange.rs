@@ -71,6 +71,8 @@ pub(super) struct Exchange {
     table: Arc<LiveTable>,
     arm: Arm,
     queue: Duration,
+    /// How long the upstream was waited for before the answer began, all tries together.
+    pub(super) upstream: Duration,
     /// What failed tries took, by the upstream's account.
     pub(super) failed: Duration,
     /// When the last try began.
@@ -117,6 +119,7 @@ impl Exchange {
             table,
             arm,
             queue,
+            upstream: Duration::ZERO,
             failed: Duration::ZERO,
             called: None,
             first_token: None,
@@ -148,9 +151,14 @@ impl Exchange {
         total.saturating_sub(self.arrival.started.elapsed())
     }
 
-    /// How long the request has taken so far without waiting for a place.
-    pub(super) fn in_work(&self) -> Duration {
-        self.arrival.started.elapsed().saturating_sub(self.queue)
+    /// Counts the time spent here so far: not by the client sending, not waiting for a place, not
+    /// upstream. Called when the answer begins.
+    pub(super) fn measure_overhead(&self) {
+        if !self.gateway.parts.clock.is_demo() {
+            let elsewhere = self.arrival.reading + self.queue + self.upstream;
+            let here = self.arrival.started.elapsed().saturating_sub(elsewhere);
+            self.gateway.metrics.overhead(here);
+        }
     }
 
     /// The headers that name what answered.

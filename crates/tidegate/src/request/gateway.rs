@@ -168,7 +168,8 @@ impl Gateway {
         // Dollars for a million tokens are millionths of a dollar for one.
         self.prices.get(model).map_or(0, |price| {
             let Price { input_per_million, output_per_million } = price;
-            let cost = tokens_in as f64 * input_per_million + tokens_out as f64 * output_per_million;
+            let cost =
+                tokens_in as f64 * input_per_million + tokens_out as f64 * output_per_million;
             cost.round() as u64
         })
     }

@@ -4,6 +4,7 @@ use super::body::Body;
 use super::bounds::{HEAD_MAX, REFUSALS_MAX};
 use super::conn::{Socket, Watch};
 use super::gateway::Gateway;
+use super::problem::Problem;
 use crate::error::{CliError, Result as CliResult};
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -140,15 +141,22 @@ impl Door {
         tokio::spawn(async move {
             let _turn = turn;
             // The client sees a closed connection where this cannot be written.
-            let _ = timeout(bounds.head, stream.write_all(FULL)).await;
+            let _ = timeout(bounds.head, stream.write_all(full_answer().as_bytes())).await;
             Socket::new(stream, bounds).close().await;
         });
     }
 }
 
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
-retry-after: 1\r\nconnection: close\r\ncontent-length: 107\r\n\r\n\
-{\"error\":{\"message\":\"too many connections\",\"type\":\"server_error\",\"param\":null,\"code\":\"overloaded\"}}       \n";
+/// The answer to a connection over the cap, whose request is not even read.
+fn full_answer() -> String {
+    let body = Problem::overloaded("too many connections are open").envelope();
+    let body = String::from_utf8_lossy(&body);
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
+         retry-after: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
 
 async fn connection(
     gateway: Arc<Gateway>,
@@ -158,10 +166,9 @@ async fn connection(
 ) {
     let socket = Socket::new(stream, gateway.options.bounds);
     let watch = socket.watch();
-    let service = service_fn(move |request| {
-        // Boxed, since the connection is polled by hand and must be able to move.
-        Box::pin(answer(Arc::clone(&gateway), watch.clone(), request))
-    });
+    // Boxed because the connection is polled by hand below, which takes a future that can move.
+    let service =
+        service_fn(move |request| Box::pin(answer(Arc::clone(&gateway), watch.clone(), request)));
     let mut http = hyper::server::conn::http1::Builder::new();
     http.max_buf_size(HEAD_MAX).timer(hyper_util::rt::TokioTimer::new());
     // Deadlines for heads are the socket's.

@@ -5,10 +5,10 @@ use super::problem::Problem;
 use crate::upstream::{Answer, Took, UpstreamError};
 use bytes::Bytes;
 use http::StatusCode;
+use tidegate_core::observe::Detectors;
 use tidegate_core::observe::RiskEvent;
 use tidegate_core::request::{AnswerFacts, read_answer};
 use tidegate_core::upstream::Failure;
-use tidegate_core::observe::Detectors;
 
 /// An answer that may go to the client.
 pub(super) struct Whole {
@@ -35,11 +35,13 @@ pub(super) fn whole(exchange: Exchange, answer: Answer) -> Result<Whole, Problem
         }
     };
     let risk = inspect(&exchange.set.detectors, &facts);
+    exchange.measure_overhead();
     if risk.iter().any(|event| event.kind.is_red_line()) {
         let problem = Problem::withheld();
         let facts = Some(facts);
         let status = problem.status;
-        exchange.close(Ending { status, facts, took, risk, withheld: true, failure: None });
+        let ending = Ending { status, facts, took, risk, withheld: true, failure: None };
+        exchange.close(ending);
         return Err(problem);
     }
     let text = facts.text.clone();

@@ -12,7 +12,7 @@ use http::header::{HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tidegate_core::ids::UnixMs;
 
 /// The business id of a request.
@@ -30,6 +30,8 @@ pub(super) struct Arrival {
     pub(super) at: UnixMs,
     /// When, for measuring.
     pub(super) started: Instant,
+    /// How long the client took to send its body.
+    pub(super) reading: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,14 +122,20 @@ pub(super) async fn handle(
         watch.body_done();
     }
     let ids = gateway.ids.of(&parts.headers);
-    let endpoint = strict::check(&parts, &raw_head)
-        .and_then(|()| endpoint(&parts.method, parts.uri.path()));
+    let endpoint =
+        strict::check(&parts, &raw_head).and_then(|()| endpoint(&parts.method, parts.uri.path()));
     let counted = !matches!(&endpoint, Ok(e) if e.is_probe() || *e == Endpoint::Metrics);
     let mut meter = counted.then(|| Meter::start(Arc::clone(&gateway.metrics), started));
     let response = match endpoint {
         Ok(endpoint) => {
             let at = gateway.parts.clock.now();
-            let arrival = Arrival { ids: ids.clone(), caller: Caller::default(), at, started };
+            let arrival = Arrival {
+                ids: ids.clone(),
+                caller: Caller::default(),
+                at,
+                started,
+                reading: Duration::ZERO,
+            };
             dispatch(&gateway, endpoint, arrival, &parts, incoming, &watch).await
         }
         Err(problem) => Err(problem),
@@ -162,15 +170,15 @@ async fn dispatch(
         Endpoint::Metrics => Ok(pages::metrics(gateway)),
         Endpoint::Models => Ok(pages::models(gateway)),
         Endpoint::Completions => {
-            let given = read(gateway, parts, incoming, watch).await?;
+            let given = read(gateway, &mut arrival, parts, incoming, watch).await?;
             chat::completions(gateway, arrival, given).await
         }
         Endpoint::Chat => {
-            let given = read(gateway, parts, incoming, watch).await?;
+            let given = read(gateway, &mut arrival, parts, incoming, watch).await?;
             chat::seed(gateway, arrival, given).await
         }
         Endpoint::Feedback => {
-            let given = read(gateway, parts, incoming, watch).await?;
+            let given = read(gateway, &mut arrival, parts, incoming, watch).await?;
             feedback::feedback(gateway, arrival, &given.bytes).await
         }
     }
@@ -178,10 +186,12 @@ async fn dispatch(
 
 async fn read(
     gateway: &Gateway,
+    arrival: &mut Arrival,
     parts: &http::request::Parts,
     incoming: Incoming,
     watch: &Watch,
 ) -> Result<Given, Problem> {
+    let began = Instant::now();
     let empty = incoming.is_end_stream();
     let max = gateway.limits.max_body_bytes;
     let bounds = &gateway.options.bounds;
@@ -189,5 +199,6 @@ async fn read(
     if !empty {
         watch.body_done();
     }
+    arrival.reading = began.elapsed();
     Ok(given)
 }

@@ -48,6 +48,7 @@ struct Leaks {
 
 /// The response that carries the stream.
 pub(super) fn response(exchange: Exchange, first: Piece, pieces: Pieces) -> Response<Body> {
+    exchange.measure_overhead();
     let planted = &exchange.set.detectors.planted;
     let leaks = (!planted.is_empty()).then(|| Leaks {
         look_back: planted.iter().map(|text| text.len() * 4).fold(LOOK_BACK_MIN, usize::max),
@@ -139,7 +140,10 @@ impl Events {
             return self.withhold(risk, took, out);
         }
         put_event(out, b"[DONE]");
-        self.end(StatusClass::Ok, Ending { status: StatusCode::OK, took, risk, ..Ending::default() });
+        self.end(
+            StatusClass::Ok,
+            Ending { status: StatusCode::OK, took, risk, ..Ending::default() },
+        );
     }
 
     fn broken(&mut self, error: UpstreamError, out: &mut BytesMut) {
