@@ -160,7 +160,13 @@ impl Scale {
         let y = most(&mut chart.series.iter().flat_map(|s| s.values.iter().flatten().copied()));
         let x_step = time_step(if x > 0.0 { x } else { 1.0 });
         let whole = chart.unit == Unit::Count;
-        let y = if y > 0.0 { y * 1.05 } else if chart.unit == Unit::Share { 0.01 } else { 1.0 };
+        let y = if y > 0.0 {
+            y * 1.05
+        } else if chart.unit == Unit::Share {
+            0.01
+        } else {
+            1.0
+        };
         let y_step = nice_step(y, whole);
         let y_max = (y / y_step).ceil() * y_step;
         Scale { x_max: if x > 0.0 { x } else { 1.0 }, x_step, y_max, y_step }
@@ -229,7 +235,11 @@ fn described(chart: &Chart) -> String {
         })
         .collect();
     let span = duration(chart.x.last().copied().unwrap_or_default());
-    format!("{} over {span}, counted since the release started: {}.", chart.y_label, ends.join("; "))
+    format!(
+        "{} over {span}, counted since the release started: {}.",
+        chart.y_label,
+        ends.join("; ")
+    )
 }
 
 fn axes(out: &mut String, chart: &Chart, scale: &Scale) {
@@ -318,7 +328,10 @@ fn curve(out: &mut String, chart: &Chart, series: &Series, scale: &Scale) {
     for (x, y) in &points[shown.min(points.len())..] {
         match series.style {
             Style::Stable => {
-                let _ = writeln!(out, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.6\" fill=\"{colour}\"/>");
+                let _ = writeln!(
+                    out,
+                    "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.6\" fill=\"{colour}\"/>"
+                );
             }
             Style::Candidate => {
                 let _ = writeln!(

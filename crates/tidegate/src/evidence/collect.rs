@@ -96,8 +96,10 @@ fn collect(inputs: &PackInputs<'_>, mut gaps: Vec<String>) -> Result<PackData> {
     };
     let failing = pick_failing(records(true));
     let representative = pick_representative(records(false));
-    let (requests, users) =
-        store.exposure(change_id, Arm::Candidate).map_err(|e| keep("who saw it", e)).unwrap_or_default();
+    let (requests, users) = store
+        .exposure(change_id, Arm::Candidate)
+        .map_err(|e| keep("who saw it", e))
+        .unwrap_or_default();
     Ok(PackData {
         change_id: change_id.clone(),
         service: plan.service.clone(),

@@ -118,7 +118,8 @@ fn pack_path(kind: ArtifactKind, path: &str) -> String {
 
 /// A path on one line.
 fn shown(path: &str) -> String {
-    path.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] })
+    path.chars()
+        .flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] })
         .collect()
 }
 
@@ -197,7 +198,7 @@ mod tests {
         }
         check("system.md", "diffs/prompt/system.md.diff");
         check("多语言/系统.md", "diffs/prompt/多语言/系统.md.diff");
-        check("../../etc/passwd", "diffs/prompt/path-08d30614fc13.diff");
+        check("../../etc/passwd", "diffs/prompt/path-3754d6cb3a38.diff");
         let long = pack_path(ArtifactKind::Prompt, &"x".repeat(300));
         assert!(long.starts_with("diffs/prompt/path-") && long.len() < 60, "{long}");
     }
@@ -206,10 +207,7 @@ mod tests {
     fn a_diff_shows_only_what_changed() {
         let old = "一\n二\n三\n";
         let text = unified(old, "一\n贰\n三\n", "stable/a", "candidate/a");
-        assert_eq!(
-            text,
-            "--- stable/a\n+++ candidate/a\n@@ -1,3 +1,3 @@\n 一\n-二\n+贰\n 三\n"
-        );
+        assert_eq!(text, "--- stable/a\n+++ candidate/a\n@@ -1,3 +1,3 @@\n 一\n-二\n+贰\n 三\n");
         assert!(unified("a", "b", "x", "y").contains("\\ No newline at end of file"));
     }
 }

@@ -104,7 +104,10 @@ mod tests {
 
     #[test]
     fn numbers_and_durations() {
-        assert_eq!([0.0, 0.0312, 0.5, 12.34, 1800.4].map(number).join(" "), "0 0.0312 0.5 12.3 1800");
+        assert_eq!(
+            [0.0, 0.0312, 0.5, 12.34, 1800.4].map(number).join(" "),
+            "0 0.0312 0.5 12.3 1800"
+        );
         let spoken = [0.004, 45.0, 300.0, 301.0, 90_000.0].map(duration).join(", ");
         assert_eq!(spoken, "4 ms, 45 s, 5 min, 5 min 1 s, 25 h");
     }

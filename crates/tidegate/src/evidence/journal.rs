@@ -80,9 +80,8 @@ pub(super) fn steps(journal: &[JournalLine]) -> Result<Vec<Step>> {
                 applied: None,
             }),
             Event::Applied { generation, took_us } => {
-                let intended = |s: &&mut Step| {
-                    s.table.as_ref().is_some_and(|t| t.generation == generation)
-                };
+                let intended =
+                    |s: &&mut Step| s.table.as_ref().is_some_and(|t| t.generation == generation);
                 if let Some(step) = steps.iter_mut().find(intended) {
                     step.applied.get_or_insert((line.at, took_us));
                 }

@@ -123,10 +123,7 @@ fn answers(out: &mut String, page: &Page<'_>) {
     row("How to go back", way_back(page.data));
     row("Who saw it", {
         let exposure = page.data.exposure;
-        format!(
-            "The candidate got {} requests of {} users.",
-            exposure.requests, exposure.users
-        )
+        format!("The candidate got {} requests of {} users.", exposure.requests, exposure.users)
     });
     out.push_str("</tbody></table>\n");
 }

@@ -10,9 +10,7 @@ use crate::clock::rfc3339;
 use crate::error::{CliError, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use tidegate_core::decide::{
-    BandUnit, DecisionKind, Line, LineRule, Metric, Reason, ReasonCode,
-};
+use tidegate_core::decide::{BandUnit, DecisionKind, Line, LineRule, Metric, Reason, ReasonCode};
 use tidegate_core::ids::UnixMs;
 use tidegate_core::observe::Window;
 

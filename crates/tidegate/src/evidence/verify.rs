@@ -153,7 +153,8 @@ impl Found {
             let entry = entry?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            let path = if inside.is_empty() { name.to_string() } else { format!("{inside}/{name}") };
+            let path =
+                if inside.is_empty() { name.to_string() } else { format!("{inside}/{name}") };
             if self.files.len() >= FILES_MAX {
                 return Ok(self.too_large(format!("more than {FILES_MAX} files")));
             }

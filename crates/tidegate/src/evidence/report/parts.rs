@@ -40,7 +40,9 @@ pub(super) fn timeline(out: &mut String, data: &CleanData) {
     let mut quiet = 0;
     let mut last: Option<&Step> = None;
     for step in &data.steps {
-        let same = |l: &Step| l.decision.kind == step.decision.kind && l.decision.signal == step.decision.signal;
+        let same = |l: &Step| {
+            l.decision.kind == step.decision.kind && l.decision.signal == step.decision.signal
+        };
         if !step.is_turn() && last.is_some_and(same) {
             quiet += 1;
         } else {
@@ -96,7 +98,12 @@ fn clock_time(data: &CleanData, at: tidegate_core::ids::UnixMs) -> String {
     let time = time.trim_start_matches('T').split(['.', 'Z']).next().unwrap_or(time);
     let day = if start.starts_with(day) && at != data.release.started_at { "" } else { day };
     let after = duration(at.since(data.release.started_at) as f64 / 1000.0);
-    format!("{}{}{} Z<br><span class=\"sub\">+{after}</span>", day, if day.is_empty() { "" } else { " " }, time)
+    format!(
+        "{}{}{} Z<br><span class=\"sub\">+{after}</span>",
+        day,
+        if day.is_empty() { "" } else { " " },
+        time
+    )
 }
 
 fn reasons(step: &Step) -> String {
@@ -156,8 +163,10 @@ pub(super) fn thresholds(out: &mut String, data: &CleanData) {
             band(|b| b.rollback),
         );
     }
-    out.push_str("</tbody></table>\n<p class=\"sub\">Against stable at the same time; “pt” are \
-                  percentage points, the rest is relative.</p>\n");
+    out.push_str(
+        "</tbody></table>\n<p class=\"sub\">Against stable at the same time; “pt” are \
+                  percentage points, the rest is relative.</p>\n",
+    );
 }
 
 fn optional(rule: &LineRule) -> &'static str {
