@@ -1,9 +1,10 @@
 //! Prompt templates: substitution and nothing else.
 //!
 //! The grammar is the part of Jinja that cannot compute: `{{ name }}`, `{{ name.member }}` and the
-//! comment `{# … #}`. Full Jinja was measured and rejected: `{{ 'a' * 100000000 }}` takes 200 MB
-//! and a dozen filters do the same, and an engine's fuel does not bound memory. What is checked here is
-//! also what is rendered, piece by piece, so that no second parser can read a template otherwise.
+//! comment `{# … #}`. Full Jinja was measured and rejected: `{{ 'a' * 100000000 }}` takes 200 MB,
+//! several filters do the same, and an engine's fuel does not bound memory. What is checked here
+//! is also what is rendered, piece by piece, so that no second parser can read a template
+//! otherwise.
 //! Two `{` in a row always open a substitution; literal braces are written with a space between.
 
 use crate::error::{CliError, Result};

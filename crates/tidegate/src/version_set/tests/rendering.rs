@@ -121,7 +121,8 @@ fn parameters_fill_what_the_client_leaves_out() {
 #[test]
 fn metadata_fills_variables_and_is_not_sent_on() {
     let live = live("For {{ metadata.plan }}.", "{{ metadata.n }} {{ input }}", json!({}));
-    let body = |metadata: Value| json!({"messages": [{"role": "user", "content": "a"}], "metadata": metadata});
+    let messages = json!([{"role": "user", "content": "a"}]);
+    let body = |metadata: Value| json!({"messages": messages, "metadata": metadata});
     let got = render(&live, body(json!({"plan": "pro", "n": 3, "k": "v"})), None).unwrap();
     assert_eq!(got["messages"][0]["content"], "For pro.");
     assert_eq!(got["messages"][1]["content"], "3 a");
