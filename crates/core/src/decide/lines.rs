@@ -107,6 +107,11 @@ pub fn compare(
     (verdict, reason(rule, verdict, &numbers))
 }
 
+/// A metric's value in its own unit (share, ms, tokens, dollars); `None` without samples.
+pub fn measure(metric: Metric, window: &Window) -> Option<f64> {
+    Some(Sample::of(metric, window).value()).filter(|value| value.is_finite())
+}
+
 fn judge(band: Option<Band>, ceiling: Option<(bool, bool)>, numbers: &Comparison) -> Verdict {
     let no_data = numbers.samples_candidate == 0 || (band.is_some() && numbers.samples_stable == 0);
     if ceiling.is_some_and(|(over, _)| over) {

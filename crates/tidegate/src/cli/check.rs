@@ -17,7 +17,10 @@ pub(crate) fn run(config: &Path, json: bool) -> Result<()> {
         Ok(loaded) => loaded,
         Err(error) => return Err(error),
     };
-    steps.push(("project file", Ok(format!("{} is service `{}`", config.display(), loaded.project.service))));
+    steps.push((
+        "project file",
+        Ok(format!("{} is service `{}`", config.display(), loaded.project.service)),
+    ));
     match pack(&loaded, &PackOverrides::default()) {
         Ok(packed) => {
             steps.push(("version set", Ok(format!("{} ({})", packed.set.id, packed.label))));
@@ -25,9 +28,15 @@ pub(crate) fn run(config: &Path, json: bool) -> Result<()> {
                 steps.push(("warning", Ok(warning.clone())));
             }
             let live = LiveSet::new(&packed, &loaded.root, &Clock::Real);
-            steps.push(("templates, schema and upstream", live.map(|live| format!("model {}", live.model))));
+            steps.push((
+                "templates, schema and upstream",
+                live.map(|live| format!("model {}", live.model)),
+            ));
             let cases = load_cases(&loaded, &packed);
-            steps.push(("eval cases", cases.map(|cases| format!("{} cases over all five risks", cases.cases.len()))));
+            steps.push((
+                "eval cases",
+                cases.map(|cases| format!("{} cases over all five risks", cases.cases.len())),
+            ));
         }
         Err(error) => steps.push(("version set", Err(error))),
     }
@@ -58,7 +67,9 @@ fn report(steps: &[(&str, Result<String>)], json: bool) -> Result<()> {
             .iter()
             .map(|(name, result)| match result {
                 Ok(text) => json!({ "check": name, "ok": true, "detail": text }),
-                Err(e) => json!({ "check": name, "ok": false, "detail": e.message, "hints": e.hints }),
+                Err(e) => {
+                    json!({ "check": name, "ok": false, "detail": e.message, "hints": e.hints })
+                }
             })
             .collect();
         output::json(&rows);

@@ -23,10 +23,13 @@ pub(crate) struct VerifyArgs {
 
 /// Writes the pack of a release as things stand.
 pub(crate) async fn run(config: &Path, args: &EvidenceArgs, json: bool) -> Result<()> {
-    let change_id =
-        ChangeId::parse(&args.change_id).map_err(|e| CliError::usage(e.to_string()))?;
+    let change_id = ChangeId::parse(&args.change_id).map_err(|e| CliError::usage(e.to_string()))?;
     let answer = Backend::connect(config).await?.command(Command::WritePack { change_id }).await?;
-    if json { output::json(&answer) } else { output::line(&answer.text) }
+    if json {
+        output::json(&answer)
+    } else {
+        output::line(&answer.text)
+    }
     Ok(())
 }
 

@@ -202,7 +202,11 @@ async fn version(config: &Path, command: version::VersionCommand, json: bool) ->
     if let version::VersionCommand::Pack(args) = command {
         let command = crate::control::Command::Pack(args.overrides());
         let answer = Backend::connect(config).await?.command(command).await?;
-        if json { output::json(&answer) } else { output::line(&answer.text) }
+        if json {
+            output::json(&answer)
+        } else {
+            output::line(&answer.text)
+        }
         return Ok(());
     }
     let loaded = crate::config::load(config)?;

@@ -130,12 +130,10 @@ pub(crate) async fn run(config: &Path, command: ReleaseCommand, json: bool) -> R
 }
 
 async fn start(config: &Path, args: StartArgs, json: bool) -> Result<()> {
-    let set = args
-        .version_set
-        .as_deref()
-        .map(VersionSetId::parse)
-        .transpose()
-        .map_err(|e| CliError::usage(e.to_string()).hint("`tidegate version list` shows them"))?;
+    let set =
+        args.version_set.as_deref().map(VersionSetId::parse).transpose().map_err(|e| {
+            CliError::usage(e.to_string()).hint("`tidegate version list` shows them")
+        })?;
     let request = StartRequest {
         set,
         overrides: args.set.overrides(),
@@ -150,7 +148,9 @@ async fn start(config: &Path, args: StartArgs, json: bool) -> Result<()> {
     drop(backend);
     say(&answer, json);
     if !served {
-        output::talk("no server is running on this project: the release moves once `tidegate serve` does");
+        output::talk(
+            "no server is running on this project: the release moves once `tidegate serve` does",
+        );
     }
     let Some(change_id) = answer.change_id else { return Ok(()) };
     if args.watch {
@@ -172,7 +172,9 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
     };
     let Some(change_id) = change_id else {
         if json {
-            output::json(&serde_json::json!({ "service": state.service, "table": state.table, "release": null }));
+            output::json(
+                &serde_json::json!({ "service": state.service, "table": state.table, "release": null }),
+            );
         } else {
             output::line("no release yet");
             output::talk("start one: `tidegate release start --prompt v2`");
@@ -201,7 +203,11 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
 fn unknown(change_id: &ChangeId, state: &ControlState) -> CliError {
     let known: Vec<String> = state.releases.keys().map(|id| format!("`{id}`")).collect();
     let error = CliError::usage(format!("release `{change_id}` is not known here"));
-    if known.is_empty() { error.hint("there are none yet") } else { error.hint(format!("known: {}", known.join(", "))) }
+    if known.is_empty() {
+        error.hint("there are none yet")
+    } else {
+        error.hint(format!("known: {}", known.join(", ")))
+    }
 }
 
 /// Shows a release live: redrawn in place on a terminal, a line for each change elsewhere.
@@ -227,7 +233,11 @@ async fn watch(config: &Path, change_id: &ChangeId, json: bool) -> Result<()> {
         } else {
             let line = view::one_line(release, &state);
             if line != last {
-                if json { output::json(&release.last_decision) } else { output::line(&line) }
+                if json {
+                    output::json(&release.last_decision)
+                } else {
+                    output::line(&line)
+                }
                 last = line;
             }
         }

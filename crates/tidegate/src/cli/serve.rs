@@ -49,8 +49,7 @@ pub(crate) async fn run(config: &Path, args: ServeArgs) -> Result<()> {
     let options = GatewayOptions { log_requests: args.log_requests, ..Default::default() };
     let gateway = Gateway::new(&loaded.project, parts, options)?;
     let handle = ControlHandle::start(control);
-    let _admin =
-        serve_admin(&loaded.root, &loaded.project.admin_listen, handle.clone()).await?;
+    let _admin = serve_admin(&loaded.root, &loaded.project.admin_listen, handle.clone()).await?;
     handle.keep_looking(Duration::from_millis(loaded.project.release.tick_ms), plane);
     keep_pruning(store.clone(), loaded.project.records.retention_days);
     output::talk(format!("tidegate {} · {}", env!("CARGO_PKG_VERSION"), loaded.project.service));

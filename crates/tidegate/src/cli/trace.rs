@@ -42,22 +42,55 @@ fn show(record: &Record) {
     let mut rows = vec![
         ("trace", trace_id.to_string()),
         ("at", crate::clock::rfc3339(*at)),
-        ("who", format!("user {} · tenant {}", or_none(record.user.as_deref()), or_none(record.tenant.as_deref()))),
-        ("served by", format!("{} · {version_set} · prompt {} · model {} · index {} · code {}", arm.as_str(), keys.prompt, keys.model, keys.index, keys.code)),
-        ("result", match record.failure {
-            None => format!("{status}, answered"),
-            Some(failure) => format!("{status}, {} ({:?} fault)", failure.as_str(), failure.fault()),
-        }),
-        ("time", format!(
-            "{} = queue {} + retrieval {} + first token {} + generation {}",
-            ms(timing.total_us), ms(timing.queue_us), ms(timing.retrieval_us), ms(timing.first_token_us), ms(timing.generation_us)
-        )),
-        ("tokens", format!(
-            "{} in, {} out{} · ${:.6}",
-            record.tokens_in, record.tokens_out,
-            if record.tokens_estimated { " (estimated)" } else { "" },
-            record.cost_micro_usd as f64 / 1e6
-        )),
+        (
+            "who",
+            format!(
+                "user {} · tenant {}",
+                or_none(record.user.as_deref()),
+                or_none(record.tenant.as_deref())
+            ),
+        ),
+        (
+            "served by",
+            format!(
+                "{} · {version_set} · prompt {} · model {} · index {} · code {}",
+                arm.as_str(),
+                keys.prompt,
+                keys.model,
+                keys.index,
+                keys.code
+            ),
+        ),
+        (
+            "result",
+            match record.failure {
+                None => format!("{status}, answered"),
+                Some(failure) => {
+                    format!("{status}, {} ({:?} fault)", failure.as_str(), failure.fault())
+                }
+            },
+        ),
+        (
+            "time",
+            format!(
+                "{} = queue {} + retrieval {} + first token {} + generation {}",
+                ms(timing.total_us),
+                ms(timing.queue_us),
+                ms(timing.retrieval_us),
+                ms(timing.first_token_us),
+                ms(timing.generation_us)
+            ),
+        ),
+        (
+            "tokens",
+            format!(
+                "{} in, {} out{} · ${:.6}",
+                record.tokens_in,
+                record.tokens_out,
+                if record.tokens_estimated { " (estimated)" } else { "" },
+                record.cost_micro_usd as f64 / 1e6
+            ),
+        ),
     ];
     if let Some(change_id) = &record.change_id {
         rows.push(("release", change_id.to_string()));
@@ -66,10 +99,24 @@ fn show(record: &Record) {
         rows.push(("contract", paint(Tone::Red, problem)));
     }
     for event in &record.risk {
-        rows.push(("risk", paint(Tone::Red, &format!("{}: {}", event.kind.as_str(), event.detail))));
+        rows.push((
+            "risk",
+            paint(Tone::Red, &format!("{}: {}", event.kind.as_str(), event.detail)),
+        ));
     }
-    rows.push(("input", record.input.clone().unwrap_or_else(|| format!("({} characters, content not kept)", record.prompt_length))));
-    rows.push(("output", record.output.clone().unwrap_or_else(|| format!("({} characters, content not kept)", record.response_length))));
+    rows.push((
+        "input",
+        record
+            .input
+            .clone()
+            .unwrap_or_else(|| format!("({} characters, content not kept)", record.prompt_length)),
+    ));
+    rows.push((
+        "output",
+        record.output.clone().unwrap_or_else(|| {
+            format!("({} characters, content not kept)", record.response_length)
+        }),
+    ));
     for (name, value) in rows {
         output::line(format!("{} {value}", super::view::pad(name, 10)));
     }

@@ -29,7 +29,14 @@ pub(crate) fn release(release: &Release, state: &ControlState, now: UnixMs) -> V
             paint(Tone::Bold, plan.change_id.as_str()),
             label(&plan.from),
             label(&plan.to),
-            paint(Tone::Dim, &format!("{} · {}", release.state.phase.as_str(), duration(until.since(release.started_at)))),
+            paint(
+                Tone::Dim,
+                &format!(
+                    "{} · {}",
+                    release.state.phase.as_str(),
+                    duration(until.since(release.started_at))
+                )
+            ),
         ),
         format!("ladder   {}", ladder(release)),
     ];
@@ -94,9 +101,7 @@ fn ladder(release: &Release) -> String {
                 Phase::Running | Phase::Paused(_) if here => {
                     paint(Tone::Bold, &format!("[{}]", rung.weight))
                 }
-                _ if i < release.state.rung => {
-                    paint(Tone::Green, &format!("{} ✓", rung.weight))
-                }
+                _ if i < release.state.rung => paint(Tone::Green, &format!("{} ✓", rung.weight)),
                 _ => paint(Tone::Dim, &rung.weight.to_string()),
             }
         })

@@ -196,6 +196,21 @@ pub(crate) struct Contract {
     pub(crate) output: Option<Value>,
 }
 
+impl Contract {
+    /// Which of the five questions are not answered.
+    pub(crate) fn missing(&self) -> Vec<&'static str> {
+        let answers = [
+            ("endpoint", &self.endpoint),
+            ("request_shape", &self.request_shape),
+            ("response_shape", &self.response_shape),
+            ("limits", &self.limits),
+            ("stop_path", &self.stop_path),
+        ];
+        let open = |answer: &Option<String>| answer.as_deref().is_none_or(|t| t.trim().is_empty());
+        answers.into_iter().filter(|(_, answer)| open(answer)).map(|(name, _)| name).collect()
+    }
+}
+
 /// Bounds on requests. All times in milliseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

@@ -166,11 +166,8 @@ fn respond<T: Serialize>(status: StatusCode, result: Result<T>) -> Response<Full
         Ok(value) => (status, serde_json::to_vec(&value)),
         Err(error) => {
             let status = if status == StatusCode::OK { StatusCode::CONFLICT } else { status };
-            let wire = WireError {
-                kind: error.kind as u8,
-                message: error.message,
-                hints: error.hints,
-            };
+            let wire =
+                WireError { kind: error.kind as u8, message: error.message, hints: error.hints };
             (status, serde_json::to_vec(&wire))
         }
     };
@@ -221,8 +218,9 @@ impl AdminClient {
                 .hint("`tidegate release status` reads the state without it")
         };
         let stream = TcpStream::connect(self.file.address).await.map_err(|e| lost(&e))?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| lost(&e))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|e| lost(&e))?;
         tokio::spawn(connection);
         let request = Request::builder()
             .method(method)

@@ -20,10 +20,14 @@ const FAILING_RECORDS_MAX: usize = 2_000;
 impl Control {
     pub(super) async fn aftermath(&mut self, change_id: &ChangeId) -> Result<()> {
         if let Err(error) = self.write_cases(change_id).await {
-            output::log(&format!("release {change_id}: its failures were not written back: {error}"));
+            output::log(&format!(
+                "release {change_id}: its failures were not written back: {error}"
+            ));
         }
         if let Err(error) = self.write_pack(change_id).await {
-            output::log(&format!("release {change_id}: its evidence pack was not written: {error}"));
+            output::log(&format!(
+                "release {change_id}: its evidence pack was not written: {error}"
+            ));
         }
         Ok(())
     }

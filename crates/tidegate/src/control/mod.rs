@@ -12,8 +12,8 @@ mod tick;
 pub(crate) use admin::serve_admin;
 pub(crate) use backend::{Backend, read_state};
 pub(crate) use command::{Answer, Command, StartRequest};
-pub(crate) use start::require_contract;
 pub(crate) use run::ControlHandle;
+pub(crate) use start::require_contract;
 
 use crate::clock::Clock;
 use crate::config::{Loaded, load};
@@ -166,10 +166,7 @@ impl Control {
         Ok(packed)
     }
 
-    async fn record_eval(
-        &mut self,
-        report: tidegate_core::gate::EvalReport,
-    ) -> Result<Answer> {
+    async fn record_eval(&mut self, report: tidegate_core::gate::EvalReport) -> Result<Answer> {
         let body = serde_json::to_vec(&report)
             .map_err(|e| CliError::internal(format!("the eval report cannot be written: {e}")))?;
         self.store.put_eval(&report).await?;
@@ -269,9 +266,15 @@ pub(crate) fn replay(store: &Store) -> Result<ControlState> {
 fn replay_error(error: tidegate_core::journal::ReplayError) -> CliError {
     use tidegate_core::journal::ReplayError as E;
     let hint = match &error {
-        E::Blocked { .. } => Some("release a set that mends it, or override by name: `--override --by NAME --reason WHY`"),
-        E::ReleaseRunning(_) => Some("`tidegate release status`, then promote it or `tidegate rollback`"),
-        E::CasesMissing(_) => Some("failing records become cases by themselves when a release goes back; add one by hand to evals/regression.jsonl and run `tidegate eval`"),
+        E::Blocked { .. } => Some(
+            "release a set that mends it, or override by name: `--override --by NAME --reason WHY`",
+        ),
+        E::ReleaseRunning(_) => {
+            Some("`tidegate release status`, then promote it or `tidegate rollback`")
+        }
+        E::CasesMissing(_) => Some(
+            "failing records become cases by themselves when a release goes back; add one by hand to evals/regression.jsonl and run `tidegate eval`",
+        ),
         E::Journal(_)
         | E::UnknownRelease(_)
         | E::ReleaseOver(_)

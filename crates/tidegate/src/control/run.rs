@@ -99,7 +99,8 @@ impl ControlHandle {
 
     async fn ask<T>(&self, wake: impl FnOnce(oneshot::Sender<T>) -> Wake) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        let gone = || CliError::internal("control has ended; stable traffic is not touched by that");
+        let gone =
+            || CliError::internal("control has ended; stable traffic is not touched by that");
         self.wakes.send(wake(reply)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())
     }

@@ -75,14 +75,18 @@ impl Control {
         let cases = load_cases(&self.loaded, packed)?;
         let refuse = |why: String| {
             let prompt = packed.set.keys().prompt;
-            Err(CliError::failed(format!("{} ({}) cannot be released: {why}", packed.set.id, packed.label))
-                .hint(format!("run its eval: `tidegate eval --prompt {prompt}`")))
+            Err(CliError::failed(format!(
+                "{} ({}) cannot be released: {why}",
+                packed.set.id, packed.label
+            ))
+            .hint(format!("run its eval: `tidegate eval --prompt {prompt}`")))
         };
         match self.state.eval_runs.get(&packed.set.id) {
             None => refuse("it has no eval run".to_owned()),
-            Some(run) if run.cases != cases.digest() => {
-                refuse(format!("its eval run {} was on other cases than stand in evals/ now", run.run_id))
-            }
+            Some(run) if run.cases != cases.digest() => refuse(format!(
+                "its eval run {} was on other cases than stand in evals/ now",
+                run.run_id
+            )),
             Some(run) if !run.passed => refuse(format!("its eval run {} did not pass", run.run_id)),
             Some(_) => Ok(()),
         }

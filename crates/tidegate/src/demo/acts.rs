@@ -62,12 +62,16 @@ pub(super) async fn injection(stage: &mut Stage) -> Result<()> {
     expect(phase(&state, &v5) == Some(Phase::ShutOff), "v5 is shut off")?;
     stage.say(paint(Tone::Black, "  black: forced rollback, entrance closed"));
     stage.tell_end(&v5, &state).await?;
-    let closed = state.table.as_ref().is_some_and(|t| matches!(t.entrance, Entrance::Closed { .. }));
+    let closed =
+        state.table.as_ref().is_some_and(|t| matches!(t.entrance, Entrance::Closed { .. }));
     expect(closed, "the entrance is closed")?;
     let (batch, _) = stage.tick(20, PEACEFUL).await?;
     stage.say(format!("  20 more requests: {} answered 503 entrance_closed", batch.closed));
     stage.note(json!({ "refused_at_the_entrance": batch.closed }));
-    stage.say(paint(Tone::Dim, "  an operator opens it again: tidegate release reopen --by NAME --reason WHY"));
+    stage.say(paint(
+        Tone::Dim,
+        "  an operator opens it again: tidegate release reopen --by NAME --reason WHY",
+    ));
     show_evidence(stage, &v5).await
 }
 
@@ -79,7 +83,10 @@ pub(super) async fn outage(stage: &mut Stage) -> Result<()> {
     let v4 = started(stage, "v4").await?;
     let state = stage.play(&v4, REQUESTS, PEACEFUL, |_, state| rung(state, &v4) >= Some(1)).await?;
     expect(phase(&state, &v4) == Some(Phase::Running), "the outage is no verdict")?;
-    stage.say(paint(Tone::Green, "  the candidate was held through the outage, then went on: no verdict from a shared fault"));
+    stage.say(paint(
+        Tone::Green,
+        "  the candidate was held through the outage, then went on: no verdict from a shared fault",
+    ));
     Ok(())
 }
 
@@ -92,7 +99,10 @@ pub(super) async fn no_data(stage: &mut Stage) -> Result<()> {
     let state = stage.play(&v4, FEW_REQUESTS, PEACEFUL, |tick, _| tick >= 120).await?;
     expect(phase(&state, &v4) == Some(Phase::Running), "nothing moves")?;
     expect(rung(&state, &v4) == Some(0), "the first rung is held")?;
-    stage.say(paint(Tone::Yellow, "  after 20 minutes still at the first rung: no data is neither good nor bad"));
+    stage.say(paint(
+        Tone::Yellow,
+        "  after 20 minutes still at the first rung: no data is neither good nor bad",
+    ));
     Ok(())
 }
 
@@ -114,7 +124,9 @@ async fn show_evidence(stage: &mut Stage, change_id: &ChangeId) -> Result<()> {
     stage.say(format!("  read   {}", folder.join("report.html").display()));
     if let Some(incident) = state.incidents.get(change_id) {
         let cases = incident.case_ids.len();
-        stage.say(format!("  tests  {cases} failing requests are blocking cases in evals/regression.jsonl"));
+        stage.say(format!(
+            "  tests  {cases} failing requests are blocking cases in evals/regression.jsonl"
+        ));
         expect(cases > 0, "failures are written back")?;
         stage.note(json!({ "cases_written": cases }));
     }

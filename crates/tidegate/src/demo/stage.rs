@@ -69,9 +69,7 @@ impl Stage {
                 .hint("give the demo an empty folder, or leave `--dir` out"));
         }
         let faults = match args.scenario {
-            Some(super::Scenario::Outage) => {
-                Some("[{from_s: 120, until_s: 300, status: 503}]")
-            }
+            Some(super::Scenario::Outage) => Some("[{from_s: 120, until_s: 300, status: 503}]"),
             Some(super::Scenario::Injection | super::Scenario::NoData) | None => None,
         };
         project::write(&root, args.seed, faults)?;
@@ -84,12 +82,8 @@ impl Stage {
         control.adopt("tidegate demo").await?;
         let collector = Arc::new(Collector::default());
         let plane = control.attach(collector.clone())?;
-        let parts = Parts {
-            router: plane.router,
-            collector,
-            store: store.clone(),
-            clock: clock.clone(),
-        };
+        let parts =
+            Parts { router: plane.router, collector, store: store.clone(), clock: clock.clone() };
         let gateway = Gateway::new(&loaded.project, parts, GatewayOptions::default())?;
         let (stop, stopping) = oneshot::channel();
         let server = tokio::spawn(crate::request::serve(gateway, listener, async {
@@ -141,7 +135,8 @@ impl Stage {
     /// Asks the fixed cases of a prompt version, shows the failure table, keeps the run.
     pub(super) async fn eval(&mut self, prompt: &str) -> Result<EvalReport> {
         let overrides = PackOverrides { prompt: Some(prompt.to_owned()), ..Default::default() };
-        let report = gate::eval_project(&load(&self.config)?, &overrides, 1, &self.store, &self.clock)
+        let report =
+            gate::eval_project(&load(&self.config)?, &overrides, 1, &self.store, &self.clock)
                 .await?;
         for line in gate::console(&report) {
             self.say(line);
@@ -227,17 +222,23 @@ impl Stage {
                 return Ok(state);
             }
         }
-        Err(CliError::internal("the demo's story did not come to its end").hint("please report the seed"))
+        Err(CliError::internal("the demo's story did not come to its end")
+            .hint("please report the seed"))
     }
 
     fn timeline_line(&self, from: UnixMs, decision: &Decision, state: &ControlState) -> String {
         let split = state.table.as_ref().and_then(|table| table.split.as_ref());
-        let weight = split.map_or_else(|| "  0 %".to_owned(), |s| format!("{:>3} %", s.weight.pct()));
+        let weight =
+            split.map_or_else(|| "  0 %".to_owned(), |s| format!("{:>3} %", s.weight.pct()));
         format!("  {} {weight}  {}", clock_text(decision.at.since(from)), view::headline(decision))
     }
 
     /// Says when, why, how many saw it, and how long the switch took.
-    pub(super) async fn tell_end(&mut self, change_id: &ChangeId, state: &ControlState) -> Result<()> {
+    pub(super) async fn tell_end(
+        &mut self,
+        change_id: &ChangeId,
+        state: &ControlState,
+    ) -> Result<()> {
         self.store.flush().await?;
         let Some(release) = state.releases.get(change_id) else { return Ok(()) };
         let (requests, users) = self.store.exposure(change_id, Arm::Candidate)?;
@@ -290,7 +291,10 @@ impl Stage {
         self.say("");
         self.say(paint(
             Tone::Dim,
-            &format!("{requests} requests in {:.1} s of real time", self.began.elapsed().as_secs_f64()),
+            &format!(
+                "{requests} requests in {:.1} s of real time",
+                self.began.elapsed().as_secs_f64()
+            ),
         ));
         self.say("Now your own service, in three commands:");
         self.say("  tidegate init my-service && cd my-service");

@@ -112,6 +112,7 @@ fn weight_of(code: ReasonCode) -> Option<GateStatus> {
         | ReasonCode::Looking
         | ReasonCode::Skipped
         | ReasonCode::BaselineDrift
+        | ReasonCode::Decided
         | ReasonCode::Final
         | ReasonCode::Paused => None,
     }

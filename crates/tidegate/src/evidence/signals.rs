@@ -10,7 +10,9 @@ use crate::clock::rfc3339;
 use crate::error::{CliError, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use tidegate_core::decide::{BandUnit, DecisionKind, Line, LineRule, Metric, Reason, ReasonCode};
+use tidegate_core::decide::{
+    BandUnit, DecisionKind, Line, LineRule, Metric, Reason, ReasonCode, measure,
+};
 use tidegate_core::ids::UnixMs;
 use tidegate_core::observe::Window;
 
@@ -81,30 +83,6 @@ fn rows(data: &CleanData, step: &Step) -> [Row; 2] {
 
 fn elapsed_s(data: &CleanData, at: UnixMs) -> f64 {
     at.since(data.release.started_at) as f64 / 1000.0
-}
-
-/// A metric's value in its own unit; `None` without anything to measure it on.
-pub(super) fn measure(metric: Metric, w: &Window) -> Option<f64> {
-    let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
-    let ms = |us: Option<u64>| us.map(|us| us as f64 / 1000.0);
-    match metric {
-        Metric::ErrorRate => share(w.errors(), w.requests),
-        Metric::ContractBrokenRate => share(w.contract_broken, w.contract_checked),
-        Metric::RefusalRate => share(w.refusals, w.answered()),
-        Metric::DislikeRate => share(w.dislikes, w.likes + w.dislikes),
-        Metric::NotAdoptedRate => share(w.not_adopted, w.adopted + w.not_adopted),
-        Metric::TaskFailedRate => share(w.tasks_failed, w.tasks_done + w.tasks_failed),
-        Metric::Dissatisfaction => {
-            share(w.satisfaction_milli, w.satisfaction_count).map(|milli| 1.0 - milli / 1000.0)
-        }
-        Metric::LatencyP95 => ms(w.latency_us.quantile(0.95)),
-        Metric::LatencyP99 => ms(w.latency_us.quantile(0.99)),
-        Metric::FirstTokenP95 => ms(w.first_token_us.quantile(0.95)),
-        Metric::TimeoutRate => share(w.timeouts, w.requests),
-        Metric::TokensPerRequest => share(w.tokens_in + w.tokens_out, w.answered()),
-        Metric::CostPerRequest => share(w.cost_micro_usd, w.answered()).map(|c| c / 1e6),
-        Metric::PiiRate => share(w.pii, w.answered()),
-    }
 }
 
 /// The candidate's value from which a rule pauses and rolls back, beside this value of stable.
@@ -286,6 +264,7 @@ pub(super) fn described(metric: Metric) -> (&'static str, Unit) {
         Metric::TokensPerRequest => ("tokens per request", Unit::Tokens),
         Metric::CostPerRequest => ("cost per request", Unit::Usd),
         Metric::PiiRate => ("answers with personal data", Unit::Share),
+        Metric::PromptEchoRate => ("answers that repeat the prompt", Unit::Share),
     }
 }
 
