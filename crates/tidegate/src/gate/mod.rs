@@ -10,7 +10,8 @@
 //! | the prompt's `config.yaml` | its `test_cases`, risk `regression` | normal |
 //!
 //! The CSV's header is `case_id,prompt,expected_behavior,risk,pass,notes`, or, as an import dialect
-//! (T-17), `id,prompt,expected_behavior,must_include_any` with keywords separated by `|`. All files are UTF-8, with or without a byte order mark.
+//! (T-17), `id,prompt,expected_behavior,must_include_any` with keywords separated by `|`.
+//! All files are UTF-8, with or without a byte order mark.
 //!
 //! A line of JSONL has `input` (or `prompt`) and may have `case_id` (or `id`), `system`,
 //! `expected`, `expected_behavior`, `risk`, `severity`, `source`, and the checks of
