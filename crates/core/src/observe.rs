@@ -9,7 +9,10 @@ mod histogram;
 mod tokens;
 mod window;
 
-pub use detect::{Detectors, RiskEvent, RiskKind, detect_refusal, overlap_share};
+pub(crate) use detect::is_invisible;
+pub use detect::{
+    Detectors, ECHO_MIN_GRAMS, ECHO_SHARE, RiskEvent, RiskKind, detect_refusal, overlap_share,
+};
 pub use histogram::Histogram;
 pub use tokens::estimate_tokens;
 pub use window::{Feedback, Outcome, Timing, WideSum, Window};

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::detect::RiskKind;
 
+#[cfg(test)]
+mod tests;
+
 /// How long the parts of a request took, in microseconds (requirement R171).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Timing {

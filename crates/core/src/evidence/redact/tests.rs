@@ -1,0 +1,175 @@
+use super::*;
+use proptest::prelude::*;
+
+fn check(input: &str, expected: &str) {
+    assert_eq!(redact(input), expected, "{input:?}");
+    assert_eq!(has_pii(input), input != expected, "{input:?}");
+}
+
+#[test]
+fn every_pattern_compiles() {
+    assert!(patterns::compile_all() > 10);
+}
+
+#[test]
+fn emails() {
+    check("write to ann.lee+x@example.co.uk.", "write to [email].");
+    check("邮箱是zhang_san@example.com，谢谢", "邮箱是[email]，谢谢");
+    check("メール：ｔａｒｏ＠ｅｘａｍｐｌｅ．ｊｐ です", "メール：[email] です");
+    check("josé@müller.de", "[email]");
+    check("a@b.com.c@d.com", "[email].[email]");
+    check("follow @tidegate, costs 3@5", "follow @tidegate, costs 3@5");
+    check("user@localhost", "user@localhost");
+}
+
+#[test]
+fn phones() {
+    check("call +1 (415) 555-0132 now", "call [phone] now");
+    check("+44 20 7946 0958", "[phone]");
+    check("电话13812345678。", "电话[phone]。");
+    check("手机 138 1234 5678 或 139-1234-5678", "手机 [phone] 或 [phone]");
+    check("我的号码是１３８１２３４５６７８", "我的号码是[phone]");
+    check("座机 010-62345678", "座机 [phone]");
+    check("090-1234-5678 まで", "[phone] まで");
+    check("電話０３－１２３４－５６７８", "電話[phone]");
+    check("tel-13812345678", "tel-[phone]");
+    check("(415) 555-0132 / 415.555.0199", "[phone] / [phone]");
+    check("13812345678/ann@example.com", "[phone]/[email]");
+}
+
+#[test]
+fn numbers_that_are_not_personal() {
+    for text in [
+        "order 20240115001234",
+        "订单号：13812345678",
+        "order no. 415-555-0132",
+        "ORD-13812345678",
+        "2024-01-15 and 01-02-2024 and 2024/01/15 12:30:45",
+        "¥13,999.00 or 13812345678.50 or $1234567",
+        "version 10.12.1015, 192.168.100.200",
+        "at 1700000000000 ms",
+        "call 400-123-4567 or 0120-444-444 or 800-555-0100",
+        "112-1234567-1234567",
+        "2+12345678=12345680",
+        "uuid 550e8400-e29b-41d4-a716-446655440000",
+        "sha 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "退款将在 3-5 个工作日内到账，金额 199.00 元",
+        "ご注文番号：09012345678",
+        "4111 1111 1111 1112",
+        "110101199003077757",
+        "DE89 3704 0044 0532 0130 01",
+        "",
+    ] {
+        check(text, text);
+    }
+}
+
+#[test]
+fn identity_numbers() {
+    check("身份证11010519491231002X号", "身份证[id]号");
+    check("身份证 110105 19491231 002x", "身份证 [id]");
+    check("440524188001010014", "[id]");
+    check("マイナンバーは123456789018です", "マイナンバーは[id]です");
+    check("個人番号：1234-5678-9018", "個人番号：[id]");
+    check("123456789018", "123456789018");
+    check("マイナンバーは123456789012です", "マイナンバーは123456789012です");
+}
+
+#[test]
+fn cards_and_accounts() {
+    check("card 4111 1111 1111 1111, exp 12/27", "card [card], exp 12/27");
+    check("4111-1111-1111-1111", "[card]");
+    check("卡号5555555555554444。", "卡号[card]。");
+    check("3782 822463 10005", "[card]");
+    check("6212345678900000003", "[card]");
+    check("on 20240115 4111 1111 1111 1111 1000", "on 20240115 [card] 1000");
+    check("IBAN DE89 3704 0044 0532 0130 00 AND THEN", "IBAN [iban] AND THEN");
+    check("gb82west12345698765432", "[iban]");
+    check("FR1420041010050500013M02606", "[iban]");
+}
+
+#[test]
+fn secrets() {
+    let key = format!("sk-{}", "a1B2".repeat(8));
+    check(&format!("key {key}."), "key [secret].");
+    check(&format!("ghp_{}", "x9".repeat(18)), "[secret]");
+    check("AKIAIOSFODNN7EXAMPLE", "[secret]");
+    check("xoxb-123456789012-abcdefGHIJ", "[secret]");
+    check("Authorization: Bearer abc.def-123456789012", "Authorization: Bearer [secret]");
+    check("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0x.abcdefghijkl", "[secret]");
+    check("password=hunter2&x=1", "password=[secret]&x=1");
+    check("DB_PASSWORD = \"tr0ub4dor&3\"", "DB_PASSWORD = \"[secret]\"");
+    check("secret='two words, one; secret'", "secret='[secret]'");
+    check("密码：abc12345，请保密", "密码：[secret]，请保密");
+    check("您的密码是Passw0rd!", "您的密码是[secret]");
+    let pem = "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA1234567890abcdef\nabc=\n\
+        -----END RSA PRIVATE KEY-----";
+    check(&format!("x {pem} y"), "x [secret] y");
+    check("sk-learn-is-a-python-library", "sk-learn-is-a-python-library");
+    check("Forgot your password: click here", "Forgot your password: click here");
+    check("password=${DB_PASSWORD}", "password=${DB_PASSWORD}");
+    check("请重置密码：在设置里", "请重置密码：在设置里");
+}
+
+#[test]
+fn findings_that_overlap_become_one() {
+    check("password=ann@example.com;", "password=[secret];");
+    check("13812345678@example.com", "[email]");
+}
+
+#[test]
+fn what_was_redacted_is_not_a_finding() {
+    for mark in ["[email]", "[phone]", "[id]", "[card]", "[iban]", "[secret]"] {
+        check(mark, mark);
+        check(&format!("password={mark}"), &format!("password={mark}"));
+        check(&format!("password: {mark}."), &format!("password: {mark}."));
+    }
+}
+
+#[test]
+fn a_mebibyte_is_done_and_nothing_around_a_finding_is_lost() {
+    let line = "订单 20240115001234 已退款，联系 ann@example.com 或 13812345678。\n";
+    let times = (1 << 20) / line.len() + 1;
+    let redacted = redact(&line.repeat(times));
+    let expected = "订单 20240115001234 已退款，联系 [email] 或 [phone]。\n".repeat(times);
+    assert!(redacted == expected);
+    for hard in ["1 ", "1-", "a@", "password=", "+1", "13812345678-", "AA11 ", "sk-", "eyJ."] {
+        let text = hard.repeat((1 << 17) / hard.len());
+        let once = redact(&text);
+        assert!(redact(&once) == once, "{hard}");
+    }
+}
+
+/// Text made of what the patterns look for, pressed together.
+fn pieces() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        3 => prop::sample::select(vec![
+            "ann@example.com", "13812345678", "090-1234-5678", "+8613812345678", "4111111111111111",
+            "4111 1111 1111 1111", "DE89370400440532013000", "11010519491231002X", "123456789018",
+            "マイナンバー", "password=", "密码：", "Bearer ", "sk-a1b2c3d4e5f6g7h8", "[email]",
+            "[secret]", "[", "]", "AKIAIOSFODNN7EXAMPLE", "１３８", "(415) 555-0132", "010-62345678",
+            "order", "订单", "eyJhbGciOiJI.eyJzdWIiOiIx.abcdefghijkl",
+        ]).prop_map(str::to_owned),
+        2 => "[-+.@ /_:#=0-9a-z]{0,3}",
+        1 => "[0-9 -]{0,20}",
+        1 => "\\PC{0,3}",
+    ];
+    prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn redacting_twice_is_redacting_once(text in pieces()) {
+        let once = redact(&text);
+        prop_assert_eq!(redact(&once), once.clone());
+        prop_assert!(!has_pii(&once));
+    }
+
+    #[test]
+    fn an_email_never_survives(before in "\\PC{0,10}", after in "\\PC{0,10}") {
+        let redacted = redact(&format!("{before} ann@example.com {after}"));
+        prop_assert!(!redacted.contains("ann@example.com"));
+    }
+}

@@ -1,0 +1,69 @@
+//! Text as a reader sees it: without what is invisible, in one form per letter.
+//!
+//! Not the whole of NFKC, which needs tables: the forms that are used to slip text past a filter.
+
+/// Whether a character shows nothing: zero-width, bidi control, variation selector, tag.
+pub(crate) fn is_invisible(c: char) -> bool {
+    matches!(c as u32,
+        0x00AD | 0x034F | 0x061C | 0x115F..=0x1160 | 0x17B4..=0x17B5 | 0x180B..=0x180F
+        | 0x200B..=0x200F | 0x202A..=0x202E | 0x2060..=0x206F | 0x3164 | 0xFE00..=0xFE0F | 0xFEFF
+        | 0xFFA0 | 0x1D173..=0x1D17A | 0xE0000..=0xE0FFF)
+}
+
+/// The text without invisible characters, with full-width, circled and mathematical letters and
+/// digits as ASCII, ASCII letters lower-case, and every run of white space as one space.
+pub(crate) fn folded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars().filter(|c| !is_invisible(*c)) {
+        if c.is_whitespace() {
+            if !out.ends_with(' ') {
+                out.push(' ');
+            }
+        } else {
+            out.push(plain(c).to_ascii_lowercase());
+        }
+    }
+    out
+}
+
+/// The ways an answer can be read: folded; and, where it has tag characters, which a screen does
+/// not show but a program can copy, with those read as the ASCII they stand for.
+pub(crate) fn readings(text: &str) -> Vec<String> {
+    let mut readings = vec![folded(text)];
+    if text.chars().any(|c| untagged(c) != c) {
+        let open: String = text.chars().map(untagged).collect();
+        readings.push(folded(&open));
+    }
+    readings
+}
+
+fn untagged(c: char) -> char {
+    match c as u32 {
+        tag @ 0xE0020..=0xE007E => shifted(tag - 0xE0000, c),
+        _ => c,
+    }
+}
+
+/// The ASCII form of a letter, digit or mark that has one.
+fn plain(c: char) -> char {
+    let code = c as u32;
+    match code {
+        0xFF01..=0xFF5E => shifted(code - 0xFF01 + 0x21, c),
+        0x24B6..=0x24CF => shifted(code - 0x24B6 + 0x41, c),
+        0x24D0..=0x24E9 => shifted(code - 0x24D0 + 0x61, c),
+        // Thirteen alphabets of 26 capitals and 26 small letters, then five rows of digits.
+        0x1D400..=0x1D6A3 => {
+            let place = (code - 0x1D400) % 52;
+            shifted(if place < 26 { 0x41 + place } else { 0x61 + place - 26 }, c)
+        }
+        0x1D7CE..=0x1D7FF => shifted((code - 0x1D7CE) % 10 + 0x30, c),
+        0x2010..=0x2015 | 0x2212 => '-',
+        0x2018 | 0x2019 | 0x02BC => '\'',
+        0x201C | 0x201D => '"',
+        _ => c,
+    }
+}
+
+fn shifted(code: u32, otherwise: char) -> char {
+    char::from_u32(code).unwrap_or(otherwise)
+}

@@ -1,0 +1,259 @@
+//! `POST /v1/chat/completions`: what of it the gateway must understand.
+
+use super::error::RequestError;
+use super::strict_json::parse_json_object;
+use crate::ids::{Digest, SUBJECT_MAX};
+use serde_json::{Map, Value};
+
+#[cfg(test)]
+mod tests;
+
+/// Longest `model` accepted, in characters.
+pub const MODEL_MAX: usize = 256;
+
+/// Members that choose where a request goes, with which credential, or how the model's server
+/// builds the prompt. They are the operator's (CVE-2024-6587, CVE-2026-108719, CVE-2026-115918).
+pub const CLOSED_MEMBERS: [&str; 8] = [
+    "api_base",
+    "base_url",
+    "api_key",
+    "headers",
+    "extra_headers",
+    "callback_url",
+    "chat_template",
+    "chat_template_kwargs",
+];
+
+/// Most choices of one unstreamed answer, as in the OpenAI API.
+const CHOICES_MAX: u64 = 128;
+
+/// An OpenAI chat completion request: its body, and what the gateway reads of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChatRequest {
+    /// Every member as the client sent it, known or not.
+    pub body: Map<String, Value>,
+    /// `model`; `None` when absent or null (requirement R38).
+    pub model: Option<String>,
+    /// `stream`.
+    pub stream: bool,
+    /// `stream_options.include_usage`.
+    pub include_usage: bool,
+    /// Who the request is for: `user`, else `metadata.user_id`, else `safety_identifier`; in the
+    /// form [`subject_of`] gives.
+    pub user: Option<String>,
+    /// Text of the last message with role `user`, its text parts joined by line ends; empty when
+    /// there is none.
+    pub last_user_text: String,
+    /// Length of the text of all messages, in characters.
+    pub input_chars: u64,
+}
+
+/// Reads and checks a chat completion request.
+///
+/// # Errors
+/// [`RequestError`], which names the member at fault and what is allowed there.
+pub fn parse_chat(bytes: &[u8]) -> Result<ChatRequest, RequestError> {
+    let body = parse_json_object(bytes)?;
+    refuse_closed(&body, "")?;
+    if let Some(Value::Object(extra)) = body.get("extra_body") {
+        refuse_closed(extra, "extra_body.")?;
+    }
+    let model = read_model(&body)?;
+    let (last_user_text, input_chars) = read_messages(&body)?;
+    let (stream, include_usage) = read_stream(&body)?;
+    read_counts(&body, stream)?;
+    let user = read_user(&body)?;
+    Ok(ChatRequest { model, stream, include_usage, user, last_user_text, input_chars, body })
+}
+
+/// A subject's name in the form that is routed, counted and kept: itself, or `sha256:` and 16 hex
+/// digits when it has control characters or is longer than [`SUBJECT_MAX`] characters.
+pub fn subject_of(text: &str) -> String {
+    if text.chars().any(char::is_control) || text.chars().count() > SUBJECT_MAX {
+        format!("sha256:{}", Digest::of(text.as_bytes()).short(16))
+    } else {
+        text.to_owned()
+    }
+}
+
+fn refuse_closed(map: &Map<String, Value>, prefix: &str) -> Result<(), RequestError> {
+    let closed = |key: &&String| CLOSED_MEMBERS.iter().any(|name| name.eq_ignore_ascii_case(key));
+    match map.keys().find(closed) {
+        Some(key) => Err(RequestError::Closed { param: format!("{prefix}{key}") }),
+        None => Ok(()),
+    }
+}
+
+/// The member, with null read as absent, as OpenAI's own clients send it.
+fn given<'a>(map: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+    map.get(key).filter(|value| !value.is_null())
+}
+
+fn read_model(body: &Map<String, Value>) -> Result<Option<String>, RequestError> {
+    match given(body, "model") {
+        None => Ok(None),
+        Some(Value::String(model)) if (1..=MODEL_MAX).contains(&model.chars().count()) => {
+            Ok(Some(model.clone()))
+        }
+        Some(Value::String(_)) => {
+            Err(RequestError::bad_value("model", "1 to 256 characters are allowed"))
+        }
+        Some(other) => Err(RequestError::wrong_type("model", "a string", other)),
+    }
+}
+
+fn read_messages(body: &Map<String, Value>) -> Result<(String, u64), RequestError> {
+    const EXPECTED: &str = "a list of at least one message";
+    let messages = match body.get("messages") {
+        None => return Err(RequestError::missing("messages", EXPECTED)),
+        Some(Value::Array(messages)) => messages,
+        Some(other) => return Err(RequestError::wrong_type("messages", EXPECTED, other)),
+    };
+    if messages.is_empty() {
+        return Err(RequestError::bad_value("messages", "at least one message is needed"));
+    }
+    let mut last_user_text = String::new();
+    let mut input_chars = 0;
+    for (i, message) in messages.iter().enumerate() {
+        let (role, text) = read_message(i, message)?;
+        input_chars += text.chars().count() as u64;
+        if role == "user" {
+            last_user_text = text;
+        }
+    }
+    Ok((last_user_text, input_chars))
+}
+
+/// The role and text of one message.
+fn read_message(i: usize, message: &Value) -> Result<(&str, String), RequestError> {
+    let Value::Object(message) = message else {
+        return Err(RequestError::wrong_type(format!("messages[{i}]"), "an object", message));
+    };
+    let role = match message.get("role") {
+        Some(Value::String(role)) if !role.is_empty() => role.as_str(),
+        Some(Value::String(_)) => {
+            let param = format!("messages[{i}].role");
+            return Err(RequestError::bad_value(param, "it must not be empty"));
+        }
+        Some(other) => {
+            return Err(RequestError::wrong_type(format!("messages[{i}].role"), "a string", other));
+        }
+        None => return Err(RequestError::missing(format!("messages[{i}].role"), "a string")),
+    };
+    Ok((role, read_content(i, message)?))
+}
+
+fn read_content(i: usize, message: &Map<String, Value>) -> Result<String, RequestError> {
+    const EXPECTED: &str = "a string, a list of parts, or null beside `tool_calls`";
+    let param = || format!("messages[{i}].content");
+    match message.get("content") {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(Value::Array(parts)) if parts.is_empty() => {
+            Err(RequestError::bad_value(param(), "at least one part is needed"))
+        }
+        Some(Value::Array(parts)) => {
+            let mut texts = Vec::new();
+            for (j, part) in parts.iter().enumerate() {
+                texts.extend(read_part(i, j, part)?);
+            }
+            Ok(texts.join("\n"))
+        }
+        None | Some(Value::Null) if speaks_otherwise(message) => Ok(String::new()),
+        None => Err(RequestError::missing(param(), EXPECTED)),
+        Some(other) => Err(RequestError::wrong_type(param(), EXPECTED, other)),
+    }
+}
+
+/// Whether a message without content says something by another member.
+fn speaks_otherwise(message: &Map<String, Value>) -> bool {
+    matches!(given(message, "tool_calls"), Some(Value::Array(calls)) if !calls.is_empty())
+        || ["function_call", "audio", "refusal"].iter().any(|key| given(message, key).is_some())
+}
+
+/// The text of one part; `None` for an image, a sound or a file.
+fn read_part(i: usize, j: usize, part: &Value) -> Result<Option<&str>, RequestError> {
+    let param = |key: &str| format!("messages[{i}].content[{j}]{key}");
+    let Value::Object(part) = part else {
+        return Err(RequestError::wrong_type(param(""), "an object", part));
+    };
+    let text = |key: &str| match part.get(key) {
+        Some(Value::String(text)) => Ok(Some(text.as_str())),
+        Some(other) => Err(RequestError::wrong_type(param(&format!(".{key}")), "a string", other)),
+        None => Err(RequestError::missing(param(&format!(".{key}")), "a string")),
+    };
+    match text("type")? {
+        Some("text") => text("text"),
+        Some("refusal") => text("refusal"),
+        Some(_) | None => Ok(None),
+    }
+}
+
+fn read_stream(body: &Map<String, Value>) -> Result<(bool, bool), RequestError> {
+    let boolean = |map: &Map<String, Value>, key: &str, param: &str| match given(map, key) {
+        None => Ok(false),
+        Some(Value::Bool(on)) => Ok(*on),
+        Some(other) => Err(RequestError::wrong_type(param, "a boolean", other)),
+    };
+    let stream = boolean(body, "stream", "stream")?;
+    match given(body, "stream_options") {
+        None => Ok((stream, false)),
+        Some(Value::Object(_)) if !stream => Err(RequestError::bad_value(
+            "stream_options",
+            "it is allowed only where `stream` is true",
+        )),
+        Some(Value::Object(options)) => {
+            Ok((true, boolean(options, "include_usage", "stream_options.include_usage")?))
+        }
+        Some(other) => Err(RequestError::wrong_type("stream_options", "an object", other)),
+    }
+}
+
+/// Checks the numbers that change how much an answer costs or how it is read.
+fn read_counts(body: &Map<String, Value>, stream: bool) -> Result<(), RequestError> {
+    for key in ["max_tokens", "max_completion_tokens"] {
+        match given(body, key) {
+            None => {}
+            Some(Value::Number(number)) if number.as_u64().is_some_and(|n| n > 0) => {}
+            Some(Value::Number(_)) => {
+                return Err(RequestError::bad_value(key, "an integer from 1 up is allowed"));
+            }
+            Some(other) => return Err(RequestError::wrong_type(key, "an integer", other)),
+        }
+    }
+    match given(body, "n") {
+        None => Ok(()),
+        Some(Value::Number(n)) => match n.as_u64() {
+            Some(1) => Ok(()),
+            // Choices of a stream come interleaved; only the first would be checked.
+            Some(_) if stream => Err(RequestError::bad_value("n", "only 1 is allowed in a stream")),
+            Some(1..=CHOICES_MAX) => Ok(()),
+            Some(_) | None => {
+                Err(RequestError::bad_value("n", "an integer from 1 to 128 is allowed"))
+            }
+        },
+        Some(other) => Err(RequestError::wrong_type("n", "an integer", other)),
+    }
+}
+
+fn read_user(body: &Map<String, Value>) -> Result<Option<String>, RequestError> {
+    let metadata = match given(body, "metadata") {
+        None => None,
+        Some(Value::Object(metadata)) => given(metadata, "user_id"),
+        Some(other) => return Err(RequestError::wrong_type("metadata", "an object", other)),
+    };
+    let candidates = [
+        ("user", given(body, "user")),
+        ("metadata.user_id", metadata),
+        ("safety_identifier", given(body, "safety_identifier")),
+    ];
+    let mut user = None;
+    for (param, value) in candidates {
+        match value {
+            None => {}
+            Some(Value::String(text)) if text.is_empty() => {}
+            Some(Value::String(text)) => user = user.or_else(|| Some(subject_of(text))),
+            Some(other) => return Err(RequestError::wrong_type(param, "a string", other)),
+        }
+    }
+    Ok(user)
+}

@@ -1,0 +1,70 @@
+//! Which language a text is in, of the three that Tidegate speaks.
+
+/// A language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Language {
+    /// English, and every other language not named here.
+    En,
+    /// Chinese.
+    Zh,
+    /// Japanese.
+    Ja,
+}
+
+impl Language {
+    /// The ISO 639-1 code.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Language::En => "en",
+            Language::Zh => "zh",
+            Language::Ja => "ja",
+        }
+    }
+}
+
+/// The language by script: Japanese where kana stand, else Chinese where more than half of the
+/// letters are Han, else English. A guess that needs no dictionary, good enough to choose the
+/// language of a message to a person.
+pub fn language_of(text: &str) -> Language {
+    let (mut letters, mut han) = (0u64, 0u64);
+    for c in text.chars().filter(|c| c.is_alphabetic()) {
+        if is_kana(c) {
+            return Language::Ja;
+        }
+        letters += 1;
+        han += u64::from(is_han(c));
+    }
+    if han * 2 > letters { Language::Zh } else { Language::En }
+}
+
+/// Hiragana and katakana letters; the middle dot and the long-vowel mark stand in Chinese too.
+fn is_kana(c: char) -> bool {
+    matches!(c, '\u{3041}'..='\u{3096}' | '\u{30A1}'..='\u{30FA}' | '\u{31F0}'..='\u{31FF}'
+        | '\u{FF66}'..='\u{FF6F}' | '\u{FF71}'..='\u{FF9D}')
+}
+
+fn is_han(c: char) -> bool {
+    matches!(c, '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}'
+        | '\u{20000}'..='\u{3FFFF}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_languages() {
+        let check = |text: &str, expected| assert_eq!(language_of(text), expected, "{text}");
+        check("", Language::En);
+        check("12345 ！？", Language::En);
+        check("Where is my refund?", Language::En);
+        check("Où est mon remboursement ?", Language::En);
+        check("我的退款在哪里？", Language::Zh);
+        check("订单 A-1001 的退款", Language::Zh);
+        check("约翰・史密斯的订单", Language::Zh);
+        check("返金はどこですか", Language::Ja);
+        check("東京タワー", Language::Ja);
+        check("ﾍﾝｷﾝ", Language::Ja);
+        check("refund 退款 please, thank you", Language::En);
+    }
+}

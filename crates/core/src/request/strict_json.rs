@@ -1,0 +1,109 @@
+//! JSON read strictly: UTF-8, one object, no key twice in any object.
+
+use super::error::{RequestError, shown_key, type_name};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+use std::cell::RefCell;
+use std::fmt;
+
+/// Reads one JSON object; every member is kept.
+///
+/// Integers beyond 64 bits become floating-point numbers, as `serde_json` reads them.
+///
+/// # Errors
+/// [`RequestError`] when the bytes are empty, not UTF-8, not JSON, nested too deeply, not an
+/// object, or an object at any depth has a key twice.
+pub fn parse_json_object(bytes: &[u8]) -> Result<Map<String, Value>, RequestError> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| RequestError::NotUtf8 { at: error.valid_up_to() })?;
+    if text.trim().is_empty() {
+        return Err(RequestError::Empty);
+    }
+    let doubled = RefCell::new(None);
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let read = Strict { doubled: &doubled }
+        .deserialize(&mut deserializer)
+        .and_then(|value| deserializer.end().map(|()| value));
+    match read {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(other) => Err(RequestError::NotObject { found: type_name(&other) }),
+        Err(error) => Err(match doubled.into_inner() {
+            Some(key) => RequestError::DuplicateKey { key },
+            // serde_json has no kind for this; its text is the only sign. Were the text to
+            // change, the answer would still be a 400 for a body that is not valid JSON.
+            None if error.to_string().starts_with("recursion limit") => RequestError::TooDeep,
+            None => RequestError::NotJson { line: error.line(), column: error.column() },
+        }),
+    }
+}
+
+/// Reads any value as `serde_json::Value` does, but refuses a key that stands twice. It also
+/// gives no meaning to serde_json's own private keys, which `Value` would act on.
+#[derive(Clone, Copy)]
+struct Strict<'a> {
+    doubled: &'a RefCell<Option<String>>,
+}
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element_seed(self)? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = access.next_key::<String>()? {
+            if map.contains_key(&key) {
+                *self.doubled.borrow_mut() = Some(shown_key(&key));
+                return Err(A::Error::custom("a key is given twice"));
+            }
+            let value = access.next_value_seed(self)?;
+            map.insert(key, value);
+        }
+        Ok(Value::Object(map))
+    }
+}
