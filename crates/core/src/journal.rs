@@ -7,6 +7,8 @@
 
 mod event;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use event::{Entry, Event, JournalError, verify_chain};
 pub use state::{Block, ControlState, EvalRunRef, Incident, PackRef, Release, ReplayError, SetRef};

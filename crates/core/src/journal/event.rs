@@ -162,16 +162,20 @@ impl Entry {
     /// The entry that follows `last` (`None` for the first) with this event.
     ///
     /// # Errors
-    /// [`JournalError::Unreadable`] when the event cannot be written as JSON (a number that is not
-    /// finite).
+    /// [`JournalError::Unreadable`] when the event does not read back as it was written (a number
+    /// that is not finite becomes `null` in JSON): replaying it would give another state.
     pub fn following(
         last: Option<&Entry>,
         at: UnixMs,
         event: &Event,
     ) -> Result<Entry, JournalError> {
         let seq = last.map_or(1, |entry| entry.seq + 1);
-        let body = serde_json::to_string(event)
-            .map_err(|e| JournalError::Unreadable { seq, detail: e.to_string() })?;
+        let unreadable = |detail: String| JournalError::Unreadable { seq, detail };
+        let body = serde_json::to_string(event).map_err(|e| unreadable(e.to_string()))?;
+        let read: Event = serde_json::from_str(&body).map_err(|e| unreadable(e.to_string()))?;
+        if read != *event {
+            return Err(unreadable("it holds a number that is not finite".to_owned()));
+        }
         let prev = last.map_or_else(Entry::origin, |entry| entry.hash.clone());
         let hash = Entry::hash_of(seq, at, &prev, &body);
         Ok(Entry { seq, at, prev, hash, body })
@@ -202,6 +206,10 @@ impl Entry {
 }
 
 /// Checks that the entries are a chain; they may start anywhere but must follow each other.
+///
+/// A chain cut off at its end is still a chain: this does not show it. Who must know compares the
+/// last entry with a head kept elsewhere (the store keeps one beside the journal, every evidence
+/// pack holds one in its manifest). Nor does it show a chain made anew from some entry on.
 ///
 /// # Errors
 /// The first [`JournalError`] found.

@@ -1,0 +1,224 @@
+//! What the writer does inside a transaction.
+
+use super::inbox::{Done, Work};
+use super::row::{body, damaged, day, int, parse};
+use super::writer::Outcome;
+use crate::error::{CliError, Result};
+use crate::version_set::PackedSet;
+use rusqlite::{Connection, OptionalExtension as _, params};
+use std::collections::BTreeMap;
+use tidegate_core::evidence::Record;
+use tidegate_core::gate::EvalReport;
+use tidegate_core::ids::{Digest, TraceId, UnixMs, VersionSetId};
+use tidegate_core::journal::{Entry, Event};
+use tidegate_core::observe::{Feedback, Window};
+use tidegate_core::version_set::{Artifact, VersionSet};
+
+/// Rows of one batch of deletions: some milliseconds, so that control is not held up.
+pub(super) const PRUNE_BATCH: usize = 500;
+
+/// Does one piece of work. What it refuses has written nothing; `head` moves with the journal.
+pub(super) fn carry_out(db: &Connection, head: &mut Option<Entry>, work: &Work) -> Outcome<Done> {
+    match work {
+        Work::Append { at, events } => append(db, head, *at, events).map(Done::Entries),
+        Work::PutSet { packed, at } => put_set(db, packed, *at).map(Done::Kept),
+        Work::PutFeedback { id, at, feedback } => {
+            put_feedback(db, id, *at, *feedback).map(Done::Kept)
+        }
+        Work::PutEval { report } => put_eval(db, report).map(Done::Kept),
+        Work::AddBaseline { set, at, window } => {
+            add_baseline(db, set, *at, window).map(|()| Done::Kept(true))
+        }
+        Work::Prune { before } => prune(db, *before),
+        Work::Flush => Ok(Done::Flushed),
+    }
+}
+
+fn append(
+    db: &Connection,
+    head: &mut Option<Entry>,
+    at: UnixMs,
+    events: &[Event],
+) -> Outcome<Vec<Entry>> {
+    if i64::try_from(at.0).is_err() {
+        return Err(
+            CliError::internal(format!("the journal cannot keep the time {} ms", at.0)).into()
+        );
+    }
+    // All entries are made before the first is written: one that cannot be made refuses them all.
+    let mut entries: Vec<Entry> = Vec::with_capacity(events.len());
+    for event in events {
+        let last = entries.last().or(head.as_ref());
+        let entry = Entry::following(last, at, event)
+            .map_err(|e| CliError::internal(format!("the event cannot be kept: {e}")))?;
+        entries.push(entry);
+    }
+    let Some(last) = entries.last() else { return Ok(entries) };
+    let mut insert = db.prepare_cached(
+        "INSERT INTO journal(seq, at, prev, hash, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for Entry { seq, at, prev, hash, body } in &entries {
+        insert.execute(params![int(*seq), int(at.0), prev.as_str(), hash.as_str(), body])?;
+    }
+    // A chain alone does not show that its end was cut off; the head kept beside it does.
+    db.prepare_cached("INSERT OR REPLACE INTO meta(key, value) VALUES ('journal_head', ?1)")?
+        .execute([format!("{} {}", last.seq, last.hash)])?;
+    *head = Some(last.clone());
+    Ok(entries)
+}
+
+/// Writes records.
+pub(super) fn insert_records(db: &Connection, records: &[Record]) -> rusqlite::Result<()> {
+    let mut insert = db.prepare_cached(
+        "INSERT INTO records(trace_id, at, change_id, arm, user, tenant, failing, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
+    for record in records {
+        let body = serde_json::to_string(record)
+            .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
+        insert.execute(params![
+            record.trace_id.as_str(),
+            int(record.at.0),
+            record.change_id.as_ref().map(|id| id.as_str()),
+            record.arm.as_str(),
+            record.user,
+            record.tenant,
+            record.is_failing(),
+            body,
+        ])?;
+    }
+    Ok(())
+}
+
+/// Checks that a set is what its id says, down to the bytes of its files.
+pub(super) fn check_set(set: &VersionSet, blobs: &BTreeMap<Digest, Vec<u8>>) -> Result<()> {
+    let id = &set.id;
+    for (kind, artifact) in &set.artifacts {
+        let kind = kind.as_str();
+        let mut files = BTreeMap::new();
+        for (path, file) in &artifact.files {
+            let named = format!("version set `{id}`: file `{path}` of {kind}");
+            let content = blobs
+                .get(&file.digest)
+                .ok_or_else(|| CliError::internal(format!("{named} is missing")))?;
+            if Digest::of(content) != file.digest {
+                return Err(CliError::internal(format!(
+                    "{named} was altered: its content is not what its digest says"
+                )));
+            }
+            files.insert(path.clone(), content.clone());
+        }
+        let made = Artifact::from_files(&artifact.version, &files);
+        if made.digest != artifact.digest || made.files != artifact.files {
+            return Err(CliError::internal(format!(
+                "version set `{id}`: {kind} was altered: its files are not what its digest says"
+            )));
+        }
+    }
+    set.verify().map_err(|e| CliError::internal(e.to_string()))
+}
+
+fn put_set(db: &Connection, packed: &PackedSet, at: UnixMs) -> Outcome<bool> {
+    let PackedSet { set, label, blobs } = packed;
+    let text = body("the version set", set)?;
+    let mut insert = db.prepare_cached(
+        "INSERT INTO blobs(digest, content) VALUES (?1, ?2)
+         ON CONFLICT(digest) DO UPDATE SET content = excluded.content
+         WHERE content <> excluded.content",
+    )?;
+    let named = set.artifacts.values().flat_map(|artifact| artifact.files.values());
+    for digest in named.map(|file| &file.digest) {
+        if let Some(content) = blobs.get(digest) {
+            insert.execute(params![digest.as_str(), content])?;
+        }
+    }
+    let rows = db
+        .prepare_cached(
+            "INSERT INTO sets(id, label, at, body) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT(id) DO NOTHING",
+        )?
+        .execute(params![set.id.as_str(), label, int(at.0), text])?;
+    Ok(rows > 0)
+}
+
+fn put_feedback(db: &Connection, id: &TraceId, at: UnixMs, feedback: Feedback) -> Outcome<bool> {
+    let text = body("the feedback", &feedback)?;
+    let kind = match feedback {
+        Feedback::Like(_) => "like",
+        Feedback::Adopted(_) => "adopted",
+        Feedback::TaskDone(_) => "task_done",
+        Feedback::Satisfaction(_) => "satisfaction",
+    };
+    let rows = db
+        .prepare_cached(
+            "INSERT INTO feedback(trace_id, kind, at, body) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT(trace_id, kind) DO NOTHING",
+        )?
+        .execute(params![id.as_str(), kind, int(at.0), text])?;
+    Ok(rows > 0)
+}
+
+fn put_eval(db: &Connection, report: &EvalReport) -> Outcome<bool> {
+    let text = body("the eval report", report)?;
+    let rows = db
+        .prepare_cached(
+            "INSERT INTO evals(run_id, set_id, cases, at, body) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT(run_id) DO NOTHING",
+        )?
+        .execute(params![
+            report.run_id,
+            report.version_set.as_str(),
+            report.cases_digest.as_str(),
+            int(report.at.0),
+            text
+        ])?;
+    if rows == 0 {
+        let kept: String = db
+            .prepare_cached("SELECT body FROM evals WHERE run_id = ?1")?
+            .query_row([&report.run_id], |row| row.get(0))?;
+        if kept != text {
+            return Err(CliError::internal(format!(
+                "eval run `{}` is kept already, with another report",
+                report.run_id
+            ))
+            .into());
+        }
+    }
+    Ok(rows > 0)
+}
+
+fn add_baseline(db: &Connection, set: &VersionSetId, at: UnixMs, window: &Window) -> Outcome<()> {
+    let day = int(day(at));
+    let kept: Option<String> = db
+        .prepare_cached("SELECT body FROM baselines WHERE set_id = ?1 AND day = ?2")?
+        .query_row(params![set.as_str(), day], |row| row.get(0))
+        .optional()?;
+    let mut total = window.clone();
+    if let Some(kept) = kept {
+        let row = baseline_row(set.as_str(), day);
+        total = parse(&row, &kept)?;
+        total.merge(window);
+    }
+    let text = body("the baseline", &total)?;
+    db.prepare_cached("INSERT OR REPLACE INTO baselines(set_id, day, body) VALUES (?1, ?2, ?3)")?
+        .execute(params![set.as_str(), day, text])?;
+    Ok(())
+}
+
+/// What a baseline's row is called in errors.
+pub(super) fn baseline_row(set: &str, day: i64) -> String {
+    format!("baseline of `{set}`, day {day} since 1970")
+}
+
+fn prune(db: &Connection, before: UnixMs) -> Outcome<Done> {
+    let delete = |table: &str| -> rusqlite::Result<usize> {
+        db.prepare_cached(&format!(
+            "DELETE FROM {table} WHERE id IN
+             (SELECT id FROM {table} WHERE at < ?1 ORDER BY at LIMIT ?2)"
+        ))?
+        .execute(params![int(before.0), int(PRUNE_BATCH as u64)])
+    };
+    let (records, feedback) = (delete("records")?, delete("feedback")?);
+    let more = records == PRUNE_BATCH || feedback == PRUNE_BATCH;
+    Ok(Done::Pruned { records: records as u64, more })
+}

@@ -1,0 +1,217 @@
+//! The writer thread: takes what waits, writes it in one transaction, answers after the commit.
+
+use super::inbox::{Done, Inbox, Job, Work};
+use super::reserve::Reserve;
+use super::{reader, statements};
+use crate::error::{CliError, Result};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tidegate_core::evidence::Record;
+use tidegate_core::journal::Entry;
+
+/// Why one piece of work was not done.
+pub(super) enum Fault {
+    /// It alone: it does not fit, and nothing of it was written.
+    Refused(CliError),
+    /// The whole group: the database refused.
+    Database(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Fault {
+        Fault::Database(error)
+    }
+}
+
+impl From<CliError> for Fault {
+    fn from(error: CliError) -> Fault {
+        Fault::Refused(error)
+    }
+}
+
+/// What a piece of work came to.
+pub(super) type Outcome<T> = std::result::Result<T, Fault>;
+
+/// A group that was undone.
+struct Undone {
+    error: rusqlite::Error,
+    /// Whether it failed in its commit or left the connection inside a transaction: it is then
+    /// not known for sure what is on disk.
+    open: bool,
+}
+
+/// What each job of a group came to.
+type Grouped = std::result::Result<Vec<Result<Done>>, Undone>;
+
+struct Writer {
+    db: Connection,
+    path: PathBuf,
+    inbox: Arc<Inbox>,
+    head: Option<Entry>,
+    reserve: Reserve,
+}
+
+/// Starts the thread; it ends when the inbox is closed and empty.
+pub(super) fn start(db: Connection, path: &Path, inbox: Arc<Inbox>) -> Result<JoinHandle<()>> {
+    let head = reader::head(&db)?;
+    let reserve = Reserve::new(path.parent().unwrap_or(path));
+    let mut writer = Writer { db, path: path.to_owned(), inbox, head, reserve };
+    std::thread::Builder::new()
+        .name("tidegate-store".to_owned())
+        .spawn(move || writer.run())
+        .map_err(|e| CliError::internal(format!("the store's writer thread cannot start: {e}")))
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.inbox.abandon();
+    }
+}
+
+impl Writer {
+    fn run(&mut self) {
+        while let Some((jobs, records)) = self.inbox.take() {
+            self.turn(jobs, records);
+        }
+    }
+
+    fn turn(&mut self, jobs: Vec<Job>, mut records: Vec<Record>) {
+        if let Some(why) = self.inbox.stopped() {
+            self.inbox.drop_records(records.len());
+            return refuse(jobs, &why);
+        }
+        let mut lost = None;
+        if !self.reserve.is_held() && !records.is_empty() {
+            self.inbox.drop_records(records.len());
+            records.clear();
+            lost = Some(self.no_room());
+        }
+        let mut outcome = self.group(&jobs, &records);
+        if let Err(undone) = &outcome
+            && !records.is_empty()
+        {
+            // Records are the bulk and may be lost; control events must have what room is left.
+            self.inbox.drop_records(records.len());
+            lost = Some(self.explain(&undone.error));
+            if !is_fatal(undone) {
+                outcome = self.group(&jobs, &[]);
+            }
+        }
+        if let Err(undone) = &outcome
+            && undone.error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+            && self.reserve.release()
+        {
+            outcome = self.group(&jobs, &[]);
+        }
+        self.answer(jobs, outcome, lost.as_ref());
+    }
+
+    fn answer(&self, jobs: Vec<Job>, outcome: Grouped, lost: Option<&CliError>) {
+        match outcome {
+            Ok(results) => {
+                for (Job { work, answer, .. }, result) in jobs.into_iter().zip(results) {
+                    let result = match (&work, &lost) {
+                        (Work::Flush, Some(why)) => Err(CliError::clone(why)),
+                        _ => result,
+                    };
+                    // Nobody may wait any more; what was written stays written.
+                    let _ = answer.send(result);
+                }
+            }
+            Err(undone) => {
+                let mut why = self.explain(&undone.error);
+                if is_fatal(&undone) {
+                    why = CliError::internal(format!("{why}; stopping to acknowledge"))
+                        .hint("check the disk, then start tidegate anew: it reads what is there");
+                    self.inbox.stop(why.clone());
+                }
+                refuse(jobs, &why);
+            }
+        }
+    }
+
+    /// Writes jobs and records in one transaction. The chain's head moves only with the commit.
+    fn group(&mut self, jobs: &[Job], records: &[Record]) -> Grouped {
+        let mut head = self.head.clone();
+        let result = self.transact(jobs, records, &mut head);
+        match result {
+            Ok(results) => {
+                self.head = head;
+                Ok(results)
+            }
+            Err((error, in_commit)) => {
+                // The transaction rolled back as it was dropped; if it is still open, it could not.
+                Err(Undone { error, open: in_commit || !self.db.is_autocommit() })
+            }
+        }
+    }
+
+    fn transact(
+        &mut self,
+        jobs: &[Job],
+        records: &[Record],
+        head: &mut Option<Entry>,
+    ) -> std::result::Result<Vec<Result<Done>>, (rusqlite::Error, bool)> {
+        let before = |e: rusqlite::Error| (e, false);
+        if records.is_empty() && jobs.iter().all(|job| matches!(job.work, Work::Flush)) {
+            return Ok(jobs.iter().map(|_| Ok(Done::Flushed)).collect());
+        }
+        let tx =
+            self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(before)?;
+        statements::insert_records(&tx, records).map_err(before)?;
+        let mut results = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            results.push(match statements::carry_out(&tx, head, &job.work) {
+                Ok(done) => Ok(done),
+                Err(Fault::Refused(why)) => Err(why),
+                Err(Fault::Database(error)) => return Err((error, false)),
+            });
+        }
+        tx.commit().map_err(|e| (e, true))?;
+        Ok(results)
+    }
+
+    fn no_room(&self) -> CliError {
+        let path = self.path.display();
+        CliError::internal(format!("the journal could not be written: no room for {path}"))
+            .hint("free space on its disk; writing goes on by itself")
+    }
+
+    fn explain(&self, error: &rusqlite::Error) -> CliError {
+        let path = self.path.display();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => self.no_room(),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => CliError::internal(
+                format!("the journal could not be written: another program holds {path}"),
+            )
+            .hint(
+                "end what has the file open (a SQLite shell, a backup); writing goes on by itself",
+            ),
+            Some(ErrorCode::ReadOnly) => {
+                CliError::internal(format!("the journal could not be written: {path} is read only"))
+                    .hint("make the file, its folder and its disk writable")
+            }
+            _ => CliError::internal(format!("the journal could not be written: {path}: {error}")),
+        }
+    }
+}
+
+/// Whether what is on disk is uncertain, so that nothing may be acknowledged after it. A full disk
+/// and a busy file are not: SQLite says so before anything of the group counts.
+fn is_fatal(undone: &Undone) -> bool {
+    match undone.error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => false,
+        Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            true
+        }
+        _ => undone.open,
+    }
+}
+
+fn refuse(jobs: Vec<Job>, why: &CliError) {
+    for job in jobs {
+        let _ = job.answer.send(Err(why.clone()));
+    }
+}
