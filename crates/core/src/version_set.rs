@@ -106,16 +106,16 @@ impl Artifact {
                 (path.clone(), file)
             })
             .collect();
-        let parts: Vec<&[u8]> = refs
+        let digest = Self::digest_of(&refs);
+        Artifact { version: version.to_owned(), digest, files: refs, format: None }
+    }
+
+    fn digest_of(files: &BTreeMap<String, FileRef>) -> Digest {
+        let parts: Vec<&[u8]> = files
             .iter()
             .flat_map(|(path, file)| [path.as_bytes(), file.digest.as_str().as_bytes()])
             .collect();
-        Artifact {
-            version: version.to_owned(),
-            digest: Digest::of_parts(&parts),
-            files: refs,
-            format: None,
-        }
+        Digest::of_parts(&parts)
     }
 
     /// The same artifact with its storage format named.
@@ -139,7 +139,10 @@ pub struct VersionSet {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VersionSetError {
     /// One of the six kinds is missing.
-    #[error("a version set needs code, config, prompt, model, index and tools; `{}` is missing", .0.as_str())]
+    #[error(
+        "a version set needs code, config, prompt, model, index and tools; `{}` is missing",
+        .0.as_str()
+    )]
     Missing(ArtifactKind),
     /// The stored id is not the hash of the stored artifacts.
     #[error("version set `{stored}` does not match its content, which hashes to `{computed}`")]
@@ -148,6 +151,14 @@ pub enum VersionSetError {
         stored: VersionSetId,
         /// The id its content has.
         computed: VersionSetId,
+    },
+    /// An artifact's digest is not the hash of its list of files.
+    #[error("version set `{set}`: the file list of `{}` does not match its digest", .kind.as_str())]
+    AlteredArtifact {
+        /// The set.
+        set: VersionSetId,
+        /// Which of its artifacts.
+        kind: ArtifactKind,
     },
 }
 
@@ -170,25 +181,35 @@ impl VersionSet {
     /// # Errors
     /// [`VersionSetError::Missing`] when a required kind is absent.
     pub fn new(artifacts: BTreeMap<ArtifactKind, Artifact>) -> Result<Self, VersionSetError> {
-        for kind in ArtifactKind::REQUIRED {
-            if !artifacts.contains_key(&kind) {
-                return Err(VersionSetError::Missing(kind));
-            }
-        }
+        Self::check_required(&artifacts)?;
         let id = Self::id_of(&artifacts);
         Ok(VersionSet { id, artifacts })
     }
 
-    /// Checks a set that was stored: its id must be the hash of its content.
+    /// Checks a set that was stored: the six kinds are there, its id is the hash of its artifacts'
+    /// digests, and each of those is the hash of the artifact's file list. The bytes themselves are
+    /// the caller's to check against the files' digests.
     ///
     /// # Errors
-    /// [`VersionSetError::Altered`] when it is not.
+    /// The first of [`VersionSetError`]'s that holds.
     pub fn verify(&self) -> Result<(), VersionSetError> {
+        Self::check_required(&self.artifacts)?;
         let computed = Self::id_of(&self.artifacts);
-        if computed == self.id {
-            Ok(())
-        } else {
-            Err(VersionSetError::Altered { stored: self.id.clone(), computed })
+        if computed != self.id {
+            return Err(VersionSetError::Altered { stored: self.id.clone(), computed });
+        }
+        for (kind, artifact) in &self.artifacts {
+            if Artifact::digest_of(&artifact.files) != artifact.digest {
+                return Err(VersionSetError::AlteredArtifact { set: self.id.clone(), kind: *kind });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_required(artifacts: &BTreeMap<ArtifactKind, Artifact>) -> Result<(), VersionSetError> {
+        match ArtifactKind::REQUIRED.into_iter().find(|kind| !artifacts.contains_key(kind)) {
+            Some(kind) => Err(VersionSetError::Missing(kind)),
+            None => Ok(()),
         }
     }
 
@@ -351,5 +372,95 @@ mod tests {
         let mut altered = set("p", "f1");
         altered.artifacts.get_mut(&ArtifactKind::Code).unwrap().digest = Digest::of(b"other");
         assert!(matches!(altered.verify(), Err(VersionSetError::Altered { .. })));
+    }
+
+    #[test]
+    fn an_altered_file_list_is_seen() {
+        let good = set("p", "f1");
+        assert_eq!(good.verify(), Ok(()));
+        let mut altered = good.clone();
+        let prompt = altered.artifacts.get_mut(&ArtifactKind::Prompt).unwrap();
+        prompt.files.get_mut("a.md").unwrap().digest = Digest::of(b"other");
+        let error = altered.verify().unwrap_err();
+        assert_eq!(
+            error,
+            VersionSetError::AlteredArtifact { set: good.id.clone(), kind: ArtifactKind::Prompt }
+        );
+        let mut short = good;
+        short.artifacts.remove(&ArtifactKind::Index);
+        assert_eq!(short.verify(), Err(VersionSetError::Missing(ArtifactKind::Index)));
+    }
+
+    #[test]
+    fn the_same_bytes_in_another_kind_are_another_set() {
+        let old = set("p", "f1");
+        let mut swapped = old.artifacts.clone();
+        swapped.insert(ArtifactKind::Tools, old.artifacts[&ArtifactKind::Prompt].clone());
+        swapped.insert(ArtifactKind::Prompt, old.artifacts[&ArtifactKind::Tools].clone());
+        assert_ne!(VersionSet::new(swapped).unwrap().id, old.id);
+    }
+
+    #[test]
+    fn a_name_for_people_is_not_part_of_the_id() {
+        let mut renamed = set("p", "f1").artifacts;
+        renamed.get_mut(&ArtifactKind::Prompt).unwrap().version = "v9".to_owned();
+        let renamed = VersionSet::new(renamed).unwrap();
+        assert_eq!(renamed.id, set("p", "f1").id);
+        assert_eq!(renamed.keys().prompt, "v9");
+    }
+
+    mod properties {
+        use super::*;
+        use proptest::prelude::*;
+
+        type Files = Vec<(String, Vec<u8>)>;
+
+        fn files() -> impl Strategy<Value = Files> {
+            let content = proptest::collection::vec(any::<u8>(), 0..24);
+            proptest::collection::btree_map("[a-c/]{1,4}", content, 1..6)
+                .prop_map(|files| files.into_iter().collect())
+        }
+
+        fn id_with(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> VersionSetId {
+            let files: BTreeMap<String, Vec<u8>> = files.into_iter().collect();
+            let mut artifacts = set("p", "f1").artifacts;
+            artifacts.insert(ArtifactKind::Index, Artifact::from_files("v1", &files));
+            VersionSet::new(artifacts).unwrap().id
+        }
+
+        proptest! {
+            #![proptest_config(ProptestConfig::with_cases(128))]
+
+            #[test]
+            fn the_order_of_files_changes_nothing(
+                (files, shuffled) in files()
+                    .prop_flat_map(|files| (Just(files.clone()), Just(files).prop_shuffle()))
+            ) {
+                prop_assert_eq!(id_with(files), id_with(shuffled));
+            }
+
+            #[test]
+            fn any_changed_byte_changes_the_id(
+                files in files(),
+                which in any::<prop::sample::Index>(),
+                at in any::<prop::sample::Index>(),
+                flip in 1_u8..,
+            ) {
+                let mut changed = files.clone();
+                let content = &mut which.get_mut(&mut changed).1;
+                match content.is_empty() {
+                    true => content.push(flip),
+                    false => *at.get_mut(content) ^= flip,
+                }
+                prop_assert_ne!(id_with(files), id_with(changed));
+            }
+
+            #[test]
+            fn a_moved_boundary_between_path_and_content_changes_the_id(files in files()) {
+                let mut moved = files.clone();
+                moved[0].0.push('x');
+                prop_assert_ne!(id_with(files), id_with(moved));
+            }
+        }
     }
 }

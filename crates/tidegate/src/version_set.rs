@@ -1,7 +1,25 @@
 //! Packing the project's files into a version set, and getting a set ready to serve.
+//!
+//! A set is packed once ([`pack`]) and lives from then on by its own bytes: what is served
+//! ([`LiveSet`]) is read from the set and never from the project's folders, so whatever runs can be
+//! named (requirement R66).
 
+mod contract;
+mod diff;
+mod files;
 mod live;
+mod model;
 mod pack;
+mod prompt;
+mod render;
+mod template;
+mod tools;
 
-pub(crate) use live::{LiveSet, RenderError, Rendered};
+pub(crate) use diff::{KindDiff, SetDiff, compare};
+pub(crate) use live::LiveSet;
 pub(crate) use pack::{PackOverrides, PackedSet, pack};
+pub(crate) use render::{RenderError, Rendered};
+pub(crate) use tools::{Manifest, Permission, Tool};
+
+#[cfg(test)]
+mod tests;

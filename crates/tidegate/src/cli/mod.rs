@@ -1,1 +1,3 @@
 //! Commands.
+
+pub(crate) mod version;

@@ -1,14 +1,19 @@
-//! A version set ready to serve: templates compiled, schema compiled, upstream connected.
+//! A version set ready to serve: templates read, schema compiled, upstream connected.
 
-use super::pack::PackedSet;
+use super::model::{self, ModelFile};
+use super::pack::{CONFIG_FILE, ConfigFile, PackedSet, TOOLS_FILE};
+use super::render::{RenderError, Rendered, Renderer};
+use super::tools::Manifest;
+use super::{contract, prompt};
 use crate::clock::Clock;
 use crate::config::{PromptMode, Upstream as UpstreamConfig};
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::upstream::Upstream;
+use serde::de::DeserializeOwned;
 use std::path::Path;
 use std::sync::Arc;
 use tidegate_core::observe::Detectors;
-use tidegate_core::version_set::{VersionKeys, VersionSet};
+use tidegate_core::version_set::{ArtifactKind, VersionKeys, VersionSet};
 
 /// A version set in memory.
 pub(crate) struct LiveSet {
@@ -28,51 +33,102 @@ pub(crate) struct LiveSet {
     pub(crate) upstream: Upstream,
     /// Sampling temperature of the prompt's config.
     pub(crate) temperature: Option<f64>,
-    /// Longest answer of the prompt's config, tokens.
+    /// Longest answer, tokens: the prompt's config's, or the model parameters'.
     pub(crate) max_tokens: Option<u64>,
     /// The output contract.
     pub(crate) contract: Option<Arc<jsonschema::Validator>>,
     /// What to look for in answers.
     pub(crate) detectors: Detectors,
-    // more private fields: compiled templates, parameters
+    renderer: Renderer,
 }
-
-/// A request with the version set's prompt in it.
-#[derive(Debug, Clone)]
-pub(crate) struct Rendered {
-    /// The body for the upstream: model, messages, parameters; unknown members kept.
-    pub(crate) body: serde_json::Map<String, serde_json::Value>,
-}
-
-/// Why a request could not be rendered: a variable of the template that the request does not set.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct RenderError(pub(crate) String);
 
 impl LiveSet {
     /// Gets a packed set ready. Everything that can be wrong with it is an error here.
     pub(crate) fn new(packed: &PackedSet, root: &Path, clock: &Clock) -> Result<LiveSet> {
-        let _ = (packed, root, clock);
-        unimplemented!()
+        packed.verify()?;
+        let model: ModelFile = stored(packed, ArtifactKind::Model, model::FILE)?;
+        let config: ConfigFile = stored(packed, ArtifactKind::Config, CONFIG_FILE)?;
+        let shown = Path::new(packed.set.id.as_str()).join("prompt");
+        let (prompt_config, templates) =
+            prompt::check(&packed.files(ArtifactKind::Prompt), &shown)?;
+        let mode = config.prompt_mode;
+        let system_prompt = match (mode, &templates) {
+            (PromptMode::Render, Some((system, _))) => system.fixed_text(),
+            (PromptMode::PassThrough, _) => String::new(),
+            (PromptMode::Render, None) => {
+                return Err(CliError::usage(format!(
+                    "version set `{}` has no prompt to render",
+                    packed.set.id
+                )));
+            }
+        };
+        let contract = match &config.contract.output {
+            Some(schema) => Some(Arc::new(contract::compile("contract.output", schema)?)),
+            None => None,
+        };
+        let manifest = match packed.file(ArtifactKind::Tools, TOOLS_FILE) {
+            Some(bytes) => Manifest::parse(bytes, Path::new(TOOLS_FILE))?,
+            None => Manifest::default(),
+        };
+        model.check_recording(root)?;
+        let renderer = Renderer::new(
+            &model.name,
+            mode,
+            templates,
+            &model.parameters,
+            prompt_config.temperature,
+            prompt_config.max_tokens,
+        );
+        Ok(LiveSet {
+            set: packed.set.clone(),
+            label: packed.label.clone(),
+            keys: packed.set.keys(),
+            mode,
+            upstream: Upstream::new(&model.upstream_name, &model.upstream, root, clock)?,
+            upstream_config: model.upstream,
+            model: model.name,
+            temperature: prompt_config.temperature,
+            max_tokens: renderer.max_tokens,
+            contract,
+            detectors: Detectors {
+                planted: config.risk.planted,
+                allowed_tools: manifest.allowed(),
+                system_prompt,
+            },
+            renderer,
+        })
     }
 
     /// Puts the prompt, model and parameters into a client's request body.
     ///
     /// `render`: the set's system prompt replaces none of the client's messages, it goes first; the
     /// last user message's text becomes `{{ input }}` of the user template. The client's own
-    /// `temperature` and `max_tokens` win over the prompt's config.
+    /// `temperature` and `max_tokens` win over the prompt's config, the latter up to the set's.
+    ///
+    /// # Errors
+    /// The request lacks what the template uses; the client's to mend.
     pub(crate) fn render(
         &self,
         body: &serde_json::Map<String, serde_json::Value>,
         user: Option<&str>,
     ) -> Result<Rendered, RenderError> {
-        let _ = (body, user);
-        unimplemented!()
+        self.renderer.render(body, user)
     }
 
     /// Why the answer breaks the output contract; `None` when it keeps it or there is none.
     pub(crate) fn contract_problem(&self, answer: &str) -> Option<String> {
-        let _ = answer;
-        unimplemented!()
+        self.contract.as_deref().and_then(|validator| contract::problem(validator, answer))
     }
+}
+
+/// Reads one of our own files of a set.
+fn stored<T: DeserializeOwned>(packed: &PackedSet, kind: ArtifactKind, file: &str) -> Result<T> {
+    let place = || format!("version set `{}`: {}/{file}", packed.set.id, kind.as_str());
+    let bytes = packed
+        .file(kind, file)
+        .ok_or_else(|| CliError::internal(format!("{} is missing", place())))?;
+    serde_json::from_slice(bytes).map_err(|error| {
+        CliError::internal(format!("{} cannot be read: {error}", place()))
+            .hint("it may come from a newer tidegate; pack the set again with this one")
+    })
 }

@@ -1,9 +1,31 @@
-//! Not written yet.
-use crate::config::Loaded;
-use crate::error::Result;
+//! Packing: from the project's files, as they stand, to a version set with its bytes.
+
+use super::files::{Bounds, collect, json_bytes};
+use super::model::{self, Choice, ModelFile};
+use super::{contract, prompt, tools};
+use crate::config::{Contract, Limits, Loaded, Project, PromptMode, RiskConfig};
+use crate::error::{CliError, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::Path;
 use tidegate_core::ids::Digest;
-use tidegate_core::version_set::VersionSet;
+use tidegate_core::version_set::{Artifact, ArtifactKind, VersionSet};
+
+/// The config artifact's file.
+pub(crate) const CONFIG_FILE: &str = "config.json";
+/// The tools artifact's file, where there is a manifest.
+pub(crate) const TOOLS_FILE: &str = "tools.yaml";
+/// The tools artifact's file, empty, where there is none.
+const NO_TOOLS_FILE: &str = "tools.json";
+/// The code artifact's file.
+const CODE_FILE: &str = "version";
+/// The index's settings; its documents stand under [`DOCUMENTS`].
+const RETRIEVAL_FILE: &str = "retrieval.json";
+/// The folder of an index's documents inside the artifact.
+const DOCUMENTS: &str = "documents/";
+/// Longest version or label, characters.
+const NAME_CHARS_MAX: usize = 80;
 
 /// What to take instead of what the project says.
 #[derive(Debug, Clone, Default)]
@@ -29,8 +51,231 @@ pub(crate) struct PackedSet {
     pub(crate) blobs: BTreeMap<Digest, Vec<u8>>,
 }
 
+/// What `config.json` says: the behaviour settings that are released with the rest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConfigFile {
+    /// The five questions and the output contract.
+    #[serde(default)]
+    pub(crate) contract: Contract,
+    /// Bounds on requests.
+    #[serde(default)]
+    pub(crate) limits: Limits,
+    /// How the prompt is used.
+    pub(crate) prompt_mode: PromptMode,
+    /// What must never happen. Planted texts stand here as they are: they are looked for.
+    #[serde(default)]
+    pub(crate) risk: RiskConfig,
+}
+
+/// What `retrieval.json` says.
+#[derive(Serialize)]
+struct RetrievalFile<'a> {
+    index_version: &'a str,
+    format: Option<&'a str>,
+    retrieval: &'a BTreeMap<String, Value>,
+}
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+impl PackedSet {
+    /// The content of an artifact's file.
+    pub(crate) fn file(&self, kind: ArtifactKind, path: &str) -> Option<&[u8]> {
+        let file = self.set.artifacts.get(&kind)?.files.get(path)?;
+        self.blobs.get(&file.digest).map(Vec::as_slice)
+    }
+
+    /// All files of an artifact by path; those whose content is not there are left out.
+    pub(crate) fn files(&self, kind: ArtifactKind) -> Files {
+        let paths = self.set.artifacts.get(&kind).map(|artifact| artifact.files.keys());
+        paths
+            .into_iter()
+            .flatten()
+            .filter_map(|path| Some((path.clone(), self.file(kind, path)?.to_vec())))
+            .collect()
+    }
+
+    /// What is allowed but unwise in the set's prompt, a sentence each.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let files = self.files(ArtifactKind::Prompt);
+        match prompt::check(&files, Path::new("prompt")) {
+            Ok((_, Some((_, user)))) => {
+                let system = files.get(prompt::SYSTEM).map(Vec::as_slice).unwrap_or_default();
+                let version = self.set.keys().prompt;
+                prompt::lint(&version, &String::from_utf8_lossy(system), &user)
+            }
+            Ok((_, None)) | Err(_) => Vec::new(),
+        }
+    }
+
+    /// Checks the set against its id and every file against its digest.
+    ///
+    /// # Errors
+    /// Something was altered or is missing.
+    pub(crate) fn verify(&self) -> Result<()> {
+        let altered = |what: String| {
+            CliError::internal(what).hint("the store is damaged: restore it, or pack the set again")
+        };
+        self.set.verify().map_err(|error| altered(error.to_string()))?;
+        for (kind, artifact) in &self.set.artifacts {
+            for (path, file) in &artifact.files {
+                let place = format!("version set `{}`: {}/{path}", self.set.id, kind.as_str());
+                match self.blobs.get(&file.digest) {
+                    None => return Err(altered(format!("{place} is missing"))),
+                    Some(bytes) if Digest::of(bytes) != file.digest => {
+                        return Err(altered(format!("{place} does not match its digest")));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Packs the project as it stands.
 pub(crate) fn pack(loaded: &Loaded, overrides: &PackOverrides) -> Result<PackedSet> {
-    let _ = (loaded, overrides);
-    unimplemented!()
+    let artifacts = &loaded.project.artifacts;
+    let prompt = prompt::read(loaded, overrides.prompt.as_deref())?;
+    let model = model::define(
+        loaded,
+        Choice {
+            upstream: overrides.upstream.as_deref(),
+            model: overrides.model.as_deref(),
+            prompt_model: prompt.config.model.as_deref(),
+        },
+    )?;
+    let label = label(overrides.label.as_deref(), &prompt, &model)?;
+    let mut packing = Packing::default();
+    packing.add(ArtifactKind::Code, Some(&artifacts.code.version), code_files(loaded)?);
+    packing.add(ArtifactKind::Config, None, config_files(&loaded.project)?);
+    packing.add(ArtifactKind::Prompt, Some(&prompt.version), prompt.files);
+    let model_files = Files::from([(model::FILE.to_owned(), json_bytes(&model)?)]);
+    packing.add(ArtifactKind::Model, Some(&model.name), model_files);
+    packing.add(ArtifactKind::Index, Some(&artifacts.index.version), index_files(loaded)?);
+    packing.add(ArtifactKind::Tools, None, tools_files(loaded)?);
+    for (kind, path, key) in [
+        (ArtifactKind::Data, &artifacts.data, "artifacts.data"),
+        (ArtifactKind::Adapter, &artifacts.adapter, "artifacts.adapter"),
+        (ArtifactKind::Policy, &artifacts.policy, "artifacts.policy"),
+    ] {
+        if let Some(path) = path {
+            packing.add(kind, None, collect(&loaded.root, path, key)?);
+        }
+    }
+    packing.finish(label, artifacts.index.format.clone())
+}
+
+fn code_files(loaded: &Loaded) -> Result<Files> {
+    let version = &loaded.project.artifacts.code.version;
+    check_name("artifacts.code.version", version)?;
+    Ok(Files::from([(CODE_FILE.to_owned(), version.clone().into_bytes())]))
+}
+
+fn config_files(project: &Project) -> Result<Files> {
+    if let Some(schema) = &project.contract.output {
+        contract::compile("contract.output", schema)?;
+    }
+    // An empty text stands in every answer, and would shut the service at the first one.
+    if let Some(at) = project.risk.planted.iter().position(|text| text.trim().is_empty()) {
+        return Err(CliError::usage(format!("`risk.planted[{at}]` is empty"))
+            .hint("write the text that must never appear in an answer"));
+    }
+    let config = ConfigFile {
+        contract: project.contract.clone(),
+        limits: project.limits.clone(),
+        prompt_mode: project.artifacts.prompt.mode,
+        risk: project.risk.clone(),
+    };
+    Ok(Files::from([(CONFIG_FILE.to_owned(), json_bytes(&config)?)]))
+}
+
+fn index_files(loaded: &Loaded) -> Result<Files> {
+    const KEY: &str = "artifacts.index.path";
+    let index = &loaded.project.artifacts.index;
+    check_name("artifacts.index.version", &index.version)?;
+    let settings = RetrievalFile {
+        index_version: &index.version,
+        format: index.format.as_deref(),
+        retrieval: &index.retrieval,
+    };
+    let mut files = Files::from([(RETRIEVAL_FILE.to_owned(), json_bytes(&settings)?)]);
+    if let Some(path) = &index.path {
+        let documents = collect(&loaded.root, path, KEY)?;
+        files.extend(documents.into_iter().map(|(p, bytes)| (format!("{DOCUMENTS}{p}"), bytes)));
+    }
+    Ok(files)
+}
+
+fn tools_files(loaded: &Loaded) -> Result<Files> {
+    const KEY: &str = "artifacts.tools";
+    let Some(path) = &loaded.project.artifacts.tools else {
+        return Ok(Files::from([(NO_TOOLS_FILE.to_owned(), Vec::new())]));
+    };
+    let bounds = Bounds::new(&loaded.root, path, KEY)?;
+    let bytes = bounds.read(&loaded.root.join(path), tools::MANIFEST_BYTES_MAX)?;
+    tools::Manifest::parse(&bytes, path)?;
+    Ok(Files::from([(TOOLS_FILE.to_owned(), bytes)]))
+}
+
+fn label(given: Option<&str>, prompt: &prompt::Prompt, model: &ModelFile) -> Result<String> {
+    let Some(given) = given else {
+        return Ok(match prompt.files.contains_key(prompt::MODE) {
+            true => format!("{} · {}", prompt.version, model.name),
+            false => format!("prompt {} · {}", prompt.version, model.name),
+        });
+    };
+    let label = given.trim();
+    check_name("the label", label)?;
+    Ok(label.to_owned())
+}
+
+fn check_name(what: &str, name: &str) -> Result<()> {
+    let length = name.chars().count();
+    if (1..=NAME_CHARS_MAX).contains(&length)
+        && !name.chars().any(char::is_control)
+        && name.trim() == name
+    {
+        return Ok(());
+    }
+    let cut: String = name.chars().take(NAME_CHARS_MAX).collect();
+    Err(CliError::usage(format!(
+        "{} is `{}`, allowed are 1 to {NAME_CHARS_MAX} characters without line breaks or spaces \
+         at the ends",
+        what,
+        cut.escape_debug()
+    )))
+}
+
+/// The artifacts so far.
+#[derive(Default)]
+struct Packing {
+    artifacts: BTreeMap<ArtifactKind, Artifact>,
+    blobs: BTreeMap<Digest, Vec<u8>>,
+}
+
+impl Packing {
+    /// Adds an artifact; one without a version of its own is called by the start of its digest, or
+    /// `none` where nothing is in it.
+    fn add(&mut self, kind: ArtifactKind, version: Option<&str>, files: Files) {
+        let mut artifact = Artifact::from_files(version.unwrap_or("none"), &files);
+        if version.is_none() && files.values().any(|bytes| !bytes.is_empty()) {
+            artifact.version = artifact.digest.short(8).to_owned();
+        }
+        for (path, bytes) in files {
+            if let Some(file) = artifact.files.get(&path) {
+                self.blobs.insert(file.digest.clone(), bytes);
+            }
+        }
+        self.artifacts.insert(kind, artifact);
+    }
+
+    fn finish(mut self, label: String, index_format: Option<String>) -> Result<PackedSet> {
+        if let Some(index) = self.artifacts.remove(&ArtifactKind::Index) {
+            self.artifacts.insert(ArtifactKind::Index, index.with_format(index_format));
+        }
+        let set = VersionSet::new(self.artifacts)
+            .map_err(|error| CliError::internal(error.to_string()))?;
+        Ok(PackedSet { set, label, blobs: self.blobs })
+    }
 }

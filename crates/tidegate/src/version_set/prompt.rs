@@ -1,0 +1,278 @@
+//! The prompt's folder: which version is current, its three files, and what is wrong with them.
+
+use super::files::Bounds;
+use super::template::{Role, TEMPLATE_BYTES_MAX, Template, Variable};
+use crate::config::{Loaded, PromptConfig, PromptMode, parse_yaml};
+use crate::error::{CliError, Result};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The system prompt's file.
+pub(crate) const SYSTEM: &str = "system.md";
+/// The user template's file.
+pub(crate) const USER_TEMPLATE: &str = "user_template.md";
+/// The prompt's settings.
+pub(crate) const CONFIG: &str = "config.yaml";
+/// Stands for the three in a set that passes the client's messages through.
+pub(crate) const MODE: &str = "mode";
+/// The content of [`MODE`].
+const PASS_THROUGH: &str = "pass_through";
+/// The version's name where there is no prompt.
+const PASS_THROUGH_VERSION: &str = "pass-through";
+/// What names the current version.
+const CURRENT: &str = "current";
+/// The key of the project file that errors name.
+const KEY: &str = "artifacts.prompt.path";
+/// Longest name of a prompt version, characters.
+const VERSION_CHARS_MAX: usize = 64;
+/// Most versions that an error lists.
+const VERSIONS_SHOWN: usize = 5;
+/// A system prompt should be longer than this, characters (requirement R80).
+const SYSTEM_CHARS_ADVISED: usize = 100;
+/// One of these should stand in a system prompt (requirement R81), in English, Chinese, Japanese.
+const ROLE_WORDS: [&str; 3] = ["you are", "你是", "あなたは"];
+
+/// A prompt version as it was read.
+#[derive(Debug, Clone)]
+pub(crate) struct Prompt {
+    /// The folder's name, for example `v3`.
+    pub(crate) version: String,
+    /// Its files.
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    /// Its `config.yaml`.
+    pub(crate) config: PromptConfig,
+}
+
+/// Reads and checks the version given, or the current one.
+///
+/// # Errors
+/// No such version, a file missing, a template that does more than substitute, a setting out of
+/// range.
+pub(crate) fn read(loaded: &Loaded, version: Option<&str>) -> Result<Prompt> {
+    let settings = &loaded.project.artifacts.prompt;
+    let folder = loaded.root.join(&settings.path);
+    let mode = settings.mode;
+    if mode == PromptMode::PassThrough
+        && version.is_none()
+        && std::fs::symlink_metadata(folder.join(CURRENT)).is_err()
+    {
+        let files = BTreeMap::from([(MODE.to_owned(), PASS_THROUGH.as_bytes().to_vec())]);
+        let version = PASS_THROUGH_VERSION.to_owned();
+        return Ok(Prompt { version, files, config: PromptConfig::default() });
+    }
+    if !folder.is_dir() {
+        return Err(CliError::usage(format!(
+            "`{KEY}`: the folder {} does not exist",
+            settings.path.display()
+        ))
+        .hint(format!(
+            "make {}/v1/ with {SYSTEM}, {USER_TEMPLATE} and {CONFIG}, or run `tidegate init`",
+            settings.path.display()
+        ))
+        .hint(
+            "a service whose clients bring their own prompt sets `artifacts.prompt.mode: \
+               pass_through`",
+        ));
+    }
+    let place = Place {
+        bounds: Bounds::new(&loaded.root, &settings.path, KEY)?,
+        shown: settings.path.clone(),
+        folder,
+    };
+    let version = match version {
+        Some(name) => place.name(name.trim_end_matches('/'), "the prompt version")?,
+        None => place.current()?,
+    };
+    place.read(version)
+}
+
+/// Checks the templates and settings of a prompt's files; both templates where they are there.
+///
+/// # Errors
+/// The first fault, with file and line.
+pub(crate) fn check(
+    files: &BTreeMap<String, Vec<u8>>,
+    shown: &Path,
+) -> Result<(PromptConfig, Option<(Template, Template)>)> {
+    if files.contains_key(MODE) {
+        return Ok((PromptConfig::default(), None));
+    }
+    let get = |name: &str| {
+        let missing = || {
+            CliError::usage(format!("{}: the file does not exist", shown.join(name).display()))
+                .hint(format!("a prompt version has {SYSTEM}, {USER_TEMPLATE} and {CONFIG}"))
+        };
+        Ok((files.get(name).ok_or_else(missing)?.as_slice(), shown.join(name)))
+    };
+    let template = |name, role| {
+        let (bytes, file) = get(name)?;
+        Template::parse(&file.display().to_string(), role, bytes)
+    };
+    let system = template(SYSTEM, Role::System)?;
+    if system.is_blank() {
+        return Err(CliError::usage(format!(
+            "{}: the file is empty",
+            shown.join(SYSTEM).display()
+        ))
+        .hint("write who the model is, what it does and what it must not do"));
+    }
+    let user = template(USER_TEMPLATE, Role::User)?;
+    if user.is_blank() {
+        let file = shown.join(USER_TEMPLATE);
+        return Err(CliError::usage(format!("{}: the file is empty", file.display()))
+            .hint("write `{{ input }}` to pass the user's text on as it is"));
+    }
+    let (bytes, file) = get(CONFIG)?;
+    Ok((config(bytes, &file)?, Some((system, user))))
+}
+
+fn config(bytes: &[u8], file: &Path) -> Result<PromptConfig> {
+    let shown = file.display();
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| CliError::usage(format!("{shown}: the file is not UTF-8")))?;
+    // A file of comments only says nothing, as an empty one does.
+    let blank = text.lines().all(|line| line.trim().is_empty() || line.trim().starts_with('#'));
+    let config: PromptConfig =
+        if blank { PromptConfig::default() } else { parse_yaml(text, file)? };
+    let bad = |key: &str, given: &dyn std::fmt::Display, allowed: &str| {
+        Err(CliError::usage(format!("{shown}: `{key}` is {given}, allowed is {allowed}")))
+    };
+    if let Some(given) = config.temperature.filter(|t| !(0.0..=2.0).contains(t)) {
+        return bad("temperature", &given, "0 to 2");
+    }
+    if config.max_tokens == Some(0) {
+        return bad("max_tokens", &0, "1 and more");
+    }
+    if let Some((name, given)) = config.thresholds.iter().find(|(_, v)| !(0.0..=1.0).contains(*v)) {
+        return bad(&format!("thresholds.{name}"), given, "0 to 1");
+    }
+    if config.model.as_deref().is_some_and(|name| name.trim().is_empty()) {
+        return bad("model", &"empty", "a model's name, or no such key");
+    }
+    Ok(config)
+}
+
+/// What is allowed but unwise in a prompt (requirements R80, R81); `version` names it.
+pub(crate) fn lint(version: &str, system: &str, user: &Template) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let chars = system.trim().chars().count();
+    if chars <= SYSTEM_CHARS_ADVISED {
+        warnings.push(format!(
+            "prompt {version}: {SYSTEM} has {chars} characters, more than {SYSTEM_CHARS_ADVISED} \
+             are advised: role, task, limits, form of the answer"
+        ));
+    }
+    let lower = system.to_lowercase();
+    if !ROLE_WORDS.iter().any(|word| lower.contains(word)) {
+        warnings.push(format!(
+            "prompt {version}: {SYSTEM} does not say who the model is (\"You are …\", \"你是…\")"
+        ));
+    }
+    if !user.variables().any(|variable| *variable == Variable::Input) {
+        warnings.push(format!(
+            "prompt {version}: {USER_TEMPLATE} does not use `{{{{ input }}}}`: the user's text is \
+             not sent"
+        ));
+    }
+    warnings
+}
+
+/// The prompts' folder.
+struct Place {
+    bounds: Bounds,
+    folder: PathBuf,
+    shown: PathBuf,
+}
+
+impl Place {
+    fn read(&self, version: String) -> Result<Prompt> {
+        let folder = self.folder.join(&version);
+        let shown = self.shown.join(&version);
+        if !folder.is_dir() {
+            let message = format!("the prompt version {} does not exist", shown.display());
+            return Err(self.with_versions(CliError::usage(message), &version));
+        }
+        let mut files = BTreeMap::new();
+        for name in [SYSTEM, USER_TEMPLATE, CONFIG] {
+            let path = folder.join(name);
+            // A link whose target is gone is read, so that the error names it.
+            if std::fs::symlink_metadata(&path).is_ok() {
+                files.insert(name.to_owned(), self.bounds.read(&path, TEMPLATE_BYTES_MAX as u64)?);
+            }
+        }
+        let (config, _) = check(&files, &shown)?;
+        Ok(Prompt { version, files, config })
+    }
+
+    /// The name in `current`: a link to a folder beside it, or a text file with the name.
+    fn current(&self) -> Result<String> {
+        let path = self.folder.join(CURRENT);
+        let shown = self.shown.join(CURRENT).display().to_string();
+        let way_out = |error: CliError| {
+            self.with_versions(error, "").hint(format!(
+                "name one: `ln -sfn v1 {shown}`, or write `v1` into the file {shown}"
+            ))
+        };
+        let Ok(meta) = std::fs::symlink_metadata(&path) else {
+            return Err(way_out(CliError::usage(format!("{shown} does not exist"))));
+        };
+        if meta.is_symlink() {
+            let outside = || {
+                way_out(CliError::usage(format!("{shown} does not point to a folder beside it")))
+            };
+            let target = std::fs::read_link(&path).map_err(|_| outside())?;
+            let target = self.folder.join(target);
+            let beside = target.parent().and_then(|parent| parent.canonicalize().ok())
+                == self.folder.canonicalize().ok();
+            return match target.file_name().and_then(|name| name.to_str()) {
+                Some(name) if beside => self.name(name, &shown),
+                _ => Err(outside()),
+            };
+        }
+        if meta.is_dir() {
+            let message = format!("{shown} is a folder; it names a version and is not one");
+            return Err(way_out(CliError::usage(message)));
+        }
+        let bytes = self.bounds.read(&path, VERSION_CHARS_MAX as u64 * 4)?;
+        self.name(String::from_utf8_lossy(&bytes).trim().trim_end_matches('/'), &shown)
+    }
+
+    fn name(&self, given: &str, what: &str) -> Result<String> {
+        let good = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+        if (1..=VERSION_CHARS_MAX).contains(&given.len())
+            && given.bytes().all(good)
+            && !given.starts_with('.')
+            && given != CURRENT
+        {
+            return Ok(given.to_owned());
+        }
+        let cut: String = given.chars().take(VERSION_CHARS_MAX).collect();
+        Err(self.with_versions(
+            CliError::usage(format!(
+                "{what} names `{}`, allowed is a folder's name: 1 to {VERSION_CHARS_MAX} of \
+                 `A-Za-z0-9._-`",
+                cut.escape_debug()
+            )),
+            given,
+        ))
+    }
+
+    /// The error with the versions there are, nearest first.
+    fn with_versions(&self, error: CliError, near: &str) -> CliError {
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries
+            .filter(|entry| entry.path().is_dir())
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| name != CURRENT && !name.starts_with('.'))
+            .collect();
+        names.sort_by_cached_key(|name| (strsim::damerau_levenshtein(name, near), name.clone()));
+        names.truncate(VERSIONS_SHOWN);
+        if names.is_empty() {
+            return error.hint(format!(
+                "make {}/v1/ with {SYSTEM}, {USER_TEMPLATE} and {CONFIG}",
+                self.shown.display()
+            ));
+        }
+        error.hint(format!("versions in {}: {}", self.shown.display(), names.join(", ")))
+    }
+}

@@ -1,0 +1,251 @@
+//! Rendering: a client's request becomes the request of a version set.
+//!
+//! Who wins where both say something: `model` and the system prompt are the set's. `temperature`
+//! is the client's, then the prompt's, then the model parameters'. The longest answer is the
+//! client's up to the set's. Every other parameter is the client's, then the set's. Members this
+//! module does not know go through untouched.
+
+use super::template::{Template, Variable};
+use crate::config::PromptMode;
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// The two members that bound an answer's length: the older and the newer.
+const LENGTH_MEMBERS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
+
+/// A request with the version set's prompt in it.
+#[derive(Debug, Clone)]
+pub(crate) struct Rendered {
+    /// The body for the upstream: model, messages, parameters; unknown members kept.
+    pub(crate) body: Map<String, Value>,
+}
+
+/// Why a request could not be rendered: a variable of the template that the request does not set,
+/// or messages of the wrong shape. The client's to mend; holds no text of the request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct RenderError(pub(crate) String);
+
+/// What rendering needs of a version set, worked out once.
+#[derive(Debug, Clone)]
+pub(super) struct Renderer {
+    /// The set's model, as JSON.
+    pub(super) model: Value,
+    /// System prompt and user template; none where messages pass through.
+    pub(super) templates: Option<(Template, Template)>,
+    /// Members for requests that do not have them.
+    pub(super) defaults: Map<String, Value>,
+    /// Longest answer a client may ask for, tokens.
+    pub(super) max_tokens: Option<u64>,
+    /// Keys of `metadata` that a template uses. They are for us, and some providers refuse a
+    /// request that has `metadata`, so they are not sent on.
+    pub(super) metadata_keys: Vec<String>,
+}
+
+impl Renderer {
+    /// Works out the defaults: the model's parameters, and over them the prompt's settings.
+    pub(super) fn new(
+        model: &str,
+        mode: PromptMode,
+        templates: Option<(Template, Template)>,
+        parameters: &BTreeMap<String, Value>,
+        temperature: Option<f64>,
+        max_tokens: Option<u64>,
+    ) -> Renderer {
+        let templates = match mode {
+            PromptMode::Render => templates,
+            PromptMode::PassThrough => None,
+        };
+        let mut defaults: Map<String, Value> =
+            parameters.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        if let Some(temperature) = temperature {
+            defaults.insert("temperature".to_owned(), Value::from(temperature));
+        }
+        // A model that wants the newer member has it among its parameters.
+        let newer = defaults.contains_key(LENGTH_MEMBERS[1]);
+        let of_parameters =
+            LENGTH_MEMBERS.iter().filter_map(|key| defaults.get(*key)?.as_u64()).min();
+        let max_tokens = max_tokens.or(of_parameters);
+        if let Some(max_tokens) = max_tokens {
+            LENGTH_MEMBERS.iter().for_each(|key| drop(defaults.shift_remove(*key)));
+            defaults.insert(LENGTH_MEMBERS[usize::from(newer)].to_owned(), max_tokens.into());
+        }
+        let mut metadata_keys: Vec<String> = templates
+            .iter()
+            .flat_map(|(system, user)| system.variables().chain(user.variables()))
+            .filter_map(|variable| match variable {
+                Variable::Metadata(key) => Some(key.clone()),
+                Variable::Input | Variable::User => None,
+            })
+            .collect();
+        metadata_keys.sort();
+        metadata_keys.dedup();
+        Renderer { model: Value::from(model), templates, defaults, max_tokens, metadata_keys }
+    }
+
+    /// Puts the prompt, model and parameters into a client's request body. Every value of the body
+    /// is copied once.
+    pub(super) fn render(
+        &self,
+        body: &Map<String, Value>,
+        user: Option<&str>,
+    ) -> Result<Rendered, RenderError> {
+        let mut out = Map::with_capacity(body.len() + self.defaults.len() + 2);
+        out.insert("model".to_owned(), self.model.clone());
+        if let Some((system, template)) = &self.templates {
+            let request = Request { body, user: user.unwrap_or_default() };
+            out.insert("messages".to_owned(), request.messages(system, template)?);
+        }
+        for (key, value) in body {
+            match key.as_str() {
+                "model" => {}
+                "messages" if self.templates.is_some() => {}
+                "metadata" if !self.metadata_keys.is_empty() => {
+                    if let Some(rest) = self.other_metadata(value) {
+                        out.insert(key.clone(), rest);
+                    }
+                }
+                _ => {
+                    out.insert(key.clone(), value.clone());
+                }
+            }
+        }
+        self.fill(&mut out)?;
+        Ok(Rendered { body: out })
+    }
+
+    fn fill(&self, out: &mut Map<String, Value>) -> Result<(), RenderError> {
+        let absent = |out: &Map<String, Value>, key: &str| out.get(key).is_none_or(Value::is_null);
+        let length_given = LENGTH_MEMBERS.iter().any(|key| !absent(out, key));
+        for (key, value) in &self.defaults {
+            let is_length = LENGTH_MEMBERS.contains(&key.as_str());
+            if absent(out, key) && !(is_length && length_given) {
+                out.insert(key.clone(), value.clone());
+            }
+        }
+        let Some(max_tokens) = self.max_tokens else { return Ok(()) };
+        for key in LENGTH_MEMBERS {
+            match out.get_mut(key) {
+                None | Some(Value::Null) => {}
+                Some(value) => match value.as_u64() {
+                    Some(given) if given <= max_tokens => {}
+                    Some(_) => *value = max_tokens.into(),
+                    None => {
+                        return Err(RenderError(format!(
+                            "`{key}` must be a whole number from 1 to {max_tokens}"
+                        )));
+                    }
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// The metadata that no template uses; `None` when nothing is left.
+    fn other_metadata(&self, metadata: &Value) -> Option<Value> {
+        let Some(members) = metadata.as_object() else { return Some(metadata.clone()) };
+        let rest: Map<String, Value> = members
+            .iter()
+            .filter(|(key, _)| self.metadata_keys.binary_search(key).is_err())
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        (!rest.is_empty()).then_some(Value::Object(rest))
+    }
+}
+
+/// A request's side of rendering.
+struct Request<'a> {
+    body: &'a Map<String, Value>,
+    user: &'a str,
+}
+
+impl Request<'_> {
+    /// The set's system message, then the client's messages with the last user text in the
+    /// template. The client's own system messages stay where they are, after the set's.
+    fn messages(&self, system: &Template, template: &Template) -> Result<Value, RenderError> {
+        let Some(Value::Array(messages)) = self.body.get("messages") else {
+            return Err(RenderError("`messages` must be a list".to_owned()));
+        };
+        let is_user = |message: &Value| message.get("role").and_then(Value::as_str) == Some("user");
+        let Some(last) = messages.iter().rposition(is_user) else {
+            return Err(RenderError(
+                "`messages` has no message with `\"role\": \"user\"`".to_owned(),
+            ));
+        };
+        let mut out = Vec::with_capacity(messages.len() + 1);
+        let mut first = Map::with_capacity(2);
+        first.insert("role".to_owned(), "system".into());
+        first.insert("content".to_owned(), self.text(system, "")?.into());
+        out.push(Value::Object(first));
+        for (at, message) in messages.iter().enumerate() {
+            out.push(if at == last { self.wrap(message, template)? } else { message.clone() });
+        }
+        Ok(Value::Array(out))
+    }
+
+    /// The message with its text in the template; its other members and parts are kept.
+    fn wrap(&self, message: &Value, template: &Template) -> Result<Value, RenderError> {
+        let mut out = Map::new();
+        for (key, value) in message.as_object().into_iter().flatten() {
+            if key != "content" {
+                out.insert(key.clone(), value.clone());
+            }
+        }
+        let content = match message.get("content") {
+            None | Some(Value::Null) => self.text(template, "")?.into(),
+            Some(Value::String(text)) => self.text(template, text)?.into(),
+            Some(Value::Array(parts)) => self.wrap_parts(parts, template)?,
+            Some(Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
+                return Err(RenderError(
+                    "the last user message's `content` must be text or a list of parts".to_owned(),
+                ));
+            }
+        };
+        out.insert("content".to_owned(), content);
+        Ok(Value::Object(out))
+    }
+
+    fn wrap_parts(&self, parts: &[Value], template: &Template) -> Result<Value, RenderError> {
+        fn text_of(part: &Value) -> Option<&str> {
+            let is_text = part.get("type").and_then(Value::as_str) == Some("text");
+            part.get("text").and_then(Value::as_str).filter(|_| is_text)
+        }
+        let texts: Vec<&str> = parts.iter().filter_map(text_of).collect();
+        let rendered = self.text(template, &texts.join("\n"))?;
+        let mut first = Map::with_capacity(2);
+        first.insert("type".to_owned(), "text".into());
+        first.insert("text".to_owned(), rendered.into());
+        // The text takes the place of the first text part, or goes first where there is none.
+        let place = parts.iter().position(|part| text_of(part).is_some()).unwrap_or(0);
+        let mut out: Vec<Value> = parts[..place].to_vec();
+        out.push(Value::Object(first));
+        out.extend(parts[place..].iter().filter(|part| text_of(part).is_none()).cloned());
+        Ok(Value::Array(out))
+    }
+
+    fn text(&self, template: &Template, input: &str) -> Result<String, RenderError> {
+        template.render(
+            |variable| match variable {
+                Variable::Input => Ok(Cow::Borrowed(input)),
+                Variable::User => Ok(Cow::Borrowed(self.user)),
+                Variable::Metadata(key) => self.metadata(key),
+            },
+            |bytes| RenderError(format!("the prompt with this request in it has {bytes} bytes")),
+        )
+    }
+
+    fn metadata(&self, key: &str) -> Result<Cow<'_, str>, RenderError> {
+        match self.body.get("metadata").and_then(|metadata| metadata.get(key)) {
+            Some(Value::String(text)) => Ok(Cow::Borrowed(text)),
+            Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(Cow::Owned(value.to_string())),
+            Some(Value::Null | Value::Array(_) | Value::Object(_)) => {
+                Err(RenderError(format!("`metadata.{key}`, which the prompt uses, must be text")))
+            }
+            None => Err(RenderError(format!(
+                "the prompt uses `metadata.{key}`, which the request does not set: send \
+                 `\"metadata\": {{\"{key}\": \"…\"}}`"
+            ))),
+        }
+    }
+}
