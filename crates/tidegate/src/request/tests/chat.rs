@@ -41,7 +41,7 @@ async fn an_answer_passes_through_byte_for_byte() {
     assert_eq!(record.cost_micro_usd, 16);
     assert_eq!(record.user.as_deref(), Some("mei"));
     assert_eq!(record.input.as_deref(), Some("测试回滚"));
-    assert_eq!((record.prompt_length, record.response_length), (4, 11));
+    assert_eq!((record.prompt_length, record.response_length), (4, 10));
     assert_eq!(record.upstream_model.as_deref(), Some("gpt-4o-mini-0718"));
     assert_eq!(record.keys.prompt, "v1");
     assert!(record.timing.total_us >= record.timing.first_token_us);
@@ -81,7 +81,7 @@ async fn the_seeds_form_answers_with_its_fields() {
 
 #[tokio::test]
 async fn a_budget_is_the_deadline() {
-    let service = Service::start(vec![Say::Stream(Vec::new(), End::Open)]).await;
+    let service = Service::start(vec![Say::Nothing]).await;
     let body = json!({"user_id": "u-1", "prompt": "hi", "budget_ms": 60});
     service.post("/chat", &body).await.check_error(504, "budget_exceeded");
 }
@@ -237,7 +237,7 @@ async fn a_shut_entrance_says_so() {
 
 #[tokio::test]
 async fn a_swap_is_refused_unless_it_follows() {
-    let service = Service::start(vec![Say::Stream(Vec::new(), End::Open)]).await;
+    let service = Service::start(vec![Say::Nothing]).await;
     let router = Arc::clone(&service.gateway.parts.router);
     let set = Arc::clone(&router.load().stable);
     let same = router.swap(live_table(&set, true)).err().unwrap();

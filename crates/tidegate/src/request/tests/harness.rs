@@ -29,6 +29,8 @@ pub(super) const KEY: &str = "test-key-0123456789";
 pub(super) enum Say {
     /// This status and body.
     Body(u16, String),
+    /// Nothing: it waits for the gateway to hang up.
+    Nothing,
     /// These events, then as said.
     Stream(Vec<String>, End),
 }
@@ -369,6 +371,7 @@ async fn say(server: Arc<Server>, mut stream: TcpStream) -> std::io::Result<()> 
             );
             stream.write_all(answer.as_bytes()).await
         }
+        Say::Nothing => wait_for_hang_up(&server, stream).await,
         Say::Stream(events, end) => {
             let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
                         connection: close\r\n\r\n";
@@ -379,12 +382,14 @@ async fn say(server: Arc<Server>, mut stream: TcpStream) -> std::io::Result<()> 
             match end {
                 End::Done => stream.write_all(b"data: [DONE]\n\n").await,
                 End::Cut => Ok(()),
-                End::Open => {
-                    while let Ok(1..) = stream.read(&mut [0u8; 64]).await {}
-                    server.hung_up.notify_one();
-                    Ok(())
-                }
+                End::Open => wait_for_hang_up(&server, stream).await,
             }
         }
     }
+}
+
+async fn wait_for_hang_up(server: &Server, mut stream: TcpStream) -> std::io::Result<()> {
+    while let Ok(1..) = stream.read(&mut [0u8; 64]).await {}
+    server.hung_up.notify_one();
+    Ok(())
 }

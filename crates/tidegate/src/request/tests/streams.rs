@@ -121,7 +121,7 @@ async fn a_client_that_leaves_stops_the_upstream_and_is_recorded() {
 
 #[tokio::test]
 async fn a_client_that_leaves_before_the_answer_is_recorded_too() {
-    let service = Service::start(vec![Say::Stream(Vec::new(), End::Open)]).await;
+    let service = Service::start(vec![Say::Nothing]).await;
     let mut stream = TcpStream::connect(service.address).await.unwrap();
     let body = json!({"messages": [{"role": "user", "content": "hi"}]}).to_string();
     stream.write_all(request(CHAT, "x-trace-id: s-5\r\n", &body).as_bytes()).await.unwrap();
