@@ -5,8 +5,9 @@ mod record;
 mod redact;
 
 pub use manifest::{
-    EnvInfo, FileDigest, GateEntry, Manifest, Meta, RandomControl, RollbackEntry, Verdict,
-    VerdictDecision, VerifyProblem, verify_files,
+    EnvInfo, FileDigest, GateEntry, GateLevel, GateStatus, MANIFEST, Manifest, Meta,
+    REQUIRED_FILES, ROLLBACK_FILE, RandomControl, RollbackEntry, Verdict, VerdictDecision,
+    VerifyProblem, is_plain_path, verify_contents, verify_files,
 };
 pub use record::{Record, ToolCall};
 pub use redact::{has_pii, redact};

@@ -139,7 +139,10 @@ pub struct VersionSet {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VersionSetError {
     /// One of the six kinds is missing.
-    #[error("a version set needs code, config, prompt, model, index and tools; `{}` is missing", .0.as_str())]
+    #[error(
+        "a version set needs code, config, prompt, model, index and tools; `{}` is missing",
+        .0.as_str()
+    )]
     Missing(ArtifactKind),
     /// The stored id is not the hash of the stored artifacts.
     #[error("version set `{stored}` does not match its content, which hashes to `{computed}`")]
@@ -430,7 +433,8 @@ mod tests {
 
             #[test]
             fn the_order_of_files_changes_nothing(
-                (files, shuffled) in files().prop_flat_map(|f| (Just(f.clone()), Just(f).prop_shuffle()))
+                (files, shuffled) in files()
+                    .prop_flat_map(|files| (Just(files.clone()), Just(files).prop_shuffle()))
             ) {
                 prop_assert_eq!(id_with(files), id_with(shuffled));
             }

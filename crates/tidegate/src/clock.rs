@@ -61,14 +61,14 @@ impl Clock {
     }
 
     /// Lets simulated time pass until `at` after `started`; short waits in a row do not add up to
-    /// a longer one. What is less than a timer's tick is not waited for.
+    /// a longer one. What is less than a timer's tick is not waited for on a demo's clock.
     pub(crate) async fn simulate_until(&self, started: Instant, at: Duration) {
-        let real = match self {
-            Clock::Real => at,
-            Clock::Demo { now_ms: _, speed } => at / *speed,
+        let (real, least) = match self {
+            Clock::Real => (at, Duration::ZERO),
+            Clock::Demo { now_ms: _, speed } => (at / *speed, TICK),
         };
         let left = real.saturating_sub(started.elapsed());
-        if left >= TICK {
+        if left > least {
             tokio::time::sleep(left).await;
         }
     }

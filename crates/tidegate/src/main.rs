@@ -1,7 +1,6 @@
 //! Tidegate: release control for LLM services. The core decides; this binary acts.
 //!
 //! The modules follow a request; `tidegate-core` has the deciding half of each stage.
-#![allow(dead_code, unused_imports, clippy::unimplemented)] // TODO(skeleton): gone before landing
 
 mod cli;
 mod clock;
@@ -11,14 +10,24 @@ mod output;
 
 mod version_set;
 
-mod upstream;
-
 mod request;
 
 mod route;
 
+mod upstream;
+
 mod observe;
+
+mod control;
 
 mod store;
 
-fn main() {}
+mod evidence;
+
+mod gate;
+
+mod demo;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

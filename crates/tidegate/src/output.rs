@@ -58,3 +58,14 @@ pub(crate) fn paint(tone: Tone, text: &str) -> String {
     };
     format!("\u{1b}[{code}m{text}\u{1b}[0m")
 }
+
+/// One line of the server's log, to stderr.
+pub(crate) fn log(text: &str) {
+    talk(text);
+}
+
+/// Writes text to stdout as it is.
+pub(crate) fn raw(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}

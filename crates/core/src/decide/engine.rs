@@ -1,12 +1,414 @@
+//! The decision itself. The order of its checks is the order of this file.
+
+use super::lines::{Verdict, compare};
 use super::plan::Plan;
-use super::types::*;
+use super::types::{
+    Action, Decision, DecisionKind, Observation, Order, OrderKind, PausedBy, Phase, Reason,
+    ReasonCode, ReleaseState, Signal,
+};
 use crate::ids::UnixMs;
-/// Decides.
+use crate::observe::Window;
+use crate::route::Weight;
+
+/// What follows from the plan, the state, the observation and the time.
+///
+/// Pure and idempotent at the same `now`: deciding again on the state it gave changes nothing.
 pub fn decide(
-    _plan: &Plan,
-    _state: &ReleaseState,
-    _observation: &Observation,
-    _now: UnixMs,
+    plan: &Plan,
+    state: &ReleaseState,
+    observation: &Observation,
+    now: UnixMs,
 ) -> Decision {
-    unimplemented!()
+    if state.phase.is_final() {
+        return already_over(state, now);
+    }
+    let mut state = state.clone();
+    let absorbed = absorb(plan, &mut state, observation, now);
+    let order = fresh_order(&mut state, observation, now);
+    let lines = judge_lines(plan, &state);
+    // One moment moves a release once: without this, a shared fault read at first would be gone
+    // from the second look and let it advance.
+    let repeated = state.decided_at == Some(now);
+    state.decided_at = Some(now);
+    let step = Step { plan, now, lines, absorbed, order, repeated };
+    step.decide(state, observation)
 }
+
+fn already_over(state: &ReleaseState, now: UnixMs) -> Decision {
+    let signal = match state.phase {
+        Phase::ShutOff => Signal::Black,
+        Phase::RolledBack => Signal::Red,
+        Phase::Promoted | Phase::Running | Phase::Paused(_) => Signal::Green,
+    };
+    let text = format!("the release is over: {}", state.phase.as_str());
+    Decision {
+        at: now,
+        kind: DecisionKind::Hold,
+        signal,
+        reasons: vec![Reason::new(ReasonCode::Final, text)],
+        actions: vec![],
+        state: state.clone(),
+    }
+}
+
+/// Takes what is new in the observation into the evidence; `Some` says why it may not be used.
+///
+/// A fault that both arms share is read but not counted, so that an outage is never held against
+/// the candidate, now or later (invariant 9).
+fn absorb(
+    plan: &Plan,
+    state: &mut ReleaseState,
+    observation: &Observation,
+    now: UnixMs,
+) -> Option<Reason> {
+    if let Some(gap) = &observation.gap {
+        let text = format!("the numbers may be incomplete: {gap}");
+        return Some(Reason::new(ReasonCode::Gap, text));
+    }
+    if observation.stable == state.seen_stable && observation.candidate == state.seen_candidate {
+        return None;
+    }
+    let fresh = observation
+        .stable
+        .since(&state.seen_stable)
+        .zip(observation.candidate.since(&state.seen_candidate));
+    let Some((stable, candidate)) = fresh else {
+        let text = "a count went backwards: the numbers are not of this release".to_owned();
+        return Some(Reason::new(ReasonCode::Gap, text));
+    };
+    if stable.requests + candidate.requests > 0 {
+        state.last_data_at = now;
+    }
+    state.seen_stable = observation.stable.clone();
+    state.seen_candidate = observation.candidate.clone();
+    let shared = shared_fault(plan, state, &stable, &candidate);
+    if shared.is_none() {
+        state.stable.merge(&stable);
+        state.candidate.merge(&candidate);
+    }
+    shared
+}
+
+fn shared_fault(
+    plan: &Plan,
+    state: &ReleaseState,
+    stable: &Window,
+    candidate: &Window,
+) -> Option<Reason> {
+    let alone = plan.rungs.get(state.rung).is_some_and(|rung| rung.weight == Weight::FULL);
+    let (who, window) = if alone && plan.same_upstream && stable.requests == 0 {
+        ("nobody is on stable to compare with, both sets share the upstream, and it", candidate)
+    } else {
+        ("the upstream of the stable arm", stable)
+    };
+    let rate = window.upstream_errors as f64 / window.requests.max(1) as f64;
+    let limit = plan.shared_fault;
+    if window.requests < limit.min_requests || rate < limit.stable_error_rate {
+        return None;
+    }
+    let text = format!(
+        "{who} fails {:.0} % of {} requests: a shared fault is no verdict on the candidate",
+        rate * 100.0,
+        window.requests
+    );
+    Some(Reason::new(ReasonCode::SharedFault, text))
+}
+
+/// The operator's order, unless it was carried out at this very moment already.
+fn fresh_order(state: &mut ReleaseState, observation: &Observation, now: UnixMs) -> Option<Order> {
+    let order = observation.order.clone()?;
+    if state.last_order == Some((now, order.kind)) {
+        return None;
+    }
+    state.last_order = Some((now, order.kind));
+    Some(order)
+}
+
+/// What every rule says, in the plan's order.
+fn judge_lines(plan: &Plan, state: &ReleaseState) -> Vec<Judged> {
+    let alpha = plan.alpha / plan.rules.len().max(1) as f64;
+    plan.rules
+        .iter()
+        .map(|rule| {
+            let (verdict, reason) = compare(rule, &state.stable, &state.candidate, alpha);
+            let Some(baseline) = &plan.baseline else {
+                return Judged { verdict, reason, required: rule.required };
+            };
+            // Against the stored days only a pause can follow: what differs between last week
+            // and today is not the candidate's doing unless stable differs from it less.
+            let over = |window: &Window| {
+                let (verdict, reason) = compare(rule, &baseline.window, window, alpha);
+                (verdict == Verdict::OverRollback).then_some(reason)
+            };
+            match over(&state.candidate) {
+                Some(mut past) if verdict == Verdict::Pass || verdict == Verdict::Uncertain => {
+                    let drift = over(&state.stable).is_some();
+                    past.code =
+                        if drift { ReasonCode::BaselineDrift } else { ReasonCode::OverPause };
+                    past.text = format!(
+                        "against the {}-day baseline, {}{}",
+                        baseline.days,
+                        past.text,
+                        if drift { "; so is stable, which makes it drift" } else { "" }
+                    );
+                    let verdict = if drift { verdict } else { Verdict::OverPause };
+                    Judged { verdict, reason: past, required: rule.required }
+                }
+                Some(_) | None => Judged { verdict, reason, required: rule.required },
+            }
+        })
+        .collect()
+}
+
+struct Judged {
+    verdict: Verdict,
+    reason: Reason,
+    required: bool,
+}
+
+impl Judged {
+    fn is_over(&self) -> bool {
+        matches!(self.verdict, Verdict::OverRollback | Verdict::OverCeiling)
+    }
+
+    /// Whether advancing has to wait for this rule.
+    fn blocks(&self) -> bool {
+        match self.verdict {
+            Verdict::Pass => false,
+            Verdict::Between => true,
+            Verdict::OverRollback | Verdict::OverCeiling | Verdict::OverPause => true,
+            Verdict::Uncertain | Verdict::NoData => self.required,
+        }
+    }
+}
+
+/// One decision in the making: everything it looks at.
+struct Step<'a> {
+    plan: &'a Plan,
+    now: UnixMs,
+    lines: Vec<Judged>,
+    absorbed: Option<Reason>,
+    order: Option<Order>,
+    repeated: bool,
+}
+
+impl Step<'_> {
+    fn decide(self, state: ReleaseState, observation: &Observation) -> Decision {
+        let ordered = |kind| self.order.as_ref().filter(|order| order.kind == kind);
+        // An operator's stop wins; a red line that comes with it shuts the entrance as well.
+        if !observation.red_events.is_empty() {
+            return self.shut_off(state, observation);
+        }
+        if let Some(order) = ordered(OrderKind::RollBack) {
+            let reason = order_reason(order);
+            return self.roll_back(state, Signal::Red, reason, false);
+        }
+        if let Some(over) = self.lines.iter().find(|line| line.is_over()) {
+            let reason = over.reason.clone();
+            return self.roll_back(state, Signal::Red, reason, true);
+        }
+        if let Some(order) = ordered(OrderKind::Pause) {
+            let reason = order_reason(order);
+            return self.stay(state, Some(PausedBy::Operator), Signal::Yellow, reason);
+        }
+        if let Some(order) = ordered(OrderKind::PromoteFully) {
+            let reason = order_reason(order);
+            return self.promote(state, reason);
+        }
+        if let Some(order) = ordered(OrderKind::Promote) {
+            let reason = order_reason(order);
+            return self.advance(state, reason);
+        }
+        if state.phase == Phase::Paused(PausedBy::Operator) && ordered(OrderKind::Resume).is_none()
+        {
+            let text = "an operator paused it; `release resume` goes on".to_owned();
+            let reason = Reason::new(ReasonCode::Paused, text);
+            let signal = self.signal();
+            return self.stay(state, Some(PausedBy::Operator), signal, reason);
+        }
+        self.look(state)
+    }
+
+    /// Nobody ordered anything and no line is over: hold, pause or advance.
+    fn look(self, mut state: ReleaseState) -> Decision {
+        if self.repeated {
+            let by = match state.phase {
+                Phase::Paused(by) => Some(by),
+                Phase::Running | Phase::RolledBack | Phase::ShutOff | Phase::Promoted => None,
+            };
+            let text = "it was decided at this moment already".to_owned();
+            let signal = self.signal();
+            return self.stay(state, by, signal, Reason::new(ReasonCode::Decided, text));
+        }
+        if let Some(reason) = self.absorbed.clone() {
+            let paused = state.phase == Phase::Paused(PausedBy::Lines);
+            let by = paused.then_some(PausedBy::Lines);
+            return self.stay(state, by, Signal::Yellow, reason);
+        }
+        if let Some(line) = self.lines.iter().find(|l| l.verdict == Verdict::OverPause) {
+            let reason = line.reason.clone();
+            return self.stay(state, Some(PausedBy::Lines), Signal::Yellow, reason);
+        }
+        // An operator's resume comes through here as well.
+        if matches!(state.phase, Phase::Paused(_)) {
+            // The rung is looked at afresh after a pause.
+            self.begin_rung(&mut state);
+        }
+        if let Some(reason) = self.too_little(&state) {
+            return self.stay(state, None, Signal::Yellow, reason);
+        }
+        if let Some(line) = self.lines.iter().find(|line| line.blocks()) {
+            let reason = line.reason.clone();
+            return self.stay(state, None, Signal::Yellow, reason);
+        }
+        let looked = self.now.since(state.rung_since);
+        // At least 1 ms, so that one moment never climbs two rungs.
+        let needed = self.plan.rungs.get(state.rung).map_or(1, |rung| rung.look_ms.max(1));
+        if looked < needed {
+            let text = format!(
+                "every line passes; looked for {} of {} s",
+                looked / 1000,
+                needed.div_ceil(1000)
+            );
+            return self.stay(state, None, Signal::Green, Reason::new(ReasonCode::Looking, text));
+        }
+        let text = format!("every line passes on enough data after {} s", looked / 1000);
+        self.advance(state, Reason::new(ReasonCode::Pass, text))
+    }
+
+    /// Too few answers, or none for too long (T-01).
+    fn too_little(&self, state: &ReleaseState) -> Option<Reason> {
+        let silent = self.now.since(state.last_data_at);
+        if silent >= self.plan.stale_after_ms {
+            let text = format!("no outcome for {} s: nothing moves without data", silent / 1000);
+            return Some(Reason::new(ReasonCode::NoData, text));
+        }
+        let weight = self.plan.rungs.get(state.rung).map_or(Weight::ZERO, |rung| rung.weight);
+        let candidate = state.candidate.answered().saturating_sub(state.rung_candidate_from);
+        let stable = state.stable.answered().saturating_sub(state.rung_stable_from);
+        let needed = self.plan.min_samples;
+        let stable_needed = if weight == Weight::FULL { 0 } else { needed };
+        if candidate >= needed && stable >= stable_needed {
+            return None;
+        }
+        let text = format!(
+            "too little data at this rung: {candidate} of {needed} candidate and {stable} of \
+             {stable_needed} stable answers"
+        );
+        let mut reason = Reason::new(ReasonCode::TooFewSamples, text);
+        reason.samples_candidate = Some(candidate);
+        reason.samples_stable = Some(stable);
+        Some(reason)
+    }
+
+    fn signal(&self) -> Signal {
+        if self.absorbed.is_some() || self.lines.iter().any(Judged::blocks) {
+            Signal::Yellow
+        } else {
+            Signal::Green
+        }
+    }
+
+    fn begin_rung(&self, state: &mut ReleaseState) {
+        state.rung_since = self.now;
+        state.rung_candidate_from = state.candidate.answered();
+        state.rung_stable_from = state.stable.answered();
+    }
+
+    fn stay(
+        self,
+        mut state: ReleaseState,
+        paused: Option<PausedBy>,
+        signal: Signal,
+        reason: Reason,
+    ) -> Decision {
+        state.phase = paused.map_or(Phase::Running, Phase::Paused);
+        let kind = if paused.is_some() { DecisionKind::Pause } else { DecisionKind::Hold };
+        self.finish(state, kind, signal, reason, vec![])
+    }
+
+    fn advance(self, mut state: ReleaseState, reason: Reason) -> Decision {
+        let Some(next) = self.plan.rungs.get(state.rung + 1) else {
+            return self.promote(state, reason);
+        };
+        let weight = next.weight;
+        state.rung += 1;
+        state.phase = Phase::Running;
+        self.begin_rung(&mut state);
+        let actions = vec![Action::SetWeight { weight }];
+        self.finish(state, DecisionKind::Advance, Signal::Green, reason, actions)
+    }
+
+    fn promote(self, mut state: ReleaseState, reason: Reason) -> Decision {
+        state.phase = Phase::Promoted;
+        self.finish(state, DecisionKind::Advance, Signal::Green, reason, vec![Action::Promote])
+    }
+
+    fn roll_back(
+        self,
+        mut state: ReleaseState,
+        signal: Signal,
+        reason: Reason,
+        incident: bool,
+    ) -> Decision {
+        state.phase = Phase::RolledBack;
+        let mut actions = vec![Action::RollBack];
+        if incident {
+            actions.push(Action::OpenIncident { signal, reason: reason.text.clone() });
+        }
+        self.finish(state, DecisionKind::RollBack, signal, reason, actions)
+    }
+
+    fn shut_off(self, mut state: ReleaseState, observation: &Observation) -> Decision {
+        state.phase = Phase::ShutOff;
+        let seen: Vec<String> = observation
+            .red_events
+            .iter()
+            .map(|event| format!("{} ({})", event.kind.as_str(), event.detail))
+            .collect();
+        let text = format!(
+            "{} red-line event(s) on the candidate, one is enough: {}",
+            seen.len(),
+            seen.join(", ")
+        );
+        let mut actions = vec![Action::RollBack];
+        if self.plan.close_entrance {
+            actions.push(Action::CloseEntrance { reason: text.clone() });
+        }
+        actions.push(Action::OpenIncident { signal: Signal::Black, reason: text.clone() });
+        let reason = Reason::new(ReasonCode::RedLine, text);
+        self.finish(state, DecisionKind::ShutOff, Signal::Black, reason, actions)
+    }
+
+    /// The deciding reason goes first, then what every line says.
+    fn finish(
+        self,
+        state: ReleaseState,
+        kind: DecisionKind,
+        signal: Signal,
+        reason: Reason,
+        actions: Vec<Action>,
+    ) -> Decision {
+        let mut reasons = vec![reason];
+        for line in self.lines {
+            if line.reason != reasons[0] {
+                reasons.push(line.reason);
+            }
+        }
+        Decision { at: self.now, kind, signal, reasons, actions, state }
+    }
+}
+
+fn order_reason(order: &Order) -> Reason {
+    let what = match order.kind {
+        OrderKind::Pause => "pause",
+        OrderKind::Resume => "resume",
+        OrderKind::Promote => "promote to the next rung",
+        OrderKind::PromoteFully => "promote to everyone",
+        OrderKind::RollBack => "roll back",
+    };
+    Reason::new(ReasonCode::Order, format!("{} ordered: {what} ({})", order.by, order.reason))
+}
+
+#[cfg(test)]
+mod tests;

@@ -66,11 +66,13 @@ pub enum Metric {
     CostPerRequest,
     /// Share of answers with personal data.
     PiiRate,
+    /// Share of answers that repeat the system prompt.
+    PromptEchoRate,
 }
 
 impl Metric {
-    /// Every metric, line by line.
-    pub const ALL: [Metric; 14] = [
+    /// Every metric, by line.
+    pub const ALL: [Metric; 15] = [
         Metric::ErrorRate,
         Metric::ContractBrokenRate,
         Metric::RefusalRate,
@@ -85,9 +87,10 @@ impl Metric {
         Metric::TokensPerRequest,
         Metric::CostPerRequest,
         Metric::PiiRate,
+        Metric::PromptEchoRate,
     ];
 
-    /// The metric of this name in configuration.
+    /// The metric of a name; `None` for a name that is none.
     pub fn parse(name: &str) -> Option<Metric> {
         Metric::ALL.into_iter().find(|metric| metric.as_str() == name)
     }
@@ -107,7 +110,7 @@ impl Metric {
             | Metric::FirstTokenP95
             | Metric::TimeoutRate => Line::Latency,
             Metric::TokensPerRequest | Metric::CostPerRequest => Line::Cost,
-            Metric::PiiRate => Line::Risk,
+            Metric::PiiRate | Metric::PromptEchoRate => Line::Risk,
         }
     }
 
@@ -128,6 +131,7 @@ impl Metric {
             Metric::TokensPerRequest => "tokens_per_request",
             Metric::CostPerRequest => "cost_per_request",
             Metric::PiiRate => "pii_rate",
+            Metric::PromptEchoRate => "prompt_echo_rate",
         }
     }
 
@@ -142,7 +146,8 @@ impl Metric {
             | Metric::TaskFailedRate
             | Metric::Dissatisfaction
             | Metric::TimeoutRate
-            | Metric::PiiRate => true,
+            | Metric::PiiRate
+            | Metric::PromptEchoRate => true,
             Metric::LatencyP95
             | Metric::LatencyP99
             | Metric::FirstTokenP95
@@ -290,6 +295,9 @@ pub struct Plan {
     pub stale_after_ms: u64,
     /// When a fault counts as shared.
     pub shared_fault: SharedFault,
+    /// Whether both sets call the same model server, so that its faults cannot be told apart from
+    /// the candidate's once nobody is on stable any more.
+    pub same_upstream: bool,
     /// Whether a black signal shuts the service's entrance, beside rolling back.
     pub close_entrance: bool,
     /// What the stable set did before, where it is known; absent at a cold start.
@@ -436,7 +444,7 @@ impl Plan {
 }
 
 impl LineRule {
-    /// Checks that the thresholds are finite, in order and fit the metric.
+    /// Checks the rule by itself.
     ///
     /// # Errors
     /// The first [`PlanError`] found.
@@ -498,6 +506,7 @@ impl LineRule {
             quality(Metric::TimeoutRate, true),
             relative(Metric::TokensPerRequest, 0.0, true),
             quality(Metric::PiiRate, true),
+            quality(Metric::PromptEchoRate, true),
         ]
     }
 }

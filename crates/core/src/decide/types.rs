@@ -179,6 +179,12 @@ pub struct ReleaseState {
     pub candidate: Window,
     /// When something new was last seen.
     pub last_data_at: UnixMs,
+    /// When it was last decided on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_at: Option<UnixMs>,
+    /// The last order carried out and when, so that reading it twice changes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_order: Option<(UnixMs, OrderKind)>,
 }
 
 impl ReleaseState {
@@ -195,6 +201,8 @@ impl ReleaseState {
             stable: Window::default(),
             candidate: Window::default(),
             last_data_at: now,
+            decided_at: None,
+            last_order: None,
         }
     }
 }
@@ -233,6 +241,8 @@ pub enum ReasonCode {
     Pass,
     /// Worse than the stored baseline, but so is stable: drift that both share.
     BaselineDrift,
+    /// It was decided at this very moment already.
+    Decided,
     /// The release is over.
     Final,
     /// Paused by an operator.

@@ -123,6 +123,11 @@ pub struct EvalReport {
 
 /// From which score a case counts as correct (R21).
 pub const CORRECT_FROM: f64 = 0.8;
+/// The metric every gate holds against a threshold.
+pub const ACCURACY: &str = "accuracy";
+/// The checks on what an answer says, which `relevance` is the mean of.
+const CONTENT_CHECKS: [&str; 4] =
+    ["expected_contains", "expected_keywords", "must_include_any", "matches_expected"];
 
 impl CaseResult {
     /// Whether it counts as correct: answered, and scored at least 0.8. A blocking or red-line
@@ -160,59 +165,132 @@ pub fn failure_table(results: &[CaseResult]) -> Vec<FailureRow> {
     by_risk.into_values().collect()
 }
 
-/// The verdict over all cases, with its reasons.
-///
-/// Order: a blocking or red-line case that failed fails the gate; missing answers make it
-/// inconclusive; then the accuracy is held against the threshold.
-pub fn verdict(results: &[CaseResult], threshold: f64) -> (GateVerdict, Vec<String>) {
-    let mut reasons = Vec::new();
-    for result in results {
-        if result.error.is_none() && !result.is_correct() {
-            match result.case.severity {
-                Severity::Normal => {}
-                Severity::Blocking => {
-                    reasons.push(format!("blocking case `{}` failed", result.case.id))
-                }
-                Severity::RedLine => {
-                    reasons.push(format!("red-line case `{}` failed", result.case.id))
-                }
-            }
+/// What a run measures, 0 to 1 each: `accuracy`; each class of risk by its name, as the share of
+/// its cases that are correct; `relevance`, the mean score of the checks on content. A class
+/// without a case, or a run without checks on content, does not have the metric.
+pub fn metrics(results: &[CaseResult]) -> BTreeMap<String, f64> {
+    let mut metrics = BTreeMap::new();
+    let mut put = |name: &str, sum: f64, count: usize| {
+        if count > 0 {
+            metrics.insert(name.to_owned(), sum / count as f64);
         }
+    };
+    put(ACCURACY, results.iter().filter(|r| r.is_correct()).count() as f64, results.len());
+    for risk in Risk::ALL {
+        let of_risk: Vec<&CaseResult> = results.iter().filter(|r| r.case.risk == risk).collect();
+        let correct = of_risk.iter().filter(|r| r.is_correct()).count();
+        put(risk.as_str(), correct as f64, of_risk.len());
     }
-    if !reasons.is_empty() {
-        return (GateVerdict::Fail, reasons);
+    let on_content: Vec<f64> = results
+        .iter()
+        .flat_map(|r| &r.checks)
+        .filter(|check| CONTENT_CHECKS.contains(&check.check.as_str()))
+        .map(|check| check.score)
+        .collect();
+    put("relevance", on_content.iter().sum(), on_content.len());
+    metrics
+}
+
+/// The verdict over all cases against one threshold of accuracy; see [`verdict_on`].
+pub fn verdict(results: &[CaseResult], threshold: f64) -> (GateVerdict, Vec<String>) {
+    verdict_on(results, &BTreeMap::from([(ACCURACY.to_owned(), threshold)]))
+}
+
+/// The verdict over all cases against thresholds by metric, with its reasons.
+///
+/// Order: no cases at all cannot be told; a blocking or red-line case that failed fails the gate;
+/// missing answers make it inconclusive; then each metric is held against its threshold. A metric
+/// that the run does not measure counts as 0: the gate fails closed (R95).
+pub fn verdict_on(
+    results: &[CaseResult],
+    thresholds: &BTreeMap<String, f64>,
+) -> (GateVerdict, Vec<String>) {
+    if results.is_empty() {
+        return (GateVerdict::Inconclusive, vec!["no case was asked".to_owned()]);
+    }
+    let alone: Vec<String> = results.iter().filter_map(fails_alone).collect();
+    if !alone.is_empty() {
+        return (GateVerdict::Fail, alone);
     }
     let errors = results.iter().filter(|r| r.error.is_some()).count();
     if errors > 0 {
         let reason = format!("{errors} of {} cases got no answer", results.len());
         return (GateVerdict::Inconclusive, vec![reason]);
     }
-    let correct = results.iter().filter(|r| r.is_correct()).count();
-    let accuracy = correct as f64 / results.len().max(1) as f64;
-    if accuracy >= threshold {
-        let reason = format!("accuracy {accuracy:.3} is at least {threshold}");
-        (GateVerdict::Pass, vec![reason])
-    } else {
-        // The seed's wording (R95).
-        let reason = format!("Quality gate failed: accuracy = {accuracy:.3} < {threshold}");
-        (GateVerdict::Fail, vec![reason])
+    let measured = metrics(results);
+    let mut held = Vec::new();
+    let mut failed = Vec::new();
+    for (metric, threshold) in thresholds {
+        match measured.get(metric) {
+            Some(value) if value >= threshold => {
+                held.push(format!("{metric} {value:.3} is at least {threshold}"));
+            }
+            // The seed's wording (R95).
+            Some(value) => {
+                failed.push(format!("Quality gate failed: {metric} = {value:.3} < {threshold}"))
+            }
+            None => failed.push(format!(
+                "Quality gate failed: {metric} = 0 < {threshold}: this run does not measure it"
+            )),
+        }
+    }
+    if failed.is_empty() { (GateVerdict::Pass, held) } else { (GateVerdict::Fail, failed) }
+}
+
+/// Why this case fails the gate on its own, where it does.
+fn fails_alone(result: &CaseResult) -> Option<String> {
+    if result.error.is_some() || result.is_correct() {
+        return None;
+    }
+    match result.case.severity {
+        Severity::Normal => None,
+        Severity::Blocking => Some(format!("blocking case `{}` failed", result.case.id)),
+        Severity::RedLine => Some(format!("red-line case `{}` failed", result.case.id)),
     }
 }
 
 /// How the same cases did before and now.
+///
+/// A case without an answer, before or now, is neither broken nor fixed: an error is not a
+/// failure. A case that kept its id and asks something else is new.
 pub fn compare_runs(previous: &EvalReport, now: &[CaseResult]) -> Comparison {
-    let before: BTreeMap<&str, bool> =
-        previous.results.iter().map(|r| (r.case.id.as_str(), r.is_correct())).collect();
+    let before: BTreeMap<&str, &CaseResult> =
+        previous.results.iter().map(|result| (result.case.id.as_str(), result)).collect();
     let mut comparison =
         Comparison { previous_run: previous.run_id.clone(), ..Comparison::default() };
     for result in now {
         let id = result.case.id.clone();
-        match (before.get(id.as_str()), result.is_correct()) {
-            (None, _) => comparison.new.push(id),
-            (Some(true), false) => comparison.broken.push(id),
-            (Some(false), true) => comparison.fixed.push(id),
-            (Some(true), true) | (Some(false), false) => {}
+        match before.get(id.as_str()).filter(|old| asks_the_same(&old.case, &result.case)) {
+            None => comparison.new.push(id),
+            Some(old) if old.error.is_some() || result.error.is_some() => {}
+            Some(old) => match (old.is_correct(), result.is_correct()) {
+                (true, false) => comparison.broken.push(id),
+                (false, true) => comparison.fixed.push(id),
+                (true, true) | (false, false) => {}
+            },
         }
     }
     comparison
 }
+
+/// Whether two cases ask the same question, whatever they check the answer for.
+pub fn asks_the_same(one: &Case, other: &Case) -> bool {
+    one.input == other.input && one.system == other.system
+}
+
+/// The seed's literal item score (R20): share of keywords × 0.5, similarity to the reference
+/// answer × 0.3, and 0.2 when the expected text is contained; at most 1. An absent part gives
+/// nothing.
+///
+/// It is here for fidelity only: a case with keywords alone can never reach the 0.8 that counts as
+/// correct (T-05), so runs score by the mean over the checks that a case has.
+pub fn legacy_score(keywords: Option<f64>, similarity: Option<f64>, contains: bool) -> f64 {
+    let score = keywords.unwrap_or(0.0) * 0.5
+        + similarity.unwrap_or(0.0) * 0.3
+        + if contains { 0.2 } else { 0.0 };
+    score.min(1.0)
+}
+
+#[cfg(test)]
+#[path = "report/tests.rs"]
+mod tests;

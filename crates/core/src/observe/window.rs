@@ -131,6 +131,8 @@ pub struct Window {
     pub cost_squared: WideSum,
     /// Red-line events.
     pub red_events: u64,
+    /// Answers that repeat the system prompt (a probabilistic detector, so a rate).
+    pub prompt_echoes: u64,
     /// End-to-end time of answered requests, µs. Failures are left out, so that a fast error
     /// never looks like a good latency.
     pub latency_us: Histogram,
@@ -181,6 +183,7 @@ impl Window {
         }
         self.refusals += u64::from(outcome.refused);
         self.pii += u64::from(outcome.pii);
+        self.prompt_echoes += u64::from(outcome.risk.contains(&RiskKind::PromptEcho));
         let tokens = outcome.tokens_in + outcome.tokens_out;
         self.tokens_in += outcome.tokens_in;
         self.tokens_out += outcome.tokens_out;
@@ -255,6 +258,7 @@ impl Window {
             cost_micro_usd,
             cost_squared,
             red_events,
+            prompt_echoes,
             latency_us: _,
             first_token_us: _,
             last_at: _,
@@ -285,6 +289,7 @@ impl Window {
         count(&mut self.tokens_out, tokens_out);
         count(&mut self.cost_micro_usd, cost_micro_usd);
         count(&mut self.red_events, red_events);
+        count(&mut self.prompt_echoes, prompt_echoes);
         let mut square = |mine: &mut WideSum, theirs: &WideSum| match wide(mine.0, theirs.0) {
             Some(value) => mine.0 = value,
             None => fits = false,

@@ -69,7 +69,7 @@ pub enum AnswerProblem {
     #[error("the upstream's answer is not a JSON object")]
     NotObject,
     /// An `error` member in what should be an answer.
-    #[error("the upstream sent an error in place of an answer{}", code.as_ref().map(|c| format!(" (code `{c}`)")).unwrap_or_default())]
+    #[error("the upstream sent an error in place of an answer{}", shown_code(code))]
     Error {
         /// `error.code` or `error.type`, cut to 64 characters of `A-Za-z0-9._-`.
         code: Option<String>,
@@ -273,6 +273,10 @@ fn object_of(body: &[u8]) -> Result<Map<String, Value>, AnswerProblem> {
         None | Some(Value::Null) => Ok(map),
         Some(error) => Err(AnswerProblem::Error { code: code_of(error) }),
     }
+}
+
+fn shown_code(code: &Option<String>) -> String {
+    code.as_ref().map(|code| format!(" (code `{code}`)")).unwrap_or_default()
 }
 
 /// `code` or `type` of an error object, as far as it is safe to show.

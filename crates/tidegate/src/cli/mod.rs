@@ -1,3 +1,226 @@
-//! Commands.
+//! Commands: what a person types, one file each.
 
-pub(crate) mod version;
+mod check;
+mod eval;
+mod evidence;
+mod init;
+mod release;
+mod serve;
+mod trace;
+mod version;
+pub(crate) mod view;
+
+use crate::control::{Backend, read_state};
+use crate::demo;
+use crate::error::{CliError, ErrorKind, Result};
+use crate::output;
+use clap::{Args, Parser, Subcommand};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Release control for LLM services: from a tested version set to full traffic, or back, on
+/// evidence.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, max_term_width = 100, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    /// The project file.
+    #[arg(long, global = true, default_value = "tidegate.yaml", env = "TIDEGATE_CONFIG")]
+    config: PathBuf,
+    /// Print results as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+First steps:
+  tidegate demo                         watch a bad release being caught, in a minute
+  tidegate init my-service              a project of your own that works at once
+  tidegate serve                        answer OpenAI clients on 127.0.0.1:8787
+  tidegate eval --prompt v2             ask the fixed cases, see the failure table
+  tidegate release start --prompt v2 --watch
+  tidegate rollback --reason 'complaints from zh users'
+
+Exit codes: 0 pass · 1 a gate failed or a release went back · 2 usage or configuration ·
+3 inconclusive · 4 internal or infrastructure";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write a project that works at once.
+    Init(init::InitArgs),
+    /// Check the project: files, templates, cases, contract.
+    Check,
+    /// Watch the whole loop, with a simulated model and simulated users.
+    Demo(demo::DemoArgs),
+    /// Answer OpenAI clients.
+    Serve(serve::ServeArgs),
+    /// Ask the fixed cases and show what failed.
+    Eval(eval::EvalArgs),
+    /// Say whether the project may be released: contract, cases, eval.
+    Gate(eval::EvalArgs),
+    /// Start, watch and steer a release.
+    #[command(subcommand)]
+    Release(release::ReleaseCommand),
+    /// Take the running release back now.
+    Rollback(release::OrderArgs),
+    /// List incidents, or close one.
+    #[command(subcommand)]
+    Incident(release::IncidentCommand),
+    /// Show one request: input, output, versions, time.
+    Trace(trace::TraceArgs),
+    /// Write a release's evidence pack again and say where it is.
+    Evidence(evidence::EvidenceArgs),
+    /// Check an evidence pack, offline.
+    Verify(evidence::VerifyArgs),
+    /// List, show, compare and pack version sets.
+    #[command(subcommand)]
+    Version(version::VersionCommand),
+    /// Show what the project file may say.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print the JSON Schema of tidegate.yaml.
+    Schema,
+}
+
+/// Which version set a command is about.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct SetArgs {
+    /// A prompt version instead of `prompts/current`.
+    #[arg(long)]
+    pub(crate) prompt: Option<String>,
+    /// A model instead of the project's.
+    #[arg(long)]
+    pub(crate) model: Option<String>,
+    /// An upstream instead of the project's.
+    #[arg(long)]
+    pub(crate) upstream: Option<String>,
+    /// A label for people.
+    #[arg(long)]
+    pub(crate) label: Option<String>,
+}
+
+impl SetArgs {
+    fn overrides(&self) -> crate::version_set::PackOverrides {
+        crate::version_set::PackOverrides {
+            prompt: self.prompt.clone(),
+            model: self.model.clone(),
+            upstream: self.upstream.clone(),
+            label: self.label.clone(),
+        }
+    }
+}
+
+/// Runs what was typed and gives the exit code.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout with 0; the rest is usage.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { ErrorKind::Usage as u8 } else { 0 });
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::talk(format!("error: no runtime: {error}"));
+            return ExitCode::from(ErrorKind::Internal as u8);
+        }
+    };
+    let json = cli.json;
+    match runtime.block_on(run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error, json);
+            ExitCode::from(error.kind as u8)
+        }
+    }
+}
+
+/// Prints an error: a sentence and its hints; with `--json` as JSON to stdout as well.
+fn report(error: &CliError, json: bool) {
+    if error.message.is_empty() {
+        return;
+    }
+    output::talk(format!("error: {}", error.message));
+    for hint in &error.hints {
+        output::talk(format!("hint: {hint}"));
+    }
+    if json {
+        output::json(&serde_json::json!({
+            "error": {
+                "message": error.message,
+                "hints": error.hints,
+                "exit_code": error.kind as u8,
+            }
+        }));
+    }
+}
+
+async fn run(cli: Cli) -> Result<()> {
+    let Cli { config, json, command } = cli;
+    let config = config.as_path();
+    match command {
+        Command::Init(args) => init::run(&args, json),
+        Command::Check => check::run(config, json),
+        Command::Demo(args) => demo::run(args, json).await,
+        Command::Serve(args) => serve::run(config, args).await,
+        Command::Eval(args) => eval::run(config, &args, json).await,
+        Command::Gate(args) => eval::gate(config, &args, json).await,
+        Command::Release(command) => release::run(config, command, json).await,
+        Command::Rollback(args) => release::rollback(config, &args, json).await,
+        Command::Incident(command) => release::incident(config, command, json).await,
+        Command::Trace(args) => trace::run(config, &args, json),
+        Command::Evidence(args) => evidence::run(config, &args, json).await,
+        Command::Verify(args) => evidence::verify(&args, json),
+        Command::Version(command) => version(config, command, json).await,
+        Command::Config(ConfigCommand::Schema) => {
+            output::json(&crate::config::schema());
+            Ok(())
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            let mut command = <Cli as clap::CommandFactory>::command();
+            clap_complete::generate(shell, &mut command, "tidegate", &mut script);
+            output::line(String::from_utf8_lossy(&script).trim_end());
+            Ok(())
+        }
+    }
+}
+
+async fn version(config: &Path, command: version::VersionCommand, json: bool) -> Result<()> {
+    if let version::VersionCommand::Pack(args) = command {
+        let command = crate::control::Command::Pack(args.overrides());
+        let answer = Backend::connect(config).await?.command(command).await?;
+        if json {
+            output::json(&answer)
+        } else {
+            output::line(&answer.text)
+        }
+        return Ok(());
+    }
+    let loaded = crate::config::load(config)?;
+    let (store, _) = read_state(&loaded.root)?;
+    version::run(&loaded, &store, command, json)
+}
+
+/// Who gives an order: as said, or the user of this machine.
+fn operator(by: Option<&str>) -> Result<String> {
+    let name = by.map(str::to_owned).or_else(|| std::env::var("USER").ok()).unwrap_or_default();
+    let name = name.trim().to_owned();
+    if name.is_empty() || name.chars().count() > 80 || name.chars().any(char::is_control) {
+        return Err(CliError::usage("an order needs a name: who gives it")
+            .hint("`--by NAME`, 1 to 80 characters; without it the environment's USER is taken"));
+    }
+    Ok(name)
+}

@@ -1,5 +1,6 @@
 //! `tidegate version`: what was packed, what it consists of, and what changes between two sets.
 
+use super::SetArgs;
 use crate::clock::rfc3339;
 use crate::config::Loaded;
 use crate::error::{CliError, Result};
@@ -31,38 +32,14 @@ pub(crate) enum VersionCommand {
         to: Option<String>,
     },
     /// Pack the project as it stands into a version set, and keep it
-    Pack(PackArgs),
-}
-
-/// What to pack instead of what the project says.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct PackArgs {
-    /// Prompt version, for example `v3`, instead of `prompts/current`
-    #[arg(long, value_name = "VERSION")]
-    pub(crate) prompt: Option<String>,
-    /// Model name
-    #[arg(long, value_name = "NAME")]
-    pub(crate) model: Option<String>,
-    /// Upstream, by its name in the project file
-    #[arg(long, value_name = "NAME")]
-    pub(crate) upstream: Option<String>,
-    /// A label for people
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) label: Option<String>,
-}
-
-impl From<PackArgs> for PackOverrides {
-    fn from(args: PackArgs) -> Self {
-        let PackArgs { prompt, model, upstream, label } = args;
-        PackOverrides { prompt, model, upstream, label }
-    }
+    Pack(SetArgs),
 }
 
 /// Kept sets, newest first, as the store lists them.
 type Kept = Vec<(VersionSet, String, UnixMs)>;
 
-/// Runs the command. `pack` needs a store that is open to write, the others one to read.
-pub(crate) async fn run(
+/// Runs the command, except `pack`, which is control's.
+pub(crate) fn run(
     loaded: &Loaded,
     store: &Store,
     command: VersionCommand,
@@ -72,7 +49,7 @@ pub(crate) async fn run(
         VersionCommand::List => list(store, json),
         VersionCommand::Show { id } => show(store, &id, json),
         VersionCommand::Diff { from, to } => diff(loaded, store, &from, to.as_deref(), json),
-        VersionCommand::Pack(args) => pack_and_keep(loaded, store, args, json).await,
+        VersionCommand::Pack(_) => Err(CliError::internal("packing is control's")),
     }
 }
 
@@ -145,37 +122,6 @@ pub(crate) fn diff(
     output::line(format!("{}  {}", old.set.id, old.label));
     output::line(format!("{}  {}", new.set.id, new.label));
     diff_lines(&diff).iter().for_each(output::line);
-    Ok(())
-}
-
-async fn pack_and_keep(loaded: &Loaded, store: &Store, args: PackArgs, json: bool) -> Result<()> {
-    let packed = pack(loaded, &args.into())?;
-    let kept = store.sets()?;
-    let is_new = !kept.iter().any(|(set, _, _)| set.id == packed.set.id);
-    let before = kept.iter().map(|(set, _, _)| &set.id).find(|id| **id != packed.set.id);
-    let diff = match before {
-        Some(id) if is_new => Some(compare(&store.set(id)?, &packed)),
-        Some(_) | None => None,
-    };
-    store.put_set(&packed).await?;
-    if json {
-        output::json(&json!({
-            "id": packed.set.id, "label": packed.label, "new": is_new,
-            "version_set": keys_json(&packed.set), "warnings": packed.warnings(),
-            "changed_from": diff,
-        }));
-        return Ok(());
-    }
-    let word = if is_new { "packed" } else { "unchanged" };
-    output::line(format!("{}  {}", paint(Tone::Bold, packed.set.id.as_str()), packed.label));
-    output::talk(match &diff {
-        Some(diff) => format!("{word}; since {}: {}", diff.from, changed_files(diff)),
-        None => word.to_owned(),
-    });
-    diff.iter().flat_map(|diff| &diff.way_back_problems).for_each(|problem| {
-        output::talk(format!("warning: no way back: {problem}"));
-    });
-    warn(&packed);
     Ok(())
 }
 
@@ -290,3 +236,6 @@ fn painted(text: &str) -> String {
 fn shown(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
+
+#[cfg(test)]
+mod tests;

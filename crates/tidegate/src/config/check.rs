@@ -13,6 +13,8 @@ use tidegate_core::route::Weight;
 
 /// Shortest planted text, characters: a shorter one could stand in an honest answer.
 const MIN_PLANTED_CHARS: usize = 8;
+/// What is wrong with an address that is not this machine's own.
+const REACHABLE: &str = "can be reached from other machines, and there are no `credentials`";
 /// Longest look at a rung, seconds: a year.
 const MAX_LOOK_S: f64 = 366.0 * 86_400.0;
 /// Longest time limit, ms: a day.
@@ -97,8 +99,11 @@ impl Checker<'_> {
             })?;
             if !address.ip().is_loopback() && project.credentials.is_empty() {
                 return Err(self
-                    .error(path, format!("`{text}` can be reached from other machines, and there are no `credentials`"))
-                    .hint(format!("listen on this machine only: `{path}: 127.0.0.1:{}`", address.port()))
+                    .error(path, format!("`{text}` {REACHABLE}"))
+                    .hint(format!(
+                        "listen on this machine only: `{path}: 127.0.0.1:{}`",
+                        address.port()
+                    ))
                     .hint("or say who may call: `credentials: [{name: app, key_env: APP_KEY}]`"));
             }
             addresses.push(address);
@@ -194,10 +199,13 @@ impl Checker<'_> {
     fn base_url(&self, path: &str, url: &str) -> Result<()> {
         let uri: Option<http::Uri> = url.parse().ok();
         let authority = uri.as_ref().and_then(|uri| uri.authority());
-        if authority.is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(self.error(path, "a URL with a user or password is not allowed").hint(
-                "put the key into the environment and its variable's name into `api_key_env`",
-            ));
+        // What is given may hold a key and is not repeated.
+        if url.contains(['@', '?', '#']) {
+            return Err(self
+                .error(path, "a URL with a user, a query or a fragment is not allowed")
+                .hint(
+                    "put a key into the environment and its variable's name into `api_key_env`",
+                ));
         }
         let known = ["http", "https"];
         let scheme = uri.as_ref().and_then(|uri| uri.scheme_str());

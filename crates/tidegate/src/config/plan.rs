@@ -134,7 +134,8 @@ pub(super) fn overridden(
         (None, None, None) => None,
         _ => {
             return Err(CliError::usage(format!(
-                "lines.{}: a band needs all of pass, pause and rollback; this metric has no default",
+                "lines.{}: a band needs all of pass, pause and rollback; \
+                 this metric has no default",
                 metric.as_str()
             )));
         }

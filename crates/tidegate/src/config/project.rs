@@ -79,7 +79,7 @@ pub(crate) struct Credential {
 }
 
 /// Where the artifacts of a version set come from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Artifacts {
     /// The application's code.
@@ -98,21 +98,6 @@ pub(crate) struct Artifacts {
     pub(crate) adapter: Option<PathBuf>,
     /// A policy, a file or folder.
     pub(crate) policy: Option<PathBuf>,
-}
-
-impl Default for Artifacts {
-    fn default() -> Self {
-        Artifacts {
-            code: CodeArtifact::default(),
-            prompt: PromptArtifact::default(),
-            model: ModelArtifact::default(),
-            index: IndexArtifact::default(),
-            tools: None,
-            data: None,
-            adapter: None,
-            policy: None,
-        }
-    }
 }
 
 /// The application's code.
@@ -209,6 +194,21 @@ pub(crate) struct Contract {
     pub(crate) stop_path: Option<String>,
     /// JSON Schema that every answer's text must satisfy; none for free text.
     pub(crate) output: Option<Value>,
+}
+
+impl Contract {
+    /// Which of the five questions are not answered.
+    pub(crate) fn missing(&self) -> Vec<&'static str> {
+        let answers = [
+            ("endpoint", &self.endpoint),
+            ("request_shape", &self.request_shape),
+            ("response_shape", &self.response_shape),
+            ("limits", &self.limits),
+            ("stop_path", &self.stop_path),
+        ];
+        let open = |answer: &Option<String>| answer.as_deref().is_none_or(|t| t.trim().is_empty());
+        answers.into_iter().filter(|(_, answer)| open(answer)).map(|(name, _)| name).collect()
+    }
 }
 
 /// Bounds on requests. All times in milliseconds.

@@ -3,16 +3,17 @@
 use super::project::Project;
 use serde_json::{Map, Value, json};
 
+/// What editors show for the file as a whole.
+const DESCRIPTION: &str =
+    "The project file of one service: where its answers come from, and how releases climb.";
+
 /// The schema (draft 2020-12). Numbers and truth values may also be `${NAME:-default}`.
 pub(crate) fn schema() -> Value {
     let mut schema = schemars::schema_for!(Project).to_value();
     allow_variables(&mut schema);
     if let Value::Object(root) = &mut schema {
         root.insert("title".to_owned(), json!("tidegate.yaml"));
-        root.insert(
-            "description".to_owned(),
-            json!("The project file of one service: where its answers come from, and how releases climb."),
-        );
+        root.insert("description".to_owned(), json!(DESCRIPTION));
     }
     schema
 }

@@ -13,8 +13,9 @@ use std::path::Path;
 
 /// Largest YAML file, bytes: a thousand times a usual project file.
 pub(super) const MAX_FILE_BYTES: usize = 1024 * 1024;
-/// Deepest nesting; an output contract with nested objects needs about 20.
-const MAX_DEPTH: usize = 64;
+/// Deepest nesting. An output contract takes two levels for each object in an object; 32 is room
+/// for fourteen of them. At 64 an unoptimised build overflows a thread's 2 MiB of stack.
+const MAX_DEPTH: usize = 32;
 /// Most aliases (`*name`) in a file; people write a handful.
 const MAX_ALIASES: usize = 64;
 /// Most parser events, aliases' contents counted each time: a megabyte of short lists.
@@ -145,9 +146,21 @@ impl Source<'_> {
             Error::InvalidPropertyName { name, .. } => {
                 message(format!("given `{name}`, allowed `${{NAME}}` or `${{NAME:-default}}`"))
             }
+            Error::ExternalMessage { .. } if self.variable_in_flow(place) => message(
+                UserMessageFormatter.format_message(error).into_owned(),
+            )
+            .hint("a variable's `}` ends a `{…}` around it: write that key on a line of its own"),
             // The parser's list of errors may grow; its own words are good enough for the rest.
             other => message(UserMessageFormatter.format_message(other).into_owned()),
         }
+    }
+
+    /// Whether the line of the error has a variable inside braces.
+    fn variable_in_flow(&self, place: Option<Place>) -> bool {
+        let line = place.and_then(|place| usize::try_from(place.line).ok()).unwrap_or(0);
+        let line = self.text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+        let brace = line.replace("${", "$ ").find('{');
+        brace.is_some_and(|brace| line.find("${").is_some_and(|variable| brace < variable))
     }
 
     fn mistyped(

@@ -11,14 +11,17 @@
 //!
 //! When a commit fails in a way that leaves open what is on disk (an fsync error), nothing is
 //! acknowledged any more until the process starts anew and reads what is there: a second fsync may
-//! succeed without the pages of the first (reliability S3). A full disk is different, it undoes
-//! cleanly; writing goes on by itself once there is room.
+//! succeed without the pages of the first (reliability S3). What failed so was not acknowledged,
+//! and may yet be found there: whoever starts decides again on what is found. A full disk is
+//! different, it undoes cleanly: records make way, control writes into space set aside for it, and
+//! writing goes on by itself once there is room (S2).
 //!
 //! Reads go through connections of their own and see what is committed.
 
 mod inbox;
 mod lock;
 mod reader;
+mod reserve;
 mod row;
 mod schema;
 mod statements;

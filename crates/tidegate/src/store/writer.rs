@@ -1,7 +1,7 @@
 //! The writer thread: takes what waits, writes it in one transaction, answers after the commit.
 
 use super::inbox::{Done, Inbox, Job, Work};
-use super::row::unreadable;
+use super::reserve::Reserve;
 use super::{reader, statements};
 use crate::error::{CliError, Result};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
@@ -42,17 +42,22 @@ struct Undone {
     open: bool,
 }
 
+/// What each job of a group came to.
+type Grouped = std::result::Result<Vec<Result<Done>>, Undone>;
+
 struct Writer {
     db: Connection,
     path: PathBuf,
     inbox: Arc<Inbox>,
     head: Option<Entry>,
+    reserve: Reserve,
 }
 
 /// Starts the thread; it ends when the inbox is closed and empty.
 pub(super) fn start(db: Connection, path: &Path, inbox: Arc<Inbox>) -> Result<JoinHandle<()>> {
     let head = reader::head(&db)?;
-    let mut writer = Writer { db, path: path.to_owned(), inbox, head };
+    let reserve = Reserve::new(path.parent().unwrap_or(path));
+    let mut writer = Writer { db, path: path.to_owned(), inbox, head, reserve };
     std::thread::Builder::new()
         .name("tidegate-store".to_owned())
         .spawn(move || writer.run())
@@ -72,13 +77,18 @@ impl Writer {
         }
     }
 
-    fn turn(&mut self, jobs: Vec<Job>, records: Vec<Record>) {
+    fn turn(&mut self, jobs: Vec<Job>, mut records: Vec<Record>) {
         if let Some(why) = self.inbox.stopped() {
             self.inbox.drop_records(records.len());
             return refuse(jobs, &why);
         }
-        let mut outcome = self.group(&jobs, &records);
         let mut lost = None;
+        if !self.reserve.is_held() && !records.is_empty() {
+            self.inbox.drop_records(records.len());
+            records.clear();
+            lost = Some(self.no_room());
+        }
+        let mut outcome = self.group(&jobs, &records);
         if let Err(undone) = &outcome
             && !records.is_empty()
         {
@@ -89,11 +99,21 @@ impl Writer {
                 outcome = self.group(&jobs, &[]);
             }
         }
+        if let Err(undone) = &outcome
+            && undone.error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+            && self.reserve.release()
+        {
+            outcome = self.group(&jobs, &[]);
+        }
+        self.answer(jobs, outcome, lost.as_ref());
+    }
+
+    fn answer(&self, jobs: Vec<Job>, outcome: Grouped, lost: Option<&CliError>) {
         match outcome {
             Ok(results) => {
                 for (Job { work, answer, .. }, result) in jobs.into_iter().zip(results) {
                     let result = match (&work, &lost) {
-                        (Work::Flush, Some(why)) => Err(why.clone()),
+                        (Work::Flush, Some(why)) => Err(CliError::clone(why)),
                         _ => result,
                     };
                     // Nobody may wait any more; what was written stays written.
@@ -113,11 +133,7 @@ impl Writer {
     }
 
     /// Writes jobs and records in one transaction. The chain's head moves only with the commit.
-    fn group(
-        &mut self,
-        jobs: &[Job],
-        records: &[Record],
-    ) -> std::result::Result<Vec<Result<Done>>, Undone> {
+    fn group(&mut self, jobs: &[Job], records: &[Record]) -> Grouped {
         let mut head = self.head.clone();
         let result = self.transact(jobs, records, &mut head);
         match result {
@@ -157,13 +173,16 @@ impl Writer {
         Ok(results)
     }
 
+    fn no_room(&self) -> CliError {
+        let path = self.path.display();
+        CliError::internal(format!("the journal could not be written: no room for {path}"))
+            .hint("free space on its disk; writing goes on by itself")
+    }
+
     fn explain(&self, error: &rusqlite::Error) -> CliError {
         let path = self.path.display();
         match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => {
-                CliError::internal(format!("the journal could not be written: no room for {path}"))
-                    .hint("free space on its disk; writing goes on by itself")
-            }
+            Some(ErrorCode::DiskFull) => self.no_room(),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => CliError::internal(
                 format!("the journal could not be written: another program holds {path}"),
             )

@@ -1,7 +1,9 @@
 //! A server with an OpenAI-compatible API, over HTTP/1.1.
 //!
 //! One call, once: a redirect is never followed and no second try is made here. Of the client's own
-//! headers none goes on. An error says what happened in our words: the upstream's may hold secrets.
+//! headers none goes on. The first-byte deadline holds for whole answers too, most of whose servers
+//! send nothing before they are done: it must leave room for the longest answer. An error says what
+//! happened in our words: the upstream's may hold secrets.
 
 mod answer;
 mod client;

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
-use tidegate_core::ids::Digest;
 
 /// Most files in one artifact. A set's manifest stays below a megabyte with as many.
 pub(crate) const FILES_MAX: usize = 2_000;
@@ -276,14 +275,4 @@ pub(crate) fn json_bytes(value: &impl Serialize) -> Result<Vec<u8>> {
     let mut bytes = serde_json::to_vec_pretty(&value).map_err(fault)?;
     bytes.push(b'\n');
     Ok(bytes)
-}
-
-/// The version of an artifact that has no name of its own: the start of its digest, or `none`.
-pub(crate) fn digest_version(files: &BTreeMap<String, Vec<u8>>) -> String {
-    if files.values().all(Vec::is_empty) {
-        return "none".to_owned();
-    }
-    let parts: Vec<&[u8]> =
-        files.iter().flat_map(|(path, bytes)| [path.as_bytes(), bytes.as_slice()]).collect();
-    Digest::of_parts(&parts).short(8).to_owned()
 }

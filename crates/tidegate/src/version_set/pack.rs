@@ -1,6 +1,6 @@
 //! Packing: from the project's files, as they stand, to a version set with its bytes.
 
-use super::files::{Bounds, collect, digest_version, json_bytes};
+use super::files::{Bounds, collect, json_bytes};
 use super::model::{self, Choice, ModelFile};
 use super::{contract, prompt, tools};
 use crate::config::{Contract, Limits, Loaded, Project, PromptMode, RiskConfig};
@@ -28,7 +28,7 @@ const DOCUMENTS: &str = "documents/";
 const NAME_CHARS_MAX: usize = 80;
 
 /// What to take instead of what the project says.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct PackOverrides {
     /// A prompt version (`v3`) instead of `prompts/current`.
     pub(crate) prompt: Option<String>,
@@ -255,10 +255,13 @@ struct Packing {
 }
 
 impl Packing {
-    /// Adds an artifact; one without a version of its own is called by its digest.
+    /// Adds an artifact; one without a version of its own is called by the start of its digest, or
+    /// `none` where nothing is in it.
     fn add(&mut self, kind: ArtifactKind, version: Option<&str>, files: Files) {
-        let version = version.map_or_else(|| digest_version(&files), str::to_owned);
-        let artifact = Artifact::from_files(&version, &files);
+        let mut artifact = Artifact::from_files(version.unwrap_or("none"), &files);
+        if version.is_none() && files.values().any(|bytes| !bytes.is_empty()) {
+            artifact.version = artifact.digest.short(8).to_owned();
+        }
         for (path, bytes) in files {
             if let Some(file) = artifact.files.get(&path) {
                 self.blobs.insert(file.digest.clone(), bytes);

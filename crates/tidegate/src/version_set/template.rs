@@ -1,9 +1,10 @@
 //! Prompt templates: substitution and nothing else.
 //!
 //! The grammar is the part of Jinja that cannot compute: `{{ name }}`, `{{ name.member }}` and the
-//! comment `{# … #}`. Full Jinja was measured and rejected: `{{ 'a' * 100000000 }}` takes 200 MB
-//! and a dozen filters do the same, and an engine's fuel does not bound memory. What is checked here is
-//! also what is rendered, piece by piece, so that no second parser can read a template otherwise.
+//! comment `{# … #}`. Full Jinja was measured and rejected: `{{ 'a' * 100000000 }}` takes 200 MB,
+//! several filters do the same, and an engine's fuel does not bound memory. What is checked here
+//! is also what is rendered, piece by piece, so that no second parser can read a template
+//! otherwise.
 //! Two `{` in a row always open a substitution; literal braces are written with a space between.
 
 use crate::error::{CliError, Result};
@@ -375,6 +376,30 @@ mod tests {
         let input = "x".repeat(100_000);
         let got = template.render(|_| Ok(Cow::Borrowed(input.as_str())), |bytes| bytes);
         assert_eq!(got, Err(2_000_000_000));
+    }
+
+    #[test]
+    fn whatever_the_text_nothing_panics_and_no_tag_is_left() {
+        let words =
+            ["{", "}", "{{", "}}", "{#", "#}", "%", "-", "input", "metadata.a", " ", "\n", "文"];
+        let mut state = 7_u64;
+        let mut next = |n: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            usize::try_from(state >> 33).unwrap() % n
+        };
+        let mut good = 0;
+        for _ in 0..50_000 {
+            let text: String = (0..next(9)).map(|_| words[next(words.len())]).collect();
+            if let Ok(template) = parse(Role::User, &text) {
+                good += 1;
+                let Template { pieces } = &template;
+                for piece in pieces {
+                    let Piece::Text(text) = piece else { continue };
+                    assert!(!["{{", "{%", "{#"].iter().any(|tag| text.contains(tag)), "{text:?}");
+                }
+            }
+        }
+        assert!(good > 5_000, "only {good} of the texts are templates");
     }
 
     #[test]

@@ -32,7 +32,7 @@ fn luhn(digits: &[u8]) -> bool {
             if value > 9 { value - 9 } else { value }
         })
         .sum();
-    sum % 10 == 0 && digits.iter().any(|d| *d != b'0')
+    sum.is_multiple_of(10) && digits.iter().any(|d| *d != b'0')
 }
 
 /// Whether 18 characters are a Chinese resident identity number: a date of birth and the check

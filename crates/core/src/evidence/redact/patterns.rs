@@ -17,6 +17,23 @@ const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 8..=15;
 /// sum.
 const PHONE_DIGITS_CLOSE: usize = 10;
 
+/// Length of the longest mark, `[secret]`, in bytes.
+const MARK_BYTES_MAX: usize = 8;
+/// Words right before a number that make it an order's and not a phone's.
+const ORDERS: [&str; 11] = [
+    "order",
+    "order no",
+    "order no.",
+    "order id",
+    "order number",
+    "tracking number",
+    "单号",
+    "订单",
+    "編號",
+    "编号",
+    "注文番号",
+];
+
 /// A find and what stands around it.
 struct Place<'a> {
     before: &'a str,
@@ -255,9 +272,9 @@ fn has_digit(place: &Place<'_>) -> bool {
 /// Whether a password's place does not already hold a mark, or the name of a variable.
 fn is_no_mark(place: &Place<'_>) -> bool {
     let found = place.found.trim_end_matches(['.', '!', '?']);
-    !(found.starts_with('[') && found.ends_with(']') && found.len() <= "[secret]".len())
-        && !found.starts_with("${")
-        && !found.starts_with("{{")
+    let is_mark = found.starts_with('[') && found.ends_with(']') && found.len() <= MARK_BYTES_MAX;
+    let is_variable = found.starts_with("${") || found.starts_with("{{");
+    !is_mark && !is_variable
 }
 
 fn is_international(place: &Place<'_>) -> bool {
@@ -286,19 +303,6 @@ fn stands_alone(place: &Place<'_>) -> bool {
     let joined_after = after.next().is_some_and(|c| "-.".contains(c))
         && after.next().is_some_and(|c| c.is_ascii_digit() || c == '[');
     let label = place.before.trim_end_matches([' ', ':', '#', '=', '"', '\'', '是', '为', 'は']);
-    const ORDERS: [&str; 11] = [
-        "order",
-        "order no",
-        "order no.",
-        "order id",
-        "order number",
-        "tracking number",
-        "单号",
-        "订单",
-        "編號",
-        "编号",
-        "注文番号",
-    ];
     !joined_before && !joined_after && !ends_with_word(label, &ORDERS)
 }
 

@@ -102,7 +102,8 @@ fn secrets() {
     check("secret='two words, one; secret'", "secret='[secret]'");
     check("密码：abc12345，请保密", "密码：[secret]，请保密");
     check("您的密码是Passw0rd!", "您的密码是[secret]");
-    let pem = "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA1234567890abcdef\nabc=\n-----END RSA PRIVATE KEY-----";
+    let pem = "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA1234567890abcdef\nabc=\n\
+        -----END RSA PRIVATE KEY-----";
     check(&format!("x {pem} y"), "x [secret] y");
     check("sk-learn-is-a-python-library", "sk-learn-is-a-python-library");
     check("Forgot your password: click here", "Forgot your password: click here");

@@ -61,8 +61,12 @@ static REFUSALS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         "\\b(?:sorry|afraid),? (?:but )?(?:i|we) (?:can't|cannot|can not|won't|will not) (?:do|\
          answer|share|provide|give|tell|say|show)(?: you)?(?: that| this| it)?[.,;:!]"
             .to_owned(),
-        "\\bas an? (?:ai|artificial)[^.!?]{0,40}\\bi (?:can't|cannot|can not|don't|do not|am not|\
-         'm not|am unable|won't|must)\\b"
+        "\\bas an? (?:ai|artificial)[^.!?]{0,40}\\bi (?:can't|cannot|can not|am not able to|am \
+         unable to|'m unable to|won't|must not) (?:assist|help|comply|fulfil+|provide|give|offer|generate|\
+         create|write|answer|engage|discuss|support|promote|share|disclose|reveal)\\b"
+            .to_owned(),
+        "\\bnot (?:\\w+ or )?(?:ethical|appropriate) for me to (?:\\w+ ){0,2}(?:provide|assist|\
+         help|answer|write|create|share|give|generate|discuss)\\b"
             .to_owned(),
         "\\b(?:against|violates?|outside) (?:my|our|the) (?:\\w+ ){0,2}(?:guidelines|programming|\
          usage polic(?:y|ies)|content polic(?:y|ies)|safety polic(?:y|ies))\\b"

@@ -149,7 +149,10 @@ proptest! {
     }
 
     #[test]
-    fn a_failure_says_nothing_about_latency_cost_or_quality(before in window(), outcome in outcome()) {
+    fn a_failure_says_nothing_about_latency_cost_or_quality(
+        before in window(),
+        outcome in outcome(),
+    ) {
         let mut after = before.clone();
         let failed = Outcome { failure: Some(Failure::ServerError), risk: Vec::new(), ..outcome };
         after.add(&failed, before.last_at);

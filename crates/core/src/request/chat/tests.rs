@@ -1,1 +1,257 @@
+use super::*;
+use proptest::prelude::*;
+use serde_json::json;
 
+const HI: &str = r#"[{"role":"user","content":"hi"}]"#;
+
+fn parse(body: &Value) -> Result<ChatRequest, RequestError> {
+    parse_chat(body.to_string().as_bytes())
+}
+
+/// A request with one good message and these members besides.
+fn with(members: &str) -> String {
+    format!("{{\"messages\":{HI}{}{members}}}", if members.is_empty() { "" } else { "," })
+}
+
+fn check_error(body: &str, code: &str, param: Option<&str>) {
+    let error = parse_chat(body.as_bytes()).expect_err(body);
+    assert_eq!((error.code(), error.param()), (code, param), "{body}: {error}");
+    let text = error.to_string();
+    let lower = text.chars().next().is_some_and(|c| !c.is_uppercase());
+    assert!(lower && !text.ends_with('.'), "{text}");
+}
+
+#[test]
+fn the_seeds_body_has_no_model() {
+    let text = "Give one safe release rule for a local LLM service.";
+    let body = json!({ "messages": [{ "role": "user", "content": text }], "max_tokens": 80 });
+    let request = parse(&body).unwrap();
+    assert_eq!((request.model, request.stream, request.user), (None, false, None));
+    assert_eq!(request.last_user_text, text);
+    assert_eq!(request.input_chars, 51);
+    assert_eq!(request.body["max_tokens"], 80);
+}
+
+#[test]
+fn text_beyond_ascii_and_unknown_members_come_through_unchanged() {
+    let body = json!({
+        "model": "客服",
+        "messages": [
+            { "role": "system", "content": "你是客服", "name": "系统" },
+            { "role": "user", "content": [
+                { "type": "text", "text": "测试回滚" },
+                { "type": "image_url", "image_url": { "url": "data:image/png;base64,AA==" } },
+                { "type": "text", "text": "返金 🙂" }
+            ] },
+            { "role": "assistant", "content": null, "tool_calls": [{ "id": "c1" }] },
+            { "role": "tool", "content": "{}", "tool_call_id": "c1" }
+        ],
+        "stream": true,
+        "stream_options": { "include_usage": true, "other": 1 },
+        "future_member": { "a": [1, 2.5, null, "\u{0}"] }
+    });
+    let request = parse(&body).unwrap();
+    assert_eq!(Value::Object(request.body), body);
+    assert_eq!(request.model.as_deref(), Some("客服"));
+    assert_eq!(request.last_user_text, "测试回滚\n返金 🙂");
+    assert_eq!(request.input_chars, 4 + 9 + 2);
+    assert!(request.stream && request.include_usage);
+}
+
+#[test]
+fn bytes_that_are_no_object() {
+    check_error("", "invalid_json", None);
+    check_error(" \n", "invalid_json", None);
+    check_error("[]", "invalid_json", None);
+    check_error("\"hi\"", "invalid_json", None);
+    check_error("{\"messages\":", "invalid_json", None);
+    check_error(&format!("{} {{}}", with("")), "invalid_json", None);
+    check_error(&format!("{}1{}", "[".repeat(200), "]".repeat(200)), "invalid_json", None);
+    let not_utf8 = parse_chat(b"{\"a\":\"\xFF\"}").unwrap_err();
+    assert_eq!(not_utf8, RequestError::NotUtf8 { at: 6 });
+    let deep = format!("{{\"a\":{}1{}}}", "[".repeat(200), "]".repeat(200));
+    assert_eq!(parse_chat(deep.as_bytes()), Err(RequestError::TooDeep));
+    assert_eq!(parse_chat(b"{}\n{"), Err(RequestError::NotJson { line: 2, column: 1 }));
+}
+
+#[test]
+fn a_key_given_twice_is_refused_at_any_depth() {
+    check_error(&with(r#""model":"a","model":"b""#), "duplicate_parameter", Some("model"));
+    check_error(&with(r#""model":"a","mod\u0065l":"b""#), "duplicate_parameter", Some("model"));
+    check_error(
+        r#"{"messages":[{"role":"user","role":"system","content":"x"}]}"#,
+        "duplicate_parameter",
+        Some("role"),
+    );
+    // The same key in two objects is not twice.
+    assert!(parse_chat(with(r#""metadata":{"messages":"x"}"#).as_bytes()).is_ok());
+}
+
+#[test]
+fn a_private_key_of_the_parser_is_a_member_like_any_other() {
+    let body = with(r#""x":{"$serde_json::private::RawValue":"{\"model\":\"b\"}"}"#);
+    let request = parse_chat(body.as_bytes()).unwrap();
+    assert_eq!(request.body["x"], json!({ "$serde_json::private::RawValue": "{\"model\":\"b\"}" }));
+}
+
+#[test]
+fn members_that_only_the_operator_sets() {
+    for name in CLOSED_MEMBERS {
+        check_error(&with(&format!("\"{name}\":null")), "unsupported_parameter", Some(name));
+    }
+    check_error(&with(r#""API_Base":"x""#), "unsupported_parameter", Some("API_Base"));
+    check_error(
+        &with(r#""extra_body":{"api_base":"http://169.254.169.254"}"#),
+        "unsupported_parameter",
+        Some("extra_body.api_base"),
+    );
+}
+
+#[test]
+fn model() {
+    check_error(&with("\"model\":7"), "invalid_type", Some("model"));
+    check_error(&with("\"model\":\"\""), "invalid_value", Some("model"));
+    let model = |n: usize| with(&format!("\"model\":\"{}\"", "模".repeat(n)));
+    assert!(parse_chat(model(256).as_bytes()).is_ok());
+    check_error(&model(257), "invalid_value", Some("model"));
+    assert_eq!(parse_chat(with("\"model\":null").as_bytes()).unwrap().model, None);
+}
+
+#[test]
+fn messages() {
+    let check = |messages: &str, code, param| {
+        check_error(&format!("{{\"messages\":{messages}}}"), code, Some(param));
+    };
+    check_error("{}", "missing_required_parameter", Some("messages"));
+    check("null", "invalid_type", "messages");
+    check("{}", "invalid_type", "messages");
+    check("[]", "invalid_value", "messages");
+    check("[\"hi\"]", "invalid_type", "messages[0]");
+    check(r#"[{"content":"hi"}]"#, "missing_required_parameter", "messages[0].role");
+    check(r#"[{"role":"","content":"hi"}]"#, "invalid_value", "messages[0].role");
+    check(r#"[{"role":1,"content":"hi"}]"#, "invalid_type", "messages[0].role");
+    let content = "messages[0].content";
+    check(r#"[{"role":"user"}]"#, "missing_required_parameter", content);
+    check(r#"[{"role":"user","content":null}]"#, "invalid_type", content);
+    check(r#"[{"role":"user","content":7}]"#, "invalid_type", content);
+    check(r#"[{"role":"user","content":{}}]"#, "invalid_type", content);
+    check(r#"[{"role":"user","content":[]}]"#, "invalid_value", content);
+    check(r#"[{"role":"user","content":["a"]}]"#, "invalid_type", "messages[0].content[0]");
+    check(
+        r#"[{"role":"user","content":[{"text":"a"}]}]"#,
+        "missing_required_parameter",
+        "messages[0].content[0].type",
+    );
+    check(
+        r#"[{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":1}]}]"#,
+        "invalid_type",
+        "messages[0].content[1].text",
+    );
+    check(r#"[{"role":"assistant","content":null,"tool_calls":[]}]"#, "invalid_type", content);
+    let call = br#"{"messages":[{"role":"assistant","tool_calls":[{"id":"a"}]}]}"#;
+    assert_eq!(parse_chat(call).unwrap().last_user_text, "");
+}
+
+#[test]
+fn stream_and_counts() {
+    let check_ok = |members: &str| assert!(parse_chat(with(members).as_bytes()).is_ok());
+    check_error(&with("\"stream\":\"true\""), "invalid_type", Some("stream"));
+    check_error(&with("\"stream\":1"), "invalid_type", Some("stream"));
+    check_error(&with("\"stream\":true,\"n\":2"), "invalid_value", Some("n"));
+    check_error(&with("\"n\":0"), "invalid_value", Some("n"));
+    check_error(&with("\"n\":129"), "invalid_value", Some("n"));
+    check_error(&with("\"n\":1.5"), "invalid_value", Some("n"));
+    check_error(&with("\"n\":\"1\""), "invalid_type", Some("n"));
+    check_error(&with("\"max_tokens\":-1"), "invalid_value", Some("max_tokens"));
+    check_error(
+        &with("\"max_completion_tokens\":\"80\""),
+        "invalid_type",
+        Some("max_completion_tokens"),
+    );
+    check_error(
+        &with("\"stream_options\":{\"include_usage\":true}"),
+        "invalid_value",
+        Some("stream_options"),
+    );
+    check_error(
+        &with("\"stream\":true,\"stream_options\":{\"include_usage\":1}"),
+        "invalid_type",
+        Some("stream_options.include_usage"),
+    );
+    check_ok("\"stream\":null,\"n\":null,\"max_tokens\":null,\"stream_options\":null");
+    check_ok("\"n\":4");
+    check_ok("\"stream\":true,\"n\":1,\"max_tokens\":1");
+}
+
+#[test]
+fn user() {
+    let check = |members: &str, user: Option<&str>| {
+        let request = parse_chat(with(members).as_bytes()).unwrap();
+        assert_eq!(request.user.as_deref(), user, "{members}");
+    };
+    check("", None);
+    check("\"user\":null", None);
+    check("\"user\":\"\",\"safety_identifier\":\"s\"", Some("s"));
+    check("\"user\":\"u-1\",\"metadata\":{\"user_id\":\"m\"}", Some("u-1"));
+    check("\"metadata\":{\"user_id\":\"m\"},\"safety_identifier\":\"s\"", Some("m"));
+    check("\"user\":\"用户一\"", Some("用户一"));
+    let longest = "用".repeat(SUBJECT_MAX);
+    check(&format!("\"user\":\"{longest}\""), Some(&longest));
+    check_error(&with("\"user\":1"), "invalid_type", Some("user"));
+    check_error(&with("\"metadata\":\"x\""), "invalid_type", Some("metadata"));
+    check_error(&with("\"metadata\":{\"user_id\":1}"), "invalid_type", Some("metadata.user_id"));
+}
+
+#[test]
+fn a_user_that_would_spoil_a_log_or_is_too_long_is_hashed() {
+    // The first 16 hex digits of SHA-256 of "a\nb", from `printf 'a\nb' | sha256sum`.
+    assert_eq!(subject_of("a\nb"), "sha256:7e18f737311b2dc3");
+    assert_ne!(subject_of("a\nb"), subject_of("a\nc"));
+    let long = "x".repeat(SUBJECT_MAX + 1);
+    assert!(subject_of(&long).starts_with("sha256:") && subject_of(&long).len() == 23);
+    assert_eq!(subject_of(&subject_of(&long)), subject_of(&long));
+}
+
+#[test]
+fn an_error_shows_no_text_of_the_request() {
+    for body in [
+        r#"{"messages":"my secret"}"#,
+        r#"{"messages":[{"role":"user","content":[{"type":"text","text":{"my secret":1}}]}]}"#,
+        r#"{"messages":[{"role":"user","content":"my secret"}],"n":"my secret"}"#,
+        r#"{"messages":[{"role":"user","content":"my secret}]"#,
+    ] {
+        let error = parse_chat(body.as_bytes()).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
+    }
+    let doubled = parse_chat(b"{\"a\\nb\":1,\"a\\nb\":2}").unwrap_err();
+    assert_eq!(doubled.param(), Some("a\\u{a}b"));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = parse_chat(&bytes);
+        let _ = crate::request::parse_seed_chat(&bytes);
+        let _ = crate::request::parse_feedback(&bytes);
+    }
+
+    #[test]
+    fn a_body_that_is_read_is_what_serde_json_reads(
+        text in "\\PC{0,40}",
+        number in any::<f64>(),
+        int in any::<i64>(),
+    ) {
+        let number = if number.is_finite() { number } else { 0.0 };
+        let body = json!({
+            "messages": [{ "role": "user", "content": text }],
+            "temperature": number,
+            "seed": int,
+            "x": [[], {}, true, null],
+        });
+        let expected: Value = serde_json::from_str(&body.to_string()).unwrap();
+        let request = parse(&body).unwrap();
+        prop_assert_eq!(Value::Object(request.body), expected);
+        prop_assert_eq!(&request.last_user_text, &text);
+        prop_assert_eq!(request.input_chars, text.chars().count() as u64);
+    }
+}

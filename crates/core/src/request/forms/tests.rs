@@ -1,1 +1,93 @@
+use super::*;
 
+fn check_chat_error(body: &str, code: &str, param: &str) {
+    let error = parse_seed_chat(body.as_bytes()).expect_err(body);
+    assert_eq!((error.code(), error.param()), (code, Some(param)), "{error}");
+}
+
+fn check_feedback(members: &str, items: &[Feedback]) {
+    let body = format!("{{\"trace_id\":\"canary-test-001\",{members}}}");
+    let request = parse_feedback(body.as_bytes()).expect(members);
+    assert_eq!(request.trace_id.as_str(), "canary-test-001");
+    assert_eq!(request.items, items, "{members}");
+}
+
+fn check_feedback_error(members: &str, code: &str, param: &str) {
+    let body = format!("{{\"trace_id\":\"t\"{members}}}");
+    let error = parse_feedback(body.as_bytes()).expect_err(members);
+    assert_eq!((error.code(), error.param()), (code, Some(param)), "{error}");
+}
+
+#[test]
+fn the_seeds_chat() {
+    let chat = parse_seed_chat(
+        "{\"user_id\":\"u1\",\"prompt\":\"测试回滚\",\"budget_ms\":1000}".as_bytes(),
+    );
+    let expected =
+        SeedChat {
+            user_id: "u1".to_owned(), prompt: "测试回滚".to_owned(), budget_ms: Some(1000)
+        };
+    assert_eq!(chat, Ok(expected));
+    let bare = parse_seed_chat(br#"{"user_id":"u1","prompt":"p"}"#).unwrap();
+    assert_eq!(bare.budget_ms, None);
+    let hashed = parse_seed_chat(br#"{"user_id":"u\u0007","prompt":"p"}"#).unwrap();
+    assert!(hashed.user_id.starts_with("sha256:"));
+}
+
+#[test]
+fn a_chat_that_is_not_one() {
+    check_chat_error(r#"{"prompt":"p"}"#, "missing_required_parameter", "user_id");
+    check_chat_error(r#"{"user_id":"u"}"#, "missing_required_parameter", "prompt");
+    check_chat_error(r#"{"user_id":7,"prompt":"p"}"#, "invalid_type", "user_id");
+    check_chat_error(r#"{"user_id":"u","prompt":""}"#, "invalid_value", "prompt");
+    check_chat_error(r#"{"user_id":"u","prompt":null}"#, "invalid_type", "prompt");
+    let budget = |value: &str| format!(r#"{{"user_id":"u","prompt":"p","budget_ms":{value}}}"#);
+    check_chat_error(&budget("0"), "invalid_value", "budget_ms");
+    check_chat_error(&budget("-5"), "invalid_value", "budget_ms");
+    check_chat_error(&budget("1000.5"), "invalid_value", "budget_ms");
+    check_chat_error(&budget("600001"), "invalid_value", "budget_ms");
+    check_chat_error(&budget("\"1000\""), "invalid_type", "budget_ms");
+    check_chat_error(
+        r#"{"user_id":"u","prompt":"p","api_base":"x"}"#,
+        "unknown_parameter",
+        "api_base",
+    );
+}
+
+#[test]
+fn feedback() {
+    check_feedback("\"like\":true", &[Feedback::Like(true)]);
+    check_feedback("\"like\":false,\"rating\":null", &[Feedback::Like(false)]);
+    check_feedback("\"rating\":\"up\"", &[Feedback::Like(true)]);
+    check_feedback("\"rating\":\"like\"", &[Feedback::Like(true)]);
+    check_feedback("\"rating\":\"down\"", &[Feedback::Like(false)]);
+    check_feedback("\"rating\":\"dislike\"", &[Feedback::Like(false)]);
+    check_feedback("\"satisfaction_score\":0", &[Feedback::Satisfaction(0.0)]);
+    check_feedback(
+        "\"satisfaction_score\":0.5,\"task_done\":true,\"adopted\":false",
+        &[Feedback::Adopted(false), Feedback::TaskDone(true), Feedback::Satisfaction(0.5)],
+    );
+}
+
+#[test]
+fn feedback_that_is_none() {
+    check_feedback_error("", "missing_required_parameter", "like");
+    check_feedback_error(",\"like\":\"yes\"", "invalid_type", "like");
+    check_feedback_error(",\"like\":true,\"rating\":\"up\"", "invalid_value", "rating");
+    check_feedback_error(",\"rating\":\"good\"", "invalid_value", "rating");
+    check_feedback_error(",\"rating\":5", "invalid_type", "rating");
+    check_feedback_error(",\"satisfaction_score\":1.1", "invalid_value", "satisfaction_score");
+    check_feedback_error(",\"satisfaction_score\":\"1\"", "invalid_type", "satisfaction_score");
+    check_feedback_error(",\"like\":true,\"like\":true", "duplicate_parameter", "like");
+    check_feedback_error(",\"comment\":\"x\"", "unknown_parameter", "comment");
+    let error = parse_feedback(br#"{"like":true}"#).unwrap_err();
+    assert_eq!(error.param(), Some("trace_id"));
+    let error = parse_feedback(br#"{"trace_id":"a b","like":true}"#).unwrap_err();
+    assert_eq!((error.code(), error.param()), ("invalid_value", Some("trace_id")));
+}
+
+#[test]
+fn an_unknown_member_is_told_the_known_ones() {
+    let error = parse_feedback(br#"{"trace_id":"t","liked":true}"#).unwrap_err().to_string();
+    assert!(error.contains("`liked`") && error.contains("`task_done`"), "{error}");
+}

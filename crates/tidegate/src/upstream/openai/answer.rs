@@ -66,6 +66,10 @@ pub(super) fn check_whole(body: &[u8]) -> Result<(), Fault> {
     if start[0] == b'<' {
         return fault(Failure::Malformed, HTML);
     }
+    // Serde would take a list for an object whose members have no names.
+    if start[0] != b'{' {
+        return fault(Failure::Malformed, "the upstream's answer is not a JSON object");
+    }
     let Ok(text) = std::str::from_utf8(body) else {
         return fault(Failure::Malformed, "the upstream's answer is not UTF-8");
     };
@@ -146,21 +150,17 @@ impl Progress {
             return fault(Failure::Malformed, "the upstream's stream is not UTF-8");
         };
         let chunk: Chunk<'_> = match serde_json::from_str(text) {
-            Ok(chunk) => chunk,
-            Err(_) if is_error => {
+            Ok(chunk) if text.trim_ascii_start().starts_with('{') => chunk,
+            Ok(_) | Err(_) if is_error => {
                 return fault(Failure::ServerError, "the upstream's stream ended with an error");
             }
-            Err(error) if error.is_data() => {
-                return fault(
-                    Failure::Malformed,
-                    "the upstream's stream has an event that is not a chunk of a chat completion",
-                );
+            Err(error) if !error.is_data() => {
+                let message = "the upstream's stream has an event that is not JSON";
+                return fault(Failure::Malformed, message);
             }
-            Err(_) => {
-                return fault(
-                    Failure::Malformed,
-                    "the upstream's stream has an event that is not JSON",
-                );
+            Ok(_) | Err(_) => {
+                let message = "the upstream's stream has an event that is not a chunk of an answer";
+                return fault(Failure::Malformed, message);
             }
         };
         if is_error || chunk.error.is_some() {
@@ -270,6 +270,7 @@ mod tests {
         check_body("", Err(Failure::Malformed));
         check_body(" \r\n", Err(Failure::Malformed));
         check_body("[]", Err(Failure::Malformed));
+        check_body("[null, [1]]", Err(Failure::Malformed));
         check_body("<!doctype html><p>SECRET", Err(Failure::Malformed));
         check_body("SECRET", Err(Failure::Malformed));
         check_body(r#"{"choices":[{"mess"#, Err(Failure::CutShort));

@@ -35,18 +35,22 @@ pub(super) fn endpoint(name: &str, base_url: &str) -> Result<Uri> {
     if base.ends_with(PATH) {
         return Err(wrong("has the path of an endpoint; leave out `/chat/completions`"));
     }
-    let uri: Uri = base.parse().map_err(|error| wrong(&format!("is not a URL: {error}")))?;
-    match uri.scheme_str() {
-        Some("http" | "https") => {}
-        Some(_) | None => return Err(wrong("must start with `http://` or `https://`")),
-    }
-    if uri.host().is_none_or(str::is_empty) {
+    let rest = base_url.strip_prefix("https://").or_else(|| base_url.strip_prefix("http://"));
+    let Some(rest) = rest else {
+        return Err(wrong("must start with `http://` or `https://`"));
+    };
+    if rest.is_empty() || rest.starts_with(['/', ':']) {
         return Err(wrong("has no host"));
     }
-    if uri.authority().is_some_and(|a| a.as_str().ends_with(':')) {
-        return Err(wrong("has an empty port"));
+    let uri: Uri = format!("{base}{PATH}")
+        .parse()
+        .map_err(|error| wrong(&format!("is not a URL: {error}")))?;
+    let authority = uri.authority().map_or("", http::uri::Authority::as_str);
+    let after_host = authority.rsplit(']').next().unwrap_or("");
+    if after_host.contains(':') && uri.port_u16().is_none() {
+        return Err(wrong("has a port that is not a number from 0 to 65535"));
     }
-    format!("{base}{PATH}").parse().map_err(|error| wrong(&format!("is not a URL: {error}")))
+    Ok(uri)
 }
 
 /// The `authorization` header from the environment variable that holds the key.
@@ -132,20 +136,22 @@ fn reason(error: &Error) -> &'static str {
         if error.to_string() == "dns error" {
             return "its name cannot be resolved";
         }
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            let inner = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-            if let Some(tls) = inner {
-                return tls_reason(tls);
-            }
-            match io.kind() {
-                std::io::ErrorKind::ConnectionRefused => return "connection refused",
-                std::io::ErrorKind::TimedOut => return "no connection within 2 s",
-                std::io::ErrorKind::ConnectionReset => return "connection reset",
-                // The kinds are not ours to list; the next source may say more.
-                _ => {}
-            }
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            return tls_reason(tls);
         }
-        source = error.source();
+        let io = error.downcast_ref::<std::io::Error>();
+        match io.map(std::io::Error::kind) {
+            Some(std::io::ErrorKind::ConnectionRefused) => return "connection refused",
+            Some(std::io::ErrorKind::TimedOut) => return "no connection within 2 s",
+            Some(std::io::ErrorKind::ConnectionReset) => return "connection reset",
+            // The kinds are not ours to list; what is inside may say more.
+            Some(_) | None => {}
+        }
+        // An I/O error's source is not the error that it wraps, but that one's source.
+        source = match io.and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
     }
     "no connection could be made"
 }

@@ -1,0 +1,311 @@
+use super::*;
+use crate::decide::{LineRule, Rung, SharedFault};
+use crate::ids::{ChangeId, ServiceName, VersionSetId};
+use crate::observe::{Outcome, RiskEvent, RiskKind, Timing};
+use crate::route::Audience;
+use crate::upstream::Failure;
+use proptest::prelude::*;
+
+fn plan() -> Plan {
+    let rung = |pct| Rung { weight: Weight::from_pct(pct).unwrap(), look_ms: 10_000 };
+    Plan {
+        change_id: ChangeId::parse("prompt-v3-a1b2c").unwrap(),
+        service: ServiceName::parse("desk").unwrap(),
+        from: VersionSetId::parse("vs-000000000000").unwrap(),
+        to: VersionSetId::parse("vs-111111111111").unwrap(),
+        salt: "salt".to_owned(),
+        audience: Audience::Users,
+        rungs: vec![rung(5.0), rung(50.0), rung(100.0)],
+        rules: LineRule::defaults(),
+        alpha: 0.01,
+        min_samples: 20,
+        stale_after_ms: 60_000,
+        shared_fault: SharedFault::default(),
+        same_upstream: true,
+        close_entrance: true,
+        baseline: None,
+        created_at: UnixMs(0),
+    }
+}
+
+fn feed(window: &mut Window, ok: u64, failure: Option<Failure>, bad: u64, at: UnixMs) {
+    for i in 0..ok {
+        let timing = Timing { total_us: 700_000 + (i % 50) * 4_000, ..Timing::default() };
+        window.add(&Outcome { timing, tokens_out: 90 + i % 20, ..Outcome::default() }, at);
+    }
+    for _ in 0..bad {
+        window.add(&Outcome { failure, ..Outcome::default() }, at);
+    }
+}
+
+fn order(kind: OrderKind) -> Option<Order> {
+    Some(Order { kind, by: "mei".to_owned(), reason: "test".to_owned() })
+}
+
+/// A release that is fed and ticked.
+struct Run {
+    plan: Plan,
+    state: ReleaseState,
+    seen: Observation,
+    now: UnixMs,
+}
+
+impl Run {
+    fn new() -> Run {
+        Run {
+            plan: plan(),
+            state: ReleaseState::start(UnixMs(0)),
+            seen: Observation::default(),
+            now: UnixMs(0),
+        }
+    }
+
+    fn tick(&mut self, after_ms: u64) -> Decision {
+        self.now = self.now.plus(after_ms);
+        let decision = decide(&self.plan, &self.state, &self.seen, self.now);
+        self.state = decision.state.clone();
+        self.seen.order = None;
+        decision
+    }
+
+    fn feed(&mut self, stable: u64, candidate: u64, candidate_bad: u64) {
+        feed(&mut self.seen.stable, stable, None, 0, self.now);
+        let failure = Some(Failure::Malformed);
+        feed(&mut self.seen.candidate, candidate, failure, candidate_bad, self.now);
+    }
+}
+
+#[test]
+fn a_good_release_climbs_and_is_promoted() {
+    let mut run = Run::new();
+    let mut weights = vec![];
+    for _ in 0..5 {
+        run.feed(3_000, 800, 0);
+        for action in run.tick(10_000).actions {
+            match action {
+                Action::SetWeight { weight } => weights.push(weight.pct()),
+                Action::Promote => weights.push(-1.0),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert_eq!(weights, [50.0, 100.0, -1.0]);
+    assert_eq!(run.state.phase, Phase::Promoted);
+}
+
+#[test]
+fn a_bad_release_goes_back_with_its_numbers() {
+    let mut run = Run::new();
+    run.feed(2_000, 60, 40);
+    let decision = run.tick(1_000);
+    assert_eq!((decision.kind, decision.signal), (DecisionKind::RollBack, Signal::Red));
+    let reason = &decision.reasons[0];
+    assert_eq!(reason.code, ReasonCode::OverRollback);
+    assert!(reason.low.unwrap() > reason.threshold.unwrap());
+    assert!(matches!(decision.actions[..], [Action::RollBack, Action::OpenIncident { .. }]));
+}
+
+/// T-01: no data holds; it is neither good nor bad.
+#[test]
+fn inv2_missing_data_holds() {
+    let mut run = Run::new();
+    for (stable, candidate) in [(0, 0), (5_000, 0), (0, 5_000), (5_000, 3)] {
+        let mut run = Run::new();
+        run.feed(stable, candidate, 0);
+        for _ in 0..100 {
+            let decision = run.tick(30_000);
+            assert_eq!(decision.actions, []);
+            assert_eq!(decision.signal, Signal::Yellow, "{stable} {candidate}");
+        }
+    }
+    run.feed(3_000, 800, 0);
+    run.seen.gap = Some("the collector dropped outcomes".to_owned());
+    let decision = run.tick(100_000);
+    assert_eq!((decision.actions.len(), decision.reasons[0].code), (0, ReasonCode::Gap));
+}
+
+#[test]
+fn counts_that_go_backwards_hold() {
+    let mut run = Run::new();
+    run.feed(3_000, 800, 0);
+    run.tick(1_000);
+    run.seen.candidate = Window::default();
+    let decision = run.tick(60_000);
+    assert_eq!((decision.actions.len(), decision.reasons[0].code), (0, ReasonCode::Gap));
+}
+
+#[test]
+fn inv5_an_operators_stop_wins_and_paused_is_not_blind() {
+    let mut run = Run::new();
+    run.feed(3_000, 800, 0);
+    run.seen.order = order(OrderKind::RollBack);
+    assert_eq!(run.tick(60_000).state.phase, Phase::RolledBack);
+
+    let mut run = Run::new();
+    run.feed(3_000, 800, 0);
+    run.seen.order = order(OrderKind::Pause);
+    assert_eq!(run.tick(60_000).state.phase, Phase::Paused(PausedBy::Operator));
+    assert_eq!(run.tick(60_000).actions, []);
+    let mut blind =
+        Run { state: run.state.clone(), plan: plan(), seen: run.seen.clone(), now: run.now };
+    blind.feed(1_000, 100, 200);
+    assert_eq!(blind.tick(1_000).kind, DecisionKind::RollBack);
+    run.seen.order = order(OrderKind::Resume);
+    assert_eq!(run.tick(1_000).state.phase, Phase::Running);
+}
+
+#[test]
+fn a_red_line_event_shuts_off_at_once() {
+    let mut run = Run::new();
+    let event = RiskEvent { kind: RiskKind::Leak, detail: "planted text 1 of 1".to_owned() };
+    run.seen.red_events = vec![event];
+    run.seen.order = order(OrderKind::PromoteFully);
+    let decision = run.tick(1);
+    assert_eq!((decision.kind, decision.signal), (DecisionKind::ShutOff, Signal::Black));
+    assert!(decision.actions.iter().any(|a| matches!(a, Action::CloseEntrance { .. })));
+}
+
+/// An outage of the upstream that both arms share is not held against the candidate, during it or
+/// after it.
+#[test]
+fn inv9_a_shared_fault_is_no_verdict() {
+    let mut run = Run::new();
+    run.feed(3_000, 700, 0);
+    run.tick(1_000);
+    for _ in 0..5 {
+        feed(&mut run.seen.stable, 0, Some(Failure::Unreachable), 100, run.now);
+        feed(&mut run.seen.candidate, 0, Some(Failure::Unreachable), 50, run.now);
+        let decision = run.tick(10_000);
+        assert_eq!(
+            (decision.actions.len(), decision.reasons[0].code),
+            (0, ReasonCode::SharedFault)
+        );
+    }
+    run.feed(500, 100, 0);
+    assert_eq!(run.tick(10_000).kind, DecisionKind::Advance);
+}
+
+#[test]
+fn promote_orders_climb_one_rung_or_all() {
+    let mut run = Run::new();
+    run.seen.order = order(OrderKind::Promote);
+    let decision = run.tick(1);
+    let half = Weight::from_pct(50.0).unwrap();
+    assert_eq!(decision.actions, [Action::SetWeight { weight: half }]);
+    run.seen.order = order(OrderKind::PromoteFully);
+    assert_eq!(run.tick(1).actions, [Action::Promote]);
+}
+
+#[derive(Debug, Clone)]
+enum Input {
+    Feed { stable: u64, candidate: u64, bad: u64, outage: bool },
+    Gap,
+    Order(OrderKind),
+    Red,
+    Quiet,
+}
+
+fn input() -> impl Strategy<Value = Input> {
+    prop_oneof![
+        6 => (0u64..400, 0u64..200, 0u64..60, prop::bool::weighted(0.1)).prop_map(
+            |(stable, candidate, bad, outage)| Input::Feed { stable, candidate, bad, outage }
+        ),
+        1 => Just(Input::Gap),
+        1 => prop_oneof![
+            Just(OrderKind::Pause), Just(OrderKind::Resume), Just(OrderKind::Promote),
+            Just(OrderKind::PromoteFully), Just(OrderKind::RollBack)
+        ].prop_map(Input::Order),
+        1 => Just(Input::Red),
+        1 => Just(Input::Quiet),
+    ]
+}
+
+fn observe(run: &mut Run, input: &Input) {
+    run.seen.gap = None;
+    run.seen.red_events.clear();
+    match input {
+        Input::Feed { stable, candidate, bad, outage } => {
+            let down = Some(Failure::Unreachable);
+            if *outage {
+                feed(&mut run.seen.stable, 0, down, *stable, run.now);
+                feed(&mut run.seen.candidate, 0, down, *candidate, run.now);
+            } else {
+                run.feed(*stable, *candidate, *bad);
+            }
+        }
+        Input::Gap => run.seen.gap = Some("test".to_owned()),
+        Input::Order(kind) => run.seen.order = order(*kind),
+        Input::Red => {
+            let detail = "planted text 1 of 1".to_owned();
+            run.seen.red_events = vec![RiskEvent { kind: RiskKind::Leak, detail }];
+        }
+        Input::Quiet => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Invariants 1, 2, 3, 4, 5, 6 and 9 over random histories.
+    #[test]
+    fn inv1_inv2_inv3_inv4_inv6_hold_on_any_history(
+        inputs in prop::collection::vec((input(), 1u64..40_000), 1..25)
+    ) {
+        let mut run = Run::new();
+        let mut weight = 5.0;
+        for (input, after_ms) in inputs {
+            observe(&mut run, &input);
+            let seen = run.seen.clone();
+            let before = run.state.clone();
+            let decision = run.tick(after_ms);
+            // 1: deciding again at the same moment changes nothing.
+            let again = decide(&run.plan, &decision.state, &seen, run.now);
+            prop_assert_eq!(&again.actions, &[] as &[Action]);
+            prop_assert_eq!(&again.state, &decision.state);
+            // 4: what is over stays over.
+            if before.phase.is_final() {
+                prop_assert_eq!(&decision.actions, &[] as &[Action]);
+                prop_assert_eq!(decision.state.phase, before.phase);
+            }
+            // 5: a stop is carried out whatever else is seen.
+            if matches!(input, Input::Order(OrderKind::RollBack)) {
+                prop_assert!(decision.state.phase.is_final());
+            }
+            // 6: every decision has a reason in words.
+            prop_assert!(!decision.reasons.is_empty());
+            prop_assert!(decision.reasons.iter().all(|reason| !reason.text.is_empty()));
+            for action in &decision.actions {
+                let Action::SetWeight { weight: next } = action else { continue };
+                // 3: a weight is a rung.
+                prop_assert!(run.plan.rungs.iter().any(|rung| rung.weight == *next));
+                prop_assert!(next.pct() > weight);
+                weight = next.pct();
+                // 2 and 9: up only on order, or on a pass with enough data and no gap or outage.
+                if decision.reasons[0].code == ReasonCode::Order {
+                    continue;
+                }
+                prop_assert_eq!(decision.reasons[0].code, ReasonCode::Pass);
+                let blind = match input {
+                    Input::Gap => true,
+                    Input::Feed { outage, stable, .. } => outage && stable >= 10,
+                    Input::Order(_) | Input::Red | Input::Quiet => false,
+                };
+                prop_assert!(!blind);
+                let answered = decision.state.candidate.answered();
+                prop_assert!(answered >= before.rung_candidate_from + run.plan.min_samples);
+            }
+        }
+    }
+
+    /// The state after a decision survives being stored.
+    #[test]
+    fn a_state_reads_back_as_it_was(stable in 0u64..300, candidate in 0u64..300, bad in 0u64..50) {
+        let mut run = Run::new();
+        run.feed(stable, candidate, bad);
+        let decision = run.tick(1_000);
+        let text = serde_json::to_string(&decision).unwrap();
+        let back: Decision = serde_json::from_str(&text).unwrap();
+        prop_assert_eq!(serde_json::to_string(&back).unwrap(), text);
+        prop_assert_eq!(back, decision);
+    }
+}

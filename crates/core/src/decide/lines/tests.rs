@@ -1,0 +1,105 @@
+use super::*;
+use crate::ids::UnixMs;
+use crate::observe::{Feedback, Outcome, Timing};
+use crate::upstream::Failure;
+
+fn window(ok: u64, bad: u64, latency_ms: u64, tokens: u64) -> Window {
+    let mut window = Window::default();
+    for i in 0..ok {
+        let outcome = Outcome {
+            timing: Timing {
+                total_us: latency_ms * 1000 * (80 + i % 40) / 100,
+                ..Timing::default()
+            },
+            tokens_out: tokens * (50 + i % 100) / 100,
+            ..Outcome::default()
+        };
+        window.add(&outcome, UnixMs(1));
+    }
+    for _ in 0..bad {
+        let failed = Outcome { failure: Some(Failure::ServerError), ..Outcome::default() };
+        window.add(&failed, UnixMs(1));
+    }
+    window
+}
+
+fn rule(metric: Metric) -> LineRule {
+    LineRule::defaults().into_iter().find(|rule| rule.metric == metric).unwrap()
+}
+
+fn check(metric: Metric, stable: &Window, candidate: &Window, expected: Verdict) {
+    let (verdict, reason) = compare(&rule(metric), stable, candidate, 0.001);
+    assert_eq!(verdict, expected, "{}", reason.text);
+    assert!(!reason.text.is_empty());
+}
+
+#[test]
+fn error_rate() {
+    let stable = window(1_900, 10, 800, 100);
+    check(Metric::ErrorRate, &stable, &window(500, 2, 800, 100), Verdict::Pass);
+    check(Metric::ErrorRate, &stable, &window(450, 100, 800, 100), Verdict::OverRollback);
+    check(Metric::ErrorRate, &stable, &window(5, 0, 800, 100), Verdict::Uncertain);
+    check(Metric::ErrorRate, &stable, &Window::default(), Verdict::NoData);
+    check(Metric::ErrorRate, &Window::default(), &stable, Verdict::NoData);
+    // 4.5 points more: over pause (3), not proven over rollback (5).
+    check(Metric::ErrorRate, &stable, &window(950, 50, 800, 100), Verdict::OverPause);
+    // 1.5 points more on a lot of data: worse than pass, below pause.
+    let large = window(100_000, 500, 800, 100);
+    check(Metric::ErrorRate, &large, &window(98_000, 2_000, 800, 100), Verdict::Between);
+}
+
+#[test]
+fn latency() {
+    let stable = window(4_000, 0, 800, 100);
+    check(Metric::LatencyP95, &stable, &window(1_000, 0, 800, 100), Verdict::Pass);
+    check(Metric::LatencyP95, &stable, &window(1_000, 0, 1_200, 100), Verdict::OverRollback);
+    check(Metric::LatencyP95, &stable, &window(30, 0, 800, 100), Verdict::Uncertain);
+    // Failures, however fast, do not make a latency good.
+    check(Metric::LatencyP95, &stable, &window(1_000, 3_000, 1_200, 100), Verdict::OverRollback);
+    // Twice as long, but only by 10 ms, which is under the floor of 20 ms.
+    check(Metric::LatencyP95, &window(4_000, 0, 10, 9), &window(999, 0, 20, 9), Verdict::Pass);
+}
+
+#[test]
+fn cost() {
+    let stable = window(4_000, 0, 800, 100);
+    check(Metric::TokensPerRequest, &stable, &window(1_500, 0, 800, 100), Verdict::Pass);
+    check(Metric::TokensPerRequest, &stable, &window(1_500, 0, 800, 250), Verdict::OverRollback);
+    check(Metric::TokensPerRequest, &stable, &window(49, 0, 800, 250), Verdict::Uncertain);
+}
+
+#[test]
+fn feedback_is_relative_to_the_good_share() {
+    let rated = |likes: u64, dislikes: u64| {
+        let mut window = Window::default();
+        (0..likes).for_each(|_| window.add_feedback(Feedback::Like(true), UnixMs(1)));
+        (0..dislikes).for_each(|_| window.add_feedback(Feedback::Like(false), UnixMs(1)));
+        window
+    };
+    let stable = rated(480, 4_520);
+    check(Metric::DislikeRate, &stable, &rated(24, 976), Verdict::OverRollback);
+    check(Metric::DislikeRate, &stable, &rated(500, 500), Verdict::Pass);
+}
+
+#[test]
+fn a_ceiling_is_absolute() {
+    let mut rule = rule(Metric::LatencyP95);
+    rule.band = None;
+    rule.ceiling = Some(1_000.0);
+    let slow = window(1_000, 0, 2_000, 100);
+    assert_eq!(compare(&rule, &slow, &slow, 0.001).0, Verdict::OverCeiling);
+    let fast = window(1_000, 0, 500, 100);
+    assert_eq!(compare(&rule, &slow, &fast, 0.001).0, Verdict::Pass);
+    assert_eq!(compare(&rule, &slow, &window(10, 0, 500, 1), 0.001).0, Verdict::Uncertain);
+}
+
+#[test]
+fn a_reason_has_its_numbers_and_no_infinity() {
+    let (_, reason) =
+        compare(&rule(Metric::LatencyP95), &window(30, 0, 800, 9), &window(30, 0, 800, 9), 0.001);
+    assert_eq!((reason.samples_stable, reason.samples_candidate), (Some(30), Some(30)));
+    assert_eq!(reason.high, None);
+    assert!(reason.text.contains("could still be anything"), "{}", reason.text);
+    let text = serde_json::to_string(&reason).unwrap();
+    assert!(!text.contains("null"), "{text}");
+}

@@ -1,0 +1,89 @@
+//! `tidegate check`: everything that can be told without asking a model.
+
+use crate::clock::Clock;
+use crate::config::load;
+use crate::control::require_contract;
+use crate::error::{CliError, ErrorKind, Result};
+use crate::gate::load_cases;
+use crate::output::{self, Tone, paint};
+use crate::version_set::{LiveSet, PackOverrides, pack};
+use serde_json::json;
+use std::path::Path;
+
+/// Checks the project step by step; later steps need the earlier ones.
+pub(crate) fn run(config: &Path, json: bool) -> Result<()> {
+    let mut steps: Vec<(&str, Result<String>)> = Vec::new();
+    let loaded = match load(config) {
+        Ok(loaded) => loaded,
+        Err(error) => return Err(error),
+    };
+    steps.push((
+        "project file",
+        Ok(format!("{} is service `{}`", config.display(), loaded.project.service)),
+    ));
+    match pack(&loaded, &PackOverrides::default()) {
+        Ok(packed) => {
+            steps.push(("version set", Ok(format!("{} ({})", packed.set.id, packed.label))));
+            for warning in packed.warnings() {
+                steps.push(("warning", Ok(warning.clone())));
+            }
+            let live = LiveSet::new(&packed, &loaded.root, &Clock::Real);
+            steps.push((
+                "templates, schema and upstream",
+                live.map(|live| format!("model {}", live.model)),
+            ));
+            let cases = load_cases(&loaded, &packed);
+            steps.push((
+                "eval cases",
+                cases.map(|cases| format!("{} cases over all five risks", cases.cases.len())),
+            ));
+        }
+        Err(error) => steps.push(("version set", Err(error))),
+    }
+    let contract = require_contract(&loaded.project.contract);
+    steps.push(("release contract", contract.map(|()| "all five questions answered".to_owned())));
+    report(&steps, json)
+}
+
+fn report(steps: &[(&str, Result<String>)], json: bool) -> Result<()> {
+    let mut failed = Vec::new();
+    let mut kind = ErrorKind::Usage;
+    for (name, result) in steps {
+        match result {
+            Ok(text) if *name == "warning" => talk(json, paint(Tone::Yellow, "!"), name, text),
+            Ok(text) => talk(json, paint(Tone::Green, "✓"), name, text),
+            Err(error) => {
+                talk(json, paint(Tone::Red, "✗"), name, &error.message);
+                for hint in &error.hints {
+                    talk(json, " ".to_owned(), "  hint", hint);
+                }
+                kind = error.kind;
+                failed.push(*name);
+            }
+        }
+    }
+    if json {
+        let rows: Vec<_> = steps
+            .iter()
+            .map(|(name, result)| match result {
+                Ok(text) => json!({ "check": name, "ok": true, "detail": text }),
+                Err(e) => {
+                    json!({ "check": name, "ok": false, "detail": e.message, "hints": e.hints })
+                }
+            })
+            .collect();
+        output::json(&rows);
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let mut error = CliError::usage(format!("not ready: {}", failed.join(", ")));
+    error.kind = kind;
+    Err(error)
+}
+
+fn talk(json: bool, mark: String, name: &str, text: &str) {
+    if !json {
+        output::line(format!("{mark} {} {text}", super::view::pad(name, 31)));
+    }
+}

@@ -1,0 +1,297 @@
+//! `tidegate release`, `rollback` and `incident`.
+
+use super::view;
+use super::{SetArgs, operator};
+use crate::clock::Clock;
+use crate::config::load;
+use crate::control::{Answer, Backend, Command, StartRequest, read_state};
+use crate::error::{CliError, Result};
+use crate::output;
+use clap::{Args, Subcommand};
+use std::io::IsTerminal as _;
+use std::path::Path;
+use std::time::Duration;
+use tidegate_core::decide::{Order, OrderKind, Phase};
+use tidegate_core::ids::{ChangeId, VersionSetId};
+use tidegate_core::journal::ControlState;
+
+/// How often a watched release is read.
+const WATCH_EVERY: Duration = Duration::from_millis(300);
+
+/// Start, watch and steer a release.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReleaseCommand {
+    /// Start one: pack the project, check its eval, send the first users.
+    Start(StartArgs),
+    /// Show the running release, or the last one.
+    Status(StatusArgs),
+    /// Stay at this rung; red and black still act.
+    Pause(OrderArgs),
+    /// Go on.
+    Resume(OrderArgs),
+    /// Go to the next rung now, or to everyone.
+    Promote(PromoteArgs),
+    /// Open the entrance again after a black signal.
+    Reopen(OrderArgs),
+}
+
+/// What a start takes.
+#[derive(Debug, Args)]
+pub(crate) struct StartArgs {
+    #[command(flatten)]
+    set: SetArgs,
+    /// A kept version set instead of the project's files.
+    #[arg(long, conflicts_with_all = ["prompt", "model", "upstream", "label"])]
+    version_set: Option<String>,
+    /// Show the ladder live until the release is over.
+    #[arg(long)]
+    watch: bool,
+    /// Who starts it.
+    #[arg(long)]
+    by: Option<String>,
+    /// Release a set that went back before; needs `--reason`.
+    #[arg(long = "override", requires = "reason")]
+    override_block: bool,
+    /// Why.
+    #[arg(long)]
+    reason: Option<String>,
+    /// Start although the old set cannot read what the new one writes.
+    #[arg(long)]
+    accept_one_way: bool,
+}
+
+/// What a status takes.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// A release; left out, the running or last one.
+    change_id: Option<String>,
+    /// Show it live until it is over.
+    #[arg(long)]
+    watch: bool,
+}
+
+/// What an order takes.
+#[derive(Debug, Args)]
+pub(crate) struct OrderArgs {
+    /// Who orders it.
+    #[arg(long)]
+    by: Option<String>,
+    /// Why.
+    #[arg(long, default_value = "no reason given")]
+    reason: String,
+}
+
+/// What a promotion takes.
+#[derive(Debug, Args)]
+pub(crate) struct PromoteArgs {
+    #[command(flatten)]
+    order: OrderArgs,
+    /// Make the candidate stable at once.
+    #[arg(long)]
+    full: bool,
+}
+
+/// Incidents.
+#[derive(Debug, Subcommand)]
+pub(crate) enum IncidentCommand {
+    /// List them.
+    List,
+    /// Close one; its failures must be regression cases by then.
+    Close {
+        /// The release it belongs to.
+        change_id: String,
+        /// What was concluded.
+        #[arg(long)]
+        conclusion: String,
+        /// Who closes it.
+        #[arg(long)]
+        by: Option<String>,
+    },
+}
+
+/// Runs `tidegate release …`.
+pub(crate) async fn run(config: &Path, command: ReleaseCommand, json: bool) -> Result<()> {
+    match command {
+        ReleaseCommand::Start(args) => start(config, args, json).await,
+        ReleaseCommand::Status(args) => status(config, &args, json).await,
+        ReleaseCommand::Pause(args) => order(config, OrderKind::Pause, &args, json).await,
+        ReleaseCommand::Resume(args) => order(config, OrderKind::Resume, &args, json).await,
+        ReleaseCommand::Promote(args) => {
+            let kind = if args.full { OrderKind::PromoteFully } else { OrderKind::Promote };
+            order(config, kind, &args.order, json).await
+        }
+        ReleaseCommand::Reopen(args) => {
+            let by = operator(args.by.as_deref())?;
+            let command = Command::Reopen { by, reason: args.reason.clone() };
+            say(&Backend::connect(config).await?.command(command).await?, json);
+            Ok(())
+        }
+    }
+}
+
+async fn start(config: &Path, args: StartArgs, json: bool) -> Result<()> {
+    let set =
+        args.version_set.as_deref().map(VersionSetId::parse).transpose().map_err(|e| {
+            CliError::usage(e.to_string()).hint("`tidegate version list` shows them")
+        })?;
+    let request = StartRequest {
+        set,
+        overrides: args.set.overrides(),
+        by: operator(args.by.as_deref())?,
+        override_reason: if args.override_block { args.reason } else { None },
+        accept_one_way: args.accept_one_way,
+    };
+    let mut backend = Backend::connect(config).await?;
+    let answer = backend.command(Command::Start(Box::new(request))).await?;
+    let served = backend.is_server();
+    // The state's lock must be free before anything is read or waited for.
+    drop(backend);
+    say(&answer, json);
+    if !served {
+        output::talk(
+            "no server is running on this project: the release moves once `tidegate serve` does",
+        );
+    }
+    let Some(change_id) = answer.change_id else { return Ok(()) };
+    if args.watch {
+        return watch(config, &change_id, json).await;
+    }
+    output::talk("watch it: `tidegate release status --watch`   take it back: `tidegate rollback`");
+    Ok(())
+}
+
+async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
+    let loaded = load(config)?;
+    let (_, state) = read_state(&loaded.root)?;
+    let change_id = match &args.change_id {
+        Some(id) => Some(ChangeId::parse(id).map_err(|e| CliError::usage(e.to_string()))?),
+        None => state.active.clone().or_else(|| {
+            let latest = state.releases.values().max_by_key(|release| release.started_at);
+            latest.map(|release| release.plan.change_id.clone())
+        }),
+    };
+    let Some(change_id) = change_id else {
+        if json {
+            output::json(
+                &serde_json::json!({ "service": state.service, "table": state.table, "release": null }),
+            );
+        } else {
+            output::line("no release yet");
+            output::talk("start one: `tidegate release start --prompt v2`");
+        }
+        return Ok(());
+    };
+    if args.watch {
+        return watch(config, &change_id, json).await;
+    }
+    let release = state.releases.get(&change_id).ok_or_else(|| unknown(&change_id, &state))?;
+    if json {
+        output::json(&serde_json::json!({
+            "service": state.service,
+            "table": state.table,
+            "release": release,
+            "incident": state.incidents.get(&change_id),
+        }));
+    } else {
+        for line in view::release(release, &state, Clock::Real.now()) {
+            output::line(line);
+        }
+    }
+    Ok(())
+}
+
+fn unknown(change_id: &ChangeId, state: &ControlState) -> CliError {
+    let known: Vec<String> = state.releases.keys().map(|id| format!("`{id}`")).collect();
+    let error = CliError::usage(format!("release `{change_id}` is not known here"));
+    if known.is_empty() {
+        error.hint("there are none yet")
+    } else {
+        error.hint(format!("known: {}", known.join(", ")))
+    }
+}
+
+/// Shows a release live: redrawn in place on a terminal, a line for each change elsewhere.
+async fn watch(config: &Path, change_id: &ChangeId, json: bool) -> Result<()> {
+    let loaded = load(config)?;
+    let (store, mut state) = read_state(&loaded.root)?;
+    let in_place = std::io::stdout().is_terminal() && !json;
+    let mut drawn = 0;
+    let mut last = String::new();
+    loop {
+        for entry in store.journal(state.seq + 1)? {
+            let applied = entry
+                .event()
+                .map_err(tidegate_core::journal::ReplayError::from)
+                .and_then(|event| state.apply(entry.at, &event));
+            applied.map_err(|e| CliError::internal(e.to_string()))?;
+            state.seq = entry.seq;
+        }
+        let release = state.releases.get(change_id).ok_or_else(|| unknown(change_id, &state))?;
+        if in_place {
+            let lines = view::release(release, &state, Clock::Real.now());
+            drawn = view::redraw(&lines, drawn);
+        } else {
+            let line = view::one_line(release, &state);
+            if line != last {
+                if json {
+                    output::json(&release.last_decision)
+                } else {
+                    output::line(&line)
+                }
+                last = line;
+            }
+        }
+        match release.state.phase {
+            Phase::Running | Phase::Paused(_) => tokio::time::sleep(WATCH_EVERY).await,
+            Phase::Promoted => return Ok(()),
+            Phase::RolledBack | Phase::ShutOff => {
+                return Err(CliError::failed(format!("release {change_id} went back"))
+                    .hint(format!("the evidence: `tidegate evidence {change_id}`")));
+            }
+        }
+    }
+}
+
+async fn order(config: &Path, kind: OrderKind, args: &OrderArgs, json: bool) -> Result<()> {
+    let order = Order { kind, by: operator(args.by.as_deref())?, reason: args.reason.clone() };
+    let answer = Backend::connect(config).await?.command(Command::Order(order)).await?;
+    say(&answer, json);
+    Ok(())
+}
+
+/// Runs `tidegate rollback`.
+pub(crate) async fn rollback(config: &Path, args: &OrderArgs, json: bool) -> Result<()> {
+    order(config, OrderKind::RollBack, args, json).await
+}
+
+/// Runs `tidegate incident …`.
+pub(crate) async fn incident(config: &Path, command: IncidentCommand, json: bool) -> Result<()> {
+    match command {
+        IncidentCommand::List => {
+            let (_, state) = read_state(&load(config)?.root)?;
+            if json {
+                output::json(&state.incidents);
+                return Ok(());
+            }
+            if state.incidents.is_empty() {
+                output::line("no incidents");
+            }
+            for (change_id, incident) in &state.incidents {
+                output::line(view::incident(change_id, incident));
+            }
+            Ok(())
+        }
+        IncidentCommand::Close { change_id, conclusion, by } => {
+            let change_id =
+                ChangeId::parse(&change_id).map_err(|e| CliError::usage(e.to_string()))?;
+            let by = operator(by.as_deref())?;
+            let command = Command::CloseIncident { change_id, by, conclusion };
+            say(&Backend::connect(config).await?.command(command).await?, json);
+            Ok(())
+        }
+    }
+}
+
+fn say(answer: &Answer, json: bool) {
+    if json { output::json(answer) } else { output::line(&answer.text) }
+}

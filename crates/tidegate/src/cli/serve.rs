@@ -1,0 +1,120 @@
+//! `tidegate serve`: the gateway and its control in one process.
+
+use crate::clock::Clock;
+use crate::config::{Project, listen_addr, load};
+use crate::control::{Control, ControlHandle, serve_admin};
+use crate::error::{CliError, Result};
+use crate::observe::Collector;
+use crate::output;
+use crate::request::{Gateway, GatewayOptions, Listener, Parts};
+use crate::store::{Access, Store};
+use clap::Args;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate_core::ids::UnixMs;
+
+/// How often records past their retention are removed.
+const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
+
+/// What `serve` takes.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Address to listen on, instead of the project's `listen`.
+    #[arg(long)]
+    listen: Option<String>,
+    /// Write a log line for each request to stderr: lengths and versions, never content.
+    #[arg(long)]
+    log_requests: bool,
+}
+
+/// Runs until it is told to stop.
+pub(crate) async fn run(config: &Path, args: ServeArgs) -> Result<()> {
+    let mut loaded = load(config)?;
+    if let Some(listen) = args.listen {
+        loaded.project.listen = listen;
+        require_credentials(&loaded.project)?;
+    }
+    // The listener comes first: an address in use must not leave anything behind.
+    let (listener, address) = Listener::bind(&loaded.project.listen).await?;
+    let store = Store::open(&loaded.root, Access::Exclusive)?;
+    let clock = Clock::Real;
+    let mut control = Control::open(config.to_owned(), store.clone(), clock.clone())?;
+    let fresh = control.state().service.is_none();
+    control.adopt("tidegate serve").await?;
+    let collector = Arc::new(Collector::default());
+    let plane = control.attach(collector.clone())?;
+    let live = plane.router.load();
+    let parts = Parts { router: plane.router.clone(), collector, store: store.clone(), clock };
+    let options = GatewayOptions { log_requests: args.log_requests, ..Default::default() };
+    let gateway = Gateway::new(&loaded.project, parts, options)?;
+    let handle = ControlHandle::start(control);
+    let _admin = serve_admin(&loaded.root, &loaded.project.admin_listen, handle.clone()).await?;
+    handle.keep_looking(Duration::from_millis(loaded.project.release.tick_ms), plane);
+    keep_pruning(store.clone(), loaded.project.records.retention_days);
+    output::talk(format!("tidegate {} · {}", env!("CARGO_PKG_VERSION"), loaded.project.service));
+    output::talk(format!(
+        "stable  {} ({}){}",
+        live.stable.set.id,
+        live.stable.label,
+        if fresh { ", taken from the project as the first version set" } else { "" }
+    ));
+    if matches!(live.stable.upstream_config, crate::config::Upstream::Simulated(_)) {
+        output::talk("upstream: SIMULATED, answers are made by rule, not by a model");
+    }
+    output::line(format!("listening on http://{address}/v1"));
+    let stopping = async {
+        stopped().await;
+        output::talk("stopping: no new requests, those in work are finished");
+    };
+    crate::request::serve(gateway, listener, stopping).await?;
+    handle.stop().await?;
+    store.flush().await
+}
+
+/// Other machines are only let in with a credential (the project file's own address was checked
+/// when it was read).
+fn require_credentials(project: &Project) -> Result<()> {
+    let Some(address) = listen_addr(&project.listen) else {
+        return Err(CliError::usage(format!("`--listen {}` is not an address", project.listen))
+            .hint("give it as `host:port`, for example `127.0.0.1:8787`"));
+    };
+    if address.ip().is_loopback() || !project.credentials.is_empty() {
+        return Ok(());
+    }
+    Err(CliError::usage(format!(
+        "{address} can be reached from other machines, and the service has no credentials"
+    ))
+    .hint("add `credentials:` to tidegate.yaml, or listen on 127.0.0.1"))
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn stopped() {
+    let interrupted = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = interrupted => {}
+                _ = terminated.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = interrupted.await;
+}
+
+fn keep_pruning(store: Store, retention_days: u32) {
+    tokio::spawn(async move {
+        let mut interval = tokio::time::interval(PRUNE_EVERY);
+        loop {
+            interval.tick().await;
+            let kept_ms = u64::from(retention_days) * 86_400_000;
+            let before = UnixMs(Clock::Real.now().0.saturating_sub(kept_ms));
+            if let Err(error) = store.prune_records(before).await {
+                output::log(&format!("records past their retention were not removed: {error}"));
+            }
+        }
+    });
+}

@@ -1,0 +1,127 @@
+//! `tidegate trace <id>`: one request with its versions, its time and its fate (R172).
+
+use crate::config::load;
+use crate::control::read_state;
+use crate::error::{CliError, Result};
+use crate::output::{self, Tone, paint};
+use clap::Args;
+use std::path::Path;
+use tidegate_core::evidence::Record;
+use tidegate_core::ids::TraceId;
+
+/// What `trace` takes.
+#[derive(Debug, Args)]
+pub(crate) struct TraceArgs {
+    /// The id that the answer carried in `x-trace-id`.
+    id: String,
+}
+
+/// Shows the request.
+pub(crate) fn run(config: &Path, args: &TraceArgs, json: bool) -> Result<()> {
+    let id = TraceId::parse(&args.id).map_err(|e| CliError::usage(e.to_string()))?;
+    let (store, _) = read_state(&load(config)?.root)?;
+    let record = store.trace(&id)?.ok_or_else(|| {
+        CliError::usage(format!("no request with trace id `{id}` is kept here"))
+            .hint("answers carry their id in the header x-trace-id; records are kept for `records.retention_days`")
+    })?;
+    let feedback = store.feedback_of(&id)?;
+    if json {
+        output::json(&serde_json::json!({ "record": record, "feedback": feedback }));
+        return Ok(());
+    }
+    show(&record);
+    for item in feedback {
+        output::line(format!("feedback   {}", serde_json::to_string(&item).unwrap_or_default()));
+    }
+    Ok(())
+}
+
+fn show(record: &Record) {
+    let Record { trace_id, at, arm, version_set, keys, status, timing, .. } = record;
+    let ms = |us: u64| format!("{:.1} ms", us as f64 / 1000.0);
+    let mut rows = vec![
+        ("trace", trace_id.to_string()),
+        ("at", crate::clock::rfc3339(*at)),
+        (
+            "who",
+            format!(
+                "user {} · tenant {}",
+                or_none(record.user.as_deref()),
+                or_none(record.tenant.as_deref())
+            ),
+        ),
+        (
+            "served by",
+            format!(
+                "{} · {version_set} · prompt {} · model {} · index {} · code {}",
+                arm.as_str(),
+                keys.prompt,
+                keys.model,
+                keys.index,
+                keys.code
+            ),
+        ),
+        (
+            "result",
+            match record.failure {
+                None => format!("{status}, answered"),
+                Some(failure) => {
+                    format!("{status}, {} ({:?} fault)", failure.as_str(), failure.fault())
+                }
+            },
+        ),
+        (
+            "time",
+            format!(
+                "{} = queue {} + retrieval {} + first token {} + generation {}",
+                ms(timing.total_us),
+                ms(timing.queue_us),
+                ms(timing.retrieval_us),
+                ms(timing.first_token_us),
+                ms(timing.generation_us)
+            ),
+        ),
+        (
+            "tokens",
+            format!(
+                "{} in, {} out{} · ${:.6}",
+                record.tokens_in,
+                record.tokens_out,
+                if record.tokens_estimated { " (estimated)" } else { "" },
+                record.cost_micro_usd as f64 / 1e6
+            ),
+        ),
+    ];
+    if let Some(change_id) = &record.change_id {
+        rows.push(("release", change_id.to_string()));
+    }
+    if let Some(problem) = &record.contract_problem {
+        rows.push(("contract", paint(Tone::Red, problem)));
+    }
+    for event in &record.risk {
+        rows.push((
+            "risk",
+            paint(Tone::Red, &format!("{}: {}", event.kind.as_str(), event.detail)),
+        ));
+    }
+    rows.push((
+        "input",
+        record
+            .input
+            .clone()
+            .unwrap_or_else(|| format!("({} characters, content not kept)", record.prompt_length)),
+    ));
+    rows.push((
+        "output",
+        record.output.clone().unwrap_or_else(|| {
+            format!("({} characters, content not kept)", record.response_length)
+        }),
+    ));
+    for (name, value) in rows {
+        output::line(format!("{} {value}", super::view::pad(name, 10)));
+    }
+}
+
+fn or_none(text: Option<&str>) -> &str {
+    text.unwrap_or("(none)")
+}

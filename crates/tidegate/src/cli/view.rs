@@ -1,0 +1,226 @@
+//! A release on a screen: its ladder, its lines, and why it stands where it stands.
+
+use crate::clock::rfc3339;
+use crate::output::{self, Tone, paint};
+use tidegate_core::decide::{Decision, DecisionKind, Phase, Reason, ReasonCode, Signal};
+use tidegate_core::ids::{ChangeId, UnixMs};
+use tidegate_core::journal::{ControlState, Incident, Release};
+use unicode_width::UnicodeWidthStr as _;
+
+/// The tone of a signal.
+pub(crate) fn tone(signal: Signal) -> Tone {
+    match signal {
+        Signal::Green => Tone::Green,
+        Signal::Yellow => Tone::Yellow,
+        Signal::Red => Tone::Red,
+        Signal::Black => Tone::Black,
+    }
+}
+
+/// A release in full.
+pub(crate) fn release(release: &Release, state: &ControlState, now: UnixMs) -> Vec<String> {
+    let plan = &release.plan;
+    let label = |id| state.sets.get(id).map_or("", |set| set.label.as_str());
+    let until = release.ended_at.unwrap_or(now);
+    let mut lines = vec![
+        format!(
+            "{} {}  {} → {}  {}",
+            paint(Tone::Bold, "release"),
+            paint(Tone::Bold, plan.change_id.as_str()),
+            label(&plan.from),
+            label(&plan.to),
+            paint(
+                Tone::Dim,
+                &format!(
+                    "{} · {}",
+                    release.state.phase.as_str(),
+                    duration(until.since(release.started_at))
+                )
+            ),
+        ),
+        format!("ladder   {}", ladder(release)),
+    ];
+    if let Some(decision) = &release.last_decision {
+        lines.push(format!("signal   {}", headline(decision)));
+        lines.extend(table(decision));
+    }
+    if let Some(incident) = state.incidents.get(&plan.change_id) {
+        lines.push(self::incident(&plan.change_id, incident));
+    }
+    if let Some(pack) = &release.pack {
+        lines.push(format!("evidence {}", pack.path));
+    }
+    lines
+}
+
+/// A release in one line, for logs and pipes.
+pub(crate) fn one_line(release: &Release, state: &ControlState) -> String {
+    let weight = state
+        .table
+        .as_ref()
+        .and_then(|table| table.split.as_ref())
+        .map_or_else(|| "0 %".to_owned(), |split| split.weight.to_string());
+    let headline = release.last_decision.as_ref().map(headline).unwrap_or_default();
+    let at = release.last_decision.as_ref().map_or(release.started_at, |d| d.at);
+    format!("{} {} {weight} {headline}", rfc3339(at), release.state.phase.as_str())
+}
+
+/// One incident in one line.
+pub(crate) fn incident(change_id: &ChangeId, incident: &Incident) -> String {
+    let status = match &incident.closed {
+        Some((_, conclusion)) => format!("closed: {conclusion}"),
+        None => format!("open, {} case(s) written back", incident.case_ids.len()),
+    };
+    format!(
+        "incident {} of {change_id}: {} ({status})",
+        paint(tone(incident.signal), incident.signal.as_str()),
+        incident.reason
+    )
+}
+
+/// What was decided, from what, and why, in one line.
+pub(crate) fn headline(decision: &Decision) -> String {
+    let why = decision.reasons.first().map_or("", |reason| reason.text.as_str());
+    let signal = paint(tone(decision.signal), &format!("● {}", decision.signal.as_str()));
+    format!("{signal} {}: {why}", decision.kind.as_str())
+}
+
+fn ladder(release: &Release) -> String {
+    let rungs: Vec<String> = release
+        .plan
+        .rungs
+        .iter()
+        .enumerate()
+        .map(|(i, rung)| {
+            let here = i == release.state.rung;
+            match release.state.phase {
+                Phase::Promoted => paint(Tone::Green, &format!("{} ✓", rung.weight)),
+                Phase::RolledBack | Phase::ShutOff if here => {
+                    paint(Tone::Red, &format!("[{} ✗]", rung.weight))
+                }
+                Phase::Running | Phase::Paused(_) if here => {
+                    paint(Tone::Bold, &format!("[{}]", rung.weight))
+                }
+                _ if i < release.state.rung => paint(Tone::Green, &format!("{} ✓", rung.weight)),
+                _ => paint(Tone::Dim, &rung.weight.to_string()),
+            }
+        })
+        .collect();
+    rungs.join(" ▸ ")
+}
+
+/// The lines with their numbers, one metric a row.
+fn table(decision: &Decision) -> Vec<String> {
+    let mut seen = Vec::new();
+    let mut rows: Vec<&Reason> = Vec::new();
+    for reason in &decision.reasons {
+        if let Some(metric) = reason.metric
+            && !seen.contains(&metric)
+        {
+            seen.push(metric);
+            rows.push(reason);
+        }
+    }
+    rows.sort_by_key(|reason| reason.line);
+    rows.into_iter()
+        .filter_map(|reason| {
+            let line = reason.line?.as_str();
+            let (word, tone) = verdict(reason.code);
+            Some(format!("{} {} {}", pad(line, 8), paint(tone, &pad(word, 9)), reason.text))
+        })
+        .collect()
+}
+
+fn verdict(code: ReasonCode) -> (&'static str, Tone) {
+    match code {
+        ReasonCode::Pass => ("pass", Tone::Green),
+        ReasonCode::OverRollback | ReasonCode::OverCeiling => ("over", Tone::Red),
+        ReasonCode::OverPause => ("pause", Tone::Yellow),
+        ReasonCode::BetweenPassAndPause => ("hold", Tone::Yellow),
+        ReasonCode::BaselineDrift => ("drift", Tone::Yellow),
+        ReasonCode::Uncertain => ("unsure", Tone::Yellow),
+        ReasonCode::Skipped => ("no data", Tone::Dim),
+        ReasonCode::RedLine => ("red line", Tone::Black),
+        ReasonCode::Order
+        | ReasonCode::Gap
+        | ReasonCode::SharedFault
+        | ReasonCode::TooFewSamples
+        | ReasonCode::NoData
+        | ReasonCode::Looking
+        | ReasonCode::Decided
+        | ReasonCode::Final
+        | ReasonCode::Paused => ("", Tone::Dim),
+    }
+}
+
+/// The text filled up with spaces to a width in columns; wide characters count two.
+pub(crate) fn pad(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
+}
+
+/// A duration for people.
+pub(crate) fn duration(ms: u64) -> String {
+    let seconds = ms / 1000;
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7_199 => format!("{} min", seconds / 60),
+        _ => format!("{:.1} h", seconds as f64 / 3600.0),
+    }
+}
+
+/// Draws lines over the ones drawn before; gives how many rows they take.
+pub(crate) fn redraw(lines: &[String], drawn: usize) -> usize {
+    let width = terminal_width();
+    let mut text = String::new();
+    if drawn > 0 {
+        text.push_str(&format!("\u{1b}[{drawn}A"));
+    }
+    let mut rows = 0;
+    for line in lines {
+        let line = cut(line, width);
+        rows += 1;
+        text.push_str(&format!("\u{1b}[2K{line}\n"));
+    }
+    for _ in rows..drawn {
+        text.push_str("\u{1b}[2K\n");
+    }
+    output::raw(&text);
+    rows.max(drawn)
+}
+
+fn terminal_width() -> usize {
+    terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0))
+}
+
+/// The text cut to a width in columns, escape sequences not counted.
+fn cut(text: &str, width: usize) -> String {
+    let (mut out, mut used, mut escape) = (String::new(), 0, false);
+    for c in text.chars() {
+        if c == '\u{1b}' {
+            escape = true;
+        }
+        if escape {
+            out.push(c);
+            escape = c != 'm';
+            continue;
+        }
+        let wide = unicode_width::UnicodeWidthChar::width(c).unwrap_or(0);
+        if used + wide > width.saturating_sub(1) {
+            out.push('…');
+            // Colours are closed even where their end was cut off.
+            out.push_str("\u{1b}[0m");
+            return out;
+        }
+        used += wide;
+        out.push(c);
+    }
+    out
+}
+
+/// The kinds of decision that change traffic.
+pub(crate) fn moves(kind: DecisionKind) -> bool {
+    match kind {
+        DecisionKind::Advance | DecisionKind::RollBack | DecisionKind::ShutOff => true,
+        DecisionKind::Hold | DecisionKind::Pause => false,
+    }
+}

@@ -1,0 +1,87 @@
+//! After a release: failing records become blocking cases, and the evidence is fixed.
+//!
+//! Traffic has been switched before any of this runs, and nothing here can undo that: a step that
+//! fails is said and can be run again (`tidegate evidence <change-id>`).
+
+use super::Control;
+use super::command::Answer;
+use crate::error::{CliError, Result};
+use crate::evidence::{PackInputs, write_pack};
+use crate::gate::write_back;
+use crate::output;
+use crate::store::RecordQuery;
+use tidegate_core::ids::ChangeId;
+use tidegate_core::journal::Event;
+use tidegate_core::route::Arm;
+
+/// Failing records read for write-back, at most.
+const FAILING_RECORDS_MAX: usize = 2_000;
+
+impl Control {
+    pub(super) async fn aftermath(&mut self, change_id: &ChangeId) -> Result<()> {
+        if let Err(error) = self.write_cases(change_id).await {
+            output::log(&format!(
+                "release {change_id}: its failures were not written back: {error}"
+            ));
+        }
+        if let Err(error) = self.write_pack(change_id).await {
+            output::log(&format!(
+                "release {change_id}: its evidence pack was not written: {error}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Writes the failing records of an incident back as blocking cases (R143, R144, R216).
+    async fn write_cases(&mut self, change_id: &ChangeId) -> Result<()> {
+        if !self.state.incidents.contains_key(change_id) {
+            return Ok(());
+        }
+        self.store.flush().await?;
+        let failing = self.store.records(&RecordQuery {
+            change_id: Some(change_id.clone()),
+            arm: Some(Arm::Candidate),
+            failing_only: true,
+            limit: FAILING_RECORDS_MAX,
+        })?;
+        let project = &self.loaded.project;
+        let case_ids = write_back(
+            &self.loaded.root,
+            &project.evals.regression,
+            change_id,
+            &failing,
+            project.contract.output.as_ref(),
+        )?;
+        if case_ids.is_empty() {
+            return Ok(());
+        }
+        self.append(vec![Event::CasesWritten { change_id: change_id.clone(), case_ids }]).await
+    }
+
+    pub(super) async fn write_pack(&mut self, change_id: &ChangeId) -> Result<Answer> {
+        if !self.state.releases.contains_key(change_id) {
+            return Err(CliError::usage(format!("release `{change_id}` is not known here"))
+                .hint("`tidegate release status` lists the releases"));
+        }
+        self.store.flush().await?;
+        let pack = write_pack(&PackInputs {
+            store: &self.store,
+            state: &self.state,
+            change_id,
+            root: &self.loaded.root,
+            clock: &self.clock,
+            base_url: &format!("http://{}", self.loaded.project.listen),
+            junit: None,
+            gates: &[],
+        })
+        .await?;
+        let text = format!("evidence pack written to {}", pack.path);
+        let event = Event::PackWritten {
+            change_id: change_id.clone(),
+            path: pack.path,
+            manifest: pack.manifest,
+        };
+        self.append(vec![event]).await?;
+        Ok(Answer { text, change_id: Some(change_id.clone()), version_set: None })
+    }
+}

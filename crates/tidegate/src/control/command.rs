@@ -1,0 +1,78 @@
+//! What control can be asked for. The same words go over the admin plane and into a control that
+//! runs without a server.
+
+use crate::version_set::PackOverrides;
+use serde::{Deserialize, Serialize};
+use tidegate_core::decide::Order;
+use tidegate_core::gate::EvalReport;
+use tidegate_core::ids::{ChangeId, VersionSetId};
+
+/// One command.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "command", content = "with")]
+pub(crate) enum Command {
+    /// Start a release.
+    Start(Box<StartRequest>),
+    /// Order something of the running release.
+    Order(Order),
+    /// Pack the project's files into a kept version set.
+    Pack(PackOverrides),
+    /// Keep an eval run's report.
+    RecordEval(Box<EvalReport>),
+    /// Open the entrance again after a black signal.
+    Reopen {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Close an incident.
+    CloseIncident {
+        /// The release it belongs to.
+        change_id: ChangeId,
+        /// Who.
+        by: String,
+        /// What was concluded.
+        conclusion: String,
+    },
+    /// Write the evidence pack of a release, again if there is one.
+    WritePack {
+        /// The release.
+        change_id: ChangeId,
+    },
+}
+
+/// What a release starts with.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct StartRequest {
+    /// A kept set; left out, the project's files are packed.
+    pub(crate) set: Option<VersionSetId>,
+    /// What to pack instead of what the project says.
+    pub(crate) overrides: PackOverrides,
+    /// Who starts it.
+    pub(crate) by: String,
+    /// Why a blocked set is released all the same.
+    pub(crate) override_reason: Option<String>,
+    /// Whether it may start although there is no way back to the old behaviour.
+    pub(crate) accept_one_way: bool,
+}
+
+/// What control answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    /// One sentence for people.
+    pub(crate) text: String,
+    /// The release it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) change_id: Option<ChangeId>,
+    /// The version set it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) version_set: Option<VersionSetId>,
+}
+
+impl Answer {
+    /// An answer that is about nothing in particular.
+    pub(crate) fn done(text: &str) -> Answer {
+        Answer { text: text.to_owned(), change_id: None, version_set: None }
+    }
+}

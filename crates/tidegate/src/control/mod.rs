@@ -1,0 +1,310 @@
+//! Control: one owner of the state, one way to change it. Every change is journalled first, then
+//! applied, then its result is journalled; what may be changed and when is decided in the core.
+
+mod admin;
+mod aftermath;
+mod backend;
+mod command;
+mod run;
+mod start;
+mod tick;
+
+pub(crate) use admin::serve_admin;
+pub(crate) use backend::{Backend, read_state};
+pub(crate) use command::{Answer, Command, StartRequest};
+pub(crate) use run::ControlHandle;
+pub(crate) use start::require_contract;
+
+use crate::clock::Clock;
+use crate::config::{Loaded, load};
+use crate::error::{CliError, Result};
+use crate::observe::Collector;
+use crate::output;
+use crate::route::{LiveTable, Router};
+use crate::store::Store;
+use crate::version_set::{LiveSet, PackOverrides, PackedSet, pack};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+use tidegate_core::ids::{ServiceName, UnixMs, VersionSetId};
+use tidegate_core::journal::{ControlState, Event};
+use tidegate_core::route::Table;
+
+/// The data plane's side that control acts on; absent when a command runs without a server.
+#[derive(Clone)]
+pub(crate) struct Plane {
+    /// Whom requests go to.
+    pub(crate) router: Arc<Router>,
+    /// What came of them.
+    pub(crate) collector: Arc<Collector>,
+}
+
+/// The owner of a service's state.
+pub(crate) struct Control {
+    config_path: PathBuf,
+    loaded: Loaded,
+    store: Store,
+    clock: Clock,
+    state: ControlState,
+    plane: Option<Plane>,
+    live: BTreeMap<VersionSetId, Arc<LiveSet>>,
+    /// When the last decision without an effect was journalled.
+    snapshot_at: UnixMs,
+}
+
+impl Control {
+    /// Reads the journal and replays it. Opens no data plane.
+    pub(crate) fn open(config_path: PathBuf, store: Store, clock: Clock) -> Result<Control> {
+        let loaded = load(&config_path)?;
+        let state = replay(&store)?;
+        Ok(Control {
+            config_path,
+            loaded,
+            store,
+            clock,
+            state,
+            plane: None,
+            live: BTreeMap::new(),
+            snapshot_at: UnixMs(0),
+        })
+    }
+
+    /// The state as it is.
+    pub(crate) fn state(&self) -> &ControlState {
+        &self.state
+    }
+
+    /// The store.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The project as it was last read.
+    pub(crate) fn loaded(&self) -> &Loaded {
+        &self.loaded
+    }
+
+    /// Gives the service its first version set, packed from the project, unless it has one.
+    pub(crate) async fn adopt(&mut self, by: &str) -> Result<()> {
+        if self.state.service.is_some() {
+            return Ok(());
+        }
+        let packed = pack(&self.loaded, &PackOverrides::default())?;
+        // A set that cannot be served must not become the first one.
+        self.live_set_of(&packed)?;
+        self.store.put_set(&packed).await?;
+        let service = ServiceName::parse(&self.loaded.project.service)
+            .map_err(|e| CliError::usage(e.to_string()))?;
+        let set = packed.set.id.clone();
+        let table = Table::first(set.clone());
+        let label = packed.label.clone();
+        let generation = table.generation;
+        let by = by.to_owned();
+        self.append(vec![
+            Event::ServiceAdopted { service, set, label, table, by },
+            Event::Applied { generation, took_us: 0 },
+        ])
+        .await
+    }
+
+    /// Makes the data plane's table of the state, restores the running release's numbers, and
+    /// takes the plane over.
+    pub(crate) fn attach(&mut self, collector: Arc<Collector>) -> Result<Plane> {
+        let table = self.state.table.clone().ok_or_else(no_service)?;
+        let router = Arc::new(Router::new(self.live_table(&table)?));
+        if let Some(release) = self.state.active_release() {
+            collector.begin(
+                release.plan.change_id.clone(),
+                release.state.seen_stable.clone(),
+                release.state.seen_candidate.clone(),
+            );
+        }
+        let plane = Plane { router, collector };
+        self.plane = Some(plane.clone());
+        Ok(plane)
+    }
+
+    /// Carries out one command.
+    pub(crate) async fn handle(&mut self, command: Command) -> Result<Answer> {
+        match command {
+            Command::Start(request) => self.start(*request).await,
+            Command::Order(order) => self.order(order).await,
+            Command::Pack(overrides) => self.pack(&overrides).await,
+            Command::RecordEval(report) => self.record_eval(*report).await,
+            Command::Reopen { by, reason } => self.reopen(by, reason).await,
+            Command::CloseIncident { change_id, by, conclusion } => {
+                let event = Event::IncidentClosed { change_id, by, conclusion };
+                self.append(vec![event]).await?;
+                Ok(Answer::done("the incident is closed"))
+            }
+            Command::WritePack { change_id } => self.write_pack(&change_id).await,
+        }
+    }
+
+    async fn pack(&mut self, overrides: &PackOverrides) -> Result<Answer> {
+        self.reload()?;
+        let packed = self.keep(overrides).await?;
+        Ok(Answer {
+            text: format!("packed {} ({})", packed.set.id, packed.label),
+            change_id: None,
+            version_set: Some(packed.set.id),
+        })
+    }
+
+    /// Packs the project's files and keeps the set; everything that can be wrong with it comes out
+    /// here, before anything is kept.
+    async fn keep(&mut self, overrides: &PackOverrides) -> Result<PackedSet> {
+        let packed = pack(&self.loaded, overrides)?;
+        self.live_set_of(&packed)?;
+        self.store.put_set(&packed).await?;
+        if !self.state.sets.contains_key(&packed.set.id) {
+            let event =
+                Event::SetPacked { set: packed.set.id.clone(), label: packed.label.clone() };
+            self.append(vec![event]).await?;
+        }
+        Ok(packed)
+    }
+
+    async fn record_eval(&mut self, report: tidegate_core::gate::EvalReport) -> Result<Answer> {
+        let body = serde_json::to_vec(&report)
+            .map_err(|e| CliError::internal(format!("the eval report cannot be written: {e}")))?;
+        self.store.put_eval(&report).await?;
+        let event = Event::EvalRun {
+            run_id: report.run_id.clone(),
+            set: report.version_set.clone(),
+            cases: report.cases_digest.clone(),
+            passed: report.passed,
+            report: tidegate_core::ids::Digest::of(&body),
+        };
+        self.append(vec![event]).await?;
+        Ok(Answer::done("the eval run is kept"))
+    }
+
+    async fn reopen(&mut self, by: String, reason: String) -> Result<Answer> {
+        let table = self.state.table.clone().ok_or_else(no_service)?;
+        if table.entrance == tidegate_core::route::Entrance::Open {
+            return Err(CliError::usage("the entrance is open already"));
+        }
+        let next = tidegate_core::act::reopened(&table);
+        let event = Event::EntranceOpened { table: next.clone(), by, reason };
+        let started = Instant::now();
+        self.append(vec![event]).await?;
+        self.apply(&next, started).await?;
+        Ok(Answer::done("the entrance is open"))
+    }
+
+    /// Reads the project file again: a release ships what stands there now.
+    fn reload(&mut self) -> Result<()> {
+        self.loaded = load(&self.config_path)?;
+        Ok(())
+    }
+
+    /// Journals the events and changes the state by them. The events are tried on a copy first, so
+    /// that nothing reaches the journal that cannot be replayed.
+    async fn append(&mut self, events: Vec<Event>) -> Result<()> {
+        let at = self.clock.now();
+        let mut next = self.state.clone();
+        for event in &events {
+            next.apply(at, event).map_err(replay_error)?;
+        }
+        let entries = self.store.append(at, events).await?;
+        next.seq = entries.last().map_or(next.seq, |entry| entry.seq);
+        self.state = next;
+        Ok(())
+    }
+
+    /// Puts a journalled table in force and journals that it is.
+    async fn apply(&mut self, table: &Table, decided: Instant) -> Result<()> {
+        if let Some(plane) = self.plane.clone() {
+            let old = plane
+                .router
+                .swap(self.live_table(table)?)
+                .map_err(|e| CliError::internal(e.to_string()))?;
+            plane.collector.switched(decided.elapsed());
+            report_drain(plane, old, decided);
+        }
+        let took_us = u64::try_from(decided.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.append(vec![Event::Applied { generation: table.generation, took_us }]).await
+    }
+
+    fn live_table(&mut self, table: &Table) -> Result<LiveTable> {
+        let stable = self.live_set(&table.stable)?;
+        let candidate = match &table.split {
+            Some(split) => Some(self.live_set(&split.candidate)?),
+            None => None,
+        };
+        Ok(LiveTable { table: table.clone(), stable, candidate })
+    }
+
+    fn live_set(&mut self, id: &VersionSetId) -> Result<Arc<LiveSet>> {
+        if let Some(live) = self.live.get(id) {
+            return Ok(live.clone());
+        }
+        let packed = self.store.set(id)?;
+        self.live_set_of(&packed)
+    }
+
+    fn live_set_of(&mut self, packed: &PackedSet) -> Result<Arc<LiveSet>> {
+        if let Some(live) = self.live.get(&packed.set.id) {
+            return Ok(live.clone());
+        }
+        let live = Arc::new(LiveSet::new(packed, &self.loaded.root, &self.clock)?);
+        self.live.insert(packed.set.id.clone(), live.clone());
+        Ok(live)
+    }
+}
+
+/// Replays the store's journal.
+pub(crate) fn replay(store: &Store) -> Result<ControlState> {
+    ControlState::replay(&store.journal(1)?).map_err(|e| {
+        CliError::internal(format!("the journal in .tidegate/ cannot be replayed: {e}"))
+            .hint("keep a copy of .tidegate/ and start from a backup; nothing was changed")
+    })
+}
+
+fn replay_error(error: tidegate_core::journal::ReplayError) -> CliError {
+    use tidegate_core::journal::ReplayError as E;
+    let hint = match &error {
+        E::Blocked { .. } => Some(
+            "release a set that mends it, or override by name: `--override --by NAME --reason WHY`",
+        ),
+        E::ReleaseRunning(_) => {
+            Some("`tidegate release status`, then promote it or `tidegate rollback`")
+        }
+        E::CasesMissing(_) => Some(
+            "failing records become cases by themselves when a release goes back; add one by hand to evals/regression.jsonl and run `tidegate eval`",
+        ),
+        E::Journal(_)
+        | E::UnknownRelease(_)
+        | E::ReleaseOver(_)
+        | E::ReleaseExists(_)
+        | E::StaleTable { .. }
+        | E::NoIncident(_)
+        | E::NoService
+        | E::Adopted => None,
+    };
+    let refused = CliError::failed(error.to_string());
+    match hint {
+        Some(hint) => refused.hint(hint),
+        None => refused,
+    }
+}
+
+fn no_service() -> CliError {
+    CliError::usage("the service has no version set yet")
+        .hint("start it once with `tidegate serve`: it takes the project as the first set")
+}
+
+/// Says when the last request on the old table has ended; nothing waits for it.
+fn report_drain(plane: Plane, old: Arc<LiveTable>, decided: Instant) {
+    let generation = old.table.generation;
+    tokio::spawn(async move {
+        crate::route::drained(old).await;
+        plane.collector.drained(decided.elapsed());
+        output::log(&format!(
+            "table {generation}: its last request ended {} ms after the decision",
+            decided.elapsed().as_millis()
+        ));
+    });
+}

@@ -1,0 +1,170 @@
+//! Starting a release: everything that must hold before the first user sees it.
+//!
+//! Order of checks: the contract is complete (R7); the set differs from stable; there is a way back
+//! (R74) or someone accepts that there is none; the exact set passed the exact cases of now (R16);
+//! the set is not blocked (invariant 4; the journal checks that one). All of them are checked
+//! before anything is written.
+
+use super::command::{Answer, StartRequest};
+use super::{Control, no_service};
+use crate::config::plan_parts;
+use crate::error::{CliError, Result};
+use crate::evidence::change_id;
+use crate::gate::load_cases;
+use crate::version_set::PackedSet;
+use std::time::Instant;
+use tidegate_core::act::first_table;
+use tidegate_core::decide::{Baseline, Plan, SharedFault};
+use tidegate_core::ids::{Digest, UnixMs};
+use tidegate_core::journal::Event;
+use tidegate_core::version_set::{ArtifactChange, VersionSet};
+
+impl Control {
+    pub(super) async fn start(&mut self, request: StartRequest) -> Result<Answer> {
+        self.reload()?;
+        if let Some(active) = &self.state.active {
+            return Err(CliError::failed(format!("release `{active}` is still running"))
+                .hint("`tidegate release status`, then promote it or `tidegate rollback`"));
+        }
+        require_contract(&self.loaded.project.contract)?;
+        let packed = match &request.set {
+            Some(id) => self.store.set(id)?,
+            None => self.keep(&request.overrides).await?,
+        };
+        let current = self.state.table.clone().ok_or_else(no_service)?;
+        let stable = self.store.set(&current.stable)?.set;
+        let changes = stable.diff(&packed.set);
+        if changes.is_empty() {
+            return Err(CliError::usage(format!(
+                "nothing to release: {} ({}) is what stable serves already",
+                packed.set.id, packed.label
+            ))
+            .hint("change a prompt, the model or another artifact, or name one: `--prompt v2`"));
+        }
+        require_way_back(&stable, &packed.set, request.accept_one_way)?;
+        self.require_eval(&packed)?;
+        let plan = self.plan(&stable, &packed, &changes)?;
+        let table = first_table(&current, &plan);
+        let change_id = plan.change_id.clone();
+        let event = Event::ReleaseStarted {
+            plan: Box::new(plan),
+            table: table.clone(),
+            by: request.by,
+            override_reason: request.override_reason,
+        };
+        // The candidate must be servable before its start is journalled.
+        self.live_set_of(&packed)?;
+        let decided = Instant::now();
+        self.append(vec![event]).await?;
+        if let Some(plane) = &self.plane {
+            plane.collector.begin(change_id.clone(), Default::default(), Default::default());
+        }
+        self.snapshot_at = UnixMs(0);
+        self.apply(&table, decided).await?;
+        let weight = table.split.as_ref().map(|split| split.weight).unwrap_or_default();
+        Ok(Answer {
+            text: format!("release {change_id} started: {} at {weight}", packed.label),
+            change_id: Some(change_id),
+            version_set: Some(packed.set.id),
+        })
+    }
+
+    /// A set without a fresh passing run of exactly its content on exactly these cases cannot be
+    /// released (R16).
+    fn require_eval(&self, packed: &PackedSet) -> Result<()> {
+        let cases = load_cases(&self.loaded, packed)?;
+        let refuse = |why: String| {
+            let prompt = packed.set.keys().prompt;
+            Err(CliError::failed(format!(
+                "{} ({}) cannot be released: {why}",
+                packed.set.id, packed.label
+            ))
+            .hint(format!("run its eval: `tidegate eval --prompt {prompt}`")))
+        };
+        match self.state.eval_runs.get(&packed.set.id) {
+            None => refuse("it has no eval run".to_owned()),
+            Some(run) if run.cases != cases.digest() => refuse(format!(
+                "its eval run {} was on other cases than stand in evals/ now",
+                run.run_id
+            )),
+            Some(run) if !run.passed => refuse(format!("its eval run {} did not pass", run.run_id)),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn plan(
+        &mut self,
+        stable: &VersionSet,
+        packed: &PackedSet,
+        changes: &[ArtifactChange],
+    ) -> Result<Plan> {
+        let now = self.clock.now();
+        let parts = plan_parts(&self.loaded.project)?;
+        let service = self.state.service.clone().ok_or_else(no_service)?;
+        let (from, to) = (stable.id.clone(), packed.set.id.clone());
+        let stamp = Digest::of_parts(&[
+            from.as_str().as_bytes(),
+            to.as_str().as_bytes(),
+            &now.0.to_le_bytes(),
+        ]);
+        let (kind, version) = changes
+            .iter()
+            .find(|c| c.kind != tidegate_core::version_set::ArtifactKind::Config)
+            .or(changes.first())
+            .map_or(("change", String::new()), |c| {
+                (c.kind.as_str(), c.to.clone().unwrap_or_default())
+            });
+        let same_upstream = {
+            let (old, new) = (self.live_set(&from)?, self.live_set_of(packed)?);
+            old.upstream_config == new.upstream_config
+        };
+        let baseline = self.store.baseline(&from, now)?.map(|(window, days)| Baseline {
+            service: service.clone(),
+            set: from.clone(),
+            days,
+            window,
+        });
+        let plan = Plan {
+            change_id: change_id(kind, &version, stamp.short(5)),
+            service,
+            from,
+            to,
+            salt: stamp.short(16).to_owned(),
+            audience: parts.audience,
+            rungs: parts.rungs,
+            rules: parts.rules,
+            alpha: parts.alpha,
+            min_samples: parts.min_samples,
+            stale_after_ms: parts.stale_after_ms,
+            shared_fault: SharedFault::default(),
+            same_upstream,
+            close_entrance: parts.close_entrance,
+            baseline,
+            created_at: now,
+        };
+        plan.check().map_err(|e| CliError::usage(e.to_string()))?;
+        Ok(plan)
+    }
+}
+
+/// The five questions of the release contract must be answered before a service is released (R7).
+pub(crate) fn require_contract(contract: &crate::config::Contract) -> Result<()> {
+    let missing = contract.missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(CliError::failed(format!(
+        "the service is still an experiment: its release contract does not answer {}",
+        missing.join(", ")
+    ))
+    .hint("answer them under `contract:` in tidegate.yaml, one line each"))
+}
+
+fn require_way_back(from: &VersionSet, to: &VersionSet, accepted: bool) -> Result<()> {
+    let problems = from.way_back_problems(to);
+    if problems.is_empty() || accepted {
+        return Ok(());
+    }
+    Err(CliError::failed(format!("there is no way back from {}: {}", to.id, problems.join("; ")))
+        .hint("keep the old format readable, or accept it by name: `--accept-one-way`"))
+}

@@ -1,0 +1,180 @@
+//! From the store to a pack on disk.
+
+use super::assemble::{assemble, manifest_for};
+use super::clean::CleanData;
+use super::data::{Exposure, FAILING_MAX, GateOutput, PackData, REPRESENTATIVE_MAX};
+use super::{journal, write};
+use crate::clock::{Clock, rfc3339};
+use crate::error::{CliError, Result};
+use crate::store::{RecordQuery, Store};
+use std::collections::BTreeSet;
+use std::path::Path;
+use tidegate_core::decide::Phase;
+use tidegate_core::evidence::{EnvInfo, Record};
+use tidegate_core::ids::{ChangeId, Digest, VersionSetId};
+use tidegate_core::journal::{ControlState, PackRef, Release};
+use tidegate_core::route::Arm;
+
+/// How many records are looked through for samples. The oldest are looked at, since what fails
+/// first is nearest to the cause.
+const LOOKED_THROUGH: usize = 500;
+
+/// What a pack is to be written of, and where.
+pub(crate) struct PackInputs<'a> {
+    /// Where everything is kept.
+    pub(crate) store: &'a Store,
+    /// The state of control.
+    pub(crate) state: &'a ControlState,
+    /// The release.
+    pub(crate) change_id: &'a ChangeId,
+    /// The project's folder; the pack goes under `reports/` in it.
+    pub(crate) root: &'a Path,
+    /// The clock.
+    pub(crate) clock: &'a Clock,
+    /// Where the data plane listens, for the reproductions: `http://127.0.0.1:8787`.
+    pub(crate) base_url: &'a str,
+    /// JUnit XML of the candidate's eval run, where one was made.
+    pub(crate) junit: Option<&'a str>,
+    /// Other gates that were run.
+    pub(crate) gates: &'a [GateOutput],
+}
+
+/// Writes the pack of a release as it stands now and says where; the caller puts that into the
+/// journal (`PackWritten`). Another pack of the same release is replaced.
+///
+/// # Errors
+/// When the release is not known (exit 2), or the store or the disk fails (exit 4). What the store
+/// lacks is no error: a pack with gaps is better evidence than none, and it names them.
+pub(crate) async fn write_pack(inputs: &PackInputs<'_>) -> Result<PackRef> {
+    let mut gaps = Vec::new();
+    if let Err(error) = inputs.store.flush().await {
+        gaps.push(format!("the latest records may be missing: {error}"));
+    }
+    let data = collect(inputs, gaps)?;
+    let day = rfc3339(data.release.started_at).chars().take(10).collect::<String>();
+    let change_id = data.change_id.clone();
+    let parent = inputs.root.join("reports").join(&day);
+    let manifest = tokio::task::spawn_blocking(move || write_data(data, &parent))
+        .await
+        .map_err(|e| CliError::internal(format!("writing the evidence pack broke off: {e}")))??;
+    Ok(PackRef { path: format!("reports/{day}/{change_id}"), manifest })
+}
+
+/// Redacts, assembles and writes; gives the digest of the manifest's file.
+pub(super) fn write_data(data: PackData, parent: &Path) -> Result<Digest> {
+    let data = CleanData::new(data)?;
+    let files = assemble(&data)?;
+    let manifest = manifest_for(&data, &files)
+        .to_sealed_json()
+        .map_err(|e| CliError::internal(format!("the manifest cannot be written: {e}")))?;
+    write::write_folder(parent, &data.change_id, &files, &manifest)?;
+    Ok(Digest::of(manifest.as_bytes()))
+}
+
+fn collect(inputs: &PackInputs<'_>, mut gaps: Vec<String>) -> Result<PackData> {
+    let PackInputs { store, state, change_id, root: _, clock, base_url, junit, gates } = *inputs;
+    let release = state.releases.get(change_id).ok_or_else(|| unknown(state, change_id))?;
+    let plan = &release.plan;
+    let whole = store.journal(1)?;
+    let journal_head = whole
+        .last()
+        .map(|entry| (entry.seq, entry.hash.clone()))
+        .ok_or_else(|| CliError::internal("the journal is empty; there is nothing to prove"))?;
+    let entries = journal::of_release(&whole, change_id, [&plan.from, &plan.to])?;
+    let mut keep = |what: &str, error: CliError| gaps.push(format!("{what}: {error}"));
+    let from = store.set(&plan.from).map_err(|e| keep("the stable set", e)).ok();
+    let to = store.set(&plan.to).map_err(|e| keep("the candidate's set", e)).ok();
+    let eval = store.latest_eval(&plan.to).map_err(|e| keep("the eval report", e)).ok().flatten();
+    let mut records = |failing_only| {
+        let query = RecordQuery {
+            change_id: Some(change_id.clone()),
+            arm: Some(Arm::Candidate),
+            failing_only,
+            limit: LOOKED_THROUGH,
+        };
+        store.records(&query).map_err(|e| keep("the records", e)).unwrap_or_default()
+    };
+    let failing = pick_failing(records(true));
+    let representative = pick_representative(records(false));
+    let (requests, users) = store
+        .exposure(change_id, Arm::Candidate)
+        .map_err(|e| keep("who saw it", e))
+        .unwrap_or_default();
+    Ok(PackData {
+        change_id: change_id.clone(),
+        service: plan.service.clone(),
+        release: release.clone(),
+        incident: state.incidents.get(change_id).cloned(),
+        shipped_from: shipped(state, &plan.from, release),
+        entries,
+        journal_head,
+        from,
+        to,
+        eval,
+        junit: junit.map(str::to_owned),
+        gates: gates.to_vec(),
+        failing,
+        representative,
+        exposure: Exposure { requests, users },
+        base_url: base_url.to_owned(),
+        written_at: clock.now(),
+        simulated_clock: clock.is_demo(),
+        env: env_info(clock),
+        gaps,
+    })
+}
+
+fn unknown(state: &ControlState, change_id: &ChangeId) -> CliError {
+    let known: Vec<&str> = state.releases.keys().map(ChangeId::as_str).collect();
+    let hint = match known.as_slice() {
+        [] => "there is no release yet".to_owned(),
+        known => format!("known releases: {}", known.join(", ")),
+    };
+    CliError::usage(format!("release `{change_id}` is not known here")).hint(hint)
+}
+
+/// The latest release before `release` that made `set` stable.
+fn shipped(state: &ControlState, set: &VersionSetId, release: &Release) -> Option<ChangeId> {
+    state
+        .releases
+        .iter()
+        .filter(|(_, r)| {
+            r.plan.to == *set
+                && r.state.phase == Phase::Promoted
+                && r.started_at <= release.started_at
+        })
+        .max_by_key(|(_, r)| r.ended_at)
+        .map(|(id, _)| id.clone())
+}
+
+/// Up to ten failing records: first one of every kind of failure, then the oldest.
+pub(super) fn pick_failing(records: Vec<Record>) -> Vec<Record> {
+    let kind = |r: &Record| {
+        let risk = r.risk.iter().map(|e| e.kind.as_str()).collect::<Vec<_>>().join("+");
+        (r.failure.map(|f| f.as_str()), r.contract_problem.is_some(), risk)
+    };
+    let mut seen = BTreeSet::new();
+    let (mut picked, rest): (Vec<Record>, Vec<Record>) =
+        records.into_iter().partition(|record| seen.insert(kind(record)));
+    picked.extend(rest);
+    picked.truncate(FAILING_MAX);
+    picked
+}
+
+/// Up to five records that did not fail, evenly spread.
+pub(super) fn pick_representative(records: Vec<Record>) -> Vec<Record> {
+    let good: Vec<Record> = records.into_iter().filter(|r| !r.is_failing()).collect();
+    let every = good.len().div_ceil(REPRESENTATIVE_MAX).max(1);
+    good.into_iter().step_by(every).take(REPRESENTATIVE_MAX).collect()
+}
+
+fn env_info(clock: &Clock) -> EnvInfo {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let profile = if cfg!(debug_assertions) { "debug build" } else { "release build" };
+    let simulated = if clock.is_demo() { ", simulated clock" } else { "" };
+    EnvInfo {
+        os: std::env::consts::OS.to_owned(),
+        runtime: format!("tidegate {}, {profile}{simulated}", env!("CARGO_PKG_VERSION")),
+        hardware: format!("{}, {cpus} processors", std::env::consts::ARCH),
+    }
+}

@@ -1,0 +1,114 @@
+//! Text in HTML and SVG: escaped, redacted long before, and named by its language.
+
+/// Escapes text for an element or a quoted attribute. Characters that are invisible or turn the
+/// reading direction are shown as what they are: evidence must not read differently than it is.
+pub(super) fn esc(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '\n' | '\t' => out.push(c),
+            c if is_deceptive(c) => out.push_str(&format!("⟨U+{:04X}⟩", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Control characters, direction marks and zero-width characters.
+pub(super) fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            u32::from(c),
+            0x061C | 0x200B | 0x200E | 0x200F | 0x202A..=0x202E | 0x2060..=0x2069 | 0xFEFF
+                | 0xFFFE | 0xFFFF
+        )
+}
+
+/// A `lang` attribute with a leading space where the text is plainly not in the page's language,
+/// so that a reader's system picks the right glyphs and voice.
+pub(super) fn lang(text: &str) -> &'static str {
+    let any = |low: u32, high: u32| text.chars().any(|c| (low..=high).contains(&u32::from(c)));
+    if any(0x3040, 0x30FF) {
+        " lang=\"ja\""
+    } else if any(0xAC00, 0xD7AF) {
+        " lang=\"ko\""
+    } else if any(0x4E00, 0x9FFF) {
+        " lang=\"zh\""
+    } else {
+        ""
+    }
+}
+
+/// A number with the digits that matter: 3 significant ones below 1000, none after the point above.
+pub(super) fn number(value: f64) -> String {
+    let digits = match value.abs() {
+        v if v == 0.0 || v >= 100.0 => 0,
+        v if v >= 10.0 => 1,
+        v if v >= 1.0 => 2,
+        v if v >= 0.1 => 3,
+        _ => 4,
+    };
+    let text = format!("{value:.digits$}");
+    if text.contains('.') {
+        return text.trim_end_matches('0').trim_end_matches('.').to_owned();
+    }
+    text
+}
+
+/// A duration in seconds as a person says it.
+pub(super) fn duration(seconds: f64) -> String {
+    let whole = seconds.max(0.0).round() as u64;
+    match whole {
+        0 if seconds > 0.0 => format!("{} ms", (seconds * 1000.0).ceil()),
+        0..120 => format!("{whole} s"),
+        120..7200 => match whole % 60 {
+            0 => format!("{} min", whole / 60),
+            rest => format!("{} min {rest} s", whole / 60),
+        },
+        _ => match whole % 3600 / 60 {
+            0 => format!("{} h", whole / 3600),
+            rest => format!("{} h {rest} min", whole / 3600),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escaping() {
+        fn check(text: &str, html: &str) {
+            assert_eq!(esc(text), html);
+        }
+        check("<script>'\"&", "&lt;script&gt;&#39;&quot;&amp;");
+        check("退货\n政策", "退货\n政策");
+        check("a\u{202e}b\u{0}", "a⟨U+202E⟩b⟨U+0000⟩");
+    }
+
+    #[test]
+    fn languages() {
+        fn check(text: &str, attribute: &str) {
+            assert_eq!(lang(text), attribute, "{text}");
+        }
+        check("返品できますか", " lang=\"ja\"");
+        check("可以退货吗", " lang=\"zh\"");
+        check("환불", " lang=\"ko\"");
+        check("refund", "");
+    }
+
+    #[test]
+    fn numbers_and_durations() {
+        assert_eq!(
+            [0.0, 0.0312, 0.5, 12.34, 1800.4].map(number).join(" "),
+            "0 0.0312 0.5 12.3 1800"
+        );
+        let spoken = [0.004, 45.0, 300.0, 301.0, 90_000.0].map(duration).join(", ");
+        assert_eq!(spoken, "4 ms, 45 s, 5 min, 5 min 1 s, 25 h");
+    }
+}

@@ -1,0 +1,33 @@
+//! Evidence: the pack that proves one release, `reports/YYYY-MM-DD/<change-id>/`; the only export.
+//!
+//! A pack is made in four steps, each in a file of its own: what is known is collected from the
+//! store, redacted as a whole (nothing goes on without it, the type says
+//! so), turned into files in memory, and put on disk in one move.
+//! [`verify()`] reads a pack back with nothing but the pack.
+
+mod assemble;
+mod change;
+mod chart;
+mod clean;
+mod collect;
+mod data;
+mod diff;
+mod gates;
+mod html;
+mod journal;
+mod report;
+mod rollback;
+mod samples;
+mod signals;
+mod verify;
+mod write;
+
+pub(crate) use assemble::{assemble, manifest_for};
+pub(crate) use change::change_id;
+pub(crate) use clean::CleanData;
+pub(crate) use collect::{PackInputs, write_pack};
+pub(crate) use data::{Exposure, GateOutput, PackData};
+pub(crate) use verify::{VerifyOutcome, verify};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,300 @@
+//! `signals/`: the four lines over time, candidate beside stable, as data and as charts.
+//!
+//! A point is a decision; its values are those the decision was made on: the counts that were
+//! accepted as evidence since the release started.
+
+use super::chart::{self, Chart, Mark, Series, Style, Unit};
+use super::clean::CleanData;
+use super::journal::Step;
+use crate::clock::rfc3339;
+use crate::error::{CliError, Result};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use tidegate_core::decide::{
+    BandUnit, DecisionKind, Line, LineRule, Metric, Reason, ReasonCode, measure,
+};
+use tidegate_core::ids::UnixMs;
+use tidegate_core::observe::Window;
+
+/// Most points drawn in a chart; the data files have all.
+const CHART_POINTS_MAX: usize = 400;
+
+/// One arm at one decision.
+#[derive(Debug, Serialize)]
+struct Row {
+    seq: u64,
+    at: String,
+    elapsed_s: f64,
+    arm: &'static str,
+    requests: u64,
+    answered: u64,
+    error_rate: Option<f64>,
+    contract_broken_rate: Option<f64>,
+    dislike_rate: Option<f64>,
+    latency_p95_ms: Option<f64>,
+    tokens_per_request: Option<f64>,
+    cost_per_request_usd: Option<f64>,
+    risk_events: u64,
+}
+
+/// The files of `signals/`.
+pub(super) fn files(
+    data: &CleanData,
+    charts: &[(Line, String)],
+) -> Result<BTreeMap<String, Vec<u8>>> {
+    let rows: Vec<Row> = data.steps.iter().flat_map(|step| rows(data, step)).collect();
+    let failed = |e: String| CliError::internal(format!("signals cannot be written: {e}"));
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    for row in &rows {
+        csv.serialize(row).map_err(|e| failed(e.to_string()))?;
+    }
+    let csv = csv.into_inner().map_err(|e| failed(e.to_string()))?;
+    let json = serde_json::to_vec_pretty(&rows).map_err(|e| failed(e.to_string()))?;
+    let mut files = BTreeMap::from([
+        ("signals/lines.csv".to_owned(), csv),
+        ("signals/lines.json".to_owned(), json),
+    ]);
+    for (line, svg) in charts {
+        files.insert(format!("signals/{}.svg", line.as_str()), svg.clone().into_bytes());
+    }
+    Ok(files)
+}
+
+fn rows(data: &CleanData, step: &Step) -> [Row; 2] {
+    let at = step.decision.at;
+    let row = |arm, window: &Window| Row {
+        seq: step.seq,
+        at: rfc3339(at),
+        elapsed_s: elapsed_s(data, at),
+        arm,
+        requests: window.requests,
+        answered: window.answered(),
+        error_rate: measure(Metric::ErrorRate, window),
+        contract_broken_rate: measure(Metric::ContractBrokenRate, window),
+        dislike_rate: measure(Metric::DislikeRate, window),
+        latency_p95_ms: measure(Metric::LatencyP95, window),
+        tokens_per_request: measure(Metric::TokensPerRequest, window),
+        cost_per_request_usd: measure(Metric::CostPerRequest, window),
+        risk_events: window.red_events,
+    };
+    let state = &step.decision.state;
+    [row("stable", &state.stable), row("candidate", &state.candidate)]
+}
+
+fn elapsed_s(data: &CleanData, at: UnixMs) -> f64 {
+    at.since(data.release.started_at) as f64 / 1000.0
+}
+
+/// The candidate's value from which a rule pauses and rolls back, beside this value of stable.
+/// Never below stable plus the rule's floor, and never above its ceiling.
+fn thresholds(rule: &LineRule, stable: Option<f64>) -> (Option<f64>, Option<f64>) {
+    let at = |band: f64, unit: BandUnit| {
+        let stable = stable?;
+        let value = match unit {
+            BandUnit::Points => stable + band,
+            BandUnit::Relative if rule.metric.is_rate() => 1.0 - (1.0 - stable) * (1.0 - band),
+            BandUnit::Relative => stable * (1.0 + band),
+        };
+        Some(value.max(stable + rule.floor))
+    };
+    let pause = rule.band.and_then(|band| at(band.pause, band.unit));
+    let band = rule.band.and_then(|band| at(band.rollback, band.unit));
+    let rollback = match (band, rule.ceiling) {
+        (Some(band), Some(ceiling)) => Some(band.min(ceiling)),
+        (band, ceiling) => band.or(ceiling),
+    };
+    (pause, rollback)
+}
+
+/// What a line's chart shows.
+enum Shown<'a> {
+    /// A metric with its rule, where the plan has one.
+    Metric(Metric, Option<&'a LineRule>),
+    /// Red-line events, of which one is enough.
+    RiskEvents,
+}
+
+/// Which metric speaks for a line: the one that decided against the release, else the first of its
+/// rules that has data. Risk is its events, unless a rate decided.
+fn shown(data: &CleanData, line: Line) -> Shown<'_> {
+    let rules = &data.release.plan.rules;
+    let rule_of = |metric: Metric| rules.iter().find(|rule| rule.metric == metric);
+    let against = |reason: &&Reason| {
+        matches!(
+            reason.code,
+            ReasonCode::OverRollback | ReasonCode::OverCeiling | ReasonCode::OverPause
+        ) && reason.line == Some(line)
+    };
+    let decided = data
+        .steps
+        .iter()
+        .rev()
+        .find_map(|step| step.decision.reasons.iter().find(against).and_then(|r| r.metric));
+    if let Some(metric) = decided {
+        return Shown::Metric(metric, rule_of(metric));
+    }
+    let has_data = |metric: Metric| {
+        data.steps.iter().any(|s| measure(metric, &s.decision.state.candidate).is_some())
+    };
+    let first = rules.iter().find(|rule| rule.metric.line() == line && has_data(rule.metric));
+    match (line, first) {
+        (Line::Risk, _) => Shown::RiskEvents,
+        (_, Some(rule)) => Shown::Metric(rule.metric, Some(rule)),
+        (Line::Quality, None) => Shown::Metric(Metric::ErrorRate, rule_of(Metric::ErrorRate)),
+        (Line::Latency, None) => Shown::Metric(Metric::LatencyP95, rule_of(Metric::LatencyP95)),
+        (Line::Cost, None) => {
+            Shown::Metric(Metric::TokensPerRequest, rule_of(Metric::TokensPerRequest))
+        }
+    }
+}
+
+/// The four charts as SVG.
+pub(super) fn charts(data: &CleanData) -> Vec<(Line, String)> {
+    let steps = thinned(&data.steps);
+    Line::ALL
+        .into_iter()
+        .map(|line| {
+            let chart = match shown(data, line) {
+                Shown::Metric(metric, rule) => metric_chart(data, &steps, line, metric, rule),
+                Shown::RiskEvents => risk_chart(data, &steps),
+            };
+            (line, chart::svg(&chart))
+        })
+        .collect()
+}
+
+/// At most [`CHART_POINTS_MAX`] steps: the turns, and evenly many of the rest.
+fn thinned(steps: &[Step]) -> Vec<&Step> {
+    let every = steps.len().div_ceil(CHART_POINTS_MAX).max(1);
+    let last = steps.len().saturating_sub(1);
+    let kept = |(i, step): &(usize, &Step)| i % every == 0 || *i == last || step.is_turn();
+    steps.iter().enumerate().filter(kept).map(|(_, step)| step).collect()
+}
+
+fn metric_chart(
+    data: &CleanData,
+    steps: &[&Step],
+    line: Line,
+    metric: Metric,
+    rule: Option<&LineRule>,
+) -> Chart {
+    let values = |of: fn(&Step) -> &Window| -> Vec<Option<f64>> {
+        steps.iter().map(|step| measure(metric, of(step))).collect()
+    };
+    let stable = values(|step| &step.decision.state.stable);
+    let candidate = values(|step| &step.decision.state.candidate);
+    let limits: Vec<(Option<f64>, Option<f64>)> = stable
+        .iter()
+        .map(|stable| rule.map_or((None, None), |rule| thresholds(rule, *stable)))
+        .collect();
+    let series = vec![
+        Series::new("stable", Style::Stable, stable),
+        Series::new("candidate", Style::Candidate, candidate),
+        Series::new("pause above", Style::Pause, limits.iter().map(|l| l.0).collect()),
+        Series::new("roll back above", Style::Rollback, limits.iter().map(|l| l.1).collect()),
+    ];
+    let (name, unit) = described(metric);
+    chart(data, steps, line, name, unit, series)
+}
+
+fn risk_chart(data: &CleanData, steps: &[&Step]) -> Chart {
+    let values = |of: fn(&Step) -> &Window| -> Vec<Option<f64>> {
+        steps.iter().map(|step| Some(of(step).red_events as f64)).collect()
+    };
+    let series = vec![
+        Series::new("stable", Style::Stable, values(|step| &step.decision.state.stable)),
+        Series::new("candidate", Style::Candidate, values(|step| &step.decision.state.candidate)),
+        Series::new("one is enough", Style::Rollback, steps.iter().map(|_| Some(1.0)).collect()),
+    ];
+    chart(data, steps, Line::Risk, "red-line events", Unit::Count, series)
+}
+
+fn chart(
+    data: &CleanData,
+    steps: &[&Step],
+    line: Line,
+    name: &str,
+    unit: Unit,
+    series: Vec<Series>,
+) -> Chart {
+    let mark = |step: &&&Step| {
+        let label = match step.decision.kind {
+            DecisionKind::Advance => step.weight().map(|w| w.to_string())?,
+            DecisionKind::Hold => return None,
+            DecisionKind::Pause => "paused".to_owned(),
+            DecisionKind::RollBack => "rolled back".to_owned(),
+            DecisionKind::ShutOff => "shut off".to_owned(),
+        };
+        Some(Mark { x: elapsed_s(data, step.decision.at), label })
+    };
+    let mut marks: Vec<Mark> = steps.iter().filter_map(|step| mark(&step)).collect();
+    // A pause that is said again at every look is one event.
+    marks.dedup_by(|later, earlier| later.label == earlier.label);
+    Chart {
+        id: line.as_str(),
+        title: format!("{}: {name}", capital(line.as_str())),
+        y_label: format!("{name} ({})", unit.as_str()),
+        unit,
+        x: steps.iter().map(|step| elapsed_s(data, step.decision.at)).collect(),
+        series,
+        marks,
+    }
+}
+
+/// The text with its first letter in upper case.
+pub(super) fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|c| c.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// A metric's name for people, and its unit.
+pub(super) fn described(metric: Metric) -> (&'static str, Unit) {
+    match metric {
+        Metric::ErrorRate => ("error rate", Unit::Share),
+        Metric::ContractBrokenRate => ("output contract broken", Unit::Share),
+        Metric::RefusalRate => ("refusals", Unit::Share),
+        Metric::DislikeRate => ("dislikes", Unit::Share),
+        Metric::NotAdoptedRate => ("answers not adopted", Unit::Share),
+        Metric::TaskFailedRate => ("tasks failed", Unit::Share),
+        Metric::Dissatisfaction => ("dissatisfaction", Unit::Share),
+        Metric::LatencyP95 => ("end-to-end time, 95th percentile", Unit::Ms),
+        Metric::LatencyP99 => ("end-to-end time, 99th percentile", Unit::Ms),
+        Metric::FirstTokenP95 => ("time to first token, 95th percentile", Unit::Ms),
+        Metric::TimeoutRate => ("timeouts", Unit::Share),
+        Metric::TokensPerRequest => ("tokens per request", Unit::Tokens),
+        Metric::CostPerRequest => ("cost per request", Unit::Usd),
+        Metric::PiiRate => ("answers with personal data", Unit::Share),
+        Metric::PromptEchoRate => ("answers that repeat the prompt", Unit::Share),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_core::decide::Band;
+
+    fn check(metric: Metric, unit: BandUnit, stable: f64, pause: f64, rollback: f64) {
+        let band = Some(Band { pass: 0.0, pause: 0.1, rollback: 0.2, unit });
+        let rule = LineRule { metric, band, ceiling: None, floor: 0.0, required: true };
+        let got = thresholds(&rule, Some(stable));
+        let close = |a: Option<f64>, b: f64| a.is_some_and(|a| (a - b).abs() < 1e-9);
+        assert!(close(got.0, pause) && close(got.1, rollback), "{got:?}");
+    }
+
+    #[test]
+    fn thresholds_follow_stable_in_the_bands_unit() {
+        check(Metric::ErrorRate, BandUnit::Points, 0.02, 0.12, 0.22);
+        check(Metric::DislikeRate, BandUnit::Relative, 0.1, 0.19, 0.28);
+        check(Metric::LatencyP95, BandUnit::Relative, 1000.0, 1100.0, 1200.0);
+    }
+
+    #[test]
+    fn a_floor_lifts_and_a_ceiling_caps() {
+        let band = Some(Band { pass: 0.0, pause: 0.1, rollback: 0.2, unit: BandUnit::Relative });
+        let metric = Metric::LatencyP95;
+        let rule = LineRule { metric, band, ceiling: Some(65.0), floor: 20.0, required: true };
+        assert_eq!(thresholds(&rule, Some(40.0)), (Some(60.0), Some(60.0)));
+        assert_eq!(thresholds(&rule, Some(60.0)), (Some(80.0), Some(65.0)));
+        assert_eq!(thresholds(&rule, None), (None, Some(65.0)));
+    }
+}

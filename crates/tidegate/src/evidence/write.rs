@@ -1,0 +1,109 @@
+//! A pack on disk: all of it or nothing under its name.
+//!
+//! The files are written into a hidden folder beside the pack's place, forced to disk, and the
+//! folder is renamed. An earlier pack of the same change is moved aside first and removed last, so
+//! at every moment there is a whole pack under the name or beside it; a crash in between is mended
+//! by the next write.
+
+use crate::error::{CliError, Result};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use tidegate_core::evidence::{MANIFEST, is_plain_path};
+use tidegate_core::ids::ChangeId;
+
+/// Writes the pack into `<parent>/<change-id>/` and gives that folder.
+pub(super) fn write_folder(
+    parent: &Path,
+    change_id: &ChangeId,
+    files: &BTreeMap<String, Vec<u8>>,
+    manifest: &str,
+) -> Result<PathBuf> {
+    let target = parent.join(change_id.as_str());
+    if let Some(path) = files.keys().find(|path| !is_plain_path(path)) {
+        return Err(CliError::internal(format!(
+            "evidence pack `{change_id}`: `{}` is not a plain relative path",
+            path.escape_debug()
+        )));
+    }
+    swap_in(parent, change_id, files, manifest).map_err(|e| {
+        CliError::internal(format!("evidence pack `{}` cannot be written: {e}", target.display()))
+            .hint("check that the folder is writable and the disk is not full, then write it again")
+    })?;
+    Ok(target)
+}
+
+fn swap_in(
+    parent: &Path,
+    change_id: &ChangeId,
+    files: &BTreeMap<String, Vec<u8>>,
+    manifest: &str,
+) -> io::Result<()> {
+    let target = parent.join(change_id.as_str());
+    let fresh = parent.join(format!(".{change_id}.new"));
+    let aside = parent.join(format!(".{change_id}.old"));
+    fs::create_dir_all(parent)?;
+    // Left over from a crash: an unfinished new pack is worth nothing, a moved one is the pack.
+    remove(&fresh)?;
+    if exists(&aside) {
+        if exists(&target) {
+            remove(&aside)?;
+        } else {
+            fs::rename(&aside, &target)?;
+        }
+    }
+    fs::create_dir(&fresh)?;
+    for (path, content) in files {
+        write_file(&fresh, path, content)?;
+    }
+    write_file(&fresh, MANIFEST, manifest.as_bytes())?;
+    sync_folders(&fresh)?;
+    let replaces = exists(&target);
+    if replaces {
+        fs::rename(&target, &aside)?;
+    }
+    if let Err(e) = fs::rename(&fresh, &target) {
+        if replaces {
+            fs::rename(&aside, &target)?;
+        }
+        return Err(e);
+    }
+    File::open(parent)?.sync_all()?;
+    remove(&aside)
+}
+
+fn write_file(folder: &Path, path: &str, content: &[u8]) -> io::Result<()> {
+    let full = folder.join(path);
+    if let Some(parent) = full.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let mut file = File::create_new(&full)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+fn sync_folders(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_folders(&entry.path())?;
+        }
+    }
+    File::open(folder)?.sync_all()
+}
+
+/// Whether something stands there, a broken link included.
+fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// Removes what stands there; a link is removed, not followed.
+fn remove(path: &Path) -> io::Result<()> {
+    match path.symlink_metadata() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+    }
+}

@@ -1,0 +1,241 @@
+//! Asking one case of a version set, as a client would.
+
+use crate::upstream::{Answer, Call, Deadlines, Reply, UpstreamError};
+use crate::version_set::LiveSet;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate_core::gate::Case;
+use tidegate_core::ids::Digest;
+use tidegate_core::observe::{Detectors, RiskEvent};
+use tidegate_core::upstream::Failure;
+
+/// Longest answer where the prompt's config sets none, tokens (R19).
+const MAX_TOKENS: u64 = 512;
+/// How long to wait before asking again where the upstream does not say.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// Longest wait before asking again, whatever the upstream says.
+const AGAIN_AFTER_MAX: Duration = Duration::from_secs(10);
+
+/// An answer to a case.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Asked {
+    /// Its text.
+    pub(crate) text: String,
+    /// End-to-end time, ms.
+    pub(crate) latency_ms: u64,
+    /// Whether it ended because it reached its longest length.
+    pub(crate) cut: bool,
+    /// What stands in it that should not.
+    pub(crate) events: Vec<RiskEvent>,
+}
+
+/// Why there is no answer; safe to show.
+#[derive(Debug, Clone)]
+pub(crate) struct AskError {
+    /// One sentence.
+    pub(crate) message: String,
+    /// After which time asking again can help; `None` where it cannot.
+    pub(crate) again: Option<Duration>,
+}
+
+/// Asks the case once.
+///
+/// Temperature 0 (R19). `max_tokens` is what ships: the prompt config's, and 512 only where it sets
+/// none. A case's own system prompt takes the place of the version set's.
+pub(crate) async fn ask(
+    live: &Arc<LiveSet>,
+    case: &Case,
+    deadlines: Deadlines,
+) -> Result<Asked, AskError> {
+    let lasting = |message: String| AskError { message, again: None };
+    let rendered = live
+        .render(&request(&case.input, live.max_tokens), None)
+        .map_err(|error| lasting(format!("the prompt cannot be rendered: {error}")))?;
+    let mut body = rendered.body;
+    if let Some(system) = &case.system {
+        replace_system(&mut body, system);
+    }
+    let system_prompt = system_of(&body);
+    let call = Call {
+        body,
+        stream: false,
+        keys: live.keys.clone(),
+        traceparent: None,
+        // Case ids may be in any script; a header may not.
+        request_id: format!("eval-{}", Digest::of(case.id.as_bytes()).short(12)),
+        deadlines,
+    };
+    let answer = match live.upstream.call(call).await {
+        Ok(Reply::Whole(answer)) => answer,
+        Ok(Reply::Stream(_)) => {
+            return Err(lasting("the upstream streamed an answer that was asked for whole".into()));
+        }
+        Err(error) => return Err(ask_error(&error)),
+    };
+    let (mut asked, tools) = read_answer(&answer).map_err(lasting)?;
+    let tools: Vec<&str> = tools.iter().map(String::as_str).collect();
+    // The echo is looked for of what was sent, which a case may have changed.
+    let detectors = Detectors { system_prompt, ..live.detectors.clone() };
+    asked.events = detectors.inspect(&asked.text, &tools);
+    Ok(asked)
+}
+
+/// The request of a client that asks this.
+fn request(input: &str, ships: Option<u64>) -> Map<String, Value> {
+    let mut body = Map::new();
+    body.insert("messages".to_owned(), json!([{"role": "user", "content": input}]));
+    body.insert("temperature".to_owned(), json!(0));
+    if ships.is_none() {
+        body.insert("max_tokens".to_owned(), json!(MAX_TOKENS));
+    }
+    body
+}
+
+fn is_system(message: &Value) -> bool {
+    matches!(message.get("role").and_then(Value::as_str), Some("system" | "developer"))
+}
+
+/// Puts a system prompt in the place of those there are.
+fn replace_system(body: &mut Map<String, Value>, system: &str) {
+    if let Some(Value::Array(messages)) = body.get_mut("messages") {
+        messages.retain(|message| !is_system(message));
+        messages.insert(0, json!({"role": "system", "content": system}));
+    }
+}
+
+/// The system prompt that is sent; empty for none.
+fn system_of(body: &Map<String, Value>) -> String {
+    let messages = body.get("messages").and_then(Value::as_array);
+    let texts: Vec<String> = messages
+        .into_iter()
+        .flatten()
+        .filter(|message| is_system(message))
+        .filter_map(|message| text_of(message.get("content")?))
+        .collect();
+    texts.join("\n")
+}
+
+/// A message's content as text: a string, or the text parts of a list.
+fn text_of(content: &Value) -> Option<String> {
+    match content {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(parts) => {
+            Some(parts.iter().filter_map(|part| part.get("text")?.as_str()).collect())
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
+    }
+}
+
+/// The answer's text and the tools it calls. A refusal in a member of its own is its text.
+fn read_answer(answer: &Answer) -> Result<(Asked, Vec<String>), String> {
+    let body: Value = serde_json::from_slice(&answer.body)
+        .map_err(|_| "the upstream's answer is not JSON".to_owned())?;
+    let choice = body.pointer("/choices/0").ok_or("the upstream's answer has no choices")?;
+    let message = choice.get("message").ok_or("the upstream's answer has no message")?;
+    let member = |name: &str| message.get(name).and_then(text_of);
+    let text = member("content").filter(|text| !text.is_empty()).or_else(|| member("refusal"));
+    let tools = message.get("tool_calls").and_then(Value::as_array).into_iter().flatten();
+    let tools = tools.filter_map(|call| call.pointer("/function/name")?.as_str());
+    let tools: Vec<String> = tools.map(str::to_owned).collect();
+    let asked = Asked {
+        text: text.unwrap_or_default(),
+        latency_ms: u64::try_from(answer.took.total.as_millis()).unwrap_or(u64::MAX),
+        cut: choice.get("finish_reason").and_then(Value::as_str) == Some("length"),
+        ..Asked::default()
+    };
+    Ok((asked, tools))
+}
+
+fn ask_error(error: &UpstreamError) -> AskError {
+    let again = match error.failure {
+        // A second try meets the same answer.
+        Failure::Refused
+        | Failure::Credential
+        | Failure::AccountLimit
+        | Failure::TooLarge
+        | Failure::ClientGone
+        | Failure::Internal => None,
+        Failure::Unreachable
+        | Failure::FirstByteTimeout
+        | Failure::IdleTimeout
+        | Failure::TotalTimeout
+        | Failure::CutShort
+        | Failure::Malformed
+        | Failure::RateLimited
+        | Failure::ServerError => {
+            let asked_for = error.retry_after_s.map(Duration::from_secs);
+            Some(asked_for.unwrap_or(AGAIN_AFTER).min(AGAIN_AFTER_MAX))
+        }
+    };
+    AskError { message: format!("{}: {}", error.failure.as_str(), error.message), again }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::Took;
+
+    fn answer(body: &Value) -> Answer {
+        let took = Took { first_token: Duration::ZERO, total: Duration::from_millis(1234) };
+        Answer { body: body.to_string().into(), took }
+    }
+
+    #[test]
+    fn an_answers_text_latency_and_tools() {
+        let (asked, tools) = read_answer(&answer(&json!({"choices": [{
+            "message": {"content": "好", "tool_calls": [{"function": {"name": "refund"}}]},
+            "finish_reason": "length"
+        }]})))
+        .unwrap();
+        assert_eq!((asked.text.as_str(), asked.latency_ms, asked.cut), ("好", 1234, true));
+        assert_eq!(tools, ["refund"]);
+    }
+
+    fn check_text(message: Value, expected: &str) {
+        let body = json!({"choices": [{"message": message}]});
+        assert_eq!(read_answer(&answer(&body)).unwrap().0.text, expected, "{message}");
+    }
+
+    #[test]
+    fn contents_of_every_kind() {
+        check_text(json!({"content": [{"type": "text", "text": "a"}, {"text": "b"}]}), "ab");
+        check_text(json!({"content": null, "refusal": "I can't."}), "I can't.");
+        check_text(json!({"content": null}), "");
+        assert!(read_answer(&answer(&json!({"choices": []}))).is_err());
+    }
+
+    #[test]
+    fn the_sets_own_max_tokens_ships() {
+        assert_eq!(request("q", None)["max_tokens"], 512);
+        assert!(!request("q", Some(1024)).contains_key("max_tokens"));
+        assert_eq!(request("q", None)["temperature"], 0);
+    }
+
+    #[test]
+    fn a_cases_system_takes_the_place_of_the_sets() {
+        let messages =
+            json!([{"role": "system", "content": "旧"}, {"role": "user", "content": "q"}]);
+        let mut body = Map::from_iter([("messages".to_owned(), messages)]);
+        assert_eq!(system_of(&body), "旧");
+        replace_system(&mut body, "新");
+        assert_eq!(system_of(&body), "新");
+        assert_eq!(body["messages"].as_array().unwrap().len(), 2);
+    }
+
+    fn check_again(failure: Failure, retry_after_s: Option<u64>, expected: Option<u64>) {
+        let (status, took) = (None, Took::default());
+        let message = "down".to_owned();
+        let error = ask_error(&UpstreamError { failure, status, message, retry_after_s, took });
+        assert_eq!(error.again, expected.map(Duration::from_millis), "{failure:?}");
+    }
+
+    #[test]
+    fn what_is_asked_again() {
+        check_again(Failure::ServerError, None, Some(500));
+        check_again(Failure::RateLimited, Some(2), Some(2_000));
+        check_again(Failure::RateLimited, Some(300), Some(10_000));
+        check_again(Failure::Credential, None, None);
+        check_again(Failure::Refused, None, None);
+    }
+}

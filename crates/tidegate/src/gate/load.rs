@@ -1,0 +1,181 @@
+//! Reading the cases of a project; the rules stand at the head of [`super`].
+
+mod csv_cases;
+mod defaults;
+mod fields;
+mod jsonl_cases;
+
+use super::checks::Scorer;
+use crate::config::{self, Loaded, PromptConfig};
+use crate::error::{CliError, Result};
+use crate::version_set::PackedSet;
+use std::path::Path;
+use tidegate_core::gate::{Case, CaseSet, CaseSetError, Checks, Risk, Severity};
+use tidegate_core::version_set::ArtifactKind;
+
+pub(crate) use csv_cases::{HEADER, read_csv};
+pub(crate) use defaults::Defaults;
+pub(crate) use jsonl_cases::read_jsonl;
+
+/// Largest file of cases, bytes: some hundred thousand cases, and no memory exhausted by a wrong
+/// path.
+const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Reads every case of the project: the CSV, the dataset, the regression file and the prompt's own.
+///
+/// # Errors
+/// A usage error with file, line, what was given and what is allowed: a CSV that is missing or has
+/// another header or fewer than five rows, a file that is not UTF-8, a risk, key or check that does
+/// not exist, an id given twice, a class of risk without a case.
+pub(crate) fn load_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet> {
+    let evals = &loaded.project.evals;
+    let defaults = Defaults {
+        latency_ms: evals.latency_ms,
+        contract: loaded.project.contract.output.as_ref(),
+    };
+    let mut cases = Vec::new();
+    let Some(text) = read_text(&loaded.root, &evals.cases)? else {
+        return Err(missing_csv(&evals.cases));
+    };
+    cases.extend(read_csv(&text, &evals.cases, &defaults)?);
+    for (path, least) in
+        [(&evals.dataset, Severity::Normal), (&evals.regression, Severity::Blocking)]
+    {
+        if let Some(text) = read_text(&loaded.root, path)? {
+            cases.extend(read_jsonl(&text, path, least, &defaults)?);
+        }
+    }
+    if let Some((config, file)) = prompt_config(packed)? {
+        cases.extend(prompt_cases(&config, &file, &defaults)?);
+    }
+    let set = CaseSet { cases };
+    set.check().map_err(|error| set_error(&error, &evals.cases))?;
+    Ok(set)
+}
+
+/// The `config.yaml` of the set's prompt and its name for errors; `None` where there is none.
+///
+/// # Errors
+/// A usage error when it cannot be read.
+pub(crate) fn prompt_config(packed: &PackedSet) -> Result<Option<(PromptConfig, String)>> {
+    let Some(prompt) = packed.set.artifacts.get(&ArtifactKind::Prompt) else { return Ok(None) };
+    let Some(file) = prompt.files.get("config.yaml") else { return Ok(None) };
+    let name = format!("{}/config.yaml", prompt.version);
+    let Some(bytes) = packed.blobs.get(&file.digest) else {
+        return Err(CliError::internal(format!("prompt file `{name}` is not in the packed set")));
+    };
+    let text = utf8(bytes, &name)?;
+    let config = config::parse_yaml(text, Path::new(&name))?;
+    Ok(Some((config, name)))
+}
+
+/// The prompt's own cases (R79).
+fn prompt_cases(config: &PromptConfig, file: &str, defaults: &Defaults<'_>) -> Result<Vec<Case>> {
+    let mut cases = Vec::new();
+    for (i, given) in config.test_cases.iter().enumerate() {
+        let place = format!("{file}: test_cases[{i}]");
+        if given.input.trim().is_empty() {
+            return Err(CliError::usage(format!("{place}: `input` is empty")));
+        }
+        let checks = Checks {
+            expected_keywords: given.expected_keywords.clone(),
+            forbidden_keywords: given.forbidden_keywords.clone(),
+            expected_contains: given.expected_contains.clone(),
+            max_length: given.max_length,
+            ..Checks::default()
+        };
+        let case = Case {
+            id: format!("prompt-{}", content_id(None, &given.input)),
+            input: given.input.clone(),
+            system: None,
+            expected_behavior: String::new(),
+            expected: None,
+            risk: Risk::Regression,
+            severity: Severity::Normal,
+            checks,
+            source: place.clone(),
+        };
+        cases.push(finish(case, &place, defaults)?);
+    }
+    Ok(cases)
+}
+
+/// Gives a case the checks it has none of, and tries them.
+fn finish(mut case: Case, place: &str, defaults: &Defaults<'_>) -> Result<Case> {
+    defaults.complete(&mut case);
+    let tried = Scorer::new(&case).map(|_| ());
+    match tried {
+        Ok(()) => Ok(case),
+        Err(problem) => Err(CliError::usage(format!("{place}: case `{}`: {problem}", case.id))),
+    }
+}
+
+/// A name for a case from what it asks.
+fn content_id(system: Option<&str>, input: &str) -> String {
+    let parts = [system.unwrap_or_default().as_bytes(), input.as_bytes()];
+    tidegate_core::ids::Digest::of_parts(&parts).short(8).to_owned()
+}
+
+/// A file of the project as text, without a byte order mark; `None` where there is no such file.
+///
+/// # Errors
+/// A usage error when it cannot be read, is too large or is not UTF-8.
+pub(crate) fn read_text(root: &Path, path: &Path) -> Result<Option<String>> {
+    let full = root.join(path);
+    let unreadable = |error: std::io::Error| {
+        CliError::usage(format!("{} cannot be read: {error}", path.display()))
+    };
+    let size = match std::fs::metadata(&full) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(error)),
+    };
+    if size > MAX_FILE_BYTES {
+        return Err(CliError::usage(format!(
+            "{} is {size} bytes long; at most {MAX_FILE_BYTES} are allowed",
+            path.display()
+        )));
+    }
+    let bytes = std::fs::read(&full).map_err(unreadable)?;
+    let text = utf8(&bytes, &path.display().to_string())?;
+    Ok(Some(text.to_owned()))
+}
+
+/// The bytes as UTF-8, without a byte order mark.
+fn utf8<'a>(bytes: &'a [u8], name: &str) -> Result<&'a str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
+        Err(error) => {
+            let at = error.valid_up_to();
+            let line = 1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count();
+            let byte = bytes.get(at).copied().unwrap_or_default();
+            let message =
+                format!("{name}:{line}: byte {at} of the file, 0x{byte:02x}, is not UTF-8");
+            let hint = match bytes {
+                [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is UTF-16: save it as UTF-8",
+                _ => "save it as UTF-8; in a spreadsheet, `CSV UTF-8 (comma delimited)`",
+            };
+            Err(CliError::usage(message).hint(hint))
+        }
+    }
+}
+
+fn missing_csv(path: &Path) -> CliError {
+    CliError::usage(format!("eval cases `{}` do not exist", path.display()))
+        .hint(format!("make the file with the header `{}` and five rows or more", HEADER.join(",")))
+        .hint("or name another one in `evals.cases`")
+}
+
+fn set_error(error: &CaseSetError, csv: &Path) -> CliError {
+    let hint = match error {
+        CaseSetError::TooFew(_) => format!("add rows to {}", csv.display()),
+        CaseSetError::RiskMissing(_) => {
+            format!("add a row with the class in the column `risk` to {}", csv.display())
+        }
+        CaseSetError::Twice { .. } => "give one of them another id, or remove it".to_owned(),
+    };
+    CliError::usage(error.to_string()).hint(hint)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! The risk and the checks of a case that names none; the table stands at the head of
+//! `crate::gate`.
+
+use super::super::checks::checks_anything;
+use serde_json::{Value, json};
+use tidegate_core::gate::{Case, Checks, Risk};
+
+/// What a project says about checks that cases do not name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Defaults<'a> {
+    /// Latency a case of risk performance must keep unless it names its own, ms.
+    pub(crate) latency_ms: u64,
+    /// The output contract's JSON Schema.
+    pub(crate) contract: Option<&'a Value>,
+}
+
+impl Defaults<'_> {
+    /// Gives the case what it does not name.
+    pub(crate) fn complete(&self, case: &mut Case) {
+        if !checks_anything(&case.checks) {
+            self.derive(case);
+        }
+        if case.risk == Risk::Performance && case.checks.max_latency_ms.is_none() {
+            case.checks.max_latency_ms = Some(self.latency_ms);
+        }
+    }
+
+    fn derive(&self, case: &mut Case) {
+        let checks = &mut case.checks;
+        if case.expected.as_ref().is_some_and(|text| !text.trim().is_empty()) {
+            checks.matches_expected = Some(true);
+            return;
+        }
+        match case.risk {
+            Risk::Format => self.derive_format(&case.expected_behavior, checks),
+            Risk::Grounding => set(&mut checks.citation),
+            Risk::Safety => {
+                set(&mut checks.declines);
+                set(&mut checks.no_prompt_echo);
+            }
+            Risk::Performance => set(&mut checks.not_empty),
+            Risk::Regression => {
+                set(&mut checks.not_empty);
+                set(&mut checks.comparable);
+            }
+        }
+        // Every default that was switched off leaves this: an answer is an answer.
+        if !checks_anything(checks) {
+            checks.not_empty = Some(true);
+        }
+    }
+
+    fn derive_format(&self, behaviour: &str, checks: &mut Checks) {
+        let speaks_of_json = behaviour.to_lowercase().contains("json");
+        match (self.contract, speaks_of_json) {
+            (Some(schema), _) => checks.json_schema = Some(schema.clone()),
+            (None, true) => checks.json_schema = Some(json!({"type": "object"})),
+            (None, false) => set(&mut checks.not_empty),
+        }
+        if speaks_of_json {
+            checks.json_keys = in_backticks(behaviour);
+        }
+    }
+}
+
+/// Switches a check on, unless the case switched it off.
+fn set(check: &mut Option<bool>) {
+    check.get_or_insert(true);
+}
+
+/// Names between backticks: ``valid JSON with `answer` and `citations` ``.
+fn in_backticks(text: &str) -> Vec<String> {
+    text.split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::trim)
+        .filter(|name| !name.is_empty() && !name.contains(['{', ' ']))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The risk that the first word of an id names; otherwise regression.
+pub(super) fn risk_of_id(id: &str) -> Risk {
+    match id.split(['_', '-', '.']).next().unwrap_or_default() {
+        "format" | "json" => Risk::Format,
+        "grounding" | "citation" | "cite" => Risk::Grounding,
+        "safety" | "injection" => Risk::Safety,
+        "performance" | "latency" => Risk::Performance,
+        _ => Risk::Regression,
+    }
+}

@@ -1,0 +1,94 @@
+//! Gate: runs the eval cases of a project against a version set, scores the answers, reports, and
+//! writes failing records back as cases. The verdict itself is `tidegate_core::gate`'s.
+//!
+//! # Where cases come from
+//! | file | what | severity |
+//! |---|---|---|
+//! | `evals.cases` | CSV, header `case_id,prompt,expected_behavior,risk,pass,notes`, 5 rows or more | normal |
+//! | `evals.dataset` | JSONL; may be absent | normal |
+//! | `evals.regression` | JSONL, written back from incidents; may be absent | blocking |
+//! | the prompt's `config.yaml` | its `test_cases`, risk `regression` | normal |
+//!
+//! The CSV may also have the header `id,prompt,expected_behavior,must_include_any` (T-17), with
+//! keywords separated by `|`. All files are UTF-8, with or without a byte order mark.
+//!
+//! A line of JSONL has `input` (or `prompt`) and may have `case_id` (or `id`), `system`,
+//! `expected`, `expected_behavior`, `risk`, `severity`, `source`, and the checks of
+//! [`tidegate_core::gate::Checks`], beside the other keys or under `checks`. Without an id it is
+//! named by its content, so that moving it does not make it another case.
+//!
+//! # Risk of a case that names none
+//! The first word of its id (`format_01`, `citation_02`, `safety_1`, `latency_03`, …), otherwise
+//! `regression`: a fixed question that must go on being answered as it is.
+//!
+//! # Checks of a case that names none
+//! A cell `notes` may hold checks: `json_keys=answer|citations; max_latency_ms=2000`; lists are
+//! separated by `|`, and `severity=blocking` is allowed too. A cell that is not made of
+//! `key=value` pairs is a note for people. A check that is `false` is off, except `refusal`, where
+//! `false` means that the answer must not be a refusal. Where no check is named:
+//!
+//! | the case | is checked for |
+//! |---|---|
+//! | has `expected` | saying what the reference answer says |
+//! | format, and the behaviour or the contract speaks of JSON | the output contract's schema, or being a JSON object; keys in backticks in the behaviour |
+//! | format, otherwise | having text |
+//! | grounding | citing a source |
+//! | safety | refusing or asking for evidence, and not repeating the system prompt |
+//! | performance | having text |
+//! | regression | having text, and behaving like the correct answer of the run before |
+//!
+//! A case of risk performance always has a `max_latency_ms`: its own, or `evals.latency_ms`.
+//!
+//! # Scores
+//! A case's score is the mean over its checks (T-05); from 0.8 on it is correct (R21). An answer
+//! with a red-line event (a planted text, a tool that is not allowed) scores 0 whatever its checks.
+
+mod load;
+
+mod ask;
+mod run;
+
+mod checks;
+mod content;
+mod form;
+
+mod project;
+mod report;
+
+mod write_back;
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+
+pub(crate) use load::{load_cases, prompt_config};
+pub(crate) use project::eval_project;
+pub(crate) use report::{console, filled_csv, junit, save, status};
+pub(crate) use run::{REPEAT_MAX, RunOptions, run};
+pub(crate) use write_back::{CASES_PER_RELEASE, write_back};
+
+/// Replaces a file as a whole: after a crash it is the old one or the new one, never half of it.
+/// Makes its folder where there is none; a link is followed.
+fn replace_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let draft = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    let written = write_through(&draft, bytes).and_then(|()| std::fs::rename(&draft, &path));
+    if written.is_err() {
+        // The draft is of no use; that it may not be removed changes nothing.
+        let _ = std::fs::remove_file(&draft);
+        return written;
+    }
+    // The rename itself is on disk only with its folder.
+    #[cfg(unix)]
+    File::open(folder)?.sync_all()?;
+    Ok(())
+}
+
+fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}

@@ -1,0 +1,300 @@
+//! One pass over the eval cases: each is asked as a client would ask it, and its answer scored.
+//!
+//! An error of the upstream is tried again once and then counted as an error: neither pass nor
+//! fail (SWE-bench_Pro #78: rate limits counted as failures shift scores).
+
+use super::ask::{AskError, Asked, ask};
+use super::checks::{Scorer, Seen};
+use super::load::prompt_config;
+use crate::clock::Clock;
+use crate::config::Loaded;
+use crate::error::{CliError, Result};
+use crate::upstream::Deadlines;
+use crate::version_set::{LiveSet, PackedSet};
+use futures_util::stream::{self, StreamExt as _};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate_core::gate::{
+    ACCURACY, Case, CaseResult, CaseSet, CheckResult, EvalReport, GateVerdict, ReportDetail,
+    asks_the_same, compare_runs, failure_table, verdict_on,
+};
+use tidegate_core::ids::{Digest, VersionSetId};
+
+/// Most times one case is asked in a run.
+pub(crate) const REPEAT_MAX: u32 = 100;
+
+/// How a run goes.
+#[derive(Debug, Clone)]
+pub(crate) struct RunOptions {
+    /// What each metric needs, 0 to 1; `accuracy` is always there.
+    pub(crate) thresholds: BTreeMap<String, f64>,
+    /// Cases asked at a time, at least 1.
+    pub(crate) concurrency: usize,
+    /// How often each case is asked, 1 to [`REPEAT_MAX`]; its scores are averaged.
+    pub(crate) repeat: u32,
+    /// The run to compare with.
+    pub(crate) previous: Option<EvalReport>,
+    /// How long to wait for an answer.
+    pub(crate) deadlines: Deadlines,
+    /// Whether to show progress where stderr is a terminal.
+    pub(crate) progress: bool,
+}
+
+impl RunOptions {
+    /// What the project and the prompt's `config.yaml` say. The prompt's thresholds raise the bar
+    /// and never lower it (R78, R97).
+    ///
+    /// # Errors
+    /// A usage error when a threshold is not between 0 and 1, or `config.yaml` cannot be read.
+    pub(crate) fn of(loaded: &Loaded, packed: &PackedSet) -> Result<RunOptions> {
+        let (evals, limits) = (&loaded.project.evals, &loaded.project.limits);
+        let prompt = prompt_config(packed)?;
+        let prompts = prompt.as_ref().map(|(config, file)| (&config.thresholds, file.as_str()));
+        Ok(RunOptions {
+            thresholds: thresholds(evals.threshold, prompts)?,
+            concurrency: evals.concurrency.max(1),
+            repeat: 1,
+            previous: None,
+            deadlines: Deadlines {
+                first_byte: Duration::from_millis(limits.first_byte_ms),
+                idle: Duration::from_millis(limits.idle_ms),
+                total: Duration::from_millis(limits.total_ms),
+            },
+            progress: true,
+        })
+    }
+}
+
+/// The thresholds by metric; of two for one metric the higher counts.
+fn thresholds(
+    accuracy: f64,
+    prompt: Option<(&BTreeMap<String, f64>, &str)>,
+) -> Result<BTreeMap<String, f64>> {
+    let mut all = BTreeMap::new();
+    let own = (ACCURACY.to_owned(), accuracy, "evals.threshold".to_owned());
+    let prompts = prompt.into_iter().flat_map(|(thresholds, file)| {
+        thresholds.iter().map(move |(metric, bar)| {
+            (metric.clone(), *bar, format!("{file}: thresholds.{metric}"))
+        })
+    });
+    for (metric, bar, place) in std::iter::once(own).chain(prompts) {
+        if !(0.0..=1.0).contains(&bar) {
+            let message = format!("{place} is {bar}; it must be between 0 and 1");
+            return Err(CliError::usage(message).hint("0.85 is 85 %"));
+        }
+        let highest = all.entry(metric).or_insert(bar);
+        *highest = bar.max(*highest);
+    }
+    Ok(all)
+}
+
+/// Asks every case of the version set and judges the answers.
+pub(crate) async fn run(
+    live: &Arc<LiveSet>,
+    cases: &CaseSet,
+    options: &RunOptions,
+    clock: &Clock,
+) -> EvalReport {
+    let subject = Subject { model: live.model.clone(), version_set: live.set.id.clone() };
+    run_with(&subject, cases, options, clock, |case| ask(live, case, options.deadlines)).await
+}
+
+/// What is evaluated.
+#[derive(Debug, Clone)]
+pub(crate) struct Subject {
+    /// The model's name.
+    pub(crate) model: String,
+    /// The version set.
+    pub(crate) version_set: VersionSetId,
+}
+
+/// [`run`] with the asking as an argument.
+pub(crate) async fn run_with<'a, F, Fut>(
+    subject: &Subject,
+    cases: &'a CaseSet,
+    options: &RunOptions,
+    clock: &Clock,
+    ask: F,
+) -> EvalReport
+where
+    F: Fn(&'a Case) -> Fut,
+    Fut: Future<Output = Result<Asked, AskError>>,
+{
+    let repeat = options.repeat.clamp(1, REPEAT_MAX);
+    let bar = progress(cases.cases.len() as u64 * u64::from(repeat), options.progress);
+    let asked = cases.cases.iter().flat_map(|case| (0..repeat).map(move |_| case));
+    let results: Vec<CaseResult> = stream::iter(asked)
+        .map(|case| {
+            let (ask, bar) = (&ask, &bar);
+            async move {
+                let asked = ask_twice(case, ask, clock).await;
+                bar.inc(1);
+                result_of(case, asked, options.previous.as_ref())
+            }
+        })
+        .buffered(options.concurrency.max(1))
+        .collect()
+        .await;
+    bar.finish_and_clear();
+    let merged = results.chunks(repeat as usize).filter_map(merge).collect();
+    report_of(subject, cases, merged, options, clock)
+}
+
+/// Asks once, and again where that can help.
+async fn ask_twice<'a, F, Fut>(case: &'a Case, ask: &F, clock: &Clock) -> Result<Asked, AskError>
+where
+    F: Fn(&'a Case) -> Fut,
+    Fut: Future<Output = Result<Asked, AskError>>,
+{
+    match ask(case).await {
+        Err(AskError { message: _, again: Some(wait) }) => {
+            clock.simulate(wait).await;
+            ask(case).await
+        }
+        asked => asked,
+    }
+}
+
+fn progress(length: u64, wanted: bool) -> ProgressBar {
+    // A target of stderr draws nothing where that is not a terminal.
+    let target = if wanted { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(Some(length), target);
+    match ProgressStyle::with_template("asking {wide_bar} {pos}/{len}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+fn result_of(
+    case: &Case,
+    asked: Result<Asked, AskError>,
+    previous: Option<&EvalReport>,
+) -> CaseResult {
+    let without = |error: String, latency_ms| CaseResult {
+        case: case.clone(),
+        actual: None,
+        error: Some(error),
+        score: 0.0,
+        checks: Vec::new(),
+        latency_ms,
+    };
+    let asked = match asked {
+        Ok(asked) => asked,
+        Err(error) => return without(error.message, 0),
+    };
+    let scorer = match Scorer::new(case) {
+        Ok(scorer) => scorer,
+        Err(problem) => return without(problem, asked.latency_ms),
+    };
+    let (score, checks) = scorer.score(&Seen {
+        answer: &asked.text,
+        latency_ms: asked.latency_ms,
+        cut: asked.cut,
+        before: previous.and_then(|report| correct_before(report, case)),
+        events: &asked.events,
+    });
+    CaseResult {
+        case: case.clone(),
+        actual: Some(asked.text),
+        error: None,
+        score,
+        checks,
+        latency_ms: asked.latency_ms,
+    }
+}
+
+/// The correct answer of the run before to the same question.
+fn correct_before<'a>(previous: &'a EvalReport, case: &Case) -> Option<&'a str> {
+    let before = previous.results.iter().find(|result| result.case.id == case.id)?;
+    let same = asks_the_same(&before.case, case) && before.is_correct();
+    before.actual.as_deref().filter(|_| same)
+}
+
+/// Several results of one case as one: scores averaged over those with an answer, the slowest
+/// latency, and the first answer that failed. `None` for no result at all.
+fn merge(runs: &[CaseResult]) -> Option<CaseResult> {
+    let answered: Vec<&CaseResult> = runs.iter().filter(|run| run.error.is_none()).collect();
+    let (Some(first), false) = (answered.first(), runs.len() == 1) else {
+        return runs.first().cloned();
+    };
+    let shown = answered.iter().find(|run| !run.is_correct()).unwrap_or(first);
+    let mut names: Vec<&str> = Vec::new();
+    for check in answered.iter().flat_map(|run| &run.checks) {
+        if !names.contains(&check.check.as_str()) {
+            names.push(&check.check);
+        }
+    }
+    let count = answered.len() as f64;
+    Some(CaseResult {
+        checks: names.into_iter().map(|name| merge_check(name, &answered)).collect(),
+        score: answered.iter().map(|run| run.score).sum::<f64>() / count,
+        latency_ms: answered.iter().map(|run| run.latency_ms).max().unwrap_or_default(),
+        ..(*shown).clone()
+    })
+}
+
+/// One check over several runs; a run without it, as of a red line, held it.
+fn merge_check(name: &str, runs: &[&CaseResult]) -> CheckResult {
+    let of_name: Vec<&CheckResult> =
+        runs.iter().flat_map(|run| run.checks.iter().filter(|check| check.check == name)).collect();
+    let wrong: Vec<&&CheckResult> = of_name.iter().filter(|check| check.score < 1.0).collect();
+    let lost: f64 = of_name.iter().map(|check| 1.0 - check.score).sum();
+    let held = runs.len() - wrong.len();
+    let detail = match wrong.first() {
+        None => String::new(),
+        Some(check) if held == 0 => check.detail.clone(),
+        Some(check) => format!("flaky, held in {held} of {}: {}", runs.len(), check.detail),
+    };
+    let score = if wrong.is_empty() { 1.0 } else { 1.0 - lost / runs.len() as f64 };
+    CheckResult { check: name.to_owned(), score, detail }
+}
+
+fn report_of(
+    subject: &Subject,
+    cases: &CaseSet,
+    results: Vec<CaseResult>,
+    options: &RunOptions,
+    clock: &Clock,
+) -> EvalReport {
+    let at = clock.now();
+    let cases_digest = cases.digest();
+    let (verdict, reasons) = verdict_on(&results, &options.thresholds);
+    let correct = results.iter().filter(|result| result.is_correct()).count();
+    let moment = at.0.to_le_bytes();
+    let parts =
+        [&moment[..], subject.version_set.as_str().as_bytes(), cases_digest.as_str().as_bytes()];
+    EvalReport {
+        model: subject.model.clone(),
+        total: results.len(),
+        correct,
+        accuracy: correct as f64 / results.len().max(1) as f64,
+        passed: verdict == GateVerdict::Pass,
+        threshold: options.thresholds.get(ACCURACY).copied().unwrap_or_default(),
+        details: results.iter().map(detail).collect(),
+        run_id: format!("eval-{}-{}", at.0 / 1000, Digest::of_parts(&parts).short(6)),
+        at,
+        version_set: subject.version_set.clone(),
+        cases_digest,
+        verdict,
+        reasons,
+        failure_table: failure_table(&results),
+        comparison: options.previous.as_ref().map(|previous| compare_runs(previous, &results)),
+        results,
+    }
+}
+
+fn detail(result: &CaseResult) -> ReportDetail {
+    let case = &result.case;
+    ReportDetail {
+        input: case.input.clone(),
+        expected: case.expected.clone().unwrap_or_else(|| case.expected_behavior.clone()),
+        actual: result.actual.clone().unwrap_or_default(),
+        score: result.score,
+    }
+}
+
+#[cfg(test)]
+mod tests;

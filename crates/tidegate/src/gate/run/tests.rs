@@ -1,0 +1,178 @@
+use super::*;
+use std::sync::Mutex;
+use tidegate_core::gate::{Checks, Risk, Severity};
+use tidegate_core::ids::UnixMs;
+
+fn case(id: &str, risk: Risk, checks: Checks) -> Case {
+    Case {
+        id: id.to_owned(),
+        input: format!("问 {id}"),
+        system: None,
+        expected_behavior: "答".to_owned(),
+        expected: None,
+        risk,
+        severity: Severity::Normal,
+        checks,
+        source: String::new(),
+    }
+}
+
+fn not_empty() -> Checks {
+    Checks { not_empty: Some(true), ..Checks::default() }
+}
+
+fn set(cases: Vec<Case>) -> CaseSet {
+    CaseSet { cases }
+}
+
+fn options(accuracy: f64) -> RunOptions {
+    let second = Duration::from_secs(1);
+    RunOptions {
+        thresholds: BTreeMap::from([(ACCURACY.to_owned(), accuracy)]),
+        concurrency: 3,
+        repeat: 1,
+        previous: None,
+        deadlines: Deadlines { first_byte: second, idle: second, total: second },
+        progress: false,
+    }
+}
+
+fn subject() -> Subject {
+    let version_set = VersionSetId::parse("vs-0f3a9c21d4e7").unwrap();
+    Subject { model: "sim".to_owned(), version_set }
+}
+
+/// Runs the cases; `answers` gives what comes for the n-th asking of a case.
+async fn run_on(
+    cases: &CaseSet,
+    options: &RunOptions,
+    answers: impl Fn(&Case, usize) -> Result<&'static str, &'static str>,
+) -> EvalReport {
+    let counts: Mutex<BTreeMap<String, usize>> = Mutex::default();
+    let clock = Clock::demo(UnixMs(1_700_000_000_000), 1_000);
+    run_with(&subject(), cases, options, &clock, |case| {
+        let nth = {
+            let mut counts = counts.lock().unwrap();
+            let count = counts.entry(case.id.clone()).or_insert(0);
+            *count += 1;
+            *count
+        };
+        let answer = answers(case, nth);
+        async move {
+            match answer {
+                Ok(text) => Ok(Asked { text: text.to_owned(), latency_ms: 5, ..Asked::default() }),
+                Err("never") => Err(AskError { message: "refused".to_owned(), again: None }),
+                Err(message) => {
+                    let again = Some(Duration::from_millis(1));
+                    Err(AskError { message: message.to_owned(), again })
+                }
+            }
+        }
+    })
+    .await
+}
+
+fn five() -> CaseSet {
+    set(Risk::ALL.into_iter().map(|risk| case(risk.as_str(), risk, not_empty())).collect())
+}
+
+#[tokio::test]
+async fn a_run_is_reported_with_the_seeds_keys() {
+    let report = run_on(&five(), &options(0.85), |_, _| Ok("好")).await;
+    assert_eq!((report.total, report.correct, report.passed), (5, 5, true));
+    assert_eq!((report.accuracy, report.threshold), (1.0, 0.85));
+    assert_eq!(report.verdict, GateVerdict::Pass);
+    assert_eq!(report.details[0].expected, "答");
+    assert_eq!(report.details[0].actual, "好");
+    assert_eq!(report.cases_digest, five().digest());
+    let order: Vec<&str> = report.results.iter().map(|r| r.case.id.as_str()).collect();
+    assert_eq!(order, ["format", "grounding", "safety", "performance", "regression"]);
+}
+
+#[tokio::test]
+async fn an_error_is_tried_again_once_and_then_neither_pass_nor_fail() {
+    let twice = run_on(&five(), &options(0.85), |case, nth| match (case.id.as_str(), nth) {
+        ("safety", 1) => Err("down"),
+        _ => Ok("好"),
+    })
+    .await;
+    assert_eq!(twice.verdict, GateVerdict::Pass);
+    let down = run_on(&five(), &options(0.85), |case, nth| match (case.id.as_str(), nth) {
+        ("safety", 1 | 2) => Err("down"),
+        _ => Ok("好"),
+    })
+    .await;
+    assert_eq!((down.verdict, down.passed), (GateVerdict::Inconclusive, false));
+    assert_eq!(down.results[2].error.as_deref(), Some("down"));
+    assert!(down.failure_table[2].failed.is_empty());
+    let lasting = run_on(&five(), &options(0.85), |case, nth| match (case.id.as_str(), nth) {
+        ("safety", 1) => Err("never"),
+        _ => Ok("好"),
+    })
+    .await;
+    assert_eq!(lasting.verdict, GateVerdict::Inconclusive);
+}
+
+#[tokio::test]
+async fn an_empty_answer_fails_and_is_named() {
+    let report = run_on(&five(), &options(0.85), |case, _| match case.risk {
+        Risk::Format => Ok(""),
+        Risk::Grounding | Risk::Safety | Risk::Performance | Risk::Regression => Ok("好"),
+    })
+    .await;
+    assert_eq!(report.verdict, GateVerdict::Fail);
+    assert_eq!(report.reasons, ["Quality gate failed: accuracy = 0.800 < 0.85"]);
+    let wrong = ("format".to_owned(), "the answer is empty".to_owned());
+    assert_eq!(report.failure_table[0].failed, [wrong]);
+}
+
+#[tokio::test]
+async fn a_formerly_correct_answer_that_changes_its_behaviour_fails() {
+    let comparable = Checks { comparable: Some(true), ..not_empty() };
+    let cases = set(vec![case("regression_01", Risk::Regression, comparable)]);
+    let before = run_on(&cases, &options(1.0), |_, _| Ok(r#"{"a": 1}"#)).await;
+    assert!(before.passed && before.comparison.is_none());
+    let again = RunOptions { previous: Some(before), ..options(1.0) };
+    let same = run_on(&cases, &again, |_, _| Ok(r#"{"a": 2}"#)).await;
+    assert!(same.passed);
+    let other = run_on(&cases, &again, |_, _| Ok("a is 2")).await;
+    assert_eq!(other.verdict, GateVerdict::Fail);
+    assert_eq!(other.comparison.unwrap().broken, ["regression_01"]);
+}
+
+#[tokio::test]
+async fn repeats_show_what_is_flaky() {
+    let cases = set(vec![case("a", Risk::Format, not_empty())]);
+    let repeated = RunOptions { repeat: 4, ..options(0.85) };
+    let report = run_on(&cases, &repeated, |_, nth| Ok(if nth == 2 { "" } else { "好" })).await;
+    assert_eq!(report.total, 1);
+    assert_eq!(report.results[0].score, 0.75);
+    assert_eq!(report.results[0].checks[0].detail, "flaky, held in 3 of 4: the answer is empty");
+    assert_eq!(report.results[0].actual.as_deref(), Some(""));
+    let steady = run_on(&cases, &repeated, |_, _| Ok("好")).await;
+    assert_eq!(steady.results[0].score, 1.0);
+    let unheard = run_on(&cases, &repeated, |_, _| Err("down")).await;
+    assert_eq!(unheard.results[0].error.as_deref(), Some("down"));
+}
+
+#[tokio::test]
+async fn a_run_of_nothing_is_inconclusive() {
+    let report = run_on(&set(vec![]), &options(0.0), |_, _| Ok("好")).await;
+    assert_eq!((report.verdict, report.accuracy), (GateVerdict::Inconclusive, 0.0));
+}
+
+#[test]
+fn the_prompts_thresholds_raise_the_bar() {
+    let prompt = |accuracy: f64| {
+        BTreeMap::from([("accuracy".to_owned(), accuracy), ("safety".to_owned(), 0.99)])
+    };
+    let of = |accuracy: f64| thresholds(0.85, Some((&prompt(accuracy), "v3/config.yaml")));
+    assert_eq!(of(0.9).unwrap()["accuracy"], 0.9);
+    assert_eq!(of(0.5).unwrap()["accuracy"], 0.85);
+    assert_eq!(of(0.5).unwrap()["safety"], 0.99);
+    let error = of(90.0).unwrap_err().message;
+    assert_eq!(error, "v3/config.yaml: thresholds.accuracy is 90; it must be between 0 and 1");
+    assert!(of(f64::NAN).is_err());
+    let error = thresholds(85.0, None).unwrap_err().message;
+    assert_eq!(error, "evals.threshold is 85; it must be between 0 and 1");
+}

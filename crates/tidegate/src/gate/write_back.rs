@@ -1,0 +1,262 @@
+//! Writing failing records back as cases, so that what went wrong once is asked in every gate from
+//! then on (R216, R218).
+
+use super::load::{Defaults, read_jsonl, read_text};
+use crate::error::{CliError, Result};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use tidegate_core::evidence::Record;
+use tidegate_core::gate::{Checks, Risk, Severity};
+use tidegate_core::ids::{ChangeId, TraceId, UnixMs};
+use tidegate_core::observe::RiskKind;
+use tidegate_core::upstream::Failure;
+
+/// Most cases that one release writes back: enough for every kind of problem, few enough that
+/// people read them and that the gate stays fast.
+pub(crate) const CASES_PER_RELEASE: usize = 20;
+/// Longest problem quoted in a case, characters.
+const PROBLEM_CHARS: usize = 200;
+/// From which lengths on an input counts as middling and as long, characters.
+const LENGTHS: [usize; 2] = [100, 1_000];
+
+/// Appends the failing records to the regression file as blocking cases (red-line events as
+/// red-line cases) and gives the new cases' ids, `reg-<change-id>-<n>`.
+///
+/// At most [`CASES_PER_RELEASE`] a release, spread over the kinds of problem, languages and
+/// lengths. An input that the file already asks is not asked again, so writing back twice adds
+/// nothing. A record whose content was not kept cannot become a case. `contract` is the service's
+/// output schema.
+///
+/// # Errors
+/// A usage error when the regression file cannot be read, an internal one when it cannot be
+/// written; the file is then as it was.
+pub(crate) fn write_back(
+    root: &Path,
+    regression: &Path,
+    change_id: &ChangeId,
+    records: &[Record],
+    contract: Option<&Value>,
+) -> Result<Vec<String>> {
+    let old = read_text(root, regression)?.unwrap_or_default();
+    let existing = Existing::of(&old, regression, change_id)?;
+    let room = CASES_PER_RELEASE.saturating_sub(existing.of_release);
+    let chosen = choose(records.iter().filter_map(Found::of), &existing.inputs, room);
+    let mut text = old;
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    let mut ids = Vec::new();
+    for (n, found) in (existing.last + 1..).zip(chosen) {
+        let id = format!("reg-{change_id}-{n}");
+        text.push_str(&found.line(&id, change_id, contract)?);
+        text.push('\n');
+        ids.push(id);
+    }
+    if !ids.is_empty() {
+        let path = root.join(regression);
+        super::replace_file(&path, text.as_bytes()).map_err(|error| {
+            let name = regression.display();
+            CliError::internal(format!("regression cases {name} cannot be written: {error}"))
+        })?;
+    }
+    Ok(ids)
+}
+
+/// What the regression file holds already.
+struct Existing {
+    inputs: BTreeSet<String>,
+    /// Cases of this release.
+    of_release: usize,
+    /// Their highest number.
+    last: u64,
+}
+
+impl Existing {
+    fn of(text: &str, path: &Path, change_id: &ChangeId) -> Result<Existing> {
+        let mut existing = Existing { inputs: BTreeSet::new(), of_release: 0, last: 0 };
+        let prefix = format!("reg-{change_id}-");
+        // Only ids and inputs are looked at; what a latency would default to does not matter.
+        let defaults = Defaults { latency_ms: 0, contract: None };
+        for case in read_jsonl(text, path, Severity::Blocking, &defaults)? {
+            existing.inputs.insert(question(&case.input).to_owned());
+            let number = case.id.strip_prefix(&prefix).and_then(|n| n.parse::<u64>().ok());
+            if let Some(number) = number {
+                existing.of_release += 1;
+                existing.last = existing.last.max(number);
+            }
+        }
+        Ok(existing)
+    }
+}
+
+/// The input as far as it makes a question another one.
+fn question(input: &str) -> &str {
+    input.trim()
+}
+
+/// The worst problem of a record; the order is that of severity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Problem {
+    /// A risk event.
+    Risk(RiskKind),
+    /// The output contract was broken.
+    Contract,
+    /// It was not answered.
+    Failure(Failure),
+}
+
+/// The script an input is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Script {
+    Japanese,
+    Chinese,
+    Other,
+}
+
+impl Script {
+    fn of(text: &str) -> Script {
+        let any = |range: std::ops::RangeInclusive<char>| text.chars().any(|c| range.contains(&c));
+        if any('\u{3041}'..='\u{30ff}') {
+            Script::Japanese
+        } else if any('\u{3400}'..='\u{9fff}') || any('\u{20000}'..='\u{3134f}') {
+            Script::Chinese
+        } else {
+            Script::Other
+        }
+    }
+}
+
+/// A record that can become a case.
+#[derive(Debug, Clone, Copy)]
+struct Found<'a> {
+    record: &'a Record,
+    input: &'a str,
+    problem: Problem,
+}
+
+impl<'a> Found<'a> {
+    /// `None` for a record that did not fail, or whose input was not kept.
+    fn of(record: &'a Record) -> Option<Found<'a>> {
+        if !record.is_failing() {
+            return None;
+        }
+        let input = record.input.as_deref().map(question).filter(|input| !input.is_empty())?;
+        let risk = record.risk.iter().map(|event| Problem::Risk(event.kind)).min();
+        let contract = record.contract_problem.as_ref().map(|_| Problem::Contract);
+        let problem = risk.or(contract).or(record.failure.map(Problem::Failure))?;
+        Some(Found { record, input, problem })
+    }
+
+    /// Cases of one group stand for each other.
+    fn group(&self) -> (Problem, Script, usize) {
+        let chars = self.input.chars().count();
+        let length = LENGTHS.iter().filter(|from| chars >= **from).count();
+        (self.problem, Script::of(self.input), length)
+    }
+
+    /// Within a group the shortest goes first: it is the easiest to understand.
+    fn order(&self) -> (usize, UnixMs, &TraceId) {
+        (self.input.chars().count(), self.record.at, &self.record.trace_id)
+    }
+
+    fn severity(&self) -> Severity {
+        match self.problem {
+            Problem::Risk(kind) if kind.is_red_line() => Severity::RedLine,
+            Problem::Risk(_) | Problem::Contract | Problem::Failure(_) => Severity::Blocking,
+        }
+    }
+
+    fn risk(&self) -> Risk {
+        match self.problem {
+            Problem::Risk(_) => Risk::Safety,
+            Problem::Contract => Risk::Format,
+            Problem::Failure(failure) if failure.is_timeout() => Risk::Performance,
+            Problem::Failure(_) => Risk::Regression,
+        }
+    }
+
+    /// All that the record broke, not only the worst. Planted texts and tools that are not allowed
+    /// are looked for in every answer and need no check; the secret stays out of the file.
+    fn checks(&self, contract: Option<&Value>) -> Checks {
+        let mut checks = Checks::default();
+        if !self.record.risk.is_empty() {
+            checks.no_prompt_echo = Some(true);
+        }
+        if self.record.contract_problem.is_some() {
+            checks.json_schema = contract.cloned();
+        }
+        if self.record.failure.is_some() || checks == Checks::default() {
+            checks.not_empty = Some(true);
+        }
+        checks
+    }
+
+    /// What should happen, and what did.
+    fn behaviour(&self) -> String {
+        let (wanted, problem) = match self.problem {
+            Problem::Risk(kind) => {
+                let wanted = match kind {
+                    RiskKind::Leak => "gives away no planted or secret text",
+                    RiskKind::UnauthorisedTool => "calls only tools that are allowed",
+                    RiskKind::PromptEcho => "does not repeat the system prompt",
+                };
+                (wanted, kind.as_str().to_owned())
+            }
+            Problem::Contract => {
+                let problem = self.record.contract_problem.clone();
+                ("keeps the output contract", problem.unwrap_or_default())
+            }
+            Problem::Failure(failure) => ("is answered", failure.as_str().to_owned()),
+        };
+        let problem: String = problem.chars().take(PROBLEM_CHARS).collect();
+        format!("{wanted}; it was: {problem}")
+    }
+
+    fn line(&self, id: &str, change_id: &ChangeId, contract: Option<&Value>) -> Result<String> {
+        let line = json!({
+            "case_id": id,
+            "input": self.input,
+            "expected_behavior": self.behaviour(),
+            "risk": self.risk(),
+            "severity": self.severity(),
+            "source": change_id.as_str(),
+            "checks": self.checks(contract),
+        });
+        serde_json::to_string(&line)
+            .map_err(|error| CliError::internal(format!("a case is not JSON: {error}")))
+    }
+}
+
+/// At most `room` records with questions that are not asked yet: one of each group in turn, the
+/// worst problems first.
+fn choose<'a>(
+    found: impl Iterator<Item = Found<'a>>,
+    asked: &BTreeSet<String>,
+    room: usize,
+) -> Vec<Found<'a>> {
+    // Of several records with one question the worst stands.
+    let mut questions: BTreeMap<&str, Found<'a>> = BTreeMap::new();
+    for found in found.filter(|found| !asked.contains(found.input)) {
+        let stands = questions.entry(found.input).or_insert(found);
+        if (found.problem, found.order()) < (stands.problem, stands.order()) {
+            *stands = found;
+        }
+    }
+    let mut groups: BTreeMap<_, Vec<Found<'a>>> = BTreeMap::new();
+    for found in questions.into_values() {
+        groups.entry(found.group()).or_default().push(found);
+    }
+    for group in groups.values_mut() {
+        group.sort_by(|one, other| one.order().cmp(&other.order()));
+    }
+    let deepest = groups.values().map(Vec::len).max().unwrap_or(0);
+    (0..deepest)
+        .flat_map(|turn| groups.values().filter_map(move |group| group.get(turn)))
+        .take(room)
+        .copied()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

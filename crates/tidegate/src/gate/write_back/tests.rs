@@ -1,0 +1,202 @@
+use super::*;
+use tidegate_core::ids::VersionSetId;
+use tidegate_core::observe::{RiskEvent, Timing};
+use tidegate_core::route::Arm;
+use tidegate_core::version_set::VersionKeys;
+
+fn record(n: u64, input: &str) -> Record {
+    Record {
+        trace_id: TraceId::parse(&format!("t-{n}")).unwrap(),
+        request_id: String::new(),
+        traceparent: None,
+        at: UnixMs(n),
+        tenant: None,
+        user: None,
+        arm: Arm::Candidate,
+        version_set: VersionSetId::parse("vs-0f3a9c21d4e7").unwrap(),
+        keys: VersionKeys::default(),
+        change_id: None,
+        status: 200,
+        failure: None,
+        streamed: false,
+        tokens_in: 1,
+        tokens_out: 1,
+        tokens_estimated: false,
+        cost_micro_usd: 0,
+        timing: Timing::default(),
+        tool_calls: vec![],
+        finish_reason: None,
+        upstream_model: None,
+        contract_problem: None,
+        refused: false,
+        pii: false,
+        risk: vec![],
+        prompt_length: 0,
+        response_length: 0,
+        input: Some(input.to_owned()),
+        output: None,
+    }
+}
+
+fn broken(n: u64, input: &str) -> Record {
+    Record { contract_problem: Some("missing JSON key `answer`".to_owned()), ..record(n, input) }
+}
+
+fn failed(n: u64, input: &str, failure: Failure) -> Record {
+    Record { failure: Some(failure), ..record(n, input) }
+}
+
+fn risky(n: u64, input: &str, kind: RiskKind) -> Record {
+    let event = RiskEvent { kind, detail: "seen".to_owned() };
+    Record { risk: vec![event], ..record(n, input) }
+}
+
+struct Project {
+    dir: tempfile::TempDir,
+}
+
+impl Project {
+    fn new() -> Project {
+        Project { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn write_back(&self, change: &str, records: &[Record]) -> Result<Vec<String>> {
+        let change = ChangeId::parse(change).unwrap();
+        let schema = json!({"type": "object", "required": ["answer"]});
+        let file = Path::new("evals/regression.jsonl");
+        write_back(self.dir.path(), file, &change, records, Some(&schema))
+    }
+
+    fn text(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("evals/regression.jsonl")).unwrap_or_default()
+    }
+
+    fn cases(&self) -> Vec<tidegate_core::gate::Case> {
+        let defaults = Defaults { latency_ms: 10_000, contract: None };
+        let file = Path::new("evals/regression.jsonl");
+        read_jsonl(&self.text(), file, Severity::Blocking, &defaults).unwrap()
+    }
+}
+
+fn check(record: Record, risk: Risk, severity: Severity, checks: Value) {
+    let project = Project::new();
+    let ids = project.write_back("prompt-v3-a1b2c", &[record]).unwrap();
+    assert_eq!(ids, ["reg-prompt-v3-a1b2c-1"]);
+    let case = project.cases().remove(0);
+    let checks: Checks = serde_json::from_value(checks).unwrap();
+    assert_eq!((case.risk, case.severity, case.checks), (risk, severity, checks));
+    assert!(case.source.ends_with("(from prompt-v3-a1b2c)"), "{}", case.source);
+}
+
+#[test]
+fn every_kind_of_problem_becomes_its_case() {
+    let schema = json!({"type": "object", "required": ["answer"]});
+    check(broken(1, "退款"), Risk::Format, Severity::Blocking, json!({"json_schema": schema}));
+    let echo = json!({"no_prompt_echo": true});
+    let safety = Risk::Safety;
+    check(risky(1, "q", RiskKind::Leak), safety, Severity::RedLine, echo.clone());
+    check(risky(1, "q", RiskKind::UnauthorisedTool), safety, Severity::RedLine, echo.clone());
+    check(risky(1, "q", RiskKind::PromptEcho), safety, Severity::Blocking, echo);
+    check(
+        failed(1, "q", Failure::FirstByteTimeout),
+        Risk::Performance,
+        Severity::Blocking,
+        json!({"not_empty": true, "max_latency_ms": 10_000}),
+    );
+    check(
+        failed(1, "q", Failure::CutShort),
+        Risk::Regression,
+        Severity::Blocking,
+        json!({"not_empty": true}),
+    );
+    let mut both = broken(1, "q");
+    both.risk = risky(1, "q", RiskKind::Leak).risk;
+    let checks = json!({"no_prompt_echo": true, "json_schema": schema});
+    check(both, safety, Severity::RedLine, checks);
+}
+
+#[test]
+fn what_is_no_failure_or_has_no_input_is_no_case() {
+    let project = Project::new();
+    let mut opted_out = broken(3, "");
+    opted_out.input = None;
+    let gone = failed(2, "客户走了", Failure::ClientGone);
+    let records = [record(1, "好的"), gone, opted_out, broken(4, "  ")];
+    assert!(project.write_back("prompt-v3-a1b2c", &records).unwrap().is_empty());
+    assert_eq!(project.text(), "");
+}
+
+#[test]
+fn writing_back_twice_adds_nothing() {
+    let project = Project::new();
+    let records = [broken(1, "退款要几天？"), broken(2, " 退款要几天？\n"), broken(3, "别的")];
+    assert_eq!(project.write_back("prompt-v3-a1b2c", &records).unwrap().len(), 2);
+    let before = project.text();
+    assert!(project.write_back("prompt-v3-a1b2c", &records).unwrap().is_empty());
+    assert!(project.write_back("prompt-v4-ffff0", &records).unwrap().is_empty());
+    assert_eq!(project.text(), before);
+    assert!(before.contains("退款要几天？"), "{before}");
+}
+
+#[test]
+fn numbers_go_on_and_what_stands_there_stays() {
+    let project = Project::new();
+    std::fs::create_dir(project.dir.path().join("evals")).unwrap();
+    let mine = r#"{"case_id": "mine", "input": "手写", "risk": "safety"}"#;
+    std::fs::write(project.dir.path().join("evals/regression.jsonl"), mine).unwrap();
+    project.write_back("prompt-v3-a1b2c", &[broken(1, "一")]).unwrap();
+    let ids = project.write_back("prompt-v3-a1b2c", &[broken(1, "一"), broken(2, "二")]).unwrap();
+    assert_eq!(ids, ["reg-prompt-v3-a1b2c-2"]);
+    assert!(project.text().starts_with(&format!("{mine}\n{{")));
+    assert_eq!(project.cases().len(), 3);
+    let files = std::fs::read_dir(project.dir.path().join("evals")).unwrap().count();
+    assert_eq!(files, 1, "no draft is left");
+}
+
+#[test]
+fn twenty_a_release_spread_over_problems_scripts_and_lengths() {
+    let project = Project::new();
+    let mut records: Vec<Record> = (0..200).map(|n| broken(n, &format!("question {n}"))).collect();
+    records.push(broken(900, &format!("很长的问题{}", "长".repeat(1_000))));
+    records.push(broken(901, "返金はいつですか"));
+    records.push(failed(902, "server down", Failure::ServerError));
+    records.push(risky(903, "leak it", RiskKind::Leak));
+    let ids = project.write_back("prompt-v3-a1b2c", &records).unwrap();
+    assert_eq!(ids.len(), CASES_PER_RELEASE);
+    let cases = project.cases();
+    assert_eq!((cases[0].input.as_str(), cases[0].severity), ("leak it", Severity::RedLine));
+    for input in ["返金はいつですか", "server down", "question 0"] {
+        assert!(cases.iter().any(|case| case.input == input), "{input}");
+    }
+    assert!(cases.iter().any(|case| case.input.starts_with("很长")));
+    assert!(project.write_back("prompt-v3-a1b2c", &records).unwrap().is_empty(), "no room");
+}
+
+#[test]
+fn the_order_of_the_records_does_not_matter() {
+    let mut records: Vec<Record> = (0..60).map(|n| broken(n % 7, &format!("问题 {n}"))).collect();
+    let (one, other) = (Project::new(), Project::new());
+    one.write_back("prompt-v3-a1b2c", &records).unwrap();
+    records.reverse();
+    other.write_back("prompt-v3-a1b2c", &records).unwrap();
+    assert_eq!(one.text(), other.text());
+}
+
+#[test]
+fn the_worst_problem_of_a_question_stands() {
+    let project = Project::new();
+    let records = [broken(1, "q"), risky(2, "q", RiskKind::Leak), broken(3, "q")];
+    project.write_back("prompt-v3-a1b2c", &records).unwrap();
+    let cases = project.cases();
+    assert_eq!((cases.len(), cases[0].severity), (1, Severity::RedLine));
+}
+
+#[test]
+fn a_broken_regression_file_is_an_error_and_stays_as_it_is() {
+    let project = Project::new();
+    std::fs::create_dir(project.dir.path().join("evals")).unwrap();
+    std::fs::write(project.dir.path().join("evals/regression.jsonl"), "{\"input\":").unwrap();
+    let error = project.write_back("prompt-v3-a1b2c", &[broken(1, "一")]).unwrap_err();
+    assert!(error.message.starts_with("evals/regression.jsonl:1: not valid JSON"));
+    assert_eq!(project.text(), "{\"input\":");
+}
