@@ -82,9 +82,10 @@ impl Router {
 /// nothing for being waited for, and the answer is that exact.
 pub(crate) async fn drained(old: Arc<LiveTable>) -> Duration {
     let started = Instant::now();
-    let old = Arc::downgrade(&old);
+    let waited_for = Arc::downgrade(&old);
+    drop(old);
     let mut pause = Duration::from_millis(1);
-    while old.strong_count() > 0 {
+    while waited_for.strong_count() > 0 {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(50));
     }
