@@ -20,6 +20,7 @@ const PEACEFUL: Habits = Habits { attack_one_in: 0 };
 
 /// A bad one is refused, a worse one is caught and taken back, becomes a test; a good one climbs.
 pub(super) async fn four_acts(stage: &mut Stage) -> Result<()> {
+    stage.baseline("v1").await?;
     stage.act("Act 1 · prompt v2 forgets a required JSON key: the offline gate");
     let report = stage.eval("v2").await?;
     expect(!report.passed, "v2 fails its eval")?;

@@ -132,15 +132,31 @@ impl Stage {
         self.told.push(value);
     }
 
+    /// Asks the fixed cases of the prompt version that is stable, to compare the others with.
+    pub(super) async fn baseline(&mut self, prompt: &str) -> Result<()> {
+        let report = self.ask(prompt).await?;
+        self.say(format!(
+            "prompt {prompt} is stable: {} of {} fixed cases correct",
+            report.correct, report.total
+        ));
+        Ok(())
+    }
+
     /// Asks the fixed cases of a prompt version, shows the failure table, keeps the run.
     pub(super) async fn eval(&mut self, prompt: &str) -> Result<EvalReport> {
+        self.say(paint(Tone::Dim, &format!("$ tidegate eval --prompt {prompt}")));
+        let report = self.ask(prompt).await?;
+        for line in gate::console(&report) {
+            self.say(line);
+        }
+        Ok(report)
+    }
+
+    async fn ask(&mut self, prompt: &str) -> Result<EvalReport> {
         let overrides = PackOverrides { prompt: Some(prompt.to_owned()), ..Default::default() };
         let report =
             gate::eval_project(&load(&self.config)?, &overrides, 1, &self.store, &self.clock)
                 .await?;
-        for line in gate::console(&report) {
-            self.say(line);
-        }
         self.control.command(Command::RecordEval(Box::new(report.clone()))).await?;
         self.note(json!({ "eval": prompt, "passed": report.passed, "correct": report.correct, "total": report.total }));
         Ok(report)

@@ -9,8 +9,8 @@ use crate::version_set::{LiveSet, PackOverrides, pack};
 use std::sync::Arc;
 use tidegate_core::gate::EvalReport;
 
-/// Runs every case on the set that the project's files make, compared with the last run over the
-/// same cases. Writes nothing.
+/// Runs every case on the set that the project's files make, compared case by case with the last
+/// run that passed (R35). Writes nothing.
 ///
 /// # Errors
 /// When the project cannot be packed or served, or its cases cannot be read.
@@ -26,6 +26,6 @@ pub(crate) async fn eval_project(
     let live = Arc::new(LiveSet::new(&packed, &loaded.root, clock)?);
     let mut options = RunOptions::of(loaded, &packed)?;
     options.repeat = repeat;
-    options.previous = store.previous_eval(&cases.digest())?;
+    options.previous = store.last_passed_eval()?;
     Ok(run(&live, &cases, &options, clock).await)
 }

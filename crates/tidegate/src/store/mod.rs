@@ -302,12 +302,13 @@ impl Store {
     pub(crate) fn latest_eval(&self, set: &VersionSetId) -> Result<Option<EvalReport>> {
         self.inner.readers.read(|db| reader::latest_eval(db, set))
     }
-    /// The latest report over exactly these cases, of whatever set.
+
+    /// The latest report that passed its gate, of whatever set: what a new run is compared with.
     ///
     /// # Errors
     /// When the row cannot be read; it is named.
-    pub(crate) fn previous_eval(&self, cases: &Digest) -> Result<Option<EvalReport>> {
-        self.inner.readers.read(|db| reader::previous_eval(db, cases))
+    pub(crate) fn last_passed_eval(&self) -> Result<Option<EvalReport>> {
+        self.inner.readers.read(reader::last_passed_eval)
     }
 
     /// Adds a window to the stable set's counts of the day `at` falls in (UTC).

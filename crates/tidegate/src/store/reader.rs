@@ -231,10 +231,12 @@ pub(super) fn latest_eval(db: &Connection, set: &VersionSetId) -> Result<Option<
     report(db, sql, set.as_str())
 }
 
-/// The latest report over exactly these cases.
-pub(super) fn previous_eval(db: &Connection, cases: &Digest) -> Result<Option<EvalReport>> {
-    let sql = "SELECT run_id, body FROM evals WHERE cases = ?1 ORDER BY at DESC, id DESC LIMIT 1";
-    report(db, sql, cases.as_str())
+/// The latest report that passed its gate.
+pub(super) fn last_passed_eval(db: &Connection) -> Result<Option<EvalReport>> {
+    let sql = "SELECT run_id, body FROM evals WHERE json_extract(body, '$.passed') = ?1 \
+               ORDER BY at DESC, id DESC LIMIT 1";
+    let rows: Vec<(String, String)> = all(db, sql, [1], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.first().map(|(run, body)| parse(&format!("eval run `{run}`"), body)).transpose()
 }
 
 fn report(db: &Connection, sql: &str, key: &str) -> Result<Option<EvalReport>> {
