@@ -1,7 +1,8 @@
 //! What is refused at the door, deadlines of connections, and the end of the service.
 
 use super::harness::*;
-use crate::request::{Bounds, Listener};
+use crate::request::Listener;
+use crate::request::bounds::Bounds;
 use serde_json::json;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
