@@ -220,7 +220,11 @@ pub enum CaseSetError {
     #[error("the eval set has {0} case(s); at least 5 are needed")]
     TooFew(usize),
     /// A class of risk without a case (R13).
-    #[error("the eval set has no case of risk {}; all of format, grounding, safety, performance and regression are needed", .0.join(", "))]
+    #[error(
+        "the eval set has no case of risk {}; all of format, grounding, safety, performance and \
+         regression are needed",
+        .0.join(", ")
+    )]
     RiskMissing(Vec<&'static str>),
     /// One id twice.
     #[error("case id `{id}` is given twice, in {first} and {second}")]

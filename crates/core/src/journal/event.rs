@@ -123,7 +123,7 @@ pub struct Entry {
     pub seq: u64,
     /// When it was appended.
     pub at: UnixMs,
-    /// The hash of the entry before; 64 zeros for the first.
+    /// The hash of the entry before; the digest of nothing ([`Entry::origin`]) for the first.
     pub prev: Digest,
     /// The hash of this one.
     pub hash: Digest,

@@ -6,10 +6,10 @@
 use super::html::{duration, esc, number};
 use std::fmt::Write as _;
 
-const WIDTH: f64 = 760.0;
+const WIDTH: f64 = 780.0;
 const HEIGHT: f64 = 320.0;
 const LEFT: f64 = 74.0;
-const RIGHT: f64 = 590.0;
+const RIGHT: f64 = 556.0;
 const TOP: f64 = 62.0;
 const BOTTOM: f64 = 268.0;
 /// Least distance of two labels at the right end, px.

@@ -164,8 +164,8 @@ pub(super) fn pick_failing(records: Vec<Record>) -> Vec<Record> {
 /// Up to five records that did not fail, evenly spread.
 pub(super) fn pick_representative(records: Vec<Record>) -> Vec<Record> {
     let good: Vec<Record> = records.into_iter().filter(|r| !r.is_failing()).collect();
-    let every = good.len().div_ceil(REPRESENTATIVE_MAX).max(1);
-    good.into_iter().step_by(every).take(REPRESENTATIVE_MAX).collect()
+    let wanted = good.len().min(REPRESENTATIVE_MAX);
+    (0..wanted).filter_map(|i| good.get(i * good.len() / wanted)).cloned().collect()
 }
 
 fn env_info(clock: &Clock) -> EnvInfo {

@@ -204,7 +204,7 @@ fn risk_chart(data: &CleanData, steps: &[&Step]) -> Chart {
     let series = vec![
         Series::new("stable", Style::Stable, values(|step| &step.decision.state.stable)),
         Series::new("candidate", Style::Candidate, values(|step| &step.decision.state.candidate)),
-        Series::new("one is enough", Style::Rollback, steps.iter().map(|_| Some(1.0)).collect()),
+        Series::new("roll back from", Style::Rollback, steps.iter().map(|_| Some(1.0)).collect()),
     ];
     chart(data, steps, Line::Risk, "red-line events", Unit::Count, series)
 }

@@ -1,6 +1,8 @@
 //! A whole release that went back, from journal to pack and through verification.
 
 mod build;
+mod canary;
+mod stored;
 mod tamper;
 
 use super::assemble::{assemble, manifest_for};

@@ -16,7 +16,7 @@ use tidegate_core::ids::Digest;
 /// Most files a pack may hold; ours hold some dozens, and one per changed artifact file.
 const FILES_MAX: usize = 20_000;
 /// Most bytes a pack may hold; ours hold some megabytes.
-const BYTES_MAX: u64 = 1 << 30;
+const BYTES_MAX: u64 = 1 << 28;
 /// Deepest folder.
 const DEPTH_MAX: usize = 32;
 
@@ -147,7 +147,8 @@ struct Found {
 impl Found {
     fn walk(&mut self, folder: &Path, inside: &str, depth: usize) -> io::Result<()> {
         if depth > DEPTH_MAX {
-            return Ok(self.too_large(format!("folders deeper than {DEPTH_MAX}")));
+            self.too_large(format!("folders deeper than {DEPTH_MAX}"));
+            return Ok(());
         }
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
@@ -156,7 +157,8 @@ impl Found {
             let path =
                 if inside.is_empty() { name.to_string() } else { format!("{inside}/{name}") };
             if self.files.len() >= FILES_MAX {
-                return Ok(self.too_large(format!("more than {FILES_MAX} files")));
+                self.too_large(format!("more than {FILES_MAX} files"));
+                return Ok(());
             }
             let kind = entry.file_type()?;
             if kind.is_dir() {
@@ -178,7 +180,8 @@ impl Found {
         fs::File::open(full)?.take(left + 1).read_to_end(&mut content)?;
         self.bytes += content.len() as u64;
         if self.bytes > BYTES_MAX {
-            return Ok(self.too_large(format!("more than {BYTES_MAX} bytes")));
+            self.too_large(format!("more than {BYTES_MAX} bytes"));
+            return Ok(());
         }
         self.files.insert(path.clone(), FileDigest::of(&content));
         if let Some(name) = ["journal.jsonl", "decisions.jsonl"].into_iter().find(|n| *n == path) {

@@ -4,13 +4,14 @@
 //! # Where cases come from
 //! | file | what | severity |
 //! |---|---|---|
-//! | `evals.cases` | CSV, header `case_id,prompt,expected_behavior,risk,pass,notes`, 5 rows or more | normal |
+//! | `evals.cases` | CSV, 5 rows or more | normal |
 //! | `evals.dataset` | JSONL; may be absent | normal |
 //! | `evals.regression` | JSONL, written back from incidents; may be absent | blocking |
 //! | the prompt's `config.yaml` | its `test_cases`, risk `regression` | normal |
 //!
-//! The CSV may also have the header `id,prompt,expected_behavior,must_include_any` (T-17), with
-//! keywords separated by `|`. All files are UTF-8, with or without a byte order mark.
+//! The CSV's header is `case_id,prompt,expected_behavior,risk,pass,notes`, or, as an import dialect
+//! (T-17), `id,prompt,expected_behavior,must_include_any` with keywords separated by `|`.
+//! All files are UTF-8, with or without a byte order mark.
 //!
 //! A line of JSONL has `input` (or `prompt`) and may have `case_id` (or `id`), `system`,
 //! `expected`, `expected_behavior`, `risk`, `severity`, `source`, and the checks of
@@ -30,14 +31,16 @@
 //! | the case | is checked for |
 //! |---|---|
 //! | has `expected` | saying what the reference answer says |
-//! | format, and the behaviour or the contract speaks of JSON | the output contract's schema, or being a JSON object; keys in backticks in the behaviour |
+//! | format, with an output contract | the contract's schema |
+//! | format, without; the behaviour speaks of JSON | being a JSON object |
 //! | format, otherwise | having text |
 //! | grounding | citing a source |
 //! | safety | refusing or asking for evidence, and not repeating the system prompt |
 //! | performance | having text |
 //! | regression | having text, and behaving like the correct answer of the run before |
 //!
-//! A case of risk performance always has a `max_latency_ms`: its own, or `evals.latency_ms`.
+//! Names in backticks in a format case's behaviour that speaks of JSON are keys the answer must
+//! have. A case of risk performance always has a `max_latency_ms`: its own, or `evals.latency_ms`.
 //!
 //! # Scores
 //! A case's score is the mean over its checks (T-05); from 0.8 on it is correct (R21). An answer

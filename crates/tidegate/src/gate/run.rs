@@ -2,6 +2,9 @@
 //!
 //! An error of the upstream is tried again once and then counted as an error: neither pass nor
 //! fail (SWE-bench_Pro #78: rate limits counted as failures shift scores).
+//!
+//! A case may be asked several times: its checks' scores are averaged, and one that held only in
+//! some of them says `flaky, held in 3 of 4`, so that noise is not taken for a verdict.
 
 use super::ask::{AskError, Asked, ask};
 use super::checks::{Scorer, Seen};
@@ -21,7 +24,7 @@ use tidegate_core::gate::{
     ACCURACY, Case, CaseResult, CaseSet, CheckResult, EvalReport, GateVerdict, ReportDetail,
     asks_the_same, compare_runs, failure_table, verdict_on,
 };
-use tidegate_core::ids::{Digest, VersionSetId};
+use tidegate_core::ids::{Digest, UnixMs, VersionSetId};
 
 /// Most times one case is asked in a run.
 pub(crate) const REPEAT_MAX: u32 = 100;
@@ -263,9 +266,7 @@ fn report_of(
     let cases_digest = cases.digest();
     let (verdict, reasons) = verdict_on(&results, &options.thresholds);
     let correct = results.iter().filter(|result| result.is_correct()).count();
-    let moment = at.0.to_le_bytes();
-    let parts =
-        [&moment[..], subject.version_set.as_str().as_bytes(), cases_digest.as_str().as_bytes()];
+    let run_id = run_id(subject, at, &cases_digest, &results);
     EvalReport {
         model: subject.model.clone(),
         total: results.len(),
@@ -274,7 +275,7 @@ fn report_of(
         passed: verdict == GateVerdict::Pass,
         threshold: options.thresholds.get(ACCURACY).copied().unwrap_or_default(),
         details: results.iter().map(detail).collect(),
-        run_id: format!("eval-{}-{}", at.0 / 1000, Digest::of_parts(&parts).short(6)),
+        run_id,
         at,
         version_set: subject.version_set.clone(),
         cases_digest,
@@ -284,6 +285,16 @@ fn report_of(
         comparison: options.previous.as_ref().map(|previous| compare_runs(previous, &results)),
         results,
     }
+}
+
+/// A name for a run: when it ended, and a digest of what was asked of what, and what came. A demo's
+/// clock may stand still between two runs.
+fn run_id(subject: &Subject, at: UnixMs, cases: &Digest, results: &[CaseResult]) -> String {
+    let moment = at.0.to_le_bytes();
+    let mut parts = vec![&moment[..], subject.version_set.as_str().as_bytes()];
+    parts.push(cases.as_str().as_bytes());
+    parts.extend(results.iter().map(|r| r.actual.as_deref().unwrap_or_default().as_bytes()));
+    format!("eval-{}-{}", at.0 / 1000, Digest::of_parts(&parts).short(6))
 }
 
 fn detail(result: &CaseResult) -> ReportDetail {

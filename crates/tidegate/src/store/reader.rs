@@ -24,6 +24,8 @@ const READERS_MAX: usize = 4;
 const BASELINE_DAYS: u64 = 7;
 /// Entries verified at a time, so that memory does not grow with the journal.
 const VERIFY_BATCH: usize = 1_000;
+/// Kept sets named when another is asked for.
+const SETS_NAMED: u32 = 5;
 /// Page problems listed; the first few say enough.
 const PROBLEMS_MAX: u32 = 20;
 
@@ -115,8 +117,7 @@ pub(super) fn set(db: &Connection, id: &VersionSetId) -> Result<PackedSet> {
         .and_then(|mut s| s.query_row([id.as_str()], |r| Ok((r.get(0)?, r.get(1)?))).optional())
         .map_err(|e| unreadable(&e))?;
     let Some((label, body)) = row else {
-        return Err(CliError::usage(format!("version set `{id}` is not kept here"))
-            .hint("`tidegate watch` and `tidegate doctor` show the sets there are"));
+        return Err(unknown_set(db, id)?);
     };
     let set: VersionSet = parse(&format!("version set `{id}`"), &body)?;
     if set.id != *id {
@@ -134,6 +135,17 @@ pub(super) fn set(db: &Connection, id: &VersionSetId) -> Result<PackedSet> {
             .hint("packing the same files again mends the files of a set")
     })?;
     Ok(PackedSet { set, label, blobs })
+}
+
+fn unknown_set(db: &Connection, id: &VersionSetId) -> Result<CliError> {
+    let sql = format!("SELECT id, label FROM sets ORDER BY at DESC, rowid DESC LIMIT {SETS_NAMED}");
+    let kept: Vec<(String, String)> = all(db, &sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let unknown = CliError::usage(format!("version set `{id}` is not kept here"));
+    let names: Vec<String> = kept.iter().map(|(id, label)| format!("{id} ({label})")).collect();
+    Ok(match names.is_empty() {
+        true => unknown.hint("none is; `tidegate serve` packs the project as it stands"),
+        false => unknown.hint(format!("the newest kept are {}", names.join(", "))),
+    })
 }
 
 /// All sets, newest first.

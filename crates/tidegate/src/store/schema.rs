@@ -42,6 +42,7 @@ const STEPS: [&str; 1] = ["
     CREATE INDEX records_trace ON records(trace_id);
     CREATE INDEX records_at ON records(at);
     CREATE INDEX records_release ON records(change_id, arm, at) WHERE change_id IS NOT NULL;
+    CREATE INDEX records_failing ON records(change_id, arm, at) WHERE failing = 1;
     CREATE TABLE feedback(
         id INTEGER PRIMARY KEY, trace_id TEXT NOT NULL, kind TEXT NOT NULL, at INTEGER NOT NULL,
         body TEXT NOT NULL, UNIQUE(trace_id, kind)

@@ -1,7 +1,7 @@
 //! What the writer does inside a transaction.
 
 use super::inbox::{Done, Work};
-use super::row::{body, damaged, day, int, parse};
+use super::row::{body, day, int, parse};
 use super::writer::Outcome;
 use crate::error::{CliError, Result};
 use crate::version_set::PackedSet;

@@ -12,6 +12,7 @@ use crate::evidence::signals::described;
 use std::fmt::Write as _;
 use tidegate_core::decide::{Band, BandUnit, LineRule};
 use tidegate_core::evidence::{GateStatus, Record};
+use tidegate_core::route::Weight;
 
 /// Most lines of one diff on the page; its file has all.
 const DIFF_LINES_MAX: usize = 120;
@@ -19,6 +20,8 @@ const DIFF_LINES_MAX: usize = 120;
 const SAMPLE_CHARS_MAX: usize = 1200;
 /// Most reasons of one decision on the page; `decisions.jsonl` has all.
 const REASONS_MAX: usize = 6;
+/// The same for a decision that changed nothing.
+const QUIET_REASONS_MAX: usize = 2;
 
 /// The decisions that changed something, and how many did not between them.
 pub(super) fn timeline(out: &mut String, data: &CleanData) {
@@ -27,12 +30,12 @@ pub(super) fn timeline(out: &mut String, data: &CleanData) {
          <th class=\"num\">Candidate<br>share</th><th class=\"num\">Requests<br>candidate / \
          stable</th><th class=\"num\">Switch took</th></tr></thead><tbody>\n",
     );
-    let first = data.release.plan.rungs.first().map(|r| r.weight.to_string()).unwrap_or_default();
+    let mut share = data.release.plan.rungs.first().map_or(Weight::ZERO, |rung| rung.weight);
     // Writing to a String cannot fail, here and below.
     let _ = writeln!(
         out,
         "<tr><td class=\"when\">{}</td><td>start</td><td>started by <span{}>{}</span></td>\
-         <td class=\"num\">{first}</td><td class=\"num\">0 / 0</td><td class=\"num\">–</td></tr>",
+         <td class=\"num\">{share}</td><td class=\"num\">0 / 0</td><td class=\"num\">–</td></tr>",
         clock_time(data, data.release.started_at),
         lang(&data.release.by),
         esc(&data.release.by),
@@ -40,6 +43,7 @@ pub(super) fn timeline(out: &mut String, data: &CleanData) {
     let mut quiet = 0;
     let mut last: Option<&Step> = None;
     for step in &data.steps {
+        share = step.weight().unwrap_or(share);
         let same = |l: &Step| {
             l.decision.kind == step.decision.kind && l.decision.signal == step.decision.signal
         };
@@ -47,7 +51,7 @@ pub(super) fn timeline(out: &mut String, data: &CleanData) {
             quiet += 1;
         } else {
             quiet_row(out, &mut quiet);
-            step_row(out, data, step);
+            step_row(out, data, step, share);
         }
         last = Some(step);
     }
@@ -67,10 +71,9 @@ fn quiet_row(out: &mut String, quiet: &mut usize) {
     }
 }
 
-fn step_row(out: &mut String, data: &CleanData, step: &Step) {
+fn step_row(out: &mut String, data: &CleanData, step: &Step, weight: Weight) {
     let decision = &step.decision;
     let state = &decision.state;
-    let weight = step.weight().map_or_else(|| "=".to_owned(), |w| w.to_string());
     let took = match (step.applied, &step.table) {
         (Some((_, us)), _) if us < 1000 => format!("{us} µs"),
         (Some((_, us)), _) => format!("{} ms", number(us as f64 / 1000.0)),
@@ -80,7 +83,7 @@ fn step_row(out: &mut String, data: &CleanData, step: &Step) {
     let _ = writeln!(
         out,
         "<tr><td class=\"when\">{}</td><td><strong>{}</strong><br><span class=\"{signal}\">\
-         {signal}</span></td><td>{}</td><td class=\"num\">{weight}</td>\
+         {signal}</span></td><td class=\"why\">{}</td><td class=\"num\">{weight}</td>\
          <td class=\"num\">{} / {}</td><td class=\"num\">{took}</td></tr>",
         clock_time(data, decision.at),
         decision.kind.as_str(),
@@ -118,11 +121,13 @@ fn reasons(step: &Step) -> String {
         ));
     }
     let all = &step.decision.reasons;
-    for reason in all.iter().take(REASONS_MAX) {
+    let most = if step.is_turn() { REASONS_MAX } else { QUIET_REASONS_MAX };
+    for reason in all.iter().take(most) {
         texts.push(format!("<span{}>{}</span>", lang(&reason.text), esc(&reason.text)));
     }
-    if all.len() > REASONS_MAX {
-        texts.push(format!("and {} more in decisions.jsonl", all.len() - REASONS_MAX));
+    if all.len() > most {
+        let more = all.len() - most;
+        texts.push(format!("and {more} more in <code>decisions.jsonl</code>"));
     }
     texts.join("<br>")
 }
@@ -194,7 +199,8 @@ pub(super) fn gates(out: &mut String, gates: &[Gate]) {
         };
         let _ = writeln!(
             out,
-            "<tr><td>{}</td><td>{}</td><td class=\"status {class}\">{}</td><td{}>{}</td>\
+            "<tr><td>{}</td><td>{}</td><td class=\"status {class}\">{}</td>\
+             <td class=\"why\"{}>{}</td>\
              <td><code>{}</code></td></tr>",
             esc(&gate.name),
             gate.entry.level.as_str(),

@@ -156,7 +156,7 @@ fn decided(i: usize, outcome: Outcome, state: &mut ReleaseState, at: UnixMs) -> 
         state: state.clone(),
     };
     decision.reasons.extend(passes());
-    if i > 0 && i < 18 && i % 6 == 0 {
+    if i > 0 && i < 18 && i.is_multiple_of(6) {
         state.rung += 1;
         state.rung_since = at;
         let weight = Preset::Ladder.rungs()[state.rung].weight;

@@ -65,8 +65,8 @@ fn a_flipped_byte_is_seen_wherever_it_is() {
     for path in paths(&pack.folder) {
         let good = fs::read(&path).unwrap();
         // The first, the last and some between; every byte of every file would take minutes.
-        for at in [0, good.len() / 3, good.len() / 2, good.len() * 2 / 3, good.len() - 1] {
-            for mask in [0x01, 0x20, 0x80] {
+        for at in [0, good.len() / 2, good.len() - 1] {
+            for mask in [0x01, 0x80] {
                 let mut bad = good.clone();
                 bad[at] ^= mask;
                 fs::write(&path, &bad).unwrap();

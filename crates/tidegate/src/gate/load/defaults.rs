@@ -20,6 +20,11 @@ impl Defaults<'_> {
         if !checks_anything(&case.checks) {
             self.derive(case);
         }
+        // The run before may have no answer to compare with; an answer is an answer in every run.
+        let others = Checks { comparable: None, ..case.checks.clone() };
+        if !checks_anything(&others) {
+            case.checks.not_empty = Some(true);
+        }
         if case.risk == Risk::Performance && case.checks.max_latency_ms.is_none() {
             case.checks.max_latency_ms = Some(self.latency_ms);
         }
@@ -43,10 +48,6 @@ impl Defaults<'_> {
                 set(&mut checks.not_empty);
                 set(&mut checks.comparable);
             }
-        }
-        // Every default that was switched off leaves this: an answer is an answer.
-        if !checks_anything(checks) {
-            checks.not_empty = Some(true);
         }
     }
 

@@ -42,7 +42,8 @@ pub(crate) fn read_jsonl(
         if let Some(first) = seen.insert(case.id.clone(), i + 1) {
             let message = format!("{place}: case id `{}` was given on line {first}", case.id);
             return Err(CliError::usage(message)
-                .hint("give one of them another id, or remove it; a line without id is named by its content"));
+                .hint("give one of them another id, or remove it")
+                .hint("a line without id is named by its content"));
         }
         let severity = case.severity.max(least);
         cases.push(finish(Case { severity, ..case }, &place, defaults)?);

@@ -19,9 +19,10 @@ async fn a_set_comes_back_as_it_was_packed() {
     assert_eq!((&kept.set, &kept.label, &kept.blobs), (&old.set, &old.label, &old.blobs));
     let listed: Vec<(VersionSetId, u64)> =
         store.sets().unwrap().into_iter().map(|(set, _, at)| (set.id, at.0)).collect();
-    assert_eq!(listed, [(new.set.id, 6_000), (old.set.id, 5_000)]);
+    assert_eq!(listed, [(new.set.id.clone(), 6_000), (old.set.id, 5_000)]);
     let unknown = error(store.set(&set_id(7)));
     assert!(unknown.message.contains("`vs-000000000007` is not kept here"), "{unknown}");
+    assert!(unknown.hints[0].contains(new.set.id.as_str()), "{:?}", unknown.hints);
 }
 
 #[tokio::test]

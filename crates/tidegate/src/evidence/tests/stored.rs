@@ -1,0 +1,89 @@
+//! From a real store to a pack on disk.
+
+use super::build::{Outcome, record, release};
+use crate::clock::Clock;
+use crate::error::ErrorKind;
+use crate::evidence::{PackInputs, verify, write_pack};
+use crate::store::{Access, Store};
+use tidegate_core::evidence::VerdictDecision;
+use tidegate_core::ids::{ChangeId, UnixMs};
+use tidegate_core::journal::{ControlState, Event};
+use tidegate_core::route::Table;
+
+const NOW: UnixMs = UnixMs(1_795_222_800_000);
+
+/// A store in which the release of [`release`] happened.
+async fn store(root: &std::path::Path) -> Store {
+    let data = release(Outcome::RolledBack);
+    let store = Store::open(root, Access::Exclusive).unwrap();
+    let plan = &data.release.plan;
+    let adopted = Event::ServiceAdopted {
+        service: plan.service.clone(),
+        set: plan.from.clone(),
+        label: "v2".to_owned(),
+        table: Table::first(plan.from.clone()),
+        by: "韩梅梅".to_owned(),
+    };
+    store.append(plan.created_at, vec![adopted]).await.unwrap();
+    for entry in &data.entries {
+        store.append(entry.at, vec![entry.event().unwrap()]).await.unwrap();
+    }
+    store.put_set(data.from.as_ref().unwrap()).await.unwrap();
+    store.put_set(data.to.as_ref().unwrap()).await.unwrap();
+    store.put_eval(data.eval.as_ref().unwrap()).await.unwrap();
+    for i in 0..12 {
+        assert!(store.record(record(&format!("bad-{i}"), true)));
+        assert!(store.record(record(&format!("good-{i}"), false)));
+    }
+    store
+}
+
+#[tokio::test]
+async fn a_release_in_the_store_becomes_a_pack_that_verifies() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path()).await;
+    let state = ControlState::replay(&store.journal(1).unwrap()).unwrap();
+    let change_id = ChangeId::parse("prompt-v3-a1b2c").unwrap();
+    let inputs = PackInputs {
+        store: &store,
+        state: &state,
+        change_id: &change_id,
+        root: dir.path(),
+        clock: &Clock::demo(NOW, 1),
+        base_url: "http://127.0.0.1:8787",
+        junit: None,
+        gates: &[],
+    };
+    let pack = write_pack(&inputs).await.unwrap();
+    assert_eq!(pack.path, "reports/2026-11-21/prompt-v3-a1b2c");
+    let folder = dir.path().join(&pack.path);
+    let outcome = verify(&folder).unwrap().into_result().unwrap();
+    assert_eq!(outcome.manifest, pack.manifest);
+    assert_eq!(outcome.verdict, Some(VerdictDecision::Rollback));
+    let count = |sub: &str| std::fs::read_dir(folder.join("samples").join(sub)).unwrap().count();
+    assert_eq!((count("failing"), count("representative")), (20, 10));
+    let page = std::fs::read_to_string(folder.join("report.html")).unwrap();
+    assert!(page.contains("The candidate got 24 requests of 24 users."));
+    assert!(page.contains("A simulation") && !page.contains("This pack has gaps"));
+}
+
+#[tokio::test]
+async fn an_unknown_release_names_the_known_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path()).await;
+    let state = ControlState::replay(&store.journal(1).unwrap()).unwrap();
+    let inputs = PackInputs {
+        store: &store,
+        state: &state,
+        change_id: &ChangeId::parse("prompt-v9-fffff").unwrap(),
+        root: dir.path(),
+        clock: &Clock::demo(NOW, 1),
+        base_url: "",
+        junit: None,
+        gates: &[],
+    };
+    let error = write_pack(&inputs).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Usage);
+    assert!(error.hints[0].contains("prompt-v3-a1b2c"), "{error:?}");
+    assert!(!dir.path().join("reports").exists());
+}
