@@ -229,7 +229,7 @@ mod tests {
         let collector = Collector::default();
         let on = FeedbackOn { arm: Arm::Stable, change_id: None, tenant: None, model: "m".into() };
         collector.remember(trace("t-1"), on.clone());
-        let mut give = |feedback| collector.add_feedback(&trace("t-1"), &on, feedback, UnixMs(1));
+        let give = |feedback| collector.add_feedback(&trace("t-1"), &on, feedback, UnixMs(1));
         assert!(give(Feedback::Like(false)));
         assert!(!give(Feedback::Like(true)));
         assert!(give(Feedback::Adopted(true)));

@@ -117,7 +117,7 @@ enum Content {
 /// What is dropped with the body: the connection waits again, the request is counted.
 pub(super) struct AtEnd {
     /// The request is in work until the body ends.
-    pub(super) in_work: InWork,
+    pub(super) _in_work: InWork,
     /// Counts the request; probes are not counted.
     pub(super) meter: Option<Meter>,
 }
@@ -168,7 +168,7 @@ impl Body {
 impl Drop for Body {
     fn drop(&mut self) {
         if let Content::Events(events) = &self.content
-            && let Some(AtEnd { in_work: _, meter: Some(meter) }) = &mut self.at_end
+            && let Some(AtEnd { _in_work: _, meter: Some(meter) }) = &mut self.at_end
         {
             meter.set(events.status());
         }

@@ -132,7 +132,6 @@ fn fail(exchange: Exchange, error: &UpstreamError) -> Problem {
         let budget = budget.as_millis();
         problem.message = format!("no answer came within budget_ms = {budget}");
     }
-    exchange.measure_overhead();
     exchange.close(Ending {
         status: problem.status,
         failure: Some(error.failure),

@@ -3,7 +3,6 @@
 
 mod account;
 
-use super::body::Given;
 use super::gateway::Gateway;
 use super::problem::{CLIENT_GONE, Next, Problem};
 use super::serve::Arrival;
@@ -79,6 +78,7 @@ pub(super) struct Exchange {
     pub(super) called: Option<Instant>,
     /// When the first token came.
     pub(super) first_token: Option<Instant>,
+    begun: bool,
     closed: bool,
     _place: OwnedSemaphorePermit,
     _share: Option<OwnedSemaphorePermit>,
@@ -123,6 +123,7 @@ impl Exchange {
             failed: Duration::ZERO,
             called: None,
             first_token: None,
+            begun: false,
             closed: false,
             _place: place,
             _share: share,
@@ -152,9 +153,10 @@ impl Exchange {
     }
 
     /// Counts the time spent here so far: not by the client sending, not waiting for a place, not
-    /// upstream. Called when the answer begins.
-    pub(super) fn measure_overhead(&self) {
-        if !self.gateway.parts.clock.is_demo() {
+    /// upstream. Called when the answer begins; later calls change nothing.
+    pub(super) fn measure_overhead(&mut self) {
+        let first = !std::mem::replace(&mut self.begun, true);
+        if first && !self.gateway.parts.clock.is_demo() {
             let elsewhere = self.arrival.reading + self.queue + self.upstream;
             let here = self.arrival.started.elapsed().saturating_sub(elsewhere);
             self.gateway.metrics.overhead(here);
@@ -170,7 +172,10 @@ impl Exchange {
     /// Ends the exchange: it is counted and recorded now.
     pub(super) fn close(mut self, ending: Ending) -> Outcome {
         self.closed = true;
-        account::keep(&self, ending)
+        let outcome = account::keep(&self, ending);
+        // Counting and recording come before a whole answer is sent, so they are overhead too.
+        self.measure_overhead();
+        outcome
     }
 }
 

@@ -96,11 +96,6 @@ impl Gateway {
         }
     }
 
-    /// The metrics, to add what is not seen here (eval scores).
-    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
-        &self.metrics
-    }
-
     /// The page that Prometheus reads.
     pub(crate) fn metrics_page(&self) -> String {
         let table = self.parts.router.load();

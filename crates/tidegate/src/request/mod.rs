@@ -32,6 +32,5 @@ mod gateway;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use bounds::Bounds;
 pub(crate) use gateway::{Gateway, GatewayOptions, Parts};
 pub(crate) use listener::{Listener, serve};

@@ -18,9 +18,9 @@ pub(super) struct Whole {
     pub(super) text: String,
     /// From the first byte of the request until here, ms; simulated time in a demo.
     pub(super) latency_ms: u64,
-    /// Prompt tokens, as far as the upstream reported them.
+    /// Prompt tokens, estimated where the upstream reported none.
     pub(super) tokens_in: u64,
-    /// Answer tokens, as far as the upstream reported them.
+    /// Answer tokens, estimated where the upstream reported none.
     pub(super) tokens_out: u64,
 }
 
@@ -35,7 +35,6 @@ pub(super) fn whole(exchange: Exchange, answer: Answer) -> Result<Whole, Problem
         }
     };
     let risk = inspect(&exchange.set.detectors, &facts);
-    exchange.measure_overhead();
     if risk.iter().any(|event| event.kind.is_red_line()) {
         let problem = Problem::withheld();
         let facts = Some(facts);

@@ -150,7 +150,7 @@ pub(super) async fn handle(
     if let Some(meter) = &mut meter {
         meter.set(StatusClass::of(response.status().as_u16()));
     }
-    response.map(|body| body.then(AtEnd { in_work, meter }))
+    response.map(|body| body.then(AtEnd { _in_work: in_work, meter }))
 }
 
 async fn dispatch(

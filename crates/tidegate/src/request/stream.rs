@@ -16,7 +16,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::Value;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Instant;
 use tidegate_core::observe::{Detectors, RiskEvent};
 use tidegate_core::request::StreamFacts;
@@ -47,7 +47,7 @@ struct Leaks {
 }
 
 /// The response that carries the stream.
-pub(super) fn response(exchange: Exchange, first: Piece, pieces: Pieces) -> Response<Body> {
+pub(super) fn response(mut exchange: Exchange, first: Piece, pieces: Pieces) -> Response<Body> {
     exchange.measure_overhead();
     let planted = &exchange.set.detectors.planted;
     let leaks = (!planted.is_empty()).then(|| Leaks {

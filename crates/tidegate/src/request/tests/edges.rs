@@ -1,7 +1,8 @@
 //! What is refused at the door, deadlines of connections, and the end of the service.
 
 use super::harness::*;
-use crate::request::{Bounds, Listener};
+use crate::request::Listener;
+use crate::request::bounds::Bounds;
 use serde_json::json;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -183,7 +184,7 @@ async fn connections_over_the_cap_are_told() {
 
 #[tokio::test]
 async fn stopping_ends_idle_connections_and_finishes_what_is_in_flight() {
-    let bounds = Bounds { stop_notice: Duration::from_millis(200), ..Bounds::default() };
+    let bounds = Bounds { stop_notice: Duration::from_secs(1), ..Bounds::default() };
     let setup = Setup { bounds, ..Setup::default() };
     let mut service = Service::with(setup, vec![Say::pieces(&["a"], End::Done)]).await;
     let mut idle = TcpStream::connect(service.address).await.unwrap();
