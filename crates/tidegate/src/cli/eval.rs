@@ -90,7 +90,10 @@ fn show(report: &EvalReport, json: bool) {
 }
 
 fn verdict(report: &EvalReport) -> Result<()> {
-    let why = report.reasons.join("; ");
+    let mut why = report.reasons.first().cloned().unwrap_or_default();
+    if report.reasons.len() > 1 {
+        why.push_str(&format!(" (and {} more reasons above)", report.reasons.len() - 1));
+    }
     match report.verdict {
         GateVerdict::Pass => Ok(()),
         GateVerdict::Fail => Err(CliError::failed(format!("the gate fails: {why}"))),

@@ -65,6 +65,8 @@ pub(crate) async fn run(config: &Path, args: ServeArgs) -> Result<()> {
     if matches!(live.stable.upstream_config, crate::config::Upstream::Simulated(_)) {
         output::talk("upstream: SIMULATED, answers are made by rule, not by a model");
     }
+    // The first table must be let go, or its last request would never seem to end.
+    drop(live);
     output::line(format!("listening on http://{address}/v1"));
     let stopping = async {
         tokio::select! {

@@ -222,7 +222,7 @@ impl Control {
                 .swap(self.live_table(table)?)
                 .map_err(|e| CliError::internal(e.to_string()))?;
             plane.collector.switched(decided.elapsed());
-            report_drain(plane, old, decided);
+            report_drain(plane, old, decided, !self.clock.is_demo());
         }
         let took_us = u64::try_from(decided.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.append(vec![Event::Applied { generation: table.generation, took_us }]).await
@@ -297,14 +297,16 @@ fn no_service() -> CliError {
 }
 
 /// Says when the last request on the old table has ended; nothing waits for it.
-fn report_drain(plane: Plane, old: Arc<LiveTable>, decided: Instant) {
+fn report_drain(plane: Plane, old: Arc<LiveTable>, decided: Instant, aloud: bool) {
     let generation = old.table.generation;
     tokio::spawn(async move {
         crate::route::drained(old).await;
         plane.collector.drained(decided.elapsed());
-        output::log(&format!(
-            "table {generation}: its last request ended {} ms after the decision",
-            decided.elapsed().as_millis()
-        ));
+        if aloud {
+            output::log(&format!(
+                "table {generation}: its last request ended {} ms after the decision",
+                decided.elapsed().as_millis()
+            ));
+        }
     });
 }

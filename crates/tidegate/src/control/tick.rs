@@ -3,6 +3,7 @@
 use super::command::Answer;
 use super::{Control, no_service};
 use crate::error::{CliError, Result};
+use crate::output;
 use std::time::Instant;
 use tidegate_core::act::next_table;
 use tidegate_core::decide::{Decision, Observation, Order, OrderKind, decide};
@@ -16,6 +17,9 @@ impl Control {
     /// Looks at the lines once; what it decided, while a release runs.
     pub(crate) async fn tick(&mut self) -> Result<Option<Decision>> {
         if self.state.active.is_none() {
+            if let Some(plane) = &self.plane {
+                report_other_events(plane);
+            }
             return Ok(None);
         }
         self.look(None).await.map(Some)
@@ -84,6 +88,7 @@ impl Control {
             };
         };
         let (stable, candidate, red_events) = plane.collector.snapshot();
+        report_other_events(plane);
         Observation { stable, candidate, gap: None, red_events, order }
     }
 
@@ -111,5 +116,17 @@ impl Control {
             return Ok(());
         }
         self.store.add_baseline(&table.stable, self.clock.now(), &window).await
+    }
+}
+
+/// Says red-line events that are not the running candidate's: there is nothing to go back from, so
+/// a person must look. Their answers were withheld and their records hold what was seen.
+fn report_other_events(plane: &super::Plane) {
+    for event in plane.collector.take_other_events() {
+        output::log(&format!(
+            "RED LINE on stable: {} ({}); the answer was withheld, look at it now",
+            event.kind.as_str(),
+            event.detail
+        ));
     }
 }

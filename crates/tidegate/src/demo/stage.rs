@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
-use tidegate_core::decide::{Decision, Phase};
+use tidegate_core::decide::{Decision, Phase, ReasonCode};
 use tidegate_core::gate::EvalReport;
 use tidegate_core::ids::{ChangeId, UnixMs};
 use tidegate_core::journal::{ControlState, Event};
@@ -349,16 +349,16 @@ impl Stage {
     }
 }
 
-/// What makes two looks the same to a viewer.
+/// What makes two looks the same to a viewer: which of several open lines is named first is not
+/// news.
 fn step_key(decision: &Decision) -> String {
-    let first = decision.reasons.first();
+    let first = decision.reasons.first().map(|reason| match reason.code {
+        ReasonCode::BetweenPassAndPause => ReasonCode::Uncertain,
+        other => other,
+    });
     format!(
-        "{:?} {:?} {} {:?} {:?}",
-        decision.kind,
-        decision.signal,
-        decision.state.rung,
-        decision.state.phase,
-        first.map(|reason| (reason.code, reason.metric)),
+        "{:?} {:?} {} {:?} {first:?}",
+        decision.kind, decision.signal, decision.state.rung, decision.state.phase,
     )
 }
 

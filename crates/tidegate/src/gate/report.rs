@@ -11,7 +11,7 @@ use tidegate_core::gate::{CaseResult, Comparison, EvalReport, FailureRow, GateVe
 use unicode_width::UnicodeWidthStr as _;
 
 /// Failing cases of one class, or ids of one list, that a terminal shows; the file has them all.
-const SHOWN: usize = 20;
+const SHOWN: usize = 6;
 /// Longest detail on a terminal, characters.
 const DETAIL_CHARS: usize = 160;
 /// Widest column of ids on a terminal.
