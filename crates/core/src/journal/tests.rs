@@ -32,6 +32,7 @@ fn plan(n: u64, from: u64, to: u64, alpha: f64) -> Box<Plan> {
         min_samples: 100,
         stale_after_ms: 60_000,
         shared_fault: SharedFault::default(),
+        same_upstream: true,
         close_entrance: true,
         baseline: None,
         created_at: UnixMs(n),

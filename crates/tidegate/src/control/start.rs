@@ -1,9 +1,8 @@
 //! Starting a release: everything that must hold before the first user sees it.
 //!
 //! Order of checks: the contract is complete (R7); the set differs from stable; there is a way back
-//! (R74) or someone accepts that there is none; the exact set passed the exact cases of now (R16);
-//! the set is not blocked (invariant 4; the journal checks that one). All of them are checked
-//! before anything is written.
+//! (R74) or someone accepts that there is none; the set is not blocked (invariant 4); the exact set
+//! passed the exact cases of now (R16). All of them are checked before anything is written.
 
 use super::command::{Answer, StartRequest};
 use super::{Control, no_service};
@@ -16,7 +15,7 @@ use std::time::Instant;
 use tidegate_core::act::first_table;
 use tidegate_core::decide::{Baseline, Plan, SharedFault};
 use tidegate_core::ids::{Digest, UnixMs};
-use tidegate_core::journal::Event;
+use tidegate_core::journal::{Event, ReplayError};
 use tidegate_core::version_set::{ArtifactChange, VersionSet};
 
 impl Control {
@@ -42,6 +41,7 @@ impl Control {
             .hint("change a prompt, the model or another artifact, or name one: `--prompt v2`"));
         }
         require_way_back(&stable, &packed.set, request.accept_one_way)?;
+        self.require_unblocked(&packed, request.override_reason.as_deref())?;
         self.require_eval(&packed)?;
         let plan = self.plan(&stable, &packed, &changes)?;
         let table = first_table(&current, &plan);
@@ -69,6 +69,18 @@ impl Control {
         })
     }
 
+    /// What went back stays out, unless a named person overrides it (invariant 4). The journal
+    /// refuses it as well; asked here, it is told before anything else that is wrong with the set.
+    fn require_unblocked(&self, packed: &PackedSet, overridden: Option<&str>) -> Result<()> {
+        match self.state.blocked.get(&packed.set.id) {
+            Some(block) if overridden.is_none() => Err(super::replay_error(ReplayError::Blocked {
+                set: packed.set.id.clone(),
+                block: Box::new(block.clone()),
+            })),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// A set without a fresh passing run of exactly its content on exactly these cases cannot be
     /// released (R16).
     fn require_eval(&self, packed: &PackedSet) -> Result<()> {
@@ -79,7 +91,7 @@ impl Control {
                 "{} ({}) cannot be released: {why}",
                 packed.set.id, packed.label
             ))
-            .hint(format!("run its eval: `tidegate eval --prompt {prompt}`")))
+            .hint(format!("mend what fails, then `tidegate eval --prompt {prompt}`")))
         };
         match self.state.eval_runs.get(&packed.set.id) {
             None => refuse("it has no eval run".to_owned()),

@@ -19,7 +19,7 @@ use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tidegate_core::decide::{Decision, Phase, ReasonCode};
 use tidegate_core::gate::EvalReport;
 use tidegate_core::ids::{ChangeId, UnixMs};
@@ -33,6 +33,8 @@ pub(super) const TICK_MS: u64 = 10_000;
 const TICKS_MAX: u32 = 600;
 /// Simulated waiting passes this many times faster than real time.
 const SPEED: u32 = 1_000;
+/// On a terminal a tick takes at least this long, so that a person can follow the ladder.
+const PACE: Duration = Duration::from_millis(80);
 /// Where the demo's clock starts: 2026-01-05 09:00 UTC, the same for every run.
 const START: UnixMs = UnixMs(1_767_603_600_000);
 
@@ -213,6 +215,8 @@ impl Stage {
     ) -> Result<ControlState> {
         let in_place = std::io::stdout().is_terminal() && !self.json;
         let (mut drawn, mut last) = (0, String::new());
+        let mut pace = tokio::time::interval(PACE);
+        pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         for tick in 1..=TICKS_MAX {
             let (_, decision) = self.tick(requests, habits).await?;
             let state = self.control.state().await?;
@@ -222,6 +226,7 @@ impl Stage {
             if in_place {
                 let lines = view::release(release, &state, self.clock.now());
                 drawn = view::redraw(&lines, drawn);
+                pace.tick().await;
             }
             if let Some(decision) = decision {
                 let key = step_key(&decision);

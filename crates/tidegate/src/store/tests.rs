@@ -109,7 +109,7 @@ fn report(run_id: &str, set: u64, at: u64, accuracy: f64) -> EvalReport {
         total: 0,
         correct: 0,
         accuracy,
-        passed: true,
+        passed: accuracy >= 0.8,
         threshold: 0.8,
         details: Vec::new(),
         run_id: run_id.to_owned(),

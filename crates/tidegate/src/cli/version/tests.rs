@@ -27,19 +27,16 @@ fn project() -> (tempfile::TempDir, Loaded) {
 }
 
 fn packed(loaded: &Loaded, prompt: &str) -> PackedSet {
-    let args = PackArgs { prompt: Some(prompt.to_owned()), ..PackArgs::default() };
-    pack(loaded, &args.into()).unwrap()
+    let prompt = Some(prompt.to_owned());
+    pack(loaded, &PackOverrides { prompt, ..PackOverrides::default() }).unwrap()
 }
 
 #[tokio::test]
 async fn a_set_is_packed_kept_compared_and_served_from_the_store() {
     let (folder, loaded) = project();
     let store = Store::open(folder.path(), Access::Exclusive).unwrap();
-    let pack_v = |prompt: &str| {
-        VersionCommand::Pack(PackArgs { prompt: Some(prompt.to_owned()), ..PackArgs::default() })
-    };
     for (prompt, kept) in [("v1", 1), ("v1", 1), ("v2", 2)] {
-        run(&loaded, &store, pack_v(prompt), false).await.unwrap();
+        store.put_set(&packed(&loaded, prompt)).await.unwrap();
         assert_eq!(store.sets().unwrap().len(), kept, "{prompt}");
     }
     let (v1, v2) = (packed(&loaded, "v1").set.id, packed(&loaded, "v2").set.id);
@@ -50,7 +47,7 @@ async fn a_set_is_packed_kept_compared_and_served_from_the_store() {
         VersionCommand::Diff { from: v2.to_string(), to: None },
     ] {
         for json in [false, true] {
-            run(&loaded, &store, command.clone(), json).await.unwrap();
+            run(&loaded, &store, command.clone(), json).unwrap();
         }
     }
     std::fs::remove_dir_all(folder.path().join("prompts")).unwrap();

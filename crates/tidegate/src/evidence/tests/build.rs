@@ -69,6 +69,7 @@ fn plan(from: &PackedSet, to: &PackedSet) -> Plan {
         min_samples: 100,
         stale_after_ms: 300_000,
         shared_fault: Default::default(),
+        same_upstream: true,
         close_entrance: false,
         baseline: None,
         created_at: START,
