@@ -249,8 +249,12 @@ impl Stage {
 
     fn timeline_line(&self, from: UnixMs, decision: &Decision, state: &ControlState) -> String {
         let split = state.table.as_ref().and_then(|table| table.split.as_ref());
-        let weight =
-            split.map_or_else(|| "  0 %".to_owned(), |s| format!("{:>3} %", s.weight.pct()));
+        let pct = match (split, decision.state.phase) {
+            (Some(split), _) => split.weight.pct(),
+            (None, Phase::Promoted) => 100.0,
+            (None, _) => 0.0,
+        };
+        let weight = format!("{pct:>3} %");
         format!("  {} {weight}  {}", clock_text(decision.at.since(from)), view::headline(decision))
     }
 
