@@ -9,9 +9,11 @@ use tidegate_core::act::next_table;
 use tidegate_core::decide::{Decision, Observation, Order, OrderKind, decide};
 use tidegate_core::journal::{Event, Release};
 
-/// Decisions that change nothing are journalled at most this often, ms; they carry the numbers that
-/// a restart goes on from.
-const SNAPSHOT_MS: u64 = 10_000;
+/// Looks that change nothing are journalled for the numbers that a restart goes on from: often at a
+/// rung's start, where they are watched, and less later, so that a day-long rung stays small.
+fn snapshot_after_ms(on_rung_ms: u64) -> u64 {
+    (on_rung_ms / 30).clamp(1_000, 60_000)
+}
 
 impl Control {
     /// Looks at the lines once; what it decided, while a release runs.
@@ -93,7 +95,7 @@ impl Control {
     }
 
     /// Everything that moves, pauses or says something new is journalled; a look that only finds
-    /// more of the same is journalled every [`SNAPSHOT_MS`].
+    /// more of the same is journalled now and then ([`snapshot_after_ms`]).
     fn is_worth_journalling(&self, release: &Release, decision: &Decision) -> bool {
         if !decision.actions.is_empty() || decision.state.phase != release.state.phase {
             return true;
@@ -105,7 +107,8 @@ impl Control {
                 != decision.reasons.first().map(|r| (r.code, r.metric));
         let more = decision.state.seen_candidate != release.state.seen_candidate
             || decision.state.seen_stable != release.state.seen_stable;
-        news || (more && decision.at.since(self.snapshot_at) >= SNAPSHOT_MS)
+        let due = snapshot_after_ms(decision.at.since(decision.state.rung_since));
+        news || (more && decision.at.since(self.snapshot_at) >= due)
     }
 
     /// Adds what stable did since the last time to its days, for the 7-day baseline.
