@@ -215,7 +215,9 @@ fn harm_interval(rule: &LineRule, unit: BandUnit, old: Interval, new: Interval) 
 }
 
 fn harm_point(rule: &LineRule, unit: BandUnit, stable: f64, candidate: f64) -> f64 {
-    let candidate = candidate - rule.floor;
+    // Up to the floor, more is the same; less is not touched, so equal arms show no difference.
+    let candidate =
+        if candidate > stable { (candidate - rule.floor).max(stable) } else { candidate };
     match (unit, rule.metric.is_rate()) {
         (BandUnit::Points, _) => candidate - stable,
         (BandUnit::Relative, true) => 1.0 - (1.0 - candidate) / (1.0 - stable),
