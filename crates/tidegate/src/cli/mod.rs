@@ -3,7 +3,7 @@
 mod check;
 mod eval;
 mod evidence;
-mod init;
+pub(crate) mod init;
 mod release;
 mod serve;
 mod trace;
