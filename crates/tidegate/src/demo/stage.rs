@@ -81,7 +81,7 @@ impl Stage {
         let loaded = load(&config)?;
         let store = Store::open(&root, Access::Exclusive)?;
         let mut control = Control::open(config.clone(), store.clone(), clock.clone())?;
-        control.adopt("tidegate demo").await?;
+        control.adopt("tidegate demo", None).await?;
         let collector = Arc::new(Collector::default());
         let plane = control.attach(collector.clone())?;
         let parts =
