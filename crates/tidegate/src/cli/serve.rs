@@ -17,9 +17,6 @@ use tidegate_core::ids::UnixMs;
 /// How often records past their retention are removed.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 
-/// How often the store is asked whether it has failed.
-const STORE_LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
-
 /// What `serve` takes.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
@@ -69,12 +66,11 @@ pub(crate) async fn run(config: &Path, args: ServeArgs) -> Result<()> {
     drop(live);
     output::line(format!("listening on http://{address}/v1"));
     let stopping = async {
-        tokio::select! {
-            () = stopped() => output::talk("stopping: those in work are finished first"),
-            () = store_failed(&store) => output::talk("stopping: the store has failed"),
-        }
+        stopped().await;
+        output::talk("stopping: those in work are finished first");
     };
     crate::request::serve(gateway, listener, stopping).await?;
+    // A store that failed on the way did not stop stable traffic; it does fail the process's end.
     if let Some(error) = store.stopped() {
         return Err(error);
     }
@@ -113,15 +109,6 @@ async fn stopped() {
         }
     }
     let _ = interrupted.await;
-}
-
-/// Ends when the store acknowledges nothing any more: a journal that cannot be written must not be
-/// served on, a restart checks it.
-async fn store_failed(store: &Store) {
-    let mut interval = tokio::time::interval(STORE_LOOKED_AT_EVERY);
-    while store.stopped().is_none() {
-        interval.tick().await;
-    }
 }
 
 fn keep_pruning(store: Store, retention_days: u32) {
