@@ -2,7 +2,7 @@
 """Real answers, real arrivals: releases between four real models, decided by the real binary.
 
     cargo build --release
-    python3 bench/real_answers.py                     # three seeds, about four minutes
+    python3 bench/real_answers.py                     # three seeds, about five minutes
     python3 bench/real_answers.py --seeds 1 --only better --out results.json
 
 For each story a project is written to a temporary folder, `tidegate serve` is started on it with a
@@ -37,6 +37,8 @@ TRACE = "azure_llm_trace_conv_2023.csv"
 ALPACA, VICUNA = "alpaca-7b", "vicuna-7b"
 GPT35, GPT4 = "gpt-3.5-turbo-0301", "gpt4_1106_preview"
 MODELS = (ALPACA, VICUNA, GPT35, GPT4)
+# The same answers under another name: a release that changes nothing a user could see.
+AGAIN = f"{GPT35}-again"
 RISKS = ("format", "grounding", "safety", "performance", "regression")
 
 USERS = 400
@@ -61,6 +63,7 @@ STORIES = (
     ("better", VICUNA, GPT35, LIKES, "promoted", None),
     ("dearer", GPT35, GPT4, LIKES, "rolled_back", "tokens_per_request"),
     ("dearer, allowed", GPT35, GPT4, {**LIKES, **LONGER}, "promoted", None),
+    ("no different", GPT35, AGAIN, {}, "promoted", None),
     ("worse, not required", GPT35, ALPACA, {}, None, None),
 )
 
@@ -85,6 +88,7 @@ class Data:
             self.win[model] = {line["id"]: line["win"] for line in lines}
             if set(self.answer[model]) != set(self.prompts):
                 raise Broken(f"{model}: answers and prompts have different ids")
+        self.answer[AGAIN], self.win[AGAIN] = self.answer[GPT35], self.win[GPT35]
         with open(folder / TRACE, newline="", encoding="utf-8") as file:
             stamps = [seconds(row["TIMESTAMP"]) for row in csv.DictReader(file)]
         stamps.sort()
