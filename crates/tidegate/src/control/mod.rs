@@ -95,11 +95,11 @@ impl Control {
     }
 
     /// Gives the service its first version set, packed from the project, unless it has one.
-    pub(crate) async fn adopt(&mut self, by: &str) -> Result<()> {
+    pub(crate) async fn adopt(&mut self, by: &str, upstream: Option<String>) -> Result<()> {
         if self.state.service.is_some() {
             return Ok(());
         }
-        let packed = pack(&self.loaded, &PackOverrides::default())?;
+        let packed = pack(&self.loaded, &PackOverrides { upstream, ..PackOverrides::default() })?;
         // A set that cannot be served must not become the first one.
         self.live_set_of(&packed)?;
         self.store.put_set(&packed).await?;

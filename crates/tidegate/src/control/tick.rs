@@ -6,7 +6,7 @@ use crate::error::{CliError, Result};
 use crate::output;
 use std::time::Instant;
 use tidegate_core::act::next_table;
-use tidegate_core::decide::{Action, Decision, Observation, Order, OrderKind, Phase, decide};
+use tidegate_core::decide::{Action, Decision, Observation, Order, OrderKind, Phase, Plan, decide};
 use tidegate_core::journal::{Event, Release};
 
 /// Looks that change nothing are journalled for the numbers that a restart goes on from: often at a
