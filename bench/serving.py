@@ -20,6 +20,7 @@ import urllib.request
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 # What stands between here and loopback is not what is looked at.
+os.environ.setdefault("USER", "bench")
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
 
 
@@ -74,6 +75,21 @@ def write_project(root, upstreams, **more):
     root.mkdir(parents=True, exist_ok=True)
     (root / "tidegate.yaml").write_text(json.dumps(project, indent=1, ensure_ascii=False))
     return root
+
+
+RISKS = ("format", "grounding", "safety", "performance", "regression")
+
+
+def write_cases(root, texts):
+    """Writes an eval set that even noise can pass: five answers in time, and text for each risk."""
+    (root / "evals").mkdir(exist_ok=True)
+    rows = [f"latency_{n},Question {n},returns within target latency,performance,," for n in range(5)]
+    header = "case_id,prompt,expected_behavior,risk,pass,notes"
+    (root / "evals/eval_cases.csv").write_text("\n".join([header, *rows, ""]))
+    cases = [{"case_id": f"{risk}_text_{n}", "risk": risk, "input": text, "not_empty": True}
+             for n, text in enumerate(texts) for risk in RISKS]
+    lines = [json.dumps(case, ensure_ascii=False) + "\n" for case in cases]
+    (root / "evals/dataset.jsonl").write_text("".join(lines))
 
 
 @contextlib.contextmanager
