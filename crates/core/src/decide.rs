@@ -13,7 +13,7 @@ mod plan;
 mod types;
 
 pub use engine::decide;
-pub use lines::{Comparison, Verdict, compare, measure};
+pub use lines::{Comparison, Verdict, compare, measure, share, show};
 pub use plan::{
     Band, BandUnit, Baseline, Line, LineRule, Metric, Plan, PlanError, Preset, Rung, SharedFault,
 };

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tidegate_core::ids::Generation;
-use tidegate_core::route::{Arm, Table};
+use tidegate_core::route::{Arm, Entrance, Table};
 
 /// A route table with the version sets it names, ready to serve.
 pub(crate) struct LiveTable {
@@ -73,6 +73,22 @@ impl Router {
             return Err(StaleTable { offered, in_place });
         }
         Ok(self.current.swap(Arc::new(next)))
+    }
+
+    /// Takes the candidate out at once, under the generation in place: the way back when the
+    /// journal cannot be written. It is the one switch that is not journalled first; it only ever
+    /// goes to stable, and the next journalled table follows as if it had not been. With `closed`
+    /// the entrance is shut as well.
+    pub(crate) fn retreat(&self, closed: Option<&str>) {
+        let _one_writer = self.swapping.lock().unwrap_or_else(PoisonError::into_inner);
+        let in_place = self.current.load_full();
+        let mut table = in_place.table.clone();
+        table.split = None;
+        if let Some(reason) = closed {
+            table.entrance = Entrance::Closed { reason: reason.to_owned() };
+        }
+        let stable = Arc::clone(&in_place.stable);
+        self.current.store(Arc::new(LiveTable { table, stable, candidate: None }));
     }
 }
 

@@ -215,7 +215,9 @@ fn harm_interval(rule: &LineRule, unit: BandUnit, old: Interval, new: Interval) 
 }
 
 fn harm_point(rule: &LineRule, unit: BandUnit, stable: f64, candidate: f64) -> f64 {
-    let candidate = candidate - rule.floor;
+    // Up to the floor, more is the same; less is not touched, so equal arms show no difference.
+    let candidate =
+        if candidate > stable { (candidate - rule.floor).max(stable) } else { candidate };
     match (unit, rule.metric.is_rate()) {
         (BandUnit::Points, _) => candidate - stable,
         (BandUnit::Relative, true) => 1.0 - (1.0 - candidate) / (1.0 - stable),
@@ -297,8 +299,8 @@ fn bound(high: f64, unit: BandUnit) -> String {
     if high.is_finite() { share(high, unit) } else { "anything".to_owned() }
 }
 
-/// A value in the metric's unit, for people.
-fn show(metric: Metric, value: f64) -> String {
+/// A value in the metric's unit, for people: `2.10 %`, `840 ms`, `212.0 tokens`, `$0.000120`.
+pub fn show(metric: Metric, value: f64) -> String {
     if metric.is_rate() {
         return format!("{:.2} %", value * 100.0);
     }
@@ -309,8 +311,8 @@ fn show(metric: Metric, value: f64) -> String {
     }
 }
 
-/// A fraction of harm, for people, with its sign.
-fn share(fraction: f64, unit: BandUnit) -> String {
+/// A fraction of harm in a band's unit, for people, with its sign: `+3.0 %`, `-0.2 points`.
+pub fn share(fraction: f64, unit: BandUnit) -> String {
     match unit {
         BandUnit::Relative => format!("{:+.1} %", fraction * 100.0),
         BandUnit::Points => format!("{:+.1} points", fraction * 100.0),

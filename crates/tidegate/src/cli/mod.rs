@@ -3,7 +3,7 @@
 mod check;
 mod eval;
 mod evidence;
-mod init;
+pub(crate) mod init;
 mod release;
 mod serve;
 mod trace;
@@ -214,13 +214,26 @@ async fn version(config: &Path, command: version::VersionCommand, json: bool) ->
     version::run(&loaded, &store, command, json)
 }
 
-/// Who gives an order: as said, or the user of this machine.
+/// Who gives an order: as said, or the user of this machine. At 3 a.m. in a bare container there
+/// may be no name at all; the order still goes through, under the process's user id.
 fn operator(by: Option<&str>) -> Result<String> {
-    let name = by.map(str::to_owned).or_else(|| std::env::var("USER").ok()).unwrap_or_default();
+    let environment = || ["USER", "LOGNAME", "USERNAME"].iter().find_map(|n| std::env::var(n).ok());
+    let name = by.map(str::to_owned).or_else(environment).or_else(user_id).unwrap_or_default();
     let name = name.trim().to_owned();
     if name.is_empty() || name.chars().count() > 80 || name.chars().any(char::is_control) {
         return Err(CliError::usage("an order needs a name: who gives it")
             .hint("`--by NAME`, 1 to 80 characters; without it the environment's USER is taken"));
     }
     Ok(name)
+}
+
+#[cfg(unix)]
+fn user_id() -> Option<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self").ok().map(|process| format!("uid {}", process.uid()))
+}
+
+#[cfg(not(unix))]
+fn user_id() -> Option<String> {
+    None
 }

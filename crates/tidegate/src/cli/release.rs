@@ -134,6 +134,10 @@ async fn start(config: &Path, args: StartArgs, json: bool) -> Result<()> {
         args.version_set.as_deref().map(VersionSetId::parse).transpose().map_err(|e| {
             CliError::usage(e.to_string()).hint("`tidegate version list` shows them")
         })?;
+    if args.override_block && args.by.is_none() {
+        return Err(CliError::usage("an override needs a named person")
+            .hint("say who takes it on: `--override --by NAME --reason WHY`"));
+    }
     let request = StartRequest {
         set,
         overrides: args.set.overrides(),

@@ -1,7 +1,7 @@
 //! `tidegate serve`: the gateway and its control in one process.
 
 use crate::clock::Clock;
-use crate::config::{Project, listen_addr, load};
+use crate::config::{Project, Upstream, listen_addr, load};
 use crate::control::{Control, ControlHandle, serve_admin};
 use crate::error::{CliError, Result};
 use crate::observe::Collector;
@@ -17,15 +17,18 @@ use tidegate_core::ids::UnixMs;
 /// How often records past their retention are removed.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 
-/// How often the store is asked whether it has failed.
-const STORE_LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
-
 /// What `serve` takes.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     /// Address to listen on, instead of the project's `listen`.
     #[arg(long)]
     listen: Option<String>,
+    /// Port to listen on, on 127.0.0.1; short for `--listen 127.0.0.1:PORT`.
+    #[arg(long, conflicts_with = "listen")]
+    port: Option<u16>,
+    /// Upstream of the service's first version set; `mock` is the project's simulated one.
+    #[arg(long)]
+    provider: Option<String>,
     /// Write a log line for each request to stderr: lengths and versions, never content.
     #[arg(long)]
     log_requests: bool,
@@ -34,7 +37,8 @@ pub(crate) struct ServeArgs {
 /// Runs until it is told to stop.
 pub(crate) async fn run(config: &Path, args: ServeArgs) -> Result<()> {
     let mut loaded = load(config)?;
-    if let Some(listen) = args.listen {
+    let listen = args.listen.or_else(|| args.port.map(|port| format!("127.0.0.1:{port}")));
+    if let Some(listen) = listen {
         loaded.project.listen = listen;
         require_credentials(&loaded.project)?;
     }
@@ -44,7 +48,14 @@ pub(crate) async fn run(config: &Path, args: ServeArgs) -> Result<()> {
     let clock = Clock::Real;
     let mut control = Control::open(config.to_owned(), store.clone(), clock.clone())?;
     let fresh = control.state().service.is_none();
-    control.adopt("tidegate serve").await?;
+    let upstream = args.provider.map(|name| provider(&loaded.project, name)).transpose()?;
+    if !fresh && let Some(name) = &upstream {
+        return Err(CliError::usage(format!(
+            "`--provider {name}` is for a service's first start; this one has its version set"
+        ))
+        .hint(format!("release the change: `tidegate release start --upstream {name}`")));
+    }
+    control.adopt("tidegate serve", upstream).await?;
     let collector = Arc::new(Collector::default());
     let plane = control.attach(collector.clone())?;
     let live = plane.router.load();
@@ -62,24 +73,40 @@ pub(crate) async fn run(config: &Path, args: ServeArgs) -> Result<()> {
         live.stable.label,
         if fresh { ", taken from the project as the first version set" } else { "" }
     ));
-    if matches!(live.stable.upstream_config, crate::config::Upstream::Simulated(_)) {
+    if matches!(live.stable.upstream_config, Upstream::Simulated(_)) {
         output::talk("upstream: SIMULATED, answers are made by rule, not by a model");
     }
     // The first table must be let go, or its last request would never seem to end.
     drop(live);
     output::line(format!("listening on http://{address}/v1"));
     let stopping = async {
-        tokio::select! {
-            () = stopped() => output::talk("stopping: those in work are finished first"),
-            () = store_failed(&store) => output::talk("stopping: the store has failed"),
-        }
+        stopped().await;
+        output::talk("stopping: those in work are finished first");
     };
     crate::request::serve(gateway, listener, stopping).await?;
+    // A store that failed on the way did not stop stable traffic; it does fail the process's end.
     if let Some(error) = store.stopped() {
         return Err(error);
     }
     handle.stop().await?;
     store.flush().await
+}
+
+/// The upstream that `--provider` names.
+fn provider(project: &Project, name: String) -> Result<String> {
+    let is_simulated = |upstream: &Upstream| matches!(upstream, Upstream::Simulated(_));
+    let simulated = || project.upstreams.iter().find(|(_, upstream)| is_simulated(upstream));
+    match simulated() {
+        _ if project.upstreams.contains_key(&name) => Ok(name),
+        Some((simulated, _)) if name == "mock" => Ok(simulated.clone()),
+        Some(_) | None => {
+            let known: Vec<&str> = project.upstreams.keys().map(String::as_str).collect();
+            Err(CliError::usage(format!("there is no upstream `{name}`")).hint(format!(
+                "`--provider` takes {} or, for a simulated one, mock",
+                known.join(", ")
+            )))
+        }
+    }
 }
 
 /// Other machines are only let in with a credential (the project file's own address was checked
@@ -113,15 +140,6 @@ async fn stopped() {
         }
     }
     let _ = interrupted.await;
-}
-
-/// Ends when the store acknowledges nothing any more: a journal that cannot be written must not be
-/// served on, a restart checks it.
-async fn store_failed(store: &Store) {
-    let mut interval = tokio::time::interval(STORE_LOOKED_AT_EVERY);
-    while store.stopped().is_none() {
-        interval.tick().await;
-    }
 }
 
 fn keep_pruning(store: Store, retention_days: u32) {

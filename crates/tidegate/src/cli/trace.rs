@@ -6,8 +6,12 @@ use crate::error::{CliError, Result};
 use crate::output::{self, Tone, paint};
 use clap::Args;
 use std::path::Path;
+use std::time::Duration;
 use tidegate_core::evidence::Record;
 use tidegate_core::ids::TraceId;
+
+/// How long a record may take to the disk on a busy machine.
+const WRITTEN_WITHIN: Duration = Duration::from_millis(150);
 
 /// What `trace` takes.
 #[derive(Debug, Args)]
@@ -20,7 +24,13 @@ pub(crate) struct TraceArgs {
 pub(crate) fn run(config: &Path, args: &TraceArgs, json: bool) -> Result<()> {
     let id = TraceId::parse(&args.id).map_err(|e| CliError::usage(e.to_string()))?;
     let (store, _) = read_state(&load(config)?.root)?;
-    let record = store.trace(&id)?.ok_or_else(|| {
+    let mut found = store.trace(&id)?;
+    if found.is_none() {
+        // The writer commits records in groups; one of this very moment is there a little later.
+        std::thread::sleep(WRITTEN_WITHIN);
+        found = store.trace(&id)?;
+    }
+    let record = found.ok_or_else(|| {
         CliError::usage(format!("no request with trace id `{id}` is kept here"))
             .hint("answers carry their id in the header x-trace-id; records are kept for `records.retention_days`")
     })?;

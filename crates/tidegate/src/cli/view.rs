@@ -2,7 +2,9 @@
 
 use crate::clock::rfc3339;
 use crate::output::{self, Tone, paint};
-use tidegate_core::decide::{Decision, DecisionKind, Phase, Reason, ReasonCode, Signal};
+use tidegate_core::decide::{
+    BandUnit, Decision, DecisionKind, Phase, Plan, Reason, ReasonCode, Signal, share, show,
+};
 use tidegate_core::ids::{ChangeId, UnixMs};
 use tidegate_core::journal::{ControlState, Incident, Release};
 use unicode_width::UnicodeWidthStr as _;
@@ -42,7 +44,7 @@ pub(crate) fn release(release: &Release, state: &ControlState, now: UnixMs) -> V
     ];
     if let Some(decision) = &release.last_decision {
         lines.push(format!("signal   {}", headline(decision)));
-        lines.extend(table(decision));
+        lines.extend(table(plan, decision));
     }
     if let Some(incident) = state.incidents.get(&plan.change_id) {
         lines.push(self::incident(&plan.change_id, incident));
@@ -110,25 +112,70 @@ fn ladder(release: &Release) -> String {
 }
 
 /// The lines with their numbers, one metric a row.
-fn table(decision: &Decision) -> Vec<String> {
-    let mut seen = Vec::new();
+fn table(plan: &Plan, decision: &Decision) -> Vec<String> {
     let mut rows: Vec<&Reason> = Vec::new();
     for reason in &decision.reasons {
-        if let Some(metric) = reason.metric
-            && !seen.contains(&metric)
-        {
-            seen.push(metric);
+        if reason.metric.is_some() && !rows.iter().any(|row| row.metric == reason.metric) {
             rows.push(reason);
         }
     }
     rows.sort_by_key(|reason| reason.line);
-    rows.into_iter()
-        .filter_map(|reason| {
-            let line = reason.line?.as_str();
-            let (word, tone) = verdict(reason.code);
-            Some(format!("{} {} {}", pad(line, 8), paint(tone, &pad(word, 9)), reason.text))
-        })
-        .collect()
+    let header = [
+        "line",
+        "",
+        "metric",
+        "candidate",
+        "stable",
+        "difference",
+        "at most",
+        "roll back",
+        "answers",
+    ];
+    let mut lines = vec![paint(Tone::Dim, &row(header.map(str::to_owned), None))];
+    lines.extend(rows.into_iter().filter_map(|reason| metric_row(plan, reason)));
+    lines
+}
+
+fn metric_row(plan: &Plan, reason: &Reason) -> Option<String> {
+    let metric = reason.metric?;
+    let rule = plan.rules.iter().find(|rule| rule.metric == metric)?;
+    let unit = rule.band.map_or(BandUnit::Relative, |band| band.unit);
+    let value = |value: Option<f64>| value.map_or("–".to_owned(), |v| show(metric, v));
+    let harm = |harm: Option<f64>| harm.map_or("–".to_owned(), |h| share(h, unit));
+    let limit = match (rule.band, rule.ceiling) {
+        (Some(band), _) => share(band.rollback, unit),
+        (None, Some(ceiling)) => show(metric, ceiling),
+        (None, None) => "–".to_owned(),
+    };
+    let count = |count: Option<u64>| count.unwrap_or_default();
+    let (word, tone) = verdict(reason.code);
+    let cells = [
+        reason.line?.as_str().to_owned(),
+        word.to_owned(),
+        metric.as_str().to_owned(),
+        value(reason.candidate),
+        value(reason.stable),
+        harm(reason.estimate),
+        harm(reason.high),
+        limit,
+        format!("{} / {}", count(reason.samples_candidate), count(reason.samples_stable)),
+    ];
+    Some(row(cells, Some(tone)))
+}
+
+/// One row of the table; the verdict's word takes the tone.
+fn row(cells: [String; 9], tone: Option<Tone>) -> String {
+    const WIDTHS: [usize; 9] = [8, 8, 21, 13, 13, 12, 12, 12, 0];
+    let mut text = String::new();
+    for (i, (cell, width)) in cells.iter().zip(WIDTHS).enumerate() {
+        let cell = pad(cell, width);
+        match tone {
+            Some(tone) if i == 1 => text.push_str(&paint(tone, &cell)),
+            Some(_) | None => text.push_str(&cell),
+        }
+        text.push(' ');
+    }
+    text.trim_end().to_owned()
 }
 
 fn verdict(code: ReasonCode) -> (&'static str, Tone) {

@@ -27,8 +27,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
+use tidegate_core::decide::Order;
 use tidegate_core::ids::{ServiceName, UnixMs, VersionSetId};
 use tidegate_core::journal::{ControlState, Event};
+use tidegate_core::observe::RiskEvent;
 use tidegate_core::route::Table;
 
 /// The data plane's side that control acts on; absent when a command runs without a server.
@@ -51,6 +53,11 @@ pub(crate) struct Control {
     live: BTreeMap<VersionSetId, Arc<LiveSet>>,
     /// When the last decision without an effect was journalled.
     snapshot_at: UnixMs,
+    /// Red-line events that no journalled decision has acted on yet.
+    red_events: Vec<RiskEvent>,
+    /// Set when the candidate was taken out and that could not be journalled: the next look that
+    /// can be journalled goes back for good.
+    must_go_back: Option<Order>,
 }
 
 impl Control {
@@ -67,6 +74,8 @@ impl Control {
             plane: None,
             live: BTreeMap::new(),
             snapshot_at: UnixMs(0),
+            red_events: Vec::new(),
+            must_go_back: None,
         })
     }
 
@@ -86,11 +95,11 @@ impl Control {
     }
 
     /// Gives the service its first version set, packed from the project, unless it has one.
-    pub(crate) async fn adopt(&mut self, by: &str) -> Result<()> {
+    pub(crate) async fn adopt(&mut self, by: &str, upstream: Option<String>) -> Result<()> {
         if self.state.service.is_some() {
             return Ok(());
         }
-        let packed = pack(&self.loaded, &PackOverrides::default())?;
+        let packed = pack(&self.loaded, &PackOverrides { upstream, ..PackOverrides::default() })?;
         // A set that cannot be served must not become the first one.
         self.live_set_of(&packed)?;
         self.store.put_set(&packed).await?;
@@ -310,3 +319,6 @@ fn report_drain(plane: Plane, old: Arc<LiveTable>, decided: Instant, aloud: bool
         }
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,12 +6,14 @@ use crate::error::{CliError, Result};
 use crate::output;
 use std::time::Instant;
 use tidegate_core::act::next_table;
-use tidegate_core::decide::{Decision, Observation, Order, OrderKind, decide};
+use tidegate_core::decide::{Action, Decision, Observation, Order, OrderKind, Phase, Plan, decide};
 use tidegate_core::journal::{Event, Release};
 
-/// Decisions that change nothing are journalled at most this often, ms; they carry the numbers that
-/// a restart goes on from.
-const SNAPSHOT_MS: u64 = 10_000;
+/// Looks that change nothing are journalled for the numbers that a restart goes on from: often at a
+/// rung's start, where they are watched, and less later, so that a day-long rung stays small.
+fn snapshot_after_ms(on_rung_ms: u64) -> u64 {
+    (on_rung_ms / 30).clamp(1_000, 60_000)
+}
 
 impl Control {
     /// Looks at the lines once; what it decided, while a release runs.
@@ -46,6 +48,7 @@ impl Control {
 
     async fn look(&mut self, order: Option<Order>) -> Result<Decision> {
         let decided = Instant::now();
+        let order = order.or_else(|| self.must_go_back.clone());
         let release = self.state.active_release().cloned().ok_or_else(no_service)?;
         let observation = self.observation(&release, order.clone());
         let now = self.clock.now();
@@ -62,21 +65,68 @@ impl Control {
             order,
             table: table.clone(),
         };
-        self.append(vec![event]).await?;
+        if let Err(error) = self.append(vec![event]).await {
+            self.retreat(&decision);
+            return Err(error);
+        }
         self.snapshot_at = now;
+        self.red_events.clear();
+        self.must_go_back = None;
         if let Some(table) = table {
             self.apply(&table, decided).await?;
         }
         if decision.state.phase.is_final() {
-            if let Some(plane) = &self.plane {
-                plane.collector.end();
-            }
+            self.end_counting(&release.plan).await;
             self.aftermath(&change_id).await?;
         }
         Ok(decision)
     }
 
-    fn observation(&self, release: &Release, order: Option<Order>) -> Observation {
+    /// What both arms did while the release ran belongs to the days of their sets.
+    async fn end_counting(&mut self, plan: &Plan) {
+        let Some((stable, candidate)) = self.plane.as_ref().and_then(|p| p.collector.end()) else {
+            return;
+        };
+        let now = self.clock.now();
+        for (set, window) in [(&plan.from, stable), (&plan.to, candidate)] {
+            if let Err(error) = self.store.add_baseline(set, now, &window).await {
+                output::log(&format!("control: the baseline of {set} was not kept: {error}"));
+            }
+        }
+    }
+
+    /// The journal could not be written. A decision to go back is carried out all the same, in
+    /// memory, and made durable by the first look that can be; when the store has failed for good,
+    /// the candidate is taken out as well, since nothing can steer it any more. Stable traffic
+    /// flows on either way (invariant 10).
+    fn retreat(&mut self, decision: &Decision) {
+        let Some(plane) = &self.plane else { return };
+        let goes_back = matches!(decision.state.phase, Phase::RolledBack | Phase::ShutOff);
+        if !goes_back && self.store.stopped().is_none() {
+            return;
+        }
+        let closed = decision.actions.iter().find_map(|action| match action {
+            Action::CloseEntrance { reason } => Some(reason.as_str()),
+            Action::SetWeight { .. }
+            | Action::Promote
+            | Action::RollBack
+            | Action::OpenIncident { .. } => None,
+        });
+        plane.router.retreat(closed);
+        if goes_back {
+            let why = decision.reasons.first().map(|r| r.text.clone()).unwrap_or_default();
+            self.must_go_back = Some(Order {
+                kind: OrderKind::RollBack,
+                by: "tidegate".to_owned(),
+                reason: format!(
+                    "it went back before, when the journal could not be written: {why}"
+                ),
+            });
+        }
+        output::log("control: the journal cannot be written; everyone is on stable");
+    }
+
+    fn observation(&mut self, release: &Release, order: Option<Order>) -> Observation {
         let Some(plane) = &self.plane else {
             // Without a server nothing new is seen; what was seen last is repeated.
             return Observation {
@@ -89,11 +139,13 @@ impl Control {
         };
         let (stable, candidate, red_events) = plane.collector.snapshot();
         report_other_events(plane);
+        self.red_events.extend(red_events);
+        let red_events = self.red_events.clone();
         Observation { stable, candidate, gap: None, red_events, order }
     }
 
     /// Everything that moves, pauses or says something new is journalled; a look that only finds
-    /// more of the same is journalled every [`SNAPSHOT_MS`].
+    /// more of the same is journalled now and then ([`snapshot_after_ms`]).
     fn is_worth_journalling(&self, release: &Release, decision: &Decision) -> bool {
         if !decision.actions.is_empty() || decision.state.phase != release.state.phase {
             return true;
@@ -105,7 +157,8 @@ impl Control {
                 != decision.reasons.first().map(|r| (r.code, r.metric));
         let more = decision.state.seen_candidate != release.state.seen_candidate
             || decision.state.seen_stable != release.state.seen_stable;
-        news || (more && decision.at.since(self.snapshot_at) >= SNAPSHOT_MS)
+        let due = snapshot_after_ms(decision.at.since(decision.state.rung_since));
+        news || (more && decision.at.since(self.snapshot_at) >= due)
     }
 
     /// Adds what stable did since the last time to its days, for the 7-day baseline.

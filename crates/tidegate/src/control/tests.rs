@@ -1,0 +1,169 @@
+use super::*;
+use crate::cli::init::init;
+use crate::gate::eval_project;
+use crate::store::{Access, Options};
+use std::path::Path;
+use tidegate_core::decide::{OrderKind, Phase};
+use tidegate_core::ids::ChangeId;
+use tidegate_core::observe::{Outcome, RiskKind, Timing};
+use tidegate_core::route::{Arm, Entrance};
+use tidegate_core::upstream::Failure;
+
+/// A project of `tidegate init` with a control that has a data plane, on the demo's clock.
+struct Scene {
+    _folder: tempfile::TempDir,
+    root: PathBuf,
+    control: Control,
+    plane: Plane,
+}
+
+fn clock() -> Clock {
+    Clock::demo(UnixMs(1_767_603_600_000), 1_000)
+}
+
+async fn control_on(root: &Path, store: Store, clock: Clock) -> (Control, Plane) {
+    let mut control = Control::open(root.join("tidegate.yaml"), store, clock).unwrap();
+    control.adopt("test", None).await.unwrap();
+    let plane = control.attach(Arc::new(Collector::default())).unwrap();
+    (control, plane)
+}
+
+impl Scene {
+    async fn new() -> Scene {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("desk");
+        init(&root, false).unwrap();
+        let store = Store::open(&root, Access::Exclusive).unwrap();
+        let (control, plane) = control_on(&root, store, clock()).await;
+        Scene { _folder: folder, root, control, plane }
+    }
+
+    /// Ends this control as a crash would and opens another on the same state.
+    async fn reopened(self, pages_max: Option<u32>) -> Scene {
+        let Scene { _folder, root, control, plane } = self;
+        let clock = control.clock.clone();
+        drop((control, plane));
+        let options = Options { clock: clock.clone(), pages_max, ..Options::default() };
+        let store = Store::open_with(&root, Access::Exclusive, options).unwrap();
+        let (control, plane) = control_on(&root, store, clock).await;
+        Scene { _folder, root, control, plane }
+    }
+
+    fn overrides() -> PackOverrides {
+        PackOverrides { prompt: Some("v2".to_owned()), ..Default::default() }
+    }
+
+    async fn eval(&mut self) {
+        let loaded = load(&self.root.join("tidegate.yaml")).unwrap();
+        let store = self.control.store.clone();
+        let report = eval_project(&loaded, &Scene::overrides(), 1, &store, &clock()).await.unwrap();
+        assert!(report.passed, "{:?}", report.reasons);
+        self.control.handle(Command::RecordEval(Box::new(report))).await.unwrap();
+    }
+
+    async fn start(&mut self) -> Result<ChangeId> {
+        let request = StartRequest {
+            overrides: Scene::overrides(),
+            by: "mei".to_owned(),
+            ..Default::default()
+        };
+        let answer = self.control.handle(Command::Start(Box::new(request))).await?;
+        Ok(answer.change_id.unwrap())
+    }
+
+    fn feed(&self, change: &ChangeId, arm: Arm, count: u64, failure: Option<Failure>) {
+        for i in 0..count {
+            let timing = Timing { total_us: 700_000 + (i % 40) * 4_000, ..Timing::default() };
+            let outcome = Outcome {
+                failure,
+                timing,
+                tokens_out: 90 + i % 20,
+                contract_ok: failure.is_none().then_some(true),
+                ..Outcome::default()
+            };
+            self.plane.collector.add(arm, Some(change), &outcome, self.control.clock.now());
+        }
+    }
+
+    fn is_replay(&self) -> bool {
+        replay(&self.control.store).unwrap() == self.control.state
+    }
+}
+
+#[tokio::test]
+async fn a_release_needs_its_eval_then_climbs_and_replays_to_the_same_state() {
+    let mut scene = Scene::new().await;
+    let refused = scene.start().await.unwrap_err();
+    assert!(refused.message.contains("has no eval run"), "{refused}");
+    scene.eval().await;
+    let change = scene.start().await.unwrap();
+    assert!(scene.start().await.unwrap_err().message.contains("still running"));
+    for _ in 0..40 {
+        scene.feed(&change, Arm::Stable, 900, None);
+        scene.feed(&change, Arm::Candidate, 300, None);
+        scene.control.clock.advance(60_000);
+        scene.control.tick().await.unwrap();
+    }
+    let release = &scene.control.state.releases[&change];
+    assert_eq!(release.state.phase, Phase::Promoted);
+    assert!(release.pack.is_some() && scene.is_replay());
+    let table = scene.plane.router.load().table.clone();
+    assert_eq!((table.stable, table.split), (release.plan.to.clone(), None));
+}
+
+#[tokio::test]
+async fn after_a_crash_a_release_goes_on_with_its_numbers() {
+    let mut scene = Scene::new().await;
+    scene.eval().await;
+    let change = scene.start().await.unwrap();
+    scene.feed(&change, Arm::Stable, 900, None);
+    scene.feed(&change, Arm::Candidate, 60, None);
+    scene.control.clock.advance(10_000);
+    scene.control.tick().await.unwrap();
+    let before = scene.control.state.clone();
+    let mut scene = scene.reopened(None).await;
+    assert_eq!(scene.control.state, before);
+    assert!(scene.plane.router.load().candidate.is_some());
+    scene.feed(&change, Arm::Candidate, 40, None);
+    scene.control.clock.advance(10_000);
+    scene.control.tick().await.unwrap();
+    let state = &scene.control.state.releases[&change].state;
+    assert_eq!((state.candidate.requests, state.stable.requests), (100, 900));
+}
+
+#[tokio::test]
+async fn a_red_line_event_shuts_the_entrance_and_an_operator_opens_it() {
+    let mut scene = Scene::new().await;
+    scene.eval().await;
+    let change = scene.start().await.unwrap();
+    let event = RiskEvent { kind: RiskKind::Leak, detail: "planted text 1 of 1".to_owned() };
+    scene.plane.collector.red_event(Arm::Candidate, Some(&change), event);
+    scene.control.tick().await.unwrap();
+    let closed =
+        |scene: &Scene| matches!(scene.plane.router.load().table.entrance, Entrance::Closed { .. });
+    assert!(closed(&scene) && scene.plane.router.load().candidate.is_none());
+    let (by, reason) = ("mei".to_owned(), "looked at it".to_owned());
+    scene.control.handle(Command::Reopen { by, reason }).await.unwrap();
+    assert!(!closed(&scene) && scene.is_replay());
+}
+
+/// Invariant 10: a journal that cannot be written neither keeps a bad candidate in nor stops
+/// stable traffic.
+#[tokio::test]
+async fn inv10_a_full_store_does_not_keep_a_bad_candidate_in() {
+    let mut scene = Scene::new().await;
+    scene.eval().await;
+    let change = scene.start().await.unwrap();
+    let mut scene = scene.reopened(Some(1)).await;
+    scene.feed(&change, Arm::Stable, 900, None);
+    scene.feed(&change, Arm::Candidate, 200, Some(Failure::Malformed));
+    scene.control.clock.advance(10_000);
+    assert!(scene.control.tick().await.is_err());
+    let table = scene.plane.router.load();
+    assert!(table.candidate.is_none() && table.table.split.is_none());
+    assert_eq!(table.table.entrance, Entrance::Open);
+    // What could not be journalled did not happen to the state, and is not forgotten either.
+    assert_eq!(scene.control.state.active.as_ref(), Some(&change));
+    let order = scene.control.must_go_back.clone().unwrap();
+    assert_eq!((order.kind, order.by.as_str()), (OrderKind::RollBack, "tidegate"));
+}
