@@ -309,3 +309,36 @@ proptest! {
         prop_assert_eq!(back, decision);
     }
 }
+
+/// Two equal arms, looked at after every batch: a rollback is an error, and its probability over
+/// the whole release is alpha. With alpha 1 % and 300 releases, 10 would be 4 standard deviations.
+#[test]
+fn equal_arms_are_rarely_rolled_back() {
+    let mut state = 5u64;
+    let mut uniform = move || {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        ((z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB) >> 11) as f64 / (1u64 << 53) as f64
+    };
+    let mut rolled_back = 0;
+    for _ in 0..300 {
+        let mut run = Run::new();
+        while !run.state.phase.is_final() && run.now < UnixMs(600_000) {
+            for (window, count) in [(&mut run.seen.stable, 60), (&mut run.seen.candidate, 20)] {
+                for _ in 0..count {
+                    let failure = (uniform() < 0.03).then_some(Failure::Malformed);
+                    let total_us = (400_000.0 * (1.0 + 2.0 * uniform() * uniform())) as u64;
+                    let timing = Timing { total_us, ..Timing::default() };
+                    let tokens_out = (50.0 + 200.0 * uniform()) as u64;
+                    let refused = uniform() < 0.05;
+                    let outcome =
+                        Outcome { failure, timing, tokens_out, refused, ..Outcome::default() };
+                    window.add(&outcome, run.now);
+                }
+            }
+            let decision = run.tick(10_000);
+            rolled_back += u32::from(decision.kind == DecisionKind::RollBack);
+        }
+    }
+    assert!(rolled_back < 10, "{rolled_back} of 300 equal releases were rolled back");
+}
