@@ -1,11 +1,10 @@
 //! A release on a screen: its ladder, its lines, and why it stands where it stands.
 
-use crate::clock::rfc3339;
-use crate::output::{self, Tone, paint};
-use tidegate_core::decide::{Decision, DecisionKind, Phase, Reason, ReasonCode, Signal};
+use crate::clock::{rfc3339, spoken};
+use crate::output::{self, Tone, padded, paint};
+use tidegate_core::decide::{Decision, Phase, Reason, ReasonCode, Signal};
 use tidegate_core::ids::{ChangeId, UnixMs};
 use tidegate_core::journal::{ControlState, Incident, Release};
-use unicode_width::UnicodeWidthStr as _;
 
 /// The tone of a signal.
 pub(crate) fn tone(signal: Signal) -> Tone {
@@ -34,7 +33,7 @@ pub(crate) fn release(release: &Release, state: &ControlState, now: UnixMs) -> V
                 &format!(
                     "{} · {}",
                     release.state.phase.as_str(),
-                    duration(until.since(release.started_at))
+                    spoken(until.since(release.started_at) as f64 / 1000.0)
                 )
             ),
         ),
@@ -126,7 +125,7 @@ fn table(decision: &Decision) -> Vec<String> {
         .filter_map(|reason| {
             let line = reason.line?.as_str();
             let (word, tone) = verdict(reason.code);
-            Some(format!("{} {} {}", pad(line, 8), paint(tone, &pad(word, 9)), reason.text))
+            Some(format!("{} {} {}", padded(line, 8), paint(tone, &padded(word, 9)), reason.text))
         })
         .collect()
 }
@@ -150,21 +149,6 @@ fn verdict(code: ReasonCode) -> (&'static str, Tone) {
         | ReasonCode::Decided
         | ReasonCode::Final
         | ReasonCode::Paused => ("", Tone::Dim),
-    }
-}
-
-/// The text filled up with spaces to a width in columns; wide characters count two.
-pub(crate) fn pad(text: &str, width: usize) -> String {
-    format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
-}
-
-/// A duration for people.
-pub(crate) fn duration(ms: u64) -> String {
-    let seconds = ms / 1000;
-    match seconds {
-        0..=119 => format!("{seconds} s"),
-        120..=7_199 => format!("{} min", seconds / 60),
-        _ => format!("{:.1} h", seconds as f64 / 3600.0),
     }
 }
 
@@ -215,12 +199,4 @@ fn cut(text: &str, width: usize) -> String {
         out.push(c);
     }
     out
-}
-
-/// The kinds of decision that change traffic.
-pub(crate) fn moves(kind: DecisionKind) -> bool {
-    match kind {
-        DecisionKind::Advance | DecisionKind::RollBack | DecisionKind::ShutOff => true,
-        DecisionKind::Hold | DecisionKind::Pause => false,
-    }
 }
