@@ -7,6 +7,7 @@ use tidegate_core::decide::{
 };
 use tidegate_core::ids::{ChangeId, UnixMs};
 use tidegate_core::journal::{ControlState, Incident, Release};
+use tidegate_core::route::Weight;
 
 /// The tone of a signal.
 pub(crate) fn tone(signal: Signal) -> Tone {
@@ -60,7 +61,8 @@ pub(crate) fn one_line(release: &Release, state: &ControlState) -> String {
         .table
         .as_ref()
         .and_then(|table| table.split.as_ref())
-        .map_or_else(|| "0 %".to_owned(), |split| split.weight.to_string());
+        .map_or(Weight::ZERO, |split| split.weight);
+    let weight = if release.state.phase == Phase::Promoted { Weight::FULL } else { weight };
     let headline = release.last_decision.as_ref().map(headline).unwrap_or_default();
     let at = release.last_decision.as_ref().map_or(release.started_at, |d| d.at);
     format!("{} {} {weight} {headline}", rfc3339(at), release.state.phase.as_str())
