@@ -84,6 +84,6 @@ fn report(steps: &[(&str, Result<String>)], json: bool) -> Result<()> {
 
 fn talk(json: bool, mark: String, name: &str, text: &str) {
     if !json {
-        output::line(format!("{mark} {} {text}", super::view::pad(name, 31)));
+        output::line(format!("{mark} {} {text}", output::padded(name, 31)));
     }
 }

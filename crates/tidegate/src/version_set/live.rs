@@ -53,7 +53,7 @@ impl LiveSet {
             prompt::check(&packed.files(ArtifactKind::Prompt), &shown)?;
         let mode = config.prompt_mode;
         let system_prompt = match (mode, &templates) {
-            (PromptMode::Render, Some((system, _))) => system.fixed_text(),
+            (PromptMode::Render, Some((system, _))) => system.fixed_text().to_owned(),
             (PromptMode::PassThrough, _) => String::new(),
             (PromptMode::Render, None) => {
                 return Err(CliError::usage(format!(
