@@ -79,7 +79,7 @@ fn report(steps: &[(&str, Result<String>)], json: bool) -> Result<()> {
     }
     let mut error = CliError::usage(format!("not ready: {}", failed.join(", ")));
     error.kind = kind;
-    Err(error)
+    Err(error.told())
 }
 
 fn talk(json: bool, mark: String, name: &str, text: &str) {

@@ -96,10 +96,11 @@ fn verdict(report: &EvalReport) -> Result<()> {
     }
     match report.verdict {
         GateVerdict::Pass => Ok(()),
-        GateVerdict::Fail => Err(CliError::failed(format!("the gate fails: {why}"))),
+        GateVerdict::Fail => Err(CliError::failed(format!("the gate fails: {why}")).told()),
         GateVerdict::Inconclusive => {
             Err(CliError::inconclusive(format!("the gate cannot tell: {why}"))
-                .hint("the model server did not answer; run it again once it does"))
+                .hint("the model server did not answer; run it again once it does")
+                .told())
         }
     }
 }

@@ -52,5 +52,6 @@ pub(crate) fn verify(args: &VerifyArgs, json: bool) -> Result<()> {
         "{} does not verify: {} problem(s)",
         args.pack.display(),
         outcome.problems.len()
-    )))
+    ))
+    .told())
 }

@@ -66,7 +66,8 @@ impl Control {
         let observation = self.observation(&release, order.clone());
         let now = self.clock.now();
         let decision = decide(&release.plan, &release.state, &observation, now);
-        if !self.is_worth_journalling(&release, &decision) {
+        // An order is kept whatever comes of it: what was acknowledged can be looked up.
+        if order.is_none() && !self.is_worth_journalling(&release, &decision) {
             return Ok(decision);
         }
         let current = self.state.table.clone().ok_or_else(no_service)?;
