@@ -283,7 +283,10 @@ impl ControlState {
         table: Option<&Table>,
     ) -> Result<(), ReplayError> {
         let release = self.known(change_id)?;
-        if release.state.phase.is_final() {
+        let taken_back = release.state.phase == Phase::Promoted
+            && decision.state.phase == Phase::RolledBack
+            && self.active.is_none();
+        if release.state.phase.is_final() && !taken_back {
             return Err(ReplayError::ReleaseOver(change_id.clone()));
         }
         let candidate = release.plan.to.clone();

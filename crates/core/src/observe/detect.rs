@@ -106,6 +106,9 @@ impl Detectors {
     }
 
     fn leaks(&self, answer: &str, tool_calls: &[&str]) -> Vec<RiskEvent> {
+        if self.planted.is_empty() {
+            return Vec::new();
+        }
         let texts: Vec<String> = std::iter::once(&answer)
             .chain(tool_calls)
             .flat_map(|text| normal::readings(text))
@@ -153,6 +156,9 @@ impl Detectors {
     }
 
     fn echo(&self, answer: &str) -> Option<RiskEvent> {
+        if self.system_prompt.is_empty() {
+            return None;
+        }
         let (share, grams) = overlap::measure(answer, &self.system_prompt);
         (grams >= ECHO_MIN_GRAMS && share >= ECHO_SHARE).then(|| RiskEvent {
             kind: RiskKind::PromptEcho,

@@ -155,6 +155,24 @@ fn inv5_an_operators_stop_wins_and_paused_is_not_blind() {
 }
 
 #[test]
+fn inv5_what_was_promoted_can_be_taken_back_by_order_only() {
+    let mut run = Run::new();
+    run.seen.order = order(OrderKind::PromoteFully);
+    assert_eq!(run.tick(1).state.phase, Phase::Promoted);
+    run.feed(100, 100, 300);
+    run.seen.order = order(OrderKind::Promote);
+    assert_eq!(run.tick(1).actions, []);
+    run.seen.order = order(OrderKind::RollBack);
+    let decision = run.tick(1);
+    assert_eq!(
+        (decision.actions, decision.state.phase),
+        (vec![Action::RollBack], Phase::RolledBack)
+    );
+    run.seen.order = order(OrderKind::RollBack);
+    assert_eq!(run.tick(1).actions, []);
+}
+
+#[test]
 fn a_red_line_event_shuts_off_at_once() {
     let mut run = Run::new();
     let event = RiskEvent { kind: RiskKind::Leak, detail: "planted text 1 of 1".to_owned() };
@@ -263,7 +281,9 @@ proptest! {
             prop_assert_eq!(&again.actions, &[] as &[Action]);
             prop_assert_eq!(&again.state, &decision.state);
             // 4: what is over stays over.
-            if before.phase.is_final() {
+            let taken_back = before.phase == Phase::Promoted
+                && matches!(input, Input::Order(OrderKind::RollBack));
+            if before.phase.is_final() && !taken_back {
                 prop_assert_eq!(&decision.actions, &[] as &[Action]);
                 prop_assert_eq!(decision.state.phase, before.phase);
             }
