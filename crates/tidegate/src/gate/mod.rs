@@ -68,7 +68,7 @@ pub(crate) use load::{load_cases, prompt_config};
 pub(crate) use project::eval_project;
 pub(crate) use report::{console, filled_csv, junit, save, status};
 pub(crate) use run::{REPEAT_MAX, RunOptions, run};
-pub(crate) use write_back::{CASES_PER_RELEASE, write_back};
+pub(crate) use write_back::{CASES_PER_RELEASE, write_back, written_back};
 
 /// Replaces a file as a whole: after a crash it is the old one or the new one, never half of it.
 /// Makes its folder where there is none; a link is followed.
