@@ -45,15 +45,14 @@ impl VerifyOutcome {
     ///
     /// # Errors
     /// [`CliError::failed`] with every problem on a line of its own.
-    pub(crate) fn into_result(self) -> Result<VerifyOutcome> {
+    pub(crate) fn into_result(self, pack: &Path) -> Result<VerifyOutcome> {
         if self.problems.is_empty() {
             return Ok(self);
         }
         let lines: Vec<String> = self.problems.iter().map(|p| format!("  {p}")).collect();
-        let name = if self.change_id.is_empty() { "?" } else { &self.change_id };
         Err(CliError::failed(format!(
-            "evidence pack `{}` does not verify, {} problem(s):\n{}",
-            name.escape_debug(),
+            "evidence pack {} does not verify, {} problem(s):\n{}",
+            pack.display(),
             lines.len(),
             lines.join("\n")
         ))
