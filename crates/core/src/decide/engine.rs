@@ -20,7 +20,12 @@ pub fn decide(
     now: UnixMs,
 ) -> Decision {
     if state.phase.is_final() {
-        return already_over(state, now);
+        return match &observation.order {
+            Some(order) if order.kind == OrderKind::RollBack && state.phase == Phase::Promoted => {
+                take_back(state, order, now)
+            }
+            Some(_) | None => already_over(state, now),
+        };
     }
     let mut state = state.clone();
     let absorbed = absorb(plan, &mut state, observation, now);
@@ -32,6 +37,20 @@ pub fn decide(
     state.decided_at = Some(now);
     let step = Step { plan, now, lines, absorbed, order, repeated };
     step.decide(state, observation)
+}
+
+/// An operator takes back what was promoted: the one way out of a phase that is otherwise final.
+fn take_back(state: &ReleaseState, order: &Order, now: UnixMs) -> Decision {
+    let last_order = Some((now, order.kind));
+    let phase = Phase::RolledBack;
+    Decision {
+        at: now,
+        kind: DecisionKind::RollBack,
+        signal: Signal::Red,
+        reasons: vec![order_reason(order)],
+        actions: vec![Action::RollBack],
+        state: ReleaseState { phase, last_order, decided_at: Some(now), ..state.clone() },
+    }
 }
 
 fn already_over(state: &ReleaseState, now: UnixMs) -> Decision {

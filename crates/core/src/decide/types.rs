@@ -129,7 +129,7 @@ pub enum Phase {
     RolledBack,
     /// Went back and the entrance was shut. Final.
     ShutOff,
-    /// The candidate is the new stable. Final.
+    /// The candidate is the new stable. Final, unless an operator takes it back.
     Promoted,
 }
 

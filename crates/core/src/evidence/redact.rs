@@ -107,7 +107,7 @@ struct Folded<'a> {
 
 impl<'a> Folded<'a> {
     fn new(original: &'a str) -> Self {
-        if !original.chars().any(|c| plain(c) != c) {
+        if original.is_ascii() || !original.chars().any(|c| plain(c) != c) {
             return Folded { text: Cow::Borrowed(original), places: Vec::new() };
         }
         let mut text = String::with_capacity(original.len());

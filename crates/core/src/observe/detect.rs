@@ -17,6 +17,7 @@ pub use overlap::overlap_share;
 pub use refusal::detect_refusal;
 
 use crate::evidence::redact;
+use crate::request::AnswerFacts;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -91,7 +92,23 @@ impl Detectors {
         events
     }
 
+    /// What stands in an answer that should not, in any of its choices.
+    pub fn inspect_answer(&self, facts: &AnswerFacts) -> Vec<RiskEvent> {
+        let mut events = self.inspect(&facts.text, &facts.tool_names());
+        for text in &facts.other_texts {
+            for event in self.inspect(text, &[]) {
+                if !events.contains(&event) {
+                    events.push(event);
+                }
+            }
+        }
+        events
+    }
+
     fn leaks(&self, answer: &str, tool_calls: &[&str]) -> Vec<RiskEvent> {
+        if self.planted.is_empty() {
+            return Vec::new();
+        }
         let texts: Vec<String> = std::iter::once(&answer)
             .chain(tool_calls)
             .flat_map(|text| normal::readings(text))
@@ -139,6 +156,9 @@ impl Detectors {
     }
 
     fn echo(&self, answer: &str) -> Option<RiskEvent> {
+        if self.system_prompt.is_empty() {
+            return None;
+        }
         let (share, grams) = overlap::measure(answer, &self.system_prompt);
         (grams >= ECHO_MIN_GRAMS && share >= ECHO_SHARE).then(|| RiskEvent {
             kind: RiskKind::PromptEcho,

@@ -128,7 +128,7 @@ fn show(record: &Record) {
         }),
     ));
     for (name, value) in rows {
-        output::line(format!("{} {value}", super::view::pad(name, 10)));
+        output::line(format!("{} {value}", output::padded(name, 10)));
     }
 }
 

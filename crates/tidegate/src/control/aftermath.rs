@@ -18,6 +18,20 @@ use tidegate_core::route::Arm;
 const FAILING_RECORDS_MAX: usize = 2_000;
 
 impl Control {
+    /// Does what a server that died left undone of the releases that are over.
+    pub(super) async fn finish_aftermath(&mut self) -> Result<()> {
+        let over = self
+            .state
+            .releases
+            .iter()
+            .filter(|(_, release)| release.state.phase.is_final() && release.pack.is_none());
+        let undone: Vec<ChangeId> = over.map(|(change_id, _)| change_id.clone()).collect();
+        for change_id in &undone {
+            self.aftermath(change_id).await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn aftermath(&mut self, change_id: &ChangeId) -> Result<()> {
         if let Err(error) = self.write_cases(change_id).await {
             output::log(&format!(

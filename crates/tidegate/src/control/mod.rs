@@ -89,11 +89,6 @@ impl Control {
         &self.store
     }
 
-    /// The project as it was last read.
-    pub(crate) fn loaded(&self) -> &Loaded {
-        &self.loaded
-    }
-
     /// Gives the service its first version set, packed from the project, unless it has one.
     pub(crate) async fn adopt(&mut self, by: &str, upstream: Option<String>) -> Result<()> {
         if self.state.service.is_some() {

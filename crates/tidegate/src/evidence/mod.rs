@@ -22,12 +22,9 @@ mod signals;
 mod verify;
 mod write;
 
-pub(crate) use assemble::{assemble, manifest_for};
 pub(crate) use change::change_id;
-pub(crate) use clean::CleanData;
 pub(crate) use collect::{PackInputs, write_pack};
-pub(crate) use data::{Exposure, GateOutput, PackData};
-pub(crate) use verify::{VerifyOutcome, verify};
+pub(crate) use verify::verify;
 
 #[cfg(test)]
 mod tests;

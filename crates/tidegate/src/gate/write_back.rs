@@ -10,6 +10,7 @@ use tidegate_core::evidence::Record;
 use tidegate_core::gate::{Checks, Risk, Severity};
 use tidegate_core::ids::{ChangeId, TraceId, UnixMs};
 use tidegate_core::observe::RiskKind;
+use tidegate_core::request::{Language, language_of};
 use tidegate_core::upstream::Failure;
 
 /// Most cases that one release writes back: enough for every kind of problem, few enough that
@@ -106,27 +107,6 @@ enum Problem {
     Failure(Failure),
 }
 
-/// The script an input is written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Script {
-    Japanese,
-    Chinese,
-    Other,
-}
-
-impl Script {
-    fn of(text: &str) -> Script {
-        let any = |range: std::ops::RangeInclusive<char>| text.chars().any(|c| range.contains(&c));
-        if any('\u{3041}'..='\u{30ff}') {
-            Script::Japanese
-        } else if any('\u{3400}'..='\u{9fff}') || any('\u{20000}'..='\u{3134f}') {
-            Script::Chinese
-        } else {
-            Script::Other
-        }
-    }
-}
-
 /// A record that can become a case.
 #[derive(Debug, Clone, Copy)]
 struct Found<'a> {
@@ -149,10 +129,10 @@ impl<'a> Found<'a> {
     }
 
     /// Cases of one group stand for each other.
-    fn group(&self) -> (Problem, Script, usize) {
+    fn group(&self) -> (Problem, Language, usize) {
         let chars = self.input.chars().count();
         let length = LENGTHS.iter().filter(|from| chars >= **from).count();
-        (self.problem, Script::of(self.input), length)
+        (self.problem, language_of(self.input), length)
     }
 
     /// Within a group the shortest goes first: it is the easiest to understand.

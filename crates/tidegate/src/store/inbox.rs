@@ -2,6 +2,7 @@
 
 use crate::error::{CliError, Result};
 use crate::version_set::PackedSet;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,6 +18,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 const WORK_MAX: usize = 256;
 /// Text that may wait in records, bytes: answers can be long, and a count alone does not bound it.
 const RECORD_BYTES_MAX: usize = 64 << 20;
+/// Most records of one commit: about 10 ms of writing, which is how long an order waits at most for
+/// records that came before it.
+const RECORDS_BATCH: usize = 512;
 /// How long records wait for company before they are written, so that an idle gateway does not
 /// commit per request and a trace is still found at once.
 const RECORDS_LINGER: Duration = Duration::from_millis(20);
@@ -99,10 +103,35 @@ pub(super) struct Job {
 #[derive(Default)]
 struct Queues {
     jobs: Vec<Job>,
-    records: Vec<Record>,
+    records: VecDeque<Record>,
     record_bytes: usize,
     oldest_record: Option<Instant>,
     closed: bool,
+}
+
+impl Queues {
+    /// What the writer does next. A flush is the last of all that came before it, so it takes
+    /// every record along.
+    fn batch(&mut self) -> (Vec<Job>, Vec<Record>) {
+        let jobs = std::mem::take(&mut self.jobs);
+        let flushes = jobs.iter().any(|job| matches!(job.work, Work::Flush));
+        let most = if flushes { usize::MAX } else { RECORDS_BATCH };
+        let count = self.records.len().min(most);
+        let records: Vec<Record> = self.records.drain(..count).collect();
+        if self.records.is_empty() {
+            self.record_bytes = 0;
+            self.oldest_record = None;
+        } else {
+            self.record_bytes -= records.iter().map(text_bytes).sum::<usize>();
+        }
+        (jobs, records)
+    }
+}
+
+/// Text of a record that is kept, bytes.
+fn text_bytes(record: &Record) -> usize {
+    let text = |part: &Option<String>| part.as_ref().map_or(0, String::len);
+    text(&record.input) + text(&record.output)
 }
 
 /// The queues between the handles and the writer thread.
@@ -147,8 +176,7 @@ impl Inbox {
 
     /// Queues a record; false, and counted, when there is no room.
     pub(super) fn push_record(&self, record: Record) -> bool {
-        let text = |part: &Option<String>| part.as_ref().map_or(0, String::len);
-        let bytes = text(&record.input) + text(&record.output);
+        let bytes = text_bytes(&record);
         let first = {
             let mut queues = self.lock();
             let fits = queues.records.len() < self.records_max
@@ -158,7 +186,7 @@ impl Inbox {
                 self.drop_records(1);
                 return false;
             }
-            queues.records.push(record);
+            queues.records.push_back(record);
             queues.record_bytes += bytes;
             let first = queues.oldest_record.is_none();
             queues.oldest_record.get_or_insert_with(Instant::now);
@@ -170,18 +198,15 @@ impl Inbox {
         true
     }
 
-    /// Everything that waits, once there is something to do; `None` after the end. Work is handed
-    /// out at once, records alone after a short linger.
+    /// All work that waits and the oldest records, once there is something to do; `None` after the
+    /// end. Work is handed out at once, records alone after a short linger.
     pub(super) fn take(&self) -> Option<(Vec<Job>, Vec<Record>)> {
         let mut queues = self.lock();
         loop {
             let lingered = queues.oldest_record.map(|since| since.elapsed());
             let due = lingered.is_some_and(|waited| waited >= RECORDS_LINGER);
             if !queues.jobs.is_empty() || due || (queues.closed && lingered.is_some()) {
-                queues.record_bytes = 0;
-                queues.oldest_record = None;
-                let jobs = std::mem::take(&mut queues.jobs);
-                return Some((jobs, std::mem::take(&mut queues.records)));
+                return Some(queues.batch());
             }
             if queues.closed {
                 return None;

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
 use tempfile::TempDir;
 use tidegate_core::gate::GateVerdict;
+use tidegate_core::ids::Digest;
 use tidegate_core::journal::{ControlState, verify_chain};
 use tidegate_core::route::Table;
 use tidegate_core::upstream::Failure;
@@ -367,4 +368,27 @@ async fn a_changed_journal_is_seen() {
     check("UPDATE journal SET body = '{}' WHERE seq = 4", "entry 4 was altered", false).await;
     let hash = "UPDATE journal SET hash = '哈希' WHERE seq = 3";
     check(hash, "journal entry 3 cannot be read", true).await;
+}
+
+#[test]
+fn an_order_takes_one_batch_of_records_along_and_a_flush_takes_all() {
+    let inbox = Inbox::new(2_000);
+    let push = |count: u64| {
+        (0..count).for_each(|n| assert!(inbox.push_record(record(n, Arm::Stable, None, None))))
+    };
+    let asked = |work| {
+        let mut call = std::pin::pin!(inbox.call(work));
+        // One poll hands the work over; nobody answers here.
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(call.as_mut().poll(&mut cx).is_pending());
+        let (jobs, records) = inbox.take().unwrap();
+        (jobs.len(), records.len())
+    };
+    push(1_500);
+    assert_eq!(asked(Work::Append { at: UnixMs(1), events: Vec::new() }), (1, 512));
+    assert_eq!(asked(Work::Flush), (1, 988));
+    push(700);
+    inbox.close();
+    let left: Vec<usize> = std::iter::from_fn(|| inbox.take()).map(|(_, r)| r.len()).collect();
+    assert_eq!(left, [512, 188]);
 }

@@ -249,20 +249,29 @@ async fn read_whole(mut body: Incoming) -> Result<Bytes, answer::Fault> {
     if promised > bounds::BODY_MAX as u64 {
         return too_large();
     }
-    let mut read = BytesMut::new();
+    let (mut first, mut read) = (Bytes::new(), BytesMut::new());
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
             let message = "the upstream's connection broke in the middle of its answer".to_owned();
             return Err((Failure::CutShort, message));
         };
         if let Ok(bytes) = frame.into_data() {
-            if read.len() + bytes.len() > bounds::BODY_MAX {
+            if first.len() + read.len() + bytes.len() > bounds::BODY_MAX {
                 return too_large();
+            }
+            // Most answers come in one frame and are not copied.
+            if first.is_empty() && read.is_empty() {
+                first = bytes;
+                continue;
+            }
+            if read.is_empty() {
+                read.reserve(promised as usize);
+                read.extend_from_slice(&std::mem::take(&mut first));
             }
             read.extend_from_slice(&bytes);
         }
     }
-    Ok(read.freeze())
+    Ok(if read.is_empty() { first } else { read.freeze() })
 }
 
 /// The start of an error's body; a broken one is as good as none.

@@ -13,14 +13,31 @@ pub(crate) fn is_invisible(c: char) -> bool {
 /// The text without invisible characters, with full-width, circled and mathematical letters and
 /// digits as ASCII, ASCII letters lower-case, and every run of white space as one space.
 pub(crate) fn folded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars().filter(|c| !is_invisible(*c)) {
-        if c.is_whitespace() {
-            if !out.ends_with(' ') {
-                out.push(' ');
-            }
+    folded_head(text, usize::MAX)
+}
+
+/// The first so many characters of the [`folded`] text; what comes after them is not looked at.
+pub(crate) fn folded_head(text: &str, chars_max: usize) -> String {
+    let mut out = String::with_capacity(text.len().min(chars_max));
+    let mut chars = 0;
+    for c in text.chars() {
+        if chars == chars_max {
+            break;
+        }
+        // Most text is ASCII, which has nothing invisible and nothing to look up.
+        let c = if c.is_ascii() {
+            c
+        } else if is_invisible(c) {
+            continue;
         } else {
-            out.push(plain(c).to_ascii_lowercase());
+            plain(c)
+        };
+        if !c.is_whitespace() {
+            out.push(c.to_ascii_lowercase());
+            chars += 1;
+        } else if !out.ends_with(' ') {
+            out.push(' ');
+            chars += 1;
         }
     }
     out

@@ -115,7 +115,8 @@ fn compile(pattern: &str) -> Regex {
 
 /// Whether the answer is a refusal, in English, Chinese or Japanese.
 pub fn detect_refusal(answer: &str) -> bool {
-    let folded = normal::folded(answer);
+    // A run of white space is one character, so a space on either side is all that trimming takes.
+    let folded = normal::folded_head(answer, HEAD_CHARS + 2);
     let text = folded.trim();
     let head = text.char_indices().nth(HEAD_CHARS).map_or(text, |(end, _)| &text[..end]);
     REFUSALS.iter().any(|pattern| {

@@ -19,7 +19,8 @@ struct Judged {
     contract_checked: bool,
     contract_problem: Option<String>,
     refused: bool,
-    pii: bool,
+    /// Whether personal data or a secret stands in it; `None` when it was not looked for.
+    pii: Option<bool>,
 }
 
 /// What an answer cost.
@@ -45,7 +46,7 @@ pub(super) fn keep(exchange: &Exchange, ending: Ending) -> Outcome {
         cost_micro_usd: spent.cost_micro_usd,
         contract_ok: judged.contract_checked.then_some(judged.contract_problem.is_none()),
         refused: judged.refused,
-        pii: judged.pii,
+        pii: judged.pii == Some(true),
         risk: ending.risk.iter().map(|event| event.kind).collect(),
     };
     let change_id = exchange.change_id();
@@ -83,7 +84,7 @@ fn judge(exchange: &Exchange, ending: &Ending) -> Judged {
         contract_checked: checked,
         contract_problem,
         refused: facts.refusal || refuses(&facts.text),
-        pii: texts(facts).any(has_pii),
+        pii: Some(texts(facts).any(has_pii)),
     }
 }
 
@@ -226,21 +227,24 @@ fn record(
         tool_calls: facts.tool_calls.iter().map(tool_call).collect(),
         contract_problem: judged.contract_problem,
         refused: judged.refused,
-        pii: judged.pii,
+        pii: judged.pii == Some(true),
         risk: ending.risk,
         prompt_length: ask.input_chars,
         response_length: texts(&facts).map(|text| text.chars().count() as u64).sum(),
-        input: keeps.then(|| kept(&ask.text)),
+        input: keeps.then(|| kept(redact(&ask.text))),
         // What crossed a red line may hold the very secret; it is never kept.
-        output: (keeps && !ending.withheld).then(|| kept(&facts.text)),
+        output: (keeps && !ending.withheld).then(|| match judged.pii {
+            // It has nothing that would be replaced, and looking is what costs.
+            Some(false) => kept(facts.text),
+            Some(true) | None => kept(redact(&facts.text)),
+        }),
         finish_reason: facts.finish_reason,
         upstream_model: facts.model,
     }
 }
 
-/// The text as it may be kept: redacted first, so that a cut never halves what must go.
-fn kept(text: &str) -> String {
-    let mut text = redact(text);
+/// The text as long as it may be kept. It is redacted before: a cut must not halve what must go.
+fn kept(mut text: String) -> String {
     if let Some((end, _)) = text.char_indices().nth(RECORD_TEXT_MAX) {
         text.truncate(end);
         text.push('…');
