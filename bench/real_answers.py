@@ -44,7 +44,8 @@ RISKS = ("format", "grounding", "safety", "performance", "regression")
 USERS = 400
 # Connections of the load: the busiest second of the trace has 4 times the mean rate.
 WORKERS = 48
-# Every answer takes so long: the data has no latencies, so the latency line compares equals.
+# Every answer takes so long. The data has no latencies, so that line has nothing real to compare
+# and is off: all it could see is when this machine stalls.
 LATENCY_MS = 20
 POLL_S = 0.2
 RUNGS_PCT = (20, 50, 100)
@@ -137,7 +138,7 @@ def write_project(folder, data, old, new, lines, speed):
             "limits": "1024 requests at a time, 10 s an answer",
             "stop_path": "SIGTERM stops the server; `tidegate rollback` goes back",
         },
-        "lines": lines,
+        "lines": {"latency_p95": {"off": True}, **lines},
         "release": {
             "rungs": [{"weight_pct": pct, "look_s": LOOK_TRACE_S / speed} for pct in RUNGS_PCT],
             "tick_ms": 200,
@@ -409,6 +410,8 @@ def arguments():
     args = parser.parse_args()
     if args.seeds < 1 or not 1 <= args.speed <= 120:
         parser.error("--seeds is at least 1 and --speed within 1 and 120")
+    # The server runs in its project's folder.
+    args.binary = args.binary.resolve()
     return args
 
 
@@ -436,9 +439,10 @@ def main():
             for what in results[-1]["wrong"]:
                 print(f"  WRONG: {what}", flush=True)
     bad = sum(bool(result["wrong"]) for result in results)
-    late = max(result["late_ms_p99"] or 0 for result in results)
+    late = sorted(result["late_ms_p99"] or 0 for result in results)
     print(f"\n{len(results)} runs in {time.monotonic() - began:.0f} s; {bad} not as expected; "
-          f"99 % of requests were at most {late:.0f} ms late")
+          f"99 % of requests came at most {late[len(late) // 2]:.0f} ms late in the middle run, "
+          f"{late[-1]:.0f} ms in the worst")
     if args.out:
         settings = {"speed": args.speed, "look_trace_s": LOOK_TRACE_S, "rungs_pct": RUNGS_PCT,
                     "users": USERS, "latency_ms": LATENCY_MS, "cpus": os.cpu_count()}
