@@ -229,11 +229,22 @@ def report(wide, narrow, dropped):
               f"| {lost} |")
 
 
+def machine():
+    """The machine, and how busy it is with other things: ratios hold across machines, figures not."""
+    cpu = [line.split(":")[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text()
+           .splitlines() if line.startswith("model name")]
+    server = subprocess.run([shutil.which("nginx") or "/usr/sbin/nginx", "-v"], check=False,
+                            capture_output=True, text=True).stderr.strip().rpartition("/")[2]
+    return (f"{len(cpu)} x {cpu[0] if cpu else 'CPU'}, nginx {server}, "
+            f"load average before: {os.getloadavg()[0]:.1f}\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=10)
     given = parser.parse_args()
+    print(machine())
     with tempfile.TemporaryDirectory(prefix="tidegate-throughput-") as folder:
         return measure(pathlib.Path(folder), given.rounds, min(given.seconds, 60))
 

@@ -1,6 +1,7 @@
 //! Verifying a pack with nothing but the pack.
 
 use super::journal::{ChainCheck, check_chain};
+use super::witness::JournalCheck;
 use crate::error::{CliError, Result};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,8 @@ pub(crate) struct VerifyOutcome {
     /// Digest of the manifest as it is: the journal's `PackWritten` entry must hold the same. That
     /// comparison is the only one that finds a pack that was rewritten as a whole.
     pub(crate) manifest: Digest,
+    /// What that comparison gave; [`VerifyOutcome::compare_with_journal`] makes it.
+    pub(crate) journal: JournalCheck,
     /// Files that are listed and unchanged.
     pub(crate) files: usize,
     /// Journal entries whose content hashes to what it says.
@@ -45,15 +48,14 @@ impl VerifyOutcome {
     ///
     /// # Errors
     /// [`CliError::failed`] with every problem on a line of its own.
-    pub(crate) fn into_result(self) -> Result<VerifyOutcome> {
+    pub(crate) fn into_result(self, pack: &Path) -> Result<VerifyOutcome> {
         if self.problems.is_empty() {
             return Ok(self);
         }
         let lines: Vec<String> = self.problems.iter().map(|p| format!("  {p}")).collect();
-        let name = if self.change_id.is_empty() { "?" } else { &self.change_id };
         Err(CliError::failed(format!(
-            "evidence pack `{}` does not verify, {} problem(s):\n{}",
-            name.escape_debug(),
+            "evidence pack {} does not verify, {} problem(s):\n{}",
+            pack.display(),
             lines.len(),
             lines.join("\n")
         ))
@@ -73,6 +75,7 @@ pub(crate) fn verify(pack: &Path) -> Result<VerifyOutcome> {
         change_id: String::new(),
         verdict: None,
         manifest: Digest::of(&text),
+        journal: JournalCheck::NotCompared { why: "only the pack was read".to_owned() },
         files: 0,
         entries: 0,
         redacted: 0,

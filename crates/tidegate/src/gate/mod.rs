@@ -70,7 +70,7 @@ pub(crate) use load::load_cases;
 pub(crate) use project::eval_project;
 pub(crate) use report::{console, filled_csv, junit, save};
 pub(crate) use run::{REPEAT_MAX, RunOptions, run};
-pub(crate) use write_back::write_back;
+pub(crate) use write_back::{write_back, written_back};
 
 /// Replaces a file as a whole: after a crash it is the old one or the new one, never half of it.
 /// Makes its folder where there is none; a link is followed.

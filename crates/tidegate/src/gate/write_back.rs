@@ -64,6 +64,22 @@ pub(crate) fn write_back(
     Ok(ids)
 }
 
+/// The ids of a release's cases in the regression file, whoever wrote them there.
+///
+/// # Errors
+/// A usage error when the regression file cannot be read.
+pub(crate) fn written_back(
+    root: &Path,
+    regression: &Path,
+    change_id: &ChangeId,
+) -> Result<Vec<String>> {
+    let text = read_text(root, regression)?.unwrap_or_default();
+    let prefix = format!("reg-{change_id}-");
+    let defaults = Defaults { latency_ms: 0, contract: None };
+    let cases = read_jsonl(&text, regression, Severity::Blocking, &defaults)?;
+    Ok(cases.into_iter().map(|case| case.id).filter(|id| id.starts_with(&prefix)).collect())
+}
+
 /// What the regression file holds already.
 struct Existing {
     inputs: BTreeSet<String>,

@@ -183,6 +183,28 @@ fn check_write_back(project: &Project, server: &Server, change_id: &str) {
     assert_eq!(server.chat("mei", "hello").header("x-tidegate-arm"), "stable");
 }
 
+/// Without content no record becomes a case by itself; a person's case closes the incident.
+#[test]
+fn an_incident_without_records_is_closed_by_a_case_of_hand() {
+    let project = Project::fast();
+    project.edit("tidegate.yaml", "  content: true", "  content: false");
+    project.prompt_of_v2("v3", "max_tokens: 512", "max_tokens: 150");
+    let server = project.serve();
+    project.run(&["eval", "--prompt", "v3"]).exits(0);
+    let users = Users::of(server.address, 3, long);
+    let change_id = start(&project, "v3");
+    project.wait_for_phase("rolled_back");
+    drop(users);
+    let id = format!("reg-{change_id}-1");
+    let close = ["incident", "close", &change_id, "--conclusion", "max_tokens was too small"];
+    project.run(&close).fails(1, &["none of its failing records"], &["regression.jsonl", "reg-"]);
+    let case = serde_json::json!({"case_id": id, "risk": "format", "input": long(1)});
+    project.write("evals/regression.jsonl", format!("{case}\n"));
+    project.run(&close).exits(0);
+    let listed = project.run(&["incident", "list", "--json"]).exits(0).json();
+    assert_eq!(listed[&change_id]["case_ids"], serde_json::json!([id]), "{listed}");
+}
+
 #[test]
 fn a_release_without_a_server_waits_for_one() {
     let project = Project::fast();

@@ -1,6 +1,7 @@
 //! Users who keep asking, from threads of their own, until they are dropped.
 
 use crate::client;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -32,7 +33,7 @@ pub(crate) struct Counts {
     pub(crate) answered: u64,
     /// Any other status.
     pub(crate) refused: u64,
-    /// No whole answer: the server was gone.
+    /// No whole answer: the server went in between.
     pub(crate) lost: u64,
 }
 
@@ -50,6 +51,8 @@ impl Users {
                     let count = match client::chat(address, Some(&name), &text(user)) {
                         Ok(answer) if answer.status == 200 => &shared.answered,
                         Ok(_) => &shared.refused,
+                        // The server is gone; where the next one is will be said.
+                        Err(e) if e.kind() == ErrorKind::ConnectionRefused => continue,
                         Err(_) => &shared.lost,
                     };
                     count.fetch_add(1, Ordering::Relaxed);
