@@ -17,7 +17,8 @@ mod language;
 mod strict_json;
 
 pub use answer::{
-    ANSWER_TEXT_MAX_BYTES, AnswerFacts, AnswerProblem, StreamFacts, TOOL_CALLS_MAX, read_answer,
+    ANSWER_TEXT_MAX_BYTES, AnswerFacts, AnswerProblem, StreamFacts, TOOL_CALLS_MAX, content_text,
+    read_answer,
 };
 pub use chat::{CLOSED_MEMBERS, ChatRequest, MODEL_MAX, parse_chat, subject_of};
 pub use error::RequestError;

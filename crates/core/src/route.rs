@@ -44,7 +44,7 @@ impl Weight {
     pub fn from_pct(pct: f64) -> Option<Weight> {
         let hundredths = (pct * 100.0).round();
         // NaN fails both comparisons and gives None.
-        (hundredths >= 0.0 && hundredths <= 10_000.0).then_some(Weight(hundredths as u16))
+        (0.0..=10_000.0).contains(&hundredths).then_some(Weight(hundredths as u16))
     }
 
     /// In percent, 0 to 100.

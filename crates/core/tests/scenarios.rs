@@ -5,6 +5,12 @@
 //! other things; `at mm:ss tick` decides and prints a line; `expect <text>` must stand in that line.
 //! The printed lines are compared with the `.out` file beside the scenario; to accept new ones, run
 //! with `TIDEGATE_ACCEPT=1`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test: what it cannot read or check stops it"
+)]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

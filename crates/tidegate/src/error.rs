@@ -24,6 +24,8 @@ pub(crate) struct CliError {
     pub(crate) message: String,
     /// Next steps; each is printed on a `hint:` line.
     pub(crate) hints: Vec<String>,
+    /// Whether a result on stdout says it already: with `--json` stdout holds one value.
+    pub(crate) told: bool,
 }
 
 /// The result of everything a command does.
@@ -32,22 +34,44 @@ pub(crate) type Result<T, E = CliError> = std::result::Result<T, E>;
 impl CliError {
     /// A usage or configuration error (exit 2).
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        CliError { kind: ErrorKind::Usage, message: message.into(), hints: Vec::new() }
+        CliError { kind: ErrorKind::Usage, message: message.into(), hints: Vec::new(), told: false }
     }
 
     /// A gate that failed (exit 1).
     pub(crate) fn failed(message: impl Into<String>) -> Self {
-        CliError { kind: ErrorKind::Failed, message: message.into(), hints: Vec::new() }
+        CliError {
+            kind: ErrorKind::Failed,
+            message: message.into(),
+            hints: Vec::new(),
+            told: false,
+        }
     }
 
     /// Something that cannot be told (exit 3).
     pub(crate) fn inconclusive(message: impl Into<String>) -> Self {
-        CliError { kind: ErrorKind::Inconclusive, message: message.into(), hints: Vec::new() }
+        CliError {
+            kind: ErrorKind::Inconclusive,
+            message: message.into(),
+            hints: Vec::new(),
+            told: false,
+        }
     }
 
     /// An internal or infrastructure error (exit 4).
     pub(crate) fn internal(message: impl Into<String>) -> Self {
-        CliError { kind: ErrorKind::Internal, message: message.into(), hints: Vec::new() }
+        CliError {
+            kind: ErrorKind::Internal,
+            message: message.into(),
+            hints: Vec::new(),
+            told: false,
+        }
+    }
+
+    /// After a result that says the same on stdout.
+    #[must_use]
+    pub(crate) fn told(mut self) -> Self {
+        self.told = true;
+        self
     }
 
     /// With a next step.

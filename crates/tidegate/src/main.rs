@@ -7,6 +7,7 @@ mod clock;
 mod config;
 mod error;
 mod output;
+mod random;
 
 mod version_set;
 

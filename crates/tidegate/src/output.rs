@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use std::io::{IsTerminal as _, Write as _};
+use unicode_width::UnicodeWidthStr as _;
 
 /// A colour with a meaning; never the only carrier of it, the word is always printed too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,11 @@ pub(crate) fn paint(tone: Tone, text: &str) -> String {
         Tone::Bold => "1",
     };
     format!("\u{1b}[{code}m{text}\u{1b}[0m")
+}
+
+/// The text with blanks up to a width in terminal columns; Chinese characters take two.
+pub(crate) fn padded(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
 }
 
 /// One line of the server's log, to stderr.

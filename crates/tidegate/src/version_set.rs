@@ -1,6 +1,6 @@
 //! Packing the project's files into a version set, and getting a set ready to serve.
 //!
-//! A set is packed once ([`pack`]) and lives from then on by its own bytes: what is served
+//! A set is packed once ([`pack()`]) and lives from then on by its own bytes: what is served
 //! ([`LiveSet`]) is read from the set and never from the project's folders, so whatever runs can be
 //! named (requirement R66).
 
@@ -15,11 +15,9 @@ mod render;
 mod template;
 mod tools;
 
-pub(crate) use diff::{KindDiff, SetDiff, compare};
+pub(crate) use diff::{SetDiff, compare};
 pub(crate) use live::LiveSet;
 pub(crate) use pack::{PackOverrides, PackedSet, pack};
-pub(crate) use render::{RenderError, Rendered};
-pub(crate) use tools::{Manifest, Permission, Tool};
 
 #[cfg(test)]
 mod tests;

@@ -37,7 +37,8 @@ pub(crate) fn rate(sum: f64, n: f64, alpha: f64) -> Interval {
         return Interval { low: 0.0, high: 1.0 };
     }
     let budget = (1.0 / alpha).ln();
-    let outside = |p: f64| mixture_log_ratio(sum, n, p) >= budget;
+    let mixture = mixture_log(sum, n);
+    let outside = |p: f64| mixture - likelihood_log(sum, n, p) >= budget;
     let mean = (sum / n).clamp(0.0, 1.0);
     let low = if outside(f64::MIN_POSITIVE) { edge(f64::MIN_POSITIVE, mean, outside) } else { 0.0 };
     let high = if outside(1.0 - 1e-16) { edge(1.0 - 1e-16, mean, outside) } else { 1.0 };
@@ -57,12 +58,16 @@ fn edge(mut out: f64, mut inside: f64, outside: impl Fn(f64) -> bool) -> f64 {
     out
 }
 
-/// ln of the Beta(½, ½) mixture's likelihood over that of rate `p`.
-fn mixture_log_ratio(sum: f64, n: f64, p: f64) -> f64 {
+/// ln of the Beta(½, ½) mixture's likelihood.
+fn mixture_log(sum: f64, n: f64) -> f64 {
+    ln_beta(0.5 + sum, 0.5 + n - sum) - ln_beta(0.5, 0.5)
+}
+
+/// ln of the likelihood of rate `p`, which lies strictly within 0 and 1.
+fn likelihood_log(sum: f64, n: f64, p: f64) -> f64 {
     let rest = n - sum;
-    let mixture = ln_beta(0.5 + sum, 0.5 + rest) - ln_beta(0.5, 0.5);
-    let log_term = |count: f64, log: f64| if count > 0.0 { count * log } else { 0.0 };
-    mixture - log_term(sum, p.ln()) - log_term(rest, (-p).ln_1p())
+    let term = |count: f64, log: f64| if count > 0.0 { count * log } else { 0.0 };
+    term(sum, p.ln()) + term(rest, (-p).ln_1p())
 }
 
 /// An interval for the `q` quantile of what the histogram counts, at level `alpha`; the upper end
@@ -71,7 +76,7 @@ pub(crate) fn quantile(histogram: &Histogram, q: f64, alpha: f64) -> Interval {
     let n = histogram.count() as f64;
     // A side has alpha / 2: one bound is wrong with at most that.
     let budget = (2.0 / alpha).ln();
-    let rejects = |count: f64| mixture_log_ratio(count, n, q) >= budget;
+    let rejects = |count: f64| mixture_log(count, n) - likelihood_log(count, n, q) >= budget;
     let (mut low, mut high) = (None, 0.0);
     let mut below = 0.0;
     for (lower, upper, at_or_below) in histogram.cumulative() {
@@ -181,7 +186,9 @@ mod tests {
                     let mut sum = 0.0;
                     (1..=400).any(|n| {
                         sum += f64::from(u8::from(draw.uniform() < truth));
-                        mixture_log_ratio(sum, f64::from(n), truth) >= (1.0f64 / alpha).ln()
+                        let n = f64::from(n);
+                        let ratio = mixture_log(sum, n) - likelihood_log(sum, n, truth);
+                        ratio >= (1.0f64 / alpha).ln()
                     })
                 })
                 .count();

@@ -11,7 +11,8 @@
 //! easily 20 % off.
 
 use super::interval::{self, Interval};
-use super::plan::{Band, BandUnit, LineRule, Metric};
+use super::metric::Metric;
+use super::plan::{Band, BandUnit, LineRule};
 use super::types::{Reason, ReasonCode};
 use crate::observe::{Histogram, Window};
 use serde::{Deserialize, Serialize};
@@ -224,6 +225,32 @@ fn harm_point(rule: &LineRule, unit: BandUnit, stable: f64, candidate: f64) -> f
         // An infinite stable bound makes the ratio 0: nothing is proven, as it should be.
         (BandUnit::Relative, false) => candidate / stable - 1.0,
     }
+}
+
+impl LineRule {
+    /// The candidate's values beyond which this rule pauses and rolls back, in the metric's unit,
+    /// beside this value of the stable arm: where the estimated harm is the band's `pause` and
+    /// `rollback`, the latter never above the ceiling. `None` where there is no such limit.
+    pub fn limits(&self, stable: Option<f64>) -> (Option<f64>, Option<f64>) {
+        let limit = |band: Band, harm: f64| Some(value_of(self, band.unit, stable?, harm));
+        let pause = self.band.and_then(|band| limit(band, band.pause));
+        let rollback = self.band.and_then(|band| limit(band, band.rollback));
+        let rollback = match (rollback, self.ceiling) {
+            (Some(rollback), Some(ceiling)) => Some(rollback.min(ceiling)),
+            (rollback, ceiling) => rollback.or(ceiling),
+        };
+        (pause, rollback)
+    }
+}
+
+/// The candidate's value whose [`harm_point`] is `harm`.
+fn value_of(rule: &LineRule, unit: BandUnit, stable: f64, harm: f64) -> f64 {
+    let value = match (unit, rule.metric.is_rate()) {
+        (BandUnit::Points, _) => stable + harm,
+        (BandUnit::Relative, true) => 1.0 - (1.0 - stable) * (1.0 - harm),
+        (BandUnit::Relative, false) => stable * (1.0 + harm),
+    };
+    value + rule.floor
 }
 
 fn reason(rule: &LineRule, verdict: Verdict, numbers: &Comparison) -> Reason {

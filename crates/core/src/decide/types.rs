@@ -1,6 +1,6 @@
 //! What goes into a decision and what comes out.
 
-use super::plan::{Line, Metric};
+use super::metric::{Line, Metric};
 use crate::ids::UnixMs;
 use crate::observe::{RiskEvent, Window};
 use crate::route::Weight;
@@ -129,7 +129,7 @@ pub enum Phase {
     RolledBack,
     /// Went back and the entrance was shut. Final.
     ShutOff,
-    /// The candidate is the new stable. Final.
+    /// The candidate is the new stable. Final, unless an operator takes it back.
     Promoted,
 }
 
@@ -177,6 +177,13 @@ pub struct ReleaseState {
     pub stable: Window,
     /// The same for the candidate.
     pub candidate: Window,
+    /// What of [`Self::stable`] was there when the weight last rose: what came after it is the part
+    /// that both arms saw side by side, in one proportion.
+    #[serde(default)]
+    pub risen_stable: Window,
+    /// The same for the candidate.
+    #[serde(default)]
+    pub risen_candidate: Window,
     /// When something new was last seen.
     pub last_data_at: UnixMs,
     /// When it was last decided on.
@@ -200,6 +207,8 @@ impl ReleaseState {
             seen_candidate: Window::default(),
             stable: Window::default(),
             candidate: Window::default(),
+            risen_stable: Window::default(),
+            risen_candidate: Window::default(),
             last_data_at: now,
             decided_at: None,
             last_order: None,

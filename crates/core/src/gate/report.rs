@@ -279,16 +279,19 @@ pub fn asks_the_same(one: &Case, other: &Case) -> bool {
 }
 
 /// The seed's literal item score (R20): share of keywords × 0.5, similarity to the reference
-/// answer × 0.3, and 0.2 when the expected text is contained; at most 1. An absent part gives
-/// nothing.
+/// answer × 0.3, and 0.2 when the expected text is contained; an absent part gives nothing. `None`
+/// for a case that checks none of the three.
 ///
-/// It is here for fidelity only: a case with keywords alone can never reach the 0.8 that counts as
-/// correct (T-05), so runs score by the mean over the checks that a case has.
-pub fn legacy_score(keywords: Option<f64>, similarity: Option<f64>, contains: bool) -> f64 {
-    let score = keywords.unwrap_or(0.0) * 0.5
-        + similarity.unwrap_or(0.0) * 0.3
-        + if contains { 0.2 } else { 0.0 };
-    score.min(1.0)
+/// A case with keywords alone can never reach the 0.8 that counts as correct (T-05), so it is for
+/// projects that chose it; others score by the mean over the checks that a case has.
+pub fn legacy_score(checks: &[CheckResult]) -> Option<f64> {
+    let weights =
+        [("expected_keywords", 0.5), ("matches_expected", 0.3), ("expected_contains", 0.2)];
+    let part = |(name, weight): &(&str, f64)| {
+        checks.iter().find(|check| check.check == *name).map(|check| check.score * weight)
+    };
+    let parts: Vec<f64> = weights.iter().filter_map(part).collect();
+    (!parts.is_empty()).then(|| parts.iter().sum())
 }
 
 #[cfg(test)]

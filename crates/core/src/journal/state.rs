@@ -215,13 +215,7 @@ impl ControlState {
             Event::EntranceOpened { table, by: _, reason: _ } => self.set_table(table)?,
             Event::IncidentOpened { change_id, signal, reason } => {
                 self.known(change_id)?;
-                self.incidents.entry(change_id.clone()).or_insert_with(|| Incident {
-                    signal: *signal,
-                    opened_at: at,
-                    reason: reason.clone(),
-                    case_ids: Vec::new(),
-                    closed: None,
-                });
+                self.open_incident(at, change_id, *signal, reason);
             }
             Event::CasesWritten { change_id, case_ids } => {
                 let incident = self.incident(change_id)?;
@@ -289,7 +283,10 @@ impl ControlState {
         table: Option<&Table>,
     ) -> Result<(), ReplayError> {
         let release = self.known(change_id)?;
-        if release.state.phase.is_final() {
+        let taken_back = release.state.phase == Phase::Promoted
+            && decision.state.phase == Phase::RolledBack
+            && self.active.is_none();
+        if release.state.phase.is_final() && !taken_back {
             return Err(ReplayError::ReleaseOver(change_id.clone()));
         }
         let candidate = release.plan.to.clone();
@@ -314,13 +311,7 @@ impl ControlState {
         }
         for action in &decision.actions {
             if let Action::OpenIncident { signal, reason } = action {
-                self.incidents.entry(change_id.clone()).or_insert_with(|| Incident {
-                    signal: *signal,
-                    opened_at: at,
-                    reason: reason.clone(),
-                    case_ids: Vec::new(),
-                    closed: None,
-                });
+                self.open_incident(at, change_id, *signal, reason);
             }
         }
         Ok(())
@@ -338,6 +329,17 @@ impl ControlState {
     fn know_set(&mut self, set: &VersionSetId, label: &str, at: UnixMs) {
         let fresh = SetRef { label: label.to_owned(), at };
         self.sets.entry(set.clone()).or_insert(fresh);
+    }
+
+    /// Opens the change's incident; one that is there keeps its first reason.
+    fn open_incident(&mut self, at: UnixMs, change_id: &ChangeId, signal: Signal, reason: &str) {
+        self.incidents.entry(change_id.clone()).or_insert_with(|| Incident {
+            signal,
+            opened_at: at,
+            reason: reason.to_owned(),
+            case_ids: Vec::new(),
+            closed: None,
+        });
     }
 
     fn known(&self, change_id: &ChangeId) -> Result<&Release, ReplayError> {

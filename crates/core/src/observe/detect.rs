@@ -17,6 +17,7 @@ pub use overlap::overlap_share;
 pub use refusal::detect_refusal;
 
 use crate::evidence::redact;
+use crate::request::AnswerFacts;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -88,6 +89,19 @@ impl Detectors {
         let mut events = self.leaks(answer, tool_calls);
         events.extend(self.unauthorised(tool_calls));
         events.extend(self.echo(answer));
+        events
+    }
+
+    /// What stands in an answer that should not, in any of its choices.
+    pub fn inspect_answer(&self, facts: &AnswerFacts) -> Vec<RiskEvent> {
+        let mut events = self.inspect(&facts.text, &facts.tool_names());
+        for text in &facts.other_texts {
+            for event in self.inspect(text, &[]) {
+                if !events.contains(&event) {
+                    events.push(event);
+                }
+            }
+        }
         events
     }
 

@@ -302,8 +302,8 @@ fn usage_of(map: &Map<String, Value>) -> Option<(u64, u64)> {
     Some((count("prompt_tokens")?, count("completion_tokens")?))
 }
 
-/// Text of a `content` member: a string, or the text parts of a list.
-fn content_text(content: Option<&Value>) -> String {
+/// Text of a message's `content`: a string, or the text parts of a list; empty for anything else.
+pub fn content_text(content: Option<&Value>) -> String {
     match content {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(parts)) => {

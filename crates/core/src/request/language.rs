@@ -22,19 +22,26 @@ impl Language {
     }
 }
 
-/// The language by script: Japanese where kana stand, else Chinese where more than half of the
-/// letters are Han, else English. A guess that needs no dictionary, good enough to choose the
-/// language of a message to a person.
+/// The language by script: English unless a fifth of what the text says is in Han or kana, then
+/// Japanese where a tenth of that is kana, else Chinese. A foreign name or two do not count. A
+/// guess that needs no dictionary, good enough to choose the language of a message to a person.
 pub fn language_of(text: &str) -> Language {
-    let (mut letters, mut han) = (0u64, 0u64);
+    let (mut others, mut han, mut kana) = (0usize, 0usize, 0usize);
     for c in text.chars().filter(|c| c.is_alphabetic()) {
-        if is_kana(c) {
-            return Language::Ja;
+        match c {
+            c if is_kana(c) => kana += 1,
+            c if is_han(c) => han += 1,
+            _ => others += 1,
         }
-        letters += 1;
-        han += u64::from(is_han(c));
     }
-    if han * 2 > letters { Language::Zh } else { Language::En }
+    // A character of these scripts says about as much as four letters.
+    if (han + kana) * 4 < others.max(1) {
+        Language::En
+    } else if kana * 10 >= han + kana {
+        Language::Ja
+    } else {
+        Language::Zh
+    }
 }
 
 /// Hiragana and katakana letters; the middle dot and the long-vowel mark stand in Chinese too.
@@ -66,5 +73,9 @@ mod tests {
         check("東京タワー", Language::Ja);
         check("ﾍﾝｷﾝ", Language::Ja);
         check("refund 退款 please, thank you", Language::En);
+        check("What does 退款 mean on my invoice from last week, please?", Language::En);
+        check("请问 refund policy 是什么", Language::Zh);
+        check("優の良品 店的退货政策在哪里可以看到", Language::Zh);
+        check("APIキーの再発行", Language::Ja);
     }
 }

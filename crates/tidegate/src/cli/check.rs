@@ -6,6 +6,7 @@ use crate::control::require_contract;
 use crate::error::{CliError, ErrorKind, Result};
 use crate::gate::load_cases;
 use crate::output::{self, Tone, paint};
+use crate::store::{Access, Store};
 use crate::version_set::{LiveSet, PackOverrides, pack};
 use serde_json::json;
 use std::path::Path;
@@ -13,10 +14,7 @@ use std::path::Path;
 /// Checks the project step by step; later steps need the earlier ones.
 pub(crate) fn run(config: &Path, json: bool) -> Result<()> {
     let mut steps: Vec<(&str, Result<String>)> = Vec::new();
-    let loaded = match load(config) {
-        Ok(loaded) => loaded,
-        Err(error) => return Err(error),
-    };
+    let loaded = load(config)?;
     steps.push((
         "project file",
         Ok(format!("{} is service `{}`", config.display(), loaded.project.service)),
@@ -42,7 +40,22 @@ pub(crate) fn run(config: &Path, json: bool) -> Result<()> {
     }
     let contract = require_contract(&loaded.project.contract);
     steps.push(("release contract", contract.map(|()| "all five questions answered".to_owned())));
+    if loaded.root.join(".tidegate/state.db").exists() {
+        steps.push(("state", state(&loaded.root)));
+    }
     report(&steps, json)
+}
+
+/// Reads the whole state; a running server goes on meanwhile.
+fn state(root: &Path) -> Result<String> {
+    let store = Store::open(root, Access::Read)?;
+    let problems = store.integrity()?;
+    if problems.is_empty() {
+        let sets = store.sets()?.len();
+        return Ok(format!("journal, {sets} version sets and their files are whole"));
+    }
+    let damaged = CliError::internal(format!("damaged: {}", problems.join("; ")));
+    Err(damaged.hint("take `.tidegate/` from a backup"))
 }
 
 fn report(steps: &[(&str, Result<String>)], json: bool) -> Result<()> {
@@ -79,11 +92,11 @@ fn report(steps: &[(&str, Result<String>)], json: bool) -> Result<()> {
     }
     let mut error = CliError::usage(format!("not ready: {}", failed.join(", ")));
     error.kind = kind;
-    Err(error)
+    Err(error.told())
 }
 
 fn talk(json: bool, mark: String, name: &str, text: &str) {
     if !json {
-        output::line(format!("{mark} {} {text}", super::view::pad(name, 31)));
+        output::line(format!("{mark} {} {text}", output::padded(name, 31)));
     }
 }

@@ -29,6 +29,9 @@ pub(crate) struct EvalArgs {
     /// Also write a JUnit report here.
     #[arg(long)]
     junit: Option<PathBuf>,
+    /// Also write the cases here as CSV, with `pass` and `notes` filled by the run.
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
 }
 
 /// Runs the eval, shows it, keeps it.
@@ -71,12 +74,19 @@ async fn ask(config: &Path, args: &EvalArgs) -> Result<EvalReport> {
     };
     let path = gate::save(&report, &loaded.root)?;
     output::talk(format!("report: {}", path.display()));
-    if let Some(junit) = &args.junit {
-        std::fs::write(junit, gate::junit(&report))
-            .map_err(|e| CliError::usage(format!("cannot write {}: {e}", junit.display())))?;
+    if let Some(path) = &args.junit {
+        write(path, &gate::junit(&report))?;
+    }
+    if let Some(path) = &args.csv {
+        write(path, &gate::filled_csv(&report)?)?;
     }
     backend.command(Command::RecordEval(Box::new(report.clone()))).await?;
     Ok(report)
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text)
+        .map_err(|e| CliError::usage(format!("cannot write {}: {e}", path.display())))
 }
 
 fn show(report: &EvalReport, json: bool) {
@@ -96,10 +106,11 @@ fn verdict(report: &EvalReport) -> Result<()> {
     }
     match report.verdict {
         GateVerdict::Pass => Ok(()),
-        GateVerdict::Fail => Err(CliError::failed(format!("the gate fails: {why}"))),
+        GateVerdict::Fail => Err(CliError::failed(format!("the gate fails: {why}")).told()),
         GateVerdict::Inconclusive => {
             Err(CliError::inconclusive(format!("the gate cannot tell: {why}"))
-                .hint("the model server did not answer; run it again once it does"))
+                .hint("the model server did not answer; run it again once it does")
+                .told())
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::control::{Backend, Command};
 use crate::error::{CliError, Result};
+use crate::evidence::JournalCheck;
 use crate::output;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -33,24 +34,33 @@ pub(crate) async fn run(config: &Path, args: &EvidenceArgs, json: bool) -> Resul
     Ok(())
 }
 
-/// Checks a pack, offline.
+/// Checks a pack, offline, and holds it against the project's journal where that is at hand.
 pub(crate) fn verify(args: &VerifyArgs, json: bool) -> Result<()> {
-    let outcome = crate::evidence::verify(&args.pack)?;
+    let mut outcome = crate::evidence::verify(&args.pack)?;
+    outcome.compare_with_journal(&args.pack);
     if json {
         output::json(&outcome);
     }
-    for problem in &outcome.problems {
-        output::talk(format!("✗ {problem}"));
-    }
-    if outcome.problems.is_empty() {
-        if !json {
-            output::line(format!("✓ {} files, all as the manifest lists them", outcome.files));
-        }
+    let outcome = outcome.into_result().map_err(CliError::told)?;
+    if json {
         return Ok(());
     }
-    Err(CliError::failed(format!(
-        "{} does not verify: {} problem(s)",
-        args.pack.display(),
-        outcome.problems.len()
-    )))
+    output::line(format!("✓ {} files, all as the manifest lists them", outcome.files));
+    match &outcome.journal {
+        JournalCheck::Same { project } => output::line(format!(
+            "✓ the manifest is the one in the journal of {}",
+            project.display()
+        )),
+        JournalCheck::Replaced { project } => output::line(format!(
+            "✓ the manifest is in the journal of {}, which has a later pack of this release",
+            project.display()
+        )),
+        JournalCheck::NotCompared { why } => {
+            output::line(format!("- not compared with a journal: {why}"));
+            output::talk("a pack that was rewritten as a whole is only told by its journal");
+        }
+        // A difference is a problem, which was told above.
+        JournalCheck::Different { .. } => {}
+    }
+    Ok(())
 }

@@ -147,7 +147,8 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-/// Prints an error: a sentence and its hints; with `--json` as JSON to stdout as well.
+/// Prints an error: a sentence and its hints; with `--json` as JSON to stdout as well, unless a
+/// result that says the same stands there.
 fn report(error: &CliError, json: bool) {
     if error.message.is_empty() {
         return;
@@ -156,7 +157,7 @@ fn report(error: &CliError, json: bool) {
     for hint in &error.hints {
         output::talk(format!("hint: {hint}"));
     }
-    if json {
+    if json && !error.told {
         output::json(&serde_json::json!({
             "error": {
                 "message": error.message,

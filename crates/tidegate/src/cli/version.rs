@@ -6,7 +6,7 @@ use crate::config::Loaded;
 use crate::error::{CliError, Result};
 use crate::output::{self, Tone, paint};
 use crate::store::Store;
-use crate::version_set::{KindDiff, PackOverrides, PackedSet, SetDiff, compare, pack};
+use crate::version_set::{PackOverrides, PackedSet, SetDiff, compare, pack};
 use serde_json::{Value, json};
 use tidegate_core::ids::{UnixMs, VersionSetId};
 use tidegate_core::version_set::{VersionKeys, VersionSet};
@@ -169,18 +169,6 @@ fn artifact_lines(set: &VersionSet) -> Vec<String> {
         }
     }
     lines
-}
-
-fn changed_files(diff: &SetDiff) -> String {
-    let name = |kind: &KindDiff| {
-        let files: Vec<String> = kind
-            .files
-            .iter()
-            .map(|f| format!("{}/{}", kind.kind.as_str(), shown(&f.path)))
-            .collect();
-        files.join(", ")
-    };
-    diff.changes.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 /// The difference for people, a line each.

@@ -1,13 +1,13 @@
 //! A release on a screen: its ladder, its lines, and why it stands where it stands.
 
-use crate::clock::rfc3339;
-use crate::output::{self, Tone, paint};
+use crate::clock::{rfc3339, spoken};
+use crate::output::{self, Tone, padded, paint};
 use tidegate_core::decide::{
-    BandUnit, Decision, DecisionKind, Phase, Plan, Reason, ReasonCode, Signal, share, show,
+    BandUnit, Decision, Phase, Plan, Reason, ReasonCode, Signal, share, show,
 };
 use tidegate_core::ids::{ChangeId, UnixMs};
 use tidegate_core::journal::{ControlState, Incident, Release};
-use unicode_width::UnicodeWidthStr as _;
+use tidegate_core::route::Weight;
 
 /// The tone of a signal.
 pub(crate) fn tone(signal: Signal) -> Tone {
@@ -36,7 +36,7 @@ pub(crate) fn release(release: &Release, state: &ControlState, now: UnixMs) -> V
                 &format!(
                     "{} · {}",
                     release.state.phase.as_str(),
-                    duration(until.since(release.started_at))
+                    spoken(until.since(release.started_at) as f64 / 1000.0)
                 )
             ),
         ),
@@ -61,7 +61,8 @@ pub(crate) fn one_line(release: &Release, state: &ControlState) -> String {
         .table
         .as_ref()
         .and_then(|table| table.split.as_ref())
-        .map_or_else(|| "0 %".to_owned(), |split| split.weight.to_string());
+        .map_or(Weight::ZERO, |split| split.weight);
+    let weight = if release.state.phase == Phase::Promoted { Weight::FULL } else { weight };
     let headline = release.last_decision.as_ref().map(headline).unwrap_or_default();
     let at = release.last_decision.as_ref().map_or(release.started_at, |d| d.at);
     format!("{} {} {weight} {headline}", rfc3339(at), release.state.phase.as_str())
@@ -168,7 +169,7 @@ fn row(cells: [String; 9], tone: Option<Tone>) -> String {
     const WIDTHS: [usize; 9] = [8, 8, 21, 13, 13, 12, 12, 12, 0];
     let mut text = String::new();
     for (i, (cell, width)) in cells.iter().zip(WIDTHS).enumerate() {
-        let cell = pad(cell, width);
+        let cell = padded(cell, width);
         match tone {
             Some(tone) if i == 1 => text.push_str(&paint(tone, &cell)),
             Some(_) | None => text.push_str(&cell),
@@ -197,21 +198,6 @@ fn verdict(code: ReasonCode) -> (&'static str, Tone) {
         | ReasonCode::Decided
         | ReasonCode::Final
         | ReasonCode::Paused => ("", Tone::Dim),
-    }
-}
-
-/// The text filled up with spaces to a width in columns; wide characters count two.
-pub(crate) fn pad(text: &str, width: usize) -> String {
-    format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
-}
-
-/// A duration for people.
-pub(crate) fn duration(ms: u64) -> String {
-    let seconds = ms / 1000;
-    match seconds {
-        0..=119 => format!("{seconds} s"),
-        120..=7_199 => format!("{} min", seconds / 60),
-        _ => format!("{:.1} h", seconds as f64 / 3600.0),
     }
 }
 
@@ -262,12 +248,4 @@ fn cut(text: &str, width: usize) -> String {
         out.push(c);
     }
     out
-}
-
-/// The kinds of decision that change traffic.
-pub(crate) fn moves(kind: DecisionKind) -> bool {
-    match kind {
-        DecisionKind::Advance | DecisionKind::RollBack | DecisionKind::ShutOff => true,
-        DecisionKind::Hold | DecisionKind::Pause => false,
-    }
 }

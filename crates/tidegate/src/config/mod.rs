@@ -12,7 +12,7 @@ mod yaml;
 
 pub(crate) use check::listen_addr;
 pub(crate) use load::{Loaded, load, parse_yaml};
-pub(crate) use plan::{PlanParts, plan_parts, rules, rungs};
+pub(crate) use plan::plan_parts;
 pub(crate) use project::*;
 pub(crate) use schema::schema;
 pub(crate) use upstream::*;

@@ -106,9 +106,11 @@ impl Source<'_> {
         let message = |text: String| self.at(place, &with_path(path, &text));
         match error {
             Error::SerdeUnknownField { field, expected, .. } => {
+                let field = self.written(error).unwrap_or(field);
                 unknown_key(|text| self.at(place, text), field, expected)
             }
             Error::SerdeUnknownVariant { variant, expected, .. } => {
+                let variant = self.written(error).unwrap_or(variant);
                 let error = message(format!("given `{variant}`, allowed {}", any_of(expected)));
                 match nearest(variant, expected) {
                     Some(near) => error.hint(format!("did you mean `{near}`?")),
@@ -179,10 +181,8 @@ impl Source<'_> {
     /// What stands in the file where the error is: the text as written, so that the value of an
     /// environment variable is never repeated; long texts are not repeated either.
     fn given(&self, error: &Error) -> Option<String> {
-        let span = error.location()?.span();
-        let start = usize::try_from(span.byte_offset()?).ok()?;
-        let len = usize::try_from(span.byte_len()?).ok()?;
-        let text = self.text.get(start..start.checked_add(len)?)?.trim();
+        let text = self.written(error)?;
+        let start = usize::try_from(error.location()?.span().byte_offset()?).ok()?;
         match self.text.get(start..)?.chars().next()? {
             '[' => return Some("a list".to_owned()),
             '{' => return Some("keys with values".to_owned()),
@@ -191,6 +191,15 @@ impl Source<'_> {
         }
         let short = text.chars().count() <= MAX_GIVEN_CHARS && !text.contains('\n');
         (short && !text.is_empty()).then(|| format!("`{text}`"))
+    }
+
+    /// The text of the file where the error is. In a file with a variable in it the parser hides
+    /// what it repeats, names of keys included.
+    fn written(&self, error: &Error) -> Option<&str> {
+        let span = error.location()?.span();
+        let start = usize::try_from(span.byte_offset()?).ok()?;
+        let len = usize::try_from(span.byte_len()?).ok()?;
+        Some(self.text.get(start..start.checked_add(len)?)?.trim())
     }
 }
 

@@ -25,6 +25,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// Largest command body, bytes: an eval report with its answers.
 const BODY_MAX: usize = 64 * 1024 * 1024;
+/// How long a running server may take to say that it is there.
+const FOUND_WITHIN: Duration = Duration::from_secs(10);
 /// How long a client may take for its headers.
 const HEADERS_WITHIN: Duration = Duration::from_secs(5);
 
@@ -87,13 +89,15 @@ fn random_token() -> Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Writes a file that only its owner can read.
+/// Writes a file that only its owner can read; whoever reads it sees all of it or the one before.
 fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let draft = path.with_extension("json.tmp");
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?.write_all(content)
+    options.open(&draft)?.write_all(content)?;
+    std::fs::rename(draft, path)
 }
 
 async fn accept(listener: TcpListener, control: ControlHandle, token: Arc<Digest>) {
@@ -186,17 +190,16 @@ pub(crate) struct AdminClient {
 
 impl AdminClient {
     /// The running server of a project; `None` when there is none, also when the address file was
-    /// left over by one that died.
-    pub(crate) async fn find(root: &Path) -> Result<Option<AdminClient>> {
-        let path = root.join(".tidegate").join("admin.json");
-        let Ok(text) = std::fs::read(&path) else { return Ok(None) };
-        let file: AdminFile = serde_json::from_slice(&text).map_err(|e| {
-            CliError::internal(format!("{} cannot be read: {e}", path.display()))
-                .hint("no server wrote it like that; delete it if none is running")
-        })?;
-        match TcpStream::connect(file.address).await {
-            Ok(_) => Ok(Some(AdminClient { file })),
-            Err(_) => Ok(None),
+    /// left over by one that died, in whole or in part, and its port may be another program's by
+    /// now. Whether a server runs all the same is then told by the state's lock.
+    pub(crate) async fn find(root: &Path) -> Option<AdminClient> {
+        let text = std::fs::read(root.join(".tidegate").join("admin.json")).ok()?;
+        let client = AdminClient { file: serde_json::from_slice(&text).ok()? };
+        let ours = client.exchange(Method::GET, "/admin/v1", Vec::new());
+        match tokio::time::timeout(FOUND_WITHIN, ours).await {
+            // There is no such page; but only our server knows the token.
+            Ok(Ok((status, _))) if status == StatusCode::NOT_FOUND => Some(client),
+            Ok(Ok(_) | Err(_)) | Err(_) => None,
         }
     }
 
@@ -213,10 +216,32 @@ impl AdminClient {
         path: &str,
         body: Vec<u8>,
     ) -> Result<T> {
-        let lost = |e: &dyn std::fmt::Display| {
-            CliError::internal(format!("the server on {} does not answer: {e}", self.file.address))
-                .hint("`tidegate release status` reads the state without it")
+        let (status, body) = self.exchange(method, path, body).await?;
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(|e| self.lost(&e));
+        }
+        let wire: WireError = serde_json::from_slice(&body).map_err(|e| self.lost(&e))?;
+        let kind = match wire.kind {
+            1 => ErrorKind::Failed,
+            2 => ErrorKind::Usage,
+            3 => ErrorKind::Inconclusive,
+            _ => ErrorKind::Internal,
         };
+        Err(CliError { kind, message: wire.message, hints: wire.hints, told: false })
+    }
+
+    fn lost(&self, error: &dyn std::fmt::Display) -> CliError {
+        CliError::internal(format!("the server on {} does not answer: {error}", self.file.address))
+            .hint("`tidegate release status` reads the state without it")
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<(StatusCode, Bytes)> {
+        let lost = |e: &dyn std::fmt::Display| self.lost(e);
         let stream = TcpStream::connect(self.file.address).await.map_err(|e| lost(&e))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
@@ -230,18 +255,8 @@ impl AdminClient {
             .body(Full::new(Bytes::from(body)))
             .map_err(|e| lost(&e))?;
         let response = sender.send_request(request).await.map_err(|e| lost(&e))?;
-        let ok = response.status().is_success();
+        let status = response.status();
         let body = response.into_body().collect().await.map_err(|e| lost(&e))?.to_bytes();
-        if ok {
-            return serde_json::from_slice(&body).map_err(|e| lost(&e));
-        }
-        let wire: WireError = serde_json::from_slice(&body).map_err(|e| lost(&e))?;
-        let kind = match wire.kind {
-            1 => ErrorKind::Failed,
-            2 => ErrorKind::Usage,
-            3 => ErrorKind::Inconclusive,
-            _ => ErrorKind::Internal,
-        };
-        Err(CliError { kind, message: wire.message, hints: wire.hints })
+        Ok((status, body))
     }
 }

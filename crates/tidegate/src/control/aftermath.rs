@@ -7,7 +7,7 @@ use super::Control;
 use super::command::Answer;
 use crate::error::{CliError, Result};
 use crate::evidence::{PackInputs, write_pack};
-use crate::gate::write_back;
+use crate::gate::{write_back, written_back};
 use crate::output;
 use crate::store::RecordQuery;
 use tidegate_core::ids::ChangeId;
@@ -18,6 +18,20 @@ use tidegate_core::route::Arm;
 const FAILING_RECORDS_MAX: usize = 2_000;
 
 impl Control {
+    /// Does what a server that died left undone of the releases that are over.
+    pub(super) async fn finish_aftermath(&mut self) -> Result<()> {
+        let over = self
+            .state
+            .releases
+            .iter()
+            .filter(|(_, release)| release.state.phase.is_final() && release.pack.is_none());
+        let undone: Vec<ChangeId> = over.map(|(change_id, _)| change_id.clone()).collect();
+        for change_id in &undone {
+            self.aftermath(change_id).await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn aftermath(&mut self, change_id: &ChangeId) -> Result<()> {
         if let Err(error) = self.write_cases(change_id).await {
             output::log(&format!(
@@ -56,6 +70,27 @@ impl Control {
             return Ok(());
         }
         self.append(vec![Event::CasesWritten { change_id: change_id.clone(), case_ids }]).await
+    }
+
+    /// Closes an incident. Cases that a person wrote for it count as much as those that were
+    /// written back: a record whose content is not kept cannot become a case by itself.
+    pub(super) async fn close_incident(
+        &mut self,
+        change_id: ChangeId,
+        by: String,
+        conclusion: String,
+    ) -> Result<Answer> {
+        let mut events = Vec::new();
+        if self.state.incidents.get(&change_id).is_some_and(|i| i.case_ids.is_empty()) {
+            let regression = &self.loaded.project.evals.regression;
+            let case_ids = written_back(&self.loaded.root, regression, &change_id)?;
+            if !case_ids.is_empty() {
+                events.push(Event::CasesWritten { change_id: change_id.clone(), case_ids });
+            }
+        }
+        events.push(Event::IncidentClosed { change_id, by, conclusion });
+        self.append(events).await?;
+        Ok(Answer::done("the incident is closed"))
     }
 
     pub(super) async fn write_pack(&mut self, change_id: &ChangeId) -> Result<Answer> {

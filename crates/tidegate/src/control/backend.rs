@@ -22,7 +22,7 @@ impl Backend {
     /// Finds the running server of the project, or takes the state's lock.
     pub(crate) async fn connect(config: &Path) -> Result<Backend> {
         let loaded = load(config)?;
-        if let Some(client) = AdminClient::find(&loaded.root).await? {
+        if let Some(client) = AdminClient::find(&loaded.root).await {
             return Ok(Backend::Server(client));
         }
         let store = Store::open(&loaded.root, Access::Exclusive)?;

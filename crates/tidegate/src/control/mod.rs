@@ -89,11 +89,6 @@ impl Control {
         &self.store
     }
 
-    /// The project as it was last read.
-    pub(crate) fn loaded(&self) -> &Loaded {
-        &self.loaded
-    }
-
     /// Gives the service its first version set, packed from the project, unless it has one.
     pub(crate) async fn adopt(&mut self, by: &str, upstream: Option<String>) -> Result<()> {
         if self.state.service.is_some() {
@@ -143,9 +138,7 @@ impl Control {
             Command::RecordEval(report) => self.record_eval(*report).await,
             Command::Reopen { by, reason } => self.reopen(by, reason).await,
             Command::CloseIncident { change_id, by, conclusion } => {
-                let event = Event::IncidentClosed { change_id, by, conclusion };
-                self.append(vec![event]).await?;
-                Ok(Answer::done("the incident is closed"))
+                self.close_incident(change_id, by, conclusion).await
             }
             Command::WritePack { change_id } => self.write_pack(&change_id).await,
         }
@@ -282,7 +275,7 @@ fn replay_error(error: tidegate_core::journal::ReplayError) -> CliError {
             Some("`tidegate release status`, then promote it or `tidegate rollback`")
         }
         E::CasesMissing(_) => Some(
-            "failing records become cases by themselves when a release goes back; add one by hand to evals/regression.jsonl and run `tidegate eval`",
+            "failing records become cases by themselves when a release goes back; add one by hand to evals/regression.jsonl, its id beginning with `reg-<change-id>-`",
         ),
         E::Journal(_)
         | E::UnknownRelease(_)

@@ -107,6 +107,9 @@ impl ControlHandle {
 }
 
 async fn own(mut control: Control, mut wakes: mpsc::Receiver<Wake>) {
+    if let Err(error) = control.finish_aftermath().await {
+        output::log(&format!("control: what was left undone is so still: {error}"));
+    }
     while let Some(wake) = wakes.recv().await {
         // A reply nobody waits for any more is not an error.
         match wake {

@@ -10,7 +10,7 @@ use crate::config::plan_parts;
 use crate::error::{CliError, Result};
 use crate::evidence::change_id;
 use crate::gate::load_cases;
-use crate::version_set::PackedSet;
+use crate::version_set::{PackOverrides, PackedSet};
 use std::time::Instant;
 use tidegate_core::act::first_table;
 use tidegate_core::decide::{Baseline, Plan, SharedFault};
@@ -42,7 +42,7 @@ impl Control {
         }
         require_way_back(&stable, &packed.set, request.accept_one_way)?;
         self.require_unblocked(&packed, request.override_reason.as_deref())?;
-        self.require_eval(&packed)?;
+        self.require_eval(&packed, &request.overrides)?;
         let plan = self.plan(&stable, &packed, &changes)?;
         let table = first_table(&current, &plan);
         let change_id = plan.change_id.clone();
@@ -83,15 +83,14 @@ impl Control {
 
     /// A set without a fresh passing run of exactly its content on exactly these cases cannot be
     /// released (R16).
-    fn require_eval(&self, packed: &PackedSet) -> Result<()> {
+    fn require_eval(&self, packed: &PackedSet, overrides: &PackOverrides) -> Result<()> {
         let cases = load_cases(&self.loaded, packed)?;
         let refuse = |why: String| {
-            let prompt = packed.set.keys().prompt;
             Err(CliError::failed(format!(
                 "{} ({}) cannot be released: {why}",
                 packed.set.id, packed.label
             ))
-            .hint(format!("mend what fails, then `tidegate eval --prompt {prompt}`")))
+            .hint(format!("mend what fails, then `{}`", eval_command(overrides))))
         };
         match self.state.eval_runs.get(&packed.set.id) {
             None => refuse("it has no eval run".to_owned()),
@@ -159,6 +158,17 @@ impl Control {
     }
 }
 
+/// The eval of the set that these overrides make.
+fn eval_command(overrides: &PackOverrides) -> String {
+    // A label is for people: it changes neither the set nor its eval.
+    let PackOverrides { prompt, model, upstream, label: _ } = overrides;
+    let flags = [("prompt", prompt), ("model", model), ("upstream", upstream)];
+    let given = flags.iter().filter_map(|(flag, value)| Some((flag, value.as_ref()?)));
+    given.fold("tidegate eval".to_owned(), |command, (flag, value)| {
+        format!("{command} --{flag} {value}")
+    })
+}
+
 /// The five questions of the release contract must be answered before a service is released (R7).
 pub(crate) fn require_contract(contract: &crate::config::Contract) -> Result<()> {
     let missing = contract.missing();
@@ -179,4 +189,24 @@ fn require_way_back(from: &VersionSet, to: &VersionSet, accepted: bool) -> Resul
     }
     Err(CliError::failed(format!("there is no way back from {}: {}", to.id, problems.join("; ")))
         .hint("keep the old format readable, or accept it by name: `--accept-one-way`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_eval(prompt: Option<&str>, model: Option<&str>, expected: &str) {
+        let [prompt, model] = [prompt, model].map(|value| value.map(str::to_owned));
+        let label = Some("for people".to_owned());
+        let overrides = PackOverrides { prompt, model, upstream: None, label };
+        assert_eq!(eval_command(&overrides), expected);
+    }
+
+    #[test]
+    fn the_eval_asked_for_is_of_the_set_that_was_given() {
+        check_eval(None, None, "tidegate eval");
+        check_eval(Some("v2"), None, "tidegate eval --prompt v2");
+        check_eval(None, Some("m-7b"), "tidegate eval --model m-7b");
+        check_eval(Some("v2"), Some("m"), "tidegate eval --prompt v2 --model m");
+    }
 }

@@ -107,8 +107,19 @@ async fn a_release_needs_its_eval_then_climbs_and_replays_to_the_same_state() {
     let release = &scene.control.state.releases[&change];
     assert_eq!(release.state.phase, Phase::Promoted);
     assert!(release.pack.is_some() && scene.is_replay());
+    let (from, to) = (release.plan.from.clone(), release.plan.to.clone());
     let table = scene.plane.router.load().table.clone();
-    assert_eq!((table.stable, table.split), (release.plan.to.clone(), None));
+    assert_eq!((table.stable, table.split), (to.clone(), None));
+    // At 3 a.m. what was promoted is taken back by the same one command.
+    let back = || {
+        let (kind, by, reason) = (OrderKind::RollBack, "mei".to_owned(), "complaints".to_owned());
+        Command::Order(Order { kind, by, reason })
+    };
+    scene.control.clock.advance(1_000);
+    scene.control.handle(back()).await.unwrap();
+    assert_eq!(scene.plane.router.load().table.stable, from);
+    assert!(scene.control.state.blocked.contains_key(&to) && scene.is_replay());
+    assert!(scene.control.handle(back()).await.is_err());
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use crate::output;
 use std::time::Instant;
 use tidegate_core::act::next_table;
 use tidegate_core::decide::{Action, Decision, Observation, Order, OrderKind, Phase, Plan, decide};
+use tidegate_core::ids::ChangeId;
 use tidegate_core::journal::{Event, Release};
 
 /// Looks that change nothing are journalled for the numbers that a restart goes on from: often at a
@@ -18,23 +19,25 @@ fn snapshot_after_ms(on_rung_ms: u64) -> u64 {
 impl Control {
     /// Looks at the lines once; what it decided, while a release runs.
     pub(crate) async fn tick(&mut self) -> Result<Option<Decision>> {
-        if self.state.active.is_none() {
+        let Some(active) = self.state.active.clone() else {
             if let Some(plane) = &self.plane {
                 report_other_events(plane);
             }
             return Ok(None);
-        }
-        self.look(None).await.map(Some)
+        };
+        self.look(&active, None).await.map(Some)
     }
 
-    /// Carries out an operator's order on the running release.
+    /// Carries out an operator's order on the running release; a rollback without one takes back
+    /// the release that made stable what it is.
     pub(super) async fn order(&mut self, order: Order) -> Result<Answer> {
-        let Some(active) = self.state.active.clone() else {
-            return Err(CliError::usage("no release is running")
-                .hint("`tidegate release status` lists what there was"));
-        };
         let kind = order.kind;
-        let decision = self.look(Some(order)).await?;
+        let promoted = || (kind == OrderKind::RollBack).then(|| self.promoted()).flatten();
+        let Some(active) = self.state.active.clone().or_else(promoted) else {
+            return Err(CliError::usage("no release is running, and none made stable what it is")
+                .hint("`tidegate release status` shows the last one"));
+        };
+        let decision = self.look(&active, Some(order)).await?;
         let text = match kind {
             OrderKind::Pause | OrderKind::Resume | OrderKind::Promote | OrderKind::PromoteFully => {
                 format!("release {active} is now {}", decision.state.phase.as_str())
@@ -46,19 +49,33 @@ impl Control {
         Ok(Answer { text, change_id: Some(active), version_set: None })
     }
 
-    async fn look(&mut self, order: Option<Order>) -> Result<Decision> {
+    /// The release whose candidate is stable now.
+    fn promoted(&self) -> Option<ChangeId> {
+        let stable = &self.state.table.as_ref()?.stable;
+        let made_stable = |release: &&Release| {
+            release.state.phase == Phase::Promoted && release.plan.to == *stable
+        };
+        let releases = self.state.releases.values().filter(made_stable);
+        releases.max_by_key(|r| r.ended_at).map(|release| release.plan.change_id.clone())
+    }
+
+    async fn look(&mut self, change_id: &ChangeId, order: Option<Order>) -> Result<Decision> {
         let decided = Instant::now();
         let order = order.or_else(|| self.must_go_back.clone());
-        let release = self.state.active_release().cloned().ok_or_else(no_service)?;
+        let release = self.state.releases.get(change_id).cloned().ok_or_else(no_service)?;
         let observation = self.observation(&release, order.clone());
         let now = self.clock.now();
         let decision = decide(&release.plan, &release.state, &observation, now);
-        if !self.is_worth_journalling(&release, &decision) {
+        // An order is kept whatever comes of it: what was acknowledged can be looked up.
+        if order.is_none() && !self.is_worth_journalling(&release, &decision) {
             return Ok(decision);
         }
         let current = self.state.table.clone().ok_or_else(no_service)?;
         let table = next_table(&current, &release.plan, &decision);
-        let change_id = release.plan.change_id.clone();
+        if let Some(table) = &table {
+            // A set that cannot be served any more is found before the decision is journalled.
+            self.live_table(table)?;
+        }
         let event = Event::Decided {
             change_id: change_id.clone(),
             decision: Box::new(decision.clone()),
@@ -77,7 +94,7 @@ impl Control {
         }
         if decision.state.phase.is_final() {
             self.end_counting(&release.plan).await;
-            self.aftermath(&change_id).await?;
+            self.aftermath(change_id).await?;
         }
         Ok(decision)
     }

@@ -4,6 +4,7 @@
 //! the same requests whatever the timing.
 
 use crate::error::{CliError, Result};
+use crate::random::Random;
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
@@ -16,37 +17,9 @@ use tokio::net::TcpStream;
 /// Connections the users share.
 const CONNECTIONS: usize = 16;
 /// How many people there are.
-const PEOPLE: u64 = 600;
+const PEOPLE: usize = 600;
 /// One answer in so many is rated by its user.
 const RATES_ONE_IN: u64 = 5;
-
-/// A small seeded generator (splitmix64).
-pub(crate) struct Draw(u64);
-
-impl Draw {
-    /// A generator for one purpose of one seed.
-    pub(crate) fn new(seed: u64, purpose: u64) -> Draw {
-        let mut draw = Draw(seed ^ purpose.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        draw.next();
-        draw
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n.max(1)
-    }
-
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[(self.below(from.len() as u64)) as usize]
-    }
-}
 
 const EN: &[&str] = &[
     "How long do I have to return a helmet I have not worn?",
@@ -100,17 +73,17 @@ struct Question {
 }
 
 fn question(seed: u64, number: u64, habits: Habits) -> Question {
-    let mut draw = Draw::new(seed, number);
-    let user = format!("user-{:03}", draw.below(PEOPLE));
-    let attack = habits.attack_one_in > 0 && draw.below(habits.attack_one_in) == 0;
-    let text = match draw.below(100) {
-        _ if attack => draw.pick(ATTACKS).to_owned(),
-        0..=44 => draw.pick(EN).to_owned(),
-        45..=74 => draw.pick(ZH).to_owned(),
-        75..=84 => draw.pick(JA).to_owned(),
+    let mut draw = Random::nth(seed, number);
+    let user = format!("user-{:03}", draw.index(PEOPLE));
+    let attack = draw.one_in(habits.attack_one_in);
+    let text = match draw.index(100) {
+        _ if attack => ATTACKS[draw.index(ATTACKS.len())].to_owned(),
+        0..=44 => EN[draw.index(EN.len())].to_owned(),
+        45..=74 => ZH[draw.index(ZH.len())].to_owned(),
+        75..=84 => JA[draw.index(JA.len())].to_owned(),
         _ => {
-            let from = draw.below(ZH_STORY.len() as u64) as usize;
-            let parts = 4 + draw.below(3) as usize;
+            let from = draw.index(ZH_STORY.len());
+            let parts = 4 + draw.index(3);
             (0..parts).map(|i| ZH_STORY[(from + i) % ZH_STORY.len()]).collect()
         }
     };
@@ -215,11 +188,11 @@ async fn ask_one(
         return Ok(());
     }
     batch.answered += 1;
-    let mut draw = Draw::new(seed, number ^ 0xFEED);
-    if draw.below(RATES_ONE_IN) == 0 {
+    let mut draw = Random::nth(seed, number ^ 0xFEED);
+    if draw.one_in(RATES_ONE_IN) {
         // A user likes most answers that can be read, and none that are broken.
         let readable = reads_well(&answer);
-        let likes = readable && draw.below(10) > 0;
+        let likes = readable && !draw.one_in(10);
         let body = json!({ "trace_id": trace_id, "like": likes });
         post(lane, address, "/v1/feedback", &trace_id, &body).await?;
     }
@@ -252,6 +225,9 @@ async fn post(
         .header(header::HOST, address.to_string())
         .header(header::CONTENT_TYPE, "application/json")
         .header("x-trace-id", trace_id)
+        // The simulated model's time varies with the request's id: left to the gateway it would be
+        // another one in every run.
+        .header("x-request-id", trace_id)
         .body(Full::new(Bytes::from(body.to_string())))
         .map_err(|e| lost(&e))?;
     let response = lane.send_request(request).await.map_err(|e| lost(&e))?;

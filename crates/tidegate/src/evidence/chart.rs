@@ -3,7 +3,8 @@
 //! Every series has its own dash and stands named at its right end; the arms have markers besides.
 //! Axes start at zero and carry their unit.
 
-use super::html::{duration, esc, number};
+use super::html::{esc, number};
+use crate::clock::spoken;
 use std::fmt::Write as _;
 
 const WIDTH: f64 = 780.0;
@@ -234,7 +235,7 @@ fn described(chart: &Chart) -> String {
             None => format!("{} has no data", s.name),
         })
         .collect();
-    let span = duration(chart.x.last().copied().unwrap_or_default());
+    let span = spoken(chart.x.last().copied().unwrap_or_default());
     format!(
         "{} over {span}, counted since the release started: {}.",
         chart.y_label,
@@ -266,7 +267,7 @@ fn axes(out: &mut String, chart: &Chart, scale: &Scale) {
             "<path d=\"M{x:.1} {BOTTOM}v5\" stroke=\"#1a1a1a\"/>\
              <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
             BOTTOM + 19.0,
-            if i == 0 { "0".to_owned() } else { duration(seconds) },
+            if i == 0 { "0".to_owned() } else { spoken(seconds) },
         );
     }
     let _ = writeln!(

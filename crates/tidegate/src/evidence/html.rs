@@ -1,5 +1,7 @@
 //! Text in HTML and SVG: escaped, redacted long before, and named by its language.
 
+use tidegate_core::request::{Language, language_of};
+
 /// Escapes text for an element or a quoted attribute. Characters that are invisible or turn the
 /// reading direction are shown as what they are: evidence must not read differently than it is.
 pub(super) fn esc(text: &str) -> String {
@@ -32,15 +34,13 @@ pub(super) fn is_deceptive(c: char) -> bool {
 /// A `lang` attribute with a leading space where the text is plainly not in the page's language,
 /// so that a reader's system picks the right glyphs and voice.
 pub(super) fn lang(text: &str) -> &'static str {
-    let any = |low: u32, high: u32| text.chars().any(|c| (low..=high).contains(&u32::from(c)));
-    if any(0x3040, 0x30FF) {
-        " lang=\"ja\""
-    } else if any(0xAC00, 0xD7AF) {
-        " lang=\"ko\""
-    } else if any(0x4E00, 0x9FFF) {
-        " lang=\"zh\""
-    } else {
-        ""
+    if text.chars().any(|c| ('\u{AC00}'..='\u{D7AF}').contains(&c)) {
+        return " lang=\"ko\"";
+    }
+    match language_of(text) {
+        Language::Ja => " lang=\"ja\"",
+        Language::Zh => " lang=\"zh\"",
+        Language::En => "",
     }
 }
 
@@ -58,23 +58,6 @@ pub(super) fn number(value: f64) -> String {
         return text.trim_end_matches('0').trim_end_matches('.').to_owned();
     }
     text
-}
-
-/// A duration in seconds as a person says it.
-pub(super) fn duration(seconds: f64) -> String {
-    let whole = seconds.max(0.0).round() as u64;
-    match whole {
-        0 if seconds > 0.0 => format!("{} ms", (seconds * 1000.0).ceil()),
-        0..120 => format!("{whole} s"),
-        120..7200 => match whole % 60 {
-            0 => format!("{} min", whole / 60),
-            rest => format!("{} min {rest} s", whole / 60),
-        },
-        _ => match whole % 3600 / 60 {
-            0 => format!("{} h", whole / 3600),
-            rest => format!("{} h {rest} min", whole / 3600),
-        },
-    }
 }
 
 #[cfg(test)]
@@ -103,12 +86,10 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_durations() {
+    fn numbers() {
         assert_eq!(
             [0.0, 0.0312, 0.5, 12.34, 1800.4].map(number).join(" "),
             "0 0.0312 0.5 12.3 1800"
         );
-        let spoken = [0.004, 45.0, 300.0, 301.0, 90_000.0].map(duration).join(", ");
-        assert_eq!(spoken, "4 ms, 45 s, 5 min, 5 min 1 s, 25 h");
     }
 }

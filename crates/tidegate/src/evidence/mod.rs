@@ -20,14 +20,13 @@ mod rollback;
 mod samples;
 mod signals;
 mod verify;
+mod witness;
 mod write;
 
-pub(crate) use assemble::{assemble, manifest_for};
 pub(crate) use change::change_id;
-pub(crate) use clean::CleanData;
 pub(crate) use collect::{PackInputs, write_pack};
-pub(crate) use data::{Exposure, GateOutput, PackData};
-pub(crate) use verify::{VerifyOutcome, verify};
+pub(crate) use verify::verify;
+pub(crate) use witness::JournalCheck;
 
 #[cfg(test)]
 mod tests;

@@ -8,9 +8,9 @@ mod parts;
 use super::clean::CleanData;
 use super::diff::Change;
 use super::gates::Gate;
-use super::html::{duration, esc, lang};
+use super::html::{esc, lang};
 use super::samples::Sample;
-use crate::clock::rfc3339;
+use crate::clock::{rfc3339, spoken};
 use std::fmt::Write as _;
 use tidegate_core::decide::{Line, Phase};
 use tidegate_core::evidence::{GateStatus, Verdict, VerdictDecision};
@@ -74,7 +74,7 @@ fn head(out: &mut String, page: &Page<'_>) {
         Some(at) => format!(
             ", ended {} after {}",
             rfc3339(at),
-            duration(at.since(data.release.started_at) as f64 / 1000.0)
+            spoken(at.since(data.release.started_at) as f64 / 1000.0)
         ),
         None => ", still open".to_owned(),
     };

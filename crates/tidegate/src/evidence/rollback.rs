@@ -2,9 +2,8 @@
 
 use super::clean::CleanData;
 use super::diff::cell;
-use super::html::duration;
 use super::journal::Step;
-use crate::clock::rfc3339;
+use crate::clock::{rfc3339, spoken};
 use std::fmt::Write as _;
 use tidegate_core::decide::Phase;
 
@@ -64,7 +63,7 @@ pub(super) fn markdown(data: &CleanData, step: &Step) -> String {
         plan.to,
         plan.from,
         rfc3339(at),
-        duration(at.since(data.release.started_at) as f64 / 1000.0),
+        spoken(at.since(data.release.started_at) as f64 / 1000.0),
         cell(&decider(step)),
         cell(&why(step)),
         data.exposure.requests,

@@ -10,9 +10,7 @@ use crate::clock::rfc3339;
 use crate::error::{CliError, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use tidegate_core::decide::{
-    BandUnit, DecisionKind, Line, LineRule, Metric, Reason, ReasonCode, measure,
-};
+use tidegate_core::decide::{DecisionKind, Line, LineRule, Metric, Reason, ReasonCode, measure};
 use tidegate_core::ids::UnixMs;
 use tidegate_core::observe::Window;
 
@@ -83,27 +81,6 @@ fn rows(data: &CleanData, step: &Step) -> [Row; 2] {
 
 fn elapsed_s(data: &CleanData, at: UnixMs) -> f64 {
     at.since(data.release.started_at) as f64 / 1000.0
-}
-
-/// The candidate's value from which a rule pauses and rolls back, beside this value of stable.
-/// Never below stable plus the rule's floor, and never above its ceiling.
-fn thresholds(rule: &LineRule, stable: Option<f64>) -> (Option<f64>, Option<f64>) {
-    let at = |band: f64, unit: BandUnit| {
-        let stable = stable?;
-        let value = match unit {
-            BandUnit::Points => stable + band,
-            BandUnit::Relative if rule.metric.is_rate() => 1.0 - (1.0 - stable) * (1.0 - band),
-            BandUnit::Relative => stable * (1.0 + band),
-        };
-        Some(value.max(stable + rule.floor))
-    };
-    let pause = rule.band.and_then(|band| at(band.pause, band.unit));
-    let band = rule.band.and_then(|band| at(band.rollback, band.unit));
-    let rollback = match (band, rule.ceiling) {
-        (Some(band), Some(ceiling)) => Some(band.min(ceiling)),
-        (band, ceiling) => band.or(ceiling),
-    };
-    (pause, rollback)
 }
 
 /// What a line's chart shows.
@@ -185,7 +162,7 @@ fn metric_chart(
     let candidate = values(|step| &step.decision.state.candidate);
     let limits: Vec<(Option<f64>, Option<f64>)> = stable
         .iter()
-        .map(|stable| rule.map_or((None, None), |rule| thresholds(rule, *stable)))
+        .map(|stable| rule.map_or((None, None), |rule| rule.limits(*stable)))
         .collect();
     let series = vec![
         Series::new("stable", Style::Stable, stable),
@@ -265,36 +242,5 @@ pub(super) fn described(metric: Metric) -> (&'static str, Unit) {
         Metric::CostPerRequest => ("cost per request", Unit::Usd),
         Metric::PiiRate => ("answers with personal data", Unit::Share),
         Metric::PromptEchoRate => ("answers that repeat the prompt", Unit::Share),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tidegate_core::decide::Band;
-
-    fn check(metric: Metric, unit: BandUnit, stable: f64, pause: f64, rollback: f64) {
-        let band = Some(Band { pass: 0.0, pause: 0.1, rollback: 0.2, unit });
-        let rule = LineRule { metric, band, ceiling: None, floor: 0.0, required: true };
-        let got = thresholds(&rule, Some(stable));
-        let close = |a: Option<f64>, b: f64| a.is_some_and(|a| (a - b).abs() < 1e-9);
-        assert!(close(got.0, pause) && close(got.1, rollback), "{got:?}");
-    }
-
-    #[test]
-    fn thresholds_follow_stable_in_the_bands_unit() {
-        check(Metric::ErrorRate, BandUnit::Points, 0.02, 0.12, 0.22);
-        check(Metric::DislikeRate, BandUnit::Relative, 0.1, 0.19, 0.28);
-        check(Metric::LatencyP95, BandUnit::Relative, 1000.0, 1100.0, 1200.0);
-    }
-
-    #[test]
-    fn a_floor_lifts_and_a_ceiling_caps() {
-        let band = Some(Band { pass: 0.0, pause: 0.1, rollback: 0.2, unit: BandUnit::Relative });
-        let metric = Metric::LatencyP95;
-        let rule = LineRule { metric, band, ceiling: Some(65.0), floor: 20.0, required: true };
-        assert_eq!(thresholds(&rule, Some(40.0)), (Some(60.0), Some(60.0)));
-        assert_eq!(thresholds(&rule, Some(60.0)), (Some(80.0), Some(65.0)));
-        assert_eq!(thresholds(&rule, None), (None, Some(65.0)));
     }
 }

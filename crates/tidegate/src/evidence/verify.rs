@@ -1,12 +1,13 @@
 //! Verifying a pack with nothing but the pack.
 
 use super::journal::{ChainCheck, check_chain};
+use super::witness::JournalCheck;
 use crate::error::{CliError, Result};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tidegate_core::evidence::{
     FileDigest, MANIFEST, Manifest, VerdictDecision, VerifyProblem, is_plain_path, verify_contents,
     verify_files,
@@ -23,6 +24,8 @@ const DEPTH_MAX: usize = 32;
 /// What verification found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct VerifyOutcome {
+    /// The pack's folder, as it was given.
+    pub(crate) pack: PathBuf,
     /// The release the pack says it proves; empty when its manifest cannot be read.
     pub(crate) change_id: String,
     /// The verdict it tells.
@@ -30,6 +33,8 @@ pub(crate) struct VerifyOutcome {
     /// Digest of the manifest as it is: the journal's `PackWritten` entry must hold the same. That
     /// comparison is the only one that finds a pack that was rewritten as a whole.
     pub(crate) manifest: Digest,
+    /// What that comparison gave; [`VerifyOutcome::compare_with_journal`] makes it.
+    pub(crate) journal: JournalCheck,
     /// Files that are listed and unchanged.
     pub(crate) files: usize,
     /// Journal entries whose content hashes to what it says.
@@ -50,10 +55,9 @@ impl VerifyOutcome {
             return Ok(self);
         }
         let lines: Vec<String> = self.problems.iter().map(|p| format!("  {p}")).collect();
-        let name = if self.change_id.is_empty() { "?" } else { &self.change_id };
         Err(CliError::failed(format!(
-            "evidence pack `{}` does not verify, {} problem(s):\n{}",
-            name.escape_debug(),
+            "evidence pack {} does not verify, {} problem(s):\n{}",
+            self.pack.display(),
             lines.len(),
             lines.join("\n")
         ))
@@ -70,9 +74,11 @@ impl VerifyOutcome {
 pub(crate) fn verify(pack: &Path) -> Result<VerifyOutcome> {
     let text = manifest_text(pack)?;
     let mut outcome = VerifyOutcome {
+        pack: pack.to_owned(),
         change_id: String::new(),
         verdict: None,
         manifest: Digest::of(&text),
+        journal: JournalCheck::NotCompared { why: "only the pack was read".to_owned() },
         files: 0,
         entries: 0,
         redacted: 0,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tidegate_core::gate::Case;
 use tidegate_core::ids::Digest;
 use tidegate_core::observe::{Detectors, RiskEvent};
+use tidegate_core::request::{AnswerProblem, content_text, read_answer};
 use tidegate_core::upstream::Failure;
 
 /// Longest answer where the prompt's config sets none, tokens (R19).
@@ -73,12 +74,21 @@ pub(crate) async fn ask(
         }
         Err(error) => return Err(ask_error(&error)),
     };
-    let (mut asked, tools) = read_answer(&answer).map_err(lasting)?;
-    let tools: Vec<&str> = tools.iter().map(String::as_str).collect();
     // The echo is looked for of what was sent, which a case may have changed.
     let detectors = Detectors { system_prompt, ..live.detectors.clone() };
-    asked.events = detectors.inspect(&asked.text, &tools);
-    Ok(asked)
+    asked(&answer, &detectors).map_err(|problem| lasting(problem.to_string()))
+}
+
+/// What an upstream's answer is to a case.
+fn asked(answer: &Answer, detectors: &Detectors) -> Result<Asked, AnswerProblem> {
+    let facts = read_answer(&answer.body)?;
+    let events = detectors.inspect_answer(&facts);
+    Ok(Asked {
+        latency_ms: u64::try_from(answer.took.total.as_millis()).unwrap_or(u64::MAX),
+        cut: facts.text_cut || facts.finish_reason.as_deref() == Some("length"),
+        events,
+        text: facts.text,
+    })
 }
 
 /// The request of a client that asks this.
@@ -111,40 +121,9 @@ fn system_of(body: &Map<String, Value>) -> String {
         .into_iter()
         .flatten()
         .filter(|message| is_system(message))
-        .filter_map(|message| text_of(message.get("content")?))
+        .map(|message| content_text(message.get("content")))
         .collect();
     texts.join("\n")
-}
-
-/// A message's content as text: a string, or the text parts of a list.
-fn text_of(content: &Value) -> Option<String> {
-    match content {
-        Value::String(text) => Some(text.clone()),
-        Value::Array(parts) => {
-            Some(parts.iter().filter_map(|part| part.get("text")?.as_str()).collect())
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
-    }
-}
-
-/// The answer's text and the tools it calls. A refusal in a member of its own is its text.
-fn read_answer(answer: &Answer) -> Result<(Asked, Vec<String>), String> {
-    let body: Value = serde_json::from_slice(&answer.body)
-        .map_err(|_| "the upstream's answer is not JSON".to_owned())?;
-    let choice = body.pointer("/choices/0").ok_or("the upstream's answer has no choices")?;
-    let message = choice.get("message").ok_or("the upstream's answer has no message")?;
-    let member = |name: &str| message.get(name).and_then(text_of);
-    let text = member("content").filter(|text| !text.is_empty()).or_else(|| member("refusal"));
-    let tools = message.get("tool_calls").and_then(Value::as_array).into_iter().flatten();
-    let tools = tools.filter_map(|call| call.pointer("/function/name")?.as_str());
-    let tools: Vec<String> = tools.map(str::to_owned).collect();
-    let asked = Asked {
-        text: text.unwrap_or_default(),
-        latency_ms: u64::try_from(answer.took.total.as_millis()).unwrap_or(u64::MAX),
-        cut: choice.get("finish_reason").and_then(Value::as_str) == Some("length"),
-        ..Asked::default()
-    };
-    Ok((asked, tools))
 }
 
 fn ask_error(error: &UpstreamError) -> AskError {
@@ -175,6 +154,7 @@ fn ask_error(error: &UpstreamError) -> AskError {
 mod tests {
     use super::*;
     use crate::upstream::Took;
+    use tidegate_core::observe::RiskKind;
 
     fn answer(body: &Value) -> Answer {
         let took = Took { first_token: Duration::ZERO, total: Duration::from_millis(1234) };
@@ -182,27 +162,23 @@ mod tests {
     }
 
     #[test]
-    fn an_answers_text_latency_and_tools() {
-        let (asked, tools) = read_answer(&answer(&json!({"choices": [{
+    fn an_answers_text_latency_and_events() {
+        let body = json!({"choices": [{
             "message": {"content": "好", "tool_calls": [{"function": {"name": "refund"}}]},
             "finish_reason": "length"
-        }]})))
-        .unwrap();
+        }]});
+        let none_allowed = Detectors { allowed_tools: Some([].into()), ..Detectors::default() };
+        let asked = asked(&answer(&body), &none_allowed).unwrap();
         assert_eq!((asked.text.as_str(), asked.latency_ms, asked.cut), ("好", 1234, true));
-        assert_eq!(tools, ["refund"]);
-    }
-
-    fn check_text(message: Value, expected: &str) {
-        let body = json!({"choices": [{"message": message}]});
-        assert_eq!(read_answer(&answer(&body)).unwrap().0.text, expected, "{message}");
+        assert_eq!(asked.events[0].kind, RiskKind::UnauthorisedTool);
     }
 
     #[test]
-    fn contents_of_every_kind() {
-        check_text(json!({"content": [{"type": "text", "text": "a"}, {"text": "b"}]}), "ab");
-        check_text(json!({"content": null, "refusal": "I can't."}), "I can't.");
-        check_text(json!({"content": null}), "");
-        assert!(read_answer(&answer(&json!({"choices": []}))).is_err());
+    fn what_is_no_answer_is_an_error() {
+        let problem = |body: Value| asked(&answer(&body), &Detectors::default()).unwrap_err();
+        assert_eq!(problem(json!({"choices": []})), AnswerProblem::NoChoices);
+        let busy = json!({"error": {"code": "busy"}, "choices": [{"message": {"content": "a"}}]});
+        assert_eq!(problem(busy), AnswerProblem::Error { code: Some("busy".to_owned()) });
     }
 
     #[test]

@@ -6,11 +6,11 @@ mod fields;
 mod jsonl_cases;
 
 use super::checks::Scorer;
-use crate::config::{self, Loaded, PromptConfig};
+use crate::config::{self, Adversarial, Loaded, PromptConfig};
 use crate::error::{CliError, Result};
 use crate::version_set::PackedSet;
 use std::path::Path;
-use tidegate_core::gate::{Case, CaseSet, CaseSetError, Checks, Risk, Severity};
+use tidegate_core::gate::{Case, CaseSet, CaseSetError, Checks, Risk, Severity, adversarial_cases};
 use tidegate_core::version_set::ArtifactKind;
 
 pub(crate) use csv_cases::{HEADER, read_csv};
@@ -47,6 +47,11 @@ pub(crate) fn load_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet>
     }
     if let Some((config, file)) = prompt_config(packed)? {
         cases.extend(prompt_cases(&config, &file, &defaults)?);
+    }
+    match evals.adversarial {
+        Adversarial::Off => {}
+        Adversarial::Echo => cases.extend(adversarial_cases(false)),
+        Adversarial::Literal => cases.extend(adversarial_cases(true)),
     }
     let set = CaseSet { cases };
     set.check().map_err(|error| set_error(&error, &evals.cases))?;

@@ -45,6 +45,8 @@
 //! # Scores
 //! A case's score is the mean over its checks (T-05); from 0.8 on it is correct (R21). An answer
 //! with a red-line event (a planted text, a tool that is not allowed) scores 0 whatever its checks.
+//! `evals.scoring: legacy` is the seed's formula instead (R20), `evals.adversarial` asks its three
+//! adversarial inputs as well (R83).
 
 mod load;
 
@@ -64,11 +66,11 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
-pub(crate) use load::{load_cases, prompt_config};
+pub(crate) use load::load_cases;
 pub(crate) use project::eval_project;
-pub(crate) use report::{console, filled_csv, junit, save, status};
+pub(crate) use report::{console, filled_csv, junit, save};
 pub(crate) use run::{REPEAT_MAX, RunOptions, run};
-pub(crate) use write_back::{CASES_PER_RELEASE, write_back};
+pub(crate) use write_back::{write_back, written_back};
 
 /// Replaces a file as a whole: after a crash it is the old one or the new one, never half of it.
 /// Makes its folder where there is none; a link is followed.

@@ -4,7 +4,7 @@
 //! run before; the accuracy comes last (R24).
 
 use crate::error::{CliError, Result};
-use crate::output::{self, Tone};
+use crate::output::{self, Tone, padded};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use tidegate_core::gate::{CaseResult, Comparison, EvalReport, FailureRow, GateVerdict};
@@ -114,11 +114,6 @@ fn shown(text: &str) -> String {
         cut.push('…');
     }
     cut
-}
-
-/// The text with blanks up to a width in terminal columns; Chinese characters take two.
-fn padded(text: &str, width: usize) -> String {
-    format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
 }
 
 /// Writes `reports/evaluation_{unix_time}.json` (R22, R23) and gives its path. A second report of

@@ -10,7 +10,7 @@ use super::ask::{AskError, Asked, ask};
 use super::checks::{Scorer, Seen};
 use super::load::prompt_config;
 use crate::clock::Clock;
-use crate::config::Loaded;
+use crate::config::{Loaded, Scoring};
 use crate::error::{CliError, Result};
 use crate::upstream::Deadlines;
 use crate::version_set::{LiveSet, PackedSet};
@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::gate::{
     ACCURACY, Case, CaseResult, CaseSet, CheckResult, EvalReport, GateVerdict, ReportDetail,
-    asks_the_same, compare_runs, failure_table, verdict_on,
+    asks_the_same, compare_runs, failure_table, legacy_score, verdict_on,
 };
 use tidegate_core::ids::{Digest, UnixMs, VersionSetId};
 
@@ -38,6 +38,8 @@ pub(crate) struct RunOptions {
     pub(crate) concurrency: usize,
     /// How often each case is asked, 1 to [`REPEAT_MAX`]; its scores are averaged.
     pub(crate) repeat: u32,
+    /// How checks make a score.
+    pub(crate) scoring: Scoring,
     /// The run to compare with.
     pub(crate) previous: Option<EvalReport>,
     /// How long to wait for an answer.
@@ -60,6 +62,7 @@ impl RunOptions {
             thresholds: thresholds(evals.threshold, prompts)?,
             concurrency: evals.concurrency.max(1),
             repeat: 1,
+            scoring: evals.scoring,
             previous: None,
             deadlines: Deadlines {
                 first_byte: Duration::from_millis(limits.first_byte_ms),
@@ -135,7 +138,7 @@ where
             async move {
                 let asked = ask_twice(case, ask, clock).await;
                 bar.inc(1);
-                result_of(case, asked, options.previous.as_ref())
+                result_of(case, asked, options)
             }
         })
         .buffered(options.concurrency.max(1))
@@ -171,11 +174,7 @@ fn progress(length: u64, wanted: bool) -> ProgressBar {
     }
 }
 
-fn result_of(
-    case: &Case,
-    asked: Result<Asked, AskError>,
-    previous: Option<&EvalReport>,
-) -> CaseResult {
+fn result_of(case: &Case, asked: Result<Asked, AskError>, options: &RunOptions) -> CaseResult {
     let without = |error: String, latency_ms| CaseResult {
         case: case.clone(),
         actual: None,
@@ -196,14 +195,20 @@ fn result_of(
         answer: &asked.text,
         latency_ms: asked.latency_ms,
         cut: asked.cut,
-        before: previous.and_then(|report| correct_before(report, case)),
+        before: options.previous.as_ref().and_then(|report| correct_before(report, case)),
         events: &asked.events,
     });
+    let legacy = match options.scoring {
+        Scoring::Mean => None,
+        // A red line scores 0 by whatever formula.
+        Scoring::Legacy if score == 0.0 => None,
+        Scoring::Legacy => legacy_score(&checks),
+    };
     CaseResult {
         case: case.clone(),
         actual: Some(asked.text),
         error: None,
-        score,
+        score: legacy.unwrap_or(score),
         checks,
         latency_ms: asked.latency_ms,
     }

@@ -5,9 +5,7 @@ use super::problem::Problem;
 use crate::upstream::{Answer, Took, UpstreamError};
 use bytes::Bytes;
 use http::StatusCode;
-use tidegate_core::observe::Detectors;
-use tidegate_core::observe::RiskEvent;
-use tidegate_core::request::{AnswerFacts, read_answer};
+use tidegate_core::request::read_answer;
 use tidegate_core::upstream::Failure;
 
 /// An answer that may go to the client.
@@ -34,7 +32,7 @@ pub(super) fn whole(exchange: Exchange, answer: Answer) -> Result<Whole, Problem
             return Err(malformed(exchange, message, took));
         }
     };
-    let risk = inspect(&exchange.set.detectors, &facts);
+    let risk = exchange.set.detectors.inspect_answer(&facts);
     if risk.iter().any(|event| event.kind.is_red_line()) {
         let problem = Problem::withheld();
         let facts = Some(facts);
@@ -67,17 +65,4 @@ fn malformed(exchange: Exchange, message: String, took: Took) -> Problem {
     let status = problem.status;
     exchange.close(Ending { status, failure: Some(failure), took, ..Ending::default() });
     problem
-}
-
-/// What stands in an answer that should not, in any of its choices.
-pub(super) fn inspect(detectors: &Detectors, facts: &AnswerFacts) -> Vec<RiskEvent> {
-    let mut events = detectors.inspect(&facts.text, &facts.tool_names());
-    for text in &facts.other_texts {
-        for event in detectors.inspect(text, &[]) {
-            if !events.contains(&event) {
-                events.push(event);
-            }
-        }
-    }
-    events
 }

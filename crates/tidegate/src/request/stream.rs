@@ -9,7 +9,6 @@ use super::body::Body;
 use super::bounds::STREAM_PIECE;
 use super::exchange::{Ending, Exchange};
 use super::problem::{CLIENT_GONE, Problem};
-use super::reply::inspect;
 use crate::observe::StatusClass;
 use crate::upstream::{Piece, Pieces, Took, UpstreamError};
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -135,7 +134,7 @@ impl Events {
     fn done(&mut self, took: Took, out: &mut BytesMut) {
         let Some(exchange) = &self.exchange else { return };
         let facts = self.facts.clone().finish();
-        let risk = inspect(&exchange.set.detectors, &facts);
+        let risk = exchange.set.detectors.inspect_answer(&facts);
         if risk.iter().any(|event| event.kind.is_red_line()) {
             return self.withhold(risk, took, out);
         }

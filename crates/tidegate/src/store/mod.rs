@@ -40,7 +40,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use tidegate_core::evidence::Record;
 use tidegate_core::gate::EvalReport;
-use tidegate_core::ids::{ChangeId, Digest, TraceId, UnixMs, VersionSetId};
+use tidegate_core::ids::{ChangeId, TraceId, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, Event};
 use tidegate_core::observe::{Feedback, Window};
 use tidegate_core::route::Arm;
@@ -287,13 +287,6 @@ impl Store {
     /// When another report is kept under its run id, or it could not be written.
     pub(crate) async fn put_eval(&self, report: &EvalReport) -> Result<()> {
         self.call(Work::PutEval { report: Box::new(report.clone()) }).await.map(|_| ())
-    }
-    /// A report by run id.
-    ///
-    /// # Errors
-    /// When the row cannot be read; it is named.
-    pub(crate) fn eval(&self, run_id: &str) -> Result<Option<EvalReport>> {
-        self.inner.readers.read(|db| reader::eval(db, run_id))
     }
     /// The latest report on a set.
     ///

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use tidegate_core::evidence::Record;
 use tidegate_core::gate::EvalReport;
-use tidegate_core::ids::{ChangeId, Digest, TraceId, UnixMs, VersionSetId};
+use tidegate_core::ids::{ChangeId, TraceId, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, verify_chain};
 use tidegate_core::observe::{Feedback, Window};
 use tidegate_core::route::Arm;
@@ -73,7 +73,7 @@ pub(super) fn head(db: &Connection) -> Result<Option<Entry>> {
 
 fn broken_journal(problem: &str) -> CliError {
     CliError::internal(format!("state is damaged: {problem}"))
-        .hint("take `.tidegate/` from a backup; `tidegate doctor` lists all that is damaged")
+        .hint("take `.tidegate/` from a backup; `tidegate check` lists all that is damaged")
 }
 
 /// What is wrong between the journal's last entry and the head kept beside it.
@@ -218,11 +218,6 @@ pub(super) fn exposure(db: &Connection, change_id: &ChangeId, arm: Arm) -> Resul
         })
         .map_err(|e| unreadable(&e))?;
     Ok((uint(requests), uint(users)))
-}
-
-/// A report by run id.
-pub(super) fn eval(db: &Connection, run_id: &str) -> Result<Option<EvalReport>> {
-    report(db, "SELECT run_id, body FROM evals WHERE run_id = ?1", run_id)
 }
 
 /// The latest report on a set.

@@ -66,7 +66,7 @@ pub(super) fn parse<T: DeserializeOwned>(row: &str, body: &str) -> Result<T> {
 /// A row that is not as it was written.
 pub(super) fn damaged(row: &str, detail: &str) -> CliError {
     CliError::internal(format!("state is damaged: {row} cannot be read: {detail}"))
-        .hint("`tidegate doctor` lists all that is damaged")
+        .hint("`tidegate check` lists all that is damaged")
 }
 
 /// A failed read.
@@ -74,7 +74,7 @@ pub(super) fn unreadable(error: &rusqlite::Error) -> CliError {
     let cli = CliError::internal(format!("state cannot be read: {error}"));
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            cli.hint("`tidegate doctor` lists all that is damaged")
+            cli.hint("`tidegate check` lists all that is damaged")
         }
         Some(ErrorCode::DatabaseBusy) => cli.hint("another program holds the state; try again"),
         _ => cli,

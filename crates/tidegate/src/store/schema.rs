@@ -209,7 +209,7 @@ fn cannot_open(path: &Path, error: &rusqlite::Error) -> CliError {
                 .hint("its folder must be writable, to read it as well")
         }
         _ => {
-            let CliError { kind: _, message, hints } = unreadable(error);
+            let CliError { kind: _, message, hints, told: _ } = unreadable(error);
             let named = CliError::internal(format!("{message} ({})", path.display()));
             hints.into_iter().fold(named, CliError::hint)
         }

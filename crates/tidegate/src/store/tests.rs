@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
 use tempfile::TempDir;
 use tidegate_core::gate::GateVerdict;
+use tidegate_core::ids::Digest;
 use tidegate_core::journal::{ControlState, verify_chain};
 use tidegate_core::route::Table;
 use tidegate_core::upstream::Failure;

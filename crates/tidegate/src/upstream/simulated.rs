@@ -7,7 +7,6 @@
 //! time, errors and faults vary with the request's id as well. A second try with the same id has the
 //! same fault: for one that may go away, the second try needs an id of its own.
 
-mod random;
 mod reading;
 #[cfg(test)]
 mod tests;
@@ -17,7 +16,7 @@ use super::completion::{self, Completion, Finish, Pace, Prompt, Schedule};
 use super::{Call, Reply, UpstreamError};
 use crate::clock::Clock;
 use crate::config;
-use random::Random;
+use crate::random::Random;
 use reading::Reading;
 use serde_json::Value;
 use tidegate_core::ids::UnixMs;
@@ -55,8 +54,8 @@ impl Simulated {
         let prompt = Prompt::of(&call.body);
         let model = completion::model(&call.body);
         let seed = self.config.seed.to_string();
-        let content = random::hash(&[&seed, &prompt.user, model, &prompt.system]);
-        let noise = content ^ random::hash(&[&call.request_id]);
+        let content = crate::random::hash(&[&seed, &prompt.user, model, &prompt.system]);
+        let noise = content ^ crate::random::hash(&[&call.request_id]);
         let reading = Reading::of(&prompt);
         let effect = self.effect(&call, &reading, noise);
 
@@ -156,7 +155,7 @@ impl Simulated {
         let is = |wanted: &Option<String>, is: &str| wanted.as_ref().is_none_or(|w| w == is);
         is(prompt, &call.keys.prompt)
             && is(model, &call.keys.model)
-            && is(language, reading.language.code())
+            && is(language, reading.language.as_str())
             && min_chars.is_none_or(|min| reading.user.chars().count() as u64 >= min)
             && from_s.is_none_or(|from| seconds >= from)
             && until_s.is_none_or(|until| seconds < until)

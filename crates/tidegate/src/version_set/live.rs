@@ -23,16 +23,12 @@ pub(crate) struct LiveSet {
     pub(crate) label: String,
     /// Its names.
     pub(crate) keys: VersionKeys,
-    /// How the prompt is used.
-    pub(crate) mode: PromptMode,
     /// The model's name for the upstream.
     pub(crate) model: String,
     /// The upstream's definition; two sets with equal ones share an upstream.
     pub(crate) upstream_config: UpstreamConfig,
     /// The upstream's client.
     pub(crate) upstream: Upstream,
-    /// Sampling temperature of the prompt's config.
-    pub(crate) temperature: Option<f64>,
     /// Longest answer, tokens: the prompt's config's, or the model parameters'.
     pub(crate) max_tokens: Option<u64>,
     /// The output contract.
@@ -53,7 +49,7 @@ impl LiveSet {
             prompt::check(&packed.files(ArtifactKind::Prompt), &shown)?;
         let mode = config.prompt_mode;
         let system_prompt = match (mode, &templates) {
-            (PromptMode::Render, Some((system, _))) => system.fixed_text(),
+            (PromptMode::Render, Some((system, _))) => system.fixed_text().to_owned(),
             (PromptMode::PassThrough, _) => String::new(),
             (PromptMode::Render, None) => {
                 return Err(CliError::usage(format!(
@@ -83,11 +79,9 @@ impl LiveSet {
             set: packed.set.clone(),
             label: packed.label.clone(),
             keys: packed.set.keys(),
-            mode,
             upstream: Upstream::new(&model.upstream_name, &model.upstream, root, clock)?,
             upstream_config: model.upstream,
             model: model.name,
-            temperature: prompt_config.temperature,
             max_tokens: renderer.max_tokens,
             contract,
             detectors: Detectors {

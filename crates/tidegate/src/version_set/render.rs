@@ -225,14 +225,11 @@ impl Request<'_> {
     }
 
     fn text(&self, template: &Template, input: &str) -> Result<String, RenderError> {
-        template.render(
-            |variable| match variable {
-                Variable::Input => Ok(Cow::Borrowed(input)),
-                Variable::User => Ok(Cow::Borrowed(self.user)),
-                Variable::Metadata(key) => self.metadata(key),
-            },
-            |bytes| RenderError(format!("the prompt with this request in it has {bytes} bytes")),
-        )
+        template.render(|variable| match variable {
+            Variable::Input => Ok(Cow::Borrowed(input)),
+            Variable::User => Ok(Cow::Borrowed(self.user)),
+            Variable::Metadata(key) => self.metadata(key),
+        })
     }
 
     fn metadata(&self, key: &str) -> Result<Cow<'_, str>, RenderError> {

@@ -9,7 +9,7 @@ mod serving;
 
 use super::*;
 use crate::clock::Clock;
-use crate::config::{Loaded, PromptMode};
+use crate::config::Loaded;
 use crate::error::{CliError, Result};
 use serde_json::{Value, json};
 use std::path::Path;

@@ -103,3 +103,28 @@ fn a_reason_has_its_numbers_and_no_infinity() {
     let text = serde_json::to_string(&reason).unwrap();
     assert!(!text.contains("null"), "{text}");
 }
+
+fn check_limits(rule: &LineRule, stable: f64, pause: f64, rollback: f64) {
+    let got = rule.limits(Some(stable));
+    let close = |a: Option<f64>, b: f64| a.is_some_and(|a| (a - b).abs() < 1e-9);
+    assert!(close(got.0, pause) && close(got.1, rollback), "{got:?}");
+    let band = rule.band.unwrap();
+    let harm = harm_point(rule, band.unit, stable, pause);
+    assert!((harm - band.pause).abs() < 1e-9, "{harm}");
+}
+
+#[test]
+fn limits_are_where_the_harm_is_the_bands() {
+    let rule = |metric, unit, floor| {
+        let band = Some(Band { pass: 0.0, pause: 0.1, rollback: 0.2, unit });
+        LineRule { metric, band, ceiling: None, floor, required: true }
+    };
+    check_limits(&rule(Metric::ErrorRate, BandUnit::Points, 0.0), 0.02, 0.12, 0.22);
+    check_limits(&rule(Metric::DislikeRate, BandUnit::Relative, 0.0), 0.1, 0.19, 0.28);
+    check_limits(&rule(Metric::LatencyP95, BandUnit::Relative, 0.0), 1000.0, 1100.0, 1200.0);
+    let mut lifted = rule(Metric::LatencyP95, BandUnit::Relative, 20.0);
+    check_limits(&lifted, 40.0, 64.0, 68.0);
+    lifted.ceiling = Some(66.0);
+    check_limits(&lifted, 40.0, 64.0, 66.0);
+    assert_eq!(lifted.limits(None), (None, Some(66.0)));
+}

@@ -170,9 +170,21 @@ fn a_comparison_tells_broken_from_fixed_and_errors_from_both() {
 
 #[test]
 fn the_legacy_score_cannot_be_correct_with_keywords_alone() {
-    assert!(legacy_score(Some(1.0), None, false) < CORRECT_FROM);
-    assert!((legacy_score(Some(1.0), Some(1.0), true) - 1.0).abs() < 1e-9);
-    assert!((legacy_score(Some(0.5), None, true) - 0.45).abs() < 1e-9);
+    let score = |parts: &[(&str, f64)]| {
+        let check = |(name, score): &(&str, f64)| CheckResult {
+            check: (*name).to_owned(),
+            score: *score,
+            detail: String::new(),
+        };
+        legacy_score(&parts.iter().map(check).collect::<Vec<_>>())
+    };
+    let close = |a: Option<f64>, b: f64| a.is_some_and(|a| (a - b).abs() < 1e-9);
+    let (keywords, alike, contains) =
+        ("expected_keywords", "matches_expected", "expected_contains");
+    assert!(score(&[(keywords, 1.0)]).unwrap() < CORRECT_FROM);
+    assert!(close(score(&[(keywords, 1.0), (alike, 1.0), (contains, 1.0)]), 1.0));
+    assert!(close(score(&[(keywords, 0.5), (contains, 1.0), ("not_empty", 1.0)]), 0.45));
+    assert_eq!(score(&[("not_empty", 1.0)]), None);
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! A new project works at once, and nothing is written over.
 
 use super::init;
+use crate::cli::check;
 use crate::config::{PromptConfig, load, parse_yaml};
+use crate::gate::load_cases;
+use crate::store::{Access, Store};
+use crate::version_set::{PackOverrides, pack};
 use std::fs;
 use std::path::Path;
 
@@ -103,4 +107,36 @@ fn a_folder_that_is_no_service_name_is_refused() {
     assert!(error.message.contains("the service is named after its folder"), "{error}");
     assert!(error.hints[0].contains("tidegate init my-service"));
     assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn the_adversarial_inputs_are_asked_where_the_project_wants_them() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("desk");
+    init(&dir, false).unwrap();
+    let file = dir.join("tidegate.yaml");
+    let cases = |key: &str| {
+        let yaml = fs::read_to_string(&file).unwrap();
+        fs::write(&file, yaml.replace("evals:\n", &format!("evals:\n{key}"))).unwrap();
+        let loaded = load(&file).unwrap();
+        let packed = pack(&loaded, &PackOverrides::default()).unwrap();
+        load_cases(&loaded, &packed).unwrap().cases
+    };
+    let without = cases("").len();
+    let with = cases("  adversarial: literal\n");
+    assert_eq!(with.len(), without + 3);
+    assert_eq!(with.iter().filter(|case| case.checks.literal_leak == Some(true)).count(), 3);
+}
+
+#[test]
+fn a_check_reads_the_state_where_there_is_one() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("desk");
+    init(&dir, false).unwrap();
+    let file = dir.join("tidegate.yaml");
+    check::run(&file, true).unwrap();
+    drop(Store::open(&dir, Access::Exclusive).unwrap());
+    check::run(&file, true).unwrap();
+    fs::write(dir.join(".tidegate/state.db"), "not a database").unwrap();
+    assert!(check::run(&file, true).unwrap_err().message.contains("state"));
 }

@@ -1,6 +1,7 @@
 //! Lines, ladders and the parts of a plan.
 
 use super::*;
+use crate::config::plan::{rules, rungs};
 use tidegate_core::decide::{BandUnit, LineRule, Metric};
 use tidegate_core::route::{Audience, Weight};
 

@@ -3,10 +3,10 @@
 use super::build::{Outcome, record, release};
 use crate::clock::Clock;
 use crate::error::ErrorKind;
-use crate::evidence::{PackInputs, verify, write_pack};
+use crate::evidence::{JournalCheck, PackInputs, verify, write_pack};
 use crate::store::{Access, Store};
 use tidegate_core::evidence::VerdictDecision;
-use tidegate_core::ids::{ChangeId, UnixMs};
+use tidegate_core::ids::{ChangeId, Digest, UnixMs};
 use tidegate_core::journal::{ControlState, Event};
 use tidegate_core::route::Table;
 
@@ -86,4 +86,47 @@ async fn an_unknown_release_names_the_known_ones() {
     assert_eq!(error.kind, ErrorKind::Usage);
     assert!(error.hints[0].contains("prompt-v3-a1b2c"), "{error:?}");
     assert!(!dir.path().join("reports").exists());
+}
+
+#[tokio::test]
+async fn a_rewritten_pack_is_told_by_the_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path()).await;
+    let state = ControlState::replay(&store.journal(1).unwrap()).unwrap();
+    let change_id = ChangeId::parse("prompt-v3-a1b2c").unwrap();
+    let inputs = PackInputs {
+        store: &store,
+        state: &state,
+        change_id: &change_id,
+        root: dir.path(),
+        clock: &Clock::demo(NOW, 1),
+        base_url: "http://127.0.0.1:8787",
+        junit: None,
+        gates: &[],
+    };
+    let pack = write_pack(&inputs).await.unwrap();
+    let folder = dir.path().join(&pack.path);
+    let check = || {
+        let mut outcome = verify(&folder).unwrap();
+        outcome.compare_with_journal(&folder);
+        outcome
+    };
+    let none = check();
+    assert!(matches!(&none.journal, JournalCheck::NotCompared { why } if why.contains("no pack")));
+    assert!(none.problems.is_empty());
+    for (manifest, same) in [(Digest::of(b"another pack"), false), (pack.manifest, true)] {
+        let (change_id, path) = (change_id.clone(), pack.path.clone());
+        let event = Event::PackWritten { change_id, path, manifest };
+        store.append(NOW, vec![event]).await.unwrap();
+        let outcome = check();
+        assert_eq!(matches!(outcome.journal, JournalCheck::Same { .. }), same);
+        assert_eq!(outcome.into_result().is_ok(), same);
+    }
+    let copy = tempfile::tempdir().unwrap();
+    let away = copy.path().join("pack");
+    std::fs::rename(&folder, &away).unwrap();
+    let mut outcome = verify(&away).unwrap();
+    outcome.compare_with_journal(&away);
+    assert!(outcome.problems.is_empty(), "no journal at hand is no problem");
+    assert!(matches!(outcome.journal, JournalCheck::NotCompared { .. }));
 }

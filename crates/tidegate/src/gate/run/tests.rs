@@ -31,6 +31,7 @@ fn options(accuracy: f64) -> RunOptions {
         thresholds: BTreeMap::from([(ACCURACY.to_owned(), accuracy)]),
         concurrency: 3,
         repeat: 1,
+        scoring: Scoring::Mean,
         previous: None,
         deadlines: Deadlines { first_byte: second, idle: second, total: second },
         progress: false,
@@ -153,6 +154,19 @@ async fn repeats_show_what_is_flaky() {
     assert_eq!(steady.results[0].score, 1.0);
     let unheard = run_on(&cases, &repeated, |_, _| Err("down")).await;
     assert_eq!(unheard.results[0].error.as_deref(), Some("down"));
+}
+
+#[tokio::test]
+async fn the_legacy_scoring_is_the_seeds_formula() {
+    let checks = Checks { expected_keywords: vec!["好".to_owned()], ..not_empty() };
+    let mut cases = set(vec![case("a", Risk::Regression, checks)]);
+    cases.cases.push(case("b", Risk::Format, not_empty()));
+    let legacy = RunOptions { scoring: Scoring::Legacy, ..options(0.85) };
+    let report = run_on(&cases, &legacy, |_, _| Ok("好")).await;
+    let scores: Vec<f64> = report.results.iter().map(|result| result.score).collect();
+    assert_eq!(scores, [0.5, 1.0]);
+    let report = run_on(&cases, &options(0.85), |_, _| Ok("好")).await;
+    assert_eq!(report.results[0].score, 1.0);
 }
 
 #[tokio::test]

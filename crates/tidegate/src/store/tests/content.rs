@@ -158,9 +158,7 @@ async fn eval_reports_are_kept_once_and_found() {
         store.put_eval(&report).await.unwrap();
     }
     let run = |report: Result<Option<EvalReport>>| report.unwrap().map(|r| r.run_id);
-    assert_eq!(store.eval("a").unwrap(), Some(report("a", 1, 10, 0.8)));
-    assert_eq!(run(store.eval("z")), None);
-    assert_eq!(run(store.latest_eval(&set_id(1))).as_deref(), Some("b"));
+    assert_eq!(store.latest_eval(&set_id(1)).unwrap(), Some(report("b", 1, 20, 0.9)));
     assert_eq!(run(store.latest_eval(&set_id(3))), None);
     assert_eq!(run(store.last_passed_eval()).as_deref(), Some("b"));
     let other = error(store.put_eval(&report("a", 1, 10, 0.1)).await);
@@ -210,7 +208,7 @@ async fn a_row_that_cannot_be_read_is_named_without_its_content() {
     let query = RecordQuery { limit: 1, ..RecordQuery::default() };
     check(error(store.records(&query)), "record 1 ");
     check(error(store.feedback_of(&trace_id(1))), "feedback on trace `canary-test-001`");
-    check(error(store.eval("run-1")), "eval run `run-1`");
+    check(error(store.latest_eval(&set_id(1))), "eval run `run-1`");
     check(error(store.baseline(&set_id(1), UnixMs(0))), "baseline of `vs-000000000001`, day 0");
     let added = store.add_baseline(&set_id(1), UnixMs(0), &Window::default()).await;
     check(error(added), "baseline of `vs-000000000001`, day 0");

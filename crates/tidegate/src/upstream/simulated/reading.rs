@@ -4,49 +4,7 @@
 
 use crate::upstream::completion::Prompt;
 use serde_json::{Map, Value};
-
-/// The language of a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Language {
-    /// English, and whatever is neither of the others.
-    En,
-    /// Chinese.
-    Zh,
-    /// Japanese.
-    Ja,
-}
-
-impl Language {
-    /// The language of a text by its script. A few foreign names do not count.
-    pub(super) fn of(text: &str) -> Language {
-        let (mut latin, mut han, mut kana) = (0usize, 0usize, 0usize);
-        for c in text.chars() {
-            match c {
-                'a'..='z' | 'A'..='Z' => latin += 1,
-                '\u{3041}'..='\u{30FF}' => kana += 1,
-                '\u{3400}'..='\u{9FFF}' => han += 1,
-                _ => {}
-            }
-        }
-        // A character of these scripts says about as much as four letters.
-        if (han + kana) * 4 < latin.max(1) {
-            Language::En
-        } else if kana * 10 >= han + kana {
-            Language::Ja
-        } else {
-            Language::Zh
-        }
-    }
-
-    /// Its code: `en`, `zh` or `ja`.
-    pub(super) fn code(self) -> &'static str {
-        match self {
-            Language::En => "en",
-            Language::Zh => "zh",
-            Language::Ja => "ja",
-        }
-    }
-}
+use tidegate_core::request::{Language, language_of};
 
 /// What was understood of a request.
 #[derive(Debug)]
@@ -77,11 +35,11 @@ impl<'a> Reading<'a> {
         Reading {
             system: &prompt.system,
             user: &prompt.user,
-            language: Language::of(&prompt.user),
+            language: language_of(&prompt.user),
             example: find_example(&prompt.system),
             documents,
             attack: contains_any(&prompt.user, ATTACKS),
-            guarded: guarded(&prompt.system, Language::of(&prompt.user)),
+            guarded: guarded(&prompt.system, language_of(&prompt.user)),
         }
     }
 }
@@ -190,20 +148,6 @@ pub(super) fn tool_named(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn languages() {
-        let check = |text, language| assert_eq!(Language::of(text), language, "{text}");
-        check("", Language::En);
-        check("How do refunds work?", Language::En);
-        check("What does 退款 mean on my invoice from last week, please?", Language::En);
-        check("退款需要几天?", Language::Zh);
-        check("请问 refund policy 是什么", Language::Zh);
-        check("優の良品 店的退货政策在哪里可以看到", Language::Zh);
-        check("返金は何日かかりますか", Language::Ja);
-        check("APIキーの再発行", Language::Ja);
-        check("12345 ???", Language::En);
-    }
 
     #[test]
     fn examples() {

@@ -1,8 +1,9 @@
 //! What the simulated model answers. The words are drawn, the form is not: it follows the request.
 
-use super::random::Random;
-use super::reading::{Language, Reading};
+use super::reading::Reading;
+use crate::random::Random;
 use serde_json::{Map, Value};
+use tidegate_core::request::Language;
 
 /// Writes the answer to a request.
 pub(super) fn answer(reading: &Reading<'_>, random: &mut Random) -> String {
@@ -269,7 +270,7 @@ impl Form<'_, '_> {
     /// question's first words.
     fn string(&mut self, key: &str, example: &str) -> String {
         let key = key.to_ascii_lowercase();
-        let language = self.reading.language.code();
+        let language = self.reading.language.as_str();
         if let (true, Some(document)) = (example.ends_with(".md"), self.documents.first()) {
             return (*document).to_owned();
         }

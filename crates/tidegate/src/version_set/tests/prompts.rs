@@ -134,7 +134,7 @@ fn a_pass_through_service_needs_no_prompt() {
     assert_eq!(packed.label, "pass-through · m");
     assert!(packed.warnings().is_empty());
     let live = project.live_of(&packed).unwrap();
-    assert_eq!((live.mode, live.detectors.system_prompt.as_str()), (PromptMode::PassThrough, ""));
+    assert_eq!(live.detectors.system_prompt, "");
 }
 
 #[test]

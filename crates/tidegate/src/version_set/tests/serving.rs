@@ -29,7 +29,7 @@ fn what_is_served_is_the_set_and_not_the_folder() {
     std::fs::remove_dir_all(project.folder.path().join("prompts")).unwrap();
     let live = project.live_of(&packed).unwrap();
     assert_eq!(live.detectors.system_prompt, SYSTEM);
-    assert_eq!((live.temperature, live.max_tokens), (Some(0.7), Some(100)));
+    assert_eq!(live.max_tokens, Some(100));
     assert_eq!((live.model.as_str(), live.keys.prompt.as_str()), ("gpt-4o-mini", "v1"));
 }
 

@@ -2,7 +2,7 @@
 //! alone, on every platform and in every version.
 
 /// A hash (FNV-1a, 64 bit) of several parts, each ended so that no two lists run together.
-pub(super) fn hash(parts: &[&str]) -> u64 {
+pub(crate) fn hash(parts: &[&str]) -> u64 {
     let mut state = 0xcbf2_9ce4_8422_2325_u64;
     for part in parts {
         for byte in part.bytes().chain([0xFF]) {
@@ -12,18 +12,28 @@ pub(super) fn hash(parts: &[&str]) -> u64 {
     state
 }
 
+/// What the state grows by: 2^64 divided by the golden ratio.
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// The generator.
 #[derive(Debug, Clone)]
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// A generator of its own for one purpose, so that one draw more does not shift all others.
-    pub(super) fn new(seed: u64, purpose: &str) -> Random {
+    pub(crate) fn new(seed: u64, purpose: &str) -> Random {
         Random(seed ^ hash(&[purpose]))
     }
 
+    /// The generator of one of many numbered things, for example of the request with this number.
+    pub(crate) fn nth(seed: u64, number: u64) -> Random {
+        let mut random = Random(seed ^ number.wrapping_mul(STEP));
+        random.next();
+        random
+    }
+
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.0 = self.0.wrapping_add(STEP);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -31,17 +41,22 @@ impl Random {
     }
 
     /// In [0, 1).
-    pub(super) fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// An index below `len`; 0 for an empty list.
-    pub(super) fn index(&mut self, len: usize) -> usize {
+    pub(crate) fn index(&mut self, len: usize) -> usize {
         (self.next() % len.max(1) as u64) as usize
     }
 
+    /// True in one of `n` cases; never for 0.
+    pub(crate) fn one_in(&mut self, n: u64) -> bool {
+        n > 0 && self.next().is_multiple_of(n)
+    }
+
     /// Log-normal around a median of 1; `sigma` is the standard deviation of the logarithm.
-    pub(super) fn lognormal(&mut self, sigma: f64) -> f64 {
+    pub(crate) fn lognormal(&mut self, sigma: f64) -> f64 {
         let (u, v) = (1.0 - self.unit(), self.unit());
         let normal = (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos();
         (sigma * normal).exp()
@@ -74,6 +89,9 @@ mod tests {
         let below = (0..10_000).filter(|_| random.unit() < 0.3).count();
         assert!((2_850..3_150).contains(&below), "{below}");
         assert_eq!(random.index(0), 0);
+        assert!(!random.one_in(0) && random.one_in(1));
+        let fifth = (0..10_000).filter(|_| random.one_in(5)).count();
+        assert!((1_850..2_150).contains(&fifth), "{fifth}");
     }
 
     #[test]

@@ -1,0 +1,92 @@
+//! Holding a pack against the journal of the project it lies in. A pack that was rewritten as a
+//! whole verifies by itself; only the digest in the journal's `PackWritten` entry tells it.
+
+use super::verify::VerifyOutcome;
+use crate::store::{Access, Store};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use tidegate_core::evidence::VerifyProblem;
+use tidegate_core::ids::Digest;
+use tidegate_core::journal::Event;
+
+/// What the project's journal says of a pack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub(crate) enum JournalCheck {
+    /// It is the last pack written of its release.
+    Same {
+        /// The project's folder.
+        project: PathBuf,
+    },
+    /// It was written so; a later pack of the release took its place.
+    Replaced {
+        /// The project's folder.
+        project: PathBuf,
+    },
+    /// The journal holds other packs of this release and not this one.
+    Different {
+        /// The project's folder.
+        project: PathBuf,
+    },
+    /// Nothing to compare with.
+    NotCompared {
+        /// Why, for people.
+        why: String,
+    },
+}
+
+impl VerifyOutcome {
+    /// Compares the manifest with the journal of the project that the pack lies in, if it does; a
+    /// difference is a problem, a journal that is not at hand is none.
+    pub(crate) fn compare_with_journal(&mut self, pack: &Path) {
+        let check = self.journal_check(pack);
+        if let JournalCheck::Different { project } = &check {
+            let detail = format!(
+                "the journal of {} holds another digest for this release: the pack was rewritten",
+                project.display()
+            );
+            self.problems.push(VerifyProblem::Manifest { detail });
+        }
+        self.journal = check;
+    }
+
+    fn journal_check(&self, pack: &Path) -> JournalCheck {
+        let not_compared = |why: String| JournalCheck::NotCompared { why };
+        if self.change_id.is_empty() {
+            return not_compared("the manifest cannot be read".to_owned());
+        }
+        let Some(project) = project_of(pack) else {
+            return not_compared("the pack lies in no project with a `.tidegate/`".to_owned());
+        };
+        let digests = match digests(&project, &self.change_id) {
+            Ok(digests) => digests,
+            Err(error) => return not_compared(error.message),
+        };
+        match digests.iter().rposition(|digest| *digest == self.manifest) {
+            Some(last) if last + 1 == digests.len() => JournalCheck::Same { project },
+            Some(_) => JournalCheck::Replaced { project },
+            None if digests.is_empty() => not_compared(format!(
+                "the journal of {} has no pack of this release",
+                project.display()
+            )),
+            None => JournalCheck::Different { project },
+        }
+    }
+}
+
+/// The nearest folder at or above the pack that has a state.
+fn project_of(pack: &Path) -> Option<PathBuf> {
+    let pack = pack.canonicalize().ok()?;
+    let has_state = |folder: &&Path| folder.join(".tidegate/state.db").is_file();
+    pack.ancestors().find(has_state).map(Path::to_owned)
+}
+
+/// The manifests of the packs written of a release, in order.
+fn digests(project: &Path, change_id: &str) -> crate::error::Result<Vec<Digest>> {
+    let entries = Store::open(project, Access::Read)?.journal(1)?;
+    let of_release = |event: Event| {
+        let Event::PackWritten { change_id: id, path: _, manifest } = event else { return None };
+        (id.as_str() == change_id).then_some(manifest)
+    };
+    Ok(entries.iter().filter_map(|entry| of_release(entry.event().ok()?)).collect())
+}

@@ -1,0 +1,140 @@
+//! What a template may say: `{{ name }}`, `{{ name.member }}` and the comment `{# … #}`, which is
+//! the part of Jinja that cannot compute. The rest is refused with its line before an engine sees
+//! it: `{{ 'a' * 100000000 }}` takes 200 MB, several filters do the same, and an engine's fuel does
+//! not bound memory (both measured).
+
+use super::{Role, Variable};
+use crate::error::{CliError, Result};
+
+/// Longest stretch of a faulty expression that an error shows, characters.
+const SHOWN_CHARS_MAX: usize = 40;
+
+/// The variables of a template, in order, with repeats; `file` names it in errors.
+///
+/// # Errors
+/// Anything but substitution of an allowed variable, with file and line.
+pub(super) fn variables(file: &str, role: Role, text: &str) -> Result<Vec<Variable>> {
+    Scanner { file, role, text }.run()
+}
+
+/// The line, counted from 1, of the byte at `at`.
+pub(super) fn line_of(bytes: &[u8], at: usize) -> usize {
+    bytes.iter().take(at).filter(|byte| **byte == b'\n').count() + 1
+}
+
+struct Scanner<'a> {
+    file: &'a str,
+    role: Role,
+    text: &'a str,
+}
+
+impl Scanner<'_> {
+    fn run(&self) -> Result<Vec<Variable>> {
+        let mut variables = Vec::new();
+        let mut at = 0;
+        while let Some(open) = next_tag(&self.text[at..]) {
+            let start = at + open;
+            at = match &self.text[start..start + 2] {
+                "{#" => self.close(start, "#}")? + 2,
+                "{%" => return Err(self.refused(start, "`{%` tags are not allowed")),
+                _ => {
+                    let end = self.close(start, "}}")?;
+                    variables.push(self.variable(start, &self.text[start + 2..end])?);
+                    end + 2
+                }
+            };
+        }
+        Ok(variables)
+    }
+
+    /// Where the tag that opens at `start` is closed.
+    fn close(&self, start: usize, closing: &str) -> Result<usize> {
+        match self.text[start + 2..].find(closing) {
+            Some(offset) => Ok(start + 2 + offset),
+            None => {
+                let opening = &self.text[start..start + 2];
+                Err(self.refused(start, &format!("`{opening}` is not closed by `{closing}`")))
+            }
+        }
+    }
+
+    fn variable(&self, start: usize, expression: &str) -> Result<Variable> {
+        // The white space that the engine allows here is ASCII only.
+        let name = expression.trim_ascii();
+        let mut parts = name.split('.');
+        let (first, member, more) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
+        let words = std::iter::once(first).chain(member).chain(more);
+        if !words.into_iter().all(is_name) {
+            let what = format!("`{{{{ {} }}}}` is not a plain variable", shown(name));
+            return Err(self.refused(start, &what));
+        }
+        let variable = match (first, member, more) {
+            ("input", None, None) => Variable::Input,
+            ("user", None, None) => Variable::User,
+            ("metadata", Some(key), None) => Variable::Metadata(key.to_owned()),
+            _ => return Err(self.unknown(start, name)),
+        };
+        match (self.role, &variable) {
+            (Role::User, _) | (Role::System, Variable::Metadata(_)) => Ok(variable),
+            (Role::System, Variable::Input | Variable::User) => Err(self
+                .error(start, &format!("the system prompt must not use `{name}`"))
+                .hint("move it to user_template.md: text from users gets no system authority")),
+        }
+    }
+
+    fn unknown(&self, start: usize, name: &str) -> CliError {
+        let error = self.error(
+            start,
+            &format!("unknown variable `{}`; allowed are {}", shown(name), self.role.allowed()),
+        );
+        let nearest = match self.role {
+            Role::System => format!("metadata.{}", last_word(name)),
+            Role::User => nearest_variable(name),
+        };
+        error.hint(format!("did you mean `{{{{ {nearest} }}}}`?"))
+    }
+
+    fn refused(&self, start: usize, what: &str) -> CliError {
+        self.error(start, &format!("{what}; templates only substitute {}", self.role.allowed()))
+            .hint(
+                "loops, filters, calls and literals are not run; compute the value before the \
+                   request and send it as `metadata`",
+            )
+            .hint("for two literal braces write `{ {`")
+    }
+
+    fn error(&self, start: usize, what: &str) -> CliError {
+        let line = line_of(self.text.as_bytes(), start);
+        CliError::usage(format!("{}:{line}: {what}", self.file))
+    }
+}
+
+/// Where the next `{{`, `{%` or `{#` stands.
+fn next_tag(text: &str) -> Option<usize> {
+    let opens = |(_, pair): &(usize, &[u8])| pair[0] == b'{' && b"{%#".contains(&pair[1]);
+    text.as_bytes().windows(2).enumerate().find(opens).map(|(at, _)| at)
+}
+
+fn is_name(word: &str) -> bool {
+    let start = |b: u8| b.is_ascii_alphabetic() || b == b'_';
+    word.bytes().next().is_some_and(start) && word.bytes().all(|b| start(b) || b.is_ascii_digit())
+}
+
+fn shown(text: &str) -> String {
+    let flat: String =
+        text.chars().take(SHOWN_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().count() > SHOWN_CHARS_MAX { format!("{flat}…") } else { flat }
+}
+
+fn last_word(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+fn nearest_variable(name: &str) -> String {
+    let first = name.split('.').next().unwrap_or(name);
+    let distance = |known: &str| strsim::damerau_levenshtein(first, known);
+    match ["input", "user", "metadata"].into_iter().min_by_key(|known| distance(known)) {
+        Some(known @ ("input" | "user")) if distance(known) <= 2 => known.to_owned(),
+        _ => format!("metadata.{}", last_word(name)),
+    }
+}

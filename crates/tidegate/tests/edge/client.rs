@@ -1,0 +1,148 @@
+//! A blocking HTTP/1.1 client: one connection for each request, nothing hidden.
+
+use serde_json::{Value, json};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// Ends a test that hangs; no answer takes this long.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// The path of OpenAI clients.
+pub(crate) const CHAT: &str = "/v1/chat/completions";
+
+/// An answer as it came.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    head: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// A header's value; empty where there is none.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.head.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
+    }
+
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e} in {self:?}"))
+    }
+
+    /// The text of a chat completion.
+    pub(crate) fn text(&self) -> String {
+        self.json()["choices"][0]["message"]["content"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The data of a stream's events.
+    pub(crate) fn events(&self) -> Vec<String> {
+        let data = self.body.lines().filter_map(|line| line.strip_prefix("data: "));
+        data.map(str::to_owned).collect()
+    }
+
+    /// Checks an error: status, code, and a message that holds all of `says`.
+    #[track_caller]
+    pub(crate) fn check_error(&self, status: u16, code: &str, says: &[&str]) {
+        let error = &self.json()["error"];
+        assert_eq!((self.status, error["code"].as_str()), (status, Some(code)), "{self:?}");
+        let message = error["message"].as_str().unwrap_or_default();
+        for text in says {
+            assert!(message.contains(text), "no `{text}` in {message:?}");
+        }
+        assert_ne!(self.header("x-trace-id"), "", "{self:?}");
+    }
+}
+
+/// A request whose answer has begun; its body is read piece by piece.
+pub(crate) struct Open {
+    reader: BufReader<TcpStream>,
+    answer: Answer,
+}
+
+impl Open {
+    /// The next chunk of a chunked body, empty at its end.
+    pub(crate) fn chunk(&mut self) -> io::Result<String> {
+        let mut size = String::new();
+        self.reader.read_line(&mut size)?;
+        let size = usize::from_str_radix(size.trim(), 16).map_err(io::Error::other)?;
+        let mut chunk = vec![0; size + 2];
+        self.reader.read_exact(&mut chunk)?;
+        chunk.truncate(size);
+        String::from_utf8(chunk).map_err(io::Error::other)
+    }
+
+    /// The answer with the rest of its body.
+    pub(crate) fn finish(mut self) -> io::Result<Answer> {
+        if self.answer.header("transfer-encoding") == "chunked" {
+            loop {
+                let chunk = self.chunk()?;
+                if chunk.is_empty() {
+                    return Ok(self.answer);
+                }
+                self.answer.body.push_str(&chunk);
+            }
+        }
+        let length = self.answer.header("content-length").parse::<usize>();
+        let mut body = vec![0; length.map_err(io::Error::other)?];
+        self.reader.read_exact(&mut body)?;
+        self.answer.body = String::from_utf8(body).map_err(io::Error::other)?;
+        Ok(self.answer)
+    }
+}
+
+/// Sends bytes and reads the head of what comes back.
+pub(crate) fn open(address: SocketAddr, request: &[u8]) -> io::Result<Open> {
+    let mut stream = TcpStream::connect_timeout(&address, WITHIN)?;
+    stream.set_read_timeout(Some(WITHIN))?;
+    stream.set_write_timeout(Some(WITHIN))?;
+    stream.set_nodelay(true)?;
+    stream.write_all(request)?;
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = status.ok_or_else(|| io::Error::other(format!("no status in {line:?}")))?;
+    let mut head = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        match line.trim_end().split_once(": ") {
+            Some((name, value)) => head.push((name.to_ascii_lowercase(), value.to_owned())),
+            None => break,
+        }
+    }
+    Ok(Open { reader, answer: Answer { status, head, body: String::new() } })
+}
+
+/// The bytes of a request that closes its connection.
+pub(crate) fn request(method: &str, path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let mut bytes = format!(
+        "{method} {path} HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n{headers}\r\n",
+        body.len()
+    )
+    .into_bytes();
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// One POST, to the end of its answer.
+pub(crate) fn post(address: SocketAddr, path: &str, body: &Value) -> io::Result<Answer> {
+    let body = body.to_string();
+    open(address, &request("POST", path, "", body.as_bytes()))?.finish()
+}
+
+/// One GET, to the end of its answer.
+pub(crate) fn get(address: SocketAddr, path: &str, headers: &str) -> io::Result<Answer> {
+    open(address, &request("GET", path, headers, b""))?.finish()
+}
+
+/// A chat request of a user; without a name nobody in particular asks.
+pub(crate) fn chat(address: SocketAddr, user: Option<&str>, text: &str) -> io::Result<Answer> {
+    let mut body = json!({ "messages": [{ "role": "user", "content": text }] });
+    if let Some(user) = user {
+        body["user"] = json!(user);
+    }
+    post(address, CHAT, &body)
+}

@@ -1,0 +1,69 @@
+//! `tidegate demo`: true stories, the same for the same seed.
+
+use crate::project::{Output, tidegate};
+use tempfile::TempDir;
+
+fn demo(args: &[&str]) -> Output {
+    let folder = TempDir::new().unwrap();
+    let dir = folder.path().join("demo").display().to_string();
+    let args = [&["demo", "--json", "--seed", "3", "--dir", &dir][..], args].concat();
+    tidegate(folder.path(), &args, &[]).exits(0)
+}
+
+/// Plays a story twice at once: same seed, same decisions. It comes to these phases.
+fn check_repeats(args: &'static [&'static str], phases: &[&str]) -> Output {
+    let second = std::thread::spawn(|| demo(args));
+    let first = demo(args);
+    assert_eq!(first.out, second.join().unwrap().out);
+    let told = first.json();
+    let told: Vec<&str> =
+        told.as_array().unwrap().iter().filter_map(|item| item["phase"].as_str()).collect();
+    assert_eq!(told, phases);
+    first
+}
+
+#[test]
+fn the_same_seed_gives_the_same_decisions() {
+    let attacked = check_repeats(&["--scenario", "injection"], &["shut off"]);
+    check_told(&attacked, "shut_off", "red_line");
+}
+
+/// 66,000 requests take a minute where nothing is optimised.
+#[cfg(not(debug_assertions))]
+#[test]
+fn the_same_seed_gives_the_same_four_acts() {
+    let told = check_repeats(&[], &["rolled back", "promoted"]);
+    check_told(&told, "roll_back", "over_rollback");
+}
+
+/// One of its decisions was this one for this reason.
+fn check_told(output: &Output, decision: &str, reason: &str) {
+    let told = output.json();
+    let any = told.as_array().unwrap().iter().any(|item| {
+        (item["decision"].as_str(), item["reason"].as_str()) == (Some(decision), Some(reason))
+    });
+    assert!(any, "no {decision} for {reason} in {told:#}");
+    assert!(output.err.contains("SIMULATED"), "{output:?}");
+}
+
+#[test]
+fn an_outage_is_no_verdict() {
+    // It goes on to the next rung, which takes every line: latency too is the seed's.
+    let held = check_repeats(&["--scenario", "outage"], &[]);
+    check_told(&held, "hold", "shared_fault");
+    check_told(&held, "advance", "pass");
+}
+
+#[test]
+fn without_data_nothing_moves() {
+    check_told(&demo(&["--scenario", "no-data"]), "hold", "too_few_samples");
+}
+
+#[test]
+fn a_folder_that_is_a_project_is_left_alone() {
+    let project = crate::project::Project::init();
+    let dir = project.root.display().to_string();
+    let before = project.files();
+    project.run(&["demo", "--dir", &dir]).fails(2, &["holds a project already"], &["--dir"]);
+    assert_eq!(project.files(), before);
+}

@@ -1,0 +1,239 @@
+//! The whole loop, command by command, as a person would type it.
+
+use crate::client;
+use crate::project::{Project, Server, wait_for};
+use crate::users::{Users, long, short};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// Starts a release of a prompt version and gives its change id.
+fn start(project: &Project, prompt: &str) -> String {
+    let answer = project.run(&["release", "start", "--prompt", prompt, "--json"]).exits(0).json();
+    answer["change_id"].as_str().unwrap().to_owned()
+}
+
+/// Writes a release's pack again, checks it offline, and gives its folder.
+fn verified_pack(project: &Project, change_id: &str) -> PathBuf {
+    let answer = project.run(&["evidence", change_id, "--json"]).exits(0).json();
+    let path = answer["text"].as_str().unwrap().rsplit(' ').next().unwrap().to_owned();
+    assert!(path.starts_with("reports/") && path.ends_with(change_id), "{answer}");
+    let verified = project.run(&["verify", &path, "--json"]).exits(0).json();
+    assert_eq!(verified["problems"], serde_json::json!([]));
+    assert!(verified["files"].as_u64().unwrap() > 5, "{verified}");
+    project.root.join(path)
+}
+
+#[test]
+fn a_good_release_climbs_to_everyone_and_can_be_looked_into() {
+    let project = Project::quick();
+    let checked = project.run(&["check"]).exits(0);
+    assert!(checked.out.contains("all five questions answered"), "{checked:?}");
+    let server = project.serve();
+    let before = server.chat("mei", "周末营业吗？");
+    assert_eq!(before.header("x-tidegate-arm"), "stable");
+    let eval = project.run(&["eval", "--prompt", "v2"]).exits(0);
+    assert!(eval.out.contains("Status:    PASSED"), "{eval:?}");
+    // The ladder is read when a release starts: the server need not be started anew.
+    project.climb_fast();
+    let users = Users::of(server.address, 4, short);
+    let change_id = start(&project, "v2");
+    assert!(change_id.starts_with("prompt-v2-"), "{change_id}");
+    project.wait_for_phase("promoted");
+    drop(users);
+    let status = project.run(&["release", "status", "--json"]).exits(0).json();
+    assert_eq!(status["release"]["plan"]["rungs"].as_array().unwrap().len(), 3);
+    assert_eq!(status["table"]["split"], Value::Null, "{}", status["table"]);
+    let shown = project.run(&["release", "status", &change_id]).exits(0);
+    assert!(shown.out.contains("promoted"), "{shown:?}");
+    let after = server.chat("mei", "周末营业吗？");
+    let (old, new) =
+        (before.header("x-tidegate-version-set"), after.header("x-tidegate-version-set"));
+    assert_ne!(old, new);
+    assert_eq!(status["table"]["stable"], new);
+    check_trace(&project, &after);
+    let pack = verified_pack(&project, &change_id);
+    assert!(pack.join("manifest.json").is_file() && pack.join("report.html").is_file());
+    check_versions(&project, old, new);
+    server.terminate();
+    assert_eq!(server.ended(), Some(0));
+}
+
+/// Any answer's id leads to its input, output, time and versions (R172).
+fn check_trace(project: &Project, answer: &client::Answer) {
+    let id = answer.header("x-trace-id");
+    // A record is on disk a moment after its answer was sent.
+    let trace = wait_for("the record", || {
+        let output = project.run(&["trace", id, "--json"]);
+        (output.code == 0).then(|| output.json())
+    });
+    let record = &trace["record"];
+    assert_eq!(record["input"], "周末营业吗？", "{record}");
+    assert_eq!(record["output"], answer.text().as_str(), "{record}");
+    assert_eq!(record["user"], "mei");
+    assert_eq!(record["version_set"], answer.header("x-tidegate-version-set"));
+    assert!(record["timing"]["total_us"].as_u64().unwrap() > 0, "{record}");
+    let shown = project.run(&["trace", id]).exits(0);
+    for text in ["周末营业吗？", "prompt v2", "first token", "200, answered"] {
+        assert!(shown.out.contains(text), "no `{text}` in {}", shown.out);
+    }
+}
+
+fn check_versions(project: &Project, old: &str, new: &str) {
+    let list = project.run(&["version", "list", "--json"]).exits(0).json();
+    let ids: Vec<&str> =
+        list.as_array().unwrap().iter().map(|s| s["id"].as_str().unwrap()).collect();
+    assert!(ids.contains(&old) && ids.contains(&new), "{list}");
+    let shown = project.run(&["version", "show", new]).exits(0);
+    assert!(shown.out.contains("v2/system.md") || shown.out.contains("system.md"), "{shown:?}");
+    let diff = project.run(&["version", "diff", old, new]).exits(0);
+    assert!(diff.out.contains("prompt  v1 → v2") && diff.out.contains("system.md"), "{diff:?}");
+    let same = project.run(&["version", "diff", new, new]).exits(0);
+    assert_eq!(same.out.lines().last(), Some("no difference"));
+}
+
+#[test]
+fn a_rollback_is_at_once_and_only_a_named_override_undoes_it() {
+    let project = Project::fast();
+    let server = project.serve();
+    project.run(&["eval", "--prompt", "v2"]).exits(0);
+    let stable = server.chat("mei", "hello").header("x-tidegate-version-set").to_owned();
+    let change_id = start(&project, "v2");
+    project.run(&["release", "pause", "--reason", "look first"]).exits(0);
+    assert_eq!(project.phase(), "paused");
+    project.run(&["release", "resume"]).exits(0);
+    project.run(&["release", "promote", "--by", "mei", "--reason", "on to half"]).exits(0);
+    project.run(&["release", "promote", "--by", "mei", "--reason", "on to all"]).exits(0);
+    let answer = server.chat("bo", "hello");
+    assert_eq!(answer.header("x-tidegate-arm"), "candidate");
+    let back = project.run(&["rollback", "--by", "mei", "--reason", "complaints"]).exits(0);
+    assert!(back.out.contains("everyone is on stable again"), "{back:?}");
+    for user in ["mei", "bo", "ana"] {
+        let answer = server.chat(user, "hello");
+        assert_eq!(answer.header("x-tidegate-arm"), "stable");
+        assert_eq!(answer.header("x-tidegate-version-set"), stable);
+    }
+    assert_eq!(project.phase(), "rolled_back");
+    verified_pack(&project, &change_id);
+    project.run(&["release", "start", "--prompt", "v2"]).fails(
+        1,
+        &["was rolled back by", &change_id],
+        &["--override --by NAME --reason WHY"],
+    );
+    project.run(&["release", "start", "--prompt", "v2", "--override"]).exits(2);
+    let again = ["release", "start", "--prompt", "v2", "--override", "--by", "ana"];
+    project.run(&[&again[..], &["--reason", "the complaints were about v1"]].concat()).exits(0);
+    assert_eq!(project.phase(), "running");
+    // Going back the second time is watched, as a pipeline does it.
+    let root = project.root.clone();
+    let watching = std::thread::spawn(move || {
+        crate::project::tidegate(&root, &["release", "status", "--watch"], &[])
+    });
+    project.run(&["rollback", "--by", "ana"]).exits(0);
+    let watched = watching.join().unwrap();
+    // It may have come too late to see it run; a release that went back is 1 all the same.
+    watched.fails(1, &["went back"], &["tidegate evidence"]);
+}
+
+#[test]
+fn a_candidate_that_breaks_the_contract_is_taken_back_by_itself() {
+    let project = Project::fast();
+    // Eval cases are short; long questions have answers that no longer fit.
+    project.prompt_of_v2("v3", "max_tokens: 512", "max_tokens: 150");
+    let server = project.serve();
+    project.run(&["eval", "--prompt", "v3"]).exits(0);
+    let users = Users::of(server.address, 4, |n| if n % 2 == 0 { long(n) } else { short(n) });
+    let change_id = start(&project, "v3");
+    project.wait_for_phase("rolled_back");
+    drop(users);
+    let status = project.run(&["release", "status", "--json"]).exits(0).json();
+    let reason = &status["release"]["last_decision"]["reasons"][0];
+    assert_eq!(reason["metric"], "contract_broken_rate", "{reason}");
+    assert_eq!(status["incident"]["signal"], "red", "{}", status["incident"]);
+    let pack = wait_for("the evidence pack", || {
+        let status = project.run(&["release", "status", "--json"]).json();
+        status["release"]["pack"]["path"].as_str().map(str::to_owned)
+    });
+    project.run(&["verify", &pack]).exits(0);
+    check_write_back(&project, &server, &change_id);
+}
+
+/// What failed once is asked from then on, and the incident is over once that is so.
+fn check_write_back(project: &Project, server: &Server, change_id: &str) {
+    let regression = project.read("evals/regression.jsonl");
+    assert!(regression.contains(&format!("reg-{change_id}-1")), "{regression}");
+    assert!(regression.contains("I bought lamp"), "{regression}");
+    for line in regression.lines() {
+        let case: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(case["severity"], "blocking", "{case}");
+    }
+    let eval = project.run(&["eval", "--prompt", "v3", "--json"]).exits(1);
+    assert_eq!(eval.json()["passed"], false);
+    project.run(&["gate", "--prompt", "v3"]).fails(1, &["the gate fails"], &[]);
+    project.run(&["release", "start", "--prompt", "v3"]).fails(1, &["blocked"], &["--override"]);
+    // v2 passed no run on the cases of now.
+    let refused = project.run(&["release", "start", "--prompt", "v2"]);
+    refused.fails(1, &["cannot be released"], &["tidegate eval --prompt v2"]);
+    project.run(&["eval", "--prompt", "v2"]).exits(0);
+    let listed = project.run(&["incident", "list"]).exits(0);
+    assert!(listed.out.contains(change_id), "{listed:?}");
+    let close = ["incident", "close", change_id, "--conclusion", "max_tokens was too small"];
+    project.run(&close).exits(0);
+    let listed = project.run(&["incident", "list", "--json"]).exits(0).json();
+    assert_eq!(listed[change_id]["closed"][1], "max_tokens was too small", "{listed}");
+    assert_eq!(server.chat("mei", "hello").header("x-tidegate-arm"), "stable");
+}
+
+/// Without content no record becomes a case by itself; a person's case closes the incident.
+#[test]
+fn an_incident_without_records_is_closed_by_a_case_of_hand() {
+    let project = Project::fast();
+    project.edit("tidegate.yaml", "  content: true", "  content: false");
+    project.prompt_of_v2("v3", "max_tokens: 512", "max_tokens: 150");
+    let server = project.serve();
+    project.run(&["eval", "--prompt", "v3"]).exits(0);
+    let users = Users::of(server.address, 3, long);
+    let change_id = start(&project, "v3");
+    project.wait_for_phase("rolled_back");
+    drop(users);
+    let id = format!("reg-{change_id}-1");
+    let close = ["incident", "close", &change_id, "--conclusion", "max_tokens was too small"];
+    project.run(&close).fails(1, &["none of its failing records"], &["regression.jsonl", "reg-"]);
+    let case = serde_json::json!({"case_id": id, "risk": "format", "input": long(1)});
+    project.write("evals/regression.jsonl", format!("{case}\n"));
+    project.run(&close).exits(0);
+    let listed = project.run(&["incident", "list", "--json"]).exits(0).json();
+    assert_eq!(listed[&change_id]["case_ids"], serde_json::json!([id]), "{listed}");
+}
+
+#[test]
+fn a_release_without_a_server_waits_for_one() {
+    let project = Project::fast();
+    let server = project.serve();
+    project.run(&["eval", "--prompt", "v2"]).exits(0);
+    server.terminate();
+    assert_eq!(server.ended(), Some(0));
+    assert!(!project.root.join(".tidegate/admin.json").exists());
+    let started = project.run(&["release", "start", "--prompt", "v2"]).exits(0);
+    assert!(started.err.contains("no server is running"), "{started:?}");
+    project.run(&["release", "pause", "--by", "mei"]).exits(0);
+    assert_eq!(project.phase(), "paused");
+    project.run(&["release", "resume", "--by", "mei"]).exits(0);
+    let server = project.serve();
+    let _users = Users::of(server.address, 4, short);
+    project.wait_for_phase("promoted");
+}
+
+#[test]
+fn a_failed_eval_is_one_and_a_model_that_does_not_answer_is_three() {
+    let project = Project::fast();
+    project.prompt_of_v2("v4", "max_tokens: 512", "max_tokens: 5");
+    let junit = project.root.join("junit.xml").display().to_string();
+    let failed = project.run(&["eval", "--prompt", "v4", "--junit", &junit]);
+    failed.fails(1, &["the gate fails"], &[]);
+    assert!(project.read("junit.xml").contains("<testsuite"));
+    let refused = project.run(&["release", "start", "--prompt", "v4", "--json"]);
+    // There is no stable set yet to release over.
+    assert_eq!(refused.code, 2, "{refused:?}");
+    project.edit("tidegate.yaml", "    first_token_ms: 1\n", "    error_rate: 1.0\n");
+    project.run(&["eval", "--prompt", "v2"]).fails(3, &["cannot tell"], &["run it again"]);
+}

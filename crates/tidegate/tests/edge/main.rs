@@ -1,0 +1,25 @@
+//! The real binary, started on port 0 in folders of its own, spoken to over real HTTP.
+//!
+//! Nothing here waits for a fixed time: a test waits for a condition, and its deadline is generous
+//! because it only ends a test that has failed. Every child is killed when its guard is dropped.
+
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod client;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod demo;
+#[cfg(test)]
+mod journal;
+#[cfg(test)]
+mod r#loop;
+#[cfg(test)]
+mod project;
+#[cfg(test)]
+mod serve;
+#[cfg(test)]
+mod upstream;
+#[cfg(test)]
+mod users;

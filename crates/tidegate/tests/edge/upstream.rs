@@ -1,0 +1,75 @@
+//! A model server that says what it is told to, byte for byte, and remembers what it was asked.
+
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// A fake model server; its thread ends with the test process.
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
+    asked: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Upstream {
+    /// Answers every request with this head line, type and body.
+    pub(crate) fn saying(status: &str, kind: &str, body: &str) -> Upstream {
+        let answer = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\nconnection: close\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                // A client that breaks off is its own concern.
+                let _ = say(stream, &answer, &kept);
+            }
+        });
+        Upstream { address, asked }
+    }
+
+    /// A whole answer with this text.
+    pub(crate) fn answering(text: &str) -> Upstream {
+        let body = serde_json::json!({
+            "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m",
+            "choices": [{"index": 0, "finish_reason": "stop",
+                         "message": {"role": "assistant", "content": text}}],
+            "usage": {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8},
+        });
+        Upstream::saying("200 OK", "application/json", &body.to_string())
+    }
+
+    /// What it was asked so far.
+    pub(crate) fn asked(&self) -> Vec<Value> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    /// An address where nobody listens.
+    pub(crate) fn nobody() -> SocketAddr {
+        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    }
+}
+
+fn say(stream: TcpStream, answer: &str, asked: &Mutex<Vec<Value>>) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let line = line.trim_end().to_ascii_lowercase();
+        if let Some(given) = line.strip_prefix("content-length: ") {
+            length = given.parse().map_err(std::io::Error::other)?;
+        }
+        if line.is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    asked.lock().unwrap().push(serde_json::from_slice(&body)?);
+    reader.into_inner().write_all(answer.as_bytes())
+}
