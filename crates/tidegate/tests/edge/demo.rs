@@ -36,6 +36,21 @@ fn the_same_seed_gives_the_same_four_acts() {
     check_told(&told, "roll_back", "over_rollback");
 }
 
+/// The README shows what the demo prints, to the letter. As above, where it is optimised.
+#[cfg(not(debug_assertions))]
+#[test]
+fn the_readme_shows_what_is_printed() {
+    let folder = TempDir::new().unwrap();
+    let dir = folder.path().join("demo").display().to_string();
+    let printed = tidegate(folder.path(), &["demo", "--dir", &dir], &[]).exits(0).out;
+    let readme = include_str!("../../../../README.md");
+    let mut blocks = readme.split("```\n");
+    let shown = blocks.find(|block| block.starts_with("release prompt-v3-")).unwrap();
+    for line in shown.lines() {
+        assert!(printed.lines().any(|other| other == line), "not printed any more: {line}");
+    }
+}
+
 /// One of its decisions was this one for this reason.
 fn check_told(output: &Output, decision: &str, reason: &str) {
     let told = output.json();
