@@ -128,8 +128,9 @@ def switches(root, url, port, cycles):
     """Starts, promotes and rolls back under load; the times the server gives for each switch."""
     times = []
     tidegate(root, "eval", "--model", "m-2")
-    orders = [["release", "start", "--model", "m-2", "--override", "--reason", "bench"],
-              ["release", "promote"], ["rollback", "--reason", "bench"]]
+    by = ["--by", "bench", "--reason", "bench"]
+    orders = [["release", "start", "--model", "m-2", "--override", *by],
+              ["release", "promote", *by], ["rollback", *by]]
     seconds = 3 + cycles * len(orders)
     under = subprocess.Popen(
         ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", HERE / "throughput.lua",
@@ -141,8 +142,9 @@ def switches(root, url, port, cycles):
                 tidegate(root, *order)
                 time.sleep(0.3)
                 page = get(url.replace("/v1", "/metrics"))
-                times.append(tuple(metric(page, "tidegate_switch_seconds", step=step)
-                                   for step in ("table", "drained")))
+                times.append((order[0] if order[0] == "rollback" else order[1], *(
+                    metric(page, "tidegate_switch_seconds", step=step)
+                    for step in ("table", "drained"))))
         # The load's own count of failures is only whole when it ran to its end.
         said, _ = under.communicate(timeout=seconds + 30)
     finally:
@@ -197,10 +199,12 @@ def measure(folder, rounds, seconds):
     print(f"\nmemory of tidegate: {idle:.1f} MB 5 s after its start, {after:.1f} MB after the load")
     print(f"{len(times)} switches under load (start, promote, rollback; failed requests: {failed}, "
           f"on the candidate: {candidates:.0f})")
-    for place, step in enumerate(("decision → the new table serves",
-                                  "decision → the last request on the old table has ended")):
-        known = [one[place] * 1000 for one in times if one[place] is not None]
-        print(f"  {step}: median {statistics.median(known):.2f} ms, longest {max(known):.2f} ms")
+    for place, step in ((1, "decision → the new table serves"),
+                        (2, "decision → the last request on the old table has ended")):
+        for order in ("start", "promote", "rollback"):
+            known = [one[place] * 1000 for one in times if one[0] == order and one[place] is not None]
+            print(f"  {order}: {step}: median {statistics.median(known):.1f} ms, "
+                  f"longest {max(known):.1f} ms")
     broken = failed + sum(one["failed"] for results in (*wide.values(), *narrow.values())
                           for one in results)
     if broken:

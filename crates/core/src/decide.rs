@@ -9,14 +9,14 @@
 mod engine;
 mod interval;
 mod lines;
+mod metric;
 mod plan;
 mod types;
 
 pub use engine::decide;
 pub use lines::{Comparison, Verdict, compare, measure, share, show};
-pub use plan::{
-    Band, BandUnit, Baseline, Line, LineRule, Metric, Plan, PlanError, Preset, Rung, SharedFault,
-};
+pub use metric::{Line, Metric};
+pub use plan::{Band, BandUnit, Baseline, LineRule, Plan, PlanError, Preset, Rung, SharedFault};
 pub use types::{
     Action, Decision, DecisionKind, Observation, Order, OrderKind, PausedBy, Phase, Reason,
     ReasonCode, ReleaseState, Signal,

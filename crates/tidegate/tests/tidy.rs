@@ -233,6 +233,42 @@ mod tests {
         same("tidegate.yaml", code, keys.map(generic).collect());
     }
 
+    /// Plain values among the defaults of the schema's sections, by key.
+    fn schema_defaults(schema: &Value) -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        let mut add = |key: String, value: &Value| match value {
+            Value::String(text) if !text.is_empty() => drop(found.insert(key, text.clone())),
+            Value::Number(_) | Value::Bool(_) => drop(found.insert(key, value.to_string())),
+            Value::String(_) | Value::Null | Value::Array(_) | Value::Object(_) => {}
+        };
+        for (name, section) in schema["properties"].as_object().unwrap() {
+            add(name.clone(), &section["default"]);
+            for (key, value) in section["default"].as_object().into_iter().flatten() {
+                add(format!("{name}.{key}"), value);
+                for (below, value) in value.as_object().into_iter().flatten() {
+                    add(format!("{name}.{key}.{below}"), value);
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_default_is_as_described() {
+        let schema: Value = serde_json::from_str(&tidegate(&["config", "schema"])).unwrap();
+        let defaults = schema_defaults(&schema);
+        assert!(defaults.len() > 25, "{defaults:?}");
+        let document = read("docs/configuration.md");
+        for (key, value) in defaults {
+            let row = document.lines().find(|line| line.starts_with(&format!("| `{key}` |")));
+            let row = row.unwrap_or_else(|| panic!("`{key}` has no row"));
+            let cell = row.trim_end_matches(" |").rsplit("| ").next().unwrap().replace('`', "");
+            let number = |text: &str| text.parse::<f64>().ok();
+            let is_same = cell == value || number(&cell).is_some_and(|n| Some(n) == number(&value));
+            assert!(is_same, "`{key}`: the default is {value}, the document says {cell}");
+        }
+    }
+
     #[test]
     fn every_command_is_in_both_readmes() {
         let help = tidegate(&["--help"]);

@@ -11,7 +11,8 @@
 //! easily 20 % off.
 
 use super::interval::{self, Interval};
-use super::plan::{Band, BandUnit, LineRule, Metric};
+use super::metric::Metric;
+use super::plan::{Band, BandUnit, LineRule};
 use super::types::{Reason, ReasonCode};
 use crate::observe::{Histogram, Window};
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! What goes into a decision and what comes out.
 
-use super::plan::{Line, Metric};
+use super::metric::{Line, Metric};
 use crate::ids::UnixMs;
 use crate::observe::{RiskEvent, Window};
 use crate::route::Weight;

@@ -41,7 +41,7 @@ pub(crate) fn verify(args: &VerifyArgs, json: bool) -> Result<()> {
     if json {
         output::json(&outcome);
     }
-    let outcome = outcome.into_result(&args.pack).map_err(CliError::told)?;
+    let outcome = outcome.into_result().map_err(CliError::told)?;
     if json {
         return Ok(());
     }

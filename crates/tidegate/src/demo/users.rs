@@ -225,6 +225,9 @@ async fn post(
         .header(header::HOST, address.to_string())
         .header(header::CONTENT_TYPE, "application/json")
         .header("x-trace-id", trace_id)
+        // The simulated model's time varies with the request's id: left to the gateway it would be
+        // another one in every run.
+        .header("x-request-id", trace_id)
         .body(Full::new(Bytes::from(body.to_string())))
         .map_err(|e| lost(&e))?;
     let response = lane.send_request(request).await.map_err(|e| lost(&e))?;

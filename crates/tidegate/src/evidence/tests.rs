@@ -244,8 +244,7 @@ fn an_earlier_pack_is_replaced_whole_and_nothing_is_left_over() {
     let names: Vec<_> =
         std::fs::read_dir(&parent).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names, ["prompt-v3-a1b2c"]);
-    let outcome =
-        verify(&parent.join("prompt-v3-a1b2c")).unwrap().into_result(Path::new("pack")).unwrap();
+    let outcome = verify(&parent.join("prompt-v3-a1b2c")).unwrap().into_result().unwrap();
     assert_eq!(outcome.verdict, Some(VerdictDecision::Rollback));
     assert_eq!(outcome.manifest, manifest);
     assert_eq!(outcome.redacted, 0);

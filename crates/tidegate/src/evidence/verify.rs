@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tidegate_core::evidence::{
     FileDigest, MANIFEST, Manifest, VerdictDecision, VerifyProblem, is_plain_path, verify_contents,
     verify_files,
@@ -24,6 +24,8 @@ const DEPTH_MAX: usize = 32;
 /// What verification found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct VerifyOutcome {
+    /// The pack's folder, as it was given.
+    pub(crate) pack: PathBuf,
     /// The release the pack says it proves; empty when its manifest cannot be read.
     pub(crate) change_id: String,
     /// The verdict it tells.
@@ -48,14 +50,14 @@ impl VerifyOutcome {
     ///
     /// # Errors
     /// [`CliError::failed`] with every problem on a line of its own.
-    pub(crate) fn into_result(self, pack: &Path) -> Result<VerifyOutcome> {
+    pub(crate) fn into_result(self) -> Result<VerifyOutcome> {
         if self.problems.is_empty() {
             return Ok(self);
         }
         let lines: Vec<String> = self.problems.iter().map(|p| format!("  {p}")).collect();
         Err(CliError::failed(format!(
             "evidence pack {} does not verify, {} problem(s):\n{}",
-            pack.display(),
+            self.pack.display(),
             lines.len(),
             lines.join("\n")
         ))
@@ -72,6 +74,7 @@ impl VerifyOutcome {
 pub(crate) fn verify(pack: &Path) -> Result<VerifyOutcome> {
     let text = manifest_text(pack)?;
     let mut outcome = VerifyOutcome {
+        pack: pack.to_owned(),
         change_id: String::new(),
         verdict: None,
         manifest: Digest::of(&text),

@@ -1,6 +1,7 @@
 //! Writing failing records back as cases, so that what went wrong once is asked in every gate from
 //! then on (R216, R218).
 
+use super::content::likeness;
 use super::load::{Defaults, read_jsonl, read_text};
 use crate::error::{CliError, Result};
 use serde_json::{Value, json};
@@ -16,8 +17,16 @@ use tidegate_core::upstream::Failure;
 /// Most cases that one release writes back: enough for every kind of problem, few enough that
 /// people read them and that the gate stays fast.
 pub(crate) const CASES_PER_RELEASE: usize = 20;
+/// Most of them of one kind of problem, language and length: more of the same teach nothing.
+const CASES_PER_GROUP: usize = 5;
+/// Most records of a group that are compared to find the most different ones.
+const COMPARED_PER_GROUP: usize = 200;
 /// Longest problem quoted in a case, characters.
 const PROBLEM_CHARS: usize = 200;
+/// Between what should happen and what did.
+const WAS: &str = "; it was: ";
+/// What should happen where nothing was answered.
+const ANSWERED: &str = "is answered";
 /// From which lengths on an input counts as middling and as long, characters.
 const LENGTHS: [usize; 2] = [100, 1_000];
 
@@ -25,7 +34,7 @@ const LENGTHS: [usize; 2] = [100, 1_000];
 /// red-line cases) and gives the new cases' ids, `reg-<change-id>-<n>`.
 ///
 /// At most [`CASES_PER_RELEASE`] a release, spread over the kinds of problem, languages and
-/// lengths. An input that the file already asks is not asked again, so writing back twice adds
+/// lengths, and of each at most [`CASES_PER_GROUP`], those that are least alike. An input that the file already asks is not asked again, so writing back twice adds
 /// nothing. A record whose content was not kept cannot become a case. `contract` is the service's
 /// output schema.
 ///
@@ -41,8 +50,7 @@ pub(crate) fn write_back(
 ) -> Result<Vec<String>> {
     let old = read_text(root, regression)?.unwrap_or_default();
     let existing = Existing::of(&old, regression, change_id)?;
-    let room = CASES_PER_RELEASE.saturating_sub(existing.of_release);
-    let chosen = choose(records.iter().filter_map(Found::of), &existing.inputs, room);
+    let chosen = choose(records.iter().filter_map(Found::of), &existing);
     let mut text = old;
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
@@ -81,17 +89,20 @@ pub(crate) fn written_back(
 }
 
 /// What the regression file holds already.
+#[derive(Default)]
 struct Existing {
     inputs: BTreeSet<String>,
     /// Cases of this release.
     of_release: usize,
+    /// How many of them stand for each group, as far as their texts still tell.
+    groups: BTreeMap<Group, usize>,
     /// Their highest number.
     last: u64,
 }
 
 impl Existing {
     fn of(text: &str, path: &Path, change_id: &ChangeId) -> Result<Existing> {
-        let mut existing = Existing { inputs: BTreeSet::new(), of_release: 0, last: 0 };
+        let mut existing = Existing::default();
         let prefix = format!("reg-{change_id}-");
         // Only ids and inputs are looked at; what a latency would default to does not matter.
         let defaults = Defaults { latency_ms: 0, contract: None };
@@ -100,6 +111,8 @@ impl Existing {
             let number = case.id.strip_prefix(&prefix).and_then(|n| n.parse::<u64>().ok());
             if let Some(number) = number {
                 existing.of_release += 1;
+                *existing.groups.entry(group(&case.expected_behavior, &case.input)).or_insert(0) +=
+                    1;
                 existing.last = existing.last.max(number);
             }
         }
@@ -110,6 +123,21 @@ impl Existing {
 /// The input as far as it makes a question another one.
 fn question(input: &str) -> &str {
     input.trim()
+}
+
+/// Cases of one group stand for each other: what went wrong, language, length.
+type Group = (String, Language, usize);
+
+/// The group of a case by what should happen and what is asked.
+fn group(behaviour: &str, input: &str) -> Group {
+    let kind = match behaviour.split_once(WAS) {
+        // Failures are told apart by what they were.
+        Some((wanted, _)) if wanted != ANSWERED => wanted,
+        Some(_) | None => behaviour,
+    };
+    let chars = question(input).chars().count();
+    let length = LENGTHS.iter().filter(|from| chars >= **from).count();
+    (kind.to_owned(), language_of(input), length)
 }
 
 /// The worst problem of a record; the order is that of severity.
@@ -142,13 +170,6 @@ impl<'a> Found<'a> {
         let contract = record.contract_problem.as_ref().map(|_| Problem::Contract);
         let problem = risk.or(contract).or(record.failure.map(Problem::Failure))?;
         Some(Found { record, input, problem })
-    }
-
-    /// Cases of one group stand for each other.
-    fn group(&self) -> (Problem, Language, usize) {
-        let chars = self.input.chars().count();
-        let length = LENGTHS.iter().filter(|from| chars >= **from).count();
-        (self.problem, language_of(self.input), length)
     }
 
     /// Within a group the shortest goes first: it is the easiest to understand.
@@ -203,10 +224,10 @@ impl<'a> Found<'a> {
                 let problem = self.record.contract_problem.clone();
                 ("keeps the output contract", problem.unwrap_or_default())
             }
-            Problem::Failure(failure) => ("is answered", failure.as_str().to_owned()),
+            Problem::Failure(failure) => (ANSWERED, failure.as_str().to_owned()),
         };
         let problem: String = problem.chars().take(PROBLEM_CHARS).collect();
-        format!("{wanted}; it was: {problem}")
+        format!("{wanted}{WAS}{problem}")
     }
 
     fn line(&self, id: &str, change_id: &ChangeId, contract: Option<&Value>) -> Result<String> {
@@ -224,34 +245,56 @@ impl<'a> Found<'a> {
     }
 }
 
-/// At most `room` records with questions that are not asked yet: one of each group in turn, the
-/// worst problems first.
-fn choose<'a>(
-    found: impl Iterator<Item = Found<'a>>,
-    asked: &BTreeSet<String>,
-    room: usize,
-) -> Vec<Found<'a>> {
+/// The records that become cases, of questions that are not asked yet: one of each group in turn,
+/// the worst problems first.
+fn choose<'a>(found: impl Iterator<Item = Found<'a>>, existing: &Existing) -> Vec<Found<'a>> {
     // Of several records with one question the worst stands.
     let mut questions: BTreeMap<&str, Found<'a>> = BTreeMap::new();
-    for found in found.filter(|found| !asked.contains(found.input)) {
+    for found in found.filter(|found| !existing.inputs.contains(found.input)) {
         let stands = questions.entry(found.input).or_insert(found);
         if (found.problem, found.order()) < (stands.problem, stands.order()) {
             *stands = found;
         }
     }
-    let mut groups: BTreeMap<_, Vec<Found<'a>>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Problem, Group), Vec<Found<'a>>> = BTreeMap::new();
     for found in questions.into_values() {
-        groups.entry(found.group()).or_default().push(found);
+        let group = group(&found.behaviour(), found.input);
+        groups.entry((found.problem, group)).or_default().push(found);
     }
-    for group in groups.values_mut() {
-        group.sort_by(|one, other| one.order().cmp(&other.order()));
-    }
-    let deepest = groups.values().map(Vec::len).max().unwrap_or(0);
-    (0..deepest)
-        .flat_map(|turn| groups.values().filter_map(move |group| group.get(turn)))
-        .take(room)
+    let picks: Vec<Vec<Found<'a>>> = groups
+        .into_iter()
+        .map(|((_, group), found)| {
+            let there = existing.groups.get(&group).copied().unwrap_or(0);
+            most_different(found, CASES_PER_GROUP.saturating_sub(there))
+        })
+        .collect();
+    (0..CASES_PER_GROUP)
+        .flat_map(|turn| picks.iter().filter_map(move |group| group.get(turn)))
+        .take(CASES_PER_RELEASE.saturating_sub(existing.of_release))
         .copied()
         .collect()
+}
+
+/// The shortest, and then always the one that is least like those before it.
+fn most_different(mut found: Vec<Found<'_>>, room: usize) -> Vec<Found<'_>> {
+    found.sort_by(|one, other| one.order().cmp(&other.order()));
+    let every = found.len().div_ceil(COMPARED_PER_GROUP).max(1);
+    // Each with its likeness to the one before that it is most like.
+    let mut left: Vec<(f64, Found<'_>)> =
+        found.into_iter().step_by(every).map(|found| (0.0, found)).collect();
+    let mut chosen = Vec::new();
+    while chosen.len() < room && !left.is_empty() {
+        let least = (1..left.len()).fold(0, |least, i| match left[i].0 < left[least].0 {
+            true => i,
+            false => least,
+        });
+        let (_, next) = left.remove(least);
+        for (most_like, found) in &mut left {
+            *most_like = most_like.max(likeness(found.input, next.input));
+        }
+        chosen.push(next);
+    }
+    chosen
 }
 
 #[cfg(test)]

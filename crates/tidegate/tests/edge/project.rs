@@ -138,8 +138,9 @@ impl Project {
         self.edit(
             "tidegate.yaml",
             "  preset: ladder\n",
-            "  rungs:\n    - {weight_pct: 20, look_s: 0.3}\n    - {weight_pct: 50, look_s: 0.3}\n    \
-             - {weight_pct: 100, look_s: 0.3}\n  tick_ms: 50\n",
+            "  rungs:\n    - {weight_pct: 20, look_s: 0.3}\n    \
+             - {weight_pct: 50, look_s: 0.3}\n    - {weight_pct: 100, look_s: 0.3}\n  \
+             tick_ms: 50\n",
         );
         self.edit("tidegate.yaml", "min_samples: 50", "min_samples: 20");
         self.append("tidegate.yaml", LINES);

@@ -99,10 +99,7 @@ fn no_secret_reaches_the_pack_and_the_pack_still_verifies() {
     let dir = tempfile::tempdir().unwrap();
     write_data(infected(), dir.path()).unwrap();
     assert_eq!(search(dir.path()), Vec::<String>::new());
-    let outcome = verify(&dir.path().join("prompt-v3-a1b2c"))
-        .unwrap()
-        .into_result(Path::new("pack"))
-        .unwrap();
+    let outcome = verify(&dir.path().join("prompt-v3-a1b2c")).unwrap().into_result().unwrap();
     assert_eq!(outcome.redacted, 1, "only the entry with the planted text lost its bytes");
     assert!(outcome.entries > 30);
 }

@@ -57,7 +57,7 @@ async fn a_release_in_the_store_becomes_a_pack_that_verifies() {
     let pack = write_pack(&inputs).await.unwrap();
     assert_eq!(pack.path, "reports/2026-11-21/prompt-v3-a1b2c");
     let folder = dir.path().join(&pack.path);
-    let outcome = verify(&folder).unwrap().into_result(Path::new("pack")).unwrap();
+    let outcome = verify(&folder).unwrap().into_result().unwrap();
     assert_eq!(outcome.manifest, pack.manifest);
     assert_eq!(outcome.verdict, Some(VerdictDecision::Rollback));
     let count = |sub: &str| std::fs::read_dir(folder.join("samples").join(sub)).unwrap().count();

@@ -154,7 +154,7 @@ fn numbers_go_on_and_what_stands_there_stays() {
 }
 
 #[test]
-fn twenty_a_release_spread_over_problems_scripts_and_lengths() {
+fn a_few_of_each_kind_spread_over_problems_languages_and_lengths() {
     let project = Project::new();
     let mut records: Vec<Record> = (0..200).map(|n| broken(n, &format!("question {n}"))).collect();
     records.push(broken(900, &format!("很长的问题{}", "长".repeat(1_000))));
@@ -162,7 +162,7 @@ fn twenty_a_release_spread_over_problems_scripts_and_lengths() {
     records.push(failed(902, "server down", Failure::ServerError));
     records.push(risky(903, "leak it", RiskKind::Leak));
     let ids = project.write_back("prompt-v3-a1b2c", &records).unwrap();
-    assert_eq!(ids.len(), CASES_PER_RELEASE);
+    assert_eq!(ids.len(), CASES_PER_GROUP + 4);
     let cases = project.cases();
     assert_eq!((cases[0].input.as_str(), cases[0].severity), ("leak it", Severity::RedLine));
     for input in ["返金はいつですか", "server down", "question 0"] {
@@ -170,6 +170,37 @@ fn twenty_a_release_spread_over_problems_scripts_and_lengths() {
     }
     assert!(cases.iter().any(|case| case.input.starts_with("很长")));
     assert!(project.write_back("prompt-v3-a1b2c", &records).unwrap().is_empty(), "no room");
+}
+
+#[test]
+fn twenty_a_release() {
+    let project = Project::new();
+    let failures = [
+        Failure::ServerError,
+        Failure::CutShort,
+        Failure::Malformed,
+        Failure::TotalTimeout,
+        Failure::RateLimited,
+    ];
+    let records: Vec<Record> =
+        (0..50).map(|n| failed(n, &format!("question {n}"), failures[n as usize % 5])).collect();
+    let ids = project.write_back("prompt-v3-a1b2c", &records).unwrap();
+    assert_eq!(ids.len(), CASES_PER_RELEASE);
+    assert!(project.write_back("prompt-v3-a1b2c", &records).unwrap().is_empty(), "no room");
+}
+
+#[test]
+fn of_many_that_are_alike_the_different_ones_are_kept() {
+    let project = Project::new();
+    let story = "我上个月在你们店里买了一辆自行车，刹车的时候车身会抖动，店员说先观察一段时间，";
+    let mut records: Vec<Record> =
+        (0..30).map(|n| broken(n, &format!("{story}{}请问第{n}次。", "很长".repeat(30)))).collect();
+    let other = format!("发票丢了可以补开吗？{}", "另外想问一下保修从哪天算起。".repeat(8));
+    records.push(broken(99, &other));
+    project.write_back("prompt-v3-a1b2c", &records).unwrap();
+    let cases = project.cases();
+    assert_eq!(cases.len(), CASES_PER_GROUP);
+    assert!(cases[..2].iter().any(|case| case.input == other), "{:?}", cases[1].input);
 }
 
 #[test]
