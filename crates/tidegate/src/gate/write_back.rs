@@ -35,8 +35,9 @@ const LENGTHS: [usize; 2] = [100, 1_000];
 ///
 /// At most [`CASES_PER_RELEASE`] a release, spread over the kinds of problem, languages and
 /// lengths, and of each at most [`CASES_PER_GROUP`], those that are least alike. An input that the
-/// file already asks is not asked again, so writing back twice adds nothing. A record whose content
-/// was not kept cannot become a case. `contract` is the service's output schema.
+/// file already asks is not asked again, so writing back twice adds
+/// nothing. A record whose content was not kept cannot become a case. `contract` is the service's
+/// output schema.
 ///
 /// # Errors
 /// A usage error when the regression file cannot be read, an internal one when it cannot be

@@ -2,18 +2,19 @@
 
 use super::build::{Outcome, record, release};
 use crate::clock::Clock;
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, Result};
 use crate::evidence::{JournalCheck, PackInputs, verify, write_pack};
 use crate::store::{Access, Store};
+use std::path::Path;
 use tidegate_core::evidence::VerdictDecision;
 use tidegate_core::ids::{ChangeId, Digest, UnixMs};
-use tidegate_core::journal::{ControlState, Event};
+use tidegate_core::journal::{ControlState, Event, PackRef};
 use tidegate_core::route::Table;
 
 const NOW: UnixMs = UnixMs(1_795_222_800_000);
 
 /// A store in which the release of [`release`] happened.
-async fn store(root: &std::path::Path) -> Store {
+async fn store(root: &Path) -> Store {
     let data = release(Outcome::RolledBack);
     let store = Store::open(root, Access::Exclusive).unwrap();
     let plan = &data.release.plan;
@@ -38,23 +39,26 @@ async fn store(root: &std::path::Path) -> Store {
     store
 }
 
-#[tokio::test]
-async fn a_release_in_the_store_becomes_a_pack_that_verifies() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = store(dir.path()).await;
-    let state = ControlState::replay(&store.journal(1).unwrap()).unwrap();
-    let change_id = ChangeId::parse("prompt-v3-a1b2c").unwrap();
+/// Writes the pack of a release as the store has it.
+async fn pack_of(store: &Store, root: &Path, change_id: &str) -> Result<PackRef> {
     let inputs = PackInputs {
-        store: &store,
-        state: &state,
-        change_id: &change_id,
-        root: dir.path(),
+        store,
+        state: &ControlState::replay(&store.journal(1).unwrap()).unwrap(),
+        change_id: &ChangeId::parse(change_id).unwrap(),
+        root,
         clock: &Clock::demo(NOW, 1),
         base_url: "http://127.0.0.1:8787",
         junit: None,
         gates: &[],
     };
-    let pack = write_pack(&inputs).await.unwrap();
+    write_pack(&inputs).await
+}
+
+#[tokio::test]
+async fn a_release_in_the_store_becomes_a_pack_that_verifies() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path()).await;
+    let pack = pack_of(&store, dir.path(), "prompt-v3-a1b2c").await.unwrap();
     assert_eq!(pack.path, "reports/2026-11-21/prompt-v3-a1b2c");
     let folder = dir.path().join(&pack.path);
     let outcome = verify(&folder).unwrap().into_result().unwrap();
@@ -71,18 +75,7 @@ async fn a_release_in_the_store_becomes_a_pack_that_verifies() {
 async fn an_unknown_release_names_the_known_ones() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path()).await;
-    let state = ControlState::replay(&store.journal(1).unwrap()).unwrap();
-    let inputs = PackInputs {
-        store: &store,
-        state: &state,
-        change_id: &ChangeId::parse("prompt-v9-fffff").unwrap(),
-        root: dir.path(),
-        clock: &Clock::demo(NOW, 1),
-        base_url: "",
-        junit: None,
-        gates: &[],
-    };
-    let error = write_pack(&inputs).await.unwrap_err();
+    let error = pack_of(&store, dir.path(), "prompt-v9-fffff").await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Usage);
     assert!(error.hints[0].contains("prompt-v3-a1b2c"), "{error:?}");
     assert!(!dir.path().join("reports").exists());
@@ -92,19 +85,7 @@ async fn an_unknown_release_names_the_known_ones() {
 async fn a_rewritten_pack_is_told_by_the_journal() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path()).await;
-    let state = ControlState::replay(&store.journal(1).unwrap()).unwrap();
-    let change_id = ChangeId::parse("prompt-v3-a1b2c").unwrap();
-    let inputs = PackInputs {
-        store: &store,
-        state: &state,
-        change_id: &change_id,
-        root: dir.path(),
-        clock: &Clock::demo(NOW, 1),
-        base_url: "http://127.0.0.1:8787",
-        junit: None,
-        gates: &[],
-    };
-    let pack = write_pack(&inputs).await.unwrap();
+    let pack = pack_of(&store, dir.path(), "prompt-v3-a1b2c").await.unwrap();
     let folder = dir.path().join(&pack.path);
     let check = || {
         let mut outcome = verify(&folder).unwrap();
@@ -115,7 +96,8 @@ async fn a_rewritten_pack_is_told_by_the_journal() {
     assert!(matches!(&none.journal, JournalCheck::NotCompared { why } if why.contains("no pack")));
     assert!(none.problems.is_empty());
     for (manifest, same) in [(Digest::of(b"another pack"), false), (pack.manifest, true)] {
-        let (change_id, path) = (change_id.clone(), pack.path.clone());
+        let change_id = ChangeId::parse("prompt-v3-a1b2c").unwrap();
+        let path = pack.path.clone();
         let event = Event::PackWritten { change_id, path, manifest };
         store.append(NOW, vec![event]).await.unwrap();
         let outcome = check();
