@@ -6,6 +6,7 @@ use crate::ids::{ChangeId, Digest, Generation, ServiceName, UnixMs, VersionSetId
 use crate::route::Table;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A packed version set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,8 +97,9 @@ pub struct ControlState {
     pub sets: BTreeMap<VersionSetId, SetRef>,
     /// The latest eval run by set.
     pub eval_runs: BTreeMap<VersionSetId, EvalRunRef>,
-    /// All releases.
-    pub releases: BTreeMap<ChangeId, Release>,
+    /// All releases; shared, so that trying an event on a copy of the state costs the same
+    /// however many there were.
+    pub releases: BTreeMap<ChangeId, Arc<Release>>,
     /// The release that is not over, if one.
     pub active: Option<ChangeId>,
     /// Sets that went back (invariant 4).
@@ -176,7 +178,7 @@ impl ControlState {
 
     /// The release that is not over.
     pub fn active_release(&self) -> Option<&Release> {
-        self.active.as_ref().and_then(|id| self.releases.get(id))
+        self.active.as_ref().and_then(|id| self.releases.get(id)).map(Arc::as_ref)
     }
 
     /// Changes the state by one event. On an error nothing is changed.
@@ -231,7 +233,7 @@ impl ControlState {
             Event::PackWritten { change_id, path, manifest } => {
                 let pack = PackRef { path: path.clone(), manifest: manifest.clone() };
                 self.known(change_id)?;
-                if let Some(release) = self.releases.get_mut(change_id) {
+                if let Some(release) = self.releases.get_mut(change_id).map(Arc::make_mut) {
                     release.pack = Some(pack);
                 }
             }
@@ -271,7 +273,7 @@ impl ControlState {
             ended_at: None,
             pack: None,
         };
-        self.releases.insert(plan.change_id.clone(), release);
+        self.releases.insert(plan.change_id.clone(), Arc::new(release));
         Ok(())
     }
 
@@ -302,7 +304,7 @@ impl ControlState {
         if decision.state.phase.is_final() {
             self.active = None;
         }
-        if let Some(release) = self.releases.get_mut(change_id) {
+        if let Some(release) = self.releases.get_mut(change_id).map(Arc::make_mut) {
             release.state = decision.state.clone();
             if decision.state.phase.is_final() {
                 release.ended_at = Some(at);
@@ -343,7 +345,8 @@ impl ControlState {
     }
 
     fn known(&self, change_id: &ChangeId) -> Result<&Release, ReplayError> {
-        self.releases.get(change_id).ok_or_else(|| ReplayError::UnknownRelease(change_id.clone()))
+        let release = self.releases.get(change_id).map(Arc::as_ref);
+        release.ok_or_else(|| ReplayError::UnknownRelease(change_id.clone()))
     }
 
     fn incident(&mut self, change_id: &ChangeId) -> Result<&mut Incident, ReplayError> {

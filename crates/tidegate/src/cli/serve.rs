@@ -8,6 +8,7 @@ use crate::observe::Collector;
 use crate::output;
 use crate::request::{Gateway, GatewayOptions, Listener, Parts};
 use crate::store::{Access, Store};
+use crate::version_set::{LiveSet, PackOverrides, pack};
 use clap::Args;
 use std::path::Path;
 use std::sync::Arc;
@@ -44,11 +45,16 @@ pub(crate) async fn run(config: &Path, args: ServeArgs) -> Result<()> {
     }
     // The listener comes first: an address in use must not leave anything behind.
     let (listener, address) = Listener::bind(&loaded.project.listen).await?;
-    let store = Store::open(&loaded.root, Access::Exclusive)?;
     let clock = Clock::Real;
+    let upstream = args.provider.map(|name| provider(&loaded.project, name)).transpose()?;
+    if !Store::exists(&loaded.root) {
+        // A project that cannot be served leaves no state behind.
+        let overrides = PackOverrides { upstream: upstream.clone(), ..PackOverrides::default() };
+        LiveSet::new(&pack(&loaded, &overrides)?, &loaded.root, &clock)?;
+    }
+    let store = Store::open(&loaded.root, Access::Exclusive)?;
     let mut control = Control::open(config.to_owned(), store.clone(), clock.clone())?;
     let fresh = control.state().service.is_none();
-    let upstream = args.provider.map(|name| provider(&loaded.project, name)).transpose()?;
     if !fresh && let Some(name) = &upstream {
         return Err(CliError::usage(format!(
             "`--provider {name}` is for a service's first start; this one has its version set"

@@ -52,7 +52,7 @@ impl Control {
     /// The release whose candidate is stable now.
     fn promoted(&self) -> Option<ChangeId> {
         let stable = &self.state.table.as_ref()?.stable;
-        let made_stable = |release: &&Release| {
+        let made_stable = |release: &&std::sync::Arc<Release>| {
             release.state.phase == Phase::Promoted && release.plan.to == *stable
         };
         let releases = self.state.releases.values().filter(made_stable);

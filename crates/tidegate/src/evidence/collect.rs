@@ -103,7 +103,7 @@ fn collect(inputs: &PackInputs<'_>, mut gaps: Vec<String>) -> Result<PackData> {
     Ok(PackData {
         change_id: change_id.clone(),
         service: plan.service.clone(),
-        release: release.clone(),
+        release: Release::clone(release),
         incident: state.incidents.get(change_id).cloned(),
         shipped_from: shipped(state, &plan.from, release),
         entries,

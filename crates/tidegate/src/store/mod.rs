@@ -121,6 +121,11 @@ impl Drop for Writing {
 }
 
 impl Store {
+    /// Whether the project has a state already.
+    pub(crate) fn exists(root: &Path) -> bool {
+        root.join(".tidegate").join("state.db").exists()
+    }
+
     /// Opens `<root>/.tidegate/state.db`, making it where `access` is exclusive.
     ///
     /// # Errors
