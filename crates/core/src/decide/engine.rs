@@ -33,7 +33,7 @@ pub fn decide(
     let lines = judge_lines(plan, &state);
     // One moment moves a release once: without this, a shared fault read at first would be gone
     // from the second look and let it advance.
-    let repeated = state.decided_at == Some(now);
+    let repeated = state.decided_at == Some(now) && order.is_none();
     state.decided_at = Some(now);
     let step = Step { plan, now, lines, absorbed, order, repeated };
     step.decide(state, observation)
@@ -350,9 +350,12 @@ impl Step<'_> {
         if candidate >= needed && stable >= stable_needed {
             return None;
         }
+        let beside = match stable_needed {
+            0 => String::new(),
+            _ => format!(" and {stable} of {stable_needed} stable"),
+        };
         let text = format!(
-            "too little data at this rung: {candidate} of {needed} candidate and {stable} of \
-             {stable_needed} stable answers"
+            "too little data at this rung: {candidate} of {needed} candidate{beside} answers"
         );
         let mut reason = Reason::new(ReasonCode::TooFewSamples, text);
         reason.samples_candidate = Some(candidate);

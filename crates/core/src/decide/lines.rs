@@ -118,7 +118,7 @@ fn judge(band: Option<Band>, ceiling: Option<(bool, bool)>, numbers: &Comparison
     if ceiling.is_some_and(|(over, _)| over) {
         return Verdict::OverCeiling;
     }
-    if no_data || !numbers.estimate.is_finite() {
+    if no_data || numbers.estimate.is_nan() {
         return Verdict::NoData;
     }
     let under_ceiling = ceiling.is_none_or(|(_, under)| under);
@@ -149,6 +149,7 @@ impl Sample<'_> {
         let rate = |bad: u64, n: u64| Sample::Rate { sum: bad as f64, n };
         match metric {
             Metric::ErrorRate => rate(w.errors(), w.requests),
+            Metric::RejectedRate => rate(w.rejected, w.requests + w.rejected),
             Metric::ContractBrokenRate => rate(w.contract_broken, w.contract_checked),
             Metric::RefusalRate => rate(w.refusals, w.answered()),
             Metric::DislikeRate => rate(w.dislikes, w.likes + w.dislikes),

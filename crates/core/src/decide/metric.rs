@@ -37,6 +37,8 @@ impl Line {
 pub enum Metric {
     /// Share of requests that failed by the upstream's fault or ours.
     ErrorRate,
+    /// Share of requests that the upstream, or the version set's template, refused (4xx).
+    RejectedRate,
     /// Share of checked answers that broke the output contract.
     ContractBrokenRate,
     /// Share of answers that were refusals.
@@ -69,8 +71,9 @@ pub enum Metric {
 
 impl Metric {
     /// Every metric, by line.
-    pub const ALL: [Metric; 15] = [
+    pub const ALL: [Metric; 16] = [
         Metric::ErrorRate,
+        Metric::RejectedRate,
         Metric::ContractBrokenRate,
         Metric::RefusalRate,
         Metric::DislikeRate,
@@ -96,6 +99,7 @@ impl Metric {
     pub fn line(self) -> Line {
         match self {
             Metric::ErrorRate
+            | Metric::RejectedRate
             | Metric::ContractBrokenRate
             | Metric::RefusalRate
             | Metric::DislikeRate
@@ -115,6 +119,7 @@ impl Metric {
     pub fn as_str(self) -> &'static str {
         match self {
             Metric::ErrorRate => "error_rate",
+            Metric::RejectedRate => "rejected_rate",
             Metric::ContractBrokenRate => "contract_broken_rate",
             Metric::RefusalRate => "refusal_rate",
             Metric::DislikeRate => "dislike_rate",
@@ -136,6 +141,7 @@ impl Metric {
     pub fn is_rate(self) -> bool {
         match self {
             Metric::ErrorRate
+            | Metric::RejectedRate
             | Metric::ContractBrokenRate
             | Metric::RefusalRate
             | Metric::DislikeRate

@@ -348,6 +348,7 @@ impl LineRule {
         }
         vec![
             quality(Metric::ErrorRate, true),
+            quality(Metric::RejectedRate, true),
             quality(Metric::ContractBrokenRate, false),
             quality(Metric::RefusalRate, true),
             dislikes,

@@ -93,8 +93,9 @@ pub struct Record {
 impl Record {
     /// Whether it is worth a regression case: it failed, broke the contract, or was a risk event.
     pub fn is_failing(&self) -> bool {
-        let not_the_clients = |f: Failure| f.fault() != crate::upstream::Fault::Client;
-        self.failure.is_some_and(not_the_clients)
+        let says_something =
+            |f: Failure| f == Failure::Refused || f.fault() != crate::upstream::Fault::Client;
+        self.failure.is_some_and(says_something)
             || self.contract_problem.is_some()
             || !self.risk.is_empty()
     }

@@ -89,6 +89,9 @@ pub struct Window {
     pub requests: u64,
     /// Requests that failed by the client's fault; kept apart, never counted against the arm.
     pub client_faults: u64,
+    /// Those of them that the upstream, or the version set's own template, refused. A request says
+    /// little alone, but a version set that has more of them than stable is the one at fault.
+    pub rejected: u64,
     /// Requests that failed by the upstream's fault.
     pub upstream_errors: u64,
     /// Requests that failed by ours.
@@ -160,6 +163,7 @@ impl Window {
         match outcome.failure.map(Failure::fault) {
             Some(Fault::Client) => {
                 self.client_faults += 1;
+                self.rejected += u64::from(outcome.failure == Some(Failure::Refused));
                 return;
             }
             Some(Fault::Upstream) => self.upstream_errors += 1,
@@ -237,6 +241,7 @@ impl Window {
         let Window {
             requests,
             client_faults,
+            rejected,
             upstream_errors,
             own_errors,
             timeouts,
@@ -270,6 +275,7 @@ impl Window {
         };
         count(&mut self.requests, requests);
         count(&mut self.client_faults, client_faults);
+        count(&mut self.rejected, rejected);
         count(&mut self.upstream_errors, upstream_errors);
         count(&mut self.own_errors, own_errors);
         count(&mut self.timeouts, timeouts);

@@ -1,6 +1,7 @@
 //! `tidegate evidence` and `tidegate verify`.
 
-use crate::control::{Backend, Command};
+use crate::config::load;
+use crate::control::{Backend, Command, read_state};
 use crate::error::{CliError, Result};
 use crate::evidence::JournalCheck;
 use crate::output;
@@ -11,20 +12,24 @@ use tidegate_core::ids::ChangeId;
 /// What `evidence` takes.
 #[derive(Debug, Args)]
 pub(crate) struct EvidenceArgs {
-    /// The release.
-    change_id: String,
+    /// The release; left out, the last one.
+    change_id: Option<String>,
 }
 
 /// What `verify` takes.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The pack's folder, `reports/YYYY-MM-DD/<change-id>`.
-    pack: PathBuf,
+    /// The packs' folders, `reports/YYYY-MM-DD/<change-id>`.
+    #[arg(required = true)]
+    packs: Vec<PathBuf>,
 }
 
 /// Writes the pack of a release as things stand.
 pub(crate) async fn run(config: &Path, args: &EvidenceArgs, json: bool) -> Result<()> {
-    let change_id = ChangeId::parse(&args.change_id).map_err(|e| CliError::usage(e.to_string()))?;
+    let change_id = match &args.change_id {
+        Some(id) => ChangeId::parse(id).map_err(|e| CliError::usage(e.to_string()))?,
+        None => last_release(config)?,
+    };
     let answer = Backend::connect(config).await?.command(Command::WritePack { change_id }).await?;
     if json {
         output::json(&answer)
@@ -34,10 +39,22 @@ pub(crate) async fn run(config: &Path, args: &EvidenceArgs, json: bool) -> Resul
     Ok(())
 }
 
-/// Checks a pack, offline, and holds it against the project's journal where that is at hand.
+fn last_release(config: &Path) -> Result<ChangeId> {
+    let (_, state) = read_state(&load(config)?.root)?;
+    let last = state.releases.values().max_by_key(|release| release.started_at);
+    last.map(|release| release.plan.change_id.clone())
+        .ok_or_else(|| CliError::usage("there is no release yet, so there is no evidence"))
+}
+
+/// Checks packs one after the other; the first that does not hold ends it.
 pub(crate) fn verify(args: &VerifyArgs, json: bool) -> Result<()> {
-    let mut outcome = crate::evidence::verify(&args.pack)?;
-    outcome.compare_with_journal(&args.pack);
+    args.packs.iter().try_for_each(|pack| verify_one(pack, json))
+}
+
+/// Checks a pack, offline, and holds it against the project's journal where that is at hand.
+fn verify_one(pack: &Path, json: bool) -> Result<()> {
+    let mut outcome = crate::evidence::verify(pack)?;
+    outcome.compare_with_journal(pack);
     if json {
         output::json(&outcome);
     }

@@ -62,8 +62,8 @@ enum Command {
     /// Start, watch and steer a release.
     #[command(subcommand)]
     Release(release::ReleaseCommand),
-    /// Take the running release back now.
-    Rollback(release::OrderArgs),
+    /// Take the running release back now, or a promoted one by its name.
+    Rollback(release::RollbackArgs),
     /// List incidents, or close one.
     #[command(subcommand)]
     Incident(release::IncidentCommand),

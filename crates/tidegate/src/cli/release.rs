@@ -81,6 +81,15 @@ pub(crate) struct OrderArgs {
     reason: String,
 }
 
+/// What a rollback takes.
+#[derive(Debug, Args)]
+pub(crate) struct RollbackArgs {
+    /// The release; left out, the running one. One that was promoted must be named.
+    change_id: Option<String>,
+    #[command(flatten)]
+    order: OrderArgs,
+}
+
 /// What a promotion takes.
 #[derive(Debug, Args)]
 pub(crate) struct PromoteArgs {
@@ -237,10 +246,10 @@ async fn watch(config: &Path, change_id: &ChangeId, json: bool) -> Result<()> {
         } else {
             let line = view::one_line(release, &state);
             if line != last {
-                if json {
-                    output::json(&release.last_decision)
-                } else {
-                    output::line(&line)
+                match &release.last_decision {
+                    Some(decision) if json => output::line(view::json_line(decision, &state)),
+                    None if json => {}
+                    Some(_) | None => output::line(&line),
                 }
                 last = line;
             }
@@ -257,15 +266,27 @@ async fn watch(config: &Path, change_id: &ChangeId, json: bool) -> Result<()> {
 }
 
 async fn order(config: &Path, kind: OrderKind, args: &OrderArgs, json: bool) -> Result<()> {
+    order_of(config, kind, None, args, json).await
+}
+
+async fn order_of(
+    config: &Path,
+    kind: OrderKind,
+    release: Option<ChangeId>,
+    args: &OrderArgs,
+    json: bool,
+) -> Result<()> {
     let order = Order { kind, by: operator(args.by.as_deref())?, reason: args.reason.clone() };
-    let answer = Backend::connect(config).await?.command(Command::Order(order)).await?;
-    say(&answer, json);
+    let command = Command::Order { order, release };
+    say(&Backend::connect(config).await?.command(command).await?, json);
     Ok(())
 }
 
 /// Runs `tidegate rollback`.
-pub(crate) async fn rollback(config: &Path, args: &OrderArgs, json: bool) -> Result<()> {
-    order(config, OrderKind::RollBack, args, json).await
+pub(crate) async fn rollback(config: &Path, args: &RollbackArgs, json: bool) -> Result<()> {
+    let named = args.change_id.as_deref().map(ChangeId::parse).transpose();
+    let named = named.map_err(|e| CliError::usage(e.to_string()))?;
+    order_of(config, OrderKind::RollBack, named, &args.order, json).await
 }
 
 /// Runs `tidegate incident …`.

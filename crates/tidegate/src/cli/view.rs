@@ -3,7 +3,7 @@
 use crate::clock::{rfc3339, spoken};
 use crate::output::{self, Tone, padded, paint};
 use tidegate_core::decide::{
-    BandUnit, Decision, Phase, Plan, Reason, ReasonCode, Signal, share, show,
+    BandUnit, Decision, LineRule, Phase, Plan, Reason, ReasonCode, Signal, share, show,
 };
 use tidegate_core::ids::{ChangeId, UnixMs};
 use tidegate_core::journal::{ControlState, Incident, Release};
@@ -66,6 +66,21 @@ pub(crate) fn one_line(release: &Release, state: &ControlState) -> String {
     let headline = release.last_decision.as_ref().map(headline).unwrap_or_default();
     let at = release.last_decision.as_ref().map_or(release.started_at, |d| d.at);
     format!("{} {} {weight} {headline}", rfc3339(at), release.state.phase.as_str())
+}
+
+/// A decision as one line of JSON, for pipes.
+pub(crate) fn json_line(decision: &Decision, state: &ControlState) -> String {
+    let split = state.table.as_ref().and_then(|table| table.split.as_ref());
+    let first = decision.reasons.first();
+    serde_json::json!({
+        "at": rfc3339(decision.at),
+        "phase": decision.state.phase.as_str(),
+        "weight_pct": split.map(|split| split.weight.pct()),
+        "decision": decision.kind,
+        "signal": decision.signal,
+        "reason": first,
+    })
+    .to_string()
 }
 
 /// One incident in one line.
@@ -133,8 +148,30 @@ fn table(plan: &Plan, decision: &Decision) -> Vec<String> {
         "answers",
     ];
     let mut lines = vec![paint(Tone::Dim, &row(header.map(str::to_owned), None))];
-    lines.extend(rows.into_iter().filter_map(|reason| metric_row(plan, reason)));
+    let watched: Vec<&LineRule> = rows
+        .iter()
+        .filter_map(|row| plan.rules.iter().find(|rule| Some(rule.metric) == row.metric))
+        .collect();
+    lines.extend(rows.iter().filter_map(|reason| metric_row(plan, reason)));
+    lines.extend(notes(&watched).into_iter().map(|note| paint(Tone::Dim, &note)));
     lines
+}
+
+/// How differences are read where that is not plain from the two values beside them.
+fn notes(rules: &[&LineRule]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for rule in rules.iter().filter(|rule| rule.floor > 0.0) {
+        let floor = show(rule.metric, rule.floor);
+        let metric = rule.metric.as_str();
+        notes.push(format!("{metric}: the first {floor} of a difference do not count"));
+    }
+    let of_good_share =
+        |rule: &&&LineRule| rule.band.is_some_and(|band| band.unit == BandUnit::Relative);
+    for rule in rules.iter().filter(|rule| rule.metric.is_rate()).filter(of_good_share) {
+        let metric = rule.metric.as_str();
+        notes.push(format!("{metric}: differences are relative to the good share, 100 % less it"));
+    }
+    notes
 }
 
 fn metric_row(plan: &Plan, reason: &Reason) -> Option<String> {

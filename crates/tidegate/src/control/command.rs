@@ -13,8 +13,13 @@ use tidegate_core::ids::{ChangeId, VersionSetId};
 pub(crate) enum Command {
     /// Start a release.
     Start(Box<StartRequest>),
-    /// Order something of the running release.
-    Order(Order),
+    /// Order something of the running release, or of the one that is named.
+    Order {
+        /// What, who and why.
+        order: Order,
+        /// The release it is meant for; left out, the running one.
+        release: Option<ChangeId>,
+    },
     /// Pack the project's files into a kept version set.
     Pack(PackOverrides),
     /// Keep an eval run's report.

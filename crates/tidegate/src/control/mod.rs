@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use tidegate_core::decide::Order;
-use tidegate_core::ids::{ServiceName, UnixMs, VersionSetId};
+use tidegate_core::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
 use tidegate_core::journal::{ControlState, Event};
 use tidegate_core::observe::RiskEvent;
 use tidegate_core::route::Table;
@@ -57,7 +57,7 @@ pub(crate) struct Control {
     red_events: Vec<RiskEvent>,
     /// Set when the candidate was taken out and that could not be journalled: the next look that
     /// can be journalled goes back for good.
-    must_go_back: Option<Order>,
+    must_go_back: Option<(ChangeId, Order)>,
 }
 
 impl Control {
@@ -133,7 +133,7 @@ impl Control {
     pub(crate) async fn handle(&mut self, command: Command) -> Result<Answer> {
         match command {
             Command::Start(request) => self.start(*request).await,
-            Command::Order(order) => self.order(order).await,
+            Command::Order { order, release } => self.order(order, release).await,
             Command::Pack(overrides) => self.pack(&overrides).await,
             Command::RecordEval(report) => self.record_eval(*report).await,
             Command::Reopen { by, reason } => self.reopen(by, reason).await,
@@ -227,7 +227,12 @@ impl Control {
             report_drain(plane, old, decided, !self.clock.is_demo());
         }
         let took_us = u64::try_from(decided.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.append(vec![Event::Applied { generation: table.generation, took_us }]).await
+        let applied = Event::Applied { generation: table.generation, took_us };
+        // The switch is done and its decision is journalled; what follows must not wait for a note.
+        if let Err(error) = self.append(vec![applied]).await {
+            output::log(&format!("control: the switch was not noted as done: {error}"));
+        }
+        Ok(())
     }
 
     fn live_table(&mut self, table: &Table) -> Result<LiveTable> {

@@ -128,6 +128,9 @@ async fn own(mut control: Control, mut wakes: mpsc::Receiver<Wake>) {
                 }
             }
             Wake::Stop(reply) => {
+                if let Err(error) = control.keep_numbers().await {
+                    output::log(&format!("control: the last numbers were not kept: {error}"));
+                }
                 if let Err(error) = control.keep_baseline().await {
                     output::log(&format!("control: the baseline was not kept: {error}"));
                 }

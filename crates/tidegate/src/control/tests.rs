@@ -110,16 +110,25 @@ async fn a_release_needs_its_eval_then_climbs_and_replays_to_the_same_state() {
     let (from, to) = (release.plan.from.clone(), release.plan.to.clone());
     let table = scene.plane.router.load().table.clone();
     assert_eq!((table.stable, table.split), (to.clone(), None));
-    // At 3 a.m. what was promoted is taken back by the same one command.
+    // What was promoted is taken back too, by its name: a command typed twice must not do it.
     let back = || {
         let (kind, by, reason) = (OrderKind::RollBack, "mei".to_owned(), "complaints".to_owned());
-        Command::Order(Order { kind, by, reason })
+        Command::Order { order: Order { kind, by, reason }, release: None }
+    };
+    let named = |release: &ChangeId| match back() {
+        Command::Order { order, release: None } => {
+            Command::Order { order, release: Some(release.clone()) }
+        }
+        other => other,
     };
     scene.control.clock.advance(1_000);
-    scene.control.handle(back()).await.unwrap();
+    let asked = scene.control.handle(back()).await.unwrap_err();
+    assert!(asked.hints[0].contains(&format!("tidegate rollback {change}")), "{asked:?}");
+    assert_eq!(scene.plane.router.load().table.stable, to);
+    scene.control.handle(named(&change)).await.unwrap();
     assert_eq!(scene.plane.router.load().table.stable, from);
     assert!(scene.control.state.blocked.contains_key(&to) && scene.is_replay());
-    assert!(scene.control.handle(back()).await.is_err());
+    assert!(scene.control.handle(named(&change)).await.is_err());
 }
 
 #[tokio::test]
@@ -175,6 +184,7 @@ async fn inv10_a_full_store_does_not_keep_a_bad_candidate_in() {
     assert_eq!(table.table.entrance, Entrance::Open);
     // What could not be journalled did not happen to the state, and is not forgotten either.
     assert_eq!(scene.control.state.active.as_ref(), Some(&change));
-    let order = scene.control.must_go_back.clone().unwrap();
+    let (owed, order) = scene.control.must_go_back.clone().unwrap();
+    assert_eq!(owed, change);
     assert_eq!((order.kind, order.by.as_str()), (OrderKind::RollBack, "tidegate"));
 }

@@ -19,7 +19,8 @@ fn snapshot_after_ms(on_rung_ms: u64) -> u64 {
 impl Control {
     /// Looks at the lines once; what it decided, while a release runs.
     pub(crate) async fn tick(&mut self) -> Result<Option<Decision>> {
-        let Some(active) = self.state.active.clone() else {
+        let owed = || self.must_go_back.as_ref().map(|(id, _)| id.clone());
+        let Some(active) = self.state.active.clone().or_else(owed) else {
             if let Some(plane) = &self.plane {
                 report_other_events(plane);
             }
@@ -28,22 +29,38 @@ impl Control {
         self.look(&active, None).await.map(Some)
     }
 
-    /// Carries out an operator's order on the running release; a rollback without one takes back
-    /// the release that made stable what it is.
-    pub(super) async fn order(&mut self, order: Order) -> Result<Answer> {
+    /// Looks once more and journals what was seen, so that a restart goes on from it.
+    pub(super) async fn keep_numbers(&mut self) -> Result<()> {
+        self.snapshot_at = tidegate_core::ids::UnixMs(0);
+        self.tick().await.map(|_| ())
+    }
+
+    /// Carries out an operator's order. What was promoted is taken back only by its name: the same
+    /// command typed twice must not take back a second, good release.
+    pub(super) async fn order(&mut self, order: Order, named: Option<ChangeId>) -> Result<Answer> {
         let kind = order.kind;
-        let promoted = || (kind == OrderKind::RollBack).then(|| self.promoted()).flatten();
-        let Some(active) = self.state.active.clone().or_else(promoted) else {
-            return Err(CliError::usage("no release is running, and none made stable what it is")
-                .hint("`tidegate release status` shows the last one"));
+        let promoted = self.promoted().filter(|_| kind == OrderKind::RollBack);
+        let active = match (self.state.active.clone(), named, promoted) {
+            (Some(active), None, _) => active,
+            (Some(active), Some(named), _) if named == active => active,
+            (Some(active), Some(named), _) => {
+                return Err(CliError::usage(format!("release `{named}` is not the running one"))
+                    .hint(format!("the running one is `{active}`")));
+            }
+            (None, Some(named), Some(promoted)) if named == promoted => promoted,
+            (None, named, promoted) => return Err(nothing_runs(named, promoted)),
         };
         let decision = self.look(&active, Some(order)).await?;
         let text = match kind {
             OrderKind::Pause | OrderKind::Resume | OrderKind::Promote | OrderKind::PromoteFully => {
-                format!("release {active} is now {}", decision.state.phase.as_str())
+                let split = self.state.table.as_ref().and_then(|table| table.split.as_ref());
+                let weight = split.map_or(String::new(), |split| format!(" at {}", split.weight));
+                format!("release {active} is now {}{weight}", decision.state.phase.as_str())
             }
             OrderKind::RollBack => {
-                format!("release {active} is rolled back; everyone is on stable again")
+                let stable = self.state.table.as_ref().map(|table| table.stable.to_string());
+                let stable = stable.unwrap_or_default();
+                format!("release {active} is rolled back; everyone is on {stable} again")
             }
         };
         Ok(Answer { text, change_id: Some(active), version_set: None })
@@ -61,7 +78,8 @@ impl Control {
 
     async fn look(&mut self, change_id: &ChangeId, order: Option<Order>) -> Result<Decision> {
         let decided = Instant::now();
-        let order = order.or_else(|| self.must_go_back.clone());
+        let owed = self.must_go_back.as_ref().filter(|(id, _)| id == change_id);
+        let order = owed.map(|(_, order)| order.clone()).or(order);
         let release = self.state.releases.get(change_id).cloned().ok_or_else(no_service)?;
         let observation = self.observation(&release, order.clone());
         let now = self.clock.now();
@@ -83,20 +101,32 @@ impl Control {
             table: table.clone(),
         };
         if let Err(error) = self.append(vec![event]).await {
-            self.retreat(&decision);
+            self.retreat(change_id, &decision);
             return Err(error);
         }
         self.snapshot_at = now;
         self.red_events.clear();
-        self.must_go_back = None;
+        self.must_go_back = self.must_go_back.take().filter(|(id, _)| id != change_id);
         if let Some(table) = table {
             self.apply(&table, decided).await?;
+            self.log_move(change_id, &decision);
         }
         if decision.state.phase.is_final() {
             self.end_counting(&release.plan).await;
             self.aftermath(change_id).await?;
         }
         Ok(decision)
+    }
+
+    fn log_move(&self, change_id: &ChangeId, decision: &Decision) {
+        if self.clock.is_demo() {
+            return;
+        }
+        let split = self.state.table.as_ref().and_then(|table| table.split.as_ref());
+        let weight = split.map_or("over".to_owned(), |split| format!("at {}", split.weight));
+        let why = decision.reasons.first().map_or("", |reason| reason.text.as_str());
+        let kind = decision.kind.as_str();
+        output::log(&format!("release {change_id}: {kind}, now {weight}: {why}"));
     }
 
     /// What both arms did while the release ran belongs to the days of their sets.
@@ -116,7 +146,7 @@ impl Control {
     /// memory, and made durable by the first look that can be; when the store has failed for good,
     /// the candidate is taken out as well, since nothing can steer it any more. Stable traffic
     /// flows on either way (invariant 10).
-    fn retreat(&mut self, decision: &Decision) {
+    fn retreat(&mut self, change_id: &ChangeId, decision: &Decision) {
         let Some(plane) = &self.plane else { return };
         let goes_back = matches!(decision.state.phase, Phase::RolledBack | Phase::ShutOff);
         if !goes_back && self.store.stopped().is_none() {
@@ -132,13 +162,14 @@ impl Control {
         plane.router.retreat(closed);
         if goes_back {
             let why = decision.reasons.first().map(|r| r.text.clone()).unwrap_or_default();
-            self.must_go_back = Some(Order {
+            let order = Order {
                 kind: OrderKind::RollBack,
                 by: "tidegate".to_owned(),
                 reason: format!(
                     "it went back before, when the journal could not be written: {why}"
                 ),
-            });
+            };
+            self.must_go_back = Some((change_id.clone(), order));
         }
         output::log("control: the journal cannot be written; everyone is on stable");
     }
@@ -186,6 +217,21 @@ impl Control {
             return Ok(());
         }
         self.store.add_baseline(&table.stable, self.clock.now(), &window).await
+    }
+}
+
+fn nothing_runs(named: Option<ChangeId>, promoted: Option<ChangeId>) -> CliError {
+    let error = match named {
+        Some(named) => {
+            CliError::usage(format!("release `{named}` neither runs nor made stable what it is"))
+        }
+        None => CliError::usage("no release is running"),
+    };
+    match promoted {
+        Some(promoted) => error.hint(format!(
+            "to take back the one that made stable what it is: `tidegate rollback {promoted}`"
+        )),
+        None => error.hint("`tidegate release status` shows the last one"),
     }
 }
 

@@ -6,7 +6,7 @@ use super::users::{Batch, Habits, Users};
 use crate::cli::view;
 use crate::clock::Clock;
 use crate::config::load;
-use crate::control::{Answer, Command, Control, ControlHandle, StartRequest};
+use crate::control::{Answer, Command, Control, ControlHandle, StartRequest, serve_admin};
 use crate::error::{CliError, Result};
 use crate::gate;
 use crate::observe::Collector;
@@ -322,6 +322,8 @@ impl Stage {
                 self.began.elapsed().as_secs_f64()
             ),
         ));
+        let root = self.root.display();
+        self.say(paint(Tone::Dim, &format!("the demo's project may be deleted: rm -r {root}")));
         self.say("Now your own service, in three commands:");
         self.say("  tidegate init my-service && cd my-service");
         self.say("  tidegate serve");
@@ -333,6 +335,8 @@ impl Stage {
 
     /// Leaves the service running until Ctrl-C; its clock goes on in real time.
     pub(super) async fn keep_serving(self) -> Result<()> {
+        // Commands of other terminals reach this service as they would any other.
+        let _admin = serve_admin(&self.root, "127.0.0.1:0", self.control.clone()).await?;
         self.say(format!("\nstill serving on http://{}/v1 · Ctrl-C ends it", self.address));
         let mut second = tokio::time::interval(std::time::Duration::from_secs(1));
         loop {

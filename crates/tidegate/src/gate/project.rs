@@ -2,8 +2,9 @@
 
 use super::{RunOptions, load_cases, run};
 use crate::clock::Clock;
-use crate::config::Loaded;
+use crate::config::{Loaded, Upstream};
 use crate::error::Result;
+use crate::output;
 use crate::store::Store;
 use crate::version_set::{LiveSet, PackOverrides, pack};
 use std::sync::Arc;
@@ -24,6 +25,10 @@ pub(crate) async fn eval_project(
     let packed = pack(loaded, overrides)?;
     let cases = load_cases(loaded, &packed)?;
     let live = Arc::new(LiveSet::new(&packed, &loaded.root, clock)?);
+    if matches!(live.upstream_config, Upstream::Simulated(_)) && !clock.is_demo() {
+        let model = &live.model;
+        output::talk(format!("SIMULATED: these answers are made by rule, not by {model}"));
+    }
     let mut options = RunOptions::of(loaded, &packed)?;
     options.repeat = repeat;
     options.previous = store.last_passed_eval()?;

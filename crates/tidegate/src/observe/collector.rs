@@ -57,7 +57,9 @@ impl Collector {
     /// Stops counting for the release; gives its last windows, stable then candidate.
     pub(crate) fn end(&self) -> Option<(Window, Window)> {
         let mut state = self.state();
-        state.events.clear();
+        // What came after the last look is told as stable's: the candidate may just have become it.
+        let late = std::mem::take(&mut state.events);
+        state.other_events.extend(late);
         state.release.take().map(|running| (running.stable, running.candidate))
     }
 

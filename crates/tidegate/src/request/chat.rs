@@ -125,16 +125,20 @@ pub(super) async fn seed(
 /// Ends an exchange that failed before its first byte.
 fn fail(exchange: Exchange, error: &UpstreamError) -> Problem {
     let mut problem = Problem::upstream(error);
-    if error.failure == Failure::TotalTimeout
-        && let Some(budget) = exchange.ask.budget
+    let mut failure = error.failure;
+    let limit = Duration::from_millis(exchange.gateway.limits.total_ms);
+    if failure.is_timeout()
+        && let Some(budget) = exchange.ask.budget.filter(|budget| *budget < limit)
     {
         problem.code = "budget_exceeded";
         let budget = budget.as_millis();
         problem.message = format!("no answer came within budget_ms = {budget}");
+        // The client's own patience says nothing of the arm: 1 ms would roll any candidate back.
+        failure = Failure::ClientGone;
     }
     exchange.close(Ending {
         status: problem.status,
-        failure: Some(error.failure),
+        failure: Some(failure),
         took: error.took,
         ..Ending::default()
     });
@@ -179,7 +183,7 @@ async fn call_once(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
     let ask = &exchange.ask;
     // A second try renders anew: keeping a copy of every prompt would cost the first one more.
     let rendered = exchange.set.render(&ask.body, ask.user.as_deref());
-    let mut body = rendered.map_err(|e| ours(Failure::Internal, e.to_string()))?.body;
+    let mut body = rendered.map_err(|e| ours(Failure::Refused, e.to_string()))?.body;
     if ask.stream {
         body.insert("stream".to_owned(), Value::Bool(true));
         let options = body.entry("stream_options").or_insert(Value::Null);

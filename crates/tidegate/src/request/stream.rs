@@ -162,8 +162,14 @@ impl Events {
 
     fn end(&mut self, status: StatusClass, mut ending: Ending) {
         self.status = status;
-        ending.facts = Some(std::mem::take(&mut self.facts).finish());
+        let facts = std::mem::take(&mut self.facts).finish();
         if let Some(exchange) = self.exchange.take() {
+            // However a stream ends, what it said is looked at: a client that leaves early, or an
+            // upstream that breaks, must not hide a red line.
+            if ending.risk.is_empty() {
+                ending.risk = exchange.set.detectors.inspect_answer(&facts);
+            }
+            ending.facts = Some(facts);
             exchange.close(ending);
         }
     }
