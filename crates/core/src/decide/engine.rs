@@ -96,7 +96,8 @@ fn absorb(
         return Some(Reason::new(ReasonCode::Gap, text));
     };
     if stable.requests + candidate.requests > 0 {
-        state.last_data_at = now;
+        let seen = observation.stable.last_at.max(observation.candidate.last_at);
+        state.last_data_at = state.last_data_at.max(seen.min(now));
     }
     state.seen_stable = observation.stable.clone();
     state.seen_candidate = observation.candidate.clone();

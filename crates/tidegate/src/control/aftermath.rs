@@ -15,7 +15,7 @@ use tidegate_core::journal::Event;
 use tidegate_core::route::Arm;
 
 /// Failing records read for write-back, at most.
-const FAILING_RECORDS_MAX: usize = 2_000;
+pub(super) const FAILING_RECORDS_MAX: usize = 2_000;
 
 impl Control {
     /// Does what a server that died left undone of the releases that are over.

@@ -21,7 +21,7 @@ use crate::error::{CliError, Result};
 use crate::observe::Collector;
 use crate::output;
 use crate::route::{LiveTable, Router};
-use crate::store::Store;
+use crate::store::{RecordQuery, Store};
 use crate::version_set::{LiveSet, PackOverrides, PackedSet, pack};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ use tidegate_core::decide::Order;
 use tidegate_core::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
 use tidegate_core::journal::{ControlState, Event};
 use tidegate_core::observe::RiskEvent;
-use tidegate_core::route::Table;
+use tidegate_core::route::{Arm, Table};
 
 /// The data plane's side that control acts on; absent when a command runs without a server.
 #[derive(Clone)]
@@ -123,10 +123,24 @@ impl Control {
                 release.state.seen_stable.clone(),
                 release.state.seen_candidate.clone(),
             );
+            // A red line of this release that was decided on would have ended it: what its records
+            // hold was seen just before a crash.
+            self.red_events = self.recorded_red_lines(&release.plan.change_id)?;
         }
         let plane = Plane { router, collector };
         self.plane = Some(plane.clone());
         Ok(plane)
+    }
+
+    fn recorded_red_lines(&self, change_id: &ChangeId) -> Result<Vec<RiskEvent>> {
+        let failing = self.store.records(&RecordQuery {
+            change_id: Some(change_id.clone()),
+            arm: Some(Arm::Candidate),
+            failing_only: true,
+            limit: aftermath::FAILING_RECORDS_MAX,
+        })?;
+        let events = failing.into_iter().flat_map(|record| record.risk);
+        Ok(events.filter(|event| event.kind.is_red_line()).take(1).collect())
     }
 
     /// Carries out one command.
@@ -224,6 +238,11 @@ impl Control {
                 .swap(self.live_table(table)?)
                 .map_err(|e| CliError::internal(e.to_string()))?;
             plane.collector.switched(decided.elapsed());
+            // Other sets are made ready again from the store when they are needed.
+            let serves = |id: &VersionSetId| {
+                *id == table.stable || table.split.as_ref().is_some_and(|s| s.candidate == *id)
+            };
+            self.live.retain(|id, _| serves(id));
             report_drain(plane, old, decided, !self.clock.is_demo());
         }
         let took_us = u64::try_from(decided.elapsed().as_micros()).unwrap_or(u64::MAX);

@@ -188,3 +188,27 @@ async fn inv10_a_full_store_does_not_keep_a_bad_candidate_in() {
     assert_eq!(owed, change);
     assert_eq!((order.kind, order.by.as_str()), (OrderKind::RollBack, "tidegate"));
 }
+
+/// A red line that a crash came between is acted on by the first look after it.
+#[tokio::test]
+async fn a_red_line_seen_just_before_a_crash_still_shuts_off() {
+    let mut scene = Scene::new().await;
+    scene.eval().await;
+    let change = scene.start().await.unwrap();
+    let plan = scene.control.state.releases[&change].plan.clone();
+    let record: tidegate_core::evidence::Record = serde_json::from_value(serde_json::json!({
+        "trace_id": "t-1", "request_id": "r-1", "at": scene.control.clock.now(), "arm": "candidate",
+        "version_set": plan.to, "change_id": change, "status": 502, "streamed": false,
+        "keys": { "code": "dev", "prompt": "v2", "model": "sim-1", "index": "v1" },
+        "tokens_in": 1, "tokens_out": 1, "tokens_estimated": false, "cost_micro_usd": 0,
+        "timing": Timing::default(), "tool_calls": [], "refused": false, "pii": false,
+        "risk": [{ "kind": "leak", "detail": "planted text 1 of 1" }],
+        "prompt_length": 1, "response_length": 1
+    }))
+    .unwrap();
+    assert!(scene.control.store.record(record));
+    scene.control.store.flush().await.unwrap();
+    let mut scene = scene.reopened(None).await;
+    scene.control.tick().await.unwrap();
+    assert_eq!(scene.control.state.releases[&change].state.phase, Phase::ShutOff);
+}

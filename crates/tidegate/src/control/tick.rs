@@ -9,6 +9,7 @@ use tidegate_core::act::next_table;
 use tidegate_core::decide::{Action, Decision, Observation, Order, OrderKind, Phase, Plan, decide};
 use tidegate_core::ids::ChangeId;
 use tidegate_core::journal::{Event, Release};
+use tidegate_core::observe::Window;
 
 /// Looks that change nothing are journalled for the numbers that a restart goes on from: often at a
 /// rung's start, where they are watched, and less later, so that a day-long rung stays small.
@@ -213,7 +214,7 @@ impl Control {
     pub(crate) async fn keep_baseline(&mut self) -> Result<()> {
         let (Some(plane), Some(table)) = (&self.plane, &self.state.table) else { return Ok(()) };
         let window = plane.collector.take_baseline();
-        if window.requests == 0 {
+        if window == Window::default() {
             return Ok(());
         }
         self.store.add_baseline(&table.stable, self.clock.now(), &window).await
