@@ -175,7 +175,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Init(args) => init::run(&args, json),
         Command::Check => check::run(config, json),
         Command::Demo(args) => demo::run(args, json).await,
-        Command::Serve(args) => serve::run(config, args).await,
+        Command::Serve(args) => serve::run(config, args, json).await,
         Command::Eval(args) => eval::run(config, &args, json).await,
         Command::Gate(args) => eval::gate(config, &args, json).await,
         Command::Release(command) => release::run(config, command, json).await,

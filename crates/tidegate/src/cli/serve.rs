@@ -36,7 +36,7 @@ pub(crate) struct ServeArgs {
 }
 
 /// Runs until it is told to stop.
-pub(crate) async fn run(config: &Path, args: ServeArgs) -> Result<()> {
+pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()> {
     let mut loaded = load(config)?;
     let listen = args.listen.or_else(|| args.port.map(|port| format!("127.0.0.1:{port}")));
     if let Some(listen) = listen {
@@ -84,7 +84,11 @@ pub(crate) async fn run(config: &Path, args: ServeArgs) -> Result<()> {
     }
     // The first table must be let go, or its last request would never seem to end.
     drop(live);
-    output::line(format!("listening on http://{address}/v1"));
+    let url = format!("http://{address}/v1");
+    match json {
+        true => output::line(serde_json::json!({ "listening": url }).to_string()),
+        false => output::line(format!("listening on {url}")),
+    }
     let stopping = async {
         stopped().await;
         output::talk("stopping: those in work are finished first");
