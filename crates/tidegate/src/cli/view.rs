@@ -201,11 +201,30 @@ fn metric_row(plan: &Plan, reason: &Reason) -> Option<String> {
     Some(row(cells, Some(tone)))
 }
 
+/// Widths of the table's columns; the last is as wide as it needs.
+const WIDTHS: [usize; 9] = [8, 8, 21, 13, 13, 12, 12, 12, 14];
+/// Columns that a narrow terminal goes without, the first to go first.
+const DROPPED: [usize; 4] = [0, 6, 8, 4];
+
+/// Which columns fit into a terminal of this width.
+fn fitting(width: usize) -> [bool; 9] {
+    let mut shown = [true; 9];
+    for column in DROPPED {
+        let taken: usize =
+            WIDTHS.iter().zip(shown).filter(|(_, shown)| *shown).map(|(width, _)| width + 1).sum();
+        if taken <= width {
+            break;
+        }
+        shown[column] = false;
+    }
+    shown
+}
+
 /// One row of the table; the verdict's word takes the tone.
 fn row(cells: [String; 9], tone: Option<Tone>) -> String {
-    const WIDTHS: [usize; 9] = [8, 8, 21, 13, 13, 12, 12, 12, 0];
+    let shown = fitting(terminal_width());
     let mut text = String::new();
-    for (i, (cell, width)) in cells.iter().zip(WIDTHS).enumerate() {
+    for (i, (cell, width)) in cells.iter().zip(WIDTHS).enumerate().filter(|(i, _)| shown[*i]) {
         let cell = padded(cell, width);
         match tone {
             Some(tone) if i == 1 => text.push_str(&paint(tone, &cell)),
@@ -258,8 +277,9 @@ pub(crate) fn redraw(lines: &[String], drawn: usize) -> usize {
     rows.max(drawn)
 }
 
+/// The terminal's width; without one, as wide as anything is.
 fn terminal_width() -> usize {
-    terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0))
+    terminal_size::terminal_size().map_or(usize::MAX, |(width, _)| usize::from(width.0))
 }
 
 /// The text cut to a width in columns, escape sequences not counted.
@@ -285,4 +305,28 @@ fn cut(text: &str, width: usize) -> String {
         out.push(c);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_narrow_terminal_keeps_what_decides() {
+        assert_eq!(fitting(usize::MAX), [true; 9]);
+        let narrow = fitting(80);
+        // The verdict, the metric, the candidate, the difference and the line it must not pass.
+        for column in [1, 2, 3, 5, 7] {
+            assert!(narrow[column], "{column}");
+        }
+        let taken: usize =
+            WIDTHS.iter().zip(narrow).filter(|(_, shown)| *shown).map(|(w, _)| w + 1).sum();
+        assert!(taken <= 80, "{taken}");
+    }
+
+    #[test]
+    fn a_cut_keeps_wide_characters_whole() {
+        assert_eq!(cut("退款 refund", 6), "退款 …\u{1b}[0m");
+        assert_eq!(cut("short", 20), "short");
+    }
 }
