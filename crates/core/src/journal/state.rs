@@ -3,7 +3,7 @@
 use super::event::{Entry, Event, JournalError, verify_chain};
 use crate::decide::{Action, Decision, Phase, Plan, ReleaseState, Signal};
 use crate::ids::{ChangeId, Digest, Generation, ServiceName, UnixMs, VersionSetId};
-use crate::route::Table;
+use crate::route::{Split, Table};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -179,6 +179,16 @@ impl ControlState {
     /// The release that is not over.
     pub fn active_release(&self) -> Option<&Release> {
         self.active.as_ref().and_then(|id| self.releases.get(id)).map(Arc::as_ref)
+    }
+
+    /// The release that was started last, running or over.
+    pub fn last_release(&self) -> Option<&Release> {
+        self.releases.values().map(Arc::as_ref).max_by_key(|release| release.started_at)
+    }
+
+    /// The candidate's side of the table, while a release runs.
+    pub fn split(&self) -> Option<&Split> {
+        self.table.as_ref().and_then(|table| table.split.as_ref())
     }
 
     /// Changes the state by one event. On an error nothing is changed.

@@ -462,7 +462,7 @@ proptest! {
                 prop_assert!(override_reason.is_some() || !state.blocked.contains_key(&plan.to));
             }
             state.apply(entry.at, &event).unwrap();
-            if let Some(split) = state.table.as_ref().and_then(|t| t.split.as_ref()) {
+            if let Some(split) = state.split() {
                 prop_assert!(!state.blocked.contains_key(&split.candidate));
             }
         }

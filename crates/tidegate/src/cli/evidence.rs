@@ -41,9 +41,8 @@ pub(crate) async fn run(config: &Path, args: &EvidenceArgs, json: bool) -> Resul
 
 fn last_release(config: &Path) -> Result<ChangeId> {
     let (_, state) = read_state(&load(config)?.root)?;
-    let last = state.releases.values().max_by_key(|release| release.started_at);
-    last.map(|release| release.plan.change_id.clone())
-        .ok_or_else(|| CliError::usage("there is no release yet, so there is no evidence"))
+    let last = state.last_release().map(|release| release.plan.change_id.clone());
+    last.ok_or_else(|| CliError::usage("there is no release yet, so there is no evidence"))
 }
 
 /// Checks packs one after the other; the first that does not hold ends it.

@@ -178,10 +178,7 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
     let (_, state) = read_state(&loaded.root)?;
     let change_id = match &args.change_id {
         Some(id) => Some(ChangeId::parse(id).map_err(|e| CliError::usage(e.to_string()))?),
-        None => state.active.clone().or_else(|| {
-            let latest = state.releases.values().max_by_key(|release| release.started_at);
-            latest.map(|release| release.plan.change_id.clone())
-        }),
+        None => state.active_release().or(state.last_release()).map(|r| r.plan.change_id.clone()),
     };
     let Some(change_id) = change_id else {
         if json {

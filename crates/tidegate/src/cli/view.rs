@@ -57,25 +57,27 @@ pub(crate) fn release(release: &Release, state: &ControlState, now: UnixMs) -> V
 
 /// A release in one line, for logs and pipes.
 pub(crate) fn one_line(release: &Release, state: &ControlState) -> String {
-    let weight = state
-        .table
-        .as_ref()
-        .and_then(|table| table.split.as_ref())
-        .map_or(Weight::ZERO, |split| split.weight);
-    let weight = if release.state.phase == Phase::Promoted { Weight::FULL } else { weight };
+    let weight = weight(release.state.phase, state);
     let headline = release.last_decision.as_ref().map(headline).unwrap_or_default();
     let at = release.last_decision.as_ref().map_or(release.started_at, |d| d.at);
     format!("{} {} {weight} {headline}", rfc3339(at), release.state.phase.as_str())
 }
 
+/// The share that the candidate has; one that was promoted has everyone.
+pub(crate) fn weight(phase: Phase, state: &ControlState) -> Weight {
+    if phase == Phase::Promoted {
+        return Weight::FULL;
+    }
+    state.split().map_or(Weight::ZERO, |split| split.weight)
+}
+
 /// A decision as one line of JSON, for pipes.
 pub(crate) fn json_line(decision: &Decision, state: &ControlState) -> String {
-    let split = state.table.as_ref().and_then(|table| table.split.as_ref());
     let first = decision.reasons.first();
     serde_json::json!({
         "at": rfc3339(decision.at),
         "phase": decision.state.phase.as_str(),
-        "weight_pct": split.map(|split| split.weight.pct()),
+        "weight_pct": state.split().map(|split| split.weight.pct()),
         "decision": decision.kind,
         "signal": decision.signal,
         "reason": first,

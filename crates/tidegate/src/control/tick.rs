@@ -54,8 +54,10 @@ impl Control {
         let decision = self.look(&active, Some(order)).await?;
         let text = match kind {
             OrderKind::Pause | OrderKind::Resume | OrderKind::Promote | OrderKind::PromoteFully => {
-                let split = self.state.table.as_ref().and_then(|table| table.split.as_ref());
-                let weight = split.map_or(String::new(), |split| format!(" at {}", split.weight));
+                let weight = self
+                    .state
+                    .split()
+                    .map_or(String::new(), |split| format!(" at {}", split.weight));
                 format!("release {active} is now {}{weight}", decision.state.phase.as_str())
             }
             OrderKind::RollBack => {
@@ -123,8 +125,8 @@ impl Control {
         if self.clock.is_demo() {
             return;
         }
-        let split = self.state.table.as_ref().and_then(|table| table.split.as_ref());
-        let weight = split.map_or("over".to_owned(), |split| format!("at {}", split.weight));
+        let weight =
+            self.state.split().map_or("over".to_owned(), |split| format!("at {}", split.weight));
         let why = decision.reasons.first().map_or("", |reason| reason.text.as_str());
         let kind = decision.kind.as_str();
         output::log(&format!("release {change_id}: {kind}, now {weight}: {why}"));

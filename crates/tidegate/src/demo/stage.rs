@@ -249,12 +249,7 @@ impl Stage {
     }
 
     fn timeline_line(&self, from: UnixMs, decision: &Decision, state: &ControlState) -> String {
-        let split = state.table.as_ref().and_then(|table| table.split.as_ref());
-        let pct = match (split, decision.state.phase) {
-            (Some(split), _) => split.weight.pct(),
-            (None, Phase::Promoted) => 100.0,
-            (None, _) => 0.0,
-        };
+        let pct = view::weight(decision.state.phase, state).pct();
         let weight = format!("{pct:>3} %");
         format!("  {} {weight}  {}", clock_text(decision.at.since(from)), view::headline(decision))
     }
