@@ -29,6 +29,8 @@ mod gate;
 
 mod demo;
 
+mod simulate;
+
 fn main() -> std::process::ExitCode {
     cli::main()
 }

@@ -1,0 +1,3 @@
+//! Simulate: the engine beside every peer on the same simulated releases.
+
+mod judge;
