@@ -47,6 +47,11 @@ impl Weight {
         (0.0..=10_000.0).contains(&hundredths).then_some(Weight(hundredths as u16))
     }
 
+    /// What is left of 100 %.
+    pub fn rest(self) -> Weight {
+        Weight(Weight::FULL.0 - self.0)
+    }
+
     /// In percent, 0 to 100.
     pub fn pct(self) -> f64 {
         f64::from(self.0) / 100.0

@@ -173,6 +173,8 @@ fn plan() -> Plan {
         rungs: vec![],
         rules: LineRule::defaults(),
         alpha: 0.01,
+        bad_budget: 20,
+        hold_back: Weight::ZERO,
         min_samples: 50,
         stale_after_ms: 120_000,
         shared_fault: SharedFault::default(),

@@ -75,6 +75,12 @@ impl Histogram {
         before.peek().is_none().then_some(rest)
     }
 
+    /// What of it may lie above `value`: whole buckets.
+    pub fn tail(&self, value: f64) -> Histogram {
+        let first = self.buckets.partition_point(|(bucket, _)| upper_edge(*bucket) as f64 <= value);
+        Histogram::from(self.buckets[first..].to_vec())
+    }
+
     /// How many values were counted.
     pub fn count(&self) -> u64 {
         self.count

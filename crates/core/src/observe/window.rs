@@ -178,6 +178,9 @@ impl Window {
     pub fn since(&self, earlier: &Window) -> Option<Window> {
         let mut rest = self.clone();
         let fits = rest.combine(earlier, u64::checked_sub, u128::checked_sub);
+        if rest.cohorts.iter().all(|counts| *counts == Counts::default()) {
+            rest.cohorts.clear();
+        }
         rest.latency_us = self.latency_us.since(&earlier.latency_us)?;
         rest.first_token_us = self.first_token_us.since(&earlier.first_token_us)?;
         fits.then_some(rest)
