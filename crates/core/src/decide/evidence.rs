@@ -109,6 +109,15 @@ impl<'a> Evidence<'a> {
         Evidence { rule, unit, arms, effect, alone: before.used }
     }
 
+    /// The candidate's samples that count.
+    pub(super) fn samples(&self) -> f64 {
+        match &self.arms {
+            Arms::Rates(pairs) => pairs.iter().map(|pair| pair.candidate_n).sum(),
+            Arms::Tails(tails) => tails.iter().map(|tail| tail.pair.candidate_n).sum(),
+            Arms::Means(sums) => sums.iter().map(|(_, new)| new.by).sum(),
+        }
+    }
+
     /// ln of the evidence against a harm of at most, or at least, `harm`.
     pub(super) fn against(&self, harm: f64, against: Against) -> f64 {
         let null = self.null(harm);

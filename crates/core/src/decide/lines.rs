@@ -206,22 +206,23 @@ impl<'a> Look<'a> {
 
     /// What more of the same would prove, and when: `since` candidate samples came in `elapsed_ms`.
     fn forecast(&self, reason: &mut Reason, elapsed_ms: u64, since: u64) {
-        let (Some(evidence), Some(needed), Some(threshold), Some(samples)) =
-            (reason.evidence, reason.needed, reason.threshold, reason.samples_candidate)
+        let (Some(evidence), Some(needed), Some(threshold)) =
+            (reason.evidence, reason.needed, reason.threshold)
         else {
             return;
         };
+        let samples = self.evidence.samples();
         let over = reason.estimate.is_some_and(|estimate| estimate > threshold);
         let against = if over { Against::AtMost } else { Against::AtLeast };
         let (now, goal) = (evidence.ln(), needed.ln());
         let again = self.evidence.repeated(threshold, against);
         let gained = again - now;
-        if gained <= 1e-9 || samples == 0 {
+        if gained <= 1e-9 || samples == 0.0 {
             reason.text +=
                 "; more of the same would not tell, only a larger difference or less noise";
             return;
         }
-        let more = ((goal - now) / gained * samples as f64).ceil().clamp(1.0, 1e12);
+        let more = ((goal - now) / gained * samples).ceil().clamp(1.0, 1e12);
         reason.more_samples = Some(more as u64);
         let what = if over { "would roll it back" } else { "would let it pass" };
         reason.text += &format!("; about {more:.0} more like these {what}");
