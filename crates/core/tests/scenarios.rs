@@ -158,8 +158,8 @@ fn feed(window: &mut Window, values: &[&str], at: UnixMs, place: &str) {
             window.add(&Outcome { failure: Some(failure), ..Outcome::default() }, at);
         }
     }
-    (0..value("likes", 0)).for_each(|_| window.add_feedback(Feedback::Like(true), at));
-    (0..value("dislikes", 0)).for_each(|_| window.add_feedback(Feedback::Like(false), at));
+    (0..value("likes", 0)).for_each(|_| window.add_feedback(Feedback::Like(true), None, at));
+    (0..value("dislikes", 0)).for_each(|_| window.add_feedback(Feedback::Like(false), None, at));
 }
 
 fn plan() -> Plan {

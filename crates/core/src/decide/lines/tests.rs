@@ -72,8 +72,8 @@ fn cost() {
 fn feedback_is_relative_to_the_good_share() {
     let rated = |likes: u64, dislikes: u64| {
         let mut window = Window::default();
-        (0..likes).for_each(|_| window.add_feedback(Feedback::Like(true), UnixMs(1)));
-        (0..dislikes).for_each(|_| window.add_feedback(Feedback::Like(false), UnixMs(1)));
+        (0..likes).for_each(|_| window.add_feedback(Feedback::Like(true), None, UnixMs(1)));
+        (0..dislikes).for_each(|_| window.add_feedback(Feedback::Like(false), None, UnixMs(1)));
         window
     };
     let stable = rated(480, 4_520);

@@ -89,7 +89,7 @@ fn minute(window: &mut Window, requests: u64, bad: u64, base_ms: u64, tokens: u6
         };
         window.add(&outcome, at);
         if i % 10 == 0 {
-            window.add_feedback(Feedback::Like(i % 40 != 0), at);
+            window.add_feedback(Feedback::Like(i % 40 != 0), None, at);
         }
     }
 }
