@@ -5,7 +5,7 @@ use super::stream::{Draws, Seen, Stream, TOKENS};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use tidegate_core::decide::Metric;
-use tidegate_core::route::Arm;
+use tidegate_core::route::{Arm, Cohort};
 
 /// How a release ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(crate) struct Label {
     /// Which arm answered.
     pub(crate) arm: Arm,
     /// The user's cohort.
-    pub(crate) cohort: u8,
+    pub(crate) cohort: Cohort,
     /// Whether the task failed.
     pub(crate) failed: bool,
 }

@@ -78,7 +78,7 @@ impl<'a> Ours<'a> {
 }
 
 /// A request as the collector counts it.
-fn outcome(_request: &Draws, seen: &Seen) -> Outcome {
+fn outcome(request: &Draws, seen: &Seen) -> Outcome {
     let mut risk = Vec::new();
     if seen.leaked {
         risk.push(RiskKind::Leak);
@@ -92,6 +92,7 @@ fn outcome(_request: &Draws, seen: &Seen) -> Outcome {
         tokens_out: seen.tokens,
         cost_micro_usd: seen.tokens * MICRO_USD_PER_TOKEN,
         risk,
+        cohort: Some(request.cohort),
         ..Outcome::default()
     }
 }
@@ -111,7 +112,7 @@ impl Climber for Ours<'_> {
 
     fn label(&mut self, label: &Label) {
         let feedback = Feedback::TaskDone(!label.failed);
-        self.window(label.arm).add_feedback(feedback, UnixMs(label.at_ms));
+        self.window(label.arm).add_feedback(feedback, Some(label.cohort), UnixMs(label.at_ms));
     }
 
     fn look(&mut self, at_ms: u64, blind: bool) -> Option<End> {

@@ -7,7 +7,7 @@
 use super::clusters;
 use super::scenario::{Behaviour, Bursts, Scenario};
 use crate::random::Random;
-use tidegate_core::route::Arm;
+use tidegate_core::route::{Arm, Cohort};
 
 /// Users of a simulated service.
 pub(super) const USERS: u32 = 20_000;
@@ -19,8 +19,6 @@ pub(super) const TOKENS: f64 = 400.0;
 const TOKENS_MAX: f64 = 4096.0;
 /// The standard normal's 99th percentile: beyond it begins the tail of latencies.
 const TAIL_FROM: f64 = 2.326_347_874;
-/// How many groups users are put into for errors that hold for sticky users.
-const COHORTS: u64 = 64;
 /// Whom the one leak hits: users in the first share of any ladder.
 const LEAK_BELOW: f64 = 0.01;
 
@@ -33,8 +31,8 @@ pub(crate) struct Draws {
     pub(crate) user: u32,
     /// Where the user stands in the split, 0 to 1: below the weight it is the candidate's.
     pub(crate) position: f64,
-    /// The user's cohort, below 64.
-    pub(crate) cohort: u8,
+    /// The user's cohort in this release.
+    pub(crate) cohort: Cohort,
     /// Whether a burst of shared errors is on.
     burst: bool,
     /// Whether the candidate leaks a planted text here.
@@ -119,7 +117,9 @@ impl<'a> Stream<'a> {
         let activity = random.unit();
         let user = ((activity * activity) * f64::from(USERS)) as u32;
         let (latency, tokens) = random.normals();
-        let position = Random::nth(self.seed, u64::from(user)).unit();
+        let mut stand = Random::nth(self.seed, u64::from(user));
+        let position = stand.unit();
+        let cohort = Cohort::new(stand.index(Cohort::COUNT) as u8);
         let leak = match self.scenario.leak_s {
             Some(from) => !self.leaked && self.now_s >= from && position < LEAK_BELOW,
             None => false,
@@ -129,7 +129,7 @@ impl<'a> Stream<'a> {
             at_ms: (self.now_s * 1000.0) as u64,
             user,
             position,
-            cohort: cohort(user),
+            cohort,
             burst: self.burst.is_on(self.now_s),
             leak,
             fails: random.unit(),
@@ -203,11 +203,6 @@ impl<'a> Stream<'a> {
         let late = request.heard / kept;
         (late < 1.0).then(|| request.at_ms + (late * labels.delay_s * 1000.0) as u64)
     }
-}
-
-/// The cohort of a user, below 64: a property of the user, not of the release.
-fn cohort(user: u32) -> u8 {
-    (Random::nth(0xC0, u64::from(user)).index(COHORTS as usize)) as u8
 }
 
 /// Whether a burst of shared errors is on, as time goes forward.

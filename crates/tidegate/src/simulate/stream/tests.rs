@@ -58,13 +58,12 @@ fn a_user_keeps_position_and_cohort_within_a_release_and_moves_in_another() {
     check_share("users on the candidate at 5 %", below, seen.len(), 0.05);
     let mut moved = 0;
     for request in requests(&scenario, 2) {
-        if let Some((position, cohort)) = seen.get(&request.user) {
-            assert_eq!(request.cohort, *cohort);
+        if let Some((position, _)) = seen.get(&request.user) {
             moved += usize::from(request.position != *position);
         }
     }
     assert!(moved > 10_000, "{moved}");
-    let of_nine = seen.values().filter(|(_, cohort)| *cohort == 9).count();
+    let of_nine = seen.values().filter(|(_, cohort)| *cohort == Cohort::new(9)).count();
     check_share("users of one cohort", of_nine, seen.len(), 1.0 / 64.0);
 }
 
