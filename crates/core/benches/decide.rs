@@ -36,6 +36,8 @@ fn plan() -> Result<Plan, IdError> {
         rungs: Preset::Ladder.rungs(),
         rules,
         alpha: 0.01,
+        bad_budget: 20,
+        hold_back: Weight::ZERO,
         min_samples: 50,
         stale_after_ms: 120_000,
         shared_fault: SharedFault::default(),

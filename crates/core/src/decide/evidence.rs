@@ -82,7 +82,8 @@ impl<'a> Evidence<'a> {
                     let stable = before.rate(*stable, candidate.n, weight);
                     rates.push(pair(*anchor, stable, *candidate, weight));
                 }
-                Cell::Tail { anchor_us, stable, candidate, beyond } => {
+                Cell::Tail { anchor_us: None, .. } => {}
+                Cell::Tail { anchor_us: Some(anchor_us), stable, candidate, beyond } => {
                     let stable = before.rate(*stable, *candidate, weight);
                     let Kind::Quantile { q, .. } = rule.metric.kind() else { continue };
                     let new = Share { n: *candidate, milli: 0 };

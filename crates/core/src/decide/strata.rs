@@ -44,8 +44,8 @@ pub enum Cell {
     },
     /// Values beyond a point of the stable arm's tail.
     Tail {
-        /// That point, µs, the upper edge of a bucket; 0 while it is not known, and nothing counts.
-        anchor_us: u64,
+        /// That point, µs, the upper edge of a bucket; while it is not known nothing counts.
+        anchor_us: Option<u64>,
         /// The stable arm's values, and those beyond it.
         stable: Share,
         /// The candidate's values.
@@ -92,7 +92,7 @@ impl Cell {
                     let values = histogram(window);
                     (values.count() >= TAIL_SAMPLES).then(|| values.quantile(q)).flatten()
                 };
-                let anchor_us = enough(lately).or_else(|| enough(before)).unwrap_or(0);
+                let anchor_us = enough(lately).or_else(|| enough(before));
                 let (stable, beyond) = (Share::default(), Histogram::default());
                 Cell::Tail { anchor_us, stable, candidate: 0, beyond }
             }
@@ -117,9 +117,9 @@ impl Cell {
                 candidate.add(share(&new.counts));
             }
             (
-                Cell::Tail { anchor_us, stable, candidate, beyond },
+                Cell::Tail { anchor_us: Some(anchor_us), stable, candidate, beyond },
                 Kind::Quantile { histogram, .. },
-            ) if *anchor_us > 0 => {
+            ) => {
                 for (lower, _, count) in histogram(old).buckets() {
                     let over = if lower > *anchor_us { count * 1000 } else { 0 };
                     stable.add(Share { n: count, milli: over });

@@ -206,6 +206,7 @@ impl Walk<'_> {
             | Metric::FirstTokenP95
             | Metric::TimeoutRate
             | Metric::CostPerRequest
+            | Metric::CostPerSuccess
             | Metric::PiiRate => worse(seen.failed || seen.leaked, before.failed),
         }
     }

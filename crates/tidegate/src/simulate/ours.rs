@@ -10,7 +10,7 @@ use tidegate_core::decide::{
 };
 use tidegate_core::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
 use tidegate_core::observe::{Feedback, Outcome, RiskEvent, RiskKind, Timing, Window};
-use tidegate_core::route::{Arm, Audience};
+use tidegate_core::route::{Arm, Audience, Weight};
 use tidegate_core::upstream::Failure;
 
 /// The project file's defaults of `release.alpha`, `release.min_samples`, `release.stale_after_s`.
@@ -36,6 +36,8 @@ pub(crate) fn plan(scenario: &Scenario) -> Result<Plan> {
         rungs: scenario.rungs.clone(),
         rules: scenario.rules.clone(),
         alpha: ALPHA,
+        bad_budget: 20,
+        hold_back: Weight::ZERO,
         min_samples: MIN_SAMPLES,
         stale_after_ms: STALE_AFTER_MS,
         shared_fault: SharedFault::default(),

@@ -207,6 +207,7 @@ impl Scenario {
             | Metric::FirstTokenP95
             | Metric::TimeoutRate
             | Metric::CostPerRequest
+            | Metric::CostPerSuccess
             | Metric::PiiRate => behaviour.errors,
         }
     }
