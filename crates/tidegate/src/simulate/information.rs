@@ -1,5 +1,3 @@
-#![cfg_attr(not(test), expect(dead_code, reason = "the runner is merged next"))]
-
 //! How few requests could prove what a scenario is about, if everything about it were known.
 //!
 //! A test that calls a harmless candidate bad with probability at most α, and misses this one with

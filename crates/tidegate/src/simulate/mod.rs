@@ -7,6 +7,7 @@
 mod climb;
 mod clusters;
 mod engine;
+mod goals;
 mod information;
 mod judge;
 mod ladder;

@@ -1,5 +1,3 @@
-#![cfg_attr(not(test), expect(dead_code, reason = "the runner is merged next"))]
-
 //! The few distributions that the benchmark and its peers need: the normal, the beta, and the exact
 //! binomial bounds of Clopper and Pearson (1934).
 //!

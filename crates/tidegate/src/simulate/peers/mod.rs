@@ -1,5 +1,3 @@
-#![cfg_attr(not(test), expect(dead_code, reason = "the runner is merged next"))]
-
 //! The engines that Tidegate's is measured beside, each written anew from its documented behaviour.
 //!
 //! Every peer is given the metric that matters in the scenario and, where it needs a limit, the
