@@ -14,7 +14,7 @@ use tidegate_core::decide::{
 };
 use tidegate_core::ids::{ChangeId, IdError, ServiceName, UnixMs, VersionSetId};
 use tidegate_core::observe::{Outcome, Timing, Window};
-use tidegate_core::route::{Audience, Cohort};
+use tidegate_core::route::{Audience, Cohort, Weight};
 use tidegate_core::upstream::Failure;
 
 /// The goal is stated for so many lines.
