@@ -319,8 +319,8 @@ fn with_many_errors_peers_are_as_fast_as_the_prototypes() {
 }
 
 /// On the line the oracle that thinks of +5 points goes back with probability at most α, and on +5
-/// points after about the information bound. With α = 1 %, 13 of 500 runs would be wrong once in 500
-/// tries.
+/// points after about the information bound. With α = 1 %, 13 of 500 runs would be wrong once in
+/// 500 tries.
 #[test]
 fn the_oracle_keeps_its_level_and_is_near_the_bound() {
     let truth = Truth { stable: 0.005, candidate: 0.055, sigma: 0.0 };
