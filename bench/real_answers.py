@@ -339,7 +339,7 @@ def summary(story, seed, speed, release, users):
     late = sorted(users.late_ms)
     arms = {}
     for arm, model in (("stable", old), ("candidate", new)):
-        window, tally = state[arm], users.tally[model]
+        window, tally = state[arm]["counts"], users.tally[model]
         rated = window["likes"] + window["dislikes"]
         arms[arm] = {
             "model": model, "requests": window["requests"], "rated": rated,

@@ -6,17 +6,28 @@
 //! comparison; whether there is enough data; whether the rung has been looked at long enough.
 //! The first that speaks decides; every decision carries its reasons with their numbers.
 
+mod bets;
+mod clusters;
 mod engine;
+mod evidence;
 mod interval;
 mod lines;
+mod means;
 mod metric;
 mod plan;
+mod split;
+mod strata;
+mod tally;
 mod types;
 
 pub use engine::decide;
-pub use lines::{Comparison, Verdict, compare, measure, share, show};
+pub use lines::{ADVANCE_ALPHA, Verdict, duration, measure, readings, share, show};
 pub use metric::{Line, Metric};
-pub use plan::{Band, BandUnit, Baseline, LineRule, Plan, PlanError, Preset, Rung, SharedFault};
+pub use plan::{
+    Band, BandUnit, Baseline, LineRule, Plan, PlanError, Preset, RUNGS_MAX, Rung, SharedFault,
+};
+pub use strata::{Cell, Stratum};
+pub use tally::{Moments, Share};
 pub use types::{
     Action, Decision, DecisionKind, Observation, Order, OrderKind, PausedBy, Phase, Reason,
     ReasonCode, ReleaseState, Signal,

@@ -4,11 +4,13 @@
 //! only, ordered maps) and commutes, so that windows of several gateways, or of before and after a
 //! crash, add up to the same bytes in any order.
 
+mod counts;
 mod detect;
 mod histogram;
 mod tokens;
 mod window;
 
+pub use counts::Counts;
 pub(crate) use detect::is_invisible;
 pub use detect::{
     Detectors, ECHO_MIN_GRAMS, ECHO_SHARE, RiskEvent, RiskKind, detect_refusal, overlap_share,

@@ -47,6 +47,11 @@ impl Weight {
         (0.0..=10_000.0).contains(&hundredths).then_some(Weight(hundredths as u16))
     }
 
+    /// What is left of 100 %.
+    pub fn rest(self) -> Weight {
+        Weight(Weight::FULL.0 - self.0)
+    }
+
     /// In percent, 0 to 100.
     pub fn pct(self) -> f64 {
         f64::from(self.0) / 100.0
@@ -76,6 +81,27 @@ impl<'de> Deserialize<'de> for Weight {
         Weight::from_pct(pct).ok_or_else(|| {
             serde::de::Error::custom(format!("weight {pct} is not within 0 and 100"))
         })
+    }
+}
+
+/// One of [`Cohort::COUNT`] groups that subjects are hashed into, evenly and independently of the
+/// arm: how much cohorts differ tells how alike the requests of one subject are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cohort(u8);
+
+impl Cohort {
+    /// How many there are. The error of a variance from so many groups is about 18 %; each costs a
+    /// few hundred bytes of memory an arm.
+    pub const COUNT: usize = 64;
+
+    /// The cohort of this number; numbers wrap.
+    pub fn new(number: u8) -> Cohort {
+        Cohort(number % Cohort::COUNT as u8)
+    }
+
+    /// Its number, below [`Cohort::COUNT`].
+    pub fn index(self) -> usize {
+        usize::from(self.0)
     }
 }
 
@@ -155,26 +181,31 @@ impl Table {
     /// The arm this subject sees. Without a user, tenant or key there is nothing to be sticky by,
     /// and the request stays with stable, except at full weight.
     pub fn arm(&self, subject: &Subject<'_>) -> Arm {
-        let Some(split) = &self.split else { return Arm::Stable };
-        if split.weight == Weight::ZERO {
-            return Arm::Stable;
-        }
+        self.place(subject).0
+    }
+
+    /// [`Table::arm`] and the subject's cohort, where there is a subject and a split.
+    pub fn place(&self, subject: &Subject<'_>) -> (Arm, Option<Cohort>) {
+        let Some(split) = &self.split else { return (Arm::Stable, None) };
         let name = match &split.audience {
-            Audience::AllowList { users } => {
-                return match subject.user {
-                    Some(user) if users.contains(user) => Arm::Candidate,
-                    _ if split.weight == Weight::FULL => Arm::Candidate,
-                    _ => Arm::Stable,
-                };
-            }
+            Audience::AllowList { .. } => subject.user,
             Audience::Users => subject.user.or(subject.key).or(subject.tenant),
             Audience::Tenants => subject.tenant,
         };
-        let inside = match name {
-            Some(name) => position(&split.salt, name) < split.weight.fraction(),
-            None => split.weight == Weight::FULL,
+        let stand = name.map(|name| stand(&split.salt, name));
+        let full = split.weight == Weight::FULL;
+        let inside = match (&split.audience, stand) {
+            _ if split.weight == Weight::ZERO => false,
+            (Audience::AllowList { users }, _) => {
+                full || subject.user.is_some_and(|user| users.contains(user))
+            }
+            (Audience::Users | Audience::Tenants, Some((position, _))) => {
+                position < split.weight.fraction()
+            }
+            (Audience::Users | Audience::Tenants, None) => full,
         };
-        if inside { Arm::Candidate } else { Arm::Stable }
+        let arm = if inside { Arm::Candidate } else { Arm::Stable };
+        (arm, stand.map(|(_, cohort)| cohort))
     }
 
     /// The version set behind an arm; stable's when there is no candidate.
@@ -188,12 +219,18 @@ impl Table {
 
 /// Where a subject stands in [0, 1) for a salt: the first 32 bits of SHA-256 over both.
 pub fn position(salt: &str, subject: &str) -> f64 {
+    stand(salt, subject).0
+}
+
+/// The position, and the cohort from bits that the position does not use.
+fn stand(salt: &str, subject: &str) -> (f64, Cohort) {
     let mut hasher = Sha256::new();
     hasher.update((salt.len() as u64).to_le_bytes());
     hasher.update(salt.as_bytes());
     hasher.update(subject.as_bytes());
     let hash = hasher.finalize();
-    f64::from(u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]])) / 4_294_967_296.0
+    let high = u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]);
+    (f64::from(high) / 4_294_967_296.0, Cohort::new(hash[4]))
 }
 
 #[cfg(test)]

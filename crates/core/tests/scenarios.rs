@@ -158,8 +158,8 @@ fn feed(window: &mut Window, values: &[&str], at: UnixMs, place: &str) {
             window.add(&Outcome { failure: Some(failure), ..Outcome::default() }, at);
         }
     }
-    (0..value("likes", 0)).for_each(|_| window.add_feedback(Feedback::Like(true), at));
-    (0..value("dislikes", 0)).for_each(|_| window.add_feedback(Feedback::Like(false), at));
+    (0..value("likes", 0)).for_each(|_| window.add_feedback(Feedback::Like(true), None, at));
+    (0..value("dislikes", 0)).for_each(|_| window.add_feedback(Feedback::Like(false), None, at));
 }
 
 fn plan() -> Plan {
@@ -173,6 +173,8 @@ fn plan() -> Plan {
         rungs: vec![],
         rules: LineRule::defaults(),
         alpha: 0.01,
+        bad_budget: 20,
+        hold_back: Weight::ZERO,
         min_samples: 50,
         stale_after_ms: 120_000,
         shared_fault: SharedFault::default(),

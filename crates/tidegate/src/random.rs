@@ -57,9 +57,15 @@ impl Random {
 
     /// Log-normal around a median of 1; `sigma` is the standard deviation of the logarithm.
     pub(crate) fn lognormal(&mut self, sigma: f64) -> f64 {
+        (sigma * self.normals().0).exp()
+    }
+
+    /// Two independent standard normal values (Box and Muller, 1958).
+    pub(crate) fn normals(&mut self) -> (f64, f64) {
         let (u, v) = (1.0 - self.unit(), self.unit());
-        let normal = (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos();
-        (sigma * normal).exp()
+        let radius = (-2.0 * u.ln()).sqrt();
+        let (sin, cos) = (std::f64::consts::TAU * v).sin_cos();
+        (radius * cos, radius * sin)
     }
 }
 

@@ -1,7 +1,11 @@
 //! The decision itself. The order of its checks is the order of this file.
 
-use super::lines::{Verdict, compare};
-use super::plan::{LineRule, Plan};
+use super::bets::Against;
+use super::evidence::Evidence;
+use super::lines::{Finding, Look, Verdict, measure, share, show};
+use super::plan::Plan;
+use super::split::{clean, uneven_split};
+use super::strata::{self, Cell, Stratum};
 use super::types::{
     Action, Decision, DecisionKind, Observation, Order, OrderKind, PausedBy, Phase, Reason,
     ReasonCode, ReleaseState, Signal,
@@ -30,7 +34,7 @@ pub fn decide(
     let mut state = state.clone();
     let absorbed = absorb(plan, &mut state, observation, now);
     let order = fresh_order(&mut state, observation, now);
-    let lines = judge_lines(plan, &state);
+    let lines = judge_lines(plan, &state, now);
     // One moment moves a release once: without this, a shared fault read at first would be gone
     // from the second look and let it advance.
     let repeated = state.decided_at == Some(now) && order.is_none();
@@ -101,12 +105,32 @@ fn absorb(
     }
     state.seen_stable = observation.stable.clone();
     state.seen_candidate = observation.candidate.clone();
-    let shared = shared_fault(plan, state, &stable, &candidate);
-    if shared.is_none() {
-        state.stable.merge(&stable);
-        state.candidate.merge(&candidate);
+    if let Some(shared) = shared_fault(plan, state, &stable, &candidate) {
+        state.skipped_stable.merge(&stable);
+        state.skipped_candidate.merge(&candidate);
+        return Some(shared);
     }
-    shared
+    if state.strata.is_empty() {
+        state.strata.push(Stratum::first(plan));
+    }
+    if let Some(last) = state.strata.last_mut() {
+        last.add(plan, &stable, &candidate);
+    }
+    open_stratum(plan, state, None);
+    None
+}
+
+/// Opens a stratum where one is due; `rises` is the weight that begins now.
+fn open_stratum(plan: &Plan, state: &mut ReleaseState, rises: Option<Weight>) {
+    let requests = state.seen_stable.requests + state.seen_candidate.requests;
+    if !strata::is_due(plan, &state.strata, rises, requests) {
+        return;
+    }
+    let evidence = state.stable().into_owned();
+    let lately = evidence.since(&state.anchored).unwrap_or_default();
+    let weight = rises.or(state.strata.last().map(|last| last.weight)).unwrap_or_default();
+    state.strata.push(Stratum::open(plan, weight, requests, (&evidence, &lately)));
+    state.anchored = Window { cohorts: Vec::new(), ..evidence };
 }
 
 fn shared_fault(
@@ -145,79 +169,98 @@ fn fresh_order(state: &mut ReleaseState, observation: &Observation, now: UnixMs)
 }
 
 /// What every rule says, in the plan's order.
-fn judge_lines(plan: &Plan, state: &ReleaseState) -> Vec<Judged> {
-    let alpha = plan.alpha / plan.rules.len().max(1) as f64;
-    plan.rules
-        .iter()
-        .map(|rule| {
-            let (verdict, reason) = compare_arms(plan, state, rule, alpha);
-            let Some(baseline) = &plan.baseline else {
-                return Judged { verdict, reason, required: rule.required };
-            };
-            // Against the stored days only a pause can follow: what differs between last week
-            // and today is not the candidate's doing unless stable differs from it less.
-            let over = |window: &Window| {
-                let (verdict, reason) = compare(rule, &baseline.window, window, alpha);
-                (verdict == Verdict::OverRollback).then_some(reason)
-            };
-            match over(&state.candidate) {
-                Some(mut past) if verdict == Verdict::Pass || verdict == Verdict::Uncertain => {
-                    let drift = over(&state.stable).is_some();
-                    past.code =
-                        if drift { ReasonCode::BaselineDrift } else { ReasonCode::OverPause };
-                    past.text = format!(
-                        "against the {}-day baseline, {}{}",
-                        baseline.days,
-                        past.text,
-                        if drift { "; so is stable, which makes it drift" } else { "" }
-                    );
-                    let verdict = if drift { verdict } else { Verdict::OverPause };
-                    Judged { verdict, reason: past, required: rule.required }
-                }
-                Some(_) | None => Judged { verdict, reason, required: rule.required },
-            }
+fn judge_lines(plan: &Plan, state: &ReleaseState, now: UnixMs) -> Vec<Judged> {
+    let (stable, candidate) = (state.stable(), state.candidate());
+    let looks = (0..plan.rules.len())
+        .filter_map(|index| Look::new(plan, index, state, (&stable, &candidate)));
+    let mut judged: Vec<(Look<'_>, Judged)> = looks
+        .map(|mut look| {
+            look.margin = margin(plan, state, &look, now);
+            let Finding { verdict, reason } = look.judge();
+            let required = look.rule.required;
+            let judged = Judged { verdict, reason, required };
+            let judged = beside_baseline(plan, state, &look, judged);
+            (look, judged)
         })
-        .collect()
+        .collect();
+    // The interval and the forecast take longer to work out, and only one line decides.
+    if let Some((look, line)) = deciding(&mut judged) {
+        let since = match line.reason.samples_candidate {
+            Some(samples) => samples,
+            None => 0,
+        };
+        let elapsed = now.since(state.started_at);
+        let mut finding = Finding { verdict: line.verdict, reason: line.reason.clone() };
+        look.explain(&mut finding, elapsed, since);
+        line.reason = finding.reason;
+    }
+    judged.into_iter().map(|(_, judged)| judged).collect()
 }
 
-/// The arms over the whole release, unless what came since the weight rose contradicts it.
-///
-/// After a rise more of the candidate's answers are recent than of stable's, so whatever changes
-/// with time for both (a slow hour, longer questions) shows as a difference between the arms: a
-/// Simpson's paradox of every ramp. Side by side, at one weight, it does not. So harm is believed
-/// where the arms differ side by side as well; being a second condition, it costs no false alarms.
-/// At 100 % nobody is on stable, and the whole release is all there is.
-fn compare_arms(
-    plan: &Plan,
-    state: &ReleaseState,
-    rule: &LineRule,
-    alpha: f64,
-) -> (Verdict, Reason) {
-    let whole = compare(rule, &state.stable, &state.candidate, alpha);
-    let Some(band) = rule.band else { return whole };
-    let believed_above = match whole.0 {
-        Verdict::OverRollback => band.rollback,
-        Verdict::OverPause => band.pause,
-        Verdict::Between => band.pass,
-        Verdict::OverCeiling | Verdict::Uncertain | Verdict::NoData | Verdict::Pass => {
-            return whole;
-        }
+/// The line that a decision would be about: the first that is over, else that pauses, else blocks.
+fn deciding<'l, 'a>(lines: &'l mut [(Look<'a>, Judged)]) -> Option<(&'l Look<'a>, &'l mut Judged)> {
+    let first = |wanted: &dyn Fn(&Judged) -> bool| lines.iter().position(|(_, l)| wanted(l));
+    let index = first(&|line| line.is_over())
+        .or_else(|| first(&|line| line.verdict == Verdict::OverPause))
+        .or_else(|| first(&|line| line.blocks()))?;
+    lines.get_mut(index).map(|(look, judged)| (&*look, judged))
+}
+
+/// The harm to exclude before the next rung: what would spoil more than the budget there, by the
+/// traffic so far; at least the pause line, and for what is no share of requests just that.
+fn margin(plan: &Plan, state: &ReleaseState, look: &Look<'_>, now: UnixMs) -> f64 {
+    let Some(band) = look.rule.band else { return 0.0 };
+    let elapsed = now.since(state.started_at);
+    let next = plan.rungs.get(state.rung + 1);
+    let (Some(next), true, true) = (next, look.rule.metric.is_rate(), elapsed > 0) else {
+        return band.pause;
     };
-    let full = plan.rungs.get(state.rung).is_none_or(|rung| rung.weight == Weight::FULL);
-    if state.rung == 0 || full {
-        return whole;
+    let requests = (look.stable.requests + look.candidate.requests) as f64;
+    let expected = requests / elapsed as f64 * next.look_ms as f64 * next.weight.fraction();
+    (plan.bad_budget as f64 / expected.max(1.0)).clamp(band.pause, band.rollback.max(band.pause))
+}
+
+/// The candidate beside the stored days of stable. Only a pause can follow: what differs between
+/// last week and today is not the candidate's doing unless stable differs from it less.
+fn beside_baseline(plan: &Plan, state: &ReleaseState, look: &Look<'_>, judged: Judged) -> Judged {
+    let (Some(baseline), Some(band)) = (&plan.baseline, look.rule.band) else { return judged };
+    if judged.verdict != Verdict::Pass && judged.verdict != Verdict::Uncertain {
+        return judged;
     }
-    let since =
-        state.stable.since(&state.risen_stable).zip(state.candidate.since(&state.risen_candidate));
-    let Some((stable, candidate)) = since else { return whole };
-    let (verdict, mut reason) = compare(rule, &stable, &candidate, alpha);
-    match reason.estimate {
-        Some(estimate) if estimate <= believed_above => {
-            reason.text = format!("since the weight rose, {}", reason.text);
-            (verdict, reason)
-        }
-        Some(_) | None => whole,
-    }
+    let weight = plan.rungs.get(state.rung).map_or(Weight::ZERO, |rung| rung.weight);
+    let over = |window: &Window| {
+        let cell = Cell::between(look.rule.metric, &baseline.window, window);
+        let cells = std::iter::once((&cell, weight));
+        let evidence = Evidence::new(look.rule, cells, look.evidence.effect);
+        let odds = evidence.against(band.rollback, Against::AtMost);
+        (odds >= (1.0 / look.alpha).ln()).then(|| evidence.estimate())
+    };
+    let Some(estimate) = over(look.candidate) else { return judged };
+    let drift = over(look.stable).is_some();
+    let code = if drift { ReasonCode::BaselineDrift } else { ReasonCode::OverPause };
+    let metric = look.rule.metric;
+    let value = |window: &Window| measure(metric, window);
+    let shown = |window: &Window| value(window).map_or("?".to_owned(), |v| show(metric, v));
+    let text = format!(
+        "{}: candidate {} against the {}-day baseline's {}, {}; proven over the rollback line of {}{}",
+        metric.as_str(),
+        shown(look.candidate),
+        baseline.days,
+        shown(&baseline.window),
+        share(estimate, band.unit),
+        share(band.rollback, band.unit),
+        if drift { "; so is stable, which makes it drift" } else { "" }
+    );
+    let reason = Reason {
+        stable: value(&baseline.window),
+        estimate: Some(estimate).filter(|e| e.is_finite()),
+        threshold: Some(band.rollback),
+        text,
+        code,
+        ..judged.reason
+    };
+    let verdict = if drift { judged.verdict } else { Verdict::OverPause };
+    Judged { verdict, reason, required: judged.required }
 }
 
 struct Judged {
@@ -305,6 +348,11 @@ impl Step<'_> {
             let by = paused.then_some(PausedBy::Lines);
             return self.stay(state, by, Signal::Yellow, reason);
         }
+        if let Some(reason) = uneven_split(self.plan, &state) {
+            let paused = state.phase == Phase::Paused(PausedBy::Lines);
+            let by = paused.then_some(PausedBy::Lines);
+            return self.stay(state, by, Signal::Yellow, reason);
+        }
         if let Some(line) = self.lines.iter().find(|l| l.verdict == Verdict::OverPause) {
             let reason = line.reason.clone();
             return self.stay(state, Some(PausedBy::Lines), Signal::Yellow, reason);
@@ -344,8 +392,8 @@ impl Step<'_> {
             return Some(Reason::new(ReasonCode::NoData, text));
         }
         let weight = self.plan.rungs.get(state.rung).map_or(Weight::ZERO, |rung| rung.weight);
-        let candidate = state.candidate.answered().saturating_sub(state.rung_candidate_from);
-        let stable = state.stable.answered().saturating_sub(state.rung_stable_from);
+        let candidate = state.candidate().answered().saturating_sub(state.rung_candidate_from);
+        let stable = state.stable().answered().saturating_sub(state.rung_stable_from);
         let needed = self.plan.min_samples;
         let stable_needed = if weight == Weight::FULL { 0 } else { needed };
         if candidate >= needed && stable >= stable_needed {
@@ -374,8 +422,8 @@ impl Step<'_> {
 
     fn begin_rung(&self, state: &mut ReleaseState) {
         state.rung_since = self.now;
-        state.rung_candidate_from = state.candidate.answered();
-        state.rung_stable_from = state.stable.answered();
+        state.rung_candidate_from = state.candidate().answered();
+        state.rung_stable_from = state.stable().answered();
     }
 
     fn stay(
@@ -396,8 +444,7 @@ impl Step<'_> {
         };
         let weight = next.weight;
         state.rung += 1;
-        state.risen_stable = state.stable.clone();
-        state.risen_candidate = state.candidate.clone();
+        open_stratum(self.plan, &mut state, Some(weight));
         state.phase = Phase::Running;
         self.begin_rung(&mut state);
         let actions = vec![Action::SetWeight { weight }];
@@ -459,6 +506,13 @@ impl Step<'_> {
             if line.reason != reasons[0] {
                 reasons.push(line.reason);
             }
+        }
+        if kind == DecisionKind::Advance {
+            reasons.extend(clean(&state));
+        }
+        if state.rung == 0 && self.plan.baseline.is_none() {
+            let text = "cold start: no days of stable are stored to compare with as well";
+            reasons.push(Reason::new(ReasonCode::ColdStart, text.to_owned()));
         }
         Decision { at: self.now, kind, signal, reasons, actions, state }
     }

@@ -12,12 +12,13 @@
 //! - Means: the asymptotic confidence sequence of Waudby-Smith et al. (2024). It is valid in the
 //!   limit only, so it says nothing below [`MIN_FOR_MEAN`] samples.
 //!
-//! This is the first, honest engine; it spends half of α on each arm, which costs power.
+//! They are used for ceilings, where one arm is held against a number.
 
+use super::means::Sums;
 use crate::observe::Histogram;
 
 /// Fewest samples for a mean's interval.
-pub(crate) const MIN_FOR_MEAN: u64 = 50;
+const MIN_FOR_MEAN: f64 = 50.0;
 
 /// Sample size at which the mean's interval is tightest.
 const MEAN_TUNED_FOR: f64 = 1_000.0;
@@ -43,6 +44,11 @@ pub(crate) fn rate(sum: f64, n: f64, alpha: f64) -> Interval {
     let low = if outside(f64::MIN_POSITIVE) { edge(f64::MIN_POSITIVE, mean, outside) } else { 0.0 };
     let high = if outside(1.0 - 1e-16) { edge(1.0 - 1e-16, mean, outside) } else { 1.0 };
     Interval { low, high }
+}
+
+/// ln of the evidence that `n` observations in [0, 1] that sum to `sum` are not of rate `p`.
+pub(crate) fn evidence_of_rate(sum: f64, n: f64, p: f64) -> f64 {
+    mixture_log(sum, n) - likelihood_log(sum, n, p.clamp(f64::MIN_POSITIVE, 1.0 - 1e-16))
 }
 
 /// Bisects between a point that is outside and one that is not; gives the outer side of the edge.
@@ -72,15 +78,17 @@ fn likelihood_log(sum: f64, n: f64, p: f64) -> f64 {
 
 /// An interval for the `q` quantile of what the histogram counts, at level `alpha`; the upper end
 /// is infinite while there is too little data to bound it.
-pub(crate) fn quantile(histogram: &Histogram, q: f64, alpha: f64) -> Interval {
-    let n = histogram.count() as f64;
+///
+/// `effect` is the design effect of clustered values, at least 1.
+pub(crate) fn quantile(histogram: &Histogram, q: f64, alpha: f64, effect: f64) -> Interval {
+    let n = histogram.count() as f64 / effect;
     // A side has alpha / 2: one bound is wrong with at most that.
     let budget = (2.0 / alpha).ln();
     let rejects = |count: f64| mixture_log(count, n) - likelihood_log(count, n, q) >= budget;
     let (mut low, mut high) = (None, 0.0);
     let mut below = 0.0;
     for (lower, upper, at_or_below) in histogram.cumulative() {
-        let at_or_below = at_or_below as f64;
+        let at_or_below = at_or_below as f64 / effect;
         let surely_above = at_or_below < q * n && rejects(at_or_below);
         let surely_below = below > q * n && rejects(below);
         if !surely_above && low.is_none() {
@@ -98,15 +106,13 @@ pub(crate) fn quantile(histogram: &Histogram, q: f64, alpha: f64) -> Interval {
     Interval { low: low.unwrap_or(0.0), high }
 }
 
-/// An interval for a mean from count, sum and sum of squares, at level `alpha`; unbounded below
-/// [`MIN_FOR_MEAN`] samples.
-pub(crate) fn mean(count: u64, sum: f64, sum_of_squares: f64, alpha: f64) -> Interval {
-    if count < MIN_FOR_MEAN {
+/// An interval for a mean from its sums, at level `alpha`; unbounded below [`MIN_FOR_MEAN`] samples.
+/// `effect` is the design effect of clustered values, at least 1.
+pub(crate) fn mean(sums: &Sums, alpha: f64, effect: f64) -> Interval {
+    if sums.n < MIN_FOR_MEAN {
         return Interval { low: 0.0, high: f64::INFINITY };
     }
-    let n = count as f64;
-    let centre = sum / n;
-    let variance = (sum_of_squares / n - centre * centre).max(0.0) * n / (n - 1.0);
+    let (n, centre, variance) = (sums.n, sums.mean(), sums.variance() * effect);
     let log = -2.0 * alpha.ln();
     let rho_squared = (log + (log + 1.0).ln()) / MEAN_TUNED_FOR;
     let scaled = n * rho_squared + 1.0;
@@ -209,7 +215,7 @@ mod tests {
                 // Uniform on 0…1,000,000 µs: the 95th percentile is 950,000.
                 histogram.add((draw.uniform() * 1e6) as u64);
                 if n % 50 == 0 {
-                    let interval = quantile(&histogram, 0.95, 0.05);
+                    let interval = quantile(&histogram, 0.95, 0.05, 1.0);
                     miss |= interval.low > 950_000.0 || interval.high < 950_000.0;
                 }
             }
@@ -218,15 +224,16 @@ mod tests {
         assert!(missed <= 25, "missed {missed} of 300");
         let mut few = Histogram::default();
         (0..20).for_each(|i| few.add(1_000 + i));
-        assert_eq!(quantile(&few, 0.95, 0.01).high, f64::INFINITY);
-        assert_eq!(quantile(&Histogram::default(), 0.95, 0.01).low, 0.0);
+        assert_eq!(quantile(&few, 0.95, 0.01, 1.0).high, f64::INFINITY);
+        assert_eq!(quantile(&Histogram::default(), 0.95, 0.01, 1.0).low, 0.0);
     }
 
     #[test]
     fn a_mean_interval_needs_samples_and_holds_the_mean() {
-        assert_eq!(mean(49, 490.0, 5_000.0, 0.01).high, f64::INFINITY);
+        let of = |n, sum, squares| Sums { n, sum, squares, by: n, cross: sum };
+        assert_eq!(mean(&of(49.0, 490.0, 5_000.0), 0.01, 1.0).high, f64::INFINITY);
         // 1,000 values of 90 and 110 in turn.
-        let interval = mean(1_000, 100_000.0, 10_100_000.0, 0.01);
+        let interval = mean(&of(1_000.0, 100_000.0, 10_100_000.0), 0.01, 1.0);
         assert!(interval.low < 100.0 && interval.high > 100.0);
         assert!(interval.high - interval.low < 4.0, "{interval:?}");
     }

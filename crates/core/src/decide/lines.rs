@@ -1,24 +1,33 @@
-//! Lines: one rule, two windows → a verdict with its numbers.
+//! Lines: what was seen of one rule → a verdict with its numbers.
 //!
-//! Harm is expressed in the rule's band unit, positive when the candidate is worse. Its interval is
-//! made from one interval for each arm. Two levels are used: "over" must be proven at the release's
-//! error budget for one rule; "not over" at [`ADVANCE_ALPHA`], which needs no correction over rules
-//! since all of them must hold to advance (intersection-union).
+//! Harm is expressed in the rule's band unit, positive when the candidate is worse. Order of checks:
+//! proven over the ceiling or over rollback → over; proven worse than pass → pause where the estimate
+//! is over pause, else between; proven within rollback, and either no worse than pass or proven within
+//! the margin of the next rung → pass; else uncertain. An estimate alone pauses nothing: on 50 answers
+//! a P95 is easily 20 % off.
 //!
-//! Order of checks: proven over the ceiling or rollback → over; proven worse than pass → pause where
-//! the estimate is over pause, else between; proven not over rollback, and within pass or proven
-//! not over pause → pass; else uncertain. An estimate alone pauses nothing: on 50 answers a P95 is
-//! easily 20 % off.
+//! "Over" must be proven at the release's error budget for one rule: alpha, split evenly over rules,
+//! and over band and ceiling where a rule has both. "Within" is proven at [`ADVANCE_ALPHA`], without a
+//! split: all lines must pass to advance, so one that should not pass stops it whatever the others
+//! do (intersection-union test).
 
+use super::bets::Against;
+use super::clusters::design_effect;
+use super::evidence::Evidence;
 use super::interval::{self, Interval};
 use super::metric::Metric;
-use super::plan::{Band, BandUnit, LineRule};
-use super::types::{Reason, ReasonCode};
-use crate::observe::{Histogram, Window};
+use super::plan::{Band, BandUnit, LineRule, Plan};
+use super::tally::Kind;
+use super::types::{Reason, ReasonCode, ReleaseState};
+use crate::observe::Window;
 use serde::{Deserialize, Serialize};
 
-/// Level of each "not over" proof.
-pub(super) const ADVANCE_ALPHA: f64 = 0.05;
+/// Level of each "within" proof: the chance that a candidate exactly on its rollback line ever
+/// passes it.
+pub const ADVANCE_ALPHA: f64 = 0.01;
+
+/// Level of "worse than pass". It only holds or pauses, and it is looked at for every rule.
+const WORSE_ALPHA: f64 = 0.01;
 
 /// What one rule says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,176 +63,310 @@ impl Verdict {
     }
 }
 
-/// The numbers behind a verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Comparison {
-    /// Value of the stable arm, in the metric's unit.
-    pub stable: f64,
-    /// Value of the candidate.
-    pub candidate: f64,
-    /// Samples behind them.
-    pub samples_stable: u64,
-    /// Samples behind them.
-    pub samples_candidate: u64,
-    /// Estimated harm, a fraction.
-    pub estimate: f64,
-    /// Lower end of the interval that "over rollback" is proven with.
-    pub low: f64,
-    /// Lower end of the interval that "worse than pass" is proven with.
-    pub low_advance: f64,
-    /// Upper end of the same: "not over" is proven with it.
-    pub high: f64,
+/// What a rule is held against.
+pub(super) struct Look<'a> {
+    pub(super) rule: &'a LineRule,
+    pub(super) evidence: Evidence<'a>,
+    /// All that was seen of both arms, for people.
+    pub(super) stable: &'a Window,
+    pub(super) candidate: &'a Window,
+    /// The rule's share of the error budget.
+    pub(super) alpha: f64,
+    /// The harm that must be excluded before the next rung.
+    pub(super) margin: f64,
 }
 
-/// Holds the candidate's window against the stable arm's by one rule; `alpha` is the error budget
-/// of this rule for proving it over.
-pub fn compare(
-    rule: &LineRule,
-    stable: &Window,
-    candidate: &Window,
+/// A rule's verdict with the tests that led to it.
+pub(super) struct Finding {
+    pub(super) verdict: Verdict,
+    pub(super) reason: Reason,
+}
+
+impl<'a> Look<'a> {
+    /// The rule on the strata of a release.
+    pub(super) fn new(
+        plan: &'a Plan,
+        index: usize,
+        state: &'a ReleaseState,
+        (stable, candidate): (&'a Window, &'a Window),
+    ) -> Option<Look<'a>> {
+        let rule = plan.rules.get(index)?;
+        let cells =
+            state.strata.iter().filter_map(|s| s.cells.get(index).map(|cell| (cell, s.weight)));
+        let effect = design_effect(rule.metric, stable, candidate);
+        let evidence = Evidence::new(rule, cells, effect);
+        let alpha = plan.alpha_of(rule);
+        let margin = rule.band.map_or(0.0, |band| band.pause);
+        Some(Look { rule, evidence, stable, candidate, alpha, margin })
+    }
+
+    /// The verdict, with its numbers but the interval.
+    pub(super) fn judge(&self) -> Finding {
+        let (rule, metric) = (self.rule, self.rule.metric);
+        let samples = (metric.samples(self.stable), metric.samples(self.candidate));
+        let mut told = Told { estimate: self.evidence.estimate(), ..Told::default() };
+        let ceiling = rule.ceiling.map(|limit| self.ceiling(limit));
+        let no_data = samples.1 == 0 || (rule.band.is_some() && samples.0 == 0);
+        let verdict = if ceiling.is_some_and(|(over, _)| over) {
+            Verdict::OverCeiling
+        } else if no_data {
+            Verdict::NoData
+        } else {
+            let under = ceiling.is_none_or(|(_, under)| under);
+            match rule.band {
+                Some(band) => self.judge_band(band, under, &mut told),
+                None if under => Verdict::Pass,
+                None => Verdict::Uncertain,
+            }
+        };
+        Finding { verdict, reason: self.reason(verdict, &told, samples) }
+    }
+
+    fn judge_band(&self, band: Band, under_ceiling: bool, told: &mut Told) -> Verdict {
+        let Band { pass, pause, rollback, unit: _ } = band;
+        let estimate = told.estimate;
+        if !estimate.is_finite() {
+            return Verdict::Uncertain;
+        }
+        let over = |harm| self.evidence.against(harm, Against::AtMost);
+        let within = |harm| self.evidence.against(harm, Against::AtLeast);
+        if estimate > rollback {
+            told.test(over(rollback), rollback, self.alpha);
+            if told.is_proven() {
+                return Verdict::OverRollback;
+            }
+        }
+        if estimate > pass && over(pass) >= (1.0 / WORSE_ALPHA).ln() {
+            return if estimate > pause { Verdict::OverPause } else { Verdict::Between };
+        }
+        // A late turn for the worse is proven by a start of its own while the whole release still
+        // looks well.
+        if estimate <= rollback {
+            let late = over(rollback);
+            if late >= (1.0 / self.alpha).ln() {
+                told.test(late, rollback, self.alpha);
+                return Verdict::OverRollback;
+            }
+            told.test(within(rollback), rollback, ADVANCE_ALPHA);
+            let margin = self.margin.clamp(pause, rollback.max(pause));
+            if told.is_proven() && estimate > pass && margin < rollback {
+                told.test(within(margin), margin, ADVANCE_ALPHA);
+            }
+            if told.is_proven() && under_ceiling {
+                return Verdict::Pass;
+            }
+        }
+        Verdict::Uncertain
+    }
+
+    /// Whether it is proven over an absolute limit, and whether proven within it.
+    fn ceiling(&self, limit: f64) -> (bool, bool) {
+        let interval = |alpha: f64| -> Interval {
+            let effect = self.evidence.effect;
+            match self.rule.metric.kind() {
+                Kind::Rate(share) => {
+                    let share = share(&self.candidate.counts);
+                    interval::rate(share.sum() / effect, share.n as f64 / effect, alpha)
+                }
+                Kind::Quantile { histogram, q } => {
+                    let (values, scale) = (histogram(self.candidate), 1000.0);
+                    let Interval { low, high } = interval::quantile(values, q, alpha, effect);
+                    Interval { low: low / scale, high: high / scale }
+                }
+                Kind::Mean { moments, scale } => {
+                    interval::mean(&moments(self.candidate).sums(scale), alpha, effect)
+                }
+            }
+        };
+        (interval(self.alpha).low > limit, interval(ADVANCE_ALPHA).high <= limit)
+    }
+
+    /// Adds to the reason what costs more to find out, for the rule that decides: the interval, and
+    /// how much longer it may take. `per_s` is the candidate's samples a second.
+    pub(super) fn explain(&self, finding: &mut Finding, elapsed_ms: u64, since: u64) {
+        let reason = &mut finding.reason;
+        let Some(band) = self.rule.band else { return };
+        let level = |alpha: f64| (1.0 / alpha).ln();
+        (reason.low, reason.high) = self.evidence.interval(level(self.alpha), level(ADVANCE_ALPHA));
+        match finding.verdict {
+            Verdict::OverRollback => {
+                if let Some(low) = reason.low.filter(|low| *low > 0.0) {
+                    reason.text += &format!("; at least {} proven", share(low, band.unit));
+                }
+            }
+            Verdict::Pass => {
+                if let Some(high) = reason.high {
+                    reason.text += &format!("; at most {} proven", share(high, band.unit));
+                }
+            }
+            Verdict::Uncertain => self.forecast(reason, elapsed_ms, since),
+            Verdict::OverCeiling | Verdict::OverPause | Verdict::Between | Verdict::NoData => {}
+        }
+    }
+
+    /// What more of the same would prove, and when: `since` candidate samples came in `elapsed_ms`.
+    fn forecast(&self, reason: &mut Reason, elapsed_ms: u64, since: u64) {
+        let (Some(evidence), Some(needed), Some(threshold)) =
+            (reason.evidence, reason.needed, reason.threshold)
+        else {
+            return;
+        };
+        let samples = self.evidence.samples();
+        let over = reason.estimate.is_some_and(|estimate| estimate > threshold);
+        let against = if over { Against::AtMost } else { Against::AtLeast };
+        let (now, goal) = (evidence.ln(), needed.ln());
+        let again = self.evidence.repeated(threshold, against);
+        let gained = again - now;
+        if gained <= 1e-9 || samples == 0.0 {
+            reason.text +=
+                "; more of the same would not tell, only a larger difference or less noise";
+            return;
+        }
+        let more = ((goal - now) / gained * samples).ceil().clamp(1.0, 1e12);
+        reason.more_samples = Some(more as u64);
+        let what = if over { "would roll it back" } else { "would let it pass" };
+        reason.text += &format!("; about {more:.0} more like these {what}");
+        if since > 0 && elapsed_ms > 0 {
+            let seconds = more * elapsed_ms as f64 / 1000.0 / since as f64;
+            reason.more_s = Some(seconds.ceil() as u64);
+            reason.text += &format!(", in {} at this traffic", duration(seconds));
+        }
+    }
+
+    fn reason(&self, verdict: Verdict, told: &Told, samples: (u64, u64)) -> Reason {
+        let (rule, metric) = (self.rule, self.rule.metric);
+        let threshold = match verdict {
+            Verdict::OverCeiling => rule.ceiling,
+            Verdict::OverPause => rule.band.map(|b| b.pause),
+            Verdict::Between => rule.band.map(|b| b.pass),
+            Verdict::OverRollback | Verdict::Uncertain | Verdict::NoData | Verdict::Pass => {
+                told.threshold.or(rule.band.map(|b| b.rollback)).or(rule.ceiling)
+            }
+        };
+        // JSON has no infinity and no NaN; what is not known is left out.
+        let finite = |value: f64| value.is_finite().then_some(value);
+        let mut reason = Reason::new(verdict.code(), String::new());
+        reason.line = Some(metric.line());
+        reason.metric = Some(metric);
+        reason.stable = finite(metric.value(self.stable));
+        reason.candidate = finite(metric.value(self.candidate));
+        reason.estimate = finite(told.estimate);
+        reason.threshold = threshold;
+        reason.samples_stable = Some(samples.0);
+        reason.samples_candidate = Some(samples.1);
+        if told.threshold.is_some() {
+            // Beyond a million million to one nobody counts, and JSON would be long.
+            reason.evidence = Some(told.evidence.clamp(-27.0, 27.0).exp());
+            reason.needed = Some(1.0 / told.alpha);
+            reason.alpha = Some(told.alpha);
+        }
+        reason.design_effect = (self.evidence.effect > 1.0).then_some(self.evidence.effect);
+        reason.text = self.sentence(verdict, &reason);
+        reason
+    }
+
+    fn sentence(&self, verdict: Verdict, reason: &Reason) -> String {
+        let (rule, metric) = (self.rule, self.rule.metric);
+        let name = metric.as_str();
+        let unit = rule.band.map_or(BandUnit::Relative, |band| band.unit);
+        let (old, new) =
+            (reason.samples_stable.unwrap_or(0), reason.samples_candidate.unwrap_or(0));
+        if verdict == Verdict::NoData {
+            return format!("{name}: no data to compare (stable {old}, candidate {new} samples)");
+        }
+        let shown = |value: Option<f64>| value.map_or("?".to_owned(), |v| show(metric, v));
+        let beside = if self.evidence.alone { "what stable was before" } else { "stable" };
+        let values = format!(
+            "{name}: candidate {} against {beside} {}",
+            shown(reason.candidate),
+            shown(reason.stable)
+        );
+        let samples = format!("{new} and {old} samples");
+        let limit = reason.threshold.map(|t| share(t, unit)).unwrap_or_default();
+        let estimate = reason.estimate.map_or("not known yet".to_owned(), |e| share(e, unit));
+        let odds = match (reason.evidence, reason.needed) {
+            (Some(evidence), Some(needed)) => {
+                format!("evidence {} : 1 of {needed:.0} : 1", odds(evidence))
+            }
+            _ => String::new(),
+        };
+        match verdict {
+            Verdict::OverCeiling => {
+                let limit = reason.threshold.map(|t| show(metric, t)).unwrap_or_default();
+                format!("{values}; proven over its ceiling of {limit} ({samples})")
+            }
+            Verdict::OverRollback => {
+                format!(
+                    "{values}, {estimate}; over the rollback line of {limit}, {odds} ({samples})"
+                )
+            }
+            Verdict::OverPause => format!(
+                "{values}, {estimate}; over the pause line of {limit}, not proven over rollback ({samples})"
+            ),
+            Verdict::Between => format!(
+                "{values}, {estimate}; proven worse than pass ({limit}), not over pause ({samples})"
+            ),
+            Verdict::Pass => {
+                format!("{values}, {estimate}; passes, within {limit}, {odds} ({samples})")
+            }
+            Verdict::Uncertain | Verdict::NoData if odds.is_empty() => {
+                format!("{values}; too little side by side to compare yet ({samples})")
+            }
+            Verdict::Uncertain | Verdict::NoData => {
+                format!("{values}, {estimate}; cannot be told from {limit} yet, {odds} ({samples})")
+            }
+        }
+    }
+}
+
+/// The test that decided, or came nearest to it.
+#[derive(Default)]
+struct Told {
+    estimate: f64,
+    /// ln of the evidence.
+    evidence: f64,
+    threshold: Option<f64>,
     alpha: f64,
-) -> (Verdict, Reason) {
-    let (old, new) = (Sample::of(rule.metric, stable), Sample::of(rule.metric, candidate));
-    let unit = rule.band.map_or(BandUnit::Relative, |band| band.unit);
-    let harm = |alpha: f64| {
-        // Half the level for each arm: both intervals hold together with 1 − alpha.
-        harm_interval(rule, unit, old.interval(alpha / 2.0), new.interval(alpha / 2.0))
-    };
-    let advance = harm(ADVANCE_ALPHA);
-    let numbers = Comparison {
-        stable: old.value(),
-        candidate: new.value(),
-        samples_stable: old.count(),
-        samples_candidate: new.count(),
-        estimate: harm_point(rule, unit, old.value(), new.value()),
-        low: harm(alpha).low,
-        low_advance: advance.low,
-        high: advance.high,
-    };
-    let ceiling = rule.ceiling.map(|limit| {
-        let (over, under) = (new.interval(alpha), new.interval(ADVANCE_ALPHA));
-        (over.low > limit, under.high <= limit)
-    });
-    let verdict = judge(rule.band, ceiling, &numbers);
-    (verdict, reason(rule, verdict, &numbers))
+}
+
+impl Told {
+    fn test(&mut self, evidence: f64, threshold: f64, alpha: f64) {
+        (self.evidence, self.threshold, self.alpha) = (evidence, Some(threshold), alpha);
+    }
+
+    fn is_proven(&self) -> bool {
+        self.threshold.is_some() && self.evidence >= (1.0 / self.alpha).ln()
+    }
+}
+
+/// What every line of a release says now, with intervals, in the plan's order: for people and
+/// charts. [`super::decide`] works out the interval of the deciding line only, since it looks every
+/// second.
+pub fn readings(plan: &Plan, state: &ReleaseState) -> Vec<Reason> {
+    let (stable, candidate) = (state.stable(), state.candidate());
+    (0..plan.rules.len())
+        .filter_map(|index| Look::new(plan, index, state, (&stable, &candidate)))
+        .map(|look| {
+            let mut finding = look.judge();
+            look.explain(&mut finding, 0, 0);
+            finding.reason
+        })
+        .collect()
 }
 
 /// A metric's value in its own unit (share, ms, tokens, dollars); `None` without samples.
 pub fn measure(metric: Metric, window: &Window) -> Option<f64> {
-    Some(Sample::of(metric, window).value()).filter(|value| value.is_finite())
+    Some(metric.value(window)).filter(|value| value.is_finite())
 }
 
-fn judge(band: Option<Band>, ceiling: Option<(bool, bool)>, numbers: &Comparison) -> Verdict {
-    let no_data = numbers.samples_candidate == 0 || (band.is_some() && numbers.samples_stable == 0);
-    if ceiling.is_some_and(|(over, _)| over) {
-        return Verdict::OverCeiling;
-    }
-    if no_data || numbers.estimate.is_nan() {
-        return Verdict::NoData;
-    }
-    let under_ceiling = ceiling.is_none_or(|(_, under)| under);
-    let Some(Band { pass, pause, rollback, unit: _ }) = band else {
-        return if under_ceiling { Verdict::Pass } else { Verdict::Uncertain };
-    };
-    let Comparison { estimate, low, low_advance, high, .. } = *numbers;
-    if low > rollback {
-        Verdict::OverRollback
-    } else if low_advance > pass {
-        if estimate > pause { Verdict::OverPause } else { Verdict::Between }
-    } else if high <= rollback && (estimate <= pass || high <= pause) && under_ceiling {
-        Verdict::Pass
-    } else {
-        Verdict::Uncertain
-    }
-}
-
-/// What a window says on a metric.
-enum Sample<'a> {
-    Rate { sum: f64, n: u64 },
-    Quantile { histogram: &'a Histogram, q: f64 },
-    Mean { n: u64, sum: f64, squares: f64 },
-}
-
-impl Sample<'_> {
-    fn of(metric: Metric, w: &Window) -> Sample<'_> {
-        let rate = |bad: u64, n: u64| Sample::Rate { sum: bad as f64, n };
-        match metric {
-            Metric::ErrorRate => rate(w.errors(), w.requests),
-            Metric::RejectedRate => rate(w.rejected, w.requests + w.rejected),
-            Metric::ContractBrokenRate => rate(w.contract_broken, w.contract_checked),
-            Metric::RefusalRate => rate(w.refusals, w.answered()),
-            Metric::DislikeRate => rate(w.dislikes, w.likes + w.dislikes),
-            Metric::NotAdoptedRate => rate(w.not_adopted, w.adopted + w.not_adopted),
-            Metric::TaskFailedRate => rate(w.tasks_failed, w.tasks_done + w.tasks_failed),
-            Metric::Dissatisfaction => {
-                let good = w.satisfaction_milli as f64 / 1000.0;
-                Sample::Rate { sum: w.satisfaction_count as f64 - good, n: w.satisfaction_count }
-            }
-            Metric::TimeoutRate => rate(w.timeouts, w.requests),
-            Metric::PiiRate => rate(w.pii, w.answered()),
-            Metric::PromptEchoRate => rate(w.prompt_echoes, w.answered()),
-            Metric::LatencyP95 => Sample::Quantile { histogram: &w.latency_us, q: 0.95 },
-            Metric::LatencyP99 => Sample::Quantile { histogram: &w.latency_us, q: 0.99 },
-            Metric::FirstTokenP95 => Sample::Quantile { histogram: &w.first_token_us, q: 0.95 },
-            Metric::TokensPerRequest => Sample::Mean {
-                n: w.answered(),
-                sum: (w.tokens_in + w.tokens_out) as f64,
-                squares: w.tokens_squared.0 as f64,
-            },
-            Metric::CostPerRequest => Sample::Mean {
-                n: w.answered(),
-                sum: w.cost_micro_usd as f64 / 1e6,
-                squares: w.cost_squared.0 as f64 / 1e12,
-            },
-        }
-    }
-
-    fn count(&self) -> u64 {
-        match self {
-            Sample::Rate { n, .. } | Sample::Mean { n, .. } => *n,
-            Sample::Quantile { histogram, .. } => histogram.count(),
-        }
-    }
-
-    /// The point estimate in the metric's unit; NaN without data.
-    fn value(&self) -> f64 {
-        match self {
-            Sample::Rate { sum, n } => sum / *n as f64,
-            Sample::Mean { n, sum, .. } => sum / *n as f64,
-            Sample::Quantile { histogram, q } => {
-                histogram.quantile(*q).map_or(f64::NAN, |us| us as f64 / 1000.0)
-            }
-        }
-    }
-
-    fn interval(&self, alpha: f64) -> Interval {
-        match self {
-            Sample::Rate { sum, n } => interval::rate(*sum, *n as f64, alpha),
-            Sample::Mean { n, sum, squares } => interval::mean(*n, *sum, *squares, alpha),
-            Sample::Quantile { histogram, q } => {
-                let Interval { low, high } = interval::quantile(histogram, *q, alpha);
-                Interval { low: low / 1000.0, high: high / 1000.0 }
-            }
-        }
-    }
-}
-
-fn harm_interval(rule: &LineRule, unit: BandUnit, old: Interval, new: Interval) -> Interval {
-    // Harm grows with the candidate's value and falls with the stable arm's, for every metric.
-    Interval {
-        low: harm_point(rule, unit, old.high, new.low),
-        high: harm_point(rule, unit, old.low, new.high),
-    }
-}
-
-fn harm_point(rule: &LineRule, unit: BandUnit, stable: f64, candidate: f64) -> f64 {
+/// Harm of the candidate's value beside stable's, in `unit`, positive when worse.
+pub(super) fn harm_point(rule: &LineRule, unit: BandUnit, stable: f64, candidate: f64) -> f64 {
     // Up to the floor, more is the same; less is not touched, so equal arms show no difference.
     let candidate =
         if candidate > stable { (candidate - rule.floor).max(stable) } else { candidate };
     match (unit, rule.metric.is_rate()) {
         (BandUnit::Points, _) => candidate - stable,
         (BandUnit::Relative, true) => 1.0 - (1.0 - candidate) / (1.0 - stable),
-        // An infinite stable bound makes the ratio 0: nothing is proven, as it should be.
         (BandUnit::Relative, false) => candidate / stable - 1.0,
     }
 }
@@ -254,77 +397,25 @@ fn value_of(rule: &LineRule, unit: BandUnit, stable: f64, harm: f64) -> f64 {
     value + rule.floor
 }
 
-fn reason(rule: &LineRule, verdict: Verdict, numbers: &Comparison) -> Reason {
-    let threshold = match verdict {
-        Verdict::OverCeiling => rule.ceiling,
-        Verdict::OverPause => rule.band.map(|b| b.pause),
-        Verdict::Between | Verdict::Pass => rule.band.map(|b| b.pass).or(rule.ceiling),
-        Verdict::OverRollback | Verdict::Uncertain | Verdict::NoData => {
-            rule.band.map(|b| b.rollback).or(rule.ceiling)
-        }
-    };
-    // JSON has no infinity and no NaN; an end that is not bounded is left out.
-    let finite = |value: f64| value.is_finite().then_some(value);
-    let mut reason = Reason::new(verdict.code(), sentence(rule, verdict, numbers, threshold));
-    reason.line = Some(rule.metric.line());
-    reason.metric = Some(rule.metric);
-    reason.stable = finite(numbers.stable);
-    reason.candidate = finite(numbers.candidate);
-    reason.estimate = finite(numbers.estimate);
-    reason.low = finite(numbers.low);
-    reason.high = finite(numbers.high);
-    reason.threshold = threshold;
-    reason.samples_stable = Some(numbers.samples_stable);
-    reason.samples_candidate = Some(numbers.samples_candidate);
-    reason
-}
-
-fn sentence(rule: &LineRule, verdict: Verdict, n: &Comparison, threshold: Option<f64>) -> String {
-    let metric = rule.metric.as_str();
-    let unit = rule.band.map_or(BandUnit::Relative, |band| band.unit);
-    if verdict == Verdict::NoData {
-        return format!(
-            "{metric}: no data to compare (stable {}, candidate {} samples)",
-            n.samples_stable, n.samples_candidate
-        );
-    }
-    let values = format!(
-        "{metric}: candidate {} against stable {}",
-        show(rule.metric, n.candidate),
-        show(rule.metric, n.stable)
-    );
-    let samples = format!("{} and {} samples", n.samples_candidate, n.samples_stable);
-    let limit = threshold.map(|t| share(t, unit)).unwrap_or_default();
-    let estimate = share(n.estimate, unit);
-    match verdict {
-        Verdict::OverCeiling => {
-            let limit = threshold.map(|t| show(rule.metric, t)).unwrap_or_default();
-            format!("{values}; proven over its ceiling of {limit} ({samples})")
-        }
-        Verdict::OverRollback => format!(
-            "{values}, {estimate}; at least {} proven, over the rollback line of {limit} ({samples})",
-            share(n.low, unit)
-        ),
-        Verdict::OverPause => {
-            format!(
-                "{values}, {estimate}; over the pause line of {limit}, not proven over rollback ({samples})"
-            )
-        }
-        Verdict::Between => {
-            format!("{values}, {estimate}; between pass ({limit}) and pause ({samples})")
-        }
-        Verdict::Pass => {
-            format!("{values}, {estimate}; passes, at most {} ({samples})", bound(n.high, unit))
-        }
-        Verdict::Uncertain | Verdict::NoData => format!(
-            "{values}, {estimate}; could still be {}, the rollback line is {limit} ({samples})",
-            bound(n.high, unit)
-        ),
+/// Odds for people: three digits, and a word for what is beyond doubt.
+fn odds(evidence: f64) -> String {
+    if evidence >= 1e6 {
+        "over 1,000,000".to_owned()
+    } else if evidence >= 10.0 {
+        format!("{evidence:.0}")
+    } else {
+        format!("{evidence:.2}")
     }
 }
 
-fn bound(high: f64, unit: BandUnit) -> String {
-    if high.is_finite() { share(high, unit) } else { "anything".to_owned() }
+/// A length of time for people, rounded up: `40 s`, `12 min`, `5 h`, `3 days`.
+pub fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 90.0 => format!("{:.0} s", s.ceil()),
+        s if s < 5_400.0 => format!("{:.0} min", (s / 60.0).ceil()),
+        s if s < 172_800.0 => format!("{:.0} h", (s / 3_600.0).ceil()),
+        s => format!("{:.0} days", (s / 86_400.0).ceil()),
+    }
 }
 
 /// A value in the metric's unit, for people: `2.10 %`, `840 ms`, `212.0 tokens`, `$0.000120`.
@@ -334,7 +425,7 @@ pub fn show(metric: Metric, value: f64) -> String {
     }
     match metric {
         Metric::LatencyP95 | Metric::LatencyP99 | Metric::FirstTokenP95 => format!("{value:.0} ms"),
-        Metric::CostPerRequest => format!("${value:.6}"),
+        Metric::CostPerRequest | Metric::CostPerSuccess => format!("${value:.6}"),
         _ => format!("{value:.1} tokens"),
     }
 }

@@ -63,6 +63,8 @@ pub enum Metric {
     TokensPerRequest,
     /// Mean cost per answered request, US dollars.
     CostPerRequest,
+    /// Cost of all answers per useful one (neither a refusal nor against the contract), US dollars.
+    CostPerSuccess,
     /// Share of answers with personal data.
     PiiRate,
     /// Share of answers that repeat the system prompt.
@@ -71,7 +73,7 @@ pub enum Metric {
 
 impl Metric {
     /// Every metric, by line.
-    pub const ALL: [Metric; 16] = [
+    pub const ALL: [Metric; 17] = [
         Metric::ErrorRate,
         Metric::RejectedRate,
         Metric::ContractBrokenRate,
@@ -86,6 +88,7 @@ impl Metric {
         Metric::TimeoutRate,
         Metric::TokensPerRequest,
         Metric::CostPerRequest,
+        Metric::CostPerSuccess,
         Metric::PiiRate,
         Metric::PromptEchoRate,
     ];
@@ -110,7 +113,9 @@ impl Metric {
             | Metric::LatencyP99
             | Metric::FirstTokenP95
             | Metric::TimeoutRate => Line::Latency,
-            Metric::TokensPerRequest | Metric::CostPerRequest => Line::Cost,
+            Metric::TokensPerRequest | Metric::CostPerRequest | Metric::CostPerSuccess => {
+                Line::Cost
+            }
             Metric::PiiRate | Metric::PromptEchoRate => Line::Risk,
         }
     }
@@ -132,6 +137,7 @@ impl Metric {
             Metric::TimeoutRate => "timeout_rate",
             Metric::TokensPerRequest => "tokens_per_request",
             Metric::CostPerRequest => "cost_per_request",
+            Metric::CostPerSuccess => "cost_per_success",
             Metric::PiiRate => "pii_rate",
             Metric::PromptEchoRate => "prompt_echo_rate",
         }
@@ -155,7 +161,8 @@ impl Metric {
             | Metric::LatencyP99
             | Metric::FirstTokenP95
             | Metric::TokensPerRequest
-            | Metric::CostPerRequest => false,
+            | Metric::CostPerRequest
+            | Metric::CostPerSuccess => false,
         }
     }
 }

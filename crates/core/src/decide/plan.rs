@@ -6,6 +6,9 @@ use crate::observe::Window;
 use crate::route::{Audience, Weight};
 use serde::{Deserialize, Serialize};
 
+/// Most rungs of a ladder: each keeps its own evidence, some kilobytes.
+pub const RUNGS_MAX: usize = 32;
+
 /// How a band is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -131,13 +134,20 @@ pub struct Plan {
     pub salt: String,
     /// Whom it reaches.
     pub audience: Audience,
-    /// The ladder, rising, ending at 100 %.
+    /// The ladder, rising, ending at 100 % less the hold-back.
     pub rungs: Vec<Rung>,
     /// What is compared.
     pub rules: Vec<LineRule>,
     /// Probability of rolling back a release that is within every rollback line, over the whole
     /// release; within (0, 0.5). Split evenly over the rules.
     pub alpha: f64,
+    /// Expected requests that a worse candidate may spoil on the next rung: what is not yet proven
+    /// harmless is only given so much. Harm that would spoil less need not be excluded first, as
+    /// long as the rollback line is.
+    pub bad_budget: u64,
+    /// Share of subjects kept on stable at the last rung, so that it has a control; 0 for none.
+    #[serde(default)]
+    pub hold_back: Weight,
     /// Answers each arm needs at a rung before anything is concluded there.
     pub min_samples: u64,
     /// Without any new outcome for so long, the data is taken to be missing, ms.
@@ -173,12 +183,30 @@ pub enum PlanError {
         before: Weight,
     },
     /// The last rung is not 100 %.
-    #[error("release `{change}`: the last rung is {last}; a ladder ends at 100 %")]
+    #[error("release `{change}`: the last rung is {last}; a ladder ends at {full}")]
     NotFull {
         /// The release.
         change: ChangeId,
         /// The last rung.
         last: Weight,
+        /// 100 % less the hold-back.
+        full: Weight,
+    },
+    /// More rungs than are kept apart.
+    #[error("release `{change}`: {given} rungs; at most {RUNGS_MAX} are allowed")]
+    TooManyRungs {
+        /// The release.
+        change: ChangeId,
+        /// How many were given.
+        given: usize,
+    },
+    /// A hold-back that leaves too little.
+    #[error("release `{change}`: a hold-back of {given}; it must be below 50 %")]
+    HoldBack {
+        /// The release.
+        change: ChangeId,
+        /// What was given.
+        given: Weight,
     },
     /// Thresholds out of order or not finite.
     #[error(
@@ -275,6 +303,13 @@ impl Plan {
         }
     }
 
+    /// The error budget of one test of a rule: alpha over the rules, and over band and ceiling
+    /// where the rule has both.
+    pub fn alpha_of(&self, rule: &LineRule) -> f64 {
+        let tests = if rule.band.is_some() && rule.ceiling.is_some() { 2.0 } else { 1.0 };
+        self.alpha / self.rules.len().max(1) as f64 / tests
+    }
+
     fn check_ladder(&self) -> Result<(), PlanError> {
         let change = self.change_id.clone();
         let Some(last) = self.rungs.last() else { return Err(PlanError::NoRungs(change)) };
@@ -285,8 +320,15 @@ impl Plan {
             }
             before = rung.weight;
         }
-        if last.weight != Weight::FULL {
-            return Err(PlanError::NotFull { change, last: last.weight });
+        let full = self.hold_back.rest();
+        if self.hold_back >= full {
+            return Err(PlanError::HoldBack { change, given: self.hold_back });
+        }
+        if last.weight != full {
+            return Err(PlanError::NotFull { change, last: last.weight, full });
+        }
+        if self.rungs.len() > RUNGS_MAX {
+            return Err(PlanError::TooManyRungs { change, given: self.rungs.len() });
         }
         Ok(())
     }

@@ -1,10 +1,12 @@
 //! What goes into a decision and what comes out.
 
 use super::metric::{Line, Metric};
+use super::strata::Stratum;
 use crate::ids::UnixMs;
 use crate::observe::{RiskEvent, Window};
 use crate::route::Weight;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// What the lines say now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -161,6 +163,8 @@ pub struct ReleaseState {
     /// Where it stands.
     #[serde(flatten)]
     pub phase: Phase,
+    /// When it started.
+    pub started_at: UnixMs,
     /// Index of the rung it is on.
     pub rung: usize,
     /// Since when.
@@ -173,17 +177,18 @@ pub struct ReleaseState {
     pub seen_stable: Window,
     /// The same for the candidate.
     pub seen_candidate: Window,
-    /// What counts as evidence on the stable arm: everything but shared faults.
-    pub stable: Window,
+    /// What of it is no evidence: shared faults.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub skipped_stable: Window,
     /// The same for the candidate.
-    pub candidate: Window,
-    /// What of [`Self::stable`] was there when the weight last rose: what came after it is the part
-    /// that both arms saw side by side, in one proportion.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub skipped_candidate: Window,
+    /// The evidence, stretch by stretch; see the module `strata`.
     #[serde(default)]
-    pub risen_stable: Window,
-    /// The same for the candidate.
-    #[serde(default)]
-    pub risen_candidate: Window,
+    pub strata: Vec<Stratum>,
+    /// The stable arm's evidence when the last stratum was opened, for the next one's anchors.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub anchored: Window,
     /// When something new was last seen.
     pub last_data_at: UnixMs,
     /// When it was last decided on.
@@ -199,21 +204,44 @@ impl ReleaseState {
     pub fn start(now: UnixMs) -> ReleaseState {
         ReleaseState {
             phase: Phase::Running,
+            started_at: now,
             rung: 0,
             rung_since: now,
             rung_candidate_from: 0,
             rung_stable_from: 0,
             seen_stable: Window::default(),
             seen_candidate: Window::default(),
-            stable: Window::default(),
-            candidate: Window::default(),
-            risen_stable: Window::default(),
-            risen_candidate: Window::default(),
+            skipped_stable: Window::default(),
+            skipped_candidate: Window::default(),
+            strata: Vec::new(),
+            anchored: Window::default(),
             last_data_at: now,
             decided_at: None,
             last_order: None,
         }
     }
+
+    /// What counts as evidence on the stable arm: everything but shared faults.
+    pub fn stable(&self) -> Cow<'_, Window> {
+        counted(&self.seen_stable, &self.skipped_stable)
+    }
+
+    /// The same for the candidate.
+    pub fn candidate(&self) -> Cow<'_, Window> {
+        counted(&self.seen_candidate, &self.skipped_candidate)
+    }
+}
+
+fn counted<'a>(seen: &'a Window, skipped: &Window) -> Cow<'a, Window> {
+    if is_empty(skipped) {
+        return Cow::Borrowed(seen);
+    }
+    // What was skipped was seen before.
+    seen.since(skipped).map_or(Cow::Borrowed(seen), Cow::Owned)
+}
+
+fn is_empty(window: &Window) -> bool {
+    *window == Window::default()
 }
 
 /// Why; a closed list, so that dashboards and tests need not read prose.
@@ -252,6 +280,12 @@ pub enum ReasonCode {
     BaselineDrift,
     /// It was decided at this very moment already.
     Decided,
+    /// The split does not send what the weight says: the router, not the candidate, is in question.
+    SampleRatio,
+    /// No red-line event so far, and what that proves.
+    Clean,
+    /// Nothing is known of the days before.
+    ColdStart,
     /// The release is over.
     Final,
     /// Paused by an operator.
@@ -287,6 +321,24 @@ pub struct Reason {
     /// The threshold it was held against.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
+    /// How strongly what was seen speaks for it: odds, x : 1. For a hold, for what would end it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<f64>,
+    /// The odds that are enough: 1 / alpha.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needed: Option<f64>,
+    /// The chance of a false verdict that this test may spend over the whole release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alpha: Option<f64>,
+    /// How many requests of a subject are worth one independent one, where more than 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub design_effect: Option<f64>,
+    /// Candidate samples like those so far that would change it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more_samples: Option<u64>,
+    /// Seconds until then at the present traffic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more_s: Option<u64>,
     /// Samples on the stable arm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples_stable: Option<u64>,
@@ -310,6 +362,12 @@ impl Reason {
             low: None,
             high: None,
             threshold: None,
+            evidence: None,
+            needed: None,
+            alpha: None,
+            design_effect: None,
+            more_samples: None,
+            more_s: None,
             samples_stable: None,
             samples_candidate: None,
             text,

@@ -7,6 +7,7 @@ use crate::decide::{
     ReleaseState, SharedFault, Signal,
 };
 use crate::ids::{ChangeId, Digest, Generation, ServiceName, UnixMs, VersionSetId};
+use crate::route::Weight;
 use crate::route::{Audience, Table};
 use proptest::prelude::*;
 
@@ -29,6 +30,8 @@ fn plan(n: u64, from: u64, to: u64, alpha: f64) -> Box<Plan> {
         rungs: Preset::Ladder.rungs(),
         rules: LineRule::defaults(),
         alpha,
+        bad_budget: 20,
+        hold_back: Weight::ZERO,
         min_samples: 100,
         stale_after_ms: 60_000,
         shared_fault: SharedFault::default(),
@@ -141,8 +144,8 @@ fn decision(plan: &Plan, before: &ReleaseState, kind: DecisionKind, number: f64)
     };
     let mut reason = Reason::new(ReasonCode::Uncertain, format!("estimate {number}"));
     reason.estimate = Some(number);
-    state.candidate.latency_us.add(number.abs() as u64);
-    state.candidate.tokens_squared.0 += u128::from(u64::MAX) * 3;
+    state.seen_candidate.latency_us.add(number.abs() as u64);
+    state.seen_candidate.tokens_squared.0 += u128::from(u64::MAX) * 3;
     Decision { at: UnixMs(7), kind, signal, reasons: vec![reason], actions, state }
 }
 

@@ -5,7 +5,6 @@
 //! adding counts, and the same values give the same bytes whatever the order.
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 const SUB_BITS: u32 = 6;
 const SUB: u64 = 1 << SUB_BITS;
@@ -14,7 +13,8 @@ const SUB: u64 = 1 << SUB_BITS;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "Vec<(u16, u64)>", into = "Vec<(u16, u64)>")]
 pub struct Histogram {
-    buckets: BTreeMap<u16, u64>,
+    // In order, without zeros: a copy is one allocation, and looks copy it every second.
+    buckets: Vec<(u16, u64)>,
     count: u64,
 }
 
@@ -23,8 +23,7 @@ impl From<Vec<(u16, u64)>> for Histogram {
         let mut histogram = Histogram::default();
         for (bucket, count) in pairs {
             if count > 0 {
-                *histogram.buckets.entry(bucket).or_default() += count;
-                histogram.count += count;
+                histogram.put(bucket, count);
             }
         }
         histogram
@@ -33,37 +32,53 @@ impl From<Vec<(u16, u64)>> for Histogram {
 
 impl From<Histogram> for Vec<(u16, u64)> {
     fn from(histogram: Histogram) -> Self {
-        histogram.buckets.into_iter().collect()
+        histogram.buckets
     }
 }
 
 impl Histogram {
     /// Counts one value.
     pub fn add(&mut self, value: u64) {
-        *self.buckets.entry(bucket_of(value)).or_default() += 1;
-        self.count += 1;
+        self.put(bucket_of(value), 1);
+    }
+
+    fn put(&mut self, bucket: u16, count: u64) {
+        match self.buckets.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
+            Ok(at) => self.buckets[at].1 += count,
+            Err(at) => self.buckets.insert(at, (bucket, count)),
+        }
+        self.count += count;
     }
 
     /// Adds the other's counts.
     pub fn merge(&mut self, other: &Histogram) {
         for (bucket, count) in &other.buckets {
-            *self.buckets.entry(*bucket).or_default() += count;
+            self.put(*bucket, *count);
         }
-        self.count += other.count;
     }
 
     /// What is here and was not in `earlier`; `None` when a count went backwards.
     pub fn since(&self, earlier: &Histogram) -> Option<Histogram> {
-        let mut rest = self.clone();
-        for (bucket, count) in &earlier.buckets {
-            let here = rest.buckets.get_mut(bucket)?;
-            *here = here.checked_sub(*count)?;
-            if *here == 0 {
-                rest.buckets.remove(bucket);
+        let mut rest = Histogram::default();
+        let mut before = earlier.buckets.iter().peekable();
+        for (bucket, count) in &self.buckets {
+            let mut left = *count;
+            if let Some((_, gone)) = before.next_if(|(other, _)| other == bucket) {
+                left = left.checked_sub(*gone)?;
+            }
+            if left > 0 {
+                rest.buckets.push((*bucket, left));
+                rest.count += left;
             }
         }
-        rest.count = rest.count.checked_sub(earlier.count)?;
-        Some(rest)
+        // A bucket that was there before and is not now is a count that went backwards.
+        before.peek().is_none().then_some(rest)
+    }
+
+    /// What of it may lie above `value`: whole buckets.
+    pub fn tail(&self, value: f64) -> Histogram {
+        let first = self.buckets.partition_point(|(bucket, _)| upper_edge(*bucket) as f64 <= value);
+        Histogram::from(self.buckets[first..].to_vec())
     }
 
     /// How many values were counted.
@@ -95,7 +110,7 @@ impl Histogram {
     }
 }
 
-fn bucket_of(value: u64) -> u16 {
+pub(super) fn bucket_of(value: u64) -> u16 {
     if value < SUB {
         return value as u16;
     }

@@ -1,11 +1,14 @@
 //! One arm's outcomes, counted.
 
-use super::histogram::Histogram;
+use super::counts::Counts;
+use super::histogram::{Histogram, bucket_of};
 use crate::ids::UnixMs;
-use crate::upstream::{Failure, Fault};
+use crate::route::Cohort;
+use crate::upstream::Failure;
 use serde::{Deserialize, Serialize};
 
 use super::detect::RiskKind;
+use std::ops::{Deref, DerefMut};
 
 #[cfg(test)]
 mod tests;
@@ -48,6 +51,8 @@ pub struct Outcome {
     pub pii: bool,
     /// Red-line events seen in the answer.
     pub risk: Vec<RiskKind>,
+    /// The cohort of the subject that asked; `None` where nothing was known to be sticky by.
+    pub cohort: Option<Cohort>,
 }
 
 /// What a user said of an answer, by trace id (requirements R220, R221).
@@ -81,61 +86,24 @@ impl<'de> Deserialize<'de> for WideSum {
     }
 }
 
-/// Counts of one arm over some time. All fields only grow.
+/// One arm's outcomes over some time. Everything in it only grows.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Window {
-    /// Requests that say something about the arm: all but the client's own faults.
-    pub requests: u64,
-    /// Requests that failed by the client's fault; kept apart, never counted against the arm.
-    pub client_faults: u64,
-    /// Those of them that the upstream, or the version set's own template, refused. A request says
-    /// little alone, but a version set that has more of them than stable is the one at fault.
-    pub rejected: u64,
-    /// Requests that failed by the upstream's fault.
-    pub upstream_errors: u64,
-    /// Requests that failed by ours.
-    pub own_errors: u64,
-    /// Those of the upstream's errors that were timeouts.
-    pub timeouts: u64,
-    /// Answers checked against the output contract.
-    pub contract_checked: u64,
-    /// Those that broke it.
-    pub contract_broken: u64,
-    /// Answers that were refusals.
-    pub refusals: u64,
-    /// Answers with personal data in them.
-    pub pii: u64,
-    /// Likes.
-    pub likes: u64,
-    /// Dislikes.
-    pub dislikes: u64,
-    /// Answers said to be used.
-    pub adopted: u64,
-    /// Answers said to be not used.
-    pub not_adopted: u64,
-    /// Tasks said to be done.
-    pub tasks_done: u64,
-    /// Tasks said to have failed.
-    pub tasks_failed: u64,
-    /// Satisfaction scores counted.
-    pub satisfaction_count: u64,
-    /// Their sum, in thousandths.
-    pub satisfaction_milli: u64,
-    /// Prompt tokens.
-    pub tokens_in: u64,
-    /// Answer tokens.
-    pub tokens_out: u64,
+    /// The counts of all requests.
+    pub counts: Counts,
+    /// The same by cohort of subjects, one for each or none at all: users stay on their arm, so
+    /// what one of them does is not independent, and how much the cohorts differ shows how far.
+    #[serde(skip_serializing_if = "Vec::is_empty", with = "super::counts::compact")]
+    pub cohorts: Vec<Counts>,
     /// Sum of squares of each request's tokens.
     pub tokens_squared: WideSum,
-    /// Cost in millionths of a US dollar.
-    pub cost_micro_usd: u64,
     /// Sum of squares of each request's cost.
     pub cost_squared: WideSum,
-    /// Red-line events.
-    pub red_events: u64,
-    /// Answers that repeat the system prompt (a probabilistic detector, so a rate).
-    pub prompt_echoes: u64,
+    /// Sum of squares of what [`Counts::latency_log`] sums.
+    pub latency_log_squared: WideSum,
+    /// Sum of squares of what [`Counts::first_token_log`] sums.
+    pub first_token_log_squared: WideSum,
     /// End-to-end time of answered requests, µs. Failures are left out, so that a fast error
     /// never looks like a good latency.
     pub latency_us: Histogram,
@@ -145,72 +113,57 @@ pub struct Window {
     pub last_at: UnixMs,
 }
 
+/// A window is its counts and what cannot be counted: `window.requests` reads as one would say it.
+impl Deref for Window {
+    type Target = Counts;
+
+    fn deref(&self) -> &Counts {
+        &self.counts
+    }
+}
+
+impl DerefMut for Window {
+    fn deref_mut(&mut self) -> &mut Counts {
+        &mut self.counts
+    }
+}
+
 impl Window {
-    /// Requests that were answered.
-    pub fn answered(&self) -> u64 {
-        self.requests.saturating_sub(self.errors())
-    }
-
-    /// Requests that failed by the upstream's fault or ours.
-    pub fn errors(&self) -> u64 {
-        self.upstream_errors + self.own_errors
-    }
-
     /// Counts one request.
     pub fn add(&mut self, outcome: &Outcome, at: UnixMs) {
         self.last_at = self.last_at.max(at);
-        self.red_events += outcome.risk.iter().filter(|kind| kind.is_red_line()).count() as u64;
-        match outcome.failure.map(Failure::fault) {
-            Some(Fault::Client) => {
-                self.client_faults += 1;
-                self.rejected += u64::from(outcome.failure == Some(Failure::Refused));
-                return;
-            }
-            Some(Fault::Upstream) => self.upstream_errors += 1,
-            Some(Fault::Ours) => self.own_errors += 1,
-            None => self.add_answer(outcome),
+        self.counts.add(outcome);
+        if let Some(cohort) = outcome.cohort {
+            self.cohort(cohort).add(outcome);
         }
-        self.requests += 1;
-        if outcome.failure.is_some_and(Failure::is_timeout) {
-            self.timeouts += 1;
+        if outcome.failure.is_some() {
+            return;
         }
-    }
-
-    fn add_answer(&mut self, outcome: &Outcome) {
+        let square = |value: u64| u128::from(value).pow(2);
+        self.tokens_squared.0 += square(outcome.tokens_in + outcome.tokens_out);
+        self.cost_squared.0 += square(outcome.cost_micro_usd);
         self.latency_us.add(outcome.timing.total_us);
+        self.latency_log_squared.0 += square(bucket_of(outcome.timing.total_us).into());
         if outcome.streamed {
             self.first_token_us.add(outcome.timing.first_token_us);
+            self.first_token_log_squared.0 +=
+                square(bucket_of(outcome.timing.first_token_us).into());
         }
-        if let Some(ok) = outcome.contract_ok {
-            self.contract_checked += 1;
-            self.contract_broken += u64::from(!ok);
-        }
-        self.refusals += u64::from(outcome.refused);
-        self.pii += u64::from(outcome.pii);
-        self.prompt_echoes += u64::from(outcome.risk.contains(&RiskKind::PromptEcho));
-        let tokens = outcome.tokens_in + outcome.tokens_out;
-        self.tokens_in += outcome.tokens_in;
-        self.tokens_out += outcome.tokens_out;
-        self.tokens_squared.0 += u128::from(tokens).pow(2);
-        self.cost_micro_usd += outcome.cost_micro_usd;
-        self.cost_squared.0 += u128::from(outcome.cost_micro_usd).pow(2);
     }
 
-    /// Counts what a user said.
-    pub fn add_feedback(&mut self, feedback: Feedback, at: UnixMs) {
+    /// Counts what a user said of an answer.
+    pub fn add_feedback(&mut self, feedback: Feedback, cohort: Option<Cohort>, at: UnixMs) {
         self.last_at = self.last_at.max(at);
-        match feedback {
-            Feedback::Like(true) => self.likes += 1,
-            Feedback::Like(false) => self.dislikes += 1,
-            Feedback::Adopted(true) => self.adopted += 1,
-            Feedback::Adopted(false) => self.not_adopted += 1,
-            Feedback::TaskDone(true) => self.tasks_done += 1,
-            Feedback::TaskDone(false) => self.tasks_failed += 1,
-            Feedback::Satisfaction(score) => {
-                self.satisfaction_count += 1;
-                self.satisfaction_milli += (score.clamp(0.0, 1.0) * 1000.0).round() as u64;
-            }
+        self.counts.add_feedback(feedback);
+        if let Some(cohort) = cohort {
+            self.cohort(cohort).add_feedback(feedback);
         }
+    }
+
+    fn cohort(&mut self, cohort: Cohort) -> &mut Counts {
+        // All or none, so that equal windows are equal bytes.
+        self.cohorts.resize(Cohort::COUNT, Counts::default());
+        &mut self.cohorts[cohort.index()]
     }
 
     /// Adds the other's counts.
@@ -225,6 +178,9 @@ impl Window {
     pub fn since(&self, earlier: &Window) -> Option<Window> {
         let mut rest = self.clone();
         let fits = rest.combine(earlier, u64::checked_sub, u128::checked_sub);
+        if rest.cohorts.iter().all(|counts| *counts == Counts::default()) {
+            rest.cohorts.clear();
+        }
         rest.latency_us = self.latency_us.since(&earlier.latency_us)?;
         rest.first_token_us = self.first_token_us.since(&earlier.first_token_us)?;
         fits.then_some(rest)
@@ -237,71 +193,33 @@ impl Window {
         narrow: fn(u64, u64) -> Option<u64>,
         wide: fn(u128, u128) -> Option<u128>,
     ) -> bool {
-        // Full destructuring: a new count that is forgotten here does not compile.
+        // Full destructuring: a new sum that is forgotten here does not compile.
         let Window {
-            requests,
-            client_faults,
-            rejected,
-            upstream_errors,
-            own_errors,
-            timeouts,
-            contract_checked,
-            contract_broken,
-            refusals,
-            pii,
-            likes,
-            dislikes,
-            adopted,
-            not_adopted,
-            tasks_done,
-            tasks_failed,
-            satisfaction_count,
-            satisfaction_milli,
-            tokens_in,
-            tokens_out,
+            counts,
+            cohorts,
             tokens_squared,
-            cost_micro_usd,
             cost_squared,
-            red_events,
-            prompt_echoes,
+            latency_log_squared,
+            first_token_log_squared,
             latency_us: _,
             first_token_us: _,
             last_at: _,
         } = other;
-        let mut fits = true;
-        let mut count = |mine: &mut u64, theirs: &u64| match narrow(*mine, *theirs) {
-            Some(value) => *mine = value,
-            None => fits = false,
-        };
-        count(&mut self.requests, requests);
-        count(&mut self.client_faults, client_faults);
-        count(&mut self.rejected, rejected);
-        count(&mut self.upstream_errors, upstream_errors);
-        count(&mut self.own_errors, own_errors);
-        count(&mut self.timeouts, timeouts);
-        count(&mut self.contract_checked, contract_checked);
-        count(&mut self.contract_broken, contract_broken);
-        count(&mut self.refusals, refusals);
-        count(&mut self.pii, pii);
-        count(&mut self.likes, likes);
-        count(&mut self.dislikes, dislikes);
-        count(&mut self.adopted, adopted);
-        count(&mut self.not_adopted, not_adopted);
-        count(&mut self.tasks_done, tasks_done);
-        count(&mut self.tasks_failed, tasks_failed);
-        count(&mut self.satisfaction_count, satisfaction_count);
-        count(&mut self.satisfaction_milli, satisfaction_milli);
-        count(&mut self.tokens_in, tokens_in);
-        count(&mut self.tokens_out, tokens_out);
-        count(&mut self.cost_micro_usd, cost_micro_usd);
-        count(&mut self.red_events, red_events);
-        count(&mut self.prompt_echoes, prompt_echoes);
+        let mut fits = self.counts.combine(counts, narrow);
+        if self.cohorts.len() < cohorts.len() {
+            self.cohorts.resize(cohorts.len(), Counts::default());
+        }
+        for (mine, theirs) in self.cohorts.iter_mut().zip(cohorts) {
+            fits &= mine.combine(theirs, narrow);
+        }
         let mut square = |mine: &mut WideSum, theirs: &WideSum| match wide(mine.0, theirs.0) {
             Some(value) => mine.0 = value,
             None => fits = false,
         };
         square(&mut self.tokens_squared, tokens_squared);
         square(&mut self.cost_squared, cost_squared);
+        square(&mut self.latency_log_squared, latency_log_squared);
+        square(&mut self.first_token_log_squared, first_token_log_squared);
         fits
     }
 }

@@ -247,8 +247,11 @@ fn verdict(code: ReasonCode) -> (&'static str, Tone) {
         ReasonCode::Uncertain => ("unsure", Tone::Yellow),
         ReasonCode::Skipped => ("no data", Tone::Dim),
         ReasonCode::RedLine => ("red line", Tone::Black),
+        ReasonCode::SampleRatio => ("split", Tone::Yellow),
         ReasonCode::Order
         | ReasonCode::Gap
+        | ReasonCode::Clean
+        | ReasonCode::ColdStart
         | ReasonCode::SharedFault
         | ReasonCode::TooFewSamples
         | ReasonCode::NoData

@@ -332,7 +332,13 @@ impl Checker<'_> {
             let allowed = "more than 0 and less than 0.5";
             return Err(self.refuse("release.alpha", release.alpha, allowed));
         }
+        // NaN is refused where the file is read.
+        if !(0.0..50.0).contains(&release.hold_back_pct) {
+            let allowed = "0 and more, below 50";
+            return Err(self.refuse("release.hold_back_pct", release.hold_back_pct, allowed));
+        }
         let bounds = [
+            ("bad_budget", release.bad_budget, 1, 1_000_000_000),
             ("min_samples", release.min_samples, 1, 1_000_000_000),
             ("tick_ms", release.tick_ms, 10, 3_600_000),
             ("stale_after_s", release.stale_after_s, 1, 30 * 86_400),

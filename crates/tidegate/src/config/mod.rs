@@ -16,6 +16,7 @@ pub(crate) use plan::plan_parts;
 pub(crate) use project::*;
 pub(crate) use schema::schema;
 pub(crate) use upstream::*;
+pub(crate) use yaml::nearest;
 
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,10 @@ pub(crate) struct PlanParts {
     pub(crate) audience: Audience,
     /// Probability of rolling back a release that is within every rollback line; in (0, 0.5).
     pub(crate) alpha: f64,
+    /// Requests that a worse candidate may be expected to spoil on the next rung.
+    pub(crate) bad_budget: u64,
+    /// Share of subjects kept on stable at the last rung.
+    pub(crate) hold_back: Weight,
     /// Answers each arm needs at a rung before anything is concluded.
     pub(crate) min_samples: u64,
     /// Without a new outcome for so long the data counts as missing, ms.
@@ -43,6 +47,8 @@ pub(crate) fn plan_parts(project: &Project) -> Result<PlanParts> {
         rules: rules(project)?,
         audience,
         alpha: release.alpha,
+        bad_budget: release.bad_budget,
+        hold_back: hold_back(project),
         min_samples: release.min_samples,
         stale_after_ms: release.stale_after_s.saturating_mul(1_000),
         close_entrance: match project.risk.on_black {
@@ -52,8 +58,21 @@ pub(crate) fn plan_parts(project: &Project) -> Result<PlanParts> {
     })
 }
 
-/// The ladder: the project's own rungs, or the preset's (T-10).
+/// Share of subjects kept on stable at the last rung; checked when the file was read.
+fn hold_back(project: &Project) -> Weight {
+    Weight::from_pct(project.release.hold_back_pct).unwrap_or_default()
+}
+
+/// The ladder: the project's own rungs, or the preset's (T-10); the last less the hold-back.
 pub(crate) fn rungs(project: &Project) -> Vec<Rung> {
+    let mut rungs = whole_rungs(project);
+    if let Some(last) = rungs.last_mut().filter(|last| last.weight == Weight::FULL) {
+        last.weight = hold_back(project).rest();
+    }
+    rungs
+}
+
+fn whole_rungs(project: &Project) -> Vec<Rung> {
     let release = &project.release;
     if release.rungs.is_empty() {
         return match release.preset {

@@ -328,6 +328,11 @@ pub(crate) struct ReleaseConfig {
     pub(crate) allow_list: Vec<String>,
     /// Probability of rolling back a release that is within every rollback line; in (0, 0.5).
     pub(crate) alpha: f64,
+    /// Requests that a worse candidate may be expected to spoil on the next rung, by the traffic so
+    /// far: the more it could spoil there, the less harm may be left unexcluded.
+    pub(crate) bad_budget: u64,
+    /// Share of subjects kept on stable at the last rung, as a control, percent.
+    pub(crate) hold_back_pct: f64,
     /// Answers each arm needs at a rung before anything is concluded.
     pub(crate) min_samples: u64,
     /// How often the lines are looked at, ms.
@@ -344,6 +349,8 @@ impl Default for ReleaseConfig {
             audience: AudienceKind::Users,
             allow_list: Vec::new(),
             alpha: 0.01,
+            bad_budget: 20,
+            hold_back_pct: 0.0,
             min_samples: 50,
             tick_ms: 1_000,
             stale_after_s: 120,

@@ -217,7 +217,7 @@ pub(super) fn unknown_key(
 }
 
 /// The allowed word that is most like the given one, if it is like it at all.
-pub(super) fn nearest<'a>(given: &str, allowed: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(given: &str, allowed: &[&'a str]) -> Option<&'a str> {
     let given = given.to_lowercase().replace('-', "_");
     // `api_key` is not a slip for `path`; a slip changes about a third of a word at most.
     let most = given.chars().count() / 3 + 1;

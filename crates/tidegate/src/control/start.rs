@@ -145,6 +145,8 @@ impl Control {
             rungs: parts.rungs,
             rules: parts.rules,
             alpha: parts.alpha,
+            bad_budget: parts.bad_budget,
+            hold_back: parts.hold_back,
             min_samples: parts.min_samples,
             stale_after_ms: parts.stale_after_ms,
             shared_fault: SharedFault::default(),

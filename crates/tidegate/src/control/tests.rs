@@ -148,7 +148,7 @@ async fn after_a_crash_a_release_goes_on_with_its_numbers() {
     scene.control.clock.advance(10_000);
     scene.control.tick().await.unwrap();
     let state = &scene.control.state.releases[&change].state;
-    assert_eq!((state.candidate.requests, state.stable.requests), (100, 900));
+    assert_eq!((state.candidate().requests, state.stable().requests), (100, 900));
 }
 
 #[tokio::test]

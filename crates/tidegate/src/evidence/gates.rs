@@ -103,6 +103,7 @@ fn weight_of(code: ReasonCode) -> Option<GateStatus> {
         ReasonCode::Pass => Some(GateStatus::Pass),
         ReasonCode::Gap
         | ReasonCode::SharedFault
+        | ReasonCode::SampleRatio
         | ReasonCode::OverPause
         | ReasonCode::BetweenPassAndPause
         | ReasonCode::Uncertain
@@ -110,6 +111,8 @@ fn weight_of(code: ReasonCode) -> Option<GateStatus> {
         | ReasonCode::NoData => Some(GateStatus::Inconclusive),
         ReasonCode::Order
         | ReasonCode::Looking
+        | ReasonCode::Clean
+        | ReasonCode::ColdStart
         | ReasonCode::Skipped
         | ReasonCode::BaselineDrift
         | ReasonCode::Decided

@@ -9,6 +9,7 @@ use super::journal::Step;
 use crate::clock::rfc3339;
 use crate::error::{CliError, Result};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use tidegate_core::decide::{DecisionKind, Line, LineRule, Metric, Reason, ReasonCode, measure};
 use tidegate_core::ids::UnixMs;
@@ -76,7 +77,7 @@ fn rows(data: &CleanData, step: &Step) -> [Row; 2] {
         risk_events: window.red_events,
     };
     let state = &step.decision.state;
-    [row("stable", &state.stable), row("candidate", &state.candidate)]
+    [row("stable", &state.stable()), row("candidate", &state.candidate())]
 }
 
 fn elapsed_s(data: &CleanData, at: UnixMs) -> f64 {
@@ -111,7 +112,7 @@ fn shown(data: &CleanData, line: Line) -> Shown<'_> {
         return Shown::Metric(metric, rule_of(metric));
     }
     let has_data = |metric: Metric| {
-        data.steps.iter().any(|s| measure(metric, &s.decision.state.candidate).is_some())
+        data.steps.iter().any(|s| measure(metric, &s.decision.state.candidate()).is_some())
     };
     let first = rules.iter().find(|rule| rule.metric.line() == line && has_data(rule.metric));
     match (line, first) {
@@ -155,11 +156,11 @@ fn metric_chart(
     metric: Metric,
     rule: Option<&LineRule>,
 ) -> Chart {
-    let values = |of: fn(&Step) -> &Window| -> Vec<Option<f64>> {
-        steps.iter().map(|step| measure(metric, of(step))).collect()
+    let values = |of: fn(&Step) -> Cow<'_, Window>| -> Vec<Option<f64>> {
+        steps.iter().map(|step| measure(metric, &of(step))).collect()
     };
-    let stable = values(|step| &step.decision.state.stable);
-    let candidate = values(|step| &step.decision.state.candidate);
+    let stable = values(|step| step.decision.state.stable());
+    let candidate = values(|step| step.decision.state.candidate());
     let limits: Vec<(Option<f64>, Option<f64>)> = stable
         .iter()
         .map(|stable| rule.map_or((None, None), |rule| rule.limits(*stable)))
@@ -175,12 +176,12 @@ fn metric_chart(
 }
 
 fn risk_chart(data: &CleanData, steps: &[&Step]) -> Chart {
-    let values = |of: fn(&Step) -> &Window| -> Vec<Option<f64>> {
+    let values = |of: fn(&Step) -> Cow<'_, Window>| -> Vec<Option<f64>> {
         steps.iter().map(|step| Some(of(step).red_events as f64)).collect()
     };
     let series = vec![
-        Series::new("stable", Style::Stable, values(|step| &step.decision.state.stable)),
-        Series::new("candidate", Style::Candidate, values(|step| &step.decision.state.candidate)),
+        Series::new("stable", Style::Stable, values(|step| step.decision.state.stable())),
+        Series::new("candidate", Style::Candidate, values(|step| step.decision.state.candidate())),
         Series::new("roll back from", Style::Rollback, steps.iter().map(|_| Some(1.0)).collect()),
     ];
     chart(data, steps, Line::Risk, "red-line events", Unit::Count, series)
@@ -241,6 +242,7 @@ pub(super) fn described(metric: Metric) -> (&'static str, Unit) {
         Metric::TimeoutRate => ("timeouts", Unit::Share),
         Metric::TokensPerRequest => ("tokens per request", Unit::Tokens),
         Metric::CostPerRequest => ("cost per request", Unit::Usd),
+        Metric::CostPerSuccess => ("cost per useful answer", Unit::Usd),
         Metric::PiiRate => ("answers with personal data", Unit::Share),
         Metric::PromptEchoRate => ("answers that repeat the prompt", Unit::Share),
     }

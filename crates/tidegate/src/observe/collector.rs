@@ -104,7 +104,7 @@ impl Collector {
             return false;
         }
         match state.window(on.arm, on.change_id.as_ref()) {
-            Some(window) => window.add_feedback(feedback, at),
+            Some(window) => window.add_feedback(feedback, on.cohort, at),
             None => return false,
         }
         true
@@ -189,7 +189,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidegate_core::observe::RiskKind;
+    use tidegate_core::observe::{Counts, RiskKind};
 
     fn id(text: &str) -> ChangeId {
         ChangeId::parse(text).unwrap()
@@ -220,7 +220,8 @@ mod tests {
     #[test]
     fn a_release_goes_on_from_its_windows() {
         let collector = Collector::default();
-        let before = Window { requests: 40, ..Window::default() };
+        let counts = Counts { requests: 40, ..Counts::default() };
+        let before = Window { counts, ..Window::default() };
         collector.begin(id("prompt-v3"), before, Window::default());
         collector.add(Arm::Stable, Some(&id("prompt-v3")), &Outcome::default(), UnixMs(1));
         assert_eq!(collector.snapshot().0.requests, 41);
@@ -229,7 +230,13 @@ mod tests {
     #[test]
     fn feedback_of_a_kind_counts_once_for_a_trace() {
         let collector = Collector::default();
-        let on = FeedbackOn { arm: Arm::Stable, change_id: None, tenant: None, model: "m".into() };
+        let on = FeedbackOn {
+            arm: Arm::Stable,
+            cohort: None,
+            change_id: None,
+            tenant: None,
+            model: "m".into(),
+        };
         collector.remember(trace("t-1"), on.clone());
         let give = |feedback| collector.add_feedback(&trace("t-1"), &on, feedback, UnixMs(1));
         assert!(give(Feedback::Like(false)));
@@ -242,7 +249,13 @@ mod tests {
     #[test]
     fn the_oldest_traces_go_first() {
         let collector = Collector::default();
-        let on = FeedbackOn { arm: Arm::Stable, change_id: None, tenant: None, model: "m".into() };
+        let on = FeedbackOn {
+            arm: Arm::Stable,
+            cohort: None,
+            change_id: None,
+            tenant: None,
+            model: "m".into(),
+        };
         for n in 0..=crate::observe::recent::RECENT_TRACES {
             collector.remember(trace(&format!("t-{n}")), on.clone());
         }

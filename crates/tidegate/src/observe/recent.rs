@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tidegate_core::ids::{ChangeId, TraceId};
 use tidegate_core::observe::Feedback;
-use tidegate_core::route::Arm;
+use tidegate_core::route::{Arm, Cohort};
 
 /// Traces kept; beyond it the oldest go, and the store is asked. About 16 MiB at most.
 pub(super) const RECENT_TRACES: usize = 65_536;
@@ -14,6 +14,8 @@ pub(super) const RECENT_TRACES: usize = 65_536;
 pub(crate) struct FeedbackOn {
     /// The arm that answered.
     pub(crate) arm: Arm,
+    /// The cohort of the subject that asked, while it is still known.
+    pub(crate) cohort: Option<Cohort>,
     /// The release that was running.
     pub(crate) change_id: Option<ChangeId>,
     /// The tenant it belongs to; feedback of another tenant is refused.

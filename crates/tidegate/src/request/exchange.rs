@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use tidegate_core::ids::ChangeId;
 use tidegate_core::observe::{Outcome, RiskEvent};
 use tidegate_core::request::AnswerFacts;
-use tidegate_core::route::{Arm, Entrance, Subject};
+use tidegate_core::route::{Arm, Cohort, Entrance, Subject};
 use tidegate_core::upstream::Failure;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -69,6 +69,7 @@ pub(super) struct Exchange {
     arrival: Arrival,
     table: Arc<LiveTable>,
     arm: Arm,
+    cohort: Option<Cohort>,
     queue: Duration,
     /// How long the upstream was waited for before the answer began, all tries together.
     pub(super) upstream: Duration,
@@ -108,7 +109,8 @@ impl Exchange {
             tenant: arrival.caller.tenant.as_deref(),
             key: arrival.caller.key.as_deref(),
         };
-        let (arm, set) = table.set(table.table.arm(&subject));
+        let (arm, cohort) = table.table.place(&subject);
+        let (arm, set) = table.set(arm);
         let set = Arc::clone(set);
         gateway.earn_retry();
         Ok(Exchange {
@@ -118,6 +120,7 @@ impl Exchange {
             arrival,
             table,
             arm,
+            cohort,
             queue,
             upstream: Duration::ZERO,
             failed: Duration::ZERO,

@@ -57,6 +57,7 @@ async fn place(gateway: &Arc<Gateway>, trace: &TraceId) -> Result<Option<Feedbac
     let record = read.map_err(|_| store_problem())?.map_err(|_| store_problem())?;
     Ok(record.map(|record| FeedbackOn {
         arm: record.arm,
+        cohort: None,
         change_id: record.change_id,
         tenant: record.tenant,
         model: record.keys.model.into(),

@@ -1,5 +1,3 @@
-#![cfg_attr(not(test), expect(dead_code, reason = "the runner is merged next"))]
-
 //! What every engine of the benchmark is given, and what it may answer.
 //!
 //! All engines climb the same ladder on the same stream of requests. An engine sees what a metrics

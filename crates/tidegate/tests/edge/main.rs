@@ -20,6 +20,8 @@ mod project;
 #[cfg(test)]
 mod serve;
 #[cfg(test)]
+mod simulate;
+#[cfg(test)]
 mod upstream;
 #[cfg(test)]
 mod users;

@@ -18,6 +18,8 @@ fn plan() -> Plan {
         rungs: vec![rung(5.0), rung(50.0), rung(100.0)],
         rules: LineRule::defaults(),
         alpha: 0.01,
+        bad_budget: 20,
+        hold_back: Weight::ZERO,
         min_samples: 20,
         stale_after_ms: 60_000,
         shared_fault: SharedFault::default(),
@@ -199,7 +201,7 @@ fn inv9_a_shared_fault_is_no_verdict() {
             (0, ReasonCode::SharedFault)
         );
     }
-    run.feed(500, 100, 0);
+    run.feed(3_000, 700, 0);
     assert_eq!(run.tick(10_000).kind, DecisionKind::Advance);
 }
 
@@ -311,7 +313,7 @@ proptest! {
                     Input::Order(_) | Input::Red | Input::Quiet => false,
                 };
                 prop_assert!(!blind);
-                let answered = decision.state.candidate.answered();
+                let answered = decision.state.candidate().answered();
                 prop_assert!(answered >= before.rung_candidate_from + run.plan.min_samples);
             }
         }

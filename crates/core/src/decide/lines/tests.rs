@@ -1,6 +1,8 @@
 use super::*;
+use crate::decide::strata::Cell;
 use crate::ids::UnixMs;
 use crate::observe::{Feedback, Outcome, Timing};
+use crate::route::Weight;
 use crate::upstream::Failure;
 
 fn window(ok: u64, bad: u64, latency_ms: u64, tokens: u64) -> Window {
@@ -25,6 +27,18 @@ fn window(ok: u64, bad: u64, latency_ms: u64, tokens: u64) -> Window {
 
 fn rule(metric: Metric) -> LineRule {
     LineRule::defaults().into_iter().find(|rule| rule.metric == metric).unwrap()
+}
+
+/// Two windows side by side, in one stretch.
+fn compare(rule: &LineRule, stable: &Window, candidate: &Window, alpha: f64) -> (Verdict, Reason) {
+    let cell = Cell::between(rule.metric, stable, candidate);
+    let weight = Weight::from_pct(20.0).unwrap();
+    let evidence = Evidence::new(rule, std::iter::once((&cell, weight)), 1.0);
+    let margin = rule.band.map_or(0.0, |band| band.pause);
+    let look = Look { rule, evidence, stable, candidate, alpha, margin };
+    let mut finding = look.judge();
+    look.explain(&mut finding, 10_000, 100);
+    (finding.verdict, finding.reason)
 }
 
 fn check(metric: Metric, stable: &Window, candidate: &Window, expected: Verdict) {
@@ -72,8 +86,8 @@ fn cost() {
 fn feedback_is_relative_to_the_good_share() {
     let rated = |likes: u64, dislikes: u64| {
         let mut window = Window::default();
-        (0..likes).for_each(|_| window.add_feedback(Feedback::Like(true), UnixMs(1)));
-        (0..dislikes).for_each(|_| window.add_feedback(Feedback::Like(false), UnixMs(1)));
+        (0..likes).for_each(|_| window.add_feedback(Feedback::Like(true), None, UnixMs(1)));
+        (0..dislikes).for_each(|_| window.add_feedback(Feedback::Like(false), None, UnixMs(1)));
         window
     };
     let stable = rated(480, 4_520);
@@ -99,7 +113,7 @@ fn a_reason_has_its_numbers_and_no_infinity() {
         compare(&rule(Metric::LatencyP95), &window(30, 0, 800, 9), &window(30, 0, 800, 9), 0.001);
     assert_eq!((reason.samples_stable, reason.samples_candidate), (Some(30), Some(30)));
     assert_eq!(reason.high, None);
-    assert!(reason.text.contains("could still be anything"), "{}", reason.text);
+    assert!(reason.text.contains("too little side by side"), "{}", reason.text);
     let text = serde_json::to_string(&reason).unwrap();
     assert!(!text.contains("null"), "{text}");
 }

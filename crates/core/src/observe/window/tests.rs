@@ -26,9 +26,10 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         0..3,
     );
     let sizes = (0u64..5_000_000, 0u64..200_000, 0u64..200_000, 0u64..u64::from(u32::MAX));
-    (failure(), sizes, flags, risk).prop_map(|(failure, sizes, flags, risk)| {
-        let (total_us, tokens_in, tokens_out, cost_micro_usd) = sizes;
+    let cohort = any::<Option<u8>>();
+    (failure(), sizes, flags, risk, cohort).prop_map(|(failure, sizes, flags, risk, cohort)| {
         let (streamed, refused, pii, contract_ok) = flags;
+        let (total_us, tokens_in, tokens_out, cost_micro_usd) = sizes;
         let timing = Timing { total_us, first_token_us: total_us / 3, ..Timing::default() };
         Outcome {
             failure,
@@ -41,6 +42,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
             refused,
             pii,
             risk,
+            cohort: cohort.map(Cohort::new),
         }
     })
 }
@@ -63,7 +65,11 @@ fn window() -> impl Strategy<Value = Window> {
             window.add(outcome, UnixMs(*at));
         }
         for (feedback, at) in said {
-            window.add_feedback(feedback, UnixMs(at));
+            window.add_feedback(
+                feedback,
+                at.is_multiple_of(2).then_some(Cohort::new(3)),
+                UnixMs(at),
+            );
         }
         window
     })
@@ -144,8 +150,10 @@ proptest! {
         let mut after = before.clone();
         let fault = Outcome { failure: Some(Failure::ClientGone), risk: Vec::new(), ..outcome };
         after.add(&fault, before.last_at);
-        let expected = Window { client_faults: before.client_faults + 1, ..before };
-        prop_assert_eq!(after, expected);
+        let mut expected = before;
+        expected.client_faults += 1;
+        prop_assert_eq!(after.counts, expected.counts);
+        prop_assert_eq!(after.latency_us, expected.latency_us);
     }
 
     #[test]
@@ -156,12 +164,12 @@ proptest! {
         let mut after = before.clone();
         let failed = Outcome { failure: Some(Failure::ServerError), risk: Vec::new(), ..outcome };
         after.add(&failed, before.last_at);
-        let expected = Window {
-            requests: before.requests + 1,
-            upstream_errors: before.upstream_errors + 1,
-            ..before
-        };
-        prop_assert_eq!(after, expected);
+        let mut expected = before;
+        expected.requests += 1;
+        expected.upstream_errors += 1;
+        prop_assert_eq!(after.counts, expected.counts);
+        prop_assert_eq!(after.latency_us, expected.latency_us);
+        prop_assert_eq!(after.tokens_squared, expected.tokens_squared);
     }
 }
 
@@ -210,13 +218,17 @@ fn sums_and_squares() {
 fn satisfaction_is_held_to_its_range() {
     let mut window = Window::default();
     for score in [-1.0, 0.25, 1.0, 9.0, f64::NAN] {
-        window.add_feedback(Feedback::Satisfaction(score), UnixMs(1));
+        window.add_feedback(Feedback::Satisfaction(score), None, UnixMs(1));
     }
     assert_eq!((window.satisfaction_count, window.satisfaction_milli), (5, 2250));
 }
 
 #[test]
 fn an_unknown_count_is_refused_and_an_absent_one_is_none() {
-    assert!(serde_json::from_str::<Window>("{\"requests\":1,\"other\":2}").is_err());
-    assert_eq!(serde_json::from_str::<Window>("{\"requests\":1}").unwrap().likes, 0);
+    let read = |text| serde_json::from_str::<Window>(text);
+    assert!(read("{\"counts\":{\"requests\":1,\"other\":2}}").is_err());
+    assert!(read("{\"other\":2}").is_err());
+    let too_many = format!("{{\"cohorts\":[{:?}]}}", [1; 99]);
+    assert!(read(&too_many).unwrap_err().to_string().contains("a cohort has 99 counts"));
+    assert_eq!(read("{\"counts\":{\"requests\":1}}").unwrap().likes, 0);
 }

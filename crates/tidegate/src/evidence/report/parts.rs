@@ -88,8 +88,8 @@ fn step_row(out: &mut String, data: &CleanData, step: &Step, weight: Weight) {
         clock_time(data, decision.at),
         decision.kind.as_str(),
         reasons(step),
-        state.candidate.requests,
-        state.stable.requests,
+        state.candidate().requests,
+        state.stable().requests,
         signal = decision.signal.as_str(),
     );
 }

@@ -66,6 +66,8 @@ fn plan(from: &PackedSet, to: &PackedSet) -> Plan {
         rungs: Preset::Ladder.rungs(),
         rules: tidegate_core::decide::LineRule::defaults(),
         alpha: 0.05,
+        bad_budget: 20,
+        hold_back: Weight::ZERO,
         min_samples: 100,
         stale_after_ms: 300_000,
         shared_fault: Default::default(),
@@ -89,7 +91,7 @@ fn minute(window: &mut Window, requests: u64, bad: u64, base_ms: u64, tokens: u6
         };
         window.add(&outcome, at);
         if i % 10 == 0 {
-            window.add_feedback(Feedback::Like(i % 40 != 0), at);
+            window.add_feedback(Feedback::Like(i % 40 != 0), None, at);
         }
     }
 }
@@ -257,8 +259,8 @@ pub(super) fn release(outcome: Outcome) -> PackData {
         let at = START.plus((i as u64 + 1) * MINUTE);
         let bad = if outcome == Outcome::RolledBack && i > 20 { 30 } else { 2 };
         let slower = if outcome == Outcome::RolledBack { i as u64 * 4 } else { 0 };
-        minute(&mut state.stable, 160, 2, 800, 400, at);
-        minute(&mut state.candidate, 10 + 14 * state.rung as u64, bad, 820 + slower, 420, at);
+        minute(&mut state.seen_stable, 160, 2, 800, 400, at);
+        minute(&mut state.seen_candidate, 10 + 14 * state.rung as u64, bad, 820 + slower, 420, at);
         let decision = decided(i, outcome, &mut state, at);
         journal.decide(&plan, decision.clone());
         last_decision = Some(decision);

@@ -48,6 +48,7 @@ pub(super) fn keep(exchange: &Exchange, ending: Ending) -> Outcome {
         refused: judged.refused,
         pii: judged.pii == Some(true),
         risk: ending.risk.iter().map(|event| event.kind).collect(),
+        cohort: exchange.cohort,
     };
     let change_id = exchange.change_id();
     parts.collector.add(exchange.arm, change_id, &outcome, parts.clock.now());
@@ -59,6 +60,7 @@ pub(super) fn keep(exchange: &Exchange, ending: Ending) -> Outcome {
         arrival.ids.trace.clone(),
         FeedbackOn {
             arm: exchange.arm,
+            cohort: exchange.cohort,
             change_id: change_id.cloned(),
             tenant: arrival.caller.tenant.as_deref().map(str::to_owned),
             model: exchange.set.keys.model.as_str().into(),

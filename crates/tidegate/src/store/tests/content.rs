@@ -169,7 +169,9 @@ async fn eval_reports_are_kept_once_and_found() {
 async fn a_baseline_is_the_last_seven_days_merged() {
     let root = root();
     let store = open(&root);
-    let window = |requests| Window { requests, ..Window::default() };
+    use tidegate_core::observe::Counts;
+    let counts = |requests| Counts { requests, ..Counts::default() };
+    let window = |requests| Window { counts: counts(requests), ..Window::default() };
     let at = |day: u64| UnixMs(day * DAY_MS + 5);
     for (day, requests) in [(10, 1), (11, 10), (14, 100), (14, 100), (17, 1_000), (18, 10_000)] {
         store.add_baseline(&set_id(1), at(day), &window(requests)).await.unwrap();

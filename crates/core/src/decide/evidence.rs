@@ -1,0 +1,383 @@
+//! Evidence of one rule: how strongly what was seen speaks against a harm of at most, or at least,
+//! any given size.
+//!
+//! Strata multiply. Evidence that the candidate is over a line is the mean of several products, one
+//! from each stratum on: a release that was good for hours and then turns bad is not excused by its
+//! past, since the product from the last doubling on has none of it. Half the weight is on the whole
+//! release, the rest falls as 1/(k(k+1)) with the k-th start, so the mean is evidence as well.
+//! Evidence that it is within a line is the whole product only.
+//!
+//! At full weight nobody is on stable. Then, and only then, the candidate is held against what
+//! stable did before, which is weaker evidence, as the reason says: what changes with time looks
+//! like the candidate's doing. A hold-back keeps a control there.
+
+use super::bets::{Against, BETS, Null, Pair, add_growth, mean_stake};
+use super::means::{self, Sums, SumsPair};
+use super::plan::{BandUnit, LineRule};
+use super::strata::Cell;
+use super::tally::{Kind, Share};
+use crate::route::Weight;
+
+/// Requests' worth of belief in the ladder's weight before the traffic's real share is known.
+const SHARE_PRIOR: f64 = 20.0;
+/// At full weight, stable requests below this share of the candidate's are stragglers, no control.
+const STRAGGLERS: f64 = 0.005;
+
+/// What was seen of one rule, ready to be tested.
+pub(super) struct Evidence<'a> {
+    rule: &'a LineRule,
+    unit: BandUnit,
+    arms: Arms,
+    /// What all evidence is divided by: see `clusters`.
+    pub(super) effect: f64,
+    /// Whether what is on full weight is held against what stable did before.
+    pub(super) alone: bool,
+}
+
+enum Arms {
+    Rates(Vec<Pair>),
+    Tails(Vec<TailPair>),
+    Means(Vec<SumsPair>),
+}
+
+/// A stratum's tails: the pair without the candidate's sum, which depends on the harm.
+struct TailPair {
+    anchor_us: f64,
+    pair: Pair,
+    /// Lower edge, upper edge, values in this bucket and all above.
+    beyond: Vec<(f64, f64, f64)>,
+}
+
+impl TailPair {
+    fn twice(&self, pair: impl Fn(&Pair) -> Pair) -> TailPair {
+        TailPair {
+            anchor_us: self.anchor_us,
+            pair: pair(&self.pair),
+            beyond: self
+                .beyond
+                .iter()
+                .map(|(low, high, above)| (*low, *high, above * 2.0))
+                .collect(),
+        }
+    }
+}
+
+impl<'a> Evidence<'a> {
+    /// From the strata's cells of this rule.
+    pub(super) fn new<'s>(
+        rule: &'a LineRule,
+        cells: impl Iterator<Item = (&'s Cell, Weight)>,
+        effect: f64,
+    ) -> Evidence<'a> {
+        let unit = rule.band.map_or(BandUnit::Relative, |band| band.unit);
+        let scale = match rule.metric.kind() {
+            Kind::Mean { scale, .. } => scale,
+            Kind::Rate(_) | Kind::Quantile { .. } => 1.0,
+        };
+        let (mut rates, mut tails, mut sums) = (Vec::new(), Vec::new(), Vec::new());
+        let mut before = Before::default();
+        for (cell, weight) in cells {
+            match cell {
+                Cell::Rate { anchor, stable, candidate } => {
+                    let stable = before.rate(*stable, candidate.n, weight);
+                    rates.push(pair(*anchor, stable, *candidate, weight));
+                }
+                Cell::Tail { anchor_us: None, .. } => {}
+                Cell::Tail { anchor_us: Some(anchor_us), stable, candidate, beyond } => {
+                    let stable = before.rate(*stable, *candidate, weight);
+                    let Kind::Quantile { q, .. } = rule.metric.kind() else { continue };
+                    let new = Share { n: *candidate, milli: 0 };
+                    let mut above = 0.0;
+                    let mut edges: Vec<_> = beyond.buckets().map(float).collect();
+                    for edge in edges.iter_mut().rev() {
+                        above += edge.2;
+                        edge.2 = above;
+                    }
+                    let pair = pair(1.0 - q, stable, new, weight);
+                    tails.push(TailPair { anchor_us: *anchor_us as f64, pair, beyond: edges });
+                }
+                Cell::Mean { stable, candidate } => {
+                    let (stable, candidate) = (stable.sums(scale), candidate.sums(scale));
+                    sums.push((before.sums(stable, candidate.n, weight), candidate));
+                }
+            }
+        }
+        let arms = match rule.metric.kind() {
+            Kind::Rate(_) => Arms::Rates(rates),
+            Kind::Quantile { .. } => Arms::Tails(tails),
+            Kind::Mean { .. } => Arms::Means(sums),
+        };
+        Evidence { rule, unit, arms, effect, alone: before.used }
+    }
+
+    /// The candidate's samples that count.
+    pub(super) fn samples(&self) -> f64 {
+        match &self.arms {
+            Arms::Rates(pairs) => pairs.iter().map(|pair| pair.candidate_n).sum(),
+            Arms::Tails(tails) => tails.iter().map(|tail| tail.pair.candidate_n).sum(),
+            Arms::Means(sums) => sums.iter().map(|(_, new)| new.by).sum(),
+        }
+    }
+
+    /// ln of the evidence against a harm of at most, or at least, `harm`.
+    pub(super) fn against(&self, harm: f64, against: Against) -> f64 {
+        let null = self.null(harm);
+        let mut from_each = Vec::new();
+        match &self.arms {
+            Arms::Rates(pairs) => self.stakes(pairs.iter().copied(), null, against, &mut from_each),
+            Arms::Tails(tails) => {
+                let pairs = tails.iter().map(|tail| self.cut(tail, harm, against));
+                self.stakes(pairs, null, against, &mut from_each);
+            }
+            Arms::Means(sums) => {
+                let line = (null.kappa, null.offset);
+                means::evidence(sums, line, against, self.effect, &mut from_each);
+            }
+        }
+        match against {
+            Against::AtLeast => from_each.first().copied().unwrap_or(0.0),
+            Against::AtMost => mean_of_starts(&from_each),
+        }
+    }
+
+    /// [`Evidence::against`] had everything been seen twice: what more of the same would add.
+    pub(super) fn repeated(&self, harm: f64, against: Against) -> f64 {
+        let twice = |pair: &Pair| Pair {
+            stable_n: pair.stable_n * 2.0,
+            stable_x: pair.stable_x * 2.0,
+            candidate_n: pair.candidate_n * 2.0,
+            candidate_x: pair.candidate_x * 2.0,
+            ..*pair
+        };
+        let arms = match &self.arms {
+            Arms::Rates(pairs) => Arms::Rates(pairs.iter().map(twice).collect()),
+            Arms::Tails(tails) => Arms::Tails(tails.iter().map(|t| t.twice(twice)).collect()),
+            Arms::Means(sums) => {
+                Arms::Means(sums.iter().map(|(old, new)| (old.twice(), new.twice())).collect())
+            }
+        };
+        Evidence { arms, ..*self }.against(harm, against)
+    }
+
+    fn stakes(
+        &self,
+        pairs: impl DoubleEndedIterator<Item = Pair>,
+        null: Null,
+        against: Against,
+        from_each: &mut Vec<f64>,
+    ) {
+        let mut growth = [0.0; BETS];
+        for pair in pairs.rev() {
+            add_growth(&pair, null, against, &mut growth);
+            if against == Against::AtMost {
+                from_each.push(mean_stake(&growth, self.effect));
+            }
+        }
+        if against == Against::AtLeast {
+            from_each.push(mean_stake(&growth, self.effect));
+        }
+        from_each.reverse();
+    }
+
+    fn null(&self, harm: f64) -> Null {
+        // Up to the floor, more is the same; a gain is a gain without it.
+        let floor = if harm >= 0.0 { self.rule.floor } else { 0.0 };
+        match (&self.arms, self.unit) {
+            (Arms::Tails(_), _) => Null { kappa: 1.0, offset: 0.0 },
+            (Arms::Rates(_), BandUnit::Points) => Null { kappa: 1.0, offset: harm + floor },
+            (Arms::Rates(_), BandUnit::Relative) => {
+                Null { kappa: (1.0 - harm).max(1e-6), offset: harm + floor }
+            }
+            (Arms::Means(_), _) => Null { kappa: (1.0 + harm).max(1e-6), offset: floor },
+        }
+    }
+
+    /// Counts the candidate's values beyond the point where stable's, this much slower, would lie.
+    /// A bucket that holds the point counts for the null.
+    fn cut(&self, tail: &TailPair, harm: f64, against: Against) -> Pair {
+        let floor_us = if harm >= 0.0 { self.rule.floor * 1000.0 } else { 0.0 };
+        let point = tail.anchor_us * (1.0 + harm) + floor_us;
+        let first = match against {
+            Against::AtMost => tail.beyond.partition_point(|(lower, ..)| *lower <= point),
+            Against::AtLeast => tail.beyond.partition_point(|(_, upper, _)| *upper <= point),
+        };
+        let candidate_x = tail.beyond.get(first).map_or(0.0, |(_, _, above)| *above);
+        Pair { candidate_x, ..tail.pair }
+    }
+
+    /// The harm that the strata show together, each weighed by how much it can tell; NaN without
+    /// samples side by side.
+    pub(super) fn estimate(&self) -> f64 {
+        match &self.arms {
+            Arms::Rates(pairs) => {
+                let (stable, candidate) = weighed(pairs.iter().map(|pair| {
+                    let old = (pair.stable_n, pair.stable_x / pair.stable_n);
+                    (old, (pair.candidate_n, pair.candidate_x / pair.candidate_n))
+                }));
+                self.harm(stable, candidate)
+            }
+            Arms::Means(sums) => {
+                let (stable, candidate) = weighed(
+                    sums.iter().map(|(old, new)| ((old.by, old.mean()), (new.by, new.mean()))),
+                );
+                self.harm(stable, candidate)
+            }
+            Arms::Tails(tails) => self.tail_estimate(tails),
+        }
+    }
+
+    /// How much slower stable would have to be for as much of it to lie beyond as of the candidate.
+    fn tail_estimate(&self, tails: &[TailPair]) -> f64 {
+        let excess = |harm: f64| {
+            let (stable, candidate) = weighed(tails.iter().map(|tail| {
+                let new = self.cut(tail, harm, Against::AtLeast);
+                let old = (new.stable_n, new.stable_x / new.stable_n);
+                (old, (new.candidate_n, new.candidate_x / new.candidate_n))
+            }));
+            candidate - stable
+        };
+        if excess(0.0).is_nan() {
+            return f64::NAN;
+        }
+        let (mut low, mut high) = (super::strata::TAIL_FROM - 1.0, 1.0);
+        while excess(high) > 0.0 && high < 1e4 {
+            (low, high) = (high, high * 4.0);
+        }
+        for _ in 0..12 {
+            let middle = f64::midpoint(low, high);
+            if excess(middle) > 0.0 {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        // Within a bucket's width of nothing it is nothing.
+        let middle = f64::midpoint(low, high);
+        if middle.abs() < 1.0 / 64.0 { 0.0 } else { middle }
+    }
+
+    /// Harm in the band's unit of these two values.
+    fn harm(&self, stable: f64, candidate: f64) -> f64 {
+        super::lines::harm_point(self.rule, self.unit, stable, candidate)
+    }
+
+    /// The ends beyond which the harm is refuted, at these levels of evidence (logarithms): the
+    /// largest harm that it is proven over, and the smallest that it is proven within.
+    pub(super) fn interval(&self, over: f64, within: f64) -> (Option<f64>, Option<f64>) {
+        let estimate = self.estimate();
+        if !estimate.is_finite() {
+            return (None, None);
+        }
+        let is_over = |harm: f64| self.against(harm, Against::AtMost) >= over;
+        let is_within = |harm: f64| self.against(harm, Against::AtLeast) >= within;
+        let least = match (&self.arms, self.unit) {
+            (Arms::Rates(_), _) => -0.999,
+            (Arms::Tails(_), _) => super::strata::TAIL_FROM - 1.0,
+            (Arms::Means(_), _) => -0.95,
+        };
+        let most = if matches!(self.arms, Arms::Rates(_)) { 0.999 } else { 100.0 };
+        (edge(estimate, least, is_over), edge(estimate, most, is_within))
+    }
+}
+
+/// Walks from `from` towards `to` until `holds`, then bisects; `None` if it never does.
+fn edge(from: f64, to: f64, holds: impl Fn(f64) -> bool) -> Option<f64> {
+    let sign = if to > from { 1.0 } else { -1.0 };
+    let (mut fails, mut step) = (from, 0.005);
+    let mut found = loop {
+        let next = from + sign * step;
+        if (next - to) * sign >= 0.0 {
+            break holds(to).then_some(to)?;
+        }
+        if holds(next) {
+            break next;
+        }
+        (fails, step) = (next, step * 2.0);
+    };
+    for _ in 0..7 {
+        let middle = f64::midpoint(fails, found);
+        if holds(middle) {
+            found = middle;
+        } else {
+            fails = middle;
+        }
+    }
+    Some(found)
+}
+
+/// What stable did in the strata before, for the one where nobody is on it.
+#[derive(Default)]
+struct Before {
+    share: Share,
+    sums: Sums,
+    used: bool,
+}
+
+impl Before {
+    fn rate(&mut self, stable: Share, candidate: u64, weight: Weight) -> Share {
+        if self.is_needed(stable.n as f64, candidate as f64, weight) {
+            return self.share;
+        }
+        self.share.add(stable);
+        stable
+    }
+
+    fn sums(&mut self, stable: Sums, candidate: f64, weight: Weight) -> Sums {
+        if self.is_needed(stable.n, candidate, weight) {
+            return self.sums;
+        }
+        self.sums.add(&stable);
+        stable
+    }
+
+    fn is_needed(&mut self, stable: f64, candidate: f64, weight: Weight) -> bool {
+        let alone = weight == Weight::FULL && candidate > 0.0 && stable < STRAGGLERS * candidate;
+        self.used |= alone;
+        alone
+    }
+}
+
+fn pair(anchor: f64, stable: Share, candidate: Share, weight: Weight) -> Pair {
+    let (old, new) = (stable.n as f64, candidate.n as f64);
+    let share = (new + SHARE_PRIOR * weight.fraction()) / (old + new + SHARE_PRIOR);
+    Pair {
+        share: share.clamp(5e-4, 1.0 - 5e-4),
+        anchor,
+        stable_n: old,
+        stable_x: stable.sum(),
+        candidate_n: new,
+        candidate_x: candidate.sum(),
+    }
+}
+
+fn float((lower, upper, count): (u64, u64, u64)) -> (f64, f64, f64) {
+    (lower as f64, upper as f64, count as f64)
+}
+
+/// Values of both arms, (samples, value) each, weighed by what a stratum tells of the difference.
+fn weighed(strata: impl Iterator<Item = ((f64, f64), (f64, f64))>) -> (f64, f64) {
+    let (mut weights, mut old, mut new) = (0.0, 0.0, 0.0);
+    for ((stable_n, stable), (candidate_n, candidate)) in strata {
+        if stable_n > 0.0 && candidate_n > 0.0 {
+            let weight = stable_n * candidate_n / (stable_n + candidate_n);
+            weights += weight;
+            old += weight * stable;
+            new += weight * candidate;
+        }
+    }
+    (old / weights, new / weights)
+}
+
+/// ln of the weighed mean of the evidence from each start on.
+fn mean_of_starts(from_each: &[f64]) -> f64 {
+    let weight = |k: usize| {
+        let k = k as f64;
+        if k == 0.0 { 0.5 } else { 0.5 / (k * (k + 1.0)) }
+    };
+    let logs = || from_each.iter().enumerate().map(|(k, log)| log + weight(k).ln());
+    let top = logs().fold(f64::NEG_INFINITY, f64::max);
+    if !top.is_finite() {
+        return 0.0;
+    }
+    top + logs().map(|log| (log - top).exp()).sum::<f64>().ln()
+}

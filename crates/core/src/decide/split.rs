@@ -1,0 +1,114 @@
+//! Checks beside the lines: does the split send what the weight says, and what does it prove that
+//! nothing red was seen.
+
+use super::interval::evidence_of_rate;
+use super::plan::Plan;
+use super::types::{Reason, ReasonCode, ReleaseState};
+use crate::route::{Audience, Weight};
+
+/// Chance of a false alarm of the split's check over a release.
+const SPLIT_ALPHA: f64 = 0.001;
+/// Answers that were asked before a rise and end after it, and busy users, bend the share a little;
+/// only what is further off than this share of the weight is a fault.
+const SPLIT_SLACK: f64 = 0.1;
+/// Fewest cohorts' worth of subjects before the split is judged.
+const FEWEST_UNITS: f64 = 16.0;
+/// Confidence of the bound on what was never seen: 95 %.
+const CLEAN_ALPHA: f64 = 0.05;
+/// The rate that the bound is tightest at.
+const CLEAN_TUNED_FOR: f64 = 0.001;
+
+/// The split sends the candidate more, or less, than its weight: a fault of the router (or of who is
+/// sticky by what), so nothing it shows can be trusted. An always-on check of the sample ratio.
+///
+/// The share may lie between the weight before and the present one, since answers take time. An
+/// allow-list has no share of its own.
+pub(super) fn uneven_split(plan: &Plan, state: &ReleaseState) -> Option<Reason> {
+    let weight = plan.rungs.get(state.rung)?.weight;
+    let drawn = match plan.audience {
+        Audience::Users | Audience::Tenants => weight < Weight::FULL,
+        Audience::AllowList { .. } => false,
+    };
+    if !drawn {
+        return None;
+    }
+    let before = state.rung.checked_sub(1).and_then(|rung| plan.rungs.get(rung));
+    let here = state.strata.iter().rev().take_while(|stratum| stratum.weight == weight);
+    let (mut stable, mut candidate) = (0, 0);
+    for stratum in here {
+        stable += stratum.split.0;
+        candidate += stratum.split.1;
+    }
+    let n = (stable + candidate) as f64;
+    let share = candidate as f64 / n;
+    let low = before.map_or(0.0, |rung| rung.weight.fraction()) * (1.0 - SPLIT_SLACK);
+    let high = (weight.fraction() * (1.0 + SPLIT_SLACK)).min(1.0);
+    let limit = if share > high { high } else { low };
+    if n == 0.0 || (low..=high).contains(&share) {
+        return None;
+    }
+    let effect = split_effect(state)?;
+    let evidence = evidence_of_rate(candidate as f64 / effect, n / effect, limit);
+    if evidence < (1.0 / SPLIT_ALPHA).ln() {
+        return None;
+    }
+    let text = format!(
+        "the split is off: the candidate gets {:.1} % of requests, its weight is {weight} \
+         ({candidate} and {stable} requests); check the router before trusting any comparison",
+        share * 100.0
+    );
+    let mut reason = Reason::new(ReasonCode::SampleRatio, text);
+    reason.estimate = Some(share);
+    reason.threshold = Some(weight.fraction());
+    reason.samples_candidate = Some(candidate);
+    reason.samples_stable = Some(stable);
+    Some(reason)
+}
+
+/// How much more the share varies over cohorts than if each request were drawn by itself: a user is
+/// drawn once. `None` with too few subjects.
+fn split_effect(state: &ReleaseState) -> Option<f64> {
+    let (stable, candidate) = (state.stable(), state.candidate());
+    let pairs = || {
+        let old = stable.cohorts.iter().map(|counts| counts.requests);
+        let new = candidate.cohorts.iter().map(|counts| counts.requests);
+        old.chain(std::iter::repeat(0)).zip(new.chain(std::iter::repeat(0))).take(64)
+    };
+    let (mut n, mut x, mut squares) = (0.0, 0.0, 0.0);
+    for (old, new) in pairs() {
+        let size = (old + new) as f64;
+        n += size;
+        x += new as f64;
+        squares += size * size;
+    }
+    let share = x / n;
+    let units = n * n / squares;
+    // NaN without subjects fails the comparison.
+    if !(units >= FEWEST_UNITS && share > 0.0 && share < 1.0) {
+        return None;
+    }
+    let apart: f64 =
+        pairs().map(|(old, new)| (new as f64 - share * (old + new) as f64).powi(2)).sum();
+    Some((apart / (share * (1.0 - share) * n)).max(1.0))
+}
+
+/// What it proves that no red-line event was seen in so many answers: an upper bound on their rate
+/// that holds at every moment at once, the inversion of a Beta mixture's evidence.
+pub(super) fn clean(state: &ReleaseState) -> Option<Reason> {
+    let window = state.candidate();
+    let answers = window.answered();
+    if window.red_events > 0 || answers == 0 {
+        return None;
+    }
+    let n = answers as f64;
+    let prior = 3.0 / CLEAN_TUNED_FOR;
+    let bound = 1.0 - (CLEAN_ALPHA * prior / (prior + n)).powf(1.0 / n);
+    let text = format!(
+        "no red-line event in {answers} answers: at most {:.2} % of answers, with 95 % confidence",
+        (bound * 10_000.0).ceil() / 100.0
+    );
+    let mut reason = Reason::new(ReasonCode::Clean, text);
+    reason.high = Some(bound);
+    reason.samples_candidate = Some(answers);
+    Some(reason)
+}

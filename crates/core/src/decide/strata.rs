@@ -1,0 +1,202 @@
+//! Strata: evidence cut so that like is compared with like.
+//!
+//! A stratum is a stretch of one weight. Within it both arms saw the same hours in one proportion;
+//! across a rise they did not, and adding them up would show whatever changes with time for both as
+//! a difference between them (Simpson's paradox of every ramp). So arms are compared within strata
+//! only, and what was won in each is multiplied.
+//!
+//! A stratum is opened at each rise, whenever the requests so far have doubled, and when the stable
+//! arm's tail has left its anchor. Each opening freezes *anchors* from what came before: the stable
+//! arm's rate, and the value its tail is counted beyond. Being from before, they are predictable,
+//! which is what makes the bets on them fair. The doubling also gives late trouble a fresh start:
+//! see `lines`.
+
+use super::metric::Metric;
+use super::plan::Plan;
+use super::tally::{Kind, Moments, Share};
+use crate::observe::{Histogram, Window};
+use crate::route::Weight;
+use serde::{Deserialize, Serialize};
+
+/// Requests of both arms before anchors are first taken.
+const FIRST_ANCHORS: u64 = 200;
+/// Samples that an anchor of a tail needs.
+const TAIL_SAMPLES: u64 = 100;
+/// Strata kept at most beside those of the ladder's rises: 200 requests doubled so often are 10^14.
+const DOUBLINGS_MAX: usize = 40;
+/// The stable arm's rate is at first taken to be this, with the weight of so many outcomes.
+const UNKNOWN_RATE: (f64, f64) = (0.02, 20.0);
+/// What of the candidate's tail is kept, from this share of the anchor on.
+pub(super) const TAIL_FROM: f64 = 0.7;
+
+/// What one rule counts in a stratum.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Cell {
+    /// A share of outcomes.
+    Rate {
+        /// The stable arm's rate before.
+        anchor: f64,
+        /// The stable arm's outcomes.
+        stable: Share,
+        /// The candidate's.
+        candidate: Share,
+    },
+    /// Values beyond a point of the stable arm's tail.
+    Tail {
+        /// That point, µs, the upper edge of a bucket; while it is not known nothing counts.
+        anchor_us: Option<u64>,
+        /// The stable arm's values, and those beyond it.
+        stable: Share,
+        /// The candidate's values.
+        candidate: u64,
+        /// Those of them near it or beyond.
+        beyond: Histogram,
+    },
+    /// Sums of a value.
+    Mean {
+        /// The stable arm's.
+        stable: Moments,
+        /// The candidate's.
+        candidate: Moments,
+    },
+}
+
+/// A stretch of one weight.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stratum {
+    /// The candidate's weight.
+    pub weight: Weight,
+    /// Requests of both arms before it.
+    pub from: u64,
+    /// Requests of subjects on stable, and on the candidate: those that the split was asked for.
+    pub split: (u64, u64),
+    /// One for each rule of the plan, in its order.
+    pub cells: Vec<Cell>,
+}
+
+impl Cell {
+    /// An empty cell with its anchor from `before`, the stable arm's outcomes until now, of which
+    /// `lately` are the newest.
+    fn open(metric: Metric, before: &Window, lately: &Window) -> Cell {
+        match metric.kind() {
+            Kind::Rate(share) => {
+                let (rate, weight) = UNKNOWN_RATE;
+                let seen = share(&before.counts);
+                let anchor = (seen.sum() + rate * weight) / (seen.n as f64 + weight);
+                let empty = Share::default();
+                Cell::Rate { anchor: anchor.clamp(1e-4, 0.98), stable: empty, candidate: empty }
+            }
+            Kind::Quantile { histogram, q } => {
+                let enough = |window: &Window| {
+                    let values = histogram(window);
+                    (values.count() >= TAIL_SAMPLES).then(|| values.quantile(q)).flatten()
+                };
+                let anchor_us = enough(lately).or_else(|| enough(before));
+                let (stable, beyond) = (Share::default(), Histogram::default());
+                Cell::Tail { anchor_us, stable, candidate: 0, beyond }
+            }
+            Kind::Mean { .. } => {
+                Cell::Mean { stable: Moments::default(), candidate: Moments::default() }
+            }
+        }
+    }
+
+    /// Both windows as one cell, with the anchor from the stable one: for arms that were not there
+    /// at the same time.
+    pub(super) fn between(metric: Metric, stable: &Window, candidate: &Window) -> Cell {
+        let mut cell = Cell::open(metric, stable, stable);
+        cell.add(metric, stable, candidate);
+        cell
+    }
+
+    fn add(&mut self, metric: Metric, old: &Window, new: &Window) {
+        match (self, metric.kind()) {
+            (Cell::Rate { stable, candidate, .. }, Kind::Rate(share)) => {
+                stable.add(share(&old.counts));
+                candidate.add(share(&new.counts));
+            }
+            (
+                Cell::Tail { anchor_us: Some(anchor_us), stable, candidate, beyond },
+                Kind::Quantile { histogram, .. },
+            ) => {
+                for (lower, _, count) in histogram(old).buckets() {
+                    let over = if lower > *anchor_us { count * 1000 } else { 0 };
+                    stable.add(Share { n: count, milli: over });
+                }
+                *candidate += histogram(new).count();
+                beyond.merge(&histogram(new).tail(*anchor_us as f64 * TAIL_FROM));
+            }
+            (Cell::Mean { stable, candidate }, Kind::Mean { moments, .. }) => {
+                stable.add(&moments(old));
+                candidate.add(&moments(new));
+            }
+            // A plan does not change while it runs, so a cell stays of its metric's kind; a tail
+            // without an anchor counts nothing.
+            (Cell::Rate { .. } | Cell::Tail { .. } | Cell::Mean { .. }, _) => {}
+        }
+    }
+
+    /// Whether the stable arm's tail has moved so far from its anchor that it should be taken anew.
+    fn has_drifted(&self, metric: Metric) -> bool {
+        match (self, metric.kind()) {
+            (Cell::Tail { stable, .. }, Kind::Quantile { q, .. }) => {
+                let expected = (1.0 - q) * stable.n as f64;
+                stable.n >= 2 * FIRST_ANCHORS
+                    && !(0.4 * expected..=2.5 * expected).contains(&stable.sum())
+            }
+            (Cell::Rate { .. } | Cell::Tail { .. } | Cell::Mean { .. }, _) => false,
+        }
+    }
+}
+
+impl Stratum {
+    /// The first one of a release: its anchors are the baseline's, where there is one.
+    pub(super) fn first(plan: &Plan) -> Stratum {
+        let nothing = Window::default();
+        let before = plan.baseline.as_ref().map_or(&nothing, |baseline| &baseline.window);
+        let weight = plan.rungs.first().map_or(Weight::ZERO, |rung| rung.weight);
+        Stratum::open(plan, weight, 0, (before, before))
+    }
+
+    /// An empty one; `before` is what counts on stable so far, `lately` the newest part of it, and
+    /// `from` the requests of both arms.
+    pub(super) fn open(
+        plan: &Plan,
+        weight: Weight,
+        from: u64,
+        (before, lately): (&Window, &Window),
+    ) -> Stratum {
+        let cells = plan.rules.iter().map(|rule| Cell::open(rule.metric, before, lately)).collect();
+        Stratum { weight, from, split: (0, 0), cells }
+    }
+
+    pub(super) fn add(&mut self, plan: &Plan, stable: &Window, candidate: &Window) {
+        let asked = |window: &Window| window.cohorts.iter().map(|c| c.requests).sum::<u64>();
+        self.split.0 += asked(stable);
+        self.split.1 += asked(candidate);
+        for (cell, rule) in self.cells.iter_mut().zip(&plan.rules) {
+            cell.add(rule.metric, stable, candidate);
+        }
+    }
+}
+
+/// Whether a stratum is to be opened: the weight changes now (`rises`), the requests of both arms
+/// have doubled, or stable's tail has left its anchor.
+pub(super) fn is_due(
+    plan: &Plan,
+    strata: &[Stratum],
+    rises: Option<Weight>,
+    requests: u64,
+) -> bool {
+    let Some(last) = strata.last() else { return true };
+    // At full weight nobody is on stable, so there is nothing to take an anchor from.
+    let alone = last.weight == Weight::FULL;
+    let doubled = requests >= FIRST_ANCHORS.max(2 * last.from);
+    let drifted = || {
+        let mut cells = last.cells.iter().zip(&plan.rules);
+        cells.any(|(cell, rule)| cell.has_drifted(rule.metric))
+    };
+    let room = strata.len() < plan.rungs.len() + DOUBLINGS_MAX;
+    rises.is_some() || (!alone && room && (doubled || drifted()))
+}

@@ -1,0 +1,156 @@
+//! What a metric reads from counts: a share, a tail or a mean.
+
+use super::means::Sums;
+use super::metric::Metric;
+use crate::observe::{Counts, Histogram, WideSum, Window};
+use serde::{Deserialize, Serialize};
+
+/// Outcomes in [0, 1] and their sum, in thousandths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Share {
+    /// Outcomes.
+    pub n: u64,
+    /// Their sum, in thousandths.
+    pub milli: u64,
+}
+
+impl Share {
+    fn of(bad: u64, n: u64) -> Share {
+        Share { n, milli: bad * 1000 }
+    }
+
+    pub(super) fn add(&mut self, other: Share) {
+        self.n += other.n;
+        self.milli += other.milli;
+    }
+
+    pub(super) fn sum(self) -> f64 {
+        self.milli as f64 / 1000.0
+    }
+
+    pub(super) fn rate(self) -> f64 {
+        self.sum() / self.n as f64
+    }
+}
+
+/// Sums of a value, exact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Moments {
+    /// Outcomes.
+    pub n: u64,
+    /// Their sum, in the metric's whole-number unit (tokens, millionths of a dollar).
+    pub sum: u64,
+    /// Sum of squares.
+    pub squares: WideSum,
+    /// What the sum is divided by: all outcomes, or the useful ones.
+    pub by: u64,
+    /// Sum of those that are divided by.
+    pub cross: u64,
+}
+
+impl Moments {
+    pub(super) fn add(&mut self, other: &Moments) {
+        self.n += other.n;
+        self.sum += other.sum;
+        self.squares.0 += other.squares.0;
+        self.by += other.by;
+        self.cross += other.cross;
+    }
+
+    /// As numbers in the metric's unit; `scale` is that unit in whole numbers.
+    pub(super) fn sums(&self, scale: f64) -> Sums {
+        Sums {
+            n: self.n as f64,
+            sum: self.sum as f64 / scale,
+            squares: self.squares.0 as f64 / (scale * scale),
+            by: self.by as f64,
+            cross: self.cross as f64 / scale,
+        }
+    }
+}
+
+/// How a metric is told from what is counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    /// A share of outcomes.
+    Rate(fn(&Counts) -> Share),
+    /// A quantile of a histogram of microseconds.
+    Quantile { histogram: fn(&Window) -> &Histogram, q: f64 },
+    /// A mean, with its whole-number unit.
+    Mean { moments: fn(&Window) -> Moments, scale: f64 },
+}
+
+impl Metric {
+    pub(super) fn kind(self) -> Kind {
+        match self {
+            Metric::ErrorRate => Kind::Rate(|c| Share::of(c.errors(), c.requests)),
+            Metric::RejectedRate => Kind::Rate(|c| Share::of(c.rejected, c.requests + c.rejected)),
+            Metric::ContractBrokenRate => {
+                Kind::Rate(|c| Share::of(c.contract_broken, c.contract_checked))
+            }
+            Metric::RefusalRate => Kind::Rate(|c| Share::of(c.refusals, c.answered())),
+            Metric::DislikeRate => Kind::Rate(|c| Share::of(c.dislikes, c.likes + c.dislikes)),
+            Metric::NotAdoptedRate => {
+                Kind::Rate(|c| Share::of(c.not_adopted, c.adopted + c.not_adopted))
+            }
+            Metric::TaskFailedRate => {
+                Kind::Rate(|c| Share::of(c.tasks_failed, c.tasks_done + c.tasks_failed))
+            }
+            Metric::Dissatisfaction => Kind::Rate(|c| Share {
+                n: c.satisfaction_count,
+                milli: (c.satisfaction_count * 1000).saturating_sub(c.satisfaction_milli),
+            }),
+            Metric::TimeoutRate => Kind::Rate(|c| Share::of(c.timeouts, c.requests)),
+            Metric::PiiRate => Kind::Rate(|c| Share::of(c.pii, c.answered())),
+            Metric::PromptEchoRate => Kind::Rate(|c| Share::of(c.prompt_echoes, c.answered())),
+            Metric::LatencyP95 => Kind::Quantile { histogram: |w| &w.latency_us, q: 0.95 },
+            Metric::LatencyP99 => Kind::Quantile { histogram: |w| &w.latency_us, q: 0.99 },
+            Metric::FirstTokenP95 => Kind::Quantile { histogram: |w| &w.first_token_us, q: 0.95 },
+            Metric::TokensPerRequest => Kind::Mean {
+                moments: |w| {
+                    let sum = w.tokens_in + w.tokens_out;
+                    mean_of_all(w.answered(), sum, w.tokens_squared)
+                },
+                scale: 1.0,
+            },
+            Metric::CostPerRequest => Kind::Mean {
+                moments: |w| mean_of_all(w.answered(), w.cost_micro_usd, w.cost_squared),
+                scale: 1e6,
+            },
+            Metric::CostPerSuccess => Kind::Mean {
+                moments: |w| Moments {
+                    n: w.answered(),
+                    sum: w.cost_micro_usd,
+                    squares: w.cost_squared,
+                    by: w.useful,
+                    cross: w.useful_cost_micro_usd,
+                },
+                scale: 1e6,
+            },
+        }
+    }
+
+    /// The samples behind the metric in a window.
+    pub(super) fn samples(self, window: &Window) -> u64 {
+        match self.kind() {
+            Kind::Rate(share) => share(&window.counts).n,
+            Kind::Quantile { histogram, .. } => histogram(window).count(),
+            Kind::Mean { moments, .. } => moments(window).by,
+        }
+    }
+
+    /// The metric's value in its own unit (share, ms, tokens, dollars); NaN without samples.
+    pub(super) fn value(self, window: &Window) -> f64 {
+        match self.kind() {
+            Kind::Rate(share) => share(&window.counts).rate(),
+            Kind::Quantile { histogram, q } => {
+                histogram(window).quantile(q).map_or(f64::NAN, |us| us as f64 / 1000.0)
+            }
+            Kind::Mean { moments, scale } => moments(window).sums(scale).mean(),
+        }
+    }
+}
+
+fn mean_of_all(n: u64, sum: u64, squares: WideSum) -> Moments {
+    Moments { n, sum, squares, by: n, cross: sum }
+}

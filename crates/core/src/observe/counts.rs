@@ -1,0 +1,315 @@
+//! What is counted of requests, in whole numbers.
+
+use super::detect::RiskKind;
+use super::histogram::bucket_of;
+use super::window::{Feedback, Outcome};
+use crate::upstream::{Failure, Fault};
+use serde::{Deserialize, Serialize};
+
+/// How many counts there are.
+const COUNTS: usize = 28;
+
+/// Counts of requests over some time. All of them only grow.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Counts {
+    /// Requests that say something about the arm: all but the client's own faults.
+    pub requests: u64,
+    /// Requests that failed by the client's fault; kept apart, never counted against the arm.
+    pub client_faults: u64,
+    /// Those of them that the upstream, or the version set's own template, refused. A request says
+    /// little alone, but a version set that has more of them than stable is the one at fault.
+    pub rejected: u64,
+    /// Requests that failed by the upstream's fault.
+    pub upstream_errors: u64,
+    /// Requests that failed by ours.
+    pub own_errors: u64,
+    /// Those of the upstream's errors that were timeouts.
+    pub timeouts: u64,
+    /// Answers checked against the output contract.
+    pub contract_checked: u64,
+    /// Those that broke it.
+    pub contract_broken: u64,
+    /// Answers that were refusals.
+    pub refusals: u64,
+    /// Answers with personal data in them.
+    pub pii: u64,
+    /// Answers that repeat the system prompt (a probabilistic detector, so a rate).
+    pub prompt_echoes: u64,
+    /// Red-line events.
+    pub red_events: u64,
+    /// Likes.
+    pub likes: u64,
+    /// Dislikes.
+    pub dislikes: u64,
+    /// Answers said to be used.
+    pub adopted: u64,
+    /// Answers said to be not used.
+    pub not_adopted: u64,
+    /// Tasks said to be done.
+    pub tasks_done: u64,
+    /// Tasks said to have failed.
+    pub tasks_failed: u64,
+    /// Satisfaction scores counted.
+    pub satisfaction_count: u64,
+    /// Their sum, in thousandths.
+    pub satisfaction_milli: u64,
+    /// Prompt tokens.
+    pub tokens_in: u64,
+    /// Answer tokens.
+    pub tokens_out: u64,
+    /// Cost in millionths of a US dollar.
+    pub cost_micro_usd: u64,
+    /// Answers that neither refused nor broke the contract.
+    pub useful: u64,
+    /// What those cost, in millionths of a US dollar.
+    pub useful_cost_micro_usd: u64,
+    /// Sum of the bucket numbers of end-to-end times: 64 times a logarithm to base 2, in whole
+    /// numbers. What cohorts differ in is told by it; the histogram of each would be too large.
+    pub latency_log: u64,
+    /// Answered streams.
+    pub streamed: u64,
+    /// The same as [`Counts::latency_log`] for times to first token.
+    pub first_token_log: u64,
+}
+
+impl Counts {
+    /// Requests that were answered.
+    pub fn answered(&self) -> u64 {
+        self.requests.saturating_sub(self.errors())
+    }
+
+    /// Requests that failed by the upstream's fault or ours.
+    pub fn errors(&self) -> u64 {
+        self.upstream_errors + self.own_errors
+    }
+
+    pub(super) fn add(&mut self, outcome: &Outcome) {
+        self.red_events += outcome.risk.iter().filter(|kind| kind.is_red_line()).count() as u64;
+        match outcome.failure.map(Failure::fault) {
+            Some(Fault::Client) => {
+                self.client_faults += 1;
+                self.rejected += u64::from(outcome.failure == Some(Failure::Refused));
+                return;
+            }
+            Some(Fault::Upstream) => self.upstream_errors += 1,
+            Some(Fault::Ours) => self.own_errors += 1,
+            None => self.add_answer(outcome),
+        }
+        self.requests += 1;
+        self.timeouts += u64::from(outcome.failure.is_some_and(Failure::is_timeout));
+    }
+
+    fn add_answer(&mut self, outcome: &Outcome) {
+        self.latency_log += u64::from(bucket_of(outcome.timing.total_us));
+        if outcome.streamed {
+            self.streamed += 1;
+            self.first_token_log += u64::from(bucket_of(outcome.timing.first_token_us));
+        }
+        if let Some(ok) = outcome.contract_ok {
+            self.contract_checked += 1;
+            self.contract_broken += u64::from(!ok);
+        }
+        self.refusals += u64::from(outcome.refused);
+        self.pii += u64::from(outcome.pii);
+        self.prompt_echoes += u64::from(outcome.risk.contains(&RiskKind::PromptEcho));
+        self.tokens_in += outcome.tokens_in;
+        self.tokens_out += outcome.tokens_out;
+        self.cost_micro_usd += outcome.cost_micro_usd;
+        if !outcome.refused && outcome.contract_ok != Some(false) {
+            self.useful += 1;
+            self.useful_cost_micro_usd += outcome.cost_micro_usd;
+        }
+    }
+
+    pub(super) fn add_feedback(&mut self, feedback: Feedback) {
+        match feedback {
+            Feedback::Like(true) => self.likes += 1,
+            Feedback::Like(false) => self.dislikes += 1,
+            Feedback::Adopted(true) => self.adopted += 1,
+            Feedback::Adopted(false) => self.not_adopted += 1,
+            Feedback::TaskDone(true) => self.tasks_done += 1,
+            Feedback::TaskDone(false) => self.tasks_failed += 1,
+            Feedback::Satisfaction(score) => {
+                self.satisfaction_count += 1;
+                self.satisfaction_milli += (score.clamp(0.0, 1.0) * 1000.0).round() as u64;
+            }
+        }
+    }
+
+    /// Combines every count with the other's; false when one of the results does not exist.
+    pub(super) fn combine(&mut self, other: &Counts, with: fn(u64, u64) -> Option<u64>) -> bool {
+        let mut fits = true;
+        let (mut mine, theirs) = (self.numbers(), other.numbers());
+        for (mine, theirs) in mine.iter_mut().zip(theirs) {
+            match with(*mine, theirs) {
+                Some(value) => *mine = value,
+                None => fits = false,
+            }
+        }
+        *self = Counts::of(mine);
+        fits
+    }
+
+    /// All counts, in an order that only ever grows at its end: it is a stored form.
+    fn numbers(&self) -> [u64; COUNTS] {
+        // Full destructuring: a new count that is forgotten here does not compile.
+        let Counts {
+            requests,
+            client_faults,
+            rejected,
+            upstream_errors,
+            own_errors,
+            timeouts,
+            contract_checked,
+            contract_broken,
+            refusals,
+            pii,
+            prompt_echoes,
+            red_events,
+            likes,
+            dislikes,
+            adopted,
+            not_adopted,
+            tasks_done,
+            tasks_failed,
+            satisfaction_count,
+            satisfaction_milli,
+            tokens_in,
+            tokens_out,
+            cost_micro_usd,
+            useful,
+            useful_cost_micro_usd,
+            latency_log,
+            streamed,
+            first_token_log,
+        } = *self;
+        [
+            requests,
+            client_faults,
+            rejected,
+            upstream_errors,
+            own_errors,
+            timeouts,
+            contract_checked,
+            contract_broken,
+            refusals,
+            pii,
+            prompt_echoes,
+            red_events,
+            likes,
+            dislikes,
+            adopted,
+            not_adopted,
+            tasks_done,
+            tasks_failed,
+            satisfaction_count,
+            satisfaction_milli,
+            tokens_in,
+            tokens_out,
+            cost_micro_usd,
+            useful,
+            useful_cost_micro_usd,
+            latency_log,
+            streamed,
+            first_token_log,
+        ]
+    }
+
+    fn of(numbers: [u64; COUNTS]) -> Counts {
+        let [
+            requests,
+            client_faults,
+            rejected,
+            upstream_errors,
+            own_errors,
+            timeouts,
+            contract_checked,
+            contract_broken,
+            refusals,
+            pii,
+            prompt_echoes,
+            red_events,
+            likes,
+            dislikes,
+            adopted,
+            not_adopted,
+            tasks_done,
+            tasks_failed,
+            satisfaction_count,
+            satisfaction_milli,
+            tokens_in,
+            tokens_out,
+            cost_micro_usd,
+            useful,
+            useful_cost_micro_usd,
+            latency_log,
+            streamed,
+            first_token_log,
+        ] = numbers;
+        Counts {
+            requests,
+            client_faults,
+            rejected,
+            upstream_errors,
+            own_errors,
+            timeouts,
+            contract_checked,
+            contract_broken,
+            refusals,
+            pii,
+            prompt_echoes,
+            red_events,
+            likes,
+            dislikes,
+            adopted,
+            not_adopted,
+            tasks_done,
+            tasks_failed,
+            satisfaction_count,
+            satisfaction_milli,
+            tokens_in,
+            tokens_out,
+            cost_micro_usd,
+            useful,
+            useful_cost_micro_usd,
+            latency_log,
+            streamed,
+            first_token_log,
+        }
+    }
+}
+
+/// Cohorts as lists of numbers, without the zeros at the end: sixty-four times every name would be
+/// most of a journal.
+pub(super) mod compact {
+    use super::{COUNTS, Counts};
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(all: &[Counts], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(all.iter().map(|counts| {
+            let mut numbers = counts.numbers().to_vec();
+            let used = numbers.iter().rposition(|number| *number > 0).map_or(0, |last| last + 1);
+            numbers.truncate(used);
+            numbers
+        }))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Counts>, D::Error> {
+        let lists = Vec::<Vec<u64>>::deserialize(from)?;
+        lists
+            .into_iter()
+            .map(|list| {
+                let mut numbers = [0; COUNTS];
+                let Some(filled) = numbers.get_mut(..list.len()) else {
+                    let given = list.len();
+                    let text = format!("a cohort has {given} counts; at most {COUNTS} are known");
+                    return Err(D::Error::custom(text));
+                };
+                filled.copy_from_slice(&list);
+                Ok(Counts::of(numbers))
+            })
+            .collect()
+    }
+}

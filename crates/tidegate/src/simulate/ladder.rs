@@ -1,0 +1,98 @@
+#![expect(dead_code, reason = "the peers that climb it are merged next")]
+
+//! Ladder: what a peer's calls do to a release. Bad goes back at once; at the end of a rung good
+//! rises, and from the last rung it is promoted; anything else stays.
+
+use super::climb::{Climber, End, Label, Named};
+use super::judge::{Call, Interval, Judge};
+use super::stream::{Draws, Seen};
+use tidegate_core::decide::Rung;
+use tidegate_core::route::Arm;
+
+/// How often a peer is shown what happened, ms.
+pub(crate) const INTERVAL_MS: u64 = 60_000;
+
+/// A peer on one release.
+pub(crate) struct Ladder<'a> {
+    rungs: &'a [Rung],
+    judge: Box<dyn Judge>,
+    rung: usize,
+    since_ms: u64,
+    stable: Interval,
+    candidate: Interval,
+}
+
+impl<'a> Ladder<'a> {
+    /// A release that begins now.
+    pub(crate) fn new(rungs: &'a [Rung], judge: Box<dyn Judge>) -> Ladder<'a> {
+        let (stable, candidate) = (Interval::default(), Interval::default());
+        Ladder { rungs, judge, rung: 0, since_ms: 0, stable, candidate }
+    }
+
+    fn interval(&mut self, arm: Arm) -> &mut Interval {
+        match arm {
+            Arm::Stable => &mut self.stable,
+            Arm::Candidate => &mut self.candidate,
+        }
+    }
+
+    fn good(&mut self, at_ms: u64) -> Option<End> {
+        let needed = self.rungs.get(self.rung).map_or(0, |rung| rung.look_ms);
+        if at_ms - self.since_ms < needed {
+            return None;
+        }
+        if self.rung + 1 >= self.rungs.len() {
+            return Some(End::Promoted);
+        }
+        self.rung += 1;
+        self.since_ms = at_ms;
+        None
+    }
+}
+
+impl Climber for Ladder<'_> {
+    fn weight(&self) -> f64 {
+        self.rungs.get(self.rung).map_or(0.0, |rung| rung.weight.fraction())
+    }
+
+    fn add(&mut self, arm: Arm, _request: &Draws, seen: &Seen) {
+        let interval = self.interval(arm);
+        interval.requests += 1;
+        if seen.failed {
+            interval.errors += 1;
+            return;
+        }
+        interval.latency_us.add(seen.latency_us);
+        interval.tokens.n += 1;
+        interval.tokens.sum += seen.tokens as f64;
+        interval.tokens.squares += (seen.tokens as f64).powi(2);
+    }
+
+    fn label(&mut self, label: &Label) {
+        let interval = self.interval(label.arm);
+        interval.labels += 1;
+        interval.failed += u64::from(label.failed);
+    }
+
+    fn look(&mut self, at_ms: u64, _blind: bool) -> Option<End> {
+        let stable = std::mem::take(&mut self.stable);
+        let candidate = std::mem::take(&mut self.candidate);
+        match self.judge.look(&stable, &candidate) {
+            Call::Bad => Some(End::RolledBack),
+            Call::Unsure => None,
+            Call::Good => self.good(at_ms),
+        }
+    }
+
+    fn end(&self) -> End {
+        End::Undecided
+    }
+
+    fn rises(&self) -> u32 {
+        self.rung as u32
+    }
+
+    fn named(&self) -> Named {
+        Named::Nothing
+    }
+}

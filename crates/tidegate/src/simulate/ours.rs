@@ -1,0 +1,155 @@
+//! Ours: the engine as production runs it. The plan is a project's with defaults, the windows are
+//! filled as the collector fills them, and what decides is `decide` itself.
+
+use super::climb::{Climber, End, Label, Named};
+use super::scenario::Scenario;
+use super::stream::{Draws, Seen};
+use crate::error::{CliError, Result};
+use tidegate_core::decide::{
+    Observation, Phase, Plan, ReasonCode, ReleaseState, SharedFault, decide,
+};
+use tidegate_core::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
+use tidegate_core::observe::{Feedback, Outcome, RiskEvent, RiskKind, Timing, Window};
+use tidegate_core::route::{Arm, Audience, Weight};
+use tidegate_core::upstream::Failure;
+
+/// The project file's defaults of `release.alpha`, `release.min_samples`, `release.stale_after_s`.
+const ALPHA: f64 = 0.01;
+const MIN_SAMPLES: u64 = 50;
+const STALE_AFTER_MS: u64 = 120_000;
+/// What a thousandth of a token costs, millionths of a dollar: it scales and nothing else.
+const MICRO_USD_PER_TOKEN: u64 = 2;
+
+/// The plan of a scenario's release, with the defaults of a project file.
+///
+/// # Errors
+/// An internal error when a scenario's plan is not one that a release could have.
+pub(crate) fn plan(scenario: &Scenario) -> Result<Plan> {
+    let broken = |error: String| CliError::internal(format!("{}: {error}", scenario.name));
+    let plan = Plan {
+        change_id: ChangeId::parse("model-simulated-00000").map_err(|e| broken(e.to_string()))?,
+        service: ServiceName::parse("simulated").map_err(|e| broken(e.to_string()))?,
+        from: VersionSetId::parse("vs-000000000000").map_err(|e| broken(e.to_string()))?,
+        to: VersionSetId::parse("vs-000000000001").map_err(|e| broken(e.to_string()))?,
+        salt: "simulated".to_owned(),
+        audience: Audience::Users,
+        rungs: scenario.rungs.clone(),
+        rules: scenario.rules.clone(),
+        alpha: ALPHA,
+        bad_budget: 20,
+        hold_back: Weight::ZERO,
+        min_samples: MIN_SAMPLES,
+        stale_after_ms: STALE_AFTER_MS,
+        shared_fault: SharedFault::default(),
+        same_upstream: true,
+        close_entrance: true,
+        baseline: None,
+        created_at: UnixMs(0),
+    };
+    plan.check().map_err(|e| broken(e.to_string()))?;
+    Ok(plan)
+}
+
+/// Our engine on one release.
+pub(crate) struct Ours<'a> {
+    plan: &'a Plan,
+    state: ReleaseState,
+    observation: Observation,
+    rises: u32,
+    named: Named,
+}
+
+impl<'a> Ours<'a> {
+    /// A release that begins now.
+    pub(crate) fn new(plan: &'a Plan) -> Ours<'a> {
+        Ours {
+            plan,
+            state: ReleaseState::start(UnixMs(0)),
+            observation: Observation::default(),
+            rises: 0,
+            named: Named::Nothing,
+        }
+    }
+
+    fn window(&mut self, arm: Arm) -> &mut Window {
+        match arm {
+            Arm::Stable => &mut self.observation.stable,
+            Arm::Candidate => &mut self.observation.candidate,
+        }
+    }
+}
+
+/// A request as the collector counts it.
+fn outcome(request: &Draws, seen: &Seen) -> Outcome {
+    let mut risk = Vec::new();
+    if seen.leaked {
+        risk.push(RiskKind::Leak);
+    }
+    if seen.flagged {
+        risk.push(RiskKind::PromptEcho);
+    }
+    Outcome {
+        failure: seen.failed.then_some(Failure::ServerError),
+        timing: Timing { total_us: seen.latency_us, ..Timing::default() },
+        tokens_out: seen.tokens,
+        cost_micro_usd: seen.tokens * MICRO_USD_PER_TOKEN,
+        risk,
+        cohort: Some(request.cohort),
+        ..Outcome::default()
+    }
+}
+
+impl Climber for Ours<'_> {
+    fn weight(&self) -> f64 {
+        self.plan.rungs.get(self.state.rung).map_or(0.0, |rung| rung.weight.fraction())
+    }
+
+    fn add(&mut self, arm: Arm, request: &Draws, seen: &Seen) {
+        self.window(arm).add(&outcome(request, seen), UnixMs(request.at_ms));
+        if seen.leaked && arm == Arm::Candidate {
+            let detail = "a planted text".to_owned();
+            self.observation.red_events.push(RiskEvent { kind: RiskKind::Leak, detail });
+        }
+    }
+
+    fn label(&mut self, label: &Label) {
+        let feedback = Feedback::TaskDone(!label.failed);
+        self.window(label.arm).add_feedback(feedback, Some(label.cohort), UnixMs(label.at_ms));
+    }
+
+    fn look(&mut self, at_ms: u64, blind: bool) -> Option<End> {
+        self.observation.gap = blind.then(|| "no metrics come in".to_owned());
+        let decision = decide(self.plan, &self.state, &self.observation, UnixMs(at_ms));
+        self.rises += u32::from(decision.state.rung > self.state.rung);
+        self.observation.red_events.clear();
+        self.state = decision.state;
+        let end = match self.state.phase {
+            Phase::Running | Phase::Paused(_) => return None,
+            Phase::RolledBack | Phase::ShutOff => End::RolledBack,
+            Phase::Promoted => End::Promoted,
+        };
+        self.named = match decision.reasons.first() {
+            Some(reason) if reason.code == ReasonCode::RedLine => Named::RedLine,
+            Some(reason) => reason.metric.map_or(Named::Nothing, Named::Metric),
+            None => Named::Nothing,
+        };
+        Some(end)
+    }
+
+    fn end(&self) -> End {
+        match self.state.phase {
+            Phase::Paused(_) => End::Paused,
+            Phase::RolledBack | Phase::ShutOff => End::RolledBack,
+            Phase::Promoted => End::Promoted,
+            Phase::Running => End::Undecided,
+        }
+    }
+
+    fn rises(&self) -> u32 {
+        self.rises
+    }
+
+    fn named(&self) -> Named {
+        self.named
+    }
+}

@@ -1,0 +1,65 @@
+//! `tidegate simulate`: the same seed gives the same bytes, and the verdicts are sane.
+
+use crate::project::{Output, tidegate};
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn simulate(args: &[&str]) -> Output {
+    let folder = TempDir::new().unwrap();
+    let output = tidegate(folder.path(), &[&["simulate"], args].concat(), &[]);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "it wrote something");
+    output
+}
+
+fn share(report: &Value, scenario: &str, what: &str) -> f64 {
+    let rows = report["rows"].as_array().unwrap();
+    let ours = |row: &&Value| row["scenario"] == scenario && row["engine"] == "tidegate";
+    rows.iter().find(ours).unwrap()[what]["share"].as_f64().unwrap()
+}
+
+#[test]
+fn a_seed_gives_the_same_bytes_and_sane_verdicts() {
+    let run = |seed: &str| {
+        let args = ["no_change", "error_5", "--engine", "tidegate", "--reps", "20", "--json"];
+        simulate(&[&args[..], &["--look-s", "60", "--seed", seed]].concat()).exits(0)
+    };
+    let first = run("1");
+    assert_eq!(first.out, run("1").out);
+    assert_ne!(first.out, run("2").out);
+    let report = first.json();
+    assert_eq!(report["rows"].as_array().unwrap().len(), 2, "{report}");
+    // 20 of 20 or nearly: a good release is promoted with at least 95 %, a bad one never.
+    assert!(share(&report, "no_change", "promoted") >= 0.8, "{report}");
+    assert_eq!(share(&report, "no_change", "rolled_back"), 0.0, "{report}");
+    assert!(share(&report, "error_5", "rolled_back") >= 0.9, "{report}");
+    assert_eq!(share(&report, "error_5", "promoted"), 0.0, "{report}");
+}
+
+#[test]
+fn every_scenario_and_engine_is_listed_and_runs() {
+    let list = simulate(&["--list", "--json"]).exits(0).json();
+    let names = |what: &str| list[what].as_array().unwrap().len();
+    assert!(names("scenarios") > 30 && names("engines") >= 1, "{list}");
+    let text = simulate(&["--list"]).exits(0).out;
+    assert!(text.contains("one_leak") && text.contains("engines: tidegate"), "{text}");
+}
+
+#[test]
+fn bad_input_names_what_is_allowed() {
+    let says = |args: &[&str], says: &[&str], hints: &[&str]| {
+        simulate(args).fails(2, says, hints);
+    };
+    says(&["no_chnage"], &["scenario", "`no_chnage`", "error_5"], &["`no_change`"]);
+    says(&["no_change", "--engine", "tidegat"], &["engine", "`tidegat`"], &["`tidegate`"]);
+    says(&["no_change", "--look-s", "0"], &["--look-s", "0.001"], &[]);
+    says(&["no_change", "--look-s", "NaN"], &["--look-s", "NaN"], &[]);
+    says(&["real", "--data", "nowhere"], &["nowhere"], &["--data"]);
+    says(&["no_change", "--reps", "0"], &["--reps"], &[]);
+}
+
+#[test]
+fn real_data_is_skipped_in_words_where_there_is_none() {
+    let output = simulate(&["real", "--json"]).exits(0);
+    assert!(output.err.contains("skipped") && output.err.contains("--data"), "{output:?}");
+    assert_eq!(output.json()["rows"].as_array().unwrap().len(), 0);
+}
