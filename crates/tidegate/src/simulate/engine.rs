@@ -50,8 +50,9 @@ impl Engine {
         match self {
             Engine::Ours => Some(Box::new(Ours::new(plan))),
             Engine::Peer(peer) => {
-                let judge =
-                    peer.make(&scenario.watched(), scenario.information_truth().as_ref())?;
+                // An oracle is told what is true; where that changes under way, there is none.
+                let known = (scenario.from_s <= 0.0).then(|| scenario.known());
+                let judge = peer.make(&scenario.watched(), known.as_ref())?;
                 Some(Box::new(Ladder::new(&scenario.rungs, judge)))
             }
         }

@@ -17,9 +17,9 @@ const EDGE: f64 = 1e-12;
 /// Steps of the bisection for the nearest state on the line.
 const HALVINGS: u32 = 60;
 
-/// What is true in a scenario, from its first request to its last.
+/// What the oracle is told: what is true in a scenario, from its first request to its last.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Truth {
+pub(crate) struct Known {
     /// The stable arm's value of the watched metric: share, ms or tokens.
     pub(crate) stable: f64,
     /// The candidate's, in the same unit.
@@ -131,7 +131,7 @@ pub(crate) fn over(q: f64, candidate_ms: f64, limit_ms: f64, sigma: f64) -> Over
 /// when nothing can: on the line, without a stable arm, or for what is not simulated.
 pub(crate) fn candidate_requests(
     watched: &Watched,
-    truth: &Truth,
+    truth: &Known,
     share: f64,
     alpha: f64,
     beta: f64,
@@ -222,7 +222,7 @@ mod tests {
         ];
         for ((stable, candidate, line), expected) in table {
             let watched = Watched { metric: Metric::ErrorRate, stable, limit: stable + line };
-            let truth = Truth { stable, candidate, sigma: 0.0 };
+            let truth = Known { stable, candidate, sigma: 0.0 };
             for (share, expected) in [0.01, 0.05, 0.25, 0.5].into_iter().zip(expected) {
                 let got = candidate_requests(&watched, &truth, share, 0.05, 0.1);
                 assert!((got - expected).abs() < 1.0, "{stable} {candidate} {share}: {got}");
@@ -251,7 +251,7 @@ mod tests {
             assert!((0.0..1.0).contains(&(requests - expected)), "{requests}");
             let watched =
                 Watched { metric: Metric::LatencyP95, stable: 2_000.0, limit: 2_000.0 * line };
-            let truth = Truth { stable: 2_000.0, candidate: 2_000.0 * factor, sigma };
+            let truth = Known { stable: 2_000.0, candidate: 2_000.0 * factor, sigma };
             let got = candidate_requests(&watched, &truth, 0.05, 0.05, 0.1);
             close(got, expected, 0.05);
         }
@@ -271,9 +271,9 @@ mod tests {
     #[test]
     fn nothing_is_told_on_the_line_or_without_a_stable_arm() {
         let watched = Watched { metric: Metric::ErrorRate, stable: 0.01, limit: 0.02 };
-        let on_the_line = Truth { stable: 0.01, candidate: 0.02, sigma: 0.0 };
+        let on_the_line = Known { stable: 0.01, candidate: 0.02, sigma: 0.0 };
         assert_eq!(candidate_requests(&watched, &on_the_line, 0.05, 0.01, 0.01), f64::INFINITY);
-        let over = Truth { candidate: 0.06, ..on_the_line };
+        let over = Known { candidate: 0.06, ..on_the_line };
         assert_eq!(candidate_requests(&watched, &over, 1.0, 0.01, 0.01), f64::INFINITY);
         assert!(candidate_requests(&watched, &over, 0.05, 0.01, 0.01) < 200.0);
         let absent = Watched { metric: Metric::PiiRate, ..watched };

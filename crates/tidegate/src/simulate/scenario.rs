@@ -200,18 +200,18 @@ impl Scenario {
         Watched { metric: self.metric, stable, limit }
     }
 
-    /// What an oracle is told; `None` where the truth changes under way.
-    pub(crate) fn information_truth(&self) -> Option<information::Truth> {
+    /// What is true once the harm has set in: what an oracle is told.
+    pub(crate) fn known(&self) -> information::Known {
         let sigma = match (&self.content, self.metric) {
             (Some(content), _) => content.tokens_sigma,
             (None, Metric::LatencyP95) => self.latency_sigma,
             (None, _) => self.tokens_sigma,
         };
-        (self.from_s <= 0.0).then(|| information::Truth {
+        information::Known {
             stable: self.value(&self.stable, Arm::Stable),
             candidate: self.value(&self.candidate, Arm::Candidate),
             sigma,
-        })
+        }
     }
 
     /// The fewest requests of the candidate, on its first rung, after which the harm could be told
@@ -222,16 +222,12 @@ impl Scenario {
     /// Where labels are late or lost, the requests by the time that so many labels are heard.
     pub(crate) fn bound(&self, alpha: f64) -> Option<f64> {
         let harm = matches!(&self.truth, Truth::Bad(broken) if !broken.is_empty());
-        let truth = information::Truth {
-            stable: self.value(&self.stable, Arm::Stable),
-            candidate: self.value(&self.candidate, Arm::Candidate),
-            sigma: self.information_truth().map_or(self.tokens_sigma, |truth| truth.sigma),
-        };
         let share = self.rungs.first().map_or(1.0, |rung| rung.weight.fraction());
-        let known = information::candidate_requests(&self.watched(), &truth, share, alpha, BETA);
+        let (watched, known) = (self.watched(), self.known());
+        let heard = information::candidate_requests(&watched, &known, share, alpha, BETA);
         let requests = match (self.metric, self.labels) {
-            (Metric::TaskFailedRate, Some(labels)) => labels.requests(known, self.rate * share),
-            _ => known,
+            (Metric::TaskFailedRate, Some(labels)) => labels.requests(heard, self.rate * share),
+            _ => heard,
         };
         (harm && requests.is_finite()).then_some(requests)
     }

@@ -146,8 +146,8 @@ fn beta_fraction(x: f64, a: f64, b: f64) -> f64 {
     value
 }
 
-/// The exact one-sided upper bound for a rate of which `hits` of `n` trials were seen: the true rate
-/// is above it with probability at most 1 − `confidence`. 1 for no trials.
+/// The exact one-sided upper bound for a rate of which `hits` of `n` trials were seen: the true
+/// rate is above it with probability at most 1 − `confidence`. 1 for no trials.
 pub(crate) fn rate_at_most(hits: u64, n: u64, confidence: f64) -> f64 {
     if hits >= n {
         return 1.0;
@@ -204,7 +204,7 @@ mod tests {
         assert!(error <= relative * expected.abs(), "got {got}, expected {expected}");
     }
 
-    /// `python3 -c "from scipy.stats import norm; [print(z, repr(norm.sf(z))) for z in Z]"`, 1.17.1.
+    /// `python3 -c "from scipy.stats import norm; print(norm.sf(0.1))"` and so on, scipy 1.17.1.
     #[test]
     fn the_normal_tail_is_scipys() {
         for (z, expected) in NORMAL_SF {

@@ -14,7 +14,7 @@ mod track_and_stop;
 mod window;
 mod ztest;
 
-use super::information::Truth;
+use super::information::Known;
 use super::judge::{Judge, Watched};
 
 /// The false rollbacks that a release may have in all, and that the oracle is given.
@@ -96,7 +96,7 @@ impl Peer {
     }
 
     /// The engine at the start of a release; `None` for an oracle that is not told the truth.
-    pub(crate) fn make(self, watched: &Watched, truth: Option<&Truth>) -> Option<Box<dyn Judge>> {
+    pub(crate) fn make(self, watched: &Watched, truth: Option<&Known>) -> Option<Box<dyn Judge>> {
         let oracle = |alpha| -> Option<Box<dyn Judge>> {
             Some(Box::new(sprt::Sprt::new(watched, truth?, alpha)))
         };

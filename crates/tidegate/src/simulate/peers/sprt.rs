@@ -8,7 +8,7 @@
 
 use super::reading::{above, share};
 use crate::simulate::information::{
-    Arms, Kind, Over, Truth, lognormal_sd, nearest_means, nearest_rates, over,
+    Arms, Kind, Known, Over, lognormal_sd, nearest_means, nearest_rates, over,
 };
 use crate::simulate::judge::{Call, Interval, Judge, Moments, Watched};
 use tidegate_core::decide::Metric;
@@ -59,7 +59,7 @@ pub(super) struct Sprt {
 
 impl Sprt {
     /// A test that calls a candidate on the good side bad with probability at most `alpha`.
-    pub(super) fn new(watched: &Watched, truth: &Truth, alpha: f64) -> Sprt {
+    pub(super) fn new(watched: &Watched, truth: &Known, alpha: f64) -> Sprt {
         let arms = Arms { candidate: truth.candidate, stable: truth.stable };
         let model = match Kind::of(watched.metric) {
             Kind::Share => Model::Share { truth: arms, margin: watched.limit - watched.stable },

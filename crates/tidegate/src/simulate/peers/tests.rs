@@ -30,7 +30,7 @@ fn calls(peer: Peer, watched: &Watched, candidates: &[Interval]) -> Vec<Call> {
 fn every_peer_has_a_name_of_its_own_and_an_oracle_needs_the_truth() {
     let names: std::collections::BTreeSet<_> = Peer::ALL.map(Peer::as_str).into();
     assert_eq!(names.len(), Peer::ALL.len());
-    let truth = Truth { stable: 0.005, candidate: 0.055, sigma: 0.0 };
+    let truth = Known { stable: 0.005, candidate: 0.055, sigma: 0.0 };
     for peer in Peer::ALL {
         let is_oracle = matches!(peer, Peer::Sprt | Peer::SprtLine);
         assert_eq!(peer.make(&ERRORS, None).is_none(), is_oracle, "{peer:?}");
@@ -206,7 +206,7 @@ fn every_peer_reads_every_simulated_metric() {
     for watched in watched {
         for peer in Peer::ALL {
             let run = |harm: f64, candidate: f64| {
-                let truth = Truth { stable: watched.stable, candidate, sigma: 0.3 };
+                let truth = Known { stable: watched.stable, candidate, sigma: 0.3 };
                 let mut judge = peer.make(&watched, Some(&truth)).unwrap();
                 (0..60).map(|_| judge.look(&minute(1.0), &minute(harm))).collect::<Vec<_>>()
             };
@@ -249,7 +249,7 @@ const RUNS: u64 = 500;
 
 /// An hour of 1,200 requests a minute of which the candidate has 5 %, as in the prototype's table.
 fn hour(peer: Peer, watched: &Watched, errors: f64, minutes: u32) -> Outcome {
-    let truth = Truth { stable: 0.005, candidate: errors, sigma: 0.0 };
+    let truth = Known { stable: 0.005, candidate: errors, sigma: 0.0 };
     let mut outcome = Outcome::default();
     for run in 0..RUNS {
         let mut random = Random::new(17, &format!("run {run}"));
@@ -319,11 +319,11 @@ fn with_many_errors_peers_are_as_fast_as_the_prototypes() {
 }
 
 /// On the line the oracle that thinks of +5 points goes back with probability at most α, and on +5
-/// points after about the information bound. With α = 1 %, 13 of 500 runs would be wrong once in 500
-/// tries.
+/// points after about the information bound. With α = 1 %, 13 of 500 runs would be wrong once in
+/// 500 tries.
 #[test]
 fn the_oracle_keeps_its_level_and_is_near_the_bound() {
-    let truth = Truth { stable: 0.005, candidate: 0.055, sigma: 0.0 };
+    let truth = Known { stable: 0.005, candidate: 0.055, sigma: 0.0 };
     let mut wrong = 0;
     for run in 0..RUNS {
         let mut random = Random::new(23, &format!("run {run}"));
@@ -348,7 +348,7 @@ fn the_oracle_keeps_its_level_and_is_near_the_bound() {
 #[test]
 fn the_oracle_calls_a_harmless_candidate_good_and_nothing_on_the_line() {
     for (candidate, expected) in [(0.005, Good), (0.01, Unsure)] {
-        let truth = Truth { stable: 0.005, candidate, sigma: 0.0 };
+        let truth = Known { stable: 0.005, candidate, sigma: 0.0 };
         let mut judge = Peer::Sprt.make(&ERRORS, Some(&truth)).unwrap();
         let mut random = Random::new(29, "run");
         let mut last = Unsure;
