@@ -117,3 +117,30 @@ fn bar(runs: usize, shown: bool) -> ProgressBar {
     }
     bar
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::scenario::all;
+    use super::*;
+
+    fn runs(threads: usize, seed: u64) -> Vec<Vec<Run>> {
+        let names = ["error_5", "one_leak", "no_traffic"];
+        let scenarios: Vec<Scenario> = all()
+            .into_iter()
+            .filter(|scenario| names.contains(&scenario.name.as_str()))
+            .map(|scenario| Scenario { horizon_s: 600.0, ..scenario })
+            .collect();
+        assert_eq!(scenarios.len(), names.len());
+        let options = Options { reps: 5, seed, look_ms: 30_000, threads, progress: false };
+        let cells = run(&scenarios, &Engine::all(), &options).unwrap();
+        cells.into_iter().map(|cell| cell.runs).collect()
+    }
+
+    #[test]
+    fn threads_change_nothing_and_the_seed_does() {
+        let one = runs(1, 1);
+        assert!(one.len() > 3 && one.iter().all(|runs| runs.len() == 5));
+        assert_eq!(one, runs(3, 1));
+        assert_ne!(one, runs(3, 2));
+    }
+}
