@@ -98,11 +98,32 @@ pub(super) fn add_growth(pair: &Pair, null: Null, against: Against, growth: &mut
         if (theta > 0.0) != (against == Against::AtMost) {
             continue;
         }
-        *growth += candidate_x * (theta * (1.0 - q)).ln_1p()
-            + (candidate_n - candidate_x) * (-theta * q).ln_1p()
-            + stable_x * (-phi * (1.0 - p)).ln_1p()
-            + (stable_n - stable_x) * (phi * p).ln_1p();
+        *growth += times(candidate_x, theta * (1.0 - q))
+            + times(candidate_n - candidate_x, -theta * q)
+            + times(stable_x, -phi * (1.0 - p))
+            + times(stable_n - stable_x, phi * p);
     }
+}
+
+/// More than any bet against "at most" can have grown by over these counts: a logarithm is at most
+/// linear, and at the candidate's true share the stable arm's centre drops out of the line. No more
+/// than three operations, where the bets themselves take hundreds.
+pub(super) fn growth_bound(pair: &Pair, null: Null) -> f64 {
+    if pair.candidate_n <= 0.0 || pair.stable_n <= 0.0 {
+        return 0.0;
+    }
+    let harm = pair.candidate_x / pair.candidate_n
+        - null.kappa * pair.stable_x / pair.stable_n
+        - null.offset;
+    let start = (null.kappa * pair.anchor + null.offset).clamp(1e-6, 1.0);
+    let most = ODDS[BETS - 1] - 1.0;
+    (most / (1.0 + most * start) * pair.candidate_n * harm).max(0.0)
+}
+
+/// The growth of a stake by 1 + `gain`, `count` times.
+fn times(count: f64, gain: f64) -> f64 {
+    // Most counts of bad outcomes are 0, and a logarithm is most of the cost of a look.
+    if count > 0.0 { count * gain.ln_1p() } else { 0.0 }
 }
 
 /// ln of the mean of the stakes whose logarithms are `growth / divisor`.

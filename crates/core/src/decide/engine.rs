@@ -185,13 +185,14 @@ fn judge_lines(plan: &Plan, state: &ReleaseState, now: UnixMs) -> Vec<Judged> {
         .collect();
     // The interval and the forecast take longer to work out, and only one line decides.
     if let Some((look, line)) = deciding(&mut judged) {
-        let since = match line.reason.samples_candidate {
-            Some(samples) => samples,
-            None => 0,
-        };
+        let since = line.reason.samples_candidate.unwrap_or(0);
         let elapsed = now.since(state.started_at);
         let mut finding = Finding { verdict: line.verdict, reason: line.reason.clone() };
-        look.explain(&mut finding, elapsed, since);
+        if line.is_over() {
+            look.bound(&mut finding);
+        } else {
+            look.forecast(&mut finding, elapsed, since);
+        }
         line.reason = finding.reason;
     }
     judged.into_iter().map(|(_, judged)| judged).collect()

@@ -11,15 +11,13 @@
 //! stable did before, which is weaker evidence, as the reason says: what changes with time looks
 //! like the candidate's doing. A hold-back keeps a control there.
 
-use super::bets::{Against, BETS, Null, Pair, add_growth, mean_stake};
+use super::bets::{Against, BETS, Null, Pair, add_growth, growth_bound, mean_stake};
 use super::means::{self, Sums, SumsPair};
 use super::plan::{BandUnit, LineRule};
 use super::strata::Cell;
 use super::tally::{Kind, Share};
 use crate::route::Weight;
 
-/// Requests' worth of belief in the ladder's weight before the traffic's real share is known.
-const SHARE_PRIOR: f64 = 20.0;
 /// At full weight, stable requests below this share of the candidate's are stragglers, no control.
 const STRAGGLERS: f64 = 0.005;
 
@@ -80,7 +78,7 @@ impl<'a> Evidence<'a> {
             match cell {
                 Cell::Rate { anchor, stable, candidate } => {
                     let stable = before.rate(*stable, candidate.n, weight);
-                    rates.push(pair(*anchor, stable, *candidate, weight));
+                    rates.push(pair(*anchor, stable, *candidate));
                 }
                 Cell::Tail { anchor_us: None, .. } => {}
                 Cell::Tail { anchor_us: Some(anchor_us), stable, candidate, beyond } => {
@@ -93,7 +91,7 @@ impl<'a> Evidence<'a> {
                         above += edge.2;
                         edge.2 = above;
                     }
-                    let pair = pair(1.0 - q, stable, new, weight);
+                    let pair = pair(1.0 - q, stable, new);
                     tails.push(TailPair { anchor_us: *anchor_us as f64, pair, beyond: edges });
                 }
                 Cell::Mean { stable, candidate } => {
@@ -138,6 +136,21 @@ impl<'a> Evidence<'a> {
             Against::AtLeast => from_each.first().copied().unwrap_or(0.0),
             Against::AtMost => mean_of_starts(&from_each),
         }
+    }
+
+    /// Whether the evidence against a harm of at most `harm` can be as much as `goal`. Most looks at
+    /// most lines end here.
+    pub(super) fn may_be_over(&self, harm: f64, goal: f64) -> bool {
+        let null = self.null(harm);
+        let most: f64 = match &self.arms {
+            Arms::Rates(pairs) => pairs.iter().map(|pair| growth_bound(pair, null)).sum(),
+            Arms::Tails(tails) => tails
+                .iter()
+                .map(|tail| growth_bound(&self.cut(tail, harm, Against::AtMost), null))
+                .sum(),
+            Arms::Means(_) => f64::INFINITY,
+        };
+        most >= goal * self.effect
     }
 
     /// [`Evidence::against`] had everything been seen twice: what more of the same would add.
@@ -337,11 +350,10 @@ impl Before {
     }
 }
 
-fn pair(anchor: f64, stable: Share, candidate: Share, weight: Weight) -> Pair {
+fn pair(anchor: f64, stable: Share, candidate: Share) -> Pair {
     let (old, new) = (stable.n as f64, candidate.n as f64);
-    let share = (new + SHARE_PRIOR * weight.fraction()) / (old + new + SHARE_PRIOR);
     Pair {
-        share: share.clamp(5e-4, 1.0 - 5e-4),
+        share: (new / (old + new)).clamp(1e-4, 1.0 - 1e-4),
         anchor,
         stable_n: old,
         stable_x: stable.sum(),

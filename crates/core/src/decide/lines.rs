@@ -136,15 +136,18 @@ impl<'a> Look<'a> {
                 return Verdict::OverRollback;
             }
         }
-        if estimate > pass && over(pass) >= (1.0 / WORSE_ALPHA).ln() {
+        let is_over = |harm, alpha: f64| {
+            let goal = (1.0 / alpha).ln();
+            self.evidence.may_be_over(harm, goal) && over(harm) >= goal
+        };
+        if estimate > pass && is_over(pass, WORSE_ALPHA) {
             return if estimate > pause { Verdict::OverPause } else { Verdict::Between };
         }
         // A late turn for the worse is proven by a start of its own while the whole release still
         // looks well.
         if estimate <= rollback {
-            let late = over(rollback);
-            if late >= (1.0 / self.alpha).ln() {
-                told.test(late, rollback, self.alpha);
+            if is_over(rollback, self.alpha) {
+                told.test(over(rollback), rollback, self.alpha);
                 return Verdict::OverRollback;
             }
             told.test(within(rollback), rollback, ADVANCE_ALPHA);
@@ -181,31 +184,32 @@ impl<'a> Look<'a> {
         (interval(self.alpha).low > limit, interval(ADVANCE_ALPHA).high <= limit)
     }
 
-    /// Adds to the reason what costs more to find out, for the rule that decides: the interval, and
-    /// how much longer it may take. `per_s` is the candidate's samples a second.
-    pub(super) fn explain(&self, finding: &mut Finding, elapsed_ms: u64, since: u64) {
+    /// Adds the interval to the reason: some dozens of tests, so for a line that moves something.
+    pub(super) fn bound(&self, finding: &mut Finding) {
         let reason = &mut finding.reason;
         let Some(band) = self.rule.band else { return };
         let level = |alpha: f64| (1.0 / alpha).ln();
         (reason.low, reason.high) = self.evidence.interval(level(self.alpha), level(ADVANCE_ALPHA));
-        match finding.verdict {
-            Verdict::OverRollback => {
-                if let Some(low) = reason.low.filter(|low| *low > 0.0) {
-                    reason.text += &format!("; at least {} proven", share(low, band.unit));
-                }
-            }
-            Verdict::Pass => {
-                if let Some(high) = reason.high {
-                    reason.text += &format!("; at most {} proven", share(high, band.unit));
-                }
-            }
-            Verdict::Uncertain => self.forecast(reason, elapsed_ms, since),
-            Verdict::OverCeiling | Verdict::OverPause | Verdict::Between | Verdict::NoData => {}
-        }
+        let proven = |harm: Option<f64>| harm.map(|harm| share(harm, band.unit));
+        let text = match finding.verdict {
+            Verdict::OverRollback => proven(reason.low.filter(|low| *low > 0.0))
+                .map(|low| format!("; at least {low} proven")),
+            Verdict::Pass => proven(reason.high).map(|high| format!("; at most {high} proven")),
+            Verdict::OverCeiling
+            | Verdict::OverPause
+            | Verdict::Between
+            | Verdict::Uncertain
+            | Verdict::NoData => None,
+        };
+        reason.text += &text.unwrap_or_default();
     }
 
     /// What more of the same would prove, and when: `since` candidate samples came in `elapsed_ms`.
-    fn forecast(&self, reason: &mut Reason, elapsed_ms: u64, since: u64) {
+    pub(super) fn forecast(&self, finding: &mut Finding, elapsed_ms: u64, since: u64) {
+        if finding.verdict != Verdict::Uncertain {
+            return;
+        }
+        let reason = &mut finding.reason;
         let (Some(evidence), Some(needed), Some(threshold)) =
             (reason.evidence, reason.needed, reason.threshold)
         else {
@@ -340,15 +344,14 @@ impl Told {
 }
 
 /// What every line of a release says now, with intervals, in the plan's order: for people and
-/// charts. [`super::decide`] works out the interval of the deciding line only, since it looks every
-/// second.
+/// charts. [`super::decide`], which looks every second, works intervals out where it goes back only.
 pub fn readings(plan: &Plan, state: &ReleaseState) -> Vec<Reason> {
     let (stable, candidate) = (state.stable(), state.candidate());
     (0..plan.rules.len())
         .filter_map(|index| Look::new(plan, index, state, (&stable, &candidate)))
         .map(|look| {
             let mut finding = look.judge();
-            look.explain(&mut finding, 0, 0);
+            look.bound(&mut finding);
             finding.reason
         })
         .collect()

@@ -37,7 +37,8 @@ fn compare(rule: &LineRule, stable: &Window, candidate: &Window, alpha: f64) -> 
     let margin = rule.band.map_or(0.0, |band| band.pause);
     let look = Look { rule, evidence, stable, candidate, alpha, margin };
     let mut finding = look.judge();
-    look.explain(&mut finding, 10_000, 100);
+    look.bound(&mut finding);
+    look.forecast(&mut finding, 10_000, 100);
     (finding.verdict, finding.reason)
 }
 
