@@ -91,6 +91,7 @@ pub(crate) fn climb(
         scenario,
         stream: Stream::new(scenario, seed),
         labels: BinaryHeap::new(),
+        limit: scenario.watched().limit,
         candidate: 0,
         spoilt: 0.0,
     };
@@ -109,6 +110,8 @@ struct Walk<'a> {
     scenario: &'a Scenario,
     stream: Stream<'a>,
     labels: BinaryHeap<Reverse<Label>>,
+    /// The watched metric's value at the rollback line.
+    limit: f64,
     candidate: u64,
     spoilt: f64,
 }
@@ -190,8 +193,7 @@ impl Walk<'_> {
             Metric::TokensPerRequest => (seen.tokens as f64 - before.tokens as f64) / TOKENS,
             Metric::TaskFailedRate => worse(seen.task_failed, before.task_failed),
             Metric::LatencyP95 => {
-                let limit_us = self.scenario.watched().limit * 1000.0;
-                let is_slow = |seen: &Seen| seen.latency_us as f64 > limit_us;
+                let is_slow = |seen: &Seen| seen.latency_us as f64 > self.limit * 1000.0;
                 worse(is_slow(seen), is_slow(&before))
             }
             Metric::PromptEchoRate => worse(seen.flagged, before.flagged),

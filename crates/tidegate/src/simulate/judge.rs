@@ -1,5 +1,3 @@
-#![expect(dead_code, reason = "the engines that answer are merged next")]
-
 //! What every engine of the benchmark is given, and what it may answer.
 //!
 //! All engines climb the same ladder on the same stream of requests. An engine sees what a metrics

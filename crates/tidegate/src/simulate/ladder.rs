@@ -1,5 +1,3 @@
-#![expect(dead_code, reason = "the peers that climb it are merged next")]
-
 //! Ladder: what a peer's calls do to a release. Bad goes back at once; at the end of a rung good
 //! rises, and from the last rung it is promoted; anything else stays.
 

@@ -7,13 +7,17 @@
 mod climb;
 mod clusters;
 mod engine;
+mod goals;
+mod information;
 mod judge;
 mod ladder;
 mod ours;
+mod peers;
 mod real;
 mod report;
 mod run;
 mod scenario;
+mod statistics;
 mod stream;
 
 pub(crate) use engine::Engine;

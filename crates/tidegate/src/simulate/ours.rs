@@ -14,7 +14,7 @@ use tidegate_core::route::{Arm, Audience, Weight};
 use tidegate_core::upstream::Failure;
 
 /// The project file's defaults of `release.alpha`, `release.min_samples`, `release.stale_after_s`.
-const ALPHA: f64 = 0.01;
+pub(super) const ALPHA: f64 = 0.01;
 const MIN_SAMPLES: u64 = 50;
 const STALE_AFTER_MS: u64 = 120_000;
 /// What a thousandth of a token costs, millionths of a dollar: it scales and nothing else.

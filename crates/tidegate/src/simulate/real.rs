@@ -49,6 +49,8 @@ pub(crate) struct Means {
 pub(crate) struct Content {
     answers: Vec<(Answered, Answered)>,
     means: (Means, Means),
+    /// Standard deviation of the logarithm of the candidate's tokens.
+    pub(crate) tokens_sigma: f64,
     /// Seconds between requests, one after the other.
     pub(crate) gaps_s: Arc<Vec<f64>>,
 }
@@ -56,7 +58,8 @@ pub(crate) struct Content {
 impl Content {
     fn new(stable: &[Answered], candidate: &[Answered], gaps_s: Arc<Vec<f64>>) -> Content {
         let answers = stable.iter().copied().zip(candidate.iter().copied()).collect();
-        Content { answers, means: (means(stable), means(candidate)), gaps_s }
+        let means = (means(stable), means(candidate));
+        Content { answers, means, tokens_sigma: tokens_sigma(candidate), gaps_s }
     }
 
     /// A model's means.
@@ -85,6 +88,13 @@ fn means(answers: &[Answered]) -> Means {
         tokens: answers.iter().map(|a| a.tokens as f64).sum::<f64>() / n,
         task_failed: answers.iter().map(|a| 1.0 - a.win).sum::<f64>() / n,
     }
+}
+
+fn tokens_sigma(answers: &[Answered]) -> f64 {
+    let n = answers.len().max(1) as f64;
+    let log = |a: &Answered| (a.tokens.max(1) as f64).ln();
+    let mean = answers.iter().map(log).sum::<f64>() / n;
+    (answers.iter().map(|a| (log(a) - mean).powi(2)).sum::<f64>() / n).sqrt()
 }
 
 /// Each ordered pair of the models as a scenario.

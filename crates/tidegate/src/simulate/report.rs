@@ -1,10 +1,16 @@
 //! Report: what came of the runs, as numbers, as a table and as Markdown.
 
 use super::climb::{End, Named, Run};
+use super::goals::{Goal, goals};
+use super::ours::ALPHA;
 use super::run::{Cell, Options};
 use super::scenario::{Scenario, Truth};
+use super::statistics::{rate_at_least, rate_at_most};
 use crate::output::{Tone, padded, paint};
 use serde::Serialize;
+
+/// Confidence of each bound.
+const CONFIDENCE: f64 = 0.99;
 
 /// A share of runs with its 99 % bounds (Clopper and Pearson, 1934).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -13,6 +19,23 @@ pub(crate) struct Share {
     pub(crate) runs: usize,
     /// Of all, 0 to 1.
     pub(crate) share: f64,
+    /// The true share is below with probability at most 1 %.
+    pub(crate) at_least: f64,
+    /// The true share is above with probability at most 1 %.
+    pub(crate) at_most: f64,
+}
+
+impl Share {
+    /// So many of so many runs.
+    pub(super) fn of(runs: usize, all: usize) -> Share {
+        let (hits, n) = (runs as u64, all as u64);
+        Share {
+            runs,
+            share: runs as f64 / all.max(1) as f64,
+            at_least: rate_at_least(hits, n, CONFIDENCE),
+            at_most: rate_at_most(hits, n, CONFIDENCE),
+        }
+    }
 }
 
 /// One engine in one scenario.
@@ -42,8 +65,20 @@ pub(crate) struct Row {
     pub(crate) minutes_median: f64,
     /// Requests of the candidate until the end, since its harm set in: the middle run's.
     pub(crate) candidate_requests_median: f64,
+    /// The same in the mean.
+    pub(crate) candidate_requests_mean: f64,
     /// The same, of the 95th of 100 runs.
     pub(crate) candidate_requests_p95: f64,
+    /// The fewest requests of the candidate that could prove the harm at the release's α.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bound: Option<f64>,
+    /// The same at one line's share of α: what not knowing which line breaks costs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bound_one_line: Option<f64>,
+    /// The mean requests of the candidate over [`Self::bound`], which is one on the mean. Where not
+    /// every run went back, the true ratio is at least this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) over_bound: Option<f64>,
     /// Requests spoilt, the middle run's.
     pub(crate) spoilt_median: f64,
     /// The same, of the 95th of 100 runs.
@@ -63,17 +98,21 @@ pub(crate) struct Report {
     pub(crate) look_s: f64,
     /// A row for each scenario and engine.
     pub(crate) rows: Vec<Row>,
+    /// What the rows say of our engine's goals, as far as they were run.
+    pub(crate) goals: Vec<Goal>,
 }
 
 impl Report {
     /// Counts the runs.
     pub(crate) fn new(cells: &[Cell<'_>], options: &Options) -> Report {
+        let rows: Vec<Row> = cells.iter().map(row).collect();
         Report {
             version: env!("CARGO_PKG_VERSION"),
             seed: options.seed,
             reps: options.reps,
             look_s: options.look_ms as f64 / 1000.0,
-            rows: cells.iter().map(row).collect(),
+            goals: goals(&rows),
+            rows,
         }
     }
 }
@@ -83,6 +122,8 @@ fn row(cell: &Cell<'_>) -> Row {
     let ended = |end: End| share(runs, |run| run.end == end);
     let candidate: Vec<f64> = runs.iter().map(|run| run.candidate as f64).collect();
     let spoilt: Vec<f64> = runs.iter().map(|run| run.spoilt).collect();
+    let candidate_requests_mean = candidate.iter().sum::<f64>() / runs.len().max(1) as f64;
+    let bound = scenario.bound(ALPHA);
     let minutes: Vec<f64> = runs.iter().map(|run| run.at_ms as f64 / 60_000.0).collect();
     Row {
         scenario: scenario.name.clone(),
@@ -96,7 +137,11 @@ fn row(cell: &Cell<'_>) -> Row {
         named_right: named_right(scenario, runs),
         minutes_median: quantile(minutes, 0.5),
         candidate_requests_median: quantile(candidate.clone(), 0.5),
+        candidate_requests_mean,
         candidate_requests_p95: quantile(candidate, 0.95),
+        bound,
+        bound_one_line: scenario.bound(ALPHA / scenario.rules.len().max(1) as f64),
+        over_bound: bound.map(|bound| candidate_requests_mean / bound),
         spoilt_median: quantile(spoilt.clone(), 0.5),
         spoilt_p95: quantile(spoilt, 0.95),
     }
@@ -117,7 +162,7 @@ fn named_right(scenario: &Scenario, runs: &[Run]) -> Option<Share> {
 
 fn share(runs: &[Run], is_so: impl Fn(&Run) -> bool) -> Share {
     let hits = runs.iter().filter(|run| is_so(run)).count();
-    Share { runs: hits, share: hits as f64 / runs.len().max(1) as f64 }
+    Share::of(hits, runs.len())
 }
 
 /// The value that a share `q` of the values is at or below; 0 without values.
@@ -128,44 +173,98 @@ fn quantile(mut values: Vec<f64>, q: f64) -> f64 {
 }
 
 /// The table's head.
-const HEAD: [&str; 9] =
-    ["scenario", "truth", "engine", "back", "promoted", "open", "minutes", "candidate", "spoilt"];
+const HEAD: [&str; 12] = [
+    "scenario",
+    "truth",
+    "engine",
+    "back %",
+    "promoted %",
+    "open %",
+    "rose %",
+    "named %",
+    "minutes",
+    "candidate",
+    "/bound",
+    "spoilt",
+];
 
-fn cells(row: &Row) -> [String; 9] {
-    let pct = |share: f64| format!("{:.1} %", share * 100.0);
+fn cells(row: &Row, reps: usize) -> [String; 12] {
+    let pct = |share: f64| format!("{:.1}", share * 100.0);
+    let bounds = |share: Share| {
+        format!("{} ({}–{})", pct(share.share), pct(share.at_least), pct(share.at_most))
+    };
     [
         row.scenario.clone(),
         row.truth.to_owned(),
         row.engine.to_owned(),
-        pct(row.rolled_back.share),
-        pct(row.promoted.share),
+        bounds(row.rolled_back),
+        bounds(row.promoted),
         pct(row.paused.share + row.undecided.share),
+        pct(row.rose.share),
+        row.named_right.map_or(String::new(), |share| pct(share.share)),
         format!("{:.1}", row.minutes_median),
         format!("{:.0}", row.candidate_requests_median),
-        format!("{:.1}", row.spoilt_median),
+        row.over_bound.map_or(String::new(), |ratio| {
+            let open = if row.rolled_back.runs < reps { "≥ " } else { "" };
+            format!("{open}{ratio:.2}")
+        }),
+        format!("{:.0}", row.spoilt_median),
     ]
 }
 
+/// The words below the table.
+const LEGEND: [&str; 2] = [
+    "in brackets: 99 % bounds (Clopper–Pearson); open: paused or still climbing at the horizon; \
+     rose: the weight rose at least once",
+    "minutes, candidate (its requests), spoilt: the middle run; /bound: the candidate's mean \
+     requests over the fewest that could prove the harm; ≥ where not every run went back",
+];
+
 /// The table for a terminal, a line each.
 pub(crate) fn table(report: &Report) -> Vec<String> {
-    let rows: Vec<[String; 9]> = report.rows.iter().map(cells).collect();
+    let rows: Vec<[String; 12]> = report.rows.iter().map(|row| cells(row, report.reps)).collect();
     let width = |i: usize| {
         let widest = rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0);
         widest.max(HEAD[i].chars().count())
     };
-    let line = |row: &[String; 9]| {
+    let line = |row: &[String; 12]| {
         let cells = row.iter().enumerate().map(|(i, cell)| padded(cell, width(i)));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    let head = line(&HEAD.map(str::to_owned));
-    let body = rows.iter().map(line);
-    std::iter::once(paint(Tone::Bold, &head)).chain(body).collect()
+    let mut lines = vec![paint(Tone::Bold, &line(&HEAD.map(str::to_owned)))];
+    lines.extend(rows.iter().map(line));
+    lines.push(String::new());
+    lines.extend(LEGEND.map(|text| paint(Tone::Dim, text)));
+    if !report.goals.is_empty() {
+        lines.push(String::new());
+    }
+    for goal in &report.goals {
+        let Goal { what, goal, measured, met } = goal;
+        let met = paint(met.tone(), met.as_str());
+        lines.push(format!("{met}: {what}: {measured}; the goal is {goal}"));
+    }
+    lines
 }
 
 /// The table as Markdown, a line each.
 pub(crate) fn markdown(report: &Report) -> Vec<String> {
     let line = |cells: &[String]| format!("| {} |", cells.join(" | "));
-    let head = line(&HEAD.map(str::to_owned));
-    let rule = format!("|{}", "---|".repeat(HEAD.len()));
-    [head, rule].into_iter().chain(report.rows.iter().map(|row| line(&cells(row)))).collect()
+    let owned = |head: &[&str]| head.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let rule = |columns: usize| format!("|{}", "---|".repeat(columns));
+    let mut lines = vec![line(&owned(&HEAD)), rule(HEAD.len())];
+    lines.extend(report.rows.iter().map(|row| line(&cells(row, report.reps))));
+    lines.push(String::new());
+    lines.extend(LEGEND.map(str::to_owned));
+    if report.goals.is_empty() {
+        return lines;
+    }
+    lines.extend([String::new(), line(&owned(&["measure", "goal", "measured", ""])), rule(4)]);
+    lines.extend(report.goals.iter().map(|goal| {
+        let Goal { what, goal, measured, met } = goal;
+        line(&owned(&[what, goal, measured, met.as_str()]))
+    }));
+    lines
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Run: every engine on every repetition of every scenario, on all cores. What comes out depends
 //! on the seed alone: each repetition has its own, and results are put in its order.
 
-use super::climb::{Climber, Run, climb};
+use super::climb::{Run, climb};
 use super::engine::Engine;
 use super::ours;
 use super::scenario::Scenario;
@@ -76,9 +76,10 @@ fn repeat<'a>(
             let seed = seed(options.seed, &scenario.name, task / engines.len());
             let engine = engines[task % engines.len()];
             let every_ms = engine.every_ms(options.look_ms);
-            let mut climber: Box<dyn Climber + '_> = engine.start(&plan);
-            done.push((task, climb(scenario, seed, every_ms, climber.as_mut())));
             bar.inc(1);
+            if let Some(mut climber) = engine.start(scenario, &plan) {
+                done.push((task, climb(scenario, seed, every_ms, climber.as_mut())));
+            }
         }
     };
     let mut done = std::thread::scope(|scope| {
@@ -99,7 +100,7 @@ fn repeat<'a>(
         engine: *engine,
         runs: of(e).map(|(_, run)| *run).collect(),
     });
-    Ok(cells.collect())
+    Ok(cells.filter(|cell| !cell.runs.is_empty()).collect())
 }
 
 /// The seed of a repetition: another scenario has other requests.
@@ -115,4 +116,31 @@ fn bar(runs: usize, shown: bool) -> ProgressBar {
         bar.set_style(style);
     }
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scenario::all;
+    use super::*;
+
+    fn runs(threads: usize, seed: u64) -> Vec<Vec<Run>> {
+        let names = ["error_5", "one_leak", "no_traffic"];
+        let scenarios: Vec<Scenario> = all()
+            .into_iter()
+            .filter(|scenario| names.contains(&scenario.name.as_str()))
+            .map(|scenario| Scenario { horizon_s: 600.0, ..scenario })
+            .collect();
+        assert_eq!(scenarios.len(), names.len());
+        let options = Options { reps: 5, seed, look_ms: 30_000, threads, progress: false };
+        let cells = run(&scenarios, &Engine::all(), &options).unwrap();
+        cells.into_iter().map(|cell| cell.runs).collect()
+    }
+
+    #[test]
+    fn threads_change_nothing_and_the_seed_does() {
+        let one = runs(1, 1);
+        assert!(one.len() > 3 && one.iter().all(|runs| runs.len() == 5));
+        assert_eq!(one, runs(3, 1));
+        assert_ne!(one, runs(3, 2));
+    }
 }

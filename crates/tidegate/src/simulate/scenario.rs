@@ -2,6 +2,7 @@
 
 mod list;
 
+use super::information;
 use super::judge::Watched;
 use super::real::Content;
 use super::stream::{LATENCY_US, TOKENS};
@@ -11,6 +12,9 @@ use tidegate_core::route::{Arm, Weight};
 
 pub(crate) use list::all;
 pub(super) use list::named;
+
+/// How often a harm may be missed in the bound that engines are held against.
+const BETA: f64 = 0.01;
 
 /// The 95th percentile of a standard normal value.
 const NORMAL_P95: f64 = 1.644_853_627;
@@ -94,6 +98,21 @@ pub(crate) struct Labels {
     pub(crate) lost: f64,
     /// The rest comes within this time, evenly, s.
     pub(crate) delay_s: f64,
+}
+
+impl Labels {
+    /// How many requests have come, at `rate` a second, when so many labels are heard.
+    fn requests(&self, labels: f64, rate: f64) -> f64 {
+        let kept = rate * (1.0 - self.lost);
+        // Labels come evenly within the delay: until then half of it per second squared, and from
+        // then on what came half a delay ago.
+        let heard_s = if labels < kept * self.delay_s / 2.0 {
+            (2.0 * self.delay_s * labels / kept).sqrt()
+        } else {
+            labels / kept + self.delay_s / 2.0
+        };
+        rate * heard_s
+    }
 }
 
 /// When the engine looks.
@@ -181,6 +200,38 @@ impl Scenario {
         Watched { metric: self.metric, stable, limit }
     }
 
+    /// What is true once the harm has set in: what an oracle is told.
+    pub(crate) fn known(&self) -> information::Known {
+        let sigma = match (&self.content, self.metric) {
+            (Some(content), _) => content.tokens_sigma,
+            (None, Metric::LatencyP95) => self.latency_sigma,
+            (None, _) => self.tokens_sigma,
+        };
+        information::Known {
+            stable: self.value(&self.stable, Arm::Stable),
+            candidate: self.value(&self.candidate, Arm::Candidate),
+            sigma,
+        }
+    }
+
+    /// The fewest requests of the candidate, on its first rung, after which the harm could be told
+    /// from the line by one who knows everything about the scenario but whether there is harm,
+    /// calling a harmless one bad with probability `alpha` and missing it with [`BETA`]. `None`
+    /// where nothing is over a line.
+    ///
+    /// Where labels are late or lost, the requests by the time that so many labels are heard.
+    pub(crate) fn bound(&self, alpha: f64) -> Option<f64> {
+        let harm = matches!(&self.truth, Truth::Bad(broken) if !broken.is_empty());
+        let share = self.rungs.first().map_or(1.0, |rung| rung.weight.fraction());
+        let (watched, known) = (self.watched(), self.known());
+        let heard = information::candidate_requests(&watched, &known, share, alpha, BETA);
+        let requests = match (self.metric, self.labels) {
+            (Metric::TaskFailedRate, Some(labels)) => labels.requests(heard, self.rate * share),
+            _ => heard,
+        };
+        (harm && requests.is_finite()).then_some(requests)
+    }
+
     fn value(&self, behaviour: &Behaviour, arm: Arm) -> f64 {
         let real = self.content.as_deref();
         match self.metric {
@@ -218,9 +269,9 @@ fn ladder() -> Vec<Rung> {
     Preset::Ladder.rungs()
 }
 
-/// One rung of this weight for the whole horizon, then everyone.
-fn single(pct: f64, horizon_s: f64) -> Vec<Rung> {
-    let look_ms = (horizon_s * 1000.0) as u64;
+/// One rung of this weight for a day, which is longer than any horizon, then everyone.
+fn single(pct: f64) -> Vec<Rung> {
+    let look_ms = 24 * 3_600_000;
     [pct, 100.0]
         .into_iter()
         .filter_map(|pct| Some(Rung { weight: Weight::from_pct(pct)?, look_ms }))
@@ -242,4 +293,51 @@ pub(super) fn rules_with(metric: Metric, rollback: f64) -> Vec<LineRule> {
         None => rules.push(LineRule { metric, band, ceiling: None, floor: 0.0, required: true }),
     }
     rules
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound(name: &str, alpha: f64) -> Option<f64> {
+        all().iter().find(|scenario| scenario.name == name).unwrap().bound(alpha)
+    }
+
+    #[test]
+    fn names_are_unlike_and_plans_are_sound() {
+        let all = all();
+        let names: std::collections::BTreeSet<&str> =
+            all.iter().map(|scenario| scenario.name.as_str()).collect();
+        assert_eq!(names.len(), all.len());
+        for scenario in &all {
+            crate::simulate::ours::plan(scenario).unwrap();
+            let watched = scenario.watched();
+            let new = scenario.value(&scenario.candidate, Arm::Candidate);
+            let over = new > watched.limit * (1.0 + 1e-9);
+            let is_bad = matches!(&scenario.truth, Truth::Bad(broken) if !broken.is_empty());
+            assert_eq!(over, is_bad, "{}: {new} against {watched:?}", scenario.name);
+        }
+    }
+
+    #[test]
+    fn only_harm_has_a_bound_and_a_smaller_alpha_a_higher_one() {
+        assert_eq!(bound("no_change", 0.01), None);
+        assert_eq!(bound("on_the_line", 0.01), None);
+        assert_eq!(bound("one_leak", 0.01), None);
+        for name in ["error_5", "quality_5", "latency_130_s07", "cost_130"] {
+            assert!(bound(name, 0.001).unwrap() > bound(name, 0.01).unwrap(), "{name}");
+        }
+        assert!(bound("error_1", 0.01).unwrap() > 10.0 * bound("error_5", 0.01).unwrap());
+    }
+
+    #[test]
+    fn late_labels_cost_requests() {
+        let labels = |lost: f64, delay_s: f64| Labels { lost, delay_s };
+        assert_eq!(labels(0.0, 0.0).requests(100.0, 2.0), 100.0);
+        assert_eq!(labels(0.5, 0.0).requests(100.0, 2.0), 200.0);
+        // At 1 a second and up to 100 s late: after 100 s half have come, then one a second.
+        assert!((labels(0.0, 100.0).requests(50.0, 1.0) - 100.0).abs() < 1e-9);
+        assert!((labels(0.0, 100.0).requests(12.5, 1.0) - 50.0).abs() < 1e-9);
+        assert!((labels(0.0, 100.0).requests(150.0, 1.0) - 200.0).abs() < 1e-9);
+    }
 }

@@ -176,7 +176,7 @@ fn drift() -> Vec<Scenario> {
     let drift_late = error("drift_late", late, 0.005, 0.05, 0.005, bad());
     vec![
         Scenario { from_s: 900.0, ..error("drift_half_way", half, 0.005, 0.05, 0.005, bad()) },
-        Scenario { from_s: 2.0 * HOUR_S, rungs: single(5.0, drift_late.horizon_s), ..drift_late },
+        Scenario { from_s: 2.0 * HOUR_S, rungs: single(5.0), ..drift_late },
     ]
 }
 
@@ -215,7 +215,7 @@ fn troubles() -> Vec<Scenario> {
 }
 
 fn traffic() -> Vec<Scenario> {
-    let careful = single(1.0, 4.0 * HOUR_S);
+    let careful = single(1.0);
     let about = "one rung of 1 %; errors 0.5 % → 5.5 %, the rollback line at +0.5 points";
     let bad = Truth::Bad(vec![Metric::ErrorRate]);
     vec![
@@ -242,7 +242,6 @@ fn events() -> Vec<Scenario> {
         Scenario {
             stable: detector,
             candidate: detector,
-            metric: Metric::PromptEchoRate,
             ..named(
                 "false_detector",
                 "a detector that is wrong once in 10,000 answers, on both arms",
