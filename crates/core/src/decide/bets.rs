@@ -123,7 +123,8 @@ pub(super) fn growth_bound(pair: &Pair, null: Null) -> f64 {
 /// The growth of a stake by 1 + `gain`, `count` times.
 fn times(count: f64, gain: f64) -> f64 {
     // Most counts of bad outcomes are 0, and a logarithm is most of the cost of a look.
-    if count > 0.0 { count * gain.ln_1p() } else { 0.0 }
+    // ln(1 + x) loses 1e-16 an outcome against ln_1p, and takes a third of its time.
+    if count > 0.0 { count * (1.0 + gain).ln() } else { 0.0 }
 }
 
 /// ln of the mean of the stakes whose logarithms are `growth / divisor`.

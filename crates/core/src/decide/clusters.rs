@@ -41,9 +41,10 @@ struct Effect {
 }
 
 fn arm(metric: Metric, window: &Window) -> Option<Effect> {
-    let read = |counts: &Counts| of_cohort(metric, counts);
+    let cohorts: Vec<(f64, f64)> =
+        window.cohorts.iter().map(|counts| of_cohort(metric, counts)).collect();
     let (mut n, mut x, mut squares, mut groups) = (0.0, 0.0, 0.0, 0.0);
-    for (size, sum) in window.cohorts.iter().map(read).filter(|(size, _)| *size > 0.0) {
+    for (size, sum) in cohorts.iter().filter(|(size, _)| *size > 0.0) {
         n += size;
         x += sum;
         squares += size * size;
@@ -58,8 +59,7 @@ fn arm(metric: Metric, window: &Window) -> Option<Effect> {
     if units < FEWEST_UNITS {
         return Some(Effect { variance, n, ratio: n / units });
     }
-    let apart: f64 =
-        window.cohorts.iter().map(read).map(|(size, sum)| (sum - mean * size).powi(2)).sum();
+    let apart: f64 = cohorts.iter().map(|(size, sum)| (sum - mean * size).powi(2)).sum();
     let expected = variance * n;
     let ratio = if expected > 0.0 { apart / expected * groups / (groups - 1.0) } else { 1.0 };
     // A variance from so few units may well be too small; what exceeds 1 is taken with a margin.

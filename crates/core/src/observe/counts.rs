@@ -138,7 +138,11 @@ impl Counts {
     }
 
     /// Combines every count with the other's; false when one of the results does not exist.
-    pub(super) fn combine(&mut self, other: &Counts, with: fn(u64, u64) -> Option<u64>) -> bool {
+    pub(super) fn combine(
+        &mut self,
+        other: &Counts,
+        with: impl Fn(u64, u64) -> Option<u64>,
+    ) -> bool {
         let mut fits = true;
         let (mut mine, theirs) = (self.numbers(), other.numbers());
         for (mine, theirs) in mine.iter_mut().zip(theirs) {

@@ -190,7 +190,7 @@ impl Window {
     fn combine(
         &mut self,
         other: &Window,
-        narrow: fn(u64, u64) -> Option<u64>,
+        narrow: impl Fn(u64, u64) -> Option<u64> + Copy,
         wide: fn(u128, u128) -> Option<u128>,
     ) -> bool {
         // Full destructuring: a new sum that is forgotten here does not compile.
