@@ -3,9 +3,9 @@
 //!
 //! Strata multiply. Evidence that the candidate is over a line is the mean of several products, one
 //! from each stratum on: a release that was good for hours and then turns bad is not excused by its
-//! past, since the product from the last doubling on has none of it. Half the weight is on the whole
-//! release, the rest falls as 1/(k(k+1)) with the k-th start, so the mean is evidence as well.
-//! Evidence that it is within a line is the whole product only.
+//! past, since the product from the last doubling on has none of it. Half the weight is on the
+//! whole release, the rest falls as 1/(k(k+1)) with the k-th start, so the mean is evidence as
+//! well. Evidence that it is within a line is the whole product only.
 //!
 //! At full weight nobody is on stable. Then, and only then, the candidate is held against what
 //! stable did before, which is weaker evidence, as the reason says: what changes with time looks
@@ -138,8 +138,8 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// Whether the evidence against a harm of at most `harm` can be as much as `goal`. Most looks at
-    /// most lines end here.
+    /// Whether the evidence against a harm of at most `harm` can be as much as `goal`. Most looks
+    /// at most lines end here.
     pub(super) fn may_be_over(&self, harm: f64, goal: f64) -> bool {
         let null = self.null(harm);
         let most: f64 = match &self.arms {

@@ -2,8 +2,8 @@
 //! 99 % bound has, and missed it when the other bound has; between, so many runs cannot tell.
 
 use super::engine::OURS;
-use super::ours::ALPHA;
 use super::report::{Row, Share};
+use crate::config::ReleaseConfig;
 use crate::output::Tone;
 use serde::Serialize;
 
@@ -90,9 +90,12 @@ pub(super) fn goals(rows: &[Row]) -> Vec<Goal> {
     let promotable: Vec<&Row> =
         ours.iter().filter(|row| PROMOTABLE.contains(&row.scenario.as_str())).copied().collect();
     let mut goals: Vec<Goal> = [
-        most("rolled back though not over a line", ALPHA, &of(&["good", "tolerable"]), |row| {
-            Some(row.rolled_back)
-        }),
+        most(
+            "rolled back though not over a line",
+            ReleaseConfig::default().alpha,
+            &of(&["good", "tolerable"]),
+            |row| Some(row.rolled_back),
+        ),
         most("promoted though over a rollback line", MISSED_MAX, &of(&["bad"]), |row| {
             Some(row.promoted)
         }),
