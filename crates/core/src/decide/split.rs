@@ -7,7 +7,7 @@ use super::types::{Reason, ReasonCode, ReleaseState};
 use crate::route::{Audience, Weight};
 
 /// Chance of a false alarm of the split's check over a release; it only holds.
-const SPLIT_ALPHA: f64 = 0.01;
+const SPLIT_ALPHA: f64 = 0.05;
 /// Answers that were asked before a rise and end after it, and busy users, bend the share a little;
 /// only what is further off than this share of the weight is a fault.
 const SPLIT_SLACK: f64 = 0.1;
