@@ -20,6 +20,9 @@ const BOUNDED: [&str; 4] = ["error_5", "quality_5", "latency_130_s07", "cost_130
 /// Good releases with enough traffic and a ladder that can be climbed.
 const PROMOTABLE: [&str; 4] = ["no_change", "tail_only", "stable_degrades", "false_detector"];
 
+/// Where nothing can be known, and nothing may move.
+const BLIND: [&str; 3] = ["missing_metrics", "no_traffic", "shared_outage"];
+
 /// Whether a goal is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -89,6 +92,8 @@ pub(super) fn goals(rows: &[Row]) -> Vec<Goal> {
     };
     let promotable: Vec<&Row> =
         ours.iter().filter(|row| PROMOTABLE.contains(&row.scenario.as_str())).copied().collect();
+    let blind: Vec<&Row> =
+        ours.iter().filter(|row| BLIND.contains(&row.scenario.as_str())).copied().collect();
     let mut goals: Vec<Goal> = [
         most(
             "rolled back though not over a line",
@@ -101,7 +106,7 @@ pub(super) fn goals(rows: &[Row]) -> Vec<Goal> {
         }),
         least("good and promoted in time", PROMOTED_MIN, &promotable, |row| Some(row.promoted)),
         least("the broken line is named", NAMED_MIN, &of(&["bad"]), |row| row.named_right),
-        none("rolled back or risen without evidence", &of(&["unknowable"])),
+        none("rolled back or risen without evidence", &blind),
     ]
     .into_iter()
     .flatten()
