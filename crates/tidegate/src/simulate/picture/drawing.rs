@@ -211,13 +211,13 @@ fn enough(out: &mut String, history: &History<'_>, scale: &Scale) {
     if let Some((_, other)) = history.slowest() {
         let y = y + 3.6 * LEADING + 3.0;
         path(out, [(x, y - 4.0), (x + 30.0, y - 4.0)].into_iter(), (OTHER, 1.4, "3 3"));
-        text_at(out, (x + 38.0, y), "start", OTHER, "within, the line that is");
+        text_at(out, (x + 38.0, y), "start", OTHER, "within: the slowest of");
         text_at(
             out,
             (x + 38.0, y + LEADING),
             "start",
             OTHER,
-            &format!("slowest: {}", other.as_str()),
+            &format!("the others, {}", other.as_str()),
         );
     }
     text_at(out, (x, WEIGHT_TOP + 14.0), "start", "#1a1a1a", "the candidate's share of users");
