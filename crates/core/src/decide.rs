@@ -17,6 +17,7 @@ mod means;
 mod metric;
 mod plan;
 mod split;
+mod standing;
 mod strata;
 mod tally;
 mod types;
@@ -27,6 +28,7 @@ pub use metric::{Line, Metric};
 pub use plan::{
     Band, BandUnit, Baseline, LineRule, Plan, PlanError, Preset, RUNGS_MAX, Rung, SharedFault,
 };
+pub use standing::{Standing, standings};
 pub use strata::{Cell, Stratum};
 pub use tally::{Moments, Share};
 pub use types::{
