@@ -141,3 +141,6 @@ pub(super) fn normal_log(z: f64) -> f64 {
     let erfc = if x >= 0.0 { erfc } else { 2.0 - erfc };
     (erfc / 2.0).ln()
 }
+
+#[cfg(test)]
+mod tests;

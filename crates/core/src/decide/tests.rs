@@ -1,0 +1,3 @@
+//! Tests of the modules together, and what they share.
+
+pub(super) mod chance;
