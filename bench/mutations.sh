@@ -16,7 +16,7 @@ tar -C "$root" --exclude=./target --exclude=./.git -cf - . | tar -C "$copy" -xf 
 decide=crates/core/src/decide
 caught=0 survived=0
 
-run() { (cd "$copy" && cargo test -q -p tidegate-core --lib decide:: 2>&1); }
+run() { (cd "$copy" && ${CARGO:-cargo} test -q -p tidegate-core --lib decide:: 2>&1); }
 
 # name | file | what stands there | what is put there instead
 mutate() {
@@ -82,7 +82,7 @@ mutate "few users count in full" clusters.rs \
 mutate "the mixture of means without its logarithm" means.rs \
   'std::f64::consts::LN_2 - 0.5 * widened.ln() + z' 'std::f64::consts::LN_2 + z'
 mutate "every start has half the stake" evidence.rs \
-  'else { 0.5 / (k * (k + 1.0)) }' 'else { 0.5 }'
+  'else { 0.5 / (k * (k + 1.0)) }' 'else { 0.5 * k.powi(0) }'
 mutate "the bucket that holds the point counts as beyond" evidence.rs \
   'partition_point(|(lower, ..)| *lower <= point)' \
   'partition_point(|(_, upper, _)| *upper <= point)'
