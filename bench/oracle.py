@@ -4,8 +4,9 @@
     python3 bench/oracle.py --write    # writes the file
     python3 bench/oracle.py --engine   # and runs the Rust test that holds the engine against it
 
-The file is crates/core/tests/oracle/reference.json; `cargo test -p tidegate-core decide::tests::oracle`
-reads it, so the engine is held against it wherever neither package is installed.
+The file is crates/core/tests/oracle/reference.json; `cargo test -p tidegate-core
+decide::tests::oracle` reads it, so the engine is held against it wherever neither package is
+installed.
 
 Exit: 0 all agree, 1 something differs, 2 usage, 4 a package is missing.
 """
@@ -63,7 +64,8 @@ def mixture(total, n):
 
 
 def likelihood(total, n, p):
-    return (total * math.log(p) if total else 0.0) + ((n - total) * math.log1p(-p) if n > total else 0.0)
+    bad = total * math.log(p) if total else 0.0
+    return bad + ((n - total) * math.log1p(-p) if n > total else 0.0)
 
 
 def evidence_of_rate():
@@ -74,11 +76,15 @@ def evidence_of_rate():
     v_opt = 0.5 * (log + math.log(1 + log))
     rows = []
     for total, n in [(0, 20), (30, 40), (10, 100), (50, 100), (600, 1000), (10300, 20000)]:
-        value = confseq.beta_binomial_log_mixture(total - n / 2, n / 4, v_opt, 0.5, 0.5, alpha, False)
-        rows.append({"by": "confseq", "sum": float(total), "n": float(n), "p": 0.5, "value": float(value)})
-    for total, n, p in [(0, 500, 0.001), (3, 40, 0.2), (20.5, 1000, 0.01), (5, 1e6, 1e-5), (90, 90, 0.95)]:
+        value = confseq.beta_binomial_log_mixture(
+            total - n / 2, n / 4, v_opt, 0.5, 0.5, alpha, False)
+        rows.append({"by": "confseq", "sum": float(total), "n": float(n), "p": 0.5,
+                     "value": float(value)})
+    points = [(0, 500, 0.001), (3, 40, 0.2), (20.5, 1000, 0.01), (5, 1e6, 1e-5), (90, 90, 0.95)]
+    for total, n, p in points:
         value = mixture(total, n) - likelihood(total, n, p)
-        rows.append({"by": "scipy", "sum": float(total), "n": float(n), "p": p, "value": float(value)})
+        rows.append({"by": "scipy", "sum": float(total), "n": float(n), "p": p,
+                     "value": float(value)})
     return rows
 
 
@@ -86,18 +92,18 @@ def rate():
     """The ends by scipy's root finder; beside them confseq's interval for bounded outcomes, tuned
     to this very n, which ours is not."""
     rows = []
+    seen = [(0, 500), (2, 100), (3, 40), (50, 100), (10, 1000), (200, 10000), (5000, 10000),
+            (70, 70)]
     for alpha in [0.05, 0.001]:
-        for total, n in [(0, 500), (2, 100), (3, 40), (50, 100), (10, 1000), (200, 10000), (5000, 10000), (70, 70)]:
+        for total, n in seen:
             def excess(p):
                 return mixture(total, n) - likelihood(total, n, p) - math.log(1 / alpha)
-            mean = total / n
-            low = brentq(excess, 1e-300, mean, xtol=1e-18) if total else 0.0
-            high = brentq(excess, mean or 1e-300, 1 - 1e-15, xtol=1e-15) if total < n and excess(1 - 1e-15) > 0 else 1.0
-            if total == n:
-                low = brentq(excess, 1e-300, 1 - 1e-15, xtol=1e-15)
+            middle = min(max(total / n, 1e-300), 1 - 1e-15)
+            low = brentq(excess, 1e-300, middle, xtol=1e-18) if total else 0.0
+            high = brentq(excess, middle, 1 - 1e-15, xtol=1e-15) if total < n else 1.0
             best = confseq.bernoulli_confidence_interval(float(total), int(n), alpha, n, alpha)
-            rows.append({"sum": float(total), "n": float(n), "alpha": alpha, "low": low, "high": high,
-                         "confseq_low": float(best[0]), "confseq_high": float(best[1])})
+            rows.append({"sum": float(total), "n": float(n), "alpha": alpha,
+                         "low": low, "high": high, "confseq_low": float(best[0]), "confseq_high": float(best[1])})
     return rows
 
 
@@ -136,10 +142,17 @@ def quantile():
                     return sum(counts[: value + 1]) / effect
 
                 seen = [value for value, count in enumerate(counts) if count]
-                low = next(v for v in seen if not (at_or_below(v) < q * n and refuted(at_or_below(v))))
-                high = max(v for v in seen if not (at_or_below(v - 1) > q * n and refuted(at_or_below(v - 1))))
-                rows.append({"shape": name, "counts": counts, "q": q, "alpha": alpha, "effect": effect,
-                             "low": float(low), "high": float(high) if refuted(n) else None})
+                def too_low(value):
+                    return at_or_below(value) < q * n and refuted(at_or_below(value))
+
+                def too_high(value):
+                    return at_or_below(value - 1) > q * n and refuted(at_or_below(value - 1))
+
+                low = next(value for value in seen if not too_low(value))
+                high = max(value for value in seen if not too_high(value))
+                rows.append({"shape": name, "counts": counts, "q": q, "alpha": alpha,
+                             "effect": effect, "low": float(low),
+                             "high": float(high) if refuted(n) else None})
     return rows
 
 
@@ -168,7 +181,8 @@ def main():
     failed = False
     for name, rows in computed.items():
         old = given.get(name, [])
-        wrong = [(a, b) for a, b in zip(old, rows) if a.keys() != b.keys() or any(differs(a[k], b[k]) for k in b)]
+        wrong = [(a, b) for a, b in zip(old, rows)
+                 if a.keys() != b.keys() or any(differs(a[key], b[key]) for key in b)]
         bad = bool(wrong) or len(old) != len(rows)
         failed |= bad
         print(f"{name:17} {len(rows):3} references  {'DIFFERENT' if bad else 'as in the file'}")

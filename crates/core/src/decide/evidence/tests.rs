@@ -49,8 +49,8 @@ fn late_trouble_is_not_excused() {
     assert!(all > alone - 2.0, "{all}, alone {alone}");
 }
 
-/// A rise changes the weight, and the hour: what changed with it is not the candidate's doing. Added
-/// up, candidate 3.6 % against stable's 1.5 % would be over.
+/// A rise changes the weight, and the hour: what changed with it is not the candidate's doing.
+/// Added up, the candidate's 4 % against stable's 1.4 % would be over.
 #[test]
 fn a_ramp_is_not_a_difference() {
     let calm = rate((18_000, 180), (2_000, 20));
@@ -74,8 +74,8 @@ fn a_design_effect_is_a_root_of_the_stake() {
     assert!(within(1.0) > 10.0 && within(4.0) < within(1.0) / 2.0);
 }
 
-/// All of the candidate is in the bucket that holds the point where 20 % slower would lie: it may be
-/// before it or beyond it, so it counts for the null on both sides.
+/// All of the candidate is in the bucket that holds the point where 20 % slower would lie: it may
+/// be before it or beyond it, so it counts for the null on both sides.
 #[test]
 fn the_bucket_that_holds_the_point_counts_for_the_null() {
     let rule = rule(Metric::LatencyP95);

@@ -96,10 +96,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None,
         rng_seed: proptest::test_runner::RngSeed::Fixed(8), ..ProptestConfig::default() })]
 
-    /// Invariant 7's half of this module: the same looks give the same bytes, on one replica or
+    /// What invariant 7 rests on: the same looks give the same bytes, on one replica or
     /// three, whose windows come in any order, or were merged among themselves before.
     #[test]
-    fn inv7_merging_is_exact(
+    fn merging_is_exact(
         seed in any::<u64>(),
         sizes in proptest::collection::vec((0u16..400, 0u16..120), 2..7),
         error_rate in prop_oneof![Just(0.02), Just(0.06), Just(0.2)],
