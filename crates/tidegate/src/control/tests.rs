@@ -106,7 +106,8 @@ async fn a_release_needs_its_eval_then_climbs_and_replays_to_the_same_state() {
     }
     let release = &scene.control.state.releases[&change];
     assert_eq!(release.state.phase, Phase::Promoted);
-    assert!(release.pack.is_some() && scene.is_replay());
+    assert!(release.pack.is_some());
+    assert!(scene.is_replay());
     let (from, to) = (release.plan.from.clone(), release.plan.to.clone());
     let table = scene.plane.router.load().table.clone();
     assert_eq!((table.stable, table.split), (to.clone(), None));

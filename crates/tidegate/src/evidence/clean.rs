@@ -16,7 +16,7 @@ use tidegate_core::evidence::{Record, redact};
 use tidegate_core::ids::{Digest, TraceId};
 
 /// Keys whose texts are ids, numbers or accountable names.
-const KEPT_KEYS: [&str; 26] = [
+const KEPT_KEYS: [&str; 29] = [
     "applied",
     "at",
     "by",
@@ -28,9 +28,11 @@ const KEPT_KEYS: [&str; 26] = [
     "cost_squared",
     "digest",
     "event",
+    "first_token_log_squared",
     "from",
     "hash",
     "kind",
+    "latency_log_squared",
     "manifest",
     "metric",
     "prev",
@@ -39,6 +41,7 @@ const KEPT_KEYS: [&str; 26] = [
     "salt",
     "service",
     "set",
+    "squares",
     "stable",
     "to",
     "tokens_squared",
