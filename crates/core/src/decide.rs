@@ -35,3 +35,6 @@ pub use types::{
     Action, Decision, DecisionKind, Observation, Order, OrderKind, PausedBy, Phase, Reason,
     ReasonCode, ReleaseState, Signal,
 };
+
+#[cfg(test)]
+mod tests;
