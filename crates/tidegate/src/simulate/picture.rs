@@ -9,6 +9,7 @@ mod drawing;
 use super::climb::{Climber, End, Label, Named, climb};
 use super::ours::{self, Ours};
 use super::scenario::Scenario;
+use super::stream::Stream;
 use super::stream::{Draws, Seen};
 use crate::error::{CliError, Result};
 use tidegate_core::decide::{DecisionKind, Metric, Plan, standings};
@@ -110,8 +111,8 @@ fn history<'a>(
         let message = format!("scenario `{name}`: `{metric}` has no rollback line to draw");
         return Err(CliError::usage(message));
     };
-    let seed = super::run::seed(seed, &scenario.name, 0);
-    let run = climb(scenario, seed, look_ms, &mut watched);
+    let mut stream = Stream::new(scenario, super::run::seed(seed, &scenario.name, 0));
+    let run = climb(scenario, &mut stream, look_ms, &mut watched);
     let looks = watched.looks;
     Ok(History {
         scenario,
