@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 use tidegate_core::journal::{ControlState, Entry, Event};
 use tidegate_core::route::{Arm, Subject, Table, Weight};
 
-/// The ladder's rungs, percent, the last less the default hold-back of 5 %; 0 is what a release begins
-/// and ends with.
+/// The ladder's rungs, percent, the last less the default hold-back of 5 %; 0 is what a release
+/// begins and ends with.
 const RUNGS: [f64; 5] = [0.0, 10.0, 35.0, 70.0, 95.0];
 /// Users whose arms are looked at after a restart.
 const LOOKED_AT: usize = 40;
