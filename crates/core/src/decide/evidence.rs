@@ -1,11 +1,11 @@
 //! Evidence of one rule: how strongly what was seen speaks against a harm of at most, or at least,
 //! any given size.
 //!
-//! Strata multiply. Evidence that the candidate is over a line is the mean of several products, one
-//! from each stratum on: a release that was good for hours and then turns bad is not excused by its
-//! past, since the product from the last doubling on has none of it. Three quarters of
-//! the weight are on the whole release, the rest falls as 1/(k(k+1)) with the k-th start, so the
-//! mean is evidence as well. Evidence that it is within a line is the whole product only.
+//! Strata multiply. The evidence is the mean of several products, one from each stratum on: a
+//! release that was good for hours and then turns bad is not excused by its past, since the product
+//! from the last doubling on has none of it; nor is one held for ever by an hour in which stable was
+//! far from its anchor. Three quarters of the weight are on the whole release, the rest falls as
+//! 1/(k(k+1)) with the k-th start, so the mean is evidence as well.
 //!
 //! At full weight nobody is on stable. Then, and only then, the candidate is held against what
 //! stable did before, which is weaker evidence, as the reason says: what changes with time looks
@@ -78,7 +78,8 @@ impl<'a> Evidence<'a> {
         let mut before = Before::default();
         for (cell, weight) in cells {
             match cell {
-                Cell::Rate { anchor, stable, candidate } => {
+                Cell::Rate { anchor: None, .. } => {}
+                Cell::Rate { anchor: Some(anchor), stable, candidate } => {
                     let stable = before.rate(*stable, candidate.n, weight);
                     rates.push(pair(*anchor, stable, *candidate));
                 }
@@ -134,10 +135,7 @@ impl<'a> Evidence<'a> {
                 means::evidence(sums, line, against, self.effect, &mut from_each);
             }
         }
-        match against {
-            Against::AtLeast => from_each.first().copied().unwrap_or(0.0),
-            Against::AtMost => mean_of_starts(&from_each),
-        }
+        mean_of_starts(&from_each)
     }
 
     /// Whether the evidence against a harm of at most `harm` can be as much as `goal`. Most looks
@@ -183,11 +181,6 @@ impl<'a> Evidence<'a> {
         let mut growth = [0.0; BETS];
         for pair in pairs.rev() {
             add_growth(&pair, null, against, &mut growth);
-            if against == Against::AtMost {
-                from_each.push(mean_stake(&growth, self.effect));
-            }
-        }
-        if against == Against::AtLeast {
             from_each.push(mean_stake(&growth, self.effect));
         }
         from_each.reverse();

@@ -19,13 +19,15 @@ use crate::route::Weight;
 use serde::{Deserialize, Serialize};
 
 /// Requests of both arms before anchors are first taken.
-const FIRST_ANCHORS: u64 = 200;
+const FIRST_ANCHORS: u64 = 25;
+/// Outcomes of the stable arm that the anchor of a rate needs.
+const RATE_SAMPLES: u64 = 20;
+/// Outcomes of the stable arm before its anchor is said to have been left.
+const DRIFT_SAMPLES: u64 = 100;
 /// Samples that an anchor of a tail needs.
 const TAIL_SAMPLES: u64 = 100;
-/// Strata kept at most beside those of the ladder's rises: 200 requests doubled so often are 10^14.
+/// Strata kept at most beside those of the ladder's rises: 25 requests doubled so often are 10^13.
 const DOUBLINGS_MAX: usize = 40;
-/// The stable arm's rate is at first taken to be this, with the weight of so many outcomes.
-const UNKNOWN_RATE: (f64, f64) = (0.02, 20.0);
 /// What of the candidate's tail is kept, from this share of the anchor on.
 pub(super) const TAIL_FROM: f64 = 0.7;
 
@@ -35,8 +37,8 @@ pub(super) const TAIL_FROM: f64 = 0.7;
 pub enum Cell {
     /// A share of outcomes.
     Rate {
-        /// The stable arm's rate before.
-        anchor: f64,
+        /// The stable arm's rate before, within (0, 1); while it is not known nothing counts.
+        anchor: Option<f64>,
         /// The stable arm's outcomes.
         stable: Share,
         /// The candidate's.
@@ -81,11 +83,17 @@ impl Cell {
     fn open(metric: Metric, before: &Window, lately: &Window) -> Cell {
         match metric.kind() {
             Kind::Rate(share) => {
-                let (rate, weight) = UNKNOWN_RATE;
-                let seen = share(&before.counts);
-                let anchor = (seen.sum() + rate * weight) / (seen.n as f64 + weight);
+                let enough = |window: &Window| {
+                    let seen = share(&window.counts);
+                    let rate = (seen.sum() + 0.5) / (seen.n as f64 + 1.0);
+                    (seen.n >= RATE_SAMPLES).then_some(rate.clamp(1e-4, 1.0 - 1e-4))
+                };
+                // All that is known of a rate is better than the little that is newest of a rare
+                // one, unless that is enough.
+                let anchor = enough(lately).filter(|_| lately_is_enough(share(&lately.counts)));
+                let anchor = anchor.or_else(|| enough(before));
                 let empty = Share::default();
-                Cell::Rate { anchor: anchor.clamp(1e-4, 0.98), stable: empty, candidate: empty }
+                Cell::Rate { anchor, stable: empty, candidate: empty }
             }
             Kind::Quantile { histogram, q } => {
                 let enough = |window: &Window| {
@@ -112,7 +120,7 @@ impl Cell {
 
     fn add(&mut self, metric: Metric, old: &Window, new: &Window) {
         match (self, metric.kind()) {
-            (Cell::Rate { stable, candidate, .. }, Kind::Rate(share)) => {
+            (Cell::Rate { anchor: Some(_), stable, candidate }, Kind::Rate(share)) => {
                 stable.add(share(&old.counts));
                 candidate.add(share(&new.counts));
             }
@@ -131,23 +139,33 @@ impl Cell {
                 stable.add(&moments(old));
                 candidate.add(&moments(new));
             }
-            // A plan does not change while it runs, so a cell stays of its metric's kind; a tail
+            // A plan does not change while it runs, so a cell stays of its metric's kind; one
             // without an anchor counts nothing.
             (Cell::Rate { .. } | Cell::Tail { .. } | Cell::Mean { .. }, _) => {}
         }
     }
 
-    /// Whether the stable arm's tail has moved so far from its anchor that it should be taken anew.
+    /// Whether the stable arm has moved so far from its anchor that it should be taken anew: to less
+    /// than half or more than twice of it, in what is rarer, bad or good, and not by chance.
     fn has_drifted(&self, metric: Metric) -> bool {
-        match (self, metric.kind()) {
-            (Cell::Tail { stable, .. }, Kind::Quantile { q, .. }) => {
-                let expected = (1.0 - q) * stable.n as f64;
-                stable.n >= 2 * FIRST_ANCHORS
-                    && !(0.4 * expected..=2.5 * expected).contains(&stable.sum())
-            }
-            (Cell::Rate { .. } | Cell::Tail { .. } | Cell::Mean { .. }, _) => false,
+        let (anchor, stable) = match (self, metric.kind()) {
+            (Cell::Tail { stable, .. }, Kind::Quantile { q, .. }) => (1.0 - q, stable),
+            (Cell::Rate { anchor: Some(anchor), stable, .. }, _) => (*anchor, stable),
+            (Cell::Rate { .. } | Cell::Tail { .. } | Cell::Mean { .. }, _) => return false,
+        };
+        if stable.n < DRIFT_SAMPLES {
+            return false;
         }
+        let (expected, rate) = (anchor.min(1.0 - anchor), stable.rate());
+        let rate = if anchor <= 0.5 { rate } else { 1.0 - rate };
+        let chance = 4.0 * (expected * (1.0 - expected) / stable.n as f64).sqrt();
+        (rate - expected).abs() > chance && !(0.5 * expected..=2.0 * expected).contains(&rate)
     }
+}
+
+/// Whether so few outcomes tell a rate about as well as it will be told: ten of what is rarer.
+fn lately_is_enough(seen: Share) -> bool {
+    seen.sum().min(seen.n as f64 - seen.sum()) >= 10.0
 }
 
 impl Stratum {

@@ -14,7 +14,7 @@ fn the_starts_share_one_stake() {
         let (mut last, won) = (vec![-1e9; starts], 50.0);
         last[starts - 1] = won;
         let paid = mean_of_starts(&last) - won;
-        assert!(paid <= 0.5f64.ln() + 1e-9 && paid > -10.0, "{starts}: {paid}");
+        assert!(paid <= WHOLE.ln() + 1e-9 && paid > -10.0, "{starts}: {paid}");
     }
     let whole: f64 = mean_of_starts(&vec![0.0; 10_000]);
     assert!(whole.abs() < 1e-3, "all of it is spent at last: {whole}");
@@ -29,7 +29,7 @@ fn rule(metric: Metric) -> LineRule {
 
 fn rate(stable: (u64, u64), candidate: (u64, u64)) -> Cell {
     let share = |(n, bad): (u64, u64)| Share { n, milli: bad * 1000 };
-    Cell::Rate { anchor: 0.02, stable: share(stable), candidate: share(candidate) }
+    Cell::Rate { anchor: Some(0.02), stable: share(stable), candidate: share(candidate) }
 }
 
 fn against(cells: &[Cell], effect: f64, harm: f64, against: Against) -> f64 {
