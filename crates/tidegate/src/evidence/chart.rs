@@ -20,8 +20,8 @@ const MARKERS_MAX: usize = 60;
 /// Width of one character of a mark's label, px; only to keep labels apart.
 const MARK_CHAR: f64 = 6.2;
 /// The fonts of every chart.
-pub(crate) const FONT: &str = "system-ui, 'Segoe UI', 'Noto Sans', 'Noto Sans CJK SC', 'PingFang SC', \
-                    'Hiragino Sans', 'Microsoft YaHei', sans-serif";
+pub(crate) const FONT: &str = "system-ui, 'Segoe UI', 'Noto Sans', 'Noto Sans CJK SC', \
+                               'PingFang SC', 'Hiragino Sans', 'Microsoft YaHei', sans-serif";
 
 /// What an axis counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -55,7 +55,7 @@ pub(super) fn svg(history: &History<'_>) -> String {
     let scenario = history.scenario;
     let title = esc(&format!("{}: {}", scenario.name, scenario.about));
     let end = wrapped(&sentence(history), ((WIDTH - 48.0) / CHAR) as usize);
-    let height = WEIGHT_BOTTOM + 62.0 + LEADING * end.len() as f64;
+    let height = WEIGHT_BOTTOM + 70.0 + LEADING * end.len() as f64;
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
          width=\"{WIDTH}\" height=\"{height}\" role=\"img\" lang=\"en\" \
@@ -84,7 +84,7 @@ pub(super) fn svg(history: &History<'_>) -> String {
     path(&mut out, of(|look| look.over), (OVER, 2.4, "8 4"));
     weights(&mut out, history, &scale);
     for (i, text) in end.iter().enumerate() {
-        let y = WEIGHT_BOTTOM + 58.0 + LEADING * i as f64;
+        let y = WEIGHT_BOTTOM + 68.0 + LEADING * i as f64;
         text_at(&mut out, (24.0, y), "start", "#1a1a1a", text);
     }
     out.push_str("</svg>\n");
@@ -174,8 +174,9 @@ fn weight_axis(out: &mut String, scale: &Scale) {
         let _ = writeln!(out, "<path d=\"M{x:.1} {WEIGHT_BOTTOM}v5\" stroke=\"#1a1a1a\"/>");
         text_at(out, (x, WEIGHT_BOTTOM + 19.0), "middle", "#1a1a1a", &label);
     }
-    let x = RIGHT + 12.0;
-    text_at(out, (x, WEIGHT_BOTTOM + 19.0), "start", "#1a1a1a", "time since it started");
+    let middle = f64::midpoint(LEFT, RIGHT);
+    let y = WEIGHT_BOTTOM + 38.0;
+    text_at(out, (middle, y), "middle", "#1a1a1a", "time since the release started");
 }
 
 fn weight_y(share: f64) -> f64 {
