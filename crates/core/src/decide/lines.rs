@@ -130,26 +130,22 @@ impl<'a> Look<'a> {
         }
         let over = |harm| self.evidence.against(harm, Against::AtMost);
         let within = |harm| self.evidence.against(harm, Against::AtLeast);
-        if estimate > rollback {
+        let is_over = |harm, alpha: f64| {
+            let goal = (1.0 / alpha).ln();
+            self.evidence.may_be_over(harm, goal) && over(harm) >= goal
+        };
+        // A late turn for the worse is proven by a start of its own while the whole release still
+        // looks well, so this comes before anything that the whole says.
+        if estimate > rollback || is_over(rollback, self.alpha) {
             told.test(over(rollback), rollback, self.alpha);
             if told.is_proven() {
                 return Verdict::OverRollback;
             }
         }
-        let is_over = |harm, alpha: f64| {
-            let goal = (1.0 / alpha).ln();
-            self.evidence.may_be_over(harm, goal) && over(harm) >= goal
-        };
         if estimate > pass && is_over(pass, WORSE_ALPHA) {
             return if estimate > pause { Verdict::OverPause } else { Verdict::Between };
         }
-        // A late turn for the worse is proven by a start of its own while the whole release still
-        // looks well.
         if estimate <= rollback {
-            if is_over(rollback, self.alpha) {
-                told.test(over(rollback), rollback, self.alpha);
-                return Verdict::OverRollback;
-            }
             told.test(within(rollback), rollback, ADVANCE_ALPHA);
             let margin = self.margin.clamp(pause, rollback.max(pause));
             if told.is_proven() && estimate > pass && margin < rollback {
@@ -192,6 +188,8 @@ impl<'a> Look<'a> {
         (reason.low, reason.high) = self.evidence.interval(level(self.alpha), level(ADVANCE_ALPHA));
         let proven = |harm: Option<f64>| harm.map(|harm| share(harm, band.unit));
         let text = match finding.verdict {
+            // What is proven of the whole release says little of what came late.
+            Verdict::OverRollback if is_late(reason) => None,
             Verdict::OverRollback => proven(reason.low.filter(|low| *low > 0.0))
                 .map(|low| format!("; at least {low} proven")),
             Verdict::Pass => proven(reason.high).map(|high| format!("; at most {high} proven")),
@@ -299,6 +297,10 @@ impl<'a> Look<'a> {
                 let limit = reason.threshold.map(|t| show(metric, t)).unwrap_or_default();
                 format!("{values}; proven over its ceiling of {limit} ({samples})")
             }
+            Verdict::OverRollback if is_late(reason) => format!(
+                "{values}, {estimate} in all; lately over the rollback line of {limit}, {odds} \
+                 ({samples})"
+            ),
             Verdict::OverRollback => {
                 format!(
                     "{values}, {estimate}; over the rollback line of {limit}, {odds} ({samples})"
@@ -399,6 +401,11 @@ fn value_of(rule: &LineRule, unit: BandUnit, stable: f64, harm: f64) -> f64 {
         (BandUnit::Relative, false) => stable * (1.0 + harm),
     };
     value + rule.floor
+}
+
+/// Whether what is over the rollback line is not the whole release: a start of its own proves it.
+fn is_late(reason: &Reason) -> bool {
+    reason.estimate <= reason.threshold
 }
 
 /// Odds for people: three digits, and a word for what is beyond doubt.

@@ -22,6 +22,20 @@ fn a_bad_release_ends_where_its_evidence_is_enough() {
     assert!(last.within < 0.0, "{last:?}");
 }
 
+/// By then the whole release is worse than pass and still within rollback; neither that nor a pause
+/// may keep a late turn from being acted on.
+#[test]
+fn a_late_turn_goes_back_at_the_look_that_proves_it() {
+    let scenario = scenario("drift_amid_climb");
+    let plan = ours::plan(&scenario).unwrap();
+    let history = told(&scenario, &plan, 1);
+    assert_eq!(history.end, End::RolledBack);
+    let first = history.looks.iter().position(|look| look.over >= history.over_enough);
+    assert_eq!(first, Some(history.looks.len() - 1));
+    let last = history.looks.last().unwrap();
+    assert!(last.why.contains("lately over the rollback line of +5.0 points"), "{}", last.why);
+}
+
 #[test]
 fn a_good_release_rises_only_where_its_evidence_is_enough() {
     let scenario = scenario("no_change");
