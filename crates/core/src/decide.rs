@@ -14,6 +14,7 @@ mod interval;
 mod lines;
 mod means;
 mod metric;
+mod outlook;
 mod plan;
 mod split;
 mod strata;
@@ -23,6 +24,7 @@ mod types;
 pub use engine::decide;
 pub use lines::{ADVANCE_ALPHA, Verdict, duration, measure, readings, share, show};
 pub use metric::{Line, Metric};
+pub use outlook::{Data, LineOutlook, Outlook, RungOutlook, Traffic, TrafficError, outlook};
 pub use plan::{
     Band, BandUnit, Baseline, LineRule, Plan, PlanError, Preset, RUNGS_MAX, Rung, SharedFault,
 };

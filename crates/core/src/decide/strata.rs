@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 /// Requests of both arms before anchors are first taken.
 const FIRST_ANCHORS: u64 = 200;
 /// Samples that an anchor of a tail needs.
-const TAIL_SAMPLES: u64 = 100;
+pub(super) const TAIL_SAMPLES: u64 = 100;
 /// Strata kept at most beside those of the ladder's rises: 200 requests doubled so often are 10^14.
 const DOUBLINGS_MAX: usize = 40;
 /// The stable arm's rate is at first taken to be this, with the weight of so many outcomes.
@@ -81,11 +81,10 @@ impl Cell {
     fn open(metric: Metric, before: &Window, lately: &Window) -> Cell {
         match metric.kind() {
             Kind::Rate(share) => {
-                let (rate, weight) = UNKNOWN_RATE;
                 let seen = share(&before.counts);
-                let anchor = (seen.sum() + rate * weight) / (seen.n as f64 + weight);
+                let anchor = rate_anchor(seen.sum(), seen.n as f64);
                 let empty = Share::default();
-                Cell::Rate { anchor: anchor.clamp(1e-4, 0.98), stable: empty, candidate: empty }
+                Cell::Rate { anchor, stable: empty, candidate: empty }
             }
             Kind::Quantile { histogram, q } => {
                 let enough = |window: &Window| {
@@ -181,6 +180,17 @@ impl Stratum {
     }
 }
 
+/// A rate's anchor, from the sum of so many outcomes of the stable arm before.
+pub(super) fn rate_anchor(sum: f64, n: f64) -> f64 {
+    let (rate, weight) = UNKNOWN_RATE;
+    ((sum + rate * weight) / (n + weight)).clamp(1e-4, 0.98)
+}
+
+/// How many requests of both arms end a stratum that began after `from`.
+pub(super) fn doubles_at(from: u64) -> u64 {
+    FIRST_ANCHORS.max(2 * from)
+}
+
 /// Whether a stratum is to be opened: the weight changes now (`rises`), the requests of both arms
 /// have doubled, or stable's tail has left its anchor.
 pub(super) fn is_due(
@@ -192,7 +202,7 @@ pub(super) fn is_due(
     let Some(last) = strata.last() else { return true };
     // At full weight nobody is on stable, so there is nothing to take an anchor from.
     let alone = last.weight == Weight::FULL;
-    let doubled = requests >= FIRST_ANCHORS.max(2 * last.from);
+    let doubled = requests >= doubles_at(last.from);
     let drifted = || {
         let mut cells = last.cells.iter().zip(&plan.rules);
         cells.any(|(cell, rule)| cell.has_drifted(rule.metric))
