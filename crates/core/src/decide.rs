@@ -11,6 +11,7 @@ mod clusters;
 mod engine;
 mod evidence;
 mod interval;
+mod judge;
 mod lines;
 mod means;
 mod metric;

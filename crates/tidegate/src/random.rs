@@ -15,6 +15,13 @@ pub(crate) fn hash(parts: &[&str]) -> u64 {
 /// What the state grows by: 2^64 divided by the golden ratio.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// SplitMix64's output function: every bit of the input changes half of the output's.
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
 /// The generator.
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
@@ -26,18 +33,14 @@ impl Random {
     }
 
     /// The generator of one of many numbered things, for example of the request with this number.
+    /// Number and seed are mixed apart: were they only added, neighbours would share one sequence.
     pub(crate) fn nth(seed: u64, number: u64) -> Random {
-        let mut random = Random(seed ^ number.wrapping_mul(STEP));
-        random.next();
-        random
+        Random(mix(seed ^ mix(number.wrapping_add(STEP))))
     }
 
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(STEP);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        mix(self.0)
     }
 
     /// In [0, 1).
@@ -81,6 +84,16 @@ mod tests {
         let expected =
             [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
         assert_eq!(got, expected);
+    }
+
+    /// Numbered generators of a small seed once were one sequence, shifted.
+    #[test]
+    fn numbered_generators_do_not_overlap() {
+        let mut seen = std::collections::BTreeSet::new();
+        for number in 0..500 {
+            let mut random = Random::nth(17, number);
+            assert!((0..20).all(|_| seen.insert(random.next())), "number {number}");
+        }
     }
 
     #[test]

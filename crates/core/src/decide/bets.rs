@@ -8,8 +8,8 @@
 //! - 1 − κ θ ρ/(1−ρ) (x − p) for every outcome of the stable arm,
 //!
 //! where ρ is the candidate's share of requests. On average a request multiplies it by
-//! 1 + θρ [(p_c − q) − κ (p_b − p)] = 1 + θρ (p_c − κ p_b − c), which is at most 1 under the null for
-//! θ > 0, whatever p_b is and however it drifts: the stake is a supermartingale, and by Ville's
+//! 1 + θρ [(p_c − q) − κ (p_b − p)] = 1 + θρ (p_c − κ p_b − c), which is at most 1 under the null
+//! for θ > 0, whatever p_b is and however it drifts: the stake is a supermartingale, and by Ville's
 //! inequality it ever reaches 1/α with probability at most α. Looking at every request is free.
 //! Averages of stakes are stakes, so several θ are tried at once.
 //!

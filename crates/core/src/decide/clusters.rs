@@ -62,9 +62,10 @@ fn arm(metric: Metric, window: &Window) -> Option<Effect> {
     let apart: f64 = cohorts.iter().map(|(size, sum)| (sum - mean * size).powi(2)).sum();
     let expected = variance * n;
     let ratio = if expected > 0.0 { apart / expected * groups / (groups - 1.0) } else { 1.0 };
-    // A variance from so few units may well be too small; what exceeds 1 is taken with a margin.
-    let margin = 1.0 + 4.0 / units;
-    let ratio = if ratio > 1.0 { 1.0 + (ratio - 1.0) * margin } else { ratio };
+    // What exceeds 1 by its own standard error or less is noise; what exceeds it by more is taken
+    // with a margin, since a variance from so few units may well be too small.
+    let noise = (2.0 / units).sqrt();
+    let ratio = 1.0 + (ratio - 1.0 - noise).max(0.0) * (1.0 + 4.0 / units);
     Some(Effect { variance, n, ratio })
 }
 

@@ -3,9 +3,9 @@
 //!
 //! Strata multiply. Evidence that the candidate is over a line is the mean of several products, one
 //! from each stratum on: a release that was good for hours and then turns bad is not excused by its
-//! past, since the product from the last doubling on has none of it. Half the weight is on the whole
-//! release, the rest falls as 1/(k(k+1)) with the k-th start, so the mean is evidence as well.
-//! Evidence that it is within a line is the whole product only.
+//! past, since the product from the last doubling on has none of it. Three quarters of
+//! the weight are on the whole release, the rest falls as 1/(k(k+1)) with the k-th start, so the
+//! mean is evidence as well. Evidence that it is within a line is the whole product only.
 //!
 //! At full weight nobody is on stable. Then, and only then, the candidate is held against what
 //! stable did before, which is weaker evidence, as the reason says: what changes with time looks
@@ -18,6 +18,8 @@ use super::strata::Cell;
 use super::tally::{Kind, Share};
 use crate::route::Weight;
 
+/// Weight of the whole release among all starts.
+const WHOLE: f64 = 0.75;
 /// At full weight, stable requests below this share of the candidate's are stragglers, no control.
 const STRAGGLERS: f64 = 0.005;
 
@@ -124,7 +126,7 @@ impl<'a> Evidence<'a> {
         match &self.arms {
             Arms::Rates(pairs) => self.stakes(pairs.iter().copied(), null, against, &mut from_each),
             Arms::Tails(tails) => {
-                let pairs = tails.iter().map(|tail| self.cut(tail, harm, against));
+                let pairs = tails.iter().map(|tail| self.cut(tail, harm));
                 self.stakes(pairs, null, against, &mut from_each);
             }
             Arms::Means(sums) => {
@@ -138,16 +140,15 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// Whether the evidence against a harm of at most `harm` can be as much as `goal`. Most looks at
-    /// most lines end here.
+    /// Whether the evidence against a harm of at most `harm` can be as much as `goal`. Most looks
+    /// at most lines end here.
     pub(super) fn may_be_over(&self, harm: f64, goal: f64) -> bool {
         let null = self.null(harm);
         let most: f64 = match &self.arms {
             Arms::Rates(pairs) => pairs.iter().map(|pair| growth_bound(pair, null)).sum(),
-            Arms::Tails(tails) => tails
-                .iter()
-                .map(|tail| growth_bound(&self.cut(tail, harm, Against::AtMost), null))
-                .sum(),
+            Arms::Tails(tails) => {
+                tails.iter().map(|tail| growth_bound(&self.cut(tail, harm), null)).sum()
+            }
             Arms::Means(_) => f64::INFINITY,
         };
         most >= goal * self.effect
@@ -206,16 +207,20 @@ impl<'a> Evidence<'a> {
     }
 
     /// Counts the candidate's values beyond the point where stable's, this much slower, would lie.
-    /// A bucket that holds the point counts for the null.
-    fn cut(&self, tail: &TailPair, harm: f64, against: Against) -> Pair {
+    ///
+    /// The bucket that holds the point counts in part, as if its values lay evenly in it: it is
+    /// 1.6 % wide, and to count it whole against the bet would cost an eighth of the evidence at a
+    /// margin of 13 %, where the error of the even spread is below a thousandth of the tail.
+    fn cut(&self, tail: &TailPair, harm: f64) -> Pair {
         let floor_us = if harm >= 0.0 { self.rule.floor * 1000.0 } else { 0.0 };
         let point = tail.anchor_us * (1.0 + harm) + floor_us;
-        let first = match against {
-            Against::AtMost => tail.beyond.partition_point(|(lower, ..)| *lower <= point),
-            Against::AtLeast => tail.beyond.partition_point(|(_, upper, _)| *upper <= point),
-        };
-        let candidate_x = tail.beyond.get(first).map_or(0.0, |(_, _, above)| *above);
-        Pair { candidate_x, ..tail.pair }
+        let first = tail.beyond.partition_point(|(_, upper, _)| *upper <= point);
+        let above = |at: usize| tail.beyond.get(at).map_or(0.0, |(_, _, above)| *above);
+        let within = above(first) - above(first + 1);
+        let below = tail.beyond.get(first).map_or(0.0, |(lower, upper, _)| {
+            ((point - lower) / (upper + 1.0 - lower)).clamp(0.0, 1.0)
+        });
+        Pair { candidate_x: above(first) - within * below, ..tail.pair }
     }
 
     /// The harm that the strata show together, each weighed by how much it can tell; NaN without
@@ -243,7 +248,7 @@ impl<'a> Evidence<'a> {
     fn tail_estimate(&self, tails: &[TailPair]) -> f64 {
         let excess = |harm: f64| {
             let (stable, candidate) = weighed(tails.iter().map(|tail| {
-                let new = self.cut(tail, harm, Against::AtLeast);
+                let new = self.cut(tail, harm);
                 let old = (new.stable_n, new.stable_x / new.stable_n);
                 (old, (new.candidate_n, new.candidate_x / new.candidate_n))
             }));
@@ -384,7 +389,7 @@ fn weighed(strata: impl Iterator<Item = ((f64, f64), (f64, f64))>) -> (f64, f64)
 fn mean_of_starts(from_each: &[f64]) -> f64 {
     let weight = |k: usize| {
         let k = k as f64;
-        if k == 0.0 { 0.5 } else { 0.5 / (k * (k + 1.0)) }
+        if k == 0.0 { WHOLE } else { (1.0 - WHOLE) / (k * (k + 1.0)) }
     };
     let logs = || from_each.iter().enumerate().map(|(k, log)| log + weight(k).ln());
     let top = logs().fold(f64::NEG_INFINITY, f64::max);

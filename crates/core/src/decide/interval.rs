@@ -6,7 +6,8 @@
 //!   the mixture to the true rate is a martingale starting at 1, so by Ville's inequality it ever
 //!   exceeds 1/α with probability at most α. It stays valid for observations anywhere in [0, 1]
 //!   with that mean, since the ratio is convex in the observation.
-//! - Quantiles: the same test on "at or below x" for every bucket edge x (Howard & Ramdas 2022). The
+//! - Quantiles: the same test on "at or below x" for every bucket edge x (Howard & Ramdas 2022).
+//!   The
 //!   true quantile lies in one fixed bucket, and only that one must survive, so testing every
 //!   bucket needs no correction. Edges are rounded outwards.
 //! - Means: the asymptotic confidence sequence of Waudby-Smith et al. (2024). It is valid in the
@@ -106,8 +107,8 @@ pub(crate) fn quantile(histogram: &Histogram, q: f64, alpha: f64, effect: f64) -
     Interval { low: low.unwrap_or(0.0), high }
 }
 
-/// An interval for a mean from its sums, at level `alpha`; unbounded below [`MIN_FOR_MEAN`] samples.
-/// `effect` is the design effect of clustered values, at least 1.
+/// An interval for a mean from its sums, at level `alpha`; unbounded below [`MIN_FOR_MEAN`]
+/// samples. `effect` is the design effect of clustered values, at least 1.
 pub(crate) fn mean(sums: &Sums, alpha: f64, effect: f64) -> Interval {
     if sums.n < MIN_FOR_MEAN {
         return Interval { low: 0.0, high: f64::INFINITY };

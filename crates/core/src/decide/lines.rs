@@ -1,15 +1,15 @@
 //! Lines: what was seen of one rule → a verdict with its numbers.
 //!
-//! Harm is expressed in the rule's band unit, positive when the candidate is worse. Order of checks:
-//! proven over the ceiling or over rollback → over; proven worse than pass → pause where the estimate
-//! is over pause, else between; proven within rollback, and either no worse than pass or proven within
-//! the margin of the next rung → pass; else uncertain. An estimate alone pauses nothing: on 50 answers
-//! a P95 is easily 20 % off.
+//! Harm is expressed in the rule's band unit, positive when the candidate is worse. Order of
+//! checks: proven over the ceiling or over rollback → over; proven worse than pass → pause where
+//! the estimate is over pause, else between; proven within rollback, and either no worse than pass
+//! or proven within the margin of the next rung → pass; else uncertain. An estimate alone pauses
+//! nothing: on 50 answers a P95 is easily 20 % off.
 //!
-//! "Over" must be proven at the release's error budget for one rule: alpha, split evenly over rules,
-//! and over band and ceiling where a rule has both. "Within" is proven at [`ADVANCE_ALPHA`], without a
-//! split: all lines must pass to advance, so one that should not pass stops it whatever the others
-//! do (intersection-union test).
+//! "Over" must be proven at the release's error budget for one rule: alpha, split evenly over
+//! rules, and over band and ceiling where a rule has both. "Within" is proven at [`ADVANCE_ALPHA`],
+//! without a split: all lines must pass to advance, so one that should not pass stops it whatever
+//! the others do (intersection-union test).
 
 use super::bets::Against;
 use super::clusters::design_effect;
@@ -344,7 +344,8 @@ impl Told {
 }
 
 /// What every line of a release says now, with intervals, in the plan's order: for people and
-/// charts. [`super::decide`], which looks every second, works intervals out where it goes back only.
+/// charts. [`super::decide`], which looks every second, works intervals out where it goes back
+/// only.
 pub fn readings(plan: &Plan, state: &ReleaseState) -> Vec<Reason> {
     let (stable, candidate) = (state.stable(), state.candidate());
     (0..plan.rules.len())

@@ -6,8 +6,8 @@ use super::plan::Plan;
 use super::types::{Reason, ReasonCode, ReleaseState};
 use crate::route::{Audience, Weight};
 
-/// Chance of a false alarm of the split's check over a release.
-const SPLIT_ALPHA: f64 = 0.001;
+/// Chance of a false alarm of the split's check over a release; it only holds.
+const SPLIT_ALPHA: f64 = 0.05;
 /// Answers that were asked before a rise and end after it, and busy users, bend the share a little;
 /// only what is further off than this share of the weight is a fault.
 const SPLIT_SLACK: f64 = 0.1;
@@ -18,8 +18,8 @@ const CLEAN_ALPHA: f64 = 0.05;
 /// The rate that the bound is tightest at.
 const CLEAN_TUNED_FOR: f64 = 0.001;
 
-/// The split sends the candidate more, or less, than its weight: a fault of the router (or of who is
-/// sticky by what), so nothing it shows can be trusted. An always-on check of the sample ratio.
+/// The split sends the candidate more, or less, than its weight: a fault of the router (or of who
+/// is sticky by what), so nothing it shows can be trusted. An always-on check of the sample ratio.
 ///
 /// The share may lie between the weight before and the present one, since answers take time. An
 /// allow-list has no share of its own.

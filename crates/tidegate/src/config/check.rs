@@ -2,7 +2,8 @@
 
 use super::places::Places;
 use super::plan::{metric, rules};
-use super::project::{AudienceKind, Credential, Project, RungConfig};
+use super::project::{Credential, Project};
+use super::release::{AudienceKind, RungConfig};
 use super::upstream::{Simulated, SimulatedFault, Upstream};
 use super::yaml::{Source, any_of};
 use crate::error::{CliError, Result};

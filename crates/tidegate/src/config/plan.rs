@@ -1,6 +1,7 @@
 //! What a release's plan takes from the project: ladder, lines, audience and error budget.
 
-use super::project::{AudienceKind, LadderPreset, LineConfig, LineUnit, OnBlack, Project};
+use super::project::{LineConfig, LineUnit, OnBlack, Project};
+use super::release::{AudienceKind, LadderPreset};
 use super::yaml::nearest;
 use crate::error::{CliError, Result};
 use tidegate_core::decide::{Band, BandUnit, LineRule, Metric, Preset, Rung};

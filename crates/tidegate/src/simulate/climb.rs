@@ -80,16 +80,17 @@ pub(crate) struct Run {
     pub(crate) named: Named,
 }
 
-/// Runs an engine, looking every `every_ms`, on the stream of this seed.
+/// Runs an engine, looking every `every_ms`, on the stream from its beginning.
 pub(crate) fn climb(
     scenario: &Scenario,
-    seed: u64,
+    stream: &mut Stream<'_>,
     every_ms: u64,
     climber: &mut dyn Climber,
 ) -> Run {
+    stream.rewind();
     let mut walk = Walk {
         scenario,
-        stream: Stream::new(scenario, seed),
+        stream,
         labels: BinaryHeap::new(),
         limit: scenario.watched().limit,
         candidate: 0,
@@ -106,9 +107,9 @@ pub(crate) fn climb(
     }
 }
 
-struct Walk<'a> {
+struct Walk<'a, 's> {
     scenario: &'a Scenario,
-    stream: Stream<'a>,
+    stream: &'a mut Stream<'s>,
     labels: BinaryHeap<Reverse<Label>>,
     /// The watched metric's value at the rollback line.
     limit: f64,
@@ -116,7 +117,7 @@ struct Walk<'a> {
     spoilt: f64,
 }
 
-impl Walk<'_> {
+impl Walk<'_, '_> {
     fn go(&mut self, every_ms: u64, climber: &mut dyn Climber) -> (End, u64) {
         let horizon_ms = (self.scenario.horizon_s * 1000.0) as u64;
         let mut look_at = every_ms;

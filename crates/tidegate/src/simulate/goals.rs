@@ -2,8 +2,8 @@
 //! 99 % bound has, and missed it when the other bound has; between, so many runs cannot tell.
 
 use super::engine::OURS;
-use super::ours::ALPHA;
 use super::report::{Row, Share};
+use crate::config::ReleaseConfig;
 use crate::output::Tone;
 use serde::Serialize;
 
@@ -19,6 +19,9 @@ const OVER_BOUND_MAX: f64 = 2.0;
 const BOUNDED: [&str; 4] = ["error_5", "quality_5", "latency_130_s07", "cost_130"];
 /// Good releases with enough traffic and a ladder that can be climbed.
 const PROMOTABLE: [&str; 4] = ["no_change", "tail_only", "stable_degrades", "false_detector"];
+
+/// Where nothing can be known, and nothing may move.
+const BLIND: [&str; 3] = ["missing_metrics", "no_traffic", "shared_outage"];
 
 /// Whether a goal is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -89,16 +92,21 @@ pub(super) fn goals(rows: &[Row]) -> Vec<Goal> {
     };
     let promotable: Vec<&Row> =
         ours.iter().filter(|row| PROMOTABLE.contains(&row.scenario.as_str())).copied().collect();
+    let blind: Vec<&Row> =
+        ours.iter().filter(|row| BLIND.contains(&row.scenario.as_str())).copied().collect();
     let mut goals: Vec<Goal> = [
-        most("rolled back though not over a line", ALPHA, &of(&["good", "tolerable"]), |row| {
-            Some(row.rolled_back)
-        }),
+        most(
+            "rolled back though not over a line",
+            ReleaseConfig::default().alpha,
+            &of(&["good", "tolerable"]),
+            |row| Some(row.rolled_back),
+        ),
         most("promoted though over a rollback line", MISSED_MAX, &of(&["bad"]), |row| {
             Some(row.promoted)
         }),
         least("good and promoted in time", PROMOTED_MIN, &promotable, |row| Some(row.promoted)),
         least("the broken line is named", NAMED_MIN, &of(&["bad"]), |row| row.named_right),
-        none("rolled back or risen without evidence", &of(&["unknowable"])),
+        none("rolled back or risen without evidence", &blind),
     ]
     .into_iter()
     .flatten()
@@ -163,16 +171,20 @@ fn none(what: &str, rows: &[&Row]) -> Option<Goal> {
     })
 }
 
+/// Beside the bound at the alpha that this line's test has. At the release's whole alpha a test
+/// would have to know beforehand which line breaks; what that costs is told apart.
 fn over_bound(row: &Row) -> Option<Goal> {
     let (ratio, bound, one_line) = (row.over_bound?, row.bound?, row.bound_one_line?);
+    let split = one_line / bound;
+    let own = ratio / split;
     Some(Goal {
         what: format!("candidate requests over the information bound, {}", row.scenario),
         goal: format!("at most {OVER_BOUND_MAX}"),
         measured: format!(
-            "{ratio:.2} ({:.0} over {bound:.0}); {:.2} of it for not knowing which line",
-            row.candidate_requests_mean,
-            one_line / bound
+            "{own:.2} at the line's alpha ({:.0} over {one_line:.0}), for not knowing by how much; \
+             {ratio:.2} at the release's, {split:.2} of it for not knowing which line",
+            row.candidate_requests_mean
         ),
-        met: if ratio <= OVER_BOUND_MAX { Standing::Met } else { Standing::Missed },
+        met: if own <= OVER_BOUND_MAX { Standing::Met } else { Standing::Missed },
     })
 }

@@ -4,6 +4,7 @@
 use super::climb::{Climber, End, Label, Named};
 use super::scenario::Scenario;
 use super::stream::{Draws, Seen};
+use crate::config::ReleaseConfig;
 use crate::error::{CliError, Result};
 use tidegate_core::decide::{
     Observation, Phase, Plan, ReasonCode, ReleaseState, SharedFault, decide,
@@ -13,10 +14,6 @@ use tidegate_core::observe::{Feedback, Outcome, RiskEvent, RiskKind, Timing, Win
 use tidegate_core::route::{Arm, Audience, Weight};
 use tidegate_core::upstream::Failure;
 
-/// The project file's defaults of `release.alpha`, `release.min_samples`, `release.stale_after_s`.
-pub(super) const ALPHA: f64 = 0.01;
-const MIN_SAMPLES: u64 = 50;
-const STALE_AFTER_MS: u64 = 120_000;
 /// What a thousandth of a token costs, millionths of a dollar: it scales and nothing else.
 const MICRO_USD_PER_TOKEN: u64 = 2;
 
@@ -26,6 +23,7 @@ const MICRO_USD_PER_TOKEN: u64 = 2;
 /// An internal error when a scenario's plan is not one that a release could have.
 pub(crate) fn plan(scenario: &Scenario) -> Result<Plan> {
     let broken = |error: String| CliError::internal(format!("{}: {error}", scenario.name));
+    let defaults = ReleaseConfig::default();
     let plan = Plan {
         change_id: ChangeId::parse("model-simulated-00000").map_err(|e| broken(e.to_string()))?,
         service: ServiceName::parse("simulated").map_err(|e| broken(e.to_string()))?,
@@ -35,11 +33,11 @@ pub(crate) fn plan(scenario: &Scenario) -> Result<Plan> {
         audience: Audience::Users,
         rungs: scenario.rungs.clone(),
         rules: scenario.rules.clone(),
-        alpha: ALPHA,
-        bad_budget: 20,
-        hold_back: Weight::ZERO,
-        min_samples: MIN_SAMPLES,
-        stale_after_ms: STALE_AFTER_MS,
+        alpha: defaults.alpha,
+        bad_budget: defaults.bad_budget,
+        hold_back: Weight::from_pct(defaults.hold_back_pct).unwrap_or_default(),
+        min_samples: defaults.min_samples,
+        stale_after_ms: defaults.stale_after_s * 1_000,
         shared_fault: SharedFault::default(),
         same_upstream: true,
         close_entrance: true,

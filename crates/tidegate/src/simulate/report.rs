@@ -2,10 +2,10 @@
 
 use super::climb::{End, Named, Run};
 use super::goals::{Goal, goals};
-use super::ours::ALPHA;
 use super::run::{Cell, Options};
 use super::scenario::{Scenario, Truth};
 use super::statistics::{rate_at_least, rate_at_most};
+use crate::config::ReleaseConfig;
 use crate::output::{Tone, padded, paint};
 use serde::Serialize;
 
@@ -123,7 +123,8 @@ fn row(cell: &Cell<'_>) -> Row {
     let candidate: Vec<f64> = runs.iter().map(|run| run.candidate as f64).collect();
     let spoilt: Vec<f64> = runs.iter().map(|run| run.spoilt).collect();
     let candidate_requests_mean = candidate.iter().sum::<f64>() / runs.len().max(1) as f64;
-    let bound = scenario.bound(ALPHA);
+    let alpha = ReleaseConfig::default().alpha;
+    let bound = scenario.bound(alpha);
     let minutes: Vec<f64> = runs.iter().map(|run| run.at_ms as f64 / 60_000.0).collect();
     Row {
         scenario: scenario.name.clone(),
@@ -140,7 +141,7 @@ fn row(cell: &Cell<'_>) -> Row {
         candidate_requests_mean,
         candidate_requests_p95: quantile(candidate, 0.95),
         bound,
-        bound_one_line: scenario.bound(ALPHA / scenario.rules.len().max(1) as f64),
+        bound_one_line: scenario.bound(alpha / scenario.rules.len().max(1) as f64),
         over_bound: bound.map(|bound| candidate_requests_mean / bound),
         spoilt_median: quantile(spoilt.clone(), 0.5),
         spoilt_p95: quantile(spoilt, 0.95),

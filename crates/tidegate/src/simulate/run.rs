@@ -5,6 +5,7 @@ use super::climb::{Run, climb};
 use super::engine::Engine;
 use super::ours;
 use super::scenario::Scenario;
+use super::stream::Stream;
 use crate::error::{CliError, Result};
 use crate::random::hash;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -62,23 +63,24 @@ fn repeat<'a>(
     options: &Options,
     bar: &ProgressBar,
 ) -> Result<Vec<Cell<'a>>> {
-    // One task is one engine on one repetition; a task's number says which.
-    let tasks = engines.len() * options.reps;
+    // One task is one repetition, of which all engines see the same requests.
     let next = AtomicUsize::new(0);
     let work = || -> Result<Vec<(usize, Run)>> {
         let plan = ours::plan(scenario)?;
         let mut done = Vec::new();
         loop {
-            let task = next.fetch_add(1, Ordering::Relaxed);
-            if task >= tasks {
+            let rep = next.fetch_add(1, Ordering::Relaxed);
+            if rep >= options.reps {
                 return Ok(done);
             }
-            let seed = seed(options.seed, &scenario.name, task / engines.len());
-            let engine = engines[task % engines.len()];
-            let every_ms = engine.every_ms(options.look_ms);
-            bar.inc(1);
-            if let Some(mut climber) = engine.start(scenario, &plan) {
-                done.push((task, climb(scenario, seed, every_ms, climber.as_mut())));
+            let mut stream = Stream::new(scenario, seed(options.seed, &scenario.name, rep));
+            for (e, engine) in engines.iter().enumerate() {
+                let every_ms = engine.every_ms(options.look_ms);
+                bar.inc(1);
+                if let Some(mut climber) = engine.start(scenario, &plan) {
+                    let run = climb(scenario, &mut stream, every_ms, climber.as_mut());
+                    done.push((rep * engines.len() + e, run));
+                }
             }
         }
     };

@@ -6,6 +6,7 @@ use super::information;
 use super::judge::Watched;
 use super::real::Content;
 use super::stream::{LATENCY_US, TOKENS};
+use crate::config::ReleaseConfig;
 use std::sync::Arc;
 use tidegate_core::decide::{Band, BandUnit, LineRule, Metric, Preset, Rung};
 use tidegate_core::route::{Arm, Weight};
@@ -266,16 +267,23 @@ impl Scenario {
 
 /// The ladder preset that new projects have.
 fn ladder() -> Vec<Rung> {
-    Preset::Ladder.rungs()
+    held_back(Preset::Ladder.rungs())
+}
+
+/// The ladder with the default hold-back, as a project file's.
+fn held_back(mut rungs: Vec<Rung>) -> Vec<Rung> {
+    let hold_back = Weight::from_pct(ReleaseConfig::default().hold_back_pct).unwrap_or_default();
+    if let Some(last) = rungs.last_mut() {
+        last.weight = hold_back.rest();
+    }
+    rungs
 }
 
 /// One rung of this weight for a day, which is longer than any horizon, then everyone.
 fn single(pct: f64) -> Vec<Rung> {
     let look_ms = 24 * 3_600_000;
-    [pct, 100.0]
-        .into_iter()
-        .filter_map(|pct| Some(Rung { weight: Weight::from_pct(pct)?, look_ms }))
-        .collect()
+    let weights = [pct, 100.0].into_iter().filter_map(Weight::from_pct);
+    held_back(weights.map(|weight| Rung { weight, look_ms }).collect())
 }
 
 /// The default rules with this metric's rollback line moved; pass stays where harm begins, for a

@@ -1,8 +1,8 @@
 //! Stream: a scenario and a seed → its requests, each with what either arm would make of it.
 //!
 //! Every request's draws depend on the seed alone, whatever is asked and whoever is served: all
-//! engines see the same requests, and only the arm differs (common random numbers). One request is
-//! held at a time.
+//! engines see the same requests, and only the arm differs (common random numbers). What was drawn
+//! for one engine is kept for the next: at most four hours' requests, some 30 MB.
 
 use super::clusters;
 use super::scenario::{Behaviour, Bursts, Scenario};
@@ -78,6 +78,10 @@ pub(crate) struct Stream<'a> {
     leaked: bool,
     /// Where in the trace of real arrivals it goes on.
     arrival: usize,
+    /// What was drawn so far.
+    tape: Vec<Draws>,
+    /// Where on it the reader is.
+    at: usize,
 }
 
 impl<'a> Stream<'a> {
@@ -100,11 +104,27 @@ impl<'a> Stream<'a> {
             burst: BurstState::new(seed, scenario.bursts),
             leaked: false,
             arrival: start.index(arrivals),
+            tape: Vec::new(),
+            at: 0,
         }
+    }
+
+    /// Goes back to the first request, for another engine.
+    pub(crate) fn rewind(&mut self) {
+        self.at = 0;
     }
 
     /// The next request; `None` when the horizon is reached.
     pub(crate) fn next(&mut self) -> Option<Draws> {
+        if self.at == self.tape.len() {
+            let drawn = self.draw()?;
+            self.tape.push(drawn);
+        }
+        self.at += 1;
+        self.tape.get(self.at - 1).cloned()
+    }
+
+    fn draw(&mut self) -> Option<Draws> {
         if self.scenario.rate <= 0.0 {
             return None;
         }

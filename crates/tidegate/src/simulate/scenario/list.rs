@@ -92,13 +92,9 @@ fn on_the_line() -> Vec<Scenario> {
         0.05,
         Truth::Tolerable,
     );
-    vec![
-        line,
-        peeking,
-        wide,
-        Scenario { truth: Truth::Tolerable, ..cost },
-        Scenario { truth: Truth::Tolerable, ..quality },
-    ]
+    let two_hours =
+        |scenario| Scenario { truth: Truth::Tolerable, horizon_s: 2.0 * HOUR_S, ..scenario };
+    vec![two_hours(line), peeking, two_hours(wide), two_hours(cost), two_hours(quality)]
 }
 
 fn errors() -> Vec<Scenario> {
@@ -114,14 +110,15 @@ fn errors() -> Vec<Scenario> {
 
 fn latencies() -> Vec<Scenario> {
     let mut all = Vec::new();
-    for (factor, name, truth) in [
-        (1.15, "latency_115", Truth::Tolerable),
-        (1.30, "latency_130", Truth::Bad(vec![Metric::LatencyP95])),
+    for (factor, name, truth, hours) in [
+        (1.15, "latency_115", Truth::Tolerable, 2.0),
+        (1.30, "latency_130", Truth::Bad(vec![Metric::LatencyP95]), 4.0),
     ] {
         for (sigma, tag) in [(0.4, "s04"), (0.7, "s07"), (1.0, "s10")] {
             let about = format!("P95 ×{factor}, log-normal σ {sigma}, the rollback line at ×1.15");
             all.push(Scenario {
                 truth: truth.clone(),
+                horizon_s: hours * HOUR_S,
                 candidate: Behaviour { latency: factor, ..BASE },
                 latency_sigma: sigma,
                 rules: rules_with(Metric::LatencyP95, 0.15),
@@ -187,6 +184,7 @@ fn troubles() -> Vec<Scenario> {
             format!("users differ in errors (mean 2 %, ICC {correlation}), the arms do not");
         Scenario {
             clusters: Some(correlation),
+            horizon_s: 2.0 * HOUR_S,
             ..error(name, &about, 0.02, 0.0, 0.005, Truth::Good)
         }
     };

@@ -1,0 +1,124 @@
+//! All lines of a release at one look, side by side and beside the days before.
+
+use super::bets::Against;
+use super::evidence::Evidence;
+use super::lines::{Finding, Look, Verdict, measure, share, show};
+use super::plan::Plan;
+use super::strata::Cell;
+use super::types::{Reason, ReasonCode, ReleaseState};
+use crate::ids::UnixMs;
+use crate::observe::Window;
+use crate::route::Weight;
+
+/// What every rule says, in the plan's order.
+pub(super) fn judge_lines(plan: &Plan, state: &ReleaseState, now: UnixMs) -> Vec<Judged> {
+    let (stable, candidate) = (state.stable(), state.candidate());
+    let looks = (0..plan.rules.len())
+        .filter_map(|index| Look::new(plan, index, state, (&stable, &candidate)));
+    let mut judged: Vec<(Look<'_>, Judged)> = looks
+        .map(|mut look| {
+            look.margin = margin(plan, state, &look, now);
+            let Finding { verdict, reason } = look.judge();
+            let required = look.rule.required;
+            let judged = Judged { verdict, reason, required };
+            let judged = beside_baseline(plan, state, &look, judged);
+            (look, judged)
+        })
+        .collect();
+    // The interval and the forecast take longer to work out, and only one line decides.
+    if let Some((look, line)) = deciding(&mut judged) {
+        let since = line.reason.samples_candidate.unwrap_or(0);
+        let elapsed = now.since(state.started_at);
+        let mut finding = Finding { verdict: line.verdict, reason: line.reason.clone() };
+        if line.is_over() {
+            look.bound(&mut finding);
+        } else {
+            look.forecast(&mut finding, elapsed, since);
+        }
+        line.reason = finding.reason;
+    }
+    judged.into_iter().map(|(_, judged)| judged).collect()
+}
+
+/// The line that a decision would be about: the first that is over, else that pauses, else blocks.
+fn deciding<'l, 'a>(lines: &'l mut [(Look<'a>, Judged)]) -> Option<(&'l Look<'a>, &'l mut Judged)> {
+    let first = |wanted: &dyn Fn(&Judged) -> bool| lines.iter().position(|(_, l)| wanted(l));
+    let index = first(&|line| line.is_over())
+        .or_else(|| first(&|line| line.verdict == Verdict::OverPause))
+        .or_else(|| first(&|line| line.blocks()))?;
+    lines.get_mut(index).map(|(look, judged)| (&*look, judged))
+}
+
+/// The harm to exclude before the next rung, by the traffic so far.
+fn margin(plan: &Plan, state: &ReleaseState, look: &Look<'_>, now: UnixMs) -> f64 {
+    let elapsed_ms = now.since(state.started_at);
+    let requests = (look.stable.requests + look.candidate.requests) as f64;
+    let per_ms = (elapsed_ms > 0).then(|| requests / elapsed_ms as f64);
+    plan.margin(look.rule, state.rung, per_ms)
+}
+
+/// The candidate beside the stored days of stable. Only a pause can follow: what differs between
+/// last week and today is not the candidate's doing unless stable differs from it less.
+fn beside_baseline(plan: &Plan, state: &ReleaseState, look: &Look<'_>, judged: Judged) -> Judged {
+    let (Some(baseline), Some(band)) = (&plan.baseline, look.rule.band) else { return judged };
+    if judged.verdict != Verdict::Pass && judged.verdict != Verdict::Uncertain {
+        return judged;
+    }
+    let weight = plan.rungs.get(state.rung).map_or(Weight::ZERO, |rung| rung.weight);
+    let over = |window: &Window| {
+        let cell = Cell::between(look.rule.metric, &baseline.window, window);
+        let cells = std::iter::once((&cell, weight));
+        let evidence = Evidence::new(look.rule, cells, look.evidence.effect);
+        let odds = evidence.against(band.rollback, Against::AtMost);
+        (odds >= (1.0 / look.alpha).ln()).then(|| evidence.estimate())
+    };
+    let Some(estimate) = over(look.candidate) else { return judged };
+    let drift = over(look.stable).is_some();
+    let code = if drift { ReasonCode::BaselineDrift } else { ReasonCode::OverPause };
+    let metric = look.rule.metric;
+    let value = |window: &Window| measure(metric, window);
+    let shown = |window: &Window| value(window).map_or("?".to_owned(), |v| show(metric, v));
+    let text = format!(
+        "{}: candidate {} against the {}-day baseline's {}, {}; \
+         proven over the rollback line of {}{}",
+        metric.as_str(),
+        shown(look.candidate),
+        baseline.days,
+        shown(&baseline.window),
+        share(estimate, band.unit),
+        share(band.rollback, band.unit),
+        if drift { "; so is stable, which makes it drift" } else { "" }
+    );
+    let reason = Reason {
+        stable: value(&baseline.window),
+        estimate: Some(estimate).filter(|e| e.is_finite()),
+        threshold: Some(band.rollback),
+        text,
+        code,
+        ..judged.reason
+    };
+    let verdict = if drift { judged.verdict } else { Verdict::OverPause };
+    Judged { verdict, reason, required: judged.required }
+}
+
+pub(super) struct Judged {
+    pub(super) verdict: Verdict,
+    pub(super) reason: Reason,
+    pub(super) required: bool,
+}
+
+impl Judged {
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.verdict, Verdict::OverRollback | Verdict::OverCeiling)
+    }
+
+    /// Whether advancing has to wait for this rule.
+    pub(super) fn blocks(&self) -> bool {
+        match self.verdict {
+            Verdict::Pass => false,
+            Verdict::Between => true,
+            Verdict::OverRollback | Verdict::OverCeiling | Verdict::OverPause => true,
+            Verdict::Uncertain | Verdict::NoData => self.required,
+        }
+    }
+}
