@@ -213,6 +213,16 @@ fn about_half_of_releases_with_the_harm_told_go_back_in_time() {
     assert!(less <= 10 && (12..=28).contains(&same) && more >= 34, "{less} {same} {more}");
 }
 
+/// What was seen before a turn for the worse says nothing about it.
+#[test]
+fn harm_begins_with_the_rung_it_is_told_for() {
+    let rungs = vec![rung(50.0, 3_600), rung(75.0, 2), rung(100.0, 3_600)];
+    let told = outlook(&plan(rungs), &at_rate(20.0)).unwrap();
+    let long = line(&told, 0, Metric::ErrorRate).rolls_back.unwrap();
+    let short = line(&told, 1, Metric::ErrorRate).rolls_back.unwrap_or(1.0);
+    assert!(long < 0.07 && short > 0.2, "{long} {short}");
+}
+
 #[test]
 fn a_baseline_tells_what_was_assumed_when_it_is_the_same() {
     let mut plan = plan(Preset::Ladder.rungs());
