@@ -18,6 +18,7 @@ mod metric;
 mod outlook;
 mod plan;
 mod split;
+mod standing;
 mod strata;
 mod tally;
 mod types;
@@ -29,9 +30,13 @@ pub use outlook::{Data, LineOutlook, Outlook, RungOutlook, Traffic, TrafficError
 pub use plan::{
     Band, BandUnit, Baseline, LineRule, Plan, PlanError, Preset, RUNGS_MAX, Rung, SharedFault,
 };
+pub use standing::{Standing, standings};
 pub use strata::{Cell, Stratum};
 pub use tally::{Moments, Share};
 pub use types::{
     Action, Decision, DecisionKind, Observation, Order, OrderKind, PausedBy, Phase, Reason,
     ReasonCode, ReleaseState, Signal,
 };
+
+#[cfg(test)]
+mod tests;

@@ -133,3 +133,6 @@ pub(super) fn mean_stake(growth: &[f64; BETS], divisor: f64) -> f64 {
     let sum: f64 = growth.iter().map(|log| (log / divisor - top).exp()).sum();
     top + (sum / BETS as f64).ln()
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,3 +106,6 @@ fn variance(metric: Metric, window: &Window, mean: f64) -> f64 {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -398,3 +398,6 @@ fn mean_of_starts(from_each: &[f64]) -> f64 {
     }
     top + logs().map(|log| (log - top).exp()).sum::<f64>().ln()
 }
+
+#[cfg(test)]
+mod tests;

@@ -144,19 +144,7 @@ fn ln_gamma(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A small generator, so that the simulations below are the same on every machine.
-    struct Draw(u64);
-
-    impl Draw {
-        fn uniform(&mut self) -> f64 {
-            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let mut z = self.0;
-            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-        }
-    }
+    use crate::decide::tests::chance::Chance;
 
     #[test]
     fn ln_gamma_is_right() {
@@ -187,7 +175,7 @@ mod tests {
     fn peeking_at_every_step_keeps_the_level() {
         let alpha = 0.05;
         for truth in [0.02, 0.3] {
-            let mut draw = Draw(7);
+            let mut draw = Chance(7);
             let misses = (0..2_000)
                 .filter(|_| {
                     let mut sum = 0.0;
@@ -207,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_quantile_interval_keeps_the_level_and_is_unbounded_on_little_data() {
-        let mut draw = Draw(11);
+        let mut draw = Chance(11);
         let mut missed = 0;
         for _ in 0..300 {
             let mut histogram = Histogram::default();

@@ -103,7 +103,7 @@ pub(super) fn evidence(
 
 /// ln ∫ exp(δ·score − δ²·information/2) dπ(δ), π half-normal of scale `drift` on the side that the
 /// null excludes.
-fn half_normal(score: f64, information: f64, drift: f64, against: Against) -> f64 {
+pub(super) fn half_normal(score: f64, information: f64, drift: f64, against: Against) -> f64 {
     let score = match against {
         Against::AtMost => score,
         Against::AtLeast => -score,
@@ -141,3 +141,6 @@ pub(super) fn normal_log(z: f64) -> f64 {
     let erfc = if x >= 0.0 { erfc } else { 2.0 - erfc };
     (erfc / 2.0).ln()
 }
+
+#[cfg(test)]
+mod tests;

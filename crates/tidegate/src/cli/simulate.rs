@@ -6,7 +6,7 @@ use crate::output;
 use crate::simulate::{self, Engine, Options, Report, Scenario};
 use clap::Args;
 use clap::builder::RangedI64ValueParser;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The group of scenarios that need data.
@@ -38,6 +38,15 @@ pub(crate) struct SimulateArgs {
     /// Print the table as Markdown.
     #[arg(long, conflicts_with = "json")]
     markdown: bool,
+    /// Draw one release of our engine, the first of one scenario: its evidence beside what is
+    /// enough of it.
+    #[arg(
+        long,
+        value_name = "FILE.svg",
+        requires = "scenarios",
+        conflicts_with_all = ["engines", "list", "markdown"]
+    )]
+    picture: Option<PathBuf>,
 }
 
 fn reps() -> RangedI64ValueParser<u32> {
@@ -52,6 +61,9 @@ pub(crate) fn run(args: &SimulateArgs, json: bool) -> Result<()> {
         return Ok(());
     }
     let chosen = choose(&args.scenarios, &all, skipped.as_deref())?;
+    if let Some(path) = &args.picture {
+        return draw(path, &chosen, args, json);
+    }
     let engines = engines(&args.engines)?;
     let options = Options {
         reps: args.reps as usize,
@@ -70,6 +82,24 @@ pub(crate) fn run(args: &SimulateArgs, json: bool) -> Result<()> {
     for line in lines {
         output::line(line);
     }
+    Ok(())
+}
+
+/// Writes the picture of one release, and says how it ended.
+fn draw(path: &Path, chosen: &[Scenario], args: &SimulateArgs, json: bool) -> Result<()> {
+    let [scenario] = chosen else {
+        let message =
+            format!("--picture draws one scenario; {} are named that can be drawn", chosen.len());
+        return Err(CliError::usage(message).hint("`tidegate simulate --list` has their names"));
+    };
+    let (svg, end) = simulate::picture(scenario, args.seed, look_ms(args.look_s)?)?;
+    std::fs::write(path, svg)
+        .map_err(|e| CliError::usage(format!("cannot write {}: {e}", path.display())))?;
+    if json {
+        output::json(&serde_json::json!({ "picture": path, "end": end }));
+        return Ok(());
+    }
+    output::line(format!("{}: {end}", path.display()));
     Ok(())
 }
 

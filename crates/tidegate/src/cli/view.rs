@@ -3,7 +3,7 @@
 use crate::clock::{rfc3339, spoken};
 use crate::output::{self, Tone, padded, paint};
 use tidegate_core::decide::{
-    BandUnit, Decision, LineRule, Phase, Plan, Reason, ReasonCode, Signal, share, show,
+    BandUnit, Decision, LineRule, Phase, Plan, Reason, ReasonCode, Signal, readings, share, show,
 };
 use tidegate_core::ids::{ChangeId, UnixMs};
 use tidegate_core::journal::{ControlState, Incident, Release};
@@ -154,7 +154,13 @@ fn table(plan: &Plan, decision: &Decision) -> Vec<String> {
         .iter()
         .filter_map(|row| plan.rules.iter().find(|rule| Some(rule.metric) == row.metric))
         .collect();
-    lines.extend(rows.iter().filter_map(|reason| metric_row(plan, reason)));
+    // A decision works out the interval of its own reason only.
+    let readings = readings(plan, &decision.state);
+    let at_most = |reason: &Reason| {
+        let reading = readings.iter().find(|reading| reading.metric == reason.metric);
+        reason.high.or(reading.and_then(|reading| reading.high))
+    };
+    lines.extend(rows.iter().filter_map(|reason| metric_row(plan, reason, at_most(reason))));
     lines.extend(notes(&watched).into_iter().map(|note| paint(Tone::Dim, &note)));
     lines
 }
@@ -176,7 +182,8 @@ fn notes(rules: &[&LineRule]) -> Vec<String> {
     notes
 }
 
-fn metric_row(plan: &Plan, reason: &Reason) -> Option<String> {
+/// `at_most` is the harm that is proven not to be exceeded.
+fn metric_row(plan: &Plan, reason: &Reason, at_most: Option<f64>) -> Option<String> {
     let metric = reason.metric?;
     let rule = plan.rules.iter().find(|rule| rule.metric == metric)?;
     let unit = rule.band.map_or(BandUnit::Relative, |band| band.unit);
@@ -196,7 +203,7 @@ fn metric_row(plan: &Plan, reason: &Reason) -> Option<String> {
         value(reason.candidate),
         value(reason.stable),
         harm(reason.estimate),
-        harm(reason.high),
+        harm(at_most),
         limit,
         format!("{} / {}", count(reason.samples_candidate), count(reason.samples_stable)),
     ];

@@ -338,6 +338,14 @@ impl Checker<'_> {
             let allowed = "0 and more, below 50";
             return Err(self.refuse("release.hold_back_pct", release.hold_back_pct, allowed));
         }
+        if let [.., before, _] = release.rungs.as_slice()
+            && before.weight_pct >= 100.0 - release.hold_back_pct
+        {
+            let room = 100.0 - before.weight_pct;
+            let allowed =
+                format!("below {room}: the rung before the last is {} %", before.weight_pct);
+            return Err(self.refuse("release.hold_back_pct", release.hold_back_pct, &allowed));
+        }
         let bounds = [
             ("bad_budget", release.bad_budget, 1, 1_000_000_000),
             ("min_samples", release.min_samples, 1, 1_000_000_000),

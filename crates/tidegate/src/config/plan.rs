@@ -59,9 +59,15 @@ pub(crate) fn plan_parts(project: &Project) -> Result<PlanParts> {
     })
 }
 
-/// Share of subjects kept on stable at the last rung; checked when the file was read.
+/// Share of subjects kept on stable at the last rung; checked when the file was read. An allow-list
+/// keeps none: whoever is not on it would see the candidate only once nobody can tell any more.
 fn hold_back(project: &Project) -> Weight {
-    Weight::from_pct(project.release.hold_back_pct).unwrap_or_default()
+    match project.release.audience {
+        AudienceKind::Users | AudienceKind::Tenants => {
+            Weight::from_pct(project.release.hold_back_pct).unwrap_or_default()
+        }
+        AudienceKind::AllowList => Weight::ZERO,
+    }
 }
 
 /// The ladder: the project's own rungs, or the preset's (T-10); the last less the hold-back.
@@ -143,7 +149,15 @@ pub(super) fn overridden(
         (Some(LineUnit::Relative), _) => BandUnit::Relative,
         (Some(LineUnit::Points), _) => BandUnit::Points,
         (None, Some(band)) => band.unit,
-        (None, None) if metric.is_rate() => BandUnit::Points,
+        // 0.05 is 5 points of a rate, or 5 % of its good share: not for us to guess.
+        (None, None) if metric.is_rate() && (pass, pause, rollback) != (&None, &None, &None) => {
+            return Err(CliError::usage(format!(
+                "lines.{}: the band has no unit; allowed `points` (of the rate) or `relative` \
+                 (to the good share, 1 − rate)",
+                metric.as_str()
+            ))
+            .hint("add `unit: points`"));
+        }
         (None, None) => BandUnit::Relative,
     };
     let pass = pass.or(before.map(|band| band.pass));

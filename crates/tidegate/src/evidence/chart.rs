@@ -19,7 +19,8 @@ const LABEL_STEP: f64 = 15.0;
 const MARKERS_MAX: usize = 60;
 /// Width of one character of a mark's label, px; only to keep labels apart.
 const MARK_CHAR: f64 = 6.2;
-const FONT: &str = "system-ui, 'Segoe UI', 'Noto Sans', 'Noto Sans CJK SC', 'PingFang SC', \
+/// The fonts of every chart.
+pub(crate) const FONT: &str = "system-ui, 'Segoe UI', 'Noto Sans', 'Noto Sans CJK SC', 'PingFang SC', \
                     'Hiragino Sans', 'Microsoft YaHei', sans-serif";
 
 /// What an axis counts.
@@ -192,7 +193,7 @@ fn nice_step(max: f64, whole: bool) -> f64 {
 }
 
 /// A step of time that people count in, for at most about seven ticks.
-fn time_step(max_s: f64) -> f64 {
+pub(crate) fn time_step(max_s: f64) -> f64 {
     const STEPS: [f64; 16] = [
         1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0,
         14_400.0, 28_800.0, 86_400.0,

@@ -4,7 +4,7 @@ use tidegate_core::request::{Language, language_of};
 
 /// Escapes text for an element or a quoted attribute. Characters that are invisible or turn the
 /// reading direction are shown as what they are: evidence must not read differently than it is.
-pub(super) fn esc(text: &str) -> String {
+pub(crate) fn esc(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         match c {

@@ -7,13 +7,13 @@
 
 mod assemble;
 mod change;
-mod chart;
+pub(crate) mod chart;
 mod clean;
 mod collect;
 mod data;
 mod diff;
 mod gates;
-mod html;
+pub(crate) mod html;
 mod journal;
 mod report;
 mod rollback;

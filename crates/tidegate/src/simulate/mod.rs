@@ -13,6 +13,7 @@ mod judge;
 mod ladder;
 mod ours;
 mod peers;
+mod picture;
 mod real;
 mod report;
 mod run;
@@ -21,6 +22,7 @@ mod statistics;
 mod stream;
 
 pub(crate) use engine::Engine;
+pub(crate) use picture::picture;
 pub(crate) use real::pairs as real;
 pub(crate) use report::{Report, markdown, table};
 pub(crate) use run::{Options, run};

@@ -7,7 +7,7 @@ use super::stream::{Draws, Seen};
 use crate::config::ReleaseConfig;
 use crate::error::{CliError, Result};
 use tidegate_core::decide::{
-    Observation, Phase, Plan, ReasonCode, ReleaseState, SharedFault, decide,
+    DecisionKind, Observation, Phase, Plan, Reason, ReasonCode, ReleaseState, SharedFault, decide,
 };
 use tidegate_core::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
 use tidegate_core::observe::{Feedback, Outcome, RiskEvent, RiskKind, Timing, Window};
@@ -55,6 +55,8 @@ pub(crate) struct Ours<'a> {
     observation: Observation,
     rises: u32,
     named: Named,
+    /// What was decided last, and the sentence that says why.
+    decided: Option<(DecisionKind, String)>,
 }
 
 impl<'a> Ours<'a> {
@@ -66,7 +68,18 @@ impl<'a> Ours<'a> {
             observation: Observation::default(),
             rises: 0,
             named: Named::Nothing,
+            decided: None,
         }
+    }
+
+    /// The release as it stands.
+    pub(super) fn state(&self) -> &ReleaseState {
+        &self.state
+    }
+
+    /// What was decided last, and why; nothing before the first look.
+    pub(super) fn decided(&self) -> Option<(DecisionKind, &str)> {
+        self.decided.as_ref().map(|(kind, why)| (*kind, why.as_str()))
     }
 
     fn window(&mut self, arm: Arm) -> &mut Window {
@@ -121,16 +134,19 @@ impl Climber for Ours<'_> {
         self.rises += u32::from(decision.state.rung > self.state.rung);
         self.observation.red_events.clear();
         self.state = decision.state;
+        let why = decision.reasons.into_iter().next();
+        let named = match &why {
+            Some(reason) if reason.code == ReasonCode::RedLine => Named::RedLine,
+            Some(Reason { metric: Some(metric), .. }) => Named::Metric(*metric),
+            Some(_) | None => Named::Nothing,
+        };
+        self.decided = why.map(|reason| (decision.kind, reason.text));
         let end = match self.state.phase {
             Phase::Running | Phase::Paused(_) => return None,
             Phase::RolledBack | Phase::ShutOff => End::RolledBack,
             Phase::Promoted => End::Promoted,
         };
-        self.named = match decision.reasons.first() {
-            Some(reason) if reason.code == ReasonCode::RedLine => Named::RedLine,
-            Some(reason) => reason.metric.map_or(Named::Nothing, Named::Metric),
-            None => Named::Nothing,
-        };
+        self.named = named;
         Some(end)
     }
 

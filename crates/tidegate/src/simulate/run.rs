@@ -106,7 +106,7 @@ fn repeat<'a>(
 }
 
 /// The seed of a repetition: another scenario has other requests.
-fn seed(seed: u64, scenario: &str, rep: usize) -> u64 {
+pub(super) fn seed(seed: u64, scenario: &str, rep: usize) -> u64 {
     hash(&[scenario, &seed.to_string(), &rep.to_string()])
 }
 

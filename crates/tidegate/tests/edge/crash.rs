@@ -5,7 +5,7 @@
 //! - every journal entry that was there when a command was acknowledged is there, byte for byte;
 //! - every command that was acknowledged is in the journal;
 //! - the server's state is what the journal replays to, and what an independent reader says;
-//! - the weight in force is the journal's: a rung, 0 or 100, and users see the arms it gives.
+//! - the weight in force is the journal's: a rung or 0, and users see the arms it gives.
 //!
 //! `TIDEGATE_CRASH_KILLS` and `TIDEGATE_CRASH_SEED` make it longer and another one.
 
@@ -21,8 +21,9 @@ use std::time::{Duration, Instant};
 use tidegate_core::journal::{ControlState, Entry, Event};
 use tidegate_core::route::{Arm, Subject, Table, Weight};
 
-/// The ladder's rungs, percent; 0 and 100 are what a release begins and ends with.
-const RUNGS: [f64; 5] = [0.0, 10.0, 35.0, 70.0, 100.0];
+/// The ladder's rungs, percent, the last less the default hold-back of 5 %; 0 is what a release
+/// begins and ends with.
+const RUNGS: [f64; 5] = [0.0, 10.0, 35.0, 70.0, 95.0];
 /// Users whose arms are looked at after a restart.
 const LOOKED_AT: usize = 40;
 /// Latest moment of a kill after the orders began, ms: a release takes about this long.

@@ -55,6 +55,22 @@ fn bad_input_names_what_is_allowed() {
     says(&["no_change", "--look-s", "NaN"], &["--look-s", "NaN"], &[]);
     says(&["real", "--data", "nowhere"], &["nowhere"], &["--data"]);
     says(&["no_change", "--reps", "0"], &["--reps"], &[]);
+    says(
+        &["no_change", "error_5", "--picture", "x.svg"],
+        &["--picture", "2 are named"],
+        &["--list"],
+    );
+    says(&["no_change", "--picture", "no/folder/x.svg"], &["cannot write", "x.svg"], &[]);
+}
+
+#[test]
+fn a_picture_is_one_release_drawn() {
+    let folder = TempDir::new().unwrap();
+    let args = ["simulate", "error_5", "--picture", "one.svg", "--json"];
+    let report = tidegate(folder.path(), &args, &[]).exits(0).json();
+    assert!(report["end"].as_str().unwrap().contains("rolled back: error_rate"), "{report}");
+    let svg = std::fs::read_to_string(folder.path().join("one.svg")).unwrap();
+    assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"), "{svg}");
 }
 
 #[test]

@@ -27,6 +27,12 @@ fn lines_override_the_threshold_table() {
         "6:3: line rule `latency_p95`: unit `points` is for rates only; use `relative`",
         "what is not given is the default: pass 0.1, pause 0.15, rollback 0.25",
     );
+    check(
+        "lines:\n  task_failed_rate: {pass: 0, pause: 0.02, rollback: 0.05}\n",
+        "6:3: lines.task_failed_rate: the band has no unit; allowed `points` (of the rate) or \
+         `relative` (to the good share, 1 − rate)",
+        "add `unit: points`",
+    );
     assert_eq!(rules(&good("")).unwrap(), LineRule::defaults());
     let project = good(
         "lines:\n  error_rate: {ceiling: 0.01, pause: 0.04}\n  pii_rate: {off: true}\n  cost_per_request: {pass: 0.1, pause: 0.2, rollback: 0.3}\n",
@@ -59,11 +65,23 @@ fn pcts(project: &Project) -> Vec<(f64, u64)> {
 #[test]
 fn ladders() {
     let day = 86_400_000;
-    assert_eq!(pcts(&good("release: {preset: careful}\n")), [(1.0, day), (100.0, day)]);
-    assert_eq!(pcts(&good("release: {preset: simple}\n")), [(10.0, 300_000), (100.0, 300_000)]);
-    assert_eq!(pcts(&good("")), [5.0, 10.0, 25.0, 50.0, 75.0, 100.0].map(|pct| (pct, 300_000)));
+    assert_eq!(pcts(&good("release: {preset: careful}\n")), [(1.0, day), (95.0, day)]);
+    assert_eq!(pcts(&good("release: {preset: simple}\n")), [(10.0, 300_000), (95.0, 300_000)]);
+    assert_eq!(pcts(&good("")), [5.0, 10.0, 25.0, 50.0, 75.0, 95.0].map(|pct| (pct, 300_000)));
     let own = "release:\n  rungs:\n    - {weight_pct: 2.5, look_s: 0.5}\n    - {weight_pct: 100, look_s: 60}\n";
-    assert_eq!(pcts(&good(own)), [(2.5, 500), (100.0, 60_000)]);
+    assert_eq!(pcts(&good(own)), [(2.5, 500), (95.0, 60_000)]);
+    let whole = format!("{own}  hold_back_pct: 0\n");
+    assert_eq!(pcts(&good(&whole)), [(2.5, 500), (100.0, 60_000)]);
+    check(
+        "release:\n  hold_back_pct: 50\n",
+        "6:18: release.hold_back_pct: given `50`, allowed 0 and more, below 50",
+        "",
+    );
+    check(
+        "release:\n  rungs: [{weight_pct: 96, look_s: 1}, {weight_pct: 100, look_s: 1}]\n",
+        "6:3: release.hold_back_pct: given `5`, allowed below 4: the rung before the last is 96 %",
+        "",
+    );
     let rungs = |rungs: &str, message: &str| {
         let error = read(&format!("{BASE}release:\n  rungs: {rungs}\n"), &[]).unwrap_err().message;
         assert_eq!(error, format!("tidegate.yaml:{message}"));

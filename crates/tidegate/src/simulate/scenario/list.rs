@@ -171,9 +171,17 @@ fn drift() -> Vec<Scenario> {
     let half = "errors 0.5 % → 5.5 % from half-way up the ladder (900 s) on";
     let late = "one rung of 5 %; errors 0.5 % → 5.5 % after two good hours";
     let drift_late = error("drift_late", late, 0.005, 0.05, 0.005, bad());
+    let climb = "errors 0.5 % → 10.5 % from 29 minutes on, amid the climb; default lines";
     vec![
         Scenario { from_s: 900.0, ..error("drift_half_way", half, 0.005, 0.05, 0.005, bad()) },
         Scenario { from_s: 2.0 * HOUR_S, rungs: single(5.0), ..drift_late },
+        // The ladder takes at least 30 minutes, so nobody has promoted it by then.
+        Scenario {
+            truth: bad(),
+            candidate: Behaviour { errors: 0.105, ..BASE },
+            from_s: 29.0 * 60.0,
+            ..named("drift_amid_climb", climb)
+        },
     ]
 }
 

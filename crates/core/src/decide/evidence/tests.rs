@@ -1,0 +1,114 @@
+//! How strata and starts make one number.
+
+use super::*;
+use crate::decide::metric::Metric;
+use crate::observe::Histogram;
+
+/// The weights of the starts are a distribution: stakes of 1 on all of them are a stake of 1, and
+/// one start's win counts by its weight.
+#[test]
+fn the_starts_share_one_stake() {
+    for starts in [1, 2, 3, 10, 70] {
+        let even = mean_of_starts(&vec![0.0; starts]);
+        assert!(even <= 1e-12, "{starts}: {even}");
+        let (mut last, won) = (vec![-1e9; starts], 50.0);
+        last[starts - 1] = won;
+        let paid = mean_of_starts(&last) - won;
+        assert!(paid <= 0.5f64.ln() + 1e-9 && paid > -10.0, "{starts}: {paid}");
+    }
+    let whole: f64 = mean_of_starts(&vec![0.0; 10_000]);
+    assert!(whole.abs() < 1e-3, "all of it is spent at last: {whole}");
+    assert!(mean_of_starts(&[]).abs() < 1e-12);
+}
+
+fn rule(metric: Metric) -> LineRule {
+    let mut rule = LineRule::defaults().into_iter().find(|rule| rule.metric == metric).unwrap();
+    rule.floor = 0.0;
+    rule
+}
+
+fn rate(stable: (u64, u64), candidate: (u64, u64)) -> Cell {
+    let share = |(n, bad): (u64, u64)| Share { n, milli: bad * 1000 };
+    Cell::Rate { anchor: 0.02, stable: share(stable), candidate: share(candidate) }
+}
+
+fn against(cells: &[Cell], effect: f64, harm: f64, against: Against) -> f64 {
+    let rule = rule(Metric::ErrorRate);
+    let weight = Weight::from_pct(20.0).unwrap();
+    Evidence::new(&rule, cells.iter().map(|cell| (cell, weight)), effect).against(harm, against)
+}
+
+/// Hours of good service do not excuse what comes after them.
+#[test]
+fn late_trouble_is_not_excused() {
+    let good = rate((40_000, 800), (10_000, 200));
+    let bad = rate((400, 8), (100, 20));
+    let all = against(&[good, bad.clone()], 1.0, 0.05, Against::AtMost);
+    let alone = against(std::slice::from_ref(&bad), 1.0, 0.05, Against::AtMost);
+    assert!(alone > 5.0, "{alone}");
+    assert!(all > alone - 2.0, "{all}, alone {alone}");
+}
+
+/// A rise changes the weight, and the hour: what changed with it is not the candidate's doing.
+/// Added up, the candidate's 4 % against stable's 1.4 % would be over.
+#[test]
+fn a_ramp_is_not_a_difference() {
+    let calm = rate((18_000, 180), (2_000, 20));
+    let busy = rate((2_000, 100), (2_000, 100));
+    for harm in [0.005, 0.01] {
+        let apart = against(&[calm.clone(), busy.clone()], 1.0, harm, Against::AtMost);
+        assert!(apart < 0.0, "{harm}: {apart}");
+        let added = rate((20_000, 280), (4_000, 160));
+        assert!(against(&[added], 1.0, harm, Against::AtMost) > 5.0);
+    }
+}
+
+#[test]
+fn a_design_effect_is_a_root_of_the_stake() {
+    let cells = [rate((4_000, 80), (1_000, 120))];
+    let (one, four) =
+        (against(&cells, 1.0, 0.05, Against::AtMost), against(&cells, 4.0, 0.05, Against::AtMost));
+    assert!(one > 10.0 && four < one / 2.0 && four > one / 8.0, "{one} {four}");
+    let cells = [rate((4_000, 80), (1_000, 20))];
+    let within = |effect| against(&cells, effect, 0.05, Against::AtLeast);
+    assert!(within(1.0) > 10.0 && within(4.0) < within(1.0) / 2.0);
+}
+
+/// All of the candidate is in the bucket that holds the point where 20 % slower would lie: it may
+/// be before it or beyond it, so it counts for the null on both sides.
+#[test]
+fn the_bucket_that_holds_the_point_counts_for_the_null() {
+    let rule = rule(Metric::LatencyP95);
+    let mut beyond = Histogram::default();
+    (0..1_000).for_each(|_| beyond.add(1_200_000));
+    let (lower, upper, _) = beyond.buckets().next().unwrap();
+    let stable = Share { n: 4_000, milli: 200_000 };
+    let at = |point: u64, against| {
+        let cell = Cell::Tail {
+            anchor_us: Some((point as f64 / 1.2) as u64),
+            stable,
+            candidate: 1_000,
+            beyond: beyond.clone(),
+        };
+        let cells = std::iter::once((&cell, Weight::from_pct(20.0).unwrap()));
+        Evidence::new(&rule, cells, 1.0).against(0.2, against)
+    };
+    let inside = u64::midpoint(lower, upper);
+    assert!(at(inside, Against::AtMost) < 0.0 && at(inside, Against::AtLeast) < 0.0);
+    assert!(at(lower - 10, Against::AtMost) > 50.0);
+    assert!(at(upper + 10, Against::AtLeast) > 5.0);
+}
+
+/// With nobody on stable at full weight, and only then, its past stands in for it.
+#[test]
+fn stables_past_stands_in_at_full_weight_only() {
+    let rule = rule(Metric::ErrorRate);
+    let cells = [rate((8_000, 160), (2_000, 40)), rate((0, 0), (2_000, 400))];
+    let at = |pct| {
+        let weights = [Weight::from_pct(50.0).unwrap(), Weight::from_pct(pct).unwrap()];
+        let evidence = Evidence::new(&rule, cells.iter().zip(weights), 1.0);
+        (evidence.against(0.05, Against::AtMost), evidence.alone)
+    };
+    assert!(at(100.0).0 > 20.0 && at(100.0).1);
+    assert!(at(50.0).0 < 5.0 && !at(50.0).1, "{:?}", at(50.0));
+}

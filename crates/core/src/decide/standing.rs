@@ -1,0 +1,44 @@
+//! Standings: how the evidence on every rule stands, for and against the candidate at once.
+//!
+//! A decision's reason tells the test that decided, or came nearest to it. A picture of a release
+//! needs both tests at every look.
+
+use super::bets::Against;
+use super::lines::{ADVANCE_ALPHA, Look};
+use super::metric::Metric;
+use super::plan::Plan;
+use super::types::ReleaseState;
+
+/// How the evidence on one rule stands beside its rollback line. All four are natural logarithms of
+/// odds, 0 for 1 : 1; before anything was seen the evidence is 0.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Standing {
+    /// What the rule measures.
+    pub metric: Metric,
+    /// The evidence that the candidate is over the rollback line.
+    pub over: f64,
+    /// How much of that rolls the release back.
+    pub over_enough: f64,
+    /// The evidence that it is within the rollback line.
+    pub within: f64,
+    /// How much of that lets the rule pass.
+    pub within_enough: f64,
+}
+
+/// The standing of every rule that has a band, in the plan's order.
+pub fn standings(plan: &Plan, state: &ReleaseState) -> Vec<Standing> {
+    let (stable, candidate) = (state.stable(), state.candidate());
+    (0..plan.rules.len())
+        .filter_map(|index| Look::new(plan, index, state, (&stable, &candidate)))
+        .filter_map(|look| {
+            let rollback = look.rule.band?.rollback;
+            Some(Standing {
+                metric: look.rule.metric,
+                over: look.evidence.against(rollback, Against::AtMost),
+                over_enough: (1.0 / look.alpha).ln(),
+                within: look.evidence.against(rollback, Against::AtLeast),
+                within_enough: (1.0 / ADVANCE_ALPHA).ln(),
+            })
+        })
+        .collect()
+}

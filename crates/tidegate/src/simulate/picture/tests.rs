@@ -1,0 +1,61 @@
+use super::super::scenario::all;
+use super::*;
+
+fn scenario(name: &str) -> Scenario {
+    all().into_iter().find(|scenario| scenario.name == name).unwrap()
+}
+
+fn told<'a>(scenario: &'a Scenario, plan: &Plan, seed: u64) -> History<'a> {
+    history(scenario, plan, seed, 10_000).unwrap()
+}
+
+#[test]
+fn a_bad_release_ends_where_its_evidence_is_enough() {
+    let scenario = scenario("error_5");
+    let plan = ours::plan(&scenario).unwrap();
+    let history = told(&scenario, &plan, 1);
+    assert_eq!(history.end, End::RolledBack);
+    let (last, before) = history.looks.split_last().unwrap();
+    assert!(last.over >= history.over_enough && last.weight == 0.0, "{last:?}");
+    assert!(last.why.contains("error_rate") && last.why.contains("evidence"), "{last:?}");
+    assert!(before.iter().all(|look| look.over < history.over_enough));
+    assert!(last.within < 0.0, "{last:?}");
+}
+
+#[test]
+fn a_good_release_rises_only_where_its_evidence_is_enough() {
+    let scenario = scenario("no_change");
+    let plan = ours::plan(&scenario).unwrap();
+    let history = told(&scenario, &plan, 1);
+    assert_eq!(history.end, End::Promoted);
+    let rises = history.looks.iter().filter(|look| look.decided == DecisionKind::Advance);
+    assert_eq!(rises.clone().count(), 6);
+    for look in rises {
+        assert!(look.within >= history.within_enough, "{look:?}");
+        assert!(look.over < history.over_enough, "{look:?}");
+    }
+}
+
+#[test]
+fn the_picture_is_the_same_for_a_seed_and_says_how_it_ended() {
+    let scenario = scenario("error_5");
+    let draw = |seed| picture(&scenario, seed, 10_000).unwrap();
+    let (svg, end) = draw(1);
+    assert_eq!((svg.clone(), end.clone()), draw(1));
+    assert_ne!(svg, draw(2).0);
+    assert!(end.contains("rolled back: error_rate"), "{end}");
+    for part in ["enough to roll back, 1,000 : 1", "enough to pass, 100 : 1", "rolled back"] {
+        assert!(svg.contains(part), "{part}");
+    }
+    assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+}
+
+#[test]
+fn what_has_no_rollback_line_is_refused_and_what_is_never_looked_at_too() {
+    let scenario = scenario("no_change");
+    let other = Scenario { metric: Metric::CostPerSuccess, ..scenario.clone() };
+    let error = picture(&other, 1, 10_000).unwrap_err();
+    assert!(error.to_string().contains("cost_per_success"), "{error}");
+    let short = Scenario { horizon_s: 1.0, ..scenario };
+    assert!(picture(&short, 1, 10_000).unwrap_err().to_string().contains("nobody looked"));
+}
