@@ -15,6 +15,7 @@ mod judge;
 mod lines;
 mod means;
 mod metric;
+mod outlook;
 mod plan;
 mod split;
 mod standing;
@@ -25,6 +26,7 @@ mod types;
 pub use engine::decide;
 pub use lines::{ADVANCE_ALPHA, Verdict, duration, measure, readings, share, show};
 pub use metric::{Line, Metric};
+pub use outlook::{Data, LineOutlook, Outlook, RungOutlook, Traffic, TrafficError, outlook};
 pub use plan::{
     Band, BandUnit, Baseline, LineRule, Plan, PlanError, Preset, RUNGS_MAX, Rung, SharedFault,
 };

@@ -49,18 +49,12 @@ fn deciding<'l, 'a>(lines: &'l mut [(Look<'a>, Judged)]) -> Option<(&'l Look<'a>
     lines.get_mut(index).map(|(look, judged)| (&*look, judged))
 }
 
-/// The harm to exclude before the next rung: what would spoil more than the budget there, by the
-/// traffic so far; at least the pause line, and for what is no share of requests just that.
+/// The harm to exclude before the next rung, by the traffic so far.
 fn margin(plan: &Plan, state: &ReleaseState, look: &Look<'_>, now: UnixMs) -> f64 {
-    let Some(band) = look.rule.band else { return 0.0 };
-    let elapsed = now.since(state.started_at);
-    let next = plan.rungs.get(state.rung + 1);
-    let (Some(next), true, true) = (next, look.rule.metric.is_rate(), elapsed > 0) else {
-        return band.pause;
-    };
+    let elapsed_ms = now.since(state.started_at);
     let requests = (look.stable.requests + look.candidate.requests) as f64;
-    let expected = requests / elapsed as f64 * next.look_ms as f64 * next.weight.fraction();
-    (plan.bad_budget as f64 / expected.max(1.0)).clamp(band.pause, band.rollback.max(band.pause))
+    let per_ms = (elapsed_ms > 0).then(|| requests / elapsed_ms as f64);
+    plan.margin(look.rule, state.rung, per_ms)
 }
 
 /// The candidate beside the stored days of stable. Only a pause can follow: what differs between

@@ -394,7 +394,7 @@ impl LineRule {
 }
 
 /// The candidate's value whose [`harm_point`] is `harm`.
-fn value_of(rule: &LineRule, unit: BandUnit, stable: f64, harm: f64) -> f64 {
+pub(super) fn value_of(rule: &LineRule, unit: BandUnit, stable: f64, harm: f64) -> f64 {
     let value = match (unit, rule.metric.is_rate()) {
         (BandUnit::Points, _) => stable + harm,
         (BandUnit::Relative, true) => 1.0 - (1.0 - stable) * (1.0 - harm),

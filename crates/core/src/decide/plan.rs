@@ -310,6 +310,18 @@ impl Plan {
         self.alpha / self.rules.len().max(1) as f64 / tests
     }
 
+    /// The harm to exclude before the rung after this one: what would spoil more than the budget
+    /// there, at so many requests a ms; at least the pause line, and for what is no share of
+    /// requests, or at traffic not known yet, just that.
+    pub(super) fn margin(&self, rule: &LineRule, rung: usize, per_ms: Option<f64>) -> f64 {
+        let Some(band) = rule.band else { return 0.0 };
+        let next = self.rungs.get(rung + 1).filter(|_| rule.metric.is_rate());
+        let (Some(next), Some(per_ms)) = (next, per_ms) else { return band.pause };
+        let expected = per_ms * next.look_ms as f64 * next.weight.fraction();
+        let most = band.rollback.max(band.pause);
+        (self.bad_budget as f64 / expected.max(1.0)).clamp(band.pause, most)
+    }
+
     fn check_ladder(&self) -> Result<(), PlanError> {
         let change = self.change_id.clone();
         let Some(last) = self.rungs.last() else { return Err(PlanError::NoRungs(change)) };

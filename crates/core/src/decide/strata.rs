@@ -21,11 +21,11 @@ use serde::{Deserialize, Serialize};
 /// Requests of both arms before anchors are first taken.
 const FIRST_ANCHORS: u64 = 25;
 /// Outcomes of the stable arm that the anchor of a rate needs.
-const RATE_SAMPLES: u64 = 20;
+const RATE_SAMPLES: f64 = 20.0;
 /// Outcomes of the stable arm before its anchor is said to have been left.
 const DRIFT_SAMPLES: u64 = 100;
 /// Samples that an anchor of a tail needs.
-const TAIL_SAMPLES: u64 = 100;
+pub(super) const TAIL_SAMPLES: u64 = 100;
 /// Strata kept at most beside those of the ladder's rises: 25 requests doubled so often are 10^13.
 const DOUBLINGS_MAX: usize = 40;
 /// What of the candidate's tail is kept, from this share of the anchor on.
@@ -85,8 +85,7 @@ impl Cell {
             Kind::Rate(share) => {
                 let enough = |window: &Window| {
                     let seen = share(&window.counts);
-                    let rate = (seen.sum() + 0.5) / (seen.n as f64 + 1.0);
-                    (seen.n >= RATE_SAMPLES).then_some(rate.clamp(1e-4, 1.0 - 1e-4))
+                    rate_anchor(seen.sum(), seen.n as f64)
                 };
                 // All that is known of a rate is better than the little that is newest of a rare
                 // one, unless that is enough.
@@ -199,6 +198,17 @@ impl Stratum {
     }
 }
 
+/// The anchor of a rate from these outcomes of the stable arm; `None` where they are too few.
+pub(super) fn rate_anchor(sum: f64, n: f64) -> Option<f64> {
+    let rate = (sum + 0.5) / (n + 1.0);
+    (n >= RATE_SAMPLES).then_some(rate.clamp(1e-4, 1.0 - 1e-4))
+}
+
+/// How many requests of both arms end a stratum that began after `from`.
+pub(super) fn doubles_at(from: u64) -> u64 {
+    FIRST_ANCHORS.max(2 * from)
+}
+
 /// Whether a stratum is to be opened: the weight changes now (`rises`), the requests of both arms
 /// have doubled, or stable's tail has left its anchor.
 pub(super) fn is_due(
@@ -210,7 +220,7 @@ pub(super) fn is_due(
     let Some(last) = strata.last() else { return true };
     // At full weight nobody is on stable, so there is nothing to take an anchor from.
     let alone = last.weight == Weight::FULL;
-    let doubled = requests >= FIRST_ANCHORS.max(2 * last.from);
+    let doubled = requests >= doubles_at(last.from);
     let drifted = || {
         let mut cells = last.cells.iter().zip(&plan.rules);
         cells.any(|(cell, rule)| cell.has_drifted(rule.metric))

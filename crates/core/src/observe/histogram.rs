@@ -81,6 +81,21 @@ impl Histogram {
         Histogram::from(self.buckets[first..].to_vec())
     }
 
+    /// What `n` values come to of which the share `above(x)`, falling in x, lies above x: from the
+    /// bucket of `least` on, rounded so that what lies above an edge is right to half a value.
+    pub(crate) fn spread(n: f64, least: u64, above: impl Fn(f64) -> f64) -> Histogram {
+        let left = |value: f64| (n * above(value)).round().max(0.0) as u64;
+        let mut bucket = bucket_of(least);
+        let mut before = left(lower_edge(bucket) as f64);
+        let mut pairs = Vec::new();
+        while before > 0 && bucket < bucket_of(u64::MAX) {
+            let after = left(upper_edge(bucket) as f64 + 1.0).min(before);
+            pairs.push((bucket, before - after));
+            (before, bucket) = (after, bucket + 1);
+        }
+        Histogram::from(pairs)
+    }
+
     /// How many values were counted.
     pub fn count(&self) -> u64 {
         self.count
@@ -177,6 +192,19 @@ mod tests {
             let got = histogram.quantile(q).unwrap();
             prop_assert!(got >= exact && got as f64 <= exact as f64 * (1.0 + 1.0 / 64.0) + 1.0);
         }
+    }
+
+    #[test]
+    fn values_are_spread_as_told() {
+        // Evenly from 0 to 100,000.
+        let spread = |n, least| Histogram::spread(n, least, |x| (1.0 - x / 1e5).max(0.0));
+        let all = spread(1_000.0, 0);
+        assert_eq!(all.count(), 1_000);
+        let median = all.quantile(0.5).unwrap();
+        assert!((49_000..=51_000).contains(&median), "{median}");
+        // From the bucket of 90,000 on, which begins at 89,088.
+        assert_eq!(spread(1_000.0, 90_000).count(), 109);
+        assert_eq!(spread(0.4, 0), Histogram::default());
     }
 
     #[test]

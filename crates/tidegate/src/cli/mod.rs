@@ -4,6 +4,7 @@ mod check;
 mod eval;
 mod evidence;
 pub(crate) mod init;
+mod outlook;
 mod release;
 mod serve;
 mod simulate;

@@ -1,5 +1,6 @@
 //! `tidegate release`, `rollback` and `incident`.
 
+use super::outlook::OutlookArgs;
 use super::view;
 use super::{SetArgs, operator};
 use crate::clock::Clock;
@@ -21,6 +22,8 @@ const WATCH_EVERY: Duration = Duration::from_millis(300);
 /// Start, watch and steer a release.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReleaseCommand {
+    /// Say beforehand how long each rung takes, and what it can and cannot show. Needs no server.
+    Plan(OutlookArgs),
     /// Start one: pack the project, check its eval, send the first users.
     Start(StartArgs),
     /// Show the running release, or the last one.
@@ -121,6 +124,7 @@ pub(crate) enum IncidentCommand {
 /// Runs `tidegate release …`.
 pub(crate) async fn run(config: &Path, command: ReleaseCommand, json: bool) -> Result<()> {
     match command {
+        ReleaseCommand::Plan(args) => super::outlook::run(config, &args, json),
         ReleaseCommand::Start(args) => start(config, args, json).await,
         ReleaseCommand::Status(args) => status(config, &args, json).await,
         ReleaseCommand::Pause(args) => order(config, OrderKind::Pause, &args, json).await,

@@ -135,6 +135,11 @@ impl Store {
         Store::open_with(root, access, Options::default())
     }
 
+    /// Whether a project has any state yet.
+    pub(crate) fn is_there(root: &Path) -> bool {
+        root.join(".tidegate").join("state.db").exists()
+    }
+
     /// Opens with a clock and bounds of one's own; otherwise as [`Store::open`].
     pub(crate) fn open_with(root: &Path, access: Access, options: Options) -> Result<Store> {
         let folder = root.join(".tidegate");

@@ -16,6 +16,8 @@ mod journal;
 #[cfg(test)]
 mod r#loop;
 #[cfg(test)]
+mod outlook;
+#[cfg(test)]
 mod project;
 #[cfg(test)]
 mod serve;

@@ -1,0 +1,274 @@
+//! `tidegate release plan`: what a release can show, before it is started.
+
+mod show;
+
+use crate::clock::Clock;
+use crate::config::{Loaded, load, nearest, plan_parts};
+use crate::control::read_state;
+use crate::error::{CliError, Result};
+use crate::output;
+use crate::store::Store;
+use clap::Args;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+use tidegate_core::decide::{
+    Baseline, Metric, Outlook, Phase, Plan, SharedFault, Traffic, duration, outlook,
+};
+use tidegate_core::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
+
+const DAY_MS: u64 = 86_400_000;
+/// Less than this says nothing of how many requests there are, ms.
+const SPAN_MIN_MS: u64 = 60_000;
+/// Longest look, hours: a year, as in the project file.
+const HOURS_MAX: f64 = 8_760.0;
+
+/// What an outlook takes.
+#[derive(Debug, Args)]
+pub(crate) struct OutlookArgs {
+    /// Requests a second, both arms together; left out, what the last seven days had.
+    #[arg(long, value_name = "REQUESTS_PER_S", allow_negative_numbers = true)]
+    rate: Option<f64>,
+    /// Look so long at each rung, in place of the project's look times.
+    #[arg(long, value_name = "H", allow_negative_numbers = true)]
+    hours: Option<f64>,
+    /// How many requests of a subject are worth one independent one; left out, as in the last seven
+    /// days, or 1.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    design_effect: Option<f64>,
+    /// What stable does, in the metric's unit: `error_rate=0.02`. May be given several times.
+    #[arg(long = "expect", value_name = "METRIC=VALUE")]
+    expected: Vec<String>,
+}
+
+/// Where the number of requests comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum RateFrom {
+    Given,
+    Baseline,
+}
+
+/// The answer.
+#[derive(Debug, Serialize)]
+struct Told<'a> {
+    service: &'a ServiceName,
+    rate_from: RateFrom,
+    #[serde(flatten)]
+    outlook: &'a Outlook,
+}
+
+/// What the state knows of the days before.
+struct Stored {
+    baseline: Baseline,
+    /// Since when its set has been stable, as far as is known.
+    since: UnixMs,
+}
+
+/// Works the outlook out and shows it. Reads only; a server may run meanwhile.
+pub(crate) fn run(config: &Path, args: &OutlookArgs, json: bool) -> Result<()> {
+    let loaded = load(config)?;
+    let stored = if Store::is_there(&loaded.root) { stored(&loaded)? } else { None };
+    let (requests_per_s, rate_from) = match (args.rate, &stored) {
+        (Some(rate), _) => (rate, RateFrom::Given),
+        (None, Some(stored)) => (stored.requests_per_s()?, RateFrom::Baseline),
+        (None, None) => return Err(no_rate("no days of stable are stored here")),
+    };
+    let plan = plan(&loaded, args.hours, stored)?;
+    let expected = expected(&args.expected)?;
+    let traffic = Traffic { requests_per_s, design_effect: args.design_effect, expected };
+    let outlook = outlook(&plan, &traffic).map_err(|error| {
+        let error = CliError::usage(error.to_string());
+        error.hint("`tidegate release plan --help` says what each option takes")
+    })?;
+    let told = Told { service: &plan.service, rate_from, outlook: &outlook };
+    if json {
+        output::json(&told);
+        return Ok(());
+    }
+    for line in show::lines(&told, &plan) {
+        output::line(line);
+    }
+    Ok(())
+}
+
+fn no_rate(why: &str) -> CliError {
+    CliError::usage(format!("it is not known how many requests there are: {why}"))
+        .hint("say it: `tidegate release plan --rate 20` for 20 requests a second")
+        .hint("or let `tidegate serve` answer for some days and ask again")
+}
+
+/// The baseline of what is stable now; `None` before the first request.
+fn stored(loaded: &Loaded) -> Result<Option<Stored>> {
+    let (store, state) = read_state(&loaded.root)?;
+    let Some((table, service)) = state.table.as_ref().zip(state.service.clone()) else {
+        return Ok(None);
+    };
+    let set = table.stable.clone();
+    let Some((window, days)) = store.baseline(&set, Clock::Real.now())? else { return Ok(None) };
+    let promoted = state
+        .releases
+        .values()
+        .filter(|release| release.plan.to == set && release.state.phase == Phase::Promoted);
+    let since = promoted.filter_map(|release| release.state.decided_at).max();
+    let since = match since {
+        Some(since) => since,
+        None => store.journal(1)?.first().map_or(UnixMs(0), |entry| entry.at),
+    };
+    Ok(Some(Stored { baseline: Baseline { service, set, days, window }, since }))
+}
+
+impl Stored {
+    /// Requests over the time they came in. Releases are not in it: neither their requests nor,
+    /// as they are short beside days, their time is told apart.
+    fn requests_per_s(&self) -> Result<f64> {
+        let window = &self.baseline.window;
+        let last = window.last_at;
+        let whole_days = u64::from(self.baseline.days.saturating_sub(1)) * DAY_MS;
+        let span_ms = (whole_days + last.0 % DAY_MS).min(last.since(self.since));
+        if span_ms < SPAN_MIN_MS {
+            let seconds = span_ms as f64 / 1000.0;
+            let why = format!(
+                "what is stored of stable spans {}; at least {} are needed",
+                duration(seconds),
+                duration(SPAN_MIN_MS as f64 / 1000.0)
+            );
+            return Err(no_rate(&why));
+        }
+        Ok(window.requests as f64 * 1000.0 / span_ms as f64)
+    }
+}
+
+/// The plan that a release would have; nothing in it depends on what is released.
+fn plan(loaded: &Loaded, hours: Option<f64>, stored: Option<Stored>) -> Result<Plan> {
+    let mut parts = plan_parts(&loaded.project)?;
+    if let Some(hours) = hours {
+        if !(hours > 0.0 && hours <= HOURS_MAX) {
+            return Err(CliError::usage(format!(
+                "--hours {hours}; a look takes over 0 and at most {HOURS_MAX} hours"
+            ))
+            .hint("leave it out for the project's own look times"));
+        }
+        let look_ms = ((hours * 3_600_000.0) as u64).max(1);
+        parts.rungs.iter_mut().for_each(|rung| rung.look_ms = look_ms);
+    }
+    let usage = |error: tidegate_core::ids::IdError| CliError::usage(error.to_string());
+    let baseline = stored.map(|stored| stored.baseline);
+    let service = match &baseline {
+        Some(baseline) => baseline.service.clone(),
+        None => ServiceName::parse(&loaded.project.service).map_err(usage)?,
+    };
+    let plan = Plan {
+        change_id: ChangeId::parse("plan").map_err(usage)?,
+        service,
+        from: VersionSetId::parse("vs-000000000000").map_err(usage)?,
+        to: VersionSetId::parse("vs-000000000001").map_err(usage)?,
+        salt: String::new(),
+        audience: parts.audience,
+        rungs: parts.rungs,
+        rules: parts.rules,
+        alpha: parts.alpha,
+        bad_budget: parts.bad_budget,
+        hold_back: parts.hold_back,
+        min_samples: parts.min_samples,
+        stale_after_ms: parts.stale_after_ms,
+        shared_fault: SharedFault::default(),
+        same_upstream: true,
+        close_entrance: parts.close_entrance,
+        baseline,
+        created_at: Clock::Real.now(),
+    };
+    plan.check().map_err(|error| CliError::usage(error.to_string()))?;
+    Ok(plan)
+}
+
+/// `METRIC=VALUE`, each once.
+fn expected(given: &[String]) -> Result<BTreeMap<Metric, f64>> {
+    let mut expected = BTreeMap::new();
+    for text in given {
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        let known: Vec<&str> = Metric::ALL.iter().map(|metric| metric.as_str()).collect();
+        let metric = Metric::parse(name).ok_or_else(|| {
+            let error = CliError::usage(format!("--expect {text}: unknown metric `{name}`"));
+            match nearest(name, &known) {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error.hint(format!("metrics: {}", known.join(", "))),
+            }
+        })?;
+        let value: f64 = value.parse().map_err(|_| {
+            CliError::usage(format!("--expect {text}: `{value}` is not a number"))
+                .hint("a metric and its value: `--expect error_rate=0.02` is 2 %")
+        })?;
+        if expected.insert(metric, value).is_some() {
+            return Err(CliError::usage(format!("--expect {text}: `{name}` is given twice"))
+                .hint("say each metric once"));
+        }
+    }
+    Ok(expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_core::observe::{Counts, Window};
+
+    const DAY: u64 = 20_000 * DAY_MS;
+
+    /// `days` with so many requests, the last at this ms of the last day; stable since then.
+    fn stored(days: u32, requests: u64, last_ms: u64, since_ms: u64) -> Stored {
+        let counts = Counts { requests, ..Counts::default() };
+        let window = Window { counts, last_at: UnixMs(DAY + last_ms), ..Window::default() };
+        let service = ServiceName::parse("desk").unwrap();
+        let set = VersionSetId::parse("vs-000000000000").unwrap();
+        let baseline = Baseline { service, set, days, window };
+        Stored { baseline, since: UnixMs(DAY + last_ms - since_ms) }
+    }
+
+    #[test]
+    fn requests_are_told_over_the_time_they_came_in() {
+        let check = |stored: Stored, expected: f64| {
+            let rate = stored.requests_per_s().unwrap();
+            assert!((rate - expected).abs() < 1e-9, "{rate}");
+        };
+        let hour = 3_600_000;
+        // From midnight on, since it was stable for days.
+        check(stored(1, 7_200, 2 * hour, 5 * DAY_MS), 1.0);
+        // Two hours and two whole days before.
+        check(stored(3, 180_000, 2 * hour, 9 * DAY_MS), 1.0);
+        // Only since it is stable.
+        check(stored(1, 7_200, 5 * hour, 2 * hour), 1.0);
+        check(stored(2, 36_000, hour, 10 * hour), 1.0);
+    }
+
+    #[test]
+    fn a_moment_is_no_rate() {
+        for short in [stored(1, 500, 86_000_000, 59_999), stored(1, 500, 0, DAY_MS)] {
+            let error = short.requests_per_s().unwrap_err();
+            assert_eq!(error.kind, crate::error::ErrorKind::Usage);
+            assert!(error.message.contains("at least 60 s"), "{}", error.message);
+            assert!(error.hints[0].contains("--rate"));
+        }
+    }
+
+    #[test]
+    fn expectations_are_read_strictly() {
+        let read = |texts: &[&str]| {
+            let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+            expected(&texts).map_err(|error| error.message)
+        };
+        let two = read(&["error_rate=0.02", "latency_p95=900"]).unwrap();
+        assert_eq!(
+            two.into_iter().collect::<Vec<_>>(),
+            [(Metric::ErrorRate, 0.02), (Metric::LatencyP95, 900.0)]
+        );
+        for (bad, says) in [
+            ("error_rate", "is not a number"),
+            ("error_rate=", "is not a number"),
+            ("error_rate=2%", "`2%` is not a number"),
+            ("=1", "unknown metric ``"),
+        ] {
+            assert!(read(&[bad]).unwrap_err().contains(says), "{bad}");
+        }
+        assert!(read(&["error_rate=0", "error_rate=1"]).unwrap_err().contains("given twice"));
+    }
+}

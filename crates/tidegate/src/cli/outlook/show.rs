@@ -1,0 +1,201 @@
+//! An outlook for people: two tables, then what follows from them in words.
+
+use super::{RateFrom, Told};
+use crate::output::padded;
+use tidegate_core::decide::{
+    Band, Data, LineOutlook, Outlook, Plan, RungOutlook, duration, share, show,
+};
+use unicode_width::UnicodeWidthStr as _;
+
+/// Rungs that the table of lines has room for; `--json` has all of them.
+const RUNGS_SHOWN: usize = 6;
+
+/// All of it.
+pub(super) fn lines(told: &Told<'_>, plan: &Plan) -> Vec<String> {
+    let outlook = told.outlook;
+    let mut lines = head(told);
+    lines.push(String::new());
+    lines.extend(table(&rungs(outlook)));
+    lines.push(String::new());
+    lines.push(
+        "smallest regression that a rung typically rolls back by the end of its look:".to_owned(),
+    );
+    lines.extend(table(&regressions(outlook, plan)));
+    lines.push(String::new());
+    lines.extend(outlook.rungs.iter().filter(|rung| !rung.fits).map(too_short));
+    lines.extend(unseen(outlook));
+    lines.extend(not_judged(outlook));
+    lines.extend(independence(outlook));
+    lines.push(total(outlook));
+    lines
+}
+
+fn head(told: &Told<'_>) -> Vec<String> {
+    let outlook = told.outlook;
+    let from = match told.rate_from {
+        RateFrom::Given => "as given",
+        RateFrom::Baseline => "as lately",
+    };
+    let known = match (outlook.baseline_days, outlook.baseline_requests) {
+        (0, _) => "nothing is stored of stable yet: what it does is guessed, see `--expect`".into(),
+        (1, requests) => format!("stable as in the last day ({requests} requests)"),
+        (days, requests) => format!("stable as in the last {days} days ({requests} requests)"),
+    };
+    let rate = per_second(outlook.requests_per_s);
+    vec![format!("{}: {rate}, {from}; {known}", told.service)]
+}
+
+fn per_second(rate: f64) -> String {
+    let digits = if rate >= 10.0 { 0 } else { 2 };
+    format!("{rate:.digits$} requests a second")
+}
+
+fn rungs(outlook: &Outlook) -> Vec<Vec<String>> {
+    let head = [
+        "rung",
+        "weight",
+        "looked at",
+        "candidate requests",
+        "typically passes after",
+        "waits for",
+        "next rung may spoil",
+    ];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for (index, rung) in outlook.rungs.iter().enumerate() {
+        let RungOutlook { passes_after_s, passes_after_requests, slowest, .. } = rung;
+        let passes = match passes_after_s.zip(*passes_after_requests) {
+            Some((after, requests)) => format!("{} ({requests})", duration(after as f64)),
+            None => "not in 30 days".to_owned(),
+        };
+        rows.push(vec![
+            (index + 1).to_string(),
+            rung.weight_pct.to_string(),
+            duration(rung.look_s as f64),
+            rung.candidate_requests.to_string(),
+            passes,
+            slowest.map_or("answers", |metric| metric.as_str()).to_owned(),
+            rung.next_bad_requests.map_or("-".to_owned(), |bad| format!("{bad} requests")),
+        ]);
+    }
+    rows
+}
+
+fn regressions(outlook: &Outlook, plan: &Plan) -> Vec<Vec<String>> {
+    let shown = || outlook.rungs.iter().take(RUNGS_SHOWN);
+    let mut head: Vec<String> = ["metric", "stable", "line"].map(str::to_owned).to_vec();
+    head.extend(shown().map(|rung| rung.weight_pct.to_string()));
+    let mut rows = vec![head];
+    let Some(first) = outlook.rungs.first() else { return rows };
+    for (index, (line, rule)) in first.lines.iter().zip(&plan.rules).enumerate() {
+        let Some(stable) = line.stable else { continue };
+        let limit = match (rule.band, rule.ceiling) {
+            (Some(Band { rollback, .. }), _) => share(rollback, line.unit),
+            (None, Some(ceiling)) => show(line.metric, ceiling),
+            (None, None) => "-".to_owned(),
+        };
+        let mut row = vec![line.metric.as_str().to_owned(), show(line.metric, stable), limit];
+        row.extend(shown().filter_map(|rung| rung.lines.get(index)).map(|line| {
+            line.rolls_back.map_or("none".to_owned(), |harm| format!("{:+.1}", harm * 100.0))
+        }));
+        rows.push(row);
+    }
+    rows
+}
+
+/// Rows as lines, with their columns as wide as needed.
+fn table(rows: &[Vec<String>]) -> Vec<String> {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| padded(cell, *width));
+        format!("  {}", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+fn too_short(rung: &RungOutlook) -> String {
+    let RungOutlook { weight_pct, look_s, candidate_requests, .. } = rung;
+    let look = duration(*look_s as f64);
+    let shows = format!("{weight_pct} for {look} is {candidate_requests} candidate requests");
+    let who = rung.slowest.map_or("an answer", |metric| metric.as_str());
+    let blocking = rung.lines.iter().find(|line| Some(line.metric) == rung.slowest);
+    match (rung.passes_after_s, blocking) {
+        (Some(after), _) => {
+            let after = duration(after as f64);
+            format!("{shows}: too few to let it pass; {who} typically needs {after}.")
+        }
+        (None, Some(line)) if line.data == Data::Nothing => {
+            format!("{shows}: it never passes; {who} is required and nothing gives a sample of it.")
+        }
+        (None, _) => format!("{shows}: it does not pass in 30 days, for want of {who}."),
+    }
+}
+
+/// What could be there on the first rung, and on the last, without being told from nothing.
+fn unseen(outlook: &Outlook) -> Vec<String> {
+    let (Some(first), Some(last)) = (outlook.rungs.first(), outlook.rungs.last()) else {
+        return vec![];
+    };
+    let ends = if outlook.rungs.len() > 1 { vec![first, last] } else { vec![first] };
+    ends.into_iter()
+        .filter_map(|rung| {
+            let harms = rung.lines.iter().filter(|line| line.required && line.stable.is_some());
+            let harms: Vec<String> = harms.filter_map(excluded).collect();
+            let (weight, look) = (rung.weight_pct, duration(rung.look_s as f64));
+            (!harms.is_empty()).then(|| {
+                let what = harms.join(", ");
+                format!(
+                    "after {look} at {weight} a candidate that looks like stable may still be \
+                     worse by up to: {what}."
+                )
+            })
+        })
+        .collect()
+}
+
+fn excluded(line: &LineOutlook) -> Option<String> {
+    line.must_exclude?;
+    Some(match line.excludes {
+        Some(harm) => format!("{} {}", line.metric.as_str(), share(harm, line.unit)),
+        None => format!("{} any amount", line.metric.as_str()),
+    })
+}
+
+fn not_judged(outlook: &Outlook) -> Option<String> {
+    let lines = &outlook.rungs.first()?.lines;
+    let nothing = lines.iter().filter(|line| line.data == Data::Nothing && !line.required);
+    let names: Vec<&str> = nothing.map(|line| line.metric.as_str()).collect();
+    (!names.is_empty()).then(|| {
+        let names = names.join(", ");
+        format!("not judged, since nothing gives samples and nothing requires them: {names}.")
+    })
+}
+
+fn independence(outlook: &Outlook) -> Option<String> {
+    let lines = &outlook.rungs.first()?.lines;
+    let worst = lines.iter().max_by(|a, b| a.design_effect.total_cmp(&b.design_effect))?;
+    Some(if worst.design_effect > 1.0 {
+        format!(
+            "requests of one user are alike: up to {:.1} are worth one independent one ({}).",
+            worst.design_effect,
+            worst.metric.as_str()
+        )
+    } else {
+        "requests are taken to be independent; where users' are alike it takes so much longer, \
+         see `--design-effect`."
+            .to_owned()
+    })
+}
+
+fn total(outlook: &Outlook) -> String {
+    match outlook.total_s {
+        Some(total) => {
+            let total = duration(total as f64);
+            format!("if nothing is wrong, it is promoted after about {total}.")
+        }
+        None => "it is not promoted by itself: a rung above is not left within 30 days.".to_owned(),
+    }
+}

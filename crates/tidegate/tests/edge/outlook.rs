@@ -1,0 +1,68 @@
+//! `tidegate release plan`: with and without state, beside a running server, and bad input.
+
+use crate::project::Project;
+use serde_json::Value;
+
+fn errors(told: &Value, rung: usize) -> &Value {
+    let lines = told["rungs"][rung]["lines"].as_array().unwrap();
+    lines.iter().find(|line| line["metric"] == "error_rate").unwrap()
+}
+
+#[test]
+fn one_percent_of_20_a_second_is_told_to_be_too_little() {
+    let project = Project::init();
+    let before = project.files();
+    let rungs = "  rungs: [{weight_pct: 1, look_s: 60}, {weight_pct: 100, look_s: 60}]\n";
+    project.edit("tidegate.yaml", "  preset: ladder\n", rungs);
+    let line = "lines:\n  error_rate: {pass: 0, pause: 0.01, rollback: 0.01}\n";
+    project.append("tidegate.yaml", line);
+    let plan = ["release", "plan", "--rate", "20", "--hours", "1"];
+    let told = project.run(&[&plan[..], &["--json"]].concat()).exits(0).json();
+    assert_eq!(told["rungs"][0]["candidate_requests"], 720);
+    assert_eq!(told["rungs"][0]["fits"], false);
+    assert_eq!((&told["rate_from"], &told["baseline_days"]), (&"given".into(), &0.into()));
+    assert!(errors(&told, 0)["excludes"].as_f64().unwrap() > 0.01, "{told}");
+    let shown = project.run(&plan).exits(0).out;
+    for text in ["1 % for 60 min is 720 candidate requests: too few", "error_rate", "guessed"] {
+        assert!(shown.contains(text), "no `{text}` in:\n{shown}");
+    }
+    // Nothing but the edited file has changed, and there is still no state.
+    assert_eq!(project.files().len(), before.len());
+    assert!(!project.root.join(".tidegate/state.db").exists());
+}
+
+#[test]
+fn the_stored_days_of_stable_are_read_beside_a_server() {
+    let project = Project::quick();
+    let server = project.serve();
+    (0..5).for_each(|n| drop(server.chat(&format!("user-{n}"), "hello")));
+    server.terminate();
+    assert_eq!(server.ended(), Some(0));
+    let server = project.serve();
+    let told = project.run(&["release", "plan", "--rate", "20", "--json"]).exits(0).json();
+    assert_eq!((&told["baseline_days"], &told["baseline_requests"]), (&1.into(), &5.into()));
+    assert_eq!(errors(&told, 0)["data"], "baseline");
+    // Seconds of traffic are no rate.
+    project.run(&["release", "plan"]).fails(2, &["spans", "at least"], &["--rate 20"]);
+    drop(server);
+}
+
+#[test]
+fn bad_input_is_named() {
+    let project = Project::init();
+    let fails = |args: &[&str], says: &[&str], hints: &[&str]| {
+        project.run(&[&["release", "plan"], args].concat()).fails(2, says, hints);
+    };
+    fails(&[], &["it is not known how many requests", "no days of stable"], &["--rate 20"]);
+    for rate in ["0", "-1", "NaN", "inf", "1e9"] {
+        fails(&["--rate", rate], &["requests a second; it must be", "100000"], &["--help"]);
+    }
+    for hours in ["0", "-1", "NaN", "8761"] {
+        fails(&["--rate", "1", "--hours", hours], &["--hours", "8760"], &["look times"]);
+    }
+    fails(&["--rate", "1", "--design-effect", "0.5"], &["0.5", "at least 1"], &[]);
+    fails(&["--rate", "1", "--expect", "eror_rate=1"], &["`eror_rate`"], &["`error_rate`"]);
+    fails(&["--rate", "1", "--expect", "error_rate=1"], &["1 for `error_rate`", "below 1"], &[]);
+    fails(&["--rate", "1", "--expect", "latency_p99=1"], &["`latency_p99`", "no line"], &[]);
+    fails(&["--rate", "twenty"], &[], &[]);
+}
