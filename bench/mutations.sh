@@ -12,7 +12,8 @@ copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 # Kept between runs, so that a mutation costs one build of one crate.
 export CARGO_TARGET_DIR=${MUTATIONS_TARGET:-${TMPDIR:-/tmp}/tidegate-mutations}
-tar -C "$root" --exclude=./target --exclude=./.git -cf - . | tar -C "$copy" -xf -
+# Modified now, or cargo would take a mutation that was built before for the file's present state.
+tar -C "$root" --exclude=./target --exclude=./.git -cf - . | tar -C "$copy" -xmf -
 decide=crates/core/src/decide
 caught=0 survived=0
 
@@ -75,17 +76,16 @@ mutate "no design effect on means" means.rs \
 mutate "the design effect is 1" clusters.rs \
   'if independent > 0.0 { (clustered / independent).max(1.0) } else { 1.0 }' \
   'if independent > 0.0 { (clustered / independent).clamp(1.0, 1.0) } else { 1.0 }'
-mutate "alike cohorts are a bonus" clusters.rs \
-  '(clustered / independent).max(1.0)' '(clustered / independent)'
+mutate "half of the design effect" clusters.rs \
+  '(ratio - 1.0 - noise).max(0.0)' '(ratio - 1.0 - noise).max(0.0) * 0.5'
 mutate "few users count in full" clusters.rs \
   'if units < FEWEST_UNITS {' 'if units < 0.0 {'
 mutate "the mixture of means without its logarithm" means.rs \
   'std::f64::consts::LN_2 - 0.5 * widened.ln() + z' 'std::f64::consts::LN_2 + z'
-mutate "every start has half the stake" evidence.rs \
-  'else { 0.5 / (k * (k + 1.0)) }' 'else { 0.5 * k.powi(0) }'
+mutate "every start has a quarter of the stake" evidence.rs \
+  '{ (1.0 - WHOLE) / (k * (k + 1.0)) }' '{ (1.0 - WHOLE) * k.powi(0) }'
 mutate "the bucket that holds the point counts as beyond" evidence.rs \
-  'partition_point(|(lower, ..)| *lower <= point)' \
-  'partition_point(|(_, upper, _)| *upper <= point)'
+  'candidate_x: above(first) - within * below' 'candidate_x: above(first)'
 mutate "strata are added up" evidence.rs \
   'rates.push(pair(*anchor, stable, *candidate));' \
   'let mut all = pair(*anchor, stable, *candidate);

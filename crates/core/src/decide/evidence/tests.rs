@@ -74,29 +74,29 @@ fn a_design_effect_is_a_root_of_the_stake() {
     assert!(within(1.0) > 10.0 && within(4.0) < within(1.0) / 2.0);
 }
 
-/// All of the candidate is in the bucket that holds the point where 20 % slower would lie: it may
-/// be before it or beyond it, so it counts for the null on both sides.
+/// All of the candidate is in the bucket that holds the point where 20 % slower would lie. It counts
+/// by how much of the bucket lies beyond: nothing of it, at its upper edge, and all, at its lower.
 #[test]
-fn the_bucket_that_holds_the_point_counts_for_the_null() {
+fn the_bucket_that_holds_the_point_counts_in_part() {
     let rule = rule(Metric::LatencyP95);
-    let mut beyond = Histogram::default();
-    (0..1_000).for_each(|_| beyond.add(1_200_000));
-    let (lower, upper, _) = beyond.buckets().next().unwrap();
-    let stable = Share { n: 4_000, milli: 200_000 };
-    let at = |point: u64, against| {
-        let cell = Cell::Tail {
-            anchor_us: Some((point as f64 / 1.2) as u64),
-            stable,
-            candidate: 1_000,
-            beyond: beyond.clone(),
-        };
-        let cells = std::iter::once((&cell, Weight::from_pct(20.0).unwrap()));
-        Evidence::new(&rule, cells, 1.0).against(0.2, against)
+    let mut values = Histogram::default();
+    (0..1_000).for_each(|_| values.add(1_200_000));
+    let (lower, upper, count) = values.buckets().map(float).next().unwrap();
+    let beyond = |point: f64| {
+        let stable = Share { n: 4_000, milli: 200_000 };
+        let pair = pair(0.05, stable, Share { n: 1_000, milli: 0 });
+        let beyond = vec![(lower, upper, count)];
+        let tail = TailPair { anchor_us: point / 1.2, pair, beyond };
+        let evidence = Evidence::new(&rule, std::iter::empty(), 1.0);
+        evidence.cut(&tail, 0.2).candidate_x
     };
-    let inside = u64::midpoint(lower, upper);
-    assert!(at(inside, Against::AtMost) < 0.0 && at(inside, Against::AtLeast) < 0.0);
-    assert!(at(lower - 10, Against::AtMost) > 50.0);
-    assert!(at(upper + 10, Against::AtLeast) > 5.0);
+    let width = upper + 1.0 - lower;
+    for part in [0.0, 0.25, 0.5, 0.9] {
+        let got = beyond(lower + part * width);
+        assert!((got - (1.0 - part) * 1_000.0).abs() < 0.1, "{part}: {got}");
+    }
+    assert!((beyond(lower - 10.0) - 1_000.0).abs() < 1e-9);
+    assert!(beyond(upper + 10.0).abs() < 1e-9);
 }
 
 /// With nobody on stable at full weight, and only then, its past stands in for it.
