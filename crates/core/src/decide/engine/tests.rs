@@ -98,6 +98,8 @@ fn a_good_release_climbs_and_is_promoted() {
 #[test]
 fn a_bad_release_goes_back_with_its_numbers() {
     let mut run = Run::new();
+    run.feed(100, 5, 0);
+    run.tick(1_000);
     run.feed(2_000, 60, 40);
     let decision = run.tick(1_000);
     assert_eq!((decision.kind, decision.signal), (DecisionKind::RollBack, Signal::Red));

@@ -265,9 +265,17 @@ fn the_rules_share_one_alpha() {
     // And that is what a rollback had to reach.
     let mut seen = Observation::default();
     let mut chance = Chance(3);
-    (0..2_000).for_each(|_| seen.stable.add(&fails(&mut chance, 0.02), UnixMs(1)));
-    (0..400).for_each(|_| seen.candidate.add(&fails(&mut chance, 0.2), UnixMs(1)));
-    let decision = decide(&plan, &ReleaseState::start(UnixMs(0)), &seen, UnixMs(1));
+    let mut state = ReleaseState::start(UnixMs(0));
+    // A first look for the anchor, a second for the verdict.
+    let mut decision = None;
+    for now in [1, 2] {
+        (0..1_000).for_each(|_| seen.stable.add(&fails(&mut chance, 0.02), UnixMs(now)));
+        (0..200).for_each(|_| seen.candidate.add(&fails(&mut chance, 0.2), UnixMs(now)));
+        let made = decide(&plan, &state, &seen, UnixMs(now));
+        state = made.state.clone();
+        decision = Some(made);
+    }
+    let decision = decision.unwrap();
     let reason = &decision.reasons[0];
     assert_eq!(reason.code, ReasonCode::OverRollback);
     let alpha = plan.alpha_of(&plan.rules[0]);
