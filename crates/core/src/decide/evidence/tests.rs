@@ -74,8 +74,8 @@ fn a_design_effect_is_a_root_of_the_stake() {
     assert!(within(1.0) > 10.0 && within(4.0) < within(1.0) / 2.0);
 }
 
-/// All of the candidate is in the bucket that holds the point where 20 % slower would lie. It counts
-/// by how much of the bucket lies beyond: nothing of it, at its upper edge, and all, at its lower.
+/// All of the candidate is in the bucket that holds the point where 20 % slower would lie. It
+/// counts by how much of the bucket lies beyond: nothing of it, at its upper edge, and all, at its lower.
 #[test]
 fn the_bucket_that_holds_the_point_counts_in_part() {
     let rule = rule(Metric::LatencyP95);
