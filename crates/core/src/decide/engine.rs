@@ -146,7 +146,13 @@ fn shared_fault(
     };
     let rate = window.upstream_errors as f64 / window.requests.max(1) as f64;
     let limit = plan.shared_fault;
-    if window.requests < limit.min_requests || rate < limit.stable_error_rate {
+    // Where stable fails a lot at all times, its bad moments are no faults: to leave them out would
+    // show it better than it is, and the candidate worse.
+    let seen = state.stable();
+    let before = (seen.requests - stable.requests, seen.upstream_errors - stable.upstream_errors);
+    let usual = before.1 as f64 / before.0.max(10 * limit.min_requests) as f64;
+    let least = limit.stable_error_rate.max(2.0 * usual);
+    if window.requests < limit.min_requests || rate < least {
         return None;
     }
     let text = format!(

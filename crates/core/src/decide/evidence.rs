@@ -3,9 +3,9 @@
 //!
 //! Strata multiply. The evidence is the mean of several products, one from each stratum on: a
 //! release that was good for hours and then turns bad is not excused by its past, since the product
-//! from the last doubling on has none of it; nor is one held for ever by an hour in which stable was
-//! far from its anchor. Three quarters of the weight are on the whole release, the rest falls as
-//! 1/(k(k+1)) with the k-th start, so the mean is evidence as well.
+//! from the last doubling on has none of it; nor is one held for ever by an hour in which stable
+//! was far from its anchor. Three quarters of the weight are on the whole release, the rest falls
+//! as 1/(k(k+1)) with the k-th start, so the mean is evidence as well.
 //!
 //! At full weight nobody is on stable. Then, and only then, the candidate is held against what
 //! stable did before, which is weaker evidence, as the reason says: what changes with time looks

@@ -175,6 +175,11 @@ async fn inv10_a_full_store_does_not_keep_a_bad_candidate_in() {
     let mut scene = Scene::new().await;
     scene.eval().await;
     let change = scene.start().await.unwrap();
+    // A first look, for what the second is held against.
+    scene.feed(&change, Arm::Stable, 100, None);
+    scene.feed(&change, Arm::Candidate, 5, None);
+    scene.control.clock.advance(1_000);
+    scene.control.tick().await.unwrap();
     let mut scene = scene.reopened(Some(1)).await;
     scene.feed(&change, Arm::Stable, 900, None);
     scene.feed(&change, Arm::Candidate, 200, Some(Failure::Malformed));

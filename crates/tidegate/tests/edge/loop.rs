@@ -103,8 +103,9 @@ fn a_rollback_is_at_once_and_only_a_named_override_undoes_it() {
     project.run(&["release", "resume"]).exits(0);
     project.run(&["release", "promote", "--by", "mei", "--reason", "on to half"]).exits(0);
     project.run(&["release", "promote", "--by", "mei", "--reason", "on to all"]).exits(0);
-    let answer = server.chat("bo", "hello");
-    assert_eq!(answer.header("x-tidegate-arm"), "candidate");
+    // One of twenty users is held back on stable; ten of ten are one in 10^13.
+    let arms = (0..10).map(|i| server.chat(&format!("user-{i}"), "hello"));
+    assert!(arms.into_iter().any(|answer| answer.header("x-tidegate-arm") == "candidate"));
     let back = project.run(&["rollback", "--by", "mei", "--reason", "complaints"]).exits(0);
     assert!(back.out.contains("everyone is on vs-"), "{back:?}");
     for user in ["mei", "bo", "ana"] {

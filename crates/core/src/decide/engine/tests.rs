@@ -207,6 +207,30 @@ fn inv9_a_shared_fault_is_no_verdict() {
     assert_eq!(run.tick(10_000).kind, DecisionKind::Advance);
 }
 
+/// Where stable fails one request in four at all times, one in four is no fault: leaving its bad
+/// moments out would show it better than it is.
+#[test]
+fn what_is_usual_for_stable_is_no_shared_fault() {
+    let mut run = Run::new();
+    for _ in 0..4 {
+        feed(&mut run.seen.stable, 900, Some(Failure::Unreachable), 100, run.now);
+        run.feed(0, 100, 0);
+        run.tick(1_000);
+    }
+    feed(&mut run.seen.stable, 750, Some(Failure::Unreachable), 250, run.now);
+    assert_eq!(run.tick(1_000).reasons[0].code, ReasonCode::SharedFault);
+    let mut run = Run::new();
+    let mut codes = vec![];
+    for _ in 0..4 {
+        feed(&mut run.seen.stable, 810, Some(Failure::Unreachable), 190, run.now);
+        run.feed(0, 100, 0);
+        run.tick(1_000);
+        feed(&mut run.seen.stable, 750, Some(Failure::Unreachable), 250, run.now);
+        codes.push(run.tick(1_000).reasons[0].code);
+    }
+    assert!(!codes.contains(&ReasonCode::SharedFault), "{codes:?}");
+}
+
 #[test]
 fn promote_orders_climb_one_rung_or_all() {
     let mut run = Run::new();
