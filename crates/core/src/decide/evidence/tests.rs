@@ -75,7 +75,7 @@ fn a_design_effect_is_a_root_of_the_stake() {
 }
 
 /// All of the candidate is in the bucket that holds the point where 20 % slower would lie. It
-/// counts by how much of the bucket lies beyond: nothing of it, at its upper edge, and all, at its lower.
+/// counts by how much of the bucket lies beyond: nothing at its upper edge, all at its lower.
 #[test]
 fn the_bucket_that_holds_the_point_counts_in_part() {
     let rule = rule(Metric::LatencyP95);
