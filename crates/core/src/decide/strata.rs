@@ -144,8 +144,8 @@ impl Cell {
         }
     }
 
-    /// Whether the stable arm has moved so far from its anchor that it should be taken anew: to less
-    /// than half or more than twice of it, in what is rarer, bad or good, and not by chance.
+    /// Whether the stable arm has moved so far from its anchor that it should be taken anew: to
+    /// less than half or more than twice of it, in what is rarer, bad or good, and not by chance.
     fn has_drifted(&self, metric: Metric) -> bool {
         let (anchor, stable) = match (self, metric.kind()) {
             (Cell::Tail { stable, .. }, Kind::Quantile { q, .. }) => (1.0 - q, stable),

@@ -1,8 +1,8 @@
 //! Simulate: the engine beside every peer on the same simulated releases.
 //!
 //! A [`scenario`] and a seed make a [`stream`] of requests; an engine [climbs](climb) a ladder on
-//! it: ours by `decide` itself ([`ours`]), the peers as [judges](judge) on a [ladder]. [`run()`](run())
-//! repeats that, [`report`] counts what came of it.
+//! it: ours by `decide` itself ([`ours`]), the peers as [judges](judge) on a [ladder].
+//! [`run()`](run()) repeats that, [`report`] counts what came of it.
 
 mod climb;
 mod clusters;
