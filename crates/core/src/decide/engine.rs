@@ -253,7 +253,7 @@ impl Step<'_> {
         if let Some(reason) = self.too_little(&state) {
             return self.stay(state, None, Signal::Yellow, reason);
         }
-        if let Some(line) = self.lines.iter().find(|line| line.blocks()) {
+        if let Some(line) = self.slowest() {
             let reason = line.reason.clone();
             return self.stay(state, None, Signal::Yellow, reason);
         }
@@ -270,6 +270,15 @@ impl Step<'_> {
         }
         let text = format!("every line passes on enough data after {} s", looked / 1000);
         self.advance(state, Reason::new(ReasonCode::Pass, text))
+    }
+
+    /// Of the lines that block, the one that will take longest, as far as that is known; one that
+    /// more of the same would not change takes longest of all.
+    fn slowest(&self) -> Option<&Judged> {
+        let takes = |line: &&Judged| line.reason.more_s.unwrap_or(u64::MAX);
+        let blocking = self.lines.iter().filter(|line| line.blocks());
+        // Of equals the first: `max_by_key` would give the last.
+        blocking.rev().max_by_key(takes)
     }
 
     /// Too few answers, or none for too long (T-01).

@@ -25,28 +25,20 @@ pub(super) fn judge_lines(plan: &Plan, state: &ReleaseState, now: UnixMs) -> Vec
             (look, judged)
         })
         .collect();
-    // The interval and the forecast take longer to work out, and only one line decides.
-    if let Some((look, line)) = deciding(&mut judged) {
-        let since = line.reason.samples_candidate.unwrap_or(0);
-        let elapsed = now.since(state.started_at);
+    // The interval takes dozens of tests, so only what is over has one worked out. What blocks says
+    // how long it may take: people wait for the slowest.
+    let over = judged.iter().position(|(_, line)| line.is_over());
+    for (index, (look, line)) in judged.iter_mut().enumerate() {
         let mut finding = Finding { verdict: line.verdict, reason: line.reason.clone() };
-        if line.is_over() {
+        if Some(index) == over {
             look.bound(&mut finding);
-        } else {
-            look.forecast(&mut finding, elapsed, since);
+        } else if over.is_none() && line.blocks() {
+            let since = line.reason.samples_candidate.unwrap_or(0);
+            look.forecast(&mut finding, now.since(state.started_at), since);
         }
         line.reason = finding.reason;
     }
     judged.into_iter().map(|(_, judged)| judged).collect()
-}
-
-/// The line that a decision would be about: the first that is over, else that pauses, else blocks.
-fn deciding<'l, 'a>(lines: &'l mut [(Look<'a>, Judged)]) -> Option<(&'l Look<'a>, &'l mut Judged)> {
-    let first = |wanted: &dyn Fn(&Judged) -> bool| lines.iter().position(|(_, l)| wanted(l));
-    let index = first(&|line| line.is_over())
-        .or_else(|| first(&|line| line.verdict == Verdict::OverPause))
-        .or_else(|| first(&|line| line.blocks()))?;
-    lines.get_mut(index).map(|(look, judged)| (&*look, judged))
 }
 
 /// The harm to exclude before the next rung, by the traffic so far.

@@ -222,6 +222,20 @@ pub enum PlanError {
         /// Rollback.
         rollback: f64,
     },
+    /// A threshold that nothing can pass, most often a percentage where a fraction belongs.
+    #[error(
+        "line rule `{metric}`: {key} is {given}; thresholds are fractions (0.05 is 5 % or points), {allowed}"
+    )]
+    Fraction {
+        /// The rule's metric.
+        metric: &'static str,
+        /// `pass`, `pause` or `rollback`.
+        key: &'static str,
+        /// What was given.
+        given: f64,
+        /// What is allowed.
+        allowed: &'static str,
+    },
     /// Points on something that is not a rate.
     #[error("line rule `{0}`: unit `points` is for rates only; use `relative`")]
     PointsOnValue(&'static str),
@@ -357,6 +371,16 @@ impl LineRule {
             let rises = pass <= pause && pause <= rollback;
             if !rises || ![pass, pause, rollback].iter().all(|t| t.is_finite()) {
                 return Err(PlanError::Thresholds { metric, pass, pause, rollback });
+            }
+            let (most, allowed) = if self.metric.is_rate() {
+                (1.0, "from -1 to 1 for a rate")
+            } else {
+                (10.0, "from -1 to 10 for a value")
+            };
+            for (key, given) in [("pass", pass), ("pause", pause), ("rollback", rollback)] {
+                if !(-1.0..=most).contains(&given) {
+                    return Err(PlanError::Fraction { metric, key, given, allowed });
+                }
             }
             if unit == BandUnit::Points && !self.metric.is_rate() {
                 return Err(PlanError::PointsOnValue(metric));

@@ -120,8 +120,11 @@ fn choose(named: &[String], all: &[Scenario], skipped: Option<&str>) -> Result<V
     let known: Vec<&str> =
         all.iter().map(|scenario| scenario.name.as_str()).chain([REAL]).collect();
     for name in named {
-        let is_skipped = skipped.is_some() && is_real(name);
-        if !is_skipped && !known.contains(&name.as_str()) {
+        if skipped.is_some() && is_real(name) {
+            let message = format!("scenario `{name}` is of real data, and no folder is given");
+            return Err(CliError::usage(message).hint("add `--data DIR`"));
+        }
+        if !known.contains(&name.as_str()) {
             return Err(unknown("scenario", name, &known));
         }
     }

@@ -168,6 +168,10 @@ fn table(plan: &Plan, decision: &Decision) -> Vec<String> {
 /// How differences are read where that is not plain from the two values beside them.
 fn notes(rules: &[&LineRule]) -> Vec<String> {
     let mut notes = Vec::new();
+    if !rules.is_empty() {
+        let note = "differences are taken stretch by stretch, side by side; the columns are of all";
+        notes.push(note.to_owned());
+    }
     for rule in rules.iter().filter(|rule| rule.floor > 0.0) {
         let floor = show(rule.metric, rule.floor);
         let metric = rule.metric.as_str();

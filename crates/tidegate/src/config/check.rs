@@ -338,12 +338,11 @@ impl Checker<'_> {
             let allowed = "0 and more, below 50";
             return Err(self.refuse("release.hold_back_pct", release.hold_back_pct, allowed));
         }
-        if let [.., before, _] = release.rungs.as_slice()
-            && before.weight_pct >= 100.0 - release.hold_back_pct
+        if let [.., before, last] = super::plan::rungs(project).as_slice()
+            && before.weight >= last.weight
         {
-            let room = 100.0 - before.weight_pct;
-            let allowed =
-                format!("below {room}: the rung before the last is {} %", before.weight_pct);
+            let room = before.weight.rest().pct();
+            let allowed = format!("below {room}: the rung before the last is {}", before.weight);
             return Err(self.refuse("release.hold_back_pct", release.hold_back_pct, &allowed));
         }
         let bounds = [

@@ -120,12 +120,12 @@ fn too_short(rung: &RungOutlook) -> String {
     let RungOutlook { weight_pct, look_s, candidate_requests, .. } = rung;
     let look = duration(*look_s as f64);
     let shows = format!("{weight_pct} for {look} is {candidate_requests} candidate requests");
-    let who = rung.slowest.map_or("an answer", |metric| metric.as_str());
+    let who = rung.slowest.map_or("the fewest answers on each arm", |metric| metric.as_str());
     let blocking = rung.lines.iter().find(|line| Some(line.metric) == rung.slowest);
     match (rung.passes_after_s, blocking) {
         (Some(after), _) => {
             let after = duration(after as f64);
-            format!("{shows}: too few to let it pass; {who} typically needs {after}.")
+            format!("{shows}: too few to let it pass; {who}: typically after {after}.")
         }
         (None, Some(line)) if line.data == Data::Nothing => {
             format!("{shows}: it never passes; {who} is required and nothing gives a sample of it.")
