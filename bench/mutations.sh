@@ -74,8 +74,8 @@ mutate "no design effect on rates over a line" evidence.rs \
 mutate "no design effect on means" means.rs \
   '.max(1e-300) * divisor;' '.max(1e-300);'
 mutate "the design effect is 1" clusters.rs \
-  'if independent > 0.0 { (clustered / independent).max(1.0) } else { 1.0 }' \
-  'if independent > 0.0 { (clustered / independent).clamp(1.0, 1.0) } else { 1.0 }'
+  'if independent > 0.0 { (clustered / independent).max(least) } else { least }' \
+  'if independent > 0.0 { least } else { least }'
 mutate "half of the design effect" clusters.rs \
   '(ratio - 1.0 - noise).max(0.0)' '(ratio - 1.0 - noise).max(0.0) * 0.5'
 mutate "few users count in full" clusters.rs \

@@ -25,19 +25,23 @@ const FEWEST_UNITS: f64 = 4.0;
 /// Without cohorts (nobody is told apart) it is 1: requests are then split one by one.
 pub(super) fn design_effect(metric: Metric, stable: &Window, candidate: &Window) -> f64 {
     let arms = [arm(metric, stable), arm(metric, candidate)];
-    let (mut clustered, mut independent) = (0.0, 0.0);
-    for Effect { variance, n, ratio } in arms.into_iter().flatten() {
+    let (mut clustered, mut independent, mut least) = (0.0, 0.0, 1.0);
+    for Effect { variance, n, ratio, few } in arms.into_iter().flatten() {
+        // Few subjects decide nothing, however sure the other arm is.
+        least = if few { ratio.max(least) } else { least };
         // What each arm adds to the variance of the difference.
         clustered += variance / n * ratio;
         independent += variance / n;
     }
-    if independent > 0.0 { (clustered / independent).max(1.0) } else { 1.0 }
+    if independent > 0.0 { (clustered / independent).max(least) } else { least }
 }
 
 struct Effect {
     variance: f64,
     n: f64,
     ratio: f64,
+    /// Whether the arm has too few subjects to tell how much they differ.
+    few: bool,
 }
 
 fn arm(metric: Metric, window: &Window) -> Option<Effect> {
@@ -57,7 +61,7 @@ fn arm(metric: Metric, window: &Window) -> Option<Effect> {
     let units: f64 = n * n / squares;
     let variance = variance(metric, window, mean);
     if units < FEWEST_UNITS {
-        return Some(Effect { variance, n, ratio: n / units });
+        return Some(Effect { variance, n, ratio: n / units, few: true });
     }
     let apart: f64 = cohorts.iter().map(|(size, sum)| (sum - mean * size).powi(2)).sum();
     let expected = variance * n;
@@ -66,7 +70,7 @@ fn arm(metric: Metric, window: &Window) -> Option<Effect> {
     // with a margin, since a variance from so few units may well be too small.
     let noise = (2.0 / units).sqrt();
     let ratio = 1.0 + (ratio - 1.0 - noise).max(0.0) * (1.0 + 4.0 / units);
-    Some(Effect { variance, n, ratio })
+    Some(Effect { variance, n, ratio, few: false })
 }
 
 /// Outcomes of a cohort and their sum.
@@ -97,7 +101,12 @@ fn variance(metric: Metric, window: &Window, mean: f64) -> f64 {
         }
         Metric::FirstTokenP95 => of_squares(window.first_token_log_squared.0, window.streamed),
         other => match other.kind() {
-            Kind::Rate(_) => mean * (1.0 - mean),
+            // Never 0: an arm whose one user always fails has not told that its rate is certain.
+            Kind::Rate(_) => {
+                let n = window.cohorts.iter().map(|c| of_cohort(metric, c).0).sum::<f64>();
+                let rate = (mean * n + 0.5) / (n + 1.0);
+                rate * (1.0 - rate)
+            }
             Kind::Mean { moments, .. } => {
                 let sums = moments(window).sums(1.0);
                 sums.variance() * sums.by / sums.n

@@ -1,5 +1,6 @@
 //! The decision itself. The order of its checks is the order of this file.
 
+use super::interval::evidence_of_rate;
 use super::judge::{Judged, judge_lines};
 use super::lines::Verdict;
 use super::plan::Plan;
@@ -12,6 +13,9 @@ use super::types::{
 use crate::ids::UnixMs;
 use crate::observe::Window;
 use crate::route::Weight;
+
+/// Odds that stable's failures are more than twice what is usual, from which on a fault is shared.
+const UNUSUAL: f64 = 1_000.0;
 
 /// What follows from the plan, the state, the observation and the time.
 ///
@@ -147,12 +151,14 @@ fn shared_fault(
     let rate = window.upstream_errors as f64 / window.requests.max(1) as f64;
     let limit = plan.shared_fault;
     // Where stable fails a lot at all times, its bad moments are no faults: to leave them out would
-    // show it better than it is, and the candidate worse.
+    // show it better than it is, and the candidate worse. So it must be more than chance.
     let seen = state.stable();
     let before = (seen.requests - stable.requests, seen.upstream_errors - stable.upstream_errors);
     let usual = before.1 as f64 / before.0.max(10 * limit.min_requests) as f64;
-    let least = limit.stable_error_rate.max(2.0 * usual);
-    if window.requests < limit.min_requests || rate < least {
+    let (errors, requests) = (window.upstream_errors as f64, window.requests as f64);
+    let unusual = evidence_of_rate(errors, requests, (2.0 * usual).clamp(0.01, 1.0));
+    let enough = window.requests >= limit.min_requests && rate >= limit.stable_error_rate;
+    if !enough || rate <= 2.0 * usual || unusual < UNUSUAL.ln() {
         return None;
     }
     let text = format!(
@@ -231,6 +237,11 @@ impl Step<'_> {
             let signal = self.signal();
             return self.stay(state, by, signal, Reason::new(ReasonCode::Decided, text));
         }
+        let resumed = self.order.as_ref().is_some_and(|order| order.kind == OrderKind::Resume);
+        if resumed {
+            // The pause was no look, whatever stands in the way of looking now.
+            self.begin_rung(&mut state);
+        }
         if let Some(reason) = self.absorbed.clone() {
             let paused = state.phase == Phase::Paused(PausedBy::Lines);
             let by = paused.then_some(PausedBy::Lines);
@@ -292,7 +303,9 @@ impl Step<'_> {
         let candidate = state.candidate().answered().saturating_sub(state.rung_candidate_from);
         let stable = state.stable().answered().saturating_sub(state.rung_stable_from);
         let needed = self.plan.min_samples;
-        let stable_needed = if weight == Weight::FULL { 0 } else { needed };
+        // At the last rung with so few subjects that nobody is held back, nobody will ever be.
+        let nobody = stable == 0 && state.rung + 1 == self.plan.rungs.len() && state.rung > 0;
+        let stable_needed = if weight == Weight::FULL || nobody { 0 } else { needed };
         if candidate >= needed && stable >= stable_needed {
             return None;
         }

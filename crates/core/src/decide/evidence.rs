@@ -84,9 +84,8 @@ impl<'a> Evidence<'a> {
                     rates.push(pair(*anchor, stable, *candidate));
                 }
                 Cell::Tail { anchor_us: None, .. } => {}
-                Cell::Tail { anchor_us: Some(anchor_us), stable, candidate, beyond } => {
+                Cell::Tail { anchor_us: Some(anchor_us), share, stable, candidate, beyond } => {
                     let stable = before.rate(*stable, *candidate, weight);
-                    let Kind::Quantile { q, .. } = rule.metric.kind() else { continue };
                     let new = Share { n: *candidate, milli: 0 };
                     let mut above = 0.0;
                     let mut edges: Vec<_> = beyond.buckets().map(float).collect();
@@ -94,7 +93,7 @@ impl<'a> Evidence<'a> {
                         above += edge.2;
                         edge.2 = above;
                     }
-                    let pair = pair(1.0 - q, stable, new);
+                    let pair = pair(*share, stable, new);
                     tails.push(TailPair { anchor_us: *anchor_us as f64, pair, beyond: edges });
                 }
                 Cell::Mean { stable, candidate } => {

@@ -143,6 +143,7 @@ impl<'a> Look<'a> {
             }
         }
         if estimate > pass && is_over(pass, WORSE_ALPHA) {
+            told.test(over(pass), pass, WORSE_ALPHA);
             return if estimate > pause { Verdict::OverPause } else { Verdict::Between };
         }
         if estimate <= rollback {
@@ -153,6 +154,10 @@ impl<'a> Look<'a> {
             }
             if told.is_proven() && under_ceiling {
                 return Verdict::Pass;
+            }
+            if told.is_proven() {
+                // What is open is the ceiling, which no odds of the band tell of.
+                *told = Told { estimate, ..Told::default() };
             }
         }
         Verdict::Uncertain
@@ -312,8 +317,16 @@ impl<'a> Look<'a> {
             Verdict::Between => format!(
                 "{values}, {estimate}; proven worse than pass ({limit}), not over pause ({samples})"
             ),
+            Verdict::Pass if rule.band.is_none() => {
+                let limit = rule.ceiling.map(|ceiling| show(metric, ceiling)).unwrap_or_default();
+                format!("{values}; within its ceiling of {limit} ({samples})")
+            }
             Verdict::Pass => {
                 format!("{values}, {estimate}; passes, within {limit}, {odds} ({samples})")
+            }
+            Verdict::Uncertain if odds.is_empty() && rule.ceiling.is_some() => {
+                let limit = rule.ceiling.map(|ceiling| show(metric, ceiling)).unwrap_or_default();
+                format!("{values}; not proven within its ceiling of {limit} yet ({samples})")
             }
             Verdict::Uncertain | Verdict::NoData if odds.is_empty() => {
                 format!("{values}; too little side by side to compare yet ({samples})")

@@ -224,7 +224,7 @@ pub enum PlanError {
     },
     /// A threshold that nothing can pass, most often a percentage where a fraction belongs.
     #[error(
-        "line rule `{metric}`: {key} is {given}; thresholds are fractions (0.05 is 5 % or points), {allowed}"
+        "line rule `{metric}`: {key} is {given}; thresholds are fractions, {allowed}; 0.05 is 5 %"
     )]
     Fraction {
         /// The rule's metric.

@@ -46,8 +46,11 @@ pub enum Cell {
     },
     /// Values beyond a point of the stable arm's tail.
     Tail {
-        /// That point, µs, the upper edge of a bucket; while it is not known nothing counts.
+        /// That point, µs, the lower edge of a bucket; while it is not known nothing counts.
         anchor_us: Option<u64>,
+        /// The share of stable's values there or beyond, before: more than 1 − q, and much more
+        /// where many values are alike.
+        share: f64,
         /// The stable arm's values, and those beyond it.
         stable: Share,
         /// The candidate's values.
@@ -95,13 +98,11 @@ impl Cell {
                 Cell::Rate { anchor, stable: empty, candidate: empty }
             }
             Kind::Quantile { histogram, q } => {
-                let enough = |window: &Window| {
-                    let values = histogram(window);
-                    (values.count() >= TAIL_SAMPLES).then(|| values.quantile(q)).flatten()
-                };
-                let anchor_us = enough(lately).or_else(|| enough(before));
+                let enough = |window: &Window| tail_anchor(histogram(window), q);
+                let (anchor_us, share) = enough(lately).or_else(|| enough(before)).unzip();
                 let (stable, beyond) = (Share::default(), Histogram::default());
-                Cell::Tail { anchor_us, stable, candidate: 0, beyond }
+                let share = share.unwrap_or(1.0 - q);
+                Cell::Tail { anchor_us, share, stable, candidate: 0, beyond }
             }
             Kind::Mean { .. } => {
                 Cell::Mean { stable: Moments::default(), candidate: Moments::default() }
@@ -124,11 +125,11 @@ impl Cell {
                 candidate.add(share(&new.counts));
             }
             (
-                Cell::Tail { anchor_us: Some(anchor_us), stable, candidate, beyond },
+                Cell::Tail { anchor_us: Some(anchor_us), stable, candidate, beyond, .. },
                 Kind::Quantile { histogram, .. },
             ) => {
                 for (lower, _, count) in histogram(old).buckets() {
-                    let over = if lower > *anchor_us { count * 1000 } else { 0 };
+                    let over = if lower >= *anchor_us { count * 1000 } else { 0 };
                     stable.add(Share { n: count, milli: over });
                 }
                 *candidate += histogram(new).count();
@@ -148,9 +149,9 @@ impl Cell {
     /// less than half or more than twice of it, in what is rarer, bad or good, and not by chance.
     fn has_drifted(&self, metric: Metric) -> bool {
         let (anchor, stable) = match (self, metric.kind()) {
-            (Cell::Tail { stable, .. }, Kind::Quantile { q, .. }) => (1.0 - q, stable),
+            (Cell::Tail { share, stable, .. }, _) => (*share, stable),
             (Cell::Rate { anchor: Some(anchor), stable, .. }, _) => (*anchor, stable),
-            (Cell::Rate { .. } | Cell::Tail { .. } | Cell::Mean { .. }, _) => return false,
+            (Cell::Rate { .. } | Cell::Mean { .. }, _) => return false,
         };
         if stable.n < DRIFT_SAMPLES {
             return false;
@@ -196,6 +197,23 @@ impl Stratum {
             cell.add(rule.metric, stable, candidate);
         }
     }
+}
+
+/// The anchor of a tail, the lower edge of the bucket that holds the quantile, and the share of
+/// values there or beyond; `None` where they are too few.
+pub(super) fn tail_anchor(values: &Histogram, q: f64) -> Option<(u64, f64)> {
+    let upper = values.quantile(q).filter(|_| values.count() >= TAIL_SAMPLES)?;
+    let (mut anchor, mut below) = (0, 0);
+    for (lower, edge, count) in values.buckets() {
+        if edge >= upper {
+            anchor = lower;
+            break;
+        }
+        below += count;
+    }
+    let n = values.count() as f64;
+    let share = (n - below as f64 + 0.5) / (n + 1.0);
+    Some((anchor, share.clamp(1e-4, 1.0 - 1e-4)))
 }
 
 /// The anchor of a rate from these outcomes of the stable arm; `None` where they are too few.

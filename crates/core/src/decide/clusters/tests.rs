@@ -128,6 +128,24 @@ fn few_users_prove_nothing() {
     }
 }
 
+/// One user whose requests all fail, or all succeed, has not told that this is certain for all.
+#[test]
+fn one_user_proves_nothing_however_alike() {
+    let mut chance = Chance(48);
+    let stable = arm(&mut chance, 2_000, 1, |_| 0.01);
+    for bad in [true, false] {
+        for requests in [5_u32, 12, 200, 5_000] {
+            let mut one = Window::default();
+            (0..requests).for_each(|_| one.add(&request(bad, Some(7)), UnixMs(1)));
+            let effect = design_effect(Metric::ErrorRate, &stable, &one);
+            assert!(
+                effect > f64::from(requests) / 2.0 || (!bad && effect > 50.0),
+                "{bad} {effect}"
+            );
+        }
+    }
+}
+
 /// Cohorts that differ less than chance would have it are no bonus.
 #[test]
 fn the_effect_is_never_below_one() {

@@ -217,7 +217,7 @@ fn what_is_usual_for_stable_is_no_shared_fault() {
         run.feed(0, 100, 0);
         run.tick(1_000);
     }
-    feed(&mut run.seen.stable, 750, Some(Failure::Unreachable), 250, run.now);
+    feed(&mut run.seen.stable, 400, Some(Failure::Unreachable), 600, run.now);
     assert_eq!(run.tick(1_000).reasons[0].code, ReasonCode::SharedFault);
     let mut run = Run::new();
     let mut codes = vec![];
@@ -229,6 +229,27 @@ fn what_is_usual_for_stable_is_no_shared_fault() {
         codes.push(run.tick(1_000).reasons[0].code);
     }
     assert!(!codes.contains(&ReasonCode::SharedFault), "{codes:?}");
+}
+
+/// Answers that all take equally long are the same on both arms: nothing to wait for.
+#[test]
+fn equal_latencies_pass() {
+    let mut run = Run::new();
+    let same = |window: &mut Window, count: u64| {
+        for _ in 0..count {
+            let timing = Timing { total_us: 20_000, ..Timing::default() };
+            window.add(&Outcome { timing, tokens_out: 9, ..Outcome::default() }, UnixMs(1));
+        }
+    };
+    let mut kinds = vec![];
+    for _ in 0..8 {
+        same(&mut run.seen.stable, 2_000);
+        same(&mut run.seen.candidate, 200);
+        kinds.push(run.tick(10_000).kind);
+    }
+    assert!(kinds.contains(&DecisionKind::Advance), "{kinds:?}");
+    let drifts = run.state.strata.len();
+    assert!(drifts < 12, "{drifts} strata");
 }
 
 #[test]

@@ -192,12 +192,13 @@ impl Expected {
                 Cell::Mean { stable: moments(stable, old), candidate: moments(candidate, new) }
             }
             (old, new) => {
-                // The upper edge of the bucket that stable's quantile lies in.
+                // About where stable's quantile lies.
                 let anchor = (self.value * 1000.0).round() as u64;
                 let least = (anchor as f64 * TAIL_FROM) as u64;
                 let beyond = Histogram::spread(candidate * FINE, least, |us| new.above(us));
                 Cell::Tail {
                     anchor_us: (before.0 >= TAIL_SAMPLES as f64).then_some(anchor),
+                    share: old.above(anchor as f64 + 1.0).clamp(1e-4, 1.0 - 1e-4),
                     stable: share(stable, old.above(anchor as f64 + 1.0)),
                     candidate: (candidate * FINE).round() as u64,
                     beyond,
