@@ -74,8 +74,8 @@ fn a_picture_is_one_release_drawn() {
 }
 
 #[test]
-fn real_data_is_skipped_in_words_where_there_is_none() {
-    let output = simulate(&["real", "--json"]).exits(0);
-    assert!(output.err.contains("skipped") && output.err.contains("--data"), "{output:?}");
-    assert_eq!(output.json()["rows"].as_array().unwrap().len(), 0);
+fn real_data_is_asked_for_where_there_is_none() {
+    let output = simulate(&["real", "--json"]).exits(2);
+    let told = output.err.contains("no folder is given") && output.err.contains("--data DIR");
+    assert!(told, "{output:?}");
 }
