@@ -296,7 +296,11 @@ impl Step<'_> {
     fn too_little(&self, state: &ReleaseState) -> Option<Reason> {
         let silent = self.now.since(state.last_data_at);
         if silent >= self.plan.stale_after_ms {
-            let text = format!("no outcome for {} s: nothing moves without data", silent / 1000);
+            let text = format!(
+                "no outcome for {} s: nothing moves without data{}",
+                silent / 1000,
+                unsplit(state)
+            );
             return Some(Reason::new(ReasonCode::NoData, text));
         }
         let weight = self.plan.rungs.get(state.rung).map_or(Weight::ZERO, |rung| rung.weight);
@@ -314,7 +318,8 @@ impl Step<'_> {
             _ => format!(" and {stable} of {stable_needed} stable"),
         };
         let text = format!(
-            "too little data at this rung: {candidate} of {needed} candidate{beside} answers"
+            "too little data at this rung: {candidate} of {needed} candidate{beside} answers{}",
+            unsplit(state)
         );
         let mut reason = Reason::new(ReasonCode::TooFewSamples, text);
         reason.samples_candidate = Some(candidate);
@@ -425,6 +430,14 @@ impl Step<'_> {
             reasons.push(Reason::new(ReasonCode::ColdStart, text.to_owned()));
         }
         Decision { at: self.now, kind, signal, reasons, actions, state }
+    }
+}
+
+/// What may be the matter when the candidate never got a request.
+fn unsplit(state: &ReleaseState) -> &'static str {
+    match state.seen_candidate.requests {
+        0 => "; a request counts if it names a user, or comes with a key, to be split by",
+        _ => "",
     }
 }
 

@@ -328,6 +328,9 @@ impl<'a> Look<'a> {
                 let limit = rule.ceiling.map(|ceiling| show(metric, ceiling)).unwrap_or_default();
                 format!("{values}; not proven within its ceiling of {limit} yet ({samples})")
             }
+            Verdict::Uncertain if reason.stable == Some(0.0) && unit == BandUnit::Relative => {
+                format!("{values}; nothing is a percentage of 0, a `ceiling` is ({samples})")
+            }
             Verdict::Uncertain | Verdict::NoData if odds.is_empty() => {
                 format!("{values}; too little side by side to compare yet ({samples})")
             }

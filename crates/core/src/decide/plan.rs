@@ -49,8 +49,9 @@ pub struct LineRule {
     /// a regression of a 40 ms service.
     #[serde(default)]
     pub floor: f64,
-    /// Whether advancing needs data on this metric. A rule that is not required is skipped, with a
-    /// reason, while neither arm has data on it (feedback that nobody gives).
+    /// Whether advancing needs a proof on this metric. What a rule that is not required has shown
+    /// so far can hold, pause and roll back; that it proves nothing yet stops nobody (feedback that
+    /// hardly anybody gives).
     #[serde(default)]
     pub required: bool,
 }

@@ -35,6 +35,14 @@ pub(crate) struct SimulateArgs {
     /// List scenarios and engines.
     #[arg(long)]
     list: bool,
+    /// Show saved reports (`--json`) of the same runs as one, instead of running anything.
+    #[arg(
+        long,
+        value_name = "FILE.json",
+        num_args = 1..,
+        conflicts_with_all = ["scenarios", "engines", "list", "data"]
+    )]
+    join: Vec<PathBuf>,
     /// Print the table as Markdown.
     #[arg(long, conflicts_with = "json")]
     markdown: bool,
@@ -55,6 +63,11 @@ fn reps() -> RangedI64ValueParser<u32> {
 
 /// Runs the benchmark and shows it.
 pub(crate) fn run(args: &SimulateArgs, json: bool) -> Result<()> {
+    if !args.join.is_empty() {
+        let reports = args.join.iter().map(|path| saved(path)).collect::<Result<_>>()?;
+        show(&Report::join(reports)?, args, json);
+        return Ok(());
+    }
     let (all, skipped) = scenarios(args)?;
     if args.list {
         list(&all, json);
@@ -73,16 +86,28 @@ pub(crate) fn run(args: &SimulateArgs, json: bool) -> Result<()> {
         progress: true,
     };
     let cells = simulate::run(&chosen, &engines, &options)?;
-    let report = Report::new(&cells, &options);
+    show(&Report::new(&cells, &options), args, json);
+    Ok(())
+}
+
+fn show(report: &Report, args: &SimulateArgs, json: bool) {
     if json {
-        output::json(&report);
-        return Ok(());
+        output::json(report);
+        return;
     }
-    let lines = if args.markdown { simulate::markdown(&report) } else { simulate::table(&report) };
+    let lines = if args.markdown { simulate::markdown(report) } else { simulate::table(report) };
     for line in lines {
         output::line(line);
     }
-    Ok(())
+}
+
+fn saved(path: &Path) -> Result<Report> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| CliError::usage(format!("cannot read {}: {e}", path.display())))?;
+    serde_json::from_str(&text).map_err(|e| {
+        CliError::usage(format!("{} is not a report of this tidegate: {e}", path.display()))
+            .hint("`tidegate simulate … --json > FILE.json` saves one")
+    })
 }
 
 /// Writes the picture of one release, and says how it ended.
@@ -92,6 +117,10 @@ fn draw(path: &Path, chosen: &[Scenario], args: &SimulateArgs, json: bool) -> Re
             format!("--picture draws one scenario; {} are named that can be drawn", chosen.len());
         return Err(CliError::usage(message).hint("`tidegate simulate --list` has their names"));
     };
+    if path.extension().is_none_or(|extension| extension != "svg") {
+        let message = format!("--picture draws SVG; given `{}`", path.display());
+        return Err(CliError::usage(message).hint("give it a name that ends in `.svg`"));
+    }
     let (svg, end) = simulate::picture(scenario, args.seed, look_ms(args.look_s)?)?;
     std::fs::write(path, svg)
         .map_err(|e| CliError::usage(format!("cannot write {}: {e}", path.display())))?;
@@ -177,9 +206,10 @@ fn list(all: &[Scenario], json: bool) {
             let truth = s.truth.as_str();
             serde_json::json!({"name": s.name, "about": s.about, "truth": truth})
         };
+        let engine = |e: &Engine| serde_json::json!({"name": e.name(), "about": e.about()});
         output::json(&serde_json::json!({
             "scenarios": all.iter().map(scenario).collect::<Vec<_>>(),
-            "engines": engines.iter().map(|engine| engine.name()).collect::<Vec<_>>(),
+            "engines": engines.iter().map(engine).collect::<Vec<_>>(),
         }));
         return;
     }
@@ -189,6 +219,8 @@ fn list(all: &[Scenario], json: bool) {
         let truth = output::padded(scenario.truth.as_str(), 10);
         output::line(format!("{name}  {truth}  {}", scenario.about));
     }
-    let engines: Vec<&str> = engines.iter().map(|engine| engine.name()).collect();
-    output::line(format!("engines: {}", engines.join(", ")));
+    output::line(String::new());
+    for engine in engines {
+        output::line(format!("{}  {}", output::padded(engine.name(), width), engine.about()));
+    }
 }

@@ -342,8 +342,13 @@ impl Checker<'_> {
             && before.weight >= last.weight
         {
             let room = before.weight.rest().pct();
-            let allowed = format!("below {room}: the rung before the last is {}", before.weight);
-            return Err(self.refuse("release.hold_back_pct", release.hold_back_pct, &allowed));
+            let text = format!(
+                "the last rung is {} with the hold-back of {} %: not above the rung before it, {}",
+                last.weight, release.hold_back_pct, before.weight
+            );
+            return Err(self
+                .error("release.hold_back_pct", text)
+                .hint(format!("set `release.hold_back_pct` below {room}, or take that rung out")));
         }
         let bounds = [
             ("bad_budget", release.bad_budget, 1, 1_000_000_000),

@@ -148,6 +148,13 @@ impl Exchange {
         self.table.table.split.as_ref().map(|split| &split.change_id)
     }
 
+    /// The release whose arms are compared by what comes of this request. A request that has
+    /// nothing to be split by was sent to its arm by no draw: such requests are on stable alone,
+    /// and may well be of another kind.
+    pub(super) fn compared_in(&self) -> Option<&ChangeId> {
+        self.change_id().filter(|_| self.cohort.is_some())
+    }
+
     /// What is left of the request's time: its own budget, else the service's limit.
     pub(super) fn left(&self) -> Duration {
         let limit = Duration::from_millis(self.gateway.limits.total_ms);

@@ -58,7 +58,8 @@ async fn place(gateway: &Arc<Gateway>, trace: &TraceId) -> Result<Option<Feedbac
     Ok(record.map(|record| FeedbackOn {
         arm: record.arm,
         cohort: None,
-        change_id: record.change_id,
+        // As when it is counted: a request without a subject is not compared.
+        change_id: record.change_id.filter(|_| record.user.is_some() || record.tenant.is_some()),
         tenant: record.tenant,
         model: record.keys.model.into(),
     }))

@@ -33,6 +33,14 @@ impl Engine {
         }
     }
 
+    /// What it is, for lists.
+    pub(crate) fn about(self) -> &'static str {
+        match self {
+            Engine::Ours => "this program's own engine, with a project's defaults",
+            Engine::Peer(peer) => peer.about(),
+        }
+    }
+
     /// How often it looks, ms: ours as asked, a peer every minute.
     pub(crate) fn every_ms(self, ours: u64) -> u64 {
         match self {

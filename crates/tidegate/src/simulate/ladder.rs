@@ -73,6 +73,10 @@ impl Climber for Ladder<'_> {
     }
 
     fn look(&mut self, at_ms: u64, _blind: bool) -> Option<End> {
+        // Whoever is shown minutes has nothing to look at between them.
+        if !at_ms.is_multiple_of(INTERVAL_MS) {
+            return None;
+        }
         let stable = std::mem::take(&mut self.stable);
         let candidate = std::mem::take(&mut self.candidate);
         match self.judge.look(&stable, &candidate) {

@@ -6,14 +6,16 @@ use super::run::{Cell, Options};
 use super::scenario::{Scenario, Truth};
 use super::statistics::{rate_at_least, rate_at_most};
 use crate::config::ReleaseConfig;
+use crate::error::{CliError, Result};
 use crate::output::{Tone, padded, paint};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Confidence of each bound.
 const CONFIDENCE: f64 = 0.99;
 
 /// A share of runs with its 99 % bounds (Clopper and Pearson, 1934).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Share {
     /// Runs.
     pub(crate) runs: usize,
@@ -39,14 +41,14 @@ impl Share {
 }
 
 /// One engine in one scenario.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Row {
     /// The scenario's name.
     pub(crate) scenario: String,
     /// What would be right: `good`, `tolerable`, `bad` or `unknowable`.
-    pub(crate) truth: &'static str,
+    pub(crate) truth: String,
     /// The engine's name.
-    pub(crate) engine: &'static str,
+    pub(crate) engine: String,
     /// Runs that went back.
     pub(crate) rolled_back: Share,
     /// Runs that ended with the candidate as stable.
@@ -67,6 +69,8 @@ pub(crate) struct Row {
     pub(crate) candidate_requests_median: f64,
     /// The same in the mean.
     pub(crate) candidate_requests_mean: f64,
+    /// The standard error of that mean.
+    pub(crate) candidate_requests_error: f64,
     /// The same, of the 95th of 100 runs.
     pub(crate) candidate_requests_p95: f64,
     /// The fewest requests of the candidate that could prove the harm at the release's α.
@@ -86,10 +90,10 @@ pub(crate) struct Row {
 }
 
 /// The whole benchmark.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Report {
     /// The version of this program.
-    pub(crate) version: &'static str,
+    pub(crate) version: String,
     /// The seed.
     pub(crate) seed: u64,
     /// Repetitions of each scenario.
@@ -99,6 +103,7 @@ pub(crate) struct Report {
     /// A row for each scenario and engine.
     pub(crate) rows: Vec<Row>,
     /// What the rows say of our engine's goals, as far as they were run.
+    #[serde(skip_deserializing)]
     pub(crate) goals: Vec<Goal>,
 }
 
@@ -107,13 +112,51 @@ impl Report {
     pub(crate) fn new(cells: &[Cell<'_>], options: &Options) -> Report {
         let rows: Vec<Row> = cells.iter().map(row).collect();
         Report {
-            version: env!("CARGO_PKG_VERSION"),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             seed: options.seed,
             reps: options.reps,
             look_s: options.look_ms as f64 / 1000.0,
             goals: goals(&rows),
             rows,
         }
+    }
+
+    /// Reports of the same runs, each of some scenarios or engines, as one: rows in the order of
+    /// the scenarios.
+    ///
+    /// # Errors
+    /// When they are of another version, seed, number of repetitions or look, or one row is twice.
+    pub(crate) fn join(reports: Vec<Report>) -> Result<Report> {
+        let mut reports = reports.into_iter();
+        let Some(mut all) = reports.next() else {
+            return Err(CliError::usage("no report is given"));
+        };
+        for report in reports {
+            let of = |r: &Report| (r.version.clone(), r.seed, r.reps, r.look_s);
+            if of(&report) != of(&all) {
+                let (given, first) = (of(&report), of(&all));
+                return Err(CliError::usage(format!(
+                    "reports of different runs cannot be one: version, seed, repetitions and look \
+                     are {first:?} in the first, {given:?} in another"
+                )));
+            }
+            all.rows.extend(report.rows);
+        }
+        let name = |row: &Row| (row.scenario.clone(), row.engine.clone());
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = all.rows.iter().map(name).find(|row| !seen.insert(row.clone())) {
+            let (scenario, engine) = twice;
+            return Err(CliError::usage(format!("{engine} in {scenario} is in two reports")));
+        }
+        let order: Vec<String> = super::scenarios().into_iter().map(|s| s.name).collect();
+        let place = |name: &str| order.iter().position(|known| known == name);
+        // What is real comes last, by name.
+        all.rows.sort_by_cached_key(|row| {
+            let place = place(&row.scenario).unwrap_or(order.len());
+            (place, row.scenario.clone())
+        });
+        all.goals = goals(&all.rows);
+        Ok(all)
     }
 }
 
@@ -128,8 +171,8 @@ fn row(cell: &Cell<'_>) -> Row {
     let minutes: Vec<f64> = runs.iter().map(|run| run.at_ms as f64 / 60_000.0).collect();
     Row {
         scenario: scenario.name.clone(),
-        truth: scenario.truth.as_str(),
-        engine: engine.name(),
+        truth: scenario.truth.as_str().to_owned(),
+        engine: engine.name().to_owned(),
         rolled_back: ended(End::RolledBack),
         promoted: ended(End::Promoted),
         paused: ended(End::Paused),
@@ -139,6 +182,7 @@ fn row(cell: &Cell<'_>) -> Row {
         minutes_median: quantile(minutes, 0.5),
         candidate_requests_median: quantile(candidate.clone(), 0.5),
         candidate_requests_mean,
+        candidate_requests_error: standard_error(&candidate, candidate_requests_mean),
         candidate_requests_p95: quantile(candidate, 0.95),
         bound,
         bound_one_line: scenario.bound(alpha / scenario.rules.len().max(1) as f64),
@@ -164,6 +208,13 @@ fn named_right(scenario: &Scenario, runs: &[Run]) -> Option<Share> {
 fn share(runs: &[Run], is_so: impl Fn(&Run) -> bool) -> Share {
     let hits = runs.iter().filter(|run| is_so(run)).count();
     Share::of(hits, runs.len())
+}
+
+/// The standard error of the mean of the values.
+fn standard_error(values: &[f64], mean: f64) -> f64 {
+    let n = values.len() as f64;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (squares / (n - 1.0).max(1.0) / n.max(1.0)).sqrt()
 }
 
 /// The value that a share `q` of the values is at or below; 0 without values.
@@ -196,8 +247,8 @@ fn cells(row: &Row, reps: usize) -> [String; 12] {
     };
     [
         row.scenario.clone(),
-        row.truth.to_owned(),
-        row.engine.to_owned(),
+        row.truth.clone(),
+        row.engine.clone(),
         bounds(row.rolled_back),
         bounds(row.promoted),
         pct(row.paused.share + row.undecided.share),

@@ -218,7 +218,7 @@ impl Scenario {
     /// The fewest requests of the candidate, on its first rung, after which the harm could be told
     /// from the line by one who knows everything about the scenario but whether there is harm,
     /// calling a harmless one bad with probability `alpha` and missing it with [`BETA`]. `None`
-    /// where nothing is over a line.
+    /// where nothing is over a line, or not from the start.
     ///
     /// Where labels are late or lost, the requests by the time that so many labels are heard.
     pub(crate) fn bound(&self, alpha: f64) -> Option<f64> {
@@ -230,7 +230,9 @@ impl Scenario {
             (Metric::TaskFailedRate, Some(labels)) => labels.requests(heard, self.rate * share),
             _ => heard,
         };
-        (harm && requests.is_finite()).then_some(requests)
+        // Harm that sets in under way may meet any rung's share.
+        let at_once = self.from_s <= 0.0;
+        (harm && at_once && requests.is_finite()).then_some(requests)
     }
 
     fn value(&self, behaviour: &Behaviour, arm: Arm) -> f64 {
@@ -268,6 +270,15 @@ impl Scenario {
 /// The ladder preset that new projects have.
 fn ladder() -> Vec<Rung> {
     held_back(Preset::Ladder.rungs())
+}
+
+/// The ladder, its last rung looked at for so long: how late trouble is waited for.
+fn last_for(seconds: f64) -> Vec<Rung> {
+    let mut rungs = ladder();
+    if let Some(last) = rungs.last_mut() {
+        last.look_ms = (seconds * 1000.0) as u64;
+    }
+    rungs
 }
 
 /// The ladder with the default hold-back, as a project file's.

@@ -20,7 +20,8 @@ const TIDEGATE: &str = env!("CARGO_PKG_VERSION");
 /// What takes a state from one schema version to the next; never changed, only added to. The
 /// version is the number of steps done. `meta.written_by` and its name are for ever: it is how an
 /// older tidegate says which one is needed.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE journal(
         seq INTEGER PRIMARY KEY, at INTEGER NOT NULL,
@@ -58,7 +59,13 @@ const STEPS: [&str; 1] = ["
         set_id TEXT NOT NULL, day INTEGER NOT NULL, body TEXT NOT NULL,
         PRIMARY KEY(set_id, day)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "-- The tables stay; a release keeps its evidence in strata from here on.",
+];
+
+/// The oldest schema that can be brought up to date. What a release of schema 1 had seen was kept
+/// in a form that no evidence can be made of.
+const OLDEST: usize = 2;
 
 /// Makes the state's folder, for the owner only: prompts and answers are in it.
 pub(super) fn make_folder(folder: &Path) -> Result<()> {
@@ -165,6 +172,13 @@ fn version(path: &Path, db: &Connection) -> Result<usize> {
         .hint("move it away, or run in another project folder"));
     }
     match usize::try_from(found) {
+        Ok(found) if (1..OLDEST).contains(&found) => Err(CliError::usage(format!(
+            "state {} is of an older tidegate (schema {found}); this one goes on from schema \
+             {OLDEST}",
+            path.display()
+        ))
+        .hint("end its release with the tidegate that began it, then move `.tidegate/` away")
+        .hint("its evidence packs need no tidegate to be read")),
         Ok(found) if found <= STEPS.len() => Ok(found),
         Ok(_) | Err(_) => {
             let writer: Option<String> = db

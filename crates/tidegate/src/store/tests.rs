@@ -212,6 +212,20 @@ fn a_state_of_a_newer_tidegate_names_the_one_needed() {
 }
 
 #[test]
+fn a_state_too_old_to_go_on_from_is_refused_and_left_as_it_is() {
+    let root = root();
+    drop(open(&root));
+    raw(&root).pragma_update(None, "user_version", 1).unwrap();
+    for access in [Access::Exclusive, Access::Read] {
+        let older = error(Store::open(root.path(), access));
+        assert!(older.message.contains("of an older tidegate (schema 1)"), "{older}");
+        assert!(older.hints[0].contains("move `.tidegate/` away"), "{:?}", older.hints);
+    }
+    let left: i64 = raw(&root).pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(left, 1);
+}
+
+#[test]
 fn what_is_not_a_state_is_left_alone() {
     let root = root();
     std::fs::create_dir(root.path().join(".tidegate")).unwrap();

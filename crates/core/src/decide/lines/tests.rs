@@ -109,6 +109,17 @@ fn a_ceiling_is_absolute() {
 }
 
 #[test]
+fn nothing_is_a_percentage_of_0() {
+    let relative = LineRule { metric: Metric::CostPerRequest, ..rule(Metric::TokensPerRequest) };
+    let free = window(1_000, 0, 800, 100);
+    let (verdict, reason) = compare(&relative, &free, &free, 0.001);
+    assert_eq!(verdict, Verdict::Uncertain);
+    assert!(reason.text.contains("a `ceiling` is"), "{}", reason.text);
+    let both = LineRule { ceiling: Some(0.01), ..relative };
+    assert_eq!(compare(&both, &free, &free, 0.001).0, Verdict::Uncertain);
+}
+
+#[test]
 fn a_reason_has_its_numbers_and_no_infinity() {
     let (_, reason) =
         compare(&rule(Metric::LatencyP95), &window(30, 0, 800, 9), &window(30, 0, 800, 9), 0.001);

@@ -51,7 +51,7 @@ pub(super) fn keep(exchange: &Exchange, ending: Ending) -> Outcome {
         cohort: exchange.cohort,
     };
     let change_id = exchange.change_id();
-    parts.collector.add(exchange.arm, change_id, &outcome, parts.clock.now());
+    parts.collector.add(exchange.arm, exchange.compared_in(), &outcome, parts.clock.now());
     for event in ending.risk.iter().filter(|event| event.kind.is_red_line()) {
         parts.collector.red_event(exchange.arm, change_id, event.clone());
     }
@@ -61,7 +61,7 @@ pub(super) fn keep(exchange: &Exchange, ending: Ending) -> Outcome {
         FeedbackOn {
             arm: exchange.arm,
             cohort: exchange.cohort,
-            change_id: change_id.cloned(),
+            change_id: exchange.compared_in().cloned(),
             tenant: arrival.caller.tenant.as_deref().map(str::to_owned),
             model: exchange.set.keys.model.as_str().into(),
         },

@@ -278,6 +278,19 @@ async fn a_full_house_sheds_with_retry_after() {
 }
 
 #[tokio::test]
+async fn a_request_with_nothing_to_be_split_by_is_not_compared() {
+    let setup = Setup { candidate: true, ..Setup::default() };
+    let service = Service::with(setup, vec![Say::text("ok"), Say::text("ok")]).await;
+    let mut body = ask("hi");
+    body.as_object_mut().unwrap().remove("user");
+    assert_eq!(service.post(CHAT, &body).await.status, 200);
+    let (stable, candidate) = windows(&service);
+    assert_eq!((stable.requests, candidate.requests), (0, 0));
+    assert_eq!(service.post(CHAT, &ask("hi")).await.status, 200);
+    assert_eq!(windows(&service).1.requests, 1);
+}
+
+#[tokio::test]
 async fn the_metrics_move() {
     let setup = Setup { candidate: true, ..Setup::default() };
     let service = Service::with(setup, vec![Say::text("ok")]).await;

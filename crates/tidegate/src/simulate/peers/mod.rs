@@ -16,12 +16,10 @@ mod ztest;
 
 use super::information::Known;
 use super::judge::{Judge, Watched};
+use tidegate_core::decide::LineRule;
 
 /// The false rollbacks that a release may have in all, and that the oracle is given.
 const ALPHA_RELEASE: f64 = 0.01;
-
-/// The same for one line, when eight lines share it.
-const ALPHA_LINE: f64 = ALPHA_RELEASE / 8.0;
 
 /// One engine with its settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +50,7 @@ pub(crate) enum Peer {
     TrackAndStop,
     /// The oracle at the release's α.
     Sprt,
-    /// The oracle at one line's α.
+    /// The oracle at one line's α, of as many as are watched by default.
     SprtLine,
 }
 
@@ -76,7 +74,7 @@ impl Peer {
     ];
 
     /// Its name on the command line and in the report.
-    pub(crate) fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Peer::Flagger1 => "flagger_1",
             Peer::Flagger5 => "flagger_5",
@@ -92,6 +90,28 @@ impl Peer {
             Peer::TrackAndStop => "track_and_stop",
             Peer::Sprt => "oracle",
             Peer::SprtLine => "oracle_line",
+        }
+    }
+
+    /// What it is, for lists.
+    pub(crate) fn about(self) -> &'static str {
+        match self {
+            Peer::Flagger1 => "Flagger, threshold 1: its default",
+            Peer::Flagger5 => "Flagger, threshold 5",
+            Peer::Flagger10 => "Flagger, threshold 10, as in its guides",
+            Peer::Argo0 => "Argo Rollouts, failureLimit 0: its default",
+            Peer::Argo3 => "Argo Rollouts, failureLimit 3",
+            Peer::ArgoBand => {
+                "Argo Rollouts, a success and a failure condition; between: inconclusive"
+            }
+            Peer::KayentaOnce => "Kayenta's judge with its defaults, once after an hour",
+            Peer::Kayenta5m => "Kayenta's judge every 5 minutes on all data so far",
+            Peer::Window => "a fixed window of 500 candidate requests",
+            Peer::ZTest => "a two-sample z-test every minute at 1 %",
+            Peer::GrowthBook => "GrowthBook's Safe Rollouts: asymptotic sequential intervals",
+            Peer::TrackAndStop => "TensorZero's track-and-stop",
+            Peer::Sprt => "Wald's test, told the true values and the line that breaks: the floor",
+            Peer::SprtLine => "the same at one line's share of alpha: not told which line breaks",
         }
     }
 
@@ -114,7 +134,7 @@ impl Peer {
             Peer::GrowthBook => Box::new(growthbook::GrowthBook::new(watched)),
             Peer::TrackAndStop => Box::new(track_and_stop::TrackAndStop::new(watched)),
             Peer::Sprt => return oracle(ALPHA_RELEASE),
-            Peer::SprtLine => return oracle(ALPHA_LINE),
+            Peer::SprtLine => return oracle(ALPHA_RELEASE / LineRule::defaults().len() as f64),
         })
     }
 }

@@ -1,7 +1,8 @@
 //! The named scenarios.
 
 use super::{
-    BASE, Behaviour, Bursts, Labels, Look, Outage, Scenario, Truth, ladder, rules_with, single,
+    BASE, Behaviour, Bursts, Labels, Look, Outage, Scenario, Truth, ladder, last_for, rules_with,
+    single,
 };
 use tidegate_core::decide::{LineRule, Metric};
 
@@ -171,10 +172,14 @@ fn drift() -> Vec<Scenario> {
     let half = "errors 0.5 % → 5.5 % from half-way up the ladder (900 s) on";
     let late = "one rung of 5 %; errors 0.5 % → 5.5 % after two good hours";
     let drift_late = error("drift_late", late, 0.005, 0.05, 0.005, bad());
+    let held =
+        "errors 0.5 % → 5.5 % after 90 minutes, when all but the hold-back is on the candidate";
+    let held_back = error("drift_held_back", held, 0.005, 0.05, 0.005, bad());
     let climb = "errors 0.5 % → 10.5 % from 20 minutes on, amid the climb; default lines";
     vec![
         Scenario { from_s: 900.0, ..error("drift_half_way", half, 0.005, 0.05, 0.005, bad()) },
         Scenario { from_s: 2.0 * HOUR_S, rungs: single(5.0), ..drift_late },
+        Scenario { from_s: 1.5 * HOUR_S, rungs: last_for(4.0 * HOUR_S), ..held_back },
         // The ladder takes at least 30 minutes: time to see it before the end.
         Scenario {
             truth: bad(),
