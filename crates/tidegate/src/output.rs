@@ -1,5 +1,6 @@
 //! Results to stdout, talk to stderr. Only this file writes to either.
 
+use crate::clock::{Clock, rfc3339};
 use serde::Serialize;
 use std::io::{IsTerminal as _, Write as _};
 use unicode_width::UnicodeWidthStr as _;
@@ -65,9 +66,9 @@ pub(crate) fn padded(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
 }
 
-/// One line of the server's log, to stderr.
+/// One line of the server's log, with the time, to stderr.
 pub(crate) fn log(text: &str) {
-    talk(text);
+    talk(format!("{} {text}", rfc3339(Clock::Real.now())));
 }
 
 /// Writes text to stdout as it is.

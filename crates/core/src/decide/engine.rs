@@ -2,7 +2,7 @@
 
 use super::interval::evidence_of_rate;
 use super::judge::{Judged, judge_lines};
-use super::lines::Verdict;
+use super::lines::{Verdict, duration};
 use super::plan::Plan;
 use super::split::{clean, uneven_split};
 use super::strata::{self, Stratum};
@@ -317,11 +317,24 @@ impl Step<'_> {
             0 => String::new(),
             _ => format!(" and {stable} of {stable_needed} stable"),
         };
+        let looked_ms = self.now.since(state.rung_since);
+        let takes = |seen: u64, needed: u64| match (needed.saturating_sub(seen), seen) {
+            (0, _) => Some(0.0),
+            (_, 0) => None,
+            (missing, _) => Some(missing as f64 * looked_ms as f64 / 1000.0 / seen as f64),
+        };
+        let more_s = takes(candidate, needed)
+            .zip(takes(stable, stable_needed))
+            .map(|(candidate, stable)| candidate.max(stable));
+        let more = more_s
+            .map(|seconds| format!(", {} more at this traffic", duration(seconds)))
+            .unwrap_or_default();
         let text = format!(
-            "too little data at this rung: {candidate} of {needed} candidate{beside} answers{}",
+            "too little data at this rung: {candidate} of {needed} candidate{beside} answers{more}{}",
             unsplit(state)
         );
         let mut reason = Reason::new(ReasonCode::TooFewSamples, text);
+        reason.more_s = more_s.map(|seconds| seconds.ceil() as u64);
         reason.samples_candidate = Some(candidate);
         reason.samples_stable = Some(stable);
         Some(reason)

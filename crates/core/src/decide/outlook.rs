@@ -53,6 +53,9 @@ pub struct Traffic {
     /// Values of the stable arm in the metric's own unit (share, ms, tokens, dollars), in place of
     /// the baseline's.
     pub expected: BTreeMap<Metric, f64>,
+    /// Whether answers are checked against a contract, so that each is a sample of
+    /// `contract_broken_rate`.
+    pub contract: bool,
 }
 
 /// Why traffic is refused, with what was given and what is allowed.
@@ -202,7 +205,7 @@ pub fn outlook(plan: &Plan, traffic: &Traffic) -> Result<Outlook, TrafficError> 
 
 impl Traffic {
     fn check(&self, plan: &Plan) -> Result<(), TrafficError> {
-        let Traffic { requests_per_s, design_effect, expected } = self;
+        let Traffic { requests_per_s, design_effect, expected, contract: _ } = self;
         if !(*requests_per_s > 0.0 && *requests_per_s <= RATE_MAX) {
             return Err(TrafficError::Rate(*requests_per_s));
         }

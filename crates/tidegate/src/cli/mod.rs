@@ -220,6 +220,11 @@ async fn version(config: &Path, command: version::VersionCommand, json: bool) ->
     version::run(&loaded, &store, command, json)
 }
 
+/// A number on the command line.
+fn number(text: &str) -> std::result::Result<f64, String> {
+    text.parse().map_err(|_| "it takes a number without a unit, such as 0.5".to_owned())
+}
+
 /// Who gives an order: as said, or the user of this machine. At 3 a.m. in a bare container there
 /// may be no name at all; the order still goes through, under the process's user id.
 fn operator(by: Option<&str>) -> Result<String> {

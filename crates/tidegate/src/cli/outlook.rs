@@ -2,6 +2,7 @@
 
 mod show;
 
+use super::number;
 use crate::clock::Clock;
 use crate::config::{Loaded, load, nearest, plan_parts};
 use crate::control::read_state;
@@ -27,14 +28,14 @@ const HOURS_MAX: f64 = 8_760.0;
 #[derive(Debug, Args)]
 pub(crate) struct OutlookArgs {
     /// Requests a second, both arms together; left out, what the last seven days had.
-    #[arg(long, value_name = "REQUESTS_PER_S", allow_negative_numbers = true)]
+    #[arg(long, value_name = "REQUESTS_PER_S", allow_negative_numbers = true, value_parser = number)]
     rate: Option<f64>,
     /// Look so long at each rung, in place of the project's look times.
-    #[arg(long, value_name = "H", allow_negative_numbers = true)]
+    #[arg(long, value_name = "H", allow_negative_numbers = true, value_parser = number)]
     hours: Option<f64>,
     /// How many requests of a subject are worth one independent one; left out, as in the last seven
     /// days, or 1.
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number)]
     design_effect: Option<f64>,
     /// What stable does, in the metric's unit: `error_rate=0.02`. May be given several times.
     #[arg(long = "expect", value_name = "METRIC=VALUE")]
@@ -76,7 +77,8 @@ pub(crate) fn run(config: &Path, args: &OutlookArgs, json: bool) -> Result<()> {
     };
     let plan = plan(&loaded, args.hours, stored)?;
     let expected = expected(&args.expected)?;
-    let traffic = Traffic { requests_per_s, design_effect: args.design_effect, expected };
+    let contract = loaded.project.contract.output.is_some();
+    let traffic = Traffic { requests_per_s, design_effect: args.design_effect, expected, contract };
     let outlook = outlook(&plan, &traffic).map_err(|error| {
         let error = CliError::usage(error.to_string());
         error.hint("`tidegate release plan --help` says what each option takes")
@@ -196,8 +198,9 @@ fn expected(given: &[String]) -> Result<BTreeMap<Metric, f64>> {
             }
         })?;
         let value: f64 = value.parse().map_err(|_| {
-            CliError::usage(format!("--expect {text}: `{value}` is not a number"))
-                .hint("a metric and its value: `--expect error_rate=0.02` is 2 %")
+            CliError::usage(format!("--expect {text}: `{value}` is not a number")).hint(
+                "without a unit: `--expect error_rate=0.02` is 2 %, `latency_p95=900` is 900 ms",
+            )
         })?;
         if expected.insert(metric, value).is_some() {
             return Err(CliError::usage(format!("--expect {text}: `{name}` is given twice"))

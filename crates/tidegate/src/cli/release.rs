@@ -5,7 +5,7 @@ use super::view;
 use super::{SetArgs, operator};
 use crate::clock::Clock;
 use crate::config::load;
-use crate::control::{Answer, Backend, Command, StartRequest, read_state};
+use crate::control::{Answer, Backend, Command, StartRequest, is_served, read_state};
 use crate::error::{CliError, Result};
 use crate::output;
 use clap::{Args, Subcommand};
@@ -14,7 +14,7 @@ use std::path::Path;
 use std::time::Duration;
 use tidegate_core::decide::{Order, OrderKind, Phase};
 use tidegate_core::ids::{ChangeId, VersionSetId};
-use tidegate_core::journal::ControlState;
+use tidegate_core::journal::{ControlState, Release};
 
 /// How often a watched release is read.
 const WATCH_EVERY: Duration = Duration::from_millis(300);
@@ -203,6 +203,7 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
         output::json(&serde_json::json!({
             "service": state.service,
             "table": state.table,
+            "served": is_served(&loaded.root).await,
             "release": release,
             "incident": state.incidents.get(&change_id),
         }));
@@ -210,8 +211,19 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
         for line in view::release(release, &state, Clock::Real.now()) {
             output::line(line);
         }
+        if let Some(note) = unserved(release, &loaded.root).await {
+            output::talk(note);
+        }
     }
     Ok(())
+}
+
+/// What to say of a release that goes on while nobody decides it.
+async fn unserved(release: &Release, root: &Path) -> Option<&'static str> {
+    let goes_on = !release.state.phase.is_final();
+    (goes_on && !is_served(root).await).then_some(
+        "no server is running on this project: nothing is decided until `tidegate serve` does",
+    )
 }
 
 fn unknown(change_id: &ChangeId, state: &ControlState) -> CliError {
@@ -242,7 +254,8 @@ async fn watch(config: &Path, change_id: &ChangeId, json: bool) -> Result<()> {
         }
         let release = state.releases.get(change_id).ok_or_else(|| unknown(change_id, &state))?;
         if in_place {
-            let lines = view::release(release, &state, Clock::Real.now());
+            let mut lines = view::release(release, &state, Clock::Real.now());
+            lines.extend(unserved(release, &loaded.root).await.map(str::to_owned));
             drawn = view::redraw(&lines, drawn);
         } else {
             let line = view::one_line(release, &state);

@@ -1,5 +1,6 @@
 //! `tidegate simulate`: the engine and its peers on simulated releases.
 
+use super::number;
 use crate::config::nearest;
 use crate::error::{CliError, Result};
 use crate::output;
@@ -27,7 +28,7 @@ pub(crate) struct SimulateArgs {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// How often our engine looks, s.
-    #[arg(long, default_value_t = 10.0, value_name = "S")]
+    #[arg(long, default_value_t = 10.0, value_name = "S", value_parser = number)]
     look_s: f64,
     /// Folder of real answers and arrivals, for the `real` scenarios.
     #[arg(long, value_name = "DIR")]

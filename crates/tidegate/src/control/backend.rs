@@ -44,6 +44,11 @@ impl Backend {
     }
 }
 
+/// Whether a server runs on the project: without one nothing is decided.
+pub(crate) async fn is_served(root: &Path) -> bool {
+    AdminClient::find(root).await.is_some()
+}
+
 /// The state, read beside whoever writes it.
 pub(crate) fn read_state(root: &Path) -> Result<(Store, ControlState)> {
     let store = Store::open(root, Access::Read)?;

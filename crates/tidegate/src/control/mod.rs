@@ -10,7 +10,7 @@ mod start;
 mod tick;
 
 pub(crate) use admin::serve_admin;
-pub(crate) use backend::{Backend, read_state};
+pub(crate) use backend::{Backend, is_served, read_state};
 pub(crate) use command::{Answer, Command, StartRequest};
 pub(crate) use run::ControlHandle;
 pub(crate) use start::require_contract;

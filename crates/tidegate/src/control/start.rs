@@ -61,6 +61,7 @@ impl Control {
         }
         self.snapshot_at = UnixMs(0);
         self.apply(&table, decided).await?;
+        self.log_start(&change_id, &table);
         let weight = table.split.as_ref().map(|split| split.weight).unwrap_or_default();
         Ok(Answer {
             text: format!("release {change_id} started: {} at {weight}", packed.label),

@@ -10,6 +10,7 @@ use tidegate_core::decide::{Action, Decision, Observation, Order, OrderKind, Pha
 use tidegate_core::ids::ChangeId;
 use tidegate_core::journal::{Event, Release};
 use tidegate_core::observe::Window;
+use tidegate_core::route::Table;
 
 /// Looks that change nothing are journalled for the numbers that a restart goes on from: often at a
 /// rung's start, where they are watched, and less later, so that a day-long rung stays small.
@@ -49,7 +50,10 @@ impl Control {
                     .hint(format!("the running one is `{active}`")));
             }
             (None, Some(named), Some(promoted)) if named == promoted => promoted,
-            (None, named, promoted) => return Err(nothing_runs(named, promoted)),
+            (None, named, promoted) => {
+                let phase = |id: &ChangeId| self.state.releases.get(id).map(|r| r.state.phase);
+                return Err(nothing_runs(named.map(|id| (id.clone(), phase(&id))), promoted));
+            }
         };
         let decision = self.look(&active, Some(order)).await?;
         let text = match kind {
@@ -97,6 +101,7 @@ impl Control {
             // A set that cannot be served any more is found before the decision is journalled.
             self.live_table(table)?;
         }
+        let moved = table.is_some();
         let event = Event::Decided {
             change_id: change_id.clone(),
             decision: Box::new(decision.clone()),
@@ -112,6 +117,8 @@ impl Control {
         self.must_go_back = self.must_go_back.take().filter(|(id, _)| id != change_id);
         if let Some(table) = table {
             self.apply(&table, decided).await?;
+        }
+        if moved || decision.state.phase != release.state.phase {
             self.log_move(change_id, &decision);
         }
         if decision.state.phase.is_final() {
@@ -121,8 +128,22 @@ impl Control {
         Ok(decision)
     }
 
+    /// Whether there is a log: a server's; what a command did is its answer.
+    fn logs(&self) -> bool {
+        self.plane.is_some() && !self.clock.is_demo()
+    }
+
+    /// Says that a release began.
+    pub(super) fn log_start(&self, change_id: &ChangeId, table: &Table) {
+        if !self.logs() {
+            return;
+        }
+        let weight = table.split.as_ref().map_or(String::new(), |split| split.weight.to_string());
+        output::log(&format!("release {change_id}: started, now at {weight}"));
+    }
+
     fn log_move(&self, change_id: &ChangeId, decision: &Decision) {
-        if self.clock.is_demo() {
+        if !self.logs() {
             return;
         }
         let weight =
@@ -225,9 +246,13 @@ impl Control {
     }
 }
 
-fn nothing_runs(named: Option<ChangeId>, promoted: Option<ChangeId>) -> CliError {
+fn nothing_runs(named: Option<(ChangeId, Option<Phase>)>, promoted: Option<ChangeId>) -> CliError {
     let error = match named {
-        Some(named) => {
+        Some((named, Some(Phase::RolledBack | Phase::ShutOff))) => {
+            return CliError::usage(format!("release `{named}` is rolled back already"))
+                .hint(format!("when and why: `tidegate release status {named}`"));
+        }
+        Some((named, _)) => {
             CliError::usage(format!("release `{named}` neither runs nor made stable what it is"))
         }
         None => CliError::usage("no release is running"),

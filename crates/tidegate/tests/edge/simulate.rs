@@ -36,12 +36,33 @@ fn a_seed_gives_the_same_bytes_and_sane_verdicts() {
 }
 
 #[test]
-fn every_scenario_and_engine_is_listed_and_runs() {
+fn every_scenario_and_engine_is_listed() {
     let list = simulate(&["--list", "--json"]).exits(0).json();
     let names = |what: &str| list[what].as_array().unwrap().len();
     assert!(names("scenarios") > 30 && names("engines") >= 1, "{list}");
     let text = simulate(&["--list"]).exits(0).out;
-    assert!(text.contains("one_leak") && text.contains("engines: tidegate"), "{text}");
+    let engine = |line: &str| line.starts_with("tidegate ") && line.contains("own engine");
+    assert!(text.contains("one_leak") && text.lines().any(engine), "{text}");
+}
+
+#[test]
+fn saved_reports_are_joined_as_if_run_at_once() {
+    let args = ["--engine", "tidegate", "--reps", "5", "--look-s", "60", "--json"];
+    let run = |scenarios: &[&str]| simulate(&[scenarios, &args].concat()).exits(0).out;
+    let folder = TempDir::new().unwrap();
+    let (one, two) = (folder.path().join("1.json"), folder.path().join("2.json"));
+    std::fs::write(&one, run(&["one_leak"])).unwrap();
+    std::fs::write(&two, run(&["error_5"])).unwrap();
+    let (one, two) = (one.to_str().unwrap(), two.to_str().unwrap());
+    let joined = simulate(&["--join", one, two, "--json"]).exits(0);
+    assert_eq!(joined.out, run(&["error_5", "one_leak"]));
+    simulate(&["--join", one, one]).fails(2, &["one_leak", "two reports"], &[]);
+    let other = simulate(&[&["error_5", "--seed", "2"], &args[..]].concat()).exits(0).out;
+    std::fs::write(two, other).unwrap();
+    simulate(&["--join", one, two]).fails(2, &["different runs", "seed"], &[]);
+    std::fs::write(two, "{}").unwrap();
+    simulate(&["--join", two]).fails(2, &["not a report", "2.json"], &["--json"]);
+    simulate(&["--join", "no.json"]).fails(2, &["cannot read", "no.json"], &[]);
 }
 
 #[test]
@@ -60,6 +81,7 @@ fn bad_input_names_what_is_allowed() {
         &["--picture", "2 are named"],
         &["--list"],
     );
+    says(&["no_change", "--picture", "x.png"], &["SVG", "x.png"], &["`.svg`"]);
     says(&["no_change", "--picture", "no/folder/x.svg"], &["cannot write", "x.svg"], &[]);
 }
 

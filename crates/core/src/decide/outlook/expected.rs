@@ -108,10 +108,11 @@ impl Expected {
         let baseline = plan.baseline.as_ref().map(|baseline| &baseline.window);
         let seen = baseline.filter(|window| metric.samples(window) > 0);
         let given = traffic.expected.get(&metric).copied();
+        let checked = traffic.contract && metric == Metric::ContractBrokenRate;
         let data = match (seen, given) {
             (_, Some(_)) => Data::Given,
             (Some(_), None) => Data::Baseline,
-            (None, None) if baseline.is_none() && rule.required => Data::Assumed,
+            (None, None) if baseline.is_none() && (rule.required || checked) => Data::Assumed,
             (None, None) => Data::Nothing,
         };
         let (per_request, shape) = match seen {

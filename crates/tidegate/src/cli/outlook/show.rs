@@ -1,4 +1,4 @@
-//! An outlook for people: two tables, then what follows from them in words.
+//! An outlook for people: how long it takes, three tables, then what else they should know.
 
 use super::{RateFrom, Told};
 use crate::output::padded;
@@ -7,26 +7,31 @@ use tidegate_core::decide::{
 };
 use unicode_width::UnicodeWidthStr as _;
 
-/// Rungs that the table of lines has room for; `--json` has all of them.
+/// Rungs that the tables of lines have room for; `--json` has all of them.
 const RUNGS_SHOWN: usize = 6;
 
 /// All of it.
 pub(super) fn lines(told: &Told<'_>, plan: &Plan) -> Vec<String> {
     let outlook = told.outlook;
     let mut lines = head(told);
+    lines.push(total(outlook));
     lines.push(String::new());
     lines.extend(table(&rungs(outlook)));
-    lines.push(String::new());
-    lines.push(
-        "smallest regression that a rung typically rolls back by the end of its look:".to_owned(),
-    );
-    lines.extend(table(&regressions(outlook, plan)));
-    lines.push(String::new());
     lines.extend(outlook.rungs.iter().filter(|rung| !rung.fits).map(too_short));
-    lines.extend(unseen(outlook));
+    lines.push(String::new());
+    lines.push("rolled back by the end of a rung's look, typically, from this harm on:".to_owned());
+    let seen = |line: &LineOutlook| cell(line.rolls_back, "more");
+    lines.extend(table(&harms(outlook, plan, seen)));
+    lines.push(String::new());
+    lines.push("so much harm a rung may still hide in what looks like stable:".to_owned());
+    let hidden = |line: &LineOutlook| match line.must_exclude {
+        Some(_) => cell(line.excludes, "any"),
+        None => "-".to_owned(),
+    };
+    lines.extend(table(&harms(outlook, plan, hidden)));
+    lines.push(String::new());
     lines.extend(not_judged(outlook));
     lines.extend(independence(outlook));
-    lines.push(total(outlook));
     lines
 }
 
@@ -80,7 +85,17 @@ fn rungs(outlook: &Outlook) -> Vec<Vec<String>> {
     rows
 }
 
-fn regressions(outlook: &Outlook, plan: &Plan) -> Vec<Vec<String>> {
+/// A harm, or the word for one beyond all that is looked at.
+fn cell(harm: Option<f64>, beyond: &str) -> String {
+    harm.map_or(beyond.to_owned(), |harm| format!("{:+.1}", harm * 100.0))
+}
+
+/// A cell for each line at each rung.
+fn harms(
+    outlook: &Outlook,
+    plan: &Plan,
+    cell: impl Fn(&LineOutlook) -> String,
+) -> Vec<Vec<String>> {
     let shown = || outlook.rungs.iter().take(RUNGS_SHOWN);
     let mut head: Vec<String> = ["metric", "stable", "line"].map(str::to_owned).to_vec();
     head.extend(shown().map(|rung| rung.weight_pct.to_string()));
@@ -94,9 +109,7 @@ fn regressions(outlook: &Outlook, plan: &Plan) -> Vec<Vec<String>> {
             (None, None) => "-".to_owned(),
         };
         let mut row = vec![line.metric.as_str().to_owned(), show(line.metric, stable), limit];
-        row.extend(shown().filter_map(|rung| rung.lines.get(index)).map(|line| {
-            line.rolls_back.map_or("none".to_owned(), |harm| format!("{:+.1}", harm * 100.0))
-        }));
+        row.extend(shown().filter_map(|rung| rung.lines.get(index)).map(&cell));
         rows.push(row);
     }
     rows
@@ -132,36 +145,6 @@ fn too_short(rung: &RungOutlook) -> String {
         }
         (None, _) => format!("{shows}: it does not pass in 30 days, for want of {who}."),
     }
-}
-
-/// What could be there on the first rung, and on the last, without being told from nothing.
-fn unseen(outlook: &Outlook) -> Vec<String> {
-    let (Some(first), Some(last)) = (outlook.rungs.first(), outlook.rungs.last()) else {
-        return vec![];
-    };
-    let ends = if outlook.rungs.len() > 1 { vec![first, last] } else { vec![first] };
-    ends.into_iter()
-        .filter_map(|rung| {
-            let harms = rung.lines.iter().filter(|line| line.required && line.stable.is_some());
-            let harms: Vec<String> = harms.filter_map(excluded).collect();
-            let (weight, look) = (rung.weight_pct, duration(rung.look_s as f64));
-            (!harms.is_empty()).then(|| {
-                let what = harms.join(", ");
-                format!(
-                    "after {look} at {weight} a candidate that looks like stable may still be \
-                     worse by up to: {what}."
-                )
-            })
-        })
-        .collect()
-}
-
-fn excluded(line: &LineOutlook) -> Option<String> {
-    line.must_exclude?;
-    Some(match line.excludes {
-        Some(harm) => format!("{} {}", line.metric.as_str(), share(harm, line.unit)),
-        None => format!("{} any amount", line.metric.as_str()),
-    })
 }
 
 fn not_judged(outlook: &Outlook) -> Option<String> {
