@@ -339,7 +339,7 @@ def summary(story, seed, speed, release, users):
     late = sorted(users.late_ms)
     arms = {}
     for arm, model in (("stable", old), ("candidate", new)):
-        window, tally = state[arm]["counts"], users.tally[model]
+        window, tally = state["seen_" + arm]["counts"], users.tally[model]
         rated = window["likes"] + window["dislikes"]
         arms[arm] = {
             "model": model, "requests": window["requests"], "rated": rated,
@@ -349,7 +349,7 @@ def summary(story, seed, speed, release, users):
         }
     return {
         "story": name, "seed": seed, "phase": state["phase"], "kind": decision["kind"],
-        "rung_pct": RUNGS_PCT[state["rung"]],
+        "rung_pct": release["plan"]["rungs"][state["rung"]]["weight"],
         "line": reason.get("line"), "metric": reason.get("metric"), "reason": reason["text"],
         "lines": [{k: r.get(k) for k in ("metric", "code", "stable", "candidate", "text")}
                   for r in decision["reasons"] if r.get("metric")],
