@@ -298,24 +298,64 @@ pub(crate) fn table(report: &Report) -> Vec<String> {
     lines
 }
 
-/// The table as Markdown, a line each.
+/// The goals, the engines side by side and the table, as Markdown, a line each.
 pub(crate) fn markdown(report: &Report) -> Vec<String> {
-    let line = |cells: &[String]| format!("| {} |", cells.join(" | "));
     let owned = |head: &[&str]| head.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-    let rule = |columns: usize| format!("|{}", "---|".repeat(columns));
-    let mut lines = vec![line(&owned(&HEAD)), rule(HEAD.len())];
-    lines.extend(report.rows.iter().map(|row| line(&cells(row, report.reps))));
+    let goals = report.goals.iter().map(|goal| {
+        let Goal { what, goal, measured, met } = goal;
+        owned(&[what, goal, measured, met.as_str()])
+    });
+    let mut lines = Vec::new();
+    if !report.goals.is_empty() {
+        lines.extend(markdown_table(&owned(&["measure", "goal", "measured", ""]), goals));
+        lines.push(String::new());
+    }
+    let (head, rows) = side_by_side(report);
+    if head.len() > 3 {
+        lines.push("Rolled back / promoted, % of runs:".to_owned());
+        lines.push(String::new());
+        lines.extend(markdown_table(&head, rows.into_iter()));
+        lines.push(String::new());
+    }
+    let rows = report.rows.iter().map(|row| cells(row, report.reps).to_vec());
+    lines.extend(markdown_table(&owned(&HEAD), rows));
     lines.push(String::new());
     lines.extend(LEGEND.map(str::to_owned));
-    if report.goals.is_empty() {
-        return lines;
-    }
-    lines.extend([String::new(), line(&owned(&["measure", "goal", "measured", ""])), rule(4)]);
-    lines.extend(report.goals.iter().map(|goal| {
-        let Goal { what, goal, measured, met } = goal;
-        line(&owned(&[what, goal, measured, met.as_str()]))
-    }));
     lines
+}
+
+fn markdown_table(head: &[String], rows: impl Iterator<Item = Vec<String>>) -> Vec<String> {
+    let line = |cells: &[String]| format!("| {} |", cells.join(" | "));
+    let mut lines = vec![line(head), format!("|{}", "---|".repeat(head.len()))];
+    lines.extend(rows.map(|row| line(&row)));
+    lines
+}
+
+/// A row for each scenario, a column for each engine.
+fn side_by_side(report: &Report) -> (Vec<String>, Vec<Vec<String>>) {
+    let mut engines: Vec<&str> = Vec::new();
+    let mut scenarios: Vec<(&str, &str)> = Vec::new();
+    for row in &report.rows {
+        if !engines.contains(&row.engine.as_str()) {
+            engines.push(&row.engine);
+        }
+        if scenarios.last() != Some(&(row.scenario.as_str(), row.truth.as_str())) {
+            scenarios.push((&row.scenario, &row.truth));
+        }
+    }
+    let cell = |scenario: &str, engine: &str| {
+        let is_it = |row: &&Row| row.scenario == scenario && row.engine == engine;
+        report.rows.iter().find(is_it).map_or(String::new(), |row| {
+            let pct = |share: Share| (share.share * 100.0).round();
+            format!("{} / {}", pct(row.rolled_back), pct(row.promoted))
+        })
+    };
+    let rows = scenarios.iter().map(|(scenario, truth)| {
+        let cells = engines.iter().map(|engine| cell(scenario, engine));
+        [(*scenario).to_owned(), (*truth).to_owned()].into_iter().chain(cells).collect()
+    });
+    let head = ["scenario", "truth"].into_iter().chain(engines.iter().copied());
+    (head.map(str::to_owned).collect(), rows.collect())
 }
 
 #[cfg(test)]

@@ -90,6 +90,25 @@ fn tables_say_what_the_rows_say() {
     assert!(text[1].starts_with("error_5") && text[1].contains("100.0 (95.5–100.0)"), "{text:#?}");
     let text = markdown(&report);
     let columns = |line: &String| line.matches('|').count();
-    assert!(columns(&text[0]) == columns(&text[1]) && columns(&text[0]) == columns(&text[2]));
+    let at = text.iter().position(|line| line.starts_with("| scenario")).unwrap();
+    assert!(columns(&text[at]) == columns(&text[at + 1]));
+    assert!(columns(&text[at]) == columns(&text[at + 2]), "{text:#?}");
     assert!(text.iter().any(|line| line.contains("information bound, error_5")), "{text:#?}");
+    assert!(!text.iter().any(|line| line.starts_with("Rolled back")), "one engine: {text:#?}");
+}
+
+#[test]
+fn engines_stand_side_by_side() {
+    let scenario = all().into_iter().find(|scenario| scenario.name == "error_5").unwrap();
+    let cell = |engine, ends: [End; 4]| {
+        let runs = ends.map(|end| run(end, 9, Named::Nothing)).to_vec();
+        Cell { scenario: &scenario, engine, runs }
+    };
+    let [ours, peer, ..] = Engine::all()[..] else { panic!("two engines") };
+    let cells = [
+        cell(ours, [End::RolledBack, End::RolledBack, End::RolledBack, End::Promoted]),
+        cell(peer, [End::Promoted, End::Promoted, End::Undecided, End::Paused]),
+    ];
+    let text = markdown(&Report::new(&cells, &Options { reps: 4, ..OPTIONS }));
+    assert!(text.contains(&"| error_5 | bad | 75 / 25 | 0 / 50 |".to_owned()), "{text:#?}");
 }
