@@ -86,8 +86,14 @@ impl<'de> Deserialize<'de> for Weight {
 
 /// One of [`Cohort::COUNT`] groups that subjects are hashed into, evenly and independently of the
 /// arm: how much cohorts differ tells how alike the requests of one subject are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Cohort(u8);
+
+impl<'de> Deserialize<'de> for Cohort {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        u8::deserialize(deserializer).map(Cohort::new)
+    }
+}
 
 impl Cohort {
     /// How many there are. The error of a variance from so many groups is about 18 %; each costs a

@@ -153,7 +153,12 @@ fn shared_fault(
     // Where stable fails a lot at all times, its bad moments are no faults: to leave them out would
     // show it better than it is, and the candidate worse. So it must be more than chance.
     let seen = state.stable();
-    let before = (seen.requests - stable.requests, seen.upstream_errors - stable.upstream_errors);
+    let days = plan.baseline.as_ref().map(|baseline| &baseline.window.counts);
+    let days = days.map_or((0, 0), |counts| (counts.requests, counts.upstream_errors));
+    let before = (
+        days.0 + seen.requests - stable.requests,
+        days.1 + seen.upstream_errors - stable.upstream_errors,
+    );
     let usual = before.1 as f64 / before.0.max(10 * limit.min_requests) as f64;
     let (errors, requests) = (window.upstream_errors as f64, window.requests as f64);
     let unusual = evidence_of_rate(errors, requests, (2.0 * usual).clamp(0.01, 1.0));
@@ -238,7 +243,7 @@ impl Step<'_> {
             return self.stay(state, by, signal, Reason::new(ReasonCode::Decided, text));
         }
         let resumed = self.order.as_ref().is_some_and(|order| order.kind == OrderKind::Resume);
-        if resumed {
+        if resumed && matches!(state.phase, Phase::Paused(_)) {
             // The pause was no look, whatever stands in the way of looking now.
             self.begin_rung(&mut state);
         }
@@ -247,7 +252,7 @@ impl Step<'_> {
             let by = paused.then_some(PausedBy::Lines);
             return self.stay(state, by, Signal::Yellow, reason);
         }
-        if let Some(reason) = uneven_split(self.plan, &state) {
+        if let Some(reason) = uneven_split(self.plan, &state, self.now) {
             let paused = state.phase == Phase::Paused(PausedBy::Lines);
             let by = paused.then_some(PausedBy::Lines);
             return self.stay(state, by, Signal::Yellow, reason);
@@ -308,7 +313,9 @@ impl Step<'_> {
         let stable = state.stable().answered().saturating_sub(state.rung_stable_from);
         let needed = self.plan.min_samples;
         // At the last rung with so few subjects that nobody is held back, nobody will ever be.
-        let nobody = stable == 0 && state.rung + 1 == self.plan.rungs.len() && state.rung > 0;
+        let here = state.strata.iter().rev().take_while(|stratum| stratum.weight == weight);
+        let asked: u64 = here.map(|stratum| stratum.split.0).sum();
+        let nobody = asked == 0 && state.rung + 1 == self.plan.rungs.len() && state.rung > 0;
         let stable_needed = if weight == Weight::FULL || nobody { 0 } else { needed };
         if candidate >= needed && stable >= stable_needed {
             return None;
@@ -430,6 +437,11 @@ impl Step<'_> {
         actions: Vec<Action>,
     ) -> Decision {
         let mut reasons = vec![reason];
+        if let Some(ordered) = self.order.as_ref().map(order_reason)
+            && ordered != reasons[0]
+        {
+            reasons.push(ordered);
+        }
         for line in self.lines {
             if line.reason != reasons[0] {
                 reasons.push(line.reason);
@@ -455,14 +467,8 @@ fn unsplit(state: &ReleaseState) -> &'static str {
 }
 
 fn order_reason(order: &Order) -> Reason {
-    let what = match order.kind {
-        OrderKind::Pause => "pause",
-        OrderKind::Resume => "resume",
-        OrderKind::Promote => "promote to the next rung",
-        OrderKind::PromoteFully => "promote to everyone",
-        OrderKind::RollBack => "roll back",
-    };
-    Reason::new(ReasonCode::Order, format!("{} ordered: {what} ({})", order.by, order.reason))
+    let Order { kind, by, reason } = order;
+    Reason::new(ReasonCode::Order, format!("{by} ordered: {} ({reason})", kind.words()))
 }
 
 #[cfg(test)]

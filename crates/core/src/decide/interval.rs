@@ -78,7 +78,7 @@ fn likelihood_log(sum: f64, n: f64, p: f64) -> f64 {
 }
 
 /// An interval for the `q` quantile of what the histogram counts, at level `alpha`; the upper end
-/// is infinite while there is too little data to bound it.
+/// is infinite and the lower one 0 while there is too little data to bound them.
 ///
 /// `effect` is the design effect of clustered values, at least 1.
 pub(crate) fn quantile(histogram: &Histogram, q: f64, alpha: f64, effect: f64) -> Interval {
@@ -100,9 +100,13 @@ pub(crate) fn quantile(histogram: &Histogram, q: f64, alpha: f64, effect: f64) -
         }
         below = at_or_below;
     }
-    // Values beyond the largest seen: is it plausible that the quantile lies there?
+    // Values beyond the largest seen, and below the smallest: is it plausible that the quantile lies
+    // there?
     if n == 0.0 || !rejects(n) {
         high = f64::INFINITY;
+    }
+    if n == 0.0 || !rejects(0.0) {
+        low = Some(0.0);
     }
     Interval { low: low.unwrap_or(0.0), high }
 }
@@ -203,7 +207,7 @@ mod tests {
             for n in 1..=1_000 {
                 // Uniform on 0…1,000,000 µs: the 95th percentile is 950,000.
                 histogram.add((draw.uniform() * 1e6) as u64);
-                if n % 50 == 0 {
+                if n <= 20 || n % 50 == 0 {
                     let interval = quantile(&histogram, 0.95, 0.05, 1.0);
                     miss |= interval.low > 950_000.0 || interval.high < 950_000.0;
                 }
@@ -214,6 +218,12 @@ mod tests {
         let mut few = Histogram::default();
         (0..20).for_each(|i| few.add(1_000 + i));
         assert_eq!(quantile(&few, 0.95, 0.01, 1.0).high, f64::INFINITY);
+        let mut one = Histogram::default();
+        one.add(1_000);
+        for q in [0.05, 0.95, 0.99] {
+            let says = quantile(&one, q, 0.001, 1.0);
+            assert_eq!((says.low, says.high), (0.0, f64::INFINITY), "one value says nothing");
+        }
         assert_eq!(quantile(&Histogram::default(), 0.95, 0.01, 1.0).low, 0.0);
     }
 

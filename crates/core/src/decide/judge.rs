@@ -18,9 +18,9 @@ pub(super) fn judge_lines(plan: &Plan, state: &ReleaseState, now: UnixMs) -> Vec
     let mut judged: Vec<(Look<'_>, Judged)> = looks
         .map(|mut look| {
             look.margin = margin(plan, state, &look, now);
-            let Finding { verdict, reason } = look.judge();
+            let Finding { verdict, reason, against } = look.judge();
             let required = look.rule.required;
-            let judged = Judged { verdict, reason, required };
+            let judged = Judged { verdict, reason, against, required };
             let judged = beside_baseline(plan, state, &look, judged);
             (look, judged)
         })
@@ -29,7 +29,8 @@ pub(super) fn judge_lines(plan: &Plan, state: &ReleaseState, now: UnixMs) -> Vec
     // how long it may take: people wait for the slowest.
     let over = judged.iter().position(|(_, line)| line.is_over());
     for (index, (look, line)) in judged.iter_mut().enumerate() {
-        let mut finding = Finding { verdict: line.verdict, reason: line.reason.clone() };
+        let (verdict, against) = (line.verdict, line.against);
+        let mut finding = Finding { verdict, reason: line.reason.clone(), against };
         if Some(index) == over {
             look.bound(&mut finding);
         } else if over.is_none() && line.blocks() {
@@ -62,9 +63,9 @@ fn beside_baseline(plan: &Plan, state: &ReleaseState, look: &Look<'_>, judged: J
         let cells = std::iter::once((&cell, weight));
         let evidence = Evidence::new(look.rule, cells, look.evidence.effect);
         let odds = evidence.against(band.rollback, Against::AtMost);
-        (odds >= (1.0 / look.alpha).ln()).then(|| evidence.estimate())
+        (odds >= (1.0 / look.alpha).ln()).then(|| (evidence.estimate(), odds))
     };
-    let Some(estimate) = over(look.candidate) else { return judged };
+    let Some((estimate, odds)) = over(look.candidate) else { return judged };
     let drift = over(look.stable).is_some();
     let code = if drift { ReasonCode::BaselineDrift } else { ReasonCode::OverPause };
     let metric = look.rule.metric;
@@ -85,17 +86,22 @@ fn beside_baseline(plan: &Plan, state: &ReleaseState, look: &Look<'_>, judged: J
         stable: value(&baseline.window),
         estimate: Some(estimate).filter(|e| e.is_finite()),
         threshold: Some(band.rollback),
+        evidence: Some(odds.min(27.0).exp()),
+        needed: Some(1.0 / look.alpha),
+        alpha: Some(look.alpha),
         text,
         code,
         ..judged.reason
     };
     let verdict = if drift { judged.verdict } else { Verdict::OverPause };
-    Judged { verdict, reason, required: judged.required }
+    let against = Some(Against::AtMost);
+    Judged { verdict, reason, against, required: judged.required }
 }
 
 pub(super) struct Judged {
     pub(super) verdict: Verdict,
     pub(super) reason: Reason,
+    pub(super) against: Option<Against>,
     pub(super) required: bool,
 }
 

@@ -80,6 +80,8 @@ pub(super) struct Look<'a> {
 pub(super) struct Finding {
     pub(super) verdict: Verdict,
     pub(super) reason: Reason,
+    /// Which side the test in the reason is on, where there is one.
+    pub(super) against: Option<Against>,
 }
 
 impl<'a> Look<'a> {
@@ -119,7 +121,8 @@ impl<'a> Look<'a> {
                 None => Verdict::Uncertain,
             }
         };
-        Finding { verdict, reason: self.reason(verdict, &told, samples) }
+        let against = told.against;
+        Finding { verdict, reason: self.reason(verdict, &told, samples), against }
     }
 
     fn judge_band(&self, band: Band, under_ceiling: bool, told: &mut Told) -> Verdict {
@@ -137,20 +140,20 @@ impl<'a> Look<'a> {
         // A late turn for the worse is proven by a start of its own while the whole release still
         // looks well, so this comes before anything that the whole says.
         if estimate > rollback || is_over(rollback, self.alpha) {
-            told.test(over(rollback), rollback, self.alpha);
+            told.over(over(rollback), rollback, self.alpha);
             if told.is_proven() {
                 return Verdict::OverRollback;
             }
         }
         if estimate > pass && is_over(pass, WORSE_ALPHA) {
-            told.test(over(pass), pass, WORSE_ALPHA);
+            told.over(over(pass), pass, WORSE_ALPHA);
             return if estimate > pause { Verdict::OverPause } else { Verdict::Between };
         }
         if estimate <= rollback {
-            told.test(within(rollback), rollback, ADVANCE_ALPHA);
+            told.within(within(rollback), rollback);
             let margin = self.margin.clamp(pause, rollback.max(pause));
             if told.is_proven() && estimate > pass && margin < rollback {
-                told.test(within(margin), margin, ADVANCE_ALPHA);
+                told.within(within(margin), margin);
             }
             if told.is_proven() && under_ceiling {
                 return Verdict::Pass;
@@ -213,14 +216,12 @@ impl<'a> Look<'a> {
             return;
         }
         let reason = &mut finding.reason;
-        let (Some(evidence), Some(needed), Some(threshold)) =
-            (reason.evidence, reason.needed, reason.threshold)
+        let (Some(evidence), Some(needed), Some(threshold), Some(against)) =
+            (reason.evidence, reason.needed, reason.threshold, finding.against)
         else {
             return;
         };
         let samples = self.evidence.samples();
-        let over = reason.estimate.is_some_and(|estimate| estimate > threshold);
-        let against = if over { Against::AtMost } else { Against::AtLeast };
         let (now, goal) = (evidence.ln(), needed.ln());
         let again = self.evidence.repeated(threshold, against);
         let gained = again - now;
@@ -231,7 +232,10 @@ impl<'a> Look<'a> {
         }
         let more = ((goal - now) / gained * samples).ceil().clamp(1.0, 1e12);
         reason.more_samples = Some(more as u64);
-        let what = if over { "would roll it back" } else { "would let it pass" };
+        let what = match against {
+            Against::AtMost => "would roll it back",
+            Against::AtLeast => "would let it pass",
+        };
         reason.text += &format!("; about {more:.0} more like these {what}");
         if since > 0 && elapsed_ms > 0 {
             let seconds = more * elapsed_ms as f64 / 1000.0 / since as f64;
@@ -345,6 +349,7 @@ impl<'a> Look<'a> {
 #[derive(Default)]
 struct Told {
     estimate: f64,
+    against: Option<Against>,
     /// ln of the evidence.
     evidence: f64,
     threshold: Option<f64>,
@@ -352,8 +357,14 @@ struct Told {
 }
 
 impl Told {
-    fn test(&mut self, evidence: f64, threshold: f64, alpha: f64) {
+    fn over(&mut self, evidence: f64, threshold: f64, alpha: f64) {
         (self.evidence, self.threshold, self.alpha) = (evidence, Some(threshold), alpha);
+        self.against = Some(Against::AtMost);
+    }
+
+    fn within(&mut self, evidence: f64, threshold: f64) {
+        (self.evidence, self.threshold, self.alpha) = (evidence, Some(threshold), ADVANCE_ALPHA);
+        self.against = Some(Against::AtLeast);
     }
 
     fn is_proven(&self) -> bool {

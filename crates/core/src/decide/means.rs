@@ -85,11 +85,14 @@ pub(super) fn evidence(
     }
     let (v_b, v_c) = (all_stable.variance(), all_candidate.variance());
     let drift = TYPICAL_DRIFT * all_stable.mean();
+    // Values that are all alike have told their mean to a millionth, not for certain.
+    let least = (1e-6 * all_stable.mean()).powi(2).max(1e-300);
     let (mut score, mut information, mut n) = (0.0, 0.0, 0.0);
     for (stable, candidate) in strata.iter().rev() {
         if stable.by > 0.0 && candidate.by > 0.0 {
-            let variance =
-                (v_c / candidate.n + kappa * kappa * v_b / stable.n).max(1e-300) * divisor;
+            let variance = (v_c.max(least) / candidate.n
+                + kappa * kappa * v_b.max(least) / stable.n)
+                * divisor;
             let excess = candidate.mean() - kappa * stable.mean() - offset;
             score += excess / variance;
             information += 1.0 / variance;

@@ -4,13 +4,16 @@
 use super::interval::evidence_of_rate;
 use super::plan::Plan;
 use super::types::{Reason, ReasonCode, ReleaseState};
+use crate::ids::UnixMs;
 use crate::route::{Audience, Weight};
 
 /// Chance of a false alarm of the split's check over a release; it only holds.
 const SPLIT_ALPHA: f64 = 0.05;
-/// Answers that were asked before a rise and end after it, and busy users, bend the share a little;
-/// only what is further off than this share of the weight is a fault.
+/// Busy users bend the share a little; only what is further off than this share of the smaller arm
+/// is a fault.
 const SPLIT_SLACK: f64 = 0.1;
+/// What was asked before a rise ends within this time after it, ms.
+const IN_FLIGHT_MS: f64 = 60_000.0;
 /// Fewest cohorts' worth of subjects before the split is judged.
 const FEWEST_UNITS: f64 = 16.0;
 /// Confidence of the bound on what was never seen: 95 %.
@@ -21,9 +24,9 @@ const CLEAN_TUNED_FOR: f64 = 0.001;
 /// The split sends the candidate more, or less, than its weight: a fault of the router (or of who
 /// is sticky by what), so nothing it shows can be trusted. An always-on check of the sample ratio.
 ///
-/// The share may lie between the weight before and the present one, since answers take time. An
+/// Answers take time, so right after a rise the share may still be that of the weight before. An
 /// allow-list has no share of its own.
-pub(super) fn uneven_split(plan: &Plan, state: &ReleaseState) -> Option<Reason> {
+pub(super) fn uneven_split(plan: &Plan, state: &ReleaseState, now: UnixMs) -> Option<Reason> {
     let weight = plan.rungs.get(state.rung)?.weight;
     let drawn = match plan.audience {
         Audience::Users | Audience::Tenants => weight < Weight::FULL,
@@ -33,6 +36,7 @@ pub(super) fn uneven_split(plan: &Plan, state: &ReleaseState) -> Option<Reason> 
         return None;
     }
     let before = state.rung.checked_sub(1).and_then(|rung| plan.rungs.get(rung));
+    let before = before.map_or(weight, |rung| rung.weight).fraction();
     let here = state.strata.iter().rev().take_while(|stratum| stratum.weight == weight);
     let (mut stable, mut candidate) = (0, 0);
     for stratum in here {
@@ -41,8 +45,11 @@ pub(super) fn uneven_split(plan: &Plan, state: &ReleaseState) -> Option<Reason> 
     }
     let n = (stable + candidate) as f64;
     let share = candidate as f64 / n;
-    let low = before.map_or(0.0, |rung| rung.weight.fraction()) * (1.0 - SPLIT_SLACK);
-    let high = (weight.fraction() * (1.0 + SPLIT_SLACK)).min(1.0);
+    let late = (IN_FLIGHT_MS / now.since(state.rung_since).max(1) as f64).min(1.0);
+    let weight_now = weight.fraction();
+    let slack = SPLIT_SLACK * weight_now.min(1.0 - weight_now);
+    let low = weight_now - (weight_now - before) * late - slack;
+    let high = weight_now + slack;
     let limit = if share > high { high } else { low };
     if n == 0.0 || (low..=high).contains(&share) {
         return None;
@@ -112,3 +119,6 @@ pub(super) fn clean(state: &ReleaseState) -> Option<Reason> {
     reason.samples_candidate = Some(answers);
     Some(reason)
 }
+
+#[cfg(test)]
+mod tests;

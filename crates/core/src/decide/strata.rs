@@ -26,8 +26,10 @@ const RATE_SAMPLES: f64 = 20.0;
 const DRIFT_SAMPLES: u64 = 100;
 /// Samples that an anchor of a tail needs.
 pub(super) const TAIL_SAMPLES: u64 = 100;
-/// Strata kept at most beside those of the ladder's rises: 25 requests doubled so often are 10^13.
+/// Strata kept at most beside those of the ladder's rises, opened by doublings and by drifts.
 const DOUBLINGS_MAX: usize = 40;
+/// Of these, kept free of drifts: a thousand million requests' worth of doublings.
+const DOUBLINGS_KEPT: usize = 26;
 /// What of the candidate's tail is kept, from this share of the anchor on.
 pub(super) const TAIL_FROM: f64 = 0.7;
 
@@ -190,7 +192,9 @@ impl Stratum {
     }
 
     pub(super) fn add(&mut self, plan: &Plan, stable: &Window, candidate: &Window) {
-        let asked = |window: &Window| window.cohorts.iter().map(|c| c.requests).sum::<u64>();
+        let asked = |window: &Window| {
+            window.cohorts.iter().map(|c| c.requests + c.client_faults).sum::<u64>()
+        };
         self.split.0 += asked(stable);
         self.split.1 += asked(candidate);
         for (cell, rule) in self.cells.iter_mut().zip(&plan.rules) {
@@ -243,6 +247,9 @@ pub(super) fn is_due(
         let mut cells = last.cells.iter().zip(&plan.rules);
         cells.any(|(cell, rule)| cell.has_drifted(rule.metric))
     };
-    let room = strata.len() < plan.rungs.len() + DOUBLINGS_MAX;
-    rises.is_some() || (!alone && room && (doubled || drifted()))
+    let room = |most: usize| strata.len() < plan.rungs.len() + most;
+    // However often stable drifts, doublings find room: late harm is found from them.
+    let opens =
+        (room(DOUBLINGS_MAX) && doubled) || (room(DOUBLINGS_MAX - DOUBLINGS_KEPT) && drifted());
+    rises.is_some() || (!alone && opens)
 }

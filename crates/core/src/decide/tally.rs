@@ -100,7 +100,9 @@ impl Metric {
                 n: c.satisfaction_count,
                 milli: (c.satisfaction_count * 1000).saturating_sub(c.satisfaction_milli),
             }),
-            Metric::TimeoutRate => Kind::Rate(|c| Share::of(c.timeouts, c.requests)),
+            Metric::TimeoutRate => {
+                Kind::Rate(|c| Share::of(c.timeouts + c.abandoned, c.requests + c.abandoned))
+            }
             Metric::PiiRate => Kind::Rate(|c| Share::of(c.pii, c.answered())),
             Metric::PromptEchoRate => Kind::Rate(|c| Share::of(c.prompt_echoes, c.answered())),
             Metric::LatencyP95 => Kind::Quantile { histogram: |w| &w.latency_us, q: 0.95 },

@@ -10,7 +10,7 @@ mod merging;
 mod oracle;
 
 /// A release of these rules, to which nothing but its lines can happen.
-fn plan(rules: Vec<LineRule>) -> Plan {
+pub(super) fn plan(rules: Vec<LineRule>) -> Plan {
     let rung = |pct| Rung { weight: Weight::from_pct(pct).unwrap(), look_ms: 10_000 };
     Plan {
         change_id: ChangeId::parse("prompt-v3-a1b2c").unwrap(),

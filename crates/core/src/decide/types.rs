@@ -79,6 +79,19 @@ pub enum OrderKind {
     RollBack,
 }
 
+impl OrderKind {
+    /// What is ordered, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            OrderKind::Pause => "pause",
+            OrderKind::Resume => "resume",
+            OrderKind::Promote => "promote to the next rung",
+            OrderKind::PromoteFully => "promote to everyone",
+            OrderKind::RollBack => "roll back",
+        }
+    }
+}
+
 /// An order with who gave it and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {

@@ -2,7 +2,7 @@
 
 use crate::ids::{ChangeId, TraceId, UnixMs, VersionSetId};
 use crate::observe::{RiskEvent, Timing};
-use crate::route::Arm;
+use crate::route::{Arm, Cohort};
 use crate::upstream::Failure;
 use crate::version_set::VersionKeys;
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,10 @@ pub struct Record {
     /// The release that was running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change_id: Option<ChangeId>,
+    /// The cohort of the subject it was split by; absent where there was none, and it was not
+    /// compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cohort: Option<Cohort>,
     /// HTTP status that the client got.
     pub status: u16,
     /// `None` when it was answered.

@@ -7,7 +7,7 @@ use crate::upstream::{Failure, Fault};
 use serde::{Deserialize, Serialize};
 
 /// How many counts there are.
-const COUNTS: usize = 28;
+const COUNTS: usize = 29;
 
 /// Counts of requests over some time. All of them only grow.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -71,6 +71,8 @@ pub struct Counts {
     pub streamed: u64,
     /// The same as [`Counts::latency_log`] for times to first token.
     pub first_token_log: u64,
+    /// Requests whose client left before any of the answer came: a timeout by its own patience.
+    pub abandoned: u64,
 }
 
 impl Counts {
@@ -90,6 +92,7 @@ impl Counts {
             Some(Fault::Client) => {
                 self.client_faults += 1;
                 self.rejected += u64::from(outcome.failure == Some(Failure::Refused));
+                self.abandoned += u64::from(outcome.abandoned);
                 return;
             }
             Some(Fault::Upstream) => self.upstream_errors += 1,
@@ -187,6 +190,7 @@ impl Counts {
             latency_log,
             streamed,
             first_token_log,
+            abandoned,
         } = *self;
         [
             requests,
@@ -217,6 +221,7 @@ impl Counts {
             latency_log,
             streamed,
             first_token_log,
+            abandoned,
         ]
     }
 
@@ -250,6 +255,7 @@ impl Counts {
             latency_log,
             streamed,
             first_token_log,
+            abandoned,
         ] = numbers;
         Counts {
             requests,
@@ -280,6 +286,7 @@ impl Counts {
             latency_log,
             streamed,
             first_token_log,
+            abandoned,
         }
     }
 }

@@ -51,6 +51,8 @@ pub struct Outcome {
     pub pii: bool,
     /// Red-line events seen in the answer.
     pub risk: Vec<RiskKind>,
+    /// Whether the client left before any of the answer came.
+    pub abandoned: bool,
     /// The cohort of the subject that asked; `None` where nothing was known to be sticky by.
     pub cohort: Option<Cohort>,
 }

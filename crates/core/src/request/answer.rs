@@ -296,9 +296,12 @@ fn text_of(map: &Map<String, Value>, key: &str) -> Option<String> {
     map.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
+/// More tokens than any answer has; who reports more has reported nothing.
+const TOKENS_MAX: u64 = 100_000_000;
+
 fn usage_of(map: &Map<String, Value>) -> Option<(u64, u64)> {
     let usage = map.get("usage")?;
-    let count = |key| usage.get(key).and_then(Value::as_u64);
+    let count = |key| usage.get(key).and_then(Value::as_u64).filter(|count| *count <= TOKENS_MAX);
     Some((count("prompt_tokens")?, count("completion_tokens")?))
 }
 

@@ -6,7 +6,9 @@ use crate::error::{CliError, Result};
 use crate::output;
 use std::time::Instant;
 use tidegate_core::act::next_table;
-use tidegate_core::decide::{Action, Decision, Observation, Order, OrderKind, Phase, Plan, decide};
+use tidegate_core::decide::{
+    Action, Decision, Observation, Order, OrderKind, PausedBy, Phase, Plan, ReasonCode, decide,
+};
 use tidegate_core::ids::ChangeId;
 use tidegate_core::journal::{Event, Release};
 use tidegate_core::observe::Window;
@@ -17,6 +19,9 @@ use tidegate_core::route::Table;
 fn snapshot_after_ms(on_rung_ms: u64) -> u64 {
     (on_rung_ms / 30).clamp(1_000, 60_000)
 }
+
+/// The same while a fault is shared, ms.
+const FAULT_SNAPSHOT_MS: u64 = 5_000;
 
 impl Control {
     /// Looks at the lines once; what it decided, while a release runs.
@@ -55,6 +60,9 @@ impl Control {
                 return Err(nothing_runs(named.map(|id| (id.clone(), phase(&id))), promoted));
             }
         };
+        if let Some(text) = self.changes_nothing(&active, kind) {
+            return Ok(Answer { text, change_id: Some(active), version_set: None });
+        }
         let decision = self.look(&active, Some(order)).await?;
         let text = match kind {
             OrderKind::Pause | OrderKind::Resume | OrderKind::Promote | OrderKind::PromoteFully => {
@@ -71,6 +79,21 @@ impl Control {
             }
         };
         Ok(Answer { text, change_id: Some(active), version_set: None })
+    }
+
+    /// What to say of an order that is carried out already. To carry it out again would begin the
+    /// rung anew, or put another reason in the place of the first.
+    fn changes_nothing(&self, active: &ChangeId, kind: OrderKind) -> Option<String> {
+        let phase = self.state.releases.get(active)?.state.phase;
+        match (kind, phase) {
+            (OrderKind::Resume, Phase::Running) => {
+                Some(format!("release {active} is not paused; nothing changes"))
+            }
+            (OrderKind::Pause, Phase::Paused(PausedBy::Operator)) => {
+                Some(format!("release {active} is paused by an operator already; nothing changes"))
+            }
+            _ => None,
+        }
     }
 
     /// The release whose candidate is stable now.
@@ -101,7 +124,7 @@ impl Control {
             // A set that cannot be served any more is found before the decision is journalled.
             self.live_table(table)?;
         }
-        let moved = table.is_some();
+        let moved = table.is_some() || order.is_some();
         let event = Event::Decided {
             change_id: change_id.clone(),
             decision: Box::new(decision.clone()),
@@ -148,7 +171,8 @@ impl Control {
         }
         let weight =
             self.state.split().map_or("over".to_owned(), |split| format!("at {}", split.weight));
-        let why = decision.reasons.first().map_or("", |reason| reason.text.as_str());
+        let order = decision.reasons.iter().find(|reason| reason.code == ReasonCode::Order);
+        let why = order.or(decision.reasons.first()).map_or("", |reason| reason.text.as_str());
         let kind = decision.kind.as_str();
         output::log(&format!("release {change_id}: {kind}, now {weight}: {why}"));
     }
@@ -231,7 +255,13 @@ impl Control {
                 != decision.reasons.first().map(|r| (r.code, r.metric));
         let more = decision.state.seen_candidate != release.state.seen_candidate
             || decision.state.seen_stable != release.state.seen_stable;
-        let due = snapshot_after_ms(decision.at.since(decision.state.rung_since));
+        // What a shared fault hid is left out look by look; the longer apart two kept looks are, the
+        // more of the good time around it goes with it.
+        let faulty = decision.reasons.first().is_some_and(|r| r.code == ReasonCode::SharedFault);
+        let due = match faulty {
+            true => FAULT_SNAPSHOT_MS,
+            false => snapshot_after_ms(decision.at.since(decision.state.rung_since)),
+        };
         news || (more && decision.at.since(self.snapshot_at) >= due)
     }
 

@@ -133,7 +133,8 @@ fn fail(exchange: Exchange, error: &UpstreamError) -> Problem {
         problem.code = "budget_exceeded";
         let budget = budget.as_millis();
         problem.message = format!("no answer came within budget_ms = {budget}");
-        // The client's own patience says nothing of the arm: 1 ms would roll any candidate back.
+        // Its own patience, not the service's limit: no error of the arm. That one arm is left more
+        // often than the other is told by `timeout_rate`.
         failure = Failure::ClientGone;
     }
     exchange.close(Ending {

@@ -57,9 +57,9 @@ async fn place(gateway: &Arc<Gateway>, trace: &TraceId) -> Result<Option<Feedbac
     let record = read.map_err(|_| store_problem())?.map_err(|_| store_problem())?;
     Ok(record.map(|record| FeedbackOn {
         arm: record.arm,
-        cohort: None,
+        cohort: record.cohort,
         // As when it is counted: a request without a subject is not compared.
-        change_id: record.change_id.filter(|_| record.user.is_some() || record.tenant.is_some()),
+        change_id: record.change_id.filter(|_| record.cohort.is_some()),
         tenant: record.tenant,
         model: record.keys.model.into(),
     }))

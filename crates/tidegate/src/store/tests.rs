@@ -82,6 +82,7 @@ fn record(n: u64, arm: Arm, user: Option<&str>, tenant: Option<&str>) -> Record 
         version_set: set_id(1),
         keys: VersionKeys::default(),
         change_id: Some(change_id()),
+        cohort: None,
         status: 200,
         failure: None,
         streamed: false,

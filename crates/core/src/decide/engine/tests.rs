@@ -2,7 +2,7 @@ use super::*;
 use crate::decide::{LineRule, Rung, SharedFault};
 use crate::ids::{ChangeId, ServiceName, VersionSetId};
 use crate::observe::{Outcome, RiskEvent, RiskKind, Timing};
-use crate::route::Audience;
+use crate::route::{Audience, Cohort};
 use crate::upstream::Failure;
 use proptest::prelude::*;
 
@@ -250,6 +250,49 @@ fn equal_latencies_pass() {
     assert!(kinds.contains(&DecisionKind::Advance), "{kinds:?}");
     let drifts = run.state.strata.len();
     assert!(drifts < 12, "{drifts} strata");
+}
+
+#[test]
+fn stable_that_fails_at_the_last_rung_is_not_nobody() {
+    let mut run = Run::new();
+    run.plan.rungs = vec![run.plan.rungs[0], run.plan.rungs[1]];
+    run.plan.hold_back = Weight::from_pct(50.0).unwrap();
+    run.feed(400, 60, 0);
+    run.tick(5_000);
+    run.seen.order = order(OrderKind::Promote);
+    run.tick(1_000);
+    assert_eq!(run.state.rung, 1);
+    // Too few at once for a shared fault.
+    for _ in 0..40 {
+        for _ in 0..5 {
+            let cohort = Some(Cohort::new(7));
+            let failure = Some(Failure::ServerError);
+            let failed = Outcome { failure, cohort, ..Outcome::default() };
+            run.seen.stable.add(&failed, run.now);
+            let answered = Outcome { cohort, ..Outcome::default() };
+            run.seen.candidate.add(&answered, run.now);
+        }
+        assert_ne!(run.tick(1_000).kind, DecisionKind::Advance);
+    }
+    assert_eq!(run.tick(1_000).reasons[0].code, ReasonCode::TooFewSamples);
+}
+
+#[test]
+fn a_resume_of_what_runs_does_not_begin_the_rung_again() {
+    let mut run = Run::new();
+    run.feed(400, 60, 0);
+    run.tick(5_000);
+    run.seen.order = order(OrderKind::Resume);
+    run.feed(400, 60, 0);
+    run.tick(1_000);
+    assert_eq!(run.state.rung_since, UnixMs(0));
+    run.seen.order = order(OrderKind::Pause);
+    run.tick(1_000);
+    run.seen.order = order(OrderKind::Resume);
+    let resumed = run.tick(1_000);
+    assert_eq!(run.state.rung_since, run.now, "after a pause it does");
+    let told = resumed.reasons.iter().any(|r| r.text.contains("mei ordered: resume"));
+    assert!(told, "{:?}", resumed.reasons);
 }
 
 #[test]

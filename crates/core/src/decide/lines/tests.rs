@@ -109,6 +109,32 @@ fn a_ceiling_is_absolute() {
 }
 
 #[test]
+fn clients_that_give_up_waiting_are_timeouts() {
+    let of = |answered: u64, gone: u64| {
+        let mut window = window(answered, 0, 800, 100);
+        let failure = Some(Failure::ClientGone);
+        let left = Outcome { failure, abandoned: true, ..Outcome::default() };
+        (0..gone).for_each(|_| window.add(&left, UnixMs(1)));
+        window
+    };
+    check(Metric::TimeoutRate, &of(2_000, 20), &of(900, 100), Verdict::OverRollback);
+    check(Metric::TimeoutRate, &of(2_000, 20), &of(900, 9), Verdict::Pass);
+    check(Metric::ErrorRate, &of(2_000, 20), &of(900, 100), Verdict::Pass);
+}
+
+#[test]
+fn a_forecast_is_of_the_test_that_is_told() {
+    // Proven within rollback (+25 %), worse than pass, not proven within the margin: what is open is
+    // whether it passes, and more of the same would not tell.
+    let stable = window(16_000, 0, 800, 100);
+    let (verdict, reason) =
+        compare(&rule(Metric::TokensPerRequest), &stable, &window(200, 0, 800, 116), 0.001);
+    assert_eq!(verdict, Verdict::Uncertain, "{}", reason.text);
+    assert_eq!(reason.threshold, Some(0.15));
+    assert!(reason.text.contains("more of the same would not tell"), "{}", reason.text);
+}
+
+#[test]
 fn nothing_is_a_percentage_of_0() {
     let relative = LineRule { metric: Metric::CostPerRequest, ..rule(Metric::TokensPerRequest) };
     let free = window(1_000, 0, 800, 100);

@@ -42,6 +42,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
             refused,
             pii,
             risk,
+            abandoned: failure == Some(Failure::ClientGone) && streamed,
             cohort: cohort.map(Cohort::new),
         }
     })
@@ -146,12 +147,13 @@ proptest! {
     }
 
     #[test]
-    fn a_clients_fault_changes_nothing_about_the_arm(before in window(), outcome in outcome()) {
+    fn a_clients_fault_changes_nothing_but_how_long_it_waits(before in window(), outcome in outcome()) {
         let mut after = before.clone();
         let fault = Outcome { failure: Some(Failure::ClientGone), risk: Vec::new(), ..outcome };
         after.add(&fault, before.last_at);
         let mut expected = before;
         expected.client_faults += 1;
+        expected.abandoned += u64::from(fault.abandoned);
         prop_assert_eq!(after.counts, expected.counts);
         prop_assert_eq!(after.latency_us, expected.latency_us);
     }

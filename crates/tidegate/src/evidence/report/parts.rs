@@ -10,7 +10,7 @@ use crate::evidence::rollback::{decider, why};
 use crate::evidence::samples::{Sample, curl};
 use crate::evidence::signals::described;
 use std::fmt::Write as _;
-use tidegate_core::decide::{Band, BandUnit, LineRule};
+use tidegate_core::decide::{Band, BandUnit, LineRule, Reason, ReasonCode};
 use tidegate_core::evidence::{GateStatus, Record};
 use tidegate_core::route::Weight;
 
@@ -113,14 +113,16 @@ fn reasons(step: &Step) -> String {
     let mut texts = Vec::new();
     if let Some(order) = &step.order {
         texts.push(format!(
-            "ordered by <span{}>{}</span>: <span{}>{}</span>",
+            "{} ordered by <span{}>{}</span>: <span{}>{}</span>",
+            order.kind.words(),
             lang(&order.by),
             esc(&order.by),
             lang(&order.reason),
             esc(&order.reason)
         ));
     }
-    let all = &step.decision.reasons;
+    let told = |reason: &&Reason| step.order.is_none() || reason.code != ReasonCode::Order;
+    let all: Vec<&Reason> = step.decision.reasons.iter().filter(told).collect();
     let most = if step.is_turn() { REASONS_MAX } else { QUIET_REASONS_MAX };
     for reason in all.iter().take(most) {
         texts.push(format!("<span{}>{}</span>", lang(&reason.text), esc(&reason.text)));

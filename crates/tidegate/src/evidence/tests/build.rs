@@ -328,6 +328,7 @@ pub(super) fn record(trace: &str, failing: bool) -> Record {
         version_set: to.set.id.clone(),
         keys: to.set.keys(),
         change_id: Some(change_id()),
+        cohort: None,
         status: 200,
         failure: None,
         streamed: false,

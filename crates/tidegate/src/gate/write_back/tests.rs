@@ -16,6 +16,7 @@ fn record(n: u64, input: &str) -> Record {
         version_set: VersionSetId::parse("vs-0f3a9c21d4e7").unwrap(),
         keys: VersionKeys::default(),
         change_id: None,
+        cohort: None,
         status: 200,
         failure: None,
         streamed: false,

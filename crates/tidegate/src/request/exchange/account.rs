@@ -48,6 +48,7 @@ pub(super) fn keep(exchange: &Exchange, ending: Ending) -> Outcome {
         refused: judged.refused,
         pii: judged.pii == Some(true),
         risk: ending.risk.iter().map(|event| event.kind).collect(),
+        abandoned: ending.failure == Some(Failure::ClientGone) && exchange.first_token.is_none(),
         cohort: exchange.cohort,
     };
     let change_id = exchange.change_id();
@@ -218,6 +219,7 @@ fn record(
         version_set: set.set.id.clone(),
         keys: set.keys.clone(),
         change_id: exchange.change_id().cloned(),
+        cohort: exchange.cohort,
         status: ending.status.as_u16(),
         failure: ending.failure,
         streamed: ask.stream,

@@ -117,6 +117,7 @@ async fn a_client_that_leaves_stops_the_upstream_and_is_recorded() {
     assert!(record.tokens_estimated && record.tokens_out > 0);
     let window = service.gateway.parts.collector.take_baseline();
     assert_eq!((window.requests, window.client_faults), (0, 1));
+    assert_eq!(window.abandoned, 0, "it had some of the answer");
 }
 
 #[tokio::test]
@@ -140,4 +141,6 @@ async fn a_client_that_leaves_before_the_answer_is_recorded_too() {
     })
     .await;
     assert_eq!(service.record("s-5").await.failure, Some(Failure::ClientGone));
+    let window = service.gateway.parts.collector.take_baseline();
+    assert_eq!((window.requests, window.client_faults, window.abandoned), (0, 1, 1));
 }
