@@ -150,7 +150,7 @@ pub struct Plan {
     /// Share of subjects kept on stable at the last rung, so that it has a control; 0 for none.
     #[serde(default)]
     pub hold_back: Weight,
-    /// Answers each arm needs at a rung before anything is concluded there.
+    /// Answers each arm needs at a rung before it may advance.
     pub min_samples: u64,
     /// Without any new outcome for so long, the data is taken to be missing, ms.
     pub stale_after_ms: u64,

@@ -100,7 +100,7 @@ fn service_name(dir: &Path) -> Result<String> {
         Ok(_) => Ok(name),
         Err(error) => {
             Err(CliError::usage(format!("the service is named after its folder: {error}"))
-                .hint("choose another folder: `tidegate init my-service`"))
+                .hint("choose another folder: `tidegate init NAME`"))
         }
     }
 }
@@ -108,7 +108,7 @@ fn service_name(dir: &Path) -> Result<String> {
 fn check_empty(dir: &Path, force: bool) -> Result<()> {
     if dir.join("tidegate.yaml").exists() && !force {
         return Err(CliError::usage(format!("{} is a Tidegate project already", dir.display()))
-            .hint("choose another folder: `tidegate init my-service`")
+            .hint("choose another folder: `tidegate init NAME`")
             .hint("or add only the files that are missing: `--force`"));
     }
     let entries = match std::fs::read_dir(dir) {
@@ -119,7 +119,7 @@ fn check_empty(dir: &Path, force: bool) -> Result<()> {
     let other = entries.flatten().any(|entry| entry.file_name() != ".git");
     if other && !force {
         return Err(CliError::usage(format!("{} is not empty", dir.display()))
-            .hint("choose another folder: `tidegate init my-service`")
+            .hint("choose another folder: `tidegate init NAME`")
             .hint("or write beside what is there, and over nothing: `--force`"));
     }
     Ok(())

@@ -22,7 +22,7 @@ pub(crate) struct SimulateArgs {
     #[arg(long = "engine", value_name = "NAME")]
     engines: Vec<String>,
     /// Repetitions of each scenario.
-    #[arg(long, default_value_t = 200, value_parser = reps())]
+    #[arg(long, default_value_t = 200, value_parser = reps(), allow_negative_numbers = true)]
     reps: u32,
     /// All draws follow from it.
     #[arg(long, default_value_t = 1)]
@@ -41,7 +41,7 @@ pub(crate) struct SimulateArgs {
         long,
         value_name = "FILE.json",
         num_args = 1..,
-        conflicts_with_all = ["scenarios", "engines", "list", "data"]
+        conflicts_with_all = ["scenarios", "engines", "list", "data", "reps", "seed", "look_s", "picture"]
     )]
     join: Vec<PathBuf>,
     /// Print the table as Markdown.

@@ -22,7 +22,7 @@ pub(crate) struct PlanParts {
     pub(crate) bad_budget: u64,
     /// Share of subjects kept on stable at the last rung.
     pub(crate) hold_back: Weight,
-    /// Answers each arm needs at a rung before anything is concluded.
+    /// Answers each arm needs at a rung before it may advance.
     pub(crate) min_samples: u64,
     /// Without a new outcome for so long the data counts as missing, ms.
     pub(crate) stale_after_ms: u64,

@@ -58,7 +58,7 @@ pub(crate) struct ReleaseConfig {
     pub(crate) bad_budget: u64,
     /// Share of subjects kept on stable at the last rung, as a control, percent.
     pub(crate) hold_back_pct: f64,
-    /// Answers each arm needs at a rung before anything is concluded.
+    /// Answers each arm needs at a rung before it may advance.
     pub(crate) min_samples: u64,
     /// How often the lines are looked at, ms.
     pub(crate) tick_ms: u64,

@@ -169,8 +169,9 @@ impl Control {
         if !self.logs() {
             return;
         }
+        let phase = decision.state.phase.as_str();
         let weight =
-            self.state.split().map_or("over".to_owned(), |split| format!("at {}", split.weight));
+            self.state.split().map_or(phase.to_owned(), |split| format!("at {}", split.weight));
         let order = decision.reasons.iter().find(|reason| reason.code == ReasonCode::Order);
         let why = order.or(decision.reasons.first()).map_or("", |reason| reason.text.as_str());
         let kind = decision.kind.as_str();

@@ -128,7 +128,7 @@ pub(super) fn goals(rows: &[Row]) -> Vec<Goal> {
 fn text(share: Share, scenario: &str) -> String {
     let pct = |share: f64| share * 100.0;
     let (low, high) = (pct(share.at_least), pct(share.at_most));
-    format!("at worst {:.1} % ({low:.2}–{high:.2}), in {scenario}", pct(share.share))
+    format!("at worst {:.2} % ({low:.2}–{high:.2}), in {scenario}", pct(share.share))
 }
 
 /// A share that must be small, where it is largest.

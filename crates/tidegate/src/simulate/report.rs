@@ -134,10 +134,16 @@ impl Report {
         for report in reports {
             let of = |r: &Report| (r.version.clone(), r.seed, r.reps, r.look_s);
             if of(&report) != of(&all) {
-                let (given, first) = (of(&report), of(&all));
+                let told = |r: &Report| {
+                    let Report { version, seed, reps, look_s, .. } = r;
+                    format!(
+                        "version {version}, seed {seed}, {reps} repetitions, a look every {look_s} s"
+                    )
+                };
                 return Err(CliError::usage(format!(
-                    "reports of different runs cannot be one: version, seed, repetitions and look \
-                     are {first:?} in the first, {given:?} in another"
+                    "reports of different runs cannot be one: {} in the first; {} in another",
+                    told(&all),
+                    told(&report)
                 )));
             }
             all.rows.extend(report.rows);
@@ -265,11 +271,14 @@ fn cells(row: &Row, reps: usize) -> [String; 12] {
 }
 
 /// The words below the table.
-const LEGEND: [&str; 2] = [
+const LEGEND: [&str; 3] = [
+    "truth: what would be right (good: promote; tolerable: on the line at most; bad: go back; \
+     unknowable: stay); named: of those that went back, the line that was broken is named",
     "in brackets: 99 % bounds (Clopper–Pearson); open: paused or still climbing at the horizon; \
      rose: the weight rose at least once",
     "minutes, candidate (its requests), spoilt: the middle run; /bound: the candidate's mean \
-     requests over the fewest that could prove the harm; ≥ where not every run went back",
+     requests over the fewest that could prove the harm, ≥ where not every run went back, below 1 \
+     where it went back without proof",
 ];
 
 /// The table for a terminal, a line each.

@@ -5,6 +5,7 @@ use crate::output::padded;
 use tidegate_core::decide::{
     Band, Data, LineOutlook, Outlook, Plan, RungOutlook, duration, share, show,
 };
+use tidegate_core::route::Weight;
 use unicode_width::UnicodeWidthStr as _;
 
 /// Rungs that the tables of lines have room for; `--json` has all of them.
@@ -14,25 +15,67 @@ const RUNGS_SHOWN: usize = 6;
 pub(super) fn lines(told: &Told<'_>, plan: &Plan) -> Vec<String> {
     let outlook = told.outlook;
     let mut lines = head(told);
+    lines.extend(over_a_ceiling(outlook, plan));
     lines.push(total(outlook));
     lines.push(String::new());
     lines.extend(table(&rungs(outlook)));
     lines.extend(outlook.rungs.iter().filter(|rung| !rung.fits).map(too_short));
     lines.push(String::new());
-    lines.push("rolled back by the end of a rung's look, typically, from this harm on:".to_owned());
+    lines.push("harm from which on a rung typically goes back by the end of its look:".to_owned());
     let seen = |line: &LineOutlook| cell(line.rolls_back, "more");
     lines.extend(table(&harms(outlook, plan, seen)));
     lines.push(String::new());
-    lines.push("so much harm a rung may still hide in what looks like stable:".to_owned());
+    lines.push(
+        "harm that may still hide in what looks like stable at the end of that look:".to_owned(),
+    );
     let hidden = |line: &LineOutlook| match line.must_exclude {
         Some(_) => cell(line.excludes, "any"),
         None => "-".to_owned(),
     };
     lines.extend(table(&harms(outlook, plan, hidden)));
     lines.push(String::new());
+    lines.extend(legend(outlook, plan));
     lines.extend(not_judged(outlook));
     lines.extend(independence(outlook));
     lines
+}
+
+/// What is not plain from the tables' heads.
+fn legend(outlook: &Outlook, plan: &Plan) -> Vec<String> {
+    let cells = || outlook.rungs.iter().flat_map(|rung| &rung.lines).filter(|l| l.stable.is_some());
+    let mut lines = Vec::new();
+    if cells().any(|line| line.rolls_back.is_none()) {
+        lines.push("more: no harm that is looked for is proven so soon.".to_owned());
+    }
+    if cells().any(|line| line.must_exclude.is_some() && line.excludes.is_none()) {
+        lines.push(
+            "any: nothing is excluded by then; the rung waits for longer than its look.".to_owned(),
+        );
+    }
+    if plan.hold_back > Weight::ZERO {
+        lines.push(format!(
+            "{} of users stay on stable at the last rung, as a control (`release.hold_back_pct`).",
+            plan.hold_back
+        ));
+    }
+    lines
+}
+
+/// Lines that stable itself is over: whatever is released goes back.
+fn over_a_ceiling(outlook: &Outlook, plan: &Plan) -> Vec<String> {
+    let lines = outlook.rungs.first().map(|rung| rung.lines.as_slice()).unwrap_or_default();
+    let over = lines.iter().zip(&plan.rules).filter_map(|(line, rule)| {
+        let (stable, ceiling) = line.stable.zip(rule.ceiling)?;
+        (stable > ceiling).then(|| {
+            format!(
+                "stable itself is over the ceiling of {}: {}, ceiling {}; whatever is released goes back.",
+                line.metric.as_str(),
+                show(line.metric, stable),
+                show(line.metric, ceiling)
+            )
+        })
+    });
+    over.collect()
 }
 
 fn head(told: &Told<'_>) -> Vec<String> {
@@ -51,7 +94,11 @@ fn head(told: &Told<'_>) -> Vec<String> {
 }
 
 fn per_second(rate: f64) -> String {
-    let digits = if rate >= 10.0 { 0 } else { 2 };
+    let digits = match rate {
+        10.0.. => 0,
+        0.1.. => 2,
+        _ => 5,
+    };
     format!("{rate:.digits$} requests a second")
 }
 
@@ -61,9 +108,9 @@ fn rungs(outlook: &Outlook) -> Vec<Vec<String>> {
         "weight",
         "looked at",
         "candidate requests",
-        "typically passes after",
+        "passes after (its requests)",
         "waits for",
-        "next rung may spoil",
+        "unseen harm may spoil next",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for (index, rung) in outlook.rungs.iter().enumerate() {
@@ -179,6 +226,12 @@ fn total(outlook: &Outlook) -> String {
             let total = duration(total as f64);
             format!("if nothing is wrong, it is promoted after about {total}.")
         }
-        None => "it is not promoted by itself: a rung above is not left within 30 days.".to_owned(),
+        None => {
+            let stuck =
+                outlook.rungs.iter().zip(1..).find(|(rung, _)| rung.passes_after_s.is_none());
+            let which = stuck
+                .map_or("a rung".to_owned(), |(rung, n)| format!("rung {n} ({})", rung.weight_pct));
+            format!("it is not promoted by itself: {which} is not left within 30 days.")
+        }
     }
 }

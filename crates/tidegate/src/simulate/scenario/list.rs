@@ -5,6 +5,7 @@ use super::{
     single,
 };
 use tidegate_core::decide::{LineRule, Metric};
+use tidegate_core::route::Arm;
 
 const HOUR_S: f64 = 3600.0;
 
@@ -79,6 +80,10 @@ fn on_the_line() -> Vec<Scenario> {
         look: Look::EveryRequest,
         ..line.clone()
     };
+    let ceiling = ceiling(
+        "on_the_ceiling",
+        "P95 as stable's, which is exactly the line's ceiling; looked at from the first answer on",
+    );
     let cost = cost("on_the_line_cost", "tokens ×1.1, the rollback line at +10 %", 1.1);
     let quality = quality(
         "on_the_line_quality",
@@ -95,7 +100,24 @@ fn on_the_line() -> Vec<Scenario> {
     );
     let two_hours =
         |scenario| Scenario { truth: Truth::Tolerable, horizon_s: 2.0 * HOUR_S, ..scenario };
-    vec![two_hours(line), peeking, two_hours(wide), two_hours(cost), two_hours(quality)]
+    vec![
+        two_hours(line),
+        peeking,
+        two_hours(wide),
+        two_hours(cost),
+        two_hours(quality),
+        two_hours(ceiling),
+    ]
+}
+
+fn ceiling(name: &str, about: &str) -> Scenario {
+    let mut scenario = Scenario { metric: Metric::LatencyP95, ..named(name, about) };
+    let value = scenario.value(&BASE, Arm::Candidate);
+    let latency = scenario.rules.iter_mut().find(|rule| rule.metric == Metric::LatencyP95);
+    if let Some(rule) = latency {
+        rule.ceiling = Some(value);
+    }
+    scenario
 }
 
 fn errors() -> Vec<Scenario> {
