@@ -66,6 +66,44 @@ pub(crate) fn padded(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
 }
 
+/// The terminal's width; without one, as wide as anything is.
+pub(crate) fn terminal_width() -> usize {
+    terminal_size::terminal_size().map_or(usize::MAX, |(width, _)| usize::from(width.0))
+}
+
+/// The text in lines that fit the terminal, broken between words; all but the first are indented.
+pub(crate) fn wrapped(text: &str, indent: usize) -> Vec<String> {
+    wrapped_at(text, indent, terminal_width())
+}
+
+fn wrapped_at(text: &str, indent: usize, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let (mut line, mut used) = (String::new(), 0);
+    for word in text.split_inclusive(' ') {
+        let long = visible(word.trim_end());
+        // The last column stays free: some terminals break there by themselves.
+        if used > indent && used + long >= width {
+            lines.push(line.trim_end().to_owned());
+            (line, used) = (" ".repeat(indent), indent);
+        }
+        line.push_str(word);
+        used += visible(word);
+    }
+    lines.push(line);
+    lines
+}
+
+/// Columns that a text takes, escape sequences not counted.
+fn visible(text: &str) -> usize {
+    let mut escape = false;
+    let shown = text.chars().filter(|c| {
+        let hidden = escape || *c == '\u{1b}';
+        escape = hidden && *c != 'm';
+        !hidden
+    });
+    shown.map(|c| unicode_width::UnicodeWidthChar::width(c).unwrap_or(0)).sum()
+}
+
 /// One line of the server's log, with the time, to stderr.
 pub(crate) fn log(text: &str) {
     talk(format!("{} {text}", rfc3339(Clock::Real.now())));
@@ -75,4 +113,24 @@ pub(crate) fn log(text: &str) {
 pub(crate) fn raw(text: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_broken_between_words() {
+        let lines =
+            wrapped_at("signal   \u{1b}[32m● green\u{1b}[0m hold: 退款 is not proven yet", 9, 24);
+        assert_eq!(
+            lines,
+            [
+                "signal   \u{1b}[32m● green\u{1b}[0m hold:",
+                "         退款 is not",
+                "         proven yet"
+            ]
+        );
+        assert_eq!(wrapped_at("short", 9, usize::MAX), ["short"]);
+    }
 }

@@ -1,7 +1,7 @@
 //! A release on a screen: its ladder, its lines, and why it stands where it stands.
 
 use crate::clock::{rfc3339, spoken};
-use crate::output::{self, Tone, padded, paint};
+use crate::output::{self, Tone, padded, paint, terminal_width, wrapped};
 use tidegate_core::decide::{
     BandUnit, Decision, LineRule, Phase, Plan, Reason, ReasonCode, Signal, readings, share, show,
 };
@@ -43,7 +43,7 @@ pub(crate) fn release(release: &Release, state: &ControlState, now: UnixMs) -> V
         format!("ladder   {}", ladder(release)),
     ];
     if let Some(decision) = &release.last_decision {
-        lines.extend(wrapped(&format!("signal   {}", headline(decision)), 9, terminal_width()));
+        lines.extend(wrapped(&format!("signal   {}", headline(decision)), 9));
         lines.extend(table(plan, decision));
     }
     if let Some(incident) = state.incidents.get(&plan.change_id) {
@@ -293,40 +293,6 @@ pub(crate) fn redraw(lines: &[String], drawn: usize) -> usize {
     rows.max(drawn)
 }
 
-/// The terminal's width; without one, as wide as anything is.
-fn terminal_width() -> usize {
-    terminal_size::terminal_size().map_or(usize::MAX, |(width, _)| usize::from(width.0))
-}
-
-/// The text in lines of at most a width, broken between words; all but the first are indented.
-fn wrapped(text: &str, indent: usize, width: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let (mut line, mut used) = (String::new(), 0);
-    for word in text.split_inclusive(' ') {
-        let long = visible(word.trim_end());
-        // The last column stays free: some terminals break there by themselves.
-        if used > indent && used + long >= width {
-            lines.push(line.trim_end().to_owned());
-            (line, used) = (" ".repeat(indent), indent);
-        }
-        line.push_str(word);
-        used += visible(word);
-    }
-    lines.push(line);
-    lines
-}
-
-/// Columns that a text takes, escape sequences not counted.
-fn visible(text: &str) -> usize {
-    let mut escape = false;
-    let shown = text.chars().filter(|c| {
-        let hidden = escape || *c == '\u{1b}';
-        escape = hidden && *c != 'm';
-        !hidden
-    });
-    shown.map(|c| unicode_width::UnicodeWidthChar::width(c).unwrap_or(0)).sum()
-}
-
 /// The text cut to a width in columns, escape sequences not counted.
 fn cut(text: &str, width: usize) -> String {
     let (mut out, mut used, mut escape) = (String::new(), 0, false);
@@ -367,21 +333,6 @@ mod tests {
         let taken: usize =
             WIDTHS.iter().zip(narrow).filter(|(_, shown)| *shown).map(|(w, _)| w + 1).sum();
         assert!(taken <= 80, "{taken}");
-    }
-
-    #[test]
-    fn a_reason_is_broken_between_words() {
-        let lines =
-            wrapped("signal   \u{1b}[32m● green\u{1b}[0m hold: 退款 is not proven yet", 9, 24);
-        assert_eq!(
-            lines,
-            [
-                "signal   \u{1b}[32m● green\u{1b}[0m hold:",
-                "         退款 is not",
-                "         proven yet"
-            ]
-        );
-        assert_eq!(wrapped("short", 9, usize::MAX), ["short"]);
     }
 
     #[test]

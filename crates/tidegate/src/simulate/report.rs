@@ -7,7 +7,7 @@ use super::scenario::{Scenario, Truth};
 use super::statistics::{rate_at_least, rate_at_most};
 use crate::config::ReleaseConfig;
 use crate::error::{CliError, Result};
-use crate::output::{Tone, padded, paint};
+use crate::output::{Tone, padded, paint, wrapped};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -295,14 +295,16 @@ pub(crate) fn table(report: &Report) -> Vec<String> {
     let mut lines = vec![paint(Tone::Bold, &line(&HEAD.map(str::to_owned)))];
     lines.extend(rows.iter().map(line));
     lines.push(String::new());
-    lines.extend(LEGEND.map(|text| paint(Tone::Dim, text)));
+    lines.extend(
+        LEGEND.iter().flat_map(|text| wrapped(text, 2)).map(|text| paint(Tone::Dim, &text)),
+    );
     if !report.goals.is_empty() {
         lines.push(String::new());
     }
     for goal in &report.goals {
         let Goal { what, goal, measured, met } = goal;
         let met = paint(met.tone(), met.as_str());
-        lines.push(format!("{met}: {what}: {measured}; the goal is {goal}"));
+        lines.extend(wrapped(&format!("{met}: {what}: {measured}; the goal is {goal}"), 2));
     }
     lines
 }

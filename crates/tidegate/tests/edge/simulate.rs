@@ -95,6 +95,24 @@ fn a_picture_is_one_release_drawn() {
     assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"), "{svg}");
 }
 
+/// The words of a picture; its lines may differ by a rounding of this machine's.
+fn words(svg: &str) -> Vec<&str> {
+    svg.split('<').filter_map(|tag| tag.split_once('>')).map(|(_, text)| text.trim()).collect()
+}
+
+#[test]
+fn the_pictures_of_the_docs_are_of_this_engine() {
+    let folder = TempDir::new().unwrap();
+    for (scenario, shown) in [
+        ("no_change", include_str!("../../../../docs/pictures/good-release.svg")),
+        ("drift_half_way", include_str!("../../../../docs/pictures/bad-release.svg")),
+    ] {
+        tidegate(folder.path(), &["simulate", scenario, "--picture", "x.svg"], &[]).exits(0);
+        let drawn = std::fs::read_to_string(folder.path().join("x.svg")).unwrap();
+        assert_eq!(words(shown), words(&drawn), "draw it anew: see docs/how-tidegate-decides.md");
+    }
+}
+
 #[test]
 fn real_data_is_asked_for_where_there_is_none() {
     let output = simulate(&["real", "--json"]).exits(2);

@@ -1,7 +1,7 @@
 //! An outlook for people: how long it takes, three tables, then what else they should know.
 
 use super::{RateFrom, Told};
-use crate::output::padded;
+use crate::output::{padded, wrapped};
 use tidegate_core::decide::{
     Band, Data, LineOutlook, Outlook, Plan, RungOutlook, duration, share, show,
 };
@@ -14,12 +14,12 @@ const RUNGS_SHOWN: usize = 6;
 /// All of it.
 pub(super) fn lines(told: &Told<'_>, plan: &Plan) -> Vec<String> {
     let outlook = told.outlook;
-    let mut lines = head(told);
-    lines.extend(over_a_ceiling(outlook, plan));
-    lines.push(total(outlook));
+    let mut lines: Vec<String> = broken(head(told)).collect();
+    lines.extend(broken(over_a_ceiling(outlook, plan)));
+    lines.extend(broken([total(outlook)]));
     lines.push(String::new());
     lines.extend(table(&rungs(outlook)));
-    lines.extend(outlook.rungs.iter().filter(|rung| !rung.fits).map(too_short));
+    lines.extend(broken(outlook.rungs.iter().filter(|rung| !rung.fits).map(too_short)));
     lines.push(String::new());
     lines.push("harm from which on a rung typically goes back by the end of its look:".to_owned());
     let seen = |line: &LineOutlook| cell(line.rolls_back, "more");
@@ -34,16 +34,25 @@ pub(super) fn lines(told: &Told<'_>, plan: &Plan) -> Vec<String> {
     };
     lines.extend(table(&harms(outlook, plan, hidden)));
     lines.push(String::new());
-    lines.extend(legend(outlook, plan));
-    lines.extend(not_judged(outlook));
-    lines.extend(independence(outlook));
+    lines.extend(broken(legend(outlook, plan)));
+    lines.extend(broken(not_judged(outlook)));
+    lines.extend(broken(independence(outlook)));
     lines
+}
+
+/// Sentences as lines that fit the terminal.
+fn broken(sentences: impl IntoIterator<Item = String>) -> impl Iterator<Item = String> {
+    sentences.into_iter().flat_map(|sentence| wrapped(&sentence, 2))
 }
 
 /// What is not plain from the tables' heads.
 fn legend(outlook: &Outlook, plan: &Plan) -> Vec<String> {
     let cells = || outlook.rungs.iter().flat_map(|rung| &rung.lines).filter(|l| l.stable.is_some());
-    let mut lines = Vec::new();
+    let mut lines = vec![
+        "requests are the candidate's, in brackets by the time it passes; next may spoil: those that \
+         harm not yet excluded may cost on the next rung (`release.bad_budget`)."
+            .to_owned(),
+    ];
     if cells().any(|line| line.rolls_back.is_none()) {
         lines.push("more: no harm that is looked for is proven so soon.".to_owned());
     }
@@ -103,15 +112,8 @@ fn per_second(rate: f64) -> String {
 }
 
 fn rungs(outlook: &Outlook) -> Vec<Vec<String>> {
-    let head = [
-        "rung",
-        "weight",
-        "looked at",
-        "candidate requests",
-        "passes after (its requests)",
-        "waits for",
-        "unseen harm may spoil next",
-    ];
+    let head =
+        ["rung", "weight", "look", "requests", "passes after", "waits for", "next may spoil"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for (index, rung) in outlook.rungs.iter().enumerate() {
         let RungOutlook { passes_after_s, passes_after_requests, slowest, .. } = rung;
@@ -126,7 +128,7 @@ fn rungs(outlook: &Outlook) -> Vec<Vec<String>> {
             rung.candidate_requests.to_string(),
             passes,
             slowest.map_or("answers", |metric| metric.as_str()).to_owned(),
-            rung.next_bad_requests.map_or("-".to_owned(), |bad| format!("{bad} requests")),
+            rung.next_bad_requests.map_or("-".to_owned(), |bad| bad.to_string()),
         ]);
     }
     rows
