@@ -137,6 +137,10 @@ fn table(plan: &Plan, decision: &Decision) -> Vec<String> {
             rows.push(reason);
         }
     }
+    // An order on what is over already looks at no lines.
+    if rows.is_empty() {
+        return Vec::new();
+    }
     rows.sort_by_key(|reason| reason.line);
     let header = [
         "line",
