@@ -66,13 +66,9 @@ mutate "the short cut hides evidence" bets.rs \
 mutate "all of alpha for every rule" plan.rs \
   'self.alpha / self.rules.len().max(1) as f64 / tests' 'self.alpha / tests'
 mutate "no design effect on rates over a line" evidence.rs \
-  'from_each.push(mean_stake(&growth, self.effect));
-            }
-        }' 'from_each.push(mean_stake(&growth, 1.0));
-            }
-        }'
+  'from_each.push(mean_stake(&growth, self.effect));' 'from_each.push(mean_stake(&growth, 1.0));'
 mutate "no design effect on means" means.rs \
-  '.max(1e-300) * divisor;' '.max(1e-300);'
+  '                * divisor;' '                * divisor.min(1.0);'
 mutate "the design effect is 1" clusters.rs \
   'if independent > 0.0 { (clustered / independent).max(least) } else { least }' \
   'if independent > 0.0 { least } else { least }'
@@ -94,6 +90,8 @@ mutate "strata are added up" evidence.rs \
                     all.candidate_n += last.candidate_n; all.candidate_x += last.candidate_x;
                     all.share = all.candidate_n / (all.candidate_n + all.stable_n); }
                     rates.push(all);'
+mutate "one value proves a quantile" interval.rs \
+  'if n == 0.0 || !rejects(0.0) {' 'if n == 0.0 {'
 mutate "a quantile's sides have alpha each" interval.rs \
   'let budget = (2.0 / alpha).ln();' 'let budget = (1.0 / alpha).ln();'
 mutate "a merge forgets the tail" ../observe/window.rs \
