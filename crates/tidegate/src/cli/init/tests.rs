@@ -105,7 +105,7 @@ fn a_folder_that_is_no_service_name_is_refused() {
     let temp = tempfile::tempdir().unwrap();
     let error = init(&temp.path().join("客服 desk"), false).unwrap_err();
     assert!(error.message.contains("the service is named after its folder"), "{error}");
-    assert!(error.hints[0].contains("tidegate init my-service"));
+    assert!(error.hints[0].contains("tidegate init NAME"));
     assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
 }
 
