@@ -337,7 +337,8 @@ impl Step<'_> {
             .map(|seconds| format!(", {} more at this traffic", duration(seconds)))
             .unwrap_or_default();
         let text = format!(
-            "too little data at this rung: {candidate} of {needed} candidate{beside} answers{more}{}",
+            "too little data at this rung: {candidate} of {needed} candidate{beside} \
+             answers{more}{}",
             unsplit(state)
         );
         let mut reason = Reason::new(ReasonCode::TooFewSamples, text);

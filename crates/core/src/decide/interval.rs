@@ -100,8 +100,7 @@ pub(crate) fn quantile(histogram: &Histogram, q: f64, alpha: f64, effect: f64) -
         }
         below = at_or_below;
     }
-    // Values beyond the largest seen, and below the smallest: is it plausible that the quantile lies
-    // there?
+    // Is it plausible that the quantile lies beyond the largest value seen, or below the smallest?
     if n == 0.0 || !rejects(n) {
         high = f64::INFINITY;
     }

@@ -28,7 +28,7 @@ const HOURS_MAX: f64 = 8_760.0;
 #[derive(Debug, Args)]
 pub(crate) struct OutlookArgs {
     /// Requests a second, both arms together; left out, what the last seven days had.
-    #[arg(long, value_name = "REQUESTS_PER_S", allow_negative_numbers = true, value_parser = number)]
+    #[arg(long, value_name = "PER_S", allow_negative_numbers = true, value_parser = number)]
     rate: Option<f64>,
     /// Look so long at each rung, in place of the project's look times.
     #[arg(long, value_name = "H", allow_negative_numbers = true, value_parser = number)]

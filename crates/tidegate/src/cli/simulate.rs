@@ -41,7 +41,9 @@ pub(crate) struct SimulateArgs {
         long,
         value_name = "FILE.json",
         num_args = 1..,
-        conflicts_with_all = ["scenarios", "engines", "list", "data", "reps", "seed", "look_s", "picture"]
+        conflicts_with_all = [
+            "scenarios", "engines", "list", "data", "reps", "seed", "look_s", "picture"
+        ]
     )]
     join: Vec<PathBuf>,
     /// Print the table as Markdown.

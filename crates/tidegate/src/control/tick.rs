@@ -7,7 +7,7 @@ use crate::output;
 use std::time::Instant;
 use tidegate_core::act::next_table;
 use tidegate_core::decide::{
-    Action, Decision, Observation, Order, OrderKind, PausedBy, Phase, Plan, ReasonCode, decide,
+    Action, Decision, Observation, Order, OrderKind, Phase, Plan, ReasonCode, decide,
 };
 use tidegate_core::ids::ChangeId;
 use tidegate_core::journal::{Event, Release};
@@ -60,9 +60,7 @@ impl Control {
                 return Err(nothing_runs(named.map(|id| (id.clone(), phase(&id))), promoted));
             }
         };
-        if let Some(text) = self.changes_nothing(&active, kind) {
-            return Ok(Answer { text, change_id: Some(active), version_set: None });
-        }
+        let before = self.state.releases.get(&active).map(|release| release.state.phase);
         let decision = self.look(&active, Some(order)).await?;
         let text = match kind {
             OrderKind::Pause | OrderKind::Resume | OrderKind::Promote | OrderKind::PromoteFully => {
@@ -70,7 +68,9 @@ impl Control {
                     .state
                     .split()
                     .map_or(String::new(), |split| format!(" at {}", split.weight));
-                format!("release {active} is now {}{weight}", decision.state.phase.as_str())
+                let phase = decision.state.phase;
+                let now = if before == Some(phase) { "still" } else { "now" };
+                format!("release {active} is {now} {}{weight}", phase.as_str())
             }
             OrderKind::RollBack => {
                 let stable = self.state.table.as_ref().map(|table| table.stable.to_string());
@@ -79,21 +79,6 @@ impl Control {
             }
         };
         Ok(Answer { text, change_id: Some(active), version_set: None })
-    }
-
-    /// What to say of an order that is carried out already. To carry it out again would begin the
-    /// rung anew, or put another reason in the place of the first.
-    fn changes_nothing(&self, active: &ChangeId, kind: OrderKind) -> Option<String> {
-        let phase = self.state.releases.get(active)?.state.phase;
-        match (kind, phase) {
-            (OrderKind::Resume, Phase::Running) => {
-                Some(format!("release {active} is not paused; nothing changes"))
-            }
-            (OrderKind::Pause, Phase::Paused(PausedBy::Operator)) => {
-                Some(format!("release {active} is paused by an operator already; nothing changes"))
-            }
-            _ => None,
-        }
     }
 
     /// The release whose candidate is stable now.
@@ -256,8 +241,8 @@ impl Control {
                 != decision.reasons.first().map(|r| (r.code, r.metric));
         let more = decision.state.seen_candidate != release.state.seen_candidate
             || decision.state.seen_stable != release.state.seen_stable;
-        // What a shared fault hid is left out look by look; the longer apart two kept looks are, the
-        // more of the good time around it goes with it.
+        // What a shared fault hid is left out look by look; the longer apart two kept looks are,
+        // the more of the good time around it goes with it.
         let faulty = decision.reasons.first().is_some_and(|r| r.code == ReasonCode::SharedFault);
         let due = match faulty {
             true => FAULT_SNAPSHOT_MS,

@@ -137,7 +137,7 @@ impl Report {
                 let told = |r: &Report| {
                     let Report { version, seed, reps, look_s, .. } = r;
                     format!(
-                        "version {version}, seed {seed}, {reps} repetitions, a look every {look_s} s"
+                        "version {version}, seed {seed}, {reps} repetitions, looks {look_s} s apart"
                     )
                 };
                 return Err(CliError::usage(format!(

@@ -147,7 +147,7 @@ proptest! {
     }
 
     #[test]
-    fn a_clients_fault_changes_nothing_but_how_long_it_waits(before in window(), outcome in outcome()) {
+    fn a_clients_fault_is_none_of_the_arms(before in window(), outcome in outcome()) {
         let mut after = before.clone();
         let fault = Outcome { failure: Some(Failure::ClientGone), risk: Vec::new(), ..outcome };
         after.add(&fault, before.last_at);

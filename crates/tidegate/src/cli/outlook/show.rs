@@ -49,8 +49,8 @@ fn broken(sentences: impl IntoIterator<Item = String>) -> impl Iterator<Item = S
 fn legend(outlook: &Outlook, plan: &Plan) -> Vec<String> {
     let cells = || outlook.rungs.iter().flat_map(|rung| &rung.lines).filter(|l| l.stable.is_some());
     let mut lines = vec![
-        "requests are the candidate's, in brackets by the time it passes; next may spoil: those that \
-         harm not yet excluded may cost on the next rung (`release.bad_budget`)."
+        "requests are the candidate's, in brackets by the time it passes; next may spoil: those \
+         that harm not yet excluded may cost on the next rung (`release.bad_budget`)."
             .to_owned(),
     ];
     if cells().any(|line| line.rolls_back.is_none()) {
@@ -77,7 +77,8 @@ fn over_a_ceiling(outlook: &Outlook, plan: &Plan) -> Vec<String> {
         let (stable, ceiling) = line.stable.zip(rule.ceiling)?;
         (stable > ceiling).then(|| {
             format!(
-                "stable itself is over the ceiling of {}: {}, ceiling {}; whatever is released goes back.",
+                "stable itself is over the ceiling of {}: {}, ceiling {}; whatever is released \
+                 goes back.",
                 line.metric.as_str(),
                 show(line.metric, stable),
                 show(line.metric, ceiling)

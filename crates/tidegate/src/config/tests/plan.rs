@@ -79,7 +79,8 @@ fn ladders() {
     );
     check(
         "release:\n  rungs: [{weight_pct: 96, look_s: 1}, {weight_pct: 100, look_s: 1}]\n",
-        "6:3: release.hold_back_pct: the last rung is 95 % with the hold-back of 5 %: not above the rung before it, 96 %",
+        "6:3: release.hold_back_pct: the last rung is 95 % with the hold-back of 5 %: \
+         not above the rung before it, 96 %",
         "set `release.hold_back_pct` below 4, or take that rung out",
     );
     let rungs = |rungs: &str, message: &str| {
