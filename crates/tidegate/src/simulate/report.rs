@@ -1,6 +1,7 @@
 //! Report: what came of the runs, as numbers, as a table and as Markdown.
 
 use super::climb::{End, Named, Run};
+use super::engine::Engine;
 use super::goals::{Goal, goals};
 use super::run::{Cell, Options};
 use super::scenario::{Scenario, Truth};
@@ -156,10 +157,12 @@ impl Report {
         }
         let order: Vec<String> = super::scenarios().into_iter().map(|s| s.name).collect();
         let place = |name: &str| order.iter().position(|known| known == name);
+        let engines = Engine::all();
+        let engine = |name: &str| engines.iter().position(|engine| engine.name() == name);
         // What is real comes last, by name.
         all.rows.sort_by_cached_key(|row| {
             let place = place(&row.scenario).unwrap_or(order.len());
-            (place, row.scenario.clone())
+            (place, row.scenario.clone(), engine(&row.engine))
         });
         all.goals = goals(&all.rows);
         Ok(all)
