@@ -69,7 +69,8 @@ impl Control {
                     .split()
                     .map_or(String::new(), |split| format!(" at {}", split.weight));
                 let phase = decision.state.phase;
-                let now = if before == Some(phase) { "still" } else { "now" };
+                let rises = matches!(kind, OrderKind::Promote | OrderKind::PromoteFully);
+                let now = if before == Some(phase) && !rises { "still" } else { "now" };
                 format!("release {active} is {now} {}{weight}", phase.as_str())
             }
             OrderKind::RollBack => {
@@ -109,7 +110,7 @@ impl Control {
             // A set that cannot be served any more is found before the decision is journalled.
             self.live_table(table)?;
         }
-        let moved = table.is_some() || order.is_some();
+        let is_told = table.is_some() || order.is_some();
         let event = Event::Decided {
             change_id: change_id.clone(),
             decision: Box::new(decision.clone()),
@@ -126,7 +127,7 @@ impl Control {
         if let Some(table) = table {
             self.apply(&table, decided).await?;
         }
-        if moved || decision.state.phase != release.state.phase {
+        if is_told || decision.state.phase != release.state.phase {
             self.log_move(change_id, &decision);
         }
         if decision.state.phase.is_final() {
