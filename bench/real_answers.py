@@ -349,7 +349,7 @@ def summary(story, seed, speed, release, users):
         }
     return {
         "story": name, "seed": seed, "phase": state["phase"], "kind": decision["kind"],
-        "rung_pct": release["plan"]["rungs"][state["rung"]]["weight"],
+        "rung_pct": f"{release['plan']['rungs'][state['rung']]['weight']:g}",
         "line": reason.get("line"), "metric": reason.get("metric"), "reason": reason["text"],
         "lines": [{k: r.get(k) for k in ("metric", "code", "stable", "candidate", "text")}
                   for r in decision["reasons"] if r.get("metric")],
