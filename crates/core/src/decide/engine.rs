@@ -1,8 +1,8 @@
 //! The decision itself. The order of its checks is the order of this file.
 
 use super::interval::evidence_of_rate;
-use super::judge::{Judged, judge_lines};
-use super::lines::{Verdict, duration};
+use super::judge::judge_lines;
+use super::lines::{Finding, Verdict, duration};
 use super::plan::Plan;
 use super::split::{clean, uneven_split};
 use super::strata::{self, Stratum};
@@ -188,7 +188,7 @@ fn fresh_order(state: &mut ReleaseState, observation: &Observation, now: UnixMs)
 struct Step<'a> {
     plan: &'a Plan,
     now: UnixMs,
-    lines: Vec<Judged>,
+    lines: Vec<Finding>,
     absorbed: Option<Reason>,
     order: Option<Order>,
     repeated: bool,
@@ -290,8 +290,8 @@ impl Step<'_> {
 
     /// Of the lines that block, the one that will take longest, as far as that is known; one that
     /// more of the same would not change takes longest of all.
-    fn slowest(&self) -> Option<&Judged> {
-        let takes = |line: &&Judged| line.reason.more_s.unwrap_or(u64::MAX);
+    fn slowest(&self) -> Option<&Finding> {
+        let takes = |line: &&Finding| line.reason.more_s.unwrap_or(u64::MAX);
         let blocking = self.lines.iter().filter(|line| line.blocks());
         // Of equals the first: `max_by_key` would give the last.
         blocking.rev().max_by_key(takes)
@@ -313,8 +313,7 @@ impl Step<'_> {
         let stable = state.stable().answered().saturating_sub(state.rung_stable_from);
         let needed = self.plan.min_samples;
         // At the last rung with so few subjects that nobody is held back, nobody will ever be.
-        let here = state.strata.iter().rev().take_while(|stratum| stratum.weight == weight);
-        let asked: u64 = here.map(|stratum| stratum.split.0).sum();
+        let (asked, _) = strata::asked_at(&state.strata, weight);
         let nobody = asked == 0 && state.rung + 1 == self.plan.rungs.len() && state.rung > 0;
         let stable_needed = if weight == Weight::FULL || nobody { 0 } else { needed };
         if candidate >= needed && stable >= stable_needed {
@@ -349,7 +348,7 @@ impl Step<'_> {
     }
 
     fn signal(&self) -> Signal {
-        if self.absorbed.is_some() || self.lines.iter().any(Judged::blocks) {
+        if self.absorbed.is_some() || self.lines.iter().any(Finding::blocks) {
             Signal::Yellow
         } else {
             Signal::Green

@@ -11,35 +11,29 @@ use crate::observe::Window;
 use crate::route::Weight;
 
 /// What every rule says, in the plan's order.
-pub(super) fn judge_lines(plan: &Plan, state: &ReleaseState, now: UnixMs) -> Vec<Judged> {
+pub(super) fn judge_lines(plan: &Plan, state: &ReleaseState, now: UnixMs) -> Vec<Finding> {
     let (stable, candidate) = (state.stable(), state.candidate());
     let looks = (0..plan.rules.len())
         .filter_map(|index| Look::new(plan, index, state, (&stable, &candidate)));
-    let mut judged: Vec<(Look<'_>, Judged)> = looks
+    let mut judged: Vec<(Look<'_>, Finding)> = looks
         .map(|mut look| {
             look.margin = margin(plan, state, &look, now);
-            let Finding { verdict, reason, against } = look.judge();
-            let required = look.rule.required;
-            let judged = Judged { verdict, reason, against, required };
-            let judged = beside_baseline(plan, state, &look, judged);
-            (look, judged)
+            let finding = beside_baseline(plan, state, &look, look.judge());
+            (look, finding)
         })
         .collect();
     // The interval takes dozens of tests, so only what is over has one worked out. What blocks says
     // how long it may take: people wait for the slowest.
-    let over = judged.iter().position(|(_, line)| line.is_over());
-    for (index, (look, line)) in judged.iter_mut().enumerate() {
-        let (verdict, against) = (line.verdict, line.against);
-        let mut finding = Finding { verdict, reason: line.reason.clone(), against };
+    let over = judged.iter().position(|(_, finding)| finding.is_over());
+    for (index, (look, finding)) in judged.iter_mut().enumerate() {
         if Some(index) == over {
-            look.bound(&mut finding);
-        } else if over.is_none() && line.blocks() {
-            let since = line.reason.samples_candidate.unwrap_or(0);
-            look.forecast(&mut finding, now.since(state.started_at), since);
+            look.bound(finding);
+        } else if over.is_none() && finding.blocks() {
+            let since = finding.reason.samples_candidate.unwrap_or(0);
+            look.forecast(finding, now.since(state.started_at), since);
         }
-        line.reason = finding.reason;
     }
-    judged.into_iter().map(|(_, judged)| judged).collect()
+    judged.into_iter().map(|(_, finding)| finding).collect()
 }
 
 /// The harm to exclude before the next rung, by the traffic so far.
@@ -52,7 +46,7 @@ fn margin(plan: &Plan, state: &ReleaseState, look: &Look<'_>, now: UnixMs) -> f6
 
 /// The candidate beside the stored days of stable. Only a pause can follow: what differs between
 /// last week and today is not the candidate's doing unless stable differs from it less.
-fn beside_baseline(plan: &Plan, state: &ReleaseState, look: &Look<'_>, judged: Judged) -> Judged {
+fn beside_baseline(plan: &Plan, state: &ReleaseState, look: &Look<'_>, judged: Finding) -> Finding {
     let (Some(baseline), Some(band)) = (&plan.baseline, look.rule.band) else { return judged };
     if judged.verdict != Verdict::Pass && judged.verdict != Verdict::Uncertain {
         return judged;
@@ -94,29 +88,6 @@ fn beside_baseline(plan: &Plan, state: &ReleaseState, look: &Look<'_>, judged: J
         ..judged.reason
     };
     let verdict = if drift { judged.verdict } else { Verdict::OverPause };
-    let against = Some(Against::AtMost);
-    Judged { verdict, reason, against, required: judged.required }
-}
-
-pub(super) struct Judged {
-    pub(super) verdict: Verdict,
-    pub(super) reason: Reason,
-    pub(super) against: Option<Against>,
-    pub(super) required: bool,
-}
-
-impl Judged {
-    pub(super) fn is_over(&self) -> bool {
-        matches!(self.verdict, Verdict::OverRollback | Verdict::OverCeiling)
-    }
-
-    /// Whether advancing has to wait for this rule.
-    pub(super) fn blocks(&self) -> bool {
-        match self.verdict {
-            Verdict::Pass => false,
-            Verdict::Between => true,
-            Verdict::OverRollback | Verdict::OverCeiling | Verdict::OverPause => true,
-            Verdict::Uncertain | Verdict::NoData => self.required,
-        }
-    }
+    let against = Some(super::bets::Against::AtMost);
+    Finding { verdict, reason, against, required: judged.required }
 }

@@ -82,6 +82,24 @@ pub(super) struct Finding {
     pub(super) reason: Reason,
     /// Which side the test in the reason is on, where there is one.
     pub(super) against: Option<Against>,
+    /// Whether the rule is one that advancing needs a proof on.
+    pub(super) required: bool,
+}
+
+impl Finding {
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.verdict, Verdict::OverRollback | Verdict::OverCeiling)
+    }
+
+    /// Whether advancing has to wait for this rule.
+    pub(super) fn blocks(&self) -> bool {
+        match self.verdict {
+            Verdict::Pass => false,
+            Verdict::Between => true,
+            Verdict::OverRollback | Verdict::OverCeiling | Verdict::OverPause => true,
+            Verdict::Uncertain | Verdict::NoData => self.required,
+        }
+    }
 }
 
 impl<'a> Look<'a> {
@@ -122,7 +140,8 @@ impl<'a> Look<'a> {
             }
         };
         let against = told.against;
-        Finding { verdict, reason: self.reason(verdict, &told, samples), against }
+        let reason = self.reason(verdict, &told, samples);
+        Finding { verdict, reason, against, required: rule.required }
     }
 
     fn judge_band(&self, band: Band, under_ceiling: bool, told: &mut Told) -> Verdict {

@@ -3,6 +3,7 @@
 
 use super::interval::evidence_of_rate;
 use super::plan::Plan;
+use super::strata;
 use super::types::{Reason, ReasonCode, ReleaseState};
 use crate::ids::UnixMs;
 use crate::route::{Audience, Weight};
@@ -37,12 +38,7 @@ pub(super) fn uneven_split(plan: &Plan, state: &ReleaseState, now: UnixMs) -> Op
     }
     let before = state.rung.checked_sub(1).and_then(|rung| plan.rungs.get(rung));
     let before = before.map_or(weight, |rung| rung.weight).fraction();
-    let here = state.strata.iter().rev().take_while(|stratum| stratum.weight == weight);
-    let (mut stable, mut candidate) = (0, 0);
-    for stratum in here {
-        stable += stratum.split.0;
-        candidate += stratum.split.1;
-    }
+    let (stable, candidate) = strata::asked_at(&state.strata, weight);
     let n = (stable + candidate) as f64;
     let share = candidate as f64 / n;
     let late = (IN_FLIGHT_MS / now.since(state.rung_since).max(1) as f64).min(1.0);

@@ -203,6 +203,12 @@ impl Stratum {
     }
 }
 
+/// Requests of subjects on stable, and on the candidate, since the weight is what it is now.
+pub(super) fn asked_at(strata: &[Stratum], weight: Weight) -> (u64, u64) {
+    let here = strata.iter().rev().take_while(|stratum| stratum.weight == weight);
+    here.fold((0, 0), |sum, stratum| (sum.0 + stratum.split.0, sum.1 + stratum.split.1))
+}
+
 /// The anchor of a tail, the lower edge of the bucket that holds the quantile, and the share of
 /// values there or beyond; `None` where they are too few.
 pub(super) fn tail_anchor(values: &Histogram, q: f64) -> Option<(u64, f64)> {

@@ -1,33 +1,14 @@
 use super::*;
-use crate::decide::{LineRule, Rung, SharedFault};
-use crate::ids::{ChangeId, ServiceName, VersionSetId};
+use crate::decide::{LineRule, Rung};
 use crate::observe::{Outcome, RiskEvent, RiskKind, Timing};
-use crate::route::{Audience, Cohort};
+use crate::route::Cohort;
 use crate::upstream::Failure;
 use proptest::prelude::*;
 
 fn plan() -> Plan {
     let rung = |pct| Rung { weight: Weight::from_pct(pct).unwrap(), look_ms: 10_000 };
-    Plan {
-        change_id: ChangeId::parse("prompt-v3-a1b2c").unwrap(),
-        service: ServiceName::parse("desk").unwrap(),
-        from: VersionSetId::parse("vs-000000000000").unwrap(),
-        to: VersionSetId::parse("vs-111111111111").unwrap(),
-        salt: "salt".to_owned(),
-        audience: Audience::Users,
-        rungs: vec![rung(5.0), rung(50.0), rung(100.0)],
-        rules: LineRule::defaults(),
-        alpha: 0.01,
-        bad_budget: 20,
-        hold_back: Weight::ZERO,
-        min_samples: 20,
-        stale_after_ms: 60_000,
-        shared_fault: SharedFault::default(),
-        same_upstream: true,
-        close_entrance: true,
-        baseline: None,
-        created_at: UnixMs(0),
-    }
+    let rungs = vec![rung(5.0), rung(50.0), rung(100.0)];
+    Plan { rungs, alpha: 0.01, ..crate::decide::tests::plan(LineRule::defaults()) }
 }
 
 fn feed(window: &mut Window, ok: u64, failure: Option<Failure>, bad: u64, at: UnixMs) {

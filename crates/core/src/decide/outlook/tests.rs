@@ -1,33 +1,14 @@
 use super::*;
 use crate::decide::{
-    Band, Baseline, DecisionKind, Observation, Preset, ReleaseState, Rung, SharedFault, decide,
+    Band, Baseline, DecisionKind, Observation, Preset, ReleaseState, Rung, decide,
 };
-use crate::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
+use crate::ids::UnixMs;
 use crate::observe::{Outcome, Timing, Window};
-use crate::route::Audience;
 use crate::upstream::Failure;
 
 fn plan(rungs: Vec<Rung>) -> Plan {
-    Plan {
-        change_id: ChangeId::parse("prompt-v3-a1b2c").unwrap(),
-        service: ServiceName::parse("desk").unwrap(),
-        from: VersionSetId::parse("vs-000000000000").unwrap(),
-        to: VersionSetId::parse("vs-111111111111").unwrap(),
-        salt: "salt".to_owned(),
-        audience: Audience::Users,
-        rungs,
-        rules: LineRule::defaults(),
-        alpha: 0.01,
-        bad_budget: 20,
-        hold_back: Weight::ZERO,
-        min_samples: 50,
-        stale_after_ms: 60_000,
-        shared_fault: SharedFault::default(),
-        same_upstream: true,
-        close_entrance: true,
-        baseline: None,
-        created_at: UnixMs(0),
-    }
+    let like = crate::decide::tests::plan(LineRule::defaults());
+    Plan { rungs, alpha: 0.01, min_samples: 50, ..like }
 }
 
 fn rung(pct: f64, look_s: u64) -> Rung {
