@@ -4,7 +4,7 @@ mod show;
 
 use super::number;
 use crate::clock::Clock;
-use crate::config::{Loaded, load, nearest, plan_parts};
+use crate::config::{Loaded, ReleaseParts, load, nearest, plan_parts};
 use crate::control::read_state;
 use crate::error::{CliError, Result};
 use crate::output;
@@ -13,9 +13,7 @@ use clap::Args;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
-use tidegate_core::decide::{
-    Baseline, Metric, Outlook, Phase, Plan, SharedFault, Traffic, duration, outlook,
-};
+use tidegate_core::decide::{Baseline, Metric, Outlook, Phase, Plan, Traffic, duration, outlook};
 use tidegate_core::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
 
 const DAY_MS: u64 = 86_400_000;
@@ -162,28 +160,16 @@ fn plan(loaded: &Loaded, hours: Option<f64>, stored: Option<Stored>) -> Result<P
         Some(baseline) => baseline.service.clone(),
         None => ServiceName::parse(&loaded.project.service).map_err(usage)?,
     };
-    let plan = Plan {
+    parts.plan(ReleaseParts {
         change_id: ChangeId::parse("plan").map_err(usage)?,
         service,
         from: VersionSetId::parse("vs-000000000000").map_err(usage)?,
         to: VersionSetId::parse("vs-000000000001").map_err(usage)?,
         salt: String::new(),
-        audience: parts.audience,
-        rungs: parts.rungs,
-        rules: parts.rules,
-        alpha: parts.alpha,
-        bad_budget: parts.bad_budget,
-        hold_back: parts.hold_back,
-        min_samples: parts.min_samples,
-        stale_after_ms: parts.stale_after_ms,
-        shared_fault: SharedFault::default(),
         same_upstream: true,
-        close_entrance: parts.close_entrance,
         baseline,
         created_at: Clock::Real.now(),
-    };
-    plan.check().map_err(|error| CliError::usage(error.to_string()))?;
-    Ok(plan)
+    })
 }
 
 /// `METRIC=VALUE`, each once.

@@ -4,7 +4,10 @@ use super::project::{LineConfig, LineUnit, OnBlack, Project};
 use super::release::{AudienceKind, LadderPreset};
 use super::yaml::nearest;
 use crate::error::{CliError, Result};
-use tidegate_core::decide::{Band, BandUnit, LineRule, Metric, Preset, Rung};
+use tidegate_core::decide::{
+    Band, BandUnit, Baseline, LineRule, Metric, Plan, Preset, Rung, SharedFault,
+};
+use tidegate_core::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
 use tidegate_core::route::{Audience, Weight};
 
 /// The parts of a core `Plan` that come from the project file.
@@ -28,6 +31,57 @@ pub(crate) struct PlanParts {
     pub(crate) stale_after_ms: u64,
     /// Whether a black signal shuts the service's entrance.
     pub(crate) close_entrance: bool,
+}
+
+/// The parts that are of one release.
+pub(crate) struct ReleaseParts {
+    /// The release.
+    pub(crate) change_id: ChangeId,
+    /// The service.
+    pub(crate) service: ServiceName,
+    /// The set it starts from.
+    pub(crate) from: VersionSetId,
+    /// The set it goes to.
+    pub(crate) to: VersionSetId,
+    /// Salt of the split.
+    pub(crate) salt: String,
+    /// Whether both sets call the same model server.
+    pub(crate) same_upstream: bool,
+    /// What the stable set did before.
+    pub(crate) baseline: Option<Baseline>,
+    /// When the plan is made.
+    pub(crate) created_at: UnixMs,
+}
+
+impl PlanParts {
+    /// The whole plan of this release.
+    ///
+    /// # Errors
+    /// A usage error where the two do not make a plan.
+    pub(crate) fn plan(self, release: ReleaseParts) -> Result<Plan> {
+        let plan = Plan {
+            change_id: release.change_id,
+            service: release.service,
+            from: release.from,
+            to: release.to,
+            salt: release.salt,
+            audience: self.audience,
+            rungs: self.rungs,
+            rules: self.rules,
+            alpha: self.alpha,
+            bad_budget: self.bad_budget,
+            hold_back: self.hold_back,
+            min_samples: self.min_samples,
+            stale_after_ms: self.stale_after_ms,
+            shared_fault: SharedFault::default(),
+            same_upstream: release.same_upstream,
+            close_entrance: self.close_entrance,
+            baseline: release.baseline,
+            created_at: release.created_at,
+        };
+        plan.check().map_err(|error| CliError::usage(error.to_string()))?;
+        Ok(plan)
+    }
 }
 
 /// The plan's parts.

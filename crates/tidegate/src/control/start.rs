@@ -6,14 +6,14 @@
 
 use super::command::{Answer, StartRequest};
 use super::{Control, no_service};
-use crate::config::plan_parts;
+use crate::config::{ReleaseParts, plan_parts};
 use crate::error::{CliError, Result};
 use crate::evidence::change_id;
 use crate::gate::load_cases;
 use crate::version_set::{PackOverrides, PackedSet};
 use std::time::Instant;
 use tidegate_core::act::first_table;
-use tidegate_core::decide::{Baseline, Plan, SharedFault};
+use tidegate_core::decide::{Baseline, Plan};
 use tidegate_core::ids::{Digest, UnixMs};
 use tidegate_core::journal::{Event, ReplayError};
 use tidegate_core::version_set::{ArtifactChange, VersionSet};
@@ -136,28 +136,16 @@ impl Control {
             days,
             window,
         });
-        let plan = Plan {
+        parts.plan(ReleaseParts {
             change_id: change_id(kind, &version, stamp.short(5)),
             service,
             from,
             to,
             salt: stamp.short(16).to_owned(),
-            audience: parts.audience,
-            rungs: parts.rungs,
-            rules: parts.rules,
-            alpha: parts.alpha,
-            bad_budget: parts.bad_budget,
-            hold_back: parts.hold_back,
-            min_samples: parts.min_samples,
-            stale_after_ms: parts.stale_after_ms,
-            shared_fault: SharedFault::default(),
             same_upstream,
-            close_entrance: parts.close_entrance,
             baseline,
             created_at: now,
-        };
-        plan.check().map_err(|e| CliError::usage(e.to_string()))?;
-        Ok(plan)
+        })
     }
 }
 
