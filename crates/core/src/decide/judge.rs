@@ -88,6 +88,6 @@ fn beside_baseline(plan: &Plan, state: &ReleaseState, look: &Look<'_>, judged: F
         ..judged.reason
     };
     let verdict = if drift { judged.verdict } else { Verdict::OverPause };
-    let against = Some(super::bets::Against::AtMost);
-    Finding { verdict, reason, against, required: judged.required }
+    // What more of the same would change is not told by odds beside other days.
+    Finding { verdict, reason, against: None, required: judged.required }
 }
