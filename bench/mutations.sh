@@ -58,15 +58,17 @@ fi
 mutate "the mean of the bets becomes their sum" bets.rs \
   'top + (sum / BETS as f64).ln()' 'top + sum.ln()'
 mutate "the stable arm is taken as known" bets.rs \
-  '+ times(stable_x, -phi * (1.0 - p))' '+ times(0.0, -phi * (1.0 - p))'
+  '+ times(stable_x, stable_bad[bet])' '+ times(0.0, stable_bad[bet])'
 mutate "stakes are not bounded" bets.rs \
   'if risk > STAKE_MAX {' 'if risk > f64::INFINITY {'
 mutate "the short cut hides evidence" bets.rs \
   '* pair.candidate_n * harm).max(0.0)' '* 0.4 * pair.candidate_n * harm).max(0.0)'
+mutate "what is found early counts in full" evidence.rs \
+  'let part = stake + weight_of_start(start).ln();' 'let part = stake;'
 mutate "all of alpha for every rule" plan.rs \
   'self.alpha / self.rules.len().max(1) as f64 / tests' 'self.alpha / tests'
 mutate "no design effect on rates over a line" evidence.rs \
-  'from_each.push(mean_stake(&growth, self.effect));' 'from_each.push(mean_stake(&growth, 1.0));'
+  'let stake = mean_stake(&growth, self.effect);' 'let stake = mean_stake(&growth, 1.0);'
 mutate "no design effect on means" means.rs \
   '                * divisor;' '                * divisor.min(1.0);'
 mutate "the design effect is 1" clusters.rs \

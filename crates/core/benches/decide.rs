@@ -1,8 +1,10 @@
 //! What one `decide` costs: `cargo bench -p tidegate-core --bench decide`.
 //!
 //! Prints, for releases of more and more requests, microseconds a call (the middle and the slowest
-//! of twenty rounds) and the bytes of the state. Neither may grow with traffic. It measures on
-//! whatever machine it runs on and fails nothing.
+//! of twenty rounds) and the bytes of the state. Neither may grow with traffic. Two releases: one
+//! whose requests are independent, so that its lines soon pass beyond doubt; and one that is all
+//! doubt, whose outcomes are those of 200 users, alike for each, so that no line is ever told and
+//! every test is worked out in full. It measures on whatever machine it runs on and fails nothing.
 
 #![expect(clippy::print_stdout, reason = "a bench is there to print")]
 
@@ -48,22 +50,52 @@ fn plan() -> Result<Plan, IdError> {
     })
 }
 
+/// Who asks: how outcomes are alike.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Subjects {
+    /// Each request by itself.
+    Many,
+    /// 200 users, whose outcomes are always the same.
+    Few,
+}
+
+/// One request in 200 fails by itself; of users who are always the same, some always do.
+fn failure(subjects: Subjects, hash: u64) -> Option<Failure> {
+    match (subjects, hash % 200) {
+        (Subjects::Many, 0) => Some(Failure::ServerError),
+        (Subjects::Many, _) => None,
+        (Subjects::Few, 0..20) => Some(Failure::Refused),
+        (Subjects::Few, 20..40) => Some(Failure::TotalTimeout),
+        (Subjects::Few, _) => None,
+    }
+}
+
 /// Requests more, of which the candidate has its share: the look after them has news to take in.
-fn feed(seen: &mut Observation, share: f64, requests: Range<u64>, at: UnixMs) {
+fn feed(seen: &mut Observation, subjects: Subjects, share: f64, requests: Range<u64>, at: UnixMs) {
     for i in requests {
+        let who = match subjects {
+            Subjects::Many => i,
+            Subjects::Few => i * 7_919 % 200,
+        };
         // A multiplicative hash spreads users, times and tokens; one in 200 fails.
-        let hash = i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let hash = who.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        // Of users who are always the same, one in ten is always bad in this way.
+        let alike = |way: u32| subjects == Subjects::Few && (hash >> (way % 8)).is_multiple_of(10);
         let outcome = Outcome {
-            failure: (hash % 200 == 0).then_some(Failure::ServerError),
+            failure: failure(subjects, hash),
             timing: Timing { total_us: 200_000 + (hash % 4_096).pow(2) / 8, ..Timing::default() },
             tokens_in: 100,
             tokens_out: 50 + hash % 700,
             cost_micro_usd: 20 + hash % 900,
-            contract_ok: Some(true),
+            contract_ok: Some(!alike(20)),
+            refused: alike(21),
             cohort: Some(Cohort::new((hash % 64) as u8)),
             ..Outcome::default()
         };
-        let is_candidate = ((i * 7_919 % 10_000) as f64) < share * 10_000.0;
+        let is_candidate = match subjects {
+            Subjects::Many => ((i * 7_919 % 10_000) as f64) < share * 10_000.0,
+            Subjects::Few => (who as f64) < share * 200.0,
+        };
         let window: &mut Window = if is_candidate { &mut seen.candidate } else { &mut seen.stable };
         window.add(&outcome, at);
     }
@@ -88,6 +120,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let plan = plan()?;
     plan.check()?;
     println!("{} lines, 20 requests more at each look", plan.rules.len());
+    for (subjects, name) in [(Subjects::Many, "independent"), (Subjects::Few, "200 users")] {
+        run(&plan, subjects, name)?;
+    }
+    Ok(())
+}
+
+fn run(plan: &Plan, subjects: Subjects, name: &str) -> Result<(), Box<dyn std::error::Error>> {
+    println!("{name}:");
     println!(
         "{:>9}  {:>11}  {:>12}  {:>11}",
         "requests", "µs, middle", "µs, slowest", "state bytes"
@@ -100,9 +140,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
         while fed < requests {
             now = now.plus(LOOK_MS);
-            feed(&mut seen, share(&state), fed..fed + 1_000, now);
+            feed(&mut seen, subjects, share(&state), fed..fed + 1_000, now);
             fed += 1_000;
-            let decision: Decision = decide(&plan, &state, &seen, now);
+            let decision: Decision = decide(plan, &state, &seen, now);
             state = decision.state;
             if state.phase.is_final() {
                 println!("{fed:>9}  the release is over: {}", state.phase.as_str());
@@ -110,9 +150,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
         now = now.plus(LOOK_MS);
-        feed(&mut seen, share(&state), fed..fed + 20, now);
+        feed(&mut seen, subjects, share(&state), fed..fed + 20, now);
         fed += 20;
-        let (middle, slowest) = time(&plan, &state, &seen, now);
+        let (middle, slowest) = time(plan, &state, &seen, now);
         let bytes = serde_json::to_vec(&state)?.len();
         println!("{fed:>9}  {middle:>11.1}  {slowest:>12.1}  {bytes:>11}");
     }

@@ -74,16 +74,18 @@ pub(super) fn add_growth(pair: &Pair, null: Null, against: Against, growth: &mut
     let within = |rate: f64| rate.clamp(1e-6, 1.0 - 1e-6);
     let start = within(null.kappa * anchor + null.offset);
     let ratio = share / (1.0 - share);
-    let spread = anchor * (1.0 - anchor);
-    for (odds, growth) in ODDS.iter().zip(growth) {
-        let odds = match against {
-            Against::AtMost => *odds,
-            Against::AtLeast => 1.0 / odds,
-        };
+    let pull = ratio * null.kappa * null.kappa * (anchor * (1.0 - anchor));
+    let odds = match against {
+        Against::AtMost => ODDS,
+        Against::AtLeast => ODDS.map(|odds| 1.0 / odds),
+    };
+    // All stakes before any logarithm: a loop without calls is worked out several bets at a time.
+    let [mut bad, mut good, mut stable_bad, mut stable_good] = [[0.0; BETS]; 4];
+    for bet in 0..BETS {
+        let odds = odds[bet];
         let aim = within(start * odds / (1.0 - start + start * odds));
         // The null point nearest to (aim, anchor), for rates as near as these.
-        let middle = f64::midpoint(start, aim);
-        let pull = ratio * null.kappa * null.kappa * spread;
+        let middle = (start + aim) / 2.0;
         let toward = pull / (pull + middle * (1.0 - middle));
         let p = within(anchor + (aim - start) / null.kappa * toward);
         let q = within(null.kappa * p + null.offset);
@@ -96,12 +98,18 @@ pub(super) fn add_growth(pair: &Pair, null: Null, against: Against, growth: &mut
         }
         // The clamps above can turn a bet around; it would then bet on the null.
         if (theta > 0.0) != (against == Against::AtMost) {
-            continue;
+            (theta, phi) = (0.0, 0.0);
         }
-        *growth += times(candidate_x, theta * (1.0 - q))
-            + times(candidate_n - candidate_x, -theta * q)
-            + times(stable_x, -phi * (1.0 - p))
-            + times(stable_n - stable_x, phi * p);
+        bad[bet] = theta * (1.0 - q);
+        good[bet] = -theta * q;
+        stable_bad[bet] = -phi * (1.0 - p);
+        stable_good[bet] = phi * p;
+    }
+    for (bet, growth) in growth.iter_mut().enumerate() {
+        *growth += times(candidate_x, bad[bet])
+            + times(candidate_n - candidate_x, good[bet])
+            + times(stable_x, stable_bad[bet])
+            + times(stable_n - stable_x, stable_good[bet]);
     }
 }
 
@@ -129,8 +137,9 @@ fn times(count: f64, gain: f64) -> f64 {
 
 /// ln of the mean of the stakes whose logarithms are `growth / divisor`.
 pub(super) fn mean_stake(growth: &[f64; BETS], divisor: f64) -> f64 {
-    let top = growth.iter().copied().fold(f64::NEG_INFINITY, f64::max) / divisor;
-    let sum: f64 = growth.iter().map(|log| (log / divisor - top).exp()).sum();
+    let logs = growth.map(|log| log / divisor);
+    let top = logs.into_iter().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = logs.iter().map(|log| (log - top).exp()).sum();
     top + (sum / BETS as f64).ln()
 }
 

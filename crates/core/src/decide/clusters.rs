@@ -45,21 +45,20 @@ struct Effect {
 }
 
 fn arm(metric: Metric, window: &Window) -> Option<Effect> {
-    let cohorts: Vec<(f64, f64)> =
-        window.cohorts.iter().map(|counts| of_cohort(metric, counts)).collect();
+    let cohorts = of_cohorts(metric, &window.cohorts);
     let (mut n, mut x, mut squares, mut groups) = (0.0, 0.0, 0.0, 0.0);
-    for (size, sum) in cohorts.iter().filter(|(size, _)| *size > 0.0) {
+    for (size, sum) in &cohorts {
         n += size;
-        x += sum;
+        x += if *size > 0.0 { *sum } else { 0.0 };
         squares += size * size;
-        groups += 1.0;
+        groups += if *size > 0.0 { 1.0 } else { 0.0 };
     }
     if n == 0.0 {
         return None;
     }
     let mean = x / n;
     let units: f64 = n * n / squares;
-    let variance = variance(metric, window, mean);
+    let variance = variance(metric, window, n, mean);
     if units < FEWEST_UNITS {
         return Some(Effect { variance, n, ratio: n / units, few: true });
     }
@@ -73,27 +72,29 @@ fn arm(metric: Metric, window: &Window) -> Option<Effect> {
     Some(Effect { variance, n, ratio, few: false })
 }
 
-/// Outcomes of a cohort and their sum.
-fn of_cohort(metric: Metric, counts: &Counts) -> (f64, f64) {
-    let pair = |n: u64, x: u64| (n as f64, x as f64);
+/// Outcomes of each cohort and their sum.
+fn of_cohorts(metric: Metric, cohorts: &[Counts]) -> Vec<(f64, f64)> {
+    let each = |of: fn(&Counts) -> (u64, u64)| {
+        let float = |(n, x): (u64, u64)| (n as f64, x as f64);
+        cohorts.iter().map(|counts| float(of(counts))).collect()
+    };
     match metric {
-        Metric::LatencyP95 | Metric::LatencyP99 => pair(counts.answered(), counts.latency_log),
-        Metric::FirstTokenP95 => pair(counts.streamed, counts.first_token_log),
-        Metric::TokensPerRequest => pair(counts.answered(), counts.tokens_in + counts.tokens_out),
-        Metric::CostPerRequest => pair(counts.answered(), counts.cost_micro_usd),
-        Metric::CostPerSuccess => pair(counts.useful, counts.cost_micro_usd),
+        Metric::LatencyP95 | Metric::LatencyP99 => each(|c| (c.answered(), c.latency_log)),
+        Metric::FirstTokenP95 => each(|c| (c.streamed, c.first_token_log)),
+        Metric::TokensPerRequest => each(|c| (c.answered(), c.tokens_in + c.tokens_out)),
+        Metric::CostPerRequest => each(|c| (c.answered(), c.cost_micro_usd)),
+        Metric::CostPerSuccess => each(|c| (c.useful, c.cost_micro_usd)),
         rate => match rate.kind() {
             Kind::Rate(share) => {
-                let share = share(counts);
-                (share.n as f64, share.sum())
+                cohorts.iter().map(share).map(|share| (share.n as f64, share.sum())).collect()
             }
-            Kind::Quantile { .. } | Kind::Mean { .. } => (0.0, 0.0),
+            Kind::Quantile { .. } | Kind::Mean { .. } => vec![],
         },
     }
 }
 
-/// Variance of one outcome, in the unit of [`of_cohort`].
-fn variance(metric: Metric, window: &Window, mean: f64) -> f64 {
+/// Variance of one of these `n` outcomes, in the unit of [`of_cohorts`].
+fn variance(metric: Metric, window: &Window, n: f64, mean: f64) -> f64 {
     let of_squares = |squares: u128, n: u64| (squares as f64 / n as f64 - mean * mean).max(0.0);
     match metric {
         Metric::LatencyP95 | Metric::LatencyP99 => {
@@ -103,7 +104,6 @@ fn variance(metric: Metric, window: &Window, mean: f64) -> f64 {
         other => match other.kind() {
             // Never 0: an arm whose one user always fails has not told that its rate is certain.
             Kind::Rate(_) => {
-                let n = window.cohorts.iter().map(|c| of_cohort(metric, c).0).sum::<f64>();
                 let rate = (mean * n + 0.5) / (n + 1.0);
                 rate * (1.0 - rate)
             }

@@ -13,6 +13,7 @@ use super::types::{
 use crate::ids::UnixMs;
 use crate::observe::Window;
 use crate::route::Weight;
+use std::sync::Arc;
 
 /// Odds that stable's failures are more than twice what is usual, from which on a fault is shared.
 const UNUSUAL: f64 = 1_000.0;
@@ -133,7 +134,7 @@ fn open_stratum(plan: &Plan, state: &mut ReleaseState, rises: Option<Weight>) {
     let lately = evidence.since(&state.anchored).unwrap_or_default();
     let weight = rises.or(state.strata.last().map(|last| last.weight)).unwrap_or_default();
     state.strata.push(Stratum::open(plan, weight, requests, (&evidence, &lately)));
-    state.anchored = Window { cohorts: Vec::new(), ..evidence };
+    state.anchored = Window { cohorts: Arc::default(), ..evidence };
 }
 
 fn shared_fault(

@@ -20,6 +20,8 @@ use crate::route::Weight;
 
 /// Weight of the whole release among all starts.
 const WHOLE: f64 = 0.75;
+/// ln of the odds beyond which nobody counts, a million million to one; JSON would be long.
+const COUNTED: f64 = 27.0;
 /// At full weight, stable requests below this share of the candidate's are stragglers, no control.
 const STRAGGLERS: f64 = 0.005;
 
@@ -48,17 +50,28 @@ struct TailPair {
     beyond: Vec<(f64, f64, f64)>,
 }
 
-impl TailPair {
-    fn twice(&self, pair: impl Fn(&Pair) -> Pair) -> TailPair {
-        TailPair {
-            anchor_us: self.anchor_us,
-            pair: pair(&self.pair),
-            beyond: self
-                .beyond
-                .iter()
-                .map(|(low, high, above)| (*low, *high, above * 2.0))
-                .collect(),
-        }
+/// One test's evidence, and how it came to it.
+pub(super) struct Test {
+    /// The harm of its null, and on which side of it the null is.
+    pub(super) harm: f64,
+    pub(super) against: Against,
+    /// The chance that it may take of refuting a null that holds.
+    pub(super) alpha: f64,
+    /// ln of the evidence, exact where it neither refutes the null nor is beyond [`COUNTED`].
+    evidence: f64,
+    /// The growth of the bets from each start on, the whole first, where bets were made.
+    growth: Vec<[f64; BETS]>,
+}
+
+impl Test {
+    /// Whether its null is refuted.
+    pub(super) fn is_proven(&self) -> bool {
+        self.evidence >= level(self.alpha)
+    }
+
+    /// The evidence as odds, as far as somebody counts.
+    pub(super) fn odds(&self) -> f64 {
+        self.evidence.clamp(-COUNTED, COUNTED).exp()
     }
 }
 
@@ -121,20 +134,55 @@ impl<'a> Evidence<'a> {
 
     /// ln of the evidence against a harm of at most, or at least, `harm`.
     pub(super) fn against(&self, harm: f64, against: Against) -> f64 {
+        self.up_to(f64::INFINITY, harm, against).0
+    }
+
+    /// Whether the evidence against a harm of at most, or at least, `harm` is `goal` (a logarithm)
+    /// or more.
+    pub(super) fn proves(&self, goal: f64, harm: f64, against: Against) -> bool {
+        self.up_to(goal, harm, against).0 >= goal
+    }
+
+    /// The test at this chance of an error whether the harm is at most, or at least, `harm`.
+    pub(super) fn test(&self, alpha: f64, harm: f64, against: Against) -> Test {
+        // More changes neither a verdict nor what is told.
+        let enough = level(alpha).max(COUNTED);
+        let (evidence, growth) = self.up_to(enough, harm, against);
+        Test { harm, against, alpha, evidence, growth }
+    }
+
+    /// ln of the evidence against a harm of at most, or at least, `harm`, where it is below
+    /// `enough`; where it is not, any number from `enough` on. With it the bets' growth from each
+    /// start on, the whole first, where all were needed.
+    fn up_to(&self, enough: f64, harm: f64, against: Against) -> (f64, Vec<[f64; BETS]>) {
         let null = self.null(harm);
-        let mut from_each = Vec::new();
         match &self.arms {
-            Arms::Rates(pairs) => self.stakes(pairs.iter().copied(), null, against, &mut from_each),
+            Arms::Rates(pairs) => self.bet(enough, pairs.iter().copied(), null, against),
             Arms::Tails(tails) => {
                 let pairs = tails.iter().map(|tail| self.cut(tail, harm));
-                self.stakes(pairs, null, against, &mut from_each);
+                self.bet(enough, pairs, null, against)
             }
             Arms::Means(sums) => {
                 let line = (null.kappa, null.offset);
-                means::evidence(sums, line, against, self.effect, &mut from_each);
+                let from_each = means::evidence(sums, line, against, self.effect);
+                (mean_of_starts(from_each), vec![])
             }
         }
-        mean_of_starts(&from_each)
+    }
+
+    /// A test's evidence had everything been seen twice: what more of the same would add.
+    pub(super) fn repeated(&self, test: &Test) -> f64 {
+        match &self.arms {
+            // Twice the counts is twice the growth.
+            Arms::Rates(_) | Arms::Tails(_) => {
+                mean_of_starts(test.growth.iter().map(|g| mean_stake(g, self.effect / 2.0)))
+            }
+            Arms::Means(sums) => {
+                let twice = sums.iter().map(|(old, new)| (old.twice(), new.twice())).collect();
+                let twice = Evidence { arms: Arms::Means(twice), ..*self };
+                twice.against(test.harm, test.against)
+            }
+        }
     }
 
     /// Whether the evidence against a harm of at most `harm` can be as much as `goal`. Most looks
@@ -151,38 +199,28 @@ impl<'a> Evidence<'a> {
         most >= goal * self.effect
     }
 
-    /// [`Evidence::against`] had everything been seen twice: what more of the same would add.
-    pub(super) fn repeated(&self, harm: f64, against: Against) -> f64 {
-        let twice = |pair: &Pair| Pair {
-            stable_n: pair.stable_n * 2.0,
-            stable_x: pair.stable_x * 2.0,
-            candidate_n: pair.candidate_n * 2.0,
-            candidate_x: pair.candidate_x * 2.0,
-            ..*pair
-        };
-        let arms = match &self.arms {
-            Arms::Rates(pairs) => Arms::Rates(pairs.iter().map(twice).collect()),
-            Arms::Tails(tails) => Arms::Tails(tails.iter().map(|t| t.twice(twice)).collect()),
-            Arms::Means(sums) => {
-                Arms::Means(sums.iter().map(|(old, new)| (old.twice(), new.twice())).collect())
-            }
-        };
-        Evidence { arms, ..*self }.against(harm, against)
-    }
-
-    fn stakes(
+    /// [`Evidence::up_to`] by bets on these pairs, from the newest on: they hold most requests, so
+    /// what is beyond doubt is found there, without the others.
+    fn bet(
         &self,
-        pairs: impl DoubleEndedIterator<Item = Pair>,
+        enough: f64,
+        pairs: impl DoubleEndedIterator<Item = Pair> + ExactSizeIterator,
         null: Null,
         against: Against,
-        from_each: &mut Vec<f64>,
-    ) {
+    ) -> (f64, Vec<[f64; BETS]>) {
         let mut growth = [0.0; BETS];
-        for pair in pairs.rev() {
+        let mut from_each = vec![[0.0; BETS]; pairs.len()];
+        let mut parts = vec![0.0; pairs.len()];
+        for (start, pair) in pairs.enumerate().rev() {
             add_growth(&pair, null, against, &mut growth);
-            from_each.push(mean_stake(&growth, self.effect));
+            let stake = mean_stake(&growth, self.effect);
+            let part = stake + weight_of_start(start).ln();
+            if part >= enough {
+                return (part, vec![]);
+            }
+            (from_each[start], parts[start]) = (growth, part);
         }
-        from_each.reverse();
+        (sum_of_parts(&parts), from_each)
     }
 
     fn null(&self, harm: f64) -> Null {
@@ -220,17 +258,16 @@ impl<'a> Evidence<'a> {
     pub(super) fn estimate(&self) -> f64 {
         match &self.arms {
             Arms::Rates(pairs) => {
-                let (stable, candidate) = weighed(pairs.iter().map(|pair| {
-                    let old = (pair.stable_n, pair.stable_x / pair.stable_n);
-                    (old, (pair.candidate_n, pair.candidate_x / pair.candidate_n))
-                }));
-                self.harm(stable, candidate)
+                let told = || pairs.iter().map(|p| (weight(p.stable_n, p.candidate_n), p));
+                let stable = mean(told().map(|(weight, p)| (weight, p.stable_x / p.stable_n)));
+                let new = mean(told().map(|(weight, p)| (weight, p.candidate_x / p.candidate_n)));
+                self.harm(stable, new)
             }
             Arms::Means(sums) => {
-                let (stable, candidate) = weighed(
-                    sums.iter().map(|(old, new)| ((old.by, old.mean()), (new.by, new.mean()))),
-                );
-                self.harm(stable, candidate)
+                let told = || sums.iter().map(|pair| (weight(pair.0.by, pair.1.by), pair));
+                let stable = mean(told().map(|(weight, (old, _))| (weight, old.mean())));
+                let new = mean(told().map(|(weight, (_, new))| (weight, new.mean())));
+                self.harm(stable, new)
             }
             Arms::Tails(tails) => self.tail_estimate(tails),
         }
@@ -238,13 +275,17 @@ impl<'a> Evidence<'a> {
 
     /// How much slower stable would have to be for as much of it to lie beyond as of the candidate.
     fn tail_estimate(&self, tails: &[TailPair]) -> f64 {
+        // What does not depend on the harm is worked out once.
+        let told: Vec<(f64, &TailPair)> = tails
+            .iter()
+            .map(|tail| (weight(tail.pair.stable_n, tail.pair.candidate_n), tail))
+            .collect();
+        let rate = |of: &dyn Fn(&TailPair) -> f64| {
+            mean(told.iter().map(|(weight, tail)| (*weight, of(tail))))
+        };
+        let stable = rate(&|tail| tail.pair.stable_x / tail.pair.stable_n);
         let excess = |harm: f64| {
-            let (stable, candidate) = weighed(tails.iter().map(|tail| {
-                let new = self.cut(tail, harm);
-                let old = (new.stable_n, new.stable_x / new.stable_n);
-                (old, (new.candidate_n, new.candidate_x / new.candidate_n))
-            }));
-            candidate - stable
+            rate(&|tail| self.cut(tail, harm).candidate_x / tail.pair.candidate_n) - stable
         };
         if excess(0.0).is_nan() {
             return f64::NAN;
@@ -278,8 +319,8 @@ impl<'a> Evidence<'a> {
         if !estimate.is_finite() {
             return (None, None);
         }
-        let is_over = |harm: f64| self.against(harm, Against::AtMost) >= over;
-        let is_within = |harm: f64| self.against(harm, Against::AtLeast) >= within;
+        let is_over = |harm: f64| self.proves(over, harm, Against::AtMost);
+        let is_within = |harm: f64| self.proves(within, harm, Against::AtLeast);
         let least = match (&self.arms, self.unit) {
             (Arms::Rates(_), _) => -0.999,
             (Arms::Tails(_), _) => super::strata::TAIL_FROM - 1.0,
@@ -363,32 +404,46 @@ fn float((lower, upper, count): (u64, u64, u64)) -> (f64, f64, f64) {
     (lower as f64, upper as f64, count as f64)
 }
 
-/// Values of both arms, (samples, value) each, weighed by what a stratum tells of the difference.
-fn weighed(strata: impl Iterator<Item = ((f64, f64), (f64, f64))>) -> (f64, f64) {
-    let (mut weights, mut old, mut new) = (0.0, 0.0, 0.0);
-    for ((stable_n, stable), (candidate_n, candidate)) in strata {
-        if stable_n > 0.0 && candidate_n > 0.0 {
-            let weight = stable_n * candidate_n / (stable_n + candidate_n);
-            weights += weight;
-            old += weight * stable;
-            new += weight * candidate;
-        }
+/// What a stratum tells of a difference, by the samples of both arms; 0 where one has none.
+fn weight(stable_n: f64, candidate_n: f64) -> f64 {
+    let both = stable_n > 0.0 && candidate_n > 0.0;
+    if both { stable_n * candidate_n / (stable_n + candidate_n) } else { 0.0 }
+}
+
+/// The mean of values with their weights, those without weight left out; NaN where all are.
+fn mean(weighed: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let (mut weights, mut sum) = (0.0, 0.0);
+    for (weight, value) in weighed.filter(|(weight, _)| *weight > 0.0) {
+        weights += weight;
+        sum += weight * value;
     }
-    (old / weights, new / weights)
+    sum / weights
+}
+
+/// ln of the odds that are proof at this chance of an error.
+pub(super) fn level(alpha: f64) -> f64 {
+    (1.0 / alpha).ln()
+}
+
+/// Weight of the `k`-th start in the mean of all.
+fn weight_of_start(k: usize) -> f64 {
+    let k = k as f64;
+    if k == 0.0 { WHOLE } else { (1.0 - WHOLE) / (k * (k + 1.0)) }
 }
 
 /// ln of the weighed mean of the evidence from each start on.
-fn mean_of_starts(from_each: &[f64]) -> f64 {
-    let weight = |k: usize| {
-        let k = k as f64;
-        if k == 0.0 { WHOLE } else { (1.0 - WHOLE) / (k * (k + 1.0)) }
-    };
-    let logs = || from_each.iter().enumerate().map(|(k, log)| log + weight(k).ln());
-    let top = logs().fold(f64::NEG_INFINITY, f64::max);
+fn mean_of_starts(from_each: impl IntoIterator<Item = f64>) -> f64 {
+    let parts = from_each.into_iter().enumerate().map(|(k, log)| log + weight_of_start(k).ln());
+    sum_of_parts(&parts.collect::<Vec<f64>>())
+}
+
+/// ln of the sum of what has these logarithms; 0, which is no evidence, of nothing.
+fn sum_of_parts(logs: &[f64]) -> f64 {
+    let top = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     if !top.is_finite() {
         return 0.0;
     }
-    top + logs().map(|log| (log - top).exp()).sum::<f64>().ln()
+    top + logs.iter().map(|log| (log - top).exp()).sum::<f64>().ln()
 }
 
 #[cfg(test)]

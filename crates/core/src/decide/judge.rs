@@ -56,8 +56,8 @@ fn beside_baseline(plan: &Plan, state: &ReleaseState, look: &Look<'_>, judged: F
         let cell = Cell::between(look.rule.metric, &baseline.window, window);
         let cells = std::iter::once((&cell, weight));
         let evidence = Evidence::new(look.rule, cells, look.evidence.effect);
-        let odds = evidence.against(band.rollback, Against::AtMost);
-        (odds >= (1.0 / look.alpha).ln()).then(|| (evidence.estimate(), odds))
+        let test = evidence.test(look.alpha, band.rollback, Against::AtMost);
+        test.is_proven().then(|| (evidence.estimate(), test.odds()))
     };
     let Some((estimate, odds)) = over(look.candidate) else { return judged };
     let drift = over(look.stable).is_some();
@@ -80,7 +80,7 @@ fn beside_baseline(plan: &Plan, state: &ReleaseState, look: &Look<'_>, judged: F
         stable: value(&baseline.window),
         estimate: Some(estimate).filter(|e| e.is_finite()),
         threshold: Some(band.rollback),
-        evidence: Some(odds.min(27.0).exp()),
+        evidence: Some(odds),
         needed: Some(1.0 / look.alpha),
         alpha: Some(look.alpha),
         text,
@@ -89,5 +89,5 @@ fn beside_baseline(plan: &Plan, state: &ReleaseState, look: &Look<'_>, judged: F
     };
     let verdict = if drift { judged.verdict } else { Verdict::OverPause };
     // What more of the same would change is not told by odds beside other days.
-    Finding { verdict, reason, against: None, required: judged.required }
+    Finding { verdict, reason, test: None, required: judged.required }
 }

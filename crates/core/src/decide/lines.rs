@@ -13,7 +13,7 @@
 
 use super::bets::Against;
 use super::clusters::design_effect;
-use super::evidence::Evidence;
+use super::evidence::{Evidence, Test, level};
 use super::interval::{self, Interval};
 use super::metric::Metric;
 use super::plan::{Band, BandUnit, LineRule, Plan};
@@ -80,8 +80,8 @@ pub(super) struct Look<'a> {
 pub(super) struct Finding {
     pub(super) verdict: Verdict,
     pub(super) reason: Reason,
-    /// Which side the test in the reason is on, where there is one.
-    pub(super) against: Option<Against>,
+    /// The test that the reason tells, where there is one.
+    pub(super) test: Option<Test>,
     /// Whether the rule is one that advancing needs a proof on.
     pub(super) required: bool,
 }
@@ -124,65 +124,66 @@ impl<'a> Look<'a> {
     pub(super) fn judge(&self) -> Finding {
         let (rule, metric) = (self.rule, self.rule.metric);
         let samples = (metric.samples(self.stable), metric.samples(self.candidate));
-        let mut told = Told { estimate: self.evidence.estimate(), ..Told::default() };
+        let estimate = self.evidence.estimate();
         let ceiling = rule.ceiling.map(|limit| self.ceiling(limit));
         let no_data = samples.1 == 0 || (rule.band.is_some() && samples.0 == 0);
-        let verdict = if ceiling.is_some_and(|(over, _)| over) {
-            Verdict::OverCeiling
+        let (verdict, test) = if ceiling.is_some_and(|(over, _)| over) {
+            (Verdict::OverCeiling, None)
         } else if no_data {
-            Verdict::NoData
+            (Verdict::NoData, None)
         } else {
             let under = ceiling.is_none_or(|(_, under)| under);
             match rule.band {
-                Some(band) => self.judge_band(band, under, &mut told),
-                None if under => Verdict::Pass,
-                None => Verdict::Uncertain,
+                Some(band) => self.judge_band(band, under, estimate),
+                None if under => (Verdict::Pass, None),
+                None => (Verdict::Uncertain, None),
             }
         };
-        let against = told.against;
-        let reason = self.reason(verdict, &told, samples);
-        Finding { verdict, reason, against, required: rule.required }
+        let reason = self.reason(verdict, estimate, test.as_ref(), samples);
+        Finding { verdict, reason, test, required: rule.required }
     }
 
-    fn judge_band(&self, band: Band, under_ceiling: bool, told: &mut Told) -> Verdict {
+    /// The band's verdict, and the test that decided or came nearest to it.
+    fn judge_band(&self, band: Band, under: bool, estimate: f64) -> (Verdict, Option<Test>) {
         let Band { pass, pause, rollback, unit: _ } = band;
-        let estimate = told.estimate;
         if !estimate.is_finite() {
-            return Verdict::Uncertain;
+            return (Verdict::Uncertain, None);
         }
-        let over = |harm| self.evidence.against(harm, Against::AtMost);
-        let within = |harm| self.evidence.against(harm, Against::AtLeast);
-        let is_over = |harm, alpha: f64| {
-            let goal = (1.0 / alpha).ln();
-            self.evidence.may_be_over(harm, goal) && over(harm) >= goal
-        };
+        let over = |harm, alpha| self.evidence.test(alpha, harm, Against::AtMost);
+        let within = |harm| self.evidence.test(ADVANCE_ALPHA, harm, Against::AtLeast);
+        let may_be_over = |harm, alpha| self.evidence.may_be_over(harm, level(alpha));
         // A late turn for the worse is proven by a start of its own while the whole release still
         // looks well, so this comes before anything that the whole says.
-        if estimate > rollback || is_over(rollback, self.alpha) {
-            told.over(over(rollback), rollback, self.alpha);
-            if told.is_proven() {
-                return Verdict::OverRollback;
+        let mut told = None;
+        if estimate > rollback || may_be_over(rollback, self.alpha) {
+            let test = over(rollback, self.alpha);
+            if test.is_proven() {
+                return (Verdict::OverRollback, Some(test));
+            }
+            told = Some(test);
+        }
+        if estimate > pass && may_be_over(pass, WORSE_ALPHA) {
+            let test = over(pass, WORSE_ALPHA);
+            if test.is_proven() {
+                let paused = estimate > pause;
+                let verdict = if paused { Verdict::OverPause } else { Verdict::Between };
+                return (verdict, Some(test));
             }
         }
-        if estimate > pass && is_over(pass, WORSE_ALPHA) {
-            told.over(over(pass), pass, WORSE_ALPHA);
-            return if estimate > pause { Verdict::OverPause } else { Verdict::Between };
+        if estimate > rollback {
+            return (Verdict::Uncertain, told);
         }
-        if estimate <= rollback {
-            told.within(within(rollback), rollback);
-            let margin = self.margin.clamp(pause, rollback.max(pause));
-            if told.is_proven() && estimate > pass && margin < rollback {
-                told.within(within(margin), margin);
-            }
-            if told.is_proven() && under_ceiling {
-                return Verdict::Pass;
-            }
-            if told.is_proven() {
-                // What is open is the ceiling, which no odds of the band tell of.
-                *told = Told { estimate, ..Told::default() };
-            }
+        let mut test = within(rollback);
+        let margin = self.margin.clamp(pause, rollback.max(pause));
+        if test.is_proven() && estimate > pass && margin < rollback {
+            test = within(margin);
         }
-        Verdict::Uncertain
+        match (test.is_proven(), under) {
+            (false, _) => (Verdict::Uncertain, Some(test)),
+            (true, true) => (Verdict::Pass, Some(test)),
+            // What is open is the ceiling, which no odds of the band tell of.
+            (true, false) => (Verdict::Uncertain, None),
+        }
     }
 
     /// Whether it is proven over an absolute limit, and whether proven within it.
@@ -211,7 +212,6 @@ impl<'a> Look<'a> {
     pub(super) fn bound(&self, finding: &mut Finding) {
         let reason = &mut finding.reason;
         let Some(band) = self.rule.band else { return };
-        let level = |alpha: f64| (1.0 / alpha).ln();
         (reason.low, reason.high) = self.evidence.interval(level(self.alpha), level(ADVANCE_ALPHA));
         let proven = |harm: Option<f64>| harm.map(|harm| share(harm, band.unit));
         let text = match finding.verdict {
@@ -235,14 +235,14 @@ impl<'a> Look<'a> {
             return;
         }
         let reason = &mut finding.reason;
-        let (Some(evidence), Some(needed), Some(threshold), Some(against)) =
-            (reason.evidence, reason.needed, reason.threshold, finding.against)
+        let (Some(evidence), Some(needed), Some(test)) =
+            (reason.evidence, reason.needed, &finding.test)
         else {
             return;
         };
         let samples = self.evidence.samples();
         let (now, goal) = (evidence.ln(), needed.ln());
-        let again = self.evidence.repeated(threshold, against);
+        let again = self.evidence.repeated(test);
         let gained = again - now;
         if gained <= 1e-9 || samples == 0.0 {
             reason.text +=
@@ -251,11 +251,11 @@ impl<'a> Look<'a> {
         }
         let more = ((goal - now) / gained * samples).ceil().clamp(1.0, 1e12);
         reason.more_samples = Some(more as u64);
-        let what = match against {
+        let what = match test.against {
             Against::AtMost => "would roll it back",
             Against::AtLeast => "would let it pass",
         };
-        reason.text += &format!("; about {more:.0} more like these {what}");
+        reason.text += &format!("; about {} more like these {what}", more as u64);
         if since > 0 && elapsed_ms > 0 {
             let seconds = more * elapsed_ms as f64 / 1000.0 / since as f64;
             reason.more_s = Some(seconds.ceil() as u64);
@@ -263,14 +263,20 @@ impl<'a> Look<'a> {
         }
     }
 
-    fn reason(&self, verdict: Verdict, told: &Told, samples: (u64, u64)) -> Reason {
+    fn reason(
+        &self,
+        verdict: Verdict,
+        estimate: f64,
+        test: Option<&Test>,
+        samples: (u64, u64),
+    ) -> Reason {
         let (rule, metric) = (self.rule, self.rule.metric);
         let threshold = match verdict {
             Verdict::OverCeiling => rule.ceiling,
             Verdict::OverPause => rule.band.map(|b| b.pause),
             Verdict::Between => rule.band.map(|b| b.pass),
             Verdict::OverRollback | Verdict::Uncertain | Verdict::NoData | Verdict::Pass => {
-                told.threshold.or(rule.band.map(|b| b.rollback)).or(rule.ceiling)
+                test.map(|t| t.harm).or(rule.band.map(|b| b.rollback)).or(rule.ceiling)
             }
         };
         // JSON has no infinity and no NaN; what is not known is left out.
@@ -280,15 +286,14 @@ impl<'a> Look<'a> {
         reason.metric = Some(metric);
         reason.stable = finite(metric.value(self.stable));
         reason.candidate = finite(metric.value(self.candidate));
-        reason.estimate = finite(told.estimate);
+        reason.estimate = finite(estimate);
         reason.threshold = threshold;
         reason.samples_stable = Some(samples.0);
         reason.samples_candidate = Some(samples.1);
-        if told.threshold.is_some() {
-            // Beyond a million million to one nobody counts, and JSON would be long.
-            reason.evidence = Some(told.evidence.clamp(-27.0, 27.0).exp());
-            reason.needed = Some(1.0 / told.alpha);
-            reason.alpha = Some(told.alpha);
+        if let Some(test) = test {
+            reason.evidence = Some(test.odds());
+            reason.needed = Some(1.0 / test.alpha);
+            reason.alpha = Some(test.alpha);
         }
         reason.design_effect = (self.evidence.effect > 1.0).then_some(self.evidence.effect);
         reason.text = self.sentence(verdict, &reason);
@@ -316,7 +321,7 @@ impl<'a> Look<'a> {
         let estimate = reason.estimate.map_or("not known yet".to_owned(), |e| share(e, unit));
         let odds = match (reason.evidence, reason.needed) {
             (Some(evidence), Some(needed)) => {
-                format!("evidence {} : 1 of {needed:.0} : 1", odds(evidence))
+                format!("evidence {} : 1 of {} : 1", odds(evidence), needed.round() as u64)
             }
             _ => String::new(),
         };
@@ -361,33 +366,6 @@ impl<'a> Look<'a> {
                 format!("{values}, {estimate}; cannot be told from {limit} yet, {odds} ({samples})")
             }
         }
-    }
-}
-
-/// The test that decided, or came nearest to it.
-#[derive(Default)]
-struct Told {
-    estimate: f64,
-    against: Option<Against>,
-    /// ln of the evidence.
-    evidence: f64,
-    threshold: Option<f64>,
-    alpha: f64,
-}
-
-impl Told {
-    fn over(&mut self, evidence: f64, threshold: f64, alpha: f64) {
-        (self.evidence, self.threshold, self.alpha) = (evidence, Some(threshold), alpha);
-        self.against = Some(Against::AtMost);
-    }
-
-    fn within(&mut self, evidence: f64, threshold: f64) {
-        (self.evidence, self.threshold, self.alpha) = (evidence, Some(threshold), ADVANCE_ALPHA);
-        self.against = Some(Against::AtLeast);
-    }
-
-    fn is_proven(&self) -> bool {
-        self.threshold.is_some() && self.evidence >= (1.0 / self.alpha).ln()
     }
 }
 

@@ -75,9 +75,8 @@ pub(super) fn evidence(
     (kappa, offset): (f64, f64),
     against: Against,
     divisor: f64,
-    from_each: &mut Vec<f64>,
-) {
-    from_each.clear();
+) -> Vec<f64> {
+    let mut from_each = Vec::with_capacity(strata.len());
     let (mut all_stable, mut all_candidate) = (Sums::default(), Sums::default());
     for (stable, candidate) in strata {
         all_stable.add(stable);
@@ -102,6 +101,7 @@ pub(super) fn evidence(
         from_each.push(if enough { half_normal(score, information, drift, against) } else { 0.0 });
     }
     from_each.reverse();
+    from_each
 }
 
 /// ln ∫ exp(δ·score − δ²·information/2) dπ(δ), π half-normal of scale `drift` on the side that the

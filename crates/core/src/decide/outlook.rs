@@ -21,7 +21,7 @@
 mod expected;
 
 use super::bets::Against;
-use super::evidence::Evidence;
+use super::evidence::{Evidence, level};
 use super::lines::ADVANCE_ALPHA;
 use super::metric::{Line, Metric};
 use super::plan::{BandUnit, LineRule, Plan};
@@ -378,7 +378,7 @@ impl One<'_> {
     fn passes(&self, stretches: &[Stretch]) -> bool {
         let within = self.must_exclude().is_none_or(|harm| {
             let cells = self.expected.cells(stretches, usize::MAX, &self.expected.shape);
-            self.evidence(&cells).against(harm, Against::AtLeast) >= level(ADVANCE_ALPHA)
+            self.evidence(&cells).proves(level(ADVANCE_ALPHA), harm, Against::AtLeast)
         });
         within
             && self.rule.ceiling.is_none_or(|ceiling| {
@@ -434,8 +434,7 @@ impl One<'_> {
         let shape = self.expected.harmed(self.rule, harm);
         let over_band = self.rule.band.is_some_and(|band| {
             let cells = self.expected.cells(stretches, turn, &shape);
-            let evidence = self.evidence(&cells).against(band.rollback, Against::AtMost);
-            evidence >= level(alpha)
+            self.evidence(&cells).proves(level(alpha), band.rollback, Against::AtMost)
         });
         over_band || self.rule.ceiling.is_some_and(|c| self.is_over_ceiling(c, &shape, stretches))
     }
@@ -457,11 +456,6 @@ impl One<'_> {
 /// Requests of the candidate.
 fn candidates(stretches: &[Stretch]) -> f64 {
     stretches.iter().map(|stretch| stretch.requests * stretch.weight.fraction()).sum()
-}
-
-/// ln of the odds that are proof at this chance of an error.
-fn level(alpha: f64) -> f64 {
-    (1.0 / alpha).ln()
 }
 
 fn seconds(ms: f64) -> u64 {

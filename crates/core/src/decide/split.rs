@@ -1,6 +1,7 @@
 //! Checks beside the lines: does the split send what the weight says, and what does it prove that
 //! nothing red was seen.
 
+use super::evidence::level;
 use super::interval::evidence_of_rate;
 use super::plan::Plan;
 use super::strata;
@@ -52,7 +53,7 @@ pub(super) fn uneven_split(plan: &Plan, state: &ReleaseState, now: UnixMs) -> Op
     }
     let effect = split_effect(state)?;
     let evidence = evidence_of_rate(candidate as f64 / effect, n / effect, limit);
-    if evidence < (1.0 / SPLIT_ALPHA).ln() {
+    if evidence < level(SPLIT_ALPHA) {
         return None;
     }
     let text = format!(

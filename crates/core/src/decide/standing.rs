@@ -4,6 +4,7 @@
 //! needs both tests at every look.
 
 use super::bets::Against;
+use super::evidence::level;
 use super::lines::{ADVANCE_ALPHA, Look};
 use super::metric::Metric;
 use super::plan::Plan;
@@ -35,9 +36,9 @@ pub fn standings(plan: &Plan, state: &ReleaseState) -> Vec<Standing> {
             Some(Standing {
                 metric: look.rule.metric,
                 over: look.evidence.against(rollback, Against::AtMost),
-                over_enough: (1.0 / look.alpha).ln(),
+                over_enough: level(look.alpha),
                 within: look.evidence.against(rollback, Against::AtLeast),
-                within_enough: (1.0 / ADVANCE_ALPHA).ln(),
+                within_enough: level(ADVANCE_ALPHA),
             })
         })
         .collect()

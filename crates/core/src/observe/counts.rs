@@ -144,18 +144,15 @@ impl Counts {
     pub(super) fn combine(
         &mut self,
         other: &Counts,
-        with: impl Fn(u64, u64) -> Option<u64>,
+        with: impl Fn(u64, u64) -> (u64, bool),
     ) -> bool {
-        let mut fits = true;
-        let (mut mine, theirs) = (self.numbers(), other.numbers());
-        for (mine, theirs) in mine.iter_mut().zip(theirs) {
-            match with(*mine, theirs) {
-                Some(value) => *mine = value,
-                None => fits = false,
-            }
+        let mut overflows = false;
+        for (mine, theirs) in self.numbers_mut().into_iter().zip(other.numbers()) {
+            let (value, over) = with(*mine, theirs);
+            *mine = value;
+            overflows |= over;
         }
-        *self = Counts::of(mine);
-        fits
+        !overflows
     }
 
     /// All counts, in an order that only ever grows at its end: it is a stored form.
@@ -225,8 +222,9 @@ impl Counts {
         ]
     }
 
-    fn of(numbers: [u64; COUNTS]) -> Counts {
-        let [
+    /// The same, to be changed.
+    fn numbers_mut(&mut self) -> [&mut u64; COUNTS] {
+        let Counts {
             requests,
             client_faults,
             rejected,
@@ -256,8 +254,8 @@ impl Counts {
             streamed,
             first_token_log,
             abandoned,
-        ] = numbers;
-        Counts {
+        } = self;
+        [
             requests,
             client_faults,
             rejected,
@@ -287,7 +285,7 @@ impl Counts {
             streamed,
             first_token_log,
             abandoned,
-        }
+        ]
     }
 }
 
@@ -297,6 +295,7 @@ pub(super) mod compact {
     use super::{COUNTS, Counts};
     use serde::de::Error as _;
     use serde::{Deserialize, Deserializer, Serializer};
+    use std::sync::Arc;
 
     pub(crate) fn serialize<S: Serializer>(all: &[Counts], to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(all.iter().map(|counts| {
@@ -307,20 +306,25 @@ pub(super) mod compact {
         }))
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Counts>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Arc<Vec<Counts>>, D::Error> {
         let lists = Vec::<Vec<u64>>::deserialize(from)?;
-        lists
+        let counts: Result<Vec<Counts>, D::Error> = lists
             .into_iter()
             .map(|list| {
-                let mut numbers = [0; COUNTS];
-                let Some(filled) = numbers.get_mut(..list.len()) else {
+                if list.len() > COUNTS {
                     let given = list.len();
                     let text = format!("a cohort has {given} counts; at most {COUNTS} are known");
                     return Err(D::Error::custom(text));
-                };
-                filled.copy_from_slice(&list);
-                Ok(Counts::of(numbers))
+                }
+                let mut counts = Counts::default();
+                for (mine, number) in counts.numbers_mut().into_iter().zip(list) {
+                    *mine = number;
+                }
+                Ok(counts)
             })
-            .collect()
+            .collect();
+        counts.map(Arc::new)
     }
 }

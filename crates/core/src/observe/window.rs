@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::detect::RiskKind;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 #[cfg(test)]
 mod tests;
@@ -96,8 +97,9 @@ pub struct Window {
     pub counts: Counts,
     /// The same by cohort of subjects, one for each or none at all: users stay on their arm, so
     /// what one of them does is not independent, and how much the cohorts differ shows how far.
+    /// They are most of a window, and every look keeps one, so copies share them.
     #[serde(skip_serializing_if = "Vec::is_empty", with = "super::counts::compact")]
-    pub cohorts: Vec<Counts>,
+    pub cohorts: Arc<Vec<Counts>>,
     /// Sum of squares of each request's tokens.
     pub tokens_squared: WideSum,
     /// Sum of squares of each request's cost.
@@ -164,13 +166,14 @@ impl Window {
 
     fn cohort(&mut self, cohort: Cohort) -> &mut Counts {
         // All or none, so that equal windows are equal bytes.
-        self.cohorts.resize(Cohort::COUNT, Counts::default());
-        &mut self.cohorts[cohort.index()]
+        let cohorts = Arc::make_mut(&mut self.cohorts);
+        cohorts.resize(Cohort::COUNT, Counts::default());
+        &mut cohorts[cohort.index()]
     }
 
     /// Adds the other's counts.
     pub fn merge(&mut self, other: &Window) {
-        self.combine(other, |mine, theirs| Some(mine + theirs), |mine, theirs| Some(mine + theirs));
+        self.combine(other, u64::overflowing_add, u128::overflowing_add);
         self.latency_us.merge(&other.latency_us);
         self.first_token_us.merge(&other.first_token_us);
         self.last_at = self.last_at.max(other.last_at);
@@ -179,9 +182,9 @@ impl Window {
     /// What is here and was not in `earlier`; `None` when any count went backwards.
     pub fn since(&self, earlier: &Window) -> Option<Window> {
         let mut rest = self.clone();
-        let fits = rest.combine(earlier, u64::checked_sub, u128::checked_sub);
+        let fits = rest.combine(earlier, u64::overflowing_sub, u128::overflowing_sub);
         if rest.cohorts.iter().all(|counts| *counts == Counts::default()) {
-            rest.cohorts.clear();
+            rest.cohorts = Arc::default();
         }
         rest.latency_us = self.latency_us.since(&earlier.latency_us)?;
         rest.first_token_us = self.first_token_us.since(&earlier.first_token_us)?;
@@ -192,8 +195,8 @@ impl Window {
     fn combine(
         &mut self,
         other: &Window,
-        narrow: impl Fn(u64, u64) -> Option<u64> + Copy,
-        wide: fn(u128, u128) -> Option<u128>,
+        narrow: impl Fn(u64, u64) -> (u64, bool) + Copy,
+        wide: fn(u128, u128) -> (u128, bool),
     ) -> bool {
         // Full destructuring: a new sum that is forgotten here does not compile.
         let Window {
@@ -208,15 +211,17 @@ impl Window {
             last_at: _,
         } = other;
         let mut fits = self.counts.combine(counts, narrow);
-        if self.cohorts.len() < cohorts.len() {
-            self.cohorts.resize(cohorts.len(), Counts::default());
+        if !cohorts.is_empty() {
+            let mine = Arc::make_mut(&mut self.cohorts);
+            mine.resize(mine.len().max(cohorts.len()), Counts::default());
+            for (mine, theirs) in mine.iter_mut().zip(cohorts.iter()) {
+                fits &= mine.combine(theirs, narrow);
+            }
         }
-        for (mine, theirs) in self.cohorts.iter_mut().zip(cohorts) {
-            fits &= mine.combine(theirs, narrow);
-        }
-        let mut square = |mine: &mut WideSum, theirs: &WideSum| match wide(mine.0, theirs.0) {
-            Some(value) => mine.0 = value,
-            None => fits = false,
+        let mut square = |mine: &mut WideSum, theirs: &WideSum| {
+            let (value, over) = wide(mine.0, theirs.0);
+            mine.0 = value;
+            fits &= !over;
         };
         square(&mut self.tokens_squared, tokens_squared);
         square(&mut self.cost_squared, cost_squared);

@@ -172,7 +172,7 @@ impl Control {
         let now = self.clock.now();
         for (set, mut window) in [(&plan.from, stable), (&plan.to, candidate)] {
             // Cohorts are of one release: another salt makes others.
-            window.cohorts.clear();
+            window.cohorts = std::sync::Arc::default();
             if let Err(error) = self.store.add_baseline(set, now, &window).await {
                 output::log(&format!("control: the baseline of {set} was not kept: {error}"));
             }

@@ -9,16 +9,16 @@ use crate::observe::Histogram;
 #[test]
 fn the_starts_share_one_stake() {
     for starts in [1, 2, 3, 10, 70] {
-        let even = mean_of_starts(&vec![0.0; starts]);
+        let even = mean_of_starts(vec![0.0; starts]);
         assert!(even <= 1e-12, "{starts}: {even}");
         let (mut last, won) = (vec![-1e9; starts], 50.0);
         last[starts - 1] = won;
-        let paid = mean_of_starts(&last) - won;
+        let paid = mean_of_starts(last) - won;
         assert!(paid <= WHOLE.ln() + 1e-9 && paid > -10.0, "{starts}: {paid}");
     }
-    let whole: f64 = mean_of_starts(&vec![0.0; 10_000]);
+    let whole: f64 = mean_of_starts(vec![0.0; 10_000]);
     assert!(whole.abs() < 1e-3, "all of it is spent at last: {whole}");
-    assert!(mean_of_starts(&[]).abs() < 1e-12);
+    assert!(mean_of_starts([]).abs() < 1e-12);
 }
 
 fn rule(metric: Metric) -> LineRule {
@@ -47,6 +47,33 @@ fn late_trouble_is_not_excused() {
     let alone = against(std::slice::from_ref(&bad), 1.0, 0.05, Against::AtMost);
     assert!(alone > 5.0, "{alone}");
     assert!(all > alone - 2.0, "{all}, alone {alone}");
+}
+
+/// What is found in the newest strata alone is a part of the whole: to stop there decides as the
+/// whole would, and what is not enough is told in full.
+#[test]
+fn to_stop_early_changes_nothing() {
+    let mut stopped = 0;
+    let mut looks = 0;
+    for late in 0..12 {
+        let calm = rate((8_000, 160), (2_000, 40));
+        let cells = [calm.clone(), calm, rate((400, 8), (100, 2 + late))];
+        let (rule, weight) = (rule(Metric::ErrorRate), Weight::from_pct(20.0).unwrap());
+        let evidence = Evidence::new(&rule, cells.iter().map(|cell| (cell, weight)), 1.0);
+        for against in [Against::AtMost, Against::AtLeast] {
+            for harm in [0.0, 0.01, 0.02, 0.05] {
+                let whole = evidence.against(harm, against);
+                for enough in [-5.0, 0.0, 1.0, 3.0, 7.0, 27.0] {
+                    let (part, _) = evidence.up_to(enough, harm, against);
+                    assert_eq!(part >= enough, whole >= enough, "{part} {whole} {enough}");
+                    assert!(part == whole || (enough <= part && part < whole), "{part} {whole}");
+                    assert_eq!(evidence.proves(enough, harm, against), whole >= enough);
+                    (looks, stopped) = (looks + 1, stopped + u32::from(part != whole));
+                }
+            }
+        }
+    }
+    assert!(stopped > looks / 10 && stopped < looks, "{stopped} of {looks}");
 }
 
 /// A rise changes the weight, and the hour: what changed with it is not the candidate's doing.

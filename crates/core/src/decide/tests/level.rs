@@ -66,7 +66,7 @@ impl Stream {
         let evidence = Evidence::new(rule, cells, 1.0);
         let (harm, goal) = (rule.band.unwrap().rollback, (1.0 / ALPHA).ln());
         let may = against == Against::AtLeast || evidence.may_be_over(harm, goal);
-        may && evidence.against(harm, against) >= goal
+        may && evidence.proves(goal, harm, against)
     }
 }
 
