@@ -3,7 +3,7 @@
 use crate::clock::{Clock, rfc3339};
 use serde::Serialize;
 use std::io::{IsTerminal as _, Write as _};
-use unicode_width::UnicodeWidthStr as _;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr as _};
 
 /// A colour with a meaning; never the only carrier of it, the word is always printed too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,15 +93,20 @@ fn wrapped_at(text: &str, indent: usize, width: usize) -> Vec<String> {
     lines
 }
 
-/// Columns that a text takes, escape sequences not counted.
-fn visible(text: &str) -> usize {
+/// Each character with the columns it takes: none in an escape sequence.
+pub(crate) fn columns(text: &str) -> impl Iterator<Item = (char, usize)> {
     let mut escape = false;
-    let shown = text.chars().filter(|c| {
-        let hidden = escape || *c == '\u{1b}';
-        escape = hidden && *c != 'm';
-        !hidden
-    });
-    shown.map(|c| unicode_width::UnicodeWidthChar::width(c).unwrap_or(0)).sum()
+    text.chars().map(move |c| {
+        let hidden = escape || c == '\u{1b}';
+        escape = hidden && c != 'm';
+        let width = if hidden { None } else { UnicodeWidthChar::width(c) };
+        (c, width.unwrap_or(0))
+    })
+}
+
+/// Columns that a text takes.
+fn visible(text: &str) -> usize {
+    columns(text).map(|(_, width)| width).sum()
 }
 
 /// One line of the server's log, with the time, to stderr.

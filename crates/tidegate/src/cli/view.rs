@@ -299,17 +299,8 @@ pub(crate) fn redraw(lines: &[String], drawn: usize) -> usize {
 
 /// The text cut to a width in columns, escape sequences not counted.
 fn cut(text: &str, width: usize) -> String {
-    let (mut out, mut used, mut escape) = (String::new(), 0, false);
-    for c in text.chars() {
-        if c == '\u{1b}' {
-            escape = true;
-        }
-        if escape {
-            out.push(c);
-            escape = c != 'm';
-            continue;
-        }
-        let wide = unicode_width::UnicodeWidthChar::width(c).unwrap_or(0);
+    let (mut out, mut used) = (String::new(), 0);
+    for (c, wide) in output::columns(text) {
         if used + wide > width.saturating_sub(1) {
             out.push('…');
             // Colours are closed even where their end was cut off.
