@@ -154,139 +154,57 @@ impl Counts {
         }
         !overflows
     }
+}
 
-    /// All counts, in an order that only ever grows at its end: it is a stored form.
-    fn numbers(&self) -> [u64; COUNTS] {
-        // Full destructuring: a new count that is forgotten here does not compile.
-        let Counts {
-            requests,
-            client_faults,
-            rejected,
-            upstream_errors,
-            own_errors,
-            timeouts,
-            contract_checked,
-            contract_broken,
-            refusals,
-            pii,
-            prompt_echoes,
-            red_events,
-            likes,
-            dislikes,
-            adopted,
-            not_adopted,
-            tasks_done,
-            tasks_failed,
-            satisfaction_count,
-            satisfaction_milli,
-            tokens_in,
-            tokens_out,
-            cost_micro_usd,
-            useful,
-            useful_cost_micro_usd,
-            latency_log,
-            streamed,
-            first_token_log,
-            abandoned,
-        } = *self;
-        [
-            requests,
-            client_faults,
-            rejected,
-            upstream_errors,
-            own_errors,
-            timeouts,
-            contract_checked,
-            contract_broken,
-            refusals,
-            pii,
-            prompt_echoes,
-            red_events,
-            likes,
-            dislikes,
-            adopted,
-            not_adopted,
-            tasks_done,
-            tasks_failed,
-            satisfaction_count,
-            satisfaction_milli,
-            tokens_in,
-            tokens_out,
-            cost_micro_usd,
-            useful,
-            useful_cost_micro_usd,
-            latency_log,
-            streamed,
-            first_token_log,
-            abandoned,
-        ]
-    }
+/// The counts as numbers, to be read and to be changed.
+macro_rules! numbers {
+    ($($count:ident)*) => {
+        impl Counts {
+            // Full destructuring: a new count that is forgotten below does not compile.
+            fn numbers(&self) -> [u64; COUNTS] {
+                let Counts { $($count),* } = *self;
+                [$($count),*]
+            }
 
-    /// The same, to be changed.
-    fn numbers_mut(&mut self) -> [&mut u64; COUNTS] {
-        let Counts {
-            requests,
-            client_faults,
-            rejected,
-            upstream_errors,
-            own_errors,
-            timeouts,
-            contract_checked,
-            contract_broken,
-            refusals,
-            pii,
-            prompt_echoes,
-            red_events,
-            likes,
-            dislikes,
-            adopted,
-            not_adopted,
-            tasks_done,
-            tasks_failed,
-            satisfaction_count,
-            satisfaction_milli,
-            tokens_in,
-            tokens_out,
-            cost_micro_usd,
-            useful,
-            useful_cost_micro_usd,
-            latency_log,
-            streamed,
-            first_token_log,
-            abandoned,
-        } = self;
-        [
-            requests,
-            client_faults,
-            rejected,
-            upstream_errors,
-            own_errors,
-            timeouts,
-            contract_checked,
-            contract_broken,
-            refusals,
-            pii,
-            prompt_echoes,
-            red_events,
-            likes,
-            dislikes,
-            adopted,
-            not_adopted,
-            tasks_done,
-            tasks_failed,
-            satisfaction_count,
-            satisfaction_milli,
-            tokens_in,
-            tokens_out,
-            cost_micro_usd,
-            useful,
-            useful_cost_micro_usd,
-            latency_log,
-            streamed,
-            first_token_log,
-            abandoned,
-        ]
-    }
+            fn numbers_mut(&mut self) -> [&mut u64; COUNTS] {
+                let Counts { $($count),* } = self;
+                [$($count),*]
+            }
+        }
+    };
+}
+
+// In an order that only ever grows at its end: it is a stored form.
+numbers! {
+    requests
+    client_faults
+    rejected
+    upstream_errors
+    own_errors
+    timeouts
+    contract_checked
+    contract_broken
+    refusals
+    pii
+    prompt_echoes
+    red_events
+    likes
+    dislikes
+    adopted
+    not_adopted
+    tasks_done
+    tasks_failed
+    satisfaction_count
+    satisfaction_milli
+    tokens_in
+    tokens_out
+    cost_micro_usd
+    useful
+    useful_cost_micro_usd
+    latency_log
+    streamed
+    first_token_log
+    abandoned
 }
 
 /// Cohorts as lists of numbers, without the zeros at the end: sixty-four times every name would be
