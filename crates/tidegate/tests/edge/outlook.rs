@@ -32,6 +32,19 @@ fn one_percent_of_20_a_second_is_told_to_be_too_little() {
 }
 
 #[test]
+fn its_tables_fit_a_terminal_of_80_columns() {
+    let project = Project::init();
+    for rate in ["0.01", "20", "100000"] {
+        let shown = project.run(&["release", "plan", "--rate", rate]).exits(0).out;
+        let rows: Vec<&str> = shown.lines().filter(|line| line.starts_with("  ")).collect();
+        assert!(rows.len() > 20, "{shown}");
+        for row in rows {
+            assert!(row.chars().count() <= 80, "{row}");
+        }
+    }
+}
+
+#[test]
 fn the_stored_days_of_stable_are_read_beside_a_server() {
     let project = Project::quick();
     let server = project.serve();

@@ -3,7 +3,7 @@
 use super::{RateFrom, Told};
 use crate::output::{padded, wrapped};
 use tidegate_core::decide::{
-    Band, Data, LineOutlook, Outlook, Plan, RungOutlook, duration, share, show,
+    Band, Data, LineOutlook, LineRule, Outlook, Plan, RungOutlook, duration, share, show,
 };
 use tidegate_core::route::Weight;
 use unicode_width::UnicodeWidthStr as _;
@@ -23,7 +23,7 @@ pub(super) fn lines(told: &Told<'_>, plan: &Plan) -> Vec<String> {
     lines.push(String::new());
     lines.push("harm from which on a rung typically goes back by the end of its look:".to_owned());
     let seen = |line: &LineOutlook| cell(line.rolls_back, "more");
-    lines.extend(table(&harms(outlook, plan, seen)));
+    lines.extend(table(&harms(outlook, plan, ("line", limit), seen)));
     lines.push(String::new());
     lines.push(
         "harm that may still hide in what looks like stable at the end of that look:".to_owned(),
@@ -32,7 +32,10 @@ pub(super) fn lines(told: &Told<'_>, plan: &Plan) -> Vec<String> {
         Some(_) => cell(line.excludes, "any"),
         None => "-".to_owned(),
     };
-    lines.extend(table(&harms(outlook, plan, hidden)));
+    let stable = |line: &LineOutlook, _: &LineRule| {
+        line.stable.map_or("-".to_owned(), |stable| show(line.metric, stable))
+    };
+    lines.extend(table(&harms(outlook, plan, ("stable", stable), hidden)));
     lines.push(String::new());
     lines.extend(broken(legend(outlook, plan)));
     lines.extend(broken(not_judged(outlook)));
@@ -140,25 +143,33 @@ fn cell(harm: Option<f64>, beyond: &str) -> String {
     harm.map_or(beyond.to_owned(), |harm| format!("{:+.1}", harm * 100.0))
 }
 
-/// A cell for each line at each rung.
+/// What a line must not pass.
+fn limit(line: &LineOutlook, rule: &LineRule) -> String {
+    match (rule.band, rule.ceiling) {
+        (Some(Band { rollback, .. }), _) => share(rollback, line.unit),
+        (None, Some(ceiling)) => show(line.metric, ceiling),
+        (None, None) => "-".to_owned(),
+    }
+}
+
+/// For each line something `known` of it, with its name, and a cell for each rung: six rungs beside
+/// more than that do not fit into 80 columns.
 fn harms(
     outlook: &Outlook,
     plan: &Plan,
+    (name, known): (&str, impl Fn(&LineOutlook, &LineRule) -> String),
     cell: impl Fn(&LineOutlook) -> String,
 ) -> Vec<Vec<String>> {
     let shown = || outlook.rungs.iter().take(RUNGS_SHOWN);
-    let mut head: Vec<String> = ["metric", "stable", "line"].map(str::to_owned).to_vec();
+    let mut head = vec!["metric".to_owned(), name.to_owned()];
     head.extend(shown().map(|rung| rung.weight_pct.to_string()));
     let mut rows = vec![head];
     let Some(first) = outlook.rungs.first() else { return rows };
     for (index, (line, rule)) in first.lines.iter().zip(&plan.rules).enumerate() {
-        let Some(stable) = line.stable else { continue };
-        let limit = match (rule.band, rule.ceiling) {
-            (Some(Band { rollback, .. }), _) => share(rollback, line.unit),
-            (None, Some(ceiling)) => show(line.metric, ceiling),
-            (None, None) => "-".to_owned(),
-        };
-        let mut row = vec![line.metric.as_str().to_owned(), show(line.metric, stable), limit];
+        if line.stable.is_none() {
+            continue;
+        }
+        let mut row = vec![line.metric.as_str().to_owned(), known(line, rule)];
         row.extend(shown().filter_map(|rung| rung.lines.get(index)).map(&cell));
         rows.push(row);
     }
@@ -182,7 +193,8 @@ fn table(rows: &[Vec<String>]) -> Vec<String> {
 fn too_short(rung: &RungOutlook) -> String {
     let RungOutlook { weight_pct, look_s, candidate_requests, .. } = rung;
     let look = duration(*look_s as f64);
-    let shows = format!("{weight_pct} for {look} is {candidate_requests} candidate requests");
+    let s = if *candidate_requests == 1 { "" } else { "s" };
+    let shows = format!("{weight_pct} for {look} is {candidate_requests} candidate request{s}");
     let who = rung.slowest.map_or("the fewest answers on each arm", |metric| metric.as_str());
     let blocking = rung.lines.iter().find(|line| Some(line.metric) == rung.slowest);
     match (rung.passes_after_s, blocking) {
