@@ -10,6 +10,7 @@ mod bets;
 mod clusters;
 mod engine;
 mod evidence;
+mod fault;
 mod interval;
 mod judge;
 mod lines;

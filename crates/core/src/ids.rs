@@ -30,7 +30,7 @@ pub struct IdError {
 
 impl IdError {
     fn new(what: &'static str, given: &str, allowed: &'static str) -> Self {
-        let given = given.chars().take(80).flat_map(char::escape_default).collect();
+        let given = given.chars().take(80).flat_map(char::escape_debug).collect();
         IdError { what, given, allowed }
     }
 }

@@ -1,6 +1,6 @@
 //! The decision itself. The order of its checks is the order of this file.
 
-use super::interval::evidence_of_rate;
+use super::fault::{Fault, lasting, shared_fault};
 use super::judge::judge_lines;
 use super::lines::{Finding, Verdict, duration};
 use super::plan::Plan;
@@ -14,9 +14,6 @@ use crate::ids::UnixMs;
 use crate::observe::Window;
 use crate::route::Weight;
 use std::sync::Arc;
-
-/// Odds that stable's failures are more than twice what is usual, from which on a fault is shared.
-const UNUSUAL: f64 = 1_000.0;
 
 /// What follows from the plan, the state, the observation and the time.
 ///
@@ -93,7 +90,7 @@ fn absorb(
         return Some(Reason::new(ReasonCode::Gap, text));
     }
     if observation.stable == state.seen_stable && observation.candidate == state.seen_candidate {
-        return None;
+        return lasting(state);
     }
     let fresh = observation
         .stable
@@ -107,12 +104,16 @@ fn absorb(
         let seen = observation.stable.last_at.max(observation.candidate.last_at);
         state.last_data_at = state.last_data_at.max(seen.min(now));
     }
+    let fault = shared_fault(plan, state, observation, (&stable, &candidate), now);
+    if let Some(Fault { reason, is_told: false }) = fault {
+        return Some(reason);
+    }
     state.seen_stable = observation.stable.clone();
     state.seen_candidate = observation.candidate.clone();
-    if let Some(shared) = shared_fault(plan, state, &stable, &candidate) {
+    if let Some(Fault { reason, .. }) = fault {
         state.skipped_stable.merge(&stable);
         state.skipped_candidate.merge(&candidate);
-        return Some(shared);
+        return Some(reason);
     }
     if state.strata.is_empty() {
         state.strata.push(Stratum::first(plan));
@@ -135,44 +136,6 @@ fn open_stratum(plan: &Plan, state: &mut ReleaseState, rises: Option<Weight>) {
     let weight = rises.or(state.strata.last().map(|last| last.weight)).unwrap_or_default();
     state.strata.push(Stratum::open(plan, weight, requests, (&evidence, &lately)));
     state.anchored = Window { cohorts: Arc::default(), ..evidence };
-}
-
-fn shared_fault(
-    plan: &Plan,
-    state: &ReleaseState,
-    stable: &Window,
-    candidate: &Window,
-) -> Option<Reason> {
-    let alone = plan.rungs.get(state.rung).is_some_and(|rung| rung.weight == Weight::FULL);
-    let (who, window) = if alone && plan.same_upstream && stable.requests == 0 {
-        ("nobody is on stable to compare with, both sets share the upstream, and it", candidate)
-    } else {
-        ("the upstream of the stable arm", stable)
-    };
-    let rate = window.upstream_errors as f64 / window.requests.max(1) as f64;
-    let limit = plan.shared_fault;
-    // Where stable fails a lot at all times, its bad moments are no faults: to leave them out would
-    // show it better than it is, and the candidate worse. So it must be more than chance.
-    let seen = state.stable();
-    let days = plan.baseline.as_ref().map(|baseline| &baseline.window.counts);
-    let days = days.map_or((0, 0), |counts| (counts.requests, counts.upstream_errors));
-    let before = (
-        days.0 + seen.requests - stable.requests,
-        days.1 + seen.upstream_errors - stable.upstream_errors,
-    );
-    let usual = before.1 as f64 / before.0.max(10 * limit.min_requests) as f64;
-    let (errors, requests) = (window.upstream_errors as f64, window.requests as f64);
-    let unusual = evidence_of_rate(errors, requests, (2.0 * usual).clamp(0.01, 1.0));
-    let enough = window.requests >= limit.min_requests && rate >= limit.stable_error_rate;
-    if !enough || rate <= 2.0 * usual || unusual < UNUSUAL.ln() {
-        return None;
-    }
-    let text = format!(
-        "{who} fails {:.0} % of {} requests: a shared fault is no verdict on the candidate",
-        rate * 100.0,
-        window.requests
-    );
-    Some(Reason::new(ReasonCode::SharedFault, text))
 }
 
 /// The operator's order, unless it was carried out at this very moment already.
@@ -309,14 +272,10 @@ impl Step<'_> {
             );
             return Some(Reason::new(ReasonCode::NoData, text));
         }
-        let weight = self.plan.rungs.get(state.rung).map_or(Weight::ZERO, |rung| rung.weight);
         let candidate = state.candidate().answered().saturating_sub(state.rung_candidate_from);
         let stable = state.stable().answered().saturating_sub(state.rung_stable_from);
         let needed = self.plan.min_samples;
-        // At the last rung with so few subjects that nobody is held back, nobody will ever be.
-        let (asked, _) = strata::asked_at(&state.strata, weight);
-        let nobody = asked == 0 && state.rung + 1 == self.plan.rungs.len() && state.rung > 0;
-        let stable_needed = if weight == Weight::FULL || nobody { 0 } else { needed };
+        let stable_needed = if strata::is_alone(self.plan, state) { 0 } else { needed };
         if candidate >= needed && stable >= stable_needed {
             return None;
         }

@@ -45,7 +45,8 @@ fn margin(plan: &Plan, state: &ReleaseState, look: &Look<'_>, now: UnixMs) -> f6
 }
 
 /// The candidate beside the stored days of stable. Only a pause can follow: what differs between
-/// last week and today is not the candidate's doing unless stable differs from it less.
+/// last week and today is not the candidate's doing unless stable differs from it less, by its
+/// pause line at most.
 fn beside_baseline(plan: &Plan, state: &ReleaseState, look: &Look<'_>, judged: Finding) -> Finding {
     let (Some(baseline), Some(band)) = (&plan.baseline, look.rule.band) else { return judged };
     if judged.verdict != Verdict::Pass && judged.verdict != Verdict::Uncertain {
@@ -57,10 +58,14 @@ fn beside_baseline(plan: &Plan, state: &ReleaseState, look: &Look<'_>, judged: F
         let cells = std::iter::once((&cell, weight));
         let evidence = Evidence::new(look.rule, cells, look.evidence.effect);
         let test = evidence.test(look.alpha, band.rollback, Against::AtMost);
-        test.is_proven().then(|| (evidence.estimate(), test.odds()))
+        (test.is_proven(), evidence.estimate(), test.odds())
     };
-    let Some((estimate, odds)) = over(look.candidate) else { return judged };
-    let drift = over(look.stable).is_some();
+    let (is_over, estimate, odds) = over(look.candidate);
+    if !is_over {
+        return judged;
+    }
+    let (_, drifted, _) = over(look.stable);
+    let drift = drifted > band.pause;
     let code = if drift { ReasonCode::BaselineDrift } else { ReasonCode::OverPause };
     let metric = look.rule.metric;
     let value = |window: &Window| measure(metric, window);

@@ -17,9 +17,11 @@ use super::evidence::{Evidence, Test, level};
 use super::interval::{self, Interval};
 use super::metric::Metric;
 use super::plan::{Band, BandUnit, LineRule, Plan};
+use super::strata::is_alone;
 use super::tally::Kind;
 use super::types::{Reason, ReasonCode, ReleaseState};
 use crate::observe::Window;
+use crate::route::Weight;
 use serde::{Deserialize, Serialize};
 
 /// Level of each "within" proof: the chance that a candidate exactly on its rollback line ever
@@ -111,8 +113,13 @@ impl<'a> Look<'a> {
         (stable, candidate): (&'a Window, &'a Window),
     ) -> Option<Look<'a>> {
         let rule = plan.rules.get(index)?;
-        let cells =
-            state.strata.iter().filter_map(|s| s.cells.get(index).map(|cell| (cell, s.weight)));
+        let rung = plan.rungs.get(state.rung).filter(|_| is_alone(plan, state));
+        let cells = state.strata.iter().filter_map(|stratum| {
+            // With nobody on stable a weight is as good as full.
+            let alone = rung.is_some_and(|rung| rung.weight == stratum.weight);
+            let weight = if alone { Weight::FULL } else { stratum.weight };
+            Some((stratum.cells.get(index)?, weight))
+        });
         let effect = design_effect(rule.metric, stable, candidate);
         let evidence = Evidence::new(rule, cells, effect);
         let alpha = plan.alpha_of(rule);
@@ -318,7 +325,9 @@ impl<'a> Look<'a> {
         );
         let samples = format!("{new} and {old} samples");
         let limit = reason.threshold.map(|t| share(t, unit)).unwrap_or_default();
+        // What both did in the same hours; the values before it are of all hours, which differ.
         let estimate = reason.estimate.map_or("not known yet".to_owned(), |e| share(e, unit));
+        let estimate = format!("side by side {estimate}");
         let odds = match (reason.evidence, reason.needed) {
             (Some(evidence), Some(needed)) => {
                 format!("evidence {} : 1 of {} : 1", odds(evidence), needed.round() as u64)

@@ -62,13 +62,13 @@ pub struct Traffic {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum TrafficError {
     /// No rate of requests.
-    #[error("{0} requests a second; it must be a number over 0 and at most {RATE_MAX}")]
+    #[error("{0:?} requests a second; it must be a number over 0 and at most {RATE_MAX}")]
     Rate(f64),
     /// A design effect below 1.
-    #[error("a design effect of {0}; it must be a finite number of at least 1")]
+    #[error("a design effect of {0:?}; it must be a finite number of at least 1")]
     DesignEffect(f64),
     /// A value that the metric cannot have.
-    #[error("a value of {given} for `{metric}`; it must be {allowed}")]
+    #[error("a value of {given:?} for `{metric}`; it must be {allowed}")]
     Value {
         /// The metric's name.
         metric: &'static str,

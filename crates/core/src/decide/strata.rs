@@ -12,8 +12,9 @@
 //! see `lines`.
 
 use super::metric::Metric;
-use super::plan::Plan;
+use super::plan::{LineRule, Plan};
 use super::tally::{Kind, Moments, Share};
+use super::types::ReleaseState;
 use crate::observe::{Histogram, Window};
 use crate::route::Weight;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ const RATE_SAMPLES: f64 = 20.0;
 const DRIFT_SAMPLES: u64 = 100;
 /// Samples that an anchor of a tail needs.
 pub(super) const TAIL_SAMPLES: u64 = 100;
+/// Requests at the last rung after which one that asked for stable would have come.
+const NOBODY_AFTER: u64 = 200;
 /// Strata kept at most beside those of the ladder's rises, opened by doublings and by drifts.
 const DOUBLINGS_MAX: usize = 40;
 /// Of these, kept free of drifts: a thousand million requests' worth of doublings.
@@ -84,8 +87,8 @@ pub struct Stratum {
 
 impl Cell {
     /// An empty cell with its anchor from `before`, the stable arm's outcomes until now, of which
-    /// `lately` are the newest.
-    fn open(metric: Metric, before: &Window, lately: &Window) -> Cell {
+    /// `lately` are the newest; from its `days` before the release where those are too few.
+    fn open(metric: Metric, days: &Window, before: &Window, lately: &Window) -> Cell {
         match metric.kind() {
             Kind::Rate(share) => {
                 let enough = |window: &Window| {
@@ -95,13 +98,14 @@ impl Cell {
                 // All that is known of a rate is better than the little that is newest of a rare
                 // one, unless that is enough.
                 let anchor = enough(lately).filter(|_| lately_is_enough(share(&lately.counts)));
-                let anchor = anchor.or_else(|| enough(before));
+                let anchor = anchor.or_else(|| enough(before)).or_else(|| enough(days));
                 let empty = Share::default();
                 Cell::Rate { anchor, stable: empty, candidate: empty }
             }
             Kind::Quantile { histogram, q } => {
                 let enough = |window: &Window| tail_anchor(histogram(window), q);
-                let (anchor_us, share) = enough(lately).or_else(|| enough(before)).unzip();
+                let anchor = enough(lately).or_else(|| enough(before)).or_else(|| enough(days));
+                let (anchor_us, share) = anchor.unzip();
                 let (stable, beyond) = (Share::default(), Histogram::default());
                 let share = share.unwrap_or(1.0 - q);
                 Cell::Tail { anchor_us, share, stable, candidate: 0, beyond }
@@ -115,7 +119,7 @@ impl Cell {
     /// Both windows as one cell, with the anchor from the stable one: for arms that were not there
     /// at the same time.
     pub(super) fn between(metric: Metric, stable: &Window, candidate: &Window) -> Cell {
-        let mut cell = Cell::open(metric, stable, stable);
+        let mut cell = Cell::open(metric, stable, stable, stable);
         cell.add(metric, stable, candidate);
         cell
     }
@@ -174,9 +178,8 @@ impl Stratum {
     /// The first one of a release: its anchors are the baseline's, where there is one.
     pub(super) fn first(plan: &Plan) -> Stratum {
         let nothing = Window::default();
-        let before = plan.baseline.as_ref().map_or(&nothing, |baseline| &baseline.window);
         let weight = plan.rungs.first().map_or(Weight::ZERO, |rung| rung.weight);
-        Stratum::open(plan, weight, 0, (before, before))
+        Stratum::open(plan, weight, 0, (&nothing, &nothing))
     }
 
     /// An empty one; `before` is what counts on stable so far, `lately` the newest part of it, and
@@ -187,7 +190,10 @@ impl Stratum {
         from: u64,
         (before, lately): (&Window, &Window),
     ) -> Stratum {
-        let cells = plan.rules.iter().map(|rule| Cell::open(rule.metric, before, lately)).collect();
+        let nothing = Window::default();
+        let days = plan.baseline.as_ref().map_or(&nothing, |baseline| &baseline.window);
+        let cell = |rule: &LineRule| Cell::open(rule.metric, days, before, lately);
+        let cells = plan.rules.iter().map(cell).collect();
         Stratum { weight, from, split: (0, 0), cells }
     }
 
@@ -207,6 +213,15 @@ impl Stratum {
 pub(super) fn asked_at(strata: &[Stratum], weight: Weight) -> (u64, u64) {
     let here = strata.iter().rev().take_while(|stratum| stratum.weight == weight);
     here.fold((0, 0), |sum, stratum| (sum.0 + stratum.split.0, sum.1 + stratum.split.1))
+}
+
+/// Whether nobody is on stable: at full weight, or at the last rung where so few subjects ask that
+/// none of them is held back.
+pub(super) fn is_alone(plan: &Plan, state: &ReleaseState) -> bool {
+    let Some(rung) = plan.rungs.get(state.rung) else { return false };
+    let (stable, candidate) = asked_at(&state.strata, rung.weight);
+    let is_last = state.rung + 1 == plan.rungs.len() && state.rung > 0;
+    rung.weight == Weight::FULL || (is_last && stable == 0 && candidate >= NOBODY_AFTER)
 }
 
 /// The anchor of a tail, the lower edge of the bucket that holds the quantile, and the share of

@@ -111,6 +111,10 @@ pub struct Observation {
     pub stable: Window,
     /// The candidate's.
     pub candidate: Window,
+    /// The windows of stable and of the candidate as they were some seconds ago: a fault is seen in
+    /// what came lately, however long ago the state was kept. Left out, in what is new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Box<(Window, Window)>>,
     /// Why the numbers may be incomplete, when they may be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<String>,
@@ -196,6 +200,9 @@ pub struct ReleaseState {
     /// The same for the candidate.
     #[serde(default, skip_serializing_if = "is_empty")]
     pub skipped_candidate: Window,
+    /// Since when both arms are taken to suffer from a fault of their upstream, while they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault_since: Option<UnixMs>,
     /// The evidence, stretch by stretch; see the module `strata`.
     #[serde(default)]
     pub strata: Vec<Stratum>,
@@ -226,6 +233,7 @@ impl ReleaseState {
             seen_candidate: Window::default(),
             skipped_stable: Window::default(),
             skipped_candidate: Window::default(),
+            fault_since: None,
             strata: Vec::new(),
             anchored: Window::default(),
             last_data_at: now,

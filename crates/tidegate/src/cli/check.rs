@@ -1,8 +1,8 @@
 //! `tidegate check`: everything that can be told without asking a model.
 
 use crate::clock::Clock;
-use crate::config::load;
-use crate::control::require_contract;
+use crate::config::{Loaded, load};
+use crate::control::{replay, require_contract, require_same_service};
 use crate::error::{CliError, ErrorKind, Result};
 use crate::gate::load_cases;
 use crate::output::{self, Tone, paint};
@@ -41,18 +41,20 @@ pub(crate) fn run(config: &Path, json: bool) -> Result<()> {
     let contract = require_contract(&loaded.project.contract);
     steps.push(("release contract", contract.map(|()| "all five questions answered".to_owned())));
     if loaded.root.join(".tidegate/state.db").exists() {
-        steps.push(("state", state(&loaded.root)));
+        steps.push(("state", state(&loaded)));
     }
     report(&steps, json)
 }
 
 /// Reads the whole state; a running server goes on meanwhile.
-fn state(root: &Path) -> Result<String> {
-    let store = Store::open(root, Access::Read)?;
+fn state(loaded: &Loaded) -> Result<String> {
+    let store = Store::open(&loaded.root, Access::Read)?;
     let problems = store.integrity()?;
     if problems.is_empty() {
+        require_same_service(&replay(&store)?, &loaded.project)?;
         let sets = store.sets()?.len();
-        return Ok(format!("journal, {sets} version sets and their files are whole"));
+        let s = if sets == 1 { "" } else { "s" };
+        return Ok(format!("journal, {sets} version set{s} and their files are whole"));
     }
     let damaged = CliError::internal(format!("damaged: {}", problems.join("; ")));
     Err(damaged.hint("take `.tidegate/` from a backup"))

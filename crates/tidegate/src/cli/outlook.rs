@@ -5,7 +5,7 @@ mod show;
 use super::number;
 use crate::clock::Clock;
 use crate::config::{Loaded, ReleaseParts, load, nearest, plan_parts};
-use crate::control::read_state;
+use crate::control::{read_state, require_same_service};
 use crate::error::{CliError, Result};
 use crate::output;
 use crate::store::Store;
@@ -13,7 +13,9 @@ use clap::Args;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
-use tidegate_core::decide::{Baseline, Metric, Outlook, Phase, Plan, Traffic, duration, outlook};
+use tidegate_core::decide::{
+    Baseline, Metric, Outlook, Phase, Plan, Traffic, TrafficError, duration, outlook,
+};
 use tidegate_core::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
 
 const DAY_MS: u64 = 86_400_000;
@@ -60,14 +62,25 @@ struct Told<'a> {
 /// What the state knows of the days before.
 struct Stored {
     baseline: Baseline,
-    /// Since when its set has been stable, as far as is known.
+    /// Since when its set has been served, as stable or in the release that made it stable.
     since: UnixMs,
+    /// Requests since then that the baseline does not hold: those on the other arm of releases, and
+    /// on both arms of one that runs.
+    beside: u64,
 }
 
 /// Works the outlook out and shows it. Reads only; a server may run meanwhile.
 pub(crate) fn run(config: &Path, args: &OutlookArgs, json: bool) -> Result<()> {
     let loaded = load(config)?;
-    let stored = if Store::is_there(&loaded.root) { stored(&loaded)? } else { None };
+    let stored = match stored(&loaded) {
+        Ok(stored) => stored,
+        // Nothing of it is needed then.
+        Err(error) if args.rate.is_some() => {
+            output::talk(format!("the state is left out, it cannot be read: {}", error.message));
+            None
+        }
+        Err(error) => return Err(error),
+    };
     let (requests_per_s, rate_from) = match (args.rate, &stored) {
         (Some(rate), _) => (rate, RateFrom::Given),
         (None, Some(stored)) => (stored.requests_per_s()?, RateFrom::Baseline),
@@ -78,8 +91,13 @@ pub(crate) fn run(config: &Path, args: &OutlookArgs, json: bool) -> Result<()> {
     let contract = loaded.project.contract.output.is_some();
     let traffic = Traffic { requests_per_s, design_effect: args.design_effect, expected, contract };
     let outlook = outlook(&plan, &traffic).map_err(|error| {
-        let error = CliError::usage(error.to_string());
-        error.hint("`tidegate release plan --help` says what each option takes")
+        let hint = match error {
+            TrafficError::Rate(_) => "for 20 requests a second: `--rate 20`",
+            TrafficError::DesignEffect(_) => "leave `--design-effect` out where it is not known",
+            TrafficError::Value { .. } => "in the metric's own unit: `--expect error_rate=0.02`",
+            TrafficError::NotWatched(_) => "watch it: give it thresholds under `lines:`",
+        };
+        CliError::usage(error.to_string()).hint(hint)
     })?;
     let told = Told { service: &plan.service, rate_from, outlook: &outlook };
     if json {
@@ -102,7 +120,11 @@ fn no_rate(why: &str) -> CliError {
 
 /// The baseline of what is stable now; `None` before the first request.
 fn stored(loaded: &Loaded) -> Result<Option<Stored>> {
+    if !Store::is_there(&loaded.root) {
+        return Ok(None);
+    }
     let (store, state) = read_state(&loaded.root)?;
+    require_same_service(&state, &loaded.project)?;
     let Some((table, service)) = state.table.as_ref().zip(state.service.clone()) else {
         return Ok(None);
     };
@@ -111,25 +133,40 @@ fn stored(loaded: &Loaded) -> Result<Option<Stored>> {
     let promoted = state
         .releases
         .values()
-        .filter(|release| release.plan.to == set && release.state.phase == Phase::Promoted);
-    let since = promoted.filter_map(|release| release.state.decided_at).max();
-    let since = match since {
-        Some(since) => since,
+        .filter(|release| release.plan.to == set && release.state.phase == Phase::Promoted)
+        .max_by_key(|release| release.state.decided_at);
+    // What a promoted candidate was asked while it was one counts among its own days.
+    let since = match promoted {
+        Some(release) => release.state.started_at,
         None => store.journal(1)?.first().map_or(UnixMs(0), |entry| entry.at),
     };
-    Ok(Some(Stored { baseline: Baseline { service, set, days, window }, since }))
+    // The baseline begins with the first of its days.
+    let days_ms = u64::from(days.saturating_sub(1)) * DAY_MS + window.last_at.0 % DAY_MS;
+    let from = since.max(UnixMs(window.last_at.0.saturating_sub(days_ms)));
+    let within = state.releases.values().filter(|release| release.state.started_at >= from);
+    let beside = within.map(|release| match release.state.phase {
+        _ if release.plan.to == set => release.state.seen_stable.requests,
+        _ if release.plan.from != set => 0,
+        Phase::Running | Phase::Paused(_) => {
+            release.state.seen_stable.requests + release.state.seen_candidate.requests
+        }
+        Phase::RolledBack | Phase::ShutOff | Phase::Promoted => {
+            release.state.seen_candidate.requests
+        }
+    });
+    let beside = beside.sum();
+    Ok(Some(Stored { baseline: Baseline { service, set, days, window }, since, beside }))
 }
 
 impl Stored {
-    /// Requests over the time they came in. Releases are not in it: neither their requests nor,
-    /// as they are short beside days, their time is told apart.
+    /// Requests over the time they came in, those of releases included.
     fn requests_per_s(&self) -> Result<f64> {
         let window = &self.baseline.window;
         let last = window.last_at;
         let whole_days = u64::from(self.baseline.days.saturating_sub(1)) * DAY_MS;
         let span_ms = (whole_days + last.0 % DAY_MS).min(last.since(self.since));
         if span_ms < SPAN_MIN_MS {
-            let seconds = span_ms as f64 / 1000.0;
+            let seconds = (span_ms / 1000) as f64;
             let why = format!(
                 "what is stored of stable spans {}; at least {} are needed",
                 duration(seconds),
@@ -137,7 +174,7 @@ impl Stored {
             );
             return Err(no_rate(&why));
         }
-        Ok(window.requests as f64 * 1000.0 / span_ms as f64)
+        Ok((window.requests + self.beside) as f64 * 1000.0 / span_ms as f64)
     }
 }
 
@@ -212,7 +249,7 @@ mod tests {
         let service = ServiceName::parse("desk").unwrap();
         let set = VersionSetId::parse("vs-000000000000").unwrap();
         let baseline = Baseline { service, set, days, window };
-        Stored { baseline, since: UnixMs(DAY + last_ms - since_ms) }
+        Stored { baseline, since: UnixMs(DAY + last_ms - since_ms), beside: 0 }
     }
 
     #[test]

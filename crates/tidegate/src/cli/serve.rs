@@ -7,6 +7,7 @@ use crate::error::{CliError, Result};
 use crate::observe::Collector;
 use crate::output;
 use crate::request::{Gateway, GatewayOptions, Listener, Parts};
+use crate::route::LiveTable;
 use crate::store::{Access, Store};
 use crate::version_set::{LiveSet, PackOverrides, pack};
 use clap::Args;
@@ -65,6 +66,9 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
     let collector = Arc::new(Collector::default());
     let plane = control.attach(collector.clone())?;
     let live = plane.router.load();
+    let running = control.state().active_release().map(|release| {
+        format!("release {} {}", release.plan.change_id, release.state.phase.as_str())
+    });
     let parts = Parts { router: plane.router.clone(), collector, store: store.clone(), clock };
     let options = GatewayOptions { log_requests: args.log_requests, ..Default::default() };
     let gateway = Gateway::new(&loaded.project, parts, options)?;
@@ -72,25 +76,17 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
     let _admin = serve_admin(&loaded.root, &loaded.project.admin_listen, handle.clone()).await?;
     handle.keep_looking(Duration::from_millis(loaded.project.release.tick_ms), plane);
     keep_pruning(store.clone(), loaded.project.records.retention_days);
-    output::talk(format!("tidegate {} · {}", env!("CARGO_PKG_VERSION"), loaded.project.service));
-    output::talk(format!(
-        "stable  {} ({}){}",
-        live.stable.set.id,
-        live.stable.label,
-        if fresh { ", taken from the project as the first version set" } else { "" }
-    ));
-    if matches!(live.stable.upstream_config, Upstream::Simulated(_)) {
-        output::talk("upstream: SIMULATED, answers are made by rule, not by a model");
-    }
+    greet(&loaded.project.service, &live, fresh, running);
     // The first table must be let go, or its last request would never seem to end.
     drop(live);
+    let stop = stopped();
     let url = format!("http://{address}/v1");
     match json {
         true => output::line(serde_json::json!({ "listening": url }).to_string()),
         false => output::line(format!("listening on {url}")),
     }
     let stopping = async {
-        stopped().await;
+        stop.await;
         output::talk("stopping: those in work are finished first");
     };
     crate::request::serve(gateway, listener, stopping).await?;
@@ -100,6 +96,27 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
     }
     handle.stop().await?;
     store.flush().await
+}
+
+/// Says what is served.
+fn greet(service: &str, live: &LiveTable, fresh: bool, running: Option<String>) {
+    output::talk(format!("tidegate {} · {}", env!("CARGO_PKG_VERSION"), service));
+    output::talk(format!(
+        "stable  {} ({}){}",
+        live.stable.set.id,
+        live.stable.label,
+        if fresh { ", taken from the project as the first version set" } else { "" }
+    ));
+    if let (Some(candidate), Some(running)) = (&live.candidate, running) {
+        let weight = live.table.split.as_ref().map(|split| split.weight).unwrap_or_default();
+        output::talk(format!(
+            "candidate  {} ({}): {running}, at {weight}",
+            candidate.set.id, candidate.label
+        ));
+    }
+    if matches!(live.stable.upstream_config, Upstream::Simulated(_)) {
+        output::talk("upstream: SIMULATED, answers are made by rule, not by a model");
+    }
 }
 
 /// The upstream that `--provider` names.
@@ -135,21 +152,24 @@ fn require_credentials(project: &Project) -> Result<()> {
     .hint("add `credentials:` to tidegate.yaml, or listen on 127.0.0.1"))
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-async fn stopped() {
-    let interrupted = tokio::signal::ctrl_c();
+/// Waits for Ctrl-C or SIGTERM, which are listened for from now on.
+fn stopped() -> impl Future<Output = ()> {
     #[cfg(unix)]
-    {
+    let (mut terminated, mut interrupted) = {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
+        (signal(SignalKind::terminate()).ok(), signal(SignalKind::interrupt()).ok())
+    };
+    async move {
+        #[cfg(unix)]
+        if let (Some(terminated), Some(interrupted)) = (&mut terminated, &mut interrupted) {
             tokio::select! {
-                _ = interrupted => {}
+                _ = interrupted.recv() => {}
                 _ = terminated.recv() => {}
             }
             return;
         }
+        let _ = tokio::signal::ctrl_c().await;
     }
-    let _ = interrupted.await;
 }
 
 fn keep_pruning(store: Store, retention_days: u32) {

@@ -25,10 +25,16 @@ pub(crate) struct SimulateArgs {
     #[arg(long, default_value_t = 200, value_parser = reps(), allow_negative_numbers = true)]
     reps: u32,
     /// All draws follow from it.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true)]
     seed: u64,
     /// How often our engine looks, s.
-    #[arg(long, default_value_t = 10.0, value_name = "S", value_parser = number)]
+    #[arg(
+        long,
+        default_value_t = 10.0,
+        value_name = "S",
+        allow_negative_numbers = true,
+        value_parser = number
+    )]
     look_s: f64,
     /// Folder of real answers and arrivals, for the `real` scenarios.
     #[arg(long, value_name = "DIR")]

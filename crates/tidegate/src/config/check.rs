@@ -328,7 +328,9 @@ impl Checker<'_> {
 
     fn release(&self, project: &Project) -> Result<()> {
         let release = &project.release;
-        self.rungs(&release.rungs)?;
+        if let Some(rungs) = &release.rungs {
+            self.rungs(rungs)?;
+        }
         if !(release.alpha > 0.0 && release.alpha < 0.5) {
             let allowed = "more than 0 and less than 0.5";
             return Err(self.refuse("release.alpha", release.alpha, allowed));
@@ -397,7 +399,12 @@ impl Checker<'_> {
             self.number(&path("look_s"), rung.look_s, (0.0, MAX_LOOK_S), "0 to 31622400 (a year)")?;
             before = weight;
         }
-        if !rungs.is_empty() && before != Weight::FULL {
+        if rungs.is_empty() {
+            return Err(self
+                .error("release.rungs", "a ladder has at least one rung")
+                .hint("take `rungs` out for the preset's ladder"));
+        }
+        if before != Weight::FULL {
             return Err(self
                 .error(
                     "release.rungs",

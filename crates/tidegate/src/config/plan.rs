@@ -135,16 +135,15 @@ pub(crate) fn rungs(project: &Project) -> Vec<Rung> {
 
 fn whole_rungs(project: &Project) -> Vec<Rung> {
     let release = &project.release;
-    if release.rungs.is_empty() {
+    let Some(rungs) = &release.rungs else {
         return match release.preset {
             LadderPreset::Careful => Preset::Careful,
             LadderPreset::Ladder => Preset::Ladder,
             LadderPreset::Simple => Preset::Simple,
         }
         .rungs();
-    }
-    release
-        .rungs
+    };
+    rungs
         .iter()
         .filter_map(|rung| {
             let weight = Weight::from_pct(rung.weight_pct)?;

@@ -46,7 +46,7 @@ pub(crate) struct ReleaseConfig {
     /// A named ladder.
     pub(crate) preset: LadderPreset,
     /// A ladder of your own instead of the preset, rising to 100 %.
-    pub(crate) rungs: Vec<RungConfig>,
+    pub(crate) rungs: Option<Vec<RungConfig>>,
     /// Whom a release reaches.
     pub(crate) audience: AudienceKind,
     /// The users of audience `allow_list`.
@@ -70,7 +70,7 @@ impl Default for ReleaseConfig {
     fn default() -> Self {
         ReleaseConfig {
             preset: LadderPreset::Ladder,
-            rungs: Vec::new(),
+            rungs: None,
             audience: AudienceKind::Users,
             allow_list: Vec::new(),
             alpha: 0.01,

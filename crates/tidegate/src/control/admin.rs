@@ -36,6 +36,25 @@ struct AdminFile {
     address: SocketAddr,
     token: String,
     pid: u32,
+    /// The folder it was written in: in a copy of that folder it says nothing.
+    folder: Option<Inode>,
+}
+
+/// What tells a folder from its copies: device and number.
+type Inode = (u64, u64);
+
+/// `None` where the system does not say.
+fn inode(folder: &Path) -> Option<Inode> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        std::fs::metadata(folder).ok().map(|meta| (meta.dev(), meta.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = folder;
+        None
+    }
 }
 
 /// An error as it goes over the admin plane.
@@ -72,8 +91,10 @@ pub(crate) async fn serve_admin(
         .local_addr()
         .map_err(|e| CliError::internal(format!("admin plane: no local address: {e}")))?;
     let token = random_token()?;
-    let path = root.join(".tidegate").join("admin.json");
-    let file = AdminFile { address, token: token.clone(), pid: std::process::id() };
+    let folder = root.join(".tidegate");
+    let path = folder.join("admin.json");
+    let (pid, folder) = (std::process::id(), inode(&folder));
+    let file = AdminFile { address, token: token.clone(), pid, folder };
     write_private(&path, &serde_json::to_vec(&file).unwrap_or_default())
         .map_err(|e| CliError::internal(format!("cannot write {}: {e}", path.display())))?;
     let token = Arc::new(Digest::of(token.as_bytes()));
@@ -191,10 +212,15 @@ pub(crate) struct AdminClient {
 impl AdminClient {
     /// The running server of a project; `None` when there is none, also when the address file was
     /// left over by one that died, in whole or in part, and its port may be another program's by
-    /// now. Whether a server runs all the same is then told by the state's lock.
+    /// now; nor is the server of the folder that this one is a copy of its own. Whether a server
+    /// runs all the same is then told by the state's lock.
     pub(crate) async fn find(root: &Path) -> Option<AdminClient> {
-        let text = std::fs::read(root.join(".tidegate").join("admin.json")).ok()?;
+        let folder = root.join(".tidegate");
+        let text = std::fs::read(folder.join("admin.json")).ok()?;
         let client = AdminClient { file: serde_json::from_slice(&text).ok()? };
+        if client.file.folder != inode(&folder) {
+            return None;
+        }
         let ours = client.exchange(Method::GET, "/admin/v1", Vec::new());
         match tokio::time::timeout(FOUND_WITHIN, ours).await {
             // There is no such page; but only our server knows the token.

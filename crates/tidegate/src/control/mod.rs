@@ -16,9 +16,9 @@ pub(crate) use run::ControlHandle;
 pub(crate) use start::require_contract;
 
 use crate::clock::Clock;
-use crate::config::{Loaded, load};
+use crate::config::{Loaded, Project, load};
 use crate::error::{CliError, Result};
-use crate::observe::Collector;
+use crate::observe::{Collector, Lately};
 use crate::output;
 use crate::route::{LiveTable, Router};
 use crate::store::{RecordQuery, Store};
@@ -50,6 +50,7 @@ pub(crate) struct Control {
     clock: Clock,
     state: ControlState,
     plane: Option<Plane>,
+    lately: Lately,
     live: BTreeMap<VersionSetId, Arc<LiveSet>>,
     /// When the last decision without an effect was journalled.
     snapshot_at: UnixMs,
@@ -65,6 +66,7 @@ impl Control {
     pub(crate) fn open(config_path: PathBuf, store: Store, clock: Clock) -> Result<Control> {
         let loaded = load(&config_path)?;
         let state = replay(&store)?;
+        require_same_service(&state, &loaded.project)?;
         Ok(Control {
             config_path,
             loaded,
@@ -72,6 +74,7 @@ impl Control {
             clock,
             state,
             plane: None,
+            lately: Lately::default(),
             live: BTreeMap::new(),
             snapshot_at: UnixMs(0),
             red_events: Vec::new(),
@@ -212,7 +215,9 @@ impl Control {
 
     /// Reads the project file again: a release ships what stands there now.
     fn reload(&mut self) -> Result<()> {
-        self.loaded = load(&self.config_path)?;
+        let loaded = load(&self.config_path)?;
+        require_same_service(&self.state, &loaded.project)?;
+        self.loaded = loaded;
         Ok(())
     }
 
@@ -314,6 +319,19 @@ fn replay_error(error: tidegate_core::journal::ReplayError) -> CliError {
     match hint {
         Some(hint) => refused.hint(hint),
         None => refused,
+    }
+}
+
+/// A state is of one service: its sets, its days and its packs go by that name.
+pub(crate) fn require_same_service(state: &ControlState, project: &Project) -> Result<()> {
+    match &state.service {
+        Some(service) if service.as_str() != project.service => Err(CliError::usage(format!(
+            "the state in .tidegate/ is of service `{service}`, the project is `{}`",
+            project.service
+        ))
+        .hint(format!("a service keeps its name: set `service: {service}` in the project file"))
+        .hint("or take .tidegate/ away: without it the project begins as a new service")),
+        Some(_) | None => Ok(()),
     }
 }
 

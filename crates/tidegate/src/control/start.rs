@@ -58,6 +58,7 @@ impl Control {
         self.append(vec![event]).await?;
         if let Some(plane) = &self.plane {
             plane.collector.begin(change_id.clone(), Default::default(), Default::default());
+            self.lately.clear();
         }
         self.snapshot_at = UnixMs(0);
         self.apply(&table, decided).await?;
@@ -128,7 +129,7 @@ impl Control {
             });
         let same_upstream = {
             let (old, new) = (self.live_set(&from)?, self.live_set_of(packed)?);
-            old.upstream_config == new.upstream_config
+            old.upstream_config == new.upstream_config && old.model == new.model
         };
         let baseline = self.store.baseline(&from, now)?.map(|(window, days)| Baseline {
             service: service.clone(),

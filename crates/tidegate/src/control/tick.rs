@@ -217,6 +217,7 @@ impl Control {
             return Observation {
                 stable: release.state.seen_stable.clone(),
                 candidate: release.state.seen_candidate.clone(),
+                before: None,
                 gap: Some("no server is running".to_owned()),
                 red_events: Vec::new(),
                 order,
@@ -226,7 +227,8 @@ impl Control {
         report_other_events(plane);
         self.red_events.extend(red_events);
         let red_events = self.red_events.clone();
-        Observation { stable, candidate, gap: None, red_events, order }
+        let before = self.lately.note(self.clock.now(), &stable, &candidate);
+        Observation { stable, candidate, before, gap: None, red_events, order }
     }
 
     /// Everything that moves, pauses or says something new is journalled; a look that only finds

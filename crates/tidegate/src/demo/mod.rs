@@ -18,7 +18,7 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// Seed of the users and the model; the same seed gives the same decisions.
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 7, allow_negative_numbers = true)]
     pub(crate) seed: u64,
     /// Another story than the four acts.
     #[arg(long)]

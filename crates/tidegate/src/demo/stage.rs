@@ -66,8 +66,9 @@ impl Stage {
                 std::process::id()
             )),
         };
-        if root.join(".tidegate").exists() {
-            return Err(CliError::usage(format!("{} holds a project already", root.display()))
+        // The demo tells people to delete its folder at the end.
+        if std::fs::read_dir(&root).is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(CliError::usage(format!("{} is not empty", root.display()))
                 .hint("give the demo an empty folder, or leave `--dir` out"));
         }
         let faults = match args.scenario {

@@ -1,11 +1,13 @@
-//! Ours: the engine as production runs it. The plan is a project's with defaults, the windows are
-//! filled as the collector fills them, and what decides is `decide` itself.
+//! Ours: the engine that production runs. The plan is a project's with defaults, the windows are
+//! filled as the collector fills them, and what decides is `decide` itself. Unlike a server, which
+//! keeps the state of a look that says something new, or once a minute, it keeps every look's.
 
 use super::climb::{Climber, End, Label, Named};
 use super::scenario::Scenario;
 use super::stream::{Draws, Seen};
 use crate::config::ReleaseConfig;
 use crate::error::{CliError, Result};
+use crate::observe::Lately;
 use tidegate_core::decide::{
     DecisionKind, Observation, Phase, Plan, Reason, ReasonCode, ReleaseState, SharedFault, decide,
 };
@@ -53,6 +55,7 @@ pub(crate) struct Ours<'a> {
     plan: &'a Plan,
     state: ReleaseState,
     observation: Observation,
+    lately: Lately,
     rises: u32,
     named: Named,
     /// What was decided last, and the sentence that says why.
@@ -66,6 +69,7 @@ impl<'a> Ours<'a> {
             plan,
             state: ReleaseState::start(UnixMs(0)),
             observation: Observation::default(),
+            lately: Lately::default(),
             rises: 0,
             named: Named::Nothing,
             decided: None,
@@ -129,6 +133,8 @@ impl Climber for Ours<'_> {
     }
 
     fn look(&mut self, at_ms: u64, blind: bool) -> Option<End> {
+        let Observation { stable, candidate, .. } = &self.observation;
+        self.observation.before = self.lately.note(UnixMs(at_ms), stable, candidate);
         self.observation.gap = blind.then(|| "no metrics come in".to_owned());
         let decision = decide(self.plan, &self.state, &self.observation, UnixMs(at_ms));
         self.rises += u32::from(decision.state.rung > self.state.rung);

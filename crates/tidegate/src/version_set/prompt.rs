@@ -238,12 +238,7 @@ impl Place {
     }
 
     fn name(&self, given: &str, what: &str) -> Result<String> {
-        let good = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-        if (1..=VERSION_CHARS_MAX).contains(&given.len())
-            && given.bytes().all(good)
-            && !given.starts_with('.')
-            && given != CURRENT
-        {
+        if is_name(given) {
             return Ok(given.to_owned());
         }
         let cut: String = given.chars().take(VERSION_CHARS_MAX).collect();
@@ -263,7 +258,7 @@ impl Place {
         let mut names: Vec<String> = entries
             .filter(|entry| entry.path().is_dir())
             .filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|name| name != CURRENT && !name.starts_with('.'))
+            .filter(|name| is_name(name))
             .collect();
         names.sort_by_cached_key(|name| (strsim::damerau_levenshtein(name, near), name.clone()));
         names.truncate(VERSIONS_SHOWN);
@@ -275,4 +270,13 @@ impl Place {
         }
         error.hint(format!("versions in {}: {}", self.shown.display(), names.join(", ")))
     }
+}
+
+/// Whether a folder of this name is a version.
+fn is_name(name: &str) -> bool {
+    let good = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    (1..=VERSION_CHARS_MAX).contains(&name.len())
+        && name.bytes().all(good)
+        && !name.starts_with('.')
+        && name != CURRENT
 }

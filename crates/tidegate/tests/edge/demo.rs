@@ -75,10 +75,15 @@ fn without_data_nothing_moves() {
 }
 
 #[test]
-fn a_folder_that_is_a_project_is_left_alone() {
+fn a_folder_that_holds_anything_is_left_alone() {
     let project = crate::project::Project::init();
-    let dir = project.root.display().to_string();
+    let theirs = project.root.join("theirs");
+    std::fs::create_dir(&theirs).unwrap();
+    std::fs::write(theirs.join("thesis.txt"), "years of work").unwrap();
     let before = project.files();
-    project.run(&["demo", "--dir", &dir]).fails(2, &["holds a project already"], &["--dir"]);
+    for dir in [&project.root, &theirs] {
+        let dir = dir.display().to_string();
+        project.run(&["demo", "--dir", &dir]).fails(2, &["is not empty"], &["--dir"]);
+    }
     assert_eq!(project.files(), before);
 }

@@ -224,6 +224,57 @@ fn a_release_without_a_server_waits_for_one() {
     project.wait_for_phase("promoted");
 }
 
+/// A backup or a staging copy holds the address and the token of the server it was copied from.
+#[test]
+fn a_copy_of_a_project_does_not_steer_its_server() {
+    let project = Project::quick();
+    let server = project.serve();
+    project.run(&["eval", "--prompt", "v2"]).exits(0);
+    let change_id = start(&project, "v2");
+    let copy = tempfile::TempDir::new().unwrap();
+    let copied = std::process::Command::new("cp")
+        .args([&project.root.join("."), copy.path()].map(|path| path.as_os_str().to_owned()))
+        .arg("-r")
+        .status();
+    assert!(copied.unwrap().success());
+    assert!(copy.path().join(".tidegate/admin.json").exists());
+    // Whatever it does, it does to the copy.
+    let order = ["rollback", "--reason", "clean up my copy", "--by", "mei"];
+    let _ = crate::project::tidegate(copy.path(), &order, &[]);
+    let status = project.run(&["release", "status", "--json"]).exits(0).json();
+    assert_eq!(status["release"]["state"]["phase"], "running", "{status}");
+    drop(server);
+    // A server that starts with a release on its way says so.
+    let server = project.serve();
+    assert!(
+        server.log().contains(&format!("release {change_id} running, at ")),
+        "{}",
+        server.log()
+    );
+}
+
+#[test]
+fn a_state_of_another_service_is_not_taken() {
+    let project = Project::quick();
+    let server = project.serve();
+    server.terminate();
+    assert_eq!(server.ended(), Some(0));
+    let text = project.read("tidegate.yaml");
+    let name = text.lines().find(|line| line.starts_with("service:")).unwrap().to_owned();
+    project.edit("tidegate.yaml", &name, "service: other");
+    for args in [&["serve", "--port", "0"][..], &["release", "plan"], &["eval", "--prompt", "v2"]] {
+        project.run(args).fails(
+            2,
+            &["is of service", "the project is `other`"],
+            &["keeps its name"],
+        );
+    }
+    let checked = project.run(&["check"]).exits(2);
+    assert!(checked.out.contains("the project is `other`"), "{checked:?}");
+    project.edit("tidegate.yaml", "service: other", &name);
+    project.run(&["check"]).exits(0);
+}
+
 #[test]
 fn a_failed_eval_is_one_and_a_model_that_does_not_answer_is_three() {
     let project = Project::fast();

@@ -168,50 +168,6 @@ fn a_red_line_event_shuts_off_at_once() {
     assert!(decision.actions.iter().any(|a| matches!(a, Action::CloseEntrance { .. })));
 }
 
-/// An outage of the upstream that both arms share is not held against the candidate, during it or
-/// after it.
-#[test]
-fn inv9_a_shared_fault_is_no_verdict() {
-    let mut run = Run::new();
-    run.feed(3_000, 700, 0);
-    run.tick(1_000);
-    for _ in 0..5 {
-        feed(&mut run.seen.stable, 0, Some(Failure::Unreachable), 100, run.now);
-        feed(&mut run.seen.candidate, 0, Some(Failure::Unreachable), 50, run.now);
-        let decision = run.tick(10_000);
-        assert_eq!(
-            (decision.actions.len(), decision.reasons[0].code),
-            (0, ReasonCode::SharedFault)
-        );
-    }
-    run.feed(3_000, 700, 0);
-    assert_eq!(run.tick(10_000).kind, DecisionKind::Advance);
-}
-
-/// Where stable fails one request in four at all times, one in four is no fault: leaving its bad
-/// moments out would show it better than it is.
-#[test]
-fn what_is_usual_for_stable_is_no_shared_fault() {
-    let mut run = Run::new();
-    for _ in 0..4 {
-        feed(&mut run.seen.stable, 900, Some(Failure::Unreachable), 100, run.now);
-        run.feed(0, 100, 0);
-        run.tick(1_000);
-    }
-    feed(&mut run.seen.stable, 400, Some(Failure::Unreachable), 600, run.now);
-    assert_eq!(run.tick(1_000).reasons[0].code, ReasonCode::SharedFault);
-    let mut run = Run::new();
-    let mut codes = vec![];
-    for _ in 0..4 {
-        feed(&mut run.seen.stable, 810, Some(Failure::Unreachable), 190, run.now);
-        run.feed(0, 100, 0);
-        run.tick(1_000);
-        feed(&mut run.seen.stable, 750, Some(Failure::Unreachable), 250, run.now);
-        codes.push(run.tick(1_000).reasons[0].code);
-    }
-    assert!(!codes.contains(&ReasonCode::SharedFault), "{codes:?}");
-}
-
 /// Answers that all take equally long are the same on both arms: nothing to wait for.
 #[test]
 fn equal_latencies_pass() {

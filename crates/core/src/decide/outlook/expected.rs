@@ -108,11 +108,11 @@ impl Expected {
         let baseline = plan.baseline.as_ref().map(|baseline| &baseline.window);
         let seen = baseline.filter(|window| metric.samples(window) > 0);
         let given = traffic.expected.get(&metric).copied();
-        let checked = traffic.contract && metric == Metric::ContractBrokenRate;
+        let sampled = rule.required || is_sampled(metric, traffic.contract);
         let data = match (seen, given) {
             (_, Some(_)) => Data::Given,
             (Some(_), None) => Data::Baseline,
-            (None, None) if baseline.is_none() && (rule.required || checked) => Data::Assumed,
+            (None, None) if baseline.is_none() && sampled => Data::Assumed,
             (None, None) => Data::Nothing,
         };
         let (per_request, shape) = match seen {
@@ -316,6 +316,30 @@ fn of(metric: Metric, window: &Window) -> (f64, Shape) {
             };
             (all.n / requests, Shape::Mean(one))
         }
+    }
+}
+
+/// Whether requests give samples of it by themselves: feedback comes or does not, a contract must
+/// be there to be checked, and not everything is streamed.
+fn is_sampled(metric: Metric, contract: bool) -> bool {
+    match metric {
+        Metric::ContractBrokenRate => contract,
+        Metric::DislikeRate
+        | Metric::NotAdoptedRate
+        | Metric::TaskFailedRate
+        | Metric::Dissatisfaction
+        | Metric::FirstTokenP95 => false,
+        Metric::ErrorRate
+        | Metric::RejectedRate
+        | Metric::RefusalRate
+        | Metric::LatencyP95
+        | Metric::LatencyP99
+        | Metric::TimeoutRate
+        | Metric::TokensPerRequest
+        | Metric::CostPerRequest
+        | Metric::CostPerSuccess
+        | Metric::PiiRate
+        | Metric::PromptEchoRate => true,
     }
 }
 

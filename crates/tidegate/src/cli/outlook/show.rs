@@ -8,7 +8,7 @@ use tidegate_core::decide::{
 use tidegate_core::route::Weight;
 use unicode_width::UnicodeWidthStr as _;
 
-/// Rungs that the tables of lines have room for; `--json` has all of them.
+/// Rungs that the tables of lines have room for: of more, the first ones and the last.
 const RUNGS_SHOWN: usize = 6;
 
 /// All of it.
@@ -25,9 +25,11 @@ pub(super) fn lines(told: &Told<'_>, plan: &Plan) -> Vec<String> {
     let seen = |line: &LineOutlook| cell(line.rolls_back, "more");
     lines.extend(table(&harms(outlook, plan, ("line", limit), seen)));
     lines.push(String::new());
-    lines.push(
-        "harm that may still hide in what looks like stable at the end of that look:".to_owned(),
-    );
+    lines.extend(broken([
+        "harm that may still hide in what looks like stable at the end of that look; a rung that \
+         does not pass by then waits for longer:"
+            .to_owned(),
+    ]));
     let hidden = |line: &LineOutlook| match line.must_exclude {
         Some(_) => cell(line.excludes, "any"),
         None => "-".to_owned(),
@@ -64,6 +66,16 @@ fn legend(outlook: &Outlook, plan: &Plan) -> Vec<String> {
             "any: nothing is excluded by then; the rung waits for longer than its look.".to_owned(),
         );
     }
+    if outlook.rungs.len() > RUNGS_SHOWN {
+        lines.push("of the rungs between the first five and the last, `--json` tells.".to_owned());
+    }
+    if outlook.rungs.iter().any(|rung| rung.next_bad_requests > Some(plan.bad_budget)) {
+        lines.push(format!(
+            "more than `release.bad_budget` ({}) may be spoilt where keeping to it would need a \
+             candidate better than its pause line.",
+            plan.bad_budget
+        ));
+    }
     if plan.hold_back > Weight::ZERO {
         lines.push(format!(
             "{} of users stay on stable at the last rung, as a control (`release.hold_back_pct`).",
@@ -79,10 +91,16 @@ fn over_a_ceiling(outlook: &Outlook, plan: &Plan) -> Vec<String> {
     let over = lines.iter().zip(&plan.rules).filter_map(|(line, rule)| {
         let (stable, ceiling) = line.stable.zip(rule.ceiling)?;
         (stable > ceiling).then(|| {
+            let metric = line.metric.as_str();
+            let guess = match line.data {
+                Data::Assumed => {
+                    format!(", which is a guess: say what it is, `--expect {metric}=…`")
+                }
+                Data::Baseline | Data::Given | Data::Nothing => String::new(),
+            };
             format!(
-                "stable itself is over the ceiling of {}: {}, ceiling {}; whatever is released \
-                 goes back.",
-                line.metric.as_str(),
+                "stable itself is over the ceiling of {metric}: {}, ceiling {}; whatever is \
+                 released goes back{guess}.",
                 show(line.metric, stable),
                 show(line.metric, ceiling)
             )
@@ -160,7 +178,11 @@ fn harms(
     (name, known): (&str, impl Fn(&LineOutlook, &LineRule) -> String),
     cell: impl Fn(&LineOutlook) -> String,
 ) -> Vec<Vec<String>> {
-    let shown = || outlook.rungs.iter().take(RUNGS_SHOWN);
+    let last = outlook.rungs.len().saturating_sub(1);
+    let shown = || {
+        let rungs = outlook.rungs.iter().enumerate();
+        rungs.filter(|(i, _)| *i + 1 < RUNGS_SHOWN || *i == last).map(|(_, rung)| rung)
+    };
     let mut head = vec!["metric".to_owned(), name.to_owned()];
     head.extend(shown().map(|rung| rung.weight_pct.to_string()));
     let mut rows = vec![head];
@@ -195,7 +217,12 @@ fn too_short(rung: &RungOutlook) -> String {
     let look = duration(*look_s as f64);
     let s = if *candidate_requests == 1 { "" } else { "s" };
     let shows = format!("{weight_pct} for {look} is {candidate_requests} candidate request{s}");
-    let who = rung.slowest.map_or("the fewest answers on each arm", |metric| metric.as_str());
+    let fewest = if *weight_pct > weight_pct.rest() {
+        "answers of stable"
+    } else {
+        "answers of the candidate"
+    };
+    let who = rung.slowest.map_or(fewest, |metric| metric.as_str());
     let blocking = rung.lines.iter().find(|line| Some(line.metric) == rung.slowest);
     match (rung.passes_after_s, blocking) {
         (Some(after), _) => {

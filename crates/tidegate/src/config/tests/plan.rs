@@ -91,6 +91,7 @@ fn ladders() {
         "[{weight_pct: 50, look_s: 1}, {weight_pct: 30, look_s: 1}]",
         "6:53: release.rungs[1].weight_pct: rung 30 % is not above the rung before it, 50 %",
     );
+    rungs("[]", "6:10: release.rungs: a ladder has at least one rung");
     rungs(
         "[{weight_pct: 5, look_s: 1}]",
         "6:10: release.rungs: the last rung is 5 %; a ladder ends at 100 %",

@@ -1,0 +1,153 @@
+//! Shared faults: what hits both arms through their upstream is no verdict on the candidate
+//! (invariant 9).
+//!
+//! A fault begins where stable's upstream fails a fifth of what came lately or more, and far more
+//! than is usual. From then on nothing that comes is evidence, until stable has answered for a
+//! while: were each bad moment of stable's left out by itself, what remained would show stable at
+//! its best and the candidate as it is, and a good moment amid a fault would let it climb.
+
+use super::interval::evidence_of_rate;
+use super::plan::Plan;
+use super::strata::is_alone;
+use super::types::{Observation, Reason, ReasonCode, ReleaseState};
+use crate::ids::UnixMs;
+use crate::observe::Window;
+
+/// Odds that stable's failures are more than twice what is usual, from which on a fault is shared.
+const UNUSUAL: f64 = 1_000.0;
+const NO_VERDICT: &str = "a shared fault is no verdict on the candidate";
+/// Requests that tell whether a fault is over.
+const OVER_REQUESTS: u64 = 50;
+/// What has lasted for so long is no fault but how the upstream is, ms: an hour.
+const USUAL_AFTER_MS: u64 = 3_600_000;
+
+/// A fault that lasts or is just over: no evidence either way.
+pub(super) struct Fault {
+    pub(super) reason: Reason,
+    /// Whether what is fresh is to be left out now; if not, it waits until there is enough of it.
+    pub(super) is_told: bool,
+}
+
+/// Whether there is a fault, by what is fresh of stable and of the candidate.
+pub(super) fn shared_fault(
+    plan: &Plan,
+    state: &mut ReleaseState,
+    observation: &Observation,
+    fresh: (&Window, &Window),
+    now: UnixMs,
+) -> Option<Fault> {
+    let sight = Sight::new(plan, state, fresh);
+    let usual = usual(plan, state);
+    if let Some(since) = state.fault_since {
+        if sight.is_blind(plan, now.since(observation.stable.last_at)) {
+            state.fault_since = None;
+            return None;
+        }
+        if now.since(since) >= USUAL_AFTER_MS {
+            // From here on it counts, and what was left out counts as what is usual.
+            state.fault_since = None;
+            state.skipped_stable = Window::default();
+            state.skipped_candidate = Window::default();
+            return None;
+        }
+        let limit = (plan.shared_fault.stable_error_rate / 2.0).max(1.5 * usual);
+        let is_told = sight.judged.requests >= OVER_REQUESTS;
+        let is_over = is_told && rate(sight.judged) < limit;
+        let says = if is_over {
+            state.fault_since = None;
+            "the shared fault is over, what came during it counts for neither"
+        } else {
+            NO_VERDICT
+        };
+        return Some(Fault { reason: sight.reason(says), is_told });
+    }
+    let lately = observation.before.as_deref().and_then(|(stable, candidate)| {
+        observation.stable.since(stable).zip(observation.candidate.since(candidate))
+    });
+    let lately = lately.as_ref().map(|(stable, candidate)| (stable, candidate));
+    let seen = lately.map(|lately| Sight::new(plan, state, lately)).into_iter().chain([sight]);
+    let down = seen.into_iter().find(|sight| sight.is_down(plan, usual))?;
+    state.fault_since = Some(now);
+    Some(Fault { reason: down.reason(NO_VERDICT), is_told: true })
+}
+
+/// What a fault that lasts says where nothing new has come.
+pub(super) fn lasting(state: &ReleaseState) -> Option<Reason> {
+    state.fault_since.map(|_| {
+        let text = "the fault that both arms shared is not over yet: nothing new has come";
+        Reason::new(ReasonCode::SharedFault, text.to_owned())
+    })
+}
+
+/// The share of stable's failures that is usual: of these days and of the release so far, less what
+/// was left out. Where stable fails a lot at all times, its bad moments are no faults.
+fn usual(plan: &Plan, state: &ReleaseState) -> f64 {
+    let seen = state.stable();
+    let days = plan.baseline.as_ref().map(|baseline| &baseline.window.counts);
+    let days = days.map_or((0, 0), |counts| (counts.requests, counts.upstream_errors));
+    let requests = (days.0 + seen.requests).max(10 * plan.shared_fault.min_requests);
+    (days.1 + seen.upstream_errors) as f64 / requests as f64
+}
+
+fn rate(window: &Window) -> f64 {
+    window.upstream_errors as f64 / window.requests.max(1) as f64
+}
+
+/// What tells of a fault.
+struct Sight<'a> {
+    who: &'static str,
+    /// The arm whose failures are the upstream's.
+    judged: &'a Window,
+    stable: &'a Window,
+    candidate: &'a Window,
+    alone: bool,
+}
+
+impl<'a> Sight<'a> {
+    fn new(plan: &Plan, state: &ReleaseState, fresh: (&'a Window, &'a Window)) -> Sight<'a> {
+        let (stable, candidate) = fresh;
+        let alone = is_alone(plan, state);
+        let (who, judged) = if alone && plan.same_upstream && stable.requests == 0 {
+            let who = "nobody is on stable to compare with, both sets share the upstream, and it";
+            (who, candidate)
+        } else {
+            ("the upstream of the stable arm", stable)
+        };
+        Sight { who, judged, stable, candidate, alone }
+    }
+
+    fn is_down(&self, plan: &Plan, usual: f64) -> bool {
+        let limit = plan.shared_fault;
+        let (errors, requests) = (self.judged.upstream_errors as f64, self.judged.requests as f64);
+        let unusual = || evidence_of_rate(errors, requests, (2.0 * usual).clamp(0.01, 1.0));
+        self.judged.requests >= limit.min_requests
+            && rate(self.judged) >= limit.stable_error_rate
+            && rate(self.judged) > 2.0 * usual
+            && unusual() >= UNUSUAL.ln()
+    }
+
+    /// Whether nobody is left on stable who could tell that the fault is over.
+    fn is_blind(&self, plan: &Plan, silent_ms: u64) -> bool {
+        let told_by_candidate = self.alone && plan.same_upstream;
+        let nobody = self.stable.requests == 0 && self.candidate.requests > 0;
+        nobody && !told_by_candidate && silent_ms >= plan.stale_after_ms
+    }
+
+    fn reason(&self, says: &str) -> Reason {
+        let beside = match self.candidate.requests {
+            0 => String::new(),
+            _ if std::ptr::eq(self.judged, self.candidate) => String::new(),
+            n => format!(", the candidate's {:.0} % of {n}", rate(self.candidate) * 100.0),
+        };
+        let text = format!(
+            "{} fails {:.0} % of {} requests{beside}: {says}",
+            self.who,
+            rate(self.judged) * 100.0,
+            self.judged.requests
+        );
+        Reason::new(ReasonCode::SharedFault, text)
+    }
+}
+
+#[cfg(test)]
+mod tests;

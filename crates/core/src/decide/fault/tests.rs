@@ -1,0 +1,171 @@
+//! Outages of both arms, looked at as a server looks: every second, the state kept only when
+//! something new is said, each minute, and each 5 s of a fault.
+
+use super::*;
+use crate::decide::tests::chance::Chance;
+use crate::decide::{
+    Band, BandUnit, Decision, DecisionKind, LineRule, Metric, ReasonCode, Rung, decide, tests,
+};
+use crate::observe::Outcome;
+use crate::route::{Cohort, Weight};
+use crate::upstream::Failure;
+use std::collections::VecDeque;
+
+/// How long ago the windows are that a look sees beside the newest, s.
+const BEFORE_S: usize = 15;
+
+struct Server {
+    plan: Plan,
+    state: ReleaseState,
+    seen: Observation,
+    before: VecDeque<(Window, Window)>,
+    now: UnixMs,
+    kept_at: UnixMs,
+    last: Option<ReasonCode>,
+    chance: Chance,
+}
+
+impl Server {
+    fn new(pct: f64, rollback: f64, seed: u64) -> Server {
+        let rules = LineRule::defaults().into_iter().filter(|r| r.metric == Metric::ErrorRate);
+        let band = Band { pass: 0.0, pause: rollback, rollback, unit: BandUnit::Points };
+        let rules = rules.map(|rule| LineRule { band: Some(band), ..rule }).collect();
+        let weight = Weight::from_pct(pct).unwrap();
+        let rungs = vec![
+            Rung { weight, look_ms: 20_000 },
+            Rung { weight: Weight::from_pct(99.0).unwrap(), look_ms: 20_000 },
+        ];
+        Server {
+            plan: Plan { rungs, alpha: 0.01, ..tests::plan(rules) },
+            state: ReleaseState::start(UnixMs(0)),
+            seen: Observation::default(),
+            before: VecDeque::new(),
+            now: UnixMs(0),
+            kept_at: UnixMs(0),
+            last: None,
+            chance: Chance(seed),
+        }
+    }
+
+    /// The release stays where it is until it [`Server::may_climb`].
+    fn stays(mut self) -> Server {
+        self.plan.rungs[0].look_ms = 1_000_000_000;
+        self
+    }
+
+    fn may_climb(&mut self) {
+        self.plan.rungs[0].look_ms = 20_000;
+    }
+
+    fn is_told(&mut self, requests: u32, rates: (f64, f64)) -> bool {
+        self.second(requests, rates).reasons[0].code == ReasonCode::SharedFault
+    }
+
+    /// A second of so many requests that fail at these rates on stable and on the candidate.
+    fn second(&mut self, requests: u32, (stable, candidate): (f64, f64)) -> Decision {
+        self.now = self.now.plus(1_000);
+        let weight = self.plan.rungs[self.state.rung].weight.fraction();
+        for _ in 0..requests {
+            let is_candidate = self.chance.hit(weight);
+            let failed = self.chance.hit(if is_candidate { candidate } else { stable });
+            let failure = failed.then_some(Failure::ServerError);
+            let cohort = Some(Cohort::new(self.chance.below(64) as u8));
+            let outcome = Outcome { failure, cohort, ..Outcome::default() };
+            let arm = if is_candidate { &mut self.seen.candidate } else { &mut self.seen.stable };
+            arm.add(&outcome, self.now);
+        }
+        self.before.push_back((self.seen.stable.clone(), self.seen.candidate.clone()));
+        if self.before.len() > BEFORE_S + 1 {
+            self.before.pop_front();
+        }
+        self.seen.before = self.before.front().cloned().map(Box::new);
+        let decision = decide(&self.plan, &self.state, &self.seen, self.now);
+        let code = decision.reasons[0].code;
+        let due = if code == ReasonCode::SharedFault { 5_000 } else { 60_000 };
+        let news = self.last != Some(code) || !decision.actions.is_empty();
+        if news || self.now.since(self.kept_at) >= due {
+            self.state = decision.state.clone();
+            (self.kept_at, self.last) = (self.now, Some(code));
+        }
+        decision
+    }
+}
+
+/// An outage of the upstream that both arms share is not held against the candidate, nor for it,
+/// during it or after it, however few requests a look sees.
+#[test]
+fn inv9_a_shared_fault_is_no_verdict() {
+    for (requests, pct) in [(20, 5.0), (20, 50.0), (20, 90.0), (4, 50.0)] {
+        let mut server = Server::new(pct, 0.05, 1).stays();
+        let (calm, what) = ((0.005, 0.005), format!("{requests} a second at {pct} %"));
+        (0..300).for_each(|_| drop(server.second(requests, calm)));
+        // It is through but for the time; the time comes 20 s after the outage.
+        (0..20).for_each(|_| drop(server.second(requests, (0.6, 0.6))));
+        server.may_climb();
+        for second in 20..900 {
+            let decision = server.second(requests, (0.6, 0.6));
+            let why = &decision.reasons[0];
+            assert!(decision.actions.is_empty(), "{what}, {second} s: {}", why.text);
+            assert_eq!(why.code, ReasonCode::SharedFault, "{what}, {second} s: {}", why.text);
+        }
+        let kinds: Vec<DecisionKind> =
+            (0..900).map(|_| server.second(requests, calm).kind).collect();
+        assert!(!kinds.contains(&DecisionKind::RollBack), "{what}");
+        assert!(kinds.contains(&DecisionKind::Advance), "{what}: it goes on after the fault");
+    }
+}
+
+/// A brownout just where a fault begins: were only stable's worst moments left out, it would look
+/// better than the candidate, whose moments are the same.
+#[test]
+fn a_brownout_does_not_choose_stables_best_moments() {
+    for error in [0.15, 0.2, 0.25] {
+        let back = (0..10).filter(|seed| {
+            let mut server = Server::new(50.0, 0.02, 7 + seed).stays();
+            (0..60).for_each(|_| drop(server.second(100, (0.01, 0.01))));
+            (0..900).any(|_| server.second(100, (error, error)).kind == DecisionKind::RollBack)
+        });
+        assert_eq!(back.count(), 0, "{error}");
+    }
+}
+
+/// Where stable fails at all times, its bad moments are no faults.
+#[test]
+fn what_is_usual_for_stable_is_no_shared_fault() {
+    let told = |usual: f64| {
+        let mut server = Server::new(20.0, 0.05, 3).stays();
+        (0..60).for_each(|_| drop(server.second(50, (usual, usual))));
+        (0..30).any(|_| server.is_told(50, (0.25, 0.25)))
+    };
+    assert!(told(0.01));
+    assert!(!told(0.13));
+}
+
+/// What lasts is how the upstream is: after an hour both arms are compared as they are.
+#[test]
+fn a_fault_that_lasts_becomes_usual() {
+    let mut server = Server::new(50.0, 0.05, 9).stays();
+    (0..60).for_each(|_| drop(server.second(20, (0.005, 0.005))));
+    let told = (0..3_500).filter(|_| server.is_told(20, (0.6, 0.6))).count();
+    assert!(told > 3_400, "{told}");
+    (0..300).for_each(|_| drop(server.second(20, (0.6, 0.6))));
+    assert!(!server.is_told(20, (0.6, 0.6)));
+    // And one who is worse in it goes back.
+    let back = (0..120).any(|_| server.second(20, (0.6, 0.95)).kind == DecisionKind::RollBack);
+    assert!(back, "{:?}", server.state.phase);
+}
+
+/// A fault that nobody is left on stable to tell the end of ends by itself: blind for ever would be
+/// worse.
+#[test]
+fn a_fault_that_nobody_can_tell_of_ends() {
+    let mut server = Server::new(50.0, 0.05, 5).stays();
+    server.plan.same_upstream = false;
+    (0..120).for_each(|_| drop(server.second(20, (0.005, 0.005))));
+    assert!((0..60).any(|_| server.is_told(20, (0.6, 0.6))));
+    // An operator sends everyone to the candidate.
+    server.plan.rungs[0].weight = Weight::FULL;
+    let still = (0..120).filter(|_| server.is_told(20, (0.6, 0.6))).count();
+    assert!((30..90).contains(&still), "{still}");
+    assert_eq!(server.state.fault_since, None);
+}
