@@ -5,6 +5,7 @@ mod admin;
 mod aftermath;
 mod backend;
 mod command;
+mod keeping;
 mod run;
 mod start;
 mod tick;
@@ -12,6 +13,7 @@ mod tick;
 pub(crate) use admin::serve_admin;
 pub(crate) use backend::{Backend, is_served, read_state};
 pub(crate) use command::{Answer, Command, StartRequest};
+pub(crate) use keeping::{Said, is_worth_keeping};
 pub(crate) use run::ControlHandle;
 pub(crate) use start::require_contract;
 
@@ -53,7 +55,7 @@ pub(crate) struct Control {
     lately: Lately,
     live: BTreeMap<VersionSetId, Arc<LiveSet>>,
     /// When the last decision without an effect was journalled.
-    snapshot_at: UnixMs,
+    kept_at: UnixMs,
     /// Red-line events that no journalled decision has acted on yet.
     red_events: Vec<RiskEvent>,
     /// Set when the candidate was taken out and that could not be journalled: the next look that
@@ -76,7 +78,7 @@ impl Control {
             plane: None,
             lately: Lately::default(),
             live: BTreeMap::new(),
-            snapshot_at: UnixMs(0),
+            kept_at: UnixMs(0),
             red_events: Vec::new(),
             must_go_back: None,
         })

@@ -60,7 +60,7 @@ impl Control {
             plane.collector.begin(change_id.clone(), Default::default(), Default::default());
             self.lately.clear();
         }
-        self.snapshot_at = UnixMs(0);
+        self.kept_at = UnixMs(0);
         self.apply(&table, decided).await?;
         self.log_start(&change_id, &table);
         let weight = table.split.as_ref().map(|split| split.weight).unwrap_or_default();

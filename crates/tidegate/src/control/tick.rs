@@ -1,6 +1,7 @@
 //! One look at the lines, and what follows from it.
 
 use super::command::Answer;
+use super::keeping::{Said, is_worth_keeping};
 use super::{Control, no_service};
 use crate::error::{CliError, Result};
 use crate::output;
@@ -13,15 +14,6 @@ use tidegate_core::ids::ChangeId;
 use tidegate_core::journal::{Event, Release};
 use tidegate_core::observe::Window;
 use tidegate_core::route::Table;
-
-/// Looks that change nothing are journalled for the numbers that a restart goes on from: often at a
-/// rung's start, where they are watched, and less later, so that a day-long rung stays small.
-fn snapshot_after_ms(on_rung_ms: u64) -> u64 {
-    (on_rung_ms / 30).clamp(1_000, 60_000)
-}
-
-/// The same while a fault is shared, ms.
-const FAULT_SNAPSHOT_MS: u64 = 5_000;
 
 impl Control {
     /// Looks at the lines once; what it decided, while a release runs.
@@ -38,7 +30,7 @@ impl Control {
 
     /// Looks once more and journals what was seen, so that a restart goes on from it.
     pub(super) async fn keep_numbers(&mut self) -> Result<()> {
-        self.snapshot_at = tidegate_core::ids::UnixMs(0);
+        self.kept_at = tidegate_core::ids::UnixMs(0);
         self.tick().await.map(|_| ())
     }
 
@@ -101,7 +93,9 @@ impl Control {
         let now = self.clock.now();
         let decision = decide(&release.plan, &release.state, &observation, now);
         // An order is kept whatever comes of it: what was acknowledged can be looked up.
-        if order.is_none() && !self.is_worth_journalling(&release, &decision) {
+        let last = release.last_decision.as_ref().map(Said::by);
+        let is_kept = is_worth_keeping(&release.state, last, &decision, self.kept_at);
+        if order.is_none() && !is_kept {
             return Ok(decision);
         }
         let current = self.state.table.clone().ok_or_else(no_service)?;
@@ -121,7 +115,7 @@ impl Control {
             self.retreat(change_id, &decision);
             return Err(error);
         }
-        self.snapshot_at = now;
+        self.kept_at = now;
         self.red_events.clear();
         self.must_go_back = self.must_go_back.take().filter(|(id, _)| id != change_id);
         if let Some(table) = table {
@@ -229,29 +223,6 @@ impl Control {
         let red_events = self.red_events.clone();
         let before = self.lately.note(self.clock.now(), &stable, &candidate);
         Observation { stable, candidate, before, gap: None, red_events, order }
-    }
-
-    /// Everything that moves, pauses or says something new is journalled; a look that only finds
-    /// more of the same is journalled now and then ([`snapshot_after_ms`]).
-    fn is_worth_journalling(&self, release: &Release, decision: &Decision) -> bool {
-        if !decision.actions.is_empty() || decision.state.phase != release.state.phase {
-            return true;
-        }
-        let Some(last) = &release.last_decision else { return true };
-        let news = last.kind != decision.kind
-            || last.signal != decision.signal
-            || last.reasons.first().map(|r| (r.code, r.metric))
-                != decision.reasons.first().map(|r| (r.code, r.metric));
-        let more = decision.state.seen_candidate != release.state.seen_candidate
-            || decision.state.seen_stable != release.state.seen_stable;
-        // What a shared fault hid is left out look by look; the longer apart two kept looks are,
-        // the more of the good time around it goes with it.
-        let faulty = decision.reasons.first().is_some_and(|r| r.code == ReasonCode::SharedFault);
-        let due = match faulty {
-            true => FAULT_SNAPSHOT_MS,
-            false => snapshot_after_ms(decision.at.since(decision.state.rung_since)),
-        };
-        news || (more && decision.at.since(self.snapshot_at) >= due)
     }
 
     /// Adds what stable did since the last time to its days, for the 7-day baseline.

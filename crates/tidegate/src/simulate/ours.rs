@@ -1,11 +1,12 @@
-//! Ours: the engine that production runs. The plan is a project's with defaults, the windows are
-//! filled as the collector fills them, and what decides is `decide` itself. Unlike a server, which
-//! keeps the state of a look that says something new, or once a minute, it keeps every look's.
+//! Ours: the engine as production runs it. The plan is a project's with defaults, the windows are
+//! filled as the collector fills them, what decides is `decide` itself, and what it decided is kept
+//! when a server would keep it: a look between two kept ones leaves nothing behind.
 
 use super::climb::{Climber, End, Label, Named};
 use super::scenario::Scenario;
 use super::stream::{Draws, Seen};
 use crate::config::ReleaseConfig;
+use crate::control::{Said, is_worth_keeping};
 use crate::error::{CliError, Result};
 use crate::observe::Lately;
 use tidegate_core::decide::{
@@ -53,7 +54,12 @@ pub(crate) fn plan(scenario: &Scenario) -> Result<Plan> {
 /// Our engine on one release.
 pub(crate) struct Ours<'a> {
     plan: &'a Plan,
-    state: ReleaseState,
+    /// As it was last kept, and when.
+    kept: ReleaseState,
+    kept_at: UnixMs,
+    said: Option<Said>,
+    /// As it is by the last look.
+    looked: ReleaseState,
     observation: Observation,
     lately: Lately,
     rises: u32,
@@ -67,7 +73,10 @@ impl<'a> Ours<'a> {
     pub(crate) fn new(plan: &'a Plan) -> Ours<'a> {
         Ours {
             plan,
-            state: ReleaseState::start(UnixMs(0)),
+            kept: ReleaseState::start(UnixMs(0)),
+            kept_at: UnixMs(0),
+            said: None,
+            looked: ReleaseState::start(UnixMs(0)),
             observation: Observation::default(),
             lately: Lately::default(),
             rises: 0,
@@ -77,8 +86,8 @@ impl<'a> Ours<'a> {
     }
 
     /// The release as it stands.
-    pub(super) fn state(&self) -> &ReleaseState {
-        &self.state
+    pub(super) fn looked(&self) -> &ReleaseState {
+        &self.looked
     }
 
     /// What was decided last, and why; nothing before the first look.
@@ -116,7 +125,7 @@ fn outcome(request: &Draws, seen: &Seen) -> Outcome {
 
 impl Climber for Ours<'_> {
     fn weight(&self) -> f64 {
-        self.plan.rungs.get(self.state.rung).map_or(0.0, |rung| rung.weight.fraction())
+        self.plan.rungs.get(self.kept.rung).map_or(0.0, |rung| rung.weight.fraction())
     }
 
     fn add(&mut self, arm: Arm, request: &Draws, seen: &Seen) {
@@ -136,10 +145,14 @@ impl Climber for Ours<'_> {
         let Observation { stable, candidate, .. } = &self.observation;
         self.observation.before = self.lately.note(UnixMs(at_ms), stable, candidate);
         self.observation.gap = blind.then(|| "no metrics come in".to_owned());
-        let decision = decide(self.plan, &self.state, &self.observation, UnixMs(at_ms));
-        self.rises += u32::from(decision.state.rung > self.state.rung);
+        let decision = decide(self.plan, &self.kept, &self.observation, UnixMs(at_ms));
+        self.rises += u32::from(decision.state.rung > self.kept.rung);
         self.observation.red_events.clear();
-        self.state = decision.state;
+        if is_worth_keeping(&self.kept, self.said, &decision, self.kept_at) {
+            self.kept = decision.state.clone();
+            (self.kept_at, self.said) = (UnixMs(at_ms), Some(Said::by(&decision)));
+        }
+        self.looked = decision.state;
         let why = decision.reasons.into_iter().next();
         let named = match &why {
             Some(reason) if reason.code == ReasonCode::RedLine => Named::RedLine,
@@ -147,7 +160,7 @@ impl Climber for Ours<'_> {
             Some(_) | None => Named::Nothing,
         };
         self.decided = why.map(|reason| (decision.kind, reason.text));
-        let end = match self.state.phase {
+        let end = match self.looked.phase {
             Phase::Running | Phase::Paused(_) => return None,
             Phase::RolledBack | Phase::ShutOff => End::RolledBack,
             Phase::Promoted => End::Promoted,
@@ -157,7 +170,7 @@ impl Climber for Ours<'_> {
     }
 
     fn end(&self) -> End {
-        match self.state.phase {
+        match self.kept.phase {
             Phase::Paused(_) => End::Paused,
             Phase::RolledBack | Phase::ShutOff => End::RolledBack,
             Phase::Promoted => End::Promoted,

@@ -105,7 +105,7 @@ fn history<'a>(
         others: &others,
         looks: Vec::new(),
     };
-    let enough = standings(plan, watched.ours.state());
+    let enough = standings(plan, watched.ours.looked());
     let Some(enough) = enough.iter().find(|one| one.metric == scenario.metric) else {
         let (name, metric) = (&scenario.name, scenario.metric.as_str());
         let message = format!("scenario `{name}`: `{metric}` has no rollback line to draw");
@@ -153,7 +153,7 @@ impl Climber for Watched<'_> {
 
     fn look(&mut self, at_ms: u64, blind: bool) -> Option<End> {
         let end = self.ours.look(at_ms, blind);
-        let standings = standings(self.plan, self.ours.state());
+        let standings = standings(self.plan, self.ours.looked());
         let standing = standings.iter().find(|one| one.metric == self.metric);
         if let (Some(standing), Some((decided, why))) = (standing, self.ours.decided()) {
             self.looks.push(Look {
