@@ -63,6 +63,8 @@ mutate "stakes are not bounded" bets.rs \
   'if risk > STAKE_MAX {' 'if risk > f64::INFINITY {'
 mutate "the short cut hides evidence" bets.rs \
   '* pair.candidate_n * harm).max(0.0)' '* 0.4 * pair.candidate_n * harm).max(0.0)'
+mutate "a fault is forgotten at once" fault.rs \
+  'state.fault_since = Some(now);' 'state.fault_since = None;'
 mutate "what is found early counts in full" evidence.rs \
   'let part = stake + weight_of_start(start).ln();' 'let part = stake;'
 mutate "all of alpha for every rule" plan.rs \
