@@ -115,20 +115,6 @@ fn inv9_a_shared_fault_is_no_verdict() {
     }
 }
 
-/// A brownout just where a fault begins: were only stable's worst moments left out, it would look
-/// better than the candidate, whose moments are the same.
-#[test]
-fn a_brownout_does_not_choose_stables_best_moments() {
-    for error in [0.15, 0.2, 0.25] {
-        let back = (0..10).filter(|seed| {
-            let mut server = Server::new(50.0, 0.02, 7 + seed).stays();
-            (0..60).for_each(|_| drop(server.second(100, (0.01, 0.01))));
-            (0..900).any(|_| server.second(100, (error, error)).kind == DecisionKind::RollBack)
-        });
-        assert_eq!(back.count(), 0, "{error}");
-    }
-}
-
 /// Where stable fails at all times, its bad moments are no faults.
 #[test]
 fn what_is_usual_for_stable_is_no_shared_fault() {
