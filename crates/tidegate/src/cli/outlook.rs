@@ -67,6 +67,8 @@ struct Stored {
     /// Requests since then that the baseline does not hold: those on the other arm of releases, and
     /// on both arms of one that runs.
     beside: u64,
+    /// When the last of all these came.
+    last: UnixMs,
 }
 
 /// Works the outlook out and shows it. Reads only; a server may run meanwhile.
@@ -155,14 +157,18 @@ fn stored(loaded: &Loaded) -> Result<Option<Stored>> {
         }
     });
     let beside = beside.sum();
-    Ok(Some(Stored { baseline: Baseline { service, set, days, window }, since, beside }))
+    let running = state
+        .active_release()
+        .map(|release| release.state.seen_stable.last_at.max(release.state.seen_candidate.last_at));
+    let last = window.last_at.max(running.unwrap_or_default());
+    Ok(Some(Stored { baseline: Baseline { service, set, days, window }, since, beside, last }))
 }
 
 impl Stored {
     /// Requests over the time they came in, those of releases included.
     fn requests_per_s(&self) -> Result<f64> {
         let window = &self.baseline.window;
-        let last = window.last_at;
+        let last = self.last;
         let whole_days = u64::from(self.baseline.days.saturating_sub(1)) * DAY_MS;
         let span_ms = (whole_days + last.0 % DAY_MS).min(last.since(self.since));
         if span_ms < SPAN_MIN_MS {
@@ -249,7 +255,8 @@ mod tests {
         let service = ServiceName::parse("desk").unwrap();
         let set = VersionSetId::parse("vs-000000000000").unwrap();
         let baseline = Baseline { service, set, days, window };
-        Stored { baseline, since: UnixMs(DAY + last_ms - since_ms), beside: 0 }
+        let last = baseline.window.last_at;
+        Stored { baseline, since: UnixMs(DAY + last_ms - since_ms), beside: 0, last }
     }
 
     #[test]
