@@ -1,5 +1,5 @@
-//! Which looks are kept: everything that moves, pauses or says something new; a look that only finds
-//! more of the same now and then, for the numbers that a restart goes on from.
+//! Which looks are kept: everything that moves, pauses or says something new; a look that only
+//! finds more of the same now and then, for the numbers that a restart goes on from.
 
 use tidegate_core::decide::{Decision, DecisionKind, Metric, ReasonCode, ReleaseState, Signal};
 use tidegate_core::ids::UnixMs;
