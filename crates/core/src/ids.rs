@@ -234,6 +234,12 @@ mod tests {
     }
 
     #[test]
+    fn what_was_given_is_shown_as_it_was_typed() {
+        let error = ServiceName::parse("客服助手\u{202e}\n").unwrap_err().to_string();
+        assert!(error.contains("`客服助手\\u{202e}\\n`"), "{error}");
+    }
+
+    #[test]
     fn ids_are_checked() {
         check::<VersionSetId>("vs-0f3a9c21d4e7", true);
         check::<VersionSetId>("vs-0F3A9C21D4E7", false);

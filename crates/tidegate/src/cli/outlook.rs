@@ -270,6 +270,9 @@ mod tests {
         check(stored(1, 7_200, 2 * hour, 5 * DAY_MS), 1.0);
         // Two hours and two whole days before.
         check(stored(3, 180_000, 2 * hour, 9 * DAY_MS), 1.0);
+        // Those of releases count as well.
+        let beside = Stored { beside: 7_200, ..stored(1, 7_200, 2 * hour, 5 * DAY_MS) };
+        check(beside, 2.0);
         // Only since it is stable.
         check(stored(1, 7_200, 5 * hour, 2 * hour), 1.0);
         check(stored(2, 36_000, hour, 10 * hour), 1.0);

@@ -45,6 +45,26 @@ fn its_tables_fit_a_terminal_of_80_columns() {
 }
 
 #[test]
+fn optional_lines_are_judged_and_the_last_rung_is_shown() {
+    let project = Project::init();
+    let weights = [1, 2, 5, 10, 20, 40, 60, 100];
+    let rungs = weights.map(|pct| format!("{{weight_pct: {pct}, look_s: 60}}")).join(", ");
+    project.edit("tidegate.yaml", "  preset: ladder\n", &format!("  rungs: [{rungs}]\n"));
+    project.append("tidegate.yaml", "lines:\n  error_rate: {required: false}\n");
+    let shown = project.run(&["release", "plan", "--rate", "20"]).exits(0).out;
+    let heads: Vec<&str> = shown.lines().filter(|line| line.starts_with("  metric ")).collect();
+    assert_eq!(heads.len(), 2, "{shown}");
+    for head in heads {
+        assert!(
+            head.contains("20 %") && !head.contains("40 %") && head.ends_with("95 %"),
+            "{head}"
+        );
+    }
+    assert!(shown.contains("between the first five and the last"), "{shown}");
+    assert_eq!(shown.matches("\n  error_rate ").count(), 2, "{shown}");
+}
+
+#[test]
 fn the_stored_days_of_stable_are_read_beside_a_server() {
     let project = Project::quick();
     let server = project.serve();
