@@ -150,6 +150,8 @@ fn run(plan: &Plan, subjects: Subjects, name: &str) -> Result<(), Box<dyn std::e
             }
         }
         now = now.plus(LOOK_MS);
+        let before = (seen.stable.counts.clone(), seen.candidate.counts.clone());
+        seen.before = Some(Box::new(before));
         feed(&mut seen, subjects, share(&state), fed..fed + 20, now);
         fed += 20;
         let (middle, slowest) = time(plan, &state, &seen, now);

@@ -11,9 +11,7 @@ use super::types::{
     ReasonCode, ReleaseState, Signal,
 };
 use crate::ids::UnixMs;
-use crate::observe::Window;
 use crate::route::Weight;
-use std::sync::Arc;
 
 /// What follows from the plan, the state, the observation and the time.
 ///
@@ -135,7 +133,7 @@ fn open_stratum(plan: &Plan, state: &mut ReleaseState, rises: Option<Weight>) {
     let lately = evidence.since(&state.anchored).unwrap_or_default();
     let weight = rises.or(state.strata.last().map(|last| last.weight)).unwrap_or_default();
     state.strata.push(Stratum::open(plan, weight, requests, (&evidence, &lately)));
-    state.anchored = Window { cohorts: Arc::default(), ..evidence };
+    state.anchored = evidence.without_cohorts();
 }
 
 /// The operator's order, unless it was carried out at this very moment already.

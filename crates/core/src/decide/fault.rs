@@ -11,7 +11,7 @@ use super::plan::Plan;
 use super::strata::is_alone;
 use super::types::{Observation, Reason, ReasonCode, ReleaseState};
 use crate::ids::UnixMs;
-use crate::observe::Window;
+use crate::observe::{Counts, Window};
 
 /// Odds that stable's failures are more than twice what is usual, from which on a fault is shared.
 const UNUSUAL: f64 = 1_000.0;
@@ -36,7 +36,8 @@ pub(super) fn shared_fault(
     fresh: (&Window, &Window),
     now: UnixMs,
 ) -> Option<Fault> {
-    let sight = Sight::new(plan, state, fresh);
+    let (stable, candidate) = (Failures::of(fresh.0), Failures::of(fresh.1));
+    let sight = Sight::new(plan, state, stable, candidate);
     let usual = usual(plan, state);
     if let Some(since) = state.fault_since {
         if sight.is_blind(plan, now.since(observation.stable.last_at)) {
@@ -51,8 +52,8 @@ pub(super) fn shared_fault(
             return None;
         }
         let limit = (plan.shared_fault.stable_error_rate / 2.0).max(1.5 * usual);
-        let is_told = sight.judged.requests >= OVER_REQUESTS;
-        let is_over = is_told && rate(sight.judged) < limit;
+        let is_told = sight.judged().requests >= OVER_REQUESTS;
+        let is_over = is_told && sight.judged().rate() < limit;
         let says = if is_over {
             state.fault_since = None;
             "the shared fault is over, what came during it counts for neither"
@@ -62,10 +63,11 @@ pub(super) fn shared_fault(
         return Some(Fault { reason: sight.reason(says), is_told });
     }
     let lately = observation.before.as_deref().and_then(|(stable, candidate)| {
-        observation.stable.since(stable).zip(observation.candidate.since(candidate))
+        let stable = Failures::of(&observation.stable).since(Failures::of(stable))?;
+        let candidate = Failures::of(&observation.candidate).since(Failures::of(candidate))?;
+        Some(Sight::new(plan, state, stable, candidate))
     });
-    let lately = lately.as_ref().map(|(stable, candidate)| (stable, candidate));
-    let seen = lately.map(|lately| Sight::new(plan, state, lately)).into_iter().chain([sight]);
+    let seen = lately.into_iter().chain([sight]);
     let down = seen.into_iter().find(|sight| sight.is_down(plan, usual))?;
     state.fault_since = Some(now);
     Some(Fault { reason: down.reason(NO_VERDICT), is_told: true })
@@ -89,62 +91,78 @@ fn usual(plan: &Plan, state: &ReleaseState) -> f64 {
     (days.1 + seen.upstream_errors) as f64 / requests as f64
 }
 
-fn rate(window: &Window) -> f64 {
-    window.upstream_errors as f64 / window.requests.max(1) as f64
+/// How many of an arm's requests failed by its upstream's fault.
+#[derive(Clone, Copy)]
+struct Failures {
+    requests: u64,
+    errors: u64,
+}
+
+impl Failures {
+    fn of(counts: &Counts) -> Failures {
+        Failures { requests: counts.requests, errors: counts.upstream_errors }
+    }
+
+    /// What was not there before; `None` when a count went backwards.
+    fn since(self, before: Failures) -> Option<Failures> {
+        let requests = self.requests.checked_sub(before.requests)?;
+        let errors = self.errors.checked_sub(before.errors)?;
+        Some(Failures { requests, errors })
+    }
+
+    fn rate(self) -> f64 {
+        self.errors as f64 / self.requests.max(1) as f64
+    }
 }
 
 /// What tells of a fault.
-struct Sight<'a> {
-    who: &'static str,
-    /// The arm whose failures are the upstream's.
-    judged: &'a Window,
-    stable: &'a Window,
-    candidate: &'a Window,
+struct Sight {
+    stable: Failures,
+    candidate: Failures,
+    /// Whether nobody asks stable, and the candidate tells of the upstream that both share.
     alone: bool,
 }
 
-impl<'a> Sight<'a> {
-    fn new(plan: &Plan, state: &ReleaseState, fresh: (&'a Window, &'a Window)) -> Sight<'a> {
-        let (stable, candidate) = fresh;
-        let alone = is_alone(plan, state);
-        let (who, judged) = if alone && plan.same_upstream && stable.requests == 0 {
-            let who = "nobody is on stable to compare with, both sets share the upstream, and it";
-            (who, candidate)
-        } else {
-            ("the upstream of the stable arm", stable)
-        };
-        Sight { who, judged, stable, candidate, alone }
+impl Sight {
+    fn new(plan: &Plan, state: &ReleaseState, stable: Failures, candidate: Failures) -> Sight {
+        let alone = stable.requests == 0 && plan.same_upstream && is_alone(plan, state);
+        Sight { stable, candidate, alone }
+    }
+
+    /// The arm whose failures are the upstream's.
+    fn judged(&self) -> Failures {
+        if self.alone { self.candidate } else { self.stable }
     }
 
     fn is_down(&self, plan: &Plan, usual: f64) -> bool {
-        let limit = plan.shared_fault;
-        let (errors, requests) = (self.judged.upstream_errors as f64, self.judged.requests as f64);
+        let (limit, judged) = (plan.shared_fault, self.judged());
+        let (errors, requests) = (judged.errors as f64, judged.requests as f64);
         let unusual = || evidence_of_rate(errors, requests, (2.0 * usual).clamp(0.01, 1.0));
-        self.judged.requests >= limit.min_requests
-            && rate(self.judged) >= limit.stable_error_rate
-            && rate(self.judged) > 2.0 * usual
+        judged.requests >= limit.min_requests
+            && judged.rate() >= limit.stable_error_rate
+            && judged.rate() > 2.0 * usual
             && unusual() >= UNUSUAL.ln()
     }
 
     /// Whether nobody is left on stable who could tell that the fault is over.
     fn is_blind(&self, plan: &Plan, silent_ms: u64) -> bool {
-        let told_by_candidate = self.alone && plan.same_upstream;
         let nobody = self.stable.requests == 0 && self.candidate.requests > 0;
-        nobody && !told_by_candidate && silent_ms >= plan.stale_after_ms
+        nobody && !self.alone && silent_ms >= plan.stale_after_ms
     }
 
     fn reason(&self, says: &str) -> Reason {
+        let who = match self.alone {
+            true => "nobody is on stable to compare with, both sets share the upstream, and it",
+            false => "the upstream of the stable arm",
+        };
         let beside = match self.candidate.requests {
             0 => String::new(),
-            _ if std::ptr::eq(self.judged, self.candidate) => String::new(),
-            n => format!(", the candidate's {:.0} % of {n}", rate(self.candidate) * 100.0),
+            _ if self.alone => String::new(),
+            n => format!(", the candidate's {:.0} % of {n}", self.candidate.rate() * 100.0),
         };
-        let text = format!(
-            "{} fails {:.0} % of {} requests{beside}: {says}",
-            self.who,
-            rate(self.judged) * 100.0,
-            self.judged.requests
-        );
+        let Failures { requests, .. } = self.judged();
+        let rate = self.judged().rate() * 100.0;
+        let text = format!("{who} fails {rate:.0} % of {requests} requests{beside}: {says}");
         Reason::new(ReasonCode::SharedFault, text)
     }
 }

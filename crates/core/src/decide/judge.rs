@@ -53,19 +53,18 @@ fn beside_baseline(plan: &Plan, state: &ReleaseState, look: &Look<'_>, judged: F
         return judged;
     }
     let weight = plan.rungs.get(state.rung).map_or(Weight::ZERO, |rung| rung.weight);
-    let over = |window: &Window| {
+    let beside = |window: &Window| {
         let cell = Cell::between(look.rule.metric, &baseline.window, window);
         let cells = std::iter::once((&cell, weight));
-        let evidence = Evidence::new(look.rule, cells, look.evidence.effect);
-        let test = evidence.test(look.alpha, band.rollback, Against::AtMost);
-        (test.is_proven(), evidence.estimate(), test.odds())
+        Evidence::new(look.rule, cells, look.evidence.effect)
     };
-    let (is_over, estimate, odds) = over(look.candidate);
-    if !is_over {
+    let evidence = beside(look.candidate);
+    let test = evidence.test(look.alpha, band.rollback, Against::AtMost);
+    if !test.is_proven() {
         return judged;
     }
-    let (_, drifted, _) = over(look.stable);
-    let drift = drifted > band.pause;
+    let estimate = evidence.estimate();
+    let drift = beside(look.stable).estimate() > band.pause;
     let code = if drift { ReasonCode::BaselineDrift } else { ReasonCode::OverPause };
     let metric = look.rule.metric;
     let value = |window: &Window| measure(metric, window);
@@ -85,7 +84,7 @@ fn beside_baseline(plan: &Plan, state: &ReleaseState, look: &Look<'_>, judged: F
         stable: value(&baseline.window),
         estimate: Some(estimate).filter(|e| e.is_finite()),
         threshold: Some(band.rollback),
-        evidence: Some(odds),
+        evidence: Some(test.odds()),
         needed: Some(1.0 / look.alpha),
         alpha: Some(look.alpha),
         text,

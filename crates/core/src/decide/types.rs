@@ -3,7 +3,7 @@
 use super::metric::{Line, Metric};
 use super::strata::Stratum;
 use crate::ids::UnixMs;
-use crate::observe::{RiskEvent, Window};
+use crate::observe::{Counts, RiskEvent, Window};
 use crate::route::Weight;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -111,10 +111,10 @@ pub struct Observation {
     pub stable: Window,
     /// The candidate's.
     pub candidate: Window,
-    /// The windows of stable and of the candidate as they were some seconds ago: a fault is seen in
+    /// The counts of stable and of the candidate as they were some seconds ago: a fault is seen in
     /// what came lately, however long ago the state was kept. Left out, in what is new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<Box<(Window, Window)>>,
+    pub before: Option<Box<(Counts, Counts)>>,
     /// Why the numbers may be incomplete, when they may be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<String>,

@@ -171,6 +171,12 @@ impl Window {
         &mut cohorts[cohort.index()]
     }
 
+    /// The same with nobody told apart: cohorts are of one release, another salt makes others.
+    #[must_use]
+    pub fn without_cohorts(self) -> Window {
+        Window { cohorts: Arc::default(), ..self }
+    }
+
     /// Adds the other's counts.
     pub fn merge(&mut self, other: &Window) {
         self.combine(other, u64::overflowing_add, u128::overflowing_add);

@@ -164,9 +164,8 @@ impl Control {
             return;
         };
         let now = self.clock.now();
-        for (set, mut window) in [(&plan.from, stable), (&plan.to, candidate)] {
-            // Cohorts are of one release: another salt makes others.
-            window.cohorts = std::sync::Arc::default();
+        for (set, window) in [(&plan.from, stable), (&plan.to, candidate)] {
+            let window = window.without_cohorts();
             if let Err(error) = self.store.add_baseline(set, now, &window).await {
                 output::log(&format!("control: the baseline of {set} was not kept: {error}"));
             }

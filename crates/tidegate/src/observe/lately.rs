@@ -1,16 +1,16 @@
-//! What came lately: the windows of some seconds ago, for what must be seen at once.
+//! What came lately: the counts of some seconds ago, for what must be seen at once.
 
 use std::collections::VecDeque;
 use tidegate_core::ids::UnixMs;
-use tidegate_core::observe::Window;
+use tidegate_core::observe::{Counts, Window};
 
 /// How long ago, ms: some requests come in that time, and a fault is most of it soon.
 const LATELY_MS: u64 = 15_000;
 
-/// The windows of both arms at the looks of the last seconds.
+/// The counts of both arms at the looks of the last seconds.
 #[derive(Default)]
 pub(crate) struct Lately {
-    looks: VecDeque<(UnixMs, Box<(Window, Window)>)>,
+    looks: VecDeque<(UnixMs, Box<(Counts, Counts)>)>,
 }
 
 impl Lately {
@@ -21,13 +21,14 @@ impl Lately {
         now: UnixMs,
         stable: &Window,
         candidate: &Window,
-    ) -> Option<Box<(Window, Window)>> {
+    ) -> Option<Box<(Counts, Counts)>> {
         let is_old = |look: &(UnixMs, _)| now.since(look.0) >= LATELY_MS;
         while self.looks.get(1).is_some_and(is_old) {
             self.looks.pop_front();
         }
-        let before = self.looks.front().map(|(_, windows)| windows.clone());
-        self.looks.push_back((now, Box::new((stable.clone(), candidate.clone()))));
+        let before = self.looks.front().map(|(_, counts)| counts.clone());
+        let counts = (stable.counts.clone(), candidate.counts.clone());
+        self.looks.push_back((now, Box::new(counts)));
         before
     }
 
@@ -40,10 +41,9 @@ impl Lately {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidegate_core::observe::Counts;
 
     #[test]
-    fn windows_of_some_seconds_ago() {
+    fn counts_of_some_seconds_ago() {
         let mut lately = Lately::default();
         let window = |requests| {
             let counts = Counts { requests, ..Counts::default() };
@@ -51,7 +51,7 @@ mod tests {
         };
         let mut look = |second: u64| {
             let before = lately.note(UnixMs(second * 1_000), &window(second), &window(0));
-            before.map(|windows| windows.0.requests)
+            before.map(|counts| counts.0.requests)
         };
         assert_eq!(look(0), None);
         assert_eq!((1..20).map(|second| look(second).unwrap()).max(), Some(4));

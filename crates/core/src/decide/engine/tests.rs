@@ -1,6 +1,6 @@
 use super::*;
 use crate::decide::{LineRule, Rung};
-use crate::observe::{Outcome, RiskEvent, RiskKind, Timing};
+use crate::observe::{Outcome, RiskEvent, RiskKind, Timing, Window};
 use crate::route::Cohort;
 use crate::upstream::Failure;
 use proptest::prelude::*;

@@ -18,7 +18,7 @@ struct Server {
     plan: Plan,
     state: ReleaseState,
     seen: Observation,
-    before: VecDeque<(Window, Window)>,
+    before: VecDeque<(Counts, Counts)>,
     now: UnixMs,
     kept_at: UnixMs,
     last: Option<ReasonCode>,
@@ -74,7 +74,8 @@ impl Server {
             let arm = if is_candidate { &mut self.seen.candidate } else { &mut self.seen.stable };
             arm.add(&outcome, self.now);
         }
-        self.before.push_back((self.seen.stable.clone(), self.seen.candidate.clone()));
+        let (stable, candidate) = (&self.seen.stable.counts, &self.seen.candidate.counts);
+        self.before.push_back((stable.clone(), candidate.clone()));
         if self.before.len() > BEFORE_S + 1 {
             self.before.pop_front();
         }
