@@ -2,7 +2,6 @@
 
 mod manifest;
 mod record;
-mod redact;
 
 pub use manifest::{
     EnvInfo, FileDigest, GateEntry, GateLevel, GateStatus, MANIFEST, Manifest, Meta,
@@ -10,4 +9,3 @@ pub use manifest::{
     VerifyProblem, is_plain_path, verify_contents, verify_files,
 };
 pub use record::{Record, ToolCall};
-pub use redact::{has_pii, redact};

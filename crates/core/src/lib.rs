@@ -2,16 +2,19 @@
 //! environment or log. Time and observations are arguments; answers are values with reasons.
 //!
 //! The modules follow a request: it is taken in ([`request`]), sent to an arm ([`route`]) and a
-//! model ([`upstream`]), counted ([`observe`]), judged ([`decide`]), and acted on ([`act`]); what
-//! happened is kept ([`evidence`]), becomes cases ([`gate`]) and stands in the [`journal`].
+//! model ([`upstream`]), its answer is looked through ([`guard`]), counted ([`observe`]), judged
+//! ([`decide`]), and acted on ([`act`]); what happened is kept ([`evidence`]), becomes cases
+//! ([`gate`]) and stands in the [`journal`].
 
 pub mod ids;
+pub mod text;
 pub mod version_set;
 
 pub mod request;
 pub mod route;
 pub mod upstream;
 
+pub mod guard;
 pub mod observe;
 
 pub mod decide;

@@ -5,16 +5,9 @@
 //! crash, add up to the same bytes in any order.
 
 mod counts;
-mod detect;
 mod histogram;
-mod tokens;
 mod window;
 
 pub use counts::Counts;
-pub(crate) use detect::is_invisible;
-pub use detect::{
-    Detectors, ECHO_MIN_GRAMS, ECHO_SHARE, RiskEvent, RiskKind, detect_refusal, overlap_share,
-};
 pub use histogram::Histogram;
-pub use tokens::estimate_tokens;
 pub use window::{Feedback, Outcome, Timing, WideSum, Window};

@@ -13,7 +13,6 @@ mod answer;
 mod chat;
 mod error;
 mod forms;
-mod language;
 mod strict_json;
 
 pub use answer::{
@@ -23,5 +22,4 @@ pub use answer::{
 pub use chat::{CLOSED_MEMBERS, ChatRequest, MODEL_MAX, parse_chat, subject_of};
 pub use error::RequestError;
 pub use forms::{BUDGET_MS_MAX, FeedbackRequest, SeedChat, parse_feedback, parse_seed_chat};
-pub use language::{Language, language_of};
 pub use strict_json::parse_json_object;

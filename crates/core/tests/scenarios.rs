@@ -18,8 +18,9 @@ use std::path::Path;
 use tidegate_core::decide::{
     Action, LineRule, Observation, Order, OrderKind, Plan, ReleaseState, Rung, SharedFault, decide,
 };
+use tidegate_core::guard::{RiskEvent, RiskKind};
 use tidegate_core::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
-use tidegate_core::observe::{Feedback, Outcome, RiskEvent, RiskKind, Timing, Window};
+use tidegate_core::observe::{Feedback, Outcome, Timing, Window};
 use tidegate_core::route::{Audience, Weight};
 use tidegate_core::upstream::Failure;
 

@@ -22,7 +22,7 @@ mod tests {
         ("crates/core/src/decide/lines.rs", 1),
         ("crates/core/src/decide/plan.rs", 1),
         ("crates/core/src/journal/state.rs", 2),
-        ("crates/core/src/observe/detect/refusal.rs", 1),
+        ("crates/core/src/guard/refusal.rs", 1),
         ("crates/core/src/observe/histogram.rs", 4),
         ("crates/core/src/route.rs", 1),
         ("crates/core/tests/scenarios.rs", 1),

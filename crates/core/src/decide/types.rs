@@ -2,8 +2,9 @@
 
 use super::metric::{Line, Metric};
 use super::strata::Stratum;
+use crate::guard::RiskEvent;
 use crate::ids::UnixMs;
-use crate::observe::{Counts, RiskEvent, Window};
+use crate::observe::{Counts, Window};
 use crate::route::Weight;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;

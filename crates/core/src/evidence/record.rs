@@ -1,7 +1,8 @@
 //! What is kept of one request (requirements R170–R174).
 
+use crate::guard::RiskEvent;
 use crate::ids::{ChangeId, TraceId, UnixMs, VersionSetId};
-use crate::observe::{RiskEvent, Timing};
+use crate::observe::Timing;
 use crate::route::{Arm, Cohort};
 use crate::upstream::Failure;
 use crate::version_set::VersionKeys;

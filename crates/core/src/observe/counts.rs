@@ -1,8 +1,8 @@
 //! What is counted of requests, in whole numbers.
 
-use super::detect::RiskKind;
 use super::histogram::bucket_of;
 use super::window::{Feedback, Outcome};
+use crate::guard::RiskKind;
 use crate::upstream::{Failure, Fault};
 use serde::{Deserialize, Serialize};
 

@@ -2,12 +2,12 @@
 
 use super::counts::Counts;
 use super::histogram::{Histogram, bucket_of};
+use crate::guard::RiskKind;
 use crate::ids::UnixMs;
 use crate::route::Cohort;
 use crate::upstream::Failure;
 use serde::{Deserialize, Serialize};
 
-use super::detect::RiskKind;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 

@@ -150,7 +150,7 @@ pub(crate) fn shown_key(key: &str) -> String {
     key.chars()
         .take(64)
         .flat_map(|c| {
-            let plain = !c.is_control() && !crate::observe::is_invisible(c);
+            let plain = !crate::text::is_hidden(c);
             let escaped = (!plain).then(|| c.escape_unicode());
             escaped.into_iter().flatten().chain(plain.then_some(c))
         })

@@ -30,9 +30,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use tidegate_core::decide::Order;
+use tidegate_core::guard::RiskEvent;
 use tidegate_core::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
 use tidegate_core::journal::{ControlState, Event};
-use tidegate_core::observe::RiskEvent;
 use tidegate_core::route::{Arm, Table};
 
 /// The data plane's side that control acts on; absent when a command runs without a server.

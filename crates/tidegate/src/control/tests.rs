@@ -4,8 +4,9 @@ use crate::gate::eval_project;
 use crate::store::{Access, Options};
 use std::path::Path;
 use tidegate_core::decide::{OrderKind, Phase};
+use tidegate_core::guard::RiskKind;
 use tidegate_core::ids::ChangeId;
-use tidegate_core::observe::{Outcome, RiskKind, Timing};
+use tidegate_core::observe::{Outcome, Timing};
 use tidegate_core::route::{Arm, Entrance};
 use tidegate_core::upstream::Failure;
 

@@ -12,8 +12,9 @@ use crate::error::{CliError, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tidegate_core::evidence::{Record, redact};
+use tidegate_core::evidence::Record;
 use tidegate_core::ids::{Digest, TraceId};
+use tidegate_core::text::redact;
 
 /// Keys whose texts are ids, numbers or accountable names.
 const KEPT_KEYS: [&str; 29] = [

@@ -1,34 +1,24 @@
 //! Text in HTML and SVG: escaped, redacted long before, and named by its language.
 
-use tidegate_core::request::{Language, language_of};
+use tidegate_core::text::{Language, is_hidden, language_of, markup_escape};
 
 /// Escapes text for an element or a quoted attribute. Characters that are invisible or turn the
 /// reading direction are shown as what they are: evidence must not read differently than it is.
 pub(crate) fn esc(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            '\n' | '\t' => out.push(c),
-            c if is_deceptive(c) => out.push_str(&format!("⟨U+{:04X}⟩", u32::from(c))),
-            c => out.push(c),
+        match markup_escape(c) {
+            Some(escaped) => out.push_str(escaped),
+            None if is_deceptive(c) => out.push_str(&format!("⟨U+{:04X}⟩", u32::from(c))),
+            None => out.push(c),
         }
     }
     out
 }
 
-/// Control characters, direction marks and zero-width characters.
+/// What does not show as itself, line ends and tabs apart.
 pub(super) fn is_deceptive(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            u32::from(c),
-            0x061C | 0x200B | 0x200E | 0x200F | 0x202A..=0x202E | 0x2060..=0x2069 | 0xFEFF
-                | 0xFFFE | 0xFFFF
-        )
+    is_hidden(c) && !matches!(c, '\n' | '\t')
 }
 
 /// A `lang` attribute with a leading space where the text is plainly not in the page's language,

@@ -110,7 +110,7 @@ fn shell_quoted(text: &str) -> String {
 fn no_bidi(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
-        if super::html::is_deceptive(c) && c != '\n' && c != '\t' {
+        if super::html::is_deceptive(c) {
             out.push_str(&format!("\\u{:04x}", u32::from(c)));
         } else {
             out.push(c);

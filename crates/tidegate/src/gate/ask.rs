@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::gate::Case;
+use tidegate_core::guard::{Detectors, RiskEvent};
 use tidegate_core::ids::Digest;
-use tidegate_core::observe::{Detectors, RiskEvent};
 use tidegate_core::request::{AnswerProblem, content_text, read_answer};
 use tidegate_core::upstream::Failure;
 
@@ -154,7 +154,7 @@ fn ask_error(error: &UpstreamError) -> AskError {
 mod tests {
     use super::*;
     use crate::upstream::Took;
-    use tidegate_core::observe::RiskKind;
+    use tidegate_core::guard::RiskKind;
 
     fn answer(body: &Value) -> Answer {
         let took = Took { first_token: Duration::ZERO, total: Duration::from_millis(1234) };

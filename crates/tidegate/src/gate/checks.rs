@@ -3,7 +3,7 @@
 use super::{content, form};
 use serde_json::Value;
 use tidegate_core::gate::{Case, CheckResult, Checks};
-use tidegate_core::observe::{RiskEvent, RiskKind, detect_refusal};
+use tidegate_core::guard::{RiskEvent, RiskKind, detect_refusal};
 
 /// How many problems of one answer with a schema are named; more would hide the first.
 const SCHEMA_PROBLEMS_SHOWN: usize = 3;

@@ -8,6 +8,7 @@ use crate::output::{self, Tone, padded};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use tidegate_core::gate::{CaseResult, Comparison, EvalReport, FailureRow, GateVerdict};
+use tidegate_core::text::markup_escape;
 use unicode_width::UnicodeWidthStr as _;
 
 /// Failing cases of one class, or ids of one list, that a terminal shows; the file has them all.
@@ -212,16 +213,13 @@ fn seconds(ms: u64) -> String {
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\t' | '\n' | '\r' => {
+        match (markup_escape(c), c) {
+            (Some(escaped), _) => out.push_str(escaped),
+            (None, '\t' | '\n' | '\r') => {
                 let _ = write!(out, "&#{};", c as u32);
             }
-            '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            _ => out.push(c),
+            (None, '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
+            (None, _) => out.push(c),
         }
     }
     out

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use tidegate_core::evidence::Record;
 use tidegate_core::gate::{Checks, Risk, Severity};
+use tidegate_core::guard::RiskKind;
 use tidegate_core::ids::{ChangeId, TraceId, UnixMs};
-use tidegate_core::observe::RiskKind;
-use tidegate_core::request::{Language, language_of};
+use tidegate_core::text::{Language, language_of};
 use tidegate_core::upstream::Failure;
 
 /// Most cases that one release writes back: enough for every kind of problem, few enough that

@@ -7,8 +7,9 @@ pub(crate) use super::recent::FeedbackOn;
 use super::recent::Recent;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tidegate_core::guard::RiskEvent;
 use tidegate_core::ids::{ChangeId, TraceId, UnixMs};
-use tidegate_core::observe::{Feedback, Outcome, RiskEvent, Window};
+use tidegate_core::observe::{Feedback, Outcome, Window};
 use tidegate_core::route::Arm;
 use tokio::sync::Notify;
 
@@ -189,7 +190,8 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidegate_core::observe::{Counts, RiskKind};
+    use tidegate_core::guard::RiskKind;
+    use tidegate_core::observe::Counts;
 
     fn id(text: &str) -> ChangeId {
         ChangeId::parse(text).unwrap()

@@ -17,7 +17,7 @@ use http::{Response, StatusCode};
 use serde_json::Value;
 use std::task::{Context, Poll};
 use std::time::Instant;
-use tidegate_core::observe::{Detectors, RiskEvent};
+use tidegate_core::guard::{Detectors, RiskEvent};
 use tidegate_core::request::StreamFacts;
 use tidegate_core::upstream::Failure;
 

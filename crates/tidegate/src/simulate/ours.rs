@@ -12,8 +12,9 @@ use crate::observe::Lately;
 use tidegate_core::decide::{
     DecisionKind, Observation, Phase, Plan, Reason, ReasonCode, ReleaseState, SharedFault, decide,
 };
+use tidegate_core::guard::{RiskEvent, RiskKind};
 use tidegate_core::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
-use tidegate_core::observe::{Feedback, Outcome, RiskEvent, RiskKind, Timing, Window};
+use tidegate_core::observe::{Feedback, Outcome, Timing, Window};
 use tidegate_core::route::{Arm, Audience, Weight};
 use tidegate_core::upstream::Failure;
 

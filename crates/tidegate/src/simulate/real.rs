@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use tidegate_core::decide::{Band, BandUnit, Metric};
-use tidegate_core::observe::estimate_tokens;
 use tidegate_core::route::Arm;
+use tidegate_core::text::estimate_tokens;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 

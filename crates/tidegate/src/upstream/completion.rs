@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
-use tidegate_core::observe::estimate_tokens;
+use tidegate_core::text::estimate_tokens;
 use tidegate_core::upstream::Failure;
 use tokio::sync::mpsc;
 

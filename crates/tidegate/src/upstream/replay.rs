@@ -9,7 +9,7 @@ use serde::Deserialize;
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
-use tidegate_core::observe::estimate_tokens;
+use tidegate_core::text::estimate_tokens;
 use tidegate_core::upstream::Failure;
 
 /// One line of the file.

@@ -20,7 +20,7 @@ use crate::random::Random;
 use reading::Reading;
 use serde_json::Value;
 use tidegate_core::ids::UnixMs;
-use tidegate_core::observe::estimate_tokens;
+use tidegate_core::text::estimate_tokens;
 
 /// A simulated model.
 #[derive(Debug)]

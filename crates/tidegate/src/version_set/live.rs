@@ -12,7 +12,7 @@ use crate::upstream::Upstream;
 use serde::de::DeserializeOwned;
 use std::path::Path;
 use std::sync::Arc;
-use tidegate_core::observe::Detectors;
+use tidegate_core::guard::Detectors;
 use tidegate_core::version_set::{ArtifactKind, VersionKeys, VersionSet};
 
 /// A version set in memory.

@@ -1,6 +1,7 @@
 use super::*;
 use crate::decide::{LineRule, Rung};
-use crate::observe::{Outcome, RiskEvent, RiskKind, Timing, Window};
+use crate::guard::{RiskEvent, RiskKind};
+use crate::observe::{Outcome, Timing, Window};
 use crate::route::Cohort;
 use crate::upstream::Failure;
 use proptest::prelude::*;

@@ -7,9 +7,9 @@ use crate::evidence::verify::verify;
 use std::path::Path;
 use tidegate_core::decide::Signal;
 use tidegate_core::evidence::ToolCall;
+use tidegate_core::guard::{RiskEvent, RiskKind};
 use tidegate_core::ids::{Digest, TraceId};
 use tidegate_core::journal::{Entry, Event};
-use tidegate_core::observe::{RiskEvent, RiskKind};
 use tidegate_core::version_set::{ArtifactKind, VersionSet};
 
 const SECRETS: [&str; 3] =

@@ -1,6 +1,7 @@
 use super::*;
+use tidegate_core::guard::RiskEvent;
 use tidegate_core::ids::VersionSetId;
-use tidegate_core::observe::{RiskEvent, Timing};
+use tidegate_core::observe::Timing;
 use tidegate_core::route::Arm;
 use tidegate_core::version_set::VersionKeys;
 

@@ -8,9 +8,12 @@ use crate::request::bounds::RECORD_TEXT_MAX;
 use crate::upstream::Took;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use tidegate_core::evidence::{Record, ToolCall, has_pii, redact};
-use tidegate_core::observe::{Outcome, Timing, detect_refusal, estimate_tokens};
+use tidegate_core::evidence::{Record, ToolCall};
+use tidegate_core::guard::detect_refusal;
+use tidegate_core::observe::{Outcome, Timing};
 use tidegate_core::request::AnswerFacts;
+use tidegate_core::text::estimate_tokens;
+use tidegate_core::text::{has_pii, redact};
 use tidegate_core::upstream::{Failure, Fault};
 
 /// What an answer says about its quality.

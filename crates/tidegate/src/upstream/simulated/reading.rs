@@ -4,7 +4,7 @@
 
 use crate::upstream::completion::Prompt;
 use serde_json::{Map, Value};
-use tidegate_core::request::{Language, language_of};
+use tidegate_core::text::{Language, language_of};
 
 /// What was understood of a request.
 #[derive(Debug)]

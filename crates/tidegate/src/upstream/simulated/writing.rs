@@ -3,7 +3,7 @@
 use super::reading::Reading;
 use crate::random::Random;
 use serde_json::{Map, Value};
-use tidegate_core::request::Language;
+use tidegate_core::text::Language;
 
 /// Writes the answer to a request.
 pub(super) fn answer(reading: &Reading<'_>, random: &mut Random) -> String {

@@ -18,7 +18,7 @@ pub fn estimate_tokens(text: &str) -> u64 {
 }
 
 /// Whether a character is from a script written without spaces (CJK, kana, hangul).
-pub(crate) fn is_wide(c: char) -> bool {
+pub fn is_wide(c: char) -> bool {
     matches!(c as u32,
         0x1100..=0x11FF | 0x2E80..=0x9FFF | 0xAC00..=0xD7AF | 0xF900..=0xFAFF | 0xFF00..=0xFFEF
         | 0x20000..=0x3FFFF)

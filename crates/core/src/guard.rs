@@ -1,23 +1,21 @@
 //! What an answer shows: refusals and risk events.
 //!
 //! Order of checks: planted texts, then tools, then the prompt's echo. The first two are exact
-//! after [normalisation](normal) and so may act alone; the echo is a share of n-grams, a signal
-//! that is counted and never a gate by itself (anchors A18, requirement T-06). A translated or
-//! encoded prompt is not seen.
+//! after [folding](crate::text::folded) and so may act alone; the echo is a share of n-grams, a
+//! signal that is counted and never a gate by itself (anchors A18, requirement T-06). A translated
+//! or encoded prompt is not seen.
 
-mod normal;
-mod overlap;
+mod echo;
 mod refusal;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use normal::is_invisible;
-pub use overlap::overlap_share;
+pub use echo::overlap_share;
 pub use refusal::detect_refusal;
 
-use crate::evidence::redact;
 use crate::request::AnswerFacts;
+use crate::text::{folded, is_hidden, readings, redact};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -109,10 +107,8 @@ impl Detectors {
         if self.planted.is_empty() {
             return Vec::new();
         }
-        let texts: Vec<String> = std::iter::once(&answer)
-            .chain(tool_calls)
-            .flat_map(|text| normal::readings(text))
-            .collect();
+        let texts: Vec<String> =
+            std::iter::once(&answer).chain(tool_calls).flat_map(|text| readings(text)).collect();
         let of = self.planted.len();
         self.planted
             .iter()
@@ -126,7 +122,7 @@ impl Detectors {
     }
 
     fn is_planted_in(&self, planted: &str, texts: &[String]) -> bool {
-        let planted = normal::folded(planted);
+        let planted = folded(planted);
         let planted = planted.trim();
         !planted.is_empty() && texts.iter().any(|text| text.contains(planted))
     }
@@ -147,19 +143,19 @@ impl Detectors {
     /// A tool's name as far as it is safe to show: it is the model's text, so it may hold a
     /// secret, personal data or characters that spoil a log.
     fn shown_tool(&self, name: &str) -> String {
-        let texts = normal::readings(name);
+        let texts = readings(name);
         if self.planted.iter().any(|planted| self.is_planted_in(planted, &texts)) {
             return "(withheld)".to_owned();
         }
         let shown: String = redact(name).chars().take(TOOL_SHOWN_MAX).collect();
-        shown.replace(|c: char| c.is_control() || is_invisible(c) || c == '`', "?")
+        shown.replace(|c: char| is_hidden(c) || c == '`', "?")
     }
 
     fn echo(&self, answer: &str) -> Option<RiskEvent> {
         if self.system_prompt.is_empty() {
             return None;
         }
-        let (share, grams) = overlap::measure(answer, &self.system_prompt);
+        let (share, grams) = echo::measure(answer, &self.system_prompt);
         (grams >= ECHO_MIN_GRAMS && share >= ECHO_SHARE).then(|| RiskEvent {
             kind: RiskKind::PromptEcho,
             detail: format!(

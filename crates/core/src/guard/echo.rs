@@ -5,8 +5,7 @@
 //! Korean are compared by 8 characters, other text by 5 words: both are long enough that two
 //! texts on one subject share few, as with ROUGE-n. Time and memory are linear in both texts.
 
-use super::normal;
-use crate::observe::tokens::is_wide;
+use crate::text::{folded, is_wide};
 use std::collections::HashSet;
 use std::hash::Hash;
 
@@ -34,7 +33,7 @@ pub(super) fn measure(answer: &str, system_prompt: &str) -> (f64, usize) {
 }
 
 fn lowered(text: &str) -> String {
-    normal::folded(text).to_lowercase()
+    folded(text).to_lowercase()
 }
 
 fn words(text: &str) -> Vec<&str> {

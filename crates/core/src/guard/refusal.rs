@@ -6,7 +6,7 @@
 //! A question ("can't I see it here?") or a condition ("if I can't help, …") is none, unless an
 //! apology stands in the same sentence. By phrase lists, so a signal and not a verdict.
 
-use super::normal;
+use crate::text::folded_head;
 use regex::Regex;
 use std::sync::LazyLock;
 
@@ -116,7 +116,7 @@ fn compile(pattern: &str) -> Regex {
 /// Whether the answer is a refusal, in English, Chinese or Japanese.
 pub fn detect_refusal(answer: &str) -> bool {
     // A run of white space is one character, so a space on either side is all that trimming takes.
-    let folded = normal::folded_head(answer, HEAD_CHARS + 2);
+    let folded = folded_head(answer, HEAD_CHARS + 2);
     let text = folded.trim();
     let head = text.char_indices().nth(HEAD_CHARS).map_or(text, |(end, _)| &text[..end]);
     REFUSALS.iter().any(|pattern| {

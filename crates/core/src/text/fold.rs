@@ -3,21 +3,27 @@
 //! Not the whole of NFKC, which needs tables: the forms that are used to slip text past a filter.
 
 /// Whether a character shows nothing: zero-width, bidi control, variation selector, tag.
-pub(crate) fn is_invisible(c: char) -> bool {
+pub fn is_invisible(c: char) -> bool {
     matches!(c as u32,
         0x00AD | 0x034F | 0x061C | 0x115F..=0x1160 | 0x17B4..=0x17B5 | 0x180B..=0x180F
         | 0x200B..=0x200F | 0x202A..=0x202E | 0x2060..=0x206F | 0x3164 | 0xFE00..=0xFE0F | 0xFEFF
         | 0xFFA0 | 0x1D173..=0x1D17A | 0xE0000..=0xE0FFF)
 }
 
+/// Whether a character does not show as itself: invisible, a control character or no character at
+/// all. White space counts: a caller that keeps line ends asks for those first.
+pub fn is_hidden(c: char) -> bool {
+    c.is_control() || is_invisible(c) || matches!(c as u32 & 0xFFFF, 0xFFFE | 0xFFFF)
+}
+
 /// The text without invisible characters, with full-width, circled and mathematical letters and
 /// digits as ASCII, ASCII letters lower-case, and every run of white space as one space.
-pub(crate) fn folded(text: &str) -> String {
+pub fn folded(text: &str) -> String {
     folded_head(text, usize::MAX)
 }
 
 /// The first so many characters of the [`folded`] text; what comes after them is not looked at.
-pub(crate) fn folded_head(text: &str, chars_max: usize) -> String {
+pub fn folded_head(text: &str, chars_max: usize) -> String {
     let mut out = String::with_capacity(text.len().min(chars_max));
     let mut chars = 0;
     for c in text.chars() {
@@ -45,7 +51,7 @@ pub(crate) fn folded_head(text: &str, chars_max: usize) -> String {
 
 /// The ways an answer can be read: folded; and, where it has tag characters, which a screen does
 /// not show but a program can copy, with those read as the ASCII they stand for.
-pub(crate) fn readings(text: &str) -> Vec<String> {
+pub fn readings(text: &str) -> Vec<String> {
     let mut readings = vec![folded(text)];
     if text.chars().any(|c| untagged(c) != c) {
         let open: String = text.chars().map(untagged).collect();

@@ -1,0 +1,15 @@
+//! Text: what is done with a text whoever wrote it – folding, language, tokens, redaction.
+//!
+//! Nothing here knows of requests, answers or releases; everything that reads texts uses these.
+
+mod escape;
+mod fold;
+mod language;
+mod redact;
+mod tokens;
+
+pub use escape::markup_escape;
+pub use fold::{folded, folded_head, is_hidden, is_invisible, readings};
+pub use language::{Language, language_of};
+pub use redact::{has_pii, redact};
+pub use tokens::{estimate_tokens, is_wide};
