@@ -11,12 +11,14 @@ mod clusters;
 mod engine;
 mod evidence;
 mod fault;
+mod finding;
 mod interval;
 mod judge;
 mod lines;
 mod means;
 mod metric;
 mod outlook;
+mod pause;
 mod plan;
 mod split;
 mod standing;
@@ -25,7 +27,8 @@ mod tally;
 mod types;
 
 pub use engine::decide;
-pub use lines::{ADVANCE_ALPHA, Verdict, duration, measure, readings, share, show};
+pub use finding::Verdict;
+pub use lines::{ADVANCE_ALPHA, duration, measure, readings, share, show};
 pub use metric::{Line, Metric};
 pub use outlook::{Data, LineOutlook, Outlook, RungOutlook, Traffic, TrafficError, outlook};
 pub use plan::{

@@ -1,8 +1,10 @@
 //! The decision itself. The order of its checks is the order of this file.
 
 use super::fault::{Fault, lasting, shared_fault};
+use super::finding::{Finding, Verdict};
 use super::judge::judge_lines;
-use super::lines::{Finding, Verdict, duration};
+use super::lines::duration;
+use super::pause::{End, Pause};
 use super::plan::Plan;
 use super::split::{clean, uneven_split};
 use super::strata::{self, Stratum};
@@ -38,7 +40,7 @@ pub fn decide(
     // from the second look and let it advance.
     let repeated = state.decided_at == Some(now) && order.is_none();
     state.decided_at = Some(now);
-    let step = Step { plan, now, lines, absorbed, order, repeated };
+    let step = Step { plan, now, lines, absorbed, order, repeated, notes: vec![] };
     step.decide(state, observation)
 }
 
@@ -154,6 +156,8 @@ struct Step<'a> {
     absorbed: Option<Reason>,
     order: Option<Order>,
     repeated: bool,
+    /// What is said beside the deciding reason.
+    notes: Vec<Reason>,
 }
 
 impl Step<'_> {
@@ -167,7 +171,7 @@ impl Step<'_> {
             let reason = order_reason(order);
             return self.roll_back(state, Signal::Red, reason, false);
         }
-        if let Some(over) = self.lines.iter().find(|line| line.is_over()) {
+        if let Some(over) = Finding::worst(self.lines.iter().filter(|line| line.is_over())) {
             let reason = over.reason.clone();
             return self.roll_back(state, Signal::Red, reason, true);
         }
@@ -219,9 +223,12 @@ impl Step<'_> {
             let by = paused.then_some(PausedBy::Lines);
             return self.stay(state, by, Signal::Yellow, reason);
         }
-        if let Some(line) = self.lines.iter().find(|l| l.verdict == Verdict::OverPause) {
-            let reason = line.reason.clone();
-            return self.stay(state, Some(PausedBy::Lines), Signal::Yellow, reason);
+        let paused = self.lines.iter().filter(|line| line.verdict == Verdict::OverPause);
+        if let Some(reason) = Finding::worst(paused).map(|line| line.reason.clone()) {
+            return self.pause(state, resumed, reason);
+        }
+        if self.lines.iter().all(|line| line.verdict != Verdict::Between) {
+            state.paused_since = None;
         }
         // An operator's resume comes through here as well.
         if matches!(state.phase, Phase::Paused(_)) {
@@ -248,6 +255,20 @@ impl Step<'_> {
         }
         let text = format!("every line passes on enough data after {} s", looked / 1000);
         self.advance(state, Reason::new(ReasonCode::Pass, text))
+    }
+
+    /// A line is over pause: stay and call for a person, or go back at the pause's end.
+    fn pause(mut self, mut state: ReleaseState, resumed: bool, reason: Reason) -> Decision {
+        let pause = Pause::of(&mut state, resumed, self.now);
+        match pause.end(self.plan, &self.lines, self.now) {
+            End::GoesBack(reason) => return self.roll_back(state, Signal::Red, *reason, true),
+            End::Stays(note) => self.notes.extend(note.map(|note| *note)),
+        }
+        let why = reason.text.clone();
+        let incident = Action::OpenIncident { signal: Signal::Yellow, reason: why };
+        let actions = if pause.begins { vec![incident] } else { vec![] };
+        state.phase = Phase::Paused(PausedBy::Lines);
+        self.finish(state, DecisionKind::Pause, Signal::Yellow, reason, actions)
     }
 
     /// Of the lines that block, the one that will take longest, as far as that is known; one that
@@ -400,7 +421,10 @@ impl Step<'_> {
         {
             reasons.push(ordered);
         }
-        for line in self.lines {
+        reasons.extend(self.notes);
+        let mut lines = self.lines;
+        lines.sort_by(Finding::by_urgency);
+        for line in lines {
             if line.reason != reasons[0] {
                 reasons.push(line.reason);
             }

@@ -2,7 +2,8 @@
 
 use super::bets::Against;
 use super::evidence::Evidence;
-use super::lines::{Finding, Look, Verdict, measure, share, show};
+use super::finding::{Finding, Verdict};
+use super::lines::{Look, measure, share, show};
 use super::plan::Plan;
 use super::strata::Cell;
 use super::types::{Reason, ReasonCode, ReleaseState};
@@ -24,7 +25,8 @@ pub(super) fn judge_lines(plan: &Plan, state: &ReleaseState, now: UnixMs) -> Vec
         .collect();
     // The interval takes dozens of tests, so only what is over has one worked out. What blocks says
     // how long it may take: people wait for the slowest.
-    let over = judged.iter().position(|(_, finding)| finding.is_over());
+    let over = judged.iter().enumerate().filter(|(_, (_, finding))| finding.is_over());
+    let over = over.min_by(|(_, (_, a)), (_, (_, b))| a.by_urgency(b)).map(|(index, _)| index);
     for (index, (look, finding)) in judged.iter_mut().enumerate() {
         if Some(index) == over {
             look.bound(finding);
@@ -93,5 +95,5 @@ fn beside_baseline(plan: &Plan, state: &ReleaseState, look: &Look<'_>, judged: F
     };
     let verdict = if drift { judged.verdict } else { Verdict::OverPause };
     // What more of the same would change is not told by odds beside other days.
-    Finding { verdict, reason, test: None, required: judged.required }
+    Finding { verdict, reason, test: None, ..judged }
 }

@@ -12,17 +12,17 @@
 //! the others do (intersection-union test).
 
 use super::bets::Against;
-use super::clusters::design_effect;
+use super::clusters::{design_effect, subjects};
 use super::evidence::{Evidence, Test, level};
+use super::finding::{Finding, Verdict};
 use super::interval::{self, Interval};
 use super::metric::Metric;
 use super::plan::{Band, BandUnit, LineRule, Plan};
 use super::strata::is_alone;
 use super::tally::Kind;
-use super::types::{Reason, ReasonCode, ReleaseState};
+use super::types::{Reason, ReleaseState};
 use crate::observe::Window;
 use crate::route::Weight;
-use serde::{Deserialize, Serialize};
 
 /// Level of each "within" proof: the chance that a candidate exactly on its rollback line ever
 /// passes it.
@@ -30,40 +30,6 @@ pub const ADVANCE_ALPHA: f64 = 0.01;
 
 /// Level of "worse than pass". It only holds or pauses, and it is looked at for every rule.
 const WORSE_ALPHA: f64 = 0.01;
-
-/// What one rule says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Proven over the rollback threshold.
-    OverRollback,
-    /// Proven over the absolute ceiling.
-    OverCeiling,
-    /// The estimate is over the pause threshold, and it is proven worse than pass.
-    OverPause,
-    /// Proven worse than pass, not over pause.
-    Between,
-    /// Cannot be told yet.
-    Uncertain,
-    /// Neither arm, or only one, has data on it.
-    NoData,
-    /// Passes.
-    Pass,
-}
-
-impl Verdict {
-    fn code(self) -> ReasonCode {
-        match self {
-            Verdict::OverRollback => ReasonCode::OverRollback,
-            Verdict::OverCeiling => ReasonCode::OverCeiling,
-            Verdict::OverPause => ReasonCode::OverPause,
-            Verdict::Between => ReasonCode::BetweenPassAndPause,
-            Verdict::Uncertain => ReasonCode::Uncertain,
-            Verdict::NoData => ReasonCode::Skipped,
-            Verdict::Pass => ReasonCode::Pass,
-        }
-    }
-}
 
 /// What a rule is held against.
 pub(super) struct Look<'a> {
@@ -76,32 +42,6 @@ pub(super) struct Look<'a> {
     pub(super) alpha: f64,
     /// The harm that must be excluded before the next rung.
     pub(super) margin: f64,
-}
-
-/// A rule's verdict with the tests that led to it.
-pub(super) struct Finding {
-    pub(super) verdict: Verdict,
-    pub(super) reason: Reason,
-    /// The test that the reason tells, where there is one.
-    pub(super) test: Option<Test>,
-    /// Whether the rule is one that advancing needs a proof on.
-    pub(super) required: bool,
-}
-
-impl Finding {
-    pub(super) fn is_over(&self) -> bool {
-        matches!(self.verdict, Verdict::OverRollback | Verdict::OverCeiling)
-    }
-
-    /// Whether advancing has to wait for this rule.
-    pub(super) fn blocks(&self) -> bool {
-        match self.verdict {
-            Verdict::Pass => false,
-            Verdict::Between => true,
-            Verdict::OverRollback | Verdict::OverCeiling | Verdict::OverPause => true,
-            Verdict::Uncertain | Verdict::NoData => self.required,
-        }
-    }
 }
 
 impl<'a> Look<'a> {
@@ -147,7 +87,23 @@ impl<'a> Look<'a> {
             }
         };
         let reason = self.reason(verdict, estimate, test.as_ref(), samples);
-        Finding { verdict, reason, test, required: rule.required }
+        let badness = self.badness(estimate);
+        let is_harmful = verdict == Verdict::OverPause && self.is_harmful();
+        Finding { verdict, reason, test, required: rule.required, badness, is_harmful }
+    }
+
+    /// How bad it looks: 0 on pass, 1 on rollback, whatever the unit.
+    fn badness(&self, estimate: f64) -> f64 {
+        let Some(Band { pass, rollback, .. }) = self.rule.band else { return 0.0 };
+        let bad = (estimate - pass) / (rollback - pass).max(1e-6);
+        if bad.is_nan() { 0.0 } else { bad }
+    }
+
+    /// Whether the candidate is proven worse than stable, and than pass, at this rule's share of
+    /// the release's error budget.
+    fn is_harmful(&self) -> bool {
+        let pass = self.rule.band.map_or(0.0, |band| band.pass.max(0.0));
+        self.evidence.proves(level(self.alpha), pass, Against::AtMost)
     }
 
     /// The band's verdict, and the test that decided or came nearest to it.
@@ -303,6 +259,7 @@ impl<'a> Look<'a> {
             reason.alpha = Some(test.alpha);
         }
         reason.design_effect = (self.evidence.effect > 1.0).then_some(self.evidence.effect);
+        reason.users = reason.design_effect.and_then(|_| subjects(self.candidate));
         reason.text = self.sentence(verdict, &reason);
         reason
     }
@@ -323,7 +280,7 @@ impl<'a> Look<'a> {
             shown(reason.candidate),
             shown(reason.stable)
         );
-        let samples = format!("{new} and {old} samples");
+        let samples = format!("{new} and {old} samples{}", worth(new, reason));
         let limit = reason.threshold.map(|t| share(t, unit)).unwrap_or_default();
         // What both did in the same hours; the values before it are of all hours, which differ.
         let estimate = reason.estimate.map_or("not known yet".to_owned(), |e| share(e, unit));
@@ -439,6 +396,22 @@ pub(super) fn value_of(rule: &LineRule, unit: BandUnit, stable: f64, harm: f64) 
 /// Whether what is over the rollback line is not the whole release: a start of its own proves it.
 fn is_late(reason: &Reason) -> bool {
     reason.estimate <= reason.threshold
+}
+
+/// What so many answers of the candidate are worth, where users' answers are alike.
+fn worth(samples: u64, reason: &Reason) -> String {
+    let Some(effect) = reason.design_effect else { return String::new() };
+    let worth = (samples as f64 / effect).round() as u64;
+    // A tenth less is within what is not known of it.
+    if worth * 10 > samples * 9 {
+        return String::new();
+    }
+    let of = match reason.users {
+        Some(1) => " of 1 user".to_owned(),
+        Some(users) => format!(" of about {users} users"),
+        None => String::new(),
+    };
+    format!("; the candidate's {samples}{of} count as about {worth}, since they are alike")
 }
 
 /// Odds for people: three digits, and a word for what is beyond doubt.

@@ -154,6 +154,10 @@ pub struct Plan {
     pub min_samples: u64,
     /// Without any new outcome for so long, the data is taken to be missing, ms.
     pub stale_after_ms: u64,
+    /// How long a pause by lines lasts at most, ms; 0 for no limit. After it the release goes back
+    /// where the candidate is proven worse than stable, however much worse.
+    #[serde(default)]
+    pub pause_max_ms: u64,
     /// When a fault counts as shared.
     pub shared_fault: SharedFault,
     /// Whether both sets call the same model server, so that its faults cannot be told apart from

@@ -26,6 +26,7 @@ pub(super) fn plan(rules: Vec<LineRule>) -> Plan {
         hold_back: Weight::ZERO,
         min_samples: 20,
         stale_after_ms: 60_000,
+        pause_max_ms: 600_000,
         shared_fault: SharedFault::default(),
         same_upstream: true,
         close_entrance: true,

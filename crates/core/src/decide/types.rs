@@ -210,6 +210,9 @@ pub struct ReleaseState {
     /// The stable arm's evidence when the last stratum was opened, for the next one's anchors.
     #[serde(default, skip_serializing_if = "is_empty")]
     pub anchored: Window,
+    /// Since when the lines have paused it, until no line is proven worse than pass any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_since: Option<UnixMs>,
     /// When something new was last seen.
     pub last_data_at: UnixMs,
     /// When it was last decided on.
@@ -237,6 +240,7 @@ impl ReleaseState {
             fault_since: None,
             strata: Vec::new(),
             anchored: Window::default(),
+            paused_since: None,
             last_data_at: now,
             decided_at: None,
             last_order: None,
@@ -284,6 +288,8 @@ pub enum ReasonCode {
     OverCeiling,
     /// A line's estimate is over its pause threshold.
     OverPause,
+    /// A pause by lines has reached its limit, and a line is proven worse than stable.
+    PauseLimit,
     /// Between pass and pause (T-11).
     BetweenPassAndPause,
     /// The difference is not known well enough yet.
@@ -310,7 +316,8 @@ pub enum ReasonCode {
     ColdStart,
     /// The release is over.
     Final,
-    /// Paused by an operator.
+    /// Paused by an operator; or how long a pause by lines has lasted, and what its limit makes of
+    /// it.
     Paused,
 }
 
@@ -355,6 +362,9 @@ pub struct Reason {
     /// How many requests of a subject are worth one independent one, where more than 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub design_effect: Option<f64>,
+    /// Users behind the candidate's samples, where so few that they can be told apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<u64>,
     /// Candidate samples like those so far that would change it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub more_samples: Option<u64>,
@@ -388,6 +398,7 @@ impl Reason {
             needed: None,
             alpha: None,
             design_effect: None,
+            users: None,
             more_samples: None,
             more_s: None,
             samples_stable: None,
@@ -417,7 +428,7 @@ pub enum Action {
     },
     /// Open an incident.
     OpenIncident {
-        /// Red or black.
+        /// Yellow for a pause by lines, else red or black.
         signal: Signal,
         /// Why.
         reason: String,

@@ -44,7 +44,7 @@ pub struct Block {
 /// An incident of a release.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
-    /// Red or black.
+    /// Yellow for a pause by lines, else red or black.
     pub signal: Signal,
     /// When it began.
     pub opened_at: UnixMs,
@@ -343,15 +343,21 @@ impl ControlState {
         self.sets.entry(set.clone()).or_insert(fresh);
     }
 
-    /// Opens the change's incident; one that is there keeps its first reason.
+    /// Opens the change's incident. One that is there keeps its first reason, unless it becomes
+    /// worse: a pause that ends in a rollback is that rollback's incident.
     fn open_incident(&mut self, at: UnixMs, change_id: &ChangeId, signal: Signal, reason: &str) {
-        self.incidents.entry(change_id.clone()).or_insert_with(|| Incident {
+        let incident = self.incidents.entry(change_id.clone()).or_insert_with(|| Incident {
             signal,
             opened_at: at,
             reason: reason.to_owned(),
             case_ids: Vec::new(),
             closed: None,
         });
+        if incident.signal < signal {
+            incident.signal = signal;
+            incident.reason = reason.to_owned();
+            incident.closed = None;
+        }
     }
 
     fn known(&self, change_id: &ChangeId) -> Result<&Release, ReplayError> {

@@ -34,6 +34,7 @@ fn plan(n: u64, from: u64, to: u64, alpha: f64) -> Box<Plan> {
         hold_back: Weight::ZERO,
         min_samples: 100,
         stale_after_ms: 60_000,
+        pause_max_ms: 600_000,
         shared_fault: SharedFault::default(),
         same_upstream: true,
         close_entrance: true,
@@ -121,7 +122,7 @@ fn decision(plan: &Plan, before: &ReleaseState, kind: DecisionKind, number: f64)
         DecisionKind::Hold => (Signal::Yellow, vec![]),
         DecisionKind::Pause => {
             state.phase = Phase::Paused(crate::decide::PausedBy::Lines);
-            (Signal::Yellow, vec![])
+            (Signal::Yellow, vec![incident(Signal::Yellow)])
         }
         DecisionKind::Advance if state.rung + 1 == plan.rungs.len() => {
             state.phase = Phase::Promoted;
@@ -304,7 +305,10 @@ fn an_incident_is_closed_only_after_its_cases_are_written() {
     run.start(2, 2, 0.05, None).unwrap();
     assert_eq!(run.close(2), Err(ReplayError::NoIncident(change(2))));
     assert_eq!(run.write_cases(2), Err(ReplayError::NoIncident(change(2))));
+    run.decide(2, DecisionKind::Pause, 0.1).unwrap();
+    assert_eq!(run.state.incidents[&change(2)].signal, Signal::Yellow);
     run.decide(2, DecisionKind::RollBack, 0.3).unwrap();
+    assert_eq!(run.state.incidents[&change(2)].signal, Signal::Red, "one incident, now worse");
     assert_eq!(run.close(2), Err(ReplayError::CasesMissing(change(2))));
     run.append(Event::CasesWritten { change_id: change(2), case_ids: vec![] }).unwrap();
     assert_eq!(run.close(2), Err(ReplayError::CasesMissing(change(2))), "an empty list is none");

@@ -44,6 +44,8 @@ pub(crate) fn release(release: &Release, state: &ControlState, now: UnixMs) -> V
     ];
     if let Some(decision) = &release.last_decision {
         lines.extend(wrapped(&format!("signal   {}", headline(decision)), 9));
+        let pause = decision.reasons.iter().skip(1).find(|r| r.code == ReasonCode::Paused);
+        lines.extend(pause.iter().flat_map(|r| wrapped(&format!("pause    {}", r.text), 9)));
         lines.extend(table(plan, decision));
     }
     if let Some(incident) = state.incidents.get(&plan.change_id) {
@@ -255,7 +257,9 @@ fn row(cells: [String; 9], tone: Option<Tone>) -> String {
 fn verdict(code: ReasonCode) -> (&'static str, Tone) {
     match code {
         ReasonCode::Pass => ("pass", Tone::Green),
-        ReasonCode::OverRollback | ReasonCode::OverCeiling => ("over", Tone::Red),
+        ReasonCode::OverRollback | ReasonCode::OverCeiling | ReasonCode::PauseLimit => {
+            ("over", Tone::Red)
+        }
         ReasonCode::OverPause => ("pause", Tone::Yellow),
         ReasonCode::BetweenPassAndPause => ("hold", Tone::Yellow),
         ReasonCode::BaselineDrift => ("drift", Tone::Yellow),

@@ -29,6 +29,8 @@ pub(crate) struct PlanParts {
     pub(crate) min_samples: u64,
     /// Without a new outcome for so long the data counts as missing, ms.
     pub(crate) stale_after_ms: u64,
+    /// How long a pause by lines lasts at most, ms; 0 for no limit.
+    pub(crate) pause_max_ms: u64,
     /// Whether a black signal shuts the service's entrance.
     pub(crate) close_entrance: bool,
 }
@@ -73,6 +75,7 @@ impl PlanParts {
             hold_back: self.hold_back,
             min_samples: self.min_samples,
             stale_after_ms: self.stale_after_ms,
+            pause_max_ms: self.pause_max_ms,
             shared_fault: SharedFault::default(),
             same_upstream: release.same_upstream,
             close_entrance: self.close_entrance,
@@ -106,6 +109,7 @@ pub(crate) fn plan_parts(project: &Project) -> Result<PlanParts> {
         hold_back: hold_back(project),
         min_samples: release.min_samples,
         stale_after_ms: release.stale_after_s.saturating_mul(1_000),
+        pause_max_ms: release.pause_max_s.saturating_mul(1_000),
         close_entrance: match project.risk.on_black {
             OnBlack::Service => true,
             OnBlack::Candidate => false,

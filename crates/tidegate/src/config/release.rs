@@ -64,6 +64,9 @@ pub(crate) struct ReleaseConfig {
     pub(crate) tick_ms: u64,
     /// Without a new outcome for so long the data counts as missing, seconds.
     pub(crate) stale_after_s: u64,
+    /// How long a pause by lines lasts at most, seconds; then the release goes back where the
+    /// candidate is proven worse than stable, however much worse. 0 for no limit.
+    pub(crate) pause_max_s: u64,
 }
 
 impl Default for ReleaseConfig {
@@ -79,6 +82,7 @@ impl Default for ReleaseConfig {
             min_samples: 50,
             tick_ms: 1_000,
             stale_after_s: 120,
+            pause_max_s: 600,
         }
     }
 }

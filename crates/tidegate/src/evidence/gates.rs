@@ -97,9 +97,10 @@ fn line_status(said: &[&Reason]) -> GateStatus {
 /// What one reason says of its line; `None` when it says nothing either way.
 fn weight_of(code: ReasonCode) -> Option<GateStatus> {
     match code {
-        ReasonCode::RedLine | ReasonCode::OverRollback | ReasonCode::OverCeiling => {
-            Some(GateStatus::Fail)
-        }
+        ReasonCode::RedLine
+        | ReasonCode::OverRollback
+        | ReasonCode::OverCeiling
+        | ReasonCode::PauseLimit => Some(GateStatus::Fail),
         ReasonCode::Pass => Some(GateStatus::Pass),
         ReasonCode::Gap
         | ReasonCode::SharedFault

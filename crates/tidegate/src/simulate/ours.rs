@@ -42,6 +42,7 @@ pub(crate) fn plan(scenario: &Scenario) -> Result<Plan> {
         hold_back: Weight::from_pct(defaults.hold_back_pct).unwrap_or_default(),
         min_samples: defaults.min_samples,
         stale_after_ms: defaults.stale_after_s * 1_000,
+        pause_max_ms: defaults.pause_max_s * 1_000,
         shared_fault: SharedFault::default(),
         same_upstream: true,
         close_entrance: true,

@@ -158,3 +158,18 @@ fn the_effect_is_never_below_one() {
         assert!(effect >= 1.0, "{}: {effect}", metric.as_str());
     }
 }
+
+#[test]
+fn few_users_are_counted_by_the_cohorts_without_any() {
+    let check = |users: u32, expected: std::ops::RangeInclusive<u64>| {
+        let mut chance = Chance(7);
+        let window = arm(&mut chance, users, 3, |_| 0.1);
+        let got = subjects(&window).unwrap();
+        assert!(expected.contains(&got), "{got} for {users}");
+    };
+    check(1, 1..=1);
+    check(25, 21..=29);
+    check(100, 85..=115);
+    assert_eq!(subjects(&Window::default()), None);
+    assert_eq!(subjects(&arm(&mut Chance(7), 5_000, 1, |_| 0.1)), None);
+}

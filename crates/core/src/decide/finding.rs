@@ -1,0 +1,94 @@
+//! Finding: what one rule says at one look, and which of them a person should read first.
+
+use super::evidence::Test;
+use super::types::{Reason, ReasonCode};
+use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
+
+/// What one rule says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Proven over the rollback threshold.
+    OverRollback,
+    /// Proven over the absolute ceiling.
+    OverCeiling,
+    /// The estimate is over the pause threshold, and it is proven worse than pass.
+    OverPause,
+    /// Proven worse than pass, not over pause.
+    Between,
+    /// Cannot be told yet.
+    Uncertain,
+    /// Neither arm, or only one, has data on it.
+    NoData,
+    /// Passes.
+    Pass,
+}
+
+impl Verdict {
+    pub(super) fn code(self) -> ReasonCode {
+        match self {
+            Verdict::OverRollback => ReasonCode::OverRollback,
+            Verdict::OverCeiling => ReasonCode::OverCeiling,
+            Verdict::OverPause => ReasonCode::OverPause,
+            Verdict::Between => ReasonCode::BetweenPassAndPause,
+            Verdict::Uncertain => ReasonCode::Uncertain,
+            Verdict::NoData => ReasonCode::Skipped,
+            Verdict::Pass => ReasonCode::Pass,
+        }
+    }
+}
+
+/// A rule's verdict with the tests that led to it.
+pub(super) struct Finding {
+    pub(super) verdict: Verdict,
+    pub(super) reason: Reason,
+    /// The test that the reason tells, where there is one.
+    pub(super) test: Option<Test>,
+    /// Whether the rule is one that advancing needs a proof on.
+    pub(super) required: bool,
+    /// The estimated harm, as a multiple of the way from pass to rollback; to compare lines by.
+    pub(super) badness: f64,
+    /// Whether, of a line over pause, it is proven by the release's own odds that the candidate is
+    /// worse than stable.
+    pub(super) is_harmful: bool,
+}
+
+impl Finding {
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.verdict, Verdict::OverRollback | Verdict::OverCeiling)
+    }
+
+    /// How much a person should look at it, before others: the verdict, then how bad.
+    fn urgency(&self) -> (u8, f64) {
+        let urgency = match self.verdict {
+            Verdict::OverRollback | Verdict::OverCeiling => 3,
+            Verdict::OverPause => 2,
+            Verdict::Between => 1,
+            // Of these the plan's order says more than an estimate.
+            Verdict::Uncertain | Verdict::NoData | Verdict::Pass => return (0, 0.0),
+        };
+        (urgency, self.badness)
+    }
+
+    /// The order in which people should read them: the worst first, of equals the plan's first.
+    pub(super) fn by_urgency(&self, other: &Finding) -> Ordering {
+        let ((first, bad), (second, worse)) = (self.urgency(), other.urgency());
+        second.cmp(&first).then(worse.total_cmp(&bad))
+    }
+
+    /// The worst of these.
+    pub(super) fn worst<'a>(lines: impl Iterator<Item = &'a Finding>) -> Option<&'a Finding> {
+        lines.min_by(|a, b| a.by_urgency(b))
+    }
+
+    /// Whether advancing has to wait for this rule.
+    pub(super) fn blocks(&self) -> bool {
+        match self.verdict {
+            Verdict::Pass => false,
+            Verdict::Between => true,
+            Verdict::OverRollback | Verdict::OverCeiling | Verdict::OverPause => true,
+            Verdict::Uncertain | Verdict::NoData => self.required,
+        }
+    }
+}
