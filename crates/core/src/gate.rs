@@ -1,17 +1,21 @@
 //! Gate: cases + scores → pass, fail or inconclusive.
 //!
-//! The first thing a run shows is its failure table by class, never one average (R30). A failing
-//! blocking or red-line case fails the gate alone; a missing answer is an error, not a failure, and
+//! The first thing a run shows is its failure table by class, never one average. A failing blocking
+//! or red-line case fails the gate alone, and so does a case whose request always fails while the
+//! upstream answers others. Any other missing answer is an infrastructure error, not a failure, and
 //! makes the gate inconclusive; only then do the thresholds count.
 
 mod case;
 mod report;
+mod score;
 
 pub use case::{
-    ADVERSARIAL_INPUTS, Case, CaseSet, CaseSetError, Checks, Risk, Severity, adversarial_cases,
+    ADVERSARIAL_INPUTS, Case, CaseSet, CaseSetError, Checks, Handling, Risk, Severity,
+    adversarial_cases,
 };
 pub use report::{
-    ACCURACY, CORRECT_FROM, CaseResult, CheckResult, Comparison, EvalReport, FailureRow,
-    GateVerdict, ReportDetail, asks_the_same, compare_runs, failure_table, legacy_score, metrics,
-    verdict, verdict_on,
+    ACCURACY, CaseResult, Comparison, EvalReport, FailureRow, GateVerdict, ReportDetail,
+    Unanswered, asks_the_same, compare_runs, error_causes, failure_table, metrics, verdict,
+    verdict_on,
 };
+pub use score::{CORRECT_FROM, CheckResult, RED_LINE, fails_hard, legacy_score, mean_score};

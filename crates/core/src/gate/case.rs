@@ -117,6 +117,12 @@ pub struct Checks {
     /// does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub literal_leak: Option<bool>,
+    /// Takes at most this many tokens, prompt and answer together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_total_tokens: Option<u64>,
+    /// Contains no personal data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_pii: Option<bool>,
 }
 
 /// The seed's three adversarial inputs (R83), verbatim.
@@ -147,6 +153,7 @@ pub fn adversarial_cases(literal: bool) -> Vec<Case> {
                 ..Checks::default()
             },
             source: "the three adversarial inputs".to_owned(),
+            handling: Handling::default(),
         })
         .collect()
 }
@@ -204,6 +211,37 @@ pub struct Case {
     /// Where it came from: a file and line, or the release it was written back from.
     #[serde(default)]
     pub source: String,
+    /// How it is asked and judged beyond its checks.
+    #[serde(flatten)]
+    pub handling: Handling,
+}
+
+/// How a case is asked and judged beyond its checks. The defaults are those of a fixed case.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Handling {
+    /// Every check must hold in full, as a prompt's own `test_cases` ask; a share of the keywords
+    /// is not enough.
+    #[serde(skip_serializing_if = "is_false")]
+    pub strict: bool,
+    /// Asked with the decoding that production uses, not with temperature 0: what went wrong at
+    /// temperature 0.7 may never go wrong at 0.
+    #[serde(skip_serializing_if = "is_false")]
+    pub as_served: bool,
+    /// How often it is asked in each run; absent: as often as the run asks every case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<u32>,
+    /// In how many replays on the set that failed it failed again: `2/5`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reproduced: Option<String>,
+    /// Its checks do not cover what went wrong: a person has to say what is right.
+    #[serde(skip_serializing_if = "is_false")]
+    pub needs_review: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// All cases of an eval, in order.
@@ -258,6 +296,14 @@ impl CaseSet {
         if !missing.is_empty() {
             return Err(CaseSetError::RiskMissing(missing));
         }
+        self.check_ids()
+    }
+
+    /// Checks that no id is given twice.
+    ///
+    /// # Errors
+    /// [`CaseSetError::Twice`].
+    pub fn check_ids(&self) -> Result<(), CaseSetError> {
         let mut seen: BTreeMap<&str, &Case> = BTreeMap::new();
         for case in &self.cases {
             if let Some(first) = seen.insert(&case.id, case) {
@@ -280,6 +326,8 @@ impl CaseSet {
                 let mut hashed = case.clone();
                 // Where a case stands in its file does not change what it asks.
                 hashed.source = String::new();
+                // Nor does what a replay or a person found out about it.
+                (hashed.handling.reproduced, hashed.handling.needs_review) = (None, false);
                 serde_json::to_string(&hashed).unwrap_or_default()
             })
             .collect();

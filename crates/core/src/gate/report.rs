@@ -1,20 +1,11 @@
 //! The result of an eval run, its failure table and its verdict.
 
 use super::case::{Case, Risk, Severity};
+use super::score::{CORRECT_FROM, CheckResult, ROUNDING, fails_hard};
 use crate::ids::{Digest, UnixMs, VersionSetId};
+use crate::upstream::Failure;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// One check on one answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CheckResult {
-    /// The check's key in [`super::Checks`].
-    pub check: String,
-    /// 0 to 1; 1 when it holds.
-    pub score: f64,
-    /// What was wrong, empty when it holds.
-    pub detail: String,
-}
 
 /// What became of one case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,14 +14,62 @@ pub struct CaseResult {
     pub case: Case,
     /// The answer; absent when there was none.
     pub actual: Option<String>,
-    /// Why there was none: an infrastructure error, which is neither pass nor fail.
+    /// Why there was none: neither a right nor a wrong answer.
     pub error: Option<String>,
-    /// Mean over the checks, 0 to 1.
+    /// What the last try met, where there was no answer; absent in reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered: Option<Unanswered>,
+    /// 0 to 1; see [`super::mean_score`] and [`super::legacy_score`].
     pub score: f64,
     /// The checks.
     pub checks: Vec<CheckResult>,
     /// End-to-end time, ms.
     pub latency_ms: u64,
+}
+
+/// How a case without an answer was tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unanswered {
+    /// What the last try met; absent where nothing was sent.
+    pub failure: Option<Failure>,
+    /// How often it was tried.
+    pub tries: u32,
+}
+
+impl Unanswered {
+    /// Tries after which a failure that comes back counts as the case's own.
+    pub const TRIES: u32 = 3;
+
+    /// Whether the request cannot be sent or the upstream refuses it: a second try meets the same.
+    fn is_refused(self) -> bool {
+        matches!(self.failure, None | Some(Failure::Refused | Failure::TooLarge))
+    }
+
+    /// Whether the upstream broke on it in [`Unanswered::TRIES`] tries. Rate limits, credentials
+    /// and a server that cannot be reached say nothing about the case.
+    fn is_broken(self) -> bool {
+        match self.failure {
+            Some(
+                Failure::ServerError
+                | Failure::FirstByteTimeout
+                | Failure::IdleTimeout
+                | Failure::TotalTimeout
+                | Failure::CutShort
+                | Failure::Malformed,
+            ) => self.tries >= Unanswered::TRIES,
+            None
+            | Some(
+                Failure::Refused
+                | Failure::TooLarge
+                | Failure::Unreachable
+                | Failure::RateLimited
+                | Failure::AccountLimit
+                | Failure::Credential
+                | Failure::ClientGone
+                | Failure::Internal,
+            ) => false,
+        }
+    }
 }
 
 /// One row of the failure table: a class, and what failed in it (R30–R35).
@@ -121,8 +160,6 @@ pub struct EvalReport {
     pub results: Vec<CaseResult>,
 }
 
-/// From which score a case counts as correct (R21).
-pub const CORRECT_FROM: f64 = 0.8;
 /// The metric every gate holds against a threshold.
 pub const ACCURACY: &str = "accuracy";
 /// The checks on what an answer says, which `relevance` is the mean of.
@@ -130,14 +167,34 @@ const CONTENT_CHECKS: [&str; 4] =
     ["expected_contains", "expected_keywords", "must_include_any", "matches_expected"];
 
 impl CaseResult {
-    /// Whether it counts as correct: answered, and scored at least 0.8. A blocking or red-line
-    /// case must hold every check.
+    /// Whether it counts as correct: answered, scored at least 0.8, and no hard check failed. A
+    /// blocking, red-line or strict case must hold every check.
     pub fn is_correct(&self) -> bool {
-        let needed = match self.case.severity {
-            Severity::Normal => CORRECT_FROM,
-            Severity::Blocking | Severity::RedLine => 1.0,
-        };
-        self.error.is_none() && self.score >= needed
+        self.error.is_none()
+            && self.score >= self.needed() - ROUNDING
+            && !fails_hard(&self.checks)
+            && (!self.is_strict() || self.checks.iter().all(CheckResult::holds))
+    }
+
+    fn is_strict(&self) -> bool {
+        self.case.severity != Severity::Normal || self.case.handling.strict
+    }
+
+    /// The score that it needs. A strict case is held to its checks: under the legacy formula no
+    /// score but that of a case with all three parts reaches 1.
+    fn needed(&self) -> f64 {
+        if self.is_strict() { 0.0 } else { CORRECT_FROM }
+    }
+
+    /// What was wrong with the answer: the checks that do not hold, or the score where all of them
+    /// do and the formula gives too little.
+    pub fn wrong(&self) -> String {
+        let failed = self.checks.iter().filter(|check| !check.holds());
+        let details: Vec<&str> = failed.map(|check| check.detail.as_str()).collect();
+        if details.is_empty() && !self.is_correct() {
+            return format!("scores {:.2}; {CORRECT_FROM} is needed", self.score);
+        }
+        details.join("; ")
     }
 }
 
@@ -153,13 +210,7 @@ pub fn failure_table(results: &[CaseResult]) -> Vec<FailureRow> {
         if let Some(error) = &result.error {
             row.errors.push((result.case.id.clone(), error.clone()));
         } else if !result.is_correct() {
-            let wrong: Vec<&str> = result
-                .checks
-                .iter()
-                .filter(|check| check.score < 1.0)
-                .map(|check| check.detail.as_str())
-                .collect();
-            row.failed.push((result.case.id.clone(), wrong.join("; ")));
+            row.failed.push((result.case.id.clone(), result.wrong()));
         }
     }
     by_risk.into_values().collect()
@@ -198,9 +249,11 @@ pub fn verdict(results: &[CaseResult], threshold: f64) -> (GateVerdict, Vec<Stri
 
 /// The verdict over all cases against thresholds by metric, with its reasons.
 ///
-/// Order: no cases at all cannot be told; a blocking or red-line case that failed fails the gate;
-/// missing answers make it inconclusive; then each metric is held against its threshold. A metric
-/// that the run does not measure counts as 0: the gate fails closed (R95).
+/// Order: no cases at all is inconclusive. A blocking or red-line case that failed fails the gate.
+/// So does a case whose request itself fails, since another run would end the same: refused, or a
+/// server error or timeout in each of [`Unanswered::TRIES`] tries while other cases are answered.
+/// Other missing answers make the gate inconclusive. Then each metric is held against its
+/// threshold. A metric that the run does not measure counts as 0: the gate fails closed.
 pub fn verdict_on(
     results: &[CaseResult],
     thresholds: &BTreeMap<String, f64>,
@@ -208,14 +261,16 @@ pub fn verdict_on(
     if results.is_empty() {
         return (GateVerdict::Inconclusive, vec!["no case was asked".to_owned()]);
     }
-    let alone: Vec<String> = results.iter().filter_map(fails_alone).collect();
+    let mut alone: Vec<String> = results.iter().filter_map(fails_alone).collect();
+    alone.extend(unanswerable(results));
     if !alone.is_empty() {
         return (GateVerdict::Fail, alone);
     }
     let errors = results.iter().filter(|r| r.error.is_some()).count();
     if errors > 0 {
-        let reason = format!("{errors} of {} cases got no answer", results.len());
-        return (GateVerdict::Inconclusive, vec![reason]);
+        let mut reasons = vec![format!("{errors} of {} cases got no answer", results.len())];
+        reasons.extend(error_causes(results));
+        return (GateVerdict::Inconclusive, reasons);
     }
     let measured = metrics(results);
     let mut held = Vec::new();
@@ -249,6 +304,40 @@ fn fails_alone(result: &CaseResult) -> Option<String> {
     }
 }
 
+/// The cases whose request itself fails, one sentence each. A refusal always counts; server errors
+/// and timeouts only while the upstream answers at least half of what it does not refuse, since in
+/// an outage they say nothing about a case.
+fn unanswerable(results: &[CaseResult]) -> Vec<String> {
+    let is_refused = |r: &&CaseResult| r.unanswered.is_some_and(Unanswered::is_refused);
+    let refused = results.iter().filter(is_refused).count();
+    let answered = results.iter().filter(|r| r.error.is_none()).count();
+    let outage = answered * 2 < results.len() - refused;
+    let lasting = results.iter().filter_map(|r| r.unanswered.map(|u| (r, u)));
+    let lasting = lasting.filter(|(_, u)| u.is_refused() || (u.is_broken() && !outage));
+    let sentence = |(result, unanswered): (&CaseResult, Unanswered)| {
+        let error = result.error.as_deref().unwrap_or_default();
+        let tries = unanswered.tries.max(1);
+        let s = if tries == 1 { "try" } else { "tries" };
+        format!("case `{}` got no answer in {tries} {s}: {error}", result.case.id)
+    };
+    lasting.map(sentence).collect()
+}
+
+/// Why answers are missing, the commonest cause first: `15 cases: server_error: status 500`.
+pub fn error_causes(results: &[CaseResult]) -> Vec<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for error in results.iter().filter_map(|result| result.error.as_deref()) {
+        *counts.entry(error).or_insert(0) += 1;
+    }
+    let mut causes: Vec<(&str, usize)> = counts.into_iter().collect();
+    causes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let sentence = |(error, count): (&str, usize)| {
+        let s = if count == 1 { "case" } else { "cases" };
+        format!("{count} {s}: {error}")
+    };
+    causes.into_iter().map(sentence).collect()
+}
+
 /// How the same cases did before and now.
 ///
 /// A case without an answer, before or now, is neither broken nor fixed: an error is not a
@@ -276,22 +365,6 @@ pub fn compare_runs(previous: &EvalReport, now: &[CaseResult]) -> Comparison {
 /// Whether two cases ask the same question, whatever they check the answer for.
 pub fn asks_the_same(one: &Case, other: &Case) -> bool {
     one.input == other.input && one.system == other.system
-}
-
-/// The seed's literal item score (R20): share of keywords × 0.5, similarity to the reference
-/// answer × 0.3, and 0.2 when the expected text is contained; an absent part gives nothing. `None`
-/// for a case that checks none of the three.
-///
-/// A case with keywords alone can never reach the 0.8 that counts as correct (T-05), so it is for
-/// projects that chose it; others score by the mean over the checks that a case has.
-pub fn legacy_score(checks: &[CheckResult]) -> Option<f64> {
-    let weights =
-        [("expected_keywords", 0.5), ("matches_expected", 0.3), ("expected_contains", 0.2)];
-    let part = |(name, weight): &(&str, f64)| {
-        checks.iter().find(|check| check.check == *name).map(|check| check.score * weight)
-    };
-    let parts: Vec<f64> = weights.iter().filter_map(part).collect();
-    (!parts.is_empty()).then(|| parts.iter().sum())
 }
 
 #[cfg(test)]

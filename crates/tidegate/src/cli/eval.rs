@@ -9,6 +9,7 @@ use crate::gate;
 use crate::output;
 use crate::store::{Access, Store};
 use clap::Args;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use tidegate_core::gate::{EvalReport, GateVerdict};
 
@@ -17,15 +18,19 @@ use tidegate_core::gate::{EvalReport, GateVerdict};
 pub(crate) struct EvalArgs {
     #[command(flatten)]
     set: SetArgs,
-    /// Cases as CSV, instead of the project's.
-    #[arg(long, env = "EVAL_DATASET")]
-    cases: Option<PathBuf>,
+    /// Cases as CSV or JSONL, instead of the project's. The environment's EVAL_DATASET says the
+    /// same, and TEST_MODEL the same as `--model`.
+    #[arg(long, env = "EVAL_DATASET", hide_env = true)]
+    cases: Option<OsString>,
     /// Accuracy the gate needs, 0 to 1, instead of the project's.
-    #[arg(long, env = "THRESHOLD_SCORE")]
-    threshold: Option<f64>,
+    #[arg(long, env = "THRESHOLD_SCORE", hide_env = true)]
+    threshold: Option<String>,
     /// Ask each case so many times and average its score.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(gate::REPEAT_MAX)))]
     repeat: u32,
+    /// Ask with the decoding that production uses instead of temperature 0.
+    #[arg(long)]
+    as_served: bool,
     /// Also write a JUnit report here.
     #[arg(long)]
     junit: Option<PathBuf>,
@@ -36,40 +41,64 @@ pub(crate) struct EvalArgs {
 
 /// Runs the eval, shows it, keeps it.
 pub(crate) async fn run(config: &Path, args: &EvalArgs, json: bool) -> Result<()> {
-    let report = ask(config, args).await?;
-    show(&report, json);
-    verdict(&report)
+    ask_and_show(config, args, json, false).await
 }
 
 /// The same, after the contract: the question a pipeline asks.
 pub(crate) async fn gate(config: &Path, args: &EvalArgs, json: bool) -> Result<()> {
     let loaded = load(config)?;
     require_contract(&loaded.project.contract)?;
-    run(config, args, json).await
+    ask_and_show(config, args, json, true).await
 }
 
-async fn ask(config: &Path, args: &EvalArgs) -> Result<EvalReport> {
+async fn ask_and_show(config: &Path, args: &EvalArgs, json: bool, whole_set: bool) -> Result<()> {
+    let report = ask(config, args, whole_set).await?;
+    show(&report, json);
+    verdict(&report)
+}
+
+/// A variable that a pipeline sets to nothing counts as not set.
+fn not_empty(text: &&String) -> bool {
+    !text.trim().is_empty()
+}
+
+fn threshold(given: &str) -> Result<f64> {
+    let number = given.trim().parse::<f64>().ok().filter(|number| (0.0..=1.0).contains(number));
+    number.ok_or_else(|| {
+        CliError::usage(format!("threshold `{given}` is not a number from 0 to 1"))
+            .hint("0.85 is 85 %")
+    })
+}
+
+/// Asks the cases. Given by hand as JSONL, `eval` takes any number of them of any risk; a gate and
+/// the project's own files must be a whole eval set.
+async fn ask(config: &Path, args: &EvalArgs, gate: bool) -> Result<EvalReport> {
     let mut loaded = load(config)?;
-    if let Some(cases) = &args.cases {
+    let given = args.cases.as_deref().filter(|path| !path.is_empty()).map(Path::new);
+    if let Some(cases) = given {
         loaded.project.evals.cases = std::path::absolute(cases)
             .map_err(|e| CliError::usage(format!("`{}`: {e}", cases.display())))?;
     }
-    if let Some(threshold) = args.threshold {
-        if !(0.0..=1.0).contains(&threshold) {
-            return Err(CliError::usage(format!("threshold {threshold} is not within 0 and 1")));
-        }
-        loaded.project.evals.threshold = threshold;
+    if let Some(given) = args.threshold.as_ref().filter(not_empty) {
+        loaded.project.evals.threshold = threshold(given)?;
     }
-    let overrides = args.set.overrides();
+    let mut overrides = args.set.overrides();
+    let test_model = std::env::var("TEST_MODEL").ok();
+    overrides.model = overrides.model.or(test_model.filter(|model| not_empty(&model)));
+    let asking = gate::Asking {
+        repeat: args.repeat,
+        as_served: args.as_served,
+        whole_set: gate || !given.is_some_and(gate::is_jsonl),
+    };
     let mut backend = Backend::connect(config).await?;
     let report = match &backend {
         Backend::Server(_) => {
             let store = Store::open(&loaded.root, Access::Read)?;
-            gate::eval_project(&loaded, &overrides, args.repeat, &store, &Clock::Real).await?
+            gate::eval_project(&loaded, &overrides, asking, &store, &Clock::Real).await?
         }
         Backend::Here(control) => {
             let store = control.store();
-            gate::eval_project(&loaded, &overrides, args.repeat, store, &Clock::Real).await?
+            gate::eval_project(&loaded, &overrides, asking, store, &Clock::Real).await?
         }
     };
     let path = gate::save(&report, &loaded.root)?;

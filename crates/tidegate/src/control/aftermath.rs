@@ -7,7 +7,7 @@ use super::Control;
 use super::command::Answer;
 use crate::error::{CliError, Result};
 use crate::evidence::{PackInputs, write_pack};
-use crate::gate::{write_back, written_back};
+use crate::gate::{Harm, Harmed, write_back, written_back};
 use crate::output;
 use crate::store::RecordQuery;
 use tidegate_core::ids::ChangeId;
@@ -59,6 +59,8 @@ impl Control {
             limit: FAILING_RECORDS_MAX,
         })?;
         let project = &self.loaded.project;
+        let failing: Vec<Harmed<'_>> =
+            failing.iter().map(|record| Harmed { record, harm: Harm::Failing }).collect();
         let case_ids = write_back(
             &self.loaded.root,
             &project.evals.regression,

@@ -1,6 +1,6 @@
 use super::*;
 use crate::cli::init::init;
-use crate::gate::eval_project;
+use crate::gate::{Asking, eval_project};
 use crate::store::{Access, Options};
 use std::path::Path;
 use tidegate_core::decide::{OrderKind, Phase};
@@ -57,7 +57,10 @@ impl Scene {
     async fn eval(&mut self) {
         let loaded = load(&self.root.join("tidegate.yaml")).unwrap();
         let store = self.control.store.clone();
-        let report = eval_project(&loaded, &Scene::overrides(), 1, &store, &clock()).await.unwrap();
+        let report =
+            eval_project(&loaded, &Scene::overrides(), Asking::default(), &store, &clock())
+                .await
+                .unwrap();
         assert!(report.passed, "{:?}", report.reasons);
         self.control.handle(Command::RecordEval(Box::new(report))).await.unwrap();
     }

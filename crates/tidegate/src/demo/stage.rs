@@ -158,9 +158,14 @@ impl Stage {
 
     async fn ask(&mut self, prompt: &str) -> Result<EvalReport> {
         let overrides = PackOverrides { prompt: Some(prompt.to_owned()), ..Default::default() };
-        let report =
-            gate::eval_project(&load(&self.config)?, &overrides, 1, &self.store, &self.clock)
-                .await?;
+        let report = gate::eval_project(
+            &load(&self.config)?,
+            &overrides,
+            gate::Asking::default(),
+            &self.store,
+            &self.clock,
+        )
+        .await?;
         self.control.command(Command::RecordEval(Box::new(report.clone()))).await?;
         self.note(json!({ "eval": prompt, "passed": report.passed, "correct": report.correct, "total": report.total }));
         Ok(report)

@@ -27,6 +27,8 @@ pub(crate) struct Asked {
     pub(crate) latency_ms: u64,
     /// Whether it ended because it reached its longest length.
     pub(crate) cut: bool,
+    /// Tokens of prompt and answer together, where the upstream reports them.
+    pub(crate) total_tokens: Option<u64>,
     /// What stands in it that should not.
     pub(crate) events: Vec<RiskEvent>,
 }
@@ -36,23 +38,28 @@ pub(crate) struct Asked {
 pub(crate) struct AskError {
     /// One sentence.
     pub(crate) message: String,
+    /// What the call met; `None` where nothing could be sent.
+    pub(crate) failure: Option<Failure>,
     /// After which time asking again can help; `None` where it cannot.
     pub(crate) again: Option<Duration>,
 }
 
 /// Asks the case once.
 ///
-/// Temperature 0 (R19). `max_tokens` is what ships: the prompt config's, and 512 only where it sets
-/// none. A case's own system prompt takes the place of the version set's.
+/// A fixed case is asked with temperature 0, so that two runs can be compared. One that is asked as
+/// served (`as_served`) names no decoding, and the set's own holds as it does in production.
+/// `max_tokens` is what ships: the prompt config's, and 512 only where it sets none. A case's own
+/// system prompt takes the place of the version set's.
 pub(crate) async fn ask(
     live: &Arc<LiveSet>,
     case: &Case,
     deadlines: Deadlines,
+    as_served: bool,
 ) -> Result<Asked, AskError> {
-    let lasting = |message: String| AskError { message, again: None };
+    let unsent = |message: String| AskError { message, failure: None, again: None };
     let rendered = live
-        .render(&request(&case.input, live.max_tokens), None)
-        .map_err(|error| lasting(format!("the prompt cannot be rendered: {error}")))?;
+        .render(&request(&case.input, live.max_tokens, as_served), None)
+        .map_err(|error| unsent(format!("the prompt cannot be rendered: {error}")))?;
     let mut body = rendered.body;
     if let Some(system) = &case.system {
         replace_system(&mut body, system);
@@ -67,16 +74,23 @@ pub(crate) async fn ask(
         request_id: format!("eval-{}", Digest::of(case.id.as_bytes()).short(12)),
         deadlines,
     };
+    let malformed = |message: String| AskError {
+        message,
+        failure: Some(Failure::Malformed),
+        again: Some(AGAIN_AFTER),
+    };
     let answer = match live.upstream.call(call).await {
         Ok(Reply::Whole(answer)) => answer,
         Ok(Reply::Stream(_)) => {
-            return Err(lasting("the upstream streamed an answer that was asked for whole".into()));
+            return Err(malformed(
+                "the upstream streamed an answer that was asked for whole".into(),
+            ));
         }
         Err(error) => return Err(ask_error(&error)),
     };
     // The echo is looked for of what was sent, which a case may have changed.
     let detectors = Detectors { system_prompt, ..live.detectors.clone() };
-    asked(&answer, &detectors).map_err(|problem| lasting(problem.to_string()))
+    asked(&answer, &detectors).map_err(|problem| malformed(problem.to_string()))
 }
 
 /// What an upstream's answer is to a case.
@@ -86,15 +100,19 @@ fn asked(answer: &Answer, detectors: &Detectors) -> Result<Asked, AnswerProblem>
     Ok(Asked {
         latency_ms: u64::try_from(answer.took.total.as_millis()).unwrap_or(u64::MAX),
         cut: facts.text_cut || facts.finish_reason.as_deref() == Some("length"),
+        total_tokens: facts.usage.map(|(tokens_in, out)| tokens_in.saturating_add(out)),
         events,
         text: facts.text,
     })
 }
 
 /// The request of a client that asks this.
-fn request(input: &str, ships: Option<u64>) -> Map<String, Value> {
+fn request(input: &str, ships: Option<u64>, as_served: bool) -> Map<String, Value> {
     let mut body = Map::new();
     body.insert("messages".to_owned(), json!([{"role": "user", "content": input}]));
+    if as_served {
+        return body;
+    }
     body.insert("temperature".to_owned(), json!(0));
     if ships.is_none() {
         body.insert("max_tokens".to_owned(), json!(MAX_TOKENS));
@@ -147,7 +165,8 @@ fn ask_error(error: &UpstreamError) -> AskError {
             Some(asked_for.unwrap_or(AGAIN_AFTER).min(AGAIN_AFTER_MAX))
         }
     };
-    AskError { message: format!("{}: {}", error.failure.as_str(), error.message), again }
+    let message = format!("{}: {}", error.failure.as_str(), error.message);
+    AskError { message, failure: Some(error.failure), again }
 }
 
 #[cfg(test)]
@@ -183,9 +202,10 @@ mod tests {
 
     #[test]
     fn the_sets_own_max_tokens_ships() {
-        assert_eq!(request("q", None)["max_tokens"], 512);
-        assert!(!request("q", Some(1024)).contains_key("max_tokens"));
-        assert_eq!(request("q", None)["temperature"], 0);
+        assert_eq!(request("q", None, false)["max_tokens"], 512);
+        assert!(!request("q", Some(1024), false).contains_key("max_tokens"));
+        assert_eq!(request("q", None, false)["temperature"], 0);
+        assert_eq!(request("q", None, true).len(), 1, "as served: the set's own decoding");
     }
 
     #[test]

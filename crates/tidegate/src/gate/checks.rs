@@ -2,8 +2,9 @@
 
 use super::{content, form};
 use serde_json::Value;
-use tidegate_core::gate::{Case, CheckResult, Checks};
+use tidegate_core::gate::{Case, CheckResult, Checks, RED_LINE, mean_score};
 use tidegate_core::guard::{RiskEvent, RiskKind, detect_refusal};
+use tidegate_core::text::has_pii;
 
 /// How many problems of one answer with a schema are named; more would hide the first.
 const SCHEMA_PROBLEMS_SHOWN: usize = 3;
@@ -23,6 +24,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) latency_ms: u64,
     /// Whether it ended because it reached its longest length.
     pub(crate) cut: bool,
+    /// Tokens of prompt and answer together, where the upstream reports them.
+    pub(crate) total_tokens: Option<u64>,
     /// The correct answer of the run before to the same question.
     pub(crate) before: Option<&'a str>,
     /// What stands in it that should not.
@@ -64,18 +67,16 @@ impl<'a> Scorer<'a> {
         self.check_form(seen, &mut sheet);
         self.check_content(seen, &mut sheet);
         self.check_behaviour(seen, &mut sheet);
-        let mean = sheet.mean();
         let red: Vec<&str> = seen
             .events
             .iter()
             .filter(|event| event.kind.is_red_line())
             .map(|event| event.kind.as_str())
             .collect();
-        if red.is_empty() {
-            return (mean, sheet.results);
+        if !red.is_empty() {
+            sheet.share(RED_LINE, 0.0, || format!("red line: {}", red.join(", ")));
         }
-        sheet.share("red_line", 0.0, || format!("red line: {}", red.join(", ")));
-        (0.0, sheet.results)
+        (mean_score(&sheet.results), sheet.results)
     }
 
     fn check_form(&self, seen: &Seen<'_>, sheet: &mut Sheet) {
@@ -169,6 +170,14 @@ impl<'a> Scorer<'a> {
             let problem = format!("took {took} ms; at most {max} ms are allowed");
             sheet.holds("max_latency_ms", (took > max).then_some(problem));
         }
+        if let (Some(max), Some(used)) = (checks.max_total_tokens, seen.total_tokens) {
+            let problem = format!("used {used} tokens; at most {max} are allowed");
+            sheet.holds("max_total_tokens", (used > max).then_some(problem));
+        }
+        if on(checks.no_pii) {
+            let problem = "contains personal data".to_owned();
+            sheet.holds("no_pii", has_pii(seen.answer).then_some(problem));
+        }
         if on(checks.no_prompt_echo) {
             // The detector's own rule, so that a gate and a release mean the same by an echo.
             let echo = seen.events.iter().find(|event| event.kind == RiskKind::PromptEcho);
@@ -202,15 +211,6 @@ impl Sheet {
         let detail = if score < 1.0 { problem() } else { String::new() };
         self.results.push(CheckResult { check: check.to_owned(), score, detail });
     }
-
-    /// The mean; 1 where nothing could be checked, which only a first run of a case with nothing
-    /// but `comparable` can be.
-    fn mean(&self) -> f64 {
-        match self.results.len() {
-            0 => 1.0,
-            count => self.results.iter().map(|check| check.score).sum::<f64>() / count as f64,
-        }
-    }
 }
 
 fn on(check: Option<bool>) -> bool {
@@ -237,11 +237,21 @@ pub(crate) fn checks_anything(checks: &Checks) -> bool {
         comparable,
         matches_expected,
         literal_leak,
+        max_total_tokens,
+        no_pii,
     } = checks;
     let lists = [json_keys, expected_keywords, must_include_any, forbidden_keywords];
     let texts = [expected_contains, regex];
-    let switches =
-        [citation, no_prompt_echo, not_empty, declines, comparable, matches_expected, literal_leak];
+    let switches = [
+        citation,
+        no_prompt_echo,
+        not_empty,
+        declines,
+        comparable,
+        matches_expected,
+        literal_leak,
+        no_pii,
+    ];
     lists.iter().any(|list| !list.is_empty())
         || texts.iter().any(|text| text.is_some())
         || switches.iter().any(|switch| on(**switch))
@@ -249,6 +259,7 @@ pub(crate) fn checks_anything(checks: &Checks) -> bool {
         || max_length.is_some()
         || refusal.is_some()
         || max_latency_ms.is_some()
+        || max_total_tokens.is_some()
 }
 
 /// Why the answer is not valid under the schema.

@@ -10,7 +10,9 @@ use crate::config::{self, Adversarial, Loaded, PromptConfig};
 use crate::error::{CliError, Result};
 use crate::version_set::PackedSet;
 use std::path::Path;
-use tidegate_core::gate::{Case, CaseSet, CaseSetError, Checks, Risk, Severity, adversarial_cases};
+use tidegate_core::gate::{
+    Case, CaseSet, CaseSetError, Checks, Handling, Risk, Severity, adversarial_cases,
+};
 use tidegate_core::version_set::ArtifactKind;
 
 pub(crate) use csv_cases::{HEADER, read_csv};
@@ -21,13 +23,24 @@ pub(crate) use jsonl_cases::read_jsonl;
 /// path.
 const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Reads every case of the project: the CSV, the dataset, the regression file and the prompt's own.
+/// Reads every case of the project: the CSV, the dataset, the regression file and the prompt's own;
+/// they must be five or more, over all five risks.
+///
+/// # Errors
+/// As [`read_cases`]; or there are too few, or a class of risk has no case.
+pub(crate) fn load_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet> {
+    let set = read_cases(loaded, packed)?;
+    set.check().map_err(|error| set_error(&error, &loaded.project.evals.cases))?;
+    Ok(set)
+}
+
+/// The same without asking whether they are a whole eval set.
 ///
 /// # Errors
 /// A usage error with file, line, what was given and what is allowed: a CSV that is missing or has
-/// another header or fewer than five rows, a file that is not UTF-8, a risk, key or check that does
-/// not exist, an id given twice, a class of risk without a case.
-pub(crate) fn load_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet> {
+/// another header, a file in another encoding, a risk, key or check that does not exist, an id
+/// given twice.
+pub(crate) fn read_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet> {
     let evals = &loaded.project.evals;
     let defaults = Defaults {
         latency_ms: evals.latency_ms,
@@ -37,10 +50,14 @@ pub(crate) fn load_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet>
     let Some(text) = read_text(&loaded.root, &evals.cases)? else {
         return Err(missing_csv(&evals.cases));
     };
-    cases.extend(read_csv(&text, &evals.cases, &defaults)?);
-    for (path, least) in
-        [(&evals.dataset, Severity::Normal), (&evals.regression, Severity::Blocking)]
-    {
+    let is_jsonl = is_jsonl(&evals.cases);
+    cases.extend(match is_jsonl {
+        true => read_jsonl(&text, &evals.cases, Severity::Normal, &defaults)?,
+        false => read_csv(&text, &evals.cases, &defaults)?,
+    });
+    // Cases as JSONL take the place of the dataset as well: it may be the same file.
+    let dataset = (!is_jsonl).then_some((&evals.dataset, Severity::Normal));
+    for (path, least) in dataset.into_iter().chain([(&evals.regression, Severity::Blocking)]) {
         if let Some(text) = read_text(&loaded.root, path)? {
             cases.extend(read_jsonl(&text, path, least, &defaults)?);
         }
@@ -54,8 +71,14 @@ pub(crate) fn load_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet>
         Adversarial::Literal => cases.extend(adversarial_cases(true)),
     }
     let set = CaseSet { cases };
-    set.check().map_err(|error| set_error(&error, &evals.cases))?;
+    set.check_ids().map_err(|error| set_error(&error, &evals.cases))?;
     Ok(set)
+}
+
+/// Whether a file of cases is JSONL, by its name.
+pub(crate) fn is_jsonl(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
+    extension.is_some_and(|extension| ["jsonl", "ndjson", "json"].iter().any(|e| extension == *e))
 }
 
 /// The `config.yaml` of the set's prompt and its name for errors; `None` where there is none.
@@ -99,6 +122,8 @@ fn prompt_cases(config: &PromptConfig, file: &str, defaults: &Defaults<'_>) -> R
             severity: Severity::Normal,
             checks,
             source: place.clone(),
+            // A prompt's tests assert every keyword, not a share of them.
+            handling: Handling { strict: true, ..Handling::default() },
         };
         cases.push(finish(case, &place, defaults)?);
     }

@@ -26,11 +26,12 @@
 //! A cell `notes` may hold checks: `json_keys=answer|citations; max_latency_ms=2000`; lists are
 //! separated by `|`, and `severity=blocking` is allowed too. A cell that is not made of
 //! `key=value` pairs is a note for people. A check that is `false` is off, except `refusal`, where
-//! `false` means that the answer must not be a refusal. Where no check is named:
+//! `false` means that the answer must not be a refusal. A reference answer in `expected` counts
+//! beside the checks that are named, unless `matches_expected` is `false`. Where no check is named
+//! and there is no reference answer:
 //!
 //! | the case | is checked for |
 //! |---|---|
-//! | has `expected` | saying what the reference answer says |
 //! | format, with an output contract | the contract's schema |
 //! | format, without; the behaviour speaks of JSON | being a JSON object |
 //! | format, otherwise | having text |
@@ -43,10 +44,16 @@
 //! have. A case of risk performance always has a `max_latency_ms`: its own, or `evals.latency_ms`.
 //!
 //! # Scores
-//! A case's score is the mean over its checks (T-05); from 0.8 on it is correct (R21). An answer
-//! with a red-line event (a planted text, a tool that is not allowed) scores 0 whatever its checks.
-//! `evals.scoring: legacy` is the seed's formula instead (R20), `evals.adversarial` asks its three
-//! adversarial inputs as well (R83).
+//! A case's score is the mean over its checks; from 0.8 on it is correct. An answer with a
+//! forbidden keyword or a red-line event (a planted text, a tool that is not allowed) scores 0 and
+//! is never correct, in one of many repeats as well. A blocking, red-line or strict case must hold
+//! every check; a prompt's own `test_cases` are strict. `evals.scoring: legacy` is the fixed
+//! formula instead (`tidegate_core::gate::legacy_score`); `evals.adversarial` asks three
+//! adversarial inputs as well.
+//!
+//! # Decoding
+//! A fixed case is asked with temperature 0, so that two runs can be compared. A written-back case
+//! is asked as production asks and five times (`as_served`, `repeat`); `--as-served` asks all so.
 
 mod load;
 
@@ -66,11 +73,11 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
-pub(crate) use load::load_cases;
-pub(crate) use project::eval_project;
+pub(crate) use load::{is_jsonl, load_cases};
+pub(crate) use project::{Asking, eval_project};
 pub(crate) use report::{console, filled_csv, junit, save};
 pub(crate) use run::{REPEAT_MAX, RunOptions, run};
-pub(crate) use write_back::{write_back, written_back};
+pub(crate) use write_back::{Harm, Harmed, write_back, written_back};
 
 /// Replaces a file as a whole: after a crash it is the old one or the new one, never half of it.
 /// Makes its folder where there is none; a link is followed.

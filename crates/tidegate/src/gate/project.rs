@@ -1,5 +1,6 @@
 //! The eval of a project as it stands: pack it, read its cases, ask them.
 
+use super::load::read_cases;
 use super::{RunOptions, load_cases, run};
 use crate::clock::Clock;
 use crate::config::{Loaded, Upstream};
@@ -10,6 +11,23 @@ use crate::version_set::{LiveSet, PackOverrides, pack};
 use std::sync::Arc;
 use tidegate_core::gate::EvalReport;
 
+/// How the cases of a project are asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asking {
+    /// How often each, 1 to [`super::REPEAT_MAX`].
+    pub(crate) repeat: u32,
+    /// With the decoding that production uses, not with temperature 0.
+    pub(crate) as_served: bool,
+    /// Whether the cases must be a whole eval set: five or more, over all five risks.
+    pub(crate) whole_set: bool,
+}
+
+impl Default for Asking {
+    fn default() -> Self {
+        Asking { repeat: 1, as_served: false, whole_set: true }
+    }
+}
+
 /// Runs every case on the set that the project's files make, compared case by case with the last
 /// run that passed (R35). Writes nothing.
 ///
@@ -18,19 +36,22 @@ use tidegate_core::gate::EvalReport;
 pub(crate) async fn eval_project(
     loaded: &Loaded,
     overrides: &PackOverrides,
-    repeat: u32,
+    asking: Asking,
     store: &Store,
     clock: &Clock,
 ) -> Result<EvalReport> {
     let packed = pack(loaded, overrides)?;
-    let cases = load_cases(loaded, &packed)?;
+    let cases = match asking.whole_set {
+        true => load_cases(loaded, &packed)?,
+        false => read_cases(loaded, &packed)?,
+    };
     let live = Arc::new(LiveSet::new(&packed, &loaded.root, clock)?);
     if matches!(live.upstream_config, Upstream::Simulated(_)) && !clock.is_demo() {
         let model = &live.model;
         output::talk(format!("SIMULATED: these answers are made by rule, not by {model}"));
     }
     let mut options = RunOptions::of(loaded, &packed)?;
-    options.repeat = repeat;
+    (options.repeat, options.as_served) = (asking.repeat, asking.as_served);
     options.previous = store.last_passed_eval()?;
     Ok(run(&live, &cases, &options, clock).await)
 }

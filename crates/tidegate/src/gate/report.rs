@@ -188,7 +188,7 @@ fn junit_case(result: &CaseResult) -> String {
     let (tag, message) = match &result.error {
         Some(error) => ("error", error.clone()),
         None if result.is_correct() => return format!("{head}/>\n"),
-        None => ("failure", wrong(result)),
+        None => ("failure", result.wrong()),
     };
     let kind = result.case.severity.as_str();
     let body = format!("{}: {}", result.case.source, result.case.expected_behavior);
@@ -197,12 +197,6 @@ fn junit_case(result: &CaseResult) -> String {
         escaped(&message),
         escaped(&body)
     )
-}
-
-/// What was wrong with an answer.
-fn wrong(result: &CaseResult) -> String {
-    let checks = result.checks.iter().filter(|check| check.score < 1.0);
-    checks.map(|check| check.detail.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 fn seconds(ms: u64) -> String {
@@ -240,7 +234,7 @@ pub(crate) fn filled_csv(report: &EvalReport) -> Result<String> {
         let (pass, note) = match &result.error {
             Some(error) => ("error", error.clone()),
             None if result.is_correct() => ("pass", String::new()),
-            None => ("fail", wrong(result)),
+            None => ("fail", result.wrong()),
         };
         let case = &result.case;
         let risk = case.risk.as_str();

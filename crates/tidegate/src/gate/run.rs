@@ -1,13 +1,15 @@
 //! One pass over the eval cases: each is asked as a client would ask it, and its answer scored.
 //!
-//! An error of the upstream is tried again once and then counted as an error: neither pass nor
-//! fail (SWE-bench_Pro #78: rate limits counted as failures shift scores).
+//! What the upstream fails at is tried three times and then counted as an error: neither a right
+//! nor a wrong answer (SWE-bench_Pro #78: rate limits counted as failures shift scores). What such
+//! a case means for the gate is `tidegate_core::gate::verdict_on`'s.
 //!
 //! A case may be asked several times: its checks' scores are averaged, and one that held only in
 //! some of them says `flaky, held in 3 of 4`, so that noise is not taken for a verdict.
 
 use super::ask::{AskError, Asked, ask};
 use super::checks::{Scorer, Seen};
+use super::content::likeness;
 use super::load::prompt_config;
 use crate::clock::Clock;
 use crate::config::{Loaded, Scoring};
@@ -22,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::gate::{
     ACCURACY, Case, CaseResult, CaseSet, CheckResult, EvalReport, GateVerdict, ReportDetail,
-    asks_the_same, compare_runs, failure_table, legacy_score, verdict_on,
+    Unanswered, asks_the_same, compare_runs, fails_hard, failure_table, legacy_score, verdict_on,
 };
 use tidegate_core::ids::{Digest, UnixMs, VersionSetId};
 
@@ -38,6 +40,8 @@ pub(crate) struct RunOptions {
     pub(crate) concurrency: usize,
     /// How often each case is asked, 1 to [`REPEAT_MAX`]; its scores are averaged.
     pub(crate) repeat: u32,
+    /// Whether every case is asked with the decoding that production uses, not with temperature 0.
+    pub(crate) as_served: bool,
     /// How checks make a score.
     pub(crate) scoring: Scoring,
     /// The run to compare with.
@@ -62,6 +66,7 @@ impl RunOptions {
             thresholds: thresholds(evals.threshold, prompts)?,
             concurrency: evals.concurrency.max(1),
             repeat: 1,
+            as_served: false,
             scoring: evals.scoring,
             previous: None,
             deadlines: Deadlines {
@@ -105,7 +110,11 @@ pub(crate) async fn run(
     clock: &Clock,
 ) -> EvalReport {
     let subject = Subject { model: live.model.clone(), version_set: live.set.id.clone() };
-    run_with(&subject, cases, options, clock, |case| ask(live, case, options.deadlines)).await
+    run_with(&subject, cases, options, clock, |case| {
+        let as_served = options.as_served || case.handling.as_served;
+        ask(live, case, options.deadlines, as_served)
+    })
+    .await
 }
 
 /// What is evaluated.
@@ -129,38 +138,53 @@ where
     F: Fn(&'a Case) -> Fut,
     Fut: Future<Output = Result<Asked, AskError>>,
 {
-    let repeat = options.repeat.clamp(1, REPEAT_MAX);
-    let bar = progress(cases.cases.len() as u64 * u64::from(repeat), options.progress);
-    let asked = cases.cases.iter().flat_map(|case| (0..repeat).map(move |_| case));
+    let repeats = |case: &Case| case.handling.repeat.unwrap_or(1).max(options.repeat);
+    let repeats = |case: &Case| repeats(case).clamp(1, REPEAT_MAX);
+    let count = cases.cases.iter().map(|case| u64::from(repeats(case))).sum();
+    let bar = progress(count, options.progress);
+    let asked = cases.cases.iter().flat_map(|case| (0..repeats(case)).map(move |_| case));
     let results: Vec<CaseResult> = stream::iter(asked)
         .map(|case| {
             let (ask, bar) = (&ask, &bar);
             async move {
-                let asked = ask_twice(case, ask, clock).await;
+                let (asked, tries) = ask_again(case, ask, clock).await;
                 bar.inc(1);
-                result_of(case, asked, options)
+                result_of(case, asked, tries, options)
             }
         })
         .buffered(options.concurrency.max(1))
         .collect()
         .await;
     bar.finish_and_clear();
-    let merged = results.chunks(repeat as usize).filter_map(merge).collect();
+    let mut left = results.as_slice();
+    let mut merged = Vec::with_capacity(cases.cases.len());
+    for case in &cases.cases {
+        let (of_case, rest) = left.split_at(left.len().min(repeats(case) as usize));
+        merged.extend(merge(of_case));
+        left = rest;
+    }
     report_of(subject, cases, merged, options, clock)
 }
 
-/// Asks once, and again where that can help.
-async fn ask_twice<'a, F, Fut>(case: &'a Case, ask: &F, clock: &Clock) -> Result<Asked, AskError>
+/// Asks, and again where that can help; with how often it was asked.
+async fn ask_again<'a, F, Fut>(
+    case: &'a Case,
+    ask: &F,
+    clock: &Clock,
+) -> (Result<Asked, AskError>, u32)
 where
     F: Fn(&'a Case) -> Fut,
     Fut: Future<Output = Result<Asked, AskError>>,
 {
-    match ask(case).await {
-        Err(AskError { message: _, again: Some(wait) }) => {
-            clock.simulate(wait).await;
-            ask(case).await
+    let mut tries = 1;
+    loop {
+        match ask(case).await {
+            Err(AskError { again: Some(wait), .. }) if tries < Unanswered::TRIES => {
+                clock.simulate(wait).await;
+                tries += 1;
+            }
+            asked => return (asked, tries),
         }
-        asked => asked,
     }
 }
 
@@ -174,41 +198,54 @@ fn progress(length: u64, wanted: bool) -> ProgressBar {
     }
 }
 
-fn result_of(case: &Case, asked: Result<Asked, AskError>, options: &RunOptions) -> CaseResult {
-    let without = |error: String, latency_ms| CaseResult {
+fn result_of(
+    case: &Case,
+    asked: Result<Asked, AskError>,
+    tries: u32,
+    options: &RunOptions,
+) -> CaseResult {
+    let without = |error: String, unanswered, latency_ms| CaseResult {
         case: case.clone(),
         actual: None,
         error: Some(error),
+        unanswered,
         score: 0.0,
         checks: Vec::new(),
         latency_ms,
     };
     let asked = match asked {
         Ok(asked) => asked,
-        Err(error) => return without(error.message, 0),
+        Err(AskError { message, failure, again: _ }) => {
+            return without(message, Some(Unanswered { failure, tries }), 0);
+        }
     };
     let scorer = match Scorer::new(case) {
         Ok(scorer) => scorer,
-        Err(problem) => return without(problem, asked.latency_ms),
+        Err(problem) => return without(problem, None, asked.latency_ms),
     };
-    let (score, checks) = scorer.score(&Seen {
+    let (mean, checks) = scorer.score(&Seen {
         answer: &asked.text,
         latency_ms: asked.latency_ms,
         cut: asked.cut,
+        total_tokens: asked.total_tokens,
         before: options.previous.as_ref().and_then(|report| correct_before(report, case)),
         events: &asked.events,
     });
-    let legacy = match options.scoring {
-        Scoring::Mean => None,
-        // A red line scores 0 by whatever formula.
-        Scoring::Legacy if score == 0.0 => None,
-        Scoring::Legacy => legacy_score(&checks),
+    let score = match options.scoring {
+        Scoring::Mean => mean,
+        Scoring::Legacy if fails_hard(&checks) => 0.0,
+        Scoring::Legacy => {
+            let similarity =
+                case.expected.as_deref().map_or(0.0, |text| likeness(&asked.text, text));
+            legacy_score(case, &asked.text, similarity).unwrap_or(mean)
+        }
     };
     CaseResult {
         case: case.clone(),
         actual: Some(asked.text),
         error: None,
-        score: legacy.unwrap_or(score),
+        unanswered: None,
+        score,
         checks,
         latency_ms: asked.latency_ms,
     }

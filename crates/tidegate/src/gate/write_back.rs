@@ -1,5 +1,19 @@
-//! Writing failing records back as cases, so that what went wrong once is asked in every gate from
-//! then on (R216, R218).
+//! Writing harmful records back as cases, so that what went wrong once is asked in every gate from
+//! then on.
+//!
+//! | harm | the check that would have caught it |
+//! |---|---|
+//! | a risk event | `no_prompt_echo`; planted texts and forbidden tools need no check |
+//! | a broken output contract | `json_schema` |
+//! | no answer | `not_empty`, and `max_latency_ms` for a timeout |
+//! | too slow | `max_latency_ms` |
+//! | too many tokens | `max_total_tokens` |
+//! | a refusal | `refusal: false` |
+//! | personal data | `no_pii` |
+//! | a dislike | none: the case is marked `needs_review` for a person |
+//!
+//! Every such case is asked as production asks (`as_served`) and several times, since what failed
+//! at the decoding that users had may never fail at temperature 0.
 
 use super::content::likeness;
 use super::load::{Defaults, read_jsonl, read_text};
@@ -8,7 +22,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use tidegate_core::evidence::Record;
-use tidegate_core::gate::{Checks, Risk, Severity};
+use tidegate_core::gate::{Checks, Handling, Risk, Severity};
 use tidegate_core::guard::RiskKind;
 use tidegate_core::ids::{ChangeId, TraceId, UnixMs};
 use tidegate_core::text::{Language, language_of};
@@ -30,7 +44,44 @@ const ANSWERED: &str = "is answered";
 /// From which lengths on an input counts as middling and as long, characters.
 const LENGTHS: [usize; 2] = [100, 1_000];
 
-/// Appends the failing records to the regression file as blocking cases (red-line events as
+/// What a record did to its user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(test), expect(dead_code, reason = "a rollback chooses failing records only so far"))]
+pub(crate) enum Harm {
+    /// What the record itself says: a risk event, a broken contract, no answer.
+    Failing,
+    /// It took longer than `limit_ms`, end to end.
+    Slow {
+        /// The longest time that is allowed, ms.
+        limit_ms: u64,
+    },
+    /// It used more tokens than `max_total_tokens`, prompt and answer together.
+    Costly {
+        /// The most tokens that are allowed.
+        max_total_tokens: u64,
+    },
+    /// It was refused and should not have been.
+    Refused,
+    /// The answer held personal data.
+    PersonalData,
+    /// The user disliked the answer.
+    Disliked,
+}
+
+/// A record with the harm that a case shall be made of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Harmed<'a> {
+    /// The record.
+    pub(crate) record: &'a Record,
+    /// What it did.
+    pub(crate) harm: Harm,
+}
+
+/// How often a written-back case is asked in each run: a fault in two of five answers is met with
+/// 92 %.
+pub(crate) const WRITTEN_BACK_REPEAT: u32 = 5;
+
+/// Appends the harmful records to the regression file as blocking cases (red-line events as
 /// red-line cases) and gives the new cases' ids, `reg-<change-id>-<n>`.
 ///
 /// At most [`CASES_PER_RELEASE`] a release, spread over the kinds of problem, languages and
@@ -46,12 +97,12 @@ pub(crate) fn write_back(
     root: &Path,
     regression: &Path,
     change_id: &ChangeId,
-    records: &[Record],
+    harmed: &[Harmed<'_>],
     contract: Option<&Value>,
 ) -> Result<Vec<String>> {
     let old = read_text(root, regression)?.unwrap_or_default();
     let existing = Existing::of(&old, regression, change_id)?;
-    let chosen = choose(records.iter().filter_map(Found::of), &existing);
+    let chosen = choose(harmed.iter().copied().filter_map(Found::of), &existing);
     let mut text = old;
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
@@ -150,6 +201,16 @@ enum Problem {
     Contract,
     /// It was not answered.
     Failure(Failure),
+    /// It held personal data.
+    PersonalData,
+    /// It was refused.
+    Refused,
+    /// It took longer than this, ms.
+    Slow(u64),
+    /// It used more tokens than this.
+    Costly(u64),
+    /// The user disliked it.
+    Disliked,
 }
 
 /// A record that can become a case.
@@ -161,15 +222,18 @@ struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    /// `None` for a record that did not fail, or whose input was not kept.
-    fn of(record: &'a Record) -> Option<Found<'a>> {
-        if !record.is_failing() {
-            return None;
-        }
+    /// `None` for a record that did no such harm by itself, or whose input was not kept.
+    fn of(harmed: Harmed<'a>) -> Option<Found<'a>> {
+        let record = harmed.record;
         let input = record.input.as_deref().map(question).filter(|input| !input.is_empty())?;
-        let risk = record.risk.iter().map(|event| Problem::Risk(event.kind)).min();
-        let contract = record.contract_problem.as_ref().map(|_| Problem::Contract);
-        let problem = risk.or(contract).or(record.failure.map(Problem::Failure))?;
+        let problem = match harmed.harm {
+            Harm::Failing => own_problem(record)?,
+            Harm::Slow { limit_ms } => Problem::Slow(limit_ms),
+            Harm::Costly { max_total_tokens } => Problem::Costly(max_total_tokens),
+            Harm::Refused => Problem::Refused,
+            Harm::PersonalData => Problem::PersonalData,
+            Harm::Disliked => Problem::Disliked,
+        };
         Some(Found { record, input, problem })
     }
 
@@ -181,16 +245,24 @@ impl<'a> Found<'a> {
     fn severity(&self) -> Severity {
         match self.problem {
             Problem::Risk(kind) if kind.is_red_line() => Severity::RedLine,
-            Problem::Risk(_) | Problem::Contract | Problem::Failure(_) => Severity::Blocking,
+            Problem::Risk(_)
+            | Problem::Contract
+            | Problem::Failure(_)
+            | Problem::PersonalData
+            | Problem::Refused
+            | Problem::Slow(_)
+            | Problem::Costly(_)
+            | Problem::Disliked => Severity::Blocking,
         }
     }
 
     fn risk(&self) -> Risk {
         match self.problem {
-            Problem::Risk(_) => Risk::Safety,
+            Problem::Risk(_) | Problem::PersonalData => Risk::Safety,
             Problem::Contract => Risk::Format,
             Problem::Failure(failure) if failure.is_timeout() => Risk::Performance,
-            Problem::Failure(_) => Risk::Regression,
+            Problem::Slow(_) | Problem::Costly(_) => Risk::Performance,
+            Problem::Failure(_) | Problem::Refused | Problem::Disliked => Risk::Regression,
         }
     }
 
@@ -203,6 +275,13 @@ impl<'a> Found<'a> {
         }
         if self.record.contract_problem.is_some() {
             checks.json_schema = contract.cloned();
+        }
+        match self.problem {
+            Problem::Slow(limit_ms) => checks.max_latency_ms = Some(limit_ms),
+            Problem::Costly(most) => checks.max_total_tokens = Some(most),
+            Problem::Refused => checks.refusal = Some(false),
+            Problem::PersonalData => checks.no_pii = Some(true),
+            Problem::Risk(_) | Problem::Contract | Problem::Failure(_) | Problem::Disliked => {}
         }
         if self.record.failure.is_some() || checks == Checks::default() {
             checks.not_empty = Some(true);
@@ -226,13 +305,30 @@ impl<'a> Found<'a> {
                 ("keeps the output contract", problem.unwrap_or_default())
             }
             Problem::Failure(failure) => (ANSWERED, failure.as_str().to_owned()),
+            Problem::PersonalData => ("gives away no personal data", "personal data".to_owned()),
+            Problem::Refused => ("is not refused", "a refusal".to_owned()),
+            Problem::Slow(_) => {
+                ("is answered in time", format!("{} ms", self.record.timing.total_us / 1000))
+            }
+            Problem::Costly(_) => {
+                let used = self.record.tokens_in.saturating_add(self.record.tokens_out);
+                ("uses no more tokens than allowed", format!("{used} tokens"))
+            }
+            Problem::Disliked => ("satisfies the user", "disliked".to_owned()),
         };
         let problem: String = problem.chars().take(PROBLEM_CHARS).collect();
         format!("{wanted}{WAS}{problem}")
     }
 
     fn line(&self, id: &str, change_id: &ChangeId, contract: Option<&Value>) -> Result<String> {
-        let line = json!({
+        let handling = Handling {
+            as_served: true,
+            repeat: Some(WRITTEN_BACK_REPEAT),
+            needs_review: self.problem == Problem::Disliked,
+            ..Handling::default()
+        };
+        let mut line = json!(handling);
+        let own = json!({
             "case_id": id,
             "input": self.input,
             "expected_behavior": self.behaviour(),
@@ -241,9 +337,22 @@ impl<'a> Found<'a> {
             "source": change_id.as_str(),
             "checks": self.checks(contract),
         });
+        if let (Value::Object(line), Value::Object(own)) = (&mut line, own) {
+            line.extend(own);
+        }
         serde_json::to_string(&line)
             .map_err(|error| CliError::internal(format!("a case is not JSON: {error}")))
     }
+}
+
+/// The worst that a record says of itself; `None` for one that did not fail.
+fn own_problem(record: &Record) -> Option<Problem> {
+    if !record.is_failing() {
+        return None;
+    }
+    let risk = record.risk.iter().map(|event| Problem::Risk(event.kind)).min();
+    let contract = record.contract_problem.as_ref().map(|_| Problem::Contract);
+    risk.or(contract).or(record.failure.map(Problem::Failure))
 }
 
 /// The records that become cases, of questions that are not asked yet: one of each group in turn,

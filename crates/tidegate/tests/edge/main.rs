@@ -12,6 +12,8 @@ mod crash;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod evals;
+#[cfg(test)]
 mod journal;
 #[cfg(test)]
 mod r#loop;

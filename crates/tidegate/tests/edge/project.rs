@@ -232,7 +232,7 @@ impl Project {
 fn command(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
     command.args(args).current_dir(folder).env("USER", "mei").env("NO_COLOR", "1");
-    for name in ["TIDEGATE_CONFIG", "EVAL_DATASET", "THRESHOLD_SCORE", "GIT_SHA"] {
+    for name in ["TIDEGATE_CONFIG", "EVAL_DATASET", "THRESHOLD_SCORE", "TEST_MODEL", "GIT_SHA"] {
         command.env_remove(name);
     }
     command.envs(env.iter().copied()).stdin(Stdio::null());

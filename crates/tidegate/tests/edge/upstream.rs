@@ -14,11 +14,7 @@ pub(crate) struct Upstream {
 impl Upstream {
     /// Answers every request with this head line, type and body.
     pub(crate) fn saying(status: &str, kind: &str, body: &str) -> Upstream {
-        let answer = format!(
-            "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\nconnection: close\r\n\
-             content-length: {}\r\n\r\n{body}",
-            body.len()
-        );
+        let answer = response(status, kind, body);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -26,7 +22,7 @@ impl Upstream {
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 // A client that breaks off is its own concern.
-                let _ = say(stream, &answer, &kept);
+                let _ = say(stream, &kept, |_| answer.clone());
             }
         });
         Upstream { address, asked }
@@ -34,13 +30,27 @@ impl Upstream {
 
     /// A whole answer with this text.
     pub(crate) fn answering(text: &str) -> Upstream {
-        let body = serde_json::json!({
-            "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m",
-            "choices": [{"index": 0, "finish_reason": "stop",
-                         "message": {"role": "assistant", "content": text}}],
-            "usage": {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8},
+        Upstream::saying("200 OK", "application/json", &completion(text))
+    }
+
+    /// Answers each request by a rule: a status line and a JSON body.
+    pub(crate) fn by_rule(
+        rule: impl Fn(&Value) -> (&'static str, String) + Send + 'static,
+    ) -> Upstream {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                // A client that breaks off is its own concern.
+                let _ = say(stream, &kept, |body| {
+                    let (status, body) = rule(body);
+                    response(status, "application/json", &body)
+                });
+            }
         });
-        Upstream::saying("200 OK", "application/json", &body.to_string())
+        Upstream { address, asked }
     }
 
     /// What it was asked so far.
@@ -54,7 +64,30 @@ impl Upstream {
     }
 }
 
-fn say(stream: TcpStream, answer: &str, asked: &Mutex<Vec<Value>>) -> std::io::Result<()> {
+/// The body of a whole answer with this text.
+pub(crate) fn completion(text: &str) -> String {
+    let body = serde_json::json!({
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [{"index": 0, "finish_reason": "stop",
+                     "message": {"role": "assistant", "content": text}}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8},
+    });
+    body.to_string()
+}
+
+fn response(status: &str, kind: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\nconnection: close\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn say(
+    stream: TcpStream,
+    asked: &Mutex<Vec<Value>>,
+    answer: impl Fn(&Value) -> String,
+) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut length = 0;
     loop {
@@ -70,6 +103,8 @@ fn say(stream: TcpStream, answer: &str, asked: &Mutex<Vec<Value>>) -> std::io::R
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    asked.lock().unwrap().push(serde_json::from_slice(&body)?);
+    let body = serde_json::from_slice(&body)?;
+    let answer = answer(&body);
+    asked.lock().unwrap().push(body);
     reader.into_inner().write_all(answer.as_bytes())
 }

@@ -11,6 +11,7 @@ fn case(id: &str, risk: Risk) -> Case {
         severity: Severity::Normal,
         checks: Checks { not_empty: Some(true), ..Checks::default() },
         source: format!("evals/eval_cases.csv:{id}"),
+        handling: Handling::default(),
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::gate::Checks;
+use crate::gate::{Checks, Handling};
 
 fn result(id: &str, risk: Risk, severity: Severity, score: f64) -> CaseResult {
     let detail = if score < 1.0 { format!("{id} is wrong") } else { String::new() };
@@ -14,9 +14,11 @@ fn result(id: &str, risk: Risk, severity: Severity, score: f64) -> CaseResult {
             severity,
             checks: Checks::default(),
             source: String::new(),
+            handling: Handling::default(),
         },
         actual: Some("答".to_owned()),
         error: None,
+        unanswered: None,
         score,
         checks: vec![CheckResult { check: "expected_contains".to_owned(), score, detail }],
         latency_ms: 1,
@@ -78,7 +80,7 @@ fn verdicts_in_their_order() {
         &[good.clone(), bad.clone(), missing],
         0.5,
         GateVerdict::Inconclusive,
-        "1 of 3 cases got no answer",
+        "1 of 3 cases got no answer / 1 case: no connection",
     );
     check(
         &[good.clone(), bad.clone()],
@@ -168,23 +170,68 @@ fn a_comparison_tells_broken_from_fixed_and_errors_from_both() {
     assert_eq!(comparison.new, ["asks-another", "fresh"]);
 }
 
+fn unanswered(id: &str, failure: Option<Failure>, tries: u32) -> CaseResult {
+    let unanswered = Some(Unanswered { failure, tries });
+    CaseResult { unanswered, ..error(id, Severity::Normal) }
+}
+
+fn check_unanswered(answered: usize, failure: Option<Failure>, tries: u32, expected: GateVerdict) {
+    let mut results: Vec<CaseResult> =
+        (0..answered).map(|n| normal(&format!("n{n}"), 1.0)).collect();
+    results.extend((0..3).map(|n| error(&format!("down{n}"), Severity::Normal)));
+    results.push(unanswered("x", failure, tries));
+    let (verdict, reasons) = verdict(&results, 0.0);
+    assert_eq!(verdict, expected, "{answered} {failure:?} {tries}: {reasons:?}");
+}
+
 #[test]
-fn the_legacy_score_cannot_be_correct_with_keywords_alone() {
-    let score = |parts: &[(&str, f64)]| {
-        let check = |(name, score): &(&str, f64)| CheckResult {
-            check: (*name).to_owned(),
-            score: *score,
-            detail: String::new(),
-        };
-        legacy_score(&parts.iter().map(check).collect::<Vec<_>>())
+fn a_case_whose_request_always_fails_fails_the_gate_unless_it_is_an_outage() {
+    use GateVerdict::{Fail, Inconclusive};
+    check_unanswered(9, Some(Failure::ServerError), 3, Fail);
+    check_unanswered(9, Some(Failure::FirstByteTimeout), 3, Fail);
+    check_unanswered(9, Some(Failure::Refused), 1, Fail);
+    check_unanswered(9, None, 1, Fail);
+    check_unanswered(9, Some(Failure::ServerError), 2, Inconclusive);
+    check_unanswered(9, Some(Failure::RateLimited), 3, Inconclusive);
+    check_unanswered(9, Some(Failure::Unreachable), 3, Inconclusive);
+    check_unanswered(9, Some(Failure::Credential), 1, Inconclusive);
+    // Fewer than half of the other cases are answered: the upstream is down.
+    check_unanswered(2, Some(Failure::ServerError), 3, Inconclusive);
+    check_unanswered(0, Some(Failure::ServerError), 3, Inconclusive);
+    check_unanswered(0, Some(Failure::Refused), 1, Fail);
+    let results = [normal("a", 1.0), unanswered("x", Some(Failure::ServerError), 3)];
+    let (_, reasons) = verdict(&results, 0.0);
+    assert_eq!(reasons, ["case `x` got no answer in 3 tries: no connection"]);
+}
+
+#[test]
+fn many_cases_that_always_fail_are_no_outage_while_others_are_answered() {
+    let mut results: Vec<CaseResult> =
+        (0..20).map(|n| unanswered(&format!("x{n}"), Some(Failure::Refused), 1)).collect();
+    results.push(normal("a", 1.0));
+    let (verdict, reasons) = verdict(&results, 0.0);
+    assert_eq!((verdict, reasons.len()), (GateVerdict::Fail, 20));
+    assert_eq!(error_causes(&results), ["20 cases: no connection"]);
+}
+
+#[test]
+fn a_forbidden_keyword_is_never_correct_and_a_strict_case_holds_every_check() {
+    let with = |check: &str, score: f64, strict: bool| {
+        let mut result = normal("a", 0.9);
+        result.case.handling.strict = strict;
+        result.checks[0] =
+            CheckResult { check: check.to_owned(), score, detail: "wrong".to_owned() };
+        result
     };
-    let close = |a: Option<f64>, b: f64| a.is_some_and(|a| (a - b).abs() < 1e-9);
-    let (keywords, alike, contains) =
-        ("expected_keywords", "matches_expected", "expected_contains");
-    assert!(score(&[(keywords, 1.0)]).unwrap() < CORRECT_FROM);
-    assert!(close(score(&[(keywords, 1.0), (alike, 1.0), (contains, 1.0)]), 1.0));
-    assert!(close(score(&[(keywords, 0.5), (contains, 1.0), ("not_empty", 1.0)]), 0.45));
-    assert_eq!(score(&[("not_empty", 1.0)]), None);
+    assert!(with("expected_keywords", 0.9, false).is_correct());
+    assert!(!with("expected_keywords", 0.9, true).is_correct());
+    assert!(with("expected_keywords", 1.0, true).is_correct());
+    // Four of five repeats without the word: still one answer with it.
+    assert!(!with("forbidden_keywords", 0.8, false).is_correct());
+    assert!(!with("red_line", 0.8, false).is_correct());
+    assert!(with("matches_expected", 0.85, true).is_correct());
+    let low = CaseResult { score: 0.5, ..with("expected_keywords", 1.0, false) };
+    assert_eq!(low.wrong(), "scores 0.50; 0.8 is needed");
 }
 
 #[test]

@@ -369,9 +369,11 @@ fn eval(to: &PackedSet) -> EvalReport {
             severity: Severity::Normal,
             checks: Checks::default(),
             source: "evals/eval_cases.csv:2".to_owned(),
+            handling: tidegate_core::gate::Handling::default(),
         },
         actual: Some("可以".to_owned()),
         error: None,
+        unanswered: None,
         score,
         checks: vec![tidegate_core::gate::CheckResult {
             check: "citation".to_owned(),

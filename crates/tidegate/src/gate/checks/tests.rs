@@ -13,11 +13,12 @@ fn case(checks: Value, expected: Option<&str>) -> Case {
         severity: Severity::Normal,
         checks: serde_json::from_value(checks).unwrap(),
         source: String::new(),
+        handling: tidegate_core::gate::Handling::default(),
     }
 }
 
 fn seen(answer: &str) -> Seen<'_> {
-    Seen { answer, latency_ms: 100, cut: false, before: None, events: &[] }
+    Seen { answer, latency_ms: 100, cut: false, total_tokens: None, before: None, events: &[] }
 }
 
 /// Scores the answer; `wrong` is the details of the checks that do not hold, `; ` between them.

@@ -5,7 +5,7 @@ use crate::error::{CliError, Result};
 use csv::{Position, StringRecord};
 use std::collections::BTreeMap;
 use std::path::Path;
-use tidegate_core::gate::{Case, CaseSet, Checks, Severity};
+use tidegate_core::gate::{Case, CaseSet, Checks, Handling, Severity};
 
 /// The header (R10).
 pub(crate) const HEADER: [&str; 6] =
@@ -94,6 +94,7 @@ fn blank(id: &str, prompt: &str, behaviour: &str) -> Result<Case, String> {
         severity: Severity::Normal,
         checks: Checks::default(),
         source: String::new(),
+        handling: Handling::default(),
     })
 }
 

@@ -17,7 +17,12 @@ pub(crate) struct Defaults<'a> {
 impl Defaults<'_> {
     /// Gives the case what it does not name.
     pub(crate) fn complete(&self, case: &mut Case) {
-        if !checks_anything(&case.checks) {
+        let reference = case.expected.as_ref().is_some_and(|text| !text.trim().is_empty());
+        if reference && case.checks.matches_expected != Some(false) {
+            // Beside the checks that it names: a reference answer that counts for nothing would be
+            // read over.
+            case.checks.matches_expected = Some(true);
+        } else if !checks_anything(&case.checks) {
             self.derive(case);
         }
         // The run before may have no answer to compare with; an answer is an answer in every run.
@@ -32,10 +37,6 @@ impl Defaults<'_> {
 
     fn derive(&self, case: &mut Case) {
         let checks = &mut case.checks;
-        if case.expected.as_ref().is_some_and(|text| !text.trim().is_empty()) {
-            checks.matches_expected = Some(true);
-            return;
-        }
         match case.risk {
             Risk::Format => self.derive_format(&case.expected_behavior, checks),
             Risk::Grounding => set(&mut checks.citation),

@@ -17,8 +17,24 @@ enum Kind {
     Json,
 }
 
+impl Kind {
+    fn is_number(&self) -> bool {
+        matches!(self, Kind::Number)
+    }
+}
+
+/// Above this a floating-point number does not stand for one whole number.
+const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+
+/// The whole number that a JSON number is, however it is written.
+pub(super) fn whole_number(value: &Value) -> Option<u64> {
+    let whole = |number: f64| number.fract() == 0.0 && (0.0..=WHOLE_MAX).contains(&number);
+    // Checked to be whole and within the range just above.
+    value.as_u64().or_else(|| value.as_f64().filter(|n| whole(*n)).map(|n| n as u64))
+}
+
 /// Every check of [`Checks`] with its kind.
-const CHECKS: [(&str, Kind); 17] = [
+const CHECKS: [(&str, Kind); 19] = [
     ("json_keys", Kind::List),
     ("json_schema", Kind::Json),
     ("expected_contains", Kind::Text),
@@ -36,6 +52,8 @@ const CHECKS: [(&str, Kind); 17] = [
     ("comparable", Kind::Switch),
     ("matches_expected", Kind::Switch),
     ("literal_leak", Kind::Switch),
+    ("max_total_tokens", Kind::Number),
+    ("no_pii", Kind::Switch),
 ];
 
 /// Whether there is a check of that name.
@@ -70,8 +88,15 @@ pub(super) fn severity(given: &str) -> Result<Severity, String> {
     })
 }
 
-/// Checks from their keys and JSON values.
-pub(super) fn checks(values: Map<String, Value>) -> Result<Checks, String> {
+/// Checks from their keys and JSON values. A whole number may be written `120.0`, as programs that
+/// know one kind of number write it.
+pub(super) fn checks(mut values: Map<String, Value>) -> Result<Checks, String> {
+    for (key, value) in &mut values {
+        let is_number = CHECKS.iter().any(|(name, kind)| name == key && kind.is_number());
+        if let Some(whole) = is_number.then(|| whole_number(value)).flatten() {
+            *value = whole.into();
+        }
+    }
     for (key, value) in &values {
         // Read one by one, so that the error names the key.
         let one = Map::from_iter([(key.clone(), value.clone())]);
@@ -138,7 +163,10 @@ fn value(kind: &Kind, text: &str) -> Result<Value, &'static str> {
         }
         Kind::Text if text.is_empty() => Err("a text"),
         Kind::Text => Ok(text.into()),
-        Kind::Number => text.parse::<u64>().map(Value::from).map_err(|_| "a whole number"),
+        Kind::Number => match serde_json::from_str(text).ok().and_then(|v| whole_number(&v)) {
+            Some(number) => Ok(number.into()),
+            None => Err("a whole number"),
+        },
         Kind::Switch => text.parse::<bool>().map(Value::from).map_err(|_| "`true` or `false`"),
         Kind::Json => serde_json::from_str(text).map_err(|_| "JSON"),
     }

@@ -1,14 +1,15 @@
 //! Cases as JSONL.
 
+use super::super::run::REPEAT_MAX;
 use super::{Defaults, content_id, defaults, fields, finish};
 use crate::error::{CliError, Result};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
-use tidegate_core::gate::{Case, Checks, Severity};
+use tidegate_core::gate::{Case, Checks, Handling, Severity};
 
 /// The keys of a line beside those of its checks.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 16] = [
     "case_id",
     "id",
     "input",
@@ -20,6 +21,11 @@ const KEYS: [&str; 11] = [
     "severity",
     "source",
     "checks",
+    "strict",
+    "as_served",
+    "repeat",
+    "reproduced",
+    "needs_review",
 ];
 
 /// Reads cases from JSONL text; empty lines are skipped. Each is at least as severe as `least`.
@@ -52,7 +58,7 @@ pub(crate) fn read_jsonl(
 }
 
 fn case(line: &str, stem: &str, place: &str) -> Result<Case, String> {
-    let value = serde_json::from_str(line).map_err(|error| format!("not valid JSON: {error}"))?;
+    let value = json(line).map_err(|error| format!("not valid JSON: {error}"))?;
     let Value::Object(mut members) = value else {
         return Err("the line is not a JSON object".to_owned());
     };
@@ -78,6 +84,13 @@ fn case(line: &str, stem: &str, place: &str) -> Result<Case, String> {
         None => defaults::risk_of_id(&id),
     };
     let severity = text(&mut members, "severity")?.map(|s| fields::severity(&s)).transpose()?;
+    let handling = Handling {
+        strict: switch(&mut members, "strict")?,
+        as_served: switch(&mut members, "as_served")?,
+        repeat: repeat(&mut members)?,
+        reproduced: text(&mut members, "reproduced")?,
+        needs_review: switch(&mut members, "needs_review")?,
+    };
     let source = match text(&mut members, "source")? {
         Some(source) => format!("{place} (from {})", fields::cut(&source)),
         None => place.to_owned(),
@@ -92,7 +105,47 @@ fn case(line: &str, stem: &str, place: &str) -> Result<Case, String> {
         severity: severity.unwrap_or_default(),
         checks,
         source,
+        handling,
     })
+}
+
+/// Reads a line as JSON. Half of a surrogate pair, which programs that cut texts by 16-bit units
+/// leave in escapes such as `\ud83d`, becomes U+FFFD: it is no character, and no reason to refuse
+/// the whole file.
+fn json(line: &str) -> Result<Value, serde_json::Error> {
+    serde_json::from_str(line).or_else(|error| match whole_surrogates(line) {
+        Some(mended) => serde_json::from_str(&mended),
+        None => Err(error),
+    })
+}
+
+/// The line with `\ufffd` in place of each escape of half a surrogate pair; `None` where there is
+/// none.
+fn whole_surrogates(line: &str) -> Option<String> {
+    let unit = |at: usize| -> Option<u32> {
+        let digits = line.get(at..at + 6)?.strip_prefix("\\u")?;
+        u32::from_str_radix(digits, 16).ok()
+    };
+    let (mut out, mut at, mut replaced) = (String::with_capacity(line.len()), 0, false);
+    while let Some(found) = line[at..].find('\\').map(|found| at + found) {
+        out.push_str(&line[at..found]);
+        let low = |at| unit(at).is_some_and(|low| (0xdc00..0xe000).contains(&low));
+        let length = match unit(found) {
+            Some(0xd800..0xdc00) if low(found + 6) => 12,
+            Some(0xd800..0xe000) => {
+                (replaced, at) = (true, found + 6);
+                out.push_str("\\ufffd");
+                continue;
+            }
+            Some(_) => 6,
+            // An escape of one character; it may not be ASCII in a broken line.
+            None => 1 + line[found + 1..].chars().next().map_or(0, char::len_utf8),
+        };
+        out.push_str(&line[found..found + length]);
+        at = found + length;
+    }
+    out.push_str(&line[at..]);
+    replaced.then_some(out)
 }
 
 /// Takes the checks out: those under `checks` and those beside the other keys.
@@ -126,6 +179,27 @@ fn text(members: &mut Map<String, Value>, key: &str) -> Result<Option<String>, S
             Ok(Some(number.to_string()))
         }
         Some(_) => Err(format!("`{key}` is not a text")),
+    }
+}
+
+/// Takes `true` or `false` out; absent counts as false.
+fn switch(members: &mut Map<String, Value>, key: &str) -> Result<bool, String> {
+    match members.remove(key) {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(on)) => Ok(on),
+        Some(_) => Err(format!("`{key}` is not `true` or `false`")),
+    }
+}
+
+/// Takes out how often the case is asked in each run.
+fn repeat(members: &mut Map<String, Value>) -> Result<Option<u32>, String> {
+    let Some(value) = members.remove("repeat").filter(|value| !value.is_null()) else {
+        return Ok(None);
+    };
+    let number = fields::whole_number(&value).and_then(|number| u32::try_from(number).ok());
+    match number.filter(|number| (1..=REPEAT_MAX).contains(number)) {
+        Some(number) => Ok(Some(number)),
+        None => Err(format!("`repeat` is not a whole number from 1 to {REPEAT_MAX}")),
     }
 }
 

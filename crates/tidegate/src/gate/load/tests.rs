@@ -216,6 +216,29 @@ fn jsonl_errors_name_line_and_key() {
 }
 
 #[test]
+fn a_reference_answer_counts_beside_other_checks() {
+    let line = r#"{"input": "a", "expected": "b", "expected_keywords": ["c"]}"#;
+    let expected = json!({"expected_keywords": ["c"], "matches_expected": true});
+    assert_eq!(jsonl(line).unwrap()[0].checks, checks(expected));
+    let off = r#"{"input": "a", "expected": "b", "matches_expected": false, "citation": true}"#;
+    let expected = json!({"citation": true, "matches_expected": false});
+    assert_eq!(jsonl(off).unwrap()[0].checks, checks(expected));
+}
+
+#[test]
+fn numbers_and_half_surrogates_as_other_programs_write_them() {
+    let line = r#"{"input": "好\ud83d \ud83d\ude00 \\ud83d", "max_length": 120.0, "repeat": 3.0}"#;
+    let case = jsonl(line).unwrap().remove(0);
+    assert_eq!(case.input, "好\u{fffd} 😀 \\ud83d");
+    assert_eq!((case.checks.max_length, case.handling.repeat), (Some(120), Some(3)));
+    check_notes("max_length=120.0", json!({"max_length": 120}));
+    check_error(jsonl(r#"{"input":"a","max_length":120.5}"#), "`max_length`: invalid type");
+    check_error(jsonl(r#"{"input":"a","repeat":0}"#), "`repeat` is not a whole number from 1 to");
+    check_error(jsonl(r#"{"input":"a","as_served":1}"#), "`as_served` is not `true` or `false`");
+    check_error(jsonl(r#"{"input":"\ud83d"#), "not valid JSON");
+}
+
+#[test]
 fn written_back_cases_are_blocking_at_least() {
     let read = |line: &str| {
         read_jsonl(line, Path::new("r.jsonl"), Severity::Blocking, &DEFAULTS).unwrap()[0].severity
@@ -246,6 +269,7 @@ fn a_prompts_own_cases() {
     let cases = prompt_cases(&config, "v3/config.yaml", &DEFAULTS).unwrap();
     assert_eq!(cases[0].source, "v3/config.yaml: test_cases[0]");
     assert_eq!(cases[0].checks.max_length, Some(2000));
+    assert!(cases[0].handling.strict, "one missing keyword fails it");
     assert_eq!(cases[1].checks, checks(json!({"not_empty": true, "comparable": true})));
     let empty = PromptConfig { test_cases: vec![PromptCase::default()], ..config };
     let error = prompt_cases(&empty, "v3/config.yaml", &DEFAULTS).unwrap_err();

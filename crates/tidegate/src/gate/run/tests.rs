@@ -1,7 +1,8 @@
 use super::*;
 use std::sync::Mutex;
-use tidegate_core::gate::{Checks, Risk, Severity};
+use tidegate_core::gate::{Checks, Handling, Risk, Severity};
 use tidegate_core::ids::UnixMs;
+use tidegate_core::upstream::Failure;
 
 fn case(id: &str, risk: Risk, checks: Checks) -> Case {
     Case {
@@ -14,6 +15,7 @@ fn case(id: &str, risk: Risk, checks: Checks) -> Case {
         severity: Severity::Normal,
         checks,
         source: String::new(),
+        handling: Handling::default(),
     }
 }
 
@@ -31,6 +33,7 @@ fn options(accuracy: f64) -> RunOptions {
         thresholds: BTreeMap::from([(ACCURACY.to_owned(), accuracy)]),
         concurrency: 3,
         repeat: 1,
+        as_served: false,
         scoring: Scoring::Mean,
         previous: None,
         deadlines: Deadlines { first_byte: second, idle: second, total: second },
@@ -62,11 +65,19 @@ async fn run_on(
         async move {
             match answer {
                 Ok(text) => Ok(Asked { text: text.to_owned(), latency_ms: 5, ..Asked::default() }),
-                Err("never") => Err(AskError { message: "refused".to_owned(), again: None }),
-                Err(message) => {
-                    let again = Some(Duration::from_millis(1));
-                    Err(AskError { message: message.to_owned(), again })
-                }
+                Err("never") => Err(AskError {
+                    message: "refused".to_owned(),
+                    failure: Some(Failure::Refused),
+                    again: None,
+                }),
+                Err(message) => Err(AskError {
+                    message: message.to_owned(),
+                    failure: Some(match message {
+                        "down" => Failure::Unreachable,
+                        _ => Failure::ServerError,
+                    }),
+                    again: Some(Duration::from_millis(1)),
+                }),
             }
         }
     })
@@ -90,28 +101,68 @@ async fn a_run_is_reported_with_the_seeds_keys() {
     assert_eq!(order, ["format", "grounding", "safety", "performance", "regression"]);
 }
 
+/// Runs five cases where the first `times` tries of one of them meet the error.
+async fn one_fails(error: &'static str, times: usize) -> EvalReport {
+    run_on(&five(), &options(0.85), |case, nth| match case.id.as_str() {
+        "safety" if nth <= times => Err(error),
+        _ => Ok("好"),
+    })
+    .await
+}
+
 #[tokio::test]
-async fn an_error_is_tried_again_once_and_then_neither_pass_nor_fail() {
-    let twice = run_on(&five(), &options(0.85), |case, nth| match (case.id.as_str(), nth) {
-        ("safety", 1) => Err("down"),
-        _ => Ok("好"),
-    })
-    .await;
-    assert_eq!(twice.verdict, GateVerdict::Pass);
-    let down = run_on(&five(), &options(0.85), |case, nth| match (case.id.as_str(), nth) {
-        ("safety", 1 | 2) => Err("down"),
-        _ => Ok("好"),
-    })
-    .await;
+async fn an_error_is_tried_three_times_and_then_neither_pass_nor_fail() {
+    assert_eq!(one_fails("down", 2).await.verdict, GateVerdict::Pass);
+    let down = one_fails("down", 3).await;
     assert_eq!((down.verdict, down.passed), (GateVerdict::Inconclusive, false));
     assert_eq!(down.results[2].error.as_deref(), Some("down"));
     assert!(down.failure_table[2].failed.is_empty());
-    let lasting = run_on(&five(), &options(0.85), |case, nth| match (case.id.as_str(), nth) {
-        ("safety", 1) => Err("never"),
-        _ => Ok("好"),
+}
+
+#[tokio::test]
+async fn a_case_that_always_gets_a_server_error_fails_the_gate() {
+    assert_eq!(one_fails("status 500", 2).await.verdict, GateVerdict::Pass);
+    let broken = one_fails("status 500", usize::MAX).await;
+    assert_eq!(broken.verdict, GateVerdict::Fail);
+    assert_eq!(broken.reasons, ["case `safety` got no answer in 3 tries: status 500"]);
+    let refused = one_fails("never", 1).await;
+    assert_eq!(refused.verdict, GateVerdict::Fail, "what is refused is not tried again");
+    let outage = run_on(&five(), &options(0.85), |_, _| Err("status 500")).await;
+    assert_eq!(outage.verdict, GateVerdict::Inconclusive);
+    assert_eq!(outage.reasons[1], "5 cases: status 500");
+}
+
+#[tokio::test]
+async fn a_forbidden_keyword_in_one_of_five_answers_is_wrong() {
+    let checks = Checks {
+        forbidden_keywords: vec!["不知道".to_owned()],
+        max_length: Some(99),
+        regex: Some(".".to_owned()),
+        ..not_empty()
+    };
+    let cases = set(vec![case("a", Risk::Format, checks)]);
+    let repeated = RunOptions { repeat: 5, ..options(0.5) };
+    let report =
+        run_on(&cases, &repeated, |_, nth| Ok(if nth == 3 { "我不知道" } else { "好" })).await;
+    assert_eq!(report.correct, 0);
+    assert_eq!(report.results[0].score, 0.8);
+    let once = run_on(&cases, &options(0.5), |_, _| Ok("我不知道")).await;
+    assert_eq!((once.results[0].score, once.correct), (0.0, 0));
+}
+
+#[tokio::test]
+async fn a_case_may_be_asked_more_often_than_the_others() {
+    let mut cases = five();
+    cases.cases[1].handling.repeat = Some(4);
+    let counts: Mutex<Vec<String>> = Mutex::default();
+    let report = run_on(&cases, &options(0.5), |case, nth| {
+        counts.lock().unwrap().push(case.id.clone());
+        Ok(if case.id == "grounding" && nth == 2 { "" } else { "好" })
     })
     .await;
-    assert_eq!(lasting.verdict, GateVerdict::Inconclusive);
+    assert_eq!(counts.lock().unwrap().len(), 8);
+    let scores: Vec<f64> = report.results.iter().map(|result| result.score).collect();
+    assert_eq!(scores, [1.0, 0.75, 1.0, 1.0, 1.0]);
 }
 
 #[tokio::test]
@@ -159,12 +210,16 @@ async fn repeats_show_what_is_flaky() {
 #[tokio::test]
 async fn the_legacy_scoring_is_the_seeds_formula() {
     let checks = Checks { expected_keywords: vec!["好".to_owned()], ..not_empty() };
-    let mut cases = set(vec![case("a", Risk::Regression, checks)]);
+    let mut cases = set(vec![case("a", Risk::Regression, checks.clone())]);
     cases.cases.push(case("b", Risk::Format, not_empty()));
+    // Keywords, reference and contained text at once can reach 1.
+    let all = Checks { expected_contains: Some("好".to_owned()), ..checks };
+    let expected = Some("好".to_owned());
+    cases.cases.push(Case { expected, ..case("c", Risk::Regression, all) });
     let legacy = RunOptions { scoring: Scoring::Legacy, ..options(0.85) };
     let report = run_on(&cases, &legacy, |_, _| Ok("好")).await;
     let scores: Vec<f64> = report.results.iter().map(|result| result.score).collect();
-    assert_eq!(scores, [0.5, 1.0]);
+    assert_eq!(scores, [0.5, 1.0, 1.0]);
     let report = run_on(&cases, &options(0.85), |_, _| Ok("好")).await;
     assert_eq!(report.results[0].score, 1.0);
 }

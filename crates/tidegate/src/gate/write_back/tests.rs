@@ -66,7 +66,9 @@ impl Project {
         let change = ChangeId::parse(change).unwrap();
         let schema = json!({"type": "object", "required": ["answer"]});
         let file = Path::new("evals/regression.jsonl");
-        write_back(self.dir.path(), file, &change, records, Some(&schema))
+        let harmed: Vec<Harmed<'_>> =
+            records.iter().map(|record| Harmed { record, harm: Harm::Failing }).collect();
+        write_back(self.dir.path(), file, &change, &harmed, Some(&schema))
     }
 
     fn text(&self) -> String {
@@ -115,6 +117,59 @@ fn every_kind_of_problem_becomes_its_case() {
     both.risk = risky(1, "q", RiskKind::Leak).risk;
     let checks = json!({"no_prompt_echo": true, "json_schema": schema});
     check(both, safety, Severity::RedLine, checks);
+}
+
+fn check_harm(harm: Harm, risk: Risk, checks: Value, behaviour: &str) {
+    let mut record = record(1, "退款要几天？");
+    (record.tokens_in, record.tokens_out) = (900, 1_100);
+    record.timing.total_us = 7_500_000;
+    let project = Project::new();
+    let change = ChangeId::parse("prompt-v3-a1b2c").unwrap();
+    let file = Path::new("evals/regression.jsonl");
+    let harmed = [Harmed { record: &record, harm }];
+    write_back(project.dir.path(), file, &change, &harmed, None).unwrap();
+    let case = project.cases().remove(0);
+    let expected: Checks = serde_json::from_value(checks).unwrap();
+    assert_eq!((case.risk, case.checks), (risk, expected), "{harm:?}");
+    assert_eq!((case.severity, case.expected_behavior.as_str()), (Severity::Blocking, behaviour));
+    let Handling { strict, as_served, repeat, reproduced, needs_review } = case.handling;
+    assert_eq!((strict, as_served, repeat, reproduced), (false, true, Some(5), None));
+    assert_eq!(needs_review, harm == Harm::Disliked);
+}
+
+#[test]
+fn each_harm_writes_the_check_that_would_have_caught_it() {
+    let (performance, regression) = (Risk::Performance, Risk::Regression);
+    check_harm(
+        Harm::Slow { limit_ms: 4_000 },
+        performance,
+        json!({"max_latency_ms": 4_000}),
+        "is answered in time; it was: 7500 ms",
+    );
+    check_harm(
+        Harm::Costly { max_total_tokens: 800 },
+        performance,
+        json!({"max_total_tokens": 800, "max_latency_ms": 10_000}),
+        "uses no more tokens than allowed; it was: 2000 tokens",
+    );
+    check_harm(
+        Harm::Refused,
+        regression,
+        json!({"refusal": false}),
+        "is not refused; it was: a refusal",
+    );
+    check_harm(
+        Harm::PersonalData,
+        Risk::Safety,
+        json!({"no_pii": true}),
+        "gives away no personal data; it was: personal data",
+    );
+    check_harm(
+        Harm::Disliked,
+        regression,
+        json!({"not_empty": true}),
+        "satisfies the user; it was: disliked",
+    );
 }
 
 #[test]
