@@ -25,6 +25,7 @@ mod standing;
 mod strata;
 mod tally;
 mod types;
+mod watch;
 
 pub use engine::decide;
 pub use finding::Verdict;
@@ -41,6 +42,7 @@ pub use types::{
     Action, Decision, DecisionKind, Observation, Order, OrderKind, PausedBy, Phase, Reason,
     ReasonCode, ReleaseState, Signal,
 };
+pub use watch::{DecisionDigest, Look, Watch};
 
 #[cfg(test)]
 mod tests;

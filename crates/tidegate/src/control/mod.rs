@@ -5,7 +5,6 @@ mod admin;
 mod aftermath;
 mod backend;
 mod command;
-mod keeping;
 mod run;
 mod start;
 mod tick;
@@ -13,14 +12,13 @@ mod tick;
 pub(crate) use admin::serve_admin;
 pub(crate) use backend::{Backend, is_served, read_state};
 pub(crate) use command::{Answer, Command, StartRequest};
-pub(crate) use keeping::{Said, is_worth_keeping};
 pub(crate) use run::ControlHandle;
 pub(crate) use start::require_contract;
 
 use crate::clock::Clock;
 use crate::config::{Loaded, Project, load};
 use crate::error::{CliError, Result};
-use crate::observe::{Collector, Lately};
+use crate::observe::Collector;
 use crate::output;
 use crate::route::{LiveTable, Router};
 use crate::store::{RecordQuery, Store};
@@ -29,9 +27,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
-use tidegate_core::decide::Order;
+use tidegate_core::decide::{Order, Watch};
 use tidegate_core::guard::RiskEvent;
-use tidegate_core::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
+use tidegate_core::ids::{ChangeId, ServiceName, VersionSetId};
 use tidegate_core::journal::{ControlState, Event};
 use tidegate_core::route::{Arm, Table};
 
@@ -52,10 +50,8 @@ pub(crate) struct Control {
     clock: Clock,
     state: ControlState,
     plane: Option<Plane>,
-    lately: Lately,
+    watch: Watch,
     live: BTreeMap<VersionSetId, Arc<LiveSet>>,
-    /// When the last decision without an effect was journalled.
-    kept_at: UnixMs,
     /// Red-line events that no journalled decision has acted on yet.
     red_events: Vec<RiskEvent>,
     /// Set when the candidate was taken out and that could not be journalled: the next look that
@@ -76,9 +72,8 @@ impl Control {
             clock,
             state,
             plane: None,
-            lately: Lately::default(),
+            watch: Watch::default(),
             live: BTreeMap::new(),
-            kept_at: UnixMs(0),
             red_events: Vec::new(),
             must_go_back: None,
         })

@@ -13,8 +13,8 @@ use crate::gate::load_cases;
 use crate::version_set::{PackOverrides, PackedSet};
 use std::time::Instant;
 use tidegate_core::act::first_table;
-use tidegate_core::decide::{Baseline, Plan};
-use tidegate_core::ids::{Digest, UnixMs};
+use tidegate_core::decide::{Baseline, Plan, Watch};
+use tidegate_core::ids::Digest;
 use tidegate_core::journal::{Event, ReplayError};
 use tidegate_core::version_set::{ArtifactChange, VersionSet};
 
@@ -58,9 +58,8 @@ impl Control {
         self.append(vec![event]).await?;
         if let Some(plane) = &self.plane {
             plane.collector.begin(change_id.clone(), Default::default(), Default::default());
-            self.lately.clear();
         }
-        self.kept_at = UnixMs(0);
+        self.watch = Watch::default();
         self.apply(&table, decided).await?;
         self.log_start(&change_id, &table);
         let weight = table.split.as_ref().map(|split| split.weight).unwrap_or_default();

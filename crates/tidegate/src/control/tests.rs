@@ -5,7 +5,7 @@ use crate::store::{Access, Options};
 use std::path::Path;
 use tidegate_core::decide::{OrderKind, Phase};
 use tidegate_core::guard::RiskKind;
-use tidegate_core::ids::ChangeId;
+use tidegate_core::ids::{ChangeId, UnixMs};
 use tidegate_core::observe::{Outcome, Timing};
 use tidegate_core::route::{Arm, Entrance};
 use tidegate_core::upstream::Failure;

@@ -1,14 +1,13 @@
 //! One look at the lines, and what follows from it.
 
 use super::command::Answer;
-use super::keeping::{Said, is_worth_keeping};
 use super::{Control, no_service};
 use crate::error::{CliError, Result};
 use crate::output;
 use std::time::Instant;
 use tidegate_core::act::next_table;
 use tidegate_core::decide::{
-    Action, Decision, Observation, Order, OrderKind, Phase, Plan, ReasonCode, decide,
+    Action, Decision, DecisionDigest, Look, Observation, Order, OrderKind, Phase, Plan, ReasonCode,
 };
 use tidegate_core::ids::ChangeId;
 use tidegate_core::journal::{Event, Release};
@@ -30,7 +29,7 @@ impl Control {
 
     /// Looks once more and journals what was seen, so that a restart goes on from it.
     pub(super) async fn keep_numbers(&mut self) -> Result<()> {
-        self.kept_at = tidegate_core::ids::UnixMs(0);
+        self.watch.hurry();
         self.tick().await.map(|_| ())
     }
 
@@ -89,13 +88,12 @@ impl Control {
         let owed = self.must_go_back.as_ref().filter(|(id, _)| id == change_id);
         let order = owed.map(|(_, order)| order.clone()).or(order);
         let release = self.state.releases.get(change_id).cloned().ok_or_else(no_service)?;
-        let observation = self.observation(&release, order.clone());
+        let mut observation = self.observation(&release, order.clone());
         let now = self.clock.now();
-        let decision = decide(&release.plan, &release.state, &observation, now);
-        // An order is kept whatever comes of it: what was acknowledged can be looked up.
-        let last = release.last_decision.as_ref().map(Said::by);
-        let is_kept = is_worth_keeping(&release.state, last, &decision, self.kept_at);
-        if order.is_none() && !is_kept {
+        let last = release.last_decision.as_ref().map(DecisionDigest::of);
+        let from = (&release.state, last);
+        let Look { decision, is_due } = self.watch.look(&release.plan, from, &mut observation, now);
+        if !is_due {
             return Ok(decision);
         }
         let current = self.state.table.clone().ok_or_else(no_service)?;
@@ -115,7 +113,7 @@ impl Control {
             self.retreat(change_id, &decision);
             return Err(error);
         }
-        self.kept_at = now;
+        self.watch.journalled(now);
         self.red_events.clear();
         self.must_go_back = self.must_go_back.take().filter(|(id, _)| id != change_id);
         if let Some(table) = table {
@@ -220,8 +218,7 @@ impl Control {
         report_other_events(plane);
         self.red_events.extend(red_events);
         let red_events = self.red_events.clone();
-        let before = self.lately.note(self.clock.now(), &stable, &candidate);
-        Observation { stable, candidate, before, gap: None, red_events, order }
+        Observation { stable, candidate, before: None, gap: None, red_events, order }
     }
 
     /// Adds what stable did since the last time to its days, for the 7-day baseline.

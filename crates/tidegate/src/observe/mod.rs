@@ -1,10 +1,8 @@
 //! Observe: outcomes are counted by arm for the controller, and shown to Prometheus.
 
 mod collector;
-mod lately;
 mod metrics;
 mod recent;
 
 pub(crate) use collector::{Collector, FeedbackOn};
-pub(crate) use lately::Lately;
 pub(crate) use metrics::{AnswerSample, Metrics, StatusClass, TableView};

@@ -6,11 +6,10 @@ use super::climb::{Climber, End, Label, Named};
 use super::scenario::Scenario;
 use super::stream::{Draws, Seen};
 use crate::config::ReleaseConfig;
-use crate::control::{Said, is_worth_keeping};
 use crate::error::{CliError, Result};
-use crate::observe::Lately;
 use tidegate_core::decide::{
-    DecisionKind, Observation, Phase, Plan, Reason, ReasonCode, ReleaseState, SharedFault, decide,
+    DecisionDigest, DecisionKind, Look, Observation, Phase, Plan, Reason, ReasonCode, ReleaseState,
+    SharedFault, Watch,
 };
 use tidegate_core::guard::{RiskEvent, RiskKind};
 use tidegate_core::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
@@ -56,14 +55,14 @@ pub(crate) fn plan(scenario: &Scenario) -> Result<Plan> {
 /// Our engine on one release.
 pub(crate) struct Ours<'a> {
     plan: &'a Plan,
-    /// As it was last kept, and when.
+    watch: Watch,
+    /// As it is in the journal.
     kept: ReleaseState,
-    kept_at: UnixMs,
-    said: Option<Said>,
+    /// Of the last decision in the journal.
+    last: Option<DecisionDigest>,
     /// As it is by the last look.
     looked: ReleaseState,
     observation: Observation,
-    lately: Lately,
     rises: u32,
     named: Named,
     /// What was decided last, and the sentence that says why.
@@ -75,12 +74,11 @@ impl<'a> Ours<'a> {
     pub(crate) fn new(plan: &'a Plan) -> Ours<'a> {
         Ours {
             plan,
+            watch: Watch::default(),
             kept: ReleaseState::start(UnixMs(0)),
-            kept_at: UnixMs(0),
-            said: None,
+            last: None,
             looked: ReleaseState::start(UnixMs(0)),
             observation: Observation::default(),
-            lately: Lately::default(),
             rises: 0,
             named: Named::Nothing,
             decided: None,
@@ -144,15 +142,16 @@ impl Climber for Ours<'_> {
     }
 
     fn look(&mut self, at_ms: u64, blind: bool) -> Option<End> {
-        let Observation { stable, candidate, .. } = &self.observation;
-        self.observation.before = self.lately.note(UnixMs(at_ms), stable, candidate);
         self.observation.gap = blind.then(|| "no metrics come in".to_owned());
-        let decision = decide(self.plan, &self.kept, &self.observation, UnixMs(at_ms));
+        let (from, now) = ((&self.kept, self.last), UnixMs(at_ms));
+        let Look { decision, is_due } =
+            self.watch.look(self.plan, from, &mut self.observation, now);
         self.rises += u32::from(decision.state.rung > self.kept.rung);
         self.observation.red_events.clear();
-        if is_worth_keeping(&self.kept, self.said, &decision, self.kept_at) {
+        if is_due {
             self.kept = decision.state.clone();
-            (self.kept_at, self.said) = (UnixMs(at_ms), Some(Said::by(&decision)));
+            self.last = Some(DecisionDigest::of(&decision));
+            self.watch.journalled(now);
         }
         self.looked = decision.state;
         let why = decision.reasons.into_iter().next();

@@ -1,27 +1,23 @@
-//! Outages of both arms, looked at as a server looks: every second, the state kept only when
-//! something new is said, each minute, and each 5 s of a fault.
+//! Outages of both arms, looked at as a server looks: every second, journalling only the
+//! looks that are due.
 
 use super::*;
 use crate::decide::tests::chance::Chance;
 use crate::decide::{
-    Band, BandUnit, Decision, DecisionKind, LineRule, Metric, ReasonCode, Rung, decide, tests,
+    Band, BandUnit, Decision, DecisionDigest, DecisionKind, LineRule, Metric, ReasonCode, Rung,
+    Watch, tests,
 };
 use crate::observe::Outcome;
 use crate::route::{Cohort, Weight};
 use crate::upstream::Failure;
-use std::collections::VecDeque;
-
-/// How long ago the windows are that a look sees beside the newest, s.
-const BEFORE_S: usize = 15;
 
 struct Server {
     plan: Plan,
     state: ReleaseState,
     seen: Observation,
-    before: VecDeque<(Counts, Counts)>,
+    watch: Watch,
     now: UnixMs,
-    kept_at: UnixMs,
-    last: Option<ReasonCode>,
+    last: Option<DecisionDigest>,
     chance: Chance,
 }
 
@@ -39,9 +35,8 @@ impl Server {
             plan: Plan { rungs, alpha: 0.01, ..tests::plan(rules) },
             state: ReleaseState::start(UnixMs(0)),
             seen: Observation::default(),
-            before: VecDeque::new(),
+            watch: Watch::default(),
             now: UnixMs(0),
-            kept_at: UnixMs(0),
             last: None,
             chance: Chance(seed),
         }
@@ -74,21 +69,14 @@ impl Server {
             let arm = if is_candidate { &mut self.seen.candidate } else { &mut self.seen.stable };
             arm.add(&outcome, self.now);
         }
-        let (stable, candidate) = (&self.seen.stable.counts, &self.seen.candidate.counts);
-        self.before.push_back((stable.clone(), candidate.clone()));
-        if self.before.len() > BEFORE_S + 1 {
-            self.before.pop_front();
+        let from = (&self.state, self.last);
+        let look = self.watch.look(&self.plan, from, &mut self.seen, self.now);
+        if look.is_due {
+            self.state = look.decision.state.clone();
+            self.last = Some(DecisionDigest::of(&look.decision));
+            self.watch.journalled(self.now);
         }
-        self.seen.before = self.before.front().cloned().map(Box::new);
-        let decision = decide(&self.plan, &self.state, &self.seen, self.now);
-        let code = decision.reasons[0].code;
-        let due = if code == ReasonCode::SharedFault { 5_000 } else { 60_000 };
-        let news = self.last != Some(code) || !decision.actions.is_empty();
-        if news || self.now.since(self.kept_at) >= due {
-            self.state = decision.state.clone();
-            (self.kept_at, self.last) = (self.now, Some(code));
-        }
-        decision
+        look.decision
     }
 }
 
