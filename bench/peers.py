@@ -4,7 +4,7 @@
     python3 -m venv venv && venv/bin/pip install numpy scipy && venv/bin/python bench/peers.py
 
 An hour of 1,200 requests a minute of which the candidate has 5 %, stable's errors 0.5 %. The tests in
-crates/tidegate/src/simulate/peers/tests.rs hold the Rust peers against these shares.
+crates/simulate/src/peers/tests.rs hold the Rust peers against these shares.
 """
 import numpy as np
 from scipy.stats import norm, rankdata

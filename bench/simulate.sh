@@ -6,19 +6,19 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 reps=${REPS:-2000} look=${LOOK_S:-10} out=${1:-target/simulate}
-tidegate=${TIDEGATE:-target/release/tidegate}
-[ -x "$tidegate" ] || cargo build --release --locked
+simulate=${SIMULATE:-target/release/tidegate-simulate}
+[ -x "$simulate" ] || cargo build --release --locked -p tidegate-simulate
 mkdir -p "$out"
 
 data=()
 [ -z "${DATA:-}" ] || data=(--data "$DATA")
-names() { "$tidegate" simulate --list ${data[@]+"${data[@]}"} | sed '/^$/,$d' | cut -d' ' -f1; }
+names() { "$simulate" --list ${data[@]+"${data[@]}"} | sed '/^$/,$d' | cut -d' ' -f1; }
 for scenario in ${SCENARIOS:-$(names)}; do
   file="$out/$scenario.json"
   [ -s "$file" ] && continue
   printf '%s %s\n' "$(date +%H:%M:%S)" "$scenario" >&2
-  "$tidegate" simulate "$scenario" --reps "$reps" --look-s "$look" --json ${data[@]+"${data[@]}"} \
+  "$simulate" "$scenario" --reps "$reps" --look-s "$look" --json ${data[@]+"${data[@]}"} \
     >"$file.part"
   mv "$file.part" "$file"
 done
-"$tidegate" simulate --join "$out"/*.json --markdown
+"$simulate" --join "$out"/*.json --markdown

@@ -8,6 +8,7 @@
 
 mod bets;
 mod clusters;
+pub mod defaults;
 mod engine;
 mod evidence;
 mod fault;

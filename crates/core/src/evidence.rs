@@ -1,6 +1,7 @@
 //! Evidence: what is kept of a request, and the manifest of a pack.
 
 mod manifest;
+pub mod page;
 mod record;
 
 pub use manifest::{

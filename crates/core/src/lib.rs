@@ -7,6 +7,7 @@
 //! ([`gate`]) and stands in the [`journal`].
 
 pub mod ids;
+pub mod random;
 pub mod text;
 pub mod version_set;
 

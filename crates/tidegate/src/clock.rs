@@ -1,5 +1,7 @@
 //! Time, as the rest of the binary sees it. Only this file reads the clocks.
 
+pub(crate) use tidegate_core::evidence::page::spoken;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -81,32 +83,4 @@ pub(crate) fn rfc3339(at: UnixMs) -> String {
         .ok()
         .and_then(|t| t.format(&time::format_description::well_known::Rfc3339).ok())
         .unwrap_or_else(|| at.0.to_string())
-}
-
-/// A duration in seconds as a person says it.
-pub(crate) fn spoken(seconds: f64) -> String {
-    let whole = seconds.max(0.0).round() as u64;
-    match whole {
-        0 if seconds > 0.0 => format!("{} ms", (seconds * 1000.0).ceil()),
-        0..120 => format!("{whole} s"),
-        120..7200 => match whole % 60 {
-            0 => format!("{} min", whole / 60),
-            rest => format!("{} min {rest} s", whole / 60),
-        },
-        _ => match whole % 3600 / 60 {
-            0 => format!("{} h", whole / 3600),
-            rest => format!("{} h {rest} min", whole / 3600),
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_as_a_person_says_them() {
-        let texts = [0.004, 45.0, 300.0, 301.0, 90_000.0].map(spoken).join(", ");
-        assert_eq!(texts, "4 ms, 45 s, 5 min, 5 min 1 s, 25 h");
-    }
 }

@@ -7,7 +7,6 @@ mod clock;
 mod config;
 mod error;
 mod output;
-mod random;
 
 mod version_set;
 
@@ -28,8 +27,6 @@ mod evidence;
 mod gate;
 
 mod demo;
-
-mod simulate;
 
 fn main() -> std::process::ExitCode {
     cli::main()

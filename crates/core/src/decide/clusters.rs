@@ -8,7 +8,7 @@
 //! Zeger 1986; in streams: Chamandy et al. 2012). All evidence is divided by it.
 //!
 //! For outcomes that are the same for all requests of a subject this gives back one bet a subject;
-//! in between it is an approximation, whose level `tidegate simulate clustered` measures.
+//! in between it is an approximation, whose level `tidegate-simulate clusters_03` measures.
 //!
 //! Few subjects tell little of how much subjects differ: below [`FEWEST_UNITS`] cohorts' worth, the
 //! whole arm counts as that many outcomes and decides nothing.

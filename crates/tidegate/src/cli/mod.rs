@@ -7,7 +7,6 @@ pub(crate) mod init;
 mod outlook;
 mod release;
 mod serve;
-mod simulate;
 mod trace;
 mod version;
 pub(crate) mod view;
@@ -75,8 +74,6 @@ enum Command {
     Evidence(evidence::EvidenceArgs),
     /// Check an evidence pack, offline.
     Verify(evidence::VerifyArgs),
-    /// Run the engine and its peers on simulated releases; needs no project.
-    Simulate(simulate::SimulateArgs),
     /// List, show, compare and pack version sets.
     #[command(subcommand)]
     Version(version::VersionCommand),
@@ -188,7 +185,6 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Trace(args) => trace::run(config, &args, json),
         Command::Evidence(args) => evidence::run(config, &args, json).await,
         Command::Verify(args) => evidence::verify(&args, json),
-        Command::Simulate(args) => simulate::run(&args, json),
         Command::Version(command) => version(config, command, json).await,
         Command::Config(ConfigCommand::Schema) => {
             output::json(&crate::config::schema());

@@ -15,7 +15,6 @@ pub(crate) use check::listen_addr;
 pub(crate) use load::{Loaded, load, parse_yaml};
 pub(crate) use plan::{ReleaseParts, plan_parts};
 pub(crate) use project::*;
-pub(crate) use release::ReleaseConfig;
 pub(crate) use schema::schema;
 pub(crate) use upstream::*;
 pub(crate) use yaml::nearest;

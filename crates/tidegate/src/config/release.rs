@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tidegate_core::decide::defaults;
 
 /// A named ladder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -76,13 +77,13 @@ impl Default for ReleaseConfig {
             rungs: None,
             audience: AudienceKind::Users,
             allow_list: Vec::new(),
-            alpha: 0.01,
-            bad_budget: 20,
-            hold_back_pct: 5.0,
-            min_samples: 50,
+            alpha: defaults::ALPHA,
+            bad_budget: defaults::BAD_BUDGET,
+            hold_back_pct: defaults::HOLD_BACK_PCT,
+            min_samples: defaults::MIN_SAMPLES,
             tick_ms: 1_000,
-            stale_after_s: 120,
-            pause_max_s: 600,
+            stale_after_s: defaults::STALE_AFTER_S,
+            pause_max_s: defaults::PAUSE_MAX_S,
         }
     }
 }

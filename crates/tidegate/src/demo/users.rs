@@ -4,7 +4,6 @@
 //! the same requests whatever the timing.
 
 use crate::error::{CliError, Result};
-use crate::random::Random;
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
@@ -12,6 +11,7 @@ use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use std::net::SocketAddr;
+use tidegate_core::random::Random;
 use tokio::net::TcpStream;
 
 /// Connections the users share.

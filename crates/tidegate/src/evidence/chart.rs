@@ -4,8 +4,8 @@
 //! Axes start at zero and carry their unit.
 
 use super::html::{esc, number};
-use crate::clock::spoken;
 use std::fmt::Write as _;
+use tidegate_core::evidence::page::{FONT, nice_step, spoken, time_step};
 
 const WIDTH: f64 = 780.0;
 const HEIGHT: f64 = 320.0;
@@ -19,10 +19,6 @@ const LABEL_STEP: f64 = 15.0;
 const MARKERS_MAX: usize = 60;
 /// Width of one character of a mark's label, px; only to keep labels apart.
 const MARK_CHAR: f64 = 6.2;
-/// The fonts of every chart.
-pub(crate) const FONT: &str = "system-ui, 'Segoe UI', 'Noto Sans', 'Noto Sans CJK SC', \
-                               'PingFang SC', 'Hiragino Sans', 'Microsoft YaHei', sans-serif";
-
 /// What an axis counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
@@ -181,25 +177,6 @@ impl Scale {
     fn y(&self, value: f64) -> f64 {
         BOTTOM - (BOTTOM - TOP) * (value / self.y_max).clamp(0.0, 1.0)
     }
-}
-
-/// A step of 1, 2 or 5 times a power of ten that gives about five ticks.
-fn nice_step(max: f64, whole: bool) -> f64 {
-    let raw = max / 5.0;
-    let power = 10_f64.powf(raw.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * power).find(|s| *s >= raw);
-    let step = step.unwrap_or(power * 10.0);
-    if whole { step.max(1.0).round() } else { step }
-}
-
-/// A step of time that people count in, for at most about seven ticks.
-pub(crate) fn time_step(max_s: f64) -> f64 {
-    const STEPS: [f64; 16] = [
-        1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0,
-        14_400.0, 28_800.0, 86_400.0,
-    ];
-    let wanted = max_s / 7.0;
-    STEPS.into_iter().find(|s| *s >= wanted).unwrap_or_else(|| nice_step(max_s, true))
 }
 
 /// The chart as a whole SVG document that can also stand inside a page.

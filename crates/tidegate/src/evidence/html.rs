@@ -1,25 +1,7 @@
 //! Text in HTML and SVG: escaped, redacted long before, and named by its language.
 
-use tidegate_core::text::{Language, is_hidden, language_of, markup_escape};
-
-/// Escapes text for an element or a quoted attribute. Characters that are invisible or turn the
-/// reading direction are shown as what they are: evidence must not read differently than it is.
-pub(crate) fn esc(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match markup_escape(c) {
-            Some(escaped) => out.push_str(escaped),
-            None if is_deceptive(c) => out.push_str(&format!("⟨U+{:04X}⟩", u32::from(c))),
-            None => out.push(c),
-        }
-    }
-    out
-}
-
-/// What does not show as itself, line ends and tabs apart.
-pub(super) fn is_deceptive(c: char) -> bool {
-    is_hidden(c) && !matches!(c, '\n' | '\t')
-}
+pub(crate) use tidegate_core::evidence::page::{esc, is_deceptive};
+use tidegate_core::text::{Language, language_of};
 
 /// A `lang` attribute with a leading space where the text is plainly not in the page's language,
 /// so that a reader's system picks the right glyphs and voice.
@@ -53,16 +35,6 @@ pub(super) fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn escaping() {
-        fn check(text: &str, html: &str) {
-            assert_eq!(esc(text), html);
-        }
-        check("<script>'\"&", "&lt;script&gt;&#39;&quot;&amp;");
-        check("退货\n政策", "退货\n政策");
-        check("a\u{202e}b\u{0}", "a⟨U+202E⟩b⟨U+0000⟩");
-    }
 
     #[test]
     fn languages() {

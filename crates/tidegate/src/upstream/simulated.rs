@@ -16,10 +16,10 @@ use super::completion::{self, Completion, Finish, Pace, Prompt, Schedule};
 use super::{Call, Reply, UpstreamError};
 use crate::clock::Clock;
 use crate::config;
-use crate::random::Random;
 use reading::Reading;
 use serde_json::Value;
 use tidegate_core::ids::UnixMs;
+use tidegate_core::random::Random;
 use tidegate_core::text::estimate_tokens;
 
 /// A simulated model.
@@ -54,8 +54,8 @@ impl Simulated {
         let prompt = Prompt::of(&call.body);
         let model = completion::model(&call.body);
         let seed = self.config.seed.to_string();
-        let content = crate::random::hash(&[&seed, &prompt.user, model, &prompt.system]);
-        let noise = content ^ crate::random::hash(&[&call.request_id]);
+        let content = tidegate_core::random::hash(&[&seed, &prompt.user, model, &prompt.system]);
+        let noise = content ^ tidegate_core::random::hash(&[&call.request_id]);
         let reading = Reading::of(&prompt);
         let effect = self.effect(&call, &reading, noise);
 

@@ -24,8 +24,6 @@ mod project;
 #[cfg(test)]
 mod serve;
 #[cfg(test)]
-mod simulate;
-#[cfg(test)]
 mod upstream;
 #[cfg(test)]
 mod users;

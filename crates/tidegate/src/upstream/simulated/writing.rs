@@ -1,8 +1,8 @@
 //! What the simulated model answers. The words are drawn, the form is not: it follows the request.
 
 use super::reading::Reading;
-use crate::random::Random;
 use serde_json::{Map, Value};
+use tidegate_core::random::Random;
 use tidegate_core::text::Language;
 
 /// Writes the answer to a request.

@@ -1,0 +1,14 @@
+//! What a release's plan has where the project file does not say, and what the benchmark measures.
+
+/// Probability of rolling back a release that is within every rollback line.
+pub const ALPHA: f64 = 0.01;
+/// Requests that a worse candidate may be expected to spoil on the next rung.
+pub const BAD_BUDGET: u64 = 20;
+/// Share of subjects kept on stable at the last rung, percent.
+pub const HOLD_BACK_PCT: f64 = 5.0;
+/// Answers that each arm needs at a rung before it may advance.
+pub const MIN_SAMPLES: u64 = 50;
+/// Without a new outcome for so long the data counts as missing, s.
+pub const STALE_AFTER_S: u64 = 120;
+/// A pause by lines ends after so long, s.
+pub const PAUSE_MAX_S: u64 = 600;

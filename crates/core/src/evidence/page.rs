@@ -1,0 +1,84 @@
+//! Page: what everything drawn or written for people shares: escaped text, the font, the steps of
+//! an axis, durations.
+
+use crate::text::{is_hidden, markup_escape};
+
+/// The fonts of every chart.
+pub const FONT: &str = "system-ui, 'Segoe UI', 'Noto Sans', 'Noto Sans CJK SC', \
+                               'PingFang SC', 'Hiragino Sans', 'Microsoft YaHei', sans-serif";
+
+/// Escapes text for an element or a quoted attribute. Characters that are invisible or turn the
+/// reading direction are shown as what they are: evidence must not read differently than it is.
+pub fn esc(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match markup_escape(c) {
+            Some(escaped) => out.push_str(escaped),
+            None if is_deceptive(c) => out.push_str(&format!("⟨U+{:04X}⟩", u32::from(c))),
+            None => out.push(c),
+        }
+    }
+    out
+}
+
+/// What does not show as itself, line ends and tabs apart.
+pub fn is_deceptive(c: char) -> bool {
+    is_hidden(c) && !matches!(c, '\n' | '\t')
+}
+
+/// A step of 1, 2 or 5 times a power of ten that gives about five ticks.
+pub fn nice_step(max: f64, whole: bool) -> f64 {
+    let raw = max / 5.0;
+    let power = 10_f64.powf(raw.log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * power).find(|s| *s >= raw);
+    let step = step.unwrap_or(power * 10.0);
+    if whole { step.max(1.0).round() } else { step }
+}
+
+/// A step of time that people count in, for at most about seven ticks.
+pub fn time_step(max_s: f64) -> f64 {
+    const STEPS: [f64; 16] = [
+        1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0,
+        14_400.0, 28_800.0, 86_400.0,
+    ];
+    let wanted = max_s / 7.0;
+    STEPS.into_iter().find(|s| *s >= wanted).unwrap_or_else(|| nice_step(max_s, true))
+}
+
+/// A duration in seconds as a person says it.
+pub fn spoken(seconds: f64) -> String {
+    let whole = seconds.max(0.0).round() as u64;
+    match whole {
+        0 if seconds > 0.0 => format!("{} ms", (seconds * 1000.0).ceil()),
+        0..120 => format!("{whole} s"),
+        120..7200 => match whole % 60 {
+            0 => format!("{} min", whole / 60),
+            rest => format!("{} min {rest} s", whole / 60),
+        },
+        _ => match whole % 3600 / 60 {
+            0 => format!("{} h", whole / 3600),
+            rest => format!("{} h {rest} min", whole / 3600),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_as_a_person_says_them() {
+        let texts = [0.004, 45.0, 300.0, 301.0, 90_000.0].map(spoken).join(", ");
+        assert_eq!(texts, "4 ms, 45 s, 5 min, 5 min 1 s, 25 h");
+    }
+
+    #[test]
+    fn escaping() {
+        fn check(text: &str, html: &str) {
+            assert_eq!(esc(text), html);
+        }
+        check("<script>'\"&", "&lt;script&gt;&#39;&quot;&amp;");
+        check("退货\n政策", "退货\n政策");
+        check("a\u{202e}b\u{0}", "a⟨U+202E⟩b⟨U+0000⟩");
+    }
+}

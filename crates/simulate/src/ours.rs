@@ -1,0 +1,187 @@
+//! Ours: the engine as production runs it. The plan is a project's with defaults, the windows are
+//! filled as the collector fills them, what decides is `decide` itself, and what it decided is kept
+//! when a server would keep it: a look between two kept ones leaves nothing behind.
+
+use super::climb::{Climber, End, Label, Named};
+use super::scenario::Scenario;
+use super::stream::{Draws, Seen};
+use crate::error::{Result, SimulateError};
+use tidegate_core::decide::{
+    DecisionDigest, DecisionKind, Look, Observation, Phase, Plan, Reason, ReasonCode, ReleaseState,
+    SharedFault, Watch, defaults,
+};
+use tidegate_core::guard::{RiskEvent, RiskKind};
+use tidegate_core::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
+use tidegate_core::observe::{Feedback, Outcome, Timing, Window};
+use tidegate_core::route::{Arm, Audience, Weight};
+use tidegate_core::upstream::Failure;
+
+/// What a thousandth of a token costs, millionths of a dollar: it scales and nothing else.
+const MICRO_USD_PER_TOKEN: u64 = 2;
+
+/// The plan of a scenario's release, with the defaults of a project file.
+///
+/// # Errors
+/// An internal error when a scenario's plan is not one that a release could have.
+pub(crate) fn plan(scenario: &Scenario) -> Result<Plan> {
+    let broken = |error: String| SimulateError::internal(format!("{}: {error}", scenario.name));
+    let plan = Plan {
+        change_id: ChangeId::parse("model-simulated-00000").map_err(|e| broken(e.to_string()))?,
+        service: ServiceName::parse("simulated").map_err(|e| broken(e.to_string()))?,
+        from: VersionSetId::parse("vs-000000000000").map_err(|e| broken(e.to_string()))?,
+        to: VersionSetId::parse("vs-000000000001").map_err(|e| broken(e.to_string()))?,
+        salt: "simulated".to_owned(),
+        audience: Audience::Users,
+        rungs: scenario.rungs.clone(),
+        rules: scenario.rules.clone(),
+        alpha: defaults::ALPHA,
+        bad_budget: defaults::BAD_BUDGET,
+        hold_back: Weight::from_pct(defaults::HOLD_BACK_PCT).unwrap_or_default(),
+        min_samples: defaults::MIN_SAMPLES,
+        stale_after_ms: defaults::STALE_AFTER_S * 1_000,
+        pause_max_ms: defaults::PAUSE_MAX_S * 1_000,
+        shared_fault: SharedFault::default(),
+        same_upstream: true,
+        close_entrance: true,
+        baseline: None,
+        created_at: UnixMs(0),
+    };
+    plan.check().map_err(|e| broken(e.to_string()))?;
+    Ok(plan)
+}
+
+/// Our engine on one release.
+pub(crate) struct Ours<'a> {
+    plan: &'a Plan,
+    watch: Watch,
+    /// As it is in the journal.
+    kept: ReleaseState,
+    /// Of the last decision in the journal.
+    last: Option<DecisionDigest>,
+    /// As it is by the last look.
+    looked: ReleaseState,
+    observation: Observation,
+    rises: u32,
+    named: Named,
+    /// What was decided last, and the sentence that says why.
+    decided: Option<(DecisionKind, String)>,
+}
+
+impl<'a> Ours<'a> {
+    /// A release that begins now.
+    pub(crate) fn new(plan: &'a Plan) -> Ours<'a> {
+        Ours {
+            plan,
+            watch: Watch::default(),
+            kept: ReleaseState::start(UnixMs(0)),
+            last: None,
+            looked: ReleaseState::start(UnixMs(0)),
+            observation: Observation::default(),
+            rises: 0,
+            named: Named::Nothing,
+            decided: None,
+        }
+    }
+
+    /// The release as it stands.
+    pub(super) fn looked(&self) -> &ReleaseState {
+        &self.looked
+    }
+
+    /// What was decided last, and why; nothing before the first look.
+    pub(super) fn decided(&self) -> Option<(DecisionKind, &str)> {
+        self.decided.as_ref().map(|(kind, why)| (*kind, why.as_str()))
+    }
+
+    fn window(&mut self, arm: Arm) -> &mut Window {
+        match arm {
+            Arm::Stable => &mut self.observation.stable,
+            Arm::Candidate => &mut self.observation.candidate,
+        }
+    }
+}
+
+/// A request as the collector counts it.
+fn outcome(request: &Draws, seen: &Seen) -> Outcome {
+    let mut risk = Vec::new();
+    if seen.leaked {
+        risk.push(RiskKind::Leak);
+    }
+    if seen.flagged {
+        risk.push(RiskKind::PromptEcho);
+    }
+    Outcome {
+        failure: seen.failed.then_some(Failure::ServerError),
+        timing: Timing { total_us: seen.latency_us, ..Timing::default() },
+        tokens_out: seen.tokens,
+        cost_micro_usd: seen.tokens * MICRO_USD_PER_TOKEN,
+        risk,
+        cohort: Some(request.cohort),
+        ..Outcome::default()
+    }
+}
+
+impl Climber for Ours<'_> {
+    fn weight(&self) -> f64 {
+        self.plan.rungs.get(self.kept.rung).map_or(0.0, |rung| rung.weight.fraction())
+    }
+
+    fn add(&mut self, arm: Arm, request: &Draws, seen: &Seen) {
+        self.window(arm).add(&outcome(request, seen), UnixMs(request.at_ms));
+        if seen.leaked && arm == Arm::Candidate {
+            let detail = "a planted text".to_owned();
+            self.observation.red_events.push(RiskEvent { kind: RiskKind::Leak, detail });
+        }
+    }
+
+    fn label(&mut self, label: &Label) {
+        let feedback = Feedback::TaskDone(!label.failed);
+        self.window(label.arm).add_feedback(feedback, Some(label.cohort), UnixMs(label.at_ms));
+    }
+
+    fn look(&mut self, at_ms: u64, blind: bool) -> Option<End> {
+        self.observation.gap = blind.then(|| "no metrics come in".to_owned());
+        let (from, now) = ((&self.kept, self.last), UnixMs(at_ms));
+        let Look { decision, is_due } =
+            self.watch.look(self.plan, from, &mut self.observation, now);
+        self.rises += u32::from(decision.state.rung > self.kept.rung);
+        self.observation.red_events.clear();
+        if is_due {
+            self.kept = decision.state.clone();
+            self.last = Some(DecisionDigest::of(&decision));
+            self.watch.journalled(now);
+        }
+        self.looked = decision.state;
+        let why = decision.reasons.into_iter().next();
+        let named = match &why {
+            Some(reason) if reason.code == ReasonCode::RedLine => Named::RedLine,
+            Some(Reason { metric: Some(metric), .. }) => Named::Metric(*metric),
+            Some(_) | None => Named::Nothing,
+        };
+        self.decided = why.map(|reason| (decision.kind, reason.text));
+        let end = match self.looked.phase {
+            Phase::Running | Phase::Paused(_) => return None,
+            Phase::RolledBack | Phase::ShutOff => End::RolledBack,
+            Phase::Promoted => End::Promoted,
+        };
+        self.named = named;
+        Some(end)
+    }
+
+    fn end(&self) -> End {
+        match self.kept.phase {
+            Phase::Paused(_) => End::Paused,
+            Phase::RolledBack | Phase::ShutOff => End::RolledBack,
+            Phase::Promoted => End::Promoted,
+            Phase::Running => End::Undecided,
+        }
+    }
+
+    fn rises(&self) -> u32 {
+        self.rises
+    }
+
+    fn named(&self) -> Named {
+        self.named
+    }
+}

@@ -1,0 +1,4 @@
+//! The real binary, started in folders of its own.
+
+#[cfg(test)]
+mod simulate;
