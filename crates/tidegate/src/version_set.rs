@@ -12,12 +12,14 @@ mod model;
 mod pack;
 mod prompt;
 mod render;
+mod settings;
 mod template;
 mod tools;
 
 pub(crate) use diff::{SetDiff, compare};
 pub(crate) use live::LiveSet;
 pub(crate) use pack::{PackOverrides, PackedSet, pack};
+pub(crate) use settings::Settings;
 
 #[cfg(test)]
 mod tests;

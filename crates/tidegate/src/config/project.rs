@@ -246,6 +246,61 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Those that shape answers; a version set carries them.
+    pub(crate) fn of_answers(&self) -> AnswerLimits {
+        let Limits {
+            max_body_bytes: _,
+            max_concurrent: _,
+            queue_ms: _,
+            first_byte_ms,
+            idle_ms,
+            total_ms,
+            retries,
+        } = *self;
+        AnswerLimits { first_byte_ms, idle_ms, total_ms, retries }
+    }
+
+    /// Those that protect the process; they are taken when it starts and are in no version set.
+    pub(crate) fn of_process(&self) -> ProcessLimits {
+        let Limits {
+            max_body_bytes,
+            max_concurrent,
+            queue_ms,
+            first_byte_ms: _,
+            idle_ms: _,
+            total_ms: _,
+            retries: _,
+        } = *self;
+        ProcessLimits { max_body_bytes, max_concurrent, queue_ms }
+    }
+}
+
+/// The limits that shape answers. All times in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AnswerLimits {
+    /// Until the upstream's first byte.
+    pub(crate) first_byte_ms: u64,
+    /// Between two pieces of a stream.
+    pub(crate) idle_ms: u64,
+    /// For the whole answer.
+    pub(crate) total_ms: u64,
+    /// Retries of a retryable failure, before the first byte only.
+    pub(crate) retries: u32,
+}
+
+/// The limits that protect the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ProcessLimits {
+    /// Largest request body, bytes.
+    pub(crate) max_body_bytes: u64,
+    /// Requests answered at a time; as many again may wait.
+    pub(crate) max_concurrent: usize,
+    /// How long a request may wait, ms.
+    pub(crate) queue_ms: u64,
+}
+
 /// Thresholds of one metric, as fractions: 0.10 is 10 %.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

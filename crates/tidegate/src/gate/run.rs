@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::{Loaded, Scoring};
 use crate::error::{CliError, Result};
 use crate::upstream::Deadlines;
-use crate::version_set::{LiveSet, PackedSet};
+use crate::version_set::{LiveSet, PackedSet, Settings};
 use futures_util::stream::{self, StreamExt as _};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
@@ -59,7 +59,8 @@ impl RunOptions {
     /// # Errors
     /// A usage error when a threshold is not between 0 and 1, or `config.yaml` cannot be read.
     pub(crate) fn of(loaded: &Loaded, packed: &PackedSet) -> Result<RunOptions> {
-        let (evals, limits) = (&loaded.project.evals, &loaded.project.limits);
+        let evals = &loaded.project.evals;
+        let limits = Settings::read(packed)?.limits;
         let prompt = prompt_config(packed)?;
         let prompts = prompt.as_ref().map(|(config, file)| (&config.thresholds, file.as_str()));
         Ok(RunOptions {

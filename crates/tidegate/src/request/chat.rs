@@ -126,7 +126,7 @@ pub(super) async fn seed(
 fn fail(exchange: Exchange, error: &UpstreamError) -> Problem {
     let mut problem = Problem::upstream(error);
     let mut failure = error.failure;
-    let limit = Duration::from_millis(exchange.gateway.limits.total_ms);
+    let limit = Duration::from_millis(exchange.set.limits.total_ms);
     if failure.is_timeout()
         && let Some(budget) = exchange.ask.budget.filter(|budget| *budget < limit)
     {
@@ -151,7 +151,7 @@ fn fail(exchange: Exchange, error: &UpstreamError) -> Problem {
 async fn call(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
     let calling = Instant::now();
     let mut backoff = BACKOFF_FIRST;
-    let mut tries_left = exchange.gateway.limits.retries;
+    let mut tries_left = exchange.set.limits.retries;
     let called = loop {
         let error = match call_once(exchange).await {
             Ok(called) => break Ok(called),
@@ -198,7 +198,7 @@ async fn call_once(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
         body.remove("stream");
         body.remove("stream_options");
     }
-    let limits = &exchange.gateway.limits;
+    let limits = &exchange.set.limits;
     let call = Call {
         body,
         stream: ask.stream,

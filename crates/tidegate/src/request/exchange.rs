@@ -156,9 +156,9 @@ impl Exchange {
         self.change_id().filter(|_| self.cohort.is_some())
     }
 
-    /// What is left of the request's time: its own budget, else the service's limit.
+    /// What is left of the request's time: its own budget, else the version set's limit.
     pub(super) fn left(&self) -> Duration {
-        let limit = Duration::from_millis(self.gateway.limits.total_ms);
+        let limit = Duration::from_millis(self.set.limits.total_ms);
         let total = self.ask.budget.map_or(limit, |budget| budget.min(limit));
         total.saturating_sub(self.arrival.started.elapsed())
     }

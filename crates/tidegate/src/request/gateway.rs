@@ -5,7 +5,7 @@ use super::bounds::{BODY_BUDGET_KIB, Bounds, RETRY_RESERVE_MILLI, RETRY_SHARE_MI
 use super::ids::IdMaker;
 use super::problem::Problem;
 use crate::clock::Clock;
-use crate::config::{Limits, Price, Project, Records};
+use crate::config::{Price, ProcessLimits, Project, Records};
 use crate::error::Result as CliResult;
 use crate::observe::{Collector, Metrics, TableView};
 use crate::route::Router;
@@ -44,7 +44,7 @@ pub(crate) struct Parts {
 pub(crate) struct Gateway {
     pub(super) service: String,
     pub(super) aliases: Vec<String>,
-    pub(super) limits: Limits,
+    pub(super) limits: ProcessLimits,
     pub(super) records: Records,
     pub(super) options: GatewayOptions,
     pub(super) parts: Parts,
@@ -80,7 +80,7 @@ impl Gateway {
         Gateway {
             service: project.service.clone(),
             aliases: project.aliases.clone(),
-            limits: project.limits.clone(),
+            limits: project.limits.of_process(),
             records: project.records.clone(),
             options,
             parts,

@@ -1,6 +1,7 @@
 //! What changes from one version set to another, to the line (requirement R65, story 2).
 
-use super::pack::{CONFIG_FILE, PackedSet};
+use super::pack::PackedSet;
+use super::settings;
 use serde::Serialize;
 use serde_json::Value;
 use similar::TextDiff;
@@ -82,7 +83,7 @@ fn file_diff(old: &PackedSet, new: &PackedSet, kind: ArtifactKind, file: FileCha
     let FileChange { path, from, to } = file;
     let before = old.file(kind, &path).unwrap_or_default();
     let after = new.file(kind, &path).unwrap_or_default();
-    let is_config = kind == ArtifactKind::Config && path == CONFIG_FILE;
+    let is_config = kind == ArtifactKind::Config && path == settings::FILE;
     let lines = match (text(before, is_config), text(after, is_config)) {
         (Some(before), Some(after)) => Some(unified(&before, &after)),
         _ => None,

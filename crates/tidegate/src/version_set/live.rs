@@ -1,12 +1,13 @@
 //! A version set ready to serve: templates read, schema compiled, upstream connected.
 
 use super::model::{self, ModelFile};
-use super::pack::{CONFIG_FILE, ConfigFile, PackedSet, TOOLS_FILE};
+use super::pack::{PackedSet, TOOLS_FILE};
 use super::render::{RenderError, Rendered, Renderer};
+use super::settings::Settings;
 use super::tools::Manifest;
 use super::{contract, prompt};
 use crate::clock::Clock;
-use crate::config::{PromptMode, Upstream as UpstreamConfig};
+use crate::config::{AnswerLimits, PromptMode, Upstream as UpstreamConfig};
 use crate::error::{CliError, Result};
 use crate::upstream::Upstream;
 use serde::de::DeserializeOwned;
@@ -31,6 +32,8 @@ pub(crate) struct LiveSet {
     pub(crate) upstream: Upstream,
     /// Longest answer, tokens: the prompt's config's, or the model parameters'.
     pub(crate) max_tokens: Option<u64>,
+    /// How long an answer may take, and how often a failed call is repeated.
+    pub(crate) limits: AnswerLimits,
     /// The output contract.
     pub(crate) contract: Option<Arc<jsonschema::Validator>>,
     /// What to look for in answers.
@@ -43,11 +46,11 @@ impl LiveSet {
     pub(crate) fn new(packed: &PackedSet, root: &Path, clock: &Clock) -> Result<LiveSet> {
         packed.verify()?;
         let model: ModelFile = stored(packed, ArtifactKind::Model, model::FILE)?;
-        let config: ConfigFile = stored(packed, ArtifactKind::Config, CONFIG_FILE)?;
+        let settings = Settings::read(packed)?;
         let shown = Path::new(packed.set.id.as_str()).join("prompt");
         let (prompt_config, templates) =
             prompt::check(&packed.files(ArtifactKind::Prompt), &shown)?;
-        let mode = config.prompt_mode;
+        let mode = settings.prompt_mode;
         let system_prompt = match (mode, &templates) {
             (PromptMode::Render, Some((system, _))) => system.fixed_text().to_owned(),
             (PromptMode::PassThrough, _) => String::new(),
@@ -58,7 +61,7 @@ impl LiveSet {
                 )));
             }
         };
-        let contract = match &config.contract.output {
+        let contract = match &settings.output {
             Some(schema) => Some(Arc::new(contract::compile("contract.output", schema)?)),
             None => None,
         };
@@ -83,9 +86,10 @@ impl LiveSet {
             upstream_config: model.upstream,
             model: model.name,
             max_tokens: renderer.max_tokens,
+            limits: settings.limits,
             contract,
             detectors: Detectors {
-                planted: config.risk.planted,
+                planted: settings.risk.planted,
                 allowed_tools: manifest.allowed(),
                 system_prompt,
             },

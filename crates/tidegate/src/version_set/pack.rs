@@ -2,18 +2,17 @@
 
 use super::files::{Bounds, collect, json_bytes};
 use super::model::{self, Choice, ModelFile};
+use super::settings::{self, Settings};
 use super::{contract, prompt, tools};
-use crate::config::{Contract, Limits, Loaded, Project, PromptMode, RiskConfig};
+use crate::config::{Loaded, Project};
 use crate::error::{CliError, Result};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tidegate_core::ids::Digest;
 use tidegate_core::version_set::{Artifact, ArtifactKind, VersionSet};
 
-/// The config artifact's file.
-pub(crate) const CONFIG_FILE: &str = "config.json";
 /// The tools artifact's file, where there is a manifest.
 pub(crate) const TOOLS_FILE: &str = "tools.yaml";
 /// The tools artifact's file, empty, where there is none.
@@ -49,23 +48,6 @@ pub(crate) struct PackedSet {
     pub(crate) label: String,
     /// Every file's content by digest.
     pub(crate) blobs: BTreeMap<Digest, Vec<u8>>,
-}
-
-/// What `config.json` says: the behaviour settings that are released with the rest.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ConfigFile {
-    /// The five questions and the output contract.
-    #[serde(default)]
-    pub(crate) contract: Contract,
-    /// Bounds on requests.
-    #[serde(default)]
-    pub(crate) limits: Limits,
-    /// How the prompt is used.
-    pub(crate) prompt_mode: PromptMode,
-    /// What must never happen. Planted texts stand here as they are: they are looked for.
-    #[serde(default)]
-    pub(crate) risk: RiskConfig,
 }
 
 /// What `retrieval.json` says.
@@ -181,13 +163,7 @@ fn config_files(project: &Project) -> Result<Files> {
         return Err(CliError::usage(format!("`risk.planted[{at}]` is empty"))
             .hint("write the text that must never appear in an answer"));
     }
-    let config = ConfigFile {
-        contract: project.contract.clone(),
-        limits: project.limits.clone(),
-        prompt_mode: project.artifacts.prompt.mode,
-        risk: project.risk.clone(),
-    };
-    Ok(Files::from([(CONFIG_FILE.to_owned(), json_bytes(&config)?)]))
+    Ok(Files::from([(settings::FILE.to_owned(), json_bytes(&Settings::of(project))?)]))
 }
 
 fn index_files(loaded: &Loaded) -> Result<Files> {

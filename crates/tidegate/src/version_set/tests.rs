@@ -2,6 +2,7 @@
 
 mod comparing;
 mod folders;
+mod keys;
 mod packing;
 mod prompts;
 mod rendering;

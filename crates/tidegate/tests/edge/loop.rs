@@ -246,11 +246,8 @@ fn a_copy_of_a_project_does_not_steer_its_server() {
     drop(server);
     // A server that starts with a release on its way says so.
     let server = project.serve();
-    assert!(
-        server.log().contains(&format!("release {change_id} running, at ")),
-        "{}",
-        server.log()
-    );
+    let running = format!("release {change_id} running, at ");
+    wait_for("what is running", || server.log().contains(&running).then_some(()));
 }
 
 #[test]

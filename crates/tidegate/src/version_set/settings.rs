@@ -1,0 +1,149 @@
+//! The config artifact: the settings of the project file that shape answers.
+//!
+//! What is in a set is served from the set, and what is not in a set is not hashed. So a setting
+//! stands here exactly where a release must carry it: the time an answer may take is behaviour,
+//! the number of requests that one process takes at a time is not.
+
+use super::pack::PackedSet;
+use crate::config::{AnswerLimits, Contract, Limits, PromptMode, RiskConfig};
+use crate::error::{CliError, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tidegate_core::version_set::ArtifactKind;
+
+/// The artifact's file.
+pub(super) const FILE: &str = "config.json";
+/// The format that is written.
+const FORMAT: u64 = 2;
+
+/// What `config.json` says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// [`FORMAT`]; sets of the first format have no such member.
+    format: u64,
+    /// JSON Schema that every answer's text must satisfy; none for free text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) output: Option<Value>,
+    /// How long an answer may take, and how often a failed call is repeated.
+    pub(crate) limits: AnswerLimits,
+    /// How the prompt is used.
+    pub(crate) prompt_mode: PromptMode,
+    /// What must never happen.
+    pub(crate) risk: RiskSettings,
+}
+
+/// What must never happen. Planted texts stand here as they are: they are looked for.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RiskSettings {
+    /// Texts that must never appear in an answer.
+    pub(crate) planted: Vec<String>,
+}
+
+/// The first format. It also held settings of the process and of the release, which were never
+/// served from the set; they are read past.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SettingsV1 {
+    #[serde(default)]
+    contract: Contract,
+    #[serde(default)]
+    limits: Limits,
+    prompt_mode: PromptMode,
+    #[serde(default)]
+    risk: RiskConfig,
+}
+
+impl Settings {
+    /// What the project says now.
+    pub(super) fn of(project: &crate::config::Project) -> Settings {
+        Settings {
+            format: FORMAT,
+            output: project.contract.output.clone(),
+            limits: project.limits.of_answers(),
+            prompt_mode: project.artifacts.prompt.mode,
+            risk: RiskSettings { planted: project.risk.planted.clone() },
+        }
+    }
+
+    /// What a packed set says, in whichever format it was packed.
+    ///
+    /// # Errors
+    /// The file is missing, or of a newer version of Tidegate.
+    pub(crate) fn read(packed: &PackedSet) -> Result<Settings> {
+        let place = || format!("version set `{}`: config/{FILE}", packed.set.id);
+        let bytes = packed
+            .file(ArtifactKind::Config, FILE)
+            .ok_or_else(|| CliError::internal(format!("{} is missing", place())))?;
+        Settings::parse(bytes).map_err(|error| {
+            CliError::internal(format!("{} cannot be read: {error}", place()))
+                .hint("it may come from a newer tidegate; pack the set again with this one")
+        })
+    }
+
+    fn parse(bytes: &[u8]) -> serde_json::Result<Settings> {
+        let value: Value = serde_json::from_slice(bytes)?;
+        if value.get("format").is_some() {
+            let settings: Settings = serde_json::from_value(value)?;
+            return match settings.format {
+                FORMAT => Ok(settings),
+                other => Err(serde::de::Error::custom(format!("its format is {other}"))),
+            };
+        }
+        let SettingsV1 { contract, limits, prompt_mode, risk } = serde_json::from_value(value)?;
+        let RiskConfig { planted, on_black: _ } = risk;
+        Ok(Settings {
+            format: FORMAT,
+            output: contract.output,
+            limits: limits.of_answers(),
+            prompt_mode,
+            risk: RiskSettings { planted },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file as the first format wrote it.
+    const V1: &str = r#"{
+        "contract": {"endpoint": "/v1/chat/completions", "limits": null, "output": {"type":
+            "object"},
+            "request_shape": null, "response_shape": null, "stop_path": null},
+        "limits": {"first_byte_ms": 1500, "idle_ms": 900, "max_body_bytes": 1000,
+            "max_concurrent": 3, "queue_ms": 10, "retries": 4, "total_ms": 2500},
+        "prompt_mode": "pass_through",
+        "risk": {"on_black": "candidate", "planted": ["TG-CANARY-1"]}
+    }"#;
+
+    #[test]
+    fn the_first_format_is_read_as_it_was_meant() {
+        let settings = Settings::parse(V1.as_bytes()).unwrap();
+        let limits = AnswerLimits { first_byte_ms: 1500, idle_ms: 900, total_ms: 2500, retries: 4 };
+        assert_eq!(settings.limits, limits);
+        assert_eq!(settings.output, Some(serde_json::json!({"type": "object"})));
+        assert_eq!(settings.prompt_mode, PromptMode::PassThrough);
+        assert_eq!(settings.risk.planted, ["TG-CANARY-1"]);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let settings = Settings::parse(V1.as_bytes()).unwrap();
+        let bytes = serde_json::to_vec(&settings).unwrap();
+        assert_eq!(Settings::parse(&bytes).unwrap(), settings);
+        assert!(!String::from_utf8(bytes).unwrap().contains("max_concurrent"));
+    }
+
+    #[test]
+    fn another_format_is_refused() {
+        let mut settings = serde_json::to_value(Settings::parse(V1.as_bytes()).unwrap()).unwrap();
+        settings["format"] = 3.into();
+        let error = Settings::parse(settings.to_string().as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("format is 3"), "{error}");
+        settings["format"] = FORMAT.into();
+        settings["detectors"] = 1.into();
+        assert!(Settings::parse(settings.to_string().as_bytes()).is_err());
+    }
+}

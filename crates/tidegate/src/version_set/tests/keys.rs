@@ -1,0 +1,177 @@
+//! Every key of the project file is in the version set or is not, as docs/configuration.md says.
+//!
+//! A key that is hashed and not served from the set would change answers without a release; a key
+//! that is served from the set and not hashed would give two behaviours one id. The served side is
+//! held by types: a `LiveSet` is made from a packed set alone, and the gateway is given the limits
+//! of the process only.
+
+use super::*;
+use serde_json::Map;
+
+/// A row of the tables of keys.
+struct Row {
+    key: String,
+    class: String,
+    text: String,
+}
+
+fn rows() -> Vec<Row> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut rows = Vec::new();
+    let mut in_keys = false;
+    for line in text.lines() {
+        match line.starts_with('|') {
+            false => in_keys = false,
+            true if line.starts_with("| key |") => {
+                assert!(line.starts_with("| key | in the set |"), "{line}");
+                in_keys = true;
+            }
+            true => {}
+        }
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        if in_keys && cells.get(1).is_some_and(|cell| cell.starts_with('`')) {
+            rows.push(Row {
+                key: cells[1].trim_matches('`').to_owned(),
+                class: cells[2].to_owned(),
+                text: line.to_owned(),
+            });
+        }
+    }
+    rows
+}
+
+/// A project in which every key of a row can be set.
+fn base(row: &Row) -> Project {
+    let mut project = Project::new();
+    let upstream = match row.text.split('|').nth(3).unwrap_or_default().trim() {
+        "openai" => json!({"kind": "openai", "base_url": "http://127.0.0.1:1/v1"}),
+        "replay" => json!({"kind": "replay", "path": "recorded.jsonl"}),
+        _ => json!({"kind": "simulated", "faults": [{"status": 500}]}),
+    };
+    for file in ["recorded.jsonl", "other"] {
+        project.write(file, r#"{"model": "m", "prompt": "p", "answer": "a"}"#);
+    }
+    project.yaml = json!({
+        "service": "support",
+        "credentials": [{"name": "app", "key_env": "APP_KEY"}],
+        "artifacts": {"model": {"upstream": "main"}},
+        "upstreams": {"main": upstream, "other": upstream},
+        "lines": {"latency_p95": {}},
+        "release": {"rungs": [{"weight_pct": 100, "look_s": 1}]},
+        "prices": {"gpt-4o-mini": {"input_per_million": 1, "output_per_million": 2}},
+    });
+    project
+}
+
+/// The key's value in a project file, made where it is missing.
+fn at<'a>(yaml: &'a mut Value, key: &str) -> &'a mut Value {
+    let mut at = yaml;
+    for part in key.split('.') {
+        let (name, is_item) = match part.strip_suffix("[]") {
+            Some(name) => (name, true),
+            None => (part, false),
+        };
+        let name = match name {
+            "<name>" => "main",
+            "<model>" => "gpt-4o-mini",
+            "<metric>" => "latency_p95",
+            name => name,
+        };
+        if at.is_null() {
+            *at = Value::Object(Map::new());
+        }
+        at = &mut at[name];
+        if is_item {
+            at = &mut at[0];
+        }
+    }
+    at
+}
+
+/// The project with another value of the key: the first of some that the key's type allows.
+fn changed(row: &Row) -> Project {
+    let quoted = row.text.split('`').skip(3).step_by(2).map(|word| json!(word));
+    let others = [
+        json!(7),
+        json!(0.07),
+        json!("other"),
+        json!(true),
+        json!(false),
+        json!(["x"]),
+        json!({"x": 1}),
+    ];
+    let before = base(row).loaded().project;
+    for other in quoted.chain(others) {
+        let mut project = base(row);
+        if row.key == "upstreams.<name>.kind" {
+            let upstream = json!({"kind": "openai", "base_url": "http://127.0.0.1:1/v1"});
+            project.yaml["upstreams"]["main"] = upstream;
+            return project;
+        }
+        *at(&mut project.yaml, &row.key) = other;
+        let read = serde_json::from_value::<crate::config::Project>(project.yaml.clone());
+        if read.is_ok_and(|after| after != before) && project.pack().is_ok() {
+            return project;
+        }
+    }
+    panic!("no other value of `{}` was found; give one here", row.key);
+}
+
+#[test]
+fn every_key_is_hashed_or_not_as_the_document_says() {
+    let rows = rows();
+    assert!(rows.len() > 80, "{}", rows.len());
+    for row in &rows {
+        let hashed = match row.class.as_str() {
+            "yes" => true,
+            "no: restart" | "no: next release" | "no: next eval" => false,
+            "its content" => continue,
+            other => panic!("`{}`: `{other}` does not say when the key has effect", row.key),
+        };
+        let (before, after) = (base(row).id(), changed(row).id());
+        assert_eq!(before != after, hashed, "`{}` is {}", row.key, row.class);
+    }
+}
+
+#[test]
+fn of_a_path_the_content_is_hashed() {
+    for row in rows().iter().filter(|row| row.class == "its content") {
+        let mut project = base(row);
+        let is_tools = row.key == "artifacts.tools";
+        for name in ["here", "there"] {
+            match row.key.as_str() {
+                "artifacts.tools" => project.write(name, "tools: []"),
+                "artifacts.prompt.path" => {
+                    for file in ["system.md", "user_template.md", "config.yaml"] {
+                        let from = project.folder.path().join("prompts/v1").join(file);
+                        let text = std::fs::read(from).unwrap();
+                        project.write(&format!("{name}/v1/{file}"), text);
+                    }
+                    project.write(&format!("{name}/current"), "v1");
+                }
+                _ => project.write(&format!("{name}/a.md"), "七天内"),
+            }
+        }
+        *at(&mut project.yaml, &row.key) = json!("here");
+        let here = project.id();
+        *at(&mut project.yaml, &row.key) = json!("there");
+        assert_eq!(project.id(), here, "`{}` is hashed as a path", row.key);
+        match row.key.as_str() {
+            "artifacts.prompt.path" => project.write("there/v1/user_template.md", "> {{ input }}"),
+            _ if is_tools => project.write("there", "tools: [{name: a, permission: read}]"),
+            _ => project.write("there/a.md", "七天"),
+        }
+        assert_ne!(project.id(), here, "`{}`: its content is not hashed", row.key);
+    }
+}
+
+#[test]
+fn limits_of_answers_are_served_from_the_set() {
+    let mut project = Project::new();
+    project.set(&["limits"], json!({"total_ms": 5_000, "retries": 3, "max_body_bytes": 10}));
+    let packed = project.pack().unwrap();
+    project.set(&["limits"], json!({"total_ms": 1}));
+    let limits = project.live_of(&packed).unwrap().limits;
+    assert_eq!((limits.total_ms, limits.retries, limits.idle_ms), (5_000, 3, 30_000));
+}
