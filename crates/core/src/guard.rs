@@ -14,7 +14,6 @@ mod tests;
 pub use echo::overlap_share;
 pub use refusal::detect_refusal;
 
-use crate::request::AnswerFacts;
 use crate::text::{folded, is_hidden, readings, redact};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -90,10 +89,14 @@ impl Detectors {
         events
     }
 
-    /// What stands in an answer that should not, in any of its choices.
-    pub fn inspect_answer(&self, facts: &AnswerFacts) -> Vec<RiskEvent> {
-        let mut events = self.inspect(&facts.text, &facts.tool_names());
-        for text in &facts.other_texts {
+    /// What stands in an answer of several texts that should not.
+    pub fn inspect_answer<'a>(
+        &self,
+        texts: impl IntoIterator<Item = &'a str>,
+        tool_calls: &[&str],
+    ) -> Vec<RiskEvent> {
+        let mut events = self.inspect("", tool_calls);
+        for text in texts {
             for event in self.inspect(text, &[]) {
                 if !events.contains(&event) {
                     events.push(event);

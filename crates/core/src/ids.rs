@@ -225,6 +225,16 @@ impl fmt::Display for Generation {
     }
 }
 
+/// A subject's name in the form that is routed, counted and kept: itself, or `sha256:` and 16 hex
+/// digits when it has control characters or is longer than [`SUBJECT_MAX`] characters.
+pub fn subject_of(text: &str) -> String {
+    if text.chars().any(char::is_control) || text.chars().count() > SUBJECT_MAX {
+        format!("sha256:{}", Digest::of(text.as_bytes()).short(16))
+    } else {
+        text.to_owned()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,5 +276,15 @@ mod tests {
     #[test]
     fn parts_do_not_run_together() {
         assert_ne!(Digest::of_parts(&[b"ab", b"c"]), Digest::of_parts(&[b"a", b"bc"]));
+    }
+
+    #[test]
+    fn a_user_that_would_spoil_a_log_or_is_too_long_is_hashed() {
+        // The first 16 hex digits of SHA-256 of "a\nb", from `printf 'a\nb' | sha256sum`.
+        assert_eq!(subject_of("a\nb"), "sha256:7e18f737311b2dc3");
+        assert_ne!(subject_of("a\nb"), subject_of("a\nc"));
+        let long = "x".repeat(SUBJECT_MAX + 1);
+        assert!(subject_of(&long).starts_with("sha256:") && subject_of(&long).len() == 23);
+        assert_eq!(subject_of(&subject_of(&long)), subject_of(&long));
     }
 }

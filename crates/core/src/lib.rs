@@ -1,17 +1,16 @@
 //! `tidegate-core` answers *what should happen*: no async, clock, file, network, random source,
 //! environment or log. Time and observations are arguments; answers are values with reasons.
 //!
-//! The modules follow a request: it is taken in ([`request`]), sent to an arm ([`route`]) and a
-//! model ([`upstream`]), its answer is looked through ([`guard`]), counted ([`observe`]), judged
-//! ([`decide`]), and acted on ([`act`]); what happened is kept ([`evidence`]), becomes cases
-//! ([`gate`]) and stands in the [`journal`].
+//! The modules follow a request: it is sent to an arm ([`route`]) and a model ([`upstream`]), its
+//! answer is looked through ([`guard`]), counted ([`observe`]), judged ([`decide`]), and acted on
+//! ([`act`]); what happened is kept ([`evidence`]), becomes cases ([`gate`]) and stands in the
+//! [`journal`].
 
 pub mod ids;
 pub mod random;
 pub mod text;
 pub mod version_set;
 
-pub mod request;
 pub mod route;
 pub mod upstream;
 

@@ -34,6 +34,8 @@ pub enum Failure {
     CutShort,
     /// The answer was not what the API promises (HTML, bad JSON, no choices).
     Malformed,
+    /// The answer was whole and said nothing: no text, no tool call, no refusal.
+    Empty,
     /// The answer was larger than the bound.
     TooLarge,
     /// 429 that passes with time.
@@ -44,26 +46,21 @@ pub enum Failure {
     Credential,
     /// Another 4xx: the request itself is refused.
     Refused,
+    /// The request lacks what the version set's prompt needs; it was not sent.
+    Unrendered,
     /// 5xx.
     ServerError,
     /// The client went away before the end.
     ClientGone,
-    /// The version set could not be rendered or was shed: ours.
+    /// Ours.
     Internal,
 }
 
 impl Failure {
-    /// Classifies a non-2xx status of an upstream; `code` is the `error.code` of its envelope.
-    pub fn of_status(status: u16, code: Option<&str>) -> Failure {
-        let account = matches!(
-            code,
-            Some(
-                "credit_balance_exhausted" | "enforced_spend_limit_reached" | "insufficient_quota"
-            )
-        );
+    /// Classifies a non-2xx status of an upstream that says nothing else.
+    pub fn of_status(status: u16) -> Failure {
         match status {
             402 => Failure::AccountLimit,
-            429 if account => Failure::AccountLimit,
             429 => Failure::RateLimited,
             401 | 403 => Failure::Credential,
             408 => Failure::TotalTimeout,
@@ -83,14 +80,20 @@ impl Failure {
             | Failure::TotalTimeout
             | Failure::CutShort
             | Failure::Malformed
+            | Failure::Empty
             | Failure::TooLarge
             | Failure::RateLimited
             | Failure::AccountLimit
             | Failure::Credential
             | Failure::ServerError => Fault::Upstream,
-            Failure::Refused | Failure::ClientGone => Fault::Client,
+            Failure::Refused | Failure::Unrendered | Failure::ClientGone => Fault::Client,
             Failure::Internal => Fault::Ours,
         }
+    }
+
+    /// Whether the request was refused, by the upstream or by the version set's own prompt.
+    pub fn is_rejection(self) -> bool {
+        matches!(self, Failure::Refused | Failure::Unrendered)
     }
 
     /// Whether a second try, before the first byte, can help.
@@ -112,11 +115,13 @@ impl Failure {
             Failure::TotalTimeout => "total_timeout",
             Failure::CutShort => "cut_short",
             Failure::Malformed => "malformed",
+            Failure::Empty => "empty",
             Failure::TooLarge => "too_large",
             Failure::RateLimited => "rate_limited",
             Failure::AccountLimit => "account_limit",
             Failure::Credential => "credential",
             Failure::Refused => "refused",
+            Failure::Unrendered => "unrendered",
             Failure::ServerError => "server_error",
             Failure::ClientGone => "client_gone",
             Failure::Internal => "internal",
@@ -128,19 +133,19 @@ impl Failure {
 mod tests {
     use super::*;
 
-    fn check(status: u16, code: Option<&str>, failure: Failure, fault: Fault, retryable: bool) {
-        let got = Failure::of_status(status, code);
+    fn check(status: u16, failure: Failure, fault: Fault, retryable: bool) {
+        let got = Failure::of_status(status);
         assert_eq!((got, got.fault(), got.retryable()), (failure, fault, retryable), "{status}");
     }
 
     #[test]
     fn statuses() {
-        check(500, None, Failure::ServerError, Fault::Upstream, true);
-        check(529, None, Failure::ServerError, Fault::Upstream, true);
-        check(429, None, Failure::RateLimited, Fault::Upstream, true);
-        check(429, Some("insufficient_quota"), Failure::AccountLimit, Fault::Upstream, false);
-        check(401, None, Failure::Credential, Fault::Upstream, false);
-        check(400, None, Failure::Refused, Fault::Client, false);
-        check(302, None, Failure::Malformed, Fault::Upstream, false);
+        check(500, Failure::ServerError, Fault::Upstream, true);
+        check(529, Failure::ServerError, Fault::Upstream, true);
+        check(429, Failure::RateLimited, Fault::Upstream, true);
+        check(402, Failure::AccountLimit, Fault::Upstream, false);
+        check(401, Failure::Credential, Fault::Upstream, false);
+        check(400, Failure::Refused, Fault::Client, false);
+        check(302, Failure::Malformed, Fault::Upstream, false);
     }
 }

@@ -39,7 +39,6 @@ mod tests {
         ("crates/tidegate/src/request/tests/edges.rs", 1),
         ("crates/tidegate/src/route.rs", 1),
         ("crates/tidegate/src/upstream/completion.rs", 2),
-        ("crates/tidegate/src/upstream/openai/answer.rs", 2),
         ("crates/tidegate/src/upstream/openai/tests.rs", 1),
         ("crates/tidegate/src/upstream/simulated.rs", 2),
         ("crates/tidegate/src/upstream/simulated/reading.rs", 1),
@@ -342,8 +341,8 @@ mod tests {
         }
         let problem = read("crates/tidegate/src/request/problem.rs");
         let upstream = problem.split('"').skip(1).step_by(2).filter(|t| t.starts_with("upstream_"));
-        let request = read("crates/core/src/request/error.rs");
-        let code = request.split("pub fn code").nth(1).unwrap().split("pub(crate) fn").next();
+        let request = read("crates/wire/src/request_error.rs");
+        let code = request.split("pub fn code").nth(1).unwrap().split("    pub fn").next();
         let codes = code.unwrap().split('"').skip(1).step_by(2);
         for code in upstream.chain(codes) {
             assert!(named.contains(code), "{code} is not in the reference");

@@ -99,7 +99,7 @@ impl Record {
     /// Whether it is worth a regression case: it failed, broke the contract, or was a risk event.
     pub fn is_failing(&self) -> bool {
         let says_something =
-            |f: Failure| f == Failure::Refused || f.fault() != crate::upstream::Fault::Client;
+            |f: Failure| f.is_rejection() || f.fault() != crate::upstream::Fault::Client;
         self.failure.is_some_and(says_something)
             || self.contract_problem.is_some()
             || !self.risk.is_empty()

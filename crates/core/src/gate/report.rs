@@ -42,7 +42,10 @@ impl Unanswered {
 
     /// Whether the request cannot be sent or the upstream refuses it: a second try meets the same.
     fn is_refused(self) -> bool {
-        matches!(self.failure, None | Some(Failure::Refused | Failure::TooLarge))
+        matches!(
+            self.failure,
+            None | Some(Failure::Refused | Failure::Unrendered | Failure::TooLarge)
+        )
     }
 
     /// Whether the upstream broke on it in [`Unanswered::TRIES`] tries. Rate limits, credentials
@@ -55,11 +58,13 @@ impl Unanswered {
                 | Failure::IdleTimeout
                 | Failure::TotalTimeout
                 | Failure::CutShort
-                | Failure::Malformed,
+                | Failure::Malformed
+                | Failure::Empty,
             ) => self.tries >= Unanswered::TRIES,
             None
             | Some(
                 Failure::Refused
+                | Failure::Unrendered
                 | Failure::TooLarge
                 | Failure::Unreachable
                 | Failure::RateLimited

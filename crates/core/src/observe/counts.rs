@@ -91,7 +91,7 @@ impl Counts {
         match outcome.failure.map(Failure::fault) {
             Some(Fault::Client) => {
                 self.client_faults += 1;
-                self.rejected += u64::from(outcome.failure == Some(Failure::Refused));
+                self.rejected += u64::from(outcome.failure.is_some_and(Failure::is_rejection));
                 self.abandoned += u64::from(outcome.abandoned);
                 return;
             }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use tidegate_core::gate::Case;
 use tidegate_core::guard::{Detectors, RiskEvent};
 use tidegate_core::ids::Digest;
-use tidegate_core::request::{AnswerProblem, content_text, read_answer};
 use tidegate_core::upstream::Failure;
+use tidegate_wire::Finish;
+use tidegate_wire::openai_chat::{replace_system, system_text};
 
 /// Longest answer where the prompt's config sets none, tokens (R19).
 const MAX_TOKENS: u64 = 512;
@@ -64,7 +65,7 @@ pub(crate) async fn ask(
     if let Some(system) = &case.system {
         replace_system(&mut body, system);
     }
-    let system_prompt = system_of(&body);
+    let system_prompt = system_text(&body);
     let call = Call {
         body,
         stream: false,
@@ -90,20 +91,25 @@ pub(crate) async fn ask(
     };
     // The echo is looked for of what was sent, which a case may have changed.
     let detectors = Detectors { system_prompt, ..live.detectors.clone() };
-    asked(&answer, &detectors).map_err(|problem| malformed(problem.to_string()))
+    if !answer.facts.is_useful() {
+        let message = "the upstream's answer is empty: no text and no tool call".to_owned();
+        return Err(AskError { message, failure: Some(Failure::Empty), again: Some(AGAIN_AFTER) });
+    }
+    Ok(asked(answer, &detectors))
 }
 
 /// What an upstream's answer is to a case.
-fn asked(answer: &Answer, detectors: &Detectors) -> Result<Asked, AnswerProblem> {
-    let facts = read_answer(&answer.body)?;
-    let events = detectors.inspect_answer(&facts);
-    Ok(Asked {
-        latency_ms: u64::try_from(answer.took.total.as_millis()).unwrap_or(u64::MAX),
-        cut: facts.text_cut || facts.finish_reason.as_deref() == Some("length"),
-        total_tokens: facts.usage.map(|(tokens_in, out)| tokens_in.saturating_add(out)),
-        events,
-        text: facts.text,
-    })
+fn asked(answer: Answer, detectors: &Detectors) -> Asked {
+    let Answer { body: _, facts, took } = answer;
+    let texts = facts.texts().map(|(_, text)| text);
+    let tokens = facts.usage.map(|usage| usage.tokens_in.saturating_add(usage.tokens_out));
+    Asked {
+        latency_ms: u64::try_from(took.total.as_millis()).unwrap_or(u64::MAX),
+        cut: facts.text_cut || facts.finish() == Some(&Finish::Length),
+        total_tokens: tokens,
+        events: detectors.inspect_answer(texts, &facts.tool_names()),
+        text: facts.text().to_owned(),
+    }
 }
 
 /// The request of a client that asks this.
@@ -120,34 +126,11 @@ fn request(input: &str, ships: Option<u64>, as_served: bool) -> Map<String, Valu
     body
 }
 
-fn is_system(message: &Value) -> bool {
-    matches!(message.get("role").and_then(Value::as_str), Some("system" | "developer"))
-}
-
-/// Puts a system prompt in the place of those there are.
-fn replace_system(body: &mut Map<String, Value>, system: &str) {
-    if let Some(Value::Array(messages)) = body.get_mut("messages") {
-        messages.retain(|message| !is_system(message));
-        messages.insert(0, json!({"role": "system", "content": system}));
-    }
-}
-
-/// The system prompt that is sent; empty for none.
-fn system_of(body: &Map<String, Value>) -> String {
-    let messages = body.get("messages").and_then(Value::as_array);
-    let texts: Vec<String> = messages
-        .into_iter()
-        .flatten()
-        .filter(|message| is_system(message))
-        .map(|message| content_text(message.get("content")))
-        .collect();
-    texts.join("\n")
-}
-
 fn ask_error(error: &UpstreamError) -> AskError {
     let again = match error.failure {
         // A second try meets the same answer.
         Failure::Refused
+        | Failure::Unrendered
         | Failure::Credential
         | Failure::AccountLimit
         | Failure::TooLarge
@@ -159,13 +142,13 @@ fn ask_error(error: &UpstreamError) -> AskError {
         | Failure::TotalTimeout
         | Failure::CutShort
         | Failure::Malformed
+        | Failure::Empty
         | Failure::RateLimited
         | Failure::ServerError => {
-            let asked_for = error.retry_after_s.map(Duration::from_secs);
-            Some(asked_for.unwrap_or(AGAIN_AFTER).min(AGAIN_AFTER_MAX))
+            Some(error.retry_after.unwrap_or(AGAIN_AFTER).min(AGAIN_AFTER_MAX))
         }
     };
-    let message = format!("{}: {}", error.failure.as_str(), error.message);
+    let message = format!("{}: {}", error.failure.as_str(), error.full_message());
     AskError { message, failure: Some(error.failure), again }
 }
 
@@ -177,7 +160,9 @@ mod tests {
 
     fn answer(body: &Value) -> Answer {
         let took = Took { first_token: Duration::ZERO, total: Duration::from_millis(1234) };
-        Answer { body: body.to_string().into(), took }
+        let body: bytes::Bytes = body.to_string().into();
+        let facts = tidegate_wire::openai_chat::read_answer(&body).unwrap();
+        Answer { body, facts, took }
     }
 
     #[test]
@@ -187,17 +172,9 @@ mod tests {
             "finish_reason": "length"
         }]});
         let none_allowed = Detectors { allowed_tools: Some([].into()), ..Detectors::default() };
-        let asked = asked(&answer(&body), &none_allowed).unwrap();
+        let asked = asked(answer(&body), &none_allowed);
         assert_eq!((asked.text.as_str(), asked.latency_ms, asked.cut), ("好", 1234, true));
         assert_eq!(asked.events[0].kind, RiskKind::UnauthorisedTool);
-    }
-
-    #[test]
-    fn what_is_no_answer_is_an_error() {
-        let problem = |body: Value| asked(&answer(&body), &Detectors::default()).unwrap_err();
-        assert_eq!(problem(json!({"choices": []})), AnswerProblem::NoChoices);
-        let busy = json!({"error": {"code": "busy"}, "choices": [{"message": {"content": "a"}}]});
-        assert_eq!(problem(busy), AnswerProblem::Error { code: Some("busy".to_owned()) });
     }
 
     #[test]
@@ -208,21 +185,10 @@ mod tests {
         assert_eq!(request("q", None, true).len(), 1, "as served: the set's own decoding");
     }
 
-    #[test]
-    fn a_cases_system_takes_the_place_of_the_sets() {
-        let messages =
-            json!([{"role": "system", "content": "旧"}, {"role": "user", "content": "q"}]);
-        let mut body = Map::from_iter([("messages".to_owned(), messages)]);
-        assert_eq!(system_of(&body), "旧");
-        replace_system(&mut body, "新");
-        assert_eq!(system_of(&body), "新");
-        assert_eq!(body["messages"].as_array().unwrap().len(), 2);
-    }
-
     fn check_again(failure: Failure, retry_after_s: Option<u64>, expected: Option<u64>) {
-        let (status, took) = (None, Took::default());
-        let message = "down".to_owned();
-        let error = ask_error(&UpstreamError { failure, status, message, retry_after_s, took });
+        let retry_after = retry_after_s.map(Duration::from_secs);
+        let error = UpstreamError::new(failure, "down", Took::default());
+        let error = ask_error(&UpstreamError { retry_after, ..error });
         assert_eq!(error.again, expected.map(Duration::from_millis), "{failure:?}");
     }
 

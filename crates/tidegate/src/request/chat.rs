@@ -13,13 +13,15 @@ use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tidegate_core::request::{parse_chat, parse_seed_chat};
+use tidegate_core::ids::subject_of;
 use tidegate_core::upstream::Failure;
+use tidegate_wire::forms::parse_seed_chat;
+use tidegate_wire::openai_chat;
 
 /// What a call came to, before the first byte for the client.
 enum Called {
     Whole(Answer),
-    /// The first piece was taken off and is data or the end, never a failure.
+    /// The first piece was taken off and is data or a ping, never a failure.
     Stream(Piece, Pieces),
 }
 
@@ -30,7 +32,7 @@ pub(super) async fn completions(
     given: Given,
 ) -> Result<Response<Body>, Problem> {
     let Given { bytes, share } = given;
-    let request = parse_chat(&bytes).map_err(|e| Problem::of_request(&e))?;
+    let request = openai_chat::read_request(&bytes).map_err(|e| Problem::of_request(&e))?;
     drop(bytes);
     if let Some(model) = &request.model
         && !gateway.is_called(model)
@@ -41,7 +43,7 @@ pub(super) async fn completions(
         body: request.body,
         stream: request.stream,
         include_usage: request.include_usage,
-        user: request.user,
+        user: request.user.as_deref().map(subject_of),
         text: request.last_user_text,
         input_chars: request.input_chars,
         budget: None,
@@ -85,7 +87,7 @@ pub(super) async fn seed(
         body: Map::from_iter([("messages".to_owned(), Value::Array(vec![message]))]),
         stream: false,
         include_usage: false,
-        user: Some(request.user_id),
+        user: Some(subject_of(&request.user_id)),
         input_chars: request.prompt.chars().count() as u64,
         text: request.prompt,
         budget: request.budget_ms.map(Duration::from_millis),
@@ -157,7 +159,7 @@ async fn call(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
             Ok(called) => break Ok(called),
             Err(error) => error,
         };
-        let wait = error.retry_after_s.map_or(backoff, Duration::from_secs);
+        let wait = error.retry_after.unwrap_or(backoff);
         let again = error.failure.retryable()
             && tries_left > 0
             && wait <= BACKOFF_MAX
@@ -184,19 +186,10 @@ async fn call_once(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
     let ask = &exchange.ask;
     // A second try renders anew: keeping a copy of every prompt would cost the first one more.
     let rendered = exchange.set.render(&ask.body, ask.user.as_deref());
-    let mut body = rendered.map_err(|e| ours(Failure::Refused, e.to_string()))?.body;
+    let mut body = rendered.map_err(|e| ours(Failure::Unrendered, e.to_string()))?.body;
+    openai_chat::set_stream(&mut body, ask.stream);
     if ask.stream {
-        body.insert("stream".to_owned(), Value::Bool(true));
-        let options = body.entry("stream_options").or_insert(Value::Null);
-        match options {
-            Value::Object(options) => {
-                options.insert("include_usage".to_owned(), Value::Bool(true));
-            }
-            _ => *options = json!({ "include_usage": true }),
-        }
-    } else {
-        body.remove("stream");
-        body.remove("stream_options");
+        openai_chat::ask_for_usage(&mut body);
     }
     let limits = &exchange.set.limits;
     let call = Call {
@@ -221,7 +214,7 @@ async fn call_once(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
                 let message = "the upstream's stream ended before it began".to_owned();
                 Err(ours(Failure::Malformed, message))
             }
-            Some(first @ Piece::Data(_)) => Ok(Called::Stream(first, pieces)),
+            Some(first @ (Piece::Data { .. } | Piece::Ping)) => Ok(Called::Stream(first, pieces)),
         },
         (Reply::Whole(_), true) | (Reply::Stream(_), false) => Err(not_asked_for()),
     }
@@ -233,5 +226,5 @@ fn not_asked_for() -> UpstreamError {
 }
 
 fn ours(failure: Failure, message: String) -> UpstreamError {
-    UpstreamError { failure, status: None, message, retry_after_s: None, took: Took::default() }
+    UpstreamError::new(failure, message, Took::default())
 }

@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 use tidegate_core::guard::RiskEvent;
 use tidegate_core::ids::ChangeId;
 use tidegate_core::observe::Outcome;
-use tidegate_core::request::AnswerFacts;
 use tidegate_core::route::{Arm, Cohort, Entrance, Subject};
 use tidegate_core::upstream::Failure;
+use tidegate_wire::AnswerFacts;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// The version set that answered.

@@ -11,7 +11,8 @@ use serde_json::json;
 use std::sync::Arc;
 use tidegate_core::ids::TraceId;
 use tidegate_core::observe::Feedback;
-use tidegate_core::request::parse_feedback;
+use tidegate_wire::RequestError;
+use tidegate_wire::forms::{FeedbackRequest, parse_feedback};
 
 /// Keeps and counts feedback; of each kind, a trace's first counts.
 pub(super) async fn feedback(
@@ -20,7 +21,10 @@ pub(super) async fn feedback(
     body: &[u8],
 ) -> Result<Response<Body>, Problem> {
     let request = parse_feedback(body).map_err(|e| Problem::of_request(&e))?;
-    let trace = request.trace_id;
+    let trace = TraceId::parse(&request.trace_id).map_err(|_| {
+        let allowed = "1 to 128 of `A-Za-z0-9._-` are allowed";
+        Problem::of_request(&RequestError::bad_value("trace_id", allowed))
+    })?;
     let on = place(gateway, &trace).await?;
     // Another tenant's trace is as good as none, and looks the same.
     let on = on.filter(|on| on.tenant.as_deref() == arrival.caller.tenant.as_deref());
@@ -30,7 +34,7 @@ pub(super) async fn feedback(
             .param(Some("trace_id")));
     };
     let (mut accepted, mut repeated) = (0, 0);
-    for feedback in request.items {
+    for feedback in items(&request) {
         let kept = gateway.parts.store.put_feedback(&trace, arrival.at, feedback).await;
         match kept.map_err(|_| store_problem())? {
             true => accepted += 1,
@@ -45,6 +49,17 @@ pub(super) async fn feedback(
     }
     let body = json!({ "trace_id": trace.as_str(), "accepted": accepted, "repeated": repeated });
     Ok(pages::json(StatusCode::OK, &body))
+}
+
+fn items(request: &FeedbackRequest) -> impl Iterator<Item = Feedback> {
+    let FeedbackRequest { trace_id: _, like, adopted, task_done, satisfaction } = request;
+    let items = [
+        like.map(Feedback::Like),
+        adopted.map(Feedback::Adopted),
+        task_done.map(Feedback::TaskDone),
+        satisfaction.map(Feedback::Satisfaction),
+    ];
+    items.into_iter().flatten()
 }
 
 async fn place(gateway: &Arc<Gateway>, trace: &TraceId) -> Result<Option<FeedbackOn>, Problem> {

@@ -4,9 +4,9 @@ use super::body::Body;
 use crate::upstream::UpstreamError;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
-use serde_json::json;
-use tidegate_core::request::RequestError;
 use tidegate_core::upstream::Failure;
+use tidegate_wire::RequestError;
+use tidegate_wire::openai_chat::{ErrorBody, write_error};
 
 /// The OpenAI SDKs obey it: with `false` they do not try again.
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -99,21 +99,23 @@ impl Problem {
     pub(super) fn upstream(error: &UpstreamError) -> Problem {
         let (status, kind, code) = of_failure(error.failure, error.status);
         let next = match error.failure {
-            Failure::RateLimited => Next::RetryAfter(error.retry_after_s.unwrap_or(1)),
+            Failure::RateLimited => Next::RetryAfter(error.retry_after_s().unwrap_or(1)),
             Failure::Unreachable
             | Failure::ServerError
             | Failure::FirstByteTimeout
             | Failure::IdleTimeout
             | Failure::TotalTimeout
-            | Failure::CutShort => match error.retry_after_s {
+            | Failure::CutShort => match error.retry_after_s() {
                 Some(seconds) => Next::RetryAfter(seconds),
                 None => Next::Nothing,
             },
             Failure::Malformed
+            | Failure::Empty
             | Failure::TooLarge
             | Failure::AccountLimit
             | Failure::Credential
             | Failure::Refused
+            | Failure::Unrendered
             | Failure::ClientGone
             | Failure::Internal => Next::DoNotRetry,
         };
@@ -123,10 +125,8 @@ impl Problem {
     /// The error envelope.
     pub(super) fn envelope(&self) -> Vec<u8> {
         let Problem { status: _, kind, code, message, param, next: _ } = self;
-        let body = json!({
-            "error": { "message": message, "type": kind, "param": param, "code": code }
-        });
-        body.to_string().into_bytes()
+        let param = param.as_deref();
+        write_error(&ErrorBody { message, kind, param, code, trace_id: None })
     }
 
     /// The response; its ids are added at the edge.
@@ -166,7 +166,9 @@ fn of_failure(failure: Failure, status: Option<u16>) -> (StatusCode, &'static st
             (StatusCode::GATEWAY_TIMEOUT, upstream, "upstream_timeout")
         }
         Failure::CutShort => (StatusCode::BAD_GATEWAY, upstream, "upstream_cut_short"),
-        Failure::Malformed => (StatusCode::BAD_GATEWAY, upstream, "upstream_malformed"),
+        Failure::Malformed | Failure::Empty => {
+            (StatusCode::BAD_GATEWAY, upstream, "upstream_malformed")
+        }
         Failure::TooLarge => (StatusCode::BAD_GATEWAY, upstream, "upstream_too_large"),
         Failure::RateLimited => {
             (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "upstream_rate_limited")
@@ -181,6 +183,9 @@ fn of_failure(failure: Failure, status: Option<u16>) -> (StatusCode, &'static st
                 .and_then(|status| StatusCode::from_u16(status).ok())
                 .unwrap_or(StatusCode::BAD_REQUEST);
             (status, "invalid_request_error", "upstream_refused")
+        }
+        Failure::Unrendered => {
+            (StatusCode::BAD_REQUEST, "invalid_request_error", "prompt_not_rendered")
         }
         Failure::ServerError => (StatusCode::BAD_GATEWAY, upstream, "upstream_error"),
         Failure::ClientGone => (CLIENT_GONE, "invalid_request_error", "client_gone"),

@@ -2,10 +2,10 @@
 
 use super::exchange::{Ending, Exchange};
 use super::problem::Problem;
-use crate::upstream::{Answer, Took, UpstreamError};
+use super::stream::inspect;
+use crate::upstream::Answer;
 use bytes::Bytes;
 use http::StatusCode;
-use tidegate_core::request::read_answer;
 use tidegate_core::upstream::Failure;
 
 /// An answer that may go to the client.
@@ -24,15 +24,8 @@ pub(super) struct Whole {
 
 /// Ends an exchange with a whole answer.
 pub(super) fn whole(exchange: Exchange, answer: Answer) -> Result<Whole, Problem> {
-    let Answer { body, took } = answer;
-    let facts = match read_answer(&body) {
-        Ok(facts) => facts,
-        Err(problem) => {
-            let message = problem.to_string();
-            return Err(malformed(exchange, message, took));
-        }
-    };
-    let risk = exchange.set.detectors.inspect_answer(&facts);
+    let Answer { body, facts, took } = answer;
+    let risk = inspect(&exchange, &facts);
     if risk.iter().any(|event| event.kind.is_red_line()) {
         let problem = Problem::withheld();
         let facts = Some(facts);
@@ -41,9 +34,10 @@ pub(super) fn whole(exchange: Exchange, answer: Answer) -> Result<Whole, Problem
         exchange.close(ending);
         return Err(problem);
     }
-    let text = facts.text.clone();
+    let text = facts.text().to_owned();
     let summary = exchange.close(Ending {
         status: StatusCode::OK,
+        failure: (!facts.is_useful()).then_some(Failure::Empty),
         facts: Some(facts),
         took,
         risk,
@@ -56,13 +50,4 @@ pub(super) fn whole(exchange: Exchange, answer: Answer) -> Result<Whole, Problem
         tokens_in: summary.tokens_in,
         tokens_out: summary.tokens_out,
     })
-}
-
-fn malformed(exchange: Exchange, message: String, took: Took) -> Problem {
-    let failure = Failure::Malformed;
-    let error = UpstreamError { failure, status: None, message, retry_after_s: None, took };
-    let problem = Problem::upstream(&error);
-    let status = problem.status;
-    exchange.close(Ending { status, failure: Some(failure), took, ..Ending::default() });
-    problem
 }

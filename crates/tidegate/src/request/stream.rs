@@ -11,15 +11,14 @@ use super::exchange::{Ending, Exchange};
 use super::problem::{CLIENT_GONE, Problem};
 use crate::observe::StatusClass;
 use crate::upstream::{Piece, Pieces, Took, UpstreamError};
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
-use serde_json::Value;
 use std::task::{Context, Poll};
 use std::time::Instant;
 use tidegate_core::guard::{Detectors, RiskEvent};
-use tidegate_core::request::StreamFacts;
 use tidegate_core::upstream::Failure;
+use tidegate_wire::{AnswerFacts, openai_chat, sse};
 
 /// nginx and what is made of it buffer streams unless they are told not to.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -32,7 +31,7 @@ pub(super) struct Events {
     exchange: Option<Exchange>,
     first: Option<Piece>,
     pieces: Pieces,
-    facts: StreamFacts,
+    facts: AnswerFacts,
     leaks: Option<Leaks>,
     hide_usage: bool,
     status: StatusClass,
@@ -59,7 +58,7 @@ pub(super) fn response(mut exchange: Exchange, first: Piece, pieces: Pieces) -> 
         exchange: Some(exchange),
         first: Some(first),
         pieces,
-        facts: StreamFacts::default(),
+        facts: AnswerFacts::default(),
         leaks,
         status: StatusClass::ClientError,
     };
@@ -85,7 +84,7 @@ impl Events {
 
     /// The next bytes for the client: all events that are there, up to a bound.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        let mut out = BytesMut::new();
+        let mut out = Vec::new();
         while !self.is_ended() && out.len() < STREAM_PIECE {
             let piece = match self.first.take() {
                 Some(first) => Some(first),
@@ -97,12 +96,13 @@ impl Events {
             };
             self.take(piece, &mut out);
         }
-        Poll::Ready((!out.is_empty()).then(|| out.freeze()))
+        Poll::Ready((!out.is_empty()).then(|| out.into()))
     }
 
-    fn take(&mut self, piece: Option<Piece>, out: &mut BytesMut) {
+    fn take(&mut self, piece: Option<Piece>, out: &mut Vec<u8>) {
         match piece {
-            Some(Piece::Data(data)) => self.data(&data, out),
+            Some(Piece::Data { bytes, says }) => self.data(&bytes, says, out),
+            Some(Piece::Ping) => sse::write_ping(out),
             Some(Piece::Done(took)) => self.done(took, out),
             Some(Piece::Failed(error)) => self.broken(error, out),
             None => {
@@ -112,49 +112,52 @@ impl Events {
         }
     }
 
-    fn data(&mut self, data: &[u8], out: &mut BytesMut) {
-        if let Err(problem) = self.facts.push(data) {
-            return self.broken(upstream(Failure::Malformed, problem.to_string()), out);
-        }
+    fn data(&mut self, data: &[u8], says: tidegate_wire::Piece, out: &mut Vec<u8>) {
         if let Some(exchange) = &mut self.exchange
             && exchange.first_token.is_none()
-            && self.facts.has_token()
+            && says.has_token()
         {
             exchange.first_token = Some(Instant::now());
+        }
+        if let Err(problem) = self.facts.push(says) {
+            return self.broken(UpstreamError::of_problem(&problem, Took::default()), out);
         }
         let events = self.leaks.as_mut().map(|leaks| leaks.look(self.facts.text()));
         if let Some(events) = events.filter(|events| !events.is_empty()) {
             return self.withhold(events, Took::default(), out);
         }
-        if !(self.hide_usage && is_usage_only(data)) {
-            put_event(out, data);
+        let shown = match self.hide_usage {
+            true => openai_chat::hide_usage(data),
+            false => Some(data.into()),
+        };
+        if let Some(shown) = shown {
+            sse::write_event(out, &shown);
         }
     }
 
-    fn done(&mut self, took: Took, out: &mut BytesMut) {
+    fn done(&mut self, took: Took, out: &mut Vec<u8>) {
         let Some(exchange) = &self.exchange else { return };
-        let facts = self.facts.clone().finish();
-        let risk = exchange.set.detectors.inspect_answer(&facts);
+        let risk = inspect(exchange, &self.facts);
         if risk.iter().any(|event| event.kind.is_red_line()) {
             return self.withhold(risk, took, out);
         }
-        put_event(out, b"[DONE]");
-        self.end(
-            StatusClass::Ok,
-            Ending { status: StatusCode::OK, took, risk, ..Ending::default() },
-        );
+        sse::write_event(out, sse::DONE);
+        let (status, class, failure) = match self.facts.is_useful() {
+            true => (StatusCode::OK, StatusClass::Ok, None),
+            false => (StatusCode::OK, StatusClass::Error, Some(Failure::Empty)),
+        };
+        self.end(class, Ending { status, failure, took, risk, ..Ending::default() });
     }
 
-    fn broken(&mut self, error: UpstreamError, out: &mut BytesMut) {
-        put_event(out, &Problem::upstream(&error).envelope());
-        let UpstreamError { failure, took, status: _, message: _, retry_after_s: _ } = error;
-        let failure = Some(failure);
+    fn broken(&mut self, error: UpstreamError, out: &mut Vec<u8>) {
+        sse::write_event(out, &Problem::upstream(&error).envelope());
+        let (failure, took) = (Some(error.failure), error.took);
         let ending = Ending { status: StatusCode::OK, failure, took, ..Ending::default() };
         self.end(StatusClass::Error, ending);
     }
 
-    fn withhold(&mut self, risk: Vec<RiskEvent>, took: Took, out: &mut BytesMut) {
-        put_event(out, &Problem::withheld().envelope());
+    fn withhold(&mut self, risk: Vec<RiskEvent>, took: Took, out: &mut Vec<u8>) {
+        sse::write_event(out, &Problem::withheld().envelope());
         let (status, withheld) = (StatusCode::OK, true);
         let ending = Ending { status, took, risk, withheld, ..Ending::default() };
         self.end(StatusClass::Error, ending);
@@ -162,12 +165,12 @@ impl Events {
 
     fn end(&mut self, status: StatusClass, mut ending: Ending) {
         self.status = status;
-        let facts = std::mem::take(&mut self.facts).finish();
+        let facts = std::mem::take(&mut self.facts);
         if let Some(exchange) = self.exchange.take() {
             // However a stream ends, what it said is looked at: a client that leaves early, or an
             // upstream that breaks, must not hide a red line.
             if ending.risk.is_empty() {
-                ending.risk = exchange.set.detectors.inspect_answer(&facts);
+                ending.risk = inspect(&exchange, &facts);
             }
             ending.facts = Some(facts);
             exchange.close(ending);
@@ -203,55 +206,18 @@ impl Leaks {
 }
 
 fn upstream(failure: Failure, message: String) -> UpstreamError {
-    UpstreamError { failure, status: None, message, retry_after_s: None, took: Took::default() }
+    UpstreamError::new(failure, message, Took::default())
 }
 
-/// One server-sent event; data with line breaks takes a `data:` line for each.
-fn put_event(out: &mut BytesMut, data: &[u8]) {
-    out.reserve(data.len() + 8);
-    for line in data.split(|b| *b == b'\n') {
-        out.put_slice(b"data: ");
-        out.put_slice(line.strip_suffix(b"\r").unwrap_or(line));
-        out.put_u8(b'\n');
-    }
-    out.put_u8(b'\n');
-}
-
-/// Whether a chunk says nothing but usage: it was asked for by us and not by the client. Chunks
-/// are parsed only when they look like it.
-fn is_usage_only(data: &[u8]) -> bool {
-    let looks = |pattern: &[u8]| data.windows(pattern.len()).any(|window| window == pattern);
-    if !(looks(b"\"choices\":[]") || looks(b"\"choices\": []")) {
-        return false;
-    }
-    let Ok(chunk) = serde_json::from_slice::<Value>(data) else { return false };
-    let no_choices = chunk["choices"].as_array().is_some_and(Vec::is_empty);
-    no_choices && chunk["usage"].is_object()
+/// What stands in an answer that should not.
+pub(super) fn inspect(exchange: &Exchange, facts: &AnswerFacts) -> Vec<RiskEvent> {
+    let texts = facts.texts().map(|(_, text)| text);
+    exchange.set.detectors.inspect_answer(texts, &facts.tool_names())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn check(chunk: &str, usage_only: bool) {
-        assert_eq!(is_usage_only(chunk.as_bytes()), usage_only, "{chunk}");
-    }
-
-    #[test]
-    fn usage_chunks_are_told_from_others() {
-        check(r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#, true);
-        check(r#"{"choices": [], "usage": {"prompt_tokens": 1}}"#, true);
-        check(r#"{"choices":[],"prompt_filter_results":[]}"#, false);
-        check(r#"{"choices":[{"delta":{"content":"\"choices\":[]"}}],"usage":{}}"#, false);
-        check(r#"{"choices":[{"delta":{"content":"x"}}],"usage":null}"#, false);
-    }
-
-    #[test]
-    fn events_have_a_line_for_each_line() {
-        let mut out = BytesMut::new();
-        put_event(&mut out, b"{\"a\":\r\n1}");
-        assert_eq!(&out[..], b"data: {\"a\":\ndata: 1}\n\n");
-    }
 
     #[test]
     fn a_planted_text_is_seen_across_pieces() {

@@ -9,18 +9,13 @@ pub(super) const BODY_MAX: usize = 32 * 1024 * 1024;
 pub(super) const ERROR_BODY_MAX: usize = 64 * 1024;
 /// How long the body of an error answer is waited for: the status already says most.
 pub(super) const ERROR_BODY_WAIT: Duration = Duration::from_secs(2);
-/// Longest line, and longest event, of a stream, bytes. A chunk with 20 logprobs is below 8 KiB; a
-/// whole tool call in one chunk is the largest seen.
-pub(super) const LINE_MAX: usize = 1024 * 1024;
 /// Pieces that wait for a slow reader. With usual chunks (300 bytes) that is next to nothing, at
-/// worst `PIECES * LINE_MAX`.
+/// worst so many times the longest event.
 pub(super) const PIECES: usize = 8;
 /// Read buffer of a connection, bytes; it also bounds the answer's headers.
 pub(super) const READ_BUFFER_MAX: usize = 128 * 1024;
-/// Choices of one stream that are told apart; the API allows `n` up to 128.
-pub(super) const CHOICES_MAX: usize = 128;
-/// Longest `Retry-After` passed on, seconds (U3).
-pub(super) const RETRY_AFTER_MAX_S: u64 = 300;
+/// Longest `Retry-After` passed on: a year. A limit of a month is real, more is a mistake.
+pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 /// For making a connection; the name look-up is bounded by the first-byte deadline (U2).
 pub(super) const CONNECT_WAIT: Duration = Duration::from_secs(2);
 /// How long an idle connection is kept. Uvicorn (vLLM) and cpp-httplib (llama.cpp) close theirs

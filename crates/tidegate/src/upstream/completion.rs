@@ -4,41 +4,41 @@
 use super::{Answer, Call, Deadlines, Piece, Pieces, Reply, Took, UpstreamError, bounds};
 use crate::clock::Clock;
 use bytes::Bytes;
-use serde::Serialize;
 use serde_json::{Map, Value};
-use std::borrow::Cow;
 use std::time::{Duration, Instant};
 use tidegate_core::text::estimate_tokens;
 use tidegate_core::upstream::Failure;
+use tidegate_wire::openai_chat;
+use tidegate_wire::openai_chat::{Completion, content_text};
 use tokio::sync::mpsc;
 
 /// The texts of a request.
 #[derive(Debug)]
-pub(super) struct Prompt<'a> {
+pub(super) struct Prompt {
     /// The system messages, one after the other.
-    pub(super) system: Cow<'a, str>,
+    pub(super) system: String,
     /// The last user message.
-    pub(super) user: Cow<'a, str>,
+    pub(super) user: String,
     /// All messages in order.
-    pub(super) texts: Vec<Cow<'a, str>>,
+    pub(super) texts: Vec<String>,
     /// Whether the last message is the user's, and not a tool's result or the start of an answer.
     pub(super) user_is_last: bool,
 }
 
-impl<'a> Prompt<'a> {
+impl Prompt {
     /// Reads the messages; whatever is not text counts as empty.
-    pub(super) fn of(body: &'a Map<String, Value>) -> Prompt<'a> {
+    pub(super) fn of(body: &Map<String, Value>) -> Prompt {
         let messages = body.get("messages").and_then(Value::as_array);
-        let (mut system, mut user) = (Cow::Borrowed(""), Cow::Borrowed(""));
+        let (mut system, mut user) = (String::new(), String::new());
         let (mut texts, mut user_is_last) = (Vec::new(), false);
         for message in messages.into_iter().flatten() {
-            let text = content(message);
+            let text = content_text(message.get("content"));
             let role = message.get("role").and_then(Value::as_str);
             user_is_last = role == Some("user");
             match role {
                 Some("user") => user = text.clone(),
                 Some("system" | "developer") if system.is_empty() => system = text.clone(),
-                Some("system" | "developer") => system = format!("{system}\n{text}").into(),
+                Some("system" | "developer") => system = format!("{system}\n{text}"),
                 Some(_) | None => {}
             }
             texts.push(text);
@@ -52,190 +52,9 @@ impl<'a> Prompt<'a> {
     }
 }
 
-/// A message's text: a string, or the text parts of a list.
-fn content(message: &Value) -> Cow<'_, str> {
-    match message.get("content") {
-        Some(Value::String(text)) => text.as_str().into(),
-        Some(Value::Array(parts)) => {
-            let texts = parts.iter().filter_map(|part| part.get("text").and_then(Value::as_str));
-            texts.collect::<Vec<_>>().join("\n").into()
-        }
-        Some(_) | None => "".into(),
-    }
-}
-
 /// The model a request names.
 pub(super) fn model(body: &Map<String, Value>) -> &str {
     body.get("model").and_then(Value::as_str).unwrap_or("")
-}
-
-/// Why an answer ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Finish {
-    /// It is complete.
-    Stop,
-    /// It has as many tokens as it may.
-    Length,
-    /// A tool is to be called.
-    ToolCalls,
-}
-
-/// An answer that is not yet in the API's shape.
-#[derive(Debug)]
-pub(super) struct Completion {
-    /// Its id.
-    pub(super) id: String,
-    /// When it was made, seconds since the epoch.
-    pub(super) created: u64,
-    /// The model it is said to come from.
-    pub(super) model: String,
-    /// Says where it really comes from.
-    pub(super) fingerprint: &'static str,
-    /// Its text.
-    pub(super) text: String,
-    /// The tool to call, by name.
-    pub(super) tool: Option<String>,
-    /// Why it ends.
-    pub(super) finish: Finish,
-    /// Tokens of the request.
-    pub(super) tokens_in: u64,
-    /// Tokens of the answer.
-    pub(super) tokens_out: u64,
-}
-
-#[derive(Serialize)]
-struct Shape<'a> {
-    id: &'a str,
-    object: &'static str,
-    created: u64,
-    model: &'a str,
-    system_fingerprint: &'static str,
-    choices: &'a [Choice<'a>],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Usage>,
-}
-
-#[derive(Serialize)]
-struct Usage {
-    prompt_tokens: u64,
-    completion_tokens: u64,
-    total_tokens: u64,
-}
-
-#[derive(Serialize)]
-struct Choice<'a> {
-    index: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<Message<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    delta: Option<Message<'a>>,
-    finish_reason: Option<Finish>,
-}
-
-#[derive(Serialize, Default)]
-struct Message<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_calls: Option<[ToolCall<'a>; 1]>,
-}
-
-#[derive(Serialize)]
-struct ToolCall<'a> {
-    index: u32,
-    id: String,
-    r#type: &'static str,
-    function: Function<'a>,
-}
-
-#[derive(Serialize)]
-struct Function<'a> {
-    name: &'a str,
-    arguments: &'static str,
-}
-
-impl Completion {
-    fn usage(&self) -> Usage {
-        let (prompt_tokens, completion_tokens) = (self.tokens_in, self.tokens_out);
-        Usage { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens }
-    }
-
-    fn tool_calls(&self) -> Option<[ToolCall<'_>; 1]> {
-        let name = self.tool.as_deref()?;
-        let function = Function { name, arguments: "{}" };
-        Some([ToolCall { index: 0, id: format!("call-{}", self.id), r#type: "function", function }])
-    }
-
-    fn shape(&self, object: &'static str, choices: &[Choice<'_>], usage: Option<Usage>) -> Bytes {
-        let shape = Shape {
-            id: &self.id,
-            object,
-            created: self.created,
-            model: &self.model,
-            system_fingerprint: self.fingerprint,
-            choices,
-            usage,
-        };
-        // Strings and numbers only: this cannot fail.
-        serde_json::to_vec(&shape).unwrap_or_default().into()
-    }
-
-    /// The answer as one chat completion.
-    fn whole(&self) -> Bytes {
-        let content = self.tool.is_none().then_some(self.text.as_str());
-        let tool_calls = self.tool_calls();
-        let message = Message { role: Some("assistant"), content, tool_calls };
-        let finish_reason = Some(self.finish);
-        let choice = Choice { index: 0, message: Some(message), delta: None, finish_reason };
-        self.shape("chat.completion", &[choice], Some(self.usage()))
-    }
-
-    fn chunk(&self, delta: Message<'_>, finish_reason: Option<Finish>) -> Bytes {
-        let choice = Choice { index: 0, message: None, delta: Some(delta), finish_reason };
-        self.shape("chat.completion.chunk", &[choice], None)
-    }
-
-    /// The answer in chunks: the role, the text (or the tool call), the finish reason, the usage.
-    fn chunks(&self, with_usage: bool) -> Vec<Bytes> {
-        let text = |content| Message { content: Some(content), ..Message::default() };
-        let role = Message { role: Some("assistant"), ..text("") };
-        let mut chunks = vec![self.chunk(role, None)];
-        match self.tool_calls() {
-            None => chunks.extend(words(&self.text).map(|word| self.chunk(text(word), None))),
-            calls @ Some(_) => {
-                let delta = Message { tool_calls: calls, ..Message::default() };
-                chunks.push(self.chunk(delta, None));
-            }
-        }
-        chunks.push(self.chunk(Message::default(), Some(self.finish)));
-        if with_usage {
-            chunks.push(self.shape("chat.completion.chunk", &[], Some(self.usage())));
-        }
-        chunks
-    }
-}
-
-/// The text in pieces of about a token: a word with what follows it up to the next, or two
-/// characters of a script without spaces.
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let first = rest.chars().next()?;
-        let end = if first.len_utf8() >= 3 {
-            rest.char_indices().nth(2).map_or(rest.len(), |(at, _)| at)
-        } else {
-            let space = rest.find(|c: char| c.is_whitespace() || c.len_utf8() >= 3);
-            let from = space.unwrap_or(rest.len());
-            let after = rest[from..].find(|c: char| !c.is_whitespace());
-            after.map_or(rest.len(), |at| from + at)
-        };
-        let (word, tail) = rest.split_at(end);
-        rest = tail;
-        Some(word)
-    })
 }
 
 /// The start of the text that has at most `max` tokens by the estimate; `None` when it all has.
@@ -330,9 +149,8 @@ impl Pace {
     ) -> Result<Reply, UpstreamError> {
         if call.stream {
             self.first_byte(schedule.first_token).await?;
-            let options = call.body.get("stream_options");
-            let usage = options.and_then(|options| options.get("include_usage"));
-            let chunks = completion.chunks(usage.and_then(Value::as_bool).unwrap_or(false));
+            let with_usage = openai_chat::asks_for_usage(&call.body);
+            let chunks = openai_chat::write_chunks(completion, with_usage);
             let (sender, receiver) = mpsc::channel(bounds::PIECES);
             tokio::spawn(self.send(chunks, schedule, sender));
             return Ok(Reply::Stream(Pieces { receiver }));
@@ -343,10 +161,14 @@ impl Pace {
             return Err(cut(self.took(half)));
         }
         self.first_byte(schedule.total).await?;
-        Ok(Reply::Whole(Answer { body: completion.whole(), took: self.took(schedule.total) }))
+        let took = self.took(schedule.total);
+        let body = Bytes::from(openai_chat::write_answer(completion));
+        let facts = openai_chat::read_answer(&body);
+        let facts = facts.map_err(|problem| UpstreamError::of_problem(&problem, took))?;
+        Ok(Reply::Whole(Answer { body, facts, took }))
     }
 
-    async fn send(self, chunks: Vec<Bytes>, schedule: Schedule, sender: mpsc::Sender<Piece>) {
+    async fn send(self, chunks: Vec<Vec<u8>>, schedule: Schedule, sender: mpsc::Sender<Piece>) {
         let count = u32::try_from(chunks.len()).unwrap_or(u32::MAX).max(1);
         let writing = schedule.total.saturating_sub(schedule.first_token);
         for (index, chunk) in (0u32..).zip(chunks) {
@@ -364,7 +186,11 @@ impl Pace {
                 let _ = sender.send(Piece::Failed(cut(self.took(at)))).await;
                 return;
             }
-            if sender.send(Piece::Data(chunk)).await.is_err() {
+            let piece = match openai_chat::read_chunk(&chunk) {
+                Ok(says) => Piece::Data { bytes: chunk.into(), says },
+                Err(problem) => Piece::Failed(UpstreamError::of_problem(&problem, self.took(at))),
+            };
+            if sender.send(piece).await.is_err() {
                 return;
             }
         }
@@ -381,20 +207,6 @@ fn cut(took: Took) -> UpstreamError {
 mod tests {
     use super::*;
     use serde_json::json;
-
-    fn check_words(text: &str, expected: &[&str]) {
-        assert_eq!(words(text).collect::<Vec<_>>(), expected);
-    }
-
-    #[test]
-    fn a_text_in_words() {
-        check_words("", &[]);
-        check_words("one  two\nthree", &["one  ", "two\n", "three"]);
-        check_words("退款需要七天", &["退款", "需要", "七天"]);
-        check_words("退款 refund 七天。", &["退款", " ", "refund ", "七天", "。"]);
-        check_words("ok。", &["ok", "。"]);
-        check_words("  x", &["  ", "x"]);
-    }
 
     fn check_cut(text: &str, max: u64, expected: Option<&str>) {
         assert_eq!(cut_to_tokens(text, max), expected, "{text} {max}");

@@ -1,19 +1,113 @@
-//! The sentences about failures that all upstreams share.
+//! What went wrong with an upstream: classified, in our words, and with what it said itself.
 
-use super::{Took, UpstreamError};
+use super::{Said, Took, UpstreamError};
+use std::time::Duration;
+use tidegate_core::text::redact;
 use tidegate_core::upstream::Failure;
+use tidegate_wire::{AnswerProblem, ErrorFacts};
+
+/// Most that is kept of what an upstream says of its fault, characters.
+const SAID_MAX: usize = 200;
 
 impl UpstreamError {
     /// A failure without a status.
-    pub(super) fn new(failure: Failure, message: impl Into<String>, took: Took) -> UpstreamError {
-        UpstreamError { failure, status: None, message: message.into(), retry_after_s: None, took }
+    pub(crate) fn new(failure: Failure, message: impl Into<String>, took: Took) -> UpstreamError {
+        let message = message.into();
+        let said = Box::default();
+        UpstreamError { failure, status: None, message, said, retry_after: None, took }
     }
 
-    /// The failure that a non-2xx status means; `code` is the `error.code` of its envelope.
-    pub(super) fn of_status(status: u16, code: Option<&str>, took: Took) -> UpstreamError {
-        let failure = Failure::of_status(status, code);
+    /// The failure that a non-2xx status means, with what stands in its body.
+    pub(super) fn of_status(status: u16, said: &ErrorFacts, took: Took) -> UpstreamError {
+        let failure = classify(Some(status), said);
         let message = status_message(status, failure);
-        UpstreamError { status: Some(status), ..UpstreamError::new(failure, message, took) }
+        let error = UpstreamError::new(failure, message, took);
+        UpstreamError { status: Some(status), ..error }.saying(said)
+    }
+
+    /// The failure that an answer means which is none.
+    pub(crate) fn of_problem(problem: &AnswerProblem, took: Took) -> UpstreamError {
+        let failure = match problem {
+            AnswerProblem::Error(said) => {
+                let failure = classify(said.status, said);
+                let message = format!("the upstream answered with an error ({})", failure.as_str());
+                return UpstreamError::new(failure, message, took).saying(said);
+            }
+            AnswerProblem::Unended => Failure::CutShort,
+            AnswerProblem::NoBytes
+            | AnswerProblem::Html
+            | AnswerProblem::NotUtf8
+            | AnswerProblem::NotJson { .. }
+            | AnswerProblem::NotObject
+            | AnswerProblem::NoChoices
+            | AnswerProblem::NoMessage
+            | AnswerProblem::TooManyToolCalls => Failure::Malformed,
+        };
+        UpstreamError::new(failure, problem.to_string(), took)
+    }
+
+    /// The same with the upstream's own code and words, the latter redacted and cut.
+    fn saying(mut self, said: &ErrorFacts) -> UpstreamError {
+        let text = said.message.as_deref().map(|text| {
+            let redacted = redact(text);
+            let flat = redacted.chars().map(|c| if c.is_control() { ' ' } else { c });
+            let mut short: String = flat.take(SAID_MAX).collect();
+            if redacted.chars().nth(SAID_MAX).is_some() {
+                short.push('…');
+            }
+            short
+        });
+        *self.said = Said { code: code_of(said), text };
+        self
+    }
+
+    /// In our words, and the upstream's after them.
+    pub(crate) fn full_message(&self) -> String {
+        match &self.said.text {
+            Some(said) => format!("{}: {said}", self.message),
+            None => self.message.clone(),
+        }
+    }
+
+    /// The wait that the upstream asks for, in whole seconds and never less.
+    pub(crate) fn retry_after_s(&self) -> Option<u64> {
+        self.retry_after.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+    }
+
+    /// Another wait.
+    pub(super) fn after(self, retry_after: Option<Duration>) -> UpstreamError {
+        UpstreamError { retry_after, ..self }
+    }
+}
+
+/// The code that clients know: OpenAI's where the upstream means the same by a word of its own.
+fn code_of(said: &ErrorFacts) -> Option<String> {
+    if said.is_too_long() {
+        return Some("context_length_exceeded".to_owned());
+    }
+    let own = said.code.clone().or_else(|| said.kind.clone());
+    if said.moderated { own.or_else(|| Some("content_filter".to_owned())) } else { own }
+}
+
+/// Whose fault it is. What the upstream says counts before the status it says it with: servers
+/// answer 500 to a prompt that is too long, and 403 to one that moderation refuses.
+fn classify(status: Option<u16>, said: &ErrorFacts) -> Failure {
+    if said.is_account_limit() {
+        return Failure::AccountLimit;
+    }
+    if said.moderated || said.is_too_long() {
+        return Failure::Refused;
+    }
+    if let Some(status) = status {
+        return Failure::of_status(status);
+    }
+    match (said.code.as_deref(), said.kind.as_deref()) {
+        (Some("rate_limit_exceeded" | "slow_down"), _) | (_, Some("rate_limit_error")) => {
+            Failure::RateLimited
+        }
+        (Some("invalid_api_key"), _) | (_, Some("authentication_error")) => Failure::Credential,
+        (_, Some("invalid_request_error")) => Failure::Refused,
+        (_, _) => Failure::ServerError,
     }
 }
 
@@ -33,7 +127,9 @@ fn status_message(status: u16, failure: Failure) -> String {
         | Failure::IdleTimeout
         | Failure::CutShort
         | Failure::Malformed
+        | Failure::Empty
         | Failure::TooLarge
+        | Failure::Unrendered
         | Failure::ClientGone
         | Failure::Internal => "answered with a status that no chat completion has",
     };
@@ -44,23 +140,87 @@ fn status_message(status: u16, failure: Failure) -> String {
 mod tests {
     use super::*;
 
+    fn of(status: u16, body: &str) -> UpstreamError {
+        let said = ErrorFacts::of_body(body.as_bytes());
+        UpstreamError::of_status(status, &said, Took::default())
+    }
+
     #[test]
     fn a_status_is_explained() {
-        let check = |status, code, expected: &str| {
-            let error = UpstreamError::of_status(status, code, Took::default());
+        let check = |status, body, expected: &str| {
+            let error = of(status, body);
             assert_eq!(error.message, format!("the upstream {expected} (status {status})"));
             assert_eq!(error.status, Some(status));
         };
-        check(401, None, "refused our credential");
-        check(429, None, "is limiting our rate");
+        check(401, "", "refused our credential");
+        check(429, "", "is limiting our rate");
+        let quota = r#"{"error":{"code":"insufficient_quota"}}"#;
+        check(429, quota, "says that our account's credit or limit is used up");
+        check(503, "", "failed");
+        check(404, "", "refused the request");
+        check(302, "", "answered with a redirect, and redirects are never followed");
+        check(600, "", "answered with a status that no chat completion has");
+    }
+
+    #[test]
+    fn what_is_said_counts_before_the_status() {
+        let check = |status, body, failure, code: Option<&str>| {
+            let error = of(status, body);
+            assert_eq!((error.failure, error.said.code.as_deref()), (failure, code), "{body}");
+        };
         check(
-            429,
-            Some("insufficient_quota"),
-            "says that our account's credit or limit is used up",
+            403,
+            r#"{"error":{"code":403,"message":"flagged","metadata":{"flagged_input":"x"}}}"#,
+            Failure::Refused,
+            Some("content_filter"),
         );
-        check(503, None, "failed");
-        check(404, None, "refused the request");
-        check(302, None, "answered with a redirect, and redirects are never followed");
-        check(600, None, "answered with a status that no chat completion has");
+        check(403, r#"{"error":{"message":"no"}}"#, Failure::Credential, None);
+        check(
+            500,
+            r#"{"error":{"message":"request (900 tokens) exceeds the available context size"}}"#,
+            Failure::Refused,
+            Some("context_length_exceeded"),
+        );
+        check(
+            400,
+            r#"{"error":{"code":"context_length_exceeded"}}"#,
+            Failure::Refused,
+            Some("context_length_exceeded"),
+        );
+        check(400, r#"{"error":{"code":"bad_tool"}}"#, Failure::Refused, Some("bad_tool"));
+    }
+
+    #[test]
+    fn an_error_with_status_200_is_classified_by_its_words() {
+        let check = |body: &str, failure| {
+            let problem = AnswerProblem::Error(ErrorFacts::of_body(body.as_bytes()));
+            let error = UpstreamError::of_problem(&problem, Took::default());
+            assert_eq!(error.failure, failure, "{body}");
+            assert!(!error.message.contains("SECRET"), "{}", error.message);
+        };
+        check(r#"{"error":{"message":"SECRET"}}"#, Failure::ServerError);
+        check(r#"{"error":"SECRET"}"#, Failure::ServerError);
+        check(r#"{"error":{"code":429}}"#, Failure::RateLimited);
+        check(r#"{"error":{"code":400,"type":"x"}}"#, Failure::Refused);
+        check(r#"{"error":{"code":"insufficient_quota"}}"#, Failure::AccountLimit);
+        check(r#"{"error":{"type":"insufficient_quota"}}"#, Failure::AccountLimit);
+        check(r#"{"error":{"type":"invalid_request_error"}}"#, Failure::Refused);
+        check(r#"{"error":{"code":"invalid_api_key"}}"#, Failure::Credential);
+        check(r#"{"error":{"code":"slow_down"}}"#, Failure::RateLimited);
+    }
+
+    #[test]
+    fn what_the_upstream_said_is_kept_short_and_redacted() {
+        let text = format!("write to mei.tan@example.com\n{}", "长".repeat(300));
+        let body = serde_json::json!({"error": {"message": text}}).to_string();
+        let said = of(400, &body).said.text.unwrap();
+        assert!(!said.contains("mei.tan") && !said.contains('\n'), "{said}");
+        assert_eq!(said.chars().count(), SAID_MAX + 1);
+    }
+
+    #[test]
+    fn a_wait_is_never_shortened() {
+        let wait = |ms| of(429, "").after(Some(Duration::from_millis(ms))).retry_after_s();
+        assert_eq!((wait(1_500), wait(20_000), wait(0)), (Some(2), Some(20), Some(0)));
     }
 }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::upstream::Failure;
 use tidegate_core::version_set::VersionKeys;
+use tidegate_wire::AnswerFacts;
 use tokio::sync::mpsc;
 
 /// One call, ready to send.
@@ -58,19 +59,31 @@ pub(crate) struct Took {
     pub(crate) total: Duration,
 }
 
-/// An upstream's failure, safe to show: never the upstream's own text.
+/// An upstream's failure.
 #[derive(Debug, Clone)]
 pub(crate) struct UpstreamError {
     /// What it was.
     pub(crate) failure: Failure,
     /// The upstream's HTTP status, where there was one.
     pub(crate) status: Option<u16>,
-    /// One sentence for the client and the record.
+    /// One sentence in our words, safe to show to anyone.
     pub(crate) message: String,
-    /// `Retry-After` in seconds, capped at 300.
-    pub(crate) retry_after_s: Option<u64>,
+    /// What the upstream said of it.
+    pub(crate) said: Box<Said>,
+    /// How long the upstream asks to be left alone.
+    pub(crate) retry_after: Option<Duration>,
     /// How long it took to fail.
     pub(crate) took: Took,
+}
+
+/// What an upstream says of its own fault.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Said {
+    /// Its code, a word: OpenAI's own where it means the same.
+    pub(crate) code: Option<String>,
+    /// Its words: the first 200 characters, redacted; for operators, and for clients only where
+    /// the project says so.
+    pub(crate) text: Option<String>,
 }
 
 /// A whole answer.
@@ -78,6 +91,8 @@ pub(crate) struct UpstreamError {
 pub(crate) struct Answer {
     /// The body as the upstream sent it: JSON, with at least one choice.
     pub(crate) body: Bytes,
+    /// What it says.
+    pub(crate) facts: AnswerFacts,
     /// How long it took.
     pub(crate) took: Took,
 }
@@ -85,8 +100,15 @@ pub(crate) struct Answer {
 /// A piece of a stream.
 #[derive(Debug, Clone)]
 pub(crate) enum Piece {
-    /// The data of one server-sent event, JSON, without `data:`.
-    Data(Bytes),
+    /// One server-sent event.
+    Data {
+        /// Its data, JSON, without `data:`.
+        bytes: Bytes,
+        /// What it says.
+        says: tidegate_wire::Piece,
+    },
+    /// A sign of life without data.
+    Ping,
     /// The stream ended as it should (`[DONE]`).
     Done(Took),
     /// It did not. Nothing follows.

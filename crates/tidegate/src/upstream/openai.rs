@@ -5,17 +5,16 @@
 //! send nothing before they are done: it must leave room for the longest answer. An error says what
 //! happened in our words: the upstream's may hold secrets.
 
-mod answer;
 mod client;
-mod sse;
+mod headers;
 mod stream;
 #[cfg(test)]
 mod tests;
 
 use super::{Answer, Call, Deadlines, Pieces, Reply, Took, UpstreamError, bounds};
-use answer::ContentKind;
 use bytes::{Bytes, BytesMut};
 use client::HttpClient;
+use headers::ContentKind;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT,
 };
@@ -26,6 +25,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 use stream::EventStream;
 use tidegate_core::upstream::Failure;
+use tidegate_wire::{AnswerProblem, ErrorFacts, openai_chat};
 use tokio::sync::mpsc;
 
 const AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
@@ -102,7 +102,7 @@ impl OpenAi {
             return Err(exchange.error(Failure::Malformed, message));
         }
         match (call.stream, ContentKind::of(response.headers())) {
-            (_, ContentKind::Html) => Err(exchange.error(Failure::Malformed, answer::HTML)),
+            (_, ContentKind::Html) => Err(exchange.problem(&AnswerProblem::Html)),
             (false, ContentKind::Events) => {
                 let message = "the upstream answered with a stream, which was not asked for";
                 Err(exchange.error(Failure::Malformed, message))
@@ -201,32 +201,36 @@ impl Exchange {
     }
 
     fn error(&self, failure: Failure, message: impl Into<String>) -> UpstreamError {
+        let error = UpstreamError::new(failure, message, self.took());
+        UpstreamError { status: self.status, ..error }
+    }
+
+    fn problem(&self, problem: &AnswerProblem) -> UpstreamError {
+        let error = UpstreamError::of_problem(problem, self.took());
+        UpstreamError { status: self.status, ..error }
+    }
+
+    /// The time taken by what ends now and had no first token before.
+    fn took(&self) -> Took {
         let total = self.elapsed();
-        let took = Took { first_token: total, total };
-        UpstreamError { status: self.status, ..UpstreamError::new(failure, message, took) }
+        Took { first_token: total, total }
     }
 
     /// Classifies an answer whose status is not 2xx.
     async fn refused(&self, response: Response<Incoming>) -> UpstreamError {
         let status = response.status().as_u16();
-        let retry_after_s = answer::retry_after_s(response.headers());
+        let retry_after = headers::retry_after(response.headers());
         let wait = bounds::ERROR_BODY_WAIT.min(self.deadlines.total);
         let body = tokio::time::timeout(wait, read_some(response.into_body())).await;
-        let code = body.ok().and_then(|body| answer::error_code(&body));
-        let total = self.elapsed();
-        let took = Took { first_token: total, total };
-        let error = UpstreamError::of_status(status, code.as_deref(), took);
-        UpstreamError { retry_after_s, ..error }
+        let said = ErrorFacts::of_body(&body.unwrap_or_default());
+        UpstreamError::of_status(status, &said, self.took()).after(retry_after)
     }
 
     async fn whole(&self, body: Incoming) -> Result<Answer, UpstreamError> {
         let body = self.within(self.total_deadline(), Late::Total, read_whole(body));
-        let body = body.await?.and_then(|body| answer::check_whole(&body).map(|()| body));
-        let total = self.elapsed();
-        match body {
-            Ok(body) => Ok(Answer { body, took: Took { first_token: total, total } }),
-            Err((failure, message)) => Err(self.error(failure, message)),
-        }
+        let body = body.await?.map_err(|(failure, message)| self.error(failure, message))?;
+        let facts = openai_chat::read_answer(&body).map_err(|problem| self.problem(&problem))?;
+        Ok(Answer { body, facts, took: self.took() })
     }
 
     async fn stream(self, body: Incoming) -> Result<Pieces, UpstreamError> {
@@ -242,7 +246,7 @@ impl Exchange {
     }
 }
 
-async fn read_whole(mut body: Incoming) -> Result<Bytes, answer::Fault> {
+async fn read_whole(mut body: Incoming) -> Result<Bytes, (Failure, String)> {
     let too_large = || {
         let message = format!("the upstream's answer is over {} bytes", bounds::BODY_MAX);
         Err((Failure::TooLarge, message))

@@ -1,7 +1,7 @@
 //! Recorded answers from a JSONL file: what a model said is played back, and nothing is made up. A
 //! prompt that was not recorded is refused.
 
-use super::completion::{self, Completion, Finish, Pace, Prompt, Schedule};
+use super::completion::{self, Pace, Prompt, Schedule};
 use super::{Call, Reply, UpstreamError, bounds};
 use crate::clock::Clock;
 use crate::error::{CliError, Result};
@@ -11,6 +11,8 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use tidegate_core::text::estimate_tokens;
 use tidegate_core::upstream::Failure;
+use tidegate_wire::Finish;
+use tidegate_wire::openai_chat::Completion;
 
 /// One line of the file.
 #[derive(Debug, Deserialize)]

@@ -12,7 +12,7 @@ mod reading;
 mod tests;
 mod writing;
 
-use super::completion::{self, Completion, Finish, Pace, Prompt, Schedule};
+use super::completion::{self, Pace, Prompt, Schedule};
 use super::{Call, Reply, UpstreamError};
 use crate::clock::Clock;
 use crate::config;
@@ -21,6 +21,8 @@ use serde_json::Value;
 use tidegate_core::ids::UnixMs;
 use tidegate_core::random::Random;
 use tidegate_core::text::estimate_tokens;
+use tidegate_wire::openai_chat::Completion;
+use tidegate_wire::{ErrorFacts, Finish};
 
 /// A simulated model.
 #[derive(Debug)]
@@ -65,7 +67,11 @@ impl Simulated {
         );
         if let Some(status) = effect.status {
             pace.until(first_token).await;
-            return Err(UpstreamError::of_status(status, None, pace.took(first_token)));
+            return Err(UpstreamError::of_status(
+                status,
+                &ErrorFacts::default(),
+                pace.took(first_token),
+            ));
         }
         let completion = self.complete(&call, &prompt, &reading, effect.answer, content);
         let per_token =
@@ -78,7 +84,7 @@ impl Simulated {
     fn complete(
         &self,
         call: &Call,
-        prompt: &Prompt<'_>,
+        prompt: &Prompt,
         reading: &Reading<'_>,
         instead: Option<&str>,
         content: u64,

@@ -26,7 +26,9 @@ pub(super) fn call(model: &str, system: &str, user: &str) -> Call {
 /// The answer of a call that must not have failed or streamed.
 pub(super) fn whole(reply: Result<Reply, UpstreamError>) -> (Value, Took) {
     match reply.unwrap() {
-        Reply::Whole(Answer { body, took }) => (serde_json::from_slice(&body).unwrap(), took),
+        Reply::Whole(Answer { body, facts: _, took }) => {
+            (serde_json::from_slice(&body).unwrap(), took)
+        }
         Reply::Stream(_) => panic!("a stream"),
     }
 }
@@ -52,13 +54,14 @@ pub(super) async fn stream(reply: Result<Reply, UpstreamError>) -> Streamed {
     while let Some(piece) = pieces.receiver.recv().await {
         assert!(end.is_none(), "{piece:?} after the end");
         match piece {
-            Piece::Data(data) => {
-                let chunk: Value = serde_json::from_slice(&data).unwrap();
+            Piece::Data { bytes, says: _ } => {
+                let chunk: Value = serde_json::from_slice(&bytes).unwrap();
                 let choice = &chunk["choices"][0];
                 text.push_str(choice["delta"]["content"].as_str().unwrap_or(""));
                 finish = choice["finish_reason"].as_str().map(str::to_owned).or(finish);
                 chunks.push(chunk);
             }
+            Piece::Ping => {}
             Piece::Done(took) => end = Some(Ok(took)),
             Piece::Failed(error) => end = Some(Err(error)),
         }

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use tidegate_core::evidence::{Record, ToolCall};
 use tidegate_core::guard::detect_refusal;
 use tidegate_core::observe::{Outcome, Timing};
-use tidegate_core::request::AnswerFacts;
 use tidegate_core::text::estimate_tokens;
 use tidegate_core::text::{has_pii, redact};
 use tidegate_core::upstream::{Failure, Fault};
+use tidegate_wire::{AnswerFacts, Finish, TextKind, Usage};
 
 /// What an answer says about its quality.
 #[derive(Default)]
@@ -84,18 +84,18 @@ fn judge(exchange: &Exchange, ending: &Ending) -> Judged {
     let (Some(facts), None) = (&ending.facts, ending.failure) else { return Judged::default() };
     // An answer that calls a tool has no text that could keep a contract.
     let checked =
-        exchange.set.contract.is_some() && facts.tool_calls.is_empty() && !ending.withheld;
-    let contract_problem = checked.then(|| exchange.set.contract_problem(&facts.text)).flatten();
+        exchange.set.contract.is_some() && facts.tool_calls().next().is_none() && !ending.withheld;
+    let contract_problem = checked.then(|| exchange.set.contract_problem(facts.text())).flatten();
     Judged {
         contract_checked: checked,
         contract_problem,
-        refused: facts.refusal || refuses(&facts.text),
+        refused: facts.is_refusal() || refuses(facts.text()),
         pii: Some(texts(facts).any(has_pii)),
     }
 }
 
 fn texts(facts: &AnswerFacts) -> impl Iterator<Item = &str> {
-    std::iter::once(&facts.text).chain(&facts.other_texts).map(String::as_str)
+    facts.texts().map(|(_, text)| text)
 }
 
 /// Whether an answer is a refusal; one that is JSON is asked text by text.
@@ -122,7 +122,7 @@ fn spend(exchange: &Exchange, ending: &Ending) -> Spent {
     let (tokens_in, tokens_out, estimated) = match &ending.facts {
         // Nothing came: what the upstream counted, if anything, is not known.
         None => (0, 0, false),
-        Some(AnswerFacts { usage: Some((tokens_in, tokens_out)), .. }) => {
+        Some(AnswerFacts { usage: Some(Usage { tokens_in, tokens_out }), .. }) => {
             (*tokens_in, *tokens_out, false)
         }
         Some(facts) => {
@@ -210,7 +210,7 @@ fn record(
         Some(tools) => tools.contains(name),
         None => true,
     };
-    let tool_call = |name: &String| ToolCall { allowed: allowed(name), name: name.clone() };
+    let tool_call = |name: &str| ToolCall { allowed: allowed(name), name: name.to_owned() };
     Record {
         trace_id: arrival.ids.trace.clone(),
         request_id: arrival.ids.request.as_str().to_owned(),
@@ -231,23 +231,30 @@ fn record(
         tokens_estimated: spent.estimated,
         cost_micro_usd: spent.cost_micro_usd,
         timing,
-        tool_calls: facts.tool_calls.iter().map(tool_call).collect(),
+        tool_calls: facts.tool_names().into_iter().map(tool_call).collect(),
         contract_problem: judged.contract_problem,
         refused: judged.refused,
         pii: judged.pii == Some(true),
         risk: ending.risk,
         prompt_length: ask.input_chars,
-        response_length: texts(&facts).map(|text| text.chars().count() as u64).sum(),
+        response_length: answer_length(&facts),
         input: keeps.then(|| kept(redact(&ask.text))),
         // What crossed a red line may hold the very secret; it is never kept.
         output: (keeps && !ending.withheld).then(|| match judged.pii {
             // It has nothing that would be replaced, and looking is what costs.
-            Some(false) => kept(facts.text),
-            Some(true) | None => kept(redact(&facts.text)),
+            Some(false) => kept(facts.text().to_owned()),
+            Some(true) | None => kept(redact(facts.text())),
         }),
-        finish_reason: facts.finish_reason,
+        finish_reason: facts.finish().map(Finish::as_str).map(str::to_owned),
         upstream_model: facts.model,
     }
+}
+
+/// Length of what is said to the user, in characters: texts and refusals of all choices.
+fn answer_length(facts: &AnswerFacts) -> u64 {
+    let said = |kind| matches!(kind, TextKind::Answer | TextKind::Refusal);
+    let texts = facts.texts().filter(|(kind, _)| said(*kind));
+    texts.map(|(_, text)| text.chars().count() as u64).sum()
 }
 
 /// The text as long as it may be kept. It is redacted before: a cut must not halve what must go.

@@ -2,10 +2,10 @@
 //!
 //! What ends well: `[DONE]`; or, since several servers never send it, a clean end of the body after
 //! every choice has had its finish reason (CLIProxyAPI #5028 is the bug of asking for more). Any
-//! other end is a cut, and nothing that looks like an end is ever passed on for it.
+//! other end is a cut, and nothing that looks like an end is ever passed on for it. A comment is a
+//! sign of life: it moves the deadlines, all but the total one, and is passed on, so that the
+//! client and whatever is between keep waiting too.
 
-use super::answer::Progress;
-use super::sse::Parser;
 use super::{Exchange, Late};
 use crate::upstream::{Piece, Took, UpstreamError, bounds};
 use bytes::Bytes;
@@ -13,15 +13,17 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use std::time::{Duration, Instant};
 use tidegate_core::upstream::Failure;
+use tidegate_wire::sse::{DONE, Event, LINE_MAX, Parser};
+use tidegate_wire::{AnswerProblem, ErrorFacts, Progress, openai_chat};
 use tokio::sync::mpsc::Sender;
-
-const DONE: &[u8] = b"[DONE]";
 
 /// What an upstream's stream gives next.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// The data of one event.
-    Data(Bytes),
+    /// One event with data, and what it says.
+    Data(Bytes, tidegate_wire::Piece),
+    /// A sign of life.
+    Ping,
     /// A good end.
     Done,
 }
@@ -48,13 +50,14 @@ impl EventStream {
         }
     }
 
-    /// The first event with data, within the first-byte deadline.
+    /// The first event, within the first-byte deadline.
     pub(super) async fn first(&mut self) -> Result<Step, UpstreamError> {
         let deadline = self.exchange.first_byte_deadline();
         self.next_until(deadline, Late::FirstByte).await
     }
 
-    /// The next event with data, within the idle deadline. Comments do not move the deadline (U11).
+    /// The next event, within the idle deadline. A ping is one: a server that works on a long
+    /// prompt sends nothing else.
     async fn next(&mut self) -> Result<Step, UpstreamError> {
         let deadline = Instant::now() + self.exchange.deadlines.idle;
         self.next_until(deadline, Late::Idle).await
@@ -63,7 +66,7 @@ impl EventStream {
     async fn next_until(&mut self, deadline: Instant, late: Late) -> Result<Step, UpstreamError> {
         let exchange = self.exchange;
         let step = exchange.within(deadline, late, self.read()).await??;
-        if self.progress.has_token || matches!(step, Step::Done) {
+        if self.progress.has_token() || matches!(step, Step::Done) {
             self.first_token.get_or_insert_with(|| exchange.elapsed());
         }
         Ok(step)
@@ -71,14 +74,13 @@ impl EventStream {
 
     async fn read(&mut self) -> Result<Step, UpstreamError> {
         loop {
-            if let Some(event) = self.parser.next() {
-                if event.data.trim_ascii() == DONE {
+            match self.parser.next_event() {
+                Some(Event::Data { is_error: _, data }) if data.trim_ascii() == DONE => {
                     return Ok(Step::Done);
                 }
-                return match self.progress.take(&event.data, event.is_error) {
-                    Ok(()) => Ok(Step::Data(event.data.into())),
-                    Err((failure, message)) => Err(self.exchange.error(failure, message)),
-                };
+                Some(Event::Data { is_error, data }) => return self.data(data.into(), is_error),
+                Some(Event::Ping) => return Ok(Step::Ping),
+                None => {}
             }
             let Some(frame) = self.body.frame().await else { return self.end() };
             let Ok(frame) = frame else {
@@ -87,10 +89,29 @@ impl EventStream {
             if let Ok(bytes) = frame.into_data()
                 && self.parser.push(&bytes).is_err()
             {
-                let message = format!("an event of the stream is over {} bytes", bounds::LINE_MAX);
+                let message = format!("an event of the stream is over {LINE_MAX} bytes");
                 return Err(self.exchange.error(Failure::TooLarge, message));
             }
         }
+    }
+
+    fn data(&mut self, data: Bytes, is_error: bool) -> Result<Step, UpstreamError> {
+        let problem = match openai_chat::read_chunk(&data) {
+            Ok(says) if !is_error => {
+                self.progress.take(&says);
+                return Ok(Step::Data(data, says));
+            }
+            Ok(_) => AnswerProblem::Error(ErrorFacts::of_body(&data)),
+            Err(problem @ AnswerProblem::Error(_)) => problem,
+            // Said to be an error, in a form of its own.
+            Err(_) if is_error => AnswerProblem::Error(ErrorFacts::of_body(&data)),
+            Err(AnswerProblem::Unended) => {
+                let message = "the upstream's stream has an event that is cut";
+                return Err(self.exchange.error(Failure::Malformed, message));
+            }
+            Err(problem) => problem,
+        };
+        Err(self.exchange.problem(&problem))
     }
 
     fn end(&mut self) -> Result<Step, UpstreamError> {
@@ -115,7 +136,8 @@ impl EventStream {
     pub(super) async fn pump(mut self, mut step: Step, sender: Sender<Piece>) {
         loop {
             let piece = match step {
-                Step::Data(data) => Piece::Data(data),
+                Step::Data(bytes, says) => Piece::Data { bytes, says },
+                Step::Ping => Piece::Ping,
                 Step::Done => break,
             };
             let late = self.exchange.total_deadline().into();

@@ -27,7 +27,7 @@ pub(super) struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     /// Reads a request.
-    pub(super) fn of(prompt: &'a Prompt<'a>) -> Reading<'a> {
+    pub(super) fn of(prompt: &'a Prompt) -> Reading<'a> {
         let mut documents = Vec::new();
         for text in &prompt.texts {
             find_documents(text, &mut documents);

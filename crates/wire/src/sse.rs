@@ -1,26 +1,36 @@
 //! A parser of server-sent events (WHATWG HTML, 9.2) that gives the same events however the bytes
 //! are split. Only `data` and `event` matter here; `id` and `retry` are for browsers.
 
-use crate::upstream::bounds::LINE_MAX;
 use std::collections::VecDeque;
 
-/// One event with data.
+/// Longest line, and longest event, of a stream, bytes. A chunk with 20 logprobs is below 8 KiB; a
+/// whole tool call in one chunk is the largest seen.
+pub const LINE_MAX: usize = 1024 * 1024;
+/// The data of the event that says that a stream is done.
+pub const DONE: &[u8] = b"[DONE]";
+
+/// One event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Event {
-    /// The `event` field, in as far as it matters.
-    pub(super) is_error: bool,
-    /// The data. Lines of a multi-line event are joined by a space and not by a line feed: in JSON
-    /// both mean the same between values, and a space may go on as one `data:` line.
-    pub(super) data: Vec<u8>,
+pub enum Event {
+    /// Data.
+    Data {
+        /// The `event` field, in as far as it matters.
+        is_error: bool,
+        /// The data. Lines of a multi-line event are joined by a space and not by a line feed: in
+        /// JSON both mean the same between values, and a space may go on as one `data:` line.
+        data: Vec<u8>,
+    },
+    /// A comment, or data of white space only: it says that the server lives, and no more.
+    Ping,
 }
 
 /// A line or an event was longer than the bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TooLong;
+pub struct TooLong;
 
 /// What has been read of a stream so far.
 #[derive(Debug, Default)]
-pub(super) struct Parser {
+pub struct Parser {
     line: Vec<u8>,
     data: Option<Vec<u8>>,
     is_error: bool,
@@ -34,7 +44,7 @@ impl Parser {
     ///
     /// # Errors
     /// [`TooLong`]; the parser is of no use afterwards.
-    pub(super) fn push(&mut self, mut bytes: &[u8]) -> Result<(), TooLong> {
+    pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), TooLong> {
         while !bytes.is_empty() {
             if std::mem::take(&mut self.after_cr) && bytes[0] == b'\n' {
                 bytes = &bytes[1..];
@@ -58,13 +68,13 @@ impl Parser {
     }
 
     /// The next event that is complete.
-    pub(super) fn next(&mut self) -> Option<Event> {
+    pub fn next_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
     /// What stands unfinished at the end of the body, with the line that has no end. The standard
     /// drops it; the caller decides.
-    pub(super) fn rest(&mut self) -> Option<Vec<u8>> {
+    pub fn rest(&mut self) -> Option<Vec<u8>> {
         let line = std::mem::take(&mut self.line);
         if !line.is_empty() {
             let _ = self.end_line(&line);
@@ -78,7 +88,9 @@ impl Parser {
         if line.is_empty() {
             let is_error = std::mem::take(&mut self.is_error);
             if let Some(data) = self.data.take() {
-                self.events.push_back(Event { is_error, data });
+                let is_ping = data.trim_ascii().is_empty();
+                let event = if is_ping { Event::Ping } else { Event::Data { is_error, data } };
+                self.events.push_back(event);
             }
             return Ok(());
         }
@@ -93,7 +105,11 @@ impl Parser {
                 self.is_error = value == b"error";
                 Ok(())
             }
-            // A comment (no field name), `id`, `retry`, or unknown: to be ignored.
+            b"" => {
+                self.events.push_back(Event::Ping);
+                Ok(())
+            }
+            // `id`, `retry`, or unknown: to be ignored.
             _ => Ok(()),
         }
     }
@@ -114,6 +130,22 @@ impl Parser {
     }
 }
 
+/// Writes one event; data with line breaks takes a `data:` line for each.
+pub fn write_event(out: &mut Vec<u8>, data: &[u8]) {
+    out.reserve(data.len() + 8);
+    for line in data.split(|b| *b == b'\n') {
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+        out.push(b'\n');
+    }
+    out.push(b'\n');
+}
+
+/// Writes a ping: a comment without a text, since nobody looked at what the server's said.
+pub fn write_ping(out: &mut Vec<u8>) {
+    out.extend_from_slice(b":\n\n");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,7 +155,7 @@ mod tests {
         let mut out = Vec::new();
         for part in parts {
             parser.push(part).unwrap();
-            out.extend(std::iter::from_fn(|| parser.next()));
+            out.extend(std::iter::from_fn(|| parser.next_event()));
         }
         out
     }
@@ -131,7 +163,10 @@ mod tests {
     fn check(input: &str, expected: &[&str]) {
         let got: Vec<String> = events(&[input.as_bytes()])
             .into_iter()
-            .map(|event| String::from_utf8(event.data).unwrap())
+            .map(|event| match event {
+                Event::Data { is_error: _, data } => String::from_utf8(data).unwrap(),
+                Event::Ping => "(ping)".to_owned(),
+            })
             .collect();
         assert_eq!(got, expected, "{input:?}");
     }
@@ -144,10 +179,10 @@ mod tests {
         check("data: a\r\n\rdata: b\n\r\n", &["a", "b"]);
         check("\u{feff}data: a\n\n", &["a"]);
         check("data: x\n\n\u{feff}data: a\n\n", &["x"]);
-        check(": ping\n\n:\n\ndata: a\n: in between\n\n", &["a"]);
+        check(": ping\n\n:\n\ndata: a\n: in between\n\n", &["(ping)", "(ping)", "(ping)", "a"]);
         check("data: {\"a\":\ndata: 1}\n\n", &["{\"a\": 1}"]);
         check("id: 7\nretry: 10\nevent: message\ndata: a\n\n", &["a"]);
-        check("data\n\n", &[""]);
+        check("data\n\ndata:\n\ndata: a\n\n", &["(ping)", "(ping)", "a"]);
         check("data:  two spaces\n\n", &[" two spaces"]);
         check("datax: a\n\nevent: ping\n\n", &[]);
         check("data: no blank line\n", &[]);
@@ -156,18 +191,22 @@ mod tests {
     #[test]
     fn an_error_event_is_marked_and_the_next_is_not() {
         let got = events(&[b"event: error\ndata: a\n\ndata: b\n\nevent: error\n\ndata: c\n\n"]);
-        assert_eq!(got.iter().map(|e| e.is_error).collect::<Vec<_>>(), [true, false, false]);
+        let errors: Vec<bool> = got
+            .iter()
+            .map(|event| matches!(event, Event::Data { is_error: true, data: _ }))
+            .collect();
+        assert_eq!(errors, [true, false, false]);
     }
 
-    /// U8: every split of a stream gives the same events.
+    /// Every split of a stream gives the same events.
     #[test]
-    fn u8_splits_do_not_matter() {
+    fn splits_do_not_matter() {
         let stream =
             "\u{feff}: 心跳\r\n\r\ndata: {\"答\":\"退款は７日\"}\r\n\r\nevent: error\rdata: \
                       {\"a\":\rdata: 1}\r\r\ndata: 🚢\n\nid: 1\ndata: [DONE]\n\n"
                 .as_bytes();
         let whole = events(&[stream]);
-        assert_eq!(whole.len(), 4);
+        assert_eq!(whole.len(), 5);
         for first in 0..=stream.len() {
             assert_eq!(events(&[&stream[..first], &stream[first..]]), whole, "{first}");
             let (head, tail) = stream.split_at(first);
@@ -179,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn u9_a_line_and_an_event_have_a_bound() {
+    fn a_line_and_an_event_have_a_bound() {
         let part = vec![b'x'; 4096];
         let mut parser = Parser::default();
         let lines = (0..1000).take_while(|_| parser.push(&part).is_ok()).count();
@@ -202,5 +241,13 @@ mod tests {
         assert_eq!(rest("data: [DONE]\r"), Some("[DONE]".to_owned()));
         assert_eq!(rest("data: a\n\n"), None);
         assert_eq!(rest("data: a\n\nda"), None);
+    }
+
+    #[test]
+    fn an_event_has_a_line_for_each_line() {
+        let mut out = Vec::new();
+        write_event(&mut out, b"{\"a\":\r\n1}");
+        write_ping(&mut out);
+        assert_eq!(out, b"data: {\"a\":\ndata: 1}\n\n:\n\n");
     }
 }

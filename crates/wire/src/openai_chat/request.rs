@@ -1,8 +1,13 @@
-//! `POST /v1/chat/completions`: what of it the gateway must understand.
+//! A chat completion request: what of it must be understood to serve it.
+//!
+//! What is forwarded is always written anew from what was read here, never the client's bytes: so
+//! the model server cannot read another `model` than the one that was authorised. For the same
+//! reason a key that is given twice in one object is refused, at any depth. Order of checks: bytes
+//! (empty, UTF-8, JSON, depth, object, doubled keys), then members that clients must not set, then
+//! types and values in the order model, messages, stream, numbers, user.
 
-use super::error::RequestError;
-use super::strict_json::parse_json_object;
-use crate::ids::{Digest, SUBJECT_MAX};
+use crate::request_error::RequestError;
+use crate::strict_json::parse_json_object;
 use serde_json::{Map, Value};
 
 #[cfg(test)]
@@ -32,14 +37,14 @@ const CHOICES_MAX: u64 = 128;
 pub struct ChatRequest {
     /// Every member as the client sent it, known or not.
     pub body: Map<String, Value>,
-    /// `model`; `None` when absent or null (requirement R38).
+    /// `model`; `None` when absent or null.
     pub model: Option<String>,
     /// `stream`.
     pub stream: bool,
     /// `stream_options.include_usage`.
     pub include_usage: bool,
-    /// Who the request is for: `user`, else `metadata.user_id`, else `safety_identifier`; in the
-    /// form [`subject_of`] gives.
+    /// Who the request is for: `user`, else `metadata.user_id`, else `safety_identifier`; as the
+    /// client sent it.
     pub user: Option<String>,
     /// Text of the last message with role `user`, its text parts joined by line ends; empty when
     /// there is none.
@@ -52,7 +57,7 @@ pub struct ChatRequest {
 ///
 /// # Errors
 /// [`RequestError`], which names the member at fault and what is allowed there.
-pub fn parse_chat(bytes: &[u8]) -> Result<ChatRequest, RequestError> {
+pub fn read_request(bytes: &[u8]) -> Result<ChatRequest, RequestError> {
     let body = parse_json_object(bytes)?;
     refuse_closed(&body, "")?;
     if let Some(Value::Object(extra)) = body.get("extra_body") {
@@ -64,16 +69,6 @@ pub fn parse_chat(bytes: &[u8]) -> Result<ChatRequest, RequestError> {
     read_counts(&body, stream)?;
     let user = read_user(&body)?;
     Ok(ChatRequest { model, stream, include_usage, user, last_user_text, input_chars, body })
-}
-
-/// A subject's name in the form that is routed, counted and kept: itself, or `sha256:` and 16 hex
-/// digits when it has control characters or is longer than [`SUBJECT_MAX`] characters.
-pub fn subject_of(text: &str) -> String {
-    if text.chars().any(char::is_control) || text.chars().count() > SUBJECT_MAX {
-        format!("sha256:{}", Digest::of(text.as_bytes()).short(16))
-    } else {
-        text.to_owned()
-    }
 }
 
 fn refuse_closed(map: &Map<String, Value>, prefix: &str) -> Result<(), RequestError> {
@@ -251,7 +246,7 @@ fn read_user(body: &Map<String, Value>) -> Result<Option<String>, RequestError> 
         match value {
             None => {}
             Some(Value::String(text)) if text.is_empty() => {}
-            Some(Value::String(text)) => user = user.or_else(|| Some(subject_of(text))),
+            Some(Value::String(text)) => user = user.or_else(|| Some(text.clone())),
             Some(other) => return Err(RequestError::wrong_type(param, "a string", other)),
         }
     }

@@ -1,6 +1,6 @@
 //! JSON read strictly: UTF-8, one object, no key twice in any object.
 
-use super::error::{RequestError, shown_key, type_name};
+use crate::request_error::{RequestError, shown_key, type_name};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::cell::RefCell;

@@ -5,11 +5,14 @@ fn check_chat_error(body: &str, code: &str, param: &str) {
     assert_eq!((error.code(), error.param()), (code, Some(param)), "{error}");
 }
 
-fn check_feedback(members: &str, items: &[Feedback]) {
+fn nothing() -> FeedbackRequest {
+    let trace_id = "canary-test-001".to_owned();
+    FeedbackRequest { trace_id, like: None, adopted: None, task_done: None, satisfaction: None }
+}
+
+fn check_feedback(members: &str, expected: FeedbackRequest) {
     let body = format!("{{\"trace_id\":\"canary-test-001\",{members}}}");
-    let request = parse_feedback(body.as_bytes()).expect(members);
-    assert_eq!(request.trace_id.as_str(), "canary-test-001");
-    assert_eq!(request.items, items, "{members}");
+    assert_eq!(parse_feedback(body.as_bytes()), Ok(expected), "{members}");
 }
 
 fn check_feedback_error(members: &str, code: &str, param: &str) {
@@ -30,8 +33,6 @@ fn the_seeds_chat() {
     assert_eq!(chat, Ok(expected));
     let bare = parse_seed_chat(br#"{"user_id":"u1","prompt":"p"}"#).unwrap();
     assert_eq!(bare.budget_ms, None);
-    let hashed = parse_seed_chat(br#"{"user_id":"u\u0007","prompt":"p"}"#).unwrap();
-    assert!(hashed.user_id.starts_with("sha256:"));
 }
 
 #[test]
@@ -56,16 +57,23 @@ fn a_chat_that_is_not_one() {
 
 #[test]
 fn feedback() {
-    check_feedback("\"like\":true", &[Feedback::Like(true)]);
-    check_feedback("\"like\":false,\"rating\":null", &[Feedback::Like(false)]);
-    check_feedback("\"rating\":\"up\"", &[Feedback::Like(true)]);
-    check_feedback("\"rating\":\"like\"", &[Feedback::Like(true)]);
-    check_feedback("\"rating\":\"down\"", &[Feedback::Like(false)]);
-    check_feedback("\"rating\":\"dislike\"", &[Feedback::Like(false)]);
-    check_feedback("\"satisfaction_score\":0", &[Feedback::Satisfaction(0.0)]);
+    let like = |like| FeedbackRequest { like: Some(like), ..nothing() };
+    check_feedback("\"like\":true", like(true));
+    check_feedback("\"like\":false,\"rating\":null", like(false));
+    check_feedback("\"rating\":\"up\"", like(true));
+    check_feedback("\"rating\":\"like\"", like(true));
+    check_feedback("\"rating\":\"down\"", like(false));
+    check_feedback("\"rating\":\"dislike\"", like(false));
+    let satisfaction = Some(0.0);
+    check_feedback("\"satisfaction_score\":0", FeedbackRequest { satisfaction, ..nothing() });
     check_feedback(
         "\"satisfaction_score\":0.5,\"task_done\":true,\"adopted\":false",
-        &[Feedback::Adopted(false), Feedback::TaskDone(true), Feedback::Satisfaction(0.5)],
+        FeedbackRequest {
+            adopted: Some(false),
+            task_done: Some(true),
+            satisfaction: Some(0.5),
+            ..nothing()
+        },
     );
 }
 
@@ -82,8 +90,6 @@ fn feedback_that_is_none() {
     check_feedback_error(",\"comment\":\"x\"", "unknown_parameter", "comment");
     let error = parse_feedback(br#"{"like":true}"#).unwrap_err();
     assert_eq!(error.param(), Some("trace_id"));
-    let error = parse_feedback(br#"{"trace_id":"a b","like":true}"#).unwrap_err();
-    assert_eq!((error.code(), error.param()), ("invalid_value", Some("trace_id")));
 }
 
 #[test]

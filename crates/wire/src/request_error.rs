@@ -116,19 +116,18 @@ impl RequestError {
         }
     }
 
-    pub(crate) fn wrong_type(
-        param: impl Into<String>,
-        expected: &'static str,
-        found: &Value,
-    ) -> Self {
+    /// A member of the wrong JSON type.
+    pub fn wrong_type(param: impl Into<String>, expected: &'static str, found: &Value) -> Self {
         RequestError::WrongType { param: param.into(), expected, found: type_name(found) }
     }
 
-    pub(crate) fn bad_value(param: impl Into<String>, allowed: &'static str) -> Self {
+    /// A member whose value is not allowed; `allowed` is the rule.
+    pub fn bad_value(param: impl Into<String>, allowed: &'static str) -> Self {
         RequestError::BadValue { param: param.into(), allowed }
     }
 
-    pub(crate) fn missing(param: impl Into<String>, expected: &'static str) -> Self {
+    /// A member that is absent.
+    pub fn missing(param: impl Into<String>, expected: &'static str) -> Self {
         RequestError::Missing { param: param.into(), expected }
     }
 }
@@ -145,12 +144,13 @@ pub(crate) fn type_name(value: &Value) -> &'static str {
     }
 }
 
-/// A member's name that is safe in an error: at most 64 characters, control characters escaped.
+/// A member's name that is safe in an error: at most 64 characters, and of those that are neither
+/// letters, digits nor ASCII only the code.
 pub(crate) fn shown_key(key: &str) -> String {
     key.chars()
         .take(64)
         .flat_map(|c| {
-            let plain = !crate::text::is_hidden(c);
+            let plain = c.is_alphanumeric() || c == ' ' || c.is_ascii_graphic();
             let escaped = (!plain).then(|| c.escape_unicode());
             escaped.into_iter().flatten().chain(plain.then_some(c))
         })

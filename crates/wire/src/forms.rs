@@ -1,11 +1,8 @@
-//! The two small forms beside the OpenAI API: `POST /chat` (requirement R175) and
-//! `POST /v1/feedback` (requirements R220, R221).
+//! Tidegate's own two forms: `POST /chat`, a question without the shape of any API, and
+//! `POST /v1/feedback`, what a user says of an answer.
 
-use super::chat::subject_of;
-use super::error::{RequestError, shown_key};
-use super::strict_json::parse_json_object;
-use crate::ids::TraceId;
-use crate::observe::Feedback;
+use crate::request_error::{RequestError, shown_key};
+use crate::strict_json::parse_json_object;
 use serde_json::{Map, Value};
 
 #[cfg(test)]
@@ -21,7 +18,7 @@ const FEEDBACK_MEMBERS: &str =
 /// The seed's form of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeedChat {
-    /// Who asks, in the form [`subject_of`] gives.
+    /// Who asks, as the client sent it.
     pub user_id: String,
     /// What is asked; not empty.
     pub prompt: String,
@@ -48,52 +45,50 @@ pub fn parse_seed_chat(bytes: &[u8]) -> Result<SeedChat, RequestError> {
         Some(other) => return Err(RequestError::wrong_type("budget_ms", "an integer", other)),
     };
     Ok(SeedChat {
-        user_id: subject_of(required_text(&body, "user_id")?),
+        user_id: required_text(&body, "user_id")?.to_owned(),
         prompt: required_text(&body, "prompt")?.to_owned(),
         budget_ms,
     })
 }
 
-/// What a user said of one answer.
+/// What a user said of one answer; at least one of the four.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeedbackRequest {
-    /// The answer's trace id.
-    pub trace_id: TraceId,
-    /// What was said; at least one item, at most one of each kind.
-    pub items: Vec<Feedback>,
+    /// The answer's trace id, not yet checked.
+    pub trace_id: String,
+    /// Whether it was liked: `like` or `rating`.
+    pub like: Option<bool>,
+    /// Whether it was used.
+    pub adopted: Option<bool>,
+    /// Whether it did what it was asked for.
+    pub task_done: Option<bool>,
+    /// How satisfied the user was, 0 to 1.
+    pub satisfaction: Option<f64>,
 }
 
 /// Reads the body of `POST /v1/feedback`.
 ///
 /// # Errors
-/// [`RequestError`] when `trace_id` is missing or not one, when nothing is said, when `like` and
-/// `rating` are both given, or a member is of another type, out of range or unknown.
+/// [`RequestError`] when `trace_id` is missing, when nothing is said, when `like` and `rating` are
+/// both given, or a member is of another type, out of range or unknown.
 pub fn parse_feedback(bytes: &[u8]) -> Result<FeedbackRequest, RequestError> {
     let body = parse_json_object(bytes)?;
     let known = ["trace_id", "like", "rating", "adopted", "task_done", "satisfaction_score"];
     only_known(&body, &known, FEEDBACK_MEMBERS)?;
-    let trace_id = TraceId::parse(required_text(&body, "trace_id")?).map_err(|_| {
-        RequestError::bad_value("trace_id", "1 to 128 of `A-Za-z0-9._-` are allowed")
-    })?;
+    let trace_id = required_text(&body, "trace_id")?.to_owned();
     let (like, rating) = (flag(&body, "like")?, rating(&body)?);
     if like.is_some() && rating.is_some() {
         let allowed = "`like` says the same; give one of the two";
         return Err(RequestError::bad_value("rating", allowed));
     }
-    let items: Vec<Feedback> = [
-        like.or(rating).map(Feedback::Like),
-        flag(&body, "adopted")?.map(Feedback::Adopted),
-        flag(&body, "task_done")?.map(Feedback::TaskDone),
-        satisfaction(&body)?.map(Feedback::Satisfaction),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    if items.is_empty() {
+    let like = like.or(rating);
+    let (adopted, task_done) = (flag(&body, "adopted")?, flag(&body, "task_done")?);
+    let satisfaction = satisfaction(&body)?;
+    if like.or(adopted).or(task_done).is_none() && satisfaction.is_none() {
         let expected = "one of `like`, `rating`, `adopted`, `task_done` and `satisfaction_score`";
         return Err(RequestError::missing("like", expected));
     }
-    Ok(FeedbackRequest { trace_id, items })
+    Ok(FeedbackRequest { trace_id, like, adopted, task_done, satisfaction })
 }
 
 fn only_known(

@@ -1,0 +1,383 @@
+//! What an answer says, whatever the dialect and whether it came whole or in pieces.
+//!
+//! A whole answer is one [`Piece`] that holds everything, so that both are added up by the same
+//! code. Tool calls fail closed: one whose name cannot be read counts with an empty name, which no
+//! list of allowed tools holds.
+
+use crate::problem::AnswerProblem;
+use std::collections::BTreeMap;
+
+#[cfg(test)]
+mod tests;
+
+/// Most text kept of one answer, in bytes, over all its choices and kinds of text: 4 MiB is about
+/// a million tokens, more than any model in use writes; the rest is counted as cut.
+pub const ANSWER_TEXT_MAX_BYTES: usize = 4 << 20;
+/// Most tool calls read of one answer; the OpenAI API allows 128 tools in a request.
+pub const TOOL_CALLS_MAX: usize = 128;
+/// Longest tool name kept, in bytes; the OpenAI API allows 64 characters.
+pub const TOOL_NAME_MAX_BYTES: usize = 256;
+/// Most choices of one answer that are told apart; the OpenAI API allows 128.
+const CHOICES_MAX: usize = 128;
+
+/// Tokens as the model server reports them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Of the prompt.
+    pub tokens_in: u64,
+    /// Of the answer.
+    pub tokens_out: u64,
+}
+
+/// Why a choice ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finish {
+    /// It is complete.
+    Stop,
+    /// It has as many tokens as it may.
+    Length,
+    /// A tool is to be called.
+    ToolCalls,
+    /// The model server's moderation ended it.
+    ContentFilter,
+    /// The model server failed.
+    Error,
+    /// Another reason, as it was given.
+    Other(String),
+}
+
+impl Finish {
+    /// Reads a `finish_reason`; an empty one is none.
+    pub fn parse(text: &str) -> Option<Finish> {
+        Some(match text.trim() {
+            "" => return None,
+            "stop" => Finish::Stop,
+            "length" => Finish::Length,
+            "tool_calls" | "function_call" => Finish::ToolCalls,
+            "content_filter" => Finish::ContentFilter,
+            "error" => Finish::Error,
+            other => Finish::Other(other.chars().take(64).collect()),
+        })
+    }
+
+    /// Its name in the OpenAI API.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Finish::Stop => "stop",
+            Finish::Length => "length",
+            Finish::ToolCalls => "tool_calls",
+            Finish::ContentFilter => "content_filter",
+            Finish::Error => "error",
+            Finish::Other(other) => other,
+        }
+    }
+}
+
+/// A tool call of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ToolCall {
+    /// The tool; empty where the name could not be read.
+    pub name: String,
+    /// Its arguments, as the model wrote them: usually JSON.
+    pub arguments: String,
+    /// What tells the call from others of its choice while pieces come.
+    id: Option<String>,
+    index: Option<u64>,
+}
+
+/// What one choice of an answer says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ChoiceFacts {
+    /// Its number, from 0.
+    pub index: u64,
+    /// The answer's text, with the transcript of spoken answers.
+    pub text: String,
+    /// What the model thought before it answered, where the server shows it.
+    pub reasoning: String,
+    /// The text of a refusal that the server marks as one.
+    pub refusal: String,
+    /// The tools it calls, in order.
+    pub tool_calls: Vec<ToolCall>,
+    /// Why it ended; `None` until it did, and where the server gave no reason.
+    pub finish: Option<Finish>,
+}
+
+/// Which text of an answer it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TextKind {
+    /// A choice's text.
+    Answer,
+    /// Its reasoning.
+    Reasoning,
+    /// Its refusal.
+    Refusal,
+    /// The name of a tool it calls.
+    ToolName,
+    /// The arguments of that call.
+    ToolArguments,
+}
+
+/// What an answer says, or a stream so far.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AnswerFacts {
+    /// Its choices by number; most answers have one.
+    pub choices: Vec<ChoiceFacts>,
+    /// Tokens; `None` where the server reported none.
+    pub usage: Option<Usage>,
+    /// `model` as the server names itself.
+    pub model: Option<String>,
+    /// Whether text beyond [`ANSWER_TEXT_MAX_BYTES`], or choices beyond 128, were left out.
+    pub text_cut: bool,
+    kept_bytes: usize,
+}
+
+impl AnswerFacts {
+    /// Adds what a piece says.
+    ///
+    /// # Errors
+    /// [`AnswerProblem::TooManyToolCalls`].
+    pub fn push(&mut self, piece: Piece) -> Result<(), AnswerProblem> {
+        let Piece { choices, usage, model } = piece;
+        self.usage = usage.or(self.usage);
+        self.model = self.model.take().or(model);
+        for choice in choices {
+            self.push_choice(choice)?;
+        }
+        Ok(())
+    }
+
+    fn push_choice(&mut self, piece: ChoicePiece) -> Result<(), AnswerProblem> {
+        let ChoicePiece { index, text, reasoning, refusal, calls, finish } = piece;
+        let place = match self.choices.binary_search_by_key(&index, |choice| choice.index) {
+            Ok(place) => place,
+            Err(_) if self.choices.len() == CHOICES_MAX => {
+                self.text_cut = true;
+                return Ok(());
+            }
+            Err(place) => {
+                self.choices.insert(place, ChoiceFacts { index, ..ChoiceFacts::default() });
+                place
+            }
+        };
+        let others: usize = self.choices.iter().map(|choice| choice.tool_calls.len()).sum();
+        let choice = &mut self.choices[place];
+        let mut room = Room { left: ANSWER_TEXT_MAX_BYTES - self.kept_bytes, cut: false };
+        room.append(&mut choice.text, &text);
+        room.append(&mut choice.reasoning, &reasoning);
+        room.append(&mut choice.refusal, &refusal);
+        choice.finish = finish.or(choice.finish.take());
+        let free = TOOL_CALLS_MAX.saturating_sub(others - choice.tool_calls.len());
+        let added = calls.into_iter().try_for_each(|call| choice.push_call(call, free, &mut room));
+        self.kept_bytes = ANSWER_TEXT_MAX_BYTES - room.left;
+        self.text_cut |= room.cut;
+        added
+    }
+
+    /// The first choice's text, or its refusal where there is only that.
+    pub fn text(&self) -> &str {
+        match self.choices.first() {
+            Some(choice) if choice.text.is_empty() => &choice.refusal,
+            Some(choice) => &choice.text,
+            None => "",
+        }
+    }
+
+    /// Every text that the model wrote, in order, with what it is: all choices, reasoning,
+    /// refusals, tool names and arguments. Empty texts are left out.
+    pub fn texts(&self) -> impl Iterator<Item = (TextKind, &str)> {
+        self.choices.iter().flat_map(|choice| {
+            let said = [
+                (TextKind::Reasoning, choice.reasoning.as_str()),
+                (TextKind::Answer, choice.text.as_str()),
+                (TextKind::Refusal, choice.refusal.as_str()),
+            ];
+            let calls = choice.tool_calls.iter().flat_map(|call| {
+                let ToolCall { name, arguments, id: _, index: _ } = call;
+                [(TextKind::ToolName, name.as_str()), (TextKind::ToolArguments, arguments.as_str())]
+            });
+            said.into_iter().chain(calls).filter(|(_, text)| !text.is_empty())
+        })
+    }
+
+    /// The tools called, in order, over all choices.
+    pub fn tool_calls(&self) -> impl Iterator<Item = &ToolCall> {
+        self.choices.iter().flat_map(|choice| &choice.tool_calls)
+    }
+
+    /// Their names; an empty text for one without a name.
+    pub fn tool_names(&self) -> Vec<&str> {
+        self.tool_calls().map(|call| call.name.as_str()).collect()
+    }
+
+    /// Why the first choice ended.
+    pub fn finish(&self) -> Option<&Finish> {
+        self.choices.first().and_then(|choice| choice.finish.as_ref())
+    }
+
+    /// Whether the server itself marks the answer, or a choice of it, as a refusal.
+    pub fn is_refusal(&self) -> bool {
+        self.choices.iter().any(|choice| {
+            !choice.refusal.is_empty() || choice.finish == Some(Finish::ContentFilter)
+        })
+    }
+
+    /// Whether the answer is of any use to whom it is for: text, a tool call, or a refusal. An
+    /// answer of white space, or of reasoning alone, is not.
+    pub fn is_useful(&self) -> bool {
+        self.is_refusal()
+            || self
+                .choices
+                .iter()
+                .any(|choice| !choice.text.trim().is_empty() || !choice.tool_calls.is_empty())
+    }
+}
+
+impl ChoiceFacts {
+    /// Joins the piece to the call it belongs to: by index, or by id where a server gives the same
+    /// index to several calls, or to the last call where it gives neither.
+    fn push_call(
+        &mut self,
+        piece: CallPiece,
+        free: usize,
+        room: &mut Room,
+    ) -> Result<(), AnswerProblem> {
+        let CallPiece { index, id, name, arguments } = piece;
+        let belongs = |call: &ToolCall| {
+            let same_id = match (&id, &call.id) {
+                (Some(new), Some(old)) => new == old,
+                (Some(_), None) | (None, Some(_)) | (None, None) => true,
+            };
+            let same_index = match index {
+                Some(index) => call.index == Some(index),
+                None => id.is_some() && call.id.is_some() || name.is_empty(),
+            };
+            same_id && same_index
+        };
+        let place = match self.tool_calls.iter().rposition(belongs) {
+            Some(place) => place,
+            None if self.tool_calls.len() >= free => return Err(AnswerProblem::TooManyToolCalls),
+            None => {
+                self.tool_calls.push(ToolCall { index, ..ToolCall::default() });
+                self.tool_calls.len() - 1
+            }
+        };
+        let call = &mut self.tool_calls[place];
+        call.id = call.id.take().or(id);
+        // Some servers repeat the whole name in every piece, some send it in pieces.
+        if call.name != name {
+            let left = TOOL_NAME_MAX_BYTES.saturating_sub(call.name.len());
+            call.name.push_str(cut(&name, left));
+        }
+        room.append(&mut call.arguments, &arguments);
+        Ok(())
+    }
+}
+
+/// What one event of a stream says, or a whole answer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Piece {
+    /// What it adds to the choices.
+    pub choices: Vec<ChoicePiece>,
+    /// Tokens, where it reports them.
+    pub usage: Option<Usage>,
+    /// `model` as the server names itself.
+    pub model: Option<String>,
+}
+
+impl Piece {
+    /// Whether it has a token of the answer.
+    pub fn has_token(&self) -> bool {
+        self.choices.iter().any(ChoicePiece::has_token)
+    }
+}
+
+/// How far a stream has come, without its texts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Progress {
+    finished: BTreeMap<u64, bool>,
+    token_seen: bool,
+}
+
+impl Progress {
+    /// Takes notice of a piece.
+    pub fn take(&mut self, piece: &Piece) {
+        self.token_seen |= piece.has_token();
+        for choice in &piece.choices {
+            if self.finished.len() < CHOICES_MAX || self.finished.contains_key(&choice.index) {
+                *self.finished.entry(choice.index).or_insert(false) |= choice.finish.is_some();
+            }
+        }
+    }
+
+    /// Whether a token of the answer has come: text, reasoning, a refusal or a piece of a call.
+    pub fn has_token(&self) -> bool {
+        self.token_seen
+    }
+
+    /// Whether every choice that began has its reason to end, and there is one: a stream that ends
+    /// otherwise, and without saying that it is done, was cut short.
+    pub fn is_finished(&self) -> bool {
+        !self.finished.is_empty() && self.finished.values().all(|finished| *finished)
+    }
+}
+
+/// What a piece adds to one choice.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ChoicePiece {
+    /// The choice's number, from 0.
+    pub index: u64,
+    /// More of its text.
+    pub text: String,
+    /// More of its reasoning.
+    pub reasoning: String,
+    /// More of its refusal.
+    pub refusal: String,
+    /// More of its tool calls.
+    pub calls: Vec<CallPiece>,
+    /// Why it ended.
+    pub finish: Option<Finish>,
+}
+
+impl ChoicePiece {
+    fn has_token(&self) -> bool {
+        let texts = [&self.text, &self.reasoning, &self.refusal];
+        !self.calls.is_empty() || texts.iter().any(|text| !text.is_empty())
+    }
+}
+
+/// A piece of a tool call.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CallPiece {
+    /// The call's number, where the server gives one.
+    pub index: Option<u64>,
+    /// The call's id, where the piece has it.
+    pub id: Option<String>,
+    /// The tool's name, or a piece of it; at most [`TOOL_NAME_MAX_BYTES`].
+    pub name: String,
+    /// More of the arguments.
+    pub arguments: String,
+}
+
+/// The room that is left for text.
+struct Room {
+    left: usize,
+    cut: bool,
+}
+
+impl Room {
+    fn append(&mut self, text: &mut String, piece: &str) {
+        let fits = cut(piece, self.left);
+        text.push_str(fits);
+        self.left -= fits.len();
+        self.cut |= fits.len() < piece.len();
+    }
+}
+
+/// The first `max` bytes, less what would split a character.
+pub(crate) fn cut(text: &str, max: usize) -> &str {
+    if text.len() <= max {
+        return text;
+    }
+    let end = (0..=max).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    &text[..end]
+}

@@ -1,0 +1,17 @@
+//! The dialect of OpenAI's chat completions, and of the many servers that speak it more or less.
+
+mod answer;
+mod edit;
+mod error;
+mod request;
+mod write;
+
+pub use answer::{hide_usage, read_answer, read_chunk};
+pub use edit::{
+    LENGTH_MEMBERS, Template, WrapError, ask_for_usage, asks_for_usage, bound_length, content_text,
+    fill, merge_leading_system, replace_system, set_stream, system_message, system_text,
+    wrap_last_user,
+};
+pub use error::{ErrorBody, write_error};
+pub use request::{CLOSED_MEMBERS, ChatRequest, MODEL_MAX, read_request};
+pub use write::{Completion, write_answer, write_chunks};
