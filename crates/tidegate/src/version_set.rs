@@ -18,8 +18,9 @@ mod tools;
 
 pub(crate) use diff::{SetDiff, compare};
 pub(crate) use live::LiveSet;
-pub(crate) use pack::{PackOverrides, PackedSet, pack};
+pub(crate) use pack::{PackOverrides, pack, warnings};
 pub(crate) use settings::Settings;
+pub(crate) use tidegate_core::version_set::PackedSet;
 
 #[cfg(test)]
 mod tests;

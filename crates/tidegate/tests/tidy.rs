@@ -476,7 +476,7 @@ mod tests {
                 assert!(!is_there || is_test || path.contains(home), "{path}: {what}");
             }
         };
-        only("only store/ has SQL", concat!("rusq", "lite::"), "tidegate/src/store/");
+        only("only the store has SQL", concat!("rusq", "lite::"), "crates/store/src/sqlite");
         only("only output.rs prints", concat!("stdout()", ".lock"), "/src/output.rs");
         only(
             "only clock.rs reads the time",

@@ -6,8 +6,8 @@ use crate::control::{replay, require_contract, require_same_service};
 use crate::error::{CliError, ErrorKind, Result};
 use crate::gate::load_cases;
 use crate::output::{self, Tone, paint};
-use crate::store::{Access, Store};
-use crate::version_set::{LiveSet, PackOverrides, pack};
+use crate::store::{Access, Sets as _, Store};
+use crate::version_set::{LiveSet, PackOverrides, pack, warnings};
 use serde_json::json;
 use std::path::Path;
 
@@ -22,7 +22,7 @@ pub(crate) fn run(config: &Path, json: bool) -> Result<()> {
     match pack(&loaded, &PackOverrides::default()) {
         Ok(packed) => {
             steps.push(("version set", Ok(format!("{} ({})", packed.set.id, packed.label))));
-            for warning in packed.warnings() {
+            for warning in warnings(&packed) {
                 steps.push(("warning", Ok(warning.clone())));
             }
             let live = LiveSet::new(&packed, &loaded.root, &Clock::Real);

@@ -8,7 +8,7 @@ use crate::config::{Loaded, ReleaseParts, load, nearest, plan_parts};
 use crate::control::{read_state, require_same_service};
 use crate::error::{CliError, Result};
 use crate::output;
-use crate::store::Store;
+use crate::store::{Evals as _, Journal as _, Store};
 use clap::Args;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -122,7 +122,7 @@ fn no_rate(why: &str) -> CliError {
 
 /// The baseline of what is stable now; `None` before the first request.
 fn stored(loaded: &Loaded) -> Result<Option<Stored>> {
-    if !Store::is_there(&loaded.root) {
+    if !Store::exists(&loaded.root) {
         return Ok(None);
     }
     let (store, state) = read_state(&loaded.root)?;

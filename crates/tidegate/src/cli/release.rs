@@ -8,6 +8,7 @@ use crate::config::load;
 use crate::control::{Answer, Backend, Command, StartRequest, is_served, read_state};
 use crate::error::{CliError, Result};
 use crate::output;
+use crate::store::Journal as _;
 use clap::{Args, Subcommand};
 use std::io::IsTerminal as _;
 use std::path::Path;

@@ -8,7 +8,7 @@ use crate::observe::Collector;
 use crate::output;
 use crate::request::{Gateway, GatewayOptions, Listener, Parts};
 use crate::route::LiveTable;
-use crate::store::{Access, Store};
+use crate::store::{Access, Records as _, Store};
 use crate::version_set::{LiveSet, PackOverrides, pack};
 use clap::Args;
 use std::path::Path;
@@ -92,10 +92,10 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
     crate::request::serve(gateway, listener, stopping).await?;
     // A store that failed on the way did not stop stable traffic; it does fail the process's end.
     if let Some(error) = store.stopped() {
-        return Err(error);
+        return Err(error.into());
     }
     handle.stop().await?;
-    store.flush().await
+    Ok(store.flush().await?)
 }
 
 /// Says what is served.

@@ -4,6 +4,7 @@ use crate::config::load;
 use crate::control::read_state;
 use crate::error::{CliError, Result};
 use crate::output::{self, Tone, paint};
+use crate::store::Records as _;
 use clap::Args;
 use std::path::Path;
 use std::time::Duration;

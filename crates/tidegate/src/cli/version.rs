@@ -5,8 +5,8 @@ use crate::clock::rfc3339;
 use crate::config::Loaded;
 use crate::error::{CliError, Result};
 use crate::output::{self, Tone, paint};
-use crate::store::Store;
-use crate::version_set::{PackOverrides, PackedSet, SetDiff, compare, pack};
+use crate::store::{Sets as _, Store};
+use crate::version_set::{PackOverrides, PackedSet, SetDiff, compare, pack, warnings};
 use serde_json::{Value, json};
 use tidegate_core::ids::{UnixMs, VersionSetId};
 use tidegate_core::version_set::{VersionKeys, VersionSet};
@@ -87,7 +87,7 @@ pub(crate) fn show(store: &Store, id: &str, json: bool) -> Result<()> {
         output::json(&json!({
             "id": id, "label": packed.label, "packed_at": at,
             "version_set": keys_json(&packed.set), "artifacts": packed.set.artifacts,
-            "warnings": packed.warnings(),
+            "warnings": warnings(&packed),
         }));
         return Ok(());
     }
@@ -126,7 +126,7 @@ pub(crate) fn diff(
 }
 
 fn warn(packed: &PackedSet) {
-    packed.warnings().iter().for_each(|text| output::talk(format!("warning: {text}")));
+    warnings(packed).iter().for_each(|text| output::talk(format!("warning: {text}")));
 }
 
 fn keys_json(set: &VersionSet) -> Value {

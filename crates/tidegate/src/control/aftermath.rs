@@ -9,7 +9,7 @@ use crate::error::{CliError, Result};
 use crate::evidence::{PackInputs, write_pack};
 use crate::gate::{Harm, Harmed, write_back, written_back};
 use crate::output;
-use crate::store::RecordQuery;
+use crate::store::{RecordQuery, Records as _};
 use tidegate_core::ids::ChangeId;
 use tidegate_core::journal::Event;
 use tidegate_core::route::Arm;

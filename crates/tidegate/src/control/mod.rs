@@ -21,7 +21,7 @@ use crate::error::{CliError, Result};
 use crate::observe::Collector;
 use crate::output;
 use crate::route::{LiveTable, Router};
-use crate::store::{RecordQuery, Store};
+use crate::store::{Evals as _, Journal as _, RecordQuery, Records as _, Sets as _, Store};
 use crate::version_set::{LiveSet, PackOverrides, PackedSet, pack};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -97,7 +97,7 @@ impl Control {
         let packed = pack(&self.loaded, &PackOverrides { upstream, ..PackOverrides::default() })?;
         // A set that cannot be served must not become the first one.
         self.live_set_of(&packed)?;
-        self.store.put_set(&packed).await?;
+        self.store.put_set(&packed, self.clock.now()).await?;
         let service = ServiceName::parse(&self.loaded.project.service)
             .map_err(|e| CliError::usage(e.to_string()))?;
         let set = packed.set.id.clone();
@@ -173,7 +173,7 @@ impl Control {
     async fn keep(&mut self, overrides: &PackOverrides) -> Result<PackedSet> {
         let packed = pack(&self.loaded, overrides)?;
         self.live_set_of(&packed)?;
-        self.store.put_set(&packed).await?;
+        self.store.put_set(&packed, self.clock.now()).await?;
         if !self.state.sets.contains_key(&packed.set.id) {
             let event =
                 Event::SetPacked { set: packed.set.id.clone(), label: packed.label.clone() };
@@ -226,7 +226,8 @@ impl Control {
         for event in &events {
             next.apply(at, event).map_err(replay_error)?;
         }
-        let entries = self.store.append(at, events).await?;
+        let (after, epoch) = (self.state.seq, self.store.epoch());
+        let entries = self.store.append(after, epoch, at, events).await?;
         next.seq = entries.last().map_or(next.seq, |entry| entry.seq);
         self.state = next;
         Ok(())

@@ -10,6 +10,7 @@ use crate::config::{ReleaseParts, plan_parts};
 use crate::error::{CliError, Result};
 use crate::evidence::change_id;
 use crate::gate::load_cases;
+use crate::store::{Evals as _, Sets as _};
 use crate::version_set::{PackOverrides, PackedSet};
 use std::time::Instant;
 use tidegate_core::act::first_table;

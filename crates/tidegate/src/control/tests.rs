@@ -44,7 +44,7 @@ impl Scene {
         let Scene { _folder, root, control, plane } = self;
         let clock = control.clock.clone();
         drop((control, plane));
-        let options = Options { clock: clock.clone(), pages_max, ..Options::default() };
+        let options = Options { pages_max, ..Options::default() };
         let store = Store::open_with(&root, Access::Exclusive, options).unwrap();
         let (control, plane) = control_on(&root, store, clock).await;
         Scene { _folder, root, control, plane }

@@ -4,6 +4,7 @@ use super::command::Answer;
 use super::{Control, no_service};
 use crate::error::{CliError, Result};
 use crate::output;
+use crate::store::Evals as _;
 use std::time::Instant;
 use tidegate_core::act::next_table;
 use tidegate_core::decide::{
@@ -228,7 +229,7 @@ impl Control {
         if window == Window::default() {
             return Ok(());
         }
-        self.store.add_baseline(&table.stable, self.clock.now(), &window).await
+        Ok(self.store.add_baseline(&table.stable, self.clock.now(), &window).await?)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::gate;
 use crate::observe::Collector;
 use crate::output::{self, Tone, paint};
 use crate::request::{Gateway, GatewayOptions, Listener, Parts};
-use crate::store::{Access, Options, Store};
+use crate::store::{Access, Journal as _, Records as _, Store};
 use crate::version_set::PackOverrides;
 use serde_json::{Value, json};
 use std::io::IsTerminal as _;
@@ -80,8 +80,7 @@ impl Stage {
         let clock = Clock::demo(START, SPEED);
         let (listener, address) = Listener::bind("127.0.0.1:0").await?;
         let loaded = load(&config)?;
-        let options = Options { clock: clock.clone(), ..Options::default() };
-        let store = Store::open_with(&root, Access::Exclusive, options)?;
+        let store = Store::open(&root, Access::Exclusive)?;
         let mut control = Control::open(config.clone(), store.clone(), clock.clone())?;
         control.adopt("tidegate demo", None).await?;
         let collector = Arc::new(Collector::default());
@@ -360,7 +359,7 @@ impl Stage {
         let _ = stop.send(());
         server.await.map_err(|e| CliError::internal(format!("demo server: {e}")))??;
         control.stop().await?;
-        store.flush().await
+        Ok(store.flush().await?)
     }
 }
 

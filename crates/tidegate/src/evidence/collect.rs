@@ -6,7 +6,9 @@ use super::data::{Exposure, FAILING_MAX, GateOutput, PackData, REPRESENTATIVE_MA
 use super::{journal, write};
 use crate::clock::{Clock, rfc3339};
 use crate::error::{CliError, Result};
-use crate::store::{RecordQuery, Store};
+use crate::store::{
+    Evals as _, Journal as _, RecordQuery, Records as _, Sets as _, Store, StoreError,
+};
 use std::collections::BTreeSet;
 use std::path::Path;
 use tidegate_core::decide::Phase;
@@ -81,7 +83,7 @@ fn collect(inputs: &PackInputs<'_>, mut gaps: Vec<String>) -> Result<PackData> {
         .map(|entry| (entry.seq, entry.hash.clone()))
         .ok_or_else(|| CliError::internal("the journal is empty; there is nothing to prove"))?;
     let entries = journal::of_release(&whole, change_id, [&plan.from, &plan.to])?;
-    let mut keep = |what: &str, error: CliError| gaps.push(format!("{what}: {error}"));
+    let mut keep = |what: &str, error: StoreError| gaps.push(format!("{what}: {error}"));
     let from = store.set(&plan.from).map_err(|e| keep("the stable set", e)).ok();
     let to = store.set(&plan.to).map_err(|e| keep("the candidate's set", e)).ok();
     let eval = store.latest_eval(&plan.to).map_err(|e| keep("the eval report", e)).ok().flatten();

@@ -2,7 +2,7 @@
 //! whole verifies by itself; only the digest in the journal's `PackWritten` entry tells it.
 
 use super::verify::VerifyOutcome;
-use crate::store::{Access, Store};
+use crate::store::{Access, Journal as _, Store};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use tidegate_core::evidence::VerifyProblem;

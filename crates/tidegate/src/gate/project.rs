@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::config::{Loaded, Upstream};
 use crate::error::Result;
 use crate::output;
-use crate::store::Store;
+use crate::store::{Evals as _, Store};
 use crate::version_set::{LiveSet, PackOverrides, pack};
 use std::sync::Arc;
 use tidegate_core::gate::EvalReport;

@@ -6,6 +6,7 @@ use super::pages;
 use super::problem::{Next, Problem};
 use super::serve::Arrival;
 use crate::observe::FeedbackOn;
+use crate::store::Records as _;
 use http::{Response, StatusCode};
 use serde_json::json;
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use crate::config::{Price, ProcessLimits, Project, Records};
 use crate::error::Result as CliResult;
 use crate::observe::{Collector, Metrics, TableView};
 use crate::route::Router;
-use crate::store::Store;
+use crate::store::{Records as _, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};

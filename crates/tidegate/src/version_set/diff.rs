@@ -1,12 +1,11 @@
 //! What changes from one version set to another, to the line (requirement R65, story 2).
 
-use super::pack::PackedSet;
 use super::settings;
 use serde::Serialize;
 use serde_json::Value;
 use similar::TextDiff;
 use tidegate_core::ids::{Digest, VersionSetId};
-use tidegate_core::version_set::{ArtifactKind, FileChange};
+use tidegate_core::version_set::{ArtifactKind, FileChange, PackedSet};
 
 /// Files up to this size are compared by line; larger ones only by size, bytes.
 const TEXT_BYTES_MAX: usize = 256 * 1024;

@@ -1,7 +1,7 @@
 //! A version set ready to serve: templates read, schema compiled, upstream connected.
 
 use super::model::{self, ModelFile};
-use super::pack::{PackedSet, TOOLS_FILE};
+use super::pack::TOOLS_FILE;
 use super::render::{RenderError, Rendered, Renderer};
 use super::settings::Settings;
 use super::tools::Manifest;
@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use std::path::Path;
 use std::sync::Arc;
 use tidegate_core::guard::Detectors;
-use tidegate_core::version_set::{ArtifactKind, VersionKeys, VersionSet};
+use tidegate_core::version_set::{ArtifactKind, PackedSet, VersionKeys, VersionSet};
 
 /// A version set in memory.
 pub(crate) struct LiveSet {
@@ -44,7 +44,10 @@ pub(crate) struct LiveSet {
 impl LiveSet {
     /// Gets a packed set ready. Everything that can be wrong with it is an error here.
     pub(crate) fn new(packed: &PackedSet, root: &Path, clock: &Clock) -> Result<LiveSet> {
-        packed.verify()?;
+        packed.verify().map_err(|error| {
+            CliError::internal(error.to_string())
+                .hint("the store is damaged: restore it, or pack the set again")
+        })?;
         let model: ModelFile = stored(packed, ArtifactKind::Model, model::FILE)?;
         let settings = Settings::read(packed)?;
         let shown = Path::new(packed.set.id.as_str()).join("prompt");

@@ -11,7 +11,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tidegate_core::ids::Digest;
-use tidegate_core::version_set::{Artifact, ArtifactKind, VersionSet};
+use tidegate_core::version_set::{Artifact, ArtifactKind, PackedSet, VersionSet};
 
 /// The tools artifact's file, where there is a manifest.
 pub(crate) const TOOLS_FILE: &str = "tools.yaml";
@@ -39,17 +39,6 @@ pub(crate) struct PackOverrides {
     pub(crate) label: Option<String>,
 }
 
-/// A version set with the bytes of its files.
-#[derive(Debug, Clone)]
-pub(crate) struct PackedSet {
-    /// The set.
-    pub(crate) set: VersionSet,
-    /// A label for people, for example `prompt v3 · gpt-4o-mini`.
-    pub(crate) label: String,
-    /// Every file's content by digest.
-    pub(crate) blobs: BTreeMap<Digest, Vec<u8>>,
-}
-
 /// What `retrieval.json` says.
 #[derive(Serialize)]
 struct RetrievalFile<'a> {
@@ -60,58 +49,16 @@ struct RetrievalFile<'a> {
 
 type Files = BTreeMap<String, Vec<u8>>;
 
-impl PackedSet {
-    /// The content of an artifact's file.
-    pub(crate) fn file(&self, kind: ArtifactKind, path: &str) -> Option<&[u8]> {
-        let file = self.set.artifacts.get(&kind)?.files.get(path)?;
-        self.blobs.get(&file.digest).map(Vec::as_slice)
-    }
-
-    /// All files of an artifact by path; those whose content is not there are left out.
-    pub(crate) fn files(&self, kind: ArtifactKind) -> Files {
-        let paths = self.set.artifacts.get(&kind).map(|artifact| artifact.files.keys());
-        paths
-            .into_iter()
-            .flatten()
-            .filter_map(|path| Some((path.clone(), self.file(kind, path)?.to_vec())))
-            .collect()
-    }
-
-    /// What is allowed but unwise in the set's prompt, a sentence each.
-    pub(crate) fn warnings(&self) -> Vec<String> {
-        let files = self.files(ArtifactKind::Prompt);
-        match prompt::check(&files, Path::new("prompt")) {
-            Ok((_, Some((_, user)))) => {
-                let system = files.get(prompt::SYSTEM).map(Vec::as_slice).unwrap_or_default();
-                let version = self.set.keys().prompt;
-                prompt::lint(&version, &String::from_utf8_lossy(system), &user)
-            }
-            Ok((_, None)) | Err(_) => Vec::new(),
+/// What is allowed but unwise in the set's prompt, a sentence each.
+pub(crate) fn warnings(packed: &PackedSet) -> Vec<String> {
+    let files = packed.files(ArtifactKind::Prompt);
+    match prompt::check(&files, Path::new("prompt")) {
+        Ok((_, Some((_, user)))) => {
+            let system = files.get(prompt::SYSTEM).map(Vec::as_slice).unwrap_or_default();
+            let version = packed.set.keys().prompt;
+            prompt::lint(&version, &String::from_utf8_lossy(system), &user)
         }
-    }
-
-    /// Checks the set against its id and every file against its digest.
-    ///
-    /// # Errors
-    /// Something was altered or is missing.
-    pub(crate) fn verify(&self) -> Result<()> {
-        let altered = |what: String| {
-            CliError::internal(what).hint("the store is damaged: restore it, or pack the set again")
-        };
-        self.set.verify().map_err(|error| altered(error.to_string()))?;
-        for (kind, artifact) in &self.set.artifacts {
-            for (path, file) in &artifact.files {
-                let place = format!("version set `{}`: {}/{path}", self.set.id, kind.as_str());
-                match self.blobs.get(&file.digest) {
-                    None => return Err(altered(format!("{place} is missing"))),
-                    Some(bytes) if Digest::of(bytes) != file.digest => {
-                        return Err(altered(format!("{place} does not match its digest")));
-                    }
-                    Some(_) => {}
-                }
-            }
-        }
-        Ok(())
+        Ok((_, None)) | Err(_) => Vec::new(),
     }
 }
 

@@ -102,7 +102,8 @@ pub(crate) fn check(
             CliError::usage(format!("{}: the file does not exist", shown.join(name).display()))
                 .hint(format!("a prompt version has {SYSTEM}, {USER_TEMPLATE} and {CONFIG}"))
         };
-        Ok((files.get(name).ok_or_else(missing)?.as_slice(), shown.join(name)))
+        let bytes = files.get(name).ok_or_else(missing)?.as_slice();
+        Ok::<_, CliError>((bytes, shown.join(name)))
     };
     let template = |name, role| {
         let (bytes, file) = get(name)?;

@@ -4,12 +4,11 @@
 //! stands here exactly where a release must carry it: the time an answer may take is behaviour,
 //! the number of requests that one process takes at a time is not.
 
-use super::pack::PackedSet;
 use crate::config::{AnswerLimits, Contract, Limits, PromptMode, RiskConfig};
 use crate::error::{CliError, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tidegate_core::version_set::ArtifactKind;
+use tidegate_core::version_set::{ArtifactKind, PackedSet};
 
 /// The artifact's file.
 pub(super) const FILE: &str = "config.json";

@@ -36,7 +36,7 @@ async fn a_set_is_packed_kept_compared_and_served_from_the_store() {
     let (folder, loaded) = project();
     let store = Store::open(folder.path(), Access::Exclusive).unwrap();
     for (prompt, kept) in [("v1", 1), ("v1", 1), ("v2", 2)] {
-        store.put_set(&packed(&loaded, prompt)).await.unwrap();
+        store.put_set(&packed(&loaded, prompt), UnixMs(1)).await.unwrap();
         assert_eq!(store.sets().unwrap().len(), kept, "{prompt}");
     }
     let (v1, v2) = (packed(&loaded, "v1").set.id, packed(&loaded, "v2").set.id);

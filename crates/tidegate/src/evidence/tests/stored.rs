@@ -4,14 +4,23 @@ use super::build::{Outcome, record, release};
 use crate::clock::Clock;
 use crate::error::{ErrorKind, Result};
 use crate::evidence::{JournalCheck, PackInputs, verify, write_pack};
-use crate::store::{Access, Store};
+use crate::store::{Access, Evals as _, Journal as _, Records as _, Sets as _, Store, StoreError};
 use std::path::Path;
 use tidegate_core::evidence::VerdictDecision;
 use tidegate_core::ids::{ChangeId, Digest, UnixMs};
-use tidegate_core::journal::{ControlState, Event, PackRef};
+use tidegate_core::journal::{ControlState, Entry, Event, PackRef};
 use tidegate_core::route::Table;
 
 const NOW: UnixMs = UnixMs(1_795_222_800_000);
+
+async fn append(
+    store: &Store,
+    at: UnixMs,
+    event: Event,
+) -> std::result::Result<Vec<Entry>, StoreError> {
+    let after = store.journal(1)?.len() as u64;
+    store.append(after, store.epoch(), at, vec![event]).await
+}
 
 /// A store in which the release of [`release`] happened.
 async fn store(root: &Path) -> Store {
@@ -25,12 +34,12 @@ async fn store(root: &Path) -> Store {
         table: Table::first(plan.from.clone()),
         by: "韩梅梅".to_owned(),
     };
-    store.append(plan.created_at, vec![adopted]).await.unwrap();
+    append(&store, plan.created_at, adopted).await.unwrap();
     for entry in &data.entries {
-        store.append(entry.at, vec![entry.event().unwrap()]).await.unwrap();
+        append(&store, entry.at, entry.event().unwrap()).await.unwrap();
     }
-    store.put_set(data.from.as_ref().unwrap()).await.unwrap();
-    store.put_set(data.to.as_ref().unwrap()).await.unwrap();
+    store.put_set(data.from.as_ref().unwrap(), plan.created_at).await.unwrap();
+    store.put_set(data.to.as_ref().unwrap(), plan.created_at).await.unwrap();
     store.put_eval(data.eval.as_ref().unwrap()).await.unwrap();
     for i in 0..12 {
         assert!(store.record(record(&format!("bad-{i}"), true)));
@@ -99,7 +108,7 @@ async fn a_rewritten_pack_is_told_by_the_journal() {
         let change_id = ChangeId::parse("prompt-v3-a1b2c").unwrap();
         let path = pack.path.clone();
         let event = Event::PackWritten { change_id, path, manifest };
-        store.append(NOW, vec![event]).await.unwrap();
+        append(&store, NOW, event).await.unwrap();
         let outcome = check();
         assert_eq!(matches!(outcome.journal, JournalCheck::Same { .. }), same);
         assert_eq!(outcome.into_result().is_ok(), same);

@@ -5,6 +5,7 @@ use crate::clock::rfc3339;
 use crate::observe::{AnswerSample, FeedbackOn, StatusClass};
 use crate::output;
 use crate::request::bounds::RECORD_TEXT_MAX;
+use crate::store::Records as _;
 use crate::upstream::Took;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};

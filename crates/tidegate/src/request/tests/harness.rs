@@ -7,7 +7,7 @@ use crate::request::auth::Doorman;
 use crate::request::bounds::Bounds;
 use crate::request::{Gateway, GatewayOptions, Listener, Parts, serve};
 use crate::route::{LiveTable, Router};
-use crate::store::{Access, Store};
+use crate::store::{Access, Records as _, Store};
 use crate::version_set::{LiveSet, PackOverrides, pack};
 use serde_json::{Value, json};
 use std::collections::VecDeque;

@@ -20,7 +20,7 @@ fn the_six_artifacts_are_there_and_named() {
     let config = &packed.set.artifacts[&ArtifactKind::Config];
     assert_eq!(config.version, config.digest.short(8));
     packed.verify().unwrap();
-    assert!(packed.warnings().is_empty(), "{:?}", packed.warnings());
+    assert!(warnings(&packed).is_empty(), "{:?}", warnings(&packed));
 }
 
 #[test]

@@ -115,7 +115,7 @@ fn unwise_prompts_are_warned_of() {
     let project = Project::new();
     let warnings = |system: &str, user: &str| {
         project.prompt("v1", system, user);
-        project.pack().unwrap().warnings().join("\n")
+        warnings(&project.pack().unwrap()).join("\n")
     };
     assert_eq!(warnings(&format!("你是客服。{}", "请".repeat(100)), "{{ input }}"), "");
     assert!(warnings("你是客服。", "{{ input }}").contains("has 5 characters, more than 100"));
@@ -132,7 +132,7 @@ fn a_pass_through_service_needs_no_prompt() {
     let packed = project.pack().unwrap();
     assert_eq!(packed.file(ArtifactKind::Prompt, "mode"), Some(&b"pass_through"[..]));
     assert_eq!(packed.label, "pass-through · m");
-    assert!(packed.warnings().is_empty());
+    assert!(warnings(&packed).is_empty());
     let live = project.live_of(&packed).unwrap();
     assert_eq!(live.detectors.system_prompt, "");
 }

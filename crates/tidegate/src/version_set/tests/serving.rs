@@ -13,9 +13,9 @@ fn an_altered_set_is_not_served() {
     let prompt = &good.set.artifacts[&ArtifactKind::Prompt].files["system.md"].digest;
     let mut altered = good.clone();
     altered.blobs.get_mut(prompt).unwrap()[0] ^= 1;
-    refuse(&altered, "prompt/system.md does not match its digest");
+    refuse(&altered, "`system.md` of prompt was altered");
     altered.blobs.remove(prompt);
-    refuse(&altered, "prompt/system.md is missing");
+    refuse(&altered, "`system.md` of prompt is missing");
     let mut altered = good.clone();
     let code = altered.set.artifacts[&ArtifactKind::Code].clone();
     altered.set.artifacts.insert(ArtifactKind::Tools, code);

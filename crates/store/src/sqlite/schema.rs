@@ -1,7 +1,7 @@
 //! The file, its tables and their versions.
 
 use super::row::unreadable;
-use crate::error::{CliError, Result};
+use crate::error::{Result, StoreError, StoreErrorKind as Kind};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::ErrorKind;
@@ -73,10 +73,10 @@ pub(super) fn make_folder(folder: &Path) -> Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     match builder.create(folder) {
-        Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(CliError::internal(format!(
-            "state folder {} cannot be made: {e}",
-            folder.display()
-        ))),
+        Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(StoreError::new(
+            Kind::Failed,
+            format!("state folder {} cannot be made: {e}", folder.display()),
+        )),
         Ok(()) | Err(_) => Ok(()),
     }
 }
@@ -91,10 +91,10 @@ pub(super) fn open_to_write(path: &Path, pages_max: Option<u32>) -> Result<Conne
         .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
         .map_err(|e| failed(&e))?;
     if mode != "wal" {
-        return Err(CliError::internal(format!(
-            "state {} cannot use a write-ahead log (it says `{mode}`)",
-            path.display()
-        ))
+        return Err(StoreError::new(
+            Kind::Failed,
+            format!("state {} cannot use a write-ahead log (it says `{mode}`)", path.display()),
+        )
         .hint("put the project on a local disk"));
     }
     db.execute_batch(
@@ -122,17 +122,24 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection> {
 pub(super) fn check_to_read(path: &Path) -> Result<()> {
     let serve = "`tidegate serve` makes one";
     if !path.exists() {
-        let missing = CliError::usage(format!("there is no state yet: {}", path.display()));
+        let missing =
+            StoreError::new(Kind::NotFound, format!("there is no state yet: {}", path.display()));
         return Err(missing.hint(serve));
     }
     let db = open_to_read(path)?;
     match version(path, &db)? {
-        0 => Err(CliError::usage(format!("the state is empty: {}", path.display())).hint(serve)),
-        found if found < STEPS.len() => Err(CliError::usage(format!(
-            "state {} is of an older tidegate (schema {found}; this one reads {})",
-            path.display(),
-            STEPS.len()
-        ))
+        0 => {
+            Err(StoreError::new(Kind::NotFound, format!("the state is empty: {}", path.display()))
+                .hint(serve))
+        }
+        found if found < STEPS.len() => Err(StoreError::new(
+            Kind::Foreign,
+            format!(
+                "state {} is of an older tidegate (schema {found}; this one reads {})",
+                path.display(),
+                STEPS.len()
+            ),
+        )
         .hint("`tidegate serve` brings it up to date")),
         _ => Ok(()),
     }
@@ -151,7 +158,10 @@ fn make_file(path: &Path) -> Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).map(|_| ()).map_err(|e| {
-        CliError::internal(format!("state {} cannot be opened to write: {e}", path.display()))
+        StoreError::new(
+            Kind::Failed,
+            format!("state {} cannot be opened to write: {e}", path.display()),
+        )
     })
 }
 
@@ -165,18 +175,21 @@ fn version(path: &Path, db: &Connection) -> Result<usize> {
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
         .map_err(|e| cannot_open(path, &e))?;
     if application != APPLICATION_ID && tables > 0 {
-        return Err(CliError::usage(format!(
-            "{} is a database, but not one of tidegate",
-            path.display()
-        ))
+        return Err(StoreError::new(
+            Kind::Foreign,
+            format!("{} is a database, but not one of tidegate", path.display()),
+        )
         .hint("move it away, or run in another project folder"));
     }
     match usize::try_from(found) {
-        Ok(found) if (1..OLDEST).contains(&found) => Err(CliError::usage(format!(
-            "state {} is of an older tidegate (schema {found}); this one goes on from schema \
+        Ok(found) if (1..OLDEST).contains(&found) => Err(StoreError::new(
+            Kind::Foreign,
+            format!(
+                "state {} is of an older tidegate (schema {found}); this one goes on from schema \
              {OLDEST}",
-            path.display()
-        ))
+                path.display()
+            ),
+        )
         .hint("end its release with the tidegate that began it, then move `.tidegate/` away")
         .hint("its evidence packs need no tidegate to be read")),
         Ok(found) if found <= STEPS.len() => Ok(found),
@@ -186,7 +199,7 @@ fn version(path: &Path, db: &Connection) -> Result<usize> {
                 .ok();
             let needed =
                 writer.map_or_else(|| "a newer tidegate".to_owned(), |v| format!("tidegate {v}"));
-            Err(CliError::usage(format!(
+            Err(StoreError::new(Kind::Foreign, format!(
                 "state {} was written by {needed} (schema {found}); this is tidegate {TIDEGATE} \
                  (schema {})",
                 path.display(),
@@ -211,21 +224,22 @@ fn migrate(db: &mut Connection, from: usize) -> rusqlite::Result<()> {
     tx.commit()
 }
 
-fn cannot_open(path: &Path, error: &rusqlite::Error) -> CliError {
+fn cannot_open(path: &Path, error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => {
-            CliError::internal(format!("state {} is not a SQLite database", path.display())).hint(
-                "move it away and take it from a backup, or start afresh with `tidegate serve`",
-            )
-        }
-        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) => {
-            CliError::internal(format!("state {} cannot be opened: {error}", path.display()))
-                .hint("its folder must be writable, to read it as well")
-        }
+        Some(ErrorCode::NotADatabase) => StoreError::new(
+            Kind::Damaged,
+            format!("state {} is not a SQLite database", path.display()),
+        )
+        .hint("move it away and take it from a backup, or start afresh with `tidegate serve`"),
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) => StoreError::new(
+            Kind::Failed,
+            format!("state {} cannot be opened: {error}", path.display()),
+        )
+        .hint("its folder must be writable, to read it as well"),
         _ => {
-            let CliError { kind: _, message, hints, told: _ } = unreadable(error);
-            let named = CliError::internal(format!("{message} ({})", path.display()));
-            hints.into_iter().fold(named, CliError::hint)
+            let StoreError { kind, message, hints } = unreadable(error);
+            let named = StoreError::new(kind, format!("{message} ({})", path.display()));
+            hints.into_iter().fold(named, StoreError::hint)
         }
     }
 }

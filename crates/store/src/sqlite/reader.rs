@@ -1,11 +1,10 @@
 //! What is read, through connections that cannot write.
 
-use super::RecordQuery;
 use super::row::{damaged, day, digest, int, parse, uint, unreadable};
 use super::schema;
-use super::statements::{baseline_row, check_set};
-use crate::error::{CliError, Result};
-use crate::version_set::PackedSet;
+use super::statements::baseline_row;
+use crate::error::{Result, StoreError, StoreErrorKind as Kind};
+use crate::query::RecordQuery;
 use rusqlite::{Connection, OptionalExtension as _, Params, ToSql, params};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,11 +15,11 @@ use tidegate_core::ids::{ChangeId, TraceId, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, verify_chain};
 use tidegate_core::observe::{Feedback, Window};
 use tidegate_core::route::Arm;
-use tidegate_core::version_set::VersionSet;
+use tidegate_core::version_set::{PackedSet, VersionSet};
 
 /// Read connections kept open; more are opened when more read at once, and closed after.
 const READERS_MAX: usize = 4;
-/// Days that a baseline looks back (R131).
+/// Days that a baseline looks back.
 const BASELINE_DAYS: u64 = 7;
 /// Entries verified at a time, so that memory does not grow with the journal.
 const VERIFY_BATCH: usize = 1_000;
@@ -71,8 +70,8 @@ pub(super) fn head(db: &Connection) -> Result<Option<Entry>> {
     Ok(head)
 }
 
-fn broken_journal(problem: &str) -> CliError {
-    CliError::internal(format!("state is damaged: {problem}"))
+fn broken_journal(problem: &str) -> StoreError {
+    StoreError::new(Kind::Damaged, format!("state is damaged: {problem}"))
         .hint("take `.tidegate/` from a backup; `tidegate check` lists all that is damaged")
 }
 
@@ -130,17 +129,18 @@ pub(super) fn set(db: &Connection, id: &VersionSetId) -> Result<PackedSet> {
         // A missing one is named by the check.
         blobs.extend(content.map(|content| (file.digest.clone(), content)));
     }
-    check_set(&set, &blobs).map_err(|e| {
-        CliError::internal(format!("state is damaged: {e}"))
-            .hint("packing the same files again mends the files of a set")
+    let packed = PackedSet { set, label, blobs };
+    packed.verify().map_err(|e| {
+        StoreError::new(Kind::Damaged, format!("state is damaged: {e}"))
+            .hint("packing the same files again replaces the files of a set")
     })?;
-    Ok(PackedSet { set, label, blobs })
+    Ok(packed)
 }
 
-fn unknown_set(db: &Connection, id: &VersionSetId) -> Result<CliError> {
+fn unknown_set(db: &Connection, id: &VersionSetId) -> Result<StoreError> {
     let sql = format!("SELECT id, label FROM sets ORDER BY at DESC, rowid DESC LIMIT {SETS_NAMED}");
     let kept: Vec<(String, String)> = all(db, &sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let unknown = CliError::usage(format!("version set `{id}` is not kept here"));
+    let unknown = StoreError::new(Kind::NotFound, format!("version set `{id}` is not kept here"));
     let names: Vec<String> = kept.iter().map(|(id, label)| format!("{id} ({label})")).collect();
     Ok(match names.is_empty() {
         true => unknown.hint("none is; `tidegate serve` packs the project as it stands"),
@@ -276,7 +276,7 @@ pub(super) fn integrity(db: &Connection) -> Result<Vec<String>> {
     let ids: Vec<String> = all(db, "SELECT id FROM sets ORDER BY at, rowid", [], |r| r.get(0))?;
     for id in ids {
         let kept = VersionSetId::parse(&id)
-            .map_err(|e| CliError::internal(e.to_string()))
+            .map_err(|e| StoreError::new(Kind::Damaged, e.to_string()))
             .and_then(|id| set(db, &id));
         problems.extend(kept.err().map(|e| e.message));
     }
@@ -293,12 +293,12 @@ fn chain(db: &Connection) -> Result<Option<Entry>> {
             return Ok(last);
         }
         if last.is_none() && page.first().is_some_and(|entry| entry.seq != 1) {
-            return Err(CliError::internal("journal: its first entry is missing"));
+            return Err(StoreError::new(Kind::Damaged, "journal: its first entry is missing"));
         }
         let linked: Vec<Entry> = last.take().into_iter().chain(page).collect();
-        verify_chain(&linked).map_err(|e| CliError::internal(e.to_string()))?;
+        verify_chain(&linked).map_err(|e| StoreError::new(Kind::Damaged, e.to_string()))?;
         for entry in &linked {
-            entry.event().map_err(|e| CliError::internal(e.to_string()))?;
+            entry.event().map_err(|e| StoreError::new(Kind::Damaged, e.to_string()))?;
         }
         last = linked.into_iter().next_back();
     }

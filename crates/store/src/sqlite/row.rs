@@ -1,6 +1,6 @@
 //! Between rows and values: numbers, digests, and bodies that are JSON.
 
-use crate::error::{CliError, Result};
+use crate::error::{Result, StoreError, StoreErrorKind as Kind};
 use rusqlite::ErrorCode;
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IntoDeserializer as _, value};
@@ -41,7 +41,10 @@ where
     T: Serialize + DeserializeOwned + PartialEq,
 {
     let unwritable = || {
-        CliError::internal(format!("{what} cannot be kept: it holds a number that is not finite"))
+        StoreError::new(
+            Kind::Refused,
+            format!("{what} cannot be kept: it holds a number that is not finite"),
+        )
     };
     let text = serde_json::to_string(value).map_err(|_| unwritable())?;
     match serde_json::from_str::<T>(&text) {
@@ -64,14 +67,14 @@ pub(super) fn parse<T: DeserializeOwned>(row: &str, body: &str) -> Result<T> {
 }
 
 /// A row that is not as it was written.
-pub(super) fn damaged(row: &str, detail: &str) -> CliError {
-    CliError::internal(format!("state is damaged: {row} cannot be read: {detail}"))
+pub(super) fn damaged(row: &str, detail: &str) -> StoreError {
+    StoreError::new(Kind::Damaged, format!("state is damaged: {row} cannot be read: {detail}"))
         .hint("`tidegate check` lists all that is damaged")
 }
 
 /// A failed read.
-pub(super) fn unreadable(error: &rusqlite::Error) -> CliError {
-    let cli = CliError::internal(format!("state cannot be read: {error}"));
+pub(super) fn unreadable(error: &rusqlite::Error) -> StoreError {
+    let cli = StoreError::new(Kind::Failed, format!("state cannot be read: {error}"));
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             cli.hint("`tidegate check` lists all that is damaged")

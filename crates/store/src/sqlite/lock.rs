@@ -1,6 +1,6 @@
 //! One writer per state: an OS lock on `.tidegate/lock`, which goes with the process.
 
-use crate::error::{CliError, Result};
+use crate::error::{Result, StoreError, StoreErrorKind as Kind};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
@@ -16,7 +16,10 @@ impl Lock {
     pub(super) fn take(folder: &Path) -> Result<Lock> {
         let path = folder.join("lock");
         let failed = |what: &str, e: std::io::Error| {
-            CliError::internal(format!("lock file {} cannot be {what}: {e}", path.display()))
+            StoreError::new(
+                Kind::Failed,
+                format!("lock file {} cannot be {what}: {e}", path.display()),
+            )
         };
         let mut file = OpenOptions::new()
             .read(true)
@@ -38,7 +41,7 @@ impl Lock {
     }
 }
 
-fn taken(file: &mut File, folder: &Path) -> CliError {
+fn taken(file: &mut File, folder: &Path) -> StoreError {
     let mut text = String::new();
     // The other one may not have written its id yet; the lock is what counts.
     let pid: Option<u32> =
@@ -47,6 +50,9 @@ fn taken(file: &mut File, folder: &Path) -> CliError {
         Some(pid) => (format!("pid {pid}"), format!("stop it (`kill {pid}`)")),
         None => ("pid not known".to_owned(), "stop it".to_owned()),
     };
-    CliError::internal(format!("another tidegate ({who}) uses this state: {}", folder.display()))
-        .hint(format!("{stop}, or run this one in another project folder"))
+    StoreError::new(
+        Kind::InUse,
+        format!("another tidegate ({who}) uses this state: {}", folder.display()),
+    )
+    .hint(format!("{stop}, or run this one in another project folder"))
 }

@@ -1,18 +1,17 @@
 //! What the writer does inside a transaction.
 
-use super::inbox::{Done, Work};
-use super::row::{body, day, int, parse};
+use super::row::{body, damaged, day, int, parse};
 use super::writer::Outcome;
-use crate::error::{CliError, Result};
-use crate::version_set::PackedSet;
+use crate::api::Epoch;
+use crate::error::{StoreError, StoreErrorKind as Kind};
+use crate::work::{Done, Work};
 use rusqlite::{Connection, OptionalExtension as _, params};
-use std::collections::BTreeMap;
 use tidegate_core::evidence::Record;
 use tidegate_core::gate::EvalReport;
-use tidegate_core::ids::{Digest, TraceId, UnixMs, VersionSetId};
+use tidegate_core::ids::{TraceId, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, Event};
 use tidegate_core::observe::{Feedback, Window};
-use tidegate_core::version_set::{Artifact, VersionSet};
+use tidegate_core::version_set::PackedSet;
 
 /// Rows of one batch of deletions: some milliseconds, so that control is not held up.
 pub(super) const PRUNE_BATCH: usize = 500;
@@ -20,7 +19,11 @@ pub(super) const PRUNE_BATCH: usize = 500;
 /// Does one piece of work. What it refuses has written nothing; `head` moves with the journal.
 pub(super) fn carry_out(db: &Connection, head: &mut Option<Entry>, work: &Work) -> Outcome<Done> {
     match work {
-        Work::Append { at, events } => append(db, head, *at, events).map(Done::Entries),
+        Work::Append { after, epoch, at, events } => {
+            check_writer(db, *epoch)?;
+            check_end(head.as_ref(), *after)?;
+            append(db, head, *at, events).map(Done::Entries)
+        }
         Work::PutSet { packed, at } => put_set(db, packed, *at).map(Done::Kept),
         Work::PutFeedback { id, at, feedback } => {
             put_feedback(db, id, *at, *feedback).map(Done::Kept)
@@ -34,6 +37,58 @@ pub(super) fn carry_out(db: &Connection, head: &mut Option<Entry>, work: &Work) 
     }
 }
 
+/// The key of the writer's epoch in `meta`.
+const EPOCH: &str = "writer_epoch";
+
+/// The epoch of the last writer that opened the state; 0 for none.
+fn last_epoch(db: &Connection) -> Outcome<Epoch> {
+    let kept: Option<String> = db
+        .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
+        .query_row([EPOCH], |row| row.get(0))
+        .optional()?;
+    let Some(kept) = kept else { return Ok(Epoch(0)) };
+    match kept.parse() {
+        Ok(epoch) => Ok(Epoch(epoch)),
+        Err(_) => Err(damaged("the writer's epoch", "it is not a number").into()),
+    }
+}
+
+/// Makes the caller the writer: what any earlier one appends is refused from now on.
+pub(super) fn take_over(db: &Connection) -> Outcome<Epoch> {
+    let Epoch(last) = last_epoch(db)?;
+    let next = last.saturating_add(1);
+    db.prepare_cached("INSERT OR REPLACE INTO meta(key, value) VALUES (?1, ?2)")?
+        .execute(params![EPOCH, next.to_string()])?;
+    Ok(Epoch(next))
+}
+
+/// The lock keeps a second writer out where locks work; where they do not (some network disks, a
+/// lock file that was deleted), this does.
+fn check_writer(db: &Connection, epoch: Epoch) -> Outcome<()> {
+    let last = last_epoch(db)?;
+    if last == epoch {
+        return Ok(());
+    }
+    let Epoch(last) = last;
+    let message = format!(
+        "another tidegate took over this state: its epoch is {last}, this one's {}",
+        epoch.0
+    );
+    Err(StoreError::new(Kind::SecondWriter, message)
+        .hint("stop this process; the other one has the state")
+        .into())
+}
+
+fn check_end(head: Option<&Entry>, after: u64) -> Outcome<()> {
+    let last = head.map_or(0, |entry| entry.seq);
+    if last == after {
+        return Ok(());
+    }
+    let message =
+        format!("the journal ends with entry {last}; the events were to follow entry {after}");
+    Err(StoreError::new(Kind::JournalMoved, message).into())
+}
+
 fn append(
     db: &Connection,
     head: &mut Option<Entry>,
@@ -41,16 +96,19 @@ fn append(
     events: &[Event],
 ) -> Outcome<Vec<Entry>> {
     if i64::try_from(at.0).is_err() {
-        return Err(
-            CliError::internal(format!("the journal cannot keep the time {} ms", at.0)).into()
-        );
+        return Err(StoreError::new(
+            Kind::Refused,
+            format!("the journal cannot keep the time {} ms", at.0),
+        )
+        .into());
     }
     // All entries are made before the first is written: one that cannot be made refuses them all.
     let mut entries: Vec<Entry> = Vec::with_capacity(events.len());
     for event in events {
         let last = entries.last().or(head.as_ref());
-        let entry = Entry::following(last, at, event)
-            .map_err(|e| CliError::internal(format!("the event cannot be kept: {e}")))?;
+        let entry = Entry::following(last, at, event).map_err(|e| {
+            StoreError::new(Kind::Refused, format!("the event cannot be kept: {e}"))
+        })?;
         entries.push(entry);
     }
     let Some(last) = entries.last() else { return Ok(entries) };
@@ -88,34 +146,6 @@ pub(super) fn insert_records(db: &Connection, records: &[Record]) -> rusqlite::R
         ])?;
     }
     Ok(())
-}
-
-/// Checks that a set is what its id says, down to the bytes of its files.
-pub(super) fn check_set(set: &VersionSet, blobs: &BTreeMap<Digest, Vec<u8>>) -> Result<()> {
-    let id = &set.id;
-    for (kind, artifact) in &set.artifacts {
-        let kind = kind.as_str();
-        let mut files = BTreeMap::new();
-        for (path, file) in &artifact.files {
-            let named = format!("version set `{id}`: file `{path}` of {kind}");
-            let content = blobs
-                .get(&file.digest)
-                .ok_or_else(|| CliError::internal(format!("{named} is missing")))?;
-            if Digest::of(content) != file.digest {
-                return Err(CliError::internal(format!(
-                    "{named} was altered: its content is not what its digest says"
-                )));
-            }
-            files.insert(path.clone(), content.clone());
-        }
-        let made = Artifact::from_files(&artifact.version, &files);
-        if made.digest != artifact.digest || made.files != artifact.files {
-            return Err(CliError::internal(format!(
-                "version set `{id}`: {kind} was altered: its files are not what its digest says"
-            )));
-        }
-    }
-    set.verify().map_err(|e| CliError::internal(e.to_string()))
 }
 
 fn put_set(db: &Connection, packed: &PackedSet, at: UnixMs) -> Outcome<bool> {
@@ -177,10 +207,10 @@ fn put_eval(db: &Connection, report: &EvalReport) -> Outcome<bool> {
             .prepare_cached("SELECT body FROM evals WHERE run_id = ?1")?
             .query_row([&report.run_id], |row| row.get(0))?;
         if kept != text {
-            return Err(CliError::internal(format!(
-                "eval run `{}` is kept already, with another report",
-                report.run_id
-            ))
+            return Err(StoreError::new(
+                Kind::Refused,
+                format!("eval run `{}` is kept already, with another report", report.run_id),
+            )
             .into());
         }
     }

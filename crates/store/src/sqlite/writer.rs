@@ -1,9 +1,11 @@
 //! The writer thread: takes what waits, writes it in one transaction, answers after the commit.
 
-use super::inbox::{Done, Inbox, Job, Work};
 use super::reserve::Reserve;
 use super::{reader, statements};
-use crate::error::{CliError, Result};
+use crate::api::Epoch;
+use crate::error::{Result, StoreError, StoreErrorKind as Kind};
+use crate::inbox::{Inbox, Job};
+use crate::work::{Done, Work};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +16,7 @@ use tidegate_core::journal::Entry;
 /// Why one piece of work was not done.
 pub(super) enum Fault {
     /// It alone: it does not fit, and nothing of it was written.
-    Refused(CliError),
+    Refused(StoreError),
     /// The whole group: the database refused.
     Database(rusqlite::Error),
 }
@@ -25,8 +27,8 @@ impl From<rusqlite::Error> for Fault {
     }
 }
 
-impl From<CliError> for Fault {
-    fn from(error: CliError) -> Fault {
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Fault {
         Fault::Refused(error)
     }
 }
@@ -53,15 +55,23 @@ struct Writer {
     reserve: Reserve,
 }
 
-/// Starts the thread; it ends when the inbox is closed and empty.
-pub(super) fn start(db: Connection, path: &Path, inbox: Arc<Inbox>) -> Result<JoinHandle<()>> {
+/// Takes over as the writer and starts the thread, which ends when the inbox is closed and empty.
+pub(super) fn start(
+    db: Connection,
+    path: &Path,
+    inbox: Arc<Inbox>,
+) -> Result<(Epoch, JoinHandle<()>)> {
     let head = reader::head(&db)?;
     let reserve = Reserve::new(path.parent().unwrap_or(path));
     let mut writer = Writer { db, path: path.to_owned(), inbox, head, reserve };
-    std::thread::Builder::new()
+    let epoch = writer.take_over()?;
+    let thread = std::thread::Builder::new()
         .name("tidegate-store".to_owned())
         .spawn(move || writer.run())
-        .map_err(|e| CliError::internal(format!("the store's writer thread cannot start: {e}")))
+        .map_err(|e| {
+            StoreError::new(Kind::Failed, format!("the store's writer thread cannot start: {e}"))
+        })?;
+    Ok((epoch, thread))
 }
 
 impl Drop for Writer {
@@ -75,6 +85,27 @@ impl Writer {
         while let Some((jobs, records)) = self.inbox.take() {
             self.turn(jobs, records);
         }
+    }
+
+    /// A full disk must not keep a server from starting: what is set aside is enough for this.
+    fn take_over(&mut self) -> Result<Epoch> {
+        let attempt = |db: &mut Connection| -> Outcome<Epoch> {
+            let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let epoch = statements::take_over(&tx)?;
+            tx.commit()?;
+            Ok(epoch)
+        };
+        let mut outcome = attempt(&mut self.db);
+        if let Err(Fault::Database(error)) = &outcome
+            && error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+            && self.reserve.release()
+        {
+            outcome = attempt(&mut self.db);
+        }
+        outcome.map_err(|fault| match fault {
+            Fault::Refused(why) => why,
+            Fault::Database(error) => self.explain(&error),
+        })
     }
 
     fn turn(&mut self, jobs: Vec<Job>, mut records: Vec<Record>) {
@@ -108,14 +139,19 @@ impl Writer {
         self.answer(jobs, outcome, lost.as_ref());
     }
 
-    fn answer(&self, jobs: Vec<Job>, outcome: Grouped, lost: Option<&CliError>) {
+    fn answer(&self, jobs: Vec<Job>, outcome: Grouped, lost: Option<&StoreError>) {
         match outcome {
             Ok(results) => {
                 for (Job { work, answer, .. }, result) in jobs.into_iter().zip(results) {
                     let result = match (&work, &lost) {
-                        (Work::Flush, Some(why)) => Err(CliError::clone(why)),
+                        (Work::Flush, Some(why)) => Err(StoreError::clone(why)),
                         _ => result,
                     };
+                    if let Err(why) = &result
+                        && why.kind == Kind::SecondWriter
+                    {
+                        self.inbox.stop(why.clone());
+                    }
                     // Nobody may wait any more; what was written stays written.
                     let _ = answer.send(result);
                 }
@@ -123,7 +159,7 @@ impl Writer {
             Err(undone) => {
                 let mut why = self.explain(&undone.error);
                 if is_fatal(&undone) {
-                    why = CliError::internal(format!("{why}; stopping to acknowledge"))
+                    why = StoreError::new(Kind::Stopped, format!("{why}; stopping to acknowledge"))
                         .hint("check the disk, then start tidegate anew: it reads what is there");
                     self.inbox.stop(why.clone());
                 }
@@ -173,27 +209,35 @@ impl Writer {
         Ok(results)
     }
 
-    fn no_room(&self) -> CliError {
+    fn no_room(&self) -> StoreError {
         let path = self.path.display();
-        CliError::internal(format!("the journal could not be written: no room for {path}"))
-            .hint("free space on its disk; writing goes on by itself")
+        StoreError::new(
+            Kind::NoRoom,
+            format!("the journal could not be written: no room for {path}"),
+        )
+        .hint("free space on its disk; writing goes on by itself")
     }
 
-    fn explain(&self, error: &rusqlite::Error) -> CliError {
+    fn explain(&self, error: &rusqlite::Error) -> StoreError {
         let path = self.path.display();
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => self.no_room(),
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => CliError::internal(
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::new(
+                Kind::Busy,
                 format!("the journal could not be written: another program holds {path}"),
             )
             .hint(
                 "end what has the file open (a SQLite shell, a backup); writing goes on by itself",
             ),
-            Some(ErrorCode::ReadOnly) => {
-                CliError::internal(format!("the journal could not be written: {path} is read only"))
-                    .hint("make the file, its folder and its disk writable")
-            }
-            _ => CliError::internal(format!("the journal could not be written: {path}: {error}")),
+            Some(ErrorCode::ReadOnly) => StoreError::new(
+                Kind::Failed,
+                format!("the journal could not be written: {path} is read only"),
+            )
+            .hint("make the file, its folder and its disk writable"),
+            _ => StoreError::new(
+                Kind::Failed,
+                format!("the journal could not be written: {path}: {error}"),
+            ),
         }
     }
 }
@@ -210,7 +254,7 @@ fn is_fatal(undone: &Undone) -> bool {
     }
 }
 
-fn refuse(jobs: Vec<Job>, why: &CliError) {
+fn refuse(jobs: Vec<Job>, why: &StoreError) {
     for job in jobs {
         let _ = job.answer.send(Err(why.clone()));
     }

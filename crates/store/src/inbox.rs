@@ -1,19 +1,15 @@
 //! What waits for the writer: work that is answered, and records that are not.
 
-use crate::error::{CliError, Result};
-use crate::version_set::PackedSet;
+use crate::error::{Result, StoreError, StoreErrorKind};
+use crate::work::{Done, Work};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tidegate_core::evidence::Record;
-use tidegate_core::gate::EvalReport;
-use tidegate_core::ids::{TraceId, UnixMs, VersionSetId};
-use tidegate_core::journal::{Entry, Event};
-use tidegate_core::observe::{Feedback, Window};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-/// Work that may wait; the next caller waits for a place. It is also the largest group of one
+/// Work that may wait; the next caller waits for a permit. It is also the largest group of one
 /// commit: at 100 commits a second it is 25,000 events a second, far beyond what control does.
 const WORK_MAX: usize = 256;
 /// Text that may wait in records, bytes: answers can be long, and a count alone does not bound it.
@@ -25,79 +21,12 @@ const RECORDS_BATCH: usize = 512;
 /// commit per request and a trace is still found at once.
 const RECORDS_LINGER: Duration = Duration::from_millis(20);
 
-/// One thing to write.
-#[derive(Debug)]
-pub(super) enum Work {
-    /// Events for the journal, all or none.
-    Append {
-        /// When.
-        at: UnixMs,
-        /// What.
-        events: Vec<Event>,
-    },
-    /// A version set and its files.
-    PutSet {
-        /// The set, checked.
-        packed: Box<PackedSet>,
-        /// When it was packed.
-        at: UnixMs,
-    },
-    /// What a user said.
-    PutFeedback {
-        /// Of which answer.
-        id: TraceId,
-        /// When.
-        at: UnixMs,
-        /// What.
-        feedback: Feedback,
-    },
-    /// An eval report.
-    PutEval {
-        /// The report.
-        report: Box<EvalReport>,
-    },
-    /// Counts of a day.
-    AddBaseline {
-        /// Of this set.
-        set: VersionSetId,
-        /// Within the day.
-        at: UnixMs,
-        /// The counts.
-        window: Box<Window>,
-    },
-    /// Deletes one batch of records and feedback.
-    Prune {
-        /// From before here.
-        before: UnixMs,
-    },
-    /// Nothing but the answer, which comes after everything handed over before.
-    Flush,
-}
-
-/// What came of it.
-#[derive(Debug)]
-pub(super) enum Done {
-    /// The entries appended.
-    Entries(Vec<Entry>),
-    /// Whether it is new.
-    Kept(bool),
-    /// A batch was deleted.
-    Pruned {
-        /// Records in it.
-        records: u64,
-        /// Whether there may be more.
-        more: bool,
-    },
-    /// It is on disk.
-    Flushed,
-}
-
 /// Work with the one who waits for it.
 #[derive(Debug)]
-pub(super) struct Job {
-    pub(super) work: Work,
-    pub(super) answer: oneshot::Sender<Result<Done>>,
-    _place: OwnedSemaphorePermit,
+pub(crate) struct Job {
+    pub(crate) work: Work,
+    pub(crate) answer: oneshot::Sender<Result<Done>>,
+    _permit: OwnedSemaphorePermit,
 }
 
 #[derive(Default)]
@@ -135,22 +64,22 @@ fn text_bytes(record: &Record) -> usize {
 }
 
 /// The queues between the handles and the writer thread.
-pub(super) struct Inbox {
+pub(crate) struct Inbox {
     queues: Mutex<Queues>,
     wake: Condvar,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     records_max: usize,
     dropped: AtomicU64,
-    stopped: OnceLock<CliError>,
+    stopped: OnceLock<StoreError>,
 }
 
 impl Inbox {
     /// An empty one that takes so many records.
-    pub(super) fn new(records_max: usize) -> Inbox {
+    pub(crate) fn new(records_max: usize) -> Inbox {
         Inbox {
             queues: Mutex::default(),
             wake: Condvar::new(),
-            places: Arc::new(Semaphore::new(WORK_MAX)),
+            permits: Arc::new(Semaphore::new(WORK_MAX)),
             records_max: records_max.max(1),
             dropped: AtomicU64::new(0),
             stopped: OnceLock::new(),
@@ -158,24 +87,28 @@ impl Inbox {
     }
 
     /// Hands work over and waits for its answer.
-    pub(super) async fn call(&self, work: Work) -> Result<Done> {
-        let gone =
-            || CliError::internal("the store's writer has ended; nothing is written any more");
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| gone())?;
+    pub(crate) async fn call(&self, work: Work) -> Result<Done> {
+        let gone = || {
+            StoreError::new(
+                StoreErrorKind::Stopped,
+                "the store's writer has ended; nothing is written any more",
+            )
+        };
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| gone())?;
         let (answer, waiter) = oneshot::channel();
         {
             let mut queues = self.lock();
             if queues.closed {
                 return Err(gone());
             }
-            queues.jobs.push(Job { work, answer, _place: place });
+            queues.jobs.push(Job { work, answer, _permit: permit });
         }
         self.wake.notify_one();
         waiter.await.unwrap_or_else(|_| Err(gone()))
     }
 
     /// Queues a record; false, and counted, when there is no room.
-    pub(super) fn push_record(&self, record: Record) -> bool {
+    pub(crate) fn push_record(&self, record: Record) -> bool {
         let bytes = text_bytes(&record);
         let first = {
             let mut queues = self.lock();
@@ -200,7 +133,7 @@ impl Inbox {
 
     /// All work that waits and the oldest records, once there is something to do; `None` after the
     /// end. Work is handed out at once, records alone after a short linger.
-    pub(super) fn take(&self) -> Option<(Vec<Job>, Vec<Record>)> {
+    pub(crate) fn take(&self) -> Option<(Vec<Job>, Vec<Record>)> {
         let mut queues = self.lock();
         loop {
             let lingered = queues.oldest_record.map(|since| since.elapsed());
@@ -223,13 +156,13 @@ impl Inbox {
     }
 
     /// Takes nothing more; what waits is still handed out.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.wake.notify_one();
     }
 
     /// Takes nothing more and lets go of what waits: the writer is gone.
-    pub(super) fn abandon(&self) {
+    pub(crate) fn abandon(&self) {
         let mut queues = self.lock();
         queues.closed = true;
         queues.jobs.clear();
@@ -240,22 +173,22 @@ impl Inbox {
     }
 
     /// Counts records as dropped.
-    pub(super) fn drop_records(&self, count: usize) {
+    pub(crate) fn drop_records(&self, count: usize) {
         self.dropped.fetch_add(count as u64, Ordering::Relaxed);
     }
 
     /// Records dropped so far.
-    pub(super) fn dropped(&self) -> u64 {
+    pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
     /// Says that nothing is acknowledged any more; the first reason stays.
-    pub(super) fn stop(&self, why: CliError) {
+    pub(crate) fn stop(&self, why: StoreError) {
         let _ = self.stopped.set(why);
     }
 
     /// Why nothing is acknowledged any more.
-    pub(super) fn stopped(&self) -> Option<CliError> {
+    pub(crate) fn stopped(&self) -> Option<StoreError> {
         self.stopped.get().cloned()
     }
 

@@ -1,0 +1,164 @@
+//! What a store does, whatever is below it. Writing is asynchronous and answered when it is on
+//! disk; reading sees what is committed.
+
+use crate::error::Result;
+use crate::query::RecordQuery;
+use std::future::Future;
+use tidegate_core::evidence::Record;
+use tidegate_core::gate::EvalReport;
+use tidegate_core::ids::{ChangeId, TraceId, UnixMs, VersionSetId};
+use tidegate_core::journal::{Entry, Event};
+use tidegate_core::observe::{Feedback, Window};
+use tidegate_core::route::Arm;
+use tidegate_core::version_set::{PackedSet, VersionSet};
+
+/// Which writer it is: each that opens the state to write has a higher one than all before it, and
+/// the store refuses what an earlier one appends. 0 is of no writer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Epoch(pub u64);
+
+/// The journal of control: appended to, never changed.
+pub trait Journal {
+    /// The epoch that this handle appends with; 0 for one that only reads.
+    fn epoch(&self) -> Epoch;
+
+    /// Appends events as one group, all or none; returns when they are on disk. They follow the
+    /// entry `after` (0 for the first), which must be the last: whoever decided on a journal that
+    /// has moved on since is refused here, and not found at replay. Given up midway (the future is
+    /// dropped), they may be written all the same; the next append then says so.
+    ///
+    /// # Errors
+    /// When they could not be written; none of them is then acknowledged.
+    fn append(
+        &self,
+        after: u64,
+        epoch: Epoch,
+        at: UnixMs,
+        events: Vec<Event>,
+    ) -> impl Future<Output = Result<Vec<Entry>>> + Send;
+
+    /// The whole journal from `from_seq` on, as stored; replaying it verifies the chain.
+    ///
+    /// # Errors
+    /// When a row cannot be read; it is named.
+    fn journal(&self, from_seq: u64) -> Result<Vec<Entry>>;
+}
+
+/// Records of requests and what users said of the answers.
+pub trait Records {
+    /// Hands a record to the writer; false when its queue is full and the record is dropped.
+    fn record(&self, record: Record) -> bool;
+
+    /// Records dropped since the start: the queue was full, or the disk refused them.
+    fn dropped_records(&self) -> u64;
+
+    /// Waits until everything handed over so far is on disk.
+    ///
+    /// # Errors
+    /// When records handed over just before could not be written.
+    fn flush(&self) -> impl Future<Output = Result<()>> + Send;
+
+    /// The record of a trace; the latest where an id was used twice.
+    ///
+    /// # Errors
+    /// When the row cannot be read; it is named.
+    fn trace(&self, id: &TraceId) -> Result<Option<Record>>;
+
+    /// Records by release, arm and failure, oldest first.
+    ///
+    /// # Errors
+    /// When a row cannot be read; it is named.
+    fn records(&self, query: &RecordQuery) -> Result<Vec<Record>>;
+
+    /// Requests and distinct users of an arm of a release. A user is told apart by tenant and
+    /// name; a request without a user counts by its tenant, without both by itself.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn exposure(&self, change_id: &ChangeId, arm: Arm) -> Result<(u64, u64)>;
+
+    /// Deletes records and feedback from before a moment, in batches that let control through;
+    /// gives how many records went.
+    ///
+    /// # Errors
+    /// When a batch could not be written; those before it are gone.
+    fn prune_records(&self, before: UnixMs) -> impl Future<Output = Result<u64>> + Send;
+
+    /// Keeps feedback; false when the trace had feedback of this kind already (the first stays).
+    ///
+    /// # Errors
+    /// When it is not a finite number, or could not be written.
+    fn put_feedback(
+        &self,
+        id: &TraceId,
+        at: UnixMs,
+        feedback: Feedback,
+    ) -> impl Future<Output = Result<bool>> + Send;
+
+    /// Feedback given on a trace, in the order it came.
+    ///
+    /// # Errors
+    /// When a row cannot be read; it is named.
+    fn feedback_of(&self, id: &TraceId) -> Result<Vec<Feedback>>;
+}
+
+/// Version sets with their files.
+pub trait Sets {
+    /// Keeps a packed set and its files, packed at `at`; keeping it again changes nothing but
+    /// replaces damaged files.
+    ///
+    /// # Errors
+    /// When the set does not match its files, or could not be written.
+    fn put_set(&self, packed: &PackedSet, at: UnixMs) -> impl Future<Output = Result<()>> + Send;
+
+    /// A kept set with its files, verified against its id.
+    ///
+    /// # Errors
+    /// When it is not kept here, or a file of it is missing or altered; the file is named.
+    fn set(&self, id: &VersionSetId) -> Result<PackedSet>;
+
+    /// All kept sets: set, label, when first packed; newest first.
+    ///
+    /// # Errors
+    /// When a row cannot be read; it is named.
+    fn sets(&self) -> Result<Vec<(VersionSet, String, UnixMs)>>;
+}
+
+/// Eval reports, and the counts of stable's days that a release is held against.
+pub trait Evals {
+    /// Keeps an eval report; keeping the same again changes nothing.
+    ///
+    /// # Errors
+    /// When another report is kept under its run id, or it could not be written.
+    fn put_eval(&self, report: &EvalReport) -> impl Future<Output = Result<()>> + Send;
+
+    /// The latest report on a set.
+    ///
+    /// # Errors
+    /// When the row cannot be read; it is named.
+    fn latest_eval(&self, set: &VersionSetId) -> Result<Option<EvalReport>>;
+
+    /// The latest report that passed its gate, of whatever set: what a new run is compared with.
+    ///
+    /// # Errors
+    /// When the row cannot be read; it is named.
+    fn last_passed_eval(&self) -> Result<Option<EvalReport>>;
+
+    /// Adds a window to the stable set's counts of the day `at` falls in (UTC).
+    ///
+    /// # Errors
+    /// When the counts of that day cannot be read, or could not be written.
+    fn add_baseline(
+        &self,
+        set: &VersionSetId,
+        at: UnixMs,
+        window: &Window,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// The set's counts of the 7 days before `at`, merged, with how many days have any (1 to 7).
+    /// Days are UTC; the last of the 7 is the one `at` falls in.
+    ///
+    /// # Errors
+    /// When a day's row cannot be read; it is named.
+    fn baseline(&self, set: &VersionSetId, at: UnixMs) -> Result<Option<(Window, u32)>>;
+}

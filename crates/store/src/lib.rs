@@ -1,0 +1,23 @@
+//! The store: what Tidegate keeps. The only SQL in the project.
+//!
+//! Four narrow traits say what can be kept: [`Journal`], [`Records`], [`Sets`], [`Evals`].
+//! [`sqlite::SqliteStore`] has them all in one file. One suite of tests, `suite.rs`, holds
+//! for any implementation.
+//!
+//! Control events are never dropped: they are on disk, or their caller has the error. Records of
+//! requests must never hold a request up: they wait in a bounded queue, and are dropped, and
+//! counted, when it is full.
+
+mod api;
+mod error;
+mod inbox;
+mod query;
+pub mod sqlite;
+#[cfg(test)]
+mod suite;
+mod work;
+
+pub use api::{Epoch, Evals, Journal, Records, Sets};
+pub use error::{Result, StoreError, StoreErrorKind};
+pub use query::RecordQuery;
+pub use sqlite::{Access, Options, SqliteStore};

@@ -1,0 +1,293 @@
+//! One SQLite file, `.tidegate/state.db`.
+//!
+//! One process writes, kept alone by an OS lock; inside it one thread owns the write connection. It
+//! takes what waits, writes it in one transaction, and answers only after the commit is on disk
+//! (WAL, `synchronous=FULL`): what was acknowledged survives a power cut. Grouping makes that
+//! affordable, since a commit costs a few milliseconds however much is in it.
+//!
+//! Records of requests must never hold a request up, so they go through a bounded queue of their
+//! own and are dropped, and counted, when it is full. Control events are never dropped: they are
+//! on disk or their caller has the error.
+//!
+//! When a commit fails in a way that leaves open what is on disk (an fsync error), nothing is
+//! acknowledged any more until the process starts anew and reads what is there: a second fsync may
+//! succeed without the pages of the first. What failed so was not acknowledged,
+//! and may yet be found there: whoever starts decides again on what is found. A full disk is
+//! different, it undoes cleanly: records make way, control writes into space set aside for it, and
+//! writing goes on by itself once there is room.
+//!
+//! Reads go through connections of their own and see what is committed.
+
+mod lock;
+mod reader;
+mod reserve;
+mod row;
+mod schema;
+mod statements;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use crate::api::{Epoch, Evals, Journal, Records, Sets};
+use crate::error::{Result, StoreError, StoreErrorKind as Kind};
+use crate::inbox::Inbox;
+use crate::query::RecordQuery;
+use crate::work::{Done, Work};
+use lock::Lock;
+use reader::Readers;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tidegate_core::evidence::Record;
+use tidegate_core::gate::EvalReport;
+use tidegate_core::ids::{ChangeId, TraceId, UnixMs, VersionSetId};
+use tidegate_core::journal::{Entry, Event};
+use tidegate_core::observe::{Feedback, Window};
+use tidegate_core::route::Arm;
+use tidegate_core::version_set::{PackedSet, VersionSet};
+
+/// Records that may wait for the writer. At 1,000 requests a second and a commit of 20 ms about 20
+/// wait; 8,192 ride out a disk that stalls for 8 seconds.
+const RECORDS_MAX: usize = 8_192;
+
+/// How a store is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// To write: takes the lock file `.tidegate/lock`; a second one is refused.
+    Exclusive,
+    /// To read beside a writer; writes are errors.
+    Read,
+}
+
+/// What a store may be opened with.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Records that may wait for the writer before further ones are dropped; at least 1.
+    pub records_max: usize,
+    /// Largest size of the file in pages of 4 KiB; `None` for as much as the disk takes. Beyond it
+    /// writing fails as on a full disk.
+    pub pages_max: Option<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { records_max: RECORDS_MAX, pages_max: None }
+    }
+}
+
+/// The project's state on disk; cheap to clone. The last clone to go writes what still waits.
+#[derive(Clone)]
+pub struct SqliteStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    path: PathBuf,
+    readers: Readers,
+    writer: Option<Writing>,
+}
+
+/// What only a store opened to write has. The lock is given up last, after the thread ended.
+struct Writing {
+    epoch: Epoch,
+    inbox: Arc<Inbox>,
+    thread: Option<JoinHandle<()>>,
+    _lock: Lock,
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.inbox.close();
+        if let Some(thread) = self.thread.take() {
+            // A writer that panicked has answered its waiters by dropping them.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl SqliteStore {
+    /// Whether the project has a state already.
+    pub fn exists(root: &Path) -> bool {
+        root.join(".tidegate").join("state.db").exists()
+    }
+
+    /// Opens `<root>/.tidegate/state.db`, making it where `access` is exclusive.
+    ///
+    /// # Errors
+    /// When another process writes to it, when there is none to read, when it was written by a
+    /// newer tidegate, or when the disk refuses.
+    pub fn open(root: &Path, access: Access) -> Result<SqliteStore> {
+        SqliteStore::open_with(root, access, Options::default())
+    }
+
+    /// Opens with given bounds; otherwise as [`SqliteStore::open`].
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub fn open_with(root: &Path, access: Access, options: Options) -> Result<SqliteStore> {
+        let folder = root.join(".tidegate");
+        let path = folder.join("state.db");
+        let Options { records_max, pages_max } = options;
+        let writer = match access {
+            Access::Read => {
+                schema::check_to_read(&path)?;
+                None
+            }
+            Access::Exclusive => {
+                schema::make_folder(&folder)?;
+                let lock = Lock::take(&folder)?;
+                let connection = schema::open_to_write(&path, pages_max)?;
+                let inbox = Arc::new(Inbox::new(records_max));
+                let (epoch, thread) = writer::start(connection, &path, Arc::clone(&inbox))?;
+                Some(Writing { epoch, inbox, thread: Some(thread), _lock: lock })
+            }
+        };
+        let readers = Readers::new(path.clone());
+        Ok(SqliteStore { inner: Arc::new(Inner { path, readers, writer }) })
+    }
+
+    /// Why nothing is acknowledged any more, once that is so: the process is to stop and start
+    /// anew. `None` while all is well.
+    pub fn stopped(&self) -> Option<StoreError> {
+        self.inner.writer.as_ref().and_then(|w| w.inbox.stopped())
+    }
+
+    /// What is wrong with what is kept: pages, the journal's chain and head, the sets and their
+    /// files. Empty when all is well. Reads everything but the records' contents.
+    ///
+    /// # Errors
+    /// When the store cannot be read at all.
+    pub fn integrity(&self) -> Result<Vec<String>> {
+        self.inner.readers.read(reader::integrity)
+    }
+
+    async fn call(&self, work: Work) -> Result<Done> {
+        match &self.inner.writer {
+            Some(writing) => writing.inbox.call(work).await,
+            None => Err(StoreError::new(
+                Kind::Refused,
+                format!(
+                    "state {} was opened to read only; nothing can be written through it",
+                    self.inner.path.display()
+                ),
+            )),
+        }
+    }
+}
+
+fn mismatch(done: &Done) -> StoreError {
+    StoreError::new(Kind::Failed, format!("unexpected reply from the store writer: {done:?}"))
+}
+
+impl Journal for SqliteStore {
+    fn epoch(&self) -> Epoch {
+        self.inner.writer.as_ref().map_or(Epoch(0), |writing| writing.epoch)
+    }
+
+    async fn append(
+        &self,
+        after: u64,
+        epoch: Epoch,
+        at: UnixMs,
+        events: Vec<Event>,
+    ) -> Result<Vec<Entry>> {
+        match self.call(Work::Append { after, epoch, at, events }).await? {
+            Done::Entries(entries) => Ok(entries),
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    fn journal(&self, from_seq: u64) -> Result<Vec<Entry>> {
+        self.inner.readers.read(|db| reader::journal(db, from_seq, None))
+    }
+}
+
+impl Records for SqliteStore {
+    fn record(&self, record: Record) -> bool {
+        self.inner.writer.as_ref().is_some_and(|w| w.inbox.push_record(record))
+    }
+
+    fn dropped_records(&self) -> u64 {
+        self.inner.writer.as_ref().map_or(0, |w| w.inbox.dropped())
+    }
+
+    async fn flush(&self) -> Result<()> {
+        self.call(Work::Flush).await.map(|_| ())
+    }
+
+    fn trace(&self, id: &TraceId) -> Result<Option<Record>> {
+        self.inner.readers.read(|db| reader::trace(db, id))
+    }
+
+    fn records(&self, query: &RecordQuery) -> Result<Vec<Record>> {
+        self.inner.readers.read(|db| reader::records(db, query))
+    }
+
+    fn exposure(&self, change_id: &ChangeId, arm: Arm) -> Result<(u64, u64)> {
+        self.inner.readers.read(|db| reader::exposure(db, change_id, arm))
+    }
+
+    async fn prune_records(&self, before: UnixMs) -> Result<u64> {
+        let mut total = 0;
+        loop {
+            match self.call(Work::Prune { before }).await? {
+                Done::Pruned { records, more } => {
+                    total += records;
+                    if !more {
+                        return Ok(total);
+                    }
+                }
+                other => return Err(mismatch(&other)),
+            }
+        }
+    }
+
+    async fn put_feedback(&self, id: &TraceId, at: UnixMs, feedback: Feedback) -> Result<bool> {
+        match self.call(Work::PutFeedback { id: id.clone(), at, feedback }).await? {
+            Done::Kept(kept) => Ok(kept),
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    fn feedback_of(&self, id: &TraceId) -> Result<Vec<Feedback>> {
+        self.inner.readers.read(|db| reader::feedback_of(db, id))
+    }
+}
+
+impl Sets for SqliteStore {
+    async fn put_set(&self, packed: &PackedSet, at: UnixMs) -> Result<()> {
+        packed.verify().map_err(|e| StoreError::new(Kind::Refused, e.to_string()))?;
+        self.call(Work::PutSet { packed: Box::new(packed.clone()), at }).await.map(|_| ())
+    }
+
+    fn set(&self, id: &VersionSetId) -> Result<PackedSet> {
+        self.inner.readers.read(|db| reader::set(db, id))
+    }
+
+    fn sets(&self) -> Result<Vec<(VersionSet, String, UnixMs)>> {
+        self.inner.readers.read(reader::sets)
+    }
+}
+
+impl Evals for SqliteStore {
+    async fn put_eval(&self, report: &EvalReport) -> Result<()> {
+        self.call(Work::PutEval { report: Box::new(report.clone()) }).await.map(|_| ())
+    }
+
+    fn latest_eval(&self, set: &VersionSetId) -> Result<Option<EvalReport>> {
+        self.inner.readers.read(|db| reader::latest_eval(db, set))
+    }
+
+    fn last_passed_eval(&self) -> Result<Option<EvalReport>> {
+        self.inner.readers.read(reader::last_passed_eval)
+    }
+
+    async fn add_baseline(&self, set: &VersionSetId, at: UnixMs, window: &Window) -> Result<()> {
+        let window = Box::new(window.clone());
+        self.call(Work::AddBaseline { set: set.clone(), at, window }).await.map(|_| ())
+    }
+
+    fn baseline(&self, set: &VersionSetId, at: UnixMs) -> Result<Option<(Window, u32)>> {
+        self.inner.readers.read(|db| reader::baseline(db, set, at))
+    }
+}

@@ -1,0 +1,55 @@
+//! What was damaged is named.
+
+use super::*;
+
+#[tokio::test]
+async fn a_damaged_set_is_named_and_replaced_by_packing_again() {
+    let root = root();
+    let store = open(&root);
+    let packed = packed_set("你是客服");
+    let digest = packed.set.artifacts[&ArtifactKind::Prompt].files["正文.md"].digest.clone();
+    store.put_set(&packed, UnixMs(1)).await.unwrap();
+    for (damage, expected) in [
+        ("UPDATE blobs SET content = x'00' WHERE digest = ?1", "`正文.md` of prompt was altered"),
+        ("DELETE FROM blobs WHERE digest = ?1", "`正文.md` of prompt is missing"),
+    ] {
+        raw(&root).execute(damage, [digest.as_str()]).unwrap();
+        let named = error(store.set(&packed.set.id));
+        assert!(named.message.contains(expected), "{named}");
+        assert_eq!(store.integrity().unwrap().len(), 1);
+        store.put_set(&packed, UnixMs(1)).await.unwrap();
+        assert!(store.set(&packed.set.id).is_ok());
+    }
+    // The id does not cover the list of files directly, but through each artifact's digest.
+    let moved = "UPDATE sets SET body = replace(body, '正文.md', '别的.md')";
+    raw(&root).execute(moved, []).unwrap();
+    let named = error(store.set(&packed.set.id));
+    assert!(named.message.contains("does not match its digest"), "{named}");
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_named_without_its_content() {
+    let root = root();
+    let store = open(&root);
+    store.record(record(1, Arm::Stable, None, None));
+    store.put_feedback(&trace_id(1), UnixMs(1), Feedback::Like(true)).await.unwrap();
+    store.put_eval(&report("run-1", 1, 10, 0.8)).await.unwrap();
+    store.add_baseline(&set_id(1), UnixMs(0), &Window::default()).await.unwrap();
+    for table in ["records", "feedback", "evals", "baselines"] {
+        let sql = format!("UPDATE {table} SET body = '\"a secret prompt\"'");
+        assert_eq!(raw(&root).execute(&sql, []).unwrap(), 1, "{table}");
+    }
+    let check = |error: StoreError, row: &str| {
+        assert!(error.message.contains(row), "{error}");
+        assert!(!error.message.contains("secret"), "{error}");
+    };
+    check(error(store.trace(&trace_id(1))), "record of trace `canary-test-001`");
+    let query = RecordQuery { limit: 1, ..RecordQuery::default() };
+    check(error(store.records(&query)), "record 1 ");
+    check(error(store.feedback_of(&trace_id(1))), "feedback on trace `canary-test-001`");
+    check(error(store.latest_eval(&set_id(1))), "eval run `run-1`");
+    check(error(store.baseline(&set_id(1), UnixMs(0))), "baseline of `vs-000000000001`, day 0");
+    let added = store.add_baseline(&set_id(1), UnixMs(0), &Window::default()).await;
+    check(error(added), "baseline of `vs-000000000001`, day 0");
+    assert!(append(&store, UnixMs(1), vec![packed_event(1)]).await.is_ok(), "it alone is refused");
+}

@@ -1,0 +1,79 @@
+//! What the writer is asked to do, and what comes of it.
+
+use crate::api::Epoch;
+use tidegate_core::gate::EvalReport;
+use tidegate_core::ids::{TraceId, UnixMs, VersionSetId};
+use tidegate_core::journal::{Entry, Event};
+use tidegate_core::observe::{Feedback, Window};
+use tidegate_core::version_set::PackedSet;
+
+/// One thing to write.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Events for the journal, all or none.
+    Append {
+        /// The last entry they are to follow; 0 for none.
+        after: u64,
+        /// The writer's.
+        epoch: Epoch,
+        /// When.
+        at: UnixMs,
+        /// What.
+        events: Vec<Event>,
+    },
+    /// A version set and its files.
+    PutSet {
+        /// The set, checked.
+        packed: Box<PackedSet>,
+        /// When it was packed.
+        at: UnixMs,
+    },
+    /// What a user said.
+    PutFeedback {
+        /// Of which answer.
+        id: TraceId,
+        /// When.
+        at: UnixMs,
+        /// What.
+        feedback: Feedback,
+    },
+    /// An eval report.
+    PutEval {
+        /// The report.
+        report: Box<EvalReport>,
+    },
+    /// Counts of a day.
+    AddBaseline {
+        /// Of this set.
+        set: VersionSetId,
+        /// Within the day.
+        at: UnixMs,
+        /// The counts.
+        window: Box<Window>,
+    },
+    /// Deletes one batch of records and feedback.
+    Prune {
+        /// From before here.
+        before: UnixMs,
+    },
+    /// Nothing but the answer, which comes after everything handed over before.
+    Flush,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// The entries appended.
+    Entries(Vec<Entry>),
+    /// Whether it is new.
+    Kept(bool),
+    /// A batch was deleted.
+    Pruned {
+        /// Records in it.
+        records: u64,
+        /// Whether there may be more.
+        more: bool,
+    },
+    /// It is on disk.
+    Flushed,
+}
