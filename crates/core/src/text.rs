@@ -9,7 +9,7 @@ mod redact;
 mod tokens;
 
 pub use escape::markup_escape;
-pub use fold::{folded, folded_head, is_hidden, is_invisible, readings};
+pub use fold::{folded, folded_head, is_hidden, is_invisible, readings, unescaped};
 pub use language::{Language, language_of};
-pub use redact::{has_pii, redact};
+pub use redact::{Private, PrivateKind, find_private, has_pii, redact};
 pub use tokens::{estimate_tokens, is_wide};

@@ -49,15 +49,60 @@ pub fn folded_head(text: &str, chars_max: usize) -> String {
     out
 }
 
-/// The ways an answer can be read: folded; and, where it has tag characters, which a screen does
-/// not show but a program can copy, with those read as the ASCII they stand for.
+/// The ways a text can be read: folded; where it has tag characters, which a screen does not show
+/// but a program can copy, with those read as the ASCII they stand for; and where it has escapes of
+/// JSON, without them.
 pub fn readings(text: &str) -> Vec<String> {
     let mut readings = vec![folded(text)];
     if text.chars().any(|c| untagged(c) != c) {
         let open: String = text.chars().map(untagged).collect();
         readings.push(folded(&open));
     }
+    readings.extend(unescaped(text).map(|open| folded(&open)));
     readings
+}
+
+/// The text with what JSON escapes as `\uXXXX`, `\/` or `\"` in plain form; `None` where nothing is.
+/// Arguments of tools and answers that are JSON come like this.
+pub fn unescaped(text: &str) -> Option<String> {
+    if !text.contains('\\') {
+        return None;
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        let escape = &rest[at + 1..];
+        let (c, length) = match escape.chars().next() {
+            Some('u') => match unit(escape).and_then(|first| joined(first, escape)) {
+                Some((c, length)) => (c, length),
+                None => ('u', 1),
+            },
+            Some(c @ ('"' | '\\' | '/' | '\'')) => (c, 1),
+            Some('n' | 'r' | 't') => (' ', 1),
+            Some(c) => (c, c.len_utf8()),
+            None => return Some(out),
+        };
+        out.push(c);
+        rest = &escape[length..];
+    }
+    out.push_str(rest);
+    Some(out)
+}
+
+/// The UTF-16 unit of `uXXXX`.
+fn unit(escape: &str) -> Option<u16> {
+    u16::from_str_radix(escape.strip_prefix('u')?.get(..4)?, 16).ok()
+}
+
+/// The character that begins with this unit, and the length of its escapes.
+fn joined(first: u16, escape: &str) -> Option<(char, usize)> {
+    let second = escape.get(5..).and_then(|rest| unit(rest.strip_prefix('\\')?));
+    let mut chars = char::decode_utf16([Some(first), second].into_iter().flatten());
+    match chars.next() {
+        Some(Ok(c)) => Some((c, if c.len_utf16() == 2 { 11 } else { 5 })),
+        Some(Err(_)) | None => None,
+    }
 }
 
 fn untagged(c: char) -> char {
@@ -68,7 +113,7 @@ fn untagged(c: char) -> char {
 }
 
 /// The ASCII form of a letter, digit or mark that has one.
-fn plain(c: char) -> char {
+pub(super) fn plain(c: char) -> char {
     let code = c as u32;
     match code {
         0xFF01..=0xFF5E => shifted(code - 0xFF01 + 0x21, c),

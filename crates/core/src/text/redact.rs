@@ -1,20 +1,28 @@
 //! Taking personal data and secrets out of text before it is kept (anchors A16, A17).
 //!
-//! Kinds: `[email]`, `[phone]`, `[id]` (Chinese resident identity number, Japanese My Number),
-//! `[card]`, `[iban]`, `[secret]` (API keys, tokens, JWTs, private keys, passwords). Numbers count
-//! only when their check digits hold, so that order numbers, dates and prices stay. Names and
-//! street addresses are not seen: they need a model, not a pattern. IP addresses are left in.
+//! Kinds: `[email]`, `[phone]`, `[id]` (Chinese, Hong Kong and Taiwanese identity numbers, Japanese
+//! My Number, American social security numbers, passports), `[card]`, `[iban]`, `[secret]` (API
+//! keys, tokens, JWTs, private keys, passwords). Numbers count only when their check digits hold,
+//! or when they have the form or the label of what they are, so that order numbers, dates and
+//! prices stay. Names and street addresses are not seen: they need a model, not a pattern. IP
+//! addresses are left in.
 //!
-//! Matching is done on a copy in which full-width letters, digits and marks are ASCII; what is
-//! replaced is the original. Every pattern is linear in the text (no backtracking), and begins and
-//! ends at an ASCII word boundary, so that replacing one finding does not uncover another.
+//! Matching is done on a [folded] copy – full-width letters, digits and marks are ASCII, invisible
+//! characters are gone –; what is replaced is the original. Every pattern is linear in the text (no
+//! backtracking), and begins and ends at an ASCII word boundary, so that replacing one finding does
+//! not uncover another.
+//!
+//! [folded]: super::folded
 
 mod checks;
+mod labels;
 mod patterns;
+mod phones;
 
 #[cfg(test)]
 mod tests;
 
+use super::fold::{is_invisible, plain};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -22,29 +30,48 @@ use std::ops::Range;
 /// (a label and its number). Two passes settle every text but one made for the purpose.
 const PASSES_MAX: usize = 8;
 
-/// What was found.
+/// A kind of personal data or secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+pub enum PrivateKind {
     // In order of precedence where two findings overlap.
-    Secret,
+    /// A key in the form of its maker: an API key, a token, a JWT, a private key.
+    Key,
+    /// A password or key that only its label shows.
+    Password,
+    /// An identity number with a check digit, or one that its label shows.
     Id,
+    /// A payment card.
     Card,
+    /// A bank account.
     Iban,
+    /// An e-mail address.
     Email,
+    /// A phone number.
     Phone,
+    /// A number that only its label shows: a passport's.
+    Number,
 }
 
-impl Kind {
+impl PrivateKind {
     fn mark(self) -> &'static str {
         match self {
-            Kind::Secret => "[secret]",
-            Kind::Id => "[id]",
-            Kind::Card => "[card]",
-            Kind::Iban => "[iban]",
-            Kind::Email => "[email]",
-            Kind::Phone => "[phone]",
+            PrivateKind::Key | PrivateKind::Password => "[secret]",
+            PrivateKind::Id | PrivateKind::Number => "[id]",
+            PrivateKind::Card => "[card]",
+            PrivateKind::Iban => "[iban]",
+            PrivateKind::Email => "[email]",
+            PrivateKind::Phone => "[phone]",
         }
     }
+}
+
+/// Personal data or a secret in a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Private {
+    /// Where it is, in bytes of the text.
+    pub range: Range<usize>,
+    /// What it is.
+    pub kind: PrivateKind,
 }
 
 /// The text with personal data and secrets replaced by `[kind]` marks. Text without any comes back
@@ -52,7 +79,7 @@ impl Kind {
 pub fn redact(text: &str) -> String {
     let mut text = Cow::Borrowed(text);
     for _ in 0..PASSES_MAX {
-        let findings = find(&text);
+        let findings = find_private(&text);
         if findings.is_empty() {
             break;
         }
@@ -64,13 +91,13 @@ pub fn redact(text: &str) -> String {
 /// Whether personal data or a secret stands in the text: anything that [`redact`] would replace.
 /// Secrets count too, since a credential in an answer is a leak whoever it belongs to.
 pub fn has_pii(text: &str) -> bool {
-    !find(text).is_empty()
+    !find_private(text).is_empty()
 }
 
-fn replace(text: &str, findings: &[(Range<usize>, Kind)]) -> String {
+fn replace(text: &str, findings: &[Private]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut copied = 0;
-    for (range, kind) in findings {
+    for Private { range, kind } in findings {
         out.push_str(&text[copied..range.start]);
         out.push_str(kind.mark());
         copied = range.end;
@@ -79,26 +106,30 @@ fn replace(text: &str, findings: &[(Range<usize>, Kind)]) -> String {
     out
 }
 
-/// What is to be replaced, in order and without overlap.
-fn find(text: &str) -> Vec<(Range<usize>, Kind)> {
+/// Personal data and secrets in the text, in order and without overlap.
+pub fn find_private(text: &str) -> Vec<Private> {
     let folded = Folded::new(text);
     let mut findings = patterns::find(&folded.text);
     findings.sort_by_key(|(range, kind)| (range.start, *kind));
-    let mut joined: Vec<(Range<usize>, Kind)> = Vec::new();
+    let mut joined: Vec<Private> = Vec::new();
     for (range, kind) in findings {
         match joined.last_mut() {
             // Two findings that overlap become one: none of either may stay.
-            Some((last, last_kind)) if range.start < last.end => {
-                last.end = last.end.max(range.end);
-                *last_kind = (*last_kind).min(kind);
+            Some(last) if range.start < last.range.end => {
+                last.range.end = last.range.end.max(range.end);
+                last.kind = last.kind.min(kind);
             }
-            Some(_) | None => joined.push((range, kind)),
+            Some(_) | None => joined.push(Private { range, kind }),
         }
     }
-    joined.into_iter().map(|(range, kind)| (folded.original(range), kind)).collect()
+    for found in &mut joined {
+        found.range = folded.original(found.range.clone());
+    }
+    joined
 }
 
-/// A text with full-width ASCII and dashes as ASCII, and the way back to its bytes.
+/// A text with letters, digits and marks in their plain form and without what is invisible, and
+/// the way back to its bytes.
 struct Folded<'a> {
     text: Cow<'a, str>,
     /// For each byte of `text` and its end, where it is in the original; empty when it is the same.
@@ -107,13 +138,18 @@ struct Folded<'a> {
 
 impl<'a> Folded<'a> {
     fn new(original: &'a str) -> Self {
-        if original.is_ascii() || !original.chars().any(|c| plain(c) != c) {
+        if original.is_ascii() {
             return Folded { text: Cow::Borrowed(original), places: Vec::new() };
         }
         let mut text = String::with_capacity(original.len());
         let mut places = Vec::with_capacity(original.len() + 1);
-        for (place, c) in original.char_indices() {
-            let c = plain(c);
+        let mut chars = original.char_indices().peekable();
+        while let Some((place, c)) = chars.next() {
+            if is_invisible(c) {
+                continue;
+            }
+            let next = chars.peek().map(|(_, next)| plain(*next));
+            let c = in_number(c, text.chars().next_back(), next);
             text.push(c);
             places.extend((0..c.len_utf8()).map(|offset| place + offset));
         }
@@ -127,10 +163,13 @@ impl<'a> Folded<'a> {
     }
 }
 
-fn plain(c: char) -> char {
+/// The plain form of a character; the long-vowel mark between digits is what a Japanese keyboard
+/// gives for a dash, and a wide space is a space.
+fn in_number(c: char, before: Option<char>, next: Option<char>) -> char {
+    let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
     match c {
-        '\u{FF01}'..='\u{FF5E}' => char::from_u32(c as u32 - 0xFEE0).unwrap_or(c),
-        '\u{2010}'..='\u{2015}' | '\u{2212}' => '-',
-        _ => c,
+        'ー' | 'ｰ' | '一' if is_digit(before) && is_digit(next) => '-',
+        '\u{3000}' | '\u{A0}' | '\u{2000}'..='\u{200A}' | '\u{202F}' => ' ',
+        c => plain(c),
     }
 }

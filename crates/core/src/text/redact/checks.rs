@@ -86,3 +86,45 @@ pub(super) fn is_my_number(digits: &[u8]) -> bool {
     };
     u32::from(digits[11] - b'0') == check
 }
+
+/// Whether digits are a social security number as they were ever given out (SSA, areas 001 to 899
+/// without 666).
+pub(super) fn is_ssn(digits: &[u8]) -> bool {
+    if digits.len() != 9 {
+        return false;
+    }
+    let (area, group, serial) = (&digits[..3], &digits[3..5], &digits[5..]);
+    !matches!(area, b"000" | b"666") && area[0] != b'9' && group != b"00" && serial != b"0000"
+}
+
+/// Whether letters and digits are a Hong Kong identity card's: one or two letters, six digits and
+/// the check character, MOD 11.
+pub(super) fn is_hong_kong_id(id: &[u8]) -> bool {
+    let value = |c: u8| match c {
+        b'0'..=b'9' => u32::from(c - b'0'),
+        _ => u32::from(c - b'A') + 10,
+    };
+    let full: Vec<u32> = match id.len() {
+        8 => std::iter::once(36).chain(id.iter().map(|c| value(*c))).collect(),
+        9 => id.iter().map(|c| value(*c)).collect(),
+        _ => return false,
+    };
+    let weighted: u32 = full.iter().zip((1..=9).rev()).map(|(value, weight)| value * weight).sum();
+    weighted.is_multiple_of(11)
+}
+
+/// Whether a capital and nine digits are a Taiwanese identity number, by its check digit.
+pub(super) fn is_taiwan_id(id: &[u8]) -> bool {
+    const ORDER: &[u8] = b"ABCDEFGHJKLMNPQRSTUVXYWZIO";
+    let Some(place) = ORDER.iter().position(|letter| Some(letter) == id.first()) else {
+        return false;
+    };
+    if id.len() != 10 {
+        return false;
+    }
+    let letter = place as u32 + 10;
+    let digits = id[1..].iter().map(|c| u32::from(c - b'0'));
+    let weighted: u32 =
+        digits.zip([8, 7, 6, 5, 4, 3, 2, 1, 1]).map(|(digit, weight)| digit * weight).sum();
+    (letter / 10 + letter % 10 * 9 + weighted).is_multiple_of(10)
+}

@@ -4,41 +4,34 @@
 //! that it is an order's. These rules read a mark's brackets as the letters that stood there, so
 //! that a text redacted once is judged as before.
 
-use super::{Kind, checks};
+use super::{PrivateKind, checks, labels, phones};
 use regex::Regex;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-/// How far before a My Number its label may stand, in bytes.
-const LABEL_BYTES: usize = 40;
-/// Fewest and most digits of an international phone number (ITU-T E.164).
-const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 8..=15;
-/// Digits from which on `+` and digits right after a letter or digit are a phone number and not a
-/// sum.
-const PHONE_DIGITS_CLOSE: usize = 10;
-
 /// Length of the longest mark, `[secret]`, in bytes.
 const MARK_BYTES_MAX: usize = 8;
-/// Words right before a number that make it an order's and not a phone's.
-const ORDERS: [&str; 11] = [
-    "order",
-    "order no",
-    "order no.",
-    "order id",
-    "order number",
-    "tracking number",
-    "单号",
-    "订单",
-    "編號",
-    "编号",
-    "注文番号",
+/// Words before `at` that lead to a place and not to an address.
+const PLACES: [&str; 12] = [
+    "us",
+    "me",
+    "look",
+    "visit",
+    "shop",
+    "available",
+    "hosted",
+    "is",
+    "are",
+    "here",
+    "found",
+    "live",
 ];
 
 /// A find and what stands around it.
-struct Place<'a> {
-    before: &'a str,
-    found: &'a str,
-    after: &'a str,
+pub(super) struct Place<'a> {
+    pub(super) before: &'a str,
+    pub(super) found: &'a str,
+    pub(super) after: &'a str,
 }
 
 impl<'a> Place<'a> {
@@ -50,16 +43,22 @@ impl<'a> Place<'a> {
         }
     }
 
-    fn digits(&self) -> Vec<u8> {
+    pub(super) fn digits(&self) -> Vec<u8> {
         self.found.bytes().filter(u8::is_ascii_digit).collect()
     }
 }
 
 /// One pattern. Where it has a group, the group is the finding and the rest is its context.
-struct Pattern {
-    kind: Kind,
+pub(super) struct Pattern {
+    kind: PrivateKind,
     regex: Regex,
     holds: fn(&Place<'_>) -> bool,
+}
+
+impl Pattern {
+    pub(super) fn new(kind: PrivateKind, regex: &str, holds: fn(&Place<'_>) -> bool) -> Pattern {
+        Pattern { kind, regex: compile(regex), holds }
+    }
 }
 
 #[expect(clippy::expect_used, reason = "the patterns are constants; a test compiles them all")]
@@ -74,79 +73,97 @@ macro_rules! word {
         concat!(r"(?-u:\b{start-half})(?:", $($inside),+, r")(?-u:\b{end-half})")
     };
 }
+pub(super) use word;
 
 const TOKENS: &str = word!(
     r"gh[opsur]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{20,}",
     r"|(?:AKIA|ASIA)[A-Z0-9]{16}|xox[abeoprs]-[A-Za-z0-9-]{10,}|AIza[A-Za-z0-9_-]{35}",
-    r"|hf_[A-Za-z0-9]{20,}|[rs]k_(?:live|test)_[A-Za-z0-9]{16,}",
+    r"|xapp-[0-9]-[A-Za-z0-9-]{16,}|hf_[A-Za-z0-9]{20,}|npm_[A-Za-z0-9]{36}|dop_v1_[a-f0-9]{64}",
+    r"|[rs]k_(?:live|test)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/=]{16,}|ya29\.[A-Za-z0-9_-]{20,}",
+    r"|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|[0-9]{8,10}:AA[A-Za-z0-9_-]{33}",
+    r"|AGE-SECRET-KEY-1[A-Z0-9]{50,}|pypi-[A-Za-z0-9_-]{50,}",
     r"|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",
 );
 const PRIVATE_KEY: &str = concat!(
-    r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----(?:(?:\s|\\n)*[A-Za-z0-9+/=]{20,})*",
-    r"(?:(?:\s|\\n)*(?:[A-Za-z0-9+/=]+(?:\s|\\n)*)?-----END [A-Z ]{0,20}PRIVATE KEY-----)?",
+    r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY(?: BLOCK)?-----(?:(?:\s|\\n)*[A-Za-z0-9+/=]{20,})*",
+    r"(?:(?:\s|\\n)*(?:[A-Za-z0-9+/=]+(?:\s|\\n)*)?",
+    r"-----END [A-Z ]{0,20}PRIVATE KEY(?: BLOCK)?-----)?",
 );
 const BEARER: &str = r"(?-u:\b)(?:[Bb]earer|BEARER) {1,4}([A-Za-z0-9._~+/=-]{16,})";
+const BASIC: &str = concat!(
+    r#"(?i-u:authorization)["']?[ \t]{0,4}[:=][ \t]{0,4}["']?(?i-u:basic) {1,4}"#,
+    r"([A-Za-z0-9+/=]{8,})",
+);
+/// A user's password in an address: `postgres://app:hunter2@db`.
+const URL_PASSWORD: &str = r"[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@]{1,64}:([^\s/@\[\]]{3,128})@";
 const PASSWORD_SET: &str = concat!(
-    r#"(?:(?i-u:password|passwd|pwd|secret|api_?key|access_?token|auth_?token)"#,
-    r#"|密码|密碼|口令|パスワード)["']?[ \t]{0,4}=[ \t]{0,4}"#,
+    r#"(?:(?i-u:password|passwd|pwd|secret|(?:api|secret|private|access)_?key"#,
+    r#"|(?:access|auth|refresh)_?token)|密码|密碼|口令|パスワード)["']?[ \t]{0,4}=[ \t]{0,4}"#,
     r#"(?:"([^"\n]{4,256})"|'([^'\n]{4,256})'|["']?([!-~&&[^"'`,;&<>()]]{4,}))"#,
 );
 const PASSWORD_SAID: &str = concat!(
-    r#"(?:(?i-u:password|passwd|pwd|secret|api[_ ]?key|access_?token|auth_?token)"#,
-    r#"|密码|密碼|口令|パスワード)["']?[ \t]{0,4}(?::|是|为|は| is )[ \t]{0,4}["']?"#,
-    r#"([!-~&&[^"'`,;&<>()]]{6,})"#,
+    r#"(?:(?i-u:password|passwd|pwd|secret|(?:api|secret|private|access)[_ ]?key"#,
+    r#"|(?:access|auth|refresh)_?token)|密码|密碼|口令|パスワード)"#,
+    r#"["']?[ \t]{0,4}(?::|是|为|為|は| is )[ \t]{0,4}["']?([!-~&&[^"'`,;&<>()]]{6,})"#,
 );
 const EMAIL: &str = concat!(
-    r"(?-u:\b{start-half})[A-Za-z0-9_\u{C0}-\u{24F}][A-Za-z0-9._%+'\u{C0}-\u{24F}-]*@",
-    r"(?:[A-Za-z0-9\u{C0}-\u{24F}-]+\.)+[A-Za-z]{2,24}(?-u:\b{end-half})",
+    r"(?-u:\b{start-half})[A-Za-z0-9_\u{C0}-\u{24F}][A-Za-z0-9._%+'\u{C0}-\u{24F}-]*",
+    r"(?:@|\x20@\x20)(?:(?:[A-Za-z0-9\u{C0}-\u{24F}-]+\.)+|[A-Za-z0-9-]+。)",
+    r"[A-Za-z]{2,24}(?-u:\b{end-half})",
+);
+/// An address whose signs are spelt: `ann (at) example dot com`, `taroアットexample.co.jp`.
+const EMAIL_SPELT: &str = concat!(
+    r"(?-u:\b{start-half})[A-Za-z0-9_][A-Za-z0-9._%+-]*",
+    r"(?: ?[\[({<（【] ?(?:(?i-u:at)|@|アットマーク|アット|艾特) ?[\])}>）】] ?| ?(?:アットマーク|アット|艾特) ?)",
+    r"[A-Za-z0-9-]+(?:(?:\.| ?[\[({<（【] ?(?:(?i-u:dot)|\.|点|點|ドット) ?[\])}>）】] ?",
+    r"| (?i-u:dot) | ?(?:ドット|点|點) ?)[A-Za-z0-9-]+)+(?-u:\b{end-half})",
+);
+const EMAIL_WORDS: &str = word!(
+    r"[A-Za-z0-9_](?:[A-Za-z0-9._%+-]| (?i-u:dot) )* (?i-u:at) [A-Za-z0-9-]+",
+    r"(?: (?i-u:dot) [A-Za-z0-9-]+){0,3} (?i-u:dot) ",
+    r"(?i-u:com|org|net|edu|gov|io|co|cn|jp|uk|de|fr|info|dev|app|ai|me|tw|hk|kr)",
 );
 const RESIDENT_ID: &str = word!(r"[1-9][0-9]{5}[ -]?(?:1[89]|2[01])[0-9]{6}[ -]?[0-9]{3}[0-9Xx]");
+const HONG_KONG_ID: &str = r"(?-u:\b{start-half})[A-Z]{1,2}[0-9]{6} ?\([0-9A]\)";
+const TAIWAN_ID: &str = word!(r"[A-Z][1289][0-9]{8}");
 const MY_NUMBER: &str = word!(r"[0-9]{4}[ -]?[0-9]{4}[ -]?[0-9]{4}");
-const PHONE_E164: &str = r"\+[1-9][0-9]{0,2}(?:[ .-]?\(?[0-9]{1,5}\)?){1,5}(?-u:\b{end-half})";
-const PHONE_CHINA: &str = word!(
-    r"(?:86[ -]?)?1[3-9][0-9][ -]?[0-9]{4}[ -]?[0-9]{4}",
-    r"|0[1-9][0-9]{1,2}-[1-9][0-9]{6,7}",
-);
-const PHONE_JAPAN: &str = word!(
-    r"0[5-9]0[ -]?[0-9]{4}[ -]?[0-9]{4}|0[1-9]0-[0-9]{4}-[0-9]{4}",
-    r"|0[1-9]-[0-9]{4}-[0-9]{4}|0[0-9]{2}-[0-9]{3}-[0-9]{4}|0[0-9]{3}-[0-9]{2}-[0-9]{4}",
-);
-const PHONE_AMERICA: &str = concat!(
-    r"(?:\([2-9][0-9]{2}\) ?|(?-u:\b{start-half})[2-9][0-9]{2}[-.])[2-9][0-9]{2}[-.][0-9]{4}",
-    r"(?-u:\b{end-half})",
-);
+const SSN: &str = word!(r"[0-9]{3}[ -]?[0-9]{2}[ -]?[0-9]{4}");
+const PASSPORT: &str = word!(r"[A-Z]{1,2}[0-9]{7,8}|[0-9]{9}");
 
 static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
-    let pattern =
-        |kind, regex, holds: fn(&Place<'_>) -> bool| Pattern { kind, regex: compile(regex), holds };
-    vec![
-        pattern(Kind::Secret, TOKENS, |_| true),
-        pattern(Kind::Secret, r"(?-u:\b{start-half})sk-[A-Za-z0-9_-]{16,}", has_digit),
-        pattern(Kind::Secret, PRIVATE_KEY, |_| true),
-        pattern(Kind::Secret, BEARER, has_digit),
-        pattern(Kind::Secret, PASSWORD_SET, is_no_mark),
-        pattern(Kind::Secret, PASSWORD_SAID, |place| is_no_mark(place) && has_digit(place)),
-        pattern(Kind::Email, EMAIL, |_| true),
-        pattern(Kind::Id, RESIDENT_ID, |place| {
-            let id: Vec<u8> = place.found.bytes().filter(u8::is_ascii_alphanumeric).collect();
-            checks::is_resident_id(&id)
+    use PrivateKind::{Email, Id, Key, Password};
+    let mut patterns = vec![
+        Pattern::new(Key, TOKENS, |_| true),
+        Pattern::new(Key, r"(?-u:\b{start-half})sk-[A-Za-z0-9_-]{16,}", has_digit),
+        Pattern::new(Key, PRIVATE_KEY, |_| true),
+        Pattern::new(Password, BEARER, has_digit),
+        Pattern::new(Password, BASIC, |_| true),
+        Pattern::new(Password, URL_PASSWORD, is_no_mark),
+        Pattern::new(Password, PASSWORD_SET, is_no_mark),
+        Pattern::new(Password, PASSWORD_SAID, |place| is_no_mark(place) && has_digit(place)),
+        Pattern::new(Email, EMAIL, |_| true),
+        Pattern::new(Email, EMAIL_SPELT, |_| true),
+        Pattern::new(Email, EMAIL_WORDS, is_no_place),
+        Pattern::new(Id, RESIDENT_ID, |place| checks::is_resident_id(&letters(place))),
+        Pattern::new(Id, HONG_KONG_ID, |place| checks::is_hong_kong_id(&letters(place))),
+        Pattern::new(Id, TAIWAN_ID, |place| checks::is_taiwan_id(&letters(place))),
+        Pattern::new(Id, MY_NUMBER, |place| {
+            labels::is_my_number(place.before) && checks::is_my_number(&place.digits())
         }),
-        pattern(Kind::Id, MY_NUMBER, |place| {
-            has_my_number_label(place.before) && checks::is_my_number(&place.digits())
+        Pattern::new(Id, SSN, |place| {
+            let is_printed = place.found.split('-').count() == 3 && !place.found.contains(' ');
+            let is_piece = place.before.ends_with(['-', '.']) || place.after.starts_with('-');
+            let is_said = is_printed && !is_piece && !labels::is_of_business(place.before);
+            (is_said || labels::is_ssn(place.before)) && checks::is_ssn(&place.digits())
         }),
-        pattern(Kind::Phone, PHONE_E164, is_international),
-        pattern(Kind::Phone, PHONE_CHINA, stands_alone),
-        pattern(Kind::Phone, PHONE_JAPAN, stands_alone),
-        pattern(Kind::Phone, PHONE_AMERICA, |place| {
-            let free = ["800", "833", "844", "855", "866", "877", "888", "400"];
-            let area = place.found.trim_start_matches('(');
-            !free.iter().any(|code| area.starts_with(code)) && stands_alone(place)
-        }),
-    ]
+        Pattern::new(PrivateKind::Number, PASSPORT, |place| labels::is_passport(place.before)),
+    ];
+    patterns.extend(phones::patterns());
+    patterns
 });
 
 /// Runs of digits in groups, where a card number may stand.
-static DIGIT_RUNS: LazyLock<Regex> = LazyLock::new(|| compile(word!(r"[0-9]+(?:[ -][0-9]+)*")));
+static DIGIT_RUNS: LazyLock<Regex> = LazyLock::new(|| compile(word!(r"[0-9]+(?:[ ._/-][0-9]+)*")));
 
 /// Account numbers in the paper form, in capitals and fours, or the electronic one.
 static IBAN_RUNS: LazyLock<Regex> = LazyLock::new(|| {
@@ -157,15 +174,17 @@ static IBAN_RUNS: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Every finding, in no order; they may overlap.
-pub(super) fn find(text: &str) -> Vec<(Range<usize>, Kind)> {
+pub(super) fn find(text: &str) -> Vec<(Range<usize>, PrivateKind)> {
     let mut findings = Vec::new();
     let has_digits = text.bytes().any(|byte| byte.is_ascii_digit());
-    let has_at = text.contains('@');
     for pattern in PATTERNS.iter() {
         let possible = match pattern.kind {
-            Kind::Secret => true,
-            Kind::Email => has_at,
-            Kind::Id | Kind::Card | Kind::Iban | Kind::Phone => has_digits,
+            PrivateKind::Key | PrivateKind::Password | PrivateKind::Email | PrivateKind::Phone => {
+                true
+            }
+            PrivateKind::Id | PrivateKind::Number | PrivateKind::Card | PrivateKind::Iban => {
+                has_digits
+            }
         };
         if possible {
             find_pattern(text, pattern, &mut findings);
@@ -178,7 +197,7 @@ pub(super) fn find(text: &str) -> Vec<(Range<usize>, Kind)> {
     findings
 }
 
-fn find_pattern(text: &str, pattern: &Pattern, findings: &mut Vec<(Range<usize>, Kind)>) {
+fn find_pattern(text: &str, pattern: &Pattern, findings: &mut Vec<(Range<usize>, PrivateKind)>) {
     let mut take = |range: Range<usize>| {
         if (pattern.holds)(&Place::new(text, &range)) {
             findings.push((range, pattern.kind));
@@ -196,12 +215,12 @@ fn find_pattern(text: &str, pattern: &Pattern, findings: &mut Vec<(Range<usize>,
 }
 
 /// Looks at each run of digit groups for windows that are printed as cards are.
-fn find_cards(text: &str, findings: &mut Vec<(Range<usize>, Kind)>) {
+fn find_cards(text: &str, findings: &mut Vec<(Range<usize>, PrivateKind)>) {
     for run in DIGIT_RUNS.find_iter(text).filter(|run| run.len() >= 13) {
         let mut at = run.start();
         let groups: Vec<Range<usize>> = run
             .as_str()
-            .split([' ', '-'])
+            .split([' ', '.', '_', '/', '-'])
             .map(|group| {
                 let range = at..at + group.len();
                 at = range.end + 1;
@@ -213,13 +232,21 @@ fn find_cards(text: &str, findings: &mut Vec<(Range<usize>, Kind)>) {
             match card_from(text, &groups[first..]) {
                 Some(taken) => {
                     let range = groups[first].start..groups[first + taken - 1].end;
-                    findings.push((range, Kind::Card));
+                    if is_card_there(text, &range) {
+                        findings.push((range, PrivateKind::Card));
+                    }
                     first += taken;
                 }
                 None => first += 1,
             }
         }
     }
+}
+
+/// One number in ten passes the check of cards: what is said to be an order's is none.
+fn is_card_there(text: &str, range: &Range<usize>) -> bool {
+    let before = &text[..range.start];
+    labels::is_card(before) || !(before.ends_with('#') || labels::is_of_business(before))
 }
 
 /// How many of the first groups are a card; the longest that is.
@@ -248,13 +275,13 @@ fn card_from(text: &str, groups: &[Range<usize>]) -> Option<usize> {
 }
 
 /// A run may have swallowed words behind the account number: they are given back one by one.
-fn find_ibans(text: &str, findings: &mut Vec<(Range<usize>, Kind)>) {
+fn find_ibans(text: &str, findings: &mut Vec<(Range<usize>, PrivateKind)>) {
     for run in IBAN_RUNS.find_iter(text) {
         let mut candidate = run.as_str();
         loop {
             let packed: Vec<u8> = candidate.bytes().filter(|byte| *byte != b' ').collect();
             if checks::is_iban(&packed) {
-                findings.push((run.start()..run.start() + candidate.len(), Kind::Iban));
+                findings.push((run.start()..run.start() + candidate.len(), PrivateKind::Iban));
                 break;
             }
             match candidate.rfind(' ') {
@@ -277,42 +304,13 @@ fn is_no_mark(place: &Place<'_>) -> bool {
     !is_mark && !is_variable
 }
 
-fn is_international(place: &Place<'_>) -> bool {
-    let count = place.digits().len();
-    let close = place.before.ends_with(|c: char| c.is_ascii_alphanumeric() || "])".contains(c));
-    PHONE_DIGITS.contains(&count) && (!close || count >= PHONE_DIGITS_CLOSE)
+fn is_no_place(place: &Place<'_>) -> bool {
+    let first = place.found.split(' ').next().unwrap_or_default().to_ascii_lowercase();
+    !PLACES.contains(&first.as_str())
 }
 
-fn has_my_number_label(before: &str) -> bool {
-    let mut from = before.len().saturating_sub(LABEL_BYTES);
-    while !before.is_char_boundary(from) {
-        from += 1;
-    }
-    let near = before[from..].to_lowercase();
-    let near = near.rsplit(['\n', '。']).next().unwrap_or_default();
-    ["マイナンバー", "個人番号", "my number", "mynumber"].iter().any(|label| near.contains(label))
-}
-
-/// Whether digits are not a piece of a longer number and not an order's.
-fn stands_alone(place: &Place<'_>) -> bool {
-    let mut before = place.before.chars().rev();
-    let joined_before = before.next().is_some_and(|c| "-.#".contains(c))
-        && before.next().is_some_and(|c| c.is_ascii_alphanumeric() || c == ']')
-        && !ends_with_word(&place.before[..place.before.len() - 1], &["tel", "phone", "mobile"]);
-    let mut after = place.after.chars();
-    let joined_after = after.next().is_some_and(|c| "-.".contains(c))
-        && after.next().is_some_and(|c| c.is_ascii_digit() || c == '[');
-    let label = place.before.trim_end_matches([' ', ':', '#', '=', '"', '\'', '是', '为', 'は']);
-    !joined_before && !joined_after && !ends_with_word(label, &ORDERS)
-}
-
-fn ends_with_word(text: &str, words: &[&str]) -> bool {
-    words.iter().any(|word| {
-        text.len()
-            .checked_sub(word.len())
-            .and_then(|from| text.get(from..))
-            .is_some_and(|tail| tail.eq_ignore_ascii_case(word))
-    })
+fn letters(place: &Place<'_>) -> Vec<u8> {
+    place.found.bytes().filter(u8::is_ascii_alphanumeric).collect()
 }
 
 /// Compiles every pattern, for the test that no constant is wrong.
