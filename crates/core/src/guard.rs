@@ -1,52 +1,91 @@
-//! What an answer shows: refusals and risk events.
+//! Guard: what an answer says that it should not. One chain for whole answers, streams and evals.
 //!
-//! Order of checks: planted texts, then tools, then the prompt's echo. The first two are exact
-//! after [folding](crate::text::folded) and so may act alone; the echo is a share of n-grams, a
-//! signal that is counted and never a gate by itself (anchors A18, requirement T-06). A translated
-//! or encoded prompt is not seen.
+//! Everything that a model can say is looked at: content, reasoning, refusal, tool names and
+//! arguments, of every choice ([`Said`]). Order of checks: planted texts, tools, the prompt's
+//! recitation and echo, personal data and secrets.
+//!
+//! Some detectors are certain, and one event is enough to act: a planted text, a tool that is not
+//! allowed, the system prompt recited, a key in its maker's form, a card or an identity number with
+//! its check digit. The rest are signals that are counted and compared: the prompt's echo as a
+//! share of n-grams (anchors A18, requirement T-06), addresses and phone numbers. What the request
+//! itself held ([`Heard`]) is repeated and not given away, so it counts as neither. A translated or
+//! encoded prompt is not seen.
 
 mod echo;
+mod planted;
+mod private;
 mod refusal;
+mod said;
+mod watch;
 
 #[cfg(test)]
 mod tests;
 
 pub use echo::overlap_share;
 pub use refusal::detect_refusal;
+pub use said::{Call, Heard, Part, Said, Text};
+pub use watch::Watch;
 
-use crate::text::{folded, is_hidden, readings, redact};
+use crate::ids::{ChangeId, TraceId, UnixMs};
+use crate::route::Arm;
+use crate::text::{is_hidden, redact};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// From which share of the system prompt's n-grams on an answer counts as its echo. An answer
-/// quotes names and a rule or two of its prompt; a third of it is a recitation.
+/// quotes names and a rule or two of its prompt; a third of it is repeated for a reason.
 pub const ECHO_SHARE: f64 = 0.35;
+/// From which share on the prompt is recited: no answer to a question holds four fifths of it.
+pub const RECITED_SHARE: f64 = 0.8;
 /// Fewest n-grams of a system prompt that is checked for its echo (20 English words, 23 Chinese
 /// characters): a shorter one is quoted by chance.
 pub const ECHO_MIN_GRAMS: usize = 16;
 /// Longest tool name shown in a detail, in characters.
 const TOOL_SHOWN_MAX: usize = 64;
 
-/// A kind of risk event; a small closed list, it is a metric label.
+/// A kind of risk event; a small closed list, it is a metric label. The worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RiskKind {
-    /// A planted token or secret stands in the answer. Deterministic: one is enough.
+    /// A planted text stands in the answer.
     Leak,
-    /// The answer calls a tool that the version set does not allow. Deterministic.
+    /// The answer calls a tool that the version set does not allow.
     UnauthorisedTool,
-    /// The answer repeats the system prompt: an injection worked, or is likely to have.
-    /// Probabilistic (n-gram overlap), so it is a rate, not a red line.
+    /// The answer holds the system prompt itself, four fifths of it or more.
+    PromptRecited,
+    /// An API key, a token or a private key in its maker's form, which the request did not hold.
+    Secret,
+    /// A payment card or an identity number with its check digit, which the request did not hold.
+    Identity,
+    /// The answer repeats much of the system prompt: an injection worked, or is likely to have.
+    /// Probabilistic (n-gram overlap), so it is a rate.
     PromptEcho,
 }
 
+/// What follows from one event of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Nothing: it is counted, and its rate compared.
+    Counted,
+    /// The release goes back.
+    Red,
+    /// The release goes back, and the entrance is shut where the project says so.
+    Black,
+}
+
 impl RiskKind {
-    /// Whether one event is enough to act (requirements R132, R165–R167).
-    pub fn is_red_line(self) -> bool {
+    /// What one event is enough for (requirements R132, R144, R165–R167).
+    pub fn severity(self) -> Severity {
         match self {
-            RiskKind::Leak | RiskKind::UnauthorisedTool => true,
-            RiskKind::PromptEcho => false,
+            RiskKind::Leak | RiskKind::UnauthorisedTool => Severity::Black,
+            RiskKind::PromptRecited | RiskKind::Secret | RiskKind::Identity => Severity::Red,
+            RiskKind::PromptEcho => Severity::Counted,
         }
+    }
+
+    /// Whether one event is enough to act.
+    pub fn is_red_line(self) -> bool {
+        self.severity() > Severity::Counted
     }
 
     /// The name in records and metrics.
@@ -54,6 +93,9 @@ impl RiskKind {
         match self {
             RiskKind::Leak => "leak",
             RiskKind::UnauthorisedTool => "unauthorised_tool",
+            RiskKind::PromptRecited => "prompt_recited",
+            RiskKind::Secret => "secret",
+            RiskKind::Identity => "identity",
             RiskKind::PromptEcho => "prompt_echo",
         }
     }
@@ -68,6 +110,43 @@ pub struct RiskEvent {
     pub detail: String,
 }
 
+/// A red-line event with the request it was seen in: what an incident is made of, on whichever arm
+/// and whether or not a release runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sighting {
+    /// What was seen.
+    pub event: RiskEvent,
+    /// When the answer ended.
+    pub at: UnixMs,
+    /// Which arm answered.
+    pub arm: Arm,
+    /// The release that ran; `None` without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change_id: Option<ChangeId>,
+    /// The request.
+    pub trace_id: TraceId,
+    /// Whose it was, behind a pseudonym (`caller-` and 12 hex digits); `None` for a request that
+    /// names nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<String>,
+    /// Whether the answer was kept from the client.
+    pub blocked: bool,
+    /// For how long the caller is refused from then on, s; 0 for not at all.
+    #[serde(default)]
+    pub banned_s: u64,
+}
+
+/// What was found in an answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Risk events, at most one per planted text, tool name and other kind.
+    pub events: Vec<RiskEvent>,
+    /// Whether personal data or a secret stands in it that the request did not hold.
+    pub gives_away: bool,
+    /// Whether redaction would change any of its texts.
+    pub has_private: bool,
+}
+
 /// What to look for in answers of one version set.
 #[derive(Debug, Clone, Default)]
 pub struct Detectors {
@@ -80,91 +159,80 @@ pub struct Detectors {
 }
 
 impl Detectors {
-    /// What stands in an answer that should not: at most one event per planted text, per tool name
-    /// and for the echo.
-    pub fn inspect(&self, answer: &str, tool_calls: &[&str]) -> Vec<RiskEvent> {
-        let mut events = self.leaks(answer, tool_calls);
-        events.extend(self.unauthorised(tool_calls));
-        events.extend(self.echo(answer));
-        events
+    /// What stands in an answer that should not. `heard` gives the texts of the request; it is
+    /// asked for only where something was found that the request may hold too.
+    pub fn inspect<'h>(&self, said: &Said<'_>, heard: impl Fn() -> Heard<'h>) -> Findings {
+        let mut findings = Findings { events: self.planted_in(said), ..Findings::default() };
+        findings.events.extend(self.unauthorised(said));
+        findings.events.extend(self.echo(said, &heard));
+        private::look(said, &heard, &mut findings);
+        findings
     }
 
-    /// What stands in an answer of several texts that should not.
-    pub fn inspect_answer<'a>(
-        &self,
-        texts: impl IntoIterator<Item = &'a str>,
-        tool_calls: &[&str],
-    ) -> Vec<RiskEvent> {
-        let mut events = self.inspect("", tool_calls);
-        for text in texts {
-            for event in self.inspect(text, &[]) {
-                if !events.contains(&event) {
-                    events.push(event);
-                }
-            }
-        }
-        events
+    fn planted_in(&self, said: &Said<'_>) -> Vec<RiskEvent> {
+        planted::look(&self.planted, said.all())
     }
 
-    fn leaks(&self, answer: &str, tool_calls: &[&str]) -> Vec<RiskEvent> {
-        if self.planted.is_empty() {
-            return Vec::new();
-        }
-        let texts: Vec<String> =
-            std::iter::once(&answer).chain(tool_calls).flat_map(|text| readings(text)).collect();
-        let of = self.planted.len();
-        self.planted
-            .iter()
-            .enumerate()
-            .filter(|(_, planted)| self.is_planted_in(planted, &texts))
-            .map(|(i, _)| RiskEvent {
-                kind: RiskKind::Leak,
-                detail: format!("planted text {} of {of}", i + 1),
-            })
-            .collect()
+    fn unauthorised(&self, said: &Said<'_>) -> Vec<RiskEvent> {
+        let refused: BTreeSet<&str> = self.forbidden(said, said.is_cut).collect();
+        refused.into_iter().map(|name| self.unauthorised_tool(name)).collect()
     }
 
-    fn is_planted_in(&self, planted: &str, texts: &[String]) -> bool {
-        let planted = folded(planted);
-        let planted = planted.trim();
-        !planted.is_empty() && texts.iter().any(|text| text.contains(planted))
+    /// Names of the tools that are called and not allowed. Where the answer goes on, a last name
+    /// that may still become an allowed one is none: names come in pieces, before the arguments.
+    fn forbidden<'a>(&self, said: &Said<'a>, goes_on: bool) -> impl Iterator<Item = &'a str> {
+        let last = said.calls.len().saturating_sub(1);
+        let is_forbidden = move |(at, call): &(usize, &Call<'a>)| {
+            let Some(allowed) = &self.allowed_tools else { return false };
+            let may_grow = goes_on && *at == last && call.arguments.is_empty();
+            let becomes_allowed = || allowed.iter().any(|tool| tool.starts_with(call.name));
+            !allowed.contains(call.name) && (!may_grow || !becomes_allowed())
+        };
+        let calls = said.calls.iter().enumerate().filter(is_forbidden);
+        calls.map(|(_, call)| call.name).collect::<Vec<_>>().into_iter()
     }
 
-    fn unauthorised(&self, tool_calls: &[&str]) -> Vec<RiskEvent> {
-        let Some(allowed) = &self.allowed_tools else { return Vec::new() };
-        let refused: BTreeSet<&str> =
-            tool_calls.iter().copied().filter(|name| !allowed.contains(*name)).collect();
-        refused
-            .into_iter()
-            .map(|name| RiskEvent {
-                kind: RiskKind::UnauthorisedTool,
-                detail: format!("tool `{}` is not allowed", self.shown_tool(name)),
-            })
-            .collect()
+    fn unauthorised_tool(&self, name: &str) -> RiskEvent {
+        let detail = format!("tool `{}` is not allowed", self.shown_tool(name));
+        RiskEvent { kind: RiskKind::UnauthorisedTool, detail }
     }
 
     /// A tool's name as far as it is safe to show: it is the model's text, so it may hold a
     /// secret, personal data or characters that spoil a log.
     fn shown_tool(&self, name: &str) -> String {
-        let texts = readings(name);
-        if self.planted.iter().any(|planted| self.is_planted_in(planted, &texts)) {
+        if !planted::look(&self.planted, std::iter::once(name)).is_empty() {
             return "(withheld)".to_owned();
         }
         let shown: String = redact(name).chars().take(TOOL_SHOWN_MAX).collect();
         shown.replace(|c: char| is_hidden(c) || c == '`', "?")
     }
 
-    fn echo(&self, answer: &str) -> Option<RiskEvent> {
+    /// The text that holds most of the prompt counts: one recitation is not diluted by the rest.
+    fn echo<'h>(&self, said: &Said<'_>, heard: impl Fn() -> Heard<'h>) -> Vec<RiskEvent> {
         if self.system_prompt.is_empty() {
-            return None;
+            return Vec::new();
         }
-        let (share, grams) = echo::measure(answer, &self.system_prompt);
-        (grams >= ECHO_MIN_GRAMS && share >= ECHO_SHARE).then(|| RiskEvent {
-            kind: RiskKind::PromptEcho,
-            detail: format!(
-                "{:.0} % of the system prompt's {grams} n-grams stand in the answer",
-                share * 100.0
-            ),
-        })
+        let measured = said.all().map(|text| echo::measure(text, &self.system_prompt));
+        let Some((share, grams)) = measured.max_by(|a, b| a.0.total_cmp(&b.0)) else {
+            return Vec::new();
+        };
+        if grams < ECHO_MIN_GRAMS || share < ECHO_SHARE {
+            return Vec::new();
+        }
+        let detail = format!(
+            "{:.0} % of the system prompt's {grams} n-grams stand in the answer",
+            share * 100.0
+        );
+        let mut events = Vec::new();
+        if share >= RECITED_SHARE && !is_quoted(&heard(), &self.system_prompt) {
+            events.push(RiskEvent { kind: RiskKind::PromptRecited, detail: detail.clone() });
+        }
+        events.push(RiskEvent { kind: RiskKind::PromptEcho, detail });
+        events
     }
+}
+
+/// Whether the request's own texts hold the prompt: who sends it has it already.
+fn is_quoted(heard: &Heard<'_>, system_prompt: &str) -> bool {
+    heard.client.iter().any(|text| echo::measure(text, system_prompt).0 >= ECHO_SHARE)
 }

@@ -10,6 +10,8 @@ mod output;
 
 mod version_set;
 
+mod guard;
+
 mod request;
 
 mod route;

@@ -12,6 +12,7 @@ use super::types::{
     Action, Decision, DecisionKind, Observation, Order, OrderKind, PausedBy, Phase, Reason,
     ReasonCode, ReleaseState, Signal,
 };
+use crate::guard::Severity;
 use crate::ids::UnixMs;
 use crate::route::Weight;
 
@@ -164,8 +165,13 @@ impl Step<'_> {
     fn decide(self, state: ReleaseState, observation: &Observation) -> Decision {
         let ordered = |kind| self.order.as_ref().filter(|order| order.kind == kind);
         // An operator's stop wins; a red line that comes with it shuts the entrance as well.
-        if !observation.red_events.is_empty() {
+        let red = &observation.red_events;
+        if red.iter().any(|event| event.kind.severity() == Severity::Black) {
             return self.shut_off(state, observation);
+        }
+        if !red.is_empty() {
+            let reason = Reason::new(ReasonCode::RedLine, red_lines(observation));
+            return self.roll_back(state, Signal::Red, reason, true);
         }
         if let Some(order) = ordered(OrderKind::RollBack) {
             let reason = order_reason(order);
@@ -387,16 +393,7 @@ impl Step<'_> {
 
     fn shut_off(self, mut state: ReleaseState, observation: &Observation) -> Decision {
         state.phase = Phase::ShutOff;
-        let seen: Vec<String> = observation
-            .red_events
-            .iter()
-            .map(|event| format!("{} ({})", event.kind.as_str(), event.detail))
-            .collect();
-        let text = format!(
-            "{} red-line event(s) on the candidate, one is enough: {}",
-            seen.len(),
-            seen.join(", ")
-        );
+        let text = red_lines(observation);
         let mut actions = vec![Action::RollBack];
         if self.plan.close_entrance {
             actions.push(Action::CloseEntrance { reason: text.clone() });
@@ -446,6 +443,14 @@ fn unsplit(state: &ReleaseState) -> &'static str {
         0 => "; a request counts if it names a user, or comes with a key, to be split by",
         _ => "",
     }
+}
+
+/// The red-line events as a sentence.
+fn red_lines(observation: &Observation) -> String {
+    let events = observation.red_events.iter();
+    let seen: Vec<String> =
+        events.map(|event| format!("{} ({})", event.kind.as_str(), event.detail)).collect();
+    format!("{} red-line event(s) on the candidate, one is enough: {}", seen.len(), seen.join(", "))
 }
 
 fn order_reason(order: &Order) -> Reason {

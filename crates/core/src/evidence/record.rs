@@ -33,7 +33,7 @@ pub struct Record {
     /// The tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
-    /// The user.
+    /// The user; a pseudonym where the name is personal data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The arm.
@@ -79,7 +79,7 @@ pub struct Record {
     pub contract_problem: Option<String>,
     /// Whether it was a refusal.
     pub refused: bool,
-    /// Whether personal data stood in the answer.
+    /// Whether personal data or a secret stood in the answer that the request did not hold.
     pub pii: bool,
     /// Risk events seen.
     pub risk: Vec<RiskEvent>,

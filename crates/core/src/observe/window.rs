@@ -48,7 +48,7 @@ pub struct Outcome {
     pub contract_ok: Option<bool>,
     /// Whether the model refused.
     pub refused: bool,
-    /// Whether personal data stood in the answer.
+    /// Whether personal data or a secret stood in the answer that the request did not hold.
     pub pii: bool,
     /// Red-line events seen in the answer.
     pub risk: Vec<RiskKind>,

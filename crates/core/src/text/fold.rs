@@ -62,7 +62,7 @@ pub fn readings(text: &str) -> Vec<String> {
     readings
 }
 
-/// The text with what JSON escapes as `\uXXXX`, `\/` or `\"` in plain form; `None` where nothing is.
+/// The text with what JSON escapes as `\uXXXX`, `\/` or `\"` in plain form; `None` without any.
 /// Arguments of tools and answers that are JSON come like this.
 pub fn unescaped(text: &str) -> Option<String> {
     if !text.contains('\\') {

@@ -448,6 +448,10 @@ impl Checker<'_> {
     }
 
     fn risk(&self, project: &Project) -> Result<()> {
+        let ban_s = project.risk.ban_s;
+        if ban_s > 86_400 {
+            return Err(self.refuse("risk.ban_s", ban_s, "0 to 86400"));
+        }
         for (i, text) in project.risk.planted.iter().enumerate() {
             let chars = text.trim().chars().count();
             if chars < MIN_PLANTED_CHARS {

@@ -1,7 +1,8 @@
 //! What a release's plan takes from the project: ladder, lines, audience and error budget.
 
-use super::project::{LineConfig, LineUnit, OnBlack, Project};
+use super::project::{LineConfig, LineUnit, Project};
 use super::release::{AudienceKind, LadderPreset};
+use super::risk::OnBlack;
 use super::yaml::nearest;
 use crate::error::{CliError, Result};
 use tidegate_core::decide::{

@@ -2,6 +2,7 @@
 //! made from this file (`tidegate config schema`).
 
 use super::release::ReleaseConfig;
+use super::risk::RiskConfig;
 use super::upstream::Upstream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -423,27 +424,6 @@ impl Default for Records {
     fn default() -> Self {
         Records { content: true, opt_out_tenants: Vec::new(), retention_days: 30 }
     }
-}
-
-/// What a black signal shuts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum OnBlack {
-    /// The whole service, until an operator opens it again.
-    #[default]
-    Service,
-    /// Only the candidate: it is rolled back and stable goes on.
-    Candidate,
-}
-
-/// What must never happen.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct RiskConfig {
-    /// Texts planted in prompts or documents that must never appear in an answer.
-    pub(crate) planted: Vec<String>,
-    /// What a black signal shuts.
-    pub(crate) on_black: OnBlack,
 }
 
 /// `prompts/<version>/config.yaml` (R77); values the seed allows to be text or number are text.

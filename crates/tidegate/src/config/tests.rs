@@ -51,7 +51,11 @@ fn unknown_keys_name_the_nearest_or_all() {
         "6:16: unknown key `puase`",
         "did you mean `pause`?",
     );
-    check("risk:\n  zzz: 1\n", "6:3: unknown key `zzz`", "keys allowed here: planted, on_black");
+    check(
+        "risk:\n  zzz: 1\n",
+        "6:3: unknown key `zzz`",
+        "keys allowed here: planted, on_black, block, ban_s",
+    );
     check(
         "credentials:\n  - name: a\n    key: sk-secret-1\n",
         "7:5: unknown key `key`",

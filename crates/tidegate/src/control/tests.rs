@@ -4,8 +4,8 @@ use crate::gate::{Asking, eval_project};
 use crate::store::{Access, Options};
 use std::path::Path;
 use tidegate_core::decide::{OrderKind, Phase};
-use tidegate_core::guard::RiskKind;
-use tidegate_core::ids::{ChangeId, UnixMs};
+use tidegate_core::guard::{RiskKind, Sighting};
+use tidegate_core::ids::{ChangeId, TraceId, UnixMs};
 use tidegate_core::observe::{Outcome, Timing};
 use tidegate_core::route::{Arm, Entrance};
 use tidegate_core::upstream::Failure;
@@ -162,7 +162,16 @@ async fn a_red_line_event_shuts_the_entrance_and_an_operator_opens_it() {
     scene.eval().await;
     let change = scene.start().await.unwrap();
     let event = RiskEvent { kind: RiskKind::Leak, detail: "planted text 1 of 1".to_owned() };
-    scene.plane.collector.red_event(Arm::Candidate, Some(&change), event);
+    scene.plane.collector.red_event(Sighting {
+        event,
+        at: UnixMs(1),
+        arm: Arm::Candidate,
+        change_id: Some(change.clone()),
+        trace_id: TraceId::parse("t-1").unwrap(),
+        caller: None,
+        blocked: true,
+        banned_s: 0,
+    });
     scene.control.tick().await.unwrap();
     let closed =
         |scene: &Scene| matches!(scene.plane.router.load().table.entrance, Entrance::Closed { .. });

@@ -10,6 +10,7 @@ use tidegate_core::act::next_table;
 use tidegate_core::decide::{
     Action, Decision, DecisionDigest, Look, Observation, Order, OrderKind, Phase, Plan, ReasonCode,
 };
+use tidegate_core::guard::RiskEvent;
 use tidegate_core::ids::ChangeId;
 use tidegate_core::journal::{Event, Release};
 use tidegate_core::observe::Window;
@@ -217,7 +218,7 @@ impl Control {
         };
         let (stable, candidate, red_events) = plane.collector.snapshot();
         report_other_events(plane);
-        self.red_events.extend(red_events);
+        self.red_events.extend(red_events.into_iter().map(|sighting| sighting.event));
         let red_events = self.red_events.clone();
         Observation { stable, candidate, before: None, gap: None, red_events, order }
     }
@@ -255,11 +256,14 @@ fn nothing_runs(named: Option<(ChangeId, Option<Phase>)>, promoted: Option<Chang
 /// Says red-line events that are not the running candidate's: there is nothing to go back from, so
 /// a person must look. Their answers were withheld and their records hold what was seen.
 fn report_other_events(plane: &super::Plane) {
-    for event in plane.collector.take_other_events() {
+    for sighting in plane.collector.take_other_events() {
+        let RiskEvent { kind, detail } = &sighting.event;
+        let held = if sighting.blocked { "was withheld" } else { "went out" };
         output::log(&format!(
-            "RED LINE on stable: {} ({}); the answer was withheld, look at it now",
-            event.kind.as_str(),
-            event.detail
+            "RED LINE on {}: {} ({detail}); the answer {held}, look at it now: `tidegate trace {}`",
+            sighting.arm.as_str(),
+            kind.as_str(),
+            sighting.trace_id.as_str()
         ));
     }
 }

@@ -1,12 +1,13 @@
 //! Asking one case of a version set, as a client would.
 
+use crate::guard::said_in;
 use crate::upstream::{Answer, Call, Deadlines, Reply, UpstreamError};
 use crate::version_set::LiveSet;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::gate::Case;
-use tidegate_core::guard::{Detectors, RiskEvent};
+use tidegate_core::guard::{Detectors, Heard, RiskEvent};
 use tidegate_core::ids::Digest;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::Finish;
@@ -95,19 +96,20 @@ pub(crate) async fn ask(
         let message = "the upstream's answer is empty: no text and no tool call".to_owned();
         return Err(AskError { message, failure: Some(Failure::Empty), again: Some(AGAIN_AFTER) });
     }
-    Ok(asked(answer, &detectors))
+    Ok(asked(answer, &detectors, &case.input))
 }
 
 /// What an upstream's answer is to a case.
-fn asked(answer: Answer, detectors: &Detectors) -> Asked {
+fn asked(answer: Answer, detectors: &Detectors, input: &str) -> Asked {
     let Answer { body: _, facts, took } = answer;
-    let texts = facts.texts().map(|(_, text)| text);
+    let system = detectors.system_prompt.as_str();
+    let heard = || Heard { client: vec![input.into()], system: vec![system.into()] };
     let tokens = facts.usage.map(|usage| usage.tokens_in.saturating_add(usage.tokens_out));
     Asked {
         latency_ms: u64::try_from(took.total.as_millis()).unwrap_or(u64::MAX),
         cut: facts.text_cut || facts.finish() == Some(&Finish::Length),
         total_tokens: tokens,
-        events: detectors.inspect_answer(texts, &facts.tool_names()),
+        events: detectors.inspect(&said_in(&facts), heard).events,
         text: facts.text().to_owned(),
     }
 }
@@ -172,7 +174,7 @@ mod tests {
             "finish_reason": "length"
         }]});
         let none_allowed = Detectors { allowed_tools: Some([].into()), ..Detectors::default() };
-        let asked = asked(answer(&body), &none_allowed);
+        let asked = asked(answer(&body), &none_allowed, "");
         assert_eq!((asked.text.as_str(), asked.latency_ms, asked.cut), ("好", 1234, true));
         assert_eq!(asked.events[0].kind, RiskKind::UnauthorisedTool);
     }

@@ -7,7 +7,7 @@ pub(crate) use super::recent::FeedbackOn;
 use super::recent::Recent;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tidegate_core::guard::RiskEvent;
+use tidegate_core::guard::Sighting;
 use tidegate_core::ids::{ChangeId, TraceId, UnixMs};
 use tidegate_core::observe::{Feedback, Outcome, Window};
 use tidegate_core::route::Arm;
@@ -28,8 +28,8 @@ pub(crate) struct Collector {
 struct State {
     release: Option<Running>,
     baseline: Window,
-    events: Vec<RiskEvent>,
-    other_events: Vec<RiskEvent>,
+    events: Vec<Sighting>,
+    other_events: Vec<Sighting>,
     recent: Recent,
     switched: Option<Duration>,
     drained: Option<Duration>,
@@ -113,15 +113,17 @@ impl Collector {
 
     /// Queues a red-line event and wakes control at once. Only the running release's candidate can
     /// be judged by it; stable's events, and late ones of an earlier release, are kept apart.
-    pub(crate) fn red_event(&self, arm: Arm, change_id: Option<&ChangeId>, event: RiskEvent) {
+    pub(crate) fn red_event(&self, sighting: Sighting) {
         let mut state = self.state();
         let running = state.release.as_ref().map(|running| &running.change_id);
-        let queue = match arm {
-            Arm::Candidate if running.is_some() && running == change_id => &mut state.events,
+        let queue = match sighting.arm {
+            Arm::Candidate if running.is_some() && running == sighting.change_id.as_ref() => {
+                &mut state.events
+            }
             Arm::Candidate | Arm::Stable => &mut state.other_events,
         };
         if queue.len() < EVENTS_MAX {
-            queue.push(event);
+            queue.push(sighting);
         }
         drop(state);
         // A permit is kept when nobody waits yet, so no event is slept through.
@@ -150,13 +152,13 @@ impl Collector {
     }
 
     /// Takes the red-line events that are not the running candidate's.
-    pub(crate) fn take_other_events(&self) -> Vec<RiskEvent> {
+    pub(crate) fn take_other_events(&self) -> Vec<Sighting> {
         std::mem::take(&mut self.state().other_events)
     }
 
     /// The release's windows so far, stable then candidate, and the candidate's red-line events
     /// since the last look, which are handed over: they are given once.
-    pub(crate) fn snapshot(&self) -> (Window, Window, Vec<RiskEvent>) {
+    pub(crate) fn snapshot(&self) -> (Window, Window, Vec<Sighting>) {
         let mut state = self.state();
         let events = std::mem::take(&mut state.events);
         match &state.release {
@@ -190,7 +192,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidegate_core::guard::RiskKind;
+    use tidegate_core::guard::{RiskEvent, RiskKind};
     use tidegate_core::observe::Counts;
 
     fn id(text: &str) -> ChangeId {
@@ -270,12 +272,21 @@ mod tests {
         let collector = Collector::default();
         let now = id("prompt-v3");
         collector.begin(now.clone(), Window::default(), Window::default());
-        let event = RiskEvent { kind: RiskKind::Leak, detail: "planted text 1".to_owned() };
-        collector.red_event(Arm::Candidate, Some(&now), event.clone());
-        collector.red_event(Arm::Stable, Some(&now), event.clone());
-        collector.red_event(Arm::Candidate, Some(&id("prompt-v2")), event.clone());
+        let sighting = |arm, change_id: &ChangeId| Sighting {
+            event: RiskEvent { kind: RiskKind::Leak, detail: "planted text 1".to_owned() },
+            at: UnixMs(1),
+            arm,
+            change_id: Some(change_id.clone()),
+            trace_id: trace("t-1"),
+            caller: None,
+            blocked: true,
+            banned_s: 0,
+        };
+        collector.red_event(sighting(Arm::Candidate, &now));
+        collector.red_event(sighting(Arm::Stable, &now));
+        collector.red_event(sighting(Arm::Candidate, &id("prompt-v2")));
         collector.red_event_seen().await;
-        assert_eq!(collector.snapshot().2, [event]);
+        assert_eq!(collector.snapshot().2, [sighting(Arm::Candidate, &now)]);
         assert_eq!(collector.take_other_events().len(), 2);
         assert!(collector.snapshot().2.is_empty(), "events are given once");
     }

@@ -3,9 +3,11 @@
 
 mod account;
 
+use super::auth::Caller;
 use super::gateway::Gateway;
 use super::problem::{CLIENT_GONE, Next, Problem};
 use super::serve::Arrival;
+use crate::guard::{heard_in, pseudonym, said_in};
 use crate::route::LiveTable;
 use crate::upstream::Took;
 use crate::version_set::LiveSet;
@@ -14,7 +16,7 @@ use http::{Response, StatusCode};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tidegate_core::guard::RiskEvent;
+use tidegate_core::guard::{Findings, Said};
 use tidegate_core::ids::ChangeId;
 use tidegate_core::observe::Outcome;
 use tidegate_core::route::{Arm, Cohort, Entrance, Subject};
@@ -56,8 +58,8 @@ pub(super) struct Ending {
     pub(super) facts: Option<AnswerFacts>,
     /// How long the upstream took, by its own account.
     pub(super) took: Took,
-    /// What stood in the answer that should not.
-    pub(super) risk: Vec<RiskEvent>,
+    /// What was found in the answer; `None` where there was none to look at.
+    pub(super) found: Option<Findings>,
     /// Whether the answer was kept from the client, in whole or from some point on.
     pub(super) withheld: bool,
 }
@@ -95,6 +97,11 @@ impl Exchange {
         ask: Ask,
         share: Option<OwnedSemaphorePermit>,
     ) -> Result<Exchange, Problem> {
+        let caller = caller_of(&arrival, ask.user.as_deref());
+        let now = gateway.parts.clock.now();
+        if let Some(left_s) = caller.and_then(|caller| gateway.bans.left_s(&caller, now)) {
+            return Err(Problem::banned(left_s));
+        }
         let queued = Instant::now();
         let place = gateway.place(ask.budget.unwrap_or(Duration::MAX)).await?;
         let queue = queued.elapsed();
@@ -156,6 +163,18 @@ impl Exchange {
         self.change_id().filter(|_| self.cohort.is_some())
     }
 
+    /// What stands in the answer that should not.
+    pub(super) fn look(&self, facts: &AnswerFacts, is_cut: bool) -> Findings {
+        let detectors = &self.set.detectors;
+        let heard = || heard_in(&self.ask.body, &detectors.system_prompt);
+        detectors.inspect(&Said { is_cut, ..said_in(facts) }, heard)
+    }
+
+    /// Whose request it is, behind a pseudonym: the user, else the key. `None` for nobody known.
+    pub(super) fn caller(&self) -> Option<String> {
+        caller_of(&self.arrival, self.ask.user.as_deref())
+    }
+
     /// What is left of the request's time: its own budget, else the version set's limit.
     pub(super) fn left(&self) -> Duration {
         let limit = Duration::from_millis(self.set.limits.total_ms);
@@ -188,6 +207,17 @@ impl Exchange {
         self.measure_overhead();
         outcome
     }
+}
+
+/// A tenant's users are its own: the same name under another tenant is somebody else.
+fn caller_of(arrival: &Arrival, user: Option<&str>) -> Option<String> {
+    let Caller { key, tenant } = &arrival.caller;
+    let (kind, name) = match (user, key) {
+        (Some(user), _) => ("user", user),
+        (None, Some(key)) => ("key", &**key),
+        (None, None) => return None,
+    };
+    Some(pseudonym("caller", &[tenant.as_deref().unwrap_or_default(), kind, name]))
 }
 
 impl Drop for Exchange {

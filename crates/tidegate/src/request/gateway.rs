@@ -7,6 +7,7 @@ use super::problem::Problem;
 use crate::clock::Clock;
 use crate::config::{Price, ProcessLimits, Project, Records};
 use crate::error::Result as CliResult;
+use crate::guard::Bans;
 use crate::observe::{Collector, Metrics, TableView};
 use crate::route::Router;
 use crate::store::{Records as _, Store};
@@ -52,6 +53,10 @@ pub(crate) struct Gateway {
     pub(super) doorman: Doorman,
     pub(super) ids: IdMaker,
     pub(super) body_budget: Arc<Semaphore>,
+    /// Callers that are refused.
+    pub(super) bans: Bans,
+    /// For how long a caller is refused after a forbidden tool call, s.
+    pub(super) ban_s: u64,
     prices: BTreeMap<String, Price>,
     places: Arc<Semaphore>,
     waiting: AtomicUsize,
@@ -88,6 +93,8 @@ impl Gateway {
             doorman,
             ids: IdMaker::new(),
             body_budget: Arc::new(Semaphore::new(BODY_BUDGET_KIB)),
+            bans: Bans::default(),
+            ban_s: project.risk.ban_s,
             prices: project.prices.clone(),
             places: Arc::new(Semaphore::new(project.limits.max_concurrent)),
             waiting: AtomicUsize::new(0),

@@ -4,6 +4,7 @@ use super::body::Body;
 use crate::upstream::UpstreamError;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
+use tidegate_core::guard::{RiskEvent, RiskKind};
 use tidegate_core::upstream::Failure;
 use tidegate_wire::RequestError;
 use tidegate_wire::openai_chat::{ErrorBody, write_error};
@@ -85,14 +86,26 @@ impl Problem {
             .next(Next::RetryAfter(1))
     }
 
-    /// The answer is kept back because of a red-line event.
-    pub(super) fn withheld() -> Problem {
-        let message = "the answer is withheld: it crossed a red line of this service";
+    /// The answer is kept back because of these events.
+    pub(super) fn withheld(events: &[RiskEvent]) -> Problem {
+        let is_tool = |event: &RiskEvent| event.kind == RiskKind::UnauthorisedTool;
+        let message = if !events.is_empty() && events.iter().all(is_tool) {
+            "the answer is withheld: it calls a tool that this service does not allow"
+        } else {
+            "the answer is withheld: it crossed a red line of this service"
+        };
         let mut problem =
             Problem::server(StatusCode::BAD_GATEWAY, "answer_withheld", message.to_owned())
                 .next(Next::DoNotRetry);
         problem.kind = "safety_error";
         problem
+    }
+
+    /// The caller is refused for some seconds more, after a forbidden tool call.
+    pub(super) fn banned(left_s: u64) -> Problem {
+        let message =
+            format!("this caller is refused for {left_s} s more, after a forbidden tool call");
+        Problem::client(StatusCode::FORBIDDEN, "caller_banned", message).next(Next::DoNotRetry)
     }
 
     /// What the client is told of an upstream's failure.

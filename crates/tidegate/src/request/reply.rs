@@ -2,7 +2,7 @@
 
 use super::exchange::{Ending, Exchange};
 use super::problem::Problem;
-use super::stream::inspect;
+use crate::guard::blocks;
 use crate::upstream::Answer;
 use bytes::Bytes;
 use http::StatusCode;
@@ -25,12 +25,13 @@ pub(super) struct Whole {
 /// Ends an exchange with a whole answer.
 pub(super) fn whole(exchange: Exchange, answer: Answer) -> Result<Whole, Problem> {
     let Answer { body, facts, took } = answer;
-    let risk = inspect(&exchange, &facts);
-    if risk.iter().any(|event| event.kind.is_red_line()) {
-        let problem = Problem::withheld();
+    let found = exchange.look(&facts, false);
+    if blocks(&exchange.set.block, &found.events) {
+        let problem = Problem::withheld(&found.events);
         let facts = Some(facts);
         let status = problem.status;
-        let ending = Ending { status, facts, took, risk, withheld: true, failure: None };
+        let ending =
+            Ending { status, facts, took, found: Some(found), withheld: true, failure: None };
         exchange.close(ending);
         return Err(problem);
     }
@@ -40,7 +41,7 @@ pub(super) fn whole(exchange: Exchange, answer: Answer) -> Result<Whole, Problem
         failure: (!facts.is_useful()).then_some(Failure::Empty),
         facts: Some(facts),
         took,
-        risk,
+        found: Some(found),
         ..Ending::default()
     });
     Ok(Whole {

@@ -9,6 +9,7 @@ use super::body::Body;
 use super::bounds::STREAM_PIECE;
 use super::exchange::{Ending, Exchange};
 use super::problem::{CLIENT_GONE, Problem};
+use crate::guard::{blocks, said_in};
 use crate::observe::StatusClass;
 use crate::upstream::{Piece, Pieces, Took, UpstreamError};
 use bytes::Bytes;
@@ -16,14 +17,12 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use std::task::{Context, Poll};
 use std::time::Instant;
-use tidegate_core::guard::{Detectors, RiskEvent};
+use tidegate_core::guard::{Findings, RiskEvent, Watch};
 use tidegate_core::upstream::Failure;
 use tidegate_wire::{AnswerFacts, openai_chat, sse};
 
 /// nginx and what is made of it buffer streams unless they are told not to.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-/// Planted texts are looked for over at least so many bytes before the newest piece.
-const LOOK_BACK_MIN: usize = 256;
 
 /// The events of one stream.
 pub(super) struct Events {
@@ -32,34 +31,21 @@ pub(super) struct Events {
     first: Option<Piece>,
     pieces: Pieces,
     facts: AnswerFacts,
-    leaks: Option<Leaks>,
+    watch: Watch,
     hide_usage: bool,
     status: StatusClass,
-}
-
-/// The look-out for planted texts; there is none where none are planted.
-struct Leaks {
-    detectors: Detectors,
-    look_back: usize,
-    seen: usize,
 }
 
 /// The response that carries the stream.
 pub(super) fn response(mut exchange: Exchange, first: Piece, pieces: Pieces) -> Response<Body> {
     exchange.measure_overhead();
-    let planted = &exchange.set.detectors.planted;
-    let leaks = (!planted.is_empty()).then(|| Leaks {
-        look_back: planted.iter().map(|text| text.len() * 4).fold(LOOK_BACK_MIN, usize::max),
-        detectors: Detectors { planted: planted.clone(), ..Detectors::default() },
-        seen: 0,
-    });
     let events = Events {
         hide_usage: !exchange.ask.include_usage,
         exchange: Some(exchange),
         first: Some(first),
         pieces,
         facts: AnswerFacts::default(),
-        leaks,
+        watch: Watch::default(),
         status: StatusClass::ClientError,
     };
     let mut response = Response::new(Body::events(events));
@@ -122,9 +108,11 @@ impl Events {
         if let Err(problem) = self.facts.push(says) {
             return self.broken(UpstreamError::of_problem(&problem, Took::default()), out);
         }
-        let events = self.leaks.as_mut().map(|leaks| leaks.look(self.facts.text()));
-        if let Some(events) = events.filter(|events| !events.is_empty()) {
-            return self.withhold(events, Took::default(), out);
+        if let Some(exchange) = &self.exchange {
+            let events = self.watch.look(&exchange.set.detectors, &said_in(&self.facts));
+            if blocks(&exchange.set.block, &events) {
+                return self.withhold(&events, None, Took::default(), out);
+            }
         }
         let shown = match self.hide_usage {
             true => openai_chat::hide_usage(data),
@@ -137,16 +125,18 @@ impl Events {
 
     fn done(&mut self, took: Took, out: &mut Vec<u8>) {
         let Some(exchange) = &self.exchange else { return };
-        let risk = inspect(exchange, &self.facts);
-        if risk.iter().any(|event| event.kind.is_red_line()) {
-            return self.withhold(risk, took, out);
+        let found = exchange.look(&self.facts, false);
+        if blocks(&exchange.set.block, &found.events) {
+            let events = found.events.clone();
+            return self.withhold(&events, Some(found), took, out);
         }
         sse::write_event(out, sse::DONE);
         let (status, class, failure) = match self.facts.is_useful() {
             true => (StatusCode::OK, StatusClass::Ok, None),
             false => (StatusCode::OK, StatusClass::Error, Some(Failure::Empty)),
         };
-        self.end(class, Ending { status, failure, took, risk, ..Ending::default() });
+        let ending = Ending { status, failure, took, found: Some(found), ..Ending::default() };
+        self.end(class, ending);
     }
 
     fn broken(&mut self, error: UpstreamError, out: &mut Vec<u8>) {
@@ -156,10 +146,16 @@ impl Events {
         self.end(StatusClass::Error, ending);
     }
 
-    fn withhold(&mut self, risk: Vec<RiskEvent>, took: Took, out: &mut Vec<u8>) {
-        sse::write_event(out, &Problem::withheld().envelope());
+    fn withhold(
+        &mut self,
+        events: &[RiskEvent],
+        found: Option<Findings>,
+        took: Took,
+        out: &mut Vec<u8>,
+    ) {
+        sse::write_event(out, &Problem::withheld(events).envelope());
         let (status, withheld) = (StatusCode::OK, true);
-        let ending = Ending { status, took, risk, withheld, ..Ending::default() };
+        let ending = Ending { status, took, found, withheld, ..Ending::default() };
         self.end(StatusClass::Error, ending);
     }
 
@@ -169,8 +165,8 @@ impl Events {
         if let Some(exchange) = self.exchange.take() {
             // However a stream ends, what it said is looked at: a client that leaves early, or an
             // upstream that breaks, must not hide a red line.
-            if ending.risk.is_empty() {
-                ending.risk = inspect(&exchange, &facts);
+            if ending.found.is_none() {
+                ending.found = Some(exchange.look(&facts, !ending.withheld));
             }
             ending.facts = Some(facts);
             exchange.close(ending);
@@ -190,42 +186,6 @@ impl Drop for Events {
     }
 }
 
-impl Leaks {
-    /// Looks at what came since the last look, and as far back as a planted text may reach.
-    fn look(&mut self, text: &str) -> Vec<RiskEvent> {
-        if text.len() == self.seen {
-            return Vec::new();
-        }
-        let mut from = self.seen.saturating_sub(self.look_back);
-        while !text.is_char_boundary(from) {
-            from -= 1;
-        }
-        self.seen = text.len();
-        self.detectors.inspect(&text[from..], &[])
-    }
-}
-
 fn upstream(failure: Failure, message: String) -> UpstreamError {
     UpstreamError::new(failure, message, Took::default())
-}
-
-/// What stands in an answer that should not.
-pub(super) fn inspect(exchange: &Exchange, facts: &AnswerFacts) -> Vec<RiskEvent> {
-    let texts = facts.texts().map(|(_, text)| text);
-    exchange.set.detectors.inspect_answer(texts, &facts.tool_names())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_planted_text_is_seen_across_pieces() {
-        let detectors = Detectors { planted: vec!["暗号-42".to_owned()], ..Detectors::default() };
-        let mut leaks = Leaks { detectors, look_back: 256, seen: 0 };
-        let text = format!("{}暗号-42。", "你好".repeat(400));
-        let ends = text.char_indices().map(|(i, c)| i + c.len_utf8());
-        let seen = ends.filter(|end| !leaks.look(&text[..*end]).is_empty()).count();
-        assert!(seen >= 1, "the planted text went through");
-    }
 }

@@ -7,7 +7,7 @@ use super::settings::Settings;
 use super::tools::Manifest;
 use super::{contract, prompt};
 use crate::clock::Clock;
-use crate::config::{AnswerLimits, PromptMode, Upstream as UpstreamConfig};
+use crate::config::{AnswerLimits, Block, PromptMode, Upstream as UpstreamConfig};
 use crate::error::{CliError, Result};
 use crate::upstream::Upstream;
 use serde::de::DeserializeOwned;
@@ -38,6 +38,8 @@ pub(crate) struct LiveSet {
     pub(crate) contract: Option<Arc<jsonschema::Validator>>,
     /// What to look for in answers.
     pub(crate) detectors: Detectors,
+    /// What answers are kept from the client for.
+    pub(crate) block: Vec<Block>,
     renderer: Renderer,
 }
 
@@ -92,10 +94,11 @@ impl LiveSet {
             limits: settings.limits,
             contract,
             detectors: Detectors {
-                planted: settings.risk.planted,
+                planted: settings.risk.planted.clone(),
                 allowed_tools: manifest.allowed(),
                 system_prompt,
             },
+            block: settings.risk.block,
             renderer,
         })
     }

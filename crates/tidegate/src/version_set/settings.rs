@@ -4,7 +4,10 @@
 //! stands here exactly where a release must carry it: the time an answer may take is behaviour,
 //! the number of requests that one process takes at a time is not.
 
-use crate::config::{AnswerLimits, Contract, Limits, PromptMode, RiskConfig};
+use crate::config::{
+    AnswerLimits, Block, Contract, Limits, PromptMode, RiskConfig, blocked_by_default,
+    is_blocked_by_default,
+};
 use crate::error::{CliError, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -33,11 +36,16 @@ pub(crate) struct Settings {
 }
 
 /// What must never happen. Planted texts stand here as they are: they are looked for.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RiskSettings {
     /// Texts that must never appear in an answer.
+    #[serde(default)]
     pub(crate) planted: Vec<String>,
+    /// What answers are kept from the client for; left out where it is the default, so that sets
+    /// packed before there was a choice keep their names.
+    #[serde(default = "blocked_by_default", skip_serializing_if = "is_blocked_by_default")]
+    pub(crate) block: Vec<Block>,
 }
 
 /// The first format. It also held settings of the process and of the release, which were never
@@ -62,7 +70,10 @@ impl Settings {
             output: project.contract.output.clone(),
             limits: project.limits.of_answers(),
             prompt_mode: project.artifacts.prompt.mode,
-            risk: RiskSettings { planted: project.risk.planted.clone() },
+            risk: RiskSettings {
+                planted: project.risk.planted.clone(),
+                block: project.risk.block.clone(),
+            },
         }
     }
 
@@ -91,13 +102,13 @@ impl Settings {
             };
         }
         let SettingsV1 { contract, limits, prompt_mode, risk } = serde_json::from_value(value)?;
-        let RiskConfig { planted, on_black: _ } = risk;
+        let RiskConfig { planted, block, on_black: _, ban_s: _ } = risk;
         Ok(Settings {
             format: FORMAT,
             output: contract.output,
             limits: limits.of_answers(),
             prompt_mode,
-            risk: RiskSettings { planted },
+            risk: RiskSettings { planted, block },
         })
     }
 }

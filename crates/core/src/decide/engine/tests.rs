@@ -169,6 +169,20 @@ fn a_red_line_event_shuts_off_at_once() {
     assert!(decision.actions.iter().any(|a| matches!(a, Action::CloseEntrance { .. })));
 }
 
+#[test]
+fn a_secret_or_an_identity_number_goes_back_and_leaves_the_entrance_open() {
+    for kind in [RiskKind::Secret, RiskKind::Identity, RiskKind::PromptRecited] {
+        let mut run = Run::new();
+        run.seen.red_events = vec![RiskEvent { kind, detail: "seen".to_owned() }];
+        run.seen.order = order(OrderKind::PromoteFully);
+        let decision = run.tick(1);
+        assert_eq!((decision.kind, decision.signal), (DecisionKind::RollBack, Signal::Red));
+        assert_eq!(decision.state.phase, Phase::RolledBack);
+        assert!(decision.actions.iter().any(|a| matches!(a, Action::OpenIncident { .. })));
+        assert!(!decision.actions.iter().any(|a| matches!(a, Action::CloseEntrance { .. })));
+    }
+}
+
 /// Answers that all take equally long are the same on both arms: nothing to wait for.
 #[test]
 fn equal_latencies_pass() {

@@ -2,6 +2,7 @@
 
 use super::{Ending, Exchange};
 use crate::clock::rfc3339;
+use crate::guard::{any_text, kept_user};
 use crate::observe::{AnswerSample, FeedbackOn, StatusClass};
 use crate::output;
 use crate::request::bounds::RECORD_TEXT_MAX;
@@ -10,12 +11,11 @@ use crate::upstream::Took;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tidegate_core::evidence::{Record, ToolCall};
-use tidegate_core::guard::detect_refusal;
+use tidegate_core::guard::{RiskEvent, RiskKind, Sighting, detect_refusal};
 use tidegate_core::observe::{Outcome, Timing};
-use tidegate_core::text::estimate_tokens;
-use tidegate_core::text::{has_pii, redact};
+use tidegate_core::text::{estimate_tokens, redact};
 use tidegate_core::upstream::{Failure, Fault};
-use tidegate_wire::{AnswerFacts, Finish, TextKind, Usage};
+use tidegate_wire::{AnswerFacts, TextKind, Usage};
 
 /// What an answer says about its quality.
 #[derive(Default)]
@@ -23,8 +23,6 @@ struct Judged {
     contract_checked: bool,
     contract_problem: Option<String>,
     refused: bool,
-    /// Whether personal data or a secret stands in it; `None` when it was not looked for.
-    pii: Option<bool>,
 }
 
 /// What an answer cost.
@@ -39,6 +37,7 @@ struct Spent {
 pub(super) fn keep(exchange: &Exchange, ending: Ending) -> Outcome {
     let parts = &exchange.gateway.parts;
     let judged = judge(exchange, &ending);
+    let found = ending.found.clone().unwrap_or_default();
     let spent = spend(exchange, &ending);
     let timing = time(exchange, &ending);
     let outcome = Outcome {
@@ -50,15 +49,14 @@ pub(super) fn keep(exchange: &Exchange, ending: Ending) -> Outcome {
         cost_micro_usd: spent.cost_micro_usd,
         contract_ok: judged.contract_checked.then_some(judged.contract_problem.is_none()),
         refused: judged.refused,
-        pii: judged.pii == Some(true),
-        risk: ending.risk.iter().map(|event| event.kind).collect(),
+        pii: found.gives_away,
+        risk: found.events.iter().map(|event| event.kind).collect(),
         abandoned: ending.failure == Some(Failure::ClientGone) && exchange.first_token.is_none(),
         cohort: exchange.cohort,
     };
-    let change_id = exchange.change_id();
     parts.collector.add(exchange.arm, exchange.compared_in(), &outcome, parts.clock.now());
-    for event in ending.risk.iter().filter(|event| event.kind.is_red_line()) {
-        parts.collector.red_event(exchange.arm, change_id, event.clone());
+    for sighting in sightings(exchange, &ending, &found.events) {
+        parts.collector.red_event(sighting);
     }
     let arrival = &exchange.arrival;
     parts.collector.remember(
@@ -91,7 +89,6 @@ fn judge(exchange: &Exchange, ending: &Ending) -> Judged {
         contract_checked: checked,
         contract_problem,
         refused: facts.is_refusal() || refuses(facts.text()),
-        pii: Some(texts(facts).any(has_pii)),
     }
 }
 
@@ -109,14 +106,30 @@ fn refuses(text: &str) -> bool {
     detect_refusal(text)
 }
 
-/// Whether any text in a JSON value is such. serde_json bounds the depth at 127.
-fn any_text(value: &Value, is_such: &mut impl FnMut(&str) -> bool) -> bool {
-    match value {
-        Value::String(text) => is_such(text),
-        Value::Array(items) => items.iter().any(|item| any_text(item, is_such)),
-        Value::Object(map) => map.values().any(|item| any_text(item, is_such)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    }
+/// The red lines that were crossed, for control. Who called a forbidden tool is refused from here
+/// on: an attack is stopped where it is seen, and control only writes down that it was.
+fn sightings(exchange: &Exchange, ending: &Ending, events: &[RiskEvent]) -> Vec<Sighting> {
+    let gateway = &exchange.gateway;
+    let at = gateway.parts.clock.now();
+    let sighting = |event: &RiskEvent| {
+        let caller = exchange.caller();
+        let mut banned_s = 0;
+        if let (RiskKind::UnauthorisedTool, Some(caller)) = (event.kind, &caller) {
+            banned_s = gateway.ban_s;
+            gateway.bans.add(caller, at, banned_s);
+        }
+        Sighting {
+            event: event.clone(),
+            at,
+            arm: exchange.arm,
+            change_id: exchange.change_id().cloned(),
+            trace_id: exchange.arrival.ids.trace.clone(),
+            caller,
+            blocked: ending.withheld,
+            banned_s,
+        }
+    };
+    events.iter().filter(|event| event.kind.is_red_line()).map(sighting).collect()
 }
 
 fn spend(exchange: &Exchange, ending: &Ending) -> Spent {
@@ -207,18 +220,22 @@ fn record(
     let opted_out = tenant.is_some_and(|t| records.opt_out_tenants.iter().any(|out| out == t));
     let keeps = records.content && !opted_out;
     let facts = ending.facts.unwrap_or_default();
+    let has_private = ending.found.as_ref().is_none_or(|found| found.has_private);
+    let found = ending.found.unwrap_or_default();
+    let is_planted = |event: &RiskEvent| event.kind == RiskKind::Leak;
+    let holds_secret = ending.withheld || found.events.iter().any(is_planted);
     let allowed = |name: &str| match &set.detectors.allowed_tools {
         Some(tools) => tools.contains(name),
         None => true,
     };
-    let tool_call = |name: &str| ToolCall { allowed: allowed(name), name: name.to_owned() };
+    let tool_call = |name: &str| ToolCall { allowed: allowed(name), name: redact(name) };
     Record {
         trace_id: arrival.ids.trace.clone(),
-        request_id: arrival.ids.request.as_str().to_owned(),
+        request_id: redact(arrival.ids.request.as_str()),
         traceparent: arrival.ids.traceparent.clone(),
         at: arrival.at,
         tenant: tenant.map(str::to_owned),
-        user: ask.user.clone(),
+        user: ask.user.as_deref().map(|user| kept_user(&exchange.gateway.service, user)),
         arm: exchange.arm,
         version_set: set.set.id.clone(),
         keys: set.keys.clone(),
@@ -233,21 +250,21 @@ fn record(
         cost_micro_usd: spent.cost_micro_usd,
         timing,
         tool_calls: facts.tool_names().into_iter().map(tool_call).collect(),
-        contract_problem: judged.contract_problem,
+        contract_problem: judged.contract_problem.as_deref().map(redact),
         refused: judged.refused,
-        pii: judged.pii == Some(true),
-        risk: ending.risk,
+        pii: found.gives_away,
+        risk: found.events,
         prompt_length: ask.input_chars,
         response_length: answer_length(&facts),
         input: keeps.then(|| kept(redact(&ask.text))),
-        // What crossed a red line may hold the very secret; it is never kept.
-        output: (keeps && !ending.withheld).then(|| match judged.pii {
-            // It has nothing that would be replaced, and looking is what costs.
-            Some(false) => kept(facts.text().to_owned()),
-            Some(true) | None => kept(redact(facts.text())),
+        // What holds a planted text, or was kept back for what it holds, is never kept.
+        output: (keeps && !holds_secret).then(|| {
+            // Where nothing would be replaced, looking is what costs.
+            let text = facts.text();
+            kept(if has_private { redact(text) } else { text.to_owned() })
         }),
-        finish_reason: facts.finish().map(Finish::as_str).map(str::to_owned),
-        upstream_model: facts.model,
+        finish_reason: facts.finish().map(|finish| redact(finish.as_str())),
+        upstream_model: facts.model.as_deref().map(redact),
     }
 }
 

@@ -3,5 +3,6 @@
 
 mod chat;
 mod edges;
+mod guard;
 mod harness;
 mod streams;

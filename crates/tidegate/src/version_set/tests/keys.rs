@@ -93,6 +93,7 @@ fn at<'a>(yaml: &'a mut Value, key: &str) -> &'a mut Value {
 fn changed(row: &Row) -> Project {
     let quoted = row.text.split('`').skip(3).step_by(2).map(|word| json!(word));
     let others = [
+        json!(["ids"]),
         json!(7),
         json!(0.07),
         json!("other"),

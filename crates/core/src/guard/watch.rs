@@ -1,0 +1,82 @@
+//! A stream while it comes: what must not go on to the client is seen in the piece that brings it.
+//!
+//! Each text is looked at from its newest piece back as far as a planted text may reach, so that
+//! the pieces show what the whole would. What needs the whole answer – the prompt's echo, personal
+//! data – is looked for once it has ended, by [`Detectors::inspect`].
+
+use super::said::{Part, Said};
+use super::{Detectors, RiskEvent, planted};
+use crate::text::{folded, is_invisible};
+use std::collections::BTreeMap;
+
+/// Letters that one letter may take where JSON escapes it (`\u7d2b`).
+const ESCAPED_CHARS: usize = 6;
+/// Furthest look back, bytes: what is invisible is not counted, and must not make it endless.
+const LOOK_BACK_MAX: usize = 1 << 16;
+
+/// What of a stream has been looked at.
+#[derive(Debug, Clone, Default)]
+pub struct Watch {
+    texts: BTreeMap<(u64, Part), usize>,
+    arguments: Vec<usize>,
+    reach: Option<usize>,
+}
+
+impl Watch {
+    /// What the newest piece shows that must not go on: planted texts, and tools that are surely
+    /// not allowed. `said` is all that has come so far.
+    pub fn look(&mut self, detectors: &Detectors, said: &Said<'_>) -> Vec<RiskEvent> {
+        let mut events = Vec::new();
+        if !detectors.planted.is_empty() {
+            let longest = || {
+                let chars = detectors.planted.iter().map(|text| folded(text).chars().count());
+                chars.max().unwrap_or(0) * ESCAPED_CHARS
+            };
+            let reach = *self.reach.get_or_insert_with(longest);
+            let fresh = self.fresh(said, reach);
+            events = planted::look(&detectors.planted, fresh.into_iter());
+        }
+        let forbidden = detectors.forbidden(said, true).take(1);
+        events.extend(forbidden.map(|name| detectors.unauthorised_tool(name)));
+        events
+    }
+
+    /// The newest piece of each text that grew, with as much before it as the reach asks for.
+    fn fresh<'a>(&mut self, said: &Said<'a>, reach: usize) -> Vec<&'a str> {
+        let mut fresh = Vec::new();
+        for text in &said.texts {
+            let seen = self.texts.entry((text.choice, text.part)).or_default();
+            fresh.extend(tail(text.text, seen, reach));
+        }
+        self.arguments.resize(said.calls.len().max(self.arguments.len()), 0);
+        for (call, seen) in said.calls.iter().zip(&mut self.arguments) {
+            fresh.extend(tail(call.arguments, seen, reach));
+            fresh.push(call.name);
+        }
+        fresh
+    }
+}
+
+/// The text from so many visible characters before what was seen; `None` where nothing is new.
+fn tail<'a>(text: &'a str, seen: &mut usize, reach: usize) -> Option<&'a str> {
+    if text.len() == *seen {
+        return None;
+    }
+    let mut from = (*seen).min(text.len());
+    while !text.is_char_boundary(from) {
+        from -= 1;
+    }
+    let (end, mut visible, mut was_space) = (from, 0, false);
+    for (at, c) in text[..end].char_indices().rev() {
+        if visible >= reach || end - at > LOOK_BACK_MAX {
+            break;
+        }
+        from = at;
+        let is_space = c.is_whitespace();
+        let is_counted = !is_invisible(c) && (!is_space || !was_space);
+        visible += usize::from(is_counted);
+        was_space = is_space;
+    }
+    *seen = text.len();
+    Some(&text[from..])
+}

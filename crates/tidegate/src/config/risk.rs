@@ -1,0 +1,72 @@
+//! `risk`: what must never happen, and what is done when it does.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a black signal shuts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OnBlack {
+    /// The whole service, until an operator opens it again.
+    #[default]
+    Service,
+    /// Only the candidate: it is rolled back and stable goes on.
+    Candidate,
+}
+
+/// What must never happen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RiskConfig {
+    /// Texts planted in prompts or documents that must never appear in an answer.
+    pub(crate) planted: Vec<String>,
+    /// What a black signal shuts.
+    pub(crate) on_black: OnBlack,
+    /// Answers that are kept from the client by what stands in them.
+    pub(crate) block: Vec<Block>,
+    /// For how long a caller is refused after a tool call that is not allowed, s, 0 to 86400;
+    /// 0 for not at all.
+    pub(crate) ban_s: u64,
+}
+
+impl Default for RiskConfig {
+    fn default() -> Self {
+        RiskConfig {
+            planted: Vec::new(),
+            on_black: OnBlack::default(),
+            block: blocked_by_default(),
+            ban_s: BAN_S,
+        }
+    }
+}
+
+/// Kept back unless the project says otherwise: what proves itself and harms at once.
+const BLOCKED: [Block; 2] = [Block::Planted, Block::Tools];
+/// Five minutes: an attack is over, and who was banned by mistake comes back the same day.
+const BAN_S: u64 = 300;
+
+/// The default of `risk.block`.
+pub(crate) fn blocked_by_default() -> Vec<Block> {
+    BLOCKED.to_vec()
+}
+
+/// Whether it is the default of `risk.block`.
+pub(crate) fn is_blocked_by_default(block: &[Block]) -> bool {
+    block == BLOCKED
+}
+
+/// What an answer may be kept back for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Block {
+    /// Planted texts.
+    Planted,
+    /// Calls of tools that are not allowed.
+    Tools,
+    /// The system prompt, recited.
+    Prompt,
+    /// API keys, tokens and private keys.
+    Secrets,
+    /// Payment cards and identity numbers.
+    Ids,
+}
