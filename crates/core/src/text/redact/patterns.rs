@@ -53,11 +53,48 @@ pub(super) struct Pattern {
     kind: PrivateKind,
     regex: Regex,
     holds: fn(&Place<'_>) -> bool,
+    needs: fn(&Signs) -> bool,
 }
 
 impl Pattern {
     pub(super) fn new(kind: PrivateKind, regex: &str, holds: fn(&Place<'_>) -> bool) -> Pattern {
-        Pattern { kind, regex: compile(regex), holds }
+        Pattern { kind, regex: compile(regex), holds, needs: |_| true }
+    }
+
+    /// The same, tried only in texts with these signs.
+    pub(super) fn needs(self, needs: fn(&Signs) -> bool) -> Pattern {
+        Pattern { needs, ..self }
+    }
+}
+
+/// What a text has at all, so that most patterns need not be tried on most texts.
+pub(super) struct Signs {
+    pub(super) digits: usize,
+    pub(super) at: bool,
+    pub(super) plus: bool,
+    pub(super) bracket: bool,
+    pub(super) address: bool,
+    pub(super) spelt: bool,
+    pub(super) said: bool,
+    pub(super) numerals: bool,
+}
+
+impl Signs {
+    fn of(text: &str) -> Signs {
+        /// How an `at` in brackets ends, and the words for it.
+        const SPELT: [&str; 12] =
+            ["艾特", "アット", "t)", "t]", "t}", "t>", "t）", "t】", "t )", "t ]", "@)", "@]"];
+        let ascii = text.to_ascii_lowercase();
+        Signs {
+            digits: text.bytes().filter(u8::is_ascii_digit).count(),
+            at: text.contains('@'),
+            plus: text.contains('+') || text.contains("00"),
+            bracket: text.contains('('),
+            address: text.contains("://"),
+            spelt: SPELT.iter().any(|sign| ascii.contains(sign)),
+            said: ascii.contains(" dot "),
+            numerals: text.contains(['一', '幺']),
+        }
     }
 }
 
@@ -138,25 +175,31 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
         Pattern::new(Key, PRIVATE_KEY, |_| true),
         Pattern::new(Password, BEARER, has_digit),
         Pattern::new(Password, BASIC, |_| true),
-        Pattern::new(Password, URL_PASSWORD, is_no_mark),
+        Pattern::new(Password, URL_PASSWORD, is_no_mark).needs(|signs| signs.address && signs.at),
         Pattern::new(Password, PASSWORD_SET, is_no_mark),
         Pattern::new(Password, PASSWORD_SAID, |place| is_no_mark(place) && has_digit(place)),
-        Pattern::new(Email, EMAIL, |_| true),
-        Pattern::new(Email, EMAIL_SPELT, |_| true),
-        Pattern::new(Email, EMAIL_WORDS, is_no_place),
-        Pattern::new(Id, RESIDENT_ID, |place| checks::is_resident_id(&letters(place))),
-        Pattern::new(Id, HONG_KONG_ID, |place| checks::is_hong_kong_id(&letters(place))),
-        Pattern::new(Id, TAIWAN_ID, |place| checks::is_taiwan_id(&letters(place))),
+        Pattern::new(Email, EMAIL, |_| true).needs(|signs| signs.at),
+        Pattern::new(Email, EMAIL_SPELT, |_| true).needs(|signs| signs.spelt),
+        Pattern::new(Email, EMAIL_WORDS, is_no_place).needs(|signs| signs.said),
+        Pattern::new(Id, RESIDENT_ID, |place| checks::is_resident_id(&letters(place)))
+            .needs(|signs| signs.digits >= 17),
+        Pattern::new(Id, HONG_KONG_ID, |place| checks::is_hong_kong_id(&letters(place)))
+            .needs(|signs| signs.bracket && signs.digits >= 6),
+        Pattern::new(Id, TAIWAN_ID, |place| checks::is_taiwan_id(&letters(place)))
+            .needs(|signs| signs.digits >= 9),
         Pattern::new(Id, MY_NUMBER, |place| {
             labels::is_my_number(place.before) && checks::is_my_number(&place.digits())
-        }),
+        })
+        .needs(|signs| signs.digits >= 12),
         Pattern::new(Id, SSN, |place| {
             let is_printed = place.found.split('-').count() == 3 && !place.found.contains(' ');
             let is_piece = place.before.ends_with(['-', '.']) || place.after.starts_with('-');
             let is_said = is_printed && !is_piece && !labels::is_of_business(place.before);
             (is_said || labels::is_ssn(place.before)) && checks::is_ssn(&place.digits())
-        }),
-        Pattern::new(PrivateKind::Number, PASSPORT, |place| labels::is_passport(place.before)),
+        })
+        .needs(|signs| signs.digits >= 9),
+        Pattern::new(PrivateKind::Number, PASSPORT, |place| labels::is_passport(place.before))
+            .needs(|signs| signs.digits >= 7),
     ];
     patterns.extend(phones::patterns());
     patterns
@@ -176,22 +219,14 @@ static IBAN_RUNS: LazyLock<Regex> = LazyLock::new(|| {
 /// Every finding, in no order; they may overlap.
 pub(super) fn find(text: &str) -> Vec<(Range<usize>, PrivateKind)> {
     let mut findings = Vec::new();
-    let has_digits = text.bytes().any(|byte| byte.is_ascii_digit());
-    for pattern in PATTERNS.iter() {
-        let possible = match pattern.kind {
-            PrivateKind::Key | PrivateKind::Password | PrivateKind::Email | PrivateKind::Phone => {
-                true
-            }
-            PrivateKind::Id | PrivateKind::Number | PrivateKind::Card | PrivateKind::Iban => {
-                has_digits
-            }
-        };
-        if possible {
-            find_pattern(text, pattern, &mut findings);
-        }
+    let signs = Signs::of(text);
+    for pattern in PATTERNS.iter().filter(|pattern| (pattern.needs)(&signs)) {
+        find_pattern(text, pattern, &mut findings);
     }
-    if has_digits {
+    if signs.digits >= 13 {
         find_cards(text, &mut findings);
+    }
+    if signs.digits >= 2 {
         find_ibans(text, &mut findings);
     }
     findings

@@ -44,14 +44,16 @@ const LABELLED: &str = word!(r"[0-9](?:[ .()-]{0,2}[0-9]){6,14}");
 
 /// The patterns of phone numbers.
 pub(super) fn patterns() -> Vec<Pattern> {
-    let pattern = |regex, holds| Pattern::new(PrivateKind::Phone, regex, holds);
+    let pattern = |regex, holds| {
+        Pattern::new(PrivateKind::Phone, regex, holds).needs(|signs| signs.digits >= 7)
+    };
     vec![
-        pattern(E164, is_international),
+        pattern(E164, is_international).needs(|signs| signs.plus && signs.digits >= 8),
         pattern(CHINA, stands_alone),
-        pattern(CHINA_SPELT, |_| true),
+        pattern(CHINA_SPELT, |_| true).needs(|signs| signs.numerals),
         pattern(JAPAN, stands_alone),
         pattern(BRITAIN, stands_alone),
-        pattern(BRACKETED, stands_alone),
+        pattern(BRACKETED, stands_alone).needs(|signs| signs.bracket && signs.digits >= 7),
         pattern(AMERICA, stands_alone),
         pattern(LABELLED, is_labelled),
     ]
