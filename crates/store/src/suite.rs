@@ -128,6 +128,7 @@ pub(crate) fn record(n: u64, arm: Arm, user: Option<&str>, tenant: Option<&str>)
         tool_calls: Vec::new(),
         finish_reason: None,
         upstream_model: None,
+        upstream_said: None,
         contract_problem: None,
         refused: false,
         pii: false,

@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn every_endpoint_and_error_code_is_in_the_reference() {
+    fn every_endpoint_is_in_the_reference() {
         let document = read("docs/reference-http.md");
         let named: BTreeSet<&str> = quoted(&document).into_iter().collect();
         let serve = read("crates/tidegate/src/request/serve.rs");
@@ -338,14 +338,6 @@ mod tests {
         let named_path = |path: &str| named.iter().any(|text| text.split(' ').any(|w| w == path));
         for path in paths {
             assert!(named_path(path), "{path} is not in the reference");
-        }
-        let problem = read("crates/tidegate/src/request/problem.rs");
-        let upstream = problem.split('"').skip(1).step_by(2).filter(|t| t.starts_with("upstream_"));
-        let request = read("crates/wire/src/request_error.rs");
-        let code = request.split("pub fn code").nth(1).unwrap().split("    pub fn").next();
-        let codes = code.unwrap().split('"').skip(1).step_by(2);
-        for code in upstream.chain(codes) {
-            assert!(named.contains(code), "{code} is not in the reference");
         }
     }
 

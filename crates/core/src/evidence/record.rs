@@ -74,6 +74,9 @@ pub struct Record {
     /// `model` the upstream said it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream_model: Option<String>,
+    /// What the upstream said of its own fault, with its name: the first 200 characters, redacted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_said: Option<String>,
     /// Why the output contract was broken; absent when kept or not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contract_problem: Option<String>,

@@ -138,7 +138,7 @@ fn verdict(report: &EvalReport) -> Result<()> {
         GateVerdict::Fail => Err(CliError::failed(format!("the gate fails: {why}")).told()),
         GateVerdict::Inconclusive => {
             Err(CliError::inconclusive(format!("the gate cannot tell: {why}"))
-                .hint("the model server did not answer; run it again once it does")
+                .hint("what the model server said is in the table above; fix that and run it again")
                 .told())
         }
     }

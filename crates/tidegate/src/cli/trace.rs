@@ -62,6 +62,9 @@ fn show(record: &Record) {
     if let Some(change_id) = &record.change_id {
         rows.push(("release", change_id.to_string()));
     }
+    if let Some(said) = &record.upstream_said {
+        rows.push(("upstream", paint(Tone::Red, said)));
+    }
     if let Some(problem) = &record.contract_problem {
         rows.push(("contract", paint(Tone::Red, problem)));
     }

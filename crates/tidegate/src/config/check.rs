@@ -183,7 +183,7 @@ impl Checker<'_> {
 
     fn upstream(&self, path: &str, upstream: &Upstream) -> Result<()> {
         match upstream {
-            Upstream::Openai { base_url, api_key_env } => {
+            Upstream::Openai { base_url, api_key_env, stream_usage: _, merge_system: _ } => {
                 self.base_url(&format!("{path}.base_url"), base_url)?;
                 match api_key_env {
                     Some(name) => self.env_name(&format!("{path}.api_key_env"), name),

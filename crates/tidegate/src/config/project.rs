@@ -54,6 +54,9 @@ pub(crate) struct Project {
     /// What is kept of requests.
     #[serde(default)]
     pub(crate) records: Records,
+    /// What clients see of a model server's own errors.
+    #[serde(default)]
+    pub(crate) upstream_errors: UpstreamErrors,
     /// What must never happen.
     #[serde(default)]
     pub(crate) risk: RiskConfig,
@@ -424,6 +427,14 @@ impl Default for Records {
     fn default() -> Self {
         Records { content: true, opt_out_tenants: Vec::new(), retention_days: 30 }
     }
+}
+
+/// What clients see of a model server's own errors.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct UpstreamErrors {
+    /// Whether the first 200 characters of what it said, redacted, and its name are in the error.
+    pub(crate) pass_on: bool,
 }
 
 /// `prompts/<version>/config.yaml` (R77); values the seed allows to be text or number are text.

@@ -148,7 +148,7 @@ fn upstreams_keep_their_places() {
     upstream(
         "    kind: openai\n    base_url: https://x/v1\n    seed: 3\n",
         "6:5: unknown key `seed` of an upstream of kind `openai`",
-        "keys allowed here: base_url, api_key_env",
+        "keys allowed here: base_url, api_key_env, stream_usage, merge_system",
     );
     upstream(
         "    kind: openai\n",
@@ -226,7 +226,12 @@ fn every_kind_of_upstream_is_read() {
     .unwrap();
     assert_eq!(
         project.upstreams["a"],
-        Upstream::Openai { base_url: "http://h:1/v1".to_owned(), api_key_env: None }
+        Upstream::Openai {
+            base_url: "http://h:1/v1".to_owned(),
+            api_key_env: None,
+            stream_usage: true,
+            merge_system: true,
+        }
     );
     assert_eq!(
         project.upstreams["b"],

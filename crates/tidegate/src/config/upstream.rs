@@ -20,6 +20,14 @@ pub(crate) enum Upstream {
         /// Environment variable that holds the API key; none for a server without.
         #[serde(default)]
         api_key_env: Option<String>,
+        /// Whether a stream's usage is asked for (`stream_options.include_usage`) where the client
+        /// does not; a server that refuses it is asked without, once it did.
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
+        stream_usage: bool,
+        /// Whether the version set's system message and those that the client begins with are sent
+        /// as one: several chat templates allow one only.
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
+        merge_system: bool,
     },
     /// Recorded answers from a JSONL file: `{"model","prompt","answer"[,"latency_ms"]}` a line.
     Replay {
@@ -34,6 +42,25 @@ pub(crate) enum Upstream {
     },
     /// A simulated model: answers by rule, not by a model. Needs no network and no key.
     Simulated(Simulated),
+}
+
+// What is not written is the default, so that version sets packed before keep their names.
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(value: &bool) -> bool {
+    *value
+}
+
+impl Upstream {
+    /// Whether leading system messages are sent as one.
+    pub(crate) fn merges_system(&self) -> bool {
+        match self {
+            Upstream::Openai { merge_system, .. } => *merge_system,
+            Upstream::Replay { .. } | Upstream::Simulated(_) => false,
+        }
+    }
 }
 
 /// A simulated model.
@@ -124,7 +151,7 @@ impl UpstreamKind {
     /// The keys an upstream of this kind may have, beside `kind`.
     pub(super) fn keys(self) -> &'static [&'static str] {
         match self {
-            UpstreamKind::Openai => &["base_url", "api_key_env"],
+            UpstreamKind::Openai => &["base_url", "api_key_env", "stream_usage", "merge_system"],
             UpstreamKind::Replay => &["path", "latency_ms", "ms_per_token"],
             UpstreamKind::Simulated => {
                 &["seed", "first_token_ms", "ms_per_token", "sigma", "error_rate", "faults"]
@@ -149,6 +176,8 @@ struct UpstreamKeys {
     kind: UpstreamKind,
     base_url: Option<String>,
     api_key_env: Option<String>,
+    stream_usage: Option<bool>,
+    merge_system: Option<bool>,
     path: Option<PathBuf>,
     latency_ms: Option<u64>,
     ms_per_token: Option<f64>,
@@ -166,6 +195,8 @@ impl UpstreamKeys {
             kind: _,
             base_url,
             api_key_env,
+            stream_usage,
+            merge_system,
             path,
             latency_ms,
             ms_per_token,
@@ -178,6 +209,8 @@ impl UpstreamKeys {
         [
             ("base_url", base_url.is_some()),
             ("api_key_env", api_key_env.is_some()),
+            ("stream_usage", stream_usage.is_some()),
+            ("merge_system", merge_system.is_some()),
             ("path", path.is_some()),
             ("latency_ms", latency_ms.is_some()),
             ("ms_per_token", ms_per_token.is_some()),
@@ -208,6 +241,8 @@ impl<'de> Deserialize<'de> for Upstream {
             UpstreamKind::Openai => Ok(Upstream::Openai {
                 base_url: keys.base_url.ok_or_else(|| D::Error::missing_field("base_url"))?,
                 api_key_env: keys.api_key_env,
+                stream_usage: keys.stream_usage.unwrap_or(true),
+                merge_system: keys.merge_system.unwrap_or(true),
             }),
             UpstreamKind::Replay => Ok(Upstream::Replay {
                 path: keys.path.ok_or_else(|| D::Error::missing_field("path"))?,

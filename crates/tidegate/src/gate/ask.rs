@@ -72,6 +72,7 @@ pub(crate) async fn ask(
         stream: false,
         keys: live.keys.clone(),
         traceparent: None,
+        trace_id: None,
         // Case ids may be in any script; a header may not.
         request_id: format!("eval-{}", Digest::of(case.id.as_bytes()).short(12)),
         deadlines,
@@ -88,7 +89,7 @@ pub(crate) async fn ask(
                 "the upstream streamed an answer that was asked for whole".into(),
             ));
         }
-        Err(error) => return Err(ask_error(&error)),
+        Err(error) => return Err(ask_error(&error, &live.upstream_name)),
     };
     // The echo is looked for of what was sent, which a case may have changed.
     let detectors = Detectors { system_prompt, ..live.detectors.clone() };
@@ -128,7 +129,7 @@ fn request(input: &str, ships: Option<u64>, as_served: bool) -> Map<String, Valu
     body
 }
 
-fn ask_error(error: &UpstreamError) -> AskError {
+fn ask_error(error: &UpstreamError, upstream: &str) -> AskError {
     let again = match error.failure {
         // A second try meets the same answer.
         Failure::Refused
@@ -150,7 +151,7 @@ fn ask_error(error: &UpstreamError) -> AskError {
             Some(error.retry_after.unwrap_or(AGAIN_AFTER).min(AGAIN_AFTER_MAX))
         }
     };
-    let message = format!("{}: {}", error.failure.as_str(), error.full_message());
+    let message = format!("{}: {}", error.failure.as_str(), error.full_message(upstream));
     AskError { message, failure: Some(error.failure), again }
 }
 
@@ -190,7 +191,7 @@ mod tests {
     fn check_again(failure: Failure, retry_after_s: Option<u64>, expected: Option<u64>) {
         let retry_after = retry_after_s.map(Duration::from_secs);
         let error = UpstreamError::new(failure, "down", Took::default());
-        let error = ask_error(&UpstreamError { retry_after, ..error });
+        let error = ask_error(&UpstreamError { retry_after, ..error }, "main");
         assert_eq!(error.again, expected.map(Duration::from_millis), "{failure:?}");
     }
 

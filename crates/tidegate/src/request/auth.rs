@@ -1,5 +1,6 @@
 //! Who calls: credentials are compared by digest, in constant time, before any other work.
 
+use super::code::Code;
 use super::problem::{Next, Problem};
 use crate::config::Credential;
 use crate::error::{CliError, Result as CliResult};
@@ -94,7 +95,7 @@ fn same(a: &[u8; 32], b: &[u8; 32]) -> bool {
 
 fn unauthorised(message: &str) -> Problem {
     let mut problem =
-        Problem::client(StatusCode::UNAUTHORIZED, "invalid_api_key", message.to_owned())
+        Problem::client(StatusCode::UNAUTHORIZED, Code::InvalidApiKey, message.to_owned())
             .next(Next::Authenticate);
     problem.kind = "authentication_error";
     problem

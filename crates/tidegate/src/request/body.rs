@@ -1,6 +1,7 @@
 //! Bodies: the client's, read in time and within bounds; ours, with what must happen at their end.
 
 use super::bounds::{BODY_BUDGET_KIB, BODY_FREE, Bounds};
+use super::code::Code;
 use super::conn::InWork;
 use super::problem::{Next, Problem};
 use super::stream::Events;
@@ -39,7 +40,7 @@ pub(super) async fn read(
     {
         let message = "compressed request bodies are not supported; send plain JSON".to_owned();
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return Err(Problem::client(status, "unsupported_encoding", message).next(Next::Close));
+        return Err(Problem::client(status, Code::UnsupportedEncoding, message).next(Next::Close));
     }
     let size = body.size_hint();
     if size.lower() > max {
@@ -56,7 +57,7 @@ pub(super) async fn read(
             Ok(None) => break,
             Ok(Some(Err(_broken))) => {
                 let message = "the request's body could not be read to its end";
-                return Err(Problem::bad_request("bad_body", message).next(Next::Close));
+                return Err(Problem::bad_request(Code::BadBody, message).next(Next::Close));
             }
             Ok(Some(Ok(frame))) => frame,
         };
@@ -94,13 +95,13 @@ fn take_share(
 
 fn too_large(max: u64) -> Problem {
     let message = format!("the request's body is larger than {max} bytes, which is the limit");
-    Problem::client(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message).next(Next::Close)
+    Problem::client(StatusCode::PAYLOAD_TOO_LARGE, Code::RequestTooLarge, message).next(Next::Close)
 }
 
 fn too_slow(bounds: &Bounds) -> Problem {
     let (idle, total) = (bounds.body_idle.as_secs_f64(), bounds.body_total.as_secs_f64());
     let message = format!("the request's body came too slowly: {idle} s a piece, {total} s in all");
-    Problem::client(StatusCode::REQUEST_TIMEOUT, "request_timeout", message).next(Next::Close)
+    Problem::client(StatusCode::REQUEST_TIMEOUT, Code::RequestTimeout, message).next(Next::Close)
 }
 
 /// A response's body.

@@ -2,6 +2,7 @@
 
 use super::body::{Body, Given};
 use super::bounds::{BACKOFF_FIRST, BACKOFF_MAX};
+use super::code::Code;
 use super::exchange::{Ask, Ending, Exchange};
 use super::gateway::Gateway;
 use super::problem::Problem;
@@ -49,14 +50,14 @@ pub(super) async fn completions(
         budget: None,
     };
     let mut exchange = Exchange::open(gateway, arrival, ask, share).await?;
-    let labels = exchange.labels();
+    let (labels, trace) = (exchange.labels(), exchange.ids().trace.clone());
     let response = match call(&mut exchange).await {
         Ok(Called::Whole(answer)) => match reply::whole(exchange, answer) {
             Ok(whole) => passed_through(whole.body),
-            Err(problem) => problem.response(),
+            Err(problem) => problem.response(&trace),
         },
         Ok(Called::Stream(first, pieces)) => stream::response(exchange, first, pieces),
-        Err(error) => fail(exchange, &error).response(),
+        Err(error) => fail(exchange, error).response(&trace),
     };
     Ok(labels.put(response))
 }
@@ -65,7 +66,7 @@ fn unknown_model(gateway: &Gateway, model: &str) -> Problem {
     let shown: String = model.chars().take(80).flat_map(char::escape_debug).collect();
     let service = &gateway.service;
     let message = format!("the model `{shown}` does not exist; this service is `{service}`");
-    Problem::client(StatusCode::NOT_FOUND, "model_not_found", message).param(Some("model"))
+    Problem::client(StatusCode::NOT_FOUND, Code::ModelNotFound, message).param(Some("model"))
 }
 
 fn passed_through(body: bytes::Bytes) -> Response<Body> {
@@ -97,11 +98,11 @@ pub(super) async fn seed(
     let (ids, set, arm) = (exchange.ids().clone(), Arc::clone(&exchange.set), exchange.arm());
     let answered = match call(&mut exchange).await {
         Ok(Called::Whole(answer)) => reply::whole(exchange, answer),
-        Ok(Called::Stream(..)) => Err(fail(exchange, &not_asked_for())),
-        Err(error) => Err(fail(exchange, &error)),
+        Ok(Called::Stream(..)) => Err(fail(exchange, not_asked_for())),
+        Err(error) => Err(fail(exchange, error)),
     };
     let response = match answered {
-        Err(problem) => problem.response(),
+        Err(problem) => problem.response(&ids.trace),
         Ok(whole) => pages::json(
             StatusCode::OK,
             &json!({
@@ -125,14 +126,14 @@ pub(super) async fn seed(
 }
 
 /// Ends an exchange that failed before its first byte.
-fn fail(exchange: Exchange, error: &UpstreamError) -> Problem {
-    let mut problem = Problem::upstream(error);
+fn fail(exchange: Exchange, error: UpstreamError) -> Problem {
+    let mut problem = Problem::upstream(&error, exchange.passes_on());
     let mut failure = error.failure;
     let limit = Duration::from_millis(exchange.set.limits.total_ms);
     if failure.is_timeout()
         && let Some(budget) = exchange.ask.budget.filter(|budget| *budget < limit)
     {
-        problem.code = "budget_exceeded";
+        problem.code = Code::BudgetExceeded;
         let budget = budget.as_millis();
         problem.message = format!("no answer came within budget_ms = {budget}");
         // Its own patience, not the service's limit: no error of the arm. That one arm is left more
@@ -143,6 +144,7 @@ fn fail(exchange: Exchange, error: &UpstreamError) -> Problem {
         status: problem.status,
         failure: Some(failure),
         took: error.took,
+        said: Some(error.said),
         ..Ending::default()
     });
     problem
@@ -188,15 +190,13 @@ async fn call_once(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
     let rendered = exchange.set.render(&ask.body, ask.user.as_deref());
     let mut body = rendered.map_err(|e| ours(Failure::Unrendered, e.to_string()))?.body;
     openai_chat::set_stream(&mut body, ask.stream);
-    if ask.stream {
-        openai_chat::ask_for_usage(&mut body);
-    }
     let limits = &exchange.set.limits;
     let call = Call {
         body,
         stream: ask.stream,
         keys: exchange.set.keys.clone(),
         traceparent: exchange.ids().traceparent.clone(),
+        trace_id: Some(exchange.ids().trace.as_str().to_owned()),
         request_id: exchange.ids().request.as_str().to_owned(),
         deadlines: Deadlines {
             first_byte: Duration::from_millis(limits.first_byte_ms).min(left),

@@ -4,12 +4,13 @@
 mod account;
 
 use super::auth::Caller;
+use super::code::Code;
 use super::gateway::Gateway;
 use super::problem::{CLIENT_GONE, Next, Problem};
 use super::serve::Arrival;
 use crate::guard::{heard_in, pseudonym, said_in};
 use crate::route::LiveTable;
-use crate::upstream::Took;
+use crate::upstream::{self, Took};
 use crate::version_set::LiveSet;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
@@ -60,6 +61,8 @@ pub(super) struct Ending {
     pub(super) took: Took,
     /// What was found in the answer; `None` where there was none to look at.
     pub(super) found: Option<Findings>,
+    /// What the upstream said of its own fault.
+    pub(super) said: Option<Box<upstream::Said>>,
     /// Whether the answer was kept from the client, in whole or from some point on.
     pub(super) withheld: bool,
 }
@@ -109,7 +112,7 @@ impl Exchange {
         if let Entrance::Closed { reason: _ } = &table.table.entrance {
             let message = "the service is shut after a security event, until an operator opens it";
             let status = StatusCode::SERVICE_UNAVAILABLE;
-            return Err(Problem::server(status, "entrance_closed", message.to_owned())
+            return Err(Problem::server(status, Code::EntranceClosed, message.to_owned())
                 .next(Next::DoNotRetry));
         }
         let subject = Subject {
@@ -144,6 +147,11 @@ impl Exchange {
     /// The request's ids.
     pub(super) fn ids(&self) -> &super::ids::Ids {
         &self.arrival.ids
+    }
+
+    /// The upstream's name where its words are passed on to clients.
+    pub(super) fn passes_on(&self) -> Option<&str> {
+        self.gateway.passes_errors_on.then_some(self.set.upstream_name.as_str())
     }
 
     /// The arm.

@@ -1,6 +1,7 @@
 //! `POST /v1/feedback`: what users say of an answer, by its trace id (R220, R221).
 
 use super::body::Body;
+use super::code::Code;
 use super::gateway::Gateway;
 use super::pages;
 use super::problem::{Next, Problem};
@@ -31,7 +32,7 @@ pub(super) async fn feedback(
     let on = on.filter(|on| on.tenant.as_deref() == arrival.caller.tenant.as_deref());
     let Some(on) = on else {
         let message = format!("no answer with trace id `{trace}` is known");
-        return Err(Problem::client(StatusCode::NOT_FOUND, "trace_not_found", message)
+        return Err(Problem::client(StatusCode::NOT_FOUND, Code::TraceNotFound, message)
             .param(Some("trace_id")));
     };
     let (mut accepted, mut repeated) = (0, 0);
@@ -83,7 +84,7 @@ async fn place(gateway: &Arc<Gateway>, trace: &TraceId) -> Result<Option<Feedbac
 
 fn store_problem() -> Problem {
     let message = "the feedback could not be kept; it was not counted".to_owned();
-    Problem::server(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", message)
+    Problem::server(StatusCode::SERVICE_UNAVAILABLE, Code::StoreUnavailable, message)
         .next(Next::RetryAfter(5))
 }
 

@@ -1,5 +1,5 @@
 //! Request: the data plane. Connections, deadlines, credentials, limits and error bodies are here;
-//! what a request says is read by `tidegate_core::request`.
+//! what a request says is read by `tidegate_wire`.
 //!
 //! A request goes through these files in this order: `listener` and `conn` (bytes in time),
 //! `serve` (which endpoint), `auth`, `body`, then `chat` (route, render, call, answer) or another
@@ -15,6 +15,7 @@ mod serve;
 
 mod auth;
 mod body;
+mod code;
 mod ids;
 mod problem;
 

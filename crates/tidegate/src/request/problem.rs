@@ -1,10 +1,12 @@
 //! Errors as clients see them: one place that maps what went wrong to status, code and text.
 
 use super::body::Body;
+use super::code::Code;
 use crate::upstream::UpstreamError;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use tidegate_core::guard::{RiskEvent, RiskKind};
+use tidegate_core::ids::TraceId;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::RequestError;
 use tidegate_wire::openai_chat::{ErrorBody, write_error};
@@ -20,7 +22,9 @@ pub(super) struct Problem {
     /// `error.type`.
     pub(super) kind: &'static str,
     /// `error.code`.
-    pub(super) code: &'static str,
+    pub(super) code: Code,
+    /// The model server's own code, which is shown in the other's place.
+    pub(super) upstream_code: Option<String>,
     /// `error.message`: what was given and what is allowed; no secret, no prompt.
     pub(super) message: String,
     /// `error.param`: the member of the request at fault.
@@ -48,24 +52,28 @@ pub(super) enum Next {
 
 impl Problem {
     /// A 4xx of the client's making.
-    pub(super) fn client(status: StatusCode, code: &'static str, message: String) -> Problem {
-        let kind = "invalid_request_error";
-        Problem { status, kind, code, message, param: None, next: Next::Nothing }
+    pub(super) fn client(status: StatusCode, code: Code, message: String) -> Problem {
+        Problem::of(status, "invalid_request_error", code, message)
     }
 
     /// A 5xx of ours.
-    pub(super) fn server(status: StatusCode, code: &'static str, message: String) -> Problem {
-        Problem { status, kind: "server_error", code, message, param: None, next: Next::Nothing }
+    pub(super) fn server(status: StatusCode, code: Code, message: String) -> Problem {
+        Problem::of(status, "server_error", code, message)
+    }
+
+    fn of(status: StatusCode, kind: &'static str, code: Code, message: String) -> Problem {
+        let (upstream_code, param, next) = (None, None, Next::Nothing);
+        Problem { status, kind, code, upstream_code, message, param, next }
     }
 
     /// 400 for a request that cannot be read.
-    pub(super) fn bad_request(code: &'static str, message: impl Into<String>) -> Problem {
+    pub(super) fn bad_request(code: Code, message: impl Into<String>) -> Problem {
         Problem::client(StatusCode::BAD_REQUEST, code, message.into())
     }
 
     /// What is wrong with a request that core could not read.
     pub(super) fn of_request(error: &RequestError) -> Problem {
-        Problem::bad_request(error.code(), error.to_string()).param(error.param())
+        Problem::bad_request(Code::of_request(error), error.to_string()).param(error.param())
     }
 
     /// The same with the member at fault.
@@ -82,7 +90,7 @@ impl Problem {
 
     /// Too much is going on; a retry soon may do.
     pub(super) fn overloaded(message: &str) -> Problem {
-        Problem::server(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message.to_owned())
+        Problem::server(StatusCode::SERVICE_UNAVAILABLE, Code::Overloaded, message.to_owned())
             .next(Next::RetryAfter(1))
     }
 
@@ -95,7 +103,7 @@ impl Problem {
             "the answer is withheld: it crossed a red line of this service"
         };
         let mut problem =
-            Problem::server(StatusCode::BAD_GATEWAY, "answer_withheld", message.to_owned())
+            Problem::server(StatusCode::BAD_GATEWAY, Code::AnswerWithheld, message.to_owned())
                 .next(Next::DoNotRetry);
         problem.kind = "safety_error";
         problem
@@ -105,11 +113,12 @@ impl Problem {
     pub(super) fn banned(left_s: u64) -> Problem {
         let message =
             format!("this caller is refused for {left_s} s more, after a forbidden tool call");
-        Problem::client(StatusCode::FORBIDDEN, "caller_banned", message).next(Next::DoNotRetry)
+        Problem::client(StatusCode::FORBIDDEN, Code::CallerBanned, message).next(Next::DoNotRetry)
     }
 
-    /// What the client is told of an upstream's failure.
-    pub(super) fn upstream(error: &UpstreamError) -> Problem {
+    /// What the client sees of an upstream's failure; the upstream's own words are in it where
+    /// `passes_on` says its name.
+    pub(super) fn upstream(error: &UpstreamError, passes_on: Option<&str>) -> Problem {
         let (status, kind, code) = of_failure(error.failure, error.status);
         let next = match error.failure {
             Failure::RateLimited => Next::RetryAfter(error.retry_after_s().unwrap_or(1)),
@@ -132,19 +141,28 @@ impl Problem {
             | Failure::ClientGone
             | Failure::Internal => Next::DoNotRetry,
         };
-        Problem { status, kind, code, message: error.message.clone(), param: None, next }
+        let message = match passes_on {
+            Some(name) => error.full_message(name),
+            None => error.message.clone(),
+        };
+        // Agents act on the code of a refusal: they shorten a conversation that is too long.
+        let refused = error.failure == Failure::Refused;
+        let upstream_code = error.said.code.clone().filter(|_| refused);
+        Problem { upstream_code, next, ..Problem::of(status, kind, code, message) }
     }
 
     /// The error envelope.
-    pub(super) fn envelope(&self) -> Vec<u8> {
-        let Problem { status: _, kind, code, message, param, next: _ } = self;
+    pub(super) fn envelope(&self, trace_id: Option<&TraceId>) -> Vec<u8> {
+        let Problem { status: _, kind, code, upstream_code, message, param, next: _ } = self;
         let param = param.as_deref();
-        write_error(&ErrorBody { message, kind, param, code, trace_id: None })
+        let code = upstream_code.as_deref().unwrap_or(code.as_str());
+        let trace_id = trace_id.map(TraceId::as_str);
+        write_error(&ErrorBody { message, kind, param, code, trace_id })
     }
 
-    /// The response; its ids are added at the edge.
-    pub(super) fn response(&self) -> Response<Body> {
-        let mut response = Response::new(Body::full(self.envelope()));
+    /// The response; the headers with its ids are added at the edge.
+    pub(super) fn response(&self, trace_id: &TraceId) -> Response<Body> {
+        let mut response = Response::new(Body::full(self.envelope(Some(trace_id))));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -171,38 +189,40 @@ impl Problem {
     }
 }
 
-fn of_failure(failure: Failure, status: Option<u16>) -> (StatusCode, &'static str, &'static str) {
+fn of_failure(failure: Failure, status: Option<u16>) -> (StatusCode, &'static str, Code) {
     let upstream = "upstream_error";
     match failure {
-        Failure::Unreachable => (StatusCode::BAD_GATEWAY, upstream, "upstream_unreachable"),
+        Failure::Unreachable => (StatusCode::BAD_GATEWAY, upstream, Code::UpstreamUnreachable),
         Failure::FirstByteTimeout | Failure::IdleTimeout | Failure::TotalTimeout => {
-            (StatusCode::GATEWAY_TIMEOUT, upstream, "upstream_timeout")
+            (StatusCode::GATEWAY_TIMEOUT, upstream, Code::UpstreamTimeout)
         }
-        Failure::CutShort => (StatusCode::BAD_GATEWAY, upstream, "upstream_cut_short"),
+        Failure::CutShort => (StatusCode::BAD_GATEWAY, upstream, Code::UpstreamCutShort),
         Failure::Malformed | Failure::Empty => {
-            (StatusCode::BAD_GATEWAY, upstream, "upstream_malformed")
+            (StatusCode::BAD_GATEWAY, upstream, Code::UpstreamMalformed)
         }
-        Failure::TooLarge => (StatusCode::BAD_GATEWAY, upstream, "upstream_too_large"),
+        Failure::TooLarge => (StatusCode::BAD_GATEWAY, upstream, Code::UpstreamTooLarge),
         Failure::RateLimited => {
-            (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "upstream_rate_limited")
+            (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", Code::UpstreamRateLimited)
         }
         Failure::AccountLimit => {
-            (StatusCode::SERVICE_UNAVAILABLE, upstream, "upstream_account_limit")
+            (StatusCode::SERVICE_UNAVAILABLE, upstream, Code::UpstreamAccountLimit)
         }
-        Failure::Credential => (StatusCode::BAD_GATEWAY, upstream, "upstream_credential"),
+        Failure::Credential => (StatusCode::BAD_GATEWAY, upstream, Code::UpstreamCredential),
         Failure::Refused => {
             let status = status
                 .filter(|status| (400..500).contains(status))
                 .and_then(|status| StatusCode::from_u16(status).ok())
                 .unwrap_or(StatusCode::BAD_REQUEST);
-            (status, "invalid_request_error", "upstream_refused")
+            (status, "invalid_request_error", Code::UpstreamRefused)
         }
         Failure::Unrendered => {
-            (StatusCode::BAD_REQUEST, "invalid_request_error", "prompt_not_rendered")
+            (StatusCode::BAD_REQUEST, "invalid_request_error", Code::PromptNotRendered)
         }
-        Failure::ServerError => (StatusCode::BAD_GATEWAY, upstream, "upstream_error"),
-        Failure::ClientGone => (CLIENT_GONE, "invalid_request_error", "client_gone"),
-        Failure::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "server_error", "internal_error"),
+        Failure::ServerError => (StatusCode::BAD_GATEWAY, upstream, Code::UpstreamError),
+        Failure::ClientGone => (CLIENT_GONE, "invalid_request_error", Code::ClientGone),
+        Failure::Internal => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "server_error", Code::InternalError)
+        }
     }
 }
 

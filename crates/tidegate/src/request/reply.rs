@@ -31,7 +31,7 @@ pub(super) fn whole(exchange: Exchange, answer: Answer) -> Result<Whole, Problem
         let facts = Some(facts);
         let status = problem.status;
         let ending =
-            Ending { status, facts, took, found: Some(found), withheld: true, failure: None };
+            Ending { status, facts, took, found: Some(found), withheld: true, ..Ending::default() };
         exchange.close(ending);
         return Err(problem);
     }

@@ -2,6 +2,7 @@
 
 use super::auth::Caller;
 use super::body::{self, AtEnd, Body, Given, Meter};
+use super::code::Code;
 use super::conn::Watch;
 use super::gateway::Gateway;
 use super::ids::Ids;
@@ -98,11 +99,11 @@ fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Problem> {
     let Some(found) = Endpoint::ALL.into_iter().find(|endpoint| endpoint.path() == path) else {
         let known = Endpoint::ALL.map(Endpoint::path).join(", ");
         let message = format!("there is no such endpoint; there are {known}");
-        return Err(Problem::client(StatusCode::NOT_FOUND, "unknown_endpoint", message));
+        return Err(Problem::client(StatusCode::NOT_FOUND, Code::UnknownEndpoint, message));
     };
     if !found.takes(method) {
         let message = format!("{path} takes {}", found.methods());
-        return Err(Problem::client(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", message)
+        return Err(Problem::client(StatusCode::METHOD_NOT_ALLOWED, Code::WrongMethod, message)
             .next(Next::Allow(found.methods())));
     }
     Ok(found)
@@ -140,7 +141,7 @@ pub(super) async fn handle(
         }
         Err(problem) => Err(problem),
     };
-    let mut response = response.unwrap_or_else(|problem| problem.response());
+    let mut response = response.unwrap_or_else(|problem| problem.response(&ids.trace));
     let headers = response.headers_mut();
     for (name, id) in [(X_TRACE_ID, &ids.trace), (X_REQUEST_ID, &ids.request)] {
         if let Ok(value) = HeaderValue::from_str(id.as_str()) {

@@ -140,9 +140,13 @@ impl Events {
     }
 
     fn broken(&mut self, error: UpstreamError, out: &mut Vec<u8>) {
-        sse::write_event(out, &Problem::upstream(&error).envelope());
-        let (failure, took) = (Some(error.failure), error.took);
-        let ending = Ending { status: StatusCode::OK, failure, took, ..Ending::default() };
+        if let Some(exchange) = &self.exchange {
+            let problem = Problem::upstream(&error, exchange.passes_on());
+            sse::write_event(out, &problem.envelope(Some(&exchange.ids().trace)));
+        }
+        let UpstreamError { failure, took, said, .. } = error;
+        let (failure, said) = (Some(failure), Some(said));
+        let ending = Ending { status: StatusCode::OK, failure, took, said, ..Ending::default() };
         self.end(StatusClass::Error, ending);
     }
 
@@ -153,7 +157,8 @@ impl Events {
         took: Took,
         out: &mut Vec<u8>,
     ) {
-        sse::write_event(out, &Problem::withheld(events).envelope());
+        let trace = self.exchange.as_ref().map(|exchange| &exchange.ids().trace);
+        sse::write_event(out, &Problem::withheld(events).envelope(trace));
         let (status, withheld) = (StatusCode::OK, true);
         let ending = Ending { status, took, found, withheld, ..Ending::default() };
         self.end(StatusClass::Error, ending);

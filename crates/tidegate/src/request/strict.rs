@@ -1,6 +1,7 @@
 //! Headers that hyper lets through and that two servers in a row may read differently (E2). Each is
 //! refused with 400 before anything else is looked at.
 
+use super::code::Code;
 use super::problem::{Next, Problem};
 use http::request::Parts;
 use http::{HeaderMap, Version, header};
@@ -13,7 +14,7 @@ pub(super) fn check(parts: &Parts, raw: &[u8]) -> Result<(), Problem> {
         None
     };
     match problem.or_else(|| in_headers(parts.version, &parts.headers)) {
-        Some(message) => Err(Problem::bad_request("bad_headers", message).next(Next::Close)),
+        Some(message) => Err(Problem::bad_request(Code::BadHeaders, message).next(Next::Close)),
         None => Ok(()),
     }
 }

@@ -61,11 +61,12 @@ impl UpstreamError {
         self
     }
 
-    /// In our words, and the upstream's after them.
-    pub(crate) fn full_message(&self) -> String {
-        match &self.said.text {
-            Some(said) => format!("{}: {said}", self.message),
-            None => self.message.clone(),
+    /// In our words, and after them what the upstream of this name said.
+    pub(crate) fn full_message(&self, upstream: &str) -> String {
+        let message = &self.message;
+        match self.said.line(upstream) {
+            Some(line) => format!("{message}: {line}"),
+            None => message.clone(),
         }
     }
 
@@ -77,6 +78,20 @@ impl UpstreamError {
     /// Another wait.
     pub(super) fn after(self, retry_after: Option<Duration>) -> UpstreamError {
         UpstreamError { retry_after, ..self }
+    }
+}
+
+impl Said {
+    /// What the upstream of this name said, with its code, in one line; `None` for nothing.
+    pub(crate) fn line(&self, upstream: &str) -> Option<String> {
+        let Said { code, text } = self;
+        let code = code.as_ref().map(|code| format!(" (code `{code}`)"));
+        let (code, text) = match (code, text) {
+            (None, None) => return None,
+            (Some(code), None) => return Some(format!("`{upstream}` gave no text{code}")),
+            (code, Some(text)) => (code.unwrap_or_default(), text),
+        };
+        Some(format!("`{upstream}` said{code}: {text}"))
     }
 }
 

@@ -18,14 +18,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::upstream::Failure;
 use tidegate_core::version_set::VersionKeys;
-use tidegate_wire::AnswerFacts;
+use tidegate_wire::{AnswerFacts, openai_chat};
 use tokio::sync::mpsc;
 
 /// One call, ready to send.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
-    /// The request as an OpenAI chat completion: model, messages, everything rendered. `stream` and
-    /// `stream_options.include_usage` are set by the gateway.
+    /// The request as an OpenAI chat completion: model, messages, everything rendered, `stream`
+    /// set. A stream's usage is asked for by the upstream, which knows whether it can be.
     pub(crate) body: serde_json::Map<String, serde_json::Value>,
     /// Whether a stream is wanted.
     pub(crate) stream: bool,
@@ -33,6 +33,8 @@ pub(crate) struct Call {
     pub(crate) keys: VersionKeys,
     /// W3C trace context to pass on.
     pub(crate) traceparent: Option<String>,
+    /// Trace id to pass on; none for calls of our own.
+    pub(crate) trace_id: Option<String>,
     /// Request id to pass on.
     pub(crate) request_id: String,
     /// Deadlines.
@@ -44,7 +46,7 @@ pub(crate) struct Call {
 pub(crate) struct Deadlines {
     /// Until the first byte of the answer.
     pub(crate) first_byte: Duration,
-    /// Between two data events of a stream; comments do not count.
+    /// Between two events of a stream, comments among them.
     pub(crate) idle: Duration,
     /// For the whole answer.
     pub(crate) total: Duration,
@@ -152,9 +154,15 @@ impl Upstream {
         clock: &Clock,
     ) -> crate::error::Result<Upstream> {
         Ok(match config {
-            config::Upstream::Openai { base_url, api_key_env } => Upstream::OpenAi(Arc::new(
-                openai::OpenAi::new(name, base_url, api_key_env.as_deref())?,
-            )),
+            config::Upstream::Openai { base_url, api_key_env, stream_usage, merge_system: _ } => {
+                let api_key_env = api_key_env.as_deref();
+                Upstream::OpenAi(Arc::new(openai::OpenAi::new(
+                    name,
+                    base_url,
+                    api_key_env,
+                    *stream_usage,
+                )?))
+            }
             config::Upstream::Replay { path, latency_ms, ms_per_token } => {
                 Upstream::Replay(Arc::new(replay::Replay::new(
                     name,
@@ -171,7 +179,10 @@ impl Upstream {
     }
 
     /// Makes one call, once; retries are the caller's.
-    pub(crate) async fn call(&self, call: Call) -> Result<Reply, UpstreamError> {
+    pub(crate) async fn call(&self, mut call: Call) -> Result<Reply, UpstreamError> {
+        if call.stream && !matches!(self, Upstream::OpenAi(_)) {
+            openai_chat::ask_for_usage(&mut call.body);
+        }
         match self {
             Upstream::OpenAi(upstream) => upstream.call(call).await,
             Upstream::Replay(upstream) => upstream.call(call).await,

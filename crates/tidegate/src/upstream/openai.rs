@@ -6,18 +6,19 @@
 //! happened in our words: the upstream's may hold secrets.
 
 mod client;
+mod encoding;
 mod headers;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use super::{Answer, Call, Deadlines, Pieces, Reply, Took, UpstreamError, bounds};
 use bytes::{Bytes, BytesMut};
 use client::HttpClient;
+use encoding::Decoder;
 use headers::ContentKind;
-use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT,
-};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -25,11 +26,14 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 use stream::EventStream;
 use tidegate_core::upstream::Failure;
-use tidegate_wire::{AnswerProblem, ErrorFacts, openai_chat};
+use tidegate_wire::openai_chat::{ask_for_usage, read_answer};
+use tidegate_wire::{AnswerProblem, ErrorFacts};
 use tokio::sync::mpsc;
+use usage::StreamUsage;
 
 const AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// A client of one server.
@@ -38,6 +42,7 @@ pub(crate) struct OpenAi {
     endpoint: Uri,
     authorization: Option<HeaderValue>,
     client: HttpClient,
+    usage: StreamUsage,
 }
 
 /// One call's clock.
@@ -66,22 +71,53 @@ impl OpenAi {
         name: &str,
         base_url: &str,
         api_key_env: Option<&str>,
+        stream_usage: bool,
     ) -> crate::error::Result<Self> {
         let endpoint = client::endpoint(name, base_url)?;
         let authorization =
             api_key_env.map(|variable| client::authorization(name, variable)).transpose()?;
         let client = client::http_client(name, &endpoint)?;
-        Ok(OpenAi { endpoint, authorization, client })
+        Ok(OpenAi { endpoint, authorization, client, usage: StreamUsage::new(stream_usage) })
     }
 
     /// Makes one call. A stream is given out once its first event is here.
     ///
+    /// What is added to ask for a stream's usage is not the client's: a server that refuses the
+    /// request is asked once more without it, within the same deadlines.
+    ///
     /// # Errors
     /// Whatever kept an answer from coming, classified.
-    pub(crate) async fn call(&self, call: Call) -> Result<Reply, UpstreamError> {
+    pub(crate) async fn call(&self, mut call: Call) -> Result<Reply, UpstreamError> {
         let (started, deadlines) = (Instant::now(), call.deadlines);
-        let mut exchange = Exchange { started, deadlines, status: None };
-        let request = self.request(&call, exchange)?;
+        let exchange = Exchange { started, deadlines, status: None };
+        let before = call.body.get("stream_options").cloned();
+        let added = call.stream && self.usage.is_wanted() && ask_for_usage(&mut call.body);
+        let reply = self.call_once(&call, exchange).await;
+        if !added {
+            return reply;
+        }
+        match reply {
+            Ok(reply) => {
+                self.usage.accepted();
+                Ok(reply)
+            }
+            Err(error) if self.usage.may_be_why(&error) => {
+                match before {
+                    Some(options) => call.body.insert("stream_options".to_owned(), options),
+                    None => call.body.shift_remove("stream_options"),
+                };
+                let reply = self.call_once(&call, exchange).await;
+                if reply.is_ok() {
+                    self.usage.refused();
+                }
+                reply
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn call_once(&self, call: &Call, mut exchange: Exchange) -> Result<Reply, UpstreamError> {
+        let request = self.request(call, exchange)?;
         let head = exchange.within(
             exchange.first_byte_deadline(),
             Late::FirstByte,
@@ -95,12 +131,7 @@ impl OpenAi {
         if !response.status().is_success() {
             return Err(exchange.refused(response).await);
         }
-        if let Some(encoding) = response.headers().get(CONTENT_ENCODING)
-            && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
-        {
-            let message = "the upstream's answer is compressed, which was not asked for";
-            return Err(exchange.error(Failure::Malformed, message));
-        }
+        let decoder = exchange.decoder(&response)?;
         match (call.stream, ContentKind::of(response.headers())) {
             (_, ContentKind::Html) => Err(exchange.problem(&AnswerProblem::Html)),
             (false, ContentKind::Events) => {
@@ -109,10 +140,10 @@ impl OpenAi {
             }
             // Some servers do not know `stream`: what they say is an answer all the same.
             (true, ContentKind::Json) | (false, ContentKind::Json | ContentKind::Unknown) => {
-                exchange.whole(response.into_body()).await.map(Reply::Whole)
+                exchange.whole(response.into_body(), decoder).await.map(Reply::Whole)
             }
             (true, ContentKind::Events | ContentKind::Unknown) => {
-                exchange.stream(response.into_body()).await.map(Reply::Stream)
+                exchange.stream(response.into_body(), decoder).await.map(Reply::Stream)
             }
         }
     }
@@ -142,6 +173,9 @@ impl OpenAi {
         // Ids that no header can carry are left out: they help to find a request, no more.
         if let Ok(id) = HeaderValue::from_str(&call.request_id) {
             headers.insert(REQUEST_ID, id);
+        }
+        if let Some(Ok(id)) = call.trace_id.as_deref().map(HeaderValue::from_str) {
+            headers.insert(TRACE_ID, id);
         }
         if let Some(Ok(parent)) = call.traceparent.as_deref().map(HeaderValue::from_str) {
             headers.insert(TRACEPARENT, parent);
@@ -221,20 +255,33 @@ impl Exchange {
         let status = response.status().as_u16();
         let retry_after = headers::retry_after(response.headers());
         let wait = bounds::ERROR_BODY_WAIT.min(self.deadlines.total);
-        let body = tokio::time::timeout(wait, read_some(response.into_body())).await;
+        let decoder = Decoder::of(response.headers()).unwrap_or_default();
+        let body = tokio::time::timeout(wait, read_some(response.into_body(), decoder)).await;
         let said = ErrorFacts::of_body(&body.unwrap_or_default());
         UpstreamError::of_status(status, &said, self.took()).after(retry_after)
     }
 
-    async fn whole(&self, body: Incoming) -> Result<Answer, UpstreamError> {
-        let body = self.within(self.total_deadline(), Late::Total, read_whole(body));
+    /// The decoder of an answer's body. No compression is asked for; what is between may compress
+    /// all the same.
+    fn decoder(&self, response: &Response<Incoming>) -> Result<Decoder, UpstreamError> {
+        Decoder::of(response.headers()).map_err(|unknown| {
+            let message = format!(
+                "the upstream's answer is compressed as `{unknown}`, which was not asked for; \
+                 gzip and deflate can be read"
+            );
+            self.error(Failure::Malformed, message)
+        })
+    }
+
+    async fn whole(&self, body: Incoming, decoder: Decoder) -> Result<Answer, UpstreamError> {
+        let body = self.within(self.total_deadline(), Late::Total, read_whole(body, decoder));
         let body = body.await?.map_err(|(failure, message)| self.error(failure, message))?;
-        let facts = openai_chat::read_answer(&body).map_err(|problem| self.problem(&problem))?;
+        let facts = read_answer(&body).map_err(|problem| self.problem(&problem))?;
         Ok(Answer { body, facts, took: self.took() })
     }
 
-    async fn stream(self, body: Incoming) -> Result<Pieces, UpstreamError> {
-        let mut stream = EventStream::new(self, body);
+    async fn stream(self, body: Incoming, decoder: Decoder) -> Result<Pieces, UpstreamError> {
+        let mut stream = EventStream::new(self, body, decoder);
         let first = stream.first().await?;
         if matches!(first, stream::Step::Done) {
             let message = "the upstream's stream is empty";
@@ -246,14 +293,18 @@ impl Exchange {
     }
 }
 
-async fn read_whole(mut body: Incoming) -> Result<Bytes, (Failure, String)> {
+async fn read_whole(mut body: Incoming, mut decoder: Decoder) -> Result<Bytes, (Failure, String)> {
     let too_large = || {
         let message = format!("the upstream's answer is over {} bytes", bounds::BODY_MAX);
-        Err((Failure::TooLarge, message))
+        (Failure::TooLarge, message)
+    };
+    let broken = |_: encoding::Broken| {
+        let message = "the upstream's answer is not what its content-encoding says".to_owned();
+        (Failure::Malformed, message)
     };
     let promised = http_body::Body::size_hint(&body).lower();
     if promised > bounds::BODY_MAX as u64 {
-        return too_large();
+        return Err(too_large());
     }
     let (mut first, mut read) = (Bytes::new(), BytesMut::new());
     while let Some(frame) = body.frame().await {
@@ -261,34 +312,39 @@ async fn read_whole(mut body: Incoming) -> Result<Bytes, (Failure, String)> {
             let message = "the upstream's connection broke in the middle of its answer".to_owned();
             return Err((Failure::CutShort, message));
         };
-        if let Ok(bytes) = frame.into_data() {
-            if first.len() + read.len() + bytes.len() > bounds::BODY_MAX {
-                return too_large();
-            }
-            // Most answers come in one frame and are not copied.
-            if first.is_empty() && read.is_empty() {
-                first = bytes;
-                continue;
-            }
-            if read.is_empty() {
-                read.reserve(promised as usize);
-                read.extend_from_slice(&std::mem::take(&mut first));
-            }
-            read.extend_from_slice(&bytes);
+        let Ok(bytes) = frame.into_data() else { continue };
+        let room = bounds::BODY_MAX - first.len() - read.len();
+        let bytes = decoder.push(bytes, room).map_err(broken)?;
+        if bytes.len() > room {
+            return Err(too_large());
         }
+        // Most answers come in one frame and are not copied.
+        if first.is_empty() && read.is_empty() {
+            first = bytes;
+            continue;
+        }
+        if read.is_empty() {
+            read.reserve(promised as usize);
+            read.extend_from_slice(&std::mem::take(&mut first));
+        }
+        read.extend_from_slice(&bytes);
+    }
+    if !decoder.is_done() {
+        let message = "the upstream's compressed answer ends in the middle".to_owned();
+        return Err((Failure::CutShort, message));
     }
     Ok(if read.is_empty() { first } else { read.freeze() })
 }
 
 /// The start of an error's body; a broken one is as good as none.
-async fn read_some(mut body: Incoming) -> BytesMut {
+async fn read_some(mut body: Incoming, mut decoder: Decoder) -> BytesMut {
     let mut read = BytesMut::new();
     while let Some(Ok(frame)) = body.frame().await {
-        if let Ok(bytes) = frame.into_data() {
-            if read.len() + bytes.len() > bounds::ERROR_BODY_MAX {
-                break;
-            }
-            read.extend_from_slice(&bytes);
+        let Ok(bytes) = frame.into_data() else { continue };
+        let room = bounds::ERROR_BODY_MAX - read.len();
+        match decoder.push(bytes, room) {
+            Ok(bytes) if bytes.len() <= room => read.extend_from_slice(&bytes),
+            Ok(_) | Err(_) => break,
         }
     }
     read

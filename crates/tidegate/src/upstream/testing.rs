@@ -18,6 +18,7 @@ pub(super) fn call(model: &str, system: &str, user: &str) -> Call {
         stream: false,
         keys: VersionKeys { model: model.to_owned(), ..VersionKeys::default() },
         traceparent: None,
+        trace_id: None,
         request_id: "req-1".to_owned(),
         deadlines: Deadlines { first_byte: minute, idle: minute, total: minute },
     }

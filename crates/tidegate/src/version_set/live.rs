@@ -26,6 +26,8 @@ pub(crate) struct LiveSet {
     pub(crate) keys: VersionKeys,
     /// The model's name for the upstream.
     pub(crate) model: String,
+    /// The upstream's name in the project.
+    pub(crate) upstream_name: String,
     /// The upstream's definition; two sets with equal ones share an upstream.
     pub(crate) upstream_config: UpstreamConfig,
     /// The upstream's client.
@@ -75,7 +77,7 @@ impl LiveSet {
             None => Manifest::default(),
         };
         model.check_recording(root)?;
-        let renderer = Renderer::new(
+        let mut renderer = Renderer::new(
             &model.name,
             mode,
             templates,
@@ -83,12 +85,14 @@ impl LiveSet {
             prompt_config.temperature,
             prompt_config.max_tokens,
         );
+        renderer.merge_system = model.upstream.merges_system();
         Ok(LiveSet {
             set: packed.set.clone(),
             label: packed.label.clone(),
             keys: packed.set.keys(),
             upstream: Upstream::new(&model.upstream_name, &model.upstream, root, clock)?,
             upstream_config: model.upstream,
+            upstream_name: model.upstream_name,
             model: model.name,
             max_tokens: renderer.max_tokens,
             limits: settings.limits,

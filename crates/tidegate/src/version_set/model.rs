@@ -140,7 +140,7 @@ fn choose_upstream<'a>(
 
 fn check_url(name: &str, upstream: &Upstream) -> Result<()> {
     let url = match upstream {
-        Upstream::Openai { base_url, api_key_env: _ } => base_url,
+        Upstream::Openai { base_url, .. } => base_url,
         Upstream::Replay { .. } | Upstream::Simulated(_) => return Ok(()),
     };
     // The address is part of the version set and is shown; a credential in it would be, too.

@@ -10,9 +10,7 @@ use crate::config::PromptMode;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-
-/// The two members that bound an answer's length: the older and the newer.
-const LENGTH_MEMBERS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
+use tidegate_wire::openai_chat::{self, LENGTH_MEMBERS, WrapError};
 
 /// A request with the version set's prompt in it.
 #[derive(Debug, Clone)]
@@ -41,6 +39,8 @@ pub(super) struct Renderer {
     /// Keys of `metadata` that a template uses. They are for us, and some providers refuse a
     /// request that has `metadata`, so they are not sent on.
     pub(super) metadata_keys: Vec<String>,
+    /// Whether the set's system message and those that the client begins with become one.
+    pub(super) merge_system: bool,
 }
 
 impl Renderer {
@@ -81,7 +81,14 @@ impl Renderer {
             .collect();
         metadata_keys.sort();
         metadata_keys.dedup();
-        Renderer { model: Value::from(model), templates, defaults, max_tokens, metadata_keys }
+        Renderer {
+            model: Value::from(model),
+            templates,
+            defaults,
+            max_tokens,
+            metadata_keys,
+            merge_system: false,
+        }
     }
 
     /// Puts the prompt, model and parameters into a client's request body. Every value of the body
@@ -95,7 +102,11 @@ impl Renderer {
         out.insert("model".to_owned(), self.model.clone());
         if let Some((system, template)) = &self.templates {
             let request = Request { body, user: user.unwrap_or_default() };
-            out.insert("messages".to_owned(), request.messages(system, template)?);
+            let mut messages = request.messages(system, template)?;
+            if self.merge_system {
+                openai_chat::merge_leading_system(&mut messages);
+            }
+            out.insert("messages".to_owned(), messages.into());
         }
         for (key, value) in body {
             match key.as_str() {
@@ -116,30 +127,11 @@ impl Renderer {
     }
 
     fn fill(&self, out: &mut Map<String, Value>) -> Result<(), RenderError> {
-        let absent = |out: &Map<String, Value>, key: &str| out.get(key).is_none_or(Value::is_null);
-        let length_given = LENGTH_MEMBERS.iter().any(|key| !absent(out, key));
-        for (key, value) in &self.defaults {
-            let is_length = LENGTH_MEMBERS.contains(&key.as_str());
-            if absent(out, key) && !(is_length && length_given) {
-                out.insert(key.clone(), value.clone());
-            }
-        }
+        openai_chat::fill(out, &self.defaults);
         let Some(max_tokens) = self.max_tokens else { return Ok(()) };
-        for key in LENGTH_MEMBERS {
-            match out.get_mut(key) {
-                None | Some(Value::Null) => {}
-                Some(value) => match value.as_u64() {
-                    Some(given) if given <= max_tokens => {}
-                    Some(_) => *value = max_tokens.into(),
-                    None => {
-                        return Err(RenderError(format!(
-                            "`{key}` must be a whole number from 1 to {max_tokens}"
-                        )));
-                    }
-                },
-            }
-        }
-        Ok(())
+        openai_chat::bound_length(out, max_tokens).map_err(|key| {
+            RenderError(format!("`{key}` must be a whole number from 1 to {max_tokens}"))
+        })
     }
 
     /// The metadata that no template uses; `None` when nothing is left.
@@ -154,6 +146,24 @@ impl Renderer {
     }
 }
 
+/// The user template with this request's values in it.
+struct Wrapped<'a> {
+    request: &'a Request<'a>,
+    template: &'a Template,
+}
+
+impl openai_chat::Template for Wrapped<'_> {
+    type Error = RenderError;
+
+    fn text(&self, input: &str) -> Result<String, RenderError> {
+        self.request.text(self.template, input)
+    }
+
+    fn frame(&self, input: &str) -> Result<Option<(String, String)>, RenderError> {
+        self.template.frame(input, |variable| self.request.value(variable, input))
+    }
+}
+
 /// A request's side of rendering.
 struct Request<'a> {
     body: &'a Map<String, Value>,
@@ -163,73 +173,40 @@ struct Request<'a> {
 impl Request<'_> {
     /// The set's system message, then the client's messages with the last user text in the
     /// template. The client's own system messages stay where they are, after the set's.
-    fn messages(&self, system: &Template, template: &Template) -> Result<Value, RenderError> {
+    fn messages(&self, system: &Template, template: &Template) -> Result<Vec<Value>, RenderError> {
         let Some(Value::Array(messages)) = self.body.get("messages") else {
             return Err(RenderError("`messages` must be a list".to_owned()));
         };
-        let is_user = |message: &Value| message.get("role").and_then(Value::as_str) == Some("user");
-        let Some(last) = messages.iter().rposition(is_user) else {
-            return Err(RenderError(
-                "`messages` has no message with `\"role\": \"user\"`".to_owned(),
-            ));
-        };
         let mut out = Vec::with_capacity(messages.len() + 1);
-        let mut first = Map::with_capacity(2);
-        first.insert("role".to_owned(), "system".into());
-        first.insert("content".to_owned(), self.text(system, "")?.into());
-        out.push(Value::Object(first));
-        for (at, message) in messages.iter().enumerate() {
-            out.push(if at == last { self.wrap(message, template)? } else { message.clone() });
-        }
-        Ok(Value::Array(out))
-    }
-
-    /// The message with its text in the template; its other members and parts are kept.
-    fn wrap(&self, message: &Value, template: &Template) -> Result<Value, RenderError> {
-        let mut out = Map::new();
-        for (key, value) in message.as_object().into_iter().flatten() {
-            if key != "content" {
-                out.insert(key.clone(), value.clone());
+        out.push(openai_chat::system_message(&self.text(system, "")?));
+        out.extend_from_slice(messages);
+        let wrapped = Wrapped { request: self, template };
+        openai_chat::wrap_last_user(&mut out[1..], &wrapped).map_err(|error| match error {
+            WrapError::NoUserMessage => {
+                RenderError("`messages` has no message with `\"role\": \"user\"`".to_owned())
             }
-        }
-        let content = match message.get("content") {
-            None | Some(Value::Null) => self.text(template, "")?.into(),
-            Some(Value::String(text)) => self.text(template, text)?.into(),
-            Some(Value::Array(parts)) => self.wrap_parts(parts, template)?,
-            Some(Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
-                return Err(RenderError(
-                    "the last user message's `content` must be text or a list of parts".to_owned(),
-                ));
-            }
-        };
-        out.insert("content".to_owned(), content);
-        Ok(Value::Object(out))
-    }
-
-    fn wrap_parts(&self, parts: &[Value], template: &Template) -> Result<Value, RenderError> {
-        fn text_of(part: &Value) -> Option<&str> {
-            let is_text = part.get("type").and_then(Value::as_str) == Some("text");
-            part.get("text").and_then(Value::as_str).filter(|_| is_text)
-        }
-        let texts: Vec<&str> = parts.iter().filter_map(text_of).collect();
-        let rendered = self.text(template, &texts.join("\n"))?;
-        let mut first = Map::with_capacity(2);
-        first.insert("type".to_owned(), "text".into());
-        first.insert("text".to_owned(), rendered.into());
-        // The text takes the place of the first text part, or goes first where there is none.
-        let place = parts.iter().position(|part| text_of(part).is_some()).unwrap_or(0);
-        let mut out: Vec<Value> = parts[..place].to_vec();
-        out.push(Value::Object(first));
-        out.extend(parts[place..].iter().filter(|part| text_of(part).is_none()).cloned());
-        Ok(Value::Array(out))
+            WrapError::NoText => RenderError(
+                "the last user message's `content` must be text or a list of parts".to_owned(),
+            ),
+            WrapError::Template(error) => error,
+        })?;
+        Ok(out)
     }
 
     fn text(&self, template: &Template, input: &str) -> Result<String, RenderError> {
-        template.render(|variable| match variable {
+        template.render(|variable| self.value(variable, input))
+    }
+
+    fn value<'v>(
+        &'v self,
+        variable: &Variable,
+        input: &'v str,
+    ) -> Result<Cow<'v, str>, RenderError> {
+        match variable {
             Variable::Input => Ok(Cow::Borrowed(input)),
             Variable::User => Ok(Cow::Borrowed(self.user)),
             Variable::Metadata(key) => self.metadata(key),
-        })
+        }
     }
 
     fn metadata(&self, key: &str) -> Result<Cow<'_, str>, RenderError> {

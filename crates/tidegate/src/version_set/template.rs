@@ -106,6 +106,33 @@ impl Template {
         &self.fixed
     }
 
+    /// What stands before the input and after it; `None` where the template does not use it. Where
+    /// it is used more than once, what is after the first use is in the second text.
+    ///
+    /// # Errors
+    /// As of [`Self::render`].
+    pub(crate) fn frame<'a>(
+        &'a self,
+        input: &str,
+        value: impl Fn(&'a Variable) -> Result<Cow<'a, str>, RenderError>,
+    ) -> Result<Option<(String, String)>, RenderError> {
+        if !self.variables.contains(&Variable::Input) {
+            return Ok(None);
+        }
+        // A mark that is in none of the other texts, in the input's place.
+        let mut mark = "\u{1}".to_owned();
+        let whole = self.render(&value)?;
+        while whole.contains(&mark) {
+            mark.push('\u{1}');
+        }
+        let marked = self.render(|variable| match variable {
+            Variable::Input => Ok(Cow::Owned(mark.clone())),
+            Variable::User | Variable::Metadata(_) => value(variable),
+        })?;
+        let parts = marked.split_once(&mark);
+        Ok(parts.map(|(before, after)| (before.to_owned(), after.replace(&mark, input))))
+    }
+
     /// Puts the values in; `value` gives a variable's text or the error to stop with. The size is
     /// known before anything is copied.
     ///

@@ -341,6 +341,7 @@ pub(super) fn record(trace: &str, failing: bool) -> Record {
         tool_calls: vec![],
         finish_reason: Some("stop".to_owned()),
         upstream_model: Some("qwen-max".to_owned()),
+        upstream_said: None,
         contract_problem: failing.then(|| "the answer is not JSON: expected `{` at 1:1".to_owned()),
         refused: false,
         pii: false,

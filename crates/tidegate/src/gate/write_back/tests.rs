@@ -29,6 +29,7 @@ fn record(n: u64, input: &str) -> Record {
         tool_calls: vec![],
         finish_reason: None,
         upstream_model: None,
+        upstream_said: None,
         contract_problem: None,
         refused: false,
         pii: false,

@@ -178,7 +178,13 @@ fn time(exchange: &Exchange, ending: &Ending) -> Timing {
     }
     let now = Instant::now();
     let called = exchange.called.unwrap_or(now);
-    let first = exchange.first_token.map_or(first_token, |at| at.duration_since(called));
+    let answered_whole = ending.failure.is_none() && !exchange.ask.stream;
+    let first = match exchange.first_token {
+        Some(at) => at.duration_since(called),
+        // All of it came at once: when its first token was made, only the server knows.
+        None if answered_whole => Duration::ZERO,
+        None => first_token,
+    };
     Timing {
         queue_us: us(exchange.queue),
         retrieval_us: 0,
@@ -265,6 +271,8 @@ fn record(
         }),
         finish_reason: facts.finish().map(|finish| redact(finish.as_str())),
         upstream_model: facts.model.as_deref().map(redact),
+        // It may quote the prompt, so it is content too.
+        upstream_said: ending.said.filter(|_| keeps).and_then(|s| s.line(&set.upstream_name)),
     }
 }
 
@@ -305,6 +313,7 @@ fn log(record: &Record) {
             "cost_micro_usd": record.cost_micro_usd,
             "latency_ms": record.timing.total_us / 1000,
             "first_token_ms": record.timing.first_token_us / 1000,
+            "generation_ms": record.timing.generation_us / 1000,
             "queue_ms": record.timing.queue_us / 1000,
         },
     });

@@ -112,7 +112,7 @@ async fn what_a_retry_cannot_mend_is_not_retried() {
         Say::Body(200, json!({"choices": []}).to_string()),
     ])
     .await;
-    service.post(CHAT, &ask("a")).await.check_error(400, "upstream_refused");
+    service.post(CHAT, &ask("a")).await.check_error(400, "context_length_exceeded");
     let answer = service.post(CHAT, &ask("b")).await;
     answer.check_error(503, "upstream_account_limit");
     assert_eq!(answer.header("x-should-retry"), "false");

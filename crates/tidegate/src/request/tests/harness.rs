@@ -88,6 +88,7 @@ pub(super) struct Service {
     pub(super) store: Store,
     pub(super) address: SocketAddr,
     server: Arc<Server>,
+    upstream: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     served: tokio::task::JoinHandle<()>,
     _folder: tempfile::TempDir,
@@ -160,7 +161,12 @@ impl Service {
         });
         let served = tokio::spawn(async move { serving.await.unwrap() });
         let stop = Some(stop);
-        Service { gateway, store, address, server, stop, served, _folder: folder }
+        Service { gateway, store, address, server, upstream, stop, served, _folder: folder }
+    }
+
+    /// The project's upstreams, for another service on the same model server.
+    pub(super) fn upstreams(&self) -> Value {
+        json!({"main": {"kind": "openai", "base_url": format!("http://{}/v1", self.upstream)}})
     }
 
     /// Orders the service to stop and waits until it has.

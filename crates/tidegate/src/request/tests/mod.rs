@@ -3,6 +3,7 @@
 
 mod chat;
 mod edges;
+mod faults;
 mod guard;
 mod harness;
 mod streams;

@@ -12,7 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::sync::Arc;
 use tidegate_core::upstream::Failure;
 
-/// A pooled HTTP/1.1 client. It follows no redirect and asks for no compression.
+/// A pooled HTTP/1.1 client. It follows no redirect.
 pub(super) type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 const PATH: &str = "/chat/completions";

@@ -6,6 +6,7 @@
 //! sign of life: it moves the deadlines, all but the total one, and is passed on, so that the
 //! client and whatever is between keep waiting too.
 
+use super::encoding::Decoder;
 use super::{Exchange, Late};
 use crate::upstream::{Piece, Took, UpstreamError, bounds};
 use bytes::Bytes;
@@ -33,6 +34,7 @@ pub(super) enum Step {
 pub(super) struct EventStream {
     exchange: Exchange,
     body: Incoming,
+    decoder: Decoder,
     parser: Parser,
     progress: Progress,
     first_token: Option<Duration>,
@@ -40,10 +42,11 @@ pub(super) struct EventStream {
 
 impl EventStream {
     /// Starts reading a body.
-    pub(super) fn new(exchange: Exchange, body: Incoming) -> EventStream {
+    pub(super) fn new(exchange: Exchange, body: Incoming, decoder: Decoder) -> EventStream {
         EventStream {
             exchange,
             body,
+            decoder,
             parser: Parser::default(),
             progress: Progress::default(),
             first_token: None,
@@ -86,9 +89,12 @@ impl EventStream {
             let Ok(frame) = frame else {
                 return Err(self.cut("the upstream's connection broke in mid-stream"));
             };
-            if let Ok(bytes) = frame.into_data()
-                && self.parser.push(&bytes).is_err()
-            {
+            let Ok(bytes) = frame.into_data() else { continue };
+            let Ok(bytes) = self.decoder.push(bytes, bounds::BODY_MAX) else {
+                let message = "the upstream's stream is not what its content-encoding says";
+                return Err(self.exchange.error(Failure::Malformed, message));
+            };
+            if bytes.len() > bounds::BODY_MAX || self.parser.push(&bytes).is_err() {
                 let message = format!("an event of the stream is over {LINE_MAX} bytes");
                 return Err(self.exchange.error(Failure::TooLarge, message));
             }

@@ -28,7 +28,7 @@ async fn ask(act: Act, change: impl FnOnce(&mut Call)) -> Result<Reply, Upstream
     let server = Server::start(act).await;
     let mut call = call("m", "", "hi");
     change(&mut call);
-    OpenAi::new("main", &server.url, None).unwrap().call(call).await
+    OpenAi::new("main", &server.url, None, true).unwrap().call(call).await
 }
 
 async fn say(answer: &str, wants_stream: bool) -> Result<Reply, UpstreamError> {
@@ -78,8 +78,9 @@ async fn a_whole_answer_goes_through_unchanged() {
 async fn only_our_own_headers_are_sent() {
     let mut server = Server::start(Act::Send(vec![json(ANSWER).into_bytes()])).await;
     // PATH is set wherever tests run, and its value can stand in a header.
-    let upstream = OpenAi::new("main", &format!("{}/", server.url), Some("PATH")).unwrap();
+    let upstream = OpenAi::new("main", &format!("{}/", server.url), Some("PATH"), true).unwrap();
     let mut call = call("m", "", "你好");
+    call.trace_id = Some("canary-1".to_owned());
     call.traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
     upstream.call(call).await.unwrap();
     let request = server.requests.recv().await.unwrap();
@@ -98,6 +99,7 @@ async fn only_our_own_headers_are_sent() {
         "traceparent",
         "user-agent",
         "x-request-id",
+        "x-trace-id",
     ];
     assert_eq!(names, expected);
     assert!(head.contains(&format!("authorization: Bearer {}", std::env::var("PATH").unwrap())));
@@ -111,13 +113,13 @@ async fn u1_nobody_there() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let error = OpenAi::new("main", &url, None).unwrap().call(call("m", "", "hi")).await;
+    let error = OpenAi::new("main", &url, None, true).unwrap().call(call("m", "", "hi")).await;
     let error = error.unwrap_err();
     assert_eq!((error.failure, error.status), (Failure::Unreachable, None));
     assert_eq!(error.message, "the upstream could not be reached: connection refused");
     assert!(error.took.total < Duration::from_secs(2), "{error:?}");
 
-    let no_name = OpenAi::new("main", "http://name.invalid/v1", None).unwrap();
+    let no_name = OpenAi::new("main", "http://name.invalid/v1", None, true).unwrap();
     let error = no_name.call(call("m", "", "hi")).await.unwrap_err();
     assert_eq!(error.failure, Failure::Unreachable);
     assert!(error.message.contains("its name cannot be resolved"), "{}", error.message);
@@ -132,7 +134,7 @@ async fn u1_nobody_there() {
 async fn tls_is_asked_for_where_the_url_says_so() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}/v1", listener.local_addr().unwrap());
-    let Ok(upstream) = OpenAi::new("main", &url, None) else {
+    let Ok(upstream) = OpenAi::new("main", &url, None, true) else {
         // No certificates on this machine; that it says so is the next test's.
         return;
     };
@@ -231,8 +233,10 @@ async fn u10_u12_bodies() {
     check_failure(&json(r#"{"choices":[]}"#), Failure::Malformed, "no choices").await;
     check_failure(&json("SECRET"), Failure::Malformed, "not valid JSON").await;
     check_failure(&json(r#"{"error":{"message":"SECRET"}}"#), Failure::ServerError, "error").await;
-    let gzip = http("200 OK", "content-encoding: gzip\r\n", "SECRET");
-    check_failure(&gzip, Failure::Malformed, "compressed").await;
+    let gzip = http("200 OK", "content-encoding: gzip\r\n", "SECRET SECRET SECRET");
+    check_failure(&gzip, Failure::Malformed, "not what its content-encoding says").await;
+    let brotli = http("200 OK", "content-encoding: br\r\n", "SECRET");
+    check_failure(&brotli, Failure::Malformed, "compressed as `br`").await;
     let events = http("200 OK", "content-type: text/event-stream\r\n", HI);
     check_failure(&events, Failure::Malformed, "was not asked for").await;
     let length = ANSWER.len();
@@ -344,7 +348,7 @@ async fn data_of_several_lines_becomes_one() {
 /// C1: whoever lets go of an answer, at whatever moment, stops the upstream within a second.
 async fn check_cancel(act: Act, wants_stream: bool, read: usize) {
     let mut server = Server::start(act).await;
-    let upstream = OpenAi::new("main", &server.url, None).unwrap();
+    let upstream = OpenAi::new("main", &server.url, None, true).unwrap();
     let mut call = call("m", "", "hi");
     call.stream = wants_stream;
     let calling = tokio::spawn(async move {
@@ -379,7 +383,7 @@ async fn c2_a_reader_that_stands_still_stops_the_upstream_at_the_total_deadline(
     let mut call = call("m", "", "hi");
     call.stream = true;
     short(&mut call, 60_000, 60_000, 100);
-    let reply = OpenAi::new("main", &server.url, None).unwrap().call(call).await;
+    let reply = OpenAi::new("main", &server.url, None, true).unwrap().call(call).await;
     let Reply::Stream(mut pieces) = reply.unwrap() else { panic!("a whole answer") };
     server.closed.await.unwrap();
     let mut count = 0;
@@ -408,7 +412,7 @@ async fn a_connection_is_used_again() {
             tokio::io::AsyncWriteExt::write_all(&mut socket, answer.as_bytes()).await.unwrap();
         }
     });
-    let upstream = OpenAi::new("main", &url, None).unwrap();
+    let upstream = OpenAi::new("main", &url, None, true).unwrap();
     for _ in 0..3 {
         let mut call = call("m", "", "hi");
         call.stream = true;
@@ -455,7 +459,7 @@ fn base_urls() {
 
 #[test]
 fn a_missing_key_is_named() {
-    let error = OpenAi::new("main", "http://x/v1", Some("TIDEGATE_NO_SUCH_KEY")).unwrap_err();
+    let error = OpenAi::new("main", "http://x/v1", Some("TIDEGATE_NO_SUCH_KEY"), true).unwrap_err();
     assert!(error.message.contains("`TIDEGATE_NO_SUCH_KEY` (api_key_env) is not set"), "{error}");
     assert_eq!(error.kind, crate::error::ErrorKind::Usage);
     assert!(error.hints[0].contains("export TIDEGATE_NO_SUCH_KEY"));

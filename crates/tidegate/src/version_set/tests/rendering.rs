@@ -36,7 +36,7 @@ fn the_last_user_text_goes_through_the_template() {
     check(
         "<{{ input }}>",
         json!([image, text("a"), image, text("b")]),
-        json!([image, text("<a\nb>"), image]),
+        json!([image, text("<a"), image, text("b>")]),
     );
     check("<{{ input }}>", json!([image]), json!([text("<>"), image]));
 }
