@@ -27,6 +27,7 @@ mod strata;
 mod tally;
 mod types;
 mod watch;
+mod yardstick;
 
 pub use engine::decide;
 pub use finding::Verdict;
@@ -44,6 +45,8 @@ pub use types::{
     ReasonCode, ReleaseState, Signal,
 };
 pub use watch::{DecisionDigest, Look, Watch};
+
+pub use yardstick::Yardstick;
 
 #[cfg(test)]
 mod tests;

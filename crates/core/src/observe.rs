@@ -6,8 +6,10 @@
 
 mod counts;
 mod histogram;
+mod usage;
 mod window;
 
 pub use counts::Counts;
 pub use histogram::Histogram;
-pub use window::{Feedback, Outcome, Timing, WideSum, Window};
+pub use usage::{Spending, Usage};
+pub use window::{Estimate, Feedback, Outcome, Timing, WideSum, Window};

@@ -16,6 +16,7 @@ use super::means::{self, Sums, SumsPair};
 use super::plan::{BandUnit, LineRule};
 use super::strata::Cell;
 use super::tally::{Kind, Share};
+use super::yardstick::Yardstick;
 use crate::route::Weight;
 
 /// Weight of the whole release among all starts.
@@ -76,8 +77,18 @@ impl Test {
 }
 
 impl<'a> Evidence<'a> {
-    /// From the strata's cells of this rule.
+    /// From the strata's cells of this rule, by what was reported.
     pub(super) fn new<'s>(
+        rule: &'a LineRule,
+        cells: impl Iterator<Item = (&'s Cell, Weight)>,
+        effect: f64,
+    ) -> Evidence<'a> {
+        Evidence::by(Yardstick::Reported, rule, cells, effect)
+    }
+
+    /// From the strata's cells of this rule, by this yardstick.
+    pub(super) fn by<'s>(
+        by: Yardstick,
         rule: &'a LineRule,
         cells: impl Iterator<Item = (&'s Cell, Weight)>,
         effect: f64,
@@ -109,7 +120,13 @@ impl<'a> Evidence<'a> {
                     let pair = pair(*share, stable, new);
                     tails.push(TailPair { anchor_us: *anchor_us as f64, pair, beyond: edges });
                 }
-                Cell::Mean { stable, candidate } => {
+                Cell::Mean { stable, candidate, estimated } => {
+                    let (stable, candidate) = match (by, estimated.as_deref()) {
+                        (Yardstick::Reported, _) => (*stable, *candidate),
+                        (Yardstick::Estimated, Some(both)) => *both,
+                        // Nothing that could be compared.
+                        (_, _) => continue,
+                    };
                     let (stable, candidate) = (stable.sums(scale), candidate.sums(scale));
                     sums.push((before.sums(stable, candidate.n, weight), candidate));
                 }

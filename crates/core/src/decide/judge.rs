@@ -7,6 +7,7 @@ use super::lines::{Look, measure, share, show};
 use super::plan::Plan;
 use super::strata::Cell;
 use super::types::{Reason, ReasonCode, ReleaseState};
+use super::yardstick::Yardstick;
 use crate::ids::UnixMs;
 use crate::observe::Window;
 use crate::route::Weight;
@@ -58,7 +59,8 @@ fn beside_baseline(plan: &Plan, state: &ReleaseState, look: &Look<'_>, judged: F
     let beside = |window: &Window| {
         let cell = Cell::between(look.rule.metric, &baseline.window, window);
         let cells = std::iter::once((&cell, weight));
-        Evidence::new(look.rule, cells, look.evidence.effect)
+        let by = Yardstick::of(look.rule.metric, &baseline.window, window);
+        Evidence::by(by, look.rule, cells, look.evidence.effect)
     };
     let evidence = beside(look.candidate);
     let test = evidence.test(look.alpha, band.rollback, Against::AtMost);

@@ -21,6 +21,7 @@ use super::plan::{Band, BandUnit, LineRule, Plan};
 use super::strata::is_alone;
 use super::tally::Kind;
 use super::types::{Reason, ReleaseState};
+use super::yardstick::{Yardstick, reported_share};
 use crate::observe::Window;
 use crate::route::Weight;
 
@@ -38,6 +39,8 @@ pub(super) struct Look<'a> {
     /// All that was seen of both arms, for people.
     pub(super) stable: &'a Window,
     pub(super) candidate: &'a Window,
+    /// What the arms are compared by.
+    pub(super) by: Yardstick,
     /// The rule's share of the error budget.
     pub(super) alpha: f64,
     /// The harm that must be excluded before the next rung.
@@ -61,19 +64,23 @@ impl<'a> Look<'a> {
             Some((stratum.cells.get(index)?, weight))
         });
         let effect = design_effect(rule.metric, stable, candidate);
-        let evidence = Evidence::new(rule, cells, effect);
+        let by = Yardstick::of(rule.metric, stable, candidate);
+        let evidence = Evidence::by(by, rule, cells, effect);
         let alpha = plan.alpha_of(rule);
         let margin = rule.band.map_or(0.0, |band| band.pause);
-        Some(Look { rule, evidence, stable, candidate, alpha, margin })
+        Some(Look { rule, evidence, stable, candidate, by, alpha, margin })
     }
 
     /// The verdict, with its numbers but the interval.
     pub(super) fn judge(&self) -> Finding {
         let (rule, metric) = (self.rule, self.rule.metric);
-        let samples = (metric.samples(self.stable), metric.samples(self.candidate));
+        let samples =
+            (metric.samples_by(self.stable, self.by), metric.samples_by(self.candidate, self.by));
         let estimate = self.evidence.estimate();
-        let ceiling = rule.ceiling.map(|limit| self.ceiling(limit));
-        let no_data = samples.1 == 0 || (rule.band.is_some() && samples.0 == 0);
+        let has_price = self.by != Yardstick::Unpriced;
+        let ceiling = rule.ceiling.filter(|_| has_price).map(|limit| self.ceiling(limit));
+        let unlike = !has_price || (rule.band.is_some() && !self.by.compares());
+        let no_data = unlike || samples.1 == 0 || (rule.band.is_some() && samples.0 == 0);
         let (verdict, test) = if ceiling.is_some_and(|(over, _)| over) {
             (Verdict::OverCeiling, None)
         } else if no_data {
@@ -247,8 +254,9 @@ impl<'a> Look<'a> {
         let mut reason = Reason::new(verdict.code(), String::new());
         reason.line = Some(metric.line());
         reason.metric = Some(metric);
-        reason.stable = finite(metric.value(self.stable));
-        reason.candidate = finite(metric.value(self.candidate));
+        reason.stable = finite(metric.value_by(self.stable, self.by));
+        reason.candidate = finite(metric.value_by(self.candidate, self.by));
+        reason.yardstick = (self.by != Yardstick::Reported).then_some(self.by);
         reason.estimate = finite(estimate);
         reason.threshold = threshold;
         reason.samples_stable = Some(samples.0);
@@ -264,19 +272,45 @@ impl<'a> Look<'a> {
         reason
     }
 
+    /// Why nothing is compared, and what would change that.
+    fn not_compared(&self) -> String {
+        let name = self.rule.metric.as_str();
+        let off = format!("`lines.{name}.required: false` goes on without it");
+        if self.by == Yardstick::Unpriced {
+            return format!(
+                "{name}: not compared: a model without a price would look free; add it under \
+                 `prices:` in tidegate.yaml, or {off}"
+            );
+        }
+        let pct = |window: &Window| reported_share(window) * 100.0;
+        format!(
+            "{name}: not compared: the upstream reports usage for {:.0} % of the candidate's \
+             answers and {:.0} % of stable's, the rest is estimated; {off}",
+            pct(self.candidate),
+            pct(self.stable)
+        )
+    }
+
     fn sentence(&self, verdict: Verdict, reason: &Reason) -> String {
         let (rule, metric) = (self.rule, self.rule.metric);
         let name = metric.as_str();
         let unit = rule.band.map_or(BandUnit::Relative, |band| band.unit);
         let (old, new) =
             (reason.samples_stable.unwrap_or(0), reason.samples_candidate.unwrap_or(0));
+        if verdict == Verdict::NoData && !self.by.compares() {
+            return self.not_compared();
+        }
         if verdict == Verdict::NoData {
             return format!("{name}: no data to compare (stable {old}, candidate {new} samples)");
         }
         let shown = |value: Option<f64>| value.map_or("?".to_owned(), |v| show(metric, v));
         let beside = if self.evidence.alone { "what stable was before" } else { "stable" };
+        let how = match self.by {
+            Yardstick::Estimated => " (both estimated, since an upstream reports no usage)",
+            Yardstick::Reported | Yardstick::Unlike | Yardstick::Unpriced => "",
+        };
         let values = format!(
-            "{name}: candidate {} against {beside} {}",
+            "{name}{how}: candidate {} against {beside} {}",
             shown(reason.candidate),
             shown(reason.stable)
         );

@@ -15,6 +15,7 @@ use super::metric::Metric;
 use super::plan::{LineRule, Plan};
 use super::tally::{Kind, Moments, Share};
 use super::types::ReleaseState;
+use super::yardstick::Yardstick;
 use crate::observe::{Histogram, Window};
 use crate::route::Weight;
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,9 @@ pub enum Cell {
         stable: Moments,
         /// The candidate's.
         candidate: Moments,
+        /// The same of both by our own estimate of tokens, where it was made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        estimated: Option<Box<(Moments, Moments)>>,
     },
 }
 
@@ -111,7 +115,8 @@ impl Cell {
                 Cell::Tail { anchor_us, share, stable, candidate: 0, beyond }
             }
             Kind::Mean { .. } => {
-                Cell::Mean { stable: Moments::default(), candidate: Moments::default() }
+                let (stable, candidate) = (Moments::default(), Moments::default());
+                Cell::Mean { stable, candidate, estimated: None }
             }
         }
     }
@@ -141,9 +146,16 @@ impl Cell {
                 *candidate += histogram(new).count();
                 beyond.merge(&histogram(new).tail(*anchor_us as f64 * TAIL_FROM));
             }
-            (Cell::Mean { stable, candidate }, Kind::Mean { moments, .. }) => {
-                stable.add(&moments(old));
-                candidate.add(&moments(new));
+            (Cell::Mean { stable, candidate, estimated }, Kind::Mean { .. }) => {
+                stable.add(&metric.moments(old, Yardstick::Reported));
+                candidate.add(&metric.moments(new, Yardstick::Reported));
+                let by_estimate = |window| metric.moments(window, Yardstick::Estimated);
+                let (old, new) = (by_estimate(old), by_estimate(new));
+                if estimated.is_some() || old.n + new.n > 0 {
+                    let (stable, candidate) = &mut **estimated.get_or_insert_default();
+                    stable.add(&old);
+                    candidate.add(&new);
+                }
             }
             // A plan does not change while it runs, so a cell stays of its metric's kind; one
             // without an anchor counts nothing.

@@ -2,6 +2,7 @@
 
 use super::means::Sums;
 use super::metric::Metric;
+use super::yardstick::{Yardstick, of_spending, reported};
 use crate::observe::{Counts, Histogram, WideSum, Window};
 use serde::{Deserialize, Serialize};
 
@@ -132,7 +133,24 @@ impl Metric {
         }
     }
 
-    /// The samples behind the metric in a window.
+    /// A mean's sums in a window, by this yardstick.
+    pub(super) fn moments(self, window: &Window, by: Yardstick) -> Moments {
+        match (self.kind(), by) {
+            (Kind::Mean { .. }, Yardstick::Estimated) => of_spending(self, &window.usage.estimated),
+            (Kind::Mean { moments, .. }, _) => reported(self, &moments(window), window),
+            (Kind::Rate(_) | Kind::Quantile { .. }, _) => Moments::default(),
+        }
+    }
+
+    /// The samples behind the metric in a window, by this yardstick.
+    pub(super) fn samples_by(self, window: &Window, by: Yardstick) -> u64 {
+        match self.kind() {
+            Kind::Mean { .. } => self.moments(window, by).by,
+            Kind::Rate(_) | Kind::Quantile { .. } => self.samples(window),
+        }
+    }
+
+    /// The samples behind the metric in a window, of all answers, however their tokens are known.
     pub(super) fn samples(self, window: &Window) -> u64 {
         match self.kind() {
             Kind::Rate(share) => share(&window.counts).n,
@@ -141,7 +159,17 @@ impl Metric {
         }
     }
 
-    /// The metric's value in its own unit (share, ms, tokens, dollars); NaN without samples.
+    /// The metric's value by this yardstick, in its own unit (share, ms, tokens, dollars); NaN
+    /// without samples.
+    pub(super) fn value_by(self, window: &Window, by: Yardstick) -> f64 {
+        match self.kind() {
+            Kind::Mean { scale, .. } => self.moments(window, by).sums(scale).mean(),
+            Kind::Rate(_) | Kind::Quantile { .. } => self.value(window),
+        }
+    }
+
+    /// The metric's value in its own unit (share, ms, tokens, dollars), of all answers, however
+    /// their tokens are known; NaN without samples.
     pub(super) fn value(self, window: &Window) -> f64 {
         match self.kind() {
             Kind::Rate(share) => share(&window.counts).rate(),

@@ -2,6 +2,7 @@
 
 use super::metric::{Line, Metric};
 use super::strata::Stratum;
+use super::yardstick::Yardstick;
 use crate::guard::RiskEvent;
 use crate::ids::UnixMs;
 use crate::observe::{Counts, Window};
@@ -359,6 +360,9 @@ pub struct Reason {
     /// The chance of a false verdict that this test may spend over the whole release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alpha: Option<f64>,
+    /// What tokens and cost are compared by, where it is not what the upstreams reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yardstick: Option<Yardstick>,
     /// How many requests of a subject are worth one independent one, where more than 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub design_effect: Option<f64>,
@@ -397,6 +401,7 @@ impl Reason {
             evidence: None,
             needed: None,
             alpha: None,
+            yardstick: None,
             design_effect: None,
             users: None,
             more_samples: None,

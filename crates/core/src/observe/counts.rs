@@ -119,7 +119,7 @@ impl Counts {
         self.tokens_in += outcome.tokens_in;
         self.tokens_out += outcome.tokens_out;
         self.cost_micro_usd += outcome.cost_micro_usd;
-        if !outcome.refused && outcome.contract_ok != Some(false) {
+        if outcome.is_useful() {
             self.useful += 1;
             self.useful_cost_micro_usd += outcome.cost_micro_usd;
         }

@@ -2,6 +2,7 @@
 
 use super::counts::Counts;
 use super::histogram::{Histogram, bucket_of};
+use super::usage::Usage;
 use crate::guard::RiskKind;
 use crate::ids::UnixMs;
 use crate::route::Cohort;
@@ -42,8 +43,14 @@ pub struct Outcome {
     pub tokens_in: u64,
     /// Answer tokens.
     pub tokens_out: u64,
+    /// Whether the tokens are estimated, since the upstream reported none.
+    pub tokens_estimated: bool,
     /// Cost in millionths of a US dollar.
     pub cost_micro_usd: u64,
+    /// Whether the model has no price, so that the cost is not known.
+    pub unpriced: bool,
+    /// What the tokens are by our own estimate, reported or not; `None` where none was made.
+    pub estimate: Option<Estimate>,
     /// Whether the answer kept the output contract; `None` when there is none to keep.
     pub contract_ok: Option<bool>,
     /// Whether the model refused.
@@ -56,6 +63,15 @@ pub struct Outcome {
     pub abandoned: bool,
     /// The cohort of the subject that asked; `None` where nothing was known to be sticky by.
     pub cohort: Option<Cohort>,
+}
+
+/// An answer by our own estimate of its tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Estimate {
+    /// Tokens of prompt and answer together.
+    pub tokens: u64,
+    /// What so many cost, in millionths of a US dollar.
+    pub cost_micro_usd: u64,
 }
 
 /// What a user said of an answer, by trace id (requirements R220, R221).
@@ -108,6 +124,9 @@ pub struct Window {
     pub latency_log_squared: WideSum,
     /// Sum of squares of what [`Counts::first_token_log`] sums.
     pub first_token_log_squared: WideSum,
+    /// How the tokens are known.
+    #[serde(skip_serializing_if = "Usage::is_empty")]
+    pub usage: Usage,
     /// End-to-end time of answered requests, µs. Failures are left out, so that a fast error
     /// never looks like a good latency.
     pub latency_us: Histogram,
@@ -132,6 +151,13 @@ impl DerefMut for Window {
     }
 }
 
+impl Outcome {
+    /// Whether the answer neither refused nor broke the contract.
+    pub(super) fn is_useful(&self) -> bool {
+        !self.refused && self.contract_ok != Some(false)
+    }
+}
+
 impl Window {
     /// Counts one request.
     pub fn add(&mut self, outcome: &Outcome, at: UnixMs) {
@@ -146,6 +172,7 @@ impl Window {
         let square = |value: u64| u128::from(value).pow(2);
         self.tokens_squared.0 += square(outcome.tokens_in + outcome.tokens_out);
         self.cost_squared.0 += square(outcome.cost_micro_usd);
+        self.usage.add(outcome, outcome.is_useful());
         self.latency_us.add(outcome.timing.total_us);
         self.latency_log_squared.0 += square(bucket_of(outcome.timing.total_us).into());
         if outcome.streamed {
@@ -212,6 +239,7 @@ impl Window {
             cost_squared,
             latency_log_squared,
             first_token_log_squared,
+            usage,
             latency_us: _,
             first_token_us: _,
             last_at: _,
@@ -224,6 +252,7 @@ impl Window {
                 fits &= mine.combine(theirs, narrow);
             }
         }
+        fits &= self.usage.combine(usage, narrow, wide);
         let mut square = |mine: &mut WideSum, theirs: &WideSum| {
             let (value, over) = wide(mine.0, theirs.0);
             mine.0 = value;

@@ -167,6 +167,11 @@ impl Gateway {
         self.retry_reserve_milli.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 
+    /// Whether it is known what the model's tokens cost.
+    pub(super) fn has_price(&self, model: &str) -> bool {
+        self.prices.contains_key(model)
+    }
+
     /// What the tokens cost, millionths of a US dollar; 0 for a model without a price.
     pub(super) fn cost_micro_usd(&self, model: &str, tokens_in: u64, tokens_out: u64) -> u64 {
         // Dollars for a million tokens are millionths of a dollar for one.

@@ -35,7 +35,8 @@ fn compare(rule: &LineRule, stable: &Window, candidate: &Window, alpha: f64) -> 
     let weight = Weight::from_pct(20.0).unwrap();
     let evidence = Evidence::new(rule, std::iter::once((&cell, weight)), 1.0);
     let margin = rule.band.map_or(0.0, |band| band.pause);
-    let look = Look { rule, evidence, stable, candidate, alpha, margin };
+    let by = Yardstick::Reported;
+    let look = Look { rule, evidence, stable, candidate, by, alpha, margin };
     let mut finding = look.judge();
     look.bound(&mut finding);
     look.forecast(&mut finding, 10_000, 100);

@@ -190,7 +190,8 @@ impl Expected {
                 candidate: share(candidate, *new),
             },
             (Shape::Mean(old), Shape::Mean(new)) => {
-                Cell::Mean { stable: moments(stable, old), candidate: moments(candidate, new) }
+                let (stable, candidate) = (moments(stable, old), moments(candidate, new));
+                Cell::Mean { stable, candidate, estimated: None }
             }
             (old, new) => {
                 // About where stable's quantile lies.

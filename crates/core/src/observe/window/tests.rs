@@ -27,25 +27,33 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     );
     let sizes = (0u64..5_000_000, 0u64..200_000, 0u64..200_000, 0u64..u64::from(u32::MAX));
     let cohort = any::<Option<u8>>();
-    (failure(), sizes, flags, risk, cohort).prop_map(|(failure, sizes, flags, risk, cohort)| {
-        let (streamed, refused, pii, contract_ok) = flags;
-        let (total_us, tokens_in, tokens_out, cost_micro_usd) = sizes;
-        let timing = Timing { total_us, first_token_us: total_us / 3, ..Timing::default() };
-        Outcome {
-            failure,
-            timing,
-            streamed,
-            tokens_in,
-            tokens_out,
-            cost_micro_usd,
-            contract_ok,
-            refused,
-            pii,
-            risk,
-            abandoned: failure == Some(Failure::ClientGone) && streamed,
-            cohort: cohort.map(Cohort::new),
-        }
-    })
+    let known = (any::<bool>(), any::<bool>(), prop::option::of((0u64..9_000, 0u64..9_000)));
+    (failure(), sizes, flags, risk, cohort, known).prop_map(
+        |(failure, sizes, flags, risk, cohort, known)| {
+            let (tokens_estimated, unpriced, estimate) = known;
+            let (streamed, refused, pii, contract_ok) = flags;
+            let (total_us, tokens_in, tokens_out, cost_micro_usd) = sizes;
+            let timing = Timing { total_us, first_token_us: total_us / 3, ..Timing::default() };
+            Outcome {
+                failure,
+                timing,
+                streamed,
+                tokens_in,
+                tokens_out,
+                tokens_estimated,
+                cost_micro_usd,
+                unpriced,
+                estimate: estimate
+                    .map(|(tokens, cost_micro_usd)| Estimate { tokens, cost_micro_usd }),
+                contract_ok,
+                refused,
+                pii,
+                risk,
+                abandoned: failure == Some(Failure::ClientGone) && streamed,
+                cohort: cohort.map(Cohort::new),
+            }
+        },
+    )
 }
 
 fn feedback() -> impl Strategy<Value = Feedback> {

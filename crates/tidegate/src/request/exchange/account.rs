@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tidegate_core::evidence::{Record, ToolCall};
 use tidegate_core::guard::{RiskEvent, RiskKind, Sighting, detect_refusal};
-use tidegate_core::observe::{Outcome, Timing};
+use tidegate_core::observe::{Estimate, Outcome, Timing};
 use tidegate_core::text::{estimate_tokens, redact};
 use tidegate_core::upstream::{Failure, Fault};
 use tidegate_wire::{AnswerFacts, TextKind, Usage};
@@ -31,6 +31,9 @@ struct Spent {
     tokens_out: u64,
     estimated: bool,
     cost_micro_usd: u64,
+    /// The same by our own estimate; made where a release compares the answer with the other arm's,
+    /// whose upstream may report no usage.
+    estimate: Option<Estimate>,
 }
 
 /// Counts and records an ended exchange; gives what was counted.
@@ -46,7 +49,10 @@ pub(super) fn keep(exchange: &Exchange, ending: Ending) -> Outcome {
         streamed: exchange.ask.stream,
         tokens_in: spent.tokens_in,
         tokens_out: spent.tokens_out,
+        tokens_estimated: spent.estimated,
         cost_micro_usd: spent.cost_micro_usd,
+        unpriced: !exchange.gateway.has_price(&exchange.set.model),
+        estimate: spent.estimate,
         contract_ok: judged.contract_checked.then_some(judged.contract_problem.is_none()),
         refused: judged.refused,
         pii: found.gives_away,
@@ -133,24 +139,30 @@ fn sightings(exchange: &Exchange, ending: &Ending, events: &[RiskEvent]) -> Vec<
 }
 
 fn spend(exchange: &Exchange, ending: &Ending) -> Spent {
-    let (tokens_in, tokens_out, estimated) = match &ending.facts {
+    let Some(facts) = &ending.facts else {
         // Nothing came: what the upstream counted, if anything, is not known.
-        None => (0, 0, false),
-        Some(AnswerFacts { usage: Some(Usage { tokens_in, tokens_out }), .. }) => {
-            (*tokens_in, *tokens_out, false)
-        }
-        Some(facts) => {
-            let out = texts(facts).map(estimate_tokens).sum();
-            (estimate_input(exchange), out, true)
-        }
+        let (tokens_in, tokens_out, estimated) = (0, 0, false);
+        return Spent { tokens_in, tokens_out, estimated, cost_micro_usd: 0, estimate: None };
     };
-    let cost_micro_usd =
-        exchange.gateway.cost_micro_usd(&exchange.set.model, tokens_in, tokens_out);
-    Spent { tokens_in, tokens_out, estimated, cost_micro_usd }
+    let cost = |(tokens_in, tokens_out): (u64, u64)| {
+        exchange.gateway.cost_micro_usd(&exchange.set.model, tokens_in, tokens_out)
+    };
+    let is_needed = facts.usage.is_none() || exchange.compared_in().is_some();
+    let ours = is_needed
+        .then(|| (estimate_input(exchange), texts(facts).map(estimate_tokens).sum::<u64>()));
+    let reported = facts.usage.map(|Usage { tokens_in, tokens_out }| (tokens_in, tokens_out));
+    let (tokens_in, tokens_out) = reported.or(ours).unwrap_or_default();
+    Spent {
+        tokens_in,
+        tokens_out,
+        estimated: facts.usage.is_none(),
+        cost_micro_usd: cost((tokens_in, tokens_out)),
+        estimate: ours.map(|ours| Estimate { tokens: ours.0 + ours.1, cost_micro_usd: cost(ours) }),
+    }
 }
 
 /// Tokens of the prompt as it was sent. It is rendered once more: few upstreams report no usage,
-/// and keeping every rendered prompt for them would cost all others memory.
+/// releases run some of the time, and keeping every rendered prompt would cost all others memory.
 fn estimate_input(exchange: &Exchange) -> u64 {
     let rendered = exchange.set.render(&exchange.ask.body, exchange.ask.user.as_deref());
     let mut tokens = 0;
