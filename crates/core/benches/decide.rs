@@ -42,6 +42,7 @@ fn plan() -> Result<Plan, IdError> {
         hold_back: Weight::ZERO,
         min_samples: 50,
         stale_after_ms: 120_000,
+        harm_budget: 50,
         pause_max_ms: 600_000,
         shared_fault: SharedFault::default(),
         same_upstream: true,

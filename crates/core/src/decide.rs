@@ -13,6 +13,7 @@ mod engine;
 mod evidence;
 mod fault;
 mod finding;
+mod harm_budget;
 mod interval;
 mod judge;
 mod lines;

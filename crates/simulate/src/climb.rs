@@ -60,6 +60,11 @@ pub(crate) trait Climber {
     fn rises(&self) -> u32;
     /// What the decision named.
     fn named(&self) -> Named;
+    /// Whether it went back since a pause's limit or the harm budget was reached: what it says is
+    /// that the candidate is worse, not that it is over a line.
+    fn by_limit(&self) -> bool {
+        false
+    }
 }
 
 /// What came of one run.
@@ -78,6 +83,8 @@ pub(crate) struct Run {
     pub(crate) rises: u32,
     /// What the decision named.
     pub(crate) named: Named,
+    /// Whether it went back since a limit was reached, not by a line's proof.
+    pub(crate) by_limit: bool,
 }
 
 /// Runs an engine, looking every `every_ms`, on the stream from its beginning.
@@ -104,6 +111,7 @@ pub(crate) fn climb(
         spoilt: walk.spoilt,
         rises: climber.rises(),
         named: climber.named(),
+        by_limit: end == End::RolledBack && climber.by_limit(),
     }
 }
 

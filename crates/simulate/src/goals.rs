@@ -105,7 +105,17 @@ pub(super) fn goals(rows: &[Row]) -> Vec<Goal> {
             "rolled back though not over a line",
             defaults::ALPHA,
             &of(&["good", "tolerable"]),
-            |row| Some(row.rolled_back),
+            |row| {
+                // A limit says that the candidate is worse, which is false of a good one only.
+                let by_limit = if row.truth == "good" { 0 } else { row.back_by_limit };
+                let all = row.rolled_back.runs as f64 / row.rolled_back.share.max(1e-9);
+                let back = row.rolled_back.runs - by_limit;
+                Some(if by_limit == 0 {
+                    row.rolled_back
+                } else {
+                    Share::of(back, all.round() as usize)
+                })
+            },
         ),
         most("promoted though over a rollback line", MISSED_MAX, &of(&["bad"]), |row| {
             Some(row.promoted)

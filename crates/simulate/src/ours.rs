@@ -6,6 +6,7 @@ use super::climb::{Climber, End, Label, Named};
 use super::scenario::Scenario;
 use super::stream::{Draws, Seen};
 use crate::error::{Result, SimulateError};
+use std::borrow::Cow;
 use tidegate_core::decide::{
     DecisionDigest, DecisionKind, Look, Observation, Phase, Plan, Reason, ReasonCode, ReleaseState,
     SharedFault, Watch, defaults,
@@ -39,6 +40,7 @@ pub(crate) fn plan(scenario: &Scenario) -> Result<Plan> {
         hold_back: Weight::from_pct(defaults::HOLD_BACK_PCT).unwrap_or_default(),
         min_samples: defaults::MIN_SAMPLES,
         stale_after_ms: defaults::STALE_AFTER_S * 1_000,
+        harm_budget: defaults::HARM_BUDGET,
         pause_max_ms: defaults::PAUSE_MAX_S * 1_000,
         shared_fault: SharedFault::default(),
         same_upstream: true,
@@ -52,7 +54,7 @@ pub(crate) fn plan(scenario: &Scenario) -> Result<Plan> {
 
 /// Our engine on one release.
 pub(crate) struct Ours<'a> {
-    plan: &'a Plan,
+    plan: Cow<'a, Plan>,
     watch: Watch,
     /// As it is in the journal.
     kept: ReleaseState,
@@ -63,6 +65,8 @@ pub(crate) struct Ours<'a> {
     observation: Observation,
     rises: u32,
     named: Named,
+    /// Whether it went back by a limit, not by a line's proof.
+    by_limit: bool,
     /// What was decided last, and the sentence that says why.
     decided: Option<(DecisionKind, String)>,
 }
@@ -70,6 +74,11 @@ pub(crate) struct Ours<'a> {
 impl<'a> Ours<'a> {
     /// A release that begins now.
     pub(crate) fn new(plan: &'a Plan) -> Ours<'a> {
+        Ours::of(Cow::Borrowed(plan))
+    }
+
+    /// The same of a plan of its own.
+    pub(super) fn of(plan: Cow<'a, Plan>) -> Ours<'a> {
         Ours {
             plan,
             watch: Watch::default(),
@@ -79,6 +88,7 @@ impl<'a> Ours<'a> {
             observation: Observation::default(),
             rises: 0,
             named: Named::Nothing,
+            by_limit: false,
             decided: None,
         }
     }
@@ -143,7 +153,7 @@ impl Climber for Ours<'_> {
         self.observation.gap = blind.then(|| "no metrics come in".to_owned());
         let (from, now) = ((&self.kept, self.last), UnixMs(at_ms));
         let Look { decision, is_due } =
-            self.watch.look(self.plan, from, &mut self.observation, now);
+            self.watch.look(&self.plan, from, &mut self.observation, now);
         self.rises += u32::from(decision.state.rung > self.kept.rung);
         self.observation.red_events.clear();
         if is_due {
@@ -158,6 +168,9 @@ impl Climber for Ours<'_> {
             Some(Reason { metric: Some(metric), .. }) => Named::Metric(*metric),
             Some(_) | None => Named::Nothing,
         };
+        let code = why.as_ref().map(|reason| reason.code);
+        let limits = [ReasonCode::PauseLimit, ReasonCode::OverBudget];
+        self.by_limit = code.is_some_and(|code| limits.contains(&code));
         self.decided = why.map(|reason| (decision.kind, reason.text));
         let end = match self.looked.phase {
             Phase::Running | Phase::Paused(_) => return None,
@@ -183,5 +196,9 @@ impl Climber for Ours<'_> {
 
     fn named(&self) -> Named {
         self.named
+    }
+
+    fn by_limit(&self) -> bool {
+        self.by_limit
     }
 }

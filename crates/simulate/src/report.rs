@@ -52,6 +52,9 @@ pub(crate) struct Row {
     pub(crate) engine: String,
     /// Runs that went back.
     pub(crate) rolled_back: Share,
+    /// Those of them that went back since a pause's limit or the harm budget was reached.
+    #[serde(default)]
+    pub(crate) back_by_limit: usize,
     /// Runs that ended with the candidate as stable.
     pub(crate) promoted: Share,
     /// Runs that were paused at the horizon.
@@ -84,6 +87,9 @@ pub(crate) struct Row {
     /// every run went back, the true ratio is at least this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) over_bound: Option<f64>,
+    /// Requests spoilt, in the mean.
+    #[serde(default)]
+    pub(crate) spoilt_mean: f64,
     /// Requests spoilt, the middle run's.
     pub(crate) spoilt_median: f64,
     /// The same, of the 95th of 100 runs.
@@ -183,6 +189,7 @@ fn row(cell: &Cell<'_>) -> Row {
         truth: scenario.truth.as_str().to_owned(),
         engine: engine.name().to_owned(),
         rolled_back: ended(End::RolledBack),
+        back_by_limit: runs.iter().filter(|run| run.by_limit).count(),
         promoted: ended(End::Promoted),
         paused: ended(End::Paused),
         undecided: ended(End::Undecided),
@@ -196,6 +203,7 @@ fn row(cell: &Cell<'_>) -> Row {
         bound,
         bound_one_line: scenario.bound(alpha / scenario.rules.len().max(1) as f64),
         over_bound: bound.map(|bound| candidate_requests_mean / bound),
+        spoilt_mean: spoilt.iter().sum::<f64>() / runs.len().max(1) as f64,
         spoilt_median: quantile(spoilt.clone(), 0.5),
         spoilt_p95: quantile(spoilt, 0.95),
     }

@@ -91,6 +91,15 @@ pub(crate) struct Outage {
     pub(crate) errors: f64,
 }
 
+/// A group of users whose answers the candidate breaks, each the same way: a language it is bad at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Alike {
+    /// Share of users in it, 0 to 1.
+    pub(crate) users: f64,
+    /// Share of their requests that fail on the candidate, 0 to 1.
+    pub(crate) errors: f64,
+}
+
 /// What users say of answers, and when.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Labels {
@@ -153,6 +162,10 @@ pub(crate) struct Scenario {
     pub(crate) outage: Option<Outage>,
     /// Intra-class correlation of errors within a user, in (0, 1).
     pub(crate) clusters: Option<f64>,
+    /// How many users there are.
+    pub(crate) users: u32,
+    /// Users whom the candidate fails, in place of its errors for all alike.
+    pub(crate) alike: Option<Alike>,
     /// Labels, where users give any.
     pub(crate) labels: Option<Labels>,
     /// From when on the first answer leaks, s.

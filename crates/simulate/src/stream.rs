@@ -9,7 +9,7 @@ use super::scenario::{Behaviour, Bursts, Scenario};
 use tidegate_core::random::Random;
 use tidegate_core::route::{Arm, Cohort};
 
-/// Users of a simulated service.
+/// Users of a simulated service, where a scenario does not say.
 pub(super) const USERS: u32 = 20_000;
 /// Median end-to-end time of a base request, µs.
 pub(super) const LATENCY_US: f64 = 800_000.0;
@@ -27,12 +27,14 @@ const LEAK_BELOW: f64 = 0.01;
 pub(crate) struct Draws {
     /// When it comes, ms after the release began.
     pub(crate) at_ms: u64,
-    /// Who asks, below [`USERS`].
+    /// Who asks, below [`Scenario::users`].
     pub(crate) user: u32,
     /// Where the user stands in the split, 0 to 1: below the weight it is the candidate's.
     pub(crate) position: f64,
     /// The user's cohort in this release.
     pub(crate) cohort: Cohort,
+    /// Where the user stands among all, 0 to 1: below a group's share it is in the group.
+    kin: f64,
     /// Whether a burst of shared errors is on.
     burst: bool,
     /// Whether the candidate leaks a planted text here.
@@ -91,7 +93,7 @@ impl<'a> Stream<'a> {
         let arrivals = scenario.content.as_ref().map_or(0, |content| content.gaps_s.len());
         let rates = match scenario.clusters {
             Some(correlation) => {
-                clusters::user_rates(seed, USERS, scenario.stable.errors, correlation)
+                clusters::user_rates(seed, scenario.users, scenario.stable.errors, correlation)
             }
             None => Vec::new(),
         };
@@ -135,11 +137,12 @@ impl<'a> Stream<'a> {
         let random = &mut self.random;
         // Activity falls with the root of the rank: the first of 20,000 users sends 0.7 %.
         let activity = random.unit();
-        let user = ((activity * activity) * f64::from(USERS)) as u32;
+        let user = ((activity * activity) * f64::from(self.scenario.users)) as u32;
         let (latency, tokens) = random.normals();
         let mut stand = Random::nth(self.seed, u64::from(user));
         let position = stand.unit();
         let cohort = Cohort::new(stand.index(Cohort::COUNT) as u8);
+        let kin = stand.unit();
         let leak = match self.scenario.leak_s {
             Some(from) => !self.leaked && self.now_s >= from && position < LEAK_BELOW,
             None => false,
@@ -150,6 +153,7 @@ impl<'a> Stream<'a> {
             user,
             position,
             cohort,
+            kin,
             burst: self.burst.is_on(self.now_s),
             leak,
             fails: random.unit(),
@@ -181,7 +185,7 @@ impl<'a> Stream<'a> {
             Arm::Stable => scenario.stable_at(at_s),
             Arm::Candidate => scenario.candidate_at(at_s),
         };
-        let failed = request.fails < self.error_share(request, behaviour, at_s);
+        let failed = request.fails < self.error_share(request, (arm, behaviour), at_s);
         let tail = if request.latency > TAIL_FROM { behaviour.tail } else { 1.0 };
         let latency = (scenario.latency_sigma * request.latency).exp() * behaviour.latency * tail;
         let (tokens, task_failed) = match &scenario.content {
@@ -204,7 +208,14 @@ impl<'a> Stream<'a> {
         }
     }
 
-    fn error_share(&self, request: &Draws, behaviour: &Behaviour, at_s: f64) -> f64 {
+    fn error_share(&self, request: &Draws, (arm, behaviour): (Arm, &Behaviour), at_s: f64) -> f64 {
+        if let Some(alike) = self.scenario.alike
+            && arm == Arm::Candidate
+            && at_s >= self.scenario.from_s
+        {
+            let usual = self.scenario.stable_at(at_s).errors;
+            return if request.kin < alike.users { alike.errors.max(usual) } else { usual };
+        }
         let own = self.rates.get(request.user as usize).copied().unwrap_or(behaviour.errors);
         let share = match self.scenario.bursts {
             Some(bursts) if request.burst => own * bursts.factor,

@@ -267,6 +267,8 @@ impl Step<'_> {
     fn pause(mut self, mut state: ReleaseState, resumed: bool, reason: Reason) -> Decision {
         let pause = Pause::of(&mut state, resumed, self.now);
         match pause.end(self.plan, &self.lines, self.now) {
+            // Without data nothing moves, and nobody is harmed meanwhile.
+            End::GoesBack(_) if self.is_silent(&state) => {}
             End::GoesBack(reason) => return self.roll_back(state, Signal::Red, *reason, true),
             End::Stays(note) => self.notes.extend(note.map(|note| *note)),
         }
@@ -286,10 +288,15 @@ impl Step<'_> {
         blocking.rev().max_by_key(takes)
     }
 
+    /// Whether no outcome has come for too long.
+    fn is_silent(&self, state: &ReleaseState) -> bool {
+        self.now.since(state.last_data_at) >= self.plan.stale_after_ms
+    }
+
     /// Too few answers, or none for too long (T-01).
     fn too_little(&self, state: &ReleaseState) -> Option<Reason> {
-        let silent = self.now.since(state.last_data_at);
-        if silent >= self.plan.stale_after_ms {
+        if self.is_silent(state) {
+            let silent = self.now.since(state.last_data_at);
             let text = format!(
                 "no outcome for {} s: nothing moves without data{}",
                 silent / 1000,

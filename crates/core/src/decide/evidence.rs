@@ -12,6 +12,7 @@
 //! like the candidate's doing. A hold-back keeps a control there.
 
 use super::bets::{Against, BETS, Null, Pair, add_growth, growth_bound, mean_stake};
+use super::harm_budget::{self, Spent};
 use super::means::{self, Sums, SumsPair};
 use super::plan::{BandUnit, LineRule};
 use super::strata::Cell;
@@ -200,6 +201,14 @@ impl<'a> Evidence<'a> {
                 twice.against(test.harm, test.against)
             }
         }
+    }
+
+    /// Whether it is proven at this chance of an error that the candidate has spoilt more answers
+    /// than the budget, beyond stable's and what pass allows; of rates only.
+    pub(super) fn spent(&self, alpha: f64, budget: u64) -> Option<Spent> {
+        let Arms::Rates(pairs) = &self.arms else { return None };
+        let pass = self.rule.band.map_or(0.0, |band| band.pass.max(0.0)) + self.rule.floor;
+        harm_budget::spent(pairs, (budget as f64, pass), alpha, self.effect)
     }
 
     /// Whether the evidence against a harm of at most `harm` can be as much as `goal`. Most looks
@@ -443,7 +452,7 @@ pub(super) fn level(alpha: f64) -> f64 {
 }
 
 /// Weight of the `k`-th start in the mean of all.
-fn weight_of_start(k: usize) -> f64 {
+pub(super) fn weight_of_start(k: usize) -> f64 {
     let k = k as f64;
     if k == 0.0 { WHOLE } else { (1.0 - WHOLE) / (k * (k + 1.0)) }
 }

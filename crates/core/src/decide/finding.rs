@@ -13,6 +13,8 @@ pub enum Verdict {
     OverRollback,
     /// Proven over the absolute ceiling.
     OverCeiling,
+    /// Proven to have spoilt more answers than the harm budget.
+    OverBudget,
     /// The estimate is over the pause threshold, and it is proven worse than pass.
     OverPause,
     /// Proven worse than pass, not over pause.
@@ -30,6 +32,7 @@ impl Verdict {
         match self {
             Verdict::OverRollback => ReasonCode::OverRollback,
             Verdict::OverCeiling => ReasonCode::OverCeiling,
+            Verdict::OverBudget => ReasonCode::OverBudget,
             Verdict::OverPause => ReasonCode::OverPause,
             Verdict::Between => ReasonCode::BetweenPassAndPause,
             Verdict::Uncertain => ReasonCode::Uncertain,
@@ -56,13 +59,17 @@ pub(super) struct Finding {
 
 impl Finding {
     pub(super) fn is_over(&self) -> bool {
-        matches!(self.verdict, Verdict::OverRollback | Verdict::OverCeiling)
+        match self.verdict {
+            Verdict::OverRollback | Verdict::OverCeiling | Verdict::OverBudget => true,
+            Verdict::OverPause | Verdict::Between => false,
+            Verdict::Uncertain | Verdict::NoData | Verdict::Pass => false,
+        }
     }
 
     /// How much a person should look at it, before others: the verdict, then how bad.
     fn urgency(&self) -> (u8, f64) {
         let urgency = match self.verdict {
-            Verdict::OverRollback | Verdict::OverCeiling => 3,
+            Verdict::OverRollback | Verdict::OverCeiling | Verdict::OverBudget => 3,
             Verdict::OverPause => 2,
             Verdict::Between => 1,
             // Of these the plan's order says more than an estimate.
@@ -87,8 +94,25 @@ impl Finding {
         match self.verdict {
             Verdict::Pass => false,
             Verdict::Between => true,
-            Verdict::OverRollback | Verdict::OverCeiling | Verdict::OverPause => true,
+            Verdict::OverRollback | Verdict::OverCeiling | Verdict::OverBudget => true,
+            Verdict::OverPause => true,
             Verdict::Uncertain | Verdict::NoData => self.required,
         }
     }
+}
+
+/// What so many answers of the candidate are worth, where users' answers are alike.
+pub(super) fn worth(samples: u64, reason: &Reason) -> String {
+    let Some(effect) = reason.design_effect else { return String::new() };
+    let worth = (samples as f64 / effect).round() as u64;
+    // A tenth less is within what is not known of it.
+    if worth * 10 > samples * 9 {
+        return String::new();
+    }
+    let of = match reason.users {
+        Some(1) => " of 1 user".to_owned(),
+        Some(users) => format!(" of about {users} users"),
+        None => String::new(),
+    };
+    format!("; the candidate's {samples}{of} count as about {worth}, since they are alike")
 }

@@ -14,7 +14,7 @@
 use super::bets::Against;
 use super::clusters::{design_effect, subjects};
 use super::evidence::{Evidence, Test, level};
-use super::finding::{Finding, Verdict};
+use super::finding::{Finding, Verdict, worth};
 use super::interval::{self, Interval};
 use super::metric::Metric;
 use super::plan::{Band, BandUnit, LineRule, Plan};
@@ -41,6 +41,8 @@ pub(super) struct Look<'a> {
     pub(super) candidate: &'a Window,
     /// What the arms are compared by.
     pub(super) by: Yardstick,
+    /// Answers that may be spoilt; 0 for any number.
+    pub(super) harm_budget: u64,
     /// The rule's share of the error budget.
     pub(super) alpha: f64,
     /// The harm that must be excluded before the next rung.
@@ -68,7 +70,8 @@ impl<'a> Look<'a> {
         let evidence = Evidence::by(by, rule, cells, effect);
         let alpha = plan.alpha_of(rule);
         let margin = rule.band.map_or(0.0, |band| band.pause);
-        Some(Look { rule, evidence, stable, candidate, by, alpha, margin })
+        let harm_budget = plan.harm_budget;
+        Some(Look { rule, evidence, stable, candidate, by, harm_budget, alpha, margin })
     }
 
     /// The verdict, with its numbers but the interval.
@@ -93,8 +96,13 @@ impl<'a> Look<'a> {
                 None => (Verdict::Uncertain, None),
             }
         };
-        let reason = self.reason(verdict, estimate, test.as_ref(), samples);
         let badness = self.badness(estimate);
+        if let Some(spent) = self.spent(verdict) {
+            let reason = self.reason_spent(estimate, samples, spent);
+            let (verdict, required) = (Verdict::OverBudget, rule.required);
+            return Finding { verdict, reason, test, required, badness, is_harmful: true };
+        }
+        let reason = self.reason(verdict, estimate, test.as_ref(), samples);
         let is_harmful = verdict == Verdict::OverPause && self.is_harmful();
         Finding { verdict, reason, test, required: rule.required, badness, is_harmful }
     }
@@ -191,6 +199,7 @@ impl<'a> Look<'a> {
                 .map(|low| format!("; at least {low} proven")),
             Verdict::Pass => proven(reason.high).map(|high| format!("; at most {high} proven")),
             Verdict::OverCeiling
+            | Verdict::OverBudget
             | Verdict::OverPause
             | Verdict::Between
             | Verdict::Uncertain
@@ -233,7 +242,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    fn reason(
+    pub(super) fn reason(
         &self,
         verdict: Verdict,
         estimate: f64,
@@ -243,6 +252,7 @@ impl<'a> Look<'a> {
         let (rule, metric) = (self.rule, self.rule.metric);
         let threshold = match verdict {
             Verdict::OverCeiling => rule.ceiling,
+            Verdict::OverBudget => None,
             Verdict::OverPause => rule.band.map(|b| b.pause),
             Verdict::Between => rule.band.map(|b| b.pass),
             Verdict::OverRollback | Verdict::Uncertain | Verdict::NoData | Verdict::Pass => {
@@ -291,7 +301,19 @@ impl<'a> Look<'a> {
         )
     }
 
-    fn sentence(&self, verdict: Verdict, reason: &Reason) -> String {
+    fn values(&self, reason: &Reason) -> String {
+        let metric = self.rule.metric;
+        let shown = |value: Option<f64>| value.map_or("?".to_owned(), |v| show(metric, v));
+        let beside = if self.evidence.alone { "what stable was before" } else { "stable" };
+        let how = match self.by {
+            Yardstick::Estimated => " (both estimated, since an upstream reports no usage)",
+            Yardstick::Reported | Yardstick::Unlike | Yardstick::Unpriced => "",
+        };
+        let (candidate, stable) = (shown(reason.candidate), shown(reason.stable));
+        format!("{}{how}: candidate {candidate} against {beside} {stable}", metric.as_str())
+    }
+
+    pub(super) fn sentence(&self, verdict: Verdict, reason: &Reason) -> String {
         let (rule, metric) = (self.rule, self.rule.metric);
         let name = metric.as_str();
         let unit = rule.band.map_or(BandUnit::Relative, |band| band.unit);
@@ -303,17 +325,7 @@ impl<'a> Look<'a> {
         if verdict == Verdict::NoData {
             return format!("{name}: no data to compare (stable {old}, candidate {new} samples)");
         }
-        let shown = |value: Option<f64>| value.map_or("?".to_owned(), |v| show(metric, v));
-        let beside = if self.evidence.alone { "what stable was before" } else { "stable" };
-        let how = match self.by {
-            Yardstick::Estimated => " (both estimated, since an upstream reports no usage)",
-            Yardstick::Reported | Yardstick::Unlike | Yardstick::Unpriced => "",
-        };
-        let values = format!(
-            "{name}{how}: candidate {} against {beside} {}",
-            shown(reason.candidate),
-            shown(reason.stable)
-        );
+        let values = self.values(reason);
         let samples = format!("{new} and {old} samples{}", worth(new, reason));
         let limit = reason.threshold.map(|t| share(t, unit)).unwrap_or_default();
         // What both did in the same hours; the values before it are of all hours, which differ.
@@ -330,6 +342,7 @@ impl<'a> Look<'a> {
                 let limit = reason.threshold.map(|t| show(metric, t)).unwrap_or_default();
                 format!("{values}; proven over its ceiling of {limit} ({samples})")
             }
+            Verdict::OverBudget => format!("{values}, {estimate} ({samples})"),
             Verdict::OverRollback if is_late(reason) => format!(
                 "{values}, {estimate} in all; lately over the rollback line of {limit}, {odds} \
                  ({samples})"
@@ -432,24 +445,8 @@ fn is_late(reason: &Reason) -> bool {
     reason.estimate <= reason.threshold
 }
 
-/// What so many answers of the candidate are worth, where users' answers are alike.
-fn worth(samples: u64, reason: &Reason) -> String {
-    let Some(effect) = reason.design_effect else { return String::new() };
-    let worth = (samples as f64 / effect).round() as u64;
-    // A tenth less is within what is not known of it.
-    if worth * 10 > samples * 9 {
-        return String::new();
-    }
-    let of = match reason.users {
-        Some(1) => " of 1 user".to_owned(),
-        Some(users) => format!(" of about {users} users"),
-        None => String::new(),
-    };
-    format!("; the candidate's {samples}{of} count as about {worth}, since they are alike")
-}
-
 /// Odds for people: three digits, and a word for what is beyond doubt.
-fn odds(evidence: f64) -> String {
+pub(super) fn odds(evidence: f64) -> String {
     if evidence >= 1e6 {
         "over 1,000,000".to_owned()
     } else if evidence >= 10.0 {

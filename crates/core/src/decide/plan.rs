@@ -154,6 +154,10 @@ pub struct Plan {
     pub min_samples: u64,
     /// Without any new outcome for so long, the data is taken to be missing, ms.
     pub stale_after_ms: u64,
+    /// Answers that the candidate may spoil which stable would not have spoilt, over the whole
+    /// release, as far as is proven of one rate line; then it goes back. 0 for no such limit.
+    #[serde(default)]
+    pub harm_budget: u64,
     /// How long a pause by lines lasts at most, ms; 0 for no limit. After it the release goes back
     /// where the candidate is proven worse than stable, however much worse.
     #[serde(default)]

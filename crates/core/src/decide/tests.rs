@@ -5,6 +5,7 @@ use crate::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
 use crate::route::{Audience, Weight};
 
 pub(super) mod chance;
+mod histories;
 mod level;
 mod merging;
 mod oracle;
@@ -26,6 +27,7 @@ pub(super) fn plan(rules: Vec<LineRule>) -> Plan {
         hold_back: Weight::ZERO,
         min_samples: 20,
         stale_after_ms: 60_000,
+        harm_budget: 50,
         pause_max_ms: 600_000,
         shared_fault: SharedFault::default(),
         same_upstream: true,

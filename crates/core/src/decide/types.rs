@@ -287,6 +287,8 @@ pub enum ReasonCode {
     OverRollback,
     /// A line is proven over its absolute ceiling.
     OverCeiling,
+    /// More answers than the harm budget are proven to be spoilt.
+    OverBudget,
     /// A line's estimate is over its pause threshold.
     OverPause,
     /// A pause by lines has reached its limit, and a line is proven worse than stable.

@@ -34,6 +34,7 @@ fn plan(n: u64, from: u64, to: u64, alpha: f64) -> Box<Plan> {
         hold_back: Weight::ZERO,
         min_samples: 100,
         stale_after_ms: 60_000,
+        harm_budget: 50,
         pause_max_ms: 600_000,
         shared_fault: SharedFault::default(),
         same_upstream: true,

@@ -10,7 +10,7 @@ const OPTIONS: Options =
     Options { reps: 100, seed: 1, look_ms: 10_000, threads: 1, progress: false };
 
 fn run(end: End, candidate: u64, named: Named) -> Run {
-    Run { end, at_ms: 60_000 * candidate, candidate, spoilt: 0.0, rises: 0, named }
+    Run { end, at_ms: 60_000 * candidate, candidate, spoilt: 0.0, rises: 0, named, by_limit: false }
 }
 
 fn report(name: &str, runs: Vec<Run>) -> Report {

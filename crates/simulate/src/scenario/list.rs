@@ -1,10 +1,11 @@
 //! The named scenarios.
 
 use super::{
-    BASE, Behaviour, Bursts, Labels, Look, Outage, Scenario, Truth, ladder, last_for, rules_with,
-    single,
+    Alike, BASE, Behaviour, Bursts, Labels, Look, Outage, Scenario, Truth, ladder, last_for,
+    rules_with, single,
 };
-use tidegate_core::decide::{LineRule, Metric};
+use crate::stream::USERS;
+use tidegate_core::decide::{LineRule, Metric, Rung};
 use tidegate_core::route::Arm;
 
 const HOUR_S: f64 = 3600.0;
@@ -21,6 +22,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.extend(costs_and_quality());
     all.extend(drift());
     all.extend(troubles());
+    all.extend(alike());
     all.extend(traffic());
     all.extend(events());
     all.extend(blind());
@@ -43,6 +45,8 @@ pub(crate) fn named(name: &str, about: &str) -> Scenario {
         bursts: None,
         outage: None,
         clusters: None,
+        users: USERS,
+        alike: None,
         labels: None,
         leak_s: None,
         gap_s: None,
@@ -244,6 +248,74 @@ fn troubles() -> Vec<Scenario> {
             from_s: 600.0,
             ..named("stable_degrades", about)
         },
+    ]
+}
+
+/// Users whose answers are alike: bad ones that a few users bear, and good ones of few users.
+fn alike() -> Vec<Scenario> {
+    let bad = |name: &str, about: &str, users: u32, group: Alike, rungs: Vec<Rung>| {
+        let errors = BASE.errors + group.users * (group.errors - BASE.errors);
+        Scenario {
+            truth: Truth::Bad(vec![Metric::ErrorRate]),
+            candidate: Behaviour { errors, ..BASE },
+            alike: Some(group),
+            users,
+            rungs,
+            horizon_s: 2.0 * HOUR_S,
+            ..named(name, about)
+        }
+    };
+    let third = Alike { users: 1.0 / 3.0, errors: 0.5 };
+    let tenth = Alike { users: 0.1, errors: 0.8 };
+    let good = |name: &str, about: &str, users: u32, correlation: f64| Scenario {
+        clusters: Some(correlation),
+        users,
+        stable: Behaviour { errors: 0.05, ..BASE },
+        candidate: Behaviour { errors: 0.05, ..BASE },
+        horizon_s: 2.0 * HOUR_S,
+        ..named(name, about)
+    };
+    vec![
+        bad(
+            "alike_300_users",
+            "300 users, one rung of 10 %: half of a third of users' answers fail; default lines",
+            300,
+            third,
+            single(10.0),
+        ),
+        bad(
+            "alike_1000_users",
+            "1,000 users, one rung of 10 %: half of a third of users' answers fail; default lines",
+            1_000,
+            third,
+            single(10.0),
+        ),
+        bad(
+            "alike_ladder",
+            "20,000 users: 80 % of a tenth of users' answers fail; default lines",
+            USERS,
+            tenth,
+            ladder(),
+        ),
+        bad(
+            "alike_tenth",
+            "1,000 users: 80 % of a tenth of users' answers fail; default lines",
+            1_000,
+            tenth,
+            ladder(),
+        ),
+        good(
+            "few_users",
+            "300 users who differ in errors (mean 5 %, ICC 0.3), the arms do not; default lines",
+            300,
+            0.3,
+        ),
+        good(
+            "some_users",
+            "1,000 users who differ in errors (mean 5 %, ICC 0.3), the arms do not; default lines",
+            1_000,
+            0.3,
+        ),
     ]
 }
 

@@ -257,9 +257,10 @@ fn row(cells: [String; 9], tone: Option<Tone>) -> String {
 fn verdict(code: ReasonCode) -> (&'static str, Tone) {
     match code {
         ReasonCode::Pass => ("pass", Tone::Green),
-        ReasonCode::OverRollback | ReasonCode::OverCeiling | ReasonCode::PauseLimit => {
-            ("over", Tone::Red)
-        }
+        ReasonCode::OverRollback
+        | ReasonCode::OverCeiling
+        | ReasonCode::OverBudget
+        | ReasonCode::PauseLimit => ("over", Tone::Red),
         ReasonCode::OverPause => ("pause", Tone::Yellow),
         ReasonCode::BetweenPassAndPause => ("hold", Tone::Yellow),
         ReasonCode::BaselineDrift => ("drift", Tone::Yellow),

@@ -357,6 +357,7 @@ impl Checker<'_> {
             ("min_samples", release.min_samples, 1, 1_000_000_000),
             ("tick_ms", release.tick_ms, 10, 3_600_000),
             ("stale_after_s", release.stale_after_s, 1, 30 * 86_400),
+            ("harm_budget", release.harm_budget, 0, 1_000_000_000),
             ("pause_max_s", release.pause_max_s, 0, 30 * 86_400),
         ];
         for (key, given, least, most) in bounds {

@@ -30,6 +30,8 @@ pub(crate) struct PlanParts {
     pub(crate) min_samples: u64,
     /// Without a new outcome for so long the data counts as missing, ms.
     pub(crate) stale_after_ms: u64,
+    /// Answers that may be spoilt beyond stable's; 0 for any number.
+    pub(crate) harm_budget: u64,
     /// How long a pause by lines lasts at most, ms; 0 for no limit.
     pub(crate) pause_max_ms: u64,
     /// Whether a black signal shuts the service's entrance.
@@ -76,6 +78,7 @@ impl PlanParts {
             hold_back: self.hold_back,
             min_samples: self.min_samples,
             stale_after_ms: self.stale_after_ms,
+            harm_budget: self.harm_budget,
             pause_max_ms: self.pause_max_ms,
             shared_fault: SharedFault::default(),
             same_upstream: release.same_upstream,
@@ -110,6 +113,7 @@ pub(crate) fn plan_parts(project: &Project) -> Result<PlanParts> {
         hold_back: hold_back(project),
         min_samples: release.min_samples,
         stale_after_ms: release.stale_after_s.saturating_mul(1_000),
+        harm_budget: release.harm_budget,
         pause_max_ms: release.pause_max_s.saturating_mul(1_000),
         close_entrance: match project.risk.on_black {
             OnBlack::Service => true,

@@ -65,6 +65,9 @@ pub(crate) struct ReleaseConfig {
     pub(crate) tick_ms: u64,
     /// Without a new outcome for so long the data counts as missing, seconds.
     pub(crate) stale_after_s: u64,
+    /// Answers that the candidate may spoil which stable would not have spoilt, as far as is proven
+    /// of one rate line; then the release goes back. 0 for no such limit.
+    pub(crate) harm_budget: u64,
     /// How long a pause by lines lasts at most, seconds; then the release goes back where the
     /// candidate is proven worse than stable, however much worse. 0 for no limit.
     pub(crate) pause_max_s: u64,
@@ -83,6 +86,7 @@ impl Default for ReleaseConfig {
             min_samples: defaults::MIN_SAMPLES,
             tick_ms: 1_000,
             stale_after_s: defaults::STALE_AFTER_S,
+            harm_budget: defaults::HARM_BUDGET,
             pause_max_s: defaults::PAUSE_MAX_S,
         }
     }

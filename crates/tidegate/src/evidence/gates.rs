@@ -100,6 +100,7 @@ fn weight_of(code: ReasonCode) -> Option<GateStatus> {
         ReasonCode::RedLine
         | ReasonCode::OverRollback
         | ReasonCode::OverCeiling
+        | ReasonCode::OverBudget
         | ReasonCode::PauseLimit => Some(GateStatus::Fail),
         ReasonCode::Pass => Some(GateStatus::Pass),
         ReasonCode::Gap

@@ -36,7 +36,7 @@ fn compare(rule: &LineRule, stable: &Window, candidate: &Window, alpha: f64) -> 
     let evidence = Evidence::new(rule, std::iter::once((&cell, weight)), 1.0);
     let margin = rule.band.map_or(0.0, |band| band.pause);
     let by = Yardstick::Reported;
-    let look = Look { rule, evidence, stable, candidate, by, alpha, margin };
+    let look = Look { rule, evidence, stable, candidate, by, harm_budget: 0, alpha, margin };
     let mut finding = look.judge();
     look.bound(&mut finding);
     look.forecast(&mut finding, 10_000, 100);

@@ -26,7 +26,7 @@ impl Run {
         let rung = |pct| Rung { weight: Weight::from_pct(pct).unwrap(), look_ms: 300_000 };
         let rungs = vec![rung(10.0), rung(100.0)];
         let defaults = crate::decide::tests::plan(LineRule::defaults());
-        let plan = Plan { rungs, alpha: 0.01, min_samples: 50, ..defaults };
+        let plan = Plan { rungs, alpha: 0.01, harm_budget: 0, min_samples: 50, ..defaults };
         let state = ReleaseState::start(UnixMs(0));
         Run { plan, state, seen: Observation::default(), now: UnixMs(0) }
     }
@@ -114,6 +114,25 @@ fn a_pause_opens_an_incident_and_goes_back_at_its_end() {
         break;
     }
     assert_eq!(run.state.phase, Phase::RolledBack);
+}
+
+/// The budget takes it back earlier, where the line is not over by itself.
+#[test]
+fn a_spent_harm_budget_ends_it_earlier() {
+    let mut run = Run::new();
+    run.plan.harm_budget = 20;
+    let decision = (0..100)
+        .map(|_| run.look(None))
+        .find(|decision| decision.kind == DecisionKind::RollBack)
+        .unwrap();
+    let reason = &decision.reasons[0];
+    assert_eq!(reason.code, ReasonCode::OverBudget, "{}", reason.text);
+    assert_eq!(reason.metric, Some(Metric::ContractBrokenRate));
+    assert!(run.now < UnixMs(500_000), "{:?}", run.now);
+    assert!(reason.evidence.unwrap() >= reason.needed.unwrap());
+    assert!(reason.text.contains("over the harm budget of 20"), "{}", reason.text);
+    // More than the budget were spoilt, stable's rate being 0.
+    assert!(run.seen.candidate.contract_broken > 20);
 }
 
 #[test]

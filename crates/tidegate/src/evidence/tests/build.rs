@@ -70,6 +70,7 @@ fn plan(from: &PackedSet, to: &PackedSet) -> Plan {
         hold_back: Weight::ZERO,
         min_samples: 100,
         stale_after_ms: 300_000,
+        harm_budget: 50,
         pause_max_ms: 600_000,
         shared_fault: Default::default(),
         same_upstream: true,

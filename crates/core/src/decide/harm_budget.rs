@@ -1,0 +1,104 @@
+//! A harm budget: how many answers a candidate may spoil that stable would not have spoilt.
+//!
+//! A rollback line asks how bad the candidate is, whatever it has spoilt so far. Where outcomes
+//! are alike for each user, that may take long to prove, and users pay for it. So a rate line is
+//! over as well when it is proven that more answers than the budget were spoilt: that over the
+//! candidate's n answers of the metric the rate is more than budget/n above stable's, and above
+//! what pass allows. That null's own bets are asked, at the rule's share of the error budget and
+//! divided by the design effect, so clusters count as they do for every line: the lower end of an
+//! anytime-valid interval of the harm, times n, is over the budget.
+//!
+//! The stretch from each stratum on has its own n, so that what comes late is not spread over the
+//! good hours before it.
+
+use super::bets::{Against, BETS, Null, Pair, add_growth, growth_bound, mean_stake};
+use super::evidence::{level, weight_of_start};
+use super::finding::Verdict;
+use super::lines::{Look, odds};
+use super::types::Reason;
+
+/// Proof that the budget is spent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Spent {
+    /// Answers of the candidate that were spoilt beyond stable's, estimated.
+    pub(super) spoilt: f64,
+    /// The evidence that they are more than the budget; odds.
+    pub(super) odds: f64,
+    /// The rate above stable's that the null allows, as a fraction.
+    pub(super) points: f64,
+}
+
+/// Whether these strata prove, at this chance of an error, that more than `budget` answers were
+/// spoilt; `pass` is the rate above stable's that is no harm, and `effect` the design effect.
+pub(super) fn spent(
+    pairs: &[Pair],
+    (budget, pass): (f64, f64),
+    alpha: f64,
+    effect: f64,
+) -> Option<Spent> {
+    let (mut n, mut spoilt) = (0.0, 0.0);
+    for (start, pair) in pairs.iter().enumerate().rev() {
+        if pair.stable_n <= 0.0 || pair.candidate_n <= 0.0 {
+            continue;
+        }
+        n += pair.candidate_n;
+        let beyond = pair.candidate_x - pair.candidate_n * (pair.stable_x / pair.stable_n + pass);
+        spoilt += beyond;
+        if spoilt <= budget {
+            continue;
+        }
+        let points = pass + budget / n;
+        let null = Null { kappa: 1.0, offset: points };
+        let goal = level(alpha) - weight_of_start(start).ln();
+        let side_by_side = || pairs[start..].iter().filter(|pair| pair.stable_n > 0.0);
+        let most: f64 = side_by_side().map(|pair| growth_bound(pair, null)).sum();
+        if most < goal * effect {
+            continue;
+        }
+        let mut growth = [0.0; BETS];
+        for pair in side_by_side() {
+            add_growth(pair, null, Against::AtMost, &mut growth);
+        }
+        let evidence = mean_stake(&growth, effect);
+        if evidence >= goal {
+            let odds = (evidence + weight_of_start(start).ln()).min(27.0).exp();
+            return Some(Spent { spoilt, odds, points });
+        }
+    }
+    None
+}
+
+impl Look<'_> {
+    /// Whether more answers than the budget are spoilt, where the line is not over by itself and
+    /// does not pass.
+    pub(super) fn spent(&self, verdict: Verdict) -> Option<Spent> {
+        let may_be = match verdict {
+            Verdict::OverPause | Verdict::Between | Verdict::Uncertain => true,
+            Verdict::OverRollback | Verdict::OverCeiling | Verdict::OverBudget => false,
+            Verdict::NoData | Verdict::Pass => false,
+        };
+        let budget = self.harm_budget;
+        (may_be && budget > 0).then(|| self.evidence.spent(self.alpha, budget)).flatten()
+    }
+
+    pub(super) fn reason_spent(&self, estimate: f64, samples: (u64, u64), spent: Spent) -> Reason {
+        let Spent { spoilt, odds: evidence, points } = spent;
+        let mut reason = self.reason(Verdict::OverBudget, estimate, None, samples);
+        reason.threshold = Some(points);
+        reason.evidence = Some(evidence);
+        reason.needed = Some(1.0 / self.alpha);
+        reason.alpha = Some(self.alpha);
+        reason.text = format!(
+            "{}; about {spoilt:.0} answers are spoilt beyond stable's, proven over the harm budget \
+             of {}, evidence {} : 1 of {:.0} : 1",
+            self.sentence(Verdict::OverBudget, &reason),
+            self.harm_budget,
+            odds(evidence),
+            1.0 / self.alpha,
+        );
+        reason
+    }
+}
+
+#[cfg(test)]
+mod tests;
