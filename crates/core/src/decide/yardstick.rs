@@ -2,9 +2,10 @@
 //!
 //! Tokens that an upstream reports and tokens that we estimate are numbers of different things: the
 //! one counts the chat template and hidden reasoning, the other counts characters. An upstream that
-//! reports usage beside one that does not would look dearer by that alone. So both arms are compared
-//! by what was reported, leaving out the few answers that came without; else by our own estimate of
-//! both; else not. Nor is cost compared where one arm's model has no price: it would look free.
+//! reports usage beside one that does not would look dearer by that alone. So both arms are
+//! compared by what was reported, leaving out the few answers that came without; else by our own
+//! estimate of both; else not. Nor is cost compared where one arm's model has no price: it would
+//! look free.
 
 use super::metric::Metric;
 use super::tally::Moments;

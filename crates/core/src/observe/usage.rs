@@ -1,8 +1,8 @@
 //! How the tokens of answers are known: reported by the upstream, or estimated by us.
 //!
-//! The two are different yardsticks: an upstream counts its own chat template and its model's hidden
-//! reasoning, an estimate counts characters. So a window keeps apart what was not reported, and
-//! beside it the same estimate of every answer of a release: what both arms have in common.
+//! The two are different yardsticks: an upstream counts its own chat template and its model's
+//! hidden reasoning, an estimate counts characters. So a window keeps apart what was not reported,
+//! and beside it the same estimate of every answer of a release: what both arms have in common.
 
 use super::window::{Estimate, Outcome, WideSum};
 use serde::{Deserialize, Serialize};
