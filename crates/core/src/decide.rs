@@ -19,6 +19,7 @@ mod judge;
 mod lines;
 mod means;
 mod metric;
+mod multiple;
 mod outlook;
 mod pause;
 mod plan;

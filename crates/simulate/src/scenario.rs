@@ -320,8 +320,12 @@ pub(super) fn rules_with(metric: Metric, rollback: f64) -> Vec<LineRule> {
     let band = Some(Band { pass, pause, rollback, unit });
     let mut rules = LineRule::defaults();
     match rules.iter_mut().find(|rule| rule.metric == metric) {
-        Some(rule) => rule.band = band,
-        None => rules.push(LineRule { metric, band, ceiling: None, floor: 0.0, required: true }),
+        // The metric that matters is waited for, whatever the default is.
+        Some(rule) => (rule.band, rule.required) = (band, true),
+        None => {
+            let (ceiling, multiple) = (None, None);
+            rules.push(LineRule { metric, band, ceiling, multiple, floor: 0.0, required: true });
+        }
     }
     rules
 }

@@ -211,6 +211,18 @@ impl<'a> Evidence<'a> {
         harm_budget::spent(pairs, (budget as f64, pass), alpha, self.effect)
     }
 
+    /// The odds against this null, where they refute it at this chance of an error; of rates only.
+    pub(super) fn refutes(&self, null: Null, alpha: f64) -> Option<f64> {
+        let Arms::Rates(pairs) = &self.arms else { return None };
+        let most: f64 = pairs.iter().map(|pair| growth_bound(pair, null)).sum();
+        if most < level(alpha) * self.effect {
+            return None;
+        }
+        let enough = level(alpha).max(COUNTED);
+        let (evidence, _) = self.bet(enough, pairs.iter().copied(), null, Against::AtMost);
+        (evidence >= level(alpha)).then(|| evidence.min(COUNTED).exp())
+    }
+
     /// Whether the evidence against a harm of at most `harm` can be as much as `goal`. Most looks
     /// at most lines end here.
     pub(super) fn may_be_over(&self, harm: f64, goal: f64) -> bool {

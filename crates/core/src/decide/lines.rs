@@ -102,6 +102,11 @@ impl<'a> Look<'a> {
             let (verdict, required) = (Verdict::OverBudget, rule.required);
             return Finding { verdict, reason, test, required, badness, is_harmful: true };
         }
+        if let Some(found) = self.over_multiple(verdict) {
+            let reason = self.reason_multiple(estimate, samples, found);
+            let (verdict, required) = (Verdict::OverRollback, rule.required);
+            return Finding { verdict, reason, test, required, badness, is_harmful: true };
+        }
         let reason = self.reason(verdict, estimate, test.as_ref(), samples);
         let is_harmful = verdict == Verdict::OverPause && self.is_harmful();
         Finding { verdict, reason, test, required: rule.required, badness, is_harmful }
@@ -301,7 +306,7 @@ impl<'a> Look<'a> {
         )
     }
 
-    fn values(&self, reason: &Reason) -> String {
+    pub(super) fn values(&self, reason: &Reason) -> String {
         let metric = self.rule.metric;
         let shown = |value: Option<f64>| value.map_or("?".to_owned(), |v| show(metric, v));
         let beside = if self.evidence.alone { "what stable was before" } else { "stable" };

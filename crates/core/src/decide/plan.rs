@@ -46,6 +46,10 @@ pub struct LineRule {
     /// the release rolls back whatever stable does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ceiling: Option<f64>,
+    /// For a rate: proven more than so many times stable's, and the floor, it rolls back as well;
+    /// 2 is "doubled".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multiple: Option<f64>,
     /// Differences up to this, in the metric's own unit, do not count as harm: 20 ms more are not
     /// a regression of a 40 ms service.
     #[serde(default)]
@@ -249,6 +253,9 @@ pub enum PlanError {
     /// Points on something that is not a rate.
     #[error("line rule `{0}`: unit `points` is for rates only; use `relative`")]
     PointsOnValue(&'static str),
+    /// A multiple of something that is not a rate.
+    #[error("line rule `{0}`: `multiple` is for rates only; a band is relative already")]
+    MultipleOfValue(&'static str),
     /// A ceiling or floor that is not a finite number of the right size.
     #[error(
         "line rule `{metric}`: {key} must be a finite number of at least 0{and}; given {given}"
@@ -327,11 +334,12 @@ impl Plan {
         }
     }
 
-    /// The error budget of one test of a rule: alpha over the rules, and over band and ceiling
-    /// where the rule has both.
+    /// The error budget of one test of a rule: alpha over the rules, and over band, ceiling and
+    /// multiple where the rule has several.
     pub fn alpha_of(&self, rule: &LineRule) -> f64 {
-        let tests = if rule.band.is_some() && rule.ceiling.is_some() { 2.0 } else { 1.0 };
-        self.alpha / self.rules.len().max(1) as f64 / tests
+        let tests = [rule.band.is_some(), rule.ceiling.is_some(), rule.multiple.is_some()];
+        let tests = tests.into_iter().filter(|is_there| *is_there).count().max(1);
+        self.alpha / self.rules.len().max(1) as f64 / tests as f64
     }
 
     /// The harm to exclude before the rung after this one: what would spoil more than the budget
@@ -406,6 +414,15 @@ impl LineRule {
                 return Err(PlanError::Limit { metric, key: "ceiling", and, given: ceiling });
             }
         }
+        if let Some(given) = self.multiple {
+            if !self.metric.is_rate() {
+                return Err(PlanError::MultipleOfValue(metric));
+            }
+            if !(given.is_finite() && given > 1.0) {
+                let and = ", over 1";
+                return Err(PlanError::Limit { metric, key: "multiple", and, given });
+            }
+        }
         if !(self.floor.is_finite() && self.floor >= 0.0) {
             return Err(PlanError::Limit { metric, key: "floor", and: "", given: self.floor });
         }
@@ -421,6 +438,7 @@ impl LineRule {
             metric,
             band: Some(Band { pass: 0.0, pause: 0.03, rollback: 0.05, unit: BandUnit::Points }),
             ceiling: None,
+            multiple: None,
             floor: 0.0,
             required,
         };
@@ -428,24 +446,29 @@ impl LineRule {
             metric,
             band: Some(Band { pass: 0.10, pause: 0.15, rollback: 0.25, unit: BandUnit::Relative }),
             ceiling: None,
+            multiple: None,
             floor,
             required,
         };
-        let mut dislikes = quality(Metric::DislikeRate, false);
-        if let Some(band) = &mut dislikes.band {
-            band.unit = BandUnit::Relative;
-        }
+        // What users say is relative to the good share, and never waited for: it may not come.
+        let feedback = |metric| {
+            let band = Band { pass: 0.0, pause: 0.03, rollback: 0.05, unit: BandUnit::Relative };
+            LineRule { band: Some(band), ..quality(metric, false) }
+        };
+        let timeouts = quality(Metric::TimeoutRate, true);
         vec![
             quality(Metric::ErrorRate, true),
             quality(Metric::RejectedRate, true),
             quality(Metric::ContractBrokenRate, false),
             quality(Metric::RefusalRate, true),
-            dislikes,
+            feedback(Metric::DislikeRate),
             relative(Metric::LatencyP95, 20.0, true),
-            quality(Metric::TimeoutRate, true),
+            LineRule { multiple: Some(2.0), floor: 0.001, ..timeouts },
             relative(Metric::TokensPerRequest, 0.0, true),
             quality(Metric::PiiRate, true),
             quality(Metric::PromptEchoRate, true),
+            feedback(Metric::NotAdoptedRate),
+            feedback(Metric::TaskFailedRate),
         ]
     }
 }

@@ -40,5 +40,5 @@ pub(super) fn plan(rules: Vec<LineRule>) -> Plan {
 /// The default rule of a metric, without a floor and a ceiling.
 fn rule(metric: Metric) -> LineRule {
     let rule = LineRule::defaults().into_iter().find(|rule| rule.metric == metric).unwrap();
-    LineRule { floor: 0.0, ceiling: None, ..rule }
+    LineRule { floor: 0.0, ceiling: None, multiple: None, ..rule }
 }

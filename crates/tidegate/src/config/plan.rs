@@ -205,7 +205,8 @@ pub(super) fn overridden(
     standing: Option<&LineRule>,
     config: &LineConfig,
 ) -> Result<LineRule> {
-    let LineConfig { pass, pause, rollback, unit, ceiling, floor, required, off: _ } = config;
+    let LineConfig { pass, pause, rollback, unit, ceiling, multiple, floor, required, off: _ } =
+        config;
     let before = standing.and_then(|rule| rule.band);
     let unit = match (unit, before) {
         (Some(LineUnit::Relative), _) => BandUnit::Relative,
@@ -240,6 +241,7 @@ pub(super) fn overridden(
         metric,
         band,
         ceiling: ceiling.or(standing.and_then(|rule| rule.ceiling)),
+        multiple: multiple.or(standing.and_then(|rule| rule.multiple)),
         floor: floor.or(standing.map(|rule| rule.floor)).unwrap_or(0.0),
         required: required.or(standing.map(|rule| rule.required)).unwrap_or(false),
     };

@@ -320,6 +320,8 @@ pub(crate) struct LineConfig {
     pub(crate) unit: Option<LineUnit>,
     /// Absolute value that must not be passed, in the metric's unit (share, ms, tokens, dollars).
     pub(crate) ceiling: Option<f64>,
+    /// For a rate: proven more than so many times stable's, it rolls back as well.
+    pub(crate) multiple: Option<f64>,
     /// Differences up to this, in the metric's unit, do not count.
     pub(crate) floor: Option<f64>,
     /// Whether advancing needs data on it.

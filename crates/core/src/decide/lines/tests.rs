@@ -170,7 +170,7 @@ fn check_limits(rule: &LineRule, stable: f64, pause: f64, rollback: f64) {
 fn limits_are_where_the_harm_is_the_bands() {
     let rule = |metric, unit, floor| {
         let band = Some(Band { pass: 0.0, pause: 0.1, rollback: 0.2, unit });
-        LineRule { metric, band, ceiling: None, floor, required: true }
+        LineRule { metric, band, ceiling: None, multiple: None, floor, required: true }
     };
     check_limits(&rule(Metric::ErrorRate, BandUnit::Points, 0.0), 0.02, 0.12, 0.22);
     check_limits(&rule(Metric::DislikeRate, BandUnit::Relative, 0.0), 0.1, 0.19, 0.28);

@@ -34,7 +34,7 @@ fn of(metric: Metric) -> LineRule {
     known.unwrap_or_else(|| {
         let unit = BandUnit::Relative;
         let band = Some(Band { pass: 0.1, pause: 0.15, rollback: 0.25, unit });
-        LineRule { metric, band, ceiling: None, floor: 0.0, required: true }
+        LineRule { metric, band, ceiling: None, multiple: None, floor: 0.0, required: true }
     })
 }
 
