@@ -6,6 +6,7 @@
 
 use crate::version_set::LiveSet;
 use arc_swap::ArcSwap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tidegate_core::ids::Generation;
@@ -47,12 +48,27 @@ pub(crate) struct Router {
     current: ArcSwap<LiveTable>,
     // Only writers take it; requests never wait.
     swapping: Mutex<()>,
+    experimental: AtomicBool,
 }
 
 impl Router {
     /// Starts with a table.
     pub(crate) fn new(first: LiveTable) -> Router {
-        Router { current: ArcSwap::from_pointee(first), swapping: Mutex::new(()) }
+        Router {
+            current: ArcSwap::from_pointee(first),
+            swapping: Mutex::new(()),
+            experimental: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether what stable serves has not passed the gate of a release.
+    pub(crate) fn is_experimental(&self) -> bool {
+        self.experimental.load(Ordering::Relaxed)
+    }
+
+    /// Says whether the service is an experiment; control does, from the journal's state.
+    pub(crate) fn set_experimental(&self, experimental: bool) {
+        self.experimental.store(experimental, Ordering::Relaxed);
     }
 
     /// The table in place; a request holds it to its end.

@@ -12,6 +12,7 @@ mod model;
 mod pack;
 mod prompt;
 mod render;
+mod served;
 mod settings;
 mod template;
 mod tools;
@@ -19,6 +20,7 @@ mod tools;
 pub(crate) use diff::{SetDiff, compare};
 pub(crate) use live::LiveSet;
 pub(crate) use pack::{PackOverrides, pack, warnings};
+pub(crate) use served::{FilesState, edits_since};
 pub(crate) use settings::Settings;
 pub(crate) use tidegate_core::version_set::PackedSet;
 

@@ -27,7 +27,6 @@ mod tests {
         ("crates/core/src/route.rs", 1),
         ("crates/core/tests/scenarios.rs", 1),
         ("crates/tidegate/src/cli/eval.rs", 1),
-        ("crates/tidegate/src/cli/release.rs", 1),
         ("crates/tidegate/src/cli/trace.rs", 1),
         ("crates/tidegate/src/config/tests.rs", 8),
         ("crates/tidegate/src/config/tests/plan.rs", 5),

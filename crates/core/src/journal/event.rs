@@ -22,6 +22,16 @@ pub enum Event {
         /// Who.
         by: String,
     },
+    /// A set that stable serves passed the gate that every later set passes; until then the service
+    /// is an experiment.
+    ServiceReleased {
+        /// The set.
+        set: VersionSetId,
+        /// The eval run that it passed.
+        run_id: String,
+        /// What is released, in one sentence.
+        note: String,
+    },
     /// A version set was packed into the store.
     SetPacked {
         /// The set.

@@ -97,6 +97,10 @@ pub struct ControlState {
     pub sets: BTreeMap<VersionSetId, SetRef>,
     /// The latest eval run by set.
     pub eval_runs: BTreeMap<VersionSetId, EvalRunRef>,
+    /// Sets that passed the gate of a release, and when: the first one by itself, every later one
+    /// by being promoted.
+    #[serde(default)]
+    pub released: BTreeMap<VersionSetId, UnixMs>,
     /// All releases; shared, so that trying an event on a copy of the state costs the same
     /// however many there were.
     pub releases: BTreeMap<ChangeId, Arc<Release>>,
@@ -186,6 +190,11 @@ impl ControlState {
         self.releases.values().map(Arc::as_ref).max_by_key(|release| release.started_at)
     }
 
+    /// Whether what stable serves has not passed the gate of a release.
+    pub fn is_experimental(&self) -> bool {
+        self.table.as_ref().is_none_or(|table| !self.released.contains_key(&table.stable))
+    }
+
     /// The candidate's side of the table, while a release runs.
     pub fn split(&self) -> Option<&Split> {
         self.table.as_ref().and_then(|table| table.split.as_ref())
@@ -204,6 +213,9 @@ impl ControlState {
                 self.service = Some(service.clone());
                 self.know_set(set, label, at);
                 self.table = Some(table.clone());
+            }
+            Event::ServiceReleased { set, run_id: _, note: _ } => {
+                self.released.entry(set.clone()).or_insert(at);
             }
             Event::SetPacked { set, label } => self.know_set(set, label, at),
             Event::EvalRun { run_id, set, cases, passed, report: _ } => {
@@ -304,6 +316,9 @@ impl ControlState {
         let candidate = release.plan.to.clone();
         if let Some(table) = table {
             self.set_table(table)?;
+        }
+        if decision.state.phase == Phase::Promoted {
+            self.released.entry(candidate.clone()).or_insert(at);
         }
         let goes_back = matches!(decision.state.phase, Phase::RolledBack | Phase::ShutOff);
         if goes_back {

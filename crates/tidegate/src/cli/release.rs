@@ -1,6 +1,7 @@
 //! `tidegate release`, `rollback` and `incident`.
 
 use super::outlook::OutlookArgs;
+use super::serve::{EXPERIMENTAL, say_edits};
 use super::view;
 use super::{SetArgs, operator};
 use crate::clock::Clock;
@@ -8,7 +9,8 @@ use crate::config::load;
 use crate::control::{Answer, Backend, Command, StartRequest, is_served, read_state};
 use crate::error::{CliError, Result};
 use crate::output;
-use crate::store::Journal as _;
+use crate::store::{Journal as _, Sets as _};
+use crate::version_set::edits_since;
 use clap::{Args, Subcommand};
 use std::io::IsTerminal as _;
 use std::path::Path;
@@ -180,19 +182,23 @@ async fn start(config: &Path, args: StartArgs, json: bool) -> Result<()> {
 
 async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
     let loaded = load(config)?;
-    let (_, state) = read_state(&loaded.root)?;
+    let (store, state) = read_state(&loaded.root)?;
+    let edits = state.table.as_ref().map(|table| edits_since(&loaded, &store.set(&table.stable)?));
     let change_id = match &args.change_id {
         Some(id) => Some(ChangeId::parse(id).map_err(|e| CliError::usage(e.to_string()))?),
         None => state.active_release().or(state.last_release()).map(|r| r.plan.change_id.clone()),
     };
     let Some(change_id) = change_id else {
         if json {
-            output::json(
-                &serde_json::json!({ "service": state.service, "table": state.table, "release": null }),
-            );
+            output::json(&serde_json::json!({
+                "service": state.service, "table": state.table, "release": null,
+                "experimental": state.is_experimental(),
+                "files_edited": edits.and_then(Result::ok),
+            }));
         } else {
             output::line("no release yet");
             output::talk("start one: `tidegate release start --prompt v2`");
+            say_service(&state, edits);
         }
         return Ok(());
     };
@@ -205,6 +211,8 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
             "service": state.service,
             "table": state.table,
             "served": is_served(&loaded.root).await,
+            "experimental": state.is_experimental(),
+            "files_edited": edits.and_then(Result::ok),
             "release": release,
             "incident": state.incidents.get(&change_id),
         }));
@@ -215,8 +223,20 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
         if let Some(note) = unserved(release, &loaded.root).await {
             output::talk(note);
         }
+        say_service(&state, edits);
     }
     Ok(())
+}
+
+/// Says what holds of the service as a whole: whether it is an experiment, and which of its files
+/// are not served.
+fn say_service(state: &ControlState, edits: Option<Result<Vec<String>>>) {
+    if state.service.is_some() && state.is_experimental() {
+        output::talk(EXPERIMENTAL);
+    }
+    if let Some(edits) = edits {
+        say_edits(&edits);
+    }
 }
 
 /// What to say of a release that goes on while nobody decides it.

@@ -1,21 +1,25 @@
 //! `tidegate serve`: the gateway and its control in one process.
 
 use crate::clock::Clock;
-use crate::config::{Project, Upstream, listen_addr, load};
+use crate::config::{Loaded, Project, Upstream, listen_addr, load};
 use crate::control::{Control, ControlHandle, serve_admin};
 use crate::error::{CliError, Result};
 use crate::observe::Collector;
 use crate::output;
 use crate::request::{Gateway, GatewayOptions, Listener, Parts};
 use crate::route::LiveTable;
-use crate::store::{Access, Records as _, Store};
-use crate::version_set::{LiveSet, PackOverrides, pack};
+use crate::store::{Access, Records as _, Sets as _, Store};
+use crate::version_set::{FilesState, LiveSet, PackOverrides, edits_since, pack};
 use clap::Args;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
-use tidegate_core::ids::UnixMs;
+use std::time::{Duration, Instant};
+use tidegate_core::ids::{UnixMs, VersionSetId};
 
+/// Most edited files that are named.
+const EDITS_SHOWN: usize = 5;
+/// How often the project's files are compared with the served set, at most.
+const COMPARE_EVERY: Duration = Duration::from_secs(5);
 /// How often records past their retention are removed.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 
@@ -63,6 +67,10 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
         .hint(format!("release the change: `tidegate release start --upstream {name}`")));
     }
     control.adopt("tidegate serve", upstream).await?;
+    if let Some(note) = control.leave_experiment().await? {
+        output::talk(note);
+    }
+    let experimental = control.state().is_experimental();
     let collector = Arc::new(Collector::default());
     let plane = control.attach(collector.clone())?;
     let live = plane.router.load();
@@ -77,6 +85,10 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
     handle.keep_looking(Duration::from_millis(loaded.project.release.tick_ms), plane);
     keep_pruning(store.clone(), loaded.project.records.retention_days);
     greet(&loaded.project.service, &live, fresh, running);
+    compare_files(&loaded, config, &store, &gateway);
+    if experimental {
+        output::talk(EXPERIMENTAL);
+    }
     // The first table must be let go, or its last request would never seem to end.
     drop(live);
     let stop = stopped();
@@ -117,6 +129,60 @@ fn greet(service: &str, live: &LiveTable, fresh: bool, running: Option<String>) 
     if matches!(live.stable.upstream_config, Upstream::Simulated(_)) {
         output::talk("upstream: SIMULATED, answers are made by rule, not by a model");
     }
+}
+
+/// What a server says whose stable set has not passed the gate.
+pub(super) const EXPERIMENTAL: &str =
+    "experimental: stable's version set has not passed the gate; ask its cases: `tidegate gate`";
+
+/// Says which files are not served as they are, and keeps comparing them.
+fn compare_files(loaded: &Loaded, config: &Path, store: &Store, gateway: &Arc<Gateway>) {
+    let edits = edits_of_stable(loaded, store, &gateway.stable());
+    say_edits(&edits);
+    gateway.set_files(FilesState::from_edits(&edits));
+    keep_comparing(config.to_owned(), store.clone(), gateway.clone());
+}
+
+/// How the project's files differ from the set that stable serves; an error where they make no set.
+fn edits_of_stable(loaded: &Loaded, store: &Store, stable: &VersionSetId) -> Result<Vec<String>> {
+    edits_since(loaded, &store.set(stable)?)
+}
+
+/// Says which files are not served as they are now.
+pub(super) fn say_edits(edits: &Result<Vec<String>>) {
+    match edits {
+        Ok(files) if files.is_empty() => {}
+        Ok(files) => {
+            let rest = files.len().saturating_sub(EDITS_SHOWN);
+            let more = if rest == 0 { String::new() } else { format!(" and {rest} more") };
+            let shown: Vec<&str> = files.iter().take(EDITS_SHOWN).map(String::as_str).collect();
+            output::talk(format!(
+                "edited since stable's version set was packed, and not served: {}{more}",
+                shown.join(", ")
+            ));
+            output::talk("hint: they are served by a release: `tidegate release start`");
+        }
+        Err(error) => {
+            output::talk(format!(
+                "the project's files make no version set; stable is served as packed: {}",
+                error.message
+            ));
+        }
+    }
+}
+
+/// Compares the files with the served set from time to time, for `/health`. It takes at most one
+/// part in a hundred of a core, however large the files are.
+fn keep_comparing(config: PathBuf, store: Store, gateway: Arc<Gateway>) {
+    std::thread::spawn(move || {
+        loop {
+            let began = Instant::now();
+            let stable = gateway.stable();
+            let edits = load(&config).and_then(|now| edits_of_stable(&now, &store, &stable));
+            gateway.set_files(FilesState::from_edits(&edits));
+            std::thread::sleep(COMPARE_EVERY.max(began.elapsed() * 100));
+        }
+    });
 }
 
 /// The upstream that `--provider` names.

@@ -170,6 +170,9 @@ pub(crate) struct IndexArtifact {
     pub(crate) format: Option<String>,
     /// Chunk size and other retrieval settings, versioned with the index.
     pub(crate) retrieval: BTreeMap<String, Value>,
+    /// The member of every request in which the version and these settings are sent to the
+    /// upstream; left out, they are only recorded.
+    pub(crate) send_as: Option<String>,
 }
 
 impl Default for IndexArtifact {
@@ -179,6 +182,7 @@ impl Default for IndexArtifact {
             path: None,
             format: None,
             retrieval: BTreeMap::new(),
+            send_as: None,
         }
     }
 }

@@ -5,6 +5,7 @@ mod admin;
 mod aftermath;
 mod backend;
 mod command;
+mod experimental;
 mod run;
 mod start;
 mod tick;
@@ -117,6 +118,7 @@ impl Control {
     pub(crate) fn attach(&mut self, collector: Arc<Collector>) -> Result<Plane> {
         let table = self.state.table.clone().ok_or_else(no_service)?;
         let router = Arc::new(Router::new(self.live_table(&table)?));
+        router.set_experimental(self.state.is_experimental());
         if let Some(release) = self.state.active_release() {
             collector.begin(
                 release.plan.change_id.clone(),
@@ -194,7 +196,10 @@ impl Control {
             report: tidegate_core::ids::Digest::of(&body),
         };
         self.append(vec![event]).await?;
-        Ok(Answer::done("the eval run is kept"))
+        Ok(match self.leave_experiment().await? {
+            Some(note) => Answer::done(&format!("the eval run is kept; {note}")),
+            None => Answer::done("the eval run is kept"),
+        })
     }
 
     async fn reopen(&mut self, by: String, reason: String) -> Result<Answer> {
@@ -230,6 +235,9 @@ impl Control {
         let entries = self.store.append(after, epoch, at, events).await?;
         next.seq = entries.last().map_or(next.seq, |entry| entry.seq);
         self.state = next;
+        if let Some(plane) = &self.plane {
+            plane.router.set_experimental(self.state.is_experimental());
+        }
         Ok(())
     }
 

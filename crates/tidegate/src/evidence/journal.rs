@@ -87,6 +87,7 @@ pub(super) fn steps(journal: &[JournalLine]) -> Result<Vec<Step>> {
                 }
             }
             Event::ServiceAdopted { .. }
+            | Event::ServiceReleased { .. }
             | Event::SetPacked { .. }
             | Event::EvalRun { .. }
             | Event::ReleaseStarted { .. }
@@ -113,6 +114,7 @@ pub(super) fn of_release(
         let event = entry.event().map_err(|e| CliError::internal(e.to_string()))?;
         let belongs = match &event {
             Event::ServiceAdopted { set, .. }
+            | Event::ServiceReleased { set, .. }
             | Event::SetPacked { set, .. }
             | Event::EvalRun { set, .. } => sets.contains(&set),
             Event::ReleaseStarted { plan, table, .. } => {

@@ -30,6 +30,9 @@ const X_VERSION_SET: HeaderName = HeaderName::from_static("x-tidegate-version-se
 /// The arm that answered.
 const X_ARM: HeaderName = HeaderName::from_static("x-tidegate-arm");
 
+/// `experimental` until what stable serves has passed the gate of a release.
+const X_STATUS: HeaderName = HeaderName::from_static("x-tidegate-status");
+
 /// What a client asks, whichever form it used.
 pub(super) struct Ask {
     /// The body as an OpenAI chat completion.
@@ -204,7 +207,8 @@ impl Exchange {
     /// The headers that name what answered.
     pub(super) fn labels(&self) -> Labels {
         let id = HeaderValue::from_str(self.set.set.id.as_str()).ok();
-        Labels { id, arm: HeaderValue::from_static(self.arm.as_str()) }
+        let experimental = self.gateway.parts.router.is_experimental();
+        Labels { id, arm: HeaderValue::from_static(self.arm.as_str()), experimental }
     }
 
     /// Ends the exchange: it is counted and recorded now.
@@ -242,6 +246,7 @@ impl Drop for Exchange {
 pub(super) struct Labels {
     id: Option<HeaderValue>,
     arm: HeaderValue,
+    experimental: bool,
 }
 
 impl Labels {
@@ -252,6 +257,9 @@ impl Labels {
             headers.insert(X_VERSION_SET, id);
         }
         headers.insert(X_ARM, self.arm);
+        if self.experimental {
+            headers.insert(X_STATUS, HeaderValue::from_static("experimental"));
+        }
         response
     }
 }

@@ -11,10 +11,12 @@ use crate::guard::Bans;
 use crate::observe::{Collector, Metrics, TableView};
 use crate::route::Router;
 use crate::store::{Records as _, Store};
+use crate::version_set::FilesState;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
+use tidegate_core::ids::VersionSetId;
 use tidegate_core::route::{Arm, Entrance};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -63,6 +65,7 @@ pub(crate) struct Gateway {
     waiting: AtomicUsize,
     retry_reserve_milli: AtomicI64,
     stopping: AtomicBool,
+    files: AtomicU8,
 }
 
 impl Gateway {
@@ -102,6 +105,7 @@ impl Gateway {
             waiting: AtomicUsize::new(0),
             retry_reserve_milli: AtomicI64::new(RETRY_RESERVE_MILLI),
             stopping: AtomicBool::new(false),
+            files: AtomicU8::new(FilesState::Served as u8),
         }
     }
 
@@ -120,6 +124,21 @@ impl Gateway {
             entrance_open: table.table.entrance == Entrance::Open,
             switch_times: self.parts.collector.switch_times(),
         })
+    }
+
+    /// The set that stable serves.
+    pub(crate) fn stable(&self) -> VersionSetId {
+        self.parts.router.load().stable.set.id.clone()
+    }
+
+    /// How the project's files compare with the set that stable serves, when last looked at.
+    pub(super) fn files(&self) -> FilesState {
+        FilesState::of(self.files.load(Ordering::Relaxed))
+    }
+
+    /// Says how the project's files compare with the set that stable serves.
+    pub(crate) fn set_files(&self, files: FilesState) {
+        self.files.store(files as u8, Ordering::Relaxed);
     }
 
     /// Says that no new requests should come: `/readyz` answers 503 from now on.

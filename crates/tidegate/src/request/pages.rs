@@ -25,6 +25,11 @@ pub(super) fn health(gateway: &Gateway) -> Response<Body> {
         "version": env!("CARGO_PKG_VERSION"),
         "version_set": table.stable.set.id.as_str(),
         "model": table.stable.keys.model,
+        "release_status": match gateway.parts.router.is_experimental() {
+            true => "experimental",
+            false => "released",
+        },
+        "files": gateway.files().as_str(),
         "entrance": entrance(&table.table.entrance),
     });
     json(StatusCode::OK, &body)

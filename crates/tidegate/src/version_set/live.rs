@@ -1,10 +1,10 @@
 //! A version set ready to serve: templates read, schema compiled, upstream connected.
 
 use super::model::{self, ModelFile};
-use super::pack::TOOLS_FILE;
+use super::pack::{RETRIEVAL_FILE, RetrievalFile, TOOLS_FILE};
 use super::render::{RenderError, Rendered, Renderer};
 use super::settings::Settings;
-use super::tools::Manifest;
+use super::tools::{Manifest, SentTools};
 use super::{contract, prompt};
 use crate::clock::Clock;
 use crate::config::{AnswerLimits, Block, PromptMode, Upstream as UpstreamConfig};
@@ -43,6 +43,8 @@ pub(crate) struct LiveSet {
     /// What answers are kept from the client for.
     pub(crate) block: Vec<Block>,
     renderer: Renderer,
+    tools: Option<SentTools>,
+    index: Option<(String, serde_json::Value)>,
 }
 
 impl LiveSet {
@@ -76,6 +78,8 @@ impl LiveSet {
             Some(bytes) => Manifest::parse(bytes, Path::new(TOOLS_FILE))?,
             None => Manifest::default(),
         };
+        let tools = settings.tools_sent.then(|| SentTools::new(&manifest));
+        let index: RetrievalFile = stored(packed, ArtifactKind::Index, RETRIEVAL_FILE)?;
         model.check_recording(root)?;
         let mut renderer = Renderer::new(
             &model.name,
@@ -99,11 +103,13 @@ impl LiveSet {
             contract,
             detectors: Detectors {
                 planted: settings.risk.planted.clone(),
-                allowed_tools: manifest.allowed(),
+                allowed_tools: manifest.allowed().filter(|_| !manifest.passes_client_tools()),
                 system_prompt,
             },
             block: settings.risk.block,
             renderer,
+            tools,
+            index: index.member(),
         })
     }
 
@@ -112,6 +118,7 @@ impl LiveSet {
     /// `render`: the set's system prompt replaces none of the client's messages, it goes first; the
     /// last user message's text becomes `{{ input }}` of the user template. The client's own
     /// `temperature` and `max_tokens` win over the prompt's config, the latter up to the set's.
+    /// Tools are the manifest's; [`SentTools::put_into`] says what becomes of the client's own.
     ///
     /// # Errors
     /// The request lacks what the template uses; the client's to mend.
@@ -120,7 +127,14 @@ impl LiveSet {
         body: &serde_json::Map<String, serde_json::Value>,
         user: Option<&str>,
     ) -> Result<Rendered, RenderError> {
-        self.renderer.render(body, user)
+        let mut rendered = self.renderer.render(body, user)?;
+        if let Some(tools) = &self.tools {
+            tools.put_into(&mut rendered.body)?;
+        }
+        if let Some((name, value)) = &self.index {
+            rendered.body.insert(name.clone(), value.clone());
+        }
+        Ok(rendered)
     }
 
     /// Why the answer breaks the output contract; `None` when it keeps it or there is none.

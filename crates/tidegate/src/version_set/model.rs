@@ -155,6 +155,25 @@ fn check_url(name: &str, upstream: &Upstream) -> Result<()> {
     Ok(())
 }
 
+/// Whether a member of this name may be added to every request; `key` names the place in errors.
+///
+/// # Errors
+/// It is not a plain name, or the gateway, the client or `upstreams` has the say on it.
+pub(super) fn check_member(key: &str, name: &str) -> Result<()> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let lower = name.to_lowercase();
+    let taken = NOT_PARAMETERS.iter().chain(&REFUSED_PARAMETERS).any(|taken| *taken == lower);
+    if taken || name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+        return Err(CliError::usage(format!(
+            "`{key}` is `{}`, allowed is the name of a free member of the request: 1 to 64 of \
+             `A-Za-z0-9_`",
+            name.chars().take(64).collect::<String>().escape_debug()
+        ))
+        .hint("for example `retrieval`"));
+    }
+    Ok(())
+}
+
 fn check_parameters(parameters: &BTreeMap<String, Value>) -> Result<()> {
     for name in parameters.keys() {
         let lower = name.to_lowercase();

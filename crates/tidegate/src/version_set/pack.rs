@@ -6,7 +6,7 @@ use super::settings::{self, Settings};
 use super::{contract, prompt, tools};
 use crate::config::{Loaded, Project};
 use crate::error::{CliError, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,7 +20,7 @@ const NO_TOOLS_FILE: &str = "tools.json";
 /// The code artifact's file.
 const CODE_FILE: &str = "version";
 /// The index's settings; its documents stand under [`DOCUMENTS`].
-const RETRIEVAL_FILE: &str = "retrieval.json";
+pub(super) const RETRIEVAL_FILE: &str = "retrieval.json";
 /// The folder of an index's documents inside the artifact.
 const DOCUMENTS: &str = "documents/";
 /// Longest version or label, characters.
@@ -40,17 +40,54 @@ pub(crate) struct PackOverrides {
 }
 
 /// What `retrieval.json` says.
-#[derive(Serialize)]
-struct RetrievalFile<'a> {
-    index_version: &'a str,
-    format: Option<&'a str>,
-    retrieval: &'a BTreeMap<String, Value>,
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RetrievalFile {
+    /// The index's version.
+    pub(super) index_version: String,
+    /// Its storage format.
+    pub(super) format: Option<String>,
+    /// Retrieval settings.
+    pub(super) retrieval: BTreeMap<String, Value>,
+    /// The member of a request in which both are sent to the upstream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) send_as: Option<String>,
+}
+
+impl RetrievalFile {
+    /// The member of a request that says which index to use, and how: its name and value.
+    pub(super) fn member(&self) -> Option<(String, Value)> {
+        let name = self.send_as.clone()?;
+        let mut value = serde_json::Map::new();
+        value.insert("index_version".to_owned(), self.index_version.as_str().into());
+        value.extend(self.retrieval.iter().map(|(key, value)| (key.clone(), value.clone())));
+        Some((name, value.into()))
+    }
 }
 
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// What is allowed but unwise in the set's prompt, a sentence each.
+/// What is allowed but unwise in the set, and what has no effect, a sentence each.
 pub(crate) fn warnings(packed: &PackedSet) -> Vec<String> {
+    let mut warnings = prompt_warnings(packed);
+    let index = packed.file(ArtifactKind::Index, RETRIEVAL_FILE);
+    let index = index.and_then(|bytes| serde_json::from_slice::<RetrievalFile>(bytes).ok());
+    if index.is_some_and(|index| !index.retrieval.is_empty() && index.send_as.is_none()) {
+        warnings.push(
+            "artifacts.index.retrieval is recorded but not sent, so it has no effect on answers; \
+             to send it: `artifacts.index.send_as: retrieval`"
+                .to_owned(),
+        );
+    }
+    if let Some(bytes) = packed.file(ArtifactKind::Tools, TOOLS_FILE)
+        && let Ok(manifest) = tools::Manifest::parse(bytes, Path::new(TOOLS_FILE))
+    {
+        warnings.extend(manifest.warnings());
+    }
+    warnings
+}
+
+fn prompt_warnings(packed: &PackedSet) -> Vec<String> {
     let files = packed.files(ArtifactKind::Prompt);
     match prompt::check(&files, Path::new("prompt")) {
         Ok((_, Some((_, user)))) => {
@@ -75,14 +112,15 @@ pub(crate) fn pack(loaded: &Loaded, overrides: &PackOverrides) -> Result<PackedS
         },
     )?;
     let label = label(overrides.label.as_deref(), &prompt, &model)?;
+    let (manifest, tools) = tools_files(loaded)?;
     let mut packing = Packing::default();
     packing.add(ArtifactKind::Code, Some(&artifacts.code.version), code_files(loaded)?);
-    packing.add(ArtifactKind::Config, None, config_files(&loaded.project)?);
+    packing.add(ArtifactKind::Config, None, config_files(&loaded.project, &manifest)?);
     packing.add(ArtifactKind::Prompt, Some(&prompt.version), prompt.files);
     let model_files = Files::from([(model::FILE.to_owned(), json_bytes(&model)?)]);
     packing.add(ArtifactKind::Model, Some(&model.name), model_files);
     packing.add(ArtifactKind::Index, Some(&artifacts.index.version), index_files(loaded)?);
-    packing.add(ArtifactKind::Tools, None, tools_files(loaded)?);
+    packing.add(ArtifactKind::Tools, None, tools);
     for (kind, path, key) in [
         (ArtifactKind::Data, &artifacts.data, "artifacts.data"),
         (ArtifactKind::Adapter, &artifacts.adapter, "artifacts.adapter"),
@@ -101,7 +139,7 @@ fn code_files(loaded: &Loaded) -> Result<Files> {
     Ok(Files::from([(CODE_FILE.to_owned(), version.clone().into_bytes())]))
 }
 
-fn config_files(project: &Project) -> Result<Files> {
+fn config_files(project: &Project, tools: &tools::Manifest) -> Result<Files> {
     if let Some(schema) = &project.contract.output {
         contract::compile("contract.output", schema)?;
     }
@@ -110,17 +148,21 @@ fn config_files(project: &Project) -> Result<Files> {
         return Err(CliError::usage(format!("`risk.planted[{at}]` is empty"))
             .hint("write the text that must never appear in an answer"));
     }
-    Ok(Files::from([(settings::FILE.to_owned(), json_bytes(&Settings::of(project))?)]))
+    Ok(Files::from([(settings::FILE.to_owned(), json_bytes(&Settings::of(project, tools))?)]))
 }
 
 fn index_files(loaded: &Loaded) -> Result<Files> {
     const KEY: &str = "artifacts.index.path";
     let index = &loaded.project.artifacts.index;
     check_name("artifacts.index.version", &index.version)?;
+    if let Some(name) = &index.send_as {
+        model::check_member("artifacts.index.send_as", name)?;
+    }
     let settings = RetrievalFile {
-        index_version: &index.version,
-        format: index.format.as_deref(),
-        retrieval: &index.retrieval,
+        index_version: index.version.clone(),
+        format: index.format.clone(),
+        retrieval: index.retrieval.clone(),
+        send_as: index.send_as.clone(),
     };
     let mut files = Files::from([(RETRIEVAL_FILE.to_owned(), json_bytes(&settings)?)]);
     if let Some(path) = &index.path {
@@ -130,15 +172,16 @@ fn index_files(loaded: &Loaded) -> Result<Files> {
     Ok(files)
 }
 
-fn tools_files(loaded: &Loaded) -> Result<Files> {
+fn tools_files(loaded: &Loaded) -> Result<(tools::Manifest, Files)> {
     const KEY: &str = "artifacts.tools";
     let Some(path) = &loaded.project.artifacts.tools else {
-        return Ok(Files::from([(NO_TOOLS_FILE.to_owned(), Vec::new())]));
+        let none = Files::from([(NO_TOOLS_FILE.to_owned(), Vec::new())]);
+        return Ok((tools::Manifest::default(), none));
     };
     let bounds = Bounds::new(&loaded.root, path, KEY)?;
     let bytes = bounds.read(&loaded.root.join(path), tools::MANIFEST_BYTES_MAX)?;
-    tools::Manifest::parse(&bytes, path)?;
-    Ok(Files::from([(TOOLS_FILE.to_owned(), bytes)]))
+    let manifest = tools::Manifest::parse(&bytes, path)?;
+    Ok((manifest, Files::from([(TOOLS_FILE.to_owned(), bytes)])))
 }
 
 fn label(given: Option<&str>, prompt: &prompt::Prompt, model: &ModelFile) -> Result<String> {

@@ -18,7 +18,7 @@ pub(crate) const MODE: &str = "mode";
 /// The content of [`MODE`].
 const PASS_THROUGH: &str = "pass_through";
 /// The version's name where there is no prompt.
-const PASS_THROUGH_VERSION: &str = "pass-through";
+pub(super) const PASS_THROUGH_VERSION: &str = "pass-through";
 /// What names the current version.
 const CURRENT: &str = "current";
 /// The key of the project file that errors name.

@@ -4,6 +4,7 @@
 //! stands here exactly where a release must carry it: the time an answer may take is behaviour,
 //! the number of requests that one process takes at a time is not.
 
+use super::tools::Manifest;
 use crate::config::{
     AnswerLimits, Block, Contract, Limits, PromptMode, RiskConfig, blocked_by_default,
     is_blocked_by_default,
@@ -33,6 +34,10 @@ pub(crate) struct Settings {
     pub(crate) prompt_mode: PromptMode,
     /// What must never happen.
     pub(crate) risk: RiskSettings,
+    /// Whether the tools of the manifest are sent to the model. Sets of the first format only
+    /// checked calls against them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) tools_sent: bool,
 }
 
 /// What must never happen. Planted texts stand here as they are: they are looked for.
@@ -63,8 +68,8 @@ struct SettingsV1 {
 }
 
 impl Settings {
-    /// What the project says now.
-    pub(super) fn of(project: &crate::config::Project) -> Settings {
+    /// What the project says now, with these tools.
+    pub(super) fn of(project: &crate::config::Project, tools: &Manifest) -> Settings {
         Settings {
             format: FORMAT,
             output: project.contract.output.clone(),
@@ -74,7 +79,14 @@ impl Settings {
                 planted: project.risk.planted.clone(),
                 block: project.risk.block.clone(),
             },
+            tools_sent: tools.send && !tools.tools.is_empty(),
         }
+    }
+
+    /// Whether both say the same; a set of the first format does not send tools, but its files may.
+    pub(super) fn says_as(&self, now: &Settings) -> bool {
+        let tools_sent = now.tools_sent;
+        Settings { tools_sent, ..self.clone() } == *now
     }
 
     /// What a packed set says, in whichever format it was packed.
@@ -109,6 +121,7 @@ impl Settings {
             limits: limits.of_answers(),
             prompt_mode,
             risk: RiskSettings { planted, block },
+            tools_sent: false,
         })
     }
 }

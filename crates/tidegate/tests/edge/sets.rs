@@ -1,7 +1,8 @@
 //! What is in a version set is served from the set, and what is not has effect at a restart.
 
 use crate::client::{CHAT, chat, get, post};
-use crate::project::{Project, Server};
+use crate::project::{Project, Server, wait_for};
+use crate::upstream::Upstream;
 use serde_json::{Value, json};
 
 /// A project whose model takes 60 ms for its first token.
@@ -58,7 +59,7 @@ fn a_restart_does_not_change_the_limits_of_answers_but_those_of_the_process() {
 #[test]
 fn a_release_carries_its_own_limits() {
     let project = project();
-    let upstream = crate::upstream::Upstream::answering(r#"{"answer": "ok", "citations": ["a"]}"#);
+    let upstream = Upstream::answering(r#"{"answer": "ok", "citations": ["a"]}"#);
     project.edit(
         "tidegate.yaml",
         "  # openai: ",
@@ -77,4 +78,87 @@ fn a_release_carries_its_own_limits() {
     assert!(diff.exits(0).out.contains("\"first_byte_ms\": 40"));
     let answer = chat(server.address, Some("mei"), "how are refunds made?").unwrap();
     assert_eq!((answer.status, answer.header("x-tidegate-arm")), (200, "stable"));
+}
+
+fn health(server: &Server) -> Value {
+    get(server.address, "/health", "").unwrap().json()
+}
+
+#[test]
+fn a_service_is_experimental_until_its_first_set_has_passed_the_gate() {
+    let project = Project::quick();
+    let server = project.serve();
+    assert_eq!(health(&server)["release_status"], "experimental");
+    assert_eq!(server.chat("mei", "hello").header("x-tidegate-status"), "experimental");
+    let status = project.run(&["release", "status"]).exits(0);
+    assert!(status.err.contains("experimental"), "{status:?}");
+    // The eval of another set says nothing of this one, and an open question keeps it too.
+    project.run(&["eval", "--prompt", "v2"]).exits(0);
+    assert_eq!(health(&server)["release_status"], "experimental");
+    project.edit("tidegate.yaml", "  stop_path: ", "  # stop_path: ");
+    project.run(&["eval"]).exits(0);
+    assert_eq!(health(&server)["release_status"], "experimental");
+    project.edit("tidegate.yaml", "  # stop_path: ", "  stop_path: ");
+    project.run(&["gate"]).exits(0);
+    assert_eq!(health(&server)["release_status"], "released");
+    assert_eq!(server.chat("mei", "hello").header("x-tidegate-status"), "");
+    server.kill();
+    let server = project.serve();
+    assert_eq!(health(&server)["release_status"], "released");
+    let status = project.run(&["release", "status", "--json"]).exits(0).json();
+    assert_eq!(status["experimental"], false);
+}
+
+#[test]
+fn edited_files_are_said_and_not_served() {
+    let project = Project::quick();
+    let server = project.serve();
+    assert_eq!(health(&server)["files"], "served");
+    assert!(!server.log().contains("edited since"), "{}", server.log());
+    project.append("prompts/v1/system.md", "\n请用中文回答。\n");
+    let status = project.run(&["release", "status"]).exits(0);
+    assert!(status.err.contains("prompt: system.md"), "{status:?}");
+    wait_for("`edited` in /health", || (health(&server)["files"] == "edited").then_some(()));
+    server.kill();
+    let server = project.serve();
+    assert_eq!(health(&server)["files"], "edited");
+    wait_for("the edited file in the log", || {
+        server.log().contains("not served: prompt: system.md").then_some(())
+    });
+    project.append("tidegate.yaml", "no_such_key: 1\n");
+    wait_for("`unreadable`", || (health(&server)["files"] == "unreadable").then_some(()));
+    server.chat("mei", "hello");
+}
+
+#[test]
+fn the_set_s_tools_and_index_reach_the_model() {
+    let upstream = Upstream::answering(r#"{"answer": "ok", "citations": ["policy.md"]}"#);
+    let project = Project::init();
+    let kind = format!("    kind: openai\n    base_url: http://{}/v1\n", upstream.address);
+    project.edit("tidegate.yaml", "    kind: simulated\n", &kind);
+    project.edit(
+        "tidegate.yaml",
+        "    path: knowledge\n",
+        "    path: knowledge\n    retrieval: {top_k: 3}\n    send_as: rag\n",
+    );
+    project.write(
+        "tools/tools.yaml",
+        "tools:\n  - {name: lookup_order, permission: read, expensive: true}\n",
+    );
+    let check = project.run(&["check"]).exits(0);
+    assert!(check.out.contains("`expensive` has no effect"), "{check:?}");
+    let server = project.serve();
+    let ask = |more: Value| {
+        let mut body = json!({"messages": [{"role": "user", "content": "hi"}]});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        post(server.address, CHAT, &body).unwrap()
+    };
+    assert_eq!(ask(json!({})).status, 200);
+    let asked = upstream.asked().pop().unwrap();
+    assert_eq!(asked["tools"][0]["function"]["name"], "lookup_order", "{asked}");
+    assert_eq!(asked["rag"], json!({"index_version": "v1", "top_k": 3}));
+    let other = ask(json!({"tools": [{"type": "function", "function": {"name": "drop_table"}}]}));
+    assert_eq!(other.status, 400, "{other:?}");
+    assert!(other.body.contains("drop_table") && other.body.contains("lookup_order"), "{other:?}");
+    assert_eq!(upstream.asked().len(), 1);
 }
