@@ -21,6 +21,7 @@ mod means;
 mod metric;
 mod multiple;
 mod outlook;
+mod pace;
 mod pause;
 mod plan;
 mod split;

@@ -4,6 +4,7 @@ use super::bets::Against;
 use super::evidence::Evidence;
 use super::finding::{Finding, Verdict};
 use super::lines::{Look, measure, share, show};
+use super::pace::Pace;
 use super::plan::Plan;
 use super::strata::Cell;
 use super::types::{Reason, ReasonCode, ReleaseState};
@@ -28,12 +29,12 @@ pub(super) fn judge_lines(plan: &Plan, state: &ReleaseState, now: UnixMs) -> Vec
     // how long it may take: people wait for the slowest.
     let over = judged.iter().enumerate().filter(|(_, (_, finding))| finding.is_over());
     let over = over.min_by(|(_, (_, a)), (_, (_, b))| a.by_urgency(b)).map(|(index, _)| index);
+    let pace = Pace::of(plan, state, &candidate);
     for (index, (look, finding)) in judged.iter_mut().enumerate() {
         if Some(index) == over {
             look.bound(finding);
         } else if over.is_none() && finding.blocks() {
-            let since = finding.reason.samples_candidate.unwrap_or(0);
-            look.forecast(finding, now.since(state.started_at), since);
+            look.forecast(finding, pace.as_ref());
         }
     }
     judged.into_iter().map(|(_, finding)| finding).collect()

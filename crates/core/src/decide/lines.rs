@@ -17,6 +17,7 @@ use super::evidence::{Evidence, Test, level};
 use super::finding::{Finding, Verdict, worth};
 use super::interval::{self, Interval};
 use super::metric::Metric;
+use super::pace::Pace;
 use super::plan::{Band, BandUnit, LineRule, Plan};
 use super::strata::is_alone;
 use super::tally::Kind;
@@ -213,8 +214,8 @@ impl<'a> Look<'a> {
         reason.text += &text.unwrap_or_default();
     }
 
-    /// What more of the same would prove, and when: `since` candidate samples came in `elapsed_ms`.
-    pub(super) fn forecast(&self, finding: &mut Finding, elapsed_ms: u64, since: u64) {
+    /// What more of the same would prove, and when, at the candidate's pace.
+    pub(super) fn forecast(&self, finding: &mut Finding, pace: Option<&Pace>) {
         if finding.verdict != Verdict::Uncertain {
             return;
         }
@@ -240,10 +241,11 @@ impl<'a> Look<'a> {
             Against::AtLeast => "would let it pass",
         };
         reason.text += &format!("; about {} more like these {what}", more as u64);
-        if since > 0 && elapsed_ms > 0 {
-            let seconds = more * elapsed_ms as f64 / 1000.0 / since as f64;
+        if let Some(pace) = pace {
+            let seen = reason.samples_candidate.unwrap_or(0) as f64;
+            let (seconds, text) = pace.takes(more, seen);
             reason.more_s = Some(seconds.ceil() as u64);
-            reason.text += &format!(", in {} at this traffic", duration(seconds));
+            reason.text += &text;
         }
     }
 

@@ -39,7 +39,7 @@ fn compare(rule: &LineRule, stable: &Window, candidate: &Window, alpha: f64) -> 
     let look = Look { rule, evidence, stable, candidate, by, harm_budget: 0, alpha, margin };
     let mut finding = look.judge();
     look.bound(&mut finding);
-    look.forecast(&mut finding, 10_000, 100);
+    look.forecast(&mut finding, Some(&crate::decide::pace::Pace::steady(10.0)));
     (finding.verdict, finding.reason)
 }
 
