@@ -28,8 +28,8 @@ fn lines_override_the_threshold_table() {
         "what is not given is the default: pass 0.1, pause 0.15, rollback 0.25",
     );
     check(
-        "lines:\n  task_failed_rate: {pass: 0, pause: 0.02, rollback: 0.05}\n",
-        "6:3: lines.task_failed_rate: the band has no unit; allowed `points` (of the rate) or \
+        "lines:\n  dissatisfaction: {pass: 0, pause: 0.02, rollback: 0.05}\n",
+        "6:3: lines.dissatisfaction: the band has no unit; allowed `points` (of the rate) or \
          `relative` (to the good share, 1 − rate)",
         "add `unit: points`",
     );
