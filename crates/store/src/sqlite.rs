@@ -92,7 +92,7 @@ struct Writing {
     epoch: Epoch,
     inbox: Arc<Inbox>,
     thread: Option<JoinHandle<()>>,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl Drop for Writing {
@@ -139,11 +139,26 @@ impl SqliteStore {
                 let connection = schema::open_to_write(&path, pages_max)?;
                 let inbox = Arc::new(Inbox::new(records_max));
                 let (epoch, thread) = writer::start(connection, &path, Arc::clone(&inbox))?;
-                Some(Writing { epoch, inbox, thread: Some(thread), _lock: lock })
+                Some(Writing { epoch, inbox, thread: Some(thread), lock })
             }
         };
         let readers = Readers::new(path.clone());
         Ok(SqliteStore { inner: Arc::new(Inner { path, readers, writer }) })
+    }
+
+    /// Notices that the state's folder was deleted or replaced: what is written from then on is
+    /// lost, so nothing is acknowledged any more.
+    pub fn check_place(&self) {
+        let Some(writing) = &self.inner.writer else { return };
+        if writing.inbox.stopped().is_none() && !writing.lock.is_in_place() {
+            let folder = self.inner.path.parent().unwrap_or(&self.inner.path);
+            let why = format!(
+                "the state folder {} was deleted or replaced while the server runs",
+                folder.display()
+            );
+            let hint = "stop the server, take `.tidegate/` from a backup, start it again";
+            writing.inbox.stop(StoreError::new(Kind::Failed, why).hint(hint));
+        }
     }
 
     /// Why nothing is acknowledged any more, once that is so: the process is to stop and start

@@ -7,9 +7,9 @@
 use crate::version_set::LiveSet;
 use arc_swap::ArcSwap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tidegate_core::ids::Generation;
+use tidegate_core::ids::{Generation, VersionSetId};
 use tidegate_core::route::{Arm, Entrance, Table};
 
 /// A route table with the version sets it names, ready to serve.
@@ -43,11 +43,39 @@ pub(crate) struct StaleTable {
     pub(crate) in_place: Generation,
 }
 
+/// What is in force in memory and not in the journal yet; every table put in place meanwhile is
+/// bent to it, so that a decision journalled late cannot bring back what was taken out.
+#[derive(Clone, Default)]
+struct Held {
+    /// The version set that must not serve, and the live set that serves in its place.
+    back: Option<(VersionSetId, Option<Arc<LiveSet>>)>,
+    entrance: Option<Entrance>,
+}
+
+impl Held {
+    fn bend(&self, mut next: LiveTable) -> LiveTable {
+        if let Some((away, back)) = &self.back {
+            if next.table.split.as_ref().is_some_and(|split| split.candidate == *away) {
+                next.table.split = None;
+                next.candidate = None;
+            }
+            if let (true, Some(back)) = (next.table.stable == *away, back) {
+                next.table.stable = back.set.id.clone();
+                next.stable = Arc::clone(back);
+            }
+        }
+        if let Some(entrance) = &self.entrance {
+            next.table.entrance = entrance.clone();
+        }
+        next
+    }
+}
+
 /// The service's route table.
 pub(crate) struct Router {
     current: ArcSwap<LiveTable>,
     // Only writers take it; requests never wait.
-    swapping: Mutex<()>,
+    held: Mutex<Held>,
     experimental: AtomicBool,
 }
 
@@ -56,7 +84,7 @@ impl Router {
     pub(crate) fn new(first: LiveTable) -> Router {
         Router {
             current: ArcSwap::from_pointee(first),
-            swapping: Mutex::new(()),
+            held: Mutex::default(),
             experimental: AtomicBool::new(false),
         }
     }
@@ -82,29 +110,57 @@ impl Router {
     /// # Errors
     /// [`StaleTable`] when the generation is not higher than the one in place.
     pub(crate) fn swap(&self, next: LiveTable) -> Result<Arc<LiveTable>, StaleTable> {
-        let _one_writer = self.swapping.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.held();
         let in_place = self.current.load().table.generation;
         let offered = next.table.generation;
         if offered <= in_place {
             return Err(StaleTable { offered, in_place });
         }
-        Ok(self.current.swap(Arc::new(next)))
+        Ok(self.current.swap(Arc::new(held.bend(next))))
     }
 
-    /// Takes the candidate out at once, under the generation in place: the way back when the
-    /// journal cannot be written. It is the one switch that is not journalled first; it only ever
-    /// goes to stable, and the next journalled table follows as if it had not been. With `closed`
-    /// the entrance is shut as well.
-    pub(crate) fn retreat(&self, closed: Option<&str>) {
-        let _one_writer = self.swapping.lock().unwrap_or_else(PoisonError::into_inner);
-        let in_place = self.current.load_full();
-        let mut table = in_place.table.clone();
-        table.split = None;
+    /// Takes a version set out at once, under the generation in place: the way back, which waits
+    /// for no journal. It only ever goes to stable, or, where `away` was promoted, to `back`. With
+    /// `closed` the entrance is shut as well. It holds until [`Router::settled`].
+    pub(crate) fn retreat(
+        &self,
+        away: &VersionSetId,
+        back: Option<Arc<LiveSet>>,
+        closed: Option<&str>,
+    ) {
+        let mut held = self.held();
+        held.back = Some((away.clone(), back));
         if let Some(reason) = closed {
-            table.entrance = Entrance::Closed { reason: reason.to_owned() };
+            held.entrance = Some(Entrance::Closed { reason: reason.to_owned() });
         }
-        let stable = Arc::clone(&in_place.stable);
-        self.current.store(Arc::new(LiveTable { table, stable, candidate: None }));
+        self.bend_in_place(&held);
+    }
+
+    /// Opens the entrance at once, before the journal says so. It holds until
+    /// [`Router::settled`].
+    pub(crate) fn open_entrance(&self) {
+        let mut held = self.held();
+        held.entrance = Some(Entrance::Open);
+        self.bend_in_place(&held);
+    }
+
+    /// The journal holds what was done in memory: the next table is taken as it is.
+    pub(crate) fn settled(&self) {
+        *self.held() = Held::default();
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn bend_in_place(&self, held: &Held) {
+        let in_place = self.current.load_full();
+        let copy = LiveTable {
+            table: in_place.table.clone(),
+            stable: Arc::clone(&in_place.stable),
+            candidate: in_place.candidate.clone(),
+        };
+        self.current.store(Arc::new(held.bend(copy)));
     }
 }
 

@@ -14,7 +14,7 @@ mod tests {
 
     /// Functions of more than 70 lines, with their size. Only smaller numbers and fewer lines.
     const LONG_FUNCTIONS: &[(&str, usize)] =
-        &[("crates/tidegate/src/evidence/tests/build.rs: release", 76)];
+        &[("crates/tidegate/src/evidence/tests/build.rs: release", 74)];
 
     /// How many lines of more than 100 columns a file has: texts that rustfmt does not break. Only
     /// smaller numbers and fewer lines.

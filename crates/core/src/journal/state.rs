@@ -1,7 +1,9 @@
 //! The state of control: what replaying the journal gives (invariant 7).
 
 use super::event::{Entry, Event, JournalError, verify_chain};
-use crate::decide::{Action, Decision, Phase, Plan, ReleaseState, Signal};
+use crate::decide::{
+    Action, Decision, DecisionKind, Order, OrderKind, Phase, Plan, ReleaseState, Signal,
+};
 use crate::ids::{ChangeId, Digest, Generation, ServiceName, UnixMs, VersionSetId};
 use crate::route::{Split, Table};
 use serde::{Deserialize, Serialize};
@@ -82,6 +84,12 @@ pub struct Release {
     pub ended_at: Option<UnixMs>,
     /// The pack that proves it.
     pub pack: Option<PackRef>,
+    /// Rungs that it left by an operator's order and not on evidence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ordered_rungs: Vec<usize>,
+    /// Whether it was promoted and taken back after that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub taken_back: bool,
 }
 
 /// Everything control knows.
@@ -230,8 +238,10 @@ impl ControlState {
             Event::ReleaseStarted { plan, table, by, override_reason } => {
                 self.start(at, plan, table, by, override_reason.as_deref())?;
             }
-            Event::Decided { change_id, decision, order: _, table } => {
+            Event::Decided { change_id, decision, order, table } => {
+                let from = self.releases.get(change_id).map_or(0, |release| release.state.rung);
                 self.decided(at, change_id, decision, table.as_ref())?;
+                self.note_order(change_id, decision, order.as_ref(), from);
             }
             Event::Applied { generation, took_us: _ } => {
                 self.applied = self.applied.max(*generation);
@@ -294,6 +304,8 @@ impl ControlState {
             last_decision: None,
             ended_at: None,
             pack: None,
+            ordered_rungs: Vec::new(),
+            taken_back: false,
         };
         self.releases.insert(plan.change_id.clone(), Arc::new(release));
         Ok(())
@@ -330,6 +342,7 @@ impl ControlState {
             self.active = None;
         }
         if let Some(release) = self.releases.get_mut(change_id).map(Arc::make_mut) {
+            release.taken_back = taken_back;
             release.state = decision.state.clone();
             if decision.state.phase.is_final() {
                 release.ended_at = Some(at);
@@ -342,6 +355,29 @@ impl ControlState {
             }
         }
         Ok(())
+    }
+
+    /// Notes the rungs that an order led over.
+    fn note_order(
+        &mut self,
+        change_id: &ChangeId,
+        decision: &Decision,
+        order: Option<&Order>,
+        from: usize,
+    ) {
+        let rises = matches!(
+            order.map(|order| order.kind),
+            Some(OrderKind::Promote | OrderKind::PromoteFully)
+        ) && decision.kind == DecisionKind::Advance;
+        let Some(release) = self.releases.get_mut(change_id).filter(|_| rises) else { return };
+        let release = Arc::make_mut(release);
+        let passed = match decision.state.phase {
+            Phase::Promoted => release.plan.rungs.len(),
+            Phase::Running | Phase::Paused(_) | Phase::RolledBack | Phase::ShutOff => {
+                decision.state.rung
+            }
+        };
+        release.ordered_rungs.extend(from..passed);
     }
 
     fn set_table(&mut self, table: &Table) -> Result<(), ReplayError> {

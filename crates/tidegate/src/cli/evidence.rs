@@ -1,7 +1,6 @@
 //! `tidegate evidence` and `tidegate verify`.
 
-use crate::config::load;
-use crate::control::{Backend, Command, read_state};
+use crate::control::{Backend, Command, read_status};
 use crate::error::{CliError, Result};
 use crate::evidence::JournalCheck;
 use crate::output;
@@ -28,7 +27,7 @@ pub(crate) struct VerifyArgs {
 pub(crate) async fn run(config: &Path, args: &EvidenceArgs, json: bool) -> Result<()> {
     let change_id = match &args.change_id {
         Some(id) => ChangeId::parse(id).map_err(|e| CliError::usage(e.to_string()))?,
-        None => last_release(config)?,
+        None => last_release(config).await?,
     };
     let answer = Backend::connect(config).await?.command(Command::WritePack { change_id }).await?;
     if json {
@@ -39,8 +38,8 @@ pub(crate) async fn run(config: &Path, args: &EvidenceArgs, json: bool) -> Resul
     Ok(())
 }
 
-fn last_release(config: &Path) -> Result<ChangeId> {
-    let (_, state) = read_state(&load(config)?.root)?;
+async fn last_release(config: &Path) -> Result<ChangeId> {
+    let state = read_status(config, None).await?.state;
     let last = state.last_release().map(|release| release.plan.change_id.clone());
     last.ok_or_else(|| CliError::usage("there is no release yet, so there is no evidence"))
 }

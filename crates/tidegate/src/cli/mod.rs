@@ -24,9 +24,9 @@ use std::process::ExitCode;
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", version, max_term_width = 100, after_help = EXAMPLES)]
 pub(crate) struct Cli {
-    /// The project file.
-    #[arg(long, global = true, default_value = "tidegate.yaml", env = "TIDEGATE_CONFIG")]
-    config: PathBuf,
+    /// The project file; left out, the nearest `tidegate.yaml` here or in a folder above.
+    #[arg(long, global = true, env = "TIDEGATE_CONFIG")]
+    config: Option<PathBuf>,
     /// Print results as JSON.
     #[arg(long, global = true)]
     json: bool,
@@ -171,6 +171,7 @@ fn report(error: &CliError, json: bool) {
 
 async fn run(cli: Cli) -> Result<()> {
     let Cli { config, json, command } = cli;
+    let config = project_file(config);
     let config = config.as_path();
     match command {
         Command::Init(args) => init::run(&args, json),
@@ -198,6 +199,19 @@ async fn run(cli: Cli) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// The project file that a command is about. One that was deleted is taken to be where its state
+/// is.
+fn project_file(given: Option<PathBuf>) -> PathBuf {
+    let name = Path::new("tidegate.yaml");
+    let here = || given.or_else(|| name.exists().then(|| name.to_owned()));
+    let above = || {
+        let here = std::env::current_dir().ok()?;
+        let with = |part: &Path| here.ancestors().find(|folder| folder.join(part).exists());
+        with(name).or_else(|| with(Path::new(".tidegate/state.db"))).map(|dir| dir.join(name))
+    };
+    here().or_else(above).unwrap_or_else(|| name.to_owned())
 }
 
 async fn version(config: &Path, command: version::VersionCommand, json: bool) -> Result<()> {

@@ -6,10 +6,10 @@ use super::view;
 use super::{SetArgs, operator};
 use crate::clock::Clock;
 use crate::config::load;
-use crate::control::{Answer, Backend, Command, StartRequest, is_served, read_state};
+use crate::control::{Answer, Backend, Command, Seen, StartRequest, read_state, read_status};
 use crate::error::{CliError, Result};
 use crate::output;
-use crate::store::{Journal as _, Sets as _};
+use crate::store::Sets as _;
 use crate::version_set::edits_since;
 use clap::{Args, Subcommand};
 use std::io::IsTerminal as _;
@@ -74,6 +74,17 @@ pub(crate) struct StatusArgs {
     /// Show it live until it is over.
     #[arg(long)]
     watch: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// Which server is meant.
+#[derive(Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// A running server by its admin or service address; left out, the one of this project, or
+    /// outside of any project the only one that runs.
+    #[arg(long, value_name = "HOST:PORT")]
+    server: Option<String>,
 }
 
 /// What an order takes.
@@ -85,6 +96,8 @@ pub(crate) struct OrderArgs {
     /// Why.
     #[arg(long, default_value = "no reason given")]
     reason: String,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 /// What a rollback takes.
@@ -139,7 +152,8 @@ pub(crate) async fn run(config: &Path, command: ReleaseCommand, json: bool) -> R
         ReleaseCommand::Reopen(args) => {
             let by = operator(args.by.as_deref())?;
             let command = Command::Reopen { by, reason: args.reason.clone() };
-            say(&Backend::connect(config).await?.command(command).await?, json);
+            let server = args.server.server.as_deref();
+            say(&Backend::reach(config, server).await?.command(command).await?, json);
             Ok(())
         }
     }
@@ -174,16 +188,16 @@ async fn start(config: &Path, args: StartArgs, json: bool) -> Result<()> {
     }
     let Some(change_id) = answer.change_id else { return Ok(()) };
     if args.watch {
-        return watch(config, &change_id, json).await;
+        return watch(config, None, &change_id, json).await;
     }
     output::talk("watch it: `tidegate release status --watch`   take it back: `tidegate rollback`");
     Ok(())
 }
 
 async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
-    let loaded = load(config)?;
-    let (store, state) = read_state(&loaded.root)?;
-    let edits = state.table.as_ref().map(|table| edits_since(&loaded, &store.set(&table.stable)?));
+    let server = args.server.server.as_deref();
+    let Seen { state, served, notes } = read_status(config, server).await?;
+    let edits = edits(config, &state);
     let change_id = match &args.change_id {
         Some(id) => Some(ChangeId::parse(id).map_err(|e| CliError::usage(e.to_string()))?),
         None => state.active_release().or(state.last_release()).map(|r| r.plan.change_id.clone()),
@@ -191,26 +205,29 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
     let Some(change_id) = change_id else {
         if json {
             output::json(&serde_json::json!({
-                "service": state.service, "table": state.table, "release": null,
+                "service": state.service, "table": state.table, "served": served,
+                "notes": notes, "release": null,
                 "experimental": state.is_experimental(),
                 "files_edited": edits.and_then(Result::ok),
             }));
         } else {
             output::line("no release yet");
+            notes.iter().for_each(output::line);
             output::talk("start one: `tidegate release start --prompt v2`");
             say_service(&state, edits);
         }
         return Ok(());
     };
     if args.watch {
-        return watch(config, &change_id, json).await;
+        return watch(config, server, &change_id, json).await;
     }
     let release = state.releases.get(&change_id).ok_or_else(|| unknown(&change_id, &state))?;
     if json {
         output::json(&serde_json::json!({
             "service": state.service,
             "table": state.table,
-            "served": is_served(&loaded.root).await,
+            "served": served,
+            "notes": notes,
             "experimental": state.is_experimental(),
             "files_edited": edits.and_then(Result::ok),
             "release": release,
@@ -220,12 +237,22 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
         for line in view::release(release, &state, Clock::Real.now()) {
             output::line(line);
         }
-        if let Some(note) = unserved(release, &loaded.root).await {
+        notes.iter().for_each(output::line);
+        if let Some(note) = unserved(release, served) {
             output::talk(note);
         }
         say_service(&state, edits);
     }
     Ok(())
+}
+
+/// Which files differ from what stable serves; `None` where files or state cannot be read, which
+/// is no reason to say nothing of the release.
+fn edits(config: &Path, state: &ControlState) -> Option<Result<Vec<String>>> {
+    let loaded = load(config).ok()?;
+    let (store, _) = read_state(&loaded.root).ok()?;
+    let stable = store.set(&state.table.as_ref()?.stable).ok()?;
+    Some(edits_since(&loaded, &stable))
 }
 
 /// Says what holds of the service as a whole: whether it is an experiment, and which of its files
@@ -240,9 +267,9 @@ fn say_service(state: &ControlState, edits: Option<Result<Vec<String>>>) {
 }
 
 /// What to say of a release that goes on while nobody decides it.
-async fn unserved(release: &Release, root: &Path) -> Option<&'static str> {
+fn unserved(release: &Release, served: bool) -> Option<&'static str> {
     let goes_on = !release.state.phase.is_final();
-    (goes_on && !is_served(root).await).then_some(
+    (goes_on && !served).then_some(
         "no server is running on this project: nothing is decided until `tidegate serve` does",
     )
 }
@@ -258,25 +285,40 @@ fn unknown(change_id: &ChangeId, state: &ControlState) -> CliError {
 }
 
 /// Shows a release live: redrawn in place on a terminal, a line for each change elsewhere.
-async fn watch(config: &Path, change_id: &ChangeId, json: bool) -> Result<()> {
-    let loaded = load(config)?;
-    let (store, mut state) = read_state(&loaded.root)?;
+async fn watch(
+    config: &Path,
+    server: Option<&str>,
+    change_id: &ChangeId,
+    json: bool,
+) -> Result<()> {
+    tokio::select! {
+        ended = watch_to_the_end(config, server, change_id, json) => ended,
+        _ = tokio::signal::ctrl_c() => {
+            output::talk(format!(
+                "\nno longer watching; release {change_id} goes on\n\
+                 watch it: `tidegate release status --watch`   take it back: `tidegate rollback`"
+            ));
+            Ok(())
+        }
+    }
+}
+
+async fn watch_to_the_end(
+    config: &Path,
+    server: Option<&str>,
+    change_id: &ChangeId,
+    json: bool,
+) -> Result<()> {
     let in_place = std::io::stdout().is_terminal() && !json;
     let mut drawn = 0;
     let mut last = String::new();
     loop {
-        for entry in store.journal(state.seq + 1)? {
-            let applied = entry
-                .event()
-                .map_err(tidegate_core::journal::ReplayError::from)
-                .and_then(|event| state.apply(entry.at, &event));
-            applied.map_err(|e| CliError::internal(e.to_string()))?;
-            state.seq = entry.seq;
-        }
+        let Seen { state, served, notes } = read_status(config, server).await?;
         let release = state.releases.get(change_id).ok_or_else(|| unknown(change_id, &state))?;
         if in_place {
             let mut lines = view::release(release, &state, Clock::Real.now());
-            lines.extend(unserved(release, &loaded.root).await.map(str::to_owned));
+            lines.extend(notes);
+            lines.extend(unserved(release, served).map(str::to_owned));
             drawn = view::redraw(&lines, drawn);
         } else {
             let line = view::one_line(release, &state);
@@ -313,7 +355,10 @@ async fn order_of(
 ) -> Result<()> {
     let order = Order { kind, by: operator(args.by.as_deref())?, reason: args.reason.clone() };
     let command = Command::Order { order, release };
-    say(&Backend::connect(config).await?.command(command).await?, json);
+    say(
+        &Backend::reach(config, args.server.server.as_deref()).await?.command(command).await?,
+        json,
+    );
     Ok(())
 }
 
@@ -328,7 +373,7 @@ pub(crate) async fn rollback(config: &Path, args: &RollbackArgs, json: bool) -> 
 pub(crate) async fn incident(config: &Path, command: IncidentCommand, json: bool) -> Result<()> {
     match command {
         IncidentCommand::List => {
-            let (_, state) = read_state(&load(config)?.root)?;
+            let state = read_status(config, None).await?.state;
             if json {
                 output::json(&state.incidents);
                 return Ok(());

@@ -81,7 +81,9 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
     let options = GatewayOptions { log_requests: args.log_requests, ..Default::default() };
     let gateway = Gateway::new(&loaded.project, parts, options)?;
     let handle = ControlHandle::start(control);
-    let _admin = serve_admin(&loaded.root, &loaded.project.admin_listen, handle.clone()).await?;
+    let _admin =
+        serve_admin(&loaded.root, &loaded.project.admin_listen, Some(address), handle.clone())
+            .await?;
     handle.keep_looking(Duration::from_millis(loaded.project.release.tick_ms), plane);
     keep_pruning(store.clone(), loaded.project.records.retention_days);
     greet(&loaded.project.service, &live, fresh, running);
@@ -99,7 +101,7 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
     }
     let stopping = async {
         stop.await;
-        output::talk("stopping: those in work are finished first");
+        output::talk("stopping: waiting for in-flight requests");
     };
     crate::request::serve(gateway, listener, stopping).await?;
     // A store that failed on the way did not stop stable traffic; it does fail the process's end.

@@ -115,20 +115,27 @@ fn ladder(release: &Release) -> String {
         .enumerate()
         .map(|(i, rung)| {
             let here = i == release.state.rung;
+            let passed = || match release.ordered_rungs.contains(&i) {
+                // No evidence passed it.
+                true => paint(Tone::Yellow, &format!("{} by order", rung.weight)),
+                false => paint(Tone::Green, &format!("{} ✓", rung.weight)),
+            };
             match release.state.phase {
-                Phase::Promoted => paint(Tone::Green, &format!("{} ✓", rung.weight)),
+                Phase::Promoted => passed(),
+                Phase::RolledBack | Phase::ShutOff if release.taken_back => passed(),
                 Phase::RolledBack | Phase::ShutOff if here => {
                     paint(Tone::Red, &format!("[{} ✗]", rung.weight))
                 }
                 Phase::Running | Phase::Paused(_) if here => {
                     paint(Tone::Bold, &format!("[{}]", rung.weight))
                 }
-                _ if i < release.state.rung => paint(Tone::Green, &format!("{} ✓", rung.weight)),
+                _ if i < release.state.rung => passed(),
                 _ => paint(Tone::Dim, &rung.weight.to_string()),
             }
         })
         .collect();
-    rungs.join(" ▸ ")
+    let after = if release.taken_back { " ▸ taken back after its promotion" } else { "" };
+    format!("{}{after}", rungs.join(" ▸ "))
 }
 
 /// The lines with their numbers, one metric a row.

@@ -4,7 +4,9 @@
 //! its owner only; commands in other processes find it there.
 
 use super::command::{Answer, Command};
+use super::find::{AdminFile, AdminGuard, full_name, in_folder, inode, leave, of_this_user};
 use super::run::ControlHandle;
+use super::status::Status;
 use crate::error::{CliError, ErrorKind, Result};
 use crate::output;
 use bytes::Bytes;
@@ -15,13 +17,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::ids::Digest;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 /// Largest command body, bytes: an eval report with its answers.
 const BODY_MAX: usize = 64 * 1024 * 1024;
@@ -29,33 +32,15 @@ const BODY_MAX: usize = 64 * 1024 * 1024;
 const FOUND_WITHIN: Duration = Duration::from_secs(10);
 /// How long a client may take for its headers.
 const HEADERS_WITHIN: Duration = Duration::from_secs(5);
-
-/// What `.tidegate/admin.json` says.
-#[derive(Debug, Serialize, Deserialize)]
-struct AdminFile {
-    address: SocketAddr,
-    token: String,
-    pid: u32,
-    /// The folder it was written in: in a copy of that folder it says nothing.
-    folder: Option<Inode>,
-}
-
-/// What tells a folder from its copies: device and number.
-type Inode = (u64, u64);
-
-/// `None` where the system does not say.
-fn inode(folder: &Path) -> Option<Inode> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        std::fs::metadata(folder).ok().map(|meta| (meta.dev(), meta.ino()))
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = folder;
-        None
-    }
-}
+/// How long a client may take for its body: 64 MiB at 2 MiB/s.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
+/// How long a connection may last, its command included: writing the largest pack takes seconds.
+const CONNECTION_WITHIN: Duration = Duration::from_secs(300);
+/// Connections at a time. People and their scripts need few; who keeps silent is gone after
+/// [`HEADERS_WITHIN`].
+const CONNECTIONS_MAX: usize = 256;
+/// Longest request line and headers, bytes: ours are below 1 KiB.
+const HEAD_MAX: usize = 16 * 1024;
 
 /// An error as it goes over the admin plane.
 #[derive(Debug, Serialize, Deserialize)]
@@ -65,22 +50,11 @@ struct WireError {
     hints: Vec<String>,
 }
 
-/// Removes the address file when the server ends.
-pub(crate) struct AdminGuard {
-    path: PathBuf,
-}
-
-impl Drop for AdminGuard {
-    fn drop(&mut self) {
-        // A file that is left over is noticed as stale by the next reader.
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
 /// Listens for commands; returns at once.
 pub(crate) async fn serve_admin(
     root: &Path,
     address: &str,
+    listen: Option<SocketAddr>,
     control: ControlHandle,
 ) -> Result<AdminGuard> {
     let listener = TcpListener::bind(address).await.map_err(|e| {
@@ -91,15 +65,20 @@ pub(crate) async fn serve_admin(
         .local_addr()
         .map_err(|e| CliError::internal(format!("admin plane: no local address: {e}")))?;
     let token = random_token()?;
-    let folder = root.join(".tidegate");
-    let path = folder.join("admin.json");
-    let (pid, folder) = (std::process::id(), inode(&folder));
-    let file = AdminFile { address, token: token.clone(), pid, folder };
-    write_private(&path, &serde_json::to_vec(&file).unwrap_or_default())
-        .map_err(|e| CliError::internal(format!("cannot write {}: {e}", path.display())))?;
+    let file = AdminFile {
+        address,
+        token: token.clone(),
+        pid: std::process::id(),
+        folder: inode(&root.join(".tidegate")),
+        root: full_name(root),
+        listen,
+    };
+    let guard = leave(root, &file).map_err(|e| {
+        CliError::internal(format!("admin plane: its address cannot be written: {e}"))
+    })?;
     let token = Arc::new(Digest::of(token.as_bytes()));
     tokio::spawn(accept(listener, control, token));
-    Ok(AdminGuard { path })
+    Ok(guard)
 }
 
 /// 256 random bits as hex.
@@ -110,18 +89,8 @@ fn random_token() -> Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Writes a file that only its owner can read; whoever reads it sees all of it or the one before.
-fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let draft = path.with_extension("json.tmp");
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(&draft)?.write_all(content)?;
-    std::fs::rename(draft, path)
-}
-
 async fn accept(listener: TcpListener, control: ControlHandle, token: Arc<Digest>) {
+    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -132,16 +101,21 @@ async fn accept(listener: TcpListener, control: ControlHandle, token: Arc<Digest
                 continue;
             }
         };
+        // One too many is closed: a queue of silent clients would keep an operator out for longer.
+        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
         let (control, token) = (control.clone(), token.clone());
         tokio::spawn(async move {
+            let _permit = permit;
             let service = service_fn(move |request| {
                 let (control, token) = (control.clone(), token.clone());
                 async move { Ok::<_, Infallible>(answer(request, &control, &token).await) }
             });
             let mut builder = hyper::server::conn::http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
-            // A client that breaks off is its own concern.
-            let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+            builder.max_buf_size(HEAD_MAX).keep_alive(false);
+            let connection = builder.serve_connection(TokioIo::new(stream), service);
+            // A client that breaks off is its own concern, and so is one that takes no answer.
+            let _ = timeout(CONNECTION_WITHIN, connection).await;
         });
     }
 }
@@ -163,23 +137,27 @@ async fn answer(
         return respond(StatusCode::UNAUTHORIZED, Err::<(), _>(error));
     }
     match (request.method(), request.uri().path()) {
-        (&Method::GET, "/admin/v1/state") => respond(StatusCode::OK, control.state().await),
+        (&Method::GET, "/admin/v1/status") => respond(StatusCode::OK, Ok(control.status())),
         (&Method::POST, "/admin/v1/commands") => match read_command(request).await {
             Ok(command) => respond(StatusCode::OK, control.command(command).await),
             Err(error) => respond(StatusCode::BAD_REQUEST, Err::<(), _>(error)),
         },
         (_, path) => {
             let error = CliError::usage(format!("admin plane: there is no `{path}`"))
-                .hint("GET /admin/v1/state, POST /admin/v1/commands");
+                .hint("GET /admin/v1/status, POST /admin/v1/commands");
             respond(StatusCode::NOT_FOUND, Err::<(), _>(error))
         }
     }
 }
 
 async fn read_command(request: Request<Incoming>) -> Result<Command> {
-    let body = Limited::new(request.into_body(), BODY_MAX)
-        .collect()
+    let body = Limited::new(request.into_body(), BODY_MAX).collect();
+    let body = timeout(BODY_WITHIN, body)
         .await
+        .map_err(|_| {
+            let within = BODY_WITHIN.as_secs();
+            CliError::usage(format!("admin plane: the body did not come within {within} s"))
+        })?
         .map_err(|e| CliError::usage(format!("admin plane: the body cannot be read: {e}")))?
         .to_bytes();
     serde_json::from_slice(&body)
@@ -210,23 +188,82 @@ pub(crate) struct AdminClient {
 }
 
 impl AdminClient {
-    /// The running server of a project; `None` when there is none, also when the address file was
-    /// left over by one that died, in whole or in part, and its port may be another program's by
-    /// now; nor is the server of the folder that this one is a copy of its own. Whether a server
-    /// runs all the same is then told by the state's lock.
+    /// The running server of a project; `None` when there is none, also when its address was left
+    /// over by one that died, and its port may be another program's by now; nor is the server of
+    /// the folder that this one is a copy of its own. Whether a server runs all the same is then
+    /// told by the state's lock.
     pub(crate) async fn find(root: &Path) -> Option<AdminClient> {
-        let folder = root.join(".tidegate");
-        let text = std::fs::read(folder.join("admin.json")).ok()?;
-        let client = AdminClient { file: serde_json::from_slice(&text).ok()? };
-        if client.file.folder != inode(&folder) {
-            return None;
+        if let Some(file) = in_folder(root)
+            && let Some(client) = AdminClient::reach(file).await
+        {
+            return Some(client);
         }
+        let root = full_name(root);
+        let mut servers = AdminClient::running().await;
+        let here = servers.iter().position(|client| client.file.root == root)?;
+        Some(servers.swap_remove(here))
+    }
+
+    /// The server with this admin or service address. Its token is the one it left for this user,
+    /// or that of the environment's `TIDEGATE_ADMIN_TOKEN`.
+    pub(crate) async fn at(server: &str) -> Result<AdminClient> {
+        let text = server.trim_start_matches("http://").trim_end_matches("/v1");
+        let address: SocketAddr = text.trim_end_matches('/').parse().map_err(|_| {
+            CliError::usage(format!("`--server {server}` is not an address"))
+                .hint("give it as `host:port`, for example `127.0.0.1:8787`")
+        })?;
+        let known = of_this_user().into_iter().map(|(_, file)| file);
+        let mut files: Vec<AdminFile> =
+            known.filter(|file| file.address == address || file.listen == Some(address)).collect();
+        if let Ok(token) = std::env::var("TIDEGATE_ADMIN_TOKEN") {
+            let root = Default::default();
+            files.push(AdminFile { address, token, pid: 0, folder: None, root, listen: None });
+        }
+        for file in files {
+            if let Some(client) = AdminClient::reach(file).await {
+                return Ok(client);
+            }
+        }
+        Err(CliError::usage(format!("no server that this user may steer answers at {address}"))
+            .hint("set TIDEGATE_ADMIN_TOKEN to the `token` in its `.tidegate/admin.json`"))
+    }
+
+    /// The servers of this user that run.
+    pub(crate) async fn running() -> Vec<AdminClient> {
+        let mut found = Vec::new();
+        for (path, file) in of_this_user() {
+            match AdminClient::reach(file).await {
+                Some(client) => found.push(client),
+                // It died without removing its file.
+                None => drop(std::fs::remove_file(path)),
+            }
+        }
+        found
+    }
+
+    /// The project's folder, for people.
+    pub(crate) fn root(&self) -> &Path {
+        &self.file.root
+    }
+
+    /// Its admin address.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.file.address
+    }
+
+    async fn reach(file: AdminFile) -> Option<AdminClient> {
+        let client = AdminClient { file };
         let ours = client.exchange(Method::GET, "/admin/v1", Vec::new());
-        match tokio::time::timeout(FOUND_WITHIN, ours).await {
+        match timeout(FOUND_WITHIN, ours).await {
             // There is no such page; but only our server knows the token.
             Ok(Ok((status, _))) if status == StatusCode::NOT_FOUND => Some(client),
             Ok(Ok(_) | Err(_)) | Err(_) => None,
         }
+    }
+
+    /// What is in force.
+    pub(crate) async fn status(&self) -> Result<Status> {
+        self.request(Method::GET, "/admin/v1/status", Vec::new()).await
     }
 
     /// Has a command carried out.

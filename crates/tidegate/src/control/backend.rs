@@ -1,11 +1,15 @@
 //! Where a command goes: to the server that runs on this project, or to a control of its own.
+//!
+//! Neither needs a project file that can be read; what does is said by the command that needs it.
 
 use super::admin::AdminClient;
 use super::command::{Answer, Command};
+use super::find::folder_of;
+use super::status::{Seen, nothing_to_read};
 use super::{Control, replay};
 use crate::clock::Clock;
-use crate::config::load;
-use crate::error::Result;
+use crate::error::{CliError, Result};
+use crate::output;
 use crate::store::{Access, Store};
 use std::path::Path;
 use tidegate_core::journal::ControlState;
@@ -19,13 +23,28 @@ pub(crate) enum Backend {
 }
 
 impl Backend {
-    /// Finds the running server of the project, or takes the state's lock.
+    /// Finds the running server of the project, or takes the state's lock; for commands that need
+    /// the project file.
     pub(crate) async fn connect(config: &Path) -> Result<Backend> {
-        let loaded = load(config)?;
-        if let Some(client) = AdminClient::find(&loaded.root).await {
+        let backend = Backend::reach(config, None).await?;
+        if let Backend::Here(control) = &backend {
+            control.project()?;
+        }
+        Ok(backend)
+    }
+
+    /// The same for commands that need no project file; `server` names one by its address. Outside
+    /// of any project the one server that runs is meant.
+    pub(crate) async fn reach(config: &Path, server: Option<&str>) -> Result<Backend> {
+        let root = folder_of(config);
+        if let Some(client) = find(config, &root, server).await? {
             return Ok(Backend::Server(client));
         }
-        let store = Store::open(&loaded.root, Access::Exclusive)?;
+        if !config.exists() && !Store::exists(&root) {
+            // Says where it looked, and what to do.
+            crate::config::load(config)?;
+        }
+        let store = Store::open(&root, Access::Exclusive)?;
         let control = Control::open(config.to_owned(), store, Clock::Real)?;
         Ok(Backend::Here(Box::new(control)))
     }
@@ -44,9 +63,34 @@ impl Backend {
     }
 }
 
-/// Whether a server runs on the project: without one nothing is decided.
-pub(crate) async fn is_served(root: &Path) -> bool {
-    AdminClient::find(root).await.is_some()
+async fn find(config: &Path, root: &Path, server: Option<&str>) -> Result<Option<AdminClient>> {
+    if let Some(server) = server {
+        return AdminClient::at(server).await.map(Some);
+    }
+    if let Some(client) = AdminClient::find(root).await {
+        return Ok(Some(client));
+    }
+    if config.exists() || root.join(".tidegate").exists() {
+        return Ok(None);
+    }
+    // Not in a project: at 3 a.m. one stands anywhere.
+    let mut running = AdminClient::running().await;
+    match running.len() {
+        0 => Ok(None),
+        1 => {
+            let only = running.swap_remove(0);
+            let folder = only.root().display();
+            output::talk(format!("the server of {folder}, the only one that runs"));
+            Ok(Some(only))
+        }
+        _ => {
+            let error = CliError::usage("there is no project here, and several servers run");
+            Err(running.iter().fold(error, |error, client| {
+                let (address, root) = (client.address(), client.root().display());
+                error.hint(format!("`--server {address}` is the one of {root}"))
+            }))
+        }
+    }
 }
 
 /// The state, read beside whoever writes it.
@@ -54,4 +98,17 @@ pub(crate) fn read_state(root: &Path) -> Result<(Store, ControlState)> {
     let store = Store::open(root, Access::Read)?;
     let state = replay(&store)?;
     Ok((store, state))
+}
+
+/// What is in force: as the running server says, or as the state on disk has it.
+pub(crate) async fn read_status(config: &Path, server: Option<&str>) -> Result<Seen> {
+    let root = folder_of(config);
+    if let Some(client) = find(config, &root, server).await? {
+        return client.status().await.map(Seen::from);
+    }
+    if !config.exists() && !Store::exists(&root) {
+        crate::config::load(config).map_err(nothing_to_read)?;
+    }
+    let (_, state) = read_state(&root).map_err(nothing_to_read)?;
+    Ok(Seen { state, served: false, notes: Vec::new() })
 }

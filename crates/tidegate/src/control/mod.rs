@@ -1,20 +1,30 @@
 //! Control: one owner of the state, one way to change it. Every change is journalled first, then
 //! applied, then its result is journalled; what may be changed and when is decided in the core.
 
-mod admin;
-mod aftermath;
-mod backend;
-mod command;
-mod experimental;
-mod run;
-mod start;
+mod ahead;
+mod resolve;
 mod tick;
 
+mod experimental;
+mod start;
+
+mod post_release;
+
+mod command;
+mod run;
+
+mod admin;
+mod backend;
+mod find;
+mod status;
+
 pub(crate) use admin::serve_admin;
-pub(crate) use backend::{Backend, is_served, read_state};
+pub(crate) use backend::{Backend, read_state, read_status};
 pub(crate) use command::{Answer, Command, StartRequest};
+pub(crate) use find::folder_of;
 pub(crate) use run::ControlHandle;
 pub(crate) use start::require_contract;
+pub(crate) use status::Seen;
 
 use crate::clock::Clock;
 use crate::config::{Loaded, Project, load};
@@ -24,11 +34,12 @@ use crate::output;
 use crate::route::{LiveTable, Router};
 use crate::store::{Evals as _, Journal as _, RecordQuery, Records as _, Sets as _, Store};
 use crate::version_set::{LiveSet, PackOverrides, PackedSet, pack};
+use ahead::Ahead;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
-use tidegate_core::decide::{Order, Watch};
+use tidegate_core::decide::Watch;
 use tidegate_core::guard::RiskEvent;
 use tidegate_core::ids::{ChangeId, ServiceName, VersionSetId};
 use tidegate_core::journal::{ControlState, Event};
@@ -46,43 +57,52 @@ pub(crate) struct Plane {
 /// The owner of a service's state.
 pub(crate) struct Control {
     config_path: PathBuf,
-    loaded: Loaded,
+    root: PathBuf,
+    /// The project file as it was read last. Going back needs none, so one that cannot be read is
+    /// an error only where something of it is asked for.
+    loaded: Result<Loaded>,
     store: Store,
     clock: Clock,
-    state: ControlState,
+    state: Arc<ControlState>,
+    ahead: Arc<Ahead>,
     plane: Option<Plane>,
     watch: Watch,
     live: BTreeMap<VersionSetId, Arc<LiveSet>>,
     /// Red-line events that no journalled decision has acted on yet.
     red_events: Vec<RiskEvent>,
-    /// Set when the candidate was taken out and that could not be journalled: the next look that
-    /// can be journalled goes back for good.
-    must_go_back: Option<(ChangeId, Order)>,
 }
 
 impl Control {
     /// Reads the journal and replays it. Opens no data plane.
     pub(crate) fn open(config_path: PathBuf, store: Store, clock: Clock) -> Result<Control> {
-        let loaded = load(&config_path)?;
-        let state = replay(&store)?;
-        require_same_service(&state, &loaded.project)?;
+        let state = Arc::new(replay(&store)?);
+        let loaded = load(&config_path).and_then(|loaded| {
+            require_same_service(&state, &loaded.project)?;
+            Ok(loaded)
+        });
         Ok(Control {
+            root: folder_of(&config_path),
             config_path,
             loaded,
             store,
             clock,
+            ahead: Ahead::new(Arc::clone(&state)),
             state,
             plane: None,
             watch: Watch::default(),
             live: BTreeMap::new(),
             red_events: Vec::new(),
-            must_go_back: None,
         })
     }
 
     /// The state as it is.
     pub(crate) fn state(&self) -> &ControlState {
         &self.state
+    }
+
+    /// The project file, where it can be read.
+    fn project(&self) -> Result<&Loaded> {
+        self.loaded.as_ref().map_err(CliError::clone)
     }
 
     /// The store.
@@ -92,14 +112,16 @@ impl Control {
 
     /// Gives the service its first version set, packed from the project, unless it has one.
     pub(crate) async fn adopt(&mut self, by: &str, upstream: Option<String>) -> Result<()> {
+        self.project()?;
         if self.state.service.is_some() {
             return Ok(());
         }
-        let packed = pack(&self.loaded, &PackOverrides { upstream, ..PackOverrides::default() })?;
+        let packed =
+            pack(self.project()?, &PackOverrides { upstream, ..PackOverrides::default() })?;
         // A set that cannot be served must not become the first one.
         self.live_set_of(&packed)?;
         self.store.put_set(&packed, self.clock.now()).await?;
-        let service = ServiceName::parse(&self.loaded.project.service)
+        let service = ServiceName::parse(&self.project()?.project.service)
             .map_err(|e| CliError::usage(e.to_string()))?;
         let set = packed.set.id.clone();
         let table = Table::first(set.clone());
@@ -129,8 +151,17 @@ impl Control {
             // hold was seen just before a crash.
             self.red_events = self.recorded_red_lines(&release.plan.change_id)?;
         }
+        if let Some(before) = self.replaced()
+            && let Err(error) = self.live_set(&before)
+        {
+            output::log(&format!(
+                "control: {before}, the set before stable, is not ready: {error}"
+            ));
+        }
         let plane = Plane { router, collector };
         self.plane = Some(plane.clone());
+        self.ahead.attach(plane.clone());
+        self.ahead.keep_live(&self.live);
         Ok(plane)
     }
 
@@ -139,7 +170,7 @@ impl Control {
             change_id: Some(change_id.clone()),
             arm: Some(Arm::Candidate),
             failing_only: true,
-            limit: aftermath::FAILING_RECORDS_MAX,
+            limit: post_release::FAILING_RECORDS_MAX,
         })?;
         let events = failing.into_iter().flat_map(|record| record.risk);
         Ok(events.filter(|event| event.kind.is_red_line()).take(1).collect())
@@ -173,7 +204,7 @@ impl Control {
     /// Packs the project's files and keeps the set; everything that can be wrong with it comes out
     /// here, before anything is kept.
     async fn keep(&mut self, overrides: &PackOverrides) -> Result<PackedSet> {
-        let packed = pack(&self.loaded, overrides)?;
+        let packed = pack(self.project()?, overrides)?;
         self.live_set_of(&packed)?;
         self.store.put_set(&packed, self.clock.now()).await?;
         if !self.state.sets.contains_key(&packed.set.id) {
@@ -202,24 +233,11 @@ impl Control {
         })
     }
 
-    async fn reopen(&mut self, by: String, reason: String) -> Result<Answer> {
-        let table = self.state.table.clone().ok_or_else(no_service)?;
-        if table.entrance == tidegate_core::route::Entrance::Open {
-            return Err(CliError::usage("the entrance is open already"));
-        }
-        let next = tidegate_core::act::reopened(&table);
-        let event = Event::EntranceOpened { table: next.clone(), by, reason };
-        let started = Instant::now();
-        self.append(vec![event]).await?;
-        self.apply(&next, started).await?;
-        Ok(Answer::done("the entrance is open"))
-    }
-
     /// Reads the project file again: a release ships what stands there now.
     fn reload(&mut self) -> Result<()> {
         let loaded = load(&self.config_path)?;
         require_same_service(&self.state, &loaded.project)?;
-        self.loaded = loaded;
+        self.loaded = Ok(loaded);
         Ok(())
     }
 
@@ -227,14 +245,23 @@ impl Control {
     /// that nothing reaches the journal that cannot be replayed.
     async fn append(&mut self, events: Vec<Event>) -> Result<()> {
         let at = self.clock.now();
-        let mut next = self.state.clone();
+        let mut next = ControlState::clone(&self.state);
         for event in &events {
             next.apply(at, event).map_err(replay_error)?;
         }
         let (after, epoch) = (self.state.seq, self.store.epoch());
-        let entries = self.store.append(after, epoch, at, events).await?;
+        let entries = match self.store.append(after, epoch, at, events).await {
+            Ok(entries) => entries,
+            Err(error) => {
+                let error = CliError::from(error);
+                self.ahead.cannot_write(&error);
+                return Err(error);
+            }
+        };
+        self.ahead.has_written();
         next.seq = entries.last().map_or(next.seq, |entry| entry.seq);
-        self.state = next;
+        self.state = Arc::new(next);
+        self.ahead.publish(Arc::clone(&self.state));
         if let Some(plane) = &self.plane {
             plane.router.set_experimental(self.state.is_experimental());
         }
@@ -250,10 +277,15 @@ impl Control {
                 .map_err(|e| CliError::internal(e.to_string()))?;
             plane.collector.switched(decided.elapsed());
             // Other sets are made ready again from the store when they are needed.
+            let before = self.replaced();
             let serves = |id: &VersionSetId| {
-                *id == table.stable || table.split.as_ref().is_some_and(|s| s.candidate == *id)
+                *id == table.stable
+                    || table.split.as_ref().is_some_and(|s| s.candidate == *id)
+                    // The way back of what was promoted needs no disk.
+                    || before.as_ref() == Some(id)
             };
             self.live.retain(|id, _| serves(id));
+            self.ahead.keep_live(&self.live);
             report_drain(plane, old, decided, !self.clock.is_demo());
         }
         let took_us = u64::try_from(decided.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -263,6 +295,12 @@ impl Control {
             output::log(&format!("control: the switch was not noted as done: {error}"));
         }
         Ok(())
+    }
+
+    /// The set that stable took the place of.
+    fn replaced(&self) -> Option<VersionSetId> {
+        let promoted = resolve::promoted(&self.state)?;
+        self.state.releases.get(&promoted).map(|release| release.plan.from.clone())
     }
 
     fn live_table(&mut self, table: &Table) -> Result<LiveTable> {
@@ -286,7 +324,7 @@ impl Control {
         if let Some(live) = self.live.get(&packed.set.id) {
             return Ok(live.clone());
         }
-        let live = Arc::new(LiveSet::new(packed, &self.loaded.root, &self.clock)?);
+        let live = Arc::new(LiveSet::new(packed, &self.root, &self.clock)?);
         self.live.insert(packed.set.id.clone(), live.clone());
         Ok(live)
     }

@@ -1,13 +1,19 @@
 //! The loop that owns control: whatever can wake it is one of [`Wake`].
 
 use super::Control;
+use super::ahead::{Ahead, PATIENCE};
 use super::command::{Answer, Command};
+use super::status::Status;
+use crate::clock::Clock;
 use crate::error::{CliError, Result};
 use crate::output;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
-use tidegate_core::decide::Decision;
+use tidegate_core::decide::{Decision, OrderKind};
 use tidegate_core::journal::ControlState;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 /// Commands that may wait for the loop; an operator's orders are few.
 const WAITING_MAX: usize = 64;
@@ -21,8 +27,6 @@ enum Wake {
     Tick(oneshot::Sender<Result<Option<Decision>>>),
     /// Carry out a command.
     Command(Box<Command>, oneshot::Sender<Result<Answer>>),
-    /// Tell the state.
-    State(oneshot::Sender<ControlState>),
     /// Add stable's counts to its days.
     KeepBaseline,
     /// End, after writing what is left.
@@ -33,14 +37,19 @@ enum Wake {
 #[derive(Clone)]
 pub(crate) struct ControlHandle {
     wakes: mpsc::Sender<Wake>,
+    ahead: Arc<Ahead>,
+    clock: Clock,
+    root: PathBuf,
 }
 
 impl ControlHandle {
     /// Starts the loop on this control.
     pub(crate) fn start(control: Control) -> ControlHandle {
         let (wakes, receiver) = mpsc::channel(WAITING_MAX);
+        let (ahead, clock) = (Arc::clone(&control.ahead), control.clock.clone());
+        let root = control.root.clone();
         tokio::spawn(own(control, receiver));
-        ControlHandle { wakes }
+        ControlHandle { wakes, ahead, clock, root }
     }
 
     /// Looks at the lines every `every`, and at once when a red-line event comes in.
@@ -49,19 +58,22 @@ impl ControlHandle {
         tokio::spawn(async move {
             let mut interval = tokio::time::interval(every);
             interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            // The last failure that was logged: one that goes on is said once.
+            let mut said = None;
             loop {
                 tokio::select! {
                     _ = interval.tick() => {}
                     () = plane.collector.red_event_seen() => {}
                 }
-                match looking.tick().await {
-                    Ok(_) => {}
-                    Err(error) if looking.wakes.is_closed() => {
-                        let _ = error;
-                        return;
-                    }
+                match looking.tick_within_patience().await {
+                    Ok(()) => said = None,
+                    Err(_) if looking.wakes.is_closed() => return,
                     // A look that fails holds the release where it is; stable traffic flows on.
-                    Err(error) => output::log(&format!("control: {error}; the release is held")),
+                    Err(error) if said.as_ref() != Some(&error.message) => {
+                        output::log(&format!("control: {error}; the release is held"));
+                        said = Some(error.message);
+                    }
+                    Err(_) => {}
                 }
             }
         });
@@ -82,14 +94,65 @@ impl ControlHandle {
         self.ask(Wake::Tick).await?
     }
 
-    /// Carries out a command.
-    pub(crate) async fn command(&self, command: Command) -> Result<Answer> {
-        self.ask(|reply| Wake::Command(Box::new(command), reply)).await?
+    /// Looks at the lines once. While the loop waits for the store, it is looked at without it.
+    async fn tick_within_patience(&self) -> Result<()> {
+        let mut tick = std::pin::pin!(self.tick());
+        loop {
+            match timeout(PATIENCE, &mut tick).await {
+                Ok(result) => return result.map(|_| ()),
+                Err(_waits) => self.ahead.look(self.clock.now()),
+            }
+        }
     }
 
-    /// The state.
-    pub(crate) async fn state(&self) -> Result<ControlState> {
-        self.ask(Wake::State).await
+    /// Carries out a command. What only goes back, stops or opens again does not wait for a store
+    /// that does not answer.
+    pub(crate) async fn command(&self, command: Command) -> Result<Answer> {
+        let at_once = match &command {
+            Command::Order { order, release: _ } => {
+                matches!(order.kind, OrderKind::RollBack | OrderKind::Pause)
+            }
+            Command::Reopen { .. } => true,
+            Command::Start(_)
+            | Command::Pack(_)
+            | Command::RecordEval(_)
+            | Command::CloseIncident { .. }
+            | Command::WritePack { .. } => false,
+        };
+        let copy = at_once.then(|| command.clone());
+        let asked = self.ask(|reply| Wake::Command(Box::new(command), reply));
+        match copy {
+            None => asked.await?,
+            Some(copy) => match timeout(PATIENCE, asked).await {
+                Ok(answer) => answer?,
+                Err(_waits) => self.without_the_store(copy),
+            },
+        }
+    }
+
+    fn without_the_store(&self, command: Command) -> Result<Answer> {
+        let now = self.clock.now();
+        match command {
+            Command::Order { order, release } => self.ahead.order(&order, release, now),
+            Command::Reopen { by, reason } => self.ahead.reopen(by, reason, now),
+            Command::Start(_)
+            | Command::Pack(_)
+            | Command::RecordEval(_)
+            | Command::CloseIncident { .. }
+            | Command::WritePack { .. } => {
+                Err(CliError::internal("control does not answer; this command needs the store"))
+            }
+        }
+    }
+
+    /// The state as it is in force.
+    pub(crate) fn state(&self) -> ControlState {
+        self.ahead.effective()
+    }
+
+    /// What is in force, and whether it is written; waits for nothing.
+    pub(crate) fn status(&self) -> Status {
+        Status::of(&self.ahead, &self.root)
     }
 
     /// Ends the loop after writing what is left.
@@ -107,9 +170,7 @@ impl ControlHandle {
 }
 
 async fn own(mut control: Control, mut wakes: mpsc::Receiver<Wake>) {
-    if let Err(error) = control.finish_aftermath().await {
-        output::log(&format!("control: what was left undone is so still: {error}"));
-    }
+    control.finish_post_release().await;
     while let Some(wake) = wakes.recv().await {
         // A reply nobody waits for any more is not an error.
         match wake {
@@ -118,9 +179,6 @@ async fn own(mut control: Control, mut wakes: mpsc::Receiver<Wake>) {
             }
             Wake::Command(command, reply) => {
                 let _ = reply.send(control.handle(*command).await);
-            }
-            Wake::State(reply) => {
-                let _ = reply.send(control.state().clone());
             }
             Wake::KeepBaseline => {
                 if let Err(error) = control.keep_baseline().await {

@@ -21,12 +21,18 @@ use tidegate_core::version_set::{ArtifactChange, VersionSet};
 
 impl Control {
     pub(super) async fn start(&mut self, request: StartRequest) -> Result<Answer> {
+        if let Some(why) = self.ahead.not_written() {
+            return Err(CliError::internal(format!(
+                "the last order is in force and not yet written to disk: {why}"
+            ))
+            .hint("a release can start once it is written"));
+        }
         self.reload()?;
         if let Some(active) = &self.state.active {
             return Err(CliError::failed(format!("release `{active}` is still running"))
                 .hint("`tidegate release status`, then promote it or `tidegate rollback`"));
         }
-        require_contract(&self.loaded.project.contract)?;
+        require_contract(&self.project()?.project.contract)?;
         let packed = match &request.set {
             Some(id) => self.store.set(id)?,
             None => self.keep(&request.overrides).await?,
@@ -86,7 +92,7 @@ impl Control {
     /// A set without a fresh passing run of exactly its content on exactly these cases cannot be
     /// released (R16).
     fn require_eval(&self, packed: &PackedSet, overrides: &PackOverrides) -> Result<()> {
-        let cases = load_cases(&self.loaded, packed)?;
+        let cases = load_cases(self.project()?, packed)?;
         let refuse = |why: String| {
             Err(CliError::failed(format!(
                 "{} ({}) cannot be released: {why}",
@@ -112,7 +118,7 @@ impl Control {
         changes: &[ArtifactChange],
     ) -> Result<Plan> {
         let now = self.clock.now();
-        let parts = plan_parts(&self.loaded.project)?;
+        let parts = plan_parts(&self.project()?.project)?;
         let service = self.state.service.clone().ok_or_else(no_service)?;
         let (from, to) = (stable.id.clone(), packed.set.id.clone());
         let stamp = Digest::of_parts(&[

@@ -3,7 +3,7 @@ use crate::cli::init::init;
 use crate::gate::{Asking, eval_project};
 use crate::store::{Access, Options};
 use std::path::Path;
-use tidegate_core::decide::{OrderKind, Phase};
+use tidegate_core::decide::{Order, OrderKind, Phase};
 use tidegate_core::guard::{RiskKind, Sighting};
 use tidegate_core::ids::{ChangeId, TraceId, UnixMs};
 use tidegate_core::observe::{Outcome, Timing};
@@ -50,6 +50,11 @@ impl Scene {
         Scene { _folder, root, control, plane }
     }
 
+    /// The same state with room on its disk.
+    async fn with_room(self) -> Scene {
+        self.reopened(None).await
+    }
+
     fn overrides() -> PackOverrides {
         PackOverrides { prompt: Some("v2".to_owned()), ..Default::default() }
     }
@@ -90,7 +95,7 @@ impl Scene {
     }
 
     fn is_replay(&self) -> bool {
-        replay(&self.control.store).unwrap() == self.control.state
+        replay(&self.control.store).unwrap() == *self.control.state
     }
 }
 
@@ -197,15 +202,85 @@ async fn inv10_a_full_store_does_not_keep_a_bad_candidate_in() {
     scene.feed(&change, Arm::Stable, 900, None);
     scene.feed(&change, Arm::Candidate, 200, Some(Failure::Malformed));
     scene.control.clock.advance(10_000);
-    assert!(scene.control.tick().await.is_err());
+    scene.control.tick().await.unwrap();
     let table = scene.plane.router.load();
     assert!(table.candidate.is_none() && table.table.split.is_none());
     assert_eq!(table.table.entrance, Entrance::Open);
-    // What could not be journalled did not happen to the state, and is not forgotten either.
+    // What could not be journalled is not in the journal's state, and is in force all the same.
     assert_eq!(scene.control.state.active.as_ref(), Some(&change));
-    let (owed, order) = scene.control.must_go_back.clone().unwrap();
-    assert_eq!(owed, change);
-    assert_eq!((order.kind, order.by.as_str()), (OrderKind::RollBack, "tidegate"));
+    let effective = scene.control.ahead.effective();
+    assert_eq!(effective.releases[&change].state.phase, Phase::RolledBack);
+    assert!(scene.control.ahead.not_written().unwrap().contains("no room"));
+    // An operator's rollback says so, and is no failure; looks that follow change nothing.
+    let said = scene.control.handle(roll_back()).await.unwrap().text;
+    assert!(said.contains("everyone is on") && said.contains("not yet written to disk"), "{said}");
+    scene.control.tick().await.unwrap();
+    // Once there is room it is written as it was decided, with its reason once.
+    let decided = effective.releases[&change].last_decision.clone().unwrap();
+    let mut scene = scene.with_room().await;
+    scene.control.ahead.take_back(
+        &scene.control.state.releases[&change].plan.clone(),
+        &decided,
+        None,
+    );
+    scene.control.tick().await.unwrap();
+    assert_eq!(scene.control.state.releases[&change].last_decision.as_ref(), Some(&decided));
+    assert!(scene.control.ahead.not_written().is_none() && scene.is_replay());
+}
+
+fn roll_back() -> Command {
+    let (kind, by, reason) = (OrderKind::RollBack, "mei".to_owned(), "complaints".to_owned());
+    Command::Order { order: Order { kind, by, reason }, release: None }
+}
+
+/// Invariant 10: what was taken out in memory stays out, whatever is journalled late.
+#[tokio::test]
+async fn inv10_a_table_journalled_late_does_not_bring_the_candidate_back() {
+    let mut scene = Scene::new().await;
+    scene.eval().await;
+    let change = scene.start().await.unwrap();
+    let plan = scene.control.state.releases[&change].plan.clone();
+    let mut late = scene.control.state.table.clone().unwrap();
+    late.generation = late.generation.next();
+    let late = scene.control.live_table(&late).unwrap();
+    assert!(late.candidate.is_some());
+    scene.plane.router.retreat(&plan.to, None, None);
+    scene.plane.router.swap(late).map_err(|e| e.to_string()).unwrap();
+    let table = scene.plane.router.load();
+    assert!(table.candidate.is_none() && table.table.split.is_none());
+    assert_eq!(table.table.stable, plan.from);
+}
+
+/// Invariants 5 and 10: while control waits for a disk that does not answer, the candidate goes
+/// back on what was counted, and an operator's orders are carried out.
+#[tokio::test]
+async fn inv5_inv10_the_way_back_does_not_wait_for_control() {
+    let mut scene = Scene::new().await;
+    scene.eval().await;
+    let change = scene.start().await.unwrap();
+    scene.feed(&change, Arm::Stable, 100, None);
+    scene.feed(&change, Arm::Candidate, 5, None);
+    scene.control.clock.advance(1_000);
+    scene.control.tick().await.unwrap();
+    let ahead = scene.control.ahead.clone();
+    let now = scene.control.clock.now();
+    let order = |kind| Order { kind, by: "mei".to_owned(), reason: "look".to_owned() };
+    let paused = ahead.order(&order(OrderKind::Pause), None, now).unwrap();
+    assert!(paused.text.contains("paused by an operator"), "{}", paused.text);
+    assert!(paused.text.contains("not yet written to disk"), "{}", paused.text);
+    assert!(scene.plane.router.load().candidate.is_some());
+    // Paused is not blind.
+    scene.feed(&change, Arm::Stable, 900, None);
+    scene.feed(&change, Arm::Candidate, 200, Some(Failure::Malformed));
+    scene.control.clock.advance(10_000);
+    ahead.look(scene.control.clock.now());
+    assert!(scene.plane.router.load().candidate.is_none());
+    let back = ahead.order(&order(OrderKind::RollBack), None, now).unwrap();
+    assert!(back.text.contains("is rolled back"), "{}", back.text);
+    // The loop has its disk again: the journal gets what is in force.
+    scene.control.tick().await.unwrap();
+    assert_eq!(scene.control.state.releases[&change].state.phase, Phase::RolledBack);
+    assert!(scene.is_replay() && ahead.not_written().is_none());
 }
 
 /// A red line that a crash came between is acted on by the first look after it.

@@ -1,14 +1,16 @@
 //! One look at the lines, and what follows from it.
 
+use super::ahead::{Owed, goes_back};
 use super::command::Answer;
+use super::resolve::{Target, target};
 use super::{Control, no_service};
 use crate::error::{CliError, Result};
 use crate::output;
 use crate::store::Evals as _;
 use std::time::Instant;
-use tidegate_core::act::next_table;
+use tidegate_core::act::{next_table, reopened};
 use tidegate_core::decide::{
-    Action, Decision, DecisionDigest, Look, Observation, Order, OrderKind, Phase, Plan, ReasonCode,
+    Decision, DecisionDigest, Look, Observation, Order, OrderKind, Plan, ReasonCode, decide,
 };
 use tidegate_core::guard::RiskEvent;
 use tidegate_core::ids::ChangeId;
@@ -19,14 +21,24 @@ use tidegate_core::route::Table;
 impl Control {
     /// Looks at the lines once; what it decided, while a release runs.
     pub(crate) async fn tick(&mut self) -> Result<Option<Decision>> {
-        let owed = || self.must_go_back.as_ref().map(|(id, _)| id.clone());
-        let Some(active) = self.state.active.clone().or_else(owed) else {
+        self.store.check_place();
+        if self.settle().await.is_err() {
+            // The candidate is out already, and why it cannot be written is in the log.
+            return Ok(None);
+        }
+        let Some(active) = self.state.active.clone() else {
             if let Some(plane) = &self.plane {
                 report_other_events(plane);
             }
             return Ok(None);
         };
-        self.look(&active, None).await.map(Some)
+        // Nothing can steer the candidate any more once nothing can be written for good.
+        let order = self.store.stopped().map(|why| Order {
+            kind: OrderKind::RollBack,
+            by: "tidegate".to_owned(),
+            reason: why.message,
+        });
+        self.look(&active, order).await.map(Some)
     }
 
     /// Looks once more and journals what was seen, so that a restart goes on from it.
@@ -35,67 +47,52 @@ impl Control {
         self.tick().await.map(|_| ())
     }
 
-    /// Carries out an operator's order. What was promoted is taken back only by its name: the same
-    /// command typed twice must not take back a second, good release.
+    /// Carries out an operator's order. A rollback and a pause are in force when this returns,
+    /// whether or not they could be written.
     pub(super) async fn order(&mut self, order: Order, named: Option<ChangeId>) -> Result<Answer> {
         let kind = order.kind;
-        let promoted = self.promoted().filter(|_| kind == OrderKind::RollBack);
-        let active = match (self.state.active.clone(), named, promoted) {
-            (Some(active), None, _) => active,
-            (Some(active), Some(named), _) if named == active => active,
-            (Some(active), Some(named), _) => {
-                return Err(CliError::usage(format!("release `{named}` is not the running one"))
-                    .hint(format!("the running one is `{active}`")));
-            }
-            (None, Some(named), Some(promoted)) if named == promoted => promoted,
-            (None, named, promoted) => {
-                let phase = |id: &ChangeId| self.state.releases.get(id).map(|r| r.state.phase);
-                return Err(nothing_runs(named.map(|id| (id.clone(), phase(&id))), promoted));
-            }
-        };
-        let before = self.state.releases.get(&active).map(|release| release.state.phase);
-        let decision = self.look(&active, Some(order)).await?;
-        let text = match kind {
-            OrderKind::Pause | OrderKind::Resume | OrderKind::Promote | OrderKind::PromoteFully => {
-                let weight = self
-                    .state
-                    .split()
-                    .map_or(String::new(), |split| format!(" at {}", split.weight));
-                let phase = decision.state.phase;
-                let rises = matches!(kind, OrderKind::Promote | OrderKind::PromoteFully);
-                let now = if before == Some(phase) && !rises { "still" } else { "now" };
-                format!("release {active} is {now} {}{weight}", phase.as_str())
-            }
-            OrderKind::RollBack => {
-                let stable = self.state.table.as_ref().map(|table| table.stable.to_string());
-                let stable = stable.unwrap_or_default();
-                format!("release {active} is rolled back; everyone is on {stable} again")
-            }
-        };
-        Ok(Answer { text, change_id: Some(active), version_set: None })
-    }
-
-    /// The release whose candidate is stable now.
-    fn promoted(&self) -> Option<ChangeId> {
-        let stable = &self.state.table.as_ref()?.stable;
-        let made_stable = |release: &&std::sync::Arc<Release>| {
-            release.state.phase == Phase::Promoted && release.plan.to == *stable
-        };
-        let releases = self.state.releases.values().filter(made_stable);
-        releases.max_by_key(|r| r.ended_at).map(|release| release.plan.change_id.clone())
+        let owed = self.ahead.owed().filter(Owed::goes_back);
+        let is_meant = |id: &ChangeId| named.as_ref().is_none_or(|named| named == id);
+        if let Some(Owed { change_id, .. }) = owed
+            && kind == OrderKind::RollBack
+            && is_meant(&change_id)
+        {
+            return Ok(self.ahead.answer(kind, change_id));
+        }
+        let Target { change_id, before } = target(&self.state, kind, named)?;
+        let decision = self.look(&change_id, Some(order)).await?;
+        let still = before == Some(decision.state.phase);
+        let mut answer = self.ahead.answer(kind, change_id);
+        if still && matches!(kind, OrderKind::Pause | OrderKind::Resume) {
+            answer.text = answer.text.replacen(" is now ", " is still ", 1);
+        }
+        Ok(answer)
     }
 
     async fn look(&mut self, change_id: &ChangeId, order: Option<Order>) -> Result<Decision> {
         let decided = Instant::now();
-        let owed = self.must_go_back.as_ref().filter(|(id, _)| id == change_id);
-        let order = owed.map(|(_, order)| order.clone()).or(order);
         let release = self.state.releases.get(change_id).cloned().ok_or_else(no_service)?;
+        let owed = self.ahead.owed().filter(|owed| owed.change_id == *change_id);
+        let owed = owed.and_then(|owed| owed.order);
         let mut observation = self.observation(&release, order.clone());
         let now = self.clock.now();
         let last = release.last_decision.as_ref().map(DecisionDigest::of);
         let from = (&release.state, last);
-        let Look { decision, is_due } = self.watch.look(&release.plan, from, &mut observation, now);
+        let Look { mut decision, mut is_due } =
+            self.watch.look(&release.plan, from, &mut observation, now);
+        let mut order = order;
+        // A pause that could not be written is tried again; it blinds nobody meanwhile.
+        if let (None, Some(owed), false) = (&order, owed, goes_back(&decision)) {
+            let observation = Observation { order: Some(owed.clone()), ..observation };
+            decision = decide(&release.plan, &release.state, &observation, now);
+            is_due = true;
+            order = Some(owed);
+        }
         if !is_due {
+            return Ok(decision);
+        }
+        if goes_back(&decision) {
+            self.go_back(&release.plan, &decision, order.as_ref()).await?;
             return Ok(decision);
         }
         let current = self.state.table.clone().ok_or_else(no_service)?;
@@ -104,31 +101,130 @@ impl Control {
             // A set that cannot be served any more is found before the decision is journalled.
             self.live_table(table)?;
         }
-        let is_told = table.is_some() || order.is_some();
+        let is_pause = order.as_ref().is_some_and(|order| order.kind == OrderKind::Pause);
         let event = Event::Decided {
             change_id: change_id.clone(),
             decision: Box::new(decision.clone()),
-            order,
+            order: order.clone(),
             table: table.clone(),
         };
         if let Err(error) = self.append(vec![event]).await {
-            self.retreat(change_id, &decision);
-            return Err(error);
+            return match order.filter(|_| is_pause) {
+                Some(order) if self.plane.is_some() => {
+                    self.ahead.pause(change_id, decision.clone(), order);
+                    Ok(decision)
+                }
+                Some(_) | None => Err(error),
+            };
         }
         self.watch.journalled(now);
         self.red_events.clear();
-        self.must_go_back = self.must_go_back.take().filter(|(id, _)| id != change_id);
+        if self.ahead.owed().is_some_and(|owed| !owed.goes_back()) {
+            self.ahead.settled(false);
+        }
+        let is_said =
+            table.is_some() || order.is_some() || decision.state.phase != release.state.phase;
         if let Some(table) = table {
             self.apply(&table, decided).await?;
         }
-        if is_told || decision.state.phase != release.state.phase {
+        if is_said {
             self.log_move(change_id, &decision);
         }
         if decision.state.phase.is_final() {
             self.end_counting(&release.plan).await;
-            self.aftermath(change_id).await?;
+            self.post_release(change_id).await;
         }
         Ok(decision)
+    }
+
+    /// Goes back in memory, then in the journal. With a server, what cannot be written now is
+    /// written by a later look; what only a command knows would end with it.
+    async fn go_back(
+        &mut self,
+        plan: &Plan,
+        decision: &Decision,
+        order: Option<&Order>,
+    ) -> Result<()> {
+        self.prepare_way_back(plan);
+        self.ahead.take_back(plan, decision, order);
+        self.red_events.clear();
+        match self.settle().await {
+            Err(error) if self.plane.is_none() => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// The set that a promoted release replaced must be ready before it can serve again.
+    fn prepare_way_back(&mut self, plan: &Plan) {
+        if self.plane.is_none() {
+            return;
+        }
+        match self.live_set(&plan.from) {
+            Ok(_) => self.ahead.keep_live(&self.live),
+            Err(error) => output::log(&format!("control: {} is not ready: {error}", plan.from)),
+        }
+    }
+
+    /// Writes what is in force and not in the journal yet.
+    async fn settle(&mut self) -> Result<()> {
+        let decided = Instant::now();
+        let owed = self.ahead.owed().filter(Owed::goes_back);
+        let opened = self.ahead.opened();
+        let had_opened = opened.is_some();
+        if owed.is_none() && opened.is_none() {
+            return Ok(());
+        }
+        let mut table = self.state.table.clone().ok_or_else(no_service)?;
+        let mut events = Vec::new();
+        let release = owed.as_ref().and_then(|owed| self.state.releases.get(&owed.change_id));
+        let release = release.cloned();
+        if let (Some(owed), Some(release)) = (&owed, &release) {
+            let next = next_table(&table, &release.plan, &owed.decision);
+            events.push(Event::Decided {
+                change_id: owed.change_id.clone(),
+                decision: Box::new(owed.decision.clone()),
+                order: owed.order.clone(),
+                table: next.clone(),
+            });
+            table = next.unwrap_or(table);
+        }
+        if let Some(opened) = opened
+            && table.entrance != tidegate_core::route::Entrance::Open
+        {
+            table = reopened(&table);
+            let (by, reason) = (opened.by, opened.reason);
+            events.push(Event::EntranceOpened { table: table.clone(), by, reason });
+        }
+        let changed = self.state.table.as_ref() != Some(&table);
+        self.append(events).await?;
+        self.ahead.settled(had_opened);
+        self.watch.journalled(self.clock.now());
+        if changed {
+            self.apply(&table, decided).await?;
+        }
+        if let (Some(owed), Some(release)) = (owed, release) {
+            self.log_move(&owed.change_id, &owed.decision);
+            self.end_counting(&release.plan).await;
+            self.post_release(&owed.change_id).await;
+        }
+        Ok(())
+    }
+
+    /// Opens the entrance again. It is open when this returns, whether or not that is written.
+    pub(super) async fn reopen(&mut self, by: String, reason: String) -> Result<Answer> {
+        let open = tidegate_core::route::Entrance::Open;
+        let table = self.ahead.effective().table.ok_or_else(no_service)?;
+        if table.entrance == open {
+            return Err(CliError::usage("the entrance is open already"));
+        }
+        let at = self.clock.now();
+        self.ahead.open_entrance(super::ahead::Opened { by, reason, at });
+        match self.settle().await {
+            Ok(()) => {}
+            Err(_) if self.plane.is_some() => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Answer::done(&format!("the entrance is open{}", self.ahead.unwritten_note())))
     }
 
     /// Whether there is a log: a server's; what a command did is its answer.
@@ -172,38 +268,6 @@ impl Control {
         }
     }
 
-    /// The journal could not be written. A decision to go back is carried out all the same, in
-    /// memory, and made durable by the first look that can be; when the store has failed for good,
-    /// the candidate is taken out as well, since nothing can steer it any more. Stable traffic
-    /// flows on either way (invariant 10).
-    fn retreat(&mut self, change_id: &ChangeId, decision: &Decision) {
-        let Some(plane) = &self.plane else { return };
-        let goes_back = matches!(decision.state.phase, Phase::RolledBack | Phase::ShutOff);
-        if !goes_back && self.store.stopped().is_none() {
-            return;
-        }
-        let closed = decision.actions.iter().find_map(|action| match action {
-            Action::CloseEntrance { reason } => Some(reason.as_str()),
-            Action::SetWeight { .. }
-            | Action::Promote
-            | Action::RollBack
-            | Action::OpenIncident { .. } => None,
-        });
-        plane.router.retreat(closed);
-        if goes_back {
-            let why = decision.reasons.first().map(|r| r.text.clone()).unwrap_or_default();
-            let order = Order {
-                kind: OrderKind::RollBack,
-                by: "tidegate".to_owned(),
-                reason: format!(
-                    "it went back before, when the journal could not be written: {why}"
-                ),
-            };
-            self.must_go_back = Some((change_id.clone(), order));
-        }
-        output::log("control: the journal cannot be written; everyone is on stable");
-    }
-
     fn observation(&mut self, release: &Release, order: Option<Order>) -> Observation {
         let Some(plane) = &self.plane else {
             // Without a server nothing new is seen; what was seen last is repeated.
@@ -231,25 +295,6 @@ impl Control {
             return Ok(());
         }
         Ok(self.store.add_baseline(&table.stable, self.clock.now(), &window).await?)
-    }
-}
-
-fn nothing_runs(named: Option<(ChangeId, Option<Phase>)>, promoted: Option<ChangeId>) -> CliError {
-    let error = match named {
-        Some((named, Some(Phase::RolledBack | Phase::ShutOff))) => {
-            return CliError::usage(format!("release `{named}` is rolled back already"))
-                .hint(format!("when and why: `tidegate release status {named}`"));
-        }
-        Some((named, _)) => {
-            CliError::usage(format!("release `{named}` neither runs nor made stable what it is"))
-        }
-        None => CliError::usage("no release is running"),
-    };
-    match promoted {
-        Some(promoted) => error.hint(format!(
-            "to take back the one that made stable what it is: `tidegate rollback {promoted}`"
-        )),
-        None => error.hint("`tidegate release status` shows the last one"),
     }
 }
 

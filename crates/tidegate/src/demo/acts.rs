@@ -114,7 +114,7 @@ async fn started(stage: &mut Stage, prompt: &str) -> Result<ChangeId> {
 }
 
 async fn show_evidence(stage: &mut Stage, change_id: &ChangeId) -> Result<()> {
-    let state = stage.state().await?;
+    let state = stage.state();
     let Some(pack) = state.releases.get(change_id).and_then(|release| release.pack.clone()) else {
         return Err(CliError::internal(format!("release {change_id} has no evidence pack")));
     };

@@ -225,7 +225,7 @@ impl Stage {
         pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         for tick in 1..=TICKS_MAX {
             let (_, decision) = self.tick(requests, habits).await?;
-            let state = self.control.state().await?;
+            let state = self.control.state();
             let Some(release) = state.releases.get(change_id) else {
                 return Err(CliError::internal(format!("release {change_id} is gone")));
             };
@@ -307,8 +307,8 @@ impl Stage {
     }
 
     /// The state now.
-    pub(super) async fn state(&self) -> Result<ControlState> {
-        self.control.state().await
+    pub(super) fn state(&self) -> ControlState {
+        self.control.state()
     }
 
     /// Names the next steps.
@@ -336,7 +336,9 @@ impl Stage {
     /// Leaves the service running until Ctrl-C; its clock goes on in real time.
     pub(super) async fn keep_serving(self) -> Result<()> {
         // Commands of other terminals reach this service as they would any other.
-        let _admin = serve_admin(&self.root, "127.0.0.1:0", self.control.clone()).await?;
+        let _admin =
+            serve_admin(&self.root, "127.0.0.1:0", Some(self.address), self.control.clone())
+                .await?;
         self.say(format!("\nstill serving on http://{}/v1 · Ctrl-C ends it", self.address));
         let mut second = tokio::time::interval(std::time::Duration::from_secs(1));
         loop {

@@ -29,3 +29,5 @@ mod sets;
 mod upstream;
 #[cfg(test)]
 mod users;
+#[cfg(test)]
+mod way_back;

@@ -343,11 +343,11 @@ impl Server {
         (address, file["token"].as_str().unwrap().to_owned())
     }
 
-    /// `GET /admin/v1/state`.
-    pub(crate) fn admin_state(root: &Path) -> Value {
+    /// `GET /admin/v1/status`.
+    pub(crate) fn admin_status(root: &Path) -> Value {
         let (address, token) = Server::admin(root);
         let header = format!("authorization: Bearer {token}\r\n");
-        let answer = client::get(address, "/admin/v1/state", &header).unwrap();
+        let answer = client::get(address, "/admin/v1/status", &header).unwrap();
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()
     }

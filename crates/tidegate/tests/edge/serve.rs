@@ -183,12 +183,12 @@ fn the_data_plane_needs_neither_admin_plane_nor_project_file() {
     for n in 0..50 {
         server.chat(&format!("user-{n}"), "hello");
     }
-    let refused = get(admin, "/admin/v1/state", "authorization: Bearer wrong\r\n").unwrap();
+    let refused = get(admin, "/admin/v1/status", "authorization: Bearer wrong\r\n").unwrap();
     assert_eq!(refused.status, 401);
     assert!(!refused.body.contains(&token));
-    let refused = get(admin, "/admin/v1/state", "").unwrap();
+    let refused = get(admin, "/admin/v1/status", "").unwrap();
     assert_eq!(refused.status, 401);
-    assert_eq!(Server::admin_state(&project.root)["service"], "my-service");
+    assert_eq!(Server::admin_status(&project.root)["service"], "my-service");
     drop(idle);
     server.chat("mei", "hello");
 }

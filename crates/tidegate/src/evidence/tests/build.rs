@@ -298,11 +298,7 @@ pub(super) fn release(outcome: Outcome) -> PackData {
         base_url: "http://127.0.0.1:8787".to_owned(),
         written_at: START.plus(40 * MINUTE),
         simulated_clock: false,
-        env: EnvInfo {
-            os: "linux".to_owned(),
-            runtime: "tidegate 0.1.0".to_owned(),
-            hardware: "x86_64, 2 processors".to_owned(),
-        },
+        env: env(),
         gaps: Vec::new(),
         release: Release {
             plan,
@@ -312,7 +308,17 @@ pub(super) fn release(outcome: Outcome) -> PackData {
             last_decision,
             ended_at,
             pack: None,
+            ordered_rungs: Vec::new(),
+            taken_back: false,
         },
+    }
+}
+
+fn env() -> EnvInfo {
+    EnvInfo {
+        os: "linux".to_owned(),
+        runtime: "tidegate 0.1.0".to_owned(),
+        hardware: "x86_64, 2 processors".to_owned(),
     }
 }
 

@@ -18,8 +18,8 @@ use tidegate_core::route::Arm;
 pub(super) const FAILING_RECORDS_MAX: usize = 2_000;
 
 impl Control {
-    /// Does what a server that died left undone of the releases that are over.
-    pub(super) async fn finish_aftermath(&mut self) -> Result<()> {
+    /// Finishes the post-release work that an earlier process did not.
+    pub(super) async fn finish_post_release(&mut self) {
         let over = self
             .state
             .releases
@@ -27,12 +27,11 @@ impl Control {
             .filter(|(_, release)| release.state.phase.is_final() && release.pack.is_none());
         let undone: Vec<ChangeId> = over.map(|(change_id, _)| change_id.clone()).collect();
         for change_id in &undone {
-            self.aftermath(change_id).await?;
+            self.post_release(change_id).await;
         }
-        Ok(())
     }
 
-    pub(super) async fn aftermath(&mut self, change_id: &ChangeId) -> Result<()> {
+    pub(super) async fn post_release(&mut self, change_id: &ChangeId) {
         if let Err(error) = self.write_cases(change_id).await {
             output::log(&format!(
                 "release {change_id}: its failures were not written back: {error}"
@@ -43,7 +42,6 @@ impl Control {
                 "release {change_id}: its evidence pack was not written: {error}"
             ));
         }
-        Ok(())
     }
 
     /// Writes the failing records of an incident back as blocking cases (R143, R144, R216).
@@ -58,11 +56,11 @@ impl Control {
             failing_only: true,
             limit: FAILING_RECORDS_MAX,
         })?;
-        let project = &self.loaded.project;
+        let project = &self.project()?.project;
         let failing: Vec<Harmed<'_>> =
             failing.iter().map(|record| Harmed { record, harm: Harm::Failing }).collect();
         let case_ids = write_back(
-            &self.loaded.root,
+            &self.root,
             &project.evals.regression,
             change_id,
             &failing,
@@ -84,8 +82,8 @@ impl Control {
     ) -> Result<Answer> {
         let mut events = Vec::new();
         if self.state.incidents.get(&change_id).is_some_and(|i| i.case_ids.is_empty()) {
-            let regression = &self.loaded.project.evals.regression;
-            let case_ids = written_back(&self.loaded.root, regression, &change_id)?;
+            let regression = &self.project()?.project.evals.regression;
+            let case_ids = written_back(&self.root, regression, &change_id)?;
             if !case_ids.is_empty() {
                 events.push(Event::CasesWritten { change_id: change_id.clone(), case_ids });
             }
@@ -101,13 +99,14 @@ impl Control {
                 .hint("`tidegate release status` lists the releases"));
         }
         self.store.flush().await?;
+        let listen = self.project().map_or("127.0.0.1:8787", |loaded| &loaded.project.listen);
         let pack = write_pack(&PackInputs {
             store: &self.store,
             state: &self.state,
             change_id,
-            root: &self.loaded.root,
+            root: &self.root,
             clock: &self.clock,
-            base_url: &format!("http://{}", self.loaded.project.listen),
+            base_url: &format!("http://{listen}"),
             junit: None,
             gates: &[],
         })

@@ -1,0 +1,341 @@
+//! What is in force before the journal has it. Going back, an operator's pause and the opening of
+//! the entrance never wait for the store: they are carried out here, in memory, and written by the
+//! first look that can write them.
+//!
+//! The loop that owns control waits for the store whenever it journals. Whoever asks control and
+//! gets no answer in [`PATIENCE`] decides here, on the state that was journalled last and on what
+//! the collector has counted since. Only moves to stable are made so; everything that gives the
+//! candidate more is journalled first.
+
+use super::Plane;
+use super::command::Answer;
+use super::resolve::{Target, target};
+use crate::error::{CliError, Result};
+use crate::output;
+use crate::version_set::LiveSet;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tidegate_core::act::{next_table, reopened};
+use tidegate_core::decide::{Action, Decision, Observation, Order, OrderKind, Phase, Plan, decide};
+use tidegate_core::ids::{ChangeId, UnixMs, VersionSetId};
+use tidegate_core::journal::{ControlState, Event};
+use tidegate_core::route::Entrance;
+
+/// How long the loop may take before the way back does without it. An answer comes in a few ms
+/// where the disk is well; with the tick of a second, going back stays near one second.
+pub(super) const PATIENCE: Duration = Duration::from_millis(400);
+
+/// What is said while the store neither writes nor fails.
+const STALLED: &str = "the disk does not answer";
+
+/// A decision that is in force and not in the journal yet.
+#[derive(Debug, Clone)]
+pub(super) struct Owed {
+    pub(super) change_id: ChangeId,
+    pub(super) decision: Decision,
+    pub(super) order: Option<Order>,
+}
+
+impl Owed {
+    /// Whether the candidate is out.
+    pub(super) fn goes_back(&self) -> bool {
+        goes_back(&self.decision)
+    }
+}
+
+/// Whether a decision takes the candidate out.
+pub(super) fn goes_back(decision: &Decision) -> bool {
+    matches!(decision.state.phase, Phase::RolledBack | Phase::ShutOff)
+}
+
+/// Who opened the entrance, why and when.
+#[derive(Debug, Clone)]
+pub(super) struct Opened {
+    pub(super) by: String,
+    pub(super) reason: String,
+    pub(super) at: UnixMs,
+}
+
+/// What is ahead of the journal; shared by the loop and by those who ask it.
+pub(crate) struct Ahead {
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    state: Arc<ControlState>,
+    plane: Option<Plane>,
+    live: BTreeMap<VersionSetId, Arc<LiveSet>>,
+    owed: Option<Owed>,
+    opened: Option<Opened>,
+    /// Why the journal could not be written at the last try.
+    unwritten: Option<String>,
+}
+
+impl Ahead {
+    pub(super) fn new(state: Arc<ControlState>) -> Arc<Ahead> {
+        let inner = Inner {
+            state,
+            plane: None,
+            live: BTreeMap::new(),
+            owed: None,
+            opened: None,
+            unwritten: None,
+        };
+        Arc::new(Ahead { inner: Mutex::new(inner) })
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // Every change is whole after its statement: a panic elsewhere leaves it usable.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn attach(&self, plane: Plane) {
+        self.inner().plane = Some(plane);
+    }
+
+    /// The state as the journal has it now.
+    pub(super) fn publish(&self, state: Arc<ControlState>) {
+        self.inner().state = state;
+    }
+
+    /// The sets that are ready to serve.
+    pub(super) fn keep_live(&self, live: &BTreeMap<VersionSetId, Arc<LiveSet>>) {
+        self.inner().live = live.clone();
+    }
+
+    pub(super) fn owed(&self) -> Option<Owed> {
+        self.inner().owed.clone()
+    }
+
+    pub(super) fn opened(&self) -> Option<Opened> {
+        self.inner().opened.clone()
+    }
+
+    /// The journal could not be written. Said once for each reason.
+    pub(super) fn cannot_write(&self, why: &CliError) {
+        let mut inner = self.inner();
+        let why = why.message.clone();
+        if inner.unwritten.as_ref() != Some(&why) {
+            if inner.plane.is_some() {
+                output::log(&format!("control: {why}; it is tried again at every look"));
+            }
+            inner.unwritten = Some(why);
+        }
+    }
+
+    /// The journal has been written.
+    pub(super) fn has_written(&self) {
+        let mut inner = self.inner();
+        if inner.unwritten.take().is_some() && inner.plane.is_some() {
+            output::log("control: the journal is written again");
+        }
+    }
+
+    /// The journal holds what was owed; the opened entrance too, where `opened`.
+    pub(super) fn settled(&self, opened: bool) {
+        let mut inner = self.inner();
+        inner.owed = None;
+        inner.opened = inner.opened.take().filter(|_| !opened);
+        let Some(plane) = &inner.plane else { return };
+        plane.router.settled();
+        // Opened while the rest was being written.
+        if inner.opened.is_some() {
+            plane.router.open_entrance();
+        }
+    }
+
+    /// Carries a decision to go back out in memory, at once. The first one for a release stays.
+    pub(super) fn take_back(&self, plan: &Plan, decision: &Decision, order: Option<&Order>) {
+        self.inner().take_back(plan, decision, order);
+    }
+
+    /// An operator's pause is in force though it could not be written: nothing rises meanwhile.
+    pub(super) fn pause(&self, change_id: &ChangeId, decision: Decision, order: Order) {
+        let mut inner = self.inner();
+        if inner.owed.is_none() {
+            inner.owed = Some(Owed { change_id: change_id.clone(), decision, order: Some(order) });
+        }
+    }
+
+    /// Opens the entrance in memory.
+    pub(super) fn open_entrance(&self, opened: Opened) {
+        let mut inner = self.inner();
+        if let Some(plane) = &inner.plane {
+            plane.router.open_entrance();
+        }
+        inner.opened = Some(opened);
+    }
+
+    /// Looks at the running release without the store, and goes back if that is what follows.
+    pub(super) fn look(&self, now: UnixMs) {
+        let mut inner = self.inner();
+        if inner.owed.as_ref().is_some_and(Owed::goes_back) {
+            return;
+        }
+        let Some(active) = inner.state.active.clone() else { return };
+        let Some(decision) = inner.decide(&active, None, now) else { return };
+        if goes_back(&decision) {
+            inner.go_back(&active, &decision, None);
+        }
+    }
+
+    /// Carries out an operator's rollback or pause without the store.
+    pub(super) fn order(
+        &self,
+        order: &Order,
+        named: Option<ChangeId>,
+        now: UnixMs,
+    ) -> Result<Answer> {
+        let mut inner = self.inner();
+        let Target { change_id, .. } = target(&inner.state, order.kind, named)?;
+        if inner.owed.as_ref().is_none_or(|owed| !owed.goes_back()) {
+            let decision = inner.decide(&change_id, Some(order.clone()), now);
+            let decision = decision.ok_or_else(super::no_service)?;
+            if goes_back(&decision) {
+                inner.go_back(&change_id, &decision, Some(order));
+            } else {
+                let (change_id, order) = (change_id.clone(), Some(order.clone()));
+                inner.owed = Some(Owed { change_id, decision, order });
+            }
+        }
+        inner.unwritten.get_or_insert_with(|| STALLED.to_owned());
+        drop(inner);
+        Ok(self.answer(order.kind, change_id))
+    }
+
+    /// Opens the entrance without the store.
+    pub(super) fn reopen(&self, by: String, reason: String, at: UnixMs) -> Result<Answer> {
+        let table = self.effective().table.ok_or_else(super::no_service)?;
+        if table.entrance == Entrance::Open {
+            return Err(CliError::usage("the entrance is open already"));
+        }
+        self.open_entrance(Opened { by, reason, at });
+        self.inner().unwritten.get_or_insert_with(|| STALLED.to_owned());
+        Ok(Answer::done(&format!("the entrance is open{}", self.unwritten_note())))
+    }
+
+    /// What is in force of a release after a rollback or a pause, and whether it is on disk.
+    pub(super) fn answer(&self, kind: OrderKind, change_id: ChangeId) -> Answer {
+        let state = self.effective();
+        let text = match kind {
+            OrderKind::RollBack => {
+                let stable = state.table.as_ref().map_or(String::new(), |t| t.stable.to_string());
+                format!("release {change_id} is rolled back; everyone is on {stable} again")
+            }
+            OrderKind::Pause | OrderKind::Resume | OrderKind::Promote | OrderKind::PromoteFully => {
+                let phase = state.releases.get(&change_id).map(|release| release.state.phase);
+                let phase = phase.map_or("", Phase::as_str);
+                let at = |split: &tidegate_core::route::Split| format!(" at {}", split.weight);
+                format!(
+                    "release {change_id} is now {phase}{}",
+                    state.split().map_or(String::new(), at)
+                )
+            }
+        };
+        let text = format!("{text}{}", self.unwritten_note());
+        Answer { text, change_id: Some(change_id), version_set: None }
+    }
+
+    /// `; not yet written to disk: …` while something is owed.
+    pub(super) fn unwritten_note(&self) -> String {
+        self.not_written().map_or(String::new(), |why| format!("; not yet written to disk: {why}"))
+    }
+
+    /// Why what is in force is not in the journal; `None` when it is.
+    pub(super) fn not_written(&self) -> Option<String> {
+        let inner = self.inner();
+        let is_owed = inner.owed.is_some() || inner.opened.is_some();
+        let why = || inner.unwritten.clone().unwrap_or_else(|| "it is being written".to_owned());
+        is_owed.then(why)
+    }
+
+    /// Why the journal could not be written at the last try, whether or not anything is owed.
+    pub(super) fn journal_problem(&self) -> Option<String> {
+        self.inner().unwritten.clone()
+    }
+
+    /// The journal's last entry that this state is of.
+    pub(super) fn journalled(&self) -> Arc<ControlState> {
+        Arc::clone(&self.inner().state)
+    }
+
+    /// The state as it is in force: the journalled one with what is owed.
+    pub(super) fn effective(&self) -> ControlState {
+        let inner = self.inner();
+        let mut state = ControlState::clone(&inner.state);
+        let mut at = UnixMs(0);
+        let mut events = Vec::new();
+        if let Some(Owed { change_id, decision, order }) = &inner.owed {
+            at = decision.at;
+            let plan = state.releases.get(change_id).map(|release| &release.plan);
+            let table = match (&state.table, plan) {
+                (Some(table), Some(plan)) => next_table(table, plan, decision),
+                (None, _) | (_, None) => None,
+            };
+            events.push(Event::Decided {
+                change_id: change_id.clone(),
+                decision: Box::new(decision.clone()),
+                order: order.clone(),
+                table,
+            });
+        }
+        for event in events {
+            // What does not fit any more has been overtaken by the journal.
+            let _ = state.apply(at, &event);
+        }
+        if let (Some(Opened { by, reason, at }), Some(table)) = (&inner.opened, &state.table)
+            && table.entrance != Entrance::Open
+        {
+            let (table, by, reason) = (reopened(table), by.clone(), reason.clone());
+            let _ = state.apply(*at, &Event::EntranceOpened { table, by, reason });
+        }
+        state
+    }
+}
+
+impl Inner {
+    fn decide(&self, change_id: &ChangeId, order: Option<Order>, now: UnixMs) -> Option<Decision> {
+        let plane = self.plane.as_ref()?;
+        let release = self.state.releases.get(change_id)?;
+        let (stable, candidate, red_events) = match self.state.active.as_ref() == Some(change_id) {
+            true => plane.collector.snapshot(),
+            // One that was promoted is not counted any more.
+            false => {
+                let state = &release.state;
+                (state.seen_stable.clone(), state.seen_candidate.clone(), Vec::new())
+            }
+        };
+        let red_events = red_events.into_iter().map(|sighting| sighting.event).collect();
+        let observation =
+            Observation { stable, candidate, before: None, gap: None, red_events, order };
+        Some(decide(&release.plan, &release.state, &observation, now))
+    }
+
+    fn go_back(&mut self, change_id: &ChangeId, decision: &Decision, order: Option<&Order>) {
+        let Some(release) = self.state.releases.get(change_id).cloned() else { return };
+        self.take_back(&release.plan, decision, order);
+        let why = decision.reasons.first().map_or("", |reason| reason.text.as_str());
+        output::log(&format!(
+            "release {change_id}: everyone is on stable; not yet written to disk: {why}"
+        ));
+    }
+
+    fn take_back(&mut self, plan: &Plan, decision: &Decision, order: Option<&Order>) {
+        if self.owed.as_ref().is_some_and(|o| o.goes_back() && o.change_id == plan.change_id) {
+            return;
+        }
+        let closed = decision.actions.iter().find_map(|action| match action {
+            Action::CloseEntrance { reason } => Some(reason.as_str()),
+            Action::SetWeight { .. }
+            | Action::Promote
+            | Action::RollBack
+            | Action::OpenIncident { .. } => None,
+        });
+        if let Some(plane) = &self.plane {
+            plane.router.retreat(&plan.to, self.live.get(&plan.from).cloned(), closed);
+        }
+        let (change_id, decision) = (plan.change_id.clone(), decision.clone());
+        self.owed = Some(Owed { change_id, decision, order: order.cloned() });
+    }
+}

@@ -1,0 +1,67 @@
+//! Which release an order is about.
+
+use crate::error::{CliError, Result};
+use std::sync::Arc;
+use tidegate_core::decide::{OrderKind, Phase};
+use tidegate_core::ids::ChangeId;
+use tidegate_core::journal::{ControlState, Release};
+
+/// The release an order is about, and its phase before it.
+pub(super) struct Target {
+    pub(super) change_id: ChangeId,
+    pub(super) before: Option<Phase>,
+}
+
+/// What was promoted is taken back only by its name: the same command typed twice must not take
+/// back a second, good release.
+pub(super) fn target(
+    state: &ControlState,
+    kind: OrderKind,
+    named: Option<ChangeId>,
+) -> Result<Target> {
+    let promoted = promoted(state).filter(|_| kind == OrderKind::RollBack);
+    let change_id = match (state.active.clone(), named, promoted) {
+        (Some(active), None, _) => active,
+        (Some(active), Some(named), _) if named == active => active,
+        (Some(active), Some(named), _) => {
+            return Err(CliError::usage(format!("release `{named}` is not the running one"))
+                .hint(format!("the running one is `{active}`")));
+        }
+        (None, Some(named), Some(promoted)) if named == promoted => promoted,
+        (None, named, promoted) => {
+            let phase = |id: &ChangeId| state.releases.get(id).map(|r| r.state.phase);
+            return Err(nothing_runs(named.map(|id| (id.clone(), phase(&id))), promoted));
+        }
+    };
+    let before = state.releases.get(&change_id).map(|release| release.state.phase);
+    Ok(Target { change_id, before })
+}
+
+/// The release whose candidate is stable now.
+pub(super) fn promoted(state: &ControlState) -> Option<ChangeId> {
+    let stable = &state.table.as_ref()?.stable;
+    let made_stable = |release: &&Arc<Release>| {
+        release.state.phase == Phase::Promoted && release.plan.to == *stable
+    };
+    let releases = state.releases.values().filter(made_stable);
+    releases.max_by_key(|r| r.ended_at).map(|release| release.plan.change_id.clone())
+}
+
+fn nothing_runs(named: Option<(ChangeId, Option<Phase>)>, promoted: Option<ChangeId>) -> CliError {
+    let error = match named {
+        Some((named, Some(Phase::RolledBack | Phase::ShutOff))) => {
+            return CliError::usage(format!("release `{named}` is rolled back already"))
+                .hint(format!("when and why: `tidegate release status {named}`"));
+        }
+        Some((named, _)) => {
+            CliError::usage(format!("release `{named}` is neither running nor the stable one"))
+        }
+        None => CliError::usage("no release is running"),
+    };
+    match promoted {
+        Some(promoted) => error.hint(format!(
+            "to take back the one that made stable what it is: `tidegate rollback {promoted}`"
+        )),
+        None => error.hint("`tidegate release status` shows the last one"),
+    }
+}

@@ -1,0 +1,133 @@
+//! What the admin plane says of the service: what is in force, and whether it is written.
+
+use super::ahead::Ahead;
+use crate::error::CliError;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tidegate_core::ids::{ChangeId, Digest, ServiceName, UnixMs, VersionSetId};
+use tidegate_core::journal::{ControlState, Incident, Release, SetRef};
+use tidegate_core::route::Table;
+
+/// `GET /admin/v1/status`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Status {
+    /// The process that serves.
+    pub(crate) pid: u32,
+    /// The folder it serves.
+    pub(crate) root: PathBuf,
+    /// The journal's last entry.
+    pub(crate) seq: u64,
+    /// Digest of the whole state that the journal replays to, as JSON.
+    pub(crate) state_digest: Digest,
+    /// Why what is in force is not in the journal yet; absent when it is.
+    pub(crate) not_written: Option<String>,
+    /// Why the journal could not be written at the last try.
+    pub(crate) journal_problem: Option<String>,
+    service: Option<ServiceName>,
+    table: Option<Table>,
+    active: Option<ChangeId>,
+    sets: BTreeMap<VersionSetId, SetRef>,
+    releases: BTreeMap<ChangeId, Arc<Release>>,
+    incidents: BTreeMap<ChangeId, Incident>,
+    /// Sets that passed the gate of a release.
+    released: BTreeMap<VersionSetId, UnixMs>,
+}
+
+impl Status {
+    pub(super) fn of(ahead: &Ahead, root: &Path) -> Status {
+        let journalled = ahead.journalled();
+        let body = serde_json::to_vec(&*journalled).unwrap_or_default();
+        let ControlState {
+            service,
+            table,
+            applied: _,
+            sets,
+            eval_runs: _,
+            releases,
+            active,
+            blocked: _,
+            incidents,
+            released,
+            seq,
+        } = ahead.effective();
+        Status {
+            pid: std::process::id(),
+            root: root.to_owned(),
+            seq,
+            state_digest: Digest::of(&body),
+            not_written: ahead.not_written(),
+            journal_problem: ahead.journal_problem(),
+            service,
+            table,
+            active,
+            sets,
+            releases,
+            incidents,
+            released,
+        }
+    }
+
+    /// As much of the state as is shown.
+    pub(crate) fn into_state(self) -> ControlState {
+        let Status {
+            pid: _,
+            root: _,
+            seq,
+            state_digest: _,
+            not_written: _,
+            journal_problem: _,
+            service,
+            table,
+            active,
+            sets,
+            releases,
+            incidents,
+            released,
+        } = self;
+        ControlState {
+            service,
+            table,
+            sets,
+            releases,
+            active,
+            incidents,
+            released,
+            seq,
+            ..ControlState::default()
+        }
+    }
+
+    /// What to say beside the release: what is not on disk, and what stops the journal.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let owed = self
+            .not_written
+            .iter()
+            .map(|why| format!("in force, and not yet written to disk: {why}"));
+        let problem = self.journal_problem.iter().filter(|_| self.not_written.is_none());
+        let problem = problem.map(|why| format!("nothing can be written: {why}"));
+        owed.chain(problem).collect()
+    }
+}
+
+/// Where the state was read from, and the state.
+pub(crate) struct Seen {
+    /// The state as it is in force.
+    pub(crate) state: ControlState,
+    /// Whether a server runs.
+    pub(crate) served: bool,
+    /// What to say beside it.
+    pub(crate) notes: Vec<String>,
+}
+
+impl From<Status> for Seen {
+    fn from(status: Status) -> Seen {
+        Seen { notes: status.notes(), served: true, state: status.into_state() }
+    }
+}
+
+/// No server answers and the state cannot be read.
+pub(super) fn nothing_to_read(error: CliError) -> CliError {
+    error.hint("name a running server: `--server 127.0.0.1:PORT` (its admin or service address)")
+}

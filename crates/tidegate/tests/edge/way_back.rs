@@ -1,0 +1,178 @@
+//! The way back depends on nothing but the running server: not on the project file, its variables,
+//! the folder one is in, the state's folder, or a disk that can be written.
+
+use crate::journal;
+use crate::project::{Project, Server, tidegate, wait_for};
+use rusqlite::Connection;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tidegate_core::journal::Event;
+
+/// Rungs that no one waits for the end of: only orders move the release.
+fn long_release() -> (Project, Server, String) {
+    let project = Project::fast();
+    project.edit(
+        "tidegate.yaml",
+        "{weight_pct: 20, look_s: 0.3}\n    - {weight_pct: 50, look_s: 0.3}",
+        "{weight_pct: 60, look_s: 3600}\n    - {weight_pct: 80, look_s: 3600}",
+    );
+    let server = project.serve();
+    project.run(&["eval", "--prompt", "v2"]).exits(0);
+    let started = project.run(&["release", "start", "--prompt", "v2", "--json"]).exits(0).json();
+    let change_id = started["change_id"].as_str().unwrap().to_owned();
+    assert!(seen_arms(&server).contains(&"candidate".to_owned()));
+    (project, server, change_id)
+}
+
+/// The arms of twenty users; at 60 % all of them on stable is one in 10^7.
+fn seen_arms(server: &Server) -> Vec<String> {
+    let arm =
+        |n: usize| server.chat(&format!("user-{n}"), "hi").header("x-tidegate-arm").to_owned();
+    (0..20).map(arm).collect()
+}
+
+#[track_caller]
+fn all_on_stable(server: &Server) {
+    let arms = seen_arms(server);
+    assert!(arms.iter().all(|arm| arm == "stable"), "{arms:?}");
+}
+
+fn rollbacks(root: &Path) -> usize {
+    let went_back = |event: &Event| match event {
+        Event::Decided { decision, .. } => decision.state.phase.as_str() == "rolled back",
+        _ => false,
+    };
+    journal::read(root).iter().filter(|entry| went_back(&entry.event().unwrap())).count()
+}
+
+#[test]
+fn a_project_file_that_cannot_be_read_stops_no_order() {
+    let (project, server, change_id) = long_release();
+    project.write("tidegate.yaml", "service: [\n  typo here: {");
+    let status = project.run(&["release", "status"]).exits(0);
+    assert!(status.out.contains(&change_id) && status.out.contains("running"), "{status:?}");
+    project.run(&["release", "pause", "--reason", "look"]).exits(0);
+    let back = project.run(&["rollback", "--reason", "complaints"]).exits(0);
+    assert!(back.out.contains("everyone is on vs-"), "{back:?}");
+    all_on_stable(&server);
+    assert_eq!(project.phase(), "rolled_back");
+}
+
+#[test]
+fn a_project_file_with_an_unset_variable_or_none_at_all_stops_no_order() {
+    let (project, server, _) = long_release();
+    project.append("tidegate.yaml", "\naliases: [\"${NO_SUCH_VARIABLE_HERE}\"]\nbroken: ${NOPE}\n");
+    project.run(&["check"]).exits(2);
+    project.run(&["release", "pause"]).exits(0);
+    std::fs::remove_file(project.root.join("tidegate.yaml")).unwrap();
+    project.run(&["release", "status"]).exits(0);
+    project.run(&["rollback", "--reason", "complaints"]).exits(0);
+    all_on_stable(&server);
+    // Without a server the state is enough.
+    drop(server);
+    assert_eq!(project.phase(), "rolled_back");
+}
+
+#[test]
+fn without_a_server_the_state_is_enough() {
+    let (project, server, change_id) = long_release();
+    server.terminate();
+    assert_eq!(server.ended(), Some(0));
+    project.write("tidegate.yaml", "service: [");
+    let back = project.run(&["rollback", "--reason", "complaints"]).exits(0);
+    assert!(back.out.contains("is rolled back"), "{back:?}");
+    let status = project.run(&["release", "status", &change_id]).exits(0);
+    assert!(status.out.contains("rolled back"), "{status:?}");
+}
+
+#[test]
+fn commands_work_from_a_folder_below_and_from_anywhere() {
+    let runtime = tempfile::TempDir::new().unwrap();
+    let project = Project::fast();
+    let env = [("XDG_RUNTIME_DIR", runtime.path().to_str().unwrap())];
+    let server = Server::start(&project.root, &env);
+    project.run(&["eval", "--prompt", "v2"]).exits(0);
+    let below = project.root.join("prompts/v2");
+    tidegate(&below, &["check"], &env).exits(0);
+    tidegate(&below, &["release", "start", "--prompt", "v2"], &env).exits(0);
+    tidegate(&below, &["release", "pause"], &env).exits(0);
+    let away = tempfile::TempDir::new().unwrap();
+    let said = tidegate(away.path(), &["release", "status"], &env).exits(0);
+    assert!(said.err.contains("the only one that runs"), "{said:?}");
+    let address = server.address.to_string();
+    let back = ["rollback", "--reason", "complaints", "--server", &address];
+    tidegate(away.path(), &back, &env).exits(0);
+    assert_eq!(project.phase(), "rolled_back");
+    // Two servers: none is picked.
+    let other = Project::fast();
+    let _other = Server::start(&other.root, &env);
+    let asked = tidegate(away.path(), &["release", "status"], &env);
+    asked.fails(2, &["several servers run"], &["--server 127.0.0.1:"]);
+    tidegate(away.path(), &["release", "status", "--server", &address], &env).exits(0);
+}
+
+#[test]
+fn a_locked_database_keeps_nobody_on_the_candidate() {
+    let (project, server, _) = long_release();
+    let db = Connection::open(project.root.join(".tidegate/state.db")).unwrap();
+    db.busy_timeout(Duration::from_secs(30)).unwrap();
+    db.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let asked = Instant::now();
+    let paused = project.run(&["release", "pause", "--reason", "look"]).exits(0);
+    assert!(paused.out.contains("paused by an operator"), "{paused:?}");
+    let back = project.run(&["rollback", "--reason", "complaints"]).exits(0);
+    all_on_stable(&server);
+    let took = asked.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?} is as long as the lock is waited for");
+    assert!(back.out.contains("everyone is on vs-"), "{back:?}");
+    assert!(back.out.contains("not yet written to disk"), "{back:?}");
+    let again = project.run(&["rollback"]).exits(0);
+    assert!(again.out.contains("not yet written to disk"), "{again:?}");
+    let status = project.run(&["release", "status"]).exits(0);
+    assert!(status.out.contains("rolled back"), "{status:?}");
+    assert!(status.out.contains("not yet written to disk"), "{status:?}");
+    assert_eq!(rollbacks(&project.root), 0);
+    db.execute_batch("ROLLBACK").unwrap();
+    wait_for("the journal", || (rollbacks(&project.root) == 1).then_some(()));
+    wait_for("the end of what is owed", || {
+        Server::admin_status(&project.root)["not_written"].is_null().then_some(())
+    });
+    all_on_stable(&server);
+    let log = server.log();
+    let said = log.lines().filter(|line| line.contains("tried again at every look")).count();
+    assert!(said <= 2, "{log}");
+    server.terminate();
+    assert_eq!(server.ended(), Some(0));
+    assert_eq!(project.phase(), "rolled_back");
+}
+
+#[test]
+fn a_state_folder_deleted_under_a_server_is_noticed_and_no_second_server_starts() {
+    let (project, server, change_id) = long_release();
+    std::fs::remove_dir_all(project.root.join(".tidegate")).unwrap();
+    wait_for("the log", || server.log().contains("was deleted or replaced").then_some(()));
+    all_on_stable(&server);
+    let status = project.run(&["release", "status"]).exits(0);
+    for text in [&change_id, "rolled back", "was deleted or replaced"] {
+        assert!(status.out.contains(text), "no {text} in {status:?}");
+    }
+    let back = project.run(&["rollback", "--reason", "complaints"]).exits(0);
+    assert!(back.out.contains("everyone is on vs-"), "{back:?}");
+    let second = project.run(&["serve", "--port", "0"]);
+    second.fails(4, &["another tidegate"], &["deleted or replaced"]);
+    all_on_stable(&server);
+    server.terminate();
+    assert_eq!(server.ended(), Some(4));
+}
+
+#[test]
+fn a_rung_passed_by_order_is_not_shown_as_passed() {
+    let (project, _server, change_id) = long_release();
+    project.run(&["release", "promote", "--full", "--by", "mei"]).exits(0);
+    let shown = project.run(&["release", "status"]).exits(0).out;
+    assert!(shown.contains("60 % by order ▸ 80 % by order"), "{shown}");
+    assert!(!shown.contains('✓'), "{shown}");
+    project.run(&["rollback", &change_id, "--reason", "complaints"]).exits(0);
+    let shown = project.run(&["release", "status"]).exits(0).out;
+    assert!(shown.contains("taken back after its promotion") && !shown.contains('✗'), "{shown}");
+}
