@@ -7,6 +7,7 @@
 //! The first that speaks decides; every decision carries its reasons with their numbers.
 
 mod bets;
+mod ceiling;
 mod clusters;
 pub mod defaults;
 mod engine;

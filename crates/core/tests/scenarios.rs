@@ -140,7 +140,7 @@ fn feed(window: &mut Window, values: &[&str], at: UnixMs, place: &str) {
             (key, value.parse().expect(place))
         })
         .collect();
-    let known = ["ok", "bad", "down", "broken", "p95_ms", "tokens", "likes", "dislikes"];
+    let known = ["ok", "bad", "down", "broken", "pii", "p95_ms", "tokens", "likes", "dislikes"];
     assert!(values.keys().all(|key| known.contains(key)), "{place}: keys are {known:?}");
     let value = |key: &str, default| values.get(key).copied().unwrap_or(default);
     let (p95_ms, tokens) = (value("p95_ms", 900), value("tokens", 200));
@@ -150,7 +150,9 @@ fn feed(window: &mut Window, values: &[&str], at: UnixMs, place: &str) {
         let timing = Timing { total_us: p95_ms * 10 * part, ..Timing::default() };
         let tokens_out = tokens * (50 + (i * 13) % 101) / 100;
         let contract_ok = Some(i >= value("broken", 0));
-        window.add(&Outcome { timing, tokens_out, contract_ok, ..Outcome::default() }, at);
+        let pii = i < value("pii", 0);
+        let outcome = Outcome { timing, tokens_out, contract_ok, pii, ..Outcome::default() };
+        window.add(&outcome, at);
     }
     for (count, failure) in
         [(value("bad", 0), Failure::Malformed), (value("down", 0), Failure::Unreachable)]

@@ -1,5 +1,6 @@
 //! Finding: what one rule says at one look, and which of them a person should read first.
 
+use super::ceiling::Held;
 use super::evidence::Test;
 use super::types::{Reason, ReasonCode};
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,8 @@ pub(super) struct Finding {
     pub(super) reason: Reason,
     /// The test that the reason tells, where there is one.
     pub(super) test: Option<Test>,
+    /// What its ceiling says, where it has one.
+    pub(super) held: Option<Held>,
     /// Whether the rule is one that advancing needs a proof on.
     pub(super) required: bool,
     /// The estimated harm, as a multiple of the way from pass to rollback; to compare lines by.

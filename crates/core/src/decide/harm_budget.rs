@@ -83,7 +83,7 @@ impl Look<'_> {
 
     pub(super) fn reason_spent(&self, estimate: f64, samples: (u64, u64), spent: Spent) -> Reason {
         let Spent { spoilt, odds: evidence, points } = spent;
-        let mut reason = self.reason(Verdict::OverBudget, estimate, None, samples);
+        let mut reason = self.reason(Verdict::OverBudget, estimate, None, None, samples);
         reason.threshold = Some(points);
         reason.evidence = Some(evidence);
         reason.needed = Some(1.0 / self.alpha);

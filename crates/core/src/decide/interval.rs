@@ -47,6 +47,21 @@ pub(crate) fn rate(sum: f64, n: f64, alpha: f64) -> Interval {
     Interval { low, high }
 }
 
+/// Whether the mean of `n` observations in [0, 1] that sum to `sum` is proven to be at most
+/// `limit`, at level `alpha`. Half of the stake goes to the bet that the mean is 0, which wins
+/// fastest where it is and is lost with the first observation above; half to the mixture of
+/// [`rate`].
+pub(crate) fn is_rate_within(sum: f64, n: f64, limit: f64, alpha: f64) -> bool {
+    if n <= 0.0 || limit >= 1.0 || sum / n >= limit {
+        return n > 0.0 && limit >= 1.0;
+    }
+    let p = limit.max(f64::MIN_POSITIVE);
+    let none = if sum > 0.0 { f64::NEG_INFINITY } else { -n * (-p).ln_1p() };
+    let some = evidence_of_rate(sum, n, p);
+    let most = none.max(some);
+    most + ((none - most).exp() + (some - most).exp()).ln() - 2f64.ln() >= (1.0 / alpha).ln()
+}
+
 /// ln of the evidence that `n` observations in [0, 1] that sum to `sum` are not of rate `p`.
 pub(crate) fn evidence_of_rate(sum: f64, n: f64, p: f64) -> f64 {
     mixture_log(sum, n) - likelihood_log(sum, n, p.clamp(f64::MIN_POSITIVE, 1.0 - 1e-16))

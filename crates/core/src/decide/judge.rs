@@ -20,7 +20,9 @@ pub(super) fn judge_lines(plan: &Plan, state: &ReleaseState, now: UnixMs) -> Vec
         .filter_map(|index| Look::new(plan, index, state, (&stable, &candidate)));
     let mut judged: Vec<(Look<'_>, Finding)> = looks
         .map(|mut look| {
-            look.margin = margin(plan, state, &look, now);
+            let per_ms = traffic(state, &look, now);
+            look.margin = plan.margin(look.rule, state.rung, per_ms);
+            look.bearable = plan.bearable(look.rule, state.rung, per_ms);
             let finding = beside_baseline(plan, state, &look, look.judge());
             (look, finding)
         })
@@ -40,12 +42,11 @@ pub(super) fn judge_lines(plan: &Plan, state: &ReleaseState, now: UnixMs) -> Vec
     judged.into_iter().map(|(_, finding)| finding).collect()
 }
 
-/// The harm to exclude before the next rung, by the traffic so far.
-fn margin(plan: &Plan, state: &ReleaseState, look: &Look<'_>, now: UnixMs) -> f64 {
+/// Requests a ms so far; `None` before any time has passed.
+fn traffic(state: &ReleaseState, look: &Look<'_>, now: UnixMs) -> Option<f64> {
     let elapsed_ms = now.since(state.started_at);
     let requests = (look.stable.requests + look.candidate.requests) as f64;
-    let per_ms = (elapsed_ms > 0).then(|| requests / elapsed_ms as f64);
-    plan.margin(look.rule, state.rung, per_ms)
+    (elapsed_ms > 0).then(|| requests / elapsed_ms as f64)
 }
 
 /// The candidate beside the stored days of stable. Only a pause can follow: what differs between

@@ -12,15 +12,14 @@
 //! the others do (intersection-union test).
 
 use super::bets::Against;
+use super::ceiling::Held;
 use super::clusters::{design_effect, subjects};
 use super::evidence::{Evidence, Test, level};
 use super::finding::{Finding, Verdict, worth};
-use super::interval::{self, Interval};
 use super::metric::Metric;
 use super::pace::Pace;
 use super::plan::{Band, BandUnit, LineRule, Plan};
 use super::strata::is_alone;
-use super::tally::Kind;
 use super::types::{Reason, ReleaseState};
 use super::yardstick::{Yardstick, reported_share};
 use crate::observe::Window;
@@ -48,6 +47,8 @@ pub(super) struct Look<'a> {
     pub(super) alpha: f64,
     /// The harm that must be excluded before the next rung.
     pub(super) margin: f64,
+    /// The rate that the next rung can bear, where it is a risk line's.
+    pub(super) bearable: f64,
 }
 
 impl<'a> Look<'a> {
@@ -72,7 +73,8 @@ impl<'a> Look<'a> {
         let alpha = plan.alpha_of(rule);
         let margin = rule.band.map_or(0.0, |band| band.pause);
         let harm_budget = plan.harm_budget;
-        Some(Look { rule, evidence, stable, candidate, by, harm_budget, alpha, margin })
+        let bearable = 0.0;
+        Some(Look { rule, evidence, stable, candidate, by, harm_budget, alpha, margin, bearable })
     }
 
     /// The verdict, with its numbers but the interval.
@@ -82,15 +84,15 @@ impl<'a> Look<'a> {
             (metric.samples_by(self.stable, self.by), metric.samples_by(self.candidate, self.by));
         let estimate = self.evidence.estimate();
         let has_price = self.by != Yardstick::Unpriced;
-        let ceiling = rule.ceiling.filter(|_| has_price).map(|limit| self.ceiling(limit));
+        let held = self.held().filter(|_| has_price);
         let unlike = !has_price || (rule.band.is_some() && !self.by.compares());
         let no_data = unlike || samples.1 == 0 || (rule.band.is_some() && samples.0 == 0);
-        let (verdict, test) = if ceiling.is_some_and(|(over, _)| over) {
+        let (verdict, test) = if held.is_some_and(|held| held.is_over) {
             (Verdict::OverCeiling, None)
         } else if no_data {
             (Verdict::NoData, None)
         } else {
-            let under = ceiling.is_none_or(|(_, under)| under);
+            let under = held.is_none_or(|held| held.is_within);
             match rule.band {
                 Some(band) => self.judge_band(band, under, estimate),
                 None if under => (Verdict::Pass, None),
@@ -101,16 +103,20 @@ impl<'a> Look<'a> {
         if let Some(spent) = self.spent(verdict) {
             let reason = self.reason_spent(estimate, samples, spent);
             let (verdict, required) = (Verdict::OverBudget, rule.required);
-            return Finding { verdict, reason, test, required, badness, is_harmful: true };
+            return Finding { verdict, reason, test, held, required, badness, is_harmful: true };
         }
         if let Some(found) = self.over_multiple(verdict) {
             let reason = self.reason_multiple(estimate, samples, found);
             let (verdict, required) = (Verdict::OverRollback, rule.required);
-            return Finding { verdict, reason, test, required, badness, is_harmful: true };
+            return Finding { verdict, reason, test, held, required, badness, is_harmful: true };
         }
-        let reason = self.reason(verdict, estimate, test.as_ref(), samples);
+        let mut reason = self.reason(verdict, estimate, test.as_ref(), held, samples);
+        if let (Verdict::Pass, Some(_), Some(held)) = (verdict, rule.band, held) {
+            let bound = show(metric, held.bound);
+            reason.text += &format!("; at most {bound}, proven with 99 % confidence");
+        }
         let is_harmful = verdict == Verdict::OverPause && self.is_harmful();
-        Finding { verdict, reason, test, required: rule.required, badness, is_harmful }
+        Finding { verdict, reason, test, held, required: rule.required, badness, is_harmful }
     }
 
     /// How bad it looks: 0 on pass, 1 on rollback, whatever the unit.
@@ -170,28 +176,6 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Whether it is proven over an absolute limit, and whether proven within it.
-    fn ceiling(&self, limit: f64) -> (bool, bool) {
-        let interval = |alpha: f64| -> Interval {
-            let effect = self.evidence.effect;
-            match self.rule.metric.kind() {
-                Kind::Rate(share) => {
-                    let share = share(&self.candidate.counts);
-                    interval::rate(share.sum() / effect, share.n as f64 / effect, alpha)
-                }
-                Kind::Quantile { histogram, q } => {
-                    let (values, scale) = (histogram(self.candidate), 1000.0);
-                    let Interval { low, high } = interval::quantile(values, q, alpha, effect);
-                    Interval { low: low / scale, high: high / scale }
-                }
-                Kind::Mean { moments, scale } => {
-                    interval::mean(&moments(self.candidate).sums(scale), alpha, effect)
-                }
-            }
-        };
-        (interval(self.alpha).low > limit, interval(ADVANCE_ALPHA).high <= limit)
-    }
-
     /// Adds the interval to the reason: some dozens of tests, so for a line that moves something.
     pub(super) fn bound(&self, finding: &mut Finding) {
         let reason = &mut finding.reason;
@@ -223,6 +207,11 @@ impl<'a> Look<'a> {
         let (Some(evidence), Some(needed), Some(test)) =
             (reason.evidence, reason.needed, &finding.test)
         else {
+            let times = finding.held.and_then(|held| self.times_needed(held));
+            let samples = reason.samples_candidate.unwrap_or(0) as f64;
+            if let Some(more) = times.map(|times| ((times - 1.0) * samples).ceil().max(1.0)) {
+                tell_more(reason, more, "would let it pass", pace);
+            }
             return;
         };
         let samples = self.evidence.samples();
@@ -235,18 +224,11 @@ impl<'a> Look<'a> {
             return;
         }
         let more = ((goal - now) / gained * samples).ceil().clamp(1.0, 1e12);
-        reason.more_samples = Some(more as u64);
         let what = match test.against {
             Against::AtMost => "would roll it back",
             Against::AtLeast => "would let it pass",
         };
-        reason.text += &format!("; about {} more like these {what}", more as u64);
-        if let Some(pace) = pace {
-            let seen = reason.samples_candidate.unwrap_or(0) as f64;
-            let (seconds, text) = pace.takes(more, seen);
-            reason.more_s = Some(seconds.ceil() as u64);
-            reason.text += &text;
-        }
+        tell_more(reason, more, what, pace);
     }
 
     pub(super) fn reason(
@@ -254,12 +236,14 @@ impl<'a> Look<'a> {
         verdict: Verdict,
         estimate: f64,
         test: Option<&Test>,
+        held: Option<Held>,
         samples: (u64, u64),
     ) -> Reason {
         let (rule, metric) = (self.rule, self.rule.metric);
         let threshold = match verdict {
-            Verdict::OverCeiling => rule.ceiling,
+            Verdict::OverCeiling => held.map(|held| held.limit),
             Verdict::OverBudget => None,
+            Verdict::Uncertain if test.is_none() => held.map(|held| held.bound),
             Verdict::OverPause => rule.band.map(|b| b.pause),
             Verdict::Between => rule.band.map(|b| b.pass),
             Verdict::OverRollback | Verdict::Uncertain | Verdict::NoData | Verdict::Pass => {
@@ -373,7 +357,7 @@ impl<'a> Look<'a> {
                 format!("{values}, {estimate}; passes, within {limit}, {odds} ({samples})")
             }
             Verdict::Uncertain if odds.is_empty() && rule.ceiling.is_some() => {
-                let limit = rule.ceiling.map(|ceiling| show(metric, ceiling)).unwrap_or_default();
+                let limit = reason.threshold.map(|t| show(metric, t)).unwrap_or_default();
                 format!("{values}; not proven within its ceiling of {limit} yet ({samples})")
             }
             Verdict::Uncertain if reason.stable == Some(0.0) && unit == BandUnit::Relative => {
@@ -386,6 +370,18 @@ impl<'a> Look<'a> {
                 format!("{values}, {estimate}; cannot be told from {limit} yet, {odds} ({samples})")
             }
         }
+    }
+}
+
+/// Adds how many more samples it takes, and how long they take at the pace they come.
+fn tell_more(reason: &mut Reason, more: f64, what: &str, pace: Option<&Pace>) {
+    reason.more_samples = Some(more as u64);
+    reason.text += &format!("; about {} more like these {what}", more as u64);
+    if let Some(pace) = pace {
+        let seen = reason.samples_candidate.unwrap_or(0) as f64;
+        let (seconds, text) = pace.takes(more, seen);
+        reason.more_s = Some(seconds.ceil() as u64);
+        reason.text += &text;
     }
 }
 

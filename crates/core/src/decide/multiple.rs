@@ -25,7 +25,7 @@ impl Look<'_> {
 
     /// Why a rule is over its multiple, with these odds.
     pub(super) fn reason_multiple(&self, estimate: f64, samples: (u64, u64), found: f64) -> Reason {
-        let mut reason = self.reason(Verdict::OverRollback, estimate, None, samples);
+        let mut reason = self.reason(Verdict::OverRollback, estimate, None, None, samples);
         let multiple = self.rule.multiple.unwrap_or(1.0);
         // In the band's unit: how much above stable the multiple lies.
         reason.threshold = reason.stable.map(|rate| (multiple - 1.0) * rate + self.rule.floor);

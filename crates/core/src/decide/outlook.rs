@@ -383,8 +383,10 @@ impl One<'_> {
         within
             && self.rule.ceiling.is_none_or(|ceiling| {
                 let all = candidates(stretches) * self.expected.per_request;
-                let none = (0.0, &self.expected.shape);
-                self.expected.absolute(all, none, ADVANCE_ALPHA).high <= ceiling
+                let at = &self.at;
+                let bearable = at.plan.bearable(self.rule, at.index, Some(at.per_ms));
+                let bound = self.limit(ceiling).max(bearable);
+                self.expected.is_within(all, bound, ADVANCE_ALPHA)
             })
     }
 
@@ -439,12 +441,17 @@ impl One<'_> {
         over_band || self.rule.ceiling.is_some_and(|c| self.is_over_ceiling(c, &shape, stretches))
     }
 
+    /// The ceiling beside what stable is expected to have.
+    fn limit(&self, ceiling: f64) -> f64 {
+        self.rule.limit(ceiling, self.expected.value)
+    }
+
     fn is_over_ceiling(&self, ceiling: f64, shape: &Shape, stretches: &[Stretch]) -> bool {
         let per_request = self.expected.per_request;
         let same = candidates(self.at.before) * per_request;
         let other = candidates(stretches) * per_request - same;
         let alpha = self.at.plan.alpha_of(self.rule);
-        self.expected.absolute(same, (other, shape), alpha).low > ceiling
+        self.expected.absolute(same, (other, shape), alpha).low > self.limit(ceiling)
     }
 
     fn evidence(&self, cells: &[(Cell, Weight)]) -> Evidence<'_> {

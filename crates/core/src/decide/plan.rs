@@ -7,6 +7,11 @@ use crate::observe::Window;
 use crate::route::{Audience, Weight};
 use serde::{Deserialize, Serialize};
 
+/// Most answers that may give away personal data or repeat the prompt, as a share: 3 in 1,000.
+/// Less takes more answers than a day has at one request a second; without any it is proven with
+/// 99 % confidence in 1,760 answers.
+const LEAK_CEILING: f64 = 0.003;
+
 /// Most rungs of a ladder: each keeps its own evidence, some kilobytes.
 pub const RUNGS_MAX: usize = 32;
 
@@ -442,6 +447,7 @@ impl LineRule {
             floor: 0.0,
             required,
         };
+        let leak = |metric| LineRule { ceiling: Some(LEAK_CEILING), ..quality(metric, true) };
         let relative = |metric, floor, required| LineRule {
             metric,
             band: Some(Band { pass: 0.10, pause: 0.15, rollback: 0.25, unit: BandUnit::Relative }),
@@ -465,8 +471,8 @@ impl LineRule {
             relative(Metric::LatencyP95, 20.0, true),
             LineRule { multiple: Some(2.0), floor: 0.001, ..timeouts },
             relative(Metric::TokensPerRequest, 0.0, true),
-            quality(Metric::PiiRate, true),
-            quality(Metric::PromptEchoRate, true),
+            leak(Metric::PiiRate),
+            leak(Metric::PromptEchoRate),
             feedback(Metric::NotAdoptedRate),
             feedback(Metric::TaskFailedRate),
         ]

@@ -35,8 +35,8 @@ fn compare(rule: &LineRule, stable: &Window, candidate: &Window, alpha: f64) -> 
     let weight = Weight::from_pct(20.0).unwrap();
     let evidence = Evidence::new(rule, std::iter::once((&cell, weight)), 1.0);
     let margin = rule.band.map_or(0.0, |band| band.pause);
-    let by = Yardstick::Reported;
-    let look = Look { rule, evidence, stable, candidate, by, harm_budget: 0, alpha, margin };
+    let (by, bearable, harm_budget) = (Yardstick::Reported, 0.0, 0);
+    let look = Look { rule, evidence, stable, candidate, by, harm_budget, alpha, margin, bearable };
     let mut finding = look.judge();
     look.bound(&mut finding);
     look.forecast(&mut finding, Some(&crate::decide::pace::Pace::steady(10.0)));

@@ -209,6 +209,19 @@ impl Expected {
         }
     }
 
+    /// Whether so many samples like stable's are proven within a ceiling.
+    pub(super) fn is_within(&self, n: f64, bound: f64, alpha: f64) -> bool {
+        match &self.shape {
+            Shape::Rate(rate) => {
+                let n = n / self.effect;
+                interval::is_rate_within(n * rate, n, bound, alpha)
+            }
+            Shape::Mean(_) | Shape::Tail(..) => {
+                self.absolute(n, (0.0, &self.shape), alpha).high <= bound
+            }
+        }
+    }
+
     /// The interval that a ceiling is held against, for these samples of the candidate: so many
     /// like stable's, and so many of shape `turned`.
     pub(super) fn absolute(

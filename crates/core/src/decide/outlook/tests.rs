@@ -1,6 +1,6 @@
 use super::*;
 use crate::decide::{
-    Band, Baseline, DecisionKind, Observation, Preset, ReleaseState, Rung, decide,
+    Band, Baseline, DecisionKind, Line, Observation, Preset, ReleaseState, Rung, decide,
 };
 use crate::ids::UnixMs;
 use crate::observe::{Outcome, Timing, Window};
@@ -79,19 +79,24 @@ fn the_ladder_at_20_a_second_ends_within_an_hour() {
 fn more_traffic_tells_more_and_sooner() {
     let outlooks: Vec<Outlook> = [0.5, 2.0, 8.0, 32.0, 128.0].map(ladder).into();
     for pair in outlooks.windows(2) {
-        assert!(pair[0].total_s.unwrap() >= pair[1].total_s.unwrap());
+        let total = |outlook: &Outlook| outlook.total_s.unwrap();
+        // Where a rung has more answers it bears less of a leak, which may take a little longer.
+        assert!(total(&pair[0]) * 11 >= total(&pair[1]) * 10, "{pair:?}");
         for (slow, fast) in pair[0].rungs.iter().zip(&pair[1].rungs) {
             assert!(slow.candidate_requests < fast.candidate_requests);
             for (slow, fast) in slow.lines.iter().zip(&fast.lines) {
                 if slow.data == Data::Nothing {
                     continue;
                 }
-                assert!(slow.passes_after_s >= fast.passes_after_s, "{slow:?} {fast:?}");
+                // The next rung bears less of a leak where it has more answers.
+                let sooner = slow.passes_after_s >= fast.passes_after_s;
+                assert!(sooner || fast.line == Line::Risk, "{slow:?} {fast:?}");
                 let bound = |harm: Option<f64>| harm.unwrap_or(f64::INFINITY);
                 assert!(bound(slow.excludes) >= bound(fast.excludes), "{slow:?} {fast:?}");
                 assert!(bound(slow.rolls_back) >= bound(fast.rolls_back), "{slow:?} {fast:?}");
-                // Nothing is rolled back below its line.
-                assert!(fast.rolls_back.is_none_or(|harm| harm >= 0.05));
+                // Nothing is rolled back below its line, or its ceiling on the risk line.
+                let least = if fast.line == Line::Risk { 0.002 } else { 0.05 };
+                assert!(fast.rolls_back.is_none_or(|harm| harm >= least), "{fast:?}");
             }
         }
     }
