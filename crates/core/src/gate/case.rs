@@ -237,6 +237,9 @@ pub struct Handling {
     /// Its checks do not cover what went wrong: a person has to say what is right.
     #[serde(skip_serializing_if = "is_false")]
     pub needs_review: bool,
+    /// It says in words what it expects, and no check covers them. Known when it is read.
+    #[serde(skip)]
+    pub uncovered: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

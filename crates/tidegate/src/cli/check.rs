@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::config::{Loaded, load};
 use crate::control::{replay, require_contract, require_same_service};
 use crate::error::{CliError, ErrorKind, Result};
-use crate::gate::load_cases;
+use crate::gate::{case_notes, load_cases};
 use crate::output::{self, Tone, paint};
 use crate::store::{Access, Sets as _, Store};
 use crate::version_set::{LiveSet, PackOverrides, pack, warnings};
@@ -31,10 +31,12 @@ pub(crate) fn run(config: &Path, json: bool) -> Result<()> {
                 live.map(|live| format!("model {}", live.model)),
             ));
             let cases = load_cases(&loaded, &packed);
+            let notes = cases.as_ref().map(case_notes).unwrap_or_default();
             steps.push((
                 "eval cases",
                 cases.map(|cases| format!("{} cases over all five risks", cases.cases.len())),
             ));
+            steps.extend(notes.into_iter().map(|note| ("warning", Ok(note))));
         }
         Err(error) => steps.push(("version set", Err(error))),
     }

@@ -34,7 +34,8 @@ pub(crate) struct EvalArgs {
     /// Also write a JUnit report here.
     #[arg(long)]
     junit: Option<PathBuf>,
-    /// Also write the cases here as CSV, with `pass` and `notes` filled by the run.
+    /// Also fill `pass` and `notes` of this case file, which may be the project's own; what people
+    /// wrote there stays.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
 }
@@ -107,7 +108,9 @@ async fn ask(config: &Path, args: &EvalArgs, gate: bool) -> Result<EvalReport> {
         write(path, &gate::junit(&report))?;
     }
     if let Some(path) = &args.csv {
-        write(path, &gate::filled_csv(&report)?)?;
+        let cases = loaded.root.join(&loaded.project.evals.cases);
+        let cases = Some(cases.as_path()).filter(|path| !gate::is_jsonl(path));
+        gate::fill_csv(&report, path, cases)?;
     }
     backend.command(Command::RecordEval(Box::new(report.clone()))).await?;
     Ok(report)

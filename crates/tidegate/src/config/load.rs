@@ -7,6 +7,7 @@ use super::check::Checker;
 use super::places::Places;
 use super::precheck::precheck;
 use super::project::Project;
+use super::texts::{Texts, written_anew};
 use super::yaml::Source;
 use crate::error::{CliError, Result};
 use std::collections::HashMap;
@@ -48,10 +49,12 @@ pub(super) fn parse_project(
     file: &Path,
     env: HashMap<String, String>,
 ) -> Result<Project> {
-    let source = Source { text, file, env: Some(env) };
+    let source = Source { text, file, env: Some(env), anew: Vec::new() };
     let tree = source.tree()?;
     let places = Places::of(&tree);
     precheck(&source, &tree)?;
+    let Texts { text, lines } = written_anew(&source, &tree)?;
+    let source = Source { text: &text, file, env: source.env, anew: lines };
     let project: Project = source.parse(&places)?;
     Checker { source: &source, places: &places }.check(&project)?;
     Ok(project)
@@ -60,9 +63,10 @@ pub(super) fn parse_project(
 /// Reads any of our YAML files strictly: unknown keys are errors with line and nearest key. The
 /// text is taken as it stands: a file whose hash names a version may not depend on the environment.
 pub(crate) fn parse_yaml<T: serde::de::DeserializeOwned>(text: &str, file: &Path) -> Result<T> {
-    let source = Source { text, file, env: None };
+    let source = Source { text, file, env: None, anew: Vec::new() };
     let tree = source.tree()?;
-    source.parse(&Places::of(&tree))
+    let Texts { text, lines } = written_anew(&source, &tree)?;
+    Source { text: &text, file, env: None, anew: lines }.parse(&Places::of(&tree))
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> CliError {

@@ -9,6 +9,7 @@ mod project;
 mod release;
 mod risk;
 mod schema;
+mod texts;
 mod upstream;
 mod yaml;
 

@@ -1,5 +1,4 @@
-//! What is checked while every key still has its place: kinds of upstream with their keys, and
-//! variables that would not be replaced.
+//! What is checked while every key still has its place: kinds of upstream with their keys.
 
 use super::places::{Node, Place};
 use super::upstream::UpstreamKind;
@@ -8,7 +7,6 @@ use crate::error::Result;
 
 /// Checks the upstreams' kinds and keys while their places are still known.
 pub(super) fn precheck(source: &Source<'_>, tree: &Node) -> Result<()> {
-    quoted_variables(source, tree)?;
     let Some((_, upstreams)) = tree.entry("upstreams") else { return Ok(()) };
     for (name, upstream) in upstreams.value.entries() {
         let path = format!("upstreams.{}", name.value);
@@ -60,34 +58,5 @@ fn upstream_keys(
             &format!("{path}: an upstream of kind `{}` needs the key `{key}`", kind.as_str()),
         )),
         _ => Ok(()),
-    }
-}
-
-/// A variable in a quoted value would silently stay as it is written.
-fn quoted_variables(source: &Source<'_>, tree: &Node) -> Result<()> {
-    for (key, value) in tree.entries() {
-        if key.value == "contract" {
-            // A pattern of the output contract may contain `${`.
-            continue;
-        }
-        find_variable(source, &value.value, Place::of(value.referenced), &key.value)?;
-    }
-    Ok(())
-}
-
-fn find_variable(source: &Source<'_>, node: &Node, place: Option<Place>, path: &str) -> Result<()> {
-    match node {
-        Node::Map(entries) => entries.iter().try_for_each(|(key, value)| {
-            let path = format!("{path}.{}", key.value);
-            find_variable(source, &value.value, Place::of(value.referenced), &path)
-        }),
-        Node::Seq(items) => items.iter().enumerate().try_for_each(|(i, item)| {
-            let path = format!("{path}[{i}]");
-            find_variable(source, &item.value, Place::of(item.referenced), &path)
-        }),
-        Node::Scalar(text) if text.contains("${") => Err(source
-            .at(place, &format!("{path}: a variable in a quoted value is not replaced"))
-            .hint("write it without quotes: `${NAME:-default}`")),
-        Node::Scalar(_) | Node::Null => Ok(()),
     }
 }

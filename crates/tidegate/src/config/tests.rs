@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 mod plan;
+mod texts;
 
 /// Four lines that are a whole project; what a case adds starts on line 5.
 const BASE: &str = "service: desk\nupstreams:\n  main:\n    kind: simulated\n";
@@ -110,7 +111,11 @@ fn wrong_types_say_what_was_given_and_allowed() {
         "",
     );
     check("release:\n  alpha: wide\n", "6:10: release.alpha: given `wide`, allowed a number", "");
-    check("release:\n  alpha: .nan\n", "6:10: given `.nan`, allowed a finite number", "");
+    check(
+        "release:\n  alpha: .nan\n",
+        "6:10: release.alpha: given `.nan`, allowed a finite number",
+        "",
+    );
     check(
         "release:\n  preset: lader\n",
         "6:11: release.preset: given `lader`, allowed `careful`, `ladder` or `simple`",
@@ -292,35 +297,6 @@ fn credentials_never_show_a_secret() {
     check(
         "credentials:\n  - {name: a, key_env: A}\n  - {name: b, key_env: A}\n",
         "7:24: credentials[1].key_env: `A` is another credential's key already",
-        "",
-    );
-}
-
-#[test]
-fn variables_come_from_the_environment() {
-    let text =
-        format!("{BASE}listen: ${{HOST:-127.0.0.1}}:${{PORT}}\nlimits:\n  retries: ${{N:-2}}\n");
-    let project = read(&text, &[("PORT", "81")]).unwrap();
-    assert_eq!((project.listen.as_str(), project.limits.retries), ("127.0.0.1:81", 2));
-    assert_eq!(read(&text, &[("PORT", "1"), ("N", "3")]).unwrap().limits.retries, 3);
-    whole(
-        &text,
-        "5:9: environment variable `PORT` is not set",
-        "set it, or give a default: `${PORT:-value}`",
-    );
-    let error = read(&text, &[("PORT", "1"), ("N", "hunter2")]).unwrap_err().message;
-    assert_eq!(
-        error,
-        "tidegate.yaml:7:12: limits.retries: given `${N:-2}`, allowed a whole number, 0 to 4294967295"
-    );
-    check(
-        "listen: \"${HOST:-127.0.0.1}:80\"\n",
-        "5:9: listen: a variable in a quoted value is not replaced",
-        "write it without quotes: `${NAME:-default}`",
-    );
-    check(
-        "listen: ${HO ST}\n",
-        "5:9: given `${HO ST}`, allowed `${NAME}` or `${NAME:-default}`",
         "",
     );
 }

@@ -6,7 +6,8 @@ use crate::error::{CliError, Result};
 use serde::de::DeserializeOwned;
 use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{
-    DuplicateKeyPolicy, Error, MessageFormatter as _, Options, UserMessageFormatter,
+    DuplicateKeyPolicy, Error, MessageFormatter as _, NonFiniteFloatPolicy, Options,
+    UserMessageFormatter,
 };
 use std::collections::HashMap;
 use std::path::Path;
@@ -31,6 +32,8 @@ pub(super) struct Source<'a> {
     pub(super) file: &'a Path,
     /// Values for `${NAME}`; none where the text is taken as it stands.
     pub(super) env: Option<HashMap<String, String>>,
+    /// Lines on which the text holds values of variables: errors do not repeat what stands there.
+    pub(super) anew: Vec<u64>,
 }
 
 impl Source<'_> {
@@ -43,7 +46,10 @@ impl Source<'_> {
                 self.text.len()
             )));
         }
-        serde_saphyr::from_str_with_options(self.text, self.options())
+        let mut options = self.options();
+        // `12e4567` is a version, and the tree is for places; a number is checked where it is read.
+        options.non_finite_float_policy = NonFiniteFloatPolicy::AsString;
+        serde_saphyr::from_str_with_options(self.text, options)
             .map_err(|error| self.explain(&error, &Places::default()))
     }
 
@@ -196,7 +202,11 @@ impl Source<'_> {
     /// The text of the file where the error is. In a file with a variable in it the parser hides
     /// what it repeats, names of keys included.
     fn written(&self, error: &Error) -> Option<&str> {
-        let span = error.location()?.span();
+        let location = error.location()?;
+        if self.anew.contains(&location.line()) {
+            return None;
+        }
+        let span = location.span();
         let start = usize::try_from(span.byte_offset()?).ok()?;
         let len = usize::try_from(span.byte_len()?).ok()?;
         Some(self.text.get(start..start.checked_add(len)?)?.trim())

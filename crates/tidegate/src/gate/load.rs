@@ -2,8 +2,10 @@
 
 mod csv_cases;
 mod defaults;
+mod encoding;
 mod fields;
 mod jsonl_cases;
+mod table;
 
 use super::checks::Scorer;
 use crate::config::{self, Adversarial, Loaded, PromptConfig};
@@ -15,8 +17,9 @@ use tidegate_core::gate::{
 };
 use tidegate_core::version_set::ArtifactKind;
 
-pub(crate) use csv_cases::{HEADER, read_csv};
+pub(crate) use csv_cases::{HEADER, case_table, note_of_machine, read_csv};
 pub(crate) use defaults::Defaults;
+use encoding::Encoding;
 pub(crate) use jsonl_cases::read_jsonl;
 
 /// Largest file of cases, bytes: some hundred thousand cases, and no memory exhausted by a wrong
@@ -47,13 +50,16 @@ pub(crate) fn read_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet>
         contract: loaded.project.contract.output.as_ref(),
     };
     let mut cases = Vec::new();
-    let Some(text) = read_text(&loaded.root, &evals.cases)? else {
+    let Some(bytes) = read_bytes(&loaded.root, &evals.cases)? else {
         return Err(missing_csv(&evals.cases));
     };
     let is_jsonl = is_jsonl(&evals.cases);
     cases.extend(match is_jsonl {
-        true => read_jsonl(&text, &evals.cases, Severity::Normal, &defaults)?,
-        false => read_csv(&text, &evals.cases, &defaults)?,
+        true => {
+            let (text, _) = Encoding::decode(&bytes, &evals.cases.display().to_string())?;
+            read_jsonl(&text, &evals.cases, Severity::Normal, &defaults)?
+        }
+        false => read_csv(&bytes, &evals.cases, &defaults)?,
     });
     // Cases as JSONL take the place of the dataset as well: it may be the same file.
     let dataset = (!is_jsonl).then_some((&evals.dataset, Severity::Normal));
@@ -92,8 +98,8 @@ pub(crate) fn prompt_config(packed: &PackedSet) -> Result<Option<(PromptConfig, 
     let Some(bytes) = packed.blobs.get(&file.digest) else {
         return Err(CliError::internal(format!("prompt file `{name}` is not in the packed set")));
     };
-    let text = utf8(bytes, &name)?;
-    let config = config::parse_yaml(text, Path::new(&name))?;
+    let (text, _) = Encoding::decode(bytes, &name)?;
+    let config = config::parse_yaml(&text, Path::new(&name))?;
     Ok(Some((config, name)))
 }
 
@@ -149,8 +155,18 @@ fn content_id(system: Option<&str>, input: &str) -> String {
 /// A file of the project as text, without a byte order mark; `None` where there is no such file.
 ///
 /// # Errors
-/// A usage error when it cannot be read, is too large or is not UTF-8.
+/// As [`read_bytes`]; or its encoding is not one that is read.
 pub(crate) fn read_text(root: &Path, path: &Path) -> Result<Option<String>> {
+    let bytes = read_bytes(root, path)?;
+    let text = bytes.map(|bytes| Encoding::decode(&bytes, &path.display().to_string()));
+    Ok(text.transpose()?.map(|(text, _)| text))
+}
+
+/// A file of the project; `None` where there is no such file.
+///
+/// # Errors
+/// A usage error when it cannot be read or is too large.
+pub(crate) fn read_bytes(root: &Path, path: &Path) -> Result<Option<Vec<u8>>> {
     let full = root.join(path);
     let unreadable = |error: std::io::Error| {
         CliError::usage(format!("{} cannot be read: {error}", path.display()))
@@ -166,28 +182,7 @@ pub(crate) fn read_text(root: &Path, path: &Path) -> Result<Option<String>> {
             path.display()
         )));
     }
-    let bytes = std::fs::read(&full).map_err(unreadable)?;
-    let text = utf8(&bytes, &path.display().to_string())?;
-    Ok(Some(text.to_owned()))
-}
-
-/// The bytes as UTF-8, without a byte order mark.
-fn utf8<'a>(bytes: &'a [u8], name: &str) -> Result<&'a str> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
-        Err(error) => {
-            let at = error.valid_up_to();
-            let line = 1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count();
-            let byte = bytes.get(at).copied().unwrap_or_default();
-            let message =
-                format!("{name}:{line}: byte {at} of the file, 0x{byte:02x}, is not UTF-8");
-            let hint = match bytes {
-                [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is UTF-16: save it as UTF-8",
-                _ => "save it as UTF-8; in a spreadsheet, `CSV UTF-8 (comma delimited)`",
-            };
-            Err(CliError::usage(message).hint(hint))
-        }
-    }
+    std::fs::read(&full).map(Some).map_err(unreadable)
 }
 
 fn missing_csv(path: &Path) -> CliError {

@@ -9,9 +9,10 @@
 //! | `evals.regression` | JSONL, written back from incidents; may be absent | blocking |
 //! | the prompt's `config.yaml` | its `test_cases`, risk `regression` | normal |
 //!
-//! The CSV's header is `case_id,prompt,expected_behavior,risk,pass,notes`, or, as an import dialect
-//! (T-17), `id,prompt,expected_behavior,must_include_any` with keywords separated by `|`.
-//! All files are UTF-8, with or without a byte order mark.
+//! The CSV's columns are `case_id,prompt,expected_behavior,risk,pass,notes`, found by name; `id`
+//! and `input` are other names of the first two, and a column with the name of a check is that
+//! check, its lists separated by `|`. The separator is `,`, `;` or a tab. All files are UTF-8, with
+//! or without a byte order mark, or UTF-16 with one.
 //!
 //! A line of JSONL has `input` (or `prompt`) and may have `case_id` (or `id`), `system`,
 //! `expected`, `expected_behavior`, `risk`, `severity`, `source`, and the checks of
@@ -64,6 +65,7 @@ mod checks;
 mod content;
 mod form;
 
+mod fill;
 mod project;
 mod report;
 
@@ -73,9 +75,10 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
+pub(crate) use fill::fill_csv;
 pub(crate) use load::{is_jsonl, load_cases};
 pub(crate) use project::{Asking, eval_project};
-pub(crate) use report::{console, filled_csv, junit, save};
+pub(crate) use report::{case_notes, console, junit, save};
 pub(crate) use run::{REPEAT_MAX, RunOptions, run};
 pub(crate) use write_back::{Harm, Harmed, write_back, written_back};
 
@@ -87,7 +90,9 @@ fn replace_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let draft = folder.join(format!(".{name}.{}.tmp", std::process::id()));
-    let written = write_through(&draft, bytes).and_then(|()| std::fs::rename(&draft, &path));
+    let written = write_through(&draft, bytes)
+        .and_then(|()| keep_permissions(&path, &draft))
+        .and_then(|()| std::fs::rename(&draft, &path));
     if written.is_err() {
         // The draft is of no use; that it may not be removed changes nothing.
         let _ = std::fs::remove_file(&draft);
@@ -97,6 +102,14 @@ fn replace_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     #[cfg(unix)]
     File::open(folder)?.sync_all()?;
     Ok(())
+}
+
+/// A file that is replaced stays readable to those who could read it.
+fn keep_permissions(from: &Path, to: &Path) -> std::io::Result<()> {
+    match std::fs::metadata(from) {
+        Ok(metadata) => std::fs::set_permissions(to, metadata.permissions()),
+        Err(_) => Ok(()),
+    }
 }
 
 fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {

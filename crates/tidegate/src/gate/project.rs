@@ -1,7 +1,7 @@
 //! The eval of a project as it stands: pack it, read its cases, ask them.
 
 use super::load::read_cases;
-use super::{RunOptions, load_cases, run};
+use super::{RunOptions, case_notes, load_cases, run};
 use crate::clock::Clock;
 use crate::config::{Loaded, Upstream};
 use crate::error::Result;
@@ -45,6 +45,9 @@ pub(crate) async fn eval_project(
         true => load_cases(loaded, &packed)?,
         false => read_cases(loaded, &packed)?,
     };
+    for note in case_notes(&cases) {
+        output::talk(format!("note: {note}"));
+    }
     let live = Arc::new(LiveSet::new(&packed, &loaded.root, clock)?);
     if matches!(live.upstream_config, Upstream::Simulated(_)) && !clock.is_demo() {
         let model = &live.model;

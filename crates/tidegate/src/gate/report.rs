@@ -7,7 +7,9 @@ use crate::error::{CliError, Result};
 use crate::output::{self, Tone, padded};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use tidegate_core::gate::{CaseResult, Comparison, EvalReport, FailureRow, GateVerdict};
+use tidegate_core::gate::{
+    Case, CaseResult, CaseSet, Comparison, EvalReport, FailureRow, GateVerdict,
+};
 use tidegate_core::text::markup_escape;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -105,6 +107,45 @@ fn compared(comparison: &Comparison) -> Vec<(Option<Tone>, String)> {
         lines.push((Some(tone), format!("  {word:<8}{}", names.join(", "))));
     }
     lines
+}
+
+/// What a person should know of the cases, one sentence each: words that no check covers, cases
+/// that wait for a person, and written-back cases that did not fail again.
+pub(crate) fn case_notes(set: &CaseSet) -> Vec<String> {
+    let of = |wanted: &dyn Fn(&Case) -> bool| -> Vec<&str> {
+        set.cases.iter().filter(|case| wanted(case)).map(|case| case.id.as_str()).collect()
+    };
+    let not_reproduced = |case: &Case| {
+        case.handling.reproduced.as_deref().is_some_and(|rate| rate.starts_with("0/"))
+    };
+    [
+        (
+            of(&|case| case.handling.uncovered),
+            "no check covers what `expected_behavior` says",
+            "add a check or an `expected` answer",
+        ),
+        (
+            of(&|case| case.handling.needs_review),
+            "no check covers what a user disliked",
+            "say what is right, then remove `needs_review`",
+        ),
+        (
+            of(&not_reproduced),
+            "written back from an incident, and did not fail again when asked as served",
+            "the cause may lie in the conversation before it",
+        ),
+    ]
+    .into_iter()
+    .filter(|(ids, _, _)| !ids.is_empty())
+    .map(|(ids, what, what_to_do)| {
+        let mut names: Vec<String> =
+            ids.iter().take(SHOWN).map(|id| format!("`{}`", shown(id))).collect();
+        if ids.len() > SHOWN {
+            names.push(format!("{} more", ids.len() - SHOWN));
+        }
+        format!("{what}: {}; {what_to_do}", names.join(", "))
+    })
+    .collect()
 }
 
 /// The text on one line, without control characters, which could steer a terminal, and cut.
@@ -219,31 +260,5 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// The cases in the seed's CSV with `pass` and `notes` filled by the run (R14): `pass` is `pass`,
-/// `fail` or `error`.
-///
-/// # Errors
-/// An internal error when a row cannot be written as CSV.
-pub(crate) fn filled_csv(report: &EvalReport) -> Result<String> {
-    let failed = |error: &dyn std::fmt::Display| {
-        CliError::internal(format!("the cases cannot be written as CSV: {error}"))
-    };
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(super::load::HEADER).map_err(|error| failed(&error))?;
-    for result in &report.results {
-        let (pass, note) = match &result.error {
-            Some(error) => ("error", error.clone()),
-            None if result.is_correct() => ("pass", String::new()),
-            None => ("fail", result.wrong()),
-        };
-        let case = &result.case;
-        let risk = case.risk.as_str();
-        let row = [&case.id, &case.input, &case.expected_behavior, risk, pass, &note];
-        writer.write_record(row).map_err(|error| failed(&error))?;
-    }
-    let bytes = writer.into_inner().map_err(|error| failed(&error))?;
-    String::from_utf8(bytes).map_err(|error| failed(&error))
-}
-
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,41 +1,73 @@
 //! Cases as CSV.
+//!
+//! Columns are found by name, in any order and case; columns of others are left alone. A column
+//! with the name of a check is that check. What a run writes into `notes` stands in `[tidegate:
+//! …]`, so that it can be told from what people wrote, and is not read as a check.
 
+use super::table::{Row, Table};
 use super::{Defaults, defaults, fields, finish};
 use crate::error::{CliError, Result};
-use csv::{Position, StringRecord};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use tidegate_core::gate::{Case, CaseSet, Checks, Handling, Severity};
 
-/// The header (R10).
+/// The columns of a case file.
 pub(crate) const HEADER: [&str; 6] =
     ["case_id", "prompt", "expected_behavior", "risk", "pass", "notes"];
-/// The header of the sibling page (T-17).
-const SIBLING: [&str; 4] = ["id", "prompt", "expected_behavior", "must_include_any"];
+/// Columns that have another name elsewhere: the sibling dialect's, the dataset's, and the British.
+const ALIASES: [(&str, &str); 3] =
+    [("id", "case_id"), ("input", "prompt"), ("expected_behaviour", "expected_behavior")];
+/// Further columns that are read.
+const MORE: [&str; 3] = ["severity", "expected", "system"];
+/// What a run's part of `notes` starts with; it ends with `]`.
+const MACHINE: &str = "[tidegate: ";
 
-/// Reads cases from CSV text. The columns `pass` and the people's notes are filled by a run and
-/// not read here.
+/// Reads a case file as a table.
+///
+/// # Errors
+/// A usage error: see [`Table::read`].
+pub(crate) fn case_table(bytes: &[u8], path: &Path) -> Result<Table> {
+    let needed: [&[&str]; 2] = [&["case_id", "id"], &["prompt", "input"]];
+    Table::read(bytes, &path.display().to_string(), &needed)
+}
+
+/// The part of a cell `notes` that a run wrote, and what it says: `fail: cites no source`.
+pub(crate) fn note_of_machine(notes: &str) -> Option<(Range<usize>, &str)> {
+    let start = notes.find(MACHINE)?;
+    let inner = &notes[start + MACHINE.len()..];
+    let end = inner.find(']')?;
+    Some((start..start + MACHINE.len() + end + 1, &inner[..end]))
+}
+
+/// Reads cases from the bytes of a CSV file. The column `pass` is filled by a run and not read.
 ///
 /// # Errors
 /// A usage error that names file and line.
-pub(crate) fn read_csv(text: &str, path: &Path, defaults: &Defaults<'_>) -> Result<Vec<Case>> {
-    let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
-    let header = reader.headers().cloned();
-    let header = header.map_err(|error| csv_error(&error, path, &Lines::of_text(text)))?;
-    let is = |names: &[&str]| header.iter().eq(names.iter().copied());
-    let sibling = is(&SIBLING);
-    if !sibling && !is(&HEADER) {
-        return Err(wrong_header(&header, path));
-    }
+pub(crate) fn read_csv(bytes: &[u8], path: &Path, defaults: &Defaults<'_>) -> Result<Vec<Case>> {
+    let table = case_table(bytes, path)?;
+    let columns = Columns::of(&table, path)?;
     let mut cases = Vec::new();
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    let lines = Lines::of_text(text);
-    for row in reader.records() {
-        let row = row.map_err(|error| csv_error(&error, path, &lines))?;
-        let line = row.position().map_or(0, |position| lines.of(position));
+    for row in &table.rows {
+        let line = row.line;
         let place = format!("{}:{line}", path.display());
-        let case = if sibling { sibling_case(&row) } else { case(&row) };
-        let case = case.map_err(|problem| CliError::usage(format!("{place}: {problem}")))?;
+        let wrong = |problem: String| CliError::usage(format!("{place}: {problem}"));
+        whole_row(&table, row).map_err(|problem| {
+            wrong(problem).hint("a cell with a separator in it stands in double quotes")
+        })?;
+        let case = columns.case(&table, row).map_err(|problem| {
+            let (cells, header) = (row.len(), table.columns().len());
+            let error = wrong(problem);
+            match cells > header {
+                true => error.hint(format!(
+                    "the row has {cells} cells, the header {header}: a cell with a separator in it \
+                     stands in double quotes"
+                )),
+                false => error,
+            }
+        })?;
         if let Some(first) = seen.insert(case.id.clone(), line) {
             let message = format!("{place}: case id `{}` was given on line {first}", case.id);
             return Err(CliError::usage(message).hint("give one of them another id"));
@@ -55,90 +87,114 @@ pub(crate) fn read_csv(text: &str, path: &Path, defaults: &Defaults<'_>) -> Resu
     Ok(cases)
 }
 
-fn case(row: &StringRecord) -> Result<Case, String> {
-    let [id, prompt, behaviour, risk, _pass, notes] = cells(row);
-    let (checks, severity) = fields::notes(notes)?;
-    let mut case = blank(id, prompt, behaviour)?;
-    case.risk = fields::risk(risk)?;
-    (case.checks, case.severity) = (checks, severity.unwrap_or_default());
-    Ok(case)
-}
-
-fn sibling_case(row: &StringRecord) -> Result<Case, String> {
-    let [id, prompt, behaviour, any] = cells(row);
-    let mut case = blank(id, prompt, behaviour)?;
-    case.checks.must_include_any = fields::list(any);
-    Ok(case)
-}
-
-/// The cells of a row that has as many as the header, which the reader sees to.
-fn cells<const N: usize>(row: &StringRecord) -> [&str; N] {
-    std::array::from_fn(|i| row.get(i).unwrap_or_default().trim())
-}
-
-/// A case with what both dialects have.
-fn blank(id: &str, prompt: &str, behaviour: &str) -> Result<Case, String> {
-    if id.is_empty() {
-        return Err("the case's id is empty".to_owned());
+/// A row may be shorter than the header, as cells without content are left out; what stands beyond
+/// the header, or a row by another separator, would be read wrongly.
+fn whole_row(table: &Table, row: &Row) -> Result<(), String> {
+    let header = table.columns().len();
+    if (header..row.len()).any(|beyond| !table.cell(row, beyond).trim().is_empty()) {
+        return Err(format!("the row has {} cells; the header has {header}", row.len()));
     }
-    if prompt.is_empty() {
-        return Err(format!("case `{}`: the prompt is empty", fields::cut(id)));
-    }
-    Ok(Case {
-        id: id.to_owned(),
-        input: prompt.to_owned(),
-        system: None,
-        expected_behavior: behaviour.to_owned(),
-        expected: None,
-        risk: defaults::risk_of_id(id),
-        severity: Severity::Normal,
-        checks: Checks::default(),
-        source: String::new(),
-        handling: Handling::default(),
-    })
-}
-
-fn wrong_header(header: &StringRecord, path: &Path) -> CliError {
-    let given: Vec<String> = header.iter().take(10).map(fields::cut).collect();
-    CliError::usage(format!(
-        "{}:1: the header is `{}`; it must be `{}`",
-        path.display(),
-        given.join(","),
-        HEADER.join(",")
-    ))
-    .hint(format!("`{}` is read too", SIBLING.join(",")))
-}
-
-fn csv_error(error: &csv::Error, path: &Path, lines: &Lines<'_>) -> CliError {
-    let line = error.position().map_or(1, |position| lines.of(position));
-    let place = format!("{}:{line}", path.display());
-    match error.kind() {
-        csv::ErrorKind::UnequalLengths { pos: _, expected_len, len } => CliError::usage(format!(
-            "{place}: the row has {len} cells; the header has {expected_len}"
-        ))
-        .hint("a cell with a comma in it stands in double quotes"),
-        _ => CliError::usage(format!("{place}: not readable as CSV: {error}")),
+    let only = table.cell(row, 0);
+    let others = [',', ';', '\t'].into_iter().filter(|other| *other != table.separator());
+    match others.into_iter().find(|other| only.matches(*other).count() + 1 >= header.min(4)) {
+        Some(other) if row.len() == 1 && header > 1 => Err(format!(
+            "the row is separated by `{}`, the header by `{}`",
+            other.escape_default(),
+            table.separator().escape_default()
+        )),
+        Some(_) | None => Ok(()),
     }
 }
 
-/// Which line a row stands on. The reader's own count is one short after a line that ends in
-/// `\r\n`, and does not see empty lines before a row.
-struct Lines<'a> {
-    text: &'a [u8],
-    /// Offsets of the line feeds.
-    feeds: Vec<usize>,
+/// Where each field stands.
+struct Columns {
+    by_name: BTreeMap<&'static str, usize>,
 }
 
-impl<'a> Lines<'a> {
-    fn of_text(text: &'a str) -> Lines<'a> {
-        let text = text.as_bytes();
-        let feeds = (0..text.len()).filter(|at| text[*at] == b'\n').collect();
-        Lines { text, feeds }
+impl Columns {
+    /// # Errors
+    /// A usage error: a column is there twice, or one is nearly the name of another that is not.
+    fn of(table: &Table, path: &Path) -> Result<Columns> {
+        let wrong = |problem: String| CliError::usage(format!("{}: {problem}", path.display()));
+        let known = || HEADER.into_iter().chain(MORE).chain(fields::check_names());
+        let mut by_name = BTreeMap::new();
+        for (at, column) in table.columns().iter().enumerate() {
+            let alias = ALIASES.iter().find(|(alias, _)| alias == column).map(|(_, name)| *name);
+            let Some(name) = alias.or_else(|| known().find(|name| name == column)) else {
+                continue;
+            };
+            if by_name.insert(name, at).is_some() {
+                return Err(wrong(format!("the column `{name}` is there twice")));
+            }
+        }
+        let absent = || known().filter(|name| !by_name.contains_key(name));
+        let is_known = |column: &str| {
+            known().any(|name| name == column) || ALIASES.iter().any(|(alias, _)| *alias == column)
+        };
+        for column in table.columns().iter().filter(|column| !is_known(column)) {
+            // Short names are too near to each other: `tags` is no slip for `pass`.
+            let near = fields::near(column, absent().filter(|name| name.len() > 4));
+            if !near.is_empty() {
+                return Err(wrong(format!("there is no column `{}`{near}", fields::cut(column))));
+            }
+        }
+        Ok(Columns { by_name })
     }
 
-    fn of(&self, position: &Position) -> usize {
-        let from = usize::try_from(position.byte()).unwrap_or(usize::MAX).min(self.text.len());
-        let empty = self.text[from..].iter().take_while(|byte| b"\r\n".contains(byte)).count();
-        1 + self.feeds.partition_point(|feed| *feed < from + empty)
+    /// What stands in a column; empty where there is no such column or cell.
+    fn text(&self, table: &Table, row: &Row, name: &str) -> String {
+        let cell = self.by_name.get(name).map(|column| table.cell(row, *column));
+        cell.map(|cell| cell.trim().to_owned()).unwrap_or_default()
+    }
+
+    fn case(&self, table: &Table, row: &Row) -> Result<Case, String> {
+        let text = |name: &str| self.text(table, row, name);
+        let given = |name: &str| Some(text(name)).filter(|text| !text.is_empty());
+        let Some(id) = given("case_id") else { return Err("the case's id is empty".to_owned()) };
+        let Some(input) = given("prompt") else {
+            return Err(format!("case `{}`: the prompt is empty", fields::cut(&id)));
+        };
+        let risk = match self.by_name.contains_key("risk") {
+            true => fields::risk(&text("risk"))?,
+            false => defaults::risk_of_id(&id),
+        };
+        let (checks, severity) = self.checks(table, row)?;
+        Ok(Case {
+            input,
+            system: given("system"),
+            expected_behavior: text("expected_behavior"),
+            expected: given("expected"),
+            risk,
+            severity,
+            checks,
+            source: String::new(),
+            handling: Handling::default(),
+            id,
+        })
+    }
+
+    /// The checks of a row: those of its `notes` and those of columns of their own.
+    fn checks(&self, table: &Table, row: &Row) -> Result<(Checks, Severity), String> {
+        let mut notes = self.text(table, row, "notes");
+        if let Some((of_machine, _)) = note_of_machine(&notes) {
+            notes.replace_range(of_machine, "");
+        }
+        let (mut values, of_notes): (Map<String, Value>, _) = fields::notes(&notes)?;
+        for check in fields::check_names() {
+            let cell = self.text(table, row, check);
+            if cell.is_empty() {
+                continue;
+            }
+            let value = fields::column(check, &cell)?;
+            if values.insert(check.to_owned(), value).is_some() {
+                return Err(format!("`{check}` is given twice, once in `notes`"));
+            }
+        }
+        let severity = match (self.text(table, row, "severity").as_str(), of_notes) {
+            ("", severity) => severity.unwrap_or_default(),
+            (given, None) => fields::severity(given)?,
+            (_, Some(_)) => return Err("`severity` is given twice, once in `notes`".to_owned()),
+        };
+        Ok((fields::checks(values)?, severity))
     }
 }

@@ -17,13 +17,15 @@ pub(crate) struct Defaults<'a> {
 impl Defaults<'_> {
     /// Gives the case what it does not name.
     pub(crate) fn complete(&self, case: &mut Case) {
+        let named = checks_anything(&case.checks);
         let reference = case.expected.as_ref().is_some_and(|text| !text.trim().is_empty());
         if reference && case.checks.matches_expected != Some(false) {
             // Beside the checks that it names: a reference answer that counts for nothing would be
             // read over.
             case.checks.matches_expected = Some(true);
-        } else if !checks_anything(&case.checks) {
+        } else if !named {
             self.derive(case);
+            case.handling.uncovered = !covers(&case.checks, case.risk, &case.expected_behavior);
         }
         // The run before may have no answer to compare with; an answer is an answer in every run.
         let others = Checks { comparable: None, ..case.checks.clone() };
@@ -63,6 +65,38 @@ impl Defaults<'_> {
             checks.json_keys = in_backticks(behaviour);
         }
     }
+}
+
+/// Whether checks that nobody named look for what the words say, as far as a word in them tells.
+/// Words that only say how the class of risk behaves are covered; "asks for the order number" is
+/// not.
+fn covers(checks: &Checks, risk: Risk, behaviour: &str) -> bool {
+    let behaviour = behaviour.to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| behaviour.contains(word));
+    let on = |check: Option<bool>| check == Some(true);
+    behaviour.trim().is_empty()
+        || (checks.json_schema.is_some() && says(&["json", "schema", "格式", "形式"]))
+        || (on(checks.citation)
+            && says(&["cit", "source", "evidence", "引用", "来源", "依据", "出典", "根拠"]))
+        || (on(checks.declines)
+            && says(&[
+                "refus", "declin", "asks for", "does not", "拒绝", "不", "要求", "拒否", "断",
+                "ない",
+            ]))
+        || (risk == Risk::Performance
+            && says(&["latency", "time", "fast", "second", " ms", "秒", "及时", "延迟", "時間"]))
+        || (on(checks.comparable)
+            && says(&[
+                "compar",
+                "same",
+                "stays",
+                "unchanged",
+                "一致",
+                "不变",
+                "可比",
+                "同じ",
+                "変わ",
+            ]))
 }
 
 /// Switches a check on, unless the case switched it off.

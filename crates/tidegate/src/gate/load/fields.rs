@@ -66,9 +66,9 @@ pub(super) fn check_names() -> impl Iterator<Item = &'static str> {
     CHECKS.iter().map(|(name, _)| *name)
 }
 
-/// A risk by name.
+/// A risk by name; a spreadsheet may have made its first letter a capital.
 pub(super) fn risk(given: &str) -> Result<Risk, String> {
-    Risk::parse(given).ok_or_else(|| {
+    Risk::parse(&given.trim().to_lowercase()).ok_or_else(|| {
         let allowed = Risk::ALL.map(Risk::as_str);
         format!(
             "risk `{}` is not one of {}{}",
@@ -107,9 +107,17 @@ pub(super) fn checks(mut values: Map<String, Value>) -> Result<Checks, String> {
     serde_json::from_value(Value::Object(values)).map_err(|error| error.to_string())
 }
 
+/// A check as a column of its own.
+pub(super) fn column(key: &str, text: &str) -> Result<Value, String> {
+    let Some((_, kind)) = CHECKS.iter().find(|(name, _)| *name == key) else {
+        return Err(format!("there is no check `{key}`"));
+    };
+    value(kind, text).map_err(|what| format!("`{key}` is `{}`; it must be {what}", cut(text)))
+}
+
 /// What a cell `notes` says to the machine: checks and a severity; nothing for a note to people.
-pub(super) fn notes(cell: &str) -> Result<(Checks, Option<Severity>), String> {
-    let Some(pairs) = pairs(cell)? else { return Ok((Checks::default(), None)) };
+pub(super) fn notes(cell: &str) -> Result<(Map<String, Value>, Option<Severity>), String> {
+    let Some(pairs) = pairs(cell)? else { return Ok((Map::new(), None)) };
     let mut values = Map::new();
     let mut given_severity = None;
     for (key, text) in pairs {
@@ -117,17 +125,16 @@ pub(super) fn notes(cell: &str) -> Result<(Checks, Option<Severity>), String> {
             given_severity = Some(severity(text)?);
             continue;
         }
-        let Some((_, kind)) = CHECKS.iter().find(|(name, _)| *name == key) else {
+        if !is_check(key) {
             let near = near(key, check_names());
             return Err(format!("notes: there is no check `{key}`{near}"));
-        };
-        let value = value(kind, text)
-            .map_err(|what| format!("notes: `{key}` is `{}`; it must be {what}", cut(text)))?;
+        }
+        let value = column(key, text).map_err(|problem| format!("notes: {problem}"))?;
         if values.insert(key.to_owned(), value).is_some() {
             return Err(format!("notes: `{key}` is given twice"));
         }
     }
-    Ok((checks(values)?, given_severity))
+    Ok((values, given_severity))
 }
 
 /// The `key=value` pairs of a cell; `None` when it is a note to people.

@@ -90,6 +90,7 @@ fn case(line: &str, stem: &str, place: &str) -> Result<Case, String> {
         repeat: repeat(&mut members)?,
         reproduced: text(&mut members, "reproduced")?,
         needs_review: switch(&mut members, "needs_review")?,
+        uncovered: false,
     };
     let source = match text(&mut members, "source")? {
         Some(source) => format!("{place} (from {})", fields::cut(&source)),

@@ -16,7 +16,7 @@ regression_01,Use the same prompt after runtime change,behavior stays comparable
 const DEFAULTS: Defaults<'static> = Defaults { latency_ms: 8000, contract: None };
 
 fn csv(text: &str) -> Result<Vec<Case>> {
-    read_csv(text, Path::new("evals/eval_cases.csv"), &DEFAULTS)
+    read_csv(text.as_bytes(), Path::new("evals/eval_cases.csv"), &DEFAULTS)
 }
 
 fn jsonl(text: &str) -> Result<Vec<Case>> {
@@ -55,7 +55,7 @@ fn the_seed_rows_are_five_cases_with_real_checks() {
 #[test]
 fn a_byte_order_mark_and_windows_lines_are_read() {
     let text = format!("\u{feff}{}", SEED.replace('\n', "\r\n"));
-    assert_eq!(csv(utf8(text.as_bytes(), "x").unwrap()).unwrap(), csv(SEED).unwrap());
+    assert_eq!(csv(&text).unwrap(), csv(SEED).unwrap());
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn empty_lines_count_as_lines() {
 fn the_contract_is_the_form_of_format_cases() {
     let schema = json!({"type": "object", "required": ["answer"]});
     let defaults = Defaults { contract: Some(&schema), ..DEFAULTS };
-    let cases = read_csv(SEED, Path::new("c.csv"), &defaults).unwrap();
+    let cases = read_csv(SEED.as_bytes(), Path::new("c.csv"), &defaults).unwrap();
     assert_eq!(cases[0].checks.json_schema.as_ref(), Some(&schema));
     assert_eq!(cases[1].checks.json_schema, None);
 }
@@ -134,7 +134,13 @@ fn csv_errors_name_file_line_and_what_is_allowed() {
         csv(&SEED.replace(",safety,", ",saftey,")),
         ":4: risk `saftey` is not one of format, grounding, safety, performance, regression; did",
     );
-    check_error(csv(&SEED.replace("3 bullets", "3, bullets")), ":5: the row has 7 cells");
+    let shifted = csv(&SEED.replace("3 bullets", "3, bullets")).unwrap_err();
+    assert!(shifted.message.contains(":5: risk `returns within target latency` is not"));
+    assert!(shifted.hints[0].starts_with("the row has 7 cells, the header 6: a cell with a"));
+    check_error(
+        csv(&SEED.replace("performance,,", "performance,,,more")),
+        ":5: the row has 7 cells",
+    );
     check_error(
         csv(&SEED.replace("citation_01", "format_01")),
         ":3: case id `format_01` was given on line 2",
@@ -144,6 +150,74 @@ fn csv_errors_name_file_line_and_what_is_allowed() {
         csv(&SEED.replace("Summarize the escalation path in 3 bullets", " ")),
         "case `latency_01`: the prompt is empty",
     );
+}
+
+/// The seed rows in another form are the same cases.
+fn check_form(text: &str) {
+    let mut cases = csv(text).unwrap();
+    let seed = csv(SEED).unwrap();
+    for (case, seed) in cases.iter_mut().zip(&seed) {
+        case.source.clone_from(&seed.source);
+    }
+    assert_eq!(cases, seed, "{text}");
+}
+
+#[test]
+fn spreadsheets_files_are_read() {
+    check_form(&format!("{SEED},,,,,\n , ,,,,\n"));
+    check_form(&SEED.replace(",,\n", ",,,,\n").replace("notes\n", "notes,,\n"));
+    check_form(&SEED.replace(",,\n", "\n"));
+    check_form(&SEED.replace(',', ";"));
+    check_form(&SEED.replace(',', "\t").replace('\n', "\r\n"));
+    check_form(&format!("sep=;\r\n{}", SEED.replace(',', ";")));
+    check_form(
+        &SEED.replace("case_id,prompt,expected_behavior", "Case ID, Prompt ,EXPECTED BEHAVIOR"),
+    );
+    check_form(&SEED.replace(",safety,", ",Safety ,"));
+    // Reordered, with a column of the team's own.
+    let rows = SEED.lines().map(|line| {
+        let cells: Vec<&str> = line.split(',').collect();
+        [cells[3], "mine, too", cells[1], cells[0], cells[2]].map(|c| format!("\"{c}\"")).join(",")
+    });
+    check_form(&rows.collect::<Vec<_>>().join("\n"));
+    let wide: Vec<u8> = std::iter::once(0xfeff_u16)
+        .chain(SEED.replace(',', "\t").encode_utf16())
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let read = read_csv(&wide, Path::new("evals/eval_cases.csv"), &DEFAULTS).unwrap();
+    assert_eq!(read, csv(SEED).unwrap());
+}
+
+#[test]
+fn a_column_may_be_a_check() {
+    let text = SEED
+        .replace("pass,notes", "max_length,expected keywords,Severity")
+        .replace("performance,,", "performance,120.0,甲|乙")
+        .replace("regression,,", "regression,,,blocking");
+    let cases = csv(&text).unwrap();
+    let expected =
+        json!({"max_length": 120, "expected_keywords": ["甲", "乙"], "max_latency_ms": 8000});
+    assert_eq!(cases[3].checks, checks(expected));
+    assert_eq!(cases[4].severity, Severity::Blocking);
+    check_error(csv(&text.replace("120.0", "many")), "`max_length` is `many`; it must be a whole");
+}
+
+#[test]
+fn what_would_be_read_over_in_a_table_is_an_error() {
+    check_error(csv(&SEED.replace("notes", "note")), "no column `note`; did you mean `notes`?");
+    check_error(csv(&SEED.replace("pass", "notes")), "the column `notes` is there twice");
+    let mixed = SEED.replace(',', ";").replacen(';', ",", 5);
+    check_error(csv(&mixed), ":2: the row is separated by `;`, the header by `,`");
+}
+
+#[test]
+fn what_a_run_noted_is_no_check_and_no_problem() {
+    check_notes(
+        "max_length=9 [tidegate: fail: contains forbidden keyword `a=b`; too long]",
+        json!({"max_length": 9}),
+    );
+    let derived = json!({"not_empty": true, "comparable": true});
+    check_notes("[tidegate: pass] looked at by Li", derived);
 }
 
 #[test]
@@ -248,14 +322,6 @@ fn written_back_cases_are_blocking_at_least() {
 }
 
 #[test]
-fn a_file_in_another_encoding_is_an_error_that_says_which_byte() {
-    let error = utf8(b"case_id\nab\xb2\xe2", "evals/a.csv").unwrap_err();
-    assert_eq!(error.message, "evals/a.csv:2: byte 10 of the file, 0xb2, is not UTF-8");
-    let error = utf8(b"\xff\xfec\0a\0", "a.csv").unwrap_err();
-    assert!(error.hints[0].contains("UTF-16"));
-}
-
-#[test]
 fn a_prompts_own_cases() {
     let case = PromptCase {
         input: "什么是机器学习?".to_owned(),
@@ -282,4 +348,57 @@ fn a_missing_file_is_none_and_a_folder_is_an_error() {
     assert!(read_text(dir.path(), Path::new("none.jsonl")).unwrap().is_none());
     std::fs::create_dir(dir.path().join("d")).unwrap();
     assert!(read_text(dir.path(), Path::new("d")).is_err());
+}
+
+#[test]
+fn words_that_no_check_covers_are_known() {
+    let uncovered = |text: &str| -> Vec<String> {
+        let cases = csv(text).unwrap().into_iter();
+        cases.filter(|case| case.handling.uncovered).map(|case| case.id).collect()
+    };
+    assert!(uncovered(SEED).is_empty(), "{:?}", uncovered(SEED));
+    let asks = SEED.replace("behavior stays comparable", "asks for the order number");
+    assert_eq!(uncovered(&asks), ["regression_01"]);
+    let named = asks.replace("regression,,", "regression,,expected_keywords=order number");
+    assert!(uncovered(&named).is_empty());
+    let says = SEED.replace("mentions relevant policy evidence", "says 14 days");
+    assert_eq!(uncovered(&says), ["citation_01"]);
+    let lines = concat!(
+        r#"{"case_id": "a", "input": "x", "expected_behavior": "is polite"}"#,
+        "\n",
+        r#"{"case_id": "b", "input": "y", "needs_review": true, "not_empty": true}"#,
+        "\n",
+        r#"{"case_id": "c", "input": "z", "reproduced": "0/5", "not_empty": true}"#,
+    );
+    let notes = super::super::case_notes(&CaseSet { cases: jsonl(lines).unwrap() });
+    assert!(notes[0].starts_with("no check covers what `expected_behavior` says: `a`; add"));
+    assert!(notes[1].contains("disliked: `b`;") && notes[2].contains("as served: `c`;"));
+}
+
+/// Every example of the page on cases is read as it stands.
+#[test]
+fn the_examples_of_the_documentation_are_cases() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    for (page, tables) in [("how-to-write-a-case.md", 2), ("how-to-write-a-case.zh-CN.md", 1)] {
+        let text = std::fs::read_to_string(root.join(page)).unwrap();
+        let blocks = |language: &str| -> Vec<String> {
+            let fence = format!("```{language}\n");
+            let parts = text.split(&fence).skip(1);
+            parts.map(|part| part.split("```").next().unwrap().to_owned()).collect()
+        };
+        assert_eq!(blocks("csv").len(), tables, "{page}");
+        for block in blocks("csv") {
+            let cases = csv(&block).unwrap_or_else(|error| panic!("{page}: {error}"));
+            assert_eq!(CaseSet { cases }.check(), Ok(()), "{page}");
+        }
+        for block in blocks("jsonl") {
+            assert!(jsonl(&block).unwrap_or_else(|error| panic!("{page}: {error}")).len() > 2);
+        }
+        if page.contains("zh-CN") {
+            continue;
+        }
+        for name in fields::check_names().chain(["strict", "as_served", "repeat", "severity"]) {
+            assert!(text.contains(&format!("| `{name}` |")), "{page} does not name `{name}`");
+        }
+    }
 }

@@ -53,7 +53,7 @@ fn report(results: Vec<CaseResult>, verdict: GateVerdict) -> EvalReport {
     }
 }
 
-fn mixed() -> EvalReport {
+pub(crate) fn mixed() -> EvalReport {
     let mut unheard = result("latency_01", Risk::Performance, "");
     unheard.error = Some("unreachable: no connection".to_owned());
     report(
@@ -138,16 +138,4 @@ fn junit_tells_a_failure_from_an_error() {
     assert!(xml.contains("<error type=\"normal\" message=\"unreachable: no connection\">"));
     assert!(xml.contains("<testcase classname=\"safety\" name=\"safety_01\" time=\"1.234\"/>"));
     assert!(!xml.contains('\u{1b}'));
-}
-
-#[test]
-fn the_filled_csv_is_read_again() {
-    let text = filled_csv(&mixed()).unwrap();
-    let rows: Vec<&str> = text.lines().collect();
-    assert_eq!(rows[0], "case_id,prompt,expected_behavior,risk,pass,notes");
-    assert_eq!(
-        rows[1],
-        "format_01,\"问, \"\"引号\"\"\",a < b,format,fail,missing JSON key `citations`"
-    );
-    assert!(rows[4].ends_with(",performance,error,unreachable: no connection"));
 }
