@@ -1,5 +1,6 @@
 //! `tidegate check`: everything that can be told without asking a model.
 
+use super::SetArgs;
 use crate::clock::Clock;
 use crate::config::{Loaded, load};
 use crate::control::{replay, require_contract, require_same_service};
@@ -7,19 +8,19 @@ use crate::error::{CliError, ErrorKind, Result};
 use crate::gate::{case_notes, load_cases};
 use crate::output::{self, Tone, paint};
 use crate::store::{Access, Sets as _, Store};
-use crate::version_set::{LiveSet, PackOverrides, pack, warnings};
+use crate::version_set::{LiveSet, pack, warnings};
 use serde_json::json;
 use std::path::Path;
 
 /// Checks the project step by step; later steps need the earlier ones.
-pub(crate) fn run(config: &Path, json: bool) -> Result<()> {
+pub(crate) fn run(config: &Path, set: &SetArgs, json: bool) -> Result<()> {
     let mut steps: Vec<(&str, Result<String>)> = Vec::new();
     let loaded = load(config)?;
     steps.push((
         "project file",
         Ok(format!("{} is service `{}`", config.display(), loaded.project.service)),
     ));
-    match pack(&loaded, &PackOverrides::default()) {
+    match pack(&loaded, &set.overrides()) {
         Ok(packed) => {
             steps.push(("version set", Ok(format!("{} ({})", packed.set.id, packed.label))));
             for warning in warnings(&packed) {

@@ -3,15 +3,17 @@
 use super::SetArgs;
 use crate::clock::Clock;
 use crate::config::load;
-use crate::control::{Backend, Command, require_contract};
+use crate::control::{Backend, Command, read_state, require_contract};
 use crate::error::{CliError, Result};
 use crate::gate;
 use crate::output;
-use crate::store::{Access, Store};
+use crate::store::{Access, Sets as _, Store};
 use clap::Args;
+use serde_json::json;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use tidegate_core::gate::{EvalReport, GateVerdict};
+use tidegate_core::ids::ChangeId;
 
 /// What an eval takes.
 #[derive(Debug, Args)]
@@ -31,6 +33,11 @@ pub(crate) struct EvalArgs {
     /// Ask with the decoding that production uses instead of temperature 0.
     #[arg(long)]
     as_served: bool,
+    /// Ask the cases that a release wrote back, on its own set as it was served, and mark each with
+    /// how often it failed again.
+    #[arg(long, value_name = "CHANGE_ID")]
+    #[arg(conflicts_with_all = ["cases", "prompt", "model", "upstream"])]
+    replay: Option<String>,
     /// Also write a JUnit report here.
     #[arg(long)]
     junit: Option<PathBuf>,
@@ -42,7 +49,36 @@ pub(crate) struct EvalArgs {
 
 /// Runs the eval, shows it, keeps it.
 pub(crate) async fn run(config: &Path, args: &EvalArgs, json: bool) -> Result<()> {
-    ask_and_show(config, args, json, false).await
+    match &args.replay {
+        Some(change_id) => replay(config, change_id, json).await,
+        None => ask_and_show(config, args, json, false).await,
+    }
+}
+
+/// Replays what a release wrote back.
+async fn replay(config: &Path, change_id: &str, json: bool) -> Result<()> {
+    let loaded = load(config)?;
+    let (store, state) = read_state(&loaded.root)?;
+    let release =
+        ChangeId::parse(change_id).ok().and_then(|id| Some((state.releases.get(&id)?, id)));
+    let Some((release, change_id)) = release else {
+        return Err(CliError::usage(format!("release `{change_id}` is not known here"))
+            .hint("`tidegate release status` lists the releases"));
+    };
+    let packed = store.set(&release.plan.to)?;
+    let rates = gate::replay(&loaded, &packed, &change_id, &Clock::Real).await?;
+    if json {
+        let rows: Vec<_> = rates
+            .iter()
+            .map(|(id, rate)| json!({"case_id": id, "failed": rate.failed, "asked": rate.asked}))
+            .collect();
+        output::json(&rows);
+        return Ok(());
+    }
+    for (id, rate) in &rates {
+        output::line(format!("{id}  failed again in {} of {} replays", rate.failed, rate.asked));
+    }
+    Ok(())
 }
 
 /// The same, after the contract: the question a pipeline asks.

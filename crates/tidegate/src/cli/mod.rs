@@ -51,7 +51,7 @@ enum Command {
     /// Write a project that works at once.
     Init(init::InitArgs),
     /// Check the project: files, templates, cases, contract.
-    Check,
+    Check(SetArgs),
     /// Watch the whole loop, with a simulated model and simulated users.
     Demo(demo::DemoArgs),
     /// Answer OpenAI clients.
@@ -175,7 +175,7 @@ async fn run(cli: Cli) -> Result<()> {
     let config = config.as_path();
     match command {
         Command::Init(args) => init::run(&args, json),
-        Command::Check => check::run(config, json),
+        Command::Check(set) => check::run(config, &set, json),
         Command::Demo(args) => demo::run(args, json).await,
         Command::Serve(args) => serve::run(config, args, json).await,
         Command::Eval(args) => eval::run(config, &args, json).await,

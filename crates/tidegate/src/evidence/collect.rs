@@ -87,6 +87,7 @@ fn collect(inputs: &PackInputs<'_>, mut gaps: Vec<String>) -> Result<PackData> {
     let from = store.set(&plan.from).map_err(|e| keep("the stable set", e)).ok();
     let to = store.set(&plan.to).map_err(|e| keep("the candidate's set", e)).ok();
     let eval = store.latest_eval(&plan.to).map_err(|e| keep("the eval report", e)).ok().flatten();
+    let of_eval = eval.as_ref().map(crate::gate::junit);
     let mut records = |failing_only| {
         let query = RecordQuery {
             change_id: Some(change_id.clone()),
@@ -113,7 +114,7 @@ fn collect(inputs: &PackInputs<'_>, mut gaps: Vec<String>) -> Result<PackData> {
         from,
         to,
         eval,
-        junit: junit.map(str::to_owned),
+        junit: junit.map(str::to_owned).or(of_eval),
         gates: gates.to_vec(),
         failing,
         representative,

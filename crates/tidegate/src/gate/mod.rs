@@ -67,6 +67,7 @@ mod form;
 
 mod fill;
 mod project;
+mod replay;
 mod report;
 
 mod write_back;
@@ -78,6 +79,7 @@ use std::path::Path;
 pub(crate) use fill::fill_csv;
 pub(crate) use load::{is_jsonl, load_cases};
 pub(crate) use project::{Asking, eval_project};
+pub(crate) use replay::replay;
 pub(crate) use report::{case_notes, console, junit, save};
 pub(crate) use run::{REPEAT_MAX, RunOptions, run};
 pub(crate) use write_back::{Harm, Harmed, write_back, written_back};

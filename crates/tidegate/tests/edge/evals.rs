@@ -144,3 +144,32 @@ fn a_forbidden_keyword_is_never_correct_and_a_missing_one_fails_a_prompts_test()
     assert_eq!(regression[0][1], "contains forbidden keyword `不知道`", "{report}");
     assert_eq!(regression[1][1], "missing keyword `标签`", "{report}");
 }
+
+#[test]
+fn check_reads_another_prompt_and_names_words_without_a_check() {
+    let upstream = Upstream::answering("fine");
+    let project = project_on(&upstream, "");
+    project.edit(
+        "evals/eval_cases.csv",
+        "q5,b,regression,,not_empty=true",
+        "q5,is polite,regression,,",
+    );
+    let checked = project.run(&["check"]).exits(0);
+    assert!(checked.out.contains("no check covers what `expected_behavior` says: `regression_01`"));
+    project.run(&["check", "--prompt", "v9"]).fails(2, &["version set"], &[]);
+}
+
+#[test]
+fn a_run_fills_the_case_file_and_keeps_what_people_wrote() {
+    let upstream = Upstream::by_rule(|body| ok(if question(body) == "q2" { "" } else { "fine" }));
+    let project = project_on(&upstream, "");
+    let mine = CASES.replace("safety,,not_empty=true", "safety,ok (Li),\"not_empty=true\"");
+    project.write("evals/eval_cases.csv", format!("\u{feff}{}", mine.replace('\n', "\r\n")));
+    let out = project.run(&["eval", "--csv", "evals/eval_cases.csv"]);
+    assert_ne!(out.code, 2, "{out:?}");
+    let filled = project.read("evals/eval_cases.csv");
+    assert!(filled.starts_with("\u{feff}case_id,prompt,"), "{filled}");
+    assert_eq!(filled.matches("\r\n").count(), 6, "{filled}");
+    assert!(filled.contains("safety,ok (Li),\"not_empty=true [tidegate: pass]\"\r\n"), "{filled}");
+    project.run(&["check"]).exits(0);
+}

@@ -167,6 +167,11 @@ fn check_write_back(project: &Project, server: &Server, change_id: &str) {
         let case: Value = serde_json::from_str(line).unwrap();
         assert_eq!(case["severity"], "blocking", "{case}");
     }
+    // Asked again on the set that failed, as it was served, they fail again.
+    let rates = project.run(&["eval", "--replay", change_id, "--json"]).exits(0).json();
+    let failed: u64 = rates.as_array().unwrap().iter().filter_map(|r| r["failed"].as_u64()).sum();
+    assert!(failed > 0, "{rates}");
+    assert!(project.read("evals/regression.jsonl").contains("\"reproduced\":\""));
     let eval = project.run(&["eval", "--prompt", "v3", "--json"]).exits(1);
     assert_eq!(eval.json()["passed"], false);
     project.run(&["gate", "--prompt", "v3"]).fails(1, &["the gate fails"], &[]);

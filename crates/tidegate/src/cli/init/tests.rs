@@ -1,6 +1,7 @@
 //! A new project works at once, and nothing is written over.
 
 use super::init;
+use crate::cli::SetArgs;
 use crate::cli::check;
 use crate::config::{PromptConfig, load, parse_yaml};
 use crate::gate::load_cases;
@@ -134,9 +135,9 @@ fn a_check_reads_the_state_where_there_is_one() {
     let dir = temp.path().join("desk");
     init(&dir, false).unwrap();
     let file = dir.join("tidegate.yaml");
-    check::run(&file, true).unwrap();
+    check::run(&file, &SetArgs::default(), true).unwrap();
     drop(Store::open(&dir, Access::Exclusive).unwrap());
-    check::run(&file, true).unwrap();
+    check::run(&file, &SetArgs::default(), true).unwrap();
     fs::write(dir.join(".tidegate/state.db"), "not a database").unwrap();
-    assert!(check::run(&file, true).unwrap_err().message.contains("state"));
+    assert!(check::run(&file, &SetArgs::default(), true).unwrap_err().message.contains("state"));
 }
