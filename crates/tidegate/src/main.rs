@@ -28,6 +28,8 @@ mod evidence;
 
 mod gate;
 
+mod host;
+
 mod demo;
 
 fn main() -> std::process::ExitCode {

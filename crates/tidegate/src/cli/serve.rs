@@ -1,31 +1,33 @@
 //! `tidegate serve`: the gateway and its control in one process.
 
 use crate::clock::Clock;
-use crate::config::{Loaded, Project, Upstream, listen_addr, load};
-use crate::control::{Control, ControlHandle, serve_admin};
+use crate::config::{Loaded, Project, Upstream, Workspace, listen_addr, load};
 use crate::error::{CliError, Result};
-use crate::observe::Collector;
+use crate::host::{Host, HostOptions};
 use crate::output;
-use crate::request::{Gateway, GatewayOptions, Listener, Parts};
-use crate::route::LiveTable;
-use crate::store::{Access, Records as _, Sets as _, Store};
-use crate::version_set::{FilesState, LiveSet, PackOverrides, edits_since, pack};
+use crate::request::{Front, Gateway, GatewayOptions, Listener};
+use crate::store::{Sets as _, Store};
+use crate::version_set::{FilesState, edits_since};
 use clap::Args;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tidegate_core::ids::{UnixMs, VersionSetId};
+use tidegate_core::ids::VersionSetId;
 
 /// Most edited files that are named.
 const EDITS_SHOWN: usize = 5;
 /// How often the project's files are compared with the served set, at most.
 const COMPARE_EVERY: Duration = Duration::from_secs(5);
-/// How often records past their retention are removed.
-const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 
 /// What `serve` takes.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
+    /// Project folders, when one process serves several services; left out, the project here.
+    projects: Vec<PathBuf>,
+    /// A file that lists the projects: `services: [./desk, ./shop]`.
+    #[arg(long, value_name = "FILE", conflicts_with = "projects")]
+    workspace: Option<PathBuf>,
     /// Address to listen on, instead of the project's `listen`.
     #[arg(long)]
     listen: Option<String>,
@@ -40,59 +42,59 @@ pub(crate) struct ServeArgs {
     log_requests: bool,
 }
 
+/// A project with its file.
+struct Member {
+    config: PathBuf,
+    loaded: Loaded,
+}
+
 /// Runs until it is told to stop.
 pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()> {
-    let mut loaded = load(config)?;
-    let listen = args.listen.or_else(|| args.port.map(|port| format!("127.0.0.1:{port}")));
-    if let Some(listen) = listen {
-        loaded.project.listen = listen;
-        require_credentials(&loaded.project)?;
+    let workspace = match (&args.workspace, args.projects.as_slice()) {
+        (Some(file), _) => Workspace::read(file)?,
+        (None, []) => Workspace { listen: None, projects: vec![config.to_owned()] },
+        (None, projects) => Workspace::of(projects)?,
+    };
+    let mut members = Vec::new();
+    for config in workspace.projects {
+        let loaded = load(&config)?;
+        members.push(Member { config, loaded });
     }
+    require_distinct_names(&members)?;
+    let given = args.listen.or_else(|| args.port.map(|port| format!("127.0.0.1:{port}")));
+    let listen = match given.or(workspace.listen) {
+        Some(listen) => {
+            for member in &members {
+                require_credentials(&member.loaded.project, &listen)?;
+            }
+            listen
+        }
+        None => common_listen(&members)?,
+    };
     // The listener comes first: an address in use must not leave anything behind.
-    let (listener, address) = Listener::bind(&loaded.project.listen).await?;
-    let clock = Clock::Real;
-    let upstream = args.provider.map(|name| provider(&loaded.project, name)).transpose()?;
-    if !Store::exists(&loaded.root) {
-        // A project that cannot be served leaves no state behind.
-        let overrides = PackOverrides { upstream: upstream.clone(), ..PackOverrides::default() };
-        LiveSet::new(&pack(&loaded, &overrides)?, &loaded.root, &clock)?;
+    let (listener, address) = Listener::bind(&listen).await?;
+    let mut services = Vec::new();
+    for Member { config, loaded } in &members {
+        let name = args.provider.clone();
+        let options = HostOptions {
+            clock: Clock::Real,
+            upstream: name.map(|name| provider(&loaded.project, name)).transpose()?,
+            by: "tidegate serve",
+            gateway: GatewayOptions { log_requests: args.log_requests, ..Default::default() },
+        };
+        let mut host = Host::open(config, loaded, options).await?;
+        if let Some(note) = host.control.leave_experiment().await? {
+            output::talk(note);
+        }
+        greet(&loaded.project.service, &host);
+        compare_files(loaded, config, &host.store, &host.gateway);
+        if host.control.state().is_experimental() {
+            output::talk(EXPERIMENTAL);
+        }
+        services.push(host.start(loaded, address).await?);
     }
-    let store = Store::open(&loaded.root, Access::Exclusive)?;
-    let mut control = Control::open(config.to_owned(), store.clone(), clock.clone())?;
-    let fresh = control.state().service.is_none();
-    if !fresh && let Some(name) = &upstream {
-        return Err(CliError::usage(format!(
-            "`--provider {name}` is for a service's first start; this one has its version set"
-        ))
-        .hint(format!("release the change: `tidegate release start --upstream {name}`")));
-    }
-    control.adopt("tidegate serve", upstream).await?;
-    if let Some(note) = control.leave_experiment().await? {
-        output::talk(note);
-    }
-    let experimental = control.state().is_experimental();
-    let collector = Arc::new(Collector::default());
-    let plane = control.attach(collector.clone())?;
-    let live = plane.router.load();
-    let running = control.state().active_release().map(|release| {
-        format!("release {} {}", release.plan.change_id, release.state.phase.as_str())
-    });
-    let parts = Parts { router: plane.router.clone(), collector, store: store.clone(), clock };
-    let options = GatewayOptions { log_requests: args.log_requests, ..Default::default() };
-    let gateway = Gateway::new(&loaded.project, parts, options)?;
-    let handle = ControlHandle::start(control);
-    let _admin =
-        serve_admin(&loaded.root, &loaded.project.admin_listen, Some(address), handle.clone())
-            .await?;
-    handle.keep_looking(Duration::from_millis(loaded.project.release.tick_ms), plane);
-    keep_pruning(store.clone(), loaded.project.records.retention_days);
-    greet(&loaded.project.service, &live, fresh, running);
-    compare_files(&loaded, config, &store, &gateway);
-    if experimental {
-        output::talk(EXPERIMENTAL);
-    }
-    // The first table must be let go, or its last request would never seem to end.
-    drop(live);
+    let gateways = services.iter().map(|service| service.gateway.clone()).collect();
+    let front = Front::of(gateways).ok_or_else(no_service)?;
     let stop = stopped();
     let url = format!("http://{address}/v1");
     match json {
@@ -103,29 +105,72 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
         stop.await;
         output::talk("stopping: waiting for in-flight requests");
     };
-    crate::request::serve(gateway, listener, stopping).await?;
-    // A store that failed on the way did not stop stable traffic; it does fail the process's end.
-    if let Some(error) = store.stopped() {
-        return Err(error.into());
+    crate::request::serve(front, listener, stopping).await?;
+    // Each is ended, whatever became of the others; the first error is said.
+    let mut ended = Ok(());
+    for service in services {
+        ended = ended.and(service.stop().await);
     }
-    handle.stop().await?;
-    Ok(store.flush().await?)
+    ended
+}
+
+fn no_service() -> CliError {
+    CliError::usage("there is no service to serve")
+}
+
+/// `model` picks the service, so a name may have one owner only.
+fn require_distinct_names(members: &[Member]) -> Result<()> {
+    let mut owners: BTreeMap<&str, &Path> = BTreeMap::new();
+    for Member { config, loaded: Loaded { project, .. } } in members {
+        for name in std::iter::once(&project.service).chain(&project.aliases) {
+            if let Some(other) = owners.insert(name, config) {
+                return Err(CliError::usage(format!(
+                    "two projects answer to the name `{name}`: {} and {}",
+                    other.display(),
+                    config.display()
+                ))
+                .hint("give each its own `service` and `aliases`"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The address that all projects name.
+fn common_listen(members: &[Member]) -> Result<String> {
+    let mut addresses = members.iter().map(|member| &member.loaded.project.listen);
+    let Some(first) = addresses.next() else {
+        return Err(no_service());
+    };
+    match addresses.find(|other| *other != first) {
+        None => Ok(first.clone()),
+        Some(other) => Err(CliError::usage(format!(
+            "the projects listen on different addresses: {first} and {other}"
+        ))
+        .hint("one process has one listener: set `listen` in the workspace file, or `--listen`")),
+    }
 }
 
 /// Says what is served.
-fn greet(service: &str, live: &LiveTable, fresh: bool, running: Option<String>) {
+fn greet(service: &str, host: &Host) {
+    let live = host.table();
     output::talk(format!("tidegate {} · {}", env!("CARGO_PKG_VERSION"), service));
     output::talk(format!(
         "stable  {} ({}){}",
         live.stable.set.id,
         live.stable.label,
-        if fresh { ", taken from the project as the first version set" } else { "" }
+        if host.is_fresh { ", taken from the project as the first version set" } else { "" }
     ));
-    if let (Some(candidate), Some(running)) = (&live.candidate, running) {
+    if let (Some(candidate), Some(release)) =
+        (&live.candidate, host.control.state().active_release())
+    {
         let weight = live.table.split.as_ref().map(|split| split.weight).unwrap_or_default();
         output::talk(format!(
-            "candidate  {} ({}): {running}, at {weight}",
-            candidate.set.id, candidate.label
+            "candidate  {} ({}): release {} {}, at {weight}",
+            candidate.set.id,
+            candidate.label,
+            release.plan.change_id,
+            release.state.phase.as_str(),
         ));
     }
     if matches!(live.stable.upstream_config, Upstream::Simulated(_)) {
@@ -206,16 +251,17 @@ fn provider(project: &Project, name: String) -> Result<String> {
 
 /// Other machines are only let in with a credential (the project file's own address was checked
 /// when it was read).
-fn require_credentials(project: &Project) -> Result<()> {
-    let Some(address) = listen_addr(&project.listen) else {
-        return Err(CliError::usage(format!("`--listen {}` is not an address", project.listen))
+fn require_credentials(project: &Project, listen: &str) -> Result<()> {
+    let Some(address) = listen_addr(listen) else {
+        return Err(CliError::usage(format!("`listen: {listen}` is not an address"))
             .hint("give it as `host:port`, for example `127.0.0.1:8787`"));
     };
     if address.ip().is_loopback() || !project.credentials.is_empty() {
         return Ok(());
     }
     Err(CliError::usage(format!(
-        "{address} can be reached from other machines, and the service has no credentials"
+        "{address} can be reached from other machines, and service `{}` has no credentials",
+        project.service
     ))
     .hint("add `credentials:` to tidegate.yaml, or listen on 127.0.0.1"))
 }
@@ -238,18 +284,4 @@ fn stopped() -> impl Future<Output = ()> {
         }
         let _ = tokio::signal::ctrl_c().await;
     }
-}
-
-fn keep_pruning(store: Store, retention_days: u32) {
-    tokio::spawn(async move {
-        let mut interval = tokio::time::interval(PRUNE_EVERY);
-        loop {
-            interval.tick().await;
-            let kept_ms = u64::from(retention_days) * 86_400_000;
-            let before = UnixMs(Clock::Real.now().0.saturating_sub(kept_ms));
-            if let Err(error) = store.prune_records(before).await {
-                output::log(&format!("records past their retention were not removed: {error}"));
-            }
-        }
-    });
 }

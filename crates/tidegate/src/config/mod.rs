@@ -11,6 +11,7 @@ mod risk;
 mod schema;
 mod texts;
 mod upstream;
+mod workspace;
 mod yaml;
 
 pub(crate) use check::listen_addr;
@@ -20,6 +21,7 @@ pub(crate) use project::*;
 pub(crate) use risk::*;
 pub(crate) use schema::schema;
 pub(crate) use upstream::*;
+pub(crate) use workspace::Workspace;
 pub(crate) use yaml::nearest;
 
 #[cfg(test)]

@@ -6,19 +6,18 @@ use super::users::{Batch, Habits, Users};
 use crate::cli::view;
 use crate::clock::Clock;
 use crate::config::load;
-use crate::control::{Answer, Command, Control, ControlHandle, StartRequest, serve_admin};
+use crate::control::{Answer, Command, ControlHandle, StartRequest, serve_admin};
 use crate::error::{CliError, Result};
 use crate::gate;
-use crate::observe::Collector;
+use crate::host::{Host, HostOptions};
 use crate::output::{self, Tone, paint};
-use crate::request::{Gateway, GatewayOptions, Listener, Parts};
-use crate::store::{Access, Journal as _, Records as _, Store};
+use crate::request::{Front, GatewayOptions, Listener};
+use crate::store::{Journal as _, Records as _, Store};
 use crate::version_set::PackOverrides;
 use serde_json::{Value, json};
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidegate_core::decide::{Decision, Phase, ReasonCode};
 use tidegate_core::gate::EvalReport;
@@ -80,16 +79,15 @@ impl Stage {
         let clock = Clock::demo(START, SPEED);
         let (listener, address) = Listener::bind("127.0.0.1:0").await?;
         let loaded = load(&config)?;
-        let store = Store::open(&root, Access::Exclusive)?;
-        let mut control = Control::open(config.clone(), store.clone(), clock.clone())?;
-        control.adopt("tidegate demo", None).await?;
-        let collector = Arc::new(Collector::default());
-        let plane = control.attach(collector.clone())?;
-        let parts =
-            Parts { router: plane.router, collector, store: store.clone(), clock: clock.clone() };
-        let gateway = Gateway::new(&loaded.project, parts, GatewayOptions::default())?;
+        let options = HostOptions {
+            clock: clock.clone(),
+            upstream: None,
+            by: "tidegate demo",
+            gateway: GatewayOptions::default(),
+        };
+        let Host { gateway, control, store, .. } = Host::open(&config, &loaded, options).await?;
         let (stop, stopping) = oneshot::channel();
-        let server = tokio::spawn(crate::request::serve(gateway, listener, async {
+        let server = tokio::spawn(crate::request::serve(Front::one(gateway), listener, async {
             // A stage that is dropped stops as well.
             let _ = stopping.await;
         }));

@@ -5,6 +5,8 @@
 
 mod text;
 
+pub(crate) use text::joined_pages;
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

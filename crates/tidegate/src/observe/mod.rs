@@ -5,4 +5,4 @@ mod metrics;
 mod recent;
 
 pub(crate) use collector::{Collector, FeedbackOn};
-pub(crate) use metrics::{AnswerSample, Metrics, StatusClass, TableView};
+pub(crate) use metrics::{AnswerSample, Metrics, StatusClass, TableView, joined_pages};

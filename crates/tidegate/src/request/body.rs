@@ -3,6 +3,7 @@
 use super::bounds::{BODY_BUDGET_KIB, BODY_FREE, Bounds};
 use super::code::Code;
 use super::conn::InWork;
+use super::front::Picked;
 use super::problem::{Next, Problem};
 use super::stream::Events;
 use crate::observe::{Metrics, StatusClass};
@@ -93,7 +94,8 @@ fn take_share(
     }
 }
 
-fn too_large(max: u64) -> Problem {
+/// 413 for a body that a service's limit does not allow.
+pub(super) fn too_large(max: u64) -> Problem {
     let message = format!("the request's body is larger than {max} bytes, which is the limit");
     Problem::client(StatusCode::PAYLOAD_TOO_LARGE, Code::RequestTooLarge, message).next(Next::Close)
 }
@@ -125,15 +127,17 @@ pub(super) struct AtEnd {
 
 /// Counts one request at the door when it is dropped; until a status is set, as a client that left.
 pub(super) struct Meter {
+    /// Where it counts while its service is not known.
     metrics: Arc<Metrics>,
+    picked: Picked,
     started: Instant,
     status: StatusClass,
 }
 
 impl Meter {
     /// Starts the clock.
-    pub(super) fn start(metrics: Arc<Metrics>, started: Instant) -> Meter {
-        Meter { metrics, started, status: StatusClass::ClientError }
+    pub(super) fn start(metrics: Arc<Metrics>, picked: Picked, started: Instant) -> Meter {
+        Meter { metrics, picked, started, status: StatusClass::ClientError }
     }
 
     /// Says how the request ended.
@@ -144,7 +148,8 @@ impl Meter {
 
 impl Drop for Meter {
     fn drop(&mut self) {
-        self.metrics.request(self.status, self.started.elapsed());
+        let metrics = self.picked.get().map_or(&self.metrics, |gateway| &gateway.metrics);
+        metrics.request(self.status, self.started.elapsed());
     }
 }
 

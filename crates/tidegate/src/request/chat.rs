@@ -1,9 +1,10 @@
 //! `POST /v1/chat/completions` and the seed's `POST /chat`: route, render, call, answer.
 
-use super::body::{Body, Given};
+use super::body::{Body, Given, too_large};
 use super::bounds::{BACKOFF_FIRST, BACKOFF_MAX};
 use super::code::Code;
 use super::exchange::{Ask, Ending, Exchange};
+use super::front::Admitted;
 use super::gateway::Gateway;
 use super::problem::Problem;
 use super::serve::Arrival;
@@ -28,18 +29,14 @@ enum Called {
 
 /// `POST /v1/chat/completions`.
 pub(super) async fn completions(
-    gateway: &Arc<Gateway>,
-    arrival: Arrival,
+    admitted: &Admitted,
+    mut arrival: Arrival,
     given: Given,
 ) -> Result<Response<Body>, Problem> {
     let Given { bytes, share } = given;
     let request = openai_chat::read_request(&bytes).map_err(|e| Problem::of_request(&e))?;
+    let gateway = pick(admitted, &mut arrival, request.model.as_deref(), bytes.len())?;
     drop(bytes);
-    if let Some(model) = &request.model
-        && !gateway.is_called(model)
-    {
-        return Err(unknown_model(gateway, model));
-    }
     let ask = Ask {
         body: request.body,
         stream: request.stream,
@@ -49,7 +46,7 @@ pub(super) async fn completions(
         input_chars: request.input_chars,
         budget: None,
     };
-    let mut exchange = Exchange::open(gateway, arrival, ask, share).await?;
+    let mut exchange = Exchange::open(&gateway, arrival, ask, share).await?;
     let (labels, trace) = (exchange.labels(), exchange.ids().trace.clone());
     let response = match call(&mut exchange).await {
         Ok(Called::Whole(answer)) => match reply::whole(exchange, answer) {
@@ -62,11 +59,20 @@ pub(super) async fn completions(
     Ok(labels.put(response))
 }
 
-fn unknown_model(gateway: &Gateway, model: &str) -> Problem {
-    let shown: String = model.chars().take(80).flat_map(char::escape_debug).collect();
-    let service = &gateway.service;
-    let message = format!("the model `{shown}` does not exist; this service is `{service}`");
-    Problem::client(StatusCode::NOT_FOUND, Code::ModelNotFound, message).param(Some("model"))
+/// The service that a request is for, within that service's limit on bodies.
+fn pick(
+    admitted: &Admitted,
+    arrival: &mut Arrival,
+    model: Option<&str>,
+    body_bytes: usize,
+) -> Result<Arc<Gateway>, Problem> {
+    let (gateway, caller) = admitted.pick(model)?;
+    let max = gateway.limits.max_body_bytes;
+    if body_bytes as u64 > max {
+        return Err(too_large(max));
+    }
+    arrival.caller = caller;
+    Ok(gateway)
 }
 
 fn passed_through(body: bytes::Bytes) -> Response<Body> {
@@ -78,11 +84,12 @@ fn passed_through(body: bytes::Bytes) -> Response<Body> {
 
 /// `POST /chat` (R175–R178).
 pub(super) async fn seed(
-    gateway: &Arc<Gateway>,
-    arrival: Arrival,
+    admitted: &Admitted,
+    mut arrival: Arrival,
     given: Given,
 ) -> Result<Response<Body>, Problem> {
     let request = parse_seed_chat(&given.bytes).map_err(|e| Problem::of_request(&e))?;
+    let gateway = pick(admitted, &mut arrival, None, given.bytes.len())?;
     let message = json!({ "role": "user", "content": &request.prompt });
     let ask = Ask {
         body: Map::from_iter([("messages".to_owned(), Value::Array(vec![message]))]),
@@ -93,7 +100,7 @@ pub(super) async fn seed(
         text: request.prompt,
         budget: request.budget_ms.map(Duration::from_millis),
     };
-    let mut exchange = Exchange::open(gateway, arrival, ask, given.share).await?;
+    let mut exchange = Exchange::open(&gateway, arrival, ask, given.share).await?;
     let labels = exchange.labels();
     let (ids, set, arm) = (exchange.ids().clone(), Arc::clone(&exchange.set), exchange.arm());
     let answered = match call(&mut exchange).await {

@@ -31,7 +31,9 @@ pub(crate) enum Code {
     CallerBanned,
     /// No such path.
     UnknownEndpoint,
-    /// `model` is neither the service nor an alias.
+    /// Several services are served, and the request names none.
+    ModelRequired,
+    /// `model` is no service that the caller may call, nor an alias of one.
     ModelNotFound,
     /// Feedback on a trace that is not known.
     TraceNotFound,
@@ -82,7 +84,7 @@ pub(crate) enum Code {
 impl Code {
     /// Every code.
     #[cfg(test)]
-    pub(crate) const ALL: [Code; 36] = [
+    pub(crate) const ALL: [Code; 37] = [
         Code::InvalidJson,
         Code::DuplicateParameter,
         Code::MissingRequiredParameter,
@@ -96,6 +98,7 @@ impl Code {
         Code::InvalidApiKey,
         Code::CallerBanned,
         Code::UnknownEndpoint,
+        Code::ModelRequired,
         Code::ModelNotFound,
         Code::TraceNotFound,
         Code::WrongMethod,
@@ -137,6 +140,7 @@ impl Code {
             Code::InvalidApiKey => "invalid_api_key",
             Code::CallerBanned => "caller_banned",
             Code::UnknownEndpoint => "unknown_endpoint",
+            Code::ModelRequired => "model_required",
             Code::ModelNotFound => "model_not_found",
             Code::TraceNotFound => "trace_not_found",
             Code::WrongMethod => "wrong_method",

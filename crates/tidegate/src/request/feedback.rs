@@ -1,7 +1,9 @@
 //! `POST /v1/feedback`: what users say of an answer, by its trace id (R220, R221).
 
+use super::auth::Caller;
 use super::body::Body;
 use super::code::Code;
+use super::front::Admitted;
 use super::gateway::Gateway;
 use super::pages;
 use super::problem::{Next, Problem};
@@ -18,7 +20,7 @@ use tidegate_wire::forms::{FeedbackRequest, parse_feedback};
 
 /// Keeps and counts feedback; of each kind, a trace's first counts.
 pub(super) async fn feedback(
-    gateway: &Arc<Gateway>,
+    admitted: &Admitted,
     arrival: Arrival,
     body: &[u8],
 ) -> Result<Response<Body>, Problem> {
@@ -27,10 +29,8 @@ pub(super) async fn feedback(
         let allowed = "1 to 128 of `A-Za-z0-9._-` are allowed";
         Problem::of_request(&RequestError::bad_value("trace_id", allowed))
     })?;
-    let on = place(gateway, &trace).await?;
-    // Another tenant's trace is as good as none, and looks the same.
-    let on = on.filter(|on| on.tenant.as_deref() == arrival.caller.tenant.as_deref());
-    let Some(on) = on else {
+    let found = admitted.find(|gateway, caller| place(gateway, caller, trace.clone())).await?;
+    let Some((gateway, on)) = found else {
         let message = format!("no answer with trace id `{trace}` is known");
         return Err(Problem::client(StatusCode::NOT_FOUND, Code::TraceNotFound, message)
             .param(Some("trace_id")));
@@ -64,13 +64,24 @@ fn items(request: &FeedbackRequest) -> impl Iterator<Item = Feedback> {
     items.into_iter().flatten()
 }
 
-async fn place(gateway: &Arc<Gateway>, trace: &TraceId) -> Result<Option<FeedbackOn>, Problem> {
-    if let Some(on) = gateway.parts.collector.find(trace) {
-        return Ok(Some(on));
-    }
-    let (store, id) = (gateway.parts.store.clone(), trace.clone());
+/// Where a trace of this caller's was answered.
+async fn place(
+    gateway: Arc<Gateway>,
+    caller: Caller,
+    trace: TraceId,
+) -> Result<Option<FeedbackOn>, Problem> {
+    let on = match gateway.parts.collector.find(&trace) {
+        Some(on) => Some(on),
+        None => recorded(&gateway, trace).await?,
+    };
+    // Another tenant's trace is as good as none, and looks the same.
+    Ok(on.filter(|on| on.tenant.as_deref() == caller.tenant.as_deref()))
+}
+
+async fn recorded(gateway: &Gateway, trace: TraceId) -> Result<Option<FeedbackOn>, Problem> {
+    let store = gateway.parts.store.clone();
     // Reading SQLite blocks.
-    let read = tokio::task::spawn_blocking(move || store.trace(&id)).await;
+    let read = tokio::task::spawn_blocking(move || store.trace(&trace)).await;
     let record = read.map_err(|_| store_problem())?.map_err(|_| store_problem())?;
     Ok(record.map(|record| FeedbackOn {
         arm: record.arm,

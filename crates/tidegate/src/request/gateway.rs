@@ -153,7 +153,12 @@ impl Gateway {
 
     /// Whether clients may call the service by this name.
     pub(super) fn is_called(&self, model: &str) -> bool {
-        self.service == model || self.aliases.iter().any(|alias| alias == model)
+        self.names().any(|name| name == model)
+    }
+
+    /// The names that clients may call it by: its own first, then its aliases.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.service.as_str()).chain(self.aliases.iter().map(String::as_str))
     }
 
     /// A place among the requests in work, waited for up to `queue_ms`. No more may wait than may

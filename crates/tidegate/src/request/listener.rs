@@ -3,7 +3,7 @@
 use super::body::Body;
 use super::bounds::{HEAD_MAX, REFUSALS_MAX};
 use super::conn::{Socket, Watch};
-use super::gateway::Gateway;
+use super::front::Front;
 use super::problem::Problem;
 use crate::error::{CliError, Result as CliResult};
 use http::{Request, Response};
@@ -63,21 +63,21 @@ fn bind_error(address: &str, error: &io::Error) -> CliError {
 /// # Errors
 /// When the address can be reached from other machines and no credential is asked for.
 pub(crate) async fn serve(
-    gateway: Arc<Gateway>,
+    front: Arc<Front>,
     listener: Listener,
     shutdown: impl Future<Output = ()>,
 ) -> CliResult<()> {
     let Listener { tcp, address } = listener;
-    if !address.ip().is_loopback() && !gateway.doorman.asks() {
+    if !address.ip().is_loopback() && !front.asks() {
         return Err(CliError::usage(format!(
             "{address} can be reached from other machines, and the service has no credentials"
         ))
         .hint("add `credentials:` to tidegate.yaml, or listen on 127.0.0.1"));
     }
-    let bounds = gateway.options.bounds;
+    let bounds = front.first().options.bounds;
     let (closing, _) = watch::channel(false);
     let door = Door {
-        gateway: Arc::clone(&gateway),
+        front: Arc::clone(&front),
         places: Arc::new(Semaphore::new(bounds.max_connections)),
         refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
         closing,
@@ -85,7 +85,7 @@ pub(crate) async fn serve(
     {
         let mut stop = pin!(async {
             shutdown.await;
-            gateway.stop();
+            front.stop();
             tokio::time::sleep(bounds.stop_notice).await;
         });
         loop {
@@ -107,7 +107,7 @@ pub(crate) async fn serve(
 }
 
 struct Door {
-    gateway: Arc<Gateway>,
+    front: Arc<Front>,
     places: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
     closing: watch::Sender<bool>,
@@ -129,7 +129,7 @@ impl Door {
         match Arc::clone(&self.places).try_acquire_owned() {
             Ok(place) => {
                 let closing = self.closing.subscribe();
-                tokio::spawn(connection(Arc::clone(&self.gateway), stream, closing, place));
+                tokio::spawn(connection(Arc::clone(&self.front), stream, closing, place));
             }
             Err(_full) => self.refuse(stream),
         }
@@ -137,7 +137,7 @@ impl Door {
 
     fn refuse(&self, mut stream: TcpStream) {
         let Ok(turn) = Arc::clone(&self.refusals).try_acquire_owned() else { return };
-        let bounds = self.gateway.options.bounds;
+        let bounds = self.front.first().options.bounds;
         tokio::spawn(async move {
             let _turn = turn;
             // The client sees a closed connection where this cannot be written.
@@ -159,16 +159,16 @@ fn full_answer() -> String {
 }
 
 async fn connection(
-    gateway: Arc<Gateway>,
+    front: Arc<Front>,
     stream: TcpStream,
     mut closing: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
 ) {
-    let socket = Socket::new(stream, gateway.options.bounds);
+    let socket = Socket::new(stream, front.first().options.bounds);
     let watch = socket.watch();
     // Boxed because the connection is polled by hand below, which takes a future that can move.
     let service =
-        service_fn(move |request| Box::pin(answer(Arc::clone(&gateway), watch.clone(), request)));
+        service_fn(move |request| Box::pin(answer(Arc::clone(&front), watch.clone(), request)));
     let mut http = hyper::server::conn::http1::Builder::new();
     http.max_buf_size(HEAD_MAX).timer(hyper_util::rt::TokioTimer::new());
     // Deadlines for heads are the socket's.
@@ -191,9 +191,9 @@ async fn connection(
 }
 
 async fn answer(
-    gateway: Arc<Gateway>,
+    front: Arc<Front>,
     watch: Watch,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
-    Ok(super::serve::handle(gateway, watch, request).await)
+    Ok(super::serve::handle(front, watch, request).await)
 }

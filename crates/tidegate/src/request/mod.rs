@@ -2,7 +2,8 @@
 //! what a request says is read by `tidegate_wire`.
 //!
 //! A request goes through these files in this order: `listener` and `conn` (bytes in time),
-//! `serve` (which endpoint), `auth`, `body`, then `chat` (route, render, call, answer) or another
+//! `serve` (which endpoint), `front` (which service), `auth`, `body`, then `chat` (route, render,
+//! call, answer) or another
 //! endpoint; `exchange` counts and records what happened, whatever happened.
 
 mod bounds;
@@ -11,6 +12,7 @@ mod listener;
 mod conn;
 mod strict;
 
+mod front;
 mod serve;
 
 mod auth;
@@ -33,5 +35,6 @@ mod gateway;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use front::Front;
 pub(crate) use gateway::{Gateway, GatewayOptions, Parts};
 pub(crate) use listener::{Listener, serve};

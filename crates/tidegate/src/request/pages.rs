@@ -1,7 +1,9 @@
 //! The answers that need no model: health, readiness, metrics, the list of models.
 
 use super::body::Body;
+use super::front::{Admitted, Front};
 use super::gateway::Gateway;
+use crate::observe::joined_pages;
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -16,13 +18,25 @@ pub(super) fn json(status: StatusCode, value: &Value) -> Response<Body> {
     response
 }
 
-/// `GET /health`: the process is alive (R179).
-pub(super) fn health(gateway: &Gateway) -> Response<Body> {
+/// `GET /health`: the process is alive (R179), with what each service serves.
+pub(super) fn health(front: &Front) -> Response<Body> {
+    let version = env!("CARGO_PKG_VERSION");
+    let mut services: Vec<Value> = front.services().map(|gateway| served(gateway)).collect();
+    let body = match services.as_mut_slice() {
+        [only] => {
+            only["status"] = json!("ok");
+            only["version"] = json!(version);
+            only.take()
+        }
+        _ => json!({ "status": "ok", "version": version, "services": services }),
+    };
+    json(StatusCode::OK, &body)
+}
+
+fn served(gateway: &Gateway) -> Value {
     let table = gateway.parts.router.load();
-    let body = json!({
-        "status": "ok",
+    json!({
         "service": gateway.service,
-        "version": env!("CARGO_PKG_VERSION"),
         "version_set": table.stable.set.id.as_str(),
         "model": table.stable.keys.model,
         "release_status": match gateway.parts.router.is_experimental() {
@@ -31,19 +45,28 @@ pub(super) fn health(gateway: &Gateway) -> Response<Body> {
         },
         "files": gateway.files().as_str(),
         "entrance": entrance(&table.table.entrance),
-    });
-    json(StatusCode::OK, &body)
+    })
 }
 
 /// `GET /readyz`: whether to send requests here. A shut entrance is ready: its 503 says why, and a
 /// load balancer that looks away would hide that.
-pub(super) fn ready(gateway: &Gateway) -> Response<Body> {
-    let table = gateway.parts.router.load();
-    let (status, word) = match gateway.is_stopping() {
+pub(super) fn ready(front: &Front) -> Response<Body> {
+    let (status, word) = match front.first().is_stopping() {
         false => (StatusCode::OK, "ready"),
         true => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
     };
-    json(status, &json!({ "status": word, "entrance": entrance(&table.table.entrance) }))
+    let of = |gateway: &Gateway| entrance(&gateway.parts.router.load().table.entrance);
+    let body = match front.is_one() {
+        true => json!({ "status": word, "entrance": of(front.first()) }),
+        false => {
+            let entrances: serde_json::Map<String, Value> = front
+                .services()
+                .map(|gateway| (gateway.service.clone(), json!({ "entrance": of(gateway) })))
+                .collect();
+            json!({ "status": word, "services": entrances })
+        }
+    };
+    json(status, &body)
 }
 
 fn entrance(entrance: &Entrance) -> &'static str {
@@ -53,18 +76,23 @@ fn entrance(entrance: &Entrance) -> &'static str {
     }
 }
 
-/// `GET /metrics`.
-pub(super) fn metrics(gateway: &Gateway) -> Response<Body> {
-    let mut response = Response::new(Body::full(gateway.metrics_page()));
+/// `GET /metrics`; with several services each sample has the label `service`.
+pub(super) fn metrics(front: &Front, admitted: &Admitted) -> Response<Body> {
+    let page = match front.is_one() {
+        true => front.first().metrics_page(),
+        false => joined_pages(admitted.gateways().map(|g| (g.service.as_str(), g.metrics_page()))),
+    };
+    let mut response = Response::new(Body::full(page));
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, text);
     response
 }
 
-/// `GET /v1/models`: the service and its aliases, as an OpenAI list.
-pub(super) fn models(gateway: &Gateway) -> Response<Body> {
-    let names = std::iter::once(&gateway.service).chain(&gateway.aliases);
-    let data: Vec<Value> = names
+/// `GET /v1/models`: the services that the caller may call and their aliases, as an OpenAI list.
+pub(super) fn models(admitted: &Admitted) -> Response<Body> {
+    let data: Vec<Value> = admitted
+        .gateways()
+        .flat_map(|gateway| gateway.names())
         .map(|id| json!({ "id": id, "object": "model", "created": 0, "owned_by": "tidegate" }))
         .collect();
     json(StatusCode::OK, &json!({ "object": "list", "data": data }))

@@ -4,7 +4,7 @@ use super::auth::Caller;
 use super::body::{self, AtEnd, Body, Given, Meter};
 use super::code::Code;
 use super::conn::Watch;
-use super::gateway::Gateway;
+use super::front::{Admitted, Front, Picked};
 use super::ids::Ids;
 use super::problem::{Next, Problem};
 use super::{chat, feedback, pages, strict};
@@ -111,7 +111,7 @@ fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Problem> {
 
 /// Answers one request.
 pub(super) async fn handle(
-    gateway: Arc<Gateway>,
+    front: Arc<Front>,
     watch: Watch,
     request: Request<Incoming>,
 ) -> Response<Body> {
@@ -122,14 +122,16 @@ pub(super) async fn handle(
     if incoming.is_end_stream() {
         watch.body_done();
     }
-    let ids = gateway.ids.of(&parts.headers);
+    let ids = front.first().ids.of(&parts.headers);
     let endpoint =
         strict::check(&parts, &raw_head).and_then(|()| endpoint(&parts.method, parts.uri.path()));
     let counted = !matches!(&endpoint, Ok(e) if e.is_probe() || *e == Endpoint::Metrics);
-    let mut meter = counted.then(|| Meter::start(Arc::clone(&gateway.metrics), started));
+    let picked = Picked::default();
+    let mut meter =
+        counted.then(|| Meter::start(Arc::clone(&front.first().metrics), picked.clone(), started));
     let response = match endpoint {
         Ok(endpoint) => {
-            let at = gateway.parts.clock.now();
+            let at = front.first().parts.clock.now();
             let arrival = Arrival {
                 ids: ids.clone(),
                 caller: Caller::default(),
@@ -137,7 +139,8 @@ pub(super) async fn handle(
                 started,
                 reading: Duration::ZERO,
             };
-            dispatch(&gateway, endpoint, arrival, &parts, incoming, &watch).await
+            let request = Unread { parts: &parts, incoming, watch: &watch };
+            dispatch(&front, endpoint, arrival, request, &picked).await
         }
         Err(problem) => Err(problem),
     };
@@ -154,49 +157,60 @@ pub(super) async fn handle(
     response.map(|body| body.then(AtEnd { _in_work: in_work, meter }))
 }
 
+/// A request whose body is still to be read.
+struct Unread<'a> {
+    parts: &'a http::request::Parts,
+    incoming: Incoming,
+    watch: &'a Watch,
+}
+
 async fn dispatch(
-    gateway: &Arc<Gateway>,
+    front: &Arc<Front>,
     endpoint: Endpoint,
     mut arrival: Arrival,
-    parts: &http::request::Parts,
-    incoming: Incoming,
-    watch: &Watch,
+    request: Unread<'_>,
+    picked: &Picked,
 ) -> Result<Response<Body>, Problem> {
-    if !endpoint.is_probe() {
-        arrival.caller = gateway.doorman.admit(&parts.headers)?;
-    }
     match endpoint {
-        Endpoint::Health => Ok(pages::health(gateway)),
-        Endpoint::Ready => Ok(pages::ready(gateway)),
-        Endpoint::Metrics => Ok(pages::metrics(gateway)),
-        Endpoint::Models => Ok(pages::models(gateway)),
+        Endpoint::Health => return Ok(pages::health(front)),
+        Endpoint::Ready => return Ok(pages::ready(front)),
+        Endpoint::Completions
+        | Endpoint::Chat
+        | Endpoint::Feedback
+        | Endpoint::Models
+        | Endpoint::Metrics => {}
+    }
+    let admitted = front.admit(&request.parts.headers)?.noting(picked);
+    match endpoint {
+        Endpoint::Health | Endpoint::Ready | Endpoint::Models => Ok(pages::models(&admitted)),
+        Endpoint::Metrics => Ok(pages::metrics(front, &admitted)),
         Endpoint::Completions => {
-            let given = read(gateway, &mut arrival, parts, incoming, watch).await?;
-            chat::completions(gateway, arrival, given).await
+            let given = read(front, &admitted, &mut arrival, request).await?;
+            chat::completions(&admitted, arrival, given).await
         }
         Endpoint::Chat => {
-            let given = read(gateway, &mut arrival, parts, incoming, watch).await?;
-            chat::seed(gateway, arrival, given).await
+            let given = read(front, &admitted, &mut arrival, request).await?;
+            chat::seed(&admitted, arrival, given).await
         }
         Endpoint::Feedback => {
-            let given = read(gateway, &mut arrival, parts, incoming, watch).await?;
-            feedback::feedback(gateway, arrival, &given.bytes).await
+            let given = read(front, &admitted, &mut arrival, request).await?;
+            feedback::feedback(&admitted, arrival, &given.bytes).await
         }
     }
 }
 
 async fn read(
-    gateway: &Gateway,
+    front: &Front,
+    admitted: &Admitted,
     arrival: &mut Arrival,
-    parts: &http::request::Parts,
-    incoming: Incoming,
-    watch: &Watch,
+    request: Unread<'_>,
 ) -> Result<Given, Problem> {
+    let Unread { parts, incoming, watch } = request;
     let began = Instant::now();
     let empty = incoming.is_end_stream();
-    let max = gateway.limits.max_body_bytes;
-    let bounds = &gateway.options.bounds;
-    let given = body::read(incoming, &parts.headers, max, &gateway.body_budget, bounds).await?;
+    let max = admitted.max_body_bytes();
+    let (budget, bounds) = (&front.first().body_budget, &front.first().options.bounds);
+    let given = body::read(incoming, &parts.headers, max, budget, bounds).await?;
     if !empty {
         watch.body_done();
     }

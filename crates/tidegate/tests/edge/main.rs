@@ -24,6 +24,8 @@ mod project;
 #[cfg(test)]
 mod serve;
 #[cfg(test)]
+mod services;
+#[cfg(test)]
 mod sets;
 #[cfg(test)]
 mod upstream;

@@ -272,7 +272,13 @@ impl Server {
     /// Starts it on a free port and waits until it listens.
     #[track_caller]
     pub(crate) fn start(root: &Path, env: &[(&str, &str)]) -> Server {
-        let mut server = Server::spawn(root, env);
+        Server::start_with(root, &[], env)
+    }
+
+    /// The same with more arguments.
+    #[track_caller]
+    pub(crate) fn start_with(root: &Path, args: &[&str], env: &[(&str, &str)]) -> Server {
+        let mut server = Server::spawn_with(root, args, env);
         let line = server.first_line.recv_timeout(WITHIN);
         let line = line.unwrap_or_else(|_| panic!("the server did not start: {}", server.log()));
         let address = line.strip_prefix("listening on http://").unwrap_or_else(|| panic!("{line}"));
@@ -282,7 +288,11 @@ impl Server {
 
     /// Starts it and waits for nothing; its address is not known.
     pub(crate) fn spawn(root: &Path, env: &[(&str, &str)]) -> Server {
-        let args = ["serve", "--listen", "127.0.0.1:0"];
+        Server::spawn_with(root, &[], env)
+    }
+
+    fn spawn_with(root: &Path, more: &[&str], env: &[(&str, &str)]) -> Server {
+        let args = [&["serve", "--listen", "127.0.0.1:0"], more].concat();
         let mut child = Guarded(command(root, &args, env).spawn().unwrap());
         let (sender, first_line) = channel();
         let out = BufReader::new(child.0.stdout.take().unwrap());

@@ -84,3 +84,77 @@ impl Page {
         }
     }
 }
+
+/// The pages of several services as one: each family once, each sample with the label `service`.
+pub(crate) fn joined_pages<'a>(pages: impl Iterator<Item = (&'a str, String)>) -> String {
+    let mut families: Vec<(String, String)> = Vec::new();
+    for (service, page) in pages {
+        let mut at = None;
+        for line in page.lines() {
+            if line.starts_with("# TYPE ") {
+                continue;
+            }
+            if let Some(rest) = line.strip_prefix("# HELP ") {
+                let name = rest.split(' ').next().unwrap_or_default();
+                let found = families.iter().position(|(known, _)| known == name);
+                at = Some(found.unwrap_or_else(|| {
+                    let kind = page.lines().find(|l| l.starts_with(&format!("# TYPE {name} ")));
+                    let head = format!("{line}\n{}\n", kind.unwrap_or_default());
+                    families.push((name.to_owned(), head));
+                    families.len() - 1
+                }));
+                continue;
+            }
+            if let Some(at) = at {
+                let family = &mut families[at].1;
+                family.push_str(&labelled(line, service));
+                family.push('\n');
+            }
+        }
+    }
+    families.into_iter().map(|(_, text)| text).collect()
+}
+
+/// A sample with the label `service` before its others. A service's name needs no escaping.
+fn labelled(sample: &str, service: &str) -> String {
+    // A label's value may hold a brace or a blank; the first brace, or else the first blank, ends
+    // the name.
+    match sample.split_once('{') {
+        Some((name, rest)) => format!("{name}{{service=\"{service}\",{rest}"),
+        None => {
+            let (name, value) = sample.split_once(' ').unwrap_or((sample, ""));
+            format!("{name}{{service=\"{service}\"}} {value}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(requests: u64) -> String {
+        let mut page = Page::default();
+        page.family("requests_total", "counter", "Requests.");
+        page.count("requests_total", &[("arm", "a b{c}\"d")], requests);
+        page.family("weight", "gauge", "Share.");
+        page.value("weight", &[], 2.5);
+        page.finish()
+    }
+
+    #[test]
+    fn pages_of_services_are_joined_by_family() {
+        let pages = [("desk", page(1)), ("客服", page(2))];
+        let joined = joined_pages(pages.into_iter());
+        let expected = "\
+# HELP requests_total Requests.
+# TYPE requests_total counter
+requests_total{service=\"desk\",arm=\"a b{c}\\\"d\"} 1
+requests_total{service=\"客服\",arm=\"a b{c}\\\"d\"} 2
+# HELP weight Share.
+# TYPE weight gauge
+weight{service=\"desk\"} 2.5
+weight{service=\"客服\"} 2.5
+";
+        assert_eq!(joined, expected);
+    }
+}

@@ -219,7 +219,13 @@ async fn an_open_address_needs_credentials() {
     let service = Service::start(Vec::new()).await;
     let (listener, _) = Listener::bind("0.0.0.0:0").await.unwrap();
     let gateway = std::sync::Arc::clone(&service.gateway);
-    let error = crate::request::serve(gateway, listener, std::future::pending()).await.unwrap_err();
+    let error = crate::request::serve(
+        crate::request::Front::one(gateway),
+        listener,
+        std::future::pending(),
+    )
+    .await
+    .unwrap_err();
     assert!(error.message.contains("no credentials"), "{error}");
 }
 

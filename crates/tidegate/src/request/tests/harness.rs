@@ -5,7 +5,7 @@ use crate::config::{Loaded, Project};
 use crate::observe::Collector;
 use crate::request::auth::Doorman;
 use crate::request::bounds::Bounds;
-use crate::request::{Gateway, GatewayOptions, Listener, Parts, serve};
+use crate::request::{Front, Gateway, GatewayOptions, Listener, Parts, serve};
 use crate::route::{LiveTable, Router};
 use crate::store::{Access, Records as _, Store};
 use crate::version_set::{LiveSet, PackOverrides, pack};
@@ -156,7 +156,7 @@ impl Service {
         let gateway = Arc::new(gateway);
         let (listener, address) = Listener::bind("127.0.0.1:0").await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = serve(Arc::clone(&gateway), listener, async move {
+        let serving = serve(Front::one(Arc::clone(&gateway)), listener, async move {
             let _ = stopped.await;
         });
         let served = tokio::spawn(async move { serving.await.unwrap() });

@@ -1,0 +1,135 @@
+//! Several services in one process: the project folders, from a workspace file or the command line.
+
+use super::load::parse_yaml;
+use crate::error::{CliError, Result};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// Most services of one process. Each has a state file, a listener for orders and a task or two of
+/// its own; a platform team has dozens.
+const SERVICES_MAX: usize = 256;
+/// The project file's name in a folder.
+const PROJECT_FILE: &str = "tidegate.yaml";
+
+/// What a workspace file says.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WorkspaceFile {
+    /// Address of the one listener, `host:port`.
+    listen: Option<String>,
+    /// Project folders, or project files, relative to the workspace file.
+    services: Vec<String>,
+}
+
+/// The projects that one process serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Workspace {
+    /// Address of the one listener, where the workspace sets it.
+    pub(crate) listen: Option<String>,
+    /// The project files, each once, in the given order.
+    pub(crate) projects: Vec<PathBuf>,
+}
+
+impl Workspace {
+    /// Reads a workspace file.
+    ///
+    /// # Errors
+    /// When it cannot be read, names no service, or names one that is not there or is there twice.
+    pub(crate) fn read(path: &Path) -> Result<Workspace> {
+        let file = path.display();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            CliError::usage(format!("{file}: cannot be read: {error}"))
+                .hint("a workspace file lists project folders: `services: [./desk, ./shop]`")
+        })?;
+        let WorkspaceFile { listen, services } = parse_yaml(&text, path)?;
+        let root = path.parent().unwrap_or(Path::new(""));
+        let given: Vec<PathBuf> = services.iter().map(|service| root.join(service)).collect();
+        let projects = projects(&given).map_err(|mut error| {
+            error.message = format!("{file}: services: {}", error.message);
+            error
+        })?;
+        Ok(Workspace { listen, projects })
+    }
+
+    /// The workspace of the folders (or project files) on the command line.
+    ///
+    /// # Errors
+    /// When one of them is not there, or is there twice.
+    pub(crate) fn of(given: &[PathBuf]) -> Result<Workspace> {
+        Ok(Workspace { listen: None, projects: projects(given)? })
+    }
+}
+
+fn projects(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    if given.is_empty() {
+        return Err(CliError::usage("no service is listed")
+            .hint("list project folders: `services: [./desk, ./shop]`"));
+    }
+    if given.len() > SERVICES_MAX {
+        return Err(CliError::usage(format!(
+            "{} services are listed, at most {SERVICES_MAX} are allowed",
+            given.len()
+        )));
+    }
+    let mut found = Vec::new();
+    let mut real: Vec<PathBuf> = Vec::new();
+    for path in given {
+        let file = if path.is_dir() { path.join(PROJECT_FILE) } else { path.clone() };
+        let place = file.canonicalize().map_err(|error| {
+            CliError::usage(format!("{}: cannot be read: {error}", file.display()))
+                .hint("give a project folder, as `tidegate init` makes it, or its tidegate.yaml")
+        })?;
+        if real.contains(&place) {
+            return Err(CliError::usage(format!("{} is listed twice", path.display())));
+        }
+        real.push(place);
+        found.push(file);
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["desk", "客服"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+            std::fs::write(folder.path().join(name).join(PROJECT_FILE), "service: x\n").unwrap();
+        }
+        folder
+    }
+
+    fn check_refused(text: &str, parts: &[&str]) {
+        let folder = folder();
+        let path = folder.path().join("services.yaml");
+        std::fs::write(&path, text).unwrap();
+        let error = Workspace::read(&path).unwrap_err();
+        for part in parts {
+            assert!(error.message.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_workspace_lists_project_folders_beside_it() {
+        let folder = folder();
+        let path = folder.path().join("services.yaml");
+        std::fs::write(&path, "listen: 127.0.0.1:0\nservices:\n  - desk\n  - 客服/tidegate.yaml\n")
+            .unwrap();
+        let workspace = Workspace::read(&path).unwrap();
+        assert_eq!(workspace.listen.as_deref(), Some("127.0.0.1:0"));
+        let file = |name: &str| folder.path().join(name).join(PROJECT_FILE);
+        assert_eq!(workspace.projects, [file("desk"), file("客服")]);
+    }
+
+    #[test]
+    fn a_bad_workspace_is_refused_with_its_place() {
+        check_refused("services: []\n", &["services.yaml", "no service is listed"]);
+        check_refused("services: [desk, shop]\n", &["shop", "cannot be read"]);
+        check_refused("services: [desk, ./desk/tidegate.yaml]\n", &["listed twice"]);
+        check_refused("service: [desk]\n", &["services.yaml:1", "service"]);
+        check_refused("services: desk\n", &["services.yaml:1"]);
+        check_refused("listen: x\n", &["services"]);
+    }
+}

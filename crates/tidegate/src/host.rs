@@ -1,0 +1,135 @@
+//! The composition root: a service put together from its project, for `serve` and for `demo`.
+
+use crate::clock::Clock;
+use crate::config::Loaded;
+use crate::control::{Control, ControlHandle, Plane, serve_admin};
+use crate::error::{CliError, Result};
+use crate::observe::Collector;
+use crate::output;
+use crate::request::{Gateway, GatewayOptions, Parts};
+use crate::route::LiveTable;
+use crate::store::{Access, Records as _, Store};
+use crate::version_set::{LiveSet, PackOverrides, pack};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate_core::ids::UnixMs;
+
+/// How often records past their retention are removed.
+const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
+
+/// How a service is put together.
+pub(crate) struct HostOptions {
+    /// The time.
+    pub(crate) clock: Clock,
+    /// Upstream of the service's first version set, instead of the project's.
+    pub(crate) upstream: Option<String>,
+    /// Who takes the project over as the first version set.
+    pub(crate) by: &'static str,
+    /// What can be set for the gateway.
+    pub(crate) gateway: GatewayOptions,
+}
+
+/// A service whose parts are together; nothing runs yet.
+pub(crate) struct Host {
+    /// The data plane.
+    pub(crate) gateway: Arc<Gateway>,
+    /// The owner of the state.
+    pub(crate) control: Control,
+    /// The state on disk.
+    pub(crate) store: Store,
+    /// What control acts on.
+    plane: Plane,
+    /// Whether the project was just taken over as the first version set.
+    pub(crate) is_fresh: bool,
+}
+
+impl Host {
+    /// Opens the state, takes the project over where it is new, and makes the data plane.
+    ///
+    /// # Errors
+    /// When the project cannot be served, or another process has its state. A new project that
+    /// cannot be served leaves no state behind.
+    pub(crate) async fn open(config: &Path, loaded: &Loaded, options: HostOptions) -> Result<Host> {
+        let HostOptions { clock, upstream, by, gateway } = options;
+        if !Store::exists(&loaded.root) {
+            let overrides =
+                PackOverrides { upstream: upstream.clone(), ..PackOverrides::default() };
+            LiveSet::new(&pack(loaded, &overrides)?, &loaded.root, &clock)?;
+        }
+        let store = Store::open(&loaded.root, Access::Exclusive)?;
+        let mut control = Control::open(config.to_owned(), store.clone(), clock.clone())?;
+        let is_fresh = control.state().service.is_none();
+        if !is_fresh && let Some(name) = &upstream {
+            return Err(CliError::usage(format!(
+                "`--provider {name}` is for a service's first start; this one has its version set"
+            ))
+            .hint(format!("release the change: `tidegate release start --upstream {name}`")));
+        }
+        control.adopt(by, upstream).await?;
+        let collector = Arc::new(Collector::default());
+        let plane = control.attach(collector.clone())?;
+        let router = plane.router.clone();
+        let parts = Parts { router, collector, store: store.clone(), clock };
+        let gateway = Gateway::new(&loaded.project, parts, gateway)?;
+        Ok(Host { gateway, control, store, plane, is_fresh })
+    }
+
+    /// The table in place. It must be let go soon: a request on it never seems to end otherwise.
+    pub(crate) fn table(&self) -> Arc<LiveTable> {
+        self.plane.router.load()
+    }
+
+    /// Starts control, the admin plane and what is done now and then; `address` is where clients
+    /// reach the service.
+    pub(crate) async fn start(self, loaded: &Loaded, address: SocketAddr) -> Result<RunningHost> {
+        let Host { gateway, control, store, plane, is_fresh: _ } = self;
+        let control = ControlHandle::start(control);
+        let project = &loaded.project;
+        let admin =
+            serve_admin(&loaded.root, &project.admin_listen, Some(address), control.clone())
+                .await?;
+        control.keep_looking(Duration::from_millis(project.release.tick_ms), plane);
+        keep_pruning(store.clone(), project.records.retention_days);
+        Ok(RunningHost { gateway, control, store, _admin: admin })
+    }
+}
+
+/// A service that runs.
+pub(crate) struct RunningHost {
+    /// The data plane.
+    pub(crate) gateway: Arc<Gateway>,
+    control: ControlHandle,
+    store: Store,
+    _admin: crate::control::AdminGuard,
+}
+
+impl RunningHost {
+    /// Ends it after writing what is left.
+    ///
+    /// # Errors
+    /// When the store failed on the way: that did not stop stable traffic, but it does fail the
+    /// process's end.
+    pub(crate) async fn stop(self) -> Result<()> {
+        if let Some(error) = self.store.stopped() {
+            return Err(error.into());
+        }
+        self.control.stop().await?;
+        Ok(self.store.flush().await?)
+    }
+}
+
+fn keep_pruning(store: Store, retention_days: u32) {
+    tokio::spawn(async move {
+        let mut interval = tokio::time::interval(PRUNE_EVERY);
+        loop {
+            interval.tick().await;
+            let kept_ms = u64::from(retention_days) * 86_400_000;
+            let before = UnixMs(Clock::Real.now().0.saturating_sub(kept_ms));
+            if let Err(error) = store.prune_records(before).await {
+                output::log(&format!("records past their retention were not removed: {error}"));
+            }
+        }
+    });
+}

@@ -1,0 +1,169 @@
+//! The services behind one listener, and which of them a request is for.
+//!
+//! Every service has credentials, limits and metrics of its own. A caller is let in by the services
+//! that know its key; among those the request's `model` picks one. What a caller may not call looks
+//! the same to it as what does not exist.
+
+use super::auth::Caller;
+use super::code::Code;
+use super::gateway::Gateway;
+use super::problem::Problem;
+use http::{HeaderMap, StatusCode};
+use std::sync::{Arc, OnceLock};
+
+/// Longest name of a model that an error repeats, characters.
+const SHOWN_MAX: usize = 80;
+
+/// The services of one listener, at least one.
+pub(crate) struct Front {
+    first: Arc<Gateway>,
+    others: Vec<Arc<Gateway>>,
+}
+
+impl Front {
+    /// A listener of one service.
+    pub(crate) fn one(gateway: Arc<Gateway>) -> Arc<Front> {
+        Arc::new(Front { first: gateway, others: Vec::new() })
+    }
+
+    /// A listener of several services, whose names differ; `None` for none.
+    pub(crate) fn of(services: Vec<Arc<Gateway>>) -> Option<Arc<Front>> {
+        let mut services = services.into_iter();
+        let first = services.next()?;
+        Some(Arc::new(Front { first, others: services.collect() }))
+    }
+
+    /// The service that answers for the listener as a whole: its bounds hold for connections, and
+    /// requests that reach no service count as its own.
+    pub(super) fn first(&self) -> &Arc<Gateway> {
+        &self.first
+    }
+
+    /// All services.
+    pub(super) fn services(&self) -> impl Iterator<Item = &Arc<Gateway>> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// Whether there is only one.
+    pub(super) fn is_one(&self) -> bool {
+        self.others.is_empty()
+    }
+
+    /// Whether every service asks for a credential.
+    pub(super) fn asks(&self) -> bool {
+        self.services().all(|gateway| gateway.doorman.asks())
+    }
+
+    /// Says that no new requests should come.
+    pub(super) fn stop(&self) {
+        self.services().for_each(|gateway| gateway.stop());
+    }
+
+    /// The services that let this caller in; an error when none does.
+    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<Admitted, Problem> {
+        let mut services = Vec::new();
+        let mut refused = None;
+        // Every service is asked, so that time tells nothing about which one knew the key.
+        for gateway in self.services() {
+            match gateway.doorman.admit(headers) {
+                Ok(caller) => services.push((Arc::clone(gateway), caller)),
+                Err(problem) => refused = refused.or(Some(problem)),
+            }
+        }
+        match (services.is_empty(), refused) {
+            (true, Some(problem)) => Err(problem),
+            (_, _) => Ok(Admitted { services, picked: Picked::default() }),
+        }
+    }
+}
+
+/// The service that a request turned out to be for, once that is known.
+#[derive(Clone, Default)]
+pub(super) struct Picked(Arc<OnceLock<Arc<Gateway>>>);
+
+impl Picked {
+    /// The service, when it is known.
+    pub(super) fn get(&self) -> Option<&Arc<Gateway>> {
+        self.0.get()
+    }
+
+    fn set(&self, gateway: &Arc<Gateway>) {
+        // A request is for one service; the first choice stays.
+        let _ = self.0.set(Arc::clone(gateway));
+    }
+}
+
+/// The services that let a caller in, with who it is to each.
+pub(super) struct Admitted {
+    services: Vec<(Arc<Gateway>, Caller)>,
+    picked: Picked,
+}
+
+impl Admitted {
+    /// Says in `picked` what is picked here.
+    pub(super) fn noting(self, picked: &Picked) -> Admitted {
+        Admitted { picked: picked.clone(), ..self }
+    }
+
+    /// Their gateways.
+    pub(super) fn gateways(&self) -> impl Iterator<Item = &Arc<Gateway>> {
+        self.services.iter().map(|(gateway, _)| gateway)
+    }
+
+    /// Largest body that any of them takes, bytes.
+    pub(super) fn max_body_bytes(&self) -> u64 {
+        self.gateways().map(|gateway| gateway.limits.max_body_bytes).max().unwrap_or(0)
+    }
+
+    /// The service of this name. Without a name there must be only one to choose from.
+    pub(super) fn pick(&self, model: Option<&str>) -> Result<(Arc<Gateway>, Caller), Problem> {
+        let found = match (model, self.services.as_slice()) {
+            (None, [only]) => only,
+            (None, _) => return Err(self.which()),
+            (Some(model), services) => {
+                let called = services.iter().find(|(gateway, _)| gateway.is_called(model));
+                called.ok_or_else(|| self.unknown(model))?
+            }
+        };
+        Ok(self.take(found))
+    }
+
+    /// The first service for which `is_it` gives something.
+    pub(super) async fn find<T, F: Future<Output = Result<Option<T>, Problem>>>(
+        &self,
+        mut is_it: impl FnMut(Arc<Gateway>, Caller) -> F,
+    ) -> Result<Option<(Arc<Gateway>, T)>, Problem> {
+        for found in &self.services {
+            if let Some(thing) = is_it(Arc::clone(&found.0), found.1.clone()).await? {
+                return Ok(Some((self.take(found).0, thing)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn take(&self, (gateway, caller): &(Arc<Gateway>, Caller)) -> (Arc<Gateway>, Caller) {
+        self.picked.set(gateway);
+        (Arc::clone(gateway), caller.clone())
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<String> =
+            self.gateways().map(|gateway| format!("`{}`", gateway.service)).collect();
+        names.join(", ")
+    }
+
+    fn which(&self) -> Problem {
+        let message = format!("name the service in `model`; there are {}", self.names());
+        Problem::bad_request(Code::ModelRequired, message).param(Some("model"))
+    }
+
+    fn unknown(&self, model: &str) -> Problem {
+        let shown: String = model.chars().take(SHOWN_MAX).flat_map(char::escape_debug).collect();
+        let there = match self.services.as_slice() {
+            [(only, _)] => format!("this service is `{}`", only.service),
+            _ => format!("there are {}", self.names()),
+        };
+        let message = format!("the model `{shown}` does not exist; {there}");
+        Problem::client(StatusCode::NOT_FOUND, Code::ModelNotFound, message).param(Some("model"))
+    }
+}

@@ -1,0 +1,152 @@
+//! Several services in one process.
+
+use crate::client::{self, Answer, CHAT};
+use crate::project::{Project, Server, tidegate, wait_for};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use tempfile::TempDir;
+
+/// Two projects and the workspace file that lists them.
+struct Workspace {
+    folder: TempDir,
+    desk: Project,
+    shop: Project,
+}
+
+impl Workspace {
+    fn new() -> Workspace {
+        let folder = TempDir::new().unwrap();
+        let [desk, shop] = ["desk", "shop"].map(|name| {
+            let project = Project::fast();
+            project.edit("tidegate.yaml", "service: \"my-service\"", &format!("service: {name}"));
+            project
+        });
+        let list = format!(
+            "services:\n  - {}\n  - {}\n",
+            desk.root.display(),
+            shop.root.join("tidegate.yaml").display()
+        );
+        std::fs::write(folder.path().join("services.yaml"), list).unwrap();
+        Workspace { folder, desk, shop }
+    }
+
+    fn serve(&self, env: &[(&str, &str)]) -> Server {
+        Server::start_with(self.folder.path(), &["--workspace", "services.yaml"], env)
+    }
+}
+
+fn ask(address: SocketAddr, model: Option<&str>, user: &str) -> Answer {
+    let mut body = json!({ "messages": [{ "role": "user", "content": "退款?" }], "user": user });
+    if let Some(model) = model {
+        body["model"] = json!(model);
+    }
+    client::post(address, CHAT, &body).unwrap()
+}
+
+fn models(address: SocketAddr, headers: &str) -> Vec<String> {
+    let list = client::get(address, "/v1/models", headers).unwrap().json();
+    let ids = list["data"].as_array().unwrap().iter();
+    ids.map(|model| model["id"].as_str().unwrap().to_owned()).collect()
+}
+
+fn requests(project: &Project) -> u64 {
+    let status = project.run(&["release", "status", "--json"]).exits(0).json();
+    let seen = &status["release"]["state"];
+    let count = |arm: &str| seen[arm]["requests"].as_u64().unwrap_or_default();
+    count("seen_stable") + count("seen_candidate")
+}
+
+fn start_v2(project: &Project) {
+    project.run(&["eval", "--prompt", "v2"]).exits(0);
+    project.run(&["release", "start", "--prompt", "v2", "--by", "mei"]).exits(0);
+}
+
+#[test]
+fn the_model_picks_the_service_and_releases_do_not_touch_each_other() {
+    let workspace = Workspace::new();
+    let (desk, shop) = (&workspace.desk, &workspace.shop);
+    let server = workspace.serve(&[]);
+    assert_eq!(models(server.address, ""), ["desk", "shop"]);
+
+    let first = ask(server.address, Some("shop"), "u1");
+    assert_eq!(first.status, 200, "{first:?}");
+    ask(server.address, None, "u1").check_error(400, "model_required", &["`desk`", "`shop`"]);
+    ask(server.address, Some("no"), "u1").check_error(404, "model_not_found", &["`no`", "`desk`"]);
+
+    // Both at once; what one is asked counts for it alone.
+    start_v2(desk);
+    start_v2(shop);
+    wait_for("the desk's release is over", || {
+        for user in 0..40 {
+            assert_eq!(ask(server.address, Some("desk"), &format!("u{user}")).status, 200);
+        }
+        (desk.phase() != "running").then_some(())
+    });
+    assert_eq!(desk.phase(), "promoted");
+    assert_eq!((shop.phase().as_str(), requests(shop)), ("running", 0));
+    shop.run(&["rollback", "--reason", "complaints", "--by", "mei"]).exits(0);
+    assert_eq!((shop.phase().as_str(), desk.phase().as_str()), ("rolled_back", "promoted"));
+
+    // Feedback finds the service that answered.
+    let trace = first.header("x-trace-id").to_owned();
+    let said = json!({ "trace_id": trace, "like": true });
+    let kept = client::post(server.address, "/v1/feedback", &said).unwrap();
+    assert_eq!((kept.status, kept.json()["accepted"].as_u64()), (200, Some(1)), "{kept:?}");
+    shop.run(&["trace", &trace]).exits(0);
+    desk.run(&["trace", &trace]).exits(2);
+
+    let health = client::get(server.address, "/health", "").unwrap().json();
+    let names: Vec<&Value> =
+        health["services"].as_array().unwrap().iter().map(|s| &s["service"]).collect();
+    assert_eq!(names, ["desk", "shop"]);
+    let page = client::get(server.address, "/metrics", "").unwrap().body;
+    for service in ["desk", "shop"] {
+        let sample = format!("gateway_requests_total{{service=\"{service}\",status=\"ok\"}} ");
+        assert!(page.contains(&sample), "{page}");
+    }
+    assert_eq!(page.matches("# TYPE gateway_requests_total counter").count(), 1);
+    server.terminate();
+    assert_eq!(server.ended(), Some(0));
+}
+
+#[test]
+fn a_key_opens_its_own_service_only() {
+    let workspace = Workspace::new();
+    for (project, name) in [(&workspace.desk, "DESK_KEY"), (&workspace.shop, "SHOP_KEY")] {
+        let credential = format!("credentials:\n  - {{name: app, key_env: {name}}}\n");
+        project.append("tidegate.yaml", &credential);
+    }
+    let (desk, shop) = ("desk-key-0123456789", "shop-key-0123456789");
+    let server = workspace.serve(&[("DESK_KEY", desk), ("SHOP_KEY", shop)]);
+    let bearer = |key: &str| format!("authorization: Bearer {key}\r\n");
+    assert_eq!(models(server.address, &bearer(desk)), ["desk"]);
+    assert_eq!(models(server.address, &bearer(shop)), ["shop"]);
+    let post = |key: &str, model: Option<&str>| {
+        let mut body = json!({ "messages": [{ "role": "user", "content": "hi" }] });
+        if let Some(model) = model {
+            body["model"] = json!(model);
+        }
+        let body = body.to_string();
+        let request = client::request("POST", CHAT, &bearer(key), body.as_bytes());
+        client::open(server.address, &request).unwrap().finish().unwrap()
+    };
+    // A key that opens one service needs no model; another's service is as good as none.
+    assert_eq!(post(shop, None).status, 200);
+    post(shop, Some("desk")).check_error(404, "model_not_found", &["this service is `shop`"]);
+    post("no-such-key-0123456789", Some("desk")).check_error(401, "invalid_api_key", &[]);
+    let page = client::get(server.address, "/metrics", &bearer(shop)).unwrap().body;
+    assert!(page.contains("service=\"shop\"") && !page.contains("desk"), "{page}");
+}
+
+#[test]
+fn a_bad_workspace_starts_nothing() {
+    let workspace = Workspace::new();
+    let root = workspace.folder.path();
+    let serve = |args: &[&str]| tidegate(root, &[&["serve"], args].concat(), &[]);
+    let desk = workspace.desk.root.to_str().unwrap();
+    serve(&[desk, "no/such/folder"]).fails(2, &["no/such/folder"], &["tidegate init"]);
+    serve(&[desk, desk]).fails(2, &["listed twice"], &[]);
+    workspace.shop.edit("tidegate.yaml", "service: shop", "service: desk");
+    serve(&["--workspace", "services.yaml"]).fails(2, &["the name `desk`"], &["`service`"]);
+    assert!(!workspace.desk.root.join(".tidegate/state.db").exists());
+}
