@@ -23,6 +23,8 @@ const DAY_MS: u64 = 86_400_000;
 const SPAN_MIN_MS: u64 = 60_000;
 /// Longest look, hours: a year, as in the project file.
 const HOURS_MAX: f64 = 8_760.0;
+/// A design effect as users have it who ask several times and get answers that are alike.
+const ALIKE: f64 = 4.0;
 
 /// What an outlook takes.
 #[derive(Debug, Args)]
@@ -57,6 +59,19 @@ struct Told<'a> {
     rate_from: RateFrom,
     #[serde(flatten)]
     outlook: &'a Outlook,
+    /// Seconds until promotion where users' requests are alike, by [`ALIKE`]: how much they are is
+    /// not known before a release, as stored days tell no users apart. Absent where the design
+    /// effect is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_alike: Option<TotalAlike>,
+}
+
+/// The other end of what is told where the design effect is not known.
+#[derive(Debug, Serialize)]
+struct TotalAlike {
+    design_effect: f64,
+    /// Absent when a rung is not left within 30 days.
+    total_s: Option<u64>,
 }
 
 /// What the state knows of the days before.
@@ -101,7 +116,13 @@ pub(crate) fn run(config: &Path, args: &OutlookArgs, json: bool) -> Result<()> {
         };
         CliError::usage(error.to_string()).hint(hint)
     })?;
-    let told = Told { service: &plan.service, rate_from, outlook: &outlook };
+    let alike = args.design_effect.is_none().then(|| {
+        let traffic = Traffic { design_effect: Some(ALIKE), ..traffic };
+        tidegate_core::decide::outlook(&plan, &traffic).ok()
+    });
+    let total_alike =
+        alike.flatten().map(|alike| TotalAlike { design_effect: ALIKE, total_s: alike.total_s });
+    let told = Told { service: &plan.service, rate_from, outlook: &outlook, total_alike };
     if json {
         output::json(&told);
         return Ok(());

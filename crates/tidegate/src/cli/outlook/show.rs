@@ -1,6 +1,6 @@
 //! An outlook for people: how long it takes, three tables, then what else they should know.
 
-use super::{RateFrom, Told};
+use super::{RateFrom, Told, TotalAlike};
 use crate::output::{padded, wrapped};
 use tidegate_core::decide::{
     Band, Data, LineOutlook, LineRule, Outlook, Plan, RungOutlook, duration, share, show,
@@ -16,7 +16,7 @@ pub(super) fn lines(told: &Told<'_>, plan: &Plan) -> Vec<String> {
     let outlook = told.outlook;
     let mut lines: Vec<String> = broken(head(told)).collect();
     lines.extend(broken(over_a_ceiling(outlook, plan)));
-    lines.extend(broken([total(outlook)]));
+    lines.extend(broken([total(outlook, told.total_alike.as_ref())]));
     lines.push(String::new());
     lines.extend(table(&rungs(outlook)));
     lines.extend(broken(outlook.rungs.iter().filter(|rung| !rung.fits).map(too_short)));
@@ -256,17 +256,22 @@ fn independence(outlook: &Outlook) -> Option<String> {
             worst.metric.as_str()
         )
     } else {
-        "requests are taken to be independent; where users' are alike it takes so much longer, \
-         see `--design-effect`."
+        "the first of two times takes requests to be independent, the other one in four of them to \
+         count; a release says what it is: give it as `--design-effect`."
             .to_owned()
     })
 }
 
-fn total(outlook: &Outlook) -> String {
+fn total(outlook: &Outlook, alike: Option<&TotalAlike>) -> String {
     match outlook.total_s {
         Some(total) => {
-            let total = duration(total as f64);
-            format!("if nothing is wrong, it is promoted after about {total}.")
+            let spoken = duration(total as f64);
+            let longer = alike.filter(|alike| alike.total_s != Some(total)).map(|alike| {
+                let long = alike.total_s.map_or("over 30 days".to_owned(), |s| duration(s as f64));
+                format!(" to {long}, by how alike the requests of one user are")
+            });
+            let longer = longer.unwrap_or_default();
+            format!("if nothing is wrong, it is promoted after about {spoken}{longer}.")
         }
         None => {
             let stuck =
