@@ -69,13 +69,13 @@ pub(super) fn spent(
 }
 
 impl Look<'_> {
-    /// Whether more answers than the budget are spoilt, where the line is not over by itself and
-    /// does not pass.
+    /// Whether more answers than the budget are spoilt, where the line is not over by itself. Asked
+    /// where it is proven worse than pass only: that is less to prove, and most looks end there.
     pub(super) fn spent(&self, verdict: Verdict) -> Option<Spent> {
         let may_be = match verdict {
-            Verdict::OverPause | Verdict::Between | Verdict::Uncertain => true,
+            Verdict::OverPause | Verdict::Between => true,
             Verdict::OverRollback | Verdict::OverCeiling | Verdict::OverBudget => false,
-            Verdict::NoData | Verdict::Pass => false,
+            Verdict::Uncertain | Verdict::NoData | Verdict::Pass => false,
         };
         let budget = self.harm_budget;
         (may_be && budget > 0).then(|| self.evidence.spent(self.alpha, budget)).flatten()
