@@ -8,7 +8,7 @@
 //! candidate more is journalled first.
 
 use super::Plane;
-use super::command::Answer;
+use super::command::{Answer, Command};
 use super::resolve::{Target, target};
 use crate::error::{CliError, Result};
 use crate::output;
@@ -17,7 +17,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tidegate_core::act::{next_table, reopened};
-use tidegate_core::decide::{Action, Decision, Observation, Order, OrderKind, Phase, Plan, decide};
+use tidegate_core::decide::{
+    Action, Decision, Observation, Order, OrderKind, PausedBy, Phase, Plan, decide,
+};
 use tidegate_core::ids::{ChangeId, UnixMs, VersionSetId};
 use tidegate_core::journal::{ControlState, Event};
 use tidegate_core::route::Entrance;
@@ -213,6 +215,37 @@ impl Ahead {
         self.open_entrance(Opened { by, reason, at });
         self.inner().unwritten.get_or_insert_with(|| STALLED.to_owned());
         Ok(Answer::done(&format!("the entrance is open{}", self.unwritten_note())))
+    }
+
+    /// The answer to a command that the loop has carried out and not answered yet, because it is
+    /// writing a pack, say: asked once more, it would find nothing to do and call that an error.
+    /// `before` is what was in force when the command came.
+    pub(super) fn has_become(&self, before: &ControlState, command: &Command) -> Option<Answer> {
+        match command {
+            Command::Order { order, release } => {
+                let meant = target(before, order.kind, release.clone()).ok()?.change_id;
+                let phase = self.effective().releases.get(&meant)?.state.phase;
+                let is_so = match order.kind {
+                    OrderKind::RollBack => matches!(phase, Phase::RolledBack | Phase::ShutOff),
+                    OrderKind::Pause => phase == Phase::Paused(PausedBy::Operator),
+                    OrderKind::Resume | OrderKind::Promote | OrderKind::PromoteFully => false,
+                };
+                is_so.then(|| self.answer(order.kind, meant))
+            }
+            Command::Reopen { .. } => {
+                let is_open = |state: &ControlState| {
+                    state.table.as_ref().is_some_and(|table| table.entrance == Entrance::Open)
+                };
+                let opened = !is_open(before) && is_open(&self.effective());
+                let text = || format!("the entrance is open{}", self.unwritten_note());
+                opened.then(|| Answer::done(&text()))
+            }
+            Command::Start(_)
+            | Command::Pack(_)
+            | Command::RecordEval(_)
+            | Command::CloseIncident { .. }
+            | Command::WritePack { .. } => None,
+        }
     }
 
     /// What is in force of a release after a rollback or a pause, and whether it is on disk.

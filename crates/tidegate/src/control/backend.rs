@@ -104,7 +104,12 @@ pub(crate) fn read_state(root: &Path) -> Result<(Store, ControlState)> {
 pub(crate) async fn read_status(config: &Path, server: Option<&str>) -> Result<Seen> {
     let root = folder_of(config);
     if let Some(client) = find(config, &root, server).await? {
-        return client.status().await.map(Seen::from);
+        match client.status().await {
+            Ok(status) => return Ok(Seen::from(status)),
+            // It ended just now; what it wrote is there.
+            Err(_) if server.is_none() && Store::exists(&root) => {}
+            Err(error) => return Err(error),
+        }
     }
     if !config.exists() && !Store::exists(&root) {
         crate::config::load(config).map_err(nothing_to_read)?;

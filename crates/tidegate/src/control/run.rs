@@ -119,13 +119,17 @@ impl ControlHandle {
             | Command::CloseIncident { .. }
             | Command::WritePack { .. } => false,
         };
-        let copy = at_once.then(|| command.clone());
+        if !at_once {
+            return self.ask(|reply| Wake::Command(Box::new(command), reply)).await?;
+        }
+        let before = self.ahead.effective();
+        let copy = command.clone();
         let asked = self.ask(|reply| Wake::Command(Box::new(command), reply));
-        match copy {
-            None => asked.await?,
-            Some(copy) => match timeout(PATIENCE, asked).await {
-                Ok(answer) => answer?,
-                Err(_waits) => self.without_the_store(copy),
+        match timeout(PATIENCE, asked).await {
+            Ok(answer) => answer?,
+            Err(_waits) => match self.ahead.has_become(&before, &copy) {
+                Some(answer) => Ok(answer),
+                None => self.without_the_store(copy),
             },
         }
     }

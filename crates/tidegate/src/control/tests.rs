@@ -306,3 +306,25 @@ async fn a_red_line_seen_just_before_a_crash_still_shuts_off() {
     scene.control.tick().await.unwrap();
     assert_eq!(scene.control.state.releases[&change].state.phase, Phase::ShutOff);
 }
+
+/// A rollback that is carried out while its pack is still being written is answered as what it is,
+/// not as "no release is running".
+#[tokio::test]
+async fn an_order_that_took_effect_before_its_answer_is_no_error() {
+    let mut scene = Scene::new().await;
+    scene.eval().await;
+    let change = scene.start().await.unwrap();
+    let before = scene.control.ahead.effective();
+    let ahead = scene.control.ahead.clone();
+    assert!(ahead.has_become(&before, &roll_back()).is_none(), "it is not carried out yet");
+    scene.control.handle(roll_back()).await.unwrap();
+    let now = scene.control.clock.now();
+    let Command::Order { order, release } = roll_back() else { unreachable!() };
+    assert!(ahead.order(&order, release, now).is_err(), "asked anew there is nothing to do");
+    let answer = ahead.has_become(&before, &roll_back()).unwrap();
+    assert_eq!(answer.change_id, Some(change));
+    assert!(
+        answer.text.contains("is rolled back") && !answer.text.contains("not yet"),
+        "{answer:?}"
+    );
+}
