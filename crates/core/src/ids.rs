@@ -125,8 +125,9 @@ string_id!(
     /// What clients call the service by (`model` in the OpenAI API).
     ServiceName,
     "service name",
-    "1 to 64 of `A-Za-z0-9._/:-`",
-    |t| within(t, SERVICE_MAX, |b| b.is_ascii_alphanumeric() || b"._/:-".contains(&b))
+    "1 to 64 letters and digits of any script, and `._/:-`",
+    |t| (1..=SERVICE_MAX).contains(&t.chars().count())
+        && t.chars().all(|c| c.is_alphanumeric() || "._/:-".contains(c))
 );
 
 /// A SHA-256 digest, in 64 lower-case hex digits.
@@ -264,6 +265,13 @@ mod tests {
         check::<TraceId>(&"x".repeat(129), false);
         check::<TraceId>("追踪", false);
         check::<ServiceName>("support-desk", true);
+        check::<ServiceName>("客服", true);
+        check::<ServiceName>("サポート/窓口", true);
+        check::<ServiceName>(&"客".repeat(64), true);
+        check::<ServiceName>(&"客".repeat(65), false);
+        check::<ServiceName>("客 服", false);
+        check::<ServiceName>("客\u{200b}服", false);
+        check::<ServiceName>("客服\r\nx: y", false);
         check::<ServiceName>("", false);
     }
 

@@ -179,6 +179,17 @@ pub struct VersionKeys {
     pub index: String,
 }
 
+impl VersionKeys {
+    /// The combination under a release's short keys: `code_v`, `prompt_v`, `model_v`, `index_v`.
+    pub fn short(&self) -> BTreeMap<String, String> {
+        let VersionKeys { code, prompt, model, index } = self;
+        [("code_v", code), ("prompt_v", prompt), ("model_v", model), ("index_v", index)]
+            .into_iter()
+            .map(|(key, version)| (key.to_owned(), version.clone()))
+            .collect()
+    }
+}
+
 impl VersionSet {
     /// Combines the artifacts.
     ///

@@ -32,6 +32,10 @@ pub(crate) fn run(args: &InitArgs, json: bool) -> Result<()> {
     output::talk("  tidegate check");
     output::talk("  tidegate serve                        # answers on http://127.0.0.1:8787/v1");
     output::talk("  tidegate eval --prompt v2 && tidegate release start --prompt v2 --watch");
+    output::talk("");
+    output::talk(
+        "the release climbs on traffic: send requests of many a `user` while you watch it",
+    );
     Ok(())
 }
 

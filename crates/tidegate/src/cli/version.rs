@@ -61,7 +61,7 @@ pub(crate) fn list(store: &Store, json: bool) -> Result<()> {
             .iter()
             .map(|(set, label, at)| {
                 json!({"id": set.id, "label": label, "packed_at": rfc3339(*at),
-                       "version_set": keys_json(set)})
+                       "version_set": keys_json(set), "keys": set.keys().short()})
             })
             .collect();
         output::json(&sets);
@@ -86,7 +86,8 @@ pub(crate) fn show(store: &Store, id: &str, json: bool) -> Result<()> {
     if json {
         output::json(&json!({
             "id": id, "label": packed.label, "packed_at": at,
-            "version_set": keys_json(&packed.set), "artifacts": packed.set.artifacts,
+            "version_set": keys_json(&packed.set), "keys": packed.set.keys().short(),
+            "artifacts": packed.set.artifacts,
             "warnings": warnings(&packed),
         }));
         return Ok(());

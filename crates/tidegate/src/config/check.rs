@@ -331,9 +331,12 @@ impl Checker<'_> {
         if let Some(rungs) = &release.rungs {
             self.rungs(rungs)?;
         }
-        if !(release.alpha > 0.0 && release.alpha < 0.5) {
-            let allowed = "more than 0 and less than 0.5";
-            return Err(self.refuse("release.alpha", release.alpha, allowed));
+        // Evidence grows with the logarithm of 1 / alpha: below a millionth nothing is proven.
+        if !(release.alpha >= 1e-6 && release.alpha < 0.5) {
+            let allowed = "0.000001 and more, below 0.5";
+            // Written with its exponent: 1e-300 is not shown as 300 zeros.
+            let given = format!("{:?}", release.alpha);
+            return Err(self.refuse("release.alpha", given, allowed));
         }
         // NaN is refused where the file is read.
         if !(0.0..50.0).contains(&release.hold_back_pct) {

@@ -245,6 +245,19 @@ pub(super) fn overridden(
         floor: floor.or(standing.map(|rule| rule.floor)).unwrap_or(0.0),
         required: required.or(standing.map(|rule| rule.required)).unwrap_or(false),
     };
+    let (most, unit) = if metric.is_rate() { (1.0, "a share") } else { (1e6, "the metric's unit") };
+    if rule.floor > most {
+        return Err(CliError::usage(format!(
+            "lines.{}: floor: given `{}`, allowed 0 to {most} ({unit}); differences up to it do \
+             not count",
+            metric.as_str(),
+            rule.floor
+        ))
+        .hint(format!(
+            "to stop watching the metric: `lines: {{{}: {{off: true}}}}`",
+            metric.as_str()
+        )));
+    }
     rule.check().map_err(|error| {
         let error = CliError::usage(error.to_string());
         match before {

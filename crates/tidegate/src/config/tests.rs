@@ -336,7 +336,8 @@ fn ranges() {
     );
     check(
         "aliases: [a b]\n",
-        "5:11: aliases[0]: service name `a b` is not valid: 1 to 64 of `A-Za-z0-9._/:-`",
+        "5:11: aliases[0]: service name `a b` is not valid: 1 to 64 letters and digits \
+         of any script, and `._/:-`",
         "",
     );
     check("aliases: [desk]\n", "5:11: aliases[0]: `desk` is given twice", "");

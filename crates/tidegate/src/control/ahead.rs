@@ -267,7 +267,7 @@ impl Ahead {
             }
         };
         let text = format!("{text}{}", self.unwritten_note());
-        Answer { text, change_id: Some(change_id), version_set: None }
+        Answer { change_id: Some(change_id), ..Answer::done(&text) }
     }
 
     /// `; not yet written to disk: …` while something is owed.

@@ -3,6 +3,7 @@
 
 use crate::version_set::PackOverrides;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use tidegate_core::decide::Order;
 use tidegate_core::gate::EvalReport;
 use tidegate_core::ids::{ChangeId, VersionSetId};
@@ -73,11 +74,14 @@ pub(crate) struct Answer {
     /// The version set it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) version_set: Option<VersionSetId>,
+    /// Its versions: `code_v`, `prompt_v`, `model_v`, `index_v`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) keys: BTreeMap<String, String>,
 }
 
 impl Answer {
     /// An answer that is about nothing in particular.
     pub(crate) fn done(text: &str) -> Answer {
-        Answer { text: text.to_owned(), change_id: None, version_set: None }
+        Answer { text: text.to_owned(), change_id: None, version_set: None, keys: BTreeMap::new() }
     }
 }

@@ -197,6 +197,7 @@ impl Control {
         Ok(Answer {
             text: format!("packed {} ({})", packed.set.id, packed.label),
             change_id: None,
+            keys: packed.set.keys().short(),
             version_set: Some(packed.set.id),
         })
     }

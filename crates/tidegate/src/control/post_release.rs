@@ -118,6 +118,6 @@ impl Control {
             manifest: pack.manifest,
         };
         self.append(vec![event]).await?;
-        Ok(Answer { text, change_id: Some(change_id.clone()), version_set: None })
+        Ok(Answer { change_id: Some(change_id.clone()), ..Answer::done(&text) })
     }
 }

@@ -73,6 +73,7 @@ impl Control {
         Ok(Answer {
             text: format!("release {change_id} started: {} at {weight}", packed.label),
             change_id: Some(change_id),
+            keys: packed.set.keys().short(),
             version_set: Some(packed.set.id),
         })
     }

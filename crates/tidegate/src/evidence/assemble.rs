@@ -74,6 +74,7 @@ fn version_set(data: &CleanData) -> BTreeMap<String, String> {
             let name = format!("{} sha256:{}", artifact.version, artifact.digest);
             (kind.as_str().to_owned(), name)
         }));
+        kinds.extend(to.set.keys().short());
     }
     kinds
 }

@@ -162,3 +162,23 @@ fn the_set_s_tools_and_index_reach_the_model() {
     assert!(other.body.contains("drop_table") && other.body.contains("lookup_order"), "{other:?}");
     assert_eq!(upstream.asked().len(), 1);
 }
+
+#[test]
+fn a_service_may_have_a_name_in_any_script() {
+    let project = Project::quick();
+    project.edit("tidegate.yaml", "service: \"my-service\"", "service: 客服\naliases: [窓口]\n#");
+    let server = project.serve();
+    for model in ["客服", "窓口"] {
+        let body = json!({"model": model, "messages": [{"role": "user", "content": "退款？"}]});
+        let answer = post(server.address, CHAT, &body).unwrap();
+        assert_eq!((answer.status, answer.header("x-tidegate-arm")), (200, "stable"), "{answer:?}");
+    }
+    assert_eq!(health(&server)["service"], "客服");
+    let eval = project.run(&["eval", "--prompt", "v2"]);
+    eval.exits(0);
+    let started = project.run(&["release", "start", "--prompt", "v2", "--json"]).exits(0).json();
+    let keys = &started["keys"];
+    assert_eq!((&keys["prompt_v"], &keys["index_v"]), (&json!("v2"), &json!("v1")), "{started}");
+    assert_eq!((&keys["code_v"], &keys["model_v"]), (&json!("dev"), &json!("sim-1")), "{started}");
+    project.run(&["rollback", "--reason", "checked"]).exits(0);
+}

@@ -120,8 +120,25 @@ fn plan_parts_carry_the_release_settings() {
     assert!(plan_parts(&good("")).unwrap().close_entrance);
     check(
         "release:\n  alpha: 0.5\n",
-        "6:10: release.alpha: given `0.5`, allowed more than 0 and less than 0.5",
+        "6:10: release.alpha: given `0.5`, allowed 0.000001 and more, below 0.5",
         "",
+    );
+    check(
+        "release:\n  alpha: 1e-300\n",
+        "6:10: release.alpha: given `1e-300`, allowed 0.000001 and more, below 0.5",
+        "",
+    );
+    check(
+        "lines:\n  latency_p95: {floor: 1e9}\n",
+        "6:3: lines.latency_p95: floor: given `1000000000`, allowed 0 to 1000000 (the \
+         metric's unit); differences up to it do not count",
+        "to stop watching the metric: `lines: {latency_p95: {off: true}}`",
+    );
+    check(
+        "lines:\n  error_rate: {floor: 1.5}\n",
+        "6:3: lines.error_rate: floor: given `1.5`, allowed 0 to 1 (a share); differences up to it \
+         do not count",
+        "to stop watching the metric: `lines: {error_rate: {off: true}}`",
     );
     check(
         "release:\n  audience: tenants\n",
