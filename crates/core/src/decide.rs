@@ -14,6 +14,7 @@ mod engine;
 mod evidence;
 mod fault;
 mod finding;
+mod harm;
 mod harm_budget;
 mod interval;
 mod judge;

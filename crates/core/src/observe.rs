@@ -6,10 +6,14 @@
 
 mod counts;
 mod histogram;
+mod outcome;
 mod usage;
+mod wide_sum;
 mod window;
 
 pub use counts::Counts;
 pub use histogram::Histogram;
+pub use outcome::{Estimate, Feedback, Outcome, Timing};
 pub use usage::{Spending, Usage};
-pub use window::{Estimate, Feedback, Outcome, Timing, WideSum, Window};
+pub use wide_sum::WideSum;
+pub use window::Window;

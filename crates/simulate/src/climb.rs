@@ -1,7 +1,8 @@
 //! Climb: one engine on one repetition of a scenario, from the first request to its end.
 
+use super::scenario::TOKENS;
 use super::scenario::{Look, Scenario, Truth};
-use super::stream::{Draws, Seen, Stream, TOKENS};
+use super::stream::{Draws, Seen, Stream};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use tidegate_core::decide::Metric;

@@ -3,7 +3,7 @@
 
 use super::engine::OURS;
 use super::peers::Peer;
-use super::report::{Row, Share};
+use super::row::{Row, Share};
 use crate::output::Tone;
 use serde::Serialize;
 use tidegate_core::decide::defaults;

@@ -14,6 +14,8 @@ mod stream;
 
 mod clusters;
 
+mod content;
+
 mod real;
 
 mod climb;
@@ -33,6 +35,8 @@ mod run;
 mod information;
 
 mod statistics;
+
+mod row;
 
 mod report;
 

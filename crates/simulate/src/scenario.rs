@@ -2,16 +2,20 @@
 
 mod list;
 
+use super::content::Content;
 use super::information;
 use super::judge::Watched;
-use super::real::Content;
-use super::stream::{LATENCY_US, TOKENS};
 use std::sync::Arc;
 use tidegate_core::decide::{Band, BandUnit, LineRule, Metric, Preset, Rung, defaults};
 use tidegate_core::route::{Arm, Weight};
 
 pub(crate) use list::all;
 pub(super) use list::named;
+
+/// Median end-to-end time of a base request, µs.
+pub(super) const LATENCY_US: f64 = 800_000.0;
+/// Mean tokens of a base answer.
+pub(super) const TOKENS: f64 = 400.0;
 
 /// How often a harm may be missed in the bound that engines are held against.
 const BETA: f64 = 0.01;

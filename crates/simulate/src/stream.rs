@@ -5,16 +5,12 @@
 //! for one engine is kept for the next: at most four hours' requests, some 30 MB.
 
 use super::clusters;
-use super::scenario::{Behaviour, Bursts, Scenario};
+use super::scenario::{Behaviour, Bursts, LATENCY_US, Scenario, TOKENS};
 use tidegate_core::random::Random;
 use tidegate_core::route::{Arm, Cohort};
 
 /// Users of a simulated service, where a scenario does not say.
 pub(super) const USERS: u32 = 20_000;
-/// Median end-to-end time of a base request, µs.
-pub(super) const LATENCY_US: f64 = 800_000.0;
-/// Mean tokens of a base answer.
-pub(super) const TOKENS: f64 = 400.0;
 /// An answer is cut here, as `max_tokens` does.
 const TOKENS_MAX: f64 = 4096.0;
 /// The standard normal's 99th percentile: beyond it begins the tail of latencies.

@@ -18,6 +18,7 @@
 //!
 //! Reads go through connections of their own and see what is committed.
 
+mod fault;
 mod lock;
 mod reader;
 mod reserve;

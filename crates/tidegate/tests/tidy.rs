@@ -2,6 +2,10 @@
 //! true, and what is allowed stays where it is.
 
 #[cfg(test)]
+#[path = "tidy/boundaries.rs"]
+mod boundaries;
+
+#[cfg(test)]
 mod tests {
     use serde_json::Value;
     use std::collections::{BTreeMap, BTreeSet};

@@ -307,7 +307,8 @@ impl Step<'_> {
         let candidate = state.candidate().answered().saturating_sub(state.rung_candidate_from);
         let stable = state.stable().answered().saturating_sub(state.rung_stable_from);
         let needed = self.plan.min_samples;
-        let stable_needed = if strata::is_alone(self.plan, state) { 0 } else { needed };
+        let stable_needed =
+            if strata::is_alone(self.plan, state.rung, &state.strata) { 0 } else { needed };
         if candidate >= needed && stable >= stable_needed {
             return None;
         }

@@ -12,6 +12,7 @@
 //! like the candidate's doing. A hold-back keeps a control there.
 
 use super::bets::{Against, BETS, Null, Pair, add_growth, growth_bound, mean_stake};
+use super::harm::harm_point;
 use super::harm_budget::{self, Spent};
 use super::means::{self, Sums, SumsPair};
 use super::plan::{BandUnit, LineRule};
@@ -347,7 +348,7 @@ impl<'a> Evidence<'a> {
 
     /// Harm in the band's unit of these two values.
     fn harm(&self, stable: f64, candidate: f64) -> f64 {
-        super::lines::harm_point(self.rule, self.unit, stable, candidate)
+        harm_point(self.rule, self.unit, stable, candidate)
     }
 
     /// The ends beyond which the harm is refuted, at these levels of evidence (logarithms): the

@@ -125,7 +125,8 @@ struct Sight {
 
 impl Sight {
     fn new(plan: &Plan, state: &ReleaseState, stable: Failures, candidate: Failures) -> Sight {
-        let alone = stable.requests == 0 && plan.same_upstream && is_alone(plan, state);
+        let alone =
+            stable.requests == 0 && plan.same_upstream && is_alone(plan, state.rung, &state.strata);
         Sight { stable, candidate, alone }
     }
 

@@ -14,7 +14,6 @@
 use super::metric::Metric;
 use super::plan::{LineRule, Plan};
 use super::tally::{Kind, Moments, Share};
-use super::types::ReleaseState;
 use super::yardstick::Yardstick;
 use crate::observe::{Histogram, Window};
 use crate::route::Weight;
@@ -227,12 +226,12 @@ pub(super) fn asked_at(strata: &[Stratum], weight: Weight) -> (u64, u64) {
     here.fold((0, 0), |sum, stratum| (sum.0 + stratum.split.0, sum.1 + stratum.split.1))
 }
 
-/// Whether nobody is on stable: at full weight, or at the last rung where so few subjects ask that
-/// none of them is held back.
-pub(super) fn is_alone(plan: &Plan, state: &ReleaseState) -> bool {
-    let Some(rung) = plan.rungs.get(state.rung) else { return false };
-    let (stable, candidate) = asked_at(&state.strata, rung.weight);
-    let is_last = state.rung + 1 == plan.rungs.len() && state.rung > 0;
+/// Whether nobody is on stable, `on` that rung: at full weight, or at the last rung where so few
+/// subjects ask that none of them is held back.
+pub(super) fn is_alone(plan: &Plan, on: usize, strata: &[Stratum]) -> bool {
+    let Some(rung) = plan.rungs.get(on) else { return false };
+    let (stable, candidate) = asked_at(strata, rung.weight);
+    let is_last = on + 1 == plan.rungs.len() && on > 0;
     rung.weight == Weight::FULL || (is_last && stable == 0 && candidate >= NOBODY_AFTER)
 }
 

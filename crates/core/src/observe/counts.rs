@@ -1,7 +1,7 @@
 //! What is counted of requests, in whole numbers.
 
 use super::histogram::bucket_of;
-use super::window::{Feedback, Outcome};
+use super::outcome::{Feedback, Outcome};
 use crate::guard::RiskKind;
 use crate::upstream::{Failure, Fault};
 use serde::{Deserialize, Serialize};

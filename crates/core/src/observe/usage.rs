@@ -4,7 +4,8 @@
 //! hidden reasoning, an estimate counts characters. So a window keeps apart what was not reported,
 //! and beside it the same estimate of every answer of a release: what both arms have in common.
 
-use super::window::{Estimate, Outcome, WideSum};
+use super::outcome::{Estimate, Outcome};
+use super::wide_sum::WideSum;
 use serde::{Deserialize, Serialize};
 
 /// Tokens and cost of some answers.

@@ -2,11 +2,11 @@
 
 use super::counts::Counts;
 use super::histogram::{Histogram, bucket_of};
+use super::outcome::{Feedback, Outcome};
 use super::usage::Usage;
-use crate::guard::RiskKind;
+use super::wide_sum::WideSum;
 use crate::ids::UnixMs;
 use crate::route::Cohort;
-use crate::upstream::Failure;
 use serde::{Deserialize, Serialize};
 
 use std::ops::{Deref, DerefMut};
@@ -14,96 +14,6 @@ use std::sync::Arc;
 
 #[cfg(test)]
 mod tests;
-
-/// How long the parts of a request took, in microseconds (requirement R171).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Timing {
-    /// Waiting for a free slot.
-    pub queue_us: u64,
-    /// Retrieval, where the service has it.
-    pub retrieval_us: u64,
-    /// From the request to the upstream until its first token.
-    pub first_token_us: u64,
-    /// From the first token to the last.
-    pub generation_us: u64,
-    /// From the first byte of the request to the last of the answer.
-    pub total_us: u64,
-}
-
-/// What one request did to the lines.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Outcome {
-    /// `None` when it was answered.
-    pub failure: Option<Failure>,
-    /// How long it took.
-    pub timing: Timing,
-    /// Whether the answer was streamed, so that first-token time means something.
-    pub streamed: bool,
-    /// Prompt tokens.
-    pub tokens_in: u64,
-    /// Answer tokens.
-    pub tokens_out: u64,
-    /// Whether the tokens are estimated, since the upstream reported none.
-    pub tokens_estimated: bool,
-    /// Cost in millionths of a US dollar.
-    pub cost_micro_usd: u64,
-    /// Whether the model has no price, so that the cost is not known.
-    pub unpriced: bool,
-    /// What the tokens are by our own estimate, reported or not; `None` where none was made.
-    pub estimate: Option<Estimate>,
-    /// Whether the answer kept the output contract; `None` when there is none to keep.
-    pub contract_ok: Option<bool>,
-    /// Whether the model refused.
-    pub refused: bool,
-    /// Whether personal data or a secret stood in the answer that the request did not hold.
-    pub pii: bool,
-    /// Red-line events seen in the answer.
-    pub risk: Vec<RiskKind>,
-    /// Whether the client left before any of the answer came.
-    pub abandoned: bool,
-    /// The cohort of the subject that asked; `None` where nothing was known to be sticky by.
-    pub cohort: Option<Cohort>,
-}
-
-/// An answer by our own estimate of its tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Estimate {
-    /// Tokens of prompt and answer together.
-    pub tokens: u64,
-    /// What so many cost, in millionths of a US dollar.
-    pub cost_micro_usd: u64,
-}
-
-/// What a user said of an answer, by trace id (requirements R220, R221).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind", content = "value")]
-pub enum Feedback {
-    /// Like (true) or dislike.
-    Like(bool),
-    /// Whether the answer was used.
-    Adopted(bool),
-    /// Whether the task was done.
-    TaskDone(bool),
-    /// `satisfaction_score`, 0 to 1.
-    Satisfaction(f64),
-}
-
-/// A sum of squares; wide, and written as decimal text since JSON numbers are not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct WideSum(pub u128);
-
-impl Serialize for WideSum {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0.to_string())
-    }
-}
-
-impl<'de> Deserialize<'de> for WideSum {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map(WideSum).map_err(serde::de::Error::custom)
-    }
-}
 
 /// One arm's outcomes over some time. Everything in it only grows.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -1,8 +1,7 @@
 //! What is read, through connections that cannot write.
 
-use super::row::{damaged, day, digest, int, parse, uint, unreadable};
+use super::row::{baseline_row, damaged, day, digest, int, parse, uint, unreadable};
 use super::schema;
-use super::statements::baseline_row;
 use crate::error::{Result, StoreError, StoreErrorKind as Kind};
 use crate::query::RecordQuery;
 use rusqlite::{Connection, OptionalExtension as _, Params, ToSql, params};

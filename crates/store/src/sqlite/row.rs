@@ -83,3 +83,8 @@ pub(super) fn unreadable(error: &rusqlite::Error) -> StoreError {
         _ => cli,
     }
 }
+
+/// What a baseline's row is called in errors.
+pub(super) fn baseline_row(set: &str, day: i64) -> String {
+    format!("baseline of `{set}`, day {day} since 1970")
+}

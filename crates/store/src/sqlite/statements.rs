@@ -1,7 +1,7 @@
 //! What the writer does inside a transaction.
 
-use super::row::{body, damaged, day, int, parse};
-use super::writer::Outcome;
+use super::fault::Outcome;
+use super::row::{baseline_row, body, damaged, day, int, parse};
 use crate::api::Epoch;
 use crate::error::{StoreError, StoreErrorKind as Kind};
 use crate::work::{Done, Work};
@@ -233,11 +233,6 @@ fn add_baseline(db: &Connection, set: &VersionSetId, at: UnixMs, window: &Window
     db.prepare_cached("INSERT OR REPLACE INTO baselines(set_id, day, body) VALUES (?1, ?2, ?3)")?
         .execute(params![set.as_str(), day, text])?;
     Ok(())
-}
-
-/// What a baseline's row is called in errors.
-pub(super) fn baseline_row(set: &str, day: i64) -> String {
-    format!("baseline of `{set}`, day {day} since 1970")
 }
 
 fn prune(db: &Connection, before: UnixMs) -> Outcome<Done> {

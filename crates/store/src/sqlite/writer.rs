@@ -1,5 +1,6 @@
 //! The writer thread: takes what waits, writes it in one transaction, answers after the commit.
 
+use super::fault::{Fault, Outcome};
 use super::reserve::Reserve;
 use super::{reader, statements};
 use crate::api::Epoch;
@@ -12,29 +13,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use tidegate_core::evidence::Record;
 use tidegate_core::journal::Entry;
-
-/// Why one piece of work was not done.
-pub(super) enum Fault {
-    /// It alone: it does not fit, and nothing of it was written.
-    Refused(StoreError),
-    /// The whole group: the database refused.
-    Database(rusqlite::Error),
-}
-
-impl From<rusqlite::Error> for Fault {
-    fn from(error: rusqlite::Error) -> Fault {
-        Fault::Database(error)
-    }
-}
-
-impl From<StoreError> for Fault {
-    fn from(error: StoreError) -> Fault {
-        Fault::Refused(error)
-    }
-}
-
-/// What a piece of work came to.
-pub(super) type Outcome<T> = std::result::Result<T, Fault>;
 
 /// A group that was undone.
 struct Undone {

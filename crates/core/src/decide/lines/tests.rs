@@ -1,4 +1,5 @@
 use super::*;
+use crate::decide::harm::harm_point;
 use crate::decide::strata::Cell;
 use crate::ids::UnixMs;
 use crate::observe::{Feedback, Outcome, Timing};

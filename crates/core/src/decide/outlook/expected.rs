@@ -7,8 +7,8 @@
 
 use super::{Data, Traffic};
 use crate::decide::clusters::design_effect;
+use crate::decide::harm::value_of;
 use crate::decide::interval::{self, Interval};
-use crate::decide::lines::value_of;
 use crate::decide::means::{Sums, normal_log};
 use crate::decide::metric::Metric;
 use crate::decide::plan::{BandUnit, LineRule, Plan};

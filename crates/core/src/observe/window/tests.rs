@@ -1,4 +1,7 @@
 use super::*;
+use crate::guard::RiskKind;
+use crate::observe::{Estimate, Timing};
+use crate::upstream::Failure;
 use proptest::prelude::*;
 
 fn failure() -> impl Strategy<Value = Option<Failure>> {

@@ -1,0 +1,79 @@
+//! What one request did, and what a user said of its answer: what windows count.
+
+use crate::guard::RiskKind;
+use crate::route::Cohort;
+use crate::upstream::Failure;
+use serde::{Deserialize, Serialize};
+
+/// How long the parts of a request took, in microseconds (requirement R171).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Timing {
+    /// Waiting for a free slot.
+    pub queue_us: u64,
+    /// Retrieval, where the service has it.
+    pub retrieval_us: u64,
+    /// From the request to the upstream until its first token.
+    pub first_token_us: u64,
+    /// From the first token to the last.
+    pub generation_us: u64,
+    /// From the first byte of the request to the last of the answer.
+    pub total_us: u64,
+}
+
+/// What one request did to the lines.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outcome {
+    /// `None` when it was answered.
+    pub failure: Option<Failure>,
+    /// How long it took.
+    pub timing: Timing,
+    /// Whether the answer was streamed, so that first-token time means something.
+    pub streamed: bool,
+    /// Prompt tokens.
+    pub tokens_in: u64,
+    /// Answer tokens.
+    pub tokens_out: u64,
+    /// Whether the tokens are estimated, since the upstream reported none.
+    pub tokens_estimated: bool,
+    /// Cost in millionths of a US dollar.
+    pub cost_micro_usd: u64,
+    /// Whether the model has no price, so that the cost is not known.
+    pub unpriced: bool,
+    /// What the tokens are by our own estimate, reported or not; `None` where none was made.
+    pub estimate: Option<Estimate>,
+    /// Whether the answer kept the output contract; `None` when there is none to keep.
+    pub contract_ok: Option<bool>,
+    /// Whether the model refused.
+    pub refused: bool,
+    /// Whether personal data or a secret stood in the answer that the request did not hold.
+    pub pii: bool,
+    /// Red-line events seen in the answer.
+    pub risk: Vec<RiskKind>,
+    /// Whether the client left before any of the answer came.
+    pub abandoned: bool,
+    /// The cohort of the subject that asked; `None` where nothing was known to be sticky by.
+    pub cohort: Option<Cohort>,
+}
+
+/// An answer by our own estimate of its tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Estimate {
+    /// Tokens of prompt and answer together.
+    pub tokens: u64,
+    /// What so many cost, in millionths of a US dollar.
+    pub cost_micro_usd: u64,
+}
+
+/// What a user said of an answer, by trace id (requirements R220, R221).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind", content = "value")]
+pub enum Feedback {
+    /// Like (true) or dislike.
+    Like(bool),
+    /// Whether the answer was used.
+    Adopted(bool),
+    /// Whether the task was done.
+    TaskDone(bool),
+    /// `satisfaction_score`, 0 to 1.
+    Satisfaction(f64),
+}

@@ -1,0 +1,26 @@
+//! What can go wrong with one piece of work inside a transaction.
+
+use crate::error::StoreError;
+
+/// Why one piece of work was not done.
+pub(super) enum Fault {
+    /// It alone: it does not fit, and nothing of it was written.
+    Refused(StoreError),
+    /// The whole group: the database refused.
+    Database(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Fault {
+        Fault::Database(error)
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Fault {
+        Fault::Refused(error)
+    }
+}
+
+/// What a piece of work came to.
+pub(super) type Outcome<T> = std::result::Result<T, Fault>;
