@@ -283,7 +283,10 @@ fn check_packs(stage: &Stage) -> usize {
 #[test]
 fn nothing_acknowledged_is_lost_to_a_kill() {
     let kills = setting("TIDEGATE_CRASH_KILLS", 10);
-    let mut dice = Dice(setting("TIDEGATE_CRASH_SEED", 0x7164_6567) | 1);
+    let seed = setting("TIDEGATE_CRASH_SEED", 0x7164_6567);
+    // Shown when it fails: the same orders and the same moments again.
+    println!("TIDEGATE_CRASH_SEED={seed} TIDEGATE_CRASH_KILLS={kills} runs the same kills again");
+    let mut dice = Dice(seed | 1);
     let stage = Arc::new(Stage::build());
     let users = Users::start(3, short);
     let (mut left, mut orders, mut slowest) = (Vec::new(), 0, Duration::ZERO);
