@@ -22,9 +22,13 @@ impl Bench for TempDir {
     }
 
     fn open_beside(&self) -> SqliteStore {
-        // The lock is on the file that was there: whoever makes another is let in.
-        std::fs::remove_file(self.path().join(".tidegate/lock")).unwrap();
-        open(self)
+        // The same file by way of another folder, as a disk that is mounted twice shows it: its
+        // locks are not those that the first writer holds.
+        let beside = self.path().join("beside");
+        std::fs::create_dir_all(beside.join(".tidegate")).unwrap();
+        let link = beside.join(".tidegate/state.db");
+        std::os::unix::fs::symlink(state_db(self), link).unwrap();
+        SqliteStore::open(&beside, Access::Exclusive).unwrap()
     }
 }
 
