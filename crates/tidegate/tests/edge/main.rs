@@ -16,6 +16,8 @@ mod evals;
 #[cfg(test)]
 mod journal;
 #[cfg(test)]
+mod leak;
+#[cfg(test)]
 mod r#loop;
 #[cfg(test)]
 mod outlook;

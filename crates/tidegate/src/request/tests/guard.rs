@@ -120,3 +120,29 @@ async fn a_client_that_leaves_in_half_a_tool_name_is_no_event() {
         assert_eq!(sightings(&service).len(), events, "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_stream_is_cut_before_a_forbidden_call_and_at_a_text_in_its_reasoning() {
+    let delta = |delta: Value| json!({"choices": [{"index": 0, "delta": delta}]}).to_string();
+    let call = |name: &str, arguments: &str| {
+        let function = json!({"name": name, "arguments": arguments});
+        delta(json!({"tool_calls": [{"index": 0, "id": "t-1", "function": function}]}))
+    };
+    let thought = |text: &str| delta(json!({"reasoning_content": text}));
+    let content = || delta(json!({"content": "well, "}));
+    let streams = [
+        (vec![content(), call("delete_all", "{\"id\": 7}")], "delete_all"),
+        (vec![content(), thought("MARKER-"), thought("81c2, then")], "81c2"),
+    ];
+    for (events, withheld) in streams {
+        let risk = json!({"planted": ["MARKER-81c2"]});
+        let service = service(risk, vec![Say::Stream(events, End::Done)]).await;
+        let mut body = ask("eve", "hello");
+        body["stream"] = json!(true);
+        let answer: Answer = service.post(CHAT, &body).await;
+        assert!(answer.body.contains("well, "), "{answer:?}");
+        assert!(answer.body.contains("answer_withheld"), "{answer:?}");
+        assert!(!answer.body.contains(withheld) && !answer.body.contains("[DONE]"), "{answer:?}");
+        assert!(sightings(&service)[0].blocked);
+    }
+}
