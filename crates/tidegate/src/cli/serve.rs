@@ -62,10 +62,12 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
     }
     require_distinct_names(&members)?;
     let given = args.listen.or_else(|| args.port.map(|port| format!("127.0.0.1:{port}")));
-    let listen = match given.or(workspace.listen) {
-        Some(listen) => {
+    let given = given.map(|listen| (format!("--listen {listen}"), listen));
+    let set = workspace.listen.map(|listen| (format!("listen: {listen}"), listen));
+    let listen = match given.or(set) {
+        Some((said, listen)) => {
             for member in &members {
-                require_credentials(&member.loaded.project, &listen)?;
+                require_credentials(&member.loaded.project, &listen, &said)?;
             }
             listen
         }
@@ -251,9 +253,9 @@ fn provider(project: &Project, name: String) -> Result<String> {
 
 /// Other machines are only let in with a credential (the project file's own address was checked
 /// when it was read).
-fn require_credentials(project: &Project, listen: &str) -> Result<()> {
+fn require_credentials(project: &Project, listen: &str, said: &str) -> Result<()> {
     let Some(address) = listen_addr(listen) else {
-        return Err(CliError::usage(format!("`listen: {listen}` is not an address"))
+        return Err(CliError::usage(format!("`{said}` is not an address"))
             .hint("give it as `host:port`, for example `127.0.0.1:8787`"));
     };
     if address.ip().is_loopback() || !project.credentials.is_empty() {

@@ -187,8 +187,8 @@ fn eval_cases() {
     check_eval(
         |p| p.write("evals/eval_cases.csv", [0xff, 0xfe, 0x41]),
         &["eval"],
-        &["evals/eval_cases.csv", "UTF-8"],
-        &[],
+        &["evals/eval_cases.csv", "UTF-16", "not whole"],
+        &["UTF-8"],
     );
     check_eval(
         |p| {
