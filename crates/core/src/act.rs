@@ -38,7 +38,7 @@ pub fn next_table(current: &Table, plan: &Plan, decision: &Decision) -> Option<T
                 next.split = None;
             }
             Action::CloseEntrance { reason } => {
-                next.entrance = Entrance::Closed { reason: reason.clone() };
+                next.entrance = Entrance::Closed { reason: reason.as_str().to_owned() };
             }
             Action::OpenIncident { .. } => {}
         }

@@ -23,9 +23,10 @@ mod means;
 mod metric;
 mod multiple;
 mod outlook;
-mod pace;
+pub(crate) mod pace;
 mod pause;
 mod plan;
+mod reason;
 mod split;
 mod standing;
 mod strata;
@@ -36,18 +37,22 @@ mod yardstick;
 
 pub use engine::decide;
 pub use finding::Verdict;
-pub use lines::{ADVANCE_ALPHA, duration, measure, readings, share, show};
+pub use lines::{ADVANCE_ALPHA, measure, readings};
 pub use metric::{Line, Metric};
 pub use outlook::{Data, LineOutlook, Outlook, RungOutlook, Traffic, TrafficError, outlook};
 pub use plan::{
     Band, BandUnit, Baseline, LineRule, Plan, PlanError, Preset, RUNGS_MAX, Rung, SharedFault,
 };
+pub use reason::{
+    Beside, Cause, Comparison, Failures, FaultSeen, Gap, LargerShare, More, Numbers, OverBudget,
+    PauseEnd, PauseLimit, PauseSoFar, Reason, ReasonCode, Reported, StoredReason, TooFew, Unit,
+};
 pub use standing::{Standing, standings};
 pub use strata::{Cell, Stratum};
 pub use tally::{Moments, Share};
 pub use types::{
-    Action, Decision, DecisionKind, Observation, Order, OrderKind, PausedBy, Phase, Reason,
-    ReasonCode, ReleaseState, Signal,
+    Action, Decision, DecisionKind, Observation, Order, OrderKind, PausedBy, Phase, ReleaseState,
+    Signal,
 };
 pub use watch::{DecisionDigest, Look, Watch};
 

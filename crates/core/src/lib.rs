@@ -18,6 +18,7 @@ pub mod guard;
 pub mod observe;
 
 pub mod decide;
+pub mod say;
 
 pub mod act;
 

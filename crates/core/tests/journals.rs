@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use tidegate_core::journal::{ControlState, Entry, verify_chain};
+use tidegate_core::say::Lang;
 
 fn journals() -> Vec<(PathBuf, Vec<Entry>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/journals");
@@ -44,13 +45,14 @@ fn summary(state: &ControlState) -> String {
         writeln!(out, "release {id}: {phase} at rung {rung}, seen {seen:?}").unwrap();
     }
     for (id, block) in &state.blocked {
-        writeln!(out, "blocked {id} by {}: {}", block.change_id, block.reason).unwrap();
+        let why = block.reason.as_ref().map(|cause| Lang::En.cause(cause)).unwrap_or_default();
+        writeln!(out, "blocked {id} by {}: {why}", block.change_id).unwrap();
     }
     for (id, incident) in &state.incidents {
         let closed = incident.closed.as_ref().map(|(_, conclusion)| conclusion.as_str());
         let cases = incident.case_ids.len();
-        writeln!(out, "incident {id}: {}, {cases} cases, closed: {closed:?}", incident.reason)
-            .unwrap();
+        let why = Lang::En.cause(&incident.reason);
+        writeln!(out, "incident {id}: {why}, {cases} cases, closed: {closed:?}").unwrap();
     }
     out
 }

@@ -16,12 +16,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use tidegate_core::decide::{
-    Action, LineRule, Observation, Order, OrderKind, Plan, ReleaseState, Rung, SharedFault, decide,
+    Action, Gap, LineRule, Observation, Order, OrderKind, Plan, ReleaseState, Rung, SharedFault,
+    decide,
 };
 use tidegate_core::guard::{RiskEvent, RiskKind};
 use tidegate_core::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
 use tidegate_core::observe::{Feedback, Outcome, Timing, Window};
 use tidegate_core::route::{Audience, Weight};
+use tidegate_core::say::Lang;
 use tidegate_core::upstream::Failure;
 
 #[test]
@@ -73,7 +75,7 @@ fn play(name: &str, text: &str) -> String {
                 };
                 feed(window, values, moment(time, &place), &place);
             }
-            ["at", _, "gap", why @ ..] => seen.gap = Some(why.join(" ")),
+            ["at", _, "gap"] => seen.gap = Some(Gap::NoMetrics),
             ["at", _, "red"] => {
                 let detail = "planted text 1 of 1".to_owned();
                 seen.red_events = vec![RiskEvent { kind: RiskKind::Leak, detail }];
@@ -102,7 +104,7 @@ fn play(name: &str, text: &str) -> String {
                     decision.kind.as_str(),
                     state.phase.as_str(),
                     actions.join(", "),
-                    decision.reasons[0].text
+                    Lang::En.sentence(&decision.reasons[0])
                 );
                 writeln!(output, "{last}").unwrap();
             }

@@ -8,13 +8,14 @@ use super::stream::{Draws, Seen};
 use crate::error::{Result, SimulateError};
 use std::borrow::Cow;
 use tidegate_core::decide::{
-    DecisionDigest, DecisionKind, Look, Observation, Phase, Plan, Reason, ReasonCode, ReleaseState,
-    SharedFault, Watch, defaults,
+    DecisionDigest, DecisionKind, Gap, Look, Observation, Phase, Plan, Reason, ReasonCode,
+    ReleaseState, SharedFault, Watch, defaults,
 };
 use tidegate_core::guard::{RiskEvent, RiskKind};
 use tidegate_core::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
 use tidegate_core::observe::{Feedback, Outcome, Timing, Window};
 use tidegate_core::route::{Arm, Audience, Weight};
+use tidegate_core::say::Lang;
 use tidegate_core::upstream::Failure;
 
 /// What a thousandth of a token costs, millionths of a dollar: it scales and nothing else.
@@ -150,7 +151,7 @@ impl Climber for Ours<'_> {
     }
 
     fn look(&mut self, at_ms: u64, blind: bool) -> Option<End> {
-        self.observation.gap = blind.then(|| "no metrics come in".to_owned());
+        self.observation.gap = blind.then_some(Gap::NoMetrics);
         let (from, now) = ((&self.kept, self.last), UnixMs(at_ms));
         let Look { decision, is_due } =
             self.watch.look(&self.plan, from, &mut self.observation, now);
@@ -164,14 +165,14 @@ impl Climber for Ours<'_> {
         self.looked = decision.state;
         let why = decision.reasons.into_iter().next();
         let named = match &why {
-            Some(reason) if reason.code == ReasonCode::RedLine => Named::RedLine,
-            Some(Reason { metric: Some(metric), .. }) => Named::Metric(*metric),
-            Some(_) | None => Named::Nothing,
+            Some(reason) if reason.code() == ReasonCode::RedLine => Named::RedLine,
+            Some(reason) => reason.metric().map_or(Named::Nothing, Named::Metric),
+            None => Named::Nothing,
         };
-        let code = why.as_ref().map(|reason| reason.code);
+        let code = why.as_ref().map(Reason::code);
         let limits = [ReasonCode::PauseLimit, ReasonCode::OverBudget];
         self.by_limit = code.is_some_and(|code| limits.contains(&code));
-        self.decided = why.map(|reason| (decision.kind, reason.text));
+        self.decided = why.map(|reason| (decision.kind, Lang::En.sentence(&reason)));
         let end = match self.looked.phase {
             Phase::Running | Phase::Paused(_) => return None,
             Phase::RolledBack | Phase::ShutOff => End::RolledBack,

@@ -310,19 +310,20 @@ pub(crate) async fn an_append_is_all_or_none<B: Bench>(bench: B) {
     let refused = error(append(&store, UnixMs(u64::MAX), vec![packed_event(1)]).await);
     assert!(refused.message.contains("cannot keep the time"), "{refused}");
     // A bad one among good ones refuses its own append only.
-    let opened = |reason: f64| {
-        let mut decision = tidegate_core::decide::Decision {
+    let opened = |estimate: f64| {
+        use tidegate_core::decide::{Comparison, Metric, Numbers, Reason, Unit};
+        let decision = tidegate_core::decide::Decision {
             at: UnixMs(1),
             kind: tidegate_core::decide::DecisionKind::Hold,
             signal: tidegate_core::decide::Signal::Yellow,
-            reasons: vec![tidegate_core::decide::Reason::new(
-                tidegate_core::decide::ReasonCode::Gap,
-                "gap".to_owned(),
-            )],
+            reasons: vec![Reason::Uncertain(Box::new(Comparison::new(
+                Metric::ErrorRate,
+                Unit::Points,
+                Numbers { estimate: Some(estimate), ..Numbers::default() },
+            )))],
             actions: Vec::new(),
             state: tidegate_core::decide::ReleaseState::start(UnixMs(1)),
         };
-        decision.reasons[0].estimate = Some(reason);
         let decision = Box::new(decision);
         Event::Decided { change_id: change_id(), decision, order: None, table: None }
     };

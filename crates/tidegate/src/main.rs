@@ -6,6 +6,7 @@ mod cli;
 mod clock;
 mod config;
 mod error;
+mod lang;
 mod output;
 
 mod version_set;

@@ -23,7 +23,6 @@ mod tests {
     /// How many lines of more than 100 columns a file has: texts that rustfmt does not break. Only
     /// smaller numbers and fewer lines.
     const LONG_LINES: &[(&str, usize)] = &[
-        ("crates/core/src/decide/lines.rs", 1),
         ("crates/core/src/decide/plan.rs", 1),
         ("crates/core/src/journal/state.rs", 2),
         ("crates/core/src/guard/refusal.rs", 1),

@@ -3,14 +3,14 @@
 use super::fault::{Fault, lasting, shared_fault};
 use super::finding::{Finding, Verdict};
 use super::judge::judge_lines;
-use super::lines::duration;
 use super::pause::{End, Pause};
 use super::plan::Plan;
+use super::reason::{Gap, Reason, TooFew};
 use super::split::{clean, uneven_split};
 use super::strata::{self, Stratum};
 use super::types::{
-    Action, Decision, DecisionKind, Observation, Order, OrderKind, PausedBy, Phase, Reason,
-    ReasonCode, ReleaseState, Signal,
+    Action, Decision, DecisionKind, Observation, Order, OrderKind, PausedBy, Phase, ReleaseState,
+    Signal,
 };
 use crate::guard::Severity;
 use crate::ids::UnixMs;
@@ -53,7 +53,7 @@ fn take_back(state: &ReleaseState, order: &Order, now: UnixMs) -> Decision {
         at: now,
         kind: DecisionKind::RollBack,
         signal: Signal::Red,
-        reasons: vec![order_reason(order)],
+        reasons: vec![Reason::Order(order.clone())],
         actions: vec![Action::RollBack],
         state: ReleaseState { phase, last_order, decided_at: Some(now), ..state.clone() },
     }
@@ -65,12 +65,11 @@ fn already_over(state: &ReleaseState, now: UnixMs) -> Decision {
         Phase::RolledBack => Signal::Red,
         Phase::Promoted | Phase::Running | Phase::Paused(_) => Signal::Green,
     };
-    let text = format!("the release is over: {}", state.phase.as_str());
     Decision {
         at: now,
         kind: DecisionKind::Hold,
         signal,
-        reasons: vec![Reason::new(ReasonCode::Final, text)],
+        reasons: vec![Reason::Final { phase: state.phase }],
         actions: vec![],
         state: state.clone(),
     }
@@ -86,20 +85,18 @@ fn absorb(
     observation: &Observation,
     now: UnixMs,
 ) -> Option<Reason> {
-    if let Some(gap) = &observation.gap {
-        let text = format!("the numbers may be incomplete: {gap}");
-        return Some(Reason::new(ReasonCode::Gap, text));
+    if let Some(gap) = observation.gap {
+        return Some(Reason::Gap { gap });
     }
     if observation.stable == state.seen_stable && observation.candidate == state.seen_candidate {
-        return lasting(state);
+        return lasting(state, now);
     }
     let fresh = observation
         .stable
         .since(&state.seen_stable)
         .zip(observation.candidate.since(&state.seen_candidate));
     let Some((stable, candidate)) = fresh else {
-        let text = "a count went backwards: the numbers are not of this release".to_owned();
-        return Some(Reason::new(ReasonCode::Gap, text));
+        return Some(Reason::Gap { gap: Gap::CountFell });
     };
     if stable.requests + candidate.requests > 0 {
         let seen = observation.stable.last_at.max(observation.candidate.last_at);
@@ -170,35 +167,33 @@ impl Step<'_> {
             return self.shut_off(state, observation);
         }
         if !red.is_empty() {
-            let reason = Reason::new(ReasonCode::RedLine, red_lines(observation));
+            let reason = Reason::RedLine { events: red.clone() };
             return self.roll_back(state, Signal::Red, reason, true);
         }
         if let Some(order) = ordered(OrderKind::RollBack) {
-            let reason = order_reason(order);
+            let reason = Reason::Order(order.clone());
             return self.roll_back(state, Signal::Red, reason, false);
         }
         if let Some(over) = Finding::worst(self.lines.iter().filter(|line| line.is_over())) {
-            let reason = over.reason.clone();
+            let reason = over.reason();
             return self.roll_back(state, Signal::Red, reason, true);
         }
         if let Some(order) = ordered(OrderKind::Pause) {
-            let reason = order_reason(order);
+            let reason = Reason::Order(order.clone());
             return self.stay(state, Some(PausedBy::Operator), Signal::Yellow, reason);
         }
         if let Some(order) = ordered(OrderKind::PromoteFully) {
-            let reason = order_reason(order);
+            let reason = Reason::Order(order.clone());
             return self.promote(state, reason);
         }
         if let Some(order) = ordered(OrderKind::Promote) {
-            let reason = order_reason(order);
+            let reason = Reason::Order(order.clone());
             return self.advance(state, reason);
         }
         if state.phase == Phase::Paused(PausedBy::Operator) && ordered(OrderKind::Resume).is_none()
         {
-            let text = "an operator paused it; `release resume` goes on".to_owned();
-            let reason = Reason::new(ReasonCode::Paused, text);
             let signal = self.signal();
-            return self.stay(state, Some(PausedBy::Operator), signal, reason);
+            return self.stay(state, Some(PausedBy::Operator), signal, Reason::Paused);
         }
         self.look(state)
     }
@@ -210,9 +205,8 @@ impl Step<'_> {
                 Phase::Paused(by) => Some(by),
                 Phase::Running | Phase::RolledBack | Phase::ShutOff | Phase::Promoted => None,
             };
-            let text = "it was decided at this moment already".to_owned();
             let signal = self.signal();
-            return self.stay(state, by, signal, Reason::new(ReasonCode::Decided, text));
+            return self.stay(state, by, signal, Reason::Decided);
         }
         let resumed = self.order.as_ref().is_some_and(|order| order.kind == OrderKind::Resume);
         if resumed && matches!(state.phase, Phase::Paused(_)) {
@@ -230,7 +224,7 @@ impl Step<'_> {
             return self.stay(state, by, Signal::Yellow, reason);
         }
         let paused = self.lines.iter().filter(|line| line.verdict == Verdict::OverPause);
-        if let Some(reason) = Finding::worst(paused).map(|line| line.reason.clone()) {
+        if let Some(reason) = Finding::worst(paused).map(|line| line.reason()) {
             return self.pause(state, resumed, reason);
         }
         if self.lines.iter().all(|line| line.verdict != Verdict::Between) {
@@ -245,22 +239,18 @@ impl Step<'_> {
             return self.stay(state, None, Signal::Yellow, reason);
         }
         if let Some(line) = self.slowest() {
-            let reason = line.reason.clone();
+            let reason = line.reason();
             return self.stay(state, None, Signal::Yellow, reason);
         }
         let looked = self.now.since(state.rung_since);
         // At least 1 ms, so that one moment never climbs two rungs.
         let needed = self.plan.rungs.get(state.rung).map_or(1, |rung| rung.look_ms.max(1));
+        let looked_s = looked / 1000;
         if looked < needed {
-            let text = format!(
-                "every line passes; looked for {} of {} s",
-                looked / 1000,
-                needed.div_ceil(1000)
-            );
-            return self.stay(state, None, Signal::Green, Reason::new(ReasonCode::Looking, text));
+            let reason = Reason::Looking { looked_s, look_s: needed.div_ceil(1000) };
+            return self.stay(state, None, Signal::Green, reason);
         }
-        let text = format!("every line passes on enough data after {} s", looked / 1000);
-        self.advance(state, Reason::new(ReasonCode::Pass, text))
+        self.advance(state, Reason::AllPass { looked_s })
     }
 
     /// A line is over pause: stay and call for a person, or go back at the pause's end.
@@ -272,7 +262,7 @@ impl Step<'_> {
             End::GoesBack(reason) => return self.roll_back(state, Signal::Red, *reason, true),
             End::Stays(note) => self.notes.extend(note.map(|note| *note)),
         }
-        let why = reason.text.clone();
+        let why = reason.clone().into();
         let incident = Action::OpenIncident { signal: Signal::Yellow, reason: why };
         let actions = if pause.begins { vec![incident] } else { vec![] };
         state.phase = Phase::Paused(PausedBy::Lines);
@@ -282,7 +272,7 @@ impl Step<'_> {
     /// Of the lines that block, the one that will take longest, as far as that is known; one that
     /// more of the same would not change takes longest of all.
     fn slowest(&self) -> Option<&Finding> {
-        let takes = |line: &&Finding| line.reason.more_s.unwrap_or(u64::MAX);
+        let takes = |line: &&Finding| line.shown.numbers.more_s.unwrap_or(u64::MAX);
         let blocking = self.lines.iter().filter(|line| line.blocks());
         // Of equals the first: `max_by_key` would give the last.
         blocking.rev().max_by_key(takes)
@@ -295,14 +285,10 @@ impl Step<'_> {
 
     /// Too few answers, or none for too long (T-01).
     fn too_little(&self, state: &ReleaseState) -> Option<Reason> {
+        let candidate_requests = state.seen_candidate.requests;
         if self.is_silent(state) {
-            let silent = self.now.since(state.last_data_at);
-            let text = format!(
-                "no outcome for {} s: nothing moves without data{}",
-                silent / 1000,
-                unsplit(state)
-            );
-            return Some(Reason::new(ReasonCode::NoData, text));
+            let silent_s = self.now.since(state.last_data_at) / 1000;
+            return Some(Reason::NoData { silent_s, candidate_requests });
         }
         let candidate = state.candidate().answered().saturating_sub(state.rung_candidate_from);
         let stable = state.stable().answered().saturating_sub(state.rung_stable_from);
@@ -312,10 +298,6 @@ impl Step<'_> {
         if candidate >= needed && stable >= stable_needed {
             return None;
         }
-        let beside = match stable_needed {
-            0 => String::new(),
-            _ => format!(" and {stable} of {stable_needed} stable"),
-        };
         let looked_ms = self.now.since(state.rung_since);
         let takes = |seen: u64, needed: u64| match (needed.saturating_sub(seen), seen) {
             (0, _) => Some(0.0),
@@ -325,19 +307,14 @@ impl Step<'_> {
         let more_s = takes(candidate, needed)
             .zip(takes(stable, stable_needed))
             .map(|(candidate, stable)| candidate.max(stable));
-        let more = more_s
-            .map(|seconds| format!(", {} more at this traffic", duration(seconds)))
-            .unwrap_or_default();
-        let text = format!(
-            "too little data at this rung: {candidate} of {needed} candidate{beside} \
-             answers{more}{}",
-            unsplit(state)
-        );
-        let mut reason = Reason::new(ReasonCode::TooFewSamples, text);
-        reason.more_s = more_s.map(|seconds| seconds.ceil() as u64);
-        reason.samples_candidate = Some(candidate);
-        reason.samples_stable = Some(stable);
-        Some(reason)
+        Some(Reason::TooFewSamples(TooFew {
+            samples_candidate: candidate,
+            needed_candidate: needed,
+            samples_stable: stable,
+            needed_stable: stable_needed,
+            candidate_requests,
+            more_s: more_s.map(|seconds| seconds.ceil() as u64),
+        }))
     }
 
     fn signal(&self) -> Signal {
@@ -394,20 +371,20 @@ impl Step<'_> {
         state.phase = Phase::RolledBack;
         let mut actions = vec![Action::RollBack];
         if incident {
-            actions.push(Action::OpenIncident { signal, reason: reason.text.clone() });
+            actions.push(Action::OpenIncident { signal, reason: reason.clone().into() });
         }
         self.finish(state, DecisionKind::RollBack, signal, reason, actions)
     }
 
     fn shut_off(self, mut state: ReleaseState, observation: &Observation) -> Decision {
         state.phase = Phase::ShutOff;
-        let text = red_lines(observation);
+        let reason = Reason::RedLine { events: observation.red_events.clone() };
         let mut actions = vec![Action::RollBack];
         if self.plan.close_entrance {
-            actions.push(Action::CloseEntrance { reason: text.clone() });
+            actions.push(Action::CloseEntrance { reason: reason.clone().into() });
         }
-        actions.push(Action::OpenIncident { signal: Signal::Black, reason: text.clone() });
-        let reason = Reason::new(ReasonCode::RedLine, text);
+        let incident = reason.clone().into();
+        actions.push(Action::OpenIncident { signal: Signal::Black, reason: incident });
         self.finish(state, DecisionKind::ShutOff, Signal::Black, reason, actions)
     }
 
@@ -421,7 +398,7 @@ impl Step<'_> {
         actions: Vec<Action>,
     ) -> Decision {
         let mut reasons = vec![reason];
-        if let Some(ordered) = self.order.as_ref().map(order_reason)
+        if let Some(ordered) = self.order.clone().map(Reason::Order)
             && ordered != reasons[0]
         {
             reasons.push(ordered);
@@ -430,40 +407,19 @@ impl Step<'_> {
         let mut lines = self.lines;
         lines.sort_by(Finding::by_urgency);
         for line in lines {
-            if line.reason != reasons[0] {
-                reasons.push(line.reason);
+            let reason = line.reason();
+            if reason != reasons[0] {
+                reasons.push(reason);
             }
         }
         if kind == DecisionKind::Advance {
             reasons.extend(clean(&state));
         }
         if state.rung == 0 && self.plan.baseline.is_none() {
-            let text = "cold start: no days of stable are stored to compare with as well";
-            reasons.push(Reason::new(ReasonCode::ColdStart, text.to_owned()));
+            reasons.push(Reason::ColdStart);
         }
         Decision { at: self.now, kind, signal, reasons, actions, state }
     }
-}
-
-/// What may be the matter when the candidate never got a request.
-fn unsplit(state: &ReleaseState) -> &'static str {
-    match state.seen_candidate.requests {
-        0 => "; a request counts if it names a user, or comes with a key, to be split by",
-        _ => "",
-    }
-}
-
-/// The red-line events as a sentence.
-fn red_lines(observation: &Observation) -> String {
-    let events = observation.red_events.iter();
-    let seen: Vec<String> =
-        events.map(|event| format!("{} ({})", event.kind.as_str(), event.detail)).collect();
-    format!("{} red-line event(s) on the candidate, one is enough: {}", seen.len(), seen.join(", "))
-}
-
-fn order_reason(order: &Order) -> Reason {
-    let Order { kind, by, reason } = order;
-    Reason::new(ReasonCode::Order, format!("{by} ordered: {} ({reason})", kind.words()))
 }
 
 #[cfg(test)]

@@ -8,14 +8,14 @@
 
 use super::interval::evidence_of_rate;
 use super::plan::Plan;
+use super::reason::{Failures, FaultSeen, Reason};
 use super::strata::is_alone;
-use super::types::{Observation, Reason, ReasonCode, ReleaseState};
+use super::types::{Observation, ReleaseState};
 use crate::ids::UnixMs;
 use crate::observe::{Counts, Window};
 
 /// Odds that stable's failures are more than twice what is usual, from which on a fault is shared.
 const UNUSUAL: f64 = 1_000.0;
-const NO_VERDICT: &str = "a shared fault is no verdict on the candidate";
 /// Requests that tell whether a fault is over.
 const OVER_REQUESTS: u64 = 50;
 /// What has lasted for so long is no fault but how the upstream is, ms: an hour.
@@ -54,13 +54,10 @@ pub(super) fn shared_fault(
         let limit = (plan.shared_fault.stable_error_rate / 2.0).max(1.5 * usual);
         let is_told = sight.judged().requests >= OVER_REQUESTS;
         let is_over = is_told && sight.judged().rate() < limit;
-        let says = if is_over {
+        if is_over {
             state.fault_since = None;
-            "the shared fault is over, what came during it counts for neither"
-        } else {
-            NO_VERDICT
-        };
-        return Some(Fault { reason: sight.reason(says), is_told });
+        }
+        return Some(Fault { reason: sight.reason(now.since(since), is_over), is_told });
     }
     let lately = observation.before.as_deref().and_then(|(stable, candidate)| {
         let stable = Failures::of(&observation.stable).since(Failures::of(stable))?;
@@ -70,14 +67,20 @@ pub(super) fn shared_fault(
     let seen = lately.into_iter().chain([sight]);
     let down = seen.into_iter().find(|sight| sight.is_down(plan, usual))?;
     state.fault_since = Some(now);
-    Some(Fault { reason: down.reason(NO_VERDICT), is_told: true })
+    Some(Fault { reason: down.reason(0, false), is_told: true })
 }
 
 /// What a fault that lasts says where nothing new has come.
-pub(super) fn lasting(state: &ReleaseState) -> Option<Reason> {
-    state.fault_since.map(|_| {
-        let text = "the fault that both arms shared is not over yet: nothing new has come";
-        Reason::new(ReasonCode::SharedFault, text.to_owned())
+pub(super) fn lasting(state: &ReleaseState, now: UnixMs) -> Option<Reason> {
+    let nothing = Failures::default();
+    state.fault_since.map(|since| {
+        Reason::SharedFault(FaultSeen {
+            for_s: now.since(since) / 1000,
+            is_over: false,
+            is_alone: false,
+            stable: nothing,
+            candidate: nothing,
+        })
     })
 }
 
@@ -91,13 +94,6 @@ fn usual(plan: &Plan, state: &ReleaseState) -> f64 {
     (days.1 + seen.upstream_errors) as f64 / requests as f64
 }
 
-/// How many of an arm's requests failed by its upstream's fault.
-#[derive(Clone, Copy)]
-struct Failures {
-    requests: u64,
-    errors: u64,
-}
-
 impl Failures {
     fn of(counts: &Counts) -> Failures {
         Failures { requests: counts.requests, errors: counts.upstream_errors }
@@ -108,10 +104,6 @@ impl Failures {
         let requests = self.requests.checked_sub(before.requests)?;
         let errors = self.errors.checked_sub(before.errors)?;
         Some(Failures { requests, errors })
-    }
-
-    fn rate(self) -> f64 {
-        self.errors as f64 / self.requests.max(1) as f64
     }
 }
 
@@ -151,20 +143,10 @@ impl Sight {
         nobody && !self.alone && silent_ms >= plan.stale_after_ms
     }
 
-    fn reason(&self, says: &str) -> Reason {
-        let who = match self.alone {
-            true => "nobody is on stable to compare with, both sets share the upstream, and it",
-            false => "the upstream of the stable arm",
-        };
-        let beside = match self.candidate.requests {
-            0 => String::new(),
-            _ if self.alone => String::new(),
-            n => format!(", the candidate's {:.0} % of {n}", self.candidate.rate() * 100.0),
-        };
-        let Failures { requests, .. } = self.judged();
-        let rate = self.judged().rate() * 100.0;
-        let text = format!("{who} fails {rate:.0} % of {requests} requests{beside}: {says}");
-        Reason::new(ReasonCode::SharedFault, text)
+    fn reason(&self, for_ms: u64, is_over: bool) -> Reason {
+        let Sight { stable, candidate, alone } = *self;
+        let for_s = for_ms / 1000;
+        Reason::SharedFault(FaultSeen { for_s, is_over, is_alone: alone, stable, candidate })
     }
 }
 

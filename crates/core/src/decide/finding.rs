@@ -2,7 +2,7 @@
 
 use super::ceiling::Held;
 use super::evidence::Test;
-use super::types::{Reason, ReasonCode};
+use super::reason::{Comparison, OverBudget, Reason};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
@@ -28,26 +28,15 @@ pub enum Verdict {
     Pass,
 }
 
-impl Verdict {
-    pub(super) fn code(self) -> ReasonCode {
-        match self {
-            Verdict::OverRollback => ReasonCode::OverRollback,
-            Verdict::OverCeiling => ReasonCode::OverCeiling,
-            Verdict::OverBudget => ReasonCode::OverBudget,
-            Verdict::OverPause => ReasonCode::OverPause,
-            Verdict::Between => ReasonCode::BetweenPassAndPause,
-            Verdict::Uncertain => ReasonCode::Uncertain,
-            Verdict::NoData => ReasonCode::Skipped,
-            Verdict::Pass => ReasonCode::Pass,
-        }
-    }
-}
-
 /// A rule's verdict with the tests that led to it.
 pub(super) struct Finding {
     pub(super) verdict: Verdict,
-    pub(super) reason: Reason,
-    /// The test that the reason tells, where there is one.
+    pub(super) shown: Comparison,
+    /// Whether it is worse than the stored baseline, and stable as well.
+    pub(super) drifts: bool,
+    /// Of a line over the harm budget: the budget, and answers spoilt beyond stable's.
+    pub(super) spoilt: Option<(u64, f64)>,
+    /// The test that the comparison shows, where there is one.
     pub(super) test: Option<Test>,
     /// What its ceiling says, where it has one.
     pub(super) held: Option<Held>,
@@ -61,6 +50,26 @@ pub(super) struct Finding {
 }
 
 impl Finding {
+    pub(super) fn reason(&self) -> Reason {
+        let shown = Box::new(self.shown.clone());
+        if self.drifts {
+            return Reason::BaselineDrift(shown);
+        }
+        match self.verdict {
+            Verdict::OverRollback => Reason::OverRollback(shown),
+            Verdict::OverCeiling => Reason::OverCeiling(shown),
+            Verdict::OverBudget => {
+                let (budget, spoilt) = self.spoilt.unwrap_or_default();
+                Reason::OverBudget(Box::new(OverBudget { budget, spoilt, shown }))
+            }
+            Verdict::OverPause => Reason::OverPause(shown),
+            Verdict::Between => Reason::BetweenPassAndPause(shown),
+            Verdict::Uncertain => Reason::Uncertain(shown),
+            Verdict::NoData => Reason::Skipped(shown),
+            Verdict::Pass => Reason::Pass(shown),
+        }
+    }
+
     pub(super) fn is_over(&self) -> bool {
         match self.verdict {
             Verdict::OverRollback | Verdict::OverCeiling | Verdict::OverBudget => true,
@@ -102,20 +111,4 @@ impl Finding {
             Verdict::Uncertain | Verdict::NoData => self.required,
         }
     }
-}
-
-/// What so many answers of the candidate are worth, where users' answers are alike.
-pub(super) fn worth(samples: u64, reason: &Reason) -> String {
-    let Some(effect) = reason.design_effect else { return String::new() };
-    let worth = (samples as f64 / effect).round() as u64;
-    // A tenth less is within what is not known of it.
-    if worth * 10 > samples * 9 {
-        return String::new();
-    }
-    let of = match reason.users {
-        Some(1) => " of 1 user".to_owned(),
-        Some(users) => format!(" of about {users} users"),
-        None => String::new(),
-    };
-    format!("; the candidate's {samples}{of} count as about {worth}, since they are alike")
 }

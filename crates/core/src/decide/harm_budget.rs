@@ -14,8 +14,8 @@
 use super::bets::{Against, BETS, Null, Pair, add_growth, growth_bound, mean_stake};
 use super::evidence::{level, weight_of_start};
 use super::finding::Verdict;
-use super::lines::{Look, odds};
-use super::types::Reason;
+use super::lines::Look;
+use super::reason::Comparison;
 
 /// Proof that the budget is spent.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -81,22 +81,19 @@ impl Look<'_> {
         (may_be && budget > 0).then(|| self.evidence.spent(self.alpha, budget)).flatten()
     }
 
-    pub(super) fn reason_spent(&self, estimate: f64, samples: (u64, u64), spent: Spent) -> Reason {
-        let Spent { spoilt, odds: evidence, points } = spent;
-        let mut reason = self.reason(Verdict::OverBudget, estimate, None, None, samples);
-        reason.threshold = Some(points);
-        reason.evidence = Some(evidence);
-        reason.needed = Some(1.0 / self.alpha);
-        reason.alpha = Some(self.alpha);
-        reason.text = format!(
-            "{}; about {spoilt:.0} answers are spoilt beyond stable's, proven over the harm budget \
-             of {}, evidence {} : 1 of {:.0} : 1",
-            self.sentence(Verdict::OverBudget, &reason),
-            self.harm_budget,
-            odds(evidence),
-            1.0 / self.alpha,
-        );
-        reason
+    pub(super) fn shown_spent(
+        &self,
+        estimate: f64,
+        samples: (u64, u64),
+        spent: Spent,
+    ) -> Comparison {
+        let mut shown = self.comparison(Verdict::OverBudget, estimate, None, None, samples);
+        let numbers = &mut shown.numbers;
+        numbers.threshold = Some(spent.points);
+        numbers.evidence = Some(spent.odds);
+        numbers.needed = Some(1.0 / self.alpha);
+        numbers.alpha = Some(self.alpha);
+        shown
     }
 }
 

@@ -3,11 +3,12 @@
 use super::bets::Against;
 use super::evidence::Evidence;
 use super::finding::{Finding, Verdict};
-use super::lines::{Look, measure, share, show};
+use super::lines::{Look, measure};
 use super::pace::Pace;
 use super::plan::Plan;
+use super::reason::{Beside, Comparison, Numbers, Unit};
 use super::strata::Cell;
-use super::types::{Reason, ReasonCode, ReleaseState};
+use super::types::ReleaseState;
 use super::yardstick::Yardstick;
 use crate::ids::UnixMs;
 use crate::observe::Window;
@@ -71,33 +72,19 @@ fn beside_baseline(plan: &Plan, state: &ReleaseState, look: &Look<'_>, judged: F
     }
     let estimate = evidence.estimate();
     let drift = beside(look.stable).estimate() > band.pause;
-    let code = if drift { ReasonCode::BaselineDrift } else { ReasonCode::OverPause };
-    let metric = look.rule.metric;
-    let value = |window: &Window| measure(metric, window);
-    let shown = |window: &Window| value(window).map_or("?".to_owned(), |v| show(metric, v));
-    let text = format!(
-        "{}: candidate {} against the {}-day baseline's {}, {}; \
-         proven over the rollback line of {}{}",
-        metric.as_str(),
-        shown(look.candidate),
-        baseline.days,
-        shown(&baseline.window),
-        share(estimate, band.unit),
-        share(band.rollback, band.unit),
-        if drift { "; so is stable, which makes it drift" } else { "" }
-    );
-    let reason = Reason {
-        stable: value(&baseline.window),
+    let numbers = Numbers {
+        stable: measure(look.rule.metric, &baseline.window),
         estimate: Some(estimate).filter(|e| e.is_finite()),
         threshold: Some(band.rollback),
         evidence: Some(test.odds()),
         needed: Some(1.0 / look.alpha),
         alpha: Some(look.alpha),
-        text,
-        code,
-        ..judged.reason
+        ..judged.shown.numbers
     };
+    let (unit, days) = (Unit::of_band(band.unit), baseline.days);
+    let beside = Beside::Baseline { days };
+    let shown = Comparison { unit, beside, numbers, ..judged.shown };
     let verdict = if drift { judged.verdict } else { Verdict::OverPause };
-    // What more of the same would change is not told by odds beside other days.
-    Finding { verdict, reason, test: None, ..judged }
+    // Odds beside other days do not show what more of the same would change.
+    Finding { verdict, shown, drifts: drift, test: None, ..judged }
 }

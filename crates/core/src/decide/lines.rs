@@ -15,12 +15,13 @@ use super::bets::Against;
 use super::ceiling::Held;
 use super::clusters::{design_effect, subjects};
 use super::evidence::{Evidence, Test, level};
-use super::finding::{Finding, Verdict, worth};
+use super::finding::{Finding, Verdict};
 use super::metric::Metric;
 use super::pace::Pace;
-use super::plan::{Band, BandUnit, LineRule, Plan};
+use super::plan::{Band, LineRule, Plan};
+use super::reason::{Beside, Comparison, More, Numbers, Reason, Reported, Unit};
 use super::strata::is_alone;
-use super::types::{Reason, ReleaseState};
+use super::types::ReleaseState;
 use super::yardstick::{Yardstick, reported_share};
 use crate::observe::Window;
 use crate::route::Weight;
@@ -99,24 +100,30 @@ impl<'a> Look<'a> {
                 None => (Verdict::Uncertain, None),
             }
         };
-        let badness = self.badness(estimate);
+        let found = Finding {
+            verdict,
+            shown: self.comparison(verdict, estimate, test.as_ref(), held, samples),
+            drifts: false,
+            spoilt: None,
+            test,
+            held,
+            required: rule.required,
+            badness: self.badness(estimate),
+            is_harmful: false,
+        };
         if let Some(spent) = self.spent(verdict) {
-            let reason = self.reason_spent(estimate, samples, spent);
-            let (verdict, required) = (Verdict::OverBudget, rule.required);
-            return Finding { verdict, reason, test, held, required, badness, is_harmful: true };
+            let shown = self.shown_spent(estimate, samples, spent);
+            let spoilt = Some((self.harm_budget, spent.spoilt.round()));
+            let (verdict, is_harmful) = (Verdict::OverBudget, true);
+            return Finding { verdict, shown, spoilt, is_harmful, ..found };
         }
-        if let Some(found) = self.over_multiple(verdict) {
-            let reason = self.reason_multiple(estimate, samples, found);
-            let (verdict, required) = (Verdict::OverRollback, rule.required);
-            return Finding { verdict, reason, test, held, required, badness, is_harmful: true };
-        }
-        let mut reason = self.reason(verdict, estimate, test.as_ref(), held, samples);
-        if let (Verdict::Pass, Some(_), Some(held)) = (verdict, rule.band, held) {
-            let bound = show(metric, held.bound);
-            reason.text += &format!("; at most {bound}, proven with 99 % confidence");
+        if let Some(odds) = self.over_multiple(verdict) {
+            let shown = self.shown_multiple(estimate, samples, odds);
+            let (verdict, is_harmful) = (Verdict::OverRollback, true);
+            return Finding { verdict, shown, is_harmful, ..found };
         }
         let is_harmful = verdict == Verdict::OverPause && self.is_harmful();
-        Finding { verdict, reason, test, held, required: rule.required, badness, is_harmful }
+        Finding { is_harmful, ..found }
     }
 
     /// How bad it looks: 0 on pass, 1 on rollback, whatever the unit.
@@ -176,26 +183,13 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Adds the interval to the reason: some dozens of tests, so for a line that moves something.
+    /// Adds the interval: some dozens of tests, so for a line that moves something.
     pub(super) fn bound(&self, finding: &mut Finding) {
-        let reason = &mut finding.reason;
-        let Some(band) = self.rule.band else { return };
-        (reason.low, reason.high) = self.evidence.interval(level(self.alpha), level(ADVANCE_ALPHA));
-        let proven = |harm: Option<f64>| harm.map(|harm| share(harm, band.unit));
-        let text = match finding.verdict {
-            // What is proven of the whole release says little of what came late.
-            Verdict::OverRollback if is_late(reason) => None,
-            Verdict::OverRollback => proven(reason.low.filter(|low| *low > 0.0))
-                .map(|low| format!("; at least {low} proven")),
-            Verdict::Pass => proven(reason.high).map(|high| format!("; at most {high} proven")),
-            Verdict::OverCeiling
-            | Verdict::OverBudget
-            | Verdict::OverPause
-            | Verdict::Between
-            | Verdict::Uncertain
-            | Verdict::NoData => None,
-        };
-        reason.text += &text.unwrap_or_default();
+        if self.rule.band.is_some() {
+            let numbers = &mut finding.shown.numbers;
+            (numbers.low, numbers.high) =
+                self.evidence.interval(level(self.alpha), level(ADVANCE_ALPHA));
+        }
     }
 
     /// What more of the same would prove, and when, at the candidate's pace.
@@ -203,14 +197,15 @@ impl<'a> Look<'a> {
         if finding.verdict != Verdict::Uncertain {
             return;
         }
-        let reason = &mut finding.reason;
+        let shown = &mut finding.shown;
+        let numbers = &shown.numbers;
         let (Some(evidence), Some(needed), Some(test)) =
-            (reason.evidence, reason.needed, &finding.test)
+            (numbers.evidence, numbers.needed, &finding.test)
         else {
             let times = finding.held.and_then(|held| self.times_needed(held));
-            let samples = reason.samples_candidate.unwrap_or(0) as f64;
+            let samples = numbers.samples_candidate.unwrap_or(0) as f64;
             if let Some(more) = times.map(|times| ((times - 1.0) * samples).ceil().max(1.0)) {
-                tell_more(reason, more, "would let it pass", pace);
+                add_more(shown, more, More::Passes, pace);
             }
             return;
         };
@@ -219,169 +214,80 @@ impl<'a> Look<'a> {
         let again = self.evidence.repeated(test);
         let gained = again - now;
         if gained <= 1e-9 || samples == 0.0 {
-            reason.text +=
-                "; more of the same would not tell, only a larger difference or less noise";
+            shown.more = Some(More::SettlesNothing);
             return;
         }
         let more = ((goal - now) / gained * samples).ceil().clamp(1.0, 1e12);
-        let what = match test.against {
-            Against::AtMost => "would roll it back",
-            Against::AtLeast => "would let it pass",
+        let leads_to = match test.against {
+            Against::AtMost => More::RollsBack,
+            Against::AtLeast => More::Passes,
         };
-        tell_more(reason, more, what, pace);
+        add_more(shown, more, leads_to, pace);
     }
 
-    pub(super) fn reason(
+    pub(super) fn comparison(
         &self,
         verdict: Verdict,
         estimate: f64,
         test: Option<&Test>,
         held: Option<Held>,
         samples: (u64, u64),
-    ) -> Reason {
+    ) -> Comparison {
         let (rule, metric) = (self.rule, self.rule.metric);
-        let threshold = match verdict {
-            Verdict::OverCeiling => held.map(|held| held.limit),
-            Verdict::OverBudget => None,
-            Verdict::Uncertain if test.is_none() => held.map(|held| held.bound),
-            Verdict::OverPause => rule.band.map(|b| b.pause),
-            Verdict::Between => rule.band.map(|b| b.pass),
-            Verdict::OverRollback | Verdict::Uncertain | Verdict::NoData | Verdict::Pass => {
-                test.map(|t| t.harm).or(rule.band.map(|b| b.rollback)).or(rule.ceiling)
-            }
+        // Without a test of the band, what is open is the ceiling.
+        let is_open = verdict == Verdict::Uncertain && test.is_none() && held.is_some();
+        let passes_both = verdict == Verdict::Pass && rule.band.is_some();
+        let unit = match rule.band.map(|band| band.unit) {
+            Some(unit) if !is_open && verdict != Verdict::OverCeiling => Unit::of_band(unit),
+            Some(_) | None => Unit::Ceiling,
+        };
+        let threshold = match (unit, verdict) {
+            (Unit::Ceiling, Verdict::OverCeiling) => held.map(|held| held.limit),
+            (Unit::Ceiling, _) => held.map(|held| held.bound),
+            (_, Verdict::OverPause) => rule.band.map(|band| band.pause),
+            (_, Verdict::Between) => rule.band.map(|band| band.pass),
+            _ => test.map(|test| test.harm).or(rule.band.map(|band| band.rollback)),
         };
         // JSON has no infinity and no NaN; what is not known is left out.
         let finite = |value: f64| value.is_finite().then_some(value);
-        let mut reason = Reason::new(verdict.code(), String::new());
-        reason.line = Some(metric.line());
-        reason.metric = Some(metric);
-        reason.stable = finite(metric.value_by(self.stable, self.by));
-        reason.candidate = finite(metric.value_by(self.candidate, self.by));
-        reason.yardstick = (self.by != Yardstick::Reported).then_some(self.by);
-        reason.estimate = finite(estimate);
-        reason.threshold = threshold;
-        reason.samples_stable = Some(samples.0);
-        reason.samples_candidate = Some(samples.1);
-        if let Some(test) = test {
-            reason.evidence = Some(test.odds());
-            reason.needed = Some(1.0 / test.alpha);
-            reason.alpha = Some(test.alpha);
-        }
-        reason.design_effect = (self.evidence.effect > 1.0).then_some(self.evidence.effect);
-        reason.users = reason.design_effect.and_then(|_| subjects(self.candidate));
-        reason.text = self.sentence(verdict, &reason);
-        reason
-    }
-
-    /// Why nothing is compared, and what would change that.
-    fn not_compared(&self) -> String {
-        let name = self.rule.metric.as_str();
-        let off = format!("`lines.{name}.required: false` goes on without it");
-        if self.by == Yardstick::Unpriced {
-            return format!(
-                "{name}: not compared: a model without a price would look free; add it under \
-                 `prices:` in tidegate.yaml, or {off}"
-            );
-        }
-        let pct = |window: &Window| reported_share(window) * 100.0;
-        format!(
-            "{name}: not compared: the upstream reports usage for {:.0} % of the candidate's \
-             answers and {:.0} % of stable's, the rest is estimated; {off}",
-            pct(self.candidate),
-            pct(self.stable)
-        )
-    }
-
-    pub(super) fn values(&self, reason: &Reason) -> String {
-        let metric = self.rule.metric;
-        let shown = |value: Option<f64>| value.map_or("?".to_owned(), |v| show(metric, v));
-        let beside = if self.evidence.alone { "what stable was before" } else { "stable" };
-        let how = match self.by {
-            Yardstick::Estimated => " (both estimated, since an upstream reports no usage)",
-            Yardstick::Reported | Yardstick::Unlike | Yardstick::Unpriced => "",
+        let effect = self.evidence.effect;
+        let design_effect = (effect > 1.0).then_some(effect);
+        let numbers = Numbers {
+            stable: finite(metric.value_by(self.stable, self.by)),
+            candidate: finite(metric.value_by(self.candidate, self.by)),
+            estimate: finite(estimate),
+            threshold,
+            evidence: test.map(Test::odds),
+            needed: test.map(|test| 1.0 / test.alpha),
+            alpha: test.map(|test| test.alpha),
+            design_effect,
+            users: design_effect.and_then(|_| subjects(self.candidate)),
+            samples_stable: Some(samples.0),
+            samples_candidate: Some(samples.1),
+            ..Numbers::default()
         };
-        let (candidate, stable) = (shown(reason.candidate), shown(reason.stable));
-        format!("{}{how}: candidate {candidate} against {beside} {stable}", metric.as_str())
-    }
-
-    pub(super) fn sentence(&self, verdict: Verdict, reason: &Reason) -> String {
-        let (rule, metric) = (self.rule, self.rule.metric);
-        let name = metric.as_str();
-        let unit = rule.band.map_or(BandUnit::Relative, |band| band.unit);
-        let (old, new) =
-            (reason.samples_stable.unwrap_or(0), reason.samples_candidate.unwrap_or(0));
-        if verdict == Verdict::NoData && !self.by.compares() {
-            return self.not_compared();
-        }
-        if verdict == Verdict::NoData {
-            return format!("{name}: no data to compare (stable {old}, candidate {new} samples)");
-        }
-        let values = self.values(reason);
-        let samples = format!("{new} and {old} samples{}", worth(new, reason));
-        let limit = reason.threshold.map(|t| share(t, unit)).unwrap_or_default();
-        // What both did in the same hours; the values before it are of all hours, which differ.
-        let estimate = reason.estimate.map_or("not known yet".to_owned(), |e| share(e, unit));
-        let estimate = format!("side by side {estimate}");
-        let odds = match (reason.evidence, reason.needed) {
-            (Some(evidence), Some(needed)) => {
-                format!("evidence {} : 1 of {} : 1", odds(evidence), needed.round() as u64)
-            }
-            _ => String::new(),
-        };
-        match verdict {
-            Verdict::OverCeiling => {
-                let limit = reason.threshold.map(|t| show(metric, t)).unwrap_or_default();
-                format!("{values}; proven over its ceiling of {limit} ({samples})")
-            }
-            Verdict::OverBudget => format!("{values}, {estimate} ({samples})"),
-            Verdict::OverRollback if is_late(reason) => format!(
-                "{values}, {estimate} in all; lately over the rollback line of {limit}, {odds} \
-                 ({samples})"
-            ),
-            Verdict::OverRollback => {
-                format!(
-                    "{values}, {estimate}; over the rollback line of {limit}, {odds} ({samples})"
-                )
-            }
-            Verdict::OverPause => format!(
-                "{values}, {estimate}; over the pause line of {limit}, not proven over rollback ({samples})"
-            ),
-            Verdict::Between => format!(
-                "{values}, {estimate}; proven worse than pass ({limit}), not over pause ({samples})"
-            ),
-            Verdict::Pass if rule.band.is_none() => {
-                let limit = rule.ceiling.map(|ceiling| show(metric, ceiling)).unwrap_or_default();
-                format!("{values}; within its ceiling of {limit} ({samples})")
-            }
-            Verdict::Pass => {
-                format!("{values}, {estimate}; passes, within {limit}, {odds} ({samples})")
-            }
-            Verdict::Uncertain if odds.is_empty() && rule.ceiling.is_some() => {
-                let limit = reason.threshold.map(|t| show(metric, t)).unwrap_or_default();
-                format!("{values}; not proven within its ceiling of {limit} yet ({samples})")
-            }
-            Verdict::Uncertain if reason.stable == Some(0.0) && unit == BandUnit::Relative => {
-                format!("{values}; nothing is a percentage of 0, a `ceiling` is ({samples})")
-            }
-            Verdict::Uncertain | Verdict::NoData if odds.is_empty() => {
-                format!("{values}; too little side by side to compare yet ({samples})")
-            }
-            Verdict::Uncertain | Verdict::NoData => {
-                format!("{values}, {estimate}; cannot be told from {limit} yet, {odds} ({samples})")
-            }
+        Comparison {
+            beside: if self.evidence.alone { Beside::StableBefore } else { Beside::Stable },
+            yardstick: (self.by != Yardstick::Reported).then_some(self.by),
+            reported: (self.by == Yardstick::Unlike).then(|| Reported {
+                stable: reported_share(self.stable),
+                candidate: reported_share(self.candidate),
+            }),
+            within: held.filter(|_| passes_both).map(|held| held.bound),
+            ..Comparison::new(metric, unit, numbers)
         }
     }
 }
 
 /// Adds how many more samples it takes, and how long they take at the pace they come.
-fn tell_more(reason: &mut Reason, more: f64, what: &str, pace: Option<&Pace>) {
-    reason.more_samples = Some(more as u64);
-    reason.text += &format!("; about {} more like these {what}", more as u64);
+fn add_more(shown: &mut Comparison, more: f64, leads_to: More, pace: Option<&Pace>) {
+    shown.more = Some(leads_to);
+    shown.numbers.more_samples = Some(more as u64);
     if let Some(pace) = pace {
-        let seen = reason.samples_candidate.unwrap_or(0) as f64;
-        let (seconds, text) = pace.takes(more, seen);
-        reason.more_s = Some(seconds.ceil() as u64);
-        reason.text += &text;
+        let seen = shown.numbers.samples_candidate.unwrap_or(0) as f64;
+        let (seconds, larger) = pace.takes(more, seen);
+        shown.numbers.more_s = Some(seconds.ceil() as u64);
+        shown.larger = larger;
     }
 }
 
@@ -395,7 +301,7 @@ pub fn readings(plan: &Plan, state: &ReleaseState) -> Vec<Reason> {
         .map(|look| {
             let mut finding = look.judge();
             look.bound(&mut finding);
-            finding.reason
+            finding.reason()
         })
         .collect()
 }
@@ -403,52 +309,6 @@ pub fn readings(plan: &Plan, state: &ReleaseState) -> Vec<Reason> {
 /// A metric's value in its own unit (share, ms, tokens, dollars); `None` without samples.
 pub fn measure(metric: Metric, window: &Window) -> Option<f64> {
     Some(metric.value(window)).filter(|value| value.is_finite())
-}
-
-/// Whether what is over the rollback line is not the whole release: a start of its own proves it.
-fn is_late(reason: &Reason) -> bool {
-    reason.estimate <= reason.threshold
-}
-
-/// Odds for people: three digits, and a word for what is beyond doubt.
-pub(super) fn odds(evidence: f64) -> String {
-    if evidence >= 1e6 {
-        "over 1,000,000".to_owned()
-    } else if evidence >= 10.0 {
-        format!("{evidence:.0}")
-    } else {
-        format!("{evidence:.2}")
-    }
-}
-
-/// A length of time for people, rounded up: `40 s`, `12 min`, `5 h`, `3 days`.
-pub fn duration(seconds: f64) -> String {
-    match seconds {
-        s if s < 90.0 => format!("{:.0} s", s.ceil()),
-        s if s < 5_400.0 => format!("{:.0} min", (s / 60.0).ceil()),
-        s if s < 172_800.0 => format!("{:.0} h", (s / 3_600.0).ceil()),
-        s => format!("{:.0} days", (s / 86_400.0).ceil()),
-    }
-}
-
-/// A value in the metric's unit, for people: `2.10 %`, `840 ms`, `212.0 tokens`, `$0.000120`.
-pub fn show(metric: Metric, value: f64) -> String {
-    if metric.is_rate() {
-        return format!("{:.2} %", value * 100.0);
-    }
-    match metric {
-        Metric::LatencyP95 | Metric::LatencyP99 | Metric::FirstTokenP95 => format!("{value:.0} ms"),
-        Metric::CostPerRequest | Metric::CostPerSuccess => format!("${value:.6}"),
-        _ => format!("{value:.1} tokens"),
-    }
-}
-
-/// A fraction of harm in a band's unit, for people, with its sign: `+3.0 %`, `-0.2 points`.
-pub fn share(fraction: f64, unit: BandUnit) -> String {
-    match unit {
-        BandUnit::Relative => format!("{:+.1} %", fraction * 100.0),
-        BandUnit::Points => format!("{:+.1} points", fraction * 100.0),
-    }
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@
 
 use super::bets::Null;
 use super::finding::Verdict;
-use super::lines::{Look, odds};
-use super::types::Reason;
+use super::lines::Look;
+use super::reason::Comparison;
 
 impl Look<'_> {
     /// The odds that the rate is over its multiple of stable's, where that is proven and the band
@@ -23,25 +23,23 @@ impl Look<'_> {
         self.evidence.refutes(null, self.alpha)
     }
 
-    /// Why a rule is over its multiple, with these odds.
-    pub(super) fn reason_multiple(&self, estimate: f64, samples: (u64, u64), found: f64) -> Reason {
-        let mut reason = self.reason(Verdict::OverRollback, estimate, None, None, samples);
+    /// What a rule shows that is over its multiple, with these odds.
+    pub(super) fn shown_multiple(
+        &self,
+        estimate: f64,
+        samples: (u64, u64),
+        odds: f64,
+    ) -> Comparison {
+        let mut shown = self.comparison(Verdict::OverRollback, estimate, None, None, samples);
+        shown.multiple = self.rule.multiple;
         let multiple = self.rule.multiple.unwrap_or(1.0);
+        let numbers = &mut shown.numbers;
         // In the band's unit: how much above stable the multiple lies.
-        reason.threshold = reason.stable.map(|rate| (multiple - 1.0) * rate + self.rule.floor);
-        reason.evidence = Some(found);
-        reason.needed = Some(1.0 / self.alpha);
-        reason.alpha = Some(self.alpha);
-        reason.text = format!(
-            "{} ({} and {} samples); proven more than {multiple} times stable's rate, evidence {} \
-             : 1 of {:.0} : 1",
-            self.values(&reason),
-            samples.1,
-            samples.0,
-            odds(found),
-            1.0 / self.alpha
-        );
-        reason
+        numbers.threshold = numbers.stable.map(|rate| (multiple - 1.0) * rate + self.rule.floor);
+        numbers.evidence = Some(odds);
+        numbers.needed = Some(1.0 / self.alpha);
+        numbers.alpha = Some(self.alpha);
+        shown
     }
 }
 
@@ -52,6 +50,7 @@ mod tests {
     };
     use crate::ids::UnixMs;
     use crate::observe::{Outcome, Window};
+    use crate::say::Lang;
     use crate::upstream::Failure;
 
     /// So many requests of which every `nth` times out.
@@ -84,7 +83,7 @@ mod tests {
         }
         let decision = last.unwrap();
         let reason = decision.reasons[0].clone();
-        (decision.kind, reason.code, reason.text)
+        (decision.kind, reason.code(), Lang::En.sentence(&reason))
     }
 
     #[test]

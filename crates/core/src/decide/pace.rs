@@ -4,8 +4,8 @@
 //! quiet night before it, and the minutes since the last outcome, say nothing of what comes next.
 //! What takes long is said to be no plan, with what a larger share would take.
 
-use super::lines::duration;
 use super::plan::Plan;
+use super::reason::LargerShare;
 use super::types::ReleaseState;
 use crate::observe::Window;
 use crate::route::Weight;
@@ -13,7 +13,7 @@ use crate::route::Weight;
 /// Fewest answers on a rung before its own pace is known.
 const FEWEST: u64 = 20;
 /// What takes longer than this, s, is not settled at this traffic: an hour.
-const SETTLED_S: f64 = 3_600.0;
+pub(crate) const SETTLED_S: u64 = 3_600;
 /// A larger share is named from so many times the traffic on: less changes little.
 const LARGER: f64 = 2.0;
 
@@ -52,18 +52,16 @@ impl Pace {
         Pace { answers: 100.0, per_s, larger: None }
     }
 
-    /// Seconds until so many more samples of a metric that has this many so far, and the words.
-    pub(super) fn takes(&self, more: f64, samples: f64) -> (f64, String) {
+    /// Seconds until so many more samples of a metric that has this many so far; where that is no
+    /// plan, with a larger share and what it would take.
+    pub(super) fn takes(&self, more: f64, samples: f64) -> (f64, Option<LargerShare>) {
         let seconds = more * self.answers / samples.max(1.0) / self.per_s;
-        let mut text = format!(", in {} at this traffic", duration(seconds));
-        if seconds > SETTLED_S {
-            text = format!("; not to be settled at this traffic, it takes {}", duration(seconds));
-            if let Some((weight, times)) = self.larger {
-                let there = duration(seconds / times);
-                text += &format!("; at {weight} it would take about {there}");
-            }
-        }
-        (seconds, text)
+        let larger = self.larger.filter(|_| seconds > SETTLED_S as f64);
+        let larger = larger.map(|(weight_pct, times)| {
+            let more_s = (seconds / times).ceil() as u64;
+            LargerShare { weight_pct, more_s }
+        });
+        (seconds, larger)
     }
 }
 
@@ -89,9 +87,9 @@ mod tests {
     #[test]
     fn the_pace_is_the_rungs_own() {
         assert!(pace(100, 0).is_none());
-        let (seconds, text) = pace(100, 60).unwrap().takes(120.0, 60.0);
+        let (seconds, larger) = pace(100, 60).unwrap().takes(120.0, 60.0);
         assert!((seconds - 120.0).abs() < 1e-6, "{seconds}");
-        assert_eq!(text, ", in 2 min at this traffic");
+        assert_eq!(larger, None);
         // Before the rung has answers of its own, the release's: the quiet before is in it.
         let (seconds, _) = pace(100, 10).unwrap().takes(120.0, 10.0);
         assert!((seconds - 120.0 * 11.0).abs() < 1e-6, "{seconds}");
@@ -102,9 +100,9 @@ mod tests {
 
     #[test]
     fn what_takes_long_is_no_plan() {
-        let (_, text) = pace(100, 60).unwrap().takes(36_000.0, 60.0);
-        let says =
-            "; not to be settled at this traffic, it takes 10 h; at 50 % it would take about 4 h";
-        assert_eq!(text, says);
+        let (seconds, larger) = pace(100, 60).unwrap().takes(36_000.0, 60.0);
+        assert!((seconds - 36_000.0).abs() < 1e-6, "{seconds}");
+        let weight_pct = Weight::from_pct(50.0).unwrap();
+        assert_eq!(larger, Some(LargerShare { weight_pct, more_s: 14_400 }));
     }
 }

@@ -11,7 +11,8 @@
 
 use super::finding::{Finding, Verdict};
 use super::plan::Plan;
-use super::types::{Reason, ReasonCode, ReleaseState};
+use super::reason::{PauseEnd, PauseLimit, PauseSoFar, Reason};
+use super::types::ReleaseState;
 use crate::ids::UnixMs;
 
 /// What the limit makes of a pause.
@@ -47,41 +48,26 @@ impl Pause {
         let paused = lines.iter().filter(|line| line.verdict == Verdict::OverPause);
         let harmful = Finding::worst(paused.filter(|line| line.is_harmful));
         let is_over = now.since(self.since) >= plan.pause_max_ms;
-        let text = match (is_over, harmful) {
+        let leads_to = match (is_over, harmful) {
             (true, Some(line)) => {
                 return End::GoesBack(Box::new(goes_back(plan, line, (lasted_s, limit_s))));
             }
-            (true, None) => format!(
-                "paused for {lasted_s} s, over the limit of {limit_s} s; it stays paused, since \
-                 no line is proven worse than stable by this release's odds"
-            ),
-            (false, Some(_)) => format!(
-                "paused for {lasted_s} of {limit_s} s; it goes back then, unless a person \
-                 decides or the lines recover"
-            ),
-            (false, None) => format!(
-                "paused for {lasted_s} of {limit_s} s; it goes back then if a line is proven \
-                 worse than stable by this release's odds"
-            ),
+            (true, None) => PauseEnd::Stays,
+            (false, Some(_)) => PauseEnd::GoesBack,
+            (false, None) => PauseEnd::GoesBackIfWorse,
         };
-        let mut reason = Reason::new(ReasonCode::Paused, text);
-        reason.more_s = (!is_over).then(|| limit_s.saturating_sub(lasted_s));
-        End::Stays(Some(Box::new(reason)))
+        let so_far = PauseSoFar { lasted_s, limit_s, leads_to };
+        End::Stays(Some(Box::new(Reason::PausedByLines(so_far))))
     }
 }
 
 /// Why it goes back: this line, whose odds that the candidate is worse are enough.
 fn goes_back(plan: &Plan, line: &Finding, (lasted_s, limit_s): (u64, u64)) -> Reason {
-    let mut reason = line.reason.clone();
-    let rule = plan.rules.iter().find(|rule| Some(rule.metric) == reason.metric);
-    reason.code = ReasonCode::PauseLimit;
-    reason.alpha = rule.map(|rule| plan.alpha_of(rule));
-    reason.needed = reason.alpha.map(|alpha| 1.0 / alpha);
-    reason.text = format!(
-        "paused for {lasted_s} s, the limit is {limit_s} s, and proven worse than stable: {}",
-        reason.text
-    );
-    reason
+    let mut shown = Box::new(line.shown.clone());
+    let rule = plan.rules.iter().find(|rule| rule.metric == shown.metric);
+    shown.numbers.alpha = rule.map(|rule| plan.alpha_of(rule));
+    shown.numbers.needed = shown.numbers.alpha.map(|alpha| 1.0 / alpha);
+    Reason::PauseLimit(Box::new(PauseLimit { lasted_s, limit_s, shown }))
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@
 use super::evidence::level;
 use super::interval::evidence_of_rate;
 use super::plan::Plan;
+use super::reason::Reason;
 use super::strata;
-use super::types::{Reason, ReasonCode, ReleaseState};
+use super::types::ReleaseState;
 use crate::ids::UnixMs;
 use crate::route::{Audience, Weight};
 
@@ -56,17 +57,12 @@ pub(super) fn uneven_split(plan: &Plan, state: &ReleaseState, now: UnixMs) -> Op
     if evidence < level(SPLIT_ALPHA) {
         return None;
     }
-    let text = format!(
-        "the split is off: the candidate gets {:.1} % of requests, its weight is {weight} \
-         ({candidate} and {stable} requests); check the router before trusting any comparison",
-        share * 100.0
-    );
-    let mut reason = Reason::new(ReasonCode::SampleRatio, text);
-    reason.estimate = Some(share);
-    reason.threshold = Some(weight.fraction());
-    reason.samples_candidate = Some(candidate);
-    reason.samples_stable = Some(stable);
-    Some(reason)
+    Some(Reason::SampleRatio {
+        share,
+        weight_pct: weight,
+        samples_candidate: candidate,
+        samples_stable: stable,
+    })
 }
 
 /// How much more the share varies over cohorts than if each request were drawn by itself: a user is
@@ -107,14 +103,7 @@ pub(super) fn clean(state: &ReleaseState) -> Option<Reason> {
     let n = answers as f64;
     let prior = 3.0 / CLEAN_TUNED_FOR;
     let bound = 1.0 - (CLEAN_ALPHA * prior / (prior + n)).powf(1.0 / n);
-    let text = format!(
-        "no red-line event in {answers} answers: at most {:.2} % of answers, with 95 % confidence",
-        (bound * 10_000.0).ceil() / 100.0
-    );
-    let mut reason = Reason::new(ReasonCode::Clean, text);
-    reason.high = Some(bound);
-    reason.samples_candidate = Some(answers);
-    Some(reason)
+    Some(Reason::Clean { samples_candidate: answers, high: bound })
 }
 
 #[cfg(test)]

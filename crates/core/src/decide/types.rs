@@ -1,8 +1,7 @@
 //! What goes into a decision and what comes out.
 
-use super::metric::{Line, Metric};
+use super::reason::{Cause, Gap, Reason};
 use super::strata::Stratum;
-use super::yardstick::Yardstick;
 use crate::guard::RiskEvent;
 use crate::ids::UnixMs;
 use crate::observe::{Counts, Window};
@@ -119,7 +118,7 @@ pub struct Observation {
     pub before: Option<Box<(Counts, Counts)>>,
     /// Why the numbers may be incomplete, when they may be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gap: Option<String>,
+    pub gap: Option<Gap>,
     /// Red-line events of the candidate not decided on yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub red_events: Vec<RiskEvent>,
@@ -271,150 +270,6 @@ fn is_empty(window: &Window) -> bool {
     *window == Window::default()
 }
 
-/// Why; a closed list, so that dashboards and tests need not read prose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReasonCode {
-    /// An operator ordered it.
-    Order,
-    /// A red-line event.
-    RedLine,
-    /// The metrics have a gap, or a count went backwards.
-    Gap,
-    /// Both arms suffer: the upstream, not the candidate.
-    SharedFault,
-    /// A line is proven over its rollback threshold.
-    OverRollback,
-    /// A line is proven over its absolute ceiling.
-    OverCeiling,
-    /// More answers than the harm budget are proven to be spoilt.
-    OverBudget,
-    /// A line's estimate is over its pause threshold.
-    OverPause,
-    /// A pause by lines has reached its limit, and a line is proven worse than stable.
-    PauseLimit,
-    /// Between pass and pause (T-11).
-    BetweenPassAndPause,
-    /// The difference is not known well enough yet.
-    Uncertain,
-    /// Too few answers (T-01).
-    TooFewSamples,
-    /// No outcome for too long (T-01).
-    NoData,
-    /// The rung has not been looked at long enough.
-    Looking,
-    /// A rule that is not required has no data and is skipped.
-    Skipped,
-    /// The line passes.
-    Pass,
-    /// Worse than the stored baseline, but so is stable: drift that both share.
-    BaselineDrift,
-    /// It was decided at this very moment already.
-    Decided,
-    /// The split does not send what the weight says: the router, not the candidate, is in question.
-    SampleRatio,
-    /// No red-line event so far, and what that proves.
-    Clean,
-    /// Nothing is known of the days before.
-    ColdStart,
-    /// The release is over.
-    Final,
-    /// Paused by an operator; or how long a pause by lines has lasted, and what its limit makes of
-    /// it.
-    Paused,
-}
-
-/// One reason, with its numbers (invariant 6).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Reason {
-    /// What kind.
-    pub code: ReasonCode,
-    /// The line, where it is about one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub line: Option<Line>,
-    /// The metric, where it is about one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metric: Option<Metric>,
-    /// Value of the stable arm, in the metric's own unit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stable: Option<f64>,
-    /// Value of the candidate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub candidate: Option<f64>,
-    /// Estimated harm in the band's unit (fractions), and its interval.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub estimate: Option<f64>,
-    /// Lower end of the interval.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub low: Option<f64>,
-    /// Upper end of the interval.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub high: Option<f64>,
-    /// The threshold it was held against.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub threshold: Option<f64>,
-    /// How strongly what was seen speaks for it: odds, x : 1. For a hold, for what would end it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub evidence: Option<f64>,
-    /// The odds that are enough: 1 / alpha.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub needed: Option<f64>,
-    /// The chance of a false verdict that this test may spend over the whole release.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alpha: Option<f64>,
-    /// What tokens and cost are compared by, where it is not what the upstreams reported.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub yardstick: Option<Yardstick>,
-    /// How many requests of a subject are worth one independent one, where more than 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub design_effect: Option<f64>,
-    /// Users behind the candidate's samples, where so few that they can be told apart.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub users: Option<u64>,
-    /// Candidate samples like those so far that would change it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub more_samples: Option<u64>,
-    /// Seconds until then at the present traffic.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub more_s: Option<u64>,
-    /// Samples on the stable arm.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub samples_stable: Option<u64>,
-    /// Samples on the candidate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub samples_candidate: Option<u64>,
-    /// The whole in one sentence.
-    pub text: String,
-}
-
-impl Reason {
-    /// A reason that is a sentence with its numbers in it.
-    pub fn new(code: ReasonCode, text: String) -> Reason {
-        Reason {
-            code,
-            line: None,
-            metric: None,
-            stable: None,
-            candidate: None,
-            estimate: None,
-            low: None,
-            high: None,
-            threshold: None,
-            evidence: None,
-            needed: None,
-            alpha: None,
-            yardstick: None,
-            design_effect: None,
-            users: None,
-            more_samples: None,
-            more_s: None,
-            samples_stable: None,
-            samples_candidate: None,
-            text,
-        }
-    }
-}
-
 /// What the binary is to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "action")]
@@ -431,14 +286,14 @@ pub enum Action {
     /// Stop taking requests.
     CloseEntrance {
         /// Why.
-        reason: String,
+        reason: Cause,
     },
     /// Open an incident.
     OpenIncident {
         /// Yellow for a pause by lines, else red or black.
         signal: Signal,
         /// Why.
-        reason: String,
+        reason: Cause,
     },
 }
 

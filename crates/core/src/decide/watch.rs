@@ -8,7 +8,8 @@
 use super::engine::decide;
 use super::metric::Metric;
 use super::plan::Plan;
-use super::types::{Decision, DecisionKind, Observation, ReasonCode, ReleaseState, Signal};
+use super::reason::ReasonCode;
+use super::types::{Decision, DecisionKind, Observation, ReleaseState, Signal};
 use crate::ids::UnixMs;
 use crate::observe::{Counts, Window};
 use std::collections::VecDeque;
@@ -38,7 +39,7 @@ pub struct DecisionDigest {
 impl DecisionDigest {
     /// Of this decision.
     pub fn of(decision: &Decision) -> DecisionDigest {
-        let reason = decision.reasons.first().map(|reason| (reason.code, reason.metric));
+        let reason = decision.reasons.first().map(|reason| (reason.code(), reason.metric()));
         DecisionDigest { kind: decision.kind, signal: decision.signal, reason }
     }
 

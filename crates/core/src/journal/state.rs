@@ -2,7 +2,7 @@
 
 use super::event::{Entry, Event, JournalError, verify_chain};
 use crate::decide::{
-    Action, Decision, DecisionKind, Order, OrderKind, Phase, Plan, ReleaseState, Signal,
+    Action, Cause, Decision, DecisionKind, Order, OrderKind, Phase, Plan, ReleaseState, Signal,
 };
 use crate::ids::{ChangeId, Digest, Generation, ServiceName, UnixMs, VersionSetId};
 use crate::route::{Split, Table};
@@ -33,14 +33,14 @@ pub struct EvalRunRef {
 }
 
 /// Why a set may not be released again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Block {
     /// The release that went back.
     pub change_id: ChangeId,
     /// When.
     pub at: UnixMs,
-    /// Why.
-    pub reason: String,
+    /// Why; absent where the decision gave no reason.
+    pub reason: Option<Cause>,
 }
 
 /// An incident of a release.
@@ -51,7 +51,7 @@ pub struct Incident {
     /// When it began.
     pub opened_at: UnixMs,
     /// Why.
-    pub reason: String,
+    pub reason: Cause,
     /// The blocking cases written back for it.
     pub case_ids: Vec<String>,
     /// When it ended and with what conclusion.
@@ -124,7 +124,7 @@ pub struct ControlState {
 
 /// Why an event does not fit the state. It is checked before an event is appended as well, so that
 /// no journal holds one that cannot be replayed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ReplayError {
     /// The journal itself is broken.
     #[error(transparent)]
@@ -150,7 +150,7 @@ pub enum ReplayError {
         current: Generation,
     },
     /// The candidate went back before.
-    #[error("version set `{set}` was rolled back by release `{}` and is blocked: {}", .block.change_id, .block.reason)]
+    #[error("version set `{set}` was rolled back by release `{}` and is blocked", .block.change_id)]
     Blocked {
         /// The set.
         set: VersionSetId,
@@ -249,7 +249,7 @@ impl ControlState {
             Event::EntranceOpened { table, by: _, reason: _ } => self.set_table(table)?,
             Event::IncidentOpened { change_id, signal, reason } => {
                 self.known(change_id)?;
-                self.open_incident(at, change_id, *signal, reason);
+                self.open_incident(at, change_id, *signal, Cause::Words(reason.clone()));
             }
             Event::CasesWritten { change_id, case_ids } => {
                 let incident = self.incident(change_id)?;
@@ -334,7 +334,7 @@ impl ControlState {
         }
         let goes_back = matches!(decision.state.phase, Phase::RolledBack | Phase::ShutOff);
         if goes_back {
-            let reason = decision.reasons.first().map(|r| r.text.clone()).unwrap_or_default();
+            let reason = decision.reasons.first().cloned().map(Cause::from);
             let block = Block { change_id: change_id.clone(), at, reason };
             self.blocked.insert(candidate, block);
         }
@@ -351,7 +351,7 @@ impl ControlState {
         }
         for action in &decision.actions {
             if let Action::OpenIncident { signal, reason } = action {
-                self.open_incident(at, change_id, *signal, reason);
+                self.open_incident(at, change_id, *signal, reason.clone());
             }
         }
         Ok(())
@@ -396,17 +396,17 @@ impl ControlState {
 
     /// Opens the change's incident. One that is there keeps its first reason, unless it becomes
     /// worse: a pause that ends in a rollback is that rollback's incident.
-    fn open_incident(&mut self, at: UnixMs, change_id: &ChangeId, signal: Signal, reason: &str) {
+    fn open_incident(&mut self, at: UnixMs, change_id: &ChangeId, signal: Signal, reason: Cause) {
         let incident = self.incidents.entry(change_id.clone()).or_insert_with(|| Incident {
             signal,
             opened_at: at,
-            reason: reason.to_owned(),
+            reason: reason.clone(),
             case_ids: Vec::new(),
             closed: None,
         });
         if incident.signal < signal {
             incident.signal = signal;
-            incident.reason = reason.to_owned();
+            incident.reason = reason;
             incident.closed = None;
         }
     }

@@ -3,12 +3,11 @@
 use super::*;
 use crate::act::{first_table, next_table, reopened};
 use crate::decide::{
-    Action, Decision, DecisionKind, LineRule, Phase, Plan, Preset, Reason, ReasonCode,
-    ReleaseState, SharedFault, Signal,
+    Action, Cause, Comparison, Decision, DecisionKind, LineRule, Metric, Numbers, Phase, Plan,
+    Preset, Reason, ReleaseState, SharedFault, Signal, Unit,
 };
 use crate::ids::{ChangeId, Digest, Generation, ServiceName, UnixMs, VersionSetId};
-use crate::route::Weight;
-use crate::route::{Audience, Table};
+use crate::route::{Audience, Table, Weight};
 use proptest::prelude::*;
 
 fn set(n: u64) -> VersionSetId {
@@ -116,9 +115,9 @@ impl Run {
 /// What `decide` would give, made by hand: here only the journal is under test.
 fn decision(plan: &Plan, before: &ReleaseState, kind: DecisionKind, number: f64) -> Decision {
     let mut state = before.clone();
-    let incident =
-        |signal| Action::OpenIncident { signal, reason: "p95 rose by a half".to_owned() };
-    let close = Action::CloseEntrance { reason: "planted token seen".to_owned() };
+    let cause = || Cause::Words("p95 rose by a half".to_owned());
+    let incident = |signal| Action::OpenIncident { signal, reason: cause() };
+    let close = Action::CloseEntrance { reason: cause() };
     let (signal, actions) = match kind {
         DecisionKind::Hold => (Signal::Yellow, vec![]),
         DecisionKind::Pause => {
@@ -144,11 +143,12 @@ fn decision(plan: &Plan, before: &ReleaseState, kind: DecisionKind, number: f64)
             (Signal::Black, vec![Action::RollBack, close, incident(Signal::Black)])
         }
     };
-    let mut reason = Reason::new(ReasonCode::Uncertain, format!("estimate {number}"));
-    reason.estimate = Some(number);
+    let numbers = Numbers { estimate: Some(number), ..Numbers::default() };
+    let shown = Comparison::new(Metric::ErrorRate, Unit::Points, numbers);
+    let reasons = vec![Reason::Pass(shown.into())];
     state.seen_candidate.latency_us.add(number.abs() as u64);
     state.seen_candidate.tokens_squared.0 += u128::from(u64::MAX) * 3;
-    Decision { at: UnixMs(7), kind, signal, reasons: vec![reason], actions, state }
+    Decision { at: UnixMs(7), kind, signal, reasons, actions, state }
 }
 
 fn journal() -> Vec<Entry> {

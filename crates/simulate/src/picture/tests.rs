@@ -34,7 +34,11 @@ fn a_late_turn_goes_back_at_the_look_that_proves_it() {
     let first = history.looks.iter().position(|look| look.over >= history.over_enough);
     assert_eq!(first, Some(history.looks.len() - 1));
     let last = history.looks.last().unwrap();
-    assert!(last.why.contains("lately over the rollback line of +5.0 points"), "{}", last.why);
+    assert!(
+        last.why.contains("has lately gone over its rollback limit of +5.0 points"),
+        "{}",
+        last.why
+    );
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub(crate) mod view;
 use crate::control::{Backend, read_state};
 use crate::demo;
 use crate::error::{CliError, ErrorKind, Result};
+use crate::lang::{self, Lang};
 use crate::output;
 use clap::{Args, Parser, Subcommand};
 use std::path::{Path, PathBuf};
@@ -30,6 +31,9 @@ pub(crate) struct Cli {
     /// Print results as JSON.
     #[arg(long, global = true)]
     json: bool,
+    /// Language of what is printed for people: en, zh or ja [default: the locale's, else en].
+    #[arg(long, global = true, value_parser = lang::parse)]
+    lang: Option<Lang>,
     #[command(subcommand)]
     command: Command,
 }
@@ -131,6 +135,7 @@ pub(crate) fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { ErrorKind::Usage as u8 } else { 0 });
         }
     };
+    lang::set_reader(cli.lang);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -170,7 +175,7 @@ fn report(error: &CliError, json: bool) {
 }
 
 async fn run(cli: Cli) -> Result<()> {
-    let Cli { config, json, command } = cli;
+    let Cli { config, json, lang: _, command } = cli;
     let config = project_file(config);
     let config = config.as_path();
     match command {

@@ -14,7 +14,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tidegate_core::decide::{
-    Baseline, Metric, Outlook, Phase, Plan, Traffic, TrafficError, duration, outlook,
+    Baseline, Metric, Outlook, Phase, Plan, Traffic, TrafficError, outlook,
 };
 use tidegate_core::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
 
@@ -196,8 +196,8 @@ impl Stored {
             let seconds = (span_ms / 1000) as f64;
             let why = format!(
                 "what is stored of stable spans {}; at least {} are needed",
-                duration(seconds),
-                duration(SPAN_MIN_MS as f64 / 1000.0)
+                crate::lang::reader().duration(seconds),
+                crate::lang::reader().duration(SPAN_MIN_MS as f64 / 1000.0)
             );
             return Err(no_rate(&why));
         }

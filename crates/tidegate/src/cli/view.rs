@@ -1,9 +1,11 @@
 //! A release on a screen: its ladder, its lines, and why it stands where it stands.
 
 use crate::clock::{rfc3339, spoken};
+use crate::lang::{self, Lang};
 use crate::output::{self, Tone, padded, paint, terminal_width, wrapped};
+use serde::Serialize;
 use tidegate_core::decide::{
-    BandUnit, Decision, LineRule, Phase, Plan, Reason, ReasonCode, Signal, readings, share, show,
+    BandUnit, Decision, LineRule, Phase, Plan, Reason, ReasonCode, Signal, readings,
 };
 use tidegate_core::ids::{ChangeId, UnixMs};
 use tidegate_core::journal::{ControlState, Incident, Release};
@@ -44,8 +46,9 @@ pub(crate) fn release(release: &Release, state: &ControlState, now: UnixMs) -> V
     ];
     if let Some(decision) = &release.last_decision {
         lines.extend(wrapped(&format!("signal   {}", headline(decision)), 9));
-        let pause = decision.reasons.iter().skip(1).find(|r| r.code == ReasonCode::Paused);
-        lines.extend(pause.iter().flat_map(|r| wrapped(&format!("pause    {}", r.text), 9)));
+        let pause = decision.reasons.iter().skip(1).find(|r| r.code() == ReasonCode::PausedByLines);
+        let pause = pause.map(|reason| format!("pause    {}", lang::reader().sentence(reason)));
+        lines.extend(pause.iter().flat_map(|text| wrapped(text, 9)));
         lines.extend(table(plan, decision));
     }
     if let Some(incident) = state.incidents.get(&plan.change_id) {
@@ -82,9 +85,29 @@ pub(crate) fn json_line(decision: &Decision, state: &ControlState) -> String {
         "weight_pct": state.split().map(|split| split.weight.pct()),
         "decision": decision.kind,
         "signal": decision.signal,
-        "reason": first,
+        "reason": first.map(Told::of),
     })
     .to_string()
+}
+
+/// A reason in JSON: its code and numbers, and the sentence in English beside them.
+#[derive(Serialize)]
+pub(crate) struct Told<'a> {
+    #[serde(flatten)]
+    reason: &'a Reason,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+}
+
+impl Told<'_> {
+    pub(crate) fn of(reason: &Reason) -> Told<'_> {
+        // A stored reason has its text already.
+        let text = match reason {
+            Reason::Stored(_) => None,
+            reason => Some(Lang::En.sentence(reason)),
+        };
+        Told { reason, text }
+    }
 }
 
 /// One incident in one line.
@@ -96,13 +119,14 @@ pub(crate) fn incident(change_id: &ChangeId, incident: &Incident) -> String {
     format!(
         "incident {} of {change_id}: {} ({status})",
         paint(tone(incident.signal), incident.signal.as_str()),
-        incident.reason
+        lang::reader().cause(&incident.reason)
     )
 }
 
 /// What was decided, from what, and why, in one line.
 pub(crate) fn headline(decision: &Decision) -> String {
-    let why = decision.reasons.first().map_or("", |reason| reason.text.as_str());
+    let why = decision.reasons.first().map(|reason| lang::reader().sentence(reason));
+    let why = why.unwrap_or_default();
     let signal = paint(tone(decision.signal), &format!("● {}", decision.signal.as_str()));
     format!("{signal} {}: {why}", decision.kind.as_str())
 }
@@ -142,7 +166,7 @@ fn ladder(release: &Release) -> String {
 fn table(plan: &Plan, decision: &Decision) -> Vec<String> {
     let mut rows: Vec<&Reason> = Vec::new();
     for reason in &decision.reasons {
-        if reason.metric.is_some() && !rows.iter().any(|row| row.metric == reason.metric) {
+        if reason.metric().is_some() && !rows.iter().any(|row| row.metric() == reason.metric()) {
             rows.push(reason);
         }
     }
@@ -150,7 +174,7 @@ fn table(plan: &Plan, decision: &Decision) -> Vec<String> {
     if rows.is_empty() {
         return Vec::new();
     }
-    rows.sort_by_key(|reason| reason.line);
+    rows.sort_by_key(|reason| reason.line());
     let header = [
         "line",
         "",
@@ -165,13 +189,14 @@ fn table(plan: &Plan, decision: &Decision) -> Vec<String> {
     let mut lines = vec![paint(Tone::Dim, &row(header.map(str::to_owned), None))];
     let watched: Vec<&LineRule> = rows
         .iter()
-        .filter_map(|row| plan.rules.iter().find(|rule| Some(rule.metric) == row.metric))
+        .filter_map(|row| plan.rules.iter().find(|rule| Some(rule.metric) == row.metric()))
         .collect();
     // A decision works out the interval of its own reason only.
     let readings = readings(plan, &decision.state);
     let at_most = |reason: &Reason| {
-        let reading = readings.iter().find(|reading| reading.metric == reason.metric);
-        reason.high.or(reading.and_then(|reading| reading.high))
+        let reading = readings.iter().find(|reading| reading.metric() == reason.metric());
+        let high = |reason: &Reason| reason.numbers().and_then(|numbers| numbers.high);
+        high(reason).or(reading.and_then(high))
     };
     lines.extend(rows.iter().filter_map(|reason| metric_row(plan, reason, at_most(reason))));
     lines.extend(notes(&watched).into_iter().map(|note| paint(Tone::Dim, &note)));
@@ -186,7 +211,7 @@ fn notes(rules: &[&LineRule]) -> Vec<String> {
         notes.push(note.to_owned());
     }
     for rule in rules.iter().filter(|rule| rule.floor > 0.0) {
-        let floor = show(rule.metric, rule.floor);
+        let floor = lang::reader().value(rule.metric, rule.floor);
         let metric = rule.metric.as_str();
         notes.push(format!("{metric}: the first {floor} of a difference do not count"));
     }
@@ -201,28 +226,29 @@ fn notes(rules: &[&LineRule]) -> Vec<String> {
 
 /// `at_most` is the harm that is proven not to be exceeded.
 fn metric_row(plan: &Plan, reason: &Reason, at_most: Option<f64>) -> Option<String> {
-    let metric = reason.metric?;
+    let metric = reason.metric()?;
+    let (lang, numbers) = (lang::reader(), reason.numbers()?);
     let rule = plan.rules.iter().find(|rule| rule.metric == metric)?;
     let unit = rule.band.map_or(BandUnit::Relative, |band| band.unit);
-    let value = |value: Option<f64>| value.map_or("–".to_owned(), |v| show(metric, v));
-    let harm = |harm: Option<f64>| harm.map_or("–".to_owned(), |h| share(h, unit));
+    let value = |value: Option<f64>| value.map_or("–".to_owned(), |v| lang.value(metric, v));
+    let harm = |harm: Option<f64>| harm.map_or("–".to_owned(), |h| lang.harm(h, unit));
     let limit = match (rule.band, rule.ceiling) {
-        (Some(band), _) => share(band.rollback, unit),
-        (None, Some(ceiling)) => show(metric, ceiling),
+        (Some(band), _) => lang.harm(band.rollback, unit),
+        (None, Some(ceiling)) => lang.value(metric, ceiling),
         (None, None) => "–".to_owned(),
     };
     let count = |count: Option<u64>| count.unwrap_or_default();
-    let (word, tone) = verdict(reason.code);
+    let (word, tone) = verdict(reason.code());
     let cells = [
-        reason.line?.as_str().to_owned(),
+        reason.line()?.as_str().to_owned(),
         word.to_owned(),
         metric.as_str().to_owned(),
-        value(reason.candidate),
-        value(reason.stable),
-        harm(reason.estimate),
+        value(numbers.candidate),
+        value(numbers.stable),
+        harm(numbers.estimate),
         harm(at_most),
         limit,
-        format!("{} / {}", count(reason.samples_candidate), count(reason.samples_stable)),
+        format!("{} / {}", count(numbers.samples_candidate), count(numbers.samples_stable)),
     ];
     Some(row(cells, Some(tone)))
 }
@@ -276,6 +302,7 @@ fn verdict(code: ReasonCode) -> (&'static str, Tone) {
         ReasonCode::RedLine => ("red line", Tone::Black),
         ReasonCode::SampleRatio => ("split", Tone::Yellow),
         ReasonCode::Order
+        | ReasonCode::AllPass
         | ReasonCode::Gap
         | ReasonCode::Clean
         | ReasonCode::ColdStart
@@ -285,7 +312,8 @@ fn verdict(code: ReasonCode) -> (&'static str, Tone) {
         | ReasonCode::Looking
         | ReasonCode::Decided
         | ReasonCode::Final
-        | ReasonCode::Paused => ("", Tone::Dim),
+        | ReasonCode::Paused
+        | ReasonCode::PausedByLines => ("", Tone::Dim),
     }
 }
 

@@ -11,6 +11,7 @@ use super::Plane;
 use super::command::{Answer, Command};
 use super::resolve::{Target, target};
 use crate::error::{CliError, Result};
+use crate::lang::Lang;
 use crate::output;
 use crate::version_set::LiveSet;
 use std::collections::BTreeMap;
@@ -348,7 +349,8 @@ impl Inner {
     fn go_back(&mut self, change_id: &ChangeId, decision: &Decision, order: Option<&Order>) {
         let Some(release) = self.state.releases.get(change_id).cloned() else { return };
         self.take_back(&release.plan, decision, order);
-        let why = decision.reasons.first().map_or("", |reason| reason.text.as_str());
+        let why = decision.reasons.first().map(|reason| Lang::En.sentence(reason));
+        let why = why.unwrap_or_default();
         output::log(&format!(
             "release {change_id}: everyone is on stable; not yet written to disk: {why}"
         ));

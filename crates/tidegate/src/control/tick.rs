@@ -5,12 +5,13 @@ use super::command::Answer;
 use super::resolve::{Target, target};
 use super::{Control, no_service};
 use crate::error::{CliError, Result};
+use crate::lang::Lang;
 use crate::output;
 use crate::store::Evals as _;
 use std::time::Instant;
 use tidegate_core::act::{next_table, reopened};
 use tidegate_core::decide::{
-    Decision, DecisionDigest, Look, Observation, Order, OrderKind, Plan, ReasonCode, decide,
+    Decision, DecisionDigest, Gap, Look, Observation, Order, OrderKind, Plan, ReasonCode, decide,
 };
 use tidegate_core::guard::RiskEvent;
 use tidegate_core::ids::ChangeId;
@@ -248,8 +249,9 @@ impl Control {
         let phase = decision.state.phase.as_str();
         let weight =
             self.state.split().map_or(phase.to_owned(), |split| format!("at {}", split.weight));
-        let order = decision.reasons.iter().find(|reason| reason.code == ReasonCode::Order);
-        let why = order.or(decision.reasons.first()).map_or("", |reason| reason.text.as_str());
+        let order = decision.reasons.iter().find(|reason| reason.code() == ReasonCode::Order);
+        let why = order.or(decision.reasons.first()).map(|reason| Lang::En.sentence(reason));
+        let why = why.unwrap_or_default();
         let kind = decision.kind.as_str();
         output::log(&format!("release {change_id}: {kind}, now {weight}: {why}"));
     }
@@ -275,7 +277,7 @@ impl Control {
                 stable: release.state.seen_stable.clone(),
                 candidate: release.state.seen_candidate.clone(),
                 before: None,
-                gap: Some("no server is running".to_owned()),
+                gap: Some(Gap::NoServer),
                 red_events: Vec::new(),
                 order,
             };

@@ -10,6 +10,7 @@ use crate::control::{Answer, Command, ControlHandle, StartRequest, serve_admin};
 use crate::error::{CliError, Result};
 use crate::gate;
 use crate::host::{Host, HostOptions};
+use crate::lang;
 use crate::output::{self, Tone, paint};
 use crate::request::{Front, GatewayOptions, Listener};
 use crate::store::{Journal as _, Records as _, Store};
@@ -272,7 +273,7 @@ impl Stage {
             && !matches!(release.state.phase, Phase::Promoted)
         {
             for reason in decision.reasons.iter().take(1) {
-                self.say(format!("  why    {}", reason.text));
+                self.say(format!("  why    {}", lang::reader().sentence(reason)));
             }
         }
         self.say(format!(
@@ -366,7 +367,7 @@ impl Stage {
 /// What makes two looks the same to a viewer: which of several open lines is named first is not
 /// news.
 fn step_key(decision: &Decision) -> String {
-    let first = decision.reasons.first().map(|reason| match reason.code {
+    let first = decision.reasons.first().map(|reason| match reason.code() {
         ReasonCode::BetweenPassAndPause => ReasonCode::Uncertain,
         other => other,
     });
@@ -383,8 +384,8 @@ fn told(from: UnixMs, decision: &Decision) -> Value {
         "decision": decision.kind,
         "signal": decision.signal,
         "rung": decision.state.rung,
-        "reason": first.map(|reason| reason.code),
-        "metric": first.and_then(|reason| reason.metric),
+        "reason": first.map(|reason| reason.code()),
+        "metric": first.and_then(|reason| reason.metric()),
     })
 }
 

@@ -4,6 +4,7 @@ use super::clean::CleanData;
 use super::diff::{cell, way_back_problems};
 use super::journal::Step;
 use crate::error::{CliError, Result};
+use crate::lang::Lang;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use tidegate_core::decide::{Line, Reason, ReasonCode};
@@ -73,18 +74,18 @@ fn line_gate(line: Line, steps: &[Step]) -> Gate {
         return gate(line.as_str(), level, GateStatus::Inconclusive, "decisions.jsonl", reason);
     };
     let status = line_status(&said);
-    let weighty = said.iter().find(|r| weight_of(r.code) == Some(status)).or(said.first());
-    let reason = weighty.map(|r| r.text.clone()).unwrap_or_default();
+    let weighty = said.iter().find(|r| weight_of(r.code()) == Some(status)).or(said.first());
+    let reason = weighty.map(|r| Lang::En.sentence(r)).unwrap_or_default();
     gate(line.as_str(), level, status, "decisions.jsonl", reason)
 }
 
 fn is_about(reason: &Reason, line: Line) -> bool {
-    reason.line == Some(line) || (line == Line::Risk && reason.code == ReasonCode::RedLine)
+    reason.line() == Some(line) || (line == Line::Risk && reason.code() == ReasonCode::RedLine)
 }
 
 /// Fails if anything fails; passes if something passes and nothing is open.
 fn line_status(said: &[&Reason]) -> GateStatus {
-    let statuses: Vec<GateStatus> = said.iter().filter_map(|r| weight_of(r.code)).collect();
+    let statuses: Vec<GateStatus> = said.iter().filter_map(|r| weight_of(r.code())).collect();
     if statuses.contains(&GateStatus::Fail) {
         GateStatus::Fail
     } else if !statuses.is_empty() && statuses.iter().all(|s| *s == GateStatus::Pass) {
@@ -102,7 +103,7 @@ fn weight_of(code: ReasonCode) -> Option<GateStatus> {
         | ReasonCode::OverCeiling
         | ReasonCode::OverBudget
         | ReasonCode::PauseLimit => Some(GateStatus::Fail),
-        ReasonCode::Pass => Some(GateStatus::Pass),
+        ReasonCode::Pass | ReasonCode::AllPass => Some(GateStatus::Pass),
         ReasonCode::Gap
         | ReasonCode::SharedFault
         | ReasonCode::SampleRatio
@@ -119,7 +120,8 @@ fn weight_of(code: ReasonCode) -> Option<GateStatus> {
         | ReasonCode::BaselineDrift
         | ReasonCode::Decided
         | ReasonCode::Final
-        | ReasonCode::Paused => None,
+        | ReasonCode::Paused
+        | ReasonCode::PausedByLines => None,
     }
 }
 

@@ -1,10 +1,11 @@
 //! The release's part of the journal: `journal.jsonl` and `decisions.jsonl`.
 
+use crate::cli::view::Told;
 use crate::clock::rfc3339;
 use crate::error::{CliError, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use tidegate_core::decide::{Action, Decision, DecisionKind, Order, Phase, Reason, Signal};
+use tidegate_core::decide::{Action, Decision, DecisionKind, Order, Phase, Signal};
 use tidegate_core::evidence::VerifyProblem;
 use tidegate_core::ids::{ChangeId, Digest, Generation, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, Event, verify_chain};
@@ -161,7 +162,7 @@ struct DecisionLine<'a> {
     weight_pct: Option<Weight>,
     stable_requests: u64,
     candidate_requests: u64,
-    reasons: &'a [Reason],
+    reasons: Vec<Told<'a>>,
     actions: &'a [Action],
     #[serde(skip_serializing_if = "Option::is_none")]
     order: Option<&'a Order>,
@@ -185,7 +186,7 @@ pub(super) fn decisions_jsonl(steps: &[Step]) -> Result<Vec<u8>> {
         weight_pct: step.weight(),
         stable_requests: step.decision.state.stable().requests,
         candidate_requests: step.decision.state.candidate().requests,
-        reasons: &step.decision.reasons,
+        reasons: step.decision.reasons.iter().map(Told::of).collect(),
         actions: &step.decision.actions,
         order: step.order.as_ref(),
         generation: step.table.as_ref().map(|t| t.generation),

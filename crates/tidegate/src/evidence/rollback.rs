@@ -4,6 +4,7 @@ use super::clean::CleanData;
 use super::diff::cell;
 use super::journal::Step;
 use crate::clock::{rfc3339, spoken};
+use crate::lang::Lang;
 use std::fmt::Write as _;
 use tidegate_core::decide::Phase;
 
@@ -30,17 +31,17 @@ pub(super) fn decider(step: &Step) -> String {
 }
 
 fn rule_name(reason: &tidegate_core::decide::Reason) -> String {
-    let code = serde_json::to_value(reason.code).ok();
-    let code = code.as_ref().and_then(|c| c.as_str()).unwrap_or("unknown").to_owned();
-    match reason.metric {
+    let code = reason.code().as_str();
+    match reason.metric() {
         Some(metric) => format!("{code} on {}", metric.as_str()),
-        None => code,
+        None => code.to_owned(),
     }
 }
 
 /// Why a step was taken, in the words of its first reason; an order's own words come first.
 pub(super) fn why(step: &Step) -> String {
-    let reason = step.decision.reasons.first().map(|r| r.text.clone()).unwrap_or_default();
+    let reason = step.decision.reasons.first().map(|reason| Lang::En.sentence(reason));
+    let reason = reason.unwrap_or_default();
     match &step.order {
         Some(order) if !reason.contains(&order.reason) => format!("{}; {reason}", order.reason),
         _ => reason,
@@ -101,7 +102,7 @@ pub(super) fn markdown(data: &CleanData, step: &Step) -> String {
     );
     text.push_str("\n## All reasons\n\n");
     for reason in &step.decision.reasons {
-        let _ = writeln!(text, "- {}", cell(&reason.text));
+        let _ = writeln!(text, "- {}", cell(&Lang::En.sentence(reason)));
     }
     incident(&mut text, data);
     text
@@ -114,7 +115,7 @@ fn incident(text: &mut String, data: &CleanData) {
         "\n## Incident\n\n- Signal: {}, opened {}: {}",
         incident.signal.as_str(),
         rfc3339(incident.opened_at),
-        cell(&incident.reason)
+        cell(&Lang::En.cause(&incident.reason))
     );
     let cases = if incident.case_ids.is_empty() {
         "none yet; it cannot be closed before there are".to_owned()

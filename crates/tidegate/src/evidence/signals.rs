@@ -99,15 +99,15 @@ fn shown(data: &CleanData, line: Line) -> Shown<'_> {
     let rule_of = |metric: Metric| rules.iter().find(|rule| rule.metric == metric);
     let against = |reason: &&Reason| {
         matches!(
-            reason.code,
+            reason.code(),
             ReasonCode::OverRollback | ReasonCode::OverCeiling | ReasonCode::OverPause
-        ) && reason.line == Some(line)
+        ) && reason.line() == Some(line)
     };
     let decided = data
         .steps
         .iter()
         .rev()
-        .find_map(|step| step.decision.reasons.iter().find(against).and_then(|r| r.metric));
+        .find_map(|step| step.decision.reasons.iter().find(against).and_then(Reason::metric));
     if let Some(metric) = decided {
         return Shown::Metric(metric, rule_of(metric));
     }

@@ -80,7 +80,7 @@ fn the_manifest_names_gates_sets_and_the_way_back() {
     assert!(manifest.version_set["prompt"].starts_with("v3 sha256:"));
     let rollback = manifest.rollback.unwrap();
     assert_eq!(rollback.target_change_id, "prompt-v2-00000");
-    assert!(rollback.trigger.contains("14.3 %"), "{}", rollback.trigger);
+    assert!(rollback.trigger.contains("14.30 %"), "{}", rollback.trigger);
     assert_eq!(manifest.verdict.reviewer, "tidegate, rule over_rollback on contract_broken_rate");
     assert_eq!(manifest.meta.operator, "韩梅梅");
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::decide::{LineRule, Rung};
+use crate::decide::{LineRule, ReasonCode, Rung};
 use crate::guard::{RiskEvent, RiskKind};
 use crate::observe::{Outcome, Timing, Window};
 use crate::route::Cohort;
@@ -86,8 +86,9 @@ fn a_bad_release_goes_back_with_its_numbers() {
     let decision = run.tick(1_000);
     assert_eq!((decision.kind, decision.signal), (DecisionKind::RollBack, Signal::Red));
     let reason = &decision.reasons[0];
-    assert_eq!(reason.code, ReasonCode::OverRollback);
-    assert!(reason.low.unwrap() > reason.threshold.unwrap());
+    assert_eq!(reason.code(), ReasonCode::OverRollback);
+    let numbers = reason.numbers().unwrap();
+    assert!(numbers.low.unwrap() > numbers.threshold.unwrap());
     assert!(matches!(decision.actions[..], [Action::RollBack, Action::OpenIncident { .. }]));
 }
 
@@ -105,9 +106,9 @@ fn inv2_missing_data_holds() {
         }
     }
     run.feed(3_000, 800, 0);
-    run.seen.gap = Some("the collector dropped outcomes".to_owned());
+    run.seen.gap = Some(Gap::NoMetrics);
     let decision = run.tick(100_000);
-    assert_eq!((decision.actions.len(), decision.reasons[0].code), (0, ReasonCode::Gap));
+    assert_eq!((decision.actions.len(), decision.reasons[0].code()), (0, ReasonCode::Gap));
 }
 
 #[test]
@@ -117,7 +118,7 @@ fn counts_that_go_backwards_hold() {
     run.tick(1_000);
     run.seen.candidate = Window::default();
     let decision = run.tick(60_000);
-    assert_eq!((decision.actions.len(), decision.reasons[0].code), (0, ReasonCode::Gap));
+    assert_eq!((decision.actions.len(), decision.reasons[0].code()), (0, ReasonCode::Gap));
 }
 
 #[test]
@@ -226,7 +227,7 @@ fn stable_that_fails_at_the_last_rung_is_not_nobody() {
         }
         assert_ne!(run.tick(1_000).kind, DecisionKind::Advance);
     }
-    assert_eq!(run.tick(1_000).reasons[0].code, ReasonCode::TooFewSamples);
+    assert_eq!(run.tick(1_000).reasons[0].code(), ReasonCode::TooFewSamples);
 }
 
 #[test]
@@ -243,7 +244,8 @@ fn a_resume_of_what_runs_does_not_begin_the_rung_again() {
     run.seen.order = order(OrderKind::Resume);
     let resumed = run.tick(1_000);
     assert_eq!(run.state.rung_since, run.now, "after a pause it does");
-    let told = resumed.reasons.iter().any(|r| r.text.contains("mei ordered: resume"));
+    let told =
+        resumed.reasons.iter().any(|r| matches!(r, Reason::Order(order) if order.by == "mei"));
     assert!(told, "{:?}", resumed.reasons);
 }
 

@@ -9,6 +9,7 @@ use crate::decide::{
 };
 use crate::observe::Outcome;
 use crate::route::{Cohort, Weight};
+use crate::say::Lang;
 use crate::upstream::Failure;
 
 struct Server {
@@ -53,7 +54,7 @@ impl Server {
     }
 
     fn is_told(&mut self, requests: u32, rates: (f64, f64)) -> bool {
-        self.second(requests, rates).reasons[0].code == ReasonCode::SharedFault
+        self.second(requests, rates).reasons[0].code() == ReasonCode::SharedFault
     }
 
     /// A second of so many requests that fail at these rates on stable and on the candidate.
@@ -94,8 +95,13 @@ fn inv9_a_shared_fault_is_no_verdict() {
         for second in 20..900 {
             let decision = server.second(requests, (0.6, 0.6));
             let why = &decision.reasons[0];
-            assert!(decision.actions.is_empty(), "{what}, {second} s: {}", why.text);
-            assert_eq!(why.code, ReasonCode::SharedFault, "{what}, {second} s: {}", why.text);
+            assert!(decision.actions.is_empty(), "{what}, {second} s: {}", Lang::En.sentence(why));
+            assert_eq!(
+                why.code(),
+                ReasonCode::SharedFault,
+                "{what}, {second} s: {}",
+                Lang::En.sentence(why)
+            );
         }
         let kinds: Vec<DecisionKind> =
             (0..900).map(|_| server.second(requests, calm).kind).collect();

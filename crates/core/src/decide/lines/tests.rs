@@ -1,9 +1,11 @@
 use super::*;
+use crate::decide::BandUnit;
 use crate::decide::harm::harm_point;
 use crate::decide::strata::Cell;
 use crate::ids::UnixMs;
 use crate::observe::{Feedback, Outcome, Timing};
 use crate::route::Weight;
+use crate::say::Lang;
 use crate::upstream::Failure;
 
 fn window(ok: u64, bad: u64, latency_ms: u64, tokens: u64) -> Window {
@@ -41,13 +43,17 @@ fn compare(rule: &LineRule, stable: &Window, candidate: &Window, alpha: f64) -> 
     let mut finding = look.judge();
     look.bound(&mut finding);
     look.forecast(&mut finding, Some(&crate::decide::pace::Pace::steady(10.0)));
-    (finding.verdict, finding.reason)
+    (finding.verdict, finding.reason())
+}
+
+fn text(reason: &Reason) -> String {
+    Lang::En.sentence(reason)
 }
 
 fn check(metric: Metric, stable: &Window, candidate: &Window, expected: Verdict) {
     let (verdict, reason) = compare(&rule(metric), stable, candidate, 0.001);
-    assert_eq!(verdict, expected, "{}", reason.text);
-    assert!(!reason.text.is_empty());
+    assert_eq!(verdict, expected, "{}", text(&reason));
+    assert_eq!(reason.metric(), Some(metric));
 }
 
 #[test]
@@ -131,9 +137,10 @@ fn a_forecast_is_of_the_test_that_is_told() {
     let stable = window(16_000, 0, 800, 100);
     let (verdict, reason) =
         compare(&rule(Metric::TokensPerRequest), &stable, &window(200, 0, 800, 116), 0.001);
-    assert_eq!(verdict, Verdict::Uncertain, "{}", reason.text);
-    assert_eq!(reason.threshold, Some(0.15));
-    assert!(reason.text.contains("more of the same would not tell"), "{}", reason.text);
+    assert_eq!(verdict, Verdict::Uncertain, "{}", text(&reason));
+    let shown = reason.comparison().unwrap();
+    assert_eq!(shown.numbers.threshold, Some(0.15));
+    assert_eq!(shown.more, Some(More::SettlesNothing));
 }
 
 #[test]
@@ -142,7 +149,7 @@ fn nothing_is_a_percentage_of_0() {
     let free = window(1_000, 0, 800, 100);
     let (verdict, reason) = compare(&relative, &free, &free, 0.001);
     assert_eq!(verdict, Verdict::Uncertain);
-    assert!(reason.text.contains("a `ceiling` is"), "{}", reason.text);
+    assert!(text(&reason).contains("set a `ceiling`"), "{}", text(&reason));
     let both = LineRule { ceiling: Some(0.01), ..relative };
     assert_eq!(compare(&both, &free, &free, 0.001).0, Verdict::Uncertain);
 }
@@ -151,11 +158,12 @@ fn nothing_is_a_percentage_of_0() {
 fn a_reason_has_its_numbers_and_no_infinity() {
     let (_, reason) =
         compare(&rule(Metric::LatencyP95), &window(30, 0, 800, 9), &window(30, 0, 800, 9), 0.001);
-    assert_eq!((reason.samples_stable, reason.samples_candidate), (Some(30), Some(30)));
-    assert_eq!(reason.high, None);
-    assert!(reason.text.contains("too little side by side"), "{}", reason.text);
-    let text = serde_json::to_string(&reason).unwrap();
-    assert!(!text.contains("null"), "{text}");
+    let numbers = reason.numbers().unwrap();
+    assert_eq!((numbers.samples_stable, numbers.samples_candidate), (Some(30), Some(30)));
+    assert_eq!(numbers.high, None);
+    assert!(text(&reason).contains("too few samples side by side"), "{}", text(&reason));
+    let json = serde_json::to_string(&reason).unwrap();
+    assert!(!json.contains("null"), "{json}");
 }
 
 fn check_limits(rule: &LineRule, stable: f64, pause: f64, rollback: f64) {

@@ -1,12 +1,13 @@
 //! Pauses by lines from their first look to their end, through the whole engine.
 
 use crate::decide::{
-    Action, Decision, DecisionKind, LineRule, Metric, Observation, Order, OrderKind, PausedBy,
-    Phase, Plan, ReasonCode, ReleaseState, Rung, Signal, decide,
+    Action, Decision, DecisionKind, LineRule, Metric, Observation, Order, OrderKind, PauseEnd,
+    PauseSoFar, PausedBy, Phase, Plan, Reason, ReasonCode, ReleaseState, Rung, Signal, decide,
 };
 use crate::ids::UnixMs;
 use crate::observe::{Outcome, Timing};
 use crate::route::{Cohort, Weight};
+use crate::say::Lang;
 
 /// Users of the candidate, out of 300 on a rung of 10 %.
 const USERS: u64 = 30;
@@ -88,9 +89,10 @@ fn a_pause_opens_an_incident_and_goes_back_at_its_end() {
     let mut run = Run::new();
     let paused = run.until_paused();
     assert_eq!(incidents(&paused), [Signal::Yellow]);
-    assert_eq!(paused.reasons[0].metric, Some(Metric::ContractBrokenRate));
-    let limit = paused.reasons.iter().find(|reason| reason.code == ReasonCode::Paused);
-    assert_eq!(limit.unwrap().more_s, Some(600));
+    assert_eq!(paused.reasons[0].metric(), Some(Metric::ContractBrokenRate));
+    let limit = paused.reasons.iter().find(|reason| reason.code() == ReasonCode::PausedByLines);
+    let so_far = PauseSoFar { lasted_s: 0, limit_s: 600, leads_to: PauseEnd::GoesBack };
+    assert_eq!(limit, Some(&Reason::PausedByLines(so_far)));
 
     let since = run.now;
     loop {
@@ -103,15 +105,16 @@ fn a_pause_opens_an_incident_and_goes_back_at_its_end() {
         assert_eq!(decision.kind, DecisionKind::RollBack, "{:?}", decision.reasons[0]);
         assert_eq!(incidents(&decision), [Signal::Red]);
         let reason = &decision.reasons[0];
-        assert_eq!(reason.code, ReasonCode::PauseLimit);
-        assert!(reason.evidence.unwrap() >= reason.needed.unwrap());
+        assert_eq!(reason.code(), ReasonCode::PauseLimit);
+        let numbers = reason.numbers().unwrap();
+        assert!(numbers.evidence.unwrap() >= numbers.needed.unwrap());
         let lines = run.plan.rules.len() as f64;
-        assert!((reason.needed.unwrap() - 100.0 * lines).abs() < 1e-6, "{:?}", reason.needed);
-        assert!(reason.users.is_some_and(|users| (24..=36).contains(&users)), "{reason:?}");
-        let samples = reason.samples_candidate.unwrap() as f64;
-        let worth = (samples / reason.design_effect.unwrap()).round();
+        assert!((numbers.needed.unwrap() - 100.0 * lines).abs() < 1e-6, "{:?}", numbers.needed);
+        assert!(numbers.users.is_some_and(|users| (24..=36).contains(&users)), "{reason:?}");
+        let samples = numbers.samples_candidate.unwrap() as f64;
+        let worth = (samples / numbers.design_effect.unwrap()).round();
         let says = format!("users count as about {worth}, since they are alike");
-        assert!(reason.text.contains(&says), "{}", reason.text);
+        assert!(Lang::En.sentence(reason).contains(&says), "{}", Lang::En.sentence(reason));
         break;
     }
     assert_eq!(run.state.phase, Phase::RolledBack);
@@ -127,11 +130,16 @@ fn a_spent_harm_budget_ends_it_earlier() {
         .find(|decision| decision.kind == DecisionKind::RollBack)
         .unwrap();
     let reason = &decision.reasons[0];
-    assert_eq!(reason.code, ReasonCode::OverBudget, "{}", reason.text);
-    assert_eq!(reason.metric, Some(Metric::ContractBrokenRate));
+    assert_eq!(reason.code(), ReasonCode::OverBudget, "{}", Lang::En.sentence(reason));
+    assert_eq!(reason.metric(), Some(Metric::ContractBrokenRate));
     assert!(run.now < UnixMs(500_000), "{:?}", run.now);
-    assert!(reason.evidence.unwrap() >= reason.needed.unwrap());
-    assert!(reason.text.contains("over the harm budget of 20"), "{}", reason.text);
+    let numbers = reason.numbers().unwrap();
+    assert!(numbers.evidence.unwrap() >= numbers.needed.unwrap());
+    assert!(
+        Lang::En.sentence(reason).contains("over the harm budget of 20"),
+        "{}",
+        Lang::En.sentence(reason)
+    );
     // More than the budget were spoilt, stable's rate being 0.
     assert!(run.seen.candidate.contract_broken > 20);
 }
@@ -144,7 +152,7 @@ fn without_a_limit_it_stays_paused() {
     for _ in 0..200 {
         let decision = run.look(None);
         assert_eq!(decision.state.phase, Phase::Paused(PausedBy::Lines));
-        assert!(decision.reasons.iter().all(|reason| reason.code != ReasonCode::Paused));
+        assert!(decision.reasons.iter().all(|reason| reason.code() != ReasonCode::PausedByLines));
     }
 }
 
@@ -160,7 +168,7 @@ fn where_no_harm_is_proven_it_stays_paused_and_says_so() {
     let decision = run.look(None);
     assert_eq!(decision.state.phase, Phase::Paused(PausedBy::Lines));
     let says = "it stays paused, since no line is proven worse than stable";
-    assert!(decision.reasons.iter().any(|reason| reason.text.contains(says)));
+    assert!(decision.reasons.iter().any(|reason| Lang::En.sentence(reason).contains(says)));
 }
 
 #[test]
@@ -225,7 +233,7 @@ fn the_worst_line_is_named_first() {
             }
         }
         let decision = run.look(None);
-        let named: Vec<_> = decision.reasons.iter().filter_map(|reason| reason.metric).collect();
+        let named: Vec<_> = decision.reasons.iter().filter_map(Reason::metric).collect();
         assert_eq!(named.first(), Some(&Metric::ContractBrokenRate), "{:?}", decision.reasons);
     }
 }

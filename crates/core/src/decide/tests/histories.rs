@@ -2,8 +2,8 @@
 
 use crate::act::{first_table, next_table};
 use crate::decide::{
-    Action, Decision, DecisionKind, LineRule, Observation, Order, OrderKind, PausedBy, Phase, Plan,
-    Reason, ReasonCode, ReleaseState, Rung, Signal, decide,
+    Action, Comparison, Decision, DecisionKind, Gap, LineRule, Observation, Order, OrderKind,
+    PauseEnd, PausedBy, Phase, Plan, Reason, ReasonCode, ReleaseState, Rung, Signal, decide,
 };
 use crate::guard::{RiskEvent, RiskKind};
 use crate::ids::UnixMs;
@@ -134,7 +134,7 @@ impl Run {
         match input {
             Input::Feed { stable, candidate } => self.answers(*stable, *candidate),
             Input::Outage { stable, candidate } => self.outage(*stable, *candidate),
-            Input::Gap => self.seen.gap = Some("test".to_owned()),
+            Input::Gap => self.seen.gap = Some(Gap::NoMetrics),
             Input::Order(kind) => {
                 let (by, reason) = ("mei".to_owned(), "test".to_owned());
                 self.seen.order = Some(Order { kind: *kind, by, reason });
@@ -152,22 +152,55 @@ impl Run {
     }
 }
 
-/// Whether the deciding reason has the numbers that its kind is about.
+/// Whether a reason has the numbers that its kind is about.
 fn has_numbers(reason: &Reason) -> bool {
-    let proven = reason.evidence >= reason.needed && reason.needed.is_some();
-    let compared = reason.candidate.is_some() && reason.stable.is_some();
-    let counted = reason.samples_candidate > Some(0) && reason.samples_stable > Some(0);
-    match reason.code {
-        ReasonCode::OverRollback | ReasonCode::OverBudget | ReasonCode::PauseLimit => {
-            proven && compared && counted && reason.threshold.is_some() && reason.alpha.is_some()
+    match reason {
+        Reason::OverRollback(c) => is_proven(c),
+        Reason::OverBudget(over) => is_proven(&over.shown) && over.spoilt > over.budget as f64,
+        Reason::PauseLimit(limit) => is_proven(&limit.shown) && limit.lasted_s >= limit.limit_s,
+        Reason::OverPause(c) | Reason::BetweenPassAndPause(c) | Reason::BaselineDrift(c) => {
+            is_compared(c) && c.numbers.estimate.is_some()
         }
-        ReasonCode::OverPause => compared && counted && reason.threshold.is_some(),
-        ReasonCode::OverCeiling => reason.candidate > reason.threshold && counted,
-        ReasonCode::Order => reason.text.contains("mei ordered"),
-        ReasonCode::RedLine => reason.text.contains("planted text 1 of 1"),
-        ReasonCode::Pass => reason.text.chars().any(|c| c.is_ascii_digit()),
-        _ => false,
+        Reason::OverCeiling(c) => c.numbers.candidate > c.numbers.threshold,
+        Reason::Uncertain(c) | Reason::Pass(c) => is_compared(c),
+        Reason::Skipped(c) => {
+            c.yardstick.is_some()
+                || c.numbers.samples_candidate == Some(0)
+                || c.numbers.samples_stable == Some(0)
+        }
+        Reason::Order(order) => order.by == "mei",
+        Reason::RedLine { events } => !events.is_empty(),
+        Reason::SharedFault(seen) => seen.stable.errors <= seen.stable.requests,
+        Reason::PausedByLines(pause) => {
+            (pause.leads_to == PauseEnd::Stays) == (pause.lasted_s >= pause.limit_s)
+        }
+        Reason::TooFewSamples(few) => {
+            few.samples_candidate < few.needed_candidate || few.samples_stable < few.needed_stable
+        }
+        Reason::NoData { silent_s, candidate_requests: _ } => *silent_s > 0,
+        Reason::Looking { looked_s, look_s } => looked_s <= look_s,
+        Reason::SampleRatio { share, samples_candidate, samples_stable, weight_pct: _ } => {
+            (0.0..=1.0).contains(share) && samples_candidate + samples_stable > 0
+        }
+        Reason::Clean { samples_candidate, high } => {
+            *samples_candidate > 0 && (0.0..=1.0).contains(high)
+        }
+        Reason::Gap { .. } | Reason::AllPass { .. } | Reason::ColdStart => true,
+        Reason::Decided | Reason::Final { .. } | Reason::Paused => true,
+        Reason::Stored(_) => false,
     }
+}
+
+fn is_compared(shown: &Comparison) -> bool {
+    let numbers = &shown.numbers;
+    let known = [numbers.candidate, numbers.threshold].iter().all(Option::is_some);
+    known && numbers.samples_candidate > Some(0) && numbers.samples_stable.is_some()
+}
+
+fn is_proven(shown: &Comparison) -> bool {
+    let numbers = &shown.numbers;
+    let proven = numbers.evidence >= numbers.needed && numbers.needed.is_some();
+    proven && is_compared(shown) && numbers.stable.is_some() && numbers.alpha.is_some()
 }
 
 proptest! {
@@ -207,14 +240,14 @@ proptest! {
         for (input, after_ms) in inputs {
             let Look { before, decision, .. } = run.look(&input, after_ms);
             let rises = decision.kind == DecisionKind::Advance;
-            let code = decision.reasons[0].code;
+            let code = decision.reasons[0].code();
             if rises && code != ReasonCode::Order {
-                prop_assert_eq!(code, ReasonCode::Pass);
+                prop_assert_eq!(code, ReasonCode::AllPass);
                 let candidate = decision.state.candidate().answered();
                 prop_assert!(candidate >= before.rung_candidate_from + run.plan.min_samples);
                 let unproven = decision.reasons.iter().any(|reason| {
-                    let rule = run.plan.rules.iter().find(|r| Some(r.metric) == reason.metric);
-                    rule.is_some_and(|rule| rule.required) && reason.code != ReasonCode::Pass
+                    let rule = run.plan.rules.iter().find(|r| Some(r.metric) == reason.metric());
+                    rule.is_some_and(|rule| rule.required) && reason.code() != ReasonCode::Pass
                 });
                 prop_assert!(!unproven, "{:?}", decision.reasons);
             }
@@ -249,7 +282,7 @@ proptest! {
                 | Input::Quiet if before.phase == paused => {
                     let back = kind == DecisionKind::RollBack || kind == DecisionKind::ShutOff;
                     prop_assert!(phase == paused || back, "{phase:?}");
-                    prop_assert!(decision.reasons[0].code != ReasonCode::PauseLimit);
+                    prop_assert!(decision.reasons[0].code() != ReasonCode::PauseLimit);
                 }
                 Input::Feed { .. } | Input::Outage { .. } | Input::Gap | Input::Red
                 | Input::Quiet => {}
@@ -267,15 +300,16 @@ proptest! {
         for (input, after_ms) in inputs {
             let Look { decision, .. } = run.look(&input, after_ms);
             if !decision.actions.is_empty() {
-                prop_assert!(has_numbers(&decision.reasons[0]), "{:?}", decision.reasons[0]);
+                prop_assert!(decision.reasons.iter().all(has_numbers), "{:?}", decision.reasons);
             }
             if decision.kind == DecisionKind::Advance
-                && decision.reasons[0].code == ReasonCode::Pass
+                && decision.reasons[0].code() == ReasonCode::AllPass
             {
                 // Each required line tells the odds that let it pass.
                 for rule in run.plan.rules.iter().filter(|rule| rule.required) {
-                    let said = decision.reasons.iter().find(|r| r.metric == Some(rule.metric));
-                    prop_assert!(said.is_some_and(|r| r.evidence >= r.needed), "{said:?}");
+                    let said = decision.reasons.iter().find(|r| r.metric() == Some(rule.metric));
+                    let numbers = said.and_then(Reason::numbers);
+                    prop_assert!(numbers.is_some_and(|n| n.evidence >= n.needed), "{said:?}");
                 }
             }
         }
@@ -336,16 +370,16 @@ fn the_histories_reach_every_phase() {
                 continue;
             }
             let mut reach = |what| *times.entry(what).or_default() += 1;
-            let code = decision.reasons[0].code;
+            let code = decision.reasons[0].code();
             match (decision.kind, code) {
-                (DecisionKind::Advance, ReasonCode::Pass) => reach("passes a rung"),
+                (DecisionKind::Advance, ReasonCode::AllPass) => reach("passes a rung"),
                 (DecisionKind::RollBack, ReasonCode::OverRollback) => reach("over rollback"),
                 (DecisionKind::RollBack, ReasonCode::PauseLimit) => reach("a pause's end"),
                 (DecisionKind::RollBack, ReasonCode::OverBudget) => reach("a spent budget"),
                 (_, ReasonCode::SharedFault) => reach("a shared fault"),
                 _ => {}
             }
-            let by_itself = code == ReasonCode::Pass && decision.signal == Signal::Green;
+            let by_itself = code == ReasonCode::AllPass && decision.signal == Signal::Green;
             match decision.state.phase {
                 Phase::Paused(PausedBy::Lines) => reach("paused by lines"),
                 Phase::Paused(PausedBy::Operator) => reach("paused by an operator"),

@@ -277,9 +277,10 @@ fn the_rules_share_one_alpha() {
     }
     let decision = decision.unwrap();
     let reason = &decision.reasons[0];
-    assert_eq!(reason.code, ReasonCode::OverRollback);
+    assert_eq!(reason.code(), ReasonCode::OverRollback);
     let alpha = plan.alpha_of(&plan.rules[0]);
-    assert!((reason.alpha.unwrap() - alpha).abs() < 1e-12);
-    assert!((reason.needed.unwrap() - 1.0 / alpha).abs() < 1e-6);
-    assert!(reason.evidence.unwrap() >= reason.needed.unwrap());
+    let numbers = reason.numbers().unwrap();
+    assert!((numbers.alpha.unwrap() - alpha).abs() < 1e-12);
+    assert!((numbers.needed.unwrap() - 1.0 / alpha).abs() < 1e-6);
+    assert!(numbers.evidence.unwrap() >= numbers.needed.unwrap());
 }

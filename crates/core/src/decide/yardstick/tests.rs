@@ -66,7 +66,7 @@ fn said(metric: Metric, stable: &Window, candidate: &Window) -> Reason {
             (state, reasons) = (decision.state, decision.reasons);
         }
     }
-    reasons.into_iter().find(|reason| reason.metric == Some(metric)).unwrap()
+    reasons.into_iter().find(|reason| reason.metric() == Some(metric)).unwrap()
 }
 
 fn arm(parts: &[(u64, Upstream)]) -> Window {
@@ -75,6 +75,7 @@ fn arm(parts: &[(u64, Upstream)]) -> Window {
     window
 }
 
+use crate::say::Lang;
 use Upstream::{Old, Reports, Silent};
 
 #[test]
@@ -83,25 +84,32 @@ fn reported_and_estimated_tokens_are_not_compared_as_if_alike() {
     let (silent, reports) = (arm(&[(400, Silent(100))]), arm(&[(400, Reports(180))]));
     for (stable, candidate) in [(&silent, &reports), (&reports, &silent)] {
         let reason = said(Metric::TokensPerRequest, stable, candidate);
-        assert_eq!(reason.code, ReasonCode::Pass, "{}", reason.text);
-        assert_eq!(reason.yardstick, Some(Yardstick::Estimated));
-        assert_eq!((reason.stable, reason.candidate), (Some(99.5), Some(99.5)));
-        assert!(reason.text.contains("both estimated"), "{}", reason.text);
+        assert_eq!(reason.code(), ReasonCode::Pass, "{}", Lang::En.sentence(&reason));
+        assert_eq!(reason.comparison().unwrap().yardstick, Some(Yardstick::Estimated));
+        assert_eq!(
+            (reason.numbers().unwrap().stable, reason.numbers().unwrap().candidate),
+            (Some(99.5), Some(99.5))
+        );
+        assert!(
+            Lang::En.sentence(&reason).contains("both estimated"),
+            "{}",
+            Lang::En.sentence(&reason)
+        );
     }
     // What is dearer by the common yardstick goes back, by that yardstick.
     let reason = said(Metric::TokensPerRequest, &reports, &arm(&[(400, Silent(200))]));
-    assert_eq!(reason.code, ReasonCode::OverRollback, "{}", reason.text);
-    assert_eq!(reason.yardstick, Some(Yardstick::Estimated));
+    assert_eq!(reason.code(), ReasonCode::OverRollback, "{}", Lang::En.sentence(&reason));
+    assert_eq!(reason.comparison().unwrap().yardstick, Some(Yardstick::Estimated));
 }
 
 #[test]
 fn without_a_common_yardstick_nothing_is_said() {
     let (old, reports) = (arm(&[(400, Old(100))]), arm(&[(400, Reports(180))]));
     let reason = said(Metric::TokensPerRequest, &old, &reports);
-    assert_eq!(reason.code, ReasonCode::Skipped);
-    assert_eq!(reason.yardstick, Some(Yardstick::Unlike));
+    assert_eq!(reason.code(), ReasonCode::Skipped);
+    assert_eq!(reason.comparison().unwrap().yardstick, Some(Yardstick::Unlike));
     let says = "reports usage for 100 % of the candidate's answers and 0 % of stable's";
-    assert!(reason.text.contains(says), "{}", reason.text);
+    assert!(Lang::En.sentence(&reason).contains(says), "{}", Lang::En.sentence(&reason));
 }
 
 #[test]
@@ -110,9 +118,17 @@ fn a_few_answers_without_usage_are_left_out() {
     // One in twenty breaks off before its usage comes, and is estimated at far less.
     let candidate = arm(&[(380, Reports(100)), (20, Silent(1_000))]);
     let reason = said(Metric::TokensPerRequest, &stable, &candidate);
-    assert_eq!((reason.code, reason.yardstick), (ReasonCode::Pass, None), "{}", reason.text);
-    assert_eq!((reason.stable, reason.candidate), (Some(99.5), Some(99.5)));
-    assert_eq!(reason.samples_candidate, Some(380 * 11));
+    assert_eq!(
+        (reason.code(), reason.comparison().unwrap().yardstick),
+        (ReasonCode::Pass, None),
+        "{}",
+        Lang::En.sentence(&reason)
+    );
+    assert_eq!(
+        (reason.numbers().unwrap().stable, reason.numbers().unwrap().candidate),
+        (Some(99.5), Some(99.5))
+    );
+    assert_eq!(reason.numbers().unwrap().samples_candidate, Some(380 * 11));
 }
 
 #[test]
@@ -120,8 +136,8 @@ fn cost_is_compared_by_the_same_yardstick_and_never_beside_a_model_without_a_pri
     for metric in [Metric::CostPerRequest, Metric::CostPerSuccess] {
         let (silent, reports) = (arm(&[(400, Silent(100))]), arm(&[(400, Reports(180))]));
         let reason = said(metric, &silent, &reports);
-        assert_eq!(reason.code, ReasonCode::Pass, "{}", reason.text);
-        assert_eq!(reason.yardstick, Some(Yardstick::Estimated));
+        assert_eq!(reason.code(), ReasonCode::Pass, "{}", Lang::En.sentence(&reason));
+        assert_eq!(reason.comparison().unwrap().yardstick, Some(Yardstick::Estimated));
 
         let mut free = Window::default();
         for i in 0..400 {
@@ -131,8 +147,8 @@ fn cost_is_compared_by_the_same_yardstick_and_never_beside_a_model_without_a_pri
         }
         for (stable, candidate) in [(&reports, &free), (&free, &reports)] {
             let reason = said(metric, stable, candidate);
-            assert_eq!(reason.code, ReasonCode::Skipped, "{}", reason.text);
-            assert_eq!(reason.yardstick, Some(Yardstick::Unpriced));
+            assert_eq!(reason.code(), ReasonCode::Skipped, "{}", Lang::En.sentence(&reason));
+            assert_eq!(reason.comparison().unwrap().yardstick, Some(Yardstick::Unpriced));
         }
     }
 }

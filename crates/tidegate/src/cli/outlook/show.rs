@@ -1,10 +1,9 @@
 //! An outlook for people: how long it takes, three tables, then what else they should know.
 
 use super::{RateFrom, Told, TotalAlike};
+use crate::lang;
 use crate::output::{padded, wrapped};
-use tidegate_core::decide::{
-    Band, Data, LineOutlook, LineRule, Outlook, Plan, RungOutlook, duration, share, show,
-};
+use tidegate_core::decide::{Band, Data, LineOutlook, LineRule, Outlook, Plan, RungOutlook};
 use tidegate_core::route::Weight;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -35,7 +34,7 @@ pub(super) fn lines(told: &Told<'_>, plan: &Plan) -> Vec<String> {
         None => "-".to_owned(),
     };
     let stable = |line: &LineOutlook, _: &LineRule| {
-        line.stable.map_or("-".to_owned(), |stable| show(line.metric, stable))
+        line.stable.map_or("-".to_owned(), |stable| lang::reader().value(line.metric, stable))
     };
     lines.extend(table(&harms(outlook, plan, ("stable", stable), hidden)));
     lines.push(String::new());
@@ -101,8 +100,8 @@ fn over_a_ceiling(outlook: &Outlook, plan: &Plan) -> Vec<String> {
             format!(
                 "stable itself is over the ceiling of {metric}: {}, ceiling {}; whatever is \
                  released goes back{guess}.",
-                show(line.metric, stable),
-                show(line.metric, ceiling)
+                lang::reader().value(line.metric, stable),
+                lang::reader().value(line.metric, ceiling)
             )
         })
     });
@@ -140,13 +139,15 @@ fn rungs(outlook: &Outlook) -> Vec<Vec<String>> {
     for (index, rung) in outlook.rungs.iter().enumerate() {
         let RungOutlook { passes_after_s, passes_after_requests, slowest, .. } = rung;
         let passes = match passes_after_s.zip(*passes_after_requests) {
-            Some((after, requests)) => format!("{} ({requests})", duration(after as f64)),
+            Some((after, requests)) => {
+                format!("{} ({requests})", lang::reader().duration(after as f64))
+            }
             None => "not in 30 days".to_owned(),
         };
         rows.push(vec![
             (index + 1).to_string(),
             rung.weight_pct.to_string(),
-            duration(rung.look_s as f64),
+            lang::reader().duration(rung.look_s as f64),
             rung.candidate_requests.to_string(),
             passes,
             slowest.map_or("answers", |metric| metric.as_str()).to_owned(),
@@ -164,8 +165,8 @@ fn cell(harm: Option<f64>, beyond: &str) -> String {
 /// What a line must not pass.
 fn limit(line: &LineOutlook, rule: &LineRule) -> String {
     match (rule.band, rule.ceiling) {
-        (Some(Band { rollback, .. }), _) => share(rollback, line.unit),
-        (None, Some(ceiling)) => show(line.metric, ceiling),
+        (Some(Band { rollback, .. }), _) => lang::reader().harm(rollback, line.unit),
+        (None, Some(ceiling)) => lang::reader().value(line.metric, ceiling),
         (None, None) => "-".to_owned(),
     }
 }
@@ -214,7 +215,7 @@ fn table(rows: &[Vec<String>]) -> Vec<String> {
 
 fn too_short(rung: &RungOutlook) -> String {
     let RungOutlook { weight_pct, look_s, candidate_requests, .. } = rung;
-    let look = duration(*look_s as f64);
+    let look = lang::reader().duration(*look_s as f64);
     let s = if *candidate_requests == 1 { "" } else { "s" };
     let shows = format!("{weight_pct} for {look} is {candidate_requests} candidate request{s}");
     let fewest = if *weight_pct > weight_pct.rest() {
@@ -226,7 +227,7 @@ fn too_short(rung: &RungOutlook) -> String {
     let blocking = rung.lines.iter().find(|line| Some(line.metric) == rung.slowest);
     match (rung.passes_after_s, blocking) {
         (Some(after), _) => {
-            let after = duration(after as f64);
+            let after = lang::reader().duration(after as f64);
             format!("{shows}: too few to let it pass; {who}: typically after {after}.")
         }
         (None, Some(line)) if line.data == Data::Nothing => {
@@ -265,9 +266,11 @@ fn independence(outlook: &Outlook) -> Option<String> {
 fn total(outlook: &Outlook, alike: Option<&TotalAlike>) -> String {
     match outlook.total_s {
         Some(total) => {
-            let spoken = duration(total as f64);
+            let spoken = lang::reader().duration(total as f64);
             let longer = alike.filter(|alike| alike.total_s != Some(total)).map(|alike| {
-                let long = alike.total_s.map_or("over 30 days".to_owned(), |s| duration(s as f64));
+                let long = alike
+                    .total_s
+                    .map_or("over 30 days".to_owned(), |s| lang::reader().duration(s as f64));
                 format!(" to {long}, by how alike the requests of one user are")
             });
             let longer = longer.unwrap_or_default();

@@ -9,6 +9,7 @@ use crate::evidence::journal::Step;
 use crate::evidence::rollback::{decider, why};
 use crate::evidence::samples::{Sample, curl};
 use crate::evidence::signals::described;
+use crate::lang::Lang;
 use std::fmt::Write as _;
 use tidegate_core::decide::{Band, BandUnit, LineRule, Reason, ReasonCode};
 use tidegate_core::evidence::{GateStatus, Record};
@@ -121,11 +122,12 @@ fn reasons(step: &Step) -> String {
             esc(&order.reason)
         ));
     }
-    let told = |reason: &&Reason| step.order.is_none() || reason.code != ReasonCode::Order;
+    let told = |reason: &&Reason| step.order.is_none() || reason.code() != ReasonCode::Order;
     let all: Vec<&Reason> = step.decision.reasons.iter().filter(told).collect();
     let most = if step.is_turn() { REASONS_MAX } else { QUIET_REASONS_MAX };
     for reason in all.iter().take(most) {
-        texts.push(format!("<span{}>{}</span>", lang(&reason.text), esc(&reason.text)));
+        let text = Lang::En.sentence(reason);
+        texts.push(format!("<span{}>{}</span>", lang(&text), esc(&text)));
     }
     if all.len() > most {
         let more = all.len() - most;
@@ -375,7 +377,7 @@ pub(super) fn incident(out: &mut String, data: &CleanData) {
          <tr><th scope=\"row\">Blocking cases</th><td>{cases}</td></tr>\n\
          <tr><th scope=\"row\">State</th><td>{closed}</td></tr>\n</tbody></table>",
         rfc3339(incident.opened_at),
-        esc(&incident.reason),
+        esc(&Lang::En.cause(&incident.reason)),
     );
 }
 

@@ -4,8 +4,8 @@ use crate::evidence::data::{Exposure, GateOutput, PackData};
 use crate::version_set::PackedSet;
 use std::collections::BTreeMap;
 use tidegate_core::decide::{
-    Action, Decision, DecisionKind, Line, Metric, Phase, Plan, Preset, Reason, ReasonCode,
-    ReleaseState, Signal,
+    Action, Cause, Comparison, Decision, DecisionKind, Line, Metric, Numbers, Phase, Plan, Preset,
+    Reason, ReleaseState, Signal, Unit,
 };
 use tidegate_core::evidence::{EnvInfo, GateLevel, GateStatus, Record};
 use tidegate_core::gate::{
@@ -98,32 +98,29 @@ fn minute(window: &mut Window, requests: u64, bad: u64, base_ms: u64, tokens: u6
     }
 }
 
-fn reason(code: ReasonCode, metric: Metric, text: &str) -> Reason {
-    let mut reason = Reason::new(code, text.to_owned());
-    reason.line = Some(metric.line());
-    reason.metric = Some(metric);
-    reason
+fn compared(metric: Metric, (candidate, stable): (f64, f64), estimate: f64) -> Box<Comparison> {
+    let numbers = Numbers {
+        candidate: Some(candidate),
+        stable: Some(stable),
+        estimate: Some(estimate),
+        threshold: Some(0.05),
+        samples_candidate: Some(980),
+        samples_stable: Some(4_900),
+        ..Numbers::default()
+    };
+    let unit = if metric.is_rate() { Unit::Points } else { Unit::Relative };
+    Box::new(Comparison::new(metric, unit, numbers))
 }
 
 fn passes() -> Vec<Reason> {
-    vec![
-        reason(
-            ReasonCode::Pass,
-            Metric::ContractBrokenRate,
-            "contract_broken_rate: 2.0 % beside 2.1 %, passes",
-        ),
-        reason(
-            ReasonCode::Pass,
-            Metric::LatencyP95,
-            "latency_p95: 1,180 ms beside 1,150 ms (+2.6 %, allowed +10 %), passes",
-        ),
-        reason(
-            ReasonCode::Pass,
-            Metric::TokensPerRequest,
-            "tokens_per_request: 630 beside 600 (+5 %, allowed +10 %), passes",
-        ),
-        reason(ReasonCode::Pass, Metric::PiiRate, "pii_rate: 0 beside 0, passes"),
+    [
+        (Metric::ContractBrokenRate, (0.02, 0.021), -0.001),
+        (Metric::LatencyP95, (1_180.0, 1_150.0), 0.026),
+        (Metric::TokensPerRequest, (630.0, 600.0), 0.05),
+        (Metric::PiiRate, (0.0, 0.0), 0.0),
     ]
+    .map(|(metric, values, estimate)| Reason::Pass(compared(metric, values, estimate)))
+    .into()
 }
 
 /// The table with the candidate at this share; none at all when it went or came through.
@@ -153,10 +150,7 @@ fn decided(i: usize, outcome: Outcome, state: &mut ReleaseState, at: UnixMs) -> 
         at,
         kind: DecisionKind::Hold,
         signal: Signal::Green,
-        reasons: vec![Reason::new(
-            ReasonCode::Looking,
-            format!("the rung is looked at for {} of 5 min", i % 6),
-        )],
+        reasons: vec![Reason::Looking { looked_s: 60 * (i as u64 % 6), look_s: 300 }],
         actions: vec![],
         state: state.clone(),
     };
@@ -174,29 +168,21 @@ fn decided(i: usize, outcome: Outcome, state: &mut ReleaseState, at: UnixMs) -> 
         decision.reasons = passes();
         decision.actions = vec![Action::Promote];
     } else if outcome == Outcome::RolledBack && i >= 25 {
-        let mut over = reason(
-            ReasonCode::OverPause,
-            Metric::ContractBrokenRate,
-            "contract_broken_rate: candidate 9.8 % beside 2.0 %: +7.8 points, over the pause \
-             threshold of +3 points; not yet proven over +5 points",
-        );
+        let broken = Metric::ContractBrokenRate;
+        let mut over = Reason::OverPause(compared(broken, (0.098, 0.02), 0.078));
         decision.kind = DecisionKind::Pause;
         decision.signal = Signal::Yellow;
         state.phase = Phase::Paused(tidegate_core::decide::PausedBy::Lines);
         if last {
-            over = reason(
-                ReasonCode::OverRollback,
-                Metric::ContractBrokenRate,
-                "contract_broken_rate: candidate 14.3 % (140 of 980) beside 2.0 % (98 of 4,900): \
-                 +12.3 points, between +9.1 and +15.8, proven over the rollback threshold of +5",
-            );
-            over.samples_candidate = Some(980);
+            let mut worse = compared(broken, (0.143, 0.02), 0.123);
+            worse.numbers.low = Some(0.091);
+            over = Reason::OverRollback(worse);
             decision.kind = DecisionKind::RollBack;
             decision.signal = Signal::Red;
             state.phase = Phase::RolledBack;
             decision.actions = vec![
                 Action::RollBack,
-                Action::OpenIncident { signal: Signal::Red, reason: over.text.clone() },
+                Action::OpenIncident { signal: Signal::Red, reason: over.clone().into() },
             ];
         }
         decision.reasons = vec![over];
@@ -275,7 +261,7 @@ pub(super) fn release(outcome: Outcome) -> PackData {
         incident: (outcome == Outcome::RolledBack).then(|| Incident {
             signal: Signal::Red,
             opened_at: START.plus(DECISIONS as u64 * MINUTE),
-            reason: "contract_broken_rate proven over the rollback threshold".to_owned(),
+            reason: Cause::Words("over the rollback threshold".to_owned()),
             case_ids: vec!["reg-refund-0".to_owned()],
             closed: None,
         }),

@@ -38,7 +38,7 @@ fn infected() -> PackData {
     }
     data.failing[1].trace_id = TraceId::parse(SECRETS[1]).unwrap();
     if let Some(incident) = &mut data.incident {
-        incident.reason = planted("incident");
+        incident.reason = tidegate_core::decide::Cause::Words(planted("incident"));
         incident.case_ids.push(planted("case"));
     }
     if let Some(eval) = &mut data.eval {
