@@ -1,4 +1,4 @@
-//! Results to stdout, talk to stderr. Only this file writes to either.
+//! Results to stdout, diagnostics to stderr. Only this file writes to either.
 
 use crate::clock::{Clock, rfc3339};
 use serde::Serialize;
@@ -28,7 +28,7 @@ pub(crate) fn line(text: impl AsRef<str>) {
 }
 
 /// Prints a line to stderr.
-pub(crate) fn talk(text: impl AsRef<str>) {
+pub(crate) fn stderr(text: impl AsRef<str>) {
     let _ = writeln!(std::io::stderr().lock(), "{}", text.as_ref());
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn talk(text: impl AsRef<str>) {
 pub(crate) fn json(value: &impl Serialize) {
     match serde_json::to_string_pretty(value) {
         Ok(text) => line(text),
-        Err(error) => talk(format!("error: output cannot be written as JSON: {error}")),
+        Err(error) => stderr(format!("error: output cannot be written as JSON: {error}")),
     }
 }
 
@@ -111,7 +111,7 @@ fn visible(text: &str) -> usize {
 
 /// One line of the server's log, with the time, to stderr.
 pub(crate) fn log(text: &str) {
-    talk(format!("{} {text}", rfc3339(Clock::Real.now())));
+    stderr(format!("{} {text}", rfc3339(Clock::Real.now())));
 }
 
 /// Writes text to stdout as it is.

@@ -68,12 +68,12 @@ fn report(steps: &[(&str, Result<String>)], json: bool) -> Result<()> {
     let mut kind = ErrorKind::Usage;
     for (name, result) in steps {
         match result {
-            Ok(text) if *name == "warning" => talk(json, paint(Tone::Yellow, "!"), name, text),
-            Ok(text) => talk(json, paint(Tone::Green, "✓"), name, text),
+            Ok(text) if *name == "warning" => row(json, paint(Tone::Yellow, "!"), name, text),
+            Ok(text) => row(json, paint(Tone::Green, "✓"), name, text),
             Err(error) => {
-                talk(json, paint(Tone::Red, "✗"), name, &error.message);
+                row(json, paint(Tone::Red, "✗"), name, &error.message);
                 for hint in &error.hints {
-                    talk(json, " ".to_owned(), "  hint", hint);
+                    row(json, " ".to_owned(), "  hint", hint);
                 }
                 kind = error.kind;
                 failed.push(*name);
@@ -100,7 +100,7 @@ fn report(steps: &[(&str, Result<String>)], json: bool) -> Result<()> {
     Err(error.told())
 }
 
-fn talk(json: bool, mark: String, name: &str, text: &str) {
+fn row(json: bool, mark: String, name: &str, text: &str) {
     if !json {
         output::line(format!("{mark} {} {text}", output::padded(name, 31)));
     }

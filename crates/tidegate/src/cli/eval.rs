@@ -139,7 +139,7 @@ async fn ask(config: &Path, args: &EvalArgs, gate: bool) -> Result<EvalReport> {
         }
     };
     let path = gate::save(&report, &loaded.root)?;
-    output::talk(format!("report: {}", path.display()));
+    output::stderr(format!("report: {}", path.display()));
     if let Some(path) = &args.junit {
         write(path, &gate::junit(&report))?;
     }

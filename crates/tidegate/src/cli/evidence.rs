@@ -72,7 +72,7 @@ fn verify_one(pack: &Path, json: bool) -> Result<()> {
         )),
         JournalCheck::NotCompared { why } => {
             output::line(format!("- not compared with a journal: {why}"));
-            output::talk("a pack that was rewritten as a whole is only told by its journal");
+            output::stderr("a pack that was rewritten as a whole is only told by its journal");
         }
         // A difference is a problem, which was told above.
         JournalCheck::Different { .. } => {}

@@ -26,14 +26,14 @@ pub(crate) fn run(args: &InitArgs, json: bool) -> Result<()> {
     for file in &written {
         output::line(file.display().to_string());
     }
-    output::talk("");
-    output::talk("next:");
-    output::talk(format!("  cd {}", args.dir.display()));
-    output::talk("  tidegate check");
-    output::talk("  tidegate serve                        # answers on http://127.0.0.1:8787/v1");
-    output::talk("  tidegate eval --prompt v2 && tidegate release start --prompt v2 --watch");
-    output::talk("");
-    output::talk(
+    output::stderr("");
+    output::stderr("next:");
+    output::stderr(format!("  cd {}", args.dir.display()));
+    output::stderr("  tidegate check");
+    output::stderr("  tidegate serve                        # answers on http://127.0.0.1:8787/v1");
+    output::stderr("  tidegate eval --prompt v2 && tidegate release start --prompt v2 --watch");
+    output::stderr("");
+    output::stderr(
         "the release climbs on traffic: send requests of many a `user` while you watch it",
     );
     Ok(())

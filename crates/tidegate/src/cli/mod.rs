@@ -139,7 +139,7 @@ pub(crate) fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::talk(format!("error: no runtime: {error}"));
+            output::stderr(format!("error: no runtime: {error}"));
             return ExitCode::from(ErrorKind::Internal as u8);
         }
     };
@@ -159,9 +159,9 @@ fn report(error: &CliError, json: bool) {
     if error.message.is_empty() {
         return;
     }
-    output::talk(format!("error: {}", error.message));
+    output::stderr(format!("error: {}", error.message));
     for hint in &error.hints {
-        output::talk(format!("hint: {hint}"));
+        output::stderr(format!("hint: {hint}"));
     }
     if json && !error.told {
         output::json(&serde_json::json!({

@@ -93,7 +93,7 @@ pub(crate) fn run(config: &Path, args: &OutlookArgs, json: bool) -> Result<()> {
         Ok(stored) => stored,
         // Nothing of it is needed then.
         Err(error) if args.rate.is_some() => {
-            output::talk(format!("the state is left out, it cannot be read: {}", error.message));
+            output::stderr(format!("the state is left out, it cannot be read: {}", error.message));
             None
         }
         Err(error) => return Err(error),

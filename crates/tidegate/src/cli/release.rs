@@ -182,7 +182,7 @@ async fn start(config: &Path, args: StartArgs, json: bool) -> Result<()> {
     drop(backend);
     say(&answer, json);
     if !served {
-        output::talk(
+        output::stderr(
             "no server is running on this project: the release moves once `tidegate serve` does",
         );
     }
@@ -190,7 +190,9 @@ async fn start(config: &Path, args: StartArgs, json: bool) -> Result<()> {
     if args.watch {
         return watch(config, None, &change_id, json).await;
     }
-    output::talk("watch it: `tidegate release status --watch`   take it back: `tidegate rollback`");
+    output::stderr(
+        "watch it: `tidegate release status --watch`   take it back: `tidegate rollback`",
+    );
     Ok(())
 }
 
@@ -213,7 +215,7 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
         } else {
             output::line("no release yet");
             notes.iter().for_each(output::line);
-            output::talk("start one: `tidegate release start --prompt v2`");
+            output::stderr("start one: `tidegate release start --prompt v2`");
             say_service(&state, edits);
         }
         return Ok(());
@@ -239,7 +241,7 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
         }
         notes.iter().for_each(output::line);
         if let Some(note) = unserved(release, served) {
-            output::talk(note);
+            output::stderr(note);
         }
         say_service(&state, edits);
     }
@@ -259,7 +261,7 @@ fn edits(config: &Path, state: &ControlState) -> Option<Result<Vec<String>>> {
 /// are not served.
 fn say_service(state: &ControlState, edits: Option<Result<Vec<String>>>) {
     if state.service.is_some() && state.is_experimental() {
-        output::talk(EXPERIMENTAL);
+        output::stderr(EXPERIMENTAL);
     }
     if let Some(edits) = edits {
         say_edits(&edits);
@@ -294,7 +296,7 @@ async fn watch(
     tokio::select! {
         ended = watch_to_the_end(config, server, change_id, json) => ended,
         _ = tokio::signal::ctrl_c() => {
-            output::talk(format!(
+            output::stderr(format!(
                 "\nno longer watching; release {change_id} goes on\n\
                  watch it: `tidegate release status --watch`   take it back: `tidegate rollback`"
             ));

@@ -86,12 +86,12 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
         };
         let mut host = Host::open(config, loaded, options).await?;
         if let Some(note) = host.control.leave_experiment().await? {
-            output::talk(note);
+            output::stderr(note);
         }
         greet(&loaded.project.service, &host);
         compare_files(loaded, config, &host.store, &host.gateway);
         if host.control.state().is_experimental() {
-            output::talk(EXPERIMENTAL);
+            output::stderr(EXPERIMENTAL);
         }
         services.push(host.start(loaded, address).await?);
     }
@@ -105,7 +105,7 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
     }
     let stopping = async {
         stop.await;
-        output::talk("stopping: waiting for in-flight requests");
+        output::stderr("stopping: waiting for in-flight requests");
     };
     crate::request::serve(front, listener, stopping).await?;
     // Each is ended, whatever became of the others; the first error is said.
@@ -156,8 +156,8 @@ fn common_listen(members: &[Member]) -> Result<String> {
 /// Says what is served.
 fn greet(service: &str, host: &Host) {
     let live = host.table();
-    output::talk(format!("tidegate {} · {}", env!("CARGO_PKG_VERSION"), service));
-    output::talk(format!(
+    output::stderr(format!("tidegate {} · {}", env!("CARGO_PKG_VERSION"), service));
+    output::stderr(format!(
         "stable  {} ({}){}",
         live.stable.set.id,
         live.stable.label,
@@ -167,7 +167,7 @@ fn greet(service: &str, host: &Host) {
         (&live.candidate, host.control.state().active_release())
     {
         let weight = live.table.split.as_ref().map(|split| split.weight).unwrap_or_default();
-        output::talk(format!(
+        output::stderr(format!(
             "candidate  {} ({}): release {} {}, at {weight}",
             candidate.set.id,
             candidate.label,
@@ -176,7 +176,7 @@ fn greet(service: &str, host: &Host) {
         ));
     }
     if matches!(live.stable.upstream_config, Upstream::Simulated(_)) {
-        output::talk("upstream: SIMULATED, answers are made by rule, not by a model");
+        output::stderr("upstream: SIMULATED, answers are made by rule, not by a model");
     }
 }
 
@@ -205,14 +205,14 @@ pub(super) fn say_edits(edits: &Result<Vec<String>>) {
             let rest = files.len().saturating_sub(EDITS_SHOWN);
             let more = if rest == 0 { String::new() } else { format!(" and {rest} more") };
             let shown: Vec<&str> = files.iter().take(EDITS_SHOWN).map(String::as_str).collect();
-            output::talk(format!(
+            output::stderr(format!(
                 "edited since stable's version set was packed, and not served: {}{more}",
                 shown.join(", ")
             ));
-            output::talk("hint: they are served by a release: `tidegate release start`");
+            output::stderr("hint: they are served by a release: `tidegate release start`");
         }
         Err(error) => {
-            output::talk(format!(
+            output::stderr(format!(
                 "the project's files make no version set; stable is served as packed: {}",
                 error.message
             ));

@@ -68,8 +68,8 @@ pub(crate) fn list(store: &Store, json: bool) -> Result<()> {
         return Ok(());
     }
     if kept.is_empty() {
-        output::talk("no version set is kept yet");
-        output::talk("hint: pack the project: `tidegate version pack`");
+        output::stderr("no version set is kept yet");
+        output::stderr("hint: pack the project: `tidegate version pack`");
     }
     for (set, label, at) in &kept {
         output::line(format!("{}  {}  {label}", set.id, paint(Tone::Dim, &rfc3339(*at))));
@@ -127,7 +127,7 @@ pub(crate) fn diff(
 }
 
 fn warn(packed: &PackedSet) {
-    warnings(packed).iter().for_each(|text| output::talk(format!("warning: {text}")));
+    warnings(packed).iter().for_each(|text| output::stderr(format!("warning: {text}")));
 }
 
 fn keys_json(set: &VersionSet) -> Value {

@@ -236,7 +236,7 @@ pub(crate) struct Limits {
     pub(crate) idle_ms: u64,
     /// For the whole answer.
     pub(crate) total_ms: u64,
-    /// Second tries after a fault that one can mend, before the first byte only.
+    /// Retries of retryable failures, before the first byte only.
     pub(crate) retries: u32,
 }
 

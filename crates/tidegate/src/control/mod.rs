@@ -343,7 +343,7 @@ fn replay_error(error: tidegate_core::journal::ReplayError) -> CliError {
     use tidegate_core::journal::ReplayError as E;
     let hint = match &error {
         E::Blocked { .. } => Some(
-            "release a set that mends it, or override by name: `--override --by NAME --reason WHY`",
+            "release a set that fixes it, or override by name: `--override --by NAME --reason WHY`",
         ),
         E::ReleaseRunning(_) => {
             Some("`tidegate release status`, then promote it or `tidegate rollback`")

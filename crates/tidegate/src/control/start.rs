@@ -99,7 +99,7 @@ impl Control {
                 "{} ({}) cannot be released: {why}",
                 packed.set.id, packed.label
             ))
-            .hint(format!("mend what fails, then `{}`", eval_command(overrides))))
+            .hint(format!("fix the failures, then `{}`", eval_command(overrides))))
         };
         match self.state.eval_runs.get(&packed.set.id) {
             None => refuse("it has no eval run".to_owned()),

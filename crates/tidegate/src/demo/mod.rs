@@ -54,7 +54,7 @@ impl Scenario {
 
 /// Runs the demo.
 pub(crate) async fn run(args: DemoArgs, json: bool) -> Result<()> {
-    let say = |text: String| if json { output::talk(text) } else { output::line(text) };
+    let say = |text: String| if json { output::stderr(text) } else { output::line(text) };
     say(paint(Tone::Bold, "Tidegate demo: a release is moved on evidence, or taken back"));
     say(format!(
         "seed {} · story {} · {}",

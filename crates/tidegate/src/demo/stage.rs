@@ -120,7 +120,7 @@ impl Stage {
 
     /// Prints a line for people; with `--json` it goes to stderr.
     pub(super) fn say(&self, text: impl AsRef<str>) {
-        if self.json { output::talk(text) } else { output::line(text) }
+        if self.json { output::stderr(text) } else { output::line(text) }
     }
 
     /// Prints an act's heading.

@@ -2,8 +2,8 @@
 //!
 //! The files are written into a hidden folder beside the pack's place, forced to disk, and the
 //! folder is renamed. An earlier pack of the same change is moved aside first and removed last, so
-//! at every moment there is a whole pack under the name or beside it; a crash in between is mended
-//! by the next write.
+//! at every moment there is a whole pack under the name or beside it; a crash
+//! in between is repaired by the next write.
 
 use crate::error::{CliError, Result};
 use std::collections::BTreeMap;

@@ -102,12 +102,12 @@ pub(crate) async fn ask(
 
 /// What an upstream's answer is to a case.
 fn asked(answer: Answer, detectors: &Detectors, input: &str) -> Asked {
-    let Answer { body: _, facts, took } = answer;
+    let Answer { body: _, facts, elapsed } = answer;
     let system = detectors.system_prompt.as_str();
     let heard = || Heard { client: vec![input.into()], system: vec![system.into()] };
     let tokens = facts.usage.map(|usage| usage.tokens_in.saturating_add(usage.tokens_out));
     Asked {
-        latency_ms: u64::try_from(took.total.as_millis()).unwrap_or(u64::MAX),
+        latency_ms: u64::try_from(elapsed.total.as_millis()).unwrap_or(u64::MAX),
         cut: facts.text_cut || facts.finish() == Some(&Finish::Length),
         total_tokens: tokens,
         events: detectors.inspect(&said_in(&facts), heard).events,
@@ -131,7 +131,7 @@ fn request(input: &str, ships: Option<u64>, as_served: bool) -> Map<String, Valu
 
 fn ask_error(error: &UpstreamError, upstream: &str) -> AskError {
     let again = match error.failure {
-        // A second try meets the same answer.
+        // A retry meets the same answer.
         Failure::Refused
         | Failure::Unrendered
         | Failure::Credential
@@ -158,14 +158,14 @@ fn ask_error(error: &UpstreamError, upstream: &str) -> AskError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::Took;
+    use crate::upstream::Elapsed;
     use tidegate_core::guard::RiskKind;
 
     fn answer(body: &Value) -> Answer {
-        let took = Took { first_token: Duration::ZERO, total: Duration::from_millis(1234) };
+        let elapsed = Elapsed { first_token: Duration::ZERO, total: Duration::from_millis(1234) };
         let body: bytes::Bytes = body.to_string().into();
         let facts = tidegate_wire::openai_chat::read_answer(&body).unwrap();
-        Answer { body, facts, took }
+        Answer { body, facts, elapsed }
     }
 
     #[test]
@@ -190,7 +190,7 @@ mod tests {
 
     fn check_again(failure: Failure, retry_after_s: Option<u64>, expected: Option<u64>) {
         let retry_after = retry_after_s.map(Duration::from_secs);
-        let error = UpstreamError::new(failure, "down", Took::default());
+        let error = UpstreamError::new(failure, "down", Elapsed::default());
         let error = ask_error(&UpstreamError { retry_after, ..error }, "main");
         assert_eq!(error.again, expected.map(Duration::from_millis), "{failure:?}");
     }

@@ -89,8 +89,8 @@ fn invalid_quotes(text: &str) -> Option<String> {
     let inside = &text[start..=end];
     let straight = inside.replace(WRONG_QUOTES, "\"");
     let from_single = straight.replace('\'', "\"");
-    let mended = [straight, from_single];
-    if !mended.iter().any(|text| serde_json::from_str::<Value>(text).is_ok()) {
+    let repaired = [straight, from_single];
+    if !repaired.iter().any(|text| serde_json::from_str::<Value>(text).is_ok()) {
         return None;
     }
     let wrong = inside.chars().find(|c| WRONG_QUOTES.contains(c)).unwrap_or('\'');

@@ -46,12 +46,12 @@ pub(crate) async fn eval_project(
         false => read_cases(loaded, &packed)?,
     };
     for note in case_notes(&cases) {
-        output::talk(format!("note: {note}"));
+        output::stderr(format!("note: {note}"));
     }
     let live = Arc::new(LiveSet::new(&packed, &loaded.root, clock)?);
     if matches!(live.upstream_config, Upstream::Simulated(_)) && !clock.is_demo() {
         let model = &live.model;
-        output::talk(format!("SIMULATED: these answers are made by rule, not by {model}"));
+        output::stderr(format!("SIMULATED: these answers are made by rule, not by {model}"));
     }
     let mut options = RunOptions::of(loaded, &packed)?;
     (options.repeat, options.as_served) = (asking.repeat, asking.as_served);

@@ -21,18 +21,18 @@ pub(super) struct Caller {
 }
 
 /// The service's credentials; only digests of the keys are kept.
-pub(super) struct Doorman {
+pub(super) struct Authenticator {
     known: Vec<([u8; 32], Caller)>,
 }
 
-impl Doorman {
+impl Authenticator {
     /// Reads the keys from the environment (`lookup`).
     pub(super) fn new(
         credentials: &[Credential],
         lookup: impl Fn(&str) -> Option<String>,
-    ) -> CliResult<Doorman> {
+    ) -> CliResult<Authenticator> {
         let known = credentials.iter().map(|credential| known(credential, &lookup));
-        Ok(Doorman { known: known.collect::<CliResult<_>>()? })
+        Ok(Authenticator { known: known.collect::<CliResult<_>>()? })
     }
 
     /// Whether callers need a credential.
@@ -105,13 +105,13 @@ fn unauthorised(message: &str) -> Problem {
 mod tests {
     use super::*;
 
-    fn doorman(key: &str) -> CliResult<Doorman> {
+    fn authenticator(key: &str) -> CliResult<Authenticator> {
         let credential = Credential {
             name: "app".to_owned(),
             key_env: "APP_KEY".to_owned(),
             tenant: Some("acme".to_owned()),
         };
-        Doorman::new(&[credential], |name| (name == "APP_KEY").then(|| key.to_owned()))
+        Authenticator::new(&[credential], |name| (name == "APP_KEY").then(|| key.to_owned()))
     }
 
     fn check(authorization: Option<&str>, tenant: Option<&str>) {
@@ -119,7 +119,7 @@ mod tests {
         if let Some(value) = authorization {
             headers.insert(header::AUTHORIZATION, value.parse().unwrap());
         }
-        let admitted = doorman("0123456789abcdef").unwrap().admit(&headers);
+        let admitted = authenticator("0123456789abcdef").unwrap().admit(&headers);
         assert_eq!(admitted.ok().and_then(|c| c.tenant).as_deref(), tenant, "{authorization:?}");
     }
 
@@ -138,10 +138,10 @@ mod tests {
 
     #[test]
     fn a_short_or_missing_key_is_an_error_without_the_key() {
-        let error = doorman("hunter2").err().unwrap();
+        let error = authenticator("hunter2").err().unwrap();
         assert!(error.message.contains("7 characters") && !error.message.contains("hunter2"));
         let credential =
             Credential { name: "app".to_owned(), key_env: "NONE".to_owned(), tenant: None };
-        assert!(Doorman::new(&[credential], |_| None).is_err());
+        assert!(Authenticator::new(&[credential], |_| None).is_err());
     }
 }

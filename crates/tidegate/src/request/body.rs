@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 /// A client's body with its share of the memory budget, held as long as the body is.
-pub(super) struct Given {
+pub(super) struct RequestBody {
     /// The bytes.
     pub(super) bytes: Bytes,
     /// The share; small bodies need none.
@@ -35,7 +35,7 @@ pub(super) async fn read(
     max: u64,
     budget: &Arc<Semaphore>,
     bounds: &Bounds,
-) -> Result<Given, Problem> {
+) -> Result<RequestBody, Problem> {
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
         && encoding.as_bytes() != b"identity"
     {
@@ -77,7 +77,7 @@ pub(super) async fn read(
         }
         parts.extend_from_slice(&data);
     }
-    Ok(Given { bytes: whole.unwrap_or_else(|| parts.freeze()), share })
+    Ok(RequestBody { bytes: whole.unwrap_or_else(|| parts.freeze()), share })
 }
 
 fn take_share(

@@ -12,13 +12,13 @@ pub(super) const BODY_FREE: u64 = 64 * 1024;
 pub(super) const STREAM_PIECE: usize = 16 * 1024;
 /// Most of an input or output that a record keeps, characters; the lengths are always exact.
 pub(super) const RECORD_TEXT_MAX: usize = 64 * 1024;
-/// Longest wait before a second try.
+/// Longest wait before a retry.
 pub(super) const BACKOFF_MAX: Duration = Duration::from_secs(2);
-/// First wait before a second try; it doubles.
+/// First wait before a retry; it doubles.
 pub(super) const BACKOFF_FIRST: Duration = Duration::from_millis(50);
-/// Second tries that may be taken at once, in thousandths, before the share below limits them.
+/// Retries that may be taken at once, in thousandths, before the share below limits them.
 pub(super) const RETRY_RESERVE_MILLI: i64 = 10_000;
-/// What each request adds to the reserve: one second try for ten requests (Google SRE, "Handling
+/// What each request adds to the reserve: one retry for ten requests (Google SRE, "Handling
 /// overload"), so that retries never multiply an outage.
 pub(super) const RETRY_SHARE_MILLI: i64 = 100;
 /// How long a closing connection is read on, so that the answer is not lost to a reset.

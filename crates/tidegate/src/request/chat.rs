@@ -1,15 +1,15 @@
 //! `POST /v1/chat/completions` and the seed's `POST /chat`: route, render, call, answer.
 
-use super::body::{Body, Given, too_large};
+use super::body::{Body, RequestBody, too_large};
 use super::bounds::{BACKOFF_FIRST, BACKOFF_MAX};
 use super::code::Code;
-use super::exchange::{Ask, Ending, Exchange};
+use super::exchange::{Ending, Exchange, Query};
 use super::front::Admitted;
 use super::gateway::Gateway;
 use super::problem::Problem;
 use super::serve::Arrival;
 use super::{pages, reply, stream};
-use crate::upstream::{Answer, Call, Deadlines, Piece, Pieces, Reply, Took, UpstreamError};
+use crate::upstream::{Answer, Call, Deadlines, Elapsed, Piece, Pieces, Reply, UpstreamError};
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
@@ -31,13 +31,13 @@ enum Called {
 pub(super) async fn completions(
     admitted: &Admitted,
     mut arrival: Arrival,
-    given: Given,
+    body: RequestBody,
 ) -> Result<Response<Body>, Problem> {
-    let Given { bytes, share } = given;
+    let RequestBody { bytes, share } = body;
     let request = openai_chat::read_request(&bytes).map_err(|e| Problem::of_request(&e))?;
     let gateway = pick(admitted, &mut arrival, request.model.as_deref(), bytes.len())?;
     drop(bytes);
-    let ask = Ask {
+    let query = Query {
         body: request.body,
         stream: request.stream,
         include_usage: request.include_usage,
@@ -46,7 +46,7 @@ pub(super) async fn completions(
         input_chars: request.input_chars,
         budget: None,
     };
-    let mut exchange = Exchange::open(&gateway, arrival, ask, share).await?;
+    let mut exchange = Exchange::open(&gateway, arrival, query, share).await?;
     let (labels, trace) = (exchange.labels(), exchange.ids().trace.clone());
     let response = match call(&mut exchange).await {
         Ok(Called::Whole(answer)) => match reply::whole(exchange, answer) {
@@ -86,12 +86,12 @@ fn passed_through(body: bytes::Bytes) -> Response<Body> {
 pub(super) async fn seed(
     admitted: &Admitted,
     mut arrival: Arrival,
-    given: Given,
+    body: RequestBody,
 ) -> Result<Response<Body>, Problem> {
-    let request = parse_seed_chat(&given.bytes).map_err(|e| Problem::of_request(&e))?;
-    let gateway = pick(admitted, &mut arrival, None, given.bytes.len())?;
+    let request = parse_seed_chat(&body.bytes).map_err(|e| Problem::of_request(&e))?;
+    let gateway = pick(admitted, &mut arrival, None, body.bytes.len())?;
     let message = json!({ "role": "user", "content": &request.prompt });
-    let ask = Ask {
+    let query = Query {
         body: Map::from_iter([("messages".to_owned(), Value::Array(vec![message]))]),
         stream: false,
         include_usage: false,
@@ -100,7 +100,7 @@ pub(super) async fn seed(
         text: request.prompt,
         budget: request.budget_ms.map(Duration::from_millis),
     };
-    let mut exchange = Exchange::open(&gateway, arrival, ask, given.share).await?;
+    let mut exchange = Exchange::open(&gateway, arrival, query, body.share).await?;
     let labels = exchange.labels();
     let (ids, set, arm) = (exchange.ids().clone(), Arc::clone(&exchange.set), exchange.arm());
     let answered = match call(&mut exchange).await {
@@ -138,7 +138,7 @@ fn fail(exchange: Exchange, error: UpstreamError) -> Problem {
     let mut failure = error.failure;
     let limit = Duration::from_millis(exchange.set.limits.total_ms);
     if failure.is_timeout()
-        && let Some(budget) = exchange.ask.budget.filter(|budget| *budget < limit)
+        && let Some(budget) = exchange.query.budget.filter(|budget| *budget < limit)
     {
         problem.code = Code::BudgetExceeded;
         let budget = budget.as_millis();
@@ -150,7 +150,7 @@ fn fail(exchange: Exchange, error: UpstreamError) -> Problem {
     exchange.close(Ending {
         status: problem.status,
         failure: Some(failure),
-        took: error.took,
+        elapsed: error.elapsed,
         said: Some(error.said),
         ..Ending::default()
     });
@@ -179,7 +179,7 @@ async fn call(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
         }
         tries_left -= 1;
         backoff = (backoff * 2).min(BACKOFF_MAX);
-        exchange.failed += error.took.total;
+        exchange.failed += error.elapsed.total;
         exchange.gateway.parts.clock.simulate(wait).await;
     };
     exchange.upstream = calling.elapsed();
@@ -192,15 +192,15 @@ async fn call_once(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
         let message = "the request's time was used up before the upstream was called";
         return Err(ours(Failure::TotalTimeout, message.to_owned()));
     }
-    let ask = &exchange.ask;
-    // A second try renders anew: keeping a copy of every prompt would cost the first one more.
-    let rendered = exchange.set.render(&ask.body, ask.user.as_deref());
+    let query = &exchange.query;
+    // A retry renders anew: keeping a copy of every prompt would cost the first one more.
+    let rendered = exchange.set.render(&query.body, query.user.as_deref());
     let mut body = rendered.map_err(|e| ours(Failure::Unrendered, e.to_string()))?.body;
-    openai_chat::set_stream(&mut body, ask.stream);
+    openai_chat::set_stream(&mut body, query.stream);
     let limits = &exchange.set.limits;
     let call = Call {
         body,
-        stream: ask.stream,
+        stream: query.stream,
         keys: exchange.set.keys.clone(),
         traceparent: exchange.ids().traceparent.clone(),
         trace_id: Some(exchange.ids().trace.as_str().to_owned()),
@@ -213,7 +213,7 @@ async fn call_once(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
     };
     exchange.called = Some(Instant::now());
     let reply = exchange.set.upstream.call(call).await?;
-    match (reply, exchange.ask.stream) {
+    match (reply, exchange.query.stream) {
         (Reply::Whole(answer), false) => Ok(Called::Whole(answer)),
         (Reply::Stream(mut pieces), true) => match pieces.receiver.recv().await {
             Some(Piece::Failed(error)) => Err(error),
@@ -233,5 +233,5 @@ fn not_asked_for() -> UpstreamError {
 }
 
 fn ours(failure: Failure, message: String) -> UpstreamError {
-    UpstreamError::new(failure, message, Took::default())
+    UpstreamError::new(failure, message, Elapsed::default())
 }

@@ -10,7 +10,7 @@ use super::problem::{CLIENT_GONE, Next, Problem};
 use super::serve::Arrival;
 use crate::guard::{heard_in, pseudonym, said_in};
 use crate::route::LiveTable;
-use crate::upstream::{self, Took};
+use crate::upstream::{self, Elapsed};
 use crate::version_set::LiveSet;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
@@ -34,7 +34,7 @@ const X_ARM: HeaderName = HeaderName::from_static("x-tidegate-arm");
 const X_STATUS: HeaderName = HeaderName::from_static("x-tidegate-status");
 
 /// What a client asks, whichever form it used.
-pub(super) struct Ask {
+pub(super) struct Query {
     /// The body as an OpenAI chat completion.
     pub(super) body: Map<String, Value>,
     /// Whether a stream is wanted.
@@ -61,11 +61,11 @@ pub(super) struct Ending {
     /// What stood in the answer, as far as it came.
     pub(super) facts: Option<AnswerFacts>,
     /// How long the upstream took, by its own account.
-    pub(super) took: Took,
+    pub(super) elapsed: Elapsed,
     /// What was found in the answer; `None` where there was none to look at.
     pub(super) found: Option<Findings>,
     /// What the upstream said of its own fault.
-    pub(super) said: Option<Box<upstream::Said>>,
+    pub(super) said: Option<Box<upstream::UpstreamSaid>>,
     /// Whether the answer was kept from the client, in whole or from some point on.
     pub(super) withheld: bool,
 }
@@ -73,7 +73,7 @@ pub(super) struct Ending {
 /// A request on its version set.
 pub(super) struct Exchange {
     pub(super) gateway: Arc<Gateway>,
-    pub(super) ask: Ask,
+    pub(super) query: Query,
     pub(super) set: Arc<LiveSet>,
     arrival: Arrival,
     table: Arc<LiveTable>,
@@ -90,26 +90,26 @@ pub(super) struct Exchange {
     pub(super) first_token: Option<Instant>,
     begun: bool,
     closed: bool,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
     _share: Option<OwnedSemaphorePermit>,
 }
 
 impl Exchange {
-    /// Waits for a place, then takes the table in place and the subject's arm on it. The table is
+    /// Waits for a permit, then takes the table in place and the subject's arm on it. The table is
     /// taken last, so that a request that waited long is not sent to a table that is gone.
     pub(super) async fn open(
         gateway: &Arc<Gateway>,
         arrival: Arrival,
-        ask: Ask,
+        query: Query,
         share: Option<OwnedSemaphorePermit>,
     ) -> Result<Exchange, Problem> {
-        let caller = caller_of(&arrival, ask.user.as_deref());
+        let caller = caller_of(&arrival, query.user.as_deref());
         let now = gateway.parts.clock.now();
         if let Some(left_s) = caller.and_then(|caller| gateway.bans.left_s(&caller, now)) {
             return Err(Problem::banned(left_s));
         }
         let queued = Instant::now();
-        let place = gateway.place(ask.budget.unwrap_or(Duration::MAX)).await?;
+        let permit = gateway.permit(query.budget.unwrap_or(Duration::MAX)).await?;
         let queue = queued.elapsed();
         let table = gateway.parts.router.load();
         if let Entrance::Closed { reason: _ } = &table.table.entrance {
@@ -119,7 +119,7 @@ impl Exchange {
                 .next(Next::DoNotRetry));
         }
         let subject = Subject {
-            user: ask.user.as_deref(),
+            user: query.user.as_deref(),
             tenant: arrival.caller.tenant.as_deref(),
             key: arrival.caller.key.as_deref(),
         };
@@ -129,7 +129,7 @@ impl Exchange {
         gateway.earn_retry();
         Ok(Exchange {
             gateway: Arc::clone(gateway),
-            ask,
+            query,
             set,
             arrival,
             table,
@@ -142,7 +142,7 @@ impl Exchange {
             first_token: None,
             begun: false,
             closed: false,
-            _place: place,
+            _permit: permit,
             _share: share,
         })
     }
@@ -177,23 +177,23 @@ impl Exchange {
     /// What stands in the answer that should not.
     pub(super) fn look(&self, facts: &AnswerFacts, is_cut: bool) -> Findings {
         let detectors = &self.set.detectors;
-        let heard = || heard_in(&self.ask.body, &detectors.system_prompt);
+        let heard = || heard_in(&self.query.body, &detectors.system_prompt);
         detectors.inspect(&Said { is_cut, ..said_in(facts) }, heard)
     }
 
     /// Whose request it is, behind a pseudonym: the user, else the key. `None` for nobody known.
     pub(super) fn caller(&self) -> Option<String> {
-        caller_of(&self.arrival, self.ask.user.as_deref())
+        caller_of(&self.arrival, self.query.user.as_deref())
     }
 
     /// What is left of the request's time: its own budget, else the version set's limit.
     pub(super) fn left(&self) -> Duration {
         let limit = Duration::from_millis(self.set.limits.total_ms);
-        let total = self.ask.budget.map_or(limit, |budget| budget.min(limit));
+        let total = self.query.budget.map_or(limit, |budget| budget.min(limit));
         total.saturating_sub(self.arrival.started.elapsed())
     }
 
-    /// Counts the time spent here so far: not by the client sending, not waiting for a place, not
+    /// Counts the time spent here so far: not by the client sending, not waiting for a permit, not
     /// upstream. Called when the answer begins; later calls change nothing.
     pub(super) fn measure_overhead(&mut self) {
         let first = !std::mem::replace(&mut self.begun, true);

@@ -51,7 +51,7 @@ impl Front {
 
     /// Whether every service asks for a credential.
     pub(super) fn asks(&self) -> bool {
-        self.services().all(|gateway| gateway.doorman.asks())
+        self.services().all(|gateway| gateway.authenticator.asks())
     }
 
     /// Says that no new requests should come.
@@ -65,7 +65,7 @@ impl Front {
         let mut refused = None;
         // Every service is asked, so that time tells nothing about which one knew the key.
         for gateway in self.services() {
-            match gateway.doorman.admit(headers) {
+            match gateway.authenticator.admit(headers) {
                 Ok(caller) => services.push((Arc::clone(gateway), caller)),
                 Err(problem) => refused = refused.or(Some(problem)),
             }

@@ -1,6 +1,6 @@
 //! What all requests share.
 
-use super::auth::Doorman;
+use super::auth::Authenticator;
 use super::bounds::{BODY_BUDGET_KIB, Bounds, RETRY_RESERVE_MILLI, RETRY_SHARE_MILLI};
 use super::ids::IdMaker;
 use super::problem::Problem;
@@ -53,7 +53,7 @@ pub(crate) struct Gateway {
     pub(super) options: GatewayOptions,
     pub(super) parts: Parts,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) doorman: Doorman,
+    pub(super) authenticator: Authenticator,
     pub(super) ids: IdMaker,
     pub(super) body_budget: Arc<Semaphore>,
     /// Callers that are refused.
@@ -61,7 +61,7 @@ pub(crate) struct Gateway {
     /// For how long a caller is refused after a forbidden tool call, s.
     pub(super) ban_s: u64,
     prices: BTreeMap<String, Price>,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     waiting: AtomicUsize,
     retry_reserve_milli: AtomicI64,
     stopping: AtomicBool,
@@ -76,15 +76,16 @@ impl Gateway {
         parts: Parts,
         options: GatewayOptions,
     ) -> CliResult<Arc<Gateway>> {
-        let doorman = Doorman::new(&project.credentials, |name| std::env::var(name).ok())?;
-        Ok(Arc::new(Gateway::with_doorman(project, parts, options, doorman)))
+        let authenticator =
+            Authenticator::new(&project.credentials, |name| std::env::var(name).ok())?;
+        Ok(Arc::new(Gateway::with_authenticator(project, parts, options, authenticator)))
     }
 
-    pub(super) fn with_doorman(
+    pub(super) fn with_authenticator(
         project: &Project,
         parts: Parts,
         options: GatewayOptions,
-        doorman: Doorman,
+        authenticator: Authenticator,
     ) -> Gateway {
         Gateway {
             service: project.service.clone(),
@@ -95,13 +96,13 @@ impl Gateway {
             options,
             parts,
             metrics: Arc::default(),
-            doorman,
+            authenticator,
             ids: IdMaker::new(),
             body_budget: Arc::new(Semaphore::new(BODY_BUDGET_KIB)),
             bans: Bans::default(),
             ban_s: project.risk.ban_s,
             prices: project.prices.clone(),
-            places: Arc::new(Semaphore::new(project.limits.max_concurrent)),
+            permits: Arc::new(Semaphore::new(project.limits.max_concurrent)),
             waiting: AtomicUsize::new(0),
             retry_reserve_milli: AtomicI64::new(RETRY_RESERVE_MILLI),
             stopping: AtomicBool::new(false),
@@ -161,19 +162,19 @@ impl Gateway {
         std::iter::once(self.service.as_str()).chain(self.aliases.iter().map(String::as_str))
     }
 
-    /// A place among the requests in work, waited for up to `queue_ms`. No more may wait than may
+    /// A permit for one request, waited for up to `queue_ms`. No more may wait than may
     /// work: a longer queue only makes everyone's answer late.
-    pub(super) async fn place(&self, patience: Duration) -> Result<OwnedSemaphorePermit, Problem> {
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            return Ok(place);
+    pub(super) async fn permit(&self, patience: Duration) -> Result<OwnedSemaphorePermit, Problem> {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Ok(permit);
         }
         let waiting = Waiting::enter(&self.waiting);
         if waiting.before >= self.limits.max_concurrent {
             return Err(Problem::overloaded("too many requests are waiting"));
         }
         let wait = Duration::from_millis(self.limits.queue_ms).min(patience);
-        match timeout(wait, Arc::clone(&self.places).acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
+        match timeout(wait, Arc::clone(&self.permits).acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => Err(Problem::overloaded("too many requests are in work")),
         }
     }
@@ -185,7 +186,7 @@ impl Gateway {
         let _ = self.retry_reserve_milli.fetch_update(Ordering::Relaxed, Ordering::Relaxed, earn);
     }
 
-    /// Takes one second try out of the reserve; false when it is used up.
+    /// Takes one retry out of the reserve; false when it is used up.
     pub(super) fn take_retry(&self) -> bool {
         let take = |reserve: i64| (reserve >= 1000).then_some(reserve - 1000);
         self.retry_reserve_milli.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()

@@ -76,9 +76,9 @@ pub(crate) async fn serve(
     }
     let bounds = front.first().options.bounds;
     let (closing, _) = watch::channel(false);
-    let door = Door {
+    let acceptor = Acceptor {
         front: Arc::clone(&front),
-        places: Arc::new(Semaphore::new(bounds.max_connections)),
+        permits: Arc::new(Semaphore::new(bounds.max_connections)),
         refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
         closing,
     };
@@ -91,29 +91,29 @@ pub(crate) async fn serve(
         loop {
             tokio::select! {
                 () = &mut stop => break,
-                accepted = tcp.accept() => door.admit(accepted).await,
+                accepted = tcp.accept() => acceptor.admit(accepted).await,
             }
         }
     }
     drop(tcp);
     // No connection may be there to hear it.
-    let _ = door.closing.send(true);
+    let _ = acceptor.closing.send(true);
     let all = u32::try_from(bounds.max_connections).unwrap_or(u32::MAX);
-    if timeout(bounds.drain, door.places.acquire_many(all)).await.is_err() {
-        let left = bounds.max_connections - door.places.available_permits();
-        crate::output::talk(format!("{left} connections were cut at the drain deadline"));
+    if timeout(bounds.drain, acceptor.permits.acquire_many(all)).await.is_err() {
+        let left = bounds.max_connections - acceptor.permits.available_permits();
+        crate::output::stderr(format!("{left} connections were cut at the drain deadline"));
     }
     Ok(())
 }
 
-struct Door {
+struct Acceptor {
     front: Arc<Front>,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
     closing: watch::Sender<bool>,
 }
 
-impl Door {
+impl Acceptor {
     async fn admit(&self, accepted: io::Result<(TcpStream, SocketAddr)>) {
         let stream = match accepted {
             Ok((stream, _peer)) => stream,
@@ -126,10 +126,10 @@ impl Door {
         };
         // Only latency is lost where it fails.
         let _ = stream.set_nodelay(true);
-        match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(place) => {
+        match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => {
                 let closing = self.closing.subscribe();
-                tokio::spawn(connection(Arc::clone(&self.front), stream, closing, place));
+                tokio::spawn(connection(Arc::clone(&self.front), stream, closing, permit));
             }
             Err(_full) => self.refuse(stream),
         }
@@ -162,7 +162,7 @@ async fn connection(
     front: Arc<Front>,
     stream: TcpStream,
     mut closing: watch::Receiver<bool>,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 ) {
     let socket = Socket::new(stream, front.first().options.bounds);
     let watch = socket.watch();

@@ -24,14 +24,20 @@ pub(super) struct Whole {
 
 /// Ends an exchange with a whole answer.
 pub(super) fn whole(exchange: Exchange, answer: Answer) -> Result<Whole, Problem> {
-    let Answer { body, facts, took } = answer;
+    let Answer { body, facts, elapsed } = answer;
     let found = exchange.look(&facts, false);
     if blocks(&exchange.set.block, &found.events) {
         let problem = Problem::withheld(&found.events);
         let facts = Some(facts);
         let status = problem.status;
-        let ending =
-            Ending { status, facts, took, found: Some(found), withheld: true, ..Ending::default() };
+        let ending = Ending {
+            status,
+            facts,
+            elapsed,
+            found: Some(found),
+            withheld: true,
+            ..Ending::default()
+        };
         exchange.close(ending);
         return Err(problem);
     }
@@ -40,7 +46,7 @@ pub(super) fn whole(exchange: Exchange, answer: Answer) -> Result<Whole, Problem
         status: StatusCode::OK,
         failure: (!facts.is_useful()).then_some(Failure::Empty),
         facts: Some(facts),
-        took,
+        elapsed,
         found: Some(found),
         ..Ending::default()
     });

@@ -1,7 +1,7 @@
 //! From a parsed head to an endpoint, and from every answer to its ids.
 
 use super::auth::Caller;
-use super::body::{self, AtEnd, Body, Given, Meter};
+use super::body::{self, AtEnd, Body, Meter, RequestBody};
 use super::code::Code;
 use super::conn::Watch;
 use super::front::{Admitted, Front, Picked};
@@ -185,16 +185,16 @@ async fn dispatch(
         Endpoint::Health | Endpoint::Ready | Endpoint::Models => Ok(pages::models(&admitted)),
         Endpoint::Metrics => Ok(pages::metrics(front, &admitted)),
         Endpoint::Completions => {
-            let given = read(front, &admitted, &mut arrival, request).await?;
-            chat::completions(&admitted, arrival, given).await
+            let body = read(front, &admitted, &mut arrival, request).await?;
+            chat::completions(&admitted, arrival, body).await
         }
         Endpoint::Chat => {
-            let given = read(front, &admitted, &mut arrival, request).await?;
-            chat::seed(&admitted, arrival, given).await
+            let body = read(front, &admitted, &mut arrival, request).await?;
+            chat::seed(&admitted, arrival, body).await
         }
         Endpoint::Feedback => {
-            let given = read(front, &admitted, &mut arrival, request).await?;
-            feedback::feedback(&admitted, arrival, &given.bytes).await
+            let body = read(front, &admitted, &mut arrival, request).await?;
+            feedback::feedback(&admitted, arrival, &body.bytes).await
         }
     }
 }
@@ -204,16 +204,16 @@ async fn read(
     admitted: &Admitted,
     arrival: &mut Arrival,
     request: Unread<'_>,
-) -> Result<Given, Problem> {
+) -> Result<RequestBody, Problem> {
     let Unread { parts, incoming, watch } = request;
     let began = Instant::now();
     let empty = incoming.is_end_stream();
     let max = admitted.max_body_bytes();
     let (budget, bounds) = (&front.first().body_budget, &front.first().options.bounds);
-    let given = body::read(incoming, &parts.headers, max, budget, bounds).await?;
+    let body = body::read(incoming, &parts.headers, max, budget, bounds).await?;
     if !empty {
         watch.body_done();
     }
     arrival.reading = began.elapsed();
-    Ok(given)
+    Ok(body)
 }

@@ -11,7 +11,7 @@ use super::exchange::{Ending, Exchange};
 use super::problem::{CLIENT_GONE, Problem};
 use crate::guard::{blocks, said_in};
 use crate::observe::StatusClass;
-use crate::upstream::{Piece, Pieces, Took, UpstreamError};
+use crate::upstream::{Elapsed, Piece, Pieces, UpstreamError};
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
@@ -40,7 +40,7 @@ pub(super) struct Events {
 pub(super) fn response(mut exchange: Exchange, first: Piece, pieces: Pieces) -> Response<Body> {
     exchange.measure_overhead();
     let events = Events {
-        hide_usage: !exchange.ask.include_usage,
+        hide_usage: !exchange.query.include_usage,
         exchange: Some(exchange),
         first: Some(first),
         pieces,
@@ -89,7 +89,7 @@ impl Events {
         match piece {
             Some(Piece::Data { bytes, says }) => self.data(&bytes, says, out),
             Some(Piece::Ping) => sse::write_ping(out),
-            Some(Piece::Done(took)) => self.done(took, out),
+            Some(Piece::Done(elapsed)) => self.done(elapsed, out),
             Some(Piece::Failed(error)) => self.broken(error, out),
             None => {
                 let message = "the upstream's stream ended without saying so".to_owned();
@@ -106,12 +106,12 @@ impl Events {
             exchange.first_token = Some(Instant::now());
         }
         if let Err(problem) = self.facts.push(says) {
-            return self.broken(UpstreamError::of_problem(&problem, Took::default()), out);
+            return self.broken(UpstreamError::of_problem(&problem, Elapsed::default()), out);
         }
         if let Some(exchange) = &self.exchange {
             let events = self.watch.look(&exchange.set.detectors, &said_in(&self.facts));
             if blocks(&exchange.set.block, &events) {
-                return self.withhold(&events, None, Took::default(), out);
+                return self.withhold(&events, None, Elapsed::default(), out);
             }
         }
         let shown = match self.hide_usage {
@@ -123,19 +123,19 @@ impl Events {
         }
     }
 
-    fn done(&mut self, took: Took, out: &mut Vec<u8>) {
+    fn done(&mut self, elapsed: Elapsed, out: &mut Vec<u8>) {
         let Some(exchange) = &self.exchange else { return };
         let found = exchange.look(&self.facts, false);
         if blocks(&exchange.set.block, &found.events) {
             let events = found.events.clone();
-            return self.withhold(&events, Some(found), took, out);
+            return self.withhold(&events, Some(found), elapsed, out);
         }
         sse::write_event(out, sse::DONE);
         let (status, class, failure) = match self.facts.is_useful() {
             true => (StatusCode::OK, StatusClass::Ok, None),
             false => (StatusCode::OK, StatusClass::Error, Some(Failure::Empty)),
         };
-        let ending = Ending { status, failure, took, found: Some(found), ..Ending::default() };
+        let ending = Ending { status, failure, elapsed, found: Some(found), ..Ending::default() };
         self.end(class, ending);
     }
 
@@ -144,9 +144,9 @@ impl Events {
             let problem = Problem::upstream(&error, exchange.passes_on());
             sse::write_event(out, &problem.envelope(Some(&exchange.ids().trace)));
         }
-        let UpstreamError { failure, took, said, .. } = error;
+        let UpstreamError { failure, elapsed, said, .. } = error;
         let (failure, said) = (Some(failure), Some(said));
-        let ending = Ending { status: StatusCode::OK, failure, took, said, ..Ending::default() };
+        let ending = Ending { status: StatusCode::OK, failure, elapsed, said, ..Ending::default() };
         self.end(StatusClass::Error, ending);
     }
 
@@ -154,13 +154,13 @@ impl Events {
         &mut self,
         events: &[RiskEvent],
         found: Option<Findings>,
-        took: Took,
+        elapsed: Elapsed,
         out: &mut Vec<u8>,
     ) {
         let trace = self.exchange.as_ref().map(|exchange| &exchange.ids().trace);
         sse::write_event(out, &Problem::withheld(events).envelope(trace));
         let (status, withheld) = (StatusCode::OK, true);
-        let ending = Ending { status, took, found, withheld, ..Ending::default() };
+        let ending = Ending { status, elapsed, found, withheld, ..Ending::default() };
         self.end(StatusClass::Error, ending);
     }
 
@@ -192,5 +192,5 @@ impl Drop for Events {
 }
 
 fn upstream(failure: Failure, message: String) -> UpstreamError {
-    UpstreamError::new(failure, message, Took::default())
+    UpstreamError::new(failure, message, Elapsed::default())
 }

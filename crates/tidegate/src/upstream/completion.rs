@@ -1,7 +1,7 @@
 //! What the upstreams without a server share: reading a request, and handing out an answer in the
 //! shape of the OpenAI API, at the pace it is said to have.
 
-use super::{Answer, Call, Deadlines, Piece, Pieces, Reply, Took, UpstreamError, bounds};
+use super::{Answer, Call, Deadlines, Elapsed, Piece, Pieces, Reply, UpstreamError, bounds};
 use crate::clock::Clock;
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -110,14 +110,14 @@ impl Pace {
     }
 
     /// The time taken at the simulated moment `at`.
-    pub(super) fn took(&self, at: Duration) -> Took {
+    pub(super) fn elapsed(&self, at: Duration) -> Elapsed {
         let total = self.at(at);
-        Took { first_token: self.first_token.unwrap_or(total), total }
+        Elapsed { first_token: self.first_token.unwrap_or(total), total }
     }
 
     /// The time taken by what took no simulated time.
-    pub(super) fn took_now(&self) -> Took {
-        self.took(Duration::ZERO)
+    pub(super) fn elapsed_now(&self) -> Elapsed {
+        self.elapsed(Duration::ZERO)
     }
 
     /// Waits for the first byte, which comes at `at`.
@@ -133,7 +133,7 @@ impl Pace {
                 let ms = total.as_millis();
                 (Failure::TotalTimeout, format!("the upstream was not done within {ms} ms"))
             };
-            return Err(UpstreamError::new(failure, message, self.took(deadline)));
+            return Err(UpstreamError::new(failure, message, self.elapsed(deadline)));
         }
         self.until(at).await;
         self.first_token = Some(self.at(at));
@@ -158,14 +158,14 @@ impl Pace {
         if schedule.cut {
             let half = schedule.total / 2;
             self.first_byte(half).await?;
-            return Err(cut(self.took(half)));
+            return Err(cut(self.elapsed(half)));
         }
         self.first_byte(schedule.total).await?;
-        let took = self.took(schedule.total);
+        let elapsed = self.elapsed(schedule.total);
         let body = Bytes::from(openai_chat::write_answer(completion));
         let facts = openai_chat::read_answer(&body);
-        let facts = facts.map_err(|problem| UpstreamError::of_problem(&problem, took))?;
-        Ok(Reply::Whole(Answer { body, facts, took }))
+        let facts = facts.map_err(|problem| UpstreamError::of_problem(&problem, elapsed))?;
+        Ok(Reply::Whole(Answer { body, facts, elapsed }))
     }
 
     async fn send(self, chunks: Vec<Vec<u8>>, schedule: Schedule, sender: mpsc::Sender<Piece>) {
@@ -176,31 +176,33 @@ impl Pace {
             if at > self.deadlines.total {
                 let ms = self.deadlines.total.as_millis();
                 let message = format!("the upstream was not done within {ms} ms");
-                let took = self.took(self.deadlines.total);
-                let error = UpstreamError::new(Failure::TotalTimeout, message, took);
+                let elapsed = self.elapsed(self.deadlines.total);
+                let error = UpstreamError::new(Failure::TotalTimeout, message, elapsed);
                 let _ = sender.send(Piece::Failed(error)).await;
                 return;
             }
             self.until(at).await;
             if schedule.cut && index > 0 && index >= count / 2 {
-                let _ = sender.send(Piece::Failed(cut(self.took(at)))).await;
+                let _ = sender.send(Piece::Failed(cut(self.elapsed(at)))).await;
                 return;
             }
             let piece = match openai_chat::read_chunk(&chunk) {
                 Ok(says) => Piece::Data { bytes: chunk.into(), says },
-                Err(problem) => Piece::Failed(UpstreamError::of_problem(&problem, self.took(at))),
+                Err(problem) => {
+                    Piece::Failed(UpstreamError::of_problem(&problem, self.elapsed(at)))
+                }
             };
             if sender.send(piece).await.is_err() {
                 return;
             }
         }
         self.until(schedule.total).await;
-        let _ = sender.send(Piece::Done(self.took(schedule.total))).await;
+        let _ = sender.send(Piece::Done(self.elapsed(schedule.total))).await;
     }
 }
 
-fn cut(took: Took) -> UpstreamError {
-    UpstreamError::new(Failure::CutShort, "the upstream's answer ended before it was done", took)
+fn cut(elapsed: Elapsed) -> UpstreamError {
+    UpstreamError::new(Failure::CutShort, "the upstream's answer ended before it was done", elapsed)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What went wrong with an upstream: classified, in our words, and with what it said itself.
 
-use super::{Said, Took, UpstreamError};
+use super::{Elapsed, UpstreamError, UpstreamSaid};
 use std::time::Duration;
 use tidegate_core::text::redact;
 use tidegate_core::upstream::Failure;
@@ -11,27 +11,31 @@ const SAID_MAX: usize = 200;
 
 impl UpstreamError {
     /// A failure without a status.
-    pub(crate) fn new(failure: Failure, message: impl Into<String>, took: Took) -> UpstreamError {
+    pub(crate) fn new(
+        failure: Failure,
+        message: impl Into<String>,
+        elapsed: Elapsed,
+    ) -> UpstreamError {
         let message = message.into();
         let said = Box::default();
-        UpstreamError { failure, status: None, message, said, retry_after: None, took }
+        UpstreamError { failure, status: None, message, said, retry_after: None, elapsed }
     }
 
     /// The failure that a non-2xx status means, with what stands in its body.
-    pub(super) fn of_status(status: u16, said: &ErrorFacts, took: Took) -> UpstreamError {
+    pub(super) fn of_status(status: u16, said: &ErrorFacts, elapsed: Elapsed) -> UpstreamError {
         let failure = classify(Some(status), said);
         let message = status_message(status, failure);
-        let error = UpstreamError::new(failure, message, took);
+        let error = UpstreamError::new(failure, message, elapsed);
         UpstreamError { status: Some(status), ..error }.saying(said)
     }
 
     /// The failure that an answer means which is none.
-    pub(crate) fn of_problem(problem: &AnswerProblem, took: Took) -> UpstreamError {
+    pub(crate) fn of_problem(problem: &AnswerProblem, elapsed: Elapsed) -> UpstreamError {
         let failure = match problem {
             AnswerProblem::Error(said) => {
                 let failure = classify(said.status, said);
                 let message = format!("the upstream answered with an error ({})", failure.as_str());
-                return UpstreamError::new(failure, message, took).saying(said);
+                return UpstreamError::new(failure, message, elapsed).saying(said);
             }
             AnswerProblem::Unended => Failure::CutShort,
             AnswerProblem::NoBytes
@@ -43,7 +47,7 @@ impl UpstreamError {
             | AnswerProblem::NoMessage
             | AnswerProblem::TooManyToolCalls => Failure::Malformed,
         };
-        UpstreamError::new(failure, problem.to_string(), took)
+        UpstreamError::new(failure, problem.to_string(), elapsed)
     }
 
     /// The same with the upstream's own code and words, the latter redacted and cut.
@@ -57,7 +61,7 @@ impl UpstreamError {
             }
             short
         });
-        *self.said = Said { code: code_of(said), text };
+        *self.said = UpstreamSaid { code: code_of(said), text };
         self
     }
 
@@ -81,10 +85,10 @@ impl UpstreamError {
     }
 }
 
-impl Said {
+impl UpstreamSaid {
     /// What the upstream of this name said, with its code, in one line; `None` for nothing.
     pub(crate) fn line(&self, upstream: &str) -> Option<String> {
-        let Said { code, text } = self;
+        let UpstreamSaid { code, text } = self;
         let code = code.as_ref().map(|code| format!(" (code `{code}`)"));
         let (code, text) = match (code, text) {
             (None, None) => return None,
@@ -157,7 +161,7 @@ mod tests {
 
     fn of(status: u16, body: &str) -> UpstreamError {
         let said = ErrorFacts::of_body(body.as_bytes());
-        UpstreamError::of_status(status, &said, Took::default())
+        UpstreamError::of_status(status, &said, Elapsed::default())
     }
 
     #[test]
@@ -209,7 +213,7 @@ mod tests {
     fn an_error_with_status_200_is_classified_by_its_words() {
         let check = |body: &str, failure| {
             let problem = AnswerProblem::Error(ErrorFacts::of_body(body.as_bytes()));
-            let error = UpstreamError::of_problem(&problem, Took::default());
+            let error = UpstreamError::of_problem(&problem, Elapsed::default());
             assert_eq!(error.failure, failure, "{body}");
             assert!(!error.message.contains("SECRET"), "{}", error.message);
         };

@@ -54,7 +54,7 @@ pub(crate) struct Deadlines {
 
 /// How long the upstream took, measured here; simulated upstreams report simulated time.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Took {
+pub(crate) struct Elapsed {
     /// Until the first token, or the whole body where it was not streamed.
     pub(crate) first_token: Duration,
     /// Until the end.
@@ -71,16 +71,16 @@ pub(crate) struct UpstreamError {
     /// One sentence in our words, safe to show to anyone.
     pub(crate) message: String,
     /// What the upstream said of it.
-    pub(crate) said: Box<Said>,
+    pub(crate) said: Box<UpstreamSaid>,
     /// How long the upstream asks to be left alone.
     pub(crate) retry_after: Option<Duration>,
     /// How long it took to fail.
-    pub(crate) took: Took,
+    pub(crate) elapsed: Elapsed,
 }
 
 /// What an upstream says of its own fault.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Said {
+pub(crate) struct UpstreamSaid {
     /// Its code, a word: OpenAI's own where it means the same.
     pub(crate) code: Option<String>,
     /// Its words: the first 200 characters, redacted; for operators, and for clients only where
@@ -96,7 +96,7 @@ pub(crate) struct Answer {
     /// What it says.
     pub(crate) facts: AnswerFacts,
     /// How long it took.
-    pub(crate) took: Took,
+    pub(crate) elapsed: Elapsed,
 }
 
 /// A piece of a stream.
@@ -112,7 +112,7 @@ pub(crate) enum Piece {
     /// A sign of life without data.
     Ping,
     /// The stream ended as it should (`[DONE]`).
-    Done(Took),
+    Done(Elapsed),
     /// It did not. Nothing follows.
     Failed(UpstreamError),
 }

@@ -1,6 +1,6 @@
 //! A server with an OpenAI-compatible API, over HTTP/1.1.
 //!
-//! One call, once: a redirect is never followed and no second try is made here. Of the client's own
+//! One call, once: a redirect is never followed and no retry is made here. Of the client's own
 //! headers none goes on. The first-byte deadline holds for whole answers too, most of whose servers
 //! send nothing before they are done: it must leave room for the longest answer. An error says what
 //! happened in our words: the upstream's may hold secrets.
@@ -13,7 +13,7 @@ mod stream;
 mod tests;
 mod usage;
 
-use super::{Answer, Call, Deadlines, Pieces, Reply, Took, UpstreamError, bounds};
+use super::{Answer, Call, Deadlines, Elapsed, Pieces, Reply, UpstreamError, bounds};
 use bytes::{Bytes, BytesMut};
 use client::HttpClient;
 use encoding::Decoder;
@@ -23,7 +23,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use stream::EventStream;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::openai_chat::{ask_for_usage, read_answer};
@@ -185,10 +185,6 @@ impl OpenAi {
 }
 
 impl Exchange {
-    fn elapsed(&self) -> Duration {
-        self.started.elapsed()
-    }
-
     fn first_byte_deadline(&self) -> Instant {
         self.started + self.deadlines.first_byte
     }
@@ -235,19 +231,19 @@ impl Exchange {
     }
 
     fn error(&self, failure: Failure, message: impl Into<String>) -> UpstreamError {
-        let error = UpstreamError::new(failure, message, self.took());
+        let error = UpstreamError::new(failure, message, self.elapsed());
         UpstreamError { status: self.status, ..error }
     }
 
     fn problem(&self, problem: &AnswerProblem) -> UpstreamError {
-        let error = UpstreamError::of_problem(problem, self.took());
+        let error = UpstreamError::of_problem(problem, self.elapsed());
         UpstreamError { status: self.status, ..error }
     }
 
     /// The time taken by what ends now and had no first token before.
-    fn took(&self) -> Took {
-        let total = self.elapsed();
-        Took { first_token: total, total }
+    fn elapsed(&self) -> Elapsed {
+        let total = self.started.elapsed();
+        Elapsed { first_token: total, total }
     }
 
     /// Classifies an answer whose status is not 2xx.
@@ -258,7 +254,7 @@ impl Exchange {
         let decoder = Decoder::of(response.headers()).unwrap_or_default();
         let body = tokio::time::timeout(wait, read_some(response.into_body(), decoder)).await;
         let said = ErrorFacts::of_body(&body.unwrap_or_default());
-        UpstreamError::of_status(status, &said, self.took()).after(retry_after)
+        UpstreamError::of_status(status, &said, self.elapsed()).after(retry_after)
     }
 
     /// The decoder of an answer's body. No compression is asked for; what is between may compress
@@ -277,7 +273,7 @@ impl Exchange {
         let body = self.within(self.total_deadline(), Late::Total, read_whole(body, decoder));
         let body = body.await?.map_err(|(failure, message)| self.error(failure, message))?;
         let facts = read_answer(&body).map_err(|problem| self.problem(&problem))?;
-        Ok(Answer { body, facts, took: self.took() })
+        Ok(Answer { body, facts, elapsed: self.elapsed() })
     }
 
     async fn stream(self, body: Incoming, decoder: Decoder) -> Result<Pieces, UpstreamError> {

@@ -89,7 +89,7 @@ impl Replay {
         let prompt = Prompt::of(&call.body);
         let Some(line) = self.find(model, &prompt.user) else {
             let message = "no recorded answer for this prompt and model";
-            let error = UpstreamError::new(Failure::Refused, message, pace.took_now());
+            let error = UpstreamError::new(Failure::Refused, message, pace.elapsed_now());
             return Err(UpstreamError { status: Some(404), ..error });
         };
         let tokens_out = line.tokens_out.unwrap_or_else(|| estimate_tokens(&line.answer));
@@ -258,9 +258,9 @@ mod tests {
         assert_eq!(got.finish.as_deref(), Some("stop"));
         assert_eq!(got.chunks.last().unwrap()["usage"]["total_tokens"], 13);
         assert_eq!(got.chunks[0]["choices"][0]["delta"]["role"], "assistant");
-        let took = got.end.unwrap();
-        assert_eq!(took.first_token, Duration::from_millis(50));
-        assert_eq!(took.total, Duration::from_millis(90));
+        let elapsed = got.end.unwrap();
+        assert_eq!(elapsed.first_token, Duration::from_millis(50));
+        assert_eq!(elapsed.total, Duration::from_millis(90));
     }
 
     #[tokio::test]
@@ -270,7 +270,7 @@ mod tests {
         late.deadlines.first_byte = Duration::from_millis(40);
         let error = replay.call(late).await.unwrap_err();
         assert_eq!(error.failure, Failure::FirstByteTimeout);
-        assert_eq!(error.took.total, Duration::from_millis(40));
+        assert_eq!(error.elapsed.total, Duration::from_millis(40));
         let mut late = call("m1", "", "退款?");
         late.stream = true;
         late.deadlines.total = Duration::from_millis(60);

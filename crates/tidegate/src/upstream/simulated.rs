@@ -4,8 +4,8 @@
 //! system prompt shows, cites the documents that are named, cuts at `max_tokens`, and falls for an
 //! attack that the system prompt does not guard against. Everything that varies is drawn from the
 //! seed and the request, so that the same request has the same answer in any order of requests;
-//! time, errors and faults vary with the request's id as well. A second try with the same id has the
-//! same fault: for one that may go away, the second try needs an id of its own.
+//! time, errors and faults vary with the request's id as well. A retry with the same id has the same
+//! fault: to see the fault go away, a retry needs another id.
 
 mod reading;
 #[cfg(test)]
@@ -70,7 +70,7 @@ impl Simulated {
             return Err(UpstreamError::of_status(
                 status,
                 &ErrorFacts::default(),
-                pace.took(first_token),
+                pace.elapsed(first_token),
             ));
         }
         let completion = self.complete(&call, &prompt, &reading, effect.answer, content);

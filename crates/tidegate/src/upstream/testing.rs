@@ -1,6 +1,6 @@
 //! What the tests of all upstreams share.
 
-use super::{Answer, Call, Deadlines, Piece, Reply, Took, UpstreamError};
+use super::{Answer, Call, Deadlines, Elapsed, Piece, Reply, UpstreamError};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tidegate_core::version_set::VersionKeys;
@@ -25,10 +25,10 @@ pub(super) fn call(model: &str, system: &str, user: &str) -> Call {
 }
 
 /// The answer of a call that must not have failed or streamed.
-pub(super) fn whole(reply: Result<Reply, UpstreamError>) -> (Value, Took) {
+pub(super) fn whole(reply: Result<Reply, UpstreamError>) -> (Value, Elapsed) {
     match reply.unwrap() {
-        Reply::Whole(Answer { body, facts: _, took }) => {
-            (serde_json::from_slice(&body).unwrap(), took)
+        Reply::Whole(Answer { body, facts: _, elapsed }) => {
+            (serde_json::from_slice(&body).unwrap(), elapsed)
         }
         Reply::Stream(_) => panic!("a stream"),
     }
@@ -45,7 +45,7 @@ pub(super) struct Streamed {
     pub(super) chunks: Vec<Value>,
     pub(super) text: String,
     pub(super) finish: Option<String>,
-    pub(super) end: Result<Took, UpstreamError>,
+    pub(super) end: Result<Elapsed, UpstreamError>,
 }
 
 /// Reads a stream to its end, which it must have exactly one of.
@@ -63,7 +63,7 @@ pub(super) async fn stream(reply: Result<Reply, UpstreamError>) -> Streamed {
                 chunks.push(chunk);
             }
             Piece::Ping => {}
-            Piece::Done(took) => end = Some(Ok(took)),
+            Piece::Done(elapsed) => end = Some(Ok(elapsed)),
             Piece::Failed(error) => end = Some(Err(error)),
         }
     }

@@ -20,7 +20,7 @@ pub(crate) struct Rendered {
 }
 
 /// Why a request could not be rendered: a variable of the template that the request does not set,
-/// or messages of the wrong shape. The client's to mend; holds no text of the request.
+/// or messages of the wrong shape. The client must fix it; holds no text of the request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct RenderError(pub(crate) String);

@@ -115,7 +115,7 @@ fn case(line: &str, stem: &str, place: &str) -> Result<Case, String> {
 /// the whole file.
 fn json(line: &str) -> Result<Value, serde_json::Error> {
     serde_json::from_str(line).or_else(|error| match whole_surrogates(line) {
-        Some(mended) => serde_json::from_str(&mended),
+        Some(repaired) => serde_json::from_str(&repaired),
         None => Err(error),
     })
 }

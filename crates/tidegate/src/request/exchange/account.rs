@@ -7,7 +7,7 @@ use crate::observe::{AnswerSample, FeedbackOn, StatusClass};
 use crate::output;
 use crate::request::bounds::RECORD_TEXT_MAX;
 use crate::store::Records as _;
-use crate::upstream::Took;
+use crate::upstream::Elapsed;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tidegate_core::evidence::{Record, ToolCall};
@@ -46,7 +46,7 @@ pub(super) fn keep(exchange: &Exchange, ending: Ending) -> Outcome {
     let outcome = Outcome {
         failure: ending.failure,
         timing,
-        streamed: exchange.ask.stream,
+        streamed: exchange.query.stream,
         tokens_in: spent.tokens_in,
         tokens_out: spent.tokens_out,
         tokens_estimated: spent.estimated,
@@ -164,7 +164,7 @@ fn spend(exchange: &Exchange, ending: &Ending) -> Spent {
 /// Tokens of the prompt as it was sent. It is rendered once more: few upstreams report no usage,
 /// releases run some of the time, and keeping every rendered prompt would cost all others memory.
 fn estimate_input(exchange: &Exchange) -> u64 {
-    let rendered = exchange.set.render(&exchange.ask.body, exchange.ask.user.as_deref());
+    let rendered = exchange.set.render(&exchange.query.body, exchange.query.user.as_deref());
     let mut tokens = 0;
     if let Some(messages) = rendered.ok().as_ref().and_then(|r| r.body.get("messages")) {
         any_text(messages, &mut |text| {
@@ -177,7 +177,7 @@ fn estimate_input(exchange: &Exchange) -> u64 {
 
 fn time(exchange: &Exchange, ending: &Ending) -> Timing {
     let us = |d: Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
-    let Took { first_token, total } = ending.took;
+    let Elapsed { first_token, total } = ending.elapsed;
     if exchange.gateway.parts.clock.is_demo() {
         // Simulated time passes faster than real time; ours is none of it.
         return Timing {
@@ -190,7 +190,7 @@ fn time(exchange: &Exchange, ending: &Ending) -> Timing {
     }
     let now = Instant::now();
     let called = exchange.called.unwrap_or(now);
-    let answered_whole = ending.failure.is_none() && !exchange.ask.stream;
+    let answered_whole = ending.failure.is_none() && !exchange.query.stream;
     let first = match exchange.first_token {
         Some(at) => at.duration_since(called),
         // All of it came at once: when its first token was made, only the server knows.
@@ -232,7 +232,7 @@ fn record(
     spent: Spent,
     timing: Timing,
 ) -> Record {
-    let (arrival, ask, set) = (&exchange.arrival, &exchange.ask, &exchange.set);
+    let (arrival, query, set) = (&exchange.arrival, &exchange.query, &exchange.set);
     let tenant = arrival.caller.tenant.as_deref();
     let records = &exchange.gateway.records;
     let opted_out = tenant.is_some_and(|t| records.opt_out_tenants.iter().any(|out| out == t));
@@ -253,7 +253,7 @@ fn record(
         traceparent: arrival.ids.traceparent.clone(),
         at: arrival.at,
         tenant: tenant.map(str::to_owned),
-        user: ask.user.as_deref().map(|user| kept_user(&exchange.gateway.service, user)),
+        user: query.user.as_deref().map(|user| kept_user(&exchange.gateway.service, user)),
         arm: exchange.arm,
         version_set: set.set.id.clone(),
         keys: set.keys.clone(),
@@ -261,7 +261,7 @@ fn record(
         cohort: exchange.cohort,
         status: ending.status.as_u16(),
         failure: ending.failure,
-        streamed: ask.stream,
+        streamed: query.stream,
         tokens_in: spent.tokens_in,
         tokens_out: spent.tokens_out,
         tokens_estimated: spent.estimated,
@@ -272,9 +272,9 @@ fn record(
         refused: judged.refused,
         pii: found.gives_away,
         risk: found.events,
-        prompt_length: ask.input_chars,
+        prompt_length: query.input_chars,
         response_length: answer_length(&facts),
-        input: keeps.then(|| kept(redact(&ask.text))),
+        input: keeps.then(|| kept(redact(&query.text))),
         // What holds a planted text, or was kept back for what it holds, is never kept.
         output: (keeps && !holds_secret).then(|| {
             // Where nothing would be replaced, looking is what costs.
@@ -329,5 +329,5 @@ fn log(record: &Record) {
             "queue_ms": record.timing.queue_us / 1000,
         },
     });
-    output::talk(line.to_string());
+    output::stderr(line.to_string());
 }

@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::config::{Loaded, Project};
 use crate::observe::Collector;
-use crate::request::auth::Doorman;
+use crate::request::auth::Authenticator;
 use crate::request::bounds::Bounds;
 use crate::request::{Front, Gateway, GatewayOptions, Listener, Parts, serve};
 use crate::route::{LiveTable, Router};
@@ -150,9 +150,9 @@ impl Service {
         let keys = json!([{"name": "app", "key_env": "APP", "tenant": "acme"}]);
         let keys: Vec<crate::config::Credential> =
             if setup.keyed { serde_json::from_value(keys).unwrap() } else { Vec::new() };
-        let doorman = Doorman::new(&keys, |_| Some(KEY.to_owned())).unwrap();
+        let authenticator = Authenticator::new(&keys, |_| Some(KEY.to_owned())).unwrap();
         let options = GatewayOptions { log_requests: false, bounds: setup.bounds };
-        let gateway = Gateway::with_doorman(&loaded.project, parts, options, doorman);
+        let gateway = Gateway::with_authenticator(&loaded.project, parts, options, authenticator);
         let gateway = Arc::new(gateway);
         let (listener, address) = Listener::bind("127.0.0.1:0").await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -8,7 +8,7 @@
 
 use super::encoding::Decoder;
 use super::{Exchange, Late};
-use crate::upstream::{Piece, Took, UpstreamError, bounds};
+use crate::upstream::{Elapsed, Piece, UpstreamError, bounds};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -70,7 +70,7 @@ impl EventStream {
         let exchange = self.exchange;
         let step = exchange.within(deadline, late, self.read()).await??;
         if self.progress.has_token() || matches!(step, Step::Done) {
-            self.first_token.get_or_insert_with(|| exchange.elapsed());
+            self.first_token.get_or_insert_with(|| exchange.started.elapsed());
         }
         Ok(step)
     }
@@ -132,9 +132,9 @@ impl EventStream {
         self.exchange.error(Failure::CutShort, message.to_owned())
     }
 
-    fn took(&self) -> Took {
-        let total = self.exchange.elapsed();
-        Took { first_token: self.first_token.unwrap_or(total), total }
+    fn elapsed(&self) -> Elapsed {
+        let total = self.exchange.started.elapsed();
+        Elapsed { first_token: self.first_token.unwrap_or(total), total }
     }
 
     /// Pumps the stream to the reader, `step` first. Ends at once when the reader is gone; dropping
@@ -165,7 +165,7 @@ impl EventStream {
                 Err(error) => return fail(self, error, &sender).await,
             };
         }
-        if sender.send(Piece::Done(self.took())).await.is_ok() {
+        if sender.send(Piece::Done(self.elapsed())).await.is_ok() {
             drop(sender);
             // The end of the body is read so that the connection can be used again.
             let drain = async { while let Some(Ok(_)) = self.body.frame().await {} };
@@ -176,7 +176,7 @@ impl EventStream {
 
 /// Lets go of the upstream before waiting for the reader to take the news.
 async fn fail(stream: EventStream, mut error: UpstreamError, sender: &Sender<Piece>) {
-    error.took.first_token = stream.first_token.unwrap_or(error.took.total);
+    error.elapsed.first_token = stream.first_token.unwrap_or(error.elapsed.total);
     drop(stream);
     let _ = sender.send(Piece::Failed(error)).await;
 }

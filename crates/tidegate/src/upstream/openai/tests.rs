@@ -65,9 +65,9 @@ async fn check_no_stream(answer: &str, failure: Failure) {
 
 #[tokio::test]
 async fn a_whole_answer_goes_through_unchanged() {
-    let (answer, took) = whole(say(&json(ANSWER), false).await);
+    let (answer, elapsed) = whole(say(&json(ANSWER), false).await);
     assert_eq!(text(&answer), "七天");
-    assert!(took.total > Duration::ZERO && took.first_token == took.total);
+    assert!(elapsed.total > Duration::ZERO && elapsed.first_token == elapsed.total);
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
     let chunked = format!("{chunked}{:x}\r\n{ANSWER}\r\n0\r\n\r\n", ANSWER.len());
     assert_eq!(text(&whole(say(&chunked, false).await).0), "七天");
@@ -116,7 +116,7 @@ async fn u1_nobody_there() {
     let error = error.unwrap_err();
     assert_eq!((error.failure, error.status), (Failure::Unreachable, None));
     assert_eq!(error.message, "the upstream could not be reached: connection refused");
-    assert!(error.took.total < Duration::from_secs(2), "{error:?}");
+    assert!(error.elapsed.total < Duration::from_secs(2), "{error:?}");
 
     let no_name = OpenAi::new("main", "http://name.invalid/v1", None, true).unwrap();
     let error = no_name.call(call("m", "", "hi")).await.unwrap_err();
@@ -168,7 +168,7 @@ async fn check_late(act: Act, wants_stream: bool, limits: (u64, u64, u64), failu
         Err(error) => error,
     };
     assert_eq!(error.failure, failure, "{error:?}");
-    assert!(error.took.total < Duration::from_secs(10), "{error:?}");
+    assert!(error.elapsed.total < Duration::from_secs(10), "{error:?}");
 }
 
 #[tokio::test]

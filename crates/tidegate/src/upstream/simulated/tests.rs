@@ -34,7 +34,7 @@ async fn the_same_request_has_the_same_answer_in_any_order() {
         backwards.push(whole(b.call(call("m", SYSTEM, question)).await));
     }
     backwards.reverse();
-    let show = |all: &[(Value, crate::upstream::Took)]| format!("{all:?}");
+    let show = |all: &[(Value, crate::upstream::Elapsed)]| format!("{all:?}");
     assert_eq!(show(&forwards), show(&backwards));
 }
 
@@ -43,15 +43,15 @@ async fn the_request_id_varies_the_time_but_not_the_text() {
     let model = model(vec![]);
     let mut other = call("m", SYSTEM, "refund?");
     other.request_id = "req-2".to_owned();
-    let (one, took) = whole(model.call(call("m", SYSTEM, "refund?")).await);
-    let (two, took_too) = whole(model.call(other).await);
+    let (one, elapsed) = whole(model.call(call("m", SYSTEM, "refund?")).await);
+    let (two, elapsed_too) = whole(model.call(other).await);
     assert_eq!(text(&one), text(&two));
-    assert_ne!(took.total, took_too.total);
+    assert_ne!(elapsed.total, elapsed_too.total);
 }
 
 #[tokio::test]
 async fn an_answer_is_labelled_and_counted() {
-    let (answer, took) = whole(model(vec![]).call(call("m", "", "How do refunds work?")).await);
+    let (answer, elapsed) = whole(model(vec![]).call(call("m", "", "How do refunds work?")).await);
     assert_eq!(
         (&answer["model"], &answer["system_fingerprint"]),
         (&json!("m"), &json!("simulated"))
@@ -63,8 +63,8 @@ async fn an_answer_is_labelled_and_counted() {
         json!({"prompt_tokens": 5, "completion_tokens": tokens, "total_tokens": 5 + tokens});
     assert_eq!(answer["usage"], usage);
     // Median 180 ms and 6 ms a token; four standard deviations are a factor of e.
-    assert!(took.total > Duration::from_millis(66 + 2 * tokens), "{took:?}");
-    assert!(took.total < Duration::from_millis(490 + 17 * tokens), "{took:?}");
+    assert!(elapsed.total > Duration::from_millis(66 + 2 * tokens), "{elapsed:?}");
+    assert!(elapsed.total < Duration::from_millis(490 + 17 * tokens), "{elapsed:?}");
 }
 
 #[tokio::test]
@@ -75,8 +75,8 @@ async fn a_stream_says_the_same_as_a_whole_answer() {
     assert_eq!(got.text, text(&answer));
     assert_eq!(got.finish.as_deref(), Some("stop"));
     assert!(got.chunks.len() > 10 && got.chunks.iter().all(|c| c.get("usage").is_none()));
-    let took = got.end.unwrap();
-    assert!(took.first_token < took.total, "{took:?}");
+    let elapsed = got.end.unwrap();
+    assert!(elapsed.first_token < elapsed.total, "{elapsed:?}");
     assert_eq!(answer["usage"]["completion_tokens"], estimate_tokens(&got.text));
 }
 
@@ -217,7 +217,7 @@ async fn on_a_real_clock_it_takes_its_time() {
     let model = Simulated::new(&config, &Clock::Real);
     let got = streamed(&model, call("m", "", "hi")).await;
     let tokens = estimate_tokens(&got.text);
-    let took = got.end.unwrap();
-    assert!(took.first_token >= Duration::from_millis(30), "{took:?}");
-    assert!(took.total >= Duration::from_millis(30 + tokens), "{took:?}");
+    let elapsed = got.end.unwrap();
+    assert!(elapsed.first_token >= Duration::from_millis(30), "{elapsed:?}");
+    assert!(elapsed.total >= Duration::from_millis(30 + tokens), "{elapsed:?}");
 }
