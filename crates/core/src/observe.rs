@@ -6,6 +6,7 @@
 
 mod counts;
 mod histogram;
+mod outage;
 mod outcome;
 mod usage;
 mod wide_sum;
@@ -13,6 +14,7 @@ mod window;
 
 pub use counts::Counts;
 pub use histogram::Histogram;
+pub use outage::{Outage, OutageChange, OutageWatch};
 pub use outcome::{Estimate, Feedback, Outcome, Timing};
 pub use usage::{Spending, Usage};
 pub use wide_sum::WideSum;

@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::control::{Control, ControlHandle, Plane, serve_admin};
 use crate::error::{CliError, Result};
-use crate::observe::Collector;
+use crate::observe::{Collector, ReleaseView};
 use crate::output;
 use crate::request::{Gateway, GatewayOptions, Parts};
 use crate::route::LiveTable;
@@ -86,6 +86,8 @@ impl Host {
     pub(crate) async fn start(self, loaded: &Loaded, address: SocketAddr) -> Result<RunningHost> {
         let Host { gateway, control, store, plane, is_fresh: _ } = self;
         let control = ControlHandle::start(control);
+        let read = control.clone();
+        gateway.read_release(move || ReleaseView::of(&read.state()));
         let project = &loaded.project;
         let admin =
             serve_admin(&loaded.root, &project.admin_listen, Some(address), control.clone())

@@ -11,6 +11,7 @@ use crate::error::{CliError, Result};
 use crate::gate;
 use crate::host::{Host, HostOptions};
 use crate::lang;
+use crate::observe::ReleaseView;
 use crate::output::{self, Tone, paint};
 use crate::request::{Front, GatewayOptions, Listener};
 use crate::store::{Journal as _, Records as _, Store};
@@ -87,6 +88,9 @@ impl Stage {
             gateway: GatewayOptions::default(),
         };
         let Host { gateway, control, store, .. } = Host::open(&config, &loaded, options).await?;
+        let control = ControlHandle::start(control);
+        let read = control.clone();
+        gateway.read_release(move || ReleaseView::of(&read.state()));
         let (stop, stopping) = oneshot::channel();
         let server = tokio::spawn(crate::request::serve(Front::one(gateway), listener, async {
             // A stage that is dropped stops as well.
@@ -98,7 +102,7 @@ impl Stage {
             address,
             clock,
             store,
-            control: ControlHandle::start(control),
+            control,
             users: Users::new(address, args.seed),
             json,
             told: Vec::new(),

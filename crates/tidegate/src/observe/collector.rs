@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tidegate_core::guard::Sighting;
 use tidegate_core::ids::{ChangeId, TraceId, UnixMs};
-use tidegate_core::observe::{Feedback, Outcome, Window};
+use tidegate_core::observe::{Feedback, Outage, OutageChange, OutageWatch, Outcome, Window};
 use tidegate_core::route::Arm;
 use tokio::sync::Notify;
 
@@ -31,6 +31,8 @@ struct State {
     events: Vec<Sighting>,
     other_events: Vec<Sighting>,
     recent: Recent,
+    stable_outages: OutageWatch,
+    candidate_outages: OutageWatch,
     switched: Option<Duration>,
     drained: Option<Duration>,
 }
@@ -52,6 +54,7 @@ impl Collector {
     pub(crate) fn begin(&self, change_id: ChangeId, stable: Window, candidate: Window) {
         let mut state = self.state();
         state.release = Some(Running { change_id, stable, candidate });
+        state.candidate_outages = OutageWatch::default();
         state.events.clear();
     }
 
@@ -61,6 +64,7 @@ impl Collector {
         // What came after the last look is told as stable's: the candidate may just have become it.
         let late = std::mem::take(&mut state.events);
         state.other_events.extend(late);
+        state.candidate_outages = OutageWatch::default();
         state.release.take().map(|running| (running.stable, running.candidate))
     }
 
@@ -79,6 +83,35 @@ impl Collector {
             None => return false,
         }
         true
+    }
+
+    /// Notes how a request ended for [`Self::outage`]; gives the outage that it begins or ends.
+    /// Stable's requests count at any time, a candidate's while its release runs.
+    pub(crate) fn note_end(
+        &self,
+        arm: Arm,
+        change_id: Option<&ChangeId>,
+        outcome: &Outcome,
+        at: UnixMs,
+    ) -> Option<OutageChange> {
+        let mut state = self.state();
+        let running = state.release.as_ref().map(|running| &running.change_id);
+        match arm {
+            Arm::Stable => state.stable_outages.add(outcome, at),
+            Arm::Candidate if running.is_some() && running == change_id => {
+                state.candidate_outages.add(outcome, at)
+            }
+            Arm::Candidate => None,
+        }
+    }
+
+    /// The outage of an arm, while it lasts.
+    pub(crate) fn outage(&self, arm: Arm) -> Option<Outage> {
+        let state = self.state();
+        match arm {
+            Arm::Stable => state.stable_outages.outage(),
+            Arm::Candidate => state.candidate_outages.outage(),
+        }
     }
 
     /// Remembers where a trace was answered, for the feedback on it.

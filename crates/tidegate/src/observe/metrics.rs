@@ -4,15 +4,17 @@
 //! values come from enums and from the names of our own version sets, never from a request.
 
 mod text;
+mod view;
 
 pub(crate) use text::joined_pages;
+pub(crate) use view::{ArmView, ReleaseView, TableView};
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use text::{Page, Scale};
 use tidegate_core::route::Arm;
-use tidegate_core::version_set::VersionKeys;
+use tidegate_core::upstream::Failure;
 
 /// Buckets of `llm_latency_seconds` (R183).
 static LLM_SECONDS: Scale<7> = Scale([0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]);
@@ -77,28 +79,12 @@ pub(crate) struct AnswerSample<'a> {
     pub(crate) tokens_in: u64,
     /// Answer tokens.
     pub(crate) tokens_out: u64,
+    /// Why there was no answer; `None` when it was answered.
+    pub(crate) failure: Option<Failure>,
     /// Whether the output contract was kept; `None` when it was not checked.
     pub(crate) contract_ok: Option<bool>,
     /// Whether the answer was a refusal; `None` when there was no answer.
     pub(crate) refused: Option<bool>,
-}
-
-/// What the gauges show, read when they are asked for.
-#[derive(Debug, Clone)]
-pub(crate) struct TableView {
-    /// The table's number.
-    pub(crate) generation: u64,
-    /// The candidate's share, percent.
-    pub(crate) weight_pct: f64,
-    /// The version sets that serve, by arm.
-    pub(crate) sets: Vec<(Arm, String, VersionKeys)>,
-    /// Records dropped since the start.
-    pub(crate) records_dropped: u64,
-    /// Whether requests are taken.
-    pub(crate) entrance_open: bool,
-    /// From the last decision until its table was in place, and until the last request on the
-    /// table before it ended.
-    pub(crate) switch_times: (Option<Duration>, Option<Duration>),
 }
 
 /// All counters of the process.
@@ -115,6 +101,9 @@ struct Counts {
     overhead_seconds: Series<11>,
     arms: [[u64; 3]; 2],
     tokens: [[u64; 2]; 2],
+    failures: [BTreeMap<Failure, u64>; 2],
+    /// By arm: answers that kept the contract, and that broke it.
+    contract: [[u64; 2]; 2],
 }
 
 #[derive(Default)]
@@ -172,6 +161,12 @@ impl Metrics {
         counts.arms[arm][sample.status as usize] += 1;
         counts.tokens[arm][0] += sample.tokens_in;
         counts.tokens[arm][1] += sample.tokens_out;
+        if let Some(failure) = sample.failure {
+            *counts.failures[arm].entry(failure).or_default() += 1;
+        }
+        if let Some(ok) = sample.contract_ok {
+            counts.contract[arm][usize::from(!ok)] += 1;
+        }
         let model = counts.model(sample.model_version);
         model.statuses[sample.status as usize] += 1;
         if sample.status == StatusClass::Ok {
@@ -197,7 +192,7 @@ impl Metrics {
         counts.render_seed_metrics(&mut page);
         counts.render_own_metrics(&mut page);
         drop(counts);
-        render_view(&mut page, view);
+        view.render(&mut page);
         page.finish()
     }
 }
@@ -261,6 +256,21 @@ impl Counts {
                 page.count("tidegate_arm_requests_total", &labels, count);
             }
         }
+        let name = "tidegate_arm_failures_total";
+        page.family(name, "counter", "Requests without an answer by arm and why");
+        for arm in [Arm::Stable, Arm::Candidate] {
+            for (failure, count) in &self.failures[arm as usize] {
+                let labels = [("arm", arm.as_str()), ("failure", failure.as_str())];
+                page.count(name, &labels, *count);
+            }
+        }
+        let name = "tidegate_contract_checks_total";
+        page.family(name, "counter", "Answers checked against the output contract by arm");
+        for arm in [Arm::Stable, Arm::Candidate] {
+            for (result, count) in ["kept", "broken"].into_iter().zip(self.contract[arm as usize]) {
+                page.count(name, &[("arm", arm.as_str()), ("result", result)], count);
+            }
+        }
         page.family("tidegate_tokens_total", "counter", "Tokens by arm and direction");
         for arm in [Arm::Stable, Arm::Candidate] {
             for (direction, name) in ["in", "out"].into_iter().enumerate() {
@@ -275,54 +285,6 @@ impl Counts {
         let Series { buckets, beyond, sum } = &self.overhead_seconds;
         page.histogram(name, &[], &OVERHEAD_SECONDS, buckets, *beyond, *sum);
     }
-}
-
-fn render_view(page: &mut Page, view: &TableView) {
-    let TableView { generation, weight_pct, sets, records_dropped, entrance_open, switch_times } =
-        view;
-    page.family(
-        "tidegate_release_weight_pct",
-        "gauge",
-        "Share of subjects on the candidate, percent",
-    );
-    page.value("tidegate_release_weight_pct", &[], *weight_pct);
-    page.family("tidegate_table_generation", "gauge", "Number of the route table in place");
-    page.count("tidegate_table_generation", &[], *generation);
-    page.family(
-        "tidegate_entrance_open",
-        "gauge",
-        "1 while requests are taken, 0 after a shut-off",
-    );
-    page.count("tidegate_entrance_open", &[], u64::from(*entrance_open));
-    page.family("tidegate_records_dropped_total", "counter", "Records lost to a full queue");
-    page.count("tidegate_records_dropped_total", &[], *records_dropped);
-    let (switched, drained) = switch_times;
-    let name = "tidegate_switch_seconds";
-    page.family(
-        name,
-        "gauge",
-        "From the last decision until its table served (table), and until \
-        the last request on the table before it ended (drained)",
-    );
-    for (step, time) in [("table", switched), ("drained", drained)] {
-        if let Some(time) = time {
-            page.value(name, &[("step", step)], time.as_secs_f64());
-        }
-    }
-    page.family("tidegate_version_set_info", "gauge", "The version set that serves an arm");
-    for (arm, id, keys) in sets {
-        let labels = [
-            ("version_set", id.as_str()),
-            ("arm", arm.as_str()),
-            ("code", keys.code.as_str()),
-            ("prompt", keys.prompt.as_str()),
-            ("model", keys.model.as_str()),
-            ("index", keys.index.as_str()),
-        ];
-        page.count("tidegate_version_set_info", &labels, 1);
-    }
-    page.family("tidegate_build_info", "gauge", "The version of Tidegate that runs");
-    page.count("tidegate_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
 }
 
 #[cfg(test)]

@@ -2,7 +2,11 @@
 
 mod collector;
 mod metrics;
+mod outage;
 mod recent;
 
 pub(crate) use collector::{Collector, FeedbackOn};
-pub(crate) use metrics::{AnswerSample, Metrics, StatusClass, TableView, joined_pages};
+pub(crate) use metrics::{
+    AnswerSample, ArmView, Metrics, ReleaseView, StatusClass, TableView, joined_pages,
+};
+pub(crate) use outage::{began, ended, lasts};

@@ -8,13 +8,13 @@ use crate::clock::Clock;
 use crate::config::{Price, ProcessLimits, Project, Records};
 use crate::error::Result as CliResult;
 use crate::guard::Bans;
-use crate::observe::{Collector, Metrics, TableView};
+use crate::observe::{ArmView, Collector, Metrics, ReleaseView, TableView};
 use crate::route::Router;
 use crate::store::{Records as _, Store};
-use crate::version_set::FilesState;
+use crate::version_set::{FilesState, LiveSet};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tidegate_core::ids::VersionSetId;
 use tidegate_core::route::{Arm, Entrance};
@@ -66,6 +66,7 @@ pub(crate) struct Gateway {
     retry_reserve_milli: AtomicI64,
     stopping: AtomicBool,
     files: AtomicU8,
+    release: OnceLock<Box<dyn Fn() -> ReleaseView + Send + Sync>>,
 }
 
 impl Gateway {
@@ -107,24 +108,43 @@ impl Gateway {
             retry_reserve_milli: AtomicI64::new(RETRY_RESERVE_MILLI),
             stopping: AtomicBool::new(false),
             files: AtomicU8::new(FilesState::Served as u8),
+            release: OnceLock::new(),
         }
     }
 
     /// The page that Prometheus reads.
     pub(crate) fn metrics_page(&self) -> String {
         let table = self.parts.router.load();
-        let sets = [(Arm::Stable, Some(&table.stable)), (Arm::Candidate, table.candidate.as_ref())];
-        let sets = sets.into_iter().filter_map(|(arm, set)| {
-            set.map(|set| (arm, set.set.id.to_string(), set.keys.clone()))
-        });
         self.metrics.render(&TableView {
             generation: table.table.generation.0,
             weight_pct: table.table.split.as_ref().map_or(0.0, |split| split.weight.pct()),
-            sets: sets.collect(),
+            arms: self.arms(),
+            release: self.release.get().map_or_else(ReleaseView::default, |release| release()),
             records_dropped: self.parts.store.dropped_records(),
             entrance_open: table.table.entrance == Entrance::Open,
             switch_times: self.parts.collector.switch_times(),
         })
+    }
+
+    /// The arms that serve, each with its outage while it lasts.
+    pub(super) fn arms(&self) -> Vec<ArmView> {
+        let table = self.parts.router.load();
+        let sets = [(Arm::Stable, Some(&table.stable)), (Arm::Candidate, table.candidate.as_ref())];
+        let view = |(arm, set): (Arm, Option<&Arc<LiveSet>>)| {
+            set.map(|set| ArmView {
+                arm,
+                version_set: set.set.id.to_string(),
+                keys: set.keys.clone(),
+                upstream: set.upstream_name.clone(),
+                outage: self.parts.collector.outage(arm),
+            })
+        };
+        sets.into_iter().filter_map(view).collect()
+    }
+
+    /// Says where the release is read from, for `/metrics`; the first reader stays.
+    pub(crate) fn read_release(&self, read: impl Fn() -> ReleaseView + Send + Sync + 'static) {
+        let _ = self.release.set(Box::new(read));
     }
 
     /// The set that stable serves.

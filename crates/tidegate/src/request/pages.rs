@@ -3,10 +3,11 @@
 use super::body::Body;
 use super::front::{Admitted, Front};
 use super::gateway::Gateway;
-use crate::observe::joined_pages;
+use crate::clock::rfc3339;
+use crate::observe::{self, ArmView, joined_pages};
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tidegate_core::route::Entrance;
 
 /// A JSON response.
@@ -48,25 +49,54 @@ fn served(gateway: &Gateway) -> Value {
     })
 }
 
-/// `GET /readyz`: whether to send requests here. A shut entrance is ready: its 503 says why, and a
-/// load balancer that looks away would hide that.
+/// `GET /readyz`: whether to send requests here, and what is wrong behind it. A shut entrance is
+/// ready: its 503 says why, and a load balancer that looks away would hide that. So is a service
+/// whose model server fails: it fails every replica at once, and taking them all out would turn
+/// errors that say why into none.
 pub(super) fn ready(front: &Front) -> Response<Body> {
     let (status, word) = match front.first().is_stopping() {
         false => (StatusCode::OK, "ready"),
         true => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
     };
-    let of = |gateway: &Gateway| entrance(&gateway.parts.router.load().table.entrance);
-    let body = match front.is_one() {
-        true => json!({ "status": word, "entrance": of(front.first()) }),
+    let mut body = Map::from_iter([("status".to_owned(), json!(word))]);
+    match front.is_one() {
+        true => body.extend(readiness(front.first())),
         false => {
-            let entrances: serde_json::Map<String, Value> = front
-                .services()
-                .map(|gateway| (gateway.service.clone(), json!({ "entrance": of(gateway) })))
-                .collect();
-            json!({ "status": word, "services": entrances })
+            let services = front.services();
+            let all = services.map(|gateway| (gateway.service.clone(), readiness(gateway).into()));
+            body.insert("services".to_owned(), Value::Object(all.collect()));
         }
-    };
-    json(status, &body)
+    }
+    json(status, &body.into())
+}
+
+fn readiness(gateway: &Gateway) -> Map<String, Value> {
+    let now = gateway.parts.clock.now();
+    let arms = gateway.arms();
+    let outages: Vec<Value> = arms
+        .iter()
+        .filter_map(|ArmView { arm, upstream, outage, .. }| {
+            outage.as_ref().map(|outage| {
+                json!({
+                    "arm": arm.as_str(),
+                    "upstream": upstream,
+                    "failure": outage.failure.as_str(),
+                    "requests": outage.requests,
+                    "failed": outage.failed,
+                    "since": rfc3339(outage.since),
+                    "last_request_at": rfc3339(outage.last_at),
+                    "text": observe::lasts(*arm, upstream, outage, now),
+                })
+            })
+        })
+        .collect();
+    let entrance = entrance(&gateway.parts.router.load().table.entrance);
+    let upstream = if outages.is_empty() { "ok" } else { "failing" };
+    Map::from_iter([
+        ("entrance".to_owned(), json!(entrance)),
+        ("upstream".to_owned(), json!(upstream)),
+        ("outages".to_owned(), json!(outages)),
+    ])
 }
 
 fn entrance(entrance: &Entrance) -> &'static str {

@@ -20,6 +20,8 @@ mod leak;
 #[cfg(test)]
 mod r#loop;
 #[cfg(test)]
+mod outage;
+#[cfg(test)]
 mod outlook;
 #[cfg(test)]
 mod project;

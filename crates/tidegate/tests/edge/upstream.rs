@@ -3,29 +3,23 @@
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 /// A fake model server; its thread ends with the test process.
 pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
     asked: Arc<Mutex<Vec<Value>>>,
+    shut: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
 }
 
 impl Upstream {
     /// Answers every request with this head line, type and body.
     pub(crate) fn saying(status: &str, kind: &str, body: &str) -> Upstream {
         let answer = response(status, kind, body);
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&asked);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                // A client that breaks off is its own concern.
-                let _ = say(stream, &kept, |_| answer.clone());
-            }
-        });
-        Upstream { address, asked }
+        Upstream::at(free(), move |_| answer.clone())
     }
 
     /// A whole answer with this text.
@@ -37,20 +31,40 @@ impl Upstream {
     pub(crate) fn by_rule(
         rule: impl Fn(&Value) -> (&'static str, String) + Send + 'static,
     ) -> Upstream {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Upstream::at(free(), move |body| {
+            let (status, body) = rule(body);
+            response(status, "application/json", &body)
+        })
+    }
+
+    fn at(listener: TcpListener, answer: impl Fn(&Value) -> String + Send + 'static) -> Upstream {
         let address = listener.local_addr().unwrap();
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&asked);
-        std::thread::spawn(move || {
+        let (asked, shut) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+        let (kept, ends) = (Arc::clone(&asked), Arc::clone(&shut));
+        let thread = std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
+                if ends.load(Ordering::SeqCst) {
+                    return;
+                }
                 // A client that breaks off is its own concern.
-                let _ = say(stream, &kept, |body| {
-                    let (status, body) = rule(body);
-                    response(status, "application/json", &body)
-                });
+                let _ = say(stream, &kept, &answer);
             }
         });
-        Upstream { address, asked }
+        Upstream { address, asked, shut, thread }
+    }
+
+    /// Shuts it off: from now on nobody listens on its address, which is given.
+    pub(crate) fn shut(self) -> SocketAddr {
+        self.shut.store(true, Ordering::SeqCst);
+        TcpStream::connect(self.address).unwrap();
+        self.thread.join().unwrap();
+        self.address
+    }
+
+    /// Answers on the address of one that was shut off.
+    pub(crate) fn again(address: SocketAddr, text: &str) -> Upstream {
+        let answer = response("200 OK", "application/json", &completion(text));
+        Upstream::at(TcpListener::bind(address).unwrap(), move |_| answer.clone())
     }
 
     /// What it was asked so far.
@@ -60,8 +74,12 @@ impl Upstream {
 
     /// An address where nobody listens.
     pub(crate) fn nobody() -> SocketAddr {
-        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+        free().local_addr().unwrap()
     }
+}
+
+fn free() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").unwrap()
 }
 
 /// The body of a whole answer with this text.

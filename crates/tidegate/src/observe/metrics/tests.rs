@@ -1,10 +1,18 @@
 use super::*;
+use tidegate_core::version_set::VersionKeys;
 
 fn view() -> TableView {
     TableView {
         generation: 7,
         weight_pct: 5.0,
-        sets: vec![(Arm::Stable, "vs-0f3a9c21d4e7".to_owned(), VersionKeys::default())],
+        arms: vec![ArmView {
+            arm: Arm::Stable,
+            version_set: "vs-0f3a9c21d4e7".to_owned(),
+            keys: VersionKeys::default(),
+            upstream: "local".to_owned(),
+            outage: None,
+        }],
+        release: ReleaseView::default(),
         records_dropped: 3,
         entrance_open: true,
         switch_times: (Some(Duration::from_millis(2)), None),
@@ -19,6 +27,7 @@ fn sample(model_version: &str, status: StatusClass) -> AnswerSample<'_> {
         latency: Duration::from_millis(300),
         tokens_in: 10,
         tokens_out: 5,
+        failure: (status == StatusClass::Error).then_some(Failure::ServerError),
         contract_ok: Some(true),
         refused: Some(false),
     }
@@ -54,6 +63,12 @@ fn the_names_of_the_requirements_are_there() {
     check(&page, "tidegate_records_dropped_total 3");
     check(&page, r#"tidegate_arm_requests_total{arm="candidate",status="error"} 1"#);
     check(&page, r#"tidegate_tokens_total{arm="candidate",direction="in"} 20"#);
+    check(&page, r#"tidegate_arm_failures_total{arm="candidate",failure="server_error"} 1"#);
+    check(&page, r#"tidegate_contract_checks_total{arm="candidate",result="kept"} 2"#);
+    check(&page, r#"tidegate_arm_failing{arm="stable",upstream="local"} 0"#);
+    check(&page, r#"tidegate_release_phase{phase="none"} 1"#);
+    check(&page, r#"tidegate_signal{signal="green"} 0"#);
+    check(&page, "tidegate_incidents_open 0");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{Ending, Exchange};
 use crate::clock::rfc3339;
 use crate::guard::{any_text, kept_user};
-use crate::observe::{AnswerSample, FeedbackOn, StatusClass};
+use crate::observe::{self, AnswerSample, FeedbackOn, StatusClass};
 use crate::output;
 use crate::request::bounds::RECORD_TEXT_MAX;
 use crate::store::Records as _;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tidegate_core::evidence::{Record, ToolCall};
 use tidegate_core::guard::{RiskEvent, RiskKind, Sighting, detect_refusal};
-use tidegate_core::observe::{Estimate, Outcome, Timing};
+use tidegate_core::observe::{Estimate, OutageChange, Outcome, Timing};
 use tidegate_core::text::{estimate_tokens, redact};
 use tidegate_core::upstream::{Failure, Fault};
 use tidegate_wire::{AnswerFacts, TextKind, Usage};
@@ -60,7 +60,12 @@ pub(super) fn keep(exchange: &Exchange, ending: Ending) -> Outcome {
         abandoned: ending.failure == Some(Failure::ClientGone) && exchange.first_token.is_none(),
         cohort: exchange.cohort,
     };
-    parts.collector.add(exchange.arm, exchange.compared_in(), &outcome, parts.clock.now());
+    let now = parts.clock.now();
+    parts.collector.add(exchange.arm, exchange.compared_in(), &outcome, now);
+    let change = parts.collector.note_end(exchange.arm, exchange.change_id(), &outcome, now);
+    if let Some(change) = change.filter(|_| !parts.clock.is_demo()) {
+        log_outage(exchange, &change);
+    }
     for sighting in sightings(exchange, &ending, &found.events) {
         parts.collector.red_event(sighting);
     }
@@ -83,6 +88,15 @@ pub(super) fn keep(exchange: &Exchange, ending: Ending) -> Outcome {
     // A full queue drops the record and counts it; the data plane never waits for the store.
     parts.store.record(record);
     outcome
+}
+
+/// Says once that an outage began, and once that it is over.
+fn log_outage(exchange: &Exchange, change: &OutageChange) {
+    let (arm, upstream) = (exchange.arm, exchange.set.upstream_name.as_str());
+    output::log(&match change {
+        OutageChange::Began(outage) => observe::began(arm, upstream, outage),
+        OutageChange::Ended(outage) => observe::ended(arm, upstream, outage),
+    });
 }
 
 fn judge(exchange: &Exchange, ending: &Ending) -> Judged {
@@ -220,6 +234,7 @@ fn measure(exchange: &Exchange, ending: &Ending, outcome: &Outcome) {
         latency: Duration::from_micros(outcome.timing.total_us),
         tokens_in: outcome.tokens_in,
         tokens_out: outcome.tokens_out,
+        failure: outcome.failure,
         contract_ok: outcome.contract_ok,
         refused: ending.failure.is_none().then_some(outcome.refused),
     });

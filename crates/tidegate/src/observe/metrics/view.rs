@@ -1,0 +1,180 @@
+//! What the gauges show, read when they are asked for.
+
+use super::text::Page;
+use std::time::Duration;
+use tidegate_core::decide::{PausedBy, Phase, Signal};
+use tidegate_core::journal::ControlState;
+use tidegate_core::observe::Outage;
+use tidegate_core::route::Arm;
+use tidegate_core::version_set::VersionKeys;
+
+/// An arm that serves.
+#[derive(Debug, Clone)]
+pub(crate) struct ArmView {
+    /// Which.
+    pub(crate) arm: Arm,
+    /// Its version set.
+    pub(crate) version_set: String,
+    /// The names of what the set holds.
+    pub(crate) keys: VersionKeys,
+    /// Its upstream's name in the project.
+    pub(crate) upstream: String,
+    /// Its outage, while it lasts.
+    pub(crate) outage: Option<Outage>,
+}
+
+/// The release that runs, else the last one: what `tidegate release status` shows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ReleaseView {
+    /// What its lines said last; `None` before the first decision.
+    signal: Option<Signal>,
+    /// How far it is; `None` before the first release.
+    phase: Option<Phase>,
+    /// Incidents that nobody has closed.
+    open_incidents: usize,
+}
+
+impl ReleaseView {
+    /// As the state has it.
+    pub(crate) fn of(state: &ControlState) -> ReleaseView {
+        let release = state.active_release().or_else(|| state.last_release());
+        let decision = release.and_then(|release| release.last_decision.as_ref());
+        let open = state.incidents.values().filter(|incident| incident.closed.is_none());
+        ReleaseView {
+            signal: decision.map(|decision| decision.signal),
+            phase: release.map(|release| release.state.phase),
+            open_incidents: open.count(),
+        }
+    }
+}
+
+/// What the gauges show.
+#[derive(Debug, Clone)]
+pub(crate) struct TableView {
+    /// The table's number.
+    pub(crate) generation: u64,
+    /// The candidate's share, percent.
+    pub(crate) weight_pct: f64,
+    /// The arms that serve.
+    pub(crate) arms: Vec<ArmView>,
+    /// The release.
+    pub(crate) release: ReleaseView,
+    /// Records dropped since the start.
+    pub(crate) records_dropped: u64,
+    /// Whether requests are taken.
+    pub(crate) entrance_open: bool,
+    /// From the last decision until its table was in place, and until the last request on the
+    /// table before it ended.
+    pub(crate) switch_times: (Option<Duration>, Option<Duration>),
+}
+
+impl TableView {
+    /// Adds the gauges to the page.
+    pub(super) fn render(&self, page: &mut Page) {
+        self.render_table(page);
+        self.release.render(page);
+        self.render_arms(page);
+        page.family("tidegate_build_info", "gauge", "The version of Tidegate that runs");
+        page.count("tidegate_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    }
+
+    fn render_table(&self, page: &mut Page) {
+        page.family(
+            "tidegate_release_weight_pct",
+            "gauge",
+            "Share of subjects on the candidate, percent",
+        );
+        page.value("tidegate_release_weight_pct", &[], self.weight_pct);
+        page.family("tidegate_table_generation", "gauge", "Number of the route table in place");
+        page.count("tidegate_table_generation", &[], self.generation);
+        page.family(
+            "tidegate_entrance_open",
+            "gauge",
+            "1 while requests are taken, 0 after a shut-off",
+        );
+        page.count("tidegate_entrance_open", &[], u64::from(self.entrance_open));
+        page.family("tidegate_records_dropped_total", "counter", "Records lost to a full queue");
+        page.count("tidegate_records_dropped_total", &[], self.records_dropped);
+        let (switched, drained) = self.switch_times;
+        let name = "tidegate_switch_seconds";
+        page.family(
+            name,
+            "gauge",
+            "From the last decision until its table served (table), and until \
+            the last request on the table before it ended (drained)",
+        );
+        for (step, time) in [("table", switched), ("drained", drained)] {
+            if let Some(time) = time {
+                page.value(name, &[("step", step)], time.as_secs_f64());
+            }
+        }
+    }
+
+    fn render_arms(&self, page: &mut Page) {
+        let name = "tidegate_arm_failing";
+        page.family(name, "gauge", "1 while an arm's requests fail in an outage, else 0");
+        for ArmView { arm, upstream, outage, .. } in &self.arms {
+            let labels = [("arm", arm.as_str()), ("upstream", upstream.as_str())];
+            page.count(name, &labels, u64::from(outage.is_some()));
+        }
+        let name = "tidegate_version_set_info";
+        page.family(name, "gauge", "The version set that serves an arm");
+        for ArmView { arm, version_set, keys, .. } in &self.arms {
+            let labels = [
+                ("version_set", version_set.as_str()),
+                ("arm", arm.as_str()),
+                ("code", keys.code.as_str()),
+                ("prompt", keys.prompt.as_str()),
+                ("model", keys.model.as_str()),
+                ("index", keys.index.as_str()),
+            ];
+            page.count(name, &labels, 1);
+        }
+    }
+}
+
+impl ReleaseView {
+    fn render(&self, page: &mut Page) {
+        let ReleaseView { signal, phase, open_incidents } = self;
+        let name = "tidegate_signal";
+        let help = "1 at the signal of the running release, else of the last one; 0 at the others";
+        page.family(name, "gauge", help);
+        for each in [Signal::Green, Signal::Yellow, Signal::Red, Signal::Black] {
+            let labels = [("signal", each.as_str())];
+            page.count(name, &labels, u64::from(*signal == Some(each)));
+        }
+        let name = "tidegate_release_phase";
+        let help = "1 at the phase of the running release, else of the last one; 0 at the others";
+        page.family(name, "gauge", help);
+        for each in PHASES {
+            let labels = [("phase", phase_label(each))];
+            page.count(name, &labels, u64::from(*phase == each));
+        }
+        let name = "tidegate_incidents_open";
+        page.family(name, "gauge", "Incidents that nobody has closed");
+        page.count(name, &[], *open_incidents as u64);
+    }
+}
+
+/// All phases, and none.
+const PHASES: [Option<Phase>; 7] = [
+    None,
+    Some(Phase::Running),
+    Some(Phase::Paused(PausedBy::Operator)),
+    Some(Phase::Paused(PausedBy::Lines)),
+    Some(Phase::Promoted),
+    Some(Phase::RolledBack),
+    Some(Phase::ShutOff),
+];
+
+fn phase_label(phase: Option<Phase>) -> &'static str {
+    match phase {
+        None => "none",
+        Some(Phase::Running) => "running",
+        Some(Phase::Paused(PausedBy::Operator)) => "paused_by_operator",
+        Some(Phase::Paused(PausedBy::Lines)) => "paused_by_lines",
+        Some(Phase::Promoted) => "promoted",
+        Some(Phase::RolledBack) => "rolled_back",
+        Some(Phase::ShutOff) => "shut_off",
+    }
+}
