@@ -16,6 +16,7 @@
 
 mod checks;
 mod labels;
+mod pattern;
 mod patterns;
 mod phones;
 

@@ -1,9 +1,10 @@
-//! Where personal data and secrets may stand, and what makes a find a finding.
+//! The list of patterns: which texts are personal data or secrets, and when a match counts.
 //!
-//! A number is left alone where its surroundings say that it is part of a longer one (`-`, `.`) or
-//! that it is an order's. These rules read a mark's brackets as the letters that stood there, so
-//! that a text redacted once is judged as before.
+//! A number is left alone where the text around it shows that it is part of a longer number
+//! (`-`, `.`) or an order number. These rules read the brackets of a mark as the letters it
+//! replaced, so a text that was redacted once is judged the same again.
 
+use super::pattern::{Pattern, Place, Signs, compile, word};
 use super::{PrivateKind, checks, labels, phones};
 use regex::Regex;
 use std::ops::Range;
@@ -26,91 +27,6 @@ const PLACES: [&str; 12] = [
     "found",
     "live",
 ];
-
-/// A find and what stands around it.
-pub(super) struct Place<'a> {
-    pub(super) before: &'a str,
-    pub(super) found: &'a str,
-    pub(super) after: &'a str,
-}
-
-impl<'a> Place<'a> {
-    fn new(text: &'a str, range: &Range<usize>) -> Self {
-        Place {
-            before: &text[..range.start],
-            found: &text[range.clone()],
-            after: &text[range.end..],
-        }
-    }
-
-    pub(super) fn digits(&self) -> Vec<u8> {
-        self.found.bytes().filter(u8::is_ascii_digit).collect()
-    }
-}
-
-/// One pattern. Where it has a group, the group is the finding and the rest is its context.
-pub(super) struct Pattern {
-    kind: PrivateKind,
-    regex: Regex,
-    holds: fn(&Place<'_>) -> bool,
-    needs: fn(&Signs) -> bool,
-}
-
-impl Pattern {
-    pub(super) fn new(kind: PrivateKind, regex: &str, holds: fn(&Place<'_>) -> bool) -> Pattern {
-        Pattern { kind, regex: compile(regex), holds, needs: |_| true }
-    }
-
-    /// The same, tried only in texts with these signs.
-    pub(super) fn needs(self, needs: fn(&Signs) -> bool) -> Pattern {
-        Pattern { needs, ..self }
-    }
-}
-
-/// What a text has at all, so that most patterns need not be tried on most texts.
-pub(super) struct Signs {
-    pub(super) digits: usize,
-    pub(super) at: bool,
-    pub(super) plus: bool,
-    pub(super) bracket: bool,
-    pub(super) address: bool,
-    pub(super) spelt: bool,
-    pub(super) said: bool,
-    pub(super) numerals: bool,
-}
-
-impl Signs {
-    fn of(text: &str) -> Signs {
-        /// How an `at` in brackets ends, and the words for it.
-        const SPELT: [&str; 12] =
-            ["艾特", "アット", "t)", "t]", "t}", "t>", "t）", "t】", "t )", "t ]", "@)", "@]"];
-        let ascii = text.to_ascii_lowercase();
-        Signs {
-            digits: text.bytes().filter(u8::is_ascii_digit).count(),
-            at: text.contains('@'),
-            plus: text.contains('+') || text.contains("00"),
-            bracket: text.contains('('),
-            address: text.contains("://"),
-            spelt: SPELT.iter().any(|sign| ascii.contains(sign)),
-            said: ascii.contains(" dot "),
-            numerals: text.contains(['一', '幺']),
-        }
-    }
-}
-
-#[expect(clippy::expect_used, reason = "the patterns are constants; a test compiles them all")]
-fn compile(regex: &str) -> Regex {
-    Regex::new(regex).expect("a constant pattern compiles")
-}
-
-/// Begins and ends where no ASCII letter, digit or underscore stands beside it. ASCII, because
-/// Chinese text puts a number next to letters; and the fast engine knows only this kind.
-macro_rules! word {
-    ($($inside:literal),+ $(,)?) => {
-        concat!(r"(?-u:\b{start-half})(?:", $($inside),+, r")(?-u:\b{end-half})")
-    };
-}
-pub(super) use word;
 
 const TOKENS: &str = word!(
     r"gh[opsur]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{20,}",

@@ -1,6 +1,6 @@
 //! Phone numbers as people write them in English, Chinese and Japanese.
 
-use super::patterns::{Pattern, Place, word};
+use super::pattern::{Pattern, Place, word};
 use super::{PrivateKind, labels};
 
 /// Fewest and most digits of an international phone number (ITU-T E.164).
