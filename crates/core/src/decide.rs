@@ -9,15 +9,18 @@
 mod bets;
 mod ceiling;
 mod clusters;
+mod comparison;
+mod decision;
 pub mod defaults;
+mod e_process;
 mod engine;
-mod evidence;
 mod fault;
 mod finding;
 mod harm;
 mod harm_budget;
 mod interval;
 mod judge;
+mod levels;
 mod lines;
 mod means;
 mod metric;
@@ -27,17 +30,21 @@ pub(crate) mod pace;
 mod pause;
 mod plan;
 mod reason;
+mod rule_look;
 mod split;
 mod standing;
+mod starts;
+mod state;
 mod strata;
 mod tally;
-mod types;
 mod watch;
 mod yardstick;
 
+pub use decision::{Action, Decision, DecisionKind, Observation, Signal};
 pub use engine::decide;
 pub use finding::Verdict;
-pub use lines::{ADVANCE_ALPHA, measure, readings};
+pub use levels::ADVANCE_ALPHA;
+pub use lines::{measure, readings};
 pub use metric::{Line, Metric};
 pub use outlook::{Data, LineOutlook, Outlook, RungOutlook, Traffic, TrafficError, outlook};
 pub use plan::{
@@ -48,14 +55,10 @@ pub use reason::{
     PauseEnd, PauseLimit, PauseSoFar, Reason, ReasonCode, Reported, StoredReason, TooFew, Unit,
 };
 pub use standing::{Standing, standings};
+pub use state::{Order, OrderKind, PausedBy, Phase, ReleaseState};
 pub use strata::{Cell, Stratum};
 pub use tally::{Moments, Share};
-pub use types::{
-    Action, Decision, DecisionKind, Observation, Order, OrderKind, PausedBy, Phase, ReleaseState,
-    Signal,
-};
 pub use watch::{DecisionDigest, Look, Watch};
-
 pub use yardstick::Yardstick;
 
 #[cfg(test)]

@@ -12,10 +12,11 @@
 //!   the closer of the two.
 
 use super::interval::{self, Interval};
-use super::lines::{ADVANCE_ALPHA, Look};
+use super::levels::ADVANCE_ALPHA;
 use super::metric::Line;
 use super::plan::{LineRule, Plan};
-use super::tally::Kind;
+use super::rule_look::RuleLook;
+use super::tally::{Kind, Share};
 
 /// How many times what stable surely has is held to be like it: a rate can then be told from its
 /// limit in some thousand answers.
@@ -57,7 +58,7 @@ impl LineRule {
     }
 }
 
-impl Look<'_> {
+impl RuleLook<'_> {
     /// The rule's ceiling beside what was seen; `None` where it has none.
     pub(super) fn held(&self) -> Option<Held> {
         let limit = self.rule.limit(self.rule.ceiling?, self.stable_has());
@@ -104,12 +105,12 @@ impl Look<'_> {
         }
     }
 
-    fn shrunk(&self, share: super::tally::Share) -> (f64, f64) {
-        (share.sum() / self.evidence.effect, share.n as f64 / self.evidence.effect)
+    fn shrunk(&self, share: Share) -> (f64, f64) {
+        (share.sum() / self.e_process.effect, share.n as f64 / self.e_process.effect)
     }
 
     fn absolute(&self, alpha: f64) -> Interval {
-        let effect = self.evidence.effect;
+        let effect = self.e_process.effect;
         match self.rule.metric.kind() {
             Kind::Rate(share) => {
                 let (sum, n) = self.shrunk(share(&self.candidate.counts));

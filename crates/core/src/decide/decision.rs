@@ -1,13 +1,12 @@
 //! What goes into a decision and what comes out.
 
 use super::reason::{Cause, Gap, Reason};
-use super::strata::Stratum;
+use super::state::{Order, ReleaseState};
 use crate::guard::RiskEvent;
 use crate::ids::UnixMs;
 use crate::observe::{Counts, Window};
 use crate::route::Weight;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 
 /// What the lines say now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -64,46 +63,6 @@ impl DecisionKind {
     }
 }
 
-/// What an operator orders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OrderKind {
-    /// Stay at this rung until resumed.
-    Pause,
-    /// Go on.
-    Resume,
-    /// Go to the next rung now, without waiting for the evidence.
-    Promote,
-    /// Make the candidate stable now.
-    PromoteFully,
-    /// Go back.
-    RollBack,
-}
-
-impl OrderKind {
-    /// What is ordered, in words.
-    pub fn words(self) -> &'static str {
-        match self {
-            OrderKind::Pause => "pause",
-            OrderKind::Resume => "resume",
-            OrderKind::Promote => "promote to the next rung",
-            OrderKind::PromoteFully => "promote to everyone",
-            OrderKind::RollBack => "roll back",
-        }
-    }
-}
-
-/// An order with who gave it and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Order {
-    /// What.
-    pub kind: OrderKind,
-    /// Who, a person's or automation's name.
-    pub by: String,
-    /// Why, in their words.
-    pub reason: String,
-}
-
 /// What is known at `now`. Windows are cumulative since the release started, so that reading the
 /// same observation twice changes nothing (invariant 1).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -125,149 +84,6 @@ pub struct Observation {
     /// An operator's order not carried out yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
-}
-
-/// Why a release is paused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PausedBy {
-    /// An operator paused it; only an operator resumes it.
-    Operator,
-    /// A line is over its pause threshold; it goes on by itself once the lines pass.
-    Lines,
-}
-
-/// Where a release stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "phase", content = "by")]
-pub enum Phase {
-    /// On its ladder.
-    Running,
-    /// Waiting at its rung; red and black still act.
-    Paused(PausedBy),
-    /// Went back. Final.
-    RolledBack,
-    /// Went back and the entrance was shut. Final.
-    ShutOff,
-    /// The candidate is the new stable. Final, unless an operator takes it back.
-    Promoted,
-}
-
-impl Phase {
-    /// Whether nothing follows any more.
-    pub fn is_final(self) -> bool {
-        match self {
-            Phase::Running | Phase::Paused(_) => false,
-            Phase::RolledBack | Phase::ShutOff | Phase::Promoted => true,
-        }
-    }
-
-    /// The phase's name for people.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Phase::Running => "running",
-            Phase::Paused(PausedBy::Operator) => "paused by an operator",
-            Phase::Paused(PausedBy::Lines) => "paused by the lines",
-            Phase::RolledBack => "rolled back",
-            Phase::ShutOff => "shut off",
-            Phase::Promoted => "promoted",
-        }
-    }
-}
-
-/// A release as far as it has come: small, and enough to go on from after a crash.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ReleaseState {
-    /// Where it stands.
-    #[serde(flatten)]
-    pub phase: Phase,
-    /// When it started.
-    pub started_at: UnixMs,
-    /// Index of the rung it is on.
-    pub rung: usize,
-    /// Since when.
-    pub rung_since: UnixMs,
-    /// Candidate answers at the time the rung began.
-    pub rung_candidate_from: u64,
-    /// Stable answers at the time the rung began.
-    pub rung_stable_from: u64,
-    /// The cumulative windows last read, to tell what is new.
-    pub seen_stable: Window,
-    /// The same for the candidate.
-    pub seen_candidate: Window,
-    /// What of it is no evidence: shared faults.
-    #[serde(default, skip_serializing_if = "is_empty")]
-    pub skipped_stable: Window,
-    /// The same for the candidate.
-    #[serde(default, skip_serializing_if = "is_empty")]
-    pub skipped_candidate: Window,
-    /// Since when both arms are taken to suffer from a fault of their upstream, while they do.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fault_since: Option<UnixMs>,
-    /// The evidence, stretch by stretch; see the module `strata`.
-    #[serde(default)]
-    pub strata: Vec<Stratum>,
-    /// The stable arm's evidence when the last stratum was opened, for the next one's anchors.
-    #[serde(default, skip_serializing_if = "is_empty")]
-    pub anchored: Window,
-    /// Since when the lines have paused it, until no line is proven worse than pass any more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub paused_since: Option<UnixMs>,
-    /// When something new was last seen.
-    pub last_data_at: UnixMs,
-    /// When it was last decided on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decided_at: Option<UnixMs>,
-    /// The last order carried out and when, so that reading it twice changes nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_order: Option<(UnixMs, OrderKind)>,
-}
-
-impl ReleaseState {
-    /// A release that starts on its first rung now.
-    pub fn start(now: UnixMs) -> ReleaseState {
-        ReleaseState {
-            phase: Phase::Running,
-            started_at: now,
-            rung: 0,
-            rung_since: now,
-            rung_candidate_from: 0,
-            rung_stable_from: 0,
-            seen_stable: Window::default(),
-            seen_candidate: Window::default(),
-            skipped_stable: Window::default(),
-            skipped_candidate: Window::default(),
-            fault_since: None,
-            strata: Vec::new(),
-            anchored: Window::default(),
-            paused_since: None,
-            last_data_at: now,
-            decided_at: None,
-            last_order: None,
-        }
-    }
-
-    /// What counts as evidence on the stable arm: everything but shared faults.
-    pub fn stable(&self) -> Cow<'_, Window> {
-        counted(&self.seen_stable, &self.skipped_stable)
-    }
-
-    /// The same for the candidate.
-    pub fn candidate(&self) -> Cow<'_, Window> {
-        counted(&self.seen_candidate, &self.skipped_candidate)
-    }
-}
-
-fn counted<'a>(seen: &'a Window, skipped: &Window) -> Cow<'a, Window> {
-    if is_empty(skipped) {
-        return Cow::Borrowed(seen);
-    }
-    // What was skipped was seen before.
-    seen.since(skipped).map_or(Cow::Borrowed(seen), Cow::Owned)
-}
-
-fn is_empty(window: &Window) -> bool {
-    *window == Window::default()
 }
 
 /// What the binary is to do.

@@ -1,41 +1,39 @@
-//! Evidence of one rule: how strongly what was seen speaks against a harm of at most, or at least,
-//! any given size.
+//! The e-process of one rule: for any null "the harm is at most (or at least) so much", a number
+//! that is 1 : 1 before the first outcome and whose expectation is at most 1 while the null holds.
+//! So it reaches 1/α with probability α at most, however often one looks (Ville's inequality). It
+//! is kept as a logarithm, and shown to people as odds.
 //!
-//! Strata multiply. The evidence is the mean of several products, one from each stratum on: a
-//! release that was good for hours and then turns bad is not excused by its past, since the product
-//! from the last doubling on has none of it; nor is one held for ever by an hour in which stable
-//! was far from its anchor. Three quarters of the weight are on the whole release, the rest falls
-//! as 1/(k(k+1)) with the k-th start, so the mean is evidence as well.
+//! The e-values of strata multiply, and the result is the weighted mean of several products, one
+//! from each stratum on (see `starts`). A release that was good for hours and then turns bad is not
+//! excused by its past, because the product from the last doubling on does not contain it. And an
+//! hour in which stable was far from its anchor does not hold a release for ever.
 //!
-//! At full weight nobody is on stable. Then, and only then, the candidate is held against what
-//! stable did before, which is weaker evidence, as the reason says: what changes with time looks
-//! like the candidate's doing. A hold-back keeps a control there.
+//! At full weight nobody is on stable. Only then is the candidate compared with what stable did
+//! before. That is weaker, and the reason says so: whatever changes with time looks like an effect
+//! of the candidate. A hold-back keeps a control there.
 
 use super::bets::{Against, BETS, Null, Pair, add_growth, growth_bound, mean_stake};
 use super::harm::harm_point;
-use super::harm_budget::{self, Spent};
+use super::levels::{LN_ODDS_MAX, level};
 use super::means::{self, Sums, SumsPair};
 use super::plan::{BandUnit, LineRule};
-use super::strata::Cell;
+use super::starts::{mean_of_starts, sum_of_parts, weight_of_start};
+use super::strata::{Cell, TAIL_FROM};
 use super::tally::{Kind, Share};
 use super::yardstick::Yardstick;
 use crate::route::Weight;
 
-/// Weight of the whole release among all starts.
-const WHOLE: f64 = 0.75;
-/// ln of the odds beyond which nobody counts, a million million to one; JSON would be long.
-const COUNTED: f64 = 27.0;
 /// At full weight, stable requests below this share of the candidate's are stragglers, no control.
 const STRAGGLERS: f64 = 0.005;
 
-/// What was seen of one rule, ready to be tested.
-pub(super) struct Evidence<'a> {
-    rule: &'a LineRule,
+/// The outcomes of one rule, stratum by stratum, ready to be tested.
+pub(super) struct EProcess<'a> {
+    pub(super) rule: &'a LineRule,
     unit: BandUnit,
     arms: Arms,
-    /// What all evidence is divided by: see `clusters`.
+    /// The design effect, at least 1: every logarithm is divided by it; see `clusters`.
     pub(super) effect: f64,
-    /// Whether what is on full weight is held against what stable did before.
+    /// Whether, at full weight, the candidate is compared with what stable did before.
     pub(super) alone: bool,
 }
 
@@ -53,15 +51,15 @@ struct TailPair {
     beyond: Vec<(f64, f64, f64)>,
 }
 
-/// One test's evidence, and how it came to it.
+/// The result of testing one null.
 pub(super) struct Test {
     /// The harm of its null, and on which side of it the null is.
     pub(super) harm: f64,
     pub(super) against: Against,
-    /// The chance that it may take of refuting a null that holds.
+    /// The chance of refuting a null that holds.
     pub(super) alpha: f64,
-    /// ln of the evidence, exact where it neither refutes the null nor is beyond [`COUNTED`].
-    evidence: f64,
+    /// ln of the e-value; exact unless it refutes the null or is over [`LN_ODDS_MAX`].
+    log_e: f64,
     /// The growth of the bets from each start on, the whole first, where bets were made.
     growth: Vec<[f64; BETS]>,
 }
@@ -69,23 +67,23 @@ pub(super) struct Test {
 impl Test {
     /// Whether its null is refuted.
     pub(super) fn is_proven(&self) -> bool {
-        self.evidence >= level(self.alpha)
+        self.log_e >= level(self.alpha)
     }
 
-    /// The evidence as odds, as far as somebody counts.
+    /// The e-value as odds, within the range that is shown.
     pub(super) fn odds(&self) -> f64 {
-        self.evidence.clamp(-COUNTED, COUNTED).exp()
+        self.log_e.clamp(-LN_ODDS_MAX, LN_ODDS_MAX).exp()
     }
 }
 
-impl<'a> Evidence<'a> {
+impl<'a> EProcess<'a> {
     /// From the strata's cells of this rule, by what was reported.
     pub(super) fn new<'s>(
         rule: &'a LineRule,
         cells: impl Iterator<Item = (&'s Cell, Weight)>,
         effect: f64,
-    ) -> Evidence<'a> {
-        Evidence::by(Yardstick::Reported, rule, cells, effect)
+    ) -> EProcess<'a> {
+        EProcess::by(Yardstick::Reported, rule, cells, effect)
     }
 
     /// From the strata's cells of this rule, by this yardstick.
@@ -94,7 +92,7 @@ impl<'a> Evidence<'a> {
         rule: &'a LineRule,
         cells: impl Iterator<Item = (&'s Cell, Weight)>,
         effect: f64,
-    ) -> Evidence<'a> {
+    ) -> EProcess<'a> {
         let unit = rule.band.map_or(BandUnit::Relative, |band| band.unit);
         let scale = match rule.metric.kind() {
             Kind::Mean { scale, .. } => scale,
@@ -139,7 +137,7 @@ impl<'a> Evidence<'a> {
             Kind::Quantile { .. } => Arms::Tails(tails),
             Kind::Mean { .. } => Arms::Means(sums),
         };
-        Evidence { rule, unit, arms, effect, alone: before.used }
+        EProcess { rule, unit, arms, effect, alone: before.used }
     }
 
     /// The candidate's samples that count.
@@ -151,28 +149,28 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// ln of the evidence against a harm of at most, or at least, `harm`.
+    /// ln of the e-value against a harm of at most, or at least, `harm`.
     pub(super) fn against(&self, harm: f64, against: Against) -> f64 {
         self.up_to(f64::INFINITY, harm, against).0
     }
 
-    /// Whether the evidence against a harm of at most, or at least, `harm` is `goal` (a logarithm)
-    /// or more.
+    /// Whether the e-value against a harm of at most, or at least, `harm` reaches `goal`, a
+    /// logarithm.
     pub(super) fn proves(&self, goal: f64, harm: f64, against: Against) -> bool {
         self.up_to(goal, harm, against).0 >= goal
     }
 
     /// The test at this chance of an error whether the harm is at most, or at least, `harm`.
     pub(super) fn test(&self, alpha: f64, harm: f64, against: Against) -> Test {
-        // More changes neither a verdict nor what is told.
-        let enough = level(alpha).max(COUNTED);
-        let (evidence, growth) = self.up_to(enough, harm, against);
-        Test { harm, against, alpha, evidence, growth }
+        // More changes neither the verdict nor the numbers shown.
+        let enough = level(alpha).max(LN_ODDS_MAX);
+        let (log_e, growth) = self.up_to(enough, harm, against);
+        Test { harm, against, alpha, log_e, growth }
     }
 
-    /// ln of the evidence against a harm of at most, or at least, `harm`, where it is below
-    /// `enough`; where it is not, any number from `enough` on. With it the bets' growth from each
-    /// start on, the whole first, where all were needed.
+    /// ln of the e-value against a harm of at most, or at least, `harm`: exact below `enough`, else
+    /// any number from `enough` on. With it, where all bets were needed, their growth from each
+    /// start on, the whole release first.
     fn up_to(&self, enough: f64, harm: f64, against: Against) -> (f64, Vec<[f64; BETS]>) {
         let null = self.null(harm);
         match &self.arms {
@@ -183,13 +181,13 @@ impl<'a> Evidence<'a> {
             }
             Arms::Means(sums) => {
                 let line = (null.kappa, null.offset);
-                let from_each = means::evidence(sums, line, against, self.effect);
+                let from_each = means::log_e_values(sums, line, against, self.effect);
                 (mean_of_starts(from_each), vec![])
             }
         }
     }
 
-    /// A test's evidence had everything been seen twice: what more of the same would add.
+    /// ln of the test's e-value if everything had been seen twice: what more of the same would add.
     pub(super) fn repeated(&self, test: &Test) -> f64 {
         match &self.arms {
             // Twice the counts is twice the growth.
@@ -198,34 +196,34 @@ impl<'a> Evidence<'a> {
             }
             Arms::Means(sums) => {
                 let twice = sums.iter().map(|(old, new)| (old.twice(), new.twice())).collect();
-                let twice = Evidence { arms: Arms::Means(twice), ..*self };
+                let twice = EProcess { arms: Arms::Means(twice), ..*self };
                 twice.against(test.harm, test.against)
             }
         }
     }
 
-    /// Whether it is proven at this chance of an error that the candidate has spoilt more answers
-    /// than the budget, beyond stable's and what pass allows; of rates only.
-    pub(super) fn spent(&self, alpha: f64, budget: u64) -> Option<Spent> {
-        let Arms::Rates(pairs) = &self.arms else { return None };
-        let pass = self.rule.band.map_or(0.0, |band| band.pass.max(0.0)) + self.rule.floor;
-        harm_budget::spent(pairs, (budget as f64, pass), alpha, self.effect)
+    /// The strata of a rate, for tests of other nulls; `None` for tails and means.
+    pub(super) fn pairs(&self) -> Option<&[Pair]> {
+        match &self.arms {
+            Arms::Rates(pairs) => Some(pairs),
+            Arms::Tails(_) | Arms::Means(_) => None,
+        }
     }
 
     /// The odds against this null, where they refute it at this chance of an error; of rates only.
     pub(super) fn refutes(&self, null: Null, alpha: f64) -> Option<f64> {
-        let Arms::Rates(pairs) = &self.arms else { return None };
+        let pairs = self.pairs()?;
         let most: f64 = pairs.iter().map(|pair| growth_bound(pair, null)).sum();
         if most < level(alpha) * self.effect {
             return None;
         }
-        let enough = level(alpha).max(COUNTED);
-        let (evidence, _) = self.bet(enough, pairs.iter().copied(), null, Against::AtMost);
-        (evidence >= level(alpha)).then(|| evidence.min(COUNTED).exp())
+        let enough = level(alpha).max(LN_ODDS_MAX);
+        let (log_e, _) = self.bet(enough, pairs.iter().copied(), null, Against::AtMost);
+        (log_e >= level(alpha)).then(|| log_e.min(LN_ODDS_MAX).exp())
     }
 
-    /// Whether the evidence against a harm of at most `harm` can be as much as `goal`. Most looks
-    /// at most lines end here.
+    /// Whether the e-value against a harm of at most `harm` can reach `goal`, a logarithm: a bound
+    /// that is cheap to compute. Most looks at most lines end here.
     pub(super) fn may_be_over(&self, harm: f64, goal: f64) -> bool {
         let null = self.null(harm);
         let most: f64 = match &self.arms {
@@ -238,7 +236,7 @@ impl<'a> Evidence<'a> {
         most >= goal * self.effect
     }
 
-    /// [`Evidence::up_to`] by bets on these pairs, from the newest on: they hold most requests, so
+    /// [`EProcess::up_to`] by bets on these pairs, from the newest on: they hold most requests, so
     /// what is beyond doubt is found there, without the others.
     fn bet(
         &self,
@@ -278,7 +276,7 @@ impl<'a> Evidence<'a> {
     /// Counts the candidate's values beyond the point where stable's, this much slower, would lie.
     ///
     /// The bucket that holds the point counts in part, as if its values lay evenly in it: it is
-    /// 1.6 % wide, and to count it whole against the bet would cost an eighth of the evidence at a
+    /// 1.6 % wide, and to count it whole against the bet would cost an eighth of the growth at a
     /// margin of 13 %, where the error of the even spread is below a thousandth of the tail.
     fn cut(&self, tail: &TailPair, harm: f64) -> Pair {
         let floor_us = if harm >= 0.0 { self.rule.floor * 1000.0 } else { 0.0 };
@@ -329,7 +327,7 @@ impl<'a> Evidence<'a> {
         if excess(0.0).is_nan() {
             return f64::NAN;
         }
-        let (mut low, mut high) = (super::strata::TAIL_FROM - 1.0, 1.0);
+        let (mut low, mut high) = (TAIL_FROM - 1.0, 1.0);
         while excess(high) > 0.0 && high < 1e4 {
             (low, high) = (high, high * 4.0);
         }
@@ -351,7 +349,7 @@ impl<'a> Evidence<'a> {
         harm_point(self.rule, self.unit, stable, candidate)
     }
 
-    /// The ends beyond which the harm is refuted, at these levels of evidence (logarithms): the
+    /// The ends beyond which the harm is refuted, at these levels (logarithms): the
     /// largest harm that it is proven over, and the smallest that it is proven within.
     pub(super) fn interval(&self, over: f64, within: f64) -> (Option<f64>, Option<f64>) {
         let estimate = self.estimate();
@@ -362,7 +360,7 @@ impl<'a> Evidence<'a> {
         let is_within = |harm: f64| self.proves(within, harm, Against::AtLeast);
         let least = match (&self.arms, self.unit) {
             (Arms::Rates(_), _) => -0.999,
-            (Arms::Tails(_), _) => super::strata::TAIL_FROM - 1.0,
+            (Arms::Tails(_), _) => TAIL_FROM - 1.0,
             (Arms::Means(_), _) => -0.95,
         };
         let most = if matches!(self.arms, Arms::Rates(_)) { 0.999 } else { 100.0 };
@@ -457,32 +455,6 @@ fn mean(weighed: impl Iterator<Item = (f64, f64)>) -> f64 {
         sum += weight * value;
     }
     sum / weights
-}
-
-/// ln of the odds that are proof at this chance of an error.
-pub(super) fn level(alpha: f64) -> f64 {
-    (1.0 / alpha).ln()
-}
-
-/// Weight of the `k`-th start in the mean of all.
-pub(super) fn weight_of_start(k: usize) -> f64 {
-    let k = k as f64;
-    if k == 0.0 { WHOLE } else { (1.0 - WHOLE) / (k * (k + 1.0)) }
-}
-
-/// ln of the weighed mean of the evidence from each start on.
-fn mean_of_starts(from_each: impl IntoIterator<Item = f64>) -> f64 {
-    let parts = from_each.into_iter().enumerate().map(|(k, log)| log + weight_of_start(k).ln());
-    sum_of_parts(&parts.collect::<Vec<f64>>())
-}
-
-/// ln of the sum of what has these logarithms; 0, which is no evidence, of nothing.
-fn sum_of_parts(logs: &[f64]) -> f64 {
-    let top = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if !top.is_finite() {
-        return 0.0;
-    }
-    top + logs.iter().map(|log| (log - top).exp()).sum::<f64>().ln()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The decision itself. The order of its checks is the order of this file.
 
+use super::decision::{Action, Decision, DecisionKind, Observation, Signal};
 use super::fault::{Fault, lasting, shared_fault};
 use super::finding::{Finding, Verdict};
 use super::judge::judge_lines;
@@ -7,11 +8,8 @@ use super::pause::{End, Pause};
 use super::plan::Plan;
 use super::reason::{Gap, Reason, TooFew};
 use super::split::{clean, uneven_split};
+use super::state::{Order, OrderKind, PausedBy, Phase, ReleaseState};
 use super::strata::{self, Stratum};
-use super::types::{
-    Action, Decision, DecisionKind, Observation, Order, OrderKind, PausedBy, Phase, ReleaseState,
-    Signal,
-};
 use crate::guard::Severity;
 use crate::ids::UnixMs;
 use crate::route::Weight;

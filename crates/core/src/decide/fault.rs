@@ -6,11 +6,12 @@
 //! while: were each bad moment of stable's left out by itself, what remained would show stable at
 //! its best and the candidate as it is, and a good moment amid a fault would let it climb.
 
-use super::interval::evidence_of_rate;
+use super::decision::Observation;
+use super::interval::log_e_of_rate;
 use super::plan::Plan;
 use super::reason::{Failures, FaultSeen, Reason};
+use super::state::ReleaseState;
 use super::strata::is_alone;
-use super::types::{Observation, ReleaseState};
 use crate::ids::UnixMs;
 use crate::observe::{Counts, Window};
 
@@ -130,7 +131,7 @@ impl Sight {
     fn is_down(&self, plan: &Plan, usual: f64) -> bool {
         let (limit, judged) = (plan.shared_fault, self.judged());
         let (errors, requests) = (judged.errors as f64, judged.requests as f64);
-        let unusual = || evidence_of_rate(errors, requests, (2.0 * usual).clamp(0.01, 1.0));
+        let unusual = || log_e_of_rate(errors, requests, (2.0 * usual).clamp(0.01, 1.0));
         judged.requests >= limit.min_requests
             && judged.rate() >= limit.stable_error_rate
             && judged.rate() > 2.0 * usual

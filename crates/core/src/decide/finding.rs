@@ -1,7 +1,7 @@
 //! Finding: what one rule says at one look, and which of them a person should read first.
 
 use super::ceiling::Held;
-use super::evidence::Test;
+use super::e_process::Test;
 use super::reason::{Comparison, OverBudget, Reason};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;

@@ -12,17 +12,19 @@
 //! good hours before it.
 
 use super::bets::{Against, BETS, Null, Pair, add_growth, growth_bound, mean_stake};
-use super::evidence::{level, weight_of_start};
+use super::e_process::EProcess;
 use super::finding::Verdict;
-use super::lines::Look;
+use super::levels::{LN_ODDS_MAX, level};
 use super::reason::Comparison;
+use super::rule_look::RuleLook;
+use super::starts::weight_of_start;
 
 /// Proof that the budget is spent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Spent {
     /// Answers of the candidate that were spoilt beyond stable's, estimated.
     pub(super) spoilt: f64,
-    /// The evidence that they are more than the budget; odds.
+    /// The odds that they are more than the budget.
     pub(super) odds: f64,
     /// The rate above stable's that the null allows, as a fraction.
     pub(super) points: f64,
@@ -30,12 +32,7 @@ pub(super) struct Spent {
 
 /// Whether these strata prove, at this chance of an error, that more than `budget` answers were
 /// spoilt; `pass` is the rate above stable's that is no harm, and `effect` the design effect.
-pub(super) fn spent(
-    pairs: &[Pair],
-    (budget, pass): (f64, f64),
-    alpha: f64,
-    effect: f64,
-) -> Option<Spent> {
+fn spent(pairs: &[Pair], (budget, pass): (f64, f64), alpha: f64, effect: f64) -> Option<Spent> {
     let (mut n, mut spoilt) = (0.0, 0.0);
     for (start, pair) in pairs.iter().enumerate().rev() {
         if pair.stable_n <= 0.0 || pair.candidate_n <= 0.0 {
@@ -59,16 +56,25 @@ pub(super) fn spent(
         for pair in side_by_side() {
             add_growth(pair, null, Against::AtMost, &mut growth);
         }
-        let evidence = mean_stake(&growth, effect);
-        if evidence >= goal {
-            let odds = (evidence + weight_of_start(start).ln()).min(27.0).exp();
+        let log_e = mean_stake(&growth, effect);
+        if log_e >= goal {
+            let odds = (log_e + weight_of_start(start).ln()).min(LN_ODDS_MAX).exp();
             return Some(Spent { spoilt, odds, points });
         }
     }
     None
 }
 
-impl Look<'_> {
+impl EProcess<'_> {
+    /// Whether it is proven at this chance of an error that the candidate has spoilt more answers
+    /// than the budget, beyond stable's and what pass allows; of rates only.
+    fn spent(&self, alpha: f64, budget: u64) -> Option<Spent> {
+        let pass = self.rule.band.map_or(0.0, |band| band.pass.max(0.0)) + self.rule.floor;
+        spent(self.pairs()?, (budget as f64, pass), alpha, self.effect)
+    }
+}
+
+impl RuleLook<'_> {
     /// Whether more answers than the budget are spoilt, where the line is not over by itself. Asked
     /// where it is proven worse than pass only: that is less to prove, and most looks end there.
     pub(super) fn spent(&self, verdict: Verdict) -> Option<Spent> {
@@ -78,7 +84,7 @@ impl Look<'_> {
             Verdict::Uncertain | Verdict::NoData | Verdict::Pass => false,
         };
         let budget = self.harm_budget;
-        (may_be && budget > 0).then(|| self.evidence.spent(self.alpha, budget)).flatten()
+        (may_be && budget > 0).then(|| self.e_process.spent(self.alpha, budget)).flatten()
     }
 
     pub(super) fn shown_spent(
@@ -90,7 +96,7 @@ impl Look<'_> {
         let mut shown = self.comparison(Verdict::OverBudget, estimate, None, None, samples);
         let numbers = &mut shown.numbers;
         numbers.threshold = Some(spent.points);
-        numbers.evidence = Some(spent.odds);
+        numbers.odds = Some(spent.odds);
         numbers.needed = Some(1.0 / self.alpha);
         numbers.alpha = Some(self.alpha);
         shown

@@ -57,13 +57,14 @@ pub(crate) fn is_rate_within(sum: f64, n: f64, limit: f64, alpha: f64) -> bool {
     }
     let p = limit.max(f64::MIN_POSITIVE);
     let none = if sum > 0.0 { f64::NEG_INFINITY } else { -n * (-p).ln_1p() };
-    let some = evidence_of_rate(sum, n, p);
+    let some = log_e_of_rate(sum, n, p);
     let most = none.max(some);
     most + ((none - most).exp() + (some - most).exp()).ln() - 2f64.ln() >= (1.0 / alpha).ln()
 }
 
-/// ln of the evidence that `n` observations in [0, 1] that sum to `sum` are not of rate `p`.
-pub(crate) fn evidence_of_rate(sum: f64, n: f64, p: f64) -> f64 {
+/// ln of the e-value against the null that `n` observations in [0, 1] that sum to
+/// `sum` have rate `p`.
+pub(crate) fn log_e_of_rate(sum: f64, n: f64, p: f64) -> f64 {
     mixture_log(sum, n) - likelihood_log(sum, n, p.clamp(f64::MIN_POSITIVE, 1.0 - 1e-16))
 }
 

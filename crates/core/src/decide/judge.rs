@@ -1,14 +1,15 @@
 //! All lines of a release at one look, side by side and beside the days before.
 
 use super::bets::Against;
-use super::evidence::Evidence;
+use super::e_process::EProcess;
 use super::finding::{Finding, Verdict};
-use super::lines::{Look, measure};
+use super::lines::measure;
 use super::pace::Pace;
 use super::plan::Plan;
 use super::reason::{Beside, Comparison, Numbers, Unit};
+use super::rule_look::RuleLook;
+use super::state::ReleaseState;
 use super::strata::Cell;
-use super::types::ReleaseState;
 use super::yardstick::Yardstick;
 use crate::ids::UnixMs;
 use crate::observe::Window;
@@ -18,8 +19,8 @@ use crate::route::Weight;
 pub(super) fn judge_lines(plan: &Plan, state: &ReleaseState, now: UnixMs) -> Vec<Finding> {
     let (stable, candidate) = (state.stable(), state.candidate());
     let looks = (0..plan.rules.len())
-        .filter_map(|index| Look::new(plan, index, state, (&stable, &candidate)));
-    let mut judged: Vec<(Look<'_>, Finding)> = looks
+        .filter_map(|index| RuleLook::new(plan, index, state, (&stable, &candidate)));
+    let mut judged: Vec<(RuleLook<'_>, Finding)> = looks
         .map(|mut look| {
             let per_ms = traffic(state, &look, now);
             look.margin = plan.margin(look.rule, state.rung, per_ms);
@@ -44,7 +45,7 @@ pub(super) fn judge_lines(plan: &Plan, state: &ReleaseState, now: UnixMs) -> Vec
 }
 
 /// Requests a ms so far; `None` before any time has passed.
-fn traffic(state: &ReleaseState, look: &Look<'_>, now: UnixMs) -> Option<f64> {
+fn traffic(state: &ReleaseState, look: &RuleLook<'_>, now: UnixMs) -> Option<f64> {
     let elapsed_ms = now.since(state.started_at);
     let requests = (look.stable.requests + look.candidate.requests) as f64;
     (elapsed_ms > 0).then(|| requests / elapsed_ms as f64)
@@ -53,7 +54,12 @@ fn traffic(state: &ReleaseState, look: &Look<'_>, now: UnixMs) -> Option<f64> {
 /// The candidate beside the stored days of stable. Only a pause can follow: what differs between
 /// last week and today is not the candidate's doing unless stable differs from it less, by its
 /// pause line at most.
-fn beside_baseline(plan: &Plan, state: &ReleaseState, look: &Look<'_>, judged: Finding) -> Finding {
+fn beside_baseline(
+    plan: &Plan,
+    state: &ReleaseState,
+    look: &RuleLook<'_>,
+    judged: Finding,
+) -> Finding {
     let (Some(baseline), Some(band)) = (&plan.baseline, look.rule.band) else { return judged };
     if judged.verdict != Verdict::Pass && judged.verdict != Verdict::Uncertain {
         return judged;
@@ -63,20 +69,20 @@ fn beside_baseline(plan: &Plan, state: &ReleaseState, look: &Look<'_>, judged: F
         let cell = Cell::between(look.rule.metric, &baseline.window, window);
         let cells = std::iter::once((&cell, weight));
         let by = Yardstick::of(look.rule.metric, &baseline.window, window);
-        Evidence::by(by, look.rule, cells, look.evidence.effect)
+        EProcess::by(by, look.rule, cells, look.e_process.effect)
     };
-    let evidence = beside(look.candidate);
-    let test = evidence.test(look.alpha, band.rollback, Against::AtMost);
+    let e_process = beside(look.candidate);
+    let test = e_process.test(look.alpha, band.rollback, Against::AtMost);
     if !test.is_proven() {
         return judged;
     }
-    let estimate = evidence.estimate();
+    let estimate = e_process.estimate();
     let drift = beside(look.stable).estimate() > band.pause;
     let numbers = Numbers {
         stable: measure(look.rule.metric, &baseline.window),
         estimate: Some(estimate).filter(|e| e.is_finite()),
         threshold: Some(band.rollback),
-        evidence: Some(test.odds()),
+        odds: Some(test.odds()),
         needed: Some(1.0 / look.alpha),
         alpha: Some(look.alpha),
         ..judged.shown.numbers

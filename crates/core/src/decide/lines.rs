@@ -12,78 +12,25 @@
 //! the others do (intersection-union test).
 
 use super::bets::Against;
-use super::ceiling::Held;
-use super::clusters::{design_effect, subjects};
-use super::evidence::{Evidence, Test, level};
+use super::e_process::Test;
 use super::finding::{Finding, Verdict};
+use super::levels::{ADVANCE_ALPHA, WORSE_ALPHA, level};
 use super::metric::Metric;
 use super::pace::Pace;
-use super::plan::{Band, LineRule, Plan};
-use super::reason::{Beside, Comparison, More, Numbers, Reason, Reported, Unit};
-use super::strata::is_alone;
-use super::types::ReleaseState;
-use super::yardstick::{Yardstick, reported_share};
+use super::plan::{Band, Plan};
+use super::reason::{Comparison, More, Reason};
+use super::rule_look::RuleLook;
+use super::state::ReleaseState;
+use super::yardstick::Yardstick;
 use crate::observe::Window;
-use crate::route::Weight;
 
-/// Level of each "within" proof: the chance that a candidate exactly on its rollback line ever
-/// passes it.
-pub const ADVANCE_ALPHA: f64 = 0.01;
-
-/// Level of "worse than pass". It only holds or pauses, and it is looked at for every rule.
-const WORSE_ALPHA: f64 = 0.01;
-
-/// What a rule is held against.
-pub(super) struct Look<'a> {
-    pub(super) rule: &'a LineRule,
-    pub(super) evidence: Evidence<'a>,
-    /// All that was seen of both arms, for people.
-    pub(super) stable: &'a Window,
-    pub(super) candidate: &'a Window,
-    /// What the arms are compared by.
-    pub(super) by: Yardstick,
-    /// Answers that may be spoilt; 0 for any number.
-    pub(super) harm_budget: u64,
-    /// The rule's share of the error budget.
-    pub(super) alpha: f64,
-    /// The harm that must be excluded before the next rung.
-    pub(super) margin: f64,
-    /// The rate that the next rung can bear, where it is a risk line's.
-    pub(super) bearable: f64,
-}
-
-impl<'a> Look<'a> {
-    /// The rule on the strata of a release.
-    pub(super) fn new(
-        plan: &'a Plan,
-        index: usize,
-        state: &'a ReleaseState,
-        (stable, candidate): (&'a Window, &'a Window),
-    ) -> Option<Look<'a>> {
-        let rule = plan.rules.get(index)?;
-        let rung = plan.rungs.get(state.rung).filter(|_| is_alone(plan, state.rung, &state.strata));
-        let cells = state.strata.iter().filter_map(|stratum| {
-            // With nobody on stable a weight is as good as full.
-            let alone = rung.is_some_and(|rung| rung.weight == stratum.weight);
-            let weight = if alone { Weight::FULL } else { stratum.weight };
-            Some((stratum.cells.get(index)?, weight))
-        });
-        let effect = design_effect(rule.metric, stable, candidate);
-        let by = Yardstick::of(rule.metric, stable, candidate);
-        let evidence = Evidence::by(by, rule, cells, effect);
-        let alpha = plan.alpha_of(rule);
-        let margin = rule.band.map_or(0.0, |band| band.pause);
-        let harm_budget = plan.harm_budget;
-        let bearable = 0.0;
-        Some(Look { rule, evidence, stable, candidate, by, harm_budget, alpha, margin, bearable })
-    }
-
+impl RuleLook<'_> {
     /// The verdict, with its numbers but the interval.
     pub(super) fn judge(&self) -> Finding {
         let (rule, metric) = (self.rule, self.rule.metric);
         let samples =
             (metric.samples_by(self.stable, self.by), metric.samples_by(self.candidate, self.by));
-        let estimate = self.evidence.estimate();
+        let estimate = self.e_process.estimate();
         let has_price = self.by != Yardstick::Unpriced;
         let held = self.held().filter(|_| has_price);
         let unlike = !has_price || (rule.band.is_some() && !self.by.compares());
@@ -137,7 +84,7 @@ impl<'a> Look<'a> {
     /// the release's error budget.
     fn is_harmful(&self) -> bool {
         let pass = self.rule.band.map_or(0.0, |band| band.pass.max(0.0));
-        self.evidence.proves(level(self.alpha), pass, Against::AtMost)
+        self.e_process.proves(level(self.alpha), pass, Against::AtMost)
     }
 
     /// The band's verdict, and the test that decided or came nearest to it.
@@ -146,9 +93,9 @@ impl<'a> Look<'a> {
         if !estimate.is_finite() {
             return (Verdict::Uncertain, None);
         }
-        let over = |harm, alpha| self.evidence.test(alpha, harm, Against::AtMost);
-        let within = |harm| self.evidence.test(ADVANCE_ALPHA, harm, Against::AtLeast);
-        let may_be_over = |harm, alpha| self.evidence.may_be_over(harm, level(alpha));
+        let over = |harm, alpha| self.e_process.test(alpha, harm, Against::AtMost);
+        let within = |harm| self.e_process.test(ADVANCE_ALPHA, harm, Against::AtLeast);
+        let may_be_over = |harm, alpha| self.e_process.may_be_over(harm, level(alpha));
         // A late turn for the worse is proven by a start of its own while the whole release still
         // looks well, so this comes before anything that the whole says.
         let mut told = None;
@@ -188,7 +135,7 @@ impl<'a> Look<'a> {
         if self.rule.band.is_some() {
             let numbers = &mut finding.shown.numbers;
             (numbers.low, numbers.high) =
-                self.evidence.interval(level(self.alpha), level(ADVANCE_ALPHA));
+                self.e_process.interval(level(self.alpha), level(ADVANCE_ALPHA));
         }
     }
 
@@ -199,8 +146,7 @@ impl<'a> Look<'a> {
         }
         let shown = &mut finding.shown;
         let numbers = &shown.numbers;
-        let (Some(evidence), Some(needed), Some(test)) =
-            (numbers.evidence, numbers.needed, &finding.test)
+        let (Some(odds), Some(needed), Some(test)) = (numbers.odds, numbers.needed, &finding.test)
         else {
             let times = finding.held.and_then(|held| self.times_needed(held));
             let samples = numbers.samples_candidate.unwrap_or(0) as f64;
@@ -209,9 +155,9 @@ impl<'a> Look<'a> {
             }
             return;
         };
-        let samples = self.evidence.samples();
-        let (now, goal) = (evidence.ln(), needed.ln());
-        let again = self.evidence.repeated(test);
+        let samples = self.e_process.samples();
+        let (now, goal) = (odds.ln(), needed.ln());
+        let again = self.e_process.repeated(test);
         let gained = again - now;
         if gained <= 1e-9 || samples == 0.0 {
             shown.more = Some(More::SettlesNothing);
@@ -223,59 +169,6 @@ impl<'a> Look<'a> {
             Against::AtLeast => More::Passes,
         };
         add_more(shown, more, leads_to, pace);
-    }
-
-    pub(super) fn comparison(
-        &self,
-        verdict: Verdict,
-        estimate: f64,
-        test: Option<&Test>,
-        held: Option<Held>,
-        samples: (u64, u64),
-    ) -> Comparison {
-        let (rule, metric) = (self.rule, self.rule.metric);
-        // Without a test of the band, what is open is the ceiling.
-        let is_open = verdict == Verdict::Uncertain && test.is_none() && held.is_some();
-        let passes_both = verdict == Verdict::Pass && rule.band.is_some();
-        let unit = match rule.band.map(|band| band.unit) {
-            Some(unit) if !is_open && verdict != Verdict::OverCeiling => Unit::of_band(unit),
-            Some(_) | None => Unit::Ceiling,
-        };
-        let threshold = match (unit, verdict) {
-            (Unit::Ceiling, Verdict::OverCeiling) => held.map(|held| held.limit),
-            (Unit::Ceiling, _) => held.map(|held| held.bound),
-            (_, Verdict::OverPause) => rule.band.map(|band| band.pause),
-            (_, Verdict::Between) => rule.band.map(|band| band.pass),
-            _ => test.map(|test| test.harm).or(rule.band.map(|band| band.rollback)),
-        };
-        // JSON has no infinity and no NaN; what is not known is left out.
-        let finite = |value: f64| value.is_finite().then_some(value);
-        let effect = self.evidence.effect;
-        let design_effect = (effect > 1.0).then_some(effect);
-        let numbers = Numbers {
-            stable: finite(metric.value_by(self.stable, self.by)),
-            candidate: finite(metric.value_by(self.candidate, self.by)),
-            estimate: finite(estimate),
-            threshold,
-            evidence: test.map(Test::odds),
-            needed: test.map(|test| 1.0 / test.alpha),
-            alpha: test.map(|test| test.alpha),
-            design_effect,
-            users: design_effect.and_then(|_| subjects(self.candidate)),
-            samples_stable: Some(samples.0),
-            samples_candidate: Some(samples.1),
-            ..Numbers::default()
-        };
-        Comparison {
-            beside: if self.evidence.alone { Beside::StableBefore } else { Beside::Stable },
-            yardstick: (self.by != Yardstick::Reported).then_some(self.by),
-            reported: (self.by == Yardstick::Unlike).then(|| Reported {
-                stable: reported_share(self.stable),
-                candidate: reported_share(self.candidate),
-            }),
-            within: held.filter(|_| passes_both).map(|held| held.bound),
-            ..Comparison::new(metric, unit, numbers)
-        }
     }
 }
 
@@ -297,7 +190,7 @@ fn add_more(shown: &mut Comparison, more: f64, leads_to: More, pace: Option<&Pac
 pub fn readings(plan: &Plan, state: &ReleaseState) -> Vec<Reason> {
     let (stable, candidate) = (state.stable(), state.candidate());
     (0..plan.rules.len())
-        .filter_map(|index| Look::new(plan, index, state, (&stable, &candidate)))
+        .filter_map(|index| RuleLook::new(plan, index, state, (&stable, &candidate)))
         .map(|look| {
             let mut finding = look.judge();
             look.bound(&mut finding);

@@ -67,10 +67,10 @@ impl Sums {
 /// One stratum: stable, candidate.
 pub(super) type SumsPair = (Sums, Sums);
 
-/// ln of the evidence against the null that the candidate's mean is at most (or at least)
+/// ln of the e-values against the null that the candidate's mean is at most (or at least)
 /// `kappa` × stable's + `offset`, for the strata from each start on: the first entry is the whole.
 /// `divisor` is the design effect of clustered outcomes.
-pub(super) fn evidence(
+pub(super) fn log_e_values(
     strata: &[SumsPair],
     (kappa, offset): (f64, f64),
     against: Against,

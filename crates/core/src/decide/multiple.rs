@@ -7,10 +7,10 @@
 
 use super::bets::Null;
 use super::finding::Verdict;
-use super::lines::Look;
 use super::reason::Comparison;
+use super::rule_look::RuleLook;
 
-impl Look<'_> {
+impl RuleLook<'_> {
     /// The odds that the rate is over its multiple of stable's, where that is proven and the band
     /// does not say it already.
     pub(super) fn over_multiple(&self, verdict: Verdict) -> Option<f64> {
@@ -20,7 +20,7 @@ impl Look<'_> {
             Verdict::OverPause | Verdict::Between | Verdict::Uncertain | Verdict::Pass => {}
         }
         let null = Null { kappa: self.rule.multiple?, offset: self.rule.floor };
-        self.evidence.refutes(null, self.alpha)
+        self.e_process.refutes(null, self.alpha)
     }
 
     /// What a rule shows that is over its multiple, with these odds.
@@ -36,7 +36,7 @@ impl Look<'_> {
         let numbers = &mut shown.numbers;
         // In the band's unit: how much above stable the multiple lies.
         numbers.threshold = numbers.stable.map(|rate| (multiple - 1.0) * rate + self.rule.floor);
-        numbers.evidence = Some(odds);
+        numbers.odds = Some(odds);
         numbers.needed = Some(1.0 / self.alpha);
         numbers.alpha = Some(self.alpha);
         shown

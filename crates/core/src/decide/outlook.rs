@@ -1,9 +1,9 @@
 //! Outlook: what a release can show before it has started, by its ladder, its traffic and its
 //! baseline.
 //!
-//! Expected counts are put through the tests that [`super::decide`] puts real ones through, and the
-//! time is sought at which they reach the level that each verdict needs. Evidence is carried over
-//! rungs as in a release. Three questions for each rule and rung:
+//! Expected counts go through the same tests as real ones do in [`super::decide`], and the time is
+//! sought at which they reach the level that each verdict needs. What earlier rungs have proven
+//! counts on later ones, as in a release. Three questions for each rule and rung:
 //!
 //! - When does a candidate that is just like stable pass? What must be excluded is the rollback
 //!   line; where the pass line is at 0 or below it is the margin of the next rung, since an equal
@@ -21,8 +21,8 @@
 mod expected;
 
 use super::bets::Against;
-use super::evidence::{Evidence, level};
-use super::lines::ADVANCE_ALPHA;
+use super::e_process::EProcess;
+use super::levels::{ADVANCE_ALPHA, level};
 use super::metric::{Line, Metric};
 use super::plan::{BandUnit, LineRule, Plan};
 use super::strata::{self, Cell};
@@ -378,7 +378,7 @@ impl One<'_> {
     fn passes(&self, stretches: &[Stretch]) -> bool {
         let within = self.must_exclude().is_none_or(|harm| {
             let cells = self.expected.cells(stretches, usize::MAX, &self.expected.shape);
-            self.evidence(&cells).proves(level(ADVANCE_ALPHA), harm, Against::AtLeast)
+            self.e_process(&cells).proves(level(ADVANCE_ALPHA), harm, Against::AtLeast)
         });
         within
             && self.rule.ceiling.is_none_or(|ceiling| {
@@ -395,7 +395,7 @@ impl One<'_> {
         self.rule.band?;
         let stretches = self.at.stretches(look_ms);
         let cells = self.expected.cells(&stretches, usize::MAX, &self.expected.shape);
-        self.evidence(&cells).interval(f64::INFINITY, level(ADVANCE_ALPHA)).1
+        self.e_process(&cells).interval(f64::INFINITY, level(ADVANCE_ALPHA)).1
     }
 
     /// The smallest harm from this rung on that is proven over a line by the end of its look.
@@ -436,7 +436,7 @@ impl One<'_> {
         let shape = self.expected.harmed(self.rule, harm);
         let over_band = self.rule.band.is_some_and(|band| {
             let cells = self.expected.cells(stretches, turn, &shape);
-            self.evidence(&cells).proves(level(alpha), band.rollback, Against::AtMost)
+            self.e_process(&cells).proves(level(alpha), band.rollback, Against::AtMost)
         });
         over_band || self.rule.ceiling.is_some_and(|c| self.is_over_ceiling(c, &shape, stretches))
     }
@@ -454,9 +454,9 @@ impl One<'_> {
         self.expected.absolute(same, (other, shape), alpha).low > self.limit(ceiling)
     }
 
-    fn evidence(&self, cells: &[(Cell, Weight)]) -> Evidence<'_> {
+    fn e_process(&self, cells: &[(Cell, Weight)]) -> EProcess<'_> {
         let cells = cells.iter().map(|(cell, weight)| (cell, *weight));
-        Evidence::new(self.rule, cells, self.expected.divisor())
+        EProcess::new(self.rule, cells, self.expected.divisor())
     }
 }
 

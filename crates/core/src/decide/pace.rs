@@ -6,7 +6,7 @@
 
 use super::plan::Plan;
 use super::reason::LargerShare;
-use super::types::ReleaseState;
+use super::state::ReleaseState;
 use crate::observe::Window;
 use crate::route::Weight;
 

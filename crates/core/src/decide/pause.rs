@@ -12,7 +12,7 @@
 use super::finding::{Finding, Verdict};
 use super::plan::Plan;
 use super::reason::{PauseEnd, PauseLimit, PauseSoFar, Reason};
-use super::types::ReleaseState;
+use super::state::ReleaseState;
 use crate::ids::UnixMs;
 
 /// What the limit makes of a pause.

@@ -8,7 +8,7 @@ mod code;
 mod parts;
 
 use super::metric::{Line, Metric};
-use super::types::{Order, Phase};
+use super::state::{Order, Phase};
 use crate::guard::RiskEvent;
 use crate::route::Weight;
 pub use code::ReasonCode;

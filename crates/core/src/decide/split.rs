@@ -1,12 +1,12 @@
 //! Checks beside the lines: does the split send what the weight says, and what does it prove that
 //! nothing red was seen.
 
-use super::evidence::level;
-use super::interval::evidence_of_rate;
+use super::interval::log_e_of_rate;
+use super::levels::level;
 use super::plan::Plan;
 use super::reason::Reason;
+use super::state::ReleaseState;
 use super::strata;
-use super::types::ReleaseState;
 use crate::ids::UnixMs;
 use crate::route::{Audience, Weight};
 
@@ -53,8 +53,8 @@ pub(super) fn uneven_split(plan: &Plan, state: &ReleaseState, now: UnixMs) -> Op
         return None;
     }
     let effect = split_effect(state)?;
-    let evidence = evidence_of_rate(candidate as f64 / effect, n / effect, limit);
-    if evidence < level(SPLIT_ALPHA) {
+    let log_e = log_e_of_rate(candidate as f64 / effect, n / effect, limit);
+    if log_e < level(SPLIT_ALPHA) {
         return None;
     }
     Some(Reason::SampleRatio {

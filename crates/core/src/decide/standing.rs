@@ -4,11 +4,11 @@
 //! needs both tests at every look.
 
 use super::bets::Against;
-use super::evidence::level;
-use super::lines::{ADVANCE_ALPHA, Look};
+use super::levels::{ADVANCE_ALPHA, level};
 use super::metric::Metric;
 use super::plan::Plan;
-use super::types::ReleaseState;
+use super::rule_look::RuleLook;
+use super::state::ReleaseState;
 
 /// How the evidence on one rule stands beside its rollback line. All four are natural logarithms of
 /// odds, 0 for 1 : 1; before anything was seen the evidence is 0.
@@ -30,14 +30,14 @@ pub struct Standing {
 pub fn standings(plan: &Plan, state: &ReleaseState) -> Vec<Standing> {
     let (stable, candidate) = (state.stable(), state.candidate());
     (0..plan.rules.len())
-        .filter_map(|index| Look::new(plan, index, state, (&stable, &candidate)))
+        .filter_map(|index| RuleLook::new(plan, index, state, (&stable, &candidate)))
         .filter_map(|look| {
             let rollback = look.rule.band?.rollback;
             Some(Standing {
                 metric: look.rule.metric,
-                over: look.evidence.against(rollback, Against::AtMost),
+                over: look.e_process.against(rollback, Against::AtMost),
                 over_enough: level(look.alpha),
-                within: look.evidence.against(rollback, Against::AtLeast),
+                within: look.e_process.against(rollback, Against::AtLeast),
                 within_enough: level(ADVANCE_ALPHA),
             })
         })

@@ -2,8 +2,8 @@
 
 use super::means::Sums;
 use super::metric::Metric;
-use super::yardstick::{Yardstick, of_spending, reported};
-use crate::observe::{Counts, Histogram, WideSum, Window};
+use super::yardstick::Yardstick;
+use crate::observe::{Counts, Histogram, Spending, WideSum, Window};
 use serde::{Deserialize, Serialize};
 
 /// Outcomes in [0, 1] and their sum, in thousandths.
@@ -183,4 +183,49 @@ impl Metric {
 
 fn mean_of_all(n: u64, sum: u64, squares: WideSum) -> Moments {
     Moments { n, sum, squares, by: n, cross: sum }
+}
+
+/// What a metric of tokens or cost reads from these answers' sums.
+fn of_spending(metric: Metric, spending: &Spending) -> Moments {
+    let Spending {
+        answers,
+        tokens,
+        tokens_squared,
+        cost_micro_usd,
+        cost_squared,
+        useful,
+        useful_cost_micro_usd,
+    } = *spending;
+    match metric {
+        Metric::TokensPerRequest => {
+            Moments { n: answers, sum: tokens, squares: tokens_squared, by: answers, cross: tokens }
+        }
+        Metric::CostPerSuccess => Moments {
+            n: answers,
+            sum: cost_micro_usd,
+            squares: cost_squared,
+            by: useful,
+            cross: useful_cost_micro_usd,
+        },
+        // No other metric is a mean.
+        _ => Moments {
+            n: answers,
+            sum: cost_micro_usd,
+            squares: cost_squared,
+            by: answers,
+            cross: cost_micro_usd,
+        },
+    }
+}
+
+/// The answers that came with usage: all of them, less those that did not.
+fn reported(metric: Metric, all: &Moments, window: &Window) -> Moments {
+    let without = of_spending(metric, &window.usage.unreported);
+    Moments {
+        n: all.n.saturating_sub(without.n),
+        sum: all.sum.saturating_sub(without.sum),
+        squares: WideSum(all.squares.0.saturating_sub(without.squares.0)),
+        by: all.by.saturating_sub(without.by),
+        cross: all.cross.saturating_sub(without.cross),
+    }
 }

@@ -5,11 +5,12 @@
 //! that moves, pauses or says something new, and every operator's order; a look that only finds
 //! more of the same is journalled now and then, for the numbers that a restart goes on from.
 
+use super::decision::{Decision, DecisionKind, Observation, Signal};
 use super::engine::decide;
 use super::metric::Metric;
 use super::plan::Plan;
 use super::reason::ReasonCode;
-use super::types::{Decision, DecisionKind, Observation, ReleaseState, Signal};
+use super::state::ReleaseState;
 use crate::ids::UnixMs;
 use crate::observe::{Counts, Window};
 use std::collections::VecDeque;

@@ -8,8 +8,7 @@
 //! look free.
 
 use super::metric::Metric;
-use super::tally::Moments;
-use crate::observe::{Spending, WideSum, Window};
+use crate::observe::Window;
 use serde::{Deserialize, Serialize};
 
 /// Share of answers without usage that are left out; with more, those that are left might be of
@@ -68,51 +67,6 @@ fn is_cost(metric: Metric) -> bool {
 pub(super) fn reported_share(window: &Window) -> f64 {
     let answered = window.answered().max(1);
     1.0 - window.usage.unreported.answers.min(answered) as f64 / answered as f64
-}
-
-/// What a metric of tokens or cost reads from these answers' sums.
-pub(super) fn of_spending(metric: Metric, spending: &Spending) -> Moments {
-    let Spending {
-        answers,
-        tokens,
-        tokens_squared,
-        cost_micro_usd,
-        cost_squared,
-        useful,
-        useful_cost_micro_usd,
-    } = *spending;
-    match metric {
-        Metric::TokensPerRequest => {
-            Moments { n: answers, sum: tokens, squares: tokens_squared, by: answers, cross: tokens }
-        }
-        Metric::CostPerSuccess => Moments {
-            n: answers,
-            sum: cost_micro_usd,
-            squares: cost_squared,
-            by: useful,
-            cross: useful_cost_micro_usd,
-        },
-        // No other metric is a mean.
-        _ => Moments {
-            n: answers,
-            sum: cost_micro_usd,
-            squares: cost_squared,
-            by: answers,
-            cross: cost_micro_usd,
-        },
-    }
-}
-
-/// The answers that came with usage: all of them, less those that did not.
-pub(super) fn reported(metric: Metric, all: &Moments, window: &Window) -> Moments {
-    let without = of_spending(metric, &window.usage.unreported);
-    Moments {
-        n: all.n.saturating_sub(without.n),
-        sum: all.sum.saturating_sub(without.sum),
-        squares: WideSum(all.squares.0.saturating_sub(without.squares.0)),
-        by: all.by.saturating_sub(without.by),
-        cross: all.cross.saturating_sub(without.cross),
-    }
 }
 
 #[cfg(test)]

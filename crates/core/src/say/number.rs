@@ -109,7 +109,7 @@ impl Shown {
             Unit::Ceiling => own(numbers.threshold),
             Unit::Relative | Unit::Points => numbers.threshold.map_or("–".to_owned(), band),
         };
-        let odds = numbers.evidence.zip(numbers.needed);
+        let odds = numbers.odds.zip(numbers.needed);
         Shown {
             candidate: own(numbers.candidate),
             stable: own(numbers.stable),

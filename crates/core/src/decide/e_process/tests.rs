@@ -4,23 +4,6 @@ use super::*;
 use crate::decide::metric::Metric;
 use crate::observe::Histogram;
 
-/// The weights of the starts are a distribution: stakes of 1 on all of them are a stake of 1, and
-/// one start's win counts by its weight.
-#[test]
-fn the_starts_share_one_stake() {
-    for starts in [1, 2, 3, 10, 70] {
-        let even = mean_of_starts(vec![0.0; starts]);
-        assert!(even <= 1e-12, "{starts}: {even}");
-        let (mut last, won) = (vec![-1e9; starts], 50.0);
-        last[starts - 1] = won;
-        let paid = mean_of_starts(last) - won;
-        assert!(paid <= WHOLE.ln() + 1e-9 && paid > -10.0, "{starts}: {paid}");
-    }
-    let whole: f64 = mean_of_starts(vec![0.0; 10_000]);
-    assert!(whole.abs() < 1e-3, "all of it is spent at last: {whole}");
-    assert!(mean_of_starts([]).abs() < 1e-12);
-}
-
 fn rule(metric: Metric) -> LineRule {
     let mut rule = LineRule::defaults().into_iter().find(|rule| rule.metric == metric).unwrap();
     rule.floor = 0.0;
@@ -35,7 +18,7 @@ fn rate(stable: (u64, u64), candidate: (u64, u64)) -> Cell {
 fn against(cells: &[Cell], effect: f64, harm: f64, against: Against) -> f64 {
     let rule = rule(Metric::ErrorRate);
     let weight = Weight::from_pct(20.0).unwrap();
-    Evidence::new(&rule, cells.iter().map(|cell| (cell, weight)), effect).against(harm, against)
+    EProcess::new(&rule, cells.iter().map(|cell| (cell, weight)), effect).against(harm, against)
 }
 
 /// Hours of good service do not excuse what comes after them.
@@ -59,15 +42,15 @@ fn to_stop_early_changes_nothing() {
         let calm = rate((8_000, 160), (2_000, 40));
         let cells = [calm.clone(), calm, rate((400, 8), (100, 2 + late))];
         let (rule, weight) = (rule(Metric::ErrorRate), Weight::from_pct(20.0).unwrap());
-        let evidence = Evidence::new(&rule, cells.iter().map(|cell| (cell, weight)), 1.0);
+        let e_process = EProcess::new(&rule, cells.iter().map(|cell| (cell, weight)), 1.0);
         for against in [Against::AtMost, Against::AtLeast] {
             for harm in [0.0, 0.01, 0.02, 0.05] {
-                let whole = evidence.against(harm, against);
+                let whole = e_process.against(harm, against);
                 for enough in [-5.0, 0.0, 1.0, 3.0, 7.0, 27.0] {
-                    let (part, _) = evidence.up_to(enough, harm, against);
+                    let (part, _) = e_process.up_to(enough, harm, against);
                     assert_eq!(part >= enough, whole >= enough, "{part} {whole} {enough}");
                     assert!(part == whole || (enough <= part && part < whole), "{part} {whole}");
-                    assert_eq!(evidence.proves(enough, harm, against), whole >= enough);
+                    assert_eq!(e_process.proves(enough, harm, against), whole >= enough);
                     (looks, stopped) = (looks + 1, stopped + u32::from(part != whole));
                 }
             }
@@ -114,8 +97,8 @@ fn the_bucket_that_holds_the_point_counts_in_part() {
         let pair = pair(0.05, stable, Share { n: 1_000, milli: 0 });
         let beyond = vec![(lower, upper, count)];
         let tail = TailPair { anchor_us: point / 1.2, pair, beyond };
-        let evidence = Evidence::new(&rule, std::iter::empty(), 1.0);
-        evidence.cut(&tail, 0.2).candidate_x
+        let e_process = EProcess::new(&rule, std::iter::empty(), 1.0);
+        e_process.cut(&tail, 0.2).candidate_x
     };
     let width = upper + 1.0 - lower;
     for part in [0.0, 0.25, 0.5, 0.9] {
@@ -133,8 +116,8 @@ fn stables_past_stands_in_at_full_weight_only() {
     let cells = [rate((8_000, 160), (2_000, 40)), rate((0, 0), (2_000, 400))];
     let at = |pct| {
         let weights = [Weight::from_pct(50.0).unwrap(), Weight::from_pct(pct).unwrap()];
-        let evidence = Evidence::new(&rule, cells.iter().zip(weights), 1.0);
-        (evidence.against(0.05, Against::AtMost), evidence.alone)
+        let e_process = EProcess::new(&rule, cells.iter().zip(weights), 1.0);
+        (e_process.against(0.05, Against::AtMost), e_process.alone)
     };
     assert!(at(100.0).0 > 20.0 && at(100.0).1);
     assert!(at(50.0).0 < 5.0 && !at(50.0).1, "{:?}", at(50.0));

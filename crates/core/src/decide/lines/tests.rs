@@ -1,7 +1,8 @@
 use super::*;
-use crate::decide::BandUnit;
+use crate::decide::e_process::EProcess;
 use crate::decide::harm::harm_point;
 use crate::decide::strata::Cell;
+use crate::decide::{BandUnit, LineRule};
 use crate::ids::UnixMs;
 use crate::observe::{Feedback, Outcome, Timing};
 use crate::route::Weight;
@@ -36,10 +37,11 @@ fn rule(metric: Metric) -> LineRule {
 fn compare(rule: &LineRule, stable: &Window, candidate: &Window, alpha: f64) -> (Verdict, Reason) {
     let cell = Cell::between(rule.metric, stable, candidate);
     let weight = Weight::from_pct(20.0).unwrap();
-    let evidence = Evidence::new(rule, std::iter::once((&cell, weight)), 1.0);
+    let e_process = EProcess::new(rule, std::iter::once((&cell, weight)), 1.0);
     let margin = rule.band.map_or(0.0, |band| band.pause);
     let (by, bearable, harm_budget) = (Yardstick::Reported, 0.0, 0);
-    let look = Look { rule, evidence, stable, candidate, by, harm_budget, alpha, margin, bearable };
+    let look =
+        RuleLook { rule, e_process, stable, candidate, by, harm_budget, alpha, margin, bearable };
     let mut finding = look.judge();
     look.bound(&mut finding);
     look.forecast(&mut finding, Some(&crate::decide::pace::Pace::steady(10.0)));

@@ -60,7 +60,7 @@ fn arm(n: u32, mean: f64, spread: f64) -> Sums {
 }
 
 fn told(strata: &[SumsPair], against: Against, divisor: f64) -> Vec<f64> {
-    evidence(strata, (1.1, 0.0), against, divisor)
+    log_e_values(strata, (1.1, 0.0), against, divisor)
 }
 
 #[test]

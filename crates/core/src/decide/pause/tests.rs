@@ -107,7 +107,7 @@ fn a_pause_opens_an_incident_and_goes_back_at_its_end() {
         let reason = &decision.reasons[0];
         assert_eq!(reason.code(), ReasonCode::PauseLimit);
         let numbers = reason.numbers().unwrap();
-        assert!(numbers.evidence.unwrap() >= numbers.needed.unwrap());
+        assert!(numbers.odds.unwrap() >= numbers.needed.unwrap());
         let lines = run.plan.rules.len() as f64;
         assert!((numbers.needed.unwrap() - 100.0 * lines).abs() < 1e-6, "{:?}", numbers.needed);
         assert!(numbers.users.is_some_and(|users| (24..=36).contains(&users)), "{reason:?}");
@@ -134,7 +134,7 @@ fn a_spent_harm_budget_ends_it_earlier() {
     assert_eq!(reason.metric(), Some(Metric::ContractBrokenRate));
     assert!(run.now < UnixMs(500_000), "{:?}", run.now);
     let numbers = reason.numbers().unwrap();
-    assert!(numbers.evidence.unwrap() >= numbers.needed.unwrap());
+    assert!(numbers.odds.unwrap() >= numbers.needed.unwrap());
     assert!(
         Lang::En.sentence(reason).contains("over the harm budget of 20"),
         "{}",

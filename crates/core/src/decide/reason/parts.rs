@@ -265,9 +265,10 @@ pub struct Numbers {
     /// The threshold it was held against.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
-    /// How strongly what was seen speaks for it: odds, x : 1. For a hold, for what would end it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub evidence: Option<f64>,
+    /// The odds for it, x : 1; for a hold, the odds for what would end it. In JSON and in journals
+    /// the name is `evidence`.
+    #[serde(default, rename = "evidence", skip_serializing_if = "Option::is_none")]
+    pub odds: Option<f64>,
     /// The odds that are enough: 1 / alpha.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needed: Option<f64>,

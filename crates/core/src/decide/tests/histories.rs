@@ -199,7 +199,7 @@ fn is_compared(shown: &Comparison) -> bool {
 
 fn is_proven(shown: &Comparison) -> bool {
     let numbers = &shown.numbers;
-    let proven = numbers.evidence >= numbers.needed && numbers.needed.is_some();
+    let proven = numbers.odds >= numbers.needed && numbers.needed.is_some();
     proven && is_compared(shown) && numbers.stable.is_some() && numbers.alpha.is_some()
 }
 
@@ -309,7 +309,7 @@ proptest! {
                 for rule in run.plan.rules.iter().filter(|rule| rule.required) {
                     let said = decision.reasons.iter().find(|r| r.metric() == Some(rule.metric));
                     let numbers = said.and_then(Reason::numbers);
-                    prop_assert!(numbers.is_some_and(|n| n.evidence >= n.needed), "{said:?}");
+                    prop_assert!(numbers.is_some_and(|n| n.odds >= n.needed), "{said:?}");
                 }
             }
         }

@@ -4,7 +4,7 @@
 use super::chance::Chance;
 use super::{plan, rule};
 use crate::decide::bets::Against;
-use crate::decide::evidence::Evidence;
+use crate::decide::e_process::EProcess;
 use crate::decide::strata::{self, Stratum};
 use crate::decide::{Metric, Observation, Phase, Plan, ReasonCode, ReleaseState, decide};
 use crate::ids::UnixMs;
@@ -63,10 +63,10 @@ impl Stream {
     fn is_proven(&self, against: Against) -> bool {
         let rule = &self.plan.rules[0];
         let cells = self.strata.iter().map(|stratum| (&stratum.cells[0], stratum.weight));
-        let evidence = Evidence::new(rule, cells, 1.0);
+        let e_process = EProcess::new(rule, cells, 1.0);
         let (harm, goal) = (rule.band.unwrap().rollback, (1.0 / ALPHA).ln());
-        let may = against == Against::AtLeast || evidence.may_be_over(harm, goal);
-        may && evidence.proves(goal, harm, against)
+        let may = against == Against::AtLeast || e_process.may_be_over(harm, goal);
+        may && e_process.proves(goal, harm, against)
     }
 }
 
@@ -282,5 +282,5 @@ fn the_rules_share_one_alpha() {
     let numbers = reason.numbers().unwrap();
     assert!((numbers.alpha.unwrap() - alpha).abs() < 1e-12);
     assert!((numbers.needed.unwrap() - 1.0 / alpha).abs() < 1e-6);
-    assert!(numbers.evidence.unwrap() >= numbers.needed.unwrap());
+    assert!(numbers.odds.unwrap() >= numbers.needed.unwrap());
 }

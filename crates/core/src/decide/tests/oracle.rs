@@ -112,7 +112,7 @@ fn the_mixture_of_rates_is_confseqs() {
     let cases = reference().evidence_of_rate;
     assert!(cases.iter().filter(|case| case.by == "confseq").count() > 5);
     for EvidenceOfRate { by, sum, n, p, value } in cases {
-        let got = interval::evidence_of_rate(sum, n, p);
+        let got = interval::log_e_of_rate(sum, n, p);
         close(got, value, 1e-9, &format!("{sum} of {n} against {p} by {by}"));
     }
 }

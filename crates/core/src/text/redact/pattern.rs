@@ -1,4 +1,4 @@
-//! What a pattern is: an expression, and the tests that keep it from matching too much or too often.
+//! What a pattern is: an expression, and what keeps it from matching too much or too often.
 
 use super::PrivateKind;
 use regex::Regex;
