@@ -1,16 +1,16 @@
 //! `POST /v1/chat/completions` and the seed's `POST /chat`: route, render, call, answer.
 
-use super::body::{Body, RequestBody, too_large};
+use super::arrival::Arrival;
+use super::body::Body;
 use super::bounds::{BACKOFF_FIRST, BACKOFF_MAX};
 use super::code::Code;
 use super::exchange::{Ending, Exchange, Query};
 use super::front::Admitted;
 use super::gateway::Gateway;
+use super::incoming::{RequestBody, too_large};
 use super::problem::Problem;
-use super::serve::Arrival;
-use super::{pages, reply, stream};
+use super::{reply, respond, stream};
 use crate::upstream::{Answer, Call, Deadlines, Elapsed, Piece, Pieces, Reply, UpstreamError};
-use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -50,11 +50,11 @@ pub(super) async fn completions(
     let (labels, trace) = (exchange.labels(), exchange.ids().trace.clone());
     let response = match call(&mut exchange).await {
         Ok(Called::Whole(answer)) => match reply::whole(exchange, answer) {
-            Ok(whole) => passed_through(whole.body),
-            Err(problem) => problem.response(&trace),
+            Ok(whole) => respond::json_bytes(StatusCode::OK, whole.body),
+            Err(problem) => respond::problem(&problem, &trace),
         },
         Ok(Called::Stream(first, pieces)) => stream::response(exchange, first, pieces),
-        Err(error) => fail(exchange, error).response(&trace),
+        Err(error) => respond::problem(&fail(exchange, error), &trace),
     };
     Ok(labels.put(response))
 }
@@ -73,13 +73,6 @@ fn pick(
     }
     arrival.caller = caller;
     Ok(gateway)
-}
-
-fn passed_through(body: bytes::Bytes) -> Response<Body> {
-    let mut response = Response::new(Body::full(body));
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
-    response
 }
 
 /// `POST /chat` (R175–R178).
@@ -109,8 +102,8 @@ pub(super) async fn seed(
         Err(error) => Err(fail(exchange, error)),
     };
     let response = match answered {
-        Err(problem) => problem.response(&ids.trace),
-        Ok(whole) => pages::json(
+        Err(problem) => respond::problem(&problem, &ids.trace),
+        Ok(whole) => respond::json(
             StatusCode::OK,
             &json!({
                 "trace_id": ids.trace.as_str(),
@@ -173,7 +166,7 @@ async fn call(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
             && tries_left > 0
             && wait <= BACKOFF_MAX
             && wait < exchange.left()
-            && exchange.gateway.take_retry();
+            && exchange.gateway.admission.take_retry();
         if !again {
             break Err(error);
         }

@@ -3,11 +3,11 @@
 
 mod account;
 
+use super::arrival::Arrival;
 use super::auth::Caller;
 use super::code::Code;
 use super::gateway::Gateway;
 use super::problem::{CLIENT_GONE, Next, Problem};
-use super::serve::Arrival;
 use crate::guard::{heard_in, pseudonym, said_in};
 use crate::route::LiveTable;
 use crate::upstream::{self, Elapsed};
@@ -109,7 +109,7 @@ impl Exchange {
             return Err(Problem::banned(left_s));
         }
         let queued = Instant::now();
-        let permit = gateway.permit(query.budget.unwrap_or(Duration::MAX)).await?;
+        let permit = gateway.admission.permit(query.budget.unwrap_or(Duration::MAX)).await?;
         let queue = queued.elapsed();
         let table = gateway.parts.router.load();
         if let Entrance::Closed { reason: _ } = &table.table.entrance {
@@ -126,7 +126,7 @@ impl Exchange {
         let (arm, cohort) = table.table.place(&subject);
         let (arm, set) = table.set(arm);
         let set = Arc::clone(set);
-        gateway.earn_retry();
+        gateway.admission.earn_retry();
         Ok(Exchange {
             gateway: Arc::clone(gateway),
             query,

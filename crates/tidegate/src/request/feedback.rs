@@ -1,13 +1,13 @@
 //! `POST /v1/feedback`: what users say of an answer, by its trace id (R220, R221).
 
+use super::arrival::Arrival;
 use super::auth::Caller;
 use super::body::Body;
 use super::code::Code;
 use super::front::Admitted;
 use super::gateway::Gateway;
-use super::pages;
 use super::problem::{Next, Problem};
-use super::serve::Arrival;
+use super::respond;
 use crate::observe::FeedbackOn;
 use crate::store::Records as _;
 use http::{Response, StatusCode};
@@ -50,7 +50,7 @@ pub(super) async fn feedback(
         gateway.metrics.quality(&on.model, metric, score);
     }
     let body = json!({ "trace_id": trace.as_str(), "accepted": accepted, "repeated": repeated });
-    Ok(pages::json(StatusCode::OK, &body))
+    Ok(respond::json(StatusCode::OK, &body))
 }
 
 fn items(request: &FeedbackRequest) -> impl Iterator<Item = Feedback> {

@@ -1,9 +1,9 @@
 //! What all requests share.
 
+use super::admission::Admission;
 use super::auth::Authenticator;
-use super::bounds::{BODY_BUDGET_KIB, Bounds, RETRY_RESERVE_MILLI, RETRY_SHARE_MILLI};
+use super::bounds::Bounds;
 use super::ids::IdMaker;
-use super::problem::Problem;
 use crate::clock::Clock;
 use crate::config::{Price, ProcessLimits, Project, Records};
 use crate::error::Result as CliResult;
@@ -13,13 +13,11 @@ use crate::route::Router;
 use crate::store::{Records as _, Store};
 use crate::version_set::{FilesState, LiveSet};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tidegate_core::ids::VersionSetId;
 use tidegate_core::route::{Arm, Entrance};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
 
 /// What can be set for a gateway beside the project.
 #[derive(Debug, Clone, Copy, Default)]
@@ -55,15 +53,12 @@ pub(crate) struct Gateway {
     pub(super) metrics: Arc<Metrics>,
     pub(super) authenticator: Authenticator,
     pub(super) ids: IdMaker,
-    pub(super) body_budget: Arc<Semaphore>,
+    pub(super) admission: Admission,
     /// Callers that are refused.
     pub(super) bans: Bans,
     /// For how long a caller is refused after a forbidden tool call, s.
     pub(super) ban_s: u64,
     prices: BTreeMap<String, Price>,
-    permits: Arc<Semaphore>,
-    waiting: AtomicUsize,
-    retry_reserve_milli: AtomicI64,
     stopping: AtomicBool,
     files: AtomicU8,
     release: OnceLock<Box<dyn Fn() -> ReleaseView + Send + Sync>>,
@@ -99,13 +94,13 @@ impl Gateway {
             metrics: Arc::default(),
             authenticator,
             ids: IdMaker::new(),
-            body_budget: Arc::new(Semaphore::new(BODY_BUDGET_KIB)),
+            admission: Admission::new(
+                project.limits.max_concurrent,
+                Duration::from_millis(project.limits.queue_ms),
+            ),
             bans: Bans::default(),
             ban_s: project.risk.ban_s,
             prices: project.prices.clone(),
-            permits: Arc::new(Semaphore::new(project.limits.max_concurrent)),
-            waiting: AtomicUsize::new(0),
-            retry_reserve_milli: AtomicI64::new(RETRY_RESERVE_MILLI),
             stopping: AtomicBool::new(false),
             files: AtomicU8::new(FilesState::Served as u8),
             release: OnceLock::new(),
@@ -182,36 +177,6 @@ impl Gateway {
         std::iter::once(self.service.as_str()).chain(self.aliases.iter().map(String::as_str))
     }
 
-    /// A permit for one request, waited for up to `queue_ms`. No more may wait than may
-    /// work: a longer queue only makes everyone's answer late.
-    pub(super) async fn permit(&self, patience: Duration) -> Result<OwnedSemaphorePermit, Problem> {
-        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            return Ok(permit);
-        }
-        let waiting = Waiting::enter(&self.waiting);
-        if waiting.before >= self.limits.max_concurrent {
-            return Err(Problem::overloaded("too many requests are waiting"));
-        }
-        let wait = Duration::from_millis(self.limits.queue_ms).min(patience);
-        match timeout(wait, Arc::clone(&self.permits).acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(Problem::overloaded("too many requests are in work")),
-        }
-    }
-
-    /// A request adds its share to the retry reserve.
-    pub(super) fn earn_retry(&self) {
-        let earn = |reserve: i64| Some((reserve + RETRY_SHARE_MILLI).min(RETRY_RESERVE_MILLI));
-        // The closure always gives a value.
-        let _ = self.retry_reserve_milli.fetch_update(Ordering::Relaxed, Ordering::Relaxed, earn);
-    }
-
-    /// Takes one retry out of the reserve; false when it is used up.
-    pub(super) fn take_retry(&self) -> bool {
-        let take = |reserve: i64| (reserve >= 1000).then_some(reserve - 1000);
-        self.retry_reserve_milli.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
-    }
-
     /// Whether it is known what the model's tokens cost.
     pub(super) fn has_price(&self, model: &str) -> bool {
         self.prices.contains_key(model)
@@ -226,23 +191,5 @@ impl Gateway {
                 tokens_in as f64 * input_per_million + tokens_out as f64 * output_per_million;
             cost.round() as u64
         })
-    }
-}
-
-/// One more request is waiting until this is dropped, also when its client leaves.
-struct Waiting<'a> {
-    count: &'a AtomicUsize,
-    before: usize,
-}
-
-impl Waiting<'_> {
-    fn enter(count: &AtomicUsize) -> Waiting<'_> {
-        Waiting { before: count.fetch_add(1, Ordering::Relaxed), count }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 }

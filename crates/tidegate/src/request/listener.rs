@@ -149,7 +149,7 @@ impl Acceptor {
 
 /// The answer to a connection over the cap, whose request is not even read.
 fn full_answer() -> String {
-    let body = Problem::overloaded("too many connections are open").envelope(None);
+    let body = Problem::overloaded("too many connections are open".to_owned()).envelope(None);
     let body = String::from_utf8_lossy(&body);
     format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\

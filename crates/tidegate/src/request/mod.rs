@@ -2,9 +2,9 @@
 //! what a request says is read by `tidegate_wire`.
 //!
 //! A request goes through these files in this order: `listener` and `conn` (bytes in time),
-//! `serve` (which endpoint), `front` (which service), `auth`, `body`, then `chat` (route, render,
-//! call, answer) or another
-//! endpoint; `exchange` counts and records what happened, whatever happened.
+//! `serve` (which endpoint), `front` (which service), `auth`, `incoming` (the body), then `chat`
+//! (admission, route, render, call, answer) or another endpoint; `exchange` counts and records what
+//! happened, whatever happened.
 
 mod bounds;
 mod listener;
@@ -12,14 +12,20 @@ mod listener;
 mod conn;
 mod strict;
 
+mod arrival;
 mod front;
 mod serve;
 
+mod admission;
 mod auth;
+mod incoming;
+
 mod body;
 mod code;
 mod ids;
+mod meter;
 mod problem;
+mod respond;
 
 mod chat;
 mod reply;

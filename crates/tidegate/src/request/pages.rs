@@ -3,21 +3,13 @@
 use super::body::Body;
 use super::front::{Admitted, Front};
 use super::gateway::Gateway;
+use super::respond::json;
 use crate::clock::rfc3339;
 use crate::observe::{self, ArmView, joined_pages};
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 use tidegate_core::route::Entrance;
-
-/// A JSON response.
-pub(super) fn json(status: StatusCode, value: &Value) -> Response<Body> {
-    let mut response = Response::new(Body::full(value.to_string()));
-    *response.status_mut() = status;
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
-    response
-}
 
 /// `GET /health`: the process is alive (R179), with what each service serves.
 pub(super) fn health(front: &Front) -> Response<Body> {

@@ -1,18 +1,14 @@
 //! Errors as clients see them: one place that maps what went wrong to status, code and text.
 
-use super::body::Body;
+use super::admission::Overload;
 use super::code::Code;
 use crate::upstream::UpstreamError;
-use http::header::{self, HeaderName, HeaderValue};
-use http::{Response, StatusCode};
+use http::StatusCode;
 use tidegate_core::guard::{RiskEvent, RiskKind};
 use tidegate_core::ids::TraceId;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::RequestError;
 use tidegate_wire::openai_chat::{ErrorBody, write_error};
-
-/// The OpenAI SDKs obey it: with `false` they do not try again.
-const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// A request that is refused or failed: the status, and the members of OpenAI's error envelope.
 #[derive(Debug, Clone)]
@@ -89,8 +85,8 @@ impl Problem {
     }
 
     /// Too much is going on; a retry soon may do.
-    pub(super) fn overloaded(message: &str) -> Problem {
-        Problem::server(StatusCode::SERVICE_UNAVAILABLE, Code::Overloaded, message.to_owned())
+    pub(super) fn overloaded(message: String) -> Problem {
+        Problem::server(StatusCode::SERVICE_UNAVAILABLE, Code::Overloaded, message)
             .next(Next::RetryAfter(1))
     }
 
@@ -159,33 +155,11 @@ impl Problem {
         let trace_id = trace_id.map(TraceId::as_str);
         write_error(&ErrorBody { message, kind, param, code, trace_id })
     }
+}
 
-    /// The response; the headers with its ids are added at the edge.
-    pub(super) fn response(&self, trace_id: &TraceId) -> Response<Body> {
-        let mut response = Response::new(Body::full(self.envelope(Some(trace_id))));
-        *response.status_mut() = self.status;
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        match self.next {
-            Next::Nothing => {}
-            Next::RetryAfter(seconds) => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-            }
-            Next::DoNotRetry => {
-                headers.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
-            }
-            Next::Allow(methods) => {
-                headers.insert(header::ALLOW, HeaderValue::from_static(methods));
-            }
-            Next::Authenticate => {
-                let challenge = HeaderValue::from_static("Bearer realm=\"tidegate\"");
-                headers.insert(header::WWW_AUTHENTICATE, challenge);
-            }
-            Next::Close => {
-                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-        }
-        response
+impl From<Overload> for Problem {
+    fn from(overload: Overload) -> Problem {
+        Problem::overloaded(overload.to_string())
     }
 }
 

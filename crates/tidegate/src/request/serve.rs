@@ -1,39 +1,26 @@
 //! From a parsed head to an endpoint, and from every answer to its ids.
 
+use super::arrival::Arrival;
 use super::auth::Caller;
-use super::body::{self, AtEnd, Body, Meter, RequestBody};
+use super::body::{AtEnd, Body};
 use super::code::Code;
 use super::conn::Watch;
 use super::front::{Admitted, Front, Picked};
-use super::ids::Ids;
+use super::incoming::{self, RequestBody};
+use super::meter::Meter;
 use super::problem::{Next, Problem};
-use super::{chat, feedback, pages, strict};
+use super::{chat, feedback, pages, respond, strict};
 use crate::observe::StatusClass;
 use http::header::{HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tidegate_core::ids::UnixMs;
 
 /// The business id of a request.
 pub(super) const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 /// The id of one try.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// What is known of a request before its body is read.
-pub(super) struct Arrival {
-    /// Its ids.
-    pub(super) ids: Ids,
-    /// Who sent it.
-    pub(super) caller: Caller,
-    /// When, by the service's clock.
-    pub(super) at: UnixMs,
-    /// When, for measuring.
-    pub(super) started: Instant,
-    /// How long the client took to send its body.
-    pub(super) reading: Duration,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Endpoint {
@@ -144,7 +131,7 @@ pub(super) async fn handle(
         }
         Err(problem) => Err(problem),
     };
-    let mut response = response.unwrap_or_else(|problem| problem.response(&ids.trace));
+    let mut response = response.unwrap_or_else(|problem| respond::problem(&problem, &ids.trace));
     let headers = response.headers_mut();
     for (name, id) in [(X_TRACE_ID, &ids.trace), (X_REQUEST_ID, &ids.request)] {
         if let Ok(value) = HeaderValue::from_str(id.as_str()) {
@@ -209,8 +196,8 @@ async fn read(
     let began = Instant::now();
     let empty = incoming.is_end_stream();
     let max = admitted.max_body_bytes();
-    let (budget, bounds) = (&front.first().body_budget, &front.first().options.bounds);
-    let body = body::read(incoming, &parts.headers, max, budget, bounds).await?;
+    let (admission, bounds) = (&front.first().admission, &front.first().options.bounds);
+    let body = incoming::read(incoming, &parts.headers, max, admission, bounds).await?;
     if !empty {
         watch.body_done();
     }

@@ -5,7 +5,7 @@
 //! and records what was delivered. A planted text is seen when its last character has come: what
 //! came before in earlier pieces is out already, the piece that completes it is not.
 
-use super::body::Body;
+use super::body::{Body, Stream};
 use super::bounds::STREAM_PIECE;
 use super::exchange::{Ending, Exchange};
 use super::problem::{CLIENT_GONE, Problem};
@@ -25,7 +25,7 @@ use tidegate_wire::{AnswerFacts, openai_chat, sse};
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// The events of one stream.
-pub(super) struct Events {
+struct Events {
     /// `None` once the exchange is closed; nothing follows then.
     exchange: Option<Exchange>,
     first: Option<Piece>,
@@ -48,7 +48,7 @@ pub(super) fn response(mut exchange: Exchange, first: Piece, pieces: Pieces) -> 
         watch: Watch::default(),
         status: StatusClass::ClientError,
     };
-    let mut response = Response::new(Body::events(events));
+    let mut response = Response::new(Body::stream(events));
     let headers = response.headers_mut();
     let events = HeaderValue::from_static("text/event-stream; charset=utf-8");
     headers.insert(header::CONTENT_TYPE, events);
@@ -57,19 +57,17 @@ pub(super) fn response(mut exchange: Exchange, first: Piece, pieces: Pieces) -> 
     response
 }
 
-impl Events {
-    /// How the stream ended; a client error until it did.
-    pub(super) fn status(&self) -> StatusClass {
+impl Stream for Events {
+    fn status(&self) -> StatusClass {
         self.status
     }
 
-    /// Whether nothing follows.
-    pub(super) fn is_ended(&self) -> bool {
+    fn is_ended(&self) -> bool {
         self.exchange.is_none()
     }
 
-    /// The next bytes for the client: all events that are there, up to a bound.
-    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    /// All events that are there, up to a bound.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let mut out = Vec::new();
         while !self.is_ended() && out.len() < STREAM_PIECE {
             let piece = match self.first.take() {
@@ -84,7 +82,9 @@ impl Events {
         }
         Poll::Ready((!out.is_empty()).then(|| out.into()))
     }
+}
 
+impl Events {
     fn take(&mut self, piece: Option<Piece>, out: &mut Vec<u8>) {
         match piece {
             Some(Piece::Data { bytes, says }) => self.data(&bytes, says, out),

@@ -1,0 +1,20 @@
+//! What is known of a request before its body is read.
+
+use super::auth::Caller;
+use super::ids::Ids;
+use std::time::{Duration, Instant};
+use tidegate_core::ids::UnixMs;
+
+/// What is known of a request before its body is read.
+pub(super) struct Arrival {
+    /// Its ids.
+    pub(super) ids: Ids,
+    /// Who sent it.
+    pub(super) caller: Caller,
+    /// When, by the service's clock.
+    pub(super) at: UnixMs,
+    /// When, for measuring.
+    pub(super) started: Instant,
+    /// How long the client took to send its body.
+    pub(super) reading: Duration,
+}
