@@ -25,8 +25,7 @@ mod write;
 
 pub(crate) use change::change_id;
 pub(crate) use collect::{PackInputs, write_pack};
-pub(crate) use verify::verify;
-pub(crate) use witness::JournalCheck;
+pub(crate) use verify::{JournalCheck, verify};
 
 #[cfg(test)]
 mod tests;

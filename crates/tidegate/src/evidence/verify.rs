@@ -1,7 +1,6 @@
 //! Verifying a pack with nothing but the pack.
 
 use super::journal::{ChainCheck, check_chain};
-use super::witness::JournalCheck;
 use crate::error::{CliError, Result};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +19,32 @@ const FILES_MAX: usize = 20_000;
 const BYTES_MAX: u64 = 1 << 28;
 /// Deepest folder.
 const DEPTH_MAX: usize = 32;
+
+/// What the project's journal says of a pack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub(crate) enum JournalCheck {
+    /// It is the last pack written of its release.
+    Same {
+        /// The project's folder.
+        project: PathBuf,
+    },
+    /// It was written so; a later pack of the release took its place.
+    Replaced {
+        /// The project's folder.
+        project: PathBuf,
+    },
+    /// The journal holds other packs of this release and not this one.
+    Different {
+        /// The project's folder.
+        project: PathBuf,
+    },
+    /// Nothing to compare with.
+    NotCompared {
+        /// Why, for people.
+        why: String,
+    },
+}
 
 /// What verification found.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -1,39 +1,12 @@
 //! Holding a pack against the journal of the project it lies in. A pack that was rewritten as a
 //! whole verifies by itself; only the digest in the journal's `PackWritten` entry tells it.
 
-use super::verify::VerifyOutcome;
+use super::verify::{JournalCheck, VerifyOutcome};
 use crate::store::{Access, Journal as _, Store};
-use serde::Serialize;
 use std::path::{Path, PathBuf};
 use tidegate_core::evidence::VerifyProblem;
 use tidegate_core::ids::Digest;
 use tidegate_core::journal::Event;
-
-/// What the project's journal says of a pack.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "result", rename_all = "snake_case")]
-pub(crate) enum JournalCheck {
-    /// It is the last pack written of its release.
-    Same {
-        /// The project's folder.
-        project: PathBuf,
-    },
-    /// It was written so; a later pack of the release took its place.
-    Replaced {
-        /// The project's folder.
-        project: PathBuf,
-    },
-    /// The journal holds other packs of this release and not this one.
-    Different {
-        /// The project's folder.
-        project: PathBuf,
-    },
-    /// Nothing to compare with.
-    NotCompared {
-        /// Why, for people.
-        why: String,
-    },
-}
 
 impl VerifyOutcome {
     /// Compares the manifest with the journal of the project that the pack lies in, if it does; a

@@ -2,8 +2,9 @@
 
 use super::model::{self, ModelFile};
 use super::pack::{RETRIEVAL_FILE, RetrievalFile, TOOLS_FILE};
-use super::render::{RenderError, Rendered, Renderer};
+use super::render::{Rendered, Renderer};
 use super::settings::Settings;
+use super::template::RenderError;
 use super::tools::{Manifest, SentTools};
 use super::{contract, prompt};
 use crate::clock::Clock;

@@ -5,7 +5,7 @@
 //! client's up to the set's. Every other parameter is the client's, then the set's. Members this
 //! module does not know go through untouched.
 
-use super::template::{Template, Variable};
+use super::template::{RenderError, Template, Variable};
 use crate::config::PromptMode;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -18,12 +18,6 @@ pub(crate) struct Rendered {
     /// The body for the upstream: model, messages, parameters; unknown members kept.
     pub(crate) body: Map<String, Value>,
 }
-
-/// Why a request could not be rendered: a variable of the template that the request does not set,
-/// or messages of the wrong shape. The client must fix it; holds no text of the request.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct RenderError(pub(crate) String);
 
 /// What rendering needs of a version set, worked out once.
 #[derive(Debug, Clone)]

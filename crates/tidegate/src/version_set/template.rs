@@ -7,7 +7,6 @@
 
 mod grammar;
 
-use super::render::RenderError;
 use crate::error::{CliError, Result};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior, Value};
@@ -49,6 +48,12 @@ impl Role {
         }
     }
 }
+
+/// Why a request could not be rendered: a variable of the template that the request does not set,
+/// or messages of the wrong shape. The client must fix it; holds no text of the request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct RenderError(pub(crate) String);
 
 /// A template that was checked and compiled; rendering it cannot fail but for a missing value.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! The tool manifest: which tools a model may call, with what, and what each of them may do.
 
 use super::contract;
-use super::render::RenderError;
+use super::template::RenderError;
 use crate::config::parse_yaml;
 use crate::error::{CliError, Result};
 use serde::{Deserialize, Serialize};
