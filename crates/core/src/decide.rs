@@ -29,6 +29,7 @@ mod outlook;
 pub(crate) mod pace;
 mod pause;
 mod plan;
+mod plan_parts;
 mod reason;
 mod rule_look;
 mod split;
@@ -50,6 +51,7 @@ pub use outlook::{Data, LineOutlook, Outlook, RungOutlook, Traffic, TrafficError
 pub use plan::{
     Band, BandUnit, Baseline, LineRule, Plan, PlanError, Preset, RUNGS_MAX, Rung, SharedFault,
 };
+pub use plan_parts::{PlanParts, ReleaseParts};
 pub use reason::{
     Beside, Cause, Comparison, Failures, FaultSeen, Gap, LargerShare, More, Numbers, OverBudget,
     PauseEnd, PauseLimit, PauseSoFar, Reason, ReasonCode, Reported, StoredReason, TooFew, Unit,

@@ -8,13 +8,13 @@ use super::stream::{Draws, Seen};
 use crate::error::{Result, SimulateError};
 use std::borrow::Cow;
 use tidegate_core::decide::{
-    DecisionDigest, DecisionKind, Gap, Look, Observation, Phase, Plan, Reason, ReasonCode,
-    ReleaseState, SharedFault, Watch, defaults,
+    DecisionDigest, DecisionKind, Gap, Look, Observation, Phase, Plan, PlanParts, Reason,
+    ReasonCode, ReleaseParts, ReleaseState, Watch,
 };
 use tidegate_core::guard::{RiskEvent, RiskKind};
 use tidegate_core::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
 use tidegate_core::observe::{Feedback, Outcome, Timing, Window};
-use tidegate_core::route::{Arm, Audience, Weight};
+use tidegate_core::route::Arm;
 use tidegate_core::say::Lang;
 use tidegate_core::upstream::Failure;
 
@@ -27,30 +27,18 @@ const MICRO_USD_PER_TOKEN: u64 = 2;
 /// An internal error when a scenario's plan is not one that a release could have.
 pub(crate) fn plan(scenario: &Scenario) -> Result<Plan> {
     let broken = |error: String| SimulateError::internal(format!("{}: {error}", scenario.name));
-    let plan = Plan {
+    let parts = PlanParts::with_defaults(scenario.rungs.clone(), scenario.rules.clone());
+    let plan = parts.plan(ReleaseParts {
         change_id: ChangeId::parse("model-simulated-00000").map_err(|e| broken(e.to_string()))?,
         service: ServiceName::parse("simulated").map_err(|e| broken(e.to_string()))?,
         from: VersionSetId::parse("vs-000000000000").map_err(|e| broken(e.to_string()))?,
         to: VersionSetId::parse("vs-000000000001").map_err(|e| broken(e.to_string()))?,
         salt: "simulated".to_owned(),
-        audience: Audience::Users,
-        rungs: scenario.rungs.clone(),
-        rules: scenario.rules.clone(),
-        alpha: defaults::ALPHA,
-        bad_budget: defaults::BAD_BUDGET,
-        hold_back: Weight::from_pct(defaults::HOLD_BACK_PCT).unwrap_or_default(),
-        min_samples: defaults::MIN_SAMPLES,
-        stale_after_ms: defaults::STALE_AFTER_S * 1_000,
-        harm_budget: defaults::HARM_BUDGET,
-        pause_max_ms: defaults::PAUSE_MAX_S * 1_000,
-        shared_fault: SharedFault::default(),
         same_upstream: true,
-        close_entrance: true,
         baseline: None,
         created_at: UnixMs(0),
-    };
-    plan.check().map_err(|e| broken(e.to_string()))?;
-    Ok(plan)
+    });
+    plan.map_err(|e| broken(e.to_string()))
 }
 
 /// Our engine on one release.

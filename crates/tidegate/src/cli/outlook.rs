@@ -4,7 +4,7 @@ mod show;
 
 use super::number;
 use crate::clock::Clock;
-use crate::config::{Loaded, ReleaseParts, load, nearest, plan_parts};
+use crate::config::{Loaded, load, nearest, plan_parts};
 use crate::control::{read_state, require_same_service};
 use crate::error::{CliError, Result};
 use crate::output;
@@ -14,7 +14,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tidegate_core::decide::{
-    Baseline, Metric, Outlook, Phase, Plan, Traffic, TrafficError, outlook,
+    Baseline, Metric, Outlook, Phase, Plan, ReleaseParts, Traffic, TrafficError, outlook,
 };
 use tidegate_core::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
 
@@ -224,7 +224,7 @@ fn plan(loaded: &Loaded, hours: Option<f64>, stored: Option<Stored>) -> Result<P
         Some(baseline) => baseline.service.clone(),
         None => ServiceName::parse(&loaded.project.service).map_err(usage)?,
     };
-    parts.plan(ReleaseParts {
+    let plan = parts.plan(ReleaseParts {
         change_id: ChangeId::parse("plan").map_err(usage)?,
         service,
         from: VersionSetId::parse("vs-000000000000").map_err(usage)?,
@@ -233,7 +233,8 @@ fn plan(loaded: &Loaded, hours: Option<f64>, stored: Option<Stored>) -> Result<P
         same_upstream: true,
         baseline,
         created_at: Clock::Real.now(),
-    })
+    });
+    plan.map_err(|error| CliError::usage(error.to_string()))
 }
 
 /// `METRIC=VALUE`, each once.

@@ -16,7 +16,7 @@ mod yaml;
 
 pub(crate) use check::listen_addr;
 pub(crate) use load::{Loaded, load, parse_yaml};
-pub(crate) use plan::{ReleaseParts, plan_parts};
+pub(crate) use plan::plan_parts;
 pub(crate) use project::*;
 pub(crate) use risk::*;
 pub(crate) use schema::schema;

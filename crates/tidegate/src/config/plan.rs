@@ -5,93 +5,10 @@ use super::release::{AudienceKind, LadderPreset};
 use super::risk::OnBlack;
 use super::yaml::nearest;
 use crate::error::{CliError, Result};
-use tidegate_core::decide::{
-    Band, BandUnit, Baseline, LineRule, Metric, Plan, Preset, Rung, SharedFault,
-};
-use tidegate_core::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
+use tidegate_core::decide::{Band, BandUnit, LineRule, Metric, PlanParts, Preset, Rung};
 use tidegate_core::route::{Audience, Weight};
 
-/// The parts of a core `Plan` that come from the project file.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct PlanParts {
-    /// The ladder, rising, ending at 100 %.
-    pub(crate) rungs: Vec<Rung>,
-    /// What is compared.
-    pub(crate) rules: Vec<LineRule>,
-    /// Whom the release reaches.
-    pub(crate) audience: Audience,
-    /// Probability of rolling back a release that is within every rollback line; in (0, 0.5).
-    pub(crate) alpha: f64,
-    /// Requests that a worse candidate may be expected to spoil on the next rung.
-    pub(crate) bad_budget: u64,
-    /// Share of subjects kept on stable at the last rung.
-    pub(crate) hold_back: Weight,
-    /// Answers each arm needs at a rung before it may advance.
-    pub(crate) min_samples: u64,
-    /// Without a new outcome for so long the data counts as missing, ms.
-    pub(crate) stale_after_ms: u64,
-    /// Answers that may be spoilt beyond stable's; 0 for any number.
-    pub(crate) harm_budget: u64,
-    /// How long a pause by lines lasts at most, ms; 0 for no limit.
-    pub(crate) pause_max_ms: u64,
-    /// Whether a black signal shuts the service's entrance.
-    pub(crate) close_entrance: bool,
-}
-
-/// The parts that are of one release.
-pub(crate) struct ReleaseParts {
-    /// The release.
-    pub(crate) change_id: ChangeId,
-    /// The service.
-    pub(crate) service: ServiceName,
-    /// The set it starts from.
-    pub(crate) from: VersionSetId,
-    /// The set it goes to.
-    pub(crate) to: VersionSetId,
-    /// Salt of the split.
-    pub(crate) salt: String,
-    /// Whether both sets call the same model server.
-    pub(crate) same_upstream: bool,
-    /// What the stable set did before.
-    pub(crate) baseline: Option<Baseline>,
-    /// When the plan is made.
-    pub(crate) created_at: UnixMs,
-}
-
-impl PlanParts {
-    /// The whole plan of this release.
-    ///
-    /// # Errors
-    /// A usage error where the two do not make a plan.
-    pub(crate) fn plan(self, release: ReleaseParts) -> Result<Plan> {
-        let plan = Plan {
-            change_id: release.change_id,
-            service: release.service,
-            from: release.from,
-            to: release.to,
-            salt: release.salt,
-            audience: self.audience,
-            rungs: self.rungs,
-            rules: self.rules,
-            alpha: self.alpha,
-            bad_budget: self.bad_budget,
-            hold_back: self.hold_back,
-            min_samples: self.min_samples,
-            stale_after_ms: self.stale_after_ms,
-            harm_budget: self.harm_budget,
-            pause_max_ms: self.pause_max_ms,
-            shared_fault: SharedFault::default(),
-            same_upstream: release.same_upstream,
-            close_entrance: self.close_entrance,
-            baseline: release.baseline,
-            created_at: release.created_at,
-        };
-        plan.check().map_err(|error| CliError::usage(error.to_string()))?;
-        Ok(plan)
-    }
-}
-
-/// The plan's parts.
+/// The parts of a release's plan that the project says.
 ///
 /// # Errors
 /// Those of [`rules`].

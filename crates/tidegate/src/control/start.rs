@@ -6,7 +6,7 @@
 
 use super::command::{Answer, StartRequest};
 use super::{Control, no_service};
-use crate::config::{ReleaseParts, plan_parts};
+use crate::config::plan_parts;
 use crate::error::{CliError, Result};
 use crate::evidence::change_id;
 use crate::gate::load_cases;
@@ -14,7 +14,7 @@ use crate::store::{Evals as _, Sets as _};
 use crate::version_set::{PackOverrides, PackedSet};
 use std::time::Instant;
 use tidegate_core::act::first_table;
-use tidegate_core::decide::{Baseline, Plan, Watch};
+use tidegate_core::decide::{Baseline, Plan, ReleaseParts, Watch};
 use tidegate_core::ids::Digest;
 use tidegate_core::journal::{Event, ReplayError};
 use tidegate_core::version_set::{ArtifactChange, VersionSet};
@@ -144,7 +144,7 @@ impl Control {
             days,
             window,
         });
-        parts.plan(ReleaseParts {
+        let plan = parts.plan(ReleaseParts {
             change_id: change_id(kind, &version, stamp.short(5)),
             service,
             from,
@@ -153,7 +153,8 @@ impl Control {
             same_upstream,
             baseline,
             created_at: now,
-        })
+        });
+        plan.map_err(|error| CliError::usage(error.to_string()))
     }
 }
 
