@@ -46,7 +46,7 @@ pub use engine::decide;
 pub use finding::Verdict;
 pub use levels::ADVANCE_ALPHA;
 pub use lines::{measure, readings};
-pub use metric::{Line, Metric};
+pub use metric::{Line, Metric, MetricUnit};
 pub use outlook::{Data, LineOutlook, Outlook, RungOutlook, Traffic, TrafficError, outlook};
 pub use plan::{
     Band, BandUnit, Baseline, LineRule, Plan, PlanError, Preset, RUNGS_MAX, Rung, SharedFault,

@@ -1,5 +1,6 @@
 //! Climb: one engine on one repetition of a scenario, from the first request to its end.
 
+use super::drawn::Drawn;
 use super::scenario::TOKENS;
 use super::scenario::{Look, Scenario, Truth};
 use super::stream::{Draws, Seen, Stream};
@@ -199,27 +200,15 @@ impl Walk<'_, '_> {
     fn spoilt_by(&self, request: &Draws, seen: &Seen) -> f64 {
         let before = self.stream.seen(request, Arm::Stable);
         let worse = |new: bool, old: bool| f64::from(u8::from(new)) - f64::from(u8::from(old));
-        match self.scenario.metric {
-            Metric::TokensPerRequest => (seen.tokens as f64 - before.tokens as f64) / TOKENS,
-            Metric::TaskFailedRate => worse(seen.task_failed, before.task_failed),
-            Metric::LatencyP95 => {
+        match Drawn::of(self.scenario.metric) {
+            Drawn::Tokens => (seen.tokens as f64 - before.tokens as f64) / TOKENS,
+            Drawn::TaskFailures => worse(seen.task_failed, before.task_failed),
+            Drawn::LatencyP95 => {
                 let is_slow = |seen: &Seen| seen.latency_us as f64 > self.limit * 1000.0;
                 worse(is_slow(seen), is_slow(&before))
             }
-            Metric::PromptEchoRate => worse(seen.flagged, before.flagged),
-            Metric::ErrorRate
-            | Metric::RejectedRate
-            | Metric::ContractBrokenRate
-            | Metric::RefusalRate
-            | Metric::DislikeRate
-            | Metric::NotAdoptedRate
-            | Metric::Dissatisfaction
-            | Metric::LatencyP99
-            | Metric::FirstTokenP95
-            | Metric::TimeoutRate
-            | Metric::CostPerRequest
-            | Metric::CostPerSuccess
-            | Metric::PiiRate => worse(seen.failed || seen.leaked, before.failed),
+            Drawn::Flags => worse(seen.flagged, before.flagged),
+            Drawn::Failures | Drawn::Nothing => worse(seen.failed || seen.leaked, before.failed),
         }
     }
 }

@@ -6,6 +6,7 @@
 //! state on the other side of the line. Their ratio is the floor that engines are measured
 //! against. "Nearest" is over both arms: stable may be a little worse than it looks, too.
 
+use super::drawn::Drawn;
 use super::judge::Watched;
 use super::statistics::{normal_above, normal_quantile};
 use tidegate_core::decide::Metric;
@@ -170,22 +171,11 @@ pub(crate) enum Kind {
 impl Kind {
     /// The kind of a metric.
     pub(crate) fn of(metric: Metric) -> Kind {
-        match metric {
-            Metric::ErrorRate | Metric::TaskFailedRate => Kind::Share,
-            Metric::LatencyP95 => Kind::Quantile(0.95),
-            Metric::LatencyP99 => Kind::Quantile(0.99),
-            Metric::TokensPerRequest | Metric::CostPerRequest => Kind::Mean,
-            Metric::RejectedRate
-            | Metric::ContractBrokenRate
-            | Metric::RefusalRate
-            | Metric::DislikeRate
-            | Metric::NotAdoptedRate
-            | Metric::Dissatisfaction
-            | Metric::FirstTokenP95
-            | Metric::TimeoutRate
-            | Metric::CostPerSuccess
-            | Metric::PiiRate
-            | Metric::PromptEchoRate => Kind::Absent,
+        match Drawn::of(metric) {
+            Drawn::Failures | Drawn::TaskFailures => Kind::Share,
+            Drawn::LatencyP95 => Kind::Quantile(0.95),
+            Drawn::Tokens => Kind::Mean,
+            Drawn::Flags | Drawn::Nothing => Kind::Absent,
         }
     }
 }

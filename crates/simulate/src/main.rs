@@ -16,6 +16,8 @@ mod clusters;
 
 mod content;
 
+mod drawn;
+
 mod real;
 
 mod climb;

@@ -3,6 +3,7 @@
 mod list;
 
 use super::content::Content;
+use super::drawn::Drawn;
 use super::information;
 use super::judge::Watched;
 use std::sync::Arc;
@@ -253,32 +254,15 @@ impl Scenario {
 
     fn value(&self, behaviour: &Behaviour, arm: Arm) -> f64 {
         let real = self.content.as_deref();
-        match self.metric {
-            Metric::LatencyP95 => {
+        match Drawn::of(self.metric) {
+            Drawn::LatencyP95 => {
                 let spread = (NORMAL_P95 * self.latency_sigma).exp();
                 LATENCY_US / 1000.0 * behaviour.latency * spread
             }
-            Metric::TokensPerRequest => {
-                real.map_or(TOKENS * behaviour.tokens, |c| c.means(arm).tokens)
-            }
-            Metric::TaskFailedRate => {
-                real.map_or(behaviour.task_failed, |c| c.means(arm).task_failed)
-            }
-            Metric::PromptEchoRate => behaviour.flagged,
-            // The other metrics are not watched in any scenario.
-            Metric::ErrorRate
-            | Metric::RejectedRate
-            | Metric::ContractBrokenRate
-            | Metric::RefusalRate
-            | Metric::DislikeRate
-            | Metric::NotAdoptedRate
-            | Metric::Dissatisfaction
-            | Metric::LatencyP99
-            | Metric::FirstTokenP95
-            | Metric::TimeoutRate
-            | Metric::CostPerRequest
-            | Metric::CostPerSuccess
-            | Metric::PiiRate => behaviour.errors,
+            Drawn::Tokens => real.map_or(TOKENS * behaviour.tokens, |c| c.means(arm).tokens),
+            Drawn::TaskFailures => real.map_or(behaviour.task_failed, |c| c.means(arm).task_failed),
+            Drawn::Flags => behaviour.flagged,
+            Drawn::Failures | Drawn::Nothing => behaviour.errors,
         }
     }
 }

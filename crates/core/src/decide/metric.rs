@@ -31,6 +31,19 @@ impl Line {
     }
 }
 
+/// The unit of a metric's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricUnit {
+    /// A share of requests, 0 to 1.
+    Share,
+    /// Milliseconds.
+    Ms,
+    /// Tokens.
+    Tokens,
+    /// US dollars.
+    Usd,
+}
+
 /// What a line rule measures. Every metric is oriented as harm: higher is worse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -143,8 +156,8 @@ impl Metric {
         }
     }
 
-    /// Whether it is a share of requests (0 to 1).
-    pub fn is_rate(self) -> bool {
+    /// The unit of its values.
+    pub fn unit(self) -> MetricUnit {
         match self {
             Metric::ErrorRate
             | Metric::RejectedRate
@@ -156,13 +169,18 @@ impl Metric {
             | Metric::Dissatisfaction
             | Metric::TimeoutRate
             | Metric::PiiRate
-            | Metric::PromptEchoRate => true,
-            Metric::LatencyP95
-            | Metric::LatencyP99
-            | Metric::FirstTokenP95
-            | Metric::TokensPerRequest
-            | Metric::CostPerRequest
-            | Metric::CostPerSuccess => false,
+            | Metric::PromptEchoRate => MetricUnit::Share,
+            Metric::LatencyP95 | Metric::LatencyP99 | Metric::FirstTokenP95 => MetricUnit::Ms,
+            Metric::TokensPerRequest => MetricUnit::Tokens,
+            Metric::CostPerRequest | Metric::CostPerSuccess => MetricUnit::Usd,
+        }
+    }
+
+    /// Whether it is a share of requests (0 to 1).
+    pub fn is_rate(self) -> bool {
+        match self.unit() {
+            MetricUnit::Share => true,
+            MetricUnit::Ms | MetricUnit::Tokens | MetricUnit::Usd => false,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Lang, band_unit};
 use crate::decide::pace::SETTLED_S;
-use crate::decide::{BandUnit, Comparison, Metric, Numbers, Unit};
+use crate::decide::{BandUnit, Comparison, Metric, MetricUnit, Numbers, Unit};
 use crate::route::Weight;
 
 /// Odds: three digits, and a word for what is beyond doubt.
@@ -37,21 +37,11 @@ pub(super) fn duration(lang: Lang, seconds: f64) -> String {
 
 /// A value in the metric's unit.
 pub(super) fn value(lang: Lang, metric: Metric, value: f64) -> String {
-    match metric {
-        Metric::ErrorRate
-        | Metric::RejectedRate
-        | Metric::ContractBrokenRate
-        | Metric::RefusalRate
-        | Metric::DislikeRate
-        | Metric::NotAdoptedRate
-        | Metric::TaskFailedRate
-        | Metric::Dissatisfaction
-        | Metric::TimeoutRate
-        | Metric::PiiRate
-        | Metric::PromptEchoRate => format!("{:.2} %", value * 100.0),
-        Metric::LatencyP95 | Metric::LatencyP99 | Metric::FirstTokenP95 => format!("{value:.0} ms"),
-        Metric::CostPerRequest | Metric::CostPerSuccess => format!("${value:.6}"),
-        Metric::TokensPerRequest => match lang {
+    match metric.unit() {
+        MetricUnit::Share => format!("{:.2} %", value * 100.0),
+        MetricUnit::Ms => format!("{value:.0} ms"),
+        MetricUnit::Usd => format!("${value:.6}"),
+        MetricUnit::Tokens => match lang {
             Lang::En => format!("{value:.1} tokens"),
             Lang::Zh => format!("{value:.1} 个 token"),
             Lang::Ja => format!("{value:.1} トークン"),
