@@ -5,8 +5,8 @@ pub mod page;
 mod record;
 
 pub use manifest::{
-    EnvInfo, FileDigest, GateEntry, GateLevel, GateStatus, MANIFEST, Manifest, Meta,
-    REQUIRED_FILES, ROLLBACK_FILE, RandomControl, RollbackEntry, Verdict, VerdictDecision,
-    VerifyProblem, is_plain_path, verify_contents, verify_files,
+    EnvInfo, FileDigest, GateEntry, GateLevel, GateStatus, MANIFEST, Manifest, Meta, PackVerdict,
+    REQUIRED_FILES, ROLLBACK_FILE, RandomControl, RollbackEntry, VerdictDecision, VerifyProblem,
+    is_plain_path, verify_contents, verify_files,
 };
-pub use record::{Record, ToolCall};
+pub use record::{Record, RecordedToolCall};

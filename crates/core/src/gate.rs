@@ -14,7 +14,7 @@ pub use case::{
     adversarial_cases,
 };
 pub use report::{
-    ACCURACY, CaseResult, Comparison, EvalReport, FailureRow, GateVerdict, ReportDetail,
+    ACCURACY, CaseResult, EvalReport, FailureRow, GateVerdict, ReportDetail, RunComparison,
     Unanswered, asks_the_same, compare_runs, error_causes, failure_table, metrics, verdict,
     verdict_on,
 };

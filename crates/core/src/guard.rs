@@ -24,7 +24,7 @@ mod tests;
 pub use echo::overlap_share;
 pub use refusal::detect_refusal;
 pub use said::{Call, Heard, Part, Said, Text};
-pub use watch::Watch;
+pub use watch::StreamWatch;
 
 use crate::ids::{ChangeId, TraceId, UnixMs};
 use crate::route::Arm;
@@ -64,7 +64,7 @@ pub enum RiskKind {
 
 /// What follows from one event of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
+pub enum RiskSeverity {
     /// Nothing: it is counted, and its rate compared.
     Counted,
     /// The release goes back.
@@ -75,17 +75,17 @@ pub enum Severity {
 
 impl RiskKind {
     /// What one event is enough for (requirements R132, R144, R165–R167).
-    pub fn severity(self) -> Severity {
+    pub fn severity(self) -> RiskSeverity {
         match self {
-            RiskKind::Leak | RiskKind::UnauthorisedTool => Severity::Black,
-            RiskKind::PromptRecited | RiskKind::Secret | RiskKind::Identity => Severity::Red,
-            RiskKind::PromptEcho => Severity::Counted,
+            RiskKind::Leak | RiskKind::UnauthorisedTool => RiskSeverity::Black,
+            RiskKind::PromptRecited | RiskKind::Secret | RiskKind::Identity => RiskSeverity::Red,
+            RiskKind::PromptEcho => RiskSeverity::Counted,
         }
     }
 
     /// Whether one event is enough to act.
     pub fn is_red_line(self) -> bool {
-        self.severity() > Severity::Counted
+        self.severity() > RiskSeverity::Counted
     }
 
     /// The name in records and metrics.

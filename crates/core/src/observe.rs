@@ -16,6 +16,6 @@ pub use counts::Counts;
 pub use histogram::Histogram;
 pub use outage::{Outage, OutageChange, OutageWatch};
 pub use outcome::{Estimate, Feedback, Outcome, Timing};
-pub use usage::{Spending, Usage};
+pub use usage::{ArmUsage, Spending};
 pub use wide_sum::WideSum;
 pub use window::Window;

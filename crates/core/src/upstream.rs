@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Whose fault a failed request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Fault {
+pub enum FaultOwner {
     /// The model server's, or the way to it.
     Upstream,
     /// The caller's: a bad request, or it left. Never counted against an arm.
@@ -72,7 +72,7 @@ impl Failure {
     }
 
     /// Whose fault it is.
-    pub fn fault(self) -> Fault {
+    pub fn fault(self) -> FaultOwner {
         match self {
             Failure::Unreachable
             | Failure::FirstByteTimeout
@@ -85,9 +85,9 @@ impl Failure {
             | Failure::RateLimited
             | Failure::AccountLimit
             | Failure::Credential
-            | Failure::ServerError => Fault::Upstream,
-            Failure::Refused | Failure::Unrendered | Failure::ClientGone => Fault::Client,
-            Failure::Internal => Fault::Ours,
+            | Failure::ServerError => FaultOwner::Upstream,
+            Failure::Refused | Failure::Unrendered | Failure::ClientGone => FaultOwner::Client,
+            Failure::Internal => FaultOwner::Ours,
         }
     }
 
@@ -133,19 +133,19 @@ impl Failure {
 mod tests {
     use super::*;
 
-    fn check(status: u16, failure: Failure, fault: Fault, retryable: bool) {
+    fn check(status: u16, failure: Failure, fault: FaultOwner, retryable: bool) {
         let got = Failure::of_status(status);
         assert_eq!((got, got.fault(), got.retryable()), (failure, fault, retryable), "{status}");
     }
 
     #[test]
     fn statuses() {
-        check(500, Failure::ServerError, Fault::Upstream, true);
-        check(529, Failure::ServerError, Fault::Upstream, true);
-        check(429, Failure::RateLimited, Fault::Upstream, true);
-        check(402, Failure::AccountLimit, Fault::Upstream, false);
-        check(401, Failure::Credential, Fault::Upstream, false);
-        check(400, Failure::Refused, Fault::Client, false);
-        check(302, Failure::Malformed, Fault::Upstream, false);
+        check(500, Failure::ServerError, FaultOwner::Upstream, true);
+        check(529, Failure::ServerError, FaultOwner::Upstream, true);
+        check(429, Failure::RateLimited, FaultOwner::Upstream, true);
+        check(402, Failure::AccountLimit, FaultOwner::Upstream, false);
+        check(401, Failure::Credential, FaultOwner::Upstream, false);
+        check(400, Failure::Refused, FaultOwner::Client, false);
+        check(302, Failure::Malformed, FaultOwner::Upstream, false);
     }
 }

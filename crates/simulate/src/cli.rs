@@ -6,7 +6,7 @@ use crate::output;
 use crate::picture::picture;
 use crate::real;
 use crate::report::{Report, markdown, table};
-use crate::run::{Options, run};
+use crate::run::{RunOptions, run};
 use crate::scenario::{self, Scenario};
 use clap::Parser;
 use clap::builder::{PossibleValuesParser, RangedI64ValueParser};
@@ -126,7 +126,7 @@ fn execute(args: &Args) -> Result<()> {
     if let Some(path) = &args.picture {
         return draw(path, &chosen, args);
     }
-    let options = Options {
+    let options = RunOptions {
         reps: args.reps as usize,
         seed: args.seed,
         look_ms: look_ms(args.look_s)?,

@@ -2,8 +2,8 @@
 
 use super::drawn::Drawn;
 use super::scenario::TOKENS;
-use super::scenario::{Look, Scenario, Truth};
-use super::stream::{Draws, Seen, Stream};
+use super::scenario::{LookSchedule, Scenario, Truth};
+use super::stream::{Draws, Served, Stream};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use tidegate_core::decide::Metric;
@@ -11,7 +11,7 @@ use tidegate_core::route::{Arm, Cohort};
 
 /// How a release ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum ReleaseEnd {
     /// Went back.
     RolledBack,
     /// Became stable.
@@ -51,13 +51,13 @@ pub(crate) trait Climber {
     /// The candidate's share of users now, 0 to 1.
     fn weight(&self) -> f64;
     /// Takes in a request that its arm has served.
-    fn add(&mut self, arm: Arm, request: &Draws, seen: &Seen);
+    fn add(&mut self, arm: Arm, request: &Draws, seen: &Served);
     /// Takes in what a user said.
     fn label(&mut self, label: &Label);
     /// Looks; `blind` while no metrics come in. Gives the end when that is it.
-    fn look(&mut self, at_ms: u64, blind: bool) -> Option<End>;
+    fn look(&mut self, at_ms: u64, blind: bool) -> Option<ReleaseEnd>;
     /// How it stands when the horizon is reached.
-    fn end(&self) -> End;
+    fn end(&self) -> ReleaseEnd;
     /// How often the weight rose.
     fn rises(&self) -> u32;
     /// What the decision named.
@@ -73,7 +73,7 @@ pub(crate) trait Climber {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Run {
     /// How it ended.
-    pub(crate) end: End,
+    pub(crate) end: ReleaseEnd,
     /// When, ms.
     pub(crate) at_ms: u64,
     /// Requests of the candidate since its harm set in.
@@ -113,7 +113,7 @@ pub(crate) fn climb(
         spoilt: walk.spoilt,
         rises: climber.rises(),
         named: climber.named(),
-        by_limit: end == End::RolledBack && climber.by_limit(),
+        by_limit: end == ReleaseEnd::RolledBack && climber.by_limit(),
     }
 }
 
@@ -128,7 +128,7 @@ struct Walk<'a, 's> {
 }
 
 impl Walk<'_, '_> {
-    fn go(&mut self, every_ms: u64, climber: &mut dyn Climber) -> (End, u64) {
+    fn go(&mut self, every_ms: u64, climber: &mut dyn Climber) -> (ReleaseEnd, u64) {
         let horizon_ms = (self.scenario.horizon_s * 1000.0) as u64;
         let mut look_at = every_ms;
         let mut request = self.stream.next();
@@ -137,7 +137,7 @@ impl Walk<'_, '_> {
                 Some(next) if next.at_ms < look_at => {
                     let arm = self.serve(&next, climber);
                     if arm == Arm::Candidate
-                        && self.scenario.look == Look::EveryRequest
+                        && self.scenario.look == LookSchedule::EveryRequest
                         && let Some(end) = self.look(next.at_ms, climber)
                     {
                         return (end, next.at_ms);
@@ -156,7 +156,7 @@ impl Walk<'_, '_> {
         (climber.end(), horizon_ms)
     }
 
-    fn look(&mut self, at_ms: u64, climber: &mut dyn Climber) -> Option<End> {
+    fn look(&mut self, at_ms: u64, climber: &mut dyn Climber) -> Option<ReleaseEnd> {
         let blind = self.is_blind(at_ms);
         while let Some(Reverse(label)) = self.labels.peek()
             && label.at_ms <= at_ms
@@ -197,14 +197,14 @@ impl Walk<'_, '_> {
         arm
     }
 
-    fn spoilt_by(&self, request: &Draws, seen: &Seen) -> f64 {
+    fn spoilt_by(&self, request: &Draws, seen: &Served) -> f64 {
         let before = self.stream.seen(request, Arm::Stable);
         let worse = |new: bool, old: bool| f64::from(u8::from(new)) - f64::from(u8::from(old));
         match Drawn::of(self.scenario.metric) {
             Drawn::Tokens => (seen.tokens as f64 - before.tokens as f64) / TOKENS,
             Drawn::TaskFailures => worse(seen.task_failed, before.task_failed),
             Drawn::LatencyP95 => {
-                let is_slow = |seen: &Seen| seen.latency_us as f64 > self.limit * 1000.0;
+                let is_slow = |seen: &Served| seen.latency_us as f64 > self.limit * 1000.0;
                 worse(is_slow(seen), is_slow(&before))
             }
             Drawn::Flags => worse(seen.flagged, before.flagged),

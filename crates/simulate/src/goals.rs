@@ -3,7 +3,7 @@
 
 use super::engine::OURS;
 use super::peers::Peer;
-use super::row::{Row, Share};
+use super::row::{Row, ShareOfRuns};
 use crate::output::Tone;
 use serde::Serialize;
 use tidegate_core::decide::defaults;
@@ -32,7 +32,7 @@ const BLIND: [&str; 3] = ["missing_metrics", "no_traffic", "shared_outage"];
 /// Whether a goal is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Standing {
+pub(crate) enum GoalMet {
     /// Yes.
     Met,
     /// So many runs cannot tell.
@@ -41,38 +41,38 @@ pub(crate) enum Standing {
     Missed,
 }
 
-impl Standing {
+impl GoalMet {
     /// The word in reports.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Standing::Met => "met",
-            Standing::Unproven => "unproven",
-            Standing::Missed => "missed",
+            GoalMet::Met => "met",
+            GoalMet::Unproven => "unproven",
+            GoalMet::Missed => "missed",
         }
     }
 
     /// Its colour.
     pub(crate) fn tone(self) -> Tone {
         match self {
-            Standing::Met => Tone::Green,
-            Standing::Unproven => Tone::Yellow,
-            Standing::Missed => Tone::Red,
+            GoalMet::Met => Tone::Green,
+            GoalMet::Unproven => Tone::Yellow,
+            GoalMet::Missed => Tone::Red,
         }
     }
 
-    fn at_most(share: Share, limit: f64) -> Standing {
+    fn at_most(share: ShareOfRuns, limit: f64) -> GoalMet {
         match (share.at_most <= limit, share.at_least > limit) {
-            (true, _) => Standing::Met,
-            (false, true) => Standing::Missed,
-            (false, false) => Standing::Unproven,
+            (true, _) => GoalMet::Met,
+            (false, true) => GoalMet::Missed,
+            (false, false) => GoalMet::Unproven,
         }
     }
 
-    fn at_least(share: Share, limit: f64) -> Standing {
+    fn at_least(share: ShareOfRuns, limit: f64) -> GoalMet {
         match (share.at_least >= limit, share.at_most < limit) {
-            (true, _) => Standing::Met,
-            (false, true) => Standing::Missed,
-            (false, false) => Standing::Unproven,
+            (true, _) => GoalMet::Met,
+            (false, true) => GoalMet::Missed,
+            (false, false) => GoalMet::Unproven,
         }
     }
 }
@@ -87,7 +87,7 @@ pub(crate) struct Goal {
     /// What came out, and where.
     pub(crate) measured: String,
     /// Whether that is reached.
-    pub(crate) met: Standing,
+    pub(crate) met: GoalMet,
 }
 
 /// The goals that these rows say something of.
@@ -113,7 +113,7 @@ pub(super) fn goals(rows: &[Row]) -> Vec<Goal> {
                 Some(if by_limit == 0 {
                     row.rolled_back
                 } else {
-                    Share::of(back, all.round() as usize)
+                    ShareOfRuns::of(back, all.round() as usize)
                 })
             },
         ),
@@ -135,7 +135,7 @@ pub(super) fn goals(rows: &[Row]) -> Vec<Goal> {
     goals
 }
 
-fn text(share: Share, scenario: &str) -> String {
+fn text(share: ShareOfRuns, scenario: &str) -> String {
     let pct = |share: f64| share * 100.0;
     let (low, high) = (pct(share.at_least), pct(share.at_most));
     format!("at worst {:.2} % ({low:.2}–{high:.2}), in {scenario}", pct(share.share))
@@ -146,7 +146,7 @@ fn most(
     what: &str,
     limit: f64,
     rows: &[&Row],
-    share: impl Fn(&Row) -> Option<Share>,
+    share: impl Fn(&Row) -> Option<ShareOfRuns>,
 ) -> Option<Goal> {
     let shares = rows.iter().filter_map(|row| Some((share(row)?, *row)));
     let (worst, row) = shares.min_by(|(a, _), (b, _)| b.at_most.total_cmp(&a.at_most))?;
@@ -154,7 +154,7 @@ fn most(
         what: what.to_owned(),
         goal: format!("at most {} %", limit * 100.0),
         measured: text(worst, &row.scenario),
-        met: Standing::at_most(worst, limit),
+        met: GoalMet::at_most(worst, limit),
     })
 }
 
@@ -163,7 +163,7 @@ fn least(
     what: &str,
     limit: f64,
     rows: &[&Row],
-    share: impl Fn(&Row) -> Option<Share>,
+    share: impl Fn(&Row) -> Option<ShareOfRuns>,
 ) -> Option<Goal> {
     let shares = rows.iter().filter_map(|row| Some((share(row)?, *row)));
     let (worst, row) = shares.min_by(|(a, _), (b, _)| a.at_least.total_cmp(&b.at_least))?;
@@ -171,7 +171,7 @@ fn least(
         what: what.to_owned(),
         goal: format!("at least {} %", limit * 100.0),
         measured: text(worst, &row.scenario),
-        met: Standing::at_least(worst, limit),
+        met: GoalMet::at_least(worst, limit),
     })
 }
 
@@ -186,7 +186,7 @@ fn none(what: &str, rows: &[&Row]) -> Option<Goal> {
             "{} went back, {} rose, in {}",
             worst.rolled_back.runs, worst.rose.runs, worst.scenario
         ),
-        met: if moved(worst) == 0 { Standing::Met } else { Standing::Missed },
+        met: if moved(worst) == 0 { GoalMet::Met } else { GoalMet::Missed },
     })
 }
 
@@ -204,11 +204,11 @@ fn over_bound(row: &Row, oracle: Option<&Row>) -> Option<Goal> {
         )
     });
     let met = if ratio + error <= OVER_BOUND_MAX {
-        Standing::Met
+        GoalMet::Met
     } else if ratio - error > OVER_BOUND_MAX {
-        Standing::Missed
+        GoalMet::Missed
     } else {
-        Standing::Unproven
+        GoalMet::Unproven
     };
     Some(Goal {
         what: format!("candidate requests over the information bound, {}", row.scenario),

@@ -139,17 +139,17 @@ pub(crate) fn candidate_requests(
 ) -> f64 {
     let arms = Arms { candidate: truth.candidate, stable: truth.stable };
     // Nats for each candidate request, with the stable requests that come along.
-    let information = match Kind::of(watched.metric) {
-        Kind::Share => of_rates(arms, watched.limit - watched.stable, share) / share,
-        Kind::Quantile(q) => {
+    let information = match ReadAs::of(watched.metric) {
+        ReadAs::Share => of_rates(arms, watched.limit - watched.stable, share) / share,
+        ReadAs::Quantile(q) => {
             let over = over(q, truth.candidate, watched.limit, truth.sigma);
             coin(over.truth, over.line)
         }
-        Kind::Mean => {
+        ReadAs::Mean => {
             let sd = lognormal_sd(arms, truth.sigma);
             of_means(arms, sd, watched.limit / watched.stable, share) / share
         }
-        Kind::Absent => 0.0,
+        ReadAs::Absent => 0.0,
     };
     // Below a piconat a request it is rounding.
     if information > 1e-12 { nats(alpha, beta) / information } else { f64::INFINITY }
@@ -157,7 +157,7 @@ pub(crate) fn candidate_requests(
 
 /// How a metric is read off an interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Kind {
+pub(crate) enum ReadAs {
     /// A share of requests or labelled answers.
     Share,
     /// A quantile (0 to 1) of latency.
@@ -168,14 +168,14 @@ pub(crate) enum Kind {
     Absent,
 }
 
-impl Kind {
+impl ReadAs {
     /// The kind of a metric.
-    pub(crate) fn of(metric: Metric) -> Kind {
+    pub(crate) fn of(metric: Metric) -> ReadAs {
         match Drawn::of(metric) {
-            Drawn::Failures | Drawn::TaskFailures => Kind::Share,
-            Drawn::LatencyP95 => Kind::Quantile(0.95),
-            Drawn::Tokens => Kind::Mean,
-            Drawn::Flags | Drawn::Nothing => Kind::Absent,
+            Drawn::Failures | Drawn::TaskFailures => ReadAs::Share,
+            Drawn::LatencyP95 => ReadAs::Quantile(0.95),
+            Drawn::Tokens => ReadAs::Mean,
+            Drawn::Flags | Drawn::Nothing => ReadAs::Absent,
         }
     }
 }

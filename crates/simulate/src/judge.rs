@@ -10,7 +10,7 @@ use tidegate_core::observe::Histogram;
 
 /// Count, sum and sum of squares of a value.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Moments {
+pub(crate) struct ValueSums {
     /// How many values.
     pub(crate) n: u64,
     /// Their sum.
@@ -21,7 +21,7 @@ pub(crate) struct Moments {
 
 /// What one arm did in one interval.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Interval {
+pub(crate) struct IntervalCounts {
     /// Requests.
     pub(crate) requests: u64,
     /// Those that failed.
@@ -29,7 +29,7 @@ pub(crate) struct Interval {
     /// End-to-end time of those answered, µs.
     pub(crate) latency_us: Histogram,
     /// Tokens of those answered; what they cost is proportional.
-    pub(crate) tokens: Moments,
+    pub(crate) tokens: ValueSums,
     /// Answers of which a user said whether the task was done.
     pub(crate) labels: u64,
     /// Those where it was not.
@@ -51,7 +51,7 @@ pub(crate) struct Watched {
 
 /// What an engine says of the candidate after an interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Call {
+pub(crate) enum Judgement {
     /// Rise when the rung is over.
     Good,
     /// Stay.
@@ -63,5 +63,5 @@ pub(crate) enum Call {
 /// One engine on one release.
 pub(crate) trait Judge {
     /// What it says after one more interval of a minute. `stable` is empty where nobody was on it.
-    fn look(&mut self, stable: &Interval, candidate: &Interval) -> Call;
+    fn look(&mut self, stable: &IntervalCounts, candidate: &IntervalCounts) -> Judgement;
 }

@@ -1,9 +1,9 @@
 //! Ladder: what a peer's calls do to a release. Bad goes back at once; at the end of a rung good
 //! rises, and from the last rung it is promoted; anything else stays.
 
-use super::climb::{Climber, End, Label, Named};
-use super::judge::{Call, Interval, Judge};
-use super::stream::{Draws, Seen};
+use super::climb::{Climber, Label, Named, ReleaseEnd};
+use super::judge::{IntervalCounts, Judge, Judgement};
+use super::stream::{Draws, Served};
 use tidegate_core::decide::Rung;
 use tidegate_core::route::Arm;
 
@@ -16,31 +16,31 @@ pub(crate) struct Ladder<'a> {
     judge: Box<dyn Judge>,
     rung: usize,
     since_ms: u64,
-    stable: Interval,
-    candidate: Interval,
+    stable: IntervalCounts,
+    candidate: IntervalCounts,
 }
 
 impl<'a> Ladder<'a> {
     /// A release that begins now.
     pub(crate) fn new(rungs: &'a [Rung], judge: Box<dyn Judge>) -> Ladder<'a> {
-        let (stable, candidate) = (Interval::default(), Interval::default());
+        let (stable, candidate) = (IntervalCounts::default(), IntervalCounts::default());
         Ladder { rungs, judge, rung: 0, since_ms: 0, stable, candidate }
     }
 
-    fn interval(&mut self, arm: Arm) -> &mut Interval {
+    fn interval(&mut self, arm: Arm) -> &mut IntervalCounts {
         match arm {
             Arm::Stable => &mut self.stable,
             Arm::Candidate => &mut self.candidate,
         }
     }
 
-    fn good(&mut self, at_ms: u64) -> Option<End> {
+    fn good(&mut self, at_ms: u64) -> Option<ReleaseEnd> {
         let needed = self.rungs.get(self.rung).map_or(0, |rung| rung.look_ms);
         if at_ms - self.since_ms < needed {
             return None;
         }
         if self.rung + 1 >= self.rungs.len() {
-            return Some(End::Promoted);
+            return Some(ReleaseEnd::Promoted);
         }
         self.rung += 1;
         self.since_ms = at_ms;
@@ -53,7 +53,7 @@ impl Climber for Ladder<'_> {
         self.rungs.get(self.rung).map_or(0.0, |rung| rung.weight.fraction())
     }
 
-    fn add(&mut self, arm: Arm, _request: &Draws, seen: &Seen) {
+    fn add(&mut self, arm: Arm, _request: &Draws, seen: &Served) {
         let interval = self.interval(arm);
         interval.requests += 1;
         if seen.failed {
@@ -72,7 +72,7 @@ impl Climber for Ladder<'_> {
         interval.failed += u64::from(label.failed);
     }
 
-    fn look(&mut self, at_ms: u64, _blind: bool) -> Option<End> {
+    fn look(&mut self, at_ms: u64, _blind: bool) -> Option<ReleaseEnd> {
         // Whoever is shown minutes has nothing to look at between them.
         if !at_ms.is_multiple_of(INTERVAL_MS) {
             return None;
@@ -80,14 +80,14 @@ impl Climber for Ladder<'_> {
         let stable = std::mem::take(&mut self.stable);
         let candidate = std::mem::take(&mut self.candidate);
         match self.judge.look(&stable, &candidate) {
-            Call::Bad => Some(End::RolledBack),
-            Call::Unsure => None,
-            Call::Good => self.good(at_ms),
+            Judgement::Bad => Some(ReleaseEnd::RolledBack),
+            Judgement::Unsure => None,
+            Judgement::Good => self.good(at_ms),
         }
     }
 
-    fn end(&self) -> End {
-        End::Undecided
+    fn end(&self) -> ReleaseEnd {
+        ReleaseEnd::Undecided
     }
 
     fn rises(&self) -> u32 {

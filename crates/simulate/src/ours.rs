@@ -2,9 +2,9 @@
 //! filled as the collector fills them, what decides is `decide` itself, and what it decided is kept
 //! when a server would keep it: a look between two kept ones leaves nothing behind.
 
-use super::climb::{Climber, End, Label, Named};
+use super::climb::{Climber, Label, Named, ReleaseEnd};
 use super::scenario::Scenario;
-use super::stream::{Draws, Seen};
+use super::stream::{Draws, Served};
 use crate::error::{Result, SimulateError};
 use std::borrow::Cow;
 use tidegate_core::decide::{
@@ -101,7 +101,7 @@ impl<'a> Ours<'a> {
 }
 
 /// A request as the collector counts it.
-fn outcome(request: &Draws, seen: &Seen) -> Outcome {
+fn outcome(request: &Draws, seen: &Served) -> Outcome {
     let mut risk = Vec::new();
     if seen.leaked {
         risk.push(RiskKind::Leak);
@@ -125,7 +125,7 @@ impl Climber for Ours<'_> {
         self.plan.rungs.get(self.kept.rung).map_or(0.0, |rung| rung.weight.fraction())
     }
 
-    fn add(&mut self, arm: Arm, request: &Draws, seen: &Seen) {
+    fn add(&mut self, arm: Arm, request: &Draws, seen: &Served) {
         self.window(arm).add(&outcome(request, seen), UnixMs(request.at_ms));
         if seen.leaked && arm == Arm::Candidate {
             let detail = "a planted text".to_owned();
@@ -138,7 +138,7 @@ impl Climber for Ours<'_> {
         self.window(label.arm).add_feedback(feedback, Some(label.cohort), UnixMs(label.at_ms));
     }
 
-    fn look(&mut self, at_ms: u64, blind: bool) -> Option<End> {
+    fn look(&mut self, at_ms: u64, blind: bool) -> Option<ReleaseEnd> {
         self.observation.gap = blind.then_some(Gap::NoMetrics);
         let (from, now) = ((&self.kept, self.last), UnixMs(at_ms));
         let Look { decision, is_due } =
@@ -163,19 +163,19 @@ impl Climber for Ours<'_> {
         self.decided = why.map(|reason| (decision.kind, Lang::En.sentence(&reason)));
         let end = match self.looked.phase {
             Phase::Running | Phase::Paused(_) => return None,
-            Phase::RolledBack | Phase::ShutOff => End::RolledBack,
-            Phase::Promoted => End::Promoted,
+            Phase::RolledBack | Phase::ShutOff => ReleaseEnd::RolledBack,
+            Phase::Promoted => ReleaseEnd::Promoted,
         };
         self.named = named;
         Some(end)
     }
 
-    fn end(&self) -> End {
+    fn end(&self) -> ReleaseEnd {
         match self.kept.phase {
-            Phase::Paused(_) => End::Paused,
-            Phase::RolledBack | Phase::ShutOff => End::RolledBack,
-            Phase::Promoted => End::Promoted,
-            Phase::Running => End::Undecided,
+            Phase::Paused(_) => ReleaseEnd::Paused,
+            Phase::RolledBack | Phase::ShutOff => ReleaseEnd::RolledBack,
+            Phase::Promoted => ReleaseEnd::Promoted,
+            Phase::Running => ReleaseEnd::Undecided,
         }
     }
 

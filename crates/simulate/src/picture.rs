@@ -6,18 +6,18 @@
 
 mod drawing;
 
-use super::climb::{Climber, End, Label, Named, climb};
+use super::climb::{Climber, Label, Named, ReleaseEnd, climb};
 use super::ours::{self, Ours};
 use super::scenario::Scenario;
 use super::stream::Stream;
-use super::stream::{Draws, Seen};
+use super::stream::{Draws, Served};
 use crate::error::{Result, SimulateError};
 use tidegate_core::decide::{DecisionKind, Metric, Plan, standings};
 use tidegate_core::route::Arm;
 
 /// One look at the release.
 #[derive(Debug, Clone, PartialEq)]
-struct Look {
+struct PictureLook {
     /// When, s after the release began.
     at_s: f64,
     /// The candidate's share of users from now on, 0 to 1.
@@ -36,8 +36,8 @@ struct Look {
 #[derive(Debug)]
 struct History<'a> {
     scenario: &'a Scenario,
-    looks: Vec<Look>,
-    end: End,
+    looks: Vec<PictureLook>,
+    end: ReleaseEnd,
     /// Common logarithms of the odds that are enough to roll back, and to pass.
     over_enough: f64,
     within_enough: f64,
@@ -50,7 +50,7 @@ impl History<'_> {
     /// where none did at any look.
     fn slowest(&self) -> Option<(usize, Metric)> {
         let waited = |index: usize| {
-            let falls_short = |look: &&Look| {
+            let falls_short = |look: &&PictureLook| {
                 look.others.get(index).is_some_and(|within| *within < self.within_enough)
             };
             self.looks.iter().filter(falls_short).count()
@@ -80,10 +80,10 @@ pub(crate) fn picture(scenario: &Scenario, seed: u64, look_ms: u64) -> Result<(S
 /// How it ended and why, in one sentence.
 fn ended(history: &History<'_>) -> String {
     let how = match history.end {
-        End::RolledBack => "rolled back",
-        End::Promoted => "promoted",
-        End::Paused => "still paused",
-        End::Undecided => "still on its ladder",
+        ReleaseEnd::RolledBack => "rolled back",
+        ReleaseEnd::Promoted => "promoted",
+        ReleaseEnd::Paused => "still paused",
+        ReleaseEnd::Undecided => "still on its ladder",
     };
     let why = history.looks.last().map_or("", |look| look.why.as_str());
     format!("{how}: {why}")
@@ -98,7 +98,7 @@ fn history<'a>(
     let others = plan.rules.iter().filter(|rule| rule.required && rule.band.is_some());
     let others: Vec<Metric> =
         others.map(|rule| rule.metric).filter(|metric| *metric != scenario.metric).collect();
-    let mut watched = Watched {
+    let mut watched = Recorder {
         plan,
         ours: Ours::new(plan),
         metric: scenario.metric,
@@ -130,20 +130,20 @@ fn common(natural: f64) -> f64 {
 }
 
 /// Our engine with somebody who writes down what it says.
-struct Watched<'a> {
+struct Recorder<'a> {
     plan: &'a Plan,
     ours: Ours<'a>,
     metric: Metric,
     others: &'a [Metric],
-    looks: Vec<Look>,
+    looks: Vec<PictureLook>,
 }
 
-impl Climber for Watched<'_> {
+impl Climber for Recorder<'_> {
     fn weight(&self) -> f64 {
         self.ours.weight()
     }
 
-    fn add(&mut self, arm: Arm, request: &Draws, seen: &Seen) {
+    fn add(&mut self, arm: Arm, request: &Draws, seen: &Served) {
         self.ours.add(arm, request, seen);
     }
 
@@ -151,14 +151,14 @@ impl Climber for Watched<'_> {
         self.ours.label(label);
     }
 
-    fn look(&mut self, at_ms: u64, blind: bool) -> Option<End> {
+    fn look(&mut self, at_ms: u64, blind: bool) -> Option<ReleaseEnd> {
         let end = self.ours.look(at_ms, blind);
         let standings = standings(self.plan, self.ours.looked());
         let standing = standings.iter().find(|one| one.metric == self.metric);
         if let (Some(standing), Some((decided, why))) = (standing, self.ours.decided()) {
-            self.looks.push(Look {
+            self.looks.push(PictureLook {
                 at_s: at_ms as f64 / 1000.0,
-                weight: if end == Some(End::RolledBack) { 0.0 } else { self.ours.weight() },
+                weight: if end == Some(ReleaseEnd::RolledBack) { 0.0 } else { self.ours.weight() },
                 over: common(standing.over),
                 within: common(standing.within),
                 others: standings
@@ -173,7 +173,7 @@ impl Climber for Watched<'_> {
         end
     }
 
-    fn end(&self) -> End {
+    fn end(&self) -> ReleaseEnd {
         self.ours.end()
     }
 

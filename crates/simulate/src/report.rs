@@ -1,10 +1,10 @@
 //! Report: what came of the runs, as numbers, as a table and as Markdown.
 
-use super::climb::{End, Named, Run};
+use super::climb::{Named, ReleaseEnd, Run};
 use super::engine::Engine;
 use super::goals::{Goal, goals};
-use super::row::{Row, Share};
-use super::run::{Cell, Options};
+use super::row::{Row, ShareOfRuns};
+use super::run::{RunOptions, ScenarioRuns};
 use super::scenario::{Scenario, Truth};
 use crate::error::{Result, SimulateError};
 use crate::output::{Tone, paint, wrapped};
@@ -32,7 +32,7 @@ pub(crate) struct Report {
 
 impl Report {
     /// Counts the runs.
-    pub(crate) fn new(cells: &[Cell<'_>], options: &Options) -> Report {
+    pub(crate) fn new(cells: &[ScenarioRuns<'_>], options: &RunOptions) -> Report {
         let rows: Vec<Row> = cells.iter().map(row).collect();
         Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -91,9 +91,9 @@ impl Report {
     }
 }
 
-fn row(cell: &Cell<'_>) -> Row {
-    let Cell { scenario, engine, runs } = cell;
-    let ended = |end: End| share(runs, |run| run.end == end);
+fn row(cell: &ScenarioRuns<'_>) -> Row {
+    let ScenarioRuns { scenario, engine, runs } = cell;
+    let ended = |end: ReleaseEnd| share(runs, |run| run.end == end);
     let candidate: Vec<f64> = runs.iter().map(|run| run.candidate as f64).collect();
     let spoilt: Vec<f64> = runs.iter().map(|run| run.spoilt).collect();
     let candidate_requests_mean = candidate.iter().sum::<f64>() / runs.len().max(1) as f64;
@@ -104,11 +104,11 @@ fn row(cell: &Cell<'_>) -> Row {
         scenario: scenario.name.clone(),
         truth: scenario.truth.as_str().to_owned(),
         engine: engine.name().to_owned(),
-        rolled_back: ended(End::RolledBack),
+        rolled_back: ended(ReleaseEnd::RolledBack),
         back_by_limit: runs.iter().filter(|run| run.by_limit).count(),
-        promoted: ended(End::Promoted),
-        paused: ended(End::Paused),
-        undecided: ended(End::Undecided),
+        promoted: ended(ReleaseEnd::Promoted),
+        paused: ended(ReleaseEnd::Paused),
+        undecided: ended(ReleaseEnd::Undecided),
         rose: share(runs, |run| run.rises > 0),
         named_right: named_right(scenario, runs),
         minutes_median: quantile(minutes, 0.5),
@@ -125,9 +125,10 @@ fn row(cell: &Cell<'_>) -> Row {
     }
 }
 
-fn named_right(scenario: &Scenario, runs: &[Run]) -> Option<Share> {
+fn named_right(scenario: &Scenario, runs: &[Run]) -> Option<ShareOfRuns> {
     let Truth::Bad(broken) = &scenario.truth else { return None };
-    let back: Vec<Run> = runs.iter().filter(|run| run.end == End::RolledBack).copied().collect();
+    let back: Vec<Run> =
+        runs.iter().filter(|run| run.end == ReleaseEnd::RolledBack).copied().collect();
     let names = back.iter().any(|run| run.named != Named::Nothing);
     names.then(|| {
         share(&back, |run| match run.named {
@@ -138,9 +139,9 @@ fn named_right(scenario: &Scenario, runs: &[Run]) -> Option<Share> {
     })
 }
 
-fn share(runs: &[Run], is_so: impl Fn(&Run) -> bool) -> Share {
+fn share(runs: &[Run], is_so: impl Fn(&Run) -> bool) -> ShareOfRuns {
     let hits = runs.iter().filter(|run| is_so(run)).count();
-    Share::of(hits, runs.len())
+    ShareOfRuns::of(hits, runs.len())
 }
 
 /// The standard error of the mean of the values.
@@ -179,7 +180,7 @@ fn pct(share: f64) -> String {
 }
 
 fn cells(row: &Row, reps: usize) -> [String; 12] {
-    let bounds = |share: Share| {
+    let bounds = |share: ShareOfRuns| {
         format!("{} ({}–{})", pct(share.share), pct(share.at_least), pct(share.at_most))
     };
     [
@@ -321,7 +322,7 @@ fn side_by_side(report: &Report) -> (Vec<String>, Vec<Vec<String>>) {
     let cell = |scenario: &str, engine: &str| {
         let is_it = |row: &&Row| row.scenario == scenario && row.engine == engine;
         report.rows.iter().find(is_it).map_or(String::new(), |row| {
-            let pct = |share: Share| (share.share * 100.0).round();
+            let pct = |share: ShareOfRuns| (share.share * 100.0).round();
             format!("{} / {}", pct(row.rolled_back), pct(row.promoted))
         })
     };

@@ -8,7 +8,7 @@ const CONFIDENCE: f64 = 0.99;
 
 /// A share of runs with its 99 % bounds (Clopper and Pearson, 1934).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Share {
+pub(crate) struct ShareOfRuns {
     /// Runs.
     pub(crate) runs: usize,
     /// Of all, 0 to 1.
@@ -19,11 +19,11 @@ pub(crate) struct Share {
     pub(crate) at_most: f64,
 }
 
-impl Share {
+impl ShareOfRuns {
     /// So many of so many runs.
-    pub(super) fn of(runs: usize, all: usize) -> Share {
+    pub(super) fn of(runs: usize, all: usize) -> ShareOfRuns {
         let (hits, n) = (runs as u64, all as u64);
-        Share {
+        ShareOfRuns {
             runs,
             share: runs as f64 / all.max(1) as f64,
             at_least: rate_at_least(hits, n, CONFIDENCE),
@@ -42,22 +42,22 @@ pub(crate) struct Row {
     /// The engine's name.
     pub(crate) engine: String,
     /// Runs that went back.
-    pub(crate) rolled_back: Share,
+    pub(crate) rolled_back: ShareOfRuns,
     /// Those of them that went back since a pause's limit or the harm budget was reached.
     #[serde(default)]
     pub(crate) back_by_limit: usize,
     /// Runs that ended with the candidate as stable.
-    pub(crate) promoted: Share,
+    pub(crate) promoted: ShareOfRuns,
     /// Runs that were paused at the horizon.
-    pub(crate) paused: Share,
+    pub(crate) paused: ShareOfRuns,
     /// Runs that were still climbing at the horizon.
-    pub(crate) undecided: Share,
+    pub(crate) undecided: ShareOfRuns,
     /// Runs in which the weight rose at least once.
-    pub(crate) rose: Share,
+    pub(crate) rose: ShareOfRuns,
     /// Of the runs that went back, those that named the line that was broken; only where one was,
     /// and only for engines that name lines.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) named_right: Option<Share>,
+    pub(crate) named_right: Option<ShareOfRuns>,
     /// Minutes until the end, the middle run's.
     pub(crate) minutes_median: f64,
     /// Requests of the candidate until the end, since its harm set in: the middle run's.

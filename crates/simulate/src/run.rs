@@ -13,7 +13,7 @@ use tidegate_core::random::hash;
 
 /// How the benchmark goes.
 #[derive(Debug, Clone)]
-pub(crate) struct Options {
+pub(crate) struct RunOptions {
     /// Repetitions of each scenario, at least 1.
     pub(crate) reps: usize,
     /// All draws follow from it.
@@ -28,7 +28,7 @@ pub(crate) struct Options {
 
 /// What came of one engine in one scenario, a run a repetition.
 #[derive(Debug)]
-pub(crate) struct Cell<'a> {
+pub(crate) struct ScenarioRuns<'a> {
     /// The scenario.
     pub(crate) scenario: &'a Scenario,
     /// The engine.
@@ -44,8 +44,8 @@ pub(crate) struct Cell<'a> {
 pub(crate) fn run<'a>(
     scenarios: &'a [Scenario],
     engines: &[Engine],
-    options: &Options,
-) -> Result<Vec<Cell<'a>>> {
+    options: &RunOptions,
+) -> Result<Vec<ScenarioRuns<'a>>> {
     let bar = bar(scenarios.len() * engines.len() * options.reps, options.progress);
     let mut cells = Vec::new();
     for scenario in scenarios {
@@ -60,9 +60,9 @@ pub(crate) fn run<'a>(
 fn repeat<'a>(
     scenario: &'a Scenario,
     engines: &[Engine],
-    options: &Options,
+    options: &RunOptions,
     bar: &ProgressBar,
-) -> Result<Vec<Cell<'a>>> {
+) -> Result<Vec<ScenarioRuns<'a>>> {
     // One task is one repetition, of which all engines see the same requests.
     let next = AtomicUsize::new(0);
     let work = || -> Result<Vec<(usize, Run)>> {
@@ -97,7 +97,7 @@ fn repeat<'a>(
     })?;
     done.sort_by_key(|(task, _)| *task);
     let of = |e: usize| done.iter().filter(move |(task, _)| task % engines.len() == e);
-    let cells = engines.iter().enumerate().map(|(e, engine)| Cell {
+    let cells = engines.iter().enumerate().map(|(e, engine)| ScenarioRuns {
         scenario,
         engine: *engine,
         runs: of(e).map(|(_, run)| *run).collect(),
@@ -133,7 +133,7 @@ mod tests {
             .map(|scenario| Scenario { horizon_s: 600.0, ..scenario })
             .collect();
         assert_eq!(scenarios.len(), names.len());
-        let options = Options { reps: 5, seed, look_ms: 30_000, threads, progress: false };
+        let options = RunOptions { reps: 5, seed, look_ms: 30_000, threads, progress: false };
         let cells = run(&scenarios, &Engine::all(), &options).unwrap();
         cells.into_iter().map(|cell| cell.runs).collect()
     }

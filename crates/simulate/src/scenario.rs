@@ -89,7 +89,7 @@ pub(crate) struct Bursts {
 
 /// An upstream that fails for both arms.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Outage {
+pub(crate) struct SharedOutage {
     /// From when on, s.
     pub(crate) from_s: f64,
     /// Share of requests that fail, 0 to 1.
@@ -131,7 +131,7 @@ impl Labels {
 
 /// When the engine looks.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Look {
+pub(crate) enum LookSchedule {
     /// Every so many seconds, as the caller says.
     Timed,
     /// After every request of the candidate: peeking as hard as one can.
@@ -164,7 +164,7 @@ pub(crate) struct Scenario {
     /// Shared bursts.
     pub(crate) bursts: Option<Bursts>,
     /// A shared outage.
-    pub(crate) outage: Option<Outage>,
+    pub(crate) outage: Option<SharedOutage>,
     /// Intra-class correlation of errors within a user, in (0, 1).
     pub(crate) clusters: Option<f64>,
     /// How many users there are.
@@ -182,7 +182,7 @@ pub(crate) struct Scenario {
     /// The ladder.
     pub(crate) rungs: Vec<Rung>,
     /// When our engine looks.
-    pub(crate) look: Look,
+    pub(crate) look: LookSchedule,
     /// The line rules.
     pub(crate) rules: Vec<LineRule>,
     /// The metric that matters.

@@ -48,7 +48,7 @@ pub(crate) struct Draws {
 
 /// What one arm makes of a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Seen {
+pub(crate) struct Served {
     /// Whether it failed by the upstream's fault.
     pub(crate) failed: bool,
     /// End-to-end time, µs.
@@ -174,7 +174,7 @@ impl<'a> Stream<'a> {
     }
 
     /// What the arm makes of the request.
-    pub(crate) fn seen(&self, request: &Draws, arm: Arm) -> Seen {
+    pub(crate) fn seen(&self, request: &Draws, arm: Arm) -> Served {
         let scenario = self.scenario;
         let at_s = request.at_ms as f64 / 1000.0;
         let behaviour = match arm {
@@ -194,7 +194,7 @@ impl<'a> Stream<'a> {
                 (tokens as u64, request.label < behaviour.task_failed)
             }
         };
-        Seen {
+        Served {
             failed,
             latency_us: (LATENCY_US * latency) as u64,
             tokens,

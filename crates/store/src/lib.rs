@@ -20,4 +20,4 @@ mod work;
 pub use api::{Epoch, Evals, Journal, Records, Sets};
 pub use error::{Result, StoreError, StoreErrorKind};
 pub use query::RecordQuery;
-pub use sqlite::{Access, Options, SqliteStore};
+pub use sqlite::{Access, SqliteStore, StoreOptions};

@@ -62,7 +62,7 @@ pub enum Access {
 
 /// What a store may be opened with.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct StoreOptions {
     /// Records that may wait for the writer before further ones are dropped; at least 1.
     pub records_max: usize,
     /// Largest size of the file in pages of 4 KiB; `None` for as much as the disk takes. Beyond it
@@ -70,9 +70,9 @@ pub struct Options {
     pub pages_max: Option<u32>,
 }
 
-impl Default for Options {
+impl Default for StoreOptions {
     fn default() -> Self {
-        Options { records_max: RECORDS_MAX, pages_max: None }
+        StoreOptions { records_max: RECORDS_MAX, pages_max: None }
     }
 }
 
@@ -118,17 +118,17 @@ impl SqliteStore {
     /// When another process writes to it, when there is none to read, when it was written by a
     /// newer tidegate, or when the disk refuses.
     pub fn open(root: &Path, access: Access) -> Result<SqliteStore> {
-        SqliteStore::open_with(root, access, Options::default())
+        SqliteStore::open_with(root, access, StoreOptions::default())
     }
 
     /// Opens with given bounds; otherwise as [`SqliteStore::open`].
     ///
     /// # Errors
     /// As [`SqliteStore::open`].
-    pub fn open_with(root: &Path, access: Access, options: Options) -> Result<SqliteStore> {
+    pub fn open_with(root: &Path, access: Access, options: StoreOptions) -> Result<SqliteStore> {
         let folder = root.join(".tidegate");
         let path = folder.join("state.db");
-        let Options { records_max, pages_max } = options;
+        let StoreOptions { records_max, pages_max } = options;
         let writer = match access {
             Access::Read => {
                 schema::check_to_read(&path)?;

@@ -6,4 +6,4 @@ pub(crate) use tidegate_store::{
 };
 
 #[cfg(test)]
-pub(crate) use tidegate_store::Options;
+pub(crate) use tidegate_store::StoreOptions;

@@ -11,7 +11,7 @@ pub const DONE: &[u8] = b"[DONE]";
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
+pub enum SseEvent {
     /// Data.
     Data {
         /// The `event` field, in as far as it matters.
@@ -36,7 +36,7 @@ pub struct Parser {
     is_error: bool,
     after_cr: bool,
     past_first_line: bool,
-    events: VecDeque<Event>,
+    events: VecDeque<SseEvent>,
 }
 
 impl Parser {
@@ -68,7 +68,7 @@ impl Parser {
     }
 
     /// The next event that is complete.
-    pub fn next_event(&mut self) -> Option<Event> {
+    pub fn next_event(&mut self) -> Option<SseEvent> {
         self.events.pop_front()
     }
 
@@ -89,7 +89,8 @@ impl Parser {
             let is_error = std::mem::take(&mut self.is_error);
             if let Some(data) = self.data.take() {
                 let is_ping = data.trim_ascii().is_empty();
-                let event = if is_ping { Event::Ping } else { Event::Data { is_error, data } };
+                let event =
+                    if is_ping { SseEvent::Ping } else { SseEvent::Data { is_error, data } };
                 self.events.push_back(event);
             }
             return Ok(());
@@ -106,7 +107,7 @@ impl Parser {
                 Ok(())
             }
             b"" => {
-                self.events.push_back(Event::Ping);
+                self.events.push_back(SseEvent::Ping);
                 Ok(())
             }
             // `id`, `retry`, or unknown: to be ignored.
@@ -150,7 +151,7 @@ pub fn write_ping(out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    fn events(parts: &[&[u8]]) -> Vec<Event> {
+    fn events(parts: &[&[u8]]) -> Vec<SseEvent> {
         let mut parser = Parser::default();
         let mut out = Vec::new();
         for part in parts {
@@ -164,8 +165,8 @@ mod tests {
         let got: Vec<String> = events(&[input.as_bytes()])
             .into_iter()
             .map(|event| match event {
-                Event::Data { is_error: _, data } => String::from_utf8(data).unwrap(),
-                Event::Ping => "(ping)".to_owned(),
+                SseEvent::Data { is_error: _, data } => String::from_utf8(data).unwrap(),
+                SseEvent::Ping => "(ping)".to_owned(),
             })
             .collect();
         assert_eq!(got, expected, "{input:?}");
@@ -193,7 +194,7 @@ mod tests {
         let got = events(&[b"event: error\ndata: a\n\ndata: b\n\nevent: error\n\ndata: c\n\n"]);
         let errors: Vec<bool> = got
             .iter()
-            .map(|event| matches!(event, Event::Data { is_error: true, data: _ }))
+            .map(|event| matches!(event, SseEvent::Data { is_error: true, data: _ }))
             .collect();
         assert_eq!(errors, [true, false, false]);
     }

@@ -16,7 +16,7 @@ use super::levels::ADVANCE_ALPHA;
 use super::metric::Line;
 use super::plan::{LineRule, Plan};
 use super::rule_look::RuleLook;
-use super::tally::{Kind, Share};
+use super::tally::{MetricKind, Share};
 
 /// How many times what stable surely has is held to be like it: a rate can then be told from its
 /// limit in some thousand answers.
@@ -26,7 +26,7 @@ const LOOSEST: f64 = 0.03;
 
 /// What a ceiling says of the candidate.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Held {
+pub(super) struct CeilingCheck {
     /// The ceiling, or what stable has where that is more.
     pub(super) limit: f64,
     /// What must be proven before the next rung.
@@ -60,23 +60,30 @@ impl LineRule {
 
 impl RuleLook<'_> {
     /// The rule's ceiling beside what was seen; `None` where it has none.
-    pub(super) fn held(&self) -> Option<Held> {
+    pub(super) fn held(&self) -> Option<CeilingCheck> {
         let limit = self.rule.limit(self.rule.ceiling?, self.stable_has());
         let bound = limit.max(self.bearable);
         let is_within = match self.rule.metric.kind() {
-            Kind::Rate(share) => {
+            MetricKind::Rate(share) => {
                 let (sum, n) = self.shrunk(share(&self.candidate.counts));
                 interval::is_rate_within(sum, n, bound, ADVANCE_ALPHA)
             }
-            Kind::Quantile { .. } | Kind::Mean { .. } => self.absolute(ADVANCE_ALPHA).high <= bound,
+            MetricKind::Quantile { .. } | MetricKind::Mean { .. } => {
+                self.absolute(ADVANCE_ALPHA).high <= bound
+            }
         };
-        Some(Held { limit, bound, is_over: self.absolute(self.alpha).low > limit, is_within })
+        Some(CeilingCheck {
+            limit,
+            bound,
+            is_over: self.absolute(self.alpha).low > limit,
+            is_within,
+        })
     }
 
     /// How many times the candidate's samples so far it takes to prove a rate within the bound, if
     /// they go on as they are; `None` where more of the same proves nothing.
-    pub(super) fn times_needed(&self, held: Held) -> Option<f64> {
-        let Kind::Rate(share) = self.rule.metric.kind() else { return None };
+    pub(super) fn times_needed(&self, held: CeilingCheck) -> Option<f64> {
+        let MetricKind::Rate(share) = self.rule.metric.kind() else { return None };
         let (sum, n) = self.shrunk(share(&self.candidate.counts));
         let is_within = |times: f64| {
             interval::is_rate_within(sum * times, n * times, held.bound, ADVANCE_ALPHA)
@@ -97,11 +104,11 @@ impl RuleLook<'_> {
     /// The rate that stable has at least, with 99 % confidence.
     fn stable_has(&self) -> f64 {
         match self.rule.metric.kind() {
-            Kind::Rate(share) if self.rule.metric.line() == Line::Risk => {
+            MetricKind::Rate(share) if self.rule.metric.line() == Line::Risk => {
                 let (sum, n) = self.shrunk(share(&self.stable.counts));
                 if sum > 0.0 { interval::rate(sum, n, ADVANCE_ALPHA).low } else { 0.0 }
             }
-            Kind::Rate(_) | Kind::Quantile { .. } | Kind::Mean { .. } => 0.0,
+            MetricKind::Rate(_) | MetricKind::Quantile { .. } | MetricKind::Mean { .. } => 0.0,
         }
     }
 
@@ -112,16 +119,16 @@ impl RuleLook<'_> {
     fn absolute(&self, alpha: f64) -> Interval {
         let effect = self.e_process.effect;
         match self.rule.metric.kind() {
-            Kind::Rate(share) => {
+            MetricKind::Rate(share) => {
                 let (sum, n) = self.shrunk(share(&self.candidate.counts));
                 interval::rate(sum, n, alpha)
             }
-            Kind::Quantile { histogram, q } => {
+            MetricKind::Quantile { histogram, q } => {
                 let (values, scale) = (histogram(self.candidate), 1000.0);
                 let Interval { low, high } = interval::quantile(values, q, alpha, effect);
                 Interval { low: low / scale, high: high / scale }
             }
-            Kind::Mean { moments, scale } => {
+            MetricKind::Mean { moments, scale } => {
                 interval::mean(&moments(self.candidate).sums(scale), alpha, effect)
             }
         }

@@ -14,7 +14,7 @@
 //! whole arm counts as that many outcomes and decides nothing.
 
 use super::metric::Metric;
-use super::tally::Kind;
+use super::tally::MetricKind;
 use crate::observe::{Counts, Window};
 use crate::route::Cohort;
 
@@ -99,10 +99,10 @@ fn of_cohorts(metric: Metric, cohorts: &[Counts]) -> Vec<(f64, f64)> {
         Metric::CostPerRequest => each(|c| (c.answered(), c.cost_micro_usd)),
         Metric::CostPerSuccess => each(|c| (c.useful, c.cost_micro_usd)),
         rate => match rate.kind() {
-            Kind::Rate(share) => {
+            MetricKind::Rate(share) => {
                 cohorts.iter().map(share).map(|share| (share.n as f64, share.sum())).collect()
             }
-            Kind::Quantile { .. } | Kind::Mean { .. } => vec![],
+            MetricKind::Quantile { .. } | MetricKind::Mean { .. } => vec![],
         },
     }
 }
@@ -117,15 +117,15 @@ fn variance(metric: Metric, window: &Window, n: f64, mean: f64) -> f64 {
         Metric::FirstTokenP95 => of_squares(window.first_token_log_squared.0, window.streamed),
         other => match other.kind() {
             // Never 0: an arm whose one user always fails has not told that its rate is certain.
-            Kind::Rate(_) => {
+            MetricKind::Rate(_) => {
                 let rate = (mean * n + 0.5) / (n + 1.0);
                 rate * (1.0 - rate)
             }
-            Kind::Mean { moments, .. } => {
+            MetricKind::Mean { moments, .. } => {
                 let sums = moments(window).sums(1.0);
                 sums.variance() * sums.by / sums.n
             }
-            Kind::Quantile { .. } => 0.0,
+            MetricKind::Quantile { .. } => 0.0,
         },
     }
 }

@@ -1,6 +1,6 @@
 //! The numbers that a verdict is shown with.
 
-use super::ceiling::Held;
+use super::ceiling::CeilingCheck;
 use super::clusters::subjects;
 use super::e_process::Test;
 use super::finding::Verdict;
@@ -16,7 +16,7 @@ impl RuleLook<'_> {
         verdict: Verdict,
         estimate: f64,
         test: Option<&Test>,
-        held: Option<Held>,
+        held: Option<CeilingCheck>,
         samples: (u64, u64),
     ) -> Comparison {
         let (rule, metric) = (self.rule, self.rule.metric);

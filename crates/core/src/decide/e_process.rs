@@ -19,7 +19,7 @@ use super::means::{self, Sums, SumsPair};
 use super::plan::{BandUnit, LineRule};
 use super::starts::{mean_of_starts, sum_of_parts, weight_of_start};
 use super::strata::{Cell, TAIL_FROM};
-use super::tally::{Kind, Share};
+use super::tally::{MetricKind, Share};
 use super::yardstick::Yardstick;
 use crate::route::Weight;
 
@@ -95,8 +95,8 @@ impl<'a> EProcess<'a> {
     ) -> EProcess<'a> {
         let unit = rule.band.map_or(BandUnit::Relative, |band| band.unit);
         let scale = match rule.metric.kind() {
-            Kind::Mean { scale, .. } => scale,
-            Kind::Rate(_) | Kind::Quantile { .. } => 1.0,
+            MetricKind::Mean { scale, .. } => scale,
+            MetricKind::Rate(_) | MetricKind::Quantile { .. } => 1.0,
         };
         let (mut rates, mut tails, mut sums) = (Vec::new(), Vec::new(), Vec::new());
         let mut before = Before::default();
@@ -133,9 +133,9 @@ impl<'a> EProcess<'a> {
             }
         }
         let arms = match rule.metric.kind() {
-            Kind::Rate(_) => Arms::Rates(rates),
-            Kind::Quantile { .. } => Arms::Tails(tails),
-            Kind::Mean { .. } => Arms::Means(sums),
+            MetricKind::Rate(_) => Arms::Rates(rates),
+            MetricKind::Quantile { .. } => Arms::Tails(tails),
+            MetricKind::Mean { .. } => Arms::Means(sums),
         };
         EProcess { rule, unit, arms, effect, alone: before.used }
     }

@@ -1,16 +1,16 @@
 //! The decision itself. The order of its checks is the order of this file.
 
 use super::decision::{Action, Decision, DecisionKind, Observation, Signal};
-use super::fault::{Fault, lasting, shared_fault};
+use super::fault::{OngoingFault, lasting, shared_fault};
 use super::finding::{Finding, Verdict};
 use super::judge::judge_lines;
-use super::pause::{End, Pause};
+use super::pause::{Pause, PauseResult};
 use super::plan::Plan;
 use super::reason::{Gap, Reason, TooFew};
 use super::split::{clean, uneven_split};
 use super::state::{Order, OrderKind, PausedBy, Phase, ReleaseState};
 use super::strata::{self, Stratum};
-use crate::guard::Severity;
+use crate::guard::RiskSeverity;
 use crate::ids::UnixMs;
 use crate::route::Weight;
 
@@ -101,12 +101,12 @@ fn absorb(
         state.last_data_at = state.last_data_at.max(seen.min(now));
     }
     let fault = shared_fault(plan, state, observation, (&stable, &candidate), now);
-    if let Some(Fault { reason, is_told: false }) = fault {
+    if let Some(OngoingFault { reason, is_told: false }) = fault {
         return Some(reason);
     }
     state.seen_stable = observation.stable.clone();
     state.seen_candidate = observation.candidate.clone();
-    if let Some(Fault { reason, .. }) = fault {
+    if let Some(OngoingFault { reason, .. }) = fault {
         state.skipped_stable.merge(&stable);
         state.skipped_candidate.merge(&candidate);
         return Some(reason);
@@ -161,7 +161,7 @@ impl Step<'_> {
         let ordered = |kind| self.order.as_ref().filter(|order| order.kind == kind);
         // An operator's stop wins; a red line that comes with it shuts the entrance as well.
         let red = &observation.red_events;
-        if red.iter().any(|event| event.kind.severity() == Severity::Black) {
+        if red.iter().any(|event| event.kind.severity() == RiskSeverity::Black) {
             return self.shut_off(state, observation);
         }
         if !red.is_empty() {
@@ -256,9 +256,11 @@ impl Step<'_> {
         let pause = Pause::of(&mut state, resumed, self.now);
         match pause.end(self.plan, &self.lines, self.now) {
             // Without data nothing moves, and nobody is harmed meanwhile.
-            End::GoesBack(_) if self.is_silent(&state) => {}
-            End::GoesBack(reason) => return self.roll_back(state, Signal::Red, *reason, true),
-            End::Stays(note) => self.notes.extend(note.map(|note| *note)),
+            PauseResult::GoesBack(_) if self.is_silent(&state) => {}
+            PauseResult::GoesBack(reason) => {
+                return self.roll_back(state, Signal::Red, *reason, true);
+            }
+            PauseResult::Stays(note) => self.notes.extend(note.map(|note| *note)),
         }
         let why = reason.clone().into();
         let incident = Action::OpenIncident { signal: Signal::Yellow, reason: why };

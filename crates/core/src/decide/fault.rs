@@ -23,7 +23,7 @@ const OVER_REQUESTS: u64 = 50;
 const USUAL_AFTER_MS: u64 = 3_600_000;
 
 /// A fault that lasts or is just over: no evidence either way.
-pub(super) struct Fault {
+pub(super) struct OngoingFault {
     pub(super) reason: Reason,
     /// Whether what is fresh is to be left out now; if not, it waits until there is enough of it.
     pub(super) is_told: bool,
@@ -36,7 +36,7 @@ pub(super) fn shared_fault(
     observation: &Observation,
     fresh: (&Window, &Window),
     now: UnixMs,
-) -> Option<Fault> {
+) -> Option<OngoingFault> {
     let (stable, candidate) = (Failures::of(fresh.0), Failures::of(fresh.1));
     let sight = Sight::new(plan, state, stable, candidate);
     let usual = usual(plan, state);
@@ -58,7 +58,7 @@ pub(super) fn shared_fault(
         if is_over {
             state.fault_since = None;
         }
-        return Some(Fault { reason: sight.reason(now.since(since), is_over), is_told });
+        return Some(OngoingFault { reason: sight.reason(now.since(since), is_over), is_told });
     }
     let lately = observation.before.as_deref().and_then(|(stable, candidate)| {
         let stable = Failures::of(&observation.stable).since(Failures::of(stable))?;
@@ -68,7 +68,7 @@ pub(super) fn shared_fault(
     let seen = lately.into_iter().chain([sight]);
     let down = seen.into_iter().find(|sight| sight.is_down(plan, usual))?;
     state.fault_since = Some(now);
-    Some(Fault { reason: down.reason(0, false), is_told: true })
+    Some(OngoingFault { reason: down.reason(0, false), is_told: true })
 }
 
 /// What a fault that lasts says where nothing new has come.

@@ -1,6 +1,6 @@
 //! Finding: what one rule says at one look, and which of them a person should read first.
 
-use super::ceiling::Held;
+use super::ceiling::CeilingCheck;
 use super::e_process::Test;
 use super::reason::{Comparison, OverBudget, Reason};
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ pub(super) struct Finding {
     /// The test that the comparison shows, where there is one.
     pub(super) test: Option<Test>,
     /// What its ceiling says, where it has one.
-    pub(super) held: Option<Held>,
+    pub(super) held: Option<CeilingCheck>,
     /// Whether the rule is one that advancing needs a proof on.
     pub(super) required: bool,
     /// The estimated harm, as a multiple of the way from pass to rollback; to compare lines by.

@@ -21,7 +21,7 @@ use super::starts::weight_of_start;
 
 /// Proof that the budget is spent.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Spent {
+pub(super) struct BudgetSpent {
     /// Answers of the candidate that were spoilt beyond stable's, estimated.
     pub(super) spoilt: f64,
     /// The odds that they are more than the budget.
@@ -32,7 +32,12 @@ pub(super) struct Spent {
 
 /// Whether these strata prove, at this chance of an error, that more than `budget` answers were
 /// spoilt; `pass` is the rate above stable's that is no harm, and `effect` the design effect.
-fn spent(pairs: &[Pair], (budget, pass): (f64, f64), alpha: f64, effect: f64) -> Option<Spent> {
+fn spent(
+    pairs: &[Pair],
+    (budget, pass): (f64, f64),
+    alpha: f64,
+    effect: f64,
+) -> Option<BudgetSpent> {
     let (mut n, mut spoilt) = (0.0, 0.0);
     for (start, pair) in pairs.iter().enumerate().rev() {
         if pair.stable_n <= 0.0 || pair.candidate_n <= 0.0 {
@@ -59,7 +64,7 @@ fn spent(pairs: &[Pair], (budget, pass): (f64, f64), alpha: f64, effect: f64) ->
         let log_e = mean_stake(&growth, effect);
         if log_e >= goal {
             let odds = (log_e + weight_of_start(start).ln()).min(LN_ODDS_MAX).exp();
-            return Some(Spent { spoilt, odds, points });
+            return Some(BudgetSpent { spoilt, odds, points });
         }
     }
     None
@@ -68,7 +73,7 @@ fn spent(pairs: &[Pair], (budget, pass): (f64, f64), alpha: f64, effect: f64) ->
 impl EProcess<'_> {
     /// Whether it is proven at this chance of an error that the candidate has spoilt more answers
     /// than the budget, beyond stable's and what pass allows; of rates only.
-    fn spent(&self, alpha: f64, budget: u64) -> Option<Spent> {
+    fn spent(&self, alpha: f64, budget: u64) -> Option<BudgetSpent> {
         let pass = self.rule.band.map_or(0.0, |band| band.pass.max(0.0)) + self.rule.floor;
         spent(self.pairs()?, (budget as f64, pass), alpha, self.effect)
     }
@@ -77,7 +82,7 @@ impl EProcess<'_> {
 impl RuleLook<'_> {
     /// Whether more answers than the budget are spoilt, where the line is not over by itself. Asked
     /// where it is proven worse than pass only: that is less to prove, and most looks end there.
-    pub(super) fn spent(&self, verdict: Verdict) -> Option<Spent> {
+    pub(super) fn spent(&self, verdict: Verdict) -> Option<BudgetSpent> {
         let may_be = match verdict {
             Verdict::OverPause | Verdict::Between => true,
             Verdict::OverRollback | Verdict::OverCeiling | Verdict::OverBudget => false,
@@ -91,7 +96,7 @@ impl RuleLook<'_> {
         &self,
         estimate: f64,
         samples: (u64, u64),
-        spent: Spent,
+        spent: BudgetSpent,
     ) -> Comparison {
         let mut shown = self.comparison(Verdict::OverBudget, estimate, None, None, samples);
         let numbers = &mut shown.numbers;

@@ -27,7 +27,7 @@ use super::metric::{Line, Metric};
 use super::plan::{BandUnit, LineRule, Plan};
 use super::strata::{self, Cell};
 use crate::route::Weight;
-use expected::{Expected, Shape, Stretch};
+use expected::{Expected, ExpectedStretch, Shape};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -236,7 +236,7 @@ struct At<'a> {
     /// Requests of both arms.
     per_ms: f64,
     /// The rungs before.
-    before: &'a [Stretch],
+    before: &'a [ExpectedStretch],
     index: usize,
     weight: Weight,
 }
@@ -296,7 +296,7 @@ impl At<'_> {
     }
 
     /// The release so far and `ms` of this rung, cut where strata are.
-    fn stretches(&self, ms: f64) -> Vec<Stretch> {
+    fn stretches(&self, ms: f64) -> Vec<ExpectedStretch> {
         let mut all = self.before.to_vec();
         let weight = self.weight;
         let mut from = all.last().map_or(0.0, |last| last.from + last.requests);
@@ -305,7 +305,7 @@ impl At<'_> {
             let doubled = strata::doubles_at(from as u64) as f64;
             // At full weight there is nobody to take an anchor from.
             let to = if weight == Weight::FULL { end } else { end.min(doubled) };
-            all.push(Stretch { weight, from, requests: to - from });
+            all.push(ExpectedStretch { weight, from, requests: to - from });
             from = to;
         }
         all
@@ -375,7 +375,7 @@ impl One<'_> {
         Some(high)
     }
 
-    fn passes(&self, stretches: &[Stretch]) -> bool {
+    fn passes(&self, stretches: &[ExpectedStretch]) -> bool {
         let within = self.must_exclude().is_none_or(|harm| {
             let cells = self.expected.cells(stretches, usize::MAX, &self.expected.shape);
             self.e_process(&cells).proves(level(ADVANCE_ALPHA), harm, Against::AtLeast)
@@ -430,7 +430,7 @@ impl One<'_> {
         Some(high)
     }
 
-    fn is_over(&self, stretches: &[Stretch], harm: f64) -> bool {
+    fn is_over(&self, stretches: &[ExpectedStretch], harm: f64) -> bool {
         let alpha = self.at.plan.alpha_of(self.rule);
         let turn = self.at.before.len();
         let shape = self.expected.harmed(self.rule, harm);
@@ -446,7 +446,7 @@ impl One<'_> {
         self.rule.limit(ceiling, self.expected.value)
     }
 
-    fn is_over_ceiling(&self, ceiling: f64, shape: &Shape, stretches: &[Stretch]) -> bool {
+    fn is_over_ceiling(&self, ceiling: f64, shape: &Shape, stretches: &[ExpectedStretch]) -> bool {
         let per_request = self.expected.per_request;
         let same = candidates(self.at.before) * per_request;
         let other = candidates(stretches) * per_request - same;
@@ -461,7 +461,7 @@ impl One<'_> {
 }
 
 /// Requests of the candidate.
-fn candidates(stretches: &[Stretch]) -> f64 {
+fn candidates(stretches: &[ExpectedStretch]) -> f64 {
     stretches.iter().map(|stretch| stretch.requests * stretch.weight.fraction()).sum()
 }
 

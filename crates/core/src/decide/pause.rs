@@ -16,7 +16,7 @@ use super::state::ReleaseState;
 use crate::ids::UnixMs;
 
 /// What the limit makes of a pause.
-pub(super) enum End {
+pub(super) enum PauseResult {
     /// It goes back, for this reason.
     GoesBack(Box<Reason>),
     /// It stays paused; how long, where there is a limit.
@@ -40,24 +40,24 @@ impl Pause {
     }
 
     /// Whether it is over, by what the lines say now.
-    pub(super) fn end(&self, plan: &Plan, lines: &[Finding], now: UnixMs) -> End {
+    pub(super) fn end(&self, plan: &Plan, lines: &[Finding], now: UnixMs) -> PauseResult {
         let (lasted_s, limit_s) = (now.since(self.since) / 1000, plan.pause_max_ms / 1000);
         if plan.pause_max_ms == 0 {
-            return End::Stays(None);
+            return PauseResult::Stays(None);
         }
         let paused = lines.iter().filter(|line| line.verdict == Verdict::OverPause);
         let harmful = Finding::worst(paused.filter(|line| line.is_harmful));
         let is_over = now.since(self.since) >= plan.pause_max_ms;
         let leads_to = match (is_over, harmful) {
             (true, Some(line)) => {
-                return End::GoesBack(Box::new(goes_back(plan, line, (lasted_s, limit_s))));
+                return PauseResult::GoesBack(Box::new(goes_back(plan, line, (lasted_s, limit_s))));
             }
             (true, None) => PauseEnd::Stays,
             (false, Some(_)) => PauseEnd::GoesBack,
             (false, None) => PauseEnd::GoesBackIfWorse,
         };
         let so_far = PauseSoFar { lasted_s, limit_s, leads_to };
-        End::Stays(Some(Box::new(Reason::PausedByLines(so_far))))
+        PauseResult::Stays(Some(Box::new(Reason::PausedByLines(so_far))))
     }
 }
 

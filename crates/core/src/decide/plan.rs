@@ -1,7 +1,7 @@
 //! The plan of a release: its ladder, its lines with their thresholds, and its error budget.
 
 use super::metric::Metric;
-use super::tally::Kind;
+use super::tally::MetricKind;
 use crate::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
 use crate::observe::Window;
 use crate::route::{Audience, Weight};
@@ -396,10 +396,10 @@ impl LineRule {
                 return Err(PlanError::Thresholds { metric, pass, pause, rollback });
             }
             let (least, most, allowed) = match self.metric.kind() {
-                Kind::Rate(_) => (-1.0, 1.0, "from -1 to 1 for a rate"),
+                MetricKind::Rate(_) => (-1.0, 1.0, "from -1 to 1 for a rate"),
                 // Nearer to stable's tail than this is not told apart.
-                Kind::Quantile { .. } => (-0.25, 10.0, "from -0.25 to 10 for a time"),
-                Kind::Mean { .. } => (-0.9, 10.0, "from -0.9 to 10 for a value"),
+                MetricKind::Quantile { .. } => (-0.25, 10.0, "from -0.25 to 10 for a time"),
+                MetricKind::Mean { .. } => (-0.9, 10.0, "from -0.9 to 10 for a value"),
             };
             for (key, given) in [("pass", pass), ("pause", pause), ("rollback", rollback)] {
                 if !(least..=most).contains(&given) {

@@ -13,7 +13,7 @@
 
 use super::metric::Metric;
 use super::plan::{LineRule, Plan};
-use super::tally::{Kind, Moments, Share};
+use super::tally::{MetricKind, Moments, Share};
 use super::yardstick::Yardstick;
 use crate::observe::{Histogram, Window};
 use crate::route::Weight;
@@ -93,7 +93,7 @@ impl Cell {
     /// `lately` are the newest; from its `days` before the release where those are too few.
     fn open(metric: Metric, days: &Window, before: &Window, lately: &Window) -> Cell {
         match metric.kind() {
-            Kind::Rate(share) => {
+            MetricKind::Rate(share) => {
                 let enough = |window: &Window| {
                     let seen = share(&window.counts);
                     rate_anchor(seen.sum(), seen.n as f64)
@@ -105,7 +105,7 @@ impl Cell {
                 let empty = Share::default();
                 Cell::Rate { anchor, stable: empty, candidate: empty }
             }
-            Kind::Quantile { histogram, q } => {
+            MetricKind::Quantile { histogram, q } => {
                 let enough = |window: &Window| tail_anchor(histogram(window), q);
                 let anchor = enough(lately).or_else(|| enough(before)).or_else(|| enough(days));
                 let (anchor_us, share) = anchor.unzip();
@@ -113,7 +113,7 @@ impl Cell {
                 let share = share.unwrap_or(1.0 - q);
                 Cell::Tail { anchor_us, share, stable, candidate: 0, beyond }
             }
-            Kind::Mean { .. } => {
+            MetricKind::Mean { .. } => {
                 let (stable, candidate) = (Moments::default(), Moments::default());
                 Cell::Mean { stable, candidate, estimated: None }
             }
@@ -130,13 +130,13 @@ impl Cell {
 
     fn add(&mut self, metric: Metric, old: &Window, new: &Window) {
         match (self, metric.kind()) {
-            (Cell::Rate { anchor: Some(_), stable, candidate }, Kind::Rate(share)) => {
+            (Cell::Rate { anchor: Some(_), stable, candidate }, MetricKind::Rate(share)) => {
                 stable.add(share(&old.counts));
                 candidate.add(share(&new.counts));
             }
             (
                 Cell::Tail { anchor_us: Some(anchor_us), stable, candidate, beyond, .. },
-                Kind::Quantile { histogram, .. },
+                MetricKind::Quantile { histogram, .. },
             ) => {
                 for (lower, _, count) in histogram(old).buckets() {
                     let over = if lower >= *anchor_us { count * 1000 } else { 0 };
@@ -145,7 +145,7 @@ impl Cell {
                 *candidate += histogram(new).count();
                 beyond.merge(&histogram(new).tail(*anchor_us as f64 * TAIL_FROM));
             }
-            (Cell::Mean { stable, candidate, estimated }, Kind::Mean { .. }) => {
+            (Cell::Mean { stable, candidate, estimated }, MetricKind::Mean { .. }) => {
                 stable.add(&metric.moments(old, Yardstick::Reported));
                 candidate.add(&metric.moments(new, Yardstick::Reported));
                 let by_estimate = |window| metric.moments(window, Yardstick::Estimated);

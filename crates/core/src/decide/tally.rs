@@ -72,7 +72,7 @@ impl Moments {
 
 /// How a metric is told from what is counted.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
+pub(super) enum MetricKind {
     /// A share of outcomes.
     Rate(fn(&Counts) -> Share),
     /// A quantile of a histogram of microseconds.
@@ -82,45 +82,53 @@ pub(super) enum Kind {
 }
 
 impl Metric {
-    pub(super) fn kind(self) -> Kind {
+    pub(super) fn kind(self) -> MetricKind {
         match self {
-            Metric::ErrorRate => Kind::Rate(|c| Share::of(c.errors(), c.requests)),
-            Metric::RejectedRate => Kind::Rate(|c| Share::of(c.rejected, c.requests + c.rejected)),
-            Metric::ContractBrokenRate => {
-                Kind::Rate(|c| Share::of(c.contract_broken, c.contract_checked))
+            Metric::ErrorRate => MetricKind::Rate(|c| Share::of(c.errors(), c.requests)),
+            Metric::RejectedRate => {
+                MetricKind::Rate(|c| Share::of(c.rejected, c.requests + c.rejected))
             }
-            Metric::RefusalRate => Kind::Rate(|c| Share::of(c.refusals, c.answered())),
-            Metric::DislikeRate => Kind::Rate(|c| Share::of(c.dislikes, c.likes + c.dislikes)),
+            Metric::ContractBrokenRate => {
+                MetricKind::Rate(|c| Share::of(c.contract_broken, c.contract_checked))
+            }
+            Metric::RefusalRate => MetricKind::Rate(|c| Share::of(c.refusals, c.answered())),
+            Metric::DislikeRate => {
+                MetricKind::Rate(|c| Share::of(c.dislikes, c.likes + c.dislikes))
+            }
             Metric::NotAdoptedRate => {
-                Kind::Rate(|c| Share::of(c.not_adopted, c.adopted + c.not_adopted))
+                MetricKind::Rate(|c| Share::of(c.not_adopted, c.adopted + c.not_adopted))
             }
             Metric::TaskFailedRate => {
-                Kind::Rate(|c| Share::of(c.tasks_failed, c.tasks_done + c.tasks_failed))
+                MetricKind::Rate(|c| Share::of(c.tasks_failed, c.tasks_done + c.tasks_failed))
             }
-            Metric::Dissatisfaction => Kind::Rate(|c| Share {
+            Metric::Dissatisfaction => MetricKind::Rate(|c| Share {
                 n: c.satisfaction_count,
                 milli: (c.satisfaction_count * 1000).saturating_sub(c.satisfaction_milli),
             }),
             Metric::TimeoutRate => {
-                Kind::Rate(|c| Share::of(c.timeouts + c.abandoned, c.requests + c.abandoned))
+                MetricKind::Rate(|c| Share::of(c.timeouts + c.abandoned, c.requests + c.abandoned))
             }
-            Metric::PiiRate => Kind::Rate(|c| Share::of(c.pii, c.answered())),
-            Metric::PromptEchoRate => Kind::Rate(|c| Share::of(c.prompt_echoes, c.answered())),
-            Metric::LatencyP95 => Kind::Quantile { histogram: |w| &w.latency_us, q: 0.95 },
-            Metric::LatencyP99 => Kind::Quantile { histogram: |w| &w.latency_us, q: 0.99 },
-            Metric::FirstTokenP95 => Kind::Quantile { histogram: |w| &w.first_token_us, q: 0.95 },
-            Metric::TokensPerRequest => Kind::Mean {
+            Metric::PiiRate => MetricKind::Rate(|c| Share::of(c.pii, c.answered())),
+            Metric::PromptEchoRate => {
+                MetricKind::Rate(|c| Share::of(c.prompt_echoes, c.answered()))
+            }
+            Metric::LatencyP95 => MetricKind::Quantile { histogram: |w| &w.latency_us, q: 0.95 },
+            Metric::LatencyP99 => MetricKind::Quantile { histogram: |w| &w.latency_us, q: 0.99 },
+            Metric::FirstTokenP95 => {
+                MetricKind::Quantile { histogram: |w| &w.first_token_us, q: 0.95 }
+            }
+            Metric::TokensPerRequest => MetricKind::Mean {
                 moments: |w| {
                     let sum = w.tokens_in + w.tokens_out;
                     mean_of_all(w.answered(), sum, w.tokens_squared)
                 },
                 scale: 1.0,
             },
-            Metric::CostPerRequest => Kind::Mean {
+            Metric::CostPerRequest => MetricKind::Mean {
                 moments: |w| mean_of_all(w.answered(), w.cost_micro_usd, w.cost_squared),
                 scale: 1e6,
             },
-            Metric::CostPerSuccess => Kind::Mean {
+            Metric::CostPerSuccess => MetricKind::Mean {
                 moments: |w| Moments {
                     n: w.answered(),
                     sum: w.cost_micro_usd,
@@ -136,26 +144,28 @@ impl Metric {
     /// A mean's sums in a window, by this yardstick.
     pub(super) fn moments(self, window: &Window, by: Yardstick) -> Moments {
         match (self.kind(), by) {
-            (Kind::Mean { .. }, Yardstick::Estimated) => of_spending(self, &window.usage.estimated),
-            (Kind::Mean { moments, .. }, _) => reported(self, &moments(window), window),
-            (Kind::Rate(_) | Kind::Quantile { .. }, _) => Moments::default(),
+            (MetricKind::Mean { .. }, Yardstick::Estimated) => {
+                of_spending(self, &window.usage.estimated)
+            }
+            (MetricKind::Mean { moments, .. }, _) => reported(self, &moments(window), window),
+            (MetricKind::Rate(_) | MetricKind::Quantile { .. }, _) => Moments::default(),
         }
     }
 
     /// The samples behind the metric in a window, by this yardstick.
     pub(super) fn samples_by(self, window: &Window, by: Yardstick) -> u64 {
         match self.kind() {
-            Kind::Mean { .. } => self.moments(window, by).by,
-            Kind::Rate(_) | Kind::Quantile { .. } => self.samples(window),
+            MetricKind::Mean { .. } => self.moments(window, by).by,
+            MetricKind::Rate(_) | MetricKind::Quantile { .. } => self.samples(window),
         }
     }
 
     /// The samples behind the metric in a window, of all answers, however their tokens are known.
     pub(super) fn samples(self, window: &Window) -> u64 {
         match self.kind() {
-            Kind::Rate(share) => share(&window.counts).n,
-            Kind::Quantile { histogram, .. } => histogram(window).count(),
-            Kind::Mean { moments, .. } => moments(window).by,
+            MetricKind::Rate(share) => share(&window.counts).n,
+            MetricKind::Quantile { histogram, .. } => histogram(window).count(),
+            MetricKind::Mean { moments, .. } => moments(window).by,
         }
     }
 
@@ -163,8 +173,8 @@ impl Metric {
     /// without samples.
     pub(super) fn value_by(self, window: &Window, by: Yardstick) -> f64 {
         match self.kind() {
-            Kind::Mean { scale, .. } => self.moments(window, by).sums(scale).mean(),
-            Kind::Rate(_) | Kind::Quantile { .. } => self.value(window),
+            MetricKind::Mean { scale, .. } => self.moments(window, by).sums(scale).mean(),
+            MetricKind::Rate(_) | MetricKind::Quantile { .. } => self.value(window),
         }
     }
 
@@ -172,11 +182,11 @@ impl Metric {
     /// their tokens are known; NaN without samples.
     pub(super) fn value(self, window: &Window) -> f64 {
         match self.kind() {
-            Kind::Rate(share) => share(&window.counts).rate(),
-            Kind::Quantile { histogram, q } => {
+            MetricKind::Rate(share) => share(&window.counts).rate(),
+            MetricKind::Quantile { histogram, q } => {
                 histogram(window).quantile(q).map_or(f64::NAN, |us| us as f64 / 1000.0)
             }
-            Kind::Mean { moments, scale } => moments(window).sums(scale).mean(),
+            MetricKind::Mean { moments, scale } => moments(window).sums(scale).mean(),
         }
     }
 }

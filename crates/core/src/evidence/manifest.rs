@@ -37,7 +37,7 @@ pub struct Manifest {
     #[serde(deserialize_with = "unique_keys")]
     pub gates: BTreeMap<String, GateEntry>,
     /// What was decided.
-    pub verdict: Verdict,
+    pub verdict: PackVerdict,
     /// What was gone back to, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<RollbackEntry>,
@@ -130,7 +130,7 @@ impl GateStatus {
 /// What was decided.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Verdict {
+pub struct PackVerdict {
     /// SHIP, HOLD or ROLLBACK.
     pub decision: VerdictDecision,
     /// Why, with numbers.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// One tool call of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ToolCall {
+pub struct RecordedToolCall {
     /// The tool.
     pub name: String,
     /// Whether the version set allows it.
@@ -67,7 +67,7 @@ pub struct Record {
     /// How long the parts took.
     pub timing: Timing,
     /// Tools the answer calls.
-    pub tool_calls: Vec<ToolCall>,
+    pub tool_calls: Vec<RecordedToolCall>,
     /// `finish_reason` of the upstream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish_reason: Option<String>,
@@ -102,7 +102,7 @@ impl Record {
     /// Whether it is worth a regression case: it failed, broke the contract, or was a risk event.
     pub fn is_failing(&self) -> bool {
         let says_something =
-            |f: Failure| f.is_rejection() || f.fault() != crate::upstream::Fault::Client;
+            |f: Failure| f.is_rejection() || f.fault() != crate::upstream::FaultOwner::Client;
         self.failure.is_some_and(says_something)
             || self.contract_problem.is_some()
             || !self.risk.is_empty()

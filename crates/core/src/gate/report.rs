@@ -104,7 +104,7 @@ pub enum GateVerdict {
 
 /// How the same cases did in this run and the one before.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Comparison {
+pub struct RunComparison {
     /// The run before.
     pub previous_run: String,
     /// Passed before, fail now.
@@ -160,7 +160,7 @@ pub struct EvalReport {
     /// The failure table.
     pub failure_table: Vec<FailureRow>,
     /// Against the run before.
-    pub comparison: Option<Comparison>,
+    pub comparison: Option<RunComparison>,
     /// Every case in full.
     pub results: Vec<CaseResult>,
 }
@@ -347,11 +347,11 @@ pub fn error_causes(results: &[CaseResult]) -> Vec<String> {
 ///
 /// A case without an answer, before or now, is neither broken nor fixed: an error is not a
 /// failure. A case that kept its id and asks something else is new.
-pub fn compare_runs(previous: &EvalReport, now: &[CaseResult]) -> Comparison {
+pub fn compare_runs(previous: &EvalReport, now: &[CaseResult]) -> RunComparison {
     let before: BTreeMap<&str, &CaseResult> =
         previous.results.iter().map(|result| (result.case.id.as_str(), result)).collect();
     let mut comparison =
-        Comparison { previous_run: previous.run_id.clone(), ..Comparison::default() };
+        RunComparison { previous_run: previous.run_id.clone(), ..RunComparison::default() };
     for result in now {
         let id = result.case.id.clone();
         match before.get(id.as_str()).filter(|old| asks_the_same(&old.case, &result.case)) {

@@ -305,7 +305,7 @@ fn watched(detectors: &Detectors, text: &str, cuts: &[usize]) -> Vec<RiskEvent> 
     let mut chosen: Vec<usize> = cuts.iter().map(|cut| ends[cut % ends.len()]).collect();
     chosen.push(text.len());
     chosen.sort_unstable();
-    let mut watch = Watch::default();
+    let mut watch = StreamWatch::default();
     let mut events: Vec<RiskEvent> = Vec::new();
     for end in chosen {
         for event in watch.look(detectors, &Said::text(&text[..end])) {
@@ -358,7 +358,7 @@ fn a_forbidden_call_is_seen_as_soon_as_it_is_sure() {
     let check = |calls: &[(&str, &str)], sure: bool| {
         let calls = calls.iter().map(|(name, arguments)| Call { name, arguments }).collect();
         let said = Said { calls, ..Said::default() };
-        let events = Watch::default().look(&detectors, &said);
+        let events = StreamWatch::default().look(&detectors, &said);
         assert_eq!(!events.is_empty(), sure, "{said:?}");
         let cut = Said { is_cut: true, ..said };
         let found = detectors.inspect(&cut, Heard::default);

@@ -16,13 +16,13 @@ const LOOK_BACK_MAX: usize = 1 << 16;
 
 /// What of a stream has been looked at.
 #[derive(Debug, Clone, Default)]
-pub struct Watch {
+pub struct StreamWatch {
     texts: BTreeMap<(u64, Part), usize>,
     arguments: Vec<usize>,
     reach: Option<usize>,
 }
 
-impl Watch {
+impl StreamWatch {
     /// What the newest piece shows that must not go on: planted texts, and tools that are surely
     /// not allowed. `said` is all that has come so far.
     pub fn look(&mut self, detectors: &Detectors, said: &Said<'_>) -> Vec<RiskEvent> {

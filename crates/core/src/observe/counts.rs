@@ -3,7 +3,7 @@
 use super::histogram::bucket_of;
 use super::outcome::{Feedback, Outcome};
 use crate::guard::RiskKind;
-use crate::upstream::{Failure, Fault};
+use crate::upstream::{Failure, FaultOwner};
 use serde::{Deserialize, Serialize};
 
 /// How many counts there are.
@@ -89,14 +89,14 @@ impl Counts {
     pub(super) fn add(&mut self, outcome: &Outcome) {
         self.red_events += outcome.risk.iter().filter(|kind| kind.is_red_line()).count() as u64;
         match outcome.failure.map(Failure::fault) {
-            Some(Fault::Client) => {
+            Some(FaultOwner::Client) => {
                 self.client_faults += 1;
                 self.rejected += u64::from(outcome.failure.is_some_and(Failure::is_rejection));
                 self.abandoned += u64::from(outcome.abandoned);
                 return;
             }
-            Some(Fault::Upstream) => self.upstream_errors += 1,
-            Some(Fault::Ours) => self.own_errors += 1,
+            Some(FaultOwner::Upstream) => self.upstream_errors += 1,
+            Some(FaultOwner::Ours) => self.own_errors += 1,
             None => self.add_answer(outcome),
         }
         self.requests += 1;

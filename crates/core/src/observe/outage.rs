@@ -11,7 +11,7 @@
 
 use super::outcome::Outcome;
 use crate::ids::UnixMs;
-use crate::upstream::{Failure, Fault};
+use crate::upstream::{Failure, FaultOwner};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Failures that make an outage, at least.
@@ -91,8 +91,8 @@ impl OutageWatch {
     /// Counts one request, in the order in which requests end.
     pub fn add(&mut self, outcome: &Outcome, at: UnixMs) -> Option<OutageChange> {
         let failure = match outcome.failure.map(|failure| (failure, failure.fault())) {
-            Some((_, Fault::Client)) => return None,
-            Some((failure, Fault::Upstream | Fault::Ours)) => Some(failure),
+            Some((_, FaultOwner::Client)) => return None,
+            Some((failure, FaultOwner::Upstream | FaultOwner::Ours)) => Some(failure),
             None => None,
         };
         // A clock that was set back does not reorder what is counted.

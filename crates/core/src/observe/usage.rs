@@ -84,7 +84,7 @@ impl Spending {
 /// How the tokens of an arm's answers are known. Everything in it only grows.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Usage {
+pub struct ArmUsage {
     /// Answers whose upstream reported no usage, so that their tokens are estimated.
     pub unreported: Spending,
     /// Answers with an estimate, by that estimate, whatever was reported.
@@ -93,7 +93,7 @@ pub struct Usage {
     pub unpriced: u64,
 }
 
-impl Usage {
+impl ArmUsage {
     /// Counts one answer.
     pub(super) fn add(&mut self, outcome: &Outcome, is_useful: bool) {
         let tokens = outcome.tokens_in + outcome.tokens_out;
@@ -108,17 +108,17 @@ impl Usage {
 
     /// Whether nothing was counted.
     pub(super) fn is_empty(&self) -> bool {
-        *self == Usage::default()
+        *self == ArmUsage::default()
     }
 
     /// Combines every sum with the other's; false when one of the results does not exist.
     pub(super) fn combine(
         &mut self,
-        other: &Usage,
+        other: &ArmUsage,
         narrow: impl Fn(u64, u64) -> (u64, bool) + Copy,
         wide: fn(u128, u128) -> (u128, bool),
     ) -> bool {
-        let Usage { unreported, estimated, unpriced } = other;
+        let ArmUsage { unreported, estimated, unpriced } = other;
         let (value, over) = narrow(self.unpriced, *unpriced);
         self.unpriced = value;
         // Both are combined, whatever comes of the first.

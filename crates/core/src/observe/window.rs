@@ -3,7 +3,7 @@
 use super::counts::Counts;
 use super::histogram::{Histogram, bucket_of};
 use super::outcome::{Feedback, Outcome};
-use super::usage::Usage;
+use super::usage::ArmUsage;
 use super::wide_sum::WideSum;
 use crate::ids::UnixMs;
 use crate::route::Cohort;
@@ -35,8 +35,8 @@ pub struct Window {
     /// Sum of squares of what [`Counts::first_token_log`] sums.
     pub first_token_log_squared: WideSum,
     /// How the tokens are known.
-    #[serde(skip_serializing_if = "Usage::is_empty")]
-    pub usage: Usage,
+    #[serde(skip_serializing_if = "ArmUsage::is_empty")]
+    pub usage: ArmUsage,
     /// End-to-end time of answered requests, µs. Failures are left out, so that a fast error
     /// never looks like a good latency.
     pub latency_us: Histogram,

@@ -12,7 +12,7 @@
 //! A background run lasts for the release; as ours has a count, the next one starts when it ends.
 
 use super::reading::value;
-use crate::judge::{Call, Interval, Judge, Watched};
+use crate::judge::{IntervalCounts, Judge, Judgement, Watched};
 use tidegate_core::decide::Metric;
 
 /// Measurements of a run.
@@ -43,7 +43,7 @@ enum Condition {
 
 /// A measurement's phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum ArgoPhase {
     /// The success condition holds.
     Successful,
     /// The failure condition holds, or there is none and the success condition does not.
@@ -98,60 +98,60 @@ impl Argo {
     }
 
     /// One measurement.
-    fn measure(&self, stable: &Interval, candidate: &Interval) -> Phase {
-        let Some(result) = value(self.metric, candidate) else { return Phase::Error };
+    fn measure(&self, stable: &IntervalCounts, candidate: &IntervalCounts) -> ArgoPhase {
+        let Some(result) = value(self.metric, candidate) else { return ArgoPhase::Error };
         match self.condition {
-            Condition::AtMost(limit) if result <= limit => Phase::Successful,
-            Condition::AtMost(_) => Phase::Failed,
+            Condition::AtMost(limit) if result <= limit => ArgoPhase::Successful,
+            Condition::AtMost(_) => ArgoPhase::Failed,
             Condition::Band { pass, fail } => match value(self.metric, stable) {
-                None => Phase::Error,
-                Some(stable) if result > fail * stable => Phase::Failed,
-                Some(stable) if result <= pass * stable => Phase::Successful,
-                Some(_) => Phase::Inconclusive,
+                None => ArgoPhase::Error,
+                Some(stable) if result > fail * stable => ArgoPhase::Failed,
+                Some(stable) if result <= pass * stable => ArgoPhase::Successful,
+                Some(_) => ArgoPhase::Inconclusive,
             },
         }
     }
 
     /// With everybody on the candidate a rollout is over, and a query that divides by stable's
     /// traffic is no longer asked.
-    fn is_over(&self, stable: &Interval, candidate: &Interval) -> bool {
+    fn is_over(&self, stable: &IntervalCounts, candidate: &IntervalCounts) -> bool {
         let compares = matches!(self.condition, Condition::Band { .. });
         compares && stable.requests == 0 && candidate.requests > 0
     }
 }
 
 impl Judge for Argo {
-    fn look(&mut self, stable: &Interval, candidate: &Interval) -> Call {
+    fn look(&mut self, stable: &IntervalCounts, candidate: &IntervalCounts) -> Judgement {
         if self.is_paused {
-            return Call::Unsure;
+            return Judgement::Unsure;
         }
         if self.is_over(stable, candidate) {
-            return Call::Good;
+            return Judgement::Good;
         }
         let phase = self.measure(stable, candidate);
         let run = &mut self.run;
         // A measurement in error does not count, and any other ends a row of them.
-        if phase == Phase::Error {
+        if phase == ArgoPhase::Error {
             run.consecutive_errors += 1;
         } else {
             run.consecutive_errors = 0;
             run.count += 1;
-            run.failed += u32::from(phase == Phase::Failed);
-            run.inconclusive += u32::from(phase == Phase::Inconclusive);
+            run.failed += u32::from(phase == ArgoPhase::Failed);
+            run.inconclusive += u32::from(phase == ArgoPhase::Inconclusive);
         }
         if run.failed > self.failure_limit {
-            return Call::Bad;
+            return Judgement::Bad;
         }
         if run.inconclusive > INCONCLUSIVE_LIMIT {
             self.is_paused = true;
-            return Call::Unsure;
+            return Judgement::Unsure;
         }
         if run.consecutive_errors > CONSECUTIVE_ERROR_LIMIT {
-            return Call::Bad;
+            return Judgement::Bad;
         }
         if run.count >= COUNT {
             self.run = Run::default();
         }
-        Call::Good
+        Judgement::Good
     }
 }

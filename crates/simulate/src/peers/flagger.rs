@@ -6,7 +6,7 @@
 //! the advance. A query without values is a failed check.
 
 use super::reading::value;
-use crate::judge::{Call, Interval, Judge, Watched};
+use crate::judge::{IntervalCounts, Judge, Judgement, Watched};
 use tidegate_core::decide::Metric;
 
 /// The success rate of its documented example is 99 %.
@@ -33,15 +33,15 @@ impl Flagger {
 }
 
 impl Judge for Flagger {
-    fn look(&mut self, _stable: &Interval, candidate: &Interval) -> Call {
+    fn look(&mut self, _stable: &IntervalCounts, candidate: &IntervalCounts) -> Judgement {
         if self.failed >= self.threshold {
-            return Call::Bad;
+            return Judgement::Bad;
         }
         let passes = value(self.metric, candidate).is_some_and(|value| value <= self.highest);
         if passes {
-            return Call::Good;
+            return Judgement::Good;
         }
         self.failed += 1;
-        Call::Unsure
+        Judgement::Unsure
     }
 }

@@ -10,7 +10,7 @@
 //! Its quantiles' bounds are read at the sample's own size, not at one of its table of sizes.
 
 use super::reading::{Sample, Tally};
-use crate::judge::{Call, Interval, Judge, Watched};
+use crate::judge::{IntervalCounts, Judge, Judgement, Watched};
 use crate::statistics::normal_quantile;
 use tidegate_core::decide::Metric;
 use tidegate_core::observe::Histogram;
@@ -78,18 +78,18 @@ fn harm_at_least(candidate: Sample, stable: Sample) -> f64 {
 }
 
 impl Judge for GrowthBook {
-    fn look(&mut self, stable: &Interval, candidate: &Interval) -> Call {
+    fn look(&mut self, stable: &IntervalCounts, candidate: &IntervalCounts) -> Judgement {
         self.stable.add(self.metric, stable);
         self.candidate.add(self.metric, candidate);
         if self.candidate.value().is_none() {
-            return Call::Unsure;
+            return Judgement::Unsure;
         }
         let harm = statistic(&self.candidate)
             .zip(statistic(&self.stable))
             .map(|(candidate, stable)| harm_at_least(candidate, stable));
         match harm {
-            Some(harm) if harm > 0.0 => Call::Bad,
-            Some(_) | None => Call::Good,
+            Some(harm) if harm > 0.0 => Judgement::Bad,
+            Some(_) | None => Judgement::Good,
         }
     }
 }
@@ -97,13 +97,13 @@ impl Judge for GrowthBook {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::Moments;
+    use crate::judge::ValueSums;
 
     /// gbstats' test_tests.py, TestSequentialOneSidedGreaterTTest.test_one_sided_ttest_absolute.
     #[test]
     fn the_published_bound() {
-        let stable = Moments { n: 3_000, sum: 1396.87, squares: 52_377.976_7 };
-        let candidate = Moments { n: 3_461, sum: 2422.7, squares: 134_698.29 };
+        let stable = ValueSums { n: 3_000, sum: 1396.87, squares: 52_377.976_7 };
+        let candidate = ValueSums { n: 3_461, sum: 2422.7, squares: 134_698.29 };
         let harm = harm_at_least(Sample::of(&candidate).unwrap(), Sample::of(&stable).unwrap());
         assert!((harm + 0.126_568_441_728).abs() < 1e-10, "{harm}");
     }

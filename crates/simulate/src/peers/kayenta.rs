@@ -12,8 +12,8 @@
 mod mann_whitney;
 
 use super::reading::value;
-use crate::information::Kind;
-use crate::judge::{Call, Interval, Judge, Watched};
+use crate::information::ReadAs;
+use crate::judge::{IntervalCounts, Judge, Judgement, Watched};
 use tidegate_core::decide::Metric;
 use tidegate_core::random::Random;
 
@@ -56,7 +56,7 @@ pub(super) struct Kayenta {
     /// The candidate's.
     experiment: Vec<f64>,
     /// The verdict that stands.
-    last: Call,
+    last: Judgement,
 }
 
 /// A metric's classification; Low cannot be, as only an increase is harm.
@@ -84,18 +84,18 @@ impl Kayenta {
     fn new(watched: &Watched, schedule: Schedule) -> Kayenta {
         let (control, experiment) = (Vec::new(), Vec::new());
         let metric = watched.metric;
-        Kayenta { metric, schedule, minute: 0, control, experiment, last: Call::Unsure }
+        Kayenta { metric, schedule, minute: 0, control, experiment, last: Judgement::Unsure }
     }
 
     /// The minute's value of an arm, shares in percent.
-    fn reading(&self, interval: &Interval) -> Option<f64> {
-        let factor = if Kind::of(self.metric) == Kind::Share { 100.0 } else { 1.0 };
+    fn reading(&self, interval: &IntervalCounts) -> Option<f64> {
+        let factor = if ReadAs::of(self.metric) == ReadAs::Share { 100.0 } else { 1.0 };
         Some(value(self.metric, interval)? * factor)
     }
 }
 
 impl Judge for Kayenta {
-    fn look(&mut self, stable: &Interval, candidate: &Interval) -> Call {
+    fn look(&mut self, stable: &IntervalCounts, candidate: &IntervalCounts) -> Judgement {
         self.minute += 1;
         self.control.extend(self.reading(stable));
         self.experiment.extend(self.reading(candidate));
@@ -119,13 +119,13 @@ fn score(class: Class) -> f64 {
 }
 
 /// What a score means.
-fn verdict(score: f64) -> Call {
+fn verdict(score: f64) -> Judgement {
     if score >= PASS {
-        Call::Good
+        Judgement::Good
     } else if score >= MARGINAL {
-        Call::Unsure
+        Judgement::Unsure
     } else {
-        Call::Bad
+        Judgement::Bad
     }
 }
 
@@ -210,7 +210,7 @@ mod tests {
     fn no_data_in_either_arm_is_no_data_and_scores_nothing() {
         assert_eq!(classify(&[], &[1.0]), Class::NoData);
         assert_eq!(classify(&[1.0], &[]), Class::NoData);
-        assert_eq!(verdict(score(Class::NoData)), Call::Bad);
+        assert_eq!(verdict(score(Class::NoData)), Judgement::Bad);
     }
 
     #[test]
@@ -234,6 +234,15 @@ mod tests {
     #[test]
     fn scores_are_classified_as_in_the_schemas_example() {
         let calls = [100.0, 75.0, 74.9, 50.0, 49.9].map(verdict);
-        assert_eq!(calls, [Call::Good, Call::Good, Call::Unsure, Call::Unsure, Call::Bad]);
+        assert_eq!(
+            calls,
+            [
+                Judgement::Good,
+                Judgement::Good,
+                Judgement::Unsure,
+                Judgement::Unsure,
+                Judgement::Bad
+            ]
+        );
     }
 }

@@ -1,26 +1,26 @@
 //! What a peer reads off intervals: the watched metric's value in one of them, and its sums.
 
-use crate::information::Kind;
-use crate::judge::{Interval, Moments};
+use crate::information::ReadAs;
+use crate::judge::{IntervalCounts, ValueSums};
 use tidegate_core::decide::Metric;
 use tidegate_core::observe::Histogram;
 
 /// The watched metric's value in one interval: share, ms or tokens; `None` when there was nothing
 /// to measure.
-pub(super) fn value(metric: Metric, interval: &Interval) -> Option<f64> {
-    match Kind::of(metric) {
-        Kind::Share => {
+pub(super) fn value(metric: Metric, interval: &IntervalCounts) -> Option<f64> {
+    match ReadAs::of(metric) {
+        ReadAs::Share => {
             let (bad, n) = share(metric, interval);
             (n > 0).then(|| bad as f64 / n as f64)
         }
-        Kind::Quantile(q) => quantile_ms(&interval.latency_us, q),
-        Kind::Mean => mean(&interval.tokens),
-        Kind::Absent => None,
+        ReadAs::Quantile(q) => quantile_ms(&interval.latency_us, q),
+        ReadAs::Mean => mean(&interval.tokens),
+        ReadAs::Absent => None,
     }
 }
 
 /// Of how many requests or labelled answers how many were bad: (bad, all).
-pub(super) fn share(metric: Metric, interval: &Interval) -> (u64, u64) {
+pub(super) fn share(metric: Metric, interval: &IntervalCounts) -> (u64, u64) {
     if metric == Metric::TaskFailedRate {
         (interval.failed, interval.labels)
     } else {
@@ -33,7 +33,7 @@ fn quantile_ms(latency_us: &Histogram, q: f64) -> Option<f64> {
     Some(value_us as f64 / 1e3)
 }
 
-fn mean(moments: &Moments) -> Option<f64> {
+fn mean(moments: &ValueSums) -> Option<f64> {
     (moments.n > 0).then(|| moments.sum / moments.n as f64)
 }
 
@@ -55,7 +55,7 @@ pub(super) enum Tally {
         latency_us: Histogram,
     },
     /// Tokens.
-    Mean(Moments),
+    Mean(ValueSums),
     /// Nothing is simulated of this metric.
     Absent,
 }
@@ -63,16 +63,16 @@ pub(super) enum Tally {
 impl Tally {
     /// Nothing yet.
     pub(super) fn new(metric: Metric) -> Tally {
-        match Kind::of(metric) {
-            Kind::Share => Tally::Share { bad: 0, n: 0 },
-            Kind::Quantile(q) => Tally::Quantile { q, latency_us: Histogram::default() },
-            Kind::Mean => Tally::Mean(Moments::default()),
-            Kind::Absent => Tally::Absent,
+        match ReadAs::of(metric) {
+            ReadAs::Share => Tally::Share { bad: 0, n: 0 },
+            ReadAs::Quantile(q) => Tally::Quantile { q, latency_us: Histogram::default() },
+            ReadAs::Mean => Tally::Mean(ValueSums::default()),
+            ReadAs::Absent => Tally::Absent,
         }
     }
 
     /// Adds an interval; `metric` is the one it was made for.
-    pub(super) fn add(&mut self, metric: Metric, interval: &Interval) {
+    pub(super) fn add(&mut self, metric: Metric, interval: &IntervalCounts) {
         match self {
             Tally::Share { bad, n } => {
                 let (more_bad, more) = share(metric, interval);
@@ -81,7 +81,7 @@ impl Tally {
             }
             Tally::Quantile { q: _, latency_us } => latency_us.merge(&interval.latency_us),
             Tally::Mean(moments) => {
-                let Moments { n, sum, squares } = interval.tokens;
+                let ValueSums { n, sum, squares } = interval.tokens;
                 moments.n += n;
                 moments.sum += sum;
                 moments.squares += squares;
@@ -114,7 +114,7 @@ pub(super) struct Sample {
 
 impl Sample {
     /// Of sums; `None` below two values.
-    pub(super) fn of(moments: &Moments) -> Option<Sample> {
+    pub(super) fn of(moments: &ValueSums) -> Option<Sample> {
         if moments.n < 2 {
             return None;
         }
@@ -127,7 +127,7 @@ impl Sample {
 
     /// Of latencies by the middles of their buckets, which are within 0.8 %, ms.
     pub(super) fn of_latency(latency_us: &Histogram) -> Option<Sample> {
-        let mut moments = Moments::default();
+        let mut moments = ValueSums::default();
         for (low, high, count) in latency_us.buckets() {
             let middle = f64::midpoint(low as f64, high as f64) / 1e3;
             moments.n += count;

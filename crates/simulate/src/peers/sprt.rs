@@ -8,9 +8,9 @@
 
 use super::reading::{above, share};
 use crate::information::{
-    Arms, Kind, Known, Over, lognormal_sd, nearest_means, nearest_rates, over,
+    Arms, Known, Over, ReadAs, lognormal_sd, nearest_means, nearest_rates, over,
 };
-use crate::judge::{Call, Interval, Judge, Moments, Watched};
+use crate::judge::{IntervalCounts, Judge, Judgement, ValueSums, Watched};
 use tidegate_core::decide::Metric;
 
 /// How often it may call a candidate over the line good.
@@ -54,22 +54,24 @@ pub(super) struct Sprt {
     bad_at: f64,
     /// Where it calls good.
     good_at: f64,
-    last: Call,
+    last: Judgement,
 }
 
 impl Sprt {
     /// A test that calls a candidate on the good side bad with probability at most `alpha`.
     pub(super) fn new(watched: &Watched, truth: &Known, alpha: f64) -> Sprt {
         let arms = Arms { candidate: truth.candidate, stable: truth.stable };
-        let model = match Kind::of(watched.metric) {
-            Kind::Share => Model::Share { truth: arms, margin: watched.limit - watched.stable },
-            Kind::Quantile(q) => Model::Over(over(q, truth.candidate, watched.limit, truth.sigma)),
-            Kind::Mean => Model::Mean {
+        let model = match ReadAs::of(watched.metric) {
+            ReadAs::Share => Model::Share { truth: arms, margin: watched.limit - watched.stable },
+            ReadAs::Quantile(q) => {
+                Model::Over(over(q, truth.candidate, watched.limit, truth.sigma))
+            }
+            ReadAs::Mean => Model::Mean {
                 truth: arms,
                 sd: lognormal_sd(arms, truth.sigma),
                 ratio: watched.limit / watched.stable,
             },
-            Kind::Absent => Model::Blind,
+            ReadAs::Absent => Model::Blind,
         };
         Sprt {
             metric: watched.metric,
@@ -78,12 +80,12 @@ impl Sprt {
             log_ratio: 0.0,
             bad_at: ((1.0 - BETA) / alpha).ln(),
             good_at: (BETA / (1.0 - alpha)).ln(),
-            last: Call::Unsure,
+            last: Judgement::Unsure,
         }
     }
 
     /// ln of how much likelier the truth makes this interval than the line does.
-    fn weigh(&self, stable: &Interval, candidate: &Interval) -> f64 {
+    fn weigh(&self, stable: &IntervalCounts, candidate: &IntervalCounts) -> f64 {
         match &self.model {
             Model::Share { truth, margin } => {
                 let (bad, n) = share(self.metric, candidate);
@@ -123,21 +125,21 @@ fn coins(bad: u64, n: u64, p: f64, q: f64) -> f64 {
 }
 
 /// ln of the likelihood ratio of values with mean `p` and with mean `q`, normal with the same `sd`.
-fn normals(values: &Moments, p: f64, q: f64, sd: f64) -> f64 {
+fn normals(values: &ValueSums, p: f64, q: f64, sd: f64) -> f64 {
     (p - q) * (values.sum - values.n as f64 * f64::midpoint(p, q)) / (sd * sd)
 }
 
 impl Judge for Sprt {
-    fn look(&mut self, stable: &Interval, candidate: &Interval) -> Call {
-        if self.last != Call::Unsure {
+    fn look(&mut self, stable: &IntervalCounts, candidate: &IntervalCounts) -> Judgement {
+        if self.last != Judgement::Unsure {
             return self.last;
         }
         self.log_ratio += self.weigh(stable, candidate);
         let bad = if self.is_truth_bad { self.log_ratio } else { -self.log_ratio };
         if bad >= self.bad_at {
-            self.last = Call::Bad;
+            self.last = Judgement::Bad;
         } else if bad <= self.good_at {
-            self.last = Call::Good;
+            self.last = Judgement::Good;
         }
         self.last
     }

@@ -2,26 +2,26 @@
 //! streams for which a separate prototype, or the exact distribution, says how often they should.
 
 use super::*;
-use crate::judge::Call::{Bad, Good, Unsure};
-use crate::judge::{Call, Interval, Moments};
+use crate::judge::Judgement::{Bad, Good, Unsure};
+use crate::judge::{IntervalCounts, Judgement, ValueSums};
 use tidegate_core::decide::Metric;
 use tidegate_core::random::Random;
 
 const ERRORS: Watched = Watched { metric: Metric::ErrorRate, stable: 0.005, limit: 0.01 };
 
-fn answers(requests: u64, errors: u64) -> Interval {
-    Interval { requests, errors, ..Interval::default() }
+fn answers(requests: u64, errors: u64) -> IntervalCounts {
+    IntervalCounts { requests, errors, ..IntervalCounts::default() }
 }
 
 /// A hundred answers with the 95th percentile in the bucket of this many ms.
-fn slow(ms: u64) -> Interval {
+fn slow(ms: u64) -> IntervalCounts {
     let mut interval = answers(100, 0);
     (0..100).for_each(|_| interval.latency_us.add(ms * 1_000));
     interval
 }
 
 /// The calls on these candidate intervals beside 1,000 fine stable requests each.
-fn calls(peer: Peer, watched: &Watched, candidates: &[Interval]) -> Vec<Call> {
+fn calls(peer: Peer, watched: &Watched, candidates: &[IntervalCounts]) -> Vec<Judgement> {
     let mut judge = peer.make(watched, None).unwrap();
     candidates.iter().map(|candidate| judge.look(&answers(1_000, 5), candidate)).collect()
 }
@@ -61,7 +61,7 @@ fn flagger_adds_up_failed_checks_over_the_whole_release() {
 /// scheduler_metrics.go: "no values found" is a failed check, so no traffic ends in a rollback.
 #[test]
 fn flagger_takes_no_values_for_failures() {
-    let got = calls(Peer::Flagger5, &ERRORS, &vec![Interval::default(); 6]);
+    let got = calls(Peer::Flagger5, &ERRORS, &vec![IntervalCounts::default(); 6]);
     assert_eq!(got, [Unsure, Unsure, Unsure, Unsure, Unsure, Bad]);
 }
 
@@ -96,9 +96,9 @@ fn argo_forgets_failures_when_a_run_is_over() {
 /// analysis.go: errors abort when more than 4 in a row; a result between them starts anew.
 #[test]
 fn argo_survives_four_minutes_without_a_result() {
-    let mut minutes = vec![Interval::default(); 4];
+    let mut minutes = vec![IntervalCounts::default(); 4];
     minutes.push(answers(100, 0));
-    minutes.extend(vec![Interval::default(); 5]);
+    minutes.extend(vec![IntervalCounts::default(); 5]);
     let got = calls(Peer::Argo0, &ERRORS, &minutes);
     assert_eq!(got[..9], [Good; 9]);
     assert_eq!(got[9], Bad);
@@ -117,11 +117,11 @@ fn argo_pauses_for_good_between_its_two_conditions() {
 #[test]
 fn argo_asks_no_more_when_nobody_is_on_stable() {
     let mut judge = Peer::ArgoBand.make(&ERRORS, None).unwrap();
-    let nobody = Interval::default();
-    let got: Vec<Call> = (0..9).map(|_| judge.look(&nobody, &answers(100, 50))).collect();
+    let nobody = IntervalCounts::default();
+    let got: Vec<Judgement> = (0..9).map(|_| judge.look(&nobody, &answers(100, 50))).collect();
     assert_eq!(got, [Good; 9]);
     // No traffic at all is another matter.
-    let got: Vec<Call> = (0..5).map(|_| judge.look(&nobody, &nobody)).collect();
+    let got: Vec<Judgement> = (0..5).map(|_| judge.look(&nobody, &nobody)).collect();
     assert_eq!(got, [Good, Good, Good, Good, Bad]);
 }
 
@@ -136,10 +136,10 @@ fn kayenta_judges_when_it_is_asked_and_not_before() {
 
 #[test]
 fn kayenta_removes_minutes_without_a_value_and_fails_without_any() {
-    let mut minutes = vec![Interval::default(); 4];
+    let mut minutes = vec![IntervalCounts::default(); 4];
     minutes.push(answers(1_000, 5));
     assert_eq!(calls(Peer::Kayenta5m, &ERRORS, &minutes)[4], Good);
-    assert_eq!(calls(Peer::Kayenta5m, &ERRORS, &vec![Interval::default(); 5])[4], Bad);
+    assert_eq!(calls(Peer::Kayenta5m, &ERRORS, &vec![IntervalCounts::default(); 5])[4], Bad);
 }
 
 /// The seed: at 500 requests, base + 0.5 points.
@@ -155,7 +155,7 @@ fn the_window_waits_until_it_is_full() {
 #[test]
 fn the_z_test_and_growthbook_say_nothing_without_data() {
     for peer in [Peer::ZTest, Peer::GrowthBook] {
-        assert_eq!(calls(peer, &ERRORS, &vec![Interval::default(); 3]), [Unsure; 3]);
+        assert_eq!(calls(peer, &ERRORS, &vec![IntervalCounts::default(); 3]), [Unsure; 3]);
     }
 }
 
@@ -184,8 +184,8 @@ fn track_and_stop_looks_every_five_minutes_and_picks_one_winner() {
 /// better one by none.
 #[test]
 fn every_peer_reads_every_simulated_metric() {
-    let tokens = |mean: f64| Moments { n: 100, sum: 100.0 * mean, squares: 110.0 * mean * mean };
-    let minute = |harm: f64| Interval {
+    let tokens = |mean: f64| ValueSums { n: 100, sum: 100.0 * mean, squares: 110.0 * mean * mean };
+    let minute = |harm: f64| IntervalCounts {
         requests: 100,
         errors: (4.0 * harm) as u64,
         tokens: tokens(100.0 * harm),

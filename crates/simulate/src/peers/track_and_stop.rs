@@ -7,7 +7,7 @@
 //! has no quantiles. Here the ladder sets the weights, not the experiment.
 
 use super::reading::{Sample, Tally};
-use crate::judge::{Call, Interval, Judge, Moments, Watched};
+use crate::judge::{IntervalCounts, Judge, Judgement, ValueSums, Watched};
 use tidegate_core::decide::Metric;
 
 /// Observations an arm needs before anything is decided: its default.
@@ -32,7 +32,7 @@ pub(super) struct TrackAndStop {
     minute: u32,
     stable: Tally,
     candidate: Tally,
-    last: Call,
+    last: Judgement,
 }
 
 /// Which arm won.
@@ -49,7 +49,7 @@ impl TrackAndStop {
     pub(super) fn new(watched: &Watched) -> TrackAndStop {
         let metric = watched.metric;
         let (stable, candidate) = (Tally::new(metric), Tally::new(metric));
-        TrackAndStop { metric, minute: 0, stable, candidate, last: Call::Unsure }
+        TrackAndStop { metric, minute: 0, stable, candidate, last: Judgement::Unsure }
     }
 }
 
@@ -58,7 +58,7 @@ fn sample(tally: &Tally) -> Option<Sample> {
     match tally {
         Tally::Share { bad, n } => {
             let bad = *bad as f64;
-            Sample::of(&Moments { n: *n, sum: bad, squares: bad })
+            Sample::of(&ValueSums { n: *n, sum: bad, squares: bad })
         }
         Tally::Quantile { q: _, latency_us } => Sample::of_latency(latency_us),
         Tally::Mean(moments) => Sample::of(moments),
@@ -81,17 +81,17 @@ fn winner(stable: Sample, candidate: Sample, delta: f64) -> Option<Winner> {
 }
 
 impl Judge for TrackAndStop {
-    fn look(&mut self, stable: &Interval, candidate: &Interval) -> Call {
+    fn look(&mut self, stable: &IntervalCounts, candidate: &IntervalCounts) -> Judgement {
         self.minute += 1;
         self.stable.add(self.metric, stable);
         self.candidate.add(self.metric, candidate);
         // Once somebody won, the experiment is over.
-        if self.last == Call::Unsure && self.minute.is_multiple_of(MINUTES) {
+        if self.last == Judgement::Unsure && self.minute.is_multiple_of(MINUTES) {
             let both = sample(&self.stable).zip(sample(&self.candidate));
             self.last = match both.and_then(|(s, c)| winner(s, c, DELTA)) {
-                None => Call::Unsure,
-                Some(Winner::Candidate) => Call::Good,
-                Some(Winner::Stable) => Call::Bad,
+                None => Judgement::Unsure,
+                Some(Winner::Candidate) => Judgement::Good,
+                Some(Winner::Stable) => Judgement::Bad,
             };
         }
         self.last

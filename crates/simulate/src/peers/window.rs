@@ -4,7 +4,7 @@
 //! plus 0.5 points, everything else with the limit. Its verdict stands until the next one.
 
 use super::reading::Tally;
-use crate::judge::{Call, Interval, Judge, Watched};
+use crate::judge::{IntervalCounts, Judge, Judgement, Watched};
 use tidegate_core::decide::Metric;
 
 /// Candidate requests of a window; a window ends with the interval that fills it.
@@ -21,7 +21,7 @@ pub(super) struct FixedWindow {
     highest: f64,
     requests: u64,
     tally: Tally,
-    last: Call,
+    last: Judgement,
 }
 
 impl FixedWindow {
@@ -30,21 +30,27 @@ impl FixedWindow {
         let metric = watched.metric;
         let is_errors = metric == Metric::ErrorRate;
         let highest = if is_errors { watched.stable + ERRORS_ABOVE_BASE } else { watched.limit };
-        FixedWindow { metric, highest, requests: 0, tally: Tally::new(metric), last: Call::Unsure }
+        FixedWindow {
+            metric,
+            highest,
+            requests: 0,
+            tally: Tally::new(metric),
+            last: Judgement::Unsure,
+        }
     }
 }
 
 impl Judge for FixedWindow {
-    fn look(&mut self, _stable: &Interval, candidate: &Interval) -> Call {
+    fn look(&mut self, _stable: &IntervalCounts, candidate: &IntervalCounts) -> Judgement {
         self.requests += candidate.requests;
         self.tally.add(self.metric, candidate);
         if self.requests < REQUESTS {
             return self.last;
         }
         self.last = match self.tally.value() {
-            None => Call::Unsure,
-            Some(value) if value > self.highest => Call::Bad,
-            Some(_) => Call::Good,
+            None => Judgement::Unsure,
+            Some(value) if value > self.highest => Judgement::Bad,
+            Some(_) => Judgement::Good,
         };
         self.requests = 0;
         self.tally = Tally::new(self.metric);

@@ -4,7 +4,7 @@
 //! quantile so far.
 
 use super::reading::{Sample, Tally, above};
-use crate::judge::{Call, Interval, Judge, Watched};
+use crate::judge::{IntervalCounts, Judge, Judgement, Watched};
 use crate::statistics::normal_above;
 use tidegate_core::decide::Metric;
 
@@ -81,13 +81,13 @@ fn welch(candidate: Sample, stable: Sample) -> Option<f64> {
 }
 
 impl Judge for ZTest {
-    fn look(&mut self, stable: &Interval, candidate: &Interval) -> Call {
+    fn look(&mut self, stable: &IntervalCounts, candidate: &IntervalCounts) -> Judgement {
         self.stable.add(self.metric, stable);
         self.candidate.add(self.metric, candidate);
         match self.z() {
-            None => Call::Unsure,
-            Some(z) if normal_above(z) < SIGNIFICANT => Call::Bad,
-            Some(_) => Call::Good,
+            None => Judgement::Unsure,
+            Some(z) if normal_above(z) < SIGNIFICANT => Judgement::Bad,
+            Some(_) => Judgement::Good,
         }
     }
 }
@@ -95,7 +95,7 @@ impl Judge for ZTest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::Moments;
+    use crate::judge::ValueSums;
 
     /// `statsmodels`' and textbooks' pooled z; the p-value is what scipy 1.17.1 gives for the same
     /// table: `chi2_contingency([[30, 570], [410, 11590]], correction=False)[1] / 2`.
@@ -112,7 +112,7 @@ mod tests {
         let sample = |mean: f64, sd: f64, n: u64| {
             let count = n as f64;
             let squares = sd * sd * (count - 1.0) + count * mean * mean;
-            Sample::of(&Moments { n, sum: mean * count, squares }).unwrap()
+            Sample::of(&ValueSums { n, sum: mean * count, squares }).unwrap()
         };
         let z = welch(sample(440.0, 260.0, 900), sample(400.0, 250.0, 17_000)).unwrap();
         assert!((z / 4.506414193456895 - 1.0).abs() < 1e-9, "{z}");

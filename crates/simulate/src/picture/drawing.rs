@@ -1,7 +1,7 @@
 //! Drawing: a release's history as a whole SVG document: no script, no outside resource, readable
 //! without colour.
 
-use super::{End, History, Look, ended};
+use super::{History, PictureLook, ReleaseEnd, ended};
 use std::fmt::Write as _;
 use tidegate_core::decide::DecisionKind;
 use tidegate_core::evidence::page::{FONT, esc, spoken, time_step};
@@ -68,9 +68,9 @@ pub(super) fn svg(history: &History<'_>) -> String {
     pauses(&mut out, history, &scale);
     marks(&mut out, history, &scale);
     enough(&mut out, history, &scale);
-    let curve = |look: &Look, odds: f64| (scale.x(look.at_s), scale.y(odds));
+    let curve = |look: &PictureLook, odds: f64| (scale.x(look.at_s), scale.y(odds));
     let start = (scale.x(0.0), scale.y(0.0));
-    let of = |odds: fn(&Look) -> f64| {
+    let of = |odds: fn(&PictureLook) -> f64| {
         std::iter::once(start).chain(history.looks.iter().map(move |look| curve(look, odds(look))))
     };
     if let Some((index, _)) = history.slowest() {
@@ -268,10 +268,10 @@ fn marks(out: &mut String, history: &History<'_>, scale: &Scale) {
         weight = look.weight;
     }
     let end = match history.end {
-        End::RolledBack => "rolled back",
-        End::Promoted => "promoted",
-        End::Paused => "still paused",
-        End::Undecided => "still looking",
+        ReleaseEnd::RolledBack => "rolled back",
+        ReleaseEnd::Promoted => "promoted",
+        ReleaseEnd::Paused => "still paused",
+        ReleaseEnd::Undecided => "still looking",
     };
     marks.push((scale.most_s, end.to_owned()));
     marks.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -14,7 +14,7 @@ fn a_bad_release_ends_where_its_evidence_is_enough() {
     let scenario = scenario("error_5");
     let plan = ours::plan(&scenario).unwrap();
     let history = told(&scenario, &plan, 1);
-    assert_eq!(history.end, End::RolledBack);
+    assert_eq!(history.end, ReleaseEnd::RolledBack);
     let (last, before) = history.looks.split_last().unwrap();
     assert!(last.over >= history.over_enough && last.weight == 0.0, "{last:?}");
     assert!(last.why.contains("error_rate") && last.why.contains("evidence"), "{last:?}");
@@ -30,7 +30,7 @@ fn a_late_turn_goes_back_at_the_look_that_proves_it() {
     // By the line's own proof: the harm budget would be earlier.
     let plan = Plan { harm_budget: 0, ..ours::plan(&scenario).unwrap() };
     let history = told(&scenario, &plan, 1);
-    assert_eq!(history.end, End::RolledBack);
+    assert_eq!(history.end, ReleaseEnd::RolledBack);
     let first = history.looks.iter().position(|look| look.over >= history.over_enough);
     assert_eq!(first, Some(history.looks.len() - 1));
     let last = history.looks.last().unwrap();
@@ -46,7 +46,7 @@ fn a_good_release_rises_only_where_its_evidence_is_enough() {
     let scenario = scenario("no_change");
     let plan = ours::plan(&scenario).unwrap();
     let history = told(&scenario, &plan, 1);
-    assert_eq!(history.end, End::Promoted);
+    assert_eq!(history.end, ReleaseEnd::Promoted);
     let rises = history.looks.iter().filter(|look| look.decided == DecisionKind::Advance);
     assert_eq!(rises.clone().count(), 6);
     for look in rises {

@@ -2,34 +2,34 @@
 
 use super::*;
 use crate::engine::Engine;
-use crate::goals::Standing;
+use crate::goals::GoalMet;
 use crate::scenario::all;
 use tidegate_core::decide::Metric;
 
-const OPTIONS: Options =
-    Options { reps: 100, seed: 1, look_ms: 10_000, threads: 1, progress: false };
+const OPTIONS: RunOptions =
+    RunOptions { reps: 100, seed: 1, look_ms: 10_000, threads: 1, progress: false };
 
-fn run(end: End, candidate: u64, named: Named) -> Run {
+fn run(end: ReleaseEnd, candidate: u64, named: Named) -> Run {
     Run { end, at_ms: 60_000 * candidate, candidate, spoilt: 0.0, rises: 0, named, by_limit: false }
 }
 
 fn report(name: &str, runs: Vec<Run>) -> Report {
     let scenario = all().into_iter().find(|scenario| scenario.name == name).unwrap();
-    let options = Options { reps: runs.len(), ..OPTIONS };
-    Report::new(&[Cell { scenario: &scenario, engine: Engine::Ours, runs }], &options)
+    let options = RunOptions { reps: runs.len(), ..OPTIONS };
+    Report::new(&[ScenarioRuns { scenario: &scenario, engine: Engine::Ours, runs }], &options)
 }
 
-fn met(report: &Report, what: &str) -> Standing {
+fn met(report: &Report, what: &str) -> GoalMet {
     report.goals.iter().find(|goal| goal.what.contains(what)).unwrap().met
 }
 
 #[test]
 fn shares_have_the_exact_bounds() {
     // 0 of n: the upper bound is 1 − 0.01^(1/n), 4.5 % for 100.
-    let none = Share::of(0, 100);
+    let none = ShareOfRuns::of(0, 100);
     assert_eq!((none.share, none.at_least), (0.0, 0.0));
     assert!((none.at_most - (1.0 - 0.01f64.powf(0.01))).abs() < 1e-9, "{none:?}");
-    let all = Share::of(100, 100);
+    let all = ShareOfRuns::of(100, 100);
     assert!((all.at_least - 0.01f64.powf(0.01)).abs() < 1e-9 && all.at_most == 1.0, "{all:?}");
 }
 
@@ -46,16 +46,16 @@ fn a_rollback_counts_as_named_right_when_its_metric_was_broken() {
     let right = Named::Metric(Metric::ErrorRate);
     let wrong = Named::Metric(Metric::LatencyP95);
     let runs = vec![
-        run(End::RolledBack, 3, right),
-        run(End::RolledBack, 1, wrong),
-        run(End::Promoted, 9, Named::Nothing),
-        run(End::Undecided, 2, Named::Nothing),
+        run(ReleaseEnd::RolledBack, 3, right),
+        run(ReleaseEnd::RolledBack, 1, wrong),
+        run(ReleaseEnd::Promoted, 9, Named::Nothing),
+        run(ReleaseEnd::Undecided, 2, Named::Nothing),
     ];
     let row = &report("error_5", runs).rows[0];
     assert_eq!((row.rolled_back.runs, row.promoted.runs, row.undecided.runs), (2, 1, 1));
     assert_eq!(row.named_right.unwrap().share, 0.5);
     assert_eq!((row.candidate_requests_median, row.minutes_median), (2.0, 2.0));
-    let leak = report("one_leak", vec![run(End::RolledBack, 1, Named::RedLine)]);
+    let leak = report("one_leak", vec![run(ReleaseEnd::RolledBack, 1, Named::RedLine)]);
     assert_eq!(leak.rows[0].named_right.unwrap().runs, 1);
 }
 
@@ -63,26 +63,26 @@ fn a_rollback_counts_as_named_right_when_its_metric_was_broken() {
 fn a_goal_is_met_unproven_or_missed() {
     let good = |back: usize, n: usize| {
         let run = |i| {
-            let end = if i < back { End::RolledBack } else { End::Promoted };
+            let end = if i < back { ReleaseEnd::RolledBack } else { ReleaseEnd::Promoted };
             run(end, 1, Named::Nothing)
         };
         report("no_change", (0..n).map(run).collect())
     };
-    assert_eq!(met(&good(0, 2_000), "not over a line"), Standing::Met);
-    assert_eq!(met(&good(0, 100), "not over a line"), Standing::Unproven);
-    assert_eq!(met(&good(100, 2_000), "not over a line"), Standing::Missed);
-    assert_eq!(met(&good(0, 2_000), "promoted in time"), Standing::Met);
-    assert_eq!(met(&good(900, 2_000), "promoted in time"), Standing::Missed);
+    assert_eq!(met(&good(0, 2_000), "not over a line"), GoalMet::Met);
+    assert_eq!(met(&good(0, 100), "not over a line"), GoalMet::Unproven);
+    assert_eq!(met(&good(100, 2_000), "not over a line"), GoalMet::Missed);
+    assert_eq!(met(&good(0, 2_000), "promoted in time"), GoalMet::Met);
+    assert_eq!(met(&good(900, 2_000), "promoted in time"), GoalMet::Missed);
     let bad = |end| report("error_5", vec![run(end, 100, Named::Nothing); 1_000]);
-    assert_eq!(met(&bad(End::RolledBack), "promoted though"), Standing::Met);
-    assert_eq!(met(&bad(End::Promoted), "promoted though"), Standing::Missed);
-    let rises = Run { rises: 1, ..run(End::Undecided, 1, Named::Nothing) };
-    assert_eq!(met(&report("no_traffic", vec![rises]), "without evidence"), Standing::Missed);
+    assert_eq!(met(&bad(ReleaseEnd::RolledBack), "promoted though"), GoalMet::Met);
+    assert_eq!(met(&bad(ReleaseEnd::Promoted), "promoted though"), GoalMet::Missed);
+    let rises = Run { rises: 1, ..run(ReleaseEnd::Undecided, 1, Named::Nothing) };
+    assert_eq!(met(&report("no_traffic", vec![rises]), "without evidence"), GoalMet::Missed);
 }
 
 #[test]
 fn tables_say_what_the_rows_say() {
-    let report = report("error_5", vec![run(End::RolledBack, 150, Named::Nothing); 100]);
+    let report = report("error_5", vec![run(ReleaseEnd::RolledBack, 150, Named::Nothing); 100]);
     let bound = report.rows[0].bound.unwrap();
     assert!((report.rows[0].over_bound.unwrap() - 150.0 / bound).abs() < 1e-9);
     assert!(report.rows[0].bound_one_line.unwrap() > bound);
@@ -102,15 +102,26 @@ fn tables_say_what_the_rows_say() {
 #[test]
 fn engines_stand_side_by_side() {
     let scenario = all().into_iter().find(|scenario| scenario.name == "error_5").unwrap();
-    let cell = |engine, ends: [End; 4]| {
+    let cell = |engine, ends: [ReleaseEnd; 4]| {
         let runs = ends.map(|end| run(end, 9, Named::Nothing)).to_vec();
-        Cell { scenario: &scenario, engine, runs }
+        ScenarioRuns { scenario: &scenario, engine, runs }
     };
     let [ours, peer, ..] = Engine::all()[..] else { panic!("two engines") };
     let cells = [
-        cell(ours, [End::RolledBack, End::RolledBack, End::RolledBack, End::Promoted]),
-        cell(peer, [End::Promoted, End::Promoted, End::Undecided, End::Paused]),
+        cell(
+            ours,
+            [
+                ReleaseEnd::RolledBack,
+                ReleaseEnd::RolledBack,
+                ReleaseEnd::RolledBack,
+                ReleaseEnd::Promoted,
+            ],
+        ),
+        cell(
+            peer,
+            [ReleaseEnd::Promoted, ReleaseEnd::Promoted, ReleaseEnd::Undecided, ReleaseEnd::Paused],
+        ),
     ];
-    let text = markdown(&Report::new(&cells, &Options { reps: 4, ..OPTIONS }));
+    let text = markdown(&Report::new(&cells, &RunOptions { reps: 4, ..OPTIONS }));
     assert!(text.contains(&"| error_5 | bad | 75 / 25 | 0 / 50 |".to_owned()), "{text:#?}");
 }

@@ -1,8 +1,8 @@
 //! The named scenarios.
 
 use super::{
-    Alike, BASE, Behaviour, Bursts, Labels, Look, Outage, Scenario, Truth, ladder, last_for,
-    rules_with, single,
+    Alike, BASE, Behaviour, Bursts, Labels, LookSchedule, Scenario, SharedOutage, Truth, ladder,
+    last_for, rules_with, single,
 };
 use crate::stream::USERS;
 use tidegate_core::decide::{LineRule, Metric, Rung};
@@ -52,7 +52,7 @@ pub(crate) fn named(name: &str, about: &str) -> Scenario {
         gap_s: None,
         router: 1.0,
         rungs: ladder(),
-        look: Look::Timed,
+        look: LookSchedule::Timed,
         rules: LineRule::defaults(),
         metric: Metric::ErrorRate,
         content: None,
@@ -81,7 +81,7 @@ fn on_the_line() -> Vec<Scenario> {
         name: "on_the_line_peeking".to_owned(),
         about: format!("{about}, looked at after every request of the candidate, for an hour"),
         horizon_s: HOUR_S,
-        look: Look::EveryRequest,
+        look: LookSchedule::EveryRequest,
         ..line.clone()
     };
     let ceiling = ceiling(
@@ -361,7 +361,7 @@ fn blind() -> Vec<Scenario> {
         horizon_s: HOUR_S,
         ..named(name, about)
     };
-    let outage = Some(Outage { from_s: 60.0, errors: 0.6 });
+    let outage = Some(SharedOutage { from_s: 60.0, errors: 0.6 });
     vec![
         Scenario {
             gap_s: Some(60.0),

@@ -3,24 +3,24 @@
 use crate::error::StoreError;
 
 /// Why one piece of work was not done.
-pub(super) enum Fault {
+pub(super) enum WriteFault {
     /// It alone: it does not fit, and nothing of it was written.
     Refused(StoreError),
     /// The whole group: the database refused.
     Database(rusqlite::Error),
 }
 
-impl From<rusqlite::Error> for Fault {
-    fn from(error: rusqlite::Error) -> Fault {
-        Fault::Database(error)
+impl From<rusqlite::Error> for WriteFault {
+    fn from(error: rusqlite::Error) -> WriteFault {
+        WriteFault::Database(error)
     }
 }
 
-impl From<StoreError> for Fault {
-    fn from(error: StoreError) -> Fault {
-        Fault::Refused(error)
+impl From<StoreError> for WriteFault {
+    fn from(error: StoreError) -> WriteFault {
+        WriteFault::Refused(error)
     }
 }
 
 /// What a piece of work came to.
-pub(super) type Outcome<T> = std::result::Result<T, Fault>;
+pub(super) type Outcome<T> = std::result::Result<T, WriteFault>;

@@ -1,6 +1,6 @@
 //! The writer thread: takes what waits, writes it in one transaction, answers after the commit.
 
-use super::fault::{Fault, Outcome};
+use super::fault::{Outcome, WriteFault};
 use super::reserve::Reserve;
 use super::{reader, statements};
 use crate::api::Epoch;
@@ -74,15 +74,15 @@ impl Writer {
             Ok(epoch)
         };
         let mut outcome = attempt(&mut self.db);
-        if let Err(Fault::Database(error)) = &outcome
+        if let Err(WriteFault::Database(error)) = &outcome
             && error.sqlite_error_code() == Some(ErrorCode::DiskFull)
             && self.reserve.release()
         {
             outcome = attempt(&mut self.db);
         }
         outcome.map_err(|fault| match fault {
-            Fault::Refused(why) => why,
-            Fault::Database(error) => self.explain(&error),
+            WriteFault::Refused(why) => why,
+            WriteFault::Database(error) => self.explain(&error),
         })
     }
 
@@ -179,8 +179,8 @@ impl Writer {
         for job in jobs {
             results.push(match statements::carry_out(&tx, head, &job.work) {
                 Ok(done) => Ok(done),
-                Err(Fault::Refused(why)) => Err(why),
-                Err(Fault::Database(error)) => return Err((error, false)),
+                Err(WriteFault::Refused(why)) => Err(why),
+                Err(WriteFault::Database(error)) => return Err((error, false)),
             });
         }
         tx.commit().map_err(|e| (e, true))?;

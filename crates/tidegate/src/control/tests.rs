@@ -1,7 +1,7 @@
 use super::*;
 use crate::cli::init::init;
 use crate::gate::{Asking, eval_project};
-use crate::store::{Access, Options};
+use crate::store::{Access, StoreOptions};
 use std::path::Path;
 use tidegate_core::decide::{Order, OrderKind, Phase};
 use tidegate_core::guard::{RiskKind, Sighting};
@@ -44,7 +44,7 @@ impl Scene {
         let Scene { _folder, root, control, plane } = self;
         let clock = control.clock.clone();
         drop((control, plane));
-        let options = Options { pages_max, ..Options::default() };
+        let options = StoreOptions { pages_max, ..StoreOptions::default() };
         let store = Store::open_with(&root, Access::Exclusive, options).unwrap();
         let (control, plane) = control_on(&root, store, clock).await;
         Scene { _folder, root, control, plane }

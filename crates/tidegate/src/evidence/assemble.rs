@@ -8,7 +8,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use tidegate_core::decide::Phase;
 use tidegate_core::evidence::{
-    FileDigest, Manifest, Meta, ROLLBACK_FILE, RandomControl, RollbackEntry, Verdict,
+    FileDigest, Manifest, Meta, PackVerdict, ROLLBACK_FILE, RandomControl, RollbackEntry,
     VerdictDecision,
 };
 use tidegate_core::version_set::ArtifactKind;
@@ -79,7 +79,7 @@ fn version_set(data: &CleanData) -> BTreeMap<String, String> {
     kinds
 }
 
-fn verdict(data: &CleanData) -> Verdict {
+fn verdict(data: &CleanData) -> PackVerdict {
     let decision = match data.release.state.phase {
         Phase::Promoted => VerdictDecision::Ship,
         Phase::RolledBack | Phase::ShutOff => VerdictDecision::Rollback,
@@ -87,9 +87,9 @@ fn verdict(data: &CleanData) -> Verdict {
     };
     match rollback::step(data).or(data.steps.last()) {
         Some(step) => {
-            Verdict { decision, reason: rollback::why(step), reviewer: rollback::decider(step) }
+            PackVerdict { decision, reason: rollback::why(step), reviewer: rollback::decider(step) }
         }
-        None => Verdict {
+        None => PackVerdict {
             decision,
             reason: "no decision was made yet".to_owned(),
             reviewer: "tidegate".to_owned(),

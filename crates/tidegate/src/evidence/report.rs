@@ -13,7 +13,7 @@ use super::samples::Sample;
 use crate::clock::{rfc3339, spoken};
 use std::fmt::Write as _;
 use tidegate_core::decide::{Line, Phase};
-use tidegate_core::evidence::{GateStatus, Verdict, VerdictDecision};
+use tidegate_core::evidence::{GateStatus, PackVerdict, VerdictDecision};
 
 const CSS: &str = include_str!("report.css");
 
@@ -22,7 +22,7 @@ pub(super) struct Page<'a> {
     /// The release.
     pub(super) data: &'a CleanData,
     /// What was decided.
-    pub(super) verdict: Verdict,
+    pub(super) verdict: PackVerdict,
     /// What changed.
     pub(super) changes: &'a [Change],
     /// What had to hold.

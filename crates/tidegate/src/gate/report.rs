@@ -8,7 +8,7 @@ use crate::output::{self, Tone, padded};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use tidegate_core::gate::{
-    Case, CaseResult, CaseSet, Comparison, EvalReport, FailureRow, GateVerdict,
+    Case, CaseResult, CaseSet, EvalReport, FailureRow, GateVerdict, RunComparison,
 };
 use tidegate_core::text::markup_escape;
 use unicode_width::UnicodeWidthStr as _;
@@ -91,8 +91,8 @@ fn table(rows: &[FailureRow]) -> Vec<(Option<Tone>, String)> {
     lines
 }
 
-fn compared(comparison: &Comparison) -> Vec<(Option<Tone>, String)> {
-    let Comparison { previous_run, broken, fixed, new } = comparison;
+fn compared(comparison: &RunComparison) -> Vec<(Option<Tone>, String)> {
+    let RunComparison { previous_run, broken, fixed, new } = comparison;
     let counts = format!("{} broken, {} fixed, {} new", broken.len(), fixed.len(), new.len());
     let mut lines =
         vec![(Some(Tone::Bold), format!("Against run {}: {counts}", shown(previous_run)))];

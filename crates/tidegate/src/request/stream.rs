@@ -17,7 +17,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use std::task::{Context, Poll};
 use std::time::Instant;
-use tidegate_core::guard::{Findings, RiskEvent, Watch};
+use tidegate_core::guard::{Findings, RiskEvent, StreamWatch};
 use tidegate_core::upstream::Failure;
 use tidegate_wire::{AnswerFacts, openai_chat, sse};
 
@@ -31,7 +31,7 @@ struct Events {
     first: Option<Piece>,
     pieces: Pieces,
     facts: AnswerFacts,
-    watch: Watch,
+    watch: StreamWatch,
     hide_usage: bool,
     status: StatusClass,
 }
@@ -45,7 +45,7 @@ pub(super) fn response(mut exchange: Exchange, first: Piece, pieces: Pieces) -> 
         first: Some(first),
         pieces,
         facts: AnswerFacts::default(),
-        watch: Watch::default(),
+        watch: StreamWatch::default(),
         status: StatusClass::ClientError,
     };
     let mut response = Response::new(Body::stream(events));

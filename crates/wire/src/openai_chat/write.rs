@@ -70,11 +70,11 @@ struct Message<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tool_calls: Option<[ToolCall<'a>; 1]>,
+    tool_calls: Option<[ToolCallBody<'a>; 1]>,
 }
 
 #[derive(Serialize)]
-struct ToolCall<'a> {
+struct ToolCallBody<'a> {
     index: u32,
     id: String,
     r#type: &'static str,
@@ -94,10 +94,15 @@ impl Completion {
         UsageShape { prompt_tokens, completion_tokens, total_tokens }
     }
 
-    fn tool_calls(&self) -> Option<[ToolCall<'_>; 1]> {
+    fn tool_calls(&self) -> Option<[ToolCallBody<'_>; 1]> {
         let name = self.tool.as_deref()?;
         let function = Function { name, arguments: "{}" };
-        Some([ToolCall { index: 0, id: format!("call-{}", self.id), r#type: "function", function }])
+        Some([ToolCallBody {
+            index: 0,
+            id: format!("call-{}", self.id),
+            r#type: "function",
+            function,
+        }])
     }
 
     fn shape(

@@ -13,7 +13,7 @@ use crate::decide::means::{Sums, normal_log};
 use crate::decide::metric::Metric;
 use crate::decide::plan::{BandUnit, LineRule, Plan};
 use crate::decide::strata::{Cell, TAIL_FROM, TAIL_SAMPLES, rate_anchor};
-use crate::decide::tally::{Kind, Moments, Share};
+use crate::decide::tally::{MetricKind, Moments, Share};
 use crate::observe::{Histogram, WideSum, Window};
 use crate::route::Weight;
 
@@ -26,7 +26,7 @@ const FEEDBACK: f64 = 0.05;
 
 /// A stretch of a release: so many requests of both arms at one weight.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Stretch {
+pub(super) struct ExpectedStretch {
     pub(super) weight: Weight,
     /// Requests before it.
     pub(super) from: f64,
@@ -44,7 +44,7 @@ pub(super) struct Expected {
     pub(super) shape: Shape,
     /// What a sample is worth less than an independent one, at least 1.
     pub(super) effect: f64,
-    kind: Kind,
+    kind: MetricKind,
     /// The baseline's samples and the sum of those that are bad.
     known: (f64, f64),
     /// The stable arm's value in the metric's own unit.
@@ -125,11 +125,13 @@ impl Expected {
             (None, None) => 1.0,
         };
         let known = seen.map_or((0.0, 0.0), |window| match kind {
-            Kind::Rate(share) => {
+            MetricKind::Rate(share) => {
                 let share = share(&window.counts);
                 (share.n as f64, share.sum())
             }
-            Kind::Quantile { .. } | Kind::Mean { .. } => (metric.samples(window) as f64, 0.0),
+            MetricKind::Quantile { .. } | MetricKind::Mean { .. } => {
+                (metric.samples(window) as f64, 0.0)
+            }
         });
         let per_request = if data == Data::Nothing { 0.0 } else { per_request };
         let shape = match given {
@@ -157,7 +159,7 @@ impl Expected {
     /// Cells of these stretches; from `turn` on the candidate is of shape `turned`.
     pub(super) fn cells(
         &self,
-        stretches: &[Stretch],
+        stretches: &[ExpectedStretch],
         turn: usize,
         turned: &Shape,
     ) -> Vec<(Cell, Weight)> {
@@ -236,12 +238,12 @@ impl Expected {
                 let sum = same * old + other * new;
                 interval::rate(sum / self.effect, n / self.effect, alpha)
             }
-            (Shape::Mean(old), Shape::Mean(new), Kind::Mean { scale, .. }) => {
+            (Shape::Mean(old), Shape::Mean(new), MetricKind::Mean { scale, .. }) => {
                 let mut all = moments(same, old);
                 all.add(&moments(other, new));
                 interval::mean(&all.sums(scale), alpha, self.effect)
             }
-            (old, new, Kind::Quantile { q, .. }) => {
+            (old, new, MetricKind::Quantile { q, .. }) => {
                 let share = other / n.max(1e-9);
                 let above = |us: f64| old.above(us) * (1.0 - share) + new.above(us) * share;
                 let values = Histogram::spread(n * FINE, 0, above);
@@ -249,18 +251,20 @@ impl Expected {
                 Interval { low: low / 1000.0, high: high / 1000.0 }
             }
             // A shape is of its metric's kind.
-            (_, _, Kind::Rate(_) | Kind::Mean { .. }) => Interval { low: 0.0, high: f64::INFINITY },
+            (_, _, MetricKind::Rate(_) | MetricKind::Mean { .. }) => {
+                Interval { low: 0.0, high: f64::INFINITY }
+            }
         }
     }
 }
 
 impl Shape {
     /// The metric's value in its own unit.
-    fn value(&self, kind: Kind) -> f64 {
+    fn value(&self, kind: MetricKind) -> f64 {
         match (self, kind) {
             (Shape::Rate(rate), _) => *rate,
-            (Shape::Mean(sums), Kind::Mean { scale, .. }) => sums.mean() / scale,
-            (Shape::Tail(..), Kind::Quantile { q, .. }) => {
+            (Shape::Mean(sums), MetricKind::Mean { scale, .. }) => sums.mean() / scale,
+            (Shape::Tail(..), MetricKind::Quantile { q, .. }) => {
                 let curve = Histogram::spread(CURVE_VALUES, 0, |us| self.above(us));
                 curve.quantile(q).unwrap_or(0) as f64 / 1000.0
             }
@@ -270,7 +274,7 @@ impl Shape {
     }
 
     /// The same with another value: times and sums so many times as large.
-    fn moved(&self, value: f64, kind: Kind) -> Shape {
+    fn moved(&self, value: f64, kind: MetricKind) -> Shape {
         // Nothing is a multiple of 0, and what costs nothing is not compared.
         let factor = if self.value(kind) > 0.0 { value / self.value(kind) } else { 1.0 };
         match self {
@@ -315,11 +319,11 @@ fn of(metric: Metric, window: &Window) -> (f64, Shape) {
     let requests = window.requests.max(1) as f64;
     let per_request = metric.samples(window) as f64 / requests;
     match metric.kind() {
-        Kind::Rate(share) => (per_request, Shape::Rate(share(&window.counts).rate())),
-        Kind::Quantile { histogram, .. } => {
+        MetricKind::Rate(share) => (per_request, Shape::Rate(share(&window.counts).rate())),
+        MetricKind::Quantile { histogram, .. } => {
             (per_request, Shape::Tail(Curve::seen(histogram(window)), 1.0))
         }
-        Kind::Mean { moments, .. } => {
+        MetricKind::Mean { moments, .. } => {
             let all = moments(window).sums(1.0);
             let one = Sums {
                 n: 1.0,

@@ -19,7 +19,7 @@ fn manifest() -> Manifest {
                 evidence: "gates/summary.md".to_owned(),
             },
         )]),
-        verdict: Verdict {
+        verdict: PackVerdict {
             decision: VerdictDecision::Ship,
             reason: "all lines pass".to_owned(),
             reviewer: "tidegate".to_owned(),

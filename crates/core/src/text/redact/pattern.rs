@@ -5,15 +5,15 @@ use regex::Regex;
 use std::ops::Range;
 
 /// A match and the text around it.
-pub(super) struct Place<'a> {
+pub(super) struct Match<'a> {
     pub(super) before: &'a str,
     pub(super) found: &'a str,
     pub(super) after: &'a str,
 }
 
-impl<'a> Place<'a> {
+impl<'a> Match<'a> {
     pub(super) fn new(text: &'a str, range: &Range<usize>) -> Self {
-        Place {
+        Match {
             before: &text[..range.start],
             found: &text[range.clone()],
             after: &text[range.end..],
@@ -30,13 +30,13 @@ pub(super) struct Pattern {
     pub(super) kind: PrivateKind,
     pub(super) regex: Regex,
     /// Whether a match at this place counts.
-    pub(super) holds: fn(&Place<'_>) -> bool,
+    pub(super) holds: fn(&Match<'_>) -> bool,
     /// Whether the pattern can match a text with these signs.
     pub(super) needs: fn(&Signs) -> bool,
 }
 
 impl Pattern {
-    pub(super) fn new(kind: PrivateKind, regex: &str, holds: fn(&Place<'_>) -> bool) -> Pattern {
+    pub(super) fn new(kind: PrivateKind, regex: &str, holds: fn(&Match<'_>) -> bool) -> Pattern {
         Pattern { kind, regex: compile(regex), holds, needs: |_| true }
     }
 

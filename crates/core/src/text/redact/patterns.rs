@@ -4,7 +4,7 @@
 //! (`-`, `.`) or an order number. These rules read the brackets of a mark as the letters it
 //! replaced, so a text that was redacted once is judged the same again.
 
-use super::pattern::{Pattern, Place, Signs, compile, word};
+use super::pattern::{Match, Pattern, Signs, compile, word};
 use super::{PrivateKind, checks, labels, phones};
 use regex::Regex;
 use std::ops::Range;
@@ -150,7 +150,7 @@ pub(super) fn find(text: &str) -> Vec<(Range<usize>, PrivateKind)> {
 
 fn find_pattern(text: &str, pattern: &Pattern, findings: &mut Vec<(Range<usize>, PrivateKind)>) {
     let mut take = |range: Range<usize>| {
-        if (pattern.holds)(&Place::new(text, &range)) {
+        if (pattern.holds)(&Match::new(text, &range)) {
             findings.push((range, pattern.kind));
         }
     };
@@ -243,24 +243,24 @@ fn find_ibans(text: &str, findings: &mut Vec<(Range<usize>, PrivateKind)>) {
     }
 }
 
-fn has_digit(place: &Place<'_>) -> bool {
+fn has_digit(place: &Match<'_>) -> bool {
     place.found.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 /// Whether a password's place does not already hold a mark, or the name of a variable.
-fn is_no_mark(place: &Place<'_>) -> bool {
+fn is_no_mark(place: &Match<'_>) -> bool {
     let found = place.found.trim_end_matches(['.', '!', '?']);
     let is_mark = found.starts_with('[') && found.ends_with(']') && found.len() <= MARK_BYTES_MAX;
     let is_variable = found.starts_with("${") || found.starts_with("{{");
     !is_mark && !is_variable
 }
 
-fn is_no_place(place: &Place<'_>) -> bool {
+fn is_no_place(place: &Match<'_>) -> bool {
     let first = place.found.split(' ').next().unwrap_or_default().to_ascii_lowercase();
     !PLACES.contains(&first.as_str())
 }
 
-fn letters(place: &Place<'_>) -> Vec<u8> {
+fn letters(place: &Match<'_>) -> Vec<u8> {
     place.found.bytes().filter(u8::is_ascii_alphanumeric).collect()
 }
 

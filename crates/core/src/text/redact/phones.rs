@@ -1,6 +1,6 @@
 //! Phone numbers as people write them in English, Chinese and Japanese.
 
-use super::pattern::{Pattern, Place, word};
+use super::pattern::{Match, Pattern, word};
 use super::{PrivateKind, labels};
 
 /// Fewest and most digits of an international phone number (ITU-T E.164).
@@ -59,20 +59,20 @@ pub(super) fn patterns() -> Vec<Pattern> {
     ]
 }
 
-fn is_international(place: &Place<'_>) -> bool {
+fn is_international(place: &Match<'_>) -> bool {
     let count = place.digits().len();
     let close = place.before.ends_with(|c: char| c.is_ascii_alphanumeric() || "])".contains(c));
     DIGITS.contains(&count) && (!close || count >= DIGITS_CLOSE) && !is_in_a_row(place)
 }
 
-fn is_free(place: &Place<'_>) -> bool {
+fn is_free(place: &Match<'_>) -> bool {
     let found = place.found;
     let number = found.strip_prefix("1-").or(found.strip_prefix("1 ")).unwrap_or(found);
     let number = number.trim_start_matches('(');
     FREE.iter().any(|code| number.starts_with(code))
 }
 
-fn is_labelled(place: &Place<'_>) -> bool {
+fn is_labelled(place: &Match<'_>) -> bool {
     let digits = place.digits().len();
     let parts: Vec<&str> = place.found.split('-').collect();
     let is_date = matches!(parts[..], [year, month, day]
@@ -85,7 +85,7 @@ fn is_labelled(place: &Place<'_>) -> bool {
 }
 
 /// Whether digits are not a piece of a longer number, not an order's and not a company's free line.
-fn stands_alone(place: &Place<'_>) -> bool {
+fn stands_alone(place: &Match<'_>) -> bool {
     let mut before = place.before.chars().rev();
     let joined_before = before.next().is_some_and(|c| "-.#".contains(c))
         && before.next().is_some_and(|c| c.is_ascii_alphanumeric() || c == ']')
@@ -101,7 +101,7 @@ fn stands_alone(place: &Place<'_>) -> bool {
 }
 
 /// Whether groups of digits go on before or after it: a table's, or a longer number's.
-fn is_in_a_row(place: &Place<'_>) -> bool {
+fn is_in_a_row(place: &Match<'_>) -> bool {
     let is_number = |c: char| c.is_ascii_digit();
     let before = place.before.strip_suffix(' ').unwrap_or_default();
     let after = place.after.strip_prefix(' ').unwrap_or_default();

@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test]
 async fn a_full_disk_refuses_everything_whole_and_recovers() {
     let root = root();
-    let options = Options { pages_max: Some(200), ..Options::default() };
+    let options = StoreOptions { pages_max: Some(200), ..StoreOptions::default() };
     let store = SqliteStore::open_with(root.path(), Access::Exclusive, options).unwrap();
     let mut acknowledged = Vec::new();
     let full = loop {
@@ -36,7 +36,7 @@ fn packed_set_event_large() -> Event {
 #[tokio::test]
 async fn records_make_way_for_control_when_there_is_no_room() {
     let root = root();
-    let options = Options { pages_max: Some(200), ..Options::default() };
+    let options = StoreOptions { pages_max: Some(200), ..StoreOptions::default() };
     let store = SqliteStore::open_with(root.path(), Access::Exclusive, options).unwrap();
     let mut large = record(1, Arm::Stable, None, None);
     large.output = Some("x".repeat(2 << 20));
@@ -89,7 +89,7 @@ async fn after_a_failed_commit_nothing_is_acknowledged_until_a_new_start() {
 #[tokio::test]
 async fn records_beyond_the_queue_are_dropped_and_counted() {
     let root = root();
-    let options = Options { records_max: 4, ..Options::default() };
+    let options = StoreOptions { records_max: 4, ..StoreOptions::default() };
     let store = SqliteStore::open_with(root.path(), Access::Exclusive, options).unwrap();
     let blocker = raw(&root);
     blocker.execute_batch("BEGIN IMMEDIATE").unwrap();

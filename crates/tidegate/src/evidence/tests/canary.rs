@@ -6,7 +6,7 @@ use crate::evidence::data::PackData;
 use crate::evidence::verify::verify;
 use std::path::Path;
 use tidegate_core::decide::Signal;
-use tidegate_core::evidence::ToolCall;
+use tidegate_core::evidence::RecordedToolCall;
 use tidegate_core::guard::{RiskEvent, RiskKind};
 use tidegate_core::ids::{Digest, TraceId};
 use tidegate_core::journal::{Entry, Event};
@@ -27,7 +27,7 @@ fn infected() -> PackData {
         record.traceparent = Some(planted(""));
         record.user = Some(SECRETS[0].to_owned());
         record.tenant = Some(planted("tenant"));
-        record.tool_calls = vec![ToolCall { name: planted("tool"), allowed: false }];
+        record.tool_calls = vec![RecordedToolCall { name: planted("tool"), allowed: false }];
         record.finish_reason = Some(planted(""));
         record.upstream_model = Some(planted(""));
         record.contract_problem = Some(planted("contract"));

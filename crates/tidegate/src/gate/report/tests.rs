@@ -74,7 +74,7 @@ fn text(report: &EvalReport) -> String {
 #[test]
 fn the_failure_table_comes_first_and_lines_up() {
     let mut report = mixed();
-    report.comparison = Some(Comparison {
+    report.comparison = Some(RunComparison {
         previous_run: "eval-0".to_owned(),
         broken: vec!["format_01".to_owned()],
         fixed: vec![],

@@ -10,11 +10,11 @@ use crate::store::Records as _;
 use crate::upstream::Elapsed;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use tidegate_core::evidence::{Record, ToolCall};
+use tidegate_core::evidence::{Record, RecordedToolCall};
 use tidegate_core::guard::{RiskEvent, RiskKind, Sighting, detect_refusal};
 use tidegate_core::observe::{Estimate, OutageChange, Outcome, Timing};
 use tidegate_core::text::{estimate_tokens, redact};
-use tidegate_core::upstream::{Failure, Fault};
+use tidegate_core::upstream::{Failure, FaultOwner};
 use tidegate_wire::{AnswerFacts, TextKind, Usage};
 
 /// What an answer says about its quality.
@@ -222,8 +222,8 @@ fn time(exchange: &Exchange, ending: &Ending) -> Timing {
 
 fn measure(exchange: &Exchange, ending: &Ending, outcome: &Outcome) {
     let status = match ending.failure.map(Failure::fault) {
-        Some(Fault::Client) => StatusClass::ClientError,
-        Some(Fault::Upstream | Fault::Ours) => StatusClass::Error,
+        Some(FaultOwner::Client) => StatusClass::ClientError,
+        Some(FaultOwner::Upstream | FaultOwner::Ours) => StatusClass::Error,
         None if ending.withheld => StatusClass::Error,
         None => StatusClass::Ok,
     };
@@ -261,7 +261,7 @@ fn record(
         Some(tools) => tools.contains(name),
         None => true,
     };
-    let tool_call = |name: &str| ToolCall { allowed: allowed(name), name: redact(name) };
+    let tool_call = |name: &str| RecordedToolCall { allowed: allowed(name), name: redact(name) };
     Record {
         trace_id: arrival.ids.trace.clone(),
         request_id: redact(arrival.ids.request.as_str()),

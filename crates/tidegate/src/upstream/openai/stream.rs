@@ -14,7 +14,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use std::time::{Duration, Instant};
 use tidegate_core::upstream::Failure;
-use tidegate_wire::sse::{DONE, Event, LINE_MAX, Parser};
+use tidegate_wire::sse::{DONE, LINE_MAX, Parser, SseEvent};
 use tidegate_wire::{AnswerProblem, ErrorFacts, Progress, openai_chat};
 use tokio::sync::mpsc::Sender;
 
@@ -78,11 +78,11 @@ impl EventStream {
     async fn read(&mut self) -> Result<Step, UpstreamError> {
         loop {
             match self.parser.next_event() {
-                Some(Event::Data { is_error: _, data }) if data.trim_ascii() == DONE => {
+                Some(SseEvent::Data { is_error: _, data }) if data.trim_ascii() == DONE => {
                     return Ok(Step::Done);
                 }
-                Some(Event::Data { is_error, data }) => return self.data(data.into(), is_error),
-                Some(Event::Ping) => return Ok(Step::Ping),
+                Some(SseEvent::Data { is_error, data }) => return self.data(data.into(), is_error),
+                Some(SseEvent::Ping) => return Ok(Step::Ping),
                 None => {}
             }
             let Some(frame) = self.body.frame().await else { return self.end() };
