@@ -123,7 +123,7 @@ def simulated(root, client):
                  headers.get("x-request-id"))
     record = trace(root, "sdk-trace-1") or {}
     checks.equal("trace: finds it, with user and version set",
-                 (record.get("user"), record.get("version_set")),
+                 (record.get("user"), record.get("version_set", {}).get("id")),
                  ("u-1", headers.get("x-tidegate-version-set")))
 
     checks.equal("models.list", [model.id for model in client.models.list()], ["sdk-desk"])

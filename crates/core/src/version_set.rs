@@ -4,8 +4,10 @@
 //! always has the same id and a changed byte always has another one. Names for people (`v3`,
 //! `gpt-4o-mini`) are kept beside the content and are not part of the id.
 
+mod named;
 mod packed;
 
+pub use named::NamedSet;
 pub use packed::{PackedSet, PackedSetError};
 
 use crate::ids::{Digest, VersionSetId};

@@ -10,7 +10,9 @@ use tidegate_core::journal::{Entry, Event, verify_chain};
 use tidegate_core::observe::{Feedback, Window};
 use tidegate_core::route::Arm;
 use tidegate_core::upstream::Failure;
-use tidegate_core::version_set::{Artifact, ArtifactKind, PackedSet, VersionKeys, VersionSet};
+use tidegate_core::version_set::{
+    Artifact, ArtifactKind, NamedSet, PackedSet, VersionKeys, VersionSet,
+};
 
 const DAY_MS: u64 = 86_400_000;
 
@@ -113,8 +115,7 @@ pub(crate) fn record(n: u64, arm: Arm, user: Option<&str>, tenant: Option<&str>)
         tenant: tenant.map(str::to_owned),
         user: user.map(str::to_owned),
         arm,
-        version_set: set_id(1),
-        keys: VersionKeys::default(),
+        set: NamedSet { id: set_id(1), keys: VersionKeys::default() },
         change_id: Some(change_id()),
         cohort: None,
         status: 200,

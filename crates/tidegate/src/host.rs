@@ -4,8 +4,8 @@ use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::control::{Control, ControlHandle, Plane, serve_admin};
 use crate::error::{CliError, Result};
+use crate::log::{About, Event};
 use crate::observe::{Collector, ReleaseView};
-use crate::output;
 use crate::request::{Gateway, GatewayOptions, Parts};
 use crate::route::LiveTable;
 use crate::store::{Access, Records as _, Store};
@@ -93,7 +93,7 @@ impl Host {
             serve_admin(&loaded.root, &project.admin_listen, Some(address), control.clone())
                 .await?;
         control.keep_looking(Duration::from_millis(project.release.tick_ms), plane);
-        keep_pruning(store.clone(), project.records.retention_days);
+        keep_pruning(project.service.clone(), store.clone(), project.records.retention_days);
         Ok(RunningHost { gateway, control, store, _admin: admin })
     }
 }
@@ -122,7 +122,7 @@ impl RunningHost {
     }
 }
 
-fn keep_pruning(store: Store, retention_days: u32) {
+fn keep_pruning(service: String, store: Store, retention_days: u32) {
     tokio::spawn(async move {
         let mut interval = tokio::time::interval(PRUNE_EVERY);
         loop {
@@ -130,7 +130,8 @@ fn keep_pruning(store: Store, retention_days: u32) {
             let kept_ms = u64::from(retention_days) * 86_400_000;
             let before = UnixMs(Clock::Real.now().0.saturating_sub(kept_ms));
             if let Err(error) = store.prune_records(before).await {
-                output::log(&format!("records past their retention were not removed: {error}"));
+                let what = "records past their retention were not removed";
+                About::service(&service).log(&Event::WorkFailed { what, why: error.to_string() });
             }
         }
     });

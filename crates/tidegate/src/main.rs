@@ -7,6 +7,7 @@ mod clock;
 mod config;
 mod error;
 mod lang;
+mod log;
 mod output;
 
 mod version_set;

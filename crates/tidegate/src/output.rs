@@ -3,6 +3,8 @@
 use crate::clock::{Clock, rfc3339};
 use serde::Serialize;
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr as _};
 
 /// A colour with a meaning; never the only carrier of it, the word is always printed too.
@@ -27,9 +29,54 @@ pub(crate) fn line(text: impl AsRef<str>) {
     let _ = writeln!(std::io::stdout().lock(), "{}", text.as_ref());
 }
 
-/// Prints a line to stderr.
+/// Whether stderr is a log of JSON lines.
+static JSON_LOG: AtomicBool = AtomicBool::new(false);
+/// What the process serves.
+static SERVICE: OnceLock<String> = OnceLock::new();
+
+/// Makes all of stderr a log of JSON lines from here on.
+pub(crate) fn set_json_log() {
+    JSON_LOG.store(true, Ordering::Relaxed);
+}
+
+/// Whether stderr is a log of JSON lines.
+pub(crate) fn is_json_log() -> bool {
+    JSON_LOG.load(Ordering::Relaxed)
+}
+
+/// Names what the process serves, for log lines that are about all of it.
+pub(crate) fn set_service(service: String) {
+    // A process serves the same from its start to its end.
+    let _ = SERVICE.set(service);
+}
+
+/// What the process serves; empty until that is known.
+pub(crate) fn service() -> &'static str {
+    SERVICE.get().map_or("", String::as_str)
+}
+
+/// Prints a line to stderr; in a log of JSON lines it is a `note`.
 pub(crate) fn stderr(text: impl AsRef<str>) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", text.as_ref());
+    let text = text.as_ref();
+    match is_json_log() {
+        false => log_line(text),
+        true => log_line(
+            &serde_json::json!({
+                "timestamp": rfc3339(Clock::Real.now()),
+                "level": "info",
+                "event_type": "note",
+                "service": service(),
+                "message": text,
+                "details": {},
+            })
+            .to_string(),
+        ),
+    }
+}
+
+/// Prints a finished line of the log to stderr.
+pub(crate) fn log_line(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// Prints a value as pretty JSON to stdout, non-ASCII kept.
@@ -109,9 +156,12 @@ fn visible(text: &str) -> usize {
     columns(text).map(|(_, width)| width).sum()
 }
 
-/// One line of the server's log, with the time, to stderr.
+/// One line of the server's log that has no numbers, with the time, to stderr.
 pub(crate) fn log(text: &str) {
-    stderr(format!("{} {text}", rfc3339(Clock::Real.now())));
+    match is_json_log() {
+        true => stderr(text),
+        false => stderr(format!("{} {text}", rfc3339(Clock::Real.now()))),
+    }
 }
 
 /// Writes text to stdout as it is.

@@ -1,11 +1,11 @@
 //! What is kept of one request (requirements R170–R174).
 
 use crate::guard::RiskEvent;
-use crate::ids::{ChangeId, TraceId, UnixMs, VersionSetId};
+use crate::ids::{ChangeId, TraceId, UnixMs};
 use crate::observe::Timing;
 use crate::route::{Arm, Cohort};
 use crate::upstream::Failure;
-use crate::version_set::VersionKeys;
+use crate::version_set::NamedSet;
 use serde::{Deserialize, Serialize};
 
 /// One tool call of an answer.
@@ -38,10 +38,9 @@ pub struct Record {
     pub user: Option<String>,
     /// The arm.
     pub arm: Arm,
-    /// The version set.
-    pub version_set: VersionSetId,
-    /// Its names for people.
-    pub keys: VersionKeys,
+    /// The version set, in JSON as `version_set`.
+    #[serde(flatten, with = "answered_by")]
+    pub set: NamedSet,
     /// The release that was running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change_id: Option<ChangeId>,
@@ -106,5 +105,82 @@ impl Record {
         self.failure.is_some_and(says_something)
             || self.contract_problem.is_some()
             || !self.risk.is_empty()
+    }
+}
+
+/// The version set in a record: an object under `version_set`. Earlier records have its id there,
+/// and its names beside it as `keys`.
+mod answered_by {
+    use crate::ids::VersionSetId;
+    use crate::version_set::{NamedSet, VersionKeys};
+    use serde::{Deserialize, Deserializer, Serialize as _, Serializer};
+
+    #[derive(serde::Serialize)]
+    struct Written<'a> {
+        version_set: &'a NamedSet,
+    }
+
+    #[derive(Deserialize)]
+    struct Read {
+        version_set: Named,
+        #[serde(default)]
+        keys: VersionKeys,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Named {
+        Object(NamedSet),
+        Id(VersionSetId),
+    }
+
+    pub(super) fn serialize<S: Serializer>(set: &NamedSet, to: S) -> Result<S::Ok, S::Error> {
+        Written { version_set: set }.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<NamedSet, D::Error> {
+        let Read { version_set, keys } = Read::deserialize(from)?;
+        Ok(match version_set {
+            Named::Object(set) => set,
+            Named::Id(id) => NamedSet { id, keys },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::version_set::VersionKeys;
+    use serde_json::{Value, json};
+
+    /// A record as the version before wrote it.
+    const EARLIER: &str = r#"{"trace_id":"t-1","request_id":"r-1","at":1000,"arm":"stable",
+        "version_set":"vs-0f3a9c21d4e7","keys":{"code":"dev","prompt":"v2","model":"m1",
+        "index":"v1"},"status":200,"streamed":false,"tokens_in":1,"tokens_out":2,
+        "tokens_estimated":false,"cost_micro_usd":3,"timing":{"queue_us":0,"retrieval_us":0,
+        "first_token_us":0,"generation_us":0,"total_us":9},"tool_calls":[],"refused":false,
+        "pii":false,"risk":[],"prompt_length":4,"response_length":5}"#;
+
+    #[test]
+    fn an_earlier_record_is_read_and_written_with_an_object() {
+        let record: Record = serde_json::from_str(EARLIER).unwrap();
+        let [code, prompt, model, index] = ["dev", "v2", "m1", "v1"].map(str::to_owned);
+        assert_eq!(record.set.keys, VersionKeys { code, prompt, model, index });
+        let written = serde_json::to_value(&record).unwrap();
+        assert_eq!(
+            written["version_set"],
+            json!({"id": "vs-0f3a9c21d4e7", "code_v": "dev", "prompt_v": "v2", "model_v": "m1",
+                   "index_v": "v1"})
+        );
+        assert_eq!(written["keys"], Value::Null);
+        assert_eq!(serde_json::from_value::<Record>(written).unwrap(), record);
+    }
+
+    #[test]
+    fn a_record_without_a_version_set_is_refused() {
+        let without = EARLIER.replace("version_set", "version");
+        assert!(serde_json::from_str::<Record>(&without).is_err());
+        let wrong = EARLIER.replace("vs-0f3a9c21d4e7", "../etc/passwd");
+        assert!(serde_json::from_str::<Record>(&wrong).is_err());
     }
 }

@@ -15,6 +15,7 @@ use crate::control::{Backend, read_state};
 use crate::demo;
 use crate::error::{CliError, ErrorKind, Result};
 use crate::lang::{self, Lang};
+use crate::log::{self, About};
 use crate::output;
 use clap::{Args, Parser, Subcommand};
 use std::path::{Path, PathBuf};
@@ -91,6 +92,19 @@ enum Command {
     },
 }
 
+impl Command {
+    /// Starts the log: as asked where something is served, else as text. A demo tells its story by
+    /// itself, unless a log is asked for.
+    fn start_log(&self) {
+        let (format, quiet) = match self {
+            Command::Serve(args) => (args.log_format, false),
+            Command::Demo(args) => (args.log_format.unwrap_or_default(), args.log_format.is_none()),
+            _ => (log::Format::Text, false),
+        };
+        log::start(format, quiet);
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Print the JSON Schema of tidegate.yaml.
@@ -136,6 +150,7 @@ pub(crate) fn main() -> ExitCode {
         }
     };
     lang::set_reader(cli.lang);
+    cli.command.start_log();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -159,9 +174,14 @@ fn report(error: &CliError, json: bool) {
     if error.message.is_empty() {
         return;
     }
-    output::stderr(format!("error: {}", error.message));
-    for hint in &error.hints {
-        output::stderr(format!("hint: {hint}"));
+    if output::is_json_log() {
+        let CliError { message, hints, .. } = error;
+        About::service(output::service()).log(&log::Event::ProcessFailed { message, hints });
+    } else {
+        output::stderr(format!("error: {}", error.message));
+        for hint in &error.hints {
+            output::stderr(format!("hint: {hint}"));
+        }
     }
     if json && !error.told {
         output::json(&serde_json::json!({

@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::config::{Loaded, Project, Upstream, Workspace, listen_addr, load};
 use crate::error::{CliError, Result};
 use crate::host::{Host, HostOptions};
+use crate::log;
 use crate::output;
 use crate::request::{Front, Gateway, GatewayOptions, Listener};
 use crate::store::{Sets as _, Store};
@@ -40,6 +41,9 @@ pub(crate) struct ServeArgs {
     /// Write a log line for each request to stderr: lengths and versions, never content.
     #[arg(long)]
     log_requests: bool,
+    /// The log's lines: text for people, or one JSON object each.
+    #[arg(long, value_name = "FORMAT", default_value = "text", env = "TIDEGATE_LOG_FORMAT")]
+    pub(super) log_format: log::Format,
 }
 
 /// A project with its file.
@@ -61,6 +65,9 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
         members.push(Member { config, loaded });
     }
     require_distinct_names(&members)?;
+    let names: Vec<&str> =
+        members.iter().map(|member| member.loaded.project.service.as_str()).collect();
+    output::set_service(names.join(","));
     let given = args.listen.or_else(|| args.port.map(|port| format!("127.0.0.1:{port}")));
     let given = given.map(|listen| (format!("--listen {listen}"), listen));
     let set = workspace.listen.map(|listen| (format!("listen: {listen}"), listen));
@@ -105,7 +112,7 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
     }
     let stopping = async {
         stop.await;
-        output::stderr("stopping: waiting for in-flight requests");
+        log::About::service(output::service()).log(&log::Event::Stopping);
     };
     crate::request::serve(front, listener, stopping).await?;
     // Each is ended, whatever became of the others; the first error is said.
@@ -156,6 +163,24 @@ fn common_listen(members: &[Member]) -> Result<String> {
 /// Says what is served.
 fn greet(service: &str, host: &Host) {
     let live = host.table();
+    if output::is_json_log() {
+        let split = live.table.split.as_ref();
+        let set = live.stable.named();
+        let serving = log::Serving {
+            label: &live.stable.label,
+            is_fresh: host.is_fresh,
+            is_experimental: host.control.state().is_experimental(),
+            is_simulated: matches!(live.stable.upstream_config, Upstream::Simulated(_)),
+            candidate: split.map(|split| (&split.candidate, split.weight)),
+        };
+        let about = log::About {
+            change_id: split.map(|split| &split.change_id),
+            set: Some(&set),
+            ..log::About::service(service)
+        };
+        about.log(&log::Event::ServiceStarted(serving));
+        return;
+    }
     output::stderr(format!("tidegate {} · {}", env!("CARGO_PKG_VERSION"), service));
     output::stderr(format!(
         "stable  {} ({}){}",

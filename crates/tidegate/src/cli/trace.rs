@@ -85,8 +85,8 @@ fn who(record: &Record) -> String {
 }
 
 fn served_by(record: &Record) -> String {
-    let VersionKeys { code, prompt, model, index } = &record.keys;
-    let (arm, set) = (record.arm.as_str(), &record.version_set);
+    let VersionKeys { code, prompt, model, index } = &record.set.keys;
+    let (arm, set) = (record.arm.as_str(), &record.set.id);
     format!("{arm} · {set} · prompt {prompt} · model {model} · index {index} · code {code}")
 }
 

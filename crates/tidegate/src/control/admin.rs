@@ -8,6 +8,7 @@ use super::find::{AdminFile, AdminGuard, full_name, in_folder, inode, leave, of_
 use super::run::ControlHandle;
 use super::status::Status;
 use crate::error::{CliError, ErrorKind, Result};
+use crate::log::{About, Event};
 use crate::output;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -96,7 +97,8 @@ async fn accept(listener: TcpListener, control: ControlHandle, token: Arc<Digest
             Ok((stream, _)) => stream,
             Err(error) => {
                 // Out of file descriptors passes; without the pause this would spin.
-                output::log(&format!("admin plane: {error}"));
+                let (what, why) = ("admin plane: no connection could be taken", error.to_string());
+                About::service(output::service()).log(&Event::WorkFailed { what, why });
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }

@@ -9,10 +9,10 @@
 
 use super::Plane;
 use super::command::{Answer, Command};
+use super::logged::service_of;
 use super::resolve::{Target, target};
 use crate::error::{CliError, Result};
-use crate::lang::Lang;
-use crate::output;
+use crate::log::{self, About};
 use crate::version_set::LiveSet;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -121,7 +121,7 @@ impl Ahead {
         let why = why.message.clone();
         if inner.unwritten.as_ref() != Some(&why) {
             if inner.plane.is_some() {
-                output::log(&format!("control: {why}; it is tried again at every look"));
+                inner.log(None, &log::Event::JournalUnwritten { why: &why });
             }
             inner.unwritten = Some(why);
         }
@@ -131,7 +131,7 @@ impl Ahead {
     pub(super) fn has_written(&self) {
         let mut inner = self.inner();
         if inner.unwritten.take().is_some() && inner.plane.is_some() {
-            output::log("control: the journal is written again");
+            inner.log(None, &log::Event::JournalWritten);
         }
     }
 
@@ -349,11 +349,14 @@ impl Inner {
     fn go_back(&mut self, change_id: &ChangeId, decision: &Decision, order: Option<&Order>) {
         let Some(release) = self.state.releases.get(change_id).cloned() else { return };
         self.take_back(&release.plan, decision, order);
-        let why = decision.reasons.first().map(|reason| Lang::En.sentence(reason));
-        let why = why.unwrap_or_default();
-        output::log(&format!(
-            "release {change_id}: everyone is on stable; not yet written to disk: {why}"
-        ));
+        self.log(Some(change_id), &log::Event::ReleaseTakenBack { change_id, decision });
+    }
+
+    fn log(&self, change_id: Option<&ChangeId>, event: &log::Event<'_>) {
+        let release = change_id.and_then(|id| self.state.releases.get(id));
+        let set = release.and_then(|release| self.live.get(&release.plan.to)).map(|l| l.named());
+        let service = service_of(&self.state);
+        About { change_id, set: set.as_ref(), ..About::service(service) }.log(event);
     }
 
     fn take_back(&mut self, plan: &Plan, decision: &Decision, order: Option<&Order>) {

@@ -2,6 +2,7 @@
 //! applied, then its result is journalled; what may be changed and when is decided in the core.
 
 mod ahead;
+mod logged;
 mod resolve;
 mod tick;
 
@@ -29,8 +30,8 @@ pub(crate) use status::Seen;
 use crate::clock::Clock;
 use crate::config::{Loaded, Project, load};
 use crate::error::{CliError, Result};
+use crate::log::{self, About};
 use crate::observe::Collector;
-use crate::output;
 use crate::route::{LiveTable, Router};
 use crate::store::{Evals as _, Journal as _, RecordQuery, Records as _, Sets as _, Store};
 use crate::version_set::{LiveSet, PackOverrides, PackedSet, pack};
@@ -154,9 +155,8 @@ impl Control {
         if let Some(before) = self.replaced()
             && let Err(error) = self.live_set(&before)
         {
-            output::log(&format!(
-                "control: {before}, the set before stable, is not ready: {error}"
-            ));
+            let what = format!("control: {before}, the set before stable, is not ready");
+            self.log_failed(None, &what, &error);
         }
         let plane = Plane { router, collector };
         self.plane = Some(plane.clone());
@@ -287,13 +287,13 @@ impl Control {
             };
             self.live.retain(|id, _| serves(id));
             self.ahead.keep_live(&self.live);
-            report_drain(plane, old, decided, !self.clock.is_demo());
+            report_drain(plane, old, decided, logged::service_of(&self.state).to_owned());
         }
         let took_us = u64::try_from(decided.elapsed().as_micros()).unwrap_or(u64::MAX);
         let applied = Event::Applied { generation: table.generation, took_us };
         // The switch is done and its decision is journalled; what follows must not wait for a note.
         if let Err(error) = self.append(vec![applied]).await {
-            output::log(&format!("control: the switch was not noted as done: {error}"));
+            self.log_failed(None, "control: the switch was not noted as done", &error);
         }
         Ok(())
     }
@@ -386,17 +386,13 @@ fn no_service() -> CliError {
 }
 
 /// Says when the last request on the old table has ended; nothing waits for it.
-fn report_drain(plane: Plane, old: Arc<LiveTable>, decided: Instant, aloud: bool) {
+fn report_drain(plane: Plane, old: Arc<LiveTable>, decided: Instant, service: String) {
     let generation = old.table.generation;
     tokio::spawn(async move {
         crate::route::drained(old).await;
         plane.collector.drained(decided.elapsed());
-        if aloud {
-            output::log(&format!(
-                "table {generation}: its last request ended {} ms after the decision",
-                decided.elapsed().as_millis()
-            ));
-        }
+        let after_ms = decided.elapsed().as_millis();
+        About::service(&service).log(&log::Event::TableDrained { generation, after_ms });
     });
 }
 

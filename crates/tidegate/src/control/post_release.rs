@@ -8,7 +8,6 @@ use super::command::Answer;
 use crate::error::{CliError, Result};
 use crate::evidence::{PackInputs, write_pack};
 use crate::gate::{Harm, Harmed, write_back, written_back};
-use crate::output;
 use crate::store::{RecordQuery, Records as _};
 use tidegate_core::ids::ChangeId;
 use tidegate_core::journal::Event;
@@ -33,14 +32,12 @@ impl Control {
 
     pub(super) async fn post_release(&mut self, change_id: &ChangeId) {
         if let Err(error) = self.write_cases(change_id).await {
-            output::log(&format!(
-                "release {change_id}: its failures were not written back: {error}"
-            ));
+            let what = format!("release {change_id}: its failures were not written back");
+            self.log_failed(Some(change_id), &what, &error);
         }
         if let Err(error) = self.write_pack(change_id).await {
-            output::log(&format!(
-                "release {change_id}: its evidence pack was not written: {error}"
-            ));
+            let what = format!("release {change_id}: its evidence pack was not written");
+            self.log_failed(Some(change_id), &what, &error);
         }
     }
 

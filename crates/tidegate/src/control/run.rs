@@ -3,10 +3,11 @@
 use super::Control;
 use super::ahead::{Ahead, PATIENCE};
 use super::command::{Answer, Command};
+use super::logged::service_of;
 use super::status::Status;
 use crate::clock::Clock;
 use crate::error::{CliError, Result};
-use crate::output;
+use crate::log::{About, Event};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,7 +71,10 @@ impl ControlHandle {
                     Err(_) if looking.wakes.is_closed() => return,
                     // A look that fails holds the release where it is; stable traffic flows on.
                     Err(error) if said.as_ref() != Some(&error.message) => {
-                        output::log(&format!("control: {error}; the release is held"));
+                        let what = "control: a look failed, the release is held";
+                        let state = looking.ahead.journalled();
+                        let why = error.to_string();
+                        About::service(service_of(&state)).log(&Event::WorkFailed { what, why });
                         said = Some(error.message);
                     }
                     Err(_) => {}
@@ -186,15 +190,15 @@ async fn own(mut control: Control, mut wakes: mpsc::Receiver<Wake>) {
             }
             Wake::KeepBaseline => {
                 if let Err(error) = control.keep_baseline().await {
-                    output::log(&format!("control: the baseline was not kept: {error}"));
+                    control.log_failed(None, "control: the baseline was not kept", &error);
                 }
             }
             Wake::Stop(reply) => {
                 if let Err(error) = control.keep_numbers().await {
-                    output::log(&format!("control: the last numbers were not kept: {error}"));
+                    control.log_failed(None, "control: the last numbers were not kept", &error);
                 }
                 if let Err(error) = control.keep_baseline().await {
-                    output::log(&format!("control: the baseline was not kept: {error}"));
+                    control.log_failed(None, "control: the baseline was not kept", &error);
                 }
                 let _ = reply.send(());
                 return;

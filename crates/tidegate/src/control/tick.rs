@@ -5,19 +5,17 @@ use super::command::Answer;
 use super::resolve::{Target, target};
 use super::{Control, no_service};
 use crate::error::{CliError, Result};
-use crate::lang::Lang;
 use crate::output;
 use crate::store::Evals as _;
 use std::time::Instant;
 use tidegate_core::act::{next_table, reopened};
 use tidegate_core::decide::{
-    Decision, DecisionDigest, Gap, Look, Observation, Order, OrderKind, Plan, ReasonCode, decide,
+    Decision, DecisionDigest, Gap, Look, Observation, Order, OrderKind, Plan, decide,
 };
 use tidegate_core::guard::RiskEvent;
 use tidegate_core::ids::ChangeId;
 use tidegate_core::journal::{Event, Release};
 use tidegate_core::observe::Window;
-use tidegate_core::route::Table;
 
 impl Control {
     /// Looks at the lines once; what it decided, while a release runs.
@@ -162,7 +160,10 @@ impl Control {
         }
         match self.live_set(&plan.from) {
             Ok(_) => self.ahead.keep_live(&self.live),
-            Err(error) => output::log(&format!("control: {} is not ready: {error}", plan.from)),
+            Err(error) => {
+                let what = format!("control: {} is not ready", plan.from);
+                self.log_failed(Some(&plan.change_id), &what, &error);
+            }
         }
     }
 
@@ -228,34 +229,6 @@ impl Control {
         Ok(Answer::done(&format!("the entrance is open{}", self.ahead.unwritten_note())))
     }
 
-    /// Whether there is a log: a server's; what a command did is its answer.
-    fn logs(&self) -> bool {
-        self.plane.is_some() && !self.clock.is_demo()
-    }
-
-    /// Says that a release began.
-    pub(super) fn log_start(&self, change_id: &ChangeId, table: &Table) {
-        if !self.logs() {
-            return;
-        }
-        let weight = table.split.as_ref().map_or(String::new(), |split| split.weight.to_string());
-        output::log(&format!("release {change_id}: started, now at {weight}"));
-    }
-
-    fn log_move(&self, change_id: &ChangeId, decision: &Decision) {
-        if !self.logs() {
-            return;
-        }
-        let phase = decision.state.phase.as_str();
-        let weight =
-            self.state.split().map_or(phase.to_owned(), |split| format!("at {}", split.weight));
-        let order = decision.reasons.iter().find(|reason| reason.code() == ReasonCode::Order);
-        let why = order.or(decision.reasons.first()).map(|reason| Lang::En.sentence(reason));
-        let why = why.unwrap_or_default();
-        let kind = decision.kind.as_str();
-        output::log(&format!("release {change_id}: {kind}, now {weight}: {why}"));
-    }
-
     /// What both arms did while the release ran belongs to the days of their sets.
     async fn end_counting(&mut self, plan: &Plan) {
         let Some((stable, candidate)) = self.plane.as_ref().and_then(|p| p.collector.end()) else {
@@ -265,7 +238,8 @@ impl Control {
         for (set, window) in [(&plan.from, stable), (&plan.to, candidate)] {
             let window = window.without_cohorts();
             if let Err(error) = self.store.add_baseline(set, now, &window).await {
-                output::log(&format!("control: the baseline of {set} was not kept: {error}"));
+                let what = format!("control: the baseline of {set} was not kept");
+                self.log_failed(Some(&plan.change_id), &what, &error);
             }
         }
     }

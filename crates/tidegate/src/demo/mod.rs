@@ -9,6 +9,7 @@ mod stage;
 mod users;
 
 use crate::error::Result;
+use crate::log;
 use crate::output::{self, Tone, paint};
 use clap::{Args, ValueEnum};
 use stage::Stage;
@@ -26,6 +27,9 @@ pub(crate) struct DemoArgs {
     /// Leave the service running afterwards.
     #[arg(long)]
     pub(crate) serve: bool,
+    /// Log the service's events to stderr, as text or as JSON lines.
+    #[arg(long, value_name = "FORMAT", env = "TIDEGATE_LOG_FORMAT")]
+    pub(crate) log_format: Option<log::Format>,
     /// Where to write the demo's project; left out, a new folder for temporary files.
     #[arg(long)]
     pub(crate) dir: Option<PathBuf>,

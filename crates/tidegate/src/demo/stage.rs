@@ -81,6 +81,7 @@ impl Stage {
         let clock = Clock::demo(START, SPEED);
         let (listener, address) = Listener::bind("127.0.0.1:0").await?;
         let loaded = load(&config)?;
+        output::set_service(loaded.project.service.clone());
         let options = HostOptions {
             clock: clock.clone(),
             upstream: None,

@@ -92,7 +92,7 @@ pub(super) fn curl(data: &CleanData, record: &Record) -> Option<String> {
          --data-raw {body}\n",
         trace = record.trace_id,
         arm = record.arm.as_str(),
-        set = record.version_set,
+        set = record.set.id,
         at = rfc3339(record.at),
         status = record.status,
         body = shell_quoted(&body),

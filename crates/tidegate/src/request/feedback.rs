@@ -89,7 +89,7 @@ async fn recorded(gateway: &Gateway, trace: TraceId) -> Result<Option<FeedbackOn
         // As when it is counted: a request without a subject is not compared.
         change_id: record.change_id.filter(|_| record.cohort.is_some()),
         tenant: record.tenant,
-        model: record.keys.model.into(),
+        model: record.set.keys.model.into(),
     }))
 }
 

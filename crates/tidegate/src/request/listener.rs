@@ -6,6 +6,8 @@ use super::conn::{Socket, Watch};
 use super::front::Front;
 use super::problem::Problem;
 use crate::error::{CliError, Result as CliResult};
+use crate::log::{About, Event};
+use crate::output;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -101,7 +103,7 @@ pub(crate) async fn serve(
     let all = u32::try_from(bounds.max_connections).unwrap_or(u32::MAX);
     if timeout(bounds.drain, acceptor.permits.acquire_many(all)).await.is_err() {
         let left = bounds.max_connections - acceptor.permits.available_permits();
-        crate::output::stderr(format!("{left} connections were cut at the drain deadline"));
+        About::service(output::service()).log(&Event::ConnectionsCut { count: left });
     }
     Ok(())
 }

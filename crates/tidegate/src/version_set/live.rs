@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use std::path::Path;
 use std::sync::Arc;
 use tidegate_core::guard::Detectors;
-use tidegate_core::version_set::{ArtifactKind, PackedSet, VersionKeys, VersionSet};
+use tidegate_core::version_set::{ArtifactKind, NamedSet, PackedSet, VersionKeys, VersionSet};
 
 /// A version set in memory.
 pub(crate) struct LiveSet {
@@ -49,6 +49,11 @@ pub(crate) struct LiveSet {
 }
 
 impl LiveSet {
+    /// Its id and its names, as telemetry has them.
+    pub(crate) fn named(&self) -> NamedSet {
+        NamedSet { id: self.set.id.clone(), keys: self.keys.clone() }
+    }
+
     /// Gets a packed set ready. Everything that can be wrong with it is an error here.
     pub(crate) fn new(packed: &PackedSet, root: &Path, clock: &Clock) -> Result<LiveSet> {
         packed.verify().map_err(|error| {

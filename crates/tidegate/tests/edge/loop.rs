@@ -70,7 +70,10 @@ fn check_trace(project: &Project, answer: &client::Answer) {
     assert_eq!(record["input"], "周末营业吗？", "{record}");
     assert_eq!(record["output"], answer.text().as_str(), "{record}");
     assert_eq!(record["user"], "mei");
-    assert_eq!(record["version_set"], answer.header("x-tidegate-version-set"));
+    let set = &record["version_set"];
+    assert_eq!(set["id"], answer.header("x-tidegate-version-set"));
+    let names = ["code_v", "prompt_v", "model_v", "index_v"].map(|key| set[key].as_str().unwrap());
+    assert_eq!(names, ["dev", "v2", "sim-1", "v1"]);
     assert!(record["timing"]["total_us"].as_u64().unwrap() > 0, "{record}");
     let shown = project.run(&["trace", id]).exits(0);
     for text in ["周末营业吗？", "prompt v2", "first token", "200, answered"] {

@@ -18,6 +18,8 @@ mod journal;
 #[cfg(test)]
 mod leak;
 #[cfg(test)]
+mod logs;
+#[cfg(test)]
 mod r#loop;
 #[cfg(test)]
 mod outage;

@@ -324,7 +324,7 @@ fn facts(record: &Record) -> String {
         "{}, {} arm, <code>{}</code>, status {}, {} ms, {} + {} tokens{}{}",
         rfc3339(record.at),
         record.arm.as_str(),
-        record.version_set,
+        record.set.id,
         record.status,
         number(record.timing.total_us as f64 / 1000.0),
         record.tokens_in,

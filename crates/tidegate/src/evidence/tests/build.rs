@@ -15,7 +15,7 @@ use tidegate_core::ids::{ChangeId, Digest, ServiceName, TraceId, UnixMs};
 use tidegate_core::journal::{Entry, Event, Incident, Release};
 use tidegate_core::observe::{Feedback, Outcome as Seen, Timing, Window};
 use tidegate_core::route::{Arm, Audience, Entrance, Split, Table, Weight};
-use tidegate_core::version_set::{Artifact, ArtifactKind, VersionSet};
+use tidegate_core::version_set::{Artifact, ArtifactKind, NamedSet, VersionSet};
 
 /// Decisions of the release.
 pub(super) const DECISIONS: usize = 30;
@@ -319,8 +319,7 @@ pub(super) fn record(trace: &str, failing: bool) -> Record {
         tenant: Some("shop-a".to_owned()),
         user: Some(format!("u-{trace}")),
         arm: Arm::Candidate,
-        version_set: to.set.id.clone(),
-        keys: to.set.keys(),
+        set: NamedSet { id: to.set.id.clone(), keys: to.set.keys() },
         change_id: Some(change_id()),
         cohort: None,
         status: 200,

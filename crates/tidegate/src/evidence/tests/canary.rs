@@ -34,7 +34,7 @@ fn infected() -> PackData {
         record.risk = vec![RiskEvent { kind: RiskKind::Leak, detail: planted("leak") }];
         record.input = Some(planted("我要退货"));
         record.output = Some(planted("好的"));
-        record.keys.model = planted("model");
+        record.set.keys.model = planted("model");
     }
     data.failing[1].trace_id = TraceId::parse(SECRETS[1]).unwrap();
     if let Some(incident) = &mut data.incident {

@@ -3,7 +3,7 @@ use tidegate_core::guard::RiskEvent;
 use tidegate_core::ids::VersionSetId;
 use tidegate_core::observe::Timing;
 use tidegate_core::route::Arm;
-use tidegate_core::version_set::VersionKeys;
+use tidegate_core::version_set::{NamedSet, VersionKeys};
 
 fn record(n: u64, input: &str) -> Record {
     Record {
@@ -14,8 +14,10 @@ fn record(n: u64, input: &str) -> Record {
         tenant: None,
         user: None,
         arm: Arm::Candidate,
-        version_set: VersionSetId::parse("vs-0f3a9c21d4e7").unwrap(),
-        keys: VersionKeys::default(),
+        set: NamedSet {
+            id: VersionSetId::parse("vs-0f3a9c21d4e7").unwrap(),
+            keys: VersionKeys::default(),
+        },
         change_id: None,
         cohort: None,
         status: 200,

@@ -1,14 +1,13 @@
 //! What is made of an ended exchange: the outcome for the lines, the metrics, the record, the log.
 
 use super::{Ending, Exchange};
-use crate::clock::rfc3339;
-use crate::guard::{any_text, kept_user};
-use crate::observe::{self, AnswerSample, FeedbackOn, StatusClass};
-use crate::output;
+use crate::guard::{any_text, kept_user, pseudonym};
+use crate::log::{About, Event};
+use crate::observe::{AnswerSample, FeedbackOn, StatusClass};
 use crate::request::bounds::RECORD_TEXT_MAX;
 use crate::store::Records as _;
 use crate::upstream::Elapsed;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::{Duration, Instant};
 use tidegate_core::evidence::{Record, RecordedToolCall};
 use tidegate_core::guard::{RiskEvent, RiskKind, Sighting, detect_refusal};
@@ -63,8 +62,8 @@ pub(super) fn keep(exchange: &Exchange, ending: Ending) -> Outcome {
     let now = parts.clock.now();
     parts.collector.add(exchange.arm, exchange.compared_in(), &outcome, now);
     let change = parts.collector.note_end(exchange.arm, exchange.change_id(), &outcome, now);
-    if let Some(change) = change.filter(|_| !parts.clock.is_demo()) {
-        log_outage(exchange, &change);
+    if let Some(change) = change {
+        log_outage(exchange, change);
     }
     for sighting in sightings(exchange, &ending, &found.events) {
         parts.collector.red_event(sighting);
@@ -83,7 +82,7 @@ pub(super) fn keep(exchange: &Exchange, ending: Ending) -> Outcome {
     measure(exchange, &ending, &outcome);
     let record = record(exchange, ending, judged, spent, timing);
     if exchange.gateway.options.log_requests {
-        log(&record);
+        log(exchange, &record);
     }
     // A full queue drops the record and counts it; the data plane never waits for the store.
     parts.store.record(record);
@@ -91,12 +90,16 @@ pub(super) fn keep(exchange: &Exchange, ending: Ending) -> Outcome {
 }
 
 /// Says once that an outage began, and once that it is over.
-fn log_outage(exchange: &Exchange, change: &OutageChange) {
-    let (arm, upstream) = (exchange.arm, exchange.set.upstream_name.as_str());
-    output::log(&match change {
-        OutageChange::Began(outage) => observe::began(arm, upstream, outage),
-        OutageChange::Ended(outage) => observe::ended(arm, upstream, outage),
-    });
+fn log_outage(exchange: &Exchange, change: OutageChange) {
+    let set = exchange.set.named();
+    let about = About {
+        trace_id: Some(&exchange.arrival.ids.trace),
+        change_id: exchange.change_id(),
+        set: Some(&set),
+        ..About::service(&exchange.gateway.service)
+    };
+    let upstream = exchange.set.upstream_name.as_str();
+    about.log(&Event::Outage { arm: exchange.arm, upstream, change });
 }
 
 fn judge(exchange: &Exchange, ending: &Ending) -> Judged {
@@ -270,8 +273,7 @@ fn record(
         tenant: tenant.map(str::to_owned),
         user: query.user.as_deref().map(|user| kept_user(&exchange.gateway.service, user)),
         arm: exchange.arm,
-        version_set: set.set.id.clone(),
-        keys: set.keys.clone(),
+        set: set.named(),
         change_id: exchange.change_id().cloned(),
         cohort: exchange.cohort,
         status: ending.status.as_u16(),
@@ -319,30 +321,19 @@ fn kept(mut text: String) -> String {
     text
 }
 
-/// The request's line in the log (R190): lengths and names, never content.
-fn log(record: &Record) {
-    let line = json!({
-        "timestamp": rfc3339(record.at),
-        "request_id": record.request_id,
-        "trace_id": record.trace_id.as_str(),
-        "tenant": record.tenant,
-        "arm": record.arm.as_str(),
-        "version_set": record.version_set.as_str(),
-        "prompt_version": record.keys.prompt,
-        "model_version": record.keys.model,
-        "status": record.status,
-        "failure": record.failure.map(Failure::as_str),
-        "prompt_length": record.prompt_length,
-        "response_length": record.response_length,
-        "metrics": {
-            "tokens_in": record.tokens_in,
-            "tokens_out": record.tokens_out,
-            "cost_micro_usd": record.cost_micro_usd,
-            "latency_ms": record.timing.total_us / 1000,
-            "first_token_ms": record.timing.first_token_us / 1000,
-            "generation_ms": record.timing.generation_us / 1000,
-            "queue_ms": record.timing.queue_us / 1000,
-        },
-    });
-    output::stderr(line.to_string());
+/// The request's line in the log.
+fn log(exchange: &Exchange, record: &Record) {
+    let service = exchange.gateway.service.as_str();
+    let hidden = |word: &str, name: &str| pseudonym(word, &[service, name]);
+    let tenant = record.tenant.as_deref().map(|tenant| hidden("tenant", tenant));
+    let user = exchange.query.user.as_deref().map(|user| hidden("user", user));
+    let about = About {
+        service,
+        trace_id: Some(&record.trace_id),
+        change_id: record.change_id.as_ref(),
+        set: Some(&record.set),
+        tenant: tenant.as_deref(),
+        user: user.as_deref(),
+    };
+    about.log(&Event::Request(record));
 }

@@ -43,7 +43,7 @@ async fn an_answer_passes_through_byte_for_byte() {
     assert_eq!(record.input.as_deref(), Some("测试回滚"));
     assert_eq!((record.prompt_length, record.response_length), (4, 10));
     assert_eq!(record.upstream_model.as_deref(), Some("gpt-4o-mini-0718"));
-    assert_eq!(record.keys.prompt, "v1");
+    assert_eq!(record.set.keys.prompt, "v1");
     assert!(record.timing.total_us >= record.timing.first_token_us);
     assert_eq!(service.gateway.parts.collector.take_baseline().answered(), 1);
     service.stop().await;

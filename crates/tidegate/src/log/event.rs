@@ -1,0 +1,417 @@
+//! Every kind of event that the log has, with its numbers and its sentence.
+
+use crate::clock::rfc3339;
+use crate::observe;
+use serde_json::{Value, json};
+use tidegate_core::decide::{Decision, Phase, ReasonCode};
+use tidegate_core::evidence::Record;
+use tidegate_core::ids::{ChangeId, Generation, VersionSetId};
+use tidegate_core::observe::{Outage, OutageChange};
+use tidegate_core::route::{Arm, Weight};
+use tidegate_core::say::Lang;
+use tidegate_core::upstream::Failure;
+use tracing::Level;
+
+/// What happened; the closed list that `event_type` is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EventType {
+    /// The process serves the service.
+    ServiceStarted,
+    /// The process was asked to stop.
+    Stopping,
+    /// Connections were cut at the drain deadline.
+    ConnectionsCut,
+    /// A request ended.
+    Request,
+    /// A release began.
+    ReleaseStarted,
+    /// A release moved, or was ordered to.
+    ReleaseMoved,
+    /// A release was taken back in memory, before the journal has it.
+    ReleaseTakenBack,
+    /// The last request on a route table ended.
+    TableDrained,
+    /// An arm's requests fail.
+    OutageBegan,
+    /// They are answered again.
+    OutageEnded,
+    /// The journal cannot be written.
+    JournalUnwritten,
+    /// It can be written again.
+    JournalWritten,
+    /// A part of Tidegate's own work failed; traffic goes on.
+    WorkFailed,
+    /// The process ends with an error.
+    ProcessFailed,
+    /// A sentence without numbers.
+    Note,
+}
+
+impl EventType {
+    /// All of them.
+    pub(crate) const ALL: [EventType; 15] = [
+        EventType::ServiceStarted,
+        EventType::Stopping,
+        EventType::ConnectionsCut,
+        EventType::Request,
+        EventType::ReleaseStarted,
+        EventType::ReleaseMoved,
+        EventType::ReleaseTakenBack,
+        EventType::TableDrained,
+        EventType::OutageBegan,
+        EventType::OutageEnded,
+        EventType::JournalUnwritten,
+        EventType::JournalWritten,
+        EventType::WorkFailed,
+        EventType::ProcessFailed,
+        EventType::Note,
+    ];
+
+    /// Its name in the log.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            EventType::ServiceStarted => "service_started",
+            EventType::Stopping => "stopping",
+            EventType::ConnectionsCut => "connections_cut",
+            EventType::Request => "request",
+            EventType::ReleaseStarted => "release_started",
+            EventType::ReleaseMoved => "release_moved",
+            EventType::ReleaseTakenBack => "release_taken_back",
+            EventType::TableDrained => "table_drained",
+            EventType::OutageBegan => "outage_began",
+            EventType::OutageEnded => "outage_ended",
+            EventType::JournalUnwritten => "journal_unwritten",
+            EventType::JournalWritten => "journal_written",
+            EventType::WorkFailed => "work_failed",
+            EventType::ProcessFailed => "process_failed",
+            EventType::Note => "note",
+        }
+    }
+
+    /// Whether the demo shows it by itself, as part of its story.
+    pub(crate) fn is_story(self) -> bool {
+        match self {
+            EventType::Request
+            | EventType::ReleaseStarted
+            | EventType::ReleaseMoved
+            | EventType::TableDrained
+            | EventType::OutageBegan
+            | EventType::OutageEnded => true,
+            EventType::ServiceStarted
+            | EventType::Stopping
+            | EventType::ConnectionsCut
+            | EventType::ReleaseTakenBack
+            | EventType::JournalUnwritten
+            | EventType::JournalWritten
+            | EventType::WorkFailed
+            | EventType::ProcessFailed
+            | EventType::Note => false,
+        }
+    }
+}
+
+/// A set that stable serves, and how it came there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Serving<'a> {
+    /// Its label.
+    pub(crate) label: &'a str,
+    /// Whether it was just taken from the project as the first set.
+    pub(crate) is_fresh: bool,
+    /// Whether it has not passed the gate.
+    pub(crate) is_experimental: bool,
+    /// Whether its answers are made by rule.
+    pub(crate) is_simulated: bool,
+    /// The candidate's share, while a release runs.
+    pub(crate) candidate: Option<(&'a VersionSetId, Weight)>,
+}
+
+/// One event with its numbers.
+#[derive(Debug)]
+pub(crate) enum Event<'a> {
+    /// [`EventType::ServiceStarted`].
+    ServiceStarted(Serving<'a>),
+    /// [`EventType::Stopping`].
+    Stopping,
+    /// [`EventType::ConnectionsCut`].
+    ConnectionsCut {
+        /// How many.
+        count: usize,
+    },
+    /// [`EventType::Request`].
+    Request(&'a Record),
+    /// [`EventType::ReleaseStarted`].
+    ReleaseStarted {
+        /// The release.
+        change_id: &'a ChangeId,
+        /// The candidate's share.
+        weight: Weight,
+    },
+    /// [`EventType::ReleaseMoved`].
+    ReleaseMoved {
+        /// The release.
+        change_id: &'a ChangeId,
+        /// What was decided.
+        decision: &'a Decision,
+        /// The candidate's share after it; `None` when it has none any more.
+        weight: Option<Weight>,
+    },
+    /// [`EventType::ReleaseTakenBack`].
+    ReleaseTakenBack {
+        /// The release.
+        change_id: &'a ChangeId,
+        /// What was decided.
+        decision: &'a Decision,
+    },
+    /// [`EventType::TableDrained`].
+    TableDrained {
+        /// The table.
+        generation: Generation,
+        /// From the decision until its last request ended, ms.
+        after_ms: u128,
+    },
+    /// [`EventType::OutageBegan`] and [`EventType::OutageEnded`].
+    Outage {
+        /// The arm.
+        arm: Arm,
+        /// Its upstream's name in the project.
+        upstream: &'a str,
+        /// Which of both.
+        change: OutageChange,
+    },
+    /// [`EventType::JournalUnwritten`].
+    JournalUnwritten {
+        /// Why.
+        why: &'a str,
+    },
+    /// [`EventType::JournalWritten`].
+    JournalWritten,
+    /// [`EventType::ProcessFailed`].
+    ProcessFailed {
+        /// Why.
+        message: &'a str,
+        /// What to do.
+        hints: &'a [String],
+    },
+    /// [`EventType::WorkFailed`].
+    WorkFailed {
+        /// What was not done: the sentence before the colon.
+        what: &'a str,
+        /// Why.
+        why: String,
+    },
+}
+
+impl Event<'_> {
+    /// Its kind.
+    pub(crate) fn event_type(&self) -> EventType {
+        match self {
+            Event::ServiceStarted(_) => EventType::ServiceStarted,
+            Event::Stopping => EventType::Stopping,
+            Event::ConnectionsCut { .. } => EventType::ConnectionsCut,
+            Event::Request(_) => EventType::Request,
+            Event::ReleaseStarted { .. } => EventType::ReleaseStarted,
+            Event::ReleaseMoved { .. } => EventType::ReleaseMoved,
+            Event::ReleaseTakenBack { .. } => EventType::ReleaseTakenBack,
+            Event::TableDrained { .. } => EventType::TableDrained,
+            Event::Outage { change: OutageChange::Began(_), .. } => EventType::OutageBegan,
+            Event::Outage { change: OutageChange::Ended(_), .. } => EventType::OutageEnded,
+            Event::JournalUnwritten { .. } => EventType::JournalUnwritten,
+            Event::JournalWritten => EventType::JournalWritten,
+            Event::WorkFailed { .. } => EventType::WorkFailed,
+            Event::ProcessFailed { .. } => EventType::ProcessFailed,
+        }
+    }
+
+    /// An error needs a person now; a warning says that something was taken out or lost.
+    pub(crate) fn level(&self) -> Level {
+        match self.event_type() {
+            EventType::OutageBegan
+            | EventType::JournalUnwritten
+            | EventType::ReleaseTakenBack
+            | EventType::ProcessFailed => Level::ERROR,
+            EventType::ConnectionsCut | EventType::WorkFailed => Level::WARN,
+            EventType::ReleaseMoved => match self {
+                Event::ReleaseMoved { decision, .. } => match decision.state.phase {
+                    Phase::Running | Phase::Promoted => Level::INFO,
+                    Phase::Paused(_) | Phase::RolledBack | Phase::ShutOff => Level::WARN,
+                },
+                _ => Level::INFO,
+            },
+            EventType::ServiceStarted
+            | EventType::Stopping
+            | EventType::Request
+            | EventType::ReleaseStarted
+            | EventType::TableDrained
+            | EventType::OutageEnded
+            | EventType::JournalWritten
+            | EventType::Note => Level::INFO,
+        }
+    }
+
+    /// Its sentence.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Event::ServiceStarted(serving) => format!("serving {}", serving.label),
+            Event::Stopping => "stopping: waiting for in-flight requests".to_owned(),
+            Event::ConnectionsCut { count } => {
+                format!("{count} connections were cut at the drain deadline")
+            }
+            Event::Request(record) => {
+                let (arm, ms) = (record.arm.as_str(), record.timing.total_us / 1000);
+                format!("{arm} answered {} in {ms} ms", record.status)
+            }
+            Event::ReleaseStarted { change_id, weight } => {
+                format!("release {change_id}: started, now at {weight}")
+            }
+            Event::ReleaseMoved { change_id, decision, weight } => {
+                let phase = decision.state.phase.as_str();
+                let at = weight.map_or(phase.to_owned(), |weight| format!("at {weight}"));
+                let kind = decision.kind.as_str();
+                format!("release {change_id}: {kind}, now {at}: {}", why(decision))
+            }
+            Event::ReleaseTakenBack { change_id, decision } => {
+                let why = why(decision);
+                format!(
+                    "release {change_id}: everyone is on stable; not yet written to disk: {why}"
+                )
+            }
+            Event::TableDrained { generation, after_ms } => {
+                format!(
+                    "table {generation}: its last request ended {after_ms} ms after the decision"
+                )
+            }
+            Event::Outage { arm, upstream, change: OutageChange::Began(outage) } => {
+                observe::began(*arm, upstream, outage)
+            }
+            Event::Outage { arm, upstream, change: OutageChange::Ended(outage) } => {
+                observe::ended(*arm, upstream, outage)
+            }
+            Event::JournalUnwritten { why } => {
+                format!("control: {why}; it is tried again at every look")
+            }
+            Event::JournalWritten => "control: the journal is written again".to_owned(),
+            Event::WorkFailed { what, why } => format!("{what}: {why}"),
+            Event::ProcessFailed { message, hints: _ } => (*message).to_owned(),
+        }
+    }
+
+    /// The line of the text log where it is not a time and a sentence: a request's is JSON there
+    /// too (R190).
+    pub(super) fn text_line(&self) -> Option<String> {
+        match self {
+            Event::Request(record) => Some(request(record).to_string()),
+            _ => None,
+        }
+    }
+
+    /// Its numbers.
+    pub(crate) fn details(&self) -> Value {
+        match self {
+            Event::ServiceStarted(serving) => started(serving),
+            Event::Stopping | Event::JournalWritten => json!({}),
+            Event::ConnectionsCut { count } => json!({ "connections": count }),
+            Event::Request(record) => request_details(record),
+            Event::ReleaseStarted { change_id: _, weight } => {
+                json!({ "weight_pct": weight.pct() })
+            }
+            Event::ReleaseMoved { change_id: _, decision, weight } => {
+                let mut details = decided(decision);
+                details["weight_pct"] = json!(weight.map(Weight::pct));
+                details
+            }
+            Event::ReleaseTakenBack { change_id: _, decision } => decided(decision),
+            Event::TableDrained { generation, after_ms } => {
+                json!({ "generation": generation, "after_ms": after_ms })
+            }
+            Event::Outage { arm, upstream, change } => {
+                let (OutageChange::Began(outage) | OutageChange::Ended(outage)) = change;
+                outage_details(*arm, upstream, outage)
+            }
+            Event::JournalUnwritten { why } => json!({ "why": why }),
+            Event::WorkFailed { what, why } => json!({ "what": what, "why": why }),
+            Event::ProcessFailed { message: _, hints } => json!({ "hints": hints }),
+        }
+    }
+}
+
+fn started(serving: &Serving<'_>) -> Value {
+    let Serving { label, is_fresh, is_experimental, is_simulated, candidate } = serving;
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "label": label,
+        "first_version_set": is_fresh,
+        "experimental": is_experimental,
+        "simulated": is_simulated,
+        "candidate": candidate.map(|(set, _)| set),
+        "weight_pct": candidate.map(|(_, weight)| weight.pct()),
+    })
+}
+
+/// An order's own words say more than what the lines said when it came.
+fn why(decision: &Decision) -> String {
+    let order = decision.reasons.iter().find(|reason| reason.code() == ReasonCode::Order);
+    let reason = order.or(decision.reasons.first());
+    reason.map(|reason| Lang::En.sentence(reason)).unwrap_or_default()
+}
+
+fn decided(decision: &Decision) -> Value {
+    json!({
+        "decision": decision.kind,
+        "signal": decision.signal,
+        "phase": decision.state.phase.as_str(),
+        "rung": decision.state.rung,
+        "reason": decision.reasons.first(),
+    })
+}
+
+fn outage_details(arm: Arm, upstream: &str, outage: &Outage) -> Value {
+    let Outage { since, requests, failed, failure, last_at } = outage;
+    json!({
+        "arm": arm.as_str(), "upstream": upstream, "failure": failure.as_str(),
+        "requests": requests, "failed": failed, "since": rfc3339(*since),
+        "lasted_s": last_at.since(*since) / 1000,
+    })
+}
+
+fn request_details(record: &Record) -> Value {
+    json!({
+        "request_id": record.request_id,
+        "arm": record.arm.as_str(),
+        "model_version": record.set.keys.model,
+        "status": record.status,
+        "failure": record.failure.map(Failure::as_str),
+        "prompt_length": record.prompt_length,
+        "response_length": record.response_length,
+        "metrics": metrics(record),
+    })
+}
+
+/// A request's own line (R190): lengths and names, never content.
+fn request(record: &Record) -> Value {
+    json!({
+        "timestamp": rfc3339(record.at),
+        "request_id": record.request_id,
+        "trace_id": record.trace_id.as_str(),
+        "arm": record.arm.as_str(),
+        "version_set": record.set,
+        "prompt_version": record.set.keys.prompt,
+        "model_version": record.set.keys.model,
+        "status": record.status,
+        "failure": record.failure.map(Failure::as_str),
+        "prompt_length": record.prompt_length,
+        "response_length": record.response_length,
+        "metrics": metrics(record),
+    })
+}
+
+fn metrics(record: &Record) -> Value {
+    json!({
+        "tokens_in": record.tokens_in,
+        "tokens_out": record.tokens_out,
+        "cost_micro_usd": record.cost_micro_usd,
+        "latency_ms": record.timing.total_us / 1000,
+        "first_token_ms": record.timing.first_token_us / 1000,
+        "generation_ms": record.timing.generation_us / 1000,
+        "queue_ms": record.timing.queue_us / 1000,
+    })
+}

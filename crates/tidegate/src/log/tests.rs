@@ -1,0 +1,188 @@
+use super::*;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use tidegate_core::decide::{
+    Decision, DecisionKind, Order, OrderKind, Phase, Reason, ReleaseState, Signal,
+};
+use tidegate_core::ids::{Generation, UnixMs, VersionSetId};
+use tidegate_core::observe::{Outage, OutageChange};
+use tidegate_core::route::{Arm, Weight};
+use tidegate_core::upstream::Failure;
+use tidegate_core::version_set::VersionKeys;
+
+/// Keeps the lines instead of printing them.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Vec<(String, String)>>>);
+
+impl<S: Subscriber> Layer<S> for Kept {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let lines = (fields.json(*event.metadata().level()), fields.text());
+        self.0.lock().unwrap().push(lines);
+    }
+}
+
+fn set() -> NamedSet {
+    let id = VersionSetId::parse("vs-0f3a9c21d4e7").unwrap();
+    let [code, prompt, model, index] = ["dev", "v2", "模型", "v1"].map(str::to_owned);
+    NamedSet { id, keys: VersionKeys { code, prompt, model, index } }
+}
+
+fn decision() -> Decision {
+    let reason = "客服投诉\n\"坏\"".to_owned();
+    let order = Order { kind: OrderKind::RollBack, by: "mei".to_owned(), reason };
+    let mut state = ReleaseState::start(UnixMs(1));
+    state.phase = Phase::RolledBack;
+    Decision {
+        at: UnixMs(2),
+        kind: DecisionKind::RollBack,
+        signal: Signal::Red,
+        reasons: vec![Reason::Order(order)],
+        actions: Vec::new(),
+        state,
+    }
+}
+
+fn record() -> tidegate_core::evidence::Record {
+    serde_json::from_value(json!({
+        "trace_id": "t-1", "request_id": "r-1", "at": 1, "arm": "stable", "version_set": set(),
+        "tenant": "acme", "user": "mei", "status": 200, "streamed": false,
+        "tokens_in": 1, "tokens_out": 2, "tokens_estimated": false, "cost_micro_usd": 3,
+        "timing": {"queue_us": 0, "retrieval_us": 0, "first_token_us": 0, "generation_us": 0,
+                   "total_us": 9000},
+        "tool_calls": [], "refused": false, "pii": false, "risk": [],
+        "prompt_length": 4, "response_length": 5, "input": "秘密", "output": "秘密",
+    }))
+    .unwrap()
+}
+
+/// Logs one event of every kind and gives the lines, JSON and text.
+fn all() -> Vec<(String, String)> {
+    let kept = Kept::default();
+    let (set, decision, record) = (set(), decision(), record());
+    let change_id = &ChangeId::parse("prompt-v2-1").unwrap();
+    let trace_id = &TraceId::parse("t-1").unwrap();
+    let outage = Outage {
+        since: UnixMs(1_000),
+        requests: 6,
+        failed: 5,
+        failure: Failure::Unreachable,
+        last_at: UnixMs(43_000),
+    };
+    let (arm, upstream, weight) = (Arm::Stable, "main", Weight::FULL);
+    let hints = ["do this".to_owned()];
+    let serving = Serving {
+        label: "prompt v1",
+        is_fresh: true,
+        is_experimental: true,
+        is_simulated: false,
+        candidate: Some((&set.id, weight)),
+    };
+    let events = [
+        Event::ServiceStarted(serving),
+        Event::Stopping,
+        Event::ConnectionsCut { count: 3 },
+        Event::Request(&record),
+        Event::ReleaseStarted { change_id, weight },
+        Event::ReleaseMoved { change_id, decision: &decision, weight: None },
+        Event::ReleaseTakenBack { change_id, decision: &decision },
+        Event::TableDrained { generation: Generation(3), after_ms: 12 },
+        Event::Outage { arm, upstream, change: OutageChange::Began(outage) },
+        Event::Outage { arm, upstream, change: OutageChange::Ended(outage) },
+        Event::JournalUnwritten { why: "the disk is full" },
+        Event::JournalWritten,
+        Event::WorkFailed { what: "the pack was not written", why: "no \"room\"".to_owned() },
+        Event::ProcessFailed { message: "no\nproject", hints: &hints },
+    ];
+    let about = About {
+        service: "客服",
+        trace_id: Some(trace_id),
+        change_id: Some(change_id),
+        set: Some(&set),
+        tenant: Some("tenant-1"),
+        user: Some("user-1"),
+    };
+    let subscriber = tracing_subscriber::registry().with(kept.clone());
+    tracing::subscriber::with_default(subscriber, || {
+        events.iter().for_each(|event| about.log(event));
+    });
+    kept.0.lock().unwrap().clone()
+}
+
+#[test]
+fn every_json_line_has_the_required_keys() {
+    let mut seen = Vec::new();
+    for (json, _) in all() {
+        assert!(!json.contains('\n'), "{json}");
+        let line: Value = serde_json::from_str(&json).unwrap();
+        let timestamp = line["timestamp"].as_str().unwrap();
+        assert!(timestamp.ends_with('Z') && timestamp.contains('T'), "{json}");
+        assert!(["info", "warn", "error"].contains(&line["level"].as_str().unwrap()), "{json}");
+        assert_eq!(line["service"], "客服", "{json}");
+        assert!(line["details"].is_object(), "{json}");
+        assert!(!line["message"].as_str().unwrap().is_empty(), "{json}");
+        assert_eq!(line["prompt_version"], "v2", "{json}");
+        assert_eq!(
+            line["version_set"],
+            json!({"id": "vs-0f3a9c21d4e7", "code_v": "dev", "prompt_v": "v2",
+                   "model_v": "模型", "index_v": "v1"})
+        );
+        assert!(!json.contains("acme"), "{json}");
+        assert_eq!((&line["tenant"], &line["user"]), (&json!("tenant-1"), &json!("user-1")));
+        assert!(!json.contains("秘密"), "{json}");
+        seen.push(line["event_type"].as_str().unwrap().to_owned());
+    }
+    // `note` is written by `output`, for sentences that have no numbers.
+    let all: Vec<&str> = EventType::ALL.iter().map(|kind| kind.as_str()).collect();
+    seen.push("note".to_owned());
+    assert_eq!(seen, all);
+}
+
+#[test]
+fn every_kind_is_in_the_reference() {
+    let document = include_str!("../../../../docs/logs.md");
+    for kind in EventType::ALL {
+        let row = format!("| `{}` |", kind.as_str());
+        assert!(document.contains(&row), "{row}");
+    }
+}
+
+#[test]
+fn the_numbers_are_in_the_details() {
+    let lines = all();
+    let details = |kind: &str| -> Value {
+        let found = lines.iter().map(|(json, _)| serde_json::from_str::<Value>(json).unwrap());
+        found.into_iter().find(|line| line["event_type"] == kind).unwrap()["details"].clone()
+    };
+    let moved = details("release_moved");
+    assert_eq!((&moved["decision"], &moved["signal"]), (&json!("roll_back"), &json!("red")));
+    assert_eq!(
+        (&moved["reason"]["code"], &moved["reason"]["by"]),
+        (&json!("order"), &json!("mei"))
+    );
+    let outage = details("outage_ended");
+    assert_eq!((&outage["failed"], &outage["lasted_s"]), (&json!(5), &json!(42)), "{outage}");
+    let request = details("request");
+    assert_eq!((&request["request_id"], &request["status"]), (&json!("r-1"), &json!(200)));
+    assert_eq!(request["metrics"]["latency_ms"], 9, "{request}");
+}
+
+#[test]
+fn the_text_is_a_time_and_a_sentence_and_a_requests_line_is_json() {
+    for (json, text) in all() {
+        let line: Value = serde_json::from_str(&json).unwrap();
+        if line["event_type"] == "request" {
+            let own: Value = serde_json::from_str(&text).unwrap();
+            for key in ["timestamp", "request_id", "prompt_length", "response_length", "metrics"] {
+                assert!(!own[key].is_null(), "{key} in {text}");
+            }
+            assert_eq!(own["version_set"]["id"], "vs-0f3a9c21d4e7", "{text}");
+            assert!(!text.contains("acme"), "{text}");
+            continue;
+        }
+        let (time, sentence) = text.split_once(' ').unwrap();
+        assert!(time.ends_with('Z'), "{text}");
+        assert_eq!(sentence, line["message"].as_str().unwrap());
+    }
+}
