@@ -5,6 +5,7 @@ mod folders;
 mod keys;
 mod packing;
 mod prompts;
+mod properties;
 mod rendering;
 mod serving;
 
