@@ -73,6 +73,10 @@ fn history() -> impl Strategy<Value = History> {
     (temper(), prop::collection::vec((input(), 1u64..40_000), 1..40))
 }
 
+fn order(kind: OrderKind) -> Order {
+    Order { kind, by: "mei".to_owned(), reason: "test".to_owned() }
+}
+
 /// A release that a history happens to.
 struct Run {
     plan: Plan,
@@ -135,10 +139,7 @@ impl Run {
             Input::Feed { stable, candidate } => self.answers(*stable, *candidate),
             Input::Outage { stable, candidate } => self.outage(*stable, *candidate),
             Input::Gap => self.seen.gap = Some(Gap::NoMetrics),
-            Input::Order(kind) => {
-                let (by, reason) = ("mei".to_owned(), "test".to_owned());
-                self.seen.order = Some(Order { kind: *kind, by, reason });
-            }
+            Input::Order(kind) => self.seen.order = Some(order(*kind)),
             Input::Red => {
                 let detail = "planted text 1 of 1".to_owned();
                 self.seen.red_events = vec![RiskEvent { kind: RiskKind::Leak, detail }];
@@ -293,6 +294,38 @@ proptest! {
         }
     }
 
+    /// A stop wins over whatever comes with it: at each look of a history the same is decided again
+    /// with an order to stop. Nothing rises; only what would go back anyway does not stay paused.
+    #[test]
+    fn inv5_a_stop_wins_over_what_comes_with_it((temper, inputs) in history()) {
+        let mut run = Run::new(temper);
+        for (input, after_ms) in inputs {
+            let Look { before, mut seen, .. } = run.look(&input, after_ms);
+            if before.phase.is_final() {
+                continue;
+            }
+            seen.order = None;
+            let is_red = !seen.red_events.is_empty();
+            let is_back = |phase| phase == Phase::RolledBack || phase == Phase::ShutOff;
+            let unasked = decide(&run.plan, &before, &seen, run.now);
+            // The limit of a pause by lines does not hold for a pause by an operator.
+            let by_limit = unasked.reasons[0].code() == ReasonCode::PauseLimit;
+            let anyway = is_back(unasked.state.phase) && !by_limit;
+            for kind in [OrderKind::Pause, OrderKind::RollBack] {
+                seen.order = Some(order(kind));
+                let Decision { state, actions, .. } = decide(&run.plan, &before, &seen, run.now);
+                let rises = |a: &Action| matches!(a, Action::SetWeight { .. } | Action::Promote);
+                prop_assert!(!actions.iter().any(rises), "{actions:?}");
+                prop_assert_eq!(state.phase == Phase::ShutOff, is_red);
+                match kind {
+                    OrderKind::RollBack => prop_assert!(is_back(state.phase)),
+                    _ if anyway => prop_assert!(is_back(state.phase)),
+                    _ => prop_assert_eq!(state.phase, Phase::Paused(PausedBy::Operator)),
+                }
+            }
+        }
+    }
+
     /// What moves, pauses or ends a release says so with its numbers.
     #[test]
     fn inv6_every_action_has_its_numbers((temper, inputs) in history()) {
@@ -315,6 +348,28 @@ proptest! {
         }
     }
 
+    /// Without metrics nothing rises and nothing goes back, whatever the numbers at hand say.
+    #[test]
+    fn inv9_missing_metrics_are_no_verdict((temper, inputs) in history()) {
+        let mut run = Run::new(temper);
+        for (input, after_ms) in inputs {
+            let Look { before, mut seen, .. } = run.look(&input, after_ms);
+            (seen.order, seen.red_events) = (None, Vec::new());
+            if before.phase.is_final() {
+                continue;
+            }
+            for gap in [Gap::NoServer, Gap::NoMetrics, Gap::CountFell] {
+                seen.gap = Some(gap);
+                let decision = decide(&run.plan, &before, &seen, run.now);
+                prop_assert_eq!(decision.actions, &[] as &[Action]);
+                prop_assert_eq!(decision.state.phase, before.phase);
+                let paused = before.phase == Phase::Paused(PausedBy::Operator);
+                let said = if paused { ReasonCode::Paused } else { ReasonCode::Gap };
+                prop_assert_eq!(decision.reasons[0].code(), said);
+            }
+        }
+    }
+
     /// A fault of the upstream that both arms share moves nothing when it comes, and nothing of it
     /// is held against the candidate later.
     #[test]
@@ -322,12 +377,12 @@ proptest! {
         let mut run = Run::new(temper);
         for (input, after_ms) in inputs {
             let Look { before, decision, .. } = run.look(&input, after_ms);
-            if before.phase.is_final() || decision.state.phase.is_final() {
+            let Input::Outage { .. } = input else { continue };
+            if before.phase.is_final() {
                 continue;
             }
-            let Input::Outage { .. } = input else { continue };
-            prop_assert!(decision.kind != DecisionKind::Advance);
-            prop_assert_eq!(&decision.actions, &[] as &[Action]);
+            prop_assert_eq!(&decision.actions, &[] as &[Action], "{:?}", decision.reasons[0]);
+            prop_assert_eq!(decision.state.phase, before.phase);
             let counted = |state: &ReleaseState| {
                 [state.stable().upstream_errors, state.candidate().upstream_errors]
             };
