@@ -118,7 +118,8 @@ pub(crate) fn terminal_width() -> usize {
     terminal_size::terminal_size().map_or(usize::MAX, |(width, _)| usize::from(width.0))
 }
 
-/// The text in lines that fit the terminal, broken between words; all but the first are indented.
+/// The text in lines that fit the terminal, broken between words, or between the characters of a
+/// language without blanks; all but the first are indented.
 pub(crate) fn wrapped(text: &str, indent: usize) -> Vec<String> {
     wrapped_at(text, indent, terminal_width())
 }
@@ -126,7 +127,7 @@ pub(crate) fn wrapped(text: &str, indent: usize) -> Vec<String> {
 fn wrapped_at(text: &str, indent: usize, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let (mut line, mut used) = (String::new(), 0);
-    for word in text.split_inclusive(' ') {
+    for word in words(text) {
         let long = visible(word.trim_end());
         // The last column stays free: some terminals break there by themselves.
         if used > indent && used + long >= width {
@@ -138,6 +139,36 @@ fn wrapped_at(text: &str, indent: usize, width: usize) -> Vec<String> {
     }
     lines.push(line);
     lines
+}
+
+/// What a line does not begin with.
+const CLOSING: &str =
+    "，。；：、！？）」』】》〉％…—～ー々ぁぃぅぇぉっゃゅょァィゥェォッャュョ,.;:!?)%";
+/// What a line does not end with.
+const OPENING: &str = "（「『【《〈(";
+
+/// The pieces between which a line may be broken: after blanks, and beside wide characters, unless
+/// what follows closes something or what precedes opens it.
+fn words(text: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    let mut begin = 0;
+    let mut before: Option<(char, usize)> = None;
+    for ((at, _), (c, width)) in text.char_indices().zip(columns(text)) {
+        if let Some((last, last_width)) = before {
+            let beside_wide = last_width == 2 || width == 2;
+            let kept = CLOSING.contains(c) || OPENING.contains(last) || c == ' ' || width == 0;
+            if (last == ' ' && c != ' ') || (beside_wide && !kept) {
+                words.push(&text[begin..at]);
+                (begin, before) = (at, None);
+            }
+        }
+        // An escape sequence is never broken: after a blank it belongs to what follows.
+        if width > 0 {
+            before = Some((c, width));
+        }
+    }
+    words.push(&text[begin..]);
+    words
 }
 
 /// Each character with the columns it takes: none in an escape sequence.
@@ -187,5 +218,22 @@ mod tests {
             ]
         );
         assert_eq!(wrapped_at("short", 9, usize::MAX), ["short"]);
+    }
+
+    #[test]
+    fn a_sentence_without_blanks_is_broken_between_characters() {
+        let check = |text: &str, width, expected: &[&str]| {
+            let lines = wrapped_at(text, 2, width);
+            assert_eq!(lines, expected, "{text}");
+            assert!(lines.iter().all(|line| visible(line) < width), "{lines:?}");
+            assert_eq!(lines.concat().replace(' ', ""), text.replace(' ', ""));
+        };
+        check("每条线都通过了观察", 12, &["每条线都通", "  过了观察"]);
+        // No line begins with what closes a clause, and none ends with what opens one.
+        check("每条线都通，观察", 12, &["每条线都", "  通，观察"]);
+        check("每条线都（观察）", 12, &["每条线都", "  （观察）"]);
+        // A number stays whole.
+        check("候选版 1,760 个样本", 14, &["候选版 1,760", "  个样本"]);
+        check("エラー率が上限を超えた", 12, &["エラー率が", "  上限を超", "  えた"]);
     }
 }
