@@ -30,6 +30,8 @@ mod evidence;
 
 mod gate;
 
+mod view;
+
 mod host;
 
 mod demo;

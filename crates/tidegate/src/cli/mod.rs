@@ -9,7 +9,6 @@ mod release;
 mod serve;
 mod trace;
 mod version;
-pub(crate) mod view;
 
 use crate::control::{Backend, read_state};
 use crate::demo;

@@ -2,7 +2,6 @@
 
 use super::outlook::OutlookArgs;
 use super::serve::{EXPERIMENTAL, say_edits};
-use super::view;
 use super::{SetArgs, operator};
 use crate::clock::Clock;
 use crate::config::load;
@@ -11,6 +10,7 @@ use crate::error::{CliError, Result};
 use crate::output;
 use crate::store::Sets as _;
 use crate::version_set::edits_since;
+use crate::view;
 use clap::{Args, Subcommand};
 use std::io::IsTerminal as _;
 use std::path::Path;

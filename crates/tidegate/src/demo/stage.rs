@@ -3,7 +3,6 @@
 use super::DemoArgs;
 use super::project;
 use super::users::{Batch, Habits, Users};
-use crate::cli::view;
 use crate::clock::Clock;
 use crate::config::load;
 use crate::control::{Answer, Command, ControlHandle, StartRequest, serve_admin};
@@ -16,6 +15,7 @@ use crate::output::{self, Tone, paint};
 use crate::request::{Front, GatewayOptions, Listener};
 use crate::store::{Journal as _, Records as _, Store};
 use crate::version_set::PackOverrides;
+use crate::view;
 use serde_json::{Value, json};
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;

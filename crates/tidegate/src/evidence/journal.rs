@@ -1,8 +1,8 @@
 //! The release's part of the journal: `journal.jsonl` and `decisions.jsonl`.
 
-use crate::cli::view::Told;
 use crate::clock::rfc3339;
 use crate::error::{CliError, Result};
+use crate::view::Told;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use tidegate_core::decide::{Action, Decision, DecisionKind, Order, Phase, Signal};
