@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::config::Loaded;
-use crate::control::{Control, ControlHandle, Plane, serve_admin};
+use crate::control::{AdminPlane, Control, ControlHandle, Plane, serve_admin};
 use crate::error::{CliError, Result};
 use crate::log::{About, Event};
 use crate::observe::{Collector, ReleaseView};
@@ -94,7 +94,7 @@ impl Host {
                 .await?;
         control.keep_looking(Duration::from_millis(project.release.tick_ms), plane);
         keep_pruning(project.service.clone(), store.clone(), project.records.retention_days);
-        Ok(RunningHost { gateway, control, store, _admin: admin })
+        Ok(RunningHost { gateway, control, store, admin })
     }
 }
 
@@ -104,7 +104,7 @@ pub(crate) struct RunningHost {
     pub(crate) gateway: Arc<Gateway>,
     control: ControlHandle,
     store: Store,
-    _admin: crate::control::AdminGuard,
+    admin: AdminPlane,
 }
 
 impl RunningHost {
@@ -114,6 +114,8 @@ impl RunningHost {
     /// When the store failed on the way: that did not stop stable traffic, but it does fail the
     /// process's end.
     pub(crate) async fn stop(self) -> Result<()> {
+        // Commands that are carried out have their answer before control ends.
+        self.admin.stop().await;
         if let Some(error) = self.store.stopped() {
             return Err(error.into());
         }

@@ -14,6 +14,7 @@ mod version_set;
 
 mod guard;
 
+mod http;
 mod request;
 
 mod route;

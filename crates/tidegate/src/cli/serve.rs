@@ -6,7 +6,7 @@ use crate::error::{CliError, Result};
 use crate::host::{Host, HostOptions};
 use crate::log;
 use crate::output;
-use crate::request::{Front, Gateway, GatewayOptions, Listener};
+use crate::request::{Front, Gateway, GatewayOptions};
 use crate::store::{Sets as _, Store};
 use crate::version_set::{FilesState, edits_since};
 use clap::Args;
@@ -81,7 +81,8 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
         None => common_listen(&members)?,
     };
     // The listener comes first: an address in use must not leave anything behind.
-    let (listener, address) = Listener::bind(&listen).await?;
+    let listener = crate::request::bind(&listen).await?;
+    let address = listener.address();
     let mut services = Vec::new();
     for Member { config, loaded } in &members {
         let name = args.provider.clone();

@@ -61,7 +61,7 @@ pub(super) fn full_name(root: &Path) -> PathBuf {
 }
 
 /// Removes what a server left when it ends.
-pub(crate) struct AdminGuard {
+pub(super) struct AdminGuard {
     paths: Vec<PathBuf>,
 }
 

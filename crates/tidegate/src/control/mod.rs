@@ -19,10 +19,10 @@ mod backend;
 mod find;
 mod status;
 
-pub(crate) use admin::serve_admin;
+pub(crate) use admin::{AdminPlane, serve_admin};
 pub(crate) use backend::{Backend, read_state, read_status};
 pub(crate) use command::{Answer, Command, StartRequest};
-pub(crate) use find::{AdminGuard, folder_of};
+pub(crate) use find::folder_of;
 pub(crate) use run::ControlHandle;
 pub(crate) use start::require_contract;
 pub(crate) use status::Seen;

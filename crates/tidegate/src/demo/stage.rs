@@ -12,7 +12,7 @@ use crate::host::{Host, HostOptions};
 use crate::lang;
 use crate::observe::ReleaseView;
 use crate::output::{self, Tone, paint};
-use crate::request::{Front, GatewayOptions, Listener};
+use crate::request::{Front, GatewayOptions};
 use crate::store::{Journal as _, Records as _, Store};
 use crate::version_set::PackOverrides;
 use crate::view;
@@ -79,7 +79,8 @@ impl Stage {
         project::write(&root, args.seed, faults)?;
         let config = root.join("tidegate.yaml");
         let clock = Clock::demo(START, SPEED);
-        let (listener, address) = Listener::bind("127.0.0.1:0").await?;
+        let listener = crate::request::bind("127.0.0.1:0").await?;
+        let address = listener.address();
         let loaded = load(&config)?;
         output::set_service(loaded.project.service.clone());
         let options = HostOptions {

@@ -1,6 +1,5 @@
-//! The body of an answer, with what must happen at its end.
+//! The body of an answer, and what counts it when it has ended.
 
-use super::conn::InWork;
 use super::meter::Meter;
 use crate::observe::StatusClass;
 use bytes::Bytes;
@@ -20,9 +19,10 @@ pub(super) trait Stream: Send {
 }
 
 /// A response's body.
-pub(super) struct Body {
+pub(crate) struct Body {
     content: Content,
-    at_end: Option<AtEnd>,
+    /// Counts the request when the body has ended; probes are not counted.
+    meter: Option<Meter>,
 }
 
 enum Content {
@@ -30,28 +30,20 @@ enum Content {
     Stream(Box<dyn Stream>),
 }
 
-/// What is dropped with the body: the connection waits again, the request is counted.
-pub(super) struct AtEnd {
-    /// The request is in work until the body ends.
-    pub(super) _in_work: InWork,
-    /// Counts the request; probes are not counted.
-    pub(super) meter: Option<Meter>,
-}
-
 impl Body {
     /// A body that is there.
     pub(super) fn full(bytes: impl Into<Bytes>) -> Body {
-        Body { content: Content::Full(Some(bytes.into())), at_end: None }
+        Body { content: Content::Full(Some(bytes.into())), meter: None }
     }
 
     /// A body that comes in pieces.
     pub(super) fn stream(stream: impl Stream + 'static) -> Body {
-        Body { content: Content::Stream(Box::new(stream)), at_end: None }
+        Body { content: Content::Stream(Box::new(stream)), meter: None }
     }
 
-    /// The same, with what must happen at its end.
-    pub(super) fn then(mut self, at_end: AtEnd) -> Body {
-        self.at_end = Some(at_end);
+    /// The same, counted when it has ended.
+    pub(super) fn metered(mut self, meter: Option<Meter>) -> Body {
+        self.meter = meter;
         self
     }
 }
@@ -59,7 +51,7 @@ impl Body {
 impl Drop for Body {
     fn drop(&mut self) {
         if let Content::Stream(stream) = &self.content
-            && let Some(AtEnd { _in_work: _, meter: Some(meter) }) = &mut self.at_end
+            && let Some(meter) = &mut self.meter
         {
             meter.set(stream.status());
         }

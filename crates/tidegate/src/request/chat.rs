@@ -7,9 +7,10 @@ use super::code::Code;
 use super::exchange::{Ending, Exchange, Query};
 use super::front::Admitted;
 use super::gateway::Gateway;
-use super::incoming::{RequestBody, too_large};
+use super::incoming::RequestBody;
 use super::problem::Problem;
 use super::{reply, respond, stream};
+use crate::http::BodyError;
 use crate::upstream::{Answer, Call, Deadlines, Elapsed, Piece, Pieces, Reply, UpstreamError};
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
@@ -69,7 +70,7 @@ fn pick(
     let (gateway, caller) = admitted.pick(model)?;
     let max = gateway.limits.max_body_bytes;
     if body_bytes as u64 > max {
-        return Err(too_large(max));
+        return Err(BodyError::TooLarge { max }.into());
     }
     arrival.caller = caller;
     Ok(gateway)

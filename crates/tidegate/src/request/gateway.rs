@@ -2,12 +2,13 @@
 
 use super::admission::Admission;
 use super::auth::Authenticator;
-use super::bounds::Bounds;
+use super::bounds::CONNECTIONS;
 use super::ids::IdMaker;
 use crate::clock::Clock;
 use crate::config::{Price, ProcessLimits, Project, Records};
 use crate::error::Result as CliResult;
 use crate::guard::Bans;
+use crate::http::Bounds;
 use crate::observe::{ArmView, Collector, Metrics, ReleaseView, TableView};
 use crate::route::Router;
 use crate::store::{Records as _, Store};
@@ -20,12 +21,18 @@ use tidegate_core::ids::VersionSetId;
 use tidegate_core::route::{Arm, Entrance};
 
 /// What can be set for a gateway beside the project.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct GatewayOptions {
     /// Whether each request is logged, one JSON line to stderr.
     pub(crate) log_requests: bool,
     /// Bounds on connections.
     pub(crate) bounds: Bounds,
+}
+
+impl Default for GatewayOptions {
+    fn default() -> Self {
+        GatewayOptions { log_requests: false, bounds: CONNECTIONS }
+    }
 }
 
 /// The parts of the process that a gateway works with.

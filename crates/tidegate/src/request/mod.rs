@@ -1,7 +1,7 @@
 //! Request: the data plane. Connections, deadlines, credentials, limits and error bodies are here;
 //! what a request says is read by `tidegate_wire`.
 //!
-//! A request goes through these files in this order: `listener` and `conn` (bytes in time),
+//! A request goes through these files in this order: `listener` (bytes in time, by `http`),
 //! `serve` (which endpoint), `front` (which service), `auth`, `incoming` (the body), then `chat`
 //! (admission, route, render, call, answer) or another endpoint; `exchange` counts and records what
 //! happened, whatever happened.
@@ -9,7 +9,6 @@
 mod bounds;
 mod listener;
 
-mod conn;
 mod strict;
 
 mod arrival;
@@ -43,4 +42,4 @@ mod tests;
 
 pub(crate) use front::Front;
 pub(crate) use gateway::{Gateway, GatewayOptions, Parts};
-pub(crate) use listener::{Listener, serve};
+pub(crate) use listener::{bind, serve};

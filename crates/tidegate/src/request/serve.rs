@@ -2,18 +2,17 @@
 
 use super::arrival::Arrival;
 use super::auth::Caller;
-use super::body::{AtEnd, Body};
+use super::body::Body;
 use super::code::Code;
-use super::conn::Watch;
 use super::front::{Admitted, Front, Picked};
 use super::incoming::{self, RequestBody};
 use super::meter::Meter;
 use super::problem::{Next, Problem};
 use super::{chat, feedback, pages, respond, strict};
+use crate::http::{Received, UnreadBody};
 use crate::observe::StatusClass;
 use http::header::{HeaderName, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
-use hyper::body::{Body as _, Incoming};
+use http::{HeaderMap, Method, Response, StatusCode};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -97,21 +96,12 @@ fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Problem> {
 }
 
 /// Answers one request.
-pub(super) async fn handle(
-    front: Arc<Front>,
-    watch: Watch,
-    request: Request<Incoming>,
-) -> Response<Body> {
+pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Body> {
     let started = Instant::now();
-    let raw_head = watch.head_done();
-    let in_work = watch.in_work();
-    let (parts, incoming) = request.into_parts();
-    if incoming.is_end_stream() {
-        watch.body_done();
-    }
-    let ids = front.first().ids.of(&parts.headers);
+    let Received { head, raw_head, body } = request;
+    let ids = front.first().ids.of(&head.headers);
     let endpoint =
-        strict::check(&parts, &raw_head).and_then(|()| endpoint(&parts.method, parts.uri.path()));
+        strict::check(&head, &raw_head).and_then(|()| endpoint(&head.method, head.uri.path()));
     let counted = !matches!(&endpoint, Ok(e) if e.is_probe() || *e == Endpoint::Metrics);
     let picked = Picked::default();
     let mut meter =
@@ -126,8 +116,8 @@ pub(super) async fn handle(
                 started,
                 reading: Duration::ZERO,
             };
-            let request = Unread { parts: &parts, incoming, watch: &watch };
-            dispatch(&front, endpoint, arrival, request, &picked).await
+            let request = Unread { headers: &head.headers, body };
+            dispatch(front, endpoint, arrival, request, &picked).await
         }
         Err(problem) => Err(problem),
     };
@@ -141,14 +131,13 @@ pub(super) async fn handle(
     if let Some(meter) = &mut meter {
         meter.set(StatusClass::of(response.status().as_u16()));
     }
-    response.map(|body| body.then(AtEnd { _in_work: in_work, meter }))
+    response.map(|body| body.metered(meter))
 }
 
 /// A request whose body is still to be read.
 struct Unread<'a> {
-    parts: &'a http::request::Parts,
-    incoming: Incoming,
-    watch: &'a Watch,
+    headers: &'a HeaderMap,
+    body: UnreadBody,
 }
 
 async fn dispatch(
@@ -167,20 +156,20 @@ async fn dispatch(
         | Endpoint::Models
         | Endpoint::Metrics => {}
     }
-    let admitted = front.admit(&request.parts.headers)?.noting(picked);
+    let admitted = front.admit(request.headers)?.noting(picked);
     match endpoint {
         Endpoint::Health | Endpoint::Ready | Endpoint::Models => Ok(pages::models(&admitted)),
         Endpoint::Metrics => Ok(pages::metrics(front, &admitted)),
         Endpoint::Completions => {
-            let body = read(front, &admitted, &mut arrival, request).await?;
+            let body = read(front, &admitted, &mut arrival, request.body).await?;
             chat::completions(&admitted, arrival, body).await
         }
         Endpoint::Chat => {
-            let body = read(front, &admitted, &mut arrival, request).await?;
+            let body = read(front, &admitted, &mut arrival, request.body).await?;
             chat::seed(&admitted, arrival, body).await
         }
         Endpoint::Feedback => {
-            let body = read(front, &admitted, &mut arrival, request).await?;
+            let body = read(front, &admitted, &mut arrival, request.body).await?;
             feedback::feedback(&admitted, arrival, &body.bytes).await
         }
     }
@@ -190,17 +179,10 @@ async fn read(
     front: &Front,
     admitted: &Admitted,
     arrival: &mut Arrival,
-    request: Unread<'_>,
+    body: UnreadBody,
 ) -> Result<RequestBody, Problem> {
-    let Unread { parts, incoming, watch } = request;
     let began = Instant::now();
-    let empty = incoming.is_end_stream();
-    let max = admitted.max_body_bytes();
-    let (admission, bounds) = (&front.first().admission, &front.first().options.bounds);
-    let body = incoming::read(incoming, &parts.headers, max, admission, bounds).await?;
-    if !empty {
-        watch.body_done();
-    }
+    let read = incoming::read(body, admitted.max_body_bytes(), &front.first().admission).await?;
     arrival.reading = began.elapsed();
-    Ok(body)
+    Ok(read)
 }

@@ -14,6 +14,7 @@ mod tests;
 mod usage;
 
 use super::{Answer, Call, Deadlines, Elapsed, Pieces, Reply, UpstreamError, bounds};
+use crate::http::Collected;
 use bytes::{Bytes, BytesMut};
 use client::HttpClient;
 use encoding::Decoder;
@@ -302,34 +303,25 @@ async fn read_whole(mut body: Incoming, mut decoder: Decoder) -> Result<Bytes, (
     if promised > bounds::BODY_MAX as u64 {
         return Err(too_large());
     }
-    let (mut first, mut read) = (Bytes::new(), BytesMut::new());
+    let mut read = Collected::new(promised as usize);
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
             let message = "the upstream's connection broke in the middle of its answer".to_owned();
             return Err((Failure::CutShort, message));
         };
         let Ok(bytes) = frame.into_data() else { continue };
-        let room = bounds::BODY_MAX - first.len() - read.len();
+        let room = bounds::BODY_MAX - read.len();
         let bytes = decoder.push(bytes, room).map_err(broken)?;
         if bytes.len() > room {
             return Err(too_large());
         }
-        // Most answers come in one frame and are not copied.
-        if first.is_empty() && read.is_empty() {
-            first = bytes;
-            continue;
-        }
-        if read.is_empty() {
-            read.reserve(promised as usize);
-            read.extend_from_slice(&std::mem::take(&mut first));
-        }
-        read.extend_from_slice(&bytes);
+        read.push(bytes);
     }
     if !decoder.is_done() {
         let message = "the upstream's compressed answer ends in the middle".to_owned();
         return Err((Failure::CutShort, message));
     }
-    Ok(if read.is_empty() { first } else { read.freeze() })
+    Ok(read.into_bytes())
 }
 
 /// The start of an error's body; a broken one is as good as none.

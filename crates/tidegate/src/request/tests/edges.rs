@@ -1,8 +1,9 @@
 //! What is refused at the door, deadlines of connections, and the end of the service.
 
 use super::harness::*;
-use crate::request::Listener;
-use crate::request::bounds::Bounds;
+use crate::http::Bounds;
+use crate::request::bind;
+use crate::request::bounds::CONNECTIONS;
 use serde_json::json;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -137,10 +138,10 @@ fn small() -> Bounds {
     Bounds {
         first_byte: short,
         head: short,
-        idle: short,
+        idle: Some(short),
         body_total: short * 3,
         body_idle: short,
-        ..Bounds::default()
+        ..CONNECTIONS
     }
 }
 
@@ -172,7 +173,7 @@ async fn a_dribble_of_header_bytes_does_not_hold_a_connection() {
 
 #[tokio::test]
 async fn connections_over_the_cap_are_told() {
-    let bounds = Bounds { max_connections: 1, ..Bounds::default() };
+    let bounds = Bounds { max_connections: 1, ..CONNECTIONS };
     let service = Service::with(Setup { bounds, ..Setup::default() }, Vec::new()).await;
     let mut first = TcpStream::connect(service.address).await.unwrap();
     first.write_all(b"GET /health HTTP/1.1\r\nhost: t\r\n\r\n").await.unwrap();
@@ -184,7 +185,7 @@ async fn connections_over_the_cap_are_told() {
 
 #[tokio::test]
 async fn stopping_ends_idle_connections_and_finishes_what_is_in_flight() {
-    let bounds = Bounds { stop_notice: Duration::from_secs(1), ..Bounds::default() };
+    let bounds = Bounds { stop_notice: Duration::from_secs(1), ..CONNECTIONS };
     let setup = Setup { bounds, ..Setup::default() };
     let mut service = Service::with(setup, vec![Say::pieces(&["a"], End::Done)]).await;
     let mut idle = TcpStream::connect(service.address).await.unwrap();
@@ -208,8 +209,9 @@ async fn stopping_ends_idle_connections_and_finishes_what_is_in_flight() {
 
 #[tokio::test]
 async fn an_address_in_use_is_named_with_a_way_out() {
-    let (_first, address) = Listener::bind("127.0.0.1:0").await.unwrap();
-    let error = Listener::bind(&address.to_string()).await.unwrap_err();
+    let first = bind("127.0.0.1:0").await.unwrap();
+    let address = first.address();
+    let error = bind(&address.to_string()).await.unwrap_err();
     assert!(error.message.contains(&address.to_string()), "{error}");
     assert!(error.hints.iter().any(|hint| hint.contains("--listen")), "{error:?}");
 }
@@ -217,7 +219,7 @@ async fn an_address_in_use_is_named_with_a_way_out() {
 #[tokio::test]
 async fn an_open_address_needs_credentials() {
     let service = Service::start(Vec::new()).await;
-    let (listener, _) = Listener::bind("0.0.0.0:0").await.unwrap();
+    let listener = bind("0.0.0.0:0").await.unwrap();
     let gateway = std::sync::Arc::clone(&service.gateway);
     let error = crate::request::serve(
         crate::request::Front::one(gateway),

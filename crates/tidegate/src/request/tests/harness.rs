@@ -2,10 +2,11 @@
 
 use crate::clock::Clock;
 use crate::config::{Loaded, Project};
+use crate::http::Bounds;
 use crate::observe::Collector;
 use crate::request::auth::Authenticator;
-use crate::request::bounds::Bounds;
-use crate::request::{Front, Gateway, GatewayOptions, Listener, Parts, serve};
+use crate::request::bounds::CONNECTIONS;
+use crate::request::{Front, Gateway, GatewayOptions, Parts, bind, serve};
 use crate::route::{LiveTable, Router};
 use crate::store::{Access, Records as _, Store};
 use crate::version_set::{LiveSet, PackOverrides, pack};
@@ -108,7 +109,7 @@ pub(super) struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        let bounds = Bounds::default();
+        let bounds = CONNECTIONS;
         Setup { project: json!({}), bounds, keyed: false, candidate: false }
     }
 }
@@ -154,7 +155,8 @@ impl Service {
         let options = GatewayOptions { log_requests: false, bounds: setup.bounds };
         let gateway = Gateway::with_authenticator(&loaded.project, parts, options, authenticator);
         let gateway = Arc::new(gateway);
-        let (listener, address) = Listener::bind("127.0.0.1:0").await.unwrap();
+        let listener = bind("127.0.0.1:0").await.unwrap();
+        let address = listener.address();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = serve(Front::one(Arc::clone(&gateway)), listener, async move {
             let _ = stopped.await;

@@ -1,10 +1,10 @@
 //! One connection's bytes: deadlines that hyper does not keep, and a look at the raw head.
 //!
 //! hyper 1.12 has a deadline for the head only, none for a write that stalls, and it drops
-//! `Content-Length` without a word when `Transfer-Encoding` is there too (experiments E1 and E2).
+//! `Content-Length` without a word when `Transfer-Encoding` is there too.
 //! So the socket is wrapped: while a head is awaited the wrapper keeps time and keeps the bytes.
 
-use super::bounds::{Bounds, HEAD_MAX, LINGER, LINGER_MAX};
+use super::bounds::{Bounds, LINGER, LINGER_MAX};
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,11 +14,11 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-/// Where a connection stands, shared by its socket and its requests.
+/// What a connection waits for, shared by its socket and its requests.
 #[derive(Clone)]
-pub(super) struct Watch(Arc<Mutex<Stand>>);
+pub(super) struct Watch(Arc<Mutex<Waits>>);
 
-struct Stand {
+struct Waits {
     /// Until when the next byte of a head must come; `None` while a request is in work.
     deadline: Option<Instant>,
     /// Whether the head's first byte is here, which fixes the deadline.
@@ -32,31 +32,33 @@ impl Watch {
     fn new(bounds: Bounds) -> Watch {
         let deadline = Some(Instant::now() + bounds.first_byte);
         let head = Some(Vec::with_capacity(1024));
-        Watch(Arc::new(Mutex::new(Stand { deadline, begun: false, head, bounds })))
+        Watch(Arc::new(Mutex::new(Waits { deadline, begun: false, head, bounds })))
     }
 
-    fn stand(&self) -> MutexGuard<'_, Stand> {
+    fn waits(&self) -> MutexGuard<'_, Waits> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// hyper has parsed a head: the clock stops. Gives the head as it came; empty where it came
     /// together with the request before it.
     pub(super) fn head_done(&self) -> Vec<u8> {
-        let mut stand = self.stand();
-        stand.deadline = None;
-        stand.head.take().unwrap_or_default()
+        let mut waits = self.waits();
+        waits.deadline = None;
+        waits.head.take().unwrap_or_default()
     }
 
     /// The request's body is read to its end: what comes from now on is the next head.
     pub(super) fn body_done(&self) {
-        self.stand().head = Some(Vec::with_capacity(1024));
+        self.waits().head = Some(Vec::with_capacity(1024));
     }
 
     /// The answer is sent: the next head is awaited.
     fn answered(&self) {
-        let mut stand = self.stand();
-        stand.begun = false;
-        stand.deadline = Some(Instant::now() + stand.bounds.idle);
+        let mut waits = self.waits();
+        waits.begun = false;
+        // Without a next request, hyper closes the connection; the short wait is for the close.
+        let idle = waits.bounds.idle.unwrap_or(waits.bounds.first_byte);
+        waits.deadline = Some(Instant::now() + idle);
     }
 
     /// A guard for the time a request is in work.
@@ -74,14 +76,14 @@ impl Drop for InWork {
     }
 }
 
-impl Stand {
+impl Waits {
     fn saw(&mut self, bytes: &[u8]) {
         if self.deadline.is_some() && !self.begun && !bytes.is_empty() {
             self.begun = true;
             self.deadline = Some(Instant::now() + self.bounds.head);
         }
         if let Some(head) = &mut self.head {
-            let room = HEAD_MAX.saturating_sub(head.len());
+            let room = self.bounds.head_max.saturating_sub(head.len());
             head.extend_from_slice(&bytes[..bytes.len().min(room)]);
         }
     }
@@ -130,7 +132,7 @@ impl Socket {
     }
 
     fn late(&mut self, cx: &mut Context<'_>) -> bool {
-        let deadline = self.watch.stand().deadline;
+        let deadline = self.watch.waits().deadline;
         is_late(&mut self.read_timer, deadline, cx)
     }
 
@@ -179,10 +181,10 @@ impl AsyncRead for Socket {
         let before = buf.filled().len();
         match Pin::new(&mut self.stream).poll_read(cx, buf) {
             Poll::Ready(result) => {
-                let mut stand = self.watch.stand();
-                stand.saw(&buf.filled()[before..]);
-                let late = stand.begun && stand.deadline.is_some_and(|at| at <= Instant::now());
-                drop(stand);
+                let mut waits = self.watch.waits();
+                waits.saw(&buf.filled()[before..]);
+                let late = waits.begun && waits.deadline.is_some_and(|at| at <= Instant::now());
+                drop(waits);
                 // A dribble of bytes is always ready; the deadline holds for it too.
                 if late {
                     return Poll::Ready(Err(timed_out("the request's head took too long")));

@@ -1,0 +1,142 @@
+//! A client's body, read in time and within bounds.
+
+use super::bounds::Bounds;
+use super::conn::Watch;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use std::time::{Duration, Instant};
+use thiserror::Error;
+use tokio::time::timeout;
+
+/// Why a body was not read. The rest of it is still to come, so the connection cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum BodyError {
+    /// It has an encoding, which could hide any size.
+    #[error("compressed request bodies are not supported; send plain JSON")]
+    Compressed,
+    /// It is larger than allowed.
+    #[error("the request's body is larger than {max} bytes, which is the limit")]
+    TooLarge {
+        /// Most bytes that are allowed.
+        max: u64,
+    },
+    /// It came too slowly.
+    #[error(
+        "the request's body came too slowly: {} s a piece, {} s in all",
+        idle.as_secs_f64(), total.as_secs_f64()
+    )]
+    TooSlow {
+        /// Longest wait for a piece.
+        idle: Duration,
+        /// Longest wait for the whole.
+        total: Duration,
+    },
+    /// The connection ended in the middle of it.
+    #[error("the request's body could not be read to its end")]
+    Broken,
+}
+
+/// The body of a request, none of which is read yet.
+pub(crate) struct UnreadBody {
+    incoming: Incoming,
+    watch: Watch,
+    compressed: bool,
+    bounds: Bounds,
+}
+
+impl UnreadBody {
+    pub(super) fn new(
+        incoming: Incoming,
+        headers: &HeaderMap,
+        watch: Watch,
+        bounds: Bounds,
+    ) -> UnreadBody {
+        if incoming.is_end_stream() {
+            watch.body_done();
+        }
+        let encoding = headers.get(header::CONTENT_ENCODING);
+        let compressed = encoding.is_some_and(|encoding| encoding.as_bytes() != b"identity");
+        UnreadBody { incoming, watch, compressed, bounds }
+    }
+
+    /// How large it may become, bytes: what it announces, else `max`.
+    ///
+    /// # Errors
+    /// Where that alone is reason not to read it.
+    pub(crate) fn announced(&self, max: u64) -> Result<u64, BodyError> {
+        let size = self.incoming.size_hint();
+        match self.compressed {
+            true => Err(BodyError::Compressed),
+            false if size.lower() > max => Err(BodyError::TooLarge { max }),
+            false => Ok(size.upper().unwrap_or(max)),
+        }
+    }
+
+    /// Reads all of it: not more than `max` bytes, not slower than the bounds say.
+    pub(crate) async fn read(mut self, max: u64) -> Result<Bytes, BodyError> {
+        self.announced(max)?;
+        let Bounds { body_idle: idle, body_total: total, .. } = self.bounds;
+        let is_empty = self.incoming.is_end_stream();
+        let until = Instant::now() + total;
+        let mut read = Collected::new(self.incoming.size_hint().lower() as usize);
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let frame = match timeout(idle.min(left), self.incoming.frame()).await {
+                Err(_elapsed) => return Err(BodyError::TooSlow { idle, total }),
+                Ok(None) => break,
+                Ok(Some(Err(_broken))) => return Err(BodyError::Broken),
+                Ok(Some(Ok(frame))) => frame,
+            };
+            let Ok(data) = frame.into_data() else { continue };
+            if (read.len() + data.len()) as u64 > max {
+                return Err(BodyError::TooLarge { max });
+            }
+            read.push(data);
+        }
+        if !is_empty {
+            self.watch.body_done();
+        }
+        Ok(read.into_bytes())
+    }
+}
+
+/// A body as far as it came. Most bodies come in one piece, which is not copied.
+#[derive(Debug, Default)]
+pub(crate) struct Collected {
+    first: Bytes,
+    rest: BytesMut,
+    expected: usize,
+}
+
+impl Collected {
+    /// Nothing yet; `expected` bytes are made room for when a second piece comes.
+    pub(crate) fn new(expected: usize) -> Collected {
+        Collected { expected, ..Collected::default() }
+    }
+
+    /// Bytes so far.
+    pub(crate) fn len(&self) -> usize {
+        self.first.len() + self.rest.len()
+    }
+
+    /// One more piece. The caller has compared the size with what is allowed.
+    pub(crate) fn push(&mut self, piece: Bytes) {
+        if self.len() == 0 {
+            self.first = piece;
+            return;
+        }
+        if !self.first.is_empty() {
+            self.rest.reserve(self.expected.max(self.first.len() + piece.len()));
+            self.rest.extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        self.rest.extend_from_slice(&piece);
+    }
+
+    /// All of it.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        if self.rest.is_empty() { self.first } else { self.rest.freeze() }
+    }
+}

@@ -1,0 +1,40 @@
+//! What bounds a server's connections.
+
+use std::time::Duration;
+
+/// How long a closing connection is read on, so that the answer is not lost to a reset.
+pub(super) const LINGER: Duration = Duration::from_secs(1);
+/// Most that is read while lingering, bytes.
+pub(super) const LINGER_MAX: usize = 4 * 1024 * 1024;
+/// Connections over the cap that are answered at a time; more are closed without a word.
+pub(super) const REFUSALS_MAX: usize = 64;
+/// Rest after a connection could not be accepted: out of file descriptors, the loop would spin.
+pub(super) const ACCEPT_REST: Duration = Duration::from_millis(10);
+
+/// Bounds on the connections of one listener.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Connections at a time; more are answered 503. Each idle one costs about 20 KiB.
+    pub(crate) max_connections: usize,
+    /// Longest request line and headers, bytes; hyper answers 431 to a longer one. At least 8 KiB.
+    pub(crate) head_max: usize,
+    /// From accepting a connection until its first byte.
+    pub(crate) first_byte: Duration,
+    /// From the first byte of a request's head to its last.
+    pub(crate) head: Duration,
+    /// Between two requests; `None` where a connection is for one request.
+    pub(crate) idle: Option<Duration>,
+    /// For a request's whole body.
+    pub(crate) body_total: Duration,
+    /// Between two pieces of a request's body.
+    pub(crate) body_idle: Duration,
+    /// Without the client taking a byte of its answer.
+    pub(crate) write_stall: Duration,
+    /// For all of a connection; [`Duration::MAX`] where answers may be streams.
+    pub(crate) connection: Duration,
+    /// After the order to stop, how long new requests are still taken: load balancers need a
+    /// moment to look away (Kubernetes sends both at once).
+    pub(crate) stop_notice: Duration,
+    /// After that, how long requests in flight may take.
+    pub(crate) drain: Duration,
+}

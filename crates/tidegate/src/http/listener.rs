@@ -1,0 +1,243 @@
+//! The accept loop: a bounded number of connections, each with its deadlines, and an end in order.
+
+use super::body::UnreadBody;
+use super::bounds::{ACCEPT_REST, Bounds, REFUSALS_MAX};
+use super::conn::{InWork, Socket, Watch};
+use crate::log::{About, Event};
+use crate::output;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::timeout;
+
+/// What answers the requests of a listener.
+pub(crate) trait Service: Send + Sync + 'static {
+    /// The body of its answers.
+    type Body: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static;
+
+    /// Answers one request.
+    fn answer(
+        self: Arc<Self>,
+        request: Received,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// The JSON body of the 503 that a connection over the cap gets, whose request is not read.
+    fn full(&self) -> Vec<u8>;
+
+    /// The order to stop was given; requests are still taken for [`Bounds::stop_notice`].
+    fn stopping(&self) {}
+}
+
+/// A request with its body still to be read.
+pub(crate) struct Received {
+    /// Method, path and headers.
+    pub(crate) head: http::request::Parts,
+    /// The head as it came over the wire; empty where it came together with the request before it.
+    pub(crate) raw_head: Vec<u8>,
+    /// The body.
+    pub(crate) body: UnreadBody,
+}
+
+/// A bound address.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    tcp: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Takes the address (`host:port`; port 0 takes a free one).
+    pub(crate) async fn bind(address: &str) -> io::Result<Listener> {
+        let tcp = TcpListener::bind(address).await?;
+        let address = tcp.local_addr()?;
+        Ok(Listener { tcp, address })
+    }
+
+    /// The address it became.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` is ready, then ends in order: after a notice no new connections are
+    /// taken, requests in flight finish within the drain deadline. Gives how many did not.
+    pub(crate) async fn serve<S: Service>(
+        self,
+        service: Arc<S>,
+        bounds: Bounds,
+        stop: impl Future<Output = ()>,
+    ) -> usize {
+        let (closing, _) = watch::channel(false);
+        let acceptor = Acceptor {
+            service: Arc::clone(&service),
+            bounds,
+            permits: Arc::new(Semaphore::new(bounds.max_connections)),
+            refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
+            closing,
+        };
+        {
+            let mut stop = pin!(async {
+                stop.await;
+                service.stopping();
+                tokio::time::sleep(bounds.stop_notice).await;
+            });
+            loop {
+                tokio::select! {
+                    () = &mut stop => break,
+                    accepted = self.tcp.accept() => acceptor.admit(accepted).await,
+                }
+            }
+        }
+        drop(self.tcp);
+        // No connection may be there to hear it.
+        let _ = acceptor.closing.send(true);
+        let all = u32::try_from(bounds.max_connections).unwrap_or(u32::MAX);
+        match timeout(bounds.drain, acceptor.permits.acquire_many(all)).await {
+            Ok(_) => 0,
+            Err(_elapsed) => bounds.max_connections - acceptor.permits.available_permits(),
+        }
+    }
+}
+
+struct Acceptor<S> {
+    service: Arc<S>,
+    bounds: Bounds,
+    permits: Arc<Semaphore>,
+    refusals: Arc<Semaphore>,
+    closing: watch::Sender<bool>,
+}
+
+impl<S: Service> Acceptor<S> {
+    async fn admit(&self, accepted: io::Result<(TcpStream, SocketAddr)>) {
+        let stream = match accepted {
+            Ok((stream, _peer)) => stream,
+            // The client was gone already.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => return,
+            Err(error) => {
+                let (what, why) = ("no connection could be taken", error.to_string());
+                About::service(output::service()).log(&Event::WorkFailed { what, why });
+                tokio::time::sleep(ACCEPT_REST).await;
+                return;
+            }
+        };
+        // Only latency is lost where it fails.
+        let _ = stream.set_nodelay(true);
+        match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => {
+                let (service, closing) = (Arc::clone(&self.service), self.closing.subscribe());
+                tokio::spawn(connection(service, stream, self.bounds, closing, permit));
+            }
+            Err(_full) => self.refuse(stream),
+        }
+    }
+
+    fn refuse(&self, mut stream: TcpStream) {
+        let Ok(turn) = Arc::clone(&self.refusals).try_acquire_owned() else { return };
+        let bounds = self.bounds;
+        let answer = full_answer(&self.service.full());
+        tokio::spawn(async move {
+            let _turn = turn;
+            // The client sees a closed connection where this cannot be written.
+            let _ = timeout(bounds.head, stream.write_all(&answer)).await;
+            Socket::new(stream, bounds).close().await;
+        });
+    }
+}
+
+fn full_answer(body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
+         retry-after: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}
+
+async fn connection<S: Service>(
+    service: Arc<S>,
+    stream: TcpStream,
+    bounds: Bounds,
+    mut closing: watch::Receiver<bool>,
+    _permit: OwnedSemaphorePermit,
+) {
+    let socket = Socket::new(stream, bounds);
+    let watch = socket.watch();
+    // Boxed because the connection is polled by hand below, which takes a future that can move.
+    let service = service_fn(move |request| {
+        Box::pin(answer(Arc::clone(&service), watch.clone(), bounds, request))
+    });
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.max_buf_size(bounds.head_max).timer(hyper_util::rt::TokioTimer::new());
+    // Deadlines for heads are the socket's.
+    http.header_read_timeout(None).keep_alive(bounds.idle.is_some());
+    let mut connection = http.serve_connection(TokioIo::new(socket), service);
+    let mut told = false;
+    let serving = async {
+        loop {
+            tokio::select! {
+                ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended,
+                _ = closing.wait_for(|closing| *closing), if !told => {
+                    told = true;
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+            }
+        }
+    };
+    let ended = timeout(bounds.connection, serving).await;
+    // Where a connection broke nobody is left to answer; what was asked on it is recorded.
+    if let Ok(Ok(())) = ended {
+        connection.into_parts().io.into_inner().close().await;
+    }
+}
+
+async fn answer<S: Service>(
+    service: Arc<S>,
+    watch: Watch,
+    bounds: Bounds,
+    request: Request<Incoming>,
+) -> Result<Response<Held<S::Body>>, Infallible> {
+    let raw_head = watch.head_done();
+    let in_work = watch.in_work();
+    let (head, incoming) = request.into_parts();
+    let body = UnreadBody::new(incoming, &head.headers, watch, bounds);
+    let response = service.answer(Received { head, raw_head, body }).await;
+    Ok(response.map(|body| Held { body, _in_work: in_work }))
+}
+
+/// An answer's body: the next request is not awaited before it has ended.
+struct Held<B> {
+    body: B,
+    _in_work: InWork,
+}
+
+impl<B: Body<Data = Bytes, Error = Infallible> + Unpin> Body for Held<B> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,11 @@
+//! One server kit for both planes: connections within caps, each with its deadlines; bodies read in
+//! time and within bounds; an end in order. What a request means is its [`Service`]'s to say.
+
+mod body;
+mod bounds;
+mod conn;
+mod listener;
+
+pub(crate) use body::{BodyError, Collected, UnreadBody};
+pub(crate) use bounds::Bounds;
+pub(crate) use listener::{Listener, Received, Service};
