@@ -98,14 +98,21 @@ impl AdminClient {
                 let answer = client.exchange(Method::GET, "/admin/v1", Vec::new()).await;
                 match answer.map(|(status, _)| status) {
                     // Its connections are taken: those that keep silent are closed soon.
-                    Ok(StatusCode::SERVICE_UNAVAILABLE) => sleep(TRY_AGAIN_AFTER).await,
+                    Ok(StatusCode::SERVICE_UNAVAILABLE) => {}
                     // There is no such page; but only our server knows the token.
                     Ok(status) => break status == StatusCode::NOT_FOUND,
+                    // Under a flood it closes connections without a word.
+                    Err(_) if client.is_listening().await => {}
                     Err(_) => break false,
                 }
+                sleep(TRY_AGAIN_AFTER).await;
             }
         };
         timeout(FOUND_WITHIN, ours).await.unwrap_or(false).then_some(client)
+    }
+
+    async fn is_listening(&self) -> bool {
+        TcpStream::connect(self.file.address).await.is_ok()
     }
 
     /// What is in force.
