@@ -10,3 +10,15 @@ pub use manifest::{
     is_plain_path, verify_contents, verify_files,
 };
 pub use record::{Record, RecordedToolCall};
+
+use crate::ids::Digest;
+use serde::{Deserialize, Serialize};
+
+/// An evidence pack that was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackRef {
+    /// Its folder, relative to the project.
+    pub path: String,
+    /// Digest of its manifest.
+    pub manifest: Digest,
+}

@@ -11,6 +11,8 @@ use std::fmt;
 pub const TRACE_ID_MAX: usize = 128;
 /// Longest change id accepted, in characters; it names a folder under `reports/`.
 pub const CHANGE_ID_MAX: usize = 80;
+/// Longest incident id, in characters: `inc-` and a change id.
+pub const INCIDENT_ID_MAX: usize = CHANGE_ID_MAX + 4;
 /// Longest service name accepted, in characters.
 pub const SERVICE_MAX: usize = 64;
 /// Longest name of a subject (user, tenant or key), in characters; longer ones are hashed.
@@ -104,7 +106,7 @@ string_id!(
 );
 
 string_id!(
-    /// A release's or incident's name, `<type>-<short-desc>-<short-hash>`; it names a folder.
+    /// A release's name, `<type>-<short-desc>-<short-hash>`; it names a folder.
     ChangeId,
     "change id",
     "3 to 80 of `a-z0-9-`, starting with a letter, for example `prompt-v3-a1b2c`",
@@ -112,6 +114,36 @@ string_id!(
         && t.as_bytes()[0].is_ascii_lowercase()
         && t.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 );
+
+string_id!(
+    /// An incident's name, `inc-<slug>`.
+    IncidentId,
+    "incident id",
+    "`inc-` and up to 80 of `a-z0-9-`, for example `inc-prompt-v3-a1b2c`",
+    |t| (5..=INCIDENT_ID_MAX).contains(&t.len())
+        && t.starts_with("inc-")
+        && t.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+);
+
+impl IncidentId {
+    /// The incident of a release: `inc-` and its change id. A change id that begins so already is
+    /// the incident's id as well.
+    pub fn of_release(change_id: &ChangeId) -> IncidentId {
+        let id = change_id.as_str();
+        match id.starts_with("inc-") && id.len() > 4 {
+            true => IncidentId(id.to_owned()),
+            false => IncidentId(format!("inc-{id}")),
+        }
+    }
+
+    /// The incident that a person means: by its own id, or by its release's.
+    ///
+    /// # Errors
+    /// [`IdError`] when the text is neither.
+    pub fn meant(text: &str) -> Result<IncidentId, IdError> {
+        IncidentId::parse(text).or_else(|_| ChangeId::parse(text).map(|id| Self::of_release(&id)))
+    }
+}
 
 string_id!(
     /// The id of one request, opaque (requirement T-12).
@@ -273,6 +305,20 @@ mod tests {
         check::<ServiceName>("客\u{200b}服", false);
         check::<ServiceName>("客服\r\nx: y", false);
         check::<ServiceName>("", false);
+    }
+
+    #[test]
+    fn an_incident_is_named_by_itself_or_by_its_release() {
+        fn check(meant: &str, id: &str) {
+            assert_eq!(IncidentId::meant(meant).unwrap().as_str(), id);
+        }
+        check("prompt-v3-a1b2c", "inc-prompt-v3-a1b2c");
+        check("inc-prompt-v3-a1b2c", "inc-prompt-v3-a1b2c");
+        check("inc-leak-0f3a9", "inc-leak-0f3a9");
+        let longest = ChangeId::parse(&"a".repeat(CHANGE_ID_MAX)).unwrap();
+        let id = IncidentId::of_release(&longest);
+        assert_eq!(IncidentId::parse(id.as_str()), Ok(id));
+        assert!(IncidentId::meant("../inc").is_err() && IncidentId::parse("inc-").is_err());
     }
 
     #[test]

@@ -6,9 +6,10 @@
 //! with the weights of before the crash or of after the decision, never a third.
 
 mod event;
+mod filing;
 mod state;
 #[cfg(test)]
 mod tests;
 
 pub use event::{Entry, Event, JournalError, verify_chain};
-pub use state::{Block, ControlState, EvalRunRef, Incident, PackRef, Release, ReplayError, SetRef};
+pub use state::{Block, ControlState, EvalRunRef, Release, ReplayError, SetRef};

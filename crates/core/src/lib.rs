@@ -23,6 +23,7 @@ pub mod say;
 pub mod act;
 
 pub mod evidence;
+pub mod incident;
 
 pub mod gate;
 

@@ -64,7 +64,7 @@ pub trait Records {
     /// When the row cannot be read; it is named.
     fn trace(&self, id: &TraceId) -> Result<Option<Record>>;
 
-    /// Records by release, arm and failure, oldest first.
+    /// Records by release, arm and failure, in the order that is asked for.
     ///
     /// # Errors
     /// When a row cannot be read; it is named.

@@ -12,6 +12,8 @@ pub struct RecordQuery {
     pub arm: Option<Arm>,
     /// Only those worth a regression case ([`tidegate_core::evidence::Record::is_failing`]).
     pub failing_only: bool,
-    /// At most so many, oldest first.
+    /// Newest first; else oldest first.
+    pub newest_first: bool,
+    /// At most so many.
     pub limit: usize,
 }

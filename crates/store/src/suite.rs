@@ -205,7 +205,7 @@ pub(crate) async fn records_are_found_by_trace_release_arm_and_failure<B: Bench>
     assert_eq!(store.trace(&trace_id(8)).unwrap(), None);
     let check = |change, arm, failing_only, limit, expected: &[u64]| {
         let change_id: Option<ChangeId> = change;
-        let query = RecordQuery { change_id, arm, failing_only, limit };
+        let query = RecordQuery { change_id, arm, failing_only, newest_first: false, limit };
         let found = store.records(&query).unwrap();
         assert_eq!(found.iter().map(|r| r.at.0).collect::<Vec<_>>(), expected, "{query:?}");
     };
@@ -216,6 +216,9 @@ pub(crate) async fn records_are_found_by_trace_release_arm_and_failure<B: Bench>
     check(None, Some(Arm::Candidate), false, 10, &[1, 3]);
     check(Some(change_id()), Some(Arm::Candidate), true, 10, &[3]);
     check(Some("other-change".parse().unwrap()), None, false, 10, &[]);
+    let newest = RecordQuery { newest_first: true, limit: 2, ..RecordQuery::default() };
+    let found = store.records(&newest).unwrap();
+    assert_eq!(found.iter().map(|r| r.at.0).collect::<Vec<_>>(), [9, 3]);
 }
 
 pub(crate) async fn exposure_counts_requests_and_distinct_users<B: Bench>(bench: B) {

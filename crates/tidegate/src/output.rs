@@ -187,14 +187,6 @@ fn visible(text: &str) -> usize {
     columns(text).map(|(_, width)| width).sum()
 }
 
-/// One line of the server's log that has no numbers, with the time, to stderr.
-pub(crate) fn log(text: &str) {
-    match is_json_log() {
-        true => stderr(text),
-        false => stderr(format!("{} {text}", rfc3339(Clock::Real.now()))),
-    }
-}
-
 /// Writes text to stdout as it is.
 pub(crate) fn raw(text: &str) {
     let mut stdout = std::io::stdout().lock();

@@ -26,7 +26,7 @@ pub fn decide(
     if state.phase.is_final() {
         return match &observation.order {
             Some(order) if order.kind == OrderKind::RollBack && state.phase == Phase::Promoted => {
-                take_back(state, order, now)
+                take_back(plan, state, order, now)
             }
             Some(_) | None => already_over(state, now),
         };
@@ -44,15 +44,22 @@ pub fn decide(
 }
 
 /// An operator takes back what was promoted: the one way out of a phase that is otherwise final.
-fn take_back(state: &ReleaseState, order: &Order, now: UnixMs) -> Decision {
+/// The lines are shown as they were when it was promoted.
+fn take_back(plan: &Plan, state: &ReleaseState, order: &Order, now: UnixMs) -> Decision {
     let last_order = Some((now, order.kind));
     let phase = Phase::RolledBack;
+    let reason = Reason::Order(order.clone());
+    let incident = Action::OpenIncident { signal: Signal::Red, reason: reason.clone().into() };
+    let mut lines = judge_lines(plan, state, now);
+    lines.sort_by(Finding::by_urgency);
+    let mut reasons = vec![reason];
+    reasons.extend(lines.iter().map(Finding::reason));
     Decision {
         at: now,
         kind: DecisionKind::RollBack,
         signal: Signal::Red,
-        reasons: vec![Reason::Order(order.clone())],
-        actions: vec![Action::RollBack],
+        reasons,
+        actions: vec![Action::RollBack, incident],
         state: ReleaseState { phase, last_order, decided_at: Some(now), ..state.clone() },
     }
 }
@@ -166,15 +173,15 @@ impl Step<'_> {
         }
         if !red.is_empty() {
             let reason = Reason::RedLine { events: red.clone() };
-            return self.roll_back(state, Signal::Red, reason, true);
+            return self.roll_back(state, reason);
         }
         if let Some(order) = ordered(OrderKind::RollBack) {
             let reason = Reason::Order(order.clone());
-            return self.roll_back(state, Signal::Red, reason, false);
+            return self.roll_back(state, reason);
         }
         if let Some(over) = Finding::worst(self.lines.iter().filter(|line| line.is_over())) {
             let reason = over.reason();
-            return self.roll_back(state, Signal::Red, reason, true);
+            return self.roll_back(state, reason);
         }
         if let Some(order) = ordered(OrderKind::Pause) {
             let reason = Reason::Order(order.clone());
@@ -257,9 +264,7 @@ impl Step<'_> {
         match pause.end(self.plan, &self.lines, self.now) {
             // Without data nothing moves, and nobody is harmed meanwhile.
             PauseResult::GoesBack(_) if self.is_silent(&state) => {}
-            PauseResult::GoesBack(reason) => {
-                return self.roll_back(state, Signal::Red, *reason, true);
-            }
+            PauseResult::GoesBack(reason) => return self.roll_back(state, *reason),
             PauseResult::Stays(note) => self.notes.extend(note.map(|note| *note)),
         }
         let why = reason.clone().into();
@@ -361,18 +366,11 @@ impl Step<'_> {
         self.finish(state, DecisionKind::Advance, Signal::Green, reason, vec![Action::Promote])
     }
 
-    fn roll_back(
-        self,
-        mut state: ReleaseState,
-        signal: Signal,
-        reason: Reason,
-        incident: bool,
-    ) -> Decision {
+    fn roll_back(self, mut state: ReleaseState, reason: Reason) -> Decision {
         state.phase = Phase::RolledBack;
-        let mut actions = vec![Action::RollBack];
-        if incident {
-            actions.push(Action::OpenIncident { signal, reason: reason.clone().into() });
-        }
+        let signal = Signal::Red;
+        let incident = Action::OpenIncident { signal, reason: reason.clone().into() };
+        let actions = vec![Action::RollBack, incident];
         self.finish(state, DecisionKind::RollBack, signal, reason, actions)
     }
 

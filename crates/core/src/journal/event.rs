@@ -1,8 +1,10 @@
 //! Events and their chain.
 
 use crate::decide::{Decision, Order, Plan, Signal};
-use crate::ids::{ChangeId, Digest, Generation, ServiceName, UnixMs, VersionSetId};
+use crate::ids::{ChangeId, Digest, Generation, IncidentId, ServiceName, UnixMs, VersionSetId};
+use crate::incident::RedLines;
 use crate::route::Table;
+use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
 /// Everything that can happen to control; closed, so all of it is on this screen.
@@ -90,26 +92,32 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// An incident began.
+    /// A release's incident began. Nothing writes this any more, older journals hold it: a
+    /// decision opens its release's incident by itself.
     IncidentOpened {
-        /// The release it belongs to.
+        /// The release.
         change_id: ChangeId,
         /// Red or black.
         signal: Signal,
         /// Why.
         reason: String,
     },
-    /// Failing records became blocking cases.
+    /// Red lines were seen in answers that no release decides on. They open an incident of the
+    /// service, or join the one they are filed under.
+    RedLinesSeen(RedLines),
+    /// Records became regression cases.
     CasesWritten {
-        /// The release they came from.
-        change_id: ChangeId,
+        /// The incident they came from.
+        #[serde(alias = "change_id", deserialize_with = "incident_of")]
+        incident: IncidentId,
         /// The ids of the cases.
         case_ids: Vec<String>,
     },
     /// An incident ended; refused before its cases are written.
     IncidentClosed {
-        /// The release it belongs to.
-        change_id: ChangeId,
+        /// The incident.
+        #[serde(alias = "change_id", deserialize_with = "incident_of")]
+        incident: IncidentId,
         /// Who.
         by: String,
         /// What was concluded.
@@ -117,13 +125,19 @@ pub enum Event {
     },
     /// An evidence pack was written.
     PackWritten {
-        /// The release it proves.
+        /// The release that it proves; of a pack about the service, its incident's id.
         change_id: ChangeId,
         /// Its folder, relative to the project.
         path: String,
         /// Digest of its manifest.
         manifest: Digest,
     },
+}
+
+/// An incident by its id. Older journals name a release's incident by the release.
+fn incident_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IncidentId, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    IncidentId::meant(&name).map_err(D::Error::custom)
 }
 
 /// One event in the chain.

@@ -4,7 +4,9 @@ use super::event::{Entry, Event, JournalError, verify_chain};
 use crate::decide::{
     Action, Cause, Decision, DecisionKind, Order, OrderKind, Phase, Plan, ReleaseState, Signal,
 };
-use crate::ids::{ChangeId, Digest, Generation, ServiceName, UnixMs, VersionSetId};
+use crate::evidence::PackRef;
+use crate::ids::{ChangeId, Digest, Generation, IncidentId, ServiceName, UnixMs, VersionSetId};
+use crate::incident::{Incident, RedLines, Subject, TRACES_MAX};
 use crate::route::{Split, Table};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -41,30 +43,6 @@ pub struct Block {
     pub at: UnixMs,
     /// Why; absent where the decision gave no reason.
     pub reason: Option<Cause>,
-}
-
-/// An incident of a release.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Incident {
-    /// Yellow for a pause by lines, else red or black.
-    pub signal: Signal,
-    /// When it began.
-    pub opened_at: UnixMs,
-    /// Why.
-    pub reason: Cause,
-    /// The blocking cases written back for it.
-    pub case_ids: Vec<String>,
-    /// When it ended and with what conclusion.
-    pub closed: Option<(UnixMs, String)>,
-}
-
-/// An evidence pack.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PackRef {
-    /// Its folder, relative to the project.
-    pub path: String,
-    /// Digest of its manifest.
-    pub manifest: Digest,
 }
 
 /// A release, running or over.
@@ -116,8 +94,8 @@ pub struct ControlState {
     pub active: Option<ChangeId>,
     /// Sets that went back (invariant 4).
     pub blocked: BTreeMap<VersionSetId, Block>,
-    /// Incidents by release.
-    pub incidents: BTreeMap<ChangeId, Incident>,
+    /// Incidents by id.
+    pub incidents: BTreeMap<IncidentId, Incident>,
     /// How many entries were applied.
     pub seq: u64,
 }
@@ -158,13 +136,13 @@ pub enum ReplayError {
         block: Box<Block>,
     },
     /// There is no such incident.
-    #[error("release `{0}` has no incident")]
-    NoIncident(ChangeId),
+    #[error("there is no incident `{0}`")]
+    NoIncident(IncidentId),
     /// The incident's failures are not in the regression set yet (R216).
     #[error(
-        "incident of release `{0}` cannot be closed: none of its failing records is a regression case yet"
+        "incident `{0}` cannot be closed: none of its failing records is a regression case yet"
     )]
-    CasesMissing(ChangeId),
+    CasesMissing(IncidentId),
     /// The service has no version set yet.
     #[error("the service has no version set yet")]
     NoService,
@@ -251,23 +229,21 @@ impl ControlState {
                 self.known(change_id)?;
                 self.open_incident(at, change_id, *signal, Cause::Words(reason.clone()));
             }
-            Event::CasesWritten { change_id, case_ids } => {
-                let incident = self.incident(change_id)?;
+            Event::RedLinesSeen(seen) => self.red_lines(at, seen),
+            Event::CasesWritten { incident, case_ids } => {
+                let incident = self.incident(incident)?;
                 incident.case_ids.extend(case_ids.iter().cloned());
             }
-            Event::IncidentClosed { change_id, by: _, conclusion } => {
-                let incident = self.incident(change_id)?;
+            Event::IncidentClosed { incident: id, by: _, conclusion } => {
+                let incident = self.incident(id)?;
                 if incident.case_ids.is_empty() {
-                    return Err(ReplayError::CasesMissing(change_id.clone()));
+                    return Err(ReplayError::CasesMissing(id.clone()));
                 }
                 incident.closed = Some((at, conclusion.clone()));
             }
             Event::PackWritten { change_id, path, manifest } => {
                 let pack = PackRef { path: path.clone(), manifest: manifest.clone() };
-                self.known(change_id)?;
-                if let Some(release) = self.releases.get_mut(change_id).map(Arc::make_mut) {
-                    release.pack = Some(pack);
-                }
+                self.packed(change_id, pack)?;
             }
         }
         Ok(())
@@ -394,16 +370,18 @@ impl ControlState {
         self.sets.entry(set.clone()).or_insert(fresh);
     }
 
-    /// Opens the change's incident. One that is there keeps its first reason, unless it becomes
+    /// The incident of a release, if it had one.
+    pub fn incident_of(&self, change_id: &ChangeId) -> Option<&Incident> {
+        self.incidents.get(&IncidentId::of_release(change_id))
+    }
+
+    /// Opens the release's incident. One that is there keeps its first reason, unless it becomes
     /// worse: a pause that ends in a rollback is that rollback's incident.
     fn open_incident(&mut self, at: UnixMs, change_id: &ChangeId, signal: Signal, reason: Cause) {
-        let incident = self.incidents.entry(change_id.clone()).or_insert_with(|| Incident {
-            signal,
-            opened_at: at,
-            reason: reason.clone(),
-            case_ids: Vec::new(),
-            closed: None,
-        });
+        let id = IncidentId::of_release(change_id);
+        let subject = Subject::Release { change_id: change_id.clone() };
+        let new = || Incident::open(subject, signal, reason.clone(), at);
+        let incident = self.incidents.entry(id).or_insert_with(new);
         if incident.signal < signal {
             incident.signal = signal;
             incident.reason = reason;
@@ -411,12 +389,37 @@ impl ControlState {
         }
     }
 
+    /// Files red lines under their incident, which they open where it is new.
+    fn red_lines(&mut self, at: UnixMs, seen: &RedLines) {
+        let subject = Subject::Service { set: seen.set.clone(), kind: seen.kind };
+        let new = || Incident::open(subject, seen.signal(), seen.reason(), at);
+        let incident = self.incidents.entry(seen.incident.clone()).or_insert_with(new);
+        incident.red_lines = incident.red_lines.saturating_add(seen.count);
+        incident.went_out = incident.went_out.saturating_add(seen.went_out);
+        let room = TRACES_MAX.saturating_sub(incident.traces.len());
+        let traces = seen.sightings.iter().map(|sighting| sighting.trace_id.clone());
+        incident.traces.extend(traces.take(room));
+    }
+
+    /// Notes the pack of a release, or of an incident of the service.
+    fn packed(&mut self, of: &ChangeId, pack: PackRef) -> Result<(), ReplayError> {
+        if let Some(release) = self.releases.get_mut(of).map(Arc::make_mut) {
+            release.pack = Some(pack);
+            return Ok(());
+        }
+        let unknown = || ReplayError::UnknownRelease(of.clone());
+        let id = IncidentId::parse(of.as_str()).map_err(|_| unknown())?;
+        let incident = self.incidents.get_mut(&id).ok_or_else(unknown)?;
+        incident.pack = Some(pack);
+        Ok(())
+    }
+
     fn known(&self, change_id: &ChangeId) -> Result<&Release, ReplayError> {
         let release = self.releases.get(change_id).map(Arc::as_ref);
         release.ok_or_else(|| ReplayError::UnknownRelease(change_id.clone()))
     }
 
-    fn incident(&mut self, change_id: &ChangeId) -> Result<&mut Incident, ReplayError> {
-        self.incidents.get_mut(change_id).ok_or_else(|| ReplayError::NoIncident(change_id.clone()))
+    fn incident(&mut self, id: &IncidentId) -> Result<&mut Incident, ReplayError> {
+        self.incidents.get_mut(id).ok_or_else(|| ReplayError::NoIncident(id.clone()))
     }
 }

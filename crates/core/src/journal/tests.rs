@@ -6,16 +6,24 @@ use crate::decide::{
     Action, Cause, Comparison, Decision, DecisionKind, LineRule, Metric, Numbers, Phase, Plan,
     Preset, Reason, ReleaseState, SharedFault, Signal, Unit,
 };
-use crate::ids::{ChangeId, Digest, Generation, ServiceName, UnixMs, VersionSetId};
-use crate::route::{Audience, Table, Weight};
-use proptest::prelude::*;
+use crate::guard::{RiskEvent, RiskKind, Sighting};
+use crate::ids::{
+    ChangeId, Digest, Generation, IncidentId, ServiceName, TraceId, UnixMs, VersionSetId,
+};
+use crate::route::{Arm, Audience, Table, Weight};
 
-fn set(n: u64) -> VersionSetId {
+mod histories;
+
+pub(super) fn set(n: u64) -> VersionSetId {
     VersionSetId::parse(&format!("vs-{n:012x}")).unwrap()
 }
 
-fn change(n: u64) -> ChangeId {
+pub(super) fn change(n: u64) -> ChangeId {
     ChangeId::parse(&format!("prompt-v{n}")).unwrap()
+}
+
+pub(super) fn incident(n: u64) -> IncidentId {
+    IncidentId::of_release(&change(n))
 }
 
 fn plan(n: u64, from: u64, to: u64, alpha: f64) -> Box<Plan> {
@@ -43,15 +51,31 @@ fn plan(n: u64, from: u64, to: u64, alpha: f64) -> Box<Plan> {
     })
 }
 
+/// A red line in an answer, of a kind that `i` chooses.
+pub(super) fn sighting(arm: Arm, change_id: Option<ChangeId>, n: u64, i: u64) -> Sighting {
+    let kinds = [RiskKind::Leak, RiskKind::UnauthorisedTool, RiskKind::Secret];
+    let kind = kinds[(i % 3) as usize];
+    Sighting {
+        event: RiskEvent { kind, detail: "planted text 1 of 1".to_owned() },
+        at: UnixMs(1_000 + n),
+        arm,
+        change_id,
+        trace_id: TraceId::parse(&format!("t-{n}-{i}")).unwrap(),
+        caller: Some("caller-0123456789ab".to_owned()),
+        blocked: i.is_multiple_of(2),
+        banned_s: 3_600,
+    }
+}
+
 /// A journal as it is written: an event is applied first and appended only when it fits.
 #[derive(Default, Clone)]
-struct Run {
+pub(super) struct Run {
     entries: Vec<Entry>,
-    state: ControlState,
+    pub(super) state: ControlState,
 }
 
 impl Run {
-    fn adopted() -> Run {
+    pub(super) fn adopted() -> Run {
         let mut run = Run::default();
         run.append(Event::ServiceAdopted {
             service: ServiceName::parse("support-desk").unwrap(),
@@ -64,7 +88,7 @@ impl Run {
         run
     }
 
-    fn append(&mut self, event: Event) -> Result<(), ReplayError> {
+    pub(super) fn append(&mut self, event: Event) -> Result<(), ReplayError> {
         let at = UnixMs(1_000 + self.state.seq);
         self.state.apply(at, &event)?;
         let entry = Entry::following(self.entries.last(), at, &event)?;
@@ -73,7 +97,13 @@ impl Run {
         Ok(())
     }
 
-    fn start(&mut self, n: u64, to: u64, alpha: f64, why: Option<&str>) -> Result<(), ReplayError> {
+    pub(super) fn start(
+        &mut self,
+        n: u64,
+        to: u64,
+        alpha: f64,
+        why: Option<&str>,
+    ) -> Result<(), ReplayError> {
         let current = self.state.table.clone().unwrap();
         let from = u64::from_str_radix(&current.stable.as_str()[3..], 16).unwrap();
         let plan = plan(n, from, to, alpha);
@@ -82,7 +112,12 @@ impl Run {
         self.append(Event::ReleaseStarted { plan, table, by: "mei".to_owned(), override_reason })
     }
 
-    fn decide(&mut self, n: u64, kind: DecisionKind, number: f64) -> Result<(), ReplayError> {
+    pub(super) fn decide(
+        &mut self,
+        n: u64,
+        kind: DecisionKind,
+        number: f64,
+    ) -> Result<(), ReplayError> {
         let Some(release) = self.state.releases.get(&change(n)) else {
             return Err(ReplayError::UnknownRelease(change(n)));
         };
@@ -98,14 +133,14 @@ impl Run {
 
     fn write_cases(&mut self, n: u64) -> Result<(), ReplayError> {
         self.append(Event::CasesWritten {
-            change_id: change(n),
+            incident: incident(n),
             case_ids: vec![format!("reg-{n}-退款")],
         })
     }
 
     fn close(&mut self, n: u64) -> Result<(), ReplayError> {
         self.append(Event::IncidentClosed {
-            change_id: change(n),
+            incident: incident(n),
             by: "mei".to_owned(),
             conclusion: "プロンプトが長すぎた".to_owned(),
         })
@@ -304,18 +339,28 @@ fn a_stale_table_is_refused() {
 fn an_incident_is_closed_only_after_its_cases_are_written() {
     let mut run = Run::adopted();
     run.start(2, 2, 0.05, None).unwrap();
-    assert_eq!(run.close(2), Err(ReplayError::NoIncident(change(2))));
-    assert_eq!(run.write_cases(2), Err(ReplayError::NoIncident(change(2))));
+    assert_eq!(run.close(2), Err(ReplayError::NoIncident(incident(2))));
+    assert_eq!(run.write_cases(2), Err(ReplayError::NoIncident(incident(2))));
     run.decide(2, DecisionKind::Pause, 0.1).unwrap();
-    assert_eq!(run.state.incidents[&change(2)].signal, Signal::Yellow);
+    assert_eq!(run.state.incidents[&incident(2)].signal, Signal::Yellow);
     run.decide(2, DecisionKind::RollBack, 0.3).unwrap();
-    assert_eq!(run.state.incidents[&change(2)].signal, Signal::Red, "one incident, now worse");
-    assert_eq!(run.close(2), Err(ReplayError::CasesMissing(change(2))));
-    run.append(Event::CasesWritten { change_id: change(2), case_ids: vec![] }).unwrap();
-    assert_eq!(run.close(2), Err(ReplayError::CasesMissing(change(2))), "an empty list is none");
+    assert_eq!(run.state.incidents[&incident(2)].signal, Signal::Red, "one incident, now worse");
+    assert_eq!(run.close(2), Err(ReplayError::CasesMissing(incident(2))));
+    run.append(Event::CasesWritten { incident: incident(2), case_ids: vec![] }).unwrap();
+    assert_eq!(run.close(2), Err(ReplayError::CasesMissing(incident(2))), "an empty list is none");
     run.write_cases(2).unwrap();
     assert_eq!(run.close(2), Ok(()));
-    assert!(run.state.incidents[&change(2)].closed.is_some());
+    assert!(run.state.incidents[&incident(2)].closed.is_some());
+}
+
+#[test]
+fn an_older_journal_names_an_incident_by_its_release() {
+    let old = r#"{"event":"cases_written","change_id":"prompt-v2","case_ids":["reg-1"]}"#;
+    let read: Event = serde_json::from_str(old).unwrap();
+    let case_ids = vec!["reg-1".to_owned()];
+    assert_eq!(read, Event::CasesWritten { incident: incident(2), case_ids });
+    let written = serde_json::to_string(&read).unwrap();
+    assert!(written.contains(r#""incident":"inc-prompt-v2""#), "{written}");
 }
 
 #[test]
@@ -326,173 +371,4 @@ fn a_service_is_adopted_first_and_once() {
     assert_eq!(none.append(open), Err(ReplayError::NoService));
     let adopt = Run::adopted().entries[0].event().unwrap();
     assert_eq!(Run::adopted().append(adopt), Err(ReplayError::Adopted));
-}
-
-/// What a seeded operator and controller might do next; many of these do not fit at the time and
-/// are refused, as in life.
-#[derive(Debug, Clone)]
-enum Step {
-    Start { to: u64, alpha: f64, overriding: bool },
-    Decide { kind: DecisionKind, number: f64, stale: bool },
-    Applied,
-    Reopen,
-    Pack,
-    Eval { passed: bool },
-    Open,
-    Cases,
-    Close,
-    Proof,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    use DecisionKind::{Advance, Hold, Pause, RollBack, ShutOff};
-    let kinds =
-        prop::sample::select(vec![Advance, Advance, Advance, Hold, Pause, RollBack, ShutOff]);
-    prop_oneof![
-        3 => (2u64..6, 0.001f64..0.499, any::<bool>())
-            .prop_map(|(to, alpha, overriding)| Step::Start { to, alpha, overriding }),
-        8 => (kinds, -1e9f64..1e9, prop::bool::weighted(0.1))
-            .prop_map(|(kind, number, stale)| Step::Decide { kind, number, stale }),
-        2 => Just(Step::Applied),
-        1 => Just(Step::Reopen),
-        1 => Just(Step::Pack),
-        1 => any::<bool>().prop_map(|passed| Step::Eval { passed }),
-        1 => Just(Step::Open),
-        2 => Just(Step::Cases),
-        2 => Just(Step::Close),
-        1 => Just(Step::Proof),
-    ]
-}
-
-impl Run {
-    fn take(&mut self, step: &Step, n: u64, latest: u64) -> Result<(), ReplayError> {
-        let release = change(latest);
-        match step {
-            Step::Start { to, alpha, overriding } => {
-                self.start(n, *to, *alpha, overriding.then_some("mei: seen and accepted"))
-            }
-            Step::Decide { kind, number, stale: false } => self.decide(latest, *kind, *number),
-            Step::Decide { kind, number, stale: true } => {
-                let mut behind = self.clone();
-                behind.decide(latest, *kind, *number)?;
-                let event = behind.entries.last().map(Entry::event).transpose()?;
-                self.decide(latest, DecisionKind::Advance, *number)?;
-                event.map_or(Ok(()), |event| self.append(event))
-            }
-            Step::Applied => {
-                let generation = self.state.table.as_ref().map_or(Generation(0), |t| t.generation);
-                self.append(Event::Applied { generation, took_us: n })
-            }
-            Step::Reopen => {
-                let table = reopened(self.state.table.as_ref().unwrap());
-                let (by, reason) = ("mei".to_owned(), "checked".to_owned());
-                self.append(Event::EntranceOpened { table, by, reason })
-            }
-            Step::Pack => {
-                self.append(Event::SetPacked { set: set(n), label: format!("第{n}版") })
-            }
-            Step::Eval { passed } => self.append(Event::EvalRun {
-                run_id: format!("run-{n}"),
-                set: set(latest),
-                cases: Digest::of(b"cases"),
-                passed: *passed,
-                report: Digest::of(b"report"),
-            }),
-            Step::Open => self.append(Event::IncidentOpened {
-                change_id: release,
-                signal: Signal::Black,
-                reason: "seen by hand".to_owned(),
-            }),
-            Step::Cases => self.write_cases(latest),
-            Step::Close => self.close(latest),
-            Step::Proof => self.append(Event::PackWritten {
-                change_id: release,
-                path: format!("reports/2026-11-21/{latest}"),
-                manifest: Digest::of(b"manifest"),
-            }),
-        }
-    }
-}
-
-fn run_of(steps: &[Step]) -> (Run, usize) {
-    let (mut run, mut latest, mut refused) = (Run::adopted(), 1, 0);
-    for (i, step) in steps.iter().enumerate() {
-        let n = i as u64 + 2;
-        match run.take(step, n, latest) {
-            Ok(()) if matches!(step, Step::Start { .. }) => latest = n,
-            Ok(()) => {}
-            Err(_) => refused += 1,
-        }
-    }
-    (run, refused)
-}
-
-fn bytes(state: &ControlState) -> String {
-    serde_json::to_string(state).unwrap()
-}
-
-proptest! {
-    /// Invariant 7: replaying the journal gives the state, to the byte; so does replaying the
-    /// state's own stored form.
-    #[test]
-    fn inv7_replay_gives_the_state(steps in prop::collection::vec(step(), 1..60)) {
-        let (run, _) = run_of(&steps);
-        let replayed = ControlState::replay(&run.entries).unwrap();
-        prop_assert_eq!(&replayed, &run.state);
-        prop_assert_eq!(bytes(&replayed), bytes(&run.state));
-        let stored: ControlState = serde_json::from_str(&bytes(&run.state)).unwrap();
-        prop_assert_eq!(bytes(&stored), bytes(&run.state));
-    }
-
-    /// Every prefix is a state of its own, that the rest of the journal leads on from.
-    #[test]
-    fn every_prefix_replays(steps in prop::collection::vec(step(), 1..30), cut in 0usize..40) {
-        let (run, _) = run_of(&steps);
-        let cut = cut.min(run.entries.len());
-        let mut state = ControlState::replay(&run.entries[..cut]).unwrap();
-        prop_assert_eq!(state.seq, cut as u64);
-        for entry in &run.entries[cut..] {
-            state.apply(entry.at, &entry.event().unwrap()).unwrap();
-            state.seq = entry.seq;
-        }
-        prop_assert_eq!(bytes(&state), bytes(&run.state));
-    }
-
-    /// Invariant 4 over whole histories: a set that went back is never a candidate again but by
-    /// an override.
-    #[test]
-    fn inv4_no_history_raises_what_went_back(steps in prop::collection::vec(step(), 1..60)) {
-        let (run, _) = run_of(&steps);
-        let mut state = ControlState::default();
-        for entry in &run.entries {
-            let event = entry.event().unwrap();
-            if let Event::ReleaseStarted { plan, override_reason, .. } = &event {
-                prop_assert!(override_reason.is_some() || !state.blocked.contains_key(&plan.to));
-            }
-            state.apply(entry.at, &event).unwrap();
-            if let Some(split) = state.split() {
-                prop_assert!(!state.blocked.contains_key(&split.candidate));
-            }
-        }
-    }
-}
-
-/// The histories above must reach what they are about, or they prove nothing.
-#[test]
-fn the_histories_reach_every_phase_and_are_refused_at_times() {
-    use proptest::strategy::ValueTree as _;
-    use proptest::test_runner::TestRunner;
-    let mut runner = TestRunner::deterministic();
-    let (mut phases, mut refusals, mut closed) = (std::collections::BTreeSet::new(), 0, 0);
-    for _ in 0..100 {
-        let steps = prop::collection::vec(step(), 60).new_tree(&mut runner).unwrap().current();
-        let (run, refused) = run_of(&steps);
-        refusals += refused;
-        phases.extend(run.state.releases.values().map(|r| r.state.phase.as_str()));
-        closed += run.state.incidents.values().filter(|i| i.closed.is_some()).count();
-    }
-    for phase in [Phase::RolledBack, Phase::ShutOff, Phase::Promoted] {
-        assert!(phases.contains(phase.as_str()), "{phases:?}");
-    }
-    assert!(refusals > 100 && closed > 10, "{refusals} refused, {closed} closed");
 }

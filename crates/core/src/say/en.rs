@@ -72,11 +72,7 @@ fn red_line(events: &[RiskEvent]) -> String {
     let seen: Vec<String> =
         events.iter().map(|event| format!("{} ({})", event.kind.as_str(), event.detail)).collect();
     let events = if seen.len() == 1 { "event" } else { "events" };
-    format!(
-        "{} red-line {events} on the candidate, one is enough to go back: {}",
-        seen.len(),
-        seen.join(", ")
-    )
+    format!("{} red-line {events}, one is enough to act: {}", seen.len(), seen.join(", "))
 }
 
 fn over_ceiling(c: &Comparison) -> String {

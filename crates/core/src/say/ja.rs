@@ -137,11 +137,7 @@ fn name(metric: Metric) -> String {
 fn red_line(events: &[RiskEvent]) -> String {
     let seen: Vec<String> =
         events.iter().map(|event| format!("{}（{}）", risk(event.kind), event.detail)).collect();
-    format!(
-        "候補版でレッドライン事象が {} 件発生（1 件でもロールバックの対象）：{}",
-        seen.len(),
-        seen.join("、")
-    )
+    format!("レッドライン事象が {} 件発生（1 件でも対処の対象）：{}", seen.len(), seen.join("、"))
 }
 
 fn over_ceiling(c: &Comparison) -> String {

@@ -133,7 +133,7 @@ fn name(metric: Metric) -> String {
 fn red_line(events: &[RiskEvent]) -> String {
     let seen: Vec<String> =
         events.iter().map(|event| format!("{}（{}）", risk(event.kind), event.detail)).collect();
-    format!("候选版出现 {} 个红线事件，一个就足以退回：{}", seen.len(), seen.join("、"))
+    format!("出现 {} 个红线事件，一个就足以处置：{}", seen.len(), seen.join("、"))
 }
 
 fn over_ceiling(c: &Comparison) -> String {

@@ -174,9 +174,9 @@ pub(super) fn feedback_of(db: &Connection, id: &TraceId) -> Result<Vec<Feedback>
     rows.iter().map(|body| parse(&format!("feedback on trace `{id}`"), body)).collect()
 }
 
-/// Records by release, arm and failure, oldest first.
+/// Records by release, arm and failure.
 pub(super) fn records(db: &Connection, query: &RecordQuery) -> Result<Vec<Record>> {
-    let RecordQuery { change_id, arm, failing_only, limit } = query;
+    let RecordQuery { change_id, arm, failing_only, newest_first, limit } = query;
     let change_id = change_id.as_ref().map(ChangeId::as_str);
     let arm = arm.map(Arm::as_str);
     let limit = int(*limit as u64);
@@ -193,7 +193,10 @@ pub(super) fn records(db: &Connection, query: &RecordQuery) -> Result<Vec<Record
     if *failing_only {
         sql.push_str(" AND failing = 1");
     }
-    sql.push_str(" ORDER BY at, id LIMIT ?");
+    sql.push_str(match newest_first {
+        true => " ORDER BY at DESC, id DESC LIMIT ?",
+        false => " ORDER BY at, id LIMIT ?",
+    });
     values.push(&limit);
     let rows: Vec<(i64, String)> =
         all(db, &sql, values.as_slice(), |row| Ok((row.get(0)?, row.get(1)?)))?;

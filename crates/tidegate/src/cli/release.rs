@@ -16,7 +16,7 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 use std::time::Duration;
 use tidegate_core::decide::{Order, OrderKind, Phase};
-use tidegate_core::ids::{ChangeId, VersionSetId};
+use tidegate_core::ids::{ChangeId, IncidentId, VersionSetId};
 use tidegate_core::journal::{ControlState, Release};
 
 /// How often a watched release is read.
@@ -126,8 +126,8 @@ pub(crate) enum IncidentCommand {
     List,
     /// Close one; its failures must be regression cases by then.
     Close {
-        /// The release it belongs to.
-        change_id: String,
+        /// Its id (`inc-…`), or its release's.
+        incident: String,
         /// What was concluded.
         #[arg(long)]
         conclusion: String,
@@ -233,7 +233,7 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
             "experimental": state.is_experimental(),
             "files_edited": edits.and_then(Result::ok),
             "release": release,
-            "incident": state.incidents.get(&change_id),
+            "incident": state.incident_of(&change_id),
         }));
     } else {
         for line in view::release(release, &state, Clock::Real.now()) {
@@ -383,16 +383,16 @@ pub(crate) async fn incident(config: &Path, command: IncidentCommand, json: bool
             if state.incidents.is_empty() {
                 output::line("no incidents");
             }
-            for (change_id, incident) in &state.incidents {
-                output::line(view::incident(change_id, incident));
+            for (id, incident) in &state.incidents {
+                output::line(view::incident(id, incident));
             }
             Ok(())
         }
-        IncidentCommand::Close { change_id, conclusion, by } => {
-            let change_id =
-                ChangeId::parse(&change_id).map_err(|e| CliError::usage(e.to_string()))?;
+        IncidentCommand::Close { incident, conclusion, by } => {
+            let incident =
+                IncidentId::meant(&incident).map_err(|e| CliError::usage(e.to_string()))?;
             let by = operator(by.as_deref())?;
-            let command = Command::CloseIncident { change_id, by, conclusion };
+            let command = Command::CloseIncident { incident, by, conclusion };
             say(&Backend::connect(config).await?.command(command).await?, json);
             Ok(())
         }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tidegate_core::decide::Order;
 use tidegate_core::gate::EvalReport;
-use tidegate_core::ids::{ChangeId, VersionSetId};
+use tidegate_core::ids::{ChangeId, IncidentId, VersionSetId};
 
 /// One command.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,16 +34,16 @@ pub(crate) enum Command {
     },
     /// Close an incident.
     CloseIncident {
-        /// The release it belongs to.
-        change_id: ChangeId,
+        /// Its id.
+        incident: IncidentId,
         /// Who.
         by: String,
         /// What was concluded.
         conclusion: String,
     },
-    /// Write the evidence pack of a release, again if there is one.
+    /// Write the evidence pack of a release or an incident, again if there is one.
     WritePack {
-        /// The release.
+        /// The release, or the incident by its id.
         change_id: ChangeId,
     },
 }

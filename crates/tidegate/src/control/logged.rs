@@ -8,6 +8,7 @@ use crate::version_set::LiveSet;
 use std::sync::Arc;
 use tidegate_core::decide::Decision;
 use tidegate_core::ids::{ChangeId, ServiceName, VersionSetId};
+use tidegate_core::incident::RedLines;
 use tidegate_core::journal::ControlState;
 use tidegate_core::route::Table;
 use tidegate_core::version_set::NamedSet;
@@ -32,6 +33,15 @@ impl Control {
             let weight = self.state.split().map(|split| split.weight);
             self.log(Some(change_id), &Event::ReleaseMoved { change_id, decision, weight });
         }
+    }
+
+    /// Calls for a person: an incident is open that no release will end.
+    pub(super) fn log_incident(&self, lines: &RedLines) {
+        let service = service_of(&self.state);
+        let trace_id = lines.sightings.first().map(|sighting| &sighting.trace_id);
+        let set = self.named(&lines.set);
+        About { trace_id, set: set.as_ref(), ..About::service(service) }
+            .log(&Event::IncidentOpened(lines));
     }
 
     /// Says that a part of the work was not done.

@@ -9,6 +9,7 @@ mod tick;
 mod experimental;
 mod start;
 
+mod incident;
 mod post_release;
 
 mod command;
@@ -36,6 +37,8 @@ use crate::route::{LiveTable, Router};
 use crate::store::{Evals as _, Journal as _, RecordQuery, Records as _, Sets as _, Store};
 use crate::version_set::{LiveSet, PackOverrides, PackedSet, pack};
 use ahead::Ahead;
+use incident::Gathered;
+use post_release::{PackOf, UndoneWork};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -71,6 +74,10 @@ pub(crate) struct Control {
     live: BTreeMap<VersionSetId, Arc<LiveSet>>,
     /// Red-line events that no journalled decision has acted on yet.
     red_events: Vec<RiskEvent>,
+    /// Red lines that no release decides on, on their way into the journal.
+    gathered: Gathered,
+    /// Post-release work that failed.
+    undone: UndoneWork,
 }
 
 impl Control {
@@ -93,6 +100,8 @@ impl Control {
             watch: Watch::default(),
             live: BTreeMap::new(),
             red_events: Vec::new(),
+            gathered: Gathered::default(),
+            undone: UndoneWork::new(),
         })
     }
 
@@ -170,7 +179,8 @@ impl Control {
             change_id: Some(change_id.clone()),
             arm: Some(Arm::Candidate),
             failing_only: true,
-            limit: post_release::FAILING_RECORDS_MAX,
+            limit: incident::RECORDS_MAX,
+            ..RecordQuery::default()
         })?;
         let events = failing.into_iter().flat_map(|record| record.risk);
         Ok(events.filter(|event| event.kind.is_red_line()).take(1).collect())
@@ -184,10 +194,13 @@ impl Control {
             Command::Pack(overrides) => self.pack(&overrides).await,
             Command::RecordEval(report) => self.record_eval(*report).await,
             Command::Reopen { by, reason } => self.reopen(by, reason).await,
-            Command::CloseIncident { change_id, by, conclusion } => {
-                self.close_incident(change_id, by, conclusion).await
+            Command::CloseIncident { incident, by, conclusion } => {
+                self.close_incident(incident, by, conclusion).await
             }
-            Command::WritePack { change_id } => self.write_pack(&change_id).await,
+            Command::WritePack { change_id } => {
+                let of = self.pack_of(&change_id)?;
+                self.write_pack(&of).await
+            }
         }
     }
 
@@ -349,7 +362,7 @@ fn replay_error(error: tidegate_core::journal::ReplayError) -> CliError {
             Some("`tidegate release status`, then promote it or `tidegate rollback`")
         }
         E::CasesMissing(_) => Some(
-            "failing records become cases by themselves when a release goes back; add one by hand to evals/regression.jsonl, its id beginning with `reg-<change-id>-`",
+            "records become cases by themselves where their content is kept; add one by hand to evals/regression.jsonl, its id beginning with `reg-<change-id>-`, or `reg-inc-…-` for an incident of the service",
         ),
         E::Journal(_)
         | E::UnknownRelease(_)

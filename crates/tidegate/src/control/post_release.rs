@@ -1,120 +1,170 @@
-//! After a release: failing records become blocking cases, and the evidence is fixed.
+//! After a release, and after anything else that leaves evidence: records become cases, and the
+//! pack is written.
 //!
-//! Traffic has been switched before any of this runs, and nothing here can undo that: a step that
-//! fails is said and can be run again (`tidegate evidence <change-id>`).
+//! Traffic has been switched before any of this runs, and nothing here can undo that. A step that
+//! fails is said, and tried again until it is done.
 
 use super::Control;
 use super::command::Answer;
 use crate::error::{CliError, Result};
-use crate::evidence::{PackInputs, write_pack};
-use crate::gate::{Harm, Harmed, write_back, written_back};
-use crate::store::{RecordQuery, Records as _};
-use tidegate_core::ids::ChangeId;
+use crate::evidence::{PackInputs, write_incident_pack, write_pack};
+use crate::store::Records as _;
+use std::collections::BTreeMap;
+use tidegate_core::ids::{ChangeId, IncidentId, UnixMs};
+use tidegate_core::incident::{Incident, Subject};
 use tidegate_core::journal::Event;
-use tidegate_core::route::Arm;
 
-/// Failing records read for write-back, at most.
-pub(super) const FAILING_RECORDS_MAX: usize = 2_000;
+/// How long after a failure the work is tried again, ms.
+const RETRY_MS: u64 = 30_000;
+
+/// What a pack is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum PackOf {
+    /// A release.
+    Release(ChangeId),
+    /// An incident of the service.
+    Incident(IncidentId),
+}
+
+impl std::fmt::Display for PackOf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            PackOf::Release(id) => write!(f, "release {id}"),
+            PackOf::Incident(id) => write!(f, "incident {id}"),
+        }
+    }
+}
+
+/// Work that failed: what of it, when it is tried again, and what was said of it.
+#[derive(Debug)]
+pub(super) struct Undone {
+    cases: bool,
+    pack: bool,
+    at: UnixMs,
+    said: String,
+}
 
 impl Control {
-    /// Finishes the post-release work that an earlier process did not.
+    /// Finds the work that an earlier process did not finish, and does it.
     pub(super) async fn finish_post_release(&mut self) {
-        let over = self
-            .state
-            .releases
-            .iter()
-            .filter(|(_, release)| release.state.phase.is_final() && release.pack.is_none());
-        let undone: Vec<ChangeId> = over.map(|(change_id, _)| change_id.clone()).collect();
-        for change_id in &undone {
-            self.post_release(change_id).await;
+        let releases = self.state.releases.iter().filter(|(id, release)| {
+            let has_cases = self.state.incident_of(id).is_none_or(is_settled);
+            release.state.phase.is_final() && (release.pack.is_none() || !has_cases)
+        });
+        let releases = releases.map(|(id, _)| PackOf::Release(id.clone()));
+        let of_service = |incident: &Incident| matches!(incident.subject, Subject::Service { .. });
+        let incidents = self.state.incidents.iter().filter(|(_, incident)| {
+            of_service(incident) && (incident.pack.is_none() || !is_settled(incident))
+        });
+        let incidents = incidents.map(|(id, _)| PackOf::Incident(id.clone()));
+        let undone: Vec<PackOf> = releases.chain(incidents).collect();
+        for of in undone {
+            self.post(of).await;
         }
     }
 
-    pub(super) async fn post_release(&mut self, change_id: &ChangeId) {
-        if let Err(error) = self.write_cases(change_id).await {
-            let what = format!("release {change_id}: its failures were not written back");
-            self.log_failed(Some(change_id), &what, &error);
-        }
-        if let Err(error) = self.write_pack(change_id).await {
-            let what = format!("release {change_id}: its evidence pack was not written");
-            self.log_failed(Some(change_id), &what, &error);
+    /// Tries again what failed, where it is time.
+    pub(super) async fn retry_post_release(&mut self) {
+        let now = self.clock.now();
+        let due = self.undone.iter().filter(|(_, undone)| undone.at <= now);
+        let due: Vec<(PackOf, bool, bool)> =
+            due.map(|(of, undone)| (of.clone(), undone.cases, undone.pack)).collect();
+        for (of, cases, pack) in due {
+            self.post_parts(of, cases, pack).await;
         }
     }
 
-    /// Writes the failing records of an incident back as blocking cases (R143, R144, R216).
-    async fn write_cases(&mut self, change_id: &ChangeId) -> Result<()> {
-        if !self.state.incidents.contains_key(change_id) {
-            return Ok(());
-        }
-        self.store.flush().await?;
-        let failing = self.store.records(&RecordQuery {
-            change_id: Some(change_id.clone()),
-            arm: Some(Arm::Candidate),
-            failing_only: true,
-            limit: FAILING_RECORDS_MAX,
-        })?;
-        let project = &self.project()?.project;
-        let failing: Vec<Harmed<'_>> =
-            failing.iter().map(|record| Harmed { record, harm: Harm::Failing }).collect();
-        let case_ids = write_back(
-            &self.root,
-            &project.evals.regression,
-            change_id,
-            &failing,
-            project.contract.output.as_ref(),
-        )?;
-        if case_ids.is_empty() {
-            return Ok(());
-        }
-        self.append(vec![Event::CasesWritten { change_id: change_id.clone(), case_ids }]).await
+    /// Writes cases and the pack; what fails is said once, and noted to be tried again.
+    pub(super) async fn post(&mut self, of: PackOf) {
+        self.post_parts(of, true, true).await;
     }
 
-    /// Closes an incident. Cases that a person wrote for it count as much as those that were
-    /// written back: a record whose content is not kept cannot become a case by itself.
-    pub(super) async fn close_incident(
-        &mut self,
-        change_id: ChangeId,
-        by: String,
-        conclusion: String,
-    ) -> Result<Answer> {
-        let mut events = Vec::new();
-        if self.state.incidents.get(&change_id).is_some_and(|i| i.case_ids.is_empty()) {
-            let regression = &self.project()?.project.evals.regression;
-            let case_ids = written_back(&self.root, regression, &change_id)?;
-            if !case_ids.is_empty() {
-                events.push(Event::CasesWritten { change_id: change_id.clone(), case_ids });
-            }
+    async fn post_parts(&mut self, of: PackOf, cases: bool, pack: bool) {
+        let incident = match &of {
+            PackOf::Release(change_id) => IncidentId::of_release(change_id),
+            PackOf::Incident(id) => id.clone(),
+        };
+        let cases = match cases {
+            true => self.write_cases(&incident).await.map(|()| true),
+            false => Ok(false),
+        };
+        // The pack names the cases: those written just now are a new pack.
+        let pack = match pack || matches!(cases, Ok(true)) {
+            true => self.write_pack(&of).await.map(|_| ()),
+            false => Ok(()),
+        };
+        let (no_cases, no_pack) = (cases.is_err(), pack.is_err());
+        let cases = cases.err().map(|error| format!("its cases were not written: {error}"));
+        let pack = pack.err().map(|error| format!("its evidence pack was not written: {error}"));
+        let failed: Vec<String> = [cases, pack].into_iter().flatten().collect();
+        if failed.is_empty() {
+            self.undone.remove(&of);
+            return;
         }
-        events.push(Event::IncidentClosed { change_id, by, conclusion });
-        self.append(events).await?;
-        Ok(Answer::done("the incident is closed"))
+        let said = failed.join("; ");
+        let at = UnixMs(self.clock.now().0.saturating_add(RETRY_MS));
+        let undone = Undone { cases: no_cases, pack: no_pack, at, said: said.clone() };
+        let before = self.undone.insert(of.clone(), undone);
+        if before.is_none_or(|before| before.said != said) {
+            let change_id = match &of {
+                PackOf::Release(change_id) => Some(change_id),
+                PackOf::Incident(_) => None,
+            };
+            let what = format!("{of}: tried again every {} s", RETRY_MS / 1000);
+            self.log_failed(change_id, &what, &said);
+        }
     }
 
-    pub(super) async fn write_pack(&mut self, change_id: &ChangeId) -> Result<Answer> {
-        if !self.state.releases.contains_key(change_id) {
-            return Err(CliError::usage(format!("release `{change_id}` is not known here"))
-                .hint("`tidegate release status` lists the releases"));
+    /// What a pack can be asked for by: a release, or an incident.
+    pub(super) fn pack_of(&self, name: &ChangeId) -> Result<PackOf> {
+        if self.state.releases.contains_key(name) {
+            return Ok(PackOf::Release(name.clone()));
         }
+        let incident = IncidentId::parse(name.as_str()).ok();
+        let found = incident.and_then(|id| Some((self.state.incidents.get(&id)?, id)));
+        match found.map(|(incident, id)| (&incident.subject, id)) {
+            Some((Subject::Release { change_id }, _)) => Ok(PackOf::Release(change_id.clone())),
+            Some((Subject::Service { .. }, id)) => Ok(PackOf::Incident(id)),
+            None => Err(CliError::usage(format!("release `{name}` is not known here"))
+                .hint("`tidegate release status` lists the releases")),
+        }
+    }
+
+    pub(super) async fn write_pack(&mut self, of: &PackOf) -> Result<Answer> {
         self.store.flush().await?;
         let listen = self.project().map_or("127.0.0.1:8787", |loaded| &loaded.project.listen);
-        let pack = write_pack(&PackInputs {
+        let base_url = format!("http://{listen}");
+        let inputs = |change_id| PackInputs {
             store: &self.store,
             state: &self.state,
             change_id,
             root: &self.root,
             clock: &self.clock,
-            base_url: &format!("http://{listen}"),
-            junit: None,
-            gates: &[],
-        })
-        .await?;
-        let text = format!("evidence pack written to {}", pack.path);
-        let event = Event::PackWritten {
-            change_id: change_id.clone(),
-            path: pack.path,
-            manifest: pack.manifest,
+            base_url: &base_url,
         };
+        let (name, pack) = match of {
+            PackOf::Release(change_id) => {
+                (change_id.clone(), write_pack(&inputs(change_id)).await?)
+            }
+            PackOf::Incident(id) => {
+                let name = ChangeId::parse(id.as_str())
+                    .map_err(|error| CliError::internal(error.to_string()))?;
+                let pack = write_incident_pack(&inputs(&name), id).await?;
+                (name, pack)
+            }
+        };
+        let text = format!("evidence pack written to {}", pack.path);
+        let (path, manifest) = (pack.path, pack.manifest);
+        let event = Event::PackWritten { change_id: name.clone(), path, manifest };
         self.append(vec![event]).await?;
-        Ok(Answer { change_id: Some(change_id.clone()), ..Answer::done(&text) })
+        Ok(Answer { change_id: Some(name), ..Answer::done(&text) })
     }
 }
+
+/// Whether it has cases, or is closed and needs none.
+fn is_settled(incident: &Incident) -> bool {
+    !incident.case_ids.is_empty() || !incident.is_open()
+}
+
+/// Work that failed, by what it is about.
+pub(super) type UndoneWork = BTreeMap<PackOf, Undone>;

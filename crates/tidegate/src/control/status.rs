@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tidegate_core::ids::{ChangeId, Digest, ServiceName, UnixMs, VersionSetId};
-use tidegate_core::journal::{ControlState, Incident, Release, SetRef};
+use tidegate_core::ids::{ChangeId, Digest, IncidentId, ServiceName, UnixMs, VersionSetId};
+use tidegate_core::incident::Incident;
+use tidegate_core::journal::{ControlState, Release, SetRef};
 use tidegate_core::route::Table;
 
 /// `GET /admin/v1/status`.
@@ -30,7 +31,7 @@ pub(crate) struct Status {
     active: Option<ChangeId>,
     sets: BTreeMap<VersionSetId, SetRef>,
     releases: BTreeMap<ChangeId, Arc<Release>>,
-    incidents: BTreeMap<ChangeId, Incident>,
+    incidents: BTreeMap<IncidentId, Incident>,
     /// Sets that passed the gate of a release.
     released: BTreeMap<VersionSetId, UnixMs>,
 }

@@ -3,16 +3,14 @@
 use super::ahead::{Owed, goes_back};
 use super::command::Answer;
 use super::resolve::{Target, target};
-use super::{Control, no_service};
+use super::{Control, PackOf, no_service};
 use crate::error::{CliError, Result};
-use crate::output;
 use crate::store::Evals as _;
 use std::time::Instant;
 use tidegate_core::act::{next_table, reopened};
 use tidegate_core::decide::{
     Decision, DecisionDigest, Gap, Look, Observation, Order, OrderKind, Plan, decide,
 };
-use tidegate_core::guard::RiskEvent;
 use tidegate_core::ids::ChangeId;
 use tidegate_core::journal::{Event, Release};
 use tidegate_core::observe::Window;
@@ -21,16 +19,13 @@ impl Control {
     /// Looks at the lines once; what it decided, while a release runs.
     pub(crate) async fn tick(&mut self) -> Result<Option<Decision>> {
         self.store.check_place();
+        self.file_red_lines().await;
+        self.retry_post_release().await;
         if self.settle().await.is_err() {
             // The candidate is out already, and why it cannot be written is in the log.
             return Ok(None);
         }
-        let Some(active) = self.state.active.clone() else {
-            if let Some(plane) = &self.plane {
-                report_other_events(plane);
-            }
-            return Ok(None);
-        };
+        let Some(active) = self.state.active.clone() else { return Ok(None) };
         // Nothing can steer the candidate any more once nothing can be written for good.
         let order = self.store.stopped().map(|why| Order {
             kind: OrderKind::RollBack,
@@ -131,7 +126,7 @@ impl Control {
         }
         if decision.state.phase.is_final() {
             self.end_counting(&release.plan).await;
-            self.post_release(change_id).await;
+            self.post(PackOf::Release(change_id.clone())).await;
         }
         Ok(decision)
     }
@@ -207,7 +202,7 @@ impl Control {
         if let (Some(owed), Some(release)) = (owed, release) {
             self.log_move(&owed.change_id, &owed.decision);
             self.end_counting(&release.plan).await;
-            self.post_release(&owed.change_id).await;
+            self.post(PackOf::Release(owed.change_id)).await;
         }
         Ok(())
     }
@@ -257,7 +252,6 @@ impl Control {
             };
         };
         let (stable, candidate, red_events) = plane.collector.snapshot();
-        report_other_events(plane);
         self.red_events.extend(red_events.into_iter().map(|sighting| sighting.event));
         let red_events = self.red_events.clone();
         Observation { stable, candidate, before: None, gap: None, red_events, order }
@@ -271,20 +265,5 @@ impl Control {
             return Ok(());
         }
         Ok(self.store.add_baseline(&table.stable, self.clock.now(), &window).await?)
-    }
-}
-
-/// Says red-line events that are not the running candidate's: there is nothing to go back from, so
-/// a person must look. Their answers were withheld and their records hold what was seen.
-fn report_other_events(plane: &super::Plane) {
-    for sighting in plane.collector.take_other_events() {
-        let RiskEvent { kind, detail } = &sighting.event;
-        let held = if sighting.blocked { "was withheld" } else { "went out" };
-        output::log(&format!(
-            "RED LINE on {}: {} ({detail}); the answer {held}, look at it now: `tidegate trace {}`",
-            sighting.arm.as_str(),
-            kind.as_str(),
-            sighting.trace_id.as_str()
-        ));
     }
 }

@@ -123,7 +123,7 @@ async fn show_evidence(stage: &mut Stage, change_id: &ChangeId) -> Result<()> {
     expect(outcome.problems.is_empty(), "the pack verifies")?;
     stage.say(format!("  pack   {} · {} files · verified", folder.display(), outcome.files));
     stage.say(format!("  read   {}", folder.join("report.html").display()));
-    if let Some(incident) = state.incidents.get(change_id) {
+    if let Some(incident) = state.incident_of(change_id) {
         let cases = incident.case_ids.len();
         stage.say(format!(
             "  tests  {cases} failing requests are blocking cases in evals/regression.jsonl"

@@ -17,11 +17,11 @@ use tidegate_core::version_set::ArtifactKind;
 pub(crate) fn assemble(data: &CleanData) -> Result<BTreeMap<String, Vec<u8>>> {
     let changes = diff::changes(data);
     let gate_list = gates::gates(data);
-    let sample_list = samples::samples(data);
+    let sample_list = samples::samples(&data.failing, &data.representative);
     let charts = signals::charts(data);
     let mut files = diff::files(data, &changes);
     files.extend(gates::files(data, &gate_list)?);
-    files.extend(samples::files(data, &sample_list)?);
+    files.extend(samples::files(&data.origin(), &sample_list)?);
     files.extend(signals::files(data, &charts)?);
     files.insert("journal.jsonl".to_owned(), journal::journal_jsonl(&data.journal)?);
     files.insert("decisions.jsonl".to_owned(), journal::decisions_jsonl(&data.steps)?);

@@ -8,6 +8,7 @@
 
 use super::data::{GateOutput, PackData};
 use super::journal::{JournalLine, Step, steps};
+use super::samples::Origin;
 use crate::error::{CliError, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -48,6 +49,9 @@ const KEPT_KEYS: [&str; 29] = [
     "tokens_squared",
     "version_set",
 ];
+
+/// The key of a trace id, which must stay one.
+const TRACE_KEY: &str = "trace_id";
 
 /// Pack data that went through redaction; the only thing files are made from.
 #[derive(Clone)]
@@ -101,10 +105,15 @@ impl CleanData {
         }
         Ok(CleanData { data, journal, steps })
     }
+
+    /// Where its samples are sent again.
+    pub(super) fn origin(&self) -> Origin<'_> {
+        Origin { service: &self.data.service, base_url: &self.data.base_url }
+    }
 }
 
 /// The value with its texts redacted.
-fn clean<T: Serialize + DeserializeOwned>(value: &T) -> Result<T> {
+pub(super) fn clean<T: Serialize + DeserializeOwned>(value: &T) -> Result<T> {
     let unreadable =
         |e: serde_json::Error| CliError::internal(format!("evidence cannot be redacted: {e}"));
     let mut json = serde_json::to_value(value).map_err(unreadable)?;
@@ -114,7 +123,7 @@ fn clean<T: Serialize + DeserializeOwned>(value: &T) -> Result<T> {
 
 /// A journal entry with its body redacted. One that holds nothing to redact keeps every byte, so
 /// that its hash can be checked.
-fn clean_entry(entry: &tidegate_core::journal::Entry) -> Result<JournalLine> {
+pub(super) fn clean_entry(entry: &tidegate_core::journal::Entry) -> Result<JournalLine> {
     let unreadable = |e: serde_json::Error| {
         CliError::internal(format!("journal entry {} cannot be read: {e}", entry.seq))
     };
@@ -134,7 +143,9 @@ fn redact_value(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(redact_value),
         Value::Object(members) => {
             for (key, member) in members.iter_mut() {
-                if !(member.is_string() && KEPT_KEYS.contains(&key.as_str())) {
+                if let (TRACE_KEY, Some(id)) = (key.as_str(), member.as_str()) {
+                    *member = Value::String(harmless_trace(id));
+                } else if !(member.is_string() && KEPT_KEYS.contains(&key.as_str())) {
                     redact_value(member);
                 }
             }
@@ -142,37 +153,32 @@ fn redact_value(value: &mut Value) {
     }
 }
 
+/// A trace id that reads like personal data would name a file; a digest of it does instead.
+fn harmless_trace(id: &str) -> String {
+    match redact(id) == id {
+        true => id.to_owned(),
+        false => format!("trace-{}", Digest::of(id.as_bytes()).short(12)),
+    }
+}
+
 /// A record with its texts redacted and its user behind a pseudonym. Redacting twice changes
 /// nothing, so it does not matter that the gateway did it before.
-fn clean_record(record: &Record, salt: &str) -> Result<Record> {
+pub(super) fn clean_record(record: &Record, salt: &str) -> Result<Record> {
     let mut record = record.clone();
-    // A trace id that reads like personal data would name a file; its digest does instead.
-    if redact(record.trace_id.as_str()) != record.trace_id.as_str() {
-        let name = format!("trace-{}", Digest::of(record.trace_id.as_str().as_bytes()).short(12));
-        record.trace_id = TraceId::parse(&name).unwrap_or(record.trace_id);
-    }
+    let name = harmless_trace(record.trace_id.as_str());
+    record.trace_id = TraceId::parse(&name).unwrap_or(record.trace_id);
     record.user = record.user.map(|user| {
         let hash = Digest::of_parts(&[salt.as_bytes(), user.as_bytes()]);
         format!("user-{}", hash.short(12))
     });
-    let trace_id = record.trace_id.clone();
     let user = record.user.clone();
+    // The digits of a version set's id may read like a telephone number.
     let set_id = record.set.id.clone();
-    let mut record: Record = clean(&without_ids(record))?;
-    record.trace_id = trace_id;
+    if let Ok(harmless) = VersionSetId::parse("vs-aaaaaaaaaaaa") {
+        record.set.id = harmless;
+    }
+    let mut record: Record = clean(&record)?;
     record.set.id = set_id;
     record.user = user;
     Ok(record)
-}
-
-/// The record with harmless ids. Redaction must not touch a trace id a second time, and the digits
-/// of a version set's may read like a telephone number.
-fn without_ids(mut record: Record) -> Record {
-    if let Ok(id) = VersionSetId::parse("vs-aaaaaaaaaaaa") {
-        record.set.id = id;
-    }
-    if let Ok(id) = TraceId::parse("kept") {
-        record.trace_id = id;
-    }
-    record
 }

@@ -2,7 +2,7 @@
 
 use super::assemble::{assemble, manifest_for};
 use super::clean::CleanData;
-use super::data::{Exposure, FAILING_MAX, GateOutput, PackData, REPRESENTATIVE_MAX};
+use super::data::{Exposure, FAILING_MAX, PackData, REPRESENTATIVE_MAX};
 use super::{journal, write};
 use crate::clock::{Clock, rfc3339};
 use crate::error::{CliError, Result};
@@ -12,9 +12,9 @@ use crate::store::{
 use std::collections::BTreeSet;
 use std::path::Path;
 use tidegate_core::decide::Phase;
-use tidegate_core::evidence::{EnvInfo, Record};
+use tidegate_core::evidence::{EnvInfo, PackRef, Record};
 use tidegate_core::ids::{ChangeId, Digest, VersionSetId};
-use tidegate_core::journal::{ControlState, PackRef, Release};
+use tidegate_core::journal::{ControlState, Release};
 use tidegate_core::route::Arm;
 
 /// How many records are looked through for samples. The oldest are looked at, since what fails
@@ -35,10 +35,6 @@ pub(crate) struct PackInputs<'a> {
     pub(crate) clock: &'a Clock,
     /// Where the data plane listens, for the reproductions: `http://127.0.0.1:8787`.
     pub(crate) base_url: &'a str,
-    /// JUnit XML of the candidate's eval run, where one was made.
-    pub(crate) junit: Option<&'a str>,
-    /// Other gates that were run.
-    pub(crate) gates: &'a [GateOutput],
 }
 
 /// Writes the pack of a release as it stands now and says where; the caller puts that into the
@@ -74,7 +70,7 @@ pub(super) fn write_data(data: PackData, parent: &Path) -> Result<Digest> {
 }
 
 fn collect(inputs: &PackInputs<'_>, mut gaps: Vec<String>) -> Result<PackData> {
-    let PackInputs { store, state, change_id, root: _, clock, base_url, junit, gates } = *inputs;
+    let PackInputs { store, state, change_id, root: _, clock, base_url } = *inputs;
     let release = state.releases.get(change_id).ok_or_else(|| unknown(state, change_id))?;
     let plan = &release.plan;
     let whole = store.journal(1)?;
@@ -87,12 +83,13 @@ fn collect(inputs: &PackInputs<'_>, mut gaps: Vec<String>) -> Result<PackData> {
     let from = store.set(&plan.from).map_err(|e| keep("the stable set", e)).ok();
     let to = store.set(&plan.to).map_err(|e| keep("the candidate's set", e)).ok();
     let eval = store.latest_eval(&plan.to).map_err(|e| keep("the eval report", e)).ok().flatten();
-    let of_eval = eval.as_ref().map(crate::gate::junit);
+    let junit = eval.as_ref().map(crate::gate::junit);
     let mut records = |failing_only| {
         let query = RecordQuery {
             change_id: Some(change_id.clone()),
             arm: Some(Arm::Candidate),
             failing_only,
+            newest_first: false,
             limit: LOOKED_THROUGH,
         };
         store.records(&query).map_err(|e| keep("the records", e)).unwrap_or_default()
@@ -107,15 +104,15 @@ fn collect(inputs: &PackInputs<'_>, mut gaps: Vec<String>) -> Result<PackData> {
         change_id: change_id.clone(),
         service: plan.service.clone(),
         release: Release::clone(release),
-        incident: state.incidents.get(change_id).cloned(),
+        incident: state.incident_of(change_id).cloned(),
         shipped_from: shipped(state, &plan.from, release),
         entries,
         journal_head,
         from,
         to,
         eval,
-        junit: junit.map(str::to_owned).or(of_eval),
-        gates: gates.to_vec(),
+        junit,
+        gates: Vec::new(),
         failing,
         representative,
         exposure: Exposure { requests, users },
@@ -171,7 +168,7 @@ pub(super) fn pick_representative(records: Vec<Record>) -> Vec<Record> {
     (0..wanted).filter_map(|i| good.get(i * good.len() / wanted)).cloned().collect()
 }
 
-fn env_info(clock: &Clock) -> EnvInfo {
+pub(super) fn env_info(clock: &Clock) -> EnvInfo {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let profile = if cfg!(debug_assertions) { "debug build" } else { "release build" };
     let simulated = if clock.is_demo() { ", simulated clock" } else { "" };

@@ -4,7 +4,8 @@ use crate::version_set::PackedSet;
 use tidegate_core::evidence::{EnvInfo, GateLevel, GateStatus, Record};
 use tidegate_core::gate::EvalReport;
 use tidegate_core::ids::{ChangeId, Digest, ServiceName, UnixMs};
-use tidegate_core::journal::{Entry, Incident, Release};
+use tidegate_core::incident::Incident;
+use tidegate_core::journal::{Entry, Release};
 
 /// Most failing records in a pack.
 pub(super) const FAILING_MAX: usize = 10;

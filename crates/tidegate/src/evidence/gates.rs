@@ -25,11 +25,13 @@ pub(super) struct Gate {
     pub(super) reason: String,
 }
 
-/// Every gate of the release: the eval, the four lines, the way back, and what else was run.
+/// Every gate of the release: the eval, the four lines, the way back, a person's verdict, and what
+/// else was run.
 pub(super) fn gates(data: &CleanData) -> Vec<Gate> {
     let mut gates = vec![eval_gate(data)];
     gates.extend(Line::ALL.into_iter().map(|line| line_gate(line, &data.steps)));
     gates.push(way_back_gate(data));
+    gates.extend(operator_gate(data));
     for output in &data.gates {
         let path = output_path(&output.name);
         let entry = GateEntry { level: output.level, status: output.status, evidence: path };
@@ -123,6 +125,14 @@ fn weight_of(code: ReasonCode) -> Option<GateStatus> {
         | ReasonCode::Paused
         | ReasonCode::PausedByLines => None,
     }
+}
+
+/// A person's verdict, where one ended the release; it fails like any other gate.
+fn operator_gate(data: &CleanData) -> Option<Gate> {
+    let step = super::rollback::step(data)?;
+    let order = step.order.as_ref()?;
+    let reason = format!("{} rolled it back: {}", order.by, order.reason);
+    Some(gate("operator", GateLevel::L0, GateStatus::Fail, "decisions.jsonl", reason))
 }
 
 fn way_back_gate(data: &CleanData) -> Gate {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use tidegate_core::decide::{Action, Decision, DecisionKind, Order, Phase, Signal};
 use tidegate_core::evidence::VerifyProblem;
-use tidegate_core::ids::{ChangeId, Digest, Generation, UnixMs, VersionSetId};
+use tidegate_core::ids::{ChangeId, Digest, Generation, IncidentId, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, Event, verify_chain};
 use tidegate_core::route::{Table, Weight};
 
@@ -94,6 +94,7 @@ pub(super) fn steps(journal: &[JournalLine]) -> Result<Vec<Step>> {
             | Event::ReleaseStarted { .. }
             | Event::EntranceOpened { .. }
             | Event::IncidentOpened { .. }
+            | Event::RedLinesSeen(_)
             | Event::CasesWritten { .. }
             | Event::IncidentClosed { .. }
             | Event::PackWritten { .. } => {}
@@ -110,6 +111,7 @@ pub(super) fn of_release(
     sets: [&VersionSetId; 2],
 ) -> Result<Vec<Entry>> {
     let mut generations: BTreeSet<Generation> = BTreeSet::new();
+    let incident = IncidentId::of_release(change_id);
     let mut ours = Vec::new();
     for entry in entries {
         let event = entry.event().map_err(|e| CliError::internal(e.to_string()))?;
@@ -136,11 +138,46 @@ pub(super) fn of_release(
                 belongs
             }
             Event::IncidentOpened { change_id: id, .. }
-            | Event::CasesWritten { change_id: id, .. }
-            | Event::IncidentClosed { change_id: id, .. }
             | Event::PackWritten { change_id: id, .. } => id == change_id,
+            Event::RedLinesSeen(lines) => lines.incident == incident,
+            Event::CasesWritten { incident: id, .. }
+            | Event::IncidentClosed { incident: id, .. } => *id == incident,
         };
         ours.extend(belongs.then(|| entry.clone()));
+    }
+    Ok(ours)
+}
+
+/// The entries that belong to an incident of the service: its own events, and what was said of the
+/// set that gave the answers.
+pub(super) fn of_incident(
+    entries: &[Entry],
+    incident: &IncidentId,
+    set: &VersionSetId,
+) -> Result<Vec<Entry>> {
+    let belongs = |entry: &Entry| -> Result<bool> {
+        let event = entry.event().map_err(|e| CliError::internal(e.to_string()))?;
+        Ok(match &event {
+            Event::ServiceAdopted { set: of, .. }
+            | Event::ServiceReleased { set: of, .. }
+            | Event::SetPacked { set: of, .. }
+            | Event::EvalRun { set: of, .. } => of == set,
+            Event::RedLinesSeen(lines) => lines.incident == *incident,
+            Event::CasesWritten { incident: id, .. }
+            | Event::IncidentClosed { incident: id, .. } => id == incident,
+            Event::PackWritten { change_id, .. } => change_id.as_str() == incident.as_str(),
+            Event::ReleaseStarted { .. }
+            | Event::Decided { .. }
+            | Event::Applied { .. }
+            | Event::EntranceOpened { .. }
+            | Event::IncidentOpened { .. } => false,
+        })
+    };
+    let mut ours = Vec::new();
+    for entry in entries {
+        if belongs(entry)? {
+            ours.push(entry.clone());
+        }
     }
     Ok(ours)
 }

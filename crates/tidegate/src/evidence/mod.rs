@@ -14,6 +14,7 @@ mod data;
 mod diff;
 mod gates;
 pub(crate) mod html;
+mod incident;
 mod journal;
 mod report;
 mod rollback;
@@ -25,6 +26,7 @@ mod write;
 
 pub(crate) use change::change_id;
 pub(crate) use collect::{PackInputs, write_pack};
+pub(crate) use incident::write_incident_pack;
 pub(crate) use verify::{JournalCheck, verify};
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! It answers the four questions first: what changed, which version set, how it was verified, how
 //! to go back. Nothing is loaded from outside and nothing runs; every text is escaped.
 
-mod parts;
+pub(super) mod parts;
 
 use super::clean::CleanData;
 use super::diff::Change;
@@ -36,16 +36,8 @@ pub(super) struct Page<'a> {
 /// The page.
 pub(super) fn html(page: &Page<'_>) -> String {
     let data = page.data;
-    let mut out = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
-         style-src 'unsafe-inline'; img-src data:\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"referrer\" content=\"no-referrer\">\n\
-         <title>{} – {}</title>\n<style>\n{CSS}</style>\n</head>\n<body>\n",
-        esc(data.change_id.as_str()),
-        page.verdict.decision.as_str(),
-    );
+    let title = format!("{} – {}", data.change_id, page.verdict.decision.as_str());
+    let mut out = page_begin(&title);
     out.push_str("<header>\n");
     head(&mut out, page);
     out.push_str("</header>\n<main>\n");
@@ -56,11 +48,30 @@ pub(super) fn html(page: &Page<'_>) -> String {
     parts::gates(&mut out, page.gates);
     parts::failures(&mut out, data);
     parts::diffs(&mut out, page.changes);
-    parts::samples(&mut out, data, page.samples);
+    parts::samples(&mut out, &data.origin(), page.samples);
     parts::incident(&mut out, data);
     parts::integrity(&mut out, data);
-    out.push_str("</main>\n</body>\n</html>\n");
+    out.push_str("</main>\n");
+    page_end(&mut out);
     out
+}
+
+/// The page up to its header. Nothing may be loaded from anywhere.
+pub(super) fn page_begin(title: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
+         style-src 'unsafe-inline'; img-src data:\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"referrer\" content=\"no-referrer\">\n\
+         <title>{}</title>\n<style>\n{CSS}</style>\n</head>\n<body>\n",
+        esc(title),
+    )
+}
+
+/// Its end.
+pub(super) fn page_end(out: &mut String) {
+    out.push_str("</body>\n</html>\n");
 }
 
 fn head(out: &mut String, page: &Page<'_>) {

@@ -1,12 +1,11 @@
 //! `samples/`: failing and representative records, each with a minimal reproduction.
 
-use super::clean::CleanData;
 use crate::clock::rfc3339;
 use crate::error::{CliError, Result};
 use serde_json::json;
 use std::collections::BTreeMap;
 use tidegate_core::evidence::Record;
-use tidegate_core::ids::Digest;
+use tidegate_core::ids::{Digest, ServiceName};
 
 /// Longest trace id used as a file name as it stands, in characters.
 const NAME_MAX: usize = 64;
@@ -23,13 +22,17 @@ pub(super) struct Sample<'a> {
     pub(super) failing: bool,
 }
 
+/// Where a reproduction is sent, and as what.
+pub(super) struct Origin<'a> {
+    /// The service, which clients name as the model.
+    pub(super) service: &'a ServiceName,
+    /// Where the data plane listens.
+    pub(super) base_url: &'a str,
+}
+
 /// All samples with their names; no two names are equal, also where case does not count.
-pub(super) fn samples(data: &CleanData) -> Vec<Sample<'_>> {
-    let both = data
-        .failing
-        .iter()
-        .map(|r| (r, true))
-        .chain(data.representative.iter().map(|r| (r, false)));
+pub(super) fn samples<'a>(failing: &'a [Record], representative: &'a [Record]) -> Vec<Sample<'a>> {
+    let both = failing.iter().map(|r| (r, true)).chain(representative.iter().map(|r| (r, false)));
     let mut taken: Vec<String> = Vec::new();
     both.enumerate()
         .map(|(i, (record, failing))| {
@@ -56,14 +59,17 @@ fn file_name(record: &Record) -> String {
 }
 
 /// The files of `samples/`.
-pub(super) fn files(data: &CleanData, samples: &[Sample<'_>]) -> Result<BTreeMap<String, Vec<u8>>> {
+pub(super) fn files(
+    origin: &Origin<'_>,
+    samples: &[Sample<'_>],
+) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
     for sample in samples {
         let mut json = serde_json::to_vec_pretty(sample.record)
             .map_err(|e| CliError::internal(format!("a record cannot be written: {e}")))?;
         json.push(b'\n');
         files.insert(format!("{}.json", sample.stem), json);
-        if let Some(script) = curl(data, sample.record) {
+        if let Some(script) = curl(origin, sample.record) {
             files.insert(format!("{}.curl.sh", sample.stem), script.into_bytes());
         }
     }
@@ -72,15 +78,15 @@ pub(super) fn files(data: &CleanData, samples: &[Sample<'_>]) -> Result<BTreeMap
 
 /// The minimal reproduction as a POSIX shell script; `None` where the input was not kept, because
 /// a request without it reproduces nothing.
-pub(super) fn curl(data: &CleanData, record: &Record) -> Option<String> {
+pub(super) fn curl(origin: &Origin<'_>, record: &Record) -> Option<String> {
     let input = record.input.as_deref()?;
     let body = json!({
-        "model": data.service.as_str(),
+        "model": origin.service.as_str(),
         "messages": [{ "role": "user", "content": input }],
         "stream": record.streamed,
     });
     let body = no_bidi(&body.to_string());
-    let url = if is_plain_url(&data.base_url) { &data.base_url } else { DEFAULT_URL };
+    let url = if is_plain_url(origin.base_url) { origin.base_url } else { DEFAULT_URL };
     Some(format!(
         "#!/bin/sh\n\
          # Minimal reproduction of trace {trace}: {arm} arm, {set}, {at}, answered {status}.\n\

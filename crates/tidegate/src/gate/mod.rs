@@ -70,6 +70,7 @@ mod project;
 mod replay;
 mod report;
 
+mod harmed;
 mod write_back;
 
 use std::fs::File;
@@ -77,6 +78,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 pub(crate) use fill::fill_csv;
+pub(crate) use harmed::Answers;
 pub(crate) use load::{is_jsonl, load_cases};
 pub(crate) use project::{Asking, eval_project};
 pub(crate) use replay::replay;

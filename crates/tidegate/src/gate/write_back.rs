@@ -10,7 +10,7 @@
 //! | too many tokens | `max_total_tokens` |
 //! | a refusal | `refusal: false` |
 //! | personal data | `no_pii` |
-//! | a dislike | none: the case is marked `needs_review` for a person |
+//! | a dislike, or a suspicion | none: the case is marked `needs_review` for a person |
 //!
 //! Every such case is asked as production asks (`as_served`) and several times, since what failed
 //! at the decoding that users had may never fail at temperature 0.
@@ -24,7 +24,7 @@ use std::path::Path;
 use tidegate_core::evidence::Record;
 use tidegate_core::gate::{Checks, Handling, Risk, Severity};
 use tidegate_core::guard::RiskKind;
-use tidegate_core::ids::{ChangeId, TraceId, UnixMs};
+use tidegate_core::ids::{TraceId, UnixMs};
 use tidegate_core::text::{Language, language_of};
 use tidegate_core::upstream::Failure;
 
@@ -46,7 +46,6 @@ const LENGTHS: [usize; 2] = [100, 1_000];
 
 /// What a record did to its user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "a rollback chooses failing records only so far"))]
 pub(crate) enum Harm {
     /// What the record itself says: a risk event, a broken contract, no answer.
     Failing,
@@ -64,8 +63,11 @@ pub(crate) enum Harm {
     Refused,
     /// The answer held personal data.
     PersonalData,
-    /// The user disliked the answer.
+    /// The user disliked the answer, did not use it, or did not get the task done with it.
     Disliked,
+    /// Nothing in the record says what is wrong with it: a person, or numbers over many records,
+    /// said so.
+    Suspected,
 }
 
 /// A record with the harm that a case shall be made of.
@@ -82,7 +84,8 @@ pub(crate) struct Harmed<'a> {
 pub(crate) const WRITTEN_BACK_REPEAT: u32 = 5;
 
 /// Appends the harmful records to the regression file as blocking cases (red-line events as
-/// red-line cases) and gives the new cases' ids, `reg-<change-id>-<n>`.
+/// red-line cases) and gives the new cases' ids, `reg-<source>-<n>`; `source` is the release, or
+/// the incident of the service, that they come from.
 ///
 /// At most [`CASES_PER_RELEASE`] a release, spread over the kinds of problem, languages and
 /// lengths, and of each at most [`CASES_PER_GROUP`], those that are least alike. An input that the
@@ -96,12 +99,12 @@ pub(crate) const WRITTEN_BACK_REPEAT: u32 = 5;
 pub(crate) fn write_back(
     root: &Path,
     regression: &Path,
-    change_id: &ChangeId,
+    source: &str,
     harmed: &[Harmed<'_>],
     contract: Option<&Value>,
 ) -> Result<Vec<String>> {
     let old = read_text(root, regression)?.unwrap_or_default();
-    let existing = Existing::of(&old, regression, change_id)?;
+    let existing = Existing::of(&old, regression, source)?;
     let chosen = choose(harmed.iter().copied().filter_map(Found::of), &existing);
     let mut text = old;
     if !text.is_empty() && !text.ends_with('\n') {
@@ -109,8 +112,8 @@ pub(crate) fn write_back(
     }
     let mut ids = Vec::new();
     for (n, found) in (existing.last + 1..).zip(chosen) {
-        let id = format!("reg-{change_id}-{n}");
-        text.push_str(&found.line(&id, change_id, contract)?);
+        let id = format!("reg-{source}-{n}");
+        text.push_str(&found.line(&id, source, contract)?);
         text.push('\n');
         ids.push(id);
     }
@@ -124,17 +127,13 @@ pub(crate) fn write_back(
     Ok(ids)
 }
 
-/// The ids of a release's cases in the regression file, whoever wrote them there.
+/// The ids of a release's or an incident's cases in the regression file, whoever wrote them there.
 ///
 /// # Errors
 /// A usage error when the regression file cannot be read.
-pub(crate) fn written_back(
-    root: &Path,
-    regression: &Path,
-    change_id: &ChangeId,
-) -> Result<Vec<String>> {
+pub(crate) fn written_back(root: &Path, regression: &Path, source: &str) -> Result<Vec<String>> {
     let text = read_text(root, regression)?.unwrap_or_default();
-    let prefix = format!("reg-{change_id}-");
+    let prefix = format!("reg-{source}-");
     let defaults = Defaults { latency_ms: 0, contract: None };
     let cases = read_jsonl(&text, regression, Severity::Blocking, &defaults)?;
     Ok(cases.into_iter().map(|case| case.id).filter(|id| id.starts_with(&prefix)).collect())
@@ -153,9 +152,9 @@ struct Existing {
 }
 
 impl Existing {
-    fn of(text: &str, path: &Path, change_id: &ChangeId) -> Result<Existing> {
+    fn of(text: &str, path: &Path, source: &str) -> Result<Existing> {
         let mut existing = Existing::default();
-        let prefix = format!("reg-{change_id}-");
+        let prefix = format!("reg-{source}-");
         // Only ids and inputs are looked at; what a latency would default to does not matter.
         let defaults = Defaults { latency_ms: 0, contract: None };
         for case in read_jsonl(text, path, Severity::Blocking, &defaults)? {
@@ -211,6 +210,8 @@ enum Problem {
     Costly(u64),
     /// The user disliked it.
     Disliked,
+    /// It is suspected.
+    Suspected,
 }
 
 /// A record that can become a case.
@@ -233,6 +234,7 @@ impl<'a> Found<'a> {
             Harm::Refused => Problem::Refused,
             Harm::PersonalData => Problem::PersonalData,
             Harm::Disliked => Problem::Disliked,
+            Harm::Suspected => Problem::Suspected,
         };
         Some(Found { record, input, problem })
     }
@@ -252,7 +254,8 @@ impl<'a> Found<'a> {
             | Problem::Refused
             | Problem::Slow(_)
             | Problem::Costly(_)
-            | Problem::Disliked => Severity::Blocking,
+            | Problem::Disliked
+            | Problem::Suspected => Severity::Blocking,
         }
     }
 
@@ -262,7 +265,9 @@ impl<'a> Found<'a> {
             Problem::Contract => Risk::Format,
             Problem::Failure(failure) if failure.is_timeout() => Risk::Performance,
             Problem::Slow(_) | Problem::Costly(_) => Risk::Performance,
-            Problem::Failure(_) | Problem::Refused | Problem::Disliked => Risk::Regression,
+            Problem::Failure(_) | Problem::Refused | Problem::Disliked | Problem::Suspected => {
+                Risk::Regression
+            }
         }
     }
 
@@ -281,7 +286,11 @@ impl<'a> Found<'a> {
             Problem::Costly(most) => checks.max_total_tokens = Some(most),
             Problem::Refused => checks.refusal = Some(false),
             Problem::PersonalData => checks.no_pii = Some(true),
-            Problem::Risk(_) | Problem::Contract | Problem::Failure(_) | Problem::Disliked => {}
+            Problem::Risk(_)
+            | Problem::Contract
+            | Problem::Failure(_)
+            | Problem::Disliked
+            | Problem::Suspected => {}
         }
         if self.record.failure.is_some() || checks == Checks::default() {
             checks.not_empty = Some(true);
@@ -319,16 +328,17 @@ impl<'a> Found<'a> {
                 ("uses no more tokens than allowed", format!("{used} tokens"))
             }
             Problem::Disliked => ("satisfies the user", "disliked".to_owned()),
+            Problem::Suspected => ("is right", "in doubt; a person reads it".to_owned()),
         };
         let problem: String = problem.chars().take(PROBLEM_CHARS).collect();
         format!("{wanted}{WAS}{problem}")
     }
 
-    fn line(&self, id: &str, change_id: &ChangeId, contract: Option<&Value>) -> Result<String> {
+    fn line(&self, id: &str, source: &str, contract: Option<&Value>) -> Result<String> {
         let handling = Handling {
             as_served: true,
             repeat: Some(WRITTEN_BACK_REPEAT),
-            needs_review: self.problem == Problem::Disliked,
+            needs_review: matches!(self.problem, Problem::Disliked | Problem::Suspected),
             ..Handling::default()
         };
         let mut line = json!(handling);
@@ -338,7 +348,7 @@ impl<'a> Found<'a> {
             "expected_behavior": self.behaviour(),
             "risk": self.risk(),
             "severity": self.severity(),
-            "source": change_id.as_str(),
+            "source": source,
             "checks": self.checks(contract),
         });
         if let (Value::Object(line), Value::Object(own)) = (&mut line, own) {
@@ -412,4 +422,4 @@ fn most_different(mut found: Vec<Found<'_>>, room: usize) -> Vec<Found<'_>> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tidegate_core::decide::{Decision, Phase, ReasonCode};
 use tidegate_core::evidence::Record;
 use tidegate_core::ids::{ChangeId, Generation, VersionSetId};
+use tidegate_core::incident::RedLines;
 use tidegate_core::observe::{Outage, OutageChange};
 use tidegate_core::route::{Arm, Weight};
 use tidegate_core::say::Lang;
@@ -35,6 +36,8 @@ pub(crate) enum EventType {
     OutageBegan,
     /// They are answered again.
     OutageEnded,
+    /// A red line in an answer that no release decides on opened an incident.
+    IncidentOpened,
     /// The journal cannot be written.
     JournalUnwritten,
     /// It can be written again.
@@ -49,7 +52,7 @@ pub(crate) enum EventType {
 
 impl EventType {
     /// All of them.
-    pub(crate) const ALL: [EventType; 15] = [
+    pub(crate) const ALL: [EventType; 16] = [
         EventType::ServiceStarted,
         EventType::Stopping,
         EventType::ConnectionsCut,
@@ -60,6 +63,7 @@ impl EventType {
         EventType::TableDrained,
         EventType::OutageBegan,
         EventType::OutageEnded,
+        EventType::IncidentOpened,
         EventType::JournalUnwritten,
         EventType::JournalWritten,
         EventType::WorkFailed,
@@ -80,6 +84,7 @@ impl EventType {
             EventType::TableDrained => "table_drained",
             EventType::OutageBegan => "outage_began",
             EventType::OutageEnded => "outage_ended",
+            EventType::IncidentOpened => "incident_opened",
             EventType::JournalUnwritten => "journal_unwritten",
             EventType::JournalWritten => "journal_written",
             EventType::WorkFailed => "work_failed",
@@ -101,6 +106,7 @@ impl EventType {
             | EventType::Stopping
             | EventType::ConnectionsCut
             | EventType::ReleaseTakenBack
+            | EventType::IncidentOpened
             | EventType::JournalUnwritten
             | EventType::JournalWritten
             | EventType::WorkFailed
@@ -178,6 +184,8 @@ pub(crate) enum Event<'a> {
         /// Which of both.
         change: OutageChange,
     },
+    /// [`EventType::IncidentOpened`].
+    IncidentOpened(&'a RedLines),
     /// [`EventType::JournalUnwritten`].
     JournalUnwritten {
         /// Why.
@@ -215,6 +223,7 @@ impl Event<'_> {
             Event::TableDrained { .. } => EventType::TableDrained,
             Event::Outage { change: OutageChange::Began(_), .. } => EventType::OutageBegan,
             Event::Outage { change: OutageChange::Ended(_), .. } => EventType::OutageEnded,
+            Event::IncidentOpened(_) => EventType::IncidentOpened,
             Event::JournalUnwritten { .. } => EventType::JournalUnwritten,
             Event::JournalWritten => EventType::JournalWritten,
             Event::WorkFailed { .. } => EventType::WorkFailed,
@@ -226,6 +235,7 @@ impl Event<'_> {
     pub(crate) fn level(&self) -> Level {
         match self.event_type() {
             EventType::OutageBegan
+            | EventType::IncidentOpened
             | EventType::JournalUnwritten
             | EventType::ReleaseTakenBack
             | EventType::ProcessFailed => Level::ERROR,
@@ -286,6 +296,7 @@ impl Event<'_> {
             Event::Outage { arm, upstream, change: OutageChange::Ended(outage) } => {
                 observe::ended(*arm, upstream, outage)
             }
+            Event::IncidentOpened(lines) => red_line(lines),
             Event::JournalUnwritten { why } => {
                 format!("control: {why}; it is tried again at every look")
             }
@@ -327,11 +338,40 @@ impl Event<'_> {
                 let (OutageChange::Began(outage) | OutageChange::Ended(outage)) = change;
                 outage_details(*arm, upstream, outage)
             }
+            Event::IncidentOpened(lines) => json!({
+                "incident": lines.incident, "kind": lines.kind, "red_lines": lines.count,
+                "sent": lines.went_out, "banned_s": banned_s(lines),
+            }),
             Event::JournalUnwritten { why } => json!({ "why": why }),
             Event::WorkFailed { what, why } => json!({ "what": what, "why": why }),
             Event::ProcessFailed { message: _, hints } => json!({ "hints": hints }),
         }
     }
+}
+
+fn red_line(lines: &RedLines) -> String {
+    let Some(first) = lines.sightings.first() else { return lines.incident.to_string() };
+    let banned = match banned_s(lines) {
+        0 => String::new(),
+        seconds => format!("; the caller is refused for {seconds} s"),
+    };
+    format!(
+        "RED LINE: incident {} is open: {} ({}) in {} answers of {}, {} withheld, {} sent{banned}; \
+         look at it now: `tidegate trace {}`",
+        lines.incident,
+        lines.kind.as_str(),
+        first.event.detail,
+        lines.count,
+        lines.set,
+        lines.count.saturating_sub(lines.went_out),
+        lines.went_out,
+        first.trace_id.as_str(),
+    )
+}
+
+/// For how long a caller is refused because of them, at most, s.
+fn banned_s(lines: &RedLines) -> u64 {
+    lines.sightings.iter().map(|sighting| sighting.banned_s).max().unwrap_or(0)
 }
 
 fn started(serving: &Serving<'_>) -> Value {

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 use tidegate_core::decide::{
     Decision, DecisionKind, Order, OrderKind, Phase, Reason, ReleaseState, Signal,
 };
-use tidegate_core::ids::{Generation, UnixMs, VersionSetId};
+use tidegate_core::guard::{RiskEvent, RiskKind, Sighting};
+use tidegate_core::ids::{Generation, IncidentId, UnixMs, VersionSetId};
+use tidegate_core::incident::RedLines;
 use tidegate_core::observe::{Outage, OutageChange};
 use tidegate_core::route::{Arm, Weight};
 use tidegate_core::upstream::Failure;
@@ -57,6 +59,21 @@ fn record() -> tidegate_core::evidence::Record {
     .unwrap()
 }
 
+fn red_lines(trace_id: &TraceId, set: &VersionSetId) -> RedLines {
+    let sighting = Sighting {
+        event: RiskEvent { kind: RiskKind::Leak, detail: "planted text 1 of 1".to_owned() },
+        at: UnixMs(1_000),
+        arm: Arm::Stable,
+        change_id: None,
+        trace_id: trace_id.clone(),
+        caller: None,
+        blocked: true,
+        banned_s: 0,
+    };
+    let incident = IncidentId::parse("inc-leak-0f3a9").unwrap();
+    RedLines::of(incident, set.clone(), &[sighting]).unwrap()
+}
+
 /// Logs one event of every kind and gives the lines, JSON and text.
 fn all() -> Vec<(String, String)> {
     let kept = Kept::default();
@@ -72,6 +89,7 @@ fn all() -> Vec<(String, String)> {
     };
     let (arm, upstream, weight) = (Arm::Stable, "main", Weight::FULL);
     let hints = ["do this".to_owned()];
+    let lines = red_lines(trace_id, &set.id);
     let serving = Serving {
         label: "prompt v1",
         is_fresh: true,
@@ -90,6 +108,7 @@ fn all() -> Vec<(String, String)> {
         Event::TableDrained { generation: Generation(3), after_ms: 12 },
         Event::Outage { arm, upstream, change: OutageChange::Began(outage) },
         Event::Outage { arm, upstream, change: OutageChange::Ended(outage) },
+        Event::IncidentOpened(&lines),
         Event::JournalUnwritten { why: "the disk is full" },
         Event::JournalWritten,
         Event::WorkFailed { what: "the pack was not written", why: "no \"room\"".to_owned() },

@@ -7,8 +7,9 @@ use serde::Serialize;
 use tidegate_core::decide::{
     BandUnit, Decision, LineRule, Phase, Plan, Reason, ReasonCode, Signal, readings,
 };
-use tidegate_core::ids::{ChangeId, UnixMs};
-use tidegate_core::journal::{ControlState, Incident, Release};
+use tidegate_core::ids::{IncidentId, UnixMs};
+use tidegate_core::incident::{Incident, Subject};
+use tidegate_core::journal::{ControlState, Release};
 use tidegate_core::route::Weight;
 
 /// The tone of a signal.
@@ -51,8 +52,8 @@ pub(crate) fn release(release: &Release, state: &ControlState, now: UnixMs) -> V
         lines.extend(pause.iter().flat_map(|text| wrapped(text, 9)));
         lines.extend(table(plan, decision));
     }
-    if let Some(incident) = state.incidents.get(&plan.change_id) {
-        lines.push(self::incident(&plan.change_id, incident));
+    if let Some(incident) = state.incident_of(&plan.change_id) {
+        lines.push(self::incident(&IncidentId::of_release(&plan.change_id), incident));
     }
     if let Some(pack) = &release.pack {
         lines.push(format!("evidence {}", pack.path));
@@ -111,13 +112,20 @@ impl Told<'_> {
 }
 
 /// One incident in one line.
-pub(crate) fn incident(change_id: &ChangeId, incident: &Incident) -> String {
+pub(crate) fn incident(id: &IncidentId, incident: &Incident) -> String {
     let status = match &incident.closed {
         Some((_, conclusion)) => format!("closed: {conclusion}"),
         None => format!("open, {} case(s) written back", incident.case_ids.len()),
     };
+    let seen = match &incident.subject {
+        Subject::Release { .. } => String::new(),
+        Subject::Service { set, .. } => format!(
+            " {} answers of {set}, {} of them sent to a client:",
+            incident.red_lines, incident.went_out
+        ),
+    };
     format!(
-        "incident {} of {change_id}: {} ({status})",
+        "incident {id}: {}:{seen} {} ({status})",
         paint(tone(incident.signal), incident.signal.as_str()),
         lang::reader().cause(&incident.reason)
     )

@@ -314,7 +314,7 @@ fn releases_that_cannot_be() {
     check(&["release", "promote"], 2, &["no release is running"], &["release status"]);
     check(&["rollback"], 2, &["no release is running"], &["release status"]);
     check(&["release", "reopen"], 2, &["open already"], &[]);
-    check(&["incident", "close", "prompt-v2-00000", "--conclusion", "x"], 1, &["no incident"], &[]);
+    check(&["incident", "close", "prompt-v2-00000", "--conclusion", "x"], 2, &["no incident"], &[]);
     check(&["release", "pause", "--by", ""], 2, &["needs a name"], &["--by NAME"]);
     project.run(&["eval", "--prompt", "v2"]).exits(0);
     project.run(&start).exits(0);

@@ -118,12 +118,15 @@ fn a_rollback_is_at_once_and_only_a_named_override_undoes_it() {
     }
     assert_eq!(project.phase(), "rolled_back");
     verified_pack(&project, &change_id);
+    check_ordered_incident(&project, &change_id);
     project.run(&["release", "start", "--prompt", "v2"]).fails(
         1,
         &["was rolled back by", &change_id],
         &["--override --by NAME --reason WHY"],
     );
     project.run(&["release", "start", "--prompt", "v2", "--override"]).exits(2);
+    // Its cases are asked from then on, so it passes the gate again first.
+    project.run(&["eval", "--prompt", "v2"]).exits(0);
     let again = ["release", "start", "--prompt", "v2", "--override", "--by", "ana"];
     project.run(&[&again[..], &["--reason", "the complaints were about v1"]].concat()).exits(0);
     assert_eq!(project.phase(), "running");
@@ -136,6 +139,29 @@ fn a_rollback_is_at_once_and_only_a_named_override_undoes_it() {
     let watched = watching.join().unwrap();
     // It may have come too late to see it run; a release that went back is 1 all the same.
     watched.fails(1, &["went back"], &["tidegate evidence"]);
+}
+
+/// A way back by order leaves all that one by itself leaves: an incident, cases, a report that
+/// names who did it and shows the lines as they were.
+fn check_ordered_incident(project: &Project, change_id: &str) {
+    let listed = project.run(&["incident", "list", "--json"]).exits(0).json();
+    let incident = &listed[format!("inc-{change_id}")];
+    assert_eq!((&incident["signal"], &incident["about"]), (&"red".into(), &"release".into()));
+    assert_eq!(incident["change_id"], change_id);
+    assert!(!incident["case_ids"].as_array().unwrap().is_empty(), "{incident}");
+    let regression = project.read("evals/regression.jsonl");
+    assert!(regression.contains(&format!("reg-{change_id}-1")), "{regression}");
+    let status = project.run(&["release", "status", "--json"]).exits(0).json();
+    let pack = status["release"]["pack"]["path"].as_str().unwrap().to_owned();
+    let manifest: Value =
+        serde_json::from_str(&project.read(&format!("{pack}/manifest.json"))).unwrap();
+    assert_eq!(manifest["gates"]["operator"]["status"], "FAIL", "{manifest}");
+    assert_eq!(manifest["verdict"]["reviewer"], "mei");
+    let why = manifest["verdict"]["reason"].as_str().unwrap();
+    assert!(why.contains("complaints"), "{why}");
+    for line in ["quality", "latency", "cost", "risk"] {
+        assert_ne!(manifest["gates"][line]["evidence"], Value::Null, "{line}: {manifest}");
+    }
 }
 
 #[test]
@@ -188,7 +214,11 @@ fn check_write_back(project: &Project, server: &Server, change_id: &str) {
     let close = ["incident", "close", change_id, "--conclusion", "max_tokens was too small"];
     project.run(&close).exits(0);
     let listed = project.run(&["incident", "list", "--json"]).exits(0).json();
-    assert_eq!(listed[change_id]["closed"][1], "max_tokens was too small", "{listed}");
+    assert_eq!(
+        listed[format!("inc-{change_id}")]["closed"][1],
+        "max_tokens was too small",
+        "{listed}"
+    );
     assert_eq!(server.chat("mei", "hello").header("x-tidegate-arm"), "stable");
 }
 
@@ -211,7 +241,7 @@ fn an_incident_without_records_is_closed_by_a_case_of_hand() {
     project.write("evals/regression.jsonl", format!("{case}\n"));
     project.run(&close).exits(0);
     let listed = project.run(&["incident", "list", "--json"]).exits(0).json();
-    assert_eq!(listed[&change_id]["case_ids"], serde_json::json!([id]), "{listed}");
+    assert_eq!(listed[format!("inc-{change_id}")]["case_ids"], serde_json::json!([id]), "{listed}");
 }
 
 #[test]

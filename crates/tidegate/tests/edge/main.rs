@@ -16,6 +16,8 @@ mod demo;
 #[cfg(test)]
 mod evals;
 #[cfg(test)]
+mod incident;
+#[cfg(test)]
 mod journal;
 #[cfg(test)]
 mod leak;

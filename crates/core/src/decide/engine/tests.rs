@@ -151,10 +151,15 @@ fn inv5_what_was_promoted_can_be_taken_back_by_order_only() {
     assert_eq!(run.tick(1).actions, []);
     run.seen.order = order(OrderKind::RollBack);
     let decision = run.tick(1);
+    let reason = decision.reasons[0].clone();
+    assert_eq!(reason.code(), ReasonCode::Order);
+    // It is an incident like any other, and shows the lines as they were.
+    let incident = Action::OpenIncident { signal: Signal::Red, reason: reason.into() };
     assert_eq!(
         (decision.actions, decision.state.phase),
-        (vec![Action::RollBack], Phase::RolledBack)
+        (vec![Action::RollBack, incident], Phase::RolledBack)
     );
+    assert!(decision.reasons.iter().any(|reason| reason.line().is_some()));
     run.seen.order = order(OrderKind::RollBack);
     assert_eq!(run.tick(1).actions, []);
 }

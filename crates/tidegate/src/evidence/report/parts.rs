@@ -7,7 +7,7 @@ use crate::evidence::gates::Gate;
 use crate::evidence::html::{esc, lang, number};
 use crate::evidence::journal::Step;
 use crate::evidence::rollback::{decider, why};
-use crate::evidence::samples::{Sample, curl};
+use crate::evidence::samples::{Origin, Sample, curl};
 use crate::evidence::signals::described;
 use crate::lang::Lang;
 use std::fmt::Write as _;
@@ -289,10 +289,10 @@ fn one_diff(out: &mut String, diff: &Diff) {
 }
 
 /// Records, failing ones first.
-pub(super) fn samples(out: &mut String, data: &CleanData, samples: &[Sample<'_>]) {
+pub(in crate::evidence) fn samples(out: &mut String, origin: &Origin<'_>, samples: &[Sample<'_>]) {
     out.push_str("<h2>Samples</h2>\n");
     if samples.is_empty() {
-        out.push_str("<p>The candidate has no records.</p>\n");
+        out.push_str("<p>No records are kept.</p>\n");
         return;
     }
     out.push_str("<p class=\"sub\">Redacted; users are pseudonyms of this release.</p>\n");
@@ -310,7 +310,7 @@ pub(super) fn samples(out: &mut String, data: &CleanData, samples: &[Sample<'_>]
         }
         said(out, "Asked", record.input.as_deref());
         said(out, "Answered", record.output.as_deref());
-        if sample.failing && curl(data, record).is_some() {
+        if sample.failing && curl(origin, record).is_some() {
             let _ = writeln!(out, "<p>Reproduce: <code>{}.curl.sh</code></p>", esc(&sample.stem));
         }
         out.push_str("</section>\n");

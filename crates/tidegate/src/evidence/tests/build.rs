@@ -11,8 +11,9 @@ use tidegate_core::evidence::{EnvInfo, GateLevel, GateStatus, Record};
 use tidegate_core::gate::{
     Case, CaseResult, Checks, EvalReport, GateVerdict, Risk, Severity, failure_table,
 };
-use tidegate_core::ids::{ChangeId, Digest, ServiceName, TraceId, UnixMs};
-use tidegate_core::journal::{Entry, Event, Incident, Release};
+use tidegate_core::ids::{ChangeId, Digest, IncidentId, ServiceName, TraceId, UnixMs};
+use tidegate_core::incident::{Incident, Subject};
+use tidegate_core::journal::{Entry, Event, Release};
 use tidegate_core::observe::{Feedback, Outcome as Seen, Timing, Window};
 use tidegate_core::route::{Arm, Audience, Entrance, Split, Table, Weight};
 use tidegate_core::version_set::{Artifact, ArtifactKind, NamedSet, VersionSet};
@@ -191,6 +192,14 @@ fn decided(i: usize, outcome: Outcome, state: &mut ReleaseState, at: UnixMs) -> 
     decision
 }
 
+fn incident() -> Incident {
+    let subject = Subject::Release { change_id: change_id() };
+    let reason = Cause::Words("over the rollback threshold".to_owned());
+    let at = START.plus(DECISIONS as u64 * MINUTE);
+    let case_ids = vec!["reg-refund-0".to_owned()];
+    Incident { case_ids, ..Incident::open(subject, Signal::Red, reason, at) }
+}
+
 /// The journal under construction.
 struct Journal {
     entries: Vec<Entry>,
@@ -258,13 +267,7 @@ pub(super) fn release(outcome: Outcome) -> PackData {
     PackData {
         change_id: change_id(),
         service: plan.service.clone(),
-        incident: (outcome == Outcome::RolledBack).then(|| Incident {
-            signal: Signal::Red,
-            opened_at: START.plus(DECISIONS as u64 * MINUTE),
-            reason: Cause::Words("over the rollback threshold".to_owned()),
-            case_ids: vec!["reg-refund-0".to_owned()],
-            closed: None,
-        }),
+        incident: (outcome == Outcome::RolledBack).then(incident),
         shipped_from: Some(ChangeId::parse("prompt-v2-00000").unwrap()),
         journal_head: (head.seq, head.hash.clone()),
         entries: journal.entries,
@@ -430,7 +433,10 @@ pub(super) fn journal_with_strangers() -> (Vec<Entry>, Vec<u64>) {
     let table = Table { generation: tidegate_core::ids::Generation(4), ..entrance };
     let by = "李雷".to_owned();
     journal.add(START, Event::EntranceOpened { table, by, reason: "checked".to_owned() });
-    journal.add(START, Event::CasesWritten { change_id: other, case_ids: vec![] });
+    journal.add(
+        START,
+        Event::CasesWritten { incident: IncidentId::of_release(&other), case_ids: vec![] },
+    );
     (journal.entries, vec![1, 5, 6, 7])
 }
 

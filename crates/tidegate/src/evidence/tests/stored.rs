@@ -6,9 +6,9 @@ use crate::error::{ErrorKind, Result};
 use crate::evidence::{JournalCheck, PackInputs, verify, write_pack};
 use crate::store::{Access, Evals as _, Journal as _, Records as _, Sets as _, Store, StoreError};
 use std::path::Path;
-use tidegate_core::evidence::VerdictDecision;
+use tidegate_core::evidence::{PackRef, VerdictDecision};
 use tidegate_core::ids::{ChangeId, Digest, UnixMs};
-use tidegate_core::journal::{ControlState, Entry, Event, PackRef};
+use tidegate_core::journal::{ControlState, Entry, Event};
 use tidegate_core::route::Table;
 
 const NOW: UnixMs = UnixMs(1_795_222_800_000);
@@ -57,8 +57,6 @@ async fn pack_of(store: &Store, root: &Path, change_id: &str) -> Result<PackRef>
         root,
         clock: &Clock::demo(NOW, 1),
         base_url: "http://127.0.0.1:8787",
-        junit: None,
-        gates: &[],
     };
     write_pack(&inputs).await
 }

@@ -5,7 +5,7 @@ use tidegate_core::observe::Timing;
 use tidegate_core::route::Arm;
 use tidegate_core::version_set::{NamedSet, VersionKeys};
 
-fn record(n: u64, input: &str) -> Record {
+pub(in crate::gate) fn record(n: u64, input: &str) -> Record {
     Record {
         trace_id: TraceId::parse(&format!("t-{n}")).unwrap(),
         request_id: String::new(),
@@ -66,12 +66,11 @@ impl Project {
     }
 
     fn write_back(&self, change: &str, records: &[Record]) -> Result<Vec<String>> {
-        let change = ChangeId::parse(change).unwrap();
         let schema = json!({"type": "object", "required": ["answer"]});
         let file = Path::new("evals/regression.jsonl");
         let harmed: Vec<Harmed<'_>> =
             records.iter().map(|record| Harmed { record, harm: Harm::Failing }).collect();
-        write_back(self.dir.path(), file, &change, &harmed, Some(&schema))
+        write_back(self.dir.path(), file, change, &harmed, Some(&schema))
     }
 
     fn text(&self) -> String {
@@ -127,10 +126,9 @@ fn check_harm(harm: Harm, risk: Risk, checks: Value, behaviour: &str) {
     (record.tokens_in, record.tokens_out) = (900, 1_100);
     record.timing.total_us = 7_500_000;
     let project = Project::new();
-    let change = ChangeId::parse("prompt-v3-a1b2c").unwrap();
     let file = Path::new("evals/regression.jsonl");
     let harmed = [Harmed { record: &record, harm }];
-    write_back(project.dir.path(), file, &change, &harmed, None).unwrap();
+    write_back(project.dir.path(), file, "prompt-v3-a1b2c", &harmed, None).unwrap();
     let case = project.cases().remove(0);
     let expected: Checks = serde_json::from_value(checks).unwrap();
     assert_eq!((case.risk, case.checks), (risk, expected), "{harm:?}");
@@ -138,7 +136,7 @@ fn check_harm(harm: Harm, risk: Risk, checks: Value, behaviour: &str) {
     let Handling { strict, as_served, repeat, reproduced, needs_review, uncovered: _ } =
         case.handling;
     assert_eq!((strict, as_served, repeat, reproduced), (false, true, Some(5), None));
-    assert_eq!(needs_review, harm == Harm::Disliked);
+    assert_eq!(needs_review, matches!(harm, Harm::Disliked | Harm::Suspected));
 }
 
 #[test]

@@ -1,0 +1,177 @@
+//! Incidents: what went wrong, what it is about, and what it is closed with.
+//!
+//! An incident is about one release (a pause by lines, a rollback, a shut-off, whoever ordered it),
+//! or about the service outside any release: a red line in an answer that no release decides on. It
+//! closes only when its failures are regression cases.
+
+use crate::decide::{Cause, Decision, Metric, Reason, ReasonCode, Signal};
+use crate::evidence::PackRef;
+use crate::guard::{RiskKind, RiskSeverity, Sighting};
+use crate::ids::{ChangeId, Digest, IncidentId, TraceId, UnixMs, VersionSetId};
+use serde::{Deserialize, Serialize};
+
+/// Traces that an incident names, at most: enough for its cases and samples.
+pub const TRACES_MAX: usize = 20;
+/// Events that its reason quotes, at most.
+const QUOTED_MAX: usize = 3;
+
+/// What an incident is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "about")]
+pub enum Subject {
+    /// A release.
+    Release {
+        /// Its id.
+        change_id: ChangeId,
+    },
+    /// The service, outside any release.
+    Service {
+        /// The version set that gave the answers.
+        set: VersionSetId,
+        /// What they held.
+        kind: RiskKind,
+    },
+}
+
+impl Subject {
+    /// The release, where it is one.
+    pub fn change_id(&self) -> Option<&ChangeId> {
+        match self {
+            Subject::Release { change_id } => Some(change_id),
+            Subject::Service { .. } => None,
+        }
+    }
+}
+
+/// One incident.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    /// What it is about.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// Yellow for a pause by lines, else red or black.
+    pub signal: Signal,
+    /// When it began.
+    pub opened_at: UnixMs,
+    /// Why it was opened; of a release's incident that became worse, why it did.
+    pub reason: Cause,
+    /// Red-line events filed under it that no release decided on.
+    #[serde(default)]
+    pub red_lines: u64,
+    /// How many of their answers reached a client.
+    #[serde(default)]
+    pub went_out: u64,
+    /// Their requests, the first [`TRACES_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traces: Vec<TraceId>,
+    /// The regression cases written for it.
+    pub case_ids: Vec<String>,
+    /// Its evidence pack; a release's incident is in that release's pack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pack: Option<PackRef>,
+    /// When it was closed and with what conclusion.
+    pub closed: Option<(UnixMs, String)>,
+}
+
+impl Incident {
+    /// A new incident.
+    pub fn open(subject: Subject, signal: Signal, reason: Cause, at: UnixMs) -> Incident {
+        Incident {
+            subject,
+            signal,
+            opened_at: at,
+            reason,
+            red_lines: 0,
+            went_out: 0,
+            traces: Vec::new(),
+            case_ids: Vec::new(),
+            pack: None,
+            closed: None,
+        }
+    }
+
+    /// Whether somebody still has to close it.
+    pub fn is_open(&self) -> bool {
+        self.closed.is_none()
+    }
+}
+
+/// Red-line events of one incident, journalled together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedLines {
+    /// The incident they are filed under.
+    pub incident: IncidentId,
+    /// The version set that gave the answers.
+    pub set: VersionSetId,
+    /// What they held.
+    pub kind: RiskKind,
+    /// The first [`TRACES_MAX`] of them.
+    pub sightings: Vec<Sighting>,
+    /// How many there were.
+    pub count: u64,
+    /// How many of the answers reached a client.
+    pub went_out: u64,
+}
+
+impl RedLines {
+    /// Those of one kind and set, filed under `incident`; `sightings` holds at least one.
+    pub fn of(incident: IncidentId, set: VersionSetId, sightings: &[Sighting]) -> Option<RedLines> {
+        let kind = sightings.first()?.event.kind;
+        let went_out = sightings.iter().filter(|sighting| !sighting.blocked).count() as u64;
+        let count = sightings.len() as u64;
+        let sightings = sightings.iter().take(TRACES_MAX).cloned().collect();
+        Some(RedLines { incident, set, kind, sightings, count, went_out })
+    }
+
+    /// How grave they are.
+    pub fn signal(&self) -> Signal {
+        match self.kind.severity() {
+            RiskSeverity::Black => Signal::Black,
+            RiskSeverity::Red | RiskSeverity::Counted => Signal::Red,
+        }
+    }
+
+    /// Why the incident that they open was opened.
+    pub fn reason(&self) -> Cause {
+        let events = self.sightings.iter().take(QUOTED_MAX).map(|s| s.event.clone()).collect();
+        Reason::RedLine { events }.into()
+    }
+}
+
+/// The metrics that an incident is made of: those that a decision acted on or, where a person did,
+/// those that did not pass. The worst first, each once.
+pub fn blamed(decision: &Decision) -> Vec<Metric> {
+    let of = |codes: &[ReasonCode]| -> Vec<Metric> {
+        let mut found: Vec<Metric> = Vec::new();
+        for reason in decision.reasons.iter().filter(|reason| codes.contains(&reason.code())) {
+            found.extend(reason.metric().filter(|metric| !found.contains(metric)));
+        }
+        found
+    };
+    let over = of(&[
+        ReasonCode::OverRollback,
+        ReasonCode::OverCeiling,
+        ReasonCode::OverBudget,
+        ReasonCode::PauseLimit,
+        ReasonCode::OverPause,
+    ]);
+    if !over.is_empty() {
+        return over;
+    }
+    of(&[ReasonCode::BetweenPassAndPause, ReasonCode::Uncertain])
+}
+
+/// The id of an incident of the service: `inc-<kind>-<hash>`, with as much of the hash as makes it
+/// new.
+pub fn service_incident(
+    set: &VersionSetId,
+    first: &Sighting,
+    is_taken: impl Fn(&IncidentId) -> bool,
+) -> Option<IncidentId> {
+    let at = first.at.0.to_le_bytes();
+    let parts = [set.as_str().as_bytes(), first.trace_id.as_str().as_bytes(), &at];
+    let hash = Digest::of_parts(&parts);
+    let kind = first.event.kind.as_str().replace('_', "-");
+    let named = |length| IncidentId::parse(&format!("inc-{kind}-{}", hash.short(length))).ok();
+    (5..=hash.as_str().len()).filter_map(named).find(|id| !is_taken(id))
+}

@@ -1,0 +1,189 @@
+//! Random histories: what holds of every one of them, and that they reach what they are about.
+
+use super::*;
+use proptest::prelude::*;
+
+/// What a seeded operator and controller might do next; many of these do not fit at the time and
+/// are refused, as in life.
+#[derive(Debug, Clone)]
+enum Step {
+    Start { to: u64, alpha: f64, overriding: bool },
+    Decide { kind: DecisionKind, number: f64, stale: bool },
+    Applied,
+    Reopen,
+    Pack,
+    Eval { passed: bool },
+    Open,
+    Cases,
+    Close,
+    Proof,
+    Released,
+    RedLines { on: Arm, late: bool, count: u64 },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    use DecisionKind::{Advance, Hold, Pause, RollBack, ShutOff};
+    let kinds =
+        prop::sample::select(vec![Advance, Advance, Advance, Hold, Pause, RollBack, ShutOff]);
+    prop_oneof![
+        3 => (2u64..6, 0.001f64..0.499, any::<bool>())
+            .prop_map(|(to, alpha, overriding)| Step::Start { to, alpha, overriding }),
+        8 => (kinds, -1e9f64..1e9, prop::bool::weighted(0.1))
+            .prop_map(|(kind, number, stale)| Step::Decide { kind, number, stale }),
+        2 => Just(Step::Applied),
+        1 => Just(Step::Reopen),
+        1 => Just(Step::Pack),
+        1 => any::<bool>().prop_map(|passed| Step::Eval { passed }),
+        1 => Just(Step::Open),
+        2 => Just(Step::Cases),
+        2 => Just(Step::Close),
+        1 => Just(Step::Proof),
+        1 => Just(Step::Released),
+        2 => (prop::sample::select(vec![Arm::Stable, Arm::Candidate]), any::<bool>(), 1u64..40)
+            .prop_map(|(on, late, count)| Step::RedLines { on, late, count }),
+    ]
+}
+
+impl Run {
+    fn take(&mut self, step: &Step, n: u64, latest: u64) -> Result<(), ReplayError> {
+        let release = change(latest);
+        match step {
+            Step::Start { to, alpha, overriding } => {
+                self.start(n, *to, *alpha, overriding.then_some("mei: seen and accepted"))
+            }
+            Step::Decide { kind, number, stale: false } => self.decide(latest, *kind, *number),
+            Step::Decide { kind, number, stale: true } => {
+                let mut behind = self.clone();
+                behind.decide(latest, *kind, *number)?;
+                let event = behind.entries.last().map(Entry::event).transpose()?;
+                self.decide(latest, DecisionKind::Advance, *number)?;
+                event.map_or(Ok(()), |event| self.append(event))
+            }
+            Step::Applied => {
+                let generation = self.state.table.as_ref().map_or(Generation(0), |t| t.generation);
+                self.append(Event::Applied { generation, took_us: n })
+            }
+            Step::Reopen => {
+                let table = reopened(self.state.table.as_ref().unwrap());
+                let (by, reason) = ("mei".to_owned(), "checked".to_owned());
+                self.append(Event::EntranceOpened { table, by, reason })
+            }
+            Step::Pack => {
+                self.append(Event::SetPacked { set: set(n), label: format!("第{n}版") })
+            }
+            Step::Eval { passed } => self.append(Event::EvalRun {
+                run_id: format!("run-{n}"),
+                set: set(latest),
+                cases: Digest::of(b"cases"),
+                passed: *passed,
+                report: Digest::of(b"report"),
+            }),
+            Step::Open => self.append(Event::IncidentOpened {
+                change_id: release,
+                signal: Signal::Black,
+                reason: "seen by hand".to_owned(),
+            }),
+            Step::Cases => self.write_cases(latest),
+            Step::Close => self.close(latest),
+            Step::Proof => self.append(Event::PackWritten {
+                change_id: release,
+                path: format!("reports/2026-11-21/{latest}"),
+                manifest: Digest::of(b"manifest"),
+            }),
+            Step::Released => self.append(Event::ServiceReleased {
+                set: self.state.table.as_ref().unwrap().stable.clone(),
+                run_id: format!("run-{n}"),
+                note: "32 of 32 cases pass".to_owned(),
+            }),
+            Step::RedLines { on, late, count } => {
+                let of = late.then_some(release).or(self.state.active.clone());
+                let seen: Vec<_> = (0..*count).map(|i| sighting(*on, of.clone(), n, i)).collect();
+                let filed = self.state.file(&seen);
+                filed.into_iter().try_for_each(|lines| self.append(Event::RedLinesSeen(lines)))
+            }
+        }
+    }
+}
+
+fn run_of(steps: &[Step]) -> (Run, usize) {
+    let (mut run, mut latest, mut refused) = (Run::adopted(), 1, 0);
+    for (i, step) in steps.iter().enumerate() {
+        let n = i as u64 + 2;
+        match run.take(step, n, latest) {
+            Ok(()) if matches!(step, Step::Start { .. }) => latest = n,
+            Ok(()) => {}
+            Err(_) => refused += 1,
+        }
+    }
+    (run, refused)
+}
+
+fn bytes(state: &ControlState) -> String {
+    serde_json::to_string(state).unwrap()
+}
+
+proptest! {
+    /// Invariant 7: replaying the journal gives the state, to the byte; so does replaying the
+    /// state's own stored form.
+    #[test]
+    fn inv7_replay_gives_the_state(steps in prop::collection::vec(step(), 1..60)) {
+        let (run, _) = run_of(&steps);
+        let replayed = ControlState::replay(&run.entries).unwrap();
+        prop_assert_eq!(&replayed, &run.state);
+        prop_assert_eq!(bytes(&replayed), bytes(&run.state));
+        let stored: ControlState = serde_json::from_str(&bytes(&run.state)).unwrap();
+        prop_assert_eq!(bytes(&stored), bytes(&run.state));
+    }
+
+    /// Every prefix is a state of its own, that the rest of the journal leads on from.
+    #[test]
+    fn every_prefix_replays(steps in prop::collection::vec(step(), 1..30), cut in 0usize..40) {
+        let (run, _) = run_of(&steps);
+        let cut = cut.min(run.entries.len());
+        let mut state = ControlState::replay(&run.entries[..cut]).unwrap();
+        prop_assert_eq!(state.seq, cut as u64);
+        for entry in &run.entries[cut..] {
+            state.apply(entry.at, &entry.event().unwrap()).unwrap();
+            state.seq = entry.seq;
+        }
+        prop_assert_eq!(bytes(&state), bytes(&run.state));
+    }
+
+    /// Invariant 4 over whole histories: a set that went back is never a candidate again but by
+    /// an override.
+    #[test]
+    fn inv4_no_history_raises_what_went_back(steps in prop::collection::vec(step(), 1..60)) {
+        let (run, _) = run_of(&steps);
+        let mut state = ControlState::default();
+        for entry in &run.entries {
+            let event = entry.event().unwrap();
+            if let Event::ReleaseStarted { plan, override_reason, .. } = &event {
+                prop_assert!(override_reason.is_some() || !state.blocked.contains_key(&plan.to));
+            }
+            state.apply(entry.at, &event).unwrap();
+            if let Some(split) = state.split() {
+                prop_assert!(!state.blocked.contains_key(&split.candidate));
+            }
+        }
+    }
+}
+
+/// The histories above must reach what they are about, or they prove nothing.
+#[test]
+fn the_histories_reach_every_phase_and_are_refused_at_times() {
+    use proptest::strategy::ValueTree as _;
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let (mut phases, mut refusals, mut closed) = (std::collections::BTreeSet::new(), 0, 0);
+    for _ in 0..100 {
+        let steps = prop::collection::vec(step(), 60).new_tree(&mut runner).unwrap().current();
+        let (run, refused) = run_of(&steps);
+        refusals += refused;
+        phases.extend(run.state.releases.values().map(|r| r.state.phase.as_str()));
+        closed += run.state.incidents.values().filter(|i| i.closed.is_some()).count();
+    }
+    for phase in [Phase::RolledBack, Phase::ShutOff, Phase::Promoted] {
+        assert!(phases.contains(phase.as_str()), "{phases:?}");
+    }
+    assert!(refusals > 100 && closed > 10, "{refusals} refused, {closed} closed");
+}

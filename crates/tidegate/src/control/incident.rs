@@ -1,0 +1,191 @@
+//! Incidents: red lines that no release decides on, the cases written for an incident, its end.
+
+use super::command::Answer;
+use super::{Control, PackOf};
+use crate::error::{CliError, Result};
+use crate::gate::{Answers, Harm, Harmed, write_back, written_back};
+use crate::store::{RecordQuery, Records as _};
+use std::collections::BTreeSet;
+use tidegate_core::evidence::Record;
+use tidegate_core::guard::Sighting;
+use tidegate_core::ids::{ChangeId, IncidentId, TraceId, UnixMs};
+use tidegate_core::incident::{Incident, RedLines, Subject, blamed};
+use tidegate_core::journal::Event;
+use tidegate_core::observe::Feedback;
+use tidegate_core::route::Arm;
+
+/// Records of an arm that are looked through for an incident, the newest: what went wrong was
+/// decided on just now.
+pub(super) const RECORDS_MAX: usize = 2_000;
+/// How long further red lines of a known incident are gathered before they are journalled together,
+/// ms: a flood of them must not fill the journal. The first is journalled at once.
+const GATHERED_MS: u64 = 60_000;
+/// Red lines gathered at most; each is in the records as well.
+const GATHERED_MAX: usize = 4_096;
+/// Below this satisfaction (0 to 1) a user was not content.
+const CONTENT_FROM: f64 = 0.5;
+
+/// Red lines that are not journalled yet.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    sightings: Vec<Sighting>,
+    journalled_at: Option<UnixMs>,
+}
+
+impl Control {
+    /// Takes the red lines that the running candidate is not judged by, files them under incidents
+    /// and journals them. They were kept from the client, and their callers banned, before this.
+    pub(super) async fn file_red_lines(&mut self) {
+        let Some(plane) = &self.plane else { return };
+        let fresh = plane.collector.take_other_events();
+        let room = GATHERED_MAX.saturating_sub(self.gathered.sightings.len());
+        self.gathered.sightings.extend(fresh.into_iter().take(room));
+        if self.gathered.sightings.is_empty() {
+            return;
+        }
+        let filed = self.state.file(&self.gathered.sightings);
+        let now = self.clock.now();
+        let is_new = |lines: &RedLines| !self.state.incidents.contains_key(&lines.incident);
+        let waits = self.gathered.journalled_at.is_some_and(|at| now.since(at) < GATHERED_MS);
+        if waits && !filed.iter().any(is_new) {
+            return;
+        }
+        let opened: Vec<RedLines> = filed.iter().filter(|lines| is_new(lines)).cloned().collect();
+        let events: Vec<Event> = filed.iter().cloned().map(Event::RedLinesSeen).collect();
+        // A journal that cannot be written is said by `append`; they stay gathered until it can.
+        if !events.is_empty() && self.append(events).await.is_err() {
+            return;
+        }
+        self.gathered = Gathered { sightings: Vec::new(), journalled_at: Some(now) };
+        for lines in &opened {
+            self.log_incident(lines);
+        }
+        for lines in filed {
+            if self.state.incidents.get(&lines.incident).is_some_and(is_of_service) {
+                self.post(PackOf::Incident(lines.incident)).await;
+            }
+        }
+    }
+
+    /// Writes the records that an incident is made of back as cases (R143, R144, R216).
+    pub(super) async fn write_cases(&mut self, id: &IncidentId) -> Result<()> {
+        let Some(incident) = self.state.incidents.get(id).cloned() else { return Ok(()) };
+        self.store.flush().await?;
+        let project = &self.project()?.project;
+        let (regression, contract) = (&project.evals.regression, project.contract.output.as_ref());
+        let write = |source: &str, harmed: &[Harmed<'_>]| {
+            write_back(&self.root, regression, source, harmed, contract)
+        };
+        let case_ids = match &incident.subject {
+            Subject::Release { change_id } => {
+                let candidate = self.answered(change_id, Arm::Candidate)?;
+                let stable = self.answered(change_id, Arm::Stable)?;
+                let disliked = self.disliked(&candidate)?;
+                let release = self.state.releases.get(change_id);
+                let decision = release.and_then(|release| release.last_decision.as_ref());
+                let blamed = decision.map(blamed).unwrap_or_default();
+                let (candidate, stable) = (&candidate[..], &stable[..]);
+                let answers = Answers { candidate, stable, disliked: &disliked };
+                write(change_id.as_str(), &answers.harmed(&blamed))?
+            }
+            Subject::Service { .. } => {
+                let records = self.records_of(&incident)?;
+                let harmed = |record| Harmed { record, harm: Harm::Failing };
+                write(id.as_str(), &records.iter().map(harmed).collect::<Vec<_>>())?
+            }
+        };
+        if case_ids.is_empty() {
+            return Ok(());
+        }
+        self.append(vec![Event::CasesWritten { incident: id.clone(), case_ids }]).await
+    }
+
+    /// The newest records of an arm of a release, and its newest failing ones, each once.
+    fn answered(&self, change_id: &ChangeId, arm: Arm) -> Result<Vec<Record>> {
+        let query = |failing_only| RecordQuery {
+            change_id: Some(change_id.clone()),
+            arm: Some(arm),
+            failing_only,
+            newest_first: true,
+            limit: RECORDS_MAX,
+        };
+        let mut records = self.store.records(&query(false))?;
+        let known: BTreeSet<TraceId> = records.iter().map(|r| r.trace_id.clone()).collect();
+        let failing = self.store.records(&query(true))?;
+        records.extend(failing.into_iter().filter(|record| !known.contains(&record.trace_id)));
+        Ok(records)
+    }
+
+    /// The records that an incident of the service names.
+    pub(super) fn records_of(&self, incident: &Incident) -> Result<Vec<Record>> {
+        let found = incident.traces.iter().map(|trace| Ok(self.store.trace(trace)?));
+        found.filter_map(Result::transpose).collect()
+    }
+
+    /// The traces whose users were not content.
+    fn disliked(&self, records: &[Record]) -> Result<BTreeSet<TraceId>> {
+        let mut disliked = BTreeSet::new();
+        for record in records {
+            let feedback = self.store.feedback_of(&record.trace_id)?;
+            if feedback.into_iter().any(is_discontent) {
+                disliked.insert(record.trace_id.clone());
+            }
+        }
+        Ok(disliked)
+    }
+
+    /// Closes an incident. Cases that a person wrote for it count as much as those that were
+    /// written back: a record whose content is not kept cannot become a case by itself.
+    pub(super) async fn close_incident(
+        &mut self,
+        id: IncidentId,
+        by: String,
+        conclusion: String,
+    ) -> Result<Answer> {
+        let Some(incident) = self.state.incidents.get(&id) else {
+            return Err(unknown(&id, self.state.incidents.keys()));
+        };
+        if let Some((_, conclusion)) = &incident.closed {
+            return Err(CliError::usage(format!(
+                "incident `{id}` is closed already: {conclusion}"
+            )));
+        }
+        let mut events = Vec::new();
+        if incident.case_ids.is_empty() {
+            let regression = &self.project()?.project.evals.regression;
+            let source = match &incident.subject {
+                Subject::Release { change_id } => change_id.as_str(),
+                Subject::Service { .. } => id.as_str(),
+            };
+            let case_ids = written_back(&self.root, regression, source)?;
+            if !case_ids.is_empty() {
+                events.push(Event::CasesWritten { incident: id.clone(), case_ids });
+            }
+        }
+        let change_id = incident.subject.change_id().cloned();
+        events.push(Event::IncidentClosed { incident: id.clone(), by, conclusion });
+        self.append(events).await?;
+        Ok(Answer { change_id, ..Answer::done(&format!("incident {id} is closed")) })
+    }
+}
+
+fn is_of_service(incident: &Incident) -> bool {
+    matches!(incident.subject, Subject::Service { .. })
+}
+
+fn is_discontent(feedback: Feedback) -> bool {
+    match feedback {
+        Feedback::Like(liked) => !liked,
+        Feedback::Adopted(adopted) => !adopted,
+        Feedback::TaskDone(done) => !done,
+        Feedback::Satisfaction(score) => score < CONTENT_FROM,
+    }
+}
+
+fn unknown<'a>(id: &IncidentId, known: impl Iterator<Item = &'a IncidentId>) -> CliError {
+    let known: Vec<&str> = known.map(IncidentId::as_str).collect();
+    CliError::usage(format!("there is no incident `{id}`")).hint(match known.as_slice() {
+        [] => "there has been none".to_owned(),
+        known => format!("known incidents: {}", known.join(", ")),
+    })
+}
