@@ -29,7 +29,7 @@ import sys
 path, old, new = sys.argv[1:]
 text = open(path).read()
 if text.count(old) != 1:
-    sys.exit(f"error: `{old}` stands {text.count(old)} times in {path}; once is needed\n"
+    sys.exit(f"error: `{old}` is {text.count(old)} times in {path}; once is needed\n"
              "hint: the line has changed; bring bench/mutations.sh up to date")
 open(path, "w").write(text.replace(old, new))
 PY
@@ -61,15 +61,15 @@ mutate "the stable arm is taken as known" bets.rs \
   '+ times(stable_x, stable_bad[bet])' '+ times(0.0, stable_bad[bet])'
 mutate "stakes are not bounded" bets.rs \
   'if risk > STAKE_MAX {' 'if risk > f64::INFINITY {'
-mutate "the short cut hides evidence" bets.rs \
+mutate "the short cut hides a proof" bets.rs \
   '* pair.candidate_n * harm).max(0.0)' '* 0.4 * pair.candidate_n * harm).max(0.0)'
 mutate "a fault is forgotten at once" fault.rs \
   'state.fault_since = Some(now);' 'state.fault_since = None;'
-mutate "what is found early counts in full" evidence.rs \
+mutate "what is found early counts in full" e_process.rs \
   'let part = stake + weight_of_start(start).ln();' 'let part = stake;'
 mutate "all of alpha for every rule" plan.rs \
   'self.alpha / self.rules.len().max(1) as f64 / tests' 'self.alpha / tests'
-mutate "no design effect on rates over a line" evidence.rs \
+mutate "no design effect on rates over a line" e_process.rs \
   'let stake = mean_stake(&growth, self.effect);' 'let stake = mean_stake(&growth, 1.0);'
 mutate "no design effect on means" means.rs \
   '                * divisor;' '                * divisor.min(1.0);'
@@ -82,11 +82,11 @@ mutate "few users count in full" clusters.rs \
   'if units < FEWEST_UNITS {' 'if units < 0.0 {'
 mutate "the mixture of means without its logarithm" means.rs \
   'std::f64::consts::LN_2 - 0.5 * widened.ln() + z' 'std::f64::consts::LN_2 + z'
-mutate "every start has a quarter of the stake" evidence.rs \
+mutate "every start has a quarter of the stake" starts.rs \
   '{ (1.0 - WHOLE) / (k * (k + 1.0)) }' '{ (1.0 - WHOLE) * k.powi(0) }'
-mutate "the bucket that holds the point counts as beyond" evidence.rs \
+mutate "the bucket that holds the point counts as beyond" e_process.rs \
   'candidate_x: above(first) - within * below' 'candidate_x: above(first)'
-mutate "strata are added up" evidence.rs \
+mutate "strata are added up" e_process.rs \
   'rates.push(pair(*anchor, stable, *candidate));' \
   'let mut all = pair(*anchor, stable, *candidate);
                     if let Some(last) = rates.pop() { let last: Pair = last;

@@ -34,7 +34,7 @@ pub(super) fn sentence(reason: &Reason) -> String {
         }
         Reason::TooFewSamples(few) => too_few(few),
         Reason::NoData { silent_s, candidate_requests } => format!(
-            "no request ended for {silent_s} s; the release waits for data{}",
+            "no request has ended for {silent_s} s; the release waits for data{}",
             unsplit(*candidate_requests)
         ),
         Reason::SampleRatio { share, weight_pct, samples_candidate, samples_stable } => format!(
@@ -44,8 +44,8 @@ pub(super) fn sentence(reason: &Reason) -> String {
             share * 100.0
         ),
         Reason::Clean { samples_candidate, high } => format!(
-            "no red-line event in {samples_candidate} answers: with 95 % confidence they are at \
-             most {:.2} % of answers",
+            "no red-line event in {samples_candidate} answers: with 95 % confidence at most \
+             {:.2} % of answers have one",
             percent_up(*high)
         ),
         Reason::ColdStart => {
@@ -84,7 +84,7 @@ fn between(c: &Comparison) -> String {
     let Head { name, values, samples, shown } = Head::of(c);
     format!(
         "{name} is proven worse than its pass limit of {}, but not over its pause limit: \
-                 {values}, {}; {samples}",
+         {values}, {}; {samples}",
         shown.threshold,
         difference(c, &shown)
     )
@@ -94,8 +94,8 @@ fn over_budget(budget: &OverBudget) -> String {
     let OverBudget { budget, spoilt, shown: c } = budget;
     let Head { name, values, samples, shown } = Head::of(c);
     format!(
-        "{name} has spoilt about {spoilt:.0} answers beyond stable's, over the harm budget of \
-         {budget}: {values}, {}{}; {samples}",
+        "{name}: the candidate has spoilt about {spoilt:.0} answers that stable would not have \
+         spoilt, more than the harm budget of {budget}: {values}, {}{}; {samples}",
         difference(c, &shown),
         odds(&shown)
     )
@@ -111,7 +111,7 @@ fn over_multiple(c: &Comparison, multiple: f64) -> String {
 
 fn skipped(c: &Comparison) -> String {
     let Head { name, shown, .. } = Head::of(c);
-    let off = format!("set `lines.{name}.required: false` to go on without it");
+    let off = format!("set `lines.{name}.required: false` to continue without it");
     match (c.yardstick, c.reported) {
         (Some(Yardstick::Unpriced), _) => format!(
             "{name} is not compared: a model without a price would look free; add its price under \
@@ -133,8 +133,8 @@ fn skipped(c: &Comparison) -> String {
 fn drift(c: &Comparison) -> String {
     let Head { name, values, shown, .. } = Head::of(c);
     format!(
-        "{name} is worse than in the days before, on both arms: {values}, difference {}, \
-                 limit {}; this is drift and does not count against the candidate",
+        "{name} is worse than in the days before on both arms: {values}, difference {}, limit {}; \
+         this is drift and does not count against the candidate",
         shown.estimate, shown.threshold
     )
 }
@@ -146,7 +146,7 @@ fn gap_text(gap: Gap) -> &'static str {
         }
         Gap::NoMetrics => "the numbers may be incomplete: no metrics come in",
         Gap::CountFell => {
-            "the numbers may be incomplete: a count went down, so they are not of this release \
+            "the numbers may be incomplete: a count went down, so they are not from this release \
              alone"
         }
     }
@@ -174,8 +174,8 @@ fn shared_fault(fault: &FaultSeen) -> String {
     };
     match is_over {
         true => format!(
-            "the shared upstream fault is over: {whose} fails {failed}{beside}; what came during \
-             it counts for neither arm"
+            "the shared upstream fault is over: {whose} fails {failed}{beside}; requests during \
+             the fault count for neither arm"
         ),
         false => format!(
             "{whose} fails {failed}{beside}: a shared fault, which does not count against the \
@@ -218,31 +218,30 @@ impl Head {
     }
 }
 
-/// What both arms did in the same hours; the values beside it are of all hours, which differ.
+/// The difference between the arms over the same periods. The two values before it are of the whole
+/// release, in which the arms had different shares of traffic at different times.
 fn difference(c: &Comparison, shown: &Shown) -> String {
     match c.beside {
-        Beside::Stable => format!("{} side by side", shown.estimate),
+        Beside::Stable => format!("difference {} over the same periods", shown.estimate),
         Beside::StableBefore | Beside::Baseline { .. } => format!("difference {}", shown.estimate),
     }
 }
 
 fn odds(shown: &Shown) -> String {
     let odds = shown.odds.as_ref();
-    odds.map_or(String::new(), |(odds, needed)| {
-        format!("; evidence {odds} : 1 of {needed} : 1 needed")
-    })
+    odds.map_or(String::new(), |(odds, needed)| format!("; odds {odds} : 1, needed {needed} : 1"))
 }
 
 /// What the candidate's samples count as, where users' answers are alike.
 fn worth(shown: &Shown) -> String {
     let Some((worth, users)) = shown.worth else { return String::new() };
     let of = match users {
-        Some(1) => " of 1 user".to_owned(),
-        Some(users) => format!(" of about {users} users"),
+        Some(1) => " from 1 user".to_owned(),
+        Some(users) => format!(" from about {users} users"),
         None => String::new(),
     };
     format!(
-        "; the candidate's {}{of} count as about {worth}, since they are alike",
+        "; answers to one user are alike, so the candidate's {}{of} count as about {worth}",
         shown.samples_candidate
     )
 }
@@ -257,14 +256,14 @@ fn over_rollback(c: &Comparison) -> String {
     if shown.is_late {
         let all = &shown.estimate;
         return format!(
-            "{name} has lately gone over its rollback limit of {limit}: {values}, {all} over the \
-             whole release{odds}; {samples}"
+            "{name} went over its rollback limit of {limit} recently: {values}, difference {all} \
+             over the whole release{odds}; {samples}"
         );
     }
     let proven = shown.at_least.map_or(String::new(), |low| format!(", at least {low} proven"));
     format!(
         "{name} is over its rollback limit of {limit}: {values}, {difference}{proven}{odds}; \
-             {samples}"
+         {samples}"
     )
 }
 
@@ -273,11 +272,11 @@ fn over_pause(c: &Comparison) -> String {
     let (limit, difference, odds) = (&shown.threshold, difference(c, &shown), odds(&shown));
     match c.beside {
         Beside::Stable | Beside::StableBefore => format!(
-            "{name} is over its pause limit of {limit}, not proven over its rollback limit: \
+            "{name} is over its pause limit of {limit}, but not proven over its rollback limit: \
              {values}, {difference}; {samples}"
         ),
         Beside::Baseline { .. } => format!(
-            "{name} is over its rollback limit of {limit} beside the days before: {values}, \
+            "{name} is over its rollback limit of {limit} compared with the days before: {values}, \
              {difference}{odds}; find out what else changed, then resume or roll back"
         ),
     }
@@ -298,16 +297,17 @@ fn paused_by_lines(pause: &PauseSoFar) -> String {
     let PauseSoFar { lasted_s, limit_s, leads_to } = pause;
     match leads_to {
         PauseEnd::GoesBack => format!(
-            "paused for {lasted_s} of {limit_s} s; then the release goes back, unless the lines \
+            "paused for {lasted_s} of {limit_s} s; then the release rolls back, unless the lines \
              recover or a person resumes it"
         ),
         PauseEnd::GoesBackIfWorse => format!(
-            "paused for {lasted_s} of {limit_s} s; then the release goes back if a line is proven \
-             worse than stable by its error budget"
+            "paused for {lasted_s} of {limit_s} s; then the release rolls back if the proof that \
+             a line is worse than stable is strong enough"
         ),
         PauseEnd::Stays => format!(
-            "paused for {lasted_s} s, over the limit of {limit_s} s; it stays paused, since no \
-             line is proven worse than stable by this release's error budget; resume or roll back"
+            "paused for {lasted_s} s, over the limit of {limit_s} s; it stays paused because the \
+             proof that a line is worse than stable is too weak to roll back; resume it or roll it \
+             back"
         ),
     }
 }
@@ -322,13 +322,13 @@ fn uncertain(c: &Comparison) -> String {
         (Some(more @ (More::RollsBack | More::Passes)), Some(samples)) => {
             let leads_to = if more == More::Passes { "let it pass" } else { "roll it back" };
             let after = shown.takes.as_ref().map_or(String::new(), takes);
-            format!("; about {samples} more like these would {leads_to}{after}")
+            format!("; about {samples} more samples like these would {leads_to}{after}")
         }
         (Some(More::RollsBack | More::Passes) | None, _) => String::new(),
     };
     if c.unit == Unit::Ceiling {
         return format!(
-            "{name} is not proven within {limit} yet, which the next rung needs: {values}; \
+            "{name} is not yet proven within {limit}, which the next rung needs: {values}; \
              {samples}{more}"
         );
     }
@@ -340,11 +340,11 @@ fn uncertain(c: &Comparison) -> String {
     }
     if shown.odds.is_none() {
         return format!(
-            "{name} has too few samples side by side to compare yet: {values}; {samples}"
+            "{name} has too few samples from the same periods to compare yet: {values}; {samples}"
         );
     }
     format!(
-        "{name} is not decided yet against its limit of {limit}: {values}, {}{}; {samples}{more}",
+        "{name} is not yet decided against its limit of {limit}: {values}, {}{}; {samples}{more}",
         difference(c, &shown),
         odds(&shown)
     )
@@ -370,8 +370,9 @@ fn pass(c: &Comparison) -> String {
     }
     let (difference, odds) = (difference(c, &shown), odds(&shown));
     let within = shown.within.as_ref();
-    let within = within
-        .map_or(String::new(), |within| format!(", itself at most {within} with 99 % confidence"));
+    let within = within.map_or(String::new(), |within| {
+        format!(", the value at most {within} with 99 % confidence")
+    });
     let proven = shown.at_most.map_or(String::new(), |high| format!(", at most {high} proven"));
     format!(
         "{name} passes, within {limit}: {values}, {difference}{proven}{within}{odds}; {samples}"
@@ -397,7 +398,7 @@ fn too_few(few: &TooFew) -> String {
 /// What to check when the candidate never got a request.
 fn unsplit(candidate_requests: u64) -> &'static str {
     match candidate_requests {
-        0 => "; no request reached the candidate: one can only if it names a user or has a key",
+        0 => "; no request reached the candidate: only requests with a user or a key are split",
         _ => "",
     }
 }

@@ -38,15 +38,15 @@ pub(super) fn sentence(reason: &Reason) -> String {
         ),
         Reason::SampleRatio { share, weight_pct, samples_candidate, samples_stable } => format!(
             "トラフィックの配分が重みと合わない：候補版は {:.1} %、重みは {weight_pct}（候補版 \
-             {samples_candidate} 件、安定版 {samples_stable} 件）。比較の前にルーターを確認すること",
+             {samples_candidate} 件、安定版 {samples_stable} 件）。比較を信じる前にルーターを確認すること",
             share * 100.0
         ),
         Reason::Clean { samples_candidate, high } => format!(
-            "{samples_candidate} 件の回答にレッドライン事象なし：95 % の信頼度で、最大でも回答の {:.2} %",
+            "{samples_candidate} 件の回答にレッドライン事象はない：95 % の信頼度で、事象のある回答は最大でも {:.2} %",
             (high * 10_000.0).ceil() / 100.0
         ),
         Reason::ColdStart => {
-            "コールドスタート：安定版の過去数日のデータがないため、同時刻の安定版とだけ比較する"
+            "コールドスタート：安定版の過去数日のデータがないため、同じ時間帯の安定版とだけ比較する"
                 .to_owned()
         }
         Reason::Decided => "この時刻の判断は済んでいる".to_owned(),
@@ -158,7 +158,7 @@ fn over_budget(budget: &OverBudget) -> String {
     let OverBudget { budget, spoilt, shown: c } = budget;
     let Head { name, values, samples, shown } = Head::of(c);
     format!(
-        "{name}で安定版より約 {spoilt:.0} 件多く回答が損なわれ、損害予算の {budget} 件を超えた：\
+        "{name}：候補版で約 {spoilt:.0} 件の回答が安定版なら起きない形で損なわれ、損害予算の {budget} 件を超えた：\
          {values}、{}{}。{samples}",
         difference(c, &shown),
         odds(&shown)
@@ -227,7 +227,7 @@ fn shared_fault(fault: &FaultSeen) -> String {
         n => format!("、候補版は {n} 件のうち {:.0} % が失敗", candidate.rate() * 100.0),
     };
     let whose = match is_alone {
-        true => "安定版に比較できる流量がなく、共用の上流で",
+        true => "安定版に比較できるトラフィックがなく、共用の上流で",
         false => "安定版の上流で",
     };
     match is_over {
@@ -253,7 +253,7 @@ impl Head {
         let shown = Shown::of(Lang::Ja, c);
         let beside = match c.beside {
             Beside::Stable => format!("安定版 {}", shown.stable),
-            Beside::StableBefore => format!("安定版（流量がなくなる前）{}", shown.stable),
+            Beside::StableBefore => format!("安定版（トラフィックがなくなる前）{}", shown.stable),
             Beside::Baseline { days } => format!("{days} 日間のベースライン {}", shown.stable),
         };
         let how = match c.yardstick {
@@ -264,7 +264,7 @@ impl Head {
             name: name(c.metric),
             values: format!("候補版 {}、{beside}{how}", shown.candidate),
             samples: format!(
-                "標本は候補版 {} 件、安定版 {} 件{}",
+                "サンプルは候補版 {} 件、安定版 {} 件{}",
                 shown.samples_candidate,
                 shown.samples_stable,
                 worth(&shown)
@@ -276,14 +276,16 @@ impl Head {
 
 fn difference(c: &Comparison, shown: &Shown) -> String {
     match c.beside {
-        Beside::Stable => format!("同時刻の差 {}", shown.estimate),
+        Beside::Stable => format!("同じ時間帯の差 {}", shown.estimate),
         Beside::StableBefore | Beside::Baseline { .. } => format!("差 {}", shown.estimate),
     }
 }
 
 fn odds(shown: &Shown) -> String {
     let odds = shown.odds.as_ref();
-    odds.map_or(String::new(), |(odds, needed)| format!("。証拠 {odds} : 1（必要 {needed} : 1）"))
+    odds.map_or(String::new(), |(odds, needed)| {
+        format!("。証拠の強さ {odds} : 1（必要 {needed} : 1）")
+    })
 }
 
 /// What the candidate's samples count as, where users' answers are alike.
@@ -291,7 +293,7 @@ fn worth(shown: &Shown) -> String {
     let Some((worth, users)) = shown.worth else { return String::new() };
     let of = users.map_or(String::new(), |users| format!("（約 {users} ユーザー）"));
     format!(
-        "。候補版の {} 件{of}は互いに似ており、独立な標本では約 {worth} 件に相当",
+        "。同じユーザーへの回答は似るため、候補版の {} 件{of}は独立したサンプル約 {worth} 件に相当する",
         shown.samples_candidate
     )
 }
@@ -345,10 +347,10 @@ fn paused_by_lines(pause: &PauseSoFar) -> String {
             "一時停止から {lasted_s} 秒（上限 {limit_s} 秒）。指標が回復するか人が再開しなければ、上限でロールバックする"
         ),
         PauseEnd::GoesBackIfWorse => format!(
-            "一時停止から {lasted_s} 秒（上限 {limit_s} 秒）。上限までに安定版より悪いと確認された指標があればロールバックする"
+            "一時停止から {lasted_s} 秒（上限 {limit_s} 秒）。上限までに安定版より悪いという証拠が十分になればロールバックする"
         ),
         PauseEnd::Stays => format!(
-            "一時停止が {lasted_s} 秒続き、上限の {limit_s} 秒を超えた。安定版より悪いと確認された指標がないため\
+            "一時停止が {lasted_s} 秒続き、上限の {limit_s} 秒を超えた。安定版より悪いという証拠がロールバックには足りないため\
              停止を続ける。再開またはロールバックすること"
         ),
     }
@@ -359,12 +361,12 @@ fn uncertain(c: &Comparison) -> String {
     let limit = &shown.threshold;
     let more = match (c.more, shown.more_samples) {
         (Some(More::SettlesNothing), _) => {
-            "。標本を増やしても決まらない。差が大きくなるかばらつきが減る必要がある".to_owned()
+            "。サンプルを増やしても決まらない。差が大きくなるかばらつきが減る必要がある".to_owned()
         }
         (Some(more @ (More::RollsBack | More::Passes)), Some(samples)) => {
             let leads_to = if more == More::Passes { "通過に" } else { "ロールバックに" };
             let after = shown.takes.as_ref().map_or(String::new(), takes);
-            format!("。同様の標本があと約 {samples} 件で{leads_to}なる{after}")
+            format!("。同様のサンプルがあと約 {samples} 件で{leads_to}なる{after}")
         }
         (Some(More::RollsBack | More::Passes) | None, _) => String::new(),
     };
@@ -379,7 +381,9 @@ fn uncertain(c: &Comparison) -> String {
         );
     }
     if shown.odds.is_none() {
-        return format!("{name}は同時刻の標本が少なく、まだ比較できない：{values}。{samples}");
+        return format!(
+            "{name}は同じ時間帯のサンプルが少なく、まだ比較できない：{values}。{samples}"
+        );
     }
     format!(
         "{name}は基準 {limit} に対してまだ判断できない：{values}、{}{}。{samples}{more}",
@@ -390,12 +394,12 @@ fn uncertain(c: &Comparison) -> String {
 
 fn takes(takes: &Takes) -> String {
     match takes {
-        Takes::In(after) => format!("、現在の流量であと {after}"),
+        Takes::In(after) => format!("、現在のトラフィックであと {after}"),
         Takes::TooLong(after, larger) => {
             let larger = larger
                 .as_ref()
                 .map_or(String::new(), |(weight, there)| format!("。{weight} なら約 {there}"));
-            format!("。現在の流量では {after} かかり、待つには長すぎる{larger}")
+            format!("。現在のトラフィックでは {after} かかり、待つには長すぎる{larger}")
         }
     }
 }
@@ -409,7 +413,7 @@ fn pass(c: &Comparison) -> String {
     let (difference, odds) = (difference(c, &shown), odds(&shown));
     let within = shown.within.as_ref();
     let within =
-        within.map_or(String::new(), |within| format!("、値自体は 99 % の信頼度で最大 {within}"));
+        within.map_or(String::new(), |within| format!("、値は 99 % の信頼度で最大 {within}"));
     let proven = shown.at_most.map_or(String::new(), |high| format!("、最大でも {high} を確認"));
     format!("{name}は {limit} 以内で通過：{values}、{difference}{proven}{within}{odds}。{samples}")
 }
@@ -420,9 +424,9 @@ fn too_few(few: &TooFew) -> String {
         0 => String::new(),
         needed => format!("、安定版 {samples_stable} 件（必要 {needed} 件）"),
     };
-    let more = few
-        .more_s
-        .map_or(String::new(), |s| format!("、現在の流量であと {}", duration(Lang::Ja, s as f64)));
+    let more = few.more_s.map_or(String::new(), |s| {
+        format!("、現在のトラフィックであと {}", duration(Lang::Ja, s as f64))
+    });
     format!(
         "この段階の回答が少ない：候補版 {samples_candidate} 件（必要 {needed_candidate} 件）{stable}{more}{}",
         unsplit(few.candidate_requests)

@@ -41,7 +41,7 @@ pub(super) fn sentence(reason: &Reason) -> String {
             share * 100.0
         ),
         Reason::Clean { samples_candidate, high } => format!(
-            "{samples_candidate} 个回答里没有红线事件：以 95 % 的置信度，红线事件最多占回答的 {:.2} %",
+            "{samples_candidate} 个回答里没有红线事件：有 95 % 的把握，出现红线事件的回答最多占 {:.2} %",
             (high * 10_000.0).ceil() / 100.0
         ),
         Reason::ColdStart => {
@@ -69,7 +69,7 @@ pub(super) fn decision(kind: DecisionKind) -> &'static str {
         DecisionKind::Advance => "升级",
         DecisionKind::Hold => "保持",
         DecisionKind::Pause => "暂停",
-        DecisionKind::RollBack => "退回",
+        DecisionKind::RollBack => "回滚",
         DecisionKind::ShutOff => "关停",
     }
 }
@@ -79,7 +79,7 @@ pub(super) fn phase(phase: Phase) -> &'static str {
         Phase::Running => "进行中",
         Phase::Paused(PausedBy::Operator) => "操作员已暂停",
         Phase::Paused(PausedBy::Lines) => "指标越线，已暂停",
-        Phase::RolledBack => "已退回",
+        Phase::RolledBack => "已回滚",
         Phase::ShutOff => "已关停",
         Phase::Promoted => "已转正",
     }
@@ -91,7 +91,7 @@ pub(super) fn order(kind: OrderKind) -> &'static str {
         OrderKind::Resume => "继续",
         OrderKind::Promote => "升到下一级",
         OrderKind::PromoteFully => "对所有人转正",
-        OrderKind::RollBack => "退回",
+        OrderKind::RollBack => "回滚",
     }
 }
 
@@ -154,7 +154,7 @@ fn over_budget(budget: &OverBudget) -> String {
     let OverBudget { budget, spoilt, shown: c } = budget;
     let Head { name, values, samples, shown } = Head::of(c);
     format!(
-        "{name}比稳定版多损坏约 {spoilt:.0} 个回答，超过损害预算 {budget} 个：{values}，{}{}；{samples}",
+        "{name}：候选版约有 {spoilt:.0} 个回答变坏，而稳定版本来不会，超过损害预算 {budget} 个：{values}，{}{}；{samples}",
         difference(c, &shown),
         odds(&shown)
     )
@@ -270,15 +270,15 @@ fn difference(c: &Comparison, shown: &Shown) -> String {
 
 fn odds(shown: &Shown) -> String {
     let odds = shown.odds.as_ref();
-    odds.map_or(String::new(), |(odds, needed)| format!("；证据 {odds} : 1，需要 {needed} : 1"))
+    odds.map_or(String::new(), |(odds, needed)| format!("；证据强度 {odds} : 1，需要 {needed} : 1"))
 }
 
 /// What the candidate's samples count as, where users' answers are alike.
 fn worth(shown: &Shown) -> String {
     let Some((worth, users)) = shown.worth else { return String::new() };
-    let of = users.map_or(String::new(), |users| format!("来自约 {users} 个用户，"));
+    let of = users.map_or(String::new(), |users| format!("（来自约 {users} 个用户）"));
     format!(
-        "；候选版的 {} 个样本{of}彼此相似，只相当于约 {worth} 个独立样本",
+        "；同一用户的回答彼此相似，候选版的 {} 个样本{of}只相当于约 {worth} 个独立样本",
         shown.samples_candidate
     )
 }
@@ -307,7 +307,7 @@ fn over_pause(c: &Comparison) -> String {
         ),
         Beside::Baseline { .. } => format!(
             "{name}与前几天相比超过回滚线 {limit}：{values}，{difference}{odds}；\
-             查明还有什么变了，再继续或退回"
+             查明还有什么变了，再继续或回滚"
         ),
     }
 }
@@ -327,14 +327,14 @@ fn paused_by_lines(pause: &PauseSoFar) -> String {
     let PauseSoFar { lasted_s, limit_s, leads_to } = pause;
     match leads_to {
         PauseEnd::GoesBack => format!(
-            "已暂停 {lasted_s} 秒，期限 {limit_s} 秒；到期自动退回，除非指标恢复或有人恢复发布"
+            "已暂停 {lasted_s} 秒，期限 {limit_s} 秒；到期自动回滚，除非指标恢复正常或有人恢复发布"
         ),
         PauseEnd::GoesBackIfWorse => format!(
-            "已暂停 {lasted_s} 秒，期限 {limit_s} 秒；到期时如果按误差预算证明有指标比稳定版差，就自动退回"
+            "已暂停 {lasted_s} 秒，期限 {limit_s} 秒；到期时如果有指标比稳定版差的证据足够强，就自动回滚"
         ),
         PauseEnd::Stays => format!(
-            "已暂停 {lasted_s} 秒，超过 {limit_s} 秒的期限；按误差预算没有证明哪个指标比稳定版差，\
-             所以继续暂停；请恢复或退回"
+            "已暂停 {lasted_s} 秒，超过 {limit_s} 秒的期限；比稳定版差的证据还不足以回滚，\
+             所以继续暂停；请恢复或回滚"
         ),
     }
 }
@@ -344,10 +344,10 @@ fn uncertain(c: &Comparison) -> String {
     let limit = &shown.threshold;
     let more = match (c.more, shown.more_samples) {
         (Some(More::SettlesNothing), _) => {
-            "；再多样本也分不出来，除非差异更大或噪声更小".to_owned()
+            "；再多的样本也得不出结论，除非差异更大或噪声更小".to_owned()
         }
         (Some(more @ (More::RollsBack | More::Passes)), Some(samples)) => {
-            let leads_to = if more == More::Passes { "通过" } else { "退回" };
+            let leads_to = if more == More::Passes { "通过" } else { "回滚" };
             let after = shown.takes.as_ref().map_or(String::new(), takes);
             format!("；再有约 {samples} 个这样的样本就会{leads_to}{after}")
         }
@@ -380,7 +380,7 @@ fn takes(takes: &Takes) -> String {
             let larger = larger.as_ref().map_or(String::new(), |(weight, there)| {
                 format!("；在 {weight} 的流量下大约要 {there}")
             });
-            format!("；按现在的流量要 {after}，等不起{larger}")
+            format!("；按现在的流量要 {after}，等待时间太长{larger}")
         }
     }
 }
@@ -394,7 +394,7 @@ fn pass(c: &Comparison) -> String {
     let (difference, odds) = (difference(c, &shown), odds(&shown));
     let within = shown.within.as_ref();
     let within =
-        within.map_or(String::new(), |within| format!("，本身以 99 % 的置信度至多 {within}"));
+        within.map_or(String::new(), |within| format!("，有 99 % 的把握数值至多 {within}"));
     let proven = shown.at_most.map_or(String::new(), |high| format!("，已证明至多 {high}"));
     format!("{name}通过，在 {limit} 以内：{values}，{difference}{proven}{within}{odds}；{samples}")
 }

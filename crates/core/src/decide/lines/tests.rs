@@ -163,7 +163,7 @@ fn a_reason_has_its_numbers_and_no_infinity() {
     let numbers = reason.numbers().unwrap();
     assert_eq!((numbers.samples_stable, numbers.samples_candidate), (Some(30), Some(30)));
     assert_eq!(numbers.high, None);
-    assert!(text(&reason).contains("too few samples side by side"), "{}", text(&reason));
+    assert!(text(&reason).contains("too few samples from the same periods"), "{}", text(&reason));
     let json = serde_json::to_string(&reason).unwrap();
     assert!(!json.contains("null"), "{json}");
 }

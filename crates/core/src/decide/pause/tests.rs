@@ -113,7 +113,7 @@ fn a_pause_opens_an_incident_and_goes_back_at_its_end() {
         assert!(numbers.users.is_some_and(|users| (24..=36).contains(&users)), "{reason:?}");
         let samples = numbers.samples_candidate.unwrap() as f64;
         let worth = (samples / numbers.design_effect.unwrap()).round();
-        let says = format!("users count as about {worth}, since they are alike");
+        let says = format!("users count as about {worth}");
         assert!(Lang::En.sentence(reason).contains(&says), "{}", Lang::En.sentence(reason));
         break;
     }
@@ -136,7 +136,7 @@ fn a_spent_harm_budget_ends_it_earlier() {
     let numbers = reason.numbers().unwrap();
     assert!(numbers.odds.unwrap() >= numbers.needed.unwrap());
     assert!(
-        Lang::En.sentence(reason).contains("over the harm budget of 20"),
+        Lang::En.sentence(reason).contains("more than the harm budget of 20"),
         "{}",
         Lang::En.sentence(reason)
     );
@@ -156,7 +156,7 @@ fn without_a_limit_it_stays_paused() {
     }
 }
 
-/// Odds that no such evidence reaches: the limit passes and nothing moves.
+/// Odds that no such data reach: the limit passes and nothing moves.
 #[test]
 fn where_no_harm_is_proven_it_stays_paused_and_says_so() {
     let mut run = Run::new();
@@ -167,7 +167,7 @@ fn where_no_harm_is_proven_it_stays_paused_and_says_so() {
     }
     let decision = run.look(None);
     assert_eq!(decision.state.phase, Phase::Paused(PausedBy::Lines));
-    let says = "it stays paused, since no line is proven worse than stable";
+    let says = "it stays paused because the proof that a line is worse than stable is too weak";
     assert!(decision.reasons.iter().any(|reason| Lang::En.sentence(reason).contains(says)));
 }
 
