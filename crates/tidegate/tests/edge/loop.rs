@@ -1,7 +1,7 @@
 //! The whole loop, command by command, as a person would type it.
 
 use crate::client;
-use crate::project::{Project, Server, wait_for};
+use crate::project::{Project, Server, Watching, wait_for};
 use crate::users::{Users, long, short};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -323,4 +323,24 @@ fn a_failed_eval_is_one_and_a_model_that_does_not_answer_is_three() {
     assert_eq!(refused.code, 2, "{refused:?}");
     project.edit("tidegate.yaml", "    first_token_ms: 1\n", "    error_rate: 1.0\n");
     project.run(&["eval", "--prompt", "v2"]).fails(3, &["cannot tell"], &["run it again"]);
+}
+
+#[test]
+fn ctrl_c_ends_the_watching_and_not_the_release() {
+    let project = Project::quick();
+    let server = project.serve();
+    project.run(&["eval", "--prompt", "v2"]).exits(0);
+    for command in
+        [&["release", "start", "--prompt", "v2", "--watch"][..], &["release", "status", "--watch"]]
+    {
+        let watching = Watching::start(&project.root, command);
+        wait_for("what the release does", || watching.out().contains(" running ").then_some(()));
+        let left = watching.interrupt();
+        assert_eq!(left.code, 0, "{left:?}");
+        let says = ["no longer watching; release prompt-v2-", " goes on", "`tidegate rollback`"];
+        assert!(says.iter().all(|text| left.err.contains(text)), "{left:?}");
+        assert_eq!(project.phase(), "running");
+    }
+    project.run(&["rollback", "--by", "mei", "--reason", "seen enough"]).exits(0);
+    server.chat("mei", "hello");
 }

@@ -38,6 +38,8 @@ mod services;
 #[cfg(test)]
 mod sets;
 #[cfg(test)]
+mod streams;
+#[cfg(test)]
 mod upstream;
 #[cfg(test)]
 mod users;

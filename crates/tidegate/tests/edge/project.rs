@@ -249,6 +249,54 @@ fn read_all(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
     })
 }
 
+/// Keeps what comes, as it comes.
+fn keep(from: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let kept = Arc::new(Mutex::new(String::new()));
+    let log = Arc::clone(&kept);
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            log.push_str(&line);
+            log.push('\n');
+        }
+    });
+    kept
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// A command that somebody looks at and has not ended yet.
+pub(crate) struct Watching {
+    child: Guarded,
+    out: Arc<Mutex<String>>,
+    err: JoinHandle<String>,
+}
+
+impl Watching {
+    /// Types a command that goes on.
+    pub(crate) fn start(root: &Path, args: &[&str]) -> Watching {
+        let mut child = Guarded(command(root, args, &[]).spawn().unwrap());
+        let out = keep(child.0.stdout.take().unwrap());
+        let err = read_all(child.0.stderr.take().unwrap());
+        Watching { child, out, err }
+    }
+
+    /// What it printed so far.
+    pub(crate) fn out(&self) -> String {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ctrl-C, and what it said until its end.
+    pub(crate) fn interrupt(mut self) -> Output {
+        signal(&self.child.0, "-INT");
+        let code = self.child.wait("the end after Ctrl-C").code().unwrap_or(-1);
+        Output { code, out: self.out(), err: self.err.join().unwrap() }
+    }
+}
+
 /// Runs the binary to its end.
 #[track_caller]
 pub(crate) fn tidegate(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Output {
@@ -302,15 +350,7 @@ impl Server {
                 let _ = sender.send(line);
             }
         });
-        let log = Arc::new(Mutex::new(String::new()));
-        let (kept, err) = (Arc::clone(&log), BufReader::new(child.0.stderr.take().unwrap()));
-        std::thread::spawn(move || {
-            for line in err.lines().map_while(Result::ok) {
-                let mut log = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
+        let log = keep(child.0.stderr.take().unwrap());
         Server { child, first_line, log, address: SocketAddr::from(([127, 0, 0, 1], 0)) }
     }
 
@@ -327,9 +367,7 @@ impl Server {
 
     /// Tells it to stop, as a supervisor does.
     pub(crate) fn terminate(&self) {
-        let pid = self.child.0.id().to_string();
-        let told = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-        assert!(told.success());
+        signal(&self.child.0, "-TERM");
     }
 
     /// Waits for its end and gives its exit code.
