@@ -90,6 +90,16 @@ impl Incident {
         }
     }
 
+    /// Takes a worse signal with its reason, and is open again then; the same or a lesser one
+    /// changes nothing.
+    pub fn worsen(&mut self, signal: Signal, reason: Cause) {
+        if self.signal < signal {
+            self.signal = signal;
+            self.reason = reason;
+            self.closed = None;
+        }
+    }
+
     /// Whether somebody still has to close it.
     pub fn is_open(&self) -> bool {
         self.closed.is_none()

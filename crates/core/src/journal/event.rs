@@ -113,6 +113,13 @@ pub enum Event {
         /// The ids of the cases.
         case_ids: Vec<String>,
     },
+    /// Records of a promoted release became ordinary cases: what it answers well.
+    SamplesWritten {
+        /// The release.
+        change_id: ChangeId,
+        /// The ids of the cases.
+        case_ids: Vec<String>,
+    },
     /// An incident ended; refused before its cases are written.
     IncidentClosed {
         /// The incident.

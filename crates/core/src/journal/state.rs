@@ -62,6 +62,9 @@ pub struct Release {
     pub ended_at: Option<UnixMs>,
     /// The pack that proves it.
     pub pack: Option<PackRef>,
+    /// The ordinary cases made of its answers, once it was promoted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sample_ids: Vec<String>,
     /// Rungs that it left by an operator's order and not on evidence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ordered_rungs: Vec<usize>,
@@ -234,6 +237,12 @@ impl ControlState {
                 let incident = self.incident(incident)?;
                 incident.case_ids.extend(case_ids.iter().cloned());
             }
+            Event::SamplesWritten { change_id, case_ids } => {
+                self.known(change_id)?;
+                if let Some(release) = self.releases.get_mut(change_id).map(Arc::make_mut) {
+                    release.sample_ids.extend(case_ids.iter().cloned());
+                }
+            }
             Event::IncidentClosed { incident: id, by: _, conclusion } => {
                 let incident = self.incident(id)?;
                 if incident.case_ids.is_empty() {
@@ -280,6 +289,7 @@ impl ControlState {
             last_decision: None,
             ended_at: None,
             pack: None,
+            sample_ids: Vec::new(),
             ordered_rungs: Vec::new(),
             taken_back: false,
         };
@@ -382,11 +392,7 @@ impl ControlState {
         let subject = Subject::Release { change_id: change_id.clone() };
         let new = || Incident::open(subject, signal, reason.clone(), at);
         let incident = self.incidents.entry(id).or_insert_with(new);
-        if incident.signal < signal {
-            incident.signal = signal;
-            incident.reason = reason;
-            incident.closed = None;
-        }
+        incident.worsen(signal, reason);
     }
 
     /// Files red lines under their incident, which they open where it is new.
@@ -394,6 +400,7 @@ impl ControlState {
         let subject = Subject::Service { set: seen.set.clone(), kind: seen.kind };
         let new = || Incident::open(subject, seen.signal(), seen.reason(), at);
         let incident = self.incidents.entry(seen.incident.clone()).or_insert_with(new);
+        incident.worsen(seen.signal(), seen.reason());
         incident.red_lines = incident.red_lines.saturating_add(seen.count);
         incident.went_out = incident.went_out.saturating_add(seen.went_out);
         let room = TRACES_MAX.saturating_sub(incident.traces.len());

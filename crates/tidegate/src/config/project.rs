@@ -380,6 +380,9 @@ pub(crate) struct Evals {
     pub(crate) dataset: PathBuf,
     /// Cases written back from incidents; blocking.
     pub(crate) regression: PathBuf,
+    /// Ordinary cases made of real traffic: answers of promoted releases, and what was asked of
+    /// paused ones.
+    pub(crate) samples: PathBuf,
     /// Accuracy the gate needs, 0 to 1.
     pub(crate) threshold: f64,
     /// Cases asked at a time.
@@ -398,6 +401,7 @@ impl Default for Evals {
             cases: "evals/eval_cases.csv".into(),
             dataset: "evals/dataset.jsonl".into(),
             regression: "evals/regression.jsonl".into(),
+            samples: "evals/samples.jsonl".into(),
             threshold: 0.85,
             concurrency: 8,
             latency_ms: 10_000,

@@ -148,7 +148,8 @@ impl Ahead {
         }
     }
 
-    /// Carries a decision to go back out in memory, at once. The first one for a release stays.
+    /// Carries a decision to roll back out in memory, at once. The first one for a release stays,
+    /// unless a later one shuts the entrance as well.
     pub(super) fn take_back(&self, plan: &Plan, decision: &Decision, order: Option<&Order>) {
         self.inner().take_back(plan, decision, order);
     }
@@ -170,16 +171,19 @@ impl Ahead {
         inner.opened = Some(opened);
     }
 
-    /// Looks at the running release without the store, and goes back if that is what follows.
+    /// Looks at the running release without the store, and rolls back if that is what follows. A
+    /// red line in an answer that was on its way still shuts the entrance after a rollback.
     pub(super) fn look(&self, now: UnixMs) {
         let mut inner = self.inner();
-        if inner.owed.as_ref().is_some_and(Owed::goes_back) {
+        let owed = inner.owed.clone().filter(Owed::goes_back);
+        if owed.is_some() && !inner.has_red_events() {
             return;
         }
         let Some(active) = inner.state.active.clone() else { return };
-        let Some(decision) = inner.decide(&active, None, now) else { return };
+        let order = owed.and_then(|owed| owed.order);
+        let Some(decision) = inner.decide(&active, order.clone(), now) else { return };
         if goes_back(&decision) {
-            inner.go_back(&active, &decision, None);
+            inner.go_back(&active, &decision, order.as_ref());
         }
     }
 
@@ -346,6 +350,10 @@ impl Inner {
         Some(decide(&release.plan, &release.state, &observation, now))
     }
 
+    fn has_red_events(&self) -> bool {
+        self.plane.as_ref().is_some_and(|plane| plane.collector.has_red_events())
+    }
+
     fn go_back(&mut self, change_id: &ChangeId, decision: &Decision, order: Option<&Order>) {
         let Some(release) = self.state.releases.get(change_id).cloned() else { return };
         self.take_back(&release.plan, decision, order);
@@ -360,7 +368,11 @@ impl Inner {
     }
 
     fn take_back(&mut self, plan: &Plan, decision: &Decision, order: Option<&Order>) {
-        if self.owed.as_ref().is_some_and(|o| o.goes_back() && o.change_id == plan.change_id) {
+        let is_worse = |owed: &Owed| {
+            decision.state.phase == Phase::ShutOff && owed.decision.state.phase != Phase::ShutOff
+        };
+        let of_this = |owed: &&Owed| owed.goes_back() && owed.change_id == plan.change_id;
+        if self.owed.as_ref().filter(of_this).is_some_and(|owed| !is_worse(owed)) {
             return;
         }
         let closed = decision.actions.iter().find_map(|action| match action {

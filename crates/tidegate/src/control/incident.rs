@@ -3,9 +3,10 @@
 use super::command::Answer;
 use super::{Control, PackOf};
 use crate::error::{CliError, Result};
-use crate::gate::{Answers, Harm, Harmed, write_back, written_back};
+use crate::gate::{Answers, Harm, Harmed, Sampled, write_back, write_samples, written_back};
 use crate::store::{RecordQuery, Records as _};
 use std::collections::BTreeSet;
+use tidegate_core::decide::{Phase, Signal};
 use tidegate_core::evidence::Record;
 use tidegate_core::guard::Sighting;
 use tidegate_core::ids::{ChangeId, IncidentId, TraceId, UnixMs};
@@ -77,6 +78,13 @@ impl Control {
             write_back(&self.root, regression, source, harmed, contract)
         };
         let case_ids = match &incident.subject {
+            // Nothing is proven bad in a pause: what is asked is kept, and blocks nothing.
+            Subject::Release { change_id } if incident.signal == Signal::Yellow => {
+                let candidate = self.answered(change_id, Arm::Candidate)?;
+                let samples = (Sampled::Distribution, &candidate[..]);
+                let file = &project.evals.samples;
+                write_samples(&self.root, file, change_id.as_str(), samples, contract)?
+            }
             Subject::Release { change_id } => {
                 let candidate = self.answered(change_id, Arm::Candidate)?;
                 let stable = self.answered(change_id, Arm::Stable)?;
@@ -98,6 +106,28 @@ impl Control {
             return Ok(());
         }
         self.append(vec![Event::CasesWritten { incident: id.clone(), case_ids }]).await
+    }
+
+    /// Writes answers of a promoted release as ordinary cases (R141), once.
+    pub(super) async fn write_positive(&mut self, change_id: &ChangeId) -> Result<()> {
+        let is_due = self.state.releases.get(change_id).is_some_and(|release| {
+            release.state.phase == Phase::Promoted && release.sample_ids.is_empty()
+        });
+        if !is_due {
+            return Ok(());
+        }
+        self.store.flush().await?;
+        let project = &self.project()?.project;
+        let (file, contract) = (&project.evals.samples, project.contract.output.as_ref());
+        let candidate = self.answered(change_id, Arm::Candidate)?;
+        let samples = (Sampled::Positive, &candidate[..]);
+        let source = change_id.as_str();
+        let case_ids = write_samples(&self.root, file, source, samples, contract)?;
+        if case_ids.is_empty() {
+            return Ok(());
+        }
+        let change_id = change_id.clone();
+        self.append(vec![Event::SamplesWritten { change_id, case_ids }]).await
     }
 
     /// The newest records of an arm of a release, and its newest failing ones, each once.

@@ -85,7 +85,7 @@ impl Control {
             PackOf::Incident(id) => id.clone(),
         };
         let cases = match cases {
-            true => self.write_cases(&incident).await.map(|()| true),
+            true => self.write_tests(&of, &incident).await.map(|()| true),
             false => Ok(false),
         };
         // The pack names the cases: those written just now are a new pack.
@@ -112,6 +112,15 @@ impl Control {
             };
             let what = format!("{of}: tried again every {} s", RETRY_MS / 1000);
             self.log_failed(change_id, &what, &said);
+        }
+    }
+
+    /// Writes the cases of the incident, and the samples of a release that was promoted.
+    async fn write_tests(&mut self, of: &PackOf, incident: &IncidentId) -> Result<()> {
+        self.write_cases(incident).await?;
+        match of {
+            PackOf::Release(change_id) => self.write_positive(change_id).await,
+            PackOf::Incident(_) => Ok(()),
         }
     }
 

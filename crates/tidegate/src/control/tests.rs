@@ -228,6 +228,38 @@ async fn inv10_a_full_store_does_not_keep_a_bad_candidate_in() {
     assert!(scene.control.ahead.not_written().is_none() && scene.is_replay());
 }
 
+/// A planted text in an answer that was on its way when the candidate was rolled back in memory
+/// shuts the entrance, though the journal has neither.
+#[tokio::test]
+async fn inv10_a_late_red_line_shuts_the_entrance_of_a_full_store() {
+    let mut scene = Scene::new().await;
+    scene.eval().await;
+    let change = scene.start().await.unwrap();
+    let mut scene = scene.reopened(Some(1)).await;
+    scene.control.handle(roll_back()).await.unwrap();
+    let entrance = |scene: &Scene| scene.plane.router.load().table.entrance.clone();
+    assert!(scene.plane.router.load().candidate.is_none());
+    assert_eq!(entrance(&scene), Entrance::Open);
+    let event = RiskEvent { kind: RiskKind::Leak, detail: "planted text 1 of 1".to_owned() };
+    scene.plane.collector.red_event(Sighting {
+        event,
+        at: UnixMs(1),
+        arm: Arm::Candidate,
+        change_id: Some(change.clone()),
+        trace_id: TraceId::parse("t-1").unwrap(),
+        caller: None,
+        blocked: true,
+        banned_s: 0,
+    });
+    scene.control.tick().await.unwrap();
+    assert!(matches!(entrance(&scene), Entrance::Closed { .. }), "{:?}", entrance(&scene));
+    let effective = scene.control.ahead.effective();
+    assert_eq!(effective.releases[&change].state.phase, Phase::ShutOff);
+    let reasons = &effective.releases[&change].last_decision.as_ref().unwrap().reasons;
+    let codes: Vec<&str> = reasons.iter().map(|reason| reason.code().as_str()).collect();
+    assert_eq!(codes[..2], ["red_line", "order"], "both are told");
+}
+
 fn roll_back() -> Command {
     let (kind, by, reason) = (OrderKind::RollBack, "mei".to_owned(), "complaints".to_owned());
     Command::Order { order: Order { kind, by, reason }, release: None }

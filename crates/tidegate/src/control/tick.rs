@@ -9,7 +9,7 @@ use crate::store::Evals as _;
 use std::time::Instant;
 use tidegate_core::act::{next_table, reopened};
 use tidegate_core::decide::{
-    Decision, DecisionDigest, Gap, Look, Observation, Order, OrderKind, Plan, decide,
+    Action, Decision, DecisionDigest, Gap, Look, Observation, Order, OrderKind, Plan, decide,
 };
 use tidegate_core::ids::ChangeId;
 use tidegate_core::journal::{Event, Release};
@@ -22,7 +22,9 @@ impl Control {
         self.file_red_lines().await;
         self.retry_post_release().await;
         if self.settle().await.is_err() {
-            // The candidate is out already, and why it cannot be written is in the log.
+            // The candidate is out already, and why it cannot be written is in the log. A red line
+            // in an answer that was on its way still shuts the entrance.
+            self.ahead.look(self.clock.now());
             return Ok(None);
         }
         let Some(active) = self.state.active.clone() else { return Ok(None) };
@@ -124,11 +126,21 @@ impl Control {
         if is_said {
             self.log_move(change_id, &decision);
         }
-        if decision.state.phase.is_final() {
-            self.end_counting(&release.plan).await;
-            self.post(PackOf::Release(change_id.clone())).await;
-        }
+        self.leave_evidence(&release.plan, &decision).await;
         Ok(decision)
+    }
+
+    /// What a decision leaves beside the switch: the counts of a release that is over, and the
+    /// cases and pack of one that is over or was paused by its lines.
+    async fn leave_evidence(&mut self, plan: &Plan, decision: &Decision) {
+        let is_over = decision.state.phase.is_final();
+        if is_over {
+            self.end_counting(plan).await;
+        }
+        let opens = |action: &Action| matches!(action, Action::OpenIncident { .. });
+        if is_over || decision.actions.iter().any(opens) {
+            self.post(PackOf::Release(plan.change_id.clone())).await;
+        }
     }
 
     /// Goes back in memory, then in the journal. With a server, what cannot be written now is
@@ -201,8 +213,7 @@ impl Control {
         }
         if let (Some(owed), Some(release)) = (owed, release) {
             self.log_move(&owed.change_id, &owed.decision);
-            self.end_counting(&release.plan).await;
-            self.post(PackOf::Release(owed.change_id)).await;
+            self.leave_evidence(&release.plan, &owed.decision).await;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! From redacted data to the files of a pack, in memory.
 
 use super::clean::CleanData;
-use super::{diff, gates, journal, report, rollback, samples, signals};
+use super::{buckets, diff, gates, journal, report, rollback, samples, signals};
 use crate::clock::rfc3339;
 use crate::error::Result;
 use serde::Deserialize;
@@ -23,6 +23,7 @@ pub(crate) fn assemble(data: &CleanData) -> Result<BTreeMap<String, Vec<u8>>> {
     files.extend(gates::files(data, &gate_list)?);
     files.extend(samples::files(&data.origin(), &sample_list)?);
     files.extend(signals::files(data, &charts)?);
+    files.extend(buckets::files(&data.buckets)?);
     files.insert("journal.jsonl".to_owned(), journal::journal_jsonl(&data.journal)?);
     files.insert("decisions.jsonl".to_owned(), journal::decisions_jsonl(&data.steps)?);
     if let Some(step) = rollback::step(data) {

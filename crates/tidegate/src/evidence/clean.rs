@@ -100,6 +100,7 @@ impl CleanData {
                 }
             }
         }
+        data.buckets = data.buckets.into_iter().map(|bucket| bucket.redacted(redact)).collect();
         for gap in &mut data.gaps {
             *gap = redact(gap);
         }

@@ -1,6 +1,7 @@
 //! From the store to a pack on disk.
 
 use super::assemble::{assemble, manifest_for};
+use super::buckets::buckets;
 use super::clean::CleanData;
 use super::data::{Exposure, FAILING_MAX, PackData, REPRESENTATIVE_MAX};
 use super::{journal, write};
@@ -20,6 +21,9 @@ use tidegate_core::route::Arm;
 /// How many records are looked through for samples. The oldest are looked at, since what fails
 /// first is nearest to the cause.
 const LOOKED_THROUGH: usize = 500;
+
+/// Records of an arm that are compared bucket by bucket, the newest.
+const COMPARED_MAX: usize = 2_000;
 
 /// What a pack is to be written of, and where.
 pub(crate) struct PackInputs<'a> {
@@ -94,6 +98,12 @@ fn collect(inputs: &PackInputs<'_>, mut gaps: Vec<String>) -> Result<PackData> {
         };
         store.records(&query).map_err(|e| keep("the records", e)).unwrap_or_default()
     };
+    let compared = [Arm::Stable, Arm::Candidate].map(|arm| {
+        let (change_id, arm) = (Some(change_id.clone()), Some(arm));
+        let limit = COMPARED_MAX;
+        let query = RecordQuery { change_id, arm, failing_only: false, newest_first: true, limit };
+        store.records(&query).unwrap_or_default()
+    });
     let failing = pick_failing(records(true));
     let representative = pick_representative(records(false));
     let (requests, users) = store
@@ -115,6 +125,7 @@ fn collect(inputs: &PackInputs<'_>, mut gaps: Vec<String>) -> Result<PackData> {
         gates: Vec::new(),
         failing,
         representative,
+        buckets: buckets(&compared.concat()),
         exposure: Exposure { requests, users },
         base_url: base_url.to_owned(),
         written_at: clock.now(),

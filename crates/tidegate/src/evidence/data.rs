@@ -1,5 +1,6 @@
 //! What a pack is made from.
 
+use super::buckets::Bucket;
 use crate::version_set::PackedSet;
 use tidegate_core::evidence::{EnvInfo, GateLevel, GateStatus, Record};
 use tidegate_core::gate::EvalReport;
@@ -43,6 +44,8 @@ pub(crate) struct PackData {
     pub(crate) failing: Vec<Record>,
     /// Records of the candidate that are like most.
     pub(crate) representative: Vec<Record>,
+    /// Candidate beside stable, cut by tenant, language and length.
+    pub(crate) buckets: Vec<Bucket>,
     /// Who saw the candidate.
     pub(crate) exposure: Exposure,
     /// Where the data plane listens, for the reproductions: `http://127.0.0.1:8787`.

@@ -1,6 +1,7 @@
 //! `diffs/`: what changed, readable.
 
 use super::clean::CleanData;
+use super::html::cell;
 use crate::version_set::PackedSet;
 use similar::TextDiff;
 use std::collections::BTreeMap;
@@ -180,11 +181,6 @@ fn summary(data: &CleanData, changes: &[Change]) -> String {
 /// A set's label in brackets, or nothing.
 fn label(packed: Option<&PackedSet>) -> String {
     packed.map(|p| format!(" ({})", cell(&p.label))).unwrap_or_default()
-}
-
-/// Text that keeps a Markdown table's shape.
-pub(super) fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace(['\n', '\r'], " ")
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! `gates/`: what had to hold, with the raw output of each.
 
 use super::clean::CleanData;
-use super::diff::{cell, way_back_problems};
+use super::diff::way_back_problems;
+use super::html::cell;
 use super::journal::Step;
 use crate::error::{CliError, Result};
 use crate::lang::Lang;

@@ -1,4 +1,4 @@
-//! Text in HTML and SVG: escaped, redacted long before, and named by its language.
+//! Text in HTML, SVG and Markdown: escaped, redacted long before, and named by its language.
 
 pub(crate) use tidegate_core::evidence::page::{esc, is_deceptive};
 use tidegate_core::text::{Language, language_of};
@@ -14,6 +14,11 @@ pub(super) fn lang(text: &str) -> &'static str {
         Language::Zh => " lang=\"zh\"",
         Language::En => "",
     }
+}
+
+/// Text that keeps a Markdown table's shape.
+pub(super) fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace(['\n', '\r'], " ")
 }
 
 /// A number with the digits that matter: 3 significant ones below 1000, none after the point above.

@@ -3,7 +3,7 @@
 
 use super::clean::{clean, clean_entry, clean_record};
 use super::collect::{PackInputs, env_info};
-use super::html::{esc, lang};
+use super::html::{cell, esc, lang};
 use super::journal::{self, JournalLine};
 use super::report::{page_begin, page_end, parts};
 use super::samples::{self, Origin};
@@ -142,7 +142,7 @@ fn files(data: &Data) -> Result<BTreeMap<String, Vec<u8>>> {
         "# Gates of {}\n\n| gate | level | status | why | raw output |\n|---|---|---|---|---|\n\
          | risk | L0 | FAIL | {} | `{INCIDENT}` |\n",
         data.id,
-        Lang::En.cause(&data.incident.reason).replace('|', "\\|"),
+        cell(&Lang::En.cause(&data.incident.reason)),
     );
     files.insert("gates/summary.md".to_owned(), gates.into_bytes());
     files.insert(INCIDENT.to_owned(), markdown(data).into_bytes());
@@ -253,7 +253,7 @@ fn markdown(data: &Data) -> String {
     let _ = writeln!(text, "\n## Chain of events\n\n| {} |", CHAIN_HEADS.join(" | "));
     text.push_str("|---|---|---|---|---|\n");
     for row in chain(data) {
-        let _ = writeln!(text, "| {} |", row.map(|cell| cell.replace('|', "\\|")).join(" | "));
+        let _ = writeln!(text, "| {} |", row.map(|text| cell(&text)).join(" | "));
     }
     let more = data.incident.red_lines.saturating_sub(data.sightings.len() as u64);
     if more > 0 {
@@ -296,7 +296,7 @@ fn page(data: &Data, origin: &Origin<'_>, samples: &[samples::Sample<'_>]) -> St
     }
     out.push_str("</tr></thead><tbody>\n");
     for row in chain(data) {
-        let cells: String = row.iter().map(|cell| format!("<td>{}</td>", esc(cell))).collect();
+        let cells: String = row.iter().map(|text| format!("<td>{}</td>", esc(text))).collect();
         let _ = writeln!(out, "<tr>{cells}</tr>");
     }
     out.push_str("</tbody></table>\n");

@@ -96,6 +96,7 @@ pub(super) fn steps(journal: &[JournalLine]) -> Result<Vec<Step>> {
             | Event::IncidentOpened { .. }
             | Event::RedLinesSeen(_)
             | Event::CasesWritten { .. }
+            | Event::SamplesWritten { .. }
             | Event::IncidentClosed { .. }
             | Event::PackWritten { .. } => {}
         }
@@ -138,6 +139,7 @@ pub(super) fn of_release(
                 belongs
             }
             Event::IncidentOpened { change_id: id, .. }
+            | Event::SamplesWritten { change_id: id, .. }
             | Event::PackWritten { change_id: id, .. } => id == change_id,
             Event::RedLinesSeen(lines) => lines.incident == incident,
             Event::CasesWritten { incident: id, .. }
@@ -170,6 +172,7 @@ pub(super) fn of_incident(
             | Event::Decided { .. }
             | Event::Applied { .. }
             | Event::EntranceOpened { .. }
+            | Event::SamplesWritten { .. }
             | Event::IncidentOpened { .. } => false,
         })
     };

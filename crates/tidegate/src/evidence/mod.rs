@@ -6,6 +6,7 @@
 //! [`verify()`] reads a pack back with nothing but the pack.
 
 mod assemble;
+mod buckets;
 mod change;
 pub(crate) mod chart;
 mod clean;

@@ -1,7 +1,7 @@
 //! `rollback.md`: what was rolled back, when, by whom or what rule, and how it was verified.
 
 use super::clean::CleanData;
-use super::diff::cell;
+use super::html::cell;
 use super::journal::Step;
 use crate::clock::{rfc3339, spoken};
 use crate::lang::Lang;

@@ -1,6 +1,6 @@
 //! A whole release that went back, from journal to pack and through verification.
 
-mod build;
+pub(super) mod build;
 mod canary;
 mod stored;
 mod tamper;

@@ -26,7 +26,8 @@ pub(crate) use jsonl_cases::read_jsonl;
 /// path.
 const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Reads every case of the project: the CSV, the dataset, the regression file and the prompt's own;
+/// Reads every case of the project: the CSV, the dataset, the regression file, the samples and the
+/// prompt's own;
 /// they must be five or more, over all five risks.
 ///
 /// # Errors
@@ -63,7 +64,8 @@ pub(crate) fn read_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet>
     });
     // Cases as JSONL take the place of the dataset as well: it may be the same file.
     let dataset = (!is_jsonl).then_some((&evals.dataset, Severity::Normal));
-    for (path, least) in dataset.into_iter().chain([(&evals.regression, Severity::Blocking)]) {
+    let written = [(&evals.regression, Severity::Blocking), (&evals.samples, Severity::Normal)];
+    for (path, least) in dataset.into_iter().chain(written) {
         if let Some(text) = read_text(&loaded.root, path)? {
             cases.extend(read_jsonl(&text, path, least, &defaults)?);
         }

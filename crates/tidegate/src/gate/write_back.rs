@@ -42,7 +42,7 @@ const WAS: &str = "; it was: ";
 /// What should happen where nothing was answered.
 const ANSWERED: &str = "is answered";
 /// From which lengths on an input counts as middling and as long, characters.
-const LENGTHS: [usize; 2] = [100, 1_000];
+pub(super) const LENGTHS: [usize; 2] = [100, 1_000];
 
 /// What a record did to its user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,25 +106,37 @@ pub(crate) fn write_back(
     let old = read_text(root, regression)?.unwrap_or_default();
     let existing = Existing::of(&old, regression, source)?;
     let chosen = choose(harmed.iter().copied().filter_map(Found::of), &existing);
+    let mut lines = Vec::new();
+    for (n, found) in (existing.last + 1..).zip(chosen) {
+        let id = format!("reg-{source}-{n}");
+        lines.push((id.clone(), found.line(&id, source, contract)?));
+    }
+    append(root, regression, old, lines)
+}
+
+/// Appends the cases, each with its id, to the file as it is (`old`); gives their ids.
+pub(super) fn append(
+    root: &Path,
+    file: &Path,
+    old: String,
+    cases: Vec<(String, String)>,
+) -> Result<Vec<String>> {
+    if cases.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut text = old;
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
-    let mut ids = Vec::new();
-    for (n, found) in (existing.last + 1..).zip(chosen) {
-        let id = format!("reg-{source}-{n}");
-        text.push_str(&found.line(&id, source, contract)?);
+    for (_, line) in &cases {
+        text.push_str(line);
         text.push('\n');
-        ids.push(id);
     }
-    if !ids.is_empty() {
-        let path = root.join(regression);
-        super::replace_file(&path, text.as_bytes()).map_err(|error| {
-            let name = regression.display();
-            CliError::internal(format!("regression cases {name} cannot be written: {error}"))
-        })?;
-    }
-    Ok(ids)
+    super::replace_file(&root.join(file), text.as_bytes()).map_err(|error| {
+        let name = file.display();
+        CliError::internal(format!("the cases in {name} cannot be written: {error}"))
+    })?;
+    Ok(cases.into_iter().map(|(id, _)| id).collect())
 }
 
 /// The ids of a release's or an incident's cases in the regression file, whoever wrote them there.
@@ -172,7 +184,7 @@ impl Existing {
 }
 
 /// The input as far as it makes a question another one.
-fn question(input: &str) -> &str {
+pub(super) fn question(input: &str) -> &str {
     input.trim()
 }
 

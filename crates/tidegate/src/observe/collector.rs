@@ -163,6 +163,11 @@ impl Collector {
         self.wake.notify_one();
     }
 
+    /// Whether red-line events of the running candidate wait to be taken.
+    pub(crate) fn has_red_events(&self) -> bool {
+        !self.state().events.is_empty()
+    }
+
     /// Waits for a red-line event.
     pub(crate) async fn red_event_seen(&self) {
         self.wake.notified().await;

@@ -53,9 +53,26 @@ fn a_good_release_climbs_to_everyone_and_can_be_looked_into() {
     check_trace(&project, &after);
     let pack = verified_pack(&project, &change_id);
     assert!(pack.join("manifest.json").is_file() && pack.join("report.html").is_file());
+    let buckets = std::fs::read_to_string(pack.join("signals/buckets.csv")).unwrap();
+    assert!(buckets.contains("\nlanguage,") && buckets.contains(",candidate,"), "{buckets}");
+    check_samples(&project, &change_id);
     check_versions(&project, old, new);
     server.terminate();
     assert_eq!(server.ended(), Some(0));
+}
+
+/// What a promoted release answered is asked from then on, and blocks nothing.
+fn check_samples(project: &Project, change_id: &str) {
+    let samples = project.read("evals/samples.jsonl");
+    let case: Value = serde_json::from_str(samples.lines().next().unwrap()).unwrap();
+    assert_eq!(case["case_id"], format!("sample-{change_id}-1"), "{case}");
+    assert_eq!((&case["severity"], &case["source"]), (&"normal".into(), &change_id.into()));
+    assert!(samples.lines().count() <= 5, "{samples}");
+    let status = project.run(&["release", "status", change_id, "--json"]).exits(0).json();
+    assert_eq!(status["release"]["sample_ids"][0], case["case_id"]);
+    let eval = project.run(&["eval", "--prompt", "v2", "--json"]).exits(0).json();
+    let results = eval["results"].as_array().unwrap();
+    assert!(results.iter().any(|r| r["case"]["id"] == case["case_id"]), "it is not asked");
 }
 
 /// Any answer's id leads to its input, output, time and versions (R172).
@@ -184,6 +201,8 @@ fn a_candidate_that_breaks_the_contract_is_taken_back_by_itself() {
         status["release"]["pack"]["path"].as_str().map(str::to_owned)
     });
     project.run(&["verify", &pack]).exits(0);
+    let junit = project.read(&format!("{pack}/gates/junit.xml"));
+    assert!(junit.contains("<testsuite") && junit.contains("<testcase"), "{junit}");
     check_write_back(&project, &server, &change_id);
 }
 

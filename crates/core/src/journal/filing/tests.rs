@@ -55,7 +55,7 @@ fn a_late_answer_of_a_rolled_back_candidate_belongs_to_its_release() {
     assert_eq!((&late.incident, &late.set), (&incident(2), &set(2)));
     run.append(Event::RedLinesSeen(late)).unwrap();
     let found = run.state.incident_of(&change(2)).unwrap();
-    assert_eq!((found.red_lines, found.signal), (1, Signal::Red), "its own reason stays");
+    assert_eq!((found.red_lines, found.signal), (1, Signal::Black), "it is worse now");
     // Stable's answers in the same release do not.
     let stable = one(&run, &[sighting(Arm::Stable, Some(change(2)), 1, 0)]);
     assert_ne!(stable.incident, incident(2));

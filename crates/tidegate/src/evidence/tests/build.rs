@@ -283,6 +283,7 @@ pub(super) fn release(outcome: Outcome) -> PackData {
         }],
         failing: (0..6).map(|i| record(&format!("refund-{i}"), true)).collect(),
         representative: (0..3).map(|i| record(&format!("fine-{i}"), false)).collect(),
+        buckets: Vec::new(),
         exposure: Exposure { requests: 980, users: 311 },
         base_url: "http://127.0.0.1:8787".to_owned(),
         written_at: START.plus(40 * MINUTE),
@@ -297,6 +298,7 @@ pub(super) fn release(outcome: Outcome) -> PackData {
             last_decision,
             ended_at,
             pack: None,
+            sample_ids: Vec::new(),
             ordered_rungs: Vec::new(),
             taken_back: false,
         },
@@ -312,7 +314,7 @@ fn env() -> EnvInfo {
 }
 
 /// One record of the candidate.
-pub(super) fn record(trace: &str, failing: bool) -> Record {
+pub(in crate::evidence) fn record(trace: &str, failing: bool) -> Record {
     let to = packed("v3", "x");
     Record {
         trace_id: TraceId::parse(trace).unwrap(),

@@ -1,0 +1,141 @@
+//! Records that did no harm, kept as ordinary cases in a file of their own: answers of a release
+//! that was promoted (R141), and what was asked of one that was paused (R142). They count towards
+//! the accuracy and block nothing.
+
+use super::load::{Defaults, read_jsonl, read_text};
+use super::write_back::{LENGTHS, append, question};
+use crate::error::{CliError, Result};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use tidegate_core::evidence::Record;
+use tidegate_core::gate::{Checks, Handling, Risk, Severity};
+use tidegate_core::text::{Language, language_of};
+
+/// Longest answer quoted in a sample, characters.
+const ANSWER_CHARS: usize = 200;
+/// Most samples of one kind in the file, of all releases together: the file is read by people, and
+/// every case is asked in every gate.
+const KEPT_MAX: usize = 30;
+
+/// Why records become samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sampled {
+    /// They were answered well by a release that was promoted.
+    Positive,
+    /// They show what was asked of a release that was paused.
+    Distribution,
+}
+
+impl Sampled {
+    /// Most samples of one release: a few are enough to notice a change.
+    fn most(self) -> usize {
+        match self {
+            Sampled::Positive => 5,
+            Sampled::Distribution => 10,
+        }
+    }
+
+    fn behaviour(self) -> &'static str {
+        match self {
+            Sampled::Positive => "is answered as well as when it was promoted",
+            Sampled::Distribution => "is answered like the rest of the traffic",
+        }
+    }
+
+    fn checks(self, contract: Option<&Value>) -> Checks {
+        Checks {
+            not_empty: Some(true),
+            json_schema: contract.cloned(),
+            refusal: (self == Sampled::Positive).then_some(false),
+            ..Checks::default()
+        }
+    }
+}
+
+/// How long an input is: 0 short, 1 middling, 2 long.
+pub(crate) fn length_of(input: &str) -> usize {
+    let chars = question(input).chars().count();
+    LENGTHS.iter().filter(|from| chars >= **from).count()
+}
+
+/// Records of one tenant, language and length.
+type Bucket<'a> = (Option<&'a str>, Language, usize);
+
+/// Appends samples of the records to the file, spread over tenants, languages and lengths, and
+/// gives their ids, `sample-<source>-<n>`. An input that the file asks already is not
+/// asked again, a record whose content was not kept cannot be one, and none are added to a file
+/// that has [`KEPT_MAX`] of the kind.
+///
+/// # Errors
+/// A usage error when the file cannot be read, an internal one when it cannot be
+/// written; the file is then as it was.
+pub(crate) fn write_samples(
+    root: &Path,
+    file: &Path,
+    source: &str,
+    (kind, records): (Sampled, &[Record]),
+    contract: Option<&Value>,
+) -> Result<Vec<String>> {
+    let old = read_text(root, file)?.unwrap_or_default();
+    let defaults = Defaults { latency_ms: 0, contract: None };
+    let cases = read_jsonl(&old, file, Severity::Normal, &defaults)?;
+    let prefix = format!("sample-{source}-");
+    let number = |id: &str| id.strip_prefix(&prefix).and_then(|n| n.parse::<u64>().ok());
+    let last = cases.iter().filter_map(|case| number(&case.id)).max().unwrap_or(0);
+    let kept = cases.iter().filter(|c| c.expected_behavior.starts_with(kind.behaviour())).count();
+    let mut asked: BTreeSet<&str> = cases.iter().map(|case| question(&case.input)).collect();
+    let mut buckets: BTreeMap<Bucket<'_>, Vec<&Record>> = BTreeMap::new();
+    for record in records {
+        let Some(input) = record.input.as_deref().map(question) else { continue };
+        let is_good = !record.is_failing() && !record.refused && !record.pii;
+        let wanted = kind == Sampled::Distribution || is_good;
+        if wanted && !input.is_empty() && asked.insert(input) {
+            let bucket = (record.tenant.as_deref(), language_of(input), length_of(input));
+            buckets.entry(bucket).or_default().push(record);
+        }
+    }
+    let room = kind.most().min(KEPT_MAX.saturating_sub(kept));
+    let turns = buckets.values().map(Vec::len).max().unwrap_or(0);
+    let spread = (0..turns).flat_map(|turn| buckets.values().filter_map(move |b| b.get(turn)));
+    let mut lines = Vec::new();
+    for (n, record) in (last + 1..).zip(spread.take(room)) {
+        let id = format!("{prefix}{n}");
+        let line = line(&id, source, kind, record, contract)?;
+        lines.push((id, line));
+    }
+    append(root, file, old, lines)
+}
+
+fn line(
+    id: &str,
+    source: &str,
+    kind: Sampled,
+    record: &Record,
+    contract: Option<&Value>,
+) -> Result<String> {
+    let answer = record.output.as_deref().filter(|_| kind == Sampled::Positive);
+    let answer = answer.map(|text| text.chars().take(ANSWER_CHARS).collect::<String>());
+    let behaviour = match answer {
+        Some(answer) => format!("{}; it was: {answer}", kind.behaviour()),
+        None => kind.behaviour().to_owned(),
+    };
+    let mut line = json!(Handling { as_served: true, ..Handling::default() });
+    let own = json!({
+        "case_id": id,
+        "input": record.input,
+        "expected_behavior": behaviour,
+        "risk": Risk::Regression,
+        "severity": Severity::Normal,
+        "source": source,
+        "checks": kind.checks(contract),
+    });
+    if let (Value::Object(line), Value::Object(own)) = (&mut line, own) {
+        line.extend(own);
+    }
+    serde_json::to_string(&line)
+        .map_err(|error| CliError::internal(format!("a sample is not JSON: {error}")))
+}
+
+#[cfg(test)]
+mod tests;
