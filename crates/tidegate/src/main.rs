@@ -8,6 +8,7 @@ mod config;
 mod error;
 mod lang;
 mod log;
+mod near;
 mod output;
 
 mod version_set;

@@ -17,7 +17,7 @@ mod settings;
 mod template;
 mod tools;
 
-pub(crate) use diff::{SetDiff, compare};
+pub(crate) use diff::{SetDiff, compare, unified};
 pub(crate) use live::LiveSet;
 pub(crate) use pack::{PackOverrides, pack, warnings};
 pub(crate) use served::{FilesState, edits_since};

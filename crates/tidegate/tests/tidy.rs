@@ -4,6 +4,9 @@
 #[cfg(test)]
 #[path = "tidy/boundaries.rs"]
 mod boundaries;
+#[cfg(test)]
+#[path = "tidy/once.rs"]
+mod once;
 
 #[cfg(test)]
 mod tests {

@@ -43,7 +43,7 @@ pub(crate) fn run(config: &Path, set: &SetArgs, json: bool) -> Result<()> {
     }
     let contract = require_contract(&loaded.project.contract);
     steps.push(("release contract", contract.map(|()| "all five questions answered".to_owned())));
-    if loaded.root.join(".tidegate/state.db").exists() {
+    if Store::exists(&loaded.root) {
         steps.push(("state", state(&loaded)));
     }
     report(&steps, json)

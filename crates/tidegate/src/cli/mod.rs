@@ -16,6 +16,7 @@ use crate::error::{CliError, ErrorKind, Result};
 use crate::lang::{self, Lang};
 use crate::log::{self, About};
 use crate::output;
+use crate::store::Store;
 use clap::{Args, Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -232,8 +233,10 @@ fn project_file(given: Option<PathBuf>) -> PathBuf {
     let here = || given.or_else(|| name.exists().then(|| name.to_owned()));
     let above = || {
         let here = std::env::current_dir().ok()?;
-        let with = |part: &Path| here.ancestors().find(|folder| folder.join(part).exists());
-        with(name).or_else(|| with(Path::new(".tidegate/state.db"))).map(|dir| dir.join(name))
+        let has_file = |folder: &&Path| folder.join(name).exists();
+        let has_state = |folder: &&Path| Store::exists(folder);
+        let project = here.ancestors().find(has_file).or_else(|| here.ancestors().find(has_state));
+        project.map(|folder| folder.join(name))
     };
     here().or_else(above).unwrap_or_else(|| name.to_owned())
 }

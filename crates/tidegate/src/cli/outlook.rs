@@ -4,9 +4,10 @@ mod show;
 
 use super::number;
 use crate::clock::Clock;
-use crate::config::{Loaded, load, nearest, plan_parts};
+use crate::config::{Loaded, load, plan_parts};
 use crate::control::{read_state, require_same_service};
 use crate::error::{CliError, Result};
+use crate::near;
 use crate::output;
 use crate::store::{Evals as _, Journal as _, Store};
 use clap::Args;
@@ -245,10 +246,8 @@ fn expected(given: &[String]) -> Result<BTreeMap<Metric, f64>> {
         let known: Vec<&str> = Metric::ALL.iter().map(|metric| metric.as_str()).collect();
         let metric = Metric::parse(name).ok_or_else(|| {
             let error = CliError::usage(format!("--expect {text}: unknown metric `{name}`"));
-            match nearest(name, &known) {
-                Some(near) => error.hint(format!("did you mean `{near}`?")),
-                None => error.hint(format!("metrics: {}", known.join(", "))),
-            }
+            let all = format!("metrics: {}", known.join(", "));
+            near::or_hint(error, name, known, Some(all))
         })?;
         let value: f64 = value.parse().map_err(|_| {
             CliError::usage(format!("--expect {text}: `{value}` is not a number")).hint(

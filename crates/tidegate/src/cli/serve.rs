@@ -1,7 +1,7 @@
 //! `tidegate serve`: the gateway and its control in one process.
 
 use crate::clock::Clock;
-use crate::config::{Loaded, Project, Upstream, Workspace, listen_addr, load};
+use crate::config::{Loaded, Project, Upstream, Workspace, is_open_to_all, listen_addr, load};
 use crate::error::{CliError, Result};
 use crate::host::{Host, HostOptions};
 use crate::log;
@@ -284,7 +284,7 @@ fn require_credentials(project: &Project, listen: &str, said: &str) -> Result<()
         return Err(CliError::usage(format!("`{said}` is not an address"))
             .hint("give it as `host:port`, for example `127.0.0.1:8787`"));
     };
-    if address.ip().is_loopback() || !project.credentials.is_empty() {
+    if !is_open_to_all(address.ip(), !project.credentials.is_empty()) {
         return Ok(());
     }
     Err(CliError::usage(format!(

@@ -4,6 +4,7 @@ use super::SetArgs;
 use crate::clock::rfc3339;
 use crate::config::Loaded;
 use crate::error::{CliError, Result};
+use crate::near::distance;
 use crate::output::{self, Tone, paint};
 use crate::store::{Sets as _, Store};
 use crate::version_set::{PackOverrides, PackedSet, SetDiff, compare, pack, warnings};
@@ -146,7 +147,7 @@ fn known(kept: &Kept, given: &str) -> Result<VersionSetId> {
     let error = CliError::usage(format!("version set `{id}` is not kept in this project"));
     let mut near: Vec<_> = kept.iter().collect();
     // Stable: among equally near ones the newest comes first.
-    near.sort_by_key(|(set, _, _)| strsim::damerau_levenshtein(set.id.as_str(), id.as_str()));
+    near.sort_by_key(|(set, _, _)| distance(set.id.as_str(), id.as_str()));
     if near.is_empty() {
         return Err(error.hint("no version set is kept yet: `tidegate version pack`"));
     }

@@ -1,5 +1,6 @@
 //! What types cannot say about a project file: names that must exist, ranges, and safe listening.
 
+use super::address::{BaseUrlProblem, chat_completions, is_open_to_all, listen_addr};
 use super::places::Places;
 use super::plan::{metric, rules};
 use super::project::{Credential, Project};
@@ -8,7 +9,6 @@ use super::upstream::{Simulated, SimulatedFault, Upstream};
 use super::yaml::{Source, any_of};
 use crate::error::{CliError, Result};
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use tidegate_core::ids::ServiceName;
 use tidegate_core::route::Weight;
 
@@ -20,14 +20,6 @@ const REACHABLE: &str = "can be reached from other machines, and there are no `c
 const MAX_LOOK_S: f64 = 366.0 * 86_400.0;
 /// Longest time limit, ms: a day.
 const MAX_LIMIT_MS: u64 = 86_400_000;
-
-/// A listen address: `IP:PORT`, or `localhost:PORT` for `127.0.0.1`.
-pub(crate) fn listen_addr(text: &str) -> Option<SocketAddr> {
-    match text.strip_prefix("localhost:") {
-        Some(port) => port.parse().ok().map(|port: u16| SocketAddr::from(([127, 0, 0, 1], port))),
-        None => text.parse().ok(),
-    }
-}
 
 /// Checks a project that was read; errors carry the places of the file.
 pub(super) struct Checker<'a> {
@@ -98,7 +90,7 @@ impl Checker<'_> {
                 self.refuse(path, text, "an IP address and a port")
                     .hint("for example `127.0.0.1:8787`, or `0.0.0.0:8787` with `credentials`")
             })?;
-            if !address.ip().is_loopback() && project.credentials.is_empty() {
+            if is_open_to_all(address.ip(), !project.credentials.is_empty()) {
                 return Err(self
                     .error(path, format!("`{text}` {REACHABLE}"))
                     .hint(format!(
@@ -198,29 +190,20 @@ impl Checker<'_> {
     }
 
     fn base_url(&self, path: &str, url: &str) -> Result<()> {
-        let uri: Option<http::Uri> = url.parse().ok();
-        let authority = uri.as_ref().and_then(|uri| uri.authority());
-        // What is given may hold a key and is not repeated.
-        if url.contains(['@', '?', '#']) {
-            return Err(self
+        let Err(problem) = chat_completions(url) else { return Ok(()) };
+        Err(match problem {
+            // What is given may hold a key and is not repeated.
+            BaseUrlProblem::Credentials | BaseUrlProblem::Query => self
                 .error(path, "a URL with a user, a query or a fragment is not allowed")
-                .hint(
-                    "put a key into the environment and its variable's name into `api_key_env`",
-                ));
-        }
-        let known = ["http", "https"];
-        let scheme = uri.as_ref().and_then(|uri| uri.scheme_str());
-        if authority.is_none() || !scheme.is_some_and(|scheme| known.contains(&scheme)) {
-            return Err(self
-                .refuse(path, url, "an `http` or `https` URL")
-                .hint("up to and with `/v1`, for example `https://api.example.com/v1`"));
-        }
-        match url.trim_end_matches('/').strip_suffix("/chat/completions") {
-            Some(base) => Err(self
+                .hint("put a key into the environment and its variable's name into `api_key_env`"),
+            BaseUrlProblem::Endpoint { base } => self
                 .refuse(path, url, "the URL before `/chat/completions`")
-                .hint(format!("write `{base}`"))),
-            None => Ok(()),
-        }
+                .hint(format!("write `{base}`")),
+            BaseUrlProblem::Port => self.refuse(path, url, "a port from 0 to 65535"),
+            BaseUrlProblem::Scheme | BaseUrlProblem::NoHost | BaseUrlProblem::NotUrl(_) => self
+                .refuse(path, url, "an `http` or `https` URL")
+                .hint("up to and with `/v1`, for example `https://api.example.com/v1`"),
+        })
     }
 
     fn time(&self, path: &str, given: f64) -> Result<()> {

@@ -1,5 +1,6 @@
 //! The user's project file, `tidegate.yaml`: its shape, how it is read, and its errors.
 
+mod address;
 mod check;
 mod load;
 mod places;
@@ -14,7 +15,7 @@ mod upstream;
 mod workspace;
 mod yaml;
 
-pub(crate) use check::listen_addr;
+pub(crate) use address::{chat_completions, is_open_to_all, listen_addr};
 pub(crate) use load::{Loaded, load, parse_yaml};
 pub(crate) use plan::plan_parts;
 pub(crate) use project::*;
@@ -22,7 +23,6 @@ pub(crate) use risk::*;
 pub(crate) use schema::schema;
 pub(crate) use upstream::*;
 pub(crate) use workspace::Workspace;
-pub(crate) use yaml::nearest;
 
 #[cfg(test)]
 mod tests;

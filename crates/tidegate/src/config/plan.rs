@@ -3,8 +3,8 @@
 use super::project::{LineConfig, LineUnit, Project};
 use super::release::{AudienceKind, LadderPreset};
 use super::risk::OnBlack;
-use super::yaml::nearest;
 use crate::error::{CliError, Result};
+use crate::near;
 use tidegate_core::decide::{Band, BandUnit, LineRule, Metric, PlanParts, Preset, Rung};
 use tidegate_core::route::{Audience, Weight};
 
@@ -109,10 +109,8 @@ pub(super) fn metric(name: &str) -> Result<Metric> {
     Metric::parse(name).ok_or_else(|| {
         let known: Vec<&str> = Metric::ALL.iter().map(|metric| metric.as_str()).collect();
         let error = CliError::usage(format!("lines: unknown metric `{name}`"));
-        match nearest(name, &known) {
-            Some(near) => error.hint(format!("did you mean `{near}`?")),
-            None => error.hint(format!("metrics: {}", known.join(", "))),
-        }
+        let all = format!("metrics: {}", known.join(", "));
+        near::or_hint(error, name, known, Some(all))
     })
 }
 

@@ -2,8 +2,9 @@
 
 use super::places::{Node, Place};
 use super::upstream::UpstreamKind;
-use super::yaml::{Source, any_of, nearest, unknown_key};
+use super::yaml::{Source, any_of, unknown_key};
 use crate::error::Result;
+use crate::near;
 
 /// Checks the upstreams' kinds and keys while their places are still known.
 pub(super) fn precheck(source: &Source<'_>, tree: &Node) -> Result<()> {
@@ -25,10 +26,8 @@ pub(super) fn precheck(source: &Source<'_>, tree: &Node) -> Result<()> {
             let place = Place::of(kind.referenced);
             let message = format!("{path}.kind: given `{given}`, allowed {}", any_of(&kinds));
             let error = source.at(place, &message);
-            return Err(match nearest(given, &kinds) {
-                Some(near) => error.hint(format!("did you mean `{near}`?")),
-                None => error.hint("any server with an OpenAI-compatible API is `openai`"),
-            });
+            let openai = "any server with an OpenAI-compatible API is `openai`".to_owned();
+            return Err(near::or_hint(error, given, kinds, Some(openai)));
         };
         upstream_keys(source, &path, kind, (Place::of(name.referenced), &upstream.value))?;
     }

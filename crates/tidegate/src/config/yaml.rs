@@ -3,6 +3,7 @@
 
 use super::places::{Node, Place, Places};
 use crate::error::{CliError, Result};
+use crate::near;
 use serde::de::DeserializeOwned;
 use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{
@@ -118,10 +119,7 @@ impl Source<'_> {
             Error::SerdeUnknownVariant { variant, expected, .. } => {
                 let variant = self.written(error).unwrap_or(variant);
                 let error = message(format!("given `{variant}`, allowed {}", any_of(expected)));
-                match nearest(variant, expected) {
-                    Some(near) => error.hint(format!("did you mean `{near}`?")),
-                    None => error,
-                }
+                near::or_hint(error, variant, expected.iter().copied(), None)
             }
             Error::SerdeMissingField { field, .. } => {
                 // The parser points at the first key of the map that lacks one.
@@ -220,27 +218,8 @@ pub(super) fn unknown_key(
     allowed: &[&'static str],
 ) -> CliError {
     let error = at(&format!("unknown key `{given}`"));
-    match nearest(given, allowed) {
-        Some(near) => error.hint(format!("did you mean `{near}`?")),
-        None => error.hint(format!("keys allowed here: {}", allowed.join(", "))),
-    }
-}
-
-/// The allowed word that is most like the given one, if it is like it at all.
-pub(crate) fn nearest<'a>(given: &str, allowed: &[&'a str]) -> Option<&'a str> {
-    let given = given.to_lowercase().replace('-', "_");
-    // `api_key` is not a slip for `path`; a slip changes about a third of a word at most.
-    let most = given.chars().count() / 3 + 1;
-    allowed
-        .iter()
-        .map(|word| (strsim::damerau_levenshtein(&given, word), *word))
-        .filter(|(distance, word)| *distance <= most || starts_alike(&given, word))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, word)| word)
-}
-
-fn starts_alike(given: &str, word: &str) -> bool {
-    given.len() >= 3 && (word.starts_with(given) || given.starts_with(word))
+    let all = format!("keys allowed here: {}", allowed.join(", "));
+    near::or_hint(error, given, allowed.iter().copied(), Some(all))
 }
 
 /// `a`, `b` or `c`.

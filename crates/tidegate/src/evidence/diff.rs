@@ -2,11 +2,9 @@
 
 use super::clean::CleanData;
 use super::html::cell;
-use crate::version_set::PackedSet;
-use similar::TextDiff;
+use crate::version_set::{PackedSet, unified};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::Duration;
 use tidegate_core::evidence::is_plain_path;
 use tidegate_core::ids::Digest;
 use tidegate_core::version_set::{ArtifactChange, ArtifactKind, FileChange};
@@ -14,8 +12,6 @@ use tidegate_core::version_set::{ArtifactChange, ArtifactKind, FileChange};
 /// Largest file that is compared line by line, bytes; larger ones are named with their digests.
 /// 1 MiB of prompt or tool manifest is far beyond what a person reads.
 const DIFF_BYTES_MAX: usize = 1 << 20;
-/// Longest time for one file; what is found by then is shown, coarser but right.
-const DIFF_TIME_MAX: Duration = Duration::from_secs(2);
 /// Longest part of a path used as a file name, bytes; file systems allow 255.
 const PART_MAX: usize = 200;
 /// Unchanged lines shown around a change.
@@ -67,7 +63,7 @@ fn diff_file(kind: ArtifactKind, file: &FileChange, from: &PackedSet, to: &Packe
         (Side::Text(old), Side::Text(new)) if old == new => {
             "The files differ only in text that was redacted.\n".to_owned()
         }
-        (Side::Text(old), Side::Text(new)) => unified(old, new, &a, &b),
+        (Side::Text(old), Side::Text(new)) => unified(old, new, CONTEXT_LINES, Some((&a, &b))),
         (Side::Lost, _) | (_, Side::Lost) => {
             format!("--- {a}\n+++ {b}\nThe content is not in the store any more.\n")
         }
@@ -80,11 +76,6 @@ fn diff_file(kind: ArtifactKind, file: &FileChange, from: &PackedSet, to: &Packe
         }
     };
     Diff { path, text: body }
-}
-
-fn unified(old: &str, new: &str, a: &str, b: &str) -> String {
-    let diff = TextDiff::configure().timeout(DIFF_TIME_MAX).diff_lines(old, new);
-    diff.unified_diff().context_radius(CONTEXT_LINES).header(a, b).to_string()
 }
 
 /// One side of a file.
@@ -202,8 +193,8 @@ mod tests {
     #[test]
     fn a_diff_shows_only_what_changed() {
         let old = "一\n二\n三\n";
-        let text = unified(old, "一\n贰\n三\n", "stable/a", "candidate/a");
+        let text = unified(old, "一\n贰\n三\n", 3, Some(("stable/a", "candidate/a")));
         assert_eq!(text, "--- stable/a\n+++ candidate/a\n@@ -1,3 +1,3 @@\n 一\n-二\n+贰\n 三\n");
-        assert!(unified("a", "b", "x", "y").contains("\\ No newline at end of file"));
+        assert!(unified("a", "b", 3, None).contains("\\ No newline at end of file"));
     }
 }

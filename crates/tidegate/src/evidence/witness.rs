@@ -50,8 +50,7 @@ impl VerifyOutcome {
 /// The nearest folder at or above the pack that has a state.
 fn project_of(pack: &Path) -> Option<PathBuf> {
     let pack = pack.canonicalize().ok()?;
-    let has_state = |folder: &&Path| folder.join(".tidegate/state.db").is_file();
-    pack.ancestors().find(has_state).map(Path::to_owned)
+    pack.ancestors().find(|folder| Store::exists(folder)).map(Path::to_owned)
 }
 
 /// The manifests of the packs written of a release, in order.

@@ -3,6 +3,7 @@
 use super::body::Body;
 use super::front::Front;
 use super::problem::Problem;
+use crate::config::is_open_to_all;
 use crate::error::{CliError, Result as CliResult};
 use crate::http::{Listener, Received, Service};
 use crate::log::{About, Event};
@@ -46,7 +47,7 @@ pub(crate) async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> CliResult<()> {
     let address = listener.address();
-    if !address.ip().is_loopback() && !front.asks() {
+    if is_open_to_all(address.ip(), front.asks()) {
         return Err(CliError::usage(format!(
             "{address} can be reached from other machines, and the service has no credentials"
         ))

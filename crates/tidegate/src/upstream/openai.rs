@@ -15,7 +15,7 @@ mod usage;
 
 use super::{Answer, Call, Deadlines, Elapsed, Pieces, Reply, UpstreamError, bounds};
 use crate::http::Collected;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use client::HttpClient;
 use encoding::Decoder;
 use headers::ContentKind;
@@ -325,15 +325,15 @@ async fn read_whole(mut body: Incoming, mut decoder: Decoder) -> Result<Bytes, (
 }
 
 /// The start of an error's body; a broken one is as good as none.
-async fn read_some(mut body: Incoming, mut decoder: Decoder) -> BytesMut {
-    let mut read = BytesMut::new();
+async fn read_some(mut body: Incoming, mut decoder: Decoder) -> Bytes {
+    let mut read = Collected::default();
     while let Some(Ok(frame)) = body.frame().await {
         let Ok(bytes) = frame.into_data() else { continue };
         let room = bounds::ERROR_BODY_MAX - read.len();
         match decoder.push(bytes, room) {
-            Ok(bytes) if bytes.len() <= room => read.extend_from_slice(&bytes),
+            Ok(bytes) if bytes.len() <= room => read.push(bytes),
             Ok(_) | Err(_) => break,
         }
     }
-    read
+    read.into_bytes()
 }

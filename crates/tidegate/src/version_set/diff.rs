@@ -4,11 +4,14 @@ use super::settings;
 use serde::Serialize;
 use serde_json::Value;
 use similar::TextDiff;
+use std::time::Duration;
 use tidegate_core::ids::{Digest, VersionSetId};
 use tidegate_core::version_set::{ArtifactKind, FileChange, PackedSet};
 
 /// Files up to this size are compared by line; larger ones only by size, bytes.
 const TEXT_BYTES_MAX: usize = 256 * 1024;
+/// Longest time for one file; what is found by then is shown, coarser but right.
+const DIFF_TIME_MAX: Duration = Duration::from_secs(2);
 /// Unchanged lines shown around a change.
 const CONTEXT_LINES: usize = 2;
 
@@ -84,7 +87,7 @@ fn file_diff(old: &PackedSet, new: &PackedSet, kind: ArtifactKind, file: FileCha
     let after = new.file(kind, &path).unwrap_or_default();
     let is_config = kind == ArtifactKind::Config && path == settings::FILE;
     let lines = match (text(before, is_config), text(after, is_config)) {
-        (Some(before), Some(after)) => Some(unified(&before, &after)),
+        (Some(before), Some(after)) => Some(unified(&before, &after, CONTEXT_LINES, None)),
         _ => None,
     };
     FileDiff { path, from, to, bytes_from: before.len(), bytes_to: after.len(), lines }
@@ -106,6 +109,18 @@ fn text(bytes: &[u8], is_config: bool) -> Option<String> {
     std::str::from_utf8(bytes).ok().map(str::to_owned)
 }
 
-fn unified(before: &str, after: &str) -> String {
-    TextDiff::from_lines(before, after).unified_diff().context_radius(CONTEXT_LINES).to_string()
+/// The lines that differ, with some unchanged ones around; `names` of the two sides go before.
+pub(crate) fn unified(
+    before: &str,
+    after: &str,
+    context_lines: usize,
+    names: Option<(&str, &str)>,
+) -> String {
+    let diff = TextDiff::configure().timeout(DIFF_TIME_MAX).diff_lines(before, after);
+    let mut unified = diff.unified_diff();
+    unified.context_radius(context_lines);
+    if let Some((before, after)) = names {
+        unified.header(before, after);
+    }
+    unified.to_string()
 }

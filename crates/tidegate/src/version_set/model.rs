@@ -3,6 +3,7 @@
 use super::files::sha256_of_file;
 use crate::config::{Loaded, Upstream};
 use crate::error::{CliError, Result};
+use crate::near;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -122,11 +123,7 @@ fn choose_upstream<'a>(
                     name.escape_debug(),
                     names()
                 ));
-                let near = upstreams.keys().min_by_key(|n| strsim::damerau_levenshtein(n, name));
-                Err(match near {
-                    Some(near) => error.hint(format!("did you mean `{near}`?")),
-                    None => error,
-                })
+                Err(near::or_hint(error, name, upstreams.keys().map(String::as_str), None))
             }
         },
         (None, 1) => match upstreams.first_key_value() {

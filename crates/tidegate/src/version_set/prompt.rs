@@ -4,6 +4,7 @@ use super::files::Bounds;
 use super::template::{Role, TEMPLATE_BYTES_MAX, Template, Variable};
 use crate::config::{Loaded, PromptConfig, PromptMode, parse_yaml};
 use crate::error::{CliError, Result};
+use crate::near::distance;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -261,7 +262,7 @@ impl Place {
             .filter_map(|entry| entry.file_name().into_string().ok())
             .filter(|name| is_name(name))
             .collect();
-        names.sort_by_cached_key(|name| (strsim::damerau_levenshtein(name, near), name.clone()));
+        names.sort_by_cached_key(|name| (distance(name, near), name.clone()));
         names.truncate(VERSIONS_SHOWN);
         if names.is_empty() {
             return error.hint(format!(

@@ -21,7 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const WORLDLY: &[&str] =
     &["getrandom", "hyper", "mio", "rand", "rusqlite", "socket2", "time", "tokio"];
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
@@ -157,7 +157,7 @@ fn the_map_of_crates_is_as_drawn() {
 }
 
 /// The sources of a crate by module path, without comments, tests and what only tests use.
-fn modules(src: &Path) -> BTreeMap<String, String> {
+pub(crate) fn modules(src: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut folders = vec![src.to_owned()];
     while let Some(folder) = folders.pop() {

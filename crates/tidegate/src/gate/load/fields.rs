@@ -1,5 +1,6 @@
 //! Fields of a case as files spell them: risks, severities, and checks by key.
 
+use crate::near::{nearest, question};
 use serde_json::{Map, Value};
 use tidegate_core::gate::{Checks, Risk, Severity};
 
@@ -186,13 +187,8 @@ pub(super) fn list(text: &str) -> Vec<String> {
 
 /// `; did you mean ...` where a name is near.
 pub(super) fn near<'a>(given: &str, allowed: impl IntoIterator<Item = &'a str>) -> String {
-    allowed
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(given, name), name))
-        .filter(|(distance, name)| *distance <= 2.max(name.len() / 3))
-        .min()
-        .map(|(_, name)| format!("; did you mean `{name}`?"))
-        .unwrap_or_default()
+    let meant = nearest(given, allowed).map(question);
+    meant.map(|question| format!("; {question}")).unwrap_or_default()
 }
 
 /// What was given, cut to 40 characters and without control characters.

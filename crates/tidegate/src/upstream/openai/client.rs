@@ -1,5 +1,6 @@
 //! The connection: where it goes, how it is made, and what went wrong with it.
 
+use crate::config::chat_completions;
 use crate::error::{CliError, Result};
 use crate::upstream::bounds;
 use bytes::Bytes;
@@ -15,42 +16,14 @@ use tidegate_core::upstream::Failure;
 /// A pooled HTTP/1.1 client. It follows no redirect.
 pub(super) type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-const PATH: &str = "/chat/completions";
-
 /// Checks a base URL and joins it with the path of chat completions.
 pub(super) fn endpoint(name: &str, base_url: &str) -> Result<Uri> {
-    // A URL with credentials is not repeated, nor one that may hide some behind a typing mistake.
-    let shown = if base_url.contains('@') { "…" } else { base_url };
-    let wrong = |what: &str| {
-        CliError::usage(format!("upstream `{name}`: base_url `{shown}` {what}"))
+    chat_completions(base_url).map_err(|problem| {
+        // A URL with credentials is not repeated, nor one that may hide some behind a slip.
+        let shown = if base_url.contains('@') { "…" } else { base_url };
+        CliError::usage(format!("upstream `{name}`: base_url `{shown}` {problem}"))
             .hint("a base URL looks like `https://api.example.com/v1`")
-    };
-    let base = base_url.trim_end_matches('/');
-    if base_url.contains('@') {
-        return Err(wrong("has credentials in it; name an environment variable in `api_key_env`"));
-    }
-    if base_url.contains(['?', '#']) {
-        return Err(wrong("has a query or a fragment"));
-    }
-    if base.ends_with(PATH) {
-        return Err(wrong("has the path of an endpoint; leave out `/chat/completions`"));
-    }
-    let rest = base_url.strip_prefix("https://").or_else(|| base_url.strip_prefix("http://"));
-    let Some(rest) = rest else {
-        return Err(wrong("must start with `http://` or `https://`"));
-    };
-    if rest.is_empty() || rest.starts_with(['/', ':']) {
-        return Err(wrong("has no host"));
-    }
-    let uri: Uri = format!("{base}{PATH}")
-        .parse()
-        .map_err(|error| wrong(&format!("is not a URL: {error}")))?;
-    let authority = uri.authority().map_or("", http::uri::Authority::as_str);
-    let after_host = authority.rsplit(']').next().unwrap_or("");
-    if after_host.contains(':') && uri.port_u16().is_none() {
-        return Err(wrong("has a port that is not a number from 0 to 65535"));
-    }
-    Ok(uri)
+    })
 }
 
 /// The `authorization` header from the environment variable that holds the key.

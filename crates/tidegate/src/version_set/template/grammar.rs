@@ -5,6 +5,7 @@
 
 use super::{Role, Variable};
 use crate::error::{CliError, Result};
+use crate::near;
 
 /// Longest stretch of a faulty expression that an error shows, characters.
 const SHOWN_CHARS_MAX: usize = 40;
@@ -91,7 +92,7 @@ impl Scanner<'_> {
             Role::System => format!("metadata.{}", last_word(name)),
             Role::User => nearest_variable(name),
         };
-        error.hint(format!("did you mean `{{{{ {nearest} }}}}`?"))
+        error.hint(near::question(&format!("{{{{ {nearest} }}}}")))
     }
 
     fn refused(&self, start: usize, what: &str) -> CliError {
@@ -132,9 +133,8 @@ fn last_word(name: &str) -> &str {
 
 fn nearest_variable(name: &str) -> String {
     let first = name.split('.').next().unwrap_or(name);
-    let distance = |known: &str| strsim::damerau_levenshtein(first, known);
-    match ["input", "user", "metadata"].into_iter().min_by_key(|known| distance(known)) {
-        Some(known @ ("input" | "user")) if distance(known) <= 2 => known.to_owned(),
+    match near::nearest(first, ["input", "user", "metadata"]) {
+        Some(known @ ("input" | "user")) => known.to_owned(),
         _ => format!("metadata.{}", last_word(name)),
     }
 }
