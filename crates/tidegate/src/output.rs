@@ -171,6 +171,19 @@ fn words(text: &str) -> Vec<&str> {
     words
 }
 
+/// Longest text of a stranger in a line for people, characters.
+const ONE_LINE_MAX: usize = 160;
+
+/// The text on one line, without control characters, which could steer a terminal, and cut.
+pub(crate) fn one_line(text: &str) -> String {
+    let flat = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut cut: String = flat.take(ONE_LINE_MAX).collect();
+    if text.chars().nth(ONE_LINE_MAX).is_some() {
+        cut.push('…');
+    }
+    cut
+}
+
 /// Each character with the columns it takes: none in an escape sequence.
 pub(crate) fn columns(text: &str) -> impl Iterator<Item = (char, usize)> {
     let mut escape = false;

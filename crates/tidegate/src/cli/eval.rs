@@ -8,6 +8,7 @@ use crate::error::{CliError, Result};
 use crate::gate;
 use crate::output;
 use crate::store::{Access, Sets as _, Store};
+use crate::view;
 use clap::Args;
 use serde_json::json;
 use std::ffi::OsString;
@@ -162,7 +163,7 @@ fn show(report: &EvalReport, json: bool) {
         output::json(report);
         return;
     }
-    for line in gate::console(report) {
+    for line in view::eval(report) {
         output::line(line);
     }
 }

@@ -83,7 +83,7 @@ pub(crate) use harmed::Answers;
 pub(crate) use load::{is_jsonl, load_cases};
 pub(crate) use project::{Asking, eval_project};
 pub(crate) use replay::replay;
-pub(crate) use report::{case_notes, console, junit, save};
+pub(crate) use report::{case_notes, junit, save};
 pub(crate) use run::{REPEAT_MAX, RunOptions, run};
 pub(crate) use samples::{Sampled, length_of, write_samples};
 pub(crate) use write_back::{Harm, Harmed, write_back, written_back};

@@ -1,113 +1,14 @@
-//! The report of a run: for people, for CI, and as the seed's JSON file.
-//!
-//! The failure table by class comes first, never one average (R30); then what changed against the
-//! run before; the accuracy comes last (R24).
+//! The report of a run for CI and as the seed's JSON file, and what to know of the cases.
 
 use crate::error::{CliError, Result};
-use crate::output::{self, Tone, padded};
+use crate::output::one_line;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use tidegate_core::gate::{
-    Case, CaseResult, CaseSet, EvalReport, FailureRow, GateVerdict, RunComparison,
-};
+use tidegate_core::gate::{Case, CaseResult, CaseSet, EvalReport, GateVerdict};
 use tidegate_core::text::markup_escape;
-use unicode_width::UnicodeWidthStr as _;
 
-/// Failing cases of one class, or ids of one list, that a terminal shows; the file has them all.
+/// Ids of one list that a terminal shows; the file has them all.
 const SHOWN: usize = 6;
-/// Longest detail on a terminal, characters.
-const DETAIL_CHARS: usize = 160;
-/// Widest column of ids on a terminal.
-const ID_WIDTH: usize = 40;
-
-/// Prints the report to stdout.
-pub(crate) fn console(report: &EvalReport) -> Vec<String> {
-    lines(report)
-        .into_iter()
-        .map(|(tone, text)| match tone {
-            Some(tone) => output::paint(tone, &text),
-            None => text,
-        })
-        .collect()
-}
-
-/// The report's lines with their tones.
-fn lines(report: &EvalReport) -> Vec<(Option<Tone>, String)> {
-    let mut lines = table(&report.failure_table);
-    if let Some(comparison) = &report.comparison {
-        lines.push((None, String::new()));
-        lines.extend(compared(comparison));
-    }
-    lines.push((None, String::new()));
-    let share = |value: f64| format!("{:.1} %", value * 100.0);
-    let counts = format!("{} of {} correct", report.correct, report.total);
-    lines.push((None, format!("Accuracy:  {} ({counts})", share(report.accuracy))));
-    lines.push((None, format!("Threshold: {}", share(report.threshold))));
-    let (tone, word) = status(report.verdict);
-    lines.push((Some(tone), format!("Status:    {word}")));
-    let reasons = report.reasons.iter().take(SHOWN);
-    lines.extend(reasons.map(|reason| (Some(Tone::Dim), format!("  {}", shown(reason)))));
-    lines
-}
-
-/// A verdict's word on the console (R24) and its tone.
-pub(crate) fn status(verdict: GateVerdict) -> (Tone, &'static str) {
-    match verdict {
-        GateVerdict::Pass => (Tone::Green, "PASSED"),
-        GateVerdict::Fail => (Tone::Red, "FAILED"),
-        GateVerdict::Inconclusive => (Tone::Yellow, "INCONCLUSIVE"),
-    }
-}
-
-fn table(rows: &[FailureRow]) -> Vec<(Option<Tone>, String)> {
-    let header = format!("{:<13}{:>7}{:>9}{:>11}", "class", "cases", "failed", "no answer");
-    let mut lines = vec![
-        (Some(Tone::Bold), "Failures by class".to_owned()),
-        (Some(Tone::Dim), format!("  {header}")),
-    ];
-    let all = rows.iter().flat_map(|row| row.failed.iter().chain(&row.errors));
-    let width = all.map(|(id, _)| shown(id).width()).max().unwrap_or(0).min(ID_WIDTH);
-    for row in rows {
-        let (failed, errors) = (row.failed.len(), row.errors.len());
-        let counts = format!("{:>7}{failed:>9}{errors:>11}", row.total);
-        let tone = match (failed, errors, row.total) {
-            (1.., _, _) => Some(Tone::Red),
-            (0, 1.., _) => Some(Tone::Yellow),
-            (0, 0, 0) => Some(Tone::Dim),
-            (0, 0, 1..) => None,
-        };
-        lines.push((tone, format!("  {:<13}{counts}", row.risk.as_str())));
-        let failed = row.failed.iter().map(|(id, why)| (id, shown(why)));
-        let errors = row.errors.iter().map(|(id, why)| (id, format!("no answer: {}", shown(why))));
-        let named: Vec<(&String, String)> = failed.chain(errors).collect();
-        for (id, why) in named.iter().take(SHOWN) {
-            lines.push((None, format!("    {}  {why}", padded(&shown(id), width))));
-        }
-        if named.len() > SHOWN {
-            let more = format!("    +{} more in the report", named.len() - SHOWN);
-            lines.push((Some(Tone::Dim), more));
-        }
-    }
-    lines
-}
-
-fn compared(comparison: &RunComparison) -> Vec<(Option<Tone>, String)> {
-    let RunComparison { previous_run, broken, fixed, new } = comparison;
-    let counts = format!("{} broken, {} fixed, {} new", broken.len(), fixed.len(), new.len());
-    let mut lines =
-        vec![(Some(Tone::Bold), format!("Against run {}: {counts}", shown(previous_run)))];
-    for (tone, word, ids) in [(Tone::Red, "broken", broken), (Tone::Green, "fixed", fixed)] {
-        if ids.is_empty() {
-            continue;
-        }
-        let mut names: Vec<String> = ids.iter().take(SHOWN).map(|id| shown(id)).collect();
-        if ids.len() > SHOWN {
-            names.push(format!("+{} more", ids.len() - SHOWN));
-        }
-        lines.push((Some(tone), format!("  {word:<8}{}", names.join(", "))));
-    }
-    lines
-}
 
 /// What a person should know of the cases, one sentence each: words that no check covers, cases
 /// that wait for a person, and written-back cases that did not fail again.
@@ -139,23 +40,13 @@ pub(crate) fn case_notes(set: &CaseSet) -> Vec<String> {
     .filter(|(ids, _, _)| !ids.is_empty())
     .map(|(ids, what, what_to_do)| {
         let mut names: Vec<String> =
-            ids.iter().take(SHOWN).map(|id| format!("`{}`", shown(id))).collect();
+            ids.iter().take(SHOWN).map(|id| format!("`{}`", one_line(id))).collect();
         if ids.len() > SHOWN {
             names.push(format!("{} more", ids.len() - SHOWN));
         }
         format!("{what}: {}; {what_to_do}", names.join(", "))
     })
     .collect()
-}
-
-/// The text on one line, without control characters, which could steer a terminal, and cut.
-fn shown(text: &str) -> String {
-    let flat = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    let mut cut: String = flat.take(DETAIL_CHARS).collect();
-    if text.chars().nth(DETAIL_CHARS).is_some() {
-        cut.push('…');
-    }
-    cut
 }
 
 /// Writes `reports/evaluation_{unix_time}.json` (R22, R23) and gives its path. A second report of
@@ -206,7 +97,7 @@ pub(crate) fn junit(report: &EvalReport) -> String {
         ("run_id", report.run_id.as_str()),
         ("version_set", report.version_set.as_str()),
         ("cases_digest", report.cases_digest.as_str()),
-        ("verdict", status(report.verdict).1),
+        ("verdict", verdict(report.verdict)),
     ] {
         let value = escaped(value);
         let _ = writeln!(xml, "      <property name=\"{name}\" value=\"{value}\"/>");
@@ -217,6 +108,15 @@ pub(crate) fn junit(report: &EvalReport) -> String {
     }
     xml.push_str("  </testsuite>\n</testsuites>\n");
     xml
+}
+
+/// A verdict's word (R24).
+fn verdict(verdict: GateVerdict) -> &'static str {
+    match verdict {
+        GateVerdict::Pass => "PASSED",
+        GateVerdict::Fail => "FAILED",
+        GateVerdict::Inconclusive => "INCONCLUSIVE",
+    }
 }
 
 fn junit_case(result: &CaseResult) -> String {

@@ -1,5 +1,14 @@
 //! What people see of a release: shared by the commands, the demo and the evidence reports.
 
+mod eval;
 mod release;
+mod trace;
+mod words;
+
+pub(crate) use eval::eval;
+#[cfg(test)]
+pub(crate) use eval::eval_in;
+pub(crate) use trace::trace;
+pub(crate) use words::{PlanWords, Words};
 
 pub(crate) use release::{Told, headline, incident, json_line, one_line, redraw, release, weight};

@@ -1,11 +1,12 @@
 //! A release on a screen: its ladder, its lines, and why it stands where it stands.
 
+use super::words::{ReleaseWords, VerdictWords, Words};
 use crate::clock::{rfc3339, spoken};
 use crate::lang::{self, Lang};
 use crate::output::{self, Tone, padded, paint, terminal_width, wrapped};
 use serde::Serialize;
 use tidegate_core::decide::{
-    BandUnit, Decision, LineRule, Phase, Plan, Reason, ReasonCode, Signal, readings,
+    BandUnit, Decision, Line, LineRule, Phase, Plan, Reason, ReasonCode, Signal, readings,
 };
 use tidegate_core::ids::{IncidentId, UnixMs};
 use tidegate_core::incident::{Incident, Subject};
@@ -24,13 +25,14 @@ pub(crate) fn tone(signal: Signal) -> Tone {
 
 /// A release in full.
 pub(crate) fn release(release: &Release, state: &ControlState, now: UnixMs) -> Vec<String> {
-    let plan = &release.plan;
+    let (lang, plan) = (lang::reader(), &release.plan);
+    let words = &Words::of(lang).release;
     let label = |id| state.sets.get(id).map_or("", |set| set.label.as_str());
     let until = release.ended_at.unwrap_or(now);
     let mut lines = vec![
         format!(
             "{} {}  {} → {}  {}",
-            paint(Tone::Bold, "release"),
+            paint(Tone::Bold, words.release),
             paint(Tone::Bold, plan.change_id.as_str()),
             label(&plan.from),
             label(&plan.to),
@@ -38,27 +40,52 @@ pub(crate) fn release(release: &Release, state: &ControlState, now: UnixMs) -> V
                 Tone::Dim,
                 &format!(
                     "{} · {}",
-                    release.state.phase.as_str(),
-                    spoken(until.since(release.started_at) as f64 / 1000.0)
+                    lang.phase(release.state.phase),
+                    span(lang, until.since(release.started_at) as f64 / 1000.0)
                 )
             ),
         ),
-        format!("ladder   {}", ladder(release)),
+        labelled(words.ladder, &ladder(words, release)),
     ];
     if let Some(decision) = &release.last_decision {
-        lines.extend(wrapped(&format!("signal   {}", headline(decision)), 9));
+        lines.extend(wrapped(&labelled(words.signal, &headline(decision)), LABEL));
         let pause = decision.reasons.iter().skip(1).find(|r| r.code() == ReasonCode::PausedByLines);
-        let pause = pause.map(|reason| format!("pause    {}", lang::reader().sentence(reason)));
-        lines.extend(pause.iter().flat_map(|text| wrapped(text, 9)));
-        lines.extend(table(plan, decision));
+        let pause = pause.map(|reason| labelled(words.pause, &lang.sentence(reason)));
+        lines.extend(pause.iter().flat_map(|text| wrapped(text, LABEL)));
+        lines.extend(table(lang, plan, decision));
     }
     if let Some(incident) = state.incident_of(&plan.change_id) {
         lines.push(self::incident(&IncidentId::of_release(&plan.change_id), incident));
     }
     if let Some(pack) = &release.pack {
-        lines.push(format!("evidence {}", pack.path));
+        lines.push(labelled(words.evidence, &pack.path));
     }
     lines
+}
+
+/// Columns of a row's label with the blank after it.
+const LABEL: usize = 9;
+
+fn labelled(label: &str, text: &str) -> String {
+    format!("{}{text}", padded(label, LABEL))
+}
+
+/// A length of time, to the second.
+fn span(lang: Lang, seconds: f64) -> String {
+    let [h, min, s, ms] = match lang {
+        Lang::En => return spoken(seconds),
+        Lang::Zh => ["小时", "分", "秒", "毫秒"],
+        Lang::Ja => ["時間", "分", "秒", "ミリ秒"],
+    };
+    let text = spoken(seconds);
+    let words = text.split(' ').map(|word| match word {
+        "h" => h,
+        "min" => min,
+        "s" => s,
+        "ms" => ms,
+        number => number,
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// A release in one line, for logs and pipes.
@@ -66,7 +93,7 @@ pub(crate) fn one_line(release: &Release, state: &ControlState) -> String {
     let weight = weight(release.state.phase, state);
     let headline = release.last_decision.as_ref().map(headline).unwrap_or_default();
     let at = release.last_decision.as_ref().map_or(release.started_at, |d| d.at);
-    format!("{} {} {weight} {headline}", rfc3339(at), release.state.phase.as_str())
+    format!("{} {} {weight} {headline}", rfc3339(at), lang::reader().phase(release.state.phase))
 }
 
 /// The share that the candidate has; one that was promoted has everyone.
@@ -133,13 +160,17 @@ pub(crate) fn incident(id: &IncidentId, incident: &Incident) -> String {
 
 /// What was decided, from what, and why, in one line.
 pub(crate) fn headline(decision: &Decision) -> String {
-    let why = decision.reasons.first().map(|reason| lang::reader().sentence(reason));
-    let why = why.unwrap_or_default();
-    let signal = paint(tone(decision.signal), &format!("● {}", decision.signal.as_str()));
-    format!("{signal} {}: {why}", decision.kind.as_str())
+    let lang = lang::reader();
+    let why = decision.reasons.first().map(|reason| lang.sentence(reason)).unwrap_or_default();
+    let signal = paint(tone(decision.signal), &format!("● {}", lang.signal(decision.signal)));
+    let kind = lang.decision(decision.kind);
+    match lang {
+        Lang::En => format!("{signal} {kind}: {why}"),
+        Lang::Zh | Lang::Ja => format!("{signal} {kind}：{why}"),
+    }
 }
 
-fn ladder(release: &Release) -> String {
+fn ladder(words: &ReleaseWords, release: &Release) -> String {
     let rungs: Vec<String> = release
         .plan
         .rungs
@@ -149,7 +180,7 @@ fn ladder(release: &Release) -> String {
             let here = i == release.state.rung;
             let passed = || match release.ordered_rungs.contains(&i) {
                 // No evidence passed it.
-                true => paint(Tone::Yellow, &format!("{} by order", rung.weight)),
+                true => paint(Tone::Yellow, &format!("{} {}", rung.weight, words.by_order)),
                 false => paint(Tone::Green, &format!("{} ✓", rung.weight)),
             };
             match release.state.phase {
@@ -166,12 +197,14 @@ fn ladder(release: &Release) -> String {
             }
         })
         .collect();
-    let after = if release.taken_back { " ▸ taken back after its promotion" } else { "" };
+    let after =
+        if release.taken_back { format!(" ▸ {}", words.taken_back) } else { String::new() };
     format!("{}{after}", rungs.join(" ▸ "))
 }
 
 /// The lines with their numbers, one metric a row.
-fn table(plan: &Plan, decision: &Decision) -> Vec<String> {
+fn table(lang: Lang, plan: &Plan, decision: &Decision) -> Vec<String> {
+    let words = &Words::of(lang).release;
     let mut rows: Vec<&Reason> = Vec::new();
     for reason in &decision.reasons {
         if reason.metric().is_some() && !rows.iter().any(|row| row.metric() == reason.metric()) {
@@ -183,18 +216,7 @@ fn table(plan: &Plan, decision: &Decision) -> Vec<String> {
         return Vec::new();
     }
     rows.sort_by_key(|reason| reason.line());
-    let header = [
-        "line",
-        "",
-        "metric",
-        "candidate",
-        "stable",
-        "difference",
-        "at most",
-        "roll back",
-        "answers",
-    ];
-    let mut lines = vec![paint(Tone::Dim, &row(header.map(str::to_owned), None))];
+    let mut lines = vec![paint(Tone::Dim, &row(words.columns.map(str::to_owned), None))];
     let watched: Vec<&LineRule> = rows
         .iter()
         .filter_map(|row| plan.rules.iter().find(|rule| Some(rule.metric) == row.metric()))
@@ -206,36 +228,46 @@ fn table(plan: &Plan, decision: &Decision) -> Vec<String> {
         let high = |reason: &Reason| reason.numbers().and_then(|numbers| numbers.high);
         high(reason).or(reading.and_then(high))
     };
-    lines.extend(rows.iter().filter_map(|reason| metric_row(plan, reason, at_most(reason))));
-    lines.extend(notes(&watched).into_iter().map(|note| paint(Tone::Dim, &note)));
+    lines.extend(rows.iter().filter_map(|reason| metric_row(lang, plan, reason, at_most(reason))));
+    let notes = notes(lang, &watched).into_iter().flat_map(|note| wrapped(&note, 2));
+    lines.extend(notes.map(|note| paint(Tone::Dim, &note)));
     lines
 }
 
 /// How differences are read where that is not plain from the two values beside them.
-fn notes(rules: &[&LineRule]) -> Vec<String> {
+fn notes(lang: Lang, rules: &[&LineRule]) -> Vec<String> {
     let mut notes = Vec::new();
     if !rules.is_empty() {
-        let note = "differences are taken stretch by stretch, side by side; the columns are of all";
-        notes.push(note.to_owned());
+        notes.push(Words::of(lang).release.differences.to_owned());
     }
     for rule in rules.iter().filter(|rule| rule.floor > 0.0) {
-        let floor = lang::reader().value(rule.metric, rule.floor);
+        let floor = lang.value(rule.metric, rule.floor);
         let metric = rule.metric.as_str();
-        notes.push(format!("{metric}: the first {floor} of a difference do not count"));
+        notes.push(match lang {
+            Lang::En => format!("{metric}: the first {floor} of a difference do not count"),
+            Lang::Zh => format!("{metric}：{floor} 以内的差不计"),
+            Lang::Ja => format!("{metric}：{floor} 以内の差は数えない"),
+        });
     }
     let of_good_share =
         |rule: &&&LineRule| rule.band.is_some_and(|band| band.unit == BandUnit::Relative);
     for rule in rules.iter().filter(|rule| rule.metric.is_rate()).filter(of_good_share) {
         let metric = rule.metric.as_str();
-        notes.push(format!("{metric}: differences are relative to the good share, 100 % less it"));
+        notes.push(match lang {
+            Lang::En => {
+                format!("{metric}: differences are relative to the good share, 100 % less it")
+            }
+            Lang::Zh => format!("{metric}：差是相对于好的那部分（100 % 减去它）"),
+            Lang::Ja => format!("{metric}：差は良い側の割合（100 % からの残り）に対する比"),
+        });
     }
     notes
 }
 
 /// `at_most` is the harm that is proven not to be exceeded.
-fn metric_row(plan: &Plan, reason: &Reason, at_most: Option<f64>) -> Option<String> {
-    let metric = reason.metric()?;
-    let (lang, numbers) = (lang::reader(), reason.numbers()?);
+fn metric_row(lang: Lang, plan: &Plan, reason: &Reason, at_most: Option<f64>) -> Option<String> {
+    let (metric, numbers) = (reason.metric()?, reason.numbers()?);
+    let words = &Words::of(lang).release;
     let rule = plan.rules.iter().find(|rule| rule.metric == metric)?;
     let unit = rule.band.map_or(BandUnit::Relative, |band| band.unit);
     let value = |value: Option<f64>| value.map_or("–".to_owned(), |v| lang.value(metric, v));
@@ -246,9 +278,9 @@ fn metric_row(plan: &Plan, reason: &Reason, at_most: Option<f64>) -> Option<Stri
         (None, None) => "–".to_owned(),
     };
     let count = |count: Option<u64>| count.unwrap_or_default();
-    let (word, tone) = verdict(reason.code());
+    let (word, tone) = verdict(&words.verdicts, reason.code());
     let cells = [
-        reason.line()?.as_str().to_owned(),
+        line_name(words, reason.line()?).to_owned(),
         word.to_owned(),
         metric.as_str().to_owned(),
         value(numbers.candidate),
@@ -295,20 +327,30 @@ fn row(cells: [String; 9], tone: Option<Tone>) -> String {
     text.trim_end().to_owned()
 }
 
-fn verdict(code: ReasonCode) -> (&'static str, Tone) {
+fn line_name(words: &ReleaseWords, line: Line) -> &'static str {
+    let [quality, latency, cost, risk] = words.lines;
+    match line {
+        Line::Quality => quality,
+        Line::Latency => latency,
+        Line::Cost => cost,
+        Line::Risk => risk,
+    }
+}
+
+fn verdict(words: &VerdictWords, code: ReasonCode) -> (&'static str, Tone) {
     match code {
-        ReasonCode::Pass => ("pass", Tone::Green),
+        ReasonCode::Pass => (words.pass, Tone::Green),
         ReasonCode::OverRollback
         | ReasonCode::OverCeiling
         | ReasonCode::OverBudget
-        | ReasonCode::PauseLimit => ("over", Tone::Red),
-        ReasonCode::OverPause => ("pause", Tone::Yellow),
-        ReasonCode::BetweenPassAndPause => ("hold", Tone::Yellow),
-        ReasonCode::BaselineDrift => ("drift", Tone::Yellow),
-        ReasonCode::Uncertain => ("unsure", Tone::Yellow),
-        ReasonCode::Skipped => ("no data", Tone::Dim),
-        ReasonCode::RedLine => ("red line", Tone::Black),
-        ReasonCode::SampleRatio => ("split", Tone::Yellow),
+        | ReasonCode::PauseLimit => (words.over, Tone::Red),
+        ReasonCode::OverPause => (words.pause, Tone::Yellow),
+        ReasonCode::BetweenPassAndPause => (words.hold, Tone::Yellow),
+        ReasonCode::BaselineDrift => (words.drift, Tone::Yellow),
+        ReasonCode::Uncertain => (words.unsure, Tone::Yellow),
+        ReasonCode::Skipped => (words.no_data, Tone::Dim),
+        ReasonCode::RedLine => (words.red_line, Tone::Black),
+        ReasonCode::SampleRatio => (words.split, Tone::Yellow),
         ReasonCode::Order
         | ReasonCode::AllPass
         | ReasonCode::Gap

@@ -1,8 +1,9 @@
 //! An outlook for people: how long it takes, three tables, then what else they should know.
 
 use super::{RateFrom, Told, TotalAlike};
-use crate::lang;
+use crate::lang::{self, Lang};
 use crate::output::{padded, wrapped};
+use crate::view::{PlanWords, Words};
 use tidegate_core::decide::{Band, Data, LineOutlook, LineRule, Outlook, Plan, RungOutlook};
 use tidegate_core::route::Weight;
 use unicode_width::UnicodeWidthStr as _;
@@ -13,34 +14,33 @@ const RUNGS_SHOWN: usize = 6;
 /// All of it.
 pub(super) fn lines(told: &Told<'_>, plan: &Plan) -> Vec<String> {
     let outlook = told.outlook;
-    let mut lines: Vec<String> = broken(head(told)).collect();
-    lines.extend(broken(over_a_ceiling(outlook, plan)));
-    lines.extend(broken([total(outlook, told.total_alike.as_ref())]));
+    let lang = lang::reader();
+    let words = &Words::of(lang).plan;
+    let mut lines: Vec<String> = broken(head(lang, words, told)).collect();
+    lines.extend(broken(over_a_ceiling(lang, outlook, plan)));
+    lines.extend(broken([total(lang, words, outlook, told.total_alike.as_ref())]));
     lines.push(String::new());
-    lines.extend(table(&rungs(outlook)));
-    lines.extend(broken(outlook.rungs.iter().filter(|rung| !rung.fits).map(too_short)));
+    lines.extend(table(&rungs(lang, words, outlook)));
+    let short = outlook.rungs.iter().filter(|rung| !rung.fits);
+    lines.extend(broken(short.map(|rung| too_short(lang, words, rung))));
     lines.push(String::new());
-    lines.push("harm from which on a rung typically goes back by the end of its look:".to_owned());
-    let seen = |line: &LineOutlook| cell(line.rolls_back, "more");
-    lines.extend(table(&harms(outlook, plan, ("line", limit), seen)));
+    lines.extend(broken([words.rolls_back.to_owned()]));
+    let seen = |line: &LineOutlook| cell(line.rolls_back, words.more);
+    lines.extend(table(&harms(outlook, plan, words.metric, (words.line, limit), seen)));
     lines.push(String::new());
-    lines.extend(broken([
-        "harm that may still hide in what looks like stable at the end of that look; a rung that \
-         does not pass by then waits for longer:"
-            .to_owned(),
-    ]));
+    lines.extend(broken([words.hides.to_owned()]));
     let hidden = |line: &LineOutlook| match line.must_exclude {
-        Some(_) => cell(line.excludes, "any"),
+        Some(_) => cell(line.excludes, words.any),
         None => "-".to_owned(),
     };
     let stable = |line: &LineOutlook, _: &LineRule| {
-        line.stable.map_or("-".to_owned(), |stable| lang::reader().value(line.metric, stable))
+        line.stable.map_or("-".to_owned(), |stable| lang.value(line.metric, stable))
     };
-    lines.extend(table(&harms(outlook, plan, ("stable", stable), hidden)));
+    lines.extend(table(&harms(outlook, plan, words.metric, (words.stable, stable), hidden)));
     lines.push(String::new());
-    lines.extend(broken(legend(outlook, plan)));
-    lines.extend(broken(not_judged(outlook)));
-    lines.extend(broken(independence(outlook)));
+    lines.extend(broken(legend(lang, words, outlook, plan)));
+    lines.extend(broken(not_judged(lang, outlook)));
+    lines.extend(broken(independence(lang, words, outlook)));
     lines
 }
 
@@ -50,77 +50,114 @@ fn broken(sentences: impl IntoIterator<Item = String>) -> impl Iterator<Item = S
 }
 
 /// What is not plain from the tables' heads.
-fn legend(outlook: &Outlook, plan: &Plan) -> Vec<String> {
+fn legend(lang: Lang, words: &PlanWords, outlook: &Outlook, plan: &Plan) -> Vec<String> {
     let cells = || outlook.rungs.iter().flat_map(|rung| &rung.lines).filter(|l| l.stable.is_some());
-    let mut lines = vec![
-        "requests are the candidate's, in brackets by the time it passes; next may spoil: those \
-         that harm not yet excluded may cost on the next rung (`release.bad_budget`)."
-            .to_owned(),
-    ];
+    let mut lines = vec![words.requests_are.to_owned()];
     if cells().any(|line| line.rolls_back.is_none()) {
-        lines.push("more: no harm that is looked for is proven so soon.".to_owned());
+        lines.push(words.more_means.to_owned());
     }
     if cells().any(|line| line.must_exclude.is_some() && line.excludes.is_none()) {
-        lines.push(
-            "any: nothing is excluded by then; the rung waits for longer than its look.".to_owned(),
-        );
+        lines.push(words.any_means.to_owned());
     }
     if outlook.rungs.len() > RUNGS_SHOWN {
-        lines.push("of the rungs between the first five and the last, `--json` tells.".to_owned());
+        lines.push(words.rungs_left_out.to_owned());
     }
     if outlook.rungs.iter().any(|rung| rung.next_bad_requests > Some(plan.bad_budget)) {
-        lines.push(format!(
-            "more than `release.bad_budget` ({}) may be spoilt where keeping to it would need a \
-             candidate better than its pause line.",
-            plan.bad_budget
-        ));
+        let budget = plan.bad_budget;
+        lines.push(match lang {
+            Lang::En => format!(
+                "more than `release.bad_budget` ({budget}) may be spoilt where keeping to it would \
+                 need a candidate better than its pause line."
+            ),
+            Lang::Zh => format!(
+                "损坏的请求可能多于 `release.bad_budget`（{budget}）：要守住它，候选版得比暂停线还好。"
+            ),
+            Lang::Ja => format!(
+                "損なう数が `release.bad_budget`（{budget}）を超えることがある：守るには候補版が停止線より\
+                 良くなければならない。"
+            ),
+        });
     }
     if plan.hold_back > Weight::ZERO {
-        lines.push(format!(
-            "{} of users stay on stable at the last rung, as a control (`release.hold_back_pct`).",
-            plan.hold_back
-        ));
+        let share = plan.hold_back;
+        lines.push(match lang {
+            Lang::En => format!(
+                "{share} of users stay on stable at the last rung, as a control \
+                 (`release.hold_back_pct`)."
+            ),
+            Lang::Zh => format!(
+                "最后一级仍有 {share} 的用户留在稳定版上，作为对照（`release.hold_back_pct`）。"
+            ),
+            Lang::Ja => format!(
+                "最後の段階でもユーザーの {share} は対照として安定版に残る（`release.hold_back_pct`）。"
+            ),
+        });
     }
     lines
 }
 
-/// Lines that stable itself is over: whatever is released goes back.
-fn over_a_ceiling(outlook: &Outlook, plan: &Plan) -> Vec<String> {
+/// Lines that stable itself is over: whatever is released is rolled back.
+fn over_a_ceiling(lang: Lang, outlook: &Outlook, plan: &Plan) -> Vec<String> {
     let lines = outlook.rungs.first().map(|rung| rung.lines.as_slice()).unwrap_or_default();
     let over = lines.iter().zip(&plan.rules).filter_map(|(line, rule)| {
         let (stable, ceiling) = line.stable.zip(rule.ceiling)?;
         (stable > ceiling).then(|| {
             let metric = line.metric.as_str();
-            let guess = match line.data {
-                Data::Assumed => {
-                    format!(", which is a guess: say what it is, `--expect {metric}=…`")
-                }
-                Data::Baseline | Data::Given | Data::Nothing => String::new(),
+            let is_guess = line.data == Data::Assumed;
+            let [stable, ceiling] = [stable, ceiling].map(|value| lang.value(line.metric, value));
+            let (text, guess) = match lang {
+                Lang::En => (
+                    format!(
+                        "stable itself is over the ceiling of {metric}: {stable}, ceiling \
+                         {ceiling}; whatever is released is rolled back"
+                    ),
+                    format!(", which is a guess: say what it is, `--expect {metric}=…`."),
+                ),
+                Lang::Zh => (
+                    format!(
+                        "稳定版自己就超过了 {metric} 的上限：{stable}，上限 {ceiling}；\
+                         发布什么都会被退回"
+                    ),
+                    format!("，但这是猜的：用 `--expect {metric}=…` 给出实际值。"),
+                ),
+                Lang::Ja => (
+                    format!(
+                        "安定版自体が {metric} の上限を超えている：{stable}、上限 {ceiling}。\
+                         何をリリースしてもロールバックする"
+                    ),
+                    format!("。ただし推測：実際の値を `--expect {metric}=…` で与える。"),
+                ),
             };
-            format!(
-                "stable itself is over the ceiling of {metric}: {}, ceiling {}; whatever is \
-                 released goes back{guess}.",
-                lang::reader().value(line.metric, stable),
-                lang::reader().value(line.metric, ceiling)
-            )
+            let end = match lang {
+                Lang::En => ".",
+                Lang::Zh | Lang::Ja => "。",
+            };
+            if is_guess { text + &guess } else { text + end }
         })
     });
     over.collect()
 }
 
-fn head(told: &Told<'_>) -> Vec<String> {
+fn head(lang: Lang, words: &PlanWords, told: &Told<'_>) -> Vec<String> {
     let outlook = told.outlook;
     let from = match told.rate_from {
-        RateFrom::Given => "as given",
-        RateFrom::Baseline => "as lately",
+        RateFrom::Given => words.rate_given,
+        RateFrom::Baseline => words.rate_of_days,
     };
-    let known = match (outlook.baseline_days, outlook.baseline_requests) {
-        (0, _) => "nothing is stored of stable yet: what it does is guessed, see `--expect`".into(),
-        (1, requests) => format!("stable as in the last day ({requests} requests)"),
-        (days, requests) => format!("stable as in the last {days} days ({requests} requests)"),
+    let (days, requests) = (outlook.baseline_days, outlook.baseline_requests);
+    let known = match (days, lang) {
+        (0, _) => words.nothing_stored.to_owned(),
+        (1, Lang::En) => format!("stable as in the last day ({requests} requests)"),
+        (_, Lang::En) => format!("stable as in the last {days} days ({requests} requests)"),
+        (_, Lang::Zh) => format!("稳定版按最近 {days} 天（{requests} 个请求）"),
+        (_, Lang::Ja) => format!("安定版は直近 {days} 日の値（{requests} 件）"),
     };
-    let rate = per_second(outlook.requests_per_s);
-    vec![format!("{}: {rate}, {from}; {known}", told.service)]
+    let (service, rate) = (told.service, per_second(outlook.requests_per_s));
+    vec![match lang {
+        Lang::En => format!("{service}: {rate} requests a second, {from}; {known}"),
+        Lang::Zh => format!("{service}：每秒 {rate} 个请求（{from}）；{known}"),
+        Lang::Ja => format!("{service}：毎秒 {rate} 件（{from}）。{known}"),
+    }]
 }
 
 fn per_second(rate: f64) -> String {
@@ -129,28 +166,24 @@ fn per_second(rate: f64) -> String {
         0.1.. => 2,
         _ => 5,
     };
-    format!("{rate:.digits$} requests a second")
+    format!("{rate:.digits$}")
 }
 
-fn rungs(outlook: &Outlook) -> Vec<Vec<String>> {
-    let head =
-        ["rung", "weight", "look", "requests", "passes after", "waits for", "next may spoil"];
-    let mut rows = vec![head.map(str::to_owned).to_vec()];
+fn rungs(lang: Lang, words: &PlanWords, outlook: &Outlook) -> Vec<Vec<String>> {
+    let mut rows = vec![words.rungs.map(str::to_owned).to_vec()];
     for (index, rung) in outlook.rungs.iter().enumerate() {
         let RungOutlook { passes_after_s, passes_after_requests, slowest, .. } = rung;
         let passes = match passes_after_s.zip(*passes_after_requests) {
-            Some((after, requests)) => {
-                format!("{} ({requests})", lang::reader().duration(after as f64))
-            }
-            None => "not in 30 days".to_owned(),
+            Some((after, requests)) => format!("{} ({requests})", lang.duration(after as f64)),
+            None => words.not_in_30_days.to_owned(),
         };
         rows.push(vec![
             (index + 1).to_string(),
             rung.weight_pct.to_string(),
-            lang::reader().duration(rung.look_s as f64),
+            lang.duration(rung.look_s as f64),
             rung.candidate_requests.to_string(),
             passes,
-            slowest.map_or("answers", |metric| metric.as_str()).to_owned(),
+            slowest.map_or(words.answers, |metric| metric.as_str()).to_owned(),
             rung.next_bad_requests.map_or("-".to_owned(), |bad| bad.to_string()),
         ]);
     }
@@ -176,6 +209,7 @@ fn limit(line: &LineOutlook, rule: &LineRule) -> String {
 fn harms(
     outlook: &Outlook,
     plan: &Plan,
+    metric: &str,
     (name, known): (&str, impl Fn(&LineOutlook, &LineRule) -> String),
     cell: impl Fn(&LineOutlook) -> String,
 ) -> Vec<Vec<String>> {
@@ -184,7 +218,7 @@ fn harms(
         let rungs = outlook.rungs.iter().enumerate();
         rungs.filter(|(i, _)| *i + 1 < RUNGS_SHOWN || *i == last).map(|(_, rung)| rung)
     };
-    let mut head = vec!["metric".to_owned(), name.to_owned()];
+    let mut head = vec![metric.to_owned(), name.to_owned()];
     head.extend(shown().map(|rung| rung.weight_pct.to_string()));
     let mut rows = vec![head];
     let Some(first) = outlook.rungs.first() else { return rows };
@@ -213,75 +247,112 @@ fn table(rows: &[Vec<String>]) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
-fn too_short(rung: &RungOutlook) -> String {
-    let RungOutlook { weight_pct, look_s, candidate_requests, .. } = rung;
-    let look = lang::reader().duration(*look_s as f64);
-    let s = if *candidate_requests == 1 { "" } else { "s" };
-    let shows = format!("{weight_pct} for {look} is {candidate_requests} candidate request{s}");
+fn too_short(lang: Lang, words: &PlanWords, rung: &RungOutlook) -> String {
+    let RungOutlook { weight_pct, look_s, candidate_requests: requests, .. } = rung;
+    let look = lang.duration(*look_s as f64);
     let fewest = if *weight_pct > weight_pct.rest() {
-        "answers of stable"
+        words.answers_of_stable
     } else {
-        "answers of the candidate"
+        words.answers_of_candidate
     };
     let who = rung.slowest.map_or(fewest, |metric| metric.as_str());
     let blocking = rung.lines.iter().find(|line| Some(line.metric) == rung.slowest);
-    match (rung.passes_after_s, blocking) {
-        (Some(after), _) => {
-            let after = lang::reader().duration(after as f64);
-            format!("{shows}: too few to let it pass; {who}: typically after {after}.")
+    let nothing = blocking.is_some_and(|line| line.data == Data::Nothing);
+    let after = rung.passes_after_s.map(|after| lang.duration(after as f64));
+    let s = if *requests == 1 { "" } else { "s" };
+    let shows = match lang {
+        Lang::En => format!("{weight_pct} for {look} is {requests} candidate request{s}: "),
+        Lang::Zh => format!("{weight_pct} 观察 {look}，候选版只有 {requests} 个请求："),
+        Lang::Ja => format!("{weight_pct} を {look} 観察すると候補版は {requests} 件："),
+    };
+    let rest = match (after, nothing, lang) {
+        (Some(after), _, Lang::En) => {
+            format!("too few to let it pass; {who}: typically after {after}.")
         }
-        (None, Some(line)) if line.data == Data::Nothing => {
-            format!("{shows}: it never passes; {who} is required and nothing gives a sample of it.")
+        (Some(after), _, Lang::Zh) => format!("太少，不能通过；{who} 通常要 {after}。"),
+        (Some(after), _, Lang::Ja) => {
+            format!("通過には足りない。{who} は通常 {after} かかる。")
         }
-        (None, _) => format!("{shows}: it does not pass in 30 days, for want of {who}."),
-    }
+        (None, true, Lang::En) => {
+            format!("it never passes; {who} is required and nothing gives a sample of it.")
+        }
+        (None, true, Lang::Zh) => format!("永远不会通过；{who} 是必需的，却没有它的样本。"),
+        (None, true, Lang::Ja) => {
+            format!("通過することはない。{who} は必須だが、その標本を与えるものがない。")
+        }
+        (None, false, Lang::En) => format!("it does not pass in 30 days, for want of {who}."),
+        (None, false, Lang::Zh) => format!("30 天内不会通过，缺的是{who}。"),
+        (None, false, Lang::Ja) => format!("30 日以内に通過しない。足りないのは{who}。"),
+    };
+    shows + &rest
 }
 
-fn not_judged(outlook: &Outlook) -> Option<String> {
+fn not_judged(lang: Lang, outlook: &Outlook) -> Option<String> {
     let lines = &outlook.rungs.first()?.lines;
     let nothing = lines.iter().filter(|line| line.data == Data::Nothing && !line.required);
     let names: Vec<&str> = nothing.map(|line| line.metric.as_str()).collect();
-    (!names.is_empty()).then(|| {
-        let names = names.join(", ");
-        format!("not judged, since nothing gives samples and nothing requires them: {names}.")
-    })
+    let text = match lang {
+        Lang::En => "not judged, since nothing gives samples and nothing requires them: ",
+        Lang::Zh => "不作判断（没有样本，也不要求有）：",
+        Lang::Ja => "判定しない（標本がなく、必須でもない）：",
+    };
+    (!names.is_empty()).then(|| format!("{text}{}", names.join(", ")))
 }
 
-fn independence(outlook: &Outlook) -> Option<String> {
+fn independence(lang: Lang, words: &PlanWords, outlook: &Outlook) -> Option<String> {
     let lines = &outlook.rungs.first()?.lines;
     let worst = lines.iter().max_by(|a, b| a.design_effect.total_cmp(&b.design_effect))?;
-    Some(if worst.design_effect > 1.0 {
-        format!(
-            "requests of one user are alike: up to {:.1} are worth one independent one ({}).",
-            worst.design_effect,
-            worst.metric.as_str()
-        )
-    } else {
-        "the first of two times takes requests to be independent, the other one in four of them to \
-         count; a release says what it is: give it as `--design-effect`."
-            .to_owned()
+    let (effect, metric) = (worst.design_effect, worst.metric.as_str());
+    if effect <= 1.0 {
+        return Some(words.independence_unknown.to_owned());
+    }
+    Some(match lang {
+        Lang::En => format!(
+            "requests of one user are alike: up to {effect:.1} are worth one independent one \
+             ({metric})."
+        ),
+        Lang::Zh => {
+            format!("同一用户的请求彼此相似：至多 {effect:.1} 个只抵一个独立请求（{metric}）。")
+        }
+        Lang::Ja => format!(
+            "同じユーザーのリクエストは似ている：最大 {effect:.1} 件で独立した一件分（{metric}）。"
+        ),
     })
 }
 
-fn total(outlook: &Outlook, alike: Option<&TotalAlike>) -> String {
-    match outlook.total_s {
-        Some(total) => {
-            let spoken = lang::reader().duration(total as f64);
-            let longer = alike.filter(|alike| alike.total_s != Some(total)).map(|alike| {
-                let long = alike
-                    .total_s
-                    .map_or("over 30 days".to_owned(), |s| lang::reader().duration(s as f64));
-                format!(" to {long}, by how alike the requests of one user are")
-            });
-            let longer = longer.unwrap_or_default();
-            format!("if nothing is wrong, it is promoted after about {spoken}{longer}.")
+fn total(lang: Lang, words: &PlanWords, outlook: &Outlook, alike: Option<&TotalAlike>) -> String {
+    let Some(total) = outlook.total_s else {
+        let stuck = outlook.rungs.iter().zip(1..).find(|(rung, _)| rung.passes_after_s.is_none());
+        let (n, weight) = stuck.map_or((0, Weight::ZERO), |(rung, n)| (n, rung.weight_pct));
+        return match lang {
+            Lang::En => format!(
+                "it is not promoted by itself: rung {n} ({weight}) is not left within 30 days."
+            ),
+            Lang::Zh => format!("它不会自行转正：第 {n} 级（{weight}）30 天内过不去。"),
+            Lang::Ja => {
+                format!("自動では昇格しない：第 {n} 段階（{weight}）を 30 日以内に抜けられない。")
+            }
+        };
+    };
+    let spoken = lang.duration(total as f64);
+    let longer = alike.filter(|alike| alike.total_s != Some(total)).map(|alike| {
+        let long = alike.total_s.map(|s| lang.duration(s as f64));
+        long.unwrap_or_else(|| words.over_30_days.to_owned())
+    });
+    match (longer, lang) {
+        (None, Lang::En) => format!("if nothing is wrong, it is promoted after about {spoken}."),
+        (None, Lang::Zh) => format!("如果一切正常，大约 {spoken}后转正。"),
+        (None, Lang::Ja) => format!("問題がなければ、約 {spoken}後に昇格する。"),
+        (Some(long), Lang::En) => format!(
+            "if nothing is wrong, it is promoted after about {spoken} to {long}, by how alike the \
+             requests of one user are."
+        ),
+        (Some(long), Lang::Zh) => {
+            format!("如果一切正常，大约 {spoken}到 {long}后转正，看同一用户的请求有多相似。")
         }
-        None => {
-            let stuck =
-                outlook.rungs.iter().zip(1..).find(|(rung, _)| rung.passes_after_s.is_none());
-            let which = stuck
-                .map_or("a rung".to_owned(), |(rung, n)| format!("rung {n} ({})", rung.weight_pct));
-            format!("it is not promoted by itself: {which} is not left within 30 days.")
-        }
+        (Some(long), Lang::Ja) => format!(
+            "問題がなければ、約 {spoken}から {long}後に昇格する。同じユーザーのリクエストが\
+             どれだけ似ているかによる。"
+        ),
     }
 }

@@ -1,5 +1,8 @@
 use super::*;
-use tidegate_core::gate::{Case, CheckResult, Checks, ReportDetail, Risk, Severity, failure_table};
+use crate::lang::Lang;
+use tidegate_core::gate::{
+    Case, CheckResult, Checks, ReportDetail, Risk, RunComparison, Severity, failure_table,
+};
 use tidegate_core::ids::{Digest, UnixMs, VersionSetId};
 
 fn result(id: &str, risk: Risk, wrong: &str) -> CaseResult {
@@ -68,7 +71,11 @@ pub(crate) fn mixed() -> EvalReport {
 }
 
 fn text(report: &EvalReport) -> String {
-    lines(report).into_iter().map(|(_, line)| line + "\n").collect()
+    in_lang(Lang::En, report)
+}
+
+fn in_lang(lang: Lang, report: &EvalReport) -> String {
+    crate::view::eval_in(lang, report).into_iter().map(|(_, line)| line + "\n").collect()
 }
 
 #[test]
@@ -101,6 +108,39 @@ Status:    INCONCLUSIVE
   a reason
 ";
     assert_eq!(text(&report), expected);
+}
+
+#[test]
+fn it_is_in_the_readers_language_and_still_lines_up() {
+    let mut report = mixed();
+    report.comparison = Some(RunComparison {
+        previous_run: "eval-0".to_owned(),
+        broken: vec!["format_01".to_owned()],
+        fixed: vec![],
+        new: vec![],
+    });
+    let expected = "\
+按类别的失败
+  类别            用例     失败   没有回答
+  format             2        2          0
+    format_01   missing JSON key `citations`
+    格式二      缺少 [31m
+  grounding          0        0          0
+  safety             1        0          0
+  performance        1        0          1
+    latency_01  没有回答: unreachable: no connection
+  regression         0        0          0
+
+与运行 eval-0 相比：变坏 1 个，修好 0 个，新增 0 个
+  变坏    format_01
+
+正确率： 25.0 % （4 个里 1 个正确）
+门槛：   85.0 %
+状态：   无法判断 INCONCLUSIVE
+  a reason
+";
+    assert_eq!(in_lang(Lang::Zh, &report), expected);
+    assert!(in_lang(Lang::Ja, &report).contains("状態：     判定不能 INCONCLUSIVE"));
 }
 
 #[test]

@@ -1,0 +1,140 @@
+//! An eval run: the failure table by class first, never one average (R30); then what changed against
+//! the run before; the accuracy last (R24).
+
+use super::words::{EvalWords, Words};
+use crate::lang::{self, Lang};
+use crate::output::{Tone, one_line, padded, paint};
+use tidegate_core::gate::{EvalReport, FailureRow, GateVerdict, RunComparison};
+use unicode_width::UnicodeWidthStr as _;
+
+/// Failing cases of one class, or ids of one list, that a terminal shows; the file has them all.
+const SHOWN: usize = 6;
+/// Widest column of ids on a terminal.
+const ID_WIDTH: usize = 40;
+/// Columns of a class's name.
+const CLASS_WIDTH: usize = 13;
+
+/// The report in the reader's language.
+pub(crate) fn eval(report: &EvalReport) -> Vec<String> {
+    let paint = |(tone, text): (Option<Tone>, String)| match tone {
+        Some(tone) => paint(tone, &text),
+        None => text,
+    };
+    eval_in(lang::reader(), report).into_iter().map(paint).collect()
+}
+
+/// The report's lines with their tones.
+pub(crate) fn eval_in(lang: Lang, report: &EvalReport) -> Vec<(Option<Tone>, String)> {
+    let words = &Words::of(lang).eval;
+    let mut lines = table(lang, words, &report.failure_table);
+    if let Some(comparison) = &report.comparison {
+        lines.push((None, String::new()));
+        lines.extend(compared(lang, words, comparison));
+    }
+    lines.push((None, String::new()));
+    let share = |value: f64| format!("{:.1} %", value * 100.0);
+    let (correct, total) = (report.correct, report.total);
+    let counts = match lang {
+        Lang::En => format!("({correct} of {total} correct)"),
+        Lang::Zh => format!("（{total} 个里 {correct} 个正确）"),
+        Lang::Ja => format!("（{total} 件中 {correct} 件が正解）"),
+    };
+    let labels = [words.accuracy, words.threshold, words.status];
+    let width = labels.map(|label| label.width()).into_iter().max().unwrap_or(0);
+    let row = |label: &str, value: &str| format!("{} {value}", padded(label, width));
+    lines.push((None, row(words.accuracy, &format!("{} {counts}", share(report.accuracy)))));
+    lines.push((None, row(words.threshold, &share(report.threshold))));
+    let (tone, word) = verdict(words, report.verdict);
+    lines.push((Some(tone), row(words.status, word)));
+    let reasons = report.reasons.iter().take(SHOWN);
+    lines.extend(reasons.map(|reason| (Some(Tone::Dim), format!("  {}", one_line(reason)))));
+    lines
+}
+
+fn verdict(words: &EvalWords, verdict: GateVerdict) -> (Tone, &'static str) {
+    match verdict {
+        GateVerdict::Pass => (Tone::Green, words.passed),
+        GateVerdict::Fail => (Tone::Red, words.failed),
+        GateVerdict::Inconclusive => (Tone::Yellow, words.inconclusive),
+    }
+}
+
+/// The text with blanks before it up to a width in columns.
+fn right(text: &str, width: usize) -> String {
+    format!("{}{text}", " ".repeat(width.saturating_sub(text.width())))
+}
+
+fn table(lang: Lang, words: &EvalWords, rows: &[FailureRow]) -> Vec<(Option<Tone>, String)> {
+    let row = |[class, cases, failed, unanswered]: [&str; 4]| {
+        let class = padded(class, CLASS_WIDTH);
+        format!("{class}{}{}{}", right(cases, 7), right(failed, 9), right(unanswered, 11))
+    };
+    let mut lines = vec![
+        (Some(Tone::Bold), words.by_class.to_owned()),
+        (Some(Tone::Dim), format!("  {}", row(words.columns))),
+    ];
+    let all = rows.iter().flat_map(|row| row.failed.iter().chain(&row.errors));
+    let width = all.map(|(id, _)| one_line(id).width()).max().unwrap_or(0).min(ID_WIDTH);
+    for FailureRow { risk, total, failed, errors, .. } in rows {
+        let tone = match (failed.len(), errors.len(), total) {
+            (1.., _, _) => Some(Tone::Red),
+            (0, 1.., _) => Some(Tone::Yellow),
+            (0, 0, 0) => Some(Tone::Dim),
+            (0, 0, 1..) => None,
+        };
+        let counts = [*total, failed.len(), errors.len()].map(|count| count.to_string());
+        let cells = [risk.as_str(), &counts[0], &counts[1], &counts[2]];
+        lines.push((tone, format!("  {}", row(cells))));
+        let failed = failed.iter().map(|(id, why)| (id, one_line(why)));
+        let errors = errors.iter();
+        let errors =
+            errors.map(|(id, why)| (id, format!("{}: {}", words.no_answer, one_line(why))));
+        let named: Vec<(&String, String)> = failed.chain(errors).collect();
+        for (id, why) in named.iter().take(SHOWN) {
+            lines.push((None, format!("    {}  {why}", padded(&one_line(id), width))));
+        }
+        if named.len() > SHOWN {
+            let more = named.len() - SHOWN;
+            let more = match lang {
+                Lang::En => format!("    +{more} more in the report"),
+                Lang::Zh => format!("    报告里还有 {more} 个"),
+                Lang::Ja => format!("    ほか {more} 件はレポートにある"),
+            };
+            lines.push((Some(Tone::Dim), more));
+        }
+    }
+    lines
+}
+
+fn compared(
+    lang: Lang,
+    words: &EvalWords,
+    comparison: &RunComparison,
+) -> Vec<(Option<Tone>, String)> {
+    let RunComparison { previous_run, broken, fixed, new } = comparison;
+    let (run, counts) = (one_line(previous_run), [broken.len(), fixed.len(), new.len()]);
+    let [b, f, n] = counts;
+    let head = match lang {
+        Lang::En => format!("Against run {run}: {b} broken, {f} fixed, {n} new"),
+        Lang::Zh => format!("与运行 {run} 相比：变坏 {b} 个，修好 {f} 个，新增 {n} 个"),
+        Lang::Ja => format!("実行 {run} と比べて：悪化 {b} 件、改善 {f} 件、新規 {n} 件"),
+    };
+    let mut lines = vec![(Some(Tone::Bold), head)];
+    let lists = [(Tone::Red, words.broken, broken), (Tone::Green, words.fixed, fixed)];
+    for (tone, word, ids) in lists {
+        if ids.is_empty() {
+            continue;
+        }
+        let mut names: Vec<String> = ids.iter().take(SHOWN).map(|id| one_line(id)).collect();
+        let rest = ids.len().saturating_sub(SHOWN);
+        if rest > 0 {
+            names.push(match lang {
+                Lang::En => format!("+{rest} more"),
+                Lang::Zh => format!("还有 {rest} 个"),
+                Lang::Ja => format!("ほか {rest} 件"),
+            });
+        }
+        lines.push((Some(tone), format!("  {}{}", padded(word, 8), names.join(", "))));
+    }
+    lines
+}

@@ -1,0 +1,120 @@
+//! One request: who asked, which version set answered, how long it took, what became of it.
+
+use super::words::{TraceWords, Words};
+use crate::clock::rfc3339;
+use crate::lang::{self, Lang};
+use crate::output::{Tone, padded, paint};
+use tidegate_core::evidence::Record;
+use tidegate_core::observe::{Feedback, Timing};
+use tidegate_core::route::Arm;
+use tidegate_core::upstream::FaultOwner;
+use tidegate_core::version_set::VersionKeys;
+use unicode_width::UnicodeWidthStr as _;
+
+/// The request in the reader's language.
+pub(crate) fn trace(record: &Record, feedback: &[Feedback]) -> Vec<String> {
+    trace_in(lang::reader(), record, feedback)
+}
+
+fn trace_in(lang: Lang, record: &Record, feedback: &[Feedback]) -> Vec<String> {
+    let words = &Words::of(lang).trace;
+    let mut rows = vec![
+        (words.trace, record.trace_id.to_string()),
+        (words.at, rfc3339(record.at)),
+        (words.who, who(words, record)),
+        (words.served_by, served_by(words, record)),
+        (words.result, result(lang, words, record)),
+        (words.time, time(words, &record.timing)),
+        (words.tokens, tokens(lang, words, record)),
+    ];
+    if let Some(change_id) = &record.change_id {
+        rows.push((words.release, change_id.to_string()));
+    }
+    if let Some(said) = &record.upstream_said {
+        rows.push((words.upstream, paint(Tone::Red, said)));
+    }
+    if let Some(problem) = &record.contract_problem {
+        rows.push((words.contract, paint(Tone::Red, problem)));
+    }
+    for event in &record.risk {
+        let text = format!("{}: {}", event.kind.as_str(), event.detail);
+        rows.push((words.risk, paint(Tone::Red, &text)));
+    }
+    rows.push((words.input, content(lang, record.input.as_ref(), record.prompt_length)));
+    rows.push((words.output, content(lang, record.output.as_ref(), record.response_length)));
+    for item in feedback {
+        rows.push((words.feedback, serde_json::to_string(item).unwrap_or_default()));
+    }
+    let width = rows.iter().map(|(label, _)| label.width()).max().unwrap_or(0).max(10);
+    rows.into_iter().map(|(label, value)| format!("{} {value}", padded(label, width))).collect()
+}
+
+fn who(words: &TraceWords, record: &Record) -> String {
+    let or_none = |name: &Option<String>| name.as_deref().unwrap_or(words.none).to_owned();
+    let (user, tenant) = (or_none(&record.user), or_none(&record.tenant));
+    format!("{} {user} · {} {tenant}", words.user, words.tenant)
+}
+
+fn served_by(words: &TraceWords, record: &Record) -> String {
+    let VersionKeys { code, prompt, model, index } = &record.set.keys;
+    let arm = match record.arm {
+        Arm::Stable => words.stable,
+        Arm::Candidate => words.candidate,
+    };
+    let parts =
+        [(words.prompt, prompt), (words.model, model), (words.index, index), (words.code, code)];
+    let parts = parts.map(|(word, version)| format!("{word} {version}")).join(" · ");
+    format!("{arm} · {} · {parts}", record.set.id)
+}
+
+fn result(lang: Lang, words: &TraceWords, record: &Record) -> String {
+    let status = record.status;
+    let Some(failure) = record.failure else { return format!("{status}, {}", words.answered) };
+    let whose = match (lang, failure.fault()) {
+        (Lang::En, FaultOwner::Upstream) => "(the upstream's fault)",
+        (Lang::En, FaultOwner::Client) => "(the client's fault)",
+        (Lang::En, FaultOwner::Ours) => "(our fault)",
+        (Lang::Zh, FaultOwner::Upstream) => "（上游的问题）",
+        (Lang::Zh, FaultOwner::Client) => "（调用方的问题）",
+        (Lang::Zh, FaultOwner::Ours) => "（网关自己的问题）",
+        (Lang::Ja, FaultOwner::Upstream) => "（上流の問題）",
+        (Lang::Ja, FaultOwner::Client) => "（呼び出し側の問題）",
+        (Lang::Ja, FaultOwner::Ours) => "（ゲートウェイの問題）",
+    };
+    format!("{status}, {} {whose}", failure.as_str())
+}
+
+fn time(words: &TraceWords, timing: &Timing) -> String {
+    let ms = |us: u64| format!("{:.1} ms", us as f64 / 1000.0);
+    let parts = [
+        (words.queue, timing.queue_us),
+        (words.retrieval, timing.retrieval_us),
+        (words.first_token, timing.first_token_us),
+        (words.generation, timing.generation_us),
+    ];
+    let parts = parts.map(|(word, us)| format!("{word} {}", ms(us))).join(" + ");
+    format!("{} = {parts}", ms(timing.total_us))
+}
+
+fn tokens(lang: Lang, words: &TraceWords, record: &Record) -> String {
+    let estimated = match record.tokens_estimated {
+        true => format!(" {}", words.estimated),
+        false => String::new(),
+    };
+    let cost = record.cost_micro_usd as f64 / 1e6;
+    let (tokens_in, tokens_out) = (record.tokens_in, record.tokens_out);
+    let counts = match lang {
+        Lang::En => format!("{tokens_in} in, {tokens_out} out"),
+        Lang::Zh => format!("输入 {tokens_in}，输出 {tokens_out}"),
+        Lang::Ja => format!("入力 {tokens_in}、出力 {tokens_out}"),
+    };
+    format!("{counts}{estimated} · ${cost:.6}")
+}
+
+fn content(lang: Lang, text: Option<&String>, chars: u64) -> String {
+    text.cloned().unwrap_or_else(|| match lang {
+        Lang::En => format!("({chars} characters, content not kept)"),
+        Lang::Zh => format!("（{chars} 个字符，内容没有保存）"),
+        Lang::Ja => format!("（{chars} 文字、内容は保存されていない）"),
+    })
+}
