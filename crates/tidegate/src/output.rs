@@ -74,6 +74,11 @@ pub(crate) fn stderr(text: impl AsRef<str>) {
     }
 }
 
+/// Prints a sentence for people to stderr, in lines that fit the terminal.
+pub(crate) fn sentence(text: impl AsRef<str>) {
+    wrapped(text.as_ref(), 2).iter().for_each(stderr);
+}
+
 /// Prints a finished line of the log to stderr.
 pub(crate) fn log_line(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
@@ -116,6 +121,11 @@ pub(crate) fn padded(text: &str, width: usize) -> String {
 /// The terminal's width; without one, as wide as anything is.
 pub(crate) fn terminal_width() -> usize {
     terminal_size::terminal_size().map_or(usize::MAX, |(width, _)| usize::from(width.0))
+}
+
+/// The terminal's height in rows; without one, as high as anything is.
+pub(crate) fn terminal_height() -> usize {
+    terminal_size::terminal_size().map_or(usize::MAX, |(_, height)| usize::from(height.0))
 }
 
 /// The text in lines that fit the terminal, broken between words, or between the characters of a

@@ -1,12 +1,13 @@
 //! `tidegate release`, `rollback` and `incident`.
 
 use super::outlook::OutlookArgs;
-use super::serve::{EXPERIMENTAL, say_edits};
+use super::serve::say_edits;
 use super::{SetArgs, operator};
 use crate::clock::Clock;
 use crate::config::load;
 use crate::control::{Answer, Backend, Command, Seen, StartRequest, read_state, read_status};
 use crate::error::{CliError, Result};
+use crate::lang::{self, Lang};
 use crate::output;
 use crate::store::Sets as _;
 use crate::version_set::edits_since;
@@ -182,23 +183,23 @@ async fn start(config: &Path, args: StartArgs, json: bool) -> Result<()> {
     drop(backend);
     say(&answer, json);
     if !served {
-        output::stderr(
-            "no server is running on this project: the release moves once `tidegate serve` does",
-        );
+        output::sentence(view::waits_for_server(lang::reader()));
     }
     let Some(change_id) = answer.change_id else { return Ok(()) };
     if args.watch {
         return watch(config, None, &change_id, json).await;
     }
-    output::stderr(
-        "watch it: `tidegate release status --watch`   take it back: `tidegate rollback`",
-    );
+    output::sentence(view::next_steps(lang::reader()));
     Ok(())
 }
 
 async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
     let server = args.server.server.as_deref();
-    let Seen { state, served, notes } = read_status(config, server).await?;
+    let seen = read_status(config, server).await?;
+    // JSON is in English, whoever asks.
+    let notes: Vec<String> = seen.note(Lang::En).into_iter().collect();
+    let note = seen.note(lang::reader());
+    let Seen { state, served, .. } = seen;
     let edits = edits(config, &state);
     let change_id = match &args.change_id {
         Some(id) => Some(ChangeId::parse(id).map_err(|e| CliError::usage(e.to_string()))?),
@@ -213,9 +214,10 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
                 "files_edited": edits.and_then(Result::ok),
             }));
         } else {
-            output::line("no release yet");
-            notes.iter().for_each(output::line);
-            output::stderr("start one: `tidegate release start --prompt v2`");
+            let [none, hint] = view::no_release(lang::reader());
+            output::line(none);
+            note.iter().flat_map(|note| output::wrapped(note, 2)).for_each(output::line);
+            output::sentence(hint);
             say_service(&state, edits);
         }
         return Ok(());
@@ -239,9 +241,9 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
         for line in view::release(release, &state, Clock::Real.now()) {
             output::line(line);
         }
-        notes.iter().for_each(output::line);
+        note.iter().flat_map(|note| output::wrapped(note, 2)).for_each(output::line);
         if let Some(note) = unserved(release, served) {
-            output::stderr(note);
+            output::sentence(note);
         }
         say_service(&state, edits);
     }
@@ -261,19 +263,17 @@ fn edits(config: &Path, state: &ControlState) -> Option<Result<Vec<String>>> {
 /// are not served.
 fn say_service(state: &ControlState, edits: Option<Result<Vec<String>>>) {
     if state.service.is_some() && state.is_experimental() {
-        output::stderr(EXPERIMENTAL);
+        output::sentence(view::experimental(lang::reader()));
     }
     if let Some(edits) = edits {
-        say_edits(&edits);
+        say_edits(lang::reader(), &edits);
     }
 }
 
 /// What to say of a release that goes on while nobody decides it.
 fn unserved(release: &Release, served: bool) -> Option<&'static str> {
     let goes_on = !release.state.phase.is_final();
-    (goes_on && !served).then_some(
-        "no server is running on this project: nothing is decided until `tidegate serve` does",
-    )
+    (goes_on && !served).then(|| view::unserved(lang::reader()))
 }
 
 fn unknown(change_id: &ChangeId, state: &ControlState) -> CliError {
@@ -296,10 +296,9 @@ async fn watch(
     tokio::select! {
         ended = watch_to_the_end(config, server, change_id, json) => ended,
         _ = tokio::signal::ctrl_c() => {
-            output::stderr(format!(
-                "\nno longer watching; release {change_id} goes on\n\
-                 watch it: `tidegate release status --watch`   take it back: `tidegate rollback`"
-            ));
+            let lang = lang::reader();
+            let over = view::no_longer_watched(lang, change_id.as_str());
+            output::stderr(format!("\n{over}\n{}", view::next_steps(lang)));
             Ok(())
         }
     }
@@ -315,12 +314,14 @@ async fn watch_to_the_end(
     let mut drawn = 0;
     let mut last = String::new();
     loop {
-        let Seen { state, served, notes } = read_status(config, server).await?;
+        let seen = read_status(config, server).await?;
+        let note = seen.note(lang::reader());
+        let Seen { state, served, .. } = seen;
         let release = state.releases.get(change_id).ok_or_else(|| unknown(change_id, &state))?;
         if in_place {
             let mut lines = view::release(release, &state, Clock::Real.now());
-            lines.extend(notes);
-            lines.extend(unserved(release, served).map(str::to_owned));
+            let beside = note.as_deref().into_iter().chain(unserved(release, served));
+            lines.extend(beside.flat_map(|text| output::wrapped(text, 2)));
             drawn = view::redraw(&lines, drawn);
         } else {
             let line = view::one_line(release, &state);
@@ -381,7 +382,7 @@ pub(crate) async fn incident(config: &Path, command: IncidentCommand, json: bool
                 return Ok(());
             }
             if state.incidents.is_empty() {
-                output::line("no incidents");
+                output::line(view::no_incidents(lang::reader()));
             }
             for (id, incident) in &state.incidents {
                 output::line(view::incident(id, incident));

@@ -4,11 +4,13 @@ use crate::clock::Clock;
 use crate::config::{Loaded, Project, Upstream, Workspace, is_open_to_all, listen_addr, load};
 use crate::error::{CliError, Result};
 use crate::host::{Host, HostOptions};
+use crate::lang::Lang;
 use crate::log;
 use crate::output;
 use crate::request::{Front, Gateway, GatewayOptions};
 use crate::store::{Sets as _, Store};
 use crate::version_set::{FilesState, edits_since};
+use crate::view;
 use clap::Args;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,8 +18,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidegate_core::ids::VersionSetId;
 
-/// Most edited files that are named.
-const EDITS_SHOWN: usize = 5;
 /// How often the project's files are compared with the served set, at most.
 const COMPARE_EVERY: Duration = Duration::from_secs(5);
 
@@ -99,7 +99,7 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
         greet(&loaded.project.service, &host);
         compare_files(loaded, config, &host.store, &host.gateway);
         if host.control.state().is_experimental() {
-            output::stderr(EXPERIMENTAL);
+            output::stderr(view::experimental(Lang::En));
         }
         services.push(host.start(loaded, address).await?);
     }
@@ -206,14 +206,11 @@ fn greet(service: &str, host: &Host) {
     }
 }
 
-/// What a server says whose stable set has not passed the gate.
-pub(super) const EXPERIMENTAL: &str =
-    "experimental: stable's version set has not passed the gate; ask its cases: `tidegate gate`";
-
 /// Says which files are not served as they are, and keeps comparing them.
 fn compare_files(loaded: &Loaded, config: &Path, store: &Store, gateway: &Arc<Gateway>) {
     let edits = edits_of_stable(loaded, store, &gateway.stable());
-    say_edits(&edits);
+    // A log is in English.
+    say_edits(Lang::En, &edits);
     gateway.set_files(FilesState::from_edits(&edits));
     keep_comparing(config.to_owned(), store.clone(), gateway.clone());
 }
@@ -224,25 +221,10 @@ fn edits_of_stable(loaded: &Loaded, store: &Store, stable: &VersionSetId) -> Res
 }
 
 /// Says which files are not served as they are now.
-pub(super) fn say_edits(edits: &Result<Vec<String>>) {
+pub(super) fn say_edits(lang: Lang, edits: &Result<Vec<String>>) {
     match edits {
-        Ok(files) if files.is_empty() => {}
-        Ok(files) => {
-            let rest = files.len().saturating_sub(EDITS_SHOWN);
-            let more = if rest == 0 { String::new() } else { format!(" and {rest} more") };
-            let shown: Vec<&str> = files.iter().take(EDITS_SHOWN).map(String::as_str).collect();
-            output::stderr(format!(
-                "edited since stable's version set was packed, and not served: {}{more}",
-                shown.join(", ")
-            ));
-            output::stderr("hint: they are served by a release: `tidegate release start`");
-        }
-        Err(error) => {
-            output::stderr(format!(
-                "the project's files make no version set; stable is served as packed: {}",
-                error.message
-            ));
-        }
+        Ok(files) => view::edits(lang, files).iter().for_each(output::sentence),
+        Err(error) => output::sentence(view::no_set(lang, &error.message)),
     }
 }
 

@@ -115,5 +115,5 @@ pub(crate) async fn read_status(config: &Path, server: Option<&str>) -> Result<S
         crate::config::load(config).map_err(nothing_to_read)?;
     }
     let (_, state) = read_state(&root).map_err(nothing_to_read)?;
-    Ok(Seen { state, served: false, notes: Vec::new() })
+    Ok(Seen { state, served: false, not_written: None, journal_problem: None })
 }

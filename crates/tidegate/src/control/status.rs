@@ -2,6 +2,8 @@
 
 use super::ahead::Ahead;
 use crate::error::CliError;
+use crate::lang::Lang;
+use crate::view;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -99,17 +101,6 @@ impl Status {
             ..ControlState::default()
         }
     }
-
-    /// What to say beside the release: what is not on disk, and what stops the journal.
-    pub(crate) fn notes(&self) -> Vec<String> {
-        let owed = self
-            .not_written
-            .iter()
-            .map(|why| format!("in force, and not yet written to disk: {why}"));
-        let problem = self.journal_problem.iter().filter(|_| self.not_written.is_none());
-        let problem = problem.map(|why| format!("nothing can be written: {why}"));
-        owed.chain(problem).collect()
-    }
 }
 
 /// Where the state was read from, and the state.
@@ -118,13 +109,27 @@ pub(crate) struct Seen {
     pub(crate) state: ControlState,
     /// Whether a server runs.
     pub(crate) served: bool,
-    /// What to say beside it.
-    pub(crate) notes: Vec<String>,
+    /// Why what is in force is not in the journal yet.
+    pub(crate) not_written: Option<String>,
+    /// Why the journal could not be written at the last try.
+    pub(crate) journal_problem: Option<String>,
+}
+
+impl Seen {
+    /// What to say beside the state, in a language.
+    pub(crate) fn note(&self, lang: Lang) -> Option<String> {
+        view::unwritten(lang, self.not_written.as_deref(), self.journal_problem.as_deref())
+    }
 }
 
 impl From<Status> for Seen {
     fn from(status: Status) -> Seen {
-        Seen { notes: status.notes(), served: true, state: status.into_state() }
+        Seen {
+            not_written: status.not_written.clone(),
+            journal_problem: status.journal_problem.clone(),
+            served: true,
+            state: status.into_state(),
+        }
     }
 }
 

@@ -2,12 +2,18 @@
 
 mod eval;
 mod release;
+mod status;
+mod table;
 mod trace;
 mod words;
 
 pub(crate) use eval::eval;
 #[cfg(test)]
 pub(crate) use eval::eval_in;
+pub(crate) use status::{
+    edits, experimental, next_steps, no_incidents, no_longer_watched, no_release, no_set, unserved,
+    unwritten, waits_for_server,
+};
 pub(crate) use trace::trace;
 pub(crate) use words::{PlanWords, Words};
 

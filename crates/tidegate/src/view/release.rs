@@ -1,13 +1,12 @@
 //! A release on a screen: its ladder, its lines, and why it stands where it stands.
 
-use super::words::{ReleaseWords, VerdictWords, Words};
+use super::table::table;
+use super::words::{ReleaseWords, Words};
 use crate::clock::{rfc3339, spoken};
 use crate::lang::{self, Lang};
-use crate::output::{self, Tone, padded, paint, terminal_width, wrapped};
+use crate::output::{self, Tone, padded, paint, terminal_height, terminal_width, wrapped};
 use serde::Serialize;
-use tidegate_core::decide::{
-    BandUnit, Decision, Line, LineRule, Phase, Plan, Reason, ReasonCode, Signal, readings,
-};
+use tidegate_core::decide::{Decision, Phase, Reason, ReasonCode, Signal};
 use tidegate_core::ids::{IncidentId, UnixMs};
 use tidegate_core::incident::{Incident, Subject};
 use tidegate_core::journal::{ControlState, Release};
@@ -29,36 +28,39 @@ pub(crate) fn release(release: &Release, state: &ControlState, now: UnixMs) -> V
     let words = &Words::of(lang).release;
     let label = |id| state.sets.get(id).map_or("", |set| set.label.as_str());
     let until = release.ended_at.unwrap_or(now);
-    let mut lines = vec![
-        format!(
-            "{} {}  {} → {}  {}",
-            paint(Tone::Bold, words.release),
-            paint(Tone::Bold, plan.change_id.as_str()),
-            label(&plan.from),
-            label(&plan.to),
-            paint(
-                Tone::Dim,
-                &format!(
-                    "{} · {}",
-                    lang.phase(release.state.phase),
-                    span(lang, until.since(release.started_at) as f64 / 1000.0)
-                )
-            ),
+    let lines = [format!(
+        "{} {}  {} → {}  {}",
+        paint(Tone::Bold, words.release),
+        paint(Tone::Bold, plan.change_id.as_str()),
+        label(&plan.from),
+        label(&plan.to),
+        paint(
+            Tone::Dim,
+            &format!(
+                "{} · {}",
+                lang.phase(release.state.phase),
+                span(lang, until.since(release.started_at) as f64 / 1000.0)
+            )
         ),
-        labelled(words.ladder, &ladder(words, release)),
-    ];
+    )];
+    let mut lines: Vec<String> = lines.iter().flat_map(|line| wrapped(line, 2)).collect();
+    lines.extend(wrapped(&labelled(words.ladder, &ladder(words, release)), LABEL));
     if let Some(decision) = &release.last_decision {
         lines.extend(wrapped(&labelled(words.signal, &headline(decision)), LABEL));
         let pause = decision.reasons.iter().skip(1).find(|r| r.code() == ReasonCode::PausedByLines);
         let pause = pause.map(|reason| labelled(words.pause, &lang.sentence(reason)));
         lines.extend(pause.iter().flat_map(|text| wrapped(text, LABEL)));
-        lines.extend(table(lang, plan, decision));
     }
     if let Some(incident) = state.incident_of(&plan.change_id) {
-        lines.push(self::incident(&IncidentId::of_release(&plan.change_id), incident));
+        let id = IncidentId::of_release(&plan.change_id);
+        lines.extend(wrapped(&self::incident(&id, incident), LABEL));
     }
     if let Some(pack) = &release.pack {
         lines.push(labelled(words.evidence, &pack.path));
+    }
+    // The table last: of a low terminal's live view its end is what may be missing.
+    if let Some(decision) = &release.last_decision {
+        lines.extend(table(lang, plan, decision));
     }
     lines
 }
@@ -140,22 +142,35 @@ impl Told<'_> {
 
 /// One incident in one line.
 pub(crate) fn incident(id: &IncidentId, incident: &Incident) -> String {
-    let status = match &incident.closed {
-        Some((_, conclusion)) => format!("closed: {conclusion}"),
-        None => format!("open, {} case(s) written back", incident.case_ids.len()),
+    let lang = lang::reader();
+    let signal = paint(tone(incident.signal), lang.signal(incident.signal));
+    let reason = lang.cause(&incident.reason);
+    let (cases, seen, sent) = (incident.case_ids.len(), incident.red_lines, incident.went_out);
+    let status = match (&incident.closed, lang) {
+        (Some((_, conclusion)), Lang::En) => format!("closed: {conclusion}"),
+        (Some((_, conclusion)), Lang::Zh) => format!("已关闭：{conclusion}"),
+        (Some((_, conclusion)), Lang::Ja) => format!("終了：{conclusion}"),
+        (None, Lang::En) => format!("open, {cases} case(s) written back"),
+        (None, Lang::Zh) => format!("未关闭，已写回 {cases} 个用例"),
+        (None, Lang::Ja) => format!("未解決、ケース {cases} 件を書き戻し済み"),
     };
-    let seen = match &incident.subject {
-        Subject::Release { .. } => String::new(),
-        Subject::Service { set, .. } => format!(
-            " {} answers of {set}, {} of them sent to a client:",
-            incident.red_lines, incident.went_out
-        ),
+    let of = match (&incident.subject, lang) {
+        (Subject::Release { .. }, _) => String::new(),
+        (Subject::Service { set, .. }, Lang::En) => {
+            format!(" {seen} answers of {set}, {sent} of them sent to a client:")
+        }
+        (Subject::Service { set, .. }, Lang::Zh) => {
+            format!("{set} 的 {seen} 个回答，其中 {sent} 个到了客户端：")
+        }
+        (Subject::Service { set, .. }, Lang::Ja) => {
+            format!("{set} の回答 {seen} 件、うち {sent} 件はクライアントに届いた：")
+        }
     };
-    format!(
-        "incident {id}: {}:{seen} {} ({status})",
-        paint(tone(incident.signal), incident.signal.as_str()),
-        lang::reader().cause(&incident.reason)
-    )
+    match lang {
+        Lang::En => format!("incident {id}: {signal}:{of} {reason} ({status})"),
+        Lang::Zh => format!("事故 {id}：{signal}：{of}{reason}（{status}）"),
+        Lang::Ja => format!("インシデント {id}：{signal}：{of}{reason}（{status}）"),
+    }
 }
 
 /// What was decided, from what, and why, in one line.
@@ -202,189 +217,39 @@ fn ladder(words: &ReleaseWords, release: &Release) -> String {
     format!("{}{after}", rungs.join(" ▸ "))
 }
 
-/// The lines with their numbers, one metric a row.
-fn table(lang: Lang, plan: &Plan, decision: &Decision) -> Vec<String> {
-    let words = &Words::of(lang).release;
-    let mut rows: Vec<&Reason> = Vec::new();
-    for reason in &decision.reasons {
-        if reason.metric().is_some() && !rows.iter().any(|row| row.metric() == reason.metric()) {
-            rows.push(reason);
-        }
-    }
-    // An order on what is over already looks at no lines.
-    if rows.is_empty() {
-        return Vec::new();
-    }
-    rows.sort_by_key(|reason| reason.line());
-    let mut lines = vec![paint(Tone::Dim, &row(words.columns.map(str::to_owned), None))];
-    let watched: Vec<&LineRule> = rows
-        .iter()
-        .filter_map(|row| plan.rules.iter().find(|rule| Some(rule.metric) == row.metric()))
-        .collect();
-    // A decision works out the interval of its own reason only.
-    let readings = readings(plan, &decision.state);
-    let at_most = |reason: &Reason| {
-        let reading = readings.iter().find(|reading| reading.metric() == reason.metric());
-        let high = |reason: &Reason| reason.numbers().and_then(|numbers| numbers.high);
-        high(reason).or(reading.and_then(high))
-    };
-    lines.extend(rows.iter().filter_map(|reason| metric_row(lang, plan, reason, at_most(reason))));
-    let notes = notes(lang, &watched).into_iter().flat_map(|note| wrapped(&note, 2));
-    lines.extend(notes.map(|note| paint(Tone::Dim, &note)));
-    lines
-}
-
-/// How differences are read where that is not plain from the two values beside them.
-fn notes(lang: Lang, rules: &[&LineRule]) -> Vec<String> {
-    let mut notes = Vec::new();
-    if !rules.is_empty() {
-        notes.push(Words::of(lang).release.differences.to_owned());
-    }
-    for rule in rules.iter().filter(|rule| rule.floor > 0.0) {
-        let floor = lang.value(rule.metric, rule.floor);
-        let metric = rule.metric.as_str();
-        notes.push(match lang {
-            Lang::En => format!("{metric}: the first {floor} of a difference do not count"),
-            Lang::Zh => format!("{metric}：{floor} 以内的差不计"),
-            Lang::Ja => format!("{metric}：{floor} 以内の差は数えない"),
-        });
-    }
-    let of_good_share =
-        |rule: &&&LineRule| rule.band.is_some_and(|band| band.unit == BandUnit::Relative);
-    for rule in rules.iter().filter(|rule| rule.metric.is_rate()).filter(of_good_share) {
-        let metric = rule.metric.as_str();
-        notes.push(match lang {
-            Lang::En => {
-                format!("{metric}: differences are relative to the good share, 100 % less it")
-            }
-            Lang::Zh => format!("{metric}：差是相对于好的那部分（100 % 减去它）"),
-            Lang::Ja => format!("{metric}：差は良い側の割合（100 % からの残り）に対する比"),
-        });
-    }
-    notes
-}
-
-/// `at_most` is the harm that is proven not to be exceeded.
-fn metric_row(lang: Lang, plan: &Plan, reason: &Reason, at_most: Option<f64>) -> Option<String> {
-    let (metric, numbers) = (reason.metric()?, reason.numbers()?);
-    let words = &Words::of(lang).release;
-    let rule = plan.rules.iter().find(|rule| rule.metric == metric)?;
-    let unit = rule.band.map_or(BandUnit::Relative, |band| band.unit);
-    let value = |value: Option<f64>| value.map_or("–".to_owned(), |v| lang.value(metric, v));
-    let harm = |harm: Option<f64>| harm.map_or("–".to_owned(), |h| lang.harm(h, unit));
-    let limit = match (rule.band, rule.ceiling) {
-        (Some(band), _) => lang.harm(band.rollback, unit),
-        (None, Some(ceiling)) => lang.value(metric, ceiling),
-        (None, None) => "–".to_owned(),
-    };
-    let count = |count: Option<u64>| count.unwrap_or_default();
-    let (word, tone) = verdict(&words.verdicts, reason.code());
-    let cells = [
-        line_name(words, reason.line()?).to_owned(),
-        word.to_owned(),
-        metric.as_str().to_owned(),
-        value(numbers.candidate),
-        value(numbers.stable),
-        harm(numbers.estimate),
-        harm(at_most),
-        limit,
-        format!("{} / {}", count(numbers.samples_candidate), count(numbers.samples_stable)),
-    ];
-    Some(row(cells, Some(tone)))
-}
-
-/// Widths of the table's columns; the last is as wide as it needs.
-const WIDTHS: [usize; 9] = [8, 8, 21, 13, 13, 12, 12, 12, 14];
-/// Columns that a narrow terminal goes without, the first to go first.
-const DROPPED: [usize; 4] = [0, 6, 8, 4];
-
-/// Which columns fit into a terminal of this width.
-fn fitting(width: usize) -> [bool; 9] {
-    let mut shown = [true; 9];
-    for column in DROPPED {
-        let taken: usize =
-            WIDTHS.iter().zip(shown).filter(|(_, shown)| *shown).map(|(width, _)| width + 1).sum();
-        if taken <= width {
-            break;
-        }
-        shown[column] = false;
-    }
-    shown
-}
-
-/// One row of the table; the verdict's word takes the tone.
-fn row(cells: [String; 9], tone: Option<Tone>) -> String {
-    let shown = fitting(terminal_width());
-    let mut text = String::new();
-    for (i, (cell, width)) in cells.iter().zip(WIDTHS).enumerate().filter(|(i, _)| shown[*i]) {
-        let cell = padded(cell, width);
-        match tone {
-            Some(tone) if i == 1 => text.push_str(&paint(tone, &cell)),
-            Some(_) | None => text.push_str(&cell),
-        }
-        text.push(' ');
-    }
-    text.trim_end().to_owned()
-}
-
-fn line_name(words: &ReleaseWords, line: Line) -> &'static str {
-    let [quality, latency, cost, risk] = words.lines;
-    match line {
-        Line::Quality => quality,
-        Line::Latency => latency,
-        Line::Cost => cost,
-        Line::Risk => risk,
-    }
-}
-
-fn verdict(words: &VerdictWords, code: ReasonCode) -> (&'static str, Tone) {
-    match code {
-        ReasonCode::Pass => (words.pass, Tone::Green),
-        ReasonCode::OverRollback
-        | ReasonCode::OverCeiling
-        | ReasonCode::OverBudget
-        | ReasonCode::PauseLimit => (words.over, Tone::Red),
-        ReasonCode::OverPause => (words.pause, Tone::Yellow),
-        ReasonCode::BetweenPassAndPause => (words.hold, Tone::Yellow),
-        ReasonCode::BaselineDrift => (words.drift, Tone::Yellow),
-        ReasonCode::Uncertain => (words.unsure, Tone::Yellow),
-        ReasonCode::Skipped => (words.no_data, Tone::Dim),
-        ReasonCode::RedLine => (words.red_line, Tone::Black),
-        ReasonCode::SampleRatio => (words.split, Tone::Yellow),
-        ReasonCode::Order
-        | ReasonCode::AllPass
-        | ReasonCode::Gap
-        | ReasonCode::Clean
-        | ReasonCode::ColdStart
-        | ReasonCode::SharedFault
-        | ReasonCode::TooFewSamples
-        | ReasonCode::NoData
-        | ReasonCode::Looking
-        | ReasonCode::Decided
-        | ReasonCode::Final
-        | ReasonCode::Paused
-        | ReasonCode::PausedByLines => ("", Tone::Dim),
-    }
-}
-
-/// Draws lines over the ones drawn before; gives how many rows they take.
+/// Draws lines over the ones drawn before; gives how many rows they take. What is below a low
+/// terminal's last row but one is left out: what was scrolled away cannot be drawn over.
 pub(crate) fn redraw(lines: &[String], drawn: usize) -> usize {
     let width = terminal_width();
     let mut text = String::new();
     if drawn > 0 {
         text.push_str(&format!("\u{1b}[{drawn}A"));
     }
-    let mut rows = 0;
-    for line in lines {
-        let line = cut(line, width);
-        rows += 1;
-        text.push_str(&format!("\u{1b}[2K{line}\n"));
+    let lines = shortened(lang::reader(), lines, terminal_height().saturating_sub(1));
+    for line in &lines {
+        text.push_str(&format!("\u{1b}[2K{}\n", cut(line, width)));
     }
-    for _ in rows..drawn {
+    for _ in lines.len()..drawn {
         text.push_str("\u{1b}[2K\n");
     }
     output::raw(&text);
-    rows.max(drawn)
+    lines.len().max(drawn)
+}
+
+/// As many lines as there is room for; the last says how many are missing.
+fn shortened(lang: Lang, lines: &[String], room: usize) -> Vec<String> {
+    if lines.len() <= room {
+        return lines.to_vec();
+    }
+    let shown = room.saturating_sub(1);
+    let missing = lines.len() - shown;
+    let more = match lang {
+        Lang::En => format!("… {missing} more lines in a taller terminal"),
+        Lang::Zh => format!("… 终端再高一些，还能看到 {missing} 行"),
+        Lang::Ja => format!("… ほか {missing} 行は端末を高くすると見える"),
+    };
+    let more = paint(Tone::Dim, &more);
+    lines.iter().take(shown).cloned().chain([more]).collect()
 }
 
 /// The text cut to a width in columns, escape sequences not counted.
@@ -408,16 +273,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_narrow_terminal_keeps_what_decides() {
-        assert_eq!(fitting(usize::MAX), [true; 9]);
-        let narrow = fitting(80);
-        // The verdict, the metric, the candidate, the difference and the line it must not pass.
-        for column in [1, 2, 3, 5, 7] {
-            assert!(narrow[column], "{column}");
-        }
-        let taken: usize =
-            WIDTHS.iter().zip(narrow).filter(|(_, shown)| *shown).map(|(w, _)| w + 1).sum();
-        assert!(taken <= 80, "{taken}");
+    fn a_low_terminal_shows_the_first_lines() {
+        let lines = ["a", "b", "c", "d"].map(str::to_owned);
+        assert_eq!(shortened(Lang::En, &lines, 4), lines);
+        let short = shortened(Lang::En, &lines, 3);
+        assert_eq!(short[..2], lines[..2]);
+        assert!(short.len() == 3 && short[2].contains("2 more lines"), "{short:?}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::words::{TraceWords, Words};
 use crate::clock::rfc3339;
 use crate::lang::{self, Lang};
-use crate::output::{Tone, padded, paint};
+use crate::output::{Tone, padded, paint, wrapped};
 use tidegate_core::evidence::Record;
 use tidegate_core::observe::{Feedback, Timing};
 use tidegate_core::route::Arm;
@@ -40,13 +40,19 @@ fn trace_in(lang: Lang, record: &Record, feedback: &[Feedback]) -> Vec<String> {
         let text = format!("{}: {}", event.kind.as_str(), event.detail);
         rows.push((words.risk, paint(Tone::Red, &text)));
     }
+    let names = rows.len();
     rows.push((words.input, content(lang, record.input.as_ref(), record.prompt_length)));
     rows.push((words.output, content(lang, record.output.as_ref(), record.response_length)));
     for item in feedback {
         rows.push((words.feedback, serde_json::to_string(item).unwrap_or_default()));
     }
     let width = rows.iter().map(|(label, _)| label.width()).max().unwrap_or(0).max(10);
-    rows.into_iter().map(|(label, value)| format!("{} {value}", padded(label, width))).collect()
+    let lines = rows.into_iter().enumerate().flat_map(|(row, (label, value))| {
+        let line = format!("{} {value}", padded(label, width));
+        // What was said is not broken: it may be copied.
+        if row < names { wrapped(&line, width + 1) } else { vec![line] }
+    });
+    lines.collect()
 }
 
 fn who(words: &TraceWords, record: &Record) -> String {

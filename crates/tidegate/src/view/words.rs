@@ -24,8 +24,8 @@ pub(super) struct ReleaseWords {
     pub(super) by_order: &'static str,
     /// After the ladder of a release that was taken back after its promotion.
     pub(super) taken_back: &'static str,
-    /// The table's columns: line, verdict, metric, candidate, stable, difference, what it is at most,
-    /// where it is rolled back, answers.
+    /// The table's columns: line, verdict, metric, candidate, stable, difference, what it is at
+    /// most, where it is rolled back, answers.
     pub(super) columns: [&'static str; 9],
     /// Quality, latency, cost, risk.
     pub(super) lines: [&'static str; 4],
@@ -429,13 +429,13 @@ static JA: Words = Words {
         answers: "回答",
         not_in_30_days: "30 日以内に不可",
         over_30_days: "30 日超",
-        more: "更に大",
+        more: "大",
         any: "不明",
         rolls_back: "害がこの値に達すると、その段階の観察が終わるまでに通常ロールバックする：",
         hides: "観察の終わりに安定版と同じに見えても、まだ隠れている可能性のある害。それまでに通過しない段階はさらに待つ：",
         requests_are: "リクエスト数は候補版のもの、括弧内は通過時の数。「次で損なう数」は、まだ排除されて\
                        いない害が次の段階で損なう可能性のあるリクエスト数（`release.bad_budget`）。",
-        more_means: "更に大：調べる害のうち、これほど早く証明されるものはない。",
+        more_means: "大：調べる害のうち、これほど早く証明されるものはない。",
         any_means: "不明：その時点ではどの害も排除されない。その段階は観察時間より長く待つ。",
         rungs_left_out: "最初の五段階と最後の段階の間は `--json` にある。",
         independence_unknown: "二つの時間のうち、前者はリクエストが互いに独立、後者は四つで一つ分と仮定\

@@ -75,6 +75,35 @@ fn check_samples(project: &Project, change_id: &str) {
     assert!(results.iter().any(|r| r["case"]["id"] == case["case_id"]), "it is not asked");
 }
 
+/// Headings, signals, decisions and phases are in the reader's language; JSON is not.
+#[test]
+fn what_people_see_is_in_their_language() {
+    let project = Project::fast();
+    let server = project.serve();
+    let zh = |args: &[&str]| project.run(&[&["--lang", "zh"], args].concat()).exits(0);
+    assert!(zh(&["release", "status"]).out.contains("还没有发布"));
+    let eval = zh(&["eval", "--prompt", "v2"]);
+    assert!(eval.out.contains("按类别的失败") && eval.out.contains("通过 PASSED"), "{eval:?}");
+    start(&project, "v2");
+    let answer = server.chat("mei", "hello");
+    // A record is on disk a moment after its answer was sent.
+    let id = answer.header("x-trace-id");
+    let args = ["--lang", "ja", "trace", id];
+    let trace = wait_for("the record", || Some(project.run(&args)).filter(|o| o.code == 0));
+    for text in ["トレース", "ユーザー mei", "回答済み"] {
+        assert!(trace.out.contains(text), "no `{text}` in {}", trace.out);
+    }
+    project.run(&["release", "pause", "--by", "mei", "--reason", "午休"]).exits(0);
+    let status = zh(&["release", "status"]);
+    for text in ["发布 prompt-v2-", "操作员已暂停", "阶梯", "信号     ● 黄 暂停"] {
+        assert!(status.out.contains(text), "no `{text}` in {}", status.out);
+    }
+    let json = zh(&["release", "status", "--json"]).json();
+    assert_eq!(json["release"]["last_decision"]["signal"], "yellow", "{json}");
+    project.run(&["rollback", "--by", "mei"]).exits(0);
+    assert!(zh(&["release", "status"]).out.contains("已退回"));
+}
+
 /// Any answer's id leads to its input, output, time and versions (R172).
 fn check_trace(project: &Project, answer: &client::Answer) {
     let id = answer.header("x-trace-id");

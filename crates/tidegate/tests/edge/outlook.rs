@@ -2,6 +2,7 @@
 
 use crate::project::Project;
 use serde_json::Value;
+use unicode_width::UnicodeWidthStr as _;
 
 fn errors(told: &Value, rung: usize) -> &Value {
     let lines = told["rungs"][rung]["lines"].as_array().unwrap();
@@ -34,12 +35,15 @@ fn one_percent_of_20_a_second_is_told_to_be_too_little() {
 #[test]
 fn its_tables_fit_a_terminal_of_80_columns() {
     let project = Project::init();
-    for rate in ["0.01", "20", "100000"] {
-        let shown = project.run(&["release", "plan", "--rate", rate]).exits(0).out;
-        let rows: Vec<&str> = shown.lines().filter(|line| line.starts_with("  ")).collect();
-        assert!(rows.len() > 20, "{shown}");
-        for row in rows {
-            assert!(row.chars().count() <= 80, "{row}");
+    for lang in ["en", "zh", "ja"] {
+        for rate in ["0.01", "20", "100000"] {
+            let plan = ["--lang", lang, "release", "plan", "--rate", rate];
+            let shown = project.run(&plan).exits(0).out;
+            let rows: Vec<&str> = shown.lines().filter(|line| line.starts_with("  ")).collect();
+            assert!(rows.len() > 20, "{shown}");
+            for row in rows {
+                assert!(row.width() <= 80, "{row}");
+            }
         }
     }
 }

@@ -263,7 +263,7 @@ fn too_short(lang: Lang, words: &PlanWords, rung: &RungOutlook) -> String {
     let shows = match lang {
         Lang::En => format!("{weight_pct} for {look} is {requests} candidate request{s}: "),
         Lang::Zh => format!("{weight_pct} 观察 {look}，候选版只有 {requests} 个请求："),
-        Lang::Ja => format!("{weight_pct} を {look} 観察すると候補版は {requests} 件："),
+        Lang::Ja => format!("{weight_pct} を {look}観察すると候補版は {requests} 件："),
     };
     let rest = match (after, nothing, lang) {
         (Some(after), _, Lang::En) => {
