@@ -5,9 +5,9 @@ pub mod page;
 mod record;
 
 pub use manifest::{
-    EnvInfo, FileDigest, GateEntry, GateLevel, GateStatus, MANIFEST, Manifest, Meta, PackVerdict,
-    REQUIRED_FILES, ROLLBACK_FILE, RandomControl, RollbackEntry, VerdictDecision, VerifyProblem,
-    is_plain_path, verify_contents, verify_files,
+    EnvInfo, FileDigest, GateEntry, GateLevel, GateRun, GateStatus, MANIFEST, Manifest, Meta,
+    PackVerdict, REQUIRED_FILES, ROLLBACK_FILE, RandomControl, RollbackEntry, VerdictDecision,
+    VerifyProblem, is_plain_path, verify_contents, verify_files,
 };
 pub use record::{Record, RecordedToolCall};
 

@@ -127,6 +127,15 @@ impl GateStatus {
     }
 }
 
+/// A gate that was run beside the eval: how it came out, and what it printed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateRun {
+    /// How it came out.
+    pub status: GateStatus,
+    /// What it printed, redacted.
+    pub text: String,
+}
+
 /// What was decided.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,6 +1,7 @@
 //! Events and their chain.
 
 use crate::decide::{Decision, Order, Plan, Signal};
+use crate::evidence::GateRun;
 use crate::ids::{ChangeId, Digest, Generation, IncidentId, ServiceName, UnixMs, VersionSetId};
 use crate::incident::RedLines;
 use crate::route::Table;
@@ -64,6 +65,9 @@ pub enum Event {
         by: String,
         /// A named override of a block on the candidate, with its reason.
         override_reason: Option<String>,
+        /// The smoke test of the candidate; absent where none was run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        smoke: Option<GateRun>,
     },
     /// A decision was made; `table` is the intent, absent when nothing is to be switched.
     Decided {

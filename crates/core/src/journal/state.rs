@@ -216,7 +216,7 @@ impl ControlState {
                 };
                 self.eval_runs.insert(set.clone(), run);
             }
-            Event::ReleaseStarted { plan, table, by, override_reason } => {
+            Event::ReleaseStarted { plan, table, by, override_reason, smoke: _ } => {
                 self.start(at, plan, table, by, override_reason.as_deref())?;
             }
             Event::Decided { change_id, decision, order, table } => {

@@ -109,7 +109,8 @@ impl Run {
         let plan = plan(n, from, to, alpha);
         let table = first_table(&current, &plan);
         let override_reason = why.map(str::to_owned);
-        self.append(Event::ReleaseStarted { plan, table, by: "mei".to_owned(), override_reason })
+        let by = "mei".to_owned();
+        self.append(Event::ReleaseStarted { plan, table, by, override_reason, smoke: None })
     }
 
     pub(super) fn decide(

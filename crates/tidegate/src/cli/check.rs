@@ -1,26 +1,39 @@
-//! `tidegate check`: everything that can be told without asking a model.
+//! `tidegate check`: everything that can be said without asking a model, and with `--live` whether
+//! the model answers.
 
 use super::SetArgs;
 use crate::clock::Clock;
 use crate::config::{Loaded, load};
 use crate::control::{replay, require_contract, require_same_service};
 use crate::error::{CliError, ErrorKind, Result};
-use crate::gate::{case_notes, load_cases};
+use crate::gate::{case_notes, load_cases, smoke};
 use crate::output::{self, Tone, paint};
 use crate::store::{Access, Sets as _, Store};
-use crate::version_set::{LiveSet, pack, warnings};
+use crate::version_set::{LiveSet, PackedSet, pack, warnings};
+use clap::Args;
 use serde_json::json;
 use std::path::Path;
+use tidegate_core::evidence::GateStatus;
+
+/// What a check takes.
+#[derive(Debug, Default, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    set: SetArgs,
+    /// Ask the model one question as well: address, key and model name.
+    #[arg(long)]
+    live: bool,
+}
 
 /// Checks the project step by step; later steps need the earlier ones.
-pub(crate) fn run(config: &Path, set: &SetArgs, json: bool) -> Result<()> {
+pub(crate) async fn run(config: &Path, args: &CheckArgs, json: bool) -> Result<()> {
     let mut steps: Vec<(&str, Result<String>)> = Vec::new();
     let loaded = load(config)?;
     steps.push((
         "project file",
         Ok(format!("{} is service `{}`", config.display(), loaded.project.service)),
     ));
-    match pack(&loaded, &set.overrides()) {
+    match pack(&loaded, &args.set.overrides()) {
         Ok(packed) => {
             steps.push(("version set", Ok(format!("{} ({})", packed.set.id, packed.label))));
             for warning in warnings(&packed) {
@@ -38,6 +51,9 @@ pub(crate) fn run(config: &Path, set: &SetArgs, json: bool) -> Result<()> {
                 cases.map(|cases| format!("{} cases over all five risks", cases.cases.len())),
             ));
             steps.extend(notes.into_iter().map(|note| ("warning", Ok(note))));
+            if args.live {
+                steps.push(("model", live_answer(&loaded, &packed).await));
+            }
         }
         Err(error) => steps.push(("version set", Err(error))),
     }
@@ -47,6 +63,16 @@ pub(crate) fn run(config: &Path, set: &SetArgs, json: bool) -> Result<()> {
         steps.push(("state", state(&loaded)));
     }
     report(&steps, json)
+}
+
+/// One question to the model.
+async fn live_answer(loaded: &Loaded, packed: &PackedSet) -> Result<String> {
+    let run = smoke(loaded, packed, &Clock::Real).await?;
+    let first = run.text.lines().next().unwrap_or_default().to_owned();
+    match run.status {
+        GateStatus::Pass => Ok(first),
+        GateStatus::Fail | GateStatus::Inconclusive => Err(CliError::failed(first)),
+    }
 }
 
 /// Reads the whole state; a running server goes on meanwhile.

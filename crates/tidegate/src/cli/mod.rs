@@ -56,7 +56,7 @@ enum Command {
     /// Write a project that works at once.
     Init(init::InitArgs),
     /// Check the project: files, templates, cases, contract.
-    Check(SetArgs),
+    Check(check::CheckArgs),
     /// Watch the whole loop, with a simulated model and simulated users.
     Demo(demo::DemoArgs),
     /// Answer OpenAI clients.
@@ -200,7 +200,7 @@ async fn run(cli: Cli) -> Result<()> {
     let config = config.as_path();
     match command {
         Command::Init(args) => init::run(&args, json),
-        Command::Check(set) => check::run(config, &set, json),
+        Command::Check(args) => check::run(config, &args, json).await,
         Command::Demo(args) => demo::run(args, json).await,
         Command::Serve(args) => serve::run(config, args, json).await,
         Command::Eval(args) => eval::run(config, &args, json).await,

@@ -7,16 +7,18 @@ use crate::clock::Clock;
 use crate::config::load;
 use crate::control::{Answer, Backend, Command, Seen, StartRequest, read_state, read_status};
 use crate::error::{CliError, Result};
+use crate::gate::smoke;
 use crate::lang::{self, Lang};
 use crate::output;
 use crate::store::Sets as _;
-use crate::version_set::edits_since;
+use crate::version_set::{edits_since, pack};
 use crate::view;
 use clap::{Args, Subcommand};
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::time::Duration;
 use tidegate_core::decide::{Order, OrderKind, Phase};
+use tidegate_core::evidence::{GateRun, GateStatus};
 use tidegate_core::ids::{ChangeId, IncidentId, VersionSetId};
 use tidegate_core::journal::{ControlState, Release};
 
@@ -62,6 +64,9 @@ pub(crate) struct StartArgs {
     /// Why.
     #[arg(long)]
     reason: Option<String>,
+    /// Start without asking the candidate one question first.
+    #[arg(long)]
+    no_smoke: bool,
     /// Start although the old set cannot read what the new one writes.
     #[arg(long)]
     accept_one_way: bool,
@@ -169,12 +174,17 @@ async fn start(config: &Path, args: StartArgs, json: bool) -> Result<()> {
         return Err(CliError::usage("an override needs a named person")
             .hint("say who takes it on: `--override --by NAME --reason WHY`"));
     }
-    let request = StartRequest {
+    let mut request = StartRequest {
         set,
         overrides: args.set.overrides(),
         by: operator(args.by.as_deref())?,
         override_reason: if args.override_block { args.reason } else { None },
         accept_one_way: args.accept_one_way,
+        smoke: None,
+    };
+    request.smoke = match args.no_smoke {
+        true => None,
+        false => smoke_test(config, &request).await?,
     };
     let mut backend = Backend::connect(config).await?;
     let answer = backend.command(Command::Start(Box::new(request))).await?;
@@ -191,6 +201,29 @@ async fn start(config: &Path, args: StartArgs, json: bool) -> Result<()> {
     }
     output::sentence(view::next_steps(lang::reader()));
     Ok(())
+}
+
+/// Asks the candidate one question. A set that cannot be read or packed is not asked: the start
+/// says what is wrong with it.
+async fn smoke_test(config: &Path, request: &StartRequest) -> Result<Option<GateRun>> {
+    let Ok(loaded) = load(config) else { return Ok(None) };
+    let packed = match &request.set {
+        Some(id) => read_state(&loaded.root).and_then(|(store, _)| Ok(store.set(id)?)),
+        None => pack(&loaded, &request.overrides),
+    };
+    let Ok(packed) = packed else { return Ok(None) };
+    let run = smoke(&loaded, &packed, &Clock::Real).await?;
+    let first = run.text.lines().next().unwrap_or_default().to_owned();
+    match run.status {
+        GateStatus::Pass => {}
+        GateStatus::Inconclusive => output::stderr(format!("smoke test: {first}")),
+        GateStatus::Fail => {
+            return Err(CliError::failed(format!("the smoke test failed: {first}"))
+                .hint("nothing was started; `tidegate check --live` asks again")
+                .hint("start it without the test: `--no-smoke`"));
+        }
+    }
+    Ok(Some(run))
 }
 
 async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {

@@ -5,6 +5,7 @@ use crate::version_set::PackOverrides;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tidegate_core::decide::Order;
+use tidegate_core::evidence::GateRun;
 use tidegate_core::gate::EvalReport;
 use tidegate_core::ids::{ChangeId, IncidentId, VersionSetId};
 
@@ -59,6 +60,9 @@ pub(crate) struct StartRequest {
     pub(crate) by: String,
     /// Why a blocked set is released all the same.
     pub(crate) override_reason: Option<String>,
+    /// The smoke test of the candidate; whoever starts it ran it.
+    #[serde(default)]
+    pub(crate) smoke: Option<GateRun>,
     /// Whether it may start although there is no way back to the old behaviour.
     pub(crate) accept_one_way: bool,
 }

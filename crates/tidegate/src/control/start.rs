@@ -58,6 +58,7 @@ impl Control {
             table: table.clone(),
             by: request.by,
             override_reason: request.override_reason,
+            smoke: request.smoke,
         };
         // The candidate must be servable before its start is journalled.
         self.live_set_of(&packed)?;

@@ -110,6 +110,7 @@ fn collect(inputs: &PackInputs<'_>, mut gaps: Vec<String>) -> Result<PackData> {
         .exposure(change_id, Arm::Candidate)
         .map_err(|e| keep("who saw it", e))
         .unwrap_or_default();
+    let gates = journal::smoke(&entries).into_iter().collect();
     Ok(PackData {
         change_id: change_id.clone(),
         service: plan.service.clone(),
@@ -122,7 +123,7 @@ fn collect(inputs: &PackInputs<'_>, mut gaps: Vec<String>) -> Result<PackData> {
         to,
         eval,
         junit,
-        gates: Vec::new(),
+        gates,
         failing,
         representative,
         buckets: buckets(&compared.concat()),

@@ -1,12 +1,13 @@
 //! The release's part of the journal: `journal.jsonl` and `decisions.jsonl`.
 
+use super::data::GateOutput;
 use crate::clock::rfc3339;
 use crate::error::{CliError, Result};
 use crate::view::Told;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use tidegate_core::decide::{Action, Decision, DecisionKind, Order, Phase, Signal};
-use tidegate_core::evidence::VerifyProblem;
+use tidegate_core::evidence::{GateLevel, GateRun, VerifyProblem};
 use tidegate_core::ids::{ChangeId, Digest, Generation, IncidentId, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, Event, verify_chain};
 use tidegate_core::route::{Table, Weight};
@@ -148,6 +149,17 @@ pub(super) fn of_release(
         ours.extend(belongs.then(|| entry.clone()));
     }
     Ok(ours)
+}
+
+/// The smoke test that was run when the release started, where one was.
+pub(super) fn smoke(entries: &[Entry]) -> Option<GateOutput> {
+    entries.iter().find_map(|entry| match entry.event() {
+        Ok(Event::ReleaseStarted { smoke, .. }) => {
+            let GateRun { status, text } = smoke?;
+            Some(GateOutput { name: "smoke".to_owned(), level: GateLevel::L1, status, text })
+        }
+        Ok(_) | Err(_) => None,
+    })
 }
 
 /// The entries that belong to an incident of the service: its own events, and what was said of the

@@ -72,6 +72,7 @@ mod report;
 
 mod harmed;
 mod samples;
+mod smoke;
 mod write_back;
 
 use std::fs::File;
@@ -86,6 +87,7 @@ pub(crate) use replay::replay;
 pub(crate) use report::{case_notes, junit, save};
 pub(crate) use run::{REPEAT_MAX, RunOptions, run};
 pub(crate) use samples::{Sampled, length_of, write_samples};
+pub(crate) use smoke::smoke;
 pub(crate) use write_back::{Harm, Harmed, write_back, written_back};
 
 /// Replaces a file as a whole: after a crash it is the old one or the new one, never half of it.

@@ -60,7 +60,6 @@ impl RunOptions {
     /// A usage error when a threshold is not between 0 and 1, or `config.yaml` cannot be read.
     pub(crate) fn of(loaded: &Loaded, packed: &PackedSet) -> Result<RunOptions> {
         let evals = &loaded.project.evals;
-        let limits = Settings::read(packed)?.limits;
         let prompt = prompt_config(packed)?;
         let prompts = prompt.as_ref().map(|(config, file)| (&config.thresholds, file.as_str()));
         Ok(RunOptions {
@@ -70,14 +69,23 @@ impl RunOptions {
             as_served: false,
             scoring: evals.scoring,
             previous: None,
-            deadlines: Deadlines {
-                first_byte: Duration::from_millis(limits.first_byte_ms),
-                idle: Duration::from_millis(limits.idle_ms),
-                total: Duration::from_millis(limits.total_ms),
-            },
+            deadlines: deadlines(packed)?,
             progress: true,
         })
     }
+}
+
+/// How long an answer of the set may take.
+///
+/// # Errors
+/// When the set's settings cannot be read.
+pub(super) fn deadlines(packed: &PackedSet) -> Result<Deadlines> {
+    let limits = Settings::read(packed)?.limits;
+    Ok(Deadlines {
+        first_byte: Duration::from_millis(limits.first_byte_ms),
+        idle: Duration::from_millis(limits.idle_ms),
+        total: Duration::from_millis(limits.total_ms),
+    })
 }
 
 /// The thresholds by metric; of two for one metric the higher counts.

@@ -167,3 +167,34 @@ fn cases_that_could_not_be_written_are_written_later() {
         (cases == 1).then_some(())
     });
 }
+
+/// The candidate is asked one question before the first user is: a model that is not there starts
+/// no release.
+#[test]
+fn a_candidate_that_does_not_answer_is_not_started() {
+    let upstream = Upstream::by_rule(|body| match body["model"].as_str() {
+        Some("m1") => ("200 OK", completion("it is on its way")),
+        _ => ("404 Not Found", r#"{"error":{"message":"model `m2` is not loaded"}}"#.to_owned()),
+    });
+    let (project, _) = project();
+    let base_url = format!("    base_url: http://{}/v1", upstream.address);
+    let config = project.read("tidegate.yaml");
+    let before = config.lines().find(|line| line.contains("base_url")).unwrap().to_owned();
+    project.edit("tidegate.yaml", &before, &base_url);
+    let _server = project.serve();
+    let live = project.run(&["check", "--live"]).exits(0);
+    assert!(live.out.contains("upstream `up` answered in"), "{live:?}");
+    let dead = project.run(&["check", "--live", "--model", "m2"]);
+    assert!(dead.out.contains("m2` is not loaded"), "{dead:?}");
+    dead.exits(1);
+    let start = ["release", "start", "--model", "m2"];
+    project.run(&start).fails(
+        1,
+        &["the smoke test failed", "m2` is not loaded"],
+        &["nothing was started", "--no-smoke"],
+    );
+    let status = project.run(&["release", "status", "--json"]).exits(0).json();
+    assert_eq!(status["release"], Value::Null);
+    // Without the test it is the gate that refuses.
+    project.run(&[&start[..], &["--no-smoke"]].concat()).fails(1, &["eval"], &[]);
+}

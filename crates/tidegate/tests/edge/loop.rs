@@ -232,6 +232,8 @@ fn a_candidate_that_breaks_the_contract_is_taken_back_by_itself() {
     project.run(&["verify", &pack]).exits(0);
     let junit = project.read(&format!("{pack}/gates/junit.xml"));
     assert!(junit.contains("<testsuite") && junit.contains("<testcase"), "{junit}");
+    let smoke = project.read(&format!("{pack}/gates/smoke.txt"));
+    assert!(smoke.contains("answered in") && smoke.contains("question: "), "{smoke}");
     check_write_back(&project, &server, &change_id);
 }
 

@@ -1,7 +1,6 @@
 //! A new project works at once, and nothing is written over.
 
 use super::init;
-use crate::cli::SetArgs;
 use crate::cli::check;
 use crate::config::{PromptConfig, load, parse_yaml};
 use crate::gate::load_cases;
@@ -129,15 +128,21 @@ fn the_adversarial_inputs_are_asked_where_the_project_wants_them() {
     assert_eq!(with.iter().filter(|case| case.checks.literal_leak == Some(true)).count(), 3);
 }
 
-#[test]
-fn a_check_reads_the_state_where_there_is_one() {
+#[tokio::test]
+async fn a_check_reads_the_state_where_there_is_one() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path().join("desk");
     init(&dir, false).unwrap();
     let file = dir.join("tidegate.yaml");
-    check::run(&file, &SetArgs::default(), true).unwrap();
+    check::run(&file, &check::CheckArgs::default(), true).await.unwrap();
     drop(Store::open(&dir, Access::Exclusive).unwrap());
-    check::run(&file, &SetArgs::default(), true).unwrap();
+    check::run(&file, &check::CheckArgs::default(), true).await.unwrap();
     fs::write(dir.join(".tidegate/state.db"), "not a database").unwrap();
-    assert!(check::run(&file, &SetArgs::default(), true).unwrap_err().message.contains("state"));
+    assert!(
+        check::run(&file, &check::CheckArgs::default(), true)
+            .await
+            .unwrap_err()
+            .message
+            .contains("state")
+    );
 }

@@ -200,6 +200,16 @@ fn incident() -> Incident {
     Incident { case_ids, ..Incident::open(subject, Signal::Red, reason, at) }
 }
 
+fn started(plan: &Plan) -> Event {
+    Event::ReleaseStarted {
+        plan: Box::new(plan.clone()),
+        table: table(plan, 2, Some(plan.rungs[0].weight), DecisionKind::Advance),
+        by: "韩梅梅".to_owned(),
+        override_reason: None,
+        smoke: None,
+    }
+}
+
 /// The journal under construction.
 struct Journal {
     entries: Vec<Entry>,
@@ -243,13 +253,7 @@ pub(super) fn release(outcome: Outcome) -> PackData {
     );
     let plan = plan(&from, &to);
     let mut journal = Journal { entries: Vec::new(), generation: 2 };
-    let started = Event::ReleaseStarted {
-        plan: Box::new(plan.clone()),
-        table: table(&plan, 2, Some(plan.rungs[0].weight), DecisionKind::Advance),
-        by: "韩梅梅".to_owned(),
-        override_reason: None,
-    };
-    journal.add(START, started);
+    journal.add(START, started(&plan));
     let mut state = ReleaseState::start(START);
     let mut last_decision = None;
     for i in 0..DECISIONS {
