@@ -3,8 +3,9 @@
 //! Prints, for releases of more and more requests, microseconds a call (the middle and the slowest
 //! of twenty rounds) and the bytes of the state. Neither may grow with traffic. Two releases: one
 //! whose requests are independent, so that its lines soon pass beyond doubt; and one that is all
-//! doubt, whose outcomes are those of 200 users, alike for each, so that no line is ever told and
-//! every test is worked out in full. It measures on whatever machine it runs on and fails nothing.
+//! doubt, whose outcomes are those of 200 users, alike for each, so that no line is ever decided
+//! and every test is worked out in full. It measures on whatever machine it runs on and fails
+//! nothing.
 
 #![expect(clippy::print_stdout, reason = "a bench is there to print")]
 

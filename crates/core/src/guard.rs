@@ -47,7 +47,7 @@ const TOOL_SHOWN_MAX: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RiskKind {
-    /// A planted text stands in the answer.
+    /// The answer contains a planted text.
     Leak,
     /// The answer calls a tool that the version set does not allow.
     UnauthorisedTool,
@@ -67,9 +67,9 @@ pub enum RiskKind {
 pub enum RiskSeverity {
     /// Nothing: it is counted, and its rate compared.
     Counted,
-    /// The release goes back.
+    /// The release rolls back.
     Red,
-    /// The release goes back, and the entrance is shut where the project says so.
+    /// The release rolls back, and the entrance is shut where the project says so.
     Black,
 }
 
@@ -141,7 +141,7 @@ pub struct Sighting {
 pub struct Findings {
     /// Risk events, at most one per planted text, tool name and other kind.
     pub events: Vec<RiskEvent>,
-    /// Whether personal data or a secret stands in it that the request did not hold.
+    /// Whether it contains personal data or a secret that the request did not contain.
     pub gives_away: bool,
     /// Whether redaction would change any of its texts.
     pub has_private: bool,
@@ -159,7 +159,7 @@ pub struct Detectors {
 }
 
 impl Detectors {
-    /// What stands in an answer that should not. `heard` gives the texts of the request; it is
+    /// What an answer contains that it should not. `heard` gives the texts of the request; it is
     /// asked for only where something was found that the request may hold too.
     pub fn inspect<'h>(&self, said: &Said<'_>, heard: impl Fn() -> Heard<'h>) -> Findings {
         let mut findings = Findings { events: self.planted_in(said), ..Findings::default() };
@@ -220,7 +220,7 @@ impl Detectors {
             return Vec::new();
         }
         let detail = format!(
-            "{:.0} % of the system prompt's {grams} n-grams stand in the answer",
+            "{:.0} % of the system prompt's {grams} n-grams are in the answer",
             share * 100.0
         );
         let mut events = Vec::new();

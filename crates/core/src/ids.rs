@@ -1,7 +1,7 @@
 //! Names and numbers that must not be mixed up: every id is its own type.
 //!
 //! An id that comes from outside is checked when it is made, so that one in hand is a good one: it
-//! can stand in a path, a header, a log line or a query without a second look.
+//! are safe in a path, a header, a log line or a query.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};

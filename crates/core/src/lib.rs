@@ -3,7 +3,7 @@
 //!
 //! The modules follow a request: it is sent to an arm ([`route`]) and a model ([`upstream`]), its
 //! answer is looked through ([`guard`]), counted ([`observe`]), judged ([`decide`]), and acted on
-//! ([`act`]); what happened is kept ([`evidence`]), becomes cases ([`gate`]) and stands in the
+//! ([`act`]); what happened is kept ([`evidence`]), becomes cases ([`gate`]) and is in the
 //! [`journal`].
 
 pub mod ids;

@@ -27,7 +27,7 @@ fn mix(mut z: u64) -> u64 {
 pub struct Random(u64);
 
 impl Random {
-    /// A generator of its own for one purpose, so that one draw more does not shift all others.
+    /// A separate generator for one purpose, so that one more draw does not shift all others.
     pub fn new(seed: u64, purpose: &str) -> Random {
         Random(seed ^ hash(&[purpose]))
     }

@@ -85,7 +85,7 @@ impl<'de> Deserialize<'de> for Weight {
 }
 
 /// One of [`Cohort::COUNT`] groups that subjects are hashed into, evenly and independently of the
-/// arm: how much cohorts differ tells how alike the requests of one subject are.
+/// arm: the differences between cohorts show how alike the requests of one subject are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Cohort(u8);
 
@@ -111,7 +111,7 @@ impl Cohort {
     }
 }
 
-/// Whom a release may reach (requirements R117, R118).
+/// Which subjects may be on the candidate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Audience {
@@ -148,7 +148,7 @@ pub struct Split {
     pub weight: Weight,
     /// Salt of the release.
     pub salt: String,
-    /// Whom it may reach.
+    /// Which subjects may be on the candidate.
     pub audience: Audience,
 }
 
@@ -198,9 +198,9 @@ impl Table {
             Audience::Users => subject.user.or(subject.key).or(subject.tenant),
             Audience::Tenants => subject.tenant,
         };
-        let stand = name.map(|name| stand(&split.salt, name));
+        let place = name.map(|name| place(&split.salt, name));
         let full = split.weight == Weight::FULL;
-        let inside = match (&split.audience, stand) {
+        let inside = match (&split.audience, place) {
             _ if split.weight == Weight::ZERO => false,
             (Audience::AllowList { users }, _) => {
                 full || subject.user.is_some_and(|user| users.contains(user))
@@ -211,7 +211,7 @@ impl Table {
             (Audience::Users | Audience::Tenants, None) => full,
         };
         let arm = if inside { Arm::Candidate } else { Arm::Stable };
-        (arm, stand.map(|(_, cohort)| cohort))
+        (arm, place.map(|(_, cohort)| cohort))
     }
 
     /// The version set behind an arm; stable's when there is no candidate.
@@ -223,13 +223,13 @@ impl Table {
     }
 }
 
-/// Where a subject stands in [0, 1) for a salt: the first 32 bits of SHA-256 over both.
+/// The place of a subject in [0, 1) for a salt: the first 32 bits of SHA-256 over both.
 pub fn position(salt: &str, subject: &str) -> f64 {
-    stand(salt, subject).0
+    place(salt, subject).0
 }
 
 /// The position, and the cohort from bits that the position does not use.
-fn stand(salt: &str, subject: &str) -> (f64, Cohort) {
+fn place(salt: &str, subject: &str) -> (f64, Cohort) {
     let mut hasher = Sha256::new();
     hasher.update((salt.len() as u64).to_le_bytes());
     hasher.update(salt.as_bytes());

@@ -2,7 +2,7 @@
 //!
 //! Order of checks: transport before status, status before content. A retry is only ever offered
 //! before the first byte has reached the client and within the same version set; the caller keeps
-//! both promises, this module only says whether the fault is one that a second try can mend.
+//! both promises, this module only says whether a retry can help.
 
 use serde::{Deserialize, Serialize};
 
@@ -96,7 +96,7 @@ impl Failure {
         matches!(self, Failure::Refused | Failure::Unrendered)
     }
 
-    /// Whether a second try, before the first byte, can help.
+    /// Whether a retry, before the first byte, can help.
     pub fn retryable(self) -> bool {
         matches!(self, Failure::Unreachable | Failure::ServerError | Failure::RateLimited)
     }

@@ -1,8 +1,8 @@
-//! Scenarios: a release told as a text file, played through `decide`, twice, byte for byte.
+//! Scenarios: a release as a text file, played through `decide`, twice, byte for byte.
 //!
 //! `rung <weight> <seconds>` and `min <n>` make the plan; `at mm:ss observe stable|candidate ok=…
 //! bad=… p95_ms=… tokens=… likes=… dislikes=…` feeds outcomes; `at mm:ss red|gap|order <kind>` says
-//! other things; `at mm:ss tick` decides and prints a line; `expect <text>` must stand in that line.
+//! other things; `at mm:ss tick` decides and prints a line; `expect <text>` must be in that line.
 //! The printed lines are compared with the `.out` file beside the scenario; to accept new ones, run
 //! with `TIDEGATE_ACCEPT=1`.
 #![expect(

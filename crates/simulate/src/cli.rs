@@ -63,8 +63,8 @@ struct Args {
     /// Print the table as Markdown.
     #[arg(long, conflicts_with = "json")]
     markdown: bool,
-    /// Draw one release of our engine, the first of one scenario: its evidence beside what is
-    /// enough of it.
+    /// Draw one release of our engine, the first of one scenario: its odds over time, with the odds
+    /// that are needed.
     #[arg(
         long,
         value_name = "FILE.svg",

@@ -12,7 +12,7 @@ use tidegate_core::route::{Arm, Cohort};
 /// How a release ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReleaseEnd {
-    /// Went back.
+    /// Returned to stable.
     RolledBack,
     /// Became stable.
     Promoted,
@@ -56,13 +56,13 @@ pub(crate) trait Climber {
     fn label(&mut self, label: &Label);
     /// Looks; `blind` while no metrics come in. Gives the end when that is it.
     fn look(&mut self, at_ms: u64, blind: bool) -> Option<ReleaseEnd>;
-    /// How it stands when the horizon is reached.
+    /// How the release ends when the horizon is reached.
     fn end(&self) -> ReleaseEnd;
     /// How often the weight rose.
     fn rises(&self) -> u32;
     /// What the decision named.
     fn named(&self) -> Named;
-    /// Whether it went back since a pause's limit or the harm budget was reached: what it says is
+    /// Whether it rolled back since a pause's limit or the harm budget was reached: what it says is
     /// that the candidate is worse, not that it is over a line.
     fn by_limit(&self) -> bool {
         false
@@ -85,7 +85,7 @@ pub(crate) struct Run {
     pub(crate) rises: u32,
     /// What the decision named.
     pub(crate) named: Named,
-    /// Whether it went back since a limit was reached, not by a line's proof.
+    /// Whether it rolled back since a limit was reached, not by a line's proof.
     pub(crate) by_limit: bool,
 }
 

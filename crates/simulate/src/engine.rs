@@ -116,7 +116,8 @@ impl Engine {
             Engine::Ours => Some(Box::new(Ours::new(plan))),
             Engine::Variant(variant) => Some(Box::new(Ours::of(Cow::Owned(variant.plan(plan))))),
             Engine::Peer(peer) => {
-                // An oracle is told what is true; where that changes under way, there is none.
+                // An oracle knows what is true; where that changes during the release, there is no
+                // oracle.
                 let known = (scenario.from_s <= 0.0).then(|| scenario.known());
                 let judge = peer.make(&scenario.watched(), known.as_ref())?;
                 Some(Box::new(Ladder::new(&scenario.rungs, judge)))

@@ -1,5 +1,6 @@
 //! Goals: what our engine promises, held against the runs. A share has met its goal when even its
-//! 99 % bound has, and missed it when the other bound has; between, so many runs cannot tell.
+//! 99 % bound has, and missed it when the other bound has; between, there are too few runs to
+//! decide.
 
 use super::engine::OURS;
 use super::peers::Peer;
@@ -21,7 +22,7 @@ const BOUNDED: [&str; 4] = ["error_5", "quality_5", "latency_130_s07", "cost_130
 /// Good releases with enough traffic and a ladder that can be climbed.
 const PROMOTABLE: [&str; 4] = ["no_change", "tail_only", "stable_degrades", "false_detector"];
 
-/// Who is told all but which line breaks.
+/// The oracle that knows all but which line breaks.
 const ORACLE: &str = Peer::SprtLine.as_str();
 /// Standard errors that a mean of many runs is within, with 99 % confidence to either side.
 const ERRORS: f64 = 2.326;
@@ -35,7 +36,7 @@ const BLIND: [&str; 3] = ["missing_metrics", "no_traffic", "shared_outage"];
 pub(crate) enum GoalMet {
     /// Yes.
     Met,
-    /// So many runs cannot tell.
+    /// There are too few runs to decide.
     Unproven,
     /// No.
     Missed,
@@ -122,15 +123,15 @@ pub(super) fn goals(rows: &[Row]) -> Vec<Goal> {
         }),
         least("good and promoted in time", PROMOTED_MIN, &promotable, |row| Some(row.promoted)),
         least("the broken line is named", NAMED_MIN, &of(&["bad"]), |row| row.named_right),
-        none("rolled back or risen without evidence", &blind),
+        none("rolled back or risen without data", &blind),
     ]
     .into_iter()
     .flatten()
     .collect();
     let bounded = ours.iter().filter(|row| BOUNDED.contains(&row.scenario.as_str()));
     goals.extend(bounded.filter_map(|row| {
-        let told = |other: &&Row| other.engine == ORACLE && other.scenario == row.scenario;
-        over_bound(row, rows.iter().find(told))
+        let is_oracle = |other: &&Row| other.engine == ORACLE && other.scenario == row.scenario;
+        over_bound(row, rows.iter().find(is_oracle))
     }));
     goals
 }
@@ -183,7 +184,7 @@ fn none(what: &str, rows: &[&Row]) -> Option<Goal> {
         what: what.to_owned(),
         goal: "none".to_owned(),
         measured: format!(
-            "{} went back, {} rose, in {}",
+            "{} rolled back, {} rose, in {}",
             worst.rolled_back.runs, worst.rose.runs, worst.scenario
         ),
         met: if moved(worst) == 0 { GoalMet::Met } else { GoalMet::Missed },
@@ -191,7 +192,7 @@ fn none(what: &str, rows: &[&Row]) -> Option<Goal> {
 }
 
 /// Beside the bound at the release's alpha, which a test could only have that knows beforehand
-/// which line breaks and by how much; what not knowing the one and the other costs is told apart.
+/// which line breaks and by how much; so the cost of not knowing each is shown separately.
 fn over_bound(row: &Row, oracle: Option<&Row>) -> Option<Goal> {
     let (ratio, bound, one_line) = (row.over_bound?, row.bound?, row.bound_one_line?);
     let error = ERRORS * row.candidate_requests_error / bound;
@@ -199,7 +200,7 @@ fn over_bound(row: &Row, oracle: Option<&Row>) -> Option<Goal> {
     // An oracle that misses goes on to the end, which would spoil its mean.
     let oracle = oracle.map_or(String::new(), |oracle| {
         format!(
-            "; in the middle run {:.0}, of an oracle that is told all but the line {:.0}",
+            "; in the middle run {:.0}, of an oracle that knows all but the line {:.0}",
             row.candidate_requests_median, oracle.candidate_requests_median
         )
     });

@@ -1,7 +1,7 @@
 //! How few requests could prove what a scenario is about, if everything about it were known.
 //!
 //! A test that calls a harmless candidate bad with probability at most α, and misses this one with
-//! probability at most β, needs at least `nats(α, β)` of evidence on average (Wald 1945), and a
+//! probability at most β, needs at least `nats(α, β)` of information on average (Wald 1945), and a
 //! request carries no more than the Kullback–Leibler divergence of the truth from the nearest
 //! state on the other side of the line. Their ratio is the floor that engines are measured
 //! against. "Nearest" is over both arms: stable may be a little worse than it looks, too.
@@ -18,7 +18,7 @@ const EDGE: f64 = 1e-12;
 /// Steps of the bisection for the nearest state on the line.
 const HALVINGS: u32 = 60;
 
-/// What the oracle is told: what is true in a scenario, from its first request to its last.
+/// What the oracle knows: what is true in a scenario, from its first request to its last.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Known {
     /// The stable arm's value of the watched metric: share, ms or tokens.
@@ -39,7 +39,7 @@ pub(crate) struct Arms {
     pub(crate) stable: f64,
 }
 
-/// The evidence a test with these errors needs on average, nats; both lie within 0 and 1.
+/// The information that a test with these errors needs on average, nats; both lie within 0 and 1.
 pub(crate) fn nats(alpha: f64, beta: f64) -> f64 {
     (1.0 - beta) * ((1.0 - beta) / alpha).ln() + beta * (beta / (1.0 - alpha)).ln()
 }
@@ -51,8 +51,8 @@ pub(crate) fn coin(p: f64, q: f64) -> f64 {
     term(p, q) + term(1.0 - p, 1.0 - q)
 }
 
-/// The pair of rates with candidate − stable = `margin` that is hardest to tell from `truth` when
-/// the candidate has `share` (0 to 1) of the requests.
+/// The pair of rates with candidate − stable = `margin` that is hardest to distinguish from `truth`
+/// when the candidate has `share` (0 to 1) of the requests.
 pub(crate) fn nearest_rates(truth: Arms, margin: f64, share: f64) -> Arms {
     let slope = |p: f64, q: f64| (q - p) / (q * (1.0 - q));
     let (mut low, mut high) = ((-margin).max(0.0) + EDGE, (1.0 - margin).min(1.0) - EDGE);
@@ -71,15 +71,15 @@ pub(crate) fn nearest_rates(truth: Arms, margin: f64, share: f64) -> Arms {
     Arms { candidate: stable + margin, stable }
 }
 
-/// What one request of either arm tells of rates, nats.
+/// Information on rates from one request of either arm, nats.
 pub(crate) fn of_rates(truth: Arms, margin: f64, share: f64) -> f64 {
     let other = nearest_rates(truth, margin, share);
     share * coin(truth.candidate, other.candidate)
         + (1.0 - share) * coin(truth.stable, other.stable)
 }
 
-/// The pair of means with candidate = `ratio` × stable that is hardest to tell from `truth`, values
-/// being normal with the standard deviations `sd`.
+/// The pair of means with candidate = `ratio` × stable that is hardest to distinguish from `truth`,
+/// values being normal with the standard deviations `sd`.
 pub(crate) fn nearest_means(truth: Arms, sd: Arms, ratio: f64, share: f64) -> Arms {
     let candidate = share / sd.candidate.powi(2);
     let stable = (1.0 - share) / sd.stable.powi(2);
@@ -88,8 +88,8 @@ pub(crate) fn nearest_means(truth: Arms, sd: Arms, ratio: f64, share: f64) -> Ar
     Arms { candidate: ratio * mean, stable: mean }
 }
 
-/// What one request of either arm tells of means, nats. For skewed values it is what their mean
-/// alone tells; one who knew that they are lognormal would need fewer.
+/// Information on means from one request of either arm, nats. For skewed values it is that of
+/// their mean alone; one who knew that they are lognormal would need fewer.
 pub(crate) fn of_means(truth: Arms, sd: Arms, ratio: f64, share: f64) -> f64 {
     let other = nearest_means(truth, sd, ratio, share);
     let part = |x: f64, y: f64, sd: f64| (x - y).powi(2) / (2.0 * sd * sd);
@@ -127,9 +127,9 @@ pub(crate) fn over(q: f64, candidate_ms: f64, limit_ms: f64, sigma: f64) -> Over
     Over { edge_us, truth: share(candidate_ms), line: share(limit_ms) }
 }
 
-/// The fewest candidate requests (for task success: labelled answers) that could tell the truth
-/// from the line with errors `alpha` and `beta`, when the candidate has `share` of them. Infinite
-/// when nothing can: on the line, without a stable arm, or for what is not simulated.
+/// The fewest candidate requests (for task success: labelled answers) that could distinguish the
+/// truth from the line with errors `alpha` and `beta`, when the candidate has `share` of them.
+/// Infinite when nothing can: on the line, without a stable arm, or for what is not simulated.
 pub(crate) fn candidate_requests(
     watched: &Watched,
     truth: &Known,
@@ -191,7 +191,7 @@ mod tests {
 
     /// From the table of a separate Python calculation (shared/anchors/delivery.md, 3h).
     #[test]
-    fn the_evidence_needed_is_walds() {
+    fn the_information_needed_is_walds() {
         close(nats(0.05, 0.1), 2.376, 1e-3);
         close(nats(0.0125, 0.1), 3.620, 1e-3);
     }

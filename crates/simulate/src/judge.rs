@@ -2,7 +2,7 @@
 //!
 //! All engines climb the same ladder on the same stream of requests. An engine sees what a metrics
 //! system would have kept of each interval, side by side for both arms, and says whether the
-//! candidate looks good, bad, or cannot be told. The ladder does the rest: bad goes back at once;
+//! candidate looks good, bad, or neither. The ladder does the rest: bad rolls back at once;
 //! at the end of a rung good rises and anything else stays.
 
 use tidegate_core::decide::Metric;
@@ -56,7 +56,7 @@ pub(crate) enum Judgement {
     Good,
     /// Stay.
     Unsure,
-    /// Go back now.
+    /// Roll back now.
     Bad,
 }
 

@@ -1,4 +1,4 @@
-//! Ladder: what a peer's calls do to a release. Bad goes back at once; at the end of a rung good
+//! Ladder: what a peer's calls do to a release. Bad rolls back at once; at the end of a rung good
 //! rises, and from the last rung it is promoted; anything else stays.
 
 use super::climb::{Climber, Label, Named, ReleaseEnd};

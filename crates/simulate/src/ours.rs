@@ -54,7 +54,7 @@ pub(crate) struct Ours<'a> {
     observation: Observation,
     rises: u32,
     named: Named,
-    /// Whether it went back by a limit, not by a line's proof.
+    /// Whether it rolled back by a limit, not by a line's proof.
     by_limit: bool,
     /// What was decided last, and the sentence that says why.
     decided: Option<(DecisionKind, String)>,
@@ -66,7 +66,7 @@ impl<'a> Ours<'a> {
         Ours::of(Cow::Borrowed(plan))
     }
 
-    /// The same of a plan of its own.
+    /// The same, with a plan that it owns.
     pub(super) fn of(plan: Cow<'a, Plan>) -> Ours<'a> {
         Ours {
             plan,
@@ -82,7 +82,7 @@ impl<'a> Ours<'a> {
         }
     }
 
-    /// The release as it stands.
+    /// The release as of the last look.
     pub(super) fn looked(&self) -> &ReleaseState {
         &self.looked
     }

@@ -1,7 +1,7 @@
-//! Picture: one release of our engine as SVG: how the evidence on the scenario's metric grows and
+//! Picture: one release of our engine as SVG: how the odds on the scenario's metric grow and
 //! falls beside what is enough of it, and what is decided from it.
 //!
-//! Evidence is drawn as odds on a logarithmic axis, cut off at its ends: far beyond "enough" it
+//! Odds are drawn on a logarithmic axis, cut off at its ends: far beyond "enough" it
 //! decides nothing more.
 
 mod drawing;
@@ -32,7 +32,7 @@ struct PictureLook {
     why: String,
 }
 
-/// One release, told look by look.
+/// One release, look by look.
 #[derive(Debug)]
 struct History<'a> {
     scenario: &'a Scenario,

@@ -57,7 +57,7 @@ impl Report {
         for report in reports {
             let of = |r: &Report| (r.version.clone(), r.seed, r.reps, r.look_s);
             if of(&report) != of(&all) {
-                let told = |r: &Report| {
+                let described = |r: &Report| {
                     let Report { version, seed, reps, look_s, .. } = r;
                     format!(
                         "version {version}, seed {seed}, {reps} repetitions, looks {look_s} s apart"
@@ -65,8 +65,8 @@ impl Report {
                 };
                 return Err(SimulateError::usage(format!(
                     "reports of different runs cannot be one: {} in the first; {} in another",
-                    told(&all),
-                    told(&report)
+                    described(&all),
+                    described(&report)
                 )));
             }
             all.rows.extend(report.rows);
@@ -205,12 +205,12 @@ fn cells(row: &Row, reps: usize) -> [String; 12] {
 /// The words below the table.
 const LEGEND: [&str; 4] = [
     "in brackets: 99 % bounds (Clopper–Pearson)",
-    "truth: what would be right (good: promote; tolerable: on the line at most; bad: go back; \
-     unknowable: stay); named: of those that went back, the line that was broken is named",
+    "truth: what would be right (good: promote; tolerable: on the line at most; bad: roll back; \
+     unknowable: stay); named: of those that rolled back, the line that was broken is named",
     "open: paused or still climbing at the horizon; rose: the weight rose at least once",
     "minutes, candidate (its requests), spoilt: the middle run; /bound: the candidate's mean \
-     requests over the fewest that could prove the harm, ≥ where not every run went back, below 1 \
-     where it went back without proof",
+     requests over the fewest that could prove the harm, ≥ where not every run rolled back, below \
+     1 where it rolled back without proof",
 ];
 
 /// The first words below the terminal's table.

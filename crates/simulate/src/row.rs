@@ -41,9 +41,9 @@ pub(crate) struct Row {
     pub(crate) truth: String,
     /// The engine's name.
     pub(crate) engine: String,
-    /// Runs that went back.
+    /// Runs that rolled back.
     pub(crate) rolled_back: ShareOfRuns,
-    /// Those of them that went back since a pause's limit or the harm budget was reached.
+    /// Those of them that rolled back since a pause's limit or the harm budget was reached.
     #[serde(default)]
     pub(crate) back_by_limit: usize,
     /// Runs that ended with the candidate as stable.
@@ -54,7 +54,7 @@ pub(crate) struct Row {
     pub(crate) undecided: ShareOfRuns,
     /// Runs in which the weight rose at least once.
     pub(crate) rose: ShareOfRuns,
-    /// Of the runs that went back, those that named the line that was broken; only where one was,
+    /// Of the runs that rolled back, those that named the line that was broken; only where one was,
     /// and only for engines that name lines.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) named_right: Option<ShareOfRuns>,
@@ -75,7 +75,7 @@ pub(crate) struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) bound_one_line: Option<f64>,
     /// The mean requests of the candidate over [`Self::bound`], which is one on the mean. Where not
-    /// every run went back, the true ratio is at least this.
+    /// every run rolled back, the true ratio is at least this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) over_bound: Option<f64>,
     /// Requests spoilt, in the mean.

@@ -169,7 +169,7 @@ pub(crate) struct Scenario {
     pub(crate) clusters: Option<f64>,
     /// How many users there are.
     pub(crate) users: u32,
-    /// Users whom the candidate fails, in place of its errors for all alike.
+    /// A group of users for which the candidate fails, instead of failing for all alike.
     pub(crate) alike: Option<Alike>,
     /// Labels, where users give any.
     pub(crate) labels: Option<Labels>,
@@ -218,7 +218,7 @@ impl Scenario {
         Watched { metric: self.metric, stable, limit }
     }
 
-    /// What is true once the harm has set in: what an oracle is told.
+    /// What is true once the harm has set in: what an oracle knows.
     pub(crate) fn known(&self) -> information::Known {
         let sigma = match (&self.content, self.metric) {
             (Some(content), _) => content.tokens_sigma,
@@ -232,10 +232,10 @@ impl Scenario {
         }
     }
 
-    /// The fewest requests of the candidate, on its first rung, after which the harm could be told
-    /// from the line by one who knows everything about the scenario but whether there is harm,
-    /// calling a harmless one bad with probability `alpha` and missing it with [`BETA`]. `None`
-    /// where nothing is over a line, or not from the start.
+    /// The fewest requests of the candidate, on its first rung, after which the harm could be
+    /// distinguished from the line by one who knows everything about the scenario but whether there
+    /// is harm, calling a harmless one bad with probability `alpha` and missing it with [`BETA`].
+    /// `None` where nothing is over a line, or not from the start.
     ///
     /// Where labels are late or lost, the requests by the time that so many labels are heard.
     pub(crate) fn bound(&self, alpha: f64) -> Option<f64> {

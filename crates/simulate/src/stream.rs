@@ -15,7 +15,7 @@ pub(super) const USERS: u32 = 20_000;
 const TOKENS_MAX: f64 = 4096.0;
 /// The standard normal's 99th percentile: beyond it begins the tail of latencies.
 const TAIL_FROM: f64 = 2.326_347_874;
-/// Whom the one leak hits: users in the first share of any ladder.
+/// The one leak hits a user in the first share of any ladder.
 const LEAK_BELOW: f64 = 0.01;
 
 /// One request with everything that is drawn for it.
@@ -25,11 +25,11 @@ pub(crate) struct Draws {
     pub(crate) at_ms: u64,
     /// Who asks, below [`Scenario::users`].
     pub(crate) user: u32,
-    /// Where the user stands in the split, 0 to 1: below the weight it is the candidate's.
+    /// The user's place in the split, 0 to 1: below the weight it is the candidate's.
     pub(crate) position: f64,
     /// The user's cohort in this release.
     pub(crate) cohort: Cohort,
-    /// Where the user stands among all, 0 to 1: below a group's share it is in the group.
+    /// The user's place among all, 0 to 1: below a group's share it is in the group.
     kin: f64,
     /// Whether a burst of shared errors is on.
     burst: bool,
@@ -59,7 +59,7 @@ pub(crate) struct Served {
     pub(crate) task_failed: bool,
     /// Whether a probabilistic detector went off.
     pub(crate) flagged: bool,
-    /// Whether a planted text stood in the answer.
+    /// Whether the answer contains a planted text.
     pub(crate) leaked: bool,
 }
 
@@ -107,7 +107,7 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// Goes back to the first request, for another engine.
+    /// Returns to the first request, for another engine.
     pub(crate) fn rewind(&mut self) {
         self.at = 0;
     }
@@ -135,10 +135,10 @@ impl<'a> Stream<'a> {
         let activity = random.unit();
         let user = ((activity * activity) * f64::from(self.scenario.users)) as u32;
         let (latency, tokens) = random.normals();
-        let mut stand = Random::nth(self.seed, u64::from(user));
-        let position = stand.unit();
-        let cohort = Cohort::new(stand.index(Cohort::COUNT) as u8);
-        let kin = stand.unit();
+        let mut draws = Random::nth(self.seed, u64::from(user));
+        let position = draws.unit();
+        let cohort = Cohort::new(draws.index(Cohort::COUNT) as u8);
+        let kin = draws.unit();
         let leak = match self.scenario.leak_s {
             Some(from) => !self.leaked && self.now_s >= from && position < LEAK_BELOW,
             None => false,

@@ -70,7 +70,7 @@ pub trait Records {
     /// When a row cannot be read; it is named.
     fn records(&self, query: &RecordQuery) -> Result<Vec<Record>>;
 
-    /// Requests and distinct users of an arm of a release. A user is told apart by tenant and
+    /// Requests and distinct users of an arm of a release. A user is identified by tenant and
     /// name; a request without a user counts by its tenant, without both by itself.
     ///
     /// # Errors

@@ -16,7 +16,7 @@
 //! different, it undoes cleanly: records make way, control writes into space set aside for it, and
 //! writing goes on by itself once there is room.
 //!
-//! Reads go through connections of their own and see what is committed.
+//! Reads use separate connections and see what is committed.
 
 mod fault;
 mod lock;

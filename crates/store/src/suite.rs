@@ -28,7 +28,7 @@ pub(crate) trait Bench {
     fn open_beside(&self) -> Self::Store;
 }
 
-/// Makes a test of every function here, each on a bench of its own.
+/// Makes a test of every function here, each on a new bench.
 macro_rules! suite {
     ($bench:expr) => {
         suite!($bench =>

@@ -17,7 +17,7 @@ pub const ANSWER_TEXT_MAX_BYTES: usize = 4 << 20;
 pub const TOOL_CALLS_MAX: usize = 128;
 /// Longest tool name kept, in bytes; the OpenAI API allows 64 characters.
 pub const TOOL_NAME_MAX_BYTES: usize = 256;
-/// Most choices of one answer that are told apart; the OpenAI API allows 128.
+/// Most choices of one answer that are kept apart; the OpenAI API allows 128.
 const CHOICES_MAX: usize = 128;
 
 /// Tokens as the model server reports them.
@@ -80,7 +80,7 @@ pub struct ToolCall {
     pub name: String,
     /// Its arguments, as the model wrote them: usually JSON.
     pub arguments: String,
-    /// What tells the call from others of its choice while pieces come.
+    /// What identifies the call within its choice while pieces come.
     id: Option<String>,
     index: Option<u64>,
 }
@@ -221,7 +221,7 @@ impl AnswerFacts {
         })
     }
 
-    /// Whether the answer is of any use to whom it is for: text, a tool call, or a refusal. An
+    /// Whether the answer is of any use to its reader: text, a tool call, or a refusal. An
     /// answer of white space, or of reasoning alone, is not.
     pub fn is_useful(&self) -> bool {
         self.is_refusal()

@@ -1,4 +1,4 @@
-//! A JSON object as its members in order, each value as it stands: read without making a tree of
+//! A JSON object as its members in order, each value as written: read without making a tree of
 //! it, so that a value of a type that is not expected is nobody's error and an answer of 32 MiB
 //! does not take twenty times that.
 //!

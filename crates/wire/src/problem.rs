@@ -1,4 +1,4 @@
-//! Why an answer is not one, and what a model server says of its own faults.
+//! Why an answer is not one, and a model server's own error messages.
 
 use crate::members::{Members, list, text};
 use serde_json::value::RawValue;

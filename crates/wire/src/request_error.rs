@@ -44,7 +44,7 @@ pub enum RequestError {
     Missing {
         /// Path of the member.
         param: String,
-        /// What should stand there.
+        /// What is expected there.
         expected: &'static str,
     },
     /// A member has the wrong JSON type.
@@ -52,7 +52,7 @@ pub enum RequestError {
     WrongType {
         /// Path of the member.
         param: String,
-        /// What should stand there.
+        /// What is expected there.
         expected: &'static str,
         /// The JSON type found, with its article.
         found: &'static str,

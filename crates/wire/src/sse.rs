@@ -72,7 +72,7 @@ impl Parser {
         self.events.pop_front()
     }
 
-    /// What stands unfinished at the end of the body, with the line that has no end. The standard
+    /// What is unfinished at the end of the body, with the line that has no end. The standard
     /// drops it; the caller decides.
     pub fn rest(&mut self) -> Option<Vec<u8>> {
         let line = std::mem::take(&mut self.line);

@@ -37,7 +37,7 @@ pub fn parse_json_object(bytes: &[u8]) -> Result<Map<String, Value>, RequestErro
     }
 }
 
-/// Reads any value as `serde_json::Value` does, but refuses a key that stands twice. It also
+/// Reads any value as `serde_json::Value` does, but refuses a key that occurs twice. It also
 /// gives no meaning to serde_json's own private keys, which `Value` would act on.
 #[derive(Clone, Copy)]
 struct Strict<'a> {

@@ -18,8 +18,8 @@ use super::plan::{LineRule, Plan};
 use super::rule_look::RuleLook;
 use super::tally::{MetricKind, Share};
 
-/// How many times what stable surely has is held to be like it: a rate can then be told from its
-/// limit in some thousand answers.
+/// A rate of up to this many times what stable surely has counts as stable's. A smaller factor
+/// would take more than some thousand answers to prove.
 const ALIKE: f64 = 3.0;
 /// Most that any rung may be passed with, whatever the traffic: one answer in 33.
 const LOOSEST: f64 = 0.03;

@@ -10,7 +10,7 @@
 //! For outcomes that are the same for all requests of a subject this gives back one bet a subject;
 //! in between it is an approximation, whose level `tidegate-simulate clusters_03` measures.
 //!
-//! Few subjects tell little of how much subjects differ: below [`FEWEST_UNITS`] cohorts' worth, the
+//! A few subjects do not show how much subjects differ: below [`FEWEST_UNITS`] cohorts' worth, the
 //! whole arm counts as that many outcomes and decides nothing.
 
 use super::metric::Metric;
@@ -23,7 +23,7 @@ const FEWEST_UNITS: f64 = 4.0;
 
 /// What a request is worth less than an independent one, at least 1.
 ///
-/// Without cohorts (nobody is told apart) it is 1: requests are then split one by one.
+/// Without cohorts (subjects are not known) it is 1: requests are then split one by one.
 pub(super) fn design_effect(metric: Metric, stable: &Window, candidate: &Window) -> f64 {
     let arms = [arm(metric, stable), arm(metric, candidate)];
     let (mut clustered, mut independent, mut least) = (0.0, 0.0, 1.0);
@@ -38,7 +38,7 @@ pub(super) fn design_effect(metric: Metric, stable: &Window, candidate: &Window)
 }
 
 /// How many subjects are behind a window, by how many cohorts have none (linear counting, Whang et
-/// al. 1990): within about 15 % up to 150. `None` where nobody is told apart, or every cohort has
+/// al. 1990): within about 15 % up to 150. `None` where subjects are not known, or every cohort has
 /// some.
 pub(super) fn subjects(window: &Window) -> Option<u64> {
     let asked = |counts: &&Counts| counts.requests + counts.client_faults > 0;
@@ -54,7 +54,7 @@ struct Effect {
     variance: f64,
     n: f64,
     ratio: f64,
-    /// Whether the arm has too few subjects to tell how much they differ.
+    /// Whether the arm has too few subjects to show how much they differ.
     few: bool,
 }
 
@@ -116,7 +116,7 @@ fn variance(metric: Metric, window: &Window, n: f64, mean: f64) -> f64 {
         }
         Metric::FirstTokenP95 => of_squares(window.first_token_log_squared.0, window.streamed),
         other => match other.kind() {
-            // Never 0: an arm whose one user always fails has not told that its rate is certain.
+            // Never 0: an arm whose one user always fails does not show that its rate is certain.
             MetricKind::Rate(_) => {
                 let rate = (mean * n + 0.5) / (n + 1.0);
                 rate * (1.0 - rate)

@@ -10,7 +10,7 @@ pub const HOLD_BACK_PCT: f64 = 5.0;
 pub const MIN_SAMPLES: u64 = 50;
 /// Without a new outcome for so long the data counts as missing, s.
 pub const STALE_AFTER_S: u64 = 120;
-/// Answers that a candidate may be proven to spoil beyond stable's before it goes back.
+/// Answers that a candidate may be proven to spoil beyond stable's before it rolls back.
 pub const HARM_BUDGET: u64 = 50;
 /// A pause by lines ends after so long, s.
 pub const PAUSE_MAX_S: u64 = 600;

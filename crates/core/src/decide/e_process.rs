@@ -290,20 +290,21 @@ impl<'a> EProcess<'a> {
         Pair { candidate_x: above(first) - within * below, ..tail.pair }
     }
 
-    /// The harm that the strata show together, each weighed by how much it can tell; NaN without
+    /// The harm that the strata show together, each weighted by how much it can show; NaN without
     /// samples side by side.
     pub(super) fn estimate(&self) -> f64 {
         match &self.arms {
             Arms::Rates(pairs) => {
-                let told = || pairs.iter().map(|p| (weight(p.stable_n, p.candidate_n), p));
-                let stable = mean(told().map(|(weight, p)| (weight, p.stable_x / p.stable_n)));
-                let new = mean(told().map(|(weight, p)| (weight, p.candidate_x / p.candidate_n)));
+                let weighted = || pairs.iter().map(|p| (weight(p.stable_n, p.candidate_n), p));
+                let stable = mean(weighted().map(|(weight, p)| (weight, p.stable_x / p.stable_n)));
+                let new =
+                    mean(weighted().map(|(weight, p)| (weight, p.candidate_x / p.candidate_n)));
                 self.harm(stable, new)
             }
             Arms::Means(sums) => {
-                let told = || sums.iter().map(|pair| (weight(pair.0.by, pair.1.by), pair));
-                let stable = mean(told().map(|(weight, (old, _))| (weight, old.mean())));
-                let new = mean(told().map(|(weight, (_, new))| (weight, new.mean())));
+                let weighted = || sums.iter().map(|pair| (weight(pair.0.by, pair.1.by), pair));
+                let stable = mean(weighted().map(|(weight, (old, _))| (weight, old.mean())));
+                let new = mean(weighted().map(|(weight, (_, new))| (weight, new.mean())));
                 self.harm(stable, new)
             }
             Arms::Tails(tails) => self.tail_estimate(tails),
@@ -313,12 +314,12 @@ impl<'a> EProcess<'a> {
     /// How much slower stable would have to be for as much of it to lie beyond as of the candidate.
     fn tail_estimate(&self, tails: &[TailPair]) -> f64 {
         // What does not depend on the harm is worked out once.
-        let told: Vec<(f64, &TailPair)> = tails
+        let weighted: Vec<(f64, &TailPair)> = tails
             .iter()
             .map(|tail| (weight(tail.pair.stable_n, tail.pair.candidate_n), tail))
             .collect();
         let rate = |of: &dyn Fn(&TailPair) -> f64| {
-            mean(told.iter().map(|(weight, tail)| (*weight, of(tail))))
+            mean(weighted.iter().map(|(weight, tail)| (*weight, of(tail))))
         };
         let stable = rate(&|tail| tail.pair.stable_x / tail.pair.stable_n);
         let excess = |harm: f64| {
@@ -441,7 +442,7 @@ fn float((lower, upper, count): (u64, u64, u64)) -> (f64, f64, f64) {
     (lower as f64, upper as f64, count as f64)
 }
 
-/// What a stratum tells of a difference, by the samples of both arms; 0 where one has none.
+/// How much a stratum can show of a difference, by the samples of both arms; 0 where one has none.
 fn weight(stable_n: f64, candidate_n: f64) -> f64 {
     let both = stable_n > 0.0 && candidate_n > 0.0;
     if both { stable_n * candidate_n / (stable_n + candidate_n) } else { 0.0 }

@@ -108,7 +108,7 @@ fn absorb(
         state.last_data_at = state.last_data_at.max(seen.min(now));
     }
     let fault = shared_fault(plan, state, observation, (&stable, &candidate), now);
-    if let Some(OngoingFault { reason, is_told: false }) = fault {
+    if let Some(OngoingFault { reason, skips_fresh: false }) = fault {
         return Some(reason);
     }
     state.seen_stable = observation.stable.clone();
@@ -215,7 +215,7 @@ impl Step<'_> {
         }
         let resumed = self.order.as_ref().is_some_and(|order| order.kind == OrderKind::Resume);
         if resumed && matches!(state.phase, Phase::Paused(_)) {
-            // The pause was no look, whatever stands in the way of looking now.
+            // The pause was no look, whatever prevents looking now.
             self.begin_rung(&mut state);
         }
         if let Some(reason) = self.absorbed.clone() {
@@ -258,7 +258,7 @@ impl Step<'_> {
         self.advance(state, Reason::AllPass { looked_s })
     }
 
-    /// A line is over pause: stay and call for a person, or go back at the pause's end.
+    /// A line is over pause: stay and call for a person, or roll back at the pause's end.
     fn pause(mut self, mut state: ReleaseState, resumed: bool, reason: Reason) -> Decision {
         let pause = Pause::of(&mut state, resumed, self.now);
         match pause.end(self.plan, &self.lines, self.now) {

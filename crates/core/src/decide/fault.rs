@@ -17,7 +17,7 @@ use crate::observe::{Counts, Window};
 
 /// Odds that stable's failures are more than twice what is usual, from which on a fault is shared.
 const UNUSUAL: f64 = 1_000.0;
-/// Requests that tell whether a fault is over.
+/// Requests that show whether a fault is over.
 const OVER_REQUESTS: u64 = 50;
 /// What has lasted for so long is no fault but how the upstream is, ms: an hour.
 const USUAL_AFTER_MS: u64 = 3_600_000;
@@ -26,7 +26,7 @@ const USUAL_AFTER_MS: u64 = 3_600_000;
 pub(super) struct OngoingFault {
     pub(super) reason: Reason,
     /// Whether what is fresh is to be left out now; if not, it waits until there is enough of it.
-    pub(super) is_told: bool,
+    pub(super) skips_fresh: bool,
 }
 
 /// Whether there is a fault, by what is fresh of stable and of the candidate.
@@ -53,12 +53,12 @@ pub(super) fn shared_fault(
             return None;
         }
         let limit = (plan.shared_fault.stable_error_rate / 2.0).max(1.5 * usual);
-        let is_told = sight.judged().requests >= OVER_REQUESTS;
-        let is_over = is_told && sight.judged().rate() < limit;
+        let skips_fresh = sight.judged().requests >= OVER_REQUESTS;
+        let is_over = skips_fresh && sight.judged().rate() < limit;
         if is_over {
             state.fault_since = None;
         }
-        return Some(OngoingFault { reason: sight.reason(now.since(since), is_over), is_told });
+        return Some(OngoingFault { reason: sight.reason(now.since(since), is_over), skips_fresh });
     }
     let lately = observation.before.as_deref().and_then(|(stable, candidate)| {
         let stable = Failures::of(&observation.stable).since(Failures::of(stable))?;
@@ -68,7 +68,7 @@ pub(super) fn shared_fault(
     let seen = lately.into_iter().chain([sight]);
     let down = seen.into_iter().find(|sight| sight.is_down(plan, usual))?;
     state.fault_since = Some(now);
-    Some(OngoingFault { reason: down.reason(0, false), is_told: true })
+    Some(OngoingFault { reason: down.reason(0, false), skips_fresh: true })
 }
 
 /// What a fault that lasts says where nothing new has come.
@@ -108,11 +108,11 @@ impl Failures {
     }
 }
 
-/// What tells of a fault.
+/// What a fault is seen by.
 struct Sight {
     stable: Failures,
     candidate: Failures,
-    /// Whether nobody asks stable, and the candidate tells of the upstream that both share.
+    /// Whether nobody asks stable, so that the candidate shows what the shared upstream does.
     alone: bool,
 }
 
@@ -138,7 +138,7 @@ impl Sight {
             && unusual() >= UNUSUAL.ln()
     }
 
-    /// Whether nobody is left on stable who could tell that the fault is over.
+    /// Whether nobody is left on stable whose requests could show that the fault is over.
     fn is_blind(&self, plan: &Plan, silent_ms: u64) -> bool {
         let nobody = self.stable.requests == 0 && self.candidate.requests > 0;
         nobody && !self.alone && silent_ms >= plan.stale_after_ms

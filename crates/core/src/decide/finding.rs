@@ -20,7 +20,7 @@ pub enum Verdict {
     OverPause,
     /// Proven worse than pass, not over pause.
     Between,
-    /// Cannot be told yet.
+    /// Not decided yet.
     Uncertain,
     /// Neither arm, or only one, has data on it.
     NoData,

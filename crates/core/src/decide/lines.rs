@@ -96,15 +96,15 @@ impl RuleLook<'_> {
         let over = |harm, alpha| self.e_process.test(alpha, harm, Against::AtMost);
         let within = |harm| self.e_process.test(ADVANCE_ALPHA, harm, Against::AtLeast);
         let may_be_over = |harm, alpha| self.e_process.may_be_over(harm, level(alpha));
-        // A late turn for the worse is proven by a start of its own while the whole release still
+        // A late turn for the worse is proven from a later start on while the whole release still
         // looks well, so this comes before anything that the whole says.
-        let mut told = None;
+        let mut tested = None;
         if estimate > rollback || may_be_over(rollback, self.alpha) {
             let test = over(rollback, self.alpha);
             if test.is_proven() {
                 return (Verdict::OverRollback, Some(test));
             }
-            told = Some(test);
+            tested = Some(test);
         }
         if estimate > pass && may_be_over(pass, WORSE_ALPHA) {
             let test = over(pass, WORSE_ALPHA);
@@ -115,7 +115,7 @@ impl RuleLook<'_> {
             }
         }
         if estimate > rollback {
-            return (Verdict::Uncertain, told);
+            return (Verdict::Uncertain, tested);
         }
         let mut test = within(rollback);
         let margin = self.margin.clamp(pause, rollback.max(pause));
@@ -125,7 +125,7 @@ impl RuleLook<'_> {
         match (test.is_proven(), under) {
             (false, _) => (Verdict::Uncertain, Some(test)),
             (true, true) => (Verdict::Pass, Some(test)),
-            // What is open is the ceiling, which no odds of the band tell of.
+            // What is open is the ceiling, and the band's odds say nothing about it.
             (true, false) => (Verdict::Uncertain, None),
         }
     }
@@ -185,7 +185,7 @@ fn add_more(shown: &mut Comparison, more: f64, leads_to: More, pace: Option<&Pac
 }
 
 /// What every line of a release says now, with intervals, in the plan's order: for people and
-/// charts. [`super::decide`], which looks every second, works intervals out where it goes back
+/// charts. [`super::decide`], which looks every second, works intervals out where it rolls back
 /// only.
 pub fn readings(plan: &Plan, state: &ReleaseState) -> Vec<Reason> {
     let (stable, candidate) = (state.stable(), state.candidate());

@@ -7,7 +7,7 @@
 //! mixture over its drift is a martingale in the limit. It says nothing below [`FEWEST`] outcomes
 //! of the candidate.
 //!
-//! A mean is told as a ratio, sum over `by`: tokens over answers, or cost over useful answers. The
+//! A mean is a ratio, sum over `by`: tokens over answers, or cost over useful answers. The
 //! variance is that of `value − ratio·by`, which is linear (the delta method).
 
 use super::bets::Against;
@@ -84,7 +84,7 @@ pub(super) fn log_e_values(
     }
     let (v_b, v_c) = (all_stable.variance(), all_candidate.variance());
     let drift = TYPICAL_DRIFT * all_stable.mean();
-    // Values that are all alike have told their mean to a millionth, not for certain.
+    // Values that are all equal give their mean to a millionth, not exactly.
     let least = (1e-6 * all_stable.mean()).powi(2).max(1e-300);
     let (mut score, mut information, mut n) = (0.0, 0.0, 0.0);
     for (stable, candidate) in strata.iter().rev() {

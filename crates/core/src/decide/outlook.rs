@@ -13,10 +13,10 @@
 //! - Which harm, from this rung's beginning on, rolls back by the end of its look?
 //!
 //! Expected counts give what is typical. Of releases drawn at random, 54 to 68 % had passed by the
-//! time told, and about half had gone back by the end of the look with the harm told; a quarter to
-//! a half where it began on a later rung. Tests hold the first two against the engine itself. Not
-//! in it: shared faults, gaps, an uneven split, and the comparison with the baseline, which only
-//! pauses.
+//! time given, and about half had rolled back by the end of the look with the harm given; a quarter
+//! to a half where it began on a later rung. Tests hold the first two against the engine itself.
+//! Not in it: shared faults, gaps, an uneven split, and the comparison with the baseline, which
+//! only pauses.
 
 mod expected;
 

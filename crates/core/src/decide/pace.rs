@@ -90,7 +90,7 @@ mod tests {
         let (seconds, larger) = pace(100, 60).unwrap().takes(120.0, 60.0);
         assert!((seconds - 120.0).abs() < 1e-6, "{seconds}");
         assert_eq!(larger, None);
-        // Before the rung has answers of its own, the release's: the quiet before is in it.
+        // Before the rung has enough answers, the pace is the release's: the quiet before is in it.
         let (seconds, _) = pace(100, 10).unwrap().takes(120.0, 10.0);
         assert!((seconds - 120.0 * 11.0).abs() < 1e-6, "{seconds}");
         // Only one in ten answers is a sample of the metric.

@@ -2,7 +2,7 @@
 //!
 //! A pause by lines asks for a person. Nobody may come, and users stay on a candidate that is
 //! proven worse all the while: few of them, or users whose answers are alike, may never prove it
-//! over the rollback line. So a pause has a limit. After it, the release goes back where a line
+//! over the rollback line. So a pause has a limit. After it, the release rolls back where a line
 //! that pauses it is proven worse than stable at the release's own error budget, however much
 //! worse; where none is, it stays paused and says so. An operator's pause has no limit.
 //!
@@ -17,7 +17,7 @@ use crate::ids::UnixMs;
 
 /// What the limit makes of a pause.
 pub(super) enum PauseResult {
-    /// It goes back, for this reason.
+    /// It rolls back, for this reason.
     GoesBack(Box<Reason>),
     /// It stays paused; how long, where there is a limit.
     Stays(Option<Box<Reason>>),
@@ -61,7 +61,7 @@ impl Pause {
     }
 }
 
-/// Why it goes back: this line, whose odds that the candidate is worse are enough.
+/// Why it rolls back: this line, whose odds that the candidate is worse are enough.
 fn goes_back(plan: &Plan, line: &Finding, (lasted_s, limit_s): (u64, u64)) -> Reason {
     let mut shown = Box::new(line.shown.clone());
     let rule = plan.rules.iter().find(|rule| rule.metric == shown.metric);

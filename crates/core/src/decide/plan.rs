@@ -137,13 +137,13 @@ pub struct Plan {
     pub change_id: ChangeId,
     /// The service.
     pub service: ServiceName,
-    /// The set it starts from, and goes back to.
+    /// The set it starts from and rolls back to.
     pub from: VersionSetId,
     /// The set it goes to.
     pub to: VersionSetId,
     /// Salt of the split.
     pub salt: String,
-    /// Whom it reaches.
+    /// Which subjects may be on the candidate.
     pub audience: Audience,
     /// The ladder, rising, ending at 100 % less the hold-back.
     pub rungs: Vec<Rung>,
@@ -164,17 +164,17 @@ pub struct Plan {
     /// Without any new outcome for so long, the data is taken to be missing, ms.
     pub stale_after_ms: u64,
     /// Answers that the candidate may spoil which stable would not have spoilt, over the whole
-    /// release, as far as is proven of one rate line; then it goes back. 0 for no such limit.
+    /// release, as far as is proven of one rate line; then it rolls back. 0 for no such limit.
     #[serde(default)]
     pub harm_budget: u64,
-    /// How long a pause by lines lasts at most, ms; 0 for no limit. After it the release goes back
+    /// How long a pause by lines lasts at most, ms; 0 for no limit. After it the release rolls back
     /// where the candidate is proven worse than stable, however much worse.
     #[serde(default)]
     pub pause_max_ms: u64,
     /// When a fault counts as shared.
     pub shared_fault: SharedFault,
-    /// Whether both sets call the same model server, so that its faults cannot be told apart from
-    /// the candidate's once nobody is on stable any more.
+    /// Whether both sets call the same model server, so that its faults cannot be distinguished
+    /// from the candidate's once nobody is on stable any more.
     pub same_upstream: bool,
     /// Whether a black signal shuts the service's entrance, beside rolling back.
     pub close_entrance: bool,
@@ -397,7 +397,7 @@ impl LineRule {
             }
             let (least, most, allowed) = match self.metric.kind() {
                 MetricKind::Rate(_) => (-1.0, 1.0, "from -1 to 1 for a rate"),
-                // Nearer to stable's tail than this is not told apart.
+                // The tail is not kept any nearer to stable's than this.
                 MetricKind::Quantile { .. } => (-0.25, 10.0, "from -0.25 to 10 for a time"),
                 MetricKind::Mean { .. } => (-0.9, 10.0, "from -0.9 to 10 for a value"),
             };

@@ -28,7 +28,7 @@ const CLEAN_TUNED_FOR: f64 = 0.001;
 /// is sticky by what), so nothing it shows can be trusted. An always-on check of the sample ratio.
 ///
 /// Answers take time, so right after a rise the share may still be that of the weight before. An
-/// allow-list has no share of its own.
+/// allow-list sets no share.
 pub(super) fn uneven_split(plan: &Plan, state: &ReleaseState, now: UnixMs) -> Option<Reason> {
     let weight = plan.rungs.get(state.rung)?.weight;
     let drawn = match plan.audience {

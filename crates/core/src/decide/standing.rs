@@ -1,6 +1,6 @@
-//! Standings: how the evidence on every rule stands, for and against the candidate at once.
+//! Standings: the odds on every rule, for and against the candidate at once.
 //!
-//! A decision's reason tells the test that decided, or came nearest to it. A picture of a release
+//! A decision's reason has the test that decided, or came nearest to it. A picture of a release
 //! needs both tests at every look.
 
 use super::bets::Against;
@@ -10,19 +10,19 @@ use super::plan::Plan;
 use super::rule_look::RuleLook;
 use super::state::ReleaseState;
 
-/// How the evidence on one rule stands beside its rollback line. All four are natural logarithms of
-/// odds, 0 for 1 : 1; before anything was seen the evidence is 0.
+/// The odds on one rule at its rollback line. All four are natural logarithms of odds, 0 for 1 : 1;
+/// before the first outcome `over` and `within` are 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Standing {
     /// What the rule measures.
     pub metric: Metric,
-    /// The evidence that the candidate is over the rollback line.
+    /// That the candidate is over the rollback line.
     pub over: f64,
-    /// How much of that rolls the release back.
+    /// From here on `over` rolls the release back.
     pub over_enough: f64,
-    /// The evidence that it is within the rollback line.
+    /// That it is within the rollback line.
     pub within: f64,
-    /// How much of that lets the rule pass.
+    /// From here on `within` lets the rule pass.
     pub within_enough: f64,
 }
 

@@ -18,7 +18,7 @@ pub enum OrderKind {
     Promote,
     /// Make the candidate stable now.
     PromoteFully,
-    /// Go back.
+    /// Return to stable now.
     RollBack,
 }
 
@@ -56,7 +56,7 @@ pub enum PausedBy {
     Lines,
 }
 
-/// Where a release stands.
+/// The state of a release on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "phase", content = "by")]
 pub enum Phase {
@@ -64,9 +64,9 @@ pub enum Phase {
     Running,
     /// Waiting at its rung; red and black still act.
     Paused(PausedBy),
-    /// Went back. Final.
+    /// Returned to stable. Final.
     RolledBack,
-    /// Went back and the entrance was shut. Final.
+    /// Returned to stable, and the entrance was shut. Final.
     ShutOff,
     /// The candidate is the new stable. Final, unless an operator takes it back.
     Promoted,
@@ -97,7 +97,7 @@ impl Phase {
 /// A release as far as it has come: small, and enough to go on from after a crash.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReleaseState {
-    /// Where it stands.
+    /// Its phase.
     #[serde(flatten)]
     pub phase: Phase,
     /// When it started.
@@ -110,7 +110,7 @@ pub struct ReleaseState {
     pub rung_candidate_from: u64,
     /// Stable answers at the time the rung began.
     pub rung_stable_from: u64,
-    /// The cumulative windows last read, to tell what is new.
+    /// The cumulative windows last read; the difference to the next ones is what is new.
     pub seen_stable: Window,
     /// The same for the candidate.
     pub seen_candidate: Window,

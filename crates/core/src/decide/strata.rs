@@ -180,7 +180,7 @@ impl Cell {
     }
 }
 
-/// Whether so few outcomes tell a rate about as well as it will be told: ten of what is rarer.
+/// Whether these outcomes estimate a rate well enough to anchor on: ten of the rarer kind.
 fn lately_is_enough(seen: Share) -> bool {
     seen.sum().min(seen.n as f64 - seen.sum()) >= 10.0
 }

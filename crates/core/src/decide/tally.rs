@@ -70,7 +70,7 @@ impl Moments {
     }
 }
 
-/// How a metric is told from what is counted.
+/// How a metric is computed from counts.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum MetricKind {
     /// A share of outcomes.

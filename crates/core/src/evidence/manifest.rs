@@ -2,7 +2,7 @@
 //!
 //! The manifest lists the digest of every other file. It carries a seal over its own bytes as well,
 //! so that no byte of a pack can change unseen. The seal finds damage, not a forger: whoever
-//! rewrites the whole pack can compute a new seal. Against that stands the journal, whose
+//! rewrites the whole pack can compute a new seal. The journal protects against that: its
 //! `PackWritten` entry holds the manifest's digest outside the pack.
 
 use crate::ids::{Digest, UnixMs, VersionSetId};
@@ -38,7 +38,7 @@ pub struct Manifest {
     pub gates: BTreeMap<String, GateEntry>,
     /// What was decided.
     pub verdict: PackVerdict,
-    /// What was gone back to, if anything.
+    /// What was rolled back to, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<RollbackEntry>,
     /// Where it ran.
@@ -112,7 +112,7 @@ pub enum GateStatus {
     Pass,
     /// It does not.
     Fail,
-    /// It cannot be told.
+    /// Undecided.
     Inconclusive,
 }
 
@@ -156,7 +156,7 @@ pub enum VerdictDecision {
     Ship,
     /// Still open.
     Hold,
-    /// Went back.
+    /// Returned to stable.
     Rollback,
 }
 
@@ -171,15 +171,15 @@ impl VerdictDecision {
     }
 }
 
-/// What was gone back to.
+/// What was rolled back to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RollbackEntry {
     /// What set it off.
     pub trigger: String,
-    /// The release that shipped what was gone back to; the version set's id where none did.
+    /// The release that shipped what was rolled back to; the version set's id where none did.
     pub target_change_id: String,
-    /// The version set gone back to.
+    /// The version set rolled back to.
     pub target_version_set: VersionSetId,
 }
 
@@ -310,7 +310,7 @@ impl Manifest {
         })
     }
 
-    /// What stands in [`Manifest::seal`] before it is sealed.
+    /// The value of [`Manifest::seal`] before it is sealed.
     pub fn unsealed() -> Digest {
         match serde_json::from_value(serde_json::Value::String(UNSEALED.to_owned())) {
             Ok(digest) => digest,
@@ -395,7 +395,7 @@ pub fn is_plain_path(path: &str) -> bool {
     path.split('/').all(|part| !matches!(part, "" | "." | "..") && part.chars().all(plain))
 }
 
-/// Reads a map and refuses a key that stands in it twice: which of the two counts would depend on
+/// Reads a map and refuses a key that occurs twice: which of the two counts would depend on
 /// the reader.
 fn unique_keys<'de, D, V>(deserializer: D) -> Result<BTreeMap<String, V>, D::Error>
 where
@@ -412,7 +412,7 @@ where
             let mut map = BTreeMap::new();
             while let Some((key, value)) = access.next_entry::<String, V>()? {
                 if map.contains_key(&key) {
-                    return Err(A::Error::custom(format!("key {key:?} stands there twice")));
+                    return Err(A::Error::custom(format!("key {key:?} occurs twice")));
                 }
                 map.insert(key, value);
             }

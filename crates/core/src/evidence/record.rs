@@ -73,7 +73,8 @@ pub struct Record {
     /// `model` the upstream said it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream_model: Option<String>,
-    /// What the upstream said of its own fault, with its name: the first 200 characters, redacted.
+    /// The upstream's own error message, after the upstream's name: the first 200 characters,
+    /// redacted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream_said: Option<String>,
     /// Why the output contract was broken; absent when kept or not checked.
@@ -81,7 +82,7 @@ pub struct Record {
     pub contract_problem: Option<String>,
     /// Whether it was a refusal.
     pub refused: bool,
-    /// Whether personal data or a secret stood in the answer that the request did not hold.
+    /// Whether the answer contains personal data or a secret that the request did not contain.
     pub pii: bool,
     /// Risk events seen.
     pub risk: Vec<RiskEvent>,

@@ -191,7 +191,7 @@ pub struct Case {
     pub id: String,
     /// What the user says.
     pub input: String,
-    /// A system prompt of its own, instead of the version set's (R18).
+    /// The case's system prompt, instead of the version set's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<String>,
     /// What should happen, for people.
@@ -327,7 +327,7 @@ impl CaseSet {
             .iter()
             .map(|case| {
                 let mut hashed = case.clone();
-                // Where a case stands in its file does not change what it asks.
+                // The place of a case in its file does not change what it asks.
                 hashed.source = String::new();
                 // Nor does what a replay or a person found out about it.
                 (hashed.handling.reproduced, hashed.handling.needs_review) = (None, false);

@@ -40,7 +40,8 @@ impl Unanswered {
     /// Tries after which a failure that comes back counts as the case's own.
     pub const TRIES: u32 = 3;
 
-    /// Whether the request cannot be sent or the upstream refuses it: a second try meets the same.
+    /// Whether the request cannot be sent or the upstream refuses it: a retry gives the same
+    /// result.
     fn is_refused(self) -> bool {
         matches!(
             self.failure,
@@ -98,7 +99,7 @@ pub enum GateVerdict {
     Pass,
     /// It does not.
     Fail,
-    /// It cannot be told: answers are missing.
+    /// Undecided, because answers are missing.
     Inconclusive,
 }
 

@@ -4,7 +4,7 @@
 //! sum to 1 and every case can reach 1. `legacy` is the formula of the script that many teams
 //! start from, literally: a case with keywords alone reaches 0.5 at most and is never correct.
 //!
-//! Above both rules stand the hard checks: an answer that contains a forbidden keyword, or a red
+//! Before both rules come the hard checks: an answer that contains a forbidden keyword, or a red
 //! line, scores 0 whatever else holds.
 
 use super::case::Case;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 /// From which score a case counts as correct, 0 to 1.
 pub const CORRECT_FROM: f64 = 0.8;
-/// Sums of shares such as 0.5 + 0.3 may lie a few bits under the number they stand for.
+/// Sums of shares such as 0.5 + 0.3 may be a few bits below the exact number.
 pub(super) const ROUNDING: f64 = 1e-9;
 /// The check that an answer with a red-line event fails.
 pub const RED_LINE: &str = "red_line";

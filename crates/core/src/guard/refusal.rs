@@ -1,10 +1,10 @@
 //! Whether an answer is a refusal.
 //!
-//! A refusal stands at the start of an answer and says that the speaker will not or may not do
+//! A refusal is at the start of an answer and says that the speaker will not or may not do
 //! what was asked. So: only the first 200 characters; the speaker must be the subject; the verb
 //! must be one of helping, answering or disclosing. "The order cannot be cancelled" is an answer.
 //! A question ("can't I see it here?") or a condition ("if I can't help, …") is none, unless an
-//! apology stands in the same sentence. By phrase lists, so a signal and not a verdict.
+//! apology is in the same sentence. By phrase lists, so a signal and not a verdict.
 
 use crate::text::folded_head;
 use regex::Regex;
@@ -81,7 +81,7 @@ static REFUSALS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         "(?:违反|違反|不符合|超出)(?:了)?(?:我|我的|我们的|本助手)[^，。]{0,8}(?:原则|準則|准则|规定|政策|\
          能力范围|职责范围|服务范围)"
             .to_owned(),
-        // Japanese: verbs that are only said of answering and disclosing stand alone.
+        // Japanese: verbs that are only said of answering and disclosing need no subject.
         format!(
             "(?:お答え|回答|お教え|開示|お手伝い|ご協力|協力|公開|お伝え|お見せ|お話し|お応え){JA_CANNOT}"
         ),

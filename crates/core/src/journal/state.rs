@@ -37,7 +37,7 @@ pub struct EvalRunRef {
 /// Why a set may not be released again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Block {
-    /// The release that went back.
+    /// The release that rolled back.
     pub change_id: ChangeId,
     /// When.
     pub at: UnixMs,
@@ -95,7 +95,7 @@ pub struct ControlState {
     pub releases: BTreeMap<ChangeId, Arc<Release>>,
     /// The release that is not over, if one.
     pub active: Option<ChangeId>,
-    /// Sets that went back (invariant 4).
+    /// Sets that rolled back (invariant 4).
     pub blocked: BTreeMap<VersionSetId, Block>,
     /// Incidents by id.
     pub incidents: BTreeMap<IncidentId, Incident>,
@@ -130,7 +130,7 @@ pub enum ReplayError {
         /// The generation in force.
         current: Generation,
     },
-    /// The candidate went back before.
+    /// The candidate rolled back before.
     #[error("version set `{set}` was rolled back by release `{}` and is blocked", .block.change_id)]
     Blocked {
         /// The set.

@@ -65,7 +65,7 @@ pub struct Counts {
     /// What those cost, in millionths of a US dollar.
     pub useful_cost_micro_usd: u64,
     /// Sum of the bucket numbers of end-to-end times: 64 times a logarithm to base 2, in whole
-    /// numbers. What cohorts differ in is told by it; the histogram of each would be too large.
+    /// numbers. It shows how much cohorts differ; a histogram for each would be too large.
     pub latency_log: u64,
     /// Answered streams.
     pub streamed: u64,

@@ -45,7 +45,7 @@ pub struct Outcome {
     pub contract_ok: Option<bool>,
     /// Whether the model refused.
     pub refused: bool,
-    /// Whether personal data or a secret stood in the answer that the request did not hold.
+    /// Whether the answer contains personal data or a secret that the request did not contain.
     pub pii: bool,
     /// Red-line events seen in the answer.
     pub risk: Vec<RiskKind>,

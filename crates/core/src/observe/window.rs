@@ -108,7 +108,7 @@ impl Window {
         &mut cohorts[cohort.index()]
     }
 
-    /// The same with nobody told apart: cohorts are of one release, another salt makes others.
+    /// The same without cohorts: they belong to one release, and another salt makes others.
     #[must_use]
     pub fn without_cohorts(self) -> Window {
         Window { cohorts: Arc::default(), ..self }

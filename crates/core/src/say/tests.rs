@@ -103,7 +103,7 @@ fn about_lines() -> Vec<Reason> {
             line: Some(Line::Latency),
             metric: Some(Metric::LatencyP95),
             numbers: relative.numbers,
-            text: "as it was told then".to_owned(),
+            text: "as it was stored".to_owned(),
         })),
     ]
 }
@@ -211,7 +211,7 @@ fn every_reason_has_a_sentence_in_each_language() {
             assert!(!sentence.ends_with(['.', '。', ';', '；']), "{lang:?}: {sentence}");
         }
         if matches!(reason, Reason::Stored(_)) {
-            assert!(sentences.iter().all(|sentence| sentence == "as it was told then"));
+            assert!(sentences.iter().all(|sentence| sentence == "as it was stored"));
             continue;
         }
         let ours = matches!(reason, Reason::Order(_));

@@ -1,6 +1,6 @@
 //! The characters that mean something in HTML, SVG and XML.
 
-/// What stands for a character in an element or a quoted attribute; `None` where it stands for
+/// The escape of a character in an element or a quoted attribute; `None` where it is written as
 /// itself.
 pub fn markup_escape(c: char) -> Option<&'static str> {
     match c {

@@ -50,7 +50,7 @@ pub fn folded_head(text: &str, chars_max: usize) -> String {
 }
 
 /// The ways a text can be read: folded; where it has tag characters, which a screen does not show
-/// but a program can copy, with those read as the ASCII they stand for; and where it has escapes of
+/// but a program can copy, with those read as the ASCII they encode; and where it has escapes of
 /// JSON, without them.
 pub fn readings(text: &str) -> Vec<String> {
     let mut readings = vec![folded(text)];

@@ -44,7 +44,7 @@ pub fn language_of(text: &str) -> Language {
     }
 }
 
-/// Hiragana and katakana letters; the middle dot and the long-vowel mark stand in Chinese too.
+/// Hiragana and katakana letters; the middle dot and the long-vowel mark occur in Chinese too.
 fn is_kana(c: char) -> bool {
     matches!(c, '\u{3041}'..='\u{3096}' | '\u{30A1}'..='\u{30FA}' | '\u{31F0}'..='\u{31FF}'
         | '\u{FF66}'..='\u{FF6F}' | '\u{FF71}'..='\u{FF9D}')

@@ -89,7 +89,7 @@ pub fn redact(text: &str) -> String {
     text.into_owned()
 }
 
-/// Whether personal data or a secret stands in the text: anything that [`redact`] would replace.
+/// Whether the text contains personal data or a secret: anything that [`redact`] would replace.
 /// Secrets count too, since a credential in an answer is a leak whoever it belongs to.
 pub fn has_pii(text: &str) -> bool {
     !find_private(text).is_empty()

@@ -38,9 +38,9 @@ const NOISE: f64 = 1e-5;
 /// When it is asked.
 #[derive(Debug, Clone, Copy)]
 enum Schedule {
-    /// Once, at this minute; its verdict stands.
+    /// Once, at this minute; its verdict is final.
     Once(u32),
-    /// Every so many minutes, on all data so far; a verdict stands until the next.
+    /// Every so many minutes, on all data so far; a verdict holds until the next.
     Every(u32),
 }
 
@@ -55,7 +55,7 @@ pub(super) struct Kayenta {
     control: Vec<f64>,
     /// The candidate's.
     experiment: Vec<f64>,
-    /// The verdict that stands.
+    /// The verdict that holds now.
     last: Judgement,
 }
 

@@ -110,12 +110,12 @@ impl Peer {
             Peer::ZTest => "a two-sample z-test every minute at 1 %",
             Peer::GrowthBook => "GrowthBook's Safe Rollouts: asymptotic sequential intervals",
             Peer::TrackAndStop => "TensorZero's track-and-stop",
-            Peer::Sprt => "Wald's test, told the true values and the line that breaks: the floor",
-            Peer::SprtLine => "the same at one line's share of alpha: not told which line breaks",
+            Peer::Sprt => "Wald's test, given the true values and the line that breaks: the floor",
+            Peer::SprtLine => "the same at one line's share of alpha: not given which line breaks",
         }
     }
 
-    /// The engine at the start of a release; `None` for an oracle that is not told the truth.
+    /// The engine at the start of a release; `None` for an oracle that is not given the truth.
     pub(crate) fn make(self, watched: &Watched, truth: Option<&Known>) -> Option<Box<dyn Judge>> {
         let oracle = |alpha| -> Option<Box<dyn Judge>> {
             Some(Box::new(sprt::Sprt::new(watched, truth?, alpha)))

@@ -1,6 +1,6 @@
 //! The oracle: Wald's sequential probability ratio test between what is true and the nearest state
 //! on the line (Wald 1945; `information.rs` says which one is nearest). Nobody can run it, for it
-//! is told the answer; it is the floor of how many requests a decision takes.
+//! knows the answer; it is the floor of how many requests a decision takes.
 //!
 //! The nearest state follows the candidate's share of each interval, known before its outcomes. It
 //! is the projection of the truth on the line's other side, which is convex, so the ratio is also

@@ -271,8 +271,9 @@ fn hour(peer: Peer, watched: &Watched, errors: f64, minutes: u32) -> Outcome {
     outcome
 }
 
-/// How often they go back in an hour, in percent, in bench/peers.py, which is written a second time
-/// with numpy and scipy and runs 2,000 releases: (peer, minutes, without a change, at +1 point).
+/// How often they roll back in an hour, in percent, in bench/peers.py, which is written a second
+/// time with numpy and scipy and runs 2,000 releases: (peer, minutes, without a change, at +1
+/// point).
 const SECOND_OPINION: [(Peer, u32, f64, f64); 10] = [
     (Peer::Flagger5, 60, 100.0, 100.0),
     (Peer::Flagger10, 60, 95.8, 100.0),
@@ -318,7 +319,7 @@ fn with_many_errors_peers_are_as_fast_as_the_prototypes() {
     }
 }
 
-/// On the line the oracle that thinks of +5 points goes back with probability at most α, and on +5
+/// On the line the oracle that thinks of +5 points rolls back with probability at most α, and on +5
 /// points after about the information bound. With α = 1 %, 13 of 500 runs would be wrong once in
 /// 500 tries.
 #[test]

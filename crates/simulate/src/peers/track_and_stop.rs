@@ -38,7 +38,7 @@ pub(super) struct TrackAndStop {
 /// Which arm won.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Winner {
-    /// The candidate goes back.
+    /// The candidate rolls back.
     Stable,
     /// It rises.
     Candidate,

@@ -146,7 +146,7 @@ fn odds_axis(out: &mut String, scale: &Scale) {
         out,
         "<path d=\"M{LEFT} {TOP}V{BOTTOM}H{RIGHT}\" fill=\"none\" stroke=\"#1a1a1a\"/>\n\
          <text transform=\"translate(20 {:.1}) rotate(-90)\" text-anchor=\"middle\">\
-         evidence (odds)</text>",
+         odds</text>",
         (TOP + BOTTOM) / 2.0
     );
 }
@@ -198,7 +198,7 @@ fn enough(out: &mut String, history: &History<'_>, scale: &Scale) {
     }
     let metric = history.scenario.metric.as_str();
     let y = scale.y(history.over_enough.min(history.within_enough)) + 42.0;
-    text_at(out, (x, y), "start", "#1a1a1a", &format!("the evidence that {metric} is"));
+    text_at(out, (x, y), "start", "#1a1a1a", &format!("the odds that {metric} is"));
     for (row, colour, width, dash, what) in [
         (1.0, OVER, 2.4, "8 4", "over its rollback line"),
         (2.0, WITHIN, 2.0, "none", "within its rollback line"),

@@ -5,19 +5,19 @@ fn scenario(name: &str) -> Scenario {
     all().into_iter().find(|scenario| scenario.name == name).unwrap()
 }
 
-fn told<'a>(scenario: &'a Scenario, plan: &Plan, seed: u64) -> History<'a> {
+fn history_of<'a>(scenario: &'a Scenario, plan: &Plan, seed: u64) -> History<'a> {
     history(scenario, plan, seed, 10_000).unwrap()
 }
 
 #[test]
-fn a_bad_release_ends_where_its_evidence_is_enough() {
+fn a_bad_release_ends_where_its_odds_are_enough() {
     let scenario = scenario("error_5");
     let plan = ours::plan(&scenario).unwrap();
-    let history = told(&scenario, &plan, 1);
+    let history = history_of(&scenario, &plan, 1);
     assert_eq!(history.end, ReleaseEnd::RolledBack);
     let (last, before) = history.looks.split_last().unwrap();
     assert!(last.over >= history.over_enough && last.weight == 0.0, "{last:?}");
-    assert!(last.why.contains("error_rate") && last.why.contains("evidence"), "{last:?}");
+    assert!(last.why.contains("error_rate") && last.why.contains("odds"), "{last:?}");
     assert!(before.iter().all(|look| look.over < history.over_enough));
     assert!(last.within < 0.0, "{last:?}");
 }
@@ -25,27 +25,27 @@ fn a_bad_release_ends_where_its_evidence_is_enough() {
 /// By then the whole release is worse than pass and still within rollback; neither that nor a pause
 /// may keep a late turn from being acted on.
 #[test]
-fn a_late_turn_goes_back_at_the_look_that_proves_it() {
+fn a_late_turn_rolls_back_at_the_look_that_proves_it() {
     let scenario = scenario("drift_amid_climb");
     // By the line's own proof: the harm budget would be earlier.
     let plan = Plan { harm_budget: 0, ..ours::plan(&scenario).unwrap() };
-    let history = told(&scenario, &plan, 1);
+    let history = history_of(&scenario, &plan, 1);
     assert_eq!(history.end, ReleaseEnd::RolledBack);
     let first = history.looks.iter().position(|look| look.over >= history.over_enough);
     assert_eq!(first, Some(history.looks.len() - 1));
     let last = history.looks.last().unwrap();
     assert!(
-        last.why.contains("has lately gone over its rollback limit of +5.0 points"),
+        last.why.contains("went over its rollback limit of +5.0 points recently"),
         "{}",
         last.why
     );
 }
 
 #[test]
-fn a_good_release_rises_only_where_its_evidence_is_enough() {
+fn a_good_release_rises_only_where_its_odds_are_enough() {
     let scenario = scenario("no_change");
     let plan = ours::plan(&scenario).unwrap();
-    let history = told(&scenario, &plan, 1);
+    let history = history_of(&scenario, &plan, 1);
     assert_eq!(history.end, ReleaseEnd::Promoted);
     let rises = history.looks.iter().filter(|look| look.decided == DecisionKind::Advance);
     assert_eq!(rises.clone().count(), 6);

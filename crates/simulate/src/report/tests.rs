@@ -77,7 +77,7 @@ fn a_goal_is_met_unproven_or_missed() {
     assert_eq!(met(&bad(ReleaseEnd::RolledBack), "promoted though"), GoalMet::Met);
     assert_eq!(met(&bad(ReleaseEnd::Promoted), "promoted though"), GoalMet::Missed);
     let rises = Run { rises: 1, ..run(ReleaseEnd::Undecided, 1, Named::Nothing) };
-    assert_eq!(met(&report("no_traffic", vec![rises]), "without evidence"), GoalMet::Missed);
+    assert_eq!(met(&report("no_traffic", vec![rises]), "without data"), GoalMet::Missed);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The real binary, started in folders of its own.
+//! The real binary, started in temporary folders.
 
 #[cfg(test)]
 mod simulate;

@@ -39,7 +39,7 @@ impl Readers {
         Readers { path, idle: Mutex::default() }
     }
 
-    /// Runs a read on a connection of its own.
+    /// Runs a read on a read connection.
     pub(super) fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = idle().pop();
@@ -142,7 +142,7 @@ fn unknown_set(db: &Connection, id: &VersionSetId) -> Result<StoreError> {
     let unknown = StoreError::new(Kind::NotFound, format!("version set `{id}` is not kept here"));
     let names: Vec<String> = kept.iter().map(|(id, label)| format!("{id} ({label})")).collect();
     Ok(match names.is_empty() {
-        true => unknown.hint("none is; `tidegate serve` packs the project as it stands"),
+        true => unknown.hint("no set is stored; `tidegate serve` packs the project as it is"),
         false => unknown.hint(format!("the newest kept are {}", names.join(", "))),
     })
 }
@@ -205,7 +205,7 @@ pub(super) fn records(db: &Connection, query: &RecordQuery) -> Result<Vec<Record
 
 /// Requests and distinct users.
 pub(super) fn exposure(db: &Connection, change_id: &ChangeId, arm: Arm) -> Result<(u64, u64)> {
-    // Each way to name a subject has a prefix of its own, and the length of the tenant's name
+    // Each way to name a subject has another prefix, and the length of the tenant's name
     // keeps tenant and user apart, so that no two subjects share a name.
     let sql = "SELECT count(*), count(DISTINCT CASE
             WHEN user IS NOT NULL

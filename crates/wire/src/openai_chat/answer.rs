@@ -158,7 +158,7 @@ fn choice_piece(index: u64, message: &Members<'_>, finish: Option<Finish>) -> Ch
     piece.refusal.push_str(&message.text("refusal").unwrap_or_default());
     piece.calls.extend(message.list("tool_calls").into_iter().map(call_piece));
     if let Some(call) = message.object("function_call") {
-        // The old form has one call for an answer; it is read as a call with a number of its own.
+        // The old form has one call for an answer; it is read as one more call.
         piece.calls.push(CallPiece { index: Some(u64::MAX), ..called(&call, "arguments") });
     }
     piece

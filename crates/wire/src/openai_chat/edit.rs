@@ -8,7 +8,7 @@ mod tests;
 
 /// The two members that bound an answer's length: the older and the newer.
 pub const LENGTH_MEMBERS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
-/// What stands between two texts that become one.
+/// What is put between two texts that become one.
 const BETWEEN: &str = "\n\n";
 
 /// Text of a message's `content`: a string, or the text parts of a list, one a line; empty for
@@ -104,7 +104,8 @@ pub trait Template {
     /// # Errors
     /// As the template's.
     fn text(&self, input: &str) -> Result<String, Self::Error>;
-    /// What stands before the text and after it; `None` where the template does not use it.
+    /// What the template puts before the text and after it; `None` where the template does not use
+    /// it.
     ///
     /// # Errors
     /// As the template's.

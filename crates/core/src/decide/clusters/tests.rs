@@ -128,7 +128,7 @@ fn few_users_prove_nothing() {
     }
 }
 
-/// One user whose requests all fail, or all succeed, has not told that this is certain for all.
+/// One user whose requests all fail, or all succeed, does not show that all do.
 #[test]
 fn one_user_proves_nothing_however_alike() {
     let mut chance = Chance(48);

@@ -33,7 +33,7 @@ fn late_trouble_is_not_excused() {
 }
 
 /// What is found in the newest strata alone is a part of the whole: to stop there decides as the
-/// whole would, and what is not enough is told in full.
+/// whole would, and what is not enough is given in full.
 #[test]
 fn to_stop_early_changes_nothing() {
     let mut stopped = 0;
@@ -109,7 +109,7 @@ fn the_bucket_that_holds_the_point_counts_in_part() {
     assert!(beyond(upper + 10.0).abs() < 1e-9);
 }
 
-/// With nobody on stable at full weight, and only then, its past stands in for it.
+/// With nobody on stable at full weight, and only then, its past replaces it.
 #[test]
 fn stables_past_stands_in_at_full_weight_only() {
     let rule = rule(Metric::ErrorRate);

@@ -249,9 +249,9 @@ fn a_resume_of_what_runs_does_not_begin_the_rung_again() {
     run.seen.order = order(OrderKind::Resume);
     let resumed = run.tick(1_000);
     assert_eq!(run.state.rung_since, run.now, "after a pause it does");
-    let told =
+    let is_said =
         resumed.reasons.iter().any(|r| matches!(r, Reason::Order(order) if order.by == "mei"));
-    assert!(told, "{:?}", resumed.reasons);
+    assert!(is_said, "{:?}", resumed.reasons);
 }
 
 #[test]

@@ -53,7 +53,7 @@ impl Server {
         self.plan.rungs[0].look_ms = 20_000;
     }
 
-    fn is_told(&mut self, requests: u32, rates: (f64, f64)) -> bool {
+    fn is_seen(&mut self, requests: u32, rates: (f64, f64)) -> bool {
         self.second(requests, rates).reasons[0].code() == ReasonCode::SharedFault
     }
 
@@ -113,13 +113,13 @@ fn inv9_a_shared_fault_is_no_verdict() {
 /// Where stable fails at all times, its bad moments are no faults.
 #[test]
 fn what_is_usual_for_stable_is_no_shared_fault() {
-    let told = |usual: f64| {
+    let is_seen = |usual: f64| {
         let mut server = Server::new(20.0, 0.05, 3).stays();
         (0..60).for_each(|_| drop(server.second(50, (usual, usual))));
-        (0..30).any(|_| server.is_told(50, (0.25, 0.25)))
+        (0..30).any(|_| server.is_seen(50, (0.25, 0.25)))
     };
-    assert!(told(0.01));
-    assert!(!told(0.13));
+    assert!(is_seen(0.01));
+    assert!(!is_seen(0.13));
 }
 
 /// What lasts is how the upstream is: after an hour both arms are compared as they are.
@@ -127,26 +127,26 @@ fn what_is_usual_for_stable_is_no_shared_fault() {
 fn a_fault_that_lasts_becomes_usual() {
     let mut server = Server::new(50.0, 0.05, 9).stays();
     (0..60).for_each(|_| drop(server.second(20, (0.005, 0.005))));
-    let told = (0..3_500).filter(|_| server.is_told(20, (0.6, 0.6))).count();
-    assert!(told > 3_400, "{told}");
+    let seen = (0..3_500).filter(|_| server.is_seen(20, (0.6, 0.6))).count();
+    assert!(seen > 3_400, "{seen}");
     (0..300).for_each(|_| drop(server.second(20, (0.6, 0.6))));
-    assert!(!server.is_told(20, (0.6, 0.6)));
-    // And one who is worse in it goes back.
+    assert!(!server.is_seen(20, (0.6, 0.6)));
+    // And one who is worse in it rolls back.
     let back = (0..120).any(|_| server.second(20, (0.6, 0.95)).kind == DecisionKind::RollBack);
     assert!(back, "{:?}", server.state.phase);
 }
 
-/// A fault that nobody is left on stable to tell the end of ends by itself: blind for ever would be
-/// worse.
+/// When nobody is left on stable to show that a fault is over, it ends by itself: blind for ever
+/// would be worse.
 #[test]
 fn a_fault_that_nobody_can_tell_of_ends() {
     let mut server = Server::new(50.0, 0.05, 5).stays();
     server.plan.same_upstream = false;
     (0..120).for_each(|_| drop(server.second(20, (0.005, 0.005))));
-    assert!((0..60).any(|_| server.is_told(20, (0.6, 0.6))));
+    assert!((0..60).any(|_| server.is_seen(20, (0.6, 0.6))));
     // An operator sends everyone to the candidate.
     server.plan.rungs[0].weight = Weight::FULL;
-    let still = (0..120).filter(|_| server.is_told(20, (0.6, 0.6))).count();
+    let still = (0..120).filter(|_| server.is_seen(20, (0.6, 0.6))).count();
     assert!((30..90).contains(&still), "{still}");
     assert_eq!(server.state.fault_since, None);
 }

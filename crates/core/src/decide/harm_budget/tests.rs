@@ -62,7 +62,7 @@ fn what_spoils_less_than_the_budget_is_rarely_over_it() {
     for _ in 0..600 {
         // 40 batches of 50 candidate answers, 2.5 points worse: 50 spoilt at the very end.
         let (mut old, mut new) = ((0.0, 0.0), (0.0, 0.0));
-        let told = (0..40).any(|_| {
+        let is_proven = (0..40).any(|_| {
             for _ in 0..200 {
                 old = (old.0 + 1.0, old.1 + f64::from(u8::from(chance.hit(0.01))));
             }
@@ -71,7 +71,7 @@ fn what_spoils_less_than_the_budget_is_rarely_over_it() {
             }
             spent(&[pair(old, new)], (50.0, 0.0), 0.05, 1.0).is_some()
         });
-        over += u32::from(told);
+        over += u32::from(is_proven);
     }
     assert!(over < 46, "{over} of 600");
 }

@@ -135,7 +135,7 @@ fn clients_that_give_up_waiting_are_timeouts() {
 #[test]
 fn a_forecast_is_of_the_test_that_is_told() {
     // Proven within rollback (+25 %), worse than pass, not proven within the margin: what is open
-    // is whether it passes, and more of the same would not tell.
+    // is whether it passes, and more samples would not settle that.
     let stable = window(16_000, 0, 800, 100);
     let (verdict, reason) =
         compare(&rule(Metric::TokensPerRequest), &stable, &window(200, 0, 800, 116), 0.001);

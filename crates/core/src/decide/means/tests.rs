@@ -59,26 +59,26 @@ fn arm(n: u32, mean: f64, spread: f64) -> Sums {
     Sums { n, sum, squares, by: n, cross: sum }
 }
 
-fn told(strata: &[SumsPair], against: Against, divisor: f64) -> Vec<f64> {
+fn log_e(strata: &[SumsPair], against: Against, divisor: f64) -> Vec<f64> {
     log_e_values(strata, (1.1, 0.0), against, divisor)
 }
 
 #[test]
 fn few_outcomes_say_nothing() {
     let wild = |n| vec![(arm(5_000, 100.0, 20.0), arm(n, 400.0, 20.0))];
-    assert_eq!(told(&wild(99), Against::AtMost, 1.0), [0.0]);
-    assert!(told(&wild(100), Against::AtMost, 1.0)[0] > 100.0);
+    assert_eq!(log_e(&wild(99), Against::AtMost, 1.0), [0.0]);
+    assert!(log_e(&wild(100), Against::AtMost, 1.0)[0] > 100.0);
 }
 
 #[test]
 fn evidence_is_for_the_side_that_was_seen_and_shrinks_with_the_design_effect() {
     let worse = vec![(arm(5_000, 100.0, 40.0), arm(500, 130.0, 40.0))];
     let alike = vec![(arm(5_000, 100.0, 40.0), arm(500, 100.0, 40.0))];
-    let over = told(&worse, Against::AtMost, 1.0)[0];
-    assert!(over > 10.0 && told(&worse, Against::AtLeast, 1.0)[0] < 0.0, "{over}");
-    assert!(told(&alike, Against::AtLeast, 1.0)[0] > 5.0);
-    assert!(told(&alike, Against::AtMost, 1.0)[0] < 0.0);
-    let clustered = told(&worse, Against::AtMost, 4.0)[0];
+    let over = log_e(&worse, Against::AtMost, 1.0)[0];
+    assert!(over > 10.0 && log_e(&worse, Against::AtLeast, 1.0)[0] < 0.0, "{over}");
+    assert!(log_e(&alike, Against::AtLeast, 1.0)[0] > 5.0);
+    assert!(log_e(&alike, Against::AtMost, 1.0)[0] < 0.0);
+    let clustered = log_e(&worse, Against::AtMost, 4.0)[0];
     assert!(clustered < over / 2.0 && clustered > over / 8.0, "{clustered} of {over}");
 }
 
@@ -87,11 +87,11 @@ fn evidence_is_for_the_side_that_was_seen_and_shrinks_with_the_design_effect() {
 #[test]
 fn strata_add_up() {
     let half = (arm(2_500, 100.0, 40.0), arm(250, 130.0, 40.0));
-    let two = told(&[half, half], Against::AtMost, 1.0);
-    let one = told(&[(half.0.twice(), half.1.twice())], Against::AtMost, 1.0);
+    let two = log_e(&[half, half], Against::AtMost, 1.0);
+    let one = log_e(&[(half.0.twice(), half.1.twice())], Against::AtMost, 1.0);
     assert!((two[0] - one[0]).abs() < 1e-9, "{two:?} {one:?}");
     let calm = (arm(2_500, 100.0, 40.0), arm(250, 100.0, 40.0));
-    let late = told(&[calm, half], Against::AtMost, 1.0);
+    let late = log_e(&[calm, half], Against::AtMost, 1.0);
     assert!(late[1] > late[0] + 3.0, "{late:?}");
 }
 
@@ -115,6 +115,6 @@ fn a_ratios_variance_is_its_spread() {
     }
     let mean = ratios.iter().sum::<f64>() / f64::from(runs);
     let spread = ratios.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / f64::from(runs - 1);
-    // A variance from 4,000 draws is within 2.3 % of its own, one standard deviation.
+    // A variance from 4,000 draws is within 2.3 % of the true one, one standard deviation.
     assert!((predicted / spread - 1.0).abs() < 0.08, "{predicted} {spread}");
 }

@@ -142,7 +142,7 @@ impl Draw {
     }
 }
 
-/// When a release first rises, and when it goes back, s, in the engine itself: at 20 requests a
+/// When a release first rises, and when it rolls back, s, in the engine itself: at 20 requests a
 /// second, with looks every 5 s. The candidate fails at this rate, stable at 1 %.
 fn really(plan: &Plan, seed: u64, error_rate: f64) -> (Option<u64>, Option<u64>) {
     let (mut draw, mut state) = (Draw(seed), ReleaseState::start(UnixMs(0)));
@@ -183,17 +183,17 @@ fn by(told_s: u64, really: impl Fn(u64) -> Option<u64>) -> usize {
 fn most_releases_pass_by_the_time_told() {
     for metric in [Metric::ErrorRate, Metric::LatencyP95, Metric::TokensPerRequest] {
         let plan = one_line(metric, 10);
-        let told = outlook(&plan, &at_rate(20.0)).unwrap().rungs[0].passes_after_s.unwrap();
-        let passed = by(told, |seed| really(&plan, seed, 0.01).0);
-        assert!((18..=34).contains(&passed), "{metric:?}: {passed} of 40 by {told} s");
+        let after_s = outlook(&plan, &at_rate(20.0)).unwrap().rungs[0].passes_after_s.unwrap();
+        let passed = by(after_s, |seed| really(&plan, seed, 0.01).0);
+        assert!((18..=34).contains(&passed), "{metric:?}: {passed} of 40 by {after_s} s");
     }
 }
 
 #[test]
 fn about_half_of_releases_with_the_harm_told_go_back_in_time() {
     let plan = one_line(Metric::ErrorRate, 300);
-    let told = outlook(&plan, &at_rate(20.0)).unwrap();
-    let harm = line(&told, 0, Metric::ErrorRate).rolls_back.unwrap();
+    let outlook = outlook(&plan, &at_rate(20.0)).unwrap();
+    let harm = line(&outlook, 0, Metric::ErrorRate).rolls_back.unwrap();
     let back = |harm: f64| by(300, |seed| really(&plan, seed, 0.01 + harm).1);
     let (less, same, more) = (back(0.7 * harm), back(harm), back(1.5 * harm));
     assert!(less <= 10 && (12..=28).contains(&same) && more >= 34, "{less} {same} {more}");
@@ -203,9 +203,9 @@ fn about_half_of_releases_with_the_harm_told_go_back_in_time() {
 #[test]
 fn harm_begins_with_the_rung_it_is_told_for() {
     let rungs = vec![rung(50.0, 3_600), rung(75.0, 2), rung(100.0, 3_600)];
-    let told = outlook(&plan(rungs), &at_rate(20.0)).unwrap();
-    let long = line(&told, 0, Metric::ErrorRate).rolls_back.unwrap();
-    let short = line(&told, 1, Metric::ErrorRate).rolls_back.unwrap_or(1.0);
+    let outlook = outlook(&plan(rungs), &at_rate(20.0)).unwrap();
+    let long = line(&outlook, 0, Metric::ErrorRate).rolls_back.unwrap();
+    let short = line(&outlook, 1, Metric::ErrorRate).rolls_back.unwrap_or(1.0);
     assert!(long < 0.07 && short > 0.2, "{long} {short}");
 }
 
@@ -235,7 +235,7 @@ fn a_baseline_tells_what_was_assumed_when_it_is_the_same() {
     let dislikes = line(&blocked, 0, Metric::DislikeRate);
     assert_eq!((dislikes.data, dislikes.passes_after_s), (Data::Nothing, None));
     assert_eq!((blocked.total_s, blocked.rungs[0].slowest), (None, Some(Metric::DislikeRate)));
-    // What is given stands in its place, and nobody has to have seen it.
+    // A value that is given replaces it, even if nobody has seen it yet.
     let expected = [(Metric::DislikeRate, 0.2), (Metric::LatencyP95, 10_000.0)].into();
     let given = outlook(&plan, &Traffic { expected, ..at_rate(20.0) }).unwrap();
     let stable = |metric| line(&given, 0, metric).stable.unwrap();
@@ -244,7 +244,7 @@ fn a_baseline_tells_what_was_assumed_when_it_is_the_same() {
     assert!(given.total_s.is_some());
 }
 
-/// Times, means and shares against a number of their own.
+/// Times, means and shares against a fixed number.
 #[test]
 fn a_ceiling_is_passed_below_and_rolled_back_above() {
     let check = |metric, below: f64, above: f64| {

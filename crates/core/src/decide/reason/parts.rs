@@ -107,9 +107,9 @@ pub struct PauseSoFar {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PauseEnd {
-    /// It goes back at the limit: a line is proven worse than stable.
+    /// It rolls back at the limit: a line is proven worse than stable.
     GoesBack,
-    /// It goes back at the limit if a line is proven worse than stable by then.
+    /// It rolls back at the limit if a line is proven worse than stable by then.
     GoesBackIfWorse,
     /// The limit is over and no line is proven worse than stable: it stays paused.
     Stays,
@@ -278,7 +278,7 @@ pub struct Numbers {
     /// How many requests of a subject are worth one independent one, where more than 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub design_effect: Option<f64>,
-    /// Users behind the candidate's samples, where so few that they can be told apart.
+    /// Users behind the candidate's samples, where there are few enough to count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<u64>,
     /// Candidate samples like those so far that would change it.

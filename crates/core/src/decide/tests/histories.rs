@@ -234,7 +234,7 @@ proptest! {
     }
 
     /// A weight rises on order, or on a pass with enough data; without new data it neither rises
-    /// nor goes back.
+    /// nor rolls back.
     #[test]
     fn inv2_only_data_moves_it((temper, inputs) in history()) {
         let mut run = Run::new(temper);
@@ -295,7 +295,7 @@ proptest! {
     }
 
     /// A stop wins over whatever comes with it: at each look of a history the same is decided again
-    /// with an order to stop. Nothing rises; only what would go back anyway does not stay paused.
+    /// with an order to stop. Nothing rises; only what would roll back anyway does not stay paused.
     #[test]
     fn inv5_a_stop_wins_over_what_comes_with_it((temper, inputs) in history()) {
         let mut run = Run::new(temper);
@@ -338,7 +338,7 @@ proptest! {
             if decision.kind == DecisionKind::Advance
                 && decision.reasons[0].code() == ReasonCode::AllPass
             {
-                // Each required line tells the odds that let it pass.
+                // Each required line has the odds that let it pass.
                 for rule in run.plan.rules.iter().filter(|rule| rule.required) {
                     let said = decision.reasons.iter().find(|r| r.metric() == Some(rule.metric));
                     let numbers = said.and_then(Reason::numbers);
@@ -348,7 +348,7 @@ proptest! {
         }
     }
 
-    /// Without metrics nothing rises and nothing goes back, whatever the numbers at hand say.
+    /// Without metrics nothing rises and nothing rolls back, whatever the numbers at hand say.
     #[test]
     fn inv9_missing_metrics_are_no_verdict((temper, inputs) in history()) {
         let mut run = Run::new(temper);

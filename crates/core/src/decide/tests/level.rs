@@ -169,14 +169,14 @@ fn a_mean_on_its_line_is_rarely_over() {
 /// How a user's answers are alike.
 #[derive(Clone, Copy)]
 enum Alike {
-    /// Each user has a rate of their own, Beta(1, b): intra-class correlation rate/(1 + rate), here
+    /// The users' rates are drawn from Beta(1, b): intra-class correlation rate/(1 + rate), here
     /// 0.2 and 0.23.
     Partly,
     /// All or none of a user's answers are broken: 1.
     Wholly,
 }
 
-/// Users, each with a rate of broken answers of their own.
+/// Users whose rates of broken answers differ.
 struct Users {
     rates: Vec<f64>,
     cohorts: Vec<u8>,
@@ -233,7 +233,7 @@ fn rolled_back(runs: u32, alike: Alike, candidate_rate: f64) -> u32 {
 }
 
 /// 270 users with 15 requests each. Counted as if independent, more of the releases whose users are
-/// wholly alike go back than may: `bench/mutations.sh` shows it.
+/// wholly alike roll back than may: `bench/mutations.sh` shows it.
 #[test]
 fn clustered_users_keep_the_level() {
     let on_the_line = 0.25 + line(Metric::ContractBrokenRate);

@@ -96,7 +96,7 @@ fn reported_and_estimated_tokens_are_not_compared_as_if_alike() {
             Lang::En.sentence(&reason)
         );
     }
-    // What is dearer by the common yardstick goes back, by that yardstick.
+    // What is dearer by the common yardstick rolls back, by that yardstick.
     let reason = said(Metric::TokensPerRequest, &reports, &arm(&[(400, Silent(200))]));
     assert_eq!(reason.code(), ReasonCode::OverRollback, "{}", Lang::En.sentence(&reason));
     assert_eq!(reason.comparison().unwrap().yardstick, Some(Yardstick::Estimated));

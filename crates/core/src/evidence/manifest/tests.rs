@@ -66,7 +66,7 @@ fn unknown_and_double_keys_are_refused() {
         assert!(error.contains(why), "{error}");
     };
     refused("\"meta\":", "\"extra\": 1, \"meta\":", "unknown field `extra`");
-    refused("\"id\":", "\"id\": \"x\", \"id\":", "stands there twice");
+    refused("\"id\":", "\"id\": \"x\", \"id\":", "occurs twice");
     refused("\"PASS\"", "\"GOOD\"", "unknown variant `GOOD`");
 }
 

@@ -142,7 +142,7 @@ fn the_failure_table_has_every_class_and_keeps_errors_apart() {
 fn a_comparison_tells_broken_from_fixed_and_errors_from_both() {
     let before = report(vec![
         normal("broke", 1.0),
-        normal("mended", 0.0),
+        normal("fixed", 0.0),
         normal("same", 1.0),
         error("was-error", Severity::Normal),
         normal("is-error", 1.0),
@@ -156,7 +156,7 @@ fn a_comparison_tells_broken_from_fixed_and_errors_from_both() {
         &before,
         &[
             normal("broke", 0.0),
-            normal("mended", 1.0),
+            normal("fixed", 1.0),
             normal("same", 0.9),
             answered,
             error("is-error", Severity::Normal),
@@ -166,7 +166,7 @@ fn a_comparison_tells_broken_from_fixed_and_errors_from_both() {
     );
     assert_eq!(comparison.previous_run, "eval-1");
     assert_eq!(comparison.broken, ["broke"]);
-    assert_eq!(comparison.fixed, ["mended"]);
+    assert_eq!(comparison.fixed, ["fixed"]);
     assert_eq!(comparison.new, ["asks-another", "fresh"]);
 }
 

@@ -135,7 +135,7 @@ proptest! {
         prop_assert_eq!(bytes(&stored), bytes(&run.state));
     }
 
-    /// Every prefix is a state of its own, that the rest of the journal leads on from.
+    /// Replaying a prefix and then the rest gives the same state as replaying all at once.
     #[test]
     fn every_prefix_replays(steps in prop::collection::vec(step(), 1..30), cut in 0usize..40) {
         let (run, _) = run_of(&steps);
@@ -149,7 +149,7 @@ proptest! {
         prop_assert_eq!(bytes(&state), bytes(&run.state));
     }
 
-    /// Invariant 4 over whole histories: a set that went back is never a candidate again but by
+    /// Invariant 4 over whole histories: a set that rolled back is never a candidate again but by
     /// an override.
     #[test]
     fn inv4_no_history_raises_what_went_back(steps in prop::collection::vec(step(), 1..60)) {

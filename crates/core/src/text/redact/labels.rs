@@ -159,7 +159,7 @@ fn near(before: &str) -> String {
     sentence.replace('_', " ")
 }
 
-/// Whether the text ends with one of the words, what stands between it and its number apart.
+/// Whether the text ends with one of the words, ignoring what is between it and its number.
 fn is_said(before: &str, words: &[&str]) -> bool {
     let near = near(before);
     let mut label = near.as_str();

@@ -82,7 +82,7 @@ pub(super) fn compile(regex: &str) -> Regex {
     Regex::new(regex).expect("a constant pattern compiles")
 }
 
-/// Begins and ends where no ASCII letter, digit or underscore stands beside it. ASCII, because
+/// Begins and ends where no ASCII letter, digit or underscore is next to it. ASCII, because
 /// Chinese text puts a number next to letters; and the fast engine knows only this kind.
 macro_rules! word {
     ($($inside:literal),+ $(,)?) => {

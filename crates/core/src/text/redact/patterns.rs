@@ -121,7 +121,7 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
     patterns
 });
 
-/// Runs of digits in groups, where a card number may stand.
+/// Runs of digits in groups, that may hold a card number.
 static DIGIT_RUNS: LazyLock<Regex> = LazyLock::new(|| compile(word!(r"[0-9]+(?:[ ._/-][0-9]+)*")));
 
 /// Account numbers in the paper form, in capitals and fours, or the electronic one.

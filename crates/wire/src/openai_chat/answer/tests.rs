@@ -269,7 +269,7 @@ fn tool_calls_are_put_together_from_their_pieces() {
         ],
         &["search"],
     );
-    // One index for two calls with ids of their own, and no index at all.
+    // One index for two calls with different ids, and no index at all.
     check_calls(
         &[
             json!({ "index": 0, "id": "a", "function": { "name": "search" } }),
