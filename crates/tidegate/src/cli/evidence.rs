@@ -3,6 +3,7 @@
 use crate::control::{Backend, Command, read_status};
 use crate::error::{CliError, Result};
 use crate::evidence::JournalCheck;
+use crate::lang;
 use crate::output;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,7 @@ pub(crate) async fn run(config: &Path, args: &EvidenceArgs, json: bool) -> Resul
     if json {
         output::json(&answer)
     } else {
-        output::line(&answer.text)
+        output::line(answer.sentence(lang::reader()))
     }
     Ok(())
 }

@@ -248,7 +248,7 @@ async fn version(config: &Path, command: version::VersionCommand, json: bool) ->
         if json {
             output::json(&answer)
         } else {
-            output::line(&answer.text)
+            output::line(answer.sentence(lang::reader()))
         }
         return Ok(());
     }

@@ -434,5 +434,8 @@ pub(crate) async fn incident(config: &Path, command: IncidentCommand, json: bool
 }
 
 fn say(answer: &Answer, json: bool) {
-    if json { output::json(answer) } else { output::line(&answer.text) }
+    if json {
+        return output::json(answer);
+    }
+    output::wrapped(&answer.sentence(lang::reader()), 2).iter().for_each(output::line);
 }

@@ -14,6 +14,7 @@ use super::resolve::{Target, target};
 use crate::error::{CliError, Result};
 use crate::log::{self, About};
 use crate::version_set::LiveSet;
+use crate::view::Done;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -208,7 +209,7 @@ impl Ahead {
         }
         inner.unwritten.get_or_insert_with(|| STALLED.to_owned());
         drop(inner);
-        Ok(self.answer(order.kind, change_id))
+        Ok(self.answer(order.kind, change_id, false))
     }
 
     /// Opens the entrance without the store.
@@ -219,7 +220,7 @@ impl Ahead {
         }
         self.open_entrance(Opened { by, reason, at });
         self.inner().unwritten.get_or_insert_with(|| STALLED.to_owned());
-        Ok(Answer::done(&format!("the entrance is open{}", self.unwritten_note())))
+        Ok(self.opened_answer())
     }
 
     /// The answer to a command that the loop has carried out and not answered yet, because it is
@@ -235,15 +236,14 @@ impl Ahead {
                     OrderKind::Pause => phase == Phase::Paused(PausedBy::Operator),
                     OrderKind::Resume | OrderKind::Promote | OrderKind::PromoteFully => false,
                 };
-                is_so.then(|| self.answer(order.kind, meant))
+                is_so.then(|| self.answer(order.kind, meant, false))
             }
             Command::Reopen { .. } => {
                 let is_open = |state: &ControlState| {
                     state.table.as_ref().is_some_and(|table| table.entrance == Entrance::Open)
                 };
                 let opened = !is_open(before) && is_open(&self.effective());
-                let text = || format!("the entrance is open{}", self.unwritten_note());
-                opened.then(|| Answer::done(&text()))
+                opened.then(|| self.opened_answer())
             }
             Command::Start(_)
             | Command::Pack(_)
@@ -253,31 +253,28 @@ impl Ahead {
         }
     }
 
-    /// What is in force of a release after a rollback or a pause, and whether it is on disk.
-    pub(super) fn answer(&self, kind: OrderKind, change_id: ChangeId) -> Answer {
+    /// What is in force of a release after a rollback or a pause, and whether it is on disk;
+    /// `still` where the order changed nothing.
+    pub(super) fn answer(&self, kind: OrderKind, change_id: ChangeId, still: bool) -> Answer {
         let state = self.effective();
-        let text = match kind {
+        let about = change_id.clone();
+        let done = match kind {
             OrderKind::RollBack => {
-                let stable = state.table.as_ref().map_or(String::new(), |t| t.stable.to_string());
-                format!("release {change_id} is rolled back; everyone is on {stable} again")
+                let stable = state.table.as_ref().map(|table| table.stable.clone());
+                Done::RolledBack { change_id, stable }
             }
             OrderKind::Pause | OrderKind::Resume | OrderKind::Promote | OrderKind::PromoteFully => {
                 let phase = state.releases.get(&change_id).map(|release| release.state.phase);
-                let phase = phase.map_or("", Phase::as_str);
-                let at = |split: &tidegate_core::route::Split| format!(" at {}", split.weight);
-                format!(
-                    "release {change_id} is now {phase}{}",
-                    state.split().map_or(String::new(), at)
-                )
+                let weight = state.split().map(|split| split.weight);
+                Done::Moved { change_id, phase, weight, still }
             }
         };
-        let text = format!("{text}{}", self.unwritten_note());
-        Answer { change_id: Some(change_id), ..Answer::done(&text) }
+        Answer { change_id: Some(about), ..Answer::unwritten(done, self.not_written()) }
     }
 
-    /// `; not yet written to disk: …` while something is owed.
-    pub(super) fn unwritten_note(&self) -> String {
-        self.not_written().map_or(String::new(), |why| format!("; not yet written to disk: {why}"))
+    /// The entrance is open, and whether that is on disk.
+    pub(super) fn opened_answer(&self) -> Answer {
+        Answer::unwritten(Done::Opened, self.not_written())
     }
 
     /// Why what is in force is not in the journal; `None` when it is.

@@ -1,7 +1,9 @@
 //! What control can be asked for. The same words go over the admin plane and into a control that
 //! runs without a server.
 
+use crate::lang::Lang;
 use crate::version_set::PackOverrides;
+use crate::view::Done;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tidegate_core::decide::Order;
@@ -70,8 +72,13 @@ pub(crate) struct StartRequest {
 /// What control answers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Answer {
-    /// One sentence for people.
+    /// One sentence for people, in English.
     pub(crate) text: String,
+    /// What was done: the code and its numbers, of which the sentence is made.
+    pub(crate) done: Done,
+    /// Why it is not on disk yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) not_written: Option<String>,
     /// The release it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) change_id: Option<ChangeId>,
@@ -85,7 +92,24 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// An answer that is about nothing in particular.
-    pub(crate) fn done(text: &str) -> Answer {
-        Answer { text: text.to_owned(), change_id: None, version_set: None, keys: BTreeMap::new() }
+    pub(crate) fn of(done: Done) -> Answer {
+        Answer::unwritten(done, None)
+    }
+
+    /// The same of what is in force and may not be on disk yet.
+    pub(crate) fn unwritten(done: Done, not_written: Option<String>) -> Answer {
+        Answer {
+            text: done.sentence(Lang::En, not_written.as_deref()),
+            done,
+            not_written,
+            change_id: None,
+            version_set: None,
+            keys: BTreeMap::new(),
+        }
+    }
+
+    /// The sentence in a language.
+    pub(crate) fn sentence(&self, lang: Lang) -> String {
+        self.done.sentence(lang, self.not_written.as_deref())
     }
 }

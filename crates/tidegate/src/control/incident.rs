@@ -5,6 +5,7 @@ use super::{Control, PackOf};
 use crate::error::{CliError, Result};
 use crate::gate::{Answers, Harm, Harmed, Sampled, write_back, write_samples, written_back};
 use crate::store::{RecordQuery, Records as _};
+use crate::view::Done;
 use std::collections::BTreeSet;
 use tidegate_core::decide::{Phase, Signal};
 use tidegate_core::evidence::Record;
@@ -195,7 +196,7 @@ impl Control {
         let change_id = incident.subject.change_id().cloned();
         events.push(Event::IncidentClosed { incident: id.clone(), by, conclusion });
         self.append(events).await?;
-        Ok(Answer { change_id, ..Answer::done(&format!("incident {id} is closed")) })
+        Ok(Answer { change_id, ..Answer::of(Done::Closed { incident: id }) })
     }
 }
 

@@ -36,6 +36,7 @@ use crate::observe::Collector;
 use crate::route::{LiveTable, Router};
 use crate::store::{Evals as _, Journal as _, RecordQuery, Records as _, Sets as _, Store};
 use crate::version_set::{LiveSet, PackOverrides, PackedSet, pack};
+use crate::view::Done;
 use ahead::Ahead;
 use incident::Gathered;
 use post_release::{PackOf, UndoneWork};
@@ -207,11 +208,11 @@ impl Control {
     async fn pack(&mut self, overrides: &PackOverrides) -> Result<Answer> {
         self.reload()?;
         let packed = self.keep(overrides).await?;
+        let set = packed.set.id.clone();
         Ok(Answer {
-            text: format!("packed {} ({})", packed.set.id, packed.label),
-            change_id: None,
             keys: packed.set.keys().short(),
             version_set: Some(packed.set.id),
+            ..Answer::of(Done::Packed { set, label: packed.label })
         })
     }
 
@@ -241,10 +242,7 @@ impl Control {
             report: tidegate_core::ids::Digest::of(&body),
         };
         self.append(vec![event]).await?;
-        Ok(match self.leave_experiment().await? {
-            Some(note) => Answer::done(&format!("the eval run is kept; {note}")),
-            None => Answer::done("the eval run is kept"),
-        })
+        Ok(Answer::of(Done::EvalKept { released: self.leave_experiment().await? }))
     }
 
     /// Reads the project file again: a release ships what stands there now.

@@ -9,6 +9,7 @@ use super::command::Answer;
 use crate::error::{CliError, Result};
 use crate::evidence::{PackInputs, write_incident_pack, write_pack};
 use crate::store::Records as _;
+use crate::view::Done;
 use std::collections::BTreeMap;
 use tidegate_core::ids::{ChangeId, IncidentId, UnixMs};
 use tidegate_core::incident::{Incident, Subject};
@@ -162,11 +163,11 @@ impl Control {
                 (name, pack)
             }
         };
-        let text = format!("evidence pack written to {}", pack.path);
+        let done = Done::PackWritten { path: pack.path.clone() };
         let (path, manifest) = (pack.path, pack.manifest);
         let event = Event::PackWritten { change_id: name.clone(), path, manifest };
         self.append(vec![event]).await?;
-        Ok(Answer { change_id: Some(name), ..Answer::done(&text) })
+        Ok(Answer { change_id: Some(name), ..Answer::of(done) })
     }
 }
 

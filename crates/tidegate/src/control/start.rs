@@ -12,6 +12,7 @@ use crate::evidence::change_id;
 use crate::gate::load_cases;
 use crate::store::{Evals as _, Sets as _};
 use crate::version_set::{PackOverrides, PackedSet};
+use crate::view::Done;
 use std::time::Instant;
 use tidegate_core::act::first_table;
 use tidegate_core::decide::{Baseline, Plan, ReleaseParts, Watch};
@@ -71,11 +72,13 @@ impl Control {
         self.apply(&table, decided).await?;
         self.log_start(&change_id, &table);
         let weight = table.split.as_ref().map(|split| split.weight).unwrap_or_default();
+        let about = Some(change_id.clone());
+        let done = Done::Started { change_id, label: packed.label.clone(), weight };
         Ok(Answer {
-            text: format!("release {change_id} started: {} at {weight}", packed.label),
-            change_id: Some(change_id),
+            change_id: about,
             keys: packed.set.keys().short(),
             version_set: Some(packed.set.id),
+            ..Answer::of(done)
         })
     }
 

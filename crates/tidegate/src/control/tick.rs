@@ -53,16 +53,13 @@ impl Control {
             && kind == OrderKind::RollBack
             && is_meant(&change_id)
         {
-            return Ok(self.ahead.answer(kind, change_id));
+            return Ok(self.ahead.answer(kind, change_id, false));
         }
         let Target { change_id, before } = target(&self.state, kind, named)?;
         let decision = self.look(&change_id, Some(order)).await?;
         let still = before == Some(decision.state.phase);
-        let mut answer = self.ahead.answer(kind, change_id);
-        if still && matches!(kind, OrderKind::Pause | OrderKind::Resume) {
-            answer.text = answer.text.replacen(" is now ", " is still ", 1);
-        }
-        Ok(answer)
+        let still = still && matches!(kind, OrderKind::Pause | OrderKind::Resume);
+        Ok(self.ahead.answer(kind, change_id, still))
     }
 
     async fn look(&mut self, change_id: &ChangeId, order: Option<Order>) -> Result<Decision> {
@@ -232,7 +229,7 @@ impl Control {
             Err(_) if self.plane.is_some() => {}
             Err(error) => return Err(error),
         }
-        Ok(Answer::done(&format!("the entrance is open{}", self.ahead.unwritten_note())))
+        Ok(self.ahead.opened_answer())
     }
 
     /// What both arms did while the release ran belongs to the days of their sets.

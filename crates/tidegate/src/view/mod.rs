@@ -1,5 +1,6 @@
 //! What people see of a release: shared by the commands, the demo and the evidence reports.
 
+mod done;
 mod eval;
 mod release;
 mod status;
@@ -7,6 +8,7 @@ mod table;
 mod trace;
 mod words;
 
+pub(crate) use done::Done;
 pub(crate) use eval::eval;
 #[cfg(test)]
 pub(crate) use eval::eval_in;

@@ -65,7 +65,7 @@ pub(crate) fn next_steps(lang: Lang) -> &'static str {
         Lang::En => {
             "watch it: `tidegate release status --watch`   take it back: `tidegate rollback`"
         }
-        Lang::Zh => "观看：`tidegate release status --watch`   退回：`tidegate rollback`",
+        Lang::Zh => "观看：`tidegate release status --watch`   回滚：`tidegate rollback`",
         Lang::Ja => "見る：`tidegate release status --watch`   ロールバック：`tidegate rollback`",
     }
 }

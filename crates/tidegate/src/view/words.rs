@@ -266,7 +266,7 @@ static ZH: Words = Words {
         pause: "暂停",
         evidence: "证据包",
         by_order: "按指令",
-        taken_back: "转正后被退回",
+        taken_back: "转正后被回滚",
         columns: ["线", "", "指标", "候选版", "稳定版", "相差", "最多", "回滚线", "回答数"],
         lines: ["质量", "延迟", "成本", "风险"],
         verdicts: VerdictWords {

@@ -116,7 +116,7 @@ fn over_a_ceiling(lang: Lang, outlook: &Outlook, plan: &Plan) -> Vec<String> {
                 Lang::Zh => (
                     format!(
                         "稳定版自己就超过了 {metric} 的上限：{stable}，上限 {ceiling}；\
-                         发布什么都会被退回"
+                         发布什么都会被回滚"
                     ),
                     format!("，但这是猜的：用 `--expect {metric}=…` 给出实际值。"),
                 ),

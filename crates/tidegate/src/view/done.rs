@@ -1,0 +1,216 @@
+//! What a command did. The admin plane answers with a code and its numbers; the sentence is made
+//! where it is read, in the reader's language.
+
+use crate::lang::Lang;
+use serde::{Deserialize, Serialize};
+use tidegate_core::decide::Phase;
+use tidegate_core::ids::{ChangeId, IncidentId, VersionSetId};
+use tidegate_core::route::Weight;
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub(crate) enum Done {
+    /// Files were packed.
+    Packed {
+        /// The set.
+        set: VersionSetId,
+        /// Its label.
+        label: String,
+    },
+    /// An eval run is kept.
+    EvalKept {
+        /// Why the service is no experiment any more, in English, where that is new.
+        released: Option<String>,
+    },
+    /// A release began.
+    Started {
+        /// The release.
+        change_id: ChangeId,
+        /// The candidate's label.
+        label: String,
+        /// Its share.
+        weight: Weight,
+    },
+    /// A release was rolled back.
+    RolledBack {
+        /// The release.
+        change_id: ChangeId,
+        /// The set that serves everyone.
+        stable: Option<VersionSetId>,
+    },
+    /// A release was paused, resumed or promoted.
+    Moved {
+        /// The release.
+        change_id: ChangeId,
+        /// What it is in now.
+        phase: Option<Phase>,
+        /// The candidate's share; `None` when it has none.
+        weight: Option<Weight>,
+        /// Whether the order changed nothing.
+        still: bool,
+    },
+    /// The entrance is open.
+    Opened,
+    /// An incident is closed.
+    Closed {
+        /// The incident.
+        incident: IncidentId,
+    },
+    /// An evidence pack is written.
+    PackWritten {
+        /// Its folder, relative to the project.
+        path: String,
+    },
+}
+
+impl Done {
+    /// The sentence. `unwritten` is why what was done is not on disk yet.
+    pub(crate) fn sentence(&self, lang: Lang, unwritten: Option<&str>) -> String {
+        let text = match lang {
+            Lang::En => self.english(),
+            Lang::Zh => self.chinese(),
+            Lang::Ja => self.japanese(),
+        };
+        match (unwritten, lang) {
+            (None, _) => text,
+            (Some(why), Lang::En) => format!("{text}; not yet written to disk: {why}"),
+            (Some(why), Lang::Zh) => format!("{text}；还没有写到磁盘：{why}"),
+            (Some(why), Lang::Ja) => format!("{text}。まだディスクに書かれていない：{why}"),
+        }
+    }
+
+    fn english(&self) -> String {
+        match self {
+            Done::Packed { set, label } => format!("packed {set} ({label})"),
+            Done::EvalKept { released: None } => "the eval run is kept".to_owned(),
+            Done::EvalKept { released: Some(note) } => format!("the eval run is kept; {note}"),
+            Done::Started { change_id, label, weight } => {
+                format!("release {change_id} started: {label} at {weight}")
+            }
+            Done::RolledBack { change_id, stable } => {
+                let stable = named(stable);
+                format!("release {change_id} is rolled back; everyone is on {stable} again")
+            }
+            Done::Moved { change_id, phase, weight, still } => {
+                let phase = phase.map_or("", Phase::as_str);
+                let at = weight.map_or(String::new(), |weight| format!(" at {weight}"));
+                let word = if *still { "still" } else { "now" };
+                format!("release {change_id} is {word} {phase}{at}")
+            }
+            Done::Opened => "the entrance is open".to_owned(),
+            Done::Closed { incident } => format!("incident {incident} is closed"),
+            Done::PackWritten { path } => format!("evidence pack written to {path}"),
+        }
+    }
+
+    fn chinese(&self) -> String {
+        match self {
+            Done::Packed { set, label } => format!("已打包 {set}（{label}）"),
+            Done::EvalKept { released: None } => "评测结果已保存".to_owned(),
+            Done::EvalKept { released: Some(note) } => format!("评测结果已保存；{note}"),
+            Done::Started { change_id, label, weight } => {
+                format!("发布 {change_id} 已开始：{label}，{weight}")
+            }
+            Done::RolledBack { change_id, stable } => {
+                format!("发布 {change_id} 已回滚；所有人都回到 {}", named(stable))
+            }
+            Done::Moved { change_id, phase, weight, still } => {
+                let phase = phase.map_or("", |phase| Lang::Zh.phase(phase));
+                let at = weight.map_or(String::new(), |weight| format!("，{weight}"));
+                let word = if *still { "仍然是" } else { "现在是" };
+                format!("发布 {change_id} {word}：{phase}{at}")
+            }
+            Done::Opened => "入口已打开".to_owned(),
+            Done::Closed { incident } => format!("事故 {incident} 已关闭"),
+            Done::PackWritten { path } => format!("证据包已写到 {path}"),
+        }
+    }
+
+    fn japanese(&self) -> String {
+        match self {
+            Done::Packed { set, label } => format!("{set}（{label}）をパックした"),
+            Done::EvalKept { released: None } => "評価の結果を保存した".to_owned(),
+            Done::EvalKept { released: Some(note) } => format!("評価の結果を保存した。{note}"),
+            Done::Started { change_id, label, weight } => {
+                format!("リリース {change_id} を開始した：{label}、{weight}")
+            }
+            Done::RolledBack { change_id, stable } => format!(
+                "リリース {change_id} をロールバックした。全員が {} に戻った",
+                named(stable)
+            ),
+            Done::Moved { change_id, phase, weight, still } => {
+                let phase = phase.map_or("", |phase| Lang::Ja.phase(phase));
+                let at = weight.map_or(String::new(), |weight| format!("、{weight}"));
+                let word = if *still { "のまま" } else { "" };
+                format!("リリース {change_id} は{phase}{word}{at}")
+            }
+            Done::Opened => "入口は開いている".to_owned(),
+            Done::Closed { incident } => format!("インシデント {incident} を終了した"),
+            Done::PackWritten { path } => format!("証拠を {path} に書いた"),
+        }
+    }
+}
+
+fn named(set: &Option<VersionSetId>) -> &str {
+    set.as_ref().map_or("", VersionSetId::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_core::decide::PausedBy;
+
+    fn all() -> [Done; 11] {
+        let change_id = || ChangeId::parse("prompt-v2-1").unwrap();
+        let set = || VersionSetId::parse("vs-0f3a9c21d4e7").unwrap();
+        let phase = Some(Phase::Paused(PausedBy::Operator));
+        let weight = Some(Weight::FULL);
+        [
+            Done::Packed { set: set(), label: "v2".to_owned() },
+            Done::EvalKept { released: None },
+            Done::EvalKept { released: Some("why".to_owned()) },
+            Done::Started { change_id: change_id(), label: "v2".to_owned(), weight: Weight::FULL },
+            Done::RolledBack { change_id: change_id(), stable: Some(set()) },
+            Done::RolledBack { change_id: change_id(), stable: None },
+            Done::Moved { change_id: change_id(), phase, weight, still: false },
+            Done::Moved { change_id: change_id(), phase, weight: None, still: true },
+            Done::Opened,
+            Done::Closed { incident: IncidentId::of_release(&change_id()) },
+            Done::PackWritten { path: "reports/x".to_owned() },
+        ]
+    }
+
+    #[test]
+    fn it_comes_over_the_admin_plane_as_it_went() {
+        for done in all() {
+            let text = serde_json::to_string(&done).unwrap();
+            assert_eq!(serde_json::from_str::<Done>(&text).unwrap(), done, "{text}");
+        }
+    }
+
+    #[test]
+    fn each_language_names_the_same_things() {
+        for done in all() {
+            let [en, zh, ja] = Lang::ALL.map(|lang| done.sentence(lang, Some("the disk is full")));
+            assert!(en != zh && zh != ja && en != ja, "{en}");
+            for named in ["prompt-v2-1", "vs-0f3a9c21d4e7", "100 %", "reports/x", "disk is full"] {
+                let has = [&en, &zh, &ja].map(|sentence| sentence.contains(named));
+                assert_eq!(has, [has[0]; 3], "{named} in {en}, {zh}, {ja}");
+            }
+        }
+    }
+
+    #[test]
+    fn english_says_what_is_so_now() {
+        let [.., moved, still, _, _, _] = all();
+        assert_eq!(
+            moved.sentence(Lang::En, None),
+            "release prompt-v2-1 is now paused by an operator at 100 %"
+        );
+        assert_eq!(
+            still.sentence(Lang::En, Some("no room")),
+            "release prompt-v2-1 is still paused by an operator; not yet written to disk: no room"
+        );
+    }
+}
