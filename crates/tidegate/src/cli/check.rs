@@ -3,16 +3,16 @@
 
 use super::SetArgs;
 use crate::clock::Clock;
-use crate::config::{Loaded, load};
+use crate::config::{Loaded, Workspace, load};
 use crate::control::{replay, require_contract, require_same_service};
-use crate::error::{CliError, ErrorKind, Result};
+use crate::error::{CliError, Result};
 use crate::gate::{case_notes, load_cases, smoke};
 use crate::output::{self, Tone, paint};
 use crate::store::{Access, Sets as _, Store};
 use crate::version_set::{LiveSet, PackedSet, pack, warnings};
 use clap::Args;
-use serde_json::json;
-use std::path::Path;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 use tidegate_core::evidence::GateStatus;
 
 /// What a check takes.
@@ -23,11 +23,48 @@ pub(crate) struct CheckArgs {
     /// Ask the model one question as well: address, key and model name.
     #[arg(long)]
     live: bool,
+    /// Check every project of a workspace file.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["prompt", "model", "upstream", "label"])]
+    workspace: Option<PathBuf>,
 }
 
-/// Checks the project step by step; later steps need the earlier ones.
+/// What was checked, and what came of it.
+type Step = (&'static str, Result<String>);
+
+/// Checks the project, or each of a workspace.
 pub(crate) async fn run(config: &Path, args: &CheckArgs, json: bool) -> Result<()> {
-    let mut steps: Vec<(&str, Result<String>)> = Vec::new();
+    let Some(file) = &args.workspace else {
+        let steps = steps(config, args).await?;
+        show(&steps, json);
+        if json {
+            output::json(&rows(&steps));
+        }
+        return verdict(&steps);
+    };
+    let mut all = Vec::new();
+    let mut failed = None;
+    for project in &Workspace::read(file)?.projects {
+        if !json {
+            output::line(paint(Tone::Bold, &project.display().to_string()));
+        }
+        // A project file that cannot be read is a step that failed: the others are checked too.
+        let steps = match steps(project, args).await {
+            Ok(steps) => steps,
+            Err(error) => vec![("project file", Err(error))],
+        };
+        show(&steps, json);
+        failed = failed.or(verdict(&steps).err());
+        all.push(json!({ "project": project, "checks": rows(&steps) }));
+    }
+    if json {
+        output::json(&all);
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// Checks a project step by step; later steps need the earlier ones.
+async fn steps(config: &Path, args: &CheckArgs) -> Result<Vec<Step>> {
+    let mut steps: Vec<Step> = Vec::new();
     let loaded = load(config)?;
     steps.push((
         "project file",
@@ -62,7 +99,7 @@ pub(crate) async fn run(config: &Path, args: &CheckArgs, json: bool) -> Result<(
     if Store::exists(&loaded.root) {
         steps.push(("state", state(&loaded)));
     }
-    report(&steps, json)
+    Ok(steps)
 }
 
 /// One question to the model.
@@ -89,9 +126,7 @@ fn state(loaded: &Loaded) -> Result<String> {
     Err(damaged.hint("take `.tidegate/` from a backup"))
 }
 
-fn report(steps: &[(&str, Result<String>)], json: bool) -> Result<()> {
-    let mut failed = Vec::new();
-    let mut kind = ErrorKind::Usage;
+fn show(steps: &[Step], json: bool) {
     for (name, result) in steps {
         match result {
             Ok(text) if *name == "warning" => row(json, paint(Tone::Yellow, "!"), name, text),
@@ -101,28 +136,27 @@ fn report(steps: &[(&str, Result<String>)], json: bool) -> Result<()> {
                 for hint in &error.hints {
                     row(json, " ".to_owned(), "  hint", hint);
                 }
-                kind = error.kind;
-                failed.push(*name);
             }
         }
     }
-    if json {
-        let rows: Vec<_> = steps
-            .iter()
-            .map(|(name, result)| match result {
-                Ok(text) => json!({ "check": name, "ok": true, "detail": text }),
-                Err(e) => {
-                    json!({ "check": name, "ok": false, "detail": e.message, "hints": e.hints })
-                }
-            })
-            .collect();
-        output::json(&rows);
-    }
-    if failed.is_empty() {
-        return Ok(());
-    }
-    let mut error = CliError::usage(format!("not ready: {}", failed.join(", ")));
-    error.kind = kind;
+}
+
+fn rows(steps: &[Step]) -> Vec<Value> {
+    let row = |(name, result): &Step| match result {
+        Ok(text) => json!({ "check": name, "ok": true, "detail": text }),
+        Err(e) => json!({ "check": name, "ok": false, "detail": e.message, "hints": e.hints }),
+    };
+    steps.iter().map(row).collect()
+}
+
+/// An error, shown already, where a step failed; its kind is that of the last one that did.
+fn verdict(steps: &[Step]) -> Result<()> {
+    let failed: Vec<(&str, &CliError)> =
+        steps.iter().filter_map(|(name, result)| Some((*name, result.as_ref().err()?))).collect();
+    let Some((_, last)) = failed.last() else { return Ok(()) };
+    let names: Vec<&str> = failed.iter().map(|(name, _)| *name).collect();
+    let mut error = CliError::usage(format!("not ready: {}", names.join(", ")));
+    error.kind = last.kind;
     Err(error.told())
 }
 

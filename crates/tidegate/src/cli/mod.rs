@@ -10,6 +10,7 @@ mod serve;
 mod trace;
 mod version;
 
+use crate::config::Workspace;
 use crate::control::{Backend, read_state};
 use crate::demo;
 use crate::error::{CliError, ErrorKind, Result};
@@ -29,6 +30,9 @@ pub(crate) struct Cli {
     /// The project file; left out, the nearest `tidegate.yaml` here or in a folder above.
     #[arg(long, global = true, env = "TIDEGATE_CONFIG")]
     config: Option<PathBuf>,
+    /// A service by its name, of the nearest `services.yaml` here or in a folder above.
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "config")]
+    service: Option<String>,
     /// Print results as JSON.
     #[arg(long, global = true)]
     json: bool,
@@ -38,6 +42,9 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+/// The workspace file that `--service` looks for.
+const WORKSPACE_FILE: &str = "services.yaml";
 
 const EXAMPLES: &str = "\
 First steps:
@@ -195,8 +202,11 @@ fn report(error: &CliError, json: bool) {
 }
 
 async fn run(cli: Cli) -> Result<()> {
-    let Cli { config, json, lang: _, command } = cli;
-    let config = project_file(config);
+    let Cli { config, service, json, lang: _, command } = cli;
+    let config = match service {
+        Some(name) => project_of(&name)?,
+        None => project_file(config),
+    };
     let config = config.as_path();
     match command {
         Command::Init(args) => init::run(&args, json),
@@ -239,6 +249,30 @@ fn project_file(given: Option<PathBuf>) -> PathBuf {
         project.map(|folder| folder.join(name))
     };
     here().or_else(above).unwrap_or_else(|| name.to_owned())
+}
+
+/// The project file of a service that the nearest workspace file lists.
+fn project_of(service: &str) -> Result<PathBuf> {
+    let here = std::env::current_dir()
+        .map_err(|error| CliError::internal(format!("the folder cannot be read: {error}")))?;
+    let file = here.ancestors().map(|folder| folder.join(WORKSPACE_FILE)).find(|f| f.is_file());
+    let Some(file) = file else {
+        let message = format!("--service {service}: no {WORKSPACE_FILE} here or in a folder above");
+        return Err(CliError::usage(message)
+            .hint("it lists project folders: `services: [./desk, ./shop]`")
+            .hint("or name the project file: `--config desk/tidegate.yaml`"));
+    };
+    let mut names = Vec::new();
+    for project in Workspace::read(&file)?.projects {
+        match crate::config::load(&project) {
+            Ok(loaded) if loaded.project.service == service => return Ok(project),
+            Ok(loaded) => names.push(loaded.project.service),
+            // Another service's broken file does not stand in the way of this one.
+            Err(_) => names.push(format!("{} (cannot be read)", project.display())),
+        }
+    }
+    Err(CliError::usage(format!("--service {service}: not listed in {}", file.display()))
+        .hint(format!("services: {}", names.join(", "))))
 }
 
 async fn version(config: &Path, command: version::VersionCommand, json: bool) -> Result<()> {

@@ -2,14 +2,15 @@
 
 mod show;
 
-use super::number;
+use super::{SetArgs, number};
 use crate::clock::Clock;
 use crate::config::{Loaded, load, plan_parts};
 use crate::control::{read_state, require_same_service};
 use crate::error::{CliError, Result};
 use crate::near;
 use crate::output;
-use crate::store::{Evals as _, Journal as _, Store};
+use crate::store::{Evals as _, Journal as _, Sets as _, Store};
+use crate::version_set::{PackOverrides, PackedSet, pack};
 use clap::Args;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -17,7 +18,8 @@ use std::path::Path;
 use tidegate_core::decide::{
     Baseline, Metric, Outlook, Phase, Plan, ReleaseParts, Traffic, TrafficError, outlook,
 };
-use tidegate_core::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
+use tidegate_core::ids::{ChangeId, IdError, ServiceName, UnixMs, VersionSetId};
+use tidegate_core::version_set::ArtifactKind;
 
 const DAY_MS: u64 = 86_400_000;
 /// Less than this says nothing of how many requests there are, ms.
@@ -30,6 +32,8 @@ const ALIKE: f64 = 4.0;
 /// What an outlook takes.
 #[derive(Debug, Args)]
 pub(crate) struct OutlookArgs {
+    #[command(flatten)]
+    set: SetArgs,
     /// Requests a second, both arms together; left out, what the last seven days had.
     #[arg(long, value_name = "PER_S", allow_negative_numbers = true, value_parser = number)]
     rate: Option<f64>,
@@ -57,6 +61,9 @@ enum RateFrom {
 #[derive(Debug, Serialize)]
 struct Told<'a> {
     service: &'a ServiceName,
+    /// What would be released.
+    version_set: &'a VersionSetId,
+    label: &'a str,
     rate_from: RateFrom,
     #[serde(flatten)]
     outlook: &'a Outlook,
@@ -104,7 +111,8 @@ pub(crate) fn run(config: &Path, args: &OutlookArgs, json: bool) -> Result<()> {
         (None, Some(stored)) => (stored.requests_per_s()?, RateFrom::Baseline),
         (None, None) => return Err(no_rate("no days of stable are stored here")),
     };
-    let plan = plan(&loaded, args.hours, stored)?;
+    let candidate = Candidate::of(&loaded, &args.set.overrides())?;
+    let plan = plan(&loaded, args.hours, stored, &candidate)?;
     let expected = expected(&args.expected)?;
     let contract = loaded.project.contract.output.is_some();
     let traffic = Traffic { requests_per_s, design_effect: args.design_effect, expected, contract };
@@ -123,7 +131,15 @@ pub(crate) fn run(config: &Path, args: &OutlookArgs, json: bool) -> Result<()> {
     });
     let total_alike =
         alike.flatten().map(|alike| TotalAlike { design_effect: ALIKE, total_s: alike.total_s });
-    let told = Told { service: &plan.service, rate_from, outlook: &outlook, total_alike };
+    let Candidate { set: version_set, label, .. } = &candidate;
+    let told = Told {
+        service: &plan.service,
+        version_set,
+        label,
+        rate_from,
+        outlook: &outlook,
+        total_alike,
+    };
     if json {
         output::json(&told);
         return Ok(());
@@ -206,8 +222,42 @@ impl Stored {
     }
 }
 
-/// The plan that a release would have; nothing in it depends on what is released.
-fn plan(loaded: &Loaded, hours: Option<f64>, stored: Option<Stored>) -> Result<Plan> {
+/// What would be released.
+struct Candidate {
+    set: VersionSetId,
+    label: String,
+    /// What stable serves; absent before the first set.
+    stable: Option<VersionSetId>,
+    /// Whether both ask one model server for one model, so that a fault of it is shared.
+    same_upstream: bool,
+}
+
+impl Candidate {
+    fn of(loaded: &Loaded, overrides: &PackOverrides) -> Result<Candidate> {
+        let packed = pack(loaded, overrides)?;
+        // A state that cannot be read was said before; the plan is then that of a first release.
+        let stable = Store::exists(&loaded.root).then(|| read_state(&loaded.root).ok()).flatten();
+        let stable = stable.and_then(|(store, state)| store.set(&state.table?.stable).ok());
+        let model = |set: &PackedSet| set.set.artifacts.get(&ArtifactKind::Model).cloned();
+        let same_upstream = stable.as_ref().is_none_or(|stable| model(stable) == model(&packed));
+        let (set, label) = (packed.set.id, packed.label);
+        Ok(Candidate { set, label, stable: stable.map(|stable| stable.set.id), same_upstream })
+    }
+
+    /// What it would be released from. A project without a change is planned as if it had one.
+    fn from(&self) -> std::result::Result<VersionSetId, IdError> {
+        let other = self.stable.clone().filter(|stable| *stable != self.set);
+        other.map_or_else(|| VersionSetId::parse("vs-000000000000"), Ok)
+    }
+}
+
+/// The plan that the release would have.
+fn plan(
+    loaded: &Loaded,
+    hours: Option<f64>,
+    stored: Option<Stored>,
+    candidate: &Candidate,
+) -> Result<Plan> {
     let mut parts = plan_parts(&loaded.project)?;
     if let Some(hours) = hours {
         if !(hours > 0.0 && hours <= HOURS_MAX) {
@@ -219,7 +269,7 @@ fn plan(loaded: &Loaded, hours: Option<f64>, stored: Option<Stored>) -> Result<P
         let look_ms = ((hours * 3_600_000.0) as u64).max(1);
         parts.rungs.iter_mut().for_each(|rung| rung.look_ms = look_ms);
     }
-    let usage = |error: tidegate_core::ids::IdError| CliError::usage(error.to_string());
+    let usage = |error: IdError| CliError::usage(error.to_string());
     let baseline = stored.map(|stored| stored.baseline);
     let service = match &baseline {
         Some(baseline) => baseline.service.clone(),
@@ -228,10 +278,10 @@ fn plan(loaded: &Loaded, hours: Option<f64>, stored: Option<Stored>) -> Result<P
     let plan = parts.plan(ReleaseParts {
         change_id: ChangeId::parse("plan").map_err(usage)?,
         service,
-        from: VersionSetId::parse("vs-000000000000").map_err(usage)?,
-        to: VersionSetId::parse("vs-000000000001").map_err(usage)?,
+        from: candidate.from().map_err(usage)?,
+        to: candidate.set.clone(),
         salt: String::new(),
-        same_upstream: true,
+        same_upstream: candidate.same_upstream,
         baseline,
         created_at: Clock::Real.now(),
     });

@@ -33,6 +33,21 @@ fn one_percent_of_20_a_second_is_told_to_be_too_little() {
 }
 
 #[test]
+fn it_is_asked_of_what_would_be_released() {
+    let project = Project::init();
+    let told = |args: &[&str]| {
+        let plan = ["release", "plan", "--rate", "20", "--json"];
+        project.run(&[&plan[..], args].concat()).exits(0).json()
+    };
+    let (as_it_is, v2) = (told(&[]), told(&["--prompt", "v2"]));
+    assert_ne!(as_it_is["version_set"], v2["version_set"]);
+    assert!(v2["label"].as_str().unwrap().contains("v2"), "{}", v2["label"]);
+    let shown = project.run(&["release", "plan", "--rate", "20", "--prompt", "v2"]).exits(0);
+    assert!(shown.out.lines().next().unwrap().contains("prompt v2"), "{shown:?}");
+    project.run(&["release", "plan", "--rate", "20", "--prompt", "v9"]).fails(2, &["v9"], &[]);
+}
+
+#[test]
 fn its_tables_fit_a_terminal_of_80_columns() {
     let project = Project::init();
     for lang in ["en", "zh", "ja"] {

@@ -150,3 +150,34 @@ fn a_bad_workspace_starts_nothing() {
     serve(&["--workspace", "services.yaml"]).fails(2, &["the name `desk`"], &["`service`"]);
     assert!(!workspace.desk.root.join(".tidegate/state.db").exists());
 }
+
+/// `--service` finds the project in the workspace above the folder; `check` reads all of them.
+#[test]
+fn commands_take_a_service_of_the_workspace_by_its_name() {
+    let workspace = Workspace::new();
+    let inner = workspace.folder.path().join("a/b");
+    std::fs::create_dir_all(&inner).unwrap();
+    let run = |args: &[&str]| tidegate(&inner, args, &[]);
+    run(&["--service", "desk", "eval", "--prompt", "v2"]).exits(0);
+    let gate = run(&["gate", "--service", "desk", "--prompt", "v2", "--json"]).exits(0).json();
+    assert_eq!(gate["passed"], true, "{gate}");
+    run(&["--service", "dsk", "release", "status"]).fails(
+        2,
+        &["--service dsk", "not listed in", "services.yaml"],
+        &["desk, shop"],
+    );
+    let file = workspace.folder.path().join("services.yaml");
+    let check = ["check", "--workspace", file.to_str().unwrap()];
+    let all = run(&check).exits(0);
+    assert!(all.out.contains("service `desk`") && all.out.contains("service `shop`"), "{all:?}");
+    // One that cannot be read hides none of the others.
+    workspace.desk.append("tidegate.yaml", "no_such_key: 1\n");
+    let all = run(&[&check[..], &["--json"]].concat());
+    let rows = all.json();
+    assert_eq!(rows[0]["checks"][0]["ok"], false, "{rows}");
+    assert_eq!(rows[1]["checks"][0]["ok"], true, "{rows}");
+    all.exits(2);
+    run(&["--service", "shop", "release", "status"]).exits(2);
+    std::fs::remove_file(&file).unwrap();
+    run(&["--service", "shop", "check"]).fails(2, &["no services.yaml here"], &["--config"]);
+}

@@ -152,11 +152,12 @@ fn head(lang: Lang, words: &PlanWords, told: &Told<'_>) -> Vec<String> {
         (_, Lang::Zh) => format!("稳定版按最近 {days} 天（{requests} 个请求）"),
         (_, Lang::Ja) => format!("安定版は直近 {days} 日の値（{requests} 件）"),
     };
-    let (service, rate) = (told.service, per_second(outlook.requests_per_s));
+    let (service, label) = (told.service, told.label);
+    let rate = per_second(outlook.requests_per_s);
     vec![match lang {
-        Lang::En => format!("{service}: {rate} requests a second, {from}; {known}"),
-        Lang::Zh => format!("{service}：每秒 {rate} 个请求（{from}）；{known}"),
-        Lang::Ja => format!("{service}：毎秒 {rate} 件（{from}）。{known}"),
+        Lang::En => format!("{service}, {label}: {rate} requests a second, {from}; {known}"),
+        Lang::Zh => format!("{service}，{label}：每秒 {rate} 个请求（{from}）；{known}"),
+        Lang::Ja => format!("{service}、{label}：毎秒 {rate} 件（{from}）。{known}"),
     }]
 }
 
