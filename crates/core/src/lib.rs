@@ -28,3 +28,6 @@ pub mod incident;
 pub mod gate;
 
 pub mod journal;
+
+#[cfg(test)]
+mod tests;

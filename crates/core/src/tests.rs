@@ -1,0 +1,3 @@
+//! Tests of core as a whole.
+
+mod stored_forms;

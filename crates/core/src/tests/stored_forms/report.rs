@@ -1,0 +1,94 @@
+//! An eval report in which every member is there.
+
+use crate::gate::{
+    Case, CaseResult, CheckResult, Checks, EvalReport, FailureRow, GateVerdict, Handling,
+    ReportDetail, Risk, RunComparison, Severity, Unanswered,
+};
+use crate::ids::{Digest, UnixMs};
+use crate::upstream::Failure;
+use serde_json::Value;
+
+fn checks() -> Checks {
+    let (some, texts) = (|| Some("text".to_owned()), || vec!["text".to_owned()]);
+    Checks {
+        json_keys: texts(),
+        json_schema: Some(Value::from("text")),
+        expected_contains: some(),
+        expected_keywords: texts(),
+        must_include_any: texts(),
+        forbidden_keywords: texts(),
+        regex: some(),
+        max_length: Some(1),
+        refusal: Some(true),
+        max_latency_ms: Some(2),
+        citation: Some(true),
+        no_prompt_echo: Some(true),
+        not_empty: Some(true),
+        declines: Some(true),
+        comparable: Some(true),
+        matches_expected: Some(true),
+        literal_leak: Some(true),
+        max_total_tokens: Some(3),
+        no_pii: Some(true),
+    }
+}
+
+pub(super) fn report() -> EvalReport {
+    let (text, some) = (|| "text".to_owned(), || Some("text".to_owned()));
+    let case = Case {
+        id: text(),
+        input: text(),
+        system: some(),
+        expected_behavior: text(),
+        expected: some(),
+        risk: Risk::Safety,
+        severity: Severity::RedLine,
+        checks: checks(),
+        source: text(),
+        handling: Handling {
+            strict: true,
+            as_served: true,
+            repeat: Some(3),
+            reproduced: some(),
+            needs_review: true,
+            uncovered: false,
+        },
+    };
+    let result = CaseResult {
+        case,
+        actual: some(),
+        error: some(),
+        unanswered: Some(Unanswered { failure: Some(Failure::Refused), tries: 2 }),
+        score: 0.5,
+        checks: vec![CheckResult { check: text(), score: 0.5, detail: text() }],
+        latency_ms: 1,
+    };
+    EvalReport {
+        model: text(),
+        total: 1,
+        correct: 1,
+        accuracy: 0.5,
+        passed: true,
+        threshold: 0.5,
+        details: vec![ReportDetail { input: text(), expected: text(), actual: text(), score: 0.5 }],
+        run_id: text(),
+        at: UnixMs(1),
+        version_set: super::set_id(0),
+        cases_digest: Digest::of(b""),
+        verdict: GateVerdict::Pass,
+        reasons: vec![text()],
+        failure_table: vec![FailureRow {
+            risk: Risk::Safety,
+            total: 1,
+            failed: vec![(text(), text())],
+            errors: vec![(text(), text())],
+        }],
+        comparison: Some(RunComparison {
+            previous_run: text(),
+            broken: vec![text()],
+            fixed: vec![text()],
+            new: vec![text()],
+        }),
+        results: vec![result],
+    }
+}
