@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::control::{AdminPlane, Control, ControlHandle, Plane, serve_admin};
 use crate::error::{CliError, Result};
-use crate::log::{About, Event};
+use crate::log::{About, Event, LogKey};
 use crate::observe::{Collector, ReleaseView};
 use crate::request::{Gateway, GatewayOptions, Parts};
 use crate::route::LiveTable;
@@ -71,7 +71,8 @@ impl Host {
         let collector = Arc::new(Collector::default());
         let plane = control.attach(collector.clone())?;
         let router = plane.router.clone();
-        let parts = Parts { router, collector, store: store.clone(), clock };
+        let log_key = gateway.log_requests.then(|| log_key(loaded)).flatten();
+        let parts = Parts { router, collector, store: store.clone(), clock, log_key };
         let gateway = Gateway::new(&loaded.project, parts, gateway)?;
         Ok(Host { gateway, control, store, plane, is_fresh })
     }
@@ -122,6 +123,17 @@ impl RunningHost {
         self.control.stop().await?;
         Ok(self.store.flush().await?)
     }
+}
+
+/// The key of the log's pseudonyms; where it cannot be kept, one for this process.
+fn log_key(loaded: &Loaded) -> Option<LogKey> {
+    let kept = LogKey::of(&loaded.root);
+    if let Err(error) = &kept {
+        let what = "the log's key was not kept: its pseudonyms change with the next start";
+        let why = error.to_string();
+        About::service(&loaded.project.service).log(&Event::WorkFailed { what, why });
+    }
+    kept.or_else(|_| LogKey::random()).ok()
 }
 
 fn keep_pruning(service: String, store: Store, retention_days: u32) {

@@ -5,8 +5,10 @@
 //! be put beside [`Lines`] without a change where events are made.
 
 mod event;
+mod key;
 
 pub(crate) use event::{Event, Serving};
+pub(crate) use key::LogKey;
 
 use crate::clock::{Clock, rfc3339};
 use crate::output;
@@ -26,6 +28,8 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 const TARGET: &str = "tidegate::event";
 /// The field with an event's kind.
 const EVENT_TYPE: &str = "event_type";
+/// The field with its service.
+const SERVICE: &str = "service";
 
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -179,8 +183,17 @@ impl Fields {
     }
 
     fn text(&self) -> String {
-        let line = || format!("{} {}", rfc3339(Clock::Real.now()), self.get("message"));
-        self.find("text_line").map_or_else(line, str::to_owned)
+        if let Some(line) = self.find("text_line") {
+            return line.to_owned();
+        }
+        let (time, message) = (rfc3339(Clock::Real.now()), self.get("message"));
+        match self.get(SERVICE) {
+            // One of several services is named; of one that is alone everybody knows.
+            service if !service.is_empty() && service != output::service() => {
+                format!("{time} {service}: {message}")
+            }
+            _ => format!("{time} {message}"),
+        }
     }
 
     fn json(&self, level: Level) -> String {
@@ -190,7 +203,7 @@ impl Fields {
             timestamp: rfc3339(Clock::Real.now()),
             level: level_name(level),
             event_type: self.get(EVENT_TYPE),
-            service: self.get("service"),
+            service: self.get(SERVICE),
             trace_id: self.find("trace_id"),
             change_id: self.find("change_id"),
             prompt_version: self.find("prompt_version"),

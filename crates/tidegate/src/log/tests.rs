@@ -202,6 +202,7 @@ fn the_text_is_a_time_and_a_sentence_and_a_requests_line_is_json() {
         }
         let (time, sentence) = text.split_once(' ').unwrap();
         assert!(time.ends_with('Z'), "{text}");
-        assert_eq!(sentence, line["message"].as_str().unwrap());
+        // No service is alone here, so each is named.
+        assert_eq!(sentence, format!("客服: {}", line["message"].as_str().unwrap()));
     }
 }

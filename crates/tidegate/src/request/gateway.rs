@@ -9,6 +9,7 @@ use crate::config::{Price, ProcessLimits, Project, Records};
 use crate::error::Result as CliResult;
 use crate::guard::Bans;
 use crate::http::Bounds;
+use crate::log::LogKey;
 use crate::observe::{ArmView, Collector, Metrics, ReleaseView, TableView};
 use crate::route::Router;
 use crate::store::{Records as _, Store};
@@ -46,6 +47,9 @@ pub(crate) struct Parts {
     pub(crate) store: Store,
     /// The time.
     pub(crate) clock: Clock,
+    /// What tenants and users are hidden by in the lines of requests; without it they are left
+    /// out.
+    pub(crate) log_key: Option<LogKey>,
 }
 
 /// The data plane of one service.

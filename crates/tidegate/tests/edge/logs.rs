@@ -62,7 +62,7 @@ fn every_line_of_a_release_that_is_rolled_back_is_json() {
         assert!(request["details"]["metrics"]["latency_ms"].is_u64(), "{request}");
         let user = request["user"].as_str().unwrap();
         // The name itself, `user-0-1`, is in no line.
-        assert_eq!(user.len(), "user-".len() + 12, "{request}");
+        assert_eq!(user.len(), "user-".len() + 16, "{request}");
     }
     assert!(!server.log().contains("I bought lamp"), "{}", server.log());
 }

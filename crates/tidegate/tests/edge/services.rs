@@ -105,6 +105,15 @@ fn the_model_picks_the_service_and_releases_do_not_touch_each_other() {
         assert!(page.contains(&sample), "{page}");
     }
     assert_eq!(page.matches("# TYPE gateway_requests_total counter").count(), 1);
+    let ready = client::get(server.address, "/readyz", "").unwrap().json();
+    for (service, pct) in [("desk", "promoted"), ("shop", "rolled_back")] {
+        let phase = format!("tidegate_release_phase{{service=\"{service}\",phase=\"{pct}\"}} 1");
+        assert!(page.contains(&phase), "{page}");
+        assert_eq!(ready["services"][service]["upstream"], "ok", "{ready}");
+        // Of two services a line of the log must say which it is about.
+        let said = format!(" {service}: release prompt-v2-");
+        assert!(server.log().contains(&said), "{}", server.log());
+    }
     server.terminate();
     assert_eq!(server.ended(), Some(0));
 }

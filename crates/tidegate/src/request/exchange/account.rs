@@ -1,7 +1,7 @@
 //! What is made of an ended exchange: the outcome for the lines, the metrics, the record, the log.
 
 use super::{Ending, Exchange};
-use crate::guard::{any_text, kept_user, pseudonym};
+use crate::guard::{any_text, kept_user};
 use crate::log::{About, Event};
 use crate::observe::{AnswerSample, FeedbackOn, StatusClass};
 use crate::request::bounds::RECORD_TEXT_MAX;
@@ -324,9 +324,12 @@ fn kept(mut text: String) -> String {
 /// The request's line in the log.
 fn log(exchange: &Exchange, record: &Record) {
     let service = exchange.gateway.service.as_str();
-    let hidden = |word: &str, name: &str| pseudonym(word, &[service, name]);
-    let tenant = record.tenant.as_deref().map(|tenant| hidden("tenant", tenant));
-    let user = exchange.query.user.as_deref().map(|user| hidden("user", user));
+    let key = exchange.gateway.parts.log_key.as_ref();
+    let hidden = |word: &str, name: Option<&str>| {
+        key.zip(name).map(|(key, name)| key.pseudonym(word, service, name))
+    };
+    let tenant = hidden("tenant", record.tenant.as_deref());
+    let user = hidden("user", exchange.query.user.as_deref());
     let about = About {
         service,
         trace_id: Some(&record.trace_id),

@@ -144,6 +144,7 @@ impl Service {
             collector: Arc::new(Collector::default()),
             store: store.clone(),
             clock: Clock::Real,
+            log_key: None,
         };
         if setup.candidate {
             parts.collector.begin(change_id(), Default::default(), Default::default());
