@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where the rule holds, below `crates`.
+/// The crates and the documents in which the rule holds. Decisions and measurements are history.
 const CRATES: &[&str] = &["core", "simulate", "store", "wire"];
+const DOCUMENTS: &[&str] = &["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "docs"];
 
 /// A word, and what to write instead.
 const BANNED: &[(&str, &str)] = &[
@@ -33,21 +34,29 @@ const BANNED: &[(&str, &str)] = &[
 /// Texts that must have such a word: what models and users say. A file and how many lines.
 const KEPT: &[(&str, usize)] = &[];
 
-fn sources() -> BTreeMap<String, String> {
-    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut folders: Vec<PathBuf> = CRATES.iter().map(|name| crates.join(name)).collect();
-    let mut found = BTreeMap::new();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|end| end == "rs") {
-                let short = path.strip_prefix(&crates).unwrap().to_string_lossy().into_owned();
-                found.insert(short, fs::read_to_string(&path).unwrap());
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Adds the file, or those in the folder and, for sources, below it.
+fn add(path: &Path, ending: &str, found: &mut BTreeMap<String, String>) {
+    if path.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            let below = entry.unwrap().path();
+            if ending == "rs" || below.is_file() {
+                add(&below, ending, found);
             }
         }
+    } else if path.extension().is_some_and(|end| end == ending) {
+        let short = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+        found.insert(short, fs::read_to_string(path).unwrap());
     }
+}
+
+fn sources() -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    CRATES.iter().for_each(|name| add(&root().join("crates").join(name), "rs", &mut found));
+    DOCUMENTS.iter().for_each(|name| add(&root().join(name), "md", &mut found));
     found
 }
 
@@ -82,7 +91,7 @@ fn words_to_decode_are_not_used() {
             continue;
         }
         wrong.extend(found.iter().map(|(line, word, instead)| {
-            format!("crates/{path}:{line}: `{word}`, {kept} such lines are kept; write: {instead}")
+            format!("{path}:{line}: `{word}`, {kept} such lines are kept; write: {instead}")
         }));
     }
     assert!(wrong.is_empty(), "words to replace:\n{}", wrong.join("\n"));
