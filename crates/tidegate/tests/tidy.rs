@@ -40,7 +40,6 @@ mod tests {
         ("crates/tidegate/src/control/mod.rs", 1),
         ("crates/tidegate/src/demo/stage.rs", 1),
         ("crates/tidegate/src/gate/load/tests.rs", 2),
-        ("crates/tidegate/src/observe/metrics.rs", 1),
         ("crates/tidegate/src/request/tests/chat.rs", 1),
         ("crates/tidegate/src/request/tests/edges.rs", 1),
         ("crates/tidegate/src/route.rs", 1),

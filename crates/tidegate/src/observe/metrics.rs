@@ -1,18 +1,21 @@
-//! Prometheus metrics, written by hand: a few counters and histograms in the text format 0.0.4.
+//! Prometheus metrics, written by hand: a few counters and histograms in the text format 0.0.4, or
+//! in OpenMetrics with exemplars.
 //!
-//! The names of requirements R182–R185 are kept to the letter; our own start with `tidegate_`. Label
-//! values come from enums and from the names of our own version sets, never from a request.
+//! The names that dashboards know (`llm_…`, `gateway_…`) are kept to the letter; our own start with
+//! `tidegate_`. Label values come from enums and from the names of our own version sets, never from
+//! a request.
 
 mod text;
 mod view;
 
-pub(crate) use text::joined_pages;
+pub(crate) use text::{Format, joined_pages};
 pub(crate) use view::{ArmView, ReleaseView, TableView};
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use text::{Page, Scale};
+use text::{Buckets, Exemplar, Page, Scale};
+use tidegate_core::ids::TraceId;
 use tidegate_core::route::Arm;
 use tidegate_core::upstream::Failure;
 
@@ -75,6 +78,10 @@ pub(crate) struct AnswerSample<'a> {
     pub(crate) status: StatusClass,
     /// From the request to the last of the answer.
     pub(crate) latency: Duration,
+    /// The request, for an exemplar.
+    pub(crate) trace_id: &'a TraceId,
+    /// When it came, since 1970.
+    pub(crate) at: Duration,
     /// Prompt tokens.
     pub(crate) tokens_in: u64,
     /// Answer tokens.
@@ -110,6 +117,8 @@ struct Counts {
 struct Model {
     statuses: [u64; 3],
     seconds: Series<7>,
+    /// One for each bucket, that above the last edge included.
+    exemplars: [Option<Exemplar>; 8],
     quality: BTreeMap<&'static str, f64>,
 }
 
@@ -127,12 +136,23 @@ impl<const N: usize> Default for Series<N> {
 }
 
 impl<const N: usize> Series<N> {
-    fn add(&mut self, scale: &Scale<N>, seconds: f64) {
+    /// Counts a time; gives its bucket, N for above the last edge.
+    fn add(&mut self, scale: &Scale<N>, seconds: f64) -> usize {
         self.sum += seconds;
         match scale.0.iter().position(|edge| seconds <= *edge) {
-            Some(bucket) => self.buckets[bucket] += 1,
-            None => self.beyond += 1,
+            Some(bucket) => {
+                self.buckets[bucket] += 1;
+                bucket
+            }
+            None => {
+                self.beyond += 1;
+                N
+            }
         }
+    }
+
+    fn buckets<'a>(&'a self, exemplars: &'a [Option<Exemplar>]) -> Buckets<'a> {
+        Buckets { counts: &self.buckets, beyond: self.beyond, sum: self.sum, exemplars }
     }
 }
 
@@ -170,7 +190,7 @@ impl Metrics {
         let model = counts.model(sample.model_version);
         model.statuses[sample.status as usize] += 1;
         if sample.status == StatusClass::Ok {
-            model.seconds.add(&LLM_SECONDS, sample.latency.as_secs_f64());
+            model.time(sample);
         }
         if let Some(ok) = sample.contract_ok {
             model.average("contract", f64::from(u8::from(ok)));
@@ -186,8 +206,8 @@ impl Metrics {
     }
 
     /// The page that Prometheus reads.
-    pub(crate) fn render(&self, view: &TableView) -> String {
-        let mut page = Page::default();
+    pub(crate) fn render(&self, view: &TableView, format: Format) -> String {
+        let mut page = Page::new(format);
         let counts = self.counts();
         counts.render_seed_metrics(&mut page);
         counts.render_own_metrics(&mut page);
@@ -198,6 +218,15 @@ impl Metrics {
 }
 
 impl Model {
+    fn time(&mut self, sample: &AnswerSample<'_>) {
+        let seconds = sample.latency.as_secs_f64();
+        let bucket = self.seconds.add(&LLM_SECONDS, seconds);
+        let Some(exemplar) = self.exemplars.get_mut(bucket) else { return };
+        if exemplar.as_ref().is_none_or(|known| !known.is_fresh(sample.at)) {
+            *exemplar = Exemplar::of(sample.trace_id, seconds, sample.at).or(exemplar.take());
+        }
+    }
+
     fn average(&mut self, metric: &'static str, value: f64) {
         let average = self.quality.entry(metric).or_insert(value);
         *average += (value - *average) * QUALITY_WEIGHT;
@@ -222,8 +251,8 @@ impl Counts {
         page.family("llm_latency_seconds", "histogram", "LLM inference latency");
         for (version, model) in &self.models {
             let labels = [("model_version", version.as_str())];
-            let Series { buckets, beyond, sum } = &model.seconds;
-            page.histogram("llm_latency_seconds", &labels, &LLM_SECONDS, buckets, *beyond, *sum);
+            let buckets = model.seconds.buckets(&model.exemplars);
+            page.histogram("llm_latency_seconds", &labels, &LLM_SECONDS, &buckets);
         }
         page.family("llm_output_quality", "gauge", "LLM output quality score");
         for (version, model) in &self.models {
@@ -243,8 +272,7 @@ impl Counts {
         }
         let name = "gateway_requests_latency_seconds";
         page.family(name, "histogram", "From the first byte of a request to the end of its answer");
-        let Series { buckets, beyond, sum } = &self.gateway_seconds;
-        page.histogram(name, &[], &GATEWAY_SECONDS, buckets, *beyond, *sum);
+        page.histogram(name, &[], &GATEWAY_SECONDS, &self.gateway_seconds.buckets(&[]));
     }
 
     fn render_own_metrics(&self, page: &mut Page) {
@@ -282,8 +310,7 @@ impl Counts {
         let help = "Time a request spent in Tidegate until its answer began, without the upstream \
                     and without waiting for a place";
         page.family(name, "histogram", help);
-        let Series { buckets, beyond, sum } = &self.overhead_seconds;
-        page.histogram(name, &[], &OVERHEAD_SECONDS, buckets, *beyond, *sum);
+        page.histogram(name, &[], &OVERHEAD_SECONDS, &self.overhead_seconds.buckets(&[]));
     }
 }
 

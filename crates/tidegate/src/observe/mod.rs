@@ -7,6 +7,6 @@ mod recent;
 
 pub(crate) use collector::{Collector, FeedbackOn};
 pub(crate) use metrics::{
-    AnswerSample, ArmView, Metrics, ReleaseView, StatusClass, TableView, joined_pages,
+    AnswerSample, ArmView, Format, Metrics, ReleaseView, StatusClass, TableView, joined_pages,
 };
 pub(crate) use outage::{began, ended, lasts};

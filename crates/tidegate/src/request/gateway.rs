@@ -10,7 +10,7 @@ use crate::error::Result as CliResult;
 use crate::guard::Bans;
 use crate::http::Bounds;
 use crate::log::LogKey;
-use crate::observe::{ArmView, Collector, Metrics, ReleaseView, TableView};
+use crate::observe::{ArmView, Collector, Format, Metrics, ReleaseView, TableView};
 use crate::route::Router;
 use crate::store::{Records as _, Store};
 use crate::version_set::{FilesState, LiveSet};
@@ -119,17 +119,20 @@ impl Gateway {
     }
 
     /// The page that Prometheus reads.
-    pub(crate) fn metrics_page(&self) -> String {
+    pub(crate) fn metrics_page(&self, format: Format) -> String {
         let table = self.parts.router.load();
-        self.metrics.render(&TableView {
-            generation: table.table.generation.0,
-            weight_pct: table.table.split.as_ref().map_or(0.0, |split| split.weight.pct()),
-            arms: self.arms(),
-            release: self.release.get().map_or_else(ReleaseView::default, |release| release()),
-            records_dropped: self.parts.store.dropped_records(),
-            entrance_open: table.table.entrance == Entrance::Open,
-            switch_times: self.parts.collector.switch_times(),
-        })
+        self.metrics.render(
+            &TableView {
+                generation: table.table.generation.0,
+                weight_pct: table.table.split.as_ref().map_or(0.0, |split| split.weight.pct()),
+                arms: self.arms(),
+                release: self.release.get().map_or_else(ReleaseView::default, |release| release()),
+                records_dropped: self.parts.store.dropped_records(),
+                entrance_open: table.table.entrance == Entrance::Open,
+                switch_times: self.parts.collector.switch_times(),
+            },
+            format,
+        )
     }
 
     /// The arms that serve, each with its outage while it lasts.

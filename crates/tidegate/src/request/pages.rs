@@ -5,10 +5,11 @@ use super::front::{Admitted, Front};
 use super::gateway::Gateway;
 use super::respond::json;
 use crate::clock::rfc3339;
-use crate::observe::{self, ArmView, joined_pages};
+use crate::observe::{self, ArmView, Format, joined_pages};
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 use tidegate_core::route::Entrance;
 
 /// `GET /health`: the process is alive (R179), with what each service serves.
@@ -98,14 +99,19 @@ fn entrance(entrance: &Entrance) -> &'static str {
     }
 }
 
-/// `GET /metrics`; with several services each sample has the label `service`.
-pub(super) fn metrics(front: &Front, admitted: &Admitted) -> Response<Body> {
+/// `GET /metrics`, as OpenMetrics with exemplars where `accept` asks for it; with several services
+/// each sample has the label `service`.
+pub(super) fn metrics(front: &Front, admitted: &Admitted, accept: &str) -> Response<Body> {
+    let format = Format::accepted(accept);
     let page = match front.is_one() {
-        true => front.first().metrics_page(),
-        false => joined_pages(admitted.gateways().map(|g| (g.service.as_str(), g.metrics_page()))),
+        true => front.first().metrics_page(format),
+        false => {
+            let page = |g: &Arc<Gateway>| g.metrics_page(format);
+            joined_pages(format, admitted.gateways().map(|g| (g.service.as_str(), page(g))))
+        }
     };
     let mut response = Response::new(Body::full(page));
-    let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    let text = HeaderValue::from_static(format.content_type());
     response.headers_mut().insert(header::CONTENT_TYPE, text);
     response
 }

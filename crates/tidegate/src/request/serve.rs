@@ -11,7 +11,7 @@ use super::problem::{Next, Problem};
 use super::{chat, feedback, pages, respond, strict};
 use crate::http::{Received, UnreadBody};
 use crate::observe::StatusClass;
-use http::header::{HeaderName, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Response, StatusCode};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -159,7 +159,11 @@ async fn dispatch(
     let admitted = front.admit(request.headers)?.noting(picked);
     match endpoint {
         Endpoint::Health | Endpoint::Ready | Endpoint::Models => Ok(pages::models(&admitted)),
-        Endpoint::Metrics => Ok(pages::metrics(front, &admitted)),
+        Endpoint::Metrics => {
+            let accept = request.headers.get(header::ACCEPT);
+            let accept = accept.and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+            Ok(pages::metrics(front, &admitted, accept))
+        }
         Endpoint::Completions => {
             let body = read(front, &admitted, &mut arrival, request.body).await?;
             chat::completions(&admitted, arrival, body).await

@@ -344,8 +344,11 @@ fn a_pack_that_was_touched() {
     project.run(&["eval", "--prompt", "v2"]).exits(0);
     project.run(&["release", "start", "--prompt", "v2"]).exits(0);
     project.run(&["rollback", "--reason", "for the test"]).exits(0);
-    let status = project.run(&["release", "status", "--json"]).exits(0).json();
-    let pack = status["release"]["pack"]["path"].as_str().unwrap().to_owned();
+    // The rollback is answered once it is in force; its pack may come a moment later.
+    let pack = wait_for("the pack", || {
+        let status = project.run(&["release", "status", "--json"]).exits(0).json();
+        status["release"]["pack"]["path"].as_str().map(str::to_owned)
+    });
     project.run(&["verify", &pack]).exits(0);
     let rollback = format!("{pack}/rollback.md");
     let untouched = project.read(&rollback);

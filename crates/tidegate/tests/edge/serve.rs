@@ -192,3 +192,25 @@ fn the_data_plane_needs_neither_admin_plane_nor_project_file() {
     drop(idle);
     server.chat("mei", "hello");
 }
+
+/// From a slow bucket of a dashboard to the request: its trace id is the bucket's exemplar.
+#[test]
+fn a_scraper_that_reads_openmetrics_gets_a_trace_id_with_the_latency() {
+    let project = Project::init();
+    let server = project.serve();
+    let body = json!({"messages": [{"role": "user", "content": "hi"}]}).to_string();
+    let bytes = request("POST", CHAT, "x-trace-id: canary-test-001\r\n", body.as_bytes());
+    let answer = open(server.address, &bytes).unwrap().finish().unwrap();
+    assert_eq!(answer.status, 200);
+    let accept = "accept: application/openmetrics-text;version=1.0.0;q=0.6,text/plain;q=0.4\r\n";
+    let exemplar = wait_for("the exemplar", || {
+        let page = get(server.address, "/metrics", accept).unwrap();
+        assert!(page.header("content-type").starts_with("application/openmetrics-text"));
+        assert!(page.body.ends_with("# EOF\n"));
+        let line = page.body.lines().find(|line| line.contains("canary-test-001"))?.to_owned();
+        Some(line)
+    });
+    assert!(exemplar.starts_with("llm_latency_seconds_bucket{"), "{exemplar}");
+    let plain = get(server.address, "/metrics", "").unwrap();
+    assert!(!plain.body.contains("canary") && !plain.body.contains("# EOF"), "{}", plain.body);
+}

@@ -20,11 +20,15 @@ fn view() -> TableView {
 }
 
 fn sample(model_version: &str, status: StatusClass) -> AnswerSample<'_> {
+    static TRACE: std::sync::OnceLock<TraceId> = std::sync::OnceLock::new();
+    let trace_id = TRACE.get_or_init(|| TraceId::parse("t-1").unwrap());
     AnswerSample {
         model_version,
         arm: Arm::Candidate,
         status,
         latency: Duration::from_millis(300),
+        trace_id,
+        at: Duration::from_secs(1_700_000_000),
         tokens_in: 10,
         tokens_out: 5,
         failure: (status == StatusClass::Error).then_some(Failure::ServerError),
@@ -44,7 +48,7 @@ fn the_names_of_the_requirements_are_there() {
     metrics.request(StatusClass::Ok, Duration::from_millis(20));
     metrics.answer(&sample("gpt-4o-mini", StatusClass::Ok));
     metrics.answer(&sample("gpt-4o-mini", StatusClass::Error));
-    let page = metrics.render(&view());
+    let page = metrics.render(&view(), Format::Text);
     check(&page, "# HELP llm_requests_total Total LLM requests");
     check(&page, "# TYPE llm_requests_total counter");
     check(&page, r#"llm_requests_total{model_version="gpt-4o-mini",status="ok"} 1"#);
@@ -78,7 +82,7 @@ fn label_values_are_escaped_and_bounded() {
     for n in 0..100 {
         metrics.answer(&sample(&format!("model-{n}"), StatusClass::Ok));
     }
-    let page = metrics.render(&view());
+    let page = metrics.render(&view(), Format::Text);
     check(&page, r#"llm_requests_total{model_version="a\"b\\c\nd",status="ok"} 1"#);
     check(&page, r#"llm_requests_total{model_version="other",status="ok"} 69"#);
     let versions = page.lines().filter(|l| l.starts_with("llm_latency_seconds_count")).count();

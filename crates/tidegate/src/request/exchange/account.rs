@@ -235,6 +235,8 @@ fn measure(exchange: &Exchange, ending: &Ending, outcome: &Outcome) {
         arm: exchange.arm,
         status,
         latency: Duration::from_micros(outcome.timing.total_us),
+        trace_id: &exchange.arrival.ids.trace,
+        at: Duration::from_millis(exchange.arrival.at.0),
         tokens_in: outcome.tokens_in,
         tokens_out: outcome.tokens_out,
         failure: outcome.failure,
