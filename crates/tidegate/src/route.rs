@@ -179,3 +179,6 @@ pub(crate) async fn drained(old: Arc<LiveTable>) -> Duration {
     }
     started.elapsed()
 }
+
+#[cfg(test)]
+mod tests;

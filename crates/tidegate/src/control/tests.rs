@@ -1,3 +1,5 @@
+mod orders;
+
 use super::*;
 use crate::cli::init::init;
 use crate::gate::{Asking, eval_project};

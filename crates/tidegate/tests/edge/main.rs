@@ -14,6 +14,8 @@ mod crash;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod disk;
+#[cfg(test)]
 mod evals;
 #[cfg(test)]
 mod incident;

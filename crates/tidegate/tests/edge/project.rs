@@ -326,7 +326,12 @@ impl Server {
     /// The same with more arguments.
     #[track_caller]
     pub(crate) fn start_with(root: &Path, args: &[&str], env: &[(&str, &str)]) -> Server {
-        let mut server = Server::spawn_with(root, args, env);
+        Server::spawn_with(root, args, env).listening()
+    }
+
+    #[track_caller]
+    fn listening(self) -> Server {
+        let mut server = self;
         let line = server.first_line.recv_timeout(WITHIN);
         let line = line.unwrap_or_else(|_| panic!("the server did not start: {}", server.log()));
         let address = line.strip_prefix("listening on http://").unwrap_or_else(|| panic!("{line}"));
@@ -341,7 +346,32 @@ impl Server {
 
     fn spawn_with(root: &Path, more: &[&str], env: &[(&str, &str)]) -> Server {
         let args = [&["serve", "--listen", "127.0.0.1:0"], more].concat();
-        let mut child = Guarded(command(root, &args, env).spawn().unwrap());
+        Server::watch(Guarded(command(root, &args, env).spawn().unwrap()))
+    }
+
+    /// Starts it from a shell after a line of shell, and waits until it listens.
+    #[track_caller]
+    pub(crate) fn start_under(root: &Path, line: &str, env: &[(&str, &str)]) -> Server {
+        let run = format!("{line}; exec \"$0\" serve --listen 127.0.0.1:0");
+        let typed = command(root, &[], env);
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(run).arg(typed.get_program()).current_dir(root);
+        for (name, value) in typed.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Server::watch(Guarded(shell.spawn().unwrap())).listening()
+    }
+
+    /// The number of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.0.id()
+    }
+
+    fn watch(mut child: Guarded) -> Server {
         let (sender, first_line) = channel();
         let out = BufReader::new(child.0.stdout.take().unwrap());
         std::thread::spawn(move || {
