@@ -7,7 +7,7 @@
 //! Some detectors are certain, and one event is enough to act: a planted text, a tool that is not
 //! allowed, the system prompt recited, a key in its maker's form, a card or an identity number with
 //! its check digit. The rest are signals that are counted and compared: the prompt's echo as a
-//! share of n-grams (anchors A18, requirement T-06), addresses and phone numbers. What the request
+//! share of n-grams, addresses and phone numbers. What the request
 //! itself held ([`Heard`]) is repeated and not given away, so it counts as neither. A translated or
 //! encoded prompt is not seen.
 
@@ -74,7 +74,7 @@ pub enum RiskSeverity {
 }
 
 impl RiskKind {
-    /// What one event is enough for (requirements R132, R144, R165–R167).
+    /// What one event is enough for.
     pub fn severity(self) -> RiskSeverity {
         match self {
             RiskKind::Leak | RiskKind::UnauthorisedTool => RiskSeverity::Black,
@@ -123,7 +123,7 @@ pub struct Sighting {
     /// The release that ran; `None` without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change_id: Option<ChangeId>,
-    /// The request.
+    /// The request whose answer held it.
     pub trace_id: TraceId,
     /// Whose it was, behind a pseudonym (`caller-` and 12 hex digits); `None` for a request that
     /// names nobody.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 
-/// Longest trace id accepted, in characters (`x-trace-id`, requirement T-12).
+/// Longest trace id accepted, in characters (`x-trace-id`).
 pub const TRACE_ID_MAX: usize = 128;
 /// Longest change id accepted, in characters; it names a folder under `reports/`.
 pub const CHANGE_ID_MAX: usize = 80;
@@ -146,7 +146,7 @@ impl IncidentId {
 }
 
 string_id!(
-    /// The id of one request, opaque (requirement T-12).
+    /// The id of one request, opaque.
     TraceId,
     "trace id",
     "1 to 128 of `A-Za-z0-9._-`",

@@ -21,7 +21,7 @@ const QUOTED_MAX: usize = 3;
 pub enum Subject {
     /// A release.
     Release {
-        /// Its id.
+        /// The release that was paused or ended.
         change_id: ChangeId,
     },
     /// The service, outside any release.

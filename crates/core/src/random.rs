@@ -22,7 +22,7 @@ fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// The generator.
+/// A seeded generator: the same seed gives the same draws on every machine.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 

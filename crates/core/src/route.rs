@@ -3,7 +3,7 @@
 //! A subject is hashed with the release's salt to a number in [0, 1); it is in the candidate's
 //! share when the number is below the weight. The number does not depend on the weight, so a wider
 //! rung only adds subjects (who is in stays in), and another release has another salt and shuffles
-//! anew, so that the same people are not the guinea pigs of every release.
+//! again, so that the same people are not the guinea pigs of every release.
 
 use crate::ids::{ChangeId, Generation, VersionSetId};
 use serde::{Deserialize, Serialize};
@@ -119,7 +119,7 @@ pub enum Audience {
     Users,
     /// Only these users, whatever the weight's share of them.
     AllowList {
-        /// The users.
+        /// Names as requests give them in `user`.
         users: BTreeSet<String>,
     },
     /// A share of tenants: everyone of a tenant sees the same arm.
@@ -160,7 +160,7 @@ pub enum Entrance {
     Open,
     /// It was shut after a black signal; an operator opens it again.
     Closed {
-        /// Why.
+        /// Shown in the error that clients get, and in `status`.
         reason: String,
     },
 }

@@ -14,7 +14,7 @@ use crate::ids::{Digest, VersionSetId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The kinds of artifact a version set combines (requirements R62 and R67).
+/// The kinds of artifact a version set combines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ArtifactKind {
@@ -161,14 +161,14 @@ pub enum VersionSetError {
     /// An artifact's digest is not the hash of its list of files.
     #[error("version set `{set}`: the file list of `{}` does not match its digest", .kind.as_str())]
     AlteredArtifact {
-        /// The set.
+        /// The id that the set was stored under.
         set: VersionSetId,
         /// Which of its artifacts.
         kind: ArtifactKind,
     },
 }
 
-/// The names of a set's artifacts for people and telemetry (requirements R63, R64).
+/// The names of a set's artifacts for people and telemetry.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct VersionKeys {
     /// Code revision.
@@ -277,7 +277,7 @@ impl VersionSet {
     }
 
     /// Why switching back from `to` to `self` would not restore the old behaviour; empty when it
-    /// would (requirement R74: such a release is flagged before it ships).
+    /// would: such a release is flagged before it ships.
     pub fn way_back_problems(&self, to: &VersionSet) -> Vec<String> {
         let mut problems = Vec::new();
         for kind in [ArtifactKind::Index, ArtifactKind::Data] {
@@ -299,7 +299,7 @@ impl VersionSet {
 /// One artifact that differs between two sets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArtifactChange {
-    /// Its kind.
+    /// Which artifact differs.
     pub kind: ArtifactKind,
     /// The version before; absent when the kind is new.
     pub from: Option<String>,

@@ -1,5 +1,5 @@
 //! Journals that earlier versions wrote, replayed by this one: the day in a file's name is that of
-//! the version. They are never written anew; what replay makes of each is in the `.out` beside it.
+//! the version. They are never rewritten; what replay makes of each is in the `.out` beside it.
 //! After a change of the journal's form, add a journal of the new version (`tidegate serve`, some
 //! commands, then the table `journal` of `.tidegate/state.db` as lines of JSON) and leave the old
 //! ones. `TIDEGATE_ACCEPT=1` writes an `.out` that is missing.

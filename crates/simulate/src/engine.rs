@@ -66,7 +66,7 @@ pub(crate) enum Engine {
     Ours,
     /// Ours, with other limits.
     Variant(Variant),
-    /// Another, written anew from what is documented of it.
+    /// Another engine, rewritten from its documentation.
     Peer(Peer),
 }
 

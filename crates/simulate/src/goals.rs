@@ -1,4 +1,4 @@
-//! Goals: what our engine promises, held against the runs. A share has met its goal when even its
+//! Goals: what our engine promises, compared with the runs. A share has met its goal when even its
 //! 99 % bound has, and missed it when the other bound has; between, there are too few runs to
 //! decide.
 
@@ -52,7 +52,7 @@ impl GoalMet {
         }
     }
 
-    /// Its colour.
+    /// The colour on a terminal.
     pub(crate) fn tone(self) -> Tone {
         match self {
             GoalMet::Met => Tone::Green,

@@ -33,7 +33,7 @@ pub(crate) struct Known {
 /// One number for each arm: shares, or means in tokens.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Arms {
-    /// The candidate's.
+    /// The candidate's value.
     pub(crate) candidate: f64,
     /// The stable arm's.
     pub(crate) stable: f64,

@@ -17,7 +17,7 @@ use tidegate_core::decide::defaults;
 pub(crate) struct Report {
     /// The version of this program.
     pub(crate) version: String,
-    /// The seed.
+    /// The seed of all draws.
     pub(crate) seed: u64,
     /// Repetitions of each scenario.
     pub(crate) reps: usize,

@@ -29,9 +29,9 @@ pub(crate) struct RunOptions {
 /// What came of one engine in one scenario, a run a repetition.
 #[derive(Debug)]
 pub(crate) struct ScenarioRuns<'a> {
-    /// The scenario.
+    /// The scenario that was run.
     pub(crate) scenario: &'a Scenario,
-    /// The engine.
+    /// The engine that decided.
     pub(crate) engine: Engine,
     /// Its runs, by repetition.
     pub(crate) runs: Vec<Run>,

@@ -18,7 +18,7 @@ pub(super) const LATENCY_US: f64 = 800_000.0;
 /// Mean tokens of a base answer.
 pub(super) const TOKENS: f64 = 400.0;
 
-/// How often a harm may be missed in the bound that engines are held against.
+/// How often a harm may be missed in the bound that engines are compared with.
 const BETA: f64 = 0.01;
 
 /// The 95th percentile of a standard normal value.
@@ -153,7 +153,7 @@ pub(crate) struct Scenario {
     pub(crate) horizon_s: f64,
     /// The stable arm.
     pub(crate) stable: Behaviour,
-    /// The candidate.
+    /// How the candidate answers.
     pub(crate) candidate: Behaviour,
     /// From when on the arms behave so; before it both are [`BASE`], s.
     pub(crate) from_s: f64,
@@ -179,7 +179,7 @@ pub(crate) struct Scenario {
     pub(crate) gap_s: Option<f64>,
     /// What the router makes of a weight, as a multiple.
     pub(crate) router: f64,
-    /// The ladder.
+    /// The ladder that our engine and the peers climb.
     pub(crate) rungs: Vec<Rung>,
     /// When our engine looks.
     pub(crate) look: LookSchedule,

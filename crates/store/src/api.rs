@@ -124,7 +124,7 @@ pub trait Sets {
     fn sets(&self) -> Result<Vec<(VersionSet, String, UnixMs)>>;
 }
 
-/// Eval reports, and the counts of stable's days that a release is held against.
+/// Eval reports, and the counts of stable's days that a release is compared with.
 pub trait Evals {
     /// Keeps an eval report; keeping the same again changes nothing.
     ///

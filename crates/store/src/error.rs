@@ -27,7 +27,7 @@ pub enum StoreErrorKind {
     /// It could not be read or written, for another reason.
     Failed,
     /// A commit failed in a way that leaves open what is on disk: nothing is acknowledged until
-    /// the process starts anew.
+    /// the process restarts.
     Stopped,
 }
 

@@ -10,7 +10,7 @@
 //! on disk or their caller has the error.
 //!
 //! When a commit fails in a way that leaves open what is on disk (an fsync error), nothing is
-//! acknowledged any more until the process starts anew and reads what is there: a second fsync may
+//! acknowledged any more until the process restarts and reads what is there: a second fsync may
 //! succeed without the pages of the first. What failed so was not acknowledged,
 //! and may yet be found there: whoever starts decides again on what is found. A full disk is
 //! different, it undoes cleanly: records make way, control writes into space set aside for it, and
@@ -162,8 +162,8 @@ impl SqliteStore {
         }
     }
 
-    /// Why nothing is acknowledged any more, once that is so: the process is to stop and start
-    /// anew. `None` while all is well.
+    /// Why nothing is acknowledged any more, once that is so: the process must be restarted.
+    /// `None` while all is well.
     pub fn stopped(&self) -> Option<StoreError> {
         self.inner.writer.as_ref().and_then(|w| w.inbox.stopped())
     }

@@ -18,7 +18,7 @@ const DAY_MS: u64 = 86_400_000;
 
 /// Where a store of one kind is tried; empty at first.
 pub(crate) trait Bench {
-    /// The store.
+    /// The implementation under test.
     type Store: Journal + Records + Sets + Evals + Clone + Send + Sync + 'static;
 
     /// Opens it to write.

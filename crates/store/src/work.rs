@@ -14,11 +14,11 @@ pub(crate) enum Work {
     Append {
         /// The last entry they are to follow; 0 for none.
         after: u64,
-        /// The writer's.
+        /// The epoch of the writer that appends.
         epoch: Epoch,
-        /// When.
+        /// The time that the entries get.
         at: UnixMs,
-        /// What.
+        /// Appended in one transaction, in this order.
         events: Vec<Event>,
     },
     /// A version set and its files.
@@ -32,14 +32,14 @@ pub(crate) enum Work {
     PutFeedback {
         /// Of which answer.
         id: TraceId,
-        /// When.
+        /// When the user said it.
         at: UnixMs,
-        /// What.
+        /// What the user said.
         feedback: Feedback,
     },
     /// An eval report.
     PutEval {
-        /// The report.
+        /// The run's report in full.
         report: Box<EvalReport>,
     },
     /// Counts of a day.
@@ -48,7 +48,7 @@ pub(crate) enum Work {
         set: VersionSetId,
         /// Within the day.
         at: UnixMs,
-        /// The counts.
+        /// Merged into the day's counts.
         window: Box<Window>,
     },
     /// Deletes one batch of records and feedback.

@@ -107,9 +107,9 @@ pub struct ChoiceFacts {
 pub enum TextKind {
     /// A choice's text.
     Answer,
-    /// Its reasoning.
+    /// What the model thought before the answer, where it is sent.
     Reasoning,
-    /// Its refusal.
+    /// Why the model will not answer, in the API's own member for that.
     Refusal,
     /// The name of a tool it calls.
     ToolName,

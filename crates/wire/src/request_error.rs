@@ -62,13 +62,13 @@ pub enum RequestError {
     BadValue {
         /// Path of the member.
         param: String,
-        /// The rule.
+        /// What the member may be.
         allowed: &'static str,
     },
     /// A member that only the operator may set.
     #[error("`{param}` must not be set by a client; it is part of the version set or the upstream")]
     Closed {
-        /// The member.
+        /// Path of the member.
         param: String,
     },
     /// A member that this form does not have.

@@ -5,7 +5,7 @@
 //! hashed into 64 cohorts. Were all requests independent, the cohorts' sums would differ as much as
 //! their sizes allow; as much more as they do differ, so much less each request is worth. That
 //! ratio is the design effect (Kish 1965), estimated as a grouped sandwich variance is (Liang &
-//! Zeger 1986; in streams: Chamandy et al. 2012). All evidence is divided by it.
+//! Zeger 1986; in streams: Chamandy et al. 2012). All logarithms of e-values are divided by it.
 //!
 //! For outcomes that are the same for all requests of a subject this gives back one bet a subject;
 //! in between it is an approximation, whose level `tidegate-simulate clusters_03` measures.

@@ -69,10 +69,10 @@ impl DecisionKind {
 pub struct Observation {
     /// The stable arm's outcomes.
     pub stable: Window,
-    /// The candidate's.
+    /// The candidate's outcomes.
     pub candidate: Window,
     /// The counts of stable and of the candidate as they were some seconds ago: a fault is seen in
-    /// what came lately, however long ago the state was kept. Left out, in what is new.
+    /// recent counts, however long ago the state was kept. Left out, in what is new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Box<(Counts, Counts)>>,
     /// Why the numbers may be incomplete, when they may be.
@@ -92,7 +92,7 @@ pub struct Observation {
 pub enum Action {
     /// Give the candidate this share.
     SetWeight {
-        /// The share.
+        /// Of subjects; a rung of the plan.
         weight: Weight,
     },
     /// Make the candidate stable.
@@ -101,14 +101,14 @@ pub enum Action {
     RollBack,
     /// Stop taking requests.
     CloseEntrance {
-        /// Why.
+        /// Shown to whoever asks why the service is shut.
         reason: Cause,
     },
     /// Open an incident.
     OpenIncident {
         /// Yellow for a pause by lines, else red or black.
         signal: Signal,
-        /// Why.
+        /// The reason that decided.
         reason: Cause,
     },
 }
@@ -116,7 +116,7 @@ pub enum Action {
 /// The outcome: the new state, what to do, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
-    /// When.
+    /// The time that it was decided for, on the server's clock.
     pub at: UnixMs,
     /// What follows.
     pub kind: DecisionKind,

@@ -80,9 +80,9 @@ fn already_over(state: &ReleaseState, now: UnixMs) -> Decision {
     }
 }
 
-/// Takes what is new in the observation into the evidence; `Some` says why it may not be used.
+/// Adds what is new in the observation to what is counted; `Some` says why it may not be used.
 ///
-/// A fault that both arms share is read but not counted, so that an outage is never held against
+/// A fault that both arms share is read but not counted, so that an outage never counts against
 /// the candidate, now or later (invariant 9).
 fn absorb(
     plan: &Plan,
@@ -134,11 +134,11 @@ fn open_stratum(plan: &Plan, state: &mut ReleaseState, rises: Option<Weight>) {
     if !strata::is_due(plan, &state.strata, rises, requests) {
         return;
     }
-    let evidence = state.stable().into_owned();
-    let lately = evidence.since(&state.anchored).unwrap_or_default();
+    let counted = state.stable().into_owned();
+    let recent = counted.since(&state.anchored).unwrap_or_default();
     let weight = rises.or(state.strata.last().map(|last| last.weight)).unwrap_or_default();
-    state.strata.push(Stratum::open(plan, weight, requests, (&evidence, &lately)));
-    state.anchored = evidence.without_cohorts();
+    state.strata.push(Stratum::open(plan, weight, requests, (&counted, &recent)));
+    state.anchored = counted.without_cohorts();
 }
 
 /// The operator's order, unless it was carried out at this very moment already.
@@ -288,7 +288,7 @@ impl Step<'_> {
         self.now.since(state.last_data_at) >= self.plan.stale_after_ms
     }
 
-    /// Too few answers, or none for too long (T-01).
+    /// Too few answers, or none for too long.
     fn too_little(&self, state: &ReleaseState) -> Option<Reason> {
         let candidate_requests = state.seen_candidate.requests;
         if self.is_silent(state) {

@@ -1,8 +1,8 @@
 //! Shared faults: what hits both arms through their upstream is no verdict on the candidate
 //! (invariant 9).
 //!
-//! A fault begins where stable's upstream fails a fifth of what came lately or more, and far more
-//! than is usual. From then on nothing that comes is evidence, until stable has answered for a
+//! A fault begins where stable's upstream fails a fifth of the recent requests or more, and far
+//! more than is usual. From then on nothing that comes counts, until stable has answered for a
 //! while: were each bad moment of stable's left out by itself, what remained would show stable at
 //! its best and the candidate as it is, and a good moment amid a fault would let it climb.
 
@@ -22,7 +22,7 @@ const OVER_REQUESTS: u64 = 50;
 /// What has lasted for so long is no fault but how the upstream is, ms: an hour.
 const USUAL_AFTER_MS: u64 = 3_600_000;
 
-/// A fault that lasts or is just over: no evidence either way.
+/// A fault that lasts or is just over: what it spoils counts for neither arm.
 pub(super) struct OngoingFault {
     pub(super) reason: Reason,
     /// Whether what is fresh is to be left out now; if not, it waits until there is enough of it.
@@ -60,12 +60,12 @@ pub(super) fn shared_fault(
         }
         return Some(OngoingFault { reason: sight.reason(now.since(since), is_over), skips_fresh });
     }
-    let lately = observation.before.as_deref().and_then(|(stable, candidate)| {
+    let recent = observation.before.as_deref().and_then(|(stable, candidate)| {
         let stable = Failures::of(&observation.stable).since(Failures::of(stable))?;
         let candidate = Failures::of(&observation.candidate).since(Failures::of(candidate))?;
         Some(Sight::new(plan, state, stable, candidate))
     });
-    let seen = lately.into_iter().chain([sight]);
+    let seen = recent.into_iter().chain([sight]);
     let down = seen.into_iter().find(|sight| sight.is_down(plan, usual))?;
     state.fault_since = Some(now);
     Some(OngoingFault { reason: down.reason(0, false), skips_fresh: true })

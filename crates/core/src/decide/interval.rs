@@ -13,7 +13,7 @@
 //! - Means: the asymptotic confidence sequence of Waudby-Smith et al. (2024). It is valid in the
 //!   limit only, so it says nothing below [`MIN_FOR_MEAN`] samples.
 //!
-//! They are used for ceilings, where one arm is held against a number.
+//! They are used for ceilings, where one arm is compared with a number.
 
 use super::means::Sums;
 use crate::observe::Histogram;

@@ -1,4 +1,4 @@
-//! Evidence on means: tokens, cost, cost per useful answer.
+//! E-values on means: tokens, cost, cost per useful answer.
 //!
 //! Their outcomes have heavy tails and no bound that would be of use: a bet that survives one
 //! request at the model's context limit stakes next to nothing on all others. So their test is the
@@ -49,7 +49,7 @@ impl Sums {
         twice
     }
 
-    /// The ratio.
+    /// The sum over `by`; NaN or infinite where `by` is 0.
     pub(super) fn mean(&self) -> f64 {
         self.sum / self.by
     }

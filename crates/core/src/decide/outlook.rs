@@ -144,7 +144,7 @@ pub struct RungOutlook {
 pub struct LineOutlook {
     /// What is measured.
     pub metric: Metric,
-    /// Its line.
+    /// The line that the metric belongs to.
     pub line: Line,
     /// Whether advancing waits for it.
     pub required: bool,

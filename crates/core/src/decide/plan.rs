@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// 99 % confidence in 1,760 answers.
 const LEAK_CEILING: f64 = 0.003;
 
-/// Most rungs of a ladder: each keeps its own evidence, some kilobytes.
+/// Most rungs of a ladder: each keeps strata, some kilobytes.
 pub const RUNGS_MAX: usize = 32;
 
 /// How a band is read.
@@ -26,12 +26,12 @@ pub enum BandUnit {
     Points,
 }
 
-/// The three thresholds of a rule (requirements R133–R135), as fractions: 0.10 is 10 % or points.
+/// The three thresholds of a rule, as fractions: 0.10 is 10 % or points.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Band {
     /// Up to here it passes.
     pub pass: f64,
-    /// Beyond here it pauses; between pass and here it holds (T-11).
+    /// Beyond here it pauses; between pass and here it holds.
     pub pause: f64,
     /// Beyond here it rolls back.
     pub rollback: f64,
@@ -75,15 +75,15 @@ pub struct Rung {
     pub look_ms: u64,
 }
 
-/// Named ladders (T-10).
+/// Named ladders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
-    /// 1 % for 24 h, then everyone (R117, R121).
+    /// 1 % for 24 h, then everyone.
     Careful,
-    /// 5, 10, 25, 50, 75, 100 %, 300 s each (R119, R120).
+    /// 5, 10, 25, 50, 75, 100 %, 300 s each.
     Ladder,
-    /// 10 % for 300 s, then everyone (R120).
+    /// 10 % for 300 s, then everyone.
     Simple,
 }
 
@@ -117,7 +117,7 @@ impl Default for SharedFault {
     }
 }
 
-/// What the stable set did over the last days, stored (requirement R131).
+/// What the stable set did over the last days, stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
     /// The service it was taken from.
@@ -133,9 +133,9 @@ pub struct Baseline {
 /// Everything a release is decided by; fixed when it starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The release.
+    /// Unique among all releases of the service.
     pub change_id: ChangeId,
-    /// The service.
+    /// The service whose traffic is split.
     pub service: ServiceName,
     /// The set it starts from and rolls back to.
     pub from: VersionSetId,
@@ -194,9 +194,9 @@ pub enum PlanError {
     /// A rung is not above the one before.
     #[error("release `{change}`: rung {rung} is not above the rung before it, {before}")]
     NotRising {
-        /// The release.
+        /// The release that the plan is for.
         change: ChangeId,
-        /// The rung.
+        /// The weight of the rung that is too low.
         rung: Weight,
         /// The one before it.
         before: Weight,
@@ -204,7 +204,7 @@ pub enum PlanError {
     /// The last rung is not 100 %.
     #[error("release `{change}`: the last rung is {last}; a ladder ends at {full}")]
     NotFull {
-        /// The release.
+        /// The release that the plan is for.
         change: ChangeId,
         /// The last rung.
         last: Weight,
@@ -214,7 +214,7 @@ pub enum PlanError {
     /// More rungs than are kept apart.
     #[error("release `{change}`: {given} rungs; at most {RUNGS_MAX} are allowed")]
     TooManyRungs {
-        /// The release.
+        /// The release that the plan is for.
         change: ChangeId,
         /// How many were given.
         given: usize,
@@ -222,7 +222,7 @@ pub enum PlanError {
     /// A hold-back that leaves too little.
     #[error("release `{change}`: a hold-back of {given}; it must be below 50 %")]
     HoldBack {
-        /// The release.
+        /// The release that the plan is for.
         change: ChangeId,
         /// What was given.
         given: Weight,
@@ -287,7 +287,7 @@ pub enum PlanError {
     /// Alpha out of range.
     #[error("release `{change}`: alpha is {given}; it must lie between 0 and 0.5, both excluded")]
     Alpha {
-        /// The release.
+        /// The release that the plan is for.
         change: ChangeId,
         /// What was given.
         given: f64,
@@ -298,11 +298,11 @@ pub enum PlanError {
     /// The baseline is of another service.
     #[error("release `{change}`: the baseline is of service `{given}`, not of `{service}`")]
     ForeignBaseline {
-        /// The release.
+        /// The release that the plan is for.
         change: ChangeId,
         /// The baseline's service.
         given: ServiceName,
-        /// The release's.
+        /// The service of the plan.
         service: ServiceName,
     },
 }
@@ -434,7 +434,7 @@ impl LineRule {
         Ok(())
     }
 
-    /// The rules of the seed's threshold table (R133–R136), for a service that sets none.
+    /// The rules of the seed's threshold table, for a service that sets none.
     ///
     /// The band of errors, contract violations and refusals is in points, since relative to a good
     /// share near 1 it is the same to three digits and easier to read.

@@ -37,9 +37,9 @@ pub struct PlanParts {
 /// The parts of a plan that belong to one release.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReleaseParts {
-    /// The release.
+    /// Unique among all releases of the service.
     pub change_id: ChangeId,
-    /// The service.
+    /// The service whose traffic is split.
     pub service: ServiceName,
     /// The set that serves now.
     pub from: VersionSetId,

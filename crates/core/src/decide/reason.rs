@@ -214,7 +214,7 @@ pub struct StoredReason {
     /// The metric, where it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<Metric>,
-    /// Its numbers.
+    /// The numbers that it came with then.
     #[serde(flatten)]
     pub numbers: Numbers,
     /// The sentence, in English.

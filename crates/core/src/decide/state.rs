@@ -14,7 +14,7 @@ pub enum OrderKind {
     Pause,
     /// Go on.
     Resume,
-    /// Go to the next rung now, without waiting for the evidence.
+    /// Go to the next rung now, without waiting for a proof.
     Promote,
     /// Make the candidate stable now.
     PromoteFully,
@@ -38,7 +38,7 @@ impl OrderKind {
 /// An order with who gave it and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
-    /// What.
+    /// The order that is given.
     pub kind: OrderKind,
     /// Who, a person's or automation's name.
     pub by: String,
@@ -97,7 +97,7 @@ impl Phase {
 /// A release as far as it has come: small, and enough to go on from after a crash.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReleaseState {
-    /// Its phase.
+    /// Running, paused, or how it ended.
     #[serde(flatten)]
     pub phase: Phase,
     /// When it started.
@@ -114,7 +114,7 @@ pub struct ReleaseState {
     pub seen_stable: Window,
     /// The same for the candidate.
     pub seen_candidate: Window,
-    /// What of it is no evidence: shared faults.
+    /// What of it does not count: shared faults.
     #[serde(default, skip_serializing_if = "is_empty")]
     pub skipped_stable: Window,
     /// The same for the candidate.
@@ -123,10 +123,10 @@ pub struct ReleaseState {
     /// Since when both arms are taken to suffer from a fault of their upstream, while they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault_since: Option<UnixMs>,
-    /// The evidence, stretch by stretch; see the module `strata`.
+    /// What counts, stretch by stretch; see the module `strata`.
     #[serde(default)]
     pub strata: Vec<Stratum>,
-    /// The stable arm's evidence when the last stratum was opened, for the next one's anchors.
+    /// What counted on the stable arm when the last stratum was opened, for the next one's anchors.
     #[serde(default, skip_serializing_if = "is_empty")]
     pub anchored: Window,
     /// Since when the lines have paused it, until no line is proven worse than pass any more.
@@ -166,7 +166,7 @@ impl ReleaseState {
         }
     }
 
-    /// What counts as evidence on the stable arm: everything but shared faults.
+    /// What counts on the stable arm: everything but shared faults.
     pub fn stable(&self) -> Cow<'_, Window> {
         counted(&self.seen_stable, &self.skipped_stable)
     }

@@ -1,4 +1,4 @@
-//! Strata: evidence cut so that like is compared with like.
+//! Strata: outcomes are cut so that like is compared with like.
 //!
 //! A stratum is a stretch of one weight. Within it both arms saw the same hours in one proportion;
 //! across a rise they did not, and adding them up would show whatever changes with time for both as
@@ -46,7 +46,7 @@ pub enum Cell {
         anchor: Option<f64>,
         /// The stable arm's outcomes.
         stable: Share,
-        /// The candidate's.
+        /// The candidate's outcomes.
         candidate: Share,
     },
     /// Values beyond a point of the stable arm's tail.
@@ -67,7 +67,7 @@ pub enum Cell {
     Mean {
         /// The stable arm's.
         stable: Moments,
-        /// The candidate's.
+        /// The candidate's sums.
         candidate: Moments,
         /// The same of both by our own estimate of tokens, where it was made.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,8 +90,8 @@ pub struct Stratum {
 
 impl Cell {
     /// An empty cell with its anchor from `before`, the stable arm's outcomes until now, of which
-    /// `lately` are the newest; from its `days` before the release where those are too few.
-    fn open(metric: Metric, days: &Window, before: &Window, lately: &Window) -> Cell {
+    /// `recent` are the newest; from its `days` before the release where those are too few.
+    fn open(metric: Metric, days: &Window, before: &Window, recent: &Window) -> Cell {
         match metric.kind() {
             MetricKind::Rate(share) => {
                 let enough = |window: &Window| {
@@ -100,14 +100,14 @@ impl Cell {
                 };
                 // All that is known of a rate is better than the little that is newest of a rare
                 // one, unless that is enough.
-                let anchor = enough(lately).filter(|_| lately_is_enough(share(&lately.counts)));
+                let anchor = enough(recent).filter(|_| is_enough(share(&recent.counts)));
                 let anchor = anchor.or_else(|| enough(before)).or_else(|| enough(days));
                 let empty = Share::default();
                 Cell::Rate { anchor, stable: empty, candidate: empty }
             }
             MetricKind::Quantile { histogram, q } => {
                 let enough = |window: &Window| tail_anchor(histogram(window), q);
-                let anchor = enough(lately).or_else(|| enough(before)).or_else(|| enough(days));
+                let anchor = enough(recent).or_else(|| enough(before)).or_else(|| enough(days));
                 let (anchor_us, share) = anchor.unzip();
                 let (stable, beyond) = (Share::default(), Histogram::default());
                 let share = share.unwrap_or(1.0 - q);
@@ -162,7 +162,7 @@ impl Cell {
         }
     }
 
-    /// Whether the stable arm has moved so far from its anchor that it should be taken anew: to
+    /// Whether the stable arm has moved so far from its anchor that it should be taken again: to
     /// less than half or more than twice of it, in what is rarer, bad or good, and not by chance.
     fn has_drifted(&self, metric: Metric) -> bool {
         let (anchor, stable) = match (self, metric.kind()) {
@@ -181,7 +181,7 @@ impl Cell {
 }
 
 /// Whether these outcomes estimate a rate well enough to anchor on: ten of the rarer kind.
-fn lately_is_enough(seen: Share) -> bool {
+fn is_enough(seen: Share) -> bool {
     seen.sum().min(seen.n as f64 - seen.sum()) >= 10.0
 }
 
@@ -193,17 +193,17 @@ impl Stratum {
         Stratum::open(plan, weight, 0, (&nothing, &nothing))
     }
 
-    /// An empty one; `before` is what counts on stable so far, `lately` the newest part of it, and
+    /// An empty one; `before` is what counts on stable so far, `recent` the newest part of it, and
     /// `from` the requests of both arms.
     pub(super) fn open(
         plan: &Plan,
         weight: Weight,
         from: u64,
-        (before, lately): (&Window, &Window),
+        (before, recent): (&Window, &Window),
     ) -> Stratum {
         let nothing = Window::default();
         let days = plan.baseline.as_ref().map_or(&nothing, |baseline| &baseline.window);
-        let cell = |rule: &LineRule| Cell::open(rule.metric, days, before, lately);
+        let cell = |rule: &LineRule| Cell::open(rule.metric, days, before, recent);
         let cells = plan.rules.iter().map(cell).collect();
         Stratum { weight, from, split: (0, 0), cells }
     }

@@ -78,7 +78,7 @@ impl RecentCounts {
 /// What came of a look.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Look {
-    /// The decision.
+    /// What was decided at this look.
     pub decision: Decision,
     /// Whether the caller must journal it, and then say so by [`Watch::journalled`]. The caller
     /// drops a decision that is not to be journalled: the next look starts where this one did.

@@ -24,7 +24,7 @@ pub const ROLLBACK_FILE: &str = "rollback.md";
 
 const UNSEALED: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// `manifest.json`; field names are the seed's (R214).
+/// `manifest.json`; field names are the seed's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -62,7 +62,7 @@ pub struct Meta {
     pub timestamp: String,
     /// The same, ms.
     pub timestamp_ms: UnixMs,
-    /// The release.
+    /// The release that the pack proves.
     pub change_id: String,
     /// What wrote it: `tidegate <version>`.
     pub builder: String,
@@ -229,25 +229,25 @@ pub enum VerifyProblem {
     /// A file is listed and not there.
     #[error("`{path}` is listed in the manifest and missing")]
     Missing {
-        /// The file.
+        /// Its path in the pack.
         path: String,
     },
     /// A file is there and not listed.
     #[error("`{path}` is not listed in the manifest")]
     Unlisted {
-        /// The file.
+        /// Its path in the pack.
         path: String,
     },
     /// A file's content changed.
     #[error("`{path}` was altered: its digest is not the manifest's")]
     Altered {
-        /// The file.
+        /// Its path in the pack.
         path: String,
     },
     /// The manifest itself cannot be trusted.
     #[error("`manifest.json` cannot be trusted: {detail}")]
     Manifest {
-        /// Why.
+        /// The error of reading it.
         detail: String,
     },
     /// The manifest lists a path that leads out of the pack or is not a plain relative one.
@@ -271,15 +271,15 @@ pub enum VerifyProblem {
     /// A file that every pack of this verdict has is not listed.
     #[error("`{path}` is needed in a pack of this verdict and not listed")]
     Required {
-        /// The file.
+        /// Its path in the pack.
         path: String,
     },
     /// A gate points at a file that is not in the pack.
     #[error("gate `{gate}` points at `{path}`, which is not in the pack")]
     Evidence {
-        /// The gate.
+        /// The gate's name in the manifest.
         gate: String,
-        /// The file.
+        /// The path that the gate names.
         path: String,
     },
     /// The journal's segment does not hold together.

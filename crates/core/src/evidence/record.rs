@@ -1,4 +1,4 @@
-//! What is kept of one request (requirements R170–R174).
+//! What is kept of one request.
 
 use crate::guard::RiskEvent;
 use crate::ids::{ChangeId, TraceId, UnixMs};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// One tool call of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedToolCall {
-    /// The tool.
+    /// The name that the model called it by.
     pub name: String,
     /// Whether the version set allows it.
     pub allowed: bool,
@@ -30,13 +30,13 @@ pub struct Record {
     pub traceparent: Option<String>,
     /// When it came in.
     pub at: UnixMs,
-    /// The tenant.
+    /// The caller's tenant; absent where no credential names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
     /// The user; a pseudonym where the name is personal data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// The arm.
+    /// Which arm answered.
     pub arm: Arm,
     /// The version set, in JSON as `version_set`.
     #[serde(flatten, with = "answered_by")]

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 /// What became of one case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CaseResult {
-    /// The case.
+    /// The case as it was asked.
     pub case: Case,
     /// The answer; absent when there was none.
     pub actual: Option<String>,
@@ -21,7 +21,7 @@ pub struct CaseResult {
     pub unanswered: Option<Unanswered>,
     /// 0 to 1; see [`super::mean_score`] and [`super::legacy_score`].
     pub score: f64,
-    /// The checks.
+    /// What each of the case's checks found.
     pub checks: Vec<CheckResult>,
     /// End-to-end time, ms.
     pub latency_ms: u64,
@@ -78,10 +78,10 @@ impl Unanswered {
     }
 }
 
-/// One row of the failure table: a class, and what failed in it (R30–R35).
+/// One row of the failure table: a class, and what failed in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FailureRow {
-    /// The class.
+    /// The class that the case belongs to.
     pub risk: Risk,
     /// Cases of the class.
     pub total: usize,
@@ -116,10 +116,10 @@ pub struct RunComparison {
     pub new: Vec<String>,
 }
 
-/// One item of the seed's report (R22).
+/// One item of the seed's report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReportDetail {
-    /// The question.
+    /// The question that was asked.
     pub input: String,
     /// What should come.
     pub expected: String,
@@ -129,14 +129,14 @@ pub struct ReportDetail {
     pub score: f64,
 }
 
-/// The report of one run; the first eight keys are the seed's (R22).
+/// The report of one run; the first eight keys are the seed's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EvalReport {
     /// The model of the version set.
     pub model: String,
     /// Cases.
     pub total: usize,
-    /// Cases with a score of at least 0.8 (R21).
+    /// Cases with a score of at least 0.8.
     pub correct: usize,
     /// correct / total.
     pub accuracy: f64,
@@ -154,7 +154,7 @@ pub struct EvalReport {
     pub version_set: VersionSetId,
     /// Digest over the cases.
     pub cases_digest: Digest,
-    /// The verdict.
+    /// Whether the gate passes, fails, or lacks answers.
     pub verdict: GateVerdict,
     /// Why, one sentence each.
     pub reasons: Vec<String>,
@@ -166,7 +166,7 @@ pub struct EvalReport {
     pub results: Vec<CaseResult>,
 }
 
-/// The metric every gate holds against a threshold.
+/// The metric that every gate compares with a threshold.
 pub const ACCURACY: &str = "accuracy";
 /// The checks on what an answer says, which `relevance` is the mean of.
 const CONTENT_CHECKS: [&str; 4] =
@@ -258,7 +258,7 @@ pub fn verdict(results: &[CaseResult], threshold: f64) -> (GateVerdict, Vec<Stri
 /// Order: no cases at all is inconclusive. A blocking or red-line case that failed fails the gate.
 /// So does a case whose request itself fails, since another run would end the same: refused, or a
 /// server error or timeout in each of [`Unanswered::TRIES`] tries while other cases are answered.
-/// Other missing answers make the gate inconclusive. Then each metric is held against its
+/// Other missing answers make the gate inconclusive. Then each metric is compared with its
 /// threshold. A metric that the run does not measure counts as 0: the gate fails closed.
 pub fn verdict_on(
     results: &[CaseResult],
@@ -286,7 +286,7 @@ pub fn verdict_on(
             Some(value) if value >= threshold => {
                 held.push(format!("{metric} {value:.3} is at least {threshold}"));
             }
-            // The seed's wording (R95).
+            // The seed's wording.
             Some(value) => {
                 failed.push(format!("Quality gate failed: {metric} = {value:.3} < {threshold}"))
             }

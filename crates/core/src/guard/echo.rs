@@ -1,4 +1,4 @@
-//! How much of one text is repeated in another, by n-grams (T-06).
+//! How much of one text is repeated in another, by n-grams.
 //!
 //! A forbidden phrase flags honest answers and misses recitations; the share of the prompt's own
 //! n-grams does neither. Case, white space and punctuation do not count. Chinese, Japanese and

@@ -244,7 +244,7 @@ impl Entry {
 ///
 /// A chain cut off at its end is still a chain: this does not show it. Who must know compares the
 /// last entry with a head kept elsewhere (the store keeps one beside the journal, every evidence
-/// pack holds one in its manifest). Nor does it show a chain made anew from some entry on.
+/// pack holds one in its manifest). Nor does it show a chain rewritten from some entry on.
 ///
 /// # Errors
 /// The first [`JournalError`] found.

@@ -5,7 +5,7 @@ use crate::route::Cohort;
 use crate::upstream::Failure;
 use serde::{Deserialize, Serialize};
 
-/// How long the parts of a request took, in microseconds (requirement R171).
+/// How long the parts of a request took, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Timing {
     /// Waiting for a free slot.
@@ -64,7 +64,7 @@ pub struct Estimate {
     pub cost_micro_usd: u64,
 }
 
-/// What a user said of an answer, by trace id (requirements R220, R221).
+/// What a user said of an answer, by trace id.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind", content = "value")]
 pub enum Feedback {

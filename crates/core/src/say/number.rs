@@ -6,17 +6,17 @@ use crate::decide::{BandUnit, Comparison, Metric, MetricUnit, Numbers, Unit};
 use crate::route::Weight;
 
 /// Odds: three digits, and a word for what is beyond doubt.
-pub(super) fn odds(lang: Lang, evidence: f64) -> String {
-    if evidence >= 1e6 {
+pub(super) fn odds(lang: Lang, odds: f64) -> String {
+    if odds >= 1e6 {
         match lang {
             Lang::En => "over 1,000,000".to_owned(),
             Lang::Zh => "超过 1,000,000".to_owned(),
             Lang::Ja => "1,000,000 超".to_owned(),
         }
-    } else if evidence >= 10.0 {
-        format!("{evidence:.0}")
+    } else if odds >= 10.0 {
+        format!("{odds:.0}")
     } else {
-        format!("{evidence:.2}")
+        format!("{odds:.2}")
     }
 }
 
@@ -82,7 +82,7 @@ pub(super) struct Shown {
     /// What the candidate's samples count as, and users behind them where that is known; absent
     /// where users' answers are not alike.
     pub(super) worth: Option<(u64, Option<u64>)>,
-    /// Whether what is over the limit is not the whole release but what came lately.
+    /// Whether only recent outcomes are over the limit, not the whole release.
     pub(super) is_late: bool,
     /// Whether a relative limit is undefined, because stable's value is 0.
     pub(super) is_undefined: bool,

@@ -1,4 +1,4 @@
-//! Taking personal data and secrets out of text before it is kept (anchors A16, A17).
+//! Taking personal data and secrets out of text before it is kept.
 //!
 //! Kinds: `[email]`, `[phone]`, `[id]` (Chinese, Hong Kong and Taiwanese identity numbers, Japanese
 //! My Number, American social security numbers, passports), `[card]`, `[iban]`, `[secret]` (API

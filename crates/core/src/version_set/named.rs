@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "NamedForm", into = "NamedForm")]
 pub struct NamedSet {
-    /// The set.
+    /// The hash of its content.
     pub id: VersionSetId,
     /// What is in it.
     pub keys: VersionKeys,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 /// A version set with the bytes of its files.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PackedSet {
-    /// The set.
+    /// Names and digests, without the bytes.
     pub set: VersionSet,
     /// A label for people, for example `prompt v3 · gpt-4o-mini`; no part of the id.
     pub label: String,
@@ -21,9 +21,9 @@ pub enum PackedSetError {
     /// A file's content is not there.
     #[error("version set `{set}`: file `{path}` of {} is missing", .kind.as_str())]
     Missing {
-        /// The set.
+        /// The set that lacks it.
         set: VersionSetId,
-        /// The artifact.
+        /// The artifact that the file belongs to.
         kind: ArtifactKind,
         /// The file, relative to the artifact.
         path: String,
@@ -34,9 +34,9 @@ pub enum PackedSetError {
         .kind.as_str()
     )]
     Altered {
-        /// The set.
+        /// The set that holds it.
         set: VersionSetId,
-        /// The artifact.
+        /// The artifact that the file belongs to.
         kind: ArtifactKind,
         /// The file, relative to the artifact.
         path: String,

@@ -53,7 +53,7 @@ pub(super) struct Kayenta {
     minute: u32,
     /// Stable's values, one a minute.
     control: Vec<f64>,
-    /// The candidate's.
+    /// The candidate's values, one a minute.
     experiment: Vec<f64>,
     /// The verdict that holds now.
     last: Judgement,

@@ -1,4 +1,4 @@
-//! The engines that Tidegate's is measured beside, each written anew from its documented behaviour.
+//! The engines that Tidegate's is compared with, each rewritten from its documented behaviour.
 //!
 //! Every peer is given the metric that matters in the scenario and, where it needs a limit, the
 //! one a careful user would have set, which is kind to it. What it does with them is its own:

@@ -51,7 +51,7 @@ pub(super) enum Tally {
     Quantile {
         /// Which quantile.
         q: f64,
-        /// The latencies.
+        /// Latencies of answered requests, µs.
         latency_us: Histogram,
     },
     /// Tokens.

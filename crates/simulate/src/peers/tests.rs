@@ -93,7 +93,8 @@ fn argo_forgets_failures_when_a_run_is_over() {
     assert_eq!(calls(Peer::Argo3, &ERRORS, &minutes).last(), Some(&Bad));
 }
 
-/// analysis.go: errors abort when more than 4 in a row; a result between them starts anew.
+/// analysis.go: errors abort when more than 4 in a row; a result between them starts the count
+/// again.
 #[test]
 fn argo_survives_four_minutes_without_a_result() {
     let mut minutes = vec![IntervalCounts::default(); 4];

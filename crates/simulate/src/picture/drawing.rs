@@ -181,7 +181,7 @@ fn weight_y(share: f64) -> f64 {
     WEIGHT_BOTTOM - (WEIGHT_BOTTOM - WEIGHT_TOP) * share
 }
 
-/// What is enough, and which curve is held against which.
+/// The odds that are enough, and which curve they belong to.
 fn enough(out: &mut String, history: &History<'_>, scale: &Scale) {
     let x = RIGHT + 12.0;
     for (level, colour, what) in [

@@ -154,7 +154,7 @@ fn the_pictures_of_the_docs_are_of_this_engine() {
     ] {
         simulate_in(folder.path(), &[scenario, "--picture", "x.svg"]).exits(0);
         let drawn = std::fs::read_to_string(folder.path().join("x.svg")).unwrap();
-        assert_eq!(words(shown), words(&drawn), "draw it anew: see docs/how-tidegate-decides.md");
+        assert_eq!(words(shown), words(&drawn), "draw it again: see docs/how-tidegate-decides.md");
     }
 }
 

@@ -138,7 +138,7 @@ impl Writer {
                 let mut why = self.explain(&undone.error);
                 if is_fatal(&undone) {
                     why = StoreError::new(Kind::Stopped, format!("{why}; stopping to acknowledge"))
-                        .hint("check the disk, then start tidegate anew: it reads what is there");
+                        .hint("check the disk, then restart tidegate: it reads what is there");
                     self.inbox.stop(why.clone());
                 }
                 refuse(jobs, &why);

@@ -27,6 +27,9 @@ const BANNED: &[(&str, &str)] = &[
     ("second try", "retry"),
     ("second tries", "retries"),
     ("aftermath", "post-release work"),
+    ("anew", "again, or rewrite, restart, reopen"),
+    ("lately", "recently, recent"),
+    ("held against", "compared with, or counts against"),
     ("would not tell", "would not settle this"),
     ("is so still", "is still open"),
 ];

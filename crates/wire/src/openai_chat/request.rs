@@ -1,6 +1,6 @@
 //! A chat completion request: what of it must be understood to serve it.
 //!
-//! What is forwarded is always written anew from what was read here, never the client's bytes: so
+//! What is forwarded is always written from what was read here, never the client's bytes: so
 //! the model server cannot read another `model` than the one that was authorised. For the same
 //! reason a key that is given twice in one object is refused, at any depth. Order of checks: bytes
 //! (empty, UTF-8, JSON, depth, object, doubled keys), then members that clients must not set, then

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 /// An answer that is not yet in the API's shape.
 #[derive(Debug)]
 pub struct Completion {
-    /// Its id.
+    /// The completion's id, the same in every chunk.
     pub id: String,
     /// When it was made, seconds since the epoch.
     pub created: u64,
@@ -14,7 +14,7 @@ pub struct Completion {
     pub model: String,
     /// Says where it really comes from.
     pub fingerprint: &'static str,
-    /// Its text.
+    /// The whole text of the answer.
     pub text: String,
     /// The tool to call, by name.
     pub tool: Option<String>,

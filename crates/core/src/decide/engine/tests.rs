@@ -92,7 +92,7 @@ fn a_bad_release_goes_back_with_its_numbers() {
     assert!(matches!(decision.actions[..], [Action::RollBack, Action::OpenIncident { .. }]));
 }
 
-/// T-01: no data holds; it is neither good nor bad.
+/// No data holds; it is neither good nor bad.
 #[test]
 fn inv2_missing_data_holds() {
     let mut run = Run::new();

@@ -81,7 +81,7 @@ impl Server {
     }
 }
 
-/// An outage of the upstream that both arms share is not held against the candidate, nor for it,
+/// An outage of the upstream that both arms share counts neither against the candidate nor for it,
 /// during it or after it, however few requests a look sees.
 #[test]
 fn inv9_a_shared_fault_is_no_verdict() {

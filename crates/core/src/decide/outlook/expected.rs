@@ -224,7 +224,7 @@ impl Expected {
         }
     }
 
-    /// The interval that a ceiling is held against, for these samples of the candidate: so many
+    /// The interval that is compared with a ceiling, for these samples of the candidate: so many
     /// like stable's, and so many of shape `turned`.
     pub(super) fn absolute(
         &self,

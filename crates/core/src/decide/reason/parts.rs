@@ -118,9 +118,9 @@ pub enum PauseEnd {
 /// One rule's comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// The line.
+    /// The line that the metric belongs to.
     pub line: Line,
-    /// The metric.
+    /// What is compared.
     pub metric: Metric,
     /// What the threshold and the estimate are measured in.
     pub unit: Unit,
@@ -146,7 +146,7 @@ pub struct Comparison {
     /// The next share of traffic at which that would not take so long, where it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub larger: Option<LargerShare>,
-    /// Its numbers.
+    /// What both arms showed, and what was proven.
     #[serde(flatten)]
     pub numbers: Numbers,
 }
@@ -226,7 +226,7 @@ impl Beside {
 /// A larger share of traffic, and how long as many samples would take there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LargerShare {
-    /// The share.
+    /// The next rung with at least twice the traffic.
     pub weight_pct: Weight,
     /// How long, s.
     pub more_s: u64,
@@ -262,7 +262,7 @@ pub struct Numbers {
     /// Upper end of its interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub high: Option<f64>,
-    /// The threshold it was held against.
+    /// The threshold that was tested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
     /// The odds for it, x : 1; for a hold, the odds for what would end it. In JSON and in journals

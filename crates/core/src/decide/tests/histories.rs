@@ -371,7 +371,7 @@ proptest! {
     }
 
     /// A fault of the upstream that both arms share moves nothing when it comes, and nothing of it
-    /// is held against the candidate later.
+    /// counts against the candidate later.
     #[test]
     fn inv9_no_outage_is_a_verdict((temper, inputs) in history()) {
         let mut run = Run::new(temper);

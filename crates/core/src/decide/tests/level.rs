@@ -51,8 +51,8 @@ impl Stream {
         self.requests += 1;
         self.strata.last_mut().unwrap().add(&self.plan, arms.0, arms.1);
         if strata::is_due(&self.plan, &self.strata, None, self.requests) {
-            let lately = self.stable.since(&self.anchored).unwrap();
-            let before = (&self.stable, &lately);
+            let recent = self.stable.since(&self.anchored).unwrap();
+            let before = (&self.stable, &recent);
             let weight = self.plan.rungs[0].weight;
             self.strata.push(Stratum::open(&self.plan, weight, self.requests, before));
             self.anchored = self.stable.clone();

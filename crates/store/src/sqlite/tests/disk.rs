@@ -80,10 +80,10 @@ async fn after_a_failed_commit_nothing_is_acknowledged_until_a_new_start() {
     assert_eq!(store.dropped_records(), 1, "and counted");
     assert_eq!(store.journal(0).unwrap().len(), 1, "reads go on");
     drop(store);
-    let anew = open(&root);
-    let next = append(&anew, UnixMs(4), vec![packed_event(4)]).await.unwrap();
+    let reopened = open(&root);
+    let next = append(&reopened, UnixMs(4), vec![packed_event(4)]).await.unwrap();
     assert_eq!(next[0].seq, 2, "the head never moved");
-    assert_eq!(anew.integrity().unwrap(), Vec::<String>::new());
+    assert_eq!(reopened.integrity().unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test]
