@@ -418,7 +418,8 @@ pub(crate) async fn incident(config: &Path, command: IncidentCommand, json: bool
                 output::line(view::no_incidents(lang::reader()));
             }
             for (id, incident) in &state.incidents {
-                output::line(view::incident(id, incident));
+                let text = view::incident(id, incident);
+                output::wrapped(&text, 2).iter().for_each(output::line);
             }
             Ok(())
         }

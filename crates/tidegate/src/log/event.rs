@@ -237,9 +237,11 @@ impl Event<'_> {
             EventType::OutageBegan
             | EventType::IncidentOpened
             | EventType::JournalUnwritten
-            | EventType::ReleaseTakenBack
             | EventType::ProcessFailed => Level::ERROR,
-            EventType::ConnectionsCut | EventType::WorkFailed => Level::WARN,
+            // Where it cannot be written at all, that is an error with a line of its own.
+            EventType::ReleaseTakenBack | EventType::ConnectionsCut | EventType::WorkFailed => {
+                Level::WARN
+            }
             EventType::ReleaseMoved => match self {
                 Event::ReleaseMoved { decision, .. } => match decision.state.phase {
                     Phase::Running | Phase::Promoted => Level::INFO,

@@ -38,7 +38,13 @@ fn every_line_of_a_release_that_is_rolled_back_is_json() {
     project.run(&["eval", "--prompt", "v3"]).exits(0);
     project.run(&["release", "start", "--prompt", "v3"]).exits(0);
     let users = Users::of(server.address, 3, long);
-    project.wait_for_phase("rolled_back");
+    // The line comes after the journal has the phase.
+    wait_for("the rollback in the log", || {
+        let is_it = |event: &Value| {
+            event["event_type"] == "release_moved" && event["details"]["decision"] == "roll_back"
+        };
+        events(&server).iter().any(is_it).then_some(())
+    });
     drop(users);
     server.terminate();
     wait_for("the order to stop", || server.log().contains("\"stopping\"").then_some(()));
@@ -70,7 +76,7 @@ fn every_line_of_a_release_that_is_rolled_back_is_json() {
 #[test]
 fn a_server_that_cannot_start_says_so_in_json_too() {
     let project = Project::init();
-    let args = ["serve", "--provider", "nobody"];
+    let args = ["serve", "--provider", "nobody", "--listen", "127.0.0.1:0"];
     let output = project.run_with(&args, &[("TIDEGATE_LOG_FORMAT", "json")]);
     let output = output.exits(2);
     let line = event(output.err.trim_end());
