@@ -1,6 +1,7 @@
 //! Commands: what a person types, one file each.
 
 mod check;
+mod errors;
 mod eval;
 mod evidence;
 pub(crate) mod init;

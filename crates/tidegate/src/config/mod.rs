@@ -15,7 +15,7 @@ mod upstream;
 mod workspace;
 mod yaml;
 
-pub(crate) use address::{chat_completions, is_open_to_all, listen_addr};
+pub(crate) use address::{BaseUrlProblem, chat_completions, is_open_to_all, listen_addr};
 pub(crate) use load::{Loaded, load, parse_yaml};
 pub(crate) use plan::plan_parts;
 pub(crate) use project::*;

@@ -12,7 +12,7 @@ use crate::host::{Host, HostOptions};
 use crate::lang;
 use crate::observe::ReleaseView;
 use crate::output::{self, Tone, paint};
-use crate::request::{Front, GatewayOptions};
+use crate::request::{Front, GatewayOptions, ListenError};
 use crate::store::{Journal as _, Records as _, Store};
 use crate::version_set::PackOverrides;
 use crate::view;
@@ -52,7 +52,7 @@ pub(super) struct Stage {
     /// What happened, for `--json` and for the same seed's test.
     told: Vec<Value>,
     stop: oneshot::Sender<()>,
-    server: tokio::task::JoinHandle<Result<()>>,
+    server: tokio::task::JoinHandle<Result<(), ListenError>>,
     began: Instant,
 }
 

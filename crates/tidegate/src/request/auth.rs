@@ -3,13 +3,39 @@
 use super::code::Code;
 use super::problem::{Next, Problem};
 use crate::config::Credential;
-use crate::error::{CliError, Result as CliResult};
 use http::{HeaderMap, StatusCode, header};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
+use thiserror::Error;
 
 /// Shortest key accepted, characters.
 const KEY_MIN: usize = 16;
+
+/// Why a credential cannot be asked for. The key itself is never in it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum CredentialError {
+    /// The environment has no key.
+    #[error("credential `{name}`: `{variable}` is not set")]
+    NotSet {
+        /// The credential.
+        name: String,
+        /// The environment variable.
+        variable: String,
+    },
+    /// The key could be guessed.
+    #[error(
+        "credential `{name}`: the key in `{variable}` has {length} characters, \
+         at least {KEY_MIN} are needed"
+    )]
+    TooShort {
+        /// The credential.
+        name: String,
+        /// The environment variable.
+        variable: String,
+        /// Its key's length, characters.
+        length: usize,
+    },
+}
 
 /// A caller that was let in.
 #[derive(Debug, Clone, Default)]
@@ -30,9 +56,9 @@ impl Authenticator {
     pub(super) fn new(
         credentials: &[Credential],
         lookup: impl Fn(&str) -> Option<String>,
-    ) -> CliResult<Authenticator> {
+    ) -> Result<Authenticator, CredentialError> {
         let known = credentials.iter().map(|credential| known(credential, &lookup));
-        Ok(Authenticator { known: known.collect::<CliResult<_>>()? })
+        Ok(Authenticator { known: known.collect::<Result<_, _>>()? })
     }
 
     /// Whether callers need a credential.
@@ -64,19 +90,16 @@ impl Authenticator {
 fn known(
     credential: &Credential,
     lookup: impl Fn(&str) -> Option<String>,
-) -> CliResult<([u8; 32], Caller)> {
+) -> Result<([u8; 32], Caller), CredentialError> {
     let Credential { name, key_env, tenant } = credential;
     let Some(key) = lookup(key_env) else {
-        return Err(CliError::usage(format!("credential `{name}`: `{key_env}` is not set"))
-            .hint(format!("export {key_env}=$(openssl rand -hex 32)")));
+        let (name, variable) = (name.clone(), key_env.clone());
+        return Err(CredentialError::NotSet { name, variable });
     };
     let length = key.chars().count();
     if length < KEY_MIN {
-        return Err(CliError::usage(format!(
-            "credential `{name}`: the key in `{key_env}` has {length} characters, \
-             at least {KEY_MIN} are needed"
-        ))
-        .hint(format!("export {key_env}=$(openssl rand -hex 32)")));
+        let (name, variable) = (name.clone(), key_env.clone());
+        return Err(CredentialError::TooShort { name, variable, length });
     }
     let caller =
         Caller { key: Some(name.as_str().into()), tenant: tenant.as_deref().map(Into::into) };
@@ -105,7 +128,7 @@ fn unauthorised(message: &str) -> Problem {
 mod tests {
     use super::*;
 
-    fn authenticator(key: &str) -> CliResult<Authenticator> {
+    fn authenticator(key: &str) -> Result<Authenticator, CredentialError> {
         let credential = Credential {
             name: "app".to_owned(),
             key_env: "APP_KEY".to_owned(),
@@ -139,7 +162,8 @@ mod tests {
     #[test]
     fn a_short_or_missing_key_is_an_error_without_the_key() {
         let error = authenticator("hunter2").err().unwrap();
-        assert!(error.message.contains("7 characters") && !error.message.contains("hunter2"));
+        let message = error.to_string();
+        assert!(message.contains("7 characters") && !message.contains("hunter2"), "{message}");
         let credential =
             Credential { name: "app".to_owned(), key_env: "NONE".to_owned(), tenant: None };
         assert!(Authenticator::new(&[credential], |_| None).is_err());

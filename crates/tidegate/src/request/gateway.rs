@@ -1,12 +1,11 @@
 //! What all requests share.
 
 use super::admission::Admission;
-use super::auth::Authenticator;
+use super::auth::{Authenticator, CredentialError};
 use super::bounds::CONNECTIONS;
 use super::ids::IdMaker;
 use crate::clock::Clock;
 use crate::config::{Price, ProcessLimits, Project, Records};
-use crate::error::Result as CliResult;
 use crate::guard::Bans;
 use crate::http::Bounds;
 use crate::log::LogKey;
@@ -82,7 +81,7 @@ impl Gateway {
         project: &Project,
         parts: Parts,
         options: GatewayOptions,
-    ) -> CliResult<Arc<Gateway>> {
+    ) -> Result<Arc<Gateway>, CredentialError> {
         let authenticator =
             Authenticator::new(&project.credentials, |name| std::env::var(name).ok())?;
         Ok(Arc::new(Gateway::with_authenticator(project, parts, options, authenticator)))

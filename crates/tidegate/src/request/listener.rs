@@ -4,36 +4,56 @@ use super::body::Body;
 use super::front::Front;
 use super::problem::Problem;
 use crate::config::is_open_to_all;
-use crate::error::{CliError, Result as CliResult};
 use crate::http::{Listener, Received, Service};
 use crate::log::{About, Event};
 use crate::output;
 use http::Response;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use thiserror::Error;
 
-/// Takes the address (`host:port`; port 0 takes a free one).
-pub(crate) async fn bind(address: &str) -> CliResult<Listener> {
-    Listener::bind(address).await.map_err(|error| bind_error(address, &error))
+/// Why the data plane cannot listen.
+#[derive(Debug, Error)]
+pub(crate) enum ListenError {
+    /// Another process listens there.
+    #[error("address {address} is in use, perhaps by another `tidegate serve`")]
+    InUse {
+        /// As it was given.
+        address: String,
+    },
+    /// Ports below 1024, as a rule.
+    #[error("address {address} needs rights that this process lacks")]
+    NotAllowed {
+        /// As it was given.
+        address: String,
+    },
+    /// It is no address of this machine, or none at all.
+    #[error("address {address} cannot be listened on: {source}")]
+    Failed {
+        /// As it was given.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Other machines reach it and nobody asks them who they are.
+    #[error("{address} can be reached from other machines, and the service has no credentials")]
+    OpenToAll {
+        /// What it became.
+        address: SocketAddr,
+    },
 }
 
-fn bind_error(address: &str, error: &io::Error) -> CliError {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            let port = address.rsplit(':').next().unwrap_or_default();
-            CliError::usage(format!(
-                "address {address} is in use, perhaps by another `tidegate serve`"
-            ))
-            .hint(format!("see who has it: `ss -ltnp 'sport = :{port}'` or `lsof -i :{port}`"))
-            .hint("take another one with `--listen 127.0.0.1:0` or `listen:` in tidegate.yaml")
+/// Takes the address (`host:port`; port 0 takes a free one).
+pub(crate) async fn bind(address: &str) -> Result<Listener, ListenError> {
+    Listener::bind(address).await.map_err(|source| {
+        let address = address.to_owned();
+        match source.kind() {
+            io::ErrorKind::AddrInUse => ListenError::InUse { address },
+            io::ErrorKind::PermissionDenied => ListenError::NotAllowed { address },
+            _ => ListenError::Failed { address, source },
         }
-        io::ErrorKind::PermissionDenied => {
-            CliError::usage(format!("address {address} needs rights that this process lacks"))
-                .hint("take a port from 1024 on with `--listen`")
-        }
-        _ => CliError::usage(format!("address {address} cannot be listened on: {error}"))
-            .hint("give `--listen` as `host:port`, for example `127.0.0.1:8787`"),
-    }
+    })
 }
 
 /// Serves until `shutdown` is ready, then ends in order: `/readyz` says no, after a notice no new
@@ -45,13 +65,10 @@ pub(crate) async fn serve(
     front: Arc<Front>,
     listener: Listener,
     shutdown: impl Future<Output = ()>,
-) -> CliResult<()> {
+) -> Result<(), ListenError> {
     let address = listener.address();
     if is_open_to_all(address.ip(), front.asks()) {
-        return Err(CliError::usage(format!(
-            "{address} can be reached from other machines, and the service has no credentials"
-        ))
-        .hint("add `credentials:` to tidegate.yaml, or listen on 127.0.0.1"));
+        return Err(ListenError::OpenToAll { address });
     }
     let bounds = front.first().options.bounds;
     let cut = listener.serve(front, bounds, shutdown).await;

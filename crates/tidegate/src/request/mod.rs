@@ -40,6 +40,7 @@ mod gateway;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use auth::CredentialError;
 pub(crate) use front::Front;
 pub(crate) use gateway::{Gateway, GatewayOptions, Parts};
-pub(crate) use listener::{bind, serve};
+pub(crate) use listener::{ListenError, bind, serve};

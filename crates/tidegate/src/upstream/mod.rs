@@ -6,6 +6,7 @@ mod completion;
 mod fault;
 mod openai;
 mod replay;
+mod setup;
 mod simulated;
 #[cfg(test)]
 mod testing;
@@ -20,6 +21,8 @@ use tidegate_core::upstream::Failure;
 use tidegate_core::version_set::VersionKeys;
 use tidegate_wire::{AnswerFacts, openai_chat};
 use tokio::sync::mpsc;
+
+pub(crate) use setup::SetupError;
 
 /// One call, ready to send.
 #[derive(Debug, Clone)]
@@ -152,7 +155,7 @@ impl Upstream {
         config: &config::Upstream,
         root: &Path,
         clock: &Clock,
-    ) -> crate::error::Result<Upstream> {
+    ) -> Result<Upstream, SetupError> {
         Ok(match config {
             config::Upstream::Openai { base_url, api_key_env, stream_usage, merge_system: _ } => {
                 let api_key_env = api_key_env.as_deref();

@@ -13,7 +13,7 @@ mod stream;
 mod tests;
 mod usage;
 
-use super::{Answer, Call, Deadlines, Elapsed, Pieces, Reply, UpstreamError, bounds};
+use super::{Answer, Call, Deadlines, Elapsed, Pieces, Reply, SetupError, UpstreamError, bounds};
 use crate::http::Collected;
 use bytes::Bytes;
 use client::HttpClient;
@@ -73,7 +73,7 @@ impl OpenAi {
         base_url: &str,
         api_key_env: Option<&str>,
         stream_usage: bool,
-    ) -> crate::error::Result<Self> {
+    ) -> Result<Self, SetupError> {
         let endpoint = client::endpoint(name, base_url)?;
         let authorization =
             api_key_env.map(|variable| client::authorization(name, variable)).transpose()?;

@@ -2,9 +2,8 @@
 //! prompt that was not recorded is refused.
 
 use super::completion::{self, Pace, Prompt, Schedule};
-use super::{Call, Reply, UpstreamError, bounds};
+use super::{Call, Reply, SetupError, UpstreamError, bounds};
 use crate::clock::Clock;
-use crate::error::{CliError, Result};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -63,18 +62,15 @@ impl Replay {
         latency_ms: u64,
         ms_per_token: f64,
         clock: &Clock,
-    ) -> Result<Self> {
+    ) -> Result<Self, SetupError> {
         let file = std::fs::File::open(path).map_err(|error| {
-            CliError::usage(format!(
-                "upstream `{name}`: the replay file `{}` cannot be read: {error}",
-                path.display()
-            ))
-            .hint("a relative `path` starts at the folder of tidegate.yaml")
+            let (name, path) = (name.to_owned(), path.to_owned());
+            SetupError::Recording { name, path, source: error }
         })?;
         let recorded = read(BufReader::new(file), path)?;
         if recorded.is_empty() {
-            let message = format!("upstream `{name}`: `{}` has no answers", path.display());
-            return Err(CliError::usage(message));
+            let (name, path) = (name.to_owned(), path.to_owned());
+            return Err(SetupError::NoAnswers { name, path });
         }
         Ok(Replay { recorded, latency_ms, ms_per_token, clock: clock.clone() })
     }
@@ -83,7 +79,7 @@ impl Replay {
     ///
     /// # Errors
     /// A refusal (404) where none was recorded, or a deadline that is shorter than the recording.
-    pub(crate) async fn call(&self, call: Call) -> std::result::Result<Reply, UpstreamError> {
+    pub(crate) async fn call(&self, call: Call) -> Result<Reply, UpstreamError> {
         let pace = Pace::start(&self.clock, call.deadlines);
         let model = completion::model(&call.body);
         let prompt = Prompt::of(&call.body);
@@ -120,14 +116,14 @@ impl Replay {
     }
 }
 
-fn read(mut file: impl std::io::BufRead, path: &Path) -> Result<HashMap<String, Vec<Recorded>>> {
+fn read(
+    mut file: impl std::io::BufRead,
+    path: &Path,
+) -> Result<HashMap<String, Vec<Recorded>>, SetupError> {
     let mut recorded: HashMap<String, Vec<Recorded>> = HashMap::new();
     let mut text = String::new();
     for at in 1.. {
-        let wrong = |what: String| {
-            CliError::usage(format!("{}:{at}: {what}", path.display()))
-                .hint("a line is `{\"model\": …, \"prompt\": …, \"answer\": …}`")
-        };
+        let wrong = |what: String| SetupError::Line { path: path.to_owned(), line: at, what };
         text.clear();
         let max = bounds::REPLAY_LINE_MAX as u64;
         let count = (&mut file).take(max + 1).read_line(&mut text);
@@ -179,7 +175,7 @@ mod tests {
     use std::time::Duration;
     use tidegate_core::ids::UnixMs;
 
-    fn open(lines: &str, clock: &Clock) -> Result<Replay> {
+    fn open(lines: &str, clock: &Clock) -> Result<Replay, SetupError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("answers.jsonl");
         std::fs::write(&path, lines).unwrap();
@@ -192,7 +188,8 @@ mod tests {
 
     fn check_error(lines: &str, expected: &str) {
         let error = open(lines, &Clock::Real).unwrap_err();
-        let message = error.message.rsplit('/').next().unwrap().to_owned();
+        let message = error.to_string();
+        let message = message.rsplit('/').next().unwrap().to_owned();
         assert!(message.contains(expected), "{message}");
         assert!(!message.contains("SECRET"), "{message}");
     }
@@ -217,7 +214,7 @@ mod tests {
         );
         check_error("\n", "has no answers");
         let error = Replay::new("main", Path::new("/no/such"), 0, 0.0, &Clock::Real).unwrap_err();
-        assert!(error.message.contains("`/no/such` cannot be read"), "{error}");
+        assert!(error.to_string().contains("`/no/such` cannot be read"), "{error}");
     }
 
     const LINES: &str = concat!(

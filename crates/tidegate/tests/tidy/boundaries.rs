@@ -300,3 +300,20 @@ fn a_circle_is_seen_and_a_parent_is_none() {
     let circle = ["a", "b::c", "d"].map(str::to_owned).to_vec();
     assert_eq!(circles(&graph(&modules)), BTreeSet::from([circle]));
 }
+
+/// Layers whose errors are types of their own: what each means at the command line is said in
+/// `cli::errors`, and to clients in `request::problem`.
+const OWN_ERRORS: &[&str] = &["guard", "http", "observe", "request", "route", "upstream"];
+
+#[test]
+fn the_error_of_the_command_line_stays_out_of_the_layers_below() {
+    let modules = modules(&root().join("crates/tidegate/src"));
+    for layer in OWN_ERRORS {
+        let is_of = |name: &str| name == *layer || name.starts_with(&format!("{layer}::"));
+        let of_layer: Vec<_> = modules.iter().filter(|(name, _)| is_of(name)).collect();
+        assert!(!of_layer.is_empty(), "there is no layer `{layer}`");
+        for (name, text) in of_layer {
+            assert!(!text.contains("crate::error"), "{name} speaks the command line's error");
+        }
+    }
+}

@@ -212,6 +212,7 @@ async fn an_address_in_use_is_named_with_a_way_out() {
     let first = bind("127.0.0.1:0").await.unwrap();
     let address = first.address();
     let error = bind(&address.to_string()).await.unwrap_err();
+    let error = crate::error::CliError::from(error);
     assert!(error.message.contains(&address.to_string()), "{error}");
     assert!(error.hints.iter().any(|hint| hint.contains("--listen")), "{error:?}");
 }
@@ -228,7 +229,7 @@ async fn an_open_address_needs_credentials() {
     )
     .await
     .unwrap_err();
-    assert!(error.message.contains("no credentials"), "{error}");
+    assert!(error.to_string().contains("no credentials"), "{error}");
 }
 
 #[tokio::test]

@@ -1,8 +1,7 @@
 //! The connection: where it goes, how it is made, and what went wrong with it.
 
 use crate::config::chat_completions;
-use crate::error::{CliError, Result};
-use crate::upstream::bounds;
+use crate::upstream::{SetupError, bounds};
 use bytes::Bytes;
 use http::{HeaderValue, Uri};
 use http_body_util::Full;
@@ -17,46 +16,40 @@ use tidegate_core::upstream::Failure;
 pub(super) type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// Checks a base URL and joins it with the path of chat completions.
-pub(super) fn endpoint(name: &str, base_url: &str) -> Result<Uri> {
+pub(super) fn endpoint(name: &str, base_url: &str) -> Result<Uri, SetupError> {
     chat_completions(base_url).map_err(|problem| {
         // A URL with credentials is not repeated, nor one that may hide some behind a slip.
-        let shown = if base_url.contains('@') { "…" } else { base_url };
-        CliError::usage(format!("upstream `{name}`: base_url `{shown}` {problem}"))
-            .hint("a base URL looks like `https://api.example.com/v1`")
+        let shown = if base_url.contains('@') { "…" } else { base_url }.to_owned();
+        SetupError::BaseUrl { name: name.to_owned(), shown, problem }
     })
 }
 
 /// The `authorization` header from the environment variable that holds the key.
-pub(super) fn authorization(name: &str, variable: &str) -> Result<HeaderValue> {
-    let key =
-        std::env::var(variable).ok().filter(|key| !key.trim().is_empty()).ok_or_else(|| {
-            CliError::usage(format!(
-                "upstream `{name}`: the environment variable `{variable}` (api_key_env) is not set"
-            ))
-            .hint(format!("set it: `export {variable}=…`, or leave out api_key_env"))
-        })?;
+pub(super) fn authorization(name: &str, variable: &str) -> Result<HeaderValue, SetupError> {
+    let named = || (name.to_owned(), variable.to_owned());
+    let key = std::env::var(variable).ok().filter(|key| !key.trim().is_empty());
+    let key = key.ok_or_else(|| {
+        let (name, variable) = named();
+        SetupError::KeyNotSet { name, variable }
+    })?;
     let mut value = HeaderValue::from_str(&format!("Bearer {}", key.trim())).map_err(|_| {
-        CliError::usage(format!(
-            "upstream `{name}`: the key in `{variable}` has a character that no header may have"
-        ))
+        let (name, variable) = named();
+        SetupError::KeyNotAHeader { name, variable }
     })?;
     value.set_sensitive(true);
     Ok(value)
 }
 
 /// Makes the client; the system's certificates are only read for `https`.
-pub(super) fn http_client(name: &str, endpoint: &Uri) -> Result<HttpClient> {
+pub(super) fn http_client(name: &str, endpoint: &Uri) -> Result<HttpClient, SetupError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| CliError::internal(format!("upstream `{name}`: no TLS: {error}")))?;
+        .map_err(|source| SetupError::Tls { name: name.to_owned(), source })?;
     let config = if endpoint.scheme_str() == Some("https") {
-        config.with_native_roots().map_err(|error| {
-            CliError::internal(format!(
-                "upstream `{name}`: the system's certificates cannot be read: {error}"
-            ))
-            .hint("install them (Debian: `ca-certificates`) or set SSL_CERT_FILE")
-        })?
+        config
+            .with_native_roots()
+            .map_err(|source| SetupError::Certificates { name: name.to_owned(), source })?
     } else {
         config.with_root_certificates(rustls::RootCertStore::empty())
     };

@@ -426,9 +426,10 @@ fn check_url(url: &str, expected: Result<&str, &str>) {
     match (got, expected) {
         (Ok(uri), Ok(expected)) => assert_eq!(uri.to_string(), expected),
         (Err(error), Err(expected)) => {
-            assert!(error.message.contains(expected), "{}", error.message);
-            assert!(error.message.contains("upstream `main`"), "{}", error.message);
-            assert!(!error.message.contains("SECRET"), "{}", error.message);
+            let message = error.to_string();
+            assert!(message.contains(expected), "{message}");
+            assert!(message.contains("upstream `main`"), "{message}");
+            assert!(!message.contains("SECRET"), "{message}");
         }
         (got, _) => panic!("{url}: {got:?}"),
     }
@@ -459,6 +460,7 @@ fn base_urls() {
 #[test]
 fn a_missing_key_is_named() {
     let error = OpenAi::new("main", "http://x/v1", Some("TIDEGATE_NO_SUCH_KEY"), true).unwrap_err();
+    let error = crate::error::CliError::from(error);
     assert!(error.message.contains("`TIDEGATE_NO_SUCH_KEY` (api_key_env) is not set"), "{error}");
     assert_eq!(error.kind, crate::error::ErrorKind::Usage);
     assert!(error.hints[0].contains("export TIDEGATE_NO_SUCH_KEY"));
