@@ -14,7 +14,7 @@
 //! succeed without the pages of the first. What failed so was not acknowledged,
 //! and may yet be found there: whoever starts decides again on what is found. A full disk is
 //! different, it undoes cleanly: records make way, control writes into space set aside for it, and
-//! writing goes on by itself once there is room.
+//! writing continues by itself once there is room.
 //!
 //! Reads use separate connections and see what is committed.
 

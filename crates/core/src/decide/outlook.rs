@@ -78,7 +78,7 @@ pub enum TrafficError {
         allowed: &'static str,
     },
     /// A value for what no rule looks at.
-    #[error("a value for `{0}`, which no line of this project looks at")]
+    #[error("a value for `{0}`, which no rule of this project watches")]
     NotWatched(&'static str),
 }
 

@@ -293,7 +293,7 @@ pub enum PlanError {
         given: f64,
     },
     /// The two sets are one.
-    #[error("release `{0}`: it goes from a version set to the same version set")]
+    #[error("release `{0}`: the candidate is the version set that is stable already")]
     NothingChanges(ChangeId),
     /// The baseline is of another service.
     #[error("release `{change}`: the baseline is of service `{given}`, not of `{service}`")]

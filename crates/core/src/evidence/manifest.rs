@@ -227,7 +227,7 @@ impl FileDigest {
 #[serde(rename_all = "snake_case", tag = "problem")]
 pub enum VerifyProblem {
     /// A file is listed and not there.
-    #[error("`{path}` is listed in the manifest and missing")]
+    #[error("`{path}` is listed in the manifest, but missing from the pack")]
     Missing {
         /// Its path in the pack.
         path: String,
@@ -268,8 +268,8 @@ pub enum VerifyProblem {
         /// The bound it broke.
         detail: String,
     },
-    /// A file that every pack of this verdict has is not listed.
-    #[error("`{path}` is needed in a pack of this verdict and not listed")]
+    /// A file that every pack with this verdict must have is not listed.
+    #[error("`{path}` is required in a pack with this verdict, but the manifest does not list it")]
     Required {
         /// Its path in the pack.
         path: String,
@@ -282,8 +282,8 @@ pub enum VerifyProblem {
         /// The path that the gate names.
         path: String,
     },
-    /// The journal's segment does not hold together.
-    #[error("the journal's segment does not hold together: {detail}")]
+    /// The pack's part of the journal is not consistent.
+    #[error("the pack's part of the journal is not consistent: {detail}")]
     Chain {
         /// Where and why.
         detail: String,

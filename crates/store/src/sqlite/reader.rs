@@ -131,7 +131,7 @@ pub(super) fn set(db: &Connection, id: &VersionSetId) -> Result<PackedSet> {
     let packed = PackedSet { set, label, blobs };
     packed.verify().map_err(|e| {
         StoreError::new(Kind::Damaged, format!("state is damaged: {e}"))
-            .hint("packing the same files again replaces the files of a set")
+            .hint("pack the same files again to restore the files of a set")
     })?;
     Ok(packed)
 }

@@ -191,7 +191,7 @@ fn version(path: &Path, db: &Connection) -> Result<usize> {
             ),
         )
         .hint("end its release with the tidegate that began it, then move `.tidegate/` away")
-        .hint("its evidence packs need no tidegate to be read")),
+        .hint("its evidence packs can be read without tidegate")),
         Ok(found) if found <= STEPS.len() => Ok(found),
         Ok(_) | Err(_) => {
             let writer: Option<String> = db
@@ -230,12 +230,12 @@ fn cannot_open(path: &Path, error: &rusqlite::Error) -> StoreError {
             Kind::Damaged,
             format!("state {} is not a SQLite database", path.display()),
         )
-        .hint("move it away and take it from a backup, or start afresh with `tidegate serve`"),
+        .hint("restore it from a backup, or move it away and start again with `tidegate serve`"),
         Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) => StoreError::new(
             Kind::Failed,
             format!("state {} cannot be opened: {error}", path.display()),
         )
-        .hint("its folder must be writable, to read it as well"),
+        .hint("its folder must be writable even for reading"),
         _ => {
             let StoreError { kind, message, hints } = unreadable(error);
             let named = StoreError::new(kind, format!("{message} ({})", path.display()));

@@ -75,7 +75,7 @@ fn check_writer(db: &Connection, epoch: Epoch) -> Outcome<()> {
         epoch.0
     );
     Err(StoreError::new(Kind::SecondWriter, message)
-        .hint("stop this process; the other one has the state")
+        .hint("stop this process: another one writes to this state")
         .into())
 }
 

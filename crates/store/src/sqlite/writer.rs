@@ -193,7 +193,7 @@ impl Writer {
             Kind::NoRoom,
             format!("the journal could not be written: no room for {path}"),
         )
-        .hint("free space on its disk; writing goes on by itself")
+        .hint("free space on its disk; writing then continues by itself")
     }
 
     fn explain(&self, error: &rusqlite::Error) -> StoreError {
@@ -204,9 +204,7 @@ impl Writer {
                 Kind::Busy,
                 format!("the journal could not be written: another program holds {path}"),
             )
-            .hint(
-                "end what has the file open (a SQLite shell, a backup); writing goes on by itself",
-            ),
+            .hint("close the program that has the file open (a SQLite shell, a backup)"),
             Some(ErrorCode::ReadOnly) => StoreError::new(
                 Kind::Failed,
                 format!("the journal could not be written: {path} is read only"),

@@ -98,7 +98,7 @@ fn a_deleted_file_is_named() {
         let good = fs::read(path).unwrap();
         fs::remove_file(path).unwrap();
         let name = path.strip_prefix(&pack.folder).unwrap().display().to_string();
-        let missing = format!("`{name}` is listed in the manifest and missing");
+        let missing = format!("`{name}` is listed in the manifest, but missing from the pack");
         assert!(problems(&pack).contains(&missing), "{name}");
         fs::write(path, &good).unwrap();
     }
@@ -113,7 +113,7 @@ fn an_added_a_renamed_and_an_empty_thing_are_named() {
     let found = problems(&pack).join("\n");
     for part in [
         "`samples/extra.json` is not listed",
-        "`report.html` is listed in the manifest and missing",
+        "`report.html` is listed in the manifest, but missing from the pack",
         "`report2.html` is not listed",
         "`media/` is not listed",
     ] {
