@@ -127,6 +127,7 @@ pub(crate) fn record(n: u64, arm: Arm, user: Option<&str>, tenant: Option<&str>)
         cost_micro_usd: 30,
         timing: Default::default(),
         tool_calls: Vec::new(),
+        tool_results: Vec::new(),
         finish_reason: None,
         upstream_model: None,
         upstream_said: None,

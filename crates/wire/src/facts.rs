@@ -85,6 +85,13 @@ pub struct ToolCall {
     index: Option<u64>,
 }
 
+impl ToolCall {
+    /// What the server calls it by (`id`), where it does.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+}
+
 /// What one choice of an answer says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ChoiceFacts {

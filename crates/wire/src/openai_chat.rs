@@ -4,6 +4,7 @@ mod answer;
 mod edit;
 mod error;
 mod request;
+mod tool_results;
 mod write;
 
 pub use answer::{hide_usage, read_answer, read_chunk};
@@ -14,4 +15,5 @@ pub use edit::{
 };
 pub use error::{ErrorBody, write_error};
 pub use request::{CLOSED_MEMBERS, ChatRequest, MODEL_MAX, read_request};
+pub use tool_results::{ToolResult, tool_results};
 pub use write::{Completion, write_answer, write_chunks};

@@ -17,6 +17,19 @@ pub struct RecordedToolCall {
     pub allowed: bool,
 }
 
+/// What a request brings of a tool that an earlier answer called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedToolResult {
+    /// The tool.
+    pub name: String,
+    /// From the end of the answer that called it to this request, µs: the tool's time and the
+    /// client's.
+    pub took_us: u64,
+    /// Whether the tool failed; absent where its result does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<bool>,
+}
+
 /// One request: who, what, when, by which version set, how it ended. Input and output are redacted
 /// before the record is made, and absent where the tenant opted out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,6 +80,9 @@ pub struct Record {
     pub timing: Timing,
     /// Tools the answer calls.
     pub tool_calls: Vec<RecordedToolCall>,
+    /// Results of tools that it brings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_results: Vec<RecordedToolResult>,
     /// `finish_reason` of the upstream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish_reason: Option<String>,

@@ -11,7 +11,7 @@ use crate::decide::{
     PausedBy, Phase, Plan, Preset, Reason, ReasonCode, ReleaseState, Share, SharedFault, Signal,
     Stratum,
 };
-use crate::evidence::{GateRun, GateStatus, Record, RecordedToolCall};
+use crate::evidence::{GateRun, GateStatus, Record, RecordedToolCall, RecordedToolResult};
 use crate::guard::{RiskEvent, RiskKind, Sighting};
 use crate::ids::{
     ChangeId, Digest, Generation, IncidentId, ServiceName, TraceId, UnixMs, VersionSetId,
@@ -333,6 +333,7 @@ fn record() -> Record {
         cost_micro_usd: 3,
         timing: timing(),
         tool_calls: vec![RecordedToolCall { name: name(), allowed: true }],
+        tool_results: vec![RecordedToolResult { name: name(), took_us: 1, failed: Some(false) }],
         finish_reason: some(),
         upstream_model: some(),
         upstream_said: some(),

@@ -4,9 +4,11 @@ mod collector;
 mod metrics;
 mod outage;
 mod recent;
+mod tools;
 
 pub(crate) use collector::{Collector, FeedbackOn};
 pub(crate) use metrics::{
     AnswerSample, ArmView, Format, Metrics, ReleaseView, StatusClass, TableView, joined_pages,
 };
 pub(crate) use outage::{began, ended, lasts};
+pub(crate) use tools::Calls;

@@ -39,6 +39,7 @@ pub(super) async fn completions(
     let gateway = pick(admitted, &mut arrival, request.model.as_deref(), bytes.len())?;
     drop(bytes);
     let query = Query {
+        tool_results: openai_chat::tool_results(&request.body),
         body: request.body,
         stream: request.stream,
         include_usage: request.include_usage,
@@ -92,6 +93,7 @@ pub(super) async fn seed(
         user: Some(subject_of(&request.user_id)),
         input_chars: request.prompt.chars().count() as u64,
         text: request.prompt,
+        tool_results: Vec::new(),
         budget: request.budget_ms.map(Duration::from_millis),
     };
     let mut exchange = Exchange::open(&gateway, arrival, query, body.share).await?;

@@ -23,6 +23,7 @@ use tidegate_core::observe::Outcome;
 use tidegate_core::route::{Arm, Cohort, Entrance, Subject};
 use tidegate_core::upstream::Failure;
 use tidegate_wire::AnswerFacts;
+use tidegate_wire::openai_chat::ToolResult;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// The version set that answered.
@@ -47,6 +48,8 @@ pub(super) struct Query {
     pub(super) text: String,
     /// Length of all input, characters.
     pub(super) input_chars: u64,
+    /// Results of tools that it brings.
+    pub(super) tool_results: Vec<ToolResult>,
     /// Time the client gives the whole request.
     pub(super) budget: Option<Duration>,
 }

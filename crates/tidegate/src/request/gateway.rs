@@ -9,7 +9,7 @@ use crate::config::{Price, ProcessLimits, Project, Records};
 use crate::guard::Bans;
 use crate::http::Bounds;
 use crate::log::LogKey;
-use crate::observe::{ArmView, Collector, Format, Metrics, ReleaseView, TableView};
+use crate::observe::{ArmView, Calls, Collector, Format, Metrics, ReleaseView, TableView};
 use crate::route::Router;
 use crate::store::{Records as _, Store};
 use crate::version_set::{FilesState, LiveSet};
@@ -66,6 +66,8 @@ pub(crate) struct Gateway {
     pub(super) admission: Admission,
     /// Callers that are refused.
     pub(super) bans: Bans,
+    /// Tool calls whose results may come.
+    pub(super) calls: Calls,
     /// For how long a caller is refused after a forbidden tool call, s.
     pub(super) ban_s: u64,
     prices: BTreeMap<String, Price>,
@@ -108,6 +110,7 @@ impl Gateway {
                 project.limits.max_concurrent,
                 Duration::from_millis(project.limits.queue_ms),
             ),
+            calls: Calls::default(),
             bans: Bans::default(),
             ban_s: project.risk.ban_s,
             prices: project.prices.clone(),

@@ -4,7 +4,7 @@ use super::words::{TraceWords, Words};
 use crate::clock::rfc3339;
 use crate::lang::{self, Lang};
 use crate::output::{Tone, padded, paint, wrapped};
-use tidegate_core::evidence::Record;
+use tidegate_core::evidence::{Record, RecordedToolCall, RecordedToolResult};
 use tidegate_core::observe::{Feedback, Timing};
 use tidegate_core::route::Arm;
 use tidegate_core::upstream::FaultOwner;
@@ -27,6 +27,12 @@ fn trace_in(lang: Lang, record: &Record, feedback: &[Feedback]) -> Vec<String> {
         (words.time, time(words, &record.timing)),
         (words.tokens, tokens(lang, words, record)),
     ];
+    for call in &record.tool_calls {
+        rows.push((words.tool, called(lang, call)));
+    }
+    for result in &record.tool_results {
+        rows.push((words.tool, came_back(lang, result)));
+    }
     if let Some(change_id) = &record.change_id {
         rows.push((words.release, change_id.to_string()));
     }
@@ -115,6 +121,34 @@ fn tokens(lang: Lang, words: &TraceWords, record: &Record) -> String {
         Lang::Ja => format!("入力 {tokens_in}、出力 {tokens_out}"),
     };
     format!("{counts}{estimated} · ${cost:.6}")
+}
+
+fn called(lang: Lang, call: &RecordedToolCall) -> String {
+    let (name, allowed) = (&call.name, call.allowed);
+    match (lang, allowed) {
+        (Lang::En, true) => format!("the answer calls {name}"),
+        (Lang::En, false) => format!("the answer calls {name}, which is not allowed"),
+        (Lang::Zh, true) => format!("回答调用 {name}"),
+        (Lang::Zh, false) => format!("回答调用 {name}，不在允许之列"),
+        (Lang::Ja, true) => format!("回答が {name} を呼び出し"),
+        (Lang::Ja, false) => format!("回答が {name} を呼び出し（許可されていない）"),
+    }
+}
+
+fn came_back(lang: Lang, result: &RecordedToolResult) -> String {
+    let RecordedToolResult { name, took_us, failed } = result;
+    let ms = format!("{:.1} ms", *took_us as f64 / 1000.0);
+    match (lang, failed) {
+        (Lang::En, Some(true)) => format!("the request brings the result of {name}: failed, {ms}"),
+        (Lang::En, Some(false)) => format!("the request brings the result of {name}: ok, {ms}"),
+        (Lang::En, None) => format!("the request brings the result of {name}, {ms}"),
+        (Lang::Zh, Some(true)) => format!("请求带来 {name} 的结果：失败，{ms}"),
+        (Lang::Zh, Some(false)) => format!("请求带来 {name} 的结果：成功，{ms}"),
+        (Lang::Zh, None) => format!("请求带来 {name} 的结果，{ms}"),
+        (Lang::Ja, Some(true)) => format!("リクエストに {name} の結果：失敗、{ms}"),
+        (Lang::Ja, Some(false)) => format!("リクエストに {name} の結果：成功、{ms}"),
+        (Lang::Ja, None) => format!("リクエストに {name} の結果、{ms}"),
+    }
 }
 
 fn content(lang: Lang, text: Option<&String>, chars: u64) -> String {

@@ -214,3 +214,40 @@ fn a_scraper_that_reads_openmetrics_gets_a_trace_id_with_the_latency() {
     let plain = get(server.address, "/metrics", "").unwrap();
     assert!(!plain.body.contains("canary") && !plain.body.contains("# EOF"), "{}", plain.body);
 }
+
+/// Which tool was called, how long it took and whether it failed: from the request that brings its
+/// result.
+#[test]
+fn the_result_of_a_tool_is_recorded_with_its_time() {
+    let upstream = Upstream::by_rule(|body| {
+        let brings_result = body["messages"].to_string().contains("tool_call_id");
+        let call = json!({"id": "call_7", "type": "function",
+                          "function": {"name": "lookup_order", "arguments": "{}"}});
+        let mut answer: Value =
+            serde_json::from_str(&crate::upstream::completion("在路上")).unwrap();
+        if !brings_result {
+            answer["choices"][0]["message"]["tool_calls"] = json!([call]);
+        }
+        ("200 OK", answer.to_string())
+    });
+    let project = project_on(&upstream);
+    project.write("tools/tools.yaml", "tools:\n  - {name: lookup_order, permission: read}\n");
+    let server = project.serve();
+    let ask = json!({"role": "user", "content": "订单在哪里？"});
+    let first = post(server.address, CHAT, &json!({"messages": [ask]})).unwrap();
+    let call = first.json()["choices"][0]["message"].clone();
+    assert_eq!(call["tool_calls"][0]["id"], "call_7", "{first:?}");
+    let result =
+        json!({"role": "tool", "tool_call_id": "call_7", "content": "{\"error\": \"no order\"}"});
+    let second = post(server.address, CHAT, &json!({"messages": [ask, call, result]})).unwrap();
+    let trace = wait_for("the record", || {
+        let output = project.run(&["trace", second.header("x-trace-id"), "--json"]);
+        (output.code == 0).then(|| output.json())
+    });
+    let results = &trace["record"]["tool_results"];
+    assert_eq!(results[0]["name"], "lookup_order", "{trace}");
+    assert_eq!(results[0]["failed"], true, "{results}");
+    assert!(results[0]["took_us"].as_u64().unwrap() > 0, "{results}");
+    let shown = project.run(&["trace", second.header("x-trace-id")]).exits(0);
+    assert!(shown.out.contains("lookup_order"), "{shown:?}");
+}

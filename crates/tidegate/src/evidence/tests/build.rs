@@ -340,6 +340,7 @@ pub(in crate::evidence) fn record(trace: &str, failing: bool) -> Record {
         cost_micro_usd: 840,
         timing: Timing { total_us: 1_184_000, ..Timing::default() },
         tool_calls: vec![],
+        tool_results: Vec::new(),
         finish_reason: Some("stop".to_owned()),
         upstream_model: Some("qwen-max".to_owned()),
         upstream_said: None,

@@ -29,6 +29,7 @@ pub(in crate::gate) fn record(n: u64, input: &str) -> Record {
         cost_micro_usd: 0,
         timing: Timing::default(),
         tool_calls: vec![],
+        tool_results: Vec::new(),
         finish_reason: None,
         upstream_model: None,
         upstream_said: None,

@@ -9,11 +9,12 @@ use crate::store::Records as _;
 use crate::upstream::Elapsed;
 use serde_json::Value;
 use std::time::{Duration, Instant};
-use tidegate_core::evidence::{Record, RecordedToolCall};
+use tidegate_core::evidence::{Record, RecordedToolCall, RecordedToolResult};
 use tidegate_core::guard::{RiskEvent, RiskKind, Sighting, detect_refusal};
 use tidegate_core::observe::{Estimate, OutageChange, Outcome, Timing};
 use tidegate_core::text::{estimate_tokens, redact};
 use tidegate_core::upstream::{Failure, FaultOwner};
+use tidegate_wire::openai_chat::ToolResult;
 use tidegate_wire::{AnswerFacts, TextKind, Usage};
 
 /// What an answer says about its quality.
@@ -267,6 +268,8 @@ fn record(
         None => true,
     };
     let tool_call = |name: &str| RecordedToolCall { allowed: allowed(name), name: redact(name) };
+    let tool_results = tool_results(exchange);
+    await_results(exchange, &facts);
     Record {
         trace_id: arrival.ids.trace.clone(),
         request_id: redact(arrival.ids.request.as_str()),
@@ -287,6 +290,7 @@ fn record(
         cost_micro_usd: spent.cost_micro_usd,
         timing,
         tool_calls: facts.tool_names().into_iter().map(tool_call).collect(),
+        tool_results,
         contract_problem: judged.contract_problem.as_deref().map(redact),
         refused: judged.refused,
         pii: found.gives_away,
@@ -304,6 +308,30 @@ fn record(
         upstream_model: facts.model.as_deref().map(redact),
         // It may quote the prompt, so it is content too.
         upstream_said: ending.said.filter(|_| keeps).and_then(|s| s.line(&set.upstream_name)),
+    }
+}
+
+/// The results that the request brought, each with the time since its call.
+fn tool_results(exchange: &Exchange) -> Vec<RecordedToolResult> {
+    let arrival = &exchange.arrival;
+    let tenant = arrival.caller.tenant.as_deref();
+    let result = |result: &ToolResult| {
+        let (tool, at) = exchange.gateway.calls.take(tenant, &result.call_id)?;
+        let took = arrival.started.saturating_duration_since(at);
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        Some(RecordedToolResult { name: redact(&tool), took_us, failed: result.failed })
+    };
+    exchange.query.tool_results.iter().filter_map(result).collect()
+}
+
+/// Remembers the calls of the answer until their results come.
+fn await_results(exchange: &Exchange, facts: &AnswerFacts) {
+    let tenant = exchange.arrival.caller.tenant.as_deref();
+    let now = Instant::now();
+    for call in facts.choices.iter().flat_map(|choice| &choice.tool_calls) {
+        if let Some(id) = call.id() {
+            exchange.gateway.calls.called(tenant, id, &call.name, now);
+        }
     }
 }
 
