@@ -283,7 +283,7 @@ fn traffic_that_is_none_is_refused() {
     check(given(Metric::ErrorRate, 1.0), "`error_rate`; it must be a share");
     check(given(Metric::ErrorRate, f64::NAN), "below 1");
     check(given(Metric::LatencyP95, 0.0), "over 0");
-    check(given(Metric::CostPerSuccess, 1.0), "no line");
+    check(given(Metric::CostPerSuccess, 1.0), "no rule");
 }
 
 /// Whatever the traffic, it ends, and what does not fit is said.
