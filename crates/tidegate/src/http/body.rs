@@ -140,3 +140,23 @@ impl Collected {
         if self.rest.is_empty() { self.first } else { self.rest.freeze() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_put_together_and_one_piece_is_not_copied() {
+        let one = Bytes::from_static(b"whole");
+        let mut read = Collected::new(5);
+        read.push(one.clone());
+        assert_eq!(read.into_bytes().as_ptr(), one.as_ptr());
+        let mut read = Collected::default();
+        for piece in ["", "退", "货", "", "政策"] {
+            read.push(Bytes::from_static(piece.as_bytes()));
+        }
+        assert_eq!(read.len(), "退货政策".len());
+        assert_eq!(read.into_bytes(), "退货政策".as_bytes());
+        assert_eq!(Collected::default().into_bytes(), Bytes::new());
+    }
+}

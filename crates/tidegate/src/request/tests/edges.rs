@@ -172,6 +172,42 @@ async fn a_dribble_of_header_bytes_does_not_hold_a_connection() {
 }
 
 #[tokio::test]
+async fn a_dribble_of_body_bytes_ends_with_the_time_for_the_whole() {
+    let setup = Setup { bounds: small(), ..Setup::default() };
+    let service = Service::with(setup, Vec::new()).await;
+    let mut stream = TcpStream::connect(service.address).await.unwrap();
+    let head = format!("POST {CHAT} HTTP/1.1\r\nhost: t\r\ncontent-length: 90000\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let (mut reader, mut writer) = stream.into_split();
+    let dribble = tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(Duration::from_millis(5));
+        while writer.write_all(b"x").await.is_ok() {
+            ticks.tick().await;
+        }
+    });
+    let mut answer = [0; 12];
+    within(reader.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 408");
+    within(dribble).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_for_one_request_ends_after_it_and_any_ends_in_its_time() {
+    let bounds = Bounds { idle: None, ..CONNECTIONS };
+    let service = Service::with(Setup { bounds, ..Setup::default() }, Vec::new()).await;
+    let two = "GET /health HTTP/1.1\r\nhost: t\r\n\r\n".repeat(2);
+    let answer = service.raw(two).await;
+    assert_eq!((answer.status, answer.header("connection")), (200, "close"));
+    assert!(!answer.body.contains("HTTP/1.1"), "the second is not answered: {answer:?}");
+
+    let bounds = Bounds { connection: Duration::from_millis(50), ..CONNECTIONS };
+    let script = vec![Say::Nothing];
+    let service = Service::with(Setup { bounds, ..Setup::default() }, script).await;
+    let cut = service.post(CHAT, &json!({"messages": [{"role": "user", "content": "a"}]})).await;
+    assert_eq!(cut.status, 0, "{cut:?}");
+}
+
+#[tokio::test]
 async fn connections_over_the_cap_are_told() {
     let bounds = Bounds { max_connections: 1, ..CONNECTIONS };
     let service = Service::with(Setup { bounds, ..Setup::default() }, Vec::new()).await;
