@@ -88,7 +88,9 @@ fn the_journals_hold_every_event_that_was_written() {
         "eval_run",
         "incident_closed",
         "pack_written",
+        "red_lines_seen",
         "release_started",
+        "samples_written",
         "service_adopted",
         "set_packed",
     ];
