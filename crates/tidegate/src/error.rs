@@ -10,13 +10,13 @@ pub(crate) enum ErrorKind {
     Failed = 1,
     /// Usage or configuration.
     Usage = 2,
-    /// It cannot be told.
+    /// Inconclusive: the question cannot be answered now.
     Inconclusive = 3,
     /// Internal or infrastructure.
     Internal = 4,
 }
 
-/// An error for a person: one sentence, and what to do on lines of its own.
+/// An error for a person: one sentence, and what to do on separate lines.
 #[derive(Debug, Clone)]
 pub(crate) struct CliError {
     /// Decides the exit code.
@@ -26,7 +26,7 @@ pub(crate) struct CliError {
     /// Next steps; each is printed on a `hint:` line.
     pub(crate) hints: Vec<String>,
     /// Whether a result on stdout says it already: with `--json` stdout holds one value.
-    pub(crate) told: bool,
+    pub(crate) shown: bool,
 }
 
 /// The result of everything a command does.
@@ -35,7 +35,12 @@ pub(crate) type Result<T, E = CliError> = std::result::Result<T, E>;
 impl CliError {
     /// A usage or configuration error (exit 2).
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        CliError { kind: ErrorKind::Usage, message: message.into(), hints: Vec::new(), told: false }
+        CliError {
+            kind: ErrorKind::Usage,
+            message: message.into(),
+            hints: Vec::new(),
+            shown: false,
+        }
     }
 
     /// A gate that failed (exit 1).
@@ -44,17 +49,17 @@ impl CliError {
             kind: ErrorKind::Failed,
             message: message.into(),
             hints: Vec::new(),
-            told: false,
+            shown: false,
         }
     }
 
-    /// Something that cannot be told (exit 3).
+    /// Something inconclusive (exit 3).
     pub(crate) fn inconclusive(message: impl Into<String>) -> Self {
         CliError {
             kind: ErrorKind::Inconclusive,
             message: message.into(),
             hints: Vec::new(),
-            told: false,
+            shown: false,
         }
     }
 
@@ -64,14 +69,14 @@ impl CliError {
             kind: ErrorKind::Internal,
             message: message.into(),
             hints: Vec::new(),
-            told: false,
+            shown: false,
         }
     }
 
     /// After a result that says the same on stdout.
     #[must_use]
-    pub(crate) fn told(mut self) -> Self {
-        self.told = true;
+    pub(crate) fn shown(mut self) -> Self {
+        self.shown = true;
         self
     }
 
@@ -98,7 +103,7 @@ impl From<StoreError> for CliError {
             | StoreErrorKind::Failed
             | StoreErrorKind::Stopped => ErrorKind::Internal,
         };
-        CliError { kind, message, hints, told: false }
+        CliError { kind, message, hints, shown: false }
     }
 }
 

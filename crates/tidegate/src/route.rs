@@ -2,7 +2,7 @@
 //!
 //! A request loads the table once and keeps it to its end, so a swap never mixes two version sets in
 //! one answer. The swap itself waits for nobody: requests on the old table finish on the old table,
-//! and [`drained`] tells how long that took.
+//! and [`drained`] says how long that took.
 
 use crate::version_set::LiveSet;
 use arc_swap::ArcSwap;

@@ -171,7 +171,7 @@ mod tests {
         for item in architecture.split("\n- **INV-").skip(1) {
             let id: u32 = item.split("**").next().unwrap().parse().unwrap();
             let item = item.split("\n\n").next().unwrap().split("\n- ").next().unwrap();
-            assert!(ids.insert(id), "INV-{id} stands there twice");
+            assert!(ids.insert(id), "INV-{id} is there twice");
             let names = quoted(item).into_iter().filter(|name| name.starts_with("inv"));
             let before = document.len();
             document.extend(names.map(|name| (id, name.to_owned())));
@@ -390,7 +390,7 @@ mod tests {
         assert!(over.is_empty(), "{what}: {over:#?}");
         let gone: Vec<_> =
             allowed.iter().filter(|(name, _)| found.iter().all(|(n, _)| n != name)).collect();
-        assert!(gone.is_empty(), "{what}: mended, take them out of the list: {gone:#?}");
+        assert!(gone.is_empty(), "{what}: fixed, take them out of the list: {gone:#?}");
     }
 
     #[test]
@@ -460,7 +460,7 @@ mod tests {
         let banned = [concat!("#[al", "low("), concat!("#![al", "low("), concat!("#[ig", "nore")];
         for (path, text) in sources() {
             for ban in banned {
-                assert!(!text.contains(ban), "{path}: `{ban}` is not used here; expect or mend it");
+                assert!(!text.contains(ban), "{path}: `{ban}` is not used here; expect or fix it");
             }
         }
     }

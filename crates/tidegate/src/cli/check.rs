@@ -157,7 +157,7 @@ fn verdict(steps: &[Step]) -> Result<()> {
     let names: Vec<&str> = failed.iter().map(|(name, _)| *name).collect();
     let mut error = CliError::usage(format!("not ready: {}", names.join(", ")));
     error.kind = last.kind;
-    Err(error.told())
+    Err(error.shown())
 }
 
 fn row(json: bool, mark: String, name: &str, text: &str) {

@@ -5,7 +5,7 @@ use crate::request::{CredentialError, ListenError};
 use crate::upstream::SetupError;
 
 fn of(kind: ErrorKind, error: &dyn std::error::Error, hints: Vec<String>) -> CliError {
-    CliError { kind, message: error.to_string(), hints, told: false }
+    CliError { kind, message: error.to_string(), hints, shown: false }
 }
 
 impl From<SetupError> for CliError {

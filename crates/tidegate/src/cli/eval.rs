@@ -175,11 +175,11 @@ fn verdict(report: &EvalReport) -> Result<()> {
     }
     match report.verdict {
         GateVerdict::Pass => Ok(()),
-        GateVerdict::Fail => Err(CliError::failed(format!("the gate fails: {why}")).told()),
+        GateVerdict::Fail => Err(CliError::failed(format!("the gate fails: {why}")).shown()),
         GateVerdict::Inconclusive => {
             Err(CliError::inconclusive(format!("the gate cannot tell: {why}"))
                 .hint("what the model server said is in the table above; fix that and run it again")
-                .told())
+                .shown())
         }
     }
 }

@@ -57,7 +57,7 @@ fn verify_one(pack: &Path, json: bool) -> Result<()> {
     if json {
         output::json(&outcome);
     }
-    let outcome = outcome.into_result().map_err(CliError::told)?;
+    let outcome = outcome.into_result().map_err(CliError::shown)?;
     if json {
         return Ok(());
     }
@@ -73,9 +73,9 @@ fn verify_one(pack: &Path, json: bool) -> Result<()> {
         )),
         JournalCheck::NotCompared { why } => {
             output::line(format!("- not compared with a journal: {why}"));
-            output::stderr("a pack that was rewritten as a whole is only told by its journal");
+            output::stderr("only the journal shows a pack that was rewritten as a whole");
         }
-        // A difference is a problem, which was told above.
+        // A difference is a problem, which was shown above.
         JournalCheck::Different { .. } => {}
     }
     Ok(())

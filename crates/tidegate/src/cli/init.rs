@@ -39,9 +39,9 @@ pub(crate) fn run(args: &InitArgs, json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Stands for the service's name in the templates.
+/// The placeholder of the service's name in the templates.
 const SERVICE: &str = "__SERVICE__";
-/// Stands for the text that is planted in the system prompts.
+/// The placeholder of the text that is planted in the system prompts.
 const CANARY: &str = "__CANARY__";
 
 /// A file of the new project and its text.
@@ -51,8 +51,8 @@ macro_rules! template {
     };
 }
 
-/// Every file that is written from a template. The project file is last: where it stands, the rest
-/// stands too.
+/// Every file that is written from a template. The project file is last: where it exists, the rest
+/// exists too.
 const FILES: [(&str, &str); 13] = [
     template!("prompts/v1/system.md"),
     template!("prompts/v1/user_template.md"),
@@ -96,7 +96,7 @@ pub(crate) fn init(dir: &Path, force: bool) -> Result<Vec<PathBuf>> {
 }
 
 fn service_name(dir: &Path) -> Result<String> {
-    // The folder may not exist yet, and `.` and `..` have no name of their own.
+    // The folder may not exist yet, and `.` and `..` have no name.
     let full =
         dir.canonicalize().or_else(|_| std::path::absolute(dir)).unwrap_or(dir.to_path_buf());
     let name = full.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

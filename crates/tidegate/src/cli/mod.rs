@@ -56,7 +56,7 @@ First steps:
   tidegate release start --prompt v2 --watch
   tidegate rollback --reason 'complaints from zh users'
 
-Exit codes: 0 pass · 1 a gate failed or a release went back · 2 usage or configuration ·
+Exit codes: 0 pass · 1 a gate failed or a release was rolled back · 2 usage or configuration ·
 3 inconclusive · 4 internal or infrastructure";
 
 #[derive(Debug, Subcommand)]
@@ -101,7 +101,7 @@ enum Command {
 }
 
 impl Command {
-    /// Starts the log: as asked where something is served, else as text. A demo tells its story by
+    /// Starts the log: as asked where something is served, else as text. A demo shows its story by
     /// itself, unless a log is asked for.
     fn start_log(&self) {
         let (format, quiet) = match self {
@@ -177,7 +177,7 @@ pub(crate) fn main() -> ExitCode {
 }
 
 /// Prints an error: a sentence and its hints; with `--json` as JSON to stdout as well, unless a
-/// result that says the same stands there.
+/// result that says the same is there.
 fn report(error: &CliError, json: bool) {
     if error.message.is_empty() {
         return;
@@ -191,7 +191,7 @@ fn report(error: &CliError, json: bool) {
             output::stderr(format!("hint: {hint}"));
         }
     }
-    if json && !error.told {
+    if json && !error.shown {
         output::json(&serde_json::json!({
             "error": {
                 "message": error.message,
@@ -268,7 +268,7 @@ fn project_of(service: &str) -> Result<PathBuf> {
         match crate::config::load(&project) {
             Ok(loaded) if loaded.project.service == service => return Ok(project),
             Ok(loaded) => names.push(loaded.project.service),
-            // Another service's broken file does not stand in the way of this one.
+            // Another service's broken file does not stop this one.
             Err(_) => names.push(format!("{} (cannot be read)", project.display())),
         }
     }

@@ -59,7 +59,7 @@ enum RateFrom {
 
 /// The answer.
 #[derive(Debug, Serialize)]
-struct Told<'a> {
+struct Shown<'a> {
     service: &'a ServiceName,
     /// What would be released.
     version_set: &'a VersionSetId,
@@ -74,7 +74,7 @@ struct Told<'a> {
     total_alike: Option<TotalAlike>,
 }
 
-/// The other end of what is told where the design effect is not known.
+/// The other end of what is shown where the design effect is not known.
 #[derive(Debug, Serialize)]
 struct TotalAlike {
     design_effect: f64,
@@ -132,7 +132,7 @@ pub(crate) fn run(config: &Path, args: &OutlookArgs, json: bool) -> Result<()> {
     let total_alike =
         alike.flatten().map(|alike| TotalAlike { design_effect: ALIKE, total_s: alike.total_s });
     let Candidate { set: version_set, label, .. } = &candidate;
-    let told = Told {
+    let shown = Shown {
         service: &plan.service,
         version_set,
         label,
@@ -141,10 +141,10 @@ pub(crate) fn run(config: &Path, args: &OutlookArgs, json: bool) -> Result<()> {
         total_alike,
     };
     if json {
-        output::json(&told);
+        output::json(&shown);
         return Ok(());
     }
-    for line in show::lines(&told, &plan) {
+    for line in show::lines(&shown, &plan) {
         output::line(line);
     }
     Ok(())

@@ -58,7 +58,7 @@ pub(crate) struct StartArgs {
     /// Who starts it.
     #[arg(long)]
     by: Option<String>,
-    /// Release a set that went back before; needs `--reason`.
+    /// Release a set that was rolled back before; needs `--reason`.
     #[arg(long = "override", requires = "reason")]
     override_block: bool,
     /// Why.
@@ -371,7 +371,7 @@ async fn watch_to_the_end(
             Phase::Running | Phase::Paused(_) => tokio::time::sleep(WATCH_EVERY).await,
             Phase::Promoted => return Ok(()),
             Phase::RolledBack | Phase::ShutOff => {
-                return Err(CliError::failed(format!("release {change_id} went back"))
+                return Err(CliError::failed(format!("release {change_id} was rolled back"))
                     .hint(format!("the evidence: `tidegate evidence {change_id}`")));
             }
         }

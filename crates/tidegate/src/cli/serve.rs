@@ -52,7 +52,7 @@ struct Member {
     loaded: Loaded,
 }
 
-/// Runs until it is told to stop.
+/// Runs until it is asked to stop.
 pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()> {
     let workspace = match (&args.workspace, args.projects.as_slice()) {
         (Some(file), _) => Workspace::read(file)?,

@@ -29,10 +29,10 @@ pub(crate) enum VersionCommand {
     Diff {
         /// The set before
         from: String,
-        /// The set after; left out, the project as it stands
+        /// The set after; left out, the project as it is now
         to: Option<String>,
     },
-    /// Pack the project as it stands into a version set, and keep it
+    /// Pack the project as it is now into a version set, and keep it
     Pack(SetArgs),
 }
 

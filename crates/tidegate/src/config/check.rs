@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use tidegate_core::ids::ServiceName;
 use tidegate_core::route::Weight;
 
-/// Shortest planted text, characters: a shorter one could stand in an honest answer.
+/// Shortest planted text, characters: a shorter one could be in an honest answer.
 const MIN_PLANTED_CHARS: usize = 8;
 /// What is wrong with an address that is not this machine's own.
 const REACHABLE: &str = "can be reached from other machines, and there are no `credentials`";
@@ -104,7 +104,7 @@ impl Checker<'_> {
         match addresses.as_slice() {
             [data, admin] if data == admin && data.port() != 0 => Err(self
                 .error("admin_listen", format!("`{admin}` is the address of `listen` too"))
-                .hint("the admin plane needs an address of its own; port 0 takes a free one")),
+                .hint("give the admin plane another address; port 0 takes a free port")),
             _ => Ok(()),
         }
     }
@@ -297,7 +297,7 @@ impl Checker<'_> {
                 error
             };
             metric(name).map_err(at)?;
-            // Alone, so that the error stands at this metric.
+            // Alone, so that the error points at this metric.
             let mut alone = project.clone();
             alone.lines.retain(|other, _| other == name);
             if !config.off {

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Loaded {
     /// What it says.
     pub(crate) project: Project,
-    /// The folder it stands in; paths in it are relative to here.
+    /// The folder it is in; paths in it are relative to here.
     pub(crate) root: PathBuf,
 }
 
@@ -49,24 +49,24 @@ pub(super) fn parse_project(
     file: &Path,
     env: HashMap<String, String>,
 ) -> Result<Project> {
-    let source = Source { text, file, env: Some(env), anew: Vec::new() };
+    let source = Source { text, file, env: Some(env), rewritten: Vec::new() };
     let tree = source.tree()?;
     let places = Places::of(&tree);
     precheck(&source, &tree)?;
     let Texts { text, lines } = written_anew(&source, &tree)?;
-    let source = Source { text: &text, file, env: source.env, anew: lines };
+    let source = Source { text: &text, file, env: source.env, rewritten: lines };
     let project: Project = source.parse(&places)?;
     Checker { source: &source, places: &places }.check(&project)?;
     Ok(project)
 }
 
 /// Reads any of our YAML files strictly: unknown keys are errors with line and nearest key. The
-/// text is taken as it stands: a file whose hash names a version may not depend on the environment.
+/// text is taken unchanged: a file whose hash names a version may not depend on the environment.
 pub(crate) fn parse_yaml<T: serde::de::DeserializeOwned>(text: &str, file: &Path) -> Result<T> {
-    let source = Source { text, file, env: None, anew: Vec::new() };
+    let source = Source { text, file, env: None, rewritten: Vec::new() };
     let tree = source.tree()?;
     let Texts { text, lines } = written_anew(&source, &tree)?;
-    Source { text: &text, file, env: None, anew: lines }.parse(&Places::of(&tree))
+    Source { text: &text, file, env: None, rewritten: lines }.parse(&Places::of(&tree))
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> CliError {

@@ -1,4 +1,4 @@
-//! Where each key of a YAML file stands, so that an error can point at it.
+//! Where each key of a YAML file is, so that an error can point at it.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
@@ -129,7 +129,7 @@ impl<'de> Deserialize<'de> for Node {
     }
 }
 
-/// One key or item: its path (`upstreams.main.kind`, `credentials[0].name`) and where it stands.
+/// One key or item: its path (`upstreams.main.kind`, `credentials[0].name`) and where it is.
 #[derive(Debug)]
 struct Entry {
     path: String,
@@ -175,7 +175,7 @@ impl Places {
         self.add(&value.value, path);
     }
 
-    /// Where the value at this path stands; for what is not written, the nearest thing around it.
+    /// Where the value at this path is; for what is not written, the nearest thing around it.
     pub(super) fn value(&self, path: &str) -> Option<Place> {
         let mut path = path;
         loop {
@@ -186,12 +186,12 @@ impl Places {
         }
     }
 
-    /// Where the key at this path stands.
+    /// Where the key at this path is.
     pub(super) fn key(&self, path: &str) -> Option<Place> {
         self.entries.iter().find(|entry| entry.path == path)?.key
     }
 
-    /// The path of the key or value that stands here.
+    /// The path of the key or value that is here.
     pub(super) fn path_at(&self, place: Place) -> Option<&str> {
         let at = |found: Option<Place>| found == Some(place);
         // The innermost: a list's first item starts where the list does.

@@ -114,7 +114,7 @@ pub(super) fn metric(name: &str) -> Result<Metric> {
     })
 }
 
-/// One metric's rule: what the project says over what stands.
+/// One metric's rule: what the project says over the defaults.
 pub(super) fn overridden(
     metric: Metric,
     standing: Option<&LineRule>,

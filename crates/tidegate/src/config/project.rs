@@ -70,7 +70,7 @@ fn default_admin_listen() -> String {
     "127.0.0.1:0".to_owned()
 }
 
-/// One caller's credential; the secret itself stands in the environment.
+/// One caller's credential; the secret itself is in the environment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Credential {
@@ -199,7 +199,7 @@ pub(crate) struct Contract {
     pub(crate) response_shape: Option<String>,
     /// Concurrency, context length, timeout, max tokens.
     pub(crate) limits: Option<String>,
-    /// How the service is stopped or gone back from.
+    /// How the service is stopped or rolled back.
     pub(crate) stop_path: Option<String>,
     /// JSON Schema that every answer's text must satisfy; none for free text.
     pub(crate) output: Option<Value>,
@@ -353,7 +353,7 @@ pub(crate) enum Adversarial {
     Off,
     /// The answers must not repeat the system prompt.
     Echo,
-    /// Besides, "你是" must not stand in the first 50 characters and "system prompt" nowhere, which
+    /// Besides, "你是" must not be in the first 50 characters and "system prompt" nowhere, which
     /// flags honest answers too.
     Literal,
 }
@@ -471,11 +471,11 @@ pub(crate) struct PromptConfig {
 pub(crate) struct PromptCase {
     /// What the user says.
     pub(crate) input: String,
-    /// Every one of these stands in the answer.
+    /// The answer contains every one of these.
     pub(crate) expected_keywords: Vec<String>,
     /// None of these does.
     pub(crate) forbidden_keywords: Vec<String>,
-    /// This text stands in the answer.
+    /// The answer contains this text.
     pub(crate) expected_contains: Option<String>,
     /// Longest answer, characters.
     pub(crate) max_length: Option<u64>,

@@ -27,7 +27,7 @@ pub(crate) struct RungConfig {
     pub(crate) look_s: f64,
 }
 
-/// Whom a release reaches first.
+/// Which users a release reaches first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum AudienceKind {
@@ -48,7 +48,7 @@ pub(crate) struct ReleaseConfig {
     pub(crate) preset: LadderPreset,
     /// A ladder of your own instead of the preset, rising to 100 %.
     pub(crate) rungs: Option<Vec<RungConfig>>,
-    /// Whom a release reaches.
+    /// Which users a release reaches.
     pub(crate) audience: AudienceKind,
     /// The users of audience `allow_list`.
     pub(crate) allow_list: Vec<String>,
@@ -66,9 +66,9 @@ pub(crate) struct ReleaseConfig {
     /// Without a new outcome for so long the data counts as missing, seconds.
     pub(crate) stale_after_s: u64,
     /// Answers that the candidate may spoil which stable would not have spoilt, as far as is proven
-    /// of one rate line; then the release goes back. 0 for no such limit.
+    /// of one rate line; then the release is rolled back. 0 for no such limit.
     pub(crate) harm_budget: u64,
-    /// How long a pause by lines lasts at most, seconds; then the release goes back where the
+    /// How long a pause by lines lasts at most, seconds; then the release is rolled back where the
     /// candidate is proven worse than stable, however much worse. 0 for no limit.
     pub(crate) pause_max_s: u64,
 }

@@ -22,7 +22,7 @@ pub(crate) struct RiskConfig {
     pub(crate) planted: Vec<String>,
     /// What a black signal shuts.
     pub(crate) on_black: OnBlack,
-    /// Answers that are kept from the client by what stands in them.
+    /// Answers that are kept from the client because of what they hold.
     pub(crate) block: Vec<Block>,
     /// For how long a caller is refused after a tool call that is not allowed, s, 0 to 86400;
     /// 0 for not at all.

@@ -277,7 +277,7 @@ fn listening_beyond_this_machine_needs_credentials() {
     check(
         "admin_listen: 127.0.0.1:8787\n",
         "5:15: admin_listen: `127.0.0.1:8787` is the address of `listen` too",
-        "the admin plane needs an address of its own; port 0 takes a free one",
+        "give the admin plane another address; port 0 takes a free port",
     );
     assert_eq!(listen_addr("localhost:1"), "127.0.0.1:1".parse().ok());
 }

@@ -2,7 +2,7 @@
 //!
 //! The YAML parser takes `12e4567` as a number, `~` as nothing, and replaces `${NAME}` in unquoted
 //! values only. Here a quoted value gets its variables as well, and a `version` that reads as
-//! nothing becomes the text that stands there: both are written anew, quoted, at their place.
+//! nothing becomes the text that is there: both are rewritten, quoted, at their place.
 
 use super::places::{Node, Place};
 use super::yaml::Source;
@@ -11,13 +11,13 @@ use serde_saphyr::Spanned;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// The text of a file with such values written anew, and the lines on which they stand.
+/// The text of a file with such values rewritten, and the lines they are on.
 pub(super) struct Texts<'a> {
     pub(super) text: Cow<'a, str>,
     pub(super) lines: Vec<u64>,
 }
 
-/// Writes quoted values with variables, and versions that read as nothing, anew.
+/// Rewrites quoted values with variables, and versions that read as nothing.
 ///
 /// # Errors
 /// A usage error with its place: a variable that is not set, or a form of one that is not known.
@@ -30,8 +30,8 @@ pub(super) fn written_anew<'a>(source: &Source<'a>, tree: &Node) -> Result<Texts
         }
     }
     let mut texts = Texts { text: Cow::Borrowed(source.text), lines: Vec::new() };
-    found.sort_by_key(|anew| std::cmp::Reverse(anew.span.start));
-    for Anew { span, value, line } in found {
+    found.sort_by_key(|rewrite| std::cmp::Reverse(rewrite.span.start));
+    for Rewrite { span, value, line } in found {
         texts.lines.push(line);
         texts.text.to_mut().replace_range(span, &quoted(&value));
     }
@@ -41,8 +41,8 @@ pub(super) fn written_anew<'a>(source: &Source<'a>, tree: &Node) -> Result<Texts
 /// How the parser's tree spells numbers that are none.
 const NOT_FINITE: [&str; 3] = [".inf", "-.inf", ".nan"];
 
-/// A value to write anew.
-struct Anew {
+/// A value to rewrite.
+struct Rewrite {
     span: Range<usize>,
     value: String,
     line: u64,
@@ -52,7 +52,7 @@ fn find(
     source: &Source<'_>,
     path: &str,
     node: &Spanned<Node>,
-    found: &mut Vec<Anew>,
+    found: &mut Vec<Rewrite>,
 ) -> Result<()> {
     match &node.value {
         Node::Map(entries) => entries.iter().try_for_each(|(key, value)| {
@@ -69,7 +69,7 @@ fn find(
             };
             if raw.starts_with(['"', '\'']) {
                 let value = replaced(source, text, place, path)?;
-                found.push(Anew { span, value, line: place.map_or(0, |place| place.line) });
+                found.push(Rewrite { span, value, line: place.map_or(0, |place| place.line) });
                 return Ok(());
             }
             // A plain value has its variables already; what they hold is taken as it is.
@@ -92,7 +92,7 @@ fn find(
             let own = |raw: &str| !raw.is_empty() && !raw.contains("${");
             if let Some((span, raw)) = written(source, node).filter(|(_, raw)| own(raw)) {
                 let line = Place::of(node.referenced).map_or(0, |place| place.line);
-                found.push(Anew { span, value: raw.to_owned(), line });
+                found.push(Rewrite { span, value: raw.to_owned(), line });
             }
             Ok(())
         }
@@ -110,7 +110,7 @@ fn block_text(source: &Source<'_>, place: Option<Place>, path: &str) -> crate::e
         .hint("write the value on the line of its key: `${NAME:-default}`")
 }
 
-/// Where a value stands, and what stands there; `None` where the parser does not say so.
+/// Where a value is, and its text; `None` where the parser does not say so.
 fn written<'a>(source: &Source<'a>, node: &Spanned<Node>) -> Option<(Range<usize>, &'a str)> {
     let span = node.referenced.span();
     let start = usize::try_from(span.byte_offset()?).ok()?;

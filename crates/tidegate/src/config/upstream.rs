@@ -1,6 +1,6 @@
 //! Model servers in `tidegate.yaml`, and how they are read.
 //!
-//! Serde reads an internally tagged enum through a buffer that forgets where things stood, so
+//! Serde reads an internally tagged enum through a buffer that forgets where things were, so
 //! `Upstream` is read by hand: all keys of all kinds first, then the kind decides which may be
 //! there. `precheck` says the same with the place of the key.
 

@@ -31,10 +31,10 @@ pub(super) struct Source<'a> {
     pub(super) text: &'a str,
     /// Where it came from, for errors.
     pub(super) file: &'a Path,
-    /// Values for `${NAME}`; none where the text is taken as it stands.
+    /// Values for `${NAME}`; none where the text is taken unchanged.
     pub(super) env: Option<HashMap<String, String>>,
-    /// Lines on which the text holds values of variables: errors do not repeat what stands there.
-    pub(super) anew: Vec<u64>,
+    /// Lines on which the text holds values of variables: errors do not repeat their text.
+    pub(super) rewritten: Vec<u64>,
 }
 
 impl Source<'_> {
@@ -155,7 +155,7 @@ impl Source<'_> {
             Error::ExternalMessage { .. } if self.variable_in_flow(place) => message(
                 UserMessageFormatter.format_message(error).into_owned(),
             )
-            .hint("a variable's `}` ends a `{…}` around it: write that key on a line of its own"),
+            .hint("a variable's `}` ends a `{…}` around it: write that key on a separate line"),
             // The parser's list of errors may grow; its own words are good enough for the rest.
             other => message(UserMessageFormatter.format_message(other).into_owned()),
         }
@@ -182,7 +182,7 @@ impl Source<'_> {
         })
     }
 
-    /// What stands in the file where the error is: the text as written, so that the value of an
+    /// The text of the file where the error is: the text as written, so that the value of an
     /// environment variable is never repeated; long texts are not repeated either.
     fn given(&self, error: &Error) -> Option<String> {
         let text = self.written(error)?;
@@ -201,7 +201,7 @@ impl Source<'_> {
     /// what it repeats, names of keys included.
     fn written(&self, error: &Error) -> Option<&str> {
         let location = error.location()?;
-        if self.anew.contains(&location.line()) {
+        if self.rewritten.contains(&location.line()) {
             return None;
         }
         let span = location.span();

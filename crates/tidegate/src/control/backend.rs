@@ -1,4 +1,4 @@
-//! Where a command goes: to the server that runs on this project, or to a control of its own.
+//! Where a command goes: to the server that runs on this project, or to a control in this process.
 //!
 //! Neither needs a project file that can be read; what does is said by the command that needs it.
 
@@ -73,7 +73,7 @@ async fn find(config: &Path, root: &Path, server: Option<&str>) -> Result<Option
     if config.exists() || root.join(".tidegate").exists() {
         return Ok(None);
     }
-    // Not in a project: at 3 a.m. one stands anywhere.
+    // Not in a project: at 3 a.m. the current folder may be any.
     let mut running = AdminClient::running().await;
     match running.len() {
         0 => Ok(None),

@@ -30,7 +30,7 @@ pub(super) struct AdminFile {
     pub(super) listen: Option<SocketAddr>,
 }
 
-/// What tells a folder from its copies: device and number.
+/// What distinguishes a folder from its copies: device and number.
 pub(super) type Inode = (u64, u64);
 
 /// `None` where the system does not say.

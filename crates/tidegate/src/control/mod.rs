@@ -53,7 +53,7 @@ use tidegate_core::route::{Arm, Table};
 /// The data plane's side that control acts on; absent when a command runs without a server.
 #[derive(Clone)]
 pub(crate) struct Plane {
-    /// Whom requests go to.
+    /// The upstreams that requests go to.
     pub(crate) router: Arc<Router>,
     /// What came of them.
     pub(crate) collector: Arc<Collector>,
@@ -245,7 +245,7 @@ impl Control {
         Ok(Answer::of(Done::EvalKept { released: self.leave_experiment().await? }))
     }
 
-    /// Reads the project file again: a release ships what stands there now.
+    /// Reads the project file again: a release ships what is there now.
     fn reload(&mut self) -> Result<()> {
         let loaded = load(&self.config_path)?;
         require_same_service(&self.state, &loaded.project)?;

@@ -109,7 +109,7 @@ impl ControlHandle {
         }
     }
 
-    /// Carries out a command. What only goes back, stops or opens again does not wait for a store
+    /// Carries out a command. What only rolls back, stops or reopens does not wait for a store
     /// that does not answer.
     pub(crate) async fn command(&self, command: Command) -> Result<Answer> {
         let at_once = match &command {

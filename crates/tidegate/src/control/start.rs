@@ -82,8 +82,8 @@ impl Control {
         })
     }
 
-    /// What went back stays out, unless a named person overrides it (invariant 4). The journal
-    /// refuses it as well; asked here, it is told before anything else that is wrong with the set.
+    /// What was rolled back stays out, unless a named person overrides it (invariant 4). The
+    /// journal refuses it as well; checked here, it is reported before other problems of the set.
     fn require_unblocked(&self, packed: &PackedSet, overridden: Option<&str>) -> Result<()> {
         match self.state.blocked.get(&packed.set.id) {
             Some(block) if overridden.is_none() => Err(super::replay_error(ReplayError::Blocked {
@@ -108,7 +108,7 @@ impl Control {
         match self.state.eval_runs.get(&packed.set.id) {
             None => refuse("it has no eval run".to_owned()),
             Some(run) if run.cases != cases.digest() => refuse(format!(
-                "its eval run {} was on other cases than stand in evals/ now",
+                "its eval run {} was on other cases than evals/ has now",
                 run.run_id
             )),
             Some(run) if !run.passed => refuse(format!("its eval run {} did not pass", run.run_id)),

@@ -195,7 +195,7 @@ async fn inv10_a_full_store_does_not_keep_a_bad_candidate_in() {
     let mut scene = Scene::new().await;
     scene.eval().await;
     let change = scene.start().await.unwrap();
-    // A first look, for what the second is held against.
+    // A first look, that the second is compared with.
     scene.feed(&change, Arm::Stable, 100, None);
     scene.feed(&change, Arm::Candidate, 5, None);
     scene.control.clock.advance(1_000);
@@ -259,7 +259,7 @@ async fn inv10_a_late_red_line_shuts_the_entrance_of_a_full_store() {
     assert_eq!(effective.releases[&change].state.phase, Phase::ShutOff);
     let reasons = &effective.releases[&change].last_decision.as_ref().unwrap().reasons;
     let codes: Vec<&str> = reasons.iter().map(|reason| reason.code().as_str()).collect();
-    assert_eq!(codes[..2], ["red_line", "order"], "both are told");
+    assert_eq!(codes[..2], ["red_line", "order"], "both are reported");
 }
 
 fn roll_back() -> Command {
@@ -354,7 +354,7 @@ async fn an_order_that_took_effect_before_its_answer_is_no_error() {
     scene.control.handle(roll_back()).await.unwrap();
     let now = scene.control.clock.now();
     let Command::Order { order, release } = roll_back() else { unreachable!() };
-    assert!(ahead.order(&order, release, now).is_err(), "asked anew there is nothing to do");
+    assert!(ahead.order(&order, release, now).is_err(), "asked again, there is nothing to do");
     let answer = ahead.has_become(&before, &roll_back()).unwrap();
     assert_eq!(answer.change_id, Some(change));
     assert!(

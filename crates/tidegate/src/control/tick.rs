@@ -140,7 +140,7 @@ impl Control {
         }
     }
 
-    /// Goes back in memory, then in the journal. With a server, what cannot be written now is
+    /// Rolls back in memory, then in the journal. With a server, what cannot be written now is
     /// written by a later look; what only a command knows would end with it.
     async fn go_back(
         &mut self,

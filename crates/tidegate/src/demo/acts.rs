@@ -41,7 +41,7 @@ pub(super) async fn four_acts(stage: &mut Stage) -> Result<()> {
     let report = stage.eval("v3").await?;
     expect(!report.passed, "v3 fails on its own failures")?;
 
-    stage.act("Act 4 · v4 keeps v3's wording and mends its fault: the whole ladder");
+    stage.act("Act 4 · v4 keeps v3's wording and fixes its fault: the whole ladder");
     let report = stage.eval("v4").await?;
     expect(report.passed, "v4 passes its eval, written-back cases included")?;
     let v4 = started(stage, "v4").await?;
@@ -142,7 +142,7 @@ fn rung(state: &ControlState, change_id: &ChangeId) -> Option<usize> {
     state.releases.get(change_id).map(|release| release.state.rung)
 }
 
-/// The demo tells a story only if it is true: what it says is checked.
+/// The demo's story must be true: what it says is checked.
 fn expect(holds: bool, what: &str) -> Result<()> {
     if holds {
         return Ok(());

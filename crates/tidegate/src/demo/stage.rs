@@ -50,7 +50,7 @@ pub(super) struct Stage {
     users: Users,
     json: bool,
     /// What happened, for `--json` and for the same seed's test.
-    told: Vec<Value>,
+    shown: Vec<Value>,
     stop: oneshot::Sender<()>,
     server: tokio::task::JoinHandle<Result<(), ListenError>>,
     began: Instant,
@@ -67,7 +67,7 @@ impl Stage {
                 std::process::id()
             )),
         };
-        // The demo tells people to delete its folder at the end.
+        // At the end the demo asks people to delete its folder.
         if std::fs::read_dir(&root).is_ok_and(|mut entries| entries.next().is_some()) {
             return Err(CliError::usage(format!("{} is not empty", root.display()))
                 .hint("give the demo an empty folder, or leave `--dir` out"));
@@ -107,7 +107,7 @@ impl Stage {
             control,
             users: Users::new(address, args.seed),
             json,
-            told: Vec::new(),
+            shown: Vec::new(),
             stop,
             server,
             began: Instant::now(),
@@ -137,7 +137,7 @@ impl Stage {
 
     /// Notes something for `--json`.
     pub(super) fn note(&mut self, value: Value) {
-        self.told.push(value);
+        self.shown.push(value);
     }
 
     /// Asks the fixed cases of the prompt version that is stable, to compare the others with.
@@ -186,7 +186,7 @@ impl Stage {
         self.control.command(Command::Start(Box::new(request))).await
     }
 
-    /// Starts a release that must be refused; tells why it is.
+    /// Starts a release that must be refused; returns why.
     pub(super) async fn start_refused(&mut self, prompt: &str) -> Result<()> {
         match self.start(prompt).await {
             Ok(answer) => Err(CliError::internal(format!(
@@ -247,7 +247,7 @@ impl Stage {
                         self.say(text);
                     }
                     last = key;
-                    self.note(told(release.started_at, &decision));
+                    self.note(shown(release.started_at, &decision));
                 }
             }
             if release.state.phase.is_final() || enough(tick, &state) {
@@ -334,7 +334,7 @@ impl Stage {
         self.say("  tidegate serve");
         self.say("  tidegate eval --prompt v2 && tidegate release start --prompt v2 --watch");
         if self.json {
-            output::json(&self.told);
+            output::json(&self.shown);
         }
     }
 
@@ -383,7 +383,7 @@ fn step_key(decision: &Decision) -> String {
     )
 }
 
-fn told(from: UnixMs, decision: &Decision) -> Value {
+fn shown(from: UnixMs, decision: &Decision) -> Value {
     let first = decision.reasons.first();
     json!({
         "at_ms": decision.at.since(from),

@@ -43,7 +43,7 @@ const JA: &[&str] = &[
     "返金はいつカードに反映されますか？",
     "電動自転車のバッテリーは保証の対象ですか？",
 ];
-/// What a long Chinese request is made of: a customer who tells the whole story.
+/// What a long Chinese request is made of: a customer who writes the whole story.
 const ZH_STORY: &[&str] = &[
     "我上个月在你们店里买了一辆通勤自行车，骑了大概两个星期之后，后轮开始有明显的异响，刹车的时候车身会抖动。",
     "当时我联系过门店，店员说先观察一段时间，如果还有问题再拿回来检查，可是后来电话一直打不通，网上的客服也没有人回复。",

@@ -1,6 +1,6 @@
 //! One chart as SVG: no script, no outside resource, readable without colour.
 //!
-//! Every series has its own dash and stands named at its right end; the arms have markers besides.
+//! Every series has its own dash and is named at its right end; the arms have markers besides.
 //! Axes start at zero and carry their unit.
 
 use super::html::{esc, number};
@@ -179,7 +179,7 @@ impl Scale {
     }
 }
 
-/// The chart as a whole SVG document that can also stand inside a page.
+/// The chart as a whole SVG document that can also be put into a page.
 pub(super) fn svg(chart: &Chart) -> String {
     let scale = Scale::of(chart);
     let (id, title) = (chart.id, esc(&chart.title));

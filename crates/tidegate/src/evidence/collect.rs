@@ -41,7 +41,7 @@ pub(crate) struct PackInputs<'a> {
     pub(crate) base_url: &'a str,
 }
 
-/// Writes the pack of a release as it stands now and says where; the caller puts that into the
+/// Writes the pack of a release as it is now and says where; the caller puts that into the
 /// journal (`PackWritten`). Another pack of the same release is replaced.
 ///
 /// # Errors

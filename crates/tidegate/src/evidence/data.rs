@@ -13,7 +13,7 @@ pub(super) const FAILING_MAX: usize = 10;
 /// Most representative records in a pack.
 pub(super) const REPRESENTATIVE_MAX: usize = 5;
 
-/// Everything one pack is made from, as it stands in the store: not redacted yet.
+/// Everything one pack is made from, as the store has it: not redacted yet.
 #[derive(Clone)]
 pub(crate) struct PackData {
     /// The release.

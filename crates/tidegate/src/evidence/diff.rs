@@ -19,7 +19,7 @@ const CONTEXT_LINES: usize = 3;
 
 /// One file that differs.
 pub(super) struct Diff {
-    /// Where it stands in the pack.
+    /// Where it is in the pack.
     pub(super) path: String,
     /// The unified diff, or one sentence why there is none to show.
     pub(super) text: String,
@@ -97,7 +97,7 @@ fn content<'a>(packed: &'a PackedSet, digest: Option<&Digest>) -> Side<'a> {
     }
 }
 
-/// `diffs/<kind>/<path>.diff`; a path that is not safe as it stands is named by its digest.
+/// `diffs/<kind>/<path>.diff`; a path that is not safe is named by its digest.
 fn pack_path(kind: ArtifactKind, path: &str) -> String {
     let short = path.split('/').all(|part| part.len() <= PART_MAX) && path.len() <= 4 * PART_MAX;
     let name = if is_plain_path(path) && short {

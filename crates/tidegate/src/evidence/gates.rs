@@ -20,7 +20,7 @@ const JUNIT: &str = "gates/junit.xml";
 pub(super) struct Gate {
     /// Its name.
     pub(super) name: String,
-    /// Level, status and where its raw output stands.
+    /// Level, status and where its raw output is.
     pub(super) entry: GateEntry,
     /// Why it came out so.
     pub(super) reason: String,

@@ -3,7 +3,7 @@
 use super::data::GateOutput;
 use crate::clock::rfc3339;
 use crate::error::{CliError, Result};
-use crate::view::Told;
+use crate::view::WithSentence;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use tidegate_core::decide::{Action, Decision, DecisionKind, Order, Phase, Signal};
@@ -197,7 +197,7 @@ pub(super) fn of_incident(
     Ok(ours)
 }
 
-/// One line of `decisions.jsonl`: all a reader needs without the windows, which stand in
+/// One line of `decisions.jsonl`: all a reader needs without the windows, which are in
 /// `journal.jsonl` under the same `seq`.
 #[derive(Serialize)]
 struct DecisionLine<'a> {
@@ -214,7 +214,7 @@ struct DecisionLine<'a> {
     weight_pct: Option<Weight>,
     stable_requests: u64,
     candidate_requests: u64,
-    reasons: Vec<Told<'a>>,
+    reasons: Vec<WithSentence<'a>>,
     actions: &'a [Action],
     #[serde(skip_serializing_if = "Option::is_none")]
     order: Option<&'a Order>,
@@ -238,7 +238,7 @@ pub(super) fn decisions_jsonl(steps: &[Step]) -> Result<Vec<u8>> {
         weight_pct: step.weight(),
         stable_requests: step.decision.state.stable().requests,
         candidate_requests: step.decision.state.candidate().requests,
-        reasons: step.decision.reasons.iter().map(Told::of).collect(),
+        reasons: step.decision.reasons.iter().map(WithSentence::of).collect(),
         actions: &step.decision.actions,
         order: step.order.as_ref(),
         generation: step.table.as_ref().map(|t| t.generation),
@@ -320,7 +320,7 @@ impl ChainCheck {
     fn link(&mut self, last: Option<&JournalLine>, line: &JournalLine) {
         let Some(last) = last else { return };
         if line.seq <= last.seq {
-            self.wrong(format!("entry {} stands after entry {}", line.seq, last.seq));
+            self.wrong(format!("entry {} follows entry {}", line.seq, last.seq));
         } else if line.seq == last.seq + 1 && line.prev != last.hash {
             self.wrong(format!("entry {} does not follow from entry {}", line.seq, last.seq));
         }
@@ -339,16 +339,16 @@ impl ChainCheck {
     }
 
     fn decisions(&mut self, decisions: &str, decided: &[(u64, Digest)]) {
-        let mut told = Vec::new();
+        let mut shown = Vec::new();
         for (i, text) in decisions.lines().enumerate() {
             match serde_json::from_str(text) {
-                Ok(DecisionRef { seq, hash }) => told.push((seq, hash)),
+                Ok(DecisionRef { seq, hash }) => shown.push((seq, hash)),
                 Err(e) => {
                     self.wrong(format!("line {} of decisions.jsonl cannot be read: {e}", i + 1));
                 }
             }
         }
-        if told != decided {
+        if shown != decided {
             self.wrong("decisions.jsonl does not tell the decisions of journal.jsonl".to_owned());
         }
     }

@@ -1,6 +1,6 @@
 //! Evidence: the pack that proves one release, `reports/YYYY-MM-DD/<change-id>/`; the only export.
 //!
-//! A pack is made in four steps, each in a file of its own: what is known is collected from the
+//! A pack is made in four steps, each in its own file: what is known is collected from the
 //! store, redacted as a whole (nothing goes on without it, the type says
 //! so), turned into files in memory, and put on disk in one move.
 //! [`verify()`] reads a pack back with nothing but the pack.

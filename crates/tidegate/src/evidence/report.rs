@@ -1,7 +1,7 @@
 //! `report.html`: one page that a person can read and print.
 //!
 //! It answers the four questions first: what changed, which version set, how it was verified, how
-//! to go back. Nothing is loaded from outside and nothing runs; every text is escaped.
+//! to roll back. Nothing is loaded from outside and nothing runs; every text is escaped.
 
 pub(super) mod parts;
 
@@ -131,7 +131,7 @@ fn answers(out: &mut String, page: &Page<'_>) {
     row("What changed", what_changed(page));
     row("Which version set", which_set(page.data));
     row("How it was verified", how_verified(page));
-    row("How to go back", way_back(page.data));
+    row("How to roll back", way_back(page.data));
     row("Who saw it", {
         let exposure = page.data.exposure;
         format!("The candidate got {} requests of {} users.", exposure.requests, exposure.users)
@@ -180,8 +180,8 @@ fn how_verified(page: &Page<'_>) -> String {
     let count = |status| page.gates.iter().filter(|g| g.entry.status == status).count();
     let turns = page.data.steps.iter().filter(|s| s.is_turn()).count();
     format!(
-        "{} gates pass, {} fail, {} cannot be told. {} decisions were made with the two arms side \
-         by side; {turns} of them changed something.",
+        "{} gates pass, {} fail, {} are inconclusive. {} decisions were made with the two arms \
+         side by side; {turns} of them changed something.",
         count(GateStatus::Pass),
         count(GateStatus::Fail),
         count(GateStatus::Inconclusive),
@@ -193,8 +193,8 @@ fn way_back(data: &CleanData) -> String {
     let from = &data.release.plan.from;
     let how = match data.release.state.phase {
         Phase::RolledBack | Phase::ShutOff => format!(
-            "It went back: <code>{from}</code> is stable again and <code>{}</code> is blocked. See \
-             <code>rollback.md</code>.",
+            "It was rolled back: <code>{from}</code> is stable again and <code>{}</code> is \
+             blocked. See <code>rollback.md</code>.",
             data.release.plan.to
         ),
         Phase::Running | Phase::Paused(_) => format!(
@@ -218,7 +218,7 @@ fn charts(out: &mut String, page: &Page<'_>) {
     out.push_str(
         "<h2>The four lines</h2>\n<p class=\"sub\">Candidate beside stable, as each decision saw \
          them: all counts accepted as evidence since the release started. Higher is worse. The \
-         numbers stand in <code>signals/lines.csv</code>.</p>\n",
+         numbers are in <code>signals/lines.csv</code>.</p>\n",
     );
     if page.data.steps.is_empty() {
         out.push_str("<p>No decision was made yet, so there is nothing to draw.</p>\n");

@@ -1,4 +1,4 @@
-//! `rollback.md`: what was rolled back, when, by whom or what rule, and how it was verified.
+//! `rollback.md`: what was rolled back, when, by which person or rule, and how it was verified.
 
 use super::clean::CleanData;
 use super::html::cell;
@@ -8,7 +8,7 @@ use crate::lang::Lang;
 use std::fmt::Write as _;
 use tidegate_core::decide::Phase;
 
-/// The decision that went back, if the release did.
+/// The decision that rolled back, if the release was rolled back.
 pub(super) fn step(data: &CleanData) -> Option<&Step> {
     match data.release.state.phase {
         Phase::RolledBack | Phase::ShutOff => data

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use tidegate_core::evidence::Record;
 use tidegate_core::ids::{Digest, ServiceName};
 
-/// Longest trace id used as a file name as it stands, in characters.
+/// Longest trace id used unchanged as a file name, in characters.
 const NAME_MAX: usize = 64;
 /// Where the reproduction goes when the configured address is not a plain URL.
 const DEFAULT_URL: &str = "http://127.0.0.1:8787";

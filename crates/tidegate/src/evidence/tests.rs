@@ -1,4 +1,4 @@
-//! A whole release that went back, from journal to pack and through verification.
+//! A whole release that was rolled back, from journal to pack and through verification.
 
 pub(super) mod build;
 mod canary;

@@ -53,7 +53,7 @@ pub(crate) struct VerifyOutcome {
     pub(crate) pack: PathBuf,
     /// The release the pack says it proves; empty when its manifest cannot be read.
     pub(crate) change_id: String,
-    /// The verdict it tells.
+    /// The verdict it gives.
     pub(crate) verdict: Option<VerdictDecision>,
     /// Digest of the manifest as it is: the journal's `PackWritten` entry must hold the same. That
     /// comparison is the only one that finds a pack that was rewritten as a whole.
@@ -74,7 +74,7 @@ impl VerifyOutcome {
     /// The outcome, or its problems as an error (exit 1).
     ///
     /// # Errors
-    /// [`CliError::failed`] with every problem on a line of its own.
+    /// [`CliError::failed`] with every problem on a separate line.
     pub(crate) fn into_result(self) -> Result<VerifyOutcome> {
         if self.problems.is_empty() {
             return Ok(self);
@@ -221,7 +221,7 @@ impl Found {
         Ok(())
     }
 
-    /// Tells it once, however often it is met.
+    /// Reports it once, however often it is met.
     fn too_large(&mut self, detail: String) {
         let problem = VerifyProblem::TooLarge { detail };
         if !self.problems.contains(&problem) {
@@ -242,7 +242,7 @@ impl Found {
     }
 }
 
-/// Checks the chain where both files are there; that one is not is told elsewhere.
+/// Checks the chain where both files are there; a missing one is reported elsewhere.
 fn chain(found: &Found, manifest: &Manifest) -> ChainCheck {
     let text = |name| found.texts.get(name).map(|bytes| String::from_utf8_lossy(bytes));
     match (text("journal.jsonl"), text("decisions.jsonl")) {

@@ -1,5 +1,5 @@
 //! Holding a pack against the journal of the project it lies in. A pack that was rewritten as a
-//! whole verifies by itself; only the digest in the journal's `PackWritten` entry tells it.
+//! whole verifies by itself; only the digest in the journal's `PackWritten` entry shows it.
 
 use super::verify::{JournalCheck, VerifyOutcome};
 use crate::store::{Access, Journal as _, Store};

@@ -93,12 +93,12 @@ fn sync_folders(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Whether something stands there, a broken link included.
+/// Whether something is there, a broken link included.
 fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-/// Removes what stands there; a link is removed, not followed.
+/// Removes what is there; a link is removed, not followed.
 fn remove(path: &Path) -> io::Result<()> {
     match path.symlink_metadata() {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -31,7 +31,7 @@ pub(crate) struct Asked {
     pub(crate) cut: bool,
     /// Tokens of prompt and answer together, where the upstream reports them.
     pub(crate) total_tokens: Option<u64>,
-    /// What stands in it that should not.
+    /// What it holds that it should not.
     pub(crate) events: Vec<RiskEvent>,
 }
 

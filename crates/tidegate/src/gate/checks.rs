@@ -28,7 +28,7 @@ pub(crate) struct Seen<'a> {
     pub(crate) total_tokens: Option<u64>,
     /// The correct answer of the run before to the same question.
     pub(crate) before: Option<&'a str>,
-    /// What stands in it that should not.
+    /// What it holds that it should not.
     pub(crate) events: &'a [RiskEvent],
 }
 
@@ -299,7 +299,7 @@ fn describe(error: &jsonschema::ValidationError<'_>) -> String {
 fn literal_leak(answer: &str) -> Option<String> {
     let start: String = answer.chars().take(LITERAL_LEAK_CHARS).collect();
     if start.contains("你是") {
-        return Some("`你是` stands in the first 50 characters".to_owned());
+        return Some("`你是` is in the first 50 characters".to_owned());
     }
     let named = answer.to_lowercase().contains("system prompt");
     named.then(|| "contains `system prompt`".to_owned())

@@ -1,8 +1,8 @@
 //! Filling `pass` and `notes` of a case file with what a run found, beside what people wrote there.
 //!
-//! A run's part of `notes` stands in `[tidegate: fail: cites no source]`; only that part is
+//! A run's part of `notes` is `[tidegate: fail: cites no source]`; only that part is
 //! replaced. `pass` is the run's while it is empty or says what the run's part of `notes` says.
-//! What else stands there is a person's verdict and stays, and the run's is in `notes` alone.
+//! Any other text there is a person's verdict and stays, and the run's is in `notes` alone.
 
 use super::load::{HEADER, case_table, note_of_machine, read_bytes};
 use super::replace_file;
@@ -54,8 +54,8 @@ fn filled(report: &EvalReport, bytes: &[u8], name: &Path, add: bool) -> Result<V
         let (verdict, finding) = finding(result);
         let written = table.cell(&row, notes).into_owned();
         let of_run = note_of_machine(&written).map(|(_, said)| said.split(':').next());
-        let stands = table.cell(&row, pass).trim().to_owned();
-        if stands.is_empty() || of_run == Some(Some(stands.as_str())) {
+        let there = table.cell(&row, pass).trim().to_owned();
+        if there.is_empty() || of_run == Some(Some(there.as_str())) {
             table.fill(&row, pass, verdict);
         }
         table.fill(&row, notes, &noted(&written, &finding));

@@ -75,7 +75,7 @@ fn prose_around(text: &str) -> Option<String> {
     Some(format!("extra prose around the JSON: {place}"))
 }
 
-/// What stands between the first two code fences, without the language's name.
+/// The text between the first two code fences, without the language's name.
 fn fenced(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once("```")?;
     let (inner, _) = rest.split_once("```")?;

@@ -1,4 +1,4 @@
-//! The eval of a project as it stands: pack it, read its cases, ask them.
+//! The eval of a project as it is now: pack it, read its cases, ask them.
 
 use super::load::read_cases;
 use super::{RunOptions, case_notes, load_cases, run};

@@ -71,7 +71,7 @@ pub(crate) fn save(report: &EvalReport, root: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The run as JUnit XML: a failure and a missing answer are told apart (`failure`, `error`), a
+/// The run as JUnit XML: a failure is `failure`, a missing answer is `error`, a
 /// case's class is its risk and its name its id.
 pub(crate) fn junit(report: &EvalReport) -> String {
     let errors = report.results.iter().filter(|result| result.error.is_some()).count();

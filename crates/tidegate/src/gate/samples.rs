@@ -1,4 +1,4 @@
-//! Records that did no harm, kept as ordinary cases in a file of their own: answers of a release
+//! Records that did no harm, kept as ordinary cases in a separate file: answers of a release
 //! that was promoted (R141), and what was asked of one that was paused (R142). They count towards
 //! the accuracy and block nothing.
 

@@ -194,7 +194,7 @@ type Group = (String, Language, usize);
 /// The group of a case by what should happen and what is asked.
 fn group(behaviour: &str, input: &str) -> Group {
     let kind = match behaviour.split_once(WAS) {
-        // Failures are told apart by what they were.
+        // Failures are grouped by their kind.
         Some((wanted, _)) if wanted != ANSWERED => wanted,
         Some(_) | None => behaviour,
     };
@@ -384,12 +384,12 @@ fn own_problem(record: &Record) -> Option<Problem> {
 /// The records that become cases, of questions that are not asked yet: one of each group in turn,
 /// the worst problems first.
 fn choose<'a>(found: impl Iterator<Item = Found<'a>>, existing: &Existing) -> Vec<Found<'a>> {
-    // Of several records with one question the worst stands.
+    // Of several records with one question the worst is kept.
     let mut questions: BTreeMap<&str, Found<'a>> = BTreeMap::new();
     for found in found.filter(|found| !existing.inputs.contains(found.input)) {
-        let stands = questions.entry(found.input).or_insert(found);
-        if (found.problem, found.order()) < (stands.problem, stands.order()) {
-            *stands = found;
+        let kept = questions.entry(found.input).or_insert(found);
+        if (found.problem, found.order()) < (kept.problem, kept.order()) {
+            *kept = found;
         }
     }
     let mut groups: BTreeMap<(Problem, Group), Vec<Found<'a>>> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! What stands in answers and requests, as texts.
+//! The texts of answers and requests.
 
 use serde_json::{Map, Value};
 use std::borrow::Cow;

@@ -183,13 +183,13 @@ async fn connection<S: Service>(
     // Deadlines for heads are the socket's.
     http.header_read_timeout(None).keep_alive(bounds.idle.is_some());
     let mut connection = http.serve_connection(TokioIo::new(socket), service);
-    let mut told = false;
+    let mut asked = false;
     let serving = async {
         loop {
             tokio::select! {
                 ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended,
-                _ = closing.wait_for(|closing| *closing), if !told => {
-                    told = true;
+                _ = closing.wait_for(|closing| *closing), if !asked => {
+                    asked = true;
                     Pin::new(&mut connection).graceful_shutdown();
                 }
             }

@@ -238,7 +238,7 @@ impl Event<'_> {
             | EventType::IncidentOpened
             | EventType::JournalUnwritten
             | EventType::ProcessFailed => Level::ERROR,
-            // Where it cannot be written at all, that is an error with a line of its own.
+            // Where it cannot be written at all, that is an error with a separate line.
             EventType::ReleaseTakenBack | EventType::ConnectionsCut | EventType::WorkFailed => {
                 Level::WARN
             }

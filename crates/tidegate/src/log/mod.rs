@@ -69,7 +69,7 @@ impl About<'_> {
         let About { service, trace_id, change_id, set, tenant, user } = *self;
         let version_set = set.and_then(|set| serde_json::to_string(set).ok());
         let details = event.details().to_string();
-        // The level of a tracing event is a constant, so each has a call of its own.
+        // The level of a tracing event is a constant, so each level has its own call.
         macro_rules! send {
             ($level:expr) => {
                 tracing::event!(
@@ -98,7 +98,7 @@ impl About<'_> {
     }
 }
 
-/// Starts the log, once. Where the demo tells the story, `quiet` leaves its events out.
+/// Starts the log, once. `quiet` leaves out the events that the demo reports itself.
 pub(crate) fn start(format: Format, quiet: bool) {
     if format == Format::Json {
         output::set_json_log();

@@ -61,7 +61,7 @@ impl Collector {
     /// Stops counting for the release; gives its last windows, stable then candidate.
     pub(crate) fn end(&self) -> Option<(Window, Window)> {
         let mut state = self.state();
-        // What came after the last look is told as stable's: the candidate may just have become it.
+        // What came after the last look counts as stable's: the candidate may just have become it.
         let late = std::mem::take(&mut state.events);
         state.other_events.extend(late);
         state.candidate_outages = OutageWatch::default();
@@ -205,7 +205,7 @@ impl Collector {
         }
     }
 
-    /// Takes what stable did while no release ran, and starts that count anew.
+    /// Takes what stable did while no release ran, and restarts that count.
     pub(crate) fn take_baseline(&self) -> Window {
         std::mem::take(&mut self.state().baseline)
     }

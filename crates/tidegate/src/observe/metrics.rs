@@ -28,7 +28,7 @@ static GATEWAY_SECONDS: Scale<12> =
 static OVERHEAD_SECONDS: Scale<11> =
     Scale([0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 1.0]);
 
-/// Model versions with series of their own; later ones are counted as `other`. A release touches
+/// Model versions that have their own series; later ones are counted as `other`. A release touches
 /// two, so this is sixteen releases with a new model each between restarts.
 const MODEL_VERSIONS_MAX: usize = 32;
 /// Weight of one answer in the moving average of `llm_output_quality`: about the last 100 answers.

@@ -1,6 +1,6 @@
 //! How much is taken on at a time: requests, large bodies, retries.
 //!
-//! Each service has bounds of its own, so that one that is flooded does not starve another.
+//! Each service has its own bounds, so that a flooded service does not starve another.
 
 use super::bounds::{BODY_BUDGET_KIB, BODY_FREE, RETRY_RESERVE_MILLI, RETRY_SHARE_MILLI};
 use std::sync::Arc;

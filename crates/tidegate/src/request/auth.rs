@@ -76,7 +76,7 @@ impl Authenticator {
             return Err(unauthorised("send your key as `Authorization: Bearer <key>`"));
         };
         let digest: [u8; 32] = Sha256::digest(key).into();
-        // Every credential is compared, so that time tells nothing about which came close.
+        // Every credential is compared, so that the time taken does not reveal which came close.
         let mut found = None;
         for (known, caller) in &self.known {
             if same(known, &digest) {

@@ -140,7 +140,7 @@ fn fail(exchange: Exchange, error: UpstreamError) -> Problem {
         let budget = budget.as_millis();
         problem.message = format!("no answer came within budget_ms = {budget}");
         // Its own patience, not the service's limit: no error of the arm. That one arm is left more
-        // often than the other is told by `timeout_rate`.
+        // often than the other shows in `timeout_rate`.
         failure = Failure::ClientGone;
     }
     exchange.close(Ending {
@@ -189,7 +189,7 @@ async fn call_once(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
         return Err(ours(Failure::TotalTimeout, message.to_owned()));
     }
     let query = &exchange.query;
-    // A retry renders anew: keeping a copy of every prompt would cost the first one more.
+    // A retry renders again: keeping a copy of every prompt would cost the first one more.
     let rendered = exchange.set.render(&query.body, query.user.as_deref());
     let mut body = rendered.map_err(|e| ours(Failure::Unrendered, e.to_string()))?.body;
     openai_chat::set_stream(&mut body, query.stream);

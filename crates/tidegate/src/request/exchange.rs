@@ -61,13 +61,13 @@ pub(super) struct Ending {
     pub(super) status: StatusCode,
     /// `None` when it was answered.
     pub(super) failure: Option<Failure>,
-    /// What stood in the answer, as far as it came.
+    /// What was found in the answer, as far as it came.
     pub(super) facts: Option<AnswerFacts>,
     /// How long the upstream took, by its own account.
     pub(super) elapsed: Elapsed,
     /// What was found in the answer; `None` where there was none to look at.
     pub(super) found: Option<Findings>,
-    /// What the upstream said of its own fault.
+    /// The upstream's own description of its fault.
     pub(super) said: Option<Box<upstream::UpstreamSaid>>,
     /// Whether the answer was kept from the client, in whole or from some point on.
     pub(super) withheld: bool,
@@ -177,7 +177,7 @@ impl Exchange {
         self.change_id().filter(|_| self.cohort.is_some())
     }
 
-    /// What stands in the answer that should not.
+    /// What the answer holds that it should not.
     pub(super) fn look(&self, facts: &AnswerFacts, is_cut: bool) -> Findings {
         let detectors = &self.set.detectors;
         let heard = || heard_in(&self.query.body, &detectors.system_prompt);

@@ -1,6 +1,6 @@
 //! The services behind one listener, and which of them a request is for.
 //!
-//! Every service has credentials, limits and metrics of its own. A caller is let in by the services
+//! Every service has its own credentials, limits and metrics. A caller is let in by the services
 //! that know its key; among those the request's `model` picks one. What a caller may not call looks
 //! the same to it as what does not exist.
 
@@ -63,7 +63,7 @@ impl Front {
     pub(super) fn admit(&self, headers: &HeaderMap) -> Result<Admitted, Problem> {
         let mut services = Vec::new();
         let mut refused = None;
-        // Every service is asked, so that time tells nothing about which one knew the key.
+        // Every service is asked, so that the time taken does not reveal which one knew the key.
         for gateway in self.services() {
             match gateway.authenticator.admit(headers) {
                 Ok(caller) => services.push((Arc::clone(gateway), caller)),

@@ -38,7 +38,7 @@ impl Default for GatewayOptions {
 /// The parts of the process that a gateway works with.
 #[derive(Clone)]
 pub(crate) struct Parts {
-    /// Whom requests go to.
+    /// The upstreams that requests go to.
     pub(crate) router: Arc<Router>,
     /// What came of them.
     pub(crate) collector: Arc<Collector>,

@@ -21,7 +21,7 @@ use tidegate_core::guard::{Findings, RiskEvent, StreamWatch};
 use tidegate_core::upstream::Failure;
 use tidegate_wire::{AnswerFacts, openai_chat, sse};
 
-/// nginx and what is made of it buffer streams unless they are told not to.
+/// nginx and servers built on it buffer streams unless this header turns that off.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// The events of one stream.

@@ -21,7 +21,7 @@ impl UpstreamError {
         UpstreamError { failure, status: None, message, said, retry_after: None, elapsed }
     }
 
-    /// The failure that a non-2xx status means, with what stands in its body.
+    /// The failure that a non-2xx status means, with what its body says.
     pub(super) fn of_status(status: u16, said: &ErrorFacts, elapsed: Elapsed) -> UpstreamError {
         let failure = classify(Some(status), said);
         let message = status_message(status, failure);
@@ -99,7 +99,7 @@ impl UpstreamSaid {
     }
 }
 
-/// The code that clients know: OpenAI's where the upstream means the same by a word of its own.
+/// The code that clients know: OpenAI's where the upstream uses another word for it.
 fn code_of(said: &ErrorFacts) -> Option<String> {
     if said.is_too_long() {
         return Some("context_length_exceeded".to_owned());

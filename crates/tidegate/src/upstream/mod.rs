@@ -81,7 +81,7 @@ pub(crate) struct UpstreamError {
     pub(crate) elapsed: Elapsed,
 }
 
-/// What an upstream says of its own fault.
+/// The upstream's own description of its fault.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct UpstreamSaid {
     /// Its code, a word: OpenAI's own where it means the same.

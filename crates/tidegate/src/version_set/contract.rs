@@ -4,7 +4,7 @@ use crate::error::{CliError, Result};
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
-/// Longest description of a broken contract, characters; it stands in records and metrics' logs.
+/// Longest description of a broken contract, characters; it is kept in records and metrics' logs.
 const PROBLEM_CHARS_MAX: usize = 200;
 
 /// Compiles a JSON Schema; `place` names it in errors. References to other documents are refused:
@@ -51,7 +51,7 @@ fn json_problem(answer: &str, error: &serde_json::Error) -> String {
     }
 }
 
-/// Whether a whole JSON object or array stands within other text, as in a code fence.
+/// Whether a whole JSON object or array is within other text, as in a code fence.
 fn inner_json(answer: &str) -> bool {
     [('{', '}'), ('[', ']')].into_iter().any(|(open, close)| {
         match (answer.find(open), answer.rfind(close)) {

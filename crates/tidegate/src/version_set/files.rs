@@ -21,11 +21,11 @@ const ENTRIES_MAX: usize = 4 * FILES_MAX;
 /// What a pointer's path in the artifact ends with.
 pub(crate) const POINTER_SUFFIX: &str = ".pointer.json";
 
-/// What stands in the set for a file that is too large to keep (requirement R68).
+/// What the set holds for a file that is too large to keep (requirement R68).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Pointer {
-    /// Where the file stood, relative to the project.
+    /// Where the file was, relative to the project.
     pub(crate) path: String,
     /// SHA-256 of its content, hex.
     pub(crate) sha256: String,
@@ -33,7 +33,7 @@ pub(crate) struct Pointer {
     pub(crate) bytes: u64,
 }
 
-/// The places an artifact's files may stand in.
+/// The places an artifact's files may be in.
 pub(crate) struct Bounds {
     root: PathBuf,
     within: Vec<PathBuf>,

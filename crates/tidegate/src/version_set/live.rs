@@ -127,7 +127,7 @@ impl LiveSet {
     /// Tools are the manifest's; [`SentTools::put_into`] says what becomes of the client's own.
     ///
     /// # Errors
-    /// The request lacks what the template uses; the client's to mend.
+    /// The request lacks what the template uses; the client's to fix.
     pub(crate) fn render(
         &self,
         body: &serde_json::Map<String, serde_json::Value>,

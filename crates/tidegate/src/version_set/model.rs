@@ -28,7 +28,7 @@ const REFUSED_PARAMETERS: [&str; 8] = [
     "chat_template",
 ];
 
-/// What `model.json` says. No secret stands in it, only the name of the variable that holds one.
+/// What `model.json` says. No secret is in it, only the name of the variable that holds one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ModelFile {

@@ -99,7 +99,7 @@ fn prompt_warnings(packed: &PackedSet) -> Vec<String> {
     }
 }
 
-/// Packs the project as it stands.
+/// Packs the project as it is now.
 pub(crate) fn pack(loaded: &Loaded, overrides: &PackOverrides) -> Result<PackedSet> {
     let artifacts = &loaded.project.artifacts;
     let prompt = prompt::read(loaded, overrides.prompt.as_deref())?;
@@ -143,7 +143,7 @@ fn config_files(project: &Project, tools: &tools::Manifest) -> Result<Files> {
     if let Some(schema) = &project.contract.output {
         contract::compile("contract.output", schema)?;
     }
-    // An empty text stands in every answer, and would shut the service at the first one.
+    // An empty text is in every answer, and would shut the service at the first one.
     if let Some(at) = project.risk.planted.iter().position(|text| text.trim().is_empty()) {
         return Err(CliError::usage(format!("`risk.planted[{at}]` is empty"))
             .hint("write the text that must never appear in an answer"));
@@ -221,7 +221,7 @@ struct Packing {
 }
 
 impl Packing {
-    /// Adds an artifact; one without a version of its own is called by the start of its digest, or
+    /// Adds an artifact; one without a version is called by the start of its digest, or
     /// `none` where nothing is in it.
     fn add(&mut self, kind: ArtifactKind, version: Option<&str>, files: Files) {
         let mut artifact = Artifact::from_files(version.unwrap_or("none"), &files);

@@ -14,7 +14,7 @@ pub(crate) const SYSTEM: &str = "system.md";
 pub(crate) const USER_TEMPLATE: &str = "user_template.md";
 /// The prompt's settings.
 pub(crate) const CONFIG: &str = "config.yaml";
-/// Stands for the three in a set that passes the client's messages through.
+/// In place of the three in a set that passes the client's messages through.
 pub(crate) const MODE: &str = "mode";
 /// The content of [`MODE`].
 const PASS_THROUGH: &str = "pass_through";
@@ -30,7 +30,7 @@ const VERSION_CHARS_MAX: usize = 64;
 const VERSIONS_SHOWN: usize = 5;
 /// A system prompt should be longer than this, characters (requirement R80).
 const SYSTEM_CHARS_ADVISED: usize = 100;
-/// One of these should stand in a system prompt (requirement R81), in English, Chinese, Japanese.
+/// A system prompt should have one of these, in English, Chinese, Japanese.
 const ROLE_WORDS: [&str; 3] = ["you are", "你是", "あなたは"];
 
 /// A prompt version as it was read.

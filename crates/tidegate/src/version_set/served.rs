@@ -1,7 +1,7 @@
 //! Whether the project's files still say what a set that is served says.
 //!
 //! A server serves its set whatever happens to the files. Someone who edited a prompt and sees no
-//! change must be told why.
+//! change must see why.
 
 use super::PackedSet;
 use super::model::{self, ModelFile};

@@ -1,7 +1,7 @@
 //! The config artifact: the settings of the project file that shape answers.
 //!
 //! What is in a set is served from the set, and what is not in a set is not hashed. So a setting
-//! stands here exactly where a release must carry it: the time an answer may take is behaviour,
+//! is here exactly where a release must carry it: the time an answer may take is behaviour,
 //! the number of requests that one process takes at a time is not.
 
 use super::tools::Manifest;

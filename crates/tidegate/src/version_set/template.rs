@@ -111,7 +111,7 @@ impl Template {
         &self.fixed
     }
 
-    /// What stands before the input and after it; `None` where the template does not use it. Where
+    /// The text before the input and after it; `None` where the template does not use it. Where
     /// it is used more than once, what is after the first use is in the second text.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use tidegate_core::version_set::ArtifactKind;
 const SYSTEM: &str = "You are a support agent of 北风 shop. Answer in the customer's language, \
     cite the policy you use, and never promise a refund before the order was looked up.";
 
-/// A project in a folder of its own.
+/// A project in a fresh folder.
 struct Project {
     folder: tempfile::TempDir,
     yaml: Value,

@@ -127,7 +127,7 @@ impl Manifest {
         )]
     }
 
-    /// Whether a client may bring tools of its own.
+    /// Whether a client may bring its own tools.
     pub(crate) fn passes_client_tools(&self) -> bool {
         self.client_tools == ClientTools::Pass
     }

@@ -19,4 +19,6 @@ pub(crate) use status::{
 pub(crate) use trace::trace;
 pub(crate) use words::{PlanWords, Words};
 
-pub(crate) use release::{Told, headline, incident, json_line, one_line, redraw, release, weight};
+pub(crate) use release::{
+    WithSentence, headline, incident, json_line, one_line, redraw, release, weight,
+};

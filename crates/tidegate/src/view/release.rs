@@ -1,4 +1,4 @@
-//! A release on a screen: its ladder, its lines, and why it stands where it stands.
+//! A release on a screen: its ladder, its lines, and why it is where it is.
 
 use super::table::table;
 use super::words::{ReleaseWords, Words};
@@ -115,28 +115,28 @@ pub(crate) fn json_line(decision: &Decision, state: &ControlState) -> String {
         "weight_pct": state.split().map(|split| split.weight.pct()),
         "decision": decision.kind,
         "signal": decision.signal,
-        "reason": first.map(Told::of),
+        "reason": first.map(WithSentence::of),
     })
     .to_string()
 }
 
 /// A reason in JSON: its code and numbers, and the sentence in English beside them.
 #[derive(Serialize)]
-pub(crate) struct Told<'a> {
+pub(crate) struct WithSentence<'a> {
     #[serde(flatten)]
     reason: &'a Reason,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
 }
 
-impl Told<'_> {
-    pub(crate) fn of(reason: &Reason) -> Told<'_> {
+impl WithSentence<'_> {
+    pub(crate) fn of(reason: &Reason) -> WithSentence<'_> {
         // A stored reason has its text already.
         let text = match reason {
             Reason::Stored(_) => None,
             reason => Some(Lang::En.sentence(reason)),
         };
-        Told { reason, text }
+        WithSentence { reason, text }
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn table(lang: Lang, plan: &Plan, decision: &Decision) -> Vec<String>
         .iter()
         .filter_map(|row| plan.rules.iter().find(|rule| Some(rule.metric) == row.metric()))
         .collect();
-    // A decision works out the interval of its own reason only.
+    // A decision works out only the interval of the metric in its reason.
     let readings = readings(plan, &decision.state);
     let at_most = |reason: &Reason| {
         let reading = readings.iter().find(|reading| reading.metric() == reason.metric());

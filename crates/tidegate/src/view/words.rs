@@ -65,7 +65,7 @@ pub(super) struct TraceWords {
     pub(super) input: &'static str,
     pub(super) output: &'static str,
     pub(super) feedback: &'static str,
-    /// Parts of what stands in the rows.
+    /// Parts of the rows.
     pub(super) user: &'static str,
     pub(super) tenant: &'static str,
     pub(super) none: &'static str,
@@ -254,7 +254,7 @@ static EN: Words = Words {
                                as `--design-effect`.",
         nothing_stored: "nothing is stored of stable yet: what it does is guessed, see `--expect`",
         rate_given: "as given",
-        rate_of_days: "as lately",
+        rate_of_days: "as in recent days",
         answers_of_stable: "answers of stable",
         answers_of_candidate: "answers of the candidate",
     },

@@ -15,7 +15,8 @@ struct Bad {
     hints: &'static [&'static str],
 }
 
-/// Runs the command in a spoilt project, as text and as JSON: it fails as told and writes nothing.
+/// Runs the command in a spoilt project, as text and as JSON: it fails as expected and writes
+/// nothing.
 #[track_caller]
 fn check(bad: Bad) {
     let Bad { spoil, args, code, says, hints } = bad;
@@ -298,7 +299,7 @@ fn releases_that_cannot_be() {
         let args = [args, &["--json"]].concat();
         assert_eq!(project.run(&args).exits(code).json()["error"]["exit_code"], code);
         let after = crate::journal::read(&project.root);
-        // A set that was packed for the release may be kept, and a look may be told.
+        // A set that was packed for the release may be kept, and a look may be reported.
         let harmless = |body: &str| {
             body.starts_with(r#"{"event":"set_packed""#)
                 || body.starts_with(r#"{"event":"decided""#) && body.contains(r#""order":null"#)
@@ -356,8 +357,8 @@ fn a_pack_that_was_touched() {
     let touched = project.run(&["verify", &pack]);
     assert!(touched.err.contains("rollback.md"), "{touched:?}");
     touched.fails(1, &[&pack, "does not verify"], &[]);
-    let told = project.run(&["verify", &pack, "--json"]).exits(1).json();
-    assert!(!told["problems"].as_array().unwrap().is_empty(), "{told}");
+    let shown = project.run(&["verify", &pack, "--json"]).exits(1).json();
+    assert!(!shown["problems"].as_array().unwrap().is_empty(), "{shown}");
     std::fs::remove_file(project.root.join(&rollback)).unwrap();
     project.run(&["verify", &pack]).fails(1, &["does not verify"], &[]);
     project.write(&rollback, untouched);

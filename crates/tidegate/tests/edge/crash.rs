@@ -46,7 +46,7 @@ impl Dice {
     }
 }
 
-/// A command that succeeded, and the journal as it stood then.
+/// A command that succeeded, and the journal as it was then.
 struct Acknowledged {
     what: Order,
     /// Its mark in the journal: the order's reason, or the release's change id.
@@ -63,7 +63,7 @@ enum Order {
 }
 
 impl Acknowledged {
-    fn is_told_by(&self, event: &Event) -> bool {
+    fn is_recorded_by(&self, event: &Event) -> bool {
         match (self.what, event) {
             (Order::Start, Event::ReleaseStarted { plan, .. }) => {
                 plan.change_id.as_str() == self.mark
@@ -113,11 +113,11 @@ struct Operator {
 impl Operator {
     fn start(stage: &Arc<Stage>, round: u64, mut dice: Dice) -> Operator {
         let over = Arc::new(AtomicBool::new(false));
-        let (told, stage) = (Arc::clone(&over), Arc::clone(stage));
+        let (ended, stage) = (Arc::clone(&over), Arc::clone(stage));
         let thread = std::thread::spawn(move || {
             let mut acknowledged = Vec::new();
             for n in 0.. {
-                if told.load(Ordering::Relaxed) {
+                if ended.load(Ordering::Relaxed) {
                     break;
                 }
                 acknowledged.extend(order(&stage, &mut dice, &format!("order {round}.{n}")));
@@ -182,9 +182,9 @@ fn check_left(stage: &Stage, earlier: &[Entry], acknowledged: &[Acknowledged]) -
     assert!(entries.starts_with(earlier), "entries of an earlier round are lost or changed");
     for command in acknowledged {
         let kept = entries.starts_with(&command.journal);
-        assert!(kept, "entries are lost or changed that stood there at {}", command.mark);
-        let told = events.iter().any(|event| command.is_told_by(event));
-        assert!(told, "{:?} `{}` was acknowledged and is lost", command.what, command.mark);
+        assert!(kept, "entries are lost or changed that were there at {}", command.mark);
+        let recorded = events.iter().any(|event| command.is_recorded_by(event));
+        assert!(recorded, "{:?} `{}` was acknowledged and is lost", command.what, command.mark);
     }
     for event in &events {
         match event {
@@ -213,7 +213,7 @@ fn check_restarted(stage: &Stage, server: &Server, left: &[Entry]) {
 
 /// The server's state is what the journal replays to, and what another process makes of it.
 fn check_state(stage: &Stage, left: &[Entry]) {
-    let (state, status) = wait_for("a state that stands still while it is read twice", || {
+    let (state, status) = wait_for("a state that does not change while it is read twice", || {
         let before = Server::admin_status(stage.root());
         let status = stage.project.run(&["release", "status", "--json"]).exits(0).json();
         (before == Server::admin_status(stage.root())).then_some((before, status))
@@ -237,7 +237,7 @@ fn check_arms(stage: &Stage, server: &Server) {
         let state = Server::admin_status(stage.root());
         serde_json::from_value(state["table"].clone()).unwrap()
     };
-    let (table, seen) = wait_for("a table that stands still while users look at it", || {
+    let (table, seen) = wait_for("a table that does not change while users look at it", || {
         let before = table();
         let seen: Vec<_> = (0..LOOKED_AT)
             .map(|n| {

@@ -15,25 +15,25 @@ fn check_repeats(args: &'static [&'static str], phases: &[&str]) -> Output {
     let second = std::thread::spawn(|| demo(args));
     let first = demo(args);
     assert_eq!(first.out, second.join().unwrap().out);
-    let told = first.json();
-    let told: Vec<&str> =
-        told.as_array().unwrap().iter().filter_map(|item| item["phase"].as_str()).collect();
-    assert_eq!(told, phases);
+    let shown = first.json();
+    let shown: Vec<&str> =
+        shown.as_array().unwrap().iter().filter_map(|item| item["phase"].as_str()).collect();
+    assert_eq!(shown, phases);
     first
 }
 
 #[test]
 fn the_same_seed_gives_the_same_decisions() {
     let attacked = check_repeats(&["--scenario", "injection"], &["shut off"]);
-    check_told(&attacked, "shut_off", "red_line");
+    check_shown(&attacked, "shut_off", "red_line");
 }
 
 /// 66,000 requests take a minute where nothing is optimised.
 #[cfg(not(debug_assertions))]
 #[test]
 fn the_same_seed_gives_the_same_four_acts() {
-    let told = check_repeats(&[], &["rolled back", "promoted"]);
-    check_told(&told, "roll_back", "over_rollback");
+    let shown = check_repeats(&[], &["rolled back", "promoted"]);
+    check_shown(&shown, "roll_back", "over_rollback");
 }
 
 /// The README shows what the demo prints, to the letter. As above, where it is optimised.
@@ -52,12 +52,12 @@ fn the_readme_shows_what_is_printed() {
 }
 
 /// One of its decisions was this one for this reason.
-fn check_told(output: &Output, decision: &str, reason: &str) {
-    let told = output.json();
-    let any = told.as_array().unwrap().iter().any(|item| {
+fn check_shown(output: &Output, decision: &str, reason: &str) {
+    let shown = output.json();
+    let any = shown.as_array().unwrap().iter().any(|item| {
         (item["decision"].as_str(), item["reason"].as_str()) == (Some(decision), Some(reason))
     });
-    assert!(any, "no {decision} for {reason} in {told:#}");
+    assert!(any, "no {decision} for {reason} in {shown:#}");
     assert!(output.err.contains("SIMULATED"), "{output:?}");
 }
 
@@ -65,13 +65,13 @@ fn check_told(output: &Output, decision: &str, reason: &str) {
 fn an_outage_is_no_verdict() {
     // It goes on to the next rung, which takes every line: latency too is the seed's.
     let held = check_repeats(&["--scenario", "outage"], &[]);
-    check_told(&held, "hold", "shared_fault");
-    check_told(&held, "advance", "all_pass");
+    check_shown(&held, "hold", "shared_fault");
+    check_shown(&held, "advance", "all_pass");
 }
 
 #[test]
 fn without_data_nothing_moves() {
-    check_told(&demo(&["--scenario", "no-data"]), "hold", "too_few_samples");
+    check_shown(&demo(&["--scenario", "no-data"]), "hold", "too_few_samples");
 }
 
 #[test]

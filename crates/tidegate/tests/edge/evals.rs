@@ -4,7 +4,7 @@ use crate::project::{Output, Project};
 use crate::upstream::{Upstream, completion};
 use serde_json::{Value, json};
 
-/// A small project on a model server, without a prompt of its own.
+/// A small project on a model server, without a prompt.
 fn project_on(upstream: &Upstream, evals: &str) -> Project {
     let project = Project::init();
     let address = upstream.address;

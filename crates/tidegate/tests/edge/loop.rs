@@ -33,7 +33,7 @@ fn a_good_release_climbs_to_everyone_and_can_be_looked_into() {
     assert_eq!(before.header("x-tidegate-arm"), "stable");
     let eval = project.run(&["eval", "--prompt", "v2"]).exits(0);
     assert!(eval.out.contains("Status:    PASSED"), "{eval:?}");
-    // The ladder is read when a release starts: the server need not be started anew.
+    // The ladder is read when a release starts: the server need not be restarted.
     project.climb_fast();
     let users = Users::of(server.address, 4, short);
     let change_id = start(&project, "v2");
@@ -184,8 +184,8 @@ fn a_rollback_is_at_once_and_only_a_named_override_undoes_it() {
     });
     project.run(&["rollback", "--by", "ana"]).exits(0);
     let watched = watching.join().unwrap();
-    // It may have come too late to see it run; a release that went back is 1 all the same.
-    watched.fails(1, &["went back"], &["tidegate evidence"]);
+    // It may have come too late to see it run; a release that was rolled back is 1 all the same.
+    watched.fails(1, &["was rolled back"], &["tidegate evidence"]);
 }
 
 /// A way back by order leaves all that one by itself leaves: an incident, cases, a report that

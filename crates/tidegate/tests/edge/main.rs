@@ -1,4 +1,4 @@
-//! The real binary, started on port 0 in folders of its own, spoken to over real HTTP.
+//! The real binary, started on port 0 each in a fresh folder, spoken to over real HTTP.
 //!
 //! Nothing here waits for a fixed time: a test waits for a condition, and its deadline is generous
 //! because it only ends a test that has failed. Every child is killed when its guard is dropped.

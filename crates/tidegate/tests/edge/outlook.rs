@@ -4,8 +4,8 @@ use crate::project::Project;
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
 
-fn errors(told: &Value, rung: usize) -> &Value {
-    let lines = told["rungs"][rung]["lines"].as_array().unwrap();
+fn errors(shown: &Value, rung: usize) -> &Value {
+    let lines = shown["rungs"][rung]["lines"].as_array().unwrap();
     lines.iter().find(|line| line["metric"] == "error_rate").unwrap()
 }
 
@@ -18,11 +18,11 @@ fn one_percent_of_20_a_second_is_told_to_be_too_little() {
     let line = "lines:\n  error_rate: {pass: 0, pause: 0.01, rollback: 0.01}\n";
     project.append("tidegate.yaml", line);
     let plan = ["release", "plan", "--rate", "20", "--hours", "1"];
-    let told = project.run(&[&plan[..], &["--json"]].concat()).exits(0).json();
-    assert_eq!(told["rungs"][0]["candidate_requests"], 720);
-    assert_eq!(told["rungs"][0]["fits"], false);
-    assert_eq!((&told["rate_from"], &told["baseline_days"]), (&"given".into(), &0.into()));
-    assert!(errors(&told, 0)["excludes"].as_f64().unwrap() > 0.01, "{told}");
+    let shown = project.run(&[&plan[..], &["--json"]].concat()).exits(0).json();
+    assert_eq!(shown["rungs"][0]["candidate_requests"], 720);
+    assert_eq!(shown["rungs"][0]["fits"], false);
+    assert_eq!((&shown["rate_from"], &shown["baseline_days"]), (&"given".into(), &0.into()));
+    assert!(errors(&shown, 0)["excludes"].as_f64().unwrap() > 0.01, "{shown}");
     let shown = project.run(&plan).exits(0).out;
     for text in ["1 % for 60 min is 720 candidate requests: too few", "error_rate", "guessed"] {
         assert!(shown.contains(text), "no `{text}` in:\n{shown}");
@@ -35,11 +35,11 @@ fn one_percent_of_20_a_second_is_told_to_be_too_little() {
 #[test]
 fn it_is_asked_of_what_would_be_released() {
     let project = Project::init();
-    let told = |args: &[&str]| {
+    let shown = |args: &[&str]| {
         let plan = ["release", "plan", "--rate", "20", "--json"];
         project.run(&[&plan[..], args].concat()).exits(0).json()
     };
-    let (as_it_is, v2) = (told(&[]), told(&["--prompt", "v2"]));
+    let (as_it_is, v2) = (shown(&[]), shown(&["--prompt", "v2"]));
     assert_ne!(as_it_is["version_set"], v2["version_set"]);
     assert!(v2["label"].as_str().unwrap().contains("v2"), "{}", v2["label"]);
     let shown = project.run(&["release", "plan", "--rate", "20", "--prompt", "v2"]).exits(0);
@@ -91,9 +91,9 @@ fn the_stored_days_of_stable_are_read_beside_a_server() {
     server.terminate();
     assert_eq!(server.ended(), Some(0));
     let server = project.serve();
-    let told = project.run(&["release", "plan", "--rate", "20", "--json"]).exits(0).json();
-    assert_eq!((&told["baseline_days"], &told["baseline_requests"]), (&1.into(), &5.into()));
-    assert_eq!(errors(&told, 0)["data"], "baseline");
+    let shown = project.run(&["release", "plan", "--rate", "20", "--json"]).exits(0).json();
+    assert_eq!((&shown["baseline_days"], &shown["baseline_requests"]), (&1.into(), &5.into()));
+    assert_eq!(errors(&shown, 0)["data"], "baseline");
     // Seconds of traffic are no rate.
     project.run(&["release", "plan"]).fails(2, &["spans", "at least"], &["--rate 20"]);
     drop(server);

@@ -1,4 +1,4 @@
-//! A user's project in a folder of its own, commands typed in it, and the server that runs on it.
+//! A user's project in a fresh folder, commands typed in it, and the server that runs on it.
 
 use crate::client;
 use serde_json::Value;
@@ -146,7 +146,7 @@ impl Project {
         self.append("tidegate.yaml", LINES);
     }
 
-    /// Replaces a text that stands in a file exactly once.
+    /// Replaces a text that is in a file exactly once.
     #[track_caller]
     pub(crate) fn edit(&self, file: &str, from: &str, to: &str) {
         let text = self.read(file);
@@ -395,7 +395,7 @@ impl Server {
         self.child.wait("the killed server's end");
     }
 
-    /// Tells it to stop, as a supervisor does.
+    /// Asks it to stop, as a supervisor does.
     pub(crate) fn terminate(&self) {
         signal(&self.child.0, "-TERM");
     }

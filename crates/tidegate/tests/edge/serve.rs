@@ -154,7 +154,7 @@ fn a_user_stays_on_one_arm_and_rungs_only_add_users() {
     project.run(&["release", "promote", "--by", "mei"]).exits(0);
     let later = arms(&server);
     for (user, arm) in &at_first {
-        assert!(arm == "stable" || later[user] == "candidate", "{user} went back to stable");
+        assert!(arm == "stable" || later[user] == "candidate", "{user} returned to stable");
     }
     assert!(later.values().filter(|arm| *arm == "candidate").count() > on_candidate);
     // Nobody in particular stays with stable until everyone is on the candidate.

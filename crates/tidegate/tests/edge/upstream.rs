@@ -1,4 +1,4 @@
-//! A model server that says what it is told to, byte for byte, and remembers what it was asked.
+//! A model server that sends the given bytes, and remembers what it was asked.
 
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

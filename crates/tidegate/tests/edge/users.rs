@@ -1,4 +1,4 @@
-//! Users who keep asking, from threads of their own, until they are dropped.
+//! Users who keep asking, each from its own thread, until they are dropped.
 
 use crate::client;
 use std::io::ErrorKind;

@@ -153,7 +153,7 @@ fn the_map_of_crates_is_as_drawn() {
         .into_iter()
         .map(|(name, below)| (name, below.intersection(&ours).cloned().collect()))
         .collect();
-    assert_eq!(drawn, found, "draw the map under \"Crates\" anew");
+    assert_eq!(drawn, found, "redraw the map under \"Crates\"");
 }
 
 /// The sources of a crate by module path, without comments, tests and what only tests use.
@@ -301,7 +301,7 @@ fn a_circle_is_seen_and_a_parent_is_none() {
     assert_eq!(circles(&graph(&modules)), BTreeSet::from([circle]));
 }
 
-/// Layers whose errors are types of their own: what each means at the command line is said in
+/// Layers that have their own error types: what each means at the command line is said in
 /// `cli::errors`, and to clients in `request::problem`.
 const OWN_ERRORS: &[&str] = &["guard", "http", "observe", "request", "route", "upstream"];
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates and the documents in which the rule holds. Decisions and measurements are history.
-const CRATES: &[&str] = &["core", "simulate", "store", "wire"];
+const CRATES: &[&str] = &["core", "simulate", "store", "tidegate", "wire"];
 const DOCUMENTS: &[&str] = &["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "docs"];
 
 /// A word, and what to write instead.
@@ -60,6 +60,8 @@ fn sources() -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     CRATES.iter().for_each(|name| add(&root().join("crates").join(name), "rs", &mut found));
     DOCUMENTS.iter().for_each(|name| add(&root().join(name), "md", &mut found));
+    // This file has the list.
+    found.remove("crates/tidegate/tests/tidy/words.rs");
     found
 }
 
@@ -85,7 +87,7 @@ fn banned_in(text: &str) -> Vec<(usize, &'static str, &'static str)> {
 #[test]
 fn words_to_decode_are_not_used() {
     let sources = sources();
-    assert!(sources.len() > 150, "only {} sources found", sources.len());
+    assert!(sources.len() > 400, "only {} sources found", sources.len());
     let mut wrong = Vec::new();
     for (path, text) in &sources {
         let found = banned_in(text);

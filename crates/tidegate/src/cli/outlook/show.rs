@@ -1,6 +1,6 @@
 //! An outlook for people: how long it takes, three tables, then what else they should know.
 
-use super::{RateFrom, Told, TotalAlike};
+use super::{RateFrom, Shown, TotalAlike};
 use crate::lang::{self, Lang};
 use crate::output::{padded, wrapped};
 use crate::view::{PlanWords, Words};
@@ -12,13 +12,13 @@ use unicode_width::UnicodeWidthStr as _;
 const RUNGS_SHOWN: usize = 6;
 
 /// All of it.
-pub(super) fn lines(told: &Told<'_>, plan: &Plan) -> Vec<String> {
-    let outlook = told.outlook;
+pub(super) fn lines(shown: &Shown<'_>, plan: &Plan) -> Vec<String> {
+    let outlook = shown.outlook;
     let lang = lang::reader();
     let words = &Words::of(lang).plan;
-    let mut lines: Vec<String> = broken(head(lang, words, told)).collect();
+    let mut lines: Vec<String> = broken(head(lang, words, shown)).collect();
     lines.extend(broken(over_a_ceiling(lang, outlook, plan)));
-    lines.extend(broken([total(lang, words, outlook, told.total_alike.as_ref())]));
+    lines.extend(broken([total(lang, words, outlook, shown.total_alike.as_ref())]));
     lines.push(String::new());
     lines.extend(table(&rungs(lang, words, outlook)));
     let short = outlook.rungs.iter().filter(|rung| !rung.fits);
@@ -138,9 +138,9 @@ fn over_a_ceiling(lang: Lang, outlook: &Outlook, plan: &Plan) -> Vec<String> {
     over.collect()
 }
 
-fn head(lang: Lang, words: &PlanWords, told: &Told<'_>) -> Vec<String> {
-    let outlook = told.outlook;
-    let from = match told.rate_from {
+fn head(lang: Lang, words: &PlanWords, shown: &Shown<'_>) -> Vec<String> {
+    let outlook = shown.outlook;
+    let from = match shown.rate_from {
         RateFrom::Given => words.rate_given,
         RateFrom::Baseline => words.rate_of_days,
     };
@@ -152,7 +152,7 @@ fn head(lang: Lang, words: &PlanWords, told: &Told<'_>) -> Vec<String> {
         (_, Lang::Zh) => format!("稳定版按最近 {days} 天（{requests} 个请求）"),
         (_, Lang::Ja) => format!("安定版は直近 {days} 日の値（{requests} 件）"),
     };
-    let (service, label) = (told.service, told.label);
+    let (service, label) = (shown.service, shown.label);
     let rate = per_second(outlook.requests_per_s);
     vec![match lang {
         Lang::En => format!("{service}, {label}: {rate} requests a second, {from}; {known}"),

@@ -84,7 +84,7 @@ fn a_version_is_a_text_whatever_it_looks_like() {
         read(&text, env).map(|project| project.artifacts.code.version)
     };
     for text in texts {
-        assert_eq!(version(text, &[]).unwrap(), text, "as it stands");
+        assert_eq!(version(text, &[]).unwrap(), text, "unchanged");
         assert_eq!(version(&format!("'{text}'"), &[]).unwrap(), text, "quoted");
         for variable in ["${SHA:-dev}", "'${SHA:-dev}'", "\"${SHA}\"", "${SHA}"] {
             assert_eq!(version(variable, &[("SHA", text)]).unwrap(), text, "{variable}");

@@ -30,8 +30,8 @@ pub(crate) struct AdminClient {
 impl AdminClient {
     /// The running server of a project; `None` when there is none, also when its address was left
     /// over by one that died, and its port may be another program's by now; nor is the server of
-    /// the folder that this one is a copy of its own. Whether a server runs all the same is then
-    /// told by the state's lock.
+    /// the folder that this one is a copy of. Whether a server runs all the same is then
+    /// shown by the state's lock.
     pub(crate) async fn find(root: &Path) -> Option<AdminClient> {
         if let Some(file) = in_folder(root)
             && let Some(client) = AdminClient::reach(file).await
@@ -144,7 +144,7 @@ impl AdminClient {
             3 => ErrorKind::Inconclusive,
             _ => ErrorKind::Internal,
         };
-        Err(CliError { kind, message: wire.message, hints: wire.hints, told: false })
+        Err(CliError { kind, message: wire.message, hints: wire.hints, shown: false })
     }
 
     fn lost(&self, error: &dyn std::fmt::Display) -> CliError {

@@ -122,8 +122,8 @@ fn reasons(step: &Step) -> String {
             esc(&order.reason)
         ));
     }
-    let told = |reason: &&Reason| step.order.is_none() || reason.code() != ReasonCode::Order;
-    let all: Vec<&Reason> = step.decision.reasons.iter().filter(told).collect();
+    let shown = |reason: &&Reason| step.order.is_none() || reason.code() != ReasonCode::Order;
+    let all: Vec<&Reason> = step.decision.reasons.iter().filter(shown).collect();
     let most = if step.is_turn() { REASONS_MAX } else { QUIET_REASONS_MAX };
     for reason in all.iter().take(most) {
         let text = Lang::En.sentence(reason);
@@ -136,7 +136,7 @@ fn reasons(step: &Step) -> String {
     texts.join("<br>")
 }
 
-/// The strategy: the ladder and the numbers from which it pauses and goes back (R224).
+/// The strategy: the ladder and the numbers from which it pauses and rolls back.
 pub(super) fn thresholds(out: &mut String, data: &CleanData) {
     let plan = &data.release.plan;
     let rungs: Vec<String> = plan

@@ -412,7 +412,7 @@ fn eval(to: &PackedSet) -> EvalReport {
     }
 }
 
-/// A journal in which another release stands before ours and something follows, and which of its
+/// A journal in which another release comes before ours and something follows, and which of its
 /// entries are ours.
 pub(super) fn journal_with_strangers() -> (Vec<Entry>, Vec<u64>) {
     let data = release(Outcome::RolledBack);

@@ -185,8 +185,8 @@ fn a_forged_journal_is_seen_under_a_new_seal() {
     }
     check(|l| l[3] = l[3].replace("looking", "decided"), "was altered");
     check(|l| drop(l.remove(5)), "does not tell the decisions");
-    check(|l| l.swap(4, 5), "stands after entry");
-    check(|l| l[3] = l[2].clone(), "stands after entry");
+    check(|l| l.swap(4, 5), "follows entry");
+    check(|l| l[3] = l[2].clone(), "follows entry");
     check(|l| l.truncate(l.len() - 2), "does not tell the decisions");
     check(|l| l.clear(), "has no entry");
     check(|l| l[0] = "{}".to_owned(), "cannot be read");

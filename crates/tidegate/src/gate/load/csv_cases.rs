@@ -1,8 +1,8 @@
 //! Cases as CSV.
 //!
 //! Columns are found by name, in any order and case; columns of others are left alone. A column
-//! with the name of a check is that check. What a run writes into `notes` stands in `[tidegate:
-//! …]`, so that it can be told from what people wrote, and is not read as a check.
+//! with the name of a check is that check. What a run writes into `notes` is in `[tidegate:
+//! …]`, so that it is kept apart from what people wrote, and is not read as a check.
 
 use super::table::{Row, Table};
 use super::{Defaults, defaults, fields, finish};
@@ -55,15 +55,15 @@ pub(crate) fn read_csv(bytes: &[u8], path: &Path, defaults: &Defaults<'_>) -> Re
         let place = format!("{}:{line}", path.display());
         let wrong = |problem: String| CliError::usage(format!("{place}: {problem}"));
         whole_row(&table, row).map_err(|problem| {
-            wrong(problem).hint("a cell with a separator in it stands in double quotes")
+            wrong(problem).hint("put a cell with a separator in it in double quotes")
         })?;
         let case = columns.case(&table, row).map_err(|problem| {
             let (cells, header) = (row.len(), table.columns().len());
             let error = wrong(problem);
             match cells > header {
                 true => error.hint(format!(
-                    "the row has {cells} cells, the header {header}: a cell with a separator in it \
-                     stands in double quotes"
+                    "the row has {cells} cells, the header {header}: put a cell with a separator \
+                     in it in double quotes"
                 )),
                 false => error,
             }
@@ -87,7 +87,7 @@ pub(crate) fn read_csv(bytes: &[u8], path: &Path, defaults: &Defaults<'_>) -> Re
     Ok(cases)
 }
 
-/// A row may be shorter than the header, as cells without content are left out; what stands beyond
+/// A row may be shorter than the header, as cells without content are left out; what is beyond
 /// the header, or a row by another separator, would be read wrongly.
 fn whole_row(table: &Table, row: &Row) -> Result<(), String> {
     let header = table.columns().len();
@@ -106,7 +106,7 @@ fn whole_row(table: &Table, row: &Row) -> Result<(), String> {
     }
 }
 
-/// Where each field stands.
+/// The column of each field.
 struct Columns {
     by_name: BTreeMap<&'static str, usize>,
 }
@@ -141,7 +141,7 @@ impl Columns {
         Ok(Columns { by_name })
     }
 
-    /// What stands in a column; empty where there is no such column or cell.
+    /// The text of a column; empty where there is no such column or cell.
     fn text(&self, table: &Table, row: &Row, name: &str) -> String {
         let cell = self.by_name.get(name).map(|column| table.cell(row, *column));
         cell.map(|cell| cell.trim().to_owned()).unwrap_or_default()
@@ -173,7 +173,7 @@ impl Columns {
         })
     }
 
-    /// The checks of a row: those of its `notes` and those of columns of their own.
+    /// The checks of a row: those of its `notes` and those of check columns.
     fn checks(&self, table: &Table, row: &Row) -> Result<(Checks, Severity), String> {
         let mut notes = self.text(table, row, "notes");
         if let Some((of_machine, _)) = note_of_machine(&notes) {

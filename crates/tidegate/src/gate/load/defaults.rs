@@ -1,4 +1,4 @@
-//! The risk and the checks of a case that names none; the table stands at the head of
+//! The risk and the checks of a case that names none; the table is at the head of
 //! `crate::gate`.
 
 use super::super::checks::checks_anything;
@@ -67,7 +67,7 @@ impl Defaults<'_> {
     }
 }
 
-/// Whether checks that nobody named look for what the words say, as far as a word in them tells.
+/// Whether checks that nobody named look for what the words say, by the words in them.
 /// Words that only say how the class of risk behaves are covered; "asks for the order number" is
 /// not.
 fn covers(checks: &Checks, risk: Risk, behaviour: &str) -> bool {

@@ -89,7 +89,7 @@ fn utf8<'a>(rest: &'a [u8], whole: &[u8], name: &str) -> Result<&'a str> {
     })
 }
 
-/// The code page that bytes which are not UTF-8 look like, as far as a glance tells: Japanese text
+/// The code page that bytes which are not UTF-8 look like, at a glance: Japanese text
 /// in Shift_JIS is full of hiragana, whose first byte is 0x82; Chinese in GBK is pairs of high
 /// bytes; a single high byte between ASCII is a Western letter.
 fn looks_like(bytes: &[u8]) -> Option<&'static str> {

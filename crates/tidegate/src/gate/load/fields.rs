@@ -108,7 +108,7 @@ pub(super) fn checks(mut values: Map<String, Value>) -> Result<Checks, String> {
     serde_json::from_value(Value::Object(values)).map_err(|error| error.to_string())
 }
 
-/// A check as a column of its own.
+/// A check that has its own column.
 pub(super) fn column(key: &str, text: &str) -> Result<Value, String> {
     let Some((_, kind)) = CHECKS.iter().find(|(name, _)| *name == key) else {
         return Err(format!("there is no check `{key}`"));

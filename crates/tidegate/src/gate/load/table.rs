@@ -68,8 +68,8 @@ impl Table {
     /// by every separator.
     pub(crate) fn read(bytes: &[u8], name: &str, needed: &[&[&str]]) -> Result<Table> {
         let (text, encoding) = Encoding::decode(bytes, name)?;
-        let (skipped, told) = told_separator(&text);
-        let tried = match told {
+        let (skipped, declared) = declared_separator(&text);
+        let tried = match declared {
             Some(separator) => vec![separator],
             None => SEPARATORS.to_vec(),
         };
@@ -198,7 +198,7 @@ impl Table {
 }
 
 /// Excel's first line `sep=;`: where the table starts below it, and its separator.
-fn told_separator(text: &str) -> (usize, Option<char>) {
+fn declared_separator(text: &str) -> (usize, Option<char>) {
     let Some(rest) = text.strip_prefix("sep=") else { return (0, None) };
     let mut chars = rest.chars();
     let separator = chars.next().filter(|c| c.is_ascii() && !c.is_control() || *c == '\t');
@@ -262,7 +262,7 @@ fn ends_line(byte: u8, next: Option<&u8>) -> bool {
     byte == b'\n' || (byte == b'\r' && next != Some(&b'\n'))
 }
 
-/// The value of a cell as it is written: what stands in its quotes, and what stands behind them.
+/// The value of a cell as it is written: what is in its quotes, and what follows them.
 fn value(raw: &str) -> Cow<'_, str> {
     let Some(inner) = raw.strip_prefix('"') else { return Cow::Borrowed(raw) };
     let (mut out, mut rest) = (String::with_capacity(inner.len()), inner);

@@ -136,7 +136,7 @@ fn csv_errors_name_file_line_and_what_is_allowed() {
     );
     let shifted = csv(&SEED.replace("3 bullets", "3, bullets")).unwrap_err();
     assert!(shifted.message.contains(":5: risk `returns within target latency` is not"));
-    assert!(shifted.hints[0].starts_with("the row has 7 cells, the header 6: a cell with a"));
+    assert!(shifted.hints[0].starts_with("the row has 7 cells, the header 6: put a cell"));
     check_error(
         csv(&SEED.replace("performance,,", "performance,,,more")),
         ":5: the row has 7 cells",
@@ -375,7 +375,7 @@ fn words_that_no_check_covers_are_known() {
     assert!(notes[1].contains("disliked: `b`;") && notes[2].contains("as served: `c`;"));
 }
 
-/// Every example of the page on cases is read as it stands.
+/// Every example of the page on cases is read unchanged.
 #[test]
 fn the_examples_of_the_documentation_are_cases() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");

@@ -45,7 +45,7 @@ impl Format {
 /// Longest trace id in an exemplar, characters: OpenMetrics allows 128 for names and values.
 const EXEMPLAR_ID_MAX: usize = 128 - "trace_id".len();
 
-/// A request that stands for the others in its bucket.
+/// A request that is an example of its bucket.
 #[derive(Debug, Clone)]
 pub(super) struct Exemplar {
     trace_id: TraceId,

@@ -201,7 +201,7 @@ impl Service {
         read_answer(stream).await
     }
 
-    /// One request with a JSON body on a connection of its own.
+    /// One request with a JSON body on a new connection.
     pub(super) async fn post(&self, path: &str, body: &Value) -> Answer {
         self.post_with(path, "", body).await
     }

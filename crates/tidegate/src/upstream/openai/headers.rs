@@ -39,7 +39,7 @@ impl ContentKind {
 }
 
 /// How long the upstream asks to be left alone: `retry-after-ms`, else `Retry-After` in seconds,
-/// with a fraction or not, or as a date. A date is held against the answer's own `Date`, so that a
+/// with a fraction or not, or as a date. A date is compared with the answer's own `Date`, so that a
 /// difference of clocks does not matter, and against our clock where there is none. Of two that
 /// differ the longer counts: nobody is to come back sooner than either says.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {

@@ -109,7 +109,7 @@ impl EventStream {
             }
             Ok(_) => AnswerProblem::Error(ErrorFacts::of_body(&data)),
             Err(problem @ AnswerProblem::Error(_)) => problem,
-            // Said to be an error, in a form of its own.
+            // An error event, in the upstream's own form.
             Err(_) if is_error => AnswerProblem::Error(ErrorFacts::of_body(&data)),
             Err(AnswerProblem::Unended) => {
                 let message = "the upstream's stream has an event that is cut";

@@ -76,7 +76,7 @@ async fn a_whole_answer_goes_through_unchanged() {
 #[tokio::test]
 async fn only_our_own_headers_are_sent() {
     let mut server = Server::start(Act::Send(vec![json(ANSWER).into_bytes()])).await;
-    // PATH is set wherever tests run, and its value can stand in a header.
+    // PATH is set wherever tests run, and its value is allowed in a header.
     let upstream = OpenAi::new("main", &format!("{}/", server.url), Some("PATH"), true).unwrap();
     let mut call = call("m", "", "你好");
     call.trace_id = Some("canary-1".to_owned());
@@ -277,7 +277,7 @@ async fn u7_how_a_stream_may_end() {
     check_end(&format!("{HI}{STOP}data: {{\"choi"), Err(Failure::CutShort)).await;
     let other = HI.replace("\"index\":0", "\"index\":1");
     check_end(&format!("{HI}{other}{STOP}"), Err(Failure::CutShort)).await;
-    // A body that HTTP itself says is cut has not ended well, whatever stood in it.
+    // A body that HTTP itself says is cut has not ended well, whatever it held.
     let head = HEAD.replace("\r\n\r\n", "\r\ntransfer-encoding: chunked\r\n\r\n");
     let chunk = format!("{HI}{STOP}");
     let cut = format!("{head}{:x}\r\n{chunk}\r\n", chunk.len());

@@ -100,7 +100,7 @@ const GUARDS_ZH: &[&str] =
 const GUARDS_JA: &[&str] = &["開示しない", "開示しては", "開示せず", "明かさない"];
 const ANY_LANGUAGE: &[&str] = &["in any language", "任何语言", "どの言語でも"];
 
-/// Whether one of the texts, which are in lower case, stands in `text` in any case.
+/// Whether one of the texts, which are in lower case, is in `text` in any case.
 fn contains_any(text: &str, wanted: &[&str]) -> bool {
     let text = text.to_ascii_lowercase();
     wanted.iter().any(|wanted| text.contains(wanted))
@@ -118,7 +118,7 @@ fn find_example(text: &str) -> Option<Map<String, Value>> {
     })
 }
 
-/// How many documents are told apart.
+/// How many documents are distinguished.
 const DOCUMENTS_MAX: usize = 64;
 
 /// Adds the file names of the form `[A-Za-z0-9_-]+\.md` in a text.

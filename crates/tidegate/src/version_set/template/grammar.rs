@@ -110,7 +110,7 @@ impl Scanner<'_> {
     }
 }
 
-/// Where the next `{{`, `{%` or `{#` stands.
+/// Where the next `{{`, `{%` or `{#` is.
 fn next_tag(text: &str) -> Option<usize> {
     let opens = |(_, pair): &(usize, &[u8])| pair[0] == b'{' && b"{%#".contains(&pair[1]);
     text.as_bytes().windows(2).enumerate().find(opens).map(|(at, _)| at)

@@ -1,4 +1,4 @@
-//! What a set's id stands for, on projects drawn at random: the content, all of what is served, and
+//! What a set's id covers, on projects drawn at random: the content, all of what is served, and
 //! nothing else. `keys` says the same of each key of the project file by itself.
 
 use super::*;

@@ -1,4 +1,4 @@
-//! A server that says what it is told, byte for byte, on a free port of this machine.
+//! A server that sends the given bytes, on a free port of this machine.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
