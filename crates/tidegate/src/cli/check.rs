@@ -162,6 +162,7 @@ fn verdict(steps: &[Step]) -> Result<()> {
 
 fn row(json: bool, mark: String, name: &str, text: &str) {
     if !json {
-        output::line(format!("{mark} {} {text}", output::padded(name, 31)));
+        let line = format!("{mark} {} {text}", output::padded(name, 31));
+        output::wrapped(&line, 34).iter().for_each(output::line);
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn run(args: &InitArgs, json: bool) -> Result<()> {
     output::stderr("  tidegate eval --prompt v2 && tidegate release start --prompt v2 --watch");
     output::stderr("");
     output::stderr(
-        "the release climbs on traffic: send requests of many a `user` while you watch it",
+        "a release advances only on requests of many users; README.md has a command for them",
     );
     Ok(())
 }

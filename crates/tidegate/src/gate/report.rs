@@ -27,7 +27,7 @@ pub(crate) fn case_notes(set: &CaseSet) -> Vec<String> {
         ),
         (
             of(&|case| case.handling.needs_review),
-            "no check covers what a user disliked",
+            "no check covers what was wrong with the answer",
             "say what is right, then remove `needs_review`",
         ),
         (
