@@ -285,7 +285,7 @@ def credentials(folder):
         record = trace(root, raw.headers["x-trace-id"]) or {}
         checks.equal("the right key: its tenant is recorded", record.get("tenant"), "acme")
         kept = (root / "serve.log").read_text() + json.dumps(record)
-        checks.true("the key stands in neither log nor record", KEY not in kept)
+        checks.true("neither log nor record has the key", KEY not in kept)
 
 
 def main():

@@ -151,8 +151,8 @@ pub(crate) fn run(config: &Path, args: &OutlookArgs, json: bool) -> Result<()> {
 }
 
 fn no_rate(why: &str) -> CliError {
-    CliError::usage(format!("it is not known how many requests there are: {why}"))
-        .hint("say it: `tidegate release plan --rate 20` for 20 requests a second")
+    CliError::usage(format!("cannot estimate the traffic: {why}"))
+        .hint("pass the expected rate: `tidegate release plan --rate 20` for 20 requests a second")
         .hint(
             "or let `tidegate serve` answer for a minute at least, better for days, and ask again",
         )

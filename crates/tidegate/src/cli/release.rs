@@ -313,7 +313,7 @@ fn unknown(change_id: &ChangeId, state: &ControlState) -> CliError {
     let known: Vec<String> = state.releases.keys().map(|id| format!("`{id}`")).collect();
     let error = CliError::usage(format!("release `{change_id}` is not known here"));
     if known.is_empty() {
-        error.hint("there are none yet")
+        error.hint("no release was started yet: `tidegate release start`")
     } else {
         error.hint(format!("known: {}", known.join(", ")))
     }

@@ -278,7 +278,11 @@ fn ids_that_are_none() {
     check(&["release", "start", "--version-set", "latest"], &["`latest`"], &["version list"]);
     check(&["trace", "no-such-trace"], &["`no-such-trace`"], &["x-trace-id"]);
     check(&["trace", "not an id!"], &["not an id!"], &[]);
-    check(&["release", "status", "prompt-v9-00000"], &["`prompt-v9-00000`"], &["none yet"]);
+    check(
+        &["release", "status", "prompt-v9-00000"],
+        &["`prompt-v9-00000`"],
+        &["no release was started yet"],
+    );
     check(&["evidence", "prompt-v9-00000"], &["`prompt-v9-00000`"], &["release status"]);
     check(&["verify", "reports/none"], &["reports/none"], &[]);
     check(&["eval", "--prompt", "v9"], &["prompts/v9"], &["v1"]);

@@ -105,7 +105,7 @@ fn bad_input_is_named() {
     let fails = |args: &[&str], says: &[&str], hints: &[&str]| {
         project.run(&[&["release", "plan"], args].concat()).fails(2, says, hints);
     };
-    fails(&[], &["it is not known how many requests", "no days of stable"], &["--rate 20"]);
+    fails(&[], &["cannot estimate the traffic", "no days of stable"], &["--rate 20"]);
     for rate in ["0", "-1", "NaN", "inf", "1e9"] {
         fails(&["--rate", rate], &["requests a second; it must be", "100000"], &["--rate 20"]);
     }
@@ -115,6 +115,10 @@ fn bad_input_is_named() {
     fails(&["--rate", "1", "--design-effect", "0.5"], &["0.5", "at least 1"], &[]);
     fails(&["--rate", "1", "--expect", "eror_rate=1"], &["`eror_rate`"], &["`error_rate`"]);
     fails(&["--rate", "1", "--expect", "error_rate=1"], &["1.0 for `error_rate`", "below 1"], &[]);
-    fails(&["--rate", "1", "--expect", "latency_p99=1"], &["`latency_p99`", "no line"], &[]);
+    fails(
+        &["--rate", "1", "--expect", "latency_p99=1"],
+        &["`latency_p99`", "no rule of this project"],
+        &[],
+    );
     fails(&["--rate", "twenty"], &[], &[]);
 }
