@@ -383,14 +383,14 @@ fn too_few(few: &TooFew) -> String {
     let TooFew { samples_candidate, needed_candidate, samples_stable, needed_stable, .. } = few;
     let stable = match needed_stable {
         0 => String::new(),
-        needed => format!(" and {samples_stable} of {needed} stable"),
+        needed => format!(", {samples_stable} stable ({needed} needed)"),
     };
     let more = few.more_s.map_or(String::new(), |s| {
         format!(", {} more at this traffic", duration(Lang::En, s as f64))
     });
     format!(
-        "too little data at this rung: {samples_candidate} of {needed_candidate} candidate{stable} \
-         answers{more}{}",
+        "too little data at this rung: {samples_candidate} candidate answers ({needed_candidate} \
+         needed){stable}{more}{}",
         unsplit(few.candidate_requests)
     )
 }

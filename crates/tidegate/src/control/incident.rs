@@ -69,6 +69,12 @@ impl Control {
         }
     }
 
+    /// The same before the end: what is still gathered would be lost.
+    pub(super) async fn file_all_red_lines(&mut self) {
+        self.gathered.journalled_at = None;
+        self.file_red_lines().await;
+    }
+
     /// Writes the records that an incident is made of back as cases (R143, R144, R216).
     pub(super) async fn write_cases(&mut self, id: &IncidentId) -> Result<()> {
         let Some(incident) = self.state.incidents.get(id).cloned() else { return Ok(()) };

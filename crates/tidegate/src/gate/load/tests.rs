@@ -372,7 +372,8 @@ fn words_that_no_check_covers_are_known() {
     );
     let notes = super::super::case_notes(&CaseSet { cases: jsonl(lines).unwrap() });
     assert!(notes[0].starts_with("no check covers what `expected_behavior` says: `a`; add"));
-    assert!(notes[1].contains("disliked: `b`;") && notes[2].contains("as served: `c`;"));
+    assert!(notes[1].contains("wrong with the answer: `b`;"), "{}", notes[1]);
+    assert!(notes[2].contains("as served: `c`;"), "{}", notes[2]);
 }
 
 /// Every example of the page on cases is read unchanged.
