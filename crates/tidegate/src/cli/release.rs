@@ -267,7 +267,7 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
             "notes": notes,
             "experimental": state.is_experimental(),
             "files_edited": edits.and_then(Result::ok),
-            "release": release,
+            "release": view::with_sentences(release),
             "incident": state.incident_of(&change_id),
         }));
     } else {

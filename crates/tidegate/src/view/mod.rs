@@ -20,5 +20,5 @@ pub(crate) use trace::trace;
 pub(crate) use words::{PlanWords, Words};
 
 pub(crate) use release::{
-    WithSentence, headline, incident, json_line, one_line, redraw, release, weight,
+    WithSentence, headline, incident, json_line, one_line, redraw, release, weight, with_sentences,
 };

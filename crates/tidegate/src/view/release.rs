@@ -6,6 +6,7 @@ use crate::clock::{rfc3339, spoken};
 use crate::lang::{self, Lang};
 use crate::output::{self, Tone, padded, paint, terminal_height, terminal_width, wrapped};
 use serde::Serialize;
+use serde_json::{Value, json};
 use tidegate_core::decide::{Decision, Phase, Reason, ReasonCode, Signal};
 use tidegate_core::ids::{IncidentId, UnixMs};
 use tidegate_core::incident::{Incident, Subject};
@@ -109,7 +110,7 @@ pub(crate) fn weight(phase: Phase, state: &ControlState) -> Weight {
 /// A decision as one line of JSON, for pipes.
 pub(crate) fn json_line(decision: &Decision, state: &ControlState) -> String {
     let first = decision.reasons.first();
-    serde_json::json!({
+    json!({
         "at": rfc3339(decision.at),
         "phase": decision.state.phase.as_str(),
         "weight_pct": state.split().map(|split| split.weight.pct()),
@@ -118,6 +119,20 @@ pub(crate) fn json_line(decision: &Decision, state: &ControlState) -> String {
         "reason": first.map(WithSentence::of),
     })
     .to_string()
+}
+
+/// The release as JSON, each reason of its last decision with its sentence, in English as all JSON
+/// is.
+pub(crate) fn with_sentences(release: &Release) -> Value {
+    let mut json = json!(release);
+    let reasons = release.last_decision.iter().flat_map(|decision| &decision.reasons);
+    let sentences = reasons.map(|reason| Lang::En.sentence(reason));
+    if let Some(Value::Array(shown)) = json.pointer_mut("/last_decision/reasons") {
+        for (reason, sentence) in shown.iter_mut().zip(sentences) {
+            reason["text"] = json!(sentence);
+        }
+    }
+    json
 }
 
 /// A reason in JSON: its code and numbers, and the sentence in English beside them.

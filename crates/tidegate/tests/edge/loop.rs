@@ -225,6 +225,7 @@ fn a_candidate_that_breaks_the_contract_is_taken_back_by_itself() {
     let status = project.run(&["release", "status", "--json"]).exits(0).json();
     let reason = &status["release"]["last_decision"]["reasons"][0];
     assert_eq!(reason["metric"], "contract_broken_rate", "{reason}");
+    assert!(reason["text"].as_str().unwrap().contains("contract_broken_rate"), "{reason}");
     assert_eq!(status["incident"]["signal"], "red", "{}", status["incident"]);
     let pack = wait_for("the evidence pack", || {
         let status = project.run(&["release", "status", "--json"]).json();
