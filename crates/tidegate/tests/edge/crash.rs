@@ -227,7 +227,14 @@ fn check_state(stage: &Stage, left: &[Entry]) {
     assert_eq!(status["table"], state["table"]);
     assert_eq!(status["service"], state["service"]);
     if let Some(change_id) = status["release"]["plan"]["change_id"].as_str() {
-        assert_eq!(status["release"], state["releases"][change_id]);
+        // The status has the sentences of the last decision's reasons beside what is in the state.
+        let mut shown = status["release"].clone();
+        if let Some(reasons) = shown.pointer_mut("/last_decision/reasons") {
+            for reason in reasons.as_array_mut().unwrap() {
+                reason.as_object_mut().unwrap().remove("text");
+            }
+        }
+        assert_eq!(shown, state["releases"][change_id]);
     }
 }
 
