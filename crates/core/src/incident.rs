@@ -100,6 +100,11 @@ impl Incident {
         }
     }
 
+    /// Whether it is about the service and no release.
+    pub fn is_of_service(&self) -> bool {
+        matches!(self.subject, Subject::Service { .. })
+    }
+
     /// Whether somebody still has to close it.
     pub fn is_open(&self) -> bool {
         self.closed.is_none()

@@ -63,7 +63,7 @@ impl Control {
             self.log_incident(lines);
         }
         for lines in filed {
-            if self.state.incidents.get(&lines.incident).is_some_and(is_of_service) {
+            if self.state.incidents.get(&lines.incident).is_some_and(Incident::is_of_service) {
                 self.post(PackOf::Incident(lines.incident)).await;
             }
         }
@@ -204,10 +204,6 @@ impl Control {
         self.append(events).await?;
         Ok(Answer { change_id, ..Answer::of(Done::Closed { incident: id }) })
     }
-}
-
-fn is_of_service(incident: &Incident) -> bool {
-    matches!(incident.subject, Subject::Service { .. })
 }
 
 fn is_discontent(feedback: Feedback) -> bool {

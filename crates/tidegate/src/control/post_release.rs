@@ -53,9 +53,8 @@ impl Control {
             release.state.phase.is_final() && (release.pack.is_none() || !has_cases)
         });
         let releases = releases.map(|(id, _)| PackOf::Release(id.clone()));
-        let of_service = |incident: &Incident| matches!(incident.subject, Subject::Service { .. });
         let incidents = self.state.incidents.iter().filter(|(_, incident)| {
-            of_service(incident) && (incident.pack.is_none() || !is_settled(incident))
+            incident.is_of_service() && (incident.pack.is_none() || !is_settled(incident))
         });
         let incidents = incidents.map(|(id, _)| PackOf::Incident(id.clone()));
         let undone: Vec<PackOf> = releases.chain(incidents).collect();

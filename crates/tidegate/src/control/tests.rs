@@ -168,17 +168,7 @@ async fn a_red_line_event_shuts_the_entrance_and_an_operator_opens_it() {
     let mut scene = Scene::new().await;
     scene.eval().await;
     let change = scene.start().await.unwrap();
-    let event = RiskEvent { kind: RiskKind::Leak, detail: "planted text 1 of 1".to_owned() };
-    scene.plane.collector.red_event(Sighting {
-        event,
-        at: UnixMs(1),
-        arm: Arm::Candidate,
-        change_id: Some(change.clone()),
-        trace_id: TraceId::parse("t-1").unwrap(),
-        caller: None,
-        blocked: true,
-        banned_s: 0,
-    });
+    scene.plane.collector.red_event(leak(&change));
     scene.control.tick().await.unwrap();
     let closed =
         |scene: &Scene| matches!(scene.plane.router.load().table.entrance, Entrance::Closed { .. });
@@ -242,17 +232,7 @@ async fn inv10_a_late_red_line_shuts_the_entrance_of_a_full_store() {
     let entrance = |scene: &Scene| scene.plane.router.load().table.entrance.clone();
     assert!(scene.plane.router.load().candidate.is_none());
     assert_eq!(entrance(&scene), Entrance::Open);
-    let event = RiskEvent { kind: RiskKind::Leak, detail: "planted text 1 of 1".to_owned() };
-    scene.plane.collector.red_event(Sighting {
-        event,
-        at: UnixMs(1),
-        arm: Arm::Candidate,
-        change_id: Some(change.clone()),
-        trace_id: TraceId::parse("t-1").unwrap(),
-        caller: None,
-        blocked: true,
-        banned_s: 0,
-    });
+    scene.plane.collector.red_event(leak(&change));
     scene.control.tick().await.unwrap();
     assert!(matches!(entrance(&scene), Entrance::Closed { .. }), "{:?}", entrance(&scene));
     let effective = scene.control.ahead.effective();
@@ -260,6 +240,20 @@ async fn inv10_a_late_red_line_shuts_the_entrance_of_a_full_store() {
     let reasons = &effective.releases[&change].last_decision.as_ref().unwrap().reasons;
     let codes: Vec<&str> = reasons.iter().map(|reason| reason.code().as_str()).collect();
     assert_eq!(codes[..2], ["red_line", "order"], "both are reported");
+}
+
+/// A planted text in an answer of the candidate.
+fn leak(change: &ChangeId) -> Sighting {
+    Sighting {
+        event: RiskEvent { kind: RiskKind::Leak, detail: "planted text 1 of 1".to_owned() },
+        at: UnixMs(1),
+        arm: Arm::Candidate,
+        change_id: Some(change.clone()),
+        trace_id: TraceId::parse("t-1").unwrap(),
+        caller: None,
+        blocked: true,
+        banned_s: 0,
+    }
 }
 
 fn roll_back() -> Command {

@@ -3,7 +3,7 @@
 
 use super::html::cell;
 use crate::error::{CliError, Result};
-use crate::gate::length_of;
+use crate::gate::{length_of, quantile};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -79,10 +79,9 @@ fn bucket(by: &'static str, name: &str, arm: Arm, records: &[&Record]) -> Bucket
     let mine: Vec<&&Record> = records.iter().filter(|record| record.arm == arm).collect();
     let count = |is: fn(&Record) -> bool| mine.iter().filter(|record| is(record)).count() as u64;
     let answered = mine.iter().filter(|record| record.failure.is_none());
-    let mut times: Vec<u64> = answered.clone().map(|r| r.timing.total_us / 1000).collect();
-    times.sort_unstable();
+    let count_answered = answered.clone().count();
     let tokens: u64 = answered.map(|r| r.tokens_in.saturating_add(r.tokens_out)).sum();
-    let last = times.len().checked_sub(1);
+    let took_ms = |record: &Record| record.timing.total_us / 1000;
     Bucket {
         by,
         name: name.to_owned(),
@@ -92,8 +91,8 @@ fn bucket(by: &'static str, name: &str, arm: Arm, records: &[&Record]) -> Bucket
         contract_broken: count(|record| record.contract_problem.is_some()),
         refused: count(|record| record.refused),
         personal_data: count(|record| record.pii),
-        latency_p95_ms: last.map(|last| times[(0.95 * last as f64).round() as usize]),
-        tokens_per_request: last.map(|last| tokens as f64 / (last + 1) as f64),
+        latency_p95_ms: quantile(mine.iter().map(|record| **record), took_ms, 0.95),
+        tokens_per_request: (count_answered > 0).then(|| tokens as f64 / count_answered as f64),
     }
 }
 

@@ -57,8 +57,7 @@ pub(crate) async fn write_incident_pack(
 ) -> Result<PackRef> {
     let data = collect(inputs, id)?;
     let day = rfc3339(data.incident.opened_at).chars().take(10).collect::<String>();
-    let name =
-        ChangeId::parse(id.as_str()).map_err(|error| CliError::internal(error.to_string()))?;
+    let name = inputs.change_id.clone();
     let parent = inputs.root.join("reports").join(&day);
     let path = format!("reports/{day}/{id}");
     let manifest =

@@ -96,9 +96,13 @@ fn tokens(record: &Record) -> u64 {
     record.tokens_in.saturating_add(record.tokens_out)
 }
 
-/// The value that this share of the answers does not exceed; `None` without answers.
-fn quantile(records: &[Record], measure: fn(&Record) -> u64, share: f64) -> Option<u64> {
-    let answered = records.iter().filter(|record| record.failure.is_none());
+/// The value of the answered records that this share of them does not exceed; `None` without one.
+pub(crate) fn quantile<'r>(
+    records: impl IntoIterator<Item = &'r Record>,
+    measure: fn(&Record) -> u64,
+    share: f64,
+) -> Option<u64> {
+    let answered = records.into_iter().filter(|record| record.failure.is_none());
     let mut values: Vec<u64> = answered.map(measure).collect();
     values.sort_unstable();
     let last = values.len().checked_sub(1)?;

@@ -80,15 +80,15 @@ use std::io::Write as _;
 use std::path::Path;
 
 pub(crate) use fill::fill_csv;
-pub(crate) use harmed::Answers;
+pub(crate) use harmed::{Answers, quantile};
 pub(crate) use load::{is_jsonl, load_cases};
 pub(crate) use project::{Asking, eval_project};
 pub(crate) use replay::replay;
 pub(crate) use report::{case_notes, junit, save};
 pub(crate) use run::{REPEAT_MAX, RunOptions, run};
-pub(crate) use samples::{Sampled, length_of, write_samples};
+pub(crate) use samples::{Sampled, write_samples};
 pub(crate) use smoke::smoke;
-pub(crate) use write_back::{Harm, Harmed, write_back, written_back};
+pub(crate) use write_back::{Harm, Harmed, length_of, write_back, written_back};
 
 /// Replaces a file as a whole: after a crash it is the old one or the new one, never half of it.
 /// Makes its folder where there is none; a link is followed.

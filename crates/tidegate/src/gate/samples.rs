@@ -3,8 +3,8 @@
 //! the accuracy and block nothing.
 
 use super::load::{Defaults, read_jsonl, read_text};
-use super::write_back::{LENGTHS, append, question};
-use crate::error::{CliError, Result};
+use super::write_back::{append, case_line, length_of, question};
+use crate::error::Result;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -51,12 +51,6 @@ impl Sampled {
             ..Checks::default()
         }
     }
-}
-
-/// How long an input is: 0 short, 1 middling, 2 long.
-pub(crate) fn length_of(input: &str) -> usize {
-    let chars = question(input).chars().count();
-    LENGTHS.iter().filter(|from| chars >= **from).count()
 }
 
 /// Records of one tenant, language and length.
@@ -120,8 +114,8 @@ fn line(
         Some(answer) => format!("{}; it was: {answer}", kind.behaviour()),
         None => kind.behaviour().to_owned(),
     };
-    let mut line = json!(Handling { as_served: true, ..Handling::default() });
-    let own = json!({
+    let handling = Handling { as_served: true, ..Handling::default() };
+    let members = json!({
         "case_id": id,
         "input": record.input,
         "expected_behavior": behaviour,
@@ -130,11 +124,7 @@ fn line(
         "source": source,
         "checks": kind.checks(contract),
     });
-    if let (Value::Object(line), Value::Object(own)) = (&mut line, own) {
-        line.extend(own);
-    }
-    serde_json::to_string(&line)
-        .map_err(|error| CliError::internal(format!("a sample is not JSON: {error}")))
+    case_line(&handling, members)
 }
 
 #[cfg(test)]

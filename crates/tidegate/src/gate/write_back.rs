@@ -42,7 +42,23 @@ const WAS: &str = "; it was: ";
 /// What should happen where nothing was answered.
 const ANSWERED: &str = "is answered";
 /// From which lengths on an input counts as middling and as long, characters.
-pub(super) const LENGTHS: [usize; 2] = [100, 1_000];
+const LENGTHS: [usize; 2] = [100, 1_000];
+
+/// How long an input is: 0 short, 1 middling, 2 long.
+pub(crate) fn length_of(input: &str) -> usize {
+    let chars = question(input).chars().count();
+    LENGTHS.iter().filter(|from| chars >= **from).count()
+}
+
+/// A case as a line of JSON: how it is handled, then its other members.
+pub(super) fn case_line(handling: &Handling, members: Value) -> Result<String> {
+    let mut line = json!(handling);
+    if let (Value::Object(line), Value::Object(members)) = (&mut line, members) {
+        line.extend(members);
+    }
+    serde_json::to_string(&line)
+        .map_err(|error| CliError::internal(format!("a case is not JSON: {error}")))
+}
 
 /// What a record did to its user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,9 +214,7 @@ fn group(behaviour: &str, input: &str) -> Group {
         Some((wanted, _)) if wanted != ANSWERED => wanted,
         Some(_) | None => behaviour,
     };
-    let chars = question(input).chars().count();
-    let length = LENGTHS.iter().filter(|from| chars >= **from).count();
-    (kind.to_owned(), language_of(input), length)
+    (kind.to_owned(), language_of(input), length_of(input))
 }
 
 /// The worst problem of a record; the order is that of severity.
@@ -353,8 +367,7 @@ impl<'a> Found<'a> {
             needs_review: matches!(self.problem, Problem::Disliked | Problem::Suspected),
             ..Handling::default()
         };
-        let mut line = json!(handling);
-        let own = json!({
+        let members = json!({
             "case_id": id,
             "input": self.input,
             "expected_behavior": self.behaviour(),
@@ -363,11 +376,7 @@ impl<'a> Found<'a> {
             "source": source,
             "checks": self.checks(contract),
         });
-        if let (Value::Object(line), Value::Object(own)) = (&mut line, own) {
-            line.extend(own);
-        }
-        serde_json::to_string(&line)
-            .map_err(|error| CliError::internal(format!("a case is not JSON: {error}")))
+        case_line(&handling, members)
     }
 }
 
