@@ -1,7 +1,5 @@
 //! What was probably meant by a word that is not one of those allowed.
 
-use crate::error::CliError;
-
 /// How many letters have to change to make one word the other.
 pub(crate) fn distance(a: &str, b: &str) -> usize {
     strsim::damerau_levenshtein(a, b)
@@ -32,17 +30,9 @@ pub(crate) fn question(meant: &str) -> String {
     format!("did you mean `{meant}`?")
 }
 
-/// The error with the nearest allowed word, else with another hint.
-pub(crate) fn or_hint<'a>(
-    error: CliError,
-    given: &str,
-    allowed: impl IntoIterator<Item = &'a str>,
-    otherwise: Option<String>,
-) -> CliError {
-    match nearest(given, allowed).map(question).or(otherwise) {
-        Some(hint) => error.hint(hint),
-        None => error,
-    }
+/// The question that names the nearest allowed word; none where no word is near.
+pub(crate) fn hint<'a>(given: &str, allowed: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(given, allowed).map(question)
 }
 
 #[cfg(test)]

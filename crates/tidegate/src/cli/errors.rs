@@ -1,11 +1,18 @@
 //! What the errors of the layers below mean at the command line: exit code and next step.
 
+use crate::config::ConfigError;
 use crate::error::{CliError, ErrorKind};
 use crate::request::{CredentialError, ListenError};
 use crate::upstream::SetupError;
 
 fn of(kind: ErrorKind, error: &dyn std::error::Error, hints: Vec<String>) -> CliError {
     CliError { kind, message: error.to_string(), hints, shown: false }
+}
+
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> CliError {
+        of(ErrorKind::Usage, &error, error.hints().to_vec())
+    }
 }
 
 impl From<SetupError> for CliError {

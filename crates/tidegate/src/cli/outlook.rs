@@ -295,9 +295,9 @@ fn expected(given: &[String]) -> Result<BTreeMap<Metric, f64>> {
         let (name, value) = text.split_once('=').unwrap_or((text, ""));
         let known: Vec<&str> = Metric::ALL.iter().map(|metric| metric.as_str()).collect();
         let metric = Metric::parse(name).ok_or_else(|| {
-            let error = CliError::usage(format!("--expect {text}: unknown metric `{name}`"));
             let all = format!("metrics: {}", known.join(", "));
-            near::or_hint(error, name, known, Some(all))
+            CliError::usage(format!("--expect {text}: unknown metric `{name}`"))
+                .hint(near::hint(name, known).unwrap_or(all))
         })?;
         let value: f64 = value.parse().map_err(|_| {
             CliError::usage(format!("--expect {text}: `{value}` is not a number")).hint(

@@ -235,7 +235,8 @@ fn keep_comparing(config: PathBuf, store: Store, gateway: Arc<Gateway>) {
         loop {
             let began = Instant::now();
             let stable = gateway.stable();
-            let edits = load(&config).and_then(|now| edits_of_stable(&now, &store, &stable));
+            let loaded = load(&config).map_err(CliError::from);
+            let edits = loaded.and_then(|now| edits_of_stable(&now, &store, &stable));
             gateway.set_files(FilesState::from_edits(&edits));
             std::thread::sleep(COMPARE_EVERY.max(began.elapsed() * 100));
         }

@@ -1,13 +1,13 @@
 //! What types cannot say about a project file: names that must exist, ranges, and safe listening.
 
 use super::address::{BaseUrlProblem, chat_completions, is_open_to_all, listen_addr};
+use super::error::{ConfigError, Result};
 use super::places::Places;
 use super::plan::{metric, rules};
 use super::project::{Credential, Project};
 use super::release::{AudienceKind, RungConfig};
 use super::upstream::{Simulated, SimulatedFault, Upstream};
 use super::yaml::{Source, any_of};
-use crate::error::{CliError, Result};
 use std::collections::BTreeSet;
 use tidegate_core::ids::ServiceName;
 use tidegate_core::route::Weight;
@@ -48,11 +48,11 @@ impl Checker<'_> {
         self.risk(project)
     }
 
-    fn error(&self, path: &str, message: impl AsRef<str>) -> CliError {
+    fn error(&self, path: &str, message: impl AsRef<str>) -> ConfigError {
         self.source.at(self.places.value(path), &format!("{path}: {}", message.as_ref()))
     }
 
-    fn refuse(&self, path: &str, given: impl std::fmt::Display, allowed: &str) -> CliError {
+    fn refuse(&self, path: &str, given: impl std::fmt::Display, allowed: &str) -> ConfigError {
         self.error(path, format!("given `{given}`, allowed {allowed}"))
     }
 
@@ -291,11 +291,8 @@ impl Checker<'_> {
 
     fn lines(&self, project: &Project) -> Result<()> {
         for (name, config) in &project.lines {
-            let at = |mut error: CliError| {
-                let place = self.places.key(&format!("lines.{name}"));
-                error.message = self.source.at(place, &error.message).message;
-                error
-            };
+            let place = self.places.key(&format!("lines.{name}"));
+            let at = |error: ConfigError| error.at(self.source.file, place);
             metric(name).map_err(at)?;
             // Alone, so that the error points at this metric.
             let mut alone = project.clone();
@@ -306,7 +303,7 @@ impl Checker<'_> {
         }
         rules(project)
             .map(drop)
-            .map_err(|error| self.source.at(self.places.value("lines"), &error.message))
+            .map_err(|error| error.at(self.source.file, self.places.value("lines")))
     }
 
     fn release(&self, project: &Project) -> Result<()> {

@@ -4,12 +4,12 @@
 //! types cannot say is checked, with the places of the first reading.
 
 use super::check::Checker;
+use super::error::{ConfigError, Result};
 use super::places::Places;
 use super::precheck::precheck;
 use super::project::Project;
 use super::texts::{Texts, written_anew};
 use super::yaml::Source;
-use crate::error::{CliError, Result};
 use std::collections::HashMap;
 use std::io::ErrorKind as IoErrorKind;
 use std::path::{Path, PathBuf};
@@ -69,15 +69,14 @@ pub(crate) fn parse_yaml<T: serde::de::DeserializeOwned>(text: &str, file: &Path
     Source { text: &text, file, env: None, rewritten: lines }.parse(&Places::of(&tree))
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
-    let file = path.display();
-    if error.kind() == IoErrorKind::NotFound {
-        return CliError::usage(format!("{file}: there is no such file"))
+fn unreadable(path: &Path, error: &std::io::Error) -> ConfigError {
+    let about = |message: &str| ConfigError::new(message).at(path, None);
+    match error.kind() {
+        IoErrorKind::NotFound => about("there is no such file")
             .hint("make a project that works at once: `tidegate init my-service`")
-            .hint("or name another file: `--config path/to/tidegate.yaml`");
+            .hint("or name another file: `--config path/to/tidegate.yaml`"),
+        IoErrorKind::InvalidData => about("the file is not UTF-8 text"),
+        // The list is long and may grow; the system's words say what it is.
+        _ => about(&format!("cannot be read: {error}")),
     }
-    if error.kind() == IoErrorKind::InvalidData {
-        return CliError::usage(format!("{file}: the file is not UTF-8 text"));
-    }
-    CliError::usage(format!("{file}: cannot be read: {error}"))
 }

@@ -2,6 +2,7 @@
 
 mod address;
 mod check;
+mod error;
 mod load;
 mod places;
 mod plan;
@@ -16,6 +17,7 @@ mod workspace;
 mod yaml;
 
 pub(crate) use address::{BaseUrlProblem, chat_completions, is_open_to_all, listen_addr};
+pub(crate) use error::ConfigError;
 pub(crate) use load::{Loaded, load, parse_yaml};
 pub(crate) use plan::plan_parts;
 pub(crate) use project::*;

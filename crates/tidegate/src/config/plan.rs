@@ -1,9 +1,9 @@
 //! What a release's plan takes from the project: ladder, lines, audience and error budget.
 
+use super::error::{ConfigError, Result};
 use super::project::{LineConfig, LineUnit, Project};
 use super::release::{AudienceKind, LadderPreset};
 use super::risk::OnBlack;
-use crate::error::{CliError, Result};
 use crate::near;
 use tidegate_core::decide::{Band, BandUnit, LineRule, Metric, PlanParts, Preset, Rung};
 use tidegate_core::route::{Audience, Weight};
@@ -99,7 +99,7 @@ pub(crate) fn rules(project: &Project) -> Result<Vec<LineRule>> {
         }
     }
     if rules.is_empty() {
-        return Err(CliError::usage("lines: every metric is off; at least one must be watched"));
+        return Err(ConfigError::new("lines: every metric is off; at least one must be watched"));
     }
     Ok(rules)
 }
@@ -108,9 +108,9 @@ pub(crate) fn rules(project: &Project) -> Result<Vec<LineRule>> {
 pub(super) fn metric(name: &str) -> Result<Metric> {
     Metric::parse(name).ok_or_else(|| {
         let known: Vec<&str> = Metric::ALL.iter().map(|metric| metric.as_str()).collect();
-        let error = CliError::usage(format!("lines: unknown metric `{name}`"));
         let all = format!("metrics: {}", known.join(", "));
-        near::or_hint(error, name, known, Some(all))
+        ConfigError::new(format!("lines: unknown metric `{name}`"))
+            .hint(near::hint(name, known).unwrap_or(all))
     })
 }
 
@@ -129,7 +129,7 @@ pub(super) fn overridden(
         (None, Some(band)) => band.unit,
         // 0.05 is 5 points of a rate, or 5 % of its good share: not for us to guess.
         (None, None) if metric.is_rate() && (pass, pause, rollback) != (&None, &None, &None) => {
-            return Err(CliError::usage(format!(
+            return Err(ConfigError::new(format!(
                 "lines.{}: the band has no unit; allowed `points` (of the rate) or `relative` \
                  (to the good share, 1 − rate)",
                 metric.as_str()
@@ -145,7 +145,7 @@ pub(super) fn overridden(
         (Some(pass), Some(pause), Some(rollback)) => Some(Band { pass, pause, rollback, unit }),
         (None, None, None) => None,
         _ => {
-            return Err(CliError::usage(format!(
+            return Err(ConfigError::new(format!(
                 "lines.{}: a band needs all of pass, pause and rollback; \
                  this metric has no default",
                 metric.as_str()
@@ -162,7 +162,7 @@ pub(super) fn overridden(
     };
     let (most, unit) = if metric.is_rate() { (1.0, "a share") } else { (1e6, "the metric's unit") };
     if rule.floor > most {
-        return Err(CliError::usage(format!(
+        return Err(ConfigError::new(format!(
             "lines.{}: floor: given `{}`, allowed 0 to {most} ({unit}); differences up to it do \
              not count",
             metric.as_str(),
@@ -174,7 +174,7 @@ pub(super) fn overridden(
         )));
     }
     rule.check().map_err(|error| {
-        let error = CliError::usage(error.to_string());
+        let error = ConfigError::new(error.to_string());
         match before {
             Some(Band { pass, pause, rollback, unit: _ }) => error.hint(format!(
                 "what is not given is the default: pass {pass}, pause {pause}, rollback {rollback}"

@@ -1,9 +1,9 @@
 //! What is checked while every key still has its place: kinds of upstream with their keys.
 
+use super::error::Result;
 use super::places::{Node, Place};
 use super::upstream::UpstreamKind;
 use super::yaml::{Source, any_of, unknown_key};
-use crate::error::Result;
 use crate::near;
 
 /// Checks the upstreams' kinds and keys while their places are still known.
@@ -25,9 +25,9 @@ pub(super) fn precheck(source: &Source<'_>, tree: &Node) -> Result<()> {
         let Some(kind) = UpstreamKind::ALL.into_iter().find(|known| known.as_str() == given) else {
             let place = Place::of(kind.referenced);
             let message = format!("{path}.kind: given `{given}`, allowed {}", any_of(&kinds));
-            let error = source.at(place, &message);
-            let openai = "any server with an OpenAI-compatible API is `openai`".to_owned();
-            return Err(near::or_hint(error, given, kinds, Some(openai)));
+            let openai = || "any server with an OpenAI-compatible API is `openai`".to_owned();
+            let hint = near::hint(given, kinds).unwrap_or_else(openai);
+            return Err(source.at(place, &message).hint(hint));
         };
         upstream_keys(source, &path, kind, (Place::of(name.referenced), &upstream.value))?;
     }

@@ -2,7 +2,6 @@
 
 use super::load::{load_with, parse_project};
 use super::*;
-use crate::error::ErrorKind;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,7 +12,7 @@ mod texts;
 /// Four lines that are a whole project; what a case adds starts on line 5.
 const BASE: &str = "service: desk\nupstreams:\n  main:\n    kind: simulated\n";
 
-fn read(text: &str, env: &[(&str, &str)]) -> Result<Project, crate::error::CliError> {
+fn read(text: &str, env: &[(&str, &str)]) -> Result<Project, super::ConfigError> {
     let env: HashMap<String, String> =
         env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     parse_project(text, Path::new("tidegate.yaml"), env)
@@ -26,9 +25,8 @@ fn good(added: &str) -> Project {
 /// The whole text is bad: the exact message after the file's name, and the first hint.
 fn whole(text: &str, message: &str, hint: &str) {
     let error = read(text, &[]).unwrap_err();
-    assert_eq!(error.message, format!("tidegate.yaml:{message}"), "{text}");
-    assert_eq!(error.hints.first().map_or("", String::as_str), hint, "{text}");
-    assert_eq!(error.kind, ErrorKind::Usage);
+    assert_eq!(error.to_string(), format!("tidegate.yaml:{message}"), "{text}");
+    assert_eq!(error.hints().first().map_or("", String::as_str), hint, "{text}");
 }
 
 /// What is added to a good project is bad.
@@ -343,7 +341,7 @@ fn ranges() {
     check("aliases: [desk]\n", "5:11: aliases[0]: `desk` is given twice", "");
     let error = read(&format!("{BASE}contract:\n  output: {{type: objct}}\n"), &[]).unwrap_err();
     assert!(
-        error.message.starts_with("tidegate.yaml:6:11: contract.output: is not a JSON Schema:")
+        error.to_string().starts_with("tidegate.yaml:6:11: contract.output: is not a JSON Schema:")
     );
 }
 
@@ -355,17 +353,17 @@ fn yaml_is_bounded() {
         read(&format!("{BASE}artifacts: {{model: {{parameters: {deep}}}}}\n"), &[])
     };
     assert!(nested(29).is_ok());
-    let error = nested(30).unwrap_err().message;
+    let error = nested(30).unwrap_err().to_string();
     assert!(error.contains("nested deeper than 32 levels"), "{error}");
-    let error = nested(5_000).unwrap_err().message;
+    let error = nested(5_000).unwrap_err().to_string();
     assert!(error.contains("nest"), "{error}");
     let bomb: String = (1..12)
         .map(|i| format!("b{i}: &b{i} [{}]\n", vec![format!("*b{}", i - 1); 10].join(", ")))
         .collect();
-    let error = read(&format!("b0: &b0 [x]\n{bomb}"), &[]).unwrap_err().message;
+    let error = read(&format!("b0: &b0 [x]\n{bomb}"), &[]).unwrap_err().to_string();
     assert!(error.contains("too large or too complex"), "{error}");
     let long = format!("{BASE}# {}\n", "x".repeat(1024 * 1024));
-    let error = read(&long, &[]).unwrap_err().message;
+    let error = read(&long, &[]).unwrap_err().to_string();
     assert!(error.contains("at most 1048576 are read"), "{error}");
 }
 
@@ -373,11 +371,11 @@ fn yaml_is_bounded() {
 fn a_missing_file_says_how_to_start() {
     let dir = tempfile::tempdir().unwrap();
     let error = load(&dir.path().join("tidegate.yaml")).unwrap_err();
-    assert!(error.message.ends_with("tidegate.yaml: there is no such file"), "{error}");
-    assert!(error.hints[0].contains("tidegate init my-service"));
+    assert!(error.to_string().ends_with("tidegate.yaml: there is no such file"), "{error}");
+    assert!(error.hints()[0].contains("tidegate init my-service"));
     std::fs::write(dir.path().join("b.yaml"), b"service: \xff\n").unwrap();
     let error = load(&dir.path().join("b.yaml")).unwrap_err();
-    assert!(error.message.ends_with("the file is not UTF-8 text"), "{error}");
+    assert!(error.to_string().ends_with("the file is not UTF-8 text"), "{error}");
 }
 
 #[test]
@@ -391,8 +389,8 @@ fn prompt_configs_are_strict_and_taken_as_they_stand() {
     assert_eq!(config.version.as_deref(), Some("2.0"));
     assert_eq!(config.test_cases[0].input, "${HOME} 是什么?");
     let error = parse_yaml::<PromptConfig>("max_token: 5\n", file).unwrap_err();
-    assert_eq!(error.message, "prompts/v1/config.yaml:1:1: unknown key `max_token`");
-    assert_eq!(error.hints, ["did you mean `max_tokens`?"]);
+    assert_eq!(error.to_string(), "prompts/v1/config.yaml:1:1: unknown key `max_token`");
+    assert_eq!(error.hints(), ["did you mean `max_tokens`?"]);
 }
 
 fn example() -> std::path::PathBuf {

@@ -4,9 +4,9 @@
 //! values only. Here a quoted value gets its variables as well, and a `version` that reads as
 //! nothing becomes the text that is there: both are rewritten, quoted, at their place.
 
+use super::error::{ConfigError, Result};
 use super::places::{Node, Place};
 use super::yaml::Source;
-use crate::error::Result;
 use serde_saphyr::Spanned;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -104,7 +104,7 @@ fn is_version(path: &str) -> bool {
     path == "version" || path.ends_with(".version")
 }
 
-fn block_text(source: &Source<'_>, place: Option<Place>, path: &str) -> crate::error::CliError {
+fn block_text(source: &Source<'_>, place: Option<Place>, path: &str) -> ConfigError {
     source
         .at(place, &format!("{path}: a variable in a text of several lines is not replaced"))
         .hint("write the value on the line of its key: `${NAME:-default}`")

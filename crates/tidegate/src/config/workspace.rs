@@ -1,7 +1,7 @@
 //! Several services in one process: the project folders, from a workspace file or the command line.
 
+use super::error::{ConfigError, Result};
 use super::load::parse_yaml;
-use crate::error::{CliError, Result};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -36,18 +36,15 @@ impl Workspace {
     /// # Errors
     /// When it cannot be read, names no service, or names one that is not there or is there twice.
     pub(crate) fn read(path: &Path) -> Result<Workspace> {
-        let file = path.display();
         let text = std::fs::read_to_string(path).map_err(|error| {
-            CliError::usage(format!("{file}: cannot be read: {error}"))
+            ConfigError::new(format!("cannot be read: {error}"))
+                .at(path, None)
                 .hint("a workspace file lists project folders: `services: [./desk, ./shop]`")
         })?;
         let WorkspaceFile { listen, services } = parse_yaml(&text, path)?;
         let root = path.parent().unwrap_or(Path::new(""));
         let given: Vec<PathBuf> = services.iter().map(|service| root.join(service)).collect();
-        let projects = projects(&given).map_err(|mut error| {
-            error.message = format!("{file}: services: {}", error.message);
-            error
-        })?;
+        let projects = projects(&given).map_err(|error| error.within("services").at(path, None))?;
         Ok(Workspace { listen, projects })
     }
 
@@ -62,11 +59,11 @@ impl Workspace {
 
 fn projects(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
     if given.is_empty() {
-        return Err(CliError::usage("no service is listed")
+        return Err(ConfigError::new("no service is listed")
             .hint("list project folders: `services: [./desk, ./shop]`"));
     }
     if given.len() > SERVICES_MAX {
-        return Err(CliError::usage(format!(
+        return Err(ConfigError::new(format!(
             "{} services are listed, at most {SERVICES_MAX} are allowed",
             given.len()
         )));
@@ -76,11 +73,11 @@ fn projects(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
     for path in given {
         let file = if path.is_dir() { path.join(PROJECT_FILE) } else { path.clone() };
         let place = file.canonicalize().map_err(|error| {
-            CliError::usage(format!("{}: cannot be read: {error}", file.display()))
+            ConfigError::new(format!("{}: cannot be read: {error}", file.display()))
                 .hint("give a project folder, as `tidegate init` makes it, or its tidegate.yaml")
         })?;
         if real.contains(&place) {
-            return Err(CliError::usage(format!("{} is listed twice", path.display())));
+            return Err(ConfigError::new(format!("{} is listed twice", path.display())));
         }
         real.push(place);
         found.push(file);
@@ -107,7 +104,7 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let error = Workspace::read(&path).unwrap_err();
         for part in parts {
-            assert!(error.message.contains(part), "{text}: {error}");
+            assert!(error.to_string().contains(part), "{text}: {error}");
         }
     }
 

@@ -1,8 +1,8 @@
 //! Strict YAML: bounded, no key twice, and errors that say where, what was given and what was
 //! allowed.
 
+use super::error::{ConfigError, Result};
 use super::places::{Node, Place, Places};
-use crate::error::{CliError, Result};
 use crate::near;
 use serde::de::DeserializeOwned;
 use serde_saphyr::budget::BudgetBreach;
@@ -41,11 +41,9 @@ impl Source<'_> {
     /// Reads the text as a tree with places.
     pub(super) fn tree(&self) -> Result<Node> {
         if self.text.len() > MAX_FILE_BYTES {
-            return Err(CliError::usage(format!(
-                "{}: the file has {} bytes; at most {MAX_FILE_BYTES} are read",
-                self.file.display(),
-                self.text.len()
-            )));
+            let bytes = self.text.len();
+            let message = format!("the file has {bytes} bytes; at most {MAX_FILE_BYTES} are read");
+            return Err(self.at(None, &message));
         }
         let mut options = self.options();
         // `12e4567` is a version, and the tree is for places; a number is checked where it is read.
@@ -94,16 +92,12 @@ impl Source<'_> {
     }
 
     /// An error about the value at a path, with its place.
-    pub(super) fn at(&self, place: Option<Place>, message: &str) -> CliError {
-        let file = self.file.display();
-        CliError::usage(match place {
-            Some(Place { line, column }) => format!("{file}:{line}:{column}: {message}"),
-            None => format!("{file}: {message}"),
-        })
+    pub(super) fn at(&self, place: Option<Place>, message: &str) -> ConfigError {
+        ConfigError::new(message).at(self.file, place)
     }
 
     /// The parser's error in our words.
-    fn explain(&self, error: &Error, places: &Places) -> CliError {
+    fn explain(&self, error: &Error, places: &Places) -> ConfigError {
         let error = error.without_snippet();
         if let Error::AliasError { error, .. } = error {
             return self.explain(error, places);
@@ -118,8 +112,8 @@ impl Source<'_> {
             }
             Error::SerdeUnknownVariant { variant, expected, .. } => {
                 let variant = self.written(error).unwrap_or(variant);
-                let error = message(format!("given `{variant}`, allowed {}", any_of(expected)));
-                near::or_hint(error, variant, expected.iter().copied(), None)
+                message(format!("given `{variant}`, allowed {}", any_of(expected)))
+                    .with(near::hint(variant, expected.iter().copied()))
             }
             Error::SerdeMissingField { field, .. } => {
                 // The parser points at the first key of the map that lacks one.
@@ -171,10 +165,10 @@ impl Source<'_> {
 
     fn mistyped(
         &self,
-        message: impl Fn(String) -> CliError,
+        message: impl Fn(String) -> ConfigError,
         error: &Error,
         expected: &str,
-    ) -> CliError {
+    ) -> ConfigError {
         let allowed = plain_type(expected);
         message(match self.given(error) {
             Some(given) => format!("given {given}, allowed {allowed}"),
@@ -213,13 +207,13 @@ impl Source<'_> {
 
 /// The error of a key that is not one, with the nearest key or all of them.
 pub(super) fn unknown_key(
-    at: impl Fn(&str) -> CliError,
+    at: impl Fn(&str) -> ConfigError,
     given: &str,
     allowed: &[&'static str],
-) -> CliError {
-    let error = at(&format!("unknown key `{given}`"));
-    let all = format!("keys allowed here: {}", allowed.join(", "));
-    near::or_hint(error, given, allowed.iter().copied(), Some(all))
+) -> ConfigError {
+    let all = || format!("keys allowed here: {}", allowed.join(", "));
+    at(&format!("unknown key `{given}`"))
+        .hint(near::hint(given, allowed.iter().copied()).unwrap_or_else(all))
 }
 
 /// `a`, `b` or `c`.
@@ -241,7 +235,7 @@ fn with_path(path: Option<&str>, text: &str) -> String {
     }
 }
 
-fn unset(message: impl Fn(String) -> CliError, name: &str, how: &str) -> CliError {
+fn unset(message: impl Fn(String) -> ConfigError, name: &str, how: &str) -> ConfigError {
     message(format!("environment variable `{name}` is {how}"))
         .hint(format!("set it, or give a default: `${{{name}:-value}}`"))
 }

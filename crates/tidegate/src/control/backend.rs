@@ -112,7 +112,7 @@ pub(crate) async fn read_status(config: &Path, server: Option<&str>) -> Result<S
         }
     }
     if !config.exists() && !Store::exists(&root) {
-        crate::config::load(config).map_err(nothing_to_read)?;
+        crate::config::load(config).map_err(|error| nothing_to_read(error.into()))?;
     }
     let (_, state) = read_state(&root).map_err(nothing_to_read)?;
     Ok(Seen { state, served: false, not_written: None, journal_problem: None })

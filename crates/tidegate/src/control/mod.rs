@@ -85,7 +85,7 @@ impl Control {
     /// Reads the journal and replays it. Opens no data plane.
     pub(crate) fn open(config_path: PathBuf, store: Store, clock: Clock) -> Result<Control> {
         let state = Arc::new(replay(&store)?);
-        let loaded = load(&config_path).and_then(|loaded| {
+        let loaded = load(&config_path).map_err(CliError::from).and_then(|loaded| {
             require_same_service(&state, &loaded.project)?;
             Ok(loaded)
         });

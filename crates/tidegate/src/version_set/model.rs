@@ -118,12 +118,13 @@ fn choose_upstream<'a>(
         (Some(name), _) => match upstreams.get(name) {
             Some(upstream) => Ok((name, upstream)),
             None => {
-                let error = CliError::usage(format!(
+                let mut error = CliError::usage(format!(
                     "upstream `{}` is not defined; there are {}",
                     name.escape_debug(),
                     names()
                 ));
-                Err(near::or_hint(error, name, upstreams.keys().map(String::as_str), None))
+                error.hints.extend(near::hint(name, upstreams.keys().map(String::as_str)));
+                Err(error)
             }
         },
         (None, 1) => match upstreams.first_key_value() {

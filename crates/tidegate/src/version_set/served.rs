@@ -27,7 +27,7 @@ pub(crate) enum FilesState {
 
 impl FilesState {
     /// The state of a comparison.
-    pub(crate) fn from_edits(edits: &Result<Vec<String>>) -> FilesState {
+    pub(crate) fn from_edits<E>(edits: &Result<Vec<String>, E>) -> FilesState {
         match edits {
             Ok(files) if files.is_empty() => FilesState::Served,
             Ok(_) => FilesState::Edited,

@@ -54,7 +54,7 @@ fn no_line_at_all_is_refused() {
         .iter()
         .map(|rule| format!("  {}: {{off: true}}\n", rule.metric.as_str()))
         .collect();
-    let error = read(&format!("{BASE}lines:\n{off}"), &[]).unwrap_err().message;
+    let error = read(&format!("{BASE}lines:\n{off}"), &[]).unwrap_err().to_string();
     assert!(error.contains("every metric is off; at least one must be watched"), "{error}");
 }
 
@@ -84,7 +84,8 @@ fn ladders() {
         "set `release.hold_back_pct` below 4, or take that rung out",
     );
     let rungs = |rungs: &str, message: &str| {
-        let error = read(&format!("{BASE}release:\n  rungs: {rungs}\n"), &[]).unwrap_err().message;
+        let error =
+            read(&format!("{BASE}release:\n  rungs: {rungs}\n"), &[]).unwrap_err().to_string();
         assert_eq!(error, format!("tidegate.yaml:{message}"));
     };
     rungs(

@@ -14,7 +14,7 @@ fn variables_come_from_the_environment() {
         "5:9: environment variable `PORT` is not set",
         "set it, or give a default: `${PORT:-value}`",
     );
-    let error = read(&text, &[("PORT", "1"), ("N", "hunter2")]).unwrap_err().message;
+    let error = read(&text, &[("PORT", "1"), ("N", "hunter2")]).unwrap_err().to_string();
     assert_eq!(
         error,
         "tidegate.yaml:7:12: limits.retries: given `${N:-2}`, allowed a whole number, 0 to \
@@ -33,7 +33,7 @@ fn variables_come_from_the_environment() {
     check("listen: '${HO ST}'\n", "5:9: listen: allowed are `${NAME}` and `${NAME:-default}`", "");
     // The value of a variable is not repeated, whatever is wrong with it.
     let quoted = format!("{BASE}limits: {{retries: \"${{N}}\"}}\n");
-    let error = read(&quoted, &[("N", "hunter2")]).unwrap_err().message;
+    let error = read(&quoted, &[("N", "hunter2")]).unwrap_err().to_string();
     assert!(error.starts_with("tidegate.yaml:5:") && !error.contains("hunter2"), "{error}");
     check(
         "listen: ${HO ST}\n",
