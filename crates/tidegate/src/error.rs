@@ -1,6 +1,5 @@
 //! The one error of the command line: what was wrong, where, what to do, and the exit code.
 
-use crate::store::{StoreError, StoreErrorKind};
 use std::fmt;
 
 /// What an error means to the caller of the process; the discriminant is the exit code.
@@ -85,25 +84,6 @@ impl CliError {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
-    }
-}
-
-impl From<StoreError> for CliError {
-    fn from(error: StoreError) -> CliError {
-        let StoreError { kind, message, hints } = error;
-        let kind = match kind {
-            StoreErrorKind::NotFound | StoreErrorKind::Foreign => ErrorKind::Usage,
-            StoreErrorKind::InUse
-            | StoreErrorKind::SecondWriter
-            | StoreErrorKind::JournalMoved
-            | StoreErrorKind::Refused
-            | StoreErrorKind::Damaged
-            | StoreErrorKind::NoRoom
-            | StoreErrorKind::Busy
-            | StoreErrorKind::Failed
-            | StoreErrorKind::Stopped => ErrorKind::Internal,
-        };
-        CliError { kind, message, hints, shown: false }
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod contract;
 mod diff;
+mod error;
 mod files;
 mod live;
 mod model;
@@ -18,6 +19,9 @@ mod template;
 mod tools;
 
 pub(crate) use diff::{SetDiff, compare, unified};
+pub(crate) use error::{
+    FilesError, ModelError, PromptError, SetError, TemplateError, TemplateProblem, Versions,
+};
 pub(crate) use live::LiveSet;
 pub(crate) use pack::{PackOverrides, pack, warnings};
 pub(crate) use served::{FilesState, edits_since};

@@ -79,7 +79,7 @@ async fn steps(config: &Path, args: &CheckArgs) -> Result<Vec<Step>> {
             let live = LiveSet::new(&packed, &loaded.root, &Clock::Real);
             steps.push((
                 "templates, schema and upstream",
-                live.map(|live| format!("model {}", live.model)),
+                live.map(|live| format!("model {}", live.model)).map_err(CliError::from),
             ));
             let cases = load_cases(&loaded, &packed);
             let notes = cases.as_ref().map(case_notes).unwrap_or_default();
@@ -92,7 +92,7 @@ async fn steps(config: &Path, args: &CheckArgs) -> Result<Vec<Step>> {
                 steps.push(("model", live_answer(&loaded, &packed).await));
             }
         }
-        Err(error) => steps.push(("version set", Err(error))),
+        Err(error) => steps.push(("version set", Err(error.into()))),
     }
     let contract = require_contract(&loaded.project.contract);
     steps.push(("release contract", contract.map(|()| "all five questions answered".to_owned())));

@@ -1,64 +1,101 @@
-//! What the errors of the layers below mean at the command line: exit code and next step.
+//! What the errors of the layers below mean at the command line: exit code and next steps. The
+//! sentence is the layer's; a hint about commands and keys is said here and nowhere else.
+
+mod version_set;
 
 use crate::config::ConfigError;
 use crate::error::{CliError, ErrorKind};
 use crate::request::{CredentialError, ListenError};
+use crate::store::{StoreError, StoreErrorKind};
 use crate::upstream::SetupError;
 
-fn of(kind: ErrorKind, error: &dyn std::error::Error, hints: Vec<String>) -> CliError {
-    CliError { kind, message: error.to_string(), hints, shown: false }
+/// The exit code of an error, and what to do about it.
+type Meaning = (ErrorKind, Vec<String>);
+
+/// An error of a layer below. By reference, so that one that holds another asks that one.
+trait Explain: std::error::Error {
+    fn explain(&self) -> Meaning;
 }
 
-impl From<ConfigError> for CliError {
-    fn from(error: ConfigError) -> CliError {
-        of(ErrorKind::Usage, &error, error.hints().to_vec())
+impl<E: Explain> From<E> for CliError {
+    fn from(error: E) -> CliError {
+        let (kind, hints) = error.explain();
+        CliError { kind, message: error.to_string(), hints, shown: false }
     }
 }
 
-impl From<SetupError> for CliError {
-    fn from(error: SetupError) -> CliError {
-        let hint = |text: &str| vec![text.to_owned()];
-        let (kind, hints) = match &error {
+/// With one hint.
+fn one(kind: ErrorKind, hint: impl Into<String>) -> Meaning {
+    (kind, vec![hint.into()])
+}
+
+/// With nothing to add to the sentence.
+fn none(kind: ErrorKind) -> Meaning {
+    (kind, Vec::new())
+}
+
+impl Explain for ConfigError {
+    fn explain(&self) -> Meaning {
+        (ErrorKind::Usage, self.hints().to_vec())
+    }
+}
+
+impl Explain for StoreError {
+    fn explain(&self) -> Meaning {
+        let kind = match self.kind {
+            StoreErrorKind::NotFound | StoreErrorKind::Foreign => ErrorKind::Usage,
+            StoreErrorKind::InUse
+            | StoreErrorKind::SecondWriter
+            | StoreErrorKind::JournalMoved
+            | StoreErrorKind::Refused
+            | StoreErrorKind::Damaged
+            | StoreErrorKind::NoRoom
+            | StoreErrorKind::Busy
+            | StoreErrorKind::Failed
+            | StoreErrorKind::Stopped => ErrorKind::Internal,
+        };
+        (kind, self.hints.clone())
+    }
+}
+
+impl Explain for SetupError {
+    fn explain(&self) -> Meaning {
+        use ErrorKind::{Internal, Usage};
+        match self {
             SetupError::BaseUrl { .. } => {
-                (ErrorKind::Usage, hint("a base URL looks like `https://api.example.com/v1`"))
+                one(Usage, "a base URL looks like `https://api.example.com/v1`")
             }
             SetupError::KeyNotSet { name: _, variable } => {
-                let set = format!("set it: `export {variable}=…`, or leave out api_key_env");
-                (ErrorKind::Usage, vec![set])
+                one(Usage, format!("set it: `export {variable}=…`, or leave out api_key_env"))
             }
-            SetupError::KeyNotAHeader { .. } | SetupError::NoAnswers { .. } => {
-                (ErrorKind::Usage, Vec::new())
+            SetupError::KeyNotAHeader { .. } | SetupError::NoAnswers { .. } => none(Usage),
+            SetupError::Tls { .. } => none(Internal),
+            SetupError::Certificates { .. } => {
+                one(Internal, "install them (Debian: `ca-certificates`) or set SSL_CERT_FILE")
             }
-            SetupError::Tls { .. } => (ErrorKind::Internal, Vec::new()),
-            SetupError::Certificates { .. } => (
-                ErrorKind::Internal,
-                hint("install them (Debian: `ca-certificates`) or set SSL_CERT_FILE"),
-            ),
             SetupError::Recording { .. } => {
-                (ErrorKind::Usage, hint("a relative `path` starts at the folder of tidegate.yaml"))
+                one(Usage, "a relative `path` starts at the folder of tidegate.yaml")
             }
             SetupError::Line { .. } => {
-                (ErrorKind::Usage, hint("a line is `{\"model\": …, \"prompt\": …, \"answer\": …}`"))
+                one(Usage, "a line is `{\"model\": …, \"prompt\": …, \"answer\": …}`")
             }
-        };
-        of(kind, &error, hints)
+        }
     }
 }
 
-impl From<CredentialError> for CliError {
-    fn from(error: CredentialError) -> CliError {
-        let variable = match &error {
+impl Explain for CredentialError {
+    fn explain(&self) -> Meaning {
+        let variable = match self {
             CredentialError::NotSet { variable, .. } => variable,
             CredentialError::TooShort { variable, .. } => variable,
         };
-        let made = format!("export {variable}=$(openssl rand -hex 32)");
-        of(ErrorKind::Usage, &error, vec![made])
+        one(ErrorKind::Usage, format!("export {variable}=$(openssl rand -hex 32)"))
     }
 }
 
-impl From<ListenError> for CliError {
-    fn from(error: ListenError) -> CliError {
-        let hints = match &error {
+impl Explain for ListenError {
+    fn explain(&self) -> Meaning {
+        let hints = match self {
             ListenError::InUse { address } => {
                 let port = address.rsplit(':').next().unwrap_or_default();
                 vec![
@@ -77,6 +114,6 @@ impl From<ListenError> for CliError {
                 vec!["add `credentials:` to tidegate.yaml, or listen on 127.0.0.1".to_owned()]
             }
         };
-        of(ErrorKind::Usage, &error, hints)
+        (ErrorKind::Usage, hints)
     }
 }

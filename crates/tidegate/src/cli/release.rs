@@ -209,7 +209,7 @@ async fn smoke_test(config: &Path, request: &StartRequest) -> Result<Option<Gate
     let Ok(loaded) = load(config) else { return Ok(None) };
     let packed = match &request.set {
         Some(id) => read_state(&loaded.root).and_then(|(store, _)| Ok(store.set(id)?)),
-        None => pack(&loaded, &request.overrides),
+        None => pack(&loaded, &request.overrides).map_err(CliError::from),
     };
     let Ok(packed) = packed else { return Ok(None) };
     let run = smoke(&loaded, &packed, &Clock::Real).await?;
@@ -289,7 +289,7 @@ fn edits(config: &Path, state: &ControlState) -> Option<Result<Vec<String>>> {
     let loaded = load(config).ok()?;
     let (store, _) = read_state(&loaded.root).ok()?;
     let stable = store.set(&state.table.as_ref()?.stable).ok()?;
-    Some(edits_since(&loaded, &stable))
+    Some(edits_since(&loaded, &stable).map_err(CliError::from))
 }
 
 /// Says what holds of the service as a whole: whether it is an experiment, and which of its files

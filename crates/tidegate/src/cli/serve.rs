@@ -217,7 +217,7 @@ fn compare_files(loaded: &Loaded, config: &Path, store: &Store, gateway: &Arc<Ga
 
 /// How the project's files differ from the set that stable serves; an error where they make no set.
 fn edits_of_stable(loaded: &Loaded, store: &Store, stable: &VersionSetId) -> Result<Vec<String>> {
-    edits_since(loaded, &store.set(stable)?)
+    Ok(edits_since(loaded, &store.set(stable)?)?)
 }
 
 /// Says which files are not served as they are now.

@@ -1,6 +1,6 @@
 //! The output contract: what an answer's text must be, and one short line when it is not.
 
-use crate::error::{CliError, Result};
+use super::error::{Result, SetError};
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
@@ -18,11 +18,10 @@ pub(crate) fn compile(place: &str, schema: &Value) -> Result<Validator> {
         .offline()
         .with_pattern_options(PatternOptions::regex())
         .build(schema)
-        .map_err(|error| {
-            let at = error.instance_path().to_string();
-            let at = if at.is_empty() { String::new() } else { format!(" at `{at}`") };
-            CliError::usage(format!("{place}: not a valid JSON Schema{at}: {}", cut(&error)))
-                .hint("keep everything in one schema; `$ref` may only point into it (`#/$defs/…`)")
+        .map_err(|error| SetError::Schema {
+            place: place.to_owned(),
+            at: error.instance_path().to_string(),
+            problem: cut(&error),
         })
 }
 
@@ -122,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_schema_needs_no_network_and_no_backtracking() {
-        let refuse = |schema: Value| compile("contract.output", &schema).unwrap_err().message;
+        let refuse = |schema: Value| compile("contract.output", &schema).unwrap_err().to_string();
         let remote = refuse(json!({"$ref": "https://example.com/schema.json"}));
         assert!(remote.starts_with("contract.output: not a valid JSON Schema"), "{remote}");
         assert!(refuse(json!({"type": "strin"})).contains("`/type`"));

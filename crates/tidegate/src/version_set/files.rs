@@ -1,7 +1,7 @@
 //! Reading an artifact's files from the project: bounded, in a fixed order, and never through a
 //! link that leads out of it.
 
-use crate::error::{CliError, Result};
+use super::error::FilesError;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -46,7 +46,11 @@ impl Bounds {
     ///
     /// # Errors
     /// The project folder cannot be read.
-    pub(crate) fn new(root: &Path, configured: &Path, key: &'static str) -> Result<Bounds> {
+    pub(crate) fn new(
+        root: &Path,
+        configured: &Path,
+        key: &'static str,
+    ) -> Result<Bounds, FilesError> {
         let mut within = vec![canonical(root, key)?];
         let outside = configured.is_absolute()
             || configured.components().any(|part| part == Component::ParentDir);
@@ -60,18 +64,12 @@ impl Bounds {
     ///
     /// # Errors
     /// It is not there, or it leads out.
-    pub(crate) fn check(&self, path: &Path) -> Result<PathBuf> {
+    pub(crate) fn check(&self, path: &Path) -> Result<PathBuf, FilesError> {
         let real = canonical(path, self.key)?;
         if self.within.iter().any(|base| real.starts_with(base)) {
             return Ok(real);
         }
-        Err(CliError::usage(format!(
-            "`{}`: {} leads out of the project, to {}",
-            self.key,
-            self.shown(path),
-            real.display()
-        ))
-        .hint("copy the file into the project instead of linking to it"))
+        Err(FilesError::LeadsOut { key: self.key, path: self.shown(path), to: real })
     }
 
     /// The path as it is shown: relative to the project where it is in it.
@@ -83,41 +81,33 @@ impl Bounds {
     ///
     /// # Errors
     /// It is not a readable file, leads out, or is larger.
-    pub(crate) fn read(&self, path: &Path, max: u64) -> Result<Vec<u8>> {
+    pub(crate) fn read(&self, path: &Path, max: u64) -> Result<Vec<u8>, FilesError> {
         let real = self.check(path)?;
-        let fault = |error: std::io::Error| unreadable(self.key, &self.shown(path), &error);
+        let fault = |error| unreadable(self.key, self.shown(path), error);
         let meta = std::fs::metadata(&real).map_err(fault)?;
         if !meta.is_file() {
-            return Err(CliError::usage(format!(
-                "`{}`: {} is not a file",
-                self.key,
-                self.shown(path)
-            )));
+            return Err(FilesError::NotAFile { key: self.key, path: self.shown(path) });
         }
         let mut bytes = Vec::new();
         let file = std::fs::File::open(&real).map_err(fault)?;
         file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(fault)?;
         if bytes.len() as u64 > max {
-            return Err(CliError::usage(format!(
-                "`{}`: {} is larger than the {max} bytes allowed",
-                self.key,
-                self.shown(path)
-            )));
+            return Err(FilesError::TooLarge { key: self.key, path: self.shown(path), max });
         }
         Ok(bytes)
     }
 }
 
-fn canonical(path: &Path, key: &str) -> Result<PathBuf> {
-    path.canonicalize().map_err(|error| unreadable(key, &path.display().to_string(), &error))
+fn canonical(path: &Path, key: &'static str) -> Result<PathBuf, FilesError> {
+    path.canonicalize().map_err(|error| unreadable(key, path.display().to_string(), error))
 }
 
-pub(crate) fn unreadable(key: &str, path: &str, error: &std::io::Error) -> CliError {
-    if error.kind() == std::io::ErrorKind::NotFound {
-        return CliError::usage(format!("`{key}`: {path} does not exist"))
-            .hint(format!("make it, or change `{key}` in tidegate.yaml"));
+fn unreadable(key: &'static str, path: String, source: std::io::Error) -> FilesError {
+    match source.kind() {
+        std::io::ErrorKind::NotFound => FilesError::Missing { key, path },
+        // The system's words say what it is.
+        _ => FilesError::Unreadable { key, path, source },
     }
-    CliError::usage(format!("`{key}`: {path} cannot be read: {error}"))
 }
 
 /// The files of an artifact that is a file or a folder, by their path in the artifact. Hidden files
@@ -129,7 +119,7 @@ pub(crate) fn collect(
     root: &Path,
     configured: &Path,
     key: &'static str,
-) -> Result<BTreeMap<String, Vec<u8>>> {
+) -> Result<BTreeMap<String, Vec<u8>>, FilesError> {
     let bounds = Bounds::new(root, configured, key)?;
     let base = root.join(configured);
     let mut collector =
@@ -143,13 +133,10 @@ pub(crate) fn collect(
     Ok(collector.files)
 }
 
-fn name_of(path: &Path, key: &str) -> Result<String> {
+fn name_of(path: &Path, key: &'static str) -> Result<String, FilesError> {
     match path.file_name().and_then(|name| name.to_str()) {
         Some(name) => Ok(name.to_owned()),
-        None => Err(CliError::usage(format!(
-            "`{key}`: the name of {} is not UTF-8, or is no name",
-            path.display()
-        ))),
+        None => Err(FilesError::Name { key, path: path.to_owned() }),
     }
 }
 
@@ -161,16 +148,13 @@ struct Collector<'a> {
 }
 
 impl Collector<'_> {
-    fn folder(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<()> {
+    fn folder(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), FilesError> {
         let key = self.bounds.key;
         let shown = self.bounds.shown(folder);
         if depth > DEPTH_MAX {
-            return Err(CliError::usage(format!(
-                "`{key}`: folders are more than {DEPTH_MAX} deep at {shown}"
-            ))
-            .hint("look for a link that leads back to a folder above it"));
+            return Err(FilesError::TooDeep { key, path: shown, max: DEPTH_MAX });
         }
-        let fault = |error: std::io::Error| unreadable(key, &shown, &error);
+        let fault = |error| unreadable(key, shown.clone(), error);
         for entry in std::fs::read_dir(folder).map_err(fault)? {
             let path = entry.map_err(fault)?.path();
             self.entries += 1;
@@ -191,52 +175,45 @@ impl Collector<'_> {
         Ok(())
     }
 
-    fn file(&mut self, path: &Path, inside: &str) -> Result<()> {
+    fn file(&mut self, path: &Path, inside: &str) -> Result<(), FilesError> {
         let key = self.bounds.key;
         if self.files.len() >= FILES_MAX {
             return Err(self.too_many());
         }
         let real = self.bounds.check(path)?;
         let size = std::fs::metadata(&real)
-            .map_err(|error| unreadable(key, &self.bounds.shown(path), &error))?
+            .map_err(|error| unreadable(key, self.bounds.shown(path), error))?
             .len();
         if size > INLINE_FILE_BYTES_MAX {
             let pointer = self.pointer(path, &real)?;
-            return self.insert(format!("{inside}{POINTER_SUFFIX}"), json_bytes(&pointer)?);
+            let bytes = json_bytes(&pointer).map_err(FilesError::Unwritten)?;
+            return self.insert(format!("{inside}{POINTER_SUFFIX}"), bytes);
         }
         let content = self.bounds.read(path, INLINE_FILE_BYTES_MAX)?;
         self.inline_bytes += content.len() as u64;
         if self.inline_bytes > INLINE_TOTAL_BYTES_MAX {
-            return Err(CliError::usage(format!(
-                "`{key}` has more than {INLINE_TOTAL_BYTES_MAX} bytes in files"
-            ))
-            .hint("pack them into one archive; a large file is kept by its digest"));
+            return Err(FilesError::TooManyBytes { key, max: INLINE_TOTAL_BYTES_MAX });
         }
         self.insert(inside.to_owned(), content)
     }
 
-    fn insert(&mut self, path: String, content: Vec<u8>) -> Result<()> {
+    fn insert(&mut self, path: String, content: Vec<u8>) -> Result<(), FilesError> {
         match self.files.insert(path.clone(), content) {
             None => Ok(()),
-            // A document that is called as the pointer of its neighbour.
-            Some(_) => Err(CliError::usage(format!(
-                "`{}`: the path {path} is taken twice",
-                self.bounds.key
-            ))
-            .hint(format!("rename the file that ends with `{POINTER_SUFFIX}`"))),
+            Some(_) => {
+                Err(FilesError::TakenTwice { key: self.bounds.key, path, suffix: POINTER_SUFFIX })
+            }
         }
     }
 
-    fn too_many(&self) -> CliError {
-        let message = format!("`{}` has more than {FILES_MAX} files", self.bounds.key);
-        CliError::usage(message)
-            .hint("pack them into one archive; a large file is kept by its digest")
+    fn too_many(&self) -> FilesError {
+        FilesError::TooMany { key: self.bounds.key, max: FILES_MAX }
     }
 
-    fn pointer(&self, path: &Path, real: &Path) -> Result<Pointer> {
+    fn pointer(&self, path: &Path, real: &Path) -> Result<Pointer, FilesError> {
         let shown = self.bounds.shown(path);
-        let (sha256, bytes) =
-            sha256_of_file(real).map_err(|error| unreadable(self.bounds.key, &shown, &error))?;
+        let (sha256, bytes) = sha256_of_file(real)
+            .map_err(|error| unreadable(self.bounds.key, shown.clone(), error))?;
         Ok(Pointer { path: shown, sha256, bytes })
     }
 }
@@ -268,11 +245,10 @@ pub(crate) fn sha256_of_file(path: &Path) -> std::io::Result<(String, u64)> {
 ///
 /// # Errors
 /// The value has no JSON form (a bug).
-pub(crate) fn json_bytes(value: &impl Serialize) -> Result<Vec<u8>> {
-    let fault = |error| CliError::internal(format!("an artifact cannot be written: {error}"));
-    let mut value = serde_json::to_value(value).map_err(fault)?;
+pub(crate) fn json_bytes(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    let mut value = serde_json::to_value(value)?;
     value.sort_all_objects();
-    let mut bytes = serde_json::to_vec_pretty(&value).map_err(fault)?;
+    let mut bytes = serde_json::to_vec_pretty(&value)?;
     bytes.push(b'\n');
     Ok(bytes)
 }

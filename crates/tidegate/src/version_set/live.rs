@@ -1,5 +1,6 @@
 //! A version set ready to serve: templates read, schema compiled, upstream connected.
 
+use super::error::{Result, SetError};
 use super::model::{self, ModelFile};
 use super::pack::{RETRIEVAL_FILE, RetrievalFile, TOOLS_FILE};
 use super::render::{Rendered, Renderer};
@@ -9,7 +10,6 @@ use super::tools::{Manifest, SentTools};
 use super::{contract, prompt};
 use crate::clock::Clock;
 use crate::config::{AnswerLimits, Block, PromptMode, Upstream as UpstreamConfig};
-use crate::error::{CliError, Result};
 use crate::upstream::Upstream;
 use serde::de::DeserializeOwned;
 use std::path::Path;
@@ -56,10 +56,7 @@ impl LiveSet {
 
     /// Gets a packed set ready. Everything that can be wrong with it is an error here.
     pub(crate) fn new(packed: &PackedSet, root: &Path, clock: &Clock) -> Result<LiveSet> {
-        packed.verify().map_err(|error| {
-            CliError::internal(error.to_string())
-                .hint("the store is damaged: restore it, or pack the set again")
-        })?;
+        packed.verify().map_err(SetError::Damaged)?;
         let model: ModelFile = stored(packed, ArtifactKind::Model, model::FILE)?;
         let settings = Settings::read(packed)?;
         let shown = Path::new(packed.set.id.as_str()).join("prompt");
@@ -70,10 +67,7 @@ impl LiveSet {
             (PromptMode::Render, Some((system, _))) => system.fixed_text().to_owned(),
             (PromptMode::PassThrough, _) => String::new(),
             (PromptMode::Render, None) => {
-                return Err(CliError::usage(format!(
-                    "version set `{}` has no prompt to render",
-                    packed.set.id
-                )));
+                return Err(SetError::NoPrompt { set: packed.set.id.clone() });
             }
         };
         let contract = match &settings.output {
@@ -151,12 +145,9 @@ impl LiveSet {
 
 /// Reads one of our own files of a set.
 fn stored<T: DeserializeOwned>(packed: &PackedSet, kind: ArtifactKind, file: &str) -> Result<T> {
-    let place = || format!("version set `{}`: {}/{file}", packed.set.id, kind.as_str());
-    let bytes = packed
-        .file(kind, file)
-        .ok_or_else(|| CliError::internal(format!("{} is missing", place())))?;
-    serde_json::from_slice(bytes).map_err(|error| {
-        CliError::internal(format!("{} cannot be read: {error}", place()))
-            .hint("it may come from a newer tidegate; pack the set again with this one")
-    })
+    let (set, path) = (packed.set.id.clone(), format!("{}/{file}", kind.as_str()));
+    let Some(bytes) = packed.file(kind, file) else {
+        return Err(SetError::Missing { set, file: path });
+    };
+    serde_json::from_slice(bytes).map_err(|source| SetError::Unreadable { set, file: path, source })
 }

@@ -1,9 +1,8 @@
 //! The model artifact: which upstream, which model, with which parameters.
 
+use super::error::ModelError;
 use super::files::sha256_of_file;
 use crate::config::{Loaded, Upstream};
-use crate::error::{CliError, Result};
-use crate::near;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -13,6 +12,8 @@ use std::path::Path;
 pub(crate) const FILE: &str = "model.json";
 /// Longest name of a model, characters.
 const NAME_CHARS_MAX: usize = 128;
+/// Longest name of a member that is added to every request, bytes.
+const MEMBER_BYTES_MAX: usize = 64;
 /// Members of a request that are not the model's parameters: the gateway or the client sets them.
 const NOT_PARAMETERS: [&str; 7] =
     ["model", "messages", "stream", "stream_options", "user", "metadata", "tools"];
@@ -61,23 +62,17 @@ pub(crate) struct Choice<'a> {
 ///
 /// # Errors
 /// No upstream or no model is named, the recording is not there, a parameter is not one.
-pub(crate) fn define(loaded: &Loaded, choice: Choice<'_>) -> Result<ModelFile> {
+pub(crate) fn define(loaded: &Loaded, choice: Choice<'_>) -> Result<ModelFile, ModelError> {
     let artifact = &loaded.project.artifacts.model;
     let (upstream_name, upstream) =
         choose_upstream(loaded, choice.upstream.or(artifact.upstream.as_deref()))?;
     check_url(upstream_name, upstream)?;
     check_parameters(&artifact.parameters)?;
-    let name =
-        choice.model.or(artifact.name.as_deref()).or(choice.prompt_model).ok_or_else(|| {
-            CliError::usage("no model is named")
-                .hint("set `artifacts.model.name`, or `model` in the prompt's config.yaml")
-        })?;
+    let name = choice.model.or(artifact.name.as_deref()).or(choice.prompt_model);
+    let name = name.ok_or(ModelError::NotNamed)?;
     let length = name.chars().count();
     if !(1..=NAME_CHARS_MAX).contains(&length) || name.chars().any(|c| c.is_control() || c == ' ') {
-        return Err(CliError::usage(format!(
-            "the model's name `{}` is not valid: 1 to {NAME_CHARS_MAX} characters without spaces",
-            name.chars().take(NAME_CHARS_MAX).collect::<String>().escape_debug()
-        )));
+        return Err(ModelError::BadName { name: cut(name, NAME_CHARS_MAX), max: NAME_CHARS_MAX });
     }
     Ok(ModelFile {
         name: name.to_owned(),
@@ -93,50 +88,34 @@ impl ModelFile {
     ///
     /// # Errors
     /// It is another one, or gone.
-    pub(crate) fn check_recording(&self, root: &Path) -> Result<()> {
+    pub(crate) fn check_recording(&self, root: &Path) -> Result<(), ModelError> {
         let now = recording(&self.upstream_name, &self.upstream, root)?;
         if now == self.recording_sha256 {
             return Ok(());
         }
-        Err(CliError::usage(format!(
-            "upstream `{}`: the recording is not the one this version set was packed with",
-            self.upstream_name
-        ))
-        .hint("put the old file back, or pack a new version set: `tidegate version pack`"))
+        Err(ModelError::RecordingChanged { upstream: self.upstream_name.clone() })
     }
 }
 
 fn choose_upstream<'a>(
     loaded: &'a Loaded,
     named: Option<&'a str>,
-) -> Result<(&'a str, &'a Upstream)> {
+) -> Result<(&'a str, &'a Upstream), ModelError> {
     let upstreams = &loaded.project.upstreams;
-    let names = || upstreams.keys().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
-    match (named, upstreams.len()) {
-        (_, 0) => Err(CliError::usage("`upstreams` is empty")
-            .hint("name one, for example `upstreams: {main: {kind: simulated}}`")),
-        (Some(name), _) => match upstreams.get(name) {
-            Some(upstream) => Ok((name, upstream)),
-            None => {
-                let mut error = CliError::usage(format!(
-                    "upstream `{}` is not defined; there are {}",
-                    name.escape_debug(),
-                    names()
-                ));
-                error.hints.extend(near::hint(name, upstreams.keys().map(String::as_str)));
-                Err(error)
-            }
-        },
-        (None, 1) => match upstreams.first_key_value() {
+    let known = || upstreams.keys().cloned().collect();
+    let mut all = upstreams.iter();
+    match (named, all.next(), all.next()) {
+        (_, None, _) => Err(ModelError::NoUpstream),
+        (Some(name), _, _) => match upstreams.get_key_value(name) {
             Some((name, upstream)) => Ok((name, upstream)),
-            None => Err(CliError::internal("the only upstream is gone")),
+            None => Err(ModelError::UnknownUpstream { name: name.to_owned(), known: known() }),
         },
-        (None, _) => Err(CliError::usage(format!("there are several upstreams: {}", names()))
-            .hint("name the one to use in `artifacts.model.upstream`, or with `--upstream`")),
+        (None, Some((name, upstream)), None) => Ok((name, upstream)),
+        (None, Some(_), Some(_)) => Err(ModelError::SeveralUpstreams { known: known() }),
     }
 }
 
-fn check_url(name: &str, upstream: &Upstream) -> Result<()> {
+fn check_url(name: &str, upstream: &Upstream) -> Result<(), ModelError> {
     let url = match upstream {
         Upstream::Openai { base_url, .. } => base_url,
         Upstream::Replay { .. } | Upstream::Simulated(_) => return Ok(()),
@@ -145,10 +124,7 @@ fn check_url(name: &str, upstream: &Upstream) -> Result<()> {
     let authority = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
     let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
     if authority.contains('@') || url.contains(['?', '#']) {
-        return Err(CliError::usage(format!(
-            "`upstreams.{name}.base_url` may hold neither a user and password nor a `?` or `#`"
-        ))
-        .hint("put the key into an environment variable and its name into `api_key_env`"));
+        return Err(ModelError::UrlWithCredential { upstream: name.to_owned() });
     }
     Ok(())
 }
@@ -157,49 +133,41 @@ fn check_url(name: &str, upstream: &Upstream) -> Result<()> {
 ///
 /// # Errors
 /// It is not a plain name, or the gateway, the client or `upstreams` has the say on it.
-pub(super) fn check_member(key: &str, name: &str) -> Result<()> {
+pub(super) fn check_member(key: &'static str, name: &str) -> Result<(), ModelError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let lower = name.to_lowercase();
     let taken = NOT_PARAMETERS.iter().chain(&REFUSED_PARAMETERS).any(|taken| *taken == lower);
-    if taken || name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
-        return Err(CliError::usage(format!(
-            "`{key}` is `{}`, allowed is the name of a free member of the request: 1 to 64 of \
-             `A-Za-z0-9_`",
-            name.chars().take(64).collect::<String>().escape_debug()
-        ))
-        .hint("for example `retrieval`"));
+    if taken || name.is_empty() || name.len() > MEMBER_BYTES_MAX || !name.chars().all(plain) {
+        let (name, max) = (cut(name, MEMBER_BYTES_MAX), MEMBER_BYTES_MAX);
+        return Err(ModelError::BadMember { key, name, max });
     }
     Ok(())
 }
 
-fn check_parameters(parameters: &BTreeMap<String, Value>) -> Result<()> {
+/// The start of a name, without characters that would break an error's line.
+fn cut(name: &str, chars_max: usize) -> String {
+    name.chars().take(chars_max).collect::<String>().escape_debug().to_string()
+}
+
+fn check_parameters(parameters: &BTreeMap<String, Value>) -> Result<(), ModelError> {
     for name in parameters.keys() {
         let lower = name.to_lowercase();
         if NOT_PARAMETERS.contains(&lower.as_str()) {
-            return Err(CliError::usage(format!(
-                "`artifacts.model.parameters.{name}`: this member is set by the gateway or the \
-                 client"
-            )));
+            return Err(ModelError::NotAParameter { name: name.clone() });
         }
         if REFUSED_PARAMETERS.contains(&lower.as_str()) {
-            return Err(CliError::usage(format!(
-                "`artifacts.model.parameters.{name}`: addresses and credentials are not parameters"
-            ))
-            .hint("they belong to `upstreams`, and a key into an environment variable"));
+            return Err(ModelError::RefusedParameter { name: name.clone() });
         }
     }
     Ok(())
 }
 
-fn recording(name: &str, upstream: &Upstream, root: &Path) -> Result<Option<String>> {
+fn recording(name: &str, upstream: &Upstream, root: &Path) -> Result<Option<String>, ModelError> {
     match upstream {
         Upstream::Openai { .. } | Upstream::Simulated(_) => Ok(None),
         Upstream::Replay { path, latency_ms: _, ms_per_token: _ } => {
-            let (sha256, _) = sha256_of_file(&root.join(path)).map_err(|error| {
-                CliError::usage(format!(
-                    "`upstreams.{name}.path`: {} cannot be read: {error}",
-                    path.display()
-                ))
+            let (sha256, _) = sha256_of_file(&root.join(path)).map_err(|source| {
+                ModelError::Recording { upstream: name.to_owned(), path: path.clone(), source }
             })?;
             Ok(Some(sha256))
         }

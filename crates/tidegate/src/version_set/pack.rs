@@ -1,11 +1,11 @@
 //! Packing: from the project's files, as they stand, to a version set with its bytes.
 
-use super::files::{Bounds, collect, json_bytes};
+use super::error::{Result, SetError};
+use super::files::{self, Bounds, collect};
 use super::model::{self, Choice, ModelFile};
 use super::settings::{self, Settings};
 use super::{contract, prompt, tools};
 use crate::config::{Loaded, Project};
-use crate::error::{CliError, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -145,8 +145,7 @@ fn config_files(project: &Project, tools: &tools::Manifest) -> Result<Files> {
     }
     // An empty text is in every answer, and would shut the service at the first one.
     if let Some(at) = project.risk.planted.iter().position(|text| text.trim().is_empty()) {
-        return Err(CliError::usage(format!("`risk.planted[{at}]` is empty"))
-            .hint("write the text that must never appear in an answer"));
+        return Err(SetError::EmptyPlanted { index: at });
     }
     Ok(Files::from([(settings::FILE.to_owned(), json_bytes(&Settings::of(project, tools))?)]))
 }
@@ -196,7 +195,11 @@ fn label(given: Option<&str>, prompt: &prompt::Prompt, model: &ModelFile) -> Res
     Ok(label.to_owned())
 }
 
-fn check_name(what: &str, name: &str) -> Result<()> {
+fn json_bytes(value: &impl Serialize) -> Result<Vec<u8>> {
+    files::json_bytes(value).map_err(SetError::Unwritten)
+}
+
+fn check_name(what: &'static str, name: &str) -> Result<()> {
     let length = name.chars().count();
     if (1..=NAME_CHARS_MAX).contains(&length)
         && !name.chars().any(char::is_control)
@@ -205,12 +208,7 @@ fn check_name(what: &str, name: &str) -> Result<()> {
         return Ok(());
     }
     let cut: String = name.chars().take(NAME_CHARS_MAX).collect();
-    Err(CliError::usage(format!(
-        "{} is `{}`, allowed are 1 to {NAME_CHARS_MAX} characters without line breaks or spaces \
-         at the ends",
-        what,
-        cut.escape_debug()
-    )))
+    Err(SetError::Name { what, given: cut.escape_debug().to_string(), max: NAME_CHARS_MAX })
 }
 
 /// The artifacts so far.
@@ -240,8 +238,7 @@ impl Packing {
         if let Some(index) = self.artifacts.remove(&ArtifactKind::Index) {
             self.artifacts.insert(ArtifactKind::Index, index.with_format(index_format));
         }
-        let set = VersionSet::new(self.artifacts)
-            .map_err(|error| CliError::internal(error.to_string()))?;
+        let set = VersionSet::new(self.artifacts).map_err(SetError::Incomplete)?;
         Ok(PackedSet { set, label, blobs: self.blobs })
     }
 }

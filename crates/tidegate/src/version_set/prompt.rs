@@ -1,9 +1,9 @@
 //! The prompt's folder: which version is current, its three files, and what is wrong with them.
 
+use super::error::{CurrentProblem, PromptError, Result, SetError, Versions};
 use super::files::Bounds;
 use super::template::{Role, TEMPLATE_BYTES_MAX, Template, Variable};
 use crate::config::{Loaded, PromptConfig, PromptMode, parse_yaml};
-use crate::error::{CliError, Result};
 use crate::near::distance;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -62,18 +62,8 @@ pub(crate) fn read(loaded: &Loaded, version: Option<&str>) -> Result<Prompt> {
         return Ok(Prompt { version, files, config: PromptConfig::default() });
     }
     if !folder.is_dir() {
-        return Err(CliError::usage(format!(
-            "`{KEY}`: the folder {} does not exist",
-            settings.path.display()
-        ))
-        .hint(format!(
-            "make {}/v1/ with {SYSTEM}, {USER_TEMPLATE} and {CONFIG}, or run `tidegate init`",
-            settings.path.display()
-        ))
-        .hint(
-            "a service whose clients bring their own prompt sets `artifacts.prompt.mode: \
-               pass_through`",
-        ));
+        let folder = settings.path.clone();
+        return Err(PromptError::NoFolder { key: KEY, folder }.into());
     }
     let place = Place {
         bounds: Bounds::new(&loaded.root, &settings.path, KEY)?,
@@ -99,45 +89,38 @@ pub(crate) fn check(
         return Ok((PromptConfig::default(), None));
     }
     let get = |name: &str| {
-        let missing = || {
-            CliError::usage(format!("{}: the file does not exist", shown.join(name).display()))
-                .hint(format!("a prompt version has {SYSTEM}, {USER_TEMPLATE} and {CONFIG}"))
-        };
-        let bytes = files.get(name).ok_or_else(missing)?.as_slice();
-        Ok::<_, CliError>((bytes, shown.join(name)))
+        let file = shown.join(name);
+        match files.get(name) {
+            Some(bytes) => Ok((bytes.as_slice(), file)),
+            None => Err(PromptError::NoFile { file }),
+        }
     };
     let template = |name, role| {
         let (bytes, file) = get(name)?;
-        Template::parse(&file.display().to_string(), role, bytes)
+        Ok::<_, SetError>(Template::parse(&file.display().to_string(), role, bytes)?)
     };
     let system = template(SYSTEM, Role::System)?;
     if system.is_blank() {
-        return Err(CliError::usage(format!(
-            "{}: the file is empty",
-            shown.join(SYSTEM).display()
-        ))
-        .hint("write who the model is, what it does and what it must not do"));
+        return Err(PromptError::EmptySystem { file: shown.join(SYSTEM) }.into());
     }
     let user = template(USER_TEMPLATE, Role::User)?;
     if user.is_blank() {
-        let file = shown.join(USER_TEMPLATE);
-        return Err(CliError::usage(format!("{}: the file is empty", file.display()))
-            .hint("write `{{ input }}` to pass the user's text on as it is"));
+        return Err(PromptError::EmptyUser { file: shown.join(USER_TEMPLATE) }.into());
     }
     let (bytes, file) = get(CONFIG)?;
     Ok((config(bytes, &file)?, Some((system, user))))
 }
 
 fn config(bytes: &[u8], file: &Path) -> Result<PromptConfig> {
-    let shown = file.display();
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| CliError::usage(format!("{shown}: the file is not UTF-8")))?;
+    let text =
+        std::str::from_utf8(bytes).map_err(|_| SetError::NotUtf8 { file: file.to_owned() })?;
     // A file of comments only says nothing, as an empty one does.
     let blank = text.lines().all(|line| line.trim().is_empty() || line.trim().starts_with('#'));
     let config: PromptConfig =
         if blank { PromptConfig::default() } else { parse_yaml(text, file)? };
-    let bad = |key: &str, given: &dyn std::fmt::Display, allowed: &str| {
-        Err(CliError::usage(format!("{shown}: `{key}` is {given}, allowed is {allowed}")))
+    let bad = |key: &str, given: &dyn std::fmt::Display, allowed| {
+        let (file, key, given) = (file.to_owned(), key.to_owned(), given.to_string());
+        Err(PromptError::Setting { file, key, given, allowed }.into())
     };
     if let Some(given) = config.temperature.filter(|t| !(0.0..=2.0).contains(t)) {
         return bad("temperature", &given, "0 to 2");
@@ -191,8 +174,8 @@ impl Place {
         let folder = self.folder.join(&version);
         let shown = self.shown.join(&version);
         if !folder.is_dir() {
-            let message = format!("the prompt version {} does not exist", shown.display());
-            return Err(self.with_versions(CliError::usage(message), &version));
+            let known = self.versions(&version);
+            return Err(PromptError::NoVersion { folder: shown, known }.into());
         }
         let mut files = BTreeMap::new();
         for name in [SYSTEM, USER_TEMPLATE, CONFIG] {
@@ -210,18 +193,15 @@ impl Place {
     fn current(&self) -> Result<String> {
         let path = self.folder.join(CURRENT);
         let shown = self.shown.join(CURRENT).display().to_string();
-        let way_out = |error: CliError| {
-            self.with_versions(error, "").hint(format!(
-                "name one: `ln -sfn v1 {shown}`, or write `v1` into the file {shown}"
-            ))
+        let wrong = |problem| {
+            let (path, known) = (shown.clone(), self.versions(""));
+            SetError::from(PromptError::NoCurrent { path, problem, known })
         };
         let Ok(meta) = std::fs::symlink_metadata(&path) else {
-            return Err(way_out(CliError::usage(format!("{shown} does not exist"))));
+            return Err(wrong(CurrentProblem::Missing));
         };
         if meta.is_symlink() {
-            let outside = || {
-                way_out(CliError::usage(format!("{shown} does not point to a folder beside it")))
-            };
+            let outside = || wrong(CurrentProblem::Elsewhere);
             let target = std::fs::read_link(&path).map_err(|_| outside())?;
             let target = self.folder.join(target);
             let beside = target.parent().and_then(|parent| parent.canonicalize().ok())
@@ -232,8 +212,7 @@ impl Place {
             };
         }
         if meta.is_dir() {
-            let message = format!("{shown} is a folder; it names a version and is not one");
-            return Err(way_out(CliError::usage(message)));
+            return Err(wrong(CurrentProblem::Folder));
         }
         let bytes = self.bounds.read(&path, VERSION_CHARS_MAX as u64 * 4)?;
         self.name(String::from_utf8_lossy(&bytes).trim().trim_end_matches('/'), &shown)
@@ -244,18 +223,16 @@ impl Place {
             return Ok(given.to_owned());
         }
         let cut: String = given.chars().take(VERSION_CHARS_MAX).collect();
-        Err(self.with_versions(
-            CliError::usage(format!(
-                "{what} names `{}`, allowed is a folder's name: 1 to {VERSION_CHARS_MAX} of \
-                 `A-Za-z0-9._-`",
-                cut.escape_debug()
-            )),
-            given,
-        ))
+        Err(SetError::from(PromptError::BadName {
+            by: what.to_owned(),
+            given: cut.escape_debug().to_string(),
+            max: VERSION_CHARS_MAX,
+            known: self.versions(given),
+        }))
     }
 
-    /// The error with the versions there are, nearest first.
-    fn with_versions(&self, error: CliError, near: &str) -> CliError {
+    /// The versions there are, nearest first.
+    fn versions(&self, near: &str) -> Versions {
         let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let mut names: Vec<String> = entries
             .filter(|entry| entry.path().is_dir())
@@ -264,13 +241,7 @@ impl Place {
             .collect();
         names.sort_by_cached_key(|name| (distance(name, near), name.clone()));
         names.truncate(VERSIONS_SHOWN);
-        if names.is_empty() {
-            return error.hint(format!(
-                "make {}/v1/ with {SYSTEM}, {USER_TEMPLATE} and {CONFIG}",
-                self.shown.display()
-            ));
-        }
-        error.hint(format!("versions in {}: {}", self.shown.display(), names.join(", ")))
+        Versions { folder: self.shown.clone(), names }
     }
 }
 

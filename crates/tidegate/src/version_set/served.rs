@@ -4,12 +4,12 @@
 //! change must see why.
 
 use super::PackedSet;
+use super::error::Result;
 use super::model::{self, ModelFile};
 use super::pack::{PackOverrides, RETRIEVAL_FILE, RetrievalFile, pack};
 use super::prompt::PASS_THROUGH_VERSION;
 use super::settings::{self, Settings};
 use crate::config::Loaded;
-use crate::error::Result;
 use serde::de::DeserializeOwned;
 use tidegate_core::version_set::ArtifactKind;
 

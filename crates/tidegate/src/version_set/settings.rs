@@ -4,12 +4,12 @@
 //! is here exactly where a release must carry it: the time an answer may take is behaviour,
 //! the number of requests that one process takes at a time is not.
 
+use super::error::{Result, SetError};
 use super::tools::Manifest;
 use crate::config::{
     AnswerLimits, Block, Contract, Limits, PromptMode, RiskConfig, blocked_by_default,
     is_blocked_by_default,
 };
-use crate::error::{CliError, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidegate_core::version_set::{ArtifactKind, PackedSet};
@@ -94,14 +94,11 @@ impl Settings {
     /// # Errors
     /// The file is missing, or of a newer version of Tidegate.
     pub(crate) fn read(packed: &PackedSet) -> Result<Settings> {
-        let place = || format!("version set `{}`: config/{FILE}", packed.set.id);
-        let bytes = packed
-            .file(ArtifactKind::Config, FILE)
-            .ok_or_else(|| CliError::internal(format!("{} is missing", place())))?;
-        Settings::parse(bytes).map_err(|error| {
-            CliError::internal(format!("{} cannot be read: {error}", place()))
-                .hint("it may come from a newer tidegate; pack the set again with this one")
-        })
+        let (set, file) = (packed.set.id.clone(), format!("config/{FILE}"));
+        let Some(bytes) = packed.file(ArtifactKind::Config, FILE) else {
+            return Err(SetError::Missing { set, file });
+        };
+        Settings::parse(bytes).map_err(|source| SetError::Unreadable { set, file, source })
     }
 
     fn parse(bytes: &[u8]) -> serde_json::Result<Settings> {

@@ -7,7 +7,7 @@
 
 mod grammar;
 
-use crate::error::{CliError, Result};
+use super::error::{TemplateError, TemplateProblem};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior, Value};
 use std::borrow::Cow;
@@ -68,25 +68,19 @@ impl Template {
     ///
     /// # Errors
     /// Anything but substitution of an allowed variable, with file and line.
-    pub(crate) fn parse(file: &str, role: Role, bytes: &[u8]) -> Result<Template> {
+    pub(crate) fn parse(file: &str, role: Role, bytes: &[u8]) -> Result<Template, TemplateError> {
+        let wrong = |line, problem| TemplateError { file: file.to_owned(), line, problem };
         if bytes.len() > TEMPLATE_BYTES_MAX {
-            return Err(CliError::usage(format!(
-                "{file}: the template is {} bytes, allowed are {TEMPLATE_BYTES_MAX}",
-                bytes.len()
-            ))
-            .hint("keep long reference texts in the index (`artifacts.index.path`)"));
+            let (bytes, max) = (bytes.len(), TEMPLATE_BYTES_MAX);
+            return Err(wrong(None, TemplateProblem::TooLarge { bytes, max }));
         }
         let text = std::str::from_utf8(bytes).map_err(|error| {
             let line = grammar::line_of(bytes, error.valid_up_to());
-            CliError::usage(format!("{file}:{line}: the template is not UTF-8"))
-                .hint("save the file as UTF-8")
+            wrong(Some(line), TemplateProblem::NotUtf8)
         })?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let variables = grammar::variables(file, role, text)?;
-        let refused = |error: minijinja::Error| {
-            let line = error.line().map(|line| format!(":{line}")).unwrap_or_default();
-            CliError::usage(format!("{file}{line}: the template cannot be read: {}", error.kind()))
-        };
+        let refused = |error: minijinja::Error| wrong(error.line(), TemplateProblem::Engine(error));
         let engine = engine(text.to_owned()).map_err(refused)?;
         let blanks = variables.iter().map(|variable| (variable, Cow::Borrowed(" ")));
         let fixed = engine

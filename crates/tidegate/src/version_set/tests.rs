@@ -81,7 +81,7 @@ impl Project {
     }
 
     fn pack(&self) -> Result<PackedSet> {
-        pack(&self.loaded(), &PackOverrides::default())
+        Ok(pack(&self.loaded(), &PackOverrides::default())?)
     }
 
     fn id(&self) -> String {
@@ -93,7 +93,7 @@ impl Project {
     }
 
     fn live_of(&self, packed: &PackedSet) -> Result<LiveSet> {
-        LiveSet::new(packed, self.folder.path(), &Clock::demo(UnixMs(0), 1))
+        Ok(LiveSet::new(packed, self.folder.path(), &Clock::demo(UnixMs(0), 1))?)
     }
 
     fn refuse(&self, message: &str) -> CliError {
@@ -101,7 +101,7 @@ impl Project {
     }
 
     fn refuse_with(&self, overrides: &PackOverrides, message: &str) -> CliError {
-        let error = pack(&self.loaded(), overrides).unwrap_err();
+        let error = CliError::from(pack(&self.loaded(), overrides).unwrap_err());
         assert!(error.message.contains(message), "{}\nlacks: {message}", error.message);
         assert!(!error.message.contains('\n') && !error.message.ends_with('.'));
         error

@@ -1,9 +1,9 @@
 //! The tool manifest: which tools a model may call, with what, and what each of them may do.
 
 use super::contract;
+use super::error::{Result, SetError, ToolsProblem};
 use super::template::RenderError;
 use crate::config::parse_yaml;
-use crate::error::{CliError, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -92,23 +92,20 @@ impl Manifest {
     /// Not strict YAML, or a tool whose name or schema is not valid.
     pub(crate) fn parse(bytes: &[u8], file: &Path) -> Result<Manifest> {
         let shown = file.display();
-        let text = std::str::from_utf8(bytes)
-            .map_err(|_| CliError::usage(format!("{shown}: the file is not UTF-8")))?;
+        let text =
+            std::str::from_utf8(bytes).map_err(|_| SetError::NotUtf8 { file: file.to_owned() })?;
         let manifest: Manifest = parse_yaml(text, file)?;
         if manifest.tools.len() > TOOLS_MAX {
-            return Err(CliError::usage(format!(
-                "{shown}: {} tools, allowed are {TOOLS_MAX}",
-                manifest.tools.len()
-            )));
+            let problem = ToolsProblem::TooMany { count: manifest.tools.len(), max: TOOLS_MAX };
+            return Err(SetError::Tools { place: shown.to_string(), problem });
         }
         let mut names = BTreeSet::new();
         for (index, tool) in manifest.tools.iter().enumerate() {
-            tool.check(&format!("{shown}: tools[{index}]"))?;
+            let place = format!("{shown}: tools[{index}]");
+            tool.check(&place)?;
             if !names.insert(tool.name.as_str()) {
-                return Err(CliError::usage(format!(
-                    "{shown}: tools[{index}]: the name `{}` is used twice",
-                    tool.name
-                )));
+                let problem = ToolsProblem::TwiceNamed { name: tool.name.clone() };
+                return Err(SetError::Tools { place, problem });
             }
         }
         Ok(manifest)
@@ -160,15 +157,14 @@ impl Tool {
         let good = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
         if !(1..=TOOL_NAME_MAX).contains(&self.name.len()) || !self.name.bytes().all(good) {
             let given: String = self.name.chars().take(TOOL_NAME_MAX).collect();
-            return Err(CliError::usage(format!(
-                "{place}: the name `{}` is not valid: 1 to {TOOL_NAME_MAX} of `A-Za-z0-9_-`",
-                given.escape_debug()
-            )));
+            let (place, name) = (place.to_owned(), given.escape_debug().to_string());
+            let problem = ToolsProblem::BadName { name, max: TOOL_NAME_MAX };
+            return Err(SetError::Tools { place, problem });
         }
         if let Some(schema) = &self.parameters {
             let place = format!("{place} (`{}`): parameters", self.name);
             if !schema.is_object() {
-                return Err(CliError::usage(format!("{place}: a JSON Schema is an object")));
+                return Err(SetError::Tools { place, problem: ToolsProblem::NoSchema });
             }
             contract::compile(&place, schema)?;
         }
@@ -265,7 +261,7 @@ mod tests {
     }
 
     fn refuse(text: &str, message: &str) {
-        let error = parse(text).unwrap_err().message;
+        let error = parse(text).unwrap_err().to_string();
         assert!(error.contains(message), "{text:?}: {error}");
     }
 

@@ -3,8 +3,8 @@
 //! it: `{{ 'a' * 100000000 }}` takes 200 MB, several filters do the same, and an engine's fuel does
 //! not bound memory (both measured).
 
+use super::super::error::{TemplateError, TemplateProblem};
 use super::{Role, Variable};
-use crate::error::{CliError, Result};
 use crate::near;
 
 /// Longest stretch of a faulty expression that an error shows, characters.
@@ -14,7 +14,11 @@ const SHOWN_CHARS_MAX: usize = 40;
 ///
 /// # Errors
 /// Anything but substitution of an allowed variable, with file and line.
-pub(super) fn variables(file: &str, role: Role, text: &str) -> Result<Vec<Variable>> {
+pub(super) fn variables(
+    file: &str,
+    role: Role,
+    text: &str,
+) -> Result<Vec<Variable>, TemplateError> {
     Scanner { file, role, text }.run()
 }
 
@@ -30,14 +34,14 @@ struct Scanner<'a> {
 }
 
 impl Scanner<'_> {
-    fn run(&self) -> Result<Vec<Variable>> {
+    fn run(&self) -> Result<Vec<Variable>, TemplateError> {
         let mut variables = Vec::new();
         let mut at = 0;
         while let Some(open) = next_tag(&self.text[at..]) {
             let start = at + open;
             at = match &self.text[start..start + 2] {
                 "{#" => self.close(start, "#}")? + 2,
-                "{%" => return Err(self.refused(start, "`{%` tags are not allowed")),
+                "{%" => return Err(self.computes(start, "`{%` tags are not allowed")),
                 _ => {
                     let end = self.close(start, "}}")?;
                     variables.push(self.variable(start, &self.text[start + 2..end])?);
@@ -49,17 +53,17 @@ impl Scanner<'_> {
     }
 
     /// Where the tag that opens at `start` is closed.
-    fn close(&self, start: usize, closing: &str) -> Result<usize> {
+    fn close(&self, start: usize, closing: &str) -> Result<usize, TemplateError> {
         match self.text[start + 2..].find(closing) {
             Some(offset) => Ok(start + 2 + offset),
             None => {
                 let opening = &self.text[start..start + 2];
-                Err(self.refused(start, &format!("`{opening}` is not closed by `{closing}`")))
+                Err(self.computes(start, format!("`{opening}` is not closed by `{closing}`")))
             }
         }
     }
 
-    fn variable(&self, start: usize, expression: &str) -> Result<Variable> {
+    fn variable(&self, start: usize, expression: &str) -> Result<Variable, TemplateError> {
         // The white space that the engine allows here is ASCII only.
         let name = expression.trim_ascii();
         let mut parts = name.split('.');
@@ -67,7 +71,7 @@ impl Scanner<'_> {
         let words = std::iter::once(first).chain(member).chain(more);
         if !words.into_iter().all(is_name) {
             let what = format!("`{{{{ {} }}}}` is not a plain variable", shown(name));
-            return Err(self.refused(start, &what));
+            return Err(self.computes(start, what));
         }
         let variable = match (first, member, more) {
             ("input", None, None) => Variable::Input,
@@ -77,36 +81,29 @@ impl Scanner<'_> {
         };
         match (self.role, &variable) {
             (Role::User, _) | (Role::System, Variable::Metadata(_)) => Ok(variable),
-            (Role::System, Variable::Input | Variable::User) => Err(self
-                .error(start, &format!("the system prompt must not use `{name}`"))
-                .hint("move it to user_template.md: text from users gets no system authority")),
+            (Role::System, Variable::Input | Variable::User) => {
+                Err(self.wrong(start, TemplateProblem::OfUser { name: name.to_owned() }))
+            }
         }
     }
 
-    fn unknown(&self, start: usize, name: &str) -> CliError {
-        let error = self.error(
-            start,
-            &format!("unknown variable `{}`; allowed are {}", shown(name), self.role.allowed()),
-        );
+    fn unknown(&self, start: usize, name: &str) -> TemplateError {
         let nearest = match self.role {
             Role::System => format!("metadata.{}", last_word(name)),
             Role::User => nearest_variable(name),
         };
-        error.hint(near::question(&format!("{{{{ {nearest} }}}}")))
+        let (name, allowed) = (shown(name), self.role.allowed());
+        self.wrong(start, TemplateProblem::Unknown { name, allowed, nearest })
     }
 
-    fn refused(&self, start: usize, what: &str) -> CliError {
-        self.error(start, &format!("{what}; templates only substitute {}", self.role.allowed()))
-            .hint(
-                "loops, filters, calls and literals are not run; compute the value before the \
-                   request and send it as `metadata`",
-            )
-            .hint("for two literal braces write `{ {`")
+    fn computes(&self, start: usize, what: impl Into<String>) -> TemplateError {
+        let (what, allowed) = (what.into(), self.role.allowed());
+        self.wrong(start, TemplateProblem::Computes { what, allowed })
     }
 
-    fn error(&self, start: usize, what: &str) -> CliError {
-        let line = line_of(self.text.as_bytes(), start);
-        CliError::usage(format!("{}:{line}: {what}", self.file))
+    fn wrong(&self, start: usize, problem: TemplateProblem) -> TemplateError {
+        let line = Some(line_of(self.text.as_bytes(), start));
+        TemplateError { file: self.file.to_owned(), line, problem }
     }
 }
 

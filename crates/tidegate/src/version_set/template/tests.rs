@@ -1,10 +1,12 @@
 //! What a template may say, and what it gives.
 
 use super::*;
+use crate::error::CliError;
+use crate::version_set::SetError;
 use std::collections::HashSet;
 
-fn parse(role: Role, text: &str) -> Result<Template> {
-    Template::parse("prompts/v1/x.md", role, text.as_bytes())
+fn parse(role: Role, text: &str) -> Result<Template, CliError> {
+    Ok(Template::parse("prompts/v1/x.md", role, text.as_bytes()).map_err(SetError::from)?)
 }
 
 fn render(text: &str) -> Result<String, String> {
@@ -91,7 +93,7 @@ fn the_system_prompt_takes_no_user_text() {
 
 #[test]
 fn size_and_encoding_are_bounded() {
-    let error = |bytes: &[u8]| Template::parse("x.md", Role::User, bytes).unwrap_err().message;
+    let error = |bytes: &[u8]| Template::parse("x.md", Role::User, bytes).unwrap_err().to_string();
     assert!(error(&vec![b'a'; TEMPLATE_BYTES_MAX + 1]).contains("allowed are 262144"));
     assert!(error(b"ok\n\xff").starts_with("x.md:2: the template is not UTF-8"));
 }
