@@ -20,7 +20,7 @@ use tidegate_core::evidence::GateStatus;
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     set: SetArgs,
-    /// Ask the model one question as well: address, key and model name.
+    /// Also ask the model one question, to check address, key and model name.
     #[arg(long)]
     live: bool,
     /// Check every project of a workspace file.

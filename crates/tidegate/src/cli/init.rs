@@ -9,9 +9,9 @@ use tidegate_core::ids::{Digest, ServiceName};
 /// What `init` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct InitArgs {
-    /// The folder to write; its name becomes the service's.
+    /// The folder to create; the service is named after it.
     dir: PathBuf,
-    /// Write into a folder that holds other files; none of them is written over.
+    /// Write into a folder that holds other files; no file is overwritten.
     #[arg(long)]
     force: bool,
 }
@@ -124,7 +124,7 @@ fn check_empty(dir: &Path, force: bool) -> Result<()> {
     if other && !force {
         return Err(CliError::usage(format!("{} is not empty", dir.display()))
             .hint("choose another folder: `tidegate init NAME`")
-            .hint("or write beside what is there, and over nothing: `--force`"));
+            .hint("or add the files that are missing and overwrite none: `--force`"));
     }
     Ok(())
 }

@@ -29,16 +29,29 @@ use std::process::ExitCode;
 #[command(name = "tidegate", version, max_term_width = 100, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     /// The project file; left out, the nearest `tidegate.yaml` here or in a folder above.
-    #[arg(long, global = true, env = "TIDEGATE_CONFIG")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "TIDEGATE_CONFIG",
+        help_heading = EVERYWHERE
+    )]
     config: Option<PathBuf>,
-    /// A service by its name, of the nearest `services.yaml` here or in a folder above.
-    #[arg(long, global = true, value_name = "NAME", conflicts_with = "config")]
+    /// The project of this service, from the nearest `services.yaml` here or in a folder above.
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        conflicts_with = "config",
+        help_heading = EVERYWHERE
+    )]
     service: Option<String>,
     /// Print results as JSON.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
-    /// Language of what is printed for people: en, zh or ja [default: the locale's, else en].
-    #[arg(long, global = true, value_parser = lang::parse)]
+    /// Language of results: en, zh or ja; left out, the locale's, else en. Help and errors are
+    /// in English.
+    #[arg(long, global = true, value_parser = lang::parse, help_heading = EVERYWHERE)]
     lang: Option<Lang>,
     #[command(subcommand)]
     command: Command,
@@ -47,21 +60,28 @@ pub(crate) struct Cli {
 /// The workspace file that `--service` looks for.
 const WORKSPACE_FILE: &str = "services.yaml";
 
+/// The heading of the options that every command takes, below the command's own.
+const EVERYWHERE: &str = "Options of every command";
+
 const EXAMPLES: &str = "\
 First steps:
-  tidegate demo                         watch a bad release being caught, in a minute
-  tidegate init my-service              a project of your own that works at once
-  tidegate serve                        answer OpenAI clients on 127.0.0.1:8787
-  tidegate eval --prompt v2             ask the fixed cases, see the failure table
+  tidegate demo                   see a bad release caught, in a minute
+  tidegate init my-service        create a project that works at once
+  tidegate serve                  answer OpenAI clients on 127.0.0.1:8787
+  tidegate eval --prompt v2       ask the fixed cases, see what failed
   tidegate release start --prompt v2 --watch
   tidegate rollback --reason 'complaints from zh users'
 
-Exit codes: 0 pass · 1 a gate failed or a release was rolled back · 2 usage or configuration ·
-3 inconclusive · 4 internal or infrastructure";
+Exit codes:
+  0  pass
+  1  a gate failed, or a release was rolled back or refused
+  2  usage or configuration
+  3  inconclusive, for example because the model server did not answer
+  4  internal or infrastructure";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Write a project that works at once.
+    /// Create a project that works at once.
     Init(init::InitArgs),
     /// Check the project: files, templates, cases, contract.
     Check(check::CheckArgs),
@@ -71,12 +91,12 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Ask the fixed cases and show what failed.
     Eval(eval::EvalArgs),
-    /// Say whether the project may be released: contract, cases, eval.
+    /// Check whether the project may be released: contract, cases, eval.
     Gate(eval::EvalArgs),
     /// Start, watch and steer a release.
     #[command(subcommand)]
     Release(release::ReleaseCommand),
-    /// Take the running release back now, or a promoted one by its name.
+    /// Roll back the running release now, or a promoted one by its name.
     Rollback(release::RollbackArgs),
     /// List incidents, or close one.
     #[command(subcommand)]
@@ -101,6 +121,27 @@ enum Command {
 }
 
 impl Command {
+    /// Whether it is about a project, which `--service` can name.
+    fn is_of_a_project(&self) -> bool {
+        match self {
+            Command::Check(_)
+            | Command::Serve(_)
+            | Command::Eval(_)
+            | Command::Gate(_)
+            | Command::Release(_)
+            | Command::Rollback(_)
+            | Command::Incident(_)
+            | Command::Trace(_)
+            | Command::Evidence(_)
+            | Command::Version(_) => true,
+            Command::Init(_)
+            | Command::Demo(_)
+            | Command::Verify(_)
+            | Command::Config(_)
+            | Command::Completions { .. } => false,
+        }
+    }
+
     /// Starts the log: as asked where something is served, else as text. A demo shows its story by
     /// itself, unless a log is asked for.
     fn start_log(&self) {
@@ -131,7 +172,7 @@ pub(crate) struct SetArgs {
     /// An upstream instead of the project's.
     #[arg(long)]
     pub(crate) upstream: Option<String>,
-    /// A label for people.
+    /// A label for people, shown with the set's id; left out, prompt and model.
     #[arg(long)]
     pub(crate) label: Option<String>,
 }
@@ -162,7 +203,7 @@ pub(crate) fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::stderr(format!("error: no runtime: {error}"));
+            output::stderr(format!("error: the async runtime cannot be started: {error}"));
             return ExitCode::from(ErrorKind::Internal as u8);
         }
     };
@@ -208,7 +249,14 @@ async fn run(cli: Cli) -> Result<()> {
         Some(name) => project_of(&name)?,
         None => project_file(config),
     };
-    let config = config.as_path();
+    let may_name_a_service = command.is_of_a_project() && !config.exists();
+    obey(&config, command, json).await.map_err(|error| {
+        let services = if may_name_a_service { services_here() } else { None };
+        services.into_iter().fold(error, CliError::hint)
+    })
+}
+
+async fn obey(config: &Path, command: Command, json: bool) -> Result<()> {
     match command {
         Command::Init(args) => init::run(&args, json),
         Command::Check(args) => check::run(config, &args, json).await,
@@ -256,8 +304,7 @@ fn project_file(given: Option<PathBuf>) -> PathBuf {
 fn project_of(service: &str) -> Result<PathBuf> {
     let here = std::env::current_dir()
         .map_err(|error| CliError::internal(format!("the folder cannot be read: {error}")))?;
-    let file = here.ancestors().map(|folder| folder.join(WORKSPACE_FILE)).find(|f| f.is_file());
-    let Some(file) = file else {
+    let Some(file) = workspace_file(&here) else {
         let message = format!("--service {service}: no {WORKSPACE_FILE} here or in a folder above");
         return Err(CliError::usage(message)
             .hint("it lists project folders: `services: [./desk, ./shop]`")
@@ -274,6 +321,21 @@ fn project_of(service: &str) -> Result<PathBuf> {
     }
     Err(CliError::usage(format!("--service {service}: not listed in {}", file.display()))
         .hint(format!("services: {}", names.join(", "))))
+}
+
+/// The nearest workspace file, in this folder or one above.
+fn workspace_file(here: &Path) -> Option<PathBuf> {
+    here.ancestors().map(|folder| folder.join(WORKSPACE_FILE)).find(|file| file.is_file())
+}
+
+/// How to name a service, where there is no project but a workspace file.
+fn services_here() -> Option<String> {
+    let file = workspace_file(&std::env::current_dir().ok()?)?;
+    let projects = Workspace::read(&file).ok()?.projects;
+    let services = projects.iter().filter_map(|project| crate::config::load(project).ok());
+    let names: Vec<String> = services.map(|loaded| loaded.project.service).collect();
+    let file = file.display();
+    Some(format!("or name a service of {file} with `--service NAME`: {}", names.join(", ")))
 }
 
 async fn version(config: &Path, command: version::VersionCommand, json: bool) -> Result<()> {

@@ -28,17 +28,17 @@ const WATCH_EVERY: Duration = Duration::from_millis(300);
 /// Start, watch and steer a release.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReleaseCommand {
-    /// Say beforehand how long each rung takes, and what it can and cannot show. Needs no server.
+    /// Estimate how long each rung takes, and what it can and cannot show. Needs no server.
     Plan(OutlookArgs),
-    /// Start one: pack the project, check its eval, send the first users.
+    /// Start a release: pack the project, check its eval, send it the first users.
     Start(StartArgs),
     /// Show the running release, or the last one.
     Status(StatusArgs),
-    /// Stay at this rung; red and black still act.
+    /// Stay at this rung until `resume`; red and black signals still act.
     Pause(OrderArgs),
-    /// Go on.
+    /// Continue a paused release.
     Resume(OrderArgs),
-    /// Go to the next rung now, or to everyone.
+    /// Go to the next rung now, or to everyone with `--full`.
     Promote(PromoteArgs),
     /// Open the entrance again after a black signal.
     Reopen(OrderArgs),
@@ -55,13 +55,13 @@ pub(crate) struct StartArgs {
     /// Show the ladder live until the release is over.
     #[arg(long)]
     watch: bool,
-    /// Who starts it.
+    /// Who starts it; left out, the environment's USER.
     #[arg(long)]
     by: Option<String>,
     /// Release a set that was rolled back before; needs `--reason`.
     #[arg(long = "override", requires = "reason")]
     override_block: bool,
-    /// Why.
+    /// Why it is released again; with `--override`.
     #[arg(long)]
     reason: Option<String>,
     /// Start without asking the candidate one question first.
@@ -87,8 +87,8 @@ pub(crate) struct StatusArgs {
 /// Which server is meant.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArgs {
-    /// A running server by its admin or service address; left out, the one of this project, or
-    /// outside of any project the only one that runs.
+    /// The server, by its admin or service address; left out, the server of this project, or
+    /// outside any project the only server that runs.
     #[arg(long, value_name = "HOST:PORT")]
     server: Option<String>,
 }
@@ -96,10 +96,10 @@ pub(crate) struct ServerArgs {
 /// What an order takes.
 #[derive(Debug, Args)]
 pub(crate) struct OrderArgs {
-    /// Who orders it.
+    /// Who gives the order; left out, the environment's USER.
     #[arg(long)]
     by: Option<String>,
-    /// Why.
+    /// Why the order is given; kept in the journal.
     #[arg(long, default_value = "no reason given")]
     reason: String,
     #[command(flatten)]
@@ -128,9 +128,9 @@ pub(crate) struct PromoteArgs {
 /// Incidents.
 #[derive(Debug, Subcommand)]
 pub(crate) enum IncidentCommand {
-    /// List them.
+    /// List the incidents.
     List,
-    /// Close one; its failures must be regression cases by then.
+    /// Close an incident; its failures must be regression cases first.
     Close {
         /// Its id (`inc-…`), or its release's.
         incident: String,
@@ -311,7 +311,7 @@ fn unserved(release: &Release, served: bool) -> Option<&'static str> {
 
 fn unknown(change_id: &ChangeId, state: &ControlState) -> CliError {
     let known: Vec<String> = state.releases.keys().map(|id| format!("`{id}`")).collect();
-    let error = CliError::usage(format!("release `{change_id}` is not known here"));
+    let error = CliError::usage(format!("this project has no release `{change_id}`"));
     if known.is_empty() {
         error.hint("no release was started yet: `tidegate release start`")
     } else {

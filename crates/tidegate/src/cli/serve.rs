@@ -24,7 +24,7 @@ const COMPARE_EVERY: Duration = Duration::from_secs(5);
 /// What `serve` takes.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// Project folders, when one process serves several services; left out, the project here.
+    /// Project folders, to serve several services in one process; left out, the project here.
     projects: Vec<PathBuf>,
     /// A file that lists the projects: `services: [./desk, ./shop]`.
     #[arg(long, value_name = "FILE", conflicts_with = "projects")]
@@ -35,7 +35,7 @@ pub(crate) struct ServeArgs {
     /// Port to listen on, on 127.0.0.1; short for `--listen 127.0.0.1:PORT`.
     #[arg(long, conflicts_with = "listen")]
     port: Option<u16>,
-    /// Upstream of the service's first version set; `mock` is the project's simulated one.
+    /// Upstream of the first version set; `mock` is the project's simulated upstream.
     #[arg(long)]
     provider: Option<String>,
     /// Write a log line for each request to stderr: lengths and versions, never content.

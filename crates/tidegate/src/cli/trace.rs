@@ -1,4 +1,4 @@
-//! `tidegate trace <id>`: one request with its versions, its time and its fate (R172).
+//! `tidegate trace <id>`: one request with its versions, its time and its fate.
 
 use crate::config::load;
 use crate::control::read_state;
@@ -17,7 +17,7 @@ const WRITTEN_WITHIN: Duration = Duration::from_millis(150);
 /// What `trace` takes.
 #[derive(Debug, Args)]
 pub(crate) struct TraceArgs {
-    /// The id that the answer carried in `x-trace-id`.
+    /// The request's id, which the answer carried in its header `x-trace-id`.
     id: String,
 }
 

@@ -43,7 +43,9 @@ impl Workspace {
         })?;
         let WorkspaceFile { listen, services } = parse_yaml(&text, path)?;
         let root = path.parent().unwrap_or(Path::new(""));
-        let given: Vec<PathBuf> = services.iter().map(|service| root.join(service)).collect();
+        // The components leave out the `.` of `./desk`.
+        let folder = |service: &String| root.join(service).components().collect();
+        let given: Vec<PathBuf> = services.iter().map(folder).collect();
         let projects = projects(&given).map_err(|error| error.within("services").at(path, None))?;
         Ok(Workspace { listen, projects })
     }

@@ -190,3 +190,12 @@ fn commands_take_a_service_of_the_workspace_by_its_name() {
     std::fs::remove_file(&file).unwrap();
     run(&["--service", "shop", "check"]).fails(2, &["no services.yaml here"], &["--config"]);
 }
+
+#[test]
+fn beside_a_workspace_file_an_error_says_how_to_name_a_service() {
+    let workspace = Workspace::new();
+    for command in [["check"].as_slice(), &["release", "start", "--prompt", "v2"]] {
+        let said = tidegate(workspace.folder.path(), command, &[]);
+        said.fails(2, &[], &["`--service NAME`", "desk, shop"]);
+    }
+}
