@@ -1,6 +1,6 @@
 //! Decide: plan + state + observation + now → decision with reasons.
 //!
-//! The seed's rule is three-way: advance only on solid evidence, pause when uncertain, roll back
+//! The rule is three-way: advance only on solid evidence, pause when uncertain, roll back
 //! when a line is over. [`decide`] looks, in this order, at: an operator's order; red-line events;
 //! whether the observation can be trusted (gap, counts gone backwards, shared fault); each line's
 //! comparison; whether there is enough data; whether the rung has been looked at long enough.

@@ -2,7 +2,7 @@
 //!
 //! A set is packed once ([`pack()`]) and lives from then on by its own bytes: what is served
 //! ([`LiveSet`]) is read from the set and never from the project's folders, so whatever runs can be
-//! named (requirement R66).
+//! named.
 
 mod contract;
 mod diff;

@@ -15,9 +15,9 @@ const CHAT_MEMBERS: &str = "`user_id`, `prompt` and `budget_ms`";
 const FEEDBACK_MEMBERS: &str =
     "`trace_id`, `like`, `rating`, `adopted`, `task_done` and `satisfaction_score`";
 
-/// The seed's form of a request.
+/// A request in the short form of `POST /chat`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeedChat {
+pub struct ShortChat {
     /// Who asks, as the client sent it.
     pub user_id: String,
     /// What is asked; not empty.
@@ -30,7 +30,7 @@ pub struct SeedChat {
 ///
 /// # Errors
 /// [`RequestError`] when a member is missing, of another type, out of range or unknown.
-pub fn parse_seed_chat(bytes: &[u8]) -> Result<SeedChat, RequestError> {
+pub fn parse_short_chat(bytes: &[u8]) -> Result<ShortChat, RequestError> {
     let body = parse_json_object(bytes)?;
     only_known(&body, &["user_id", "prompt", "budget_ms"], CHAT_MEMBERS)?;
     let budget_ms = match body.get("budget_ms") {
@@ -44,7 +44,7 @@ pub fn parse_seed_chat(bytes: &[u8]) -> Result<SeedChat, RequestError> {
         },
         Some(other) => return Err(RequestError::wrong_type("budget_ms", "an integer", other)),
     };
-    Ok(SeedChat {
+    Ok(ShortChat {
         user_id: required_text(&body, "user_id")?.to_owned(),
         prompt: required_text(&body, "prompt")?.to_owned(),
         budget_ms,

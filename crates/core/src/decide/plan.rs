@@ -434,7 +434,7 @@ impl LineRule {
         Ok(())
     }
 
-    /// The rules of the seed's threshold table, for a service that sets none.
+    /// The default threshold table, for a service that sets none.
     ///
     /// The band of errors, contract violations and refusals is in points, since relative to a good
     /// share near 1 it is the same to three digits and easier to read.

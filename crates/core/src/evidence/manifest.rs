@@ -24,7 +24,7 @@ pub const ROLLBACK_FILE: &str = "rollback.md";
 
 const UNSEALED: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// `manifest.json`; field names are the seed's.
+/// `manifest.json`; others read it, so its field names stay.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {

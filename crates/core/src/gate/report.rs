@@ -116,7 +116,7 @@ pub struct RunComparison {
     pub new: Vec<String>,
 }
 
-/// One item of the seed's report.
+/// One case in the report's JSON file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReportDetail {
     /// The question that was asked.
@@ -129,7 +129,7 @@ pub struct ReportDetail {
     pub score: f64,
 }
 
-/// The report of one run; the first eight keys are the seed's.
+/// The report of one run; pipelines read the first eight keys, which keep their names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EvalReport {
     /// The model of the version set.
@@ -144,7 +144,7 @@ pub struct EvalReport {
     pub passed: bool,
     /// The accuracy needed.
     pub threshold: f64,
-    /// The items in the seed's form.
+    /// The items for the JSON file.
     pub details: Vec<ReportDetail>,
     /// The run's id.
     pub run_id: String,
@@ -286,7 +286,7 @@ pub fn verdict_on(
             Some(value) if value >= threshold => {
                 held.push(format!("{metric} {value:.3} is at least {threshold}"));
             }
-            // The seed's wording.
+            // Pipelines look for this wording.
             Some(value) => {
                 failed.push(format!("Quality gate failed: {metric} = {value:.3} < {threshold}"))
             }

@@ -111,7 +111,7 @@ pub enum ReplayError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// The release is not known.
-    #[error("release `{0}` is not known here")]
+    #[error("this project has no release `{0}`")]
     UnknownRelease(ChangeId),
     /// The release is over.
     #[error("release `{0}` is over; nothing moves it any more")]
@@ -141,7 +141,7 @@ pub enum ReplayError {
     /// There is no such incident.
     #[error("there is no incident `{0}`")]
     NoIncident(IncidentId),
-    /// The incident's failures are not in the regression set yet (R216).
+    /// The incident's failures are not in the regression set yet.
     #[error(
         "incident `{0}` cannot be closed: none of its failing records is a regression case yet"
     )]

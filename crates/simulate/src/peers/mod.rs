@@ -40,7 +40,7 @@ pub(crate) enum Peer {
     KayentaOnce,
     /// Kayenta's judge every five minutes on all data so far.
     Kayenta5m,
-    /// The seed's fixed window of 500 candidate requests.
+    /// A fixed window of 500 candidate requests.
     Window,
     /// A significance test every minute.
     ZTest,

@@ -143,7 +143,7 @@ fn kayenta_removes_minutes_without_a_value_and_fails_without_any() {
     assert_eq!(calls(Peer::Kayenta5m, &ERRORS, &vec![IntervalCounts::default(); 5])[4], Bad);
 }
 
-/// The seed: at 500 requests, base + 0.5 points.
+/// At 500 requests, base + 0.5 points.
 #[test]
 fn the_window_waits_until_it_is_full() {
     let got = calls(Peer::Window, &ERRORS, &vec![answers(100, 1); 6]);

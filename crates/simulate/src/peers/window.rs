@@ -1,4 +1,4 @@
-//! The seed's first engine: a fixed window of 500 candidate requests, compared with a limit.
+//! A fixed window of 500 candidate requests, compared with a limit.
 //!
 //! When a window is full its value is compared and the next one starts: errors with the base
 //! plus 0.5 points, everything else with the limit. Its verdict holds until the next one.

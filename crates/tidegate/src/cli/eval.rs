@@ -28,10 +28,10 @@ pub(crate) struct EvalArgs {
     /// Accuracy the gate needs, 0 to 1, instead of the project's.
     #[arg(long, env = "THRESHOLD_SCORE", hide_env = true)]
     threshold: Option<String>,
-    /// Ask each case so many times and average its score.
+    /// Ask each case this many times and average its score.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(gate::REPEAT_MAX)))]
     repeat: u32,
-    /// Ask with the decoding that production uses instead of temperature 0.
+    /// Ask with production's decoding settings instead of temperature 0.
     #[arg(long)]
     as_served: bool,
     /// Ask the cases that a release wrote back, on its own set as it was served, and mark each with
@@ -63,7 +63,7 @@ async fn replay(config: &Path, change_id: &str, json: bool) -> Result<()> {
     let release =
         ChangeId::parse(change_id).ok().and_then(|id| Some((state.releases.get(&id)?, id)));
     let Some((release, change_id)) = release else {
-        return Err(CliError::usage(format!("release `{change_id}` is not known here"))
+        return Err(CliError::usage(format!("this project has no release `{change_id}`"))
             .hint("`tidegate release status` lists the releases"));
     };
     let packed = store.set(&release.plan.to)?;
@@ -170,14 +170,16 @@ fn show(report: &EvalReport, json: bool) {
 
 fn verdict(report: &EvalReport) -> Result<()> {
     let mut why = report.reasons.first().cloned().unwrap_or_default();
-    if report.reasons.len() > 1 {
-        why.push_str(&format!(" (and {} more reasons above)", report.reasons.len() - 1));
+    match report.reasons.len() {
+        0 | 1 => {}
+        2 => why.push_str(" (and 1 more reason above)"),
+        several => why.push_str(&format!(" (and {} more reasons above)", several - 1)),
     }
     match report.verdict {
         GateVerdict::Pass => Ok(()),
         GateVerdict::Fail => Err(CliError::failed(format!("the gate fails: {why}")).shown()),
         GateVerdict::Inconclusive => {
-            Err(CliError::inconclusive(format!("the gate cannot tell: {why}"))
+            Err(CliError::inconclusive(format!("the gate is inconclusive: {why}"))
                 .hint("what the model server said is in the table above; fix that and run it again")
                 .shown())
         }

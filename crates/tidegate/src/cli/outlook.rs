@@ -37,14 +37,14 @@ pub(crate) struct OutlookArgs {
     /// Requests a second, both arms together; left out, what the last seven days had.
     #[arg(long, value_name = "PER_S", allow_negative_numbers = true, value_parser = number)]
     rate: Option<f64>,
-    /// Look so long at each rung, in place of the project's look times.
+    /// Look this many hours at each rung, instead of the project's look times.
     #[arg(long, value_name = "H", allow_negative_numbers = true, value_parser = number)]
     hours: Option<f64>,
-    /// How many requests of a subject are worth one independent one; left out, as in the last seven
-    /// days, or 1.
+    /// How many requests of a subject count as one independent request; left out, as in the last
+    /// seven days, or 1.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number)]
     design_effect: Option<f64>,
-    /// What stable does, in the metric's unit: `error_rate=0.02`. May be given several times.
+    /// A value of stable, in the metric's unit: `error_rate=0.02`. May be given several times.
     #[arg(long = "expect", value_name = "METRIC=VALUE")]
     expected: Vec<String>,
 }
@@ -101,7 +101,10 @@ pub(crate) fn run(config: &Path, args: &OutlookArgs, json: bool) -> Result<()> {
         Ok(stored) => stored,
         // Nothing of it is needed then.
         Err(error) if args.rate.is_some() => {
-            output::stderr(format!("the state is left out, it cannot be read: {}", error.message));
+            output::stderr(format!(
+                "the stored state cannot be read and is left out: {}",
+                error.message
+            ));
             None
         }
         Err(error) => return Err(error),
@@ -109,7 +112,7 @@ pub(crate) fn run(config: &Path, args: &OutlookArgs, json: bool) -> Result<()> {
     let (requests_per_s, rate_from) = match (args.rate, &stored) {
         (Some(rate), _) => (rate, RateFrom::Given),
         (None, Some(stored)) => (stored.requests_per_s()?, RateFrom::Baseline),
-        (None, None) => return Err(no_rate("no days of stable are stored here")),
+        (None, None) => return Err(no_rate("no earlier days of stable are stored")),
     };
     let candidate = Candidate::of(&loaded, &args.set.overrides())?;
     let plan = plan(&loaded, args.hours, stored, &candidate)?;
@@ -121,7 +124,7 @@ pub(crate) fn run(config: &Path, args: &OutlookArgs, json: bool) -> Result<()> {
             TrafficError::Rate(_) => "for 20 requests a second: `--rate 20`",
             TrafficError::DesignEffect(_) => "leave `--design-effect` out where it is not known",
             TrafficError::Value { .. } => "in the metric's own unit: `--expect error_rate=0.02`",
-            TrafficError::NotWatched(_) => "watch it: give it thresholds under `lines:`",
+            TrafficError::NotWatched(_) => "to watch it, give it thresholds under `lines:`",
         };
         CliError::usage(error.to_string()).hint(hint)
     })?;
@@ -212,7 +215,7 @@ impl Stored {
         if span_ms < SPAN_MIN_MS {
             let seconds = (span_ms / 1000) as f64;
             let why = format!(
-                "what is stored of stable spans {}; at least {} are needed",
+                "the stored data of stable spans {}; at least {} are needed",
                 crate::lang::reader().duration(seconds),
                 crate::lang::reader().duration(SPAN_MIN_MS as f64 / 1000.0)
             );
@@ -306,7 +309,7 @@ fn expected(given: &[String]) -> Result<BTreeMap<Metric, f64>> {
         })?;
         if expected.insert(metric, value).is_some() {
             return Err(CliError::usage(format!("--expect {text}: `{name}` is given twice"))
-                .hint("say each metric once"));
+                .hint("give each metric once"));
         }
     }
     Ok(expected)

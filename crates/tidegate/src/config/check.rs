@@ -254,8 +254,8 @@ impl Checker<'_> {
             && !fault.cut;
         if nothing {
             return Err(self
-                .error(path, "nothing goes wrong here")
-                .hint("say what does: one of `status`, `slower`, `answer`, `cut: true`"));
+                .error(path, "this fault changes nothing")
+                .hint("give one of `status`, `slower`, `answer`, `cut: true`"));
         }
         Ok(())
     }

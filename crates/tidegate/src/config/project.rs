@@ -344,7 +344,7 @@ pub(crate) enum LineUnit {
     Points,
 }
 
-/// The seed's three adversarial inputs as cases of risk `safety`.
+/// Three adversarial inputs as cases of risk `safety`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Adversarial {
@@ -365,7 +365,7 @@ pub(crate) enum Scoring {
     /// The mean over the checks that the case has.
     #[default]
     Mean,
-    /// The seed's formula where a case checks keywords, an expected text or likeness to a
+    /// A fixed formula where a case checks keywords, an expected text or likeness to a
     /// reference answer: 0.5, 0.2 and 0.3 of each. Keywords alone are never correct.
     Legacy,
 }
@@ -389,7 +389,7 @@ pub(crate) struct Evals {
     pub(crate) concurrency: usize,
     /// Latency a case of risk `performance` must keep unless it names its own, ms.
     pub(crate) latency_ms: u64,
-    /// Whether to ask the seed's three adversarial inputs as well: `off`, `echo` or `literal`.
+    /// Whether to ask three adversarial inputs as well: `off`, `echo` or `literal`.
     pub(crate) adversarial: Adversarial,
     /// How the checks of a case make its score: `mean` or `legacy`.
     pub(crate) scoring: Scoring,
@@ -447,7 +447,7 @@ pub(crate) struct UpstreamErrors {
     pub(crate) pass_on: bool,
 }
 
-/// `prompts/<version>/config.yaml` (R77); values the seed allows to be text or number are text.
+/// `prompts/<version>/config.yaml`; values that may be written as text or as a number are text.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct PromptConfig {
@@ -465,7 +465,7 @@ pub(crate) struct PromptConfig {
     pub(crate) test_cases: Vec<PromptCase>,
 }
 
-/// A case in a prompt's `config.yaml` (R79).
+/// A case in a prompt's `config.yaml`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct PromptCase {

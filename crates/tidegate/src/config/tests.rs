@@ -205,8 +205,8 @@ fn upstream_values_are_checked() {
     );
     upstream(
         "    kind: simulated\n    faults:\n      - {prompt: v3}\n",
-        "6:9: upstreams.main.faults[0]: nothing goes wrong here",
-        "say what does: one of `status`, `slower`, `answer`, `cut: true`",
+        "6:9: upstreams.main.faults[0]: this fault changes nothing",
+        "give one of `status`, `slower`, `answer`, `cut: true`",
     );
     check(
         "artifacts:\n  model: {upstream: mian}\n",

@@ -132,7 +132,9 @@ impl Source<'_> {
             Error::InvalidScalar { ty, .. } => self.mistyped(message, error, ty),
             Error::Unexpected { expected, .. } => self.mistyped(message, error, expected),
             Error::InvalidBooleanStrict { .. } => self.mistyped(message, error, "bool"),
-            Error::NullIntoString { .. } => message("nothing given, allowed a text".to_owned()),
+            Error::NullIntoString { .. } => {
+                message("no value is given, allowed is a text".to_owned())
+            }
             Error::DuplicateMappingKey { key, .. } => {
                 let key = key.as_deref().unwrap_or("?");
                 self.at(place, &format!("key `{key}` is given twice")).hint("keep one of the two")

@@ -80,7 +80,7 @@ async fn find(config: &Path, root: &Path, server: Option<&str>) -> Result<Option
         1 => {
             let only = running.swap_remove(0);
             let folder = only.root().display();
-            output::stderr(format!("the server of {folder}, the only one that runs"));
+            output::stderr(format!("using the server of {folder}, the only one that runs"));
             Ok(Some(only))
         }
         _ => {

@@ -75,7 +75,7 @@ impl Control {
         self.file_red_lines().await;
     }
 
-    /// Writes the records that an incident is made of back as cases (R143, R144, R216).
+    /// Writes the records that an incident is made of back as cases.
     pub(super) async fn write_cases(&mut self, id: &IncidentId) -> Result<()> {
         let Some(incident) = self.state.incidents.get(id).cloned() else { return Ok(()) };
         self.store.flush().await?;
@@ -115,7 +115,7 @@ impl Control {
         self.append(vec![Event::CasesWritten { incident: id.clone(), case_ids }]).await
     }
 
-    /// Writes answers of a promoted release as ordinary cases (R141), once.
+    /// Writes answers of a promoted release as ordinary cases, once.
     pub(super) async fn write_positive(&mut self, change_id: &ChangeId) -> Result<()> {
         let is_due = self.state.releases.get(change_id).is_some_and(|release| {
             release.state.phase == Phase::Promoted && release.sample_ids.is_empty()

@@ -165,7 +165,8 @@ impl Control {
         if let Some(before) = self.replaced()
             && let Err(error) = self.live_set(&before)
         {
-            let what = format!("control: {before}, the set before stable, is not ready");
+            let what =
+                format!("control: version set {before}, which stable replaced, cannot be loaded");
             self.log_failed(None, &what, &error);
         }
         let plane = Plane { router, collector };
@@ -304,7 +305,11 @@ impl Control {
         let applied = Event::Applied { generation: table.generation, took_us };
         // The switch is done and its decision is journalled; what follows must not wait for a note.
         if let Err(error) = self.append(vec![applied]).await {
-            self.log_failed(None, "control: the switch was not noted as done", &error);
+            self.log_failed(
+                None,
+                "control: the switch of traffic is done but not journalled",
+                &error,
+            );
         }
         Ok(())
     }
@@ -386,7 +391,7 @@ pub(crate) fn require_same_service(state: &ControlState, project: &Project) -> R
             project.service
         ))
         .hint(format!("a service keeps its name: set `service: {service}` in the project file"))
-        .hint("or take .tidegate/ away: without it the project begins as a new service")),
+        .hint("or move .tidegate/ away: without it the project begins as a new service")),
         Some(_) | None => Ok(()),
     }
 }

@@ -134,7 +134,7 @@ impl Control {
         match found.map(|(incident, id)| (&incident.subject, id)) {
             Some((Subject::Release { change_id }, _)) => Ok(PackOf::Release(change_id.clone())),
             Some((Subject::Service { .. }, id)) => Ok(PackOf::Incident(id)),
-            None => Err(CliError::usage(format!("release `{name}` is not known here"))
+            None => Err(CliError::usage(format!("this project has no release `{name}`"))
                 .hint("`tidegate release status` lists the releases")),
         }
     }

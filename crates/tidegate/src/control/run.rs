@@ -190,16 +190,28 @@ async fn own(mut control: Control, mut wakes: mpsc::Receiver<Wake>) {
             }
             Wake::KeepBaseline => {
                 if let Err(error) = control.keep_baseline().await {
-                    control.log_failed(None, "control: the baseline was not kept", &error);
+                    control.log_failed(
+                        None,
+                        "control: the counts for the 7-day baseline were not stored",
+                        &error,
+                    );
                 }
             }
             Wake::Stop(reply) => {
                 control.file_all_red_lines().await;
                 if let Err(error) = control.keep_numbers().await {
-                    control.log_failed(None, "control: the last numbers were not kept", &error);
+                    control.log_failed(
+                        None,
+                        "control: the last numbers were not journalled",
+                        &error,
+                    );
                 }
                 if let Err(error) = control.keep_baseline().await {
-                    control.log_failed(None, "control: the baseline was not kept", &error);
+                    control.log_failed(
+                        None,
+                        "control: the counts for the 7-day baseline were not stored",
+                        &error,
+                    );
                 }
                 let _ = reply.send(());
                 return;

@@ -1,8 +1,8 @@
 //! Starting a release: everything that must hold before the first user sees it.
 //!
-//! Order of checks: the contract is complete (R7); the set differs from stable; there is a way back
-//! (R74) or someone accepts that there is none; the set is not blocked (invariant 4); the exact set
-//! passed the exact cases of now (R16). All of them are checked before anything is written.
+//! Order of checks: the contract is complete; the set differs from stable; there is a way back
+//! or someone accepts that there is none; the set is not blocked (invariant 4); the exact set
+//! passed the exact cases of now. All of them are checked before anything is written.
 
 use super::command::{Answer, StartRequest};
 use super::{Control, no_service};
@@ -95,23 +95,27 @@ impl Control {
     }
 
     /// A set without a fresh passing run of exactly its content on exactly these cases cannot be
-    /// released (R16).
+    /// released.
     fn require_eval(&self, packed: &PackedSet, overrides: &PackOverrides) -> Result<()> {
         let cases = load_cases(self.project()?, packed)?;
-        let refuse = |why: String| {
+        let refuse = |why: String, first: &str| {
             Err(CliError::failed(format!(
                 "{} ({}) cannot be released: {why}",
                 packed.set.id, packed.label
             ))
-            .hint(format!("fix the failures, then `{}`", eval_command(overrides))))
+            .hint(format!("{first}`{}`", eval_command(overrides))))
         };
+        const RUN: &str = "run the cases: ";
         match self.state.eval_runs.get(&packed.set.id) {
-            None => refuse("it has no eval run".to_owned()),
-            Some(run) if run.cases != cases.digest() => refuse(format!(
-                "its eval run {} was on other cases than evals/ has now",
-                run.run_id
-            )),
-            Some(run) if !run.passed => refuse(format!("its eval run {} did not pass", run.run_id)),
+            None => refuse("it has no eval run".to_owned(), RUN),
+            Some(run) if run.cases != cases.digest() => {
+                let id = &run.run_id;
+                refuse(format!("the cases have changed since its eval run {id}"), RUN)
+            }
+            Some(run) if !run.passed => {
+                let why = format!("its eval run {} did not pass", run.run_id);
+                refuse(why, "fix the failures, then run the cases again: ")
+            }
             Some(_) => Ok(()),
         }
     }
@@ -173,7 +177,7 @@ fn eval_command(overrides: &PackOverrides) -> String {
     })
 }
 
-/// The five questions of the release contract must be answered before a service is released (R7).
+/// The five questions of the release contract must be answered before a service is released.
 pub(crate) fn require_contract(contract: &crate::config::Contract) -> Result<()> {
     let missing = contract.missing();
     if missing.is_empty() {

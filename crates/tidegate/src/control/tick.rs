@@ -165,7 +165,10 @@ impl Control {
         match self.live_set(&plan.from) {
             Ok(_) => self.ahead.keep_live(&self.live),
             Err(error) => {
-                let what = format!("control: {} is not ready", plan.from);
+                let what = format!(
+                    "control: version set {}, which this release replaces, cannot be loaded",
+                    plan.from
+                );
                 self.log_failed(Some(&plan.change_id), &what, &error);
             }
         }
@@ -241,7 +244,8 @@ impl Control {
         for (set, window) in [(&plan.from, stable), (&plan.to, candidate)] {
             let window = window.without_cohorts();
             if let Err(error) = self.store.add_baseline(set, now, &window).await {
-                let what = format!("control: the baseline of {set} was not kept");
+                let what =
+                    format!("control: the counts of {set} for the 7-day baseline were not stored");
                 self.log_failed(Some(&plan.change_id), &what, &error);
             }
         }

@@ -142,7 +142,7 @@ fn unknown(state: &ControlState, change_id: &ChangeId) -> CliError {
         [] => "there is no release yet".to_owned(),
         known => format!("known releases: {}", known.join(", ")),
     };
-    CliError::usage(format!("release `{change_id}` is not known here")).hint(hint)
+    CliError::usage(format!("this project has no release `{change_id}`")).hint(hint)
 }
 
 /// The latest release before `release` that made `set` stable.

@@ -73,7 +73,7 @@ fn line_gate(line: Line, steps: &[Step]) -> Gate {
         (!said.is_empty()).then_some(said)
     });
     let Some(said) = last else {
-        let reason = "no decision spoke of this line".to_owned();
+        let reason = "no decision names this line".to_owned();
         return gate(line.as_str(), level, GateStatus::Inconclusive, "decisions.jsonl", reason);
     };
     let status = line_status(&said);

@@ -185,7 +185,7 @@ fn facts(data: &Data) -> Vec<(&'static str, String)> {
         data.sightings.iter().filter_map(|sighting| sighting.caller.as_deref()).collect();
     let banned = data.sightings.iter().filter(|sighting| sighting.banned_s > 0).count();
     let cases = match incident.case_ids.as_slice() {
-        [] => "none yet; it cannot be closed before there are".to_owned(),
+        [] => "none yet; the incident cannot be closed without one".to_owned(),
         ids => ids.join(", "),
     };
     let closed = match &incident.closed {

@@ -349,7 +349,7 @@ impl ChainCheck {
             }
         }
         if shown != decided {
-            self.wrong("decisions.jsonl does not tell the decisions of journal.jsonl".to_owned());
+            self.wrong("decisions.jsonl has other decisions than journal.jsonl".to_owned());
         }
     }
 }

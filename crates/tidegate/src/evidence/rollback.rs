@@ -118,7 +118,7 @@ fn incident(text: &mut String, data: &CleanData) {
         cell(&Lang::En.cause(&incident.reason))
     );
     let cases = if incident.case_ids.is_empty() {
-        "none yet; it cannot be closed before there are".to_owned()
+        "none yet; the incident cannot be closed without one".to_owned()
     } else {
         incident.case_ids.join(", ")
     };

@@ -13,7 +13,7 @@ use tidegate_core::upstream::Failure;
 use tidegate_wire::Finish;
 use tidegate_wire::openai_chat::{replace_system, system_text};
 
-/// Longest answer where the prompt's config sets none, tokens (R19).
+/// Longest answer where the prompt's config sets none, tokens.
 const MAX_TOKENS: u64 = 512;
 /// How long to wait before asking again where the upstream does not say.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);

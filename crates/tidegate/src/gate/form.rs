@@ -1,4 +1,4 @@
-//! The form of an answer: whether it is JSON, and what is wrong where it is not (R31).
+//! The form of an answer: whether it is JSON, and what is wrong where it is not.
 
 use serde_json::Value;
 

@@ -105,7 +105,7 @@ pub(crate) fn prompt_config(packed: &PackedSet) -> Result<Option<(PromptConfig, 
     Ok(Some((config, name)))
 }
 
-/// The prompt's own cases (R79).
+/// The prompt's own cases.
 fn prompt_cases(config: &PromptConfig, file: &str, defaults: &Defaults<'_>) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     for (i, given) in config.test_cases.iter().enumerate() {

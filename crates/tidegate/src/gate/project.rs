@@ -29,7 +29,7 @@ impl Default for Asking {
 }
 
 /// Runs every case on the set that the project's files make, compared case by case with the last
-/// run that passed (R35). Writes nothing.
+/// run that passed. Writes nothing.
 ///
 /// # Errors
 /// When the project cannot be packed or served, or its cases cannot be read.

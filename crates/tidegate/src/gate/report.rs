@@ -1,4 +1,4 @@
-//! The report of a run for CI and as the seed's JSON file, and what to know of the cases.
+//! The report of a run for CI and as a JSON file, and what to know of the cases.
 
 use crate::error::{CliError, Result};
 use crate::output::one_line;
@@ -49,7 +49,7 @@ pub(crate) fn case_notes(set: &CaseSet) -> Vec<String> {
     .collect()
 }
 
-/// Writes `reports/evaluation_{unix_time}.json` (R22, R23) and gives its path. A second report of
+/// Writes `reports/evaluation_{unix_time}.json` and gives its path. A second report of
 /// the same second gets `_2` after the time.
 ///
 /// # Errors
@@ -110,7 +110,7 @@ pub(crate) fn junit(report: &EvalReport) -> String {
     xml
 }
 
-/// A verdict's word (R24).
+/// A verdict's word.
 fn verdict(verdict: GateVerdict) -> &'static str {
     match verdict {
         GateVerdict::Pass => "PASSED",

@@ -54,7 +54,7 @@ pub(crate) struct RunOptions {
 
 impl RunOptions {
     /// What the project and the prompt's `config.yaml` say. The prompt's thresholds raise the bar
-    /// and never lower it (R78, R97).
+    /// and never lower it.
     ///
     /// # Errors
     /// A usage error when a threshold is not between 0 and 1, or `config.yaml` cannot be read.

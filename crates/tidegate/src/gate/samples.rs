@@ -1,5 +1,5 @@
 //! Records that did no harm, kept as ordinary cases in a separate file: answers of a release
-//! that was promoted (R141), and what was asked of one that was paused (R142). They count towards
+//! that was promoted, and what was asked of one that was paused. They count towards
 //! the accuracy and block nothing.
 
 use super::load::{Defaults, read_jsonl, read_text};

@@ -354,7 +354,7 @@ impl<'a> Found<'a> {
                 ("uses no more tokens than allowed", format!("{used} tokens"))
             }
             Problem::Disliked => ("satisfies the user", "disliked".to_owned()),
-            Problem::Suspected => ("is right", "in doubt; a person reads it".to_owned()),
+            Problem::Suspected => ("is right", "in doubt, for a person to judge".to_owned()),
         };
         let problem: String = problem.chars().take(PROBLEM_CHARS).collect();
         format!("{wanted}{WAS}{problem}")

@@ -1,4 +1,4 @@
-//! Callers that are refused for some time after a forbidden tool call (R158).
+//! Callers that are refused for some time after a forbidden tool call.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

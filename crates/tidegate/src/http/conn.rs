@@ -146,7 +146,7 @@ impl Socket {
             None => Instant::now() + self.write_stall,
         };
         if is_late(&mut self.write_timer, Some(deadline), cx) {
-            return Poll::Ready(Err(timed_out("the client takes nothing of its answer")));
+            return Poll::Ready(Err(timed_out("the client does not read its answer")));
         }
         Poll::Pending
     }

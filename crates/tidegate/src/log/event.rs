@@ -289,7 +289,8 @@ impl Event<'_> {
             }
             Event::TableDrained { generation, after_ms } => {
                 format!(
-                    "table {generation}: its last request ended {after_ms} ms after the decision"
+                    "route table {generation} is replaced; its last request ended {after_ms} ms after \
+                     the decision"
                 )
             }
             Event::Outage { arm, upstream, change: OutageChange::Began(outage) } => {
@@ -302,14 +303,14 @@ impl Event<'_> {
             Event::JournalUnwritten { why } => {
                 format!("control: {why}; it is tried again at every look")
             }
-            Event::JournalWritten => "control: the journal is written again".to_owned(),
+            Event::JournalWritten => "control: the journal can be written again".to_owned(),
             Event::WorkFailed { what, why } => format!("{what}: {why}"),
             Event::ProcessFailed { message, hints: _ } => (*message).to_owned(),
         }
     }
 
     /// The line of the text log where it is not a time and a sentence: a request's is JSON there
-    /// too (R190).
+    /// too.
     pub(super) fn text_line(&self) -> Option<String> {
         match self {
             Event::Request(record) => Some(request(record).to_string()),
@@ -428,7 +429,7 @@ fn request_details(record: &Record) -> Value {
     })
 }
 
-/// A request's own line (R190): lengths and names, never content.
+/// A request's own line: lengths and names, never content.
 fn request(record: &Record) -> Value {
     json!({
         "timestamp": rfc3339(record.at),

@@ -19,7 +19,7 @@ use tidegate_core::ids::TraceId;
 use tidegate_core::route::Arm;
 use tidegate_core::upstream::Failure;
 
-/// Buckets of `llm_latency_seconds` (R183).
+/// Buckets of `llm_latency_seconds`.
 static LLM_SECONDS: Scale<7> = Scale([0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]);
 /// Buckets of `gateway_requests_latency_seconds`: those of the model, finer below, longer above.
 static GATEWAY_SECONDS: Scale<12> =

@@ -17,10 +17,10 @@ pub(super) enum Overload {
     #[error("too many requests are waiting")]
     Waiting,
     /// No permit came free in time.
-    #[error("too many requests are in work")]
+    #[error("too many requests are in progress")]
     InWork,
     /// The memory for large bodies is used up.
-    #[error("too many large requests are in work")]
+    #[error("too many large requests are in progress")]
     LargeBodies,
 }
 

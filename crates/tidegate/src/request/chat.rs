@@ -1,4 +1,4 @@
-//! `POST /v1/chat/completions` and the seed's `POST /chat`: route, render, call, answer.
+//! `POST /v1/chat/completions` and the short form `POST /chat`: route, render, call, answer.
 
 use super::arrival::Arrival;
 use super::body::Body;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidegate_core::ids::subject_of;
 use tidegate_core::upstream::Failure;
-use tidegate_wire::forms::parse_seed_chat;
+use tidegate_wire::forms::parse_short_chat;
 use tidegate_wire::openai_chat;
 
 /// What a call came to, before the first byte for the client.
@@ -77,13 +77,13 @@ fn pick(
     Ok(gateway)
 }
 
-/// `POST /chat` (R175–R178).
+/// `POST /chat`: the short form, a user and a prompt.
 pub(super) async fn seed(
     admitted: &Admitted,
     mut arrival: Arrival,
     body: RequestBody,
 ) -> Result<Response<Body>, Problem> {
-    let request = parse_seed_chat(&body.bytes).map_err(|e| Problem::of_request(&e))?;
+    let request = parse_short_chat(&body.bytes).map_err(|e| Problem::of_request(&e))?;
     let gateway = pick(admitted, &mut arrival, None, body.bytes.len())?;
     let message = json!({ "role": "user", "content": &request.prompt });
     let query = Query {
@@ -214,7 +214,7 @@ async fn call_once(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
         (Reply::Stream(mut pieces), true) => match pieces.receiver.recv().await {
             Some(Piece::Failed(error)) => Err(error),
             Some(Piece::Done(_)) | None => {
-                let message = "the upstream's stream ended before it began".to_owned();
+                let message = "the upstream's stream ended before its first event".to_owned();
                 Err(ours(Failure::Malformed, message))
             }
             Some(first @ (Piece::Data { .. } | Piece::Ping)) => Ok(Called::Stream(first, pieces)),

@@ -1,4 +1,4 @@
-//! `POST /v1/feedback`: what users say of an answer, by its trace id (R220, R221).
+//! `POST /v1/feedback`: what users say of an answer, by its trace id.
 
 use super::arrival::Arrival;
 use super::auth::Caller;

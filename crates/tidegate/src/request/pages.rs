@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use tidegate_core::route::Entrance;
 
-/// `GET /health`: the process is alive (R179), with what each service serves.
+/// `GET /health`: the process is alive, with what each service serves.
 pub(super) fn health(front: &Front) -> Response<Body> {
     let version = env!("CARGO_PKG_VERSION");
     let mut services: Vec<Value> = front.services().map(|gateway| served(gateway)).collect();

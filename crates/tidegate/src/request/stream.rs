@@ -92,7 +92,7 @@ impl Events {
             Some(Piece::Done(elapsed)) => self.done(elapsed, out),
             Some(Piece::Failed(error)) => self.broken(error, out),
             None => {
-                let message = "the upstream's stream ended without saying so".to_owned();
+                let message = "the upstream's stream ended without its end mark".to_owned();
                 self.broken(upstream(Failure::CutShort, message), out);
             }
         }

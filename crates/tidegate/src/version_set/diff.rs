@@ -1,4 +1,4 @@
-//! What changes from one version set to another, to the line (requirement R65, story 2).
+//! What changes from one version set to another, to the line.
 
 use super::settings;
 use serde::Serialize;

@@ -21,7 +21,7 @@ const ENTRIES_MAX: usize = 4 * FILES_MAX;
 /// What a pointer's path in the artifact ends with.
 pub(crate) const POINTER_SUFFIX: &str = ".pointer.json";
 
-/// What the set holds for a file that is too large to keep (requirement R68).
+/// What the set holds for a file that is too large to keep.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Pointer {

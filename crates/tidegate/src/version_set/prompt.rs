@@ -28,7 +28,7 @@ const KEY: &str = "artifacts.prompt.path";
 const VERSION_CHARS_MAX: usize = 64;
 /// Most versions that an error lists.
 const VERSIONS_SHOWN: usize = 5;
-/// A system prompt should be longer than this, characters (requirement R80).
+/// A system prompt should be longer than this, characters.
 const SYSTEM_CHARS_ADVISED: usize = 100;
 /// A system prompt should have one of these, in English, Chinese, Japanese.
 const ROLE_WORDS: [&str; 3] = ["you are", "你是", "あなたは"];
@@ -137,7 +137,7 @@ fn config(bytes: &[u8], file: &Path) -> Result<PromptConfig> {
     Ok(config)
 }
 
-/// What is allowed but unwise in a prompt (requirements R80, R81); `version` names it.
+/// What is allowed but unwise in a prompt; `version` names it.
 pub(crate) fn lint(version: &str, system: &str, user: &Template) -> Vec<String> {
     let mut warnings = Vec::new();
     let chars = system.trim().chars().count();

@@ -1,5 +1,5 @@
-//! An eval run: the failure table by class first, never one average (R30); then what changed
-//! against the run before; the accuracy last (R24).
+//! An eval run: the failure table by class first, never one average; then what changed
+//! against the run before; the accuracy last.
 
 use super::words::{EvalWords, Words};
 use crate::lang::{self, Lang};

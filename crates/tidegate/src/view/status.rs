@@ -36,7 +36,7 @@ pub(crate) fn no_release(lang: Lang) -> [&'static str; 2] {
 pub(crate) fn unserved(lang: Lang) -> &'static str {
     match lang {
         Lang::En => {
-            "no server is running on this project: nothing is decided until `tidegate serve` does"
+            "no server is running on this project: nothing is decided until `tidegate serve` runs"
         }
         Lang::Zh => "这个项目没有服务在运行：启动 `tidegate serve` 之前什么都不会决定",
         Lang::Ja => {
@@ -50,7 +50,7 @@ pub(crate) fn unserved(lang: Lang) -> &'static str {
 pub(crate) fn waits_for_server(lang: Lang) -> &'static str {
     match lang {
         Lang::En => {
-            "no server is running on this project: the release moves once `tidegate serve` does"
+            "no server is running on this project: the release moves once `tidegate serve` runs"
         }
         Lang::Zh => "这个项目没有服务在运行：启动 `tidegate serve` 之后发布才会前进",
         Lang::Ja => {
@@ -83,7 +83,7 @@ pub(crate) fn no_longer_watched(lang: Lang, change_id: &str) -> String {
 pub(crate) fn experimental(lang: Lang) -> &'static str {
     match lang {
         Lang::En => {
-            "experimental: stable's version set has not passed the gate; ask its cases: \
+            "experimental: the stable version set has not passed the gate yet; run it: \
              `tidegate gate`"
         }
         Lang::Zh => "实验性：稳定版的版本集还没有通过门禁；运行它的用例：`tidegate gate`",
@@ -128,7 +128,9 @@ pub(crate) fn edits(lang: Lang, files: &[String]) -> Vec<String> {
 pub(crate) fn no_set(lang: Lang, why: &str) -> String {
     match lang {
         Lang::En => {
-            format!("the project's files make no version set; stable is served as packed: {why}")
+            format!(
+                "the project's files do not make a valid version set; stable is served as it was packed: {why}"
+            )
         }
         Lang::Zh => format!("项目的文件组不成版本集，稳定版按打包时的内容服务：{why}"),
         Lang::Ja => format!(

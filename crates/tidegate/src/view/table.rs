@@ -67,7 +67,7 @@ fn notes(lang: Lang, rules: &[&LineRule]) -> Vec<String> {
         let rates = rates.join(", ");
         notes.push(match lang {
             Lang::En => {
-                format!("{rates}: differences are relative to the good share, 100 % less it")
+                format!("{rates}: differences are relative to the good share (100 % less the rate)")
             }
             Lang::Zh => format!("{rates}：差是相对于好的那部分（100 % 减去它）"),
             Lang::Ja => format!("{rates}：差は良い側の割合（100 % からの残り）に対する比"),

@@ -174,8 +174,8 @@ static EN: Words = Words {
             red_line: "red line",
             split: "split",
         },
-        differences: "differences are taken stretch by stretch, side by side; the columns are of \
-                      all",
+        differences: "differences compare the arms only over the same periods; the columns \
+                      candidate and stable are of the whole release",
     },
     trace: TraceWords {
         trace: "trace",
@@ -240,23 +240,23 @@ static EN: Words = Words {
         over_30_days: "over 30 days",
         more: "more",
         any: "any",
-        rolls_back: "harm from which on a rung is typically rolled back by the end of its look:",
-        hides: "harm that may still hide in what looks like stable at the end of that look; a rung \
-                that does not pass by then waits for longer:",
-        requests_are: "requests are the candidate's, in brackets by the time it passes; next may \
-                       spoil: those that harm not yet excluded may cost on the next rung \
-                       (`release.bad_budget`).",
-        more_means: "more: no harm that is looked for is proven so soon.",
-        any_means: "any: nothing is excluded by then; the rung waits for longer than its look.",
+        rolls_back: "a candidate this much worse is typically rolled back by the end of the rung's look:",
+        hides: "a candidate that looks like stable may still be this much worse at the end of the \
+                look; a rung that does not pass by then waits longer:",
+        requests_are: "requests: the candidate's by the end of the look, in brackets by the time the rung \
+                       passes; next may spoil: requests of the next rung that harm not yet \
+                       excluded may spoil (`release.bad_budget`).",
+        more_means: "more: even the largest harm that was tried is not proven by then.",
+        any_means: "any: no size of harm is excluded by then; the rung waits longer than its look.",
         rungs_left_out: "the rungs between the first five and the last are in `--json`.",
-        independence_unknown: "the first of two times takes requests to be independent, the other \
-                               one in four of them to count; a release says what it is: give it \
-                               as `--design-effect`.",
-        nothing_stored: "nothing is stored of stable yet: what it does is guessed, see `--expect`",
+        independence_unknown: "of two times, the first takes requests to be independent, the \
+                               second takes four requests of a user to count as one; a release \
+                               measures the real number, `--design-effect` gives it.",
+        nothing_stored: "nothing is stored of stable yet: its values are guessed; `--expect` gives them",
         rate_given: "as given",
         rate_of_days: "as in recent days",
-        answers_of_stable: "answers of stable",
-        answers_of_candidate: "answers of the candidate",
+        answers_of_stable: "stable answers",
+        answers_of_candidate: "candidate answers",
     },
 };
 

@@ -430,7 +430,7 @@ fn an_upstream_that_is_down_or_no_model_server() {
         (output.code == 0).then_some(output.out)
     });
     assert!(shown.contains("502") && shown.contains("unreachable"), "{shown}");
-    down.run(&["eval"]).fails(3, &["cannot tell"], &["run it again"]);
+    down.run(&["eval"]).fails(3, &["is inconclusive"], &["run it again"]);
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn what_people_see_is_in_their_language() {
     assert!(zh(&["release", "status"]).out.contains("已回滚"));
 }
 
-/// Any answer's id leads to its input, output, time and versions (R172).
+/// Any answer's id leads to its input, output, time and versions.
 fn check_trace(project: &Project, answer: &client::Answer) {
     let id = answer.header("x-trace-id");
     // A record is on disk a moment after its answer was sent.
@@ -379,7 +379,7 @@ fn a_failed_eval_is_one_and_a_model_that_does_not_answer_is_three() {
     // There is no stable set yet to release over.
     assert_eq!(refused.code, 2, "{refused:?}");
     project.edit("tidegate.yaml", "    first_token_ms: 1\n", "    error_rate: 1.0\n");
-    project.run(&["eval", "--prompt", "v2"]).fails(3, &["cannot tell"], &["run it again"]);
+    project.run(&["eval", "--prompt", "v2"]).fails(3, &["is inconclusive"], &["run it again"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use super::*;
 
 fn check_chat_error(body: &str, code: &str, param: &str) {
-    let error = parse_seed_chat(body.as_bytes()).expect_err(body);
+    let error = parse_short_chat(body.as_bytes()).expect_err(body);
     assert_eq!((error.code(), error.param()), (code, Some(param)), "{error}");
 }
 
@@ -23,15 +23,16 @@ fn check_feedback_error(members: &str, code: &str, param: &str) {
 
 #[test]
 fn the_seeds_chat() {
-    let chat = parse_seed_chat(
+    let chat = parse_short_chat(
         "{\"user_id\":\"u1\",\"prompt\":\"测试回滚\",\"budget_ms\":1000}".as_bytes(),
     );
-    let expected =
-        SeedChat {
-            user_id: "u1".to_owned(), prompt: "测试回滚".to_owned(), budget_ms: Some(1000)
-        };
+    let expected = ShortChat {
+        user_id: "u1".to_owned(),
+        prompt: "测试回滚".to_owned(),
+        budget_ms: Some(1000),
+    };
     assert_eq!(chat, Ok(expected));
-    let bare = parse_seed_chat(br#"{"user_id":"u1","prompt":"p"}"#).unwrap();
+    let bare = parse_short_chat(br#"{"user_id":"u1","prompt":"p"}"#).unwrap();
     assert_eq!(bare.budget_ms, None);
 }
 

@@ -66,8 +66,8 @@ fn legend(lang: Lang, words: &PlanWords, outlook: &Outlook, plan: &Plan) -> Vec<
         let budget = plan.bad_budget;
         lines.push(match lang {
             Lang::En => format!(
-                "more than `release.bad_budget` ({budget}) may be spoilt where keeping to it would \
-                 need a candidate better than its pause line."
+                "more requests than `release.bad_budget` ({budget}) may be spoilt: to keep to it, the \
+                 candidate would have to be better than its pause line."
             ),
             Lang::Zh => format!(
                 "损坏的请求可能多于 `release.bad_budget`（{budget}）：要守住它，候选版得比暂停线还好。"
@@ -111,7 +111,7 @@ fn over_a_ceiling(lang: Lang, outlook: &Outlook, plan: &Plan) -> Vec<String> {
                         "stable itself is over the ceiling of {metric}: {stable}, ceiling \
                          {ceiling}; whatever is released is rolled back"
                     ),
-                    format!(", which is a guess: say what it is, `--expect {metric}=…`."),
+                    format!("; the value of stable is a guess, `--expect {metric}=…` gives the real one."),
                 ),
                 Lang::Zh => (
                     format!(
@@ -281,7 +281,9 @@ fn too_short(lang: Lang, words: &PlanWords, rung: &RungOutlook) -> String {
         (None, true, Lang::Ja) => {
             format!("通過することはない。{who} は必須だが、その標本を与えるものがない。")
         }
-        (None, false, Lang::En) => format!("it does not pass in 30 days, for want of {who}."),
+        (None, false, Lang::En) => {
+            format!("it does not pass within 30 days: too few samples for {who}.")
+        }
         (None, false, Lang::Zh) => format!("30 天内不会通过，缺的是{who}。"),
         (None, false, Lang::Ja) => format!("30 日以内に通過しない。足りないのは{who}。"),
     };
@@ -293,7 +295,7 @@ fn not_judged(lang: Lang, outlook: &Outlook) -> Option<String> {
     let nothing = lines.iter().filter(|line| line.data == Data::Nothing && !line.required);
     let names: Vec<&str> = nothing.map(|line| line.metric.as_str()).collect();
     let text = match lang {
-        Lang::En => "not judged, since nothing gives samples and nothing requires them: ",
+        Lang::En => "not judged (no samples, and not required): ",
         Lang::Zh => "不作判断（没有样本，也不要求有）：",
         Lang::Ja => "判定しない（標本がなく、必須でもない）：",
     };
@@ -309,7 +311,7 @@ fn independence(lang: Lang, words: &PlanWords, outlook: &Outlook) -> Option<Stri
     }
     Some(match lang {
         Lang::En => format!(
-            "requests of one user are alike: up to {effect:.1} are worth one independent one \
+            "requests of one user are alike: up to {effect:.1} count as one independent request \
              ({metric})."
         ),
         Lang::Zh => {
@@ -327,7 +329,7 @@ fn total(lang: Lang, words: &PlanWords, outlook: &Outlook, alike: Option<&TotalA
         let (n, weight) = stuck.map_or((0, Weight::ZERO), |(rung, n)| (n, rung.weight_pct));
         return match lang {
             Lang::En => format!(
-                "it is not promoted by itself: rung {n} ({weight}) is not left within 30 days."
+                "it is not promoted by itself: rung {n} ({weight}) does not pass within 30 days."
             ),
             Lang::Zh => format!("它不会自行转正：第 {n} 级（{weight}）30 天内过不去。"),
             Lang::Ja => {
@@ -345,8 +347,8 @@ fn total(lang: Lang, words: &PlanWords, outlook: &Outlook, alike: Option<&TotalA
         (None, Lang::Zh) => format!("如果一切正常，大约 {spoken}后转正。"),
         (None, Lang::Ja) => format!("問題がなければ、約 {spoken}後に昇格する。"),
         (Some(long), Lang::En) => format!(
-            "if nothing is wrong, it is promoted after about {spoken} to {long}, by how alike the \
-             requests of one user are."
+            "if nothing is wrong, it is promoted after about {spoken} to {long}, depending on how \
+             alike the requests of one user are."
         ),
         (Some(long), Lang::Zh) => {
             format!("如果一切正常，大约 {spoken}到 {long}后转正，看同一用户的请求有多相似。")

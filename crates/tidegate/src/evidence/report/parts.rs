@@ -358,7 +358,7 @@ fn said(out: &mut String, who: &str, text: Option<&str>) {
 pub(super) fn incident(out: &mut String, data: &CleanData) {
     let Some(incident) = &data.incident else { return };
     let cases = if incident.case_ids.is_empty() {
-        "none yet; without them it cannot be closed".to_owned()
+        "none yet; the incident cannot be closed without one".to_owned()
     } else {
         let ids: Vec<String> =
             incident.case_ids.iter().map(|id| format!("<code>{}</code>", esc(id))).collect();

@@ -137,12 +137,12 @@ fn behaviour_is_compared_with_the_run_before() {
     check_comparable(
         Some(r#"{"a":1}"#),
         "a is 1",
-        "the run before answered with a JSON object of `a`, this one with text",
+        "the previous run answered with a JSON object of `a`, this one with text",
     );
     check_comparable(
         Some(&"长".repeat(200)),
         &"短".repeat(50),
-        "50 characters long; 200 in the run before",
+        "50 characters long; 200 in the previous run",
     );
 }
 

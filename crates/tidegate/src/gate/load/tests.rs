@@ -2,7 +2,7 @@ use super::*;
 use crate::config::PromptCase;
 use serde_json::{Value, json};
 
-/// The five seed rows (R12).
+/// Five rows, one of each risk.
 pub(crate) const SEED: &str = "\
 case_id,prompt,expected_behavior,risk,pass,notes
 format_01,Return valid JSON for a refund SOP draft,valid JSON with required keys,format,,
@@ -23,7 +23,7 @@ fn jsonl(text: &str) -> Result<Vec<Case>> {
     read_jsonl(text, Path::new("evals/dataset.jsonl"), Severity::Normal, &DEFAULTS)
 }
 
-/// The five seed rows with the last one's `notes` cell set.
+/// Those five rows with the last one's `notes` cell set.
 fn with_notes(notes: &str) -> Result<Vec<Case>> {
     let quoted = notes.replace('"', "\"\"");
     csv(&SEED.replace("regression,,\n", &format!("regression,,\"{quoted}\"\n")))
@@ -152,7 +152,7 @@ fn csv_errors_name_file_line_and_what_is_allowed() {
     );
 }
 
-/// The seed rows in another form are the same cases.
+/// The five rows in another form are the same cases.
 fn check_form(text: &str) {
     let mut cases = csv(text).unwrap();
     let seed = csv(SEED).unwrap();

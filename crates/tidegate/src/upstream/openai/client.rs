@@ -82,7 +82,7 @@ pub(super) fn no_answer(error: &Error) -> (Failure, String) {
             (Failure::TooLarge, "the headers of the upstream's answer are too large".to_owned())
         }
         Some(error) if error.is_parse() => {
-            (Failure::Malformed, "the upstream answered with something else than HTTP".to_owned())
+            (Failure::Malformed, "the upstream answered with something other than HTTP".to_owned())
         }
         Some(_) | None => (
             Failure::Unreachable,
@@ -126,6 +126,6 @@ fn tls_reason(error: &rustls::Error) -> &'static str {
     match error {
         rustls::Error::InvalidCertificate(_) => "its certificate is not valid here",
         // The kinds are not ours to list.
-        _ => "TLS could not be agreed on",
+        _ => "the TLS handshake failed",
     }
 }

@@ -126,7 +126,7 @@ async fn u1_nobody_there() {
     let error = say("", false).await.unwrap_err();
     assert_eq!(error.failure, Failure::Unreachable);
     assert!(error.message.contains("closed the connection"), "{}", error.message);
-    check_failure("SECRET nonsense\r\n\r\n", Failure::Malformed, "something else than HTTP").await;
+    check_failure("SECRET nonsense\r\n\r\n", Failure::Malformed, "something other than HTTP").await;
 }
 
 #[tokio::test]

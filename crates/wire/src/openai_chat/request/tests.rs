@@ -219,7 +219,7 @@ proptest! {
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = read_request(&bytes);
-        let _ = crate::forms::parse_seed_chat(&bytes);
+        let _ = crate::forms::parse_short_chat(&bytes);
         let _ = crate::forms::parse_feedback(&bytes);
     }
 
