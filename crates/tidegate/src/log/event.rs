@@ -289,8 +289,8 @@ impl Event<'_> {
             }
             Event::TableDrained { generation, after_ms } => {
                 format!(
-                    "route table {generation} is replaced; its last request ended {after_ms} ms after \
-                     the decision"
+                    "route table {generation} is replaced; its last request ended {after_ms} ms \
+                     after the decision"
                 )
             }
             Event::Outage { arm, upstream, change: OutageChange::Began(outage) } => {

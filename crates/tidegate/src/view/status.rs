@@ -129,7 +129,8 @@ pub(crate) fn no_set(lang: Lang, why: &str) -> String {
     match lang {
         Lang::En => {
             format!(
-                "the project's files do not make a valid version set; stable is served as it was packed: {why}"
+                "the project's files do not make a valid version set; stable is served as it was \
+                 packed: {why}"
             )
         }
         Lang::Zh => format!("项目的文件组不成版本集，稳定版按打包时的内容服务：{why}"),

@@ -240,11 +240,12 @@ static EN: Words = Words {
         over_30_days: "over 30 days",
         more: "more",
         any: "any",
-        rolls_back: "a candidate this much worse is typically rolled back by the end of the rung's look:",
+        rolls_back: "a candidate this much worse is typically rolled back by the end of the rung's \
+                     look:",
         hides: "a candidate that looks like stable may still be this much worse at the end of the \
                 look; a rung that does not pass by then waits longer:",
-        requests_are: "requests: the candidate's by the end of the look, in brackets by the time the rung \
-                       passes; next may spoil: requests of the next rung that harm not yet \
+        requests_are: "requests: the candidate's by the end of the look, in brackets by the time the \
+                       rung passes; next may spoil: requests of the next rung that harm not yet \
                        excluded may spoil (`release.bad_budget`).",
         more_means: "more: even the largest harm that was tried is not proven by then.",
         any_means: "any: no size of harm is excluded by then; the rung waits longer than its look.",
@@ -252,7 +253,8 @@ static EN: Words = Words {
         independence_unknown: "of two times, the first takes requests to be independent, the \
                                second takes four requests of a user to count as one; a release \
                                measures the real number, `--design-effect` gives it.",
-        nothing_stored: "nothing is stored of stable yet: its values are guessed; `--expect` gives them",
+        nothing_stored: "nothing is stored of stable yet: its values are guessed; `--expect` gives \
+                         them",
         rate_given: "as given",
         rate_of_days: "as in recent days",
         answers_of_stable: "stable answers",

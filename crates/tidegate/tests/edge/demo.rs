@@ -63,7 +63,7 @@ fn check_shown(output: &Output, decision: &str, reason: &str) {
 
 #[test]
 fn an_outage_is_no_verdict() {
-    // It goes on to the next rung, which takes every line; latency also follows from the random seed.
+    // It goes on to the next rung, which takes every line; latency follows from the seed too.
     let held = check_repeats(&["--scenario", "outage"], &[]);
     check_shown(&held, "hold", "shared_fault");
     check_shown(&held, "advance", "all_pass");

@@ -66,8 +66,8 @@ fn legend(lang: Lang, words: &PlanWords, outlook: &Outlook, plan: &Plan) -> Vec<
         let budget = plan.bad_budget;
         lines.push(match lang {
             Lang::En => format!(
-                "more requests than `release.bad_budget` ({budget}) may be spoilt: to keep to it, the \
-                 candidate would have to be better than its pause line."
+                "more requests than `release.bad_budget` ({budget}) may be spoilt: to keep to it, \
+                 the candidate would have to be better than its pause line."
             ),
             Lang::Zh => format!(
                 "损坏的请求可能多于 `release.bad_budget`（{budget}）：要守住它，候选版得比暂停线还好。"
@@ -111,7 +111,9 @@ fn over_a_ceiling(lang: Lang, outlook: &Outlook, plan: &Plan) -> Vec<String> {
                         "stable itself is over the ceiling of {metric}: {stable}, ceiling \
                          {ceiling}; whatever is released is rolled back"
                     ),
-                    format!("; the value of stable is a guess, `--expect {metric}=…` gives the real one."),
+                    format!(
+                        "; the value of stable is a guess, `--expect {metric}=…` gives the real one."
+                    ),
                 ),
                 Lang::Zh => (
                     format!(
