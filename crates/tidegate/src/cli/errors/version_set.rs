@@ -45,7 +45,7 @@ fn of_files(error: &FilesError) -> Meaning {
     use ErrorKind::{Internal, Usage};
     match error {
         FilesError::Missing { key, path: _ } => {
-            one(Usage, format!("make it, or change `{key}` in tidegate.yaml"))
+            one(Usage, format!("create it, or change `{key}` in tidegate.yaml"))
         }
         FilesError::LeadsOut { .. } => {
             one(Usage, "copy the file into the project instead of linking to it")

@@ -111,9 +111,7 @@ fn over_a_ceiling(lang: Lang, outlook: &Outlook, plan: &Plan) -> Vec<String> {
                         "stable itself is over the ceiling of {metric}: {stable}, ceiling \
                          {ceiling}; whatever is released is rolled back"
                     ),
-                    format!(
-                        "; the value of stable is a guess, `--expect {metric}=…` gives the real one."
-                    ),
+                    format!("; stable's value is a guess: give it with `--expect {metric}=…`."),
                 ),
                 Lang::Zh => (
                     format!(
