@@ -244,9 +244,9 @@ static EN: Words = Words {
                      look:",
         hides: "a candidate that looks like stable may still be this much worse at the end of the \
                 look; a rung that does not pass by then waits longer:",
-        requests_are: "requests: the candidate's by the end of the look, in brackets by the time the \
-                       rung passes; next may spoil: requests of the next rung that harm not yet \
-                       excluded may spoil (`release.bad_budget`).",
+        requests_are: "requests: the candidate's by the end of the look, in brackets by the time \
+                       the rung passes; next may spoil: requests of the next rung that harm not \
+                       yet excluded may spoil (`release.bad_budget`).",
         more_means: "more: even the largest harm that was tried is not proven by then.",
         any_means: "any: no size of harm is excluded by then; the rung waits longer than its look.",
         rungs_left_out: "the rungs between the first five and the last are in `--json`.",
