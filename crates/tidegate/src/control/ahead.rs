@@ -20,7 +20,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tidegate_core::act::{next_table, reopened};
 use tidegate_core::decide::{
-    Action, Decision, Observation, Order, OrderKind, PausedBy, Phase, Plan, decide,
+    Action, Decision, DecisionKind, Observation, Order, OrderKind, PausedBy, Phase, Plan,
+    ReleaseState, Watch,
 };
 use tidegate_core::ids::{ChangeId, UnixMs, VersionSetId};
 use tidegate_core::journal::{ControlState, Event};
@@ -72,8 +73,21 @@ struct Inner {
     live: BTreeMap<VersionSetId, Arc<LiveSet>>,
     owed: Option<Owed>,
     opened: Option<Opened>,
+    /// How far the looks without the store have come.
+    looks: Option<Looks>,
     /// Why the journal could not be written at the last try.
     unwritten: Option<String>,
+}
+
+/// The looks at a release since the journal's last entry. Evidence is made stretch by stretch: were
+/// each look to start from the journal again, all that came since would be one first stretch, which
+/// proves nothing however much is in it.
+struct Looks {
+    change_id: ChangeId,
+    /// The entry that they follow; with another one they start again.
+    seq: u64,
+    state: ReleaseState,
+    watch: Watch,
 }
 
 impl Ahead {
@@ -84,6 +98,7 @@ impl Ahead {
             live: BTreeMap::new(),
             owed: None,
             opened: None,
+            looks: None,
             unwritten: None,
         };
         Arc::new(Ahead { inner: Mutex::new(inner) })
@@ -330,7 +345,12 @@ impl Ahead {
 }
 
 impl Inner {
-    fn decide(&self, change_id: &ChangeId, order: Option<Order>, now: UnixMs) -> Option<Decision> {
+    fn decide(
+        &mut self,
+        change_id: &ChangeId,
+        order: Option<Order>,
+        now: UnixMs,
+    ) -> Option<Decision> {
         let plane = self.plane.as_ref()?;
         let release = self.state.releases.get(change_id)?;
         let (stable, candidate, red_events) = match self.state.active.as_ref() == Some(change_id) {
@@ -342,9 +362,25 @@ impl Inner {
             }
         };
         let red_events = red_events.into_iter().map(|sighting| sighting.event).collect();
-        let observation =
+        let mut observation =
             Observation { stable, candidate, before: None, gap: None, red_events, order };
-        Some(decide(&release.plan, &release.state, &observation, now))
+        let seq = self.state.seq;
+        let goes_on = |looks: &Looks| looks.change_id == *change_id && looks.seq == seq;
+        let mut looks = self.looks.take().filter(goes_on).unwrap_or_else(|| Looks {
+            change_id: change_id.clone(),
+            seq,
+            state: release.state.clone(),
+            watch: Watch::default(),
+        });
+        let from = (&looks.state, None);
+        let decision = looks.watch.look(&release.plan, from, &mut observation, now).decision;
+        // Nothing rises without the journal, and a red line may follow what ends the release: the
+        // looks go on from before it.
+        if decision.kind != DecisionKind::Advance && !decision.state.phase.is_final() {
+            looks.state = decision.state.clone();
+        }
+        self.looks = Some(looks);
+        Some(decision)
     }
 
     fn has_red_events(&self) -> bool {

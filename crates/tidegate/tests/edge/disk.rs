@@ -2,10 +2,13 @@
 //! operator needs the way back or the entrance open.
 
 use crate::client::{self, CHAT};
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+use crate::preload::{Disk, Fault};
 use crate::project::{Project, Server, wait_for};
 use crate::upstream::{Upstream, completion};
+use crate::way_back::rollbacks;
+use rusqlite::Connection;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -14,10 +17,12 @@ const ANSWER: &str = r#"{"answer": "hello", "citations": ["policy.md"]}"#;
 /// Going back takes this long at most, whatever the disk does.
 const BACK_WITHIN: Duration = Duration::from_secs(1);
 
-/// A release at 60 % that only orders and red lines move. A model that is asked to `leak` does.
+/// A release at 60 % that only harm and orders move. A model that is asked to `leak` does, and one
+/// that is asked to `break` fails.
 struct Stage {
-    project: Project,
+    // Ended before its project is deleted.
     server: Server,
+    project: Project,
     _upstream: Upstream,
 }
 
@@ -25,8 +30,11 @@ impl Stage {
     fn new(serve: impl FnOnce(&Project) -> Server) -> Stage {
         let upstream = Upstream::by_rule(|body| {
             let asked = body["messages"].to_string();
-            let text = if asked.contains("leak") { PLANTED } else { ANSWER };
-            ("200 OK", completion(text))
+            match asked.contains("leak") {
+                _ if asked.contains("break") => ("500 Internal Server Error", "{}".to_owned()),
+                true => ("200 OK", completion(PLANTED)),
+                false => ("200 OK", completion(ANSWER)),
+            }
         });
         let project = Project::init();
         let kind = format!("    kind: openai\n    base_url: http://{}/v1\n", upstream.address);
@@ -59,11 +67,28 @@ impl Stage {
         users.find(|user| arm(user) == "candidate").expect("a user of the candidate")
     }
 
-    /// Lets the candidate leak, until the entrance is shut.
-    fn shut_by_a_leak(&self) {
+    /// Lets the candidate leak once.
+    fn leaks(&self) {
         let user = self.of_candidate();
         let leaked = client::chat(self.server.address, Some(&user), "leak it").unwrap();
         leaked.check_error(502, "answer_withheld", &[]);
+    }
+
+    /// Lets every request of the candidate's users fail, while stable answers.
+    fn breaks(&self) {
+        for n in 0..200 {
+            let user = format!("user-{n}");
+            let arm = self.server.chat(&user, "hi").header("x-tidegate-arm").to_owned();
+            let asks = if arm == "candidate" { 4 } else { 0 };
+            for _ in 0..asks {
+                client::chat(self.server.address, Some(&user), "break it").unwrap();
+            }
+        }
+    }
+
+    /// Lets the candidate leak, until the entrance is shut.
+    fn shut_by_a_leak(&self) {
+        self.leaks();
         wait_for("the shut entrance", || (self.entrance() == "closed").then_some(()));
         let refused = client::chat(self.server.address, Some("mei"), "hi").unwrap();
         refused.check_error(503, "entrance_closed", &[]);
@@ -133,55 +158,13 @@ fn the_entrance_opens_on_a_disk_that_fails() {
     assert_eq!(stage.server.ended(), Some(4));
 }
 
-/// A library on which the disk does not answer while the file `STALL` is there, and is full while
-/// `FULL` is. Building Tidegate takes a C compiler, for SQLite.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn disk_library(folder: &Path) -> PathBuf {
-    let source = folder.join("stall.c");
-    let code = r#"
-        #define _GNU_SOURCE
-        #include <errno.h>
-        #include <fcntl.h>
-        #include <stdlib.h>
-        #include <sys/syscall.h>
-        #include <unistd.h>
-        static void stall(void) {
-            const char *stall = getenv("STALL"), *seen = getenv("STALLED");
-            if (!stall || !seen || access(stall, F_OK) != 0) return;
-            close(open(seen, O_CREAT | O_WRONLY, 0600));
-            while (access(stall, F_OK) == 0) usleep(1000);
-        }
-        static ssize_t put(int fd, const void *bytes, size_t count, off_t at) {
-            const char *full = getenv("FULL");
-            if (full && access(full, F_OK) == 0) { errno = ENOSPC; return -1; }
-            return syscall(SYS_pwrite64, fd, bytes, count, at);
-        }
-        ssize_t pwrite(int fd, const void *b, size_t n, off_t at) { return put(fd, b, n, at); }
-        ssize_t pwrite64(int fd, const void *b, size_t n, off_t at) { return put(fd, b, n, at); }
-        int fsync(int fd) { stall(); return syscall(SYS_fsync, fd); }
-        int fdatasync(int fd) { stall(); return syscall(SYS_fdatasync, fd); }
-    "#;
-    std::fs::write(&source, code).unwrap();
-    let library = folder.join("stall.so");
-    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
-    let mut cc = Command::new(compiler);
-    cc.args(["-shared", "-fPIC", "-o"]).args([&library, &source]);
-    assert!(cc.status().unwrap().success());
-    library
-}
-
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
 fn everyone_is_on_stable_within_a_second_while_the_disk_does_not_answer() {
-    let folder = tempfile::TempDir::new().unwrap();
-    let library = disk_library(folder.path());
-    let (stall, stalled) = (folder.path().join("stall"), folder.path().join("stalled"));
-    let text = |path: &Path| path.to_str().unwrap().to_owned();
-    let (preload, gate, seen) = (text(&library), text(&stall), text(&stalled));
-    let env = [("LD_PRELOAD", preload.as_str()), ("STALL", &gate), ("STALLED", &seen)];
-    let stage = Stage::new(|project| Server::start(&project.root, &env));
+    let disk = Disk::new();
+    let stage = Stage::new(|project| disk.serve(project));
     let user = stage.of_candidate();
-    std::fs::write(&stall, "").unwrap();
+    disk.has(Fault::Stall);
     // The order goes to the server itself: a command's start is not the server's time.
     let (admin, token) = Server::admin(&stage.project.root);
     let order = json!({"command": "order", "with": {
@@ -197,14 +180,13 @@ fn everyone_is_on_stable_within_a_second_while_the_disk_does_not_answer() {
     assert_eq!((answer.status, arm.as_str()), (200, "stable"), "{answer:?}");
     let said = answer.json()["text"].as_str().unwrap().to_owned();
     assert!(said.contains("not yet written to disk"), "{said}");
-    assert!(stalled.exists(), "the disk was not asked, so nothing was stalled");
     assert!(took < BACK_WITHIN, "{took:?}");
     // The disk still does not answer, and requests do not wait for it.
     let body = json!({"messages": [{"role": "user", "content": "hi"}], "user": user});
     assert_eq!(client::post(stage.server.address, CHAT, &body).unwrap().status, 200);
     let not_written: Value = Server::admin_status(&stage.project.root)["not_written"].clone();
     assert!(not_written.is_string(), "{not_written}");
-    std::fs::remove_file(&stall).unwrap();
+    disk.recovers_from(Fault::Stall);
     stage.settles();
     assert_eq!(stage.project.phase(), "rolled_back");
     stage.server.terminate();
@@ -214,17 +196,15 @@ fn everyone_is_on_stable_within_a_second_while_the_disk_does_not_answer() {
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
 fn the_entrance_opens_on_a_full_disk_and_is_journalled_once_there_is_room() {
-    let folder = tempfile::TempDir::new().unwrap();
-    let (library, full) = (disk_library(folder.path()), folder.path().join("full"));
-    let env = [("LD_PRELOAD", library.to_str().unwrap()), ("FULL", full.to_str().unwrap())];
-    let stage = Stage::new(|project| Server::start(&project.root, &env));
+    let disk = Disk::new();
+    let stage = Stage::new(|project| disk.serve(project));
     stage.shut_by_a_leak();
     stage.settles();
-    std::fs::write(&full, "").unwrap();
+    disk.has(Fault::Full);
     stage.reopens("no room for");
     let status = stage.project.run(&["release", "status"]).exits(0);
     assert!(status.out.contains("not yet written to disk"), "{status:?}");
-    std::fs::remove_file(&full).unwrap();
+    disk.recovers_from(Fault::Full);
     stage.settles();
     assert_eq!(stage.entrance(), "open");
     stage.server.terminate();
@@ -232,4 +212,74 @@ fn the_entrance_opens_on_a_full_disk_and_is_journalled_once_there_is_room() {
     // The next start serves the table that was journalled.
     let server = stage.project.serve();
     assert_eq!(client::get(server.address, "/readyz", "").unwrap().json()["entrance"], "open");
+}
+
+/// A candidate that does harm while nothing can be written: it is out within a second of the harm,
+/// the status says that this is not on disk, and the journal has it once `recovers` is done.
+#[track_caller]
+fn taken_back_by_itself(stage: &Stage, harm: fn(&Stage), recovers: impl FnOnce()) {
+    harm(stage);
+    let done = Instant::now();
+    let is_out = |n: usize| {
+        let user = format!("user-{n}");
+        let answer = client::chat(stage.server.address, Some(&user), "hi").unwrap();
+        match answer.status {
+            200 => answer.header("x-tidegate-arm") == "stable",
+            _ => answer.body.contains("entrance_closed"),
+        }
+    };
+    while !(0..20).all(is_out) && done.elapsed() < BACK_WITHIN {}
+    let took = done.elapsed();
+    let status = stage.project.run(&["release", "status"]).exits(0);
+    assert!(took < BACK_WITHIN, "{took:?}: {}", status.out);
+    assert_eq!(rollbacks(&stage.project.root), 0, "it could be written");
+    let is_over = ["rolled back", "shut off"].iter().any(|text| status.out.contains(text));
+    assert!(is_over && status.out.contains("not yet written to disk"), "{status:?}");
+    recovers();
+    stage.settles();
+    assert_eq!(rollbacks(&stage.project.root), 1);
+    wait_for("the incident's pack", || {
+        let status = stage.project.run(&["release", "status", "--json"]).exits(0).json();
+        status["release"]["pack"]["path"].as_str().map(str::to_owned)
+    });
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn a_candidate_that_fails_is_taken_back_while_the_disk_does_not_answer() {
+    let disk = Disk::new();
+    let stage = Stage::new(|project| disk.serve(project));
+    disk.has(Fault::Stall);
+    taken_back_by_itself(&stage, Stage::breaks, || disk.recovers_from(Fault::Stall));
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn a_candidate_that_leaks_is_taken_back_while_the_disk_does_not_answer() {
+    let disk = Disk::new();
+    let stage = Stage::new(|project| disk.serve(project));
+    disk.has(Fault::Stall);
+    taken_back_by_itself(&stage, Stage::leaks, || disk.recovers_from(Fault::Stall));
+}
+
+/// Holds the state's file as another program would.
+fn locked(stage: &Stage) -> Connection {
+    let db = Connection::open(stage.project.root.join(".tidegate/state.db")).unwrap();
+    db.busy_timeout(Duration::from_secs(30)).unwrap();
+    db.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    db
+}
+
+#[test]
+fn a_candidate_that_fails_is_taken_back_while_the_database_is_locked() {
+    let stage = Stage::new(Project::serve);
+    let db = locked(&stage);
+    taken_back_by_itself(&stage, Stage::breaks, || db.execute_batch("ROLLBACK").unwrap());
+}
+
+#[test]
+fn a_candidate_that_leaks_is_taken_back_while_the_database_is_locked() {
+    let stage = Stage::new(Project::serve);
+    let db = locked(&stage);
+    taken_back_by_itself(&stage, Stage::leaks, || db.execute_batch("ROLLBACK").unwrap());
 }

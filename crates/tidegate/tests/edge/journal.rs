@@ -5,14 +5,28 @@ use std::path::Path;
 use tidegate_core::ids::{Digest, UnixMs};
 use tidegate_core::journal::{ControlState, Entry};
 
+fn open(root: &Path) -> rusqlite::Result<Connection> {
+    let path = root.join(".tidegate/state.db");
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    db.busy_timeout(std::time::Duration::from_secs(60))?;
+    Ok(db)
+}
+
+/// The last entries, newest first, each cut to its beginning; for people.
+pub(crate) fn tail(root: &Path) -> rusqlite::Result<Vec<String>> {
+    let db = open(root)?;
+    let mut select =
+        db.prepare("SELECT seq, at, substr(body, 1, 600) FROM journal ORDER BY seq DESC LIMIT 6")?;
+    let rows = select.query_map([], |row| {
+        let (seq, at, body): (i64, i64, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(format!("{seq} at {at} ms: {body}"))
+    });
+    rows?.collect()
+}
+
 /// All entries, as they are stored.
 pub(crate) fn read(root: &Path) -> Vec<Entry> {
-    let db = Connection::open_with_flags(
-        root.join(".tidegate/state.db"),
-        OpenFlags::SQLITE_OPEN_READ_ONLY,
-    )
-    .unwrap();
-    db.busy_timeout(std::time::Duration::from_secs(60)).unwrap();
+    let db = open(root).unwrap();
     let mut select =
         db.prepare("SELECT seq, at, prev, hash, body FROM journal ORDER BY seq").unwrap();
     let digest = |text: String| serde_json::from_value::<Digest>(text.into()).unwrap();

@@ -32,6 +32,9 @@ mod outage;
 #[cfg(test)]
 mod outlook;
 #[cfg(test)]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod preload;
+#[cfg(test)]
 mod project;
 #[cfg(test)]
 mod serve;

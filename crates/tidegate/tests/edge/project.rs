@@ -1,6 +1,6 @@
 //! A user's project in a fresh folder, commands typed in it, and the server that runs on it.
 
-use crate::client;
+use crate::{client, journal};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read};
 use std::net::SocketAddr;
@@ -222,10 +222,23 @@ impl Project {
         status["release"]["state"]["phase"].as_str().unwrap_or("none").to_owned()
     }
 
-    /// Waits until the release is in a phase.
+    /// Waits until the release is in a phase. Ends at once where it is over in another one, and
+    /// shows the status where it ends without it.
     #[track_caller]
     pub(crate) fn wait_for_phase(&self, phase: &str) {
-        wait_for(&format!("phase {phase}"), || (self.phase() == phase).then_some(()));
+        let until = Instant::now() + WITHIN;
+        loop {
+            let now = self.phase();
+            if now == phase {
+                return;
+            }
+            let is_over = ["promoted", "rolled_back", "shut_off"].contains(&now.as_str());
+            if is_over || Instant::now() > until {
+                let status = self.run(&["release", "status"]);
+                panic!("the release is {now}, and was to become {phase}: {status:?}");
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
     }
 }
 
@@ -311,6 +324,7 @@ pub(crate) fn tidegate(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Ou
 /// A running `tidegate serve`.
 pub(crate) struct Server {
     child: Guarded,
+    root: PathBuf,
     first_line: Receiver<String>,
     log: Arc<Mutex<String>>,
     pub(crate) address: SocketAddr,
@@ -346,7 +360,7 @@ impl Server {
 
     fn spawn_with(root: &Path, more: &[&str], env: &[(&str, &str)]) -> Server {
         let args = [&["serve", "--listen", "127.0.0.1:0"], more].concat();
-        Server::watch(Guarded(command(root, &args, env).spawn().unwrap()))
+        Server::watch(root, Guarded(command(root, &args, env).spawn().unwrap()))
     }
 
     /// Starts it from a shell after a line of shell, and waits until it listens.
@@ -363,7 +377,7 @@ impl Server {
             };
         }
         shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Server::watch(Guarded(shell.spawn().unwrap())).listening()
+        Server::watch(root, Guarded(shell.spawn().unwrap())).listening()
     }
 
     /// The number of its process.
@@ -371,7 +385,7 @@ impl Server {
         self.child.0.id()
     }
 
-    fn watch(mut child: Guarded) -> Server {
+    fn watch(root: &Path, mut child: Guarded) -> Server {
         let (sender, first_line) = channel();
         let out = BufReader::new(child.0.stdout.take().unwrap());
         std::thread::spawn(move || {
@@ -381,7 +395,8 @@ impl Server {
             }
         });
         let log = keep(child.0.stderr.take().unwrap());
-        Server { child, first_line, log, address: SocketAddr::from(([127, 0, 0, 1], 0)) }
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        Server { child, root: root.to_owned(), first_line, log, address }
     }
 
     /// What it said on stderr so far.
@@ -428,5 +443,33 @@ impl Server {
         let answer = client::get(address, "/admin/v1/status", &header).unwrap();
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()
+    }
+}
+
+/// Lines of the server's log that a failed test shows.
+const LOG_SHOWN: usize = 60;
+
+/// A test that fails shows what its server did: a failure that comes once in a thousand runs must
+/// explain itself.
+impl Drop for Server {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let process = match self.child.0.try_wait() {
+            Ok(None) => "runs".to_owned(),
+            Ok(Some(status)) => format!("ended: {status}"),
+            Err(error) => error.to_string(),
+        };
+        let log = self.log();
+        let from = log.lines().count().saturating_sub(LOG_SHOWN);
+        let log: Vec<&str> = log.lines().skip(from).collect();
+        let journal = journal::tail(&self.root).unwrap_or_else(|error| vec![error.to_string()]);
+        eprintln!(
+            "the server of {} {process}\nits log ends:\n{}\nits journal ends:\n{}",
+            self.root.display(),
+            log.join("\n"),
+            journal.join("\n"),
+        );
     }
 }

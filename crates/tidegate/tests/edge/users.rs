@@ -105,6 +105,9 @@ impl Shared {
 
 impl Drop for Users {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the users: {:?}", self.counts());
+        }
         {
             let _held = self.shared.address.lock().unwrap_or_else(PoisonError::into_inner);
             self.shared.over.store(true, Ordering::Relaxed);

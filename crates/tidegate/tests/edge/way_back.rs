@@ -6,6 +6,7 @@ use crate::project::{Project, Server, tidegate, wait_for};
 use rusqlite::Connection;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use tidegate_core::decide::Phase;
 use tidegate_core::journal::Event;
 
 /// Rungs that no one waits for the end of: only orders move the release.
@@ -37,9 +38,12 @@ fn all_on_stable(server: &Server) {
     assert!(arms.iter().all(|arm| arm == "stable"), "{arms:?}");
 }
 
-fn rollbacks(root: &Path) -> usize {
+/// Decisions in the journal that took a candidate out.
+pub(crate) fn rollbacks(root: &Path) -> usize {
     let went_back = |event: &Event| match event {
-        Event::Decided { decision, .. } => decision.state.phase.as_str() == "rolled back",
+        Event::Decided { decision, .. } => {
+            matches!(decision.state.phase, Phase::RolledBack | Phase::ShutOff)
+        }
         _ => false,
     };
     journal::read(root).iter().filter(|entry| went_back(&entry.event().unwrap())).count()
