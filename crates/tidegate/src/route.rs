@@ -1,7 +1,7 @@
 //! The route table in memory: swapped whole, by generation, never under a request's feet.
 //!
 //! A request loads the table once and keeps it to its end, so a swap never mixes two version sets in
-//! one answer. The swap itself waits for nobody: requests on the old table finish on the old table,
+//! one answer. The swap itself does not wait: requests on the old table finish on the old table,
 //! and [`drained`] says how long that took.
 
 use crate::version_set::LiveSet;

@@ -1,6 +1,6 @@
 //! A JSON object as its members in order, each value as written: read without making a tree of
-//! it, so that a value of a type that is not expected is nobody's error and an answer of 32 MiB
-//! does not take twenty times that.
+//! it, so that a value of an unexpected type is no error, and an answer of 32 MiB does not take
+//! twenty times that.
 //!
 //! Of a member that is given twice the last counts, as with the clients that will read it.
 

@@ -5,8 +5,8 @@
 //!
 //! - Before a rung is passed, the candidate must be proven within what the next rung can bear: the
 //!   rate at which its answers would use up the budget of spoilt requests, or the ceiling where
-//!   that is more. Small rungs need little proof; nobody is promoted whose rate is not proven to be
-//!   at most the ceiling.
+//!   that is more. Small rungs need little proof; no candidate is promoted whose rate is not
+//!   proven to be at most the ceiling.
 //! - What stable surely has itself is no leak of the candidate's: an address that every answer ends
 //!   with. The ceiling is then [`ALIKE`] times that, and the band, which compares with stable, is
 //!   the closer of the two.

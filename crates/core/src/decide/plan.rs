@@ -61,8 +61,8 @@ pub struct LineRule {
     #[serde(default)]
     pub floor: f64,
     /// Whether advancing needs a proof on this metric. What a rule that is not required has shown
-    /// so far can hold, pause and roll back; that it proves nothing yet stops nobody (feedback that
-    /// hardly anybody gives).
+    /// so far can hold, pause and roll back; that it proves nothing yet does not stop a climb
+    /// (feedback that few users give).
     #[serde(default)]
     pub required: bool,
 }
@@ -102,7 +102,7 @@ impl Preset {
     }
 }
 
-/// When both arms suffer together it is nobody's verdict (invariant 9).
+/// When both arms suffer together there is no verdict on the candidate (invariant 9).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SharedFault {
     /// Share of upstream failures on the stable arm, in one observation, from which the upstream

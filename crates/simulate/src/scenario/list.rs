@@ -216,7 +216,7 @@ fn drift() -> Vec<Scenario> {
     ]
 }
 
-/// What hits both arms alike: nobody's fault.
+/// What hits both arms alike, by the fault of neither.
 fn troubles() -> Vec<Scenario> {
     let clustered = |name: &str, correlation: f64| {
         let about =

@@ -24,7 +24,7 @@ pub(crate) struct VerifyArgs {
     packs: Vec<PathBuf>,
 }
 
-/// Writes the pack of a release as things stand.
+/// Writes the pack of a release from the current state.
 pub(crate) async fn run(config: &Path, args: &EvidenceArgs, json: bool) -> Result<()> {
     let change_id = match &args.change_id {
         Some(id) => ChangeId::parse(id).map_err(|e| CliError::usage(e.to_string()))?,

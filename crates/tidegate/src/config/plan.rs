@@ -40,7 +40,7 @@ pub(crate) fn plan_parts(project: &Project) -> Result<PlanParts> {
 }
 
 /// Share of subjects kept on stable at the last rung; checked when the file was read. An allow-list
-/// keeps none: whoever is not on it would see the candidate only once nobody can tell any more.
+/// keeps none: who is not on it would first see the candidate when no control is left.
 fn hold_back(project: &Project) -> Weight {
     match project.release.audience {
         AudienceKind::Users | AudienceKind::Tenants => {

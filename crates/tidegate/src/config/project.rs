@@ -226,7 +226,7 @@ impl Contract {
 pub(crate) struct Limits {
     /// Largest request body, bytes.
     pub(crate) max_body_bytes: u64,
-    /// Requests in work at a time; more wait up to `queue_ms`, then get 503.
+    /// Requests that run at a time; more wait up to `queue_ms`, then get 503.
     pub(crate) max_concurrent: usize,
     /// How long a request may wait for a place.
     pub(crate) queue_ms: u64,

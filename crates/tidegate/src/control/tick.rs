@@ -74,7 +74,7 @@ impl Control {
         let Look { mut decision, mut is_due } =
             self.watch.look(&release.plan, from, &mut observation, now);
         let mut order = order;
-        // A pause that could not be written is tried again; it blinds nobody meanwhile.
+        // A pause that could not be written is tried again; red lines still act meanwhile.
         if let (None, Some(owed), false) = (&order, owed, goes_back(&decision)) {
             let observation = Observation { order: Some(owed.clone()), ..observation };
             decision = decide(&release.plan, &release.state, &observation, now);

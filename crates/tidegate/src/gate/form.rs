@@ -5,7 +5,7 @@ use serde_json::Value;
 /// Quotes that models write where JSON has `"`.
 const WRONG_QUOTES: [char; 11] = ['“', '”', '„', '‟', '＂', '‘', '’', '「', '」', '『', '』'];
 
-/// Reads the whole answer as JSON; nothing but white space may stand around it.
+/// Reads the whole answer as JSON; only white space may be around it.
 ///
 /// # Errors
 /// What is wrong, in words that name no part of the answer: it is empty, there is extra prose or a

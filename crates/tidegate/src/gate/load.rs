@@ -1,4 +1,4 @@
-//! Reading the cases of a project; the rules stand at the head of [`super`].
+//! Reading the cases of a project; the rules are at the head of [`super`].
 
 mod csv_cases;
 mod defaults;

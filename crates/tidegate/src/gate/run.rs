@@ -339,7 +339,7 @@ fn report_of(
 }
 
 /// A name for a run: when it ended, and a digest of what was asked of what, and what came. A demo's
-/// clock may stand still between two runs.
+/// clock may show the same time in two runs.
 fn run_id(subject: &Subject, at: UnixMs, cases: &Digest, results: &[CaseResult]) -> String {
     let moment = at.0.to_le_bytes();
     let mut parts = vec![&moment[..], subject.version_set.as_str().as_bytes()];

@@ -19,7 +19,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 pub(super) struct Watch(Arc<Mutex<Waits>>);
 
 struct Waits {
-    /// Until when the next byte of a head must come; `None` while a request is in work.
+    /// Until when the next byte of a head must come; `None` while a request runs.
     deadline: Option<Instant>,
     /// Whether the head's first byte is here, which fixes the deadline.
     begun: bool,
@@ -61,13 +61,13 @@ impl Watch {
         waits.deadline = Some(Instant::now() + idle);
     }
 
-    /// A guard for the time a request is in work.
+    /// A guard for the time a request runs.
     pub(super) fn in_work(&self) -> InWork {
         InWork(self.clone())
     }
 }
 
-/// A request is in work until this is dropped.
+/// A request runs until this is dropped.
 pub(super) struct InWork(Watch);
 
 impl Drop for InWork {

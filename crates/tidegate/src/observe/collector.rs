@@ -159,7 +159,7 @@ impl Collector {
             queue.push(sighting);
         }
         drop(state);
-        // A permit is kept when nobody waits yet, so no event is slept through.
+        // A permit is kept while no task waits yet, so no event is missed.
         self.wake.notify_one();
     }
 

@@ -47,7 +47,7 @@ impl Admission {
         }
     }
 
-    /// A permit for one request, held as long as the request is in work. No more may wait than may
+    /// A permit for one request, held as long as the request runs. No more may wait than may
     /// work: a longer queue only makes everyone's answer late.
     pub(super) async fn permit(
         &self,

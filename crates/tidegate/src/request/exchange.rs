@@ -184,7 +184,7 @@ impl Exchange {
         detectors.inspect(&Said { is_cut, ..said_in(facts) }, heard)
     }
 
-    /// Whose request it is, behind a pseudonym: the user, else the key. `None` for nobody known.
+    /// Whose request it is, behind a pseudonym: the user, else the key. `None` if neither is known.
     pub(super) fn caller(&self) -> Option<String> {
         caller_of(&self.arrival, self.query.user.as_deref())
     }

@@ -200,7 +200,7 @@ fn of_failure(failure: Failure, status: Option<u16>) -> (StatusCode, &'static st
     }
 }
 
-/// nginx's status for a client that left; it is only ever recorded, nobody is there to read it.
+/// nginx's status for a client that left; it is only recorded, since no client is left to read it.
 pub(super) const CLIENT_GONE: StatusCode = match StatusCode::from_u16(499) {
     Ok(status) => status,
     Err(_) => StatusCode::BAD_REQUEST,

@@ -21,7 +21,7 @@ pub(super) const CONNECT_WAIT: Duration = Duration::from_secs(2);
 /// How long an idle connection is kept. Uvicorn (vLLM) and cpp-httplib (llama.cpp) close theirs
 /// after 5 s, and a request sent into a closing connection is lost.
 pub(super) const POOL_IDLE: Duration = Duration::from_secs(4);
-/// Idle connections kept for one upstream: as many as requests may be in work by default.
+/// Idle connections kept for one upstream: as many as requests may run at a time by default.
 pub(super) const POOL_MAX: usize = 1024;
 /// How long a stream is read on after `[DONE]`, so that its connection can be used again.
 pub(super) const DRAIN_WAIT: Duration = Duration::from_millis(200);

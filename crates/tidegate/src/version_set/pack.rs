@@ -1,4 +1,4 @@
-//! Packing: from the project's files, as they stand, to a version set with its bytes.
+//! Packing: from the project's files, as they are now, to a version set with its bytes.
 
 use super::error::{Result, SetError};
 use super::files::{self, Bounds, collect};
@@ -19,7 +19,7 @@ pub(crate) const TOOLS_FILE: &str = "tools.yaml";
 const NO_TOOLS_FILE: &str = "tools.json";
 /// The code artifact's file.
 const CODE_FILE: &str = "version";
-/// The index's settings; its documents stand under [`DOCUMENTS`].
+/// The index's settings; its documents are under [`DOCUMENTS`].
 pub(super) const RETRIEVAL_FILE: &str = "retrieval.json";
 /// The folder of an index's documents inside the artifact.
 const DOCUMENTS: &str = "documents/";

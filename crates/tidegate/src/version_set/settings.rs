@@ -40,7 +40,7 @@ pub(crate) struct Settings {
     pub(crate) tools_sent: bool,
 }
 
-/// What must never happen. Planted texts stand here as they are: they are looked for.
+/// What must never happen. Planted texts are here unredacted, since answers are searched for them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RiskSettings {

@@ -336,9 +336,9 @@ fn nothing_acknowledged_is_lost_to_a_kill() {
     );
 }
 
-/// What a server that died in the middle of writing its address leaves must be in nobody's way.
+/// What a server that died in the middle of writing its address leaves must not stop a later one.
 #[test]
-fn half_an_address_file_is_in_nobodys_way() {
+fn half_an_address_file_stops_no_later_server() {
     let project = Project::fast();
     let server = project.serve();
     server.kill();

@@ -105,7 +105,7 @@ fn bad_input_is_named() {
     let fails = |args: &[&str], says: &[&str], hints: &[&str]| {
         project.run(&[&["release", "plan"], args].concat()).fails(2, says, hints);
     };
-    fails(&[], &["cannot estimate the traffic", "no days of stable"], &["--rate 20"]);
+    fails(&[], &["cannot estimate the traffic", "no earlier days of stable"], &["--rate 20"]);
     for rate in ["0", "-1", "NaN", "inf", "1e9"] {
         fails(&["--rate", rate], &["requests a second; it must be", "100000"], &["--rate 20"]);
     }

@@ -91,7 +91,7 @@ fn each_null_point(mut check: impl FnMut(Pair, Null, Against, (f64, f64))) -> u3
     points
 }
 
-/// What makes it evidence: nobody expects to win against a null that holds.
+/// What makes it evidence: no stake is expected to grow against a null that holds.
 #[test]
 fn no_null_expects_a_stake_above_1() {
     let mut nearest = f64::NEG_INFINITY;

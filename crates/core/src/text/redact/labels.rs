@@ -3,7 +3,7 @@
 /// How far before a number its label may begin, in bytes.
 const LABEL_BYTES: usize = 48;
 
-/// Words that make a number something of a business and nobody's own.
+/// Words that make a number a business's, not a person's.
 const OTHERS: [&str; 56] = [
     "order",
     "orders",
@@ -118,7 +118,7 @@ const MY_NUMBERS: [&str; 6] =
 const SSNS: [&str; 5] = ["ssn", "social security", "social-security", "社会安全号", "社会保障番号"];
 const PASSPORTS: [&str; 5] = ["passport", "护照", "護照", "パスポート", "旅券"];
 
-/// Whether the number after this text is an order's, a parcel's, a build's: nobody's own.
+/// Whether the number after this text is an order's, a parcel's or a build's, not a person's.
 pub(super) fn is_of_business(before: &str) -> bool {
     is_said(before, &OTHERS)
 }

@@ -10,7 +10,7 @@ const DIGITS: std::ops::RangeInclusive<usize> = 8..=15;
 const DIGITS_CLOSE: usize = 10;
 /// Fewest digits of a number that only its label makes a phone's.
 const DIGITS_LABELLED: usize = 7;
-/// Lines of companies that cost the caller nothing: nobody's own.
+/// Prefixes of toll-free lines, which belong to companies, not to a person.
 const FREE: [&str; 10] = ["800", "833", "844", "855", "866", "877", "888", "400", "0120", "0800"];
 
 const E164: &str = concat!(

@@ -24,7 +24,7 @@ impl Kind {
     }
 }
 
-/// Above this a floating-point number does not stand for one whole number.
+/// Above this a floating-point number is not one exact whole number.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// The whole number that a JSON number is, however it is written.

@@ -41,7 +41,7 @@ impl ContentKind {
 /// How long the upstream asks to be left alone: `retry-after-ms`, else `Retry-After` in seconds,
 /// with a fraction or not, or as a date. A date is compared with the answer's own `Date`, so that a
 /// difference of clocks does not matter, and against our clock where there is none. Of two that
-/// differ the longer counts: nobody is to come back sooner than either says.
+/// differ the longer counts: a client must not retry sooner than either says.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let ms = text(RETRY_AFTER_MS).and_then(|value| duration(value, 0.001));
