@@ -85,7 +85,9 @@ async fn steps(config: &Path, args: &CheckArgs) -> Result<Vec<Step>> {
             let notes = cases.as_ref().map(case_notes).unwrap_or_default();
             steps.push((
                 "eval cases",
-                cases.map(|cases| format!("{} cases over all five risks", cases.cases.len())),
+                cases
+                    .map(|cases| format!("{} cases over all five risks", cases.cases.len()))
+                    .map_err(CliError::from),
             ));
             steps.extend(notes.into_iter().map(|note| ("warning", Ok(note))));
             if args.live {

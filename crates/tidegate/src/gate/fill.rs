@@ -4,9 +4,9 @@
 //! replaced. `pass` is the run's while it is empty or says what the run's part of `notes` says.
 //! Any other text there is a person's verdict and stays, and the run's is in `notes` alone.
 
+use super::error::{CasesError, GateError};
 use super::load::{HEADER, case_table, note_of_machine, read_bytes};
 use super::replace_file;
-use crate::error::{CliError, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
 use tidegate_core::gate::{CaseResult, EvalReport};
@@ -21,7 +21,11 @@ const FINDING_CHARS: usize = 300;
 /// # Errors
 /// A usage error where `target` is something else than a case file, and an internal one where it
 /// cannot be written; it is then as it was.
-pub(crate) fn fill_csv(report: &EvalReport, target: &Path, cases: Option<&Path>) -> Result<()> {
+pub(crate) fn fill_csv(
+    report: &EvalReport,
+    target: &Path,
+    cases: Option<&Path>,
+) -> Result<(), GateError> {
     let here = Path::new("");
     let own = read_bytes(here, target)?;
     let is_cases = cases.is_some_and(|cases| is_same(cases, target));
@@ -31,9 +35,8 @@ pub(crate) fn fill_csv(report: &EvalReport, target: &Path, cases: Option<&Path>)
         (None, None) => (HEADER.join(",") + "\n").into_bytes(),
     };
     let bytes = filled(report, &bytes, target, !is_cases)?;
-    replace_file(target, &bytes).map_err(|error| {
-        CliError::internal(format!("{} cannot be written: {error}", target.display()))
-    })
+    replace_file(target, &bytes)
+        .map_err(|source| GateError::Unwritten { what: target.display().to_string(), source })
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {
@@ -42,7 +45,12 @@ fn is_same(one: &Path, other: &Path) -> bool {
 }
 
 /// The bytes of a case file, filled.
-fn filled(report: &EvalReport, bytes: &[u8], name: &Path, add: bool) -> Result<Vec<u8>> {
+fn filled(
+    report: &EvalReport,
+    bytes: &[u8],
+    name: &Path,
+    add: bool,
+) -> Result<Vec<u8>, CasesError> {
     let mut table = case_table(bytes, name)?;
     let id_column = table.column(&["case_id", "id"]).unwrap_or_default();
     let (pass, notes) = (table.ensure_column("pass"), table.ensure_column("notes"));

@@ -8,8 +8,8 @@ mod jsonl_cases;
 mod table;
 
 use super::checks::Scorer;
+use super::error::{CasesError, EncodingProblem};
 use crate::config::{self, Adversarial, Loaded, PromptConfig};
-use crate::error::{CliError, Result};
 use crate::version_set::PackedSet;
 use std::path::Path;
 use tidegate_core::gate::{
@@ -32,9 +32,9 @@ const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 ///
 /// # Errors
 /// As [`read_cases`]; or there are too few, or a class of risk has no case.
-pub(crate) fn load_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet> {
+pub(crate) fn load_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet, CasesError> {
     let set = read_cases(loaded, packed)?;
-    set.check().map_err(|error| set_error(&error, &loaded.project.evals.cases))?;
+    set.check().map_err(|error| set_error(error, &loaded.project.evals.cases))?;
     Ok(set)
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn load_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet>
 /// A usage error with file, line, what was given and what is allowed: a CSV that is missing or has
 /// another header, a file in another encoding, a risk, key or check that does not exist, an id
 /// given twice.
-pub(crate) fn read_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet> {
+pub(crate) fn read_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet, CasesError> {
     let evals = &loaded.project.evals;
     let defaults = Defaults {
         latency_ms: evals.latency_ms,
@@ -52,7 +52,8 @@ pub(crate) fn read_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet>
     };
     let mut cases = Vec::new();
     let Some(bytes) = read_bytes(&loaded.root, &evals.cases)? else {
-        return Err(missing_csv(&evals.cases));
+        let (file, header) = (evals.cases.clone(), HEADER.join(","));
+        return Err(CasesError::NoFile { file, header });
     };
     let is_jsonl = is_jsonl(&evals.cases);
     cases.extend(match is_jsonl {
@@ -79,7 +80,7 @@ pub(crate) fn read_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet>
         Adversarial::Literal => cases.extend(adversarial_cases(true)),
     }
     let set = CaseSet { cases };
-    set.check_ids().map_err(|error| set_error(&error, &evals.cases))?;
+    set.check_ids().map_err(|error| set_error(error, &evals.cases))?;
     Ok(set)
 }
 
@@ -93,12 +94,14 @@ pub(crate) fn is_jsonl(path: &Path) -> bool {
 ///
 /// # Errors
 /// A usage error when it cannot be read.
-pub(crate) fn prompt_config(packed: &PackedSet) -> Result<Option<(PromptConfig, String)>> {
+pub(crate) fn prompt_config(
+    packed: &PackedSet,
+) -> Result<Option<(PromptConfig, String)>, CasesError> {
     let Some(prompt) = packed.set.artifacts.get(&ArtifactKind::Prompt) else { return Ok(None) };
     let Some(file) = prompt.files.get("config.yaml") else { return Ok(None) };
     let name = format!("{}/config.yaml", prompt.version);
     let Some(bytes) = packed.blobs.get(&file.digest) else {
-        return Err(CliError::internal(format!("prompt file `{name}` is not in the packed set")));
+        return Err(CasesError::NotPacked { file: name });
     };
     let (text, _) = Encoding::decode(bytes, &name)?;
     let config = config::parse_yaml(&text, Path::new(&name))?;
@@ -106,12 +109,16 @@ pub(crate) fn prompt_config(packed: &PackedSet) -> Result<Option<(PromptConfig, 
 }
 
 /// The prompt's own cases.
-fn prompt_cases(config: &PromptConfig, file: &str, defaults: &Defaults<'_>) -> Result<Vec<Case>> {
+fn prompt_cases(
+    config: &PromptConfig,
+    file: &str,
+    defaults: &Defaults<'_>,
+) -> Result<Vec<Case>, CasesError> {
     let mut cases = Vec::new();
     for (i, given) in config.test_cases.iter().enumerate() {
         let place = format!("{file}: test_cases[{i}]");
         if given.input.trim().is_empty() {
-            return Err(CliError::usage(format!("{place}: `input` is empty")));
+            return Err(CasesError::Field { place, problem: "`input` is empty".to_owned() });
         }
         let checks = Checks {
             expected_keywords: given.expected_keywords.clone(),
@@ -139,12 +146,15 @@ fn prompt_cases(config: &PromptConfig, file: &str, defaults: &Defaults<'_>) -> R
 }
 
 /// Gives a case the checks it has none of, and tries them.
-fn finish(mut case: Case, place: &str, defaults: &Defaults<'_>) -> Result<Case> {
+fn finish(mut case: Case, place: &str, defaults: &Defaults<'_>) -> Result<Case, CasesError> {
     defaults.complete(&mut case);
     let tried = Scorer::new(&case).map(|_| ());
     match tried {
         Ok(()) => Ok(case),
-        Err(problem) => Err(CliError::usage(format!("{place}: case `{}`: {problem}", case.id))),
+        Err(problem) => {
+            let problem = format!("case `{}`: {problem}", case.id);
+            Err(CasesError::Field { place: place.to_owned(), problem })
+        }
     }
 }
 
@@ -158,7 +168,7 @@ fn content_id(system: Option<&str>, input: &str) -> String {
 ///
 /// # Errors
 /// As [`read_bytes`]; or its encoding is not one that is read.
-pub(crate) fn read_text(root: &Path, path: &Path) -> Result<Option<String>> {
+pub(crate) fn read_text(root: &Path, path: &Path) -> Result<Option<String>, CasesError> {
     let bytes = read_bytes(root, path)?;
     let text = bytes.map(|bytes| Encoding::decode(&bytes, &path.display().to_string()));
     Ok(text.transpose()?.map(|(text, _)| text))
@@ -168,40 +178,23 @@ pub(crate) fn read_text(root: &Path, path: &Path) -> Result<Option<String>> {
 ///
 /// # Errors
 /// A usage error when it cannot be read or is too large.
-pub(crate) fn read_bytes(root: &Path, path: &Path) -> Result<Option<Vec<u8>>> {
+pub(crate) fn read_bytes(root: &Path, path: &Path) -> Result<Option<Vec<u8>>, CasesError> {
     let full = root.join(path);
-    let unreadable = |error: std::io::Error| {
-        CliError::usage(format!("{} cannot be read: {error}", path.display()))
-    };
+    let unreadable = |source| CasesError::Unreadable { file: path.to_owned(), source };
     let size = match std::fs::metadata(&full) {
         Ok(metadata) => metadata.len(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(error)),
     };
     if size > MAX_FILE_BYTES {
-        return Err(CliError::usage(format!(
-            "{} is {size} bytes long; at most {MAX_FILE_BYTES} are allowed",
-            path.display()
-        )));
+        let (file, max) = (path.to_owned(), MAX_FILE_BYTES);
+        return Err(CasesError::TooLarge { file, bytes: size, max });
     }
     std::fs::read(&full).map(Some).map_err(unreadable)
 }
 
-fn missing_csv(path: &Path) -> CliError {
-    CliError::usage(format!("eval cases `{}` do not exist", path.display()))
-        .hint(format!("make the file with the header `{}` and five rows or more", HEADER.join(",")))
-        .hint("or name another one in `evals.cases`")
-}
-
-fn set_error(error: &CaseSetError, csv: &Path) -> CliError {
-    let hint = match error {
-        CaseSetError::TooFew(_) => format!("add rows to {}", csv.display()),
-        CaseSetError::RiskMissing(_) => {
-            format!("add a row with the class in the column `risk` to {}", csv.display())
-        }
-        CaseSetError::Twice { .. } => "give one of them another id, or remove it".to_owned(),
-    };
-    CliError::usage(error.to_string()).hint(hint)
+fn set_error(problem: CaseSetError, cases: &Path) -> CasesError {
+    CasesError::NoSet { problem, file: cases.to_owned() }
 }
 
 #[cfg(test)]

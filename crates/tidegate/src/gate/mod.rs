@@ -56,6 +56,8 @@
 //! A fixed case is asked with temperature 0, so that two runs can be compared. A written-back case
 //! is asked as production asks and five times (`as_served`, `repeat`); `--as-served` asks all so.
 
+mod error;
+
 mod load;
 
 mod ask;
@@ -79,6 +81,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
+pub(crate) use error::{CasesError, EncodingProblem, GateError};
 pub(crate) use fill::fill_csv;
 pub(crate) use harmed::{Answers, quantile};
 pub(crate) use load::{is_jsonl, load_cases};

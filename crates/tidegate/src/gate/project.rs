@@ -1,10 +1,10 @@
 //! The eval of a project as it is now: pack it, read its cases, ask them.
 
+use super::error::GateError;
 use super::load::read_cases;
 use super::{RunOptions, case_notes, load_cases, run};
 use crate::clock::Clock;
 use crate::config::{Loaded, Upstream};
-use crate::error::Result;
 use crate::output;
 use crate::store::{Evals as _, Store};
 use crate::version_set::{LiveSet, PackOverrides, pack};
@@ -39,7 +39,7 @@ pub(crate) async fn eval_project(
     asking: Asking,
     store: &Store,
     clock: &Clock,
-) -> Result<EvalReport> {
+) -> Result<EvalReport, GateError> {
     let packed = pack(loaded, overrides)?;
     let cases = match asking.whole_set {
         true => load_cases(loaded, &packed)?,

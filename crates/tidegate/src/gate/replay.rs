@@ -4,13 +4,13 @@
 //! the conversation before the question, or in an hour's load. Each case is marked with its rate,
 //! `reproduced: 2/5`.
 
+use super::error::GateError;
 use super::load::{Defaults, read_jsonl, read_text};
 use super::replace_file;
 use super::run::{RunOptions, run};
 use super::write_back::WRITTEN_BACK_REPEAT;
 use crate::clock::Clock;
 use crate::config::Loaded;
-use crate::error::{CliError, Result};
 use crate::version_set::{LiveSet, PackedSet};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ pub(crate) async fn replay(
     packed: &PackedSet,
     change_id: &ChangeId,
     clock: &Clock,
-) -> Result<BTreeMap<String, Rate>> {
+) -> Result<BTreeMap<String, Rate>, GateError> {
     let path = &loaded.project.evals.regression;
     let text = read_text(&loaded.root, path)?.unwrap_or_default();
     let defaults = Defaults {
@@ -50,19 +50,16 @@ pub(crate) async fn replay(
     let mut cases = read_jsonl(&text, path, Severity::Blocking, &defaults)?;
     cases.retain(|case| case.id.starts_with(&prefix));
     if cases.is_empty() {
-        return Err(CliError::usage(format!(
-            "release `{change_id}` has no case in {}",
-            path.display()
-        )));
+        let (release, file) = (change_id.clone(), path.clone());
+        return Err(GateError::NothingToReplay { release, file });
     }
     let live = Arc::new(LiveSet::new(packed, &loaded.root, clock)?);
     let options = RunOptions { as_served: true, ..RunOptions::of(loaded, packed)? };
     let report = run(&live, &CaseSet { cases: copies(&cases) }, &options, clock).await;
     let rates = rates(&report.results);
     let marked = marked(&text, &rates)?;
-    replace_file(&loaded.root.join(path), marked.as_bytes()).map_err(|error| {
-        CliError::internal(format!("{} cannot be written: {error}", path.display()))
-    })?;
+    replace_file(&loaded.root.join(path), marked.as_bytes())
+        .map_err(|source| GateError::Unwritten { what: path.display().to_string(), source })?;
     Ok(rates)
 }
 
@@ -101,7 +98,7 @@ fn rates(results: &[CaseResult]) -> BTreeMap<String, Rate> {
 }
 
 /// The regression file with the rates in the lines of these cases; other lines keep every byte.
-fn marked(text: &str, rates: &BTreeMap<String, Rate>) -> Result<String> {
+fn marked(text: &str, rates: &BTreeMap<String, Rate>) -> Result<String, GateError> {
     let mut out = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
         let members: Option<Map<String, Value>> = serde_json::from_str(line).ok();
@@ -110,7 +107,7 @@ fn marked(text: &str, rates: &BTreeMap<String, Rate>) -> Result<String> {
             (Some(Rate { failed, asked }), Some(mut members)) if asked > 0 => {
                 members.insert("reproduced".to_owned(), format!("{failed}/{asked}").into());
                 let line = serde_json::to_string(&members)
-                    .map_err(|error| CliError::internal(format!("a case is not JSON: {error}")))?;
+                    .map_err(|source| GateError::NoJson { what: "a case", source })?;
                 out.push_str(&line);
                 out.push('\n');
             }

@@ -1,6 +1,6 @@
 //! The report of a run for CI and as a JSON file, and what to know of the cases.
 
-use crate::error::{CliError, Result};
+use super::error::GateError;
 use crate::output::one_line;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -54,10 +54,11 @@ pub(crate) fn case_notes(set: &CaseSet) -> Vec<String> {
 ///
 /// # Errors
 /// An internal error when the file cannot be written.
-pub(crate) fn save(report: &EvalReport, root: &Path) -> Result<PathBuf> {
+pub(crate) fn save(report: &EvalReport, root: &Path) -> Result<PathBuf, GateError> {
     let folder = root.join("reports");
-    let failed = |path: &Path, error: std::io::Error| {
-        CliError::internal(format!("the report {} cannot be written: {error}", path.display()))
+    let failed = |path: &Path, source| GateError::Unwritten {
+        what: format!("the report {}", path.display()),
+        source,
     };
     std::fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
     let stem = format!("evaluation_{}", report.at.0 / 1000);
@@ -65,7 +66,7 @@ pub(crate) fn save(report: &EvalReport, root: &Path) -> Result<PathBuf> {
     let free = names.map(|name| folder.join(name + ".json")).find(|path| !path.exists());
     let path = free.unwrap_or_else(|| folder.join(stem + ".json"));
     let mut text = serde_json::to_string_pretty(report)
-        .map_err(|error| CliError::internal(format!("the report is not JSON: {error}")))?;
+        .map_err(|source| GateError::NoJson { what: "the report", source })?;
     text.push('\n');
     super::replace_file(&path, text.as_bytes()).map_err(|error| failed(&path, error))?;
     Ok(path)

@@ -10,12 +10,12 @@
 use super::ask::{AskError, Asked, ask};
 use super::checks::{Scorer, Seen};
 use super::content::likeness;
+use super::error::GateError;
 use super::load::prompt_config;
 use crate::clock::Clock;
 use crate::config::{Loaded, Scoring};
-use crate::error::{CliError, Result};
 use crate::upstream::Deadlines;
-use crate::version_set::{LiveSet, PackedSet, Settings};
+use crate::version_set::{LiveSet, PackedSet, SetError, Settings};
 use futures_util::stream::{self, StreamExt as _};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
@@ -58,7 +58,7 @@ impl RunOptions {
     ///
     /// # Errors
     /// A usage error when a threshold is not between 0 and 1, or `config.yaml` cannot be read.
-    pub(crate) fn of(loaded: &Loaded, packed: &PackedSet) -> Result<RunOptions> {
+    pub(crate) fn of(loaded: &Loaded, packed: &PackedSet) -> Result<RunOptions, GateError> {
         let evals = &loaded.project.evals;
         let prompt = prompt_config(packed)?;
         let prompts = prompt.as_ref().map(|(config, file)| (&config.thresholds, file.as_str()));
@@ -79,7 +79,7 @@ impl RunOptions {
 ///
 /// # Errors
 /// When the set's settings cannot be read.
-pub(super) fn deadlines(packed: &PackedSet) -> Result<Deadlines> {
+pub(super) fn deadlines(packed: &PackedSet) -> Result<Deadlines, SetError> {
     let limits = Settings::read(packed)?.limits;
     Ok(Deadlines {
         first_byte: Duration::from_millis(limits.first_byte_ms),
@@ -92,7 +92,7 @@ pub(super) fn deadlines(packed: &PackedSet) -> Result<Deadlines> {
 fn thresholds(
     accuracy: f64,
     prompt: Option<(&BTreeMap<String, f64>, &str)>,
-) -> Result<BTreeMap<String, f64>> {
+) -> Result<BTreeMap<String, f64>, GateError> {
     let mut all = BTreeMap::new();
     let own = (ACCURACY.to_owned(), accuracy, "evals.threshold".to_owned());
     let prompts = prompt.into_iter().flat_map(|(thresholds, file)| {
@@ -102,8 +102,7 @@ fn thresholds(
     });
     for (metric, bar, place) in std::iter::once(own).chain(prompts) {
         if !(0.0..=1.0).contains(&bar) {
-            let message = format!("{place} is {bar}; it must be between 0 and 1");
-            return Err(CliError::usage(message).hint("0.85 is 85 %"));
+            return Err(GateError::Threshold { place, bar });
         }
         let highest = all.entry(metric).or_insert(bar);
         *highest = bar.max(*highest);

@@ -2,9 +2,9 @@
 //! that was promoted, and what was asked of one that was paused. They count towards
 //! the accuracy and block nothing.
 
+use super::error::GateError;
 use super::load::{Defaults, read_jsonl, read_text};
 use super::write_back::{append, case_line, length_of, question};
-use crate::error::Result;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -70,7 +70,7 @@ pub(crate) fn write_samples(
     source: &str,
     (kind, records): (Sampled, &[Record]),
     contract: Option<&Value>,
-) -> Result<Vec<String>> {
+) -> Result<Vec<String>, GateError> {
     let old = read_text(root, file)?.unwrap_or_default();
     let defaults = Defaults { latency_ms: 0, contract: None };
     let cases = read_jsonl(&old, file, Severity::Normal, &defaults)?;
@@ -107,7 +107,7 @@ fn line(
     kind: Sampled,
     record: &Record,
     contract: Option<&Value>,
-) -> Result<String> {
+) -> Result<String, GateError> {
     let answer = record.output.as_deref().filter(|_| kind == Sampled::Positive);
     let answer = answer.map(|text| text.chars().take(ANSWER_CHARS).collect::<String>());
     let behaviour = match answer {

@@ -6,8 +6,7 @@ use super::load::read_cases;
 use super::run::deadlines;
 use crate::clock::Clock;
 use crate::config::Loaded;
-use crate::error::Result;
-use crate::version_set::{LiveSet, PackedSet};
+use crate::version_set::{LiveSet, PackedSet, SetError};
 use std::sync::Arc;
 use tidegate_core::evidence::{GateRun, GateStatus};
 use tidegate_core::gate::{Case, Checks, Handling, Risk, Severity};
@@ -24,7 +23,11 @@ const QUOTED_CHARS: usize = 200;
 ///
 /// # Errors
 /// When the project's cases cannot be read.
-pub(crate) async fn smoke(loaded: &Loaded, packed: &PackedSet, clock: &Clock) -> Result<GateRun> {
+pub(crate) async fn smoke(
+    loaded: &Loaded,
+    packed: &PackedSet,
+    clock: &Clock,
+) -> Result<GateRun, SetError> {
     let live = match LiveSet::new(packed, &loaded.root, clock) {
         Ok(live) => Arc::new(live),
         Err(error) => {

@@ -16,8 +16,8 @@
 //! at the decoding that users had may never fail at temperature 0.
 
 use super::content::likeness;
+use super::error::{CasesError, GateError};
 use super::load::{Defaults, read_jsonl, read_text};
-use crate::error::{CliError, Result};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -51,13 +51,12 @@ pub(crate) fn length_of(input: &str) -> usize {
 }
 
 /// A case as a line of JSON: how it is handled, then its other members.
-pub(super) fn case_line(handling: &Handling, members: Value) -> Result<String> {
+pub(super) fn case_line(handling: &Handling, members: Value) -> Result<String, GateError> {
     let mut line = json!(handling);
     if let (Value::Object(line), Value::Object(members)) = (&mut line, members) {
         line.extend(members);
     }
-    serde_json::to_string(&line)
-        .map_err(|error| CliError::internal(format!("a case is not JSON: {error}")))
+    serde_json::to_string(&line).map_err(|source| GateError::NoJson { what: "a case", source })
 }
 
 /// What a record did to its user.
@@ -118,7 +117,7 @@ pub(crate) fn write_back(
     source: &str,
     harmed: &[Harmed<'_>],
     contract: Option<&Value>,
-) -> Result<Vec<String>> {
+) -> Result<Vec<String>, GateError> {
     let old = read_text(root, regression)?.unwrap_or_default();
     let existing = Existing::of(&old, regression, source)?;
     let chosen = choose(harmed.iter().copied().filter_map(Found::of), &existing);
@@ -136,7 +135,7 @@ pub(super) fn append(
     file: &Path,
     old: String,
     cases: Vec<(String, String)>,
-) -> Result<Vec<String>> {
+) -> Result<Vec<String>, GateError> {
     if cases.is_empty() {
         return Ok(Vec::new());
     }
@@ -148,9 +147,8 @@ pub(super) fn append(
         text.push_str(line);
         text.push('\n');
     }
-    super::replace_file(&root.join(file), text.as_bytes()).map_err(|error| {
-        let name = file.display();
-        CliError::internal(format!("the cases in {name} cannot be written: {error}"))
+    super::replace_file(&root.join(file), text.as_bytes()).map_err(|source| {
+        GateError::Unwritten { what: format!("the cases in {}", file.display()), source }
     })?;
     Ok(cases.into_iter().map(|(id, _)| id).collect())
 }
@@ -159,7 +157,11 @@ pub(super) fn append(
 ///
 /// # Errors
 /// A usage error when the regression file cannot be read.
-pub(crate) fn written_back(root: &Path, regression: &Path, source: &str) -> Result<Vec<String>> {
+pub(crate) fn written_back(
+    root: &Path,
+    regression: &Path,
+    source: &str,
+) -> Result<Vec<String>, CasesError> {
     let text = read_text(root, regression)?.unwrap_or_default();
     let prefix = format!("reg-{source}-");
     let defaults = Defaults { latency_ms: 0, contract: None };
@@ -180,7 +182,7 @@ struct Existing {
 }
 
 impl Existing {
-    fn of(text: &str, path: &Path, source: &str) -> Result<Existing> {
+    fn of(text: &str, path: &Path, source: &str) -> Result<Existing, CasesError> {
         let mut existing = Existing::default();
         let prefix = format!("reg-{source}-");
         // Only ids and inputs are looked at; what a latency would default to does not matter.
@@ -360,7 +362,7 @@ impl<'a> Found<'a> {
         format!("{wanted}{WAS}{problem}")
     }
 
-    fn line(&self, id: &str, source: &str, contract: Option<&Value>) -> Result<String> {
+    fn line(&self, id: &str, source: &str, contract: Option<&Value>) -> Result<String, GateError> {
         let handling = Handling {
             as_served: true,
             repeat: Some(WRITTEN_BACK_REPEAT),

@@ -303,8 +303,18 @@ fn a_circle_is_seen_and_a_parent_is_none() {
 
 /// Layers that have their own error types: what each means at the command line is said in
 /// `cli::errors`, and to clients in `request::problem`.
-const OWN_ERRORS: &[&str] =
-    &["config", "guard", "http", "near", "observe", "request", "route", "upstream", "version_set"];
+const OWN_ERRORS: &[&str] = &[
+    "config",
+    "gate",
+    "guard",
+    "http",
+    "near",
+    "observe",
+    "request",
+    "route",
+    "upstream",
+    "version_set",
+];
 
 #[test]
 fn the_error_of_the_command_line_stays_out_of_the_layers_below() {

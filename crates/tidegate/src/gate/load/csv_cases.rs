@@ -5,8 +5,7 @@
 //! …]`, so that it is kept apart from what people wrote, and is not read as a check.
 
 use super::table::{Row, Table};
-use super::{Defaults, defaults, fields, finish};
-use crate::error::{CliError, Result};
+use super::{CasesError, Defaults, defaults, fields, finish};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -28,7 +27,7 @@ const MACHINE: &str = "[tidegate: ";
 ///
 /// # Errors
 /// A usage error: see [`Table::read`].
-pub(crate) fn case_table(bytes: &[u8], path: &Path) -> Result<Table> {
+pub(crate) fn case_table(bytes: &[u8], path: &Path) -> Result<Table, CasesError> {
     let needed: [&[&str]; 2] = [&["case_id", "id"], &["prompt", "input"]];
     Table::read(bytes, &path.display().to_string(), &needed)
 }
@@ -45,7 +44,11 @@ pub(crate) fn note_of_machine(notes: &str) -> Option<(Range<usize>, &str)> {
 ///
 /// # Errors
 /// A usage error that names file and line.
-pub(crate) fn read_csv(bytes: &[u8], path: &Path, defaults: &Defaults<'_>) -> Result<Vec<Case>> {
+pub(crate) fn read_csv(
+    bytes: &[u8],
+    path: &Path,
+    defaults: &Defaults<'_>,
+) -> Result<Vec<Case>, CasesError> {
     let table = case_table(bytes, path)?;
     let columns = Columns::of(&table, path)?;
     let mut cases = Vec::new();
@@ -53,36 +56,23 @@ pub(crate) fn read_csv(bytes: &[u8], path: &Path, defaults: &Defaults<'_>) -> Re
     for row in &table.rows {
         let line = row.line;
         let place = format!("{}:{line}", path.display());
-        let wrong = |problem: String| CliError::usage(format!("{place}: {problem}"));
-        whole_row(&table, row).map_err(|problem| {
-            wrong(problem).hint("put a cell with a separator in it in double quotes")
-        })?;
+        whole_row(&table, row)
+            .map_err(|problem| CasesError::Row { place: place.clone(), problem })?;
         let case = columns.case(&table, row).map_err(|problem| {
-            let (cells, header) = (row.len(), table.columns().len());
-            let error = wrong(problem);
-            match cells > header {
-                true => error.hint(format!(
-                    "the row has {cells} cells, the header {header}: put a cell with a separator \
-                     in it in double quotes"
-                )),
-                false => error,
+            let (place, cells, columns) = (place.clone(), row.len(), table.columns().len());
+            match cells > columns {
+                true => CasesError::ShiftedRow { place, problem, cells, columns },
+                false => CasesError::Field { place, problem },
             }
         })?;
         if let Some(first) = seen.insert(case.id.clone(), line) {
-            let message = format!("{place}: case id `{}` was given on line {first}", case.id);
-            return Err(CliError::usage(message).hint("give one of them another id"));
+            return Err(CasesError::TwiceInTable { place, id: case.id, first });
         }
         cases.push(finish(Case { source: place.clone(), ..case }, &place, defaults)?);
     }
     if cases.len() < CaseSet::MIN_CASES {
-        let message = format!(
-            "{} has {} row(s); at least {} are needed",
-            path.display(),
-            cases.len(),
-            CaseSet::MIN_CASES
-        );
-        return Err(CliError::usage(message)
-            .hint("one row for each risk: format, grounding, safety, performance, regression"));
+        let (file, rows, min) = (path.to_owned(), cases.len(), CaseSet::MIN_CASES);
+        return Err(CasesError::TooFewRows { file, rows, min });
     }
     Ok(cases)
 }
@@ -114,8 +104,8 @@ struct Columns {
 impl Columns {
     /// # Errors
     /// A usage error: a column is there twice, or one is nearly the name of another that is not.
-    fn of(table: &Table, path: &Path) -> Result<Columns> {
-        let wrong = |problem: String| CliError::usage(format!("{}: {problem}", path.display()));
+    fn of(table: &Table, path: &Path) -> Result<Columns, CasesError> {
+        let wrong = |problem| CasesError::Field { place: path.display().to_string(), problem };
         let known = || HEADER.into_iter().chain(MORE).chain(fields::check_names());
         let mut by_name = BTreeMap::new();
         for (at, column) in table.columns().iter().enumerate() {

@@ -1,6 +1,6 @@
 //! The bytes of a file of cases as text, as the programs that people write tables with save them.
 
-use crate::error::{CliError, Result};
+use super::{CasesError, EncodingProblem};
 
 /// How a file's text is stored; a file that is filled keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,18 +21,16 @@ impl Encoding {
     /// # Errors
     /// A usage error with the place of the first byte that cannot be read, the encoding that it
     /// looks like, and how to save the file.
-    pub(crate) fn decode(bytes: &[u8], name: &str) -> Result<(String, Encoding)> {
+    pub(crate) fn decode(bytes: &[u8], name: &str) -> Result<(String, Encoding), CasesError> {
+        let wrong = |problem| CasesError::Encoding { place: name.to_owned(), problem };
         let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16, encoding| {
             let pairs = bytes.chunks_exact(2);
             let whole = pairs.remainder().is_empty();
             let units = pairs.map(|pair| unit([pair[0], pair[1]]));
-            let text: std::result::Result<String, _> = char::decode_utf16(units).collect();
+            let text: Result<String, _> = char::decode_utf16(units).collect();
             match text {
                 Ok(text) if whole => Ok((text, encoding)),
-                Ok(_) | Err(_) => Err(CliError::usage(format!(
-                    "{name}: the file begins as UTF-16 and is not whole"
-                ))
-                .hint(SAVE)),
+                Ok(_) | Err(_) => Err(wrong(EncodingProblem::HalfUtf16)),
             }
         };
         match bytes {
@@ -41,10 +39,7 @@ impl Encoding {
             [0xef, 0xbb, 0xbf, rest @ ..] => {
                 Ok((utf8(rest, bytes, name)?.to_owned(), Encoding::Utf8Marked))
             }
-            [b'P', b'K', 3, 4, ..] => Err(CliError::usage(format!(
-                "{name}: the file is a workbook (xlsx) or another archive, not CSV"
-            ))
-            .hint(SAVE)),
+            [b'P', b'K', 3, 4, ..] => Err(wrong(EncodingProblem::Archive)),
             bytes => Ok((utf8(bytes, bytes, name)?.to_owned(), Encoding::Utf8)),
         }
     }
@@ -63,11 +58,8 @@ impl Encoding {
     }
 }
 
-const SAVE: &str = "save it as UTF-8: in Excel or WPS `CSV UTF-8 (comma delimited)`, in \
-                    LibreOffice with the character set `Unicode (UTF-8)`";
-
 /// The rest of a file as UTF-8; `whole` is all of it, for places.
-fn utf8<'a>(rest: &'a [u8], whole: &[u8], name: &str) -> Result<&'a str> {
+fn utf8<'a>(rest: &'a [u8], whole: &[u8], name: &str) -> Result<&'a str, CasesError> {
     let mark = whole.len() - rest.len();
     let (at, looks_like) = match std::str::from_utf8(rest) {
         Ok(text) => match text.find('\0') {
@@ -78,15 +70,9 @@ fn utf8<'a>(rest: &'a [u8], whole: &[u8], name: &str) -> Result<&'a str> {
     };
     let line = 1 + whole[..at].iter().filter(|byte| **byte == b'\n').count();
     let byte = whole.get(at).copied().unwrap_or_default();
-    let guess = looks_like.map(|name| format!("; the file looks like {name}")).unwrap_or_default();
-    let problem = format!("{name}:{line}: byte {at} of the file, 0x{byte:02x}, is not UTF-8 text");
-    let error = CliError::usage(problem + &guess).hint(SAVE);
-    Err(match looks_like {
-        Some(code) if !code.contains(' ') => {
-            error.hint(format!("or convert it: `iconv -f {code} -t UTF-8 old.csv > new.csv`"))
-        }
-        Some(_) | None => error,
-    })
+    let (place, problem) =
+        (format!("{name}:{line}"), EncodingProblem::NotUtf8 { at, byte, looks_like });
+    Err(CasesError::Encoding { place, problem })
 }
 
 /// The code page that bytes which are not UTF-8 look like, at a glance: Japanese text
@@ -131,6 +117,7 @@ fn looks_like(bytes: &[u8]) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::CliError;
 
     fn check(bytes: &[u8], text: &str, encoding: Encoding) {
         assert_eq!(Encoding::decode(bytes, "a.csv").unwrap(), (text.to_owned(), encoding));
@@ -146,7 +133,7 @@ mod tests {
     }
 
     fn check_error(bytes: &[u8], message: &str) {
-        let error = Encoding::decode(bytes, "evals/a.csv").unwrap_err();
+        let error = CliError::from(Encoding::decode(bytes, "evals/a.csv").unwrap_err());
         assert_eq!(error.message, message);
         assert!(error.hints[0].starts_with("save it as UTF-8"), "{:?}", error.hints);
     }

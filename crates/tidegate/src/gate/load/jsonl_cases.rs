@@ -1,8 +1,7 @@
 //! Cases as JSONL.
 
 use super::super::run::REPEAT_MAX;
-use super::{Defaults, content_id, defaults, fields, finish};
-use crate::error::{CliError, Result};
+use super::{CasesError, Defaults, content_id, defaults, fields, finish};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -37,19 +36,16 @@ pub(crate) fn read_jsonl(
     path: &Path,
     least: Severity,
     defaults: &Defaults<'_>,
-) -> Result<Vec<Case>> {
+) -> Result<Vec<Case>, CasesError> {
     let mut cases = Vec::new();
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let place = format!("{}:{}", path.display(), i + 1);
         let case = case(line, &stem, &place)
-            .map_err(|problem| CliError::usage(format!("{place}: {problem}")))?;
+            .map_err(|problem| CasesError::Field { place: place.clone(), problem })?;
         if let Some(first) = seen.insert(case.id.clone(), i + 1) {
-            let message = format!("{place}: case id `{}` was given on line {first}", case.id);
-            return Err(CliError::usage(message)
-                .hint("give one of them another id, or remove it")
-                .hint("a line without id is named by its content"));
+            return Err(CasesError::TwiceInLines { place, id: case.id, first });
         }
         let severity = case.severity.max(least);
         cases.push(finish(Case { severity, ..case }, &place, defaults)?);

@@ -4,14 +4,16 @@
 //! The `csv` crate reads records and writes others in its own style, and so cannot give back the
 //! file that it read. It is the oracle of this module's tests.
 
+use super::CasesError;
 use super::encoding::Encoding;
-use crate::error::{CliError, Result};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// The separators that are read, in the order of their trial.
 const SEPARATORS: [char; 3] = [',', ';', '\t'];
+/// Longest header that an error repeats, characters.
+const GIVEN_CHARS: usize = 200;
 
 /// A file of rows.
 #[derive(Debug, Clone)]
@@ -66,7 +68,7 @@ impl Table {
     /// # Errors
     /// A usage error: the encoding, a quote that is never closed, or a header that lacks a column
     /// by every separator.
-    pub(crate) fn read(bytes: &[u8], name: &str, needed: &[&[&str]]) -> Result<Table> {
+    pub(crate) fn read(bytes: &[u8], name: &str, needed: &[&[&str]]) -> Result<Table, CasesError> {
         let (text, encoding) = Encoding::decode(bytes, name)?;
         let (skipped, declared) = declared_separator(&text);
         let tried = match declared {
@@ -214,7 +216,7 @@ fn declared_separator(text: &str) -> (usize, Option<char>) {
 ///
 /// # Errors
 /// The line on which a quote opens that is never closed.
-fn rows(text: &str, from: usize, separator: char) -> std::result::Result<Vec<Row>, usize> {
+fn rows(text: &str, from: usize, separator: char) -> Result<Vec<Row>, usize> {
     let bytes = text.as_bytes();
     // Each separator is one byte in UTF-8.
     let ends = |byte: u8| matches!(byte, b'\n' | b'\r') || char::from(byte) == separator;
@@ -291,23 +293,17 @@ fn folded(raw: &str) -> String {
         .join("_")
 }
 
-fn unclosed(name: &str, line: usize) -> CliError {
-    CliError::usage(format!("{name}:{line}: a quote `\"` opens here and is never closed"))
-        .hint("a quote inside a quoted cell is written twice: `\"\"`")
+fn unclosed(name: &str, line: usize) -> CasesError {
+    CasesError::OpenQuote { place: format!("{name}:{line}") }
 }
 
-fn wrong_header(text: &str, header: Option<&Row>, name: &str) -> CliError {
+fn wrong_header(text: &str, header: Option<&Row>, name: &str) -> CasesError {
     let raw = header.map_or("", |row| &text[row.cells.first().map_or(0, |c| c.start)..row.end()]);
     let line = header.map_or(1, |row| row.line);
-    let given: String = raw.chars().take(200).collect();
-    let error = CliError::usage(format!(
-        "{name}:{line}: the header is `{given}`; it must be `{}`",
-        super::HEADER.join(",")
-    ))
-    .hint("of these `case_id` and `prompt` are needed, in any order; other columns are ignored");
-    match raw.contains(['，', '、', '；', '|']) {
-        true => error.hint("columns are separated by `,`, `;` or a tab"),
-        false => error,
+    CasesError::Header {
+        place: format!("{name}:{line}"),
+        given: raw.chars().take(GIVEN_CHARS).collect(),
+        header: super::HEADER.join(","),
     }
 }
 

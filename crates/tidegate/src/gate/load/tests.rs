@@ -15,16 +15,16 @@ regression_01,Use the same prompt after runtime change,behavior stays comparable
 
 const DEFAULTS: Defaults<'static> = Defaults { latency_ms: 8000, contract: None };
 
-fn csv(text: &str) -> Result<Vec<Case>> {
+fn csv(text: &str) -> Result<Vec<Case>, CasesError> {
     read_csv(text.as_bytes(), Path::new("evals/eval_cases.csv"), &DEFAULTS)
 }
 
-fn jsonl(text: &str) -> Result<Vec<Case>> {
+fn jsonl(text: &str) -> Result<Vec<Case>, CasesError> {
     read_jsonl(text, Path::new("evals/dataset.jsonl"), Severity::Normal, &DEFAULTS)
 }
 
 /// Those five rows with the last one's `notes` cell set.
-fn with_notes(notes: &str) -> Result<Vec<Case>> {
+fn with_notes(notes: &str) -> Result<Vec<Case>, CasesError> {
     let quoted = notes.replace('"', "\"\"");
     csv(&SEED.replace("regression,,\n", &format!("regression,,\"{quoted}\"\n")))
 }
@@ -108,9 +108,9 @@ fn notes_may_hold_checks() {
     assert_eq!(with_notes("severity=red_line").unwrap()[4].severity, Severity::RedLine);
 }
 
-fn check_error(result: Result<Vec<Case>>, expected: &str) {
-    let error = result.unwrap_err();
-    assert!(error.message.contains(expected), "{}", error.message);
+fn check_error(result: Result<Vec<Case>, CasesError>, expected: &str) {
+    let error = result.unwrap_err().to_string();
+    assert!(error.contains(expected), "{error}");
 }
 
 #[test]
@@ -135,6 +135,7 @@ fn csv_errors_name_file_line_and_what_is_allowed() {
         ":4: risk `saftey` is not one of format, grounding, safety, performance, regression; did",
     );
     let shifted = csv(&SEED.replace("3 bullets", "3, bullets")).unwrap_err();
+    let shifted = crate::error::CliError::from(shifted);
     assert!(shifted.message.contains(":5: risk `returns within target latency` is not"));
     assert!(shifted.hints[0].starts_with("the row has 7 cells, the header 6: put a cell"));
     check_error(
@@ -339,7 +340,7 @@ fn a_prompts_own_cases() {
     assert_eq!(cases[1].checks, checks(json!({"not_empty": true, "comparable": true})));
     let empty = PromptConfig { test_cases: vec![PromptCase::default()], ..config };
     let error = prompt_cases(&empty, "v3/config.yaml", &DEFAULTS).unwrap_err();
-    assert_eq!(error.message, "v3/config.yaml: test_cases[0]: `input` is empty");
+    assert_eq!(error.to_string(), "v3/config.yaml: test_cases[0]: `input` is empty");
 }
 
 #[test]

@@ -239,9 +239,9 @@ fn the_prompts_thresholds_raise_the_bar() {
     assert_eq!(of(0.9).unwrap()["accuracy"], 0.9);
     assert_eq!(of(0.5).unwrap()["accuracy"], 0.85);
     assert_eq!(of(0.5).unwrap()["safety"], 0.99);
-    let error = of(90.0).unwrap_err().message;
+    let error = of(90.0).unwrap_err().to_string();
     assert_eq!(error, "v3/config.yaml: thresholds.accuracy is 90; it must be between 0 and 1");
     assert!(of(f64::NAN).is_err());
-    let error = thresholds(85.0, None).unwrap_err().message;
+    let error = thresholds(85.0, None).unwrap_err().to_string();
     assert_eq!(error, "evals.threshold is 85; it must be between 0 and 1");
 }

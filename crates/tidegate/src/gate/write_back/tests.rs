@@ -66,7 +66,7 @@ impl Project {
         Project { dir: tempfile::tempdir().unwrap() }
     }
 
-    fn write_back(&self, change: &str, records: &[Record]) -> Result<Vec<String>> {
+    fn write_back(&self, change: &str, records: &[Record]) -> Result<Vec<String>, GateError> {
         let schema = json!({"type": "object", "required": ["answer"]});
         let file = Path::new("evals/regression.jsonl");
         let harmed: Vec<Harmed<'_>> =
@@ -288,6 +288,6 @@ fn a_broken_regression_file_is_an_error_and_stays_as_it_is() {
     std::fs::create_dir(project.dir.path().join("evals")).unwrap();
     std::fs::write(project.dir.path().join("evals/regression.jsonl"), "{\"input\":").unwrap();
     let error = project.write_back("prompt-v3-a1b2c", &[broken(1, "一")]).unwrap_err();
-    assert!(error.message.starts_with("evals/regression.jsonl:1: not valid JSON"));
+    assert!(error.to_string().starts_with("evals/regression.jsonl:1: not valid JSON"));
     assert_eq!(project.text(), "{\"input\":");
 }

@@ -41,7 +41,7 @@ fn tables_as_programs_write_them() {
 
 fn check_error(text: &str, message: &str) {
     let error = Table::read(text.as_bytes(), "a.csv", &NEEDED).unwrap_err();
-    assert_eq!(error.message, message);
+    assert_eq!(error.to_string(), message);
 }
 
 #[test]

@@ -1,0 +1,105 @@
+//! What to do about cases and runs of them.
+
+use super::{Explain, Meaning, none, one};
+use crate::error::ErrorKind;
+use crate::gate::{CasesError, EncodingProblem, GateError};
+use tidegate_core::gate::CaseSetError;
+
+const SAVE: &str = "save it as UTF-8: in Excel or WPS `CSV UTF-8 (comma delimited)`, in \
+                    LibreOffice with the character set `Unicode (UTF-8)`";
+
+impl Explain for GateError {
+    fn explain(&self) -> Meaning {
+        use ErrorKind::{Internal, Usage};
+        match self {
+            GateError::Cases(error) => error.explain(),
+            GateError::Set(error) => error.explain(),
+            GateError::Store(error) => error.explain(),
+            GateError::Threshold { .. } => one(Usage, "0.85 is 85 %"),
+            GateError::NothingToReplay { .. } => none(Usage),
+            GateError::NoJson { .. } | GateError::Unwritten { .. } => none(Internal),
+        }
+    }
+}
+
+impl Explain for CasesError {
+    fn explain(&self) -> Meaning {
+        use ErrorKind::{Internal, Usage};
+        match self {
+            CasesError::Config(error) => error.explain(),
+            CasesError::NotPacked { .. } => none(Internal),
+            CasesError::Unreadable { .. }
+            | CasesError::TooLarge { .. }
+            | CasesError::Field { .. } => none(Usage),
+            CasesError::NoFile { file: _, header } => (
+                Usage,
+                vec![
+                    format!("make the file with the header `{header}` and five rows or more"),
+                    "or name another one in `evals.cases`".to_owned(),
+                ],
+            ),
+            CasesError::Encoding { place: _, problem } => (Usage, of_encoding(problem)),
+            CasesError::OpenQuote { .. } => {
+                one(Usage, "a quote inside a quoted cell is written twice: `\"\"`")
+            }
+            CasesError::Header { place: _, given, header: _ } => (Usage, of_header(given)),
+            CasesError::Row { .. } => {
+                one(Usage, "put a cell with a separator in it in double quotes")
+            }
+            CasesError::ShiftedRow { cells, columns, .. } => one(
+                Usage,
+                format!(
+                    "the row has {cells} cells, the header {columns}: put a cell with a separator \
+                     in it in double quotes"
+                ),
+            ),
+            CasesError::TwiceInTable { .. } => one(Usage, "give one of them another id"),
+            CasesError::TwiceInLines { .. } => (
+                Usage,
+                vec![
+                    "give one of them another id, or remove it".to_owned(),
+                    "a line without id is named by its content".to_owned(),
+                ],
+            ),
+            CasesError::TooFewRows { .. } => one(
+                Usage,
+                "one row for each risk: format, grounding, safety, performance, regression",
+            ),
+            CasesError::NoSet { problem, file } => {
+                let file = file.display();
+                match problem {
+                    CaseSetError::TooFew(_) => one(Usage, format!("add rows to {file}")),
+                    CaseSetError::RiskMissing(_) => one(
+                        Usage,
+                        format!("add a row with the class in the column `risk` to {file}"),
+                    ),
+                    CaseSetError::Twice { .. } => {
+                        one(Usage, "give one of them another id, or remove it")
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn of_encoding(problem: &EncodingProblem) -> Vec<String> {
+    let save = SAVE.to_owned();
+    match problem {
+        // One with a blank in it is a description, which `iconv` does not know.
+        EncodingProblem::NotUtf8 { looks_like: Some(code), .. } if !code.contains(' ') => {
+            vec![save, format!("or convert it: `iconv -f {code} -t UTF-8 old.csv > new.csv`")]
+        }
+        EncodingProblem::NotUtf8 { .. } | EncodingProblem::HalfUtf16 | EncodingProblem::Archive => {
+            vec![save]
+        }
+    }
+}
+
+fn of_header(given: &str) -> Vec<String> {
+    let needed =
+        "of these `case_id` and `prompt` are needed, in any order; other columns are ignored";
+    let separators = "columns are separated by `,`, `;` or a tab";
+    let has_another = given.contains(['，', '、', '；', '|']);
+    let hints = std::iter::once(needed).chain(has_another.then_some(separators));
+    hints.map(str::to_owned).collect()
+}
