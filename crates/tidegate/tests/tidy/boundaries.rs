@@ -156,6 +156,29 @@ fn the_map_of_crates_is_as_drawn() {
     assert_eq!(drawn, found, "redraw the map under \"Crates\"");
 }
 
+/// The code map in ARCHITECTURE.md: a module has a row under the heading of its folder, and a row
+/// has a module.
+#[test]
+fn every_module_is_in_the_code_map() {
+    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    for folder in
+        ["crates/core/src", "crates/core/src/decide", "crates/wire/src", "crates/tidegate/src"]
+    {
+        let heading = format!("### `{folder}`\n");
+        let section = text.split(&heading).nth(1).unwrap().split("\n#").next().unwrap();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+        let first_cells = rows.map(|row| row.split(" |").next().unwrap_or_default());
+        let drawn: BTreeSet<&str> = first_cells.flat_map(|cell| cell.split("`, `")).collect();
+        let drawn: BTreeSet<String> = drawn.iter().map(|name| name.replace('`', "")).collect();
+        let found: BTreeSet<String> = modules(&root().join(folder))
+            .into_keys()
+            .map(|module| module.split("::").next().unwrap_or_default().to_owned())
+            .filter(|module| !module.is_empty())
+            .collect();
+        assert_eq!(drawn, found, "rows under {heading}");
+    }
+}
+
 /// The sources of a crate by module path, without comments, tests and what only tests use.
 pub(crate) fn modules(src: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
