@@ -24,10 +24,11 @@ pub enum StoreErrorKind {
     NoRoom,
     /// Another program holds the state. Writing goes on by itself.
     Busy,
-    /// It could not be read or written, for another reason.
+    /// It could not be read or written, for another reason; an I/O error, say. Writing goes on by
+    /// itself once that is possible.
     Failed,
-    /// A commit failed in a way that leaves open what is on disk: nothing is acknowledged until
-    /// the process restarts.
+    /// A transaction can be neither finished nor undone, or the file is damaged: nothing is
+    /// acknowledged until the process restarts.
     Stopped,
 }
 

@@ -20,6 +20,9 @@ const RECORDS_BATCH: usize = 512;
 /// How long records wait for company before they are written, so that an idle gateway does not
 /// commit per request and a trace is still found at once.
 const RECORDS_LINGER: Duration = Duration::from_millis(20);
+/// How often writing is tried by itself while it fails: records wait in their queue meanwhile, and
+/// work that is handed over is tried at once.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Work with the one who waits for it.
 #[derive(Debug)]
@@ -70,6 +73,7 @@ pub(crate) struct Inbox {
     permits: Arc<Semaphore>,
     records_max: usize,
     dropped: AtomicU64,
+    failing: Mutex<Option<StoreError>>,
     stopped: OnceLock<StoreError>,
 }
 
@@ -82,6 +86,7 @@ impl Inbox {
             permits: Arc::new(Semaphore::new(WORK_MAX)),
             records_max: records_max.max(1),
             dropped: AtomicU64::new(0),
+            failing: Mutex::default(),
             stopped: OnceLock::new(),
         }
     }
@@ -132,13 +137,21 @@ impl Inbox {
     }
 
     /// All work that waits and the oldest records, once there is something to do; `None` after the
-    /// end. Work is handed out at once, records alone after a short linger.
+    /// end. Work is handed out at once, records alone after a short linger. While writing fails,
+    /// there is something to do every [`RETRY_AFTER`] though nothing may wait.
     pub(crate) fn take(&self) -> Option<(Vec<Job>, Vec<Record>)> {
+        let since = Instant::now();
         let mut queues = self.lock();
         loop {
-            let lingered = queues.oldest_record.map(|since| since.elapsed());
-            let due = lingered.is_some_and(|waited| waited >= RECORDS_LINGER);
-            if !queues.jobs.is_empty() || due || (queues.closed && lingered.is_some()) {
+            let fails = self.failing().is_some();
+            let linger = if fails { RETRY_AFTER } else { RECORDS_LINGER };
+            let lingered = match (fails, queues.oldest_record) {
+                (true, _) => Some(since.elapsed()),
+                (false, oldest) => oldest.map(|since| since.elapsed()),
+            };
+            let due = lingered.is_some_and(|waited| waited >= linger);
+            let ends = queues.closed && !queues.records.is_empty();
+            if !queues.jobs.is_empty() || due || ends {
                 return Some(queues.batch());
             }
             if queues.closed {
@@ -147,12 +160,35 @@ impl Inbox {
             queues = match lingered {
                 None => self.wake.wait(queues).unwrap_or_else(PoisonError::into_inner),
                 Some(waited) => {
-                    let rest = RECORDS_LINGER.saturating_sub(waited);
+                    let rest = linger.saturating_sub(waited);
                     let woken = self.wake.wait_timeout(queues, rest);
                     woken.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
         }
+    }
+
+    /// Takes records back that could not be written, in their order; those that find no room are
+    /// dropped, the oldest first, and all of them after the end.
+    pub(crate) fn put_back(&self, records: Vec<Record>) {
+        let mut queues = self.lock();
+        let mut lost = 0;
+        for record in records.into_iter().rev() {
+            let bytes = text_bytes(&record);
+            let fits = queues.records.len() < self.records_max
+                && queues.record_bytes.saturating_add(bytes) <= RECORD_BYTES_MAX;
+            if queues.closed || !fits {
+                lost += 1;
+                continue;
+            }
+            queues.record_bytes += bytes;
+            queues.records.push_front(record);
+        }
+        if !queues.records.is_empty() {
+            queues.oldest_record.get_or_insert_with(Instant::now);
+        }
+        drop(queues);
+        self.drop_records(lost);
     }
 
     /// Takes nothing more; what waits is still handed out.
@@ -180,6 +216,16 @@ impl Inbox {
     /// Records dropped so far.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Says that nothing can be written for now, or that it can again.
+    pub(crate) fn fails(&self, why: Option<StoreError>) {
+        *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// Why nothing could be written at the last try.
+    pub(crate) fn failing(&self) -> Option<StoreError> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Says that nothing is acknowledged any more; the first reason stays.

@@ -9,12 +9,16 @@
 //! own and are dropped, and counted, when it is full. Control events are never dropped: they are
 //! on disk or their caller has the error.
 //!
-//! When a commit fails in a way that leaves open what is on disk (an fsync error), nothing is
-//! acknowledged any more until the process restarts and reads what is there: a second fsync may
-//! succeed without the pages of the first. What failed so was not acknowledged,
-//! and may yet be found there: whoever starts decides again on what is found. A full disk is
-//! different, it undoes cleanly: records make way, control writes into space set aside for it, and
-//! writing continues by itself once there is room.
+//! While the disk fails, nothing is acknowledged and everything is tried again: work as it comes,
+//! records every second, from the queue in which they wait. A commit whose sync failed has not
+//! happened, since SQLite publishes a commit to the log's index only after its sync, and the next
+//! commit writes the same place of the log again, so that its sync is about pages it wrote itself.
+//! A crash before that may leave the commit in the log all the same: whoever starts decides again
+//! on what is found. A full disk undoes cleanly as well: records make way, and control writes into
+//! space set aside for it.
+//!
+//! Where a transaction can be neither finished nor undone, or the file is damaged, nothing is
+//! acknowledged any more until the process restarts and reads what is there.
 //!
 //! Reads use separate connections and see what is committed.
 
@@ -166,6 +170,13 @@ impl SqliteStore {
     /// `None` while all is well.
     pub fn stopped(&self) -> Option<StoreError> {
         self.inner.writer.as_ref().and_then(|w| w.inbox.stopped())
+    }
+
+    /// Why nothing could be written at the last try, which is a second ago at most; `None` while
+    /// all is well. Writing goes on by itself, unless [`Self::stopped`] has a reason too.
+    pub fn failing(&self) -> Option<StoreError> {
+        let inbox = self.inner.writer.as_ref().map(|writing| &writing.inbox)?;
+        inbox.stopped().or_else(|| inbox.failing())
     }
 
     /// What is wrong with what is kept: pages, the journal's chain and head, the sets and their

@@ -17,9 +17,33 @@ use tidegate_core::journal::Entry;
 /// A group that was undone.
 struct Undone {
     error: rusqlite::Error,
-    /// Whether it failed in its commit or left the connection inside a transaction: it is then
-    /// not known for sure what is on disk.
-    open: bool,
+    /// Whether it failed in its commit.
+    in_commit: bool,
+    /// Whether the connection is still inside the transaction: it cannot be undone.
+    stuck: bool,
+}
+
+impl Undone {
+    fn is_of(&self, codes: &[ErrorCode]) -> bool {
+        self.error.sqlite_error_code().is_some_and(|code| codes.contains(&code))
+    }
+
+    /// Whether what is on disk is uncertain, so that nothing may be acknowledged after it. A full
+    /// disk and a busy file are not: SQLite says so before anything of the group counts. Neither
+    /// is an I/O error: a commit whose sync failed is not in the log, and the next commit writes
+    /// over its pages and syncs them.
+    fn is_fatal(&self) -> bool {
+        use ErrorCode as Code;
+        if self.is_of(&[Code::DatabaseCorrupt, Code::NotADatabase]) {
+            return true;
+        }
+        let passes = [Code::DiskFull, Code::DatabaseBusy, Code::DatabaseLocked];
+        let undoes = [Code::SystemIoFailure];
+        match self.is_of(&passes) {
+            true => false,
+            false => self.stuck || (self.in_commit && !self.is_of(&undoes)),
+        }
+    }
 }
 
 /// What each job of a group came to.
@@ -91,6 +115,12 @@ impl Writer {
             self.inbox.drop_records(records.len());
             return refuse(jobs, &why);
         }
+        if self.inbox.failing().is_some()
+            && let Err(why) = self.probe()
+        {
+            self.inbox.put_back(records);
+            return refuse(jobs, &why);
+        }
         let mut lost = None;
         if !self.reserve.is_held() && !records.is_empty() {
             self.inbox.drop_records(records.len());
@@ -98,18 +128,27 @@ impl Writer {
             lost = Some(self.no_room());
         }
         let mut outcome = self.group(&jobs, &records);
+        let waits =
+            [ErrorCode::SystemIoFailure, ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked];
+        if let Err(undone) = &outcome
+            && undone.is_of(&waits)
+            && !undone.is_fatal()
+        {
+            // It has nothing to do with how much there is to write.
+            self.inbox.put_back(std::mem::take(&mut records));
+        }
         if let Err(undone) = &outcome
             && !records.is_empty()
         {
             // Records are the bulk and may be lost; control events must have what room is left.
             self.inbox.drop_records(records.len());
             lost = Some(self.explain(&undone.error));
-            if !is_fatal(undone) {
+            if !undone.is_fatal() {
                 outcome = self.group(&jobs, &[]);
             }
         }
         if let Err(undone) = &outcome
-            && undone.error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+            && undone.is_of(&[ErrorCode::DiskFull])
             && self.reserve.release()
         {
             outcome = self.group(&jobs, &[]);
@@ -136,7 +175,8 @@ impl Writer {
             }
             Err(undone) => {
                 let mut why = self.explain(&undone.error);
-                if is_fatal(&undone) {
+                self.inbox.fails(Some(why.clone()));
+                if undone.is_fatal() {
                     why = StoreError::new(Kind::Stopped, format!("{why}; stopping to acknowledge"))
                         .hint("check the disk, then restart tidegate: it reads what is there");
                     self.inbox.stop(why.clone());
@@ -157,9 +197,24 @@ impl Writer {
             }
             Err((error, in_commit)) => {
                 // The transaction rolled back as it was dropped; if it is still open, it could not.
-                Err(Undone { error, open: in_commit || !self.db.is_autocommit() })
+                let is_open = |db: &Connection| !db.is_autocommit();
+                let stuck = is_open(&self.db)
+                    && (self.db.execute_batch("ROLLBACK").is_err() || is_open(&self.db));
+                Err(Undone { error, in_commit, stuck })
             }
         }
+    }
+
+    /// Writes something that changes nothing, to see whether writing is possible again.
+    fn probe(&mut self) -> Result<()> {
+        let attempt = |db: &mut Connection| -> rusqlite::Result<()> {
+            let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            statements::probe(&tx)?;
+            tx.commit()
+        };
+        let tried = attempt(&mut self.db).map_err(|error| self.explain(&error));
+        self.inbox.fails(tried.clone().err());
+        tried
     }
 
     fn transact(
@@ -210,23 +265,16 @@ impl Writer {
                 format!("the journal could not be written: {path} is read only"),
             )
             .hint("make the file, its folder and its disk writable"),
+            Some(ErrorCode::SystemIoFailure) => StoreError::new(
+                Kind::Failed,
+                format!("the journal could not be written: {path}: {error}"),
+            )
+            .hint("check the disk; writing is tried again every second"),
             _ => StoreError::new(
                 Kind::Failed,
                 format!("the journal could not be written: {path}: {error}"),
             ),
         }
-    }
-}
-
-/// Whether what is on disk is uncertain, so that nothing may be acknowledged after it. A full disk
-/// and a busy file are not: SQLite says so before anything of the group counts.
-fn is_fatal(undone: &Undone) -> bool {
-    match undone.error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => false,
-        Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            true
-        }
-        _ => undone.open,
     }
 }
 

@@ -79,6 +79,8 @@ pub(crate) struct Control {
     gathered: Gathered,
     /// Post-release work that failed.
     undone: UndoneWork,
+    /// Whether the store could not write at the last look.
+    store_fails: bool,
 }
 
 impl Control {
@@ -103,6 +105,7 @@ impl Control {
             red_events: Vec::new(),
             gathered: Gathered::default(),
             undone: UndoneWork::new(),
+            store_fails: false,
         })
     }
 

@@ -19,6 +19,7 @@ impl Control {
     /// Looks at the lines once; what it decided, while a release runs.
     pub(crate) async fn tick(&mut self) -> Result<Option<Decision>> {
         self.store.check_place();
+        self.note_store();
         self.file_red_lines().await;
         self.retry_post_release().await;
         if self.settle().await.is_err() {
@@ -34,7 +35,24 @@ impl Control {
             by: "tidegate".to_owned(),
             reason: why.message,
         });
-        self.look(&active, order).await.map(Some)
+        let looked = self.look(&active, order).await;
+        if looked.is_err() {
+            // What cannot be journalled holds the release; what is bad enough ends it all the same.
+            self.ahead.look(self.clock.now());
+        }
+        looked.map(Some)
+    }
+
+    /// Says once that nothing can be written, and once that it can be again, also where control has
+    /// nothing to write.
+    fn note_store(&mut self) {
+        let failing = self.store.failing();
+        let was_failing = std::mem::replace(&mut self.store_fails, failing.is_some());
+        match failing {
+            Some(why) => self.ahead.cannot_write(&why.into()),
+            None if was_failing => self.ahead.has_written(),
+            None => {}
+        }
     }
 
     /// Looks once more and journals what was seen, so that a restart goes on from it.

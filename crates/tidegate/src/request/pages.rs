@@ -45,7 +45,7 @@ fn served(gateway: &Gateway) -> Value {
 /// `GET /readyz`: whether to send requests here, and what is wrong behind it. A shut entrance is
 /// ready: its 503 says why, and a load balancer that looks away would hide that. So is a service
 /// whose model server fails: it fails every replica at once, and taking them all out would turn
-/// errors that say why into none.
+/// errors that say why into none. And so is one that cannot write: it answers as before.
 pub(super) fn ready(front: &Front) -> Response<Body> {
     let (status, word) = match front.first().is_stopping() {
         false => (StatusCode::OK, "ready"),
@@ -85,11 +85,18 @@ fn readiness(gateway: &Gateway) -> Map<String, Value> {
         .collect();
     let entrance = entrance(&gateway.parts.router.load().table.entrance);
     let upstream = if outages.is_empty() { "ok" } else { "failing" };
-    Map::from_iter([
+    let unwritten = gateway.parts.store.failing();
+    let store = if unwritten.is_some() { "failing" } else { "ok" };
+    let mut body = Map::from_iter([
         ("entrance".to_owned(), json!(entrance)),
         ("upstream".to_owned(), json!(upstream)),
         ("outages".to_owned(), json!(outages)),
-    ])
+        ("store".to_owned(), json!(store)),
+    ]);
+    if let Some(why) = unwritten {
+        body.insert("store_text".to_owned(), json!(format!("nothing is written: {why}")));
+    }
+    body
 }
 
 fn entrance(entrance: &Entrance) -> &'static str {

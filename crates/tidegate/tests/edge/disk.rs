@@ -283,3 +283,57 @@ fn a_candidate_that_leaks_is_taken_back_while_the_database_is_locked() {
     let db = locked(&stage);
     taken_back_by_itself(&stage, Stage::leaks, || db.execute_batch("ROLLBACK").unwrap());
 }
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn a_candidate_that_fails_is_taken_back_on_a_disk_that_fails() {
+    for fault in [Fault::Broken, Fault::Full] {
+        let disk = Disk::new();
+        let stage = Stage::new(|project| disk.serve(project));
+        disk.has(fault);
+        taken_back_by_itself(&stage, Stage::breaks, || disk.recovers_from(fault));
+    }
+}
+
+/// An I/O error is said while it lasts, and is over without a restart: requests are answered, what
+/// was ordered meanwhile is in the journal, and records are there or counted as lost.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn control_comes_back_by_itself_after_a_disk_has_failed() {
+    for fault in [Fault::Broken, Fault::Unsynced] {
+        let disk = Disk::new();
+        let stage = Stage::new(|project| disk.serve(project));
+        let ready = || client::get(stage.server.address, "/readyz", "").unwrap();
+        assert_eq!(ready().json()["store"], "ok");
+        disk.has(fault);
+        let asked: Vec<String> = (0..50)
+            .map(|n| stage.server.chat(&format!("user-{n}"), "hi").header("x-trace-id").to_owned())
+            .collect();
+        let failing = wait_for("the failing store", || {
+            let ready = ready();
+            assert_eq!(ready.status, 200, "{ready:?}");
+            (ready.json()["store"] == "failing").then(|| ready.json())
+        });
+        let why = failing["store_text"].as_str().unwrap();
+        assert!(why.contains("nothing is written") && why.contains("state.db"), "{why}");
+        wait_for("the log", || stage.server.log().contains("tried again at every").then_some(()));
+        let status = stage.project.run(&["release", "status"]).exits(0);
+        assert!(status.out.contains("nothing can be written"), "{status:?}");
+        let back = stage.project.run(&["rollback", "--reason", "complaints"]).exits(0);
+        assert!(back.out.contains("not yet written to disk"), "{back:?}");
+        disk.recovers_from(fault);
+        stage.settles();
+        wait_for("the store", || (ready().json()["store"] == "ok").then_some(()));
+        assert_eq!(rollbacks(&stage.project.root), 1);
+        let page = client::get(stage.server.address, "/metrics", "").unwrap().body;
+        let dropped = page.lines().find(|l| l.starts_with("tidegate_records_dropped_total"));
+        let dropped: usize = dropped.unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+        let kept = |id: &&String| stage.project.run(&["trace", id]).code == 0;
+        assert_eq!(asked.iter().filter(kept).count() + dropped, asked.len());
+        stage.project.run(&["eval", "--prompt", "v2"]).exits(0);
+        stage.server.terminate();
+        let Stage { server, project, .. } = stage;
+        assert_eq!(server.ended(), Some(0));
+        assert!(project.run(&["check"]).exits(0).out.contains("answered"));
+    }
+}

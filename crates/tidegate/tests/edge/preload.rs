@@ -24,17 +24,20 @@ const CODE: &str = r#"
         if (note) close(open(seen, O_CREAT | O_WRONLY, 0600));
         return 1;
     }
-    static void stall(void) {
+    static int sync_fails(void) {
         if (is("stall", 1)) while (is("stall", 0)) usleep(1000);
+        if (is("unsynced", 1)) { errno = EIO; return 1; }
+        return 0;
     }
     static ssize_t put(int fd, const void *bytes, size_t count, off_t at) {
         if (is("full", 1)) { errno = ENOSPC; return -1; }
+        if (is("broken", 1)) { errno = EIO; return -1; }
         return syscall(SYS_pwrite64, fd, bytes, count, at);
     }
     ssize_t pwrite(int fd, const void *b, size_t n, off_t at) { return put(fd, b, n, at); }
     ssize_t pwrite64(int fd, const void *b, size_t n, off_t at) { return put(fd, b, n, at); }
-    int fsync(int fd) { stall(); return syscall(SYS_fsync, fd); }
-    int fdatasync(int fd) { stall(); return syscall(SYS_fdatasync, fd); }
+    int fsync(int fd) { return sync_fails() ? -1 : syscall(SYS_fsync, fd); }
+    int fdatasync(int fd) { return sync_fails() ? -1 : syscall(SYS_fdatasync, fd); }
 "#;
 
 /// What is wrong with the disk.
@@ -44,6 +47,10 @@ pub(crate) enum Fault {
     Stall,
     /// Writing finds no room.
     Full,
+    /// Writing is an I/O error.
+    Broken,
+    /// Syncing is an I/O error.
+    Unsynced,
 }
 
 impl Fault {
@@ -51,6 +58,8 @@ impl Fault {
         match self {
             Fault::Stall => "stall",
             Fault::Full => "full",
+            Fault::Broken => "broken",
+            Fault::Unsynced => "unsynced",
         }
     }
 }

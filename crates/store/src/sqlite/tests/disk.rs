@@ -59,8 +59,8 @@ async fn after_a_failed_commit_nothing_is_acknowledged_until_a_new_start() {
     let root = root();
     let store = open(&root);
     append(&store, UnixMs(1), vec![packed_event(1)]).await.unwrap();
-    // A commit that fails as a whole, after all its statements went well: what an fsync error
-    // looks like from here.
+    // A commit that fails as a whole, after all its statements went well, for a reason that says
+    // nothing of what is on disk.
     let db = raw(&root);
     db.execute_batch(
         "CREATE TABLE parents(id INTEGER PRIMARY KEY);
