@@ -57,7 +57,7 @@ fn verify_one(pack: &Path, json: bool) -> Result<()> {
     if json {
         output::json(&outcome);
     }
-    let outcome = outcome.into_result().map_err(CliError::shown)?;
+    let outcome = outcome.into_result().map_err(|error| CliError::from(error).shown())?;
     if json {
         return Ok(());
     }

@@ -1,9 +1,9 @@
 //! From redacted data to the files of a pack, in memory.
 
 use super::clean::CleanData;
+use super::error::Result;
 use super::{buckets, diff, gates, journal, report, rollback, samples, signals};
 use crate::clock::rfc3339;
-use crate::error::Result;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use tidegate_core::decide::Phase;

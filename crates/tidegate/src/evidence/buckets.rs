@@ -1,8 +1,8 @@
 //! The bucketed comparison: candidate beside stable by tenant, language and length of the input. A
 //! rate over everyone hides what one tenant or one language suffers; this shows where to look.
 
+use super::error::{EvidenceError, Result};
 use super::html::cell;
-use crate::error::{CliError, Result};
 use crate::gate::{length_of, quantile};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -101,12 +101,11 @@ pub(super) fn files(buckets: &[Bucket]) -> Result<BTreeMap<String, Vec<u8>>> {
     if buckets.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let failed = |e: String| CliError::internal(format!("buckets cannot be written: {e}"));
     let mut csv = csv::Writer::from_writer(Vec::new());
     for bucket in buckets {
-        csv.serialize(bucket).map_err(|e| failed(e.to_string()))?;
+        csv.serialize(bucket).map_err(EvidenceError::part("buckets"))?;
     }
-    let csv = csv.into_inner().map_err(|e| failed(e.to_string()))?;
+    let csv = csv.into_inner().map_err(|e| EvidenceError::part("buckets")(e.into_error()))?;
     Ok(BTreeMap::from([
         ("signals/buckets.csv".to_owned(), csv),
         ("signals/buckets.md".to_owned(), markdown(buckets).into_bytes()),

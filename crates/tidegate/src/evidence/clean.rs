@@ -7,9 +7,9 @@
 //! a reader sees who is the same person and not who that is.
 
 use super::data::{GateOutput, PackData};
+use super::error::{EvidenceError, Result};
 use super::journal::{JournalLine, Step, steps};
 use super::samples::Origin;
-use crate::error::{CliError, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -115,19 +115,15 @@ impl CleanData {
 
 /// The value with its texts redacted.
 pub(super) fn clean<T: Serialize + DeserializeOwned>(value: &T) -> Result<T> {
-    let unreadable =
-        |e: serde_json::Error| CliError::internal(format!("evidence cannot be redacted: {e}"));
-    let mut json = serde_json::to_value(value).map_err(unreadable)?;
+    let mut json = serde_json::to_value(value).map_err(EvidenceError::NotRedacted)?;
     redact_value(&mut json);
-    serde_json::from_value(json).map_err(unreadable)
+    serde_json::from_value(json).map_err(EvidenceError::NotRedacted)
 }
 
 /// A journal entry with its body redacted. One that holds nothing to redact keeps every byte, so
 /// that its hash can be checked.
 pub(super) fn clean_entry(entry: &tidegate_core::journal::Entry) -> Result<JournalLine> {
-    let unreadable = |e: serde_json::Error| {
-        CliError::internal(format!("journal entry {} cannot be read: {e}", entry.seq))
-    };
+    let unreadable = |source| EvidenceError::Entry { seq: entry.seq, source };
     let before: Value = serde_json::from_str(&entry.body).map_err(unreadable)?;
     let mut after = before.clone();
     redact_value(&mut after);

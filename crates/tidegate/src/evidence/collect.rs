@@ -4,9 +4,9 @@ use super::assemble::{assemble, manifest_for};
 use super::buckets::buckets;
 use super::clean::CleanData;
 use super::data::{Exposure, FAILING_MAX, PackData, REPRESENTATIVE_MAX};
+use super::error::{EvidenceError, Result};
 use super::{journal, write};
 use crate::clock::{Clock, rfc3339};
-use crate::error::{CliError, Result};
 use crate::store::{
     Evals as _, Journal as _, RecordQuery, Records as _, Sets as _, Store, StoreError,
 };
@@ -45,8 +45,8 @@ pub(crate) struct PackInputs<'a> {
 /// journal (`PackWritten`). Another pack of the same release is replaced.
 ///
 /// # Errors
-/// When the release is not known (exit 2), or the store or the disk fails (exit 4). What the store
-/// lacks is no error: a pack with gaps is better evidence than none, and it names them.
+/// When the release is not known, or the store or the disk fails. What the store lacks is no
+/// error: a pack with gaps is better evidence than none, and it names them.
 pub(crate) async fn write_pack(inputs: &PackInputs<'_>) -> Result<PackRef> {
     let mut gaps = Vec::new();
     if let Err(error) = inputs.store.flush().await {
@@ -56,9 +56,7 @@ pub(crate) async fn write_pack(inputs: &PackInputs<'_>) -> Result<PackRef> {
     let day = rfc3339(data.release.started_at).chars().take(10).collect::<String>();
     let change_id = data.change_id.clone();
     let parent = inputs.root.join("reports").join(&day);
-    let manifest = tokio::task::spawn_blocking(move || write_data(data, &parent))
-        .await
-        .map_err(|e| CliError::internal(format!("writing the evidence pack broke off: {e}")))??;
+    let manifest = tokio::task::spawn_blocking(move || write_data(data, &parent)).await??;
     Ok(PackRef { path: format!("reports/{day}/{change_id}"), manifest })
 }
 
@@ -68,7 +66,7 @@ pub(super) fn write_data(data: PackData, parent: &Path) -> Result<Digest> {
     let files = assemble(&data)?;
     let manifest = manifest_for(&data, &files)
         .to_sealed_json()
-        .map_err(|e| CliError::internal(format!("the manifest cannot be written: {e}")))?;
+        .map_err(EvidenceError::part("the manifest"))?;
     write::write_folder(parent, &data.change_id, &files, &manifest)?;
     Ok(Digest::of(manifest.as_bytes()))
 }
@@ -81,7 +79,7 @@ fn collect(inputs: &PackInputs<'_>, mut gaps: Vec<String>) -> Result<PackData> {
     let journal_head = whole
         .last()
         .map(|entry| (entry.seq, entry.hash.clone()))
-        .ok_or_else(|| CliError::internal("the journal is empty; there is nothing to prove"))?;
+        .ok_or(EvidenceError::NoJournal)?;
     let entries = journal::of_release(&whole, change_id, [&plan.from, &plan.to])?;
     let mut keep = |what: &str, error: StoreError| gaps.push(format!("{what}: {error}"));
     let from = store.set(&plan.from).map_err(|e| keep("the stable set", e)).ok();
@@ -136,13 +134,9 @@ fn collect(inputs: &PackInputs<'_>, mut gaps: Vec<String>) -> Result<PackData> {
     })
 }
 
-fn unknown(state: &ControlState, change_id: &ChangeId) -> CliError {
-    let known: Vec<&str> = state.releases.keys().map(ChangeId::as_str).collect();
-    let hint = match known.as_slice() {
-        [] => "there is no release yet".to_owned(),
-        known => format!("known releases: {}", known.join(", ")),
-    };
-    CliError::usage(format!("this project has no release `{change_id}`")).hint(hint)
+fn unknown(state: &ControlState, change_id: &ChangeId) -> EvidenceError {
+    let known = state.releases.keys().cloned().collect();
+    EvidenceError::UnknownRelease { release: change_id.clone(), known }
 }
 
 /// The latest release before `release` that made `set` stable.

@@ -2,9 +2,9 @@
 
 use super::clean::CleanData;
 use super::diff::way_back_problems;
+use super::error::{EvidenceError, Result};
 use super::html::cell;
 use super::journal::Step;
-use crate::error::{CliError, Result};
 use crate::lang::Lang;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -159,8 +159,8 @@ pub(super) fn files(data: &CleanData, gates: &[Gate]) -> Result<BTreeMap<String,
     let mut files = BTreeMap::new();
     files.insert(SUMMARY.to_owned(), summary(data, gates).into_bytes());
     if let Some(eval) = &data.eval {
-        let json = serde_json::to_vec_pretty(eval)
-            .map_err(|e| CliError::internal(format!("the eval report cannot be written: {e}")))?;
+        let json =
+            serde_json::to_vec_pretty(eval).map_err(EvidenceError::part("the eval report"))?;
         files.insert(EVAL_REPORT.to_owned(), json);
     }
     if let Some(junit) = &data.junit {

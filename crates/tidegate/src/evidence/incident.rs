@@ -3,13 +3,13 @@
 
 use super::clean::{clean, clean_entry, clean_record};
 use super::collect::{PackInputs, env_info};
+use super::error::{EvidenceError, Result};
 use super::html::{cell, esc, lang};
 use super::journal::{self, JournalLine};
 use super::report::{page_begin, page_end, parts};
 use super::samples::{self, Origin};
 use super::write;
 use crate::clock::rfc3339;
-use crate::error::{CliError, Result};
 use crate::lang::Lang;
 use crate::store::{Journal as _, Records as _, Sets as _};
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,7 +50,7 @@ struct Data {
 /// one is replaced.
 ///
 /// # Errors
-/// When there is no such incident (exit 2), or the store or the disk fails (exit 4).
+/// When there is no such incident, or the store or the disk fails.
 pub(crate) async fn write_incident_pack(
     inputs: &PackInputs<'_>,
     id: &IncidentId,
@@ -60,18 +60,14 @@ pub(crate) async fn write_incident_pack(
     let name = inputs.change_id.clone();
     let parent = inputs.root.join("reports").join(&day);
     let path = format!("reports/{day}/{id}");
-    let manifest =
-        tokio::task::spawn_blocking(move || write_data(&data, &name, &parent)).await.map_err(
-            |e| CliError::internal(format!("writing the evidence pack broke off: {e}")),
-        )??;
+    let manifest = tokio::task::spawn_blocking(move || write_data(&data, &name, &parent)).await??;
     Ok(PackRef { path, manifest })
 }
 
 fn write_data(data: &Data, name: &ChangeId, parent: &std::path::Path) -> Result<Digest> {
     let files = files(data)?;
-    let manifest = manifest(data, &files)
-        .to_sealed_json()
-        .map_err(|e| CliError::internal(format!("the manifest cannot be written: {e}")))?;
+    let manifest =
+        manifest(data, &files).to_sealed_json().map_err(EvidenceError::part("the manifest"))?;
     write::write_folder(parent, name, &files, &manifest)?;
     Ok(Digest::of(manifest.as_bytes()))
 }
@@ -80,13 +76,13 @@ fn collect(inputs: &PackInputs<'_>, id: &IncidentId) -> Result<Data> {
     let PackInputs { store, state, change_id: _, root: _, clock, base_url } = *inputs;
     let incident = state.incidents.get(id);
     let Some((incident, Subject::Service { set, kind })) = incident.map(|i| (i, &i.subject)) else {
-        return Err(CliError::usage(format!("there is no incident `{id}` of the service")));
+        return Err(EvidenceError::UnknownIncident { incident: id.clone() });
     };
     let service = state.service.clone();
-    let service = service.ok_or_else(|| CliError::internal("an incident without a service"))?;
+    let service = service.ok_or(EvidenceError::NoService)?;
     let whole = store.journal(1)?;
     let head = whole.last().map(|entry| (entry.seq, entry.hash.clone()));
-    let journal_head = head.ok_or_else(|| CliError::internal("the journal is empty"))?;
+    let journal_head = head.ok_or(EvidenceError::NoJournal)?;
     let entries = journal::of_incident(&whole, id, set)?;
     let mut gaps = Vec::new();
     let packed = store.set(set).map_err(|e| gaps.push(format!("the version set: {e}"))).ok();

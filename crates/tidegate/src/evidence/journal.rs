@@ -1,8 +1,8 @@
 //! The release's part of the journal: `journal.jsonl` and `decisions.jsonl`.
 
 use super::data::GateOutput;
+use super::error::{EvidenceError, Result};
 use crate::clock::rfc3339;
-use crate::error::{CliError, Result};
 use crate::view::WithSentence;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -69,9 +69,8 @@ impl Step {
 pub(super) fn steps(journal: &[JournalLine]) -> Result<Vec<Step>> {
     let mut steps: Vec<Step> = Vec::new();
     for line in journal {
-        let event: Event = serde_json::from_str(&line.body).map_err(|e| {
-            CliError::internal(format!("journal entry {} cannot be read: {e}", line.seq))
-        })?;
+        let event: Event = serde_json::from_str(&line.body)
+            .map_err(|source| EvidenceError::Entry { seq: line.seq, source })?;
         match event {
             Event::Decided { change_id: _, decision, order, table } => steps.push(Step {
                 seq: line.seq,
@@ -116,7 +115,7 @@ pub(super) fn of_release(
     let incident = IncidentId::of_release(change_id);
     let mut ours = Vec::new();
     for entry in entries {
-        let event = entry.event().map_err(|e| CliError::internal(e.to_string()))?;
+        let event = entry.event()?;
         let belongs = match &event {
             Event::ServiceAdopted { set, .. }
             | Event::ServiceReleased { set, .. }
@@ -170,7 +169,7 @@ pub(super) fn of_incident(
     set: &VersionSetId,
 ) -> Result<Vec<Entry>> {
     let belongs = |entry: &Entry| -> Result<bool> {
-        let event = entry.event().map_err(|e| CliError::internal(e.to_string()))?;
+        let event = entry.event()?;
         Ok(match &event {
             Event::ServiceAdopted { set: of, .. }
             | Event::ServiceReleased { set: of, .. }
@@ -254,8 +253,7 @@ pub(super) fn journal_jsonl(journal: &[JournalLine]) -> Result<Vec<u8>> {
 fn jsonl<T: Serialize>(lines: impl Iterator<Item = T>) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     for line in lines {
-        serde_json::to_writer(&mut text, &line)
-            .map_err(|e| CliError::internal(format!("evidence cannot be written: {e}")))?;
+        serde_json::to_writer(&mut text, &line).map_err(EvidenceError::part("evidence"))?;
         text.push(b'\n');
     }
     Ok(text)

@@ -13,6 +13,7 @@ mod clean;
 mod collect;
 mod data;
 mod diff;
+mod error;
 mod gates;
 pub(crate) mod html;
 mod incident;
@@ -27,6 +28,7 @@ mod write;
 
 pub(crate) use change::change_id;
 pub(crate) use collect::{PackInputs, write_pack};
+pub(crate) use error::EvidenceError;
 pub(crate) use incident::write_incident_pack;
 pub(crate) use verify::{JournalCheck, verify};
 

@@ -1,7 +1,7 @@
 //! `samples/`: failing and representative records, each with a minimal reproduction.
 
+use super::error::{EvidenceError, Result};
 use crate::clock::rfc3339;
-use crate::error::{CliError, Result};
 use serde_json::json;
 use std::collections::BTreeMap;
 use tidegate_core::evidence::Record;
@@ -65,8 +65,8 @@ pub(super) fn files(
 ) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
     for sample in samples {
-        let mut json = serde_json::to_vec_pretty(sample.record)
-            .map_err(|e| CliError::internal(format!("a record cannot be written: {e}")))?;
+        let mut json =
+            serde_json::to_vec_pretty(sample.record).map_err(EvidenceError::part("a record"))?;
         json.push(b'\n');
         files.insert(format!("{}.json", sample.stem), json);
         if let Some(script) = curl(origin, sample.record) {

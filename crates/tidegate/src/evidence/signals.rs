@@ -5,9 +5,9 @@
 
 use super::chart::{self, Chart, Mark, Series, Style, Unit};
 use super::clean::CleanData;
+use super::error::{EvidenceError, Result};
 use super::journal::Step;
 use crate::clock::rfc3339;
-use crate::error::{CliError, Result};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -42,13 +42,12 @@ pub(super) fn files(
     charts: &[(Line, String)],
 ) -> Result<BTreeMap<String, Vec<u8>>> {
     let rows: Vec<Row> = data.steps.iter().flat_map(|step| rows(data, step)).collect();
-    let failed = |e: String| CliError::internal(format!("signals cannot be written: {e}"));
     let mut csv = csv::Writer::from_writer(Vec::new());
     for row in &rows {
-        csv.serialize(row).map_err(|e| failed(e.to_string()))?;
+        csv.serialize(row).map_err(EvidenceError::part("signals"))?;
     }
-    let csv = csv.into_inner().map_err(|e| failed(e.to_string()))?;
-    let json = serde_json::to_vec_pretty(&rows).map_err(|e| failed(e.to_string()))?;
+    let csv = csv.into_inner().map_err(|e| EvidenceError::part("signals")(e.into_error()))?;
+    let json = serde_json::to_vec_pretty(&rows).map_err(EvidenceError::part("signals"))?;
     let mut files = BTreeMap::from([
         ("signals/lines.csv".to_owned(), csv),
         ("signals/lines.json".to_owned(), json),

@@ -1,7 +1,7 @@
 //! Verifying a pack with nothing but the pack.
 
+use super::error::{EvidenceError, Result};
 use super::journal::{ChainCheck, check_chain};
-use crate::error::{CliError, Result};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -71,22 +71,15 @@ pub(crate) struct VerifyOutcome {
 }
 
 impl VerifyOutcome {
-    /// The outcome, or its problems as an error (exit 1).
+    /// The outcome, or its problems as an error.
     ///
     /// # Errors
-    /// [`CliError::failed`] with every problem on a separate line.
+    /// [`EvidenceError::DoesNotVerify`] with every problem.
     pub(crate) fn into_result(self) -> Result<VerifyOutcome> {
         if self.problems.is_empty() {
             return Ok(self);
         }
-        let lines: Vec<String> = self.problems.iter().map(|p| format!("  {p}")).collect();
-        Err(CliError::failed(format!(
-            "evidence pack {} does not verify, {} problem(s):\n{}",
-            self.pack.display(),
-            lines.len(),
-            lines.join("\n")
-        ))
-        .hint("compare with another copy, or write the pack again from the store"))
+        Err(EvidenceError::DoesNotVerify { folder: self.pack, problems: self.problems })
     }
 }
 
@@ -94,8 +87,8 @@ impl VerifyOutcome {
 /// nothing outside the folder is read.
 ///
 /// # Errors
-/// When the folder or its manifest is not there (exit 2) or cannot be read (exit 4). Everything
-/// that is wrong inside is in the outcome; see [`VerifyOutcome::into_result`].
+/// When the folder or its manifest is not there or cannot be read. Everything that is wrong
+/// inside is in the outcome; see [`VerifyOutcome::into_result`].
 pub(crate) fn verify(pack: &Path) -> Result<VerifyOutcome> {
     let text = manifest_text(pack)?;
     let mut outcome = VerifyOutcome {
@@ -120,7 +113,7 @@ pub(crate) fn verify(pack: &Path) -> Result<VerifyOutcome> {
     outcome.verdict = Some(manifest.verdict.decision);
     outcome.problems = verify_contents(&manifest);
     let mut found = Found::default();
-    found.walk(pack, "", 0).map_err(|e| unreadable(pack, &e))?;
+    found.walk(pack, "", 0).map_err(|e| unreadable(pack, e))?;
     let different = verify_files(&manifest.files, &found.files);
     outcome.files = manifest.files.keys().filter(|p| found.files.contains_key(*p)).count();
     outcome.files -=
@@ -134,27 +127,21 @@ pub(crate) fn verify(pack: &Path) -> Result<VerifyOutcome> {
     Ok(outcome)
 }
 
-fn unreadable(pack: &Path, error: &io::Error) -> CliError {
-    CliError::internal(format!("evidence pack `{}` cannot be read: {error}", pack.display()))
+fn unreadable(pack: &Path, source: io::Error) -> EvidenceError {
+    EvidenceError::Unreadable { folder: pack.to_owned(), source }
 }
 
 fn manifest_text(pack: &Path) -> Result<Vec<u8>> {
     let path = pack.join(MANIFEST);
-    let no_pack = || {
-        CliError::usage(format!("`{}` is not an evidence pack: no {MANIFEST}", pack.display()))
-            .hint("give the folder of one release: reports/YYYY-MM-DD/<change-id>")
-    };
+    let no_pack = || EvidenceError::NoPack { folder: pack.to_owned(), manifest: MANIFEST };
     match path.symlink_metadata() {
         Ok(meta) if meta.is_file() && meta.len() <= BYTES_MAX => {
-            fs::read(&path).map_err(|e| unreadable(pack, &e))
+            fs::read(&path).map_err(|e| unreadable(pack, e))
         }
-        Ok(_) => Err(CliError::failed(format!(
-            "`{}` is a link, a folder or too large; it is not read",
-            path.display()
-        ))),
+        Ok(_) => Err(EvidenceError::StrangeManifest { manifest: path }),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Err(no_pack()),
         Err(e) if e.kind() == io::ErrorKind::NotADirectory => Err(no_pack()),
-        Err(e) => Err(unreadable(pack, &e)),
+        Err(e) => Err(unreadable(pack, e)),
     }
 }
 

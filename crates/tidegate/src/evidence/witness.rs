@@ -2,7 +2,7 @@
 //! whole verifies by itself; only the digest in the journal's `PackWritten` entry shows it.
 
 use super::verify::{JournalCheck, VerifyOutcome};
-use crate::store::{Access, Journal as _, Store};
+use crate::store::{Access, Journal as _, Store, StoreError};
 use std::path::{Path, PathBuf};
 use tidegate_core::evidence::VerifyProblem;
 use tidegate_core::ids::Digest;
@@ -33,7 +33,7 @@ impl VerifyOutcome {
         };
         let digests = match digests(&project, &self.change_id) {
             Ok(digests) => digests,
-            Err(error) => return not_compared(error.message),
+            Err(error) => return not_compared(error.to_string()),
         };
         match digests.iter().rposition(|digest| *digest == self.manifest) {
             Some(last) if last + 1 == digests.len() => JournalCheck::Same { project },
@@ -54,7 +54,7 @@ fn project_of(pack: &Path) -> Option<PathBuf> {
 }
 
 /// The manifests of the packs written of a release, in order.
-fn digests(project: &Path, change_id: &str) -> crate::error::Result<Vec<Digest>> {
+fn digests(project: &Path, change_id: &str) -> Result<Vec<Digest>, StoreError> {
     let entries = Store::open(project, Access::Read)?.journal(1)?;
     let of_release = |event: Event| {
         let Event::PackWritten { change_id: id, path: _, manifest } = event else { return None };

@@ -5,7 +5,7 @@
 //! at every moment there is a whole pack under the name or beside it; a crash
 //! in between is repaired by the next write.
 
-use crate::error::{CliError, Result};
+use super::error::{EvidenceError, Result};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -22,16 +22,13 @@ pub(super) fn write_folder(
 ) -> Result<PathBuf> {
     let target = parent.join(change_id.as_str());
     if let Some(path) = files.keys().find(|path| !is_plain_path(path)) {
-        return Err(CliError::internal(format!(
-            "evidence pack `{change_id}`: `{}` is not a plain relative path",
-            path.escape_debug()
-        )));
+        let path = path.escape_debug().to_string();
+        return Err(EvidenceError::PathLeadsOut { pack: change_id.clone(), path });
     }
-    swap_in(parent, change_id, files, manifest).map_err(|e| {
-        CliError::internal(format!("evidence pack `{}` cannot be written: {e}", target.display()))
-            .hint("check that the folder is writable and the disk is not full, then write it again")
-    })?;
-    Ok(target)
+    match swap_in(parent, change_id, files, manifest) {
+        Ok(()) => Ok(target),
+        Err(source) => Err(EvidenceError::Unwritten { folder: target, source }),
+    }
 }
 
 fn swap_in(

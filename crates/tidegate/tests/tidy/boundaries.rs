@@ -328,6 +328,7 @@ fn a_circle_is_seen_and_a_parent_is_none() {
 /// `cli::errors`, and to clients in `request::problem`.
 const OWN_ERRORS: &[&str] = &[
     "config",
+    "evidence",
     "gate",
     "guard",
     "http",

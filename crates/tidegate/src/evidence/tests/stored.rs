@@ -58,7 +58,7 @@ async fn pack_of(store: &Store, root: &Path, change_id: &str) -> Result<PackRef>
         clock: &Clock::demo(NOW, 1),
         base_url: "http://127.0.0.1:8787",
     };
-    write_pack(&inputs).await
+    Ok(write_pack(&inputs).await?)
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What verification sees.
 
 use super::build::{Outcome, release};
-use crate::error::ErrorKind;
+use crate::error::{CliError, ErrorKind};
 use crate::evidence::collect::write_data;
 use crate::evidence::verify::verify;
 use std::fs;
@@ -72,7 +72,8 @@ fn a_flipped_byte_is_seen_wherever_it_is() {
                 fs::write(&path, &bad).unwrap();
                 let found = verify(&pack.folder).unwrap();
                 assert!(!found.problems.is_empty(), "byte {at} of {}", path.display());
-                assert_eq!(found.into_result().unwrap_err().kind, ErrorKind::Failed);
+                let error = CliError::from(found.into_result().unwrap_err());
+                assert_eq!(error.kind, ErrorKind::Failed);
             }
         }
         fs::write(&path, &good).unwrap();
@@ -148,7 +149,8 @@ fn a_link_is_not_followed() {
     let manifest = pack.folder.join("manifest.json");
     fs::rename(&manifest, &outside).unwrap();
     std::os::unix::fs::symlink(&outside, &manifest).unwrap();
-    assert_eq!(verify(&pack.folder).unwrap_err().kind, ErrorKind::Failed);
+    let error = CliError::from(verify(&pack.folder).unwrap_err());
+    assert_eq!(error.kind, ErrorKind::Failed);
 }
 
 #[test]
@@ -215,7 +217,7 @@ fn an_old_journal_head_is_seen() {
 fn what_is_no_pack_is_a_usage_error() {
     let dir = tempfile::tempdir().unwrap();
     let check = |path: &Path| {
-        let error = verify(path).unwrap_err();
+        let error = CliError::from(verify(path).unwrap_err());
         assert_eq!((error.kind, error.hints.len()), (ErrorKind::Usage, 1), "{error}");
     };
     check(dir.path());
