@@ -76,11 +76,34 @@ impl Clock {
     }
 }
 
-/// A moment as RFC 3339 in UTC, for people and files.
+/// A moment as RFC 3339 in UTC, for people and files: to the millisecond, or to the second where it
+/// is a whole one.
 pub(crate) fn rfc3339(at: UnixMs) -> String {
-    let nanos = i128::from(at.0) * 1_000_000;
-    time::OffsetDateTime::from_unix_timestamp_nanos(nanos)
+    let (seconds, ms) = (at.0 / 1_000, at.0 % 1_000);
+    let text = i64::try_from(seconds)
         .ok()
-        .and_then(|t| t.format(&time::format_description::well_known::Rfc3339).ok())
-        .unwrap_or_else(|| at.0.to_string())
+        .and_then(|seconds| time::OffsetDateTime::from_unix_timestamp(seconds).ok())
+        .and_then(|moment| moment.format(&time::format_description::well_known::Rfc3339).ok());
+    match text {
+        Some(text) if ms > 0 => text.replace('Z', &format!(".{ms:03}Z")),
+        Some(text) => text,
+        None => at.0.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(at: u64, expected: &str) {
+        assert_eq!(rfc3339(UnixMs(at)), expected);
+    }
+
+    #[test]
+    fn a_moment_is_whole_seconds_or_three_digits() {
+        check(0, "1970-01-01T00:00:00Z");
+        check(1_795_859_971_240, "2026-11-28T09:59:31.240Z");
+        check(1_795_859_971_007, "2026-11-28T09:59:31.007Z");
+        check(u64::MAX, "18446744073709551615");
+    }
 }

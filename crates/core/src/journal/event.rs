@@ -14,56 +14,57 @@ use serde::{Deserialize, Serialize};
 pub enum Event {
     /// A service took its first version set.
     ServiceAdopted {
-        /// The service.
+        /// What clients send as `model`; it never changes for this journal.
         service: ServiceName,
-        /// Its first stable set.
+        /// What stable serves from now on, without a release: there was nothing to compare with.
         set: VersionSetId,
-        /// The set's label.
+        /// What people call the set, such as `prompt v1 · sim-1`; not unique.
         label: String,
-        /// The first table.
+        /// Generation 1, stable alone.
         table: Table,
-        /// Who.
+        /// Who started the server, as the command line names its user.
         by: String,
     },
     /// A set that stable serves passed the gate that every later set passes; until then the service
     /// is an experiment.
     ServiceReleased {
-        /// The set.
+        /// What stable serves; a later set gets here by being promoted, without this event.
         set: VersionSetId,
         /// The eval run that it passed.
         run_id: String,
-        /// What is released, in one sentence.
+        /// One English sentence for people: what is released, by which run.
         note: String,
     },
     /// A version set was packed into the store.
     SetPacked {
-        /// The set.
+        /// Named by its content, so the same files packed again are the same set.
         set: VersionSetId,
-        /// Its label.
+        /// What people call it; the first label stays where it is packed again.
         label: String,
     },
     /// An eval run ended.
     EvalRun {
-        /// The run.
+        /// `eval-`, the Unix time in seconds and six hex digits.
         run_id: String,
         /// The set it ran on.
         set: VersionSetId,
-        /// Digest over all cases it ran.
+        /// Digest over all cases it ran: a release needs a pass on exactly the cases of now.
         cases: Digest,
-        /// Whether its gate passed.
+        /// Whether its gate passed; an inconclusive run did not.
         passed: bool,
-        /// Digest of its report.
+        /// Digest of its report, which the store keeps.
         report: Digest,
     },
     /// A release began.
     ReleaseStarted {
-        /// What it is decided by.
+        /// Ladder, rules and error budget, fixed for the whole release.
         plan: Box<Plan>,
-        /// The first table with the split.
+        /// The first table with the split, at the weight of rung 0.
         table: Table,
-        /// Who.
+        /// Who started it; with an override, who takes it on.
         by: String,
-        /// A named override of a block on the candidate, with its reason.
+        /// Why a candidate that was rolled back before is released again; `None` without an
+        /// override.
         override_reason: Option<String>,
         /// The smoke test of the candidate; absent where none was run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,39 +72,40 @@ pub enum Event {
     },
     /// A decision was made; `table` is the intent, absent when nothing is to be switched.
     Decided {
-        /// The release.
+        /// The release that is decided on.
         change_id: ChangeId,
-        /// The decision, with the state after it.
+        /// The decision, with its reasons and the release's state after it.
         decision: Box<Decision>,
-        /// The order it carries out, if one.
+        /// The operator's order that it carries out; `None` where it follows from data.
         order: Option<Order>,
-        /// The table it intends.
+        /// The table to switch to; journalled before the switch, so that a crash between the two
+        /// is made up for at the next start.
         table: Option<Table>,
     },
     /// A table is in force.
     Applied {
-        /// Its generation.
+        /// The table that serves new requests from now on.
         generation: Generation,
-        /// How long from the decision to the swap, µs.
+        /// From the decision to the swap, µs.
         took_us: u64,
     },
     /// The entrance was opened again by an operator.
     EntranceOpened {
-        /// The table with the open entrance.
+        /// The next generation, with the entrance open.
         table: Table,
-        /// Who.
+        /// The operator's name, as the command line gave it.
         by: String,
-        /// Why.
+        /// Why it is safe again, in the operator's words.
         reason: String,
     },
     /// A release's incident began. Nothing writes this any more, older journals hold it: a
     /// decision opens its release's incident by itself.
     IncidentOpened {
-        /// The release.
+        /// The release that was rolled back or shut off.
         change_id: ChangeId,
         /// Red or black.
         signal: Signal,
-        /// Why.
+        /// The sentence of the decision's first reason; it cannot be translated any more.
         reason: String,
     },
     /// Red lines were seen in answers that no release decides on. They open an incident of the
@@ -111,27 +113,27 @@ pub enum Event {
     RedLinesSeen(RedLines),
     /// Records became regression cases.
     CasesWritten {
-        /// The incident they came from.
+        /// The incident they came from; with them it can be closed.
         #[serde(alias = "change_id", deserialize_with = "incident_of")]
         incident: IncidentId,
-        /// The ids of the cases.
+        /// Their `case_id`s in the regression file, added to those written before.
         case_ids: Vec<String>,
     },
     /// Records of a promoted release became ordinary cases: what it answers well.
     SamplesWritten {
-        /// The release.
+        /// The release that gave the answers.
         change_id: ChangeId,
-        /// The ids of the cases.
+        /// Their `case_id`s in the samples file, added to those written before.
         case_ids: Vec<String>,
     },
     /// An incident ended; refused before its cases are written.
     IncidentClosed {
-        /// The incident.
+        /// The incident that is over.
         #[serde(alias = "change_id", deserialize_with = "incident_of")]
         incident: IncidentId,
-        /// Who.
+        /// The name of the person who closed it.
         by: String,
-        /// What was concluded.
+        /// What was concluded, in that person's words.
         conclusion: String,
     },
     /// An evidence pack was written.
@@ -140,7 +142,7 @@ pub enum Event {
         change_id: ChangeId,
         /// Its folder, relative to the project.
         path: String,
-        /// Digest of its manifest.
+        /// Digest of its manifest; `verify` compares it, so a rewritten pack is seen.
         manifest: Digest,
     },
 }
@@ -154,13 +156,13 @@ fn incident_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IncidentId,
 /// One event in the chain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Its place, from 1.
+    /// Its place, from 1, without gaps.
     pub seq: u64,
-    /// When it was appended.
+    /// When it was appended, by the server's clock; it may go backwards where that clock did.
     pub at: UnixMs,
     /// The hash of the entry before; the digest of nothing ([`Entry::origin`]) for the first.
     pub prev: Digest,
-    /// The hash of this one.
+    /// SHA-256 over `prev`, `seq`, `at` and `body`, in this order.
     pub hash: Digest,
     /// The event as it was written, byte for byte: hashes are over this text.
     pub body: String,
@@ -172,9 +174,9 @@ pub enum JournalError {
     /// A number is missing or double.
     #[error("journal: entry {expected} is missing or out of order; found {found}")]
     Sequence {
-        /// The number that should follow.
+        /// One more than the entry before.
         expected: u64,
-        /// The number that does.
+        /// The number that is there instead.
         found: u64,
     },
     /// An entry does not follow from the one before it.
@@ -186,9 +188,9 @@ pub enum JournalError {
     /// An entry cannot be read.
     #[error("journal: entry {seq} cannot be read: {detail}")]
     Unreadable {
-        /// The entry.
+        /// The number of the entry.
         seq: u64,
-        /// Why.
+        /// What the JSON parser says.
         detail: String,
     },
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// A packed version set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetRef {
-    /// Its label.
+    /// What people call it; that of the first packing.
     pub label: String,
     /// When it was first packed.
     pub at: UnixMs,
@@ -24,43 +24,43 @@ pub struct SetRef {
 /// The latest eval run on a set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvalRunRef {
-    /// The run.
+    /// Finds its report in the store.
     pub run_id: String,
-    /// Digest over all cases it ran.
+    /// Digest over all cases it ran; a run on other cases than those of now does not count.
     pub cases: Digest,
     /// Whether its gate passed.
     pub passed: bool,
-    /// When.
+    /// When it was journalled, at its end.
     pub at: UnixMs,
 }
 
 /// Why a set may not be released again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Block {
-    /// The release that rolled back.
+    /// The release that was rolled back.
     pub change_id: ChangeId,
-    /// When.
+    /// When the rollback was decided.
     pub at: UnixMs,
-    /// Why; absent where the decision gave no reason.
+    /// The first reason of that decision; absent where it gave none.
     pub reason: Option<Cause>,
 }
 
 /// A release, running or over.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Release {
-    /// What it is decided by.
+    /// Ladder, rules and error budget, fixed at its start.
     pub plan: Plan,
-    /// Who started it.
+    /// The name of the person who started it.
     pub by: String,
-    /// When.
+    /// When it was journalled; the rungs are timed from [`Plan::created_at`].
     pub started_at: UnixMs,
-    /// How far it has come.
+    /// Rung, phase and evidence so far: what the next decision starts from.
     pub state: ReleaseState,
-    /// The last decision, for people.
+    /// The last one that was journalled: what `release status` and the reports show.
     pub last_decision: Option<Decision>,
-    /// When it ended.
+    /// When its last decision made it final; absent while it runs.
     pub ended_at: Option<UnixMs>,
-    /// The pack that proves it.
+    /// The latest pack that proves it; absent until one is written after its end or a pause.
     pub pack: Option<PackRef>,
     /// The ordinary cases made of its answers, once it was promoted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -76,13 +76,13 @@ pub struct Release {
 /// Everything control knows.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ControlState {
-    /// The service; absent before its first set.
+    /// The service's name; absent before its first set.
     pub service: Option<ServiceName>,
     /// The route table in force or intended.
     pub table: Option<Table>,
     /// The highest generation known to have been in force.
     pub applied: Generation,
-    /// Packed sets.
+    /// All sets that were packed, also those that no release served.
     pub sets: BTreeMap<VersionSetId, SetRef>,
     /// The latest eval run by set.
     pub eval_runs: BTreeMap<VersionSetId, EvalRunRef>,
@@ -97,9 +97,9 @@ pub struct ControlState {
     pub active: Option<ChangeId>,
     /// Sets that rolled back (invariant 4).
     pub blocked: BTreeMap<VersionSetId, Block>,
-    /// Incidents by id.
+    /// Incidents by id, open and closed.
     pub incidents: BTreeMap<IncidentId, Incident>,
-    /// How many entries were applied.
+    /// The number of the entry applied last; 0 before the first.
     pub seq: u64,
 }
 
@@ -110,13 +110,13 @@ pub enum ReplayError {
     /// The journal itself is broken.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The release is not known.
+    /// No release with this id was started.
     #[error("this project has no release `{0}`")]
     UnknownRelease(ChangeId),
     /// The release is over.
     #[error("release `{0}` is over; nothing moves it any more")]
     ReleaseOver(ChangeId),
-    /// There is a release already.
+    /// A release starts while another one runs.
     #[error("release `{0}` is still running; a service has one release at a time")]
     ReleaseRunning(ChangeId),
     /// The change id is taken.
@@ -125,17 +125,17 @@ pub enum ReplayError {
     /// A table is not the next one.
     #[error("route table generation {given} does not follow generation {current}; a stale writer")]
     StaleTable {
-        /// The generation given.
+        /// What the event's table has.
         given: Generation,
-        /// The generation in force.
+        /// What the state's table has; the next one is one more.
         current: Generation,
     },
     /// The candidate rolled back before.
     #[error("version set `{set}` was rolled back by release `{}` and is blocked", .block.change_id)]
     Blocked {
-        /// The set.
+        /// The candidate that was to be released.
         set: VersionSetId,
-        /// Why.
+        /// By which release, when and why it was blocked.
         block: Box<Block>,
     },
     /// There is no such incident.
