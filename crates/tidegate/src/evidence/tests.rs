@@ -12,8 +12,9 @@ use super::data::PackData;
 use super::journal::of_release;
 use super::verify::verify;
 use build::{Outcome, record, release};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tidegate_core::evidence::{GateLevel, GateStatus, Manifest, VerdictDecision};
+use tidegate_core::ids::UnixMs;
 use tidegate_core::upstream::Failure;
 
 fn files_of(data: PackData) -> BTreeMap<String, String> {
@@ -249,6 +250,32 @@ fn an_earlier_pack_is_replaced_whole_and_nothing_is_left_over() {
     assert_eq!(outcome.manifest, manifest);
     assert_eq!(outcome.redacted, 0);
     assert!(outcome.files > 15 && outcome.entries > 30, "{outcome:?}");
+}
+
+/// Whoever verifies a pack while it is written again sees the earlier one or the new one.
+#[test]
+fn a_pack_verifies_at_every_moment_while_it_is_replaced() {
+    const TIMES: u64 = 30;
+    let folder = tempfile::tempdir().unwrap();
+    let write = |n: u64| {
+        let data =
+            PackData { written_at: UnixMs(1_767_610_000_000 + n), ..release(Outcome::RolledBack) };
+        write_data(data, folder.path()).unwrap();
+    };
+    write(0);
+    let pack = folder.path().join("prompt-v3-a1b2c");
+    let manifests = std::thread::scope(|scope| {
+        let writing = scope.spawn(|| (1..=TIMES).for_each(write));
+        let mut manifests = BTreeSet::new();
+        while !writing.is_finished() {
+            let outcome = verify(&pack).unwrap();
+            assert_eq!(outcome.problems, []);
+            manifests.insert(outcome.manifest.to_string());
+        }
+        manifests
+    });
+    // It was replaced while it was looked at.
+    assert!(manifests.len() > 1, "{manifests:?}");
 }
 
 /// Leaves the packs where `TIDEGATE_PACK_DIR` says, for a look at the page in a browser.

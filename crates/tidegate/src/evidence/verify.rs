@@ -19,6 +19,8 @@ const FILES_MAX: usize = 20_000;
 const BYTES_MAX: u64 = 1 << 28;
 /// Deepest folder.
 const DEPTH_MAX: usize = 32;
+/// How often a pack is read that is written again meanwhile.
+const READS_MAX: usize = 5;
 
 /// What the project's journal says of a pack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -84,12 +86,23 @@ impl VerifyOutcome {
 }
 
 /// Checks a pack: its manifest, every file, and its part of the journal. Links are not followed and
-/// nothing outside the folder is read.
+/// nothing outside the folder is read. One that is replaced while it is read is read again.
 ///
 /// # Errors
 /// When the folder or its manifest is not there or cannot be read. Everything that is wrong
 /// inside is in the outcome; see [`VerifyOutcome::into_result`].
 pub(crate) fn verify(pack: &Path) -> Result<VerifyOutcome> {
+    for _ in 1..READS_MAX {
+        let before = manifest_text(pack)?;
+        let outcome = read(pack);
+        if manifest_text(pack).is_ok_and(|after| after == before) {
+            return outcome;
+        }
+    }
+    read(pack)
+}
+
+fn read(pack: &Path) -> Result<VerifyOutcome> {
     let text = manifest_text(pack)?;
     let mut outcome = VerifyOutcome {
         pack: pack.to_owned(),

@@ -1,9 +1,10 @@
 //! A pack on disk: all of it or nothing under its name.
 //!
 //! The files are written into a hidden folder beside the pack's place, forced to disk, and the
-//! folder is renamed. An earlier pack of the same change is moved aside first and removed last, so
-//! at every moment there is a whole pack under the name or beside it; a crash
-//! in between is repaired by the next write.
+//! folder is renamed. Where there is an earlier pack of the same change, the two folders change
+//! names in one step, and the earlier one is removed. On a file system that cannot do that, the
+//! earlier one is moved aside first: a whole pack is then always under the name or beside it, and a
+//! crash in between is repaired by the next write.
 
 use super::error::{EvidenceError, Result};
 use std::collections::BTreeMap;
@@ -56,18 +57,46 @@ fn swap_in(
     }
     write_file(&fresh, MANIFEST, manifest.as_bytes())?;
     sync_folders(&fresh)?;
-    let replaces = exists(&target);
-    if replaces {
-        fs::rename(&target, &aside)?;
-    }
-    if let Err(e) = fs::rename(&fresh, &target) {
-        if replaces {
-            fs::rename(&aside, &target)?;
-        }
-        return Err(e);
-    }
+    put_in_place(&fresh, &target, &aside)?;
     File::open(parent)?.sync_all()?;
+    remove(&fresh)?;
     remove(&aside)
+}
+
+/// Puts the new folder under the pack's name. What was there before is under one of the other two
+/// names afterwards.
+fn put_in_place(fresh: &Path, target: &Path, aside: &Path) -> io::Result<()> {
+    if !exists(target) {
+        return fs::rename(fresh, target);
+    }
+    if exchange(fresh, target)? {
+        return Ok(());
+    }
+    fs::rename(target, aside)?;
+    fs::rename(fresh, target).inspect_err(|_| {
+        // The error that is shown is the first one.
+        let _ = fs::rename(aside, target);
+    })
+}
+
+/// Lets two folders change names in one step; false where the system cannot.
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+fn exchange(one: &Path, other: &Path) -> io::Result<bool> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    // The last two are one on some systems.
+    let cannot = [Errno::NOSYS, Errno::INVAL, Errno::NOTSUP, Errno::OPNOTSUPP];
+    match renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(true),
+        Err(error) if cannot.contains(&error) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Lets two folders change names in one step; false where the system cannot.
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+fn exchange(_one: &Path, _other: &Path) -> io::Result<bool> {
+    Ok(false)
 }
 
 fn write_file(folder: &Path, path: &str, content: &[u8]) -> io::Result<()> {

@@ -232,8 +232,8 @@ fn a_candidate_that_breaks_the_contract_is_taken_back_by_itself() {
         let status = project.run(&["release", "status", "--json"]).json();
         status["release"]["pack"]["path"].as_str().map(str::to_owned)
     });
-    // It is written again after the rollback; between its files it does not verify.
-    wait_for("a pack that verifies", || (project.run(&["verify", &pack]).code == 0).then_some(()));
+    // It may be written again at this moment, with the cases of the rollback.
+    project.run(&["verify", &pack]).exits(0);
     let junit = project.read(&format!("{pack}/gates/junit.xml"));
     assert!(junit.contains("<testsuite") && junit.contains("<testcase"), "{junit}");
     let smoke = project.read(&format!("{pack}/gates/smoke.txt"));
