@@ -96,7 +96,8 @@ pub(crate) fn one_line(release: &Release, state: &ControlState) -> String {
     let weight = weight(release.state.phase, state);
     let headline = release.last_decision.as_ref().map(headline).unwrap_or_default();
     let at = release.last_decision.as_ref().map_or(release.started_at, |d| d.at);
-    format!("{} {} {weight} {headline}", rfc3339(at), lang::reader().phase(release.state.phase))
+    let phase = lang::reader().phase(release.state.phase);
+    format!("{} {phase} {weight} {headline}", rfc3339(at)).trim_end().to_owned()
 }
 
 /// The share that the candidate has; one that was promoted has everyone.
@@ -165,7 +166,8 @@ pub(crate) fn incident(id: &IncidentId, incident: &Incident) -> String {
         (Some((_, conclusion)), Lang::En) => format!("closed: {conclusion}"),
         (Some((_, conclusion)), Lang::Zh) => format!("已关闭：{conclusion}"),
         (Some((_, conclusion)), Lang::Ja) => format!("終了：{conclusion}"),
-        (None, Lang::En) => format!("open, {cases} case(s) written back"),
+        (None, Lang::En) if cases == 1 => "open, 1 case written back".to_owned(),
+        (None, Lang::En) => format!("open, {cases} cases written back"),
         (None, Lang::Zh) => format!("未关闭，已写回 {cases} 个用例"),
         (None, Lang::Ja) => format!("未解決、ケース {cases} 件を書き戻し済み"),
     };

@@ -64,7 +64,7 @@ fn notes(lang: Lang, rules: &[&LineRule]) -> Vec<String> {
     let rates = rules.iter().filter(|rule| rule.metric.is_rate()).filter(of_good_share);
     let rates: Vec<&str> = rates.map(|rule| rule.metric.as_str()).collect();
     if !rates.is_empty() {
-        let rates = rates.join(", ");
+        let rates = rates.join(if lang == Lang::En { ", " } else { "、" });
         notes.push(match lang {
             Lang::En => {
                 format!("{rates}: differences are relative to the good share (100 % less the rate)")

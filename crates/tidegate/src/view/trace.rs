@@ -81,7 +81,7 @@ fn served_by(words: &TraceWords, record: &Record) -> String {
 
 fn result(lang: Lang, words: &TraceWords, record: &Record) -> String {
     let status = record.status;
-    let Some(failure) = record.failure else { return format!("{status}, {}", words.answered) };
+    let Some(failure) = record.failure else { return format!("{status} · {}", words.answered) };
     let whose = match (lang, failure.fault()) {
         (Lang::En, FaultOwner::Upstream) => "(the upstream's fault)",
         (Lang::En, FaultOwner::Client) => "(the client's fault)",
@@ -93,7 +93,7 @@ fn result(lang: Lang, words: &TraceWords, record: &Record) -> String {
         (Lang::Ja, FaultOwner::Client) => "（呼び出し側の問題）",
         (Lang::Ja, FaultOwner::Ours) => "（ゲートウェイの問題）",
     };
-    format!("{status}, {} {whose}", failure.as_str())
+    format!("{status} · {} {whose}", failure.as_str())
 }
 
 fn time(words: &TraceWords, timing: &Timing) -> String {

@@ -299,7 +299,8 @@ fn not_judged(lang: Lang, outlook: &Outlook) -> Option<String> {
         Lang::Zh => "不作判断（没有样本，也不要求有）：",
         Lang::Ja => "判定しない（標本がなく、必須でもない）：",
     };
-    (!names.is_empty()).then(|| format!("{text}{}", names.join(", ")))
+    let comma = if lang == Lang::En { ", " } else { "、" };
+    (!names.is_empty()).then(|| format!("{text}{}", names.join(comma)))
 }
 
 fn independence(lang: Lang, words: &PlanWords, outlook: &Outlook) -> Option<String> {
