@@ -11,9 +11,10 @@ use crate::log::{About, Event};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_core::decide::{Decision, OrderKind};
+use tidegate_core::decide::{Decision, Order, OrderKind};
 use tidegate_core::journal::ControlState;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 
 /// Commands that may wait for the loop; an operator's orders are few.
@@ -49,7 +50,8 @@ impl ControlHandle {
         let (wakes, receiver) = mpsc::channel(WAITING_MAX);
         let (ahead, clock) = (Arc::clone(&control.ahead), control.clock.clone());
         let root = control.root.clone();
-        tokio::spawn(own(control, receiver));
+        let owner = tokio::spawn(own(control, receiver));
+        tokio::spawn(watch_over(owner, Arc::clone(&ahead), clock.clone()));
         ControlHandle { wakes, ahead, clock, root }
     }
 
@@ -175,6 +177,18 @@ impl ControlHandle {
         self.wakes.send(wake(reply)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())
     }
+}
+
+/// Notices that control broke off, which is a defect: nothing would steer the candidate any more,
+/// so it is taken out.
+pub(super) async fn watch_over(owner: JoinHandle<()>, ahead: Arc<Ahead>, clock: Clock) {
+    let Some(error) = owner.await.err().filter(JoinError::is_panic) else { return };
+    let why = CliError::internal(format!("control broke off: {error}; restart the server"));
+    ahead.cannot_write(&why);
+    let by = "tidegate".to_owned();
+    let order = Order { kind: OrderKind::RollBack, by, reason: why.message };
+    // Without a release there is nothing to take out.
+    let _ = ahead.order(&order, None, clock.now());
 }
 
 async fn own(mut control: Control, mut wakes: mpsc::Receiver<Wake>) {

@@ -178,6 +178,21 @@ async fn a_red_line_event_shuts_the_entrance_and_an_operator_opens_it() {
     assert!(!closed(&scene) && scene.is_replay());
 }
 
+/// A defect in control must not leave a candidate that nobody steers.
+#[tokio::test]
+async fn a_control_that_breaks_off_takes_the_candidate_out() {
+    let mut scene = Scene::new().await;
+    scene.eval().await;
+    scene.start().await.unwrap();
+    let ahead = Arc::clone(&scene.control.ahead);
+    let owner = tokio::spawn(async { panic!("a defect") });
+    run::watch_over(owner, Arc::clone(&ahead), scene.control.clock.clone()).await;
+    let table = scene.plane.router.load();
+    assert!(table.candidate.is_none() && table.table.split.is_none());
+    let why = ahead.not_written().unwrap();
+    assert!(why.contains("control broke off") && why.contains("a defect"), "{why}");
+}
+
 /// Invariant 10: a journal that cannot be written neither keeps a bad candidate in nor stops
 /// stable traffic.
 #[tokio::test]
