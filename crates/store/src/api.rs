@@ -3,6 +3,7 @@
 
 use crate::error::Result;
 use crate::query::RecordQuery;
+use std::collections::BTreeMap;
 use std::future::Future;
 use tidegate_core::evidence::Record;
 use tidegate_core::gate::EvalReport;
@@ -95,11 +96,11 @@ pub trait Records {
         feedback: Feedback,
     ) -> impl Future<Output = Result<bool>> + Send;
 
-    /// Feedback given on a trace, in the order it came.
+    /// Feedback given on these traces, each in the order it came; traces without any are left out.
     ///
     /// # Errors
     /// When a row cannot be read; it is named.
-    fn feedback_of(&self, id: &TraceId) -> Result<Vec<Feedback>>;
+    fn feedback_on(&self, ids: &[TraceId]) -> Result<BTreeMap<TraceId, Vec<Feedback>>>;
 }
 
 /// Version sets with their files.

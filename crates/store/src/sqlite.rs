@@ -40,6 +40,7 @@ use crate::query::RecordQuery;
 use crate::work::{Done, Work};
 use lock::Lock;
 use reader::Readers;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -276,8 +277,8 @@ impl Records for SqliteStore {
         }
     }
 
-    fn feedback_of(&self, id: &TraceId) -> Result<Vec<Feedback>> {
-        self.inner.readers.read(|db| reader::feedback_of(db, id))
+    fn feedback_on(&self, ids: &[TraceId]) -> Result<BTreeMap<TraceId, Vec<Feedback>>> {
+        self.inner.readers.read(|db| reader::feedback_on(db, ids))
     }
 }
 

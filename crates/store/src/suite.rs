@@ -255,8 +255,8 @@ pub(crate) async fn old_records_and_feedback_are_pruned<B: Bench>(bench: B) {
     let query = RecordQuery { limit: 100, ..RecordQuery::default() };
     let left: Vec<u64> = store.records(&query).unwrap().iter().map(|r| r.at.0).collect();
     assert_eq!(left, (rows - 5..rows).collect::<Vec<_>>());
-    assert_eq!(store.feedback_of(&trace_id(1)).unwrap(), []);
-    assert_eq!(store.feedback_of(&trace_id(2)).unwrap().len(), 1);
+    let left = store.feedback_on(&[trace_id(1), trace_id(2)]).unwrap();
+    assert_eq!(left.into_keys().collect::<Vec<_>>(), [trace_id(2)]);
     assert_eq!(store.prune_records(UnixMs(u64::MAX)).await.unwrap(), 5);
 }
 
@@ -268,7 +268,10 @@ pub(crate) async fn the_first_feedback_of_a_kind_stays<B: Bench>(bench: B) {
     assert!(!put(Feedback::Like(false)).await.unwrap());
     assert!(put(Feedback::Satisfaction(0.3)).await.unwrap());
     let kept = [Feedback::Like(true), Feedback::Satisfaction(0.3)];
-    assert_eq!(store.feedback_of(&id).unwrap(), kept);
+    // A trace that a thousand others are asked with, twice.
+    let asked: Vec<TraceId> = (0..1_000).chain([1]).map(trace_id).collect();
+    let found = store.feedback_on(&asked).unwrap();
+    assert_eq!(found, BTreeMap::from([(id.clone(), kept.to_vec())]));
     assert!(error(put(Feedback::Satisfaction(f64::NAN)).await).message.contains("not finite"));
 }
 

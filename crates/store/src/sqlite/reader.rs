@@ -167,11 +167,23 @@ pub(super) fn trace(db: &Connection, id: &TraceId) -> Result<Option<Record>> {
     body.map(|body| parse(&format!("record of trace `{id}`"), &body)).transpose()
 }
 
-/// Feedback on a trace, in the order it came.
-pub(super) fn feedback_of(db: &Connection, id: &TraceId) -> Result<Vec<Feedback>> {
-    let sql = "SELECT body FROM feedback WHERE trace_id = ?1 ORDER BY id";
-    let rows: Vec<String> = all(db, sql, [id.as_str()], |row| row.get(0))?;
-    rows.iter().map(|body| parse(&format!("feedback on trace `{id}`"), body)).collect()
+/// Feedback on traces, in the order it came; one query, however many there are.
+pub(super) fn feedback_on(
+    db: &Connection,
+    ids: &[TraceId],
+) -> Result<BTreeMap<TraceId, Vec<Feedback>>> {
+    let names: Vec<&str> = ids.iter().map(TraceId::as_str).collect();
+    let names = serde_json::Value::from(names).to_string();
+    let sql = "SELECT trace_id, body FROM feedback
+               WHERE trace_id IN (SELECT value FROM json_each(?1)) ORDER BY id";
+    let rows: Vec<(String, String)> = all(db, sql, [names], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut found: BTreeMap<TraceId, Vec<Feedback>> = BTreeMap::new();
+    for (trace, body) in rows {
+        let row = format!("feedback on trace `{trace}`");
+        let id = TraceId::parse(&trace).map_err(|e| damaged(&row, &e.to_string()))?;
+        found.entry(id).or_default().push(parse(&row, &body)?);
+    }
+    Ok(found)
 }
 
 /// Records by release, arm and failure.

@@ -35,7 +35,7 @@ pub(crate) fn run(config: &Path, args: &TraceArgs, json: bool) -> Result<()> {
         CliError::usage(format!("no request with trace id `{id}` is kept here"))
             .hint("answers carry their id in the header x-trace-id; records are kept for `records.retention_days`")
     })?;
-    let feedback = store.feedback_of(&id)?;
+    let feedback = store.feedback_on(std::slice::from_ref(&id))?.remove(&id).unwrap_or_default();
     if json {
         output::json(&serde_json::json!({ "record": record, "feedback": feedback }));
         return Ok(());

@@ -78,7 +78,6 @@ impl Control {
     /// Writes the records that an incident is made of back as cases.
     pub(super) async fn write_cases(&mut self, id: &IncidentId) -> Result<()> {
         let Some(incident) = self.state.incidents.get(id).cloned() else { return Ok(()) };
-        self.store.flush().await?;
         let project = &self.project()?.project;
         let (regression, contract) = (&project.evals.regression, project.contract.output.as_ref());
         let write = |source: &str, harmed: &[Harmed<'_>]| {
@@ -123,7 +122,6 @@ impl Control {
         if !is_due {
             return Ok(());
         }
-        self.store.flush().await?;
         let project = &self.project()?.project;
         let (file, contract) = (&project.evals.samples, project.contract.output.as_ref());
         let candidate = self.answered(change_id, Arm::Candidate)?;
@@ -161,14 +159,10 @@ impl Control {
 
     /// The traces whose users were not content.
     fn disliked(&self, records: &[Record]) -> Result<BTreeSet<TraceId>> {
-        let mut disliked = BTreeSet::new();
-        for record in records {
-            let feedback = self.store.feedback_of(&record.trace_id)?;
-            if feedback.into_iter().any(is_discontent) {
-                disliked.insert(record.trace_id.clone());
-            }
-        }
-        Ok(disliked)
+        let traces: Vec<TraceId> = records.iter().map(|record| record.trace_id.clone()).collect();
+        let said = self.store.feedback_on(&traces)?.into_iter();
+        let is_bad = |said: &[Feedback]| said.iter().copied().any(is_discontent);
+        Ok(said.filter(|(_, said)| is_bad(said)).map(|(trace, _)| trace).collect())
     }
 
     /// Closes an incident. Cases that a person wrote for it count as much as those that were

@@ -84,14 +84,18 @@ impl Control {
             PackOf::Release(change_id) => IncidentId::of_release(change_id),
             PackOf::Incident(id) => id.clone(),
         };
-        let cases = match cases {
-            true => self.write_tests(&of, &incident).await.map(|()| true),
-            false => Ok(false),
+        // Once for the cases and the pack.
+        let flushed = self.store.flush().await;
+        let cases = match (cases, &flushed) {
+            (true, Ok(())) => self.write_tests(&of, &incident).await.map(|()| true),
+            (true, Err(error)) => Err(error.clone().into()),
+            (false, _) => Ok(false),
         };
         // The pack names the cases: those written just now are a new pack.
-        let pack = match pack || matches!(cases, Ok(true)) {
-            true => self.write_pack(&of).await.map(|_| ()),
-            false => Ok(()),
+        let pack = match (pack || matches!(cases, Ok(true)), flushed) {
+            (true, Ok(())) => self.pack_flushed(&of, None).await.map(|_| ()),
+            (true, Err(error)) => Err(error.into()),
+            (false, _) => Ok(()),
         };
         let (no_cases, no_pack) = (cases.is_err(), pack.is_err());
         let cases = cases.err().map(|error| format!("its cases were not written: {error}"));
@@ -139,10 +143,18 @@ impl Control {
         }
     }
 
+    /// Writes a pack because somebody asks for it: with gaps, where the latest records cannot be
+    /// written.
     pub(super) async fn write_pack(&mut self, of: &PackOf) -> Result<Answer> {
-        self.store.flush().await?;
+        let unwritten = self.store.flush().await.err();
+        let gap = unwritten.map(|error| format!("the latest records may be missing: {error}"));
+        self.pack_flushed(of, gap).await
+    }
+
+    async fn pack_flushed(&mut self, of: &PackOf, gap: Option<String>) -> Result<Answer> {
         let listen = self.project().map_or("127.0.0.1:8787", |loaded| &loaded.project.listen);
         let base_url = format!("http://{listen}");
+        let gap = gap.as_deref();
         let inputs = |change_id| PackInputs {
             store: &self.store,
             state: &self.state,
@@ -150,6 +162,7 @@ impl Control {
             root: &self.root,
             clock: &self.clock,
             base_url: &base_url,
+            gap,
         };
         let (name, pack) = match of {
             PackOf::Release(change_id) => {

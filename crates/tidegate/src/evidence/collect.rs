@@ -39,20 +39,19 @@ pub(crate) struct PackInputs<'a> {
     pub(crate) clock: &'a Clock,
     /// Where the data plane listens, for the reproductions: `http://127.0.0.1:8787`.
     pub(crate) base_url: &'a str,
+    /// What is missing before anything is read: records that could not be written, say.
+    pub(crate) gap: Option<&'a str>,
 }
 
 /// Writes the pack of a release as it is now and says where; the caller puts that into the
-/// journal (`PackWritten`). Another pack of the same release is replaced.
+/// journal (`PackWritten`), and has flushed the store before. Another pack of the same release is
+/// replaced.
 ///
 /// # Errors
 /// When the release is not known, or the store or the disk fails. What the store lacks is no
 /// error: a pack with gaps is better evidence than none, and it names them.
 pub(crate) async fn write_pack(inputs: &PackInputs<'_>) -> Result<PackRef> {
-    let mut gaps = Vec::new();
-    if let Err(error) = inputs.store.flush().await {
-        gaps.push(format!("the latest records may be missing: {error}"));
-    }
-    let data = collect(inputs, gaps)?;
+    let data = collect(inputs)?;
     let day = rfc3339(data.release.started_at).chars().take(10).collect::<String>();
     let change_id = data.change_id.clone();
     let parent = inputs.root.join("reports").join(&day);
@@ -71,8 +70,9 @@ pub(super) fn write_data(data: PackData, parent: &Path) -> Result<Digest> {
     Ok(Digest::of(manifest.as_bytes()))
 }
 
-fn collect(inputs: &PackInputs<'_>, mut gaps: Vec<String>) -> Result<PackData> {
-    let PackInputs { store, state, change_id, root: _, clock, base_url } = *inputs;
+fn collect(inputs: &PackInputs<'_>) -> Result<PackData> {
+    let PackInputs { store, state, change_id, root: _, clock, base_url, gap } = *inputs;
+    let mut gaps: Vec<String> = gap.map(str::to_owned).into_iter().collect();
     let release = state.releases.get(change_id).ok_or_else(|| unknown(state, change_id))?;
     let plan = &release.plan;
     let whole = store.journal(1)?;

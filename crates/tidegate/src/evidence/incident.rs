@@ -73,7 +73,7 @@ fn write_data(data: &Data, name: &ChangeId, parent: &std::path::Path) -> Result<
 }
 
 fn collect(inputs: &PackInputs<'_>, id: &IncidentId) -> Result<Data> {
-    let PackInputs { store, state, change_id: _, root: _, clock, base_url } = *inputs;
+    let PackInputs { store, state, change_id: _, root: _, clock, base_url, gap } = *inputs;
     let incident = state.incidents.get(id);
     let Some((incident, Subject::Service { set, kind })) = incident.map(|i| (i, &i.subject)) else {
         return Err(EvidenceError::UnknownIncident { incident: id.clone() });
@@ -84,7 +84,7 @@ fn collect(inputs: &PackInputs<'_>, id: &IncidentId) -> Result<Data> {
     let head = whole.last().map(|entry| (entry.seq, entry.hash.clone()));
     let journal_head = head.ok_or(EvidenceError::NoJournal)?;
     let entries = journal::of_incident(&whole, id, set)?;
-    let mut gaps = Vec::new();
+    let mut gaps: Vec<String> = gap.map(str::to_owned).into_iter().collect();
     let packed = store.set(set).map_err(|e| gaps.push(format!("the version set: {e}"))).ok();
     let mut sightings = Vec::new();
     for entry in &entries {

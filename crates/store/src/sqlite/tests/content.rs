@@ -46,7 +46,7 @@ async fn a_row_that_cannot_be_read_is_named_without_its_content() {
     check(error(store.trace(&trace_id(1))), "record of trace `canary-test-001`");
     let query = RecordQuery { limit: 1, ..RecordQuery::default() };
     check(error(store.records(&query)), "record 1 ");
-    check(error(store.feedback_of(&trace_id(1))), "feedback on trace `canary-test-001`");
+    check(error(store.feedback_on(&[trace_id(1)])), "feedback on trace `canary-test-001`");
     check(error(store.latest_eval(&set_id(1))), "eval run `run-1`");
     check(error(store.baseline(&set_id(1), UnixMs(0))), "baseline of `vs-000000000001`, day 0");
     let added = store.add_baseline(&set_id(1), UnixMs(0), &Window::default()).await;

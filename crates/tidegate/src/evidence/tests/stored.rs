@@ -57,7 +57,9 @@ async fn pack_of(store: &Store, root: &Path, change_id: &str) -> Result<PackRef>
         root,
         clock: &Clock::demo(NOW, 1),
         base_url: "http://127.0.0.1:8787",
+        gap: None,
     };
+    store.flush().await.unwrap();
     Ok(write_pack(&inputs).await?)
 }
 
