@@ -1,9 +1,10 @@
 //! `tidegate eval` and `tidegate gate`.
 
 use super::SetArgs;
+use super::backend::{Backend, read_state};
 use crate::clock::Clock;
 use crate::config::load;
-use crate::control::{Backend, Command, read_state, require_contract};
+use crate::control::{Command, require_contract};
 use crate::error::{CliError, Result};
 use crate::gate;
 use crate::output;

@@ -1,6 +1,7 @@
 //! `tidegate evidence` and `tidegate verify`.
 
-use crate::control::{Backend, Command, read_status};
+use super::backend::{Backend, read_status};
+use crate::control::Command;
 use crate::error::{CliError, Result};
 use crate::evidence::JournalCheck;
 use crate::lang;

@@ -1,5 +1,6 @@
 //! Commands: what a person types, one file each.
 
+mod backend;
 mod check;
 mod errors;
 mod eval;
@@ -12,13 +13,13 @@ mod trace;
 mod version;
 
 use crate::config::Workspace;
-use crate::control::{Backend, read_state};
 use crate::demo;
 use crate::error::{CliError, ErrorKind, Result};
 use crate::lang::{self, Lang};
 use crate::log::{self, About};
 use crate::output;
 use crate::store::Store;
+use backend::{Backend, read_state};
 use clap::{Args, Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

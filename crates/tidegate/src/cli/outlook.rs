@@ -2,10 +2,11 @@
 
 mod show;
 
+use super::backend::read_state;
 use super::{SetArgs, number};
 use crate::clock::Clock;
 use crate::config::{Loaded, load, plan_parts};
-use crate::control::{read_state, require_same_service};
+use crate::control::require_same_service;
 use crate::error::{CliError, Result};
 use crate::near;
 use crate::output;

@@ -1,11 +1,12 @@
 //! `tidegate release`, `rollback` and `incident`.
 
+use super::backend::{Backend, Seen, read_state, read_status};
 use super::outlook::OutlookArgs;
 use super::serve::say_edits;
 use super::{SetArgs, operator};
 use crate::clock::Clock;
 use crate::config::load;
-use crate::control::{Answer, Backend, Command, Seen, StartRequest, read_state, read_status};
+use crate::control::{Answer, Command, StartRequest};
 use crate::error::{CliError, Result};
 use crate::gate::smoke;
 use crate::lang::{self, Lang};

@@ -1,7 +1,7 @@
 //! `tidegate trace <id>`: one request with its versions, its time and its fate.
 
+use super::backend::read_state;
 use crate::config::load;
-use crate::control::read_state;
 use crate::error::{CliError, Result};
 use crate::output;
 use crate::store::Records as _;

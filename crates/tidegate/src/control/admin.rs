@@ -3,10 +3,6 @@
 //! The server writes its address and a fresh random token to `.tidegate/admin.json`, readable by
 //! its owner only; commands in other processes find it there.
 
-mod client;
-
-pub(crate) use client::AdminClient;
-
 use super::command::Command;
 use super::find::{AdminFile, AdminGuard, full_name, inode, leave};
 use super::run::ControlHandle;
@@ -48,10 +44,13 @@ const CONNECTIONS: Bounds = Bounds {
 
 /// An error as it goes over the admin plane.
 #[derive(Debug, Serialize, Deserialize)]
-struct WireError {
-    kind: u8,
-    message: String,
-    hints: Vec<String>,
+pub(crate) struct WireError {
+    /// The exit code of the command that it answers.
+    pub(crate) kind: u8,
+    /// The sentence.
+    pub(crate) message: String,
+    /// What to do.
+    pub(crate) hints: Vec<String>,
 }
 
 /// The admin plane of a service; it ends when this is dropped.

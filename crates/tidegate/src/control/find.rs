@@ -16,22 +16,25 @@ const SERVERS_MAX: usize = 256;
 
 /// What a server leaves to be found by.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct AdminFile {
-    pub(super) address: SocketAddr,
-    pub(super) token: String,
-    pub(super) pid: u32,
+pub(crate) struct AdminFile {
+    /// Where its admin plane listens.
+    pub(crate) address: SocketAddr,
+    /// What its orders carry.
+    pub(crate) token: String,
+    /// Its process.
+    pub(crate) pid: u32,
     /// The state's folder it was written for: in a copy of that folder it says nothing.
-    pub(super) folder: Option<Inode>,
+    pub(crate) folder: Option<Inode>,
     /// The project's folder.
     #[serde(default)]
-    pub(super) root: PathBuf,
+    pub(crate) root: PathBuf,
     /// Where the service itself listens.
     #[serde(default)]
-    pub(super) listen: Option<SocketAddr>,
+    pub(crate) listen: Option<SocketAddr>,
 }
 
 /// What distinguishes a folder from its copies: device and number.
-pub(super) type Inode = (u64, u64);
+pub(crate) type Inode = (u64, u64);
 
 /// `None` where the system does not say.
 pub(super) fn inode(folder: &Path) -> Option<Inode> {
@@ -56,7 +59,7 @@ pub(crate) fn folder_of(config: &Path) -> PathBuf {
 }
 
 /// The project's folder by its full name.
-pub(super) fn full_name(root: &Path) -> PathBuf {
+pub(crate) fn full_name(root: &Path) -> PathBuf {
     root.canonicalize().unwrap_or_else(|_| root.to_owned())
 }
 
@@ -114,7 +117,7 @@ fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
 }
 
 /// What the project's own folder says; nothing in a copy of it.
-pub(super) fn in_folder(root: &Path) -> Option<AdminFile> {
+pub(crate) fn in_folder(root: &Path) -> Option<AdminFile> {
     let folder = root.join(".tidegate");
     let file: AdminFile =
         serde_json::from_slice(&std::fs::read(folder.join("admin.json")).ok()?).ok()?;
@@ -122,7 +125,7 @@ pub(super) fn in_folder(root: &Path) -> Option<AdminFile> {
 }
 
 /// What all servers of this user left; some may be gone.
-pub(super) fn of_this_user() -> Vec<(PathBuf, AdminFile)> {
+pub(crate) fn of_this_user() -> Vec<(PathBuf, AdminFile)> {
     let Some(entries) = runtime_folder().and_then(|folder| std::fs::read_dir(folder).ok()) else {
         return Vec::new();
     };

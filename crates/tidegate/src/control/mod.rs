@@ -16,17 +16,15 @@ mod command;
 mod run;
 
 mod admin;
-mod backend;
 mod find;
 mod status;
 
-pub(crate) use admin::{AdminPlane, serve_admin};
-pub(crate) use backend::{Backend, read_state, read_status};
+pub(crate) use admin::{AdminPlane, WireError, serve_admin};
 pub(crate) use command::{Answer, Command, StartRequest};
-pub(crate) use find::folder_of;
+pub(crate) use find::{AdminFile, folder_of, full_name, in_folder, of_this_user};
 pub(crate) use run::ControlHandle;
 pub(crate) use start::require_contract;
-pub(crate) use status::Seen;
+pub(crate) use status::Status;
 
 use crate::clock::Clock;
 use crate::config::{Loaded, Project, load};
@@ -115,7 +113,7 @@ impl Control {
     }
 
     /// The project file, where it can be read.
-    fn project(&self) -> Result<&Loaded> {
+    pub(crate) fn project(&self) -> Result<&Loaded> {
         self.loaded.as_ref().map_err(CliError::clone)
     }
 

@@ -1,9 +1,6 @@
 //! What the admin plane says of the service: what is in force, and whether it is written.
 
 use super::ahead::Ahead;
-use crate::error::CliError;
-use crate::lang::Lang;
-use crate::view;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -101,39 +98,4 @@ impl Status {
             ..ControlState::default()
         }
     }
-}
-
-/// Where the state was read from, and the state.
-pub(crate) struct Seen {
-    /// The state as it is in force.
-    pub(crate) state: ControlState,
-    /// Whether a server runs.
-    pub(crate) served: bool,
-    /// Why what is in force is not in the journal yet.
-    pub(crate) not_written: Option<String>,
-    /// Why the journal could not be written at the last try.
-    pub(crate) journal_problem: Option<String>,
-}
-
-impl Seen {
-    /// What to say beside the state, in a language.
-    pub(crate) fn note(&self, lang: Lang) -> Option<String> {
-        view::unwritten(lang, self.not_written.as_deref(), self.journal_problem.as_deref())
-    }
-}
-
-impl From<Status> for Seen {
-    fn from(status: Status) -> Seen {
-        Seen {
-            not_written: status.not_written.clone(),
-            journal_problem: status.journal_problem.clone(),
-            served: true,
-            state: status.into_state(),
-        }
-    }
-}
-
-/// No server answers and the state cannot be read.
-pub(super) fn nothing_to_read(error: CliError) -> CliError {
-    error.hint("name a running server: `--server 127.0.0.1:PORT` (its admin or service address)")
 }

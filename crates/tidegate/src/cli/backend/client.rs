@@ -1,9 +1,8 @@
 //! A command's side of the admin plane.
 
-use super::super::command::{Answer, Command};
-use super::super::find::{AdminFile, full_name, in_folder, of_this_user};
-use super::super::status::Status;
-use super::WireError;
+use crate::control::{
+    AdminFile, Answer, Command, Status, WireError, full_name, in_folder, of_this_user,
+};
 use crate::error::{CliError, ErrorKind, Result};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};

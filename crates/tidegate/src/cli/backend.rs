@@ -2,15 +2,16 @@
 //!
 //! Neither needs a project file that can be read; what does is said by the command that needs it.
 
-use super::admin::AdminClient;
-use super::command::{Answer, Command};
-use super::find::folder_of;
-use super::status::{Seen, nothing_to_read};
-use super::{Control, replay};
+mod client;
+
 use crate::clock::Clock;
+use crate::control::{Answer, Command, Control, Status, folder_of, replay};
 use crate::error::{CliError, Result};
+use crate::lang::Lang;
 use crate::output;
 use crate::store::{Access, Store};
+use crate::view;
+use client::AdminClient;
 use std::path::Path;
 use tidegate_core::journal::ControlState;
 
@@ -60,6 +61,36 @@ impl Backend {
     /// Whether a server carries the commands out.
     pub(crate) fn is_server(&self) -> bool {
         matches!(self, Backend::Server(_))
+    }
+}
+
+/// Where the state was read from, and the state.
+pub(crate) struct Seen {
+    /// The state as it is in force.
+    pub(crate) state: ControlState,
+    /// Whether a server runs.
+    pub(crate) served: bool,
+    /// Why what is in force is not in the journal yet.
+    pub(crate) not_written: Option<String>,
+    /// Why the journal could not be written at the last try.
+    pub(crate) journal_problem: Option<String>,
+}
+
+impl Seen {
+    /// What to say beside the state, in a language.
+    pub(crate) fn note(&self, lang: Lang) -> Option<String> {
+        view::unwritten(lang, self.not_written.as_deref(), self.journal_problem.as_deref())
+    }
+}
+
+impl From<Status> for Seen {
+    fn from(status: Status) -> Seen {
+        Seen {
+            not_written: status.not_written.clone(),
+            journal_problem: status.journal_problem.clone(),
+            served: true,
+            state: status.into_state(),
+        }
     }
 }
 
@@ -116,4 +147,9 @@ pub(crate) async fn read_status(config: &Path, server: Option<&str>) -> Result<S
     }
     let (_, state) = read_state(&root).map_err(nothing_to_read)?;
     Ok(Seen { state, served: false, not_written: None, journal_problem: None })
+}
+
+/// No server answers and the state cannot be read.
+fn nothing_to_read(error: CliError) -> CliError {
+    error.hint("name a running server: `--server 127.0.0.1:PORT` (its admin or service address)")
 }
