@@ -2,22 +2,47 @@
 
 use crate::clock::Clock;
 use crate::config::Loaded;
-use crate::control::{AdminPlane, Control, ControlHandle, Plane, serve_admin};
-use crate::error::{CliError, Result};
+use crate::control::{
+    AdminError, AdminPlane, Control, ControlError, ControlHandle, Plane, serve_admin,
+};
 use crate::log::{About, Event, LogKey};
 use crate::observe::{Collector, ReleaseView};
-use crate::request::{Gateway, GatewayOptions, Parts};
+use crate::request::{CredentialError, Gateway, GatewayOptions, Parts};
 use crate::route::LiveTable;
-use crate::store::{Access, Records as _, Store};
-use crate::version_set::{LiveSet, PackOverrides, pack};
+use crate::store::{Access, Records as _, Store, StoreError};
+use crate::version_set::{LiveSet, PackOverrides, SetError, pack};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use thiserror::Error;
 use tidegate_core::ids::UnixMs;
 
 /// How often records past their retention are removed.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
+
+/// Why a service does not start, or ended before everything was written.
+#[derive(Debug, Error)]
+pub(crate) enum HostError {
+    /// Its version set.
+    #[error(transparent)]
+    Set(#[from] SetError),
+    /// Its state.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Its control.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// Its admin plane.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// Who may call it.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    /// Another upstream is a change of the service, and changes are released.
+    #[error("`--provider {provider}` is for a service's first start; this one has its version set")]
+    NotTheFirstStart { provider: String },
+}
 
 /// How a service is put together.
 pub(crate) struct HostOptions {
@@ -51,7 +76,11 @@ impl Host {
     /// # Errors
     /// When the project cannot be served, or another process has its state. A new project that
     /// cannot be served leaves no state behind.
-    pub(crate) async fn open(config: &Path, loaded: &Loaded, options: HostOptions) -> Result<Host> {
+    pub(crate) async fn open(
+        config: &Path,
+        loaded: &Loaded,
+        options: HostOptions,
+    ) -> Result<Host, HostError> {
         let HostOptions { clock, upstream, by, gateway } = options;
         if !Store::exists(&loaded.root) {
             let overrides =
@@ -62,10 +91,7 @@ impl Host {
         let mut control = Control::open(config.to_owned(), store.clone(), clock.clone())?;
         let is_fresh = control.state().service.is_none();
         if !is_fresh && let Some(name) = &upstream {
-            return Err(CliError::usage(format!(
-                "`--provider {name}` is for a service's first start; this one has its version set"
-            ))
-            .hint(format!("release the change: `tidegate release start --upstream {name}`")));
+            return Err(HostError::NotTheFirstStart { provider: name.clone() });
         }
         control.adopt(by, upstream).await?;
         let collector = Arc::new(Collector::default());
@@ -84,7 +110,11 @@ impl Host {
 
     /// Starts control, the admin plane and what is done now and then; `address` is where clients
     /// reach the service.
-    pub(crate) async fn start(self, loaded: &Loaded, address: SocketAddr) -> Result<RunningHost> {
+    pub(crate) async fn start(
+        self,
+        loaded: &Loaded,
+        address: SocketAddr,
+    ) -> Result<RunningHost, HostError> {
         let Host { gateway, control, store, plane, is_fresh: _ } = self;
         let control = ControlHandle::start(control);
         let read = control.clone();
@@ -114,7 +144,7 @@ impl RunningHost {
     /// # Errors
     /// When the store failed on the way: that did not stop stable traffic, but it does fail the
     /// process's end.
-    pub(crate) async fn stop(self) -> Result<()> {
+    pub(crate) async fn stop(self) -> Result<(), HostError> {
         // Commands that are carried out have their answer before control ends.
         self.admin.stop().await;
         if let Some(error) = self.store.stopped() {

@@ -37,7 +37,6 @@ mod tests {
         ("crates/tidegate/src/cli/trace.rs", 1),
         ("crates/tidegate/src/config/tests.rs", 8),
         ("crates/tidegate/src/config/tests/plan.rs", 5),
-        ("crates/tidegate/src/control/mod.rs", 1),
         ("crates/tidegate/src/demo/stage.rs", 1),
         ("crates/tidegate/src/gate/load/tests.rs", 2),
         ("crates/tidegate/src/request/tests/chat.rs", 1),

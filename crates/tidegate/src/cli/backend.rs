@@ -54,7 +54,7 @@ impl Backend {
     pub(crate) async fn command(&mut self, command: Command) -> Result<Answer> {
         match self {
             Backend::Server(client) => client.command(&command).await,
-            Backend::Here(control) => control.handle(command).await,
+            Backend::Here(control) => Ok(control.handle(command).await?),
         }
     }
 

@@ -97,7 +97,8 @@ async fn steps(config: &Path, args: &CheckArgs) -> Result<Vec<Step>> {
         Err(error) => steps.push(("version set", Err(error.into()))),
     }
     let contract = require_contract(&loaded.project.contract);
-    steps.push(("release contract", contract.map(|()| "all five questions answered".to_owned())));
+    let contract = contract.map(|()| "all five questions answered".to_owned());
+    steps.push(("release contract", contract.map_err(CliError::from)));
     if Store::exists(&loaded.root) {
         steps.push(("state", state(&loaded)));
     }

@@ -121,7 +121,7 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
     for service in services {
         ended = ended.and(service.stop().await);
     }
-    ended
+    Ok(ended?)
 }
 
 fn no_service() -> CliError {

@@ -6,17 +6,19 @@
 use super::command::Command;
 use super::find::{AdminFile, AdminGuard, full_name, inode, leave};
 use super::run::ControlHandle;
-use crate::error::{CliError, Result};
+use crate::error::CliError;
 use crate::http::{BodyError, Bounds, Listener, Received, Service, UnreadBody};
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Response, StatusCode};
 use http_body_util::Full;
 use serde::{Deserialize, Serialize};
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use thiserror::Error;
 use tidegate_core::ids::Digest;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -42,7 +44,8 @@ const CONNECTIONS: Bounds = Bounds {
     drain: Duration::from_secs(10),
 };
 
-/// An error as it goes over the admin plane.
+/// An error as it goes over the admin plane: the command line's, so that a command says the same
+/// with a server and without one.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct WireError {
     /// The exit code of the command that it answers.
@@ -51,6 +54,20 @@ pub(crate) struct WireError {
     pub(crate) message: String,
     /// What to do.
     pub(crate) hints: Vec<String>,
+}
+
+/// Why there is no admin plane.
+#[derive(Debug, Error)]
+pub(crate) enum AdminError {
+    /// Its address.
+    #[error("admin plane: cannot listen on `{address}`: {source}")]
+    Listen { address: String, source: io::Error },
+    /// Without them its token could be guessed.
+    #[error("the system gives no random bytes: {0}")]
+    Random(getrandom::Error),
+    /// Commands would not find it.
+    #[error("admin plane: its address cannot be written: {0}")]
+    File(io::Error),
 }
 
 /// The admin plane of a service; it ends when this is dropped.
@@ -77,11 +94,10 @@ pub(crate) async fn serve_admin(
     address: &str,
     listen: Option<SocketAddr>,
     control: ControlHandle,
-) -> Result<AdminPlane> {
-    let listener = Listener::bind(address).await.map_err(|e| {
-        CliError::usage(format!("admin plane: cannot listen on `{address}`: {e}"))
-            .hint("set `admin_listen: 127.0.0.1:0` to take a free port")
-    })?;
+) -> Result<AdminPlane, AdminError> {
+    let listener = Listener::bind(address)
+        .await
+        .map_err(|source| AdminError::Listen { address: address.to_owned(), source })?;
     let token = random_token()?;
     let file = AdminFile {
         address: listener.address(),
@@ -91,9 +107,7 @@ pub(crate) async fn serve_admin(
         root: full_name(root),
         listen,
     };
-    let guard = leave(root, &file).map_err(|e| {
-        CliError::internal(format!("admin plane: its address cannot be written: {e}"))
-    })?;
+    let guard = leave(root, &file).map_err(AdminError::File)?;
     let admin = Arc::new(Admin { control, token: Digest::of(token.as_bytes()) });
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(listener.serve(admin, CONNECTIONS, async {
@@ -104,10 +118,9 @@ pub(crate) async fn serve_admin(
 }
 
 /// 256 random bits as hex.
-fn random_token() -> Result<String> {
+fn random_token() -> Result<String, AdminError> {
     let mut bytes = [0u8; 32];
-    getrandom::fill(&mut bytes)
-        .map_err(|e| CliError::internal(format!("the system gives no random bytes: {e}")))?;
+    getrandom::fill(&mut bytes).map_err(AdminError::Random)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
@@ -138,7 +151,10 @@ impl Service for Admin {
                 respond(StatusCode::OK, Ok(self.control.status()))
             }
             (&Method::POST, "/admin/v1/commands") => match read_command(body).await {
-                Ok(command) => respond(StatusCode::OK, self.control.command(command).await),
+                Ok(command) => {
+                    let answer = self.control.command(command).await;
+                    respond(StatusCode::OK, answer.map_err(CliError::from))
+                }
                 Err((status, error)) => respond(status, Err::<(), _>(error)),
             },
             (_, path) => {
@@ -172,7 +188,7 @@ async fn read_command(body: UnreadBody) -> Result<Command, (StatusCode, CliError
     })
 }
 
-fn respond<T: Serialize>(status: StatusCode, result: Result<T>) -> Response<Full<Bytes>> {
+fn respond<T: Serialize>(status: StatusCode, result: Result<T, CliError>) -> Response<Full<Bytes>> {
     let (status, body) = match result {
         Ok(value) => (status, serde_json::to_vec(&value).unwrap_or_default()),
         Err(error) => {

@@ -9,9 +9,9 @@
 
 use super::Plane;
 use super::command::{Answer, Command};
+use super::error::{ControlError, Result};
 use super::logged::service_of;
 use super::resolve::{Target, target};
-use crate::error::{CliError, Result};
 use crate::log::{self, About};
 use crate::version_set::LiveSet;
 use crate::view::Done;
@@ -132,9 +132,9 @@ impl Ahead {
     }
 
     /// The journal could not be written. Said once for each reason.
-    pub(super) fn cannot_write(&self, why: &CliError) {
+    pub(super) fn cannot_write(&self, why: &dyn std::fmt::Display) {
         let mut inner = self.inner();
-        let why = why.message.clone();
+        let why = why.to_string();
         if inner.unwritten.as_ref() != Some(&why) {
             if inner.plane.is_some() {
                 inner.log(None, &log::Event::JournalUnwritten { why: &why });
@@ -214,7 +214,7 @@ impl Ahead {
         let Target { change_id, .. } = target(&inner.state, order.kind, named)?;
         if inner.owed.as_ref().is_none_or(|owed| !owed.goes_back()) {
             let decision = inner.decide(&change_id, Some(order.clone()), now);
-            let decision = decision.ok_or_else(super::no_service)?;
+            let decision = decision.ok_or(ControlError::NoService)?;
             if goes_back(&decision) {
                 inner.go_back(&change_id, &decision, Some(order));
             } else {
@@ -229,9 +229,9 @@ impl Ahead {
 
     /// Opens the entrance without the store.
     pub(super) fn reopen(&self, by: String, reason: String, at: UnixMs) -> Result<Answer> {
-        let table = self.effective().table.ok_or_else(super::no_service)?;
+        let table = self.effective().table.ok_or(ControlError::NoService)?;
         if table.entrance == Entrance::Open {
-            return Err(CliError::usage("the entrance is open already"));
+            return Err(ControlError::AlreadyOpen);
         }
         self.open_entrance(Opened { by, reason, at });
         self.inner().unwritten.get_or_insert_with(|| STALLED.to_owned());

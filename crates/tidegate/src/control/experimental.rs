@@ -4,9 +4,9 @@
 //! A candidate passes it before its release starts, so a promotion ends the experiment too. The
 //! first set was taken as the project had it; it passes by `tidegate eval` or `tidegate gate`.
 
+use super::error::Result;
 use super::{Control, require_contract};
 use crate::config::load;
-use crate::error::Result;
 use crate::gate::load_cases;
 use crate::store::Sets as _;
 use tidegate_core::journal::Event;

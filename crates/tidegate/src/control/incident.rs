@@ -1,8 +1,8 @@
 //! Incidents: red lines that no release decides on, the cases written for an incident, its end.
 
 use super::command::Answer;
+use super::error::{ControlError, Result};
 use super::{Control, PackOf};
-use crate::error::{CliError, Result};
 use crate::gate::{Answers, Harm, Harmed, Sampled, write_back, write_samples, written_back};
 use crate::store::{RecordQuery, Records as _};
 use crate::view::Done;
@@ -174,12 +174,12 @@ impl Control {
         conclusion: String,
     ) -> Result<Answer> {
         let Some(incident) = self.state.incidents.get(&id) else {
-            return Err(unknown(&id, self.state.incidents.keys()));
+            let known = self.state.incidents.keys().cloned().collect();
+            return Err(ControlError::NoSuchIncident { incident: id, known });
         };
         if let Some((_, conclusion)) = &incident.closed {
-            return Err(CliError::usage(format!(
-                "incident `{id}` is closed already: {conclusion}"
-            )));
+            let conclusion = conclusion.clone();
+            return Err(ControlError::ClosedAlready { incident: id, conclusion });
         }
         let mut events = Vec::new();
         if incident.case_ids.is_empty() {
@@ -207,12 +207,4 @@ fn is_discontent(feedback: Feedback) -> bool {
         Feedback::TaskDone(done) => !done,
         Feedback::Satisfaction(score) => score < CONTENT_FROM,
     }
-}
-
-fn unknown<'a>(id: &IncidentId, known: impl Iterator<Item = &'a IncidentId>) -> CliError {
-    let known: Vec<&str> = known.map(IncidentId::as_str).collect();
-    CliError::usage(format!("there is no incident `{id}`")).hint(match known.as_slice() {
-        [] => "there has been none".to_owned(),
-        known => format!("known incidents: {}", known.join(", ")),
-    })
 }

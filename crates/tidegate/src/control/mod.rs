@@ -1,6 +1,8 @@
 //! Control: one owner of the state, one way to change it. Every change is journalled first, then
 //! applied, then its result is journalled; what may be changed and when is decided in the core.
 
+mod error;
+
 mod ahead;
 mod logged;
 mod resolve;
@@ -19,8 +21,9 @@ mod admin;
 mod find;
 mod status;
 
-pub(crate) use admin::{AdminPlane, WireError, serve_admin};
+pub(crate) use admin::{AdminError, AdminPlane, WireError, serve_admin};
 pub(crate) use command::{Answer, Command, StartRequest};
+pub(crate) use error::{ControlError, EvalProblem, ProjectError, StartError};
 pub(crate) use find::{AdminFile, folder_of, full_name, in_folder, of_this_user};
 pub(crate) use run::ControlHandle;
 pub(crate) use start::require_contract;
@@ -28,7 +31,6 @@ pub(crate) use status::Status;
 
 use crate::clock::Clock;
 use crate::config::{Loaded, Project, load};
-use crate::error::{CliError, Result};
 use crate::log::{self, About};
 use crate::observe::Collector;
 use crate::route::{LiveTable, Router};
@@ -36,6 +38,7 @@ use crate::store::{Evals as _, Journal as _, RecordQuery, Records as _, Sets as 
 use crate::version_set::{LiveSet, PackOverrides, PackedSet, pack};
 use crate::view::Done;
 use ahead::Ahead;
+use error::Result;
 use incident::Gathered;
 use post_release::{PackOf, UndoneWork};
 use std::collections::BTreeMap;
@@ -63,7 +66,7 @@ pub(crate) struct Control {
     root: PathBuf,
     /// The project file as it was read last. Going back needs none, so one that cannot be read is
     /// an error only where something of it is asked for.
-    loaded: Result<Loaded>,
+    loaded: Result<Loaded, ProjectError>,
     store: Store,
     clock: Clock,
     state: Arc<ControlState>,
@@ -85,7 +88,7 @@ impl Control {
     /// Reads the journal and replays it. Opens no data plane.
     pub(crate) fn open(config_path: PathBuf, store: Store, clock: Clock) -> Result<Control> {
         let state = Arc::new(replay(&store)?);
-        let loaded = load(&config_path).map_err(CliError::from).and_then(|loaded| {
+        let loaded = load(&config_path).map_err(ProjectError::from).and_then(|loaded| {
             require_same_service(&state, &loaded.project)?;
             Ok(loaded)
         });
@@ -113,8 +116,8 @@ impl Control {
     }
 
     /// The project file, where it can be read.
-    pub(crate) fn project(&self) -> Result<&Loaded> {
-        self.loaded.as_ref().map_err(CliError::clone)
+    pub(crate) fn project(&self) -> Result<&Loaded, ProjectError> {
+        self.loaded.as_ref().map_err(ProjectError::clone)
     }
 
     /// The store.
@@ -134,7 +137,7 @@ impl Control {
         self.live_set_of(&packed)?;
         self.store.put_set(&packed, self.clock.now()).await?;
         let service = ServiceName::parse(&self.project()?.project.service)
-            .map_err(|e| CliError::usage(e.to_string()))?;
+            .map_err(ControlError::ServiceName)?;
         let set = packed.set.id.clone();
         let table = Table::first(set.clone());
         let label = packed.label.clone();
@@ -150,7 +153,7 @@ impl Control {
     /// Makes the data plane's table of the state, restores the running release's numbers, and
     /// takes the plane over.
     pub(crate) fn attach(&mut self, collector: Arc<Collector>) -> Result<Plane> {
-        let table = self.state.table.clone().ok_or_else(no_service)?;
+        let table = self.state.table.clone().ok_or(ControlError::NoService)?;
         let router = Arc::new(Router::new(self.live_table(&table)?));
         router.set_experimental(self.state.is_experimental());
         if let Some(release) = self.state.active_release() {
@@ -233,8 +236,7 @@ impl Control {
     }
 
     async fn record_eval(&mut self, report: tidegate_core::gate::EvalReport) -> Result<Answer> {
-        let body = serde_json::to_vec(&report)
-            .map_err(|e| CliError::internal(format!("the eval report cannot be written: {e}")))?;
+        let body = serde_json::to_vec(&report).map_err(ControlError::EvalReport)?;
         self.store.put_eval(&report).await?;
         let event = Event::EvalRun {
             run_id: report.run_id.clone(),
@@ -261,15 +263,14 @@ impl Control {
         let at = self.clock.now();
         let mut next = ControlState::clone(&self.state);
         for event in &events {
-            next.apply(at, event).map_err(replay_error)?;
+            next.apply(at, event)?;
         }
         let (after, epoch) = (self.state.seq, self.store.epoch());
         let entries = match self.store.append(after, epoch, at, events).await {
             Ok(entries) => entries,
             Err(error) => {
-                let error = CliError::from(error);
                 self.ahead.cannot_write(&error);
-                return Err(error);
+                return Err(error.into());
             }
         };
         self.ahead.has_written();
@@ -285,10 +286,7 @@ impl Control {
     /// Puts a journalled table in force and journals that it is.
     async fn apply(&mut self, table: &Table, decided: Instant) -> Result<()> {
         if let Some(plane) = self.plane.clone() {
-            let old = plane
-                .router
-                .swap(self.live_table(table)?)
-                .map_err(|e| CliError::internal(e.to_string()))?;
+            let old = plane.router.swap(self.live_table(table)?)?;
             plane.collector.switched(decided.elapsed());
             // Other sets are made ready again from the store when they are needed.
             let before = self.replaced();
@@ -350,56 +348,21 @@ impl Control {
 
 /// Replays the store's journal.
 pub(crate) fn replay(store: &Store) -> Result<ControlState> {
-    ControlState::replay(&store.journal(1)?).map_err(|e| {
-        CliError::internal(format!("the journal in .tidegate/ cannot be replayed: {e}"))
-            .hint("keep a copy of .tidegate/ and start from a backup; nothing was changed")
-    })
-}
-
-fn replay_error(error: tidegate_core::journal::ReplayError) -> CliError {
-    use tidegate_core::journal::ReplayError as E;
-    let hint = match &error {
-        E::Blocked { .. } => Some(
-            "release a set that fixes it, or override by name: `--override --by NAME --reason WHY`",
-        ),
-        E::ReleaseRunning(_) => {
-            Some("`tidegate release status`, then promote it or `tidegate rollback`")
-        }
-        E::CasesMissing(_) => Some(
-            "records become cases by themselves where their content is kept; add one by hand to evals/regression.jsonl, its id beginning with `reg-<change-id>-`, or `reg-inc-…-` for an incident of the service",
-        ),
-        E::Journal(_)
-        | E::UnknownRelease(_)
-        | E::ReleaseOver(_)
-        | E::ReleaseExists(_)
-        | E::StaleTable { .. }
-        | E::NoIncident(_)
-        | E::NoService
-        | E::Adopted => None,
-    };
-    let refused = CliError::failed(error.to_string());
-    match hint {
-        Some(hint) => refused.hint(hint),
-        None => refused,
-    }
+    ControlState::replay(&store.journal(1)?).map_err(ControlError::Unreplayable)
 }
 
 /// A state is of one service: its sets, its days and its packs go by that name.
-pub(crate) fn require_same_service(state: &ControlState, project: &Project) -> Result<()> {
+pub(crate) fn require_same_service(
+    state: &ControlState,
+    project: &Project,
+) -> Result<(), ProjectError> {
     match &state.service {
-        Some(service) if service.as_str() != project.service => Err(CliError::usage(format!(
-            "the state in .tidegate/ is of service `{service}`, the project is `{}`",
-            project.service
-        ))
-        .hint(format!("a service keeps its name: set `service: {service}` in the project file"))
-        .hint("or move .tidegate/ away: without it the project begins as a new service")),
+        Some(service) if service.as_str() != project.service => Err(ProjectError::OtherService {
+            state: service.clone(),
+            project: project.service.clone(),
+        }),
         Some(_) | None => Ok(()),
     }
-}
-
-fn no_service() -> CliError {
-    CliError::usage("the service has no version set yet")
-        .hint("start it once with `tidegate serve`: it takes the project as the first set")
 }
 
 /// Says when the last request on the old table has ended; nothing waits for it.

@@ -6,7 +6,7 @@
 
 use super::Control;
 use super::command::Answer;
-use crate::error::{CliError, Result};
+use super::error::{ControlError, Result};
 use crate::evidence::{PackInputs, write_incident_pack, write_pack};
 use crate::store::Records as _;
 use crate::view::Done;
@@ -138,8 +138,7 @@ impl Control {
         match found.map(|(incident, id)| (&incident.subject, id)) {
             Some((Subject::Release { change_id }, _)) => Ok(PackOf::Release(change_id.clone())),
             Some((Subject::Service { .. }, id)) => Ok(PackOf::Incident(id)),
-            None => Err(CliError::usage(format!("this project has no release `{name}`"))
-                .hint("`tidegate release status` lists the releases")),
+            None => Err(ControlError::NoSuchRelease { name: name.clone() }),
         }
     }
 
@@ -169,8 +168,7 @@ impl Control {
                 (change_id.clone(), write_pack(&inputs(change_id)).await?)
             }
             PackOf::Incident(id) => {
-                let name = ChangeId::parse(id.as_str())
-                    .map_err(|error| CliError::internal(error.to_string()))?;
+                let name = ChangeId::parse(id.as_str()).map_err(ControlError::PackName)?;
                 let pack = write_incident_pack(&inputs(&name), id).await?;
                 (name, pack)
             }

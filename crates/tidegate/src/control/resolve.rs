@@ -1,6 +1,6 @@
 //! Which release an order is about.
 
-use crate::error::{CliError, Result};
+use super::error::{ControlError, Result};
 use std::sync::Arc;
 use tidegate_core::decide::{OrderKind, Phase};
 use tidegate_core::ids::ChangeId;
@@ -24,8 +24,7 @@ pub(super) fn target(
         (Some(active), None, _) => active,
         (Some(active), Some(named), _) if named == active => active,
         (Some(active), Some(named), _) => {
-            return Err(CliError::usage(format!("release `{named}` is not the running one"))
-                .hint(format!("the running one is `{active}`")));
+            return Err(ControlError::NotTheRunning { named, running: active });
         }
         (None, Some(named), Some(promoted)) if named == promoted => promoted,
         (None, named, promoted) => {
@@ -47,21 +46,15 @@ pub(super) fn promoted(state: &ControlState) -> Option<ChangeId> {
     releases.max_by_key(|r| r.ended_at).map(|release| release.plan.change_id.clone())
 }
 
-fn nothing_runs(named: Option<(ChangeId, Option<Phase>)>, promoted: Option<ChangeId>) -> CliError {
-    let error = match named {
+fn nothing_runs(
+    named: Option<(ChangeId, Option<Phase>)>,
+    promoted: Option<ChangeId>,
+) -> ControlError {
+    match named {
         Some((named, Some(Phase::RolledBack | Phase::ShutOff))) => {
-            return CliError::usage(format!("release `{named}` is rolled back already"))
-                .hint(format!("when and why: `tidegate release status {named}`"));
+            ControlError::RolledBackAlready { named }
         }
-        Some((named, _)) => {
-            CliError::usage(format!("release `{named}` is neither running nor the stable one"))
-        }
-        None => CliError::usage("no release is running"),
-    };
-    match promoted {
-        Some(promoted) => error.hint(format!(
-            "to take back the one that made stable what it is: `tidegate rollback {promoted}`"
-        )),
-        None => error.hint("`tidegate release status` shows the last one"),
+        Some((named, _)) => ControlError::NotSteerable { named, promoted },
+        None => ControlError::NoneRuns { promoted },
     }
 }

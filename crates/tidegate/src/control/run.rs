@@ -3,10 +3,10 @@
 use super::Control;
 use super::ahead::{Ahead, PATIENCE};
 use super::command::{Answer, Command};
+use super::error::{ControlError, Result};
 use super::logged::service_of;
 use super::status::Status;
 use crate::clock::Clock;
-use crate::error::{CliError, Result};
 use crate::log::{About, Event};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -72,14 +72,16 @@ impl ControlHandle {
                     Ok(()) => said = None,
                     Err(_) if looking.wakes.is_closed() => return,
                     // A look that fails holds the release where it is; stable traffic flows on.
-                    Err(error) if said.as_ref() != Some(&error.message) => {
+                    Err(error) => {
+                        let why = error.to_string();
+                        if said.as_ref() == Some(&why) {
+                            continue;
+                        }
+                        said = Some(why.clone());
                         let what = "control: a look failed, the release is held";
                         let state = looking.ahead.journalled();
-                        let why = error.to_string();
                         About::service(service_of(&state)).log(&Event::WorkFailed { what, why });
-                        said = Some(error.message);
                     }
-                    Err(_) => {}
                 }
             }
         });
@@ -149,9 +151,7 @@ impl ControlHandle {
             | Command::Pack(_)
             | Command::RecordEval(_)
             | Command::CloseIncident { .. }
-            | Command::WritePack { .. } => {
-                Err(CliError::internal("control does not answer; this command needs the store"))
-            }
+            | Command::WritePack { .. } => Err(ControlError::Stalled),
         }
     }
 
@@ -172,10 +172,8 @@ impl ControlHandle {
 
     async fn ask<T>(&self, wake: impl FnOnce(oneshot::Sender<T>) -> Wake) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        let gone =
-            || CliError::internal("control has ended; stable traffic is not touched by that");
-        self.wakes.send(wake(reply)).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())
+        self.wakes.send(wake(reply)).await.map_err(|_| ControlError::Ended)?;
+        answer.await.map_err(|_| ControlError::Ended)
     }
 }
 
@@ -183,10 +181,10 @@ impl ControlHandle {
 /// so it is taken out.
 pub(super) async fn watch_over(owner: JoinHandle<()>, ahead: Arc<Ahead>, clock: Clock) {
     let Some(error) = owner.await.err().filter(JoinError::is_panic) else { return };
-    let why = CliError::internal(format!("control broke off: {error}; restart the server"));
+    let why = format!("control broke off: {error}; restart the server");
     ahead.cannot_write(&why);
     let by = "tidegate".to_owned();
-    let order = Order { kind: OrderKind::RollBack, by, reason: why.message };
+    let order = Order { kind: OrderKind::RollBack, by, reason: why };
     // Without a release there is nothing to take out.
     let _ = ahead.order(&order, None, clock.now());
 }

@@ -5,9 +5,9 @@
 //! passed the exact cases of now. All of them are checked before anything is written.
 
 use super::command::{Answer, StartRequest};
-use super::{Control, no_service};
+use super::error::{EvalProblem, Result, StartError};
+use super::{Control, ControlError};
 use crate::config::plan_parts;
-use crate::error::{CliError, Result};
 use crate::evidence::change_id;
 use crate::gate::load_cases;
 use crate::store::{Evals as _, Sets as _};
@@ -23,30 +23,23 @@ use tidegate_core::version_set::{ArtifactChange, VersionSet};
 impl Control {
     pub(super) async fn start(&mut self, request: StartRequest) -> Result<Answer> {
         if let Some(why) = self.ahead.not_written() {
-            return Err(CliError::internal(format!(
-                "the last order is in force and not yet written to disk: {why}"
-            ))
-            .hint("a release can start once it is written"));
+            return Err(StartError::Unwritten { why }.into());
         }
         self.reload()?;
         if let Some(active) = &self.state.active {
-            return Err(CliError::failed(format!("release `{active}` is still running"))
-                .hint("`tidegate release status`, then promote it or `tidegate rollback`"));
+            return Err(StartError::StillRunning { release: active.clone() }.into());
         }
         require_contract(&self.project()?.project.contract)?;
         let packed = match &request.set {
             Some(id) => self.store.set(id)?,
             None => self.keep(&request.overrides).await?,
         };
-        let current = self.state.table.clone().ok_or_else(no_service)?;
+        let current = self.state.table.clone().ok_or(ControlError::NoService)?;
         let stable = self.store.set(&current.stable)?.set;
         let changes = stable.diff(&packed.set);
         if changes.is_empty() {
-            return Err(CliError::usage(format!(
-                "nothing to release: {} ({}) is what stable serves already",
-                packed.set.id, packed.label
-            ))
-            .hint("change a prompt, the model or another artifact, or name one: `--prompt v2`"));
+            let (set, label) = (packed.set.id, packed.label);
+            return Err(StartError::NothingNew { set, label }.into());
         }
         require_way_back(&stable, &packed.set, request.accept_one_way)?;
         self.require_unblocked(&packed, request.override_reason.as_deref())?;
@@ -86,10 +79,10 @@ impl Control {
     /// journal refuses it as well; checked here, it is reported before other problems of the set.
     fn require_unblocked(&self, packed: &PackedSet, overridden: Option<&str>) -> Result<()> {
         match self.state.blocked.get(&packed.set.id) {
-            Some(block) if overridden.is_none() => Err(super::replay_error(ReplayError::Blocked {
-                set: packed.set.id.clone(),
-                block: Box::new(block.clone()),
-            })),
+            Some(block) if overridden.is_none() => {
+                let (set, block) = (packed.set.id.clone(), Box::new(block.clone()));
+                Err(ReplayError::Blocked { set, block }.into())
+            }
             Some(_) | None => Ok(()),
         }
     }
@@ -98,26 +91,17 @@ impl Control {
     /// released.
     fn require_eval(&self, packed: &PackedSet, overrides: &PackOverrides) -> Result<()> {
         let cases = load_cases(self.project()?, packed)?;
-        let refuse = |why: String, first: &str| {
-            Err(CliError::failed(format!(
-                "{} ({}) cannot be released: {why}",
-                packed.set.id, packed.label
-            ))
-            .hint(format!("{first}`{}`", eval_command(overrides))))
-        };
-        const RUN: &str = "run the cases: ";
-        match self.state.eval_runs.get(&packed.set.id) {
-            None => refuse("it has no eval run".to_owned(), RUN),
+        let problem = match self.state.eval_runs.get(&packed.set.id) {
+            None => EvalProblem::None,
             Some(run) if run.cases != cases.digest() => {
-                let id = &run.run_id;
-                refuse(format!("the cases have changed since its eval run {id}"), RUN)
+                EvalProblem::OtherCases { run_id: run.run_id.clone() }
             }
-            Some(run) if !run.passed => {
-                let why = format!("its eval run {} did not pass", run.run_id);
-                refuse(why, "fix the failures, then run the cases again: ")
-            }
-            Some(_) => Ok(()),
-        }
+            Some(run) if !run.passed => EvalProblem::Failed { run_id: run.run_id.clone() },
+            Some(_) => return Ok(()),
+        };
+        let (set, label) = (packed.set.id.clone(), packed.label.clone());
+        let command = eval_command(overrides);
+        Err(StartError::Eval { set, label, problem, command }.into())
     }
 
     fn plan(
@@ -128,7 +112,7 @@ impl Control {
     ) -> Result<Plan> {
         let now = self.clock.now();
         let parts = plan_parts(&self.project()?.project)?;
-        let service = self.state.service.clone().ok_or_else(no_service)?;
+        let service = self.state.service.clone().ok_or(ControlError::NoService)?;
         let (from, to) = (stable.id.clone(), packed.set.id.clone());
         let stamp = Digest::of_parts(&[
             from.as_str().as_bytes(),
@@ -162,7 +146,7 @@ impl Control {
             baseline,
             created_at: now,
         });
-        plan.map_err(|error| CliError::usage(error.to_string()))
+        Ok(plan.map_err(StartError::Plan)?)
     }
 }
 
@@ -178,25 +162,20 @@ fn eval_command(overrides: &PackOverrides) -> String {
 }
 
 /// The five questions of the release contract must be answered before a service is released.
-pub(crate) fn require_contract(contract: &crate::config::Contract) -> Result<()> {
+pub(crate) fn require_contract(contract: &crate::config::Contract) -> Result<(), StartError> {
     let missing = contract.missing();
     if missing.is_empty() {
         return Ok(());
     }
-    Err(CliError::failed(format!(
-        "the service is still an experiment: its release contract does not answer {}",
-        missing.join(", ")
-    ))
-    .hint("answer them under `contract:` in tidegate.yaml, one line each"))
+    Err(StartError::Contract { missing })
 }
 
-fn require_way_back(from: &VersionSet, to: &VersionSet, accepted: bool) -> Result<()> {
+fn require_way_back(from: &VersionSet, to: &VersionSet, accepted: bool) -> Result<(), StartError> {
     let problems = from.way_back_problems(to);
     if problems.is_empty() || accepted {
         return Ok(());
     }
-    Err(CliError::failed(format!("there is no way back from {}: {}", to.id, problems.join("; ")))
-        .hint("keep the old format readable, or accept it by name: `--accept-one-way`"))
+    Err(StartError::NoWayBack { set: to.id.clone(), problems })
 }
 
 #[cfg(test)]

@@ -105,10 +105,10 @@ impl Scene {
 async fn a_release_needs_its_eval_then_climbs_and_replays_to_the_same_state() {
     let mut scene = Scene::new().await;
     let refused = scene.start().await.unwrap_err();
-    assert!(refused.message.contains("has no eval run"), "{refused}");
+    assert!(refused.to_string().contains("has no eval run"), "{refused}");
     scene.eval().await;
     let change = scene.start().await.unwrap();
-    assert!(scene.start().await.unwrap_err().message.contains("still running"));
+    assert!(scene.start().await.unwrap_err().to_string().contains("still running"));
     for _ in 0..40 {
         scene.feed(&change, Arm::Stable, 900, None);
         scene.feed(&change, Arm::Candidate, 300, None);
@@ -134,7 +134,7 @@ async fn a_release_needs_its_eval_then_climbs_and_replays_to_the_same_state() {
         other => other,
     };
     scene.control.clock.advance(1_000);
-    let asked = scene.control.handle(back()).await.unwrap_err();
+    let asked = crate::error::CliError::from(scene.control.handle(back()).await.unwrap_err());
     assert!(asked.hints[0].contains(&format!("tidegate rollback {change}")), "{asked:?}");
     assert_eq!(scene.plane.router.load().table.stable, to);
     scene.control.handle(named(&change)).await.unwrap();

@@ -2,9 +2,9 @@
 
 use super::ahead::{Owed, goes_back};
 use super::command::Answer;
+use super::error::{ControlError, Result};
 use super::resolve::{Target, target};
-use super::{Control, PackOf, no_service};
-use crate::error::{CliError, Result};
+use super::{Control, PackOf};
 use crate::store::Evals as _;
 use std::time::Instant;
 use tidegate_core::act::{next_table, reopened};
@@ -49,7 +49,7 @@ impl Control {
         let failing = self.store.failing();
         let was_failing = std::mem::replace(&mut self.store_fails, failing.is_some());
         match failing {
-            Some(why) => self.ahead.cannot_write(&why.into()),
+            Some(why) => self.ahead.cannot_write(&why),
             None if was_failing => self.ahead.has_written(),
             None => {}
         }
@@ -82,7 +82,7 @@ impl Control {
 
     async fn look(&mut self, change_id: &ChangeId, order: Option<Order>) -> Result<Decision> {
         let decided = Instant::now();
-        let release = self.state.releases.get(change_id).cloned().ok_or_else(no_service)?;
+        let release = self.state.releases.get(change_id).cloned().ok_or(ControlError::NoService)?;
         let owed = self.ahead.owed().filter(|owed| owed.change_id == *change_id);
         let owed = owed.and_then(|owed| owed.order);
         let mut observation = self.observation(&release, order.clone());
@@ -106,7 +106,7 @@ impl Control {
             self.go_back(&release.plan, &decision, order.as_ref()).await?;
             return Ok(decision);
         }
-        let current = self.state.table.clone().ok_or_else(no_service)?;
+        let current = self.state.table.clone().ok_or(ControlError::NoService)?;
         let table = next_table(&current, &release.plan, &decision);
         if let Some(table) = &table {
             // A set that cannot be served any more is found before the decision is journalled.
@@ -201,7 +201,7 @@ impl Control {
         if owed.is_none() && opened.is_none() {
             return Ok(());
         }
-        let mut table = self.state.table.clone().ok_or_else(no_service)?;
+        let mut table = self.state.table.clone().ok_or(ControlError::NoService)?;
         let mut events = Vec::new();
         let release = owed.as_ref().and_then(|owed| self.state.releases.get(&owed.change_id));
         let release = release.cloned();
@@ -239,9 +239,9 @@ impl Control {
     /// Opens the entrance again. It is open when this returns, whether or not that is written.
     pub(super) async fn reopen(&mut self, by: String, reason: String) -> Result<Answer> {
         let open = tidegate_core::route::Entrance::Open;
-        let table = self.ahead.effective().table.ok_or_else(no_service)?;
+        let table = self.ahead.effective().table.ok_or(ControlError::NoService)?;
         if table.entrance == open {
-            return Err(CliError::usage("the entrance is open already"));
+            return Err(ControlError::AlreadyOpen);
         }
         let at = self.clock.now();
         self.ahead.open_entrance(super::ahead::Opened { by, reason, at });

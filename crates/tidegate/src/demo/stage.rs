@@ -183,7 +183,7 @@ impl Stage {
             ..Default::default()
         };
         self.say(paint(Tone::Dim, &format!("$ tidegate release start --prompt {prompt}")));
-        self.control.command(Command::Start(Box::new(request))).await
+        Ok(self.control.command(Command::Start(Box::new(request))).await?)
     }
 
     /// Starts a release that must be refused; returns why.

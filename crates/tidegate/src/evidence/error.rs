@@ -19,7 +19,7 @@ pub(crate) enum EvidenceError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// No such release was started here.
-    #[error("release `{release}` is not known here")]
+    #[error("this project has no release `{release}`")]
     UnknownRelease { release: ChangeId, known: Vec<ChangeId> },
     /// No such incident, or one of a release, whose pack is the release's.
     #[error("there is no incident `{incident}` of the service")]

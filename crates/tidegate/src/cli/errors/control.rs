@@ -1,0 +1,164 @@
+//! What to do where control refuses, or a server cannot be put together.
+
+use super::{Explain, Meaning, none, one};
+use crate::control::{AdminError, ControlError, EvalProblem, ProjectError, StartError};
+use crate::error::ErrorKind;
+use crate::host::HostError;
+use tidegate_core::ids::{ChangeId, IncidentId};
+use tidegate_core::journal::ReplayError;
+
+impl Explain for ControlError {
+    fn explain(&self) -> Meaning {
+        use ErrorKind::{Internal, Usage};
+        match self {
+            ControlError::Project(error) => error.explain(),
+            ControlError::Set(error) => error.explain(),
+            ControlError::Gate(error) => error.explain(),
+            ControlError::Evidence(error) => error.explain(),
+            ControlError::Store(error) => error.explain(),
+            ControlError::Start(error) => error.explain(),
+            ControlError::Refused(error) => (ErrorKind::Failed, of_refusal(error)),
+            ControlError::Unreplayable(_) => one(
+                Internal,
+                "keep a copy of .tidegate/ and start from a backup; nothing was changed",
+            ),
+            ControlError::NoService => one(
+                Usage,
+                "start it once with `tidegate serve`: it takes the project as the first set",
+            ),
+            ControlError::ServiceName(_) | ControlError::AlreadyOpen => none(Usage),
+            ControlError::Table(_)
+            | ControlError::PackName(_)
+            | ControlError::EvalReport(_)
+            | ControlError::Ended
+            | ControlError::Stalled => none(Internal),
+            ControlError::NotTheRunning { named: _, running } => {
+                one(Usage, format!("the running one is `{running}`"))
+            }
+            ControlError::RolledBackAlready { named } => {
+                one(Usage, format!("when and why: `tidegate release status {named}`"))
+            }
+            ControlError::NotSteerable { named: _, promoted } => one(Usage, take_back(promoted)),
+            ControlError::NoneRuns { promoted } => one(Usage, take_back(promoted)),
+            ControlError::NoSuchRelease { .. } => {
+                one(Usage, "`tidegate release status` lists the releases")
+            }
+            ControlError::NoSuchIncident { incident: _, known } => {
+                let known: Vec<&str> = known.iter().map(IncidentId::as_str).collect();
+                let hint = match known.as_slice() {
+                    [] => "there has been none".to_owned(),
+                    known => format!("known incidents: {}", known.join(", ")),
+                };
+                one(Usage, hint)
+            }
+            ControlError::ClosedAlready { .. } => none(Usage),
+        }
+    }
+}
+
+fn take_back(promoted: &Option<ChangeId>) -> String {
+    match promoted {
+        Some(promoted) => format!(
+            "to take back the one that made stable what it is: `tidegate rollback {promoted}`"
+        ),
+        None => "`tidegate release status` shows the last one".to_owned(),
+    }
+}
+
+fn of_refusal(error: &ReplayError) -> Vec<String> {
+    use ReplayError as E;
+    let hint = match error {
+        E::Blocked { .. } => {
+            "release a set that fixes it, or override by name: `--override --by NAME --reason WHY`"
+        }
+        E::ReleaseRunning(_) => "`tidegate release status`, then promote it or `tidegate rollback`",
+        E::CasesMissing(_) => {
+            "records become cases by themselves where their content is kept; add one by hand to \
+             evals/regression.jsonl, its id beginning with `reg-<change-id>-`, or `reg-inc-…-` for \
+             an incident of the service"
+        }
+        E::Journal(_)
+        | E::UnknownRelease(_)
+        | E::ReleaseOver(_)
+        | E::ReleaseExists(_)
+        | E::StaleTable { .. }
+        | E::NoIncident(_)
+        | E::NoService
+        | E::Adopted => return Vec::new(),
+    };
+    vec![hint.to_owned()]
+}
+
+impl Explain for ProjectError {
+    fn explain(&self) -> Meaning {
+        match self {
+            ProjectError::Config(error) => error.explain(),
+            ProjectError::OtherService { state, project: _ } => (
+                ErrorKind::Usage,
+                vec![
+                    format!("a service keeps its name: set `service: {state}` in the project file"),
+                    "or move .tidegate/ away: without it the project begins as a new service"
+                        .to_owned(),
+                ],
+            ),
+        }
+    }
+}
+
+impl Explain for StartError {
+    fn explain(&self) -> Meaning {
+        use ErrorKind::{Failed, Internal, Usage};
+        match self {
+            StartError::Unwritten { .. } => one(Internal, "a release can start once it is written"),
+            StartError::StillRunning { .. } => {
+                one(Failed, "`tidegate release status`, then promote it or `tidegate rollback`")
+            }
+            StartError::Contract { .. } => {
+                one(Failed, "answer them under `contract:` in tidegate.yaml, one line each")
+            }
+            StartError::NothingNew { .. } => one(
+                Usage,
+                "change a prompt, the model or another artifact, or name one: `--prompt v2`",
+            ),
+            StartError::NoWayBack { .. } => one(
+                Failed,
+                "keep the old format readable, or accept it by name: `--accept-one-way`",
+            ),
+            StartError::Eval { problem, command, .. } => {
+                let first = match problem {
+                    EvalProblem::None | EvalProblem::OtherCases { .. } => "run the cases: ",
+                    EvalProblem::Failed { .. } => "fix the failures, then run the cases again: ",
+                };
+                one(Failed, format!("{first}`{command}`"))
+            }
+            StartError::Plan(_) => none(Usage),
+        }
+    }
+}
+
+impl Explain for AdminError {
+    fn explain(&self) -> Meaning {
+        match self {
+            AdminError::Listen { .. } => {
+                one(ErrorKind::Usage, "set `admin_listen: 127.0.0.1:0` to take a free port")
+            }
+            AdminError::Random(_) | AdminError::File(_) => none(ErrorKind::Internal),
+        }
+    }
+}
+
+impl Explain for HostError {
+    fn explain(&self) -> Meaning {
+        match self {
+            HostError::Set(error) => error.explain(),
+            HostError::Store(error) => error.explain(),
+            HostError::Control(error) => error.explain(),
+            HostError::Admin(error) => error.explain(),
+            HostError::Credential(error) => error.explain(),
+            HostError::NotTheFirstStart { provider } => one(
+                ErrorKind::Usage,
+                format!("release the change: `tidegate release start --upstream {provider}`"),
+            ),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Why control refuses a command, or cannot carry it out.
+
+use crate::config::ConfigError;
+use crate::evidence::EvidenceError;
+use crate::gate::{CasesError, GateError};
+use crate::route::StaleTable;
+use crate::store::StoreError;
+use crate::version_set::SetError;
+use thiserror::Error;
+use tidegate_core::decide::PlanError;
+use tidegate_core::ids::{ChangeId, IdError, IncidentId, ServiceName, VersionSetId};
+use tidegate_core::journal::ReplayError;
+
+/// The result of what control does.
+pub(super) type Result<T, E = ControlError> = std::result::Result<T, E>;
+
+/// Why something was not done. What is refused changed nothing.
+#[derive(Debug, Error)]
+pub(crate) enum ControlError {
+    /// The project file.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
+    /// A version set.
+    #[error(transparent)]
+    Set(#[from] SetError),
+    /// The cases, or writing them.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// The evidence pack.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The event does not fit the state.
+    #[error(transparent)]
+    Refused(#[from] ReplayError),
+    /// The journal does not give a state.
+    #[error("the journal in .tidegate/ cannot be replayed: {0}")]
+    Unreplayable(ReplayError),
+    /// A broken invariant: the table that was journalled does not follow the one in place.
+    #[error(transparent)]
+    Table(#[from] StaleTable),
+    /// No `tidegate serve` ever took the project over.
+    #[error("the service has no version set yet")]
+    NoService,
+    /// A name that is none.
+    #[error(transparent)]
+    ServiceName(IdError),
+    /// A broken invariant: an incident's id is a change's as well.
+    #[error(transparent)]
+    PackName(IdError),
+    /// An eval report without a JSON form.
+    #[error("the eval report cannot be written: {0}")]
+    EvalReport(serde_json::Error),
+    /// The loop is over: the process ends.
+    #[error("control has ended; stable traffic is not touched by that")]
+    Ended,
+    /// The store does not answer, and the command cannot do without it.
+    #[error("control does not answer; this command needs the store")]
+    Stalled,
+    /// Nothing is shut.
+    #[error("the entrance is open already")]
+    AlreadyOpen,
+    /// Why a release does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// An order names a release, and another one runs.
+    #[error("release `{named}` is not the running one")]
+    NotTheRunning { named: ChangeId, running: ChangeId },
+    /// An order names a release that is out already.
+    #[error("release `{named}` is rolled back already")]
+    RolledBackAlready { named: ChangeId },
+    /// An order names a release that nothing moves; `promoted` made stable what it is.
+    #[error("release `{named}` is neither running nor the stable one")]
+    NotSteerable { named: ChangeId, promoted: Option<ChangeId> },
+    /// An order names none, and none runs.
+    #[error("no release is running")]
+    NoneRuns { promoted: Option<ChangeId> },
+    /// A pack of neither a release nor an incident.
+    #[error("this project has no release `{name}`")]
+    NoSuchRelease { name: ChangeId },
+    /// No incident of this id.
+    #[error("there is no incident `{incident}`")]
+    NoSuchIncident { incident: IncidentId, known: Vec<IncidentId> },
+    /// It was closed before.
+    #[error("incident `{incident}` is closed already: {conclusion}")]
+    ClosedAlready { incident: IncidentId, conclusion: String },
+}
+
+impl From<ConfigError> for ControlError {
+    fn from(error: ConfigError) -> ControlError {
+        ControlError::Project(error.into())
+    }
+}
+
+impl From<CasesError> for ControlError {
+    fn from(error: CasesError) -> ControlError {
+        ControlError::Gate(error.into())
+    }
+}
+
+/// Why the project file is of no use; kept, and said whenever something of it is asked for.
+#[derive(Debug, Clone, Error)]
+pub(crate) enum ProjectError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A state is of one service: its sets, its days and its packs go by that name.
+    #[error("the state in .tidegate/ is of service `{state}`, the project is `{project}`")]
+    OtherService { state: ServiceName, project: String },
+}
+
+/// Why a release does not start.
+#[derive(Debug, Error)]
+pub(crate) enum StartError {
+    /// What is in force is ahead of the journal.
+    #[error("the last order is in force and not yet written to disk: {why}")]
+    Unwritten { why: String },
+    /// A service has one release at a time.
+    #[error("release `{release}` is still running")]
+    StillRunning { release: ChangeId },
+    /// The contract's questions without an answer.
+    #[error(
+        "the service is still an experiment: its release contract does not answer {}",
+        missing.join(", ")
+    )]
+    Contract { missing: Vec<&'static str> },
+    /// The set is stable's.
+    #[error("nothing to release: {set} ({label}) is what stable serves already")]
+    NothingNew { set: VersionSetId, label: String },
+    /// The old set could not read what the new one writes.
+    #[error("there is no way back from {set}: {}", problems.join("; "))]
+    NoWayBack { set: VersionSetId, problems: Vec<String> },
+    /// The eval of the set, which `command` runs again.
+    #[error("{set} ({label}) cannot be released: {problem}")]
+    Eval { set: VersionSetId, label: String, problem: EvalProblem, command: String },
+    /// The plan is not sound.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
+/// What is wrong with a set's eval.
+#[derive(Debug, Error)]
+pub(crate) enum EvalProblem {
+    #[error("it has no eval run")]
+    None,
+    #[error("the cases have changed since its eval run {run_id}")]
+    OtherCases { run_id: String },
+    #[error("its eval run {run_id} did not pass")]
+    Failed { run_id: String },
+}
