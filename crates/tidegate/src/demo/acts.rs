@@ -35,7 +35,7 @@ pub(super) async fn four_acts(stage: &mut Stage) -> Result<()> {
     stage.say(paint(Tone::Red, "  v3 is rolled back, by itself"));
     stage.tell_end(&v3, &state).await?;
 
-    stage.act("Act 3 · the evidence is fixed, the failures are tests now, v3 stays out");
+    stage.act("Act 3 · the evidence is kept, the failures are tests now, v3 stays out");
     show_evidence(stage, &v3).await?;
     stage.start_refused("v3").await?;
     let report = stage.eval("v3").await?;

@@ -228,7 +228,7 @@ pub(super) fn capital(text: &str) -> String {
 pub(super) fn described(metric: Metric) -> (&'static str, Unit) {
     match metric {
         Metric::ErrorRate => ("error rate", Unit::Share),
-        Metric::RejectedRate => ("requests refused", Unit::Share),
+        Metric::RejectedRate => ("requests the upstream rejected", Unit::Share),
         Metric::ContractBrokenRate => ("output contract broken", Unit::Share),
         Metric::RefusalRate => ("refusals", Unit::Share),
         Metric::DislikeRate => ("dislikes", Unit::Share),

@@ -159,7 +159,7 @@ pub(crate) enum CurrentProblem {
     Missing,
     #[error("does not point to a folder beside it")]
     Elsewhere,
-    #[error("is a folder; it names a version and is not one")]
+    #[error("is a folder, but must be a link or a file that names a version")]
     Folder,
 }
 

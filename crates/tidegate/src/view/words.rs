@@ -174,8 +174,8 @@ static EN: Words = Words {
             red_line: "red line",
             split: "split",
         },
-        differences: "differences compare the arms only over the same periods; the columns \
-                      candidate and stable are of the whole release",
+        differences: "differences compare the arms only over the same periods; the arms' values \
+                      are of the whole release",
     },
     trace: TraceWords {
         trace: "trace",
