@@ -40,8 +40,7 @@ const JA_CANNOT: &str = "(?:する|いたす)?(?:こと)?(?:は|が|も|を)?(?:
     出来(?:ません|かねます|ない)|(?:いた|致)?しかねます|かねます)";
 const JA_SORRY: &str = "(?:申し訳|申しわけ|すみません|すいません|恐れ入り|恐縮|残念|ごめん)";
 
-static REFUSALS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
-    let zh_core = format!("{ZH_ADVERB}{ZH_CANNOT}{ZH_TOPIC}{ZH_VERB}");
+static ENGLISH: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     [
         // English: I can't + a verb of helping or disclosing.
         format!(
@@ -71,6 +70,16 @@ static REFUSALS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         "\\b(?:against|violates?|outside) (?:my|our|the) (?:\\w+ ){0,2}(?:guidelines|programming|\
          usage polic(?:y|ies)|content polic(?:y|ies)|safety polic(?:y|ies))\\b"
             .to_owned(),
+    ]
+    .iter()
+    .map(|pattern| compile(pattern))
+    .collect()
+});
+
+/// They hold a Chinese or Japanese word each, so no text in ASCII matches one.
+static CHINESE_AND_JAPANESE: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+    let zh_core = format!("{ZH_ADVERB}{ZH_CANNOT}{ZH_TOPIC}{ZH_VERB}");
+    [
         // Chinese: 我无法……提供; an apology that leads straight to 无法; or it is how the text begins.
         format!("{ZH_SELF}{zh_core}"),
         format!(
@@ -119,7 +128,8 @@ pub fn detect_refusal(answer: &str) -> bool {
     let folded = folded_head(answer, HEAD_CHARS + 2);
     let text = folded.trim();
     let head = text.char_indices().nth(HEAD_CHARS).map_or(text, |(end, _)| &text[..end]);
-    REFUSALS.iter().any(|pattern| {
+    let others: &[Regex] = if head.is_ascii() { &[] } else { &CHINESE_AND_JAPANESE };
+    ENGLISH.iter().chain(others).any(|pattern| {
         pattern.find_iter(head).any(|found| !is_excused(head, found.start(), found.end()))
     })
 }

@@ -116,6 +116,10 @@ impl Explain for ListenError {
             ListenError::OpenToAll { address: _ } => {
                 vec!["add `credentials:` to tidegate.yaml, or listen on 127.0.0.1".to_owned()]
             }
+            ListenError::NoThreads(_) => {
+                let hint = "raise the limit on processes or open files: `ulimit -u`, `ulimit -n`";
+                return one(ErrorKind::Internal, hint);
+            }
         };
         (ErrorKind::Usage, hints)
     }

@@ -110,7 +110,7 @@ pub(crate) async fn serve_admin(
     let guard = leave(root, &file).map_err(AdminError::File)?;
     let admin = Arc::new(Admin { control, token: Digest::of(token.as_bytes()) });
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = tokio::spawn(listener.serve(admin, CONNECTIONS, async {
+    let serving = tokio::spawn(listener.serve(admin, CONNECTIONS, None, async {
         // The sender is dropped, never used.
         let _ = stopped.await;
     }));

@@ -3,6 +3,7 @@
 use super::body::UnreadBody;
 use super::bounds::{ACCEPT_REST, Bounds, REFUSALS_MAX};
 use super::conn::{InWork, Socket, Watch};
+use super::workers::Workers;
 use crate::log::{About, Event};
 use crate::output;
 use bytes::Bytes;
@@ -73,10 +74,12 @@ impl Listener {
 
     /// Serves until `stop` is ready, then ends in order: after a notice no new connections are
     /// taken, requests in flight finish within the drain deadline. Gives how many did not.
+    /// Connections run on the workers, without them on the caller's runtime.
     pub(crate) async fn serve<S: Service>(
         self,
         service: Arc<S>,
         bounds: Bounds,
+        workers: Option<Workers>,
         stop: impl Future<Output = ()>,
     ) -> usize {
         let (closing, _) = watch::channel(false);
@@ -86,6 +89,7 @@ impl Listener {
             permits: Arc::new(Semaphore::new(bounds.max_connections)),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             closing,
+            workers,
         };
         {
             let mut stop = pin!(async {
@@ -104,10 +108,14 @@ impl Listener {
         // No connection may be there to hear it.
         let _ = acceptor.closing.send(true);
         let all = u32::try_from(bounds.max_connections).unwrap_or(u32::MAX);
-        match timeout(bounds.drain, acceptor.permits.acquire_many(all)).await {
+        let cut = match timeout(bounds.drain, acceptor.permits.acquire_many(all)).await {
             Ok(_) => 0,
             Err(_elapsed) => bounds.max_connections - acceptor.permits.available_permits(),
+        };
+        if let Some(workers) = acceptor.workers {
+            workers.stop().await;
         }
+        cut
     }
 }
 
@@ -117,6 +125,7 @@ struct Acceptor<S> {
     permits: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
     closing: watch::Sender<bool>,
+    workers: Option<Workers>,
 }
 
 impl<S: Service> Acceptor<S> {
@@ -137,7 +146,20 @@ impl<S: Service> Acceptor<S> {
         match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) => {
                 let (service, closing) = (Arc::clone(&self.service), self.closing.subscribe());
-                tokio::spawn(connection(service, stream, self.bounds, closing, permit));
+                let bounds = self.bounds;
+                match &self.workers {
+                    Some(workers) => {
+                        let stream = stream.into_std();
+                        workers.run(async move {
+                            // From here on it wakes the worker's runtime, and no other.
+                            let Ok(stream) = stream.and_then(TcpStream::from_std) else { return };
+                            connection(service, stream, bounds, closing, permit).await;
+                        });
+                    }
+                    None => {
+                        tokio::spawn(connection(service, stream, bounds, closing, permit));
+                    }
+                }
             }
             Err(_full) => self.refuse(stream),
         }

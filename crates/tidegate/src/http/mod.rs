@@ -5,7 +5,9 @@ mod body;
 mod bounds;
 mod conn;
 mod listener;
+mod workers;
 
 pub(crate) use body::{BodyError, Collected, UnreadBody};
 pub(crate) use bounds::Bounds;
 pub(crate) use listener::{Listener, Received, Service};
+pub(crate) use workers::{PerWorker, Workers};

@@ -4,7 +4,7 @@ use super::body::Body;
 use super::front::Front;
 use super::problem::Problem;
 use crate::config::is_open_to_all;
-use crate::http::{Listener, Received, Service};
+use crate::http::{Listener, Received, Service, Workers};
 use crate::log::{About, Event};
 use crate::output;
 use http::Response;
@@ -36,6 +36,9 @@ pub(crate) enum ListenError {
         /// What the system says.
         source: io::Error,
     },
+    /// The system's limits are reached.
+    #[error("no threads could be started to serve on: {0}")]
+    NoThreads(io::Error),
     /// Other machines reach it and nobody asks them who they are.
     #[error("{address} can be reached from other machines, and the service has no credentials")]
     OpenToAll {
@@ -60,7 +63,8 @@ pub(crate) async fn bind(address: &str) -> Result<Listener, ListenError> {
 /// connections are taken, requests in flight finish within the drain deadline.
 ///
 /// # Errors
-/// When the address can be reached from other machines and no credential is asked for.
+/// When the address can be reached from other machines and no credential is asked for, or no
+/// threads can be started.
 pub(crate) async fn serve(
     front: Arc<Front>,
     listener: Listener,
@@ -71,7 +75,8 @@ pub(crate) async fn serve(
         return Err(ListenError::OpenToAll { address });
     }
     let bounds = front.first().options.bounds;
-    let cut = listener.serve(front, bounds, shutdown).await;
+    let workers = Workers::start().map_err(ListenError::NoThreads)?;
+    let cut = listener.serve(front, bounds, Some(workers), shutdown).await;
     if cut > 0 {
         About::service(output::service()).log(&Event::ConnectionsCut { count: cut });
     }

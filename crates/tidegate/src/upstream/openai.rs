@@ -14,7 +14,7 @@ mod tests;
 mod usage;
 
 use super::{Answer, Call, Deadlines, Elapsed, Pieces, Reply, SetupError, UpstreamError, bounds};
-use crate::http::Collected;
+use crate::http::{Collected, PerWorker};
 use bytes::Bytes;
 use client::HttpClient;
 use encoding::Decoder;
@@ -42,7 +42,8 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(crate) struct OpenAi {
     endpoint: Uri,
     authorization: Option<HeaderValue>,
-    client: HttpClient,
+    /// Each worker has connections of its own: one that another opened would wake that one too.
+    clients: PerWorker<HttpClient>,
     usage: StreamUsage,
 }
 
@@ -77,8 +78,9 @@ impl OpenAi {
         let endpoint = client::endpoint(name, base_url)?;
         let authorization =
             api_key_env.map(|variable| client::authorization(name, variable)).transpose()?;
-        let client = client::http_client(name, &endpoint)?;
-        Ok(OpenAi { endpoint, authorization, client, usage: StreamUsage::new(stream_usage) })
+        let connector = client::connector(name, &endpoint)?;
+        let clients = PerWorker::new(|| client::http_client(connector.clone()));
+        Ok(OpenAi { endpoint, authorization, clients, usage: StreamUsage::new(stream_usage) })
     }
 
     /// Makes one call. A stream is given out once its first event is here.
@@ -122,7 +124,7 @@ impl OpenAi {
         let head = exchange.within(
             exchange.first_byte_deadline(),
             Late::FirstByte,
-            self.client.request(request),
+            self.clients.get().request(request),
         );
         let response = head.await?.map_err(|error| {
             let (failure, message) = client::no_answer(&error);

@@ -1,8 +1,10 @@
 //! What a pattern is: an expression, and what keeps it from matching too much or too often.
 
 use super::PrivateKind;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex::Regex;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// A match and the text around it.
 pub(super) struct Match<'a> {
@@ -46,34 +48,170 @@ impl Pattern {
     }
 }
 
+/// A mark or word that a text holds; most patterns cannot match without theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sign {
+    At,
+    Plus,
+    Bracket,
+    Address,
+    Spelt,
+    Dot,
+    Numeral,
+    Token,
+    SecretKey,
+    PrivateKey,
+    Bearer,
+    Authorization,
+    Password,
+}
+
+/// The signs and what shows them, ASCII letters in either case.
+const SIGNS: [(Sign, &[&str]); 13] = [
+    (Sign::At, &["@"]),
+    (Sign::Plus, &["+", "00"]),
+    (Sign::Bracket, &["("]),
+    (Sign::Address, &["://"]),
+    // How an `at` in brackets ends, and the words for it.
+    (
+        Sign::Spelt,
+        &[
+            "艾特",
+            "アット",
+            "t)",
+            "t]",
+            "t}",
+            "t>",
+            "t）",
+            "t】",
+            "t )",
+            "t ]",
+            "t }",
+            "t >",
+            "t ）",
+            "t 】",
+            "@)",
+            "@]",
+            "@}",
+            "@>",
+            "@）",
+            "@】",
+            "@ )",
+            "@ ]",
+            "@ }",
+            "@ >",
+            "@ ）",
+            "@ 】",
+        ],
+    ),
+    (Sign::Dot, &[" dot "]),
+    (Sign::Numeral, &["一", "幺"]),
+    (
+        Sign::Token,
+        &[
+            "gho_",
+            "ghp_",
+            "ghs_",
+            "ghu_",
+            "ghr_",
+            "github_pat_",
+            "glpat-",
+            "akia",
+            "asia",
+            "xox",
+            "aiza",
+            "xapp-",
+            "hf_",
+            "npm_",
+            "dop_v1_",
+            "k_live_",
+            "k_test_",
+            "whsec_",
+            "ya29.",
+            "sg.",
+            ":aa",
+            "age-secret-key",
+            "pypi-",
+            "eyj",
+        ],
+    ),
+    (Sign::SecretKey, &["sk-"]),
+    (Sign::PrivateKey, &["-----begin"]),
+    (Sign::Bearer, &["bearer "]),
+    (Sign::Authorization, &["authorization"]),
+    (
+        Sign::Password,
+        &[
+            "password",
+            "passwd",
+            "pwd",
+            "secret",
+            "apikey",
+            "api_key",
+            "api key",
+            "privatekey",
+            "private_key",
+            "private key",
+            "accesskey",
+            "access_key",
+            "access key",
+            "accesstoken",
+            "access_token",
+            "authtoken",
+            "auth_token",
+            "refreshtoken",
+            "refresh_token",
+            "密码",
+            "密碼",
+            "口令",
+            "パスワード",
+        ],
+    ),
+];
+
 /// What a text contains, so that most patterns need not be tried on most texts.
 pub(super) struct Signs {
     pub(super) digits: usize,
-    pub(super) at: bool,
-    pub(super) plus: bool,
-    pub(super) bracket: bool,
-    pub(super) address: bool,
-    pub(super) spelt: bool,
-    pub(super) said: bool,
-    pub(super) numerals: bool,
+    found: u32,
+}
+
+/// Finds all signs in one pass over a text.
+struct Finder {
+    words: AhoCorasick,
+    /// For each word, the sign that it shows.
+    shows: Vec<Sign>,
+}
+
+static FINDER: LazyLock<Finder> = LazyLock::new(|| {
+    let words = SIGNS.iter().flat_map(|(_, words)| words.iter());
+    let shows = SIGNS.iter().flat_map(|(sign, words)| words.iter().map(|_| *sign));
+    Finder { words: automaton(words), shows: shows.collect() }
+});
+
+#[expect(
+    clippy::expect_used,
+    reason = "the words are constants; every test of redaction builds it"
+)]
+fn automaton<'a>(words: impl Iterator<Item = &'a &'a str>) -> AhoCorasick {
+    AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .kind(Some(AhoCorasickKind::DFA))
+        .build(words)
+        .expect("constant words make an automaton")
 }
 
 impl Signs {
     pub(super) fn of(text: &str) -> Signs {
-        /// How an `at` in brackets ends, and the words for it.
-        const SPELT: [&str; 12] =
-            ["艾特", "アット", "t)", "t]", "t}", "t>", "t）", "t】", "t )", "t ]", "@)", "@]"];
-        let ascii = text.to_ascii_lowercase();
+        let Finder { words, shows } = &*FINDER;
+        let found = words.find_overlapping_iter(text);
         Signs {
             digits: text.bytes().filter(u8::is_ascii_digit).count(),
-            at: text.contains('@'),
-            plus: text.contains('+') || text.contains("00"),
-            bracket: text.contains('('),
-            address: text.contains("://"),
-            spelt: SPELT.iter().any(|sign| ascii.contains(sign)),
-            said: ascii.contains(" dot "),
-            numerals: text.contains(['一', '幺']),
+            found: found.fold(0, |signs, at| signs | 1 << shows[at.pattern().as_usize()] as u32),
         }
+    }
+
+    pub(super) fn has(&self, sign: Sign) -> bool {
+        self.found & (1 << sign as u32) != 0
     }
 }
 

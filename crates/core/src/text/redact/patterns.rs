@@ -4,7 +4,7 @@
 //! (`-`, `.`) or an order number. These rules read the brackets of a mark as the letters it
 //! replaced, so a text that was redacted once is judged the same again.
 
-use super::pattern::{Match, Pattern, Signs, compile, word};
+use super::pattern::{Match, Pattern, Sign, Signs, compile, word};
 use super::{PrivateKind, checks, labels, phones};
 use regex::Regex;
 use std::ops::Range;
@@ -86,21 +86,24 @@ const PASSPORT: &str = word!(r"[A-Z]{1,2}[0-9]{7,8}|[0-9]{9}");
 static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
     use PrivateKind::{Email, Id, Key, Password};
     let mut patterns = vec![
-        Pattern::new(Key, TOKENS, |_| true),
-        Pattern::new(Key, r"(?-u:\b{start-half})sk-[A-Za-z0-9_-]{16,}", has_digit),
-        Pattern::new(Key, PRIVATE_KEY, |_| true),
-        Pattern::new(Password, BEARER, has_digit),
-        Pattern::new(Password, BASIC, |_| true),
-        Pattern::new(Password, URL_PASSWORD, is_no_mark).needs(|signs| signs.address && signs.at),
-        Pattern::new(Password, PASSWORD_SET, is_no_mark),
-        Pattern::new(Password, PASSWORD_SAID, |place| is_no_mark(place) && has_digit(place)),
-        Pattern::new(Email, EMAIL, |_| true).needs(|signs| signs.at),
-        Pattern::new(Email, EMAIL_SPELT, |_| true).needs(|signs| signs.spelt),
-        Pattern::new(Email, EMAIL_WORDS, is_no_place).needs(|signs| signs.said),
+        Pattern::new(Key, TOKENS, |_| true).needs(|signs| signs.has(Sign::Token)),
+        Pattern::new(Key, r"(?-u:\b{start-half})sk-[A-Za-z0-9_-]{16,}", has_digit)
+            .needs(|signs| signs.has(Sign::SecretKey)),
+        Pattern::new(Key, PRIVATE_KEY, |_| true).needs(|signs| signs.has(Sign::PrivateKey)),
+        Pattern::new(Password, BEARER, has_digit).needs(|signs| signs.has(Sign::Bearer)),
+        Pattern::new(Password, BASIC, |_| true).needs(|signs| signs.has(Sign::Authorization)),
+        Pattern::new(Password, URL_PASSWORD, is_no_mark)
+            .needs(|signs| signs.has(Sign::Address) && signs.has(Sign::At)),
+        Pattern::new(Password, PASSWORD_SET, is_no_mark).needs(|signs| signs.has(Sign::Password)),
+        Pattern::new(Password, PASSWORD_SAID, |place| is_no_mark(place) && has_digit(place))
+            .needs(|signs| signs.has(Sign::Password)),
+        Pattern::new(Email, EMAIL, |_| true).needs(|signs| signs.has(Sign::At)),
+        Pattern::new(Email, EMAIL_SPELT, |_| true).needs(|signs| signs.has(Sign::Spelt)),
+        Pattern::new(Email, EMAIL_WORDS, is_no_place).needs(|signs| signs.has(Sign::Dot)),
         Pattern::new(Id, RESIDENT_ID, |place| checks::is_resident_id(&letters(place)))
             .needs(|signs| signs.digits >= 17),
         Pattern::new(Id, HONG_KONG_ID, |place| checks::is_hong_kong_id(&letters(place)))
-            .needs(|signs| signs.bracket && signs.digits >= 6),
+            .needs(|signs| signs.has(Sign::Bracket) && signs.digits >= 6),
         Pattern::new(Id, TAIWAN_ID, |place| checks::is_taiwan_id(&letters(place)))
             .needs(|signs| signs.digits >= 9),
         Pattern::new(Id, MY_NUMBER, |place| {
@@ -134,9 +137,17 @@ static IBAN_RUNS: LazyLock<Regex> = LazyLock::new(|| {
 
 /// Every finding, in no order; they may overlap.
 pub(super) fn find(text: &str) -> Vec<(Range<usize>, PrivateKind)> {
-    let mut findings = Vec::new();
     let signs = Signs::of(text);
-    for pattern in PATTERNS.iter().filter(|pattern| (pattern.needs)(&signs)) {
+    find_with(text, &signs, |pattern| (pattern.needs)(&signs))
+}
+
+fn find_with(
+    text: &str,
+    signs: &Signs,
+    is_tried: impl Fn(&Pattern) -> bool,
+) -> Vec<(Range<usize>, PrivateKind)> {
+    let mut findings = Vec::new();
+    for pattern in PATTERNS.iter().filter(|pattern| is_tried(pattern)) {
         find_pattern(text, pattern, &mut findings);
     }
     if signs.digits >= 13 {
@@ -262,6 +273,12 @@ fn is_no_place(place: &Match<'_>) -> bool {
 
 fn letters(place: &Match<'_>) -> Vec<u8> {
     place.found.bytes().filter(u8::is_ascii_alphanumeric).collect()
+}
+
+/// Every finding, with every pattern tried whatever signs the text has.
+#[cfg(test)]
+pub(super) fn find_by_all(text: &str) -> Vec<(Range<usize>, PrivateKind)> {
+    find_with(text, &Signs::of(text), |_| true)
 }
 
 /// Compiles every pattern, for the test that no constant is wrong.

@@ -1,6 +1,6 @@
 //! Phone numbers as people write them in English, Chinese and Japanese.
 
-use super::pattern::{Match, Pattern, word};
+use super::pattern::{Match, Pattern, Sign, word};
 use super::{PrivateKind, labels};
 
 /// Fewest and most digits of an international phone number (ITU-T E.164).
@@ -48,12 +48,13 @@ pub(super) fn patterns() -> Vec<Pattern> {
         Pattern::new(PrivateKind::Phone, regex, holds).needs(|signs| signs.digits >= 7)
     };
     vec![
-        pattern(E164, is_international).needs(|signs| signs.plus && signs.digits >= 8),
+        pattern(E164, is_international).needs(|signs| signs.has(Sign::Plus) && signs.digits >= 8),
         pattern(CHINA, stands_alone),
-        pattern(CHINA_SPELT, |_| true).needs(|signs| signs.numerals),
+        pattern(CHINA_SPELT, |_| true).needs(|signs| signs.has(Sign::Numeral)),
         pattern(JAPAN, stands_alone),
         pattern(BRITAIN, stands_alone),
-        pattern(BRACKETED, stands_alone).needs(|signs| signs.bracket && signs.digits >= 7),
+        pattern(BRACKETED, stands_alone)
+            .needs(|signs| signs.has(Sign::Bracket) && signs.digits >= 7),
         pattern(AMERICA, stands_alone),
         pattern(LABELLED, is_labelled),
     ]

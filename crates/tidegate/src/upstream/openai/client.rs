@@ -13,7 +13,8 @@ use std::sync::Arc;
 use tidegate_core::upstream::Failure;
 
 /// A pooled HTTP/1.1 client. It follows no redirect.
-pub(super) type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+pub(super) type HttpClient = Client<Connector, Full<Bytes>>;
+pub(super) type Connector = HttpsConnector<HttpConnector>;
 
 /// Checks a base URL and joins it with the path of chat completions.
 pub(super) fn endpoint(name: &str, base_url: &str) -> Result<Uri, SetupError> {
@@ -40,8 +41,8 @@ pub(super) fn authorization(name: &str, variable: &str) -> Result<HeaderValue, S
     Ok(value)
 }
 
-/// Makes the client; the system's certificates are only read for `https`.
-pub(super) fn http_client(name: &str, endpoint: &Uri) -> Result<HttpClient, SetupError> {
+/// What makes connections; the system's certificates are only read for `https`.
+pub(super) fn connector(name: &str, endpoint: &Uri) -> Result<Connector, SetupError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -57,17 +58,21 @@ pub(super) fn http_client(name: &str, endpoint: &Uri) -> Result<HttpClient, Setu
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(bounds::CONNECT_WAIT));
-    let connector = HttpsConnectorBuilder::new()
+    Ok(HttpsConnectorBuilder::new()
         .with_tls_config(config.with_no_client_auth())
         .https_or_http()
         .enable_http1()
-        .wrap_connector(http);
-    Ok(Client::builder(TokioExecutor::new())
+        .wrap_connector(http))
+}
+
+/// Makes a client with connections of its own.
+pub(super) fn http_client(connector: Connector) -> HttpClient {
+    Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(bounds::POOL_IDLE)
         .pool_max_idle_per_host(bounds::POOL_MAX)
         .http1_max_buf_size(bounds::READ_BUFFER_MAX)
-        .build(connector))
+        .build(connector)
 }
 
 /// What it means that no answer came. A connection that ends before the first byte counts as never

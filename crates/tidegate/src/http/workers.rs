@@ -1,0 +1,127 @@
+//! The threads that connections are served on: one a core, each with a runtime of its own.
+//!
+//! A request that is read, sent upstream and answered on one thread wakes no other one. On a runtime
+//! that shares its tasks between threads, each of its four or five wake-ups may be another core's.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::io;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::watch;
+
+/// Most workers: beyond this, what they share (the store's queue, the counters) is the bound.
+const WORKERS_MAX: usize = 64;
+
+thread_local! {
+    /// The worker this thread is; 0 for none.
+    static WORKER: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Something that each worker has its own of, and all other threads one together.
+#[derive(Debug)]
+pub(crate) struct PerWorker<T>(Vec<T>);
+
+impl<T> PerWorker<T> {
+    /// Makes one for each.
+    pub(crate) fn new(make: impl FnMut() -> T) -> PerWorker<T> {
+        PerWorker(std::iter::repeat_with(make).take(workers() + 1).collect())
+    }
+
+    /// The caller's own.
+    pub(crate) fn get(&self) -> &T {
+        &self.0[WORKER.get()]
+    }
+}
+
+/// How many workers a listener has: one for each core that the process may use, as it was when
+/// first asked.
+fn workers() -> usize {
+    static COUNT: OnceLock<usize> = OnceLock::new();
+    *COUNT.get_or_init(|| {
+        std::thread::available_parallelism().map_or(1, NonZero::get).min(WORKERS_MAX)
+    })
+}
+
+/// The workers of a listener; they end when this is stopped.
+pub(crate) struct Workers {
+    all: Vec<Worker>,
+    /// They run until it is dropped.
+    going: watch::Sender<()>,
+}
+
+struct Worker {
+    handle: Handle,
+    /// Connections it has.
+    open: Arc<AtomicUsize>,
+    thread: JoinHandle<()>,
+}
+
+impl Workers {
+    /// Starts one a core.
+    ///
+    /// # Errors
+    /// When the system gives no more threads or descriptors.
+    pub(crate) fn start() -> io::Result<Workers> {
+        let (going, _) = watch::channel(());
+        let all = (1..=workers()).map(|number| Worker::start(number, going.subscribe()));
+        Ok(Workers { all: all.collect::<io::Result<_>>()?, going })
+    }
+
+    /// Runs a connection on the worker that has the fewest.
+    pub(super) fn run(&self, connection: impl Future<Output = ()> + Send + 'static) {
+        let fewest = self.all.iter().min_by_key(|worker| worker.open.load(Ordering::Relaxed));
+        let Some(worker) = fewest else { return };
+        let open = Open::one_more(&worker.open);
+        worker.handle.spawn(async move {
+            connection.await;
+            drop(open);
+        });
+    }
+
+    /// Ends them: what still runs is dropped where it waits, and so counted as cut.
+    pub(super) async fn stop(self) {
+        let ended = tokio::task::spawn_blocking(move || {
+            drop(self.going);
+            for worker in self.all {
+                // A worker that panicked has ended too.
+                let _ = worker.thread.join();
+            }
+        });
+        // It only fails where the process ends at once.
+        let _ = ended.await;
+    }
+}
+
+impl Worker {
+    fn start(number: usize, mut going: watch::Receiver<()>) -> io::Result<Worker> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let thread =
+            std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+                WORKER.set(number);
+                // An error says that the sender is gone, which is what is waited for.
+                let _ = runtime.block_on(going.changed());
+            })?;
+        Ok(Worker { handle, open: Arc::default(), thread })
+    }
+}
+
+/// A connection of a worker, until it is dropped.
+struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    fn one_more(count: &Arc<AtomicUsize>) -> Open {
+        count.fetch_add(1, Ordering::Relaxed);
+        Open(Arc::clone(count))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
