@@ -1,8 +1,8 @@
-"""Throughput and added latency of tidegate beside nginx as a plain proxy, in one run.
+"""Throughput and added latency of tidegate beside nginx and haproxy as plain proxies, in one run.
 
 usage: bench/throughput.sh [--rounds N] [--seconds N]
-The upstream of both is a third nginx that answers a fixed 1 KB chat completion. Everything is on
-loopback; each load is bounded in time.
+The upstream of all is another nginx that answers a fixed 1 KB chat completion. Everything is on
+loopback; each load is bounded in time. What is not installed (haproxy, hey) is left out.
 """
 
 import argparse
@@ -77,6 +77,61 @@ http {{
         yield port, process
     finally:
         end(process)
+
+
+@contextlib.contextmanager
+def haproxy(folder, upstream):
+    """A private haproxy before the upstream; gives its port and its process."""
+    folder.mkdir()
+    port = free_port()
+    (folder / "haproxy.cfg").write_text(f"""
+global
+  maxconn 4000
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+  http-reuse always
+frontend in
+  bind 127.0.0.1:{port}
+  default_backend up
+backend up
+  server up 127.0.0.1:{upstream}
+""")
+    process = subprocess.Popen(
+        [shutil.which("haproxy") or "/usr/sbin/haproxy", "-db", "-f", str(folder / "haproxy.cfg")],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            if process.poll() is not None:
+                sys.exit("haproxy did not start")
+            time.sleep(0.05)
+        yield port, process
+    finally:
+        end(process)
+
+
+def installed(program):
+    """Whether a program is there; Debian keeps servers in a folder that is not on every PATH."""
+    return bool(shutil.which(program)) or os.path.exists(f"/usr/sbin/{program}")
+
+
+def at_rate(port, per_s, seconds):
+    """Median and 99th percentile, ms, at a fixed rate on eight connections."""
+    body = json.dumps({"model": "bench", "user": "u-1", "messages": [
+        {"role": "user", "content": "How long does a refund take? " * 8}]})
+    done = subprocess.run(
+        ["hey", "-c", "8", "-q", str(per_s // 8), "-z", f"{seconds}s", "-m", "POST", "-T",
+         "application/json", "-d", body, "-o", "csv", f"http://127.0.0.1:{port}/v1/chat/completions"],
+        capture_output=True, text=True, timeout=seconds + 30, check=False)
+    rows = [line.split(",") for line in done.stdout.splitlines()[1:]]
+    times = sorted(float(row[0]) * 1000 for row in rows if row[6] == "200")
+    if not times or len(times) < len(rows):
+        sys.exit(f"hey: {len(rows) - len(times)} of {len(rows)} requests did not get their 200")
+    return statistics.median(times), times[int(len(times) * 0.99)]
 
 
 def cpu_s(pid):
@@ -169,6 +224,8 @@ def measure(folder, rounds, seconds):
       location / { proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; }
     }""" % upstream))
         targets = {"direct": (upstream, None), "nginx": (proxy, proxy_process)}
+        if installed("haproxy"):
+            targets["haproxy"] = stack.enter_context(haproxy(folder / "haproxy", upstream))
         gates = {}
         for name, content in (("tidegate", True), ("tidegate, content: false", False)):
             root = project(folder / f"content-{content}", upstream, content)
@@ -195,6 +252,7 @@ def measure(folder, rounds, seconds):
             dropped[name] = (metric(page, "tidegate_records_dropped_total"),
                              metric(page, "tidegate_arm_requests_total", arm="stable"))
         report(wide, narrow, dropped)
+        fixed_rate(targets, rounds, seconds)
         times, failed, candidates = switches(gate[0], gate[1], targets["tidegate"][0], 4)
     print(f"\nmemory of tidegate: {idle:.1f} MB 5 s after its start, {after:.1f} MB after the load")
     print(f"{len(times)} switches under load (start, promote, rollback; failed requests: {failed}, "
@@ -231,6 +289,21 @@ def report(wide, narrow, dropped):
               f"| {middle(results, 'p50_us') / 1000:.2f} | {middle(results, 'p99_us') / 1000:.2f} "
               f"| {cpu} | {p50:.0f} | {p50 - base:.0f} | {middle(narrow[name], 'p99_us'):.0f} "
               f"| {lost} |")
+
+
+def fixed_rate(targets, rounds, seconds):
+    """What each adds at a rate far below what it can do."""
+    if not installed("hey"):
+        print("\nat 1,000 requests/s: skipped, there is no hey (Debian: apt-get install hey)")
+        return
+    times = {name: [at_rate(port, 1000, seconds) for _ in range(rounds)]
+             for name, (port, _) in targets.items()}
+    medians = {name: [statistics.median(column) for column in zip(*rows)]
+               for name, rows in times.items()}
+    print("\n| 1,000 requests/s | p50 ms | added | p99 ms | added |\n|---|---|---|---|---|")
+    for name, (p50, p99) in medians.items():
+        base50, base99 = medians["direct"]
+        print(f"| {name} | {p50:.2f} | {p50 - base50:.2f} | {p99:.2f} | {p99 - base99:.2f} |")
 
 
 def machine():

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Throughput and added latency beside nginx, on this machine. Needs nginx and wrk (Debian).
+# Throughput and added latency beside nginx and haproxy, on this machine. Needs nginx and wrk
+# (Debian); haproxy and hey are used where they are.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 for program in nginx wrk; do

@@ -38,7 +38,8 @@ mod host;
 
 mod demo;
 
-/// A request makes and frees some hundred small values; the system's allocator took 13 % of its time.
+/// A request makes and frees some hundred small values; the system's allocator took 13 % of its
+/// time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

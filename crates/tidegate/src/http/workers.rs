@@ -1,7 +1,8 @@
-//! The threads that connections are served on: one a core, each with a runtime of its own.
+//! The threads that connections are served on: one a core, each with its own runtime.
 //!
-//! A request that is read, sent upstream and answered on one thread wakes no other one. On a runtime
-//! that shares its tasks between threads, each of its four or five wake-ups may be another core's.
+//! A request that is read, sent upstream and answered on one thread wakes no other one. On a
+//! runtime that shares its tasks between threads, each of its four or five wake-ups may be another
+//! core's.
 
 use std::cell::Cell;
 use std::future::Future;

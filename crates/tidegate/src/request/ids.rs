@@ -12,6 +12,8 @@ pub(super) struct Ids {
     pub(super) trace: TraceId,
     /// `x-request-id`; the same characters are allowed as in a trace id.
     pub(super) request: TraceId,
+    /// Whether the request id was made here, and so says nothing of anybody.
+    pub(super) made_request: bool,
     /// W3C trace context to record and pass on.
     pub(super) traceparent: Option<String>,
 }
@@ -59,8 +61,10 @@ impl IdMaker {
             }
             None => None,
         };
-        let request = id("x-request-id").unwrap_or_else(|| self.made());
-        Ids { trace, request, traceparent }
+        let request = id("x-request-id");
+        let made_request = request.is_none();
+        let request = request.unwrap_or_else(|| self.made());
+        Ids { trace, request, made_request, traceparent }
     }
 }
 

@@ -42,7 +42,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(crate) struct OpenAi {
     endpoint: Uri,
     authorization: Option<HeaderValue>,
-    /// Each worker has connections of its own: one that another opened would wake that one too.
+    /// Each worker has its own connections: one that another opened would wake that one too.
     clients: PerWorker<HttpClient>,
     usage: StreamUsage,
 }

@@ -5,6 +5,7 @@ use crate::guard::{any_text, kept_user};
 use crate::log::{About, Event};
 use crate::observe::{AnswerSample, FeedbackOn, StatusClass};
 use crate::request::bounds::RECORD_TEXT_MAX;
+use crate::request::ids::Ids;
 use crate::store::Records as _;
 use crate::upstream::Elapsed;
 use serde_json::Value;
@@ -272,7 +273,7 @@ fn record(
     await_results(exchange, &facts);
     Record {
         trace_id: arrival.ids.trace.clone(),
-        request_id: redact(arrival.ids.request.as_str()),
+        request_id: request_id(&arrival.ids),
         traceparent: arrival.ids.traceparent.clone(),
         at: arrival.at,
         tenant: tenant.map(str::to_owned),
@@ -305,10 +306,19 @@ fn record(
             kept(if has_private { redact(text) } else { text.to_owned() })
         }),
         finish_reason: facts.finish().map(|finish| redact(finish.as_str())),
-        upstream_model: facts.model.as_deref().map(redact),
+        upstream_model: facts.model.map(|model| match model == set.model {
+            true => model,
+            false => redact(&model),
+        }),
         // It may quote the prompt, so it is content too.
         upstream_said: ending.said.filter(|_| keeps).and_then(|s| s.line(&set.upstream_name)),
     }
+}
+
+/// The request's id as it is kept; a client may have put a name or a number into it.
+fn request_id(ids: &Ids) -> String {
+    let id = ids.request.as_str();
+    if ids.made_request { id.to_owned() } else { redact(id) }
 }
 
 /// The results that the request brought, each with the time since its call.

@@ -65,7 +65,7 @@ pub(super) fn connector(name: &str, endpoint: &Uri) -> Result<Connector, SetupEr
         .wrap_connector(http))
 }
 
-/// Makes a client with connections of its own.
+/// Makes a client with its own connections.
 pub(super) fn http_client(connector: Connector) -> HttpClient {
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
