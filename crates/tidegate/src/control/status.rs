@@ -99,3 +99,6 @@ impl Status {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
