@@ -13,8 +13,9 @@ use crate::lang::{self, Lang};
 use crate::output;
 use crate::store::Sets as _;
 use crate::version_set::{edits_since, pack};
-use crate::view;
+use crate::view::{self, IncidentAnswer, TableAnswer};
 use clap::{Args, Subcommand};
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::time::Duration;
@@ -235,6 +236,7 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
     let note = seen.note(lang::reader());
     let Seen { state, served, .. } = seen;
     let edits = edits(config, &state);
+    let table = state.table.clone().map(TableAnswer::from);
     let change_id = match &args.change_id {
         Some(id) => Some(ChangeId::parse(id).map_err(|e| CliError::usage(e.to_string()))?),
         None => state.active_release().or(state.last_release()).map(|r| r.plan.change_id.clone()),
@@ -242,7 +244,7 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
     let Some(change_id) = change_id else {
         if json {
             output::json(&serde_json::json!({
-                "service": state.service, "table": state.table, "served": served,
+                "service": state.service, "table": table, "served": served,
                 "notes": notes, "release": null,
                 "experimental": state.is_experimental(),
                 "files_edited": edits.and_then(Result::ok),
@@ -263,13 +265,13 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
     if json {
         output::json(&serde_json::json!({
             "service": state.service,
-            "table": state.table,
+            "table": table,
             "served": served,
             "notes": notes,
             "experimental": state.is_experimental(),
             "files_edited": edits.and_then(Result::ok),
             "release": view::with_sentences(release),
-            "incident": state.incident_of(&change_id),
+            "incident": state.incident_of(&change_id).cloned().map(IncidentAnswer::from),
         }));
     } else {
         for line in view::release(release, &state, Clock::Real.now()) {
@@ -412,7 +414,10 @@ pub(crate) async fn incident(config: &Path, command: IncidentCommand, json: bool
         IncidentCommand::List => {
             let state = read_status(config, None).await?.state;
             if json {
-                output::json(&state.incidents);
+                let said = state.incidents.into_iter();
+                let said: BTreeMap<_, IncidentAnswer> =
+                    said.map(|(id, incident)| (id, incident.into())).collect();
+                output::json(&said);
                 return Ok(());
             }
             if state.incidents.is_empty() {

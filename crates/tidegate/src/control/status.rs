@@ -1,14 +1,13 @@
 //! What the admin plane says of the service: what is in force, and whether it is written.
 
 use super::ahead::Ahead;
+use crate::view::{IncidentAnswer, ReleaseAnswer, SetAnswer, TableAnswer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tidegate_core::ids::{ChangeId, Digest, IncidentId, ServiceName, UnixMs, VersionSetId};
-use tidegate_core::incident::Incident;
-use tidegate_core::journal::{ControlState, Release, SetRef};
-use tidegate_core::route::Table;
+use tidegate_core::journal::ControlState;
 
 /// `GET /admin/v1/status`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,11 +25,11 @@ pub(crate) struct Status {
     /// Why the journal could not be written at the last try.
     pub(crate) journal_problem: Option<String>,
     service: Option<ServiceName>,
-    table: Option<Table>,
+    table: Option<TableAnswer>,
     active: Option<ChangeId>,
-    sets: BTreeMap<VersionSetId, SetRef>,
-    releases: BTreeMap<ChangeId, Arc<Release>>,
-    incidents: BTreeMap<IncidentId, Incident>,
+    sets: BTreeMap<VersionSetId, SetAnswer>,
+    releases: BTreeMap<ChangeId, ReleaseAnswer>,
+    incidents: BTreeMap<IncidentId, IncidentAnswer>,
     /// Sets that passed the gate of a release.
     released: BTreeMap<VersionSetId, UnixMs>,
 }
@@ -60,11 +59,11 @@ impl Status {
             not_written: ahead.not_written(),
             journal_problem: ahead.journal_problem(),
             service,
-            table,
+            table: table.map(Into::into),
             active,
-            sets,
-            releases,
-            incidents,
+            sets: each(sets),
+            releases: each(releases.into_iter().map(|(id, it)| (id, Arc::unwrap_or_clone(it)))),
+            incidents: each(incidents),
             released,
         }
     }
@@ -88,16 +87,21 @@ impl Status {
         } = self;
         ControlState {
             service,
-            table,
-            sets,
-            releases,
+            table: table.map(Into::into),
+            sets: each(sets),
+            releases: releases.into_iter().map(|(id, it)| (id, Arc::new(it.into()))).collect(),
             active,
-            incidents,
+            incidents: each(incidents),
             released,
             seq,
             ..ControlState::default()
         }
     }
+}
+
+/// The same by each key, in the other form.
+fn each<K: Ord, A, B: From<A>>(from: impl IntoIterator<Item = (K, A)>) -> BTreeMap<K, B> {
+    from.into_iter().map(|(key, value)| (key, value.into())).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What people see of a release: shared by the commands, the demo and the evidence reports.
 
+mod answers;
 mod done;
 mod eval;
 mod release;
@@ -8,6 +9,7 @@ mod table;
 mod trace;
 mod words;
 
+pub(crate) use answers::{IncidentAnswer, ReleaseAnswer, SetAnswer, TableAnswer};
 pub(crate) use done::Done;
 pub(crate) use eval::eval;
 #[cfg(test)]

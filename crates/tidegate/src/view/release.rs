@@ -1,5 +1,6 @@
 //! A release on a screen: its ladder, its lines, and why it is where it is.
 
+use super::answers::ReleaseAnswer;
 use super::table::table;
 use super::words::{ReleaseWords, Words};
 use crate::clock::{rfc3339, spoken};
@@ -125,7 +126,7 @@ pub(crate) fn json_line(decision: &Decision, state: &ControlState) -> String {
 /// The release as JSON, each reason of its last decision with its sentence, in English as all JSON
 /// is.
 pub(crate) fn with_sentences(release: &Release) -> Value {
-    let mut json = json!(release);
+    let mut json = json!(ReleaseAnswer::from(release.clone()));
     let reasons = release.last_decision.iter().flat_map(|decision| &decision.reasons);
     let sentences = reasons.map(|reason| Lang::En.sentence(reason));
     if let Some(Value::Array(shown)) = json.pointer_mut("/last_decision/reasons") {
