@@ -38,7 +38,7 @@ pub(crate) fn unserved(lang: Lang) -> &'static str {
         Lang::En => {
             "no server is running on this project: nothing is decided until `tidegate serve` runs"
         }
-        Lang::Zh => "这个项目没有服务在运行：启动 `tidegate serve` 之前什么都不会决定",
+        Lang::Zh => "这个项目没有服务在运行：启动 `tidegate serve` 之前不会做任何决定",
         Lang::Ja => {
             "このプロジェクトのサーバーは動いていない：\
              `tidegate serve` を起動するまで何も決まらない"
@@ -65,7 +65,7 @@ pub(crate) fn next_steps(lang: Lang) -> &'static str {
         Lang::En => {
             "watch it: `tidegate release status --watch`   take it back: `tidegate rollback`"
         }
-        Lang::Zh => "观看：`tidegate release status --watch`   回滚：`tidegate rollback`",
+        Lang::Zh => "查看进展：`tidegate release status --watch`   回滚：`tidegate rollback`",
         Lang::Ja => "見る：`tidegate release status --watch`   ロールバック：`tidegate rollback`",
     }
 }
@@ -74,7 +74,7 @@ pub(crate) fn next_steps(lang: Lang) -> &'static str {
 pub(crate) fn no_longer_watched(lang: Lang, change_id: &str) -> String {
     match lang {
         Lang::En => format!("no longer watching; release {change_id} goes on"),
-        Lang::Zh => format!("不再观看；发布 {change_id} 继续进行"),
+        Lang::Zh => format!("已停止查看；发布 {change_id} 继续进行"),
         Lang::Ja => format!("表示を終了。リリース {change_id} は続く"),
     }
 }
@@ -114,8 +114,8 @@ pub(crate) fn edits(lang: Lang, files: &[String]) -> Vec<String> {
             "hint: they are served by a release: `tidegate release start`".to_owned(),
         ],
         Lang::Zh => vec![
-            format!("稳定版打包之后改过，没有在服务：{shown}{more}"),
-            "提示：发布之后才会服务：`tidegate release start`".to_owned(),
+            format!("稳定版打包之后改过、尚未上线的文件：{shown}{more}"),
+            "提示：通过发布上线：`tidegate release start`".to_owned(),
         ],
         Lang::Ja => vec![
             format!("安定版をパックした後に編集され、まだ使われていない：{shown}{more}"),
@@ -133,7 +133,7 @@ pub(crate) fn no_set(lang: Lang, why: &str) -> String {
                  packed: {why}"
             )
         }
-        Lang::Zh => format!("项目的文件组不成版本集，稳定版按打包时的内容服务：{why}"),
+        Lang::Zh => format!("项目文件不构成有效的版本集，稳定版仍按打包时的内容提供服务：{why}"),
         Lang::Ja => format!(
             "プロジェクトのファイルからバージョンセットを作れない。\
              安定版はパック時のまま使われる：{why}"

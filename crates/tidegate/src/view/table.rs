@@ -55,7 +55,7 @@ fn notes(lang: Lang, rules: &[&LineRule]) -> Vec<String> {
         let metric = rule.metric.as_str();
         notes.push(match lang {
             Lang::En => format!("{metric}: the first {floor} of a difference do not count"),
-            Lang::Zh => format!("{metric}：{floor} 以内的差不计"),
+            Lang::Zh => format!("{metric}：{floor} 以内的差值不计"),
             Lang::Ja => format!("{metric}：{floor} 以内の差は数えない"),
         });
     }
@@ -69,7 +69,7 @@ fn notes(lang: Lang, rules: &[&LineRule]) -> Vec<String> {
             Lang::En => {
                 format!("{rates}: differences are relative to the good share (100 % less the rate)")
             }
-            Lang::Zh => format!("{rates}：差是相对于好的那部分（100 % 减去它）"),
+            Lang::Zh => format!("{rates}：相差的值相对于良好的比例（100 % 减去该比率）"),
             Lang::Ja => format!("{rates}：差は良い側の割合（100 % からの残り）に対する比"),
         });
     }

@@ -284,7 +284,7 @@ static ZH: Words = Words {
             red_line: "红线",
             split: "分流",
         },
-        differences: "“相差”按时段逐段比较同一时间的两侧；候选版和稳定版两列是全部数据",
+        differences: "“相差”只比较同一时段的两侧；两侧各自的数值是整个发布期间的",
     },
     trace: TraceWords {
         trace: "请求",
@@ -345,12 +345,12 @@ static ZH: Words = Words {
         hides: "观察结束时，看上去与稳定版一样，仍可能藏着下面这么大的危害；到时没有通过的一级会等得更久：",
         requests_are: "请求数是候选版的，括号里是通过时的数目；“下一级可能损坏”是尚未排除的危害\
                        在下一级可能损坏的请求数（`release.bad_budget`）。",
-        more_means: "更大：要查的危害里，没有一种能这么快得到证明。",
+        more_means: "更大：试算的最大危害到时也还不能得到证明。",
         any_means: "任意：到时什么危害都还不能排除；这一级会等得比观察时间更久。",
         rungs_left_out: "前五级与最后一级之间的各级，见 `--json`。",
         independence_unknown: "两个时间里，前一个假定请求彼此独立，后一个假定四个请求只抵一个；\
                                发布会说出实际是多少，用 `--design-effect` 给出。",
-        nothing_stored: "还没有存下稳定版的数据：它的表现是猜的，见 `--expect`",
+        nothing_stored: "还没有存下稳定版的数据：其数值是估计的，可用 `--expect` 给出",
         rate_given: "按给定的值",
         rate_of_days: "按近几天",
         answers_of_stable: "稳定版的回答",

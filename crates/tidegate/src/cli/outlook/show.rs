@@ -118,7 +118,7 @@ fn over_a_ceiling(lang: Lang, outlook: &Outlook, plan: &Plan) -> Vec<String> {
                         "稳定版自己就超过了 {metric} 的上限：{stable}，上限 {ceiling}；\
                          发布什么都会被回滚"
                     ),
-                    format!("，但这是猜的：用 `--expect {metric}=…` 给出实际值。"),
+                    format!("，但稳定版的值是估计的：用 `--expect {metric}=…` 给出实际值。"),
                 ),
                 Lang::Ja => (
                     format!(
@@ -282,9 +282,9 @@ fn too_short(lang: Lang, words: &PlanWords, rung: &RungOutlook) -> String {
             format!("通過することはない。{who} は必須だが、その標本を与えるものがない。")
         }
         (None, false, Lang::En) => {
-            format!("it does not pass within 30 days: too few samples for {who}.")
+            format!("it does not pass within 30 days: too few samples ({who}).")
         }
-        (None, false, Lang::Zh) => format!("30 天内不会通过，缺的是{who}。"),
+        (None, false, Lang::Zh) => format!("30 天内不会通过：样本太少（{who}）。"),
         (None, false, Lang::Ja) => format!("30 日以内に通過しない。足りないのは{who}。"),
     };
     shows + &rest
@@ -352,7 +352,7 @@ fn total(lang: Lang, words: &PlanWords, outlook: &Outlook, alike: Option<&TotalA
              alike the requests of one user are."
         ),
         (Some(long), Lang::Zh) => {
-            format!("如果一切正常，大约 {spoken}到 {long}后转正，看同一用户的请求有多相似。")
+            format!("如果一切正常，大约 {spoken}到 {long}后转正，取决于同一用户的请求有多相似。")
         }
         (Some(long), Lang::Ja) => format!(
             "問題がなければ、約 {spoken}から {long}後に昇格する。同じユーザーのリクエストが\
