@@ -47,6 +47,8 @@ mod streams;
 #[cfg(test)]
 mod upstream;
 #[cfg(test)]
+mod upstream_faults;
+#[cfg(test)]
 mod users;
 #[cfg(test)]
 mod way_back;

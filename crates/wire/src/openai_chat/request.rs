@@ -16,18 +16,39 @@ mod tests;
 /// Longest `model` accepted, in characters.
 pub const MODEL_MAX: usize = 256;
 
-/// Members that choose where a request goes, with which credential, or how the model's server
-/// builds the prompt. They are the operator's (CVE-2024-6587, CVE-2026-108719, CVE-2026-115918).
-pub const CLOSED_MEMBERS: [&str; 8] = [
+/// Members that choose where a request goes, with which credential, which weights answer it, or how
+/// the model's server builds the prompt. They are the operator's (CVE-2024-6587, CVE-2026-108719,
+/// CVE-2026-115918). The first lines are of proxies and clients, then of vLLM, SGLang and
+/// TensorRT-LLM, whose servers take prompts' state from any host that a request names.
+pub const CLOSED_MEMBERS: [&str; 22] = [
     "api_base",
     "base_url",
     "api_key",
     "headers",
     "extra_headers",
+    "extra_query",
     "callback_url",
+    "custom_llm_provider",
     "chat_template",
     "chat_template_kwargs",
+    "kv_transfer_params",
+    "bootstrap_host",
+    "bootstrap_port",
+    "bootstrap_room",
+    "data_parallel_rank",
+    "disagg_prefill_dp_rank",
+    "disaggregated_params",
+    "lora_path",
+    "lora_request",
+    "adapter_id",
+    "custom_logit_processor",
+    "logits_processors",
 ];
+
+/// Members that hold the client's own data, where any key is just a key: nothing in them is looked
+/// at. Of a tool only its schema is such ([`is_data`]).
+const DATA_MEMBERS: [&str; 5] =
+    ["messages", "metadata", "response_format", "guided_json", "structured_outputs"];
 
 /// Most choices of one unstreamed answer, as in the OpenAI API.
 const CHOICES_MAX: u64 = 128;
@@ -60,9 +81,6 @@ pub struct ChatRequest {
 pub fn read_request(bytes: &[u8]) -> Result<ChatRequest, RequestError> {
     let body = parse_json_object(bytes)?;
     refuse_closed(&body, "")?;
-    if let Some(Value::Object(extra)) = body.get("extra_body") {
-        refuse_closed(extra, "extra_body.")?;
-    }
     let model = read_model(&body)?;
     let (last_user_text, input_chars) = read_messages(&body)?;
     let (stream, include_usage) = read_stream(&body)?;
@@ -71,11 +89,44 @@ pub fn read_request(bytes: &[u8]) -> Result<ChatRequest, RequestError> {
     Ok(ChatRequest { model, stream, include_usage, user, last_user_text, input_chars, body })
 }
 
+/// Refuses closed members at any depth: servers and proxies unpack `extra_body` and the like.
 fn refuse_closed(map: &Map<String, Value>, prefix: &str) -> Result<(), RequestError> {
-    let closed = |key: &&String| CLOSED_MEMBERS.iter().any(|name| name.eq_ignore_ascii_case(key));
-    match map.keys().find(closed) {
-        Some(key) => Err(RequestError::Closed { param: format!("{prefix}{key}") }),
-        None => Ok(()),
+    for (key, value) in map {
+        let param = || if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        if CLOSED_MEMBERS.iter().any(|name| name.eq_ignore_ascii_case(key)) {
+            return Err(RequestError::Closed { param: param() });
+        }
+        if matches!(value, Value::Object(_) | Value::Array(_)) && !is_data(prefix, key) {
+            refuse_closed_in(value, &param())?;
+        }
+    }
+    Ok(())
+}
+
+fn refuse_closed_in(value: &Value, at: &str) -> Result<(), RequestError> {
+    match value {
+        Value::Object(map) => refuse_closed(map, at),
+        Value::Array(items) => {
+            let mut items = items.iter().enumerate();
+            items.try_for_each(|(i, item)| refuse_closed_in(item, &format!("{at}[{i}]")))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+    }
+}
+
+/// Whether a member's value is the client's data: a member of the body or of what is merged into
+/// it, or the schema of a tool.
+fn is_data(prefix: &str, key: &str) -> bool {
+    match prefix {
+        "" | "extra_body" => DATA_MEMBERS.contains(&key),
+        _ => {
+            let prefix = prefix.strip_prefix("extra_body.").unwrap_or(prefix);
+            let is_tool = |list: &str, rest: &str| {
+                let after = prefix.strip_prefix(list).and_then(|at| at.strip_prefix('['));
+                after.and_then(|at| at.split_once(']')).is_some_and(|(_, at)| at == rest)
+            };
+            key == "parameters" && (is_tool("tools", ".function") || is_tool("functions", ""))
+        }
     }
 }
 

@@ -105,6 +105,41 @@ fn members_that_only_the_operator_sets() {
         "unsupported_parameter",
         Some("extra_body.api_base"),
     );
+    let deep = |param, members| check_error(&with(members), "unsupported_parameter", Some(param));
+    deep(
+        "extra_body.extra_body.kv_transfer_params",
+        r#""extra_body":{"extra_body":{"kv_transfer_params":{"remote_host":"10.0.0.9"}}}"#,
+    );
+    deep("vllm_xargs[1].bootstrap_host", r#""vllm_xargs":[{},{"bootstrap_host":"x"}]"#);
+    deep("tools[0].headers", r#""tools":[{"type":"mcp","headers":{"authorization":"x"}}]"#);
+    let inside = r#""tools":[{"function":{"name":"f","lora_path":"x"}}]"#;
+    deep("tools[0].function.lora_path", inside);
+    let nested = r#""x":{"tools":[{"function":{"parameters":{"api_key":"x"}}}]}"#;
+    deep("x.tools[0].function.parameters.api_key", nested);
+}
+
+#[test]
+fn names_of_members_are_data_in_what_the_client_describes() {
+    let schema = r#"{"type":"object","properties":{"headers":{"type":"object"},"api_key":{}}}"#;
+    for member in [
+        format!(
+            r#""tools":[{{"type":"function","function":{{"name":"f","parameters":{schema}}}}}]"#
+        ),
+        format!(r#""functions":[{{"name":"f","parameters":{schema}}}]"#),
+        format!(
+            r#""response_format":{{"type":"json_schema","json_schema":{{"schema":{schema}}}}}"#
+        ),
+        format!(r#""extra_body":{{"guided_json":{schema}}}"#),
+        r#""metadata":{"api_base":"x","headers":"y"}"#.to_owned(),
+        r#""stop":["api_key"]"#.to_owned(),
+    ] {
+        let read = read_request(with(&member).as_bytes());
+        assert!(read.is_ok(), "{member}: {read:?}");
+    }
+    let said = r#"{"messages":[{"role":"user","content":"{\"headers\": {\"lora_path\": 1}}"}]}"#;
+    assert!(read_request(said.as_bytes()).is_ok());
+    let part = r#"{"messages":[{"role":"user","content":[{"type":"data","headers":{}}]}]}"#;
+    assert!(read_request(part.as_bytes()).is_ok());
 }
 
 #[test]
