@@ -27,4 +27,4 @@ pub use facts::{
 };
 pub use problem::{AnswerProblem, ErrorFacts};
 pub use request_error::RequestError;
-pub use strict_json::parse_json_object;
+pub use strict_json::{VALUES_MAX, parse_json_object, tree_bytes};

@@ -27,6 +27,9 @@ pub enum RequestError {
     /// Nested deeper than the parser goes.
     #[error("the body is nested too deeply; at most 127 levels are allowed")]
     TooDeep,
+    /// More values than a request may have.
+    #[error("the body has more than {} JSON values, which is the limit", crate::VALUES_MAX)]
+    TooManyValues,
     /// JSON, but not an object.
     #[error("the body is {found}; a JSON object is expected")]
     NotObject {
@@ -89,6 +92,7 @@ impl RequestError {
             | RequestError::NotUtf8 { .. }
             | RequestError::NotJson { .. }
             | RequestError::TooDeep
+            | RequestError::TooManyValues
             | RequestError::NotObject { .. } => None,
             RequestError::DuplicateKey { key } => Some(key),
             RequestError::Missing { param, .. }
@@ -107,6 +111,7 @@ impl RequestError {
             | RequestError::NotJson { .. }
             | RequestError::TooDeep
             | RequestError::NotObject { .. } => "invalid_json",
+            RequestError::TooManyValues => "request_too_complex",
             RequestError::DuplicateKey { .. } => "duplicate_parameter",
             RequestError::Missing { .. } => "missing_required_parameter",
             RequestError::WrongType { .. } => "invalid_type",

@@ -37,6 +37,8 @@ const CONNECTIONS: Bounds = Bounds {
     // 64 MiB at 2 MiB/s.
     body_total: Duration::from_secs(30),
     body_idle: Duration::from_secs(5),
+    body_grace: Duration::from_secs(5),
+    body_rate: 1024,
     write_stall: Duration::from_secs(30),
     // The command included: writing the largest pack takes seconds.
     connection: Duration::from_secs(300),
@@ -134,7 +136,7 @@ impl Service for Admin {
     type Body = Full<Bytes>;
 
     async fn answer(self: Arc<Admin>, request: Received) -> Response<Full<Bytes>> {
-        let Received { head, raw_head: _, body } = request;
+        let Received { head, raw_head: _, body, peer: _ } = request;
         let given = head
             .headers
             .get(header::AUTHORIZATION)
@@ -173,11 +175,11 @@ impl Service for Admin {
 }
 
 async fn read_command(body: UnreadBody) -> Result<Command, (StatusCode, CliError)> {
-    let body = body.read(BODY_MAX).await.map_err(|error| {
+    let body = body.read(BODY_MAX, |_| Ok(())).await.map_err(|error| {
         let status = match error {
             BodyError::Compressed => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             BodyError::TooLarge { max: _ } => StatusCode::PAYLOAD_TOO_LARGE,
-            BodyError::TooSlow { idle: _, total: _ } => StatusCode::REQUEST_TIMEOUT,
+            BodyError::TooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
             BodyError::Broken => StatusCode::BAD_REQUEST,
         };
         (status, CliError::usage(format!("admin plane: {error}")))

@@ -25,14 +25,18 @@ pub(crate) enum BodyError {
     },
     /// It came too slowly.
     #[error(
-        "the request's body came too slowly: {} s a piece, {} s in all",
-        idle.as_secs_f64(), total.as_secs_f64()
+        "the request's body came too slowly: {} s a piece, {} s in all, after {} s {rate} bytes/s",
+        idle.as_secs_f64(), total.as_secs_f64(), grace.as_secs_f64()
     )]
     TooSlow {
         /// Longest wait for a piece.
         idle: Duration,
         /// Longest wait for the whole.
         total: Duration,
+        /// From then on, the rate is asked for.
+        grace: Duration,
+        /// Bytes a second, on average.
+        rate: u32,
     },
     /// The connection ended in the middle of it.
     #[error("the request's body could not be read to its end")]
@@ -75,31 +79,51 @@ impl UnreadBody {
         }
     }
 
-    /// Reads all of it: not more than `max` bytes, not slower than the bounds say.
-    pub(crate) async fn read(mut self, max: u64) -> Result<Bytes, BodyError> {
+    /// Reads all of it: not more than `max` bytes, not slower than the bounds say. `room` is asked
+    /// with the number of bytes before more are held.
+    pub(crate) async fn read<E: From<BodyError>>(
+        mut self,
+        max: u64,
+        mut room: impl FnMut(usize) -> Result<(), E>,
+    ) -> Result<Bytes, E> {
         self.announced(max)?;
-        let Bounds { body_idle: idle, body_total: total, .. } = self.bounds;
         let is_empty = self.incoming.is_end_stream();
-        let until = Instant::now() + total;
+        let began = Instant::now();
         let mut read = Collected::new(self.incoming.size_hint().lower() as usize);
         loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let frame = match timeout(idle.min(left), self.incoming.frame()).await {
-                Err(_elapsed) => return Err(BodyError::TooSlow { idle, total }),
+            let left = self.bounds.body_left(began.elapsed(), read.len());
+            let frame = match timeout(left, self.incoming.frame()).await {
+                Err(_elapsed) => return Err(self.bounds.body_too_slow().into()),
                 Ok(None) => break,
-                Ok(Some(Err(_broken))) => return Err(BodyError::Broken),
+                Ok(Some(Err(_broken))) => return Err(BodyError::Broken.into()),
                 Ok(Some(Ok(frame))) => frame,
             };
             let Ok(data) = frame.into_data() else { continue };
-            if (read.len() + data.len()) as u64 > max {
-                return Err(BodyError::TooLarge { max });
+            let bytes = read.len() + data.len();
+            if bytes as u64 > max {
+                return Err(BodyError::TooLarge { max }.into());
             }
+            room(bytes)?;
             read.push(data);
         }
         if !is_empty {
             self.watch.body_done();
         }
         Ok(read.into_bytes())
+    }
+}
+
+impl Bounds {
+    /// How long the next piece of a body may take, after so long and so many bytes.
+    fn body_left(&self, elapsed: Duration, bytes: usize) -> Duration {
+        let paid = Duration::from_secs_f64(bytes as f64 / f64::from(self.body_rate.max(1)));
+        let until = self.body_total.min(self.body_grace + paid);
+        self.body_idle.min(until.saturating_sub(elapsed))
+    }
+
+    fn body_too_slow(&self) -> BodyError {
+        let Bounds { body_idle: idle, body_total: total, .. } = *self;
+        BodyError::TooSlow { idle, total, grace: self.body_grace, rate: self.body_rate }
     }
 }
 
@@ -144,6 +168,33 @@ impl Collected {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// A body at twice the rate is never cut by the rate; one at half of it always is.
+        #[test]
+        fn the_rate_is_asked_for_after_the_grace(second in 0_u64..60) {
+            let seconds = Duration::from_secs;
+            let bounds = Bounds {
+                max_connections: 1,
+                head_max: 8192,
+                first_byte: seconds(1),
+                head: seconds(1),
+                idle: None,
+                body_total: seconds(60),
+                body_idle: seconds(10),
+                body_grace: seconds(5),
+                body_rate: 1024,
+                write_stall: seconds(1),
+                connection: seconds(100),
+                stop_notice: seconds(0),
+                drain: seconds(0),
+            };
+            let left = |bytes| bounds.body_left(seconds(second), bytes as usize);
+            prop_assert!(left(second * 2048) >= seconds(5).min(seconds(60 - second)));
+            prop_assert_eq!(left(second * 512).is_zero(), second >= 10);
+        }
+    }
 
     #[test]
     fn pieces_are_put_together_and_one_piece_is_not_copied() {

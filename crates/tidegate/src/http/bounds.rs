@@ -28,6 +28,11 @@ pub(crate) struct Bounds {
     pub(crate) body_total: Duration,
     /// Between two pieces of a request's body.
     pub(crate) body_idle: Duration,
+    /// How long a body may come at any rate.
+    pub(crate) body_grace: Duration,
+    /// After that, how many bytes a second it must have come at, on average. Slow uploads would
+    /// hold connections and memory as long as they like.
+    pub(crate) body_rate: u32,
     /// Without the client taking a byte of its answer.
     pub(crate) write_stall: Duration,
     /// For all of a connection; [`Duration::MAX`] where answers may be streams.

@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -50,6 +50,8 @@ pub(crate) struct Received {
     pub(crate) raw_head: Vec<u8>,
     /// The body.
     pub(crate) body: UnreadBody,
+    /// The address that it came from.
+    pub(crate) peer: IpAddr,
 }
 
 /// A bound address.
@@ -130,8 +132,8 @@ struct Acceptor<S> {
 
 impl<S: Service> Acceptor<S> {
     async fn admit(&self, accepted: io::Result<(TcpStream, SocketAddr)>) {
-        let stream = match accepted {
-            Ok((stream, _peer)) => stream,
+        let (stream, peer) = match accepted {
+            Ok((stream, peer)) => (stream, peer.ip().to_canonical()),
             // The client was gone already.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => return,
             Err(error) => {
@@ -153,11 +155,11 @@ impl<S: Service> Acceptor<S> {
                         workers.run(async move {
                             // From here on it wakes the worker's runtime, and no other.
                             let Ok(stream) = stream.and_then(TcpStream::from_std) else { return };
-                            connection(service, stream, bounds, closing, permit).await;
+                            connection(service, stream, peer, bounds, closing, permit).await;
                         });
                     }
                     None => {
-                        tokio::spawn(connection(service, stream, bounds, closing, permit));
+                        tokio::spawn(connection(service, stream, peer, bounds, closing, permit));
                     }
                 }
             }
@@ -190,6 +192,7 @@ fn full_answer(body: &[u8]) -> Vec<u8> {
 async fn connection<S: Service>(
     service: Arc<S>,
     stream: TcpStream,
+    peer: IpAddr,
     bounds: Bounds,
     mut closing: watch::Receiver<bool>,
     _permit: OwnedSemaphorePermit,
@@ -198,7 +201,7 @@ async fn connection<S: Service>(
     let watch = socket.watch();
     // Boxed because the connection is polled by hand below, which takes a future that can move.
     let service = service_fn(move |request| {
-        Box::pin(answer(Arc::clone(&service), watch.clone(), bounds, request))
+        Box::pin(answer(Arc::clone(&service), watch.clone(), peer, bounds, request))
     });
     let mut http = hyper::server::conn::http1::Builder::new();
     http.max_buf_size(bounds.head_max).timer(hyper_util::rt::TokioTimer::new());
@@ -227,6 +230,7 @@ async fn connection<S: Service>(
 async fn answer<S: Service>(
     service: Arc<S>,
     watch: Watch,
+    peer: IpAddr,
     bounds: Bounds,
     request: Request<Incoming>,
 ) -> Result<Response<Held<S::Body>>, Infallible> {
@@ -234,7 +238,7 @@ async fn answer<S: Service>(
     let in_work = watch.in_work();
     let (head, incoming) = request.into_parts();
     let body = UnreadBody::new(incoming, &head.headers, watch, bounds);
-    let response = service.answer(Received { head, raw_head, body }).await;
+    let response = service.answer(Received { head, raw_head, body, peer }).await;
     Ok(response.map(|body| Held { body, _in_work: in_work }))
 }
 

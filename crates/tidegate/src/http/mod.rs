@@ -10,4 +10,4 @@ mod workers;
 pub(crate) use body::{BodyError, Collected, UnreadBody};
 pub(crate) use bounds::Bounds;
 pub(crate) use listener::{Listener, Received, Service};
-pub(crate) use workers::{PerWorker, Workers};
+pub(crate) use workers::{PerWorker, Workers, aside};

@@ -4,15 +4,15 @@
 //! runtime that shares its tasks between threads, each of its four or five wake-ups may be another
 //! core's.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::future::Future;
 use std::io;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread::JoinHandle;
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle};
 
 /// Most workers: beyond this, what they share (the store's queue, the counters) is the bound.
 const WORKERS_MAX: usize = 64;
@@ -20,6 +20,30 @@ const WORKERS_MAX: usize = 64;
 thread_local! {
     /// The worker this thread is; 0 for none.
     static WORKER: Cell<usize> = const { Cell::new(0) };
+    /// Where it sends what would hold it up.
+    static ASIDE: OnceCell<Handle> = const { OnceCell::new() };
+}
+
+/// Runs work that keeps a thread for more than a millisecond: on a worker, its other connections
+/// would wait for it, so it runs on threads for such work. It ends where this future is dropped.
+///
+/// # Errors
+/// Where the work panicked.
+pub(crate) async fn aside<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, JoinError> {
+    let handle = ASIDE.with(|at| at.get().cloned()).unwrap_or_else(Handle::current);
+    let mut running = Running(handle.spawn(work));
+    (&mut running.0).await
+}
+
+/// A task that ends where this is dropped.
+struct Running<T>(JoinHandle<T>);
+
+impl<T> Drop for Running<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Something that each worker has its own of, and all other threads one together.
@@ -52,13 +76,15 @@ pub(crate) struct Workers {
     all: Vec<Worker>,
     /// They run until it is dropped.
     going: watch::Sender<()>,
+    /// Runs what would hold them up.
+    aside: Runtime,
 }
 
 struct Worker {
     handle: Handle,
     /// Connections it has.
     open: Arc<AtomicUsize>,
-    thread: JoinHandle<()>,
+    thread: std::thread::JoinHandle<()>,
 }
 
 impl Workers {
@@ -68,8 +94,12 @@ impl Workers {
     /// When the system gives no more threads or descriptors.
     pub(crate) fn start() -> io::Result<Workers> {
         let (going, _) = watch::channel(());
-        let all = (1..=workers()).map(|number| Worker::start(number, going.subscribe()));
-        Ok(Workers { all: all.collect::<io::Result<_>>()?, going })
+        let mut aside = Builder::new_multi_thread();
+        aside.worker_threads(workers()).thread_name("aside").enable_all();
+        let aside = aside.build()?;
+        let start = |number| Worker::start(number, aside.handle().clone(), going.subscribe());
+        let all = (1..=workers()).map(start).collect::<io::Result<_>>()?;
+        Ok(Workers { all, going, aside })
     }
 
     /// Runs a connection on the worker that has the fewest.
@@ -91,6 +121,8 @@ impl Workers {
                 // A worker that panicked has ended too.
                 let _ = worker.thread.join();
             }
+            // Whoever waited for it is gone.
+            self.aside.shutdown_background();
         });
         // It only fails where the process ends at once.
         let _ = ended.await;
@@ -98,12 +130,14 @@ impl Workers {
 }
 
 impl Worker {
-    fn start(number: usize, mut going: watch::Receiver<()>) -> io::Result<Worker> {
+    fn start(number: usize, aside: Handle, mut going: watch::Receiver<()>) -> io::Result<Worker> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let thread =
             std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
                 WORKER.set(number);
+                // The thread is new, so nothing is set.
+                let _ = ASIDE.with(|at| at.set(aside));
                 // An error says that the sender is gone, which is what is waited for.
                 let _ = runtime.block_on(going.changed());
             })?;

@@ -3,8 +3,10 @@
 //! Each service has its own bounds, so that a flooded service does not starve another.
 
 use super::bounds::{BODY_BUDGET_KIB, BODY_FREE, RETRY_RESERVE_MILLI, RETRY_SHARE_MILLI};
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -30,7 +32,7 @@ pub(super) struct Admission {
     max_concurrent: usize,
     queue: Duration,
     waiting: AtomicUsize,
-    body_budget: Arc<Semaphore>,
+    bodies: Arc<Bodies>,
     retry_reserve_milli: AtomicI64,
 }
 
@@ -42,7 +44,10 @@ impl Admission {
             max_concurrent,
             queue,
             waiting: AtomicUsize::new(0),
-            body_budget: Arc::new(Semaphore::new(BODY_BUDGET_KIB)),
+            bodies: Arc::new(Bodies {
+                budget: Arc::new(Semaphore::new(BODY_BUDGET_KIB)),
+                held_kib: Mutex::default(),
+            }),
             retry_reserve_milli: AtomicI64::new(RETRY_RESERVE_MILLI),
         }
     }
@@ -67,14 +72,9 @@ impl Admission {
         }
     }
 
-    /// The share of the memory budget that a body of so many bytes needs; `None` for a small one.
-    pub(super) fn body_share(&self, bytes: u64) -> Result<Option<OwnedSemaphorePermit>, Overload> {
-        if bytes <= BODY_FREE {
-            return Ok(None);
-        }
-        let kib = bytes.div_ceil(1024).min(BODY_BUDGET_KIB as u64) as u32;
-        let share = Arc::clone(&self.body_budget).try_acquire_many_owned(kib);
-        share.map(Some).map_err(|_| Overload::LargeBodies)
+    /// An empty share of the memory for bodies, of a client at this address.
+    pub(super) fn body_share(&self, peer: IpAddr) -> Share {
+        Share { bodies: Arc::clone(&self.bodies), peer, permit: None }
     }
 
     /// A request adds its share to the retry reserve.
@@ -88,6 +88,75 @@ impl Admission {
     pub(super) fn take_retry(&self) -> bool {
         let take = |reserve: i64| (reserve >= 1000).then_some(reserve - 1000);
         self.retry_reserve_milli.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+}
+
+/// The memory for large bodies, and who holds how much of it.
+struct Bodies {
+    budget: Arc<Semaphore>,
+    held_kib: Mutex<HashMap<IpAddr, usize>>,
+}
+
+impl Bodies {
+    fn held(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.held_kib.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A body's share of the memory for bodies: it grows as the body comes, and is given back when it
+/// is dropped. Small bodies need none.
+pub(super) struct Share {
+    bodies: Arc<Bodies>,
+    peer: IpAddr,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Share {
+    /// The part that every address leaves to the others once it holds as much itself, KiB.
+    const LEFT_KIB: usize = BODY_BUDGET_KIB / 4;
+
+    /// Makes it large enough for so many bytes.
+    pub(super) fn grow(&mut self, bytes: usize) -> Result<(), Overload> {
+        if bytes as u64 <= BODY_FREE {
+            return Ok(());
+        }
+        let needed = bytes.div_ceil(1024).min(BODY_BUDGET_KIB - Self::LEFT_KIB);
+        let more = needed.saturating_sub(self.kib());
+        let mut held = self.bodies.held();
+        let mine = held.get(&self.peer).copied().unwrap_or_default() + more;
+        let left = self.bodies.budget.available_permits().saturating_sub(more);
+        if mine > Self::LEFT_KIB && left < Self::LEFT_KIB {
+            return Err(Overload::LargeBodies);
+        }
+        let budget = Arc::clone(&self.bodies.budget);
+        let taken = budget.try_acquire_many_owned(more as u32);
+        let taken = taken.map_err(|_| Overload::LargeBodies)?;
+        held.insert(self.peer, mine);
+        match &mut self.permit {
+            Some(permit) => permit.merge(taken),
+            None => self.permit = Some(taken),
+        }
+        Ok(())
+    }
+
+    fn kib(&self) -> usize {
+        self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let kib = self.kib();
+        if kib == 0 {
+            return;
+        }
+        let mut held = self.bodies.held();
+        if let Some(mine) = held.get_mut(&self.peer) {
+            *mine -= kib;
+            if *mine == 0 {
+                held.remove(&self.peer);
+            }
+        }
     }
 }
 
@@ -138,14 +207,44 @@ mod tests {
         assert_eq!(admission.waiting.load(Ordering::Relaxed), 0);
     }
 
+    const MIB: usize = 1024 * 1024;
+
+    fn share(admission: &Admission, last: u8, bytes: usize) -> Result<Share, Overload> {
+        let mut share = admission.body_share(IpAddr::from([127, 0, 0, last]));
+        share.grow(bytes).map(|()| share)
+    }
+
     #[test]
     fn large_bodies_share_a_budget_and_give_it_back() {
         let admission = Admission::new(1, Duration::ZERO);
-        assert!(admission.body_share(BODY_FREE).unwrap().is_none());
-        let all = admission.body_share(u64::MAX).unwrap();
-        assert_eq!(admission.body_share(BODY_FREE + 1).unwrap_err(), Overload::LargeBodies);
-        drop(all);
-        assert!(admission.body_share(BODY_FREE + 1).unwrap().is_some());
+        assert_eq!(share(&admission, 1, BODY_FREE as usize).unwrap().kib(), 0);
+        let mut one = share(&admission, 1, MIB).unwrap();
+        one.grow(MIB / 2).unwrap();
+        assert_eq!(one.kib(), 1024, "it does not shrink");
+        one.grow(3 * MIB).unwrap();
+        assert_eq!((one.kib(), admission.bodies.held().len()), (3072, 1));
+        drop(one);
+        assert_eq!(admission.bodies.budget.available_permits(), BODY_BUDGET_KIB);
+        assert!(admission.bodies.held().is_empty());
+    }
+
+    #[test]
+    fn one_address_leaves_room_for_the_others() {
+        let admission = Admission::new(1, Duration::ZERO);
+        let mut flood = Vec::new();
+        while let Ok(more) = share(&admission, 1, 2 * MIB) {
+            flood.push(more);
+        }
+        assert_eq!(flood.len() * 2, 192, "three quarters of 256 MiB");
+        let mut second = share(&admission, 2, 60 * MIB).unwrap();
+        let full = share(&admission, 2, 8 * MIB).err();
+        assert_eq!(full, Some(Overload::LargeBodies));
+        assert_eq!(second.grow(70 * MIB), Err(Overload::LargeBodies));
+        second.grow(62 * MIB).unwrap();
+        flood.clear();
+        assert!(share(&admission, 3, usize::MAX / 2).is_err(), "62 MiB are held");
+        drop(second);
+        assert!(share(&admission, 3, usize::MAX / 2).is_ok(), "as much as one may have");
     }
 
     proptest! {

@@ -30,6 +30,8 @@ pub(super) const CONNECTIONS: Bounds = Bounds {
     idle: Some(Duration::from_secs(75)),
     body_total: Duration::from_secs(60),
     body_idle: Duration::from_secs(10),
+    body_grace: Duration::from_secs(5),
+    body_rate: 1024,
     write_stall: Duration::from_secs(60),
     connection: Duration::MAX,
     stop_notice: Duration::ZERO,

@@ -7,6 +7,8 @@ use tidegate_wire::RequestError;
 pub(crate) enum Code {
     /// The body is no JSON object.
     InvalidJson,
+    /// The body has more JSON values than are read.
+    RequestTooComplex,
     /// A key is given twice in one object.
     DuplicateParameter,
     /// A member is missing.
@@ -84,8 +86,9 @@ pub(crate) enum Code {
 impl Code {
     /// Every code.
     #[cfg(test)]
-    pub(crate) const ALL: [Code; 37] = [
+    pub(crate) const ALL: [Code; 38] = [
         Code::InvalidJson,
+        Code::RequestTooComplex,
         Code::DuplicateParameter,
         Code::MissingRequiredParameter,
         Code::InvalidType,
@@ -128,6 +131,7 @@ impl Code {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Code::InvalidJson => "invalid_json",
+            Code::RequestTooComplex => "request_too_complex",
             Code::DuplicateParameter => "duplicate_parameter",
             Code::MissingRequiredParameter => "missing_required_parameter",
             Code::InvalidType => "invalid_type",
@@ -175,6 +179,7 @@ impl Code {
             | RequestError::NotJson { .. }
             | RequestError::TooDeep
             | RequestError::NotObject { .. } => Code::InvalidJson,
+            RequestError::TooManyValues => Code::RequestTooComplex,
             RequestError::DuplicateKey { .. } => Code::DuplicateParameter,
             RequestError::Missing { .. } => Code::MissingRequiredParameter,
             RequestError::WrongType { .. } => Code::InvalidType,
@@ -213,6 +218,7 @@ mod tests {
         let errors = [
             RequestError::Empty,
             RequestError::TooDeep,
+            RequestError::TooManyValues,
             RequestError::DuplicateKey { key: "a".to_owned() },
             RequestError::missing("a", "b"),
             RequestError::wrong_type("a", "b", &serde_json::Value::Null),

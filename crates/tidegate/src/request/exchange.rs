@@ -3,6 +3,7 @@
 
 mod account;
 
+use super::admission::Share;
 use super::arrival::Arrival;
 use super::auth::Caller;
 use super::code::Code;
@@ -94,7 +95,7 @@ pub(super) struct Exchange {
     begun: bool,
     closed: bool,
     _permit: OwnedSemaphorePermit,
-    _share: Option<OwnedSemaphorePermit>,
+    _share: Share,
 }
 
 impl Exchange {
@@ -104,7 +105,7 @@ impl Exchange {
         gateway: &Arc<Gateway>,
         arrival: Arrival,
         query: Query,
-        share: Option<OwnedSemaphorePermit>,
+        share: Share,
     ) -> Result<Exchange, Problem> {
         let caller = caller_of(&arrival, query.user.as_deref());
         let now = gateway.parts.clock.now();

@@ -1,29 +1,46 @@
 //! A client's body, with its share of the memory budget.
 
-use super::admission::Admission;
+use super::admission::{Admission, Overload, Share};
+use super::bounds::BODY_FREE;
 use super::code::Code;
 use super::problem::{Next, Problem};
 use crate::http::{BodyError, UnreadBody};
 use bytes::Bytes;
 use http::StatusCode;
-use tokio::sync::OwnedSemaphorePermit;
+use std::net::IpAddr;
+use tidegate_wire::tree_bytes;
 
 /// A body with its share of the memory budget, held as long as the body is.
 pub(super) struct RequestBody {
     /// The bytes.
     pub(super) bytes: Bytes,
-    /// The share; small bodies need none.
-    pub(super) share: Option<OwnedSemaphorePermit>,
+    /// The share.
+    pub(super) share: Share,
 }
 
-/// Reads a body of not more than `max` bytes, once there is room for it.
+impl RequestBody {
+    /// Whether reading it takes so long that a worker's other connections would wait for it.
+    pub(super) fn is_large(&self) -> bool {
+        self.bytes.len() as u64 > BODY_FREE
+    }
+
+    /// The same with a share for what it takes once it is read.
+    pub(super) fn weighed(mut self) -> Result<RequestBody, Overload> {
+        self.share.grow(self.bytes.len() + tree_bytes(&self.bytes))?;
+        Ok(self)
+    }
+}
+
+/// Reads a body of not more than `max` bytes, as long as there is room for it.
 pub(super) async fn read(
     body: UnreadBody,
     max: u64,
     admission: &Admission,
+    peer: IpAddr,
 ) -> Result<RequestBody, Problem> {
-    let share = admission.body_share(body.announced(max)?)?;
-    Ok(RequestBody { bytes: body.read(max).await?, share })
+    let mut share = admission.body_share(peer);
+    let bytes = body.read(max, |bytes| share.grow(bytes).map_err(Problem::from)).await?;
+    Ok(RequestBody { bytes, share })
 }
 
 impl From<BodyError> for Problem {
@@ -35,9 +52,7 @@ impl From<BodyError> for Problem {
             BodyError::TooLarge { max: _ } => {
                 (StatusCode::PAYLOAD_TOO_LARGE, Code::RequestTooLarge)
             }
-            BodyError::TooSlow { idle: _, total: _ } => {
-                (StatusCode::REQUEST_TIMEOUT, Code::RequestTimeout)
-            }
+            BodyError::TooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, Code::RequestTimeout),
             BodyError::Broken => (StatusCode::BAD_REQUEST, Code::BadBody),
         };
         Problem::client(status, code, error.to_string()).next(Next::Close)

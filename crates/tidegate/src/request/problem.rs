@@ -84,6 +84,12 @@ impl Problem {
         self
     }
 
+    /// A fault of ours.
+    pub(super) fn internal() -> Problem {
+        let message = "the request failed here, for a reason that is in the log".to_owned();
+        Problem::server(StatusCode::INTERNAL_SERVER_ERROR, Code::InternalError, message)
+    }
+
     /// Too much is going on; a retry soon may do.
     pub(super) fn overloaded(message: String) -> Problem {
         Problem::server(StatusCode::SERVICE_UNAVAILABLE, Code::Overloaded, message)

@@ -9,10 +9,11 @@ use super::incoming::{self, RequestBody};
 use super::meter::Meter;
 use super::problem::{Next, Problem};
 use super::{chat, feedback, pages, respond, strict};
-use crate::http::{Received, UnreadBody};
+use crate::http::{Received, UnreadBody, aside};
 use crate::observe::StatusClass;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Response, StatusCode};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -98,7 +99,7 @@ fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Problem> {
 /// Answers one request.
 pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Body> {
     let started = Instant::now();
-    let Received { head, raw_head, body } = request;
+    let Received { head, raw_head, body, peer } = request;
     let ids = front.first().ids.of(&head.headers);
     let endpoint =
         strict::check(&head, &raw_head).and_then(|()| endpoint(&head.method, head.uri.path()));
@@ -116,7 +117,7 @@ pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Bo
                 started,
                 reading: Duration::ZERO,
             };
-            let request = Unread { headers: &head.headers, body };
+            let request = Unread { headers: &head.headers, body, peer };
             dispatch(front, endpoint, arrival, request, &picked).await
         }
         Err(problem) => Err(problem),
@@ -138,6 +139,7 @@ pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Bo
 struct Unread<'a> {
     headers: &'a HeaderMap,
     body: UnreadBody,
+    peer: IpAddr,
 }
 
 async fn dispatch(
@@ -165,17 +167,38 @@ async fn dispatch(
             Ok(pages::metrics(front, &admitted, accept))
         }
         Endpoint::Completions => {
-            let body = read(front, &admitted, &mut arrival, request.body).await?;
-            chat::completions(&admitted, arrival, body).await
+            let body = read(front, &admitted, &mut arrival, request).await?;
+            apart(body.is_large(), async move {
+                chat::completions(&admitted, arrival, body.weighed()?).await
+            })
+            .await
         }
         Endpoint::Chat => {
-            let body = read(front, &admitted, &mut arrival, request.body).await?;
-            chat::seed(&admitted, arrival, body).await
+            let body = read(front, &admitted, &mut arrival, request).await?;
+            apart(
+                body.is_large(),
+                async move { chat::seed(&admitted, arrival, body.weighed()?).await },
+            )
+            .await
         }
         Endpoint::Feedback => {
-            let body = read(front, &admitted, &mut arrival, request.body).await?;
-            feedback::feedback(&admitted, arrival, &body.bytes).await
+            let body = read(front, &admitted, &mut arrival, request).await?;
+            apart(body.is_large(), async move {
+                feedback::feedback(&admitted, arrival, &body.weighed()?.bytes).await
+            })
+            .await
         }
+    }
+}
+
+/// Answers a large request where no other one waits for it.
+async fn apart(
+    is_large: bool,
+    answer: impl Future<Output = Result<Response<Body>, Problem>> + Send + 'static,
+) -> Result<Response<Body>, Problem> {
+    match is_large {
+        false => answer.await,
+        true => aside(answer).await.unwrap_or_else(|_panicked| Err(Problem::internal())),
     }
 }
 
@@ -183,10 +206,11 @@ async fn read(
     front: &Front,
     admitted: &Admitted,
     arrival: &mut Arrival,
-    body: UnreadBody,
+    request: Unread<'_>,
 ) -> Result<RequestBody, Problem> {
     let began = Instant::now();
-    let read = incoming::read(body, admitted.max_body_bytes(), &front.first().admission).await?;
+    let (max, admission) = (admitted.max_body_bytes(), &front.first().admission);
+    let read = incoming::read(request.body, max, admission, request.peer).await?;
     arrival.reading = began.elapsed();
     Ok(read)
 }

@@ -18,6 +18,8 @@ mod disk;
 #[cfg(test)]
 mod evals;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod incident;
 #[cfg(test)]
 mod journal;
