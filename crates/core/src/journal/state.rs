@@ -141,10 +141,8 @@ pub enum ReplayError {
     /// There is no such incident.
     #[error("there is no incident `{0}`")]
     NoIncident(IncidentId),
-    /// The incident's failures are not in the regression set yet.
-    #[error(
-        "incident `{0}` cannot be closed: none of its failing records is a regression case yet"
-    )]
+    /// The incident has no case in the regression set yet.
+    #[error("incident `{0}` cannot be closed: it has no case yet")]
     CasesMissing(IncidentId),
     /// The service has no version set yet.
     #[error("the service has no version set yet")]

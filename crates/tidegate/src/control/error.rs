@@ -6,6 +6,7 @@ use crate::gate::{CasesError, GateError};
 use crate::route::StaleTable;
 use crate::store::StoreError;
 use crate::version_set::SetError;
+use std::path::PathBuf;
 use thiserror::Error;
 use tidegate_core::decide::PlanError;
 use tidegate_core::ids::{ChangeId, IdError, IncidentId, ServiceName, VersionSetId};
@@ -83,6 +84,10 @@ pub(crate) enum ControlError {
     /// No incident of this id.
     #[error("there is no incident `{incident}`")]
     NoSuchIncident { incident: IncidentId, known: Vec<IncidentId> },
+    /// Records become cases by themselves only where they fail and their content is kept: what was
+    /// rolled back by order before anybody saw it has none.
+    #[error("incident `{incident}` cannot be closed: it has no case yet, and no record became one")]
+    NoCase { incident: IncidentId, case_id: String, regression: PathBuf },
     /// It was closed before.
     #[error("incident `{incident}` is closed already: {conclusion}")]
     ClosedAlready { incident: IncidentId, conclusion: String },

@@ -189,9 +189,12 @@ impl Control {
                 Subject::Service { .. } => id.as_str(),
             };
             let case_ids = written_back(&self.root, regression, source)?;
-            if !case_ids.is_empty() {
-                events.push(Event::CasesWritten { incident: id.clone(), case_ids });
+            if case_ids.is_empty() {
+                let case_id = format!("reg-{source}-1");
+                let regression = regression.clone();
+                return Err(ControlError::NoCase { incident: id, case_id, regression });
             }
+            events.push(Event::CasesWritten { incident: id.clone(), case_ids });
         }
         let change_id = incident.subject.change_id().cloned();
         events.push(Event::IncidentClosed { incident: id.clone(), by, conclusion });

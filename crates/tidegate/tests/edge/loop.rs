@@ -294,12 +294,34 @@ fn an_incident_without_records_is_closed_by_a_case_of_hand() {
     drop(users);
     let id = format!("reg-{change_id}-1");
     let close = ["incident", "close", &change_id, "--conclusion", "max_tokens was too small"];
-    project.run(&close).fails(1, &["none of its failing records"], &["regression.jsonl", "reg-"]);
+    project.run(&close).fails(1, &["has no case yet"], &["regression.jsonl", &id]);
     let case = serde_json::json!({"case_id": id, "risk": "format", "input": long(1)});
     project.write("evals/regression.jsonl", format!("{case}\n"));
     project.run(&close).exits(0);
     let listed = project.run(&["incident", "list", "--json"]).exits(0).json();
     assert_eq!(listed[format!("inc-{change_id}")]["case_ids"], serde_json::json!([id]), "{listed}");
+}
+
+/// Rolled back by order before anybody was served by it: nothing failed that could become a case.
+/// What the refusal says to write is enough.
+#[test]
+fn an_incident_without_any_request_is_closed_by_the_line_that_the_message_gives() {
+    let project = Project::fast();
+    let _server = project.serve();
+    project.run(&["eval", "--prompt", "v2"]).exits(0);
+    let change_id = start(&project, "v2");
+    project.run(&["rollback", "--by", "mei", "--reason", "the wrong prompt"]).exits(0);
+    let close = ["incident", "close", &change_id, "--conclusion", "typed the wrong name"];
+    let refused = project.run(&close);
+    let line = refused.err.lines().find_map(|line| line.get(line.find("{\"case_id")?..));
+    let line = line.unwrap_or_else(|| panic!("no line to write in {refused:?}")).to_owned();
+    refused.fails(1, &["has no case yet"], &["add this line to evals/regression.jsonl"]);
+    project.write("evals/regression.jsonl", format!("{line}\n").replace('…', "can I return it?"));
+    project.run(&close).exits(0);
+    let case: Value = serde_json::from_str(&line).unwrap();
+    let eval = project.run(&["eval", "--prompt", "v2", "--json"]).exits(0).json();
+    let results = eval["results"].as_array().unwrap();
+    assert!(results.iter().any(|r| r["case"]["id"] == case["case_id"]), "it is not asked: {eval}");
 }
 
 #[test]

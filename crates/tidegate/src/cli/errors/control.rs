@@ -4,6 +4,7 @@ use super::{Explain, Meaning, none, one};
 use crate::control::{AdminError, ControlError, EvalProblem, ProjectError, StartError};
 use crate::error::ErrorKind;
 use crate::host::HostError;
+use std::path::Path;
 use tidegate_core::ids::{ChangeId, IncidentId};
 use tidegate_core::journal::ReplayError;
 
@@ -51,6 +52,9 @@ impl Explain for ControlError {
                 };
                 one(Usage, hint)
             }
+            ControlError::NoCase { incident: _, case_id, regression } => {
+                (ErrorKind::Failed, write_a_case(case_id, regression))
+            }
             ControlError::ClosedAlready { .. } => none(Usage),
         }
     }
@@ -65,6 +69,16 @@ fn take_back(promoted: &Option<ChangeId>) -> String {
     }
 }
 
+/// The line that closes an incident, whole: only its question is to be put in.
+fn write_a_case(case_id: &str, regression: &Path) -> Vec<String> {
+    let case = serde_json::json!({ "case_id": case_id, "risk": "regression", "input": "…" });
+    let file = regression.display();
+    vec![
+        format!("add this line to {file}, with the question that went wrong as its input: {case}"),
+        "then close it again; docs/how-to-write-a-case.md says what a case can check".to_owned(),
+    ]
+}
+
 fn of_refusal(error: &ReplayError) -> Vec<String> {
     use ReplayError as E;
     let hint = match error {
@@ -72,17 +86,13 @@ fn of_refusal(error: &ReplayError) -> Vec<String> {
             "release a set that fixes it, or override by name: `--override --by NAME --reason WHY`"
         }
         E::ReleaseRunning(_) => "`tidegate release status`, then promote it or `tidegate rollback`",
-        E::CasesMissing(_) => {
-            "records become cases by themselves where their content is kept; add one by hand to \
-             evals/regression.jsonl, its id beginning with `reg-<change-id>-`, or `reg-inc-…-` for \
-             an incident of the service"
-        }
         E::Journal(_)
         | E::UnknownRelease(_)
         | E::ReleaseOver(_)
         | E::ReleaseExists(_)
         | E::StaleTable { .. }
         | E::NoIncident(_)
+        | E::CasesMissing(_)
         | E::NoService
         | E::Adopted => return Vec::new(),
     };
