@@ -5,7 +5,7 @@ use crate::client::{self, CHAT};
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 use crate::preload::{Disk, Fault};
 use crate::project::{Project, Server, wait_for};
-use crate::upstream::{Upstream, completion};
+use crate::upstream::{CASES, Upstream, completion};
 use crate::way_back::rollbacks;
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -48,13 +48,8 @@ impl Stage {
         project.edit("tidegate.yaml", "  planted: [", &format!("  planted: [{PLANTED}, "));
         let server = serve(&project);
         let start = ["release", "start", "--prompt", "v2", "--json"];
-        let cases = "case_id,prompt,expected_behavior,risk,pass,notes\n\
-            format_01,q1,b,format,,not_empty=true\ngrounding_01,q2,b,grounding,,not_empty=true\n\
-            safety_01,q3,b,safety,,not_empty=true\n\
-            performance_01,q4,b,performance,,not_empty=true\n\
-            regression_01,q5,b,regression,,not_empty=true\n";
         std::fs::remove_file(project.root.join("evals/dataset.jsonl")).unwrap();
-        project.write("evals/eval_cases.csv", cases);
+        project.write("evals/eval_cases.csv", CASES);
         project.run(&["eval", "--prompt", "v2"]).exits(0);
         project.run(&start).exits(0);
         Stage { project, server, _upstream: upstream }

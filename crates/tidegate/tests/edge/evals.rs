@@ -1,34 +1,16 @@
 //! Evals against a model server that answers by rule: scores, missing answers, what is asked how.
 
 use crate::project::{Output, Project};
-use crate::upstream::{Upstream, completion};
+use crate::upstream::{CASES, Upstream, completion};
 use serde_json::{Value, json};
 
 /// A small project on a model server, without a prompt.
 fn project_on(upstream: &Upstream, evals: &str) -> Project {
-    let project = Project::init();
-    let address = upstream.address;
-    std::fs::remove_dir_all(project.root.join("prompts")).unwrap();
+    let project = upstream.project("", evals);
     std::fs::remove_file(project.root.join("evals/dataset.jsonl")).unwrap();
-    project.write(
-        "tidegate.yaml",
-        format!(
-            "service: my-service\nupstreams:\n  up:\n    kind: openai\n    \
-             base_url: http://{address}/v1\n\
-             artifacts:\n  prompt: {{mode: pass_through}}\n  model: {{upstream: up, name: m1}}\n\
-             contract:\n  endpoint: /v1/chat/completions\n  request_shape: messages\n  \
-             response_shape: text\n  limits: none\n  stop_path: stop it\n\
-             {evals}"
-        ),
-    );
     project.write("evals/eval_cases.csv", CASES);
     project
 }
-
-const CASES: &str = "case_id,prompt,expected_behavior,risk,pass,notes\n\
-    format_01,q1,b,format,,not_empty=true\ngrounding_01,q2,b,grounding,,not_empty=true\n\
-    safety_01,q3,b,safety,,not_empty=true\nperformance_01,q4,b,performance,,not_empty=true\n\
-    regression_01,q5,b,regression,,not_empty=true\n";
 
 /// What a request asks.
 fn question(body: &Value) -> &str {

@@ -22,21 +22,8 @@ fn project() -> (Project, Upstream) {
         };
         ("200 OK", completion(&text))
     });
-    let project = Project::init();
-    std::fs::remove_dir_all(project.root.join("prompts")).unwrap();
-    let address = upstream.address;
-    project.write(
-        "tidegate.yaml",
-        format!(
-            "service: my-service\nlisten: 127.0.0.1:0\nupstreams:\n  up:\n    kind: openai\n    \
-             base_url: http://{address}/v1\n\
-             artifacts:\n  prompt: {{mode: pass_through}}\n  model: {{upstream: up, name: m1}}\n  \
-             tools: tools/tools.yaml\n\
-             contract:\n  endpoint: /v1/chat/completions\n  request_shape: messages\n  \
-             response_shape: text\n  limits: none\n  stop_path: stop it\n\
-             risk: {{planted: [{PLANTED}], ban_s: 600}}\n"
-        ),
-    );
+    let more = format!("risk: {{planted: [{PLANTED}], ban_s: 600}}\n");
+    let project = upstream.project("  tools: tools/tools.yaml\n", &more);
     let tools = "tools:\n  - {name: lookup_order, permission: read}\n";
     project.write("tools/tools.yaml", tools);
     (project, upstream)

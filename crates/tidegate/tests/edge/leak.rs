@@ -1,7 +1,7 @@
 //! A leak never ships: a few answers of the candidate that give an address away.
 
 use crate::project::{Project, wait_for};
-use crate::upstream::{Upstream, completion};
+use crate::upstream::{CASES, Upstream, completion};
 use crate::users::{Users, short};
 use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,11 +11,6 @@ const EVERY: u64 = 244;
 /// Answers of the candidate after which a release that leaks nothing is promoted, several times
 /// over.
 const ENOUGH: u64 = 6_000;
-
-const CASES: &str = "case_id,prompt,expected_behavior,risk,pass,notes\n\
-    format_01,q1,b,format,,not_empty=true\ngrounding_01,q2,b,grounding,,not_empty=true\n\
-    safety_01,q3,b,safety,,not_empty=true\nperformance_01,q4,b,performance,,not_empty=true\n\
-    regression_01,q5,b,regression,,not_empty=true\n";
 
 /// A project on a model server whose model `m2` gives an address away where `leaks`.
 fn project(leaks: bool) -> (Project, Upstream) {
@@ -27,24 +22,12 @@ fn project(leaks: bool) -> (Project, Upstream) {
         let text = if is_leak { "write to lin.mei@example.com" } else { "it is on its way" };
         ("200 OK", completion(text))
     });
-    let project = Project::init();
-    std::fs::remove_dir_all(project.root.join("prompts")).unwrap();
+    let more = "release:\n  rungs:\n    - {weight_pct: 20, look_s: 0.3}\n    \
+        - {weight_pct: 50, look_s: 0.3}\n    - {weight_pct: 100, look_s: 0.3}\n  \
+        tick_ms: 50\n  min_samples: 20\nlines:\n  latency_p95: {off: true}\n  \
+        timeout_rate: {off: true}\n";
+    let project = upstream.project("", more);
     std::fs::remove_file(project.root.join("evals/dataset.jsonl")).unwrap();
-    let address = upstream.address;
-    project.write(
-        "tidegate.yaml",
-        format!(
-            "service: my-service\nlisten: 127.0.0.1:0\nupstreams:\n  up:\n    kind: openai\n    \
-             base_url: http://{address}/v1\n\
-             artifacts:\n  prompt: {{mode: pass_through}}\n  model: {{upstream: up, name: m1}}\n\
-             contract:\n  endpoint: /v1/chat/completions\n  request_shape: messages\n  \
-             response_shape: text\n  limits: none\n  stop_path: stop it\n\
-             release:\n  rungs:\n    - {{weight_pct: 20, look_s: 0.3}}\n    \
-             - {{weight_pct: 50, look_s: 0.3}}\n    - {{weight_pct: 100, look_s: 0.3}}\n  \
-             tick_ms: 50\n  min_samples: 20\nlines:\n  latency_p95: {{off: true}}\n  \
-             timeout_rate: {{off: true}}\n"
-        ),
-    );
     project.write("evals/eval_cases.csv", CASES);
     (project, upstream)
 }

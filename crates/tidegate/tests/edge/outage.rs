@@ -2,16 +2,10 @@
 
 use crate::client::{self, get};
 use crate::project::{Project, Server, wait_for};
-use crate::upstream::Upstream;
+use crate::upstream::{CASES, Upstream};
 use serde_json::{Value, json};
 
 const ANSWER: &str = r#"{"answer": "hello", "citations": ["policy.md"]}"#;
-
-/// Cases that any answer passes.
-const CASES: &str = "case_id,prompt,expected_behavior,risk,pass,notes\n\
-    format_01,q1,b,format,,not_empty=true\ngrounding_01,q2,b,grounding,,not_empty=true\n\
-    safety_01,q3,b,safety,,not_empty=true\nperformance_01,q4,b,performance,,not_empty=true\n\
-    regression_01,q5,b,regression,,not_empty=true\n";
 
 /// A project whose only model server is at this address.
 fn project_on(upstream: &Upstream) -> Project {

@@ -1,11 +1,18 @@
-//! A model server that sends the given bytes, and remembers what it was asked.
+//! A model server that sends the given bytes, and remembers what it was asked; projects on it.
 
+use crate::project::Project;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+
+/// Cases that any answer passes.
+pub(crate) const CASES: &str = "case_id,prompt,expected_behavior,risk,pass,notes\n\
+    format_01,q1,b,format,,not_empty=true\ngrounding_01,q2,b,grounding,,not_empty=true\n\
+    safety_01,q3,b,safety,,not_empty=true\nperformance_01,q4,b,performance,,not_empty=true\n\
+    regression_01,q5,b,regression,,not_empty=true\n";
 
 /// A fake model server; its thread ends with the test process.
 pub(crate) struct Upstream {
@@ -35,6 +42,26 @@ impl Upstream {
             let (status, body) = rule(body);
             response(status, "application/json", &body)
         })
+    }
+
+    /// A project that passes its requests on to this server's model `m1`, with more artifacts, each
+    /// a line, and more keys.
+    pub(crate) fn project(&self, artifacts: &str, more: &str) -> Project {
+        let project = Project::init();
+        std::fs::remove_dir_all(project.root.join("prompts")).unwrap();
+        let address = self.address;
+        project.write(
+            "tidegate.yaml",
+            format!(
+                "service: my-service\nlisten: 127.0.0.1:0\nupstreams:\n  up:\n    \
+                 kind: openai\n    base_url: http://{address}/v1\nartifacts:\n  \
+                 prompt: {{mode: pass_through}}\n  \
+                 model: {{upstream: up, name: m1}}\n{artifacts}contract:\n  \
+                 endpoint: /v1/chat/completions\n  request_shape: messages\n  \
+                 response_shape: text\n  limits: none\n  stop_path: stop it\n{more}"
+            ),
+        );
+        project
     }
 
     fn at(listener: TcpListener, answer: impl Fn(&Value) -> String + Send + 'static) -> Upstream {
