@@ -67,6 +67,12 @@ impl Lang {
         number::duration(self, seconds)
     }
 
+    /// A length of time that has passed, to the second or, from two hours on, to the minute:
+    /// `4 ms`, `5 min 1 s`, `25 h`.
+    pub fn span(self, seconds: f64) -> String {
+        number::span(self, seconds)
+    }
+
     /// A value in the metric's unit: `2.10 %`, `840 ms`, `212.0 tokens`, `$0.000120`.
     pub fn value(self, metric: Metric, value: f64) -> String {
         number::value(self, metric, value)

@@ -14,6 +14,7 @@ use super::stream::{Draws, Served};
 use crate::error::{Result, SimulateError};
 use tidegate_core::decide::{DecisionKind, Metric, Plan, standings};
 use tidegate_core::route::Arm;
+use tidegate_core::say::Lang;
 
 /// One look at the release.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,7 +74,7 @@ pub(crate) fn picture(scenario: &Scenario, seed: u64, look_ms: u64) -> Result<(S
         let message = format!("scenario `{}`: nobody looked within its horizon", scenario.name);
         return Err(SimulateError::usage(message));
     };
-    let end = format!("{}: {}", tidegate_core::evidence::page::spoken(last.at_s), ended(&history));
+    let end = format!("{}: {}", Lang::En.span(last.at_s), ended(&history));
     Ok((drawing::svg(&history), end))
 }
 

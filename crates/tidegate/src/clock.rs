@@ -1,7 +1,5 @@
 //! Time, as the rest of the binary sees it. Only this file reads the clocks.
 
-pub(crate) use tidegate_core::evidence::page::spoken;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

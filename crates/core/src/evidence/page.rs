@@ -1,5 +1,5 @@
 //! Page: what everything drawn or written for people shares: escaped text, the font, the steps of
-//! an axis, durations.
+//! an axis.
 
 use crate::text::{is_hidden, markup_escape};
 
@@ -45,32 +45,9 @@ pub fn time_step(max_s: f64) -> f64 {
     STEPS.into_iter().find(|s| *s >= wanted).unwrap_or_else(|| nice_step(max_s, true))
 }
 
-/// A duration in seconds as a person says it.
-pub fn spoken(seconds: f64) -> String {
-    let whole = seconds.max(0.0).round() as u64;
-    match whole {
-        0 if seconds > 0.0 => format!("{} ms", (seconds * 1000.0).ceil()),
-        0..120 => format!("{whole} s"),
-        120..7200 => match whole % 60 {
-            0 => format!("{} min", whole / 60),
-            rest => format!("{} min {rest} s", whole / 60),
-        },
-        _ => match whole % 3600 / 60 {
-            0 => format!("{} h", whole / 3600),
-            rest => format!("{} h {rest} min", whole / 3600),
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_as_a_person_says_them() {
-        let texts = [0.004, 45.0, 300.0, 301.0, 90_000.0].map(spoken).join(", ");
-        assert_eq!(texts, "4 ms, 45 s, 5 min, 5 min 1 s, 25 h");
-    }
 
     #[test]
     fn escaping() {

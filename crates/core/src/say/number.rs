@@ -35,6 +35,28 @@ pub(super) fn duration(lang: Lang, seconds: f64) -> String {
     }
 }
 
+/// A length of time to the second, or to the minute from two hours on.
+pub(super) fn span(lang: Lang, seconds: f64) -> String {
+    let [h, min, s, ms] = match lang {
+        Lang::En => ["h", "min", "s", "ms"],
+        Lang::Zh => ["小时", "分", "秒", "毫秒"],
+        Lang::Ja => ["時間", "分", "秒", "ミリ秒"],
+    };
+    let whole = seconds.max(0.0).round() as u64;
+    match whole {
+        0 if seconds > 0.0 => format!("{} {ms}", (seconds * 1000.0).ceil()),
+        0..120 => format!("{whole} {s}"),
+        120..7200 => match whole % 60 {
+            0 => format!("{} {min}", whole / 60),
+            rest => format!("{} {min} {rest} {s}", whole / 60),
+        },
+        _ => match whole % 3600 / 60 {
+            0 => format!("{} {h}", whole / 3600),
+            rest => format!("{} {h} {rest} {min}", whole / 3600),
+        },
+    }
+}
+
 /// A value in the metric's unit.
 pub(super) fn value(lang: Lang, metric: Metric, value: f64) -> String {
     match metric.unit() {

@@ -353,3 +353,11 @@ fn durations_round_up() {
         );
     }
 }
+
+#[test]
+fn what_has_passed_is_to_the_second() {
+    let texts = [0.004, 45.0, 300.0, 301.0, 90_000.0].map(|s| Lang::En.span(s)).join(", ");
+    assert_eq!(texts, "4 ms, 45 s, 5 min, 5 min 1 s, 25 h");
+    assert_eq!(Lang::Zh.span(301.0), "5 分 1 秒");
+    assert_eq!(Lang::Ja.span(7_260.0), "2 時間 1 分");
+}

@@ -4,7 +4,8 @@
 use super::{History, PictureLook, ReleaseEnd, ended};
 use std::fmt::Write as _;
 use tidegate_core::decide::DecisionKind;
-use tidegate_core::evidence::page::{FONT, esc, spoken, time_step};
+use tidegate_core::evidence::page::{FONT, esc, time_step};
+use tidegate_core::say::Lang;
 
 const WIDTH: f64 = 860.0;
 const LEFT: f64 = 92.0;
@@ -92,7 +93,7 @@ pub(super) fn svg(history: &History<'_>) -> String {
 /// When it ended, how and why.
 fn sentence(history: &History<'_>) -> String {
     let at = history.looks.last().map_or(0.0, |look| look.at_s);
-    format!("After {} it is {}.", spoken(at), ended(history))
+    format!("After {} it is {}.", Lang::En.span(at), ended(history))
 }
 
 /// Writing to a String cannot fail, here and below.
@@ -168,7 +169,7 @@ fn weight_axis(out: &mut String, scale: &Scale) {
     for i in 0..=(scale.most_s / step) as usize {
         let seconds = step * i as f64;
         let x = scale.x(seconds);
-        let label = if i == 0 { "0".to_owned() } else { spoken(seconds) };
+        let label = if i == 0 { "0".to_owned() } else { Lang::En.span(seconds) };
         let _ = writeln!(out, "<path d=\"M{x:.1} {WEIGHT_BOTTOM}v5\" stroke=\"#1a1a1a\"/>");
         text_at(out, (x, WEIGHT_BOTTOM + 19.0), "middle", "#1a1a1a", &label);
     }

@@ -4,8 +4,10 @@
 //! Axes start at zero and carry their unit.
 
 use super::html::{esc, number};
+use crate::lang::Lang;
 use std::fmt::Write as _;
-use tidegate_core::evidence::page::{FONT, nice_step, spoken, time_step};
+use tidegate_core::decide::MetricUnit;
+use tidegate_core::evidence::page::{FONT, nice_step, time_step};
 
 const WIDTH: f64 = 780.0;
 const HEIGHT: f64 = 320.0;
@@ -22,14 +24,8 @@ const MARK_CHAR: f64 = 6.2;
 /// What an axis counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
-    /// A share, 0 to 1, shown in percent.
-    Share,
-    /// Milliseconds.
-    Ms,
-    /// Tokens.
-    Tokens,
-    /// US dollars.
-    Usd,
+    /// A metric's values; shares in percent.
+    Of(MetricUnit),
     /// Whole things.
     Count,
 }
@@ -38,10 +34,10 @@ impl Unit {
     /// The unit on an axis.
     pub(super) fn as_str(self) -> &'static str {
         match self {
-            Unit::Share => "%",
-            Unit::Ms => "ms",
-            Unit::Tokens => "tokens",
-            Unit::Usd => "US$",
+            Unit::Of(MetricUnit::Share) => "%",
+            Unit::Of(MetricUnit::Ms) => "ms",
+            Unit::Of(MetricUnit::Tokens) => "tokens",
+            Unit::Of(MetricUnit::Usd) => "US$",
             Unit::Count => "count",
         }
     }
@@ -49,19 +45,19 @@ impl Unit {
     /// A value with its unit.
     pub(super) fn show(self, value: f64) -> String {
         match self {
-            Unit::Share => format!("{} %", number(value * 100.0)),
-            Unit::Ms => format!("{} ms", number(value)),
-            Unit::Tokens => format!("{} tokens", number(value)),
-            Unit::Usd => format!("US$ {}", precise(value)),
+            Unit::Of(MetricUnit::Share) => format!("{} %", number(value * 100.0)),
+            Unit::Of(MetricUnit::Ms) => format!("{} ms", number(value)),
+            Unit::Of(MetricUnit::Tokens) => format!("{} tokens", number(value)),
+            Unit::Of(MetricUnit::Usd) => format!("US$ {}", precise(value)),
             Unit::Count => number(value),
         }
     }
 
     fn tick(self, value: f64) -> String {
         match self {
-            Unit::Share => number(value * 100.0),
-            Unit::Usd => precise(value),
-            Unit::Ms | Unit::Tokens | Unit::Count => number(value),
+            Unit::Of(MetricUnit::Share) => number(value * 100.0),
+            Unit::Of(MetricUnit::Usd) => precise(value),
+            Unit::Of(MetricUnit::Ms) | Unit::Of(MetricUnit::Tokens) | Unit::Count => number(value),
         }
     }
 }
@@ -160,7 +156,7 @@ impl Scale {
         let whole = chart.unit == Unit::Count;
         let y = if y > 0.0 {
             y * 1.05
-        } else if chart.unit == Unit::Share {
+        } else if chart.unit == Unit::Of(MetricUnit::Share) {
             0.01
         } else {
             1.0
@@ -213,7 +209,7 @@ fn described(chart: &Chart) -> String {
             None => format!("{} has no data", s.name),
         })
         .collect();
-    let span = spoken(chart.x.last().copied().unwrap_or_default());
+    let span = Lang::En.span(chart.x.last().copied().unwrap_or_default());
     format!(
         "{} over {span}, counted since the release started: {}.",
         chart.y_label,
@@ -245,7 +241,7 @@ fn axes(out: &mut String, chart: &Chart, scale: &Scale) {
             "<path d=\"M{x:.1} {BOTTOM}v5\" stroke=\"#1a1a1a\"/>\
              <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
             BOTTOM + 19.0,
-            if i == 0 { "0".to_owned() } else { spoken(seconds) },
+            if i == 0 { "0".to_owned() } else { Lang::En.span(seconds) },
         );
     }
     let _ = writeln!(
@@ -398,7 +394,7 @@ mod tests {
 
     #[test]
     fn small_money_keeps_its_digits() {
-        assert_eq!(Unit::Usd.show(0.000_123_4), "US$ 0.000123");
-        assert_eq!(Unit::Share.show(0.0312), "3.12 %");
+        assert_eq!(Unit::Of(MetricUnit::Usd).show(0.000_123_4), "US$ 0.000123");
+        assert_eq!(Unit::Of(MetricUnit::Share).show(0.0312), "3.12 %");
     }
 }

@@ -10,7 +10,8 @@ use super::diff::Change;
 use super::gates::Gate;
 use super::html::{esc, lang};
 use super::samples::Sample;
-use crate::clock::{rfc3339, spoken};
+use crate::clock::rfc3339;
+use crate::lang::Lang;
 use std::fmt::Write as _;
 use tidegate_core::decide::{Line, Phase};
 use tidegate_core::evidence::{GateStatus, PackVerdict, VerdictDecision};
@@ -85,7 +86,7 @@ fn head(out: &mut String, page: &Page<'_>) {
         Some(at) => format!(
             ", ended {} after {}",
             rfc3339(at),
-            spoken(at.since(data.release.started_at) as f64 / 1000.0)
+            Lang::En.span(at.since(data.release.started_at) as f64 / 1000.0)
         ),
         None => ", still open".to_owned(),
     };

@@ -3,7 +3,7 @@
 use super::clean::CleanData;
 use super::html::cell;
 use super::journal::Step;
-use crate::clock::{rfc3339, spoken};
+use crate::clock::rfc3339;
 use crate::lang::Lang;
 use std::fmt::Write as _;
 use tidegate_core::decide::Phase;
@@ -64,7 +64,7 @@ pub(super) fn markdown(data: &CleanData, step: &Step) -> String {
         plan.to,
         plan.from,
         rfc3339(at),
-        spoken(at.since(data.release.started_at) as f64 / 1000.0),
+        Lang::En.span(at.since(data.release.started_at) as f64 / 1000.0),
         cell(&decider(step)),
         cell(&why(step)),
         data.exposure.requests,

@@ -226,23 +226,24 @@ pub(super) fn capital(text: &str) -> String {
 
 /// A metric's name for people, and its unit.
 pub(super) fn described(metric: Metric) -> (&'static str, Unit) {
-    match metric {
-        Metric::ErrorRate => ("error rate", Unit::Share),
-        Metric::RejectedRate => ("requests the upstream rejected", Unit::Share),
-        Metric::ContractBrokenRate => ("output contract broken", Unit::Share),
-        Metric::RefusalRate => ("refusals", Unit::Share),
-        Metric::DislikeRate => ("dislikes", Unit::Share),
-        Metric::NotAdoptedRate => ("answers not adopted", Unit::Share),
-        Metric::TaskFailedRate => ("tasks failed", Unit::Share),
-        Metric::Dissatisfaction => ("dissatisfaction", Unit::Share),
-        Metric::LatencyP95 => ("end-to-end time, 95th percentile", Unit::Ms),
-        Metric::LatencyP99 => ("end-to-end time, 99th percentile", Unit::Ms),
-        Metric::FirstTokenP95 => ("time to first token, 95th percentile", Unit::Ms),
-        Metric::TimeoutRate => ("timeouts", Unit::Share),
-        Metric::TokensPerRequest => ("tokens per request", Unit::Tokens),
-        Metric::CostPerRequest => ("cost per request", Unit::Usd),
-        Metric::CostPerSuccess => ("cost per useful answer", Unit::Usd),
-        Metric::PiiRate => ("answers with personal data", Unit::Share),
-        Metric::PromptEchoRate => ("answers that repeat the prompt", Unit::Share),
-    }
+    let name = match metric {
+        Metric::ErrorRate => "error rate",
+        Metric::RejectedRate => "requests the upstream rejected",
+        Metric::ContractBrokenRate => "output contract broken",
+        Metric::RefusalRate => "refusals",
+        Metric::DislikeRate => "dislikes",
+        Metric::NotAdoptedRate => "answers not adopted",
+        Metric::TaskFailedRate => "tasks failed",
+        Metric::Dissatisfaction => "dissatisfaction",
+        Metric::LatencyP95 => "end-to-end time, 95th percentile",
+        Metric::LatencyP99 => "end-to-end time, 99th percentile",
+        Metric::FirstTokenP95 => "time to first token, 95th percentile",
+        Metric::TimeoutRate => "timeouts",
+        Metric::TokensPerRequest => "tokens per request",
+        Metric::CostPerRequest => "cost per request",
+        Metric::CostPerSuccess => "cost per useful answer",
+        Metric::PiiRate => "answers with personal data",
+        Metric::PromptEchoRate => "answers that repeat the prompt",
+    };
+    (name, Unit::Of(metric.unit()))
 }

@@ -3,19 +3,43 @@
 //! The windows are cumulative since the release began, so a look that is missed costs nothing. One
 //! mutex guards them; it is held for a few additions and never across an await.
 
-pub(crate) use super::recent::FeedbackOn;
 use super::recent::Recent;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tidegate_core::guard::Sighting;
 use tidegate_core::ids::{ChangeId, TraceId, UnixMs};
 use tidegate_core::observe::{Feedback, Outage, OutageChange, OutageWatch, Outcome, Window};
-use tidegate_core::route::Arm;
+use tidegate_core::route::{Arm, Cohort};
 use tokio::sync::Notify;
 
 /// Red-line events kept until control takes them. One is enough to act, so more than this are
 /// counted in the window only.
 const EVENTS_MAX: usize = 256;
+
+/// Traces kept, so that feedback that comes soon after needs no store; beyond it the oldest go, and
+/// the store is asked. About 16 MiB at most.
+const RECENT_TRACES: usize = 65_536;
+
+/// What feedback needs to know of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FeedbackOn {
+    /// The arm that answered.
+    pub(crate) arm: Arm,
+    /// The cohort of the subject that asked, while it is still known.
+    pub(crate) cohort: Option<Cohort>,
+    /// The release that was running.
+    pub(crate) change_id: Option<ChangeId>,
+    /// The tenant it belongs to; feedback of another tenant is refused.
+    pub(crate) tenant: Option<String>,
+    /// The model's version name, a label.
+    pub(crate) model: Arc<str>,
+}
+
+/// A trace that was answered, with the kinds of feedback that it had.
+struct Answered {
+    on: FeedbackOn,
+    kinds_seen: u8,
+}
 
 /// What came in, by arm.
 #[derive(Default)]
@@ -30,7 +54,7 @@ struct State {
     baseline: Window,
     events: Vec<Sighting>,
     other_events: Vec<Sighting>,
-    recent: Recent,
+    recent: Recent<TraceId, Answered, RECENT_TRACES>,
     stable_outages: OutageWatch,
     candidate_outages: OutageWatch,
     switched: Option<Duration>,
@@ -41,6 +65,21 @@ struct Running {
     change_id: ChangeId,
     stable: Window,
     candidate: Window,
+}
+
+impl Answered {
+    /// Marks a kind of feedback as given; false when it was already.
+    fn is_first(&mut self, feedback: Feedback) -> bool {
+        let bit = match feedback {
+            Feedback::Like(_) => 1,
+            Feedback::Adopted(_) => 2,
+            Feedback::TaskDone(_) => 4,
+            Feedback::Satisfaction(_) => 8,
+        };
+        let first = self.kinds_seen & bit == 0;
+        self.kinds_seen |= bit;
+        first
+    }
 }
 
 impl Collector {
@@ -116,12 +155,12 @@ impl Collector {
 
     /// Remembers where a trace was answered, for the feedback on it.
     pub(crate) fn remember(&self, trace: TraceId, on: FeedbackOn) {
-        self.state().recent.insert(trace, on);
+        self.state().recent.insert(trace, Answered { on, kinds_seen: 0 });
     }
 
     /// Where a trace was answered, if it is one of the last 65,536.
     pub(crate) fn find(&self, trace: &TraceId) -> Option<FeedbackOn> {
-        self.state().recent.get(trace).cloned()
+        self.state().recent.get_mut(trace).map(|answered| answered.on.clone())
     }
 
     /// Counts what a user said of an answer; false when the trace had feedback of this kind, or
@@ -134,7 +173,9 @@ impl Collector {
         at: UnixMs,
     ) -> bool {
         let mut state = self.state();
-        if !state.recent.first_of_kind(trace, feedback) {
+        // Of a trace that is not known any more every kind is the first.
+        let answered = state.recent.get_mut(trace);
+        if answered.is_some_and(|answered| !answered.is_first(feedback)) {
             return false;
         }
         match state.window(on.arm, on.change_id.as_ref()) {
@@ -298,7 +339,7 @@ mod tests {
             tenant: None,
             model: "m".into(),
         };
-        for n in 0..=crate::observe::recent::RECENT_TRACES {
+        for n in 0..=RECENT_TRACES {
             collector.remember(trace(&format!("t-{n}")), on.clone());
         }
         assert_eq!(collector.find(&trace("t-0")), None);

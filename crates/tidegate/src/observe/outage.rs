@@ -1,6 +1,6 @@
 //! An outage in words, for the log and `/readyz`.
 
-use crate::clock::spoken;
+use crate::lang::Lang;
 use tidegate_core::ids::UnixMs;
 use tidegate_core::observe::Outage;
 use tidegate_core::route::Arm;
@@ -15,7 +15,7 @@ pub(crate) fn began(arm: Arm, upstream: &str, outage: &Outage) -> String {
 pub(crate) fn lasts(arm: Arm, upstream: &str, outage: &Outage, now: UnixMs) -> String {
     let seconds = now.since(outage.since) / 1000;
     let text = failing(arm, upstream, outage);
-    format!("{text}, for {} now; {}", spoken(seconds as f64), advice(outage.failure))
+    format!("{text}, for {} now; {}", Lang::En.span(seconds as f64), advice(outage.failure))
 }
 
 /// An outage that is over.
@@ -24,7 +24,7 @@ pub(crate) fn ended(arm: Arm, upstream: &str, outage: &Outage) -> String {
     format!(
         "outage of {} is over after {}: {} of {} requests failed; upstream `{upstream}` answers",
         arm.as_str(),
-        spoken(seconds as f64),
+        Lang::En.span(seconds as f64),
         outage.failed,
         outage.requests
     )

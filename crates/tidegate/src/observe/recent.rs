@@ -1,75 +1,75 @@
-//! The traces of the last requests, so that feedback that comes soon after needs no store.
+//! What came last: a bounded map, the oldest out first.
 
+use std::borrow::Borrow;
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
-use tidegate_core::ids::{ChangeId, TraceId};
-use tidegate_core::observe::Feedback;
-use tidegate_core::route::{Arm, Cohort};
+use std::hash::Hash;
 
-/// Traces kept; beyond it the oldest go, and the store is asked. About 16 MiB at most.
-pub(super) const RECENT_TRACES: usize = 65_536;
-
-/// What feedback needs to know of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FeedbackOn {
-    /// The arm that answered.
-    pub(crate) arm: Arm,
-    /// The cohort of the subject that asked, while it is still known.
-    pub(crate) cohort: Option<Cohort>,
-    /// The release that was running.
-    pub(crate) change_id: Option<ChangeId>,
-    /// The tenant it belongs to; feedback of another tenant is refused.
-    pub(crate) tenant: Option<String>,
-    /// The model's version name, a label.
-    pub(crate) model: Arc<str>,
-}
-
-struct Entry {
-    on: FeedbackOn,
-    kinds_seen: u8,
-    // Which use of the id this is, so that an id used twice is not thrown out with its first use.
+/// A map of at most `MAX` insertions; beyond it the oldest go.
+#[derive(Debug)]
+pub(super) struct Recent<K, V, const MAX: usize> {
+    // Each with its turn, so that a key used twice is not thrown out with its first use.
+    entries: HashMap<K, (u64, V)>,
+    order: VecDeque<(u64, K)>,
     turn: u64,
 }
 
-/// A bounded map from trace to arm, oldest out first.
-#[derive(Default)]
-pub(super) struct Recent {
-    entries: HashMap<TraceId, Entry>,
-    order: VecDeque<(u64, TraceId)>,
-    turn: u64,
+impl<K, V, const MAX: usize> Default for Recent<K, V, MAX> {
+    fn default() -> Self {
+        Recent { entries: HashMap::new(), order: VecDeque::new(), turn: 0 }
+    }
 }
 
-impl Recent {
-    /// Remembers a trace; the latest use of an id counts.
-    pub(super) fn insert(&mut self, trace: TraceId, on: FeedbackOn) {
+impl<K: Hash + Eq + Clone, V, const MAX: usize> Recent<K, V, MAX> {
+    /// Remembers a value; the latest of a key counts.
+    pub(super) fn insert(&mut self, key: K, value: V) {
         self.turn += 1;
-        let turn = self.turn;
-        self.order.push_back((turn, trace.clone()));
-        self.entries.insert(trace, Entry { on, kinds_seen: 0, turn });
-        while self.order.len() > RECENT_TRACES {
+        self.order.push_back((self.turn, key.clone()));
+        self.entries.insert(key, (self.turn, value));
+        while self.order.len() > MAX {
             let Some((turn, oldest)) = self.order.pop_front() else { return };
-            if self.entries.get(&oldest).is_some_and(|entry| entry.turn == turn) {
+            if self.entries.get(&oldest).is_some_and(|(latest, _)| *latest == turn) {
                 self.entries.remove(&oldest);
             }
         }
     }
 
-    /// Where the trace was answered, if it is still known.
-    pub(super) fn get(&self, trace: &TraceId) -> Option<&FeedbackOn> {
-        self.entries.get(trace).map(|entry| &entry.on)
+    /// The value of a key, if it is still known.
+    pub(super) fn get_mut<Q>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.entries.get_mut(key).map(|(_, value)| value)
     }
 
-    /// Marks a kind of feedback as given; false when it was already, true for unknown traces.
-    pub(super) fn first_of_kind(&mut self, trace: &TraceId, feedback: Feedback) -> bool {
-        let Some(entry) = self.entries.get_mut(trace) else { return true };
-        let bit = match feedback {
-            Feedback::Like(_) => 1,
-            Feedback::Adopted(_) => 2,
-            Feedback::TaskDone(_) => 4,
-            Feedback::Satisfaction(_) => 8,
-        };
-        let first = entry.kinds_seen & bit == 0;
-        entry.kinds_seen |= bit;
-        first
+    /// Takes the value of a key. Its place among the last stays taken.
+    pub(super) fn take<Q>(&mut self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.entries.remove(key).map(|(_, value)| value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_go_first_and_a_key_used_twice_counts_from_its_last_use() {
+        let mut recent: Recent<u32, &str, 3> = Recent::default();
+        for (key, value) in [(1, "a"), (2, "b"), (1, "c"), (3, "d")] {
+            recent.insert(key, value);
+        }
+        assert_eq!(recent.get_mut(&1).copied(), Some("c"));
+        recent.insert(4, "e");
+        assert_eq!(recent.take(&2), None);
+        assert_eq!((recent.take(&1), recent.take(&1)), (Some("c"), None));
+        // What is taken leaves no hole behind, and the bound holds.
+        for _ in 0..10 {
+            recent.insert(5, "f");
+        }
+        assert_eq!((recent.order.len(), recent.entries.len()), (3, 1));
     }
 }

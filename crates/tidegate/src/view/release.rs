@@ -3,7 +3,7 @@
 use super::answers::ReleaseAnswer;
 use super::table::table;
 use super::words::{ReleaseWords, Words};
-use crate::clock::{rfc3339, spoken};
+use crate::clock::rfc3339;
 use crate::lang::{self, Lang};
 use crate::output::{self, Tone, padded, paint, terminal_height, terminal_width, wrapped};
 use serde::Serialize;
@@ -41,7 +41,7 @@ pub(crate) fn release(release: &Release, state: &ControlState, now: UnixMs) -> V
             &format!(
                 "{} · {}",
                 lang.phase(release.state.phase),
-                span(lang, until.since(release.started_at) as f64 / 1000.0)
+                lang.span(until.since(release.started_at) as f64 / 1000.0)
             )
         ),
     )];
@@ -72,24 +72,6 @@ const LABEL: usize = 9;
 
 fn labelled(label: &str, text: &str) -> String {
     format!("{}{text}", padded(label, LABEL))
-}
-
-/// A length of time, to the second.
-fn span(lang: Lang, seconds: f64) -> String {
-    let [h, min, s, ms] = match lang {
-        Lang::En => return spoken(seconds),
-        Lang::Zh => ["小时", "分", "秒", "毫秒"],
-        Lang::Ja => ["時間", "分", "秒", "ミリ秒"],
-    };
-    let text = spoken(seconds);
-    let words = text.split(' ').map(|word| match word {
-        "h" => h,
-        "min" => min,
-        "s" => s,
-        "ms" => ms,
-        number => number,
-    });
-    words.collect::<Vec<_>>().join(" ")
 }
 
 /// A release in one line, for logs and pipes.

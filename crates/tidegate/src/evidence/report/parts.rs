@@ -1,6 +1,6 @@
 //! The sections of the page.
 
-use crate::clock::{rfc3339, spoken};
+use crate::clock::rfc3339;
 use crate::evidence::clean::CleanData;
 use crate::evidence::diff::{Change, Diff};
 use crate::evidence::gates::Gate;
@@ -101,7 +101,7 @@ fn clock_time(data: &CleanData, at: tidegate_core::ids::UnixMs) -> String {
     let (day, time) = text.split_at_checked(10).unwrap_or(("", &text));
     let time = time.trim_start_matches('T').split(['.', 'Z']).next().unwrap_or(time);
     let day = if start.starts_with(day) && at != data.release.started_at { "" } else { day };
-    let after = spoken(at.since(data.release.started_at) as f64 / 1000.0);
+    let after = Lang::En.span(at.since(data.release.started_at) as f64 / 1000.0);
     format!(
         "{}{}{} Z<br><span class=\"sub\">+{after}</span>",
         day,
@@ -142,7 +142,7 @@ pub(super) fn thresholds(out: &mut String, data: &CleanData) {
     let rungs: Vec<String> = plan
         .rungs
         .iter()
-        .map(|rung| format!("{} for {}", rung.weight, spoken(rung.look_ms as f64 / 1000.0)))
+        .map(|rung| format!("{} for {}", rung.weight, Lang::En.span(rung.look_ms as f64 / 1000.0)))
         .collect();
     let _ = writeln!(
         out,
