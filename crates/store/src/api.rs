@@ -13,6 +13,10 @@ use tidegate_core::observe::{Feedback, Window};
 use tidegate_core::route::Arm;
 use tidegate_core::version_set::{PackedSet, VersionSet};
 
+/// Whose trace, and its id: two tenants may use the same. Without a tenant where no credential has
+/// one.
+pub type TenantTrace = (Option<String>, TraceId);
+
 /// Which writer it is: each that opens the state to write has a higher one than all before it, and
 /// the store refuses what an earlier one appends. 0 is of no writer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,16 +63,25 @@ pub trait Records {
     /// When records handed over just before could not be written.
     fn flush(&self) -> impl Future<Output = Result<()>> + Send;
 
-    /// The record of a trace; the latest where an id was used twice.
+    /// The record of a tenant's trace, or of one without a tenant; the latest where it used the id
+    /// twice.
     ///
     /// # Errors
-    /// When the row cannot be read; it is named.
-    fn trace(&self, id: &TraceId) -> Result<Option<Record>>;
+    /// When the batch that has it cannot be read; it is named.
+    fn trace(&self, tenant: Option<&str>, id: &TraceId) -> Result<Option<Record>>;
 
-    /// Records by release, arm and failure, in the order that is asked for.
+    /// The record of a trace of each tenant that used the id, newest first: for an operator, who
+    /// may see all tenants.
     ///
     /// # Errors
-    /// When a row cannot be read; it is named.
+    /// When a batch that has one cannot be read; it is named.
+    fn traces(&self, id: &TraceId) -> Result<Vec<Record>>;
+
+    /// Records by release, arm and failure, by the time that they came in, in the order that is
+    /// asked for; those of one moment in the order that they were handed over.
+    ///
+    /// # Errors
+    /// When a batch that has some of them cannot be read; it is named.
     fn records(&self, query: &RecordQuery) -> Result<Vec<Record>>;
 
     /// Requests and distinct users of an arm of a release. A user is identified by tenant and
@@ -85,12 +98,14 @@ pub trait Records {
     /// When a batch could not be written; those before it are gone.
     fn prune_records(&self, before: UnixMs) -> impl Future<Output = Result<u64>> + Send;
 
-    /// Keeps feedback; false when the trace had feedback of this kind already (the first stays).
+    /// Keeps feedback on a tenant's trace; false when the trace had feedback of this kind already
+    /// (the first stays).
     ///
     /// # Errors
     /// When it is not a finite number, or could not be written.
     fn put_feedback(
         &self,
+        tenant: Option<&str>,
         id: &TraceId,
         at: UnixMs,
         feedback: Feedback,
@@ -100,7 +115,7 @@ pub trait Records {
     ///
     /// # Errors
     /// When a row cannot be read; it is named.
-    fn feedback_on(&self, ids: &[TraceId]) -> Result<BTreeMap<TraceId, Vec<Feedback>>>;
+    fn feedback_on(&self, traces: &[TenantTrace]) -> Result<BTreeMap<TenantTrace, Vec<Feedback>>>;
 }
 
 /// Version sets with their files.

@@ -17,7 +17,7 @@ pub mod sqlite;
 mod suite;
 mod work;
 
-pub use api::{Epoch, Evals, Journal, Records, Sets};
+pub use api::{Epoch, Evals, Journal, Records, Sets, TenantTrace};
 pub use error::{Result, StoreError, StoreErrorKind};
 pub use query::RecordQuery;
 pub use sqlite::{Access, SqliteStore, StoreOptions};

@@ -25,6 +25,7 @@
 mod fault;
 mod lock;
 mod reader;
+mod records;
 mod reserve;
 mod row;
 mod schema;
@@ -33,7 +34,7 @@ mod statements;
 mod tests;
 mod writer;
 
-use crate::api::{Epoch, Evals, Journal, Records, Sets};
+use crate::api::{Epoch, Evals, Journal, Records, Sets, TenantTrace};
 use crate::error::{Result, StoreError, StoreErrorKind as Kind};
 use crate::inbox::Inbox;
 use crate::query::RecordQuery;
@@ -181,7 +182,7 @@ impl SqliteStore {
     }
 
     /// What is wrong with what is kept: pages, the journal's chain and head, the sets and their
-    /// files. Empty when all is well. Reads everything but the records' contents.
+    /// files, the batches of records. Empty when all is well. Reads everything.
     ///
     /// # Errors
     /// When the store cannot be read at all.
@@ -243,16 +244,20 @@ impl Records for SqliteStore {
         self.call(Work::Flush).await.map(|_| ())
     }
 
-    fn trace(&self, id: &TraceId) -> Result<Option<Record>> {
-        self.inner.readers.read(|db| reader::trace(db, id))
+    fn trace(&self, tenant: Option<&str>, id: &TraceId) -> Result<Option<Record>> {
+        self.inner.readers.read(|db| records::trace(db, tenant, id))
+    }
+
+    fn traces(&self, id: &TraceId) -> Result<Vec<Record>> {
+        self.inner.readers.read(|db| records::traces(db, id))
     }
 
     fn records(&self, query: &RecordQuery) -> Result<Vec<Record>> {
-        self.inner.readers.read(|db| reader::records(db, query))
+        self.inner.readers.read(|db| records::records(db, query))
     }
 
     fn exposure(&self, change_id: &ChangeId, arm: Arm) -> Result<(u64, u64)> {
-        self.inner.readers.read(|db| reader::exposure(db, change_id, arm))
+        self.inner.readers.read(|db| records::exposure(db, change_id, arm))
     }
 
     async fn prune_records(&self, before: UnixMs) -> Result<u64> {
@@ -270,15 +275,22 @@ impl Records for SqliteStore {
         }
     }
 
-    async fn put_feedback(&self, id: &TraceId, at: UnixMs, feedback: Feedback) -> Result<bool> {
-        match self.call(Work::PutFeedback { id: id.clone(), at, feedback }).await? {
+    async fn put_feedback(
+        &self,
+        tenant: Option<&str>,
+        id: &TraceId,
+        at: UnixMs,
+        feedback: Feedback,
+    ) -> Result<bool> {
+        let tenant = tenant.map(str::to_owned);
+        match self.call(Work::PutFeedback { tenant, id: id.clone(), at, feedback }).await? {
             Done::Kept(kept) => Ok(kept),
             other => Err(mismatch(&other)),
         }
     }
 
-    fn feedback_on(&self, ids: &[TraceId]) -> Result<BTreeMap<TraceId, Vec<Feedback>>> {
-        self.inner.readers.read(|db| reader::feedback_on(db, ids))
+    fn feedback_on(&self, traces: &[TenantTrace]) -> Result<BTreeMap<TenantTrace, Vec<Feedback>>> {
+        self.inner.readers.read(|db| reader::feedback_on(db, traces))
     }
 }
 

@@ -201,9 +201,13 @@ pub(crate) async fn records_are_found_by_trace_release_arm_and_failure<B: Bench>
         assert!(store.record(record));
     }
     store.flush().await.unwrap();
-    assert_eq!(store.trace(&trace_id(3)).unwrap(), Some(failed));
-    assert_eq!(store.trace(&trace_id(2)).unwrap(), Some(again), "the latest of an id used twice");
-    assert_eq!(store.trace(&trace_id(8)).unwrap(), None);
+    assert_eq!(store.trace(None, &trace_id(3)).unwrap(), Some(failed));
+    assert_eq!(
+        store.trace(None, &trace_id(2)).unwrap(),
+        Some(again),
+        "the latest of an id used twice"
+    );
+    assert_eq!(store.trace(None, &trace_id(8)).unwrap(), None);
     let check = |change, arm, failing_only, limit, expected: &[u64]| {
         let change_id: Option<ChangeId> = change;
         let query = RecordQuery { change_id, arm, failing_only, newest_first: false, limit };
@@ -248,30 +252,30 @@ pub(crate) async fn old_records_and_feedback_are_pruned<B: Bench>(bench: B) {
     for n in 0..rows {
         assert!(store.record(record(n, Arm::Stable, None, None)));
     }
-    store.put_feedback(&trace_id(1), UnixMs(1), Feedback::Like(true)).await.unwrap();
-    store.put_feedback(&trace_id(2), UnixMs(rows), Feedback::Like(true)).await.unwrap();
+    store.put_feedback(None, &trace_id(1), UnixMs(1), Feedback::Like(true)).await.unwrap();
+    store.put_feedback(None, &trace_id(2), UnixMs(rows), Feedback::Like(true)).await.unwrap();
     assert_eq!(store.prune_records(UnixMs(rows - 5)).await.unwrap(), rows - 5);
     assert_eq!(store.prune_records(UnixMs(rows - 5)).await.unwrap(), 0);
     let query = RecordQuery { limit: 100, ..RecordQuery::default() };
     let left: Vec<u64> = store.records(&query).unwrap().iter().map(|r| r.at.0).collect();
     assert_eq!(left, (rows - 5..rows).collect::<Vec<_>>());
-    let left = store.feedback_on(&[trace_id(1), trace_id(2)]).unwrap();
-    assert_eq!(left.into_keys().collect::<Vec<_>>(), [trace_id(2)]);
+    let left = store.feedback_on(&[(None, trace_id(1)), (None, trace_id(2))]).unwrap();
+    assert_eq!(left.into_keys().collect::<Vec<_>>(), [(None, trace_id(2))]);
     assert_eq!(store.prune_records(UnixMs(u64::MAX)).await.unwrap(), 5);
 }
 
 pub(crate) async fn the_first_feedback_of_a_kind_stays<B: Bench>(bench: B) {
     let store = bench.open();
     let id = trace_id(1);
-    let put = |feedback| store.put_feedback(&id, UnixMs(1), feedback);
+    let put = |feedback| store.put_feedback(None, &id, UnixMs(1), feedback);
     assert!(put(Feedback::Like(true)).await.unwrap());
     assert!(!put(Feedback::Like(false)).await.unwrap());
     assert!(put(Feedback::Satisfaction(0.3)).await.unwrap());
     let kept = [Feedback::Like(true), Feedback::Satisfaction(0.3)];
     // A trace that a thousand others are asked with, twice.
-    let asked: Vec<TraceId> = (0..1_000).chain([1]).map(trace_id).collect();
+    let asked: Vec<_> = (0..1_000).chain([1]).map(|n| (None, trace_id(n))).collect();
     let found = store.feedback_on(&asked).unwrap();
-    assert_eq!(found, BTreeMap::from([(id.clone(), kept.to_vec())]));
+    assert_eq!(found, BTreeMap::from([((None, id.clone()), kept.to_vec())]));
     assert!(error(put(Feedback::Satisfaction(f64::NAN)).await).message.contains("not finite"));
 }
 

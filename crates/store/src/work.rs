@@ -30,6 +30,8 @@ pub(crate) enum Work {
     },
     /// What a user said.
     PutFeedback {
+        /// Whose trace it is.
+        tenant: Option<String>,
         /// Of which answer.
         id: TraceId,
         /// When the user said it.

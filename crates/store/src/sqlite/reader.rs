@@ -1,19 +1,17 @@
 //! What is read, through connections that cannot write.
 
 use super::row::{baseline_row, damaged, day, digest, int, parse, uint, unreadable};
-use super::schema;
+use super::{records, schema};
+use crate::api::TenantTrace;
 use crate::error::{Result, StoreError, StoreErrorKind as Kind};
-use crate::query::RecordQuery;
-use rusqlite::{Connection, OptionalExtension as _, Params, ToSql, params};
+use rusqlite::{Connection, OptionalExtension as _, Params, params};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-use tidegate_core::evidence::Record;
 use tidegate_core::gate::EvalReport;
-use tidegate_core::ids::{ChangeId, TraceId, UnixMs, VersionSetId};
+use tidegate_core::ids::{TraceId, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, verify_chain};
 use tidegate_core::observe::{Feedback, Window};
-use tidegate_core::route::Arm;
 use tidegate_core::version_set::{PackedSet, VersionSet};
 
 /// Read connections kept open; more are opened when more read at once, and closed after.
@@ -160,78 +158,25 @@ pub(super) fn sets(db: &Connection) -> Result<Vec<(VersionSet, String, UnixMs)>>
         .collect()
 }
 
-/// The latest record of a trace.
-pub(super) fn trace(db: &Connection, id: &TraceId) -> Result<Option<Record>> {
-    let sql = "SELECT body FROM records WHERE trace_id = ?1 ORDER BY at DESC, id DESC LIMIT 1";
-    let body: Option<String> = one(db, sql, [id.as_str()])?;
-    body.map(|body| parse(&format!("record of trace `{id}`"), &body)).transpose()
-}
-
 /// Feedback on traces, in the order it came; one query, however many there are.
 pub(super) fn feedback_on(
     db: &Connection,
-    ids: &[TraceId],
-) -> Result<BTreeMap<TraceId, Vec<Feedback>>> {
-    let names: Vec<&str> = ids.iter().map(TraceId::as_str).collect();
-    let names = serde_json::Value::from(names).to_string();
-    let sql = "SELECT trace_id, body FROM feedback
-               WHERE trace_id IN (SELECT value FROM json_each(?1)) ORDER BY id";
-    let rows: Vec<(String, String)> = all(db, sql, [names], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let mut found: BTreeMap<TraceId, Vec<Feedback>> = BTreeMap::new();
-    for (trace, body) in rows {
+    traces: &[TenantTrace],
+) -> Result<BTreeMap<TenantTrace, Vec<Feedback>>> {
+    let names = traces.iter().map(|(tenant, id)| [tenant.as_deref().unwrap_or(""), id.as_str()]);
+    let names = serde_json::Value::from_iter(names.map(|pair| pair.to_vec())).to_string();
+    let sql = "SELECT tenant, trace_id, body FROM feedback WHERE (tenant, trace_id) IN
+               (SELECT value ->> 0, value ->> 1 FROM json_each(?1)) ORDER BY id";
+    let rows: Vec<(String, String, String)> =
+        all(db, sql, [names], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let mut found: BTreeMap<TenantTrace, Vec<Feedback>> = BTreeMap::new();
+    for (tenant, trace, body) in rows {
         let row = format!("feedback on trace `{trace}`");
         let id = TraceId::parse(&trace).map_err(|e| damaged(&row, &e.to_string()))?;
-        found.entry(id).or_default().push(parse(&row, &body)?);
+        let tenant = Some(tenant).filter(|name| !name.is_empty());
+        found.entry((tenant, id)).or_default().push(parse(&row, &body)?);
     }
     Ok(found)
-}
-
-/// Records by release, arm and failure.
-pub(super) fn records(db: &Connection, query: &RecordQuery) -> Result<Vec<Record>> {
-    let RecordQuery { change_id, arm, failing_only, newest_first, limit } = query;
-    let change_id = change_id.as_ref().map(ChangeId::as_str);
-    let arm = arm.map(Arm::as_str);
-    let limit = int(*limit as u64);
-    let mut sql = "SELECT id, body FROM records WHERE 1".to_owned();
-    let mut values: Vec<&dyn ToSql> = Vec::new();
-    if let Some(change_id) = &change_id {
-        sql.push_str(" AND change_id = ?");
-        values.push(change_id);
-    }
-    if let Some(arm) = &arm {
-        sql.push_str(" AND arm = ?");
-        values.push(arm);
-    }
-    if *failing_only {
-        sql.push_str(" AND failing = 1");
-    }
-    sql.push_str(match newest_first {
-        true => " ORDER BY at DESC, id DESC LIMIT ?",
-        false => " ORDER BY at, id LIMIT ?",
-    });
-    values.push(&limit);
-    let rows: Vec<(i64, String)> =
-        all(db, &sql, values.as_slice(), |row| Ok((row.get(0)?, row.get(1)?)))?;
-    rows.iter().map(|(id, body)| parse(&format!("record {id}"), body)).collect()
-}
-
-/// Requests and distinct users.
-pub(super) fn exposure(db: &Connection, change_id: &ChangeId, arm: Arm) -> Result<(u64, u64)> {
-    // Each way to name a subject has another prefix, and the length of the tenant's name
-    // keeps tenant and user apart, so that no two subjects share a name.
-    let sql = "SELECT count(*), count(DISTINCT CASE
-            WHEN user IS NOT NULL
-            THEN 'u' || length(coalesce(tenant, '')) || ':' || coalesce(tenant, '') || user
-            WHEN tenant IS NOT NULL THEN 't' || tenant
-            ELSE 'r' || trace_id END)
-        FROM records WHERE change_id = ?1 AND arm = ?2";
-    let (requests, users): (i64, i64) = db
-        .prepare_cached(sql)
-        .and_then(|mut s| {
-            s.query_row([change_id.as_str(), arm.as_str()], |r| Ok((r.get(0)?, r.get(1)?)))
-        })
-        .map_err(|e| unreadable(&e))?;
-    Ok((uint(requests), uint(users)))
 }
 
 /// The latest report on a set.
@@ -294,6 +239,7 @@ pub(super) fn integrity(db: &Connection) -> Result<Vec<String>> {
             .and_then(|id| set(db, &id));
         problems.extend(kept.err().map(|e| e.message));
     }
+    problems.extend(records::integrity(db)?);
     Ok(problems)
 }
 
@@ -328,7 +274,8 @@ fn one<T: rusqlite::types::FromSql>(
         .map_err(|e| unreadable(&e))
 }
 
-fn all<T>(
+/// All rows of a query.
+pub(super) fn all<T>(
     db: &Connection,
     sql: &str,
     values: impl Params,

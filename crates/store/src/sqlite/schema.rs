@@ -1,5 +1,6 @@
 //! The file, its tables and their versions.
 
+use super::records;
 use super::row::unreadable;
 use crate::error::{Result, StoreError, StoreErrorKind as Kind};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -20,7 +21,7 @@ const TIDEGATE: &str = env!("CARGO_PKG_VERSION");
 /// What takes a state from one schema version to the next; never changed, only added to. The
 /// version is the number of steps done. `meta.written_by` and its name are for ever: it is how an
 /// older tidegate says which one is needed.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
     CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE journal(
@@ -61,6 +62,40 @@ const STEPS: [&str; 2] = [
     ) STRICT, WITHOUT ROWID;
 ",
     "-- The tables stay; a release keeps its evidence in strata from here on.",
+    // Records in batches. What is in `records` is moved after this step, some thousand rows a
+    // transaction, and the table is dropped at the end.
+    "
+    CREATE TABLE record_batches(
+        id INTEGER PRIMARY KEY, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL,
+        count INTEGER NOT NULL, raw INTEGER NOT NULL, body BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX record_batches_at ON record_batches(first_at);
+    CREATE TABLE record_names(batch INTEGER PRIMARY KEY, names BLOB NOT NULL) STRICT;
+    CREATE TABLE record_segments(first INTEGER PRIMARY KEY, last INTEGER NOT NULL) STRICT;
+    CREATE TABLE record_index(id INTEGER PRIMARY KEY, entries BLOB NOT NULL) STRICT;
+    CREATE TABLE record_marks(
+        id INTEGER PRIMARY KEY, change_id TEXT, arm TEXT NOT NULL,
+        first_at INTEGER NOT NULL, last_at INTEGER NOT NULL,
+        count INTEGER NOT NULL, failing INTEGER NOT NULL, subjects BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX record_marks_release ON record_marks(change_id, arm, failing, first_at, last_at)
+        WHERE change_id IS NOT NULL;
+    CREATE TABLE feedback_by_tenant(
+        id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, trace_id TEXT NOT NULL, kind TEXT NOT NULL,
+        at INTEGER NOT NULL, body TEXT NOT NULL, UNIQUE(tenant, trace_id, kind)
+    ) STRICT;
+    INSERT INTO feedback_by_tenant SELECT id, coalesce((
+            SELECT tenant FROM records WHERE records.trace_id = feedback.trace_id
+            ORDER BY records.at DESC, records.id DESC LIMIT 1
+        ), ''), trace_id, kind, at, body FROM feedback;
+    DROP TABLE feedback;
+    ALTER TABLE feedback_by_tenant RENAME TO feedback;
+    CREATE INDEX feedback_at ON feedback(at);
+    DROP INDEX records_trace;
+    DROP INDEX records_at;
+    DROP INDEX records_release;
+    DROP INDEX records_failing;
+",
 ];
 
 /// The oldest schema that can be brought up to date. What a release of schema 1 had seen was kept
@@ -103,6 +138,11 @@ pub(super) fn open_to_write(path: &Path, pages_max: Option<u32>) -> Result<Conne
     )
     .map_err(|e| failed(&e))?;
     migrate(&mut db, version).map_err(|e| failed(&e))?;
+    records::convert(&mut db)?;
+    if version == 0 {
+        // The steps leave the pages of tables that later ones dropped.
+        db.execute_batch("VACUUM").map_err(|e| failed(&e))?;
+    }
     if let Some(pages) = pages_max {
         // SQLite answers with the bound in force, which is never below what the file has.
         db.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
@@ -141,6 +181,13 @@ pub(super) fn check_to_read(path: &Path) -> Result<()> {
             ),
         )
         .hint("`tidegate serve` brings it up to date")),
+        _ if records::is_being_converted(&db).map_err(|e| cannot_open(path, &e))? => {
+            Err(StoreError::new(
+                Kind::Foreign,
+                format!("state {} is only partly brought up to date", path.display()),
+            )
+            .hint("`tidegate serve` goes on with it; this takes a minute for a million records"))
+        }
         _ => Ok(()),
     }
 }
@@ -221,6 +268,7 @@ fn migrate(db: &mut Connection, from: usize) -> rusqlite::Result<()> {
     tx.pragma_update(None, "application_id", APPLICATION_ID)?;
     tx.pragma_update(None, "user_version", super::row::int(STEPS.len() as u64))?;
     tx.execute("INSERT OR REPLACE INTO meta(key, value) VALUES ('written_by', ?1)", [TIDEGATE])?;
+    records::make_key(&tx)?;
     tx.commit()
 }
 

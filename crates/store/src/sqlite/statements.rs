@@ -1,20 +1,20 @@
 //! What the writer does inside a transaction.
 
 use super::fault::Outcome;
+use super::records::{self, Pruned};
 use super::row::{baseline_row, body, damaged, day, int, parse};
 use crate::api::Epoch;
 use crate::error::{StoreError, StoreErrorKind as Kind};
 use crate::work::{Done, Work};
 use rusqlite::{Connection, OptionalExtension as _, params};
-use tidegate_core::evidence::Record;
 use tidegate_core::gate::EvalReport;
 use tidegate_core::ids::{TraceId, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, Event};
 use tidegate_core::observe::{Feedback, Window};
 use tidegate_core::version_set::PackedSet;
 
-/// Rows of one batch of deletions: some milliseconds, so that control is not held up.
-pub(super) const PRUNE_BATCH: usize = 500;
+/// Feedback deleted at a time: some milliseconds, so that control is not held up.
+const PRUNE_BATCH: usize = 500;
 
 /// Does one piece of work. What it refuses has written nothing; `head` moves with the journal.
 pub(super) fn carry_out(db: &Connection, head: &mut Option<Entry>, work: &Work) -> Outcome<Done> {
@@ -25,8 +25,8 @@ pub(super) fn carry_out(db: &Connection, head: &mut Option<Entry>, work: &Work) 
             append(db, head, *at, events).map(Done::Entries)
         }
         Work::PutSet { packed, at } => put_set(db, packed, *at).map(Done::Kept),
-        Work::PutFeedback { id, at, feedback } => {
-            put_feedback(db, id, *at, *feedback).map(Done::Kept)
+        Work::PutFeedback { tenant, id, at, feedback } => {
+            put_feedback(db, tenant.as_deref(), id, *at, *feedback).map(Done::Kept)
         }
         Work::PutEval { report } => put_eval(db, report).map(Done::Kept),
         Work::AddBaseline { set, at, window } => {
@@ -131,29 +131,6 @@ fn append(
     Ok(entries)
 }
 
-/// Writes records.
-pub(super) fn insert_records(db: &Connection, records: &[Record]) -> rusqlite::Result<()> {
-    let mut insert = db.prepare_cached(
-        "INSERT INTO records(trace_id, at, change_id, arm, user, tenant, failing, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?;
-    for record in records {
-        let body = serde_json::to_string(record)
-            .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
-        insert.execute(params![
-            record.trace_id.as_str(),
-            int(record.at.0),
-            record.change_id.as_ref().map(|id| id.as_str()),
-            record.arm.as_str(),
-            record.user,
-            record.tenant,
-            record.is_failing(),
-            body,
-        ])?;
-    }
-    Ok(())
-}
-
 fn put_set(db: &Connection, packed: &PackedSet, at: UnixMs) -> Outcome<bool> {
     let PackedSet { set, label, blobs } = packed;
     let text = body("the version set", set)?;
@@ -177,7 +154,13 @@ fn put_set(db: &Connection, packed: &PackedSet, at: UnixMs) -> Outcome<bool> {
     Ok(rows > 0)
 }
 
-fn put_feedback(db: &Connection, id: &TraceId, at: UnixMs, feedback: Feedback) -> Outcome<bool> {
+fn put_feedback(
+    db: &Connection,
+    tenant: Option<&str>,
+    id: &TraceId,
+    at: UnixMs,
+    feedback: Feedback,
+) -> Outcome<bool> {
     let text = body("the feedback", &feedback)?;
     let kind = match feedback {
         Feedback::Like(_) => "like",
@@ -187,10 +170,10 @@ fn put_feedback(db: &Connection, id: &TraceId, at: UnixMs, feedback: Feedback) -
     };
     let rows = db
         .prepare_cached(
-            "INSERT INTO feedback(trace_id, kind, at, body) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT(trace_id, kind) DO NOTHING",
+            "INSERT INTO feedback(tenant, trace_id, kind, at, body) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT(tenant, trace_id, kind) DO NOTHING",
         )?
-        .execute(params![id.as_str(), kind, int(at.0), text])?;
+        .execute(params![tenant.unwrap_or_default(), id.as_str(), kind, int(at.0), text])?;
     Ok(rows > 0)
 }
 
@@ -242,14 +225,12 @@ fn add_baseline(db: &Connection, set: &VersionSetId, at: UnixMs, window: &Window
 }
 
 fn prune(db: &Connection, before: UnixMs) -> Outcome<Done> {
-    let delete = |table: &str| -> rusqlite::Result<usize> {
-        db.prepare_cached(&format!(
-            "DELETE FROM {table} WHERE id IN
-             (SELECT id FROM {table} WHERE at < ?1 ORDER BY at LIMIT ?2)"
-        ))?
-        .execute(params![int(before.0), int(PRUNE_BATCH as u64)])
-    };
-    let (records, feedback) = (delete("records")?, delete("feedback")?);
-    let more = records == PRUNE_BATCH || feedback == PRUNE_BATCH;
-    Ok(Done::Pruned { records: records as u64, more })
+    let feedback = db
+        .prepare_cached(
+            "DELETE FROM feedback WHERE id IN
+             (SELECT id FROM feedback WHERE at < ?1 ORDER BY at LIMIT ?2)",
+        )?
+        .execute(params![int(before.0), int(PRUNE_BATCH as u64)])?;
+    let Pruned { records, more } = records::prune(db, before)?;
+    Ok(Done::Pruned { records, more: more || feedback == PRUNE_BATCH })
 }

@@ -2,6 +2,7 @@
 
 mod content;
 mod disk;
+mod states;
 
 use super::*;
 use crate::suite::{
@@ -102,7 +103,7 @@ async fn a_reader_beside_the_writer_sees_what_is_committed_and_writes_nothing() 
     }
     assert!(writer.record(record(1, Arm::Stable, None, None)));
     writer.flush().await.unwrap();
-    assert_eq!(reader.trace(&trace_id(1)).unwrap().unwrap().at, UnixMs(1));
+    assert_eq!(reader.trace(None, &trace_id(1)).unwrap().unwrap().at, UnixMs(1));
     let refused = error(append(&reader, UnixMs(4), vec![packed_event(4)]).await);
     assert!(refused.message.contains("read only"), "{refused}");
     assert!(!reader.record(record(2, Arm::Stable, None, None)));
@@ -177,7 +178,10 @@ async fn what_is_acknowledged_is_readable_and_one_gapless_chain_goes_on_after_a_
             let store = store.clone();
             tokio::spawn(async move {
                 store.record(record(n, Arm::Stable, None, None));
-                store.put_feedback(&trace_id(n), UnixMs(n), Feedback::Like(true)).await.unwrap()
+                store
+                    .put_feedback(None, &trace_id(n), UnixMs(n), Feedback::Like(true))
+                    .await
+                    .unwrap()
             })
         })
         .collect();

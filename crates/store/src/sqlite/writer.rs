@@ -1,6 +1,7 @@
 //! The writer thread: takes what waits, writes it in one transaction, answers after the commit.
 
 use super::fault::{Outcome, WriteFault};
+use super::records::{self, Sealed, Sealer, Tail};
 use super::reserve::Reserve;
 use super::{reader, statements};
 use crate::api::Epoch;
@@ -55,6 +56,9 @@ struct Writer {
     inbox: Arc<Inbox>,
     head: Option<Entry>,
     reserve: Reserve,
+    sealer: Sealer,
+    /// The newest batches; `None` until they are read from the state.
+    tail: Option<Tail>,
 }
 
 /// Takes over as the writer and starts the thread, which ends when the inbox is closed and empty.
@@ -65,7 +69,9 @@ pub(super) fn start(
 ) -> Result<(Epoch, JoinHandle<()>)> {
     let head = reader::head(&db)?;
     let reserve = Reserve::new(path.parent().unwrap_or(path));
-    let mut writer = Writer { db, path: path.to_owned(), inbox, head, reserve };
+    let sealer = Sealer::new(&db)?;
+    let path = path.to_owned();
+    let mut writer = Writer { db, path, inbox, head, reserve, sealer, tail: None };
     let epoch = writer.take_over()?;
     let thread = std::thread::Builder::new()
         .name("tidegate-store".to_owned())
@@ -127,7 +133,8 @@ impl Writer {
             records.clear();
             lost = Some(self.no_room());
         }
-        let mut outcome = self.group(&jobs, &records);
+        let (batches, mut kept) = self.sealer.seal(&records).unwrap_or_default();
+        let mut outcome = self.group(&jobs, &batches);
         let waits =
             [ErrorCode::SystemIoFailure, ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked];
         if let Err(undone) = &outcome
@@ -136,12 +143,14 @@ impl Writer {
         {
             // It has nothing to do with how much there is to write.
             self.inbox.put_back(std::mem::take(&mut records));
+            kept = 0;
         }
+        self.inbox.drop_records(records.len().saturating_sub(kept));
         if let Err(undone) = &outcome
-            && !records.is_empty()
+            && kept > 0
         {
             // Records are the bulk and may be lost; control events must have what room is left.
-            self.inbox.drop_records(records.len());
+            self.inbox.drop_records(kept);
             lost = Some(self.explain(&undone.error));
             if !undone.is_fatal() {
                 outcome = self.group(&jobs, &[]);
@@ -187,9 +196,9 @@ impl Writer {
     }
 
     /// Writes jobs and records in one transaction. The chain's head moves only with the commit.
-    fn group(&mut self, jobs: &[Job], records: &[Record]) -> Grouped {
+    fn group(&mut self, jobs: &[Job], batches: &[Sealed]) -> Grouped {
         let mut head = self.head.clone();
-        let result = self.transact(jobs, records, &mut head);
+        let result = self.transact(jobs, batches, &mut head);
         match result {
             Ok(results) => {
                 self.head = head;
@@ -220,16 +229,24 @@ impl Writer {
     fn transact(
         &mut self,
         jobs: &[Job],
-        records: &[Record],
+        batches: &[Sealed],
         head: &mut Option<Entry>,
     ) -> std::result::Result<Vec<Result<Done>>, (rusqlite::Error, bool)> {
         let before = |e: rusqlite::Error| (e, false);
-        if records.is_empty() && jobs.iter().all(|job| matches!(job.work, Work::Flush)) {
+        if batches.is_empty() && jobs.iter().all(|job| matches!(job.work, Work::Flush)) {
             return Ok(jobs.iter().map(|_| Ok(Done::Flushed)).collect());
         }
         let tx =
             self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(before)?;
-        statements::insert_records(&tx, records).map_err(before)?;
+        // It is put back after the commit; after a failure it is read again.
+        let tail = match self.tail.take() {
+            Some(tail) => Ok(tail),
+            None => Tail::load(&tx),
+        };
+        let mut tail = tail.map_err(before)?;
+        for batch in batches {
+            tail.push(records::insert(&tx, batch).map_err(before)?, batch);
+        }
         let mut results = Vec::with_capacity(jobs.len());
         for job in jobs {
             results.push(match statements::carry_out(&tx, head, &job.work) {
@@ -238,7 +255,13 @@ impl Writer {
                 Err(WriteFault::Database(error)) => return Err((error, false)),
             });
         }
+        // Nothing else waits then.
+        if jobs.iter().all(|job| matches!(job.work, Work::Flush)) {
+            tail.step(&tx).map_err(before)?;
+        }
         tx.commit().map_err(|e| (e, true))?;
+        let has_pruned = jobs.iter().any(|job| matches!(job.work, Work::Prune { .. }));
+        self.tail = (!has_pruned).then_some(tail);
         Ok(results)
     }
 

@@ -1,4 +1,5 @@
-//! `tidegate trace <id>`: one request with its versions, its time and its fate.
+//! `tidegate trace <id>`: one request with its versions, its time and its fate. Where several
+//! tenants used the id, the latest request of each is shown.
 
 use super::backend::read_state;
 use crate::config::load;
@@ -7,9 +8,12 @@ use crate::output;
 use crate::store::Records as _;
 use crate::view;
 use clap::Args;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
+use tidegate_core::evidence::Record;
 use tidegate_core::ids::TraceId;
+use tidegate_core::observe::Feedback;
 
 /// How long a record may take to the disk on a busy machine.
 const WRITTEN_WITHIN: Duration = Duration::from_millis(150);
@@ -25,23 +29,42 @@ pub(crate) struct TraceArgs {
 pub(crate) fn run(config: &Path, args: &TraceArgs, json: bool) -> Result<()> {
     let id = TraceId::parse(&args.id).map_err(|e| CliError::usage(e.to_string()))?;
     let (store, _) = read_state(&load(config)?.root)?;
-    let mut found = store.trace(&id)?;
-    if found.is_none() {
+    let mut found = store.traces(&id)?;
+    if found.is_empty() {
         // The writer commits records in groups; one of this very moment is there a little later.
         std::thread::sleep(WRITTEN_WITHIN);
-        found = store.trace(&id)?;
+        found = store.traces(&id)?;
     }
-    let record = found.ok_or_else(|| {
-        CliError::usage(format!("no request with trace id `{id}` is kept here"))
-            .hint("answers carry their id in the header x-trace-id; records are kept for `records.retention_days`")
-    })?;
-    let feedback = store.feedback_on(std::slice::from_ref(&id))?.remove(&id).unwrap_or_default();
+    if found.is_empty() {
+        let error = CliError::usage(format!("no request with trace id `{id}` is kept here"));
+        return Err(error.hint("answers carry their id in the header x-trace-id; records are kept for `records.retention_days`"));
+    }
+    let traces: Vec<_> = found.iter().map(|record| (record.tenant.clone(), id.clone())).collect();
+    let mut feedback = store.feedback_on(&traces)?;
+    let found = found.into_iter().zip(traces);
+    let found: Vec<(Record, Vec<Feedback>)> = found
+        .map(|(record, trace)| (record, feedback.remove(&trace).unwrap_or_default()))
+        .collect();
     if json {
-        output::json(&serde_json::json!({ "record": record, "feedback": feedback }));
+        // The newest; where other tenants used the id too, theirs are beside it.
+        let mut all = found
+            .iter()
+            .map(|(record, feedback)| json!({ "record": record, "feedback": feedback }));
+        let mut newest = all.next().unwrap_or_default();
+        let others: Vec<Value> = all.collect();
+        if !others.is_empty() {
+            newest["others"] = others.into();
+        }
+        output::json(&newest);
         return Ok(());
     }
-    for line in view::trace(&record, &feedback) {
-        output::line(line);
+    for (place, (record, feedback)) in found.iter().enumerate() {
+        if place > 0 {
+            output::line("");
+        }
+        for line in view::trace(record, feedback) {
+            output::line(line);
+        }
     }
     Ok(())
 }

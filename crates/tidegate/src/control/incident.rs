@@ -3,14 +3,15 @@
 use super::command::Answer;
 use super::error::{ControlError, Result};
 use super::{Control, PackOf};
+use crate::evidence::of_incident;
 use crate::gate::{Answers, Harm, Harmed, Sampled, write_back, write_samples, written_back};
-use crate::store::{RecordQuery, Records as _};
+use crate::store::{RecordQuery, Records as _, TenantTrace};
 use crate::view::Done;
 use std::collections::BTreeSet;
 use tidegate_core::decide::{Phase, Signal};
 use tidegate_core::evidence::Record;
 use tidegate_core::guard::Sighting;
-use tidegate_core::ids::{ChangeId, IncidentId, TraceId, UnixMs};
+use tidegate_core::ids::{ChangeId, IncidentId, UnixMs};
 use tidegate_core::incident::{Incident, RedLines, Subject, blamed};
 use tidegate_core::journal::Event;
 use tidegate_core::observe::Feedback;
@@ -145,21 +146,24 @@ impl Control {
             limit: RECORDS_MAX,
         };
         let mut records = self.store.records(&query(false))?;
-        let known: BTreeSet<TraceId> = records.iter().map(|r| r.trace_id.clone()).collect();
+        let known: BTreeSet<_> = records.iter().map(whose).collect();
         let failing = self.store.records(&query(true))?;
-        records.extend(failing.into_iter().filter(|record| !known.contains(&record.trace_id)));
+        records.extend(failing.into_iter().filter(|record| !known.contains(&whose(record))));
         Ok(records)
     }
 
     /// The records that an incident of the service names.
     pub(super) fn records_of(&self, incident: &Incident) -> Result<Vec<Record>> {
-        let found = incident.traces.iter().map(|trace| Ok(self.store.trace(trace)?));
-        found.filter_map(Result::transpose).collect()
+        let mut found = Vec::new();
+        for trace in &incident.traces {
+            found.extend(of_incident(self.store.traces(trace)?));
+        }
+        Ok(found)
     }
 
     /// The traces whose users were not content.
-    fn disliked(&self, records: &[Record]) -> Result<BTreeSet<TraceId>> {
-        let traces: Vec<TraceId> = records.iter().map(|record| record.trace_id.clone()).collect();
+    fn disliked(&self, records: &[Record]) -> Result<BTreeSet<TenantTrace>> {
+        let traces: Vec<_> = records.iter().map(whose).collect();
         let said = self.store.feedback_on(&traces)?.into_iter();
         let is_bad = |said: &[Feedback]| said.iter().copied().any(is_discontent);
         Ok(said.filter(|(_, said)| is_bad(said)).map(|(trace, _)| trace).collect())
@@ -210,4 +214,9 @@ fn is_discontent(feedback: Feedback) -> bool {
         Feedback::TaskDone(done) => !done,
         Feedback::Satisfaction(score) => score < CONTENT_FROM,
     }
+}
+
+/// The trace that a record is of: two tenants may use the same id.
+fn whose(record: &Record) -> TenantTrace {
+    (record.tenant.clone(), record.trace_id.clone())
 }

@@ -46,6 +46,16 @@ struct Data {
     gaps: Vec<String>,
 }
 
+/// Of the records of one trace id those that an incident is about: two tenants may use the same id,
+/// and the answer of one of them crossed the red line.
+pub(crate) fn of_incident(records: Vec<Record>) -> Vec<Record> {
+    let crossed = |record: &Record| record.risk.iter().any(|event| event.kind.is_red_line());
+    match records.iter().any(crossed) {
+        true => records.into_iter().filter(crossed).collect(),
+        false => records,
+    }
+}
+
 /// Writes the pack of an incident of the service; the caller puts it into the journal. An earlier
 /// one is replaced.
 ///
@@ -94,9 +104,13 @@ fn collect(inputs: &PackInputs<'_>, id: &IncidentId) -> Result<Data> {
     }
     let mut records = Vec::new();
     for trace in &incident.traces {
-        match store.trace(trace) {
-            Ok(Some(record)) => records.push(clean_record(&record, id.as_str())?),
-            Ok(None) => gaps.push(format!("trace {trace} has no record")),
+        match store.traces(trace).map(of_incident) {
+            Ok(found) if found.is_empty() => gaps.push(format!("trace {trace} has no record")),
+            Ok(found) => {
+                for record in &found {
+                    records.push(clean_record(record, id.as_str())?);
+                }
+            }
             Err(error) => gaps.push(format!("trace {trace}: {error}")),
         }
     }

@@ -29,7 +29,7 @@ mod write;
 pub(crate) use change::change_id;
 pub(crate) use collect::{PackInputs, write_pack};
 pub(crate) use error::EvidenceError;
-pub(crate) use incident::write_incident_pack;
+pub(crate) use incident::{of_incident, write_incident_pack};
 pub(crate) use verify::{JournalCheck, verify};
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub(crate) struct Answers<'a> {
     /// Stable's records, which say what is usual.
     pub(crate) stable: &'a [Record],
     /// Traces of the candidate that a user was not content with.
-    pub(crate) disliked: &'a BTreeSet<TraceId>,
+    pub(crate) disliked: &'a BTreeSet<(Option<String>, TraceId)>,
 }
 
 impl<'a> Answers<'a> {
@@ -64,7 +64,8 @@ impl<'a> Answers<'a> {
                 | Metric::Dissatisfaction => Vec::new(),
             });
         }
-        let is_disliked = |record: &&Record| self.disliked.contains(&record.trace_id);
+        let whose = |record: &Record| (record.tenant.clone(), record.trace_id.clone());
+        let is_disliked = |record: &&Record| self.disliked.contains(&whose(record));
         harmed.extend(all.iter().filter(is_disliked).map(with(Harm::Disliked)));
         if harmed.iter().all(|harmed| harmed.record.input.is_none()) {
             let kept = all.iter().filter(|record| record.input.is_some());

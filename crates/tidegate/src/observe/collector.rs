@@ -29,8 +29,8 @@ pub(crate) struct FeedbackOn {
     pub(crate) cohort: Option<Cohort>,
     /// The release that was running.
     pub(crate) change_id: Option<ChangeId>,
-    /// The tenant it belongs to; feedback of another tenant is refused.
-    pub(crate) tenant: Option<String>,
+    /// The tenant it belongs to; two tenants may use one id.
+    pub(crate) tenant: Option<Arc<str>>,
     /// The model's version name, a label.
     pub(crate) model: Arc<str>,
 }
@@ -54,7 +54,7 @@ struct State {
     baseline: Window,
     events: Vec<Sighting>,
     other_events: Vec<Sighting>,
-    recent: Recent<TraceId, Answered, RECENT_TRACES>,
+    recent: Recent<(TraceId, Option<Arc<str>>), Answered, RECENT_TRACES>,
     stable_outages: OutageWatch,
     candidate_outages: OutageWatch,
     switched: Option<Duration>,
@@ -155,12 +155,14 @@ impl Collector {
 
     /// Remembers where a trace was answered, for the feedback on it.
     pub(crate) fn remember(&self, trace: TraceId, on: FeedbackOn) {
-        self.state().recent.insert(trace, Answered { on, kinds_seen: 0 });
+        let whose = (trace, on.tenant.clone());
+        self.state().recent.insert(whose, Answered { on, kinds_seen: 0 });
     }
 
-    /// Where a trace was answered, if it is one of the last 65,536.
-    pub(crate) fn find(&self, trace: &TraceId) -> Option<FeedbackOn> {
-        self.state().recent.get_mut(trace).map(|answered| answered.on.clone())
+    /// Where a tenant's trace was answered, if it is one of the last 65,536.
+    pub(crate) fn find(&self, tenant: Option<Arc<str>>, trace: &TraceId) -> Option<FeedbackOn> {
+        let whose = (trace.clone(), tenant);
+        self.state().recent.get_mut(&whose).map(|answered| answered.on.clone())
     }
 
     /// Counts what a user said of an answer; false when the trace had feedback of this kind, or
@@ -174,7 +176,7 @@ impl Collector {
     ) -> bool {
         let mut state = self.state();
         // Of a trace that is not known any more every kind is the first.
-        let answered = state.recent.get_mut(trace);
+        let answered = state.recent.get_mut(&(trace.clone(), on.tenant.clone()));
         if answered.is_some_and(|answered| !answered.is_first(feedback)) {
             return false;
         }
@@ -342,8 +344,8 @@ mod tests {
         for n in 0..=RECENT_TRACES {
             collector.remember(trace(&format!("t-{n}")), on.clone());
         }
-        assert_eq!(collector.find(&trace("t-0")), None);
-        assert!(collector.find(&trace("t-1")).is_some());
+        assert_eq!(collector.find(None, &trace("t-0")), None);
+        assert!(collector.find(None, &trace("t-1")).is_some());
     }
 
     #[tokio::test]

@@ -37,7 +37,8 @@ pub(super) async fn feedback(
     };
     let (mut accepted, mut repeated) = (0, 0);
     for feedback in items(&request) {
-        let kept = gateway.parts.store.put_feedback(&trace, arrival.at, feedback).await;
+        let tenant = on.tenant.as_deref();
+        let kept = gateway.parts.store.put_feedback(tenant, &trace, arrival.at, feedback).await;
         match kept.map_err(|_| store_problem())? {
             true => accepted += 1,
             false => {
@@ -70,25 +71,28 @@ async fn place(
     caller: Caller,
     trace: TraceId,
 ) -> Result<Option<FeedbackOn>, Problem> {
-    let on = match gateway.parts.collector.find(&trace) {
-        Some(on) => Some(on),
-        None => recorded(&gateway, trace).await?,
-    };
     // Another tenant's trace is as good as none, and looks the same.
-    Ok(on.filter(|on| on.tenant.as_deref() == caller.tenant.as_deref()))
+    match gateway.parts.collector.find(caller.tenant.clone(), &trace) {
+        Some(on) => Ok(Some(on)),
+        None => recorded(&gateway, caller.tenant, trace).await,
+    }
 }
 
-async fn recorded(gateway: &Gateway, trace: TraceId) -> Result<Option<FeedbackOn>, Problem> {
+async fn recorded(
+    gateway: &Gateway,
+    tenant: Option<Arc<str>>,
+    trace: TraceId,
+) -> Result<Option<FeedbackOn>, Problem> {
     let store = gateway.parts.store.clone();
     // Reading SQLite blocks.
-    let read = tokio::task::spawn_blocking(move || store.trace(&trace)).await;
+    let read = tokio::task::spawn_blocking(move || store.trace(tenant.as_deref(), &trace)).await;
     let record = read.map_err(|_| store_problem())?.map_err(|_| store_problem())?;
     Ok(record.map(|record| FeedbackOn {
         arm: record.arm,
         cohort: record.cohort,
         // As when it is counted: a request without a subject is not compared.
         change_id: record.change_id.filter(|_| record.cohort.is_some()),
-        tenant: record.tenant,
+        tenant: record.tenant.map(Into::into),
         model: record.set.keys.model.into(),
     }))
 }

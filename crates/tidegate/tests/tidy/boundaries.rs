@@ -10,7 +10,10 @@ use std::process::Command;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("tidegate-core", &["aho-corasick", "regex", "serde", "serde_json", "sha2", "thiserror"]),
     ("tidegate-wire", &["serde", "serde_json", "thiserror"]),
-    ("tidegate-store", &["rusqlite", "serde", "serde_json", "thiserror", "tidegate-core", "tokio"]),
+    (
+        "tidegate-store",
+        &["rusqlite", "serde", "serde_json", "thiserror", "tidegate-core", "tokio", "zstd"],
+    ),
     (
         "tidegate-simulate",
         &["clap", "indicatif", "serde", "serde_json", "thiserror", "tidegate-core", "time"],

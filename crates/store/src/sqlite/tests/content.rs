@@ -31,11 +31,10 @@ async fn a_damaged_set_is_named_and_replaced_by_packing_again() {
 async fn a_row_that_cannot_be_read_is_named_without_its_content() {
     let root = root();
     let store = open(&root);
-    store.record(record(1, Arm::Stable, None, None));
-    store.put_feedback(&trace_id(1), UnixMs(1), Feedback::Like(true)).await.unwrap();
+    store.put_feedback(None, &trace_id(1), UnixMs(1), Feedback::Like(true)).await.unwrap();
     store.put_eval(&report("run-1", 1, 10, 0.8)).await.unwrap();
     store.add_baseline(&set_id(1), UnixMs(0), &Window::default()).await.unwrap();
-    for table in ["records", "feedback", "evals", "baselines"] {
+    for table in ["feedback", "evals", "baselines"] {
         let sql = format!("UPDATE {table} SET body = '\"a secret prompt\"'");
         assert_eq!(raw(&root).execute(&sql, []).unwrap(), 1, "{table}");
     }
@@ -43,10 +42,7 @@ async fn a_row_that_cannot_be_read_is_named_without_its_content() {
         assert!(error.message.contains(row), "{error}");
         assert!(!error.message.contains("secret"), "{error}");
     };
-    check(error(store.trace(&trace_id(1))), "record of trace `canary-test-001`");
-    let query = RecordQuery { limit: 1, ..RecordQuery::default() };
-    check(error(store.records(&query)), "record 1 ");
-    check(error(store.feedback_on(&[trace_id(1)])), "feedback on trace `canary-test-001`");
+    check(error(store.feedback_on(&[(None, trace_id(1))])), "feedback on trace `canary-test-001`");
     check(error(store.latest_eval(&set_id(1))), "eval run `run-1`");
     check(error(store.baseline(&set_id(1), UnixMs(0))), "baseline of `vs-000000000001`, day 0");
     let added = store.add_baseline(&set_id(1), UnixMs(0), &Window::default()).await;

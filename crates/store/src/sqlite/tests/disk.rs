@@ -30,7 +30,17 @@ async fn a_full_disk_refuses_everything_whole_and_recovers() {
 }
 
 fn packed_set_event_large() -> Event {
-    Event::SetPacked { set: set_id(1), label: "满".repeat(10_000) }
+    Event::SetPacked { set: set_id(1), label: "满".repeat(30_000) }
+}
+
+/// Text that cannot be compressed to less than three quarters.
+fn noise(bytes: usize) -> String {
+    let mut state = 1u64;
+    let letters = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        char::from(b'0' + u8::try_from(state >> 58).unwrap())
+    });
+    letters.take(bytes).collect()
 }
 
 #[tokio::test]
@@ -39,7 +49,7 @@ async fn records_make_way_for_control_when_there_is_no_room() {
     let options = StoreOptions { pages_max: Some(200), ..StoreOptions::default() };
     let store = SqliteStore::open_with(root.path(), Access::Exclusive, options).unwrap();
     let mut large = record(1, Arm::Stable, None, None);
-    large.output = Some("x".repeat(2 << 20));
+    large.output = Some(noise(2 << 20));
     let blocker = raw(&root);
     blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
     assert!(store.record(large));
@@ -51,7 +61,7 @@ async fn records_make_way_for_control_when_there_is_no_room() {
     assert_eq!(store.dropped_records(), 1);
     // The flush knows of the loss when it shared the record's transaction; it may have come after.
     assert!(flushed.err().is_none_or(|why| why.kind == Kind::NoRoom));
-    assert_eq!(store.trace(&trace_id(1)).unwrap(), None);
+    assert_eq!(store.trace(None, &trace_id(1)).unwrap(), None);
 }
 
 #[tokio::test]

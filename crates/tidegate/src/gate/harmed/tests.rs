@@ -14,7 +14,7 @@ fn dear(n: u64, tokens: u64) -> Record {
 
 /// Traces and harms that these metrics make of the records.
 fn found(blamed: &[Metric], candidate: &[Record], stable: &[Record]) -> Vec<(String, Harm)> {
-    let disliked = BTreeSet::from([TraceId::parse("t-7").unwrap()]);
+    let disliked = BTreeSet::from([(None, TraceId::parse("t-7").unwrap())]);
     let answers = Answers { candidate, stable, disliked: &disliked };
     let harmed = answers.harmed(blamed).into_iter();
     harmed.map(|harmed| (harmed.record.trace_id.to_string(), harmed.harm)).collect()

@@ -77,7 +77,7 @@ pub(super) fn keep(exchange: &Exchange, ending: Ending) -> Outcome {
             arm: exchange.arm,
             cohort: exchange.cohort,
             change_id: exchange.compared_in().cloned(),
-            tenant: arrival.caller.tenant.as_deref().map(str::to_owned),
+            tenant: arrival.caller.tenant.clone(),
             model: exchange.set.keys.model.as_str().into(),
         },
     );

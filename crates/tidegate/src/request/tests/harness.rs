@@ -220,7 +220,7 @@ impl Service {
     pub(super) async fn record(&self, trace: &str) -> Record {
         self.store.flush().await.unwrap();
         let trace = TraceId::parse(trace).unwrap();
-        self.store.trace(&trace).unwrap().expect("a record")
+        self.store.traces(&trace).unwrap().into_iter().next().expect("a record")
     }
 }
 

@@ -106,7 +106,7 @@ async fn a_client_that_leaves_stops_the_upstream_and_is_recorded() {
     service.hung_up().await;
     // The model server hears of it just when the record is made.
     let gone = within(async {
-        while service.gateway.parts.collector.find(&"s-4".parse().unwrap()).is_none() {
+        while service.gateway.parts.collector.find(None, &"s-4".parse().unwrap()).is_none() {
             tokio::task::yield_now().await;
         }
         service.record("s-4").await
@@ -135,7 +135,7 @@ async fn a_client_that_leaves_before_the_answer_is_recorded_too() {
     drop(stream);
     service.hung_up().await;
     within(async {
-        while service.gateway.parts.collector.find(&"s-5".parse().unwrap()).is_none() {
+        while service.gateway.parts.collector.find(None, &"s-5".parse().unwrap()).is_none() {
             tokio::task::yield_now().await;
         }
     })

@@ -1,0 +1,118 @@
+//! Deleting old records: whole batches, and what is old of those that are not.
+
+use super::super::row::{int, uint};
+use super::batch::{self, Draft, Facts};
+use super::hash::Names;
+use super::write::{cannot_compress, delete, replace};
+use super::{index, read};
+use crate::error::Result;
+use rusqlite::Connection;
+use serde::Deserialize;
+use std::borrow::Cow;
+use tidegate_core::ids::UnixMs;
+
+/// Batches looked at in one step.
+const BATCHES: u32 = 16;
+/// Batches rewritten in one step: some milliseconds each.
+const REWRITES: usize = 2;
+
+/// Whose record it is; the rest is not read.
+#[derive(Deserialize, Default)]
+struct Whose<'a> {
+    #[serde(borrow)]
+    trace_id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    tenant: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    user: Option<Cow<'a, str>>,
+}
+
+/// What a step came to.
+pub(in super::super) struct Pruned {
+    /// Records deleted.
+    pub(in super::super) records: u64,
+    /// Whether there may be more to do.
+    pub(in super::super) more: bool,
+}
+
+/// Does one step of deleting records from before a moment.
+pub(in super::super) fn prune(
+    db: &Connection,
+    before: UnixMs,
+) -> super::super::fault::Outcome<Pruned> {
+    let mut select = db.prepare_cached(
+        "SELECT id, last_at, count FROM record_batches WHERE first_at < ?1
+         ORDER BY first_at LIMIT ?2",
+    )?;
+    let rows = select.query_map([int(before.0), i64::from(BATCHES)], |row| {
+        Ok((row.get(0)?, row.get(1).map(uint)?, row.get(2).map(uint)?))
+    })?;
+    let old: Vec<(i64, u64, u64)> = rows.collect::<rusqlite::Result<_>>()?;
+    let (mut records, mut rewritten) = (0, 0);
+    for (id, last_at, count) in &old {
+        if *last_at < before.0 {
+            delete(db, *id)?;
+            records += count;
+            continue;
+        }
+        records += take_out(db, *id, *count, before)?;
+        rewritten += 1;
+        if rewritten == REWRITES {
+            break;
+        }
+    }
+    let dropped = index::drop_segment(db)?;
+    Ok(Pruned { records, more: !old.is_empty() || dropped })
+}
+
+/// Takes the old records out of a batch that has newer ones too; gives how many they were. One that
+/// cannot be read is deleted: nobody could say later that what was to go is gone.
+fn take_out(
+    db: &Connection,
+    id: i64,
+    count: u64,
+    before: UnixMs,
+) -> super::super::fault::Outcome<u64> {
+    match without(db, id, before)? {
+        Some(kept) => {
+            replace(db, id, &kept)?;
+            Ok(count.saturating_sub(kept.count as u64))
+        }
+        None => {
+            delete(db, id)?;
+            Ok(count)
+        }
+    }
+}
+
+/// The batch without its old records; `None` when it cannot be read.
+fn without(db: &Connection, id: i64, before: UnixMs) -> Result<Option<batch::Sealed>> {
+    let (Ok(Some(body)), Ok(marks)) = (read::open(db, id), read::marks(db, id)) else {
+        return Ok(None);
+    };
+    let names = Names::of(db)?;
+    let mut draft = Draft::default();
+    for (place, head) in body.heads().iter().enumerate() {
+        let Some(mark) = marks.get(usize::from(head.mark)).filter(|_| head.at >= before.0) else {
+            continue;
+        };
+        let line = body.line(place);
+        let whose: Whose<'_> = serde_json::from_slice(line).unwrap_or_default();
+        let facts = Facts {
+            trace: &whose.trace_id,
+            tenant: whose.tenant.as_deref(),
+            user: whose.user.as_deref(),
+            change_id: mark.change_id.as_deref(),
+            arm: &mark.arm,
+            at: UnixMs(head.at),
+            failing: head.failing,
+        };
+        let copy = |to: &mut Vec<u8>| -> std::io::Result<()> {
+            to.extend_from_slice(line);
+            Ok(())
+        };
+        draft.add(&names, &facts, copy).map_err(|e| cannot_compress(&e))?;
+    }
+    let sealed = batch::compressor(batch::LEVEL).and_then(|mut zstd| draft.seal(&mut zstd));
+    sealed.map_err(|e| cannot_compress(&e))
+}
