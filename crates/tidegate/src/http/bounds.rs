@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-/// How long a closing connection is read on, so that the answer is not lost to a reset.
-pub(super) const LINGER: Duration = Duration::from_secs(1);
-/// Most that is read while lingering, bytes.
-pub(super) const LINGER_MAX: usize = 4 * 1024 * 1024;
+/// How long a closing connection is read on, so that the answer is not lost to a reset. Most
+/// clients send their whole body before they look for an answer.
+pub(super) const LINGER: Duration = Duration::from_secs(10);
+/// Longest silence of the client in that time.
+pub(super) const LINGER_IDLE: Duration = Duration::from_secs(1);
+/// Most that is read in that time, bytes.
+pub(super) const LINGER_MAX: usize = 128 * 1024 * 1024;
 /// Connections over the cap that are answered at a time; more are closed without a word.
 pub(super) const REFUSALS_MAX: usize = 64;
 /// Rest after a connection could not be accepted: out of file descriptors, the loop would spin.

@@ -1,70 +1,150 @@
 //! One connection's bytes: deadlines that hyper does not keep, and a look at the raw head.
 //!
-//! hyper 1.12 has a deadline for the head only, none for a write that stalls, and it drops
-//! `Content-Length` without a word when `Transfer-Encoding` is there too.
-//! So the socket is wrapped: while a head is awaited the wrapper keeps time and keeps the bytes.
+//! hyper 1.12 has a deadline for the head only, none for a write that stalls; it drops
+//! `Content-Length` without a word when `Transfer-Encoding` is there too, and a second one of the
+//! same number; and it does not see a client leave that sent more than its request.
+//! So the socket is wrapped: the wrapper keeps time, the head's bytes, and what comes early.
 
-use super::bounds::{Bounds, LINGER, LINGER_MAX};
+use super::bounds::{Bounds, LINGER, LINGER_IDLE, LINGER_MAX};
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+/// Most that is read while a request runs, bytes: of the next one, or of nothing that is one.
+const EARLY_MAX: usize = 64 * 1024;
 
 /// What a connection waits for, shared by its socket and its requests.
 #[derive(Clone)]
 pub(super) struct Watch(Arc<Mutex<Waits>>);
 
 struct Waits {
+    read: OwnedReadHalf,
+    /// What came while a request ran and hyper did not read.
+    early: Vec<u8>,
     /// Until when the next byte of a head must come; `None` while a request runs.
     deadline: Option<Instant>,
     /// Whether the head's first byte is here, which fixes the deadline.
     begun: bool,
-    /// The head's bytes; `None` while what comes is body.
-    head: Option<Vec<u8>>,
+    /// What hyper was given from the beginning of the next head on.
+    head: Vec<u8>,
+    /// How much of the running request's body is still to come before the next head;
+    /// [`u64::MAX`] where its chunks say.
+    body_left: u64,
+    /// Whether the running request is here to its end.
+    is_asked: bool,
     bounds: Bounds,
 }
 
 impl Watch {
-    fn new(bounds: Bounds) -> Watch {
-        let deadline = Some(Instant::now() + bounds.first_byte);
-        let head = Some(Vec::with_capacity(1024));
-        Watch(Arc::new(Mutex::new(Waits { deadline, begun: false, head, bounds })))
+    fn new(read: OwnedReadHalf, bounds: Bounds) -> Watch {
+        Watch(Arc::new(Mutex::new(Waits {
+            read,
+            early: Vec::new(),
+            deadline: Some(Instant::now() + bounds.first_byte),
+            begun: false,
+            head: Vec::with_capacity(1024),
+            body_left: 0,
+            is_asked: false,
+            bounds,
+        })))
     }
 
     fn waits(&self) -> MutexGuard<'_, Waits> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// hyper has parsed a head: the clock stops. Gives the head as it came; empty where it came
-    /// together with the request before it.
-    pub(super) fn head_done(&self) -> Vec<u8> {
+    /// hyper has parsed a head whose body has so many bytes, `None` for chunks: the clock stops.
+    /// Gives the head as it came; empty where its beginning came together with chunks before it.
+    pub(super) fn head_done(&self, body: Option<u64>) -> Vec<u8> {
         let mut waits = self.waits();
         waits.deadline = None;
-        waits.head.take().unwrap_or_default()
+        let mut head = std::mem::take(&mut waits.head);
+        let (end, Some(body)) = (head_end(&head), body) else {
+            waits.body_left = u64::MAX;
+            head.truncate(head_end(&head).unwrap_or(0));
+            return head;
+        };
+        let Some(end) = end else {
+            waits.body_left = u64::MAX;
+            return Vec::new();
+        };
+        let here = usize::try_from(body).unwrap_or(usize::MAX).min(head.len() - end);
+        waits.body_left = body - here as u64;
+        waits.head.extend_from_slice(&head[end + here..]);
+        head.truncate(end);
+        head
     }
 
     /// The request's body is read to its end: what comes from now on is the next head.
     pub(super) fn body_done(&self) {
-        self.waits().head = Some(Vec::with_capacity(1024));
+        let mut waits = self.waits();
+        waits.is_asked = true;
+        if waits.body_left == u64::MAX {
+            waits.body_left = 0;
+        }
     }
 
     /// The answer is sent: the next head is awaited.
     fn answered(&self) {
         let mut waits = self.waits();
-        waits.begun = false;
-        // Without a next request, hyper closes the connection; the short wait is for the close.
-        let idle = waits.bounds.idle.unwrap_or(waits.bounds.first_byte);
-        waits.deadline = Some(Instant::now() + idle);
+        (waits.begun, waits.is_asked) = (false, false);
+        waits.deadline = Some(Instant::now() + waits.pause());
     }
 
     /// A guard for the time a request runs.
     pub(super) fn in_work(&self) -> InWork {
         InWork(self.clone())
     }
+
+    /// Ready once the client has left while its request runs. hyper sees that by itself only where
+    /// nothing came after the request.
+    pub(super) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut waits = self.waits();
+        if waits.deadline.is_some() || !waits.is_asked {
+            return Poll::Pending;
+        }
+        let Waits { read, early, .. } = &mut *waits;
+        let stream: &TcpStream = read.as_ref();
+        while early.len() < EARLY_MAX {
+            if ready!(stream.poll_read_ready(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            let mut bytes = [0; 1024];
+            match stream.try_read(&mut bytes) {
+                Ok(0) => return Poll::Ready(()),
+                Ok(count) => {
+                    early.extend_from_slice(&bytes[..count]);
+                    // hyper may be waiting for it.
+                    cx.waker().wake_by_ref();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_reset) => return Poll::Ready(()),
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// Where a head ends: behind its empty line.
+fn head_end(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    let mut is_begun = false;
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        at += line.len();
+        let is_empty = line == b"\r\n" || line == b"\n";
+        if is_empty && is_begun {
+            return Some(at);
+        }
+        // Empty lines before a request are nothing.
+        is_begun |= !is_empty;
+    }
+    None
 }
 
 /// A request runs until this is dropped.
@@ -77,21 +157,40 @@ impl Drop for InWork {
 }
 
 impl Waits {
+    /// How long the next request may take to begin. Where there is none to come, hyper closes the
+    /// connection, and the short wait is for the close.
+    fn pause(&self) -> Duration {
+        self.bounds.idle.unwrap_or(self.bounds.first_byte)
+    }
+
     fn saw(&mut self, bytes: &[u8]) {
         if self.deadline.is_some() && !self.begun && !bytes.is_empty() {
             self.begun = true;
             self.deadline = Some(Instant::now() + self.bounds.head);
         }
-        if let Some(head) = &mut self.head {
-            let room = self.bounds.head_max.saturating_sub(head.len());
-            head.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let body = usize::try_from(self.body_left).unwrap_or(usize::MAX).min(bytes.len());
+        if self.body_left < u64::MAX {
+            self.body_left -= body as u64;
         }
+        // hyper looks at its bound after a read, and may read as much again at a time.
+        let room = (2 * self.bounds.head_max).saturating_sub(self.head.len());
+        self.head.extend(bytes[body..].iter().take(room));
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.early.is_empty() {
+            return Pin::new(&mut self.read).poll_read(cx, buf);
+        }
+        let count = self.early.len().min(buf.remaining());
+        buf.put_slice(&self.early[..count]);
+        self.early.drain(..count);
+        Poll::Ready(Ok(()))
     }
 }
 
 /// A socket with deadlines.
 pub(super) struct Socket {
-    stream: TcpStream,
+    write: OwnedWriteHalf,
     watch: Watch,
     read_timer: Option<Pin<Box<Sleep>>>,
     write_timer: Option<Pin<Box<Sleep>>>,
@@ -102,8 +201,9 @@ impl Socket {
     /// Wraps a fresh connection; the first byte's deadline runs from here.
     pub(super) fn new(stream: TcpStream, bounds: Bounds) -> Socket {
         let write_stall = bounds.write_stall;
-        let watch = Watch::new(bounds);
-        Socket { stream, watch, read_timer: None, write_timer: None, write_stall }
+        let (read, write) = stream.into_split();
+        let watch = Watch::new(read, bounds);
+        Socket { write, watch, read_timer: None, write_timer: None, write_stall }
     }
 
     /// What the connection's requests see of it.
@@ -114,13 +214,13 @@ impl Socket {
     /// Says goodbye and reads on for a moment: closing a socket with unread bytes resets it, and
     /// the reset can overtake the answer (a 413, say) on its way to the client.
     pub(super) async fn close(mut self) {
-        if self.stream.shutdown().await.is_err() {
+        if self.write.shutdown().await.is_err() {
             return;
         }
         let drain = async {
-            let mut waste = [0u8; 4096];
+            let mut waste = vec![0; 64 * 1024];
             let mut seen = 0;
-            while let Ok(read @ 1..) = self.stream.read(&mut waste).await {
+            while let Ok(Ok(read @ 1..)) = timeout(LINGER_IDLE, self.read(&mut waste)).await {
                 seen += read;
                 if seen > LINGER_MAX {
                     break;
@@ -131,9 +231,27 @@ impl Socket {
         let _ = timeout(LINGER, drain).await;
     }
 
+    /// Whether the deadline of a head is over. While a request runs there is none, and the timer
+    /// goes on: the answer may end without hyper reading again, and then the timer is what looks.
     fn late(&mut self, cx: &mut Context<'_>) -> bool {
-        let deadline = self.watch.waits().deadline;
-        is_late(&mut self.read_timer, deadline, cx)
+        loop {
+            let waits = self.watch.waits();
+            let (deadline, pause) = (waits.deadline, waits.pause());
+            drop(waits);
+            let now = Instant::now();
+            if deadline.is_some_and(|at| at <= now) {
+                return true;
+            }
+            let look_at = deadline.unwrap_or(now + pause);
+            let timer = self.read_timer.get_or_insert_with(|| Box::pin(sleep_until(look_at)));
+            // Looking early costs less than setting it for each request.
+            if timer.is_elapsed() || timer.deadline() > look_at {
+                timer.as_mut().reset(look_at);
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return false;
+            }
+        }
     }
 
     fn stalled<T>(&mut self, cx: &mut Context<'_>, poll: Poll<T>) -> Poll<io::Result<T>> {
@@ -141,31 +259,13 @@ impl Socket {
             self.write_timer = None;
             return Poll::Ready(Ok(value));
         }
-        let deadline = match &self.write_timer {
-            Some(timer) => timer.deadline(),
-            None => Instant::now() + self.write_stall,
-        };
-        if is_late(&mut self.write_timer, Some(deadline), cx) {
-            return Poll::Ready(Err(timed_out("the client does not read its answer")));
+        let deadline = Instant::now() + self.write_stall;
+        let timer = self.write_timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        match timer.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(timed_out("the client does not read its answer"))),
+            Poll::Pending => Poll::Pending,
         }
-        Poll::Pending
     }
-}
-
-fn is_late(
-    timer: &mut Option<Pin<Box<Sleep>>>,
-    deadline: Option<Instant>,
-    cx: &mut Context<'_>,
-) -> bool {
-    let Some(deadline) = deadline else {
-        *timer = None;
-        return false;
-    };
-    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-    if timer.deadline() != deadline {
-        timer.as_mut().reset(deadline);
-    }
-    timer.as_mut().poll(cx).is_ready()
 }
 
 fn timed_out(what: &'static str) -> io::Error {
@@ -179,22 +279,20 @@ impl AsyncRead for Socket {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        match Pin::new(&mut self.stream).poll_read(cx, buf) {
-            Poll::Ready(result) => {
-                let mut waits = self.watch.waits();
-                waits.saw(&buf.filled()[before..]);
-                let late = waits.begun && waits.deadline.is_some_and(|at| at <= Instant::now());
-                drop(waits);
-                // A dribble of bytes is always ready; the deadline holds for it too.
-                if late {
-                    return Poll::Ready(Err(timed_out("the request's head took too long")));
-                }
-                Poll::Ready(result)
-            }
-            Poll::Pending if self.late(cx) => {
-                Poll::Ready(Err(timed_out("no request came in time")))
-            }
-            Poll::Pending => Poll::Pending,
+        let mut waits = self.watch.waits();
+        if let Poll::Ready(result) = waits.poll_read(cx, buf) {
+            waits.saw(&buf.filled()[before..]);
+            // A dribble of bytes is always ready; the deadline holds for it too.
+            let late = waits.begun && waits.deadline.is_some_and(|at| at <= Instant::now());
+            return Poll::Ready(match late {
+                true => Err(timed_out("the request's head took too long")),
+                false => result,
+            });
+        }
+        drop(waits);
+        match self.late(cx) {
+            true => Poll::Ready(Err(timed_out("no request came in time"))),
+            false => Poll::Pending,
         }
     }
 }
@@ -205,7 +303,7 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
+        let poll = Pin::new(&mut self.write).poll_write(cx, buf);
         self.stalled(cx, poll).map(|result| result.and_then(|inner| inner))
     }
 
@@ -214,19 +312,36 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let poll = Pin::new(&mut self.write).poll_write_vectored(cx, bufs);
         self.stalled(cx, poll).map(|result| result.and_then(|inner| inner))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.write.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Pin::new(&mut self.write).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(&mut self.write).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_ends_behind_its_empty_line() {
+        let head = b"GET / HTTP/1.1\r\nhost: t\r\n\r\n";
+        assert_eq!(head_end(head), Some(head.len()));
+        let early = [b"\r\n\r\n", &head[..], b"GET"].concat();
+        assert_eq!(head_end(&early), Some(head.len() + 4));
+        assert_eq!(head_end(b"GET / HTTP/1.1\nhost: t\n\nbody"), Some(24));
+        for short in [&head[..head.len() - 1], b"", b"\r\n\r\n", b"GET /\r\n"] {
+            assert_eq!(head_end(short), None);
+        }
     }
 }

@@ -46,7 +46,7 @@ pub(crate) trait Service: Send + Sync + 'static {
 pub(crate) struct Received {
     /// Method, path and headers.
     pub(crate) head: http::request::Parts,
-    /// The head as it came over the wire; empty where it came together with the request before it.
+    /// The head as it came over the wire; empty where it came together with chunks before it.
     pub(crate) raw_head: Vec<u8>,
     /// The body.
     pub(crate) body: UnreadBody,
@@ -199,6 +199,7 @@ async fn connection<S: Service>(
 ) {
     let socket = Socket::new(stream, bounds);
     let watch = socket.watch();
+    let client = watch.clone();
     // Boxed because the connection is polled by hand below, which takes a future that can move.
     let service = service_fn(move |request| {
         Box::pin(answer(Arc::clone(&service), watch.clone(), peer, bounds, request))
@@ -212,7 +213,10 @@ async fn connection<S: Service>(
     let serving = async {
         loop {
             tokio::select! {
-                ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended,
+                ended = poll_fn(|cx| match connection.poll_without_shutdown(cx) {
+                    Poll::Ready(ended) => Poll::Ready(ended.is_ok()),
+                    Poll::Pending => client.poll_gone(cx).map(|()| false),
+                }) => break ended,
                 _ = closing.wait_for(|closing| *closing), if !asked => {
                     asked = true;
                     Pin::new(&mut connection).graceful_shutdown();
@@ -222,7 +226,7 @@ async fn connection<S: Service>(
     };
     let ended = timeout(bounds.connection, serving).await;
     // Where a connection broke nobody is left to answer; what was asked on it is recorded.
-    if let Ok(Ok(())) = ended {
+    if let Ok(true) = ended {
         connection.into_parts().io.into_inner().close().await;
     }
 }
@@ -234,9 +238,9 @@ async fn answer<S: Service>(
     bounds: Bounds,
     request: Request<Incoming>,
 ) -> Result<Response<Held<S::Body>>, Infallible> {
-    let raw_head = watch.head_done();
-    let in_work = watch.in_work();
     let (head, incoming) = request.into_parts();
+    let raw_head = watch.head_done(incoming.size_hint().exact());
+    let in_work = watch.in_work();
     let body = UnreadBody::new(incoming, &head.headers, watch, bounds);
     let response = service.answer(Received { head, raw_head, body, peer }).await;
     Ok(response.map(|body| Held { body, _in_work: in_work }))

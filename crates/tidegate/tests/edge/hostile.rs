@@ -2,7 +2,10 @@
 //! servers read differently. Nobody else may notice them.
 
 use crate::client::{CHAT, open, request};
-use crate::project::{Project, Server};
+use crate::project::{Project, Server, wait_for};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A field of `/proc/PID/status` in KiB: `VmRSS`, or `VmHWM` for its peak.
@@ -68,4 +71,189 @@ fn slow_uploads_shut_nobody_out() {
     }
     let took = began.elapsed();
     assert!(took < Duration::from_secs(9), "{took:?}");
+}
+
+/// What comes back for raw bytes: the status; 0 where the connection is closed without a word.
+fn status_of(address: SocketAddr, raw: &[u8]) -> u16 {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    // A server may refuse a head before it is here to its end.
+    let _ = stream.write_all(raw);
+    let mut answer = [0; 12];
+    match stream.read_exact(&mut answer) {
+        Ok(()) => std::str::from_utf8(&answer[9..]).unwrap().parse().unwrap(),
+        Err(_closed) => 0,
+    }
+}
+
+/// An nginx that answers everything with 200; `None` where there is none on this machine.
+struct Nginx {
+    child: Child,
+    address: SocketAddr,
+    _folder: tempfile::TempDir,
+}
+
+impl Nginx {
+    fn start() -> Option<Nginx> {
+        let folder = tempfile::TempDir::new().unwrap();
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (root, file) = (folder.path().display(), folder.path().join("nginx.conf"));
+        let config = format!(
+            "daemon off; master_process off; pid {root}/pid; error_log {root}/error;\n\
+             events {{}}\n\
+             http {{ access_log off; client_body_temp_path {root}/b; proxy_temp_path {root}/p; \
+             fastcgi_temp_path {root}/f; uwsgi_temp_path {root}/u; scgi_temp_path {root}/s; \
+             large_client_header_buffers 8 128k; client_header_timeout 10s;\n\
+             server {{ listen {address}; location / {{ return 200 ok; }} }} }}"
+        );
+        std::fs::write(&file, config).unwrap();
+        let mut nginx = Command::new("/usr/sbin/nginx");
+        nginx.arg("-p").arg(folder.path()).arg("-c").arg(&file);
+        let child = nginx.stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()?;
+        let nginx = Nginx { child, address, _folder: folder };
+        wait_for("nginx", || TcpStream::connect(address).ok());
+        Some(nginx)
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Heads that must be refused, each as its header lines and its body.
+fn heads_to_refuse() -> Vec<(String, &'static str)> {
+    const HOST: &str = "Host: localhost\r\n";
+    const CHUNKS: &str = "1\r\nx\r\n0\r\n\r\n";
+    // Each line below 8 KiB, since nginx has a bound for one.
+    let long: String = (0..16).map(|i| format!("x-{i}: {}\r\n", "y".repeat(4000))).collect();
+    let medium: String = (0..8).map(|i| format!("x-{i}: {}\r\n", "y".repeat(4000))).collect();
+    let mut heads = vec![
+        (format!("{HOST}Content-Length: 1\r\nTransfer-Encoding: chunked\r\n"), CHUNKS),
+        (format!("{HOST}Transfer-Encoding: chunked\r\nContent-Length: 1\r\n"), CHUNKS),
+        (format!("{HOST}{medium}Content-Length: 1\r\nTransfer-Encoding: chunked\r\n"), CHUNKS),
+        (format!("{HOST}{long}Content-Length: 1\r\nTransfer-Encoding: chunked\r\n"), CHUNKS),
+        (format!("{HOST}Transfer-Encoding: chunked\r\n{long}Content-Length: 1\r\n"), CHUNKS),
+        (format!("{HOST}Content-Length: 1\r\n{long}Transfer-Encoding: chunked\r\n"), CHUNKS),
+        (format!("{HOST}Content-Length: 1\r\nContent-Length: 1\r\n"), "x"),
+        (format!("{HOST}{long}Content-Length: 1\r\nContent-Length: 1\r\n"), "x"),
+        (format!("{HOST}Content-Length: 1\r\n{medium}content-length: 1\r\n"), "x"),
+    ];
+    for length in ["1\r\nContent-Length: 2", "+1", "-1", "1, 1", "1, 2", "0x1", "1 1", "", "1e0"] {
+        heads.push((format!("{HOST}Content-Length: {length}\r\n"), "x"));
+    }
+    heads.push((format!("{HOST}Content-Length : 1\r\n"), "x"));
+    heads.push((format!("{HOST}Content-Length: 99999999999999999999\r\n"), "x"));
+    let encodings = [
+        "gzip, chunked",
+        "chunked, chunked",
+        "chunked\r\nTransfer-Encoding: chunked",
+        "chunked\r\nTransfer-Encoding: identity",
+        "identity",
+        "xchunked",
+        "chunked, identity",
+        "gzip\r\nTransfer-Encoding: chunked",
+        "\"chunked\"",
+        "chunked;q=1",
+    ];
+    for encoding in encodings {
+        heads.push((format!("{HOST}Transfer-Encoding: {encoding}\r\n"), CHUNKS));
+    }
+    for host in ["", "a b", "a/b", "a\r\nHost: b", "localhost\r\nHost: localhost", "a\0b", "[::1"] {
+        heads.push((format!("Host: {host}\r\n"), ""));
+    }
+    heads.push((String::new(), ""));
+    heads.push((format!("{HOST} folded: x\r\n"), ""));
+    heads.push((format!("{HOST}a\0b: x\r\n"), ""));
+    heads.push((format!("{HOST}Transfer-Encoding: chunked\r\n"), "1\nx\n0\n\n"));
+    heads
+}
+
+#[test]
+fn what_nginx_refuses_is_refused() {
+    let project = Project::quick();
+    let server = project.serve();
+    let nginx = Nginx::start();
+    if nginx.is_none() {
+        eprintln!("there is no /usr/sbin/nginx: nothing is compared with it");
+    }
+    // Refused before anything of it is looked at; 411 and 501 are nginx's for some lengths.
+    let refused = |status: u16| [0, 400, 408, 411, 413, 414, 431, 501].contains(&status);
+    for (headers, body) in heads_to_refuse() {
+        let head = headers.replace(&"y".repeat(4000), "(long)");
+        let raw = format!("POST {CHAT} HTTP/1.1\r\n{headers}\r\n{body}");
+        let ours = status_of(server.address, raw.as_bytes());
+        assert!(refused(ours), "{ours} for {head:?} {body:?}");
+        if let Some(nginx) = &nginx {
+            let theirs = status_of(nginx.address, raw.as_bytes());
+            eprintln!("{ours} {theirs} {head:?}");
+        }
+    }
+    let fine = [
+        "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "\r\nGET /health HTTP/1.1\r\nHost: [::1]:80\r\n\r\n",
+        "GET /health HTTP/1.0\r\n\r\n",
+        "GET /health HTTP/1.1\nHost: 127.0.0.1\n\n",
+    ];
+    for raw in fine {
+        assert_eq!(status_of(server.address, raw.as_bytes()), 200, "{raw:?}");
+        if let Some(nginx) = &nginx {
+            assert_eq!(status_of(nginx.address, raw.as_bytes()), 200, "{raw:?}");
+        }
+    }
+    server.chat("mei", "hello");
+}
+
+#[test]
+fn a_client_that_sends_too_much_and_leaves_stops_the_upstream() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let project = Project::init();
+    let kind =
+        format!("    kind: openai\n    base_url: http://{}/v1\n", silent.local_addr().unwrap());
+    project.edit("tidegate.yaml", "    kind: simulated\n", &kind);
+    let server = project.serve();
+    let body = r#"{"messages":[{"role":"user","content":"hi"}]}"#;
+    for more in ["", "x", "GET /health HTTP/1.1\r\n", &"x".repeat(5000)] {
+        let mut client = TcpStream::connect(server.address).unwrap();
+        let request = format!(
+            "POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}{more}",
+            body.len()
+        );
+        client.write_all(request.as_bytes()).unwrap();
+        let (mut upstream, _) = silent.accept().unwrap();
+        upstream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let mut asked = [0; 16];
+        upstream.read_exact(&mut asked).unwrap();
+        drop(client);
+        let left = Instant::now();
+        let mut rest = Vec::new();
+        // A reset is an end as well.
+        let _ = upstream.read_to_end(&mut rest);
+        let took = left.elapsed();
+        assert!(took < Duration::from_secs(1), "{took:?} after {} bytes too many", more.len());
+    }
+}
+
+#[test]
+fn a_413_is_read_by_clients_that_send_their_whole_body_first() {
+    let project = Project::quick();
+    let server = project.serve();
+    for mib in [3, 10, 64] {
+        let mut client = TcpStream::connect(server.address).unwrap();
+        let bytes = mib * 1024 * 1024;
+        let head =
+            format!("POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {bytes}\r\n\r\n");
+        client.write_all(head.as_bytes()).unwrap();
+        let piece = vec![b'x'; 1024 * 1024];
+        for _ in 0..mib {
+            client.write_all(&piece).unwrap();
+        }
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 413"), "{mib} MiB: {answer:?}");
+        assert!(answer.contains("request_too_large"), "{mib} MiB: {answer:?}");
+    }
 }

@@ -112,15 +112,17 @@ async fn heads_that_two_servers_may_read_differently_are_refused() {
 }
 
 #[tokio::test]
-async fn a_kept_connection_may_send_chunks_and_a_pipelined_one_may_not() {
-    let service = Service::start(vec![Say::text("1"), Say::text("2")]).await;
+async fn chunks_may_be_sent_but_not_pipelined_after_chunks() {
+    let script = ["1", "2", "3", "4", "5", "6"].map(Say::text);
+    let service = Service::start(script.into()).await;
     let one =
         format!("POST {CHAT} HTTP/1.1\r\nhost: t\r\ncontent-length: {}\r\n\r\n{BODY}", BODY.len());
-    let two = format!(
-        "POST {CHAT} HTTP/1.1\r\nhost: t\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\
-         \r\n{:x}\r\n{BODY}\r\n0\r\n\r\n",
+    let open = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n\
+         {:x}\r\n{BODY}\r\n0\r\n\r\n",
         BODY.len()
     );
+    let two = open.replacen("host: t", "host: t\r\nconnection: close", 1);
     let mut stream = TcpStream::connect(service.address).await.unwrap();
     stream.write_all(one.as_bytes()).await.unwrap();
     within(stream.readable()).await.unwrap();
@@ -129,8 +131,14 @@ async fn a_kept_connection_may_send_chunks_and_a_pipelined_one_may_not() {
     within(stream.read_to_string(&mut all)).await.unwrap();
     assert_eq!(all.matches("HTTP/1.1 200 OK").count(), 2, "{all}");
     let piped = service.raw(format!("GET /health HTTP/1.1\r\nhost: t\r\n\r\n{two}")).await;
+    assert!(piped.body.contains("HTTP/1.1 200 OK"), "{piped:?}");
+    let both = two.replacen("host", "content-length: 3\r\nhost", 1);
+    for after in [&one, &open] {
+        let piped = service.raw(format!("{after}{both}")).await;
+        assert!(piped.body.contains("bad_headers"), "{piped:?}");
+    }
+    let piped = service.raw(format!("{open}{two}")).await;
     assert!(piped.body.contains("pipelined"), "{piped:?}");
-    assert_eq!(service.asked().len(), 2);
 }
 
 fn small() -> Bounds {
@@ -155,6 +163,15 @@ async fn connections_that_do_not_get_on_are_closed() {
     service.raw(half).await.check_error(408, "request_timeout");
     let kept = service.raw("GET /health HTTP/1.1\r\nhost: t\r\n\r\n").await;
     assert_eq!(kept.status, 200, "then the idle connection is closed, which ends the reading");
+    let posts = [
+        format!("POST {CHAT} HTTP/1.1\r\nhost: t\r\ncontent-length: {}\r\n\r\n{BODY}", BODY.len()),
+        format!("POST {CHAT} HTTP/1.1\r\nhost: t\r\ncontent-length: 2\r\n\r\n{{}}"),
+        format!("POST {CHAT} HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
+        "POST /health HTTP/1.1\r\nhost: t\r\ncontent-length: 2\r\n\r\n{}".to_owned(),
+    ];
+    for post in posts {
+        assert_ne!(service.raw(post).await.status, 0, "after a POST as well");
+    }
 }
 
 #[tokio::test]
