@@ -170,7 +170,7 @@ impl Detectors {
     }
 
     fn planted_in(&self, said: &Said<'_>) -> Vec<RiskEvent> {
-        planted::look(&self.planted, said.all())
+        planted::look(&self.planted, said.all().chain(said.windows.iter().copied()))
     }
 
     fn unauthorised(&self, said: &Said<'_>) -> Vec<RiskEvent> {
@@ -190,6 +190,14 @@ impl Detectors {
         };
         let calls = said.calls.iter().enumerate().filter(is_forbidden);
         calls.map(|(_, call)| call.name).collect::<Vec<_>>().into_iter()
+    }
+
+    /// Whether the last tool that is called may still turn out to be another, allowed or not: its
+    /// name may have more pieces until its arguments begin. While it may, nothing of it should go
+    /// on to the client.
+    pub fn is_open_call(&self, said: &Said<'_>) -> bool {
+        let open = said.calls.last().is_some_and(|call| call.arguments.is_empty());
+        open && self.allowed_tools.is_some()
     }
 
     fn unauthorised_tool(&self, name: &str) -> RiskEvent {

@@ -3,6 +3,10 @@
 //! A whole answer is one [`Piece`] that holds everything, so that both are added up by the same
 //! code. Tool calls fail closed: one whose name cannot be read counts with an empty name, which no
 //! list of allowed tools holds.
+//!
+//! Texts are kept up to a bound, and what is in other members is not kept at all; both are given
+//! out once, in [`AnswerFacts::windows`], so that all an answer says can be searched whatever its
+//! length.
 
 use crate::problem::AnswerProblem;
 use std::collections::BTreeMap;
@@ -13,6 +17,9 @@ mod tests;
 /// Most text kept of one answer, in bytes, over all its choices and kinds of text: 4 MiB is about
 /// a million tokens, more than any model in use writes; the rest is counted as cut.
 pub const ANSWER_TEXT_MAX_BYTES: usize = 4 << 20;
+/// How much of a text that is not kept is given out again with what follows it, bytes: what is
+/// split between two pieces is found as long as it fits in here.
+pub const WINDOW_OVERLAP_BYTES: usize = 8 << 10;
 /// Most tool calls read of one answer; the OpenAI API allows 128 tools in a request.
 pub const TOOL_CALLS_MAX: usize = 128;
 /// Longest tool name kept, in bytes; the OpenAI API allows 64 characters.
@@ -122,6 +129,8 @@ pub enum TextKind {
     ToolName,
     /// The arguments of that call.
     ToolArguments,
+    /// A member that is none of these; never kept.
+    Other,
 }
 
 /// What an answer says, or a stream so far.
@@ -136,6 +145,34 @@ pub struct AnswerFacts {
     /// Whether text beyond [`ANSWER_TEXT_MAX_BYTES`], or choices beyond 128, were left out.
     pub text_cut: bool,
     kept_bytes: usize,
+    windows: BTreeMap<(u64, TextKind, usize), Window>,
+}
+
+/// A text that is not kept, as far as it is still known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Window {
+    text: String,
+    is_fresh: bool,
+}
+
+impl Window {
+    fn of_end(text: &str) -> Window {
+        Window { text: end(text).to_owned(), is_fresh: false }
+    }
+
+    fn push(&mut self, more: &str) {
+        let kept = end(&self.text).len();
+        self.text.drain(..self.text.len() - kept);
+        self.text.push_str(more);
+        self.is_fresh = true;
+    }
+}
+
+/// The end of a text that goes before what follows it.
+fn end(text: &str) -> &str {
+    let from = text.len().saturating_sub(WINDOW_OVERLAP_BYTES);
+    let from = (from..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    &text[from..]
 }
 
 impl AnswerFacts {
@@ -144,7 +181,11 @@ impl AnswerFacts {
     /// # Errors
     /// [`AnswerProblem::TooManyToolCalls`].
     pub fn push(&mut self, piece: Piece) -> Result<(), AnswerProblem> {
-        let Piece { choices, usage, model } = piece;
+        let Piece { choices, usage, model, other } = piece;
+        self.windows.values_mut().for_each(|window| window.is_fresh = false);
+        if !other.is_empty() {
+            self.window((u64::MAX, TextKind::Other, 0), "").push(&other);
+        }
         self.usage = usage.or(self.usage);
         self.model = self.model.take().or(model);
         for choice in choices {
@@ -153,12 +194,29 @@ impl AnswerFacts {
         Ok(())
     }
 
+    /// What the last piece said that is not kept, each text with the end of what came before it:
+    /// what is over the bound, and every member that is no text of the answer (annotations,
+    /// citations), as JSON.
+    pub fn windows(&self) -> impl Iterator<Item = &str> {
+        self.windows.values().filter(|window| window.is_fresh).map(|window| &*window.text)
+    }
+
+    /// The window of a text, which begins with the end of what is kept of it.
+    fn window(&mut self, key: (u64, TextKind, usize), kept: &str) -> &mut Window {
+        self.windows.entry(key).or_insert_with(|| Window::of_end(kept))
+    }
+
     fn push_choice(&mut self, piece: ChoicePiece) -> Result<(), AnswerProblem> {
-        let ChoicePiece { index, text, reasoning, refusal, calls, finish } = piece;
+        let ChoicePiece { index, text, reasoning, refusal, calls, finish, other } = piece;
         let place = match self.choices.binary_search_by_key(&index, |choice| choice.index) {
             Ok(place) => place,
             Err(_) if self.choices.len() == CHOICES_MAX => {
                 self.text_cut = true;
+                let calls = calls.iter().flat_map(|call| [&call.name, &call.arguments]);
+                let window = self.window((u64::MAX, TextKind::Answer, 0), "");
+                for text in [&text, &reasoning, &refusal, &other].into_iter().chain(calls) {
+                    window.push(text);
+                }
                 return Ok(());
             }
             Err(place) => {
@@ -168,15 +226,20 @@ impl AnswerFacts {
         };
         let others: usize = self.choices.iter().map(|choice| choice.tool_calls.len()).sum();
         let choice = &mut self.choices[place];
-        let mut room = Room { left: ANSWER_TEXT_MAX_BYTES - self.kept_bytes, cut: false };
-        room.append(&mut choice.text, &text);
-        room.append(&mut choice.reasoning, &reasoning);
-        room.append(&mut choice.refusal, &refusal);
+        let left = ANSWER_TEXT_MAX_BYTES - self.kept_bytes;
+        let mut room = Room { left, cut: false, windows: &mut self.windows };
+        room.append(&mut choice.text, &text, (index, TextKind::Answer, 0));
+        room.append(&mut choice.reasoning, &reasoning, (index, TextKind::Reasoning, 0));
+        room.append(&mut choice.refusal, &refusal, (index, TextKind::Refusal, 0));
+        if !other.is_empty() {
+            room.windows.entry((index, TextKind::Other, 0)).or_default().push(&other);
+        }
         choice.finish = finish.or(choice.finish.take());
         let free = TOOL_CALLS_MAX.saturating_sub(others - choice.tool_calls.len());
         let added = calls.into_iter().try_for_each(|call| choice.push_call(call, free, &mut room));
-        self.kept_bytes = ANSWER_TEXT_MAX_BYTES - room.left;
-        self.text_cut |= room.cut;
+        let Room { left, cut, windows: _ } = room;
+        self.kept_bytes = ANSWER_TEXT_MAX_BYTES - left;
+        self.text_cut |= cut;
         added
     }
 
@@ -246,7 +309,7 @@ impl ChoiceFacts {
         &mut self,
         piece: CallPiece,
         free: usize,
-        room: &mut Room,
+        room: &mut Room<'_>,
     ) -> Result<(), AnswerProblem> {
         let CallPiece { index, id, name, arguments } = piece;
         let belongs = |call: &ToolCall| {
@@ -275,7 +338,7 @@ impl ChoiceFacts {
             let left = TOOL_NAME_MAX_BYTES.saturating_sub(call.name.len());
             call.name.push_str(cut(&name, left));
         }
-        room.append(&mut call.arguments, &arguments);
+        room.append(&mut call.arguments, &arguments, (self.index, TextKind::ToolArguments, place));
         Ok(())
     }
 }
@@ -289,6 +352,8 @@ pub struct Piece {
     pub usage: Option<Usage>,
     /// `model` as the server names itself.
     pub model: Option<String>,
+    /// Members beside the choices that the API does not have for itself, as JSON.
+    pub other: String,
 }
 
 impl Piece {
@@ -343,6 +408,8 @@ pub struct ChoicePiece {
     pub calls: Vec<CallPiece>,
     /// Why it ended.
     pub finish: Option<Finish>,
+    /// Everything else it says (annotations, parts of unknown kinds), as JSON.
+    pub other: String,
 }
 
 impl ChoicePiece {
@@ -366,17 +433,25 @@ pub struct CallPiece {
 }
 
 /// The room that is left for text.
-struct Room {
+struct Room<'a> {
     left: usize,
     cut: bool,
+    windows: &'a mut BTreeMap<(u64, TextKind, usize), Window>,
 }
 
-impl Room {
-    fn append(&mut self, text: &mut String, piece: &str) {
+impl Room<'_> {
+    fn append(&mut self, text: &mut String, piece: &str, key: (u64, TextKind, usize)) {
         let fits = cut(piece, self.left);
+        if fits.len() < piece.len() {
+            let window = self.windows.entry(key).or_insert_with(|| Window::of_end(text));
+            window.push(piece);
+        }
         text.push_str(fits);
         self.left -= fits.len();
-        self.cut |= fits.len() < piece.len();
+        if fits.len() < piece.len() {
+            // A text with a hole in it would be read as another text.
+            (self.left, self.cut) = (0, true);
+        }
     }
 }
 

@@ -40,6 +40,9 @@ pub struct Said<'a> {
     pub texts: Vec<Text<'a>>,
     /// Its tool calls, of every choice; a stream only ever adds to the end.
     pub calls: Vec<Call<'a>>,
+    /// What is searched for planted texts and nothing else: members that are no text of the answer,
+    /// and the newest of a text that is too long to be kept.
+    pub windows: Vec<&'a str>,
     /// Whether it broke off: the last call may have half a name.
     pub is_cut: bool,
 }

@@ -44,6 +44,7 @@ impl StreamWatch {
     /// The newest piece of each text that grew, with as much before it as the reach asks for.
     fn fresh<'a>(&mut self, said: &Said<'a>, reach: usize) -> Vec<&'a str> {
         let mut fresh = Vec::new();
+        fresh.extend(said.windows.iter().copied());
         for text in &said.texts {
             let seen = self.texts.entry((text.choice, text.part)).or_default();
             fresh.extend(tail(text.text, seen, reach));

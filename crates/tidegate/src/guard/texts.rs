@@ -7,7 +7,7 @@ use tidegate_wire::{AnswerFacts, ChoiceFacts};
 
 /// Everything an answer says.
 pub(crate) fn said_in(facts: &AnswerFacts) -> Said<'_> {
-    let mut said = Said::default();
+    let mut said = Said { windows: facts.windows().collect(), ..Said::default() };
     for ChoiceFacts { index, text, reasoning, refusal, tool_calls, finish: _ } in &facts.choices {
         let parts = [(Part::Reasoning, reasoning), (Part::Content, text), (Part::Refusal, refusal)];
         said.texts.extend(parts.map(|(part, text)| Text { choice: *index, part, text }));

@@ -46,3 +46,9 @@ pub(crate) struct Bounds {
     /// After that, how long requests in flight may take.
     pub(crate) drain: Duration,
 }
+
+/// Send buffer of a connection, bytes; Linux doubles it. Left alone it grows to 4 MB, all of it of
+/// one reader that stalls; this is a second of the fastest stream there is, many times over.
+pub(super) const SEND_BUFFER: u32 = 32 * 1024;
+/// Connections that may wait to be taken, as in Tokio.
+pub(super) const BACKLOG: u32 = 1024;

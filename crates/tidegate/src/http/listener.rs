@@ -1,7 +1,7 @@
 //! The accept loop: a bounded number of connections, each with its deadlines, and an end in order.
 
 use super::body::UnreadBody;
-use super::bounds::{ACCEPT_REST, Bounds, REFUSALS_MAX};
+use super::bounds::{ACCEPT_REST, BACKLOG, Bounds, REFUSALS_MAX, SEND_BUFFER};
 use super::conn::{InWork, Socket, Watch};
 use super::workers::Workers;
 use crate::log::{About, Event};
@@ -20,7 +20,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 
@@ -64,7 +64,14 @@ pub(crate) struct Listener {
 impl Listener {
     /// Takes the address (`host:port`; port 0 takes a free one).
     pub(crate) async fn bind(address: &str) -> io::Result<Listener> {
-        let tcp = TcpListener::bind(address).await?;
+        let mut tcp = Err(io::Error::from(io::ErrorKind::AddrNotAvailable));
+        for found in tokio::net::lookup_host(address).await? {
+            tcp = listen(found);
+            if tcp.is_ok() {
+                break;
+            }
+        }
+        let tcp = tcp?;
         let address = tcp.local_addr()?;
         Ok(Listener { tcp, address })
     }
@@ -119,6 +126,21 @@ impl Listener {
         }
         cut
     }
+}
+
+/// As Tokio's own, with a bound on what the system takes of an answer that nobody reads; every
+/// connection has it from the listener.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Elsewhere it would let two processes listen at one address.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 struct Acceptor<S> {

@@ -9,6 +9,9 @@ pub(super) const BODY_BUDGET_KIB: usize = 256 * 1024;
 pub(super) const BODY_FREE: u64 = 64 * 1024;
 /// Most bytes of a stream that are sent in one piece when several are waiting.
 pub(super) const STREAM_PIECE: usize = 16 * 1024;
+/// Most bytes of a stream that wait until it is known which tool they call. Names have 64
+/// characters, so this is only reached by a server that goes on without naming one.
+pub(super) const HELD_MAX: usize = 64 * 1024;
 /// Most of an input or output that a record keeps, characters; the lengths are always exact.
 pub(super) const RECORD_TEXT_MAX: usize = 64 * 1024;
 /// Longest wait before a retry.

@@ -159,8 +159,10 @@ async fn call(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
     let calling = Instant::now();
     let mut backoff = BACKOFF_FIRST;
     let mut tries_left = exchange.set.limits.retries;
+    let first_byte = Duration::from_millis(exchange.set.limits.first_byte_ms);
+    let mut before = Duration::ZERO;
     let called = loop {
-        let error = match call_once(exchange).await {
+        let error = match call_once(exchange, before).await {
             Ok(called) => break Ok(called),
             Err(error) => error,
         };
@@ -169,6 +171,7 @@ async fn call(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
             && tries_left > 0
             && wait <= BACKOFF_MAX
             && wait < exchange.left()
+            && calling.elapsed() + wait < first_byte
             && exchange.gateway.admission.take_retry();
         if !again {
             break Err(error);
@@ -177,12 +180,14 @@ async fn call(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
         backoff = (backoff * 2).min(BACKOFF_MAX);
         exchange.failed += error.elapsed.total;
         exchange.gateway.parts.clock.simulate(wait).await;
+        before = calling.elapsed();
     };
     exchange.upstream = calling.elapsed();
     called
 }
 
-async fn call_once(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
+/// One try, so long after the first one began: the deadlines are those of all tries together.
+async fn call_once(exchange: &mut Exchange, before: Duration) -> Result<Called, UpstreamError> {
     let left = exchange.left();
     if left.is_zero() {
         let message = "the request's time was used up before the upstream was called";
@@ -194,6 +199,7 @@ async fn call_once(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
     let mut body = rendered.map_err(|e| ours(Failure::Unrendered, e.to_string()))?.body;
     openai_chat::set_stream(&mut body, query.stream);
     let limits = &exchange.set.limits;
+    let first_byte = Duration::from_millis(limits.first_byte_ms).saturating_sub(before);
     let call = Call {
         body,
         stream: query.stream,
@@ -202,7 +208,7 @@ async fn call_once(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
         trace_id: Some(exchange.ids().trace.as_str().to_owned()),
         request_id: exchange.ids().request.as_str().to_owned(),
         deadlines: Deadlines {
-            first_byte: Duration::from_millis(limits.first_byte_ms).min(left),
+            first_byte: first_byte.min(left),
             idle: Duration::from_millis(limits.idle_ms).min(left),
             total: left,
         },
@@ -211,7 +217,7 @@ async fn call_once(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
     let reply = exchange.set.upstream.call(call).await?;
     match (reply, exchange.query.stream) {
         (Reply::Whole(answer), false) => Ok(Called::Whole(answer)),
-        (Reply::Stream(mut pieces), true) => match pieces.receiver.recv().await {
+        (Reply::Stream(mut pieces), true) => match pieces.next().await {
             Some(Piece::Failed(error)) => Err(error),
             Some(Piece::Done(_)) | None => {
                 let message = "the upstream's stream ended before its first event".to_owned();

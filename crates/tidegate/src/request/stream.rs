@@ -1,12 +1,13 @@
 //! An answer in pieces: passed on as it comes, watched while it does, and ended honestly.
 //!
 //! A stream that breaks ends with an error event and never with `[DONE]`, so that no client takes
-//! half an answer for a whole one. Dropping the stream (the client left) cancels the call upstream
+//! half an answer for a whole one. Nothing of a tool call goes on before its name is known to be
+//! allowed. Dropping the stream (the client left) cancels the call upstream
 //! and records what was delivered. A planted text is seen when its last character has come: what
 //! came before in earlier pieces is out already, the piece that completes it is not.
 
 use super::body::{Body, Stream};
-use super::bounds::STREAM_PIECE;
+use super::bounds::{HELD_MAX, STREAM_PIECE};
 use super::exchange::{Ending, Exchange};
 use super::problem::{CLIENT_GONE, Problem};
 use crate::guard::{blocks, said_in};
@@ -32,6 +33,10 @@ struct Events {
     pieces: Pieces,
     facts: AnswerFacts,
     watch: StreamWatch,
+    /// What the watch found so far.
+    seen: Vec<RiskEvent>,
+    /// Events that wait until it is known which tool they call.
+    held: Vec<u8>,
     hide_usage: bool,
     status: StatusClass,
 }
@@ -46,6 +51,8 @@ pub(super) fn response(mut exchange: Exchange, first: Piece, pieces: Pieces) -> 
         pieces,
         facts: AnswerFacts::default(),
         watch: StreamWatch::default(),
+        seen: Vec::new(),
+        held: Vec::new(),
         status: StatusClass::ClientError,
     };
     let mut response = Response::new(Body::stream(events));
@@ -72,7 +79,7 @@ impl Stream for Events {
         while !self.is_ended() && out.len() < STREAM_PIECE {
             let piece = match self.first.take() {
                 Some(first) => Some(first),
-                None => match self.pieces.receiver.poll_recv(cx) {
+                None => match self.pieces.poll_next(cx) {
                     Poll::Ready(piece) => piece,
                     Poll::Pending if out.is_empty() => return Poll::Pending,
                     Poll::Pending => break,
@@ -108,8 +115,13 @@ impl Events {
         if let Err(problem) = self.facts.push(says) {
             return self.broken(UpstreamError::of_problem(&problem, Elapsed::default()), out);
         }
+        let mut holds = false;
         if let Some(exchange) = &self.exchange {
-            let events = self.watch.look(&exchange.set.detectors, &said_in(&self.facts));
+            let said = said_in(&self.facts);
+            let events = self.watch.look(&exchange.set.detectors, &said);
+            let is_open = exchange.set.detectors.is_open_call(&said);
+            holds = is_open && self.held.len() < HELD_MAX;
+            self.seen.extend(events.iter().cloned());
             if blocks(&exchange.set.block, &events) {
                 return self.withhold(&events, None, Elapsed::default(), out);
             }
@@ -119,7 +131,10 @@ impl Events {
             false => Some(data.into()),
         };
         if let Some(shown) = shown {
-            sse::write_event(out, &shown);
+            sse::write_event(&mut self.held, &shown);
+        }
+        if !holds {
+            out.append(&mut self.held);
         }
     }
 
@@ -130,6 +145,7 @@ impl Events {
             let events = found.events.clone();
             return self.withhold(&events, Some(found), elapsed, out);
         }
+        out.append(&mut self.held);
         sse::write_event(out, sse::DONE);
         let (status, class, failure) = match self.facts.is_useful() {
             true => (StatusCode::OK, StatusClass::Ok, None),
@@ -170,9 +186,15 @@ impl Events {
         if let Some(exchange) = self.exchange.take() {
             // However a stream ends, what it said is looked at: a client that leaves early, or an
             // upstream that breaks, must not hide a red line.
-            if ending.found.is_none() {
-                ending.found = Some(exchange.look(&facts, !ending.withheld));
+            let mut found =
+                ending.found.take().unwrap_or_else(|| exchange.look(&facts, !ending.withheld));
+            // What was found in a text that is too long to be kept is not there any more.
+            for event in std::mem::take(&mut self.seen) {
+                if !found.events.contains(&event) {
+                    found.events.push(event);
+                }
             }
+            ending.found = Some(found);
             ending.facts = Some(facts);
             exchange.close(ending);
         }

@@ -9,15 +9,29 @@ pub(super) const BODY_MAX: usize = 32 * 1024 * 1024;
 pub(super) const ERROR_BODY_MAX: usize = 64 * 1024;
 /// How long the body of an error answer is waited for: the status already says most.
 pub(super) const ERROR_BODY_WAIT: Duration = Duration::from_secs(2);
-/// Pieces that wait for a slow reader. With usual chunks (300 bytes) that is next to nothing, at
-/// worst so many times the longest event.
+/// Pieces that wait for a slow reader, and their bytes. With usual chunks (300 bytes) that is next
+/// to nothing; a larger event waits alone.
 pub(super) const PIECES: usize = 8;
+/// As above; one stream may hold 256 KiB in all.
+pub(super) const PIECES_BYTES: u32 = 32 * 1024;
+/// Receive buffer of a connection, bytes; Linux doubles it. Without it, the system takes up to 6 MB
+/// of an answer that nobody reads.
+pub(super) const RECEIVE_BUFFER: usize = 64 * 1024;
 /// Read buffer of a connection, bytes; it also bounds the answer's headers.
-pub(super) const READ_BUFFER_MAX: usize = 128 * 1024;
+pub(super) const READ_BUFFER_MAX: usize = 32 * 1024;
 /// Longest `Retry-After` passed on: a year. A limit of a month is real, more is a mistake.
 pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
-/// For making a connection; the name look-up is bounded by the first-byte deadline (U2).
+/// For making a connection (U2).
 pub(super) const CONNECT_WAIT: Duration = Duration::from_secs(2);
+/// For looking up a name; a system that knows that there is none says so at once.
+pub(super) const LOOKUP_WAIT: Duration = Duration::from_secs(2);
+/// How long a name's addresses are used without looking it up again.
+pub(super) const LOOKUP_KEPT: Duration = Duration::from_secs(5);
+/// Threads that look names up, of all upstreams together: a resolver that never answers takes no
+/// more. Lookups of one name are one.
+pub(super) const LOOKUP_THREADS: usize = 4;
+/// Names whose addresses are remembered, or are waited for.
+pub(super) const LOOKUP_NAMES: usize = 256;
 /// How long an idle connection is kept. Uvicorn (vLLM) and cpp-httplib (llama.cpp) close theirs
 /// after 5 s, and a request sent into a closing connection is lost.
 pub(super) const POOL_IDLE: Duration = Duration::from_secs(4);

@@ -1,7 +1,7 @@
 //! What the upstreams without a server share: reading a request, and handing out an answer in the
 //! shape of the OpenAI API, at the pace it is said to have.
 
-use super::{Answer, Call, Deadlines, Elapsed, Piece, Pieces, Reply, UpstreamError, bounds};
+use super::{Answer, Call, Deadlines, Elapsed, Piece, PieceSender, Pieces, Reply, UpstreamError};
 use crate::clock::Clock;
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -10,7 +10,6 @@ use tidegate_core::text::estimate_tokens;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::openai_chat;
 use tidegate_wire::openai_chat::{Completion, content_text};
-use tokio::sync::mpsc;
 
 /// The texts of a request.
 #[derive(Debug)]
@@ -151,9 +150,9 @@ impl Pace {
             self.first_byte(schedule.first_token).await?;
             let with_usage = openai_chat::asks_for_usage(&call.body);
             let chunks = openai_chat::write_chunks(completion, with_usage);
-            let (sender, receiver) = mpsc::channel(bounds::PIECES);
+            let (sender, pieces) = Pieces::channel();
             tokio::spawn(self.send(chunks, schedule, sender));
-            return Ok(Reply::Stream(Pieces { receiver }));
+            return Ok(Reply::Stream(pieces));
         }
         if schedule.cut {
             let half = schedule.total / 2;
@@ -168,7 +167,7 @@ impl Pace {
         Ok(Reply::Whole(Answer { body, facts, elapsed }))
     }
 
-    async fn send(self, chunks: Vec<Vec<u8>>, schedule: Schedule, sender: mpsc::Sender<Piece>) {
+    async fn send(self, chunks: Vec<Vec<u8>>, schedule: Schedule, sender: PieceSender) {
         let count = u32::try_from(chunks.len()).unwrap_or(u32::MAX).max(1);
         let writing = schedule.total.saturating_sub(schedule.first_token);
         for (index, chunk) in (0u32..).zip(chunks) {

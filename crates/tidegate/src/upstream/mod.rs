@@ -5,6 +5,7 @@ mod bounds;
 mod completion;
 mod fault;
 mod openai;
+mod pieces;
 mod replay;
 mod setup;
 mod simulated;
@@ -20,8 +21,8 @@ use std::time::Duration;
 use tidegate_core::upstream::Failure;
 use tidegate_core::version_set::VersionKeys;
 use tidegate_wire::{AnswerFacts, openai_chat};
-use tokio::sync::mpsc;
 
+pub(crate) use pieces::{PieceSender, Pieces};
 pub(crate) use setup::SetupError;
 
 /// One call, ready to send.
@@ -118,13 +119,6 @@ pub(crate) enum Piece {
     Done(Elapsed),
     /// It did not. Nothing follows.
     Failed(UpstreamError),
-}
-
-/// An answer in pieces, the first of which has arrived. Dropping it cancels the call upstream.
-#[derive(Debug)]
-pub(crate) struct Pieces {
-    /// The pieces in order; bounded, so a slow reader slows the upstream.
-    pub(crate) receiver: mpsc::Receiver<Piece>,
 }
 
 /// What a call gives.

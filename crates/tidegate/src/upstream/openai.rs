@@ -8,6 +8,8 @@
 mod client;
 mod encoding;
 mod headers;
+mod resolver;
+mod reused;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -23,13 +25,13 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AG
 use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
+use hyper_util::client::legacy::Error;
 use std::future::Future;
 use std::time::Instant;
 use stream::EventStream;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::openai_chat::{ask_for_usage, read_answer};
 use tidegate_wire::{AnswerProblem, ErrorFacts};
-use tokio::sync::mpsc;
 use usage::StreamUsage;
 
 const AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
@@ -44,6 +46,8 @@ pub(crate) struct OpenAi {
     authorization: Option<HeaderValue>,
     /// Each worker has its own connections: one that another opened would wake that one too.
     clients: PerWorker<HttpClient>,
+    /// For a call whose connection was closed just as it was used again: it keeps none.
+    fresh: HttpClient,
     usage: StreamUsage,
 }
 
@@ -79,8 +83,10 @@ impl OpenAi {
         let authorization =
             api_key_env.map(|variable| client::authorization(name, variable)).transpose()?;
         let connector = client::connector(name, &endpoint)?;
-        let clients = PerWorker::new(|| client::http_client(connector.clone()));
-        Ok(OpenAi { endpoint, authorization, clients, usage: StreamUsage::new(stream_usage) })
+        let clients = PerWorker::new(|| client::http_client(connector.clone(), bounds::POOL_MAX));
+        let fresh = client::http_client(connector, 0);
+        let usage = StreamUsage::new(stream_usage);
+        Ok(OpenAi { endpoint, authorization, clients, fresh, usage })
     }
 
     /// Makes one call. A stream is given out once its first event is here.
@@ -121,11 +127,8 @@ impl OpenAi {
 
     async fn call_once(&self, call: &Call, mut exchange: Exchange) -> Result<Reply, UpstreamError> {
         let request = self.request(call, exchange)?;
-        let head = exchange.within(
-            exchange.first_byte_deadline(),
-            Late::FirstByte,
-            self.clients.get().request(request),
-        );
+        let asking = self.ask(request);
+        let head = exchange.within(exchange.first_byte_deadline(), Late::FirstByte, asking);
         let response = head.await?.map_err(|error| {
             let (failure, message) = client::no_answer(&error);
             exchange.error(failure, message)
@@ -148,6 +151,22 @@ impl OpenAi {
             (true, ContentKind::Events | ContentKind::Unknown) => {
                 exchange.stream(response.into_body(), decoder).await.map(Reply::Stream)
             }
+        }
+    }
+
+    /// Sends a request. Where a connection that had served before is closed without an answer, the
+    /// server had closed it before it saw the request: it is sent once more on a fresh one.
+    async fn ask(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Error> {
+        let again = request.clone();
+        match self.clients.get().request(request).await {
+            Ok(response) => {
+                reused::has_served(response.extensions());
+                Ok(response)
+            }
+            Err(error) if client::is_closed(&error) && reused::had_served(&error) => {
+                self.fresh.request(again).await
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -286,9 +305,9 @@ impl Exchange {
             let message = "the upstream's stream is empty";
             return Err(self.error(Failure::Malformed, message));
         }
-        let (sender, receiver) = mpsc::channel(bounds::PIECES);
+        let (sender, pieces) = Pieces::channel();
         tokio::spawn(stream.pump(first, sender));
-        Ok(Pieces { receiver })
+        Ok(pieces)
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) struct Streamed {
 pub(super) async fn stream(reply: Result<Reply, UpstreamError>) -> Streamed {
     let Reply::Stream(mut pieces) = reply.unwrap() else { panic!("a whole answer") };
     let (mut chunks, mut text, mut finish, mut end) = (Vec::new(), String::new(), None, None);
-    while let Some(piece) = pieces.receiver.recv().await {
+    while let Some(piece) = pieces.next().await {
         assert!(end.is_none(), "{piece:?} after the end");
         match piece {
             Piece::Data { bytes, says: _ } => {

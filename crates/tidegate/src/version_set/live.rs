@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::config::{AnswerLimits, Block, PromptMode, Upstream as UpstreamConfig};
 use crate::upstream::Upstream;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use tidegate_core::guard::Detectors;
@@ -39,6 +40,8 @@ pub(crate) struct LiveSet {
     pub(crate) limits: AnswerLimits,
     /// The output contract.
     pub(crate) contract: Option<Arc<jsonschema::Validator>>,
+    /// What the manifest says of the arguments of each tool that has a schema.
+    arguments: BTreeMap<String, jsonschema::Validator>,
     /// What to look for in answers.
     pub(crate) detectors: Detectors,
     /// What answers are kept from the client for.
@@ -78,6 +81,7 @@ impl LiveSet {
             Some(bytes) => Manifest::parse(bytes, Path::new(TOOLS_FILE))?,
             None => Manifest::default(),
         };
+        let arguments = manifest.arguments()?;
         let tools = settings.tools_sent.then(|| SentTools::new(&manifest));
         let index: RetrievalFile = stored(packed, ArtifactKind::Index, RETRIEVAL_FILE)?;
         model.check_recording(root)?;
@@ -101,6 +105,7 @@ impl LiveSet {
             max_tokens: renderer.max_tokens,
             limits: settings.limits,
             contract,
+            arguments,
             detectors: Detectors {
                 planted: settings.risk.planted.clone(),
                 allowed_tools: manifest.allowed().filter(|_| !manifest.passes_client_tools()),
@@ -140,6 +145,16 @@ impl LiveSet {
     /// Why the answer breaks the output contract; `None` when it keeps it or there is none.
     pub(crate) fn contract_problem(&self, answer: &str) -> Option<String> {
         self.contract.as_deref().and_then(|validator| contract::problem(validator, answer))
+    }
+
+    /// Whether the arguments of a call keep to the schema that the manifest has for the tool, and
+    /// why not; `None` where it has no schema for it.
+    pub(crate) fn arguments_problem(&self, tool: &str, arguments: &str) -> Option<Option<String>> {
+        let validator = self.arguments.get(tool)?;
+        // Servers send none as an empty text.
+        let given = if arguments.trim().is_empty() { "{}" } else { arguments };
+        let problem = contract::problem(validator, given);
+        Some(problem.map(|problem| format!("arguments of tool `{tool}`: {problem}")))
     }
 }
 

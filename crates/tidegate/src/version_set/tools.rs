@@ -6,7 +6,7 @@ use super::template::RenderError;
 use crate::config::parse_yaml;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Largest tool manifest, bytes.
@@ -122,6 +122,20 @@ impl Manifest {
             "tools: `expensive` has no effect; take it out of {}",
             expensive.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
         )]
+    }
+
+    /// The schema of each tool's arguments, compiled, by the tool's name.
+    ///
+    /// # Errors
+    /// A schema that is not valid.
+    pub(crate) fn arguments(&self) -> Result<BTreeMap<String, jsonschema::Validator>> {
+        let compile = |tool: &Tool| {
+            let schema = tool.parameters.as_ref()?;
+            let place = format!("tool `{}`: parameters", tool.name);
+            let compiled = contract::compile(&place, schema);
+            Some(compiled.map(|validator| (tool.name.clone(), validator)))
+        };
+        self.tools.iter().filter_map(compile).collect()
     }
 
     /// Whether a client may bring its own tools.

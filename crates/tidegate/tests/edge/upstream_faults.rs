@@ -1,10 +1,15 @@
 //! What clients must not reach through the gateway, and model servers that fail in odd ways.
 
-use crate::client::{self, CHAT};
-use crate::project::{Project, Server};
-use crate::upstream::Upstream;
+use crate::client::{self, CHAT, request};
+use crate::project::{Project, Server, wait_for};
+use crate::upstream::{Upstream, completion};
 use serde_json::{Value, json};
-use std::net::SocketAddr;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 const ANSWER: &str = r#"{"answer": "hello", "citations": ["policy.md"]}"#;
 
@@ -26,7 +31,8 @@ fn asked_with(server: &Server, member: &str, value: Value) -> client::Answer {
 #[test]
 fn members_that_route_are_refused_at_any_depth_and_never_reach_the_model_server() {
     let upstream = Upstream::answering(ANSWER);
-    let server = project_on(upstream.address).serve();
+    let project = project_on(upstream.address);
+    let server = project.serve();
     let remote = json!({"do_remote_prefill": true, "remote_host": "10.0.0.9"});
     for (param, member, value) in [
         ("kv_transfer_params", "kv_transfer_params", remote.clone()),
@@ -50,4 +56,202 @@ fn members_that_route_are_refused_at_any_depth_and_never_reach_the_model_server(
     let taken = asked_with(&server, "metadata", json!({"lora_path": "a note"}));
     assert_eq!(taken.status, 200, "{taken:?}");
     assert_eq!(upstream.asked().len(), 2);
+}
+
+const PLANTED: &str = "MARKER-81c2-violet";
+
+/// A server on a model that streams these events, with a planted text in force.
+fn streaming(events: &[Value]) -> (Project, Server, Upstream) {
+    let events = events.iter().map(|event| format!("data: {event}\n\n"));
+    let body = events.collect::<String>() + "data: [DONE]\n\n";
+    let upstream = Upstream::saying("200 OK", "text/event-stream", &body);
+    planting(upstream)
+}
+
+fn planting(upstream: Upstream) -> (Project, Server, Upstream) {
+    let project = project_on(upstream.address);
+    let planted = format!("  planted: [{PLANTED}, ");
+    project.edit("tidegate.yaml", "  planted: [", &planted);
+    let server = project.serve();
+    (project, server, upstream)
+}
+
+fn delta(delta: Value) -> Value {
+    json!({"choices": [{"index": 0, "delta": delta}]})
+}
+
+/// A text longer than what is kept of an answer.
+fn long_text() -> String {
+    "the parcel is on its way. ".repeat(200_000)
+}
+
+#[track_caller]
+fn check_withheld(server: &Server, body: &Value) {
+    let answer = client::post(server.address, CHAT, body).unwrap();
+    let shown: String = answer.body.chars().rev().take(600).collect();
+    assert!(answer.body.contains("answer_withheld"), "{} {shown}", answer.status);
+    assert!(!answer.body.contains("81c2") && !answer.body.contains("[DONE]"), "{shown}");
+    wait_for("the incident", || server.log().contains("RED LINE").then_some(()));
+}
+
+#[test]
+fn a_planted_text_is_found_behind_five_megabytes_of_a_stream() {
+    let mut events: Vec<Value> = long_text()
+        .as_bytes()
+        .chunks(50_000)
+        .map(|text| std::str::from_utf8(text).unwrap())
+        .map(|text| delta(json!({"content": text})))
+        .collect();
+    events.push(delta(json!({"content": &PLANTED[..9]})));
+    events.push(delta(json!({"content": &PLANTED[9..]})));
+    let (_project, server, _upstream) = streaming(&events);
+    let body = json!({"stream": true, "messages": [{"role": "user", "content": "hi"}]});
+    check_withheld(&server, &body);
+}
+
+#[test]
+fn a_planted_text_is_found_behind_five_megabytes_of_a_whole_answer() {
+    let text = format!("{}{PLANTED}", long_text());
+    let (_project, server, _upstream) = planting(Upstream::answering(&text));
+    check_withheld(&server, &json!({"messages": [{"role": "user", "content": "hi"}]}));
+}
+
+#[test]
+fn a_planted_text_is_found_in_annotations_and_in_what_is_spoken() {
+    let cited = json!([{"type": "url_citation", "url_citation": {"title": PLANTED}}]);
+    let spoken = |text: &str| delta(json!({"audio": {"id": "a", "transcript": text}}));
+    for events in [
+        vec![delta(json!({"content": "well"})), delta(json!({"annotations": cited}))],
+        vec![spoken(&PLANTED[..9]), spoken(&PLANTED[9..])],
+        vec![delta(json!({"content": [{"type": "odd", "said": PLANTED}]}))],
+        vec![json!({"choices": [], "citations": [PLANTED]})],
+    ] {
+        let (_project, server, _upstream) = streaming(&events);
+        let body = json!({"stream": true, "messages": [{"role": "user", "content": "hi"}]});
+        check_withheld(&server, &body);
+    }
+}
+
+/// A model server of one's own: `serve` has each connection.
+fn listening(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serve = Arc::new(serve);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let serve = Arc::clone(&serve);
+            std::thread::spawn(move || serve(stream));
+        }
+    });
+    address
+}
+
+/// Reads one request; false where the connection ended.
+fn read_request(reader: &mut BufReader<TcpStream>) -> bool {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        match reader.read_line(&mut line) {
+            Ok(0) | Err(_) => return false,
+            Ok(_) => {}
+        }
+        let line = line.trim_end().to_ascii_lowercase();
+        if let Some(given) = line.strip_prefix("content-length: ") {
+            length = given.parse().unwrap();
+        }
+        if line.is_empty() {
+            break;
+        }
+    }
+    reader.read_exact(&mut vec![0; length]).is_ok()
+}
+
+#[test]
+fn a_connection_that_is_closed_as_it_is_used_again_costs_nothing() {
+    let (answered, closed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (yes, no) = (Arc::clone(&answered), Arc::clone(&closed));
+    // Each connection answers once and is closed when the next request has come.
+    let address = listening(move |stream| {
+        let mut reader = BufReader::new(stream);
+        if !read_request(&mut reader) {
+            return;
+        }
+        let body = completion(ANSWER);
+        let head = format!("content-type: application/json\r\ncontent-length: {}", body.len());
+        let answer = format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}");
+        reader.get_mut().write_all(answer.as_bytes()).unwrap();
+        yes.fetch_add(1, Ordering::SeqCst);
+        if read_request(&mut reader) {
+            no.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let project = project_on(address);
+    let server = project.serve();
+    for _ in 0..100 {
+        server.chat("mei", "hello");
+    }
+    assert_eq!(answered.load(Ordering::SeqCst), 100);
+    assert!(closed.load(Ordering::SeqCst) > 0, "no connection was used again");
+}
+
+/// What a process holds in memory, KiB.
+fn held_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_reader_that_stalls_holds_little_and_stops_its_upstream() {
+    const READERS: u64 = 50;
+    let sent = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&sent);
+    let event = format!("data: {}\n\n", delta(json!({"content": "x".repeat(4_000)})));
+    let address = listening(move |stream| {
+        let mut reader = BufReader::new(stream);
+        while read_request(&mut reader) {
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+            let mut stream = reader.get_ref();
+            stream.write_all(head.as_bytes()).unwrap();
+            // 20 MB: more than anything between may take.
+            for _ in 0..5_000 {
+                if stream.write_all(event.as_bytes()).is_err() {
+                    return;
+                }
+                counted.fetch_add(event.len() as u64, Ordering::SeqCst);
+            }
+        }
+    });
+    let project = project_on(address);
+    let server = project.serve();
+    let body = json!({"stream": true, "messages": [{"role": "user", "content": "hi"}]});
+    let bytes = request("POST", CHAT, "", body.to_string().as_bytes());
+    // What every first stream takes is there.
+    let first = client::open(server.address, &bytes).unwrap();
+    let before = settled(|| held_kib(server.pid()));
+    let readers: Vec<_> =
+        (0..READERS).map(|_| client::open(server.address, &bytes).unwrap()).collect();
+    let ahead = settled(|| sent.load(Ordering::SeqCst)) / (READERS + 1);
+    let each = held_kib(server.pid()).saturating_sub(before) / READERS;
+    // The text so far is kept for the contract and the record, and is most of it.
+    assert!(each <= 1536, "{each} KiB a stream");
+    // The model server's own buffer is the system's, and is not ours to bound.
+    let wmem = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_wmem").unwrap();
+    let theirs: u64 = wmem.split_whitespace().last().unwrap().parse().unwrap();
+    assert!(ahead < theirs + (1 << 20), "the model server is {ahead} bytes ahead");
+    drop((first, readers));
+}
+
+/// A number once it no longer changes.
+fn settled(look: impl Fn() -> u64) -> u64 {
+    let until = Instant::now() + Duration::from_secs(60);
+    let (mut last, mut same) = (look(), 0);
+    while same < 10 && Instant::now() < until {
+        sleep(Duration::from_millis(50));
+        let now = look();
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+    }
+    last
 }

@@ -26,6 +26,25 @@ const ENVELOPE: [&str; 9] = [
     "usage",
 ];
 
+/// Members of a choice that are read, or repeat what is (`logprobs`: the text, token by token).
+const CHOICE: [&str; 6] = ["index", "delta", "message", "finish_reason", "logprobs", "error"];
+/// Members of a message that are read, or hold no text.
+const MESSAGE: [&str; 9] = [
+    "role",
+    "content",
+    "audio",
+    "reasoning_content",
+    "reasoning",
+    "refusal",
+    "tool_calls",
+    "function_call",
+    "error",
+];
+/// Members of a spoken answer that are read, and its sound.
+const AUDIO: [&str; 4] = ["id", "transcript", "data", "expires_at"];
+/// Members of a part of a content that are read.
+const PART: [&str; 4] = ["type", "text", "refusal", "thinking"];
+
 /// Reads a whole answer, a `chat.completion`.
 ///
 /// # Errors
@@ -42,7 +61,9 @@ pub fn read_answer(body: &[u8]) -> Result<AnswerFacts, AnswerProblem> {
         let choice = Members::of(choice).ok_or(AnswerProblem::NoMessage)?;
         let finish = finish_of(&choice)?;
         let message = choice.object("message").ok_or(AnswerProblem::NoMessage)?;
+        let beside = others(&choice, &CHOICE);
         let mut choice = choice_piece(index, &message, finish);
+        choice.other.push_str(&beside);
         // Nothing more comes of any of them: each is a call by itself, whatever its id.
         (0..).zip(&mut choice.calls).for_each(|(at, call)| call.index = Some(at));
         piece.choices.push(choice);
@@ -68,7 +89,9 @@ pub fn read_chunk(data: &[u8]) -> Result<Piece, AnswerProblem> {
         // Some servers send the whole message in the one chunk they have.
         let delta = choice.object("delta").or_else(|| choice.object("message"));
         let delta = delta.unwrap_or_default();
-        piece.choices.push(choice_piece(index, &delta, finish));
+        let mut said = choice_piece(index, &delta, finish);
+        said.other.push_str(&others(&choice, &CHOICE));
+        piece.choices.push(said);
     }
     Ok(piece)
 }
@@ -123,7 +146,8 @@ fn object_of(body: &[u8]) -> Result<Members<'_>, AnswerProblem> {
 }
 
 fn envelope(answer: &Members<'_>) -> Piece {
-    Piece { choices: Vec::new(), usage: usage_of(answer), model: answer.text("model") }
+    let (usage, model) = (usage_of(answer), answer.text("model"));
+    Piece { choices: Vec::new(), usage, model, other: others(answer, &ENVELOPE) }
 }
 
 fn usage_of(answer: &Members<'_>) -> Option<Usage> {
@@ -148,13 +172,17 @@ fn choice_piece(index: u64, message: &Members<'_>, finish: Option<Finish>) -> Ch
         add_content(&mut piece, content);
     }
     // OpenAI's spoken answers have a transcript beside no content.
-    if let Some(transcript) = message.object("audio").and_then(|audio| audio.text("transcript")) {
-        piece.text.push_str(&transcript);
+    if let Some(audio) = message.object("audio") {
+        piece.text.push_str(&audio.text("transcript").unwrap_or_default());
+        piece.other.push_str(&others(&audio, &AUDIO));
     }
+    piece.other.push_str(&others(message, &MESSAGE));
     // vLLM, DeepSeek and llama.cpp; newer vLLM and OpenRouter. Who sends both sends one text twice.
-    let reasoning =
-        ["reasoning_content", "reasoning"].into_iter().find_map(|key| message.text(key));
-    piece.reasoning.push_str(&reasoning.unwrap_or_default());
+    let mut reasoning =
+        ["reasoning_content", "reasoning"].into_iter().filter_map(|key| message.text(key));
+    let first = reasoning.next().unwrap_or_default();
+    piece.other.extend(reasoning.filter(|second| *second != first));
+    piece.reasoning.push_str(&first);
     piece.refusal.push_str(&message.text("refusal").unwrap_or_default());
     piece.calls.extend(message.list("tool_calls").into_iter().map(call_piece));
     if let Some(call) = message.object("function_call") {
@@ -178,7 +206,21 @@ fn add_content(piece: &mut ChoicePiece, content: &RawValue) {
         }
         piece.text.push_str(&part.text("text").unwrap_or_default());
         piece.refusal.push_str(&part.text("refusal").unwrap_or_default());
+        piece.other.push_str(&others(&part, &PART));
     }
+}
+
+/// The members that are not among the known ones: a text as it reads, all else as JSON, where what
+/// is escaped is found as in the arguments of tools.
+fn others(of: &Members<'_>, known: &[&str]) -> String {
+    let mut said = String::new();
+    for (key, value) in &of.0 {
+        let is_empty = matches!(value.get(), "null" | "true" | "false" | "[]" | "{}" | "\"\"");
+        if !is_empty && !known.contains(&key.as_ref()) {
+            said.push_str(&text(value).unwrap_or_else(|| value.get().to_owned()));
+        }
+    }
+    said
 }
 
 /// A tool call, or a piece of one; what cannot be read is still a call, of a tool without a name.

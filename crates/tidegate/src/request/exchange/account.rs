@@ -106,15 +106,27 @@ fn log_outage(exchange: &Exchange, change: OutageChange) {
 
 fn judge(exchange: &Exchange, ending: &Ending) -> Judged {
     let (Some(facts), None) = (&ending.facts, ending.failure) else { return Judged::default() };
-    // An answer that calls a tool has no text that could keep a contract.
-    let checked =
-        exchange.set.contract.is_some() && facts.tool_calls().next().is_none() && !ending.withheld;
-    let contract_problem = checked.then(|| exchange.set.contract_problem(facts.text())).flatten();
+    let (contract_checked, contract_problem) = match ending.withheld {
+        true => (false, None),
+        false => keeps_contract(exchange, facts),
+    };
     Judged {
-        contract_checked: checked,
+        contract_checked,
         contract_problem,
         refused: facts.is_refusal() || refuses(facts.text()),
     }
+}
+
+/// Whether the answer was compared with a contract, and why it breaks it. An answer that calls
+/// tools has no text that could keep one: its arguments are compared with the tools' schemas.
+fn keeps_contract(exchange: &Exchange, facts: &AnswerFacts) -> (bool, Option<String>) {
+    let set = &exchange.set;
+    if facts.tool_calls().next().is_none() {
+        return (set.contract.is_some(), set.contract_problem(facts.text()));
+    }
+    let calls = facts.tool_calls();
+    let looked = calls.filter_map(|call| set.arguments_problem(&call.name, &call.arguments));
+    looked.fold((false, None), |(_, first), problem| (true, first.or(problem)))
 }
 
 fn texts(facts: &AnswerFacts) -> impl Iterator<Item = &str> {

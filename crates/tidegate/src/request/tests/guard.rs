@@ -146,3 +146,30 @@ async fn a_stream_is_cut_before_a_forbidden_call_and_at_a_text_in_its_reasoning(
         assert!(sightings(&service)[0].blocked);
     }
 }
+
+#[tokio::test]
+async fn nothing_of_a_call_goes_on_before_its_whole_name_is_known() {
+    let call = |name: &str, arguments: &str| {
+        let function = json!({"name": name, "arguments": arguments});
+        let call = json!({"index": 0, "id": "t-1", "function": function});
+        json!({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}).to_string()
+    };
+    let end = || json!({"choices": [{"delta": {}, "finish_reason": "tool_calls"}]}).to_string();
+    // `search` is allowed, and what begins so is not.
+    for (events, withheld) in [
+        (vec![call("sea", ""), call("rch", ""), call("_all", "{}"), end()], true),
+        (vec![call("search", ""), call("_all", ""), end()], true),
+        (vec![call("sear", ""), end()], true),
+        (vec![call("sea", ""), call("rch", ""), call("", "{\"q\": 1}"), end()], false),
+        (vec![call("search", ""), end()], false),
+    ] {
+        let shown = format!("{events:?}");
+        let service = service(json!({}), vec![Say::Stream(events, End::Done)]).await;
+        let mut body = ask("eve", "hello");
+        body["stream"] = json!(true);
+        let answer: Answer = service.post(CHAT, &body).await;
+        assert_eq!(answer.body.contains("answer_withheld"), withheld, "{shown} {answer:?}");
+        assert_eq!(answer.body.contains("sea"), !withheld, "{shown} {answer:?}");
+        assert_eq!(answer.body.contains("[DONE]"), !withheld, "{shown} {answer:?}");
+    }
+}

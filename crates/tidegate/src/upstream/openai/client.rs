@@ -1,5 +1,7 @@
 //! The connection: where it goes, how it is made, and what went wrong with it.
 
+use super::resolver::Resolver;
+use super::reused::Marking;
 use crate::config::chat_completions;
 use crate::upstream::{SetupError, bounds};
 use bytes::Bytes;
@@ -14,7 +16,7 @@ use tidegate_core::upstream::Failure;
 
 /// A pooled HTTP/1.1 client. It follows no redirect.
 pub(super) type HttpClient = Client<Connector, Full<Bytes>>;
-pub(super) type Connector = HttpsConnector<HttpConnector>;
+pub(super) type Connector = Marking<HttpsConnector<HttpConnector<Resolver>>>;
 
 /// Checks a base URL and joins it with the path of chat completions.
 pub(super) fn endpoint(name: &str, base_url: &str) -> Result<Uri, SetupError> {
@@ -54,23 +56,25 @@ pub(super) fn connector(name: &str, endpoint: &Uri) -> Result<Connector, SetupEr
     } else {
         config.with_root_certificates(rustls::RootCertStore::empty())
     };
-    let mut http = HttpConnector::new();
+    let mut http = HttpConnector::new_with_resolver(Resolver);
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(bounds::CONNECT_WAIT));
-    Ok(HttpsConnectorBuilder::new()
+    http.set_recv_buffer_size(Some(bounds::RECEIVE_BUFFER));
+    let https = HttpsConnectorBuilder::new()
         .with_tls_config(config.with_no_client_auth())
         .https_or_http()
         .enable_http1()
-        .wrap_connector(http))
+        .wrap_connector(http);
+    Ok(Marking(https))
 }
 
-/// Makes a client with its own connections.
-pub(super) fn http_client(connector: Connector) -> HttpClient {
+/// Makes a client with its own connections, of which so many are kept for the next request.
+pub(super) fn http_client(connector: Connector, kept: usize) -> HttpClient {
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(bounds::POOL_IDLE)
-        .pool_max_idle_per_host(bounds::POOL_MAX)
+        .pool_max_idle_per_host(kept)
         .http1_max_buf_size(bounds::READ_BUFFER_MAX)
         .build(connector)
 }
@@ -79,8 +83,10 @@ pub(super) fn http_client(connector: Connector) -> HttpClient {
 /// made, so that it is tried again: servers close idle connections just as we use them.
 pub(super) fn no_answer(error: &Error) -> (Failure, String) {
     if error.is_connect() {
-        let why = reason(error);
-        return (Failure::Unreachable, format!("the upstream could not be reached: {why}"));
+        let (why, is_late) = reason(error);
+        // It has had its time: another try would only take that once more.
+        let failure = if is_late { Failure::FirstByteTimeout } else { Failure::Unreachable };
+        return (failure, format!("the upstream could not be reached: {why}"));
     }
     match http_error(error) {
         Some(error) if error.is_parse_too_large() => {
@@ -96,25 +102,36 @@ pub(super) fn no_answer(error: &Error) -> (Failure, String) {
     }
 }
 
+/// Whether the connection was closed before anything of an answer came.
+pub(super) fn is_closed(error: &Error) -> bool {
+    !error.is_connect() && http_error(error).is_none_or(|error| !error.is_parse())
+}
+
 fn http_error(error: &Error) -> Option<&hyper::Error> {
     std::error::Error::source(error).and_then(|source| source.downcast_ref())
 }
 
-/// Why a connection failed, in words of ours.
-fn reason(error: &Error) -> &'static str {
+/// Why a connection failed, in words of ours, and whether its time was over.
+fn reason(error: &Error) -> (&'static str, bool) {
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {
         if error.to_string() == "dns error" {
-            return "its name cannot be resolved";
+            let why = error.source().and_then(|why| why.downcast_ref::<std::io::Error>());
+            return match why.map(std::io::Error::kind) {
+                Some(std::io::ErrorKind::TimedOut) => {
+                    ("its name could not be looked up within 2 s", true)
+                }
+                Some(_) | None => ("its name cannot be resolved", false),
+            };
         }
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return tls_reason(tls);
+            return (tls_reason(tls), false);
         }
         let io = error.downcast_ref::<std::io::Error>();
         match io.map(std::io::Error::kind) {
-            Some(std::io::ErrorKind::ConnectionRefused) => return "connection refused",
-            Some(std::io::ErrorKind::TimedOut) => return "no connection within 2 s",
-            Some(std::io::ErrorKind::ConnectionReset) => return "connection reset",
+            Some(std::io::ErrorKind::ConnectionRefused) => return ("connection refused", false),
+            Some(std::io::ErrorKind::TimedOut) => return ("no connection within 2 s", true),
+            Some(std::io::ErrorKind::ConnectionReset) => return ("connection reset", false),
             // The kinds are not ours to list; what is inside may say more.
             Some(_) | None => {}
         }
@@ -124,7 +141,7 @@ fn reason(error: &Error) -> &'static str {
             None => error.source(),
         };
     }
-    "no connection could be made"
+    ("no connection could be made", false)
 }
 
 fn tls_reason(error: &rustls::Error) -> &'static str {

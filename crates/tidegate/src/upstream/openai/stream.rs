@@ -8,7 +8,7 @@
 
 use super::encoding::Decoder;
 use super::{Exchange, Late};
-use crate::upstream::{Elapsed, Piece, UpstreamError, bounds};
+use crate::upstream::{Elapsed, Piece, PieceSender, UpstreamError, bounds};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 use tidegate_core::upstream::Failure;
 use tidegate_wire::sse::{DONE, LINE_MAX, Parser, SseEvent};
 use tidegate_wire::{AnswerProblem, ErrorFacts, Progress, openai_chat};
-use tokio::sync::mpsc::Sender;
 
 /// What an upstream's stream gives next.
 #[derive(Debug)]
@@ -139,7 +138,7 @@ impl EventStream {
 
     /// Pumps the stream to the reader, `step` first. Ends at once when the reader is gone; dropping
     /// the body then closes the connection, so that the upstream stops working.
-    pub(super) async fn pump(mut self, mut step: Step, sender: Sender<Piece>) {
+    pub(super) async fn pump(mut self, mut step: Step, sender: PieceSender) {
         loop {
             let piece = match step {
                 Step::Data(bytes, says) => Piece::Data { bytes, says },
@@ -175,7 +174,7 @@ impl EventStream {
 }
 
 /// Lets go of the upstream before waiting for the reader to take the news.
-async fn fail(stream: EventStream, mut error: UpstreamError, sender: &Sender<Piece>) {
+async fn fail(stream: EventStream, mut error: UpstreamError, sender: &PieceSender) {
     error.elapsed.first_token = stream.first_token.unwrap_or(error.elapsed.total);
     drop(stream);
     let _ = sender.send(Piece::Failed(error)).await;

@@ -338,7 +338,7 @@ async fn u8_parts_of_a_stream_do_not_matter() {
 async fn data_of_several_lines_becomes_one() {
     let got = say(&format!("{HEAD}data: {{\"choices\":\ndata: []}}\n\n{DONE}"), true).await;
     let Reply::Stream(mut pieces) = got.unwrap() else { panic!("a whole answer") };
-    let Some(super::super::Piece::Data { bytes: data, .. }) = pieces.receiver.recv().await else {
+    let Some(super::super::Piece::Data { bytes: data, .. }) = pieces.next().await else {
         panic!("no data")
     };
     assert_eq!(&data[..], b"{\"choices\": []}");
@@ -353,7 +353,7 @@ async fn check_cancel(act: Act, wants_stream: bool, read: usize) {
     let calling = tokio::spawn(async move {
         let Ok(Reply::Stream(mut pieces)) = upstream.call(call).await else { return };
         for _ in 0..read {
-            pieces.receiver.recv().await.unwrap();
+            pieces.next().await.unwrap();
         }
     });
     server.requests.recv().await.unwrap();
@@ -387,7 +387,7 @@ async fn c2_a_reader_that_stands_still_stops_the_upstream_at_the_total_deadline(
     server.closed.await.unwrap();
     let mut count = 0;
     let error = loop {
-        match pieces.receiver.recv().await.unwrap() {
+        match pieces.next().await.unwrap() {
             super::super::Piece::Ping | super::super::Piece::Data { .. } => count += 1,
             super::super::Piece::Failed(error) => break error,
             super::super::Piece::Done(_) => panic!("done"),
