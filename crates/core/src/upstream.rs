@@ -16,6 +16,8 @@ pub enum FaultOwner {
     Client,
     /// Ours.
     Ours,
+    /// The operator's: the server was stopped. Never counted against an arm.
+    Operator,
 }
 
 /// What became of a call, from a small closed list (it is a metric label).
@@ -52,6 +54,8 @@ pub enum Failure {
     ServerError,
     /// The client went away before the end.
     ClientGone,
+    /// The server was stopped, and the time for requests in flight was over.
+    ServerStopping,
     /// Ours.
     Internal,
 }
@@ -88,6 +92,7 @@ impl Failure {
             | Failure::ServerError => FaultOwner::Upstream,
             Failure::Refused | Failure::Unrendered | Failure::ClientGone => FaultOwner::Client,
             Failure::Internal => FaultOwner::Ours,
+            Failure::ServerStopping => FaultOwner::Operator,
         }
     }
 
@@ -124,6 +129,7 @@ impl Failure {
             Failure::Unrendered => "unrendered",
             Failure::ServerError => "server_error",
             Failure::ClientGone => "client_gone",
+            Failure::ServerStopping => "server_stopping",
             Failure::Internal => "internal",
         }
     }

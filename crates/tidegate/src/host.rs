@@ -9,17 +9,22 @@ use crate::log::{About, Event, LogKey};
 use crate::observe::{Collector, ReleaseView};
 use crate::request::{CredentialError, Gateway, GatewayOptions, Parts};
 use crate::route::LiveTable;
-use crate::store::{Access, Records as _, Store, StoreError};
+use crate::store::{Access, Records as _, Store, StoreError, StoreErrorKind};
 use crate::version_set::{LiveSet, PackOverrides, SetError, pack};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 use tidegate_core::ids::UnixMs;
 
 /// How often records past their retention are removed.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
+
+/// How long a state that another process has is waited for.
+const LOCK_WAIT: Duration = Duration::from_secs(3);
+/// How often it is tried meanwhile.
+const LOCK_LOOK: Duration = Duration::from_millis(50);
 
 /// Why a service does not start, or ended before everything was written.
 #[derive(Debug, Error)]
@@ -87,7 +92,7 @@ impl Host {
                 PackOverrides { upstream: upstream.clone(), ..PackOverrides::default() };
             LiveSet::new(&pack(loaded, &overrides)?, &loaded.root, &clock)?;
         }
-        let store = Store::open(&loaded.root, Access::Exclusive)?;
+        let store = open_alone(&loaded.root).await?;
         let mut control = Control::open(config.to_owned(), store.clone(), clock.clone())?;
         let is_fresh = control.state().service.is_none();
         if !is_fresh && let Some(name) = &upstream {
@@ -126,6 +131,19 @@ impl Host {
         control.keep_looking(Duration::from_millis(project.release.tick_ms), plane);
         keep_pruning(project.service.clone(), store.clone(), project.records.retention_days);
         Ok(RunningHost { gateway, control, store, admin })
+    }
+}
+
+/// Opens the state. A short command has it for a moment, so it is waited for.
+async fn open_alone(root: &Path) -> Result<Store, StoreError> {
+    let until = Instant::now() + LOCK_WAIT;
+    loop {
+        match Store::open(root, Access::Exclusive) {
+            Err(error) if error.kind == StoreErrorKind::InUse && Instant::now() < until => {
+                tokio::time::sleep(LOCK_LOOK).await;
+            }
+            opened => return opened,
+        }
     }
 }
 

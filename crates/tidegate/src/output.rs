@@ -1,5 +1,9 @@
 //! Results to stdout, diagnostics to stderr. Only this file writes to either.
 
+mod queue;
+
+pub(crate) use queue::{dropped as log_lines_dropped, flush as flush_log, start as queue_log};
+
 use crate::clock::{Clock, rfc3339};
 use serde::Serialize;
 use std::io::{IsTerminal as _, Write as _};
@@ -57,20 +61,22 @@ pub(crate) fn service() -> &'static str {
 
 /// Prints a line to stderr; in a log of JSON lines it is a `note`.
 pub(crate) fn stderr(text: impl AsRef<str>) {
-    let text = text.as_ref();
+    log_line(note(text.as_ref()));
+}
+
+/// A sentence as a line of the log.
+pub(crate) fn note(text: &str) -> String {
     match is_json_log() {
-        false => log_line(text),
-        true => log_line(
-            &serde_json::json!({
-                "timestamp": rfc3339(Clock::Real.now()),
-                "level": "info",
-                "event_type": "note",
-                "service": service(),
-                "message": text,
-                "details": {},
-            })
-            .to_string(),
-        ),
+        false => text.to_owned(),
+        true => serde_json::json!({
+            "timestamp": rfc3339(Clock::Real.now()),
+            "level": "info",
+            "event_type": "note",
+            "service": service(),
+            "message": text,
+            "details": {},
+        })
+        .to_string(),
     }
 }
 
@@ -80,8 +86,15 @@ pub(crate) fn sentence(text: impl AsRef<str>) {
 }
 
 /// Prints a finished line of the log to stderr.
-pub(crate) fn log_line(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+pub(crate) fn log_line(line: String) {
+    if let Err(line) = queue::push(line) {
+        write_log(&(line + "\n"));
+    }
+}
+
+/// Writes lines of the log to stderr, and waits where nobody reads them.
+pub(crate) fn write_log(lines: &str) {
+    let _ = std::io::stderr().lock().write_all(lines.as_bytes());
 }
 
 /// Prints a value as pretty JSON to stdout, non-ASCII kept.

@@ -72,6 +72,7 @@ impl Unanswered {
                 | Failure::AccountLimit
                 | Failure::Credential
                 | Failure::ClientGone
+                | Failure::ServerStopping
                 | Failure::Internal,
             ) => false,
         }

@@ -89,7 +89,7 @@ impl Counts {
     pub(super) fn add(&mut self, outcome: &Outcome) {
         self.red_events += outcome.risk.iter().filter(|kind| kind.is_red_line()).count() as u64;
         match outcome.failure.map(Failure::fault) {
-            Some(FaultOwner::Client) => {
+            Some(FaultOwner::Client | FaultOwner::Operator) => {
                 self.client_faults += 1;
                 self.rejected += u64::from(outcome.failure.is_some_and(Failure::is_rejection));
                 self.abandoned += u64::from(outcome.abandoned);

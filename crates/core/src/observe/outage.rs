@@ -91,7 +91,7 @@ impl OutageWatch {
     /// Counts one request, in the order in which requests end.
     pub fn add(&mut self, outcome: &Outcome, at: UnixMs) -> Option<OutageChange> {
         let failure = match outcome.failure.map(|failure| (failure, failure.fault())) {
-            Some((_, FaultOwner::Client)) => return None,
+            Some((_, FaultOwner::Client | FaultOwner::Operator)) => return None,
             Some((failure, FaultOwner::Upstream | FaultOwner::Ours)) => Some(failure),
             None => None,
         };

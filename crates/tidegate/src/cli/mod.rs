@@ -23,6 +23,7 @@ use backend::{Backend, read_state};
 use clap::{Args, Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Release control for LLM services: from a tested version set to full traffic, or back, on
 /// evidence.
@@ -189,6 +190,9 @@ impl SetArgs {
     }
 }
 
+/// Longest wait at the end for a log that is not read.
+const LOG_FLUSH: Duration = Duration::from_secs(1);
+
 /// Runs what was typed and gives the exit code.
 pub(crate) fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -209,13 +213,15 @@ pub(crate) fn main() -> ExitCode {
         }
     };
     let json = cli.json;
-    match runtime.block_on(run(cli)) {
+    let code = match runtime.block_on(run(cli)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error, json);
             ExitCode::from(error.kind as u8)
         }
-    }
+    };
+    output::flush_log(LOG_FLUSH);
+    code
 }
 
 /// Prints an error: a sentence and its hints; with `--json` as JSON to stdout as well, unless a

@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::config::{Loaded, Project, Upstream, Workspace, is_open_to_all, listen_addr, load};
-use crate::error::{CliError, Result};
+use crate::error::{CliError, ErrorKind, Result};
 use crate::host::{Host, HostOptions};
 use crate::lang::Lang;
 use crate::log;
@@ -20,6 +20,9 @@ use tidegate_core::ids::VersionSetId;
 
 /// How often the project's files are compared with the served set, at most.
 const COMPARE_EVERY: Duration = Duration::from_secs(5);
+
+/// After a second order to stop, how long the state may take to be written.
+const HURRY: Duration = Duration::from_secs(2);
 
 /// What `serve` takes.
 #[derive(Debug, Args)]
@@ -68,6 +71,7 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
     let names: Vec<&str> =
         members.iter().map(|member| member.loaded.project.service.as_str()).collect();
     output::set_service(names.join(","));
+    output::queue_log();
     let given = args.listen.or_else(|| args.port.map(|port| format!("127.0.0.1:{port}")));
     let given = given.map(|listen| (format!("--listen {listen}"), listen));
     let set = workspace.listen.map(|listen| (format!("listen: {listen}"), listen));
@@ -90,7 +94,8 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
             clock: Clock::Real,
             upstream: name.map(|name| provider(&loaded.project, name)).transpose()?,
             by: "tidegate serve",
-            gateway: GatewayOptions { log_requests: args.log_requests, ..Default::default() },
+            gateway: GatewayOptions { log_requests: args.log_requests, ..Default::default() }
+                .ending(&loaded.project.limits),
         };
         let mut host = Host::open(config, loaded, options).await?;
         if let Some(note) = host.control.leave_experiment().await? {
@@ -105,16 +110,13 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
     }
     let gateways = services.iter().map(|service| service.gateway.clone()).collect();
     let front = Front::of(gateways).ok_or_else(no_service)?;
-    let stop = stopped();
+    let signals = Signals::new();
     let url = format!("http://{address}/v1");
     match json {
         true => output::line(serde_json::json!({ "listening": url }).to_string()),
         false => output::line(format!("listening on {url}")),
     }
-    let stopping = async {
-        stop.await;
-        log::About::service(output::service()).log(&log::Event::Stopping);
-    };
+    let stopping = ordered_to_stop(signals, front.clone());
     crate::request::serve(front, listener, stopping).await?;
     // Each is ended, whatever became of the others; the first error is said.
     let mut ended = Ok(());
@@ -277,22 +279,56 @@ fn require_credentials(project: &Project, listen: &str, said: &str) -> Result<()
     .hint("add `credentials:` to tidegate.yaml, or listen on 127.0.0.1"))
 }
 
-/// Waits for Ctrl-C or SIGTERM, which are listened for from now on.
-fn stopped() -> impl Future<Output = ()> {
+/// Waits for the order to stop. A second one ends the time for requests in flight.
+async fn ordered_to_stop(mut signals: Signals, front: Arc<Front>) {
+    signals.stop().await;
+    log::About::service(output::service()).log(&log::Event::Stopping);
+    tokio::spawn(async move {
+        signals.stop().await;
+        front.hurry();
+        tokio::time::sleep(HURRY).await;
+        // A disk that does not answer must not keep a process that was ordered twice.
+        std::process::exit(i32::from(ErrorKind::Internal as u8));
+    });
+}
+
+/// Ctrl-C, SIGTERM and SIGHUP, which are listened for from the beginning on.
+struct Signals {
     #[cfg(unix)]
-    let (mut terminated, mut interrupted) = {
-        use tokio::signal::unix::{SignalKind, signal};
-        (signal(SignalKind::terminate()).ok(), signal(SignalKind::interrupt()).ok())
-    };
-    async move {
-        #[cfg(unix)]
-        if let (Some(terminated), Some(interrupted)) = (&mut terminated, &mut interrupted) {
-            tokio::select! {
-                _ = interrupted.recv() => {}
-                _ = terminated.recv() => {}
-            }
-            return;
+    unix: Option<[tokio::signal::unix::Signal; 3]>,
+}
+
+impl Signals {
+    fn new() -> Signals {
+        Signals {
+            #[cfg(unix)]
+            unix: {
+                use tokio::signal::unix::{SignalKind, signal};
+                let of = |kind| signal(kind).ok();
+                of(SignalKind::terminate())
+                    .zip(of(SignalKind::interrupt()))
+                    .zip(of(SignalKind::hangup()))
+                    .map(|((terminate, interrupt), hangup)| [terminate, interrupt, hangup])
+            },
         }
+    }
+
+    /// Waits for the next Ctrl-C or SIGTERM. A SIGHUP, which a closed terminal sends too, is
+    /// ignored with a line in the log.
+    async fn stop(&mut self) {
+        #[cfg(unix)]
+        if let Some([terminate, interrupt, hangup]) = &mut self.unix {
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => return,
+                    _ = interrupt.recv() => return,
+                    _ = hangup.recv() => output::stderr(
+                        "SIGHUP is ignored: keys and files are read at a restart",
+                    ),
+                }
+            }
+        }
+        // Where it cannot be listened for, the system ends the process by itself.
         let _ = tokio::signal::ctrl_c().await;
     }
 }

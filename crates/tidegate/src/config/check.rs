@@ -279,6 +279,8 @@ impl Checker<'_> {
             ("idle_ms", limits.idle_ms, 1, MAX_LIMIT_MS),
             ("total_ms", limits.total_ms, 1, MAX_LIMIT_MS),
             ("retries", u64::from(limits.retries), 0, 10),
+            ("stop_notice_ms", limits.stop_notice_ms, 0, MAX_LIMIT_MS),
+            ("drain_ms", limits.drain_ms, 0, MAX_LIMIT_MS),
         ];
         for (key, given, least, most) in bounds {
             if !(least..=most).contains(&given) {

@@ -238,6 +238,10 @@ pub(crate) struct Limits {
     pub(crate) total_ms: u64,
     /// Retries of retryable failures, before the first byte only.
     pub(crate) retries: u32,
+    /// After the order to stop, how long new requests are still taken.
+    pub(crate) stop_notice_ms: u64,
+    /// After that, how long requests in flight may take.
+    pub(crate) drain_ms: u64,
 }
 
 impl Default for Limits {
@@ -250,6 +254,8 @@ impl Default for Limits {
             idle_ms: 30_000,
             total_ms: 300_000,
             retries: 1,
+            stop_notice_ms: 5_000,
+            drain_ms: 30_000,
         }
     }
 }
@@ -265,6 +271,8 @@ impl Limits {
             idle_ms,
             total_ms,
             retries,
+            stop_notice_ms: _,
+            drain_ms: _,
         } = *self;
         AnswerLimits { first_byte_ms, idle_ms, total_ms, retries }
     }
@@ -279,6 +287,8 @@ impl Limits {
             idle_ms: _,
             total_ms: _,
             retries: _,
+            stop_notice_ms: _,
+            drain_ms: _,
         } = *self;
         ProcessLimits { max_body_bytes, max_concurrent, queue_ms }
     }

@@ -138,6 +138,7 @@ fn ask_error(error: &UpstreamError, upstream: &str) -> AskError {
         | Failure::AccountLimit
         | Failure::TooLarge
         | Failure::ClientGone
+        | Failure::ServerStopping
         | Failure::Internal => None,
         Failure::Unreachable
         | Failure::FirstByteTimeout

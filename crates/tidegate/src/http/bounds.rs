@@ -11,6 +11,8 @@ pub(super) const LINGER_IDLE: Duration = Duration::from_secs(1);
 pub(super) const LINGER_MAX: usize = 128 * 1024 * 1024;
 /// Connections over the cap that are answered at a time; more are closed without a word.
 pub(super) const REFUSALS_MAX: usize = 64;
+/// How long answers that are cut at the end of the service may take to say so.
+pub(super) const CUT: Duration = Duration::from_secs(1);
 /// Rest after a connection could not be accepted: out of file descriptors, the loop would spin.
 pub(super) const ACCEPT_REST: Duration = Duration::from_millis(10);
 

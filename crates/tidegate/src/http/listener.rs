@@ -1,7 +1,7 @@
 //! The accept loop: a bounded number of connections, each with its deadlines, and an end in order.
 
 use super::body::UnreadBody;
-use super::bounds::{ACCEPT_REST, BACKLOG, Bounds, REFUSALS_MAX, SEND_BUFFER};
+use super::bounds::{ACCEPT_REST, BACKLOG, Bounds, CUT, REFUSALS_MAX, SEND_BUFFER};
 use super::conn::{InWork, Socket, Watch};
 use super::workers::Workers;
 use crate::log::{About, Event};
@@ -19,6 +19,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -40,6 +41,26 @@ pub(crate) trait Service: Send + Sync + 'static {
 
     /// The order to stop was given; requests are still taken for [`Bounds::stop_notice`].
     fn stopping(&self) {}
+
+    /// The time for requests in flight is over: each answer is polled once more, and may end itself
+    /// in order.
+    fn cutting(&self) {}
+
+    /// Ready when that time is to end early.
+    fn hurried(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+}
+
+/// How far the end of the service has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// Requests are taken.
+    Open,
+    /// Those in flight are finished.
+    Closing,
+    /// Those in flight are cut.
+    Cutting,
 }
 
 /// A request with its body still to be read.
@@ -91,36 +112,47 @@ impl Listener {
         workers: Option<Workers>,
         stop: impl Future<Output = ()>,
     ) -> usize {
-        let (closing, _) = watch::channel(false);
+        let (phase, _) = watch::channel(Phase::Open);
         let acceptor = Acceptor {
             service: Arc::clone(&service),
             bounds,
             permits: Arc::new(Semaphore::new(bounds.max_connections)),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
-            closing,
+            phase,
             workers,
         };
-        {
+        let is_hurried = {
             let mut stop = pin!(async {
                 stop.await;
                 service.stopping();
-                tokio::time::sleep(bounds.stop_notice).await;
+                timeout(bounds.stop_notice, service.hurried()).await.is_ok()
             });
             loop {
                 tokio::select! {
-                    () = &mut stop => break,
+                    is_hurried = &mut stop => break is_hurried,
                     accepted = self.tcp.accept() => acceptor.admit(accepted).await,
                 }
             }
-        }
-        drop(self.tcp);
-        // No connection may be there to hear it.
-        let _ = acceptor.closing.send(true);
-        let all = u32::try_from(bounds.max_connections).unwrap_or(u32::MAX);
-        let cut = match timeout(bounds.drain, acceptor.permits.acquire_many(all)).await {
-            Ok(_) => 0,
-            Err(_elapsed) => bounds.max_connections - acceptor.permits.available_permits(),
         };
+        drop(self.tcp);
+        // No connection may be there to hear it, here and below.
+        let _ = acceptor.phase.send(Phase::Closing);
+        let all = u32::try_from(bounds.max_connections).unwrap_or(u32::MAX);
+        let drain = if is_hurried { Duration::ZERO } else { bounds.drain };
+        let all_ended = || acceptor.permits.acquire_many(all);
+        let drained = tokio::select! {
+            _ = all_ended() => true,
+            () = service.hurried(), if !is_hurried => false,
+            () = tokio::time::sleep(drain) => false,
+        };
+        let open = bounds.max_connections - acceptor.permits.available_permits();
+        let cut = if drained { 0 } else { open };
+        if !drained {
+            service.cutting();
+            let _ = acceptor.phase.send(Phase::Cutting);
+            // Clients that do not read it are cut as they are.
+            let _ = timeout(CUT, all_ended()).await;
+        }
         if let Some(workers) = acceptor.workers {
             workers.stop().await;
         }
@@ -148,7 +180,7 @@ struct Acceptor<S> {
     bounds: Bounds,
     permits: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
-    closing: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
     workers: Option<Workers>,
 }
 
@@ -169,7 +201,7 @@ impl<S: Service> Acceptor<S> {
         let _ = stream.set_nodelay(true);
         match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) => {
-                let (service, closing) = (Arc::clone(&self.service), self.closing.subscribe());
+                let (service, phase) = (Arc::clone(&self.service), self.phase.subscribe());
                 let bounds = self.bounds;
                 match &self.workers {
                     Some(workers) => {
@@ -177,11 +209,11 @@ impl<S: Service> Acceptor<S> {
                         workers.run(async move {
                             // From here on it wakes the worker's runtime, and no other.
                             let Ok(stream) = stream.and_then(TcpStream::from_std) else { return };
-                            connection(service, stream, peer, bounds, closing, permit).await;
+                            connection(service, stream, peer, bounds, phase, permit).await;
                         });
                     }
                     None => {
-                        tokio::spawn(connection(service, stream, peer, bounds, closing, permit));
+                        tokio::spawn(connection(service, stream, peer, bounds, phase, permit));
                     }
                 }
             }
@@ -216,7 +248,7 @@ async fn connection<S: Service>(
     stream: TcpStream,
     peer: IpAddr,
     bounds: Bounds,
-    mut closing: watch::Receiver<bool>,
+    mut phase: watch::Receiver<Phase>,
     _permit: OwnedSemaphorePermit,
 ) {
     let socket = Socket::new(stream, bounds);
@@ -231,7 +263,7 @@ async fn connection<S: Service>(
     // Deadlines for heads are the socket's.
     http.header_read_timeout(None).keep_alive(bounds.idle.is_some());
     let mut connection = http.serve_connection(TokioIo::new(socket), service);
-    let mut asked = false;
+    let mut after = Phase::Open;
     let serving = async {
         loop {
             tokio::select! {
@@ -239,8 +271,9 @@ async fn connection<S: Service>(
                     Poll::Ready(ended) => Poll::Ready(ended.is_ok()),
                     Poll::Pending => client.poll_gone(cx).map(|()| false),
                 }) => break ended,
-                _ = closing.wait_for(|closing| *closing), if !asked => {
-                    asked = true;
+                // The connection is polled again after either, and with it what it answers.
+                Ok(now) = next_phase(&mut phase, after), if after < Phase::Cutting => {
+                    after = now;
                     Pin::new(&mut connection).graceful_shutdown();
                 }
             }
@@ -251,6 +284,14 @@ async fn connection<S: Service>(
     if let Ok(true) = ended {
         connection.into_parts().io.into_inner().close().await;
     }
+}
+
+/// The phase, once it is a later one.
+async fn next_phase(
+    phase: &mut watch::Receiver<Phase>,
+    after: Phase,
+) -> Result<Phase, watch::error::RecvError> {
+    phase.wait_for(|now| *now > after).await.map(|now| *now)
 }
 
 async fn answer<S: Service>(

@@ -131,7 +131,7 @@ impl<S: Subscriber> Layer<S> for Lines {
             // A request is a JSON line in either format.
             Format::Text => fields.text(),
         };
-        output::log_line(&line);
+        output::log_line(line);
     }
 }
 

@@ -51,9 +51,11 @@ fn advice(failure: Failure) -> &'static str {
         | Failure::Empty
         | Failure::TooLarge
         | Failure::ServerError => "check the model server's log",
-        Failure::Refused | Failure::Unrendered | Failure::ClientGone | Failure::Internal => {
-            "see what failed: `tidegate trace ID`"
-        }
+        Failure::Refused
+        | Failure::Unrendered
+        | Failure::ClientGone
+        | Failure::ServerStopping
+        | Failure::Internal => "see what failed: `tidegate trace ID`",
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) enum Code {
     RequestTooLarge,
     /// The body is compressed.
     UnsupportedEncoding,
+    /// The server was stopped in the middle of the answer.
+    ServerStopping,
     /// The client left.
     ClientGone,
     /// The model server limits our rate.
@@ -86,7 +88,7 @@ pub(crate) enum Code {
 impl Code {
     /// Every code.
     #[cfg(test)]
-    pub(crate) const ALL: [Code; 38] = [
+    pub(crate) const ALL: [Code; 39] = [
         Code::InvalidJson,
         Code::RequestTooComplex,
         Code::DuplicateParameter,
@@ -108,6 +110,7 @@ impl Code {
         Code::RequestTimeout,
         Code::RequestTooLarge,
         Code::UnsupportedEncoding,
+        Code::ServerStopping,
         Code::ClientGone,
         Code::UpstreamRateLimited,
         Code::UpstreamRefused,
@@ -151,6 +154,7 @@ impl Code {
             Code::RequestTimeout => "request_timeout",
             Code::RequestTooLarge => "request_too_large",
             Code::UnsupportedEncoding => "unsupported_encoding",
+            Code::ServerStopping => "server_stopping",
             Code::ClientGone => "client_gone",
             Code::UpstreamRateLimited => "upstream_rate_limited",
             Code::UpstreamRefused => "upstream_refused",

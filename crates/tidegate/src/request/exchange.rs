@@ -238,10 +238,14 @@ fn caller_of(arrival: &Arrival, user: Option<&str>) -> Option<String> {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        // Only a future that was dropped in mid-flight comes here open: its client has left.
+        // Only a future that was dropped in mid-flight comes here open: its client has left, or
+        // the server is stopped.
         if !self.closed {
-            let failure = Some(Failure::ClientGone);
-            account::keep(self, Ending { status: CLIENT_GONE, failure, ..Ending::default() });
+            let (status, failure) = match self.gateway.is_cutting() {
+                true => (StatusCode::SERVICE_UNAVAILABLE, Failure::ServerStopping),
+                false => (CLIENT_GONE, Failure::ClientGone),
+            };
+            account::keep(self, Ending { status, failure: Some(failure), ..Ending::default() });
         }
     }
 }

@@ -10,6 +10,7 @@ use super::gateway::Gateway;
 use super::problem::Problem;
 use http::{HeaderMap, StatusCode};
 use std::sync::{Arc, OnceLock};
+use tokio::sync::Notify;
 
 /// Longest name of a model that an error repeats, characters.
 const SHOWN_MAX: usize = 80;
@@ -18,19 +19,20 @@ const SHOWN_MAX: usize = 80;
 pub(crate) struct Front {
     first: Arc<Gateway>,
     others: Vec<Arc<Gateway>>,
+    hurry: Notify,
 }
 
 impl Front {
     /// A listener of one service.
     pub(crate) fn one(gateway: Arc<Gateway>) -> Arc<Front> {
-        Arc::new(Front { first: gateway, others: Vec::new() })
+        Arc::new(Front { first: gateway, others: Vec::new(), hurry: Notify::new() })
     }
 
     /// A listener of several services, whose names differ; `None` for none.
     pub(crate) fn of(services: Vec<Arc<Gateway>>) -> Option<Arc<Front>> {
         let mut services = services.into_iter();
         let first = services.next()?;
-        Some(Arc::new(Front { first, others: services.collect() }))
+        Some(Arc::new(Front { first, others: services.collect(), hurry: Notify::new() }))
     }
 
     /// The service that answers for the listener as a whole: its bounds hold for connections, and
@@ -57,6 +59,21 @@ impl Front {
     /// Says that no new requests should come.
     pub(super) fn stop(&self) {
         self.services().for_each(|gateway| gateway.stop());
+    }
+
+    /// Says that the time for requests in flight is over.
+    pub(super) fn cut(&self) {
+        self.services().for_each(|gateway| gateway.cut());
+    }
+
+    /// Ends the time for requests in flight now, once the order to stop was given.
+    pub(crate) fn hurry(&self) {
+        self.hurry.notify_one();
+    }
+
+    /// Ready after [`Self::hurry`].
+    pub(super) async fn hurried(&self) {
+        self.hurry.notified().await;
     }
 
     /// The services that let this caller in; an error when none does.

@@ -5,7 +5,7 @@ use super::auth::{Authenticator, CredentialError};
 use super::bounds::CONNECTIONS;
 use super::ids::IdMaker;
 use crate::clock::Clock;
-use crate::config::{Price, ProcessLimits, Project, Records};
+use crate::config::{Limits, Price, ProcessLimits, Project, Records};
 use crate::guard::Bans;
 use crate::http::Bounds;
 use crate::log::LogKey;
@@ -27,6 +27,15 @@ pub(crate) struct GatewayOptions {
     pub(crate) log_requests: bool,
     /// Bounds on connections.
     pub(crate) bounds: Bounds,
+}
+
+impl GatewayOptions {
+    /// The same with the project's times for the end of the service.
+    pub(crate) fn ending(mut self, limits: &Limits) -> GatewayOptions {
+        self.bounds.stop_notice = Duration::from_millis(limits.stop_notice_ms);
+        self.bounds.drain = Duration::from_millis(limits.drain_ms);
+        self
+    }
 }
 
 impl Default for GatewayOptions {
@@ -72,6 +81,7 @@ pub(crate) struct Gateway {
     pub(super) ban_s: u64,
     prices: BTreeMap<String, Price>,
     stopping: AtomicBool,
+    cutting: AtomicBool,
     files: AtomicU8,
     release: OnceLock<Box<dyn Fn() -> ReleaseView + Send + Sync>>,
 }
@@ -115,6 +125,7 @@ impl Gateway {
             ban_s: project.risk.ban_s,
             prices: project.prices.clone(),
             stopping: AtomicBool::new(false),
+            cutting: AtomicBool::new(false),
             files: AtomicU8::new(FilesState::Served as u8),
             release: OnceLock::new(),
         }
@@ -130,6 +141,7 @@ impl Gateway {
                 arms: self.arms(),
                 release: self.release.get().map_or_else(ReleaseView::default, |release| release()),
                 records_dropped: self.parts.store.dropped_records(),
+                log_lines_dropped: crate::output::log_lines_dropped(),
                 entrance_open: table.table.entrance == Entrance::Open,
                 switch_times: self.parts.collector.switch_times(),
             },
@@ -181,6 +193,16 @@ impl Gateway {
     /// Whether [`Self::stop`] was called.
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Says that the time for requests in flight is over.
+    pub(super) fn cut(&self) {
+        self.cutting.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether [`Self::cut`] was called: whatever ends from now on was ended by the stop.
+    pub(super) fn is_cutting(&self) -> bool {
+        self.cutting.load(Ordering::SeqCst)
     }
 
     /// Whether clients may call the service by this name.

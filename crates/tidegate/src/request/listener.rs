@@ -97,4 +97,12 @@ impl Service for Front {
     fn stopping(&self) {
         self.stop();
     }
+
+    fn cutting(&self) {
+        self.cut();
+    }
+
+    async fn hurried(&self) {
+        Front::hurried(self).await;
+    }
 }

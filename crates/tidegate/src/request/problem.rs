@@ -142,6 +142,7 @@ impl Problem {
             | Failure::Unrendered
             | Failure::ClientGone
             | Failure::Internal => Next::DoNotRetry,
+            Failure::ServerStopping => Next::RetryAfter(1),
         };
         let message = match passes_on {
             Some(name) => error.full_message(name),
@@ -199,6 +200,9 @@ fn of_failure(failure: Failure, status: Option<u16>) -> (StatusCode, &'static st
             (StatusCode::BAD_REQUEST, "invalid_request_error", Code::PromptNotRendered)
         }
         Failure::ServerError => (StatusCode::BAD_GATEWAY, upstream, Code::UpstreamError),
+        Failure::ServerStopping => {
+            (StatusCode::SERVICE_UNAVAILABLE, "server_error", Code::ServerStopping)
+        }
         Failure::ClientGone => (CLIENT_GONE, "invalid_request_error", Code::ClientGone),
         Failure::Internal => {
             (StatusCode::INTERNAL_SERVER_ERROR, "server_error", Code::InternalError)

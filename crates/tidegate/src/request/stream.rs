@@ -76,6 +76,10 @@ impl Stream for Events {
     /// All events that are there, up to a bound.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let mut out = Vec::new();
+        if self.exchange.as_ref().is_some_and(|exchange| exchange.gateway.is_cutting()) {
+            let message = "the server was stopped before the answer's end".to_owned();
+            self.broken(upstream(Failure::ServerStopping, message), &mut out);
+        }
         while !self.is_ended() && out.len() < STREAM_PIECE {
             let piece = match self.first.take() {
                 Some(first) => Some(first),

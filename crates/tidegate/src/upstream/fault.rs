@@ -150,6 +150,7 @@ fn status_message(status: u16, failure: Failure) -> String {
         | Failure::TooLarge
         | Failure::Unrendered
         | Failure::ClientGone
+        | Failure::ServerStopping
         | Failure::Internal => "answered with a status that no chat completion has",
     };
     format!("the upstream {what} (status {status})")

@@ -86,12 +86,15 @@ fn result(lang: Lang, words: &TraceWords, record: &Record) -> String {
         (Lang::En, FaultOwner::Upstream) => "(the upstream's fault)",
         (Lang::En, FaultOwner::Client) => "(the client's fault)",
         (Lang::En, FaultOwner::Ours) => "(our fault)",
+        (Lang::En, FaultOwner::Operator) => "(the server was stopped)",
         (Lang::Zh, FaultOwner::Upstream) => "（上游的问题）",
         (Lang::Zh, FaultOwner::Client) => "（调用方的问题）",
         (Lang::Zh, FaultOwner::Ours) => "（网关自己的问题）",
+        (Lang::Zh, FaultOwner::Operator) => "（服务器被停止）",
         (Lang::Ja, FaultOwner::Upstream) => "（上流の問題）",
         (Lang::Ja, FaultOwner::Client) => "（呼び出し側の問題）",
         (Lang::Ja, FaultOwner::Ours) => "（ゲートウェイの問題）",
+        (Lang::Ja, FaultOwner::Operator) => "（サーバーが停止された）",
     };
     format!("{status} · {} {whose}", failure.as_str())
 }

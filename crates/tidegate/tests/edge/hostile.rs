@@ -1,9 +1,10 @@
 //! Clients that mean harm: bodies that grow in memory, uploads that never end, heads that two
 //! servers read differently. Nobody else may notice them.
 
-use crate::client::{CHAT, open, request};
+use crate::client::{CHAT, get, open, request};
 use crate::project::{Project, Server, wait_for};
-use std::io::{Read as _, Write as _};
+use serde_json::json;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -71,6 +72,124 @@ fn slow_uploads_shut_nobody_out() {
     }
     let took = began.elapsed();
     assert!(took < Duration::from_secs(9), "{took:?}");
+}
+
+/// A project whose answers take ten seconds, and whose notice and drain are these, ms.
+fn slow_project(stop_notice_ms: u64, drain_ms: u64) -> Project {
+    let project = Project::init();
+    project.edit(
+        "tidegate.yaml",
+        "  stop_notice_ms: 0\n",
+        &format!("  stop_notice_ms: {stop_notice_ms}\n  drain_ms: {drain_ms}\n"),
+    );
+    project.edit(
+        "tidegate.yaml",
+        "    kind: simulated\n",
+        "    kind: simulated\n    first_token_ms: 1\n    ms_per_token: 200\n    sigma: 0\n",
+    );
+    project
+}
+
+/// A stream that goes on for ten seconds; its first piece has come.
+fn stream(server: &Server) -> crate::client::Open {
+    let body = json!({"stream": true, "user": "mei",
+                      "messages": [{"role": "user", "content": crate::users::long(1)}]});
+    let bytes = request("POST", CHAT, "", body.to_string().as_bytes());
+    let mut stream = open(server.address, &bytes).unwrap();
+    stream.chunk().unwrap();
+    stream
+}
+
+#[test]
+fn a_stream_that_is_cut_at_the_end_says_so() {
+    let project = slow_project(300, 300);
+    let server = project.serve();
+    let cut = stream(&server);
+    let whole = request("POST", CHAT, "", br#"{"messages":[{"role":"user","content":"hi"}]}"#);
+    let address = server.address;
+    let waiting = std::thread::spawn(move || open(address, &whole)?.finish());
+    server.signal("-HUP");
+    wait_for("the line about SIGHUP", || server.log().contains("SIGHUP").then_some(()));
+    server.terminate();
+    // New requests are still taken, and load balancers are asked to look away.
+    wait_for("503", || (get(address, "/readyz", "").ok()?.status == 503).then_some(()));
+    assert_eq!(get(address, "/health", "").unwrap().status, 200);
+    let began = Instant::now();
+    let answer = cut.finish().unwrap();
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let events = answer.events();
+    assert!(events.last().unwrap().contains("\"server_stopping\""), "{events:?}");
+    wait_for("the count", || server.log().contains("2 connections were cut").then_some(()));
+    assert_eq!(server.ended(), Some(0));
+    // It had not begun, so there is no answer to end.
+    let _ = waiting.join().unwrap();
+    let trace = project.run(&["trace", answer.header("x-trace-id"), "--json"]).exits(0).json();
+    assert_eq!(trace["record"]["failure"], "server_stopping", "{trace}");
+}
+
+#[test]
+fn a_second_order_to_stop_ends_it_at_once() {
+    let project = slow_project(60_000, 60_000);
+    let server = project.serve();
+    let cut = stream(&server);
+    server.signal("-INT");
+    wait_for("the order to stop", || server.log().contains("stopping").then_some(()));
+    server.signal("-INT");
+    let began = Instant::now();
+    let events = cut.finish().unwrap().events();
+    assert!(events.last().unwrap().contains("\"server_stopping\""), "{events:?}");
+    assert_eq!(server.ended(), Some(0));
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_log_that_nobody_reads_stops_nothing() {
+    let project = Project::quick();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let server = Server::start_logging_to(&project.root, &["--log-requests"], writer);
+    // A pipe holds 64 KiB, which is about 150 lines; the queue holds 4,096 more.
+    let users: Vec<_> = (0..4)
+        .map(|user| {
+            let address = server.address;
+            std::thread::spawn(move || {
+                for _ in 0..1_250 {
+                    let answer = crate::client::chat(address, Some("mei"), "hello").unwrap();
+                    assert_eq!(answer.status, 200, "{user}: {answer:?}");
+                }
+            })
+        })
+        .collect();
+    users.into_iter().for_each(|user| user.join().unwrap());
+    assert_eq!(get(server.address, "/health", "").unwrap().status, 200);
+    let page = get(server.address, "/metrics", "").unwrap().body;
+    let line = page.lines().find(|l| l.starts_with("tidegate_log_lines_dropped_total ")).unwrap();
+    let dropped: u64 = line.split(' ').nth(1).unwrap().parse().unwrap();
+    assert!((1..1_000).contains(&dropped), "{line}");
+    // Whoever reads again sees how many, and the end waits for no reader.
+    let log = std::thread::spawn(move || {
+        BufReader::new(reader).lines().map_while(Result::ok).any(|l| l.contains("were dropped"))
+    });
+    server.terminate();
+    assert_eq!(server.ended(), Some(0));
+    assert!(log.join().unwrap(), "nothing was said");
+}
+
+#[test]
+fn a_server_waits_for_a_short_command() {
+    let project = Project::quick();
+    project.serve().kill();
+    let lock = std::fs::File::open(project.root.join(".tidegate/lock")).unwrap();
+    lock.lock().unwrap();
+    let freed = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(700));
+        drop(lock);
+    });
+    let server = project.serve();
+    freed.join().unwrap();
+    server.chat("mei", "hello");
 }
 
 /// What comes back for raw bytes: the status; 0 where the connection is closed without a word.

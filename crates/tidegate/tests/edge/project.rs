@@ -2,7 +2,7 @@
 
 use crate::{client, journal};
 use serde_json::Value;
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{BufRead as _, BufReader, PipeWriter, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -112,7 +112,10 @@ impl Project {
         let folder = TempDir::new().unwrap();
         tidegate(folder.path(), &["init", "my-service"], &[]).exits(0);
         let root = folder.path().join("my-service");
-        Project { _folder: folder, root }
+        let project = Project { _folder: folder, root };
+        // No load balancer waits here.
+        project.edit("tidegate.yaml", "\nlimits:\n", "\nlimits:\n  stop_notice_ms: 0\n");
+        project
     }
 
     /// A new project whose model answers at once and whose ladder takes a second.
@@ -394,7 +397,7 @@ impl Server {
                 let _ = sender.send(line);
             }
         });
-        let log = keep(child.0.stderr.take().unwrap());
+        let log = child.0.stderr.take().map(keep).unwrap_or_default();
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         Server { child, root: root.to_owned(), first_line, log, address }
     }
@@ -412,7 +415,21 @@ impl Server {
 
     /// Asks it to stop, as a supervisor does.
     pub(crate) fn terminate(&self) {
-        signal(&self.child.0, "-TERM");
+        self.signal("-TERM");
+    }
+
+    /// Sends it a signal, as `kill` names it.
+    pub(crate) fn signal(&self, name: &str) {
+        signal(&self.child.0, name);
+    }
+
+    /// Starts it with a log that the caller reads, or does not.
+    #[track_caller]
+    pub(crate) fn start_logging_to(root: &Path, more: &[&str], log: PipeWriter) -> Server {
+        let args = [&["serve", "--listen", "127.0.0.1:0"], more].concat();
+        let mut command = command(root, &args, &[]);
+        command.stderr(log);
+        Server::watch(root, Guarded(command.spawn().unwrap())).listening()
     }
 
     /// Waits for its end and gives its exit code.

@@ -61,6 +61,8 @@ pub(crate) struct TableView {
     pub(crate) release: ReleaseView,
     /// Records dropped since the start.
     pub(crate) records_dropped: u64,
+    /// Lines of the log dropped since the start.
+    pub(crate) log_lines_dropped: u64,
     /// Whether requests are taken.
     pub(crate) entrance_open: bool,
     /// From the last decision until its table was in place, and until the last request on the
@@ -95,6 +97,9 @@ impl TableView {
         page.count("tidegate_entrance_open", &[], u64::from(self.entrance_open));
         page.family("tidegate_records_dropped_total", "counter", "Records lost to a full queue");
         page.count("tidegate_records_dropped_total", &[], self.records_dropped);
+        let name = "tidegate_log_lines_dropped_total";
+        page.family(name, "counter", "Lines of the log that nobody read in time");
+        page.count(name, &[], self.log_lines_dropped);
         let (switched, drained) = self.switch_times;
         let name = "tidegate_switch_seconds";
         page.family(

@@ -240,7 +240,7 @@ fn time(exchange: &Exchange, ending: &Ending) -> Timing {
 fn measure(exchange: &Exchange, ending: &Ending, outcome: &Outcome) {
     let status = match ending.failure.map(Failure::fault) {
         Some(FaultOwner::Client) => StatusClass::ClientError,
-        Some(FaultOwner::Upstream | FaultOwner::Ours) => StatusClass::Error,
+        Some(FaultOwner::Upstream | FaultOwner::Ours | FaultOwner::Operator) => StatusClass::Error,
         None if ending.withheld => StatusClass::Error,
         None => StatusClass::Ok,
     };
