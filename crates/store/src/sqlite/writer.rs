@@ -133,7 +133,7 @@ impl Writer {
             records.clear();
             lost = Some(self.no_room());
         }
-        let (batches, mut kept) = self.sealer.seal(&records).unwrap_or_default();
+        let (batches, mut kept) = self.sealer.seal(&mut records).unwrap_or_default();
         let mut outcome = self.group(&jobs, &batches);
         let waits =
             [ErrorCode::SystemIoFailure, ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked];

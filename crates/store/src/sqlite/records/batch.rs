@@ -1,7 +1,9 @@
 //! What is in a batch's body, and how one is made.
 //!
-//! A body is one zstd frame with a checksum: records as JSON, a line each, then a head of 16 bytes
-//! for each, in the same order. The heads come last so that `zstd -d` shows people the lines first.
+//! A body is one zstd frame with a checksum. In it are the records as JSON, a line each, without
+//! input and output; then these texts, one after the other; then a head of 24 bytes for each
+//! record. What is alike lies together, which saves a tenth of the bytes, and a text is copied as
+//! it is. The heads come last so that `zstd -d` shows people the lines first.
 
 use super::hash::{Name, Names};
 use std::collections::BTreeSet;
@@ -9,15 +11,18 @@ use tidegate_core::ids::UnixMs;
 
 /// Most records of a batch.
 pub(super) const RECORDS_MAX: usize = 512;
-/// Bytes of lines after which a batch takes no more: a lookup reads one batch, and beyond this size
-/// the compression gains nothing.
+/// Bytes of lines and texts after which a batch takes no more: a lookup reads one batch, and
+/// beyond this size the compression gains nothing.
 pub(super) const LINES_MAX: usize = 512 << 10;
-/// Most bytes of one line; a record beyond it is kept without its texts.
-pub(super) const LINE_MAX: usize = 64 << 20;
+/// Most bytes of the texts of one record; one beyond it is kept without them.
+pub(super) const TEXTS_MAX: usize = 64 << 20;
 /// Most bytes that a body is read to, whatever is stored about it.
-const BODY_MAX: usize = LINE_MAX + LINES_MAX + RECORDS_MAX * Head::BYTES;
+const BODY_MAX: usize = TEXTS_MAX + 2 * LINES_MAX + RECORDS_MAX * Head::BYTES;
 /// Level of zstd when records are written.
 pub(super) const LEVEL: i32 = 1;
+/// Bits of zstd's hash table at that level, one less than it has by itself: the table fits the
+/// first cache of a core, which saves 10 % of the time for 3 % more bytes.
+const HASH_BITS: u32 = 13;
 
 /// What is known of a record without reading it.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +42,9 @@ pub(super) struct Head {
     /// When the request came in, ms.
     pub(super) at: u64,
     /// Length of its line, with the line's end.
-    pub(super) bytes: u32,
+    pub(super) line: u32,
+    /// Length of its input and output; `None` where it has none beside its line.
+    pub(super) texts: [Option<u32>; 2],
     /// Which of the batch's marks it belongs to.
     pub(super) mark: u16,
     /// Whether it is worth a regression case.
@@ -45,22 +52,30 @@ pub(super) struct Head {
 }
 
 impl Head {
-    const BYTES: usize = 16;
+    const BYTES: usize = 24;
 
     fn write(self, to: &mut Vec<u8>) {
         to.extend_from_slice(&self.at.to_le_bytes());
-        to.extend_from_slice(&self.bytes.to_le_bytes());
+        to.extend_from_slice(&self.line.to_le_bytes());
+        for text in self.texts {
+            // 0 is for no text, so that an empty one is another.
+            let length = text.map_or(0, |bytes| bytes.saturating_add(1));
+            to.extend_from_slice(&length.to_le_bytes());
+        }
         to.extend_from_slice(&self.mark.to_le_bytes());
         to.extend_from_slice(&u16::from(self.failing).to_le_bytes());
     }
 
     fn read(from: &[u8; Head::BYTES]) -> Head {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *from;
+        let [a, b, c, d, e, f, g, h, rest @ ..] = *from;
+        let [i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x] = rest;
+        let texts = [[m, n, o, p], [q, r, s, t]];
         Head {
             at: u64::from_le_bytes([a, b, c, d, e, f, g, h]),
-            bytes: u32::from_le_bytes([i, j, k, l]),
-            mark: u16::from_le_bytes([m, n]),
-            failing: [o, p] != [0, 0],
+            line: u32::from_le_bytes([i, j, k, l]),
+            texts: texts.map(|bytes| u32::from_le_bytes(bytes).checked_sub(1)),
+            mark: u16::from_le_bytes([u, v]),
+            failing: [w, x] != [0, 0],
         }
     }
 }
@@ -93,10 +108,18 @@ impl Mark {
     }
 }
 
+/// What is kept of a record: its line, without the line's end, and the texts beside it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Piece<'a> {
+    pub(super) line: &'a [u8],
+    pub(super) texts: [Option<&'a [u8]>; 2],
+}
+
 /// A batch that is being filled.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     lines: Vec<u8>,
+    texts: Vec<u8>,
     heads: Vec<Head>,
     names: Vec<u8>,
     marks: Vec<Mark>,
@@ -119,7 +142,7 @@ pub(in super::super) struct Sealed {
 impl Draft {
     /// Whether it takes no more.
     pub(super) fn is_full(&self) -> bool {
-        self.heads.len() >= RECORDS_MAX || self.lines.len() >= LINES_MAX
+        self.heads.len() >= RECORDS_MAX || self.lines.len() + self.texts.len() >= LINES_MAX
     }
 
     /// Adds a record, whose line `write` appends. Where that fails nothing is added.
@@ -127,6 +150,7 @@ impl Draft {
         &mut self,
         names: &Names,
         facts: &Facts<'_>,
+        texts: [Option<&[u8]>; 2],
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
         let start = self.lines.len();
@@ -135,7 +159,10 @@ impl Draft {
             return Err(error);
         }
         self.lines.push(b'\n');
-        let bytes = u32::try_from(self.lines.len() - start).unwrap_or(u32::MAX);
+        let length = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        let line = length(self.lines.len() - start);
+        texts.into_iter().flatten().for_each(|text| self.texts.extend_from_slice(text));
+        let texts = texts.map(|text| text.map(|text| length(text.len())));
         let mark = self.mark(facts.change_id, facts.arm);
         let Facts { trace, tenant, user, at, failing, .. } = *facts;
         if let Some(mark) = self.marks.get_mut(usize::from(mark)) {
@@ -145,7 +172,7 @@ impl Draft {
             }
         }
         self.names.extend_from_slice(&names.name(tenant, trace).to_bytes());
-        self.heads.push(Head { at: at.0, bytes, mark, failing });
+        self.heads.push(Head { at: at.0, line, texts, mark, failing });
         Ok(())
     }
 
@@ -166,7 +193,9 @@ impl Draft {
                 place
             })
             .collect();
-        self.lines.extend_from_slice(body.lines());
+        let (lines, texts) = body.parts();
+        self.lines.extend_from_slice(lines);
+        self.texts.extend_from_slice(texts);
         self.heads.extend(body.heads.iter().map(|head| {
             let mark = places.get(usize::from(head.mark)).copied().unwrap_or_default();
             Head { mark, ..*head }
@@ -195,6 +224,7 @@ impl Draft {
         let (Some(first_at), Some(last_at)) = (times().min(), times().max()) else {
             return Ok(None);
         };
+        self.lines.append(&mut self.texts);
         for head in &self.heads {
             head.write(&mut self.lines);
         }
@@ -207,7 +237,7 @@ impl Draft {
         let marks = std::mem::take(&mut self.marks);
         // One answer of many megabytes must not be held for ever after.
         if self.lines.capacity() > 4 * LINES_MAX {
-            self.lines = Vec::new();
+            (self.lines, self.texts) = (Vec::new(), Vec::new());
         }
         Ok(Some(Sealed { first_at, last_at, count, raw, body: body?, names, marks }))
     }
@@ -217,6 +247,9 @@ impl Draft {
 pub(super) fn compressor(level: i32) -> std::io::Result<zstd::bulk::Compressor<'static>> {
     let mut zstd = zstd::bulk::Compressor::new(level)?;
     zstd.include_checksum(true)?;
+    if level == LEVEL {
+        zstd.set_parameter(zstd::zstd_safe::CParameter::HashLog(HASH_BITS))?;
+    }
     Ok(zstd)
 }
 
@@ -225,7 +258,10 @@ pub(super) fn compressor(level: i32) -> std::io::Result<zstd::bulk::Compressor<'
 pub(super) struct Body {
     bytes: Vec<u8>,
     heads: Vec<Head>,
-    starts: Vec<usize>,
+    /// Where the line of each record begins, and where its texts.
+    starts: Vec<(usize, usize)>,
+    /// Where the first text begins.
+    texts: usize,
 }
 
 impl Body {
@@ -236,19 +272,21 @@ impl Body {
         }
         let bytes = zstd::bulk::decompress(body, raw).map_err(|_| "its body was altered")?;
         let heads = bytes.len().checked_sub(count * Head::BYTES).filter(|_| bytes.len() == raw);
-        let (lines, heads) = heads.map_or((&[][..], &[][..]), |at| bytes.split_at(at));
+        let (parts, heads) = heads.map_or((&[][..], &[][..]), |at| bytes.split_at(at));
         let (chunks, _) = heads.as_chunks::<{ Head::BYTES }>();
         let heads: Vec<Head> = chunks.iter().map(Head::read).collect();
+        let texts: usize = heads.iter().map(|head| head.line as usize).sum();
         let mut starts = Vec::with_capacity(count);
-        let mut end = 0usize;
+        let mut end = (0, texts);
         for head in &heads {
             starts.push(end);
-            end = end.saturating_add(head.bytes as usize);
+            let both: usize = head.texts.into_iter().flatten().map(|bytes| bytes as usize).sum();
+            end = (end.0 + head.line as usize, end.1 + both);
         }
-        if heads.len() != count || end != lines.len() {
+        if heads.len() != count || end != (texts, parts.len()) {
             return Err("its body does not have the records that it should");
         }
-        Ok(Body { bytes, heads, starts })
+        Ok(Body { bytes, heads, starts, texts })
     }
 
     /// What is known of each record, in their order.
@@ -256,18 +294,28 @@ impl Body {
         &self.heads
     }
 
-    /// A record's line, without its end.
-    pub(super) fn line(&self, place: usize) -> &[u8] {
-        let (Some(start), Some(head)) = (self.starts.get(place), self.heads.get(place)) else {
-            return &[];
+    /// A record.
+    pub(super) fn piece(&self, place: usize) -> Piece<'_> {
+        let (Some((line, texts)), Some(head)) = (self.starts.get(place), self.heads.get(place))
+        else {
+            return Piece::default();
         };
-        let end = start + (head.bytes as usize).saturating_sub(1);
-        self.bytes.get(*start..end).unwrap_or_default()
+        let bytes = |start: usize, bytes: usize| self.bytes.get(start..start + bytes);
+        let mut next = *texts;
+        let texts = head.texts.map(|length| {
+            let start = next;
+            next += length.unwrap_or_default() as usize;
+            bytes(start, length? as usize)
+        });
+        let line = bytes(*line, (head.line as usize).saturating_sub(1)).unwrap_or_default();
+        Piece { line, texts }
     }
 
-    fn lines(&self) -> &[u8] {
+    /// All lines, and all texts.
+    fn parts(&self) -> (&[u8], &[u8]) {
         let end = self.bytes.len().saturating_sub(self.heads.len() * Head::BYTES);
-        self.bytes.get(..end).unwrap_or_default()
+        let part = |range: std::ops::Range<usize>| self.bytes.get(range).unwrap_or_default();
+        (part(0..self.texts), part(self.texts..end))
     }
 }
 

@@ -87,7 +87,7 @@ fn some(
         let row = rows.next().transpose()?;
         let is_end = row.is_none();
         if let Some(row) = row {
-            draft.add(names, &row.facts(), |to| row.copy(to)).map_err(io)?;
+            draft.add(names, &row.facts(), [None; 2], |to| row.copy(to)).map_err(io)?;
             last = Some(row.id);
         }
         if (is_end || draft.is_full())
@@ -118,6 +118,7 @@ impl Row {
         }
     }
 
+    /// Its line is as it was written, with the texts in it.
     fn copy(&self, to: &mut Vec<u8>) -> std::io::Result<()> {
         to.extend_from_slice(self.body.as_bytes());
         Ok(())

@@ -96,8 +96,8 @@ fn without(db: &Connection, id: i64, before: UnixMs) -> Result<Option<batch::Sea
         let Some(mark) = marks.get(usize::from(head.mark)).filter(|_| head.at >= before.0) else {
             continue;
         };
-        let line = body.line(place);
-        let whose: Whose<'_> = serde_json::from_slice(line).unwrap_or_default();
+        let piece = body.piece(place);
+        let whose: Whose<'_> = serde_json::from_slice(piece.line).unwrap_or_default();
         let facts = Facts {
             trace: &whose.trace_id,
             tenant: whose.tenant.as_deref(),
@@ -108,10 +108,10 @@ fn without(db: &Connection, id: i64, before: UnixMs) -> Result<Option<batch::Sea
             failing: head.failing,
         };
         let copy = |to: &mut Vec<u8>| -> std::io::Result<()> {
-            to.extend_from_slice(line);
+            to.extend_from_slice(piece.line);
             Ok(())
         };
-        draft.add(&names, &facts, copy).map_err(|e| cannot_compress(&e))?;
+        draft.add(&names, &facts, piece.texts, copy).map_err(|e| cannot_compress(&e))?;
     }
     let sealed = batch::compressor(batch::LEVEL).and_then(|mut zstd| draft.seal(&mut zstd));
     sealed.map_err(|e| cannot_compress(&e))

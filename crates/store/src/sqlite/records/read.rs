@@ -1,7 +1,7 @@
 //! Reading records: one batch in memory at a time, and of it only what is asked for is kept.
 
 use super::super::row::{damaged, parse, uint, unreadable};
-use super::batch::{Body, Mark};
+use super::batch::{Body, Mark, Piece};
 use super::hash::Names;
 use super::index;
 use super::write::{mark_ids, of_mark_id};
@@ -35,10 +35,36 @@ impl Position {
         Position { at: !at, batch: !batch, place: !place }
     }
 
-    fn record(self, line: &[u8]) -> Result<Record> {
+    fn record(self, piece: Piece<'_>) -> Result<Record> {
         let row = format!("record {} of batch {}", self.place + 1, self.batch);
-        let line = std::str::from_utf8(line).map_err(|_| damaged(&row, "not UTF-8"))?;
-        parse(&row, line)
+        let text = |bytes| std::str::from_utf8(bytes).map_err(|_| damaged(&row, "not UTF-8"));
+        let mut record: Record = parse(&row, text(piece.line)?)?;
+        // A record that was converted from a row has them in its line.
+        let [input, output] = piece.texts;
+        if let Some(input) = input {
+            record.input = Some(text(input)?.to_owned());
+        }
+        if let Some(output) = output {
+            record.output = Some(text(output)?.to_owned());
+        }
+        Ok(record)
+    }
+}
+
+/// A record that is kept while others are read.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Kept {
+    line: Vec<u8>,
+    texts: [Option<Vec<u8>>; 2],
+}
+
+impl Kept {
+    fn of(Piece { line, texts }: Piece<'_>) -> Kept {
+        Kept { line: line.to_vec(), texts: texts.map(|text| text.map(<[u8]>::to_vec)) }
+    }
+
+    fn piece(&self) -> Piece<'_> {
+        Piece { line: &self.line, texts: self.texts.each_ref().map(Option::as_deref) }
     }
 }
 
@@ -140,11 +166,11 @@ fn latest(
         for (place, head) in body.heads().iter().enumerate() {
             let position = Position { at: head.at, batch, place };
             let is_later = best.as_ref().is_none_or(|(best, _)| position > *best);
-            let line = body.line(place);
-            if !is_later || !may_be_of(line, id) {
+            let piece = body.piece(place);
+            if !is_later || !may_be_of(piece.line, id) {
                 continue;
             }
-            match position.record(line) {
+            match position.record(piece) {
                 Ok(record) if is_it(&record) => best = Some((position, record)),
                 Ok(_) => {}
                 Err(error) => problem = problem.or(Some(error)),
@@ -179,17 +205,17 @@ struct Candidate {
 pub(in super::super) fn records(db: &Connection, query: &RecordQuery) -> Result<Vec<Record>> {
     at_once(db, |db| {
         let kept = first_of(db, query, candidates(db, query)?)?;
-        kept.into_iter().map(|(position, line)| position.record(&line)).collect()
+        kept.into_iter().map(|(position, kept)| position.record(kept.piece())).collect()
     })
 }
 
-/// The lines that are asked for, in their order. The batches come with the best first, so that
+/// The records that are asked for, in their order. The batches come with the best first, so that
 /// reading ends where none of the rest can have a better one.
 fn first_of(
     db: &Connection,
     query: &RecordQuery,
     mut candidates: Vec<Candidate>,
-) -> Result<Vec<(Position, Vec<u8>)>> {
+) -> Result<Vec<(Position, Kept)>> {
     let ordered = |position: Position| match query.newest_first {
         true => position,
         false => position.reversed(),
@@ -197,7 +223,7 @@ fn first_of(
     // The best that a record of a batch can be, which is the highest.
     let best = |c: &Candidate| if query.newest_first { c.last_at } else { !c.first_at };
     candidates.sort_unstable_by_key(|c| Reverse((best(c), c.batch)));
-    let mut kept: BinaryHeap<Reverse<(Position, Vec<u8>)>> = BinaryHeap::new();
+    let mut kept: BinaryHeap<Reverse<(Position, Kept)>> = BinaryHeap::new();
     for candidate in candidates {
         let is_full = kept.len() >= query.limit;
         let worst = kept.peek().map(|Reverse((worst, _))| *worst);
@@ -217,12 +243,12 @@ fn first_of(
                 }
                 kept.pop();
             }
-            kept.push(Reverse((position, body.line(place).to_vec())));
+            kept.push(Reverse((position, Kept::of(body.piece(place)))));
         }
     }
     // Sorted by what is reversed, so the highest comes first.
     let kept = kept.into_sorted_vec().into_iter();
-    Ok(kept.map(|Reverse((position, line))| (ordered(position), line)).collect())
+    Ok(kept.map(|Reverse((position, kept))| (ordered(position), kept)).collect())
 }
 
 /// The batches that have records of what is asked for.

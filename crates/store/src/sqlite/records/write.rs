@@ -1,7 +1,7 @@
 //! From records to rows.
 
 use super::super::row::int;
-use super::batch::{self, Draft, Facts, LINE_MAX, Mark};
+use super::batch::{self, Draft, Facts, Mark, TEXTS_MAX};
 use super::hash::Names;
 use crate::error::{Result, StoreError, StoreErrorKind as Kind};
 use rusqlite::{Connection, params};
@@ -30,14 +30,21 @@ impl Sealer {
     }
 
     /// Batches of these records, in their order, and how many records are in them: one that cannot
-    /// be written as JSON is left out.
+    /// be written as JSON is left out. The records are as before when this returns.
     ///
     /// # Errors
     /// When there is no memory to compress them.
-    pub(in super::super) fn seal(&mut self, records: &[Record]) -> Result<(Vec<Sealed>, usize)> {
+    pub(in super::super) fn seal(
+        &mut self,
+        records: &mut [Record],
+    ) -> Result<(Vec<Sealed>, usize)> {
         let mut sealed = Vec::new();
         for record in records {
-            let written = self.draft.add(&self.names, &facts(record), |to| write(record, to));
+            // They lie beside the line.
+            let texts = [record.input.take(), record.output.take()];
+            let line = |to: &mut Vec<u8>| serde_json::to_writer(to, record);
+            let written = self.draft.add(&self.names, &facts(record), short(&texts), line);
+            [record.input, record.output] = texts;
             if written.is_ok() && self.draft.is_full() {
                 sealed.extend(self.take()?);
             }
@@ -68,16 +75,10 @@ fn facts(record: &Record) -> Facts<'_> {
     }
 }
 
-fn write(record: &Record, to: &mut Vec<u8>) -> serde_json::Result<()> {
-    let start = to.len();
-    serde_json::to_writer(&mut *to, record)?;
-    if to.len() - start <= LINE_MAX {
-        return Ok(());
-    }
-    // Its lengths stay; what was said is too long to be read back.
-    to.truncate(start);
-    let bare = Record { input: None, output: None, ..record.clone() };
-    serde_json::to_writer(to, &bare)
+/// The texts, unless they are too long to be read back; their lengths in the record stay.
+fn short(texts: &[Option<String>; 2]) -> [Option<&[u8]>; 2] {
+    let bytes: usize = texts.iter().flatten().map(String::len).sum();
+    texts.each_ref().map(|text| text.as_deref().map(str::as_bytes).filter(|_| bytes <= TEXTS_MAX))
 }
 
 /// Writes a batch as the last one and gives its id.
