@@ -13,7 +13,12 @@ pub(crate) fn listen_addr(text: &str) -> Option<SocketAddr> {
 
 /// Whether other machines reach this address and nobody asks them for a credential.
 pub(crate) fn is_open_to_all(ip: IpAddr, asks: bool) -> bool {
-    !ip.is_loopback() && !asks
+    !is_this_machine(ip) && !asks
+}
+
+/// Whether only this machine reaches this address.
+pub(crate) fn is_this_machine(ip: IpAddr) -> bool {
+    ip.is_loopback()
 }
 
 /// The path of chat completions below a base URL.

@@ -16,7 +16,9 @@ mod upstream;
 mod workspace;
 mod yaml;
 
-pub(crate) use address::{BaseUrlProblem, chat_completions, is_open_to_all, listen_addr};
+pub(crate) use address::{
+    BaseUrlProblem, chat_completions, is_open_to_all, is_this_machine, listen_addr,
+};
 pub(crate) use error::ConfigError;
 pub(crate) use load::{Loaded, load, parse_yaml};
 pub(crate) use plan::plan_parts;

@@ -7,7 +7,7 @@ use super::command::Command;
 use super::find::{AdminFile, AdminGuard, full_name, inode, leave};
 use super::run::ControlHandle;
 use crate::error::CliError;
-use crate::http::{BodyError, Bounds, Listener, Received, Service, UnreadBody};
+use crate::http::{BodyError, Bounds, Listener, Received, Service, UnreadBody, check_site};
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Response, StatusCode};
@@ -137,6 +137,10 @@ impl Service for Admin {
 
     async fn answer(self: Arc<Admin>, request: Received) -> Response<Full<Bytes>> {
         let Received { head, raw_head: _, body, peer: _ } = request;
+        if let Err(foreign) = check_site(&head) {
+            let error = CliError::usage(format!("admin plane: {foreign}"));
+            return respond(foreign.status(), Err::<(), _>(error));
+        }
         let given = head
             .headers
             .get(header::AUTHORIZATION)

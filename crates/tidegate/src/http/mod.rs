@@ -5,9 +5,11 @@ mod body;
 mod bounds;
 mod conn;
 mod listener;
+mod site;
 mod workers;
 
 pub(crate) use body::{BodyError, Collected, UnreadBody};
 pub(crate) use bounds::Bounds;
 pub(crate) use listener::{Listener, Received, Service};
+pub(crate) use site::{Foreign, check as check_site};
 pub(crate) use workers::{PerWorker, Workers, aside};

@@ -22,6 +22,8 @@ pub(crate) enum EventType {
     Stopping,
     /// Connections were cut at the drain deadline.
     ConnectionsCut,
+    /// Requests came with keys that are not known.
+    WrongKeys,
     /// A request ended.
     Request,
     /// A release began.
@@ -52,10 +54,11 @@ pub(crate) enum EventType {
 
 impl EventType {
     /// All of them.
-    pub(crate) const ALL: [EventType; 16] = [
+    pub(crate) const ALL: [EventType; 17] = [
         EventType::ServiceStarted,
         EventType::Stopping,
         EventType::ConnectionsCut,
+        EventType::WrongKeys,
         EventType::Request,
         EventType::ReleaseStarted,
         EventType::ReleaseMoved,
@@ -77,6 +80,7 @@ impl EventType {
             EventType::ServiceStarted => "service_started",
             EventType::Stopping => "stopping",
             EventType::ConnectionsCut => "connections_cut",
+            EventType::WrongKeys => "wrong_keys",
             EventType::Request => "request",
             EventType::ReleaseStarted => "release_started",
             EventType::ReleaseMoved => "release_moved",
@@ -105,6 +109,7 @@ impl EventType {
             EventType::ServiceStarted
             | EventType::Stopping
             | EventType::ConnectionsCut
+            | EventType::WrongKeys
             | EventType::ReleaseTakenBack
             | EventType::IncidentOpened
             | EventType::JournalUnwritten
@@ -142,6 +147,13 @@ pub(crate) enum Event<'a> {
     ConnectionsCut {
         /// How many.
         count: usize,
+    },
+    /// [`EventType::WrongKeys`].
+    WrongKeys {
+        /// How many, since the last such line.
+        requests: u64,
+        /// From how many addresses.
+        addresses: usize,
     },
     /// [`EventType::Request`].
     Request(&'a Record),
@@ -216,6 +228,7 @@ impl Event<'_> {
             Event::ServiceStarted(_) => EventType::ServiceStarted,
             Event::Stopping => EventType::Stopping,
             Event::ConnectionsCut { .. } => EventType::ConnectionsCut,
+            Event::WrongKeys { .. } => EventType::WrongKeys,
             Event::Request(_) => EventType::Request,
             Event::ReleaseStarted { .. } => EventType::ReleaseStarted,
             Event::ReleaseMoved { .. } => EventType::ReleaseMoved,
@@ -239,9 +252,10 @@ impl Event<'_> {
             | EventType::JournalUnwritten
             | EventType::ProcessFailed => Level::ERROR,
             // Where it cannot be written at all, that is an error with a separate line.
-            EventType::ReleaseTakenBack | EventType::ConnectionsCut | EventType::WorkFailed => {
-                Level::WARN
-            }
+            EventType::ReleaseTakenBack
+            | EventType::ConnectionsCut
+            | EventType::WrongKeys
+            | EventType::WorkFailed => Level::WARN,
             EventType::ReleaseMoved => match self {
                 Event::ReleaseMoved { decision, .. } => match decision.state.phase {
                     Phase::Running | Phase::Promoted => Level::INFO,
@@ -267,6 +281,9 @@ impl Event<'_> {
             Event::Stopping => "stopping: waiting for in-flight requests".to_owned(),
             Event::ConnectionsCut { count } => {
                 format!("{count} connections were cut at the drain deadline")
+            }
+            Event::WrongKeys { requests, addresses } => {
+                format!("requests with wrong keys: {requests}, from {addresses} addresses")
             }
             Event::Request(record) => {
                 let (arm, ms) = (record.arm.as_str(), record.timing.total_us / 1000);
@@ -324,6 +341,9 @@ impl Event<'_> {
             Event::ServiceStarted(serving) => started(serving),
             Event::Stopping | Event::JournalWritten => json!({}),
             Event::ConnectionsCut { count } => json!({ "connections": count }),
+            Event::WrongKeys { requests, addresses } => {
+                json!({ "requests": requests, "addresses": addresses })
+            }
             Event::Request(record) => request_details(record),
             Event::ReleaseStarted { change_id: _, weight } => {
                 json!({ "weight_pct": weight.pct() })

@@ -101,6 +101,7 @@ fn all() -> Vec<(String, String)> {
         Event::ServiceStarted(serving),
         Event::Stopping,
         Event::ConnectionsCut { count: 3 },
+        Event::WrongKeys { requests: 7, addresses: 2 },
         Event::Request(&record),
         Event::ReleaseStarted { change_id, weight },
         Event::ReleaseMoved { change_id, decision: &decision, weight: None },

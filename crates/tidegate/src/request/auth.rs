@@ -71,8 +71,7 @@ impl Authenticator {
         if !self.asks() {
             return Ok(Caller::default());
         }
-        let given = headers.get(header::AUTHORIZATION).map(http::HeaderValue::as_bytes);
-        let Some(key) = given.and_then(bearer) else {
+        let Some(key) = given(headers) else {
             return Err(unauthorised("send your key as `Authorization: Bearer <key>`"));
         };
         let digest: [u8; 32] = Sha256::digest(key).into();
@@ -104,6 +103,11 @@ fn known(
     let caller =
         Caller { key: Some(name.as_str().into()), tenant: tenant.as_deref().map(Into::into) };
     Ok((Sha256::digest(key.as_bytes()).into(), caller))
+}
+
+/// The key that a caller gives, if any.
+pub(super) fn given(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()))
 }
 
 fn bearer(value: &[u8]) -> Option<&[u8]> {

@@ -29,6 +29,14 @@ pub(crate) enum Code {
     PromptNotRendered,
     /// No credential, or one that is not known.
     InvalidApiKey,
+    /// Many that are not known, one after the other.
+    TooManyWrongKeys,
+    /// `Host` names another machine.
+    HostNotAllowed,
+    /// A page of another site.
+    OriginNotAllowed,
+    /// The body is not said to be JSON.
+    UnsupportedMediaType,
     /// The caller is refused for a while, after a forbidden tool call.
     CallerBanned,
     /// No such path.
@@ -88,7 +96,7 @@ pub(crate) enum Code {
 impl Code {
     /// Every code.
     #[cfg(test)]
-    pub(crate) const ALL: [Code; 39] = [
+    pub(crate) const ALL: [Code; 43] = [
         Code::InvalidJson,
         Code::RequestTooComplex,
         Code::DuplicateParameter,
@@ -101,6 +109,10 @@ impl Code {
         Code::BadBody,
         Code::PromptNotRendered,
         Code::InvalidApiKey,
+        Code::TooManyWrongKeys,
+        Code::HostNotAllowed,
+        Code::OriginNotAllowed,
+        Code::UnsupportedMediaType,
         Code::CallerBanned,
         Code::UnknownEndpoint,
         Code::ModelRequired,
@@ -145,6 +157,10 @@ impl Code {
             Code::BadBody => "bad_body",
             Code::PromptNotRendered => "prompt_not_rendered",
             Code::InvalidApiKey => "invalid_api_key",
+            Code::TooManyWrongKeys => "too_many_wrong_keys",
+            Code::HostNotAllowed => "host_not_allowed",
+            Code::OriginNotAllowed => "origin_not_allowed",
+            Code::UnsupportedMediaType => "unsupported_media_type",
             Code::CallerBanned => "caller_banned",
             Code::UnknownEndpoint => "unknown_endpoint",
             Code::ModelRequired => "model_required",

@@ -4,11 +4,15 @@
 //! that know its key; among those the request's `model` picks one. What a caller may not call looks
 //! the same to it as what does not exist.
 
-use super::auth::Caller;
+use super::auth::{Caller, given};
 use super::code::Code;
 use super::gateway::Gateway;
+use super::guesses::Guesses;
 use super::problem::Problem;
+use crate::http::check_site;
+use http::request::Parts;
 use http::{HeaderMap, StatusCode};
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 
@@ -20,19 +24,31 @@ pub(crate) struct Front {
     first: Arc<Gateway>,
     others: Vec<Arc<Gateway>>,
     hurry: Notify,
+    guesses: Arc<Guesses>,
 }
 
 impl Front {
     /// A listener of one service.
     pub(crate) fn one(gateway: Arc<Gateway>) -> Arc<Front> {
-        Arc::new(Front { first: gateway, others: Vec::new(), hurry: Notify::new() })
+        Front::new(gateway, Vec::new())
     }
 
     /// A listener of several services, whose names differ; `None` for none.
     pub(crate) fn of(services: Vec<Arc<Gateway>>) -> Option<Arc<Front>> {
         let mut services = services.into_iter();
         let first = services.next()?;
-        Some(Arc::new(Front { first, others: services.collect(), hurry: Notify::new() }))
+        Some(Front::new(first, services.collect()))
+    }
+
+    fn new(first: Arc<Gateway>, others: Vec<Arc<Gateway>>) -> Arc<Front> {
+        let (hurry, guesses) = Default::default();
+        Arc::new(Front { first, others, hurry, guesses })
+    }
+
+    /// Refuses what a page of another site made a browser send, where no credential would. Such a
+    /// listener is reached from this machine only.
+    pub(super) fn check_site(&self, head: &Parts) -> Result<(), Problem> {
+        if self.asks() { Ok(()) } else { check_site(head).map_err(Problem::from) }
     }
 
     /// The service that answers for the listener as a whole: its bounds hold for connections, and
@@ -77,7 +93,7 @@ impl Front {
     }
 
     /// The services that let this caller in; an error when none does.
-    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<Admitted, Problem> {
+    pub(super) fn admit(&self, peer: IpAddr, headers: &HeaderMap) -> Result<Admitted, Problem> {
         let mut services = Vec::new();
         let mut refused = None;
         // Every service is asked, so that the time taken does not reveal which one knew the key.
@@ -88,7 +104,10 @@ impl Front {
             }
         }
         match (services.is_empty(), refused) {
-            (true, Some(problem)) => Err(problem),
+            (true, Some(problem)) => {
+                let limited = given(headers).and_then(|key| self.guesses.wrong(peer, key));
+                Err(limited.map_or(problem, Problem::wrong_keys))
+            }
             (_, _) => Ok(Admitted { services, picked: Picked::default() }),
         }
     }

@@ -36,6 +36,7 @@ mod pages;
 mod exchange;
 
 mod gateway;
+mod guesses;
 
 #[cfg(test)]
 mod tests;

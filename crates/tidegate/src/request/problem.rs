@@ -2,6 +2,7 @@
 
 use super::admission::Overload;
 use super::code::Code;
+use crate::http::Foreign;
 use crate::upstream::UpstreamError;
 use http::StatusCode;
 use tidegate_core::guard::{RiskEvent, RiskKind};
@@ -96,6 +97,16 @@ impl Problem {
             .next(Next::RetryAfter(1))
     }
 
+    /// Too many wrong keys came from the caller's address, or with its key's beginning.
+    pub(super) fn wrong_keys(left_s: u64) -> Problem {
+        let message = format!("too many wrong keys were tried; try again in {left_s} s");
+        let code = Code::TooManyWrongKeys;
+        let mut problem = Problem::client(StatusCode::TOO_MANY_REQUESTS, code, message)
+            .next(Next::RetryAfter(left_s));
+        problem.kind = "rate_limit_error";
+        problem
+    }
+
     /// The answer is kept back because of these events.
     pub(super) fn withheld(events: &[RiskEvent]) -> Problem {
         let is_tool = |event: &RiskEvent| event.kind == RiskKind::UnauthorisedTool;
@@ -161,6 +172,17 @@ impl Problem {
         let code = upstream_code.as_deref().unwrap_or(code.as_str());
         let trace_id = trace_id.map(TraceId::as_str);
         write_error(&ErrorBody { message, kind, param, code, trace_id })
+    }
+}
+
+impl From<Foreign> for Problem {
+    fn from(foreign: Foreign) -> Problem {
+        let code = match foreign {
+            Foreign::Host => Code::HostNotAllowed,
+            Foreign::Origin => Code::OriginNotAllowed,
+            Foreign::ContentType => Code::UnsupportedMediaType,
+        };
+        Problem::client(foreign.status(), code, foreign.to_string()).next(Next::Close)
     }
 }
 

@@ -101,8 +101,9 @@ pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Bo
     let started = Instant::now();
     let Received { head, raw_head, body, peer } = request;
     let ids = front.first().ids.of(&head.headers);
-    let endpoint =
-        strict::check(&head, &raw_head).and_then(|()| endpoint(&head.method, head.uri.path()));
+    let endpoint = strict::check(&head, &raw_head)
+        .and_then(|()| front.check_site(&head))
+        .and_then(|()| endpoint(&head.method, head.uri.path()));
     let counted = !matches!(&endpoint, Ok(e) if e.is_probe() || *e == Endpoint::Metrics);
     let picked = Picked::default();
     let mut meter =
@@ -158,7 +159,7 @@ async fn dispatch(
         | Endpoint::Models
         | Endpoint::Metrics => {}
     }
-    let admitted = front.admit(request.headers)?.noting(picked);
+    let admitted = front.admit(request.peer, request.headers)?.noting(picked);
     match endpoint {
         Endpoint::Health | Endpoint::Ready | Endpoint::Models => Ok(pages::models(&admitted)),
         Endpoint::Metrics => {

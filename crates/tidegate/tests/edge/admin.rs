@@ -43,7 +43,7 @@ fn talk(address: SocketAddr, start: Vec<u8>, drip: &'static [u8]) -> JoinHandle<
 
 fn head(token: &str, length: usize) -> String {
     format!(
-        "POST /admin/v1/commands HTTP/1.1\r\nhost: t\r\nauthorization: Bearer {token}\r\n\
+        "POST /admin/v1/commands HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\
          content-length: {length}\r\n\r\n"
     )
 }
@@ -64,7 +64,11 @@ fn slow_silent_and_oversized_clients_of_the_admin_plane_are_closed_in_time() {
         ),
         (
             "sends too long a head",
-            talk(admin, format!("GET /{long_path} HTTP/1.1\r\nhost: t\r\n").into_bytes(), b""),
+            talk(
+                admin,
+                format!("GET /{long_path} HTTP/1.1\r\nhost: localhost\r\n").into_bytes(),
+                b"",
+            ),
             "431",
         ),
         (
@@ -76,7 +80,9 @@ fn slow_silent_and_oversized_clients_of_the_admin_plane_are_closed_in_time() {
             "sends a compressed body",
             talk(
                 admin,
-                head(&token, 9).replace("host: t", "host: t\r\ncontent-encoding: gzip").into(),
+                head(&token, 9)
+                    .replace("host: localhost", "host: localhost\r\ncontent-encoding: gzip")
+                    .into(),
                 b"",
             ),
             "415",

@@ -118,7 +118,7 @@ pub(crate) fn open(address: SocketAddr, request: &[u8]) -> io::Result<Open> {
 /// The bytes of a request that closes its connection.
 pub(crate) fn request(method: &str, path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let mut bytes = format!(
-        "{method} {path} HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n{headers}\r\n",
         body.len()
     )

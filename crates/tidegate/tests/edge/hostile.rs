@@ -192,6 +192,69 @@ fn a_server_waits_for_a_short_command() {
     server.chat("mei", "hello");
 }
 
+#[test]
+fn pages_of_other_sites_are_not_answered() {
+    let project = Project::quick();
+    let server = project.serve();
+    let (own, body) = (server.address, r#"{"messages":[{"role":"user","content":"hi"}]}"#);
+    let check = |headers: &str, status: u16, code: &str| {
+        let raw = format!(
+            "POST {CHAT} HTTP/1.1\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n\
+             {body}",
+            body.len()
+        );
+        let answer = open(own, raw.as_bytes()).unwrap().finish().unwrap();
+        match status {
+            200 => assert_eq!(answer.status, 200, "{headers:?} {answer:?}"),
+            _ => answer.check_error(status, code, &[]),
+        }
+    };
+    check(&format!("host: {own}\r\n"), 200, "");
+    check("host: localhost\r\norigin: http://localhost:3000\r\n", 200, "");
+    check("host: evil.example\r\n", 421, "host_not_allowed");
+    check("host: localhost\r\norigin: https://evil.example\r\n", 403, "origin_not_allowed");
+    check("host: localhost\r\ncontent-type: text/plain\r\n", 415, "unsupported_media_type");
+    // A caller that has the key is no browser that was tricked.
+    project.append("tidegate.yaml", "credentials: [{name: app, key_env: TG_EDGE_APP}]\n");
+    drop(server);
+    let server = Server::start(&project.root, &[("TG_EDGE_APP", "a-key-of-the-app-0123456789")]);
+    let headers = "authorization: Bearer a-key-of-the-app-0123456789\r\nhost: desk.example\r\n";
+    let raw = format!(
+        "POST {CHAT} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    );
+    assert_eq!(open(server.address, raw.as_bytes()).unwrap().finish().unwrap().status, 200);
+}
+
+#[test]
+fn wrong_keys_are_limited_and_logged() {
+    let project = Project::quick();
+    project.append("tidegate.yaml", "credentials: [{name: app, key_env: TG_EDGE_APP}]\n");
+    let server = Server::start(&project.root, &[("TG_EDGE_APP", "a-key-of-the-app-0123456789")]);
+    let body = r#"{"messages":[{"role":"user","content":"hi"}]}"#;
+    let ask = |key: &str| {
+        let headers = format!("authorization: Bearer {key}\r\n");
+        open(server.address, &request("POST", CHAT, &headers, body.as_bytes())).unwrap().finish()
+    };
+    for number in 0..10 {
+        let answer = ask(&format!("{number}-guessed-key")).unwrap();
+        answer.check_error(401, "invalid_api_key", &[]);
+    }
+    for number in 10..200 {
+        let answer = ask(&format!("{number}-guessed-key")).unwrap();
+        answer.check_error(429, "too_many_wrong_keys", &["try again in"]);
+        let after: u64 = answer.header("retry-after").parse().unwrap();
+        assert!((1..=60).contains(&after), "{after}");
+    }
+    assert_eq!(ask("a-key-of-the-app-0123456789").unwrap().status, 200);
+    wait_for("the line about wrong keys", || {
+        server.log().contains("requests with wrong keys: ").then_some(())
+    });
+    let log = server.log();
+    assert_eq!(log.matches("wrong keys").count(), 1, "{log}");
+    assert!(!log.contains("guessed"), "{log}");
+}
+
 /// What comes back for raw bytes: the status; 0 where the connection is closed without a word.
 fn status_of(address: SocketAddr, raw: &[u8]) -> u16 {
     let mut stream = TcpStream::connect(address).unwrap();

@@ -50,13 +50,14 @@ async fn bodies_that_cannot_be_read_are_refused_before_the_upstream() {
 async fn too_large_is_said_before_the_rest_is_read() {
     let setup = Setup { project: json!({"limits": {"max_body_bytes": 1000}}), ..Setup::default() };
     let service = Service::with(setup, Vec::new()).await;
-    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: t\r\ncontent-length: 1001\r\n\r\n";
+    let head =
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1001\r\n\r\n";
     service.raw(head).await.check_error(413, "request_too_large");
     // The whole of a body that is far too large may still be on its way.
     let large = "x".repeat(500_000);
     service.raw(request(CHAT, "", &large)).await.check_error(413, "request_too_large");
     let chunked = format!(
-        "POST {CHAT} HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n3e9\r\n{}\r\n0\r\n\r\n",
+        "POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n3e9\r\n{}\r\n0\r\n\r\n",
         "x".repeat(1001)
     );
     service.raw(chunked).await.check_error(413, "request_too_large");
@@ -93,13 +94,13 @@ async fn heads_that_two_servers_may_read_differently_are_refused() {
     let close = "connection: close\r\n";
     let auth = "authorization: Bearer a\r\n";
     let cases = [
-        (format!("host: t\r\n{sized}{chunked}"), &chunks),
-        (format!("host: t\r\n{chunked}{sized}"), &chunks),
-        (format!("host: t\r\n{chunked}Content-Length : 3\r\n"), &chunks),
+        (format!("host: localhost\r\n{sized}{chunked}"), &chunks),
+        (format!("host: localhost\r\n{chunked}{sized}"), &chunks),
+        (format!("host: localhost\r\n{chunked}Content-Length : 3\r\n"), &chunks),
         (format!("host: t\r\nhost: u\r\n{sized}"), &chunks),
         (sized.clone(), &chunks),
-        (format!("host: t\r\n{auth}{auth}{sized}"), &chunks),
-        (format!("host: t\r\nauthorization: Bearer 密钥\r\n{sized}"), &chunks),
+        (format!("host: localhost\r\n{auth}{auth}{sized}"), &chunks),
+        (format!("host: localhost\r\nauthorization: Bearer 密钥\r\n{sized}"), &chunks),
     ];
     for (headers, body) in cases {
         let head = format!("POST {CHAT} HTTP/1.1\r\n{headers}\r\n");
@@ -107,7 +108,7 @@ async fn heads_that_two_servers_may_read_differently_are_refused() {
         assert_eq!(answer.status, 400, "{headers:?} gave {answer:?}");
     }
     assert!(service.asked().is_empty());
-    let head = format!("POST {CHAT} HTTP/1.1\r\nhost: t\r\n{close}{chunked}\r\n");
+    let head = format!("POST {CHAT} HTTP/1.1\r\nhost: localhost\r\n{close}{chunked}\r\n");
     assert_eq!(service.raw(format!("{head}{chunks}")).await.status, 200);
 }
 
@@ -115,14 +116,16 @@ async fn heads_that_two_servers_may_read_differently_are_refused() {
 async fn chunks_may_be_sent_but_not_pipelined_after_chunks() {
     let script = ["1", "2", "3", "4", "5", "6"].map(Say::text);
     let service = Service::start(script.into()).await;
-    let one =
-        format!("POST {CHAT} HTTP/1.1\r\nhost: t\r\ncontent-length: {}\r\n\r\n{BODY}", BODY.len());
+    let one = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{BODY}",
+        BODY.len()
+    );
     let open = format!(
-        "POST {CHAT} HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n\
+        "POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n\
          {:x}\r\n{BODY}\r\n0\r\n\r\n",
         BODY.len()
     );
-    let two = open.replacen("host: t", "host: t\r\nconnection: close", 1);
+    let two = open.replacen("host: localhost", "host: localhost\r\nconnection: close", 1);
     let mut stream = TcpStream::connect(service.address).await.unwrap();
     stream.write_all(one.as_bytes()).await.unwrap();
     within(stream.readable()).await.unwrap();
@@ -130,7 +133,7 @@ async fn chunks_may_be_sent_but_not_pipelined_after_chunks() {
     let mut all = String::new();
     within(stream.read_to_string(&mut all)).await.unwrap();
     assert_eq!(all.matches("HTTP/1.1 200 OK").count(), 2, "{all}");
-    let piped = service.raw(format!("GET /health HTTP/1.1\r\nhost: t\r\n\r\n{two}")).await;
+    let piped = service.raw(format!("GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n{two}")).await;
     assert!(piped.body.contains("HTTP/1.1 200 OK"), "{piped:?}");
     let both = two.replacen("host", "content-length: 3\r\nhost", 1);
     for after in [&one, &open] {
@@ -157,17 +160,23 @@ fn small() -> Bounds {
 async fn connections_that_do_not_get_on_are_closed() {
     let setup = Setup { bounds: small(), ..Setup::default() };
     let service = Service::with(setup, Vec::new()).await;
-    let half = "POST /v1/chat/completions HTTP/1.1\r\nhost: t\r\ncontent-length: 10\r\n\r\n{";
+    let half =
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n{";
     assert_eq!(service.raw("").await.status, 0, "no byte");
     assert_eq!(service.raw("GET /health HT").await.status, 0, "half a head");
     service.raw(half).await.check_error(408, "request_timeout");
-    let kept = service.raw("GET /health HTTP/1.1\r\nhost: t\r\n\r\n").await;
+    let kept = service.raw("GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert_eq!(kept.status, 200, "then the idle connection is closed, which ends the reading");
     let posts = [
-        format!("POST {CHAT} HTTP/1.1\r\nhost: t\r\ncontent-length: {}\r\n\r\n{BODY}", BODY.len()),
-        format!("POST {CHAT} HTTP/1.1\r\nhost: t\r\ncontent-length: 2\r\n\r\n{{}}"),
-        format!("POST {CHAT} HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
-        "POST /health HTTP/1.1\r\nhost: t\r\ncontent-length: 2\r\n\r\n{}".to_owned(),
+        format!(
+            "POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{BODY}",
+            BODY.len()
+        ),
+        format!("POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{{}}"),
+        format!(
+            "POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+        ),
+        "POST /health HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{}".to_owned(),
     ];
     for post in posts {
         assert_ne!(service.raw(post).await.status, 0, "after a POST as well");
@@ -193,7 +202,7 @@ async fn a_dribble_of_body_bytes_ends_with_the_time_for_the_whole() {
     let setup = Setup { bounds: small(), ..Setup::default() };
     let service = Service::with(setup, Vec::new()).await;
     let mut stream = TcpStream::connect(service.address).await.unwrap();
-    let head = format!("POST {CHAT} HTTP/1.1\r\nhost: t\r\ncontent-length: 90000\r\n\r\n");
+    let head = format!("POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 90000\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     let (mut reader, mut writer) = stream.into_split();
     let dribble = tokio::spawn(async move {
@@ -212,7 +221,7 @@ async fn a_dribble_of_body_bytes_ends_with_the_time_for_the_whole() {
 async fn a_connection_for_one_request_ends_after_it_and_any_ends_in_its_time() {
     let bounds = Bounds { idle: None, ..CONNECTIONS };
     let service = Service::with(Setup { bounds, ..Setup::default() }, Vec::new()).await;
-    let two = "GET /health HTTP/1.1\r\nhost: t\r\n\r\n".repeat(2);
+    let two = "GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(2);
     let answer = service.raw(two).await;
     assert_eq!((answer.status, answer.header("connection")), (200, "close"));
     assert!(!answer.body.contains("HTTP/1.1"), "the second is not answered: {answer:?}");
@@ -229,7 +238,7 @@ async fn connections_over_the_cap_are_told() {
     let bounds = Bounds { max_connections: 1, ..CONNECTIONS };
     let service = Service::with(Setup { bounds, ..Setup::default() }, Vec::new()).await;
     let mut first = TcpStream::connect(service.address).await.unwrap();
-    first.write_all(b"GET /health HTTP/1.1\r\nhost: t\r\n\r\n").await.unwrap();
+    first.write_all(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     within(first.readable()).await.unwrap();
     let second = service.get("/health").await;
     assert_eq!((second.status, second.header("retry-after")), (503, "1"));
@@ -242,7 +251,7 @@ async fn stopping_ends_idle_connections_and_finishes_what_is_in_flight() {
     let setup = Setup { bounds, ..Setup::default() };
     let mut service = Service::with(setup, vec![Say::pieces(&["a"], End::Done)]).await;
     let mut idle = TcpStream::connect(service.address).await.unwrap();
-    idle.write_all(b"GET /health HTTP/1.1\r\nhost: t\r\n\r\n").await.unwrap();
+    idle.write_all(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     within(idle.readable()).await.unwrap();
     assert_eq!(service.get("/readyz").await.status, 200);
     service.order_stop();
@@ -297,6 +306,7 @@ async fn the_pages_say_what_the_service_is() {
     let ids: Vec<&str> =
         models["data"].as_array().unwrap().iter().map(|m| m["id"].as_str().unwrap()).collect();
     assert_eq!((models["object"].as_str(), ids), (Some("list"), vec!["support-desk", "support"]));
-    let head = service.raw("HEAD /health HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n").await;
+    let head =
+        service.raw("HEAD /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
     assert_eq!((head.status, head.body.as_str()), (200, ""));
 }
