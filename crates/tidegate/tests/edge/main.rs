@@ -39,6 +39,8 @@ mod preload;
 #[cfg(test)]
 mod project;
 #[cfg(test)]
+mod records;
+#[cfg(test)]
 mod serve;
 #[cfg(test)]
 mod services;
