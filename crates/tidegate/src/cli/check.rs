@@ -123,7 +123,7 @@ fn state(loaded: &Loaded) -> Result<String> {
         require_same_service(&replay(&store)?, &loaded.project)?;
         let sets = store.sets()?.len();
         let s = if sets == 1 { "" } else { "s" };
-        return Ok(format!("journal, {sets} version set{s} and their files are whole"));
+        return Ok(format!("journal, records, {sets} version set{s} and their files are whole"));
     }
     let damaged = CliError::internal(format!("damaged: {}", problems.join("; ")));
     Err(damaged.hint("take `.tidegate/` from a backup"))
