@@ -40,7 +40,10 @@ const JA_CANNOT: &str = "(?:する|いたす)?(?:こと)?(?:は|が|も|を)?(?:
     出来(?:ません|かねます|ない)|(?:いた|致)?しかねます|かねます)";
 const JA_SORRY: &str = "(?:申し訳|申しわけ|すみません|すいません|恐れ入り|恐縮|残念|ごめん)";
 
-static ENGLISH: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+static ENGLISH: LazyLock<Vec<Regex>> =
+    LazyLock::new(|| english().iter().map(|pattern| compile(pattern)).collect());
+
+fn english() -> [String; 8] {
     [
         // English: I can't + a verb of helping or disclosing.
         format!(
@@ -71,10 +74,20 @@ static ENGLISH: LazyLock<Vec<Regex>> = LazyLock::new(|| {
          usage polic(?:y|ies)|content polic(?:y|ies)|safety polic(?:y|ies))\\b"
             .to_owned(),
     ]
-    .iter()
-    .map(|pattern| compile(pattern))
-    .collect()
-});
+}
+
+/// Each of the English patterns needs one of these, so most texts need no pattern.
+const ENGLISH_SIGNS: [&str; 9] = [
+    "n't",
+    "not ",
+    "unable",
+    "decline",
+    "refuse",
+    "something",
+    "guidelines",
+    "programming",
+    "polic",
+];
 
 /// They hold a Chinese or Japanese word each, so no text in ASCII matches one.
 static CHINESE_AND_JAPANESE: LazyLock<Vec<Regex>> = LazyLock::new(|| {
@@ -128,8 +141,10 @@ pub fn detect_refusal(answer: &str) -> bool {
     let folded = folded_head(answer, HEAD_CHARS + 2);
     let text = folded.trim();
     let head = text.char_indices().nth(HEAD_CHARS).map_or(text, |(end, _)| &text[..end]);
+    let has_sign = ENGLISH_SIGNS.iter().any(|sign| head.contains(sign));
+    let english: &[Regex] = if has_sign { &ENGLISH } else { &[] };
     let others: &[Regex] = if head.is_ascii() { &[] } else { &CHINESE_AND_JAPANESE };
-    ENGLISH.iter().chain(others).any(|pattern| {
+    english.iter().chain(others).any(|pattern| {
         pattern.find_iter(head).any(|found| !is_excused(head, found.start(), found.end()))
     })
 }
@@ -153,4 +168,29 @@ fn is_excused(head: &str, start: usize, end: usize) -> bool {
         || sentence.ends_with('嗎')
         || CONDITION.is_match(&head[from..start])
         || ["場合", "とき", "時", "ことがあ"].iter().any(|word| tail.starts_with(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use proptest::string::string_regex;
+
+    /// Texts that the English patterns match, made from the patterns.
+    fn refusal() -> impl Strategy<Value = String> {
+        let made = english().map(|pattern| {
+            // What only asserts a place makes no text.
+            string_regex(&pattern.replace("\\b", "").replace("|$", "")).unwrap()
+        });
+        proptest::strategy::Union::new(made)
+    }
+
+    proptest! {
+        /// A pattern that is not tried would have found nothing.
+        #[test]
+        fn every_match_has_a_sign(text in refusal()) {
+            let head = text.to_lowercase();
+            prop_assert!(ENGLISH_SIGNS.iter().any(|sign| head.contains(sign)), "{text}");
+        }
+    }
 }

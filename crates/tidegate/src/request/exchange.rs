@@ -107,9 +107,9 @@ impl Exchange {
         query: Query,
         share: Share,
     ) -> Result<Exchange, Problem> {
-        let caller = caller_of(&arrival, query.user.as_deref());
         let now = gateway.parts.clock.now();
-        if let Some(left_s) = caller.and_then(|caller| gateway.bans.left_s(&caller, now)) {
+        let caller = || caller_of(&arrival, query.user.as_deref());
+        if let Some(left_s) = gateway.bans.left_s(caller, now) {
             return Err(Problem::banned(left_s));
         }
         let queued = Instant::now();

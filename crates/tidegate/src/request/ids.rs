@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use tidegate_core::ids::TraceId;
+use tidegate_core::ids::{TraceId, hex};
 
 /// The ids of one request.
 #[derive(Debug, Clone)]
@@ -38,7 +38,7 @@ impl IdMaker {
 
     fn made(&self) -> TraceId {
         let (high, low) = self.bits();
-        match TraceId::parse(&format!("{high:016x}{low:016x}")) {
+        match TraceId::parse(&hex(&[high.to_be_bytes(), low.to_be_bytes()].concat())) {
             Ok(id) => id,
             Err(_) => unreachable!("32 hex digits are always a trace id"),
         }
@@ -57,7 +57,8 @@ impl IdMaker {
             Some(given) => Some(given.to_owned()),
             None if is_hex(trace.as_str(), 32) => {
                 // A span id of zeros is not valid in W3C trace context.
-                Some(format!("00-{trace}-{:016x}-01", self.bits().0 | 1))
+                let span = hex(&(self.bits().0 | 1).to_be_bytes());
+                Some(["00-", trace.as_str(), "-", &span, "-01"].concat())
             }
             None => None,
         };
