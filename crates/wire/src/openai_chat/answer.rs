@@ -8,6 +8,8 @@ use crate::problem::{AnswerProblem, ErrorFacts};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
+mod usual;
+
 #[cfg(test)]
 mod tests;
 
@@ -51,6 +53,17 @@ const PART: [&str; 4] = ["type", "text", "refusal", "thinking"];
 /// [`AnswerProblem`], which says what it is instead. An error inside a choice is the server's error
 /// as much as one in its place.
 pub fn read_answer(body: &[u8]) -> Result<AnswerFacts, AnswerProblem> {
+    let piece = match usual::answer(body) {
+        Some(piece) => piece,
+        None => answer_piece(body)?,
+    };
+    let mut facts = AnswerFacts::default();
+    facts.push(piece)?;
+    Ok(facts)
+}
+
+/// A whole answer of any form.
+fn answer_piece(body: &[u8]) -> Result<Piece, AnswerProblem> {
     let answer = object_of(body)?;
     let choices = answer.list("choices");
     if choices.is_empty() {
@@ -68,9 +81,7 @@ pub fn read_answer(body: &[u8]) -> Result<AnswerFacts, AnswerProblem> {
         (0..).zip(&mut choice.calls).for_each(|(at, call)| call.index = Some(at));
         piece.choices.push(choice);
     }
-    let mut facts = AnswerFacts::default();
-    facts.push(piece)?;
-    Ok(facts)
+    Ok(piece)
 }
 
 /// Reads the data of one server-sent event, a `chat.completion.chunk`. A chunk without choices is
@@ -79,6 +90,14 @@ pub fn read_answer(body: &[u8]) -> Result<AnswerFacts, AnswerProblem> {
 /// # Errors
 /// [`AnswerProblem`] when it is not JSON or is an error, also inside a choice.
 pub fn read_chunk(data: &[u8]) -> Result<Piece, AnswerProblem> {
+    match usual::chunk(data) {
+        Some(piece) => Ok(piece),
+        None => chunk_piece(data),
+    }
+}
+
+/// A chunk of any form.
+fn chunk_piece(data: &[u8]) -> Result<Piece, AnswerProblem> {
     let chunk = object_of(data)?;
     let mut piece = envelope(&chunk);
     let choices = chunk.get("choices").map(|choices| list(choices).ok_or(AnswerProblem::NoChoices));

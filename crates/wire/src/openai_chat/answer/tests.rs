@@ -341,7 +341,101 @@ fn text_is_bounded_and_never_splits_a_character() {
     assert!(!short.text_cut && short.text() == piece);
 }
 
+#[test]
+fn answers_of_common_servers_have_the_usual_form() {
+    let openai = json!({
+        "id": "c-1", "object": "chat.completion", "created": 1, "model": "gpt-4o-mini",
+        "choices": [{ "index": 0, "logprobs": null, "finish_reason": "stop",
+            "message": { "role": "assistant", "content": "好的", "refusal": null,
+                         "annotations": [] } }],
+        "usage": { "prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11,
+                   "prompt_tokens_details": { "cached_tokens": 0 } },
+        "service_tier": "default"
+    });
+    let vllm = json!({
+        "object": "chat.completion", "model": "m", "choices": [{ "index": 0, "stop_reason": null,
+            "message": { "content": "ok", "reasoning_content": "hm", "tool_calls": [],
+                         "function_call": null, "audio": null }, "finish_reason": "length" }],
+        "usage": null
+    });
+    for body in [openai, vllm] {
+        let body = body.to_string().into_bytes();
+        assert_eq!(usual::answer(&body), Some(answer_piece(&body).unwrap()));
+    }
+    let chunk = delta(&json!({ "content": "token" })).to_string().into_bytes();
+    assert_eq!(usual::chunk(&chunk), Some(chunk_piece(&chunk).unwrap()));
+    let last = br#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
+    assert_eq!(usual::chunk(last), Some(chunk_piece(last).unwrap()));
+}
+
+/// A value that a member may have, of its usual type or not.
+fn odd() -> impl Strategy<Value = String> {
+    prop_oneof![
+        6 => prop::sample::select(vec![r#""text""#, "null", "7", r#""""#, r#""stop""#]),
+        1 => prop::sample::select(vec![
+            "-1", "1.5", "1e2", "200000000000", "true", "{}", "[]", "[1]", r#""\u4e2d\ud800""#,
+            r#""error""#, r#""\u0065rror""#, r#"{"message":"no"}"#, r#"{"text":"x"}"#,
+            r#"[{"type":"text","text":"part"}]"#, r#"{"transcript":"said"}"#,
+            r#"[{"function":{"name":"f","arguments":"{}"}}]"#, r#"{"name":"f"}"#, "nul",
+        ]),
+    ]
+    .prop_map(str::to_owned)
+}
+
+fn object(keys: &'static [&'static str]) -> impl Strategy<Value = String> {
+    let member = (prop::sample::select(keys), odd());
+    prop::collection::vec(member, 0..5).prop_map(|members| {
+        let members: Vec<String> =
+            members.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+        members.join(",")
+    })
+}
+
+/// Answers and chunks of the usual form and of others: members of any type, some twice.
+fn any_answer() -> impl Strategy<Value = String> {
+    let message = object(&[
+        "content",
+        "role",
+        "reasoning_content",
+        "reasoning",
+        "refusal",
+        "audio",
+        "tool_calls",
+        "function_call",
+    ]);
+    let choice = object(&["index", "finish_reason", "error", "logprobs"]);
+    let envelope = object(&["id", "object", "model", "error", "created"]);
+    let usage = object(&["prompt_tokens", "completion_tokens", "total_tokens"]);
+    let name = prop::sample::select(vec!["message", "delta"]);
+    let parts = (name, message, choice, envelope, usage, "[ \n]{0,2}");
+    parts.prop_map(|(name, message, choice, envelope, usage, end)| {
+        let comma = |text: &str| if text.is_empty() { "" } else { "," };
+        let choice = format!("{{{choice}{}\"{name}\":{{{message}}}}}", comma(&choice));
+        let rest = format!("{envelope}{}\"usage\":{{{usage}}}", comma(&envelope));
+        format!("{{\"choices\":[{choice}],{rest}}}{end}")
+    })
+}
+
 proptest! {
+    /// The reader of the usual form gives what the reader of any form gives.
+    #[test]
+    fn the_usual_form_is_read_as_any_other(
+        text in any_answer(),
+        flip in prop::option::weighted(0.2, (any::<prop::sample::Index>(), any::<u8>())),
+    ) {
+        let mut body = text.into_bytes();
+        if let Some((at, byte)) = flip {
+            let at = at.index(body.len());
+            body[at] = byte;
+        }
+        if let Some(piece) = usual::answer(&body) {
+            prop_assert_eq!(Ok(piece), answer_piece(&body));
+        }
+        if let Some(piece) = usual::chunk(&body) {
+            prop_assert_eq!(Ok(piece), chunk_piece(&body));
+        }
+    }
+
     #[test]
     fn a_stream_says_what_the_whole_answer_says(
         pieces in prop::collection::vec("\\PC{0,8}", 0..10),
