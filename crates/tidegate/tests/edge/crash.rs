@@ -158,7 +158,10 @@ fn order(stage: &Stage, dice: &mut Dice, mark: &str) -> Option<Acknowledged> {
     };
     let mut args = vec!["release", name, "--json", "--by", "crash"];
     match what {
-        Order::Start => args.extend(["--version-set", &stage.sets[next]]),
+        // A release that was rolled back wrote cases, so the eval is older than they are.
+        Order::Start => {
+            args.extend(["--version-set", &stage.sets[next], "--override", "--reason", mark]);
+        }
         Order::Pause | Order::Resume | Order::Promote => args.extend(["--reason", mark]),
     }
     let output = stage.project.run(&args);
@@ -325,7 +328,9 @@ fn nothing_acknowledged_is_lost_to_a_kill() {
     let counts = users.counts();
     assert_eq!(counts.refused, 0, "{counts:?}");
     let packs = check_packs(&stage);
-    assert!(orders > 0 && counts.answered > 0, "{orders} orders, {counts:?}");
+    // Without orders nothing is tested: half of the kills come in the middle of one at least.
+    let enough = orders as u64 * 2 >= kills;
+    assert!(enough && counts.answered > 0, "{orders} orders in {kills} kills, {counts:?}");
     println!(
         "crash: {kills} kills, {orders} acknowledged orders kept, {} journal entries, {packs} \
          packs verify, {} requests answered, {} cut off by a kill, slowest restart {} ms",
