@@ -134,7 +134,7 @@ pub(super) fn open_to_write(path: &Path, pages_max: Option<u32>) -> Result<Conne
     }
     db.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-         PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864;",
+         PRAGMA cache_size = -4096; PRAGMA journal_size_limit = 67108864;",
     )
     .map_err(|e| failed(&e))?;
     migrate(&mut db, version).map_err(|e| failed(&e))?;

@@ -4,6 +4,8 @@
 //! mutex guards them; it is held for a few additions and never across an await.
 
 use super::recent::Recent;
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tidegate_core::guard::Sighting;
@@ -17,11 +19,15 @@ use tokio::sync::Notify;
 const EVENTS_MAX: usize = 256;
 
 /// Traces kept, so that feedback that comes soon after needs no store; beyond it the oldest go, and
-/// the store is asked. About 16 MiB at most.
+/// the store is asked. About 6 MiB at most: a trace is kept as a hash of its name, with a share in
+/// what many traces have in common.
 const RECENT_TRACES: usize = 65_536;
+/// Kinds of traces (an arm, a cohort, a tenant, a model) that are looked through for those of which
+/// no trace is left.
+const KINDS_MAX: usize = 8_192;
 
 /// What feedback needs to know of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct FeedbackOn {
     /// The arm that answered.
     pub(crate) arm: Arm,
@@ -37,8 +43,40 @@ pub(crate) struct FeedbackOn {
 
 /// A trace that was answered, with the kinds of feedback that it had.
 struct Answered {
-    on: FeedbackOn,
+    on: Arc<FeedbackOn>,
     kinds_seen: u8,
+}
+
+/// The last traces. Two that hash alike would be taken for one: of 65,536 with keys that nobody
+/// knows, one pair in ten thousand million million.
+#[derive(Default)]
+struct Traces {
+    hash: RandomState,
+    answered: Recent<u64, Answered, RECENT_TRACES>,
+    kinds: HashSet<Arc<FeedbackOn>>,
+}
+
+impl Traces {
+    fn insert(&mut self, trace: &TraceId, on: FeedbackOn) {
+        let whose = self.hash.hash_one((trace, &on.tenant));
+        if self.kinds.len() >= KINDS_MAX {
+            self.kinds.retain(|kind| Arc::strong_count(kind) > 1);
+        }
+        let on = match self.kinds.get(&on) {
+            Some(kind) => Arc::clone(kind),
+            None => {
+                let kind = Arc::new(on);
+                self.kinds.insert(Arc::clone(&kind));
+                kind
+            }
+        };
+        self.answered.insert(whose, Answered { on, kinds_seen: 0 });
+    }
+
+    fn get_mut(&mut self, tenant: Option<&Arc<str>>, trace: &TraceId) -> Option<&mut Answered> {
+        let whose = self.hash.hash_one((trace, tenant));
+        self.answered.get_mut(&whose)
+    }
 }
 
 /// What came in, by arm.
@@ -54,7 +92,7 @@ struct State {
     baseline: Window,
     events: Vec<Sighting>,
     other_events: Vec<Sighting>,
-    recent: Recent<(TraceId, Option<Arc<str>>), Answered, RECENT_TRACES>,
+    recent: Traces,
     stable_outages: OutageWatch,
     candidate_outages: OutageWatch,
     switched: Option<Duration>,
@@ -154,15 +192,15 @@ impl Collector {
     }
 
     /// Remembers where a trace was answered, for the feedback on it.
-    pub(crate) fn remember(&self, trace: TraceId, on: FeedbackOn) {
-        let whose = (trace, on.tenant.clone());
-        self.state().recent.insert(whose, Answered { on, kinds_seen: 0 });
+    pub(crate) fn remember(&self, trace: &TraceId, on: FeedbackOn) {
+        self.state().recent.insert(trace, on);
     }
 
     /// Where a tenant's trace was answered, if it is one of the last 65,536.
     pub(crate) fn find(&self, tenant: Option<Arc<str>>, trace: &TraceId) -> Option<FeedbackOn> {
-        let whose = (trace.clone(), tenant);
-        self.state().recent.get_mut(&whose).map(|answered| answered.on.clone())
+        let mut state = self.state();
+        let answered = state.recent.get_mut(tenant.as_ref(), trace);
+        answered.map(|answered| FeedbackOn::clone(&answered.on))
     }
 
     /// Counts what a user said of an answer; false when the trace had feedback of this kind, or
@@ -176,7 +214,7 @@ impl Collector {
     ) -> bool {
         let mut state = self.state();
         // Of a trace that is not known any more every kind is the first.
-        let answered = state.recent.get_mut(&(trace.clone(), on.tenant.clone()));
+        let answered = state.recent.get_mut(on.tenant.as_ref(), trace);
         if answered.is_some_and(|answered| !answered.is_first(feedback)) {
             return false;
         }
@@ -322,7 +360,7 @@ mod tests {
             tenant: None,
             model: "m".into(),
         };
-        collector.remember(trace("t-1"), on.clone());
+        collector.remember(&trace("t-1"), on.clone());
         let give = |feedback| collector.add_feedback(&trace("t-1"), &on, feedback, UnixMs(1));
         assert!(give(Feedback::Like(false)));
         assert!(!give(Feedback::Like(true)));
@@ -342,7 +380,7 @@ mod tests {
             model: "m".into(),
         };
         for n in 0..=RECENT_TRACES {
-            collector.remember(trace(&format!("t-{n}")), on.clone());
+            collector.remember(&trace(&format!("t-{n}")), on.clone());
         }
         assert_eq!(collector.find(None, &trace("t-0")), None);
         assert!(collector.find(None, &trace("t-1")).is_some());

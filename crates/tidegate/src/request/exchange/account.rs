@@ -72,7 +72,7 @@ pub(super) fn keep(exchange: &Exchange, ending: Ending) -> Outcome {
     }
     let arrival = &exchange.arrival;
     parts.collector.remember(
-        arrival.ids.trace.clone(),
+        &arrival.ids.trace,
         FeedbackOn {
             arm: exchange.arm,
             cohort: exchange.cohort,

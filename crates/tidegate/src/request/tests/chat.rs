@@ -217,12 +217,12 @@ async fn feedback_counts_once_and_only_for_its_tenant() {
     let collector = &service.gateway.parts.collector;
     let mut on = collector.find(Some("acme".into()), &"f-1".parse().unwrap()).unwrap();
     on.tenant = Some("globex".into());
-    collector.remember("f-3".parse().unwrap(), on.clone());
+    collector.remember(&"f-3".parse().unwrap(), on.clone());
     let foreign = json!({"trace_id": "f-3", "like": true});
     let answer = service.post_with("/v1/feedback", &key, &foreign).await;
     answer.check_error(404, "trace_not_found");
     // Another tenant's use of the same id takes nothing away, and is not judged by it.
-    collector.remember("f-1".parse().unwrap(), on);
+    collector.remember(&"f-1".parse().unwrap(), on);
     let adopted = json!({"trace_id": "f-1", "adopted": true});
     let answer = service.post_with("/v1/feedback", &key, &adopted).await.json();
     assert_eq!(answer["accepted"].as_u64(), Some(1));

@@ -396,6 +396,9 @@ fn any_answer() -> impl Strategy<Value = String> {
     let message = object(&[
         "content",
         "role",
+        "error",
+        "annotations",
+        "citations",
         "reasoning_content",
         "reasoning",
         "refusal",
@@ -403,8 +406,9 @@ fn any_answer() -> impl Strategy<Value = String> {
         "tool_calls",
         "function_call",
     ]);
-    let choice = object(&["index", "finish_reason", "error", "logprobs"]);
-    let envelope = object(&["id", "object", "model", "error", "created"]);
+    let choice = object(&["index", "finish_reason", "error", "logprobs", "stop_reason"]);
+    let envelope =
+        object(&["id", "object", "model", "error", "created", "timings", "prompt_logprobs"]);
     let usage = object(&["prompt_tokens", "completion_tokens", "total_tokens"]);
     let name = prop::sample::select(vec!["message", "delta"]);
     let parts = (name, message, choice, envelope, usage, "[ \n]{0,2}");

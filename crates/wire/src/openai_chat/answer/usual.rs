@@ -1,40 +1,62 @@
 //! The usual form of an answer, read in one pass: text, why it ended, tokens.
 //!
-//! Whatever is not of that form – tool calls, lists of parts, errors, a value of another type, a
-//! member given twice, half of a surrogate pair – gives `None`, and is read by the reader that
-//! takes everything. That reader goes over each text four times, which is most of what reading an
-//! answer costs. What this one gives is the same, which a test holds.
+//! Whatever is not of that form – a member that is not named here, tool calls, lists of parts,
+//! errors, a value of another type, a member given twice, half of a surrogate pair – gives `None`,
+//! and is read by the reader that takes everything. That one goes over each text four times, which
+//! is most of what reading an answer costs. What this one gives is the same, which a test holds.
 
 use super::TOKENS_MAX;
 use crate::facts::{ChoicePiece, Finish, Piece, Usage};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// An answer or a chunk with the members that say something; any other may be there too.
+/// An answer or a chunk with no other members than these. A member that only some servers send may
+/// be there without a value.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Usual {
+    #[serde(rename = "id")]
+    _id: Option<IgnoredAny>,
     object: Option<String>,
-    error: Option<IgnoredAny>,
+    #[serde(rename = "created")]
+    _created: Option<IgnoredAny>,
+    model: Option<String>,
+    #[serde(rename = "system_fingerprint")]
+    _system_fingerprint: Option<IgnoredAny>,
+    #[serde(rename = "service_tier")]
+    _service_tier: Option<IgnoredAny>,
+    #[serde(rename = "provider")]
+    _provider: Option<IgnoredAny>,
     choices: Option<Vec<Choice>>,
     usage: Option<Tokens>,
-    model: Option<String>,
+    error: Option<IgnoredAny>,
+    prompt_logprobs: Option<IgnoredAny>,
+    kv_transfer_params: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Choice {
     index: Option<u64>,
     error: Option<IgnoredAny>,
     message: Option<Message>,
     delta: Option<Message>,
     finish_reason: Option<String>,
+    #[serde(rename = "logprobs")]
+    _logprobs: Option<IgnoredAny>,
+    stop_reason: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Message {
+    #[serde(rename = "role")]
+    _role: Option<IgnoredAny>,
     content: Option<String>,
     reasoning_content: Option<String>,
     reasoning: Option<String>,
     refusal: Option<String>,
+    annotations: Option<Vec<IgnoredAny>>,
     audio: Option<IgnoredAny>,
     tool_calls: Option<Vec<IgnoredAny>>,
     function_call: Option<IgnoredAny>,
@@ -48,43 +70,39 @@ struct Tokens {
 
 /// A whole answer of the usual form.
 pub(super) fn answer(body: &[u8]) -> Option<Piece> {
-    let usual = Usual::of(body)?;
-    let choices = usual.choices?;
-    if choices.is_empty() {
-        return None;
-    }
-    let pieces = (0..).zip(choices).map(|(index, choice)| {
-        let Choice { index: _, error, message, delta: _, finish_reason } = choice;
-        piece(index, error, message?, finish_reason)
+    let Usual { choices, usage, model, .. } = Usual::of(body)?;
+    let choices = choices.filter(|choices| !choices.is_empty())?;
+    let pieces = (0..).zip(choices).map(|(index, mut choice)| {
+        let message = choice.message.take()?;
+        choice.piece(index, message)
     });
-    Some(Piece {
-        choices: pieces.collect::<Option<_>>()?,
-        usage: usual.usage.and_then(Tokens::read),
-        model: filled(usual.model),
-    })
+    whole(pieces.collect::<Option<_>>()?, usage, model)
 }
 
 /// A chunk of the usual form.
 pub(super) fn chunk(data: &[u8]) -> Option<Piece> {
-    let usual = Usual::of(data)?;
-    let choices = usual.choices.unwrap_or_default();
-    let pieces = (0..).zip(choices).map(|(place, choice)| {
-        let Choice { index, error, message, delta, finish_reason } = choice;
-        piece(index.unwrap_or(place), error, delta.or(message)?, finish_reason)
+    let Usual { choices, usage, model, .. } = Usual::of(data)?;
+    let pieces = (0..).zip(choices.unwrap_or_default()).map(|(place, mut choice)| {
+        let message = choice.delta.take().or(choice.message.take())?;
+        choice.piece(choice.index.unwrap_or(place), message)
     });
-    Some(Piece {
-        choices: pieces.collect::<Option<_>>()?,
-        usage: usual.usage.and_then(Tokens::read),
-        model: filled(usual.model),
-    })
+    whole(pieces.collect::<Option<_>>()?, usage, model)
+}
+
+fn whole(choices: Vec<ChoicePiece>, usage: Option<Tokens>, model: Option<String>) -> Option<Piece> {
+    let (usage, model) = (usage.and_then(Tokens::read), filled(model));
+    Some(Piece { choices, usage, model, other: String::new() })
 }
 
 impl Usual {
     fn of(body: &[u8]) -> Option<Usual> {
         // Members that are skipped are not looked at by serde_json, so the bytes are before.
         let usual: Usual = serde_json::from_str(std::str::from_utf8(body).ok()?).ok()?;
-        let is_error = usual.error.is_some() || usual.object.as_deref() == Some("error");
-        (!is_error).then_some(usual)
+        let says_more = usual.error.is_some()
+            || usual.object.as_deref() == Some("error")
+            || usual.prompt_logprobs.is_some()
+            || usual.kv_transfer_params.is_some();
+        (!says_more).then_some(usual)
     }
 }
 
@@ -96,37 +114,37 @@ impl Tokens {
     }
 }
 
-fn piece(
-    index: u64,
-    error: Option<IgnoredAny>,
-    message: Message,
-    finish_reason: Option<String>,
-) -> Option<ChoicePiece> {
-    let Message {
-        content,
-        reasoning_content,
-        reasoning,
-        refusal,
-        audio,
-        tool_calls,
-        function_call,
-    } = message;
-    let says_more = error.is_some()
-        || audio.is_some()
-        || function_call.is_some()
-        || tool_calls.is_some_and(|calls| !calls.is_empty());
-    let finish = finish_reason.as_deref().and_then(Finish::parse);
-    if says_more || finish == Some(Finish::Error) {
-        return None;
+impl Choice {
+    fn piece(&self, index: u64, message: Message) -> Option<ChoicePiece> {
+        let finish = self.finish_reason.as_deref().and_then(Finish::parse);
+        let says_more = self.error.is_some() || self.stop_reason.is_some();
+        if says_more || message.says_more() || finish == Some(Finish::Error) {
+            return None;
+        }
+        Some(ChoicePiece {
+            index,
+            text: message.content.unwrap_or_default(),
+            reasoning: filled(message.reasoning_content).or(message.reasoning).unwrap_or_default(),
+            refusal: message.refusal.unwrap_or_default(),
+            calls: Vec::new(),
+            finish,
+            other: String::new(),
+        })
     }
-    Some(ChoicePiece {
-        index,
-        text: content.unwrap_or_default(),
-        reasoning: filled(reasoning_content).or(reasoning).unwrap_or_default(),
-        refusal: refusal.unwrap_or_default(),
-        calls: Vec::new(),
-        finish,
-    })
+}
+
+impl Message {
+    /// Whether it has more than texts of one kind each.
+    fn says_more(&self) -> bool {
+        let is_list =
+            |items: &Option<Vec<IgnoredAny>>| items.as_ref().is_some_and(|items| !items.is_empty());
+        let is_text = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+        self.audio.is_some()
+            || self.function_call.is_some()
+            || is_list(&self.tool_calls)
+            || is_list(&self.annotations)
+            || (is_text(&self.reasoning_content) && is_text(&self.reasoning))
+    }
 }
 
 fn filled(text: Option<String>) -> Option<String> {
