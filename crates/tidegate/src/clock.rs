@@ -1,12 +1,17 @@
 //! Time, as the rest of the binary sees it. Only this file reads the clocks.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tidegate_core::ids::UnixMs;
 
 /// The shortest wait that Tokio's timer can make.
 const TICK: Duration = Duration::from_millis(1);
+/// Which part of the time that passes the clock may follow the system's by. Time servers move a
+/// clock by 500 parts in a million at most.
+const FOLLOWS_ONE_IN: u64 = 100;
+/// Most that it follows at once, ms, where nobody asked for the time for long.
+const FOLLOWS_MOST_MS: u64 = 1_000;
 
 /// The real clock, or the demo's, which is moved on by the demo and labelled as such.
 #[derive(Debug, Clone)]
@@ -31,12 +36,17 @@ impl Clock {
     /// Now.
     pub(crate) fn now(&self) -> UnixMs {
         match self {
-            Clock::Real => {
-                #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
-                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                UnixMs(since.as_millis() as u64)
-            }
+            Clock::Real => UnixMs(steady().now(steady().elapsed_ms(), system_ms())),
             Clock::Demo { now_ms, speed: _ } => UnixMs(now_ms.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// By how much the system's clock was set since the process began, ms; what of it this clock has
+    /// followed is not in it. 0 for a demo's.
+    pub(crate) fn behind_the_system_ms(&self) -> i64 {
+        match self {
+            Clock::Real => steady().behind_ms(steady().elapsed_ms(), system_ms()),
+            Clock::Demo { .. } => 0,
         }
     }
 
@@ -74,6 +84,61 @@ impl Clock {
     }
 }
 
+fn system_ms() -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis() as u64
+}
+
+fn steady() -> &'static Steady {
+    static STEADY: OnceLock<Steady> = OnceLock::new();
+    STEADY.get_or_init(|| Steady::new(system_ms()))
+}
+
+/// The time of the process: the system's at its start, moved on by the monotonic clock. Where the
+/// system's clock is set, this one follows by one part in [`FOLLOWS_ONE_IN`], so that no look comes
+/// early and none waits: what the system's clock drifts is a twentieth of that.
+struct Steady {
+    began: Instant,
+    began_ms: u64,
+    /// How far it has followed, ms.
+    followed_ms: AtomicI64,
+    /// When it last did, ms after its start.
+    last_ms: AtomicU64,
+}
+
+impl Steady {
+    fn new(began_ms: u64) -> Steady {
+        let (followed_ms, last_ms) = (AtomicI64::new(0), AtomicU64::new(0));
+        Steady { began: Instant::now(), began_ms, followed_ms, last_ms }
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn behind_ms(&self, elapsed_ms: u64, system_ms: u64) -> i64 {
+        let own = self.began_ms.saturating_add(elapsed_ms);
+        let own = own.saturating_add_signed(self.followed_ms.load(Ordering::Relaxed));
+        i64::try_from(i128::from(system_ms) - i128::from(own)).unwrap_or(i64::MAX)
+    }
+
+    fn now(&self, elapsed_ms: u64, system_ms: u64) -> u64 {
+        let behind = self.behind_ms(elapsed_ms, system_ms);
+        let own = system_ms.saturating_add_signed(behind.saturating_neg());
+        let last = self.last_ms.load(Ordering::Relaxed);
+        let room = (elapsed_ms.saturating_sub(last) / FOLLOWS_ONE_IN).min(FOLLOWS_MOST_MS) as i64;
+        let follows = behind.clamp(-room, room);
+        let (order, last_ms) = (Ordering::Relaxed, &self.last_ms);
+        // One of several threads does it.
+        if follows == 0 || last_ms.compare_exchange(last, elapsed_ms, order, order).is_err() {
+            return own;
+        }
+        self.followed_ms.fetch_add(follows, Ordering::Relaxed);
+        own.saturating_add_signed(follows)
+    }
+}
+
 /// A moment as RFC 3339 in UTC, for people and files: to the millisecond, or to the second where it
 /// is a whole one.
 pub(crate) fn rfc3339(at: UnixMs) -> String {
@@ -92,6 +157,33 @@ pub(crate) fn rfc3339(at: UnixMs) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The process's time after so many seconds, asked every 100 ms, where the system's clock was
+    /// set by `step_s` after the first.
+    fn after(seconds: u64, step_s: i64) -> i64 {
+        let steady = Steady::new(1_000_000_000);
+        let mut last = 0;
+        for tick in 0..=seconds * 10 {
+            let elapsed = tick * 100;
+            let step = if tick > 10 { step_s * 1000 } else { 0 };
+            let now = steady.now(elapsed, (1_000_000_000 + elapsed).saturating_add_signed(step));
+            assert!(now >= last, "time ran backwards: {last} {now}");
+            last = now;
+        }
+        (last - 1_000_000_000) as i64
+    }
+
+    #[test]
+    fn a_step_of_the_system_is_followed_slowly() {
+        assert_eq!(after(600, 0), 600_000);
+        for step in [3_600, -3_600, 400 * 86_400, -400 * 86_400] {
+            let off = after(600, step) - 600_000;
+            assert!(off.abs() <= 6_010 && off.signum() == step.signum(), "{step}: {off}");
+        }
+        // What a time server does is followed at once.
+        assert_eq!(after(600, 1), 601_000);
+        assert_eq!(after(600, -1), 599_000);
+    }
 
     fn check(at: u64, expected: &str) {
         assert_eq!(rfc3339(UnixMs(at)), expected);

@@ -9,7 +9,7 @@ use crate::log::{About, Event, LogKey};
 use crate::observe::{Collector, ReleaseView};
 use crate::request::{CredentialError, Gateway, GatewayOptions, Parts};
 use crate::route::LiveTable;
-use crate::store::{Access, Records as _, Store, StoreError, StoreErrorKind};
+use crate::store::{Access, RecordQuery, Records as _, Store, StoreError, StoreErrorKind};
 use crate::version_set::{LiveSet, PackOverrides, SetError, pack};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -20,6 +20,17 @@ use tidegate_core::ids::UnixMs;
 
 /// How often records past their retention are removed.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
+/// From how many days on a clock that is ahead of all that is kept is doubted. A service that is off
+/// for a week is rare, and waits a day.
+const AHEAD_DAYS_MAX: u64 = 7;
+/// For how long it is doubted: an operator reads the log within a day.
+const DOUBT_LASTS: Duration = Duration::from_secs(24 * 3_600);
+/// Milliseconds of a day.
+const DAY_MS: u64 = 86_400_000;
+/// How often the system's clock is compared with the process's, and from how much on it was set.
+const TIME_EVERY: Duration = Duration::from_secs(1);
+/// As above, ms: more than a time server moves it by in a second.
+const STEP_MS: i64 = 5_000;
 
 /// How long a state that another process has is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(3);
@@ -129,7 +140,14 @@ impl Host {
             serve_admin(&loaded.root, &project.admin_listen, Some(address), control.clone())
                 .await?;
         control.keep_looking(Duration::from_millis(project.release.tick_ms), plane);
-        keep_pruning(project.service.clone(), store.clone(), project.records.retention_days);
+        let newest = newest(&store);
+        keep_pruning(
+            project.service.clone(),
+            store.clone(),
+            project.records.retention_days,
+            newest,
+        );
+        keep_time(project.service.clone());
         Ok(RunningHost { gateway, control, store, admin })
     }
 }
@@ -184,11 +202,64 @@ fn log_key(loaded: &Loaded) -> Option<LogKey> {
     kept.or_else(|_| LogKey::random()).ok()
 }
 
-fn keep_pruning(service: String, store: Store, retention_days: u32) {
+/// When the newest record came in; the epoch without any. A record is kept of every request, so no
+/// other entry of the state is much newer.
+fn newest(store: &Store) -> UnixMs {
+    let query = RecordQuery { newest_first: true, limit: 1, ..RecordQuery::default() };
+    let last = store.records(&query).ok().and_then(|records| records.first().map(|last| last.at));
+    last.unwrap_or(UnixMs(0))
+}
+
+/// Why nothing is deleted by this clock: it is far ahead of all that was kept before, as after a
+/// start without the hardware's clock. A service that was off for so long deletes a day later.
+fn doubt(now: UnixMs, newest: UnixMs, running: Duration) -> Option<String> {
+    let ahead_days = now.since(newest) / DAY_MS;
+    let is_doubtful = newest.0 > 0 && ahead_days >= AHEAD_DAYS_MAX && running < DOUBT_LASTS;
+    is_doubtful.then(|| {
+        format!(
+            "the clock is {ahead_days} days ahead of the newest record; \
+             set it right, or they are removed after {} h",
+            DOUBT_LASTS.as_secs() / 3_600
+        )
+    })
+}
+
+/// Says once for each time that the system's clock was set.
+fn keep_time(service: String) {
+    tokio::spawn(async move {
+        let mut interval = tokio::time::interval(TIME_EVERY);
+        let mut before = 0;
+        loop {
+            interval.tick().await;
+            let behind = Clock::Real.behind_the_system_ms();
+            let step: i64 = behind - before;
+            if step.abs() >= STEP_MS {
+                let what = "the system's clock was set";
+                let why = format!(
+                    "by {:+} s; releases go on by the time that passes, and this process follows \
+                     by 1 s in 100; restart it to take the new time at once",
+                    step / 1_000
+                );
+                About::service(&service).log(&Event::WorkFailed { what, why });
+            }
+            before = behind;
+        }
+    });
+}
+
+fn keep_pruning(service: String, store: Store, retention_days: u32, newest: UnixMs) {
+    let (started, mut doubted) = (Instant::now(), false);
     tokio::spawn(async move {
         let mut interval = tokio::time::interval(PRUNE_EVERY);
         loop {
             interval.tick().await;
+            if let Some(why) = doubt(Clock::Real.now(), newest, started.elapsed()) {
+                if !std::mem::replace(&mut doubted, true) {
+                    let what = "records past their retention were not removed";
+                    About::service(&service).log(&Event::WorkFailed { what, why });
+                }
+                continue;
+            }
             let kept_ms = u64::from(retention_days) * 86_400_000;
             let before = UnixMs(Clock::Real.now().0.saturating_sub(kept_ms));
             if let Err(error) = store.prune_records(before).await {

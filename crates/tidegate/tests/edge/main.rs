@@ -49,6 +49,9 @@ mod sets;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod time;
+#[cfg(test)]
 mod upstream;
 #[cfg(test)]
 mod upstream_faults;
