@@ -24,6 +24,9 @@ use tidegate_core::evidence::{GateRun, GateStatus};
 use tidegate_core::ids::{ChangeId, IncidentId, VersionSetId};
 use tidegate_core::journal::{ControlState, Release};
 
+/// How long the way back is asked for an answer: an order to roll back is in force within a second.
+const WAY_BACK_WAIT: Duration = Duration::from_millis(800);
+
 /// How often a watched release is read.
 const WATCH_EVERY: Duration = Duration::from_millis(300);
 
@@ -113,6 +116,9 @@ pub(crate) struct OrderArgs {
 pub(crate) struct RollbackArgs {
     /// The release; left out, the running one. One that was promoted must be named.
     change_id: Option<String>,
+    /// Roll back without asking the version set before for an answer first.
+    #[arg(long)]
+    anyway: bool,
     #[command(flatten)]
     order: OrderArgs,
 }
@@ -405,7 +411,34 @@ async fn order_of(
 pub(crate) async fn rollback(config: &Path, args: &RollbackArgs, json: bool) -> Result<()> {
     let named = args.change_id.as_deref().map(ChangeId::parse).transpose();
     let named = named.map_err(|e| CliError::usage(e.to_string()))?;
+    if !args.anyway && args.order.server.server.is_none() {
+        ask_way_back(config, named.as_ref()).await?;
+    }
     order_of(config, OrderKind::RollBack, named, &args.order, json).await
+}
+
+/// Asks the set that everyone would be sent to one question. Only one that surely fails refuses the
+/// order: what cannot be asked from here, or has not answered in time, does not keep anyone on the
+/// candidate.
+async fn ask_way_back(config: &Path, named: Option<&ChangeId>) -> Result<()> {
+    let Ok(loaded) = load(config) else { return Ok(()) };
+    let Ok((store, state)) = read_state(&loaded.root) else { return Ok(()) };
+    let Some(release) = named.or(state.active.as_ref()).and_then(|id| state.releases.get(id))
+    else {
+        return Ok(());
+    };
+    let set = &release.plan.from;
+    let Ok(packed) = store.set(set) else { return Ok(()) };
+    let asked = tokio::time::timeout(WAY_BACK_WAIT, smoke(&loaded, &packed, &Clock::Real)).await;
+    match asked {
+        Ok(Ok(run)) if run.status == GateStatus::Fail => {
+            let first = run.text.lines().next().unwrap_or_default();
+            Err(CliError::failed(format!("{set}, which everyone would go to, fails: {first}"))
+                .hint("nothing was changed; roll back all the same: `tidegate rollback --anyway`")
+                .hint("let the candidate serve at its weight meanwhile: `tidegate release pause`"))
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// Runs `tidegate incident …`.

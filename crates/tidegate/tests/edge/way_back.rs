@@ -3,6 +3,7 @@
 
 use crate::journal;
 use crate::project::{Project, Server, tidegate, wait_for};
+use crate::upstream::Upstream;
 use rusqlite::Connection;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -179,4 +180,30 @@ fn a_rung_passed_by_order_is_not_shown_as_passed() {
     project.run(&["rollback", &change_id, "--reason", "complaints"]).exits(0);
     let shown = project.run(&["release", "status"]).exits(0).out;
     assert!(shown.contains("taken back after its promotion") && !shown.contains('✗'), "{shown}");
+}
+
+#[test]
+fn a_rollback_to_a_model_that_is_dead_is_refused_until_it_is_meant() {
+    let dead = Upstream::answering(r#"{"answer": "hello", "citations": ["policy.md"]}"#);
+    let project = Project::fast();
+    let kind = format!("    kind: openai\n    base_url: http://{}/v1\n", dead.address);
+    let simulated = "    kind: simulated\n    first_token_ms: 1\n    ms_per_token: 0\n";
+    let second = format!("{kind}  alive:\n{simulated}");
+    project.edit("tidegate.yaml", simulated, &second);
+    project.edit(
+        "tidegate.yaml",
+        "{weight_pct: 20, look_s: 0.3}",
+        "{weight_pct: 20, look_s: 3600}",
+    );
+    let server = project.serve();
+    let to = ["--upstream", "alive"];
+    project.run(&[&["eval"], &to[..]].concat()).exits(0);
+    project.run(&[&["release", "start"], &to[..]].concat()).exits(0);
+    dead.shut();
+    let refused = project.run(&["rollback", "--reason", "complaints"]);
+    refused.fails(1, &["which everyone would go to, fails", "connection refused"], &["--anyway"]);
+    assert_eq!(project.phase(), "running");
+    project.run(&["rollback", "--anyway", "--reason", "complaints"]).exits(0);
+    assert_eq!(project.phase(), "rolled_back");
+    drop(server);
 }
