@@ -41,8 +41,8 @@ impl Clock {
         }
     }
 
-    /// By how much the system's clock was set since the process began, ms; what of it this clock has
-    /// followed is not in it. 0 for a demo's.
+    /// By how much the system's clock was set since the process began, ms, less what this clock has
+    /// followed. 0 for a demo's.
     pub(crate) fn behind_the_system_ms(&self) -> i64 {
         match self {
             Clock::Real => steady().behind_ms(steady().elapsed_ms(), system_ms()),

@@ -20,8 +20,8 @@ use tidegate_core::ids::UnixMs;
 
 /// How often records past their retention are removed.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
-/// From how many days on a clock that is ahead of all that is kept is doubted. A service that is off
-/// for a week is rare, and waits a day.
+/// From how many days on a clock that is ahead of all that is kept is doubted. A service that is
+/// off for a week is rare, and waits a day.
 const AHEAD_DAYS_MAX: u64 = 7;
 /// For how long it is doubted: an operator reads the log within a day.
 const DOUBT_LASTS: Duration = Duration::from_secs(24 * 3_600);

@@ -2,6 +2,7 @@
 
 use super::auth::Caller;
 use super::ids::Ids;
+use http::HeaderValue;
 use std::time::{Duration, Instant};
 use tidegate_core::ids::UnixMs;
 
@@ -9,6 +10,8 @@ use tidegate_core::ids::UnixMs;
 pub(super) struct Arrival {
     /// Its ids.
     pub(super) ids: Ids,
+    /// `Idempotency-Key`, as it came.
+    pub(super) key: Option<HeaderValue>,
     /// Who sent it.
     pub(super) caller: Caller,
     /// When, by the service's clock.

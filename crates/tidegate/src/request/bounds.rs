@@ -9,6 +9,14 @@ pub(super) const BODY_BUDGET_KIB: usize = 256 * 1024;
 pub(super) const BODY_FREE: u64 = 64 * 1024;
 /// Most bytes of a stream that are sent in one piece when several are waiting.
 pub(super) const STREAM_PIECE: usize = 16 * 1024;
+/// Longest `Idempotency-Key`, characters; as at Stripe.
+pub(super) const REPEAT_KEY_MAX: usize = 255;
+/// How long an answer is given again under its key: clients that try again do so within minutes.
+pub(super) const REPEATS_KEPT: Duration = Duration::from_secs(600);
+/// Most answers that are kept for that, of one service.
+pub(super) const REPEATS_MAX: usize = 1_000;
+/// Most bytes of them; the oldest go first.
+pub(super) const REPEATS_BYTES: usize = 64 << 20;
 /// Most bytes of a stream that wait until it is known which tool they call. Names have 64
 /// characters, so this is only reached by a server that goes on without naming one.
 pub(super) const HELD_MAX: usize = 64 * 1024;

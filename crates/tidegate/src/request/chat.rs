@@ -9,6 +9,7 @@ use super::front::Admitted;
 use super::gateway::Gateway;
 use super::incoming::RequestBody;
 use super::problem::Problem;
+use super::repeats::{Begun, Kept};
 use super::{reply, respond, stream};
 use crate::http::BodyError;
 use crate::upstream::{Answer, Call, Deadlines, Elapsed, Piece, Pieces, Reply, UpstreamError};
@@ -37,6 +38,17 @@ pub(super) async fn completions(
     let RequestBody { bytes, share } = body;
     let request = openai_chat::read_request(&bytes).map_err(|e| Problem::of_request(&e))?;
     let gateway = pick(admitted, &mut arrival, request.model.as_deref(), bytes.len())?;
+    let mut turn = match arrival.key.as_ref() {
+        None => None,
+        Some(key) => match gateway.repeats.begin(&arrival.caller, key, &bytes)? {
+            Begun::First(turn) => Some(turn),
+            Begun::Again(Kept { headers, body }) => {
+                let mut response = Response::new(Body::full(body));
+                *response.headers_mut() = headers;
+                return Ok(response);
+            }
+        },
+    };
     drop(bytes);
     let query = Query {
         tool_results: openai_chat::tool_results(&request.body),
@@ -52,10 +64,20 @@ pub(super) async fn completions(
     let (labels, trace) = (exchange.labels(), exchange.ids().trace.clone());
     let response = match call(&mut exchange).await {
         Ok(Called::Whole(answer)) => match reply::whole(exchange, answer) {
-            Ok(whole) => respond::json_bytes(StatusCode::OK, whole.body),
+            Ok(whole) => {
+                let body = whole.body.clone();
+                let response = labels.put(respond::json_bytes(StatusCode::OK, whole.body));
+                if let Some(turn) = turn {
+                    turn.keep(response.headers(), &body);
+                }
+                return Ok(response);
+            }
             Err(problem) => respond::problem(&problem, &trace),
         },
-        Ok(Called::Stream(first, pieces)) => stream::response(exchange, first, pieces),
+        Ok(Called::Stream(first, pieces)) => {
+            exchange.turn = turn.take();
+            stream::response(exchange, first, pieces)
+        }
         Err(error) => respond::problem(&fail(exchange, error), &trace),
     };
     Ok(labels.put(response))

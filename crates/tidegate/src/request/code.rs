@@ -49,6 +49,10 @@ pub(crate) enum Code {
     TraceNotFound,
     /// The path takes other methods.
     WrongMethod,
+    /// A request with the same idempotency key runs.
+    IdempotencyInProgress,
+    /// The idempotency key was used with another body.
+    IdempotencyKeyReused,
     /// The body came too slowly.
     RequestTimeout,
     /// The body is larger than the limit.
@@ -96,7 +100,7 @@ pub(crate) enum Code {
 impl Code {
     /// Every code.
     #[cfg(test)]
-    pub(crate) const ALL: [Code; 43] = [
+    pub(crate) const ALL: [Code; 45] = [
         Code::InvalidJson,
         Code::RequestTooComplex,
         Code::DuplicateParameter,
@@ -119,6 +123,8 @@ impl Code {
         Code::ModelNotFound,
         Code::TraceNotFound,
         Code::WrongMethod,
+        Code::IdempotencyInProgress,
+        Code::IdempotencyKeyReused,
         Code::RequestTimeout,
         Code::RequestTooLarge,
         Code::UnsupportedEncoding,
@@ -167,6 +173,8 @@ impl Code {
             Code::ModelNotFound => "model_not_found",
             Code::TraceNotFound => "trace_not_found",
             Code::WrongMethod => "wrong_method",
+            Code::IdempotencyInProgress => "idempotency_in_progress",
+            Code::IdempotencyKeyReused => "idempotency_key_reused",
             Code::RequestTimeout => "request_timeout",
             Code::RequestTooLarge => "request_too_large",
             Code::UnsupportedEncoding => "unsupported_encoding",

@@ -9,6 +9,7 @@ use super::auth::Caller;
 use super::code::Code;
 use super::gateway::Gateway;
 use super::problem::{CLIENT_GONE, Next, Problem};
+use super::repeats::Turn;
 use crate::guard::{heard_in, pseudonym, said_in};
 use crate::route::LiveTable;
 use crate::upstream::{self, Elapsed};
@@ -94,6 +95,8 @@ pub(super) struct Exchange {
     pub(super) first_token: Option<Instant>,
     begun: bool,
     closed: bool,
+    /// The turn of a stream's idempotency key, until the stream ends.
+    pub(super) turn: Option<Turn>,
     _permit: OwnedSemaphorePermit,
     _share: Share,
 }
@@ -146,6 +149,7 @@ impl Exchange {
             first_token: None,
             begun: false,
             closed: false,
+            turn: None,
             _permit: permit,
             _share: share,
         })

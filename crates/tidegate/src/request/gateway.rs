@@ -4,6 +4,7 @@ use super::admission::Admission;
 use super::auth::{Authenticator, CredentialError};
 use super::bounds::CONNECTIONS;
 use super::ids::IdMaker;
+use super::repeats::Repeats;
 use crate::clock::Clock;
 use crate::config::{Limits, Price, ProcessLimits, Project, Records};
 use crate::guard::Bans;
@@ -73,6 +74,8 @@ pub(crate) struct Gateway {
     pub(super) authenticator: Authenticator,
     pub(super) ids: IdMaker,
     pub(super) admission: Admission,
+    /// Requests that clients may send again.
+    pub(super) repeats: Arc<Repeats>,
     /// Callers that are refused.
     pub(super) bans: Bans,
     /// Tool calls whose results may come.
@@ -120,6 +123,7 @@ impl Gateway {
                 project.limits.max_concurrent,
                 Duration::from_millis(project.limits.queue_ms),
             ),
+            repeats: Arc::default(),
             calls: Calls::default(),
             bans: Bans::default(),
             ban_s: project.risk.ban_s,

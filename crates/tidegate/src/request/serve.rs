@@ -8,6 +8,7 @@ use super::front::{Admitted, Front, Picked};
 use super::incoming::{self, RequestBody};
 use super::meter::Meter;
 use super::problem::{Next, Problem};
+use super::repeats::IDEMPOTENCY_KEY;
 use super::{chat, feedback, pages, respond, strict};
 use crate::http::{Received, UnreadBody, aside};
 use crate::observe::StatusClass;
@@ -113,6 +114,7 @@ pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Bo
             let at = front.first().parts.clock.now();
             let arrival = Arrival {
                 ids: ids.clone(),
+                key: head.headers.get(IDEMPOTENCY_KEY).cloned(),
                 caller: Caller::default(),
                 at,
                 started,

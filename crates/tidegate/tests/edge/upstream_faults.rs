@@ -255,3 +255,58 @@ fn settled(look: impl Fn() -> u64) -> u64 {
     }
     last
 }
+
+/// A chat request under an idempotency key.
+fn keyed(address: SocketAddr, key: &str, body: &Value) -> client::Answer {
+    let headers = format!("idempotency-key: {key}\r\n");
+    let bytes = request("POST", CHAT, &headers, body.to_string().as_bytes());
+    client::open(address, &bytes).unwrap().finish().unwrap()
+}
+
+#[test]
+fn a_request_sent_fifty_times_under_one_key_is_carried_out_once() {
+    let calls = Arc::new(AtomicU64::new(0));
+    let (counted, held) = (Arc::clone(&calls), Arc::new(AtomicU64::new(1)));
+    let hold = Arc::clone(&held);
+    let address = listening(move |stream| {
+        let mut reader = BufReader::new(stream);
+        while read_request(&mut reader) {
+            counted.fetch_add(1, Ordering::SeqCst);
+            while hold.load(Ordering::SeqCst) == 1 {
+                sleep(Duration::from_millis(5));
+            }
+            let body = completion(ANSWER);
+            let head = format!("content-type: application/json\r\ncontent-length: {}", body.len());
+            let answer = format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}");
+            reader.get_mut().write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    let project = project_on(address);
+    let server = project.serve();
+    let to = server.address;
+    let body = json!({"messages": [{"role": "user", "content": "buy"}]});
+    let (answered, refused) = (AtomicU64::new(0), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..50 {
+            scope.spawn(|| match keyed(to, "order-7", &body) {
+                answer if answer.status == 200 => answered.fetch_add(1, Ordering::SeqCst),
+                answer => {
+                    answer.check_error(409, "idempotency_in_progress", &[]);
+                    assert_eq!(answer.header("retry-after"), "1");
+                    refused.fetch_add(1, Ordering::SeqCst)
+                }
+            });
+        }
+        wait_for("the others", || (refused.load(Ordering::SeqCst) == 49).then_some(()));
+        held.store(0, Ordering::SeqCst);
+    });
+    assert_eq!((answered.load(Ordering::SeqCst), calls.load(Ordering::SeqCst)), (1, 1));
+    let again = keyed(to, "order-7", &body);
+    assert_eq!((again.status, again.text().as_str()), (200, ANSWER), "{again:?}");
+    assert_eq!(again.header("idempotent-replayed"), "true");
+    let other = json!({"messages": [{"role": "user", "content": "sell"}]});
+    keyed(to, "order-7", &other).check_error(422, "idempotency_key_reused", &[]);
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+    assert_eq!(keyed(to, "order-8", &other).status, 200);
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
