@@ -30,6 +30,9 @@ mod logs;
 #[cfg(test)]
 mod r#loop;
 #[cfg(test)]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod names;
+#[cfg(test)]
 mod outage;
 #[cfg(test)]
 mod outlook;
