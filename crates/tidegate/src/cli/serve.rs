@@ -281,7 +281,9 @@ fn require_credentials(project: &Project, listen: &str, said: &str) -> Result<()
 
 /// Waits for the order to stop. A second one ends the time for requests in flight.
 async fn ordered_to_stop(mut signals: Signals, front: Arc<Front>) {
-    signals.stop().await;
+    if signals.stop().await == Order::Interrupt {
+        front.interrupt();
+    }
     log::About::service(output::service()).log(&log::Event::Stopping);
     tokio::spawn(async move {
         signals.stop().await;
@@ -290,6 +292,15 @@ async fn ordered_to_stop(mut signals: Signals, front: Arc<Front>) {
         // A disk that does not answer must not keep a process that was ordered twice.
         std::process::exit(i32::from(ErrorKind::Internal as u8));
     });
+}
+
+/// Who orders the stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// A supervisor.
+    Terminate,
+    /// A person at the terminal.
+    Interrupt,
 }
 
 /// Ctrl-C, SIGTERM and SIGHUP, which are listened for from the beginning on.
@@ -315,13 +326,13 @@ impl Signals {
 
     /// Waits for the next Ctrl-C or SIGTERM. A SIGHUP, which a closed terminal sends too, is
     /// ignored with a line in the log.
-    async fn stop(&mut self) {
+    async fn stop(&mut self) -> Order {
         #[cfg(unix)]
         if let Some([terminate, interrupt, hangup]) = &mut self.unix {
             loop {
                 tokio::select! {
-                    _ = terminate.recv() => return,
-                    _ = interrupt.recv() => return,
+                    _ = terminate.recv() => return Order::Terminate,
+                    _ = interrupt.recv() => return Order::Interrupt,
                     _ = hangup.recv() => output::stderr(
                         "SIGHUP is ignored: keys and files are read at a restart",
                     ),
@@ -330,5 +341,6 @@ impl Signals {
         }
         // Where it cannot be listened for, the system ends the process by itself.
         let _ = tokio::signal::ctrl_c().await;
+        Order::Interrupt
     }
 }

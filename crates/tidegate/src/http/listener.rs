@@ -39,8 +39,11 @@ pub(crate) trait Service: Send + Sync + 'static {
     /// The JSON body of the 503 that a connection over the cap gets, whose request is not read.
     fn full(&self) -> Vec<u8>;
 
-    /// The order to stop was given; requests are still taken for [`Bounds::stop_notice`].
-    fn stopping(&self) {}
+    /// The order to stop was given. Gives how long requests are still taken; `notice` is
+    /// [`Bounds::stop_notice`].
+    fn stopping(&self, notice: Duration) -> Duration {
+        notice
+    }
 
     /// The time for requests in flight is over: each answer is polled once more, and may end itself
     /// in order.
@@ -124,8 +127,8 @@ impl Listener {
         let is_hurried = {
             let mut stop = pin!(async {
                 stop.await;
-                service.stopping();
-                timeout(bounds.stop_notice, service.hurried()).await.is_ok()
+                let notice = service.stopping(bounds.stop_notice);
+                timeout(notice, service.hurried()).await.is_ok()
             });
             loop {
                 tokio::select! {

@@ -17,6 +17,10 @@ use tokio::task::{JoinError, JoinHandle};
 /// Most workers: beyond this, what they share (the store's queue, the counters) is the bound.
 const WORKERS_MAX: usize = 64;
 
+/// Nice value of the threads for large bodies: a tenth of a worker's share of a busy core.
+#[cfg(target_os = "linux")]
+const ASIDE_NICE: i32 = 10;
+
 thread_local! {
     /// The worker this thread is; 0 for none.
     static WORKER: Cell<usize> = const { Cell::new(0) };
@@ -35,6 +39,14 @@ pub(crate) async fn aside<T: Send + 'static>(
     let handle = ASIDE.with(|at| at.get().cloned()).unwrap_or_else(Handle::current);
     let mut running = Running(handle.spawn(work));
     (&mut running.0).await
+}
+
+/// Leaves the cores to the workers where both want them: a large body takes tens of milliseconds,
+/// for which many small requests would wait.
+fn step_back() {
+    // Without it, both have the same share.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, ASIDE_NICE);
 }
 
 /// A task that ends where this is dropped.
@@ -96,6 +108,7 @@ impl Workers {
         let (going, _) = watch::channel(());
         let mut aside = Builder::new_multi_thread();
         aside.worker_threads(workers()).thread_name("aside").enable_all();
+        aside.on_thread_start(step_back);
         let aside = aside.build()?;
         let start = |number| Worker::start(number, aside.handle().clone(), going.subscribe());
         let all = (1..=workers()).map(start).collect::<io::Result<_>>()?;

@@ -13,6 +13,7 @@ use crate::http::check_site;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 
@@ -24,6 +25,7 @@ pub(crate) struct Front {
     first: Arc<Gateway>,
     others: Vec<Arc<Gateway>>,
     hurry: Notify,
+    is_interrupted: AtomicBool,
     guesses: Arc<Guesses>,
 }
 
@@ -41,8 +43,8 @@ impl Front {
     }
 
     fn new(first: Arc<Gateway>, others: Vec<Arc<Gateway>>) -> Arc<Front> {
-        let (hurry, guesses) = Default::default();
-        Arc::new(Front { first, others, hurry, guesses })
+        let (hurry, is_interrupted, guesses) = Default::default();
+        Arc::new(Front { first, others, hurry, is_interrupted, guesses })
     }
 
     /// Refuses what a page of another site made a browser send, where no credential would. Such a
@@ -80,6 +82,16 @@ impl Front {
     /// Says that the time for requests in flight is over.
     pub(super) fn cut(&self) {
         self.services().for_each(|gateway| gateway.cut());
+    }
+
+    /// The order to stop came from a person at the terminal: no load balancer has to look away.
+    pub(crate) fn interrupt(&self) {
+        self.is_interrupted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether something may have to look away before the end.
+    pub(super) fn is_watched(&self) -> bool {
+        !self.is_interrupted.load(Ordering::Relaxed)
     }
 
     /// Ends the time for requests in flight now, once the order to stop was given.

@@ -11,6 +11,7 @@ use http::Response;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use thiserror::Error;
 
 /// Why the data plane cannot listen.
@@ -94,8 +95,9 @@ impl Service for Front {
         Problem::overloaded("too many connections are open".to_owned()).envelope(None)
     }
 
-    fn stopping(&self) {
+    fn stopping(&self, notice: Duration) -> Duration {
         self.stop();
+        if self.is_watched() { notice } else { Duration::ZERO }
     }
 
     fn cutting(&self) {

@@ -134,6 +134,8 @@ fn a_second_order_to_stop_ends_it_at_once() {
     let server = project.serve();
     let cut = stream(&server);
     server.signal("-INT");
+    // A person at the terminal is waited for by no load balancer.
+    wait_for("no more connections", || TcpStream::connect(server.address).err());
     wait_for("the order to stop", || server.log().contains("stopping").then_some(()));
     server.signal("-INT");
     let began = Instant::now();
