@@ -5,6 +5,7 @@ use super::command::Answer;
 use super::error::{ControlError, Result};
 use super::resolve::{Target, target};
 use super::{Control, PackOf};
+use crate::observe::lasts;
 use crate::store::Evals as _;
 use std::time::Instant;
 use tidegate_core::act::{next_table, reopened};
@@ -14,6 +15,7 @@ use tidegate_core::decide::{
 use tidegate_core::ids::ChangeId;
 use tidegate_core::journal::{Event, Release};
 use tidegate_core::observe::Window;
+use tidegate_core::route::Arm;
 
 impl Control {
     /// Looks at the lines once; what it decided, while a release runs.
@@ -168,11 +170,25 @@ impl Control {
     ) -> Result<()> {
         self.prepare_way_back(plan);
         self.ahead.take_back(plan, decision, order);
+        self.say_that_stable_fails(plan);
         self.red_events.clear();
         match self.settle().await {
             Err(error) if self.plane.is_none() => Err(error),
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+
+    /// A candidate that must go goes, also where the version set before it fails as well: then
+    /// somebody must know.
+    fn say_that_stable_fails(&self, plan: &Plan) {
+        let Some(plane) = &self.plane else { return };
+        // Of a release that was promoted the stable arm is its own set.
+        let runs = self.state.active.as_ref() == Some(&plan.change_id);
+        let Some(outage) = plane.collector.outage(Arm::Stable).filter(|_| runs) else { return };
+        let upstream = self.live.get(&plan.from).map_or("", |live| live.upstream_name.as_str());
+        let what = "control: everyone is sent back to a version set whose requests fail";
+        let why = lasts(Arm::Stable, upstream, &outage, self.clock.now());
+        self.log_failed(Some(&plan.change_id), what, &why);
     }
 
     /// The set that a promoted release replaced must be ready before it can serve again.

@@ -1,9 +1,10 @@
 //! The way back depends on nothing but the running server: not on the project file, its variables,
 //! the folder one is in, the state's folder, or a disk that can be written.
 
+use crate::client;
 use crate::journal;
 use crate::project::{Project, Server, tidegate, wait_for};
-use crate::upstream::Upstream;
+use crate::upstream::{CASES, Upstream, completion};
 use rusqlite::Connection;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -206,4 +207,45 @@ fn a_rollback_to_a_model_that_is_dead_is_refused_until_it_is_meant() {
     project.run(&["rollback", "--anyway", "--reason", "complaints"]).exits(0);
     assert_eq!(project.phase(), "rolled_back");
     drop(server);
+}
+
+#[test]
+fn a_leak_goes_back_to_a_model_that_is_dead_and_says_so() {
+    const PLANTED: &str = "tidegate-canary-7f3a9c";
+    let answer = r#"{"answer": "hello", "citations": ["policy.md"]}"#;
+    let dead = Upstream::answering(answer);
+    let alive = Upstream::by_rule(move |body| {
+        let leaks = body["messages"].to_string().contains("leak");
+        ("200 OK", completion(if leaks { PLANTED } else { answer }))
+    });
+    let project = Project::init();
+    let kind =
+        |of: &Upstream| format!("    kind: openai\n    base_url: http://{}/v1\n", of.address);
+    let both = format!("{}  alive:\n{}", kind(&dead), kind(&alive));
+    project.edit("tidegate.yaml", "    kind: simulated\n", &both);
+    project.climb_fast();
+    project.edit(
+        "tidegate.yaml",
+        "{weight_pct: 20, look_s: 0.3}",
+        "{weight_pct: 20, look_s: 3600}",
+    );
+    project.edit("tidegate.yaml", "  planted: [", &format!("  planted: [{PLANTED}, "));
+    std::fs::remove_file(project.root.join("evals/dataset.jsonl")).unwrap();
+    project.write("evals/eval_cases.csv", CASES);
+    let server = project.serve();
+    project.run(&["eval", "--upstream", "alive"]).exits(0);
+    project.run(&["release", "start", "--upstream", "alive"]).exits(0);
+    dead.shut();
+    let ask = |n: usize, text| {
+        let answer = client::chat(server.address, Some(&format!("user-{n}")), text).unwrap();
+        answer.header("x-tidegate-arm").to_owned()
+    };
+    let arms: Vec<String> = (0..60).map(|n| ask(n, "hi")).collect();
+    wait_for("the outage", || server.log().contains("OUTAGE of stable").then_some(()));
+    let user = arms.iter().position(|arm| arm == "candidate").unwrap();
+    ask(user, "leak");
+    let said = "everyone is sent back to a version set whose requests fail";
+    wait_for("what is said", || server.log().contains(said).then_some(()));
+    let is_out = || ["rolled_back", "shut_off"].contains(&project.phase().as_str());
+    wait_for("the rollback", || is_out().then_some(()));
 }
