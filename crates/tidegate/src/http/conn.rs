@@ -174,7 +174,8 @@ impl Waits {
         }
         // hyper looks at its bound after a read, and may read as much again at a time.
         let room = (2 * self.bounds.head_max).saturating_sub(self.head.len());
-        self.head.extend(bytes[body..].iter().take(room));
+        let bytes = &bytes[body..];
+        self.head.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
