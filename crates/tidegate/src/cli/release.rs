@@ -23,6 +23,7 @@ use tidegate_core::decide::{Order, OrderKind, Phase};
 use tidegate_core::evidence::{GateRun, GateStatus};
 use tidegate_core::ids::{ChangeId, IncidentId, VersionSetId};
 use tidegate_core::journal::{ControlState, Release};
+use tidegate_core::version_set::ArtifactKind;
 
 /// How long the way back is asked for an answer: an order to roll back is in force within a second.
 const WAY_BACK_WAIT: Duration = Duration::from_millis(800);
@@ -417,9 +418,9 @@ pub(crate) async fn rollback(config: &Path, args: &RollbackArgs, json: bool) -> 
     order_of(config, OrderKind::RollBack, named, &args.order, json).await
 }
 
-/// Asks the set that everyone would be sent to one question. Only one that surely fails refuses the
-/// order: what cannot be asked from here, or has not answered in time, does not keep anyone on the
-/// candidate.
+/// Asks the set that everyone would be sent to one question, where its model is another. Only one
+/// that surely fails refuses the order: what cannot be asked from here, or has not answered in
+/// time, does not keep anyone on the candidate.
 async fn ask_way_back(config: &Path, named: Option<&ChangeId>) -> Result<()> {
     let Ok(loaded) = load(config) else { return Ok(()) };
     let Ok((store, state)) = read_state(&loaded.root) else { return Ok(()) };
@@ -428,7 +429,13 @@ async fn ask_way_back(config: &Path, named: Option<&ChangeId>) -> Result<()> {
         return Ok(());
     };
     let set = &release.plan.from;
-    let Ok(packed) = store.set(set) else { return Ok(()) };
+    let (Ok(packed), Ok(candidate)) = (store.set(set), store.set(&release.plan.to)) else {
+        return Ok(());
+    };
+    // On one model and upstream both sets fail together: going back makes nothing worse.
+    if packed.files(ArtifactKind::Model) == candidate.files(ArtifactKind::Model) {
+        return Ok(());
+    }
     let asked = tokio::time::timeout(WAY_BACK_WAIT, smoke(&loaded, &packed, &Clock::Real)).await;
     match asked {
         Ok(Ok(run)) if run.status == GateStatus::Fail => {
