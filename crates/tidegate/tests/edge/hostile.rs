@@ -403,6 +403,30 @@ fn what_nginx_refuses_is_refused() {
     server.chat("mei", "hello");
 }
 
+/// hyper reads up to twice its bound for heads, and hides what is said twice about a length.
+#[test]
+fn a_length_said_twice_is_seen_behind_a_head_of_any_size() {
+    let project = Project::quick();
+    let server = project.serve();
+    let (length, chunked) = ("Content-Length: 2\r\n", "Transfer-Encoding: chunked\r\n");
+    for bytes in (60_000..70_000).step_by(500).chain((70_000..140_000).step_by(5_000)) {
+        let fill: String =
+            (0..90).map(|i| format!("x-{i}: {}\r\n", "y".repeat(bytes / 90))).collect();
+        let ask = |first: &str, last: &str| {
+            let head =
+                format!("POST /health HTTP/1.1\r\nHost: localhost\r\n{first}{fill}{last}\r\n");
+            status_of(server.address, (head + "2\r\n{}\r\n0\r\n\r\n").as_bytes())
+        };
+        for (first, last) in [(length, chunked), (chunked, length), (length, length)] {
+            let status = ask(first, last);
+            assert!([400, 431].contains(&status), "{status} with {bytes} bytes: {first}{last}");
+        }
+        // Without the second one it is looked at, unless it is too long.
+        let status = ask(chunked, "");
+        assert!(status == 405 || (bytes > 64_000 && status == 431), "{status}: {bytes} bytes");
+    }
+}
+
 #[test]
 fn a_client_that_sends_too_much_and_leaves_stops_the_upstream() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
