@@ -158,15 +158,16 @@ fn order(stage: &Stage, dice: &mut Dice, mark: &str) -> Option<Acknowledged> {
     };
     let mut args = vec!["release", name, "--json", "--by", "crash"];
     match what {
-        // A release that was rolled back wrote cases, so the eval is older than they are.
-        Order::Start => {
-            args.extend(["--version-set", &stage.sets[next], "--override", "--reason", mark]);
-        }
+        Order::Start => args.extend(["--version-set", &stage.sets[next]]),
         Order::Pause | Order::Resume | Order::Promote => args.extend(["--reason", mark]),
     }
     let output = stage.project.run(&args);
     assert!(!output.err.contains("panicked"), "{output:?}");
     if output.code != 0 {
+        // A release that ended wrote cases, so the eval is older than they are.
+        if output.err.contains("the cases have changed") {
+            stage.project.run(&["eval", "--prompt", ["v1", "v2"][next]]);
+        }
         return None;
     }
     let mark = match what {
