@@ -6,7 +6,7 @@
 //! only batches that have an answer to it, and a record costs no insert into a B-tree.
 //!
 //! The writer merges small batches and indexes full ones, in steps of some milliseconds
-//! ([`upkeep`]). Nothing else changes a batch, but that [`prune`] takes old records out of it.
+//! ([`upkeep`]). Nothing else changes a batch, but that [`prune()`] takes old records out of it.
 
 mod batch;
 mod convert;
