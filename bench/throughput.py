@@ -182,17 +182,18 @@ def project(root, upstream, content):
 def switches(root, url, port, cycles):
     """Starts, promotes and rolls back under load; the times the server gives for each switch."""
     times = []
-    tidegate(root, "eval", "--model", "m-2")
     by = ["--by", "bench", "--reason", "bench"]
     orders = [["release", "start", "--model", "m-2", "--override", *by],
               ["release", "promote", *by], ["rollback", *by]]
-    seconds = 3 + cycles * len(orders)
+    seconds = 3 + cycles * (len(orders) + 4)
     under = subprocess.Popen(
         ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", HERE / "throughput.lua",
          f"http://127.0.0.1:{port}/v1/chat/completions"], stdout=subprocess.PIPE, text=True)
     try:
         time.sleep(1)
         for _ in range(cycles):
+            # A release that ended wrote cases, so the last eval is older than they are.
+            tidegate(root, "eval", "--model", "m-2")
             for order in orders:
                 tidegate(root, *order)
                 time.sleep(0.3)
