@@ -22,9 +22,8 @@ const EVENTS_MAX: usize = 256;
 /// the store is asked. About 6 MiB at most: a trace is kept as a hash of its name, with a share in
 /// what many traces have in common.
 const RECENT_TRACES: usize = 65_536;
-/// Kinds of traces (an arm, a cohort, a tenant, a model) that are looked through for those of which
-/// no trace is left.
-const KINDS_MAX: usize = 8_192;
+/// From so many kinds of traces on (an arm, a cohort, a tenant, a model) those without a trace go.
+const KINDS_KEPT: usize = 8_192;
 
 /// What feedback needs to know of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -54,17 +53,21 @@ struct Traces {
     hash: RandomState,
     answered: Recent<u64, Answered, RECENT_TRACES>,
     kinds: HashSet<Arc<FeedbackOn>>,
+    /// How many there may be before the next look through all of them: twice those that were in use
+    /// at the last one, so that no request waits for a look that the one before it has made.
+    kinds_max: usize,
 }
 
 impl Traces {
     fn insert(&mut self, trace: &TraceId, on: FeedbackOn) {
         let whose = self.hash.hash_one((trace, &on.tenant));
-        if self.kinds.len() >= KINDS_MAX {
-            self.kinds.retain(|kind| Arc::strong_count(kind) > 1);
-        }
         let on = match self.kinds.get(&on) {
             Some(kind) => Arc::clone(kind),
             None => {
+                if self.kinds.len() >= self.kinds_max.max(KINDS_KEPT) {
+                    self.kinds.retain(|kind| Arc::strong_count(kind) > 1);
+                    self.kinds_max = 2 * self.kinds.len();
+                }
                 let kind = Arc::new(on);
                 self.kinds.insert(Arc::clone(&kind));
                 kind
