@@ -389,6 +389,18 @@ mod tests {
         assert!(collector.find(None, &trace("t-1")).is_some());
     }
 
+    #[test]
+    fn kinds_of_traces_that_are_gone_go_as_well() {
+        let mut traces = Traces::default();
+        for n in 0..4 * RECENT_TRACES {
+            let tenant = Some(format!("tenant-{n}").into());
+            let (cohort, change_id) = (None, None);
+            let on = FeedbackOn { arm: Arm::Stable, cohort, change_id, tenant, model: "m".into() };
+            traces.insert(&trace("t-1"), on);
+        }
+        assert!(traces.kinds.len() <= 2 * RECENT_TRACES + 2, "{}", traces.kinds.len());
+    }
+
     #[tokio::test]
     async fn a_red_event_wakes_even_a_late_sleeper() {
         let collector = Collector::default();

@@ -97,16 +97,9 @@ impl History {
                 scene.feed(change, Arm::Candidate, candidate, failure);
                 scene.control.clock.advance(60_000);
             }
-            Step::RedLine => scene.plane.collector.red_event(Sighting {
-                event: RiskEvent { kind: RiskKind::Leak, detail: "planted text 1 of 1".to_owned() },
-                at: now,
-                arm: Arm::Candidate,
-                change_id: Some(change.clone()),
-                trace_id: TraceId::parse("t-1").unwrap(),
-                caller: None,
-                blocked: true,
-                banned_s: 0,
-            }),
+            Step::RedLine => {
+                scene.plane.collector.red_event(Sighting { at: now, ..leak(change) });
+            }
             Step::Look { stalled: true } => scene.control.ahead.look(now),
             Step::Look { stalled: false } => drop(scene.control.tick().await.unwrap()),
             Step::Order { kind, named, stalled } => {
