@@ -77,7 +77,7 @@ fn the_model_picks_the_service_and_releases_do_not_touch_each_other() {
     start_v2(desk);
     start_v2(shop);
     wait_for("the desk's release is over", || {
-        for user in 0..40 {
+        for user in 0..120 {
             assert_eq!(ask(server.address, Some("desk"), &format!("u{user}")).status, 200);
         }
         (desk.phase() != "running").then_some(())
