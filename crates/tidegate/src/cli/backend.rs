@@ -5,6 +5,7 @@
 mod client;
 
 use crate::clock::Clock;
+use crate::config::Workspace;
 use crate::control::{Answer, Command, Control, Status, folder_of, replay};
 use crate::error::{CliError, Result};
 use crate::lang::Lang;
@@ -27,27 +28,21 @@ impl Backend {
     /// Finds the running server of the project, or takes the state's lock; for commands that need
     /// the project file.
     pub(crate) async fn connect(config: &Path) -> Result<Backend> {
-        let backend = Backend::reach(config, None).await?;
-        if let Backend::Here(control) = &backend {
-            control.project()?;
+        if let Some(client) = AdminClient::find(&folder_of(config)).await {
+            return Ok(Backend::Server(client));
         }
-        Ok(backend)
+        let control = open(config)?;
+        control.project()?;
+        Ok(Backend::Here(control))
     }
 
     /// The same for commands that need no project file; `server` names one by its address. Outside
     /// of any project the one server that runs is meant.
     pub(crate) async fn reach(config: &Path, server: Option<&str>) -> Result<Backend> {
-        let root = folder_of(config);
-        if let Some(client) = find(config, &root, server).await? {
-            return Ok(Backend::Server(client));
+        match find(config, &folder_of(config), server).await? {
+            Some(client) => Ok(Backend::Server(client)),
+            None => open(config).map(Backend::Here),
         }
-        if !config.exists() && !Store::exists(&root) {
-            // Says where it looked, and what to do.
-            crate::config::load(config)?;
-        }
-        let store = Store::open(&root, Access::Exclusive)?;
-        let control = Control::open(config.to_owned(), store, Clock::Real)?;
-        Ok(Backend::Here(Box::new(control)))
     }
 
     /// Carries out a command.
@@ -94,6 +89,22 @@ impl From<Status> for Seen {
     }
 }
 
+/// Takes the state's lock.
+fn open(config: &Path) -> Result<Box<Control>> {
+    let root = folder_of(config);
+    if !config.exists() && !Store::exists(&root) {
+        // Says where it looked, and what to do.
+        crate::config::load(config)?;
+    }
+    let store = Store::open(&root, Access::Exclusive)?;
+    Ok(Box::new(Control::open(config.to_owned(), store, Clock::Real)?))
+}
+
+/// Whether a workspace is here, whose services a command has to name.
+fn in_a_workspace() -> bool {
+    std::env::current_dir().is_ok_and(|here| Workspace::nearest(&here).is_some())
+}
+
 async fn find(config: &Path, root: &Path, server: Option<&str>) -> Result<Option<AdminClient>> {
     if let Some(server) = server {
         return AdminClient::at(server).await.map(Some);
@@ -101,7 +112,7 @@ async fn find(config: &Path, root: &Path, server: Option<&str>) -> Result<Option
     if let Some(client) = AdminClient::find(root).await {
         return Ok(Some(client));
     }
-    if config.exists() || root.join(".tidegate").exists() {
+    if config.exists() || root.join(".tidegate").exists() || in_a_workspace() {
         return Ok(None);
     }
     // Not in a project: at 3 a.m. the current folder may be any.

@@ -12,7 +12,7 @@ mod serve;
 mod trace;
 mod version;
 
-use crate::config::Workspace;
+use crate::config::{WORKSPACE_FILE, Workspace};
 use crate::demo;
 use crate::error::{CliError, ErrorKind, Result};
 use crate::lang::{self, Lang};
@@ -58,9 +58,6 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
 }
-
-/// The workspace file that `--service` looks for.
-const WORKSPACE_FILE: &str = "services.yaml";
 
 /// The heading of the options that every command takes, below the command's own.
 const EVERYWHERE: &str = "Options of every command";
@@ -311,7 +308,7 @@ fn project_file(given: Option<PathBuf>) -> PathBuf {
 fn project_of(service: &str) -> Result<PathBuf> {
     let here = std::env::current_dir()
         .map_err(|error| CliError::internal(format!("the folder cannot be read: {error}")))?;
-    let Some(file) = workspace_file(&here) else {
+    let Some(file) = Workspace::nearest(&here) else {
         let message = format!("--service {service}: no {WORKSPACE_FILE} here or in a folder above");
         return Err(CliError::usage(message)
             .hint("it lists project folders: `services: [./desk, ./shop]`")
@@ -330,14 +327,9 @@ fn project_of(service: &str) -> Result<PathBuf> {
         .hint(format!("services: {}", names.join(", "))))
 }
 
-/// The nearest workspace file, in this folder or one above.
-fn workspace_file(here: &Path) -> Option<PathBuf> {
-    here.ancestors().map(|folder| folder.join(WORKSPACE_FILE)).find(|file| file.is_file())
-}
-
 /// How to name a service, where there is no project but a workspace file.
 fn services_here() -> Option<String> {
-    let file = workspace_file(&std::env::current_dir().ok()?)?;
+    let file = Workspace::nearest(&std::env::current_dir().ok()?)?;
     let projects = Workspace::read(&file).ok()?.projects;
     let services = projects.iter().filter_map(|project| crate::config::load(project).ok());
     let names: Vec<String> = services.map(|loaded| loaded.project.service).collect();

@@ -474,7 +474,7 @@ pub(crate) async fn incident(config: &Path, command: IncidentCommand, json: bool
                 IncidentId::meant(&incident).map_err(|e| CliError::usage(e.to_string()))?;
             let by = operator(by.as_deref())?;
             let command = Command::CloseIncident { incident, by, conclusion };
-            say(&Backend::connect(config).await?.command(command).await?, json);
+            say(&Backend::reach(config, None).await?.command(command).await?, json);
             Ok(())
         }
     }

@@ -26,7 +26,7 @@ pub(crate) use project::*;
 pub(crate) use risk::*;
 pub(crate) use schema::schema;
 pub(crate) use upstream::*;
-pub(crate) use workspace::Workspace;
+pub(crate) use workspace::{WORKSPACE_FILE, Workspace};
 
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,9 @@ const SERVICES_MAX: usize = 256;
 /// The project file's name in a folder.
 const PROJECT_FILE: &str = "tidegate.yaml";
 
+/// The workspace file that is looked for where none is named.
+pub(crate) const WORKSPACE_FILE: &str = "services.yaml";
+
 /// What a workspace file says.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +34,11 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
+    /// The nearest workspace file, in this folder or one above.
+    pub(crate) fn nearest(here: &Path) -> Option<PathBuf> {
+        here.ancestors().map(|folder| folder.join(WORKSPACE_FILE)).find(|file| file.is_file())
+    }
+
     /// Reads a workspace file.
     ///
     /// # Errors

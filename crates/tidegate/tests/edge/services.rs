@@ -194,8 +194,35 @@ fn commands_take_a_service_of_the_workspace_by_its_name() {
 #[test]
 fn beside_a_workspace_file_an_error_says_how_to_name_a_service() {
     let workspace = Workspace::new();
-    for command in [["check"].as_slice(), &["release", "start", "--prompt", "v2"]] {
-        let said = tidegate(workspace.folder.path(), command, &[]);
+    // The only server that runs has nothing to do with this workspace: no command may reach it.
+    let runtime = TempDir::new().unwrap();
+    let env = [("XDG_RUNTIME_DIR", runtime.path().to_str().unwrap())];
+    let stranger = Project::fast();
+    let _server = Server::start(&stranger.root, &env);
+    let commands: [&[&str]; 5] = [
+        &["check"],
+        &["release", "start", "--prompt", "v2"],
+        &["release", "status"],
+        &["incident", "list"],
+        &["rollback", "--reason", "complaints"],
+    ];
+    for command in commands {
+        let said = tidegate(workspace.folder.path(), command, &env);
         said.fails(2, &[], &["`--service NAME`", "desk, shop"]);
+    }
+}
+
+/// Orders that change what is served next are given in a project; only the way back is found from
+/// anywhere.
+#[test]
+fn outside_of_a_project_no_release_is_started_on_the_only_server_that_runs() {
+    let runtime = TempDir::new().unwrap();
+    let env = [("XDG_RUNTIME_DIR", runtime.path().to_str().unwrap())];
+    let project = Project::fast();
+    let _server = Server::start(&project.root, &env);
+    let away = TempDir::new().unwrap();
+    for command in [["eval", "--prompt", "v2"].as_slice(), &["release", "start", "--prompt", "v2"]]
+    {
+        tidegate(away.path(), command, &env).fails(2, &["tidegate.yaml"], &["tidegate init"]);
     }
 }
