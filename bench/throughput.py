@@ -2,7 +2,7 @@
 
 usage: bench/throughput.sh [--rounds N] [--seconds N]
 The upstream of all is another nginx that answers a fixed 1 KB chat completion. Everything is on
-loopback; each load is bounded in time. What is not installed (haproxy, hey) is left out.
+loopback; each load is bounded in time. haproxy is left out where it is not installed.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 
+from evenly import at_rate
 from serving import end, get, memory_mb, metric, serving, tidegate, write_cases, write_project
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -119,21 +120,6 @@ def installed(program):
     return bool(shutil.which(program)) or os.path.exists(f"/usr/sbin/{program}")
 
 
-def at_rate(port, per_s, seconds):
-    """Median and 99th percentile, ms, at a fixed rate on eight connections."""
-    body = json.dumps({"model": "bench", "user": "u-1", "messages": [
-        {"role": "user", "content": "How long does a refund take? " * 8}]})
-    done = subprocess.run(
-        ["hey", "-c", "8", "-q", str(per_s // 8), "-z", f"{seconds}s", "-m", "POST", "-T",
-         "application/json", "-d", body, "-o", "csv", f"http://127.0.0.1:{port}/v1/chat/completions"],
-        capture_output=True, text=True, timeout=seconds + 30, check=False)
-    rows = [line.split(",") for line in done.stdout.splitlines()[1:]]
-    times = sorted(float(row[0]) * 1000 for row in rows if row[6] == "200")
-    if not times or len(times) < len(rows):
-        sys.exit(f"hey: {len(rows) - len(times)} of {len(rows)} requests did not get their 200")
-    return statistics.median(times), times[int(len(times) * 0.99)]
-
-
 def cpu_s(pid):
     """User and system seconds that a process and its children's processes have used."""
     found = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -144,12 +130,12 @@ def cpu_s(pid):
     return total
 
 
-def load(port, connections, seconds, process=None):
+def load(port, connections, seconds, process=None, headers=()):
     """One bounded load; what came of it, with the CPU time of each request at the process."""
     before = cpu_s(process.pid) if process else 0.0
     done = subprocess.run(
         ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", HERE / "throughput.lua",
-         f"http://127.0.0.1:{port}/v1/chat/completions"],
+         f"http://127.0.0.1:{port}/v1/chat/completions", "--", *headers],
         capture_output=True, text=True, timeout=seconds + 30, check=False)
     line = [text for text in done.stdout.splitlines() if text.startswith('{"requests"')]
     if not line:
@@ -294,17 +280,17 @@ def report(wide, narrow, dropped):
 
 def fixed_rate(targets, rounds, seconds):
     """What each adds at a rate far below what it can do."""
-    if not installed("hey"):
-        print("\nat 1,000 requests/s: skipped, there is no hey (Debian: apt-get install hey)")
-        return
-    times = {name: [at_rate(port, 1000, seconds) for _ in range(rounds)]
-             for name, (port, _) in targets.items()}
+    # In turn, as above: a machine that gets busy meanwhile is busy for all of them.
+    times = {name: [] for name in targets}
+    for _ in range(rounds):
+        for name, (port, _) in targets.items():
+            times[name].append(at_rate(port, 1000, seconds))
     medians = {name: [statistics.median(column) for column in zip(*rows)]
                for name, rows in times.items()}
-    print("\n| 1,000 requests/s | p50 ms | added | p99 ms | added |\n|---|---|---|---|---|")
+    print("\n| 1,000 requests/s | p50 µs | added | p99 µs | added |\n|---|---|---|---|---|")
     for name, (p50, p99) in medians.items():
         base50, base99 = medians["direct"]
-        print(f"| {name} | {p50:.2f} | {p50 - base50:.2f} | {p99:.2f} | {p99 - base99:.2f} |")
+        print(f"| {name} | {p50:.0f} | {p50 - base50:.0f} | {p99:.0f} | {p99 - base99:.0f} |")
 
 
 def machine():

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Throughput and added latency beside nginx and haproxy, on this machine. Needs nginx and wrk
-# (Debian); haproxy and hey are used where they are.
+# (Debian); haproxy is used where it is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 for program in nginx wrk; do
