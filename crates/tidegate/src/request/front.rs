@@ -84,6 +84,11 @@ impl Front {
         self.services().for_each(|gateway| gateway.cut());
     }
 
+    /// Whether [`Self::cut`] was called.
+    pub(super) fn is_cutting(&self) -> bool {
+        self.first.is_cutting()
+    }
+
     /// The order to stop came from a person at the terminal: no load balancer has to look away.
     pub(crate) fn interrupt(&self) {
         self.is_interrupted.store(true, Ordering::Relaxed);

@@ -97,6 +97,13 @@ impl Problem {
             .next(Next::RetryAfter(1))
     }
 
+    /// The server is stopped, and the time for requests in flight is over.
+    pub(super) fn stopping() -> Problem {
+        let message = "the server was stopped before the answer's end".to_owned();
+        Problem::server(StatusCode::SERVICE_UNAVAILABLE, Code::ServerStopping, message)
+            .next(Next::RetryAfter(1))
+    }
+
     /// Too many wrong keys came from the caller's address, or with its key's beginning.
     pub(super) fn wrong_keys(left_s: u64) -> Problem {
         let message = format!("too many wrong keys were tried; try again in {left_s} s");

@@ -14,8 +14,11 @@ use crate::http::{Received, UnreadBody, aside};
 use crate::observe::StatusClass;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Response, StatusCode};
+use std::future::poll_fn;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// The business id of a request.
@@ -121,7 +124,7 @@ pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Bo
                 reading: Duration::ZERO,
             };
             let request = Unread { headers: &head.headers, body, peer };
-            dispatch(front, endpoint, arrival, request, &picked).await
+            until_cut(front, dispatch(front, endpoint, arrival, request, &picked)).await
         }
         Err(problem) => Err(problem),
     };
@@ -136,6 +139,21 @@ pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Bo
         meter.set(StatusClass::of(response.status().as_u16()));
     }
     response.map(|body| body.metered(meter))
+}
+
+/// The answer, or an error where the time for requests in flight is over before there is one. What
+/// was begun is dropped then, and recorded as it is. Every connection is polled once more at that
+/// time.
+async fn until_cut(
+    front: &Front,
+    answer: impl Future<Output = Result<Response<Body>, Problem>>,
+) -> Result<Response<Body>, Problem> {
+    let mut answer = pin!(answer);
+    poll_fn(|cx| match answer.as_mut().poll(cx) {
+        Poll::Pending if front.is_cutting() => Poll::Ready(Err(Problem::stopping())),
+        polled => polled,
+    })
+    .await
 }
 
 /// A request whose body is still to be read.

@@ -134,10 +134,18 @@ fn a_stream_that_is_cut_at_the_end_says_so() {
     assert!(events.last().unwrap().contains("\"server_stopping\""), "{events:?}");
     wait_for("the count", || server.log().contains("2 connections were cut").then_some(()));
     assert_eq!(server.ended(), Some(0));
-    // It had not begun, so there is no answer to end.
-    let _ = waiting.join().unwrap();
-    let trace = project.run(&["trace", answer.header("x-trace-id"), "--json"]).exits(0).json();
-    assert_eq!(trace["record"]["failure"], "server_stopping", "{trace}");
+    // One that had not begun is an error that the client can read.
+    let whole = waiting.join().unwrap().unwrap();
+    assert_eq!(whole.status, 503, "{whole:?}");
+    assert_eq!(whole.json()["error"]["code"], "server_stopping", "{whole:?}");
+    assert_eq!(whole.header("retry-after"), "1", "{whole:?}");
+    for trace in [answer.header("x-trace-id"), whole.header("x-trace-id")] {
+        let trace = project.run(&["trace", trace, "--json"]).exits(0).json();
+        let record = &trace["record"];
+        assert_eq!(record["failure"], "server_stopping", "{trace}");
+        let status = if record["streamed"] == true { 200 } else { 503 };
+        assert_eq!(record["status"], status, "{trace}");
+    }
 }
 
 #[test]
