@@ -245,9 +245,16 @@ impl Project {
     }
 }
 
+thread_local! {
+    /// Where the servers of one test can be found from anywhere: each test runs on a thread, and
+    /// must not see the servers of those beside it.
+    static RUNTIME: TempDir = TempDir::new().unwrap();
+}
+
 fn command(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
     command.args(args).current_dir(folder).env("USER", "mei").env("NO_COLOR", "1");
+    RUNTIME.with(|runtime| command.env("XDG_RUNTIME_DIR", runtime.path()));
     for name in ["TIDEGATE_CONFIG", "EVAL_DATASET", "THRESHOLD_SCORE", "TEST_MODEL", "GIT_SHA"] {
         command.env_remove(name);
     }

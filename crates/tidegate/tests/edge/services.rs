@@ -195,10 +195,8 @@ fn commands_take_a_service_of_the_workspace_by_its_name() {
 fn beside_a_workspace_file_an_error_says_how_to_name_a_service() {
     let workspace = Workspace::new();
     // The only server that runs has nothing to do with this workspace: no command may reach it.
-    let runtime = TempDir::new().unwrap();
-    let env = [("XDG_RUNTIME_DIR", runtime.path().to_str().unwrap())];
     let stranger = Project::fast();
-    let _server = Server::start(&stranger.root, &env);
+    let _server = stranger.serve();
     let commands: [&[&str]; 5] = [
         &["check"],
         &["release", "start", "--prompt", "v2"],
@@ -207,7 +205,7 @@ fn beside_a_workspace_file_an_error_says_how_to_name_a_service() {
         &["rollback", "--reason", "complaints"],
     ];
     for command in commands {
-        let said = tidegate(workspace.folder.path(), command, &env);
+        let said = tidegate(workspace.folder.path(), command, &[]);
         said.fails(2, &[], &["`--service NAME`", "desk, shop"]);
     }
 }
@@ -216,13 +214,11 @@ fn beside_a_workspace_file_an_error_says_how_to_name_a_service() {
 /// anywhere.
 #[test]
 fn outside_of_a_project_no_release_is_started_on_the_only_server_that_runs() {
-    let runtime = TempDir::new().unwrap();
-    let env = [("XDG_RUNTIME_DIR", runtime.path().to_str().unwrap())];
     let project = Project::fast();
-    let _server = Server::start(&project.root, &env);
+    let _server = project.serve();
     let away = TempDir::new().unwrap();
     for command in [["eval", "--prompt", "v2"].as_slice(), &["release", "start", "--prompt", "v2"]]
     {
-        tidegate(away.path(), command, &env).fails(2, &["tidegate.yaml"], &["tidegate init"]);
+        tidegate(away.path(), command, &[]).fails(2, &["tidegate.yaml"], &["tidegate init"]);
     }
 }

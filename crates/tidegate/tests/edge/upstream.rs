@@ -3,8 +3,8 @@
 use crate::project::Project;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -105,8 +105,17 @@ impl Upstream {
     }
 }
 
+/// A free port, on a loopback address of this model server alone: a test beside this one must not
+/// be given the port of a model server that was shut off.
 fn free() -> TcpListener {
-    TcpListener::bind("127.0.0.1:0").unwrap()
+    static COUNT: AtomicU16 = AtomicU16::new(0);
+    let [high, low] = COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    let host = match cfg!(target_os = "linux") {
+        true => [127, 1 + (std::process::id() % 250) as u8, high, low | 1],
+        // Elsewhere this machine has one loopback address.
+        false => [127, 0, 0, 1],
+    };
+    TcpListener::bind((Ipv4Addr::from(host), 0)).unwrap()
 }
 
 /// The body of a whole answer with this text.

@@ -93,28 +93,26 @@ fn without_a_server_the_state_is_enough() {
 
 #[test]
 fn commands_work_from_a_folder_below_and_from_anywhere() {
-    let runtime = tempfile::TempDir::new().unwrap();
     let project = Project::fast();
-    let env = [("XDG_RUNTIME_DIR", runtime.path().to_str().unwrap())];
-    let server = Server::start(&project.root, &env);
+    let server = project.serve();
     project.run(&["eval", "--prompt", "v2"]).exits(0);
     let below = project.root.join("prompts/v2");
-    tidegate(&below, &["check"], &env).exits(0);
-    tidegate(&below, &["release", "start", "--prompt", "v2"], &env).exits(0);
-    tidegate(&below, &["release", "pause"], &env).exits(0);
+    tidegate(&below, &["check"], &[]).exits(0);
+    tidegate(&below, &["release", "start", "--prompt", "v2"], &[]).exits(0);
+    tidegate(&below, &["release", "pause"], &[]).exits(0);
     let away = tempfile::TempDir::new().unwrap();
-    let said = tidegate(away.path(), &["release", "status"], &env).exits(0);
+    let said = tidegate(away.path(), &["release", "status"], &[]).exits(0);
     assert!(said.err.contains("the only one that runs"), "{said:?}");
     let address = server.address.to_string();
     let back = ["rollback", "--reason", "complaints", "--server", &address];
-    tidegate(away.path(), &back, &env).exits(0);
+    tidegate(away.path(), &back, &[]).exits(0);
     assert_eq!(project.phase(), "rolled_back");
     // Two servers: none is picked.
     let other = Project::fast();
-    let _other = Server::start(&other.root, &env);
-    let asked = tidegate(away.path(), &["release", "status"], &env);
+    let _other = other.serve();
+    let asked = tidegate(away.path(), &["release", "status"], &[]);
     asked.fails(2, &["several servers run"], &["--server 127.0.0.1:"]);
-    tidegate(away.path(), &["release", "status", "--server", &address], &env).exits(0);
+    tidegate(away.path(), &["release", "status", "--server", &address], &[]).exits(0);
 }
 
 #[test]
