@@ -10,7 +10,7 @@ mod number;
 mod zh;
 
 use crate::decide::{
-    BandUnit, Cause, DecisionKind, Metric, OrderKind, Phase, Reason, Signal, Unit,
+    BandUnit, Cause, DecisionKind, Metric, Order, OrderKind, Phase, Reason, Signal, Unit,
 };
 
 /// A language that Tidegate speaks.
@@ -108,6 +108,15 @@ impl Lang {
             Lang::Zh => zh::phase(phase),
             Lang::Ja => ja::phase(phase),
         }
+    }
+
+    /// Why an order was given: the operator's words, or that there are none.
+    pub fn why(self, order: &Order) -> &str {
+        order.given_reason().unwrap_or(match self {
+            Lang::En => "no reason given",
+            Lang::Zh => "未说明原因",
+            Lang::Ja => "理由の記載なし",
+        })
     }
 
     /// What is ordered.

@@ -42,8 +42,20 @@ pub struct Order {
     pub kind: OrderKind,
     /// Who, a person's or automation's name.
     pub by: String,
-    /// Why, in their words.
+    /// Why, in their words; empty where they gave none, see [`Order::given_reason`].
+    #[serde(default)]
     pub reason: String,
+}
+
+impl Order {
+    /// What older journals hold where no reason was given.
+    const NOT_GIVEN: &str = "no reason given";
+
+    /// Why, in their words; `None` where they gave no reason.
+    pub fn given_reason(&self) -> Option<&str> {
+        let reason = self.reason.trim();
+        (!reason.is_empty() && reason != Order::NOT_GIVEN).then_some(reason)
+    }
 }
 
 /// Why a release is paused.

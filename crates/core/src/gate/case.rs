@@ -258,7 +258,7 @@ pub struct CaseSet {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CaseSetError {
     /// Fewer than five rows.
-    #[error("the eval set has {0} case(s); at least 5 are needed")]
+    #[error("the eval set needs at least 5 cases and has {0}")]
     TooFew(usize),
     /// A class of risk without a case.
     #[error(

@@ -11,7 +11,7 @@ use crate::guard::RiskEvent;
 pub(super) fn sentence(reason: &Reason) -> String {
     match reason {
         Reason::Order(order) => {
-            format!("{} ordered: {} ({})", order.by, order.kind.words(), order.reason)
+            format!("{} ordered: {} ({})", order.by, order.kind.words(), Lang::En.why(order))
         }
         Reason::RedLine { events } => red_line(events),
         Reason::Gap { gap } => gap_text(*gap).to_owned(),

@@ -11,7 +11,7 @@ use crate::guard::{RiskEvent, RiskKind};
 
 pub(super) fn sentence(reason: &Reason) -> String {
     match reason {
-        Reason::Order(o) => format!("{} の指示：{}（{}）", o.by, order(o.kind), o.reason),
+        Reason::Order(o) => format!("{} の指示：{}（{}）", o.by, order(o.kind), Lang::Ja.why(o)),
         Reason::RedLine { events } => red_line(events),
         Reason::Gap { gap } => gap_text(*gap).to_owned(),
         Reason::SharedFault(fault) => shared_fault(fault),

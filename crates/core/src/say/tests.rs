@@ -168,6 +168,8 @@ fn about_release() -> Vec<Reason> {
         let (by, reason) = ("mei".to_owned(), "投诉".to_owned());
         Reason::Order(Order { kind, by, reason })
     }));
+    let (by, reason) = ("mei".to_owned(), String::new());
+    all.push(Reason::Order(Order { kind: OrderKind::Pause, by, reason }));
     all.extend(PHASES.map(|phase| Reason::Final { phase }));
     all
 }
@@ -224,6 +226,7 @@ fn every_reason_has_a_sentence_in_each_language() {
 /// The numbers that a reader must find in a sentence, as they are written in it.
 fn numbers_of(reason: &Reason) -> Vec<&'static str> {
     match reason {
+        Reason::Order(order) if order.given_reason().is_none() => vec!["mei"],
         Reason::Order(_) => vec!["mei", "投诉"],
         Reason::RedLine { events } if events.len() == 1 => vec!["1", "planted text 1 of 1"],
         Reason::RedLine { .. } => vec!["2", "planted text 1 of 1"],
@@ -360,4 +363,20 @@ fn what_has_passed_is_to_the_second() {
     assert_eq!(texts, "4 ms, 45 s, 5 min, 5 min 1 s, 25 h");
     assert_eq!(Lang::Zh.span(301.0), "5 分 1 秒");
     assert_eq!(Lang::Ja.span(7_260.0), "2 時間 1 分");
+}
+
+#[test]
+fn an_order_without_a_reason_says_so_in_the_readers_language() {
+    let order = |reason: &str| Order {
+        kind: OrderKind::Pause,
+        by: "mei".to_owned(),
+        reason: reason.to_owned(),
+    };
+    // The last is what older journals hold.
+    for none in ["", "  ", "no reason given"] {
+        assert_eq!(order(none).given_reason(), None);
+        let said = Lang::ALL.map(|lang| lang.why(&order(none)).to_owned());
+        assert_eq!(said, ["no reason given", "未说明原因", "理由の記載なし"]);
+    }
+    assert_eq!(Lang::Ja.why(&order(" 投诉 ")), "投诉");
 }

@@ -106,7 +106,7 @@ pub(crate) struct OrderArgs {
     #[arg(long)]
     by: Option<String>,
     /// Why the order is given; kept in the journal.
-    #[arg(long, default_value = "no reason given")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     reason: String,
     #[command(flatten)]
     server: ServerArgs,

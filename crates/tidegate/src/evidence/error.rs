@@ -62,7 +62,7 @@ pub(crate) enum EvidenceError {
     StrangeManifest { manifest: PathBuf },
     /// It was read, and does not prove what it says.
     #[error(
-        "evidence pack {} does not verify, {} problem(s):{}",
+        "evidence pack {} does not verify; problems found: {}:{}",
         folder.display(), problems.len(), lines(problems)
     )]
     DoesNotVerify { folder: PathBuf, problems: Vec<VerifyProblem> },

@@ -132,7 +132,7 @@ fn weight_of(code: ReasonCode) -> Option<GateStatus> {
 fn operator_gate(data: &CleanData) -> Option<Gate> {
     let step = super::rollback::step(data)?;
     let order = step.order.as_ref()?;
-    let reason = format!("{} rolled it back: {}", order.by, order.reason);
+    let reason = format!("{} rolled it back: {}", order.by, Lang::En.why(order));
     Some(gate("operator", GateLevel::L0, GateStatus::Fail, "decisions.jsonl", reason))
 }
 

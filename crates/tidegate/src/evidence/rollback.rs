@@ -43,8 +43,11 @@ pub(super) fn why(step: &Step) -> String {
     let reason = step.decision.reasons.first().map(|reason| Lang::En.sentence(reason));
     let reason = reason.unwrap_or_default();
     match &step.order {
-        Some(order) if !reason.contains(&order.reason) => format!("{}; {reason}", order.reason),
-        _ => reason,
+        Some(order) => match order.given_reason() {
+            Some(given) if !reason.contains(given) => format!("{given}; {reason}"),
+            Some(_) | None => reason,
+        },
+        None => reason,
     }
 }
 

@@ -78,7 +78,7 @@ pub(crate) enum CasesError {
     #[error("{place}: case id `{id}` was given on line {first}")]
     TwiceInLines { place: String, id: String, first: usize },
     /// Rows of a CSV.
-    #[error("{} has {rows} row(s); at least {min} are needed", file.display())]
+    #[error("{} needs at least {min} rows and has {rows}", file.display())]
     TooFewRows { file: PathBuf, rows: usize, min: usize },
     /// All files together are no eval set; `file` is where cases are added.
     #[error("{problem}")]

@@ -24,7 +24,7 @@ fn trace_in(lang: Lang, record: &Record, feedback: &[Feedback]) -> Vec<String> {
         (words.who, who(words, record)),
         (words.served_by, served_by(words, record)),
         (words.result, result(lang, words, record)),
-        (words.time, time(words, &record.timing)),
+        (words.time, time(words, &record.timing, record.streamed)),
         (words.tokens, tokens(lang, words, record)),
     ];
     for call in &record.tool_calls {
@@ -99,16 +99,18 @@ fn result(lang: Lang, words: &TraceWords, record: &Record) -> String {
     format!("{status} · {} {whose}", failure.as_str())
 }
 
-fn time(words: &TraceWords, timing: &Timing) -> String {
+/// All of a whole answer comes at once: when its first token was made, only the model server knows.
+fn time(words: &TraceWords, timing: &Timing, streamed: bool) -> String {
     let ms = |us: u64| format!("{:.1} ms", us as f64 / 1000.0);
+    let first = (streamed || timing.first_token_us > 0).then_some(timing.first_token_us);
     let parts = [
-        (words.queue, timing.queue_us),
-        (words.retrieval, timing.retrieval_us),
-        (words.first_token, timing.first_token_us),
-        (words.generation, timing.generation_us),
+        (words.queue, Some(timing.queue_us)),
+        (words.retrieval, Some(timing.retrieval_us)),
+        (words.first_token, first),
+        (words.generation, Some(timing.generation_us)),
     ];
-    let parts = parts.map(|(word, us)| format!("{word} {}", ms(us))).join(" + ");
-    format!("{} = {parts}", ms(timing.total_us))
+    let parts = parts.into_iter().filter_map(|(word, us)| Some(format!("{word} {}", ms(us?))));
+    format!("{} = {}", ms(timing.total_us), parts.collect::<Vec<_>>().join(" + "))
 }
 
 fn tokens(lang: Lang, words: &TraceWords, record: &Record) -> String {

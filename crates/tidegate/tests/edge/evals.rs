@@ -46,7 +46,7 @@ fn the_environment_names_dataset_model_and_threshold() {
     let report = project.run_with(&["eval", "--json"], &empty).exits(0).json();
     assert_eq!((&report["total"], &report["model"]), (&json!(5), &json!("m1")));
     // A gate wants a whole eval set.
-    let says = ["at least 5 are needed"];
+    let says = ["needs at least 5 "];
     project.run_with(&["gate"], &env).fails(2, &says, &[]);
     project.run_with(&["eval"], &[("THRESHOLD_SCORE", "85")]).fails(2, &["from 0 to 1"], &["0.85"]);
 }

@@ -123,9 +123,11 @@ fn check_trace(project: &Project, answer: &client::Answer) {
     assert_eq!(names, ["dev", "v2", "sim-1", "v1"]);
     assert!(record["timing"]["total_us"].as_u64().unwrap() > 0, "{record}");
     let shown = project.run(&["trace", id]).exits(0);
-    for text in ["周末营业吗？", "prompt v2", "first token", "200 · answered"] {
+    for text in ["周末营业吗？", "prompt v2", "generation", "200 · answered"] {
         assert!(shown.out.contains(text), "no `{text}` in {}", shown.out);
     }
+    // All of a whole answer comes at once.
+    assert!(!shown.out.contains("first token"), "{}", shown.out);
 }
 
 fn check_versions(project: &Project, old: &str, new: &str) {

@@ -118,8 +118,8 @@ fn reasons(step: &Step) -> String {
             order.kind.words(),
             lang(&order.by),
             esc(&order.by),
-            lang(&order.reason),
-            esc(&order.reason)
+            lang(Lang::En.why(order)),
+            esc(Lang::En.why(order))
         ));
     }
     let shown = |reason: &&Reason| step.order.is_none() || reason.code() != ReasonCode::Order;

@@ -129,7 +129,7 @@ fn csv_errors_name_file_line_and_what_is_allowed() {
     check_error(csv("id,question\n1,2\n"), "evals/eval_cases.csv:1: the header is `id,question`");
     check_error(csv(""), "the header is ``; it must be `case_id,prompt,");
     let four: String = SEED.lines().take(5).flat_map(|line| [line, "\n"]).collect();
-    check_error(csv(&four), "has 4 row(s); at least 5 are needed");
+    check_error(csv(&four), "needs at least 5 rows and has 4");
     check_error(
         csv(&SEED.replace(",safety,", ",saftey,")),
         ":4: risk `saftey` is not one of format, grounding, safety, performance, regression; did",
