@@ -17,9 +17,11 @@ mod problem;
 mod request_error;
 mod strict_json;
 
+pub mod anthropic;
 pub mod forms;
 pub mod openai_chat;
 pub mod sse;
+pub mod translate;
 
 pub use facts::{
     ANSWER_TEXT_MAX_BYTES, AnswerFacts, CallPiece, ChoiceFacts, ChoicePiece, Finish, Piece,

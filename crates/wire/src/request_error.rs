@@ -74,6 +74,14 @@ pub enum RequestError {
         /// Path of the member.
         param: String,
     },
+    /// A member, or a value of it, that the model server's API has nothing for.
+    #[error("`{param}` cannot be translated: {why}")]
+    Untranslatable {
+        /// Path of the member.
+        param: String,
+        /// What the other API lacks, and what to do instead.
+        why: &'static str,
+    },
     /// A member that this form does not have.
     #[error("`{param}` is not known here; allowed are {allowed}")]
     Unknown {
@@ -99,6 +107,7 @@ impl RequestError {
             | RequestError::WrongType { param, .. }
             | RequestError::BadValue { param, .. }
             | RequestError::Closed { param }
+            | RequestError::Untranslatable { param, .. }
             | RequestError::Unknown { param, .. } => Some(param),
         }
     }
@@ -116,7 +125,9 @@ impl RequestError {
             RequestError::Missing { .. } => "missing_required_parameter",
             RequestError::WrongType { .. } => "invalid_type",
             RequestError::BadValue { .. } => "invalid_value",
-            RequestError::Closed { .. } => "unsupported_parameter",
+            RequestError::Closed { .. } | RequestError::Untranslatable { .. } => {
+                "unsupported_parameter"
+            }
             RequestError::Unknown { .. } => "unknown_parameter",
         }
     }

@@ -212,7 +212,9 @@ impl Code {
             RequestError::Missing { .. } => Code::MissingRequiredParameter,
             RequestError::WrongType { .. } => Code::InvalidType,
             RequestError::BadValue { .. } => Code::InvalidValue,
-            RequestError::Closed { .. } => Code::UnsupportedParameter,
+            RequestError::Closed { .. } | RequestError::Untranslatable { .. } => {
+                Code::UnsupportedParameter
+            }
             RequestError::Unknown { .. } => Code::UnknownParameter,
         }
     }
@@ -252,6 +254,7 @@ mod tests {
             RequestError::wrong_type("a", "b", &serde_json::Value::Null),
             RequestError::bad_value("a", "b"),
             RequestError::Closed { param: "a".to_owned() },
+            RequestError::Untranslatable { param: "a".to_owned(), why: "b" },
             RequestError::Unknown { param: "a".to_owned(), allowed: "b" },
         ];
         for error in errors {

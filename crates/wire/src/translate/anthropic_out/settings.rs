@@ -1,0 +1,287 @@
+//! The members of a request beside its messages and tools.
+
+use super::{Options, Thinking};
+use crate::anthropic::shape;
+use crate::request_error::RequestError;
+use crate::translate::node::{Node, Object, is_neutral};
+use crate::translate::warnings::Warnings;
+use serde_json::{Value, json};
+use std::borrow::Cow;
+
+/// Members that are translated, or say nothing to a model server.
+const READ: [&str; 23] = [
+    "model",
+    "messages",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "max_tokens",
+    "max_completion_tokens",
+    "stop",
+    "temperature",
+    "top_p",
+    "top_k",
+    "user",
+    "safety_identifier",
+    "metadata",
+    "reasoning_effort",
+    "thinking",
+    "response_format",
+    "service_tier",
+    "stream",
+    "stream_options",
+    "n",
+    "modalities",
+    "top_logprobs",
+];
+
+/// Members that the answer means the same without.
+const HARMLESS: [&str; 11] = [
+    "seed",
+    "frequency_penalty",
+    "presence_penalty",
+    "repetition_penalty",
+    "min_p",
+    "store",
+    "prediction",
+    "verbosity",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "prompt_cache_options",
+];
+
+const LEFT_OUT: &str = "is left out: the Anthropic API has nothing for it";
+const NO_SAMPLING: &str = "is left out: the model takes no sampling parameters";
+const NOT_THINKING: &str = "is left out: a model that thinks takes no sampling parameters";
+
+/// The least budget of thinking that the API takes, tokens.
+const BUDGET_MIN: u64 = 1024;
+
+/// Refuses members that change what the answer means and have no counterpart.
+pub(super) fn check_members(
+    body: &Object<'_>,
+    warnings: &mut Warnings,
+) -> Result<(), RequestError> {
+    for node in body.others(&READ) {
+        let name = node.at.as_str();
+        if HARMLESS.contains(&name) {
+            warnings.add(name, LEFT_OUT);
+        } else {
+            return Err(node.untranslatable(match name {
+                "functions" | "function_call" => "use `tools` and `tool_choice`",
+                "logprobs" => "the Anthropic API gives no log probabilities",
+                "logit_bias" => "the Anthropic API has no token biases",
+                "audio" => "the Anthropic API writes text only",
+                _ => "the Anthropic API has nothing for it",
+            }));
+        }
+    }
+    if let Some(n) = body.get("n")
+        && n.count()? != 1
+    {
+        return Err(n.untranslatable("the Anthropic API gives one choice"));
+    }
+    for modality in body.list("modalities")? {
+        if modality.text()? != "text" {
+            return Err(modality.untranslatable("the Anthropic API writes text only"));
+        }
+    }
+    Ok(())
+}
+
+/// How long the answer may be: the smaller where both members are given.
+pub(super) fn max_tokens(body: &Object<'_>, options: &Options) -> Result<u64, RequestError> {
+    let given = |key| body.get(key).map(|node| node.count()).transpose();
+    let (old, new) = (given("max_tokens")?, given("max_completion_tokens")?);
+    Ok(old.into_iter().chain(new).min().unwrap_or(options.max_tokens_default))
+}
+
+pub(super) fn stops<'a>(body: &Object<'a>) -> Result<Vec<&'a str>, RequestError> {
+    let stops = match body.get("stop") {
+        None => return Ok(Vec::new()),
+        Some(one) if one.value.is_string() => vec![one],
+        Some(list) => list.list()?,
+    };
+    let read = |stop: &Node<'a>| match stop.text()? {
+        text if text.trim().is_empty() => {
+            Err(stop.untranslatable("the Anthropic API does not stop at white space alone"))
+        }
+        text => Ok(text),
+    };
+    stops.iter().map(read).collect()
+}
+
+#[derive(Default)]
+pub(super) struct Sampling<'a> {
+    pub(super) temperature: Option<Value>,
+    pub(super) top_p: Option<&'a Value>,
+    pub(super) top_k: Option<&'a Value>,
+}
+
+pub(super) fn sampling<'a>(
+    body: &Object<'a>,
+    is_taken: bool,
+    is_thinking: bool,
+    warnings: &mut Warnings,
+) -> Result<Sampling<'a>, RequestError> {
+    let mut sampling = Sampling::default();
+    for key in ["temperature", "top_p", "top_k"] {
+        let Some(node) = body.get(key) else { continue };
+        let number = node.number()?;
+        if !is_taken || is_thinking {
+            warnings.add(key, if is_taken { NOT_THINKING } else { NO_SAMPLING });
+            continue;
+        }
+        match key {
+            "top_p" => sampling.top_p = Some(node.value),
+            "top_k" => sampling.top_k = Some(node.value),
+            _ if number > 1.0 => {
+                warnings.add(key, "is set to 1: the Anthropic API has 0 to 1");
+                sampling.temperature = Some(1.into());
+            }
+            _ => sampling.temperature = Some(node.value.clone()),
+        }
+    }
+    Ok(sampling)
+}
+
+/// The id of the user, from any of the members that have one. Other metadata is for OpenAI's own
+/// store of answers.
+pub(super) fn user<'a>(
+    body: &Object<'a>,
+    warnings: &mut Warnings,
+) -> Result<Option<shape::Metadata<'a>>, RequestError> {
+    let metadata = body.get("metadata").map(|node| node.object()).transpose()?;
+    if let Some(metadata) = &metadata {
+        let others = metadata.others(&["user_id"]);
+        others.for_each(|node| warnings.add(&node.at, LEFT_OUT));
+    }
+    let user = body.text("user")?;
+    let inner = metadata.map(|metadata| metadata.text("user_id")).transpose()?.flatten();
+    let safety = body.text("safety_identifier")?;
+    let user_id = [user, inner, safety].into_iter().flatten().find(|id| !id.is_empty());
+    Ok(user_id.map(|user_id| shape::Metadata { user_id }))
+}
+
+pub(super) fn service_tier(
+    body: &Object<'_>,
+    warnings: &mut Warnings,
+) -> Result<Option<&'static str>, RequestError> {
+    Ok(match body.text("service_tier")? {
+        None | Some("auto") => None,
+        Some("default" | "standard_only") => Some("standard_only"),
+        Some(_) => {
+            warnings.add("service_tier", LEFT_OUT);
+            None
+        }
+    })
+}
+
+/// The form of the answer. Without a schema there is none in this API: it would be a plain answer.
+pub(super) fn format<'a>(
+    body: &Object<'a>,
+) -> Result<Option<shape::OutputFormat<'a>>, RequestError> {
+    let Some(format) = body.get("response_format") else { return Ok(None) };
+    let format = format.object()?;
+    let kind = format.required("type", "a string")?;
+    match kind.text()? {
+        "text" => Ok(None),
+        "json_schema" => {
+            let inner = format.required("json_schema", "an object")?.object()?;
+            let schema = inner.required("schema", "an object")?;
+            let mut schema_map = Cow::Borrowed(schema.value);
+            let described = schema.object()?.get("description").is_some();
+            if let Some(description) = inner.text("description")?
+                && !described
+                && let Value::Object(members) = schema_map.to_mut()
+            {
+                members.insert("description".to_owned(), description.into());
+            }
+            Ok(Some(shape::OutputFormat { r#type: "json_schema", schema: schema_map }))
+        }
+        "json_object" => Err(kind
+            .untranslatable("the Anthropic API writes JSON by a schema only; use `json_schema`")),
+        _ => Err(kind.bad_value("`text`, `json_object` and `json_schema` are allowed")),
+    }
+}
+
+/// What else of a request decides whether the model may think.
+pub(super) struct Asked {
+    pub(super) max_tokens: u64,
+    /// A tool is forced, or the thinking before an earlier call is missing: the API refuses both
+    /// together with thinking.
+    pub(super) cannot_think: bool,
+}
+
+type Effort = Option<&'static str>;
+
+/// How the model is asked to think: `thinking` and `output_config.effort`.
+pub(super) fn thinking<'a>(
+    body: &Object<'a>,
+    options: &Options,
+    asked: &Asked,
+    warnings: &mut Warnings,
+) -> Result<(Option<shape::Thinking<'a>>, Effort), RequestError> {
+    const KEY: &str = "reasoning_effort";
+    let effort = body.get(KEY);
+    let given = body.get("thinking").map(|node| node.object().map(|_| node.value)).transpose()?;
+    let Some(node) = &effort else { return Ok((given.map(shape::Thinking::Given), None)) };
+    let (level, budget) = match node.text()? {
+        "none" => (None, 0),
+        "minimal" | "low" => (Some("low"), BUDGET_MIN),
+        "medium" => (Some("medium"), 8 * BUDGET_MIN),
+        "high" => (Some("high"), 24 * BUDGET_MIN),
+        "xhigh" => (Some("xhigh"), 32 * BUDGET_MIN),
+        "max" => (Some("max"), 32 * BUDGET_MIN),
+        _ => {
+            return Err(node.bad_value(
+                "`none`, `minimal`, `low`, `medium`, `high`, `xhigh` and `max` are allowed",
+            ));
+        }
+    };
+    let set = |r#type, budget_tokens| Some(shape::Thinking::Set { r#type, budget_tokens });
+    let given = given.map(shape::Thinking::Given);
+    match options.thinking {
+        Thinking::Never if level.is_none() => Ok((given, None)),
+        Thinking::Never => {
+            warnings.add(KEY, "is left out: the model does not think");
+            Ok((given, None))
+        }
+        Thinking::Adaptive | Thinking::Budget if level.is_none() => {
+            Ok((given.or(set("disabled", None)), None))
+        }
+        Thinking::Adaptive | Thinking::Budget if asked.cannot_think => {
+            let why = "is left out: the Anthropic API does not think before a forced tool call, \
+                       or after a call whose thinking is missing";
+            warnings.add(KEY, why);
+            Ok((given, None))
+        }
+        Thinking::Adaptive => Ok((given.or(set("adaptive", None)), level)),
+        // The budget is part of `max_tokens`: half of them are left for the answer.
+        Thinking::Budget => match budget.min(asked.max_tokens / 2) {
+            0..BUDGET_MIN => {
+                warnings.add(KEY, "is left out: `max_tokens` leaves no room to think");
+                Ok((given, None))
+            }
+            budget => Ok((given.or(set("enabled", Some(budget))), None)),
+        },
+    }
+}
+
+/// Whether the model thinks.
+pub(super) fn is_on(thinking: &shape::Thinking<'_>) -> bool {
+    match thinking {
+        shape::Thinking::Given(value) => value["type"] != json!("disabled"),
+        shape::Thinking::Set { r#type, budget_tokens: _ } => *r#type != "disabled",
+    }
+}
+
+/// A member of a message or a part that is not translated: what clients send back of an answer.
+pub(super) fn leave_out(object: &Object<'_>, known: &[&str], warnings: &mut Warnings) {
+    object.others(known).for_each(|node| warnings.add(&node.at, LEFT_OUT));
+}
+
+/// A mark of what the model server shall cache, as several clients send it.
+pub(super) fn cache_control<'a>(object: &Object<'a>) -> Option<&'a Value> {
+    object.get("cache_control").map(|node| node.value).filter(|value| !is_neutral(value))
+}
