@@ -1,10 +1,10 @@
 //! Translation between dialects, pair by pair.
 //!
-//! A request is translated as a whole or refused: what the other API cannot express is an error that
-//! names the member. A member is left out with a warning where the answer means the same without it
-//! (`seed`: at best the same words again); the rule is not whether the other API would complain,
-//! but whether the reader of the answer would be misled. Nothing is left out in silence, other than
-//! what says nothing: null, and values that are the default.
+//! A request is translated as a whole or refused: what the other API cannot express is an error
+//! that names the member. A member is left out with a warning where the answer means the same
+//! without it (`seed`: at best the same words again); the rule is not whether the other API would
+//! complain, but whether the reader of the answer would be misled. Nothing is left out in silence,
+//! other than what says nothing: null, and values that are the default.
 
 mod data_url;
 mod node;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// JSON of which keys and texts are often words of the dialects, so that much of it is almost right.
+/// JSON whose keys and texts are often words of the dialects, so that much of it is almost right.
 pub(super) fn any_json(words: &'static [&'static str]) -> impl Strategy<Value = Value> {
     let word = move || prop::sample::select(words).prop_map(str::to_owned);
     let leaf = prop_oneof![

@@ -209,7 +209,11 @@ const WORDS: &[&str] = &[
 
 proptest! {
     #[test]
-    fn no_request_panics(body in any_json(WORDS), messages in any_json(WORDS), key in 0..WORDS.len()) {
+    fn no_request_panics(
+        body in any_json(WORDS),
+        messages in any_json(WORDS),
+        key in 0..WORDS.len(),
+    ) {
         let mut map = body.as_object().cloned().unwrap_or_default();
         map.insert("model".to_owned(), "m".into());
         let _ = request(&map, &OPTIONS);
