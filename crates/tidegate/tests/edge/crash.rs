@@ -10,6 +10,7 @@
 //! `TIDEGATE_CRASH_KILLS` and `TIDEGATE_CRASH_SEED` make it longer and another one.
 
 use crate::client;
+use crate::dice::{Dice, setting};
 use crate::journal;
 use crate::project::{Project, Server, wait_for};
 use crate::users::{Users, short};
@@ -29,22 +30,6 @@ const RUNGS: [f64; 5] = [0.0, 10.0, 35.0, 70.0, 95.0];
 const LOOKED_AT: usize = 40;
 /// Latest moment of a kill after the orders began, ms: a release takes about this long.
 const LATEST_MS: u64 = 900;
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap())
-}
-
-/// xorshift64*: small, seeded, good enough to scatter kills.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) % limit
-    }
-}
 
 /// A command that succeeded, and the journal as it was then.
 struct Acknowledged {
@@ -297,14 +282,14 @@ fn nothing_acknowledged_is_lost_to_a_kill() {
     let seed = setting("TIDEGATE_CRASH_SEED", 0x7164_6567);
     // Shown when it fails: the same orders and the same moments again.
     println!("TIDEGATE_CRASH_SEED={seed} TIDEGATE_CRASH_KILLS={kills} runs the same kills again");
-    let mut dice = Dice(seed | 1);
+    let mut dice = Dice::new(seed);
     let stage = Arc::new(Stage::build());
     let users = Users::start(3, short);
     let (mut left, mut orders, mut slowest) = (Vec::new(), 0, Duration::ZERO);
     let mut server = stage.project.serve();
     for round in 0..kills {
         users.turn_to(Some(server.address));
-        let operator = Operator::start(&stage, round, Dice(dice.below(u64::MAX) | 1));
+        let operator = Operator::start(&stage, round, Dice::new(dice.below(u64::MAX)));
         // The moment is what is tested; nothing waits for it to have an effect.
         std::thread::sleep(Duration::from_millis(dice.below(LATEST_MS)));
         server.kill();

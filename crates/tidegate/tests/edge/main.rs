@@ -14,9 +14,14 @@ mod crash;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod dice;
+#[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod evals;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod faults;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]

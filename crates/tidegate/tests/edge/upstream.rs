@@ -47,21 +47,7 @@ impl Upstream {
     /// A project that passes its requests on to this server's model `m1`, with more artifacts, each
     /// a line, and more keys.
     pub(crate) fn project(&self, artifacts: &str, more: &str) -> Project {
-        let project = Project::init();
-        std::fs::remove_dir_all(project.root.join("prompts")).unwrap();
-        let address = self.address;
-        project.write(
-            "tidegate.yaml",
-            format!(
-                "service: my-service\nlisten: 127.0.0.1:0\nupstreams:\n  up:\n    \
-                 kind: openai\n    base_url: http://{address}/v1\nartifacts:\n  \
-                 prompt: {{mode: pass_through}}\n  \
-                 model: {{upstream: up, name: m1}}\n{artifacts}contract:\n  \
-                 endpoint: /v1/chat/completions\n  request_shape: messages\n  \
-                 response_shape: text\n  limits: none\n  stop_path: stop it\n{more}"
-            ),
-        );
-        project
+        project_at(self.address, artifacts, more)
     }
 
     fn at(listener: TcpListener, answer: impl Fn(&Value) -> String + Send + 'static) -> Upstream {
@@ -103,6 +89,25 @@ impl Upstream {
     pub(crate) fn nobody() -> SocketAddr {
         free().local_addr().unwrap()
     }
+}
+
+/// A project that passes its requests on to the model `m1` of the server at this address, with more
+/// artifacts, each a line, and more keys.
+pub(crate) fn project_at(address: SocketAddr, artifacts: &str, more: &str) -> Project {
+    let project = Project::init();
+    std::fs::remove_dir_all(project.root.join("prompts")).unwrap();
+    project.write(
+        "tidegate.yaml",
+        format!(
+            "service: my-service\nlisten: 127.0.0.1:0\nupstreams:\n  up:\n    \
+             kind: openai\n    base_url: http://{address}/v1\nartifacts:\n  \
+             prompt: {{mode: pass_through}}\n  \
+             model: {{upstream: up, name: m1}}\n{artifacts}contract:\n  \
+             endpoint: /v1/chat/completions\n  request_shape: messages\n  \
+             response_shape: text\n  limits: none\n  stop_path: stop it\n{more}"
+        ),
+    );
+    project
 }
 
 /// A free port, on a loopback address of this model server alone: a test beside this one must not
