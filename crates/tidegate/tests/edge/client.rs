@@ -61,6 +61,11 @@ pub(crate) struct Open {
 }
 
 impl Open {
+    /// The status.
+    pub(crate) fn status(&self) -> u16 {
+        self.answer.status
+    }
+
     /// The next chunk of a chunked body, empty at its end.
     pub(crate) fn chunk(&mut self) -> io::Result<String> {
         let mut size = String::new();

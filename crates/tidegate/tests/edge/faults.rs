@@ -5,7 +5,10 @@
 //! `TIDEGATE_FAULT_SEED` draws other faults; each test names the variable that makes it longer.
 
 mod asking;
+mod connections;
 mod each;
 mod fault;
+mod load;
 mod mix;
+mod repeats;
 mod server;

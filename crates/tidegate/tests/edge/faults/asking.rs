@@ -69,7 +69,7 @@ pub(crate) struct Service {
 /// Where clients ask.
 #[derive(Clone)]
 pub(crate) struct Front {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     pub(crate) model: Arc<ModelServer>,
 }
 

@@ -79,6 +79,11 @@ impl ModelServer {
         lock(&self.seen.calls).get(trace).copied().unwrap_or_default()
     }
 
+    /// Requests, retries among them.
+    pub(crate) fn tries(&self) -> u64 {
+        lock(&self.seen.calls).values().map(|call| call.tries).sum()
+    }
+
     /// Requests that followed a redirect.
     pub(crate) fn strayed(&self) -> u64 {
         self.seen.strayed.load(Ordering::SeqCst)
