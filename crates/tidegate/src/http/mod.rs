@@ -4,12 +4,14 @@
 mod body;
 mod bounds;
 mod conn;
+mod descriptors;
 mod listener;
 mod site;
 mod workers;
 
 pub(crate) use body::{BodyError, Collected, UnreadBody};
 pub(crate) use bounds::Bounds;
+pub(crate) use descriptors::connections;
 pub(crate) use listener::{Listener, Received, Service};
 pub(crate) use site::{Foreign, check as check_site};
 pub(crate) use workers::{PerWorker, Workers, aside};

@@ -4,7 +4,7 @@ use super::body::Body;
 use super::front::Front;
 use super::problem::Problem;
 use crate::config::is_open_to_all;
-use crate::http::{Listener, Received, Service, Workers};
+use crate::http::{Listener, Received, Service, Workers, connections};
 use crate::log::{About, Event};
 use crate::output;
 use http::Response;
@@ -75,13 +75,27 @@ pub(crate) async fn serve(
     if is_open_to_all(address.ip(), front.asks()) {
         return Err(ListenError::OpenToAll { address });
     }
-    let bounds = front.first().options.bounds;
+    let mut bounds = front.first().options.bounds;
+    let wanted = bounds.max_connections;
+    bounds.max_connections = connections(wanted);
+    if bounds.max_connections < wanted {
+        say_capped(bounds.max_connections, wanted);
+    }
     let workers = Workers::start().map_err(ListenError::NoThreads)?;
     let cut = listener.serve(front, bounds, Some(workers), shutdown).await;
     if cut > 0 {
         About::service(output::service()).log(&Event::ConnectionsCut { count: cut });
     }
     Ok(())
+}
+
+fn say_capped(most: usize, wanted: usize) {
+    let what = "not all connections can be taken";
+    let why = format!(
+        "the system allows this process descriptors for {most} and not for {wanted}; raise the \
+         hard limit of open files (`ulimit -Hn`)"
+    );
+    About::service(output::service()).log(&Event::WorkFailed { what, why });
 }
 
 impl Service for Front {

@@ -5,7 +5,7 @@ use super::asking::{Asked, Client, Front, Service};
 use super::fault::Fault;
 use crate::client::{self, CHAT, request};
 use crate::dice::setting;
-use crate::project::wait_for;
+use crate::project::{Project, Server, wait_for};
 use serde_json::json;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -123,6 +123,36 @@ fn a_connection_over_the_cap_is_answered_503_and_the_next_one_after_that_is_take
     });
     drop(held);
     ask(&front, "cap", 0);
+}
+
+#[test]
+fn idle_connections_leave_descriptors_for_everything_else() {
+    let project = Project::quick();
+    let idle = |server: &Server, count: u32| -> Vec<TcpStream> {
+        (0..count).map(|_| TcpStream::connect(server.address).unwrap()).collect()
+    };
+    // What a shell allows at first is raised.
+    let server = Server::start_under(&project.root, "ulimit -Sn 256", &[]);
+    let held = idle(&server, 400);
+    server.chat("mei", "hello");
+    drop((held, server));
+    // What the system allows at most is shared out.
+    let server = Server::start_under(&project.root, "ulimit -n 256", &[]);
+    let said = "descriptors for 64 and not for 8192";
+    wait_for("the line about it", || server.log().contains(said).then_some(()));
+    let mut held = idle(&server, 300);
+    wait_for("the cap", || {
+        held.extend(idle(&server, 1));
+        let answer = client::chat(server.address, Some("mei"), "hello");
+        answer.is_ok_and(|answer| answer.status == 503).then_some(())
+    });
+    project.run(&["release", "status"]).exits(0);
+    assert!(!server.log().contains("Too many open files"), "{}", server.log());
+    drop(held);
+    wait_for("room", || {
+        let answer = client::chat(server.address, Some("mei"), "hello");
+        answer.is_ok_and(|answer| answer.status == 200).then_some(())
+    });
 }
 
 /// Reads to the end; how long that took, and what came.
