@@ -2,19 +2,14 @@
 //! servers read differently. Nobody else may notice them.
 
 use crate::client::{CHAT, get, open, request};
+#[cfg(target_os = "linux")]
+use crate::memory::memory_kib;
 use crate::project::{Project, Server, wait_for};
 use serde_json::json;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// A field of `/proc/PID/status` in KiB: `VmRSS`, or `VmHWM` for its peak.
-fn memory_kib(server: &Server, field: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
 
 /// A chat request whose body has about this many bytes of nested objects.
 fn nested(bytes: usize) -> Vec<u8> {

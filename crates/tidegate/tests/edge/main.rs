@@ -35,6 +35,9 @@ mod logs;
 #[cfg(test)]
 mod r#loop;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod memory;
+#[cfg(test)]
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod names;
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What clients must not reach through the gateway, and model servers that fail in odd ways.
 
 use crate::client::{self, CHAT, request};
+#[cfg(target_os = "linux")]
+use crate::memory::memory_kib;
 use crate::project::{Project, Server, wait_for};
 use crate::upstream::{Upstream, completion};
 use serde_json::{Value, json};
@@ -194,13 +196,6 @@ fn a_connection_that_is_closed_as_it_is_used_again_costs_nothing() {
     assert!(closed.load(Ordering::SeqCst) > 0, "no connection was used again");
 }
 
-/// What a process holds in memory, KiB.
-fn held_kib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn a_reader_that_stalls_holds_little_and_stops_its_upstream() {
@@ -229,11 +224,11 @@ fn a_reader_that_stalls_holds_little_and_stops_its_upstream() {
     let bytes = request("POST", CHAT, "", body.to_string().as_bytes());
     // What every first stream takes is there.
     let first = client::open(server.address, &bytes).unwrap();
-    let before = settled(|| held_kib(server.pid()));
+    let before = settled(|| memory_kib(&server, "VmRSS"));
     let readers: Vec<_> =
         (0..READERS).map(|_| client::open(server.address, &bytes).unwrap()).collect();
     let ahead = settled(|| sent.load(Ordering::SeqCst)) / (READERS + 1);
-    let each = held_kib(server.pid()).saturating_sub(before) / READERS;
+    let each = memory_kib(&server, "VmRSS").saturating_sub(before) / READERS;
     // The text so far is kept for the contract and the record, and is most of it.
     assert!(each <= 1536, "{each} KiB a stream");
     // The model server's own buffer is the system's, and is not ours to bound.
