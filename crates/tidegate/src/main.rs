@@ -44,8 +44,8 @@ mod demo;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    // The system may make a huge page, 2 MiB, of the few KiB that a thread's heap begins with: 14 MB
-    // of an idle server, 30 MB of one at work. Where it refuses, it is only memory.
+    // The system may make a huge page, 2 MiB, of the few KiB that a thread's heap begins with:
+    // 14 MB of an idle server, 30 MB under load. Where it refuses, it is only memory.
     #[cfg(target_os = "linux")]
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     cli::main()
