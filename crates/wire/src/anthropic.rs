@@ -1,3 +1,10 @@
 //! The dialect of Anthropic's Messages API.
 
+mod answer;
+mod error;
+mod read;
 pub(crate) mod shape;
+
+pub use answer::{EventReader, read_answer};
+pub use error::error_facts;
+pub(crate) use read::{Block, BlockDelta, Event, Tokens, read_event, read_message};

@@ -26,14 +26,22 @@ pub const TOOL_CALLS_MAX: usize = 128;
 pub const TOOL_NAME_MAX_BYTES: usize = 256;
 /// Most choices of one answer that are kept apart; the OpenAI API allows 128.
 const CHOICES_MAX: usize = 128;
+/// More tokens than any answer has; who reports more has reported nothing.
+pub(crate) const TOKENS_MAX: u64 = 100_000_000;
 
 /// Tokens as the model server reports them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
-    /// Of the prompt.
+    /// Of the prompt, with what was read from a cache or written to one.
     pub tokens_in: u64,
-    /// Of the answer.
+    /// Of the answer, with what the model thought.
     pub tokens_out: u64,
+    /// Of `tokens_in`, read from a cache; 0 where the server does not say.
+    pub cache_read_in: u64,
+    /// Of `tokens_in`, written to a cache; 0 where the server does not say.
+    pub cache_write_in: u64,
+    /// Of `tokens_out`, thought; 0 where the server does not say.
+    pub reasoning_out: u64,
 }
 
 /// Why a choice ended.

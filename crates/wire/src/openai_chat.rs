@@ -4,6 +4,7 @@ mod answer;
 mod edit;
 mod error;
 mod request;
+pub(crate) mod shape;
 mod tool_results;
 mod write;
 

@@ -46,6 +46,12 @@ pub enum AnswerProblem {
     /// A choice has no `message`.
     #[error("the upstream's answer has a choice without a message")]
     NoMessage,
+    /// `content` is absent or not a list.
+    #[error("the upstream's answer has no content")]
+    NoContent,
+    /// More parts of an answer are begun and not ended than any server has.
+    #[error("the upstream's answer has too many parts that are begun and not ended")]
+    TooManyParts,
     /// More than [`crate::TOOL_CALLS_MAX`] tool calls.
     #[error("the upstream's answer calls more than 128 tools")]
     TooManyToolCalls,
@@ -70,10 +76,14 @@ pub struct ErrorFacts {
 }
 
 /// Codes and types that say "account" and not "wait a moment".
-const ACCOUNT: [&str; 6] = [
+const ACCOUNT: [&str; 10] = [
     "insufficient_quota",
     "credit_balance_exhausted",
+    "billing_error",
+    "contract_spend_limit_reached",
     "enforced_spend_limit_reached",
+    "linked_organization_billing_unavailable",
+    "linked_organization_spend_limit_reached",
     "billing_hard_limit_reached",
     "billing_not_active",
     "insufficient_credits",

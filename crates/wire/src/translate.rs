@@ -6,6 +6,7 @@
 //! complain, but whether the reader of the answer would be misled. Nothing is left out in silence,
 //! other than what says nothing: null, and values that are the default.
 
+mod chunks;
 mod data_url;
 mod node;
 #[cfg(test)]
@@ -14,4 +15,5 @@ mod warnings;
 
 pub mod anthropic_out;
 
+pub use chunks::{Chunk, Step};
 pub use warnings::{Warning, Warnings};

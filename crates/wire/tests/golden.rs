@@ -9,8 +9,9 @@ mod tests {
     use std::collections::BTreeMap;
     use std::fs;
     use std::path::{Path, PathBuf};
-    use tidegate_wire::parse_json_object;
-    use tidegate_wire::translate::{Warnings, anthropic_out};
+    use tidegate_wire::sse::{self, SseEvent};
+    use tidegate_wire::translate::{Step, Warnings, anthropic_out};
+    use tidegate_wire::{AnswerProblem, openai_chat, parse_json_object};
 
     type Members = BTreeMap<String, Box<RawValue>>;
 
@@ -103,6 +104,80 @@ mod tests {
                 Ok(out) => with_warnings(&out.warnings, &out.body),
                 Err(error) => format!("error: {error}\n"),
             }
+        });
+    }
+
+    /// When the answers of the cases came.
+    const CREATED: u64 = 1_764_300_000;
+
+    #[test]
+    fn answers_of_anthropic() {
+        check("anthropic_out/answer", |case| {
+            match anthropic_out::answer(case.trim_end().as_bytes(), CREATED) {
+                Ok(body) => {
+                    openai_chat::read_answer(&body).unwrap();
+                    lines(&body)
+                }
+                Err(problem) => format!("problem: {problem:?}\n"),
+            }
+        });
+    }
+
+    /// The events of a stream that comes in these parts.
+    fn events<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<SseEvent> {
+        let (mut parser, mut events) = (sse::Parser::default(), Vec::new());
+        for part in parts {
+            parser.push(part).unwrap();
+            events.extend(std::iter::from_fn(|| parser.next_event()));
+        }
+        events
+    }
+
+    /// The events of a stream, which are the same for every split of its bytes in two, and byte by
+    /// byte.
+    fn events_in_any_split(stream: &[u8]) -> Vec<SseEvent> {
+        let whole = events([stream]);
+        for at in 0..stream.len() {
+            let (head, tail) = stream.split_at(at);
+            assert_eq!(events([head, tail]), whole, "split at {at}");
+        }
+        assert_eq!(events(stream.chunks(1)), whole, "byte by byte");
+        whole
+    }
+
+    /// What a stream becomes, a line for each chunk.
+    fn streamed(
+        stream: &str,
+        mut event: impl FnMut(&[u8]) -> Result<Step, AnswerProblem>,
+    ) -> String {
+        let mut out = String::new();
+        for data in events_in_any_split(stream.as_bytes()) {
+            let SseEvent::Data { is_error: _, data } = data else { continue };
+            match event(&data) {
+                Ok(Step { chunks, is_done }) => {
+                    if chunks.is_empty() && !is_done {
+                        out.push_str("(nothing)\n");
+                    }
+                    for chunk in chunks {
+                        assert_eq!(openai_chat::read_chunk(&chunk.data).as_ref(), Ok(&chunk.says));
+                        out.push_str(&String::from_utf8(chunk.data).unwrap());
+                        out.push('\n');
+                    }
+                    if is_done {
+                        return out + "(done)\n";
+                    }
+                }
+                Err(problem) => return format!("{out}problem: {problem:?}\n"),
+            }
+        }
+        out + "(cut short)\n"
+    }
+
+    #[test]
+    fn streams_of_anthropic() {
+        check("anthropic_out/stream", |case| {
+            let mut stream = anthropic_out::Stream::new(CREATED);
+            streamed(case, |data| stream.event(data))
         });
     }
 }

@@ -45,6 +45,8 @@ impl UpstreamError {
             | AnswerProblem::NotObject
             | AnswerProblem::NoChoices
             | AnswerProblem::NoMessage
+            | AnswerProblem::NoContent
+            | AnswerProblem::TooManyParts
             | AnswerProblem::TooManyToolCalls => Failure::Malformed,
         };
         UpstreamError::new(failure, problem.to_string(), elapsed)

@@ -1,9 +1,9 @@
 //! What an answer says, whole or in chunks: the one reader of its bytes.
 
 use crate::facts::{
-    AnswerFacts, CallPiece, ChoicePiece, Finish, Piece, TOOL_NAME_MAX_BYTES, Usage, cut,
+    AnswerFacts, CallPiece, ChoicePiece, Finish, Piece, TOKENS_MAX, TOOL_NAME_MAX_BYTES, Usage, cut,
 };
-use crate::members::{Members, list, text};
+use crate::members::{Members, list, members_of, text};
 use crate::problem::{AnswerProblem, ErrorFacts};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -13,8 +13,6 @@ mod usual;
 #[cfg(test)]
 mod tests;
 
-/// More tokens than any answer has; who reports more has reported nothing.
-const TOKENS_MAX: u64 = 100_000_000;
 /// Members of every chunk: one that has no other, and no choices, says nothing but its usage.
 const ENVELOPE: [&str; 9] = [
     "id",
@@ -140,20 +138,6 @@ pub fn hide_usage(data: &[u8]) -> Option<Cow<'_, [u8]>> {
     Some(Cow::Owned(format!("{{{}}}", kept.join(",")).into_bytes()))
 }
 
-fn members_of(body: &[u8]) -> Result<Members<'_>, AnswerProblem> {
-    let text = std::str::from_utf8(body).map_err(|_| AnswerProblem::NotUtf8)?;
-    match text.trim_ascii_start().as_bytes().first() {
-        None => return Err(AnswerProblem::NoBytes),
-        Some(b'<') => return Err(AnswerProblem::Html),
-        Some(_) => {}
-    }
-    let raw: &RawValue = serde_json::from_str(text).map_err(|error| match error.is_eof() {
-        true => AnswerProblem::Unended,
-        false => AnswerProblem::NotJson { line: error.line(), column: error.column() },
-    })?;
-    Members::of(raw).ok_or(AnswerProblem::NotObject)
-}
-
 fn object_of(body: &[u8]) -> Result<Members<'_>, AnswerProblem> {
     let members = members_of(body)?;
     // Older vLLM and its relatives have the error's members beside `object`.
@@ -172,7 +156,18 @@ fn envelope(answer: &Members<'_>) -> Piece {
 fn usage_of(answer: &Members<'_>) -> Option<Usage> {
     let usage = answer.object("usage")?;
     let count = |key| usage.number(key).filter(|count| *count <= TOKENS_MAX);
-    Some(Usage { tokens_in: count("prompt_tokens")?, tokens_out: count("completion_tokens")? })
+    let detail = |of: &str, key| {
+        let details = usage.object(of);
+        details.and_then(|details| details.number(key)).unwrap_or(0)
+    };
+    let (tokens_in, tokens_out) = (count("prompt_tokens")?, count("completion_tokens")?);
+    Some(Usage {
+        tokens_in,
+        tokens_out,
+        cache_read_in: detail("prompt_tokens_details", "cached_tokens").min(tokens_in),
+        cache_write_in: detail("prompt_tokens_details", "cache_write_tokens").min(tokens_in),
+        reasoning_out: detail("completion_tokens_details", "reasoning_tokens").min(tokens_out),
+    })
 }
 
 /// Why the choice ended; an error in it, or as its reason, is the server's.

@@ -8,15 +8,25 @@
 //! - A call's `arguments`, JSON in a string, become `input` unchanged, to the last digit.
 //! - An id that the API would refuse has each odd character replaced, the same in call and result.
 //! - `reasoning_effort` becomes what the model takes: an effort, or a budget of tokens.
+//! - Of an answer, texts and thoughts are joined; a thought's signature comes in `thinking_blocks`,
+//!   which the next request brings back. Tokens of the prompt include those of the cache, as in
+//!   OpenAI's arithmetic. A turn that met a bound of any kind ends by `length`, a refusal by
+//!   `content_filter`. What only the model server's own tools bring is left out: no translated
+//!   request can ask for it.
 //! - Sampling parameters are left out where the model takes none, which is since API version
 //!   2026-10-21 every model.
 
+mod answer;
 mod messages;
 mod settings;
+mod stream;
 mod tools;
 
 #[cfg(test)]
 mod tests;
+
+pub use answer::answer;
+pub use stream::Stream;
 
 use super::node::Object;
 use super::warnings::Warnings;

@@ -181,7 +181,7 @@ fn spend(exchange: &Exchange, ending: &Ending) -> Spent {
     let is_needed = facts.usage.is_none() || exchange.compared_in().is_some();
     let ours = is_needed
         .then(|| (estimate_input(exchange), texts(facts).map(estimate_tokens).sum::<u64>()));
-    let reported = facts.usage.map(|Usage { tokens_in, tokens_out }| (tokens_in, tokens_out));
+    let reported = facts.usage.map(|Usage { tokens_in, tokens_out, .. }| (tokens_in, tokens_out));
     let (tokens_in, tokens_out) = reported.or(ours).unwrap_or_default();
     Spent {
         tokens_in,

@@ -3,6 +3,8 @@ use crate::facts::{ANSWER_TEXT_MAX_BYTES, Progress, TOOL_CALLS_MAX, TextKind};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+mod usage;
+
 fn check_problem(body: &str, problem: AnswerProblem) {
     assert_eq!(read_answer(body.as_bytes()), Err(problem), "{body}");
 }
@@ -38,7 +40,7 @@ fn a_whole_answer() {
     });
     let facts = read_answer(body.to_string().as_bytes()).unwrap();
     assert_eq!((facts.text(), facts.finish()), ("好的，已退款", Some(&Finish::Stop)));
-    assert_eq!(facts.usage, Some(Usage { tokens_in: 9, tokens_out: 12 }));
+    assert_eq!(facts.usage, Some(Usage { tokens_in: 9, tokens_out: 12, ..Usage::default() }));
     assert_eq!(facts.model.as_deref(), Some("gpt-4o-mini-2024"));
     assert!(facts.is_useful());
 }
@@ -218,7 +220,7 @@ fn a_stream_adds_up() {
     push(&json!({ "choices": [{ "delta": {}, "finish_reason": "stop" }] }), true);
     push(&json!({ "choices": [], "usage": { "prompt_tokens": 3, "completion_tokens": 2 } }), true);
     assert!(progress.is_finished());
-    assert_eq!(facts.usage, Some(Usage { tokens_in: 3, tokens_out: 2 }));
+    assert_eq!(facts.usage, Some(Usage { tokens_in: 3, tokens_out: 2, ..Usage::default() }));
     assert_eq!((facts.text(), facts.model.as_deref()), ("测试回滚", Some("m")));
 }
 
@@ -409,7 +411,13 @@ fn any_answer() -> impl Strategy<Value = String> {
     let choice = object(&["index", "finish_reason", "error", "logprobs", "stop_reason"]);
     let envelope =
         object(&["id", "object", "model", "error", "created", "timings", "prompt_logprobs"]);
-    let usage = object(&["prompt_tokens", "completion_tokens", "total_tokens"]);
+    let usage = object(&[
+        "prompt_tokens",
+        "completion_tokens",
+        "total_tokens",
+        "prompt_tokens_details",
+        "completion_tokens_details",
+    ]);
     let name = prop::sample::select(vec!["message", "delta"]);
     let parts = (name, message, choice, envelope, usage, "[ \n]{0,2}");
     parts.prop_map(|(name, message, choice, envelope, usage, end)| {

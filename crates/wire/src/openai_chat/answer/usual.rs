@@ -5,8 +5,7 @@
 //! and is read by the reader that takes everything. That one goes over each text four times, which
 //! is most of what reading an answer costs. What this one gives is the same, which a test holds.
 
-use super::TOKENS_MAX;
-use crate::facts::{ChoicePiece, Finish, Piece, Usage};
+use crate::facts::{ChoicePiece, Finish, Piece, TOKENS_MAX, Usage};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -66,6 +65,15 @@ struct Message {
 struct Tokens {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
+    prompt_tokens_details: Option<Details>,
+    completion_tokens_details: Option<Details>,
+}
+
+#[derive(Deserialize)]
+struct Details {
+    cached_tokens: Option<u64>,
+    cache_write_tokens: Option<u64>,
+    reasoning_tokens: Option<u64>,
 }
 
 /// A whole answer of the usual form.
@@ -109,8 +117,17 @@ impl Usual {
 impl Tokens {
     fn read(self) -> Option<Usage> {
         let count = |given: Option<u64>| given.filter(|count| *count <= TOKENS_MAX);
-        let tokens_in = count(self.prompt_tokens)?;
-        Some(Usage { tokens_in, tokens_out: count(self.completion_tokens)? })
+        let (tokens_in, tokens_out) = (count(self.prompt_tokens)?, count(self.completion_tokens)?);
+        let prompt = self.prompt_tokens_details.as_ref();
+        let answer = self.completion_tokens_details.as_ref();
+        let detail = |count: Option<Option<u64>>, of: u64| count.flatten().unwrap_or(0).min(of);
+        Some(Usage {
+            tokens_in,
+            tokens_out,
+            cache_read_in: detail(prompt.map(|details| details.cached_tokens), tokens_in),
+            cache_write_in: detail(prompt.map(|details| details.cache_write_tokens), tokens_in),
+            reasoning_out: detail(answer.map(|details| details.reasoning_tokens), tokens_out),
+        })
     }
 }
 

@@ -1,0 +1,105 @@
+//! What an answer says, whole or event by event, where the client speaks this dialect as well and
+//! gets the bytes unchanged.
+
+use super::read::{Block, BlockDelta, Event, Tokens, read_event, read_message};
+use crate::facts::{AnswerFacts, CallPiece, ChoicePiece, Piece, TOOL_NAME_MAX_BYTES, cut};
+use crate::problem::AnswerProblem;
+
+#[cfg(test)]
+mod tests;
+
+/// Reads a whole answer.
+///
+/// # Errors
+/// [`AnswerProblem`], which says what it is instead.
+pub fn read_answer(body: &[u8]) -> Result<AnswerFacts, AnswerProblem> {
+    let message = read_message(body)?;
+    let mut choice = ChoicePiece { finish: message.finish, ..ChoicePiece::default() };
+    for (index, block) in (0..).zip(message.blocks) {
+        add_block(&mut choice, index, block);
+    }
+    choice.refusal.extend(message.refusal);
+    let (usage, model) = (message.tokens.usage(), message.model);
+    let mut facts = AnswerFacts::default();
+    facts.push(Piece { choices: vec![choice], usage, model, other: String::new() })?;
+    Ok(facts)
+}
+
+/// A reader of a stream's events.
+#[derive(Debug, Default)]
+pub struct EventReader {
+    tokens: Tokens,
+    is_done: bool,
+}
+
+impl EventReader {
+    /// Reads the data of one event. A ping, and what is not known, says nothing.
+    ///
+    /// # Errors
+    /// [`AnswerProblem`] when it is not a JSON object, or is an error.
+    pub fn read(&mut self, data: &[u8]) -> Result<Piece, AnswerProblem> {
+        let (mut piece, mut choice) = (Piece::default(), ChoicePiece::default());
+        let mut update = |tokens| {
+            self.tokens.update(tokens);
+            self.tokens.usage()
+        };
+        match read_event(data)? {
+            Event::Start { id: _, model, tokens } => {
+                piece.usage = update(tokens);
+                piece.model = model;
+                return Ok(piece);
+            }
+            Event::BlockStart { index, block } => add_block(&mut choice, index, block),
+            Event::BlockDelta { index, delta } => add_delta(&mut choice, index, delta),
+            Event::Delta { finish, refusal, tokens } => {
+                piece.usage = update(tokens);
+                choice.finish = finish;
+                choice.refusal.extend(refusal);
+            }
+            Event::Stop => {
+                self.is_done = true;
+                return Ok(piece);
+            }
+            Event::BlockStop { index: _ } | Event::Other => return Ok(piece),
+        }
+        piece.choices.push(choice);
+        Ok(piece)
+    }
+
+    /// Whether `message_stop` has come: a stream that ends before it was cut short.
+    pub fn is_done(&self) -> bool {
+        self.is_done
+    }
+}
+
+fn add_block(choice: &mut ChoicePiece, index: u64, block: Block<'_>) {
+    match block {
+        Block::Text(text, others) => {
+            choice.text.push_str(&text);
+            choice.other.extend(others.map(|raw| raw.get()));
+        }
+        // A signature and what is encrypted say nothing that could be read.
+        Block::Thinking { text, signature: _ } => choice.reasoning.push_str(&text),
+        Block::Redacted { data: _ } => {}
+        Block::ToolUse { id, name, input } => {
+            let name = cut(&name, TOOL_NAME_MAX_BYTES).to_owned();
+            // In a stream the input follows, and is empty here.
+            let input = input.map(|raw| raw.get()).filter(|input| *input != "{}");
+            let arguments = input.unwrap_or_default().to_owned();
+            choice.calls.push(CallPiece { index: Some(index), id, name, arguments });
+        }
+        Block::Other(raw) => choice.other.push_str(raw.get()),
+    }
+}
+
+fn add_delta(choice: &mut ChoicePiece, index: u64, delta: BlockDelta<'_>) {
+    match delta {
+        BlockDelta::Text(text) => choice.text.push_str(&text),
+        BlockDelta::Thinking(text) => choice.reasoning.push_str(&text),
+        BlockDelta::Signature(_) => {}
+        BlockDelta::InputJson(arguments) => {
+            choice.calls.push(CallPiece { index: Some(index), arguments, ..CallPiece::default() });
+        }
+        BlockDelta::Other(raw) => choice.other.push_str(raw.get()),
+    }
+}

@@ -1,0 +1,104 @@
+//! Answers that real model servers gave, replayed. They are not in this repository: the tests read
+//! them where `TIDEGATE_RECORDED` names a folder of them, as `tests/data/yakbak` of the crate
+//! `genai` 0.7.2 is (`cargo vendor` brings it), and otherwise have nothing to do.
+//!
+//! Each is read whole, and its bytes in every split: the same events come out, and from those the
+//! same chunks, which say what the answer says in its own dialect.
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+    use tidegate_wire::sse::{Parser, SseEvent};
+    use tidegate_wire::translate::{Step, anthropic_out};
+    use tidegate_wire::{AnswerFacts, AnswerProblem, anthropic, openai_chat};
+
+    /// The answers of a provider, with their paths; none where there are no recordings.
+    fn recorded(provider: &str) -> Vec<(PathBuf, Vec<u8>)> {
+        let Ok(folder) = std::env::var("TIDEGATE_RECORDED") else { return Vec::new() };
+        let mut found = Vec::new();
+        for case in fs::read_dir(Path::new(&folder).join(provider)).unwrap() {
+            for answer in fs::read_dir(case.unwrap().path()).unwrap() {
+                let path = answer.unwrap().path();
+                found.push((path.clone(), fs::read(path).unwrap()));
+            }
+        }
+        assert!(!found.is_empty(), "{folder}/{provider}");
+        found
+    }
+
+    fn events<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
+        let (mut parser, mut events) = (Parser::default(), Vec::new());
+        for part in parts {
+            parser.push(part).unwrap();
+            while let Some(event) = parser.next_event() {
+                if let SseEvent::Data { is_error: _, data } = event {
+                    events.push(data);
+                }
+            }
+        }
+        // Some recordings end without the blank line after the last event.
+        events.extend(parser.rest());
+        events
+    }
+
+    /// The events of a recorded stream, the same in every split.
+    fn events_in_any_split(path: &Path, bytes: &[u8]) -> Vec<Vec<u8>> {
+        let whole = events([bytes]);
+        for at in 0..bytes.len() {
+            let (head, tail) = bytes.split_at(at);
+            assert!(events([head, tail]) == whole, "{}: split at {at}", path.display());
+        }
+        assert_eq!(events(bytes.chunks(1)), whole, "{}", path.display());
+        whole
+    }
+
+    /// What the chunks of a stream say, and how many there were.
+    fn translated(
+        events: &[Vec<u8>],
+        mut translate: impl FnMut(&[u8]) -> Result<Step, AnswerProblem>,
+    ) -> (AnswerFacts, usize, bool) {
+        let (mut facts, mut count, mut is_done) = (AnswerFacts::default(), 0, false);
+        for event in events {
+            let step = translate(event).unwrap();
+            is_done |= step.is_done;
+            for chunk in step.chunks {
+                assert_eq!(openai_chat::read_chunk(&chunk.data).as_ref(), Ok(&chunk.says));
+                facts.push(chunk.says).unwrap();
+                count += 1;
+            }
+        }
+        (facts, count, is_done)
+    }
+
+    fn check_same(path: &Path, translated: &AnswerFacts, own: &AnswerFacts) {
+        let said = |facts: &AnswerFacts| {
+            let texts: Vec<_> = facts.texts().map(|(kind, text)| (kind, text.to_owned())).collect();
+            let ids: Vec<_> = facts.tool_calls().map(|call| call.id().map(str::to_owned)).collect();
+            (texts, ids, facts.finish().cloned(), facts.usage, facts.model.clone())
+        };
+        assert_eq!(said(translated), said(own), "{}", path.display());
+        assert!(translated.is_useful() && translated.finish().is_some(), "{}", path.display());
+    }
+
+    #[test]
+    fn answers_of_anthropic() {
+        for (path, bytes) in recorded("anthropic") {
+            if bytes.starts_with(b"{") {
+                let own = anthropic::read_answer(&bytes).unwrap();
+                let chat = anthropic_out::answer(&bytes, 0).unwrap();
+                check_same(&path, &openai_chat::read_answer(&chat).unwrap(), &own);
+                continue;
+            }
+            let events = events_in_any_split(&path, &bytes);
+            let (mut reader, mut own) = (anthropic::EventReader::default(), AnswerFacts::default());
+            for event in &events {
+                own.push(reader.read(event).unwrap()).unwrap();
+            }
+            let mut stream = anthropic_out::Stream::new(0);
+            let (facts, chunks, is_done) = translated(&events, |data| stream.event(data));
+            assert!(is_done && reader.is_done() && chunks > 2, "{}", path.display());
+            check_same(&path, &facts, &own);
+        }
+    }
+}
