@@ -4,7 +4,6 @@
 //!
 //! Of a member that is given twice the last counts, as with the clients that will read it.
 
-use crate::problem::AnswerProblem;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -46,24 +45,6 @@ impl<'a> Members<'a> {
     pub(crate) fn list(&self, key: &str) -> Vec<&'a RawValue> {
         self.get(key).and_then(list).unwrap_or_default()
     }
-}
-
-/// The members of a body that is an object.
-///
-/// # Errors
-/// [`AnswerProblem`] when it is none.
-pub(crate) fn members_of(body: &[u8]) -> Result<Members<'_>, AnswerProblem> {
-    let text = std::str::from_utf8(body).map_err(|_| AnswerProblem::NotUtf8)?;
-    match text.trim_ascii_start().as_bytes().first() {
-        None => return Err(AnswerProblem::NoBytes),
-        Some(b'<') => return Err(AnswerProblem::Html),
-        Some(_) => {}
-    }
-    let raw: &RawValue = serde_json::from_str(text).map_err(|error| match error.is_eof() {
-        true => AnswerProblem::Unended,
-        false => AnswerProblem::NotJson { line: error.line(), column: error.column() },
-    })?;
-    Members::of(raw).ok_or(AnswerProblem::NotObject)
 }
 
 /// The items of a list; `None` for anything else.

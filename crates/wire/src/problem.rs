@@ -75,6 +75,24 @@ pub struct ErrorFacts {
     pub moderated: bool,
 }
 
+/// The members of a body that is an object.
+///
+/// # Errors
+/// [`AnswerProblem`] when it is none.
+pub(crate) fn members_of(body: &[u8]) -> Result<Members<'_>, AnswerProblem> {
+    let text = std::str::from_utf8(body).map_err(|_| AnswerProblem::NotUtf8)?;
+    match text.trim_ascii_start().as_bytes().first() {
+        None => return Err(AnswerProblem::NoBytes),
+        Some(b'<') => return Err(AnswerProblem::Html),
+        Some(_) => {}
+    }
+    let raw: &RawValue = serde_json::from_str(text).map_err(|error| match error.is_eof() {
+        true => AnswerProblem::Unended,
+        false => AnswerProblem::NotJson { line: error.line(), column: error.column() },
+    })?;
+    Members::of(raw).ok_or(AnswerProblem::NotObject)
+}
+
 /// Codes and types that say "account" and not "wait a moment".
 const ACCOUNT: [&str; 10] = [
     "insufficient_quota",

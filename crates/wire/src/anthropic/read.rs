@@ -3,8 +3,8 @@
 
 use super::error::error_of;
 use crate::facts::{Finish, TOKENS_MAX, Usage};
-use crate::members::{Members, members_of, text};
-use crate::problem::AnswerProblem;
+use crate::members::{Members, text};
+use crate::problem::{AnswerProblem, members_of};
 use serde_json::value::RawValue;
 
 /// Tokens as far as the server has reported them. Of its counts the input excludes what was read

@@ -3,8 +3,8 @@
 use crate::facts::{
     AnswerFacts, CallPiece, ChoicePiece, Finish, Piece, TOKENS_MAX, TOOL_NAME_MAX_BYTES, Usage, cut,
 };
-use crate::members::{Members, list, members_of, text};
-use crate::problem::{AnswerProblem, ErrorFacts};
+use crate::members::{Members, list, text};
+use crate::problem::{AnswerProblem, ErrorFacts, members_of};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
