@@ -1,13 +1,15 @@
 //! Incidents: what went wrong, what it is about, and what it is closed with.
 //!
 //! An incident is about one release (a pause by lines, a rollback, a shut-off, whoever ordered it),
-//! or about the service outside any release: a red line in an answer that no release decides on. It
-//! closes only when its failures are regression cases.
+//! or about the service outside any release: a red line in an answer that no release decides on, or
+//! an outage of the model server behind stable. It closes only when its failures are regression
+//! cases; an outage leaves none, and its incident closes by itself when it is over.
 
-use crate::decide::{Cause, Decision, Metric, Reason, ReasonCode, Signal};
+use crate::decide::{Cause, Decision, Metric, ModelOutage, Reason, ReasonCode, Signal};
 use crate::evidence::PackRef;
 use crate::guard::{RiskKind, RiskSeverity, Sighting};
 use crate::ids::{ChangeId, Digest, IncidentId, TraceId, UnixMs, VersionSetId};
+use crate::observe::OutageRun;
 use serde::{Deserialize, Serialize};
 
 /// Traces that an incident names, at most: enough for its cases and samples.
@@ -31,6 +33,13 @@ pub enum Subject {
         /// What they held.
         kind: RiskKind,
     },
+    /// The model server that stable asks, whether or not a release ran.
+    Outage {
+        /// The version set that was served when it began.
+        set: VersionSetId,
+        /// The upstream's name in the project.
+        upstream: String,
+    },
 }
 
 impl Subject {
@@ -38,7 +47,7 @@ impl Subject {
     pub fn change_id(&self) -> Option<&ChangeId> {
         match self {
             Subject::Release { change_id } => Some(change_id),
-            Subject::Service { .. } => None,
+            Subject::Service { .. } | Subject::Outage { .. } => None,
         }
     }
 }
@@ -66,10 +75,14 @@ pub struct Incident {
     pub traces: Vec<TraceId>,
     /// The regression cases written for it.
     pub case_ids: Vec<String>,
+    /// The outage that it is about, as it was journalled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outage: Option<Box<OutageRun>>,
     /// Its evidence pack; a release's incident is in that release's pack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pack: Option<PackRef>,
-    /// When it was closed and with what conclusion.
+    /// When it was closed and with what conclusion; an empty one where the outage that it is about
+    /// ended and nobody had closed it.
     pub closed: Option<(UnixMs, String)>,
 }
 
@@ -85,6 +98,7 @@ impl Incident {
             went_out: 0,
             traces: Vec::new(),
             case_ids: Vec::new(),
+            outage: None,
             pack: None,
             closed: None,
         }
@@ -102,7 +116,31 @@ impl Incident {
 
     /// Whether it is about the service and no release.
     pub fn is_of_service(&self) -> bool {
-        matches!(self.subject, Subject::Service { .. })
+        match self.subject {
+            Subject::Release { .. } => false,
+            Subject::Service { .. } | Subject::Outage { .. } => true,
+        }
+    }
+
+    /// Whether it must have a regression case before it is closed. An outage of the model server
+    /// says nothing of the answers, so no case would prevent the next one.
+    pub fn needs_cases(&self) -> bool {
+        match self.subject {
+            Subject::Release { .. } | Subject::Service { .. } => true,
+            Subject::Outage { .. } => false,
+        }
+    }
+
+    /// Takes what is known of the outage now. Its end closes the incident, and a return opens it
+    /// again; what a person has closed stays closed.
+    pub fn note_outage(&mut self, outage: &OutageRun, at: UnixMs) {
+        let by_itself = self.closed.as_ref().is_none_or(|(_, conclusion)| conclusion.is_empty());
+        if by_itself {
+            self.closed = outage.ended_at.map(|_| (at, String::new()));
+        }
+        self.reason = outage_reason(outage);
+        self.traces = outage.traces.clone();
+        self.outage = Some(Box::new(outage.clone()));
     }
 
     /// Whether somebody still has to close it.
@@ -189,4 +227,24 @@ pub fn service_incident(
     let kind = first.event.kind.as_str().replace('_', "-");
     let named = |length| IncidentId::parse(&format!("inc-{kind}-{}", hash.short(length))).ok();
     (5..=hash.as_str().len()).filter_map(named).find(|id| !is_taken(id))
+}
+
+/// The id of an incident of an outage: `inc-outage-<hash>`, with as much of the hash as makes it
+/// new.
+pub fn outage_incident(
+    outage: &OutageRun,
+    is_taken: impl Fn(&IncidentId) -> bool,
+) -> Option<IncidentId> {
+    let since = outage.since.0.to_le_bytes();
+    let hash =
+        Digest::of_parts(&[outage.set.as_str().as_bytes(), outage.upstream.as_bytes(), &since]);
+    let named = |length| IncidentId::parse(&format!("inc-outage-{}", hash.short(length))).ok();
+    (5..=hash.as_str().len()).filter_map(named).find(|id| !is_taken(id))
+}
+
+/// Why an incident of this outage was opened.
+pub fn outage_reason(outage: &OutageRun) -> Cause {
+    let (upstream, failure) = (outage.upstream.clone(), outage.failure());
+    let (requests, failed) = (outage.requests, outage.failed());
+    Reason::Outage(ModelOutage { upstream, failure, requests, failed }).into()
 }

@@ -14,7 +14,7 @@ mod window;
 
 pub use counts::Counts;
 pub use histogram::Histogram;
-pub use outage::{Outage, OutageChange, OutageWatch};
+pub use outage::{FailedRequest, Outage, OutageChange, OutageLog, OutageRun, OutageWatch};
 pub use outcome::{Estimate, Feedback, Outcome, Timing};
 pub use usage::{ArmUsage, Spending};
 pub use wide_sum::WideSum;

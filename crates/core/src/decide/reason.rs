@@ -13,8 +13,8 @@ use crate::guard::RiskEvent;
 use crate::route::Weight;
 pub use code::ReasonCode;
 pub use parts::{
-    Beside, Comparison, Failures, FaultSeen, Gap, LargerShare, More, Numbers, OverBudget, PauseEnd,
-    PauseLimit, PauseSoFar, Reported, TooFew, Unit,
+    Beside, Comparison, Failures, FaultSeen, Gap, LargerShare, ModelOutage, More, Numbers,
+    OverBudget, PauseEnd, PauseLimit, PauseSoFar, Reported, TooFew, Unit,
 };
 use serde::{Deserialize, Serialize};
 
@@ -110,6 +110,8 @@ pub enum Reason {
     Paused,
     /// How long a pause by lines has lasted.
     PausedByLines(PauseSoFar),
+    /// Stable's model server fails. It is the reason of an incident and of no decision.
+    Outage(ModelOutage),
     /// A reason of a journal that was written before reasons had fields.
     #[serde(untagged)]
     Stored(Box<StoredReason>),
@@ -144,6 +146,7 @@ impl Reason {
             Reason::Final { .. } => ReasonCode::Final,
             Reason::Paused => ReasonCode::Paused,
             Reason::PausedByLines(_) => ReasonCode::PausedByLines,
+            Reason::Outage(_) => ReasonCode::Outage,
             Reason::Stored(stored) => stored.code,
         }
     }
@@ -176,6 +179,7 @@ impl Reason {
             | Reason::Final { .. }
             | Reason::Paused
             | Reason::PausedByLines(_)
+            | Reason::Outage(_)
             | Reason::Stored(_) => None,
         }
     }

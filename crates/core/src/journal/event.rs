@@ -4,6 +4,7 @@ use crate::decide::{Decision, Order, Plan, Signal};
 use crate::evidence::GateRun;
 use crate::ids::{ChangeId, Digest, Generation, IncidentId, ServiceName, UnixMs, VersionSetId};
 use crate::incident::RedLines;
+use crate::observe::OutageRun;
 use crate::route::Table;
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
@@ -111,6 +112,14 @@ pub enum Event {
     /// Red lines were seen in answers that no release decides on. They open an incident of the
     /// service, or join the one they are filed under.
     RedLinesSeen(RedLines),
+    /// An outage of stable's model server began, came again, or is over. It opens the incident of
+    /// the outage, or closes it.
+    OutageSeen {
+        /// The incident of the outage.
+        incident: IncidentId,
+        /// The outage, as far as it has come.
+        outage: Box<OutageRun>,
+    },
     /// Records became regression cases.
     CasesWritten {
         /// The incident they came from; with them it can be closed.

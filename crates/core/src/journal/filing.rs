@@ -1,10 +1,13 @@
-//! Where red lines belong that no release decides on: which incident they open or join.
+//! Where red lines that no release decides on, and outages, belong: which incident they open or
+//! join.
 
+use super::event::Event;
 use super::state::ControlState;
 use crate::decide::Phase;
 use crate::guard::Sighting;
-use crate::ids::{IncidentId, VersionSetId};
-use crate::incident::{RedLines, Subject, service_incident};
+use crate::ids::{IncidentId, UnixMs, VersionSetId};
+use crate::incident::{RedLines, Subject, outage_incident, service_incident};
+use crate::observe::OutageRun;
 use crate::route::Arm;
 use std::collections::BTreeMap;
 
@@ -29,6 +32,40 @@ impl ControlState {
             RedLines::of(incident, set, &sightings)
         };
         filed.into_iter().filter_map(of).collect()
+    }
+
+    /// The outage that was journalled last.
+    pub fn last_outage(&self) -> Option<&OutageRun> {
+        let outages = self.incidents.values().filter_map(|incident| incident.outage.as_deref());
+        outages.max_by_key(|outage| outage.since)
+    }
+
+    /// What is to be journalled of the last outage that was seen. Its begin and its end are, and
+    /// when it came again; not what it adds up to meanwhile, but at the process's end (`is_last`),
+    /// for the next one goes on from there. One that is open and not this one has ended unseen.
+    pub fn file_outage(&self, seen: &OutageRun, now: UnixMs, is_last: bool) -> Vec<Event> {
+        let is_same = |of: &OutageRun| of.since == seen.since && of.upstream == seen.upstream;
+        let filed = || self.incidents.iter().filter_map(|(id, i)| Some((id, i.outage.as_deref()?)));
+        let left_open = filed().filter(|(_, of)| of.ended_at.is_none() && !is_same(of));
+        let mut events: Vec<Event> = left_open
+            .map(|(id, of)| {
+                let ended_at = Some(of.last_failed_at);
+                let outage = Box::new(OutageRun { ended_at, ..of.clone() });
+                Event::OutageSeen { incident: id.clone(), outage }
+            })
+            .collect();
+        let is_over = seen.is_over(now);
+        let outage = OutageRun { ended_at: seen.ended_at.filter(|_| is_over), ..seen.clone() };
+        let known = filed().find(|(_, of)| is_same(of));
+        let is_due = known
+            .is_none_or(|(_, of)| of.ended_at.is_some() != is_over || (is_last && *of != outage));
+        let is_taken = |id: &IncidentId| self.incidents.contains_key(id);
+        let id = known.map(|(id, _)| id.clone()).or_else(|| outage_incident(seen, is_taken));
+        events.extend(id.filter(|_| is_due).map(|incident| {
+            let outage = Box::new(outage);
+            Event::OutageSeen { incident, outage }
+        }));
+        events
     }
 
     /// The version set that gave the answer, as far as the state says; `None` without a service.

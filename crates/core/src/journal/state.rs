@@ -6,7 +6,8 @@ use crate::decide::{
 };
 use crate::evidence::PackRef;
 use crate::ids::{ChangeId, Digest, Generation, IncidentId, ServiceName, UnixMs, VersionSetId};
-use crate::incident::{Incident, RedLines, Subject, TRACES_MAX};
+use crate::incident::{Incident, RedLines, Subject, TRACES_MAX, outage_reason};
+use crate::observe::OutageRun;
 use crate::route::{Split, Table};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -231,6 +232,7 @@ impl ControlState {
                 self.open_incident(at, change_id, *signal, Cause::Words(reason.clone()));
             }
             Event::RedLinesSeen(seen) => self.red_lines(at, seen),
+            Event::OutageSeen { incident, outage } => self.outage(at, incident, outage),
             Event::CasesWritten { incident, case_ids } => {
                 let incident = self.incident(incident)?;
                 incident.case_ids.extend(case_ids.iter().cloned());
@@ -243,7 +245,7 @@ impl ControlState {
             }
             Event::IncidentClosed { incident: id, by: _, conclusion } => {
                 let incident = self.incident(id)?;
-                if incident.case_ids.is_empty() {
+                if incident.needs_cases() && incident.case_ids.is_empty() {
                     return Err(ReplayError::CasesMissing(id.clone()));
                 }
                 incident.closed = Some((at, conclusion.clone()));
@@ -404,6 +406,15 @@ impl ControlState {
         let room = TRACES_MAX.saturating_sub(incident.traces.len());
         let traces = seen.sightings.iter().map(|sighting| sighting.trace_id.clone());
         incident.traces.extend(traces.take(room));
+    }
+
+    /// Notes an outage at its incident, which it opens where it is new.
+    fn outage(&mut self, at: UnixMs, id: &IncidentId, outage: &OutageRun) {
+        let (set, upstream) = (outage.set.clone(), outage.upstream.clone());
+        let subject = Subject::Outage { set, upstream };
+        let new = || Incident::open(subject, Signal::Red, outage_reason(outage), at);
+        let incident = self.incidents.entry(id.clone()).or_insert_with(new);
+        incident.note_outage(outage, at);
     }
 
     /// Notes the pack of a release, or of an incident of the service.

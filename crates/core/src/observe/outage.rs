@@ -9,10 +9,14 @@
 //! requests, it is as far back as 25, and at most five minutes. Without requests nothing is known,
 //! so nothing changes.
 
+mod run;
+
 use super::outcome::Outcome;
 use crate::ids::UnixMs;
 use crate::upstream::{Failure, FaultOwner};
 use std::collections::{BTreeMap, VecDeque};
+
+pub use run::{FailedRequest, OutageLog, OutageRun};
 
 /// Failures that make an outage, at least.
 const FAILED_MIN: u64 = 5;

@@ -3,10 +3,11 @@
 use super::Lang;
 use super::number::{Shown, Takes, duration};
 use crate::decide::{
-    Beside, Comparison, FaultSeen, Gap, More, OverBudget, PauseEnd, PauseLimit, PauseSoFar, Reason,
-    Reported, TooFew, Unit, Yardstick,
+    Beside, Comparison, FaultSeen, Gap, ModelOutage, More, OverBudget, PauseEnd, PauseLimit,
+    PauseSoFar, Reason, Reported, TooFew, Unit, Yardstick,
 };
 use crate::guard::RiskEvent;
+use crate::upstream::Failure;
 
 pub(super) fn sentence(reason: &Reason) -> String {
     match reason {
@@ -56,6 +57,7 @@ pub(super) fn sentence(reason: &Reason) -> String {
         Reason::Decided => "a decision was already made at this moment".to_owned(),
         Reason::Final { phase } => format!("the release is over: {}", phase.as_str()),
         Reason::PausedByLines(pause) => paused_by_lines(pause),
+        Reason::Outage(seen) => outage(seen),
         Reason::Paused => {
             "an operator paused the release; `tidegate release resume` continues it".to_owned()
         }
@@ -291,6 +293,17 @@ fn pause_limit(limit: &PauseLimit) -> String {
         difference(c, &shown),
         odds(&shown)
     )
+}
+
+fn outage(seen: &ModelOutage) -> String {
+    let ModelOutage { upstream, failure, requests, failed } = seen;
+    let means = match failure {
+        Failure::AccountLimit => ": the account's credit or spend limit is used up",
+        Failure::Credential => ": the model server refuses the key",
+        _ => "",
+    };
+    let failure = failure.as_str();
+    format!("upstream `{upstream}` fails: {failed} of {requests} requests ({failure}{means})")
 }
 
 fn paused_by_lines(pause: &PauseSoFar) -> String {

@@ -3,11 +3,12 @@
 use super::Lang;
 use super::number::{Shown, Takes, duration};
 use crate::decide::{
-    Beside, Comparison, DecisionKind, FaultSeen, Gap, Metric, More, OrderKind, OverBudget,
-    PauseEnd, PauseLimit, PauseSoFar, PausedBy, Phase, Reason, Reported, Signal, TooFew, Unit,
-    Yardstick,
+    Beside, Comparison, DecisionKind, FaultSeen, Gap, Metric, ModelOutage, More, OrderKind,
+    OverBudget, PauseEnd, PauseLimit, PauseSoFar, PausedBy, Phase, Reason, Reported, Signal,
+    TooFew, Unit, Yardstick,
 };
 use crate::guard::{RiskEvent, RiskKind};
+use crate::upstream::Failure;
 
 pub(super) fn sentence(reason: &Reason) -> String {
     match reason {
@@ -52,6 +53,7 @@ pub(super) fn sentence(reason: &Reason) -> String {
         Reason::Decided => "この時刻の判断は済んでいる".to_owned(),
         Reason::Final { phase } => format!("リリースは終了：{}", self::phase(*phase)),
         Reason::PausedByLines(pause) => paused_by_lines(pause),
+        Reason::Outage(seen) => outage(seen),
         Reason::Paused => {
             "オペレーターが一時停止した。`tidegate release resume` で再開できる".to_owned()
         }
@@ -338,6 +340,17 @@ fn pause_limit(limit: &PauseLimit) -> String {
         difference(c, &shown),
         odds(&shown)
     )
+}
+
+fn outage(seen: &ModelOutage) -> String {
+    let ModelOutage { upstream, failure, requests, failed } = seen;
+    let means = match failure {
+        Failure::AccountLimit => "：アカウントの残高または利用上限を使い切った",
+        Failure::Credential => "：モデルサーバーが鍵を受け付けない",
+        _ => "",
+    };
+    let failure = failure.as_str();
+    format!("上流 `{upstream}` に障害：{requests} 件のうち {failed} 件が失敗（{failure}{means}）")
 }
 
 fn paused_by_lines(pause: &PauseSoFar) -> String {

@@ -1,11 +1,12 @@
 use super::*;
 use crate::decide::{
-    Beside, Comparison, Failures, FaultSeen, Gap, LargerShare, Line, More, Numbers, Order,
-    OverBudget, PauseEnd, PauseLimit, PauseSoFar, PausedBy, ReasonCode, Reported, StoredReason,
-    TooFew, Yardstick,
+    Beside, Comparison, Failures, FaultSeen, Gap, LargerShare, Line, ModelOutage, More, Numbers,
+    Order, OverBudget, PauseEnd, PauseLimit, PauseSoFar, PausedBy, ReasonCode, Reported,
+    StoredReason, TooFew, Yardstick,
 };
 use crate::guard::{RiskEvent, RiskKind};
 use crate::route::Weight;
+use crate::upstream::Failure;
 use std::collections::BTreeSet;
 
 fn comparison(metric: Metric, unit: Unit, beside: Beside, more: Option<More>) -> Box<Comparison> {
@@ -170,6 +171,10 @@ fn about_release() -> Vec<Reason> {
     }));
     let (by, reason) = ("mei".to_owned(), String::new());
     all.push(Reason::Order(Order { kind: OrderKind::Pause, by, reason }));
+    all.extend([Failure::Unreachable, Failure::AccountLimit, Failure::Credential].map(|failure| {
+        let upstream = "main".to_owned();
+        Reason::Outage(ModelOutage { upstream, failure, requests: 9173, failed: 8641 })
+    }));
     all.extend(PHASES.map(|phase| Reason::Final { phase }));
     all
 }
@@ -274,6 +279,7 @@ fn numbers_of(reason: &Reason) -> Vec<&'static str> {
         Reason::SharedFault(seen) if seen.is_over => vec!["50 %", "9000", "900"],
         Reason::SharedFault(_) => vec!["50 %", "900"],
         Reason::Paused => vec!["`tidegate release resume`"],
+        Reason::Outage(_) => vec!["`main`", "9173", "8641"],
         Reason::Gap { .. }
         | Reason::ColdStart
         | Reason::Decided

@@ -3,11 +3,12 @@
 use super::Lang;
 use super::number::{Shown, Takes, duration};
 use crate::decide::{
-    Beside, Comparison, DecisionKind, FaultSeen, Gap, Metric, More, OrderKind, OverBudget,
-    PauseEnd, PauseLimit, PauseSoFar, PausedBy, Phase, Reason, Reported, Signal, TooFew, Unit,
-    Yardstick,
+    Beside, Comparison, DecisionKind, FaultSeen, Gap, Metric, ModelOutage, More, OrderKind,
+    OverBudget, PauseEnd, PauseLimit, PauseSoFar, PausedBy, Phase, Reason, Reported, Signal,
+    TooFew, Unit, Yardstick,
 };
 use crate::guard::{RiskEvent, RiskKind};
+use crate::upstream::Failure;
 
 pub(super) fn sentence(reason: &Reason) -> String {
     match reason {
@@ -50,6 +51,7 @@ pub(super) fn sentence(reason: &Reason) -> String {
         Reason::Decided => "这一时刻已经做过决定".to_owned(),
         Reason::Final { phase } => format!("发布已经结束：{}", self::phase(*phase)),
         Reason::PausedByLines(pause) => paused_by_lines(pause),
+        Reason::Outage(seen) => outage(seen),
         Reason::Paused => "操作员暂停了发布；用 `tidegate release resume` 继续".to_owned(),
         Reason::Stored(reason) => reason.text.clone(),
     }
@@ -321,6 +323,17 @@ fn pause_limit(limit: &PauseLimit) -> String {
         difference(c, &shown),
         odds(&shown)
     )
+}
+
+fn outage(seen: &ModelOutage) -> String {
+    let ModelOutage { upstream, failure, requests, failed } = seen;
+    let means = match failure {
+        Failure::AccountLimit => "：账户余额或消费限额已用完",
+        Failure::Credential => "：模型服务器不接受密钥",
+        _ => "",
+    };
+    let failure = failure.as_str();
+    format!("上游 `{upstream}` 出现故障：{requests} 个请求失败 {failed} 个（{failure}{means}）")
 }
 
 fn paused_by_lines(pause: &PauseSoFar) -> String {

@@ -18,7 +18,7 @@ use crate::ids::{
 };
 use crate::incident::RedLines;
 use crate::journal::Event;
-use crate::observe::{Estimate, Feedback, Histogram, Outcome, Timing, WideSum, Window};
+use crate::observe::{Estimate, Feedback, Histogram, OutageRun, Outcome, Timing, WideSum, Window};
 use crate::route::{Arm, Audience, Cohort, Entrance, Split, Table, Weight};
 use crate::upstream::Failure;
 use crate::version_set::{Artifact, ArtifactKind, FileRef, NamedSet, VersionKeys, VersionSet};
@@ -254,6 +254,21 @@ fn sighting() -> Sighting {
     }
 }
 
+fn outage() -> OutageRun {
+    OutageRun {
+        set: set_id(0),
+        upstream: "main".to_owned(),
+        since: UnixMs(1),
+        last_failed_at: UnixMs(2),
+        ended_at: Some(UnixMs(3)),
+        requests: 4,
+        failures: BTreeMap::from([(Failure::AccountLimit, 3)]),
+        came_again: 1,
+        said: vec!["no balance".to_owned()],
+        traces: vec![TraceId::parse("trace-1").unwrap()],
+    }
+}
+
 /// One of each event.
 fn events() -> Vec<Event> {
     let text = || "text".to_owned();
@@ -302,6 +317,7 @@ fn events() -> Vec<Event> {
             count: 1,
             went_out: 1,
         }),
+        Event::OutageSeen { incident: incident.clone(), outage: Box::new(outage()) },
         Event::CasesWritten { incident: incident.clone(), case_ids: vec![text()] },
         Event::SamplesWritten { change_id: change(), case_ids: vec![text()] },
         Event::IncidentClosed { incident, by, conclusion: text() },
@@ -406,6 +422,7 @@ fn name(event: &Event) -> &'static str {
         Event::EntranceOpened { .. } => "entrance_opened",
         Event::IncidentOpened { .. } => "incident_opened",
         Event::RedLinesSeen(_) => "red_lines_seen",
+        Event::OutageSeen { .. } => "outage_seen",
         Event::CasesWritten { .. } => "cases_written",
         Event::SamplesWritten { .. } => "samples_written",
         Event::IncidentClosed { .. } => "incident_closed",
@@ -416,7 +433,7 @@ fn name(event: &Event) -> &'static str {
 #[test]
 fn the_examples_have_every_event_and_read_back() {
     let names: BTreeSet<&str> = events().iter().map(name).collect();
-    assert_eq!(names.len(), 14, "one example of each event");
+    assert_eq!(names.len(), 15, "one example of each event");
     for event in events() {
         let written = serde_json::to_value(&event).unwrap();
         assert_eq!(written["event"], name(&event));

@@ -1,4 +1,5 @@
-//! Incidents: red lines that no release decides on, the cases written for an incident, its end.
+//! Incidents: red lines that no release decides on, outages of stable's model server, the cases
+//! written for an incident, its end.
 
 use super::command::Answer;
 use super::error::{ControlError, Result};
@@ -76,6 +77,25 @@ impl Control {
         self.file_red_lines().await;
     }
 
+    /// Journals that an outage of stable's model server began or is over: one incident, however
+    /// many requests fail. At the process's end (`is_last`) its numbers are journalled as they are.
+    pub(super) async fn file_outage(&mut self, is_last: bool) {
+        let seen = self.plane.as_ref().and_then(|plane| plane.collector.last_outage());
+        let Some(seen) = seen else { return };
+        let events = self.state.file_outage(&seen, self.clock.now(), is_last);
+        // A journal that cannot be written is said by `append`; the next look tries again.
+        if events.is_empty() || self.append(events.clone()).await.is_err() {
+            return;
+        }
+        for event in events {
+            let Event::OutageSeen { incident, outage } = event else { continue };
+            if outage.ended_at.is_none() && !is_last {
+                self.log_outage(&incident, &outage);
+            }
+            self.post(PackOf::Incident(incident)).await;
+        }
+    }
+
     /// Writes the records that an incident is made of back as cases.
     pub(super) async fn write_cases(&mut self, id: &IncidentId) -> Result<()> {
         let Some(incident) = self.state.incidents.get(id).cloned() else { return Ok(()) };
@@ -108,6 +128,8 @@ impl Control {
                 let harmed = |record| Harmed { record, harm: Harm::Failing };
                 write(id.as_str(), &records.iter().map(harmed).collect::<Vec<_>>())?
             }
+            // What a model server that fails did not answer says nothing of the version set.
+            Subject::Outage { .. } => Vec::new(),
         };
         if case_ids.is_empty() {
             return Ok(());
@@ -186,11 +208,11 @@ impl Control {
             return Err(ControlError::ClosedAlready { incident: id, conclusion });
         }
         let mut events = Vec::new();
-        if incident.case_ids.is_empty() {
+        if incident.needs_cases() && incident.case_ids.is_empty() {
             let regression = &self.project()?.project.evals.regression;
             let source = match &incident.subject {
                 Subject::Release { change_id } => change_id.as_str(),
-                Subject::Service { .. } => id.as_str(),
+                Subject::Service { .. } | Subject::Outage { .. } => id.as_str(),
             };
             let case_ids = written_back(&self.root, regression, source)?;
             if case_ids.is_empty() {

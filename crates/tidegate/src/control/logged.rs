@@ -7,9 +7,10 @@ use crate::store::Sets as _;
 use crate::version_set::LiveSet;
 use std::sync::Arc;
 use tidegate_core::decide::Decision;
-use tidegate_core::ids::{ChangeId, ServiceName, VersionSetId};
+use tidegate_core::ids::{ChangeId, IncidentId, ServiceName, VersionSetId};
 use tidegate_core::incident::RedLines;
 use tidegate_core::journal::ControlState;
+use tidegate_core::observe::OutageRun;
 use tidegate_core::route::Table;
 use tidegate_core::version_set::NamedSet;
 
@@ -42,6 +43,13 @@ impl Control {
         let set = self.named(&lines.set);
         About { trace_id, set: set.as_ref(), ..About::service(service) }
             .log(&Event::IncidentOpened(lines));
+    }
+
+    /// The same of an outage of stable's model server.
+    pub(super) fn log_outage(&self, incident: &IncidentId, outage: &OutageRun) {
+        let set = self.named(&outage.set);
+        About { set: set.as_ref(), ..About::service(service_of(&self.state)) }
+            .log(&Event::OutageIncident { incident, outage });
     }
 
     /// Says that a part of the work was not done.

@@ -166,6 +166,9 @@ impl Control {
             // hold was seen just before a crash.
             self.red_events = self.recorded_red_lines(&release.plan.change_id)?;
         }
+        if let Some(outage) = self.state.last_outage() {
+            collector.resume_outage(outage.clone());
+        }
         if let Some(before) = self.replaced()
             && let Err(error) = self.live_set(&before)
         {

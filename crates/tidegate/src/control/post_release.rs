@@ -137,7 +137,9 @@ impl Control {
         let found = incident.and_then(|id| Some((self.state.incidents.get(&id)?, id)));
         match found.map(|(incident, id)| (&incident.subject, id)) {
             Some((Subject::Release { change_id }, _)) => Ok(PackOf::Release(change_id.clone())),
-            Some((Subject::Service { .. }, id)) => Ok(PackOf::Incident(id)),
+            Some((Subject::Service { .. } | Subject::Outage { .. }, id)) => {
+                Ok(PackOf::Incident(id))
+            }
             None => Err(ControlError::NoSuchRelease { name: name.clone() }),
         }
     }
@@ -183,7 +185,7 @@ impl Control {
 
 /// Whether it has cases, or is closed and needs none.
 fn is_settled(incident: &Incident) -> bool {
-    !incident.case_ids.is_empty() || !incident.is_open()
+    !incident.case_ids.is_empty() || !incident.is_open() || !incident.needs_cases()
 }
 
 /// Work that failed, by what it is about.

@@ -211,6 +211,7 @@ async fn own(mut control: Control, mut wakes: mpsc::Receiver<Wake>) {
             }
             Wake::Stop(reply) => {
                 control.file_all_red_lines().await;
+                control.file_outage(true).await;
                 if let Err(error) = control.keep_numbers().await {
                     control.log_failed(
                         None,

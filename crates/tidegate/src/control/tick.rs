@@ -23,6 +23,7 @@ impl Control {
         self.store.check_place();
         self.note_store();
         self.file_red_lines().await;
+        self.file_outage(false).await;
         self.retry_post_release().await;
         if self.settle().await.is_err() {
             // The candidate is out already, and why it cannot be written is in the log. A red line

@@ -124,7 +124,8 @@ fn weight_of(code: ReasonCode) -> Option<GateStatus> {
         | ReasonCode::Decided
         | ReasonCode::Final
         | ReasonCode::Paused
-        | ReasonCode::PausedByLines => None,
+        | ReasonCode::PausedByLines
+        | ReasonCode::Outage => None,
     }
 }
 

@@ -1,5 +1,8 @@
-//! The pack of an incident of the service: a red line in answers that no release decides on. The
-//! audit log is its part of the journal; `incident.md` has the chain of events and the impact list.
+//! The pack of an incident of the service: a red line in answers that no release decides on, or an
+//! outage of the model server. The audit log is its part of the journal; `incident.md` has the
+//! chain of events and the impact list.
+
+mod outage;
 
 use super::clean::{clean, clean_entry, clean_record};
 use super::collect::{PackInputs, env_info};
@@ -18,7 +21,7 @@ use tidegate_core::evidence::{
     EnvInfo, FileDigest, GateEntry, GateLevel, GateStatus, Manifest, Meta, PackRef, PackVerdict,
     RandomControl, Record, VerdictDecision,
 };
-use tidegate_core::guard::{RiskKind, Sighting};
+use tidegate_core::guard::Sighting;
 use tidegate_core::ids::{ChangeId, Digest, IncidentId, ServiceName, UnixMs, VersionSetId};
 use tidegate_core::incident::{Incident, Subject};
 use tidegate_core::journal::Event;
@@ -32,7 +35,8 @@ struct Data {
     id: IncidentId,
     service: ServiceName,
     set: VersionSetId,
-    kind: RiskKind,
+    /// What it is about, in a word.
+    kind: &'static str,
     incident: Incident,
     keys: VersionKeys,
     journal: Vec<JournalLine>,
@@ -84,9 +88,12 @@ fn write_data(data: &Data, name: &ChangeId, parent: &std::path::Path) -> Result<
 
 fn collect(inputs: &PackInputs<'_>, id: &IncidentId) -> Result<Data> {
     let PackInputs { store, state, change_id: _, root: _, clock, base_url, gap } = *inputs;
-    let incident = state.incidents.get(id);
-    let Some((incident, Subject::Service { set, kind })) = incident.map(|i| (i, &i.subject)) else {
-        return Err(EvidenceError::UnknownIncident { incident: id.clone() });
+    let unknown = || EvidenceError::UnknownIncident { incident: id.clone() };
+    let incident = state.incidents.get(id).ok_or_else(unknown)?;
+    let (set, kind) = match &incident.subject {
+        Subject::Service { set, kind } => (set, kind.as_str()),
+        Subject::Outage { set, upstream: _ } => (set, "outage"),
+        Subject::Release { .. } => return Err(unknown()),
     };
     let service = state.service.clone();
     let service = service.ok_or(EvidenceError::NoService)?;
@@ -118,7 +125,7 @@ fn collect(inputs: &PackInputs<'_>, id: &IncidentId) -> Result<Data> {
         id: id.clone(),
         service,
         set: set.clone(),
-        kind: *kind,
+        kind,
         // Its traces are in the records, under ids that are safe to show.
         incident: clean(&Incident { traces: Vec::new(), ..incident.clone() })?,
         keys: packed.map(|packed| packed.set.keys()).unwrap_or_default(),
@@ -149,8 +156,9 @@ fn files(data: &Data) -> Result<BTreeMap<String, Vec<u8>>> {
     files.insert("diffs/summary.md".to_owned(), diffs.into_bytes());
     let gates = format!(
         "# Gates of {}\n\n| gate | level | status | why | raw output |\n|---|---|---|---|---|\n\
-         | risk | L0 | FAIL | {} | `{INCIDENT}` |\n",
+         | {} | L0 | FAIL | {} | `{INCIDENT}` |\n",
         data.id,
+        data.gate(),
         cell(&Lang::En.cause(&data.incident.reason)),
     );
     files.insert("gates/summary.md".to_owned(), gates.into_bytes());
@@ -163,7 +171,7 @@ fn manifest(data: &Data, files: &BTreeMap<String, Vec<u8>>) -> Manifest {
     let mut version_set = BTreeMap::from([("id".to_owned(), data.set.to_string())]);
     version_set.extend(data.keys.short());
     let (level, status) = (GateLevel::L0, GateStatus::Fail);
-    let risk = GateEntry { level, status, evidence: INCIDENT.to_owned() };
+    let failed = GateEntry { level, status, evidence: INCIDENT.to_owned() };
     Manifest {
         meta: Meta {
             timestamp: rfc3339(data.written_at),
@@ -173,7 +181,7 @@ fn manifest(data: &Data, files: &BTreeMap<String, Vec<u8>>) -> Manifest {
             operator: "tidegate".to_owned(),
         },
         version_set,
-        gates: BTreeMap::from([("risk".to_owned(), risk)]),
+        gates: BTreeMap::from([(data.gate().to_owned(), failed)]),
         verdict: PackVerdict {
             decision: VerdictDecision::Hold,
             reason: Lang::En.cause(&data.incident.reason),
@@ -188,9 +196,19 @@ fn manifest(data: &Data, files: &BTreeMap<String, Vec<u8>>) -> Manifest {
     }
 }
 
+impl Data {
+    /// The gate that it failed.
+    fn gate(&self) -> &'static str {
+        if self.incident.outage.is_some() { "upstream" } else { "risk" }
+    }
+}
+
 /// The facts, each as a name and a value.
 fn facts(data: &Data) -> Vec<(&'static str, String)> {
     let incident = &data.incident;
+    if let Some(outage) = &incident.outage {
+        return outage::facts(data, outage);
+    }
     let callers: BTreeSet<&str> =
         data.sightings.iter().filter_map(|sighting| sighting.caller.as_deref()).collect();
     let banned = data.sightings.iter().filter(|sighting| sighting.banned_s > 0).count();
@@ -234,6 +252,9 @@ fn facts(data: &Data) -> Vec<(&'static str, String)> {
 
 /// One row for each listed sighting, oldest first.
 fn chain(data: &Data) -> Vec<[String; 5]> {
+    if data.incident.outage.is_some() {
+        return outage::chain(data);
+    }
     let row = |sighting: &Sighting| {
         let answer = if sighting.blocked { "withheld" } else { "sent" };
         let ban = match sighting.banned_s {
@@ -251,7 +272,13 @@ fn chain(data: &Data) -> Vec<[String; 5]> {
     data.sightings.iter().map(row).collect()
 }
 
-const CHAIN_HEADS: [&str; 5] = ["when", "trace", "caller", "what", "answer"];
+/// The columns of the chain of events.
+fn chain_heads(data: &Data) -> [&'static str; 5] {
+    match data.incident.outage {
+        Some(_) => outage::HEADS,
+        None => ["when", "trace", "caller", "what", "answer"],
+    }
+}
 
 fn markdown(data: &Data) -> String {
     let mut text = format!("# Incident {} of service `{}`\n\n", data.id, data.service);
@@ -259,7 +286,7 @@ fn markdown(data: &Data) -> String {
     for (name, value) in facts(data) {
         let _ = writeln!(text, "- {name}: {value}");
     }
-    let _ = writeln!(text, "\n## Chain of events\n\n| {} |", CHAIN_HEADS.join(" | "));
+    let _ = writeln!(text, "\n## Chain of events\n\n| {} |", chain_heads(data).join(" | "));
     text.push_str("|---|---|---|---|---|\n");
     for row in chain(data) {
         let _ = writeln!(text, "| {} |", row.map(|text| cell(&text)).join(" | "));
@@ -275,7 +302,7 @@ fn markdown(data: &Data) -> String {
 }
 
 fn page(data: &Data, origin: &Origin<'_>, samples: &[samples::Sample<'_>]) -> String {
-    let mut out = page_begin(&format!("{} – {}", data.id, data.kind.as_str()));
+    let mut out = page_begin(&format!("{} – {}", data.id, data.kind));
     let _ = writeln!(
         out,
         "<header>\n<h1>Incident <code>{}</code></h1>\n<p class=\"sub\">Service <code>{}</code>. \
@@ -300,7 +327,7 @@ fn page(data: &Data, origin: &Origin<'_>, samples: &[samples::Sample<'_>]) -> St
         );
     }
     out.push_str("</tbody></table>\n<h2>Chain of events</h2>\n<table><thead><tr>");
-    for head in CHAIN_HEADS {
+    for head in chain_heads(data) {
         let _ = write!(out, "<th scope=\"col\">{head}</th>");
     }
     out.push_str("</tr></thead><tbody>\n");

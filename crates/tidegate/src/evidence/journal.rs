@@ -95,6 +95,7 @@ pub(super) fn steps(journal: &[JournalLine]) -> Result<Vec<Step>> {
             | Event::EntranceOpened { .. }
             | Event::IncidentOpened { .. }
             | Event::RedLinesSeen(_)
+            | Event::OutageSeen { .. }
             | Event::CasesWritten { .. }
             | Event::SamplesWritten { .. }
             | Event::IncidentClosed { .. }
@@ -142,7 +143,8 @@ pub(super) fn of_release(
             | Event::SamplesWritten { change_id: id, .. }
             | Event::PackWritten { change_id: id, .. } => id == change_id,
             Event::RedLinesSeen(lines) => lines.incident == incident,
-            Event::CasesWritten { incident: id, .. }
+            Event::OutageSeen { incident: id, .. }
+            | Event::CasesWritten { incident: id, .. }
             | Event::IncidentClosed { incident: id, .. } => *id == incident,
         };
         ours.extend(belongs.then(|| entry.clone()));
@@ -176,7 +178,8 @@ pub(super) fn of_incident(
             | Event::SetPacked { set: of, .. }
             | Event::EvalRun { set: of, .. } => of == set,
             Event::RedLinesSeen(lines) => lines.incident == *incident,
-            Event::CasesWritten { incident: id, .. }
+            Event::OutageSeen { incident: id, .. }
+            | Event::CasesWritten { incident: id, .. }
             | Event::IncidentClosed { incident: id, .. } => id == incident,
             Event::PackWritten { change_id, .. } => change_id.as_str() == incident.as_str(),
             Event::ReleaseStarted { .. }

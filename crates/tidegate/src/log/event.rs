@@ -5,9 +5,9 @@ use crate::observe;
 use serde_json::{Value, json};
 use tidegate_core::decide::{Decision, Phase, ReasonCode};
 use tidegate_core::evidence::Record;
-use tidegate_core::ids::{ChangeId, Generation, VersionSetId};
+use tidegate_core::ids::{ChangeId, Generation, IncidentId, VersionSetId};
 use tidegate_core::incident::RedLines;
-use tidegate_core::observe::{Outage, OutageChange};
+use tidegate_core::observe::{Outage, OutageChange, OutageRun};
 use tidegate_core::route::{Arm, Weight};
 use tidegate_core::say::Lang;
 use tidegate_core::upstream::Failure;
@@ -38,6 +38,8 @@ pub(crate) enum EventType {
     OutageBegan,
     /// They are answered again.
     OutageEnded,
+    /// An outage of stable has its incident.
+    OutageIncident,
     /// A red line in an answer that no release decides on opened an incident.
     IncidentOpened,
     /// The journal cannot be written.
@@ -54,7 +56,7 @@ pub(crate) enum EventType {
 
 impl EventType {
     /// All of them.
-    pub(crate) const ALL: [EventType; 17] = [
+    pub(crate) const ALL: [EventType; 18] = [
         EventType::ServiceStarted,
         EventType::Stopping,
         EventType::ConnectionsCut,
@@ -66,6 +68,7 @@ impl EventType {
         EventType::TableDrained,
         EventType::OutageBegan,
         EventType::OutageEnded,
+        EventType::OutageIncident,
         EventType::IncidentOpened,
         EventType::JournalUnwritten,
         EventType::JournalWritten,
@@ -88,6 +91,7 @@ impl EventType {
             EventType::TableDrained => "table_drained",
             EventType::OutageBegan => "outage_began",
             EventType::OutageEnded => "outage_ended",
+            EventType::OutageIncident => "outage_incident",
             EventType::IncidentOpened => "incident_opened",
             EventType::JournalUnwritten => "journal_unwritten",
             EventType::JournalWritten => "journal_written",
@@ -105,7 +109,8 @@ impl EventType {
             | EventType::ReleaseMoved
             | EventType::TableDrained
             | EventType::OutageBegan
-            | EventType::OutageEnded => true,
+            | EventType::OutageEnded
+            | EventType::OutageIncident => true,
             EventType::ServiceStarted
             | EventType::Stopping
             | EventType::ConnectionsCut
@@ -198,6 +203,13 @@ pub(crate) enum Event<'a> {
     },
     /// [`EventType::IncidentOpened`].
     IncidentOpened(&'a RedLines),
+    /// [`EventType::OutageIncident`].
+    OutageIncident {
+        /// The incident.
+        incident: &'a IncidentId,
+        /// The outage so far.
+        outage: &'a OutageRun,
+    },
     /// [`EventType::JournalUnwritten`].
     JournalUnwritten {
         /// Why.
@@ -237,6 +249,7 @@ impl Event<'_> {
             Event::Outage { change: OutageChange::Began(_), .. } => EventType::OutageBegan,
             Event::Outage { change: OutageChange::Ended(_), .. } => EventType::OutageEnded,
             Event::IncidentOpened(_) => EventType::IncidentOpened,
+            Event::OutageIncident { .. } => EventType::OutageIncident,
             Event::JournalUnwritten { .. } => EventType::JournalUnwritten,
             Event::JournalWritten => EventType::JournalWritten,
             Event::WorkFailed { .. } => EventType::WorkFailed,
@@ -248,6 +261,7 @@ impl Event<'_> {
     pub(crate) fn level(&self) -> Level {
         match self.event_type() {
             EventType::OutageBegan
+            | EventType::OutageIncident
             | EventType::IncidentOpened
             | EventType::JournalUnwritten
             | EventType::ProcessFailed => Level::ERROR,
@@ -317,6 +331,7 @@ impl Event<'_> {
                 observe::ended(*arm, upstream, outage)
             }
             Event::IncidentOpened(lines) => red_line(lines),
+            Event::OutageIncident { incident, outage } => observe::filed(incident, outage),
             Event::JournalUnwritten { why } => {
                 format!("control: {why}; it is tried again at every look")
             }
@@ -364,6 +379,10 @@ impl Event<'_> {
             Event::IncidentOpened(lines) => json!({
                 "incident": lines.incident, "kind": lines.kind, "red_lines": lines.count,
                 "sent": lines.went_out, "banned_s": banned_s(lines),
+            }),
+            Event::OutageIncident { incident, outage } => json!({
+                "incident": incident, "upstream": outage.upstream,
+                "failure": outage.failure(), "requests": outage.requests, "failed": outage.failed(),
             }),
             Event::JournalUnwritten { why } => json!({ "why": why }),
             Event::WorkFailed { what, why } => json!({ "what": what, "why": why }),

@@ -7,7 +7,7 @@ use tidegate_core::decide::{
 use tidegate_core::guard::{RiskEvent, RiskKind, Sighting};
 use tidegate_core::ids::{Generation, IncidentId, UnixMs, VersionSetId};
 use tidegate_core::incident::RedLines;
-use tidegate_core::observe::{Outage, OutageChange};
+use tidegate_core::observe::{Outage, OutageChange, OutageRun};
 use tidegate_core::route::{Arm, Weight};
 use tidegate_core::upstream::Failure;
 use tidegate_core::version_set::VersionKeys;
@@ -87,6 +87,18 @@ fn all() -> Vec<(String, String)> {
         failure: Failure::Unreachable,
         last_at: UnixMs(43_000),
     };
+    let run = OutageRun {
+        set: set.id.clone(),
+        upstream: "main".to_owned(),
+        since: UnixMs(1_000),
+        last_failed_at: UnixMs(2_000),
+        ended_at: None,
+        requests: 6,
+        failures: [(Failure::Unreachable, 5)].into(),
+        came_again: 0,
+        said: Vec::new(),
+        traces: Vec::new(),
+    };
     let (arm, upstream, weight) = (Arm::Stable, "main", Weight::FULL);
     let hints = ["do this".to_owned()];
     let lines = red_lines(trace_id, &set.id);
@@ -109,6 +121,7 @@ fn all() -> Vec<(String, String)> {
         Event::TableDrained { generation: Generation(3), after_ms: 12 },
         Event::Outage { arm, upstream, change: OutageChange::Began(outage) },
         Event::Outage { arm, upstream, change: OutageChange::Ended(outage) },
+        Event::OutageIncident { incident: &lines.incident, outage: &run },
         Event::IncidentOpened(&lines),
         Event::JournalUnwritten { why: "the disk is full" },
         Event::JournalWritten,

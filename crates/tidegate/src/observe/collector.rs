@@ -10,7 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tidegate_core::guard::Sighting;
 use tidegate_core::ids::{ChangeId, TraceId, UnixMs};
-use tidegate_core::observe::{Feedback, Outage, OutageChange, OutageWatch, Outcome, Window};
+use tidegate_core::observe::{
+    FailedRequest, Feedback, Outage, OutageChange, OutageLog, OutageRun, OutageWatch, Outcome,
+    Window,
+};
 use tidegate_core::route::{Arm, Cohort};
 use tokio::sync::Notify;
 
@@ -96,7 +99,7 @@ struct State {
     events: Vec<Sighting>,
     other_events: Vec<Sighting>,
     recent: Traces,
-    stable_outages: OutageWatch,
+    stable_outages: OutageLog,
     candidate_outages: OutageWatch,
     switched: Option<Duration>,
     drained: Option<Duration>,
@@ -166,18 +169,20 @@ impl Collector {
     }
 
     /// Notes how a request ended for [`Self::outage`]; gives the outage that it begins or ends.
-    /// Stable's requests count at any time, a candidate's while its release runs.
+    /// Stable's requests count at any time, a candidate's while its release runs. `failed` is asked
+    /// of a request of stable that failed.
     pub(crate) fn note_end(
         &self,
         arm: Arm,
         change_id: Option<&ChangeId>,
         outcome: &Outcome,
         at: UnixMs,
+        failed: impl FnOnce() -> FailedRequest,
     ) -> Option<OutageChange> {
         let mut state = self.state();
         let running = state.release.as_ref().map(|running| &running.change_id);
         match arm {
-            Arm::Stable => state.stable_outages.add(outcome, at),
+            Arm::Stable => state.stable_outages.add(outcome, at, failed),
             Arm::Candidate if running.is_some() && running == change_id => {
                 state.candidate_outages.add(outcome, at)
             }
@@ -192,6 +197,16 @@ impl Collector {
             Arm::Stable => state.stable_outages.outage(),
             Arm::Candidate => state.candidate_outages.outage(),
         }
+    }
+
+    /// The last outage of stable, over or not.
+    pub(crate) fn last_outage(&self) -> Option<OutageRun> {
+        self.state().stable_outages.run().cloned()
+    }
+
+    /// Goes on from an outage of stable that an earlier process saw.
+    pub(crate) fn resume_outage(&self, outage: OutageRun) {
+        self.state().stable_outages.resume(outage);
     }
 
     /// Remembers where a trace was answered, for the feedback on it.

@@ -10,5 +10,5 @@ pub(crate) use collector::{Collector, FeedbackOn};
 pub(crate) use metrics::{
     AnswerSample, ArmView, Format, Metrics, ReleaseView, StatusClass, TableView, joined_pages,
 };
-pub(crate) use outage::{began, ended, lasts};
+pub(crate) use outage::{began, ended, filed, lasts};
 pub(crate) use tools::Calls;

@@ -1,8 +1,9 @@
 //! An outage in words, for the log and `/readyz`.
 
 use crate::lang::Lang;
-use tidegate_core::ids::UnixMs;
-use tidegate_core::observe::Outage;
+use tidegate_core::ids::{IncidentId, UnixMs};
+use tidegate_core::incident::outage_reason;
+use tidegate_core::observe::{Outage, OutageRun};
 use tidegate_core::route::Arm;
 use tidegate_core::upstream::Failure;
 
@@ -28,6 +29,12 @@ pub(crate) fn ended(arm: Arm, upstream: &str, outage: &Outage) -> String {
         outage.failed,
         outage.requests
     )
+}
+
+/// An outage that is journalled as an incident.
+pub(crate) fn filed(incident: &IncidentId, outage: &OutageRun) -> String {
+    let why = Lang::En.cause(&outage_reason(outage));
+    format!("incident {incident} is open: {why}; `tidegate incident list` shows it")
 }
 
 fn failing(arm: Arm, upstream: &str, outage: &Outage) -> String {

@@ -13,7 +13,7 @@ use tidegate_core::evidence::PackRef;
 use tidegate_core::ids::{ChangeId, Generation, TraceId, UnixMs, VersionSetId};
 use tidegate_core::incident::{Incident, Subject};
 use tidegate_core::journal::{Release, SetRef};
-use tidegate_core::observe::Window;
+use tidegate_core::observe::{OutageRun, Window};
 use tidegate_core::route::{Audience, Entrance, Split, Table, Weight};
 
 /// How a member of one form becomes that of the other: it is the same, or has a form as well.
@@ -167,6 +167,8 @@ answer! {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         traces: Vec<TraceId>, same;
         case_ids: Vec<String>, same;
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        outage: Option<Box<OutageRun>>, same;
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pack: Option<PackRef>, same;
         closed: Option<(UnixMs, String)>, same;

@@ -12,6 +12,7 @@ use tidegate_core::decide::{Decision, Phase, Reason, ReasonCode, Signal};
 use tidegate_core::ids::{IncidentId, UnixMs};
 use tidegate_core::incident::{Incident, Subject};
 use tidegate_core::journal::{ControlState, Release};
+use tidegate_core::observe::OutageRun;
 use tidegate_core::route::Weight;
 
 /// The tone of a signal.
@@ -145,7 +146,11 @@ pub(crate) fn incident(id: &IncidentId, incident: &Incident) -> String {
     let signal = paint(tone(incident.signal), lang.signal(incident.signal));
     let reason = lang.cause(&incident.reason);
     let (cases, seen, sent) = (incident.case_ids.len(), incident.red_lines, incident.went_out);
+    let outage = incident.outage.as_deref().filter(|_| !has_conclusion(incident));
     let status = match (&incident.closed, lang) {
+        (Some(_) | None, _) if outage.is_some() => {
+            outage.map(|outage| outage_state(lang, outage)).unwrap_or_default()
+        }
         (Some((_, conclusion)), Lang::En) => format!("closed: {conclusion}"),
         (Some((_, conclusion)), Lang::Zh) => format!("已关闭：{conclusion}"),
         (Some((_, conclusion)), Lang::Ja) => format!("終了：{conclusion}"),
@@ -155,7 +160,7 @@ pub(crate) fn incident(id: &IncidentId, incident: &Incident) -> String {
         (None, Lang::Ja) => format!("未解決、ケース {cases} 件を書き戻し済み"),
     };
     let of = match (&incident.subject, lang) {
-        (Subject::Release { .. }, _) => String::new(),
+        (Subject::Release { .. } | Subject::Outage { .. }, _) => String::new(),
         (Subject::Service { set, .. }, Lang::En) => {
             format!(" {seen} answers of {set}, {sent} of them sent to a client:")
         }
@@ -170,6 +175,29 @@ pub(crate) fn incident(id: &IncidentId, incident: &Incident) -> String {
         Lang::En => format!("incident {id}: {signal}:{of} {reason} ({status})"),
         Lang::Zh => format!("事故 {id}：{signal}：{of}{reason}（{status}）"),
         Lang::Ja => format!("インシデント {id}：{signal}：{of}{reason}（{status}）"),
+    }
+}
+
+/// Whether a person closed it.
+fn has_conclusion(incident: &Incident) -> bool {
+    incident.closed.as_ref().is_some_and(|(_, conclusion)| !conclusion.is_empty())
+}
+
+/// Whether an outage lasts, and for how long it did.
+fn outage_state(lang: Lang, outage: &OutageRun) -> String {
+    let Some(ended_at) = outage.ended_at else {
+        let since = rfc3339(outage.since);
+        return match lang {
+            Lang::En => format!("open since {since}"),
+            Lang::Zh => format!("未关闭，始于 {since}"),
+            Lang::Ja => format!("未解決、{since} から"),
+        };
+    };
+    let lasted = lang.span(outage.lasted_ms(ended_at) as f64 / 1000.0);
+    match lang {
+        Lang::En => format!("over after {lasted}"),
+        Lang::Zh => format!("已恢复，持续 {lasted}"),
+        Lang::Ja => format!("復旧済み、{lasted} 継続"),
     }
 }
 

@@ -191,7 +191,8 @@ fn verdict(words: &VerdictWords, code: ReasonCode) -> (&'static str, Tone) {
         | ReasonCode::Decided
         | ReasonCode::Final
         | ReasonCode::Paused
-        | ReasonCode::PausedByLines => ("", Tone::Dim),
+        | ReasonCode::PausedByLines
+        | ReasonCode::Outage => ("", Tone::Dim),
     }
 }
 

@@ -1,9 +1,15 @@
 //! An outage is said: in the log, by `/readyz` and by `/metrics`.
 
 use crate::client::{self, get};
+use crate::journal;
 use crate::project::{Project, Server, wait_for};
-use crate::upstream::{CASES, Upstream};
+use crate::upstream::{CASES, Upstream, completion};
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tidegate_core::journal::Event;
+use tidegate_core::observe::OutageRun;
+use tidegate_core::upstream::Failure;
 
 const ANSWER: &str = r#"{"answer": "hello", "citations": ["policy.md"]}"#;
 
@@ -84,6 +90,173 @@ fn an_upstream_that_is_shut_off_is_said_without_a_release_and_so_is_its_return()
     assert_eq!(ended.len(), 1, "{ended:?}");
     assert!(ended[0].contains(": 40 of "), "{ended:?}");
     assert_eq!(said(&server, "OUTAGE of stable").len(), 1, "{}", server.log());
+}
+
+/// Events of outages in the journal: those that lasted, and those that were over.
+fn journalled(project: &Project) -> [Vec<OutageRun>; 2] {
+    let events = journal::read(&project.root).into_iter().map(|entry| entry.event().unwrap());
+    let outages = events.filter_map(|event| match event {
+        Event::OutageSeen { incident: _, outage } => Some(*outage),
+        _ => None,
+    });
+    let (over, lasting) = outages.partition(|outage| outage.ended_at.is_some());
+    [lasting, over]
+}
+
+/// The only incident, as `incident list --json` has it.
+fn incident(project: &Project) -> Value {
+    let all = project.run(&["incident", "list", "--json"]).exits(0).json();
+    let all = all.as_object().unwrap();
+    assert_eq!(all.len(), 1, "{all:?}");
+    let (id, incident) = all.iter().next().unwrap();
+    assert!(id.starts_with("inc-outage-"), "{id}");
+    let mut incident = incident.clone();
+    incident["id"] = id.as_str().into();
+    incident
+}
+
+/// What a failing model server quotes of a user.
+const PRIVATE: &str = "mei.tan@example.com";
+
+/// A service whose account has no credit while `is_well` is off.
+struct OnAccount {
+    is_well: Arc<AtomicBool>,
+    project: Project,
+    server: Server,
+}
+
+impl OnAccount {
+    fn start() -> OnAccount {
+        let is_well = Arc::new(AtomicBool::new(true));
+        let well = Arc::clone(&is_well);
+        let upstream = Upstream::by_rule(move |_| match well.load(Ordering::SeqCst) {
+            true => ("200 OK", completion(ANSWER)),
+            false => {
+                let message = format!("no balance is left of {PRIVATE}");
+                let error = json!({"message": message, "type": "insufficient_quota",
+                                   "code": "insufficient_quota"});
+                ("429 Too Many Requests", json!({ "error": error }).to_string())
+            }
+        });
+        let project = project_on(&upstream);
+        // Far more looks than the second between two of them.
+        project.edit("tidegate.yaml", "  preset: ladder\n", "  preset: ladder\n  tick_ms: 50\n");
+        let server = project.serve();
+        (0..5).for_each(|_| ask(&server, 200));
+        OnAccount { is_well, project, server }
+    }
+
+    /// Failed requests, until the outage is in the journal, and many more.
+    fn fail(&self) {
+        self.is_well.store(false, Ordering::SeqCst);
+        let fails = || {
+            let answer = client::chat(self.server.address, Some("mei"), "hello").unwrap();
+            assert!(answer.status >= 429, "{answer:?}");
+        };
+        (0..6).for_each(|_| fails());
+        wait_for("the incident", || (!journalled(&self.project)[0].is_empty()).then_some(()));
+        (0..200).for_each(|_| fails());
+    }
+
+    /// Good answers, until the end is in the journal.
+    fn recover(&self) {
+        self.is_well.store(true, Ordering::SeqCst);
+        wait_for("the end in the journal", || {
+            ask(&self.server, 200);
+            (!journalled(&self.project)[1].is_empty()).then_some(())
+        });
+    }
+}
+
+#[test]
+fn an_outage_without_a_release_is_one_incident_that_its_end_closes() {
+    let on = OnAccount::start();
+    on.fail();
+    // Many more failures are many more looks, and one entry of the journal.
+    let [lasting, over] = journalled(&on.project);
+    assert_eq!((lasting.len(), over.len()), (1, 0), "{lasting:?} {over:?}");
+    let found = incident(&on.project);
+    assert_eq!((&found["about"], &found["upstream"]), (&json!("outage"), &json!("main")));
+    assert_eq!((&found["signal"], &found["closed"]), (&json!("red"), &Value::Null));
+    assert_eq!(found["reason"]["failure"], "account_limit", "{found}");
+    let shown = on.project.run(&["incident", "list"]).exits(0).out;
+    for text in ["open since", "upstream `main` fails", "credit or spend limit is used up"] {
+        assert!(shown.contains(text), "no `{text}` in {shown}");
+    }
+    let chinese = on.project.run(&["--lang", "zh", "incident", "list"]).exits(0).out;
+    assert!(chinese.contains("余额"), "{chinese}");
+    check_metric(&on.server, "tidegate_incidents_open 1");
+    let id = found["id"].as_str().unwrap();
+    let said = said(&on.server, &format!("incident {id} is open"));
+    assert_eq!(said.len(), 1, "{}", on.server.log());
+    on.recover();
+    let found = incident(&on.project);
+    assert_eq!(found["closed"][1], "", "nobody closed it: {found}");
+    let shown = on.project.run(&["incident", "list"]).exits(0).out;
+    assert!(shown.contains("over after"), "{shown}");
+    check_metric(&on.server, "tidegate_incidents_open 0");
+    // A restart says nothing new of it.
+    drop(on.server);
+    let server = on.project.serve();
+    ask(&server, 200);
+    server.terminate();
+    assert_eq!(server.ended(), Some(0));
+    assert_eq!(journalled(&on.project).map(|events| events.len()), [1, 1]);
+}
+
+#[test]
+fn the_end_of_an_outage_is_kept_with_its_numbers_and_without_personal_data() {
+    let on = OnAccount::start();
+    on.fail();
+    on.recover();
+    let [lasting, over] = journalled(&on.project);
+    assert_eq!((lasting.len(), over.len()), (1, 1), "{lasting:?} {over:?}");
+    let (began, ended) = (&lasting[0], &over[0]);
+    assert_eq!((ended.since, ended.came_again), (began.since, 0));
+    assert!(ended.failed() > 200 && ended.requests > ended.failed(), "{ended:?}");
+    assert!(ended.ended_at > Some(ended.last_failed_at), "{ended:?}");
+    assert_eq!(ended.failure(), Failure::AccountLimit);
+    assert_eq!((ended.traces.len(), ended.said.len()), (20, 1));
+    assert!(ended.said[0].contains("no balance is left"), "{ended:?}");
+    assert!(!format!("{:?}", journal::read(&on.project.root)).contains(PRIVATE));
+    let pack = wait_for("the pack", || {
+        let pack = incident(&on.project)["pack"]["path"].as_str().map(str::to_owned);
+        let page = |path: &str| on.project.read(&format!("{path}/incident.md"));
+        pack.filter(|path| page(path).contains("over since"))
+    });
+    on.project.run(&["verify", &pack]).exits(0);
+    let page = on.project.read(&format!("{pack}/incident.md"));
+    for text in ["account_limit", "no balance is left", "| over |", "| lasts |", "Duration: "] {
+        assert!(page.contains(text), "no `{text}` in {page}");
+    }
+    assert!(!page.contains(PRIVATE), "{page}");
+}
+
+#[test]
+fn an_outage_that_a_restart_interrupts_is_one_incident_and_a_person_may_close_it() {
+    let upstream = Upstream::answering(ANSWER);
+    let project = project_on(&upstream);
+    let server = project.serve();
+    let address = upstream.shut();
+    (0..12).for_each(|_| ask(&server, 502));
+    wait_for("the incident", || (!journalled(&project)[0].is_empty()).then_some(()));
+    server.terminate();
+    assert_eq!(server.ended(), Some(0));
+    assert_eq!(incident(&project)["outage"]["failures"]["unreachable"], 12);
+    let server = project.serve();
+    (0..12).for_each(|_| ask(&server, 502));
+    let id = incident(&project)["id"].as_str().unwrap().to_owned();
+    let close = ["incident", "close", &id, "--conclusion", "the power was off"];
+    project.run(&close).exits(0);
+    let _upstream = Upstream::again(address, ANSWER);
+    wait_for("the end in the journal", || {
+        ask(&server, 200);
+        (!journalled(&project)[1].is_empty()).then_some(())
+    });
+    let found = incident(&project);
+    assert_eq!(found["closed"][1], "the power was off", "{found}");
+    assert_eq!(found["outage"]["failures"]["unreachable"], 24, "{found}");
+    drop(server);
 }
 
 #[test]

@@ -56,11 +56,13 @@ pub enum ReasonCode {
     Paused,
     /// How long a pause by lines has lasted, and what its limit makes of it.
     PausedByLines,
+    /// Stable's model server fails; of an incident, never of a decision.
+    Outage,
 }
 
 impl ReasonCode {
     /// Every code.
-    pub const ALL: [ReasonCode; 25] = [
+    pub const ALL: [ReasonCode; 26] = [
         ReasonCode::Order,
         ReasonCode::RedLine,
         ReasonCode::Gap,
@@ -86,6 +88,7 @@ impl ReasonCode {
         ReasonCode::Final,
         ReasonCode::Paused,
         ReasonCode::PausedByLines,
+        ReasonCode::Outage,
     ];
 
     /// The code as it is written in JSON.
@@ -116,6 +119,7 @@ impl ReasonCode {
             ReasonCode::Final => "final",
             ReasonCode::Paused => "paused",
             ReasonCode::PausedByLines => "paused_by_lines",
+            ReasonCode::Outage => "outage",
         }
     }
 }

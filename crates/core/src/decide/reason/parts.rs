@@ -4,6 +4,7 @@ use super::super::metric::{Line, Metric};
 use super::super::plan::BandUnit;
 use super::super::yardstick::Yardstick;
 use crate::route::Weight;
+use crate::upstream::Failure;
 use serde::{Deserialize, Serialize};
 
 /// Why numbers may be incomplete.
@@ -90,6 +91,19 @@ pub struct PauseLimit {
     /// The line that is proven worse.
     #[serde(flatten)]
     pub shown: Box<Comparison>,
+}
+
+/// A model server that fails, with or without a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelOutage {
+    /// The upstream's name in the project.
+    pub upstream: String,
+    /// How most of the requests failed.
+    pub failure: Failure,
+    /// Requests that ended since the first of the failures.
+    pub requests: u64,
+    /// Those of them that failed.
+    pub failed: u64,
 }
 
 /// A pause by lines that lasts.

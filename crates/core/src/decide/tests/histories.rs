@@ -188,6 +188,8 @@ fn has_numbers(reason: &Reason) -> bool {
         }
         Reason::Gap { .. } | Reason::AllPass { .. } | Reason::ColdStart => true,
         Reason::Decided | Reason::Final { .. } | Reason::Paused => true,
+        // No decision gives it.
+        Reason::Outage(_) => false,
         Reason::Stored(_) => false,
     }
 }

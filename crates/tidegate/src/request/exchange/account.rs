@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::time::{Duration, Instant};
 use tidegate_core::evidence::{Record, RecordedToolCall, RecordedToolResult};
 use tidegate_core::guard::{RiskEvent, RiskKind, Sighting, detect_refusal};
-use tidegate_core::observe::{Estimate, OutageChange, Outcome, Timing};
+use tidegate_core::observe::{Estimate, FailedRequest, OutageChange, Outcome, Timing};
 use tidegate_core::text::{estimate_tokens, redact};
 use tidegate_core::upstream::{Failure, FaultOwner};
 use tidegate_wire::openai_chat::ToolResult;
@@ -63,7 +63,9 @@ pub(super) fn keep(exchange: &Exchange, ending: Ending) -> Outcome {
     };
     let now = parts.clock.now();
     parts.collector.add(exchange.arm, exchange.compared_in(), &outcome, now);
-    let change = parts.collector.note_end(exchange.arm, exchange.change_id(), &outcome, now);
+    let (arm, change_id) = (exchange.arm, exchange.change_id());
+    let failed = || failed(exchange, &ending);
+    let change = parts.collector.note_end(arm, change_id, &outcome, now, failed);
     if let Some(change) = change {
         log_outage(exchange, change);
     }
@@ -89,6 +91,27 @@ pub(super) fn keep(exchange: &Exchange, ending: Ending) -> Outcome {
     // A full queue drops the record and counts it; the data plane never waits for the store.
     parts.store.record(record);
     outcome
+}
+
+/// What is kept of a request that failed, for the incident of an outage.
+fn failed(exchange: &Exchange, ending: &Ending) -> FailedRequest {
+    let upstream = exchange.set.upstream_name.clone();
+    // It may quote the prompt, so it is content.
+    let said = ending.said.as_ref().filter(|_| keeps_content(exchange));
+    FailedRequest {
+        trace_id: exchange.arrival.ids.trace.clone(),
+        set: exchange.set.set.id.clone(),
+        said: said.and_then(|said| said.line(&upstream)).map(|said| redact(&said)),
+        upstream,
+    }
+}
+
+/// Whether what is said in the request and its answer is kept.
+fn keeps_content(exchange: &Exchange) -> bool {
+    let records = &exchange.gateway.records;
+    let tenant = exchange.arrival.caller.tenant.as_deref();
+    let opted_out = tenant.is_some_and(|t| records.opt_out_tenants.iter().any(|out| out == t));
+    records.content && !opted_out
 }
 
 /// Says once that an outage began, and once that it is over.
@@ -268,9 +291,7 @@ fn record(
 ) -> Record {
     let (arrival, query, set) = (&exchange.arrival, &exchange.query, &exchange.set);
     let tenant = arrival.caller.tenant.as_deref();
-    let records = &exchange.gateway.records;
-    let opted_out = tenant.is_some_and(|t| records.opt_out_tenants.iter().any(|out| out == t));
-    let keeps = records.content && !opted_out;
+    let keeps = keeps_content(exchange);
     let facts = ending.facts.unwrap_or_default();
     let has_private = ending.found.as_ref().is_none_or(|found| found.has_private);
     let found = ending.found.unwrap_or_default();
