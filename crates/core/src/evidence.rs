@@ -1,9 +1,11 @@
 //! Evidence: what is kept of a request, and the manifest of a pack.
 
+mod admission;
 mod manifest;
 pub mod page;
 mod record;
 
+pub use admission::Admission;
 pub use manifest::{
     EnvInfo, FileDigest, GateEntry, GateLevel, GateRun, GateStatus, MANIFEST, Manifest, Meta,
     PackVerdict, REQUIRED_FILES, ROLLBACK_FILE, RandomControl, RollbackEntry, VerdictDecision,

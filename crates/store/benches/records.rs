@@ -197,7 +197,8 @@ fn as_fast_as_it_goes(
         let made = burst.clone().map(|n| maker.record(n)).collect::<Result<Vec<_>>>()?;
         text += made.iter().map(text_bytes).sum::<u64>();
         let from = cpu(ClockId::ThreadCPUTime);
-        let taken = made.into_iter().filter_map(|record| store.record(record).then_some(()));
+        let taken =
+            made.into_iter().filter_map(|record| store.record(store.begin(), record).then_some(()));
         let taken = taken.count() as u64;
         pushing += cpu(ClockId::ThreadCPUTime) - from;
         if taken != burst.end - burst.start {
@@ -299,7 +300,7 @@ fn at_a_rate(maker: &Maker, runtime: &tokio::runtime::Runtime, rate: u64) -> Res
         while n < due.min(total) {
             let record = maker.record(n)?;
             text += text_bytes(&record);
-            store.record(record);
+            store.record(store.begin(), record);
             n += 1;
         }
         std::thread::sleep(Duration::from_millis(1));

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::query::RecordQuery;
 use std::collections::BTreeMap;
 use std::future::Future;
-use tidegate_core::evidence::Record;
+use tidegate_core::evidence::{Admission, Record};
 use tidegate_core::gate::EvalReport;
 use tidegate_core::ids::{ChangeId, TraceId, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, Event};
@@ -21,6 +21,24 @@ pub type TenantTrace = (Option<String>, TraceId);
 /// the store refuses what an earlier one appends. 0 is of no writer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Epoch(pub u64);
+
+/// A request that was taken on. It is handed back with the request's record, or withdrawn when
+/// the request is refused after all.
+#[derive(Debug, Default)]
+#[must_use = "it is handed back with the request's record"]
+pub struct Ticket {
+    /// The row of its admission, where that was written.
+    pub(crate) admission: Option<u64>,
+}
+
+/// A request that was admitted and has no record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unrecorded {
+    /// What was written of it before it was answered.
+    pub admission: Admission,
+    /// Whether the process that admitted it has ended, so that no record will come.
+    pub is_over: bool,
+}
 
 /// The journal of control: appended to, never changed.
 pub trait Journal {
@@ -51,8 +69,35 @@ pub trait Journal {
 
 /// Records of requests and what users said of the answers.
 pub trait Records {
-    /// Hands a record to the writer; false when its queue is full and the record is dropped.
-    fn record(&self, record: Record) -> bool;
+    /// Takes a request on; nothing is written of it before its record.
+    fn begin(&self) -> Ticket;
+
+    /// Takes a request on and returns when its admission is on disk. Many share one commit. Given
+    /// up midway (the future is dropped), there is no admission, or it is deleted again.
+    ///
+    /// # Errors
+    /// When it could not be written, or is not tried since the disk does not answer.
+    fn admit(&self, admission: Admission) -> impl Future<Output = Result<Ticket>> + Send;
+
+    /// Ends a request that was refused after all: it has no record, and its admission is deleted.
+    fn withdraw(&self, ticket: Ticket);
+
+    /// Hands a request's record to the writer; false when its queue is full and the record is
+    /// dropped. The request's admission makes way for the record in one commit; where the record
+    /// is dropped, it stays.
+    fn record(&self, ticket: Ticket, record: Record) -> bool;
+
+    /// Requests of a trace that were admitted and have no record, newest first, of all tenants.
+    ///
+    /// # Errors
+    /// When a row cannot be read; it is named.
+    fn unrecorded(&self, id: &TraceId) -> Result<Vec<Unrecorded>>;
+
+    /// How many requests were admitted by processes that have ended, and have no record.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn unrecorded_count(&self) -> Result<u64>;
 
     /// Records dropped since the start: the queue was full, or the disk refused them.
     fn dropped_records(&self) -> u64;
@@ -91,8 +136,8 @@ pub trait Records {
     /// When the store cannot be read.
     fn exposure(&self, change_id: &ChangeId, arm: Arm) -> Result<(u64, u64)>;
 
-    /// Deletes records and feedback from before a moment, in batches that let control through;
-    /// gives how many records went.
+    /// Deletes records, admissions and feedback from before a moment, in batches that let control
+    /// through; gives how many records went.
     ///
     /// # Errors
     /// When a batch could not be written; those before it are gone.

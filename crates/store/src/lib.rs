@@ -6,7 +6,8 @@
 //!
 //! Control events are never dropped: they are on disk, or their caller has the error. Records of
 //! requests must never hold a request up: they wait in a bounded queue, and are dropped, and
-//! counted, when it is full.
+//! counted, when it is full. Where it must be known of every request that it was answered, its
+//! admission is on disk first, and the request waits for that.
 
 mod api;
 mod error;
@@ -17,7 +18,7 @@ pub mod sqlite;
 mod suite;
 mod work;
 
-pub use api::{Epoch, Evals, Journal, Records, Sets, TenantTrace};
+pub use api::{Epoch, Evals, Journal, Records, Sets, TenantTrace, Ticket, Unrecorded};
 pub use error::{Result, StoreError, StoreErrorKind};
 pub use query::RecordQuery;
 pub use sqlite::{Access, SqliteStore, StoreOptions};

@@ -22,6 +22,7 @@
 //!
 //! Reads use separate connections and see what is committed.
 
+mod admissions;
 mod fault;
 mod lock;
 mod reader;
@@ -34,7 +35,7 @@ mod statements;
 mod tests;
 mod writer;
 
-use crate::api::{Epoch, Evals, Journal, Records, Sets, TenantTrace};
+use crate::api::{Epoch, Evals, Journal, Records, Sets, TenantTrace, Ticket, Unrecorded};
 use crate::error::{Result, StoreError, StoreErrorKind as Kind};
 use crate::inbox::Inbox;
 use crate::query::RecordQuery;
@@ -45,7 +46,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use tidegate_core::evidence::Record;
+use tidegate_core::evidence::{Admission, Record};
 use tidegate_core::gate::EvalReport;
 use tidegate_core::ids::{ChangeId, TraceId, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, Event};
@@ -191,16 +192,19 @@ impl SqliteStore {
     }
 
     async fn call(&self, work: Work) -> Result<Done> {
-        match &self.inner.writer {
-            Some(writing) => writing.inbox.call(work).await,
-            None => Err(StoreError::new(
+        self.inbox()?.call(work).await
+    }
+
+    fn inbox(&self) -> Result<&Arc<Inbox>> {
+        self.inner.writer.as_ref().map(|writing| &writing.inbox).ok_or_else(|| {
+            StoreError::new(
                 Kind::Refused,
                 format!(
                     "state {} was opened to read only; nothing can be written through it",
                     self.inner.path.display()
                 ),
-            )),
-        }
+            )
+        })
     }
 }
 
@@ -232,8 +236,30 @@ impl Journal for SqliteStore {
 }
 
 impl Records for SqliteStore {
-    fn record(&self, record: Record) -> bool {
-        self.inner.writer.as_ref().is_some_and(|w| w.inbox.push_record(record))
+    fn begin(&self) -> Ticket {
+        Ticket::default()
+    }
+
+    async fn admit(&self, admission: Admission) -> Result<Ticket> {
+        self.inbox()?.admit(admission).await
+    }
+
+    fn withdraw(&self, ticket: Ticket) {
+        if let (Some(id), Ok(inbox)) = (ticket.admission, self.inbox()) {
+            inbox.withdraw(id);
+        }
+    }
+
+    fn record(&self, ticket: Ticket, record: Record) -> bool {
+        self.inbox().is_ok_and(|inbox| inbox.push_record(ticket, record))
+    }
+
+    fn unrecorded(&self, id: &TraceId) -> Result<Vec<Unrecorded>> {
+        self.inner.readers.read(|db| admissions::unrecorded(db, id))
+    }
+
+    fn unrecorded_count(&self) -> Result<u64> {
+        self.inner.readers.read(admissions::unrecorded_count)
     }
 
     fn dropped_records(&self) -> u64 {

@@ -198,7 +198,7 @@ pub(crate) async fn records_are_found_by_trace_release_arm_and_failure<B: Bench>
     again.at = UnixMs(9);
     let first = record(2, Arm::Stable, None, None);
     for record in [failed.clone(), elsewhere, first, again.clone()] {
-        assert!(store.record(record));
+        assert!(store.record(store.begin(), record));
     }
     store.flush().await.unwrap();
     assert_eq!(store.trace(None, &trace_id(3)).unwrap(), Some(failed));
@@ -228,7 +228,9 @@ pub(crate) async fn records_are_found_by_trace_release_arm_and_failure<B: Bench>
 
 pub(crate) async fn exposure_counts_requests_and_distinct_users<B: Bench>(bench: B) {
     let store = bench.open();
-    let of = |n, user, tenant| assert!(store.record(record(n, Arm::Candidate, user, tenant)));
+    let of = |n, user, tenant| {
+        assert!(store.record(store.begin(), record(n, Arm::Candidate, user, tenant)))
+    };
     of(1, Some("mei"), Some("acme"));
     of(2, Some("mei"), Some("acme"));
     of(3, Some("mei"), Some("other"));
@@ -237,7 +239,7 @@ pub(crate) async fn exposure_counts_requests_and_distinct_users<B: Bench>(bench:
     of(6, None, None);
     of(7, None, None);
     of(8, Some("acme"), None);
-    assert!(store.record(record(9, Arm::Stable, Some("bob"), None)));
+    assert!(store.record(store.begin(), record(9, Arm::Stable, Some("bob"), None)));
     store.flush().await.unwrap();
     // mei of acme, mei of other, acme without a user, two nameless, the user called acme.
     assert_eq!(store.exposure(&change_id(), Arm::Candidate).unwrap(), (8, 6));
@@ -250,7 +252,7 @@ pub(crate) async fn old_records_and_feedback_are_pruned<B: Bench>(bench: B) {
     let store = bench.open();
     let rows = 1_010;
     for n in 0..rows {
-        assert!(store.record(record(n, Arm::Stable, None, None)));
+        assert!(store.record(store.begin(), record(n, Arm::Stable, None, None)));
     }
     store.put_feedback(None, &trace_id(1), UnixMs(1), Feedback::Like(true)).await.unwrap();
     store.put_feedback(None, &trace_id(2), UnixMs(rows), Feedback::Like(true)).await.unwrap();

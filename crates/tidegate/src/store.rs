@@ -2,7 +2,7 @@
 
 pub(crate) use tidegate_store::{
     Access, Evals, Journal, RecordQuery, Records, Sets, SqliteStore as Store, StoreError,
-    StoreErrorKind, TenantTrace,
+    StoreErrorKind, TenantTrace, Ticket, Unrecorded,
 };
 
 #[cfg(test)]

@@ -11,7 +11,9 @@ use crate::decide::{
     PausedBy, Phase, Plan, Preset, Reason, ReasonCode, ReleaseState, Share, SharedFault, Signal,
     Stratum,
 };
-use crate::evidence::{GateRun, GateStatus, Record, RecordedToolCall, RecordedToolResult};
+use crate::evidence::{
+    Admission, GateRun, GateStatus, Record, RecordedToolCall, RecordedToolResult,
+};
 use crate::guard::{RiskEvent, RiskKind, Sighting};
 use crate::ids::{
     ChangeId, Digest, Generation, IncidentId, ServiceName, TraceId, UnixMs, VersionSetId,
@@ -364,6 +366,11 @@ fn record() -> Record {
     }
 }
 
+fn admission() -> Admission {
+    let Record { trace_id, request_id, at, tenant, user, arm, set, change_id, .. } = record();
+    Admission { trace_id, request_id, at, tenant, user, arm, set, change_id }
+}
+
 fn set() -> VersionSet {
     let file = FileRef { digest: Digest::of(b""), bytes: 0 };
     let artifact = Artifact {
@@ -384,6 +391,7 @@ fn listed(what: &str, value: &impl Serialize) -> BTreeSet<String> {
 #[test]
 fn what_is_on_disk_is_as_listed() {
     let mut found = listed("record", &record());
+    found.extend(listed("admission", &admission()));
     found.extend(listed("version_set", &set()));
     found.extend(listed("eval_report", &report::report()));
     for event in events() {
@@ -442,5 +450,7 @@ fn the_examples_have_every_event_and_read_back() {
     }
     let read: Record = serde_json::from_value(serde_json::to_value(record()).unwrap()).unwrap();
     assert_eq!(read, record());
+    let kept = serde_json::to_value(admission()).unwrap();
+    assert_eq!(serde_json::from_value::<Admission>(kept).unwrap(), admission());
     assert!(decision().reasons.iter().any(|reason| reason.code() == ReasonCode::OverBudget));
 }

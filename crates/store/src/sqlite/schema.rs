@@ -21,7 +21,7 @@ const TIDEGATE: &str = env!("CARGO_PKG_VERSION");
 /// What takes a state from one schema version to the next; never changed, only added to. The
 /// version is the number of steps done. `meta.written_by` and its name are for ever: it is how an
 /// older tidegate says which one is needed.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     "
     CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE journal(
@@ -95,6 +95,12 @@ const STEPS: [&str; 3] = [
     DROP INDEX records_at;
     DROP INDEX records_release;
     DROP INDEX records_failing;
+",
+    "
+    CREATE TABLE admissions(
+        id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, at INTEGER NOT NULL,
+        trace_id TEXT NOT NULL, body TEXT NOT NULL
+    ) STRICT;
 ",
 ];
 

@@ -1,5 +1,6 @@
 //! What the writer does inside a transaction.
 
+use super::admissions;
 use super::fault::Outcome;
 use super::records::{self, Pruned};
 use super::row::{baseline_row, body, damaged, day, int, parse};
@@ -13,7 +14,7 @@ use tidegate_core::journal::{Entry, Event};
 use tidegate_core::observe::{Feedback, Window};
 use tidegate_core::version_set::PackedSet;
 
-/// Feedback deleted at a time: some milliseconds, so that control is not held up.
+/// Rows of feedback deleted at a time: some milliseconds, so that control is not held up.
 const PRUNE_BATCH: usize = 500;
 
 /// Does one piece of work. What it refuses has written nothing; `head` moves with the journal.
@@ -231,6 +232,7 @@ fn prune(db: &Connection, before: UnixMs) -> Outcome<Done> {
              (SELECT id FROM feedback WHERE at < ?1 ORDER BY at LIMIT ?2)",
         )?
         .execute(params![int(before.0), int(PRUNE_BATCH as u64)])?;
+    let admissions = admissions::prune(db, before)?;
     let Pruned { records, more } = records::prune(db, before)?;
-    Ok(Done::Pruned { records, more: more || feedback == PRUNE_BATCH })
+    Ok(Done::Pruned { records, more: more || admissions || feedback == PRUNE_BATCH })
 }

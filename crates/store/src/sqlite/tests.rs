@@ -1,5 +1,6 @@
 //! The store as its callers see it: who may open it, what survives, what is refused.
 
+mod admissions;
 mod content;
 mod disk;
 mod states;
@@ -101,12 +102,12 @@ async fn a_reader_beside_the_writer_sees_what_is_committed_and_writes_nothing() 
         append(&writer, UnixMs(n), vec![packed_event(n)]).await.unwrap();
         assert_eq!(reader.journal(0).unwrap().len() as u64, n);
     }
-    assert!(writer.record(record(1, Arm::Stable, None, None)));
+    assert!(writer.record(writer.begin(), record(1, Arm::Stable, None, None)));
     writer.flush().await.unwrap();
     assert_eq!(reader.trace(None, &trace_id(1)).unwrap().unwrap().at, UnixMs(1));
     let refused = error(append(&reader, UnixMs(4), vec![packed_event(4)]).await);
     assert!(refused.message.contains("read only"), "{refused}");
-    assert!(!reader.record(record(2, Arm::Stable, None, None)));
+    assert!(!reader.record(reader.begin(), record(2, Arm::Stable, None, None)));
     drop(writer);
     assert_eq!(reader.journal(0).unwrap().len(), 3, "and goes on without a writer");
     let later = SqliteStore::open(root.path(), Access::Read).unwrap();
@@ -177,7 +178,7 @@ async fn what_is_acknowledged_is_readable_and_one_gapless_chain_goes_on_after_a_
         .map(|n| {
             let store = store.clone();
             tokio::spawn(async move {
-                store.record(record(n, Arm::Stable, None, None));
+                store.record(store.begin(), record(n, Arm::Stable, None, None));
                 store
                     .put_feedback(None, &trace_id(n), UnixMs(n), Feedback::Like(true))
                     .await
@@ -238,7 +239,7 @@ async fn what_waits_is_written_when_the_last_handle_goes() {
     let root = root();
     let store = open(&root);
     for n in 0..50 {
-        assert!(store.record(record(n, Arm::Stable, None, None)));
+        assert!(store.record(store.begin(), record(n, Arm::Stable, None, None)));
     }
     drop(store);
     let query = RecordQuery { limit: 100, ..RecordQuery::default() };
@@ -284,15 +285,17 @@ async fn a_changed_journal_is_seen() {
 fn an_order_takes_one_batch_of_records_along_and_a_flush_takes_all() {
     let inbox = Inbox::new(2_000);
     let push = |count: u64| {
-        (0..count).for_each(|n| assert!(inbox.push_record(record(n, Arm::Stable, None, None))))
+        (0..count).for_each(|n| {
+            assert!(inbox.push_record(Ticket::default(), record(n, Arm::Stable, None, None)))
+        })
     };
     let asked = |work| {
         let mut call = std::pin::pin!(inbox.call(work));
         // One poll hands the work over; nobody answers here.
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(call.as_mut().poll(&mut cx).is_pending());
-        let (jobs, records) = inbox.take().unwrap();
-        (jobs.len(), records.len())
+        let turn = inbox.take().unwrap();
+        (turn.jobs.len(), turn.records.len())
     };
     push(1_500);
     assert_eq!(
@@ -302,6 +305,7 @@ fn an_order_takes_one_batch_of_records_along_and_a_flush_takes_all() {
     assert_eq!(asked(Work::Flush), (1, 988));
     push(700);
     inbox.close();
-    let left: Vec<usize> = std::iter::from_fn(|| inbox.take()).map(|(_, r)| r.len()).collect();
+    let left: Vec<usize> =
+        std::iter::from_fn(|| inbox.take()).map(|turn| turn.records.len()).collect();
     assert_eq!(left, [512, 188]);
 }

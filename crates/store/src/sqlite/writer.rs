@@ -3,16 +3,15 @@
 use super::fault::{Outcome, WriteFault};
 use super::records::{self, Sealed, Sealer, Tail};
 use super::reserve::Reserve;
-use super::{reader, statements};
+use super::{admissions, reader, statements};
 use crate::api::Epoch;
 use crate::error::{Result, StoreError, StoreErrorKind as Kind};
-use crate::inbox::{Inbox, Job};
+use crate::inbox::{Admitted, Asked, Inbox, Job, Turn, Waiting};
 use crate::work::{Done, Work};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use tidegate_core::evidence::Record;
 use tidegate_core::journal::Entry;
 
 /// A group that was undone.
@@ -47,6 +46,22 @@ impl Undone {
     }
 }
 
+/// What of a turn is not control's work: it makes way where there is no room.
+#[derive(Default)]
+struct Bulk {
+    batches: Vec<Sealed>,
+    admissions: Vec<Asked>,
+    /// Admissions to delete: their records are in the batches, or they came to nothing.
+    done: Vec<u64>,
+}
+
+impl Bulk {
+    fn is_empty(&self) -> bool {
+        let Bulk { batches, admissions, done } = self;
+        batches.is_empty() && admissions.is_empty() && done.is_empty()
+    }
+}
+
 /// What each job of a group came to.
 type Grouped = std::result::Result<Vec<Result<Done>>, Undone>;
 
@@ -55,6 +70,10 @@ struct Writer {
     path: PathBuf,
     inbox: Arc<Inbox>,
     head: Option<Entry>,
+    epoch: Epoch,
+    next_admission: u64,
+    /// Admissions to delete that came to nothing.
+    withdrawn: Vec<u64>,
     reserve: Reserve,
     sealer: Sealer,
     /// The newest batches; `None` until they are read from the state.
@@ -70,9 +89,20 @@ pub(super) fn start(
     let head = reader::head(&db)?;
     let reserve = Reserve::new(path.parent().unwrap_or(path));
     let sealer = Sealer::new(&db)?;
-    let path = path.to_owned();
-    let mut writer = Writer { db, path, inbox, head, reserve, sealer, tail: None };
+    let mut writer = Writer {
+        next_admission: admissions::next_id(&db)?,
+        db,
+        path: path.to_owned(),
+        inbox,
+        head,
+        epoch: Epoch(0),
+        withdrawn: Vec::new(),
+        reserve,
+        sealer,
+        tail: None,
+    };
     let epoch = writer.take_over()?;
+    writer.epoch = epoch;
     let thread = std::thread::Builder::new()
         .name("tidegate-store".to_owned())
         .spawn(move || writer.run())
@@ -90,8 +120,8 @@ impl Drop for Writer {
 
 impl Writer {
     fn run(&mut self) {
-        while let Some((jobs, records)) = self.inbox.take() {
-            self.turn(jobs, records);
+        while let Some(turn) = self.inbox.take() {
+            self.turn(turn);
         }
     }
 
@@ -116,58 +146,90 @@ impl Writer {
         })
     }
 
-    fn turn(&mut self, jobs: Vec<Job>, mut records: Vec<Record>) {
+    fn turn(&mut self, turn: Turn) {
+        let Turn { jobs, mut records, mut admissions, withdrawn } = turn;
+        self.withdrawn.extend(withdrawn);
         if let Some(why) = self.inbox.stopped() {
             self.inbox.drop_records(records.len());
-            return refuse(jobs, &why);
+            return refuse(jobs, admissions, &why);
         }
         if self.inbox.failing().is_some()
             && let Err(why) = self.probe()
         {
             self.inbox.put_back(records);
-            return refuse(jobs, &why);
+            return refuse(jobs, admissions, &why);
         }
         let mut lost = None;
-        if !self.reserve.is_held() && !records.is_empty() {
+        let is_bulky = !records.is_empty() || !admissions.is_empty();
+        if is_bulky && !self.reserve.is_held() {
+            let why = self.no_room();
             self.inbox.drop_records(records.len());
+            lost = (!records.is_empty()).then(|| why.clone());
             records.clear();
-            lost = Some(self.no_room());
+            refuse(Vec::new(), std::mem::take(&mut admissions), &why);
         }
-        let (batches, mut kept) = self.sealer.seal(&mut records).unwrap_or_default();
-        let mut outcome = self.group(&jobs, &batches);
+        let sealed = self.sealer.seal(records.iter_mut().map(|waiting| &mut waiting.record));
+        let (batches, mut kept) = sealed.unwrap_or_default();
+        let mut bulk = Bulk { batches, admissions, done: self.done(&records, kept) };
+        let mut outcome = self.group(&jobs, &bulk);
         let waits =
             [ErrorCode::SystemIoFailure, ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked];
-        if let Err(undone) = &outcome
-            && undone.is_of(&waits)
-            && !undone.is_fatal()
-        {
+        let is_waiting =
+            |outcome: &Grouped| outcome.as_ref().is_err_and(|u| u.is_of(&waits) && !u.is_fatal());
+        if is_waiting(&outcome) {
             // It has nothing to do with how much there is to write.
             self.inbox.put_back(std::mem::take(&mut records));
             kept = 0;
         }
         self.inbox.drop_records(records.len().saturating_sub(kept));
         if let Err(undone) = &outcome
-            && kept > 0
+            && !is_waiting(&outcome)
+            && (kept > 0 || !bulk.is_empty())
         {
-            // Records are the bulk and may be lost; control events must have what room is left.
+            // Records are the bulk and may be lost, and admissions are refused; control events
+            // must have what room is left.
+            let why = self.explain(&undone.error);
             self.inbox.drop_records(kept);
-            lost = Some(self.explain(&undone.error));
+            refuse(Vec::new(), std::mem::take(&mut bulk).admissions, &why);
+            lost = (kept > 0).then_some(why).or(lost);
             if !undone.is_fatal() {
-                outcome = self.group(&jobs, &[]);
+                outcome = self.group(&jobs, &bulk);
             }
         }
         if let Err(undone) = &outcome
             && undone.is_of(&[ErrorCode::DiskFull])
             && self.reserve.release()
         {
-            outcome = self.group(&jobs, &[]);
+            outcome = self.group(&jobs, &bulk);
         }
-        self.answer(jobs, outcome, lost.as_ref());
+        self.answer(jobs, bulk.admissions, outcome, lost.as_ref());
     }
 
-    fn answer(&self, jobs: Vec<Job>, outcome: Grouped, lost: Option<&StoreError>) {
+    /// Admissions to delete with these records, of which so many are in the batches.
+    fn done(&self, records: &[Waiting], kept: usize) -> Vec<u64> {
+        let mut done = self.withdrawn.clone();
+        // Which one was left out is not known: then they all stay.
+        if kept == records.len() {
+            done.extend(records.iter().filter_map(|waiting| waiting.admission));
+        }
+        done
+    }
+
+    fn answer(
+        &mut self,
+        jobs: Vec<Job>,
+        admissions: Vec<Asked>,
+        outcome: Grouped,
+        lost: Option<&StoreError>,
+    ) {
         match outcome {
             Ok(results) => {
+                for Asked { admission: _, answer } in admissions {
+                    let admitted = Admitted::new(self.next_admission, Arc::clone(&self.inbox));
+                    self.next_admission += 1;
+                    // Whoever has given up has refused the request: it is deleted again.
+                    let _ = answer.send(Ok(admitted));
+                }
                 for (Job { work, answer, .. }, result) in jobs.into_iter().zip(results) {
                     let result = match (&work, &lost) {
                         (Work::Flush, Some(why)) => Err(StoreError::clone(why)),
@@ -190,18 +252,22 @@ impl Writer {
                         .hint("check the disk, then restart tidegate: it reads what is there");
                     self.inbox.stop(why.clone());
                 }
-                refuse(jobs, &why);
+                refuse(jobs, admissions, &why);
             }
         }
     }
 
     /// Writes jobs and records in one transaction. The chain's head moves only with the commit.
-    fn group(&mut self, jobs: &[Job], batches: &[Sealed]) -> Grouped {
+    fn group(&mut self, jobs: &[Job], bulk: &Bulk) -> Grouped {
         let mut head = self.head.clone();
-        let result = self.transact(jobs, batches, &mut head);
+        let result = self.transact(jobs, bulk, &mut head);
         match result {
             Ok(results) => {
                 self.head = head;
+                if !bulk.done.is_empty() {
+                    // They were all in it.
+                    self.withdrawn.clear();
+                }
                 Ok(results)
             }
             Err((error, in_commit)) => {
@@ -229,11 +295,12 @@ impl Writer {
     fn transact(
         &mut self,
         jobs: &[Job],
-        batches: &[Sealed],
+        bulk: &Bulk,
         head: &mut Option<Entry>,
     ) -> std::result::Result<Vec<Result<Done>>, (rusqlite::Error, bool)> {
         let before = |e: rusqlite::Error| (e, false);
-        if batches.is_empty() && jobs.iter().all(|job| matches!(job.work, Work::Flush)) {
+        let Bulk { batches, admissions, done } = bulk;
+        if bulk.is_empty() && jobs.iter().all(|job| matches!(job.work, Work::Flush)) {
             return Ok(jobs.iter().map(|_| Ok(Done::Flushed)).collect());
         }
         let tx =
@@ -247,6 +314,10 @@ impl Writer {
         for batch in batches {
             tail.push(records::insert(&tx, batch).map_err(before)?, batch);
         }
+        for (id, asked) in (self.next_admission..).zip(admissions) {
+            admissions::insert(&tx, id, self.epoch, &asked.admission).map_err(before)?;
+        }
+        admissions::delete(&tx, done).map_err(before)?;
         let mut results = Vec::with_capacity(jobs.len());
         for job in jobs {
             results.push(match statements::carry_out(&tx, head, &job.work) {
@@ -255,8 +326,8 @@ impl Writer {
                 Err(WriteFault::Database(error)) => return Err((error, false)),
             });
         }
-        // Nothing else waits then.
-        if jobs.iter().all(|job| matches!(job.work, Work::Flush)) {
+        // Nothing else waits then; admissions wait a little for batches to stay large.
+        if !batches.is_empty() && jobs.iter().all(|job| matches!(job.work, Work::Flush)) {
             tail.step(&tx).map_err(before)?;
         }
         tx.commit().map_err(|e| (e, true))?;
@@ -301,8 +372,11 @@ impl Writer {
     }
 }
 
-fn refuse(jobs: Vec<Job>, why: &StoreError) {
+fn refuse(jobs: Vec<Job>, admissions: Vec<Asked>, why: &StoreError) {
     for job in jobs {
         let _ = job.answer.send(Err(why.clone()));
+    }
+    for asked in admissions {
+        let _ = asked.answer.send(Err(why.clone()));
     }
 }

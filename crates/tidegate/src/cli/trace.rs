@@ -1,11 +1,12 @@
 //! `tidegate trace <id>`: one request with its versions, its time and its fate. Where several
-//! tenants used the id, the latest request of each is shown.
+//! tenants used the id, the latest request of each is shown, and every one that was admitted and
+//! has no record.
 
 use super::backend::read_state;
 use crate::config::load;
 use crate::error::{CliError, Result};
 use crate::output;
-use crate::store::Records as _;
+use crate::store::{Records as _, Unrecorded};
 use crate::view;
 use clap::Args;
 use serde_json::{Value, json};
@@ -30,12 +31,14 @@ pub(crate) fn run(config: &Path, args: &TraceArgs, json: bool) -> Result<()> {
     let id = TraceId::parse(&args.id).map_err(|e| CliError::usage(e.to_string()))?;
     let (store, _) = read_state(&load(config)?.root)?;
     let mut found = store.traces(&id)?;
-    if found.is_empty() {
+    let mut unrecorded = store.unrecorded(&id)?;
+    if found.is_empty() && unrecorded.iter().all(|request| !request.is_over) {
         // The writer commits records in groups; one of this very moment is there a little later.
         std::thread::sleep(WRITTEN_WITHIN);
         found = store.traces(&id)?;
+        unrecorded = store.unrecorded(&id)?;
     }
-    if found.is_empty() {
+    if found.is_empty() && unrecorded.is_empty() {
         let error = CliError::usage(format!("no request with trace id `{id}` is kept here"));
         return Err(error.hint("answers carry their id in the header x-trace-id; records are kept for `records.retention_days`"));
     }
@@ -50,21 +53,27 @@ pub(crate) fn run(config: &Path, args: &TraceArgs, json: bool) -> Result<()> {
         let mut all = found
             .iter()
             .map(|(record, feedback)| json!({ "record": record, "feedback": feedback }));
-        let mut newest = all.next().unwrap_or_default();
+        let mut newest = all.next().unwrap_or_else(|| json!({ "record": null, "feedback": [] }));
         let others: Vec<Value> = all.collect();
         if !others.is_empty() {
             newest["others"] = others.into();
         }
+        if !unrecorded.is_empty() {
+            let rows = unrecorded.iter().map(|Unrecorded { admission, is_over }| {
+                json!({ "admission": admission, "process_ended": is_over })
+            });
+            newest["unrecorded"] = rows.collect();
+        }
         output::json(&newest);
         return Ok(());
     }
-    for (place, (record, feedback)) in found.iter().enumerate() {
+    let recorded = found.iter().map(|(record, feedback)| view::trace(record, feedback));
+    let shown = recorded.chain(unrecorded.iter().map(view::unrecorded));
+    for (place, lines) in shown.enumerate() {
         if place > 0 {
             output::line("");
         }
-        for line in view::trace(record, feedback) {
-            output::line(line);
-        }
+        lines.iter().for_each(output::line);
     }
     Ok(())
 }

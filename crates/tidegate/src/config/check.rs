@@ -8,6 +8,7 @@ use super::project::{Credential, Project};
 use super::release::{AudienceKind, RungConfig};
 use super::upstream::{Simulated, SimulatedFault, Upstream};
 use super::yaml::{Source, any_of};
+use crate::near;
 use std::collections::BTreeSet;
 use tidegate_core::ids::ServiceName;
 use tidegate_core::route::Weight;
@@ -429,6 +430,23 @@ impl Checker<'_> {
         let days = project.records.retention_days;
         if !(1..=3_660).contains(&days) {
             return Err(self.refuse("records.retention_days", days, "1 to 3660"));
+        }
+        self.audited(project)
+    }
+
+    /// A tenant by a name that no credential has would not be audited, and nobody would notice.
+    fn audited(&self, project: &Project) -> Result<()> {
+        let tenants: BTreeSet<&str> =
+            project.credentials.iter().filter_map(|c| c.tenant.as_deref()).collect();
+        for (i, name) in project.records.audit_tenants.iter().enumerate() {
+            if !tenants.contains(name.as_str()) {
+                let text = format!("`{name}` is the tenant of no credential");
+                let unknown = self.error(&format!("records.audit_tenants[{i}]"), text);
+                return Err(match near::hint(name, tenants) {
+                    Some(hint) => unknown.hint(hint),
+                    None => unknown.hint("`credentials[].tenant` says the tenant of a key"),
+                });
+            }
         }
         Ok(())
     }

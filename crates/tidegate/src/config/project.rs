@@ -1,6 +1,7 @@
 //! What `tidegate.yaml` may say. Every key is documented here; the JSON Schema that editors use is
 //! made from this file (`tidegate config schema`).
 
+use super::records::Records;
 use super::release::ReleaseConfig;
 use super::risk::RiskConfig;
 use super::upstream::Upstream;
@@ -429,24 +430,6 @@ pub(crate) struct Price {
     pub(crate) input_per_million: f64,
     /// Answer tokens.
     pub(crate) output_per_million: f64,
-}
-
-/// What is kept of requests.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Records {
-    /// Whether redacted input and output are kept, or only lengths.
-    pub(crate) content: bool,
-    /// Tenants whose content is never kept.
-    pub(crate) opt_out_tenants: Vec<String>,
-    /// How long records are kept, days.
-    pub(crate) retention_days: u32,
-}
-
-impl Default for Records {
-    fn default() -> Self {
-        Records { content: true, opt_out_tenants: Vec::new(), retention_days: 30 }
-    }
 }
 
 /// What clients see of a model server's own errors.

@@ -323,6 +323,21 @@ fn ranges() {
         "",
     );
     check(
+        "records:\n  audit: maybe\n",
+        "6:10: records.audit: given `maybe`, allowed `counted` or `strict`",
+        "",
+    );
+    check(
+        "records:\n  audit_tenants: [acme]\n",
+        "6:19: records.audit_tenants[0]: `acme` is the tenant of no credential",
+        "`credentials[].tenant` says the tenant of a key",
+    );
+    check(
+        "credentials: [{name: a, key_env: A, tenant: acme}]\nrecords:\n  audit_tenants: [acmee]\n",
+        "7:19: records.audit_tenants[0]: `acmee` is the tenant of no credential",
+        "did you mean `acme`?",
+    );
+    check(
         "prices:\n  gpt-4.1: {input_per_million: -1, output_per_million: 2}\n",
         "6:32: prices.gpt-4.1.input_per_million: given `-1`, allowed 0 to 1000000000 (dollars)",
         "",

@@ -343,7 +343,7 @@ async fn a_red_line_seen_just_before_a_crash_still_shuts_off() {
         "prompt_length": 1, "response_length": 1
     }))
     .unwrap();
-    assert!(scene.control.store.record(record));
+    assert!(scene.control.store.record(crate::store::Ticket::default(), record));
     scene.control.store.flush().await.unwrap();
     let mut scene = scene.reopened(None).await;
     scene.control.tick().await.unwrap();

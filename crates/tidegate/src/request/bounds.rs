@@ -20,6 +20,12 @@ pub(super) const REPEATS_BYTES: usize = 64 << 20;
 /// Most bytes of a stream that wait until it is known which tool they call. Names have 64
 /// characters, so this is only reached by a server that goes on without naming one.
 pub(super) const HELD_MAX: usize = 64 * 1024;
+/// How long a request waits for its admission to be on disk, where its tenant is audited: far
+/// beyond a commit on a disk that works (1 to 50 ms), and short for a client that asks elsewhere
+/// then.
+pub(super) const ADMITTED_WITHIN: Duration = Duration::from_secs(1);
+/// How often a request is admitted, because the route table changed while it waited.
+pub(super) const PLACED_MAX: usize = 3;
 /// Most of an input or output that a record keeps, characters; the lengths are always exact.
 pub(super) const RECORD_TEXT_MAX: usize = 64 * 1024;
 /// Longest wait before a retry.

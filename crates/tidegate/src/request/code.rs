@@ -85,6 +85,8 @@ pub(crate) enum Code {
     AnswerWithheld,
     /// Too many requests.
     Overloaded,
+    /// The request's admission could not be written, and its tenant is audited.
+    AuditUnavailable,
     /// Shut after a black signal.
     EntranceClosed,
     /// The account's credit or spend limit is used up.
@@ -100,7 +102,7 @@ pub(crate) enum Code {
 impl Code {
     /// Every code.
     #[cfg(test)]
-    pub(crate) const ALL: [Code; 45] = [
+    pub(crate) const ALL: [Code; 46] = [
         Code::InvalidJson,
         Code::RequestTooComplex,
         Code::DuplicateParameter,
@@ -141,6 +143,7 @@ impl Code {
         Code::UpstreamCredential,
         Code::AnswerWithheld,
         Code::Overloaded,
+        Code::AuditUnavailable,
         Code::EntranceClosed,
         Code::UpstreamAccountLimit,
         Code::StoreUnavailable,
@@ -191,6 +194,7 @@ impl Code {
             Code::UpstreamCredential => "upstream_credential",
             Code::AnswerWithheld => "answer_withheld",
             Code::Overloaded => "overloaded",
+            Code::AuditUnavailable => "audit_unavailable",
             Code::EntranceClosed => "entrance_closed",
             Code::UpstreamAccountLimit => "upstream_account_limit",
             Code::StoreUnavailable => "store_unavailable",

@@ -2,27 +2,29 @@
 //! the client leaves and the future is dropped, it is counted and recorded exactly once.
 
 mod account;
+mod placed;
 
 use super::admission::Share;
 use super::arrival::Arrival;
 use super::auth::Caller;
-use super::code::Code;
 use super::gateway::Gateway;
-use super::problem::{CLIENT_GONE, Next, Problem};
+use super::problem::{CLIENT_GONE, Problem};
 use super::repeats::Turn;
 use crate::guard::{heard_in, pseudonym, said_in};
 use crate::route::LiveTable;
+use crate::store::Ticket;
 use crate::upstream::{self, Elapsed};
 use crate::version_set::LiveSet;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
+use placed::{Placed, place};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidegate_core::guard::{Findings, Said};
 use tidegate_core::ids::ChangeId;
 use tidegate_core::observe::Outcome;
-use tidegate_core::route::{Arm, Cohort, Entrance, Subject};
+use tidegate_core::route::{Arm, Cohort};
 use tidegate_core::upstream::Failure;
 use tidegate_wire::AnswerFacts;
 use tidegate_wire::openai_chat::ToolResult;
@@ -95,6 +97,8 @@ pub(super) struct Exchange {
     pub(super) first_token: Option<Instant>,
     begun: bool,
     closed: bool,
+    /// Handed back with the record.
+    ticket: Ticket,
     /// The turn of a stream's idempotency key, until the stream ends.
     pub(super) turn: Option<Turn>,
     _permit: OwnedSemaphorePermit,
@@ -102,8 +106,8 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// Waits for a permit, then takes the table in place and the subject's arm on it. The table is
-    /// taken last, so that a request that waited long is not sent to a table that is gone.
+    /// Waits for a permit, then takes the table in place and the subject's arm on it; where the
+    /// tenant is audited, also until the request's admission is on disk.
     pub(super) async fn open(
         gateway: &Arc<Gateway>,
         arrival: Arrival,
@@ -118,21 +122,8 @@ impl Exchange {
         let queued = Instant::now();
         let permit = gateway.admission.permit(query.budget.unwrap_or(Duration::MAX)).await?;
         let queue = queued.elapsed();
-        let table = gateway.parts.router.load();
-        if let Entrance::Closed { reason: _ } = &table.table.entrance {
-            let message = "the service is shut after a security event, until an operator opens it";
-            let status = StatusCode::SERVICE_UNAVAILABLE;
-            return Err(Problem::server(status, Code::EntranceClosed, message.to_owned())
-                .next(Next::DoNotRetry));
-        }
-        let subject = Subject {
-            user: query.user.as_deref(),
-            tenant: arrival.caller.tenant.as_deref(),
-            key: arrival.caller.key.as_deref(),
-        };
-        let (arm, cohort) = table.table.place(&subject);
-        let (arm, set) = table.set(arm);
-        let set = Arc::clone(set);
+        let (placed, ticket) = place(gateway, &arrival, &query).await?;
+        let Placed { table, arm, cohort, set } = placed;
         gateway.admission.earn_retry();
         Ok(Exchange {
             gateway: Arc::clone(gateway),
@@ -149,6 +140,7 @@ impl Exchange {
             first_token: None,
             begun: false,
             closed: false,
+            ticket,
             turn: None,
             _permit: permit,
             _share: share,
@@ -222,7 +214,7 @@ impl Exchange {
     /// Ends the exchange: it is counted and recorded now.
     pub(super) fn close(mut self, ending: Ending) -> Outcome {
         self.closed = true;
-        let outcome = account::keep(&self, ending);
+        let outcome = account::keep(&mut self, ending);
         // Counting and recording come before a whole answer is sent, so they are overhead too.
         self.measure_overhead();
         outcome

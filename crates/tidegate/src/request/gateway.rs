@@ -15,7 +15,7 @@ use crate::route::Router;
 use crate::store::{Records as _, Store};
 use crate::version_set::{FilesState, LiveSet};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tidegate_core::ids::VersionSetId;
@@ -83,6 +83,7 @@ pub(crate) struct Gateway {
     /// For how long a caller is refused after a forbidden tool call, s.
     pub(super) ban_s: u64,
     prices: BTreeMap<String, Price>,
+    not_admitted: AtomicU64,
     stopping: AtomicBool,
     cutting: AtomicBool,
     files: AtomicU8,
@@ -128,6 +129,7 @@ impl Gateway {
             bans: Bans::default(),
             ban_s: project.risk.ban_s,
             prices: project.prices.clone(),
+            not_admitted: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             cutting: AtomicBool::new(false),
             files: AtomicU8::new(FilesState::Served as u8),
@@ -145,6 +147,7 @@ impl Gateway {
                 arms: self.arms(),
                 release: self.release.get().map_or_else(ReleaseView::default, |release| release()),
                 records_dropped: self.parts.store.dropped_records(),
+                not_admitted: self.not_admitted.load(Ordering::Relaxed),
                 log_lines_dropped: crate::output::log_lines_dropped(),
                 entrance_open: table.table.entrance == Entrance::Open,
                 switch_times: self.parts.collector.switch_times(),
@@ -187,6 +190,11 @@ impl Gateway {
     /// Says how the project's files compare with the set that stable serves.
     pub(crate) fn set_files(&self, files: FilesState) {
         self.files.store(files as u8, Ordering::Relaxed);
+    }
+
+    /// Counts a request that was refused since its admission could not be written.
+    pub(super) fn count_not_admitted(&self) {
+        self.not_admitted.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Says that no new requests should come: `/readyz` answers 503 from now on.

@@ -4,6 +4,7 @@ use http::HeaderMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tidegate_core::ids::{TraceId, hex};
+use tidegate_core::text::redact;
 
 /// The ids of one request.
 #[derive(Debug, Clone)]
@@ -16,6 +17,12 @@ pub(super) struct Ids {
     pub(super) made_request: bool,
     /// W3C trace context to record and pass on.
     pub(super) traceparent: Option<String>,
+}
+
+/// The request's id as it is kept; a client may have put a name or a number into it.
+pub(super) fn kept_request_id(ids: &Ids) -> String {
+    let id = ids.request.as_str();
+    if ids.made_request { id.to_owned() } else { redact(id) }
 }
 
 /// Makes ids that do not repeat and cannot be guessed from one another: a counter through two

@@ -18,7 +18,7 @@ pub(crate) use status::{
     edits, experimental, next_steps, no_incidents, no_longer_watched, no_release, no_set, unserved,
     unwritten, waits_for_server,
 };
-pub(crate) use trace::trace;
+pub(crate) use trace::{trace, unrecorded};
 pub(crate) use words::{PlanWords, Words};
 
 pub(crate) use release::{

@@ -4,11 +4,12 @@ use super::words::{TraceWords, Words};
 use crate::clock::rfc3339;
 use crate::lang::{self, Lang};
 use crate::output::{Tone, padded, paint, wrapped};
-use tidegate_core::evidence::{Record, RecordedToolCall, RecordedToolResult};
+use crate::store::Unrecorded;
+use tidegate_core::evidence::{Admission, Record, RecordedToolCall, RecordedToolResult};
 use tidegate_core::observe::{Feedback, Timing};
 use tidegate_core::route::Arm;
 use tidegate_core::upstream::FaultOwner;
-use tidegate_core::version_set::VersionKeys;
+use tidegate_core::version_set::{NamedSet, VersionKeys};
 use unicode_width::UnicodeWidthStr as _;
 
 /// The request in the reader's language.
@@ -21,8 +22,8 @@ fn trace_in(lang: Lang, record: &Record, feedback: &[Feedback]) -> Vec<String> {
     let mut rows = vec![
         (words.trace, record.trace_id.to_string()),
         (words.at, rfc3339(record.at)),
-        (words.who, who(words, record)),
-        (words.served_by, served_by(words, record)),
+        (words.who, who(words, record.user.as_deref(), record.tenant.as_deref())),
+        (words.served_by, served_by(words, record.arm, &record.set)),
         (words.result, result(lang, words, record)),
         (words.time, time(words, &record.timing, record.streamed)),
         (words.tokens, tokens(lang, words, record)),
@@ -52,6 +53,31 @@ fn trace_in(lang: Lang, record: &Record, feedback: &[Feedback]) -> Vec<String> {
     for item in feedback {
         rows.push((words.feedback, serde_json::to_string(item).unwrap_or_default()));
     }
+    laid_out(rows, names)
+}
+
+/// A request that was admitted and has no record, in the reader's language.
+pub(crate) fn unrecorded(unrecorded: &Unrecorded) -> Vec<String> {
+    unrecorded_in(lang::reader(), unrecorded)
+}
+
+fn unrecorded_in(lang: Lang, Unrecorded { admission, is_over }: &Unrecorded) -> Vec<String> {
+    let words = &Words::of(lang).trace;
+    let Admission { trace_id, request_id: _, at, tenant, user, arm, set, change_id } = admission;
+    let mut rows = vec![
+        (words.trace, trace_id.to_string()),
+        (words.at, rfc3339(*at)),
+        (words.who, who(words, user.as_deref(), tenant.as_deref())),
+        (words.served_by, served_by(words, *arm, set)),
+        (words.result, no_record(lang, *is_over)),
+    ];
+    rows.extend(change_id.as_ref().map(|change_id| (words.release, change_id.to_string())));
+    let names = rows.len();
+    laid_out(rows, names)
+}
+
+/// Rows with their labels; the first `names` of them are broken into lines.
+fn laid_out(rows: Vec<(&'static str, String)>, names: usize) -> Vec<String> {
     let width = rows.iter().map(|(label, _)| label.width()).max().unwrap_or(0).max(10);
     let lines = rows.into_iter().enumerate().flat_map(|(row, (label, value))| {
         let line = format!("{} {value}", padded(label, width));
@@ -61,22 +87,33 @@ fn trace_in(lang: Lang, record: &Record, feedback: &[Feedback]) -> Vec<String> {
     lines.collect()
 }
 
-fn who(words: &TraceWords, record: &Record) -> String {
-    let or_none = |name: &Option<String>| name.as_deref().unwrap_or(words.none).to_owned();
-    let (user, tenant) = (or_none(&record.user), or_none(&record.tenant));
+fn who(words: &TraceWords, user: Option<&str>, tenant: Option<&str>) -> String {
+    let (user, tenant) = (user.unwrap_or(words.none), tenant.unwrap_or(words.none));
     format!("{} {user} · {} {tenant}", words.user, words.tenant)
 }
 
-fn served_by(words: &TraceWords, record: &Record) -> String {
-    let VersionKeys { code, prompt, model, index } = &record.set.keys;
-    let arm = match record.arm {
+fn served_by(words: &TraceWords, arm: Arm, set: &NamedSet) -> String {
+    let VersionKeys { code, prompt, model, index } = &set.keys;
+    let arm = match arm {
         Arm::Stable => words.stable,
         Arm::Candidate => words.candidate,
     };
     let parts =
         [(words.prompt, prompt), (words.model, model), (words.index, index), (words.code, code)];
     let parts = parts.map(|(word, version)| format!("{word} {version}")).join(" · ");
-    format!("{arm} · {} · {parts}", record.set.id)
+    format!("{arm} · {} · {parts}", set.id)
+}
+
+fn no_record(lang: Lang, is_over: bool) -> String {
+    let text = match (lang, is_over) {
+        (Lang::En, true) => "admitted; the process ended before the record was written",
+        (Lang::En, false) => "admitted; it has no record yet",
+        (Lang::Zh, true) => "已受理；进程在写下记录之前结束",
+        (Lang::Zh, false) => "已受理；还没有记录",
+        (Lang::Ja, true) => "受理済み。記録が書かれる前にプロセスが終了した",
+        (Lang::Ja, false) => "受理済み。記録はまだない",
+    };
+    paint(if is_over { Tone::Red } else { Tone::Yellow }, text)
 }
 
 fn result(lang: Lang, words: &TraceWords, record: &Record) -> String {

@@ -85,9 +85,14 @@ impl Disk {
 
     /// Starts a project's server on it.
     pub(crate) fn serve(&self, project: &Project) -> Server {
+        self.serve_with(project, &[])
+    }
+
+    /// The same with more environment variables.
+    pub(crate) fn serve_with(&self, project: &Project, more: &[(&str, &str)]) -> Server {
         let (library, folder) = (self.library.to_str(), self.folder.path().to_str());
         let env = [("LD_PRELOAD", library.unwrap()), ("DISK_FAULTS", folder.unwrap())];
-        Server::start(&project.root, &env)
+        Server::start(&project.root, &[&env, more].concat())
     }
 
     /// Switches a fault on.

@@ -212,7 +212,7 @@ fn holds(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let mut store = open(root.path());
     let mut model = Model::default();
     let write = |store: &SqliteStore, seeds: &[Seed]| {
-        seeds.iter().for_each(|seed| assert!(store.record(seed.record())));
+        seeds.iter().for_each(|seed| assert!(store.record(store.begin(), seed.record())));
     };
     for step in steps {
         match step {
@@ -255,7 +255,7 @@ proptest! {
 fn trickle(root: &Path, count: u64) -> SqliteStore {
     let (store, runtime) = (open(root), runtime());
     for n in 0..count {
-        assert!(store.record(record(n, Arm::Stable, Some("mei"), Some("acme"))));
+        assert!(store.record(store.begin(), record(n, Arm::Stable, Some("mei"), Some("acme"))));
         runtime.block_on(store.flush()).unwrap();
     }
     store
@@ -288,7 +288,7 @@ fn full_batches_are_indexed_and_their_segments_go_with_them() {
             output: None,
             ..record(n, Arm::Stable, None, None)
         };
-        assert!(store.record(record));
+        assert!(store.record(store.begin(), record));
         if n % 4_000 == 0 {
             runtime.block_on(store.flush()).unwrap();
         }
@@ -296,7 +296,7 @@ fn full_batches_are_indexed_and_their_segments_go_with_them() {
     runtime.block_on(store.flush()).unwrap();
     // Each write takes one step of what is due.
     for n in 0..4 {
-        assert!(store.record(record(n, Arm::Stable, None, None)));
+        assert!(store.record(store.begin(), record(n, Arm::Stable, None, None)));
         runtime.block_on(store.flush()).unwrap();
     }
     let segments = || super::index::segments(&raw(root.path()));
@@ -322,7 +322,9 @@ fn what_is_pruned_is_in_no_body_any_more() {
     let (store, runtime) = (open(root.path()), runtime());
     for n in 0..10 {
         let output = Some(format!("answer number {n}"));
-        assert!(store.record(Record { output, ..record(n, Arm::Stable, None, None) }));
+        assert!(
+            store.record(store.begin(), Record { output, ..record(n, Arm::Stable, None, None) })
+        );
     }
     runtime.block_on(store.flush()).unwrap();
     assert_eq!(runtime.block_on(store.prune_records(UnixMs(5))).unwrap(), 5);
@@ -380,7 +382,7 @@ fn tenants_may_use_one_trace_id() {
     later.at = UnixMs(5);
     let first = record(1, Arm::Stable, None, Some("acme"));
     for record in [&first, &later] {
-        assert!(store.record(record.clone()));
+        assert!(store.record(store.begin(), record.clone()));
     }
     let id = trace_id(1);
     let put = |tenant, feedback| {

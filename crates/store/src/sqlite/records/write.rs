@@ -34,9 +34,9 @@ impl Sealer {
     ///
     /// # Errors
     /// When there is no memory to compress them.
-    pub(in super::super) fn seal(
+    pub(in super::super) fn seal<'a>(
         &mut self,
-        records: &mut [Record],
+        records: impl Iterator<Item = &'a mut Record>,
     ) -> Result<(Vec<Sealed>, usize)> {
         let mut sealed = Vec::new();
         for record in records {

@@ -52,7 +52,7 @@ async fn records_make_way_for_control_when_there_is_no_room() {
     large.output = Some(noise(2 << 20));
     let blocker = raw(&root);
     blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
-    assert!(store.record(large));
+    assert!(store.record(store.begin(), large));
     let appending = append(&store, UnixMs(1), vec![packed_event(1)]);
     let flushing = store.flush();
     let unblock = async { blocker.execute_batch("ROLLBACK").unwrap() };
@@ -85,7 +85,10 @@ async fn after_a_failed_commit_nothing_is_acknowledged_until_a_new_start() {
     assert_eq!(second.message, first.message, "though it would succeed now");
     assert!(error(store.flush().await).message.contains("stopping to acknowledge"));
     assert!(store.stopped().is_some());
-    assert!(store.record(record(1, Arm::Stable, None, None)), "records are taken in silence");
+    assert!(
+        store.record(store.begin(), record(1, Arm::Stable, None, None)),
+        "records are taken in silence"
+    );
     assert!(store.flush().await.is_err());
     assert_eq!(store.dropped_records(), 1, "and counted");
     assert_eq!(store.journal(0).unwrap().len(), 1, "reads go on");
@@ -105,7 +108,7 @@ async fn records_beyond_the_queue_are_dropped_and_counted() {
     blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
     // At most 4 are in the writer's hands and 4 in the queue while the file is held.
     let taken: Vec<bool> =
-        (0..20).map(|n| store.record(record(n, Arm::Stable, None, None))).collect();
+        (0..20).map(|n| store.record(store.begin(), record(n, Arm::Stable, None, None))).collect();
     let accepted = taken.iter().filter(|taken| **taken).count();
     assert!((4..=8).contains(&accepted), "{taken:?}");
     assert_eq!(store.dropped_records(), 20 - accepted as u64);
@@ -113,7 +116,7 @@ async fn records_beyond_the_queue_are_dropped_and_counted() {
     store.flush().await.unwrap();
     let query = RecordQuery { limit: 100, ..RecordQuery::default() };
     assert_eq!(store.records(&query).unwrap().len(), accepted);
-    assert!(store.record(record(99, Arm::Stable, None, None)), "and room again");
+    assert!(store.record(store.begin(), record(99, Arm::Stable, None, None)), "and room again");
 }
 
 #[tokio::test]
@@ -122,7 +125,7 @@ async fn while_nothing_is_set_aside_records_make_way() {
     // A folder in its place: the space cannot be set aside.
     std::fs::create_dir_all(root.path().join(".tidegate/reserve")).unwrap();
     let store = open(&root);
-    assert!(store.record(record(1, Arm::Stable, None, None)));
+    assert!(store.record(store.begin(), record(1, Arm::Stable, None, None)));
     let lost = error(store.flush().await);
     assert!(lost.message.contains("no room"), "{lost}");
     assert_eq!(store.dropped_records(), 1);

@@ -29,7 +29,7 @@ async fn a_state_of_rows_is_brought_into_batches() {
     let kept = rows(&root);
     assert_eq!(kept.len(), 24);
     let older = error(SqliteStore::open(root.path(), Access::Read));
-    assert!(older.message.contains("older tidegate (schema 2; this one reads 3)"), "{older}");
+    assert!(older.message.contains("older tidegate (schema 2; this one reads 4)"), "{older}");
     assert!(older.hints[0].contains("`tidegate serve` brings it up to date"), "{older:?}");
     assert_eq!(rows(&root), kept, "reading changes nothing");
 
@@ -50,7 +50,7 @@ async fn a_state_of_rows_is_brought_into_batches() {
     assert_eq!(store.sets().unwrap().len(), 1);
     assert!(store.latest_eval(&set_id(1)).unwrap().is_some());
     assert_eq!(append(&store, UnixMs(3), vec![packed_event(3)]).await.unwrap()[0].seq, 3);
-    assert!(store.record(record(30, Arm::Stable, None, None)));
+    assert!(store.record(store.begin(), record(30, Arm::Stable, None, None)));
     store.flush().await.unwrap();
     assert_eq!(store.integrity().unwrap(), Vec::<String>::new());
     drop(store);

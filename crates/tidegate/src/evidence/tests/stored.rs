@@ -42,8 +42,8 @@ async fn store(root: &Path) -> Store {
     store.put_set(data.to.as_ref().unwrap(), plan.created_at).await.unwrap();
     store.put_eval(data.eval.as_ref().unwrap()).await.unwrap();
     for i in 0..12 {
-        assert!(store.record(record(&format!("bad-{i}"), true)));
-        assert!(store.record(record(&format!("good-{i}"), false)));
+        assert!(store.record(store.begin(), record(&format!("bad-{i}"), true)));
+        assert!(store.record(store.begin(), record(&format!("good-{i}"), false)));
     }
     store
 }

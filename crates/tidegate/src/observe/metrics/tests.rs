@@ -14,6 +14,7 @@ fn view() -> TableView {
         }],
         release: ReleaseView::default(),
         records_dropped: 3,
+        not_admitted: 5,
         log_lines_dropped: 4,
         entrance_open: true,
         switch_times: (Some(Duration::from_millis(2)), None),
@@ -66,6 +67,7 @@ fn the_names_of_the_requirements_are_there() {
     check(&page, "tidegate_release_weight_pct 5");
     check(&page, "tidegate_table_generation 7");
     check(&page, "tidegate_records_dropped_total 3");
+    check(&page, "tidegate_requests_not_admitted_total 5");
     check(&page, "tidegate_log_lines_dropped_total 4");
     check(&page, r#"tidegate_arm_requests_total{arm="candidate",status="error"} 1"#);
     check(&page, r#"tidegate_tokens_total{arm="candidate",direction="in"} 20"#);

@@ -61,6 +61,8 @@ pub(crate) struct TableView {
     pub(crate) release: ReleaseView,
     /// Records dropped since the start.
     pub(crate) records_dropped: u64,
+    /// Requests refused since the start, as their admission could not be written.
+    pub(crate) not_admitted: u64,
     /// Lines of the log dropped since the start.
     pub(crate) log_lines_dropped: u64,
     /// Whether requests are taken.
@@ -97,6 +99,9 @@ impl TableView {
         page.count("tidegate_entrance_open", &[], u64::from(self.entrance_open));
         page.family("tidegate_records_dropped_total", "counter", "Records lost to a full queue");
         page.count("tidegate_records_dropped_total", &[], self.records_dropped);
+        let name = "tidegate_requests_not_admitted_total";
+        page.family(name, "counter", "Requests refused as their admission could not be written");
+        page.count(name, &[], self.not_admitted);
         let name = "tidegate_log_lines_dropped_total";
         page.family(name, "counter", "Lines of the log that nobody read in time");
         page.count(name, &[], self.log_lines_dropped);

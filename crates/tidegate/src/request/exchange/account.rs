@@ -5,7 +5,7 @@ use crate::guard::{any_text, kept_user};
 use crate::log::{About, Event};
 use crate::observe::{AnswerSample, FeedbackOn, StatusClass};
 use crate::request::bounds::RECORD_TEXT_MAX;
-use crate::request::ids::Ids;
+use crate::request::ids::kept_request_id;
 use crate::store::Records as _;
 use crate::upstream::Elapsed;
 use serde_json::Value;
@@ -38,7 +38,9 @@ struct Spent {
 }
 
 /// Counts and records an ended exchange; gives what was counted.
-pub(super) fn keep(exchange: &Exchange, ending: Ending) -> Outcome {
+pub(super) fn keep(exchange: &mut Exchange, ending: Ending) -> Outcome {
+    let ticket = std::mem::take(&mut exchange.ticket);
+    let exchange = &*exchange;
     let parts = &exchange.gateway.parts;
     let judged = judge(exchange, &ending);
     let found = ending.found.clone().unwrap_or_default();
@@ -89,7 +91,7 @@ pub(super) fn keep(exchange: &Exchange, ending: Ending) -> Outcome {
         log(exchange, &record);
     }
     // A full queue drops the record and counts it; the data plane never waits for the store.
-    parts.store.record(record);
+    parts.store.record(ticket, record);
     outcome
 }
 
@@ -306,7 +308,7 @@ fn record(
     await_results(exchange, &facts);
     Record {
         trace_id: arrival.ids.trace.clone(),
-        request_id: request_id(&arrival.ids),
+        request_id: kept_request_id(&arrival.ids),
         traceparent: arrival.ids.traceparent.clone(),
         at: arrival.at,
         tenant: tenant.map(str::to_owned),
@@ -346,12 +348,6 @@ fn record(
         // It may quote the prompt, so it is content too.
         upstream_said: ending.said.filter(|_| keeps).and_then(|s| s.line(&set.upstream_name)),
     }
-}
-
-/// The request's id as it is kept; a client may have put a name or a number into it.
-fn request_id(ids: &Ids) -> String {
-    let id = ids.request.as_str();
-    if ids.made_request { id.to_owned() } else { redact(id) }
 }
 
 /// The results that the request brought, each with the time since its call.

@@ -1,0 +1,234 @@
+//! Audited requests: whoever saw a byte of an answer has an admission on disk, whatever kill or
+//! disk came between, and a request that cannot be admitted is not sent to the model server.
+
+use crate::client::{self, CHAT, open, request};
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+use crate::preload::{Disk, Fault};
+use crate::project::{Project, Server, wait_for};
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+use crate::upstream::Upstream;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+use std::time::Instant;
+use tidegate_core::ids::TraceId;
+use tidegate_store::{Access, Records as _, SqliteStore};
+
+/// Threads that ask at the same time.
+const ASKING: u64 = 6;
+/// Kills; each comes at another moment of the load.
+const KILLS: u64 = 20;
+
+/// What those who ask share.
+#[derive(Default)]
+struct Load {
+    next: AtomicU64,
+    answered: AtomicU64,
+    over: AtomicBool,
+}
+
+/// What one thread saw: ids of requests whose answer began with a 2xx.
+fn ask(address: SocketAddr, round: u64, load: &Load) -> Vec<String> {
+    let mut seen = Vec::new();
+    while !load.over.load(Ordering::Relaxed) {
+        let n = load.next.fetch_add(1, Ordering::Relaxed);
+        let trace = format!("audited-{round}-{n}");
+        let body = json!({
+            "messages": [{ "role": "user", "content": "How do returns work?" }],
+            "stream": n.is_multiple_of(2),
+        });
+        let headers = format!("x-trace-id: {trace}\r\n");
+        let bytes = request("POST", CHAT, &headers, body.to_string().as_bytes());
+        let Ok(answer) = open(address, &bytes) else { continue };
+        if (200..300).contains(&answer.status()) {
+            // Its first byte has come; the rest may not.
+            seen.push(trace);
+            load.answered.fetch_add(1, Ordering::Relaxed);
+        }
+        let _ = answer.finish();
+    }
+    seen
+}
+
+/// Asks until the server is killed after so many answers; gives what was seen of it.
+fn killed_under_load(server: Server, round: u64, after: u64) -> Vec<String> {
+    let load = Arc::new(Load::default());
+    let threads: Vec<_> = (0..ASKING)
+        .map(|_| {
+            let (address, load) = (server.address, Arc::clone(&load));
+            std::thread::spawn(move || ask(address, round, &load))
+        })
+        .collect();
+    wait_for("the moment", || (load.answered.load(Ordering::Relaxed) >= after).then_some(()));
+    server.kill();
+    load.over.store(true, Ordering::Relaxed);
+    threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+}
+
+/// Of these requests, those that have no record, but an admission. All have one of them.
+fn only_admitted(root: &Path, seen: &[String]) -> Vec<String> {
+    let store = SqliteStore::open(root, Access::Read).unwrap();
+    let mut admitted = Vec::new();
+    for trace in seen {
+        let id = TraceId::parse(trace).unwrap();
+        if store.traces(&id).unwrap().is_empty() {
+            let left = store.unrecorded(&id).unwrap();
+            assert_eq!(left.len(), 1, "{trace} was answered and is not audited");
+            assert_eq!(left[0].admission.trace_id, id);
+            admitted.push(trace.clone());
+        }
+    }
+    admitted
+}
+
+fn audited() -> Project {
+    let project = Project::quick();
+    project.edit("tidegate.yaml", "ms_per_token: 0\n", "ms_per_token: 1\n");
+    project.edit("tidegate.yaml", "\nrecords:\n", "\nrecords:\n  audit: strict\n");
+    project
+}
+
+#[test]
+fn whoever_saw_a_byte_of_an_answer_is_admitted_whatever_kill_came() {
+    let project = audited();
+    let (mut seen, mut left) = (Vec::new(), Vec::new());
+    for kill in 0..KILLS {
+        let of_this = killed_under_load(project.serve(), kill, 1 + kill * 37 % 60);
+        left.extend(only_admitted(&project.root, &of_this));
+        seen.extend(of_this);
+    }
+    // What was there after one kill is there after all of them.
+    let server = project.serve();
+    let only = only_admitted(&project.root, &seen);
+    assert!(!left.is_empty(), "no kill came between an answer and its record");
+    assert_eq!(only, left, "of {} answered", seen.len());
+    println!("audit: {KILLS} kills, {} answered, {} only admitted", seen.len(), left.len());
+    let shown = project.run(&["trace", &left[0]]).exits(0);
+    assert!(shown.out.contains("the process ended before the record was written"), "{shown:?}");
+    let shown = project.run(&["trace", &left[0], "--json"]).exits(0).json();
+    assert_eq!(
+        (&shown["record"], &shown["unrecorded"][0]["process_ended"]),
+        (&Value::Null, &json!(true)),
+        "{shown}"
+    );
+    server.terminate();
+    assert_eq!(server.ended(), Some(0));
+    project.run(&["check"]).exits(0);
+}
+
+/// The keys of two tenants, of which one is audited.
+const KEYS: [(&str, &str); 2] =
+    [("ACME_KEY", "acme-key-0123456789"), ("OTHER_KEY", "other-key-0123456789")];
+
+const TENANTS: &str = "credentials:\n  - {name: app, key_env: ACME_KEY, tenant: acme}\n  \
+                       - {name: shop, key_env: OTHER_KEY, tenant: other}\n\
+                       records:\n  audit_tenants: [acme]\n";
+
+fn chat_of(server: &Server, key: &str) -> client::Answer {
+    let body = json!({ "messages": [{ "role": "user", "content": "hi" }] }).to_string();
+    let headers = format!("authorization: Bearer {key}\r\n");
+    open(server.address, &request("POST", CHAT, &headers, body.as_bytes()))
+        .unwrap()
+        .finish()
+        .unwrap()
+}
+
+/// While nothing can be written, the audited tenant is refused in time and nothing of it reaches
+/// the model server; the other one is served. When the disk is well again, both are.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[track_caller]
+fn refused_while_it_lasts(
+    upstream: &Upstream,
+    server: &Server,
+    root: &Path,
+    lasts: impl FnOnce() -> Box<dyn FnOnce()>,
+) {
+    let [(_, acme), (_, other)] = KEYS;
+    assert_eq!(chat_of(server, acme).status, 200);
+    // Its record is written; one that is dropped on a full disk leaves its admission.
+    no_admission_is_left(root);
+    let recovers = lasts();
+    let asked = upstream.asked().len();
+    let mut slowest = Duration::ZERO;
+    for n in 1..=4 {
+        let began = Instant::now();
+        let refused = chat_of(server, acme);
+        slowest = slowest.max(began.elapsed());
+        refused.check_error(503, "audit_unavailable", &["could not be written to disk"]);
+        assert_eq!(refused.header("retry-after"), "1", "{refused:?}");
+        assert_eq!(upstream.asked().len(), asked + n - 1, "it was sent on");
+        assert_eq!(chat_of(server, other).status, 200, "the other tenant is served");
+    }
+    assert!(slowest < Duration::from_secs(3), "{slowest:?}");
+    let headers = format!("authorization: Bearer {other}\r\n");
+    let page = client::get(server.address, "/metrics", &headers).unwrap().body;
+    assert!(page.contains("tidegate_requests_not_admitted_total 4"), "{page}");
+    recovers();
+    let began = Instant::now();
+    wait_for("the audited tenant", || (chat_of(server, acme).status == 200).then_some(()));
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    // Those that were refused left nothing behind.
+    no_admission_is_left(root);
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[track_caller]
+fn no_admission_is_left(root: &Path) {
+    wait_for("the last admission's end", || {
+        let db = Connection::open(root.join(".tidegate/state.db")).unwrap();
+        let left: i64 = db.query_row("SELECT count(*) FROM admissions", [], |r| r.get(0)).unwrap();
+        (left == 0).then_some(())
+    });
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[track_caller]
+fn refused_on(fault: Fault) {
+    let (disk, upstream) = (Disk::new(), Upstream::answering("hello"));
+    let project = upstream.project("", TENANTS);
+    let server = disk.serve_with(&project, &KEYS);
+    refused_while_it_lasts(&upstream, &server, &project.root, move || {
+        disk.has(fault);
+        Box::new(move || disk.recovers_from(fault))
+    });
+    server.terminate();
+    assert_eq!(server.ended(), Some(0));
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn an_audited_request_is_refused_while_the_disk_does_not_answer() {
+    refused_on(Fault::Stall);
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn an_audited_request_is_refused_on_a_full_disk() {
+    refused_on(Fault::Full);
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn an_audited_request_is_refused_while_writing_fails() {
+    refused_on(Fault::Broken);
+    refused_on(Fault::Unsynced);
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn an_audited_request_is_refused_while_the_database_is_locked() {
+    let upstream = Upstream::answering("hello");
+    let project = upstream.project("", TENANTS);
+    let server = Server::start(&project.root, &KEYS);
+    let db = Connection::open(project.root.join(".tidegate/state.db")).unwrap();
+    db.busy_timeout(Duration::from_secs(30)).unwrap();
+    refused_while_it_lasts(&upstream, &server, &project.root, move || {
+        db.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        Box::new(move || db.execute_batch("ROLLBACK").unwrap())
+    });
+}
