@@ -12,3 +12,4 @@ mod load;
 mod mix;
 mod repeats;
 mod server;
+mod switches;

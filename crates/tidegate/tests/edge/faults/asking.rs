@@ -61,8 +61,8 @@ pub(crate) struct Seen {
 /// The service under test.
 pub(crate) struct Service {
     // Ended before its project is deleted.
-    server: Server,
-    project: Project,
+    pub(crate) server: Server,
+    pub(crate) project: Project,
     model: Arc<ModelServer>,
 }
 

@@ -20,6 +20,8 @@ pub(crate) enum Fault {
     NoEndMark,
     /// It answers after so many ms.
     Slow(u64),
+    /// It answers in a stream whose pieces are so many ms apart.
+    Paced(u64),
     /// It answers compressed, which was not asked for.
     Gzip,
     /// It answers, and closes the connection so many ms later, which may be in use again then.
@@ -189,6 +191,7 @@ impl Fault {
             | Fault::Dribble
             | Fault::NoEndMark
             | Fault::Slow(_)
+            | Fault::Paced(_)
             | Fault::Gzip
             | Fault::ThenCloses(_)
             | Fault::Once => ANSWERED,

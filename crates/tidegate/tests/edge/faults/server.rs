@@ -33,6 +33,10 @@ struct Seen {
     sockets: Mutex<HashMap<u64, TcpStream>>,
     /// Requests that came to the other host, where no redirect may lead.
     strayed: AtomicU64,
+    /// What the model `m2` does with a request that says nothing.
+    of_m2: Mutex<Option<Fault>>,
+    /// Requests that it failed so.
+    failed_by_m2: AtomicU64,
 }
 
 /// The server; its threads end with their connections.
@@ -87,6 +91,17 @@ impl ModelServer {
     /// Requests that followed a redirect.
     pub(crate) fn strayed(&self) -> u64 {
         self.seen.strayed.load(Ordering::SeqCst)
+    }
+
+    /// What the model `m2` does from now on with requests that say nothing.
+    pub(crate) fn fails_as_m2(&self, fault: Option<Fault>) {
+        *lock(&self.seen.of_m2) = fault;
+        self.seen.failed_by_m2.store(0, Ordering::SeqCst);
+    }
+
+    /// Requests that it failed since then.
+    pub(crate) fn failed_by_m2(&self) -> u64 {
+        self.seen.failed_by_m2.load(Ordering::SeqCst)
     }
 
     /// Closes every connection; gives how many there were.
@@ -160,10 +175,20 @@ impl Connection<'_> {
         let mut body = vec![b'}'; length];
         self.stream.read_exact(&mut body[..length - 1])?;
         let body: Value = serde_json::from_slice(&body).map_err(io::Error::other)?;
-        let fault = body.get("x_fault").cloned().unwrap_or(json!("none"));
+        let mut fault = match body.get("x_fault") {
+            Some(fault) => serde_json::from_value(fault.clone()).map_err(io::Error::other)?,
+            None => Fault::None,
+        };
+        if body["model"] == "m2"
+            && fault == Fault::None
+            && let Some(of_m2) = *lock(&self.seen.of_m2)
+        {
+            fault = of_m2;
+            self.seen.failed_by_m2.fetch_add(1, Ordering::SeqCst);
+        }
         Ok(Some(Request {
             trace: header("x-trace-id: ").unwrap_or_default().to_owned(),
-            fault: serde_json::from_value(fault).map_err(io::Error::other)?,
+            fault,
             stream: body["stream"] == true,
             wants_usage: body["stream_options"]["include_usage"] == true,
         }))
@@ -299,6 +324,12 @@ impl Connection<'_> {
     fn in_steps(&mut self, fault: Fault, bytes: &[u8]) -> io::Result<()> {
         match fault {
             Fault::Dribble => bytes.iter().try_for_each(|byte| self.send(&[*byte])),
+            Fault::Paced(ms) => {
+                bytes.chunks(bytes.len() / EVENTS as usize + 1).try_for_each(|piece| {
+                    sleep(Duration::from_millis(ms));
+                    self.send(piece)
+                })
+            }
             _ => self.send(bytes),
         }
     }
