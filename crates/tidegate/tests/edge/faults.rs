@@ -7,6 +7,7 @@
 mod asking;
 mod connections;
 mod each;
+mod endless;
 mod fault;
 mod load;
 mod mix;

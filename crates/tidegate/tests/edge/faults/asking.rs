@@ -98,9 +98,18 @@ impl Service {
 
     /// What its process holds in memory, KiB.
     pub(crate) fn memory_kib(&self) -> u64 {
+        self.status_kib("VmRSS:")
+    }
+
+    /// The most that it ever held, KiB.
+    pub(crate) fn peak_kib(&self) -> u64 {
+        self.status_kib("VmHWM:")
+    }
+
+    fn status_kib(&self, field: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.server.pid()));
         let status = status.unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
@@ -229,7 +238,8 @@ impl Front {
 }
 
 impl Asked {
-    fn bytes(&self) -> Vec<u8> {
+    /// What is sent.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let body = json!({"messages": [{"role": "user", "content": "hi"}], "user": self.trace,
                           "stream": self.stream, "x_fault": self.fault});
         let headers = format!("x-trace-id: {}\r\n", self.trace);

@@ -74,6 +74,10 @@ pub(crate) enum Fault {
     Silent(u64),
     /// After so many events it sends signs of life, and nothing else.
     Heartbeats(u64),
+    /// A body without an end, in a stream a line without one.
+    Endless,
+    /// A stream of long events without an end.
+    Flood,
 }
 
 /// What a client that reads to the end must see, and what the record must say.
@@ -176,6 +180,10 @@ impl Fault {
     pub(crate) fn expected(self, stream: bool) -> Expected {
         let before = self.before_the_first_byte(stream);
         match self.after() {
+            // A sign of life is passed on before anything else.
+            Some(0) if stream && matches!(self, Fault::Heartbeats(_)) => {
+                Expected { status: 200, ..before }
+            }
             // The status is out already; the last event says it.
             Some(1..) if stream => Expected { status: 200, ..before },
             _ => before,
@@ -199,7 +207,7 @@ impl Fault {
             Fault::LongLine(_) if !stream => ANSWERED,
             // The end mark was there.
             Fault::TooShort if stream => ANSWERED,
-            Fault::LongLine(_) | Fault::LongHead => too_large,
+            Fault::LongLine(_) | Fault::LongHead | Fault::Endless => too_large,
             Fault::Cut(_)
             | Fault::Reset(_)
             | Fault::Unended(_)
@@ -222,8 +230,10 @@ impl Fault {
                 refused(502, "upstream_unreachable", Failure::Unreachable)
             }
             Fault::Silent(0) => refused(504, "upstream_timeout", Failure::FirstByteTimeout),
-            Fault::Silent(_) => refused(504, "upstream_timeout", Failure::IdleTimeout),
-            Fault::Heartbeats(_) => refused(504, "upstream_timeout", Failure::TotalTimeout),
+            Fault::Silent(_) if stream => refused(504, "upstream_timeout", Failure::IdleTimeout),
+            Fault::Silent(_) | Fault::Heartbeats(_) | Fault::Flood => {
+                refused(504, "upstream_timeout", Failure::TotalTimeout)
+            }
         }
     }
 }

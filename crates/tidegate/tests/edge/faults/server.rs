@@ -226,6 +226,7 @@ impl Connection<'_> {
             Fault::RateLimited(wait_s) => {
                 self.error(429, &format!("retry-after: {wait_s}\r\n"), "rate_limit_exceeded")?;
             }
+            Fault::Endless | Fault::Flood => return self.without_end(request),
             Fault::Account => self.error(429, "", "insufficient_quota")?,
             _ if request.stream => return self.events(request),
             _ => return self.body(request),
@@ -334,6 +335,32 @@ impl Connection<'_> {
         }
     }
 
+    /// Sends on until the gateway lets go.
+    fn without_end(&mut self, request: &Request) -> io::Result<After> {
+        let kind = if request.stream { "text/event-stream" } else { "application/json" };
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\nconnection: close\r\n\r\n");
+        self.send(head.as_bytes())?;
+        let (first, piece) = match request.fault {
+            Fault::Flood => {
+                let mut long = Vec::new();
+                let text = "x".repeat(4_000);
+                event(&mut long, &chunk(&json!({"content": text}), Value::Null));
+                (String::new(), long)
+            }
+            _ if request.stream => ("data: {\"x\": \"".to_owned(), vec![b'x'; 1 << 16]),
+            _ => ("{\"x\": \"".to_owned(), vec![b'x'; 1 << 16]),
+        };
+        self.send(first.as_bytes())?;
+        while self.send(&piece).is_ok() {}
+        self.released(request);
+        Ok(After::Closed)
+    }
+
+    fn released(&self, request: &Request) {
+        let mut calls = lock(&self.seen.calls);
+        calls.entry(request.trace.clone()).or_default().released = Some(Instant::now());
+    }
+
     /// What follows an answer.
     fn end(&mut self, request: &Request) -> io::Result<After> {
         match request.fault {
@@ -369,8 +396,7 @@ impl Connection<'_> {
                 Ok(_) | Err(_) => break,
             }
         }
-        let mut calls = lock(&self.seen.calls);
-        calls.entry(request.trace.clone()).or_default().released = Some(Instant::now());
+        self.released(request);
         Ok(())
     }
 }
