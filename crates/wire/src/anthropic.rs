@@ -4,7 +4,9 @@ mod answer;
 mod error;
 mod read;
 pub(crate) mod shape;
+pub(crate) mod write;
 
 pub use answer::{EventReader, read_answer};
 pub use error::error_facts;
 pub(crate) use read::{Block, BlockDelta, Event, Tokens, read_event, read_message};
+pub use write::{ErrorBody, write_error};

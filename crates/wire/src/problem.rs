@@ -49,6 +49,9 @@ pub enum AnswerProblem {
     /// `content` is absent or not a list.
     #[error("the upstream's answer has no content")]
     NoContent,
+    /// It says something that the client's API cannot say.
+    #[error("the upstream's answer cannot be translated: {0}")]
+    Untranslatable(&'static str),
     /// More parts of an answer are begun and not ended than any server has.
     #[error("the upstream's answer has too many parts that are begun and not ended")]
     TooManyParts,

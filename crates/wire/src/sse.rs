@@ -142,6 +142,14 @@ pub fn write_event(out: &mut Vec<u8>, data: &[u8]) {
     out.push(b'\n');
 }
 
+/// Writes one event with its name, as Anthropic's API does.
+pub fn write_named_event(out: &mut Vec<u8>, name: &str, data: &[u8]) {
+    out.extend_from_slice(b"event: ");
+    out.extend_from_slice(name.as_bytes());
+    out.push(b'\n');
+    write_event(out, data);
+}
+
 /// Writes a ping: a comment without a text, since nobody looked at what the server's said.
 pub fn write_ping(out: &mut Vec<u8>) {
     out.extend_from_slice(b":\n\n");
@@ -249,6 +257,7 @@ mod tests {
         let mut out = Vec::new();
         write_event(&mut out, b"{\"a\":\r\n1}");
         write_ping(&mut out);
-        assert_eq!(out, b"data: {\"a\":\ndata: 1}\n\n:\n\n");
+        write_named_event(&mut out, "ping", b"{}");
+        assert_eq!(out, b"data: {\"a\":\ndata: 1}\n\n:\n\nevent: ping\ndata: {}\n\n");
     }
 }

@@ -11,8 +11,11 @@ mod data_url;
 mod node;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod warnings;
 
+pub mod anthropic_in;
 pub mod anthropic_out;
 
 pub use chunks::{Chunk, Step};

@@ -10,8 +10,8 @@ mod tests {
     use std::fs;
     use std::path::{Path, PathBuf};
     use tidegate_wire::sse::{self, SseEvent};
-    use tidegate_wire::translate::{Step, Warnings, anthropic_out};
-    use tidegate_wire::{AnswerProblem, openai_chat, parse_json_object};
+    use tidegate_wire::translate::{Step, Warnings, anthropic_in, anthropic_out};
+    use tidegate_wire::{AnswerProblem, anthropic, openai_chat, parse_json_object};
 
     type Members = BTreeMap<String, Box<RawValue>>;
 
@@ -178,6 +178,67 @@ mod tests {
         check("anthropic_out/stream", |case| {
             let mut stream = anthropic_out::Stream::new(CREATED);
             streamed(case, |data| stream.event(data))
+        });
+    }
+
+    fn chat_options(options: &Map<String, Value>) -> anthropic_in::Options {
+        let flag = |key| options.get(key).and_then(Value::as_bool).unwrap_or(false);
+        anthropic_in::Options {
+            extensions: flag("extensions"),
+            reasoning: flag("reasoning"),
+            newer_length: flag("newer_length"),
+        }
+    }
+
+    #[test]
+    fn requests_from_anthropics_clients() {
+        check("anthropic_in/request", |case| {
+            let members: Members = serde_json::from_str(case).unwrap();
+            let options = chat_options(&options(&members));
+            match anthropic_in::request(members["request"].get().as_bytes(), &options) {
+                Ok(out) => {
+                    let body = serde_json::to_vec(&out.chat.body).unwrap();
+                    with_warnings(&out.warnings, &body)
+                }
+                Err(error) => format!("error: {error}\n"),
+            }
+        });
+    }
+
+    #[test]
+    fn answers_for_anthropics_clients() {
+        check("anthropic_in/answer", |case| {
+            match anthropic_in::answer(case.trim_end().as_bytes(), "msg_1") {
+                Ok(body) => {
+                    anthropic::read_answer(&body).unwrap();
+                    lines(&body)
+                }
+                Err(problem) => format!("problem: {problem:?}\n"),
+            }
+        });
+    }
+
+    #[test]
+    fn streams_for_anthropics_clients() {
+        check("anthropic_in/stream", |case| {
+            let (mut events, mut out) = (anthropic_in::Events::new("msg_1"), Vec::new());
+            for event in events_in_any_split(case.as_bytes()) {
+                let SseEvent::Data { is_error: _, data } = event else { continue };
+                let step = match data == sse::DONE {
+                    true => Ok(events.end()),
+                    false => openai_chat::read_chunk(&data).and_then(|says| events.piece(&says)),
+                };
+                match step {
+                    Ok(step) => step.iter().for_each(|event| {
+                        sse::write_named_event(&mut out, event.name, &event.data);
+                    }),
+                    Err(problem) => {
+                        let out = String::from_utf8(out).unwrap();
+                        return format!("{out}problem: {problem:?}\n");
+                    }
+                }
+            }
+            String::from_utf8(out).unwrap()
         });
     }
 }

@@ -46,6 +46,7 @@ impl UpstreamError {
             | AnswerProblem::NoChoices
             | AnswerProblem::NoMessage
             | AnswerProblem::NoContent
+            | AnswerProblem::Untranslatable(_)
             | AnswerProblem::TooManyParts
             | AnswerProblem::TooManyToolCalls => Failure::Malformed,
         };

@@ -79,7 +79,14 @@ pub struct ChatRequest {
 /// # Errors
 /// [`RequestError`], which names the member at fault and what is allowed there.
 pub fn read_request(bytes: &[u8]) -> Result<ChatRequest, RequestError> {
-    let body = parse_json_object(bytes)?;
+    check_request(parse_json_object(bytes)?)
+}
+
+/// Checks the members of a chat completion request.
+///
+/// # Errors
+/// [`RequestError`], which names the member at fault and what is allowed there.
+pub fn check_request(body: Map<String, Value>) -> Result<ChatRequest, RequestError> {
     refuse_closed(&body, "")?;
     let model = read_model(&body)?;
     let (last_user_text, input_chars) = read_messages(&body)?;

@@ -4,6 +4,7 @@ use super::Options;
 use super::settings::{cache_control, leave_out};
 use crate::anthropic::shape::{Block, Content, Message, Role, Source};
 use crate::request_error::RequestError;
+use crate::strict_json::parse_json_object;
 use crate::translate::data_url::DataUrl;
 use crate::translate::node::{Node, Object};
 use crate::translate::warnings::Warnings;
@@ -309,15 +310,17 @@ fn tool_use<'a>(node: &Node<'a>, warnings: &mut Warnings) -> Result<Block<'a>, R
     })
 }
 
-/// The arguments of a call; none is an empty object.
+/// The arguments of a call; none is an empty object. They become part of the body, so they are as
+/// strict as it: no key twice, no depth without end.
 fn input<'a>(function: &Object<'a>) -> Result<&'a RawValue, RequestError> {
     let Some(node) = function.get("arguments") else { return Ok(empty()) };
     let text = node.text()?.trim();
-    match serde_json::from_str::<&RawValue>(text) {
-        Ok(raw) if text.starts_with('{') => Ok(raw),
-        _ if text.is_empty() => Ok(empty()),
-        _ => Err(node.untranslatable("a JSON object in a string can be")),
+    if text.is_empty() {
+        return Ok(empty());
     }
+    let is_strict = parse_json_object(text.as_bytes()).is_ok();
+    let raw = serde_json::from_str::<&RawValue>(text).ok().filter(|_| is_strict);
+    raw.ok_or_else(|| node.untranslatable("a JSON object in a string, with no key twice, can be"))
 }
 
 fn empty() -> &'static RawValue {

@@ -100,15 +100,12 @@ fn arguments_must_be_an_object() {
     for fits in ["{}", "", " ", " {\"a\":1}\n"] {
         check(json!(fits), true);
     }
-    for odd in ["[]", "1", "\"x\"", "{", "{}{}", "{'a':1}"] {
+    for odd in ["[]", "1", "\"x\"", "{", "{}{}", "{'a':1}", r#"{"a":1,"a":2}"#, r#"{"a":"\ud83d"}"#]
+    {
         check(json!(odd), false);
     }
     check(json!({ "a": 1 }), false);
-    let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
-    let call = json!({ "id": "c", "function": { "name": "f", "arguments": deep } });
-    let body = with("messages", json!([{ "role": "assistant", "tool_calls": [call] }]));
-    let out = request(&body.as_object().unwrap().clone(), &OPTIONS).unwrap();
-    assert!(out.body.windows(deep.len()).any(|window| window == deep.as_bytes()));
+    check(json!(format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000))), false);
 }
 
 #[test]
