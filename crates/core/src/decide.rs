@@ -39,6 +39,7 @@ mod state;
 mod strata;
 mod tally;
 mod watch;
+mod way_back;
 mod yardstick;
 
 pub use decision::{Action, Decision, DecisionKind, Observation, Signal};
@@ -62,6 +63,7 @@ pub use state::{Order, OrderKind, PausedBy, Phase, ReleaseState};
 pub use strata::{Cell, Stratum};
 pub use tally::{Moments, Share};
 pub use watch::{DecisionDigest, Look, Watch};
+pub use way_back::{Probe, asks_way_back};
 pub use yardstick::Yardstick;
 
 #[cfg(test)]

@@ -23,10 +23,6 @@ use tidegate_core::decide::{Order, OrderKind, Phase};
 use tidegate_core::evidence::{GateRun, GateStatus};
 use tidegate_core::ids::{ChangeId, IncidentId, VersionSetId};
 use tidegate_core::journal::{ControlState, Release};
-use tidegate_core::version_set::ArtifactKind;
-
-/// How long the way back is asked for an answer: an order to roll back is in force within a second.
-const WAY_BACK_WAIT: Duration = Duration::from_millis(800);
 
 /// How often a watched release is read.
 const WATCH_EVERY: Duration = Duration::from_millis(300);
@@ -389,18 +385,18 @@ async fn watch_to_the_end(
 }
 
 async fn order(config: &Path, kind: OrderKind, args: &OrderArgs, json: bool) -> Result<()> {
-    order_of(config, kind, None, args, json).await
+    order_of(config, kind, (None, false), args, json).await
 }
 
 async fn order_of(
     config: &Path,
     kind: OrderKind,
-    release: Option<ChangeId>,
+    (release, anyway): (Option<ChangeId>, bool),
     args: &OrderArgs,
     json: bool,
 ) -> Result<()> {
     let order = Order { kind, by: operator(args.by.as_deref())?, reason: args.reason.clone() };
-    let command = Command::Order { order, release };
+    let command = Command::Order { order, release, anyway };
     say(
         &Backend::reach(config, args.server.server.as_deref()).await?.command(command).await?,
         json,
@@ -412,40 +408,7 @@ async fn order_of(
 pub(crate) async fn rollback(config: &Path, args: &RollbackArgs, json: bool) -> Result<()> {
     let named = args.change_id.as_deref().map(ChangeId::parse).transpose();
     let named = named.map_err(|e| CliError::usage(e.to_string()))?;
-    if !args.anyway && args.order.server.server.is_none() {
-        ask_way_back(config, named.as_ref()).await?;
-    }
-    order_of(config, OrderKind::RollBack, named, &args.order, json).await
-}
-
-/// Asks the set that everyone would be sent to one question, where its model is another. Only one
-/// that surely fails refuses the order: what cannot be asked from here, or has not answered in
-/// time, does not keep anyone on the candidate.
-async fn ask_way_back(config: &Path, named: Option<&ChangeId>) -> Result<()> {
-    let Ok(loaded) = load(config) else { return Ok(()) };
-    let Ok((store, state)) = read_state(&loaded.root) else { return Ok(()) };
-    let Some(release) = named.or(state.active.as_ref()).and_then(|id| state.releases.get(id))
-    else {
-        return Ok(());
-    };
-    let set = &release.plan.from;
-    let (Ok(packed), Ok(candidate)) = (store.set(set), store.set(&release.plan.to)) else {
-        return Ok(());
-    };
-    // On one model and upstream both sets fail together: going back makes nothing worse.
-    if packed.files(ArtifactKind::Model) == candidate.files(ArtifactKind::Model) {
-        return Ok(());
-    }
-    let asked = tokio::time::timeout(WAY_BACK_WAIT, smoke(&loaded, &packed, &Clock::Real)).await;
-    match asked {
-        Ok(Ok(run)) if run.status == GateStatus::Fail => {
-            let first = run.text.lines().next().unwrap_or_default();
-            Err(CliError::failed(format!("{set}, which everyone would go to, fails: {first}"))
-                .hint("nothing was changed; roll back all the same: `tidegate rollback --anyway`")
-                .hint("let the candidate serve at its weight meanwhile: `tidegate release pause`"))
-        }
-        Ok(_) | Err(_) => Ok(()),
-    }
+    order_of(config, OrderKind::RollBack, (named, args.anyway), &args.order, json).await
 }
 
 /// Runs `tidegate incident …`.

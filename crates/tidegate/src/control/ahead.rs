@@ -203,6 +203,23 @@ impl Ahead {
         }
     }
 
+    /// The version set that is asked before this order, ready to be asked where it is in memory.
+    /// What is out already needs no question.
+    pub(super) fn way_back(
+        &self,
+        order: &Order,
+        named: Option<&ChangeId>,
+        anyway: bool,
+    ) -> Option<(VersionSetId, Option<Arc<LiveSet>>)> {
+        let inner = self.inner();
+        if inner.owed.as_ref().is_some_and(Owed::goes_back) {
+            return None;
+        }
+        let set = super::way_back::asked(&inner.state, order, named, anyway)?;
+        let live = inner.live.get(&set).cloned();
+        Some((set, live))
+    }
+
     /// Carries out an operator's rollback or pause without the store.
     pub(super) fn order(
         &self,
@@ -243,7 +260,7 @@ impl Ahead {
     /// `before` is what was in force when the command came.
     pub(super) fn has_become(&self, before: &ControlState, command: &Command) -> Option<Answer> {
         match command {
-            Command::Order { order, release } => {
+            Command::Order { order, release, anyway: _ } => {
                 let meant = target(before, order.kind, release.clone()).ok()?.change_id;
                 let phase = self.effective().releases.get(&meant)?.state.phase;
                 let is_so = match order.kind {

@@ -23,6 +23,9 @@ pub(crate) enum Command {
         order: Order,
         /// The release it is meant for; left out, the running one.
         release: Option<ChangeId>,
+        /// Whether to roll back without asking the version set before for an answer first.
+        #[serde(default)]
+        anyway: bool,
     },
     /// Pack the project's files into a kept version set.
     Pack(PackOverrides),

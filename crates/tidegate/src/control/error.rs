@@ -75,6 +75,10 @@ pub(crate) enum ControlError {
     /// An order names a release that nothing moves; `promoted` made stable what it is.
     #[error("release `{named}` is neither running nor the stable one")]
     NotSteerable { named: ChangeId, promoted: Option<ChangeId> },
+    /// The version set before does not answer, and the order does not say that it is meant all the
+    /// same.
+    #[error("{set}, which everyone would go to, fails: {why}")]
+    WayBackFails { set: VersionSetId, why: String },
     /// An order names none, and none runs.
     #[error("no release is running")]
     NoneRuns { promoted: Option<ChangeId> },

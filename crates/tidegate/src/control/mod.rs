@@ -7,6 +7,7 @@ mod ahead;
 mod logged;
 mod resolve;
 mod tick;
+mod way_back;
 
 mod experimental;
 mod start;
@@ -45,7 +46,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
-use tidegate_core::decide::Watch;
+use tidegate_core::decide::{Order, Watch};
 use tidegate_core::guard::RiskEvent;
 use tidegate_core::ids::{ChangeId, ServiceName, VersionSetId};
 use tidegate_core::journal::{ControlState, Event};
@@ -199,7 +200,13 @@ impl Control {
     pub(crate) async fn handle(&mut self, command: Command) -> Result<Answer> {
         match command {
             Command::Start(request) => self.start(*request).await,
-            Command::Order { order, release } => self.order(order, release).await,
+            Command::Order { order, release, anyway } => {
+                // With a server this was asked before the loop, which waits for no model server.
+                if self.plane.is_none() {
+                    self.ask_way_back(&order, release.as_ref(), anyway).await?;
+                }
+                self.order(order, release).await
+            }
             Command::Pack(overrides) => self.pack(&overrides).await,
             Command::RecordEval(report) => self.record_eval(*report).await,
             Command::Reopen { by, reason } => self.reopen(by, reason).await,
@@ -211,6 +218,19 @@ impl Control {
                 self.write_pack(&of).await
             }
         }
+    }
+
+    async fn ask_way_back(
+        &mut self,
+        order: &Order,
+        named: Option<&ChangeId>,
+        anyway: bool,
+    ) -> Result<()> {
+        let asked = way_back::asked(&self.state, order, named, anyway);
+        let Some(set) = asked else { return Ok(()) };
+        // One that cannot be made ready here, for want of a key say, is not asked.
+        let live = self.live_set(&set).ok();
+        way_back::ask(set, live).await
     }
 
     async fn pack(&mut self, overrides: &PackOverrides) -> Result<Answer> {

@@ -6,6 +6,7 @@ use super::command::{Answer, Command};
 use super::error::{ControlError, Result};
 use super::logged::service_of;
 use super::status::Status;
+use super::way_back;
 use crate::clock::Clock;
 use crate::log::{About, Event};
 use std::path::PathBuf;
@@ -117,7 +118,7 @@ impl ControlHandle {
     /// that does not answer.
     pub(crate) async fn command(&self, command: Command) -> Result<Answer> {
         let at_once = match &command {
-            Command::Order { order, release: _ } => {
+            Command::Order { order, release: _, anyway: _ } => {
                 matches!(order.kind, OrderKind::RollBack | OrderKind::Pause)
             }
             Command::Reopen { .. } => true,
@@ -129,6 +130,11 @@ impl ControlHandle {
         };
         if !at_once {
             return self.ask(|reply| Wake::Command(Box::new(command), reply)).await?;
+        }
+        if let Command::Order { order, release, anyway } = &command
+            && let Some((set, live)) = self.ahead.way_back(order, release.as_ref(), *anyway)
+        {
+            way_back::ask(set, live).await?;
         }
         let before = self.ahead.effective();
         let copy = command.clone();
@@ -145,7 +151,7 @@ impl ControlHandle {
     fn without_the_store(&self, command: Command) -> Result<Answer> {
         let now = self.clock.now();
         match command {
-            Command::Order { order, release } => self.ahead.order(&order, release, now),
+            Command::Order { order, release, anyway: _ } => self.ahead.order(&order, release, now),
             Command::Reopen { by, reason } => self.ahead.reopen(by, reason, now),
             Command::Start(_)
             | Command::Pack(_)

@@ -125,11 +125,11 @@ async fn a_release_needs_its_eval_then_climbs_and_replays_to_the_same_state() {
     // What was promoted is taken back too, by its name: a command typed twice must not do it.
     let back = || {
         let (kind, by, reason) = (OrderKind::RollBack, "mei".to_owned(), "complaints".to_owned());
-        Command::Order { order: Order { kind, by, reason }, release: None }
+        Command::Order { order: Order { kind, by, reason }, release: None, anyway: false }
     };
     let named = |release: &ChangeId| match back() {
-        Command::Order { order, release: None } => {
-            Command::Order { order, release: Some(release.clone()) }
+        Command::Order { order, release: None, anyway } => {
+            Command::Order { order, release: Some(release.clone()), anyway }
         }
         other => other,
     };
@@ -273,7 +273,7 @@ fn leak(change: &ChangeId) -> Sighting {
 
 fn roll_back() -> Command {
     let (kind, by, reason) = (OrderKind::RollBack, "mei".to_owned(), "complaints".to_owned());
-    Command::Order { order: Order { kind, by, reason }, release: None }
+    Command::Order { order: Order { kind, by, reason }, release: None, anyway: false }
 }
 
 /// Invariant 10: what was taken out in memory stays out, whatever is journalled late.
@@ -362,7 +362,7 @@ async fn an_order_that_took_effect_before_its_answer_is_no_error() {
     assert!(ahead.has_become(&before, &roll_back()).is_none(), "it is not carried out yet");
     scene.control.handle(roll_back()).await.unwrap();
     let now = scene.control.clock.now();
-    let Command::Order { order, release } = roll_back() else { unreachable!() };
+    let Command::Order { order, release, anyway: _ } = roll_back() else { unreachable!() };
     assert!(ahead.order(&order, release, now).is_err(), "asked again, there is nothing to do");
     let answer = ahead.has_become(&before, &roll_back()).unwrap();
     assert_eq!(answer.change_id, Some(change));

@@ -90,7 +90,7 @@ pub(crate) use replay::replay;
 pub(crate) use report::{case_notes, junit, save};
 pub(crate) use run::{REPEAT_MAX, RunOptions, run};
 pub(crate) use samples::{Sampled, write_samples};
-pub(crate) use smoke::smoke;
+pub(crate) use smoke::{greet, smoke};
 pub(crate) use write_back::{Harm, Harmed, length_of, write_back, written_back};
 
 /// Replaces a file as a whole: after a crash it is the old one or the new one, never half of it.

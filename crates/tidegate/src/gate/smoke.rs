@@ -1,13 +1,15 @@
 //! The smoke test: one question to the candidate, as a client would ask it. It finds a wrong
 //! address, a missing key, a model that is not there, before the first user does.
 
-use super::ask::ask;
+use super::ask::{AskError, ask};
 use super::load::read_cases;
 use super::run::deadlines;
 use crate::clock::Clock;
 use crate::config::Loaded;
+use crate::upstream::Deadlines;
 use crate::version_set::{LiveSet, PackedSet, SetError};
 use std::sync::Arc;
+use std::time::Duration;
 use tidegate_core::evidence::{GateRun, GateStatus};
 use tidegate_core::gate::{Case, Checks, Handling, Risk, Severity};
 use tidegate_core::text::redact;
@@ -65,11 +67,29 @@ pub(crate) async fn smoke(
     Ok(GateRun { status, text: format!("{text}\nquestion: {asked}\n") })
 }
 
+/// Asks a set that is ready a greeting, as it is served; reads nothing from disk.
+///
+/// # Errors
+/// Why there is no answer.
+pub(crate) async fn greet(live: &Arc<LiveSet>) -> Result<(), AskError> {
+    let deadlines = Deadlines {
+        first_byte: Duration::from_millis(live.limits.first_byte_ms),
+        idle: Duration::from_millis(live.limits.idle_ms),
+        total: Duration::from_millis(live.limits.total_ms),
+    };
+    let asked = ask(live, &greeting(), deadlines, true).await;
+    asked.map(|_| ()).map_err(|error| AskError { message: redact(&error.message), ..error })
+}
+
 /// The first case of the project, as it is; a greeting where there is none.
 fn question(loaded: &Loaded, packed: &PackedSet) -> Case {
     let cases = read_cases(loaded, packed).map(|set| set.cases).unwrap_or_default();
     let ordinary = cases.into_iter().find(|case| case.risk != Risk::Safety);
-    ordinary.unwrap_or_else(|| Case {
+    ordinary.unwrap_or_else(greeting)
+}
+
+fn greeting() -> Case {
+    Case {
         id: "smoke".to_owned(),
         input: GREETING.to_owned(),
         system: None,
@@ -80,7 +100,7 @@ fn question(loaded: &Loaded, packed: &PackedSet) -> Case {
         checks: Checks::default(),
         source: String::new(),
         handling: Handling::default(),
-    })
+    }
 }
 
 fn quoted(text: &str) -> String {

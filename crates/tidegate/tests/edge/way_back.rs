@@ -181,9 +181,8 @@ fn a_rung_passed_by_order_is_not_shown_as_passed() {
     assert!(shown.contains("taken back after its promotion") && !shown.contains('✗'), "{shown}");
 }
 
-#[test]
-fn a_rollback_to_a_model_that_is_dead_is_refused_until_it_is_meant() {
-    let dead = Upstream::answering(r#"{"answer": "hello", "citations": ["policy.md"]}"#);
+/// A release whose candidate has another model server than stable, a simulated one.
+fn beside(dead: &Upstream) -> (Project, Server) {
     let project = Project::fast();
     let kind = format!("    kind: openai\n    base_url: http://{}/v1\n", dead.address);
     let simulated = "    kind: simulated\n    first_token_ms: 1\n    ms_per_token: 0\n";
@@ -198,11 +197,72 @@ fn a_rollback_to_a_model_that_is_dead_is_refused_until_it_is_meant() {
     let to = ["--upstream", "alive"];
     project.run(&[&["eval"], &to[..]].concat()).exits(0);
     project.run(&[&["release", "start"], &to[..]].concat()).exits(0);
+    (project, server)
+}
+
+const ANSWER: &str = r#"{"answer": "hello", "citations": ["policy.md"]}"#;
+
+#[test]
+fn a_rollback_to_a_model_that_is_dead_is_refused_until_it_is_meant() {
+    let dead = Upstream::answering(ANSWER);
+    let (project, server) = beside(&dead);
     dead.shut();
+    let says = ["which everyone would go to, fails", "connection refused"];
     let refused = project.run(&["rollback", "--reason", "complaints"]);
-    refused.fails(1, &["which everyone would go to, fails", "connection refused"], &["--anyway"]);
+    refused.fails(1, &says, &["--anyway"]);
+    // By the server's address and from anywhere it is the same order.
+    let (away, address) = (tempfile::TempDir::new().unwrap(), server.address.to_string());
+    let order = ["rollback", "--reason", "complaints", "--server", &address];
+    tidegate(away.path(), &order, &[]).fails(1, &says, &["--anyway"]);
     assert_eq!(project.phase(), "running");
-    project.run(&["rollback", "--anyway", "--reason", "complaints"]).exits(0);
+    // Only a rollback asks.
+    project.run(&["release", "pause"]).exits(0);
+    project.run(&["release", "resume"]).exits(0);
+    tidegate(away.path(), &[&order[..], &["--anyway"]].concat(), &[]).exits(0);
+    assert_eq!(project.phase(), "rolled_back");
+    all_on_stable_of(&server);
+}
+
+/// Stable fails, so its arm is read from the errors as well.
+#[track_caller]
+fn all_on_stable_of(server: &Server) {
+    for n in 0..20 {
+        let answer = client::chat(server.address, Some(&format!("user-{n}")), "hi").unwrap();
+        assert_eq!(answer.header("x-tidegate-arm"), "stable", "{answer:?}");
+    }
+}
+
+#[test]
+fn every_way_in_has_the_question_once() {
+    let dead = Upstream::answering(ANSWER);
+    let (project, server) = beside(&dead);
+    let asked = dead.asked().len();
+    // A server that answers is asked once, and the order is carried out.
+    project.run(&["rollback", "--reason", "complaints"]).exits(0);
+    assert_eq!(dead.asked().len(), asked + 1);
+    let override_it = ["--override", "--by", "mei", "--reason", "again"];
+    let again = [&["release", "start", "--upstream", "alive"], &override_it[..]].concat();
+    project.run(&again).exits(0);
+    dead.shut();
+    let order = |anyway: &str| {
+        let order = r#"{"kind": "roll_back", "by": "ci"}"#;
+        let body = format!(r#"{{"command": "order", "with": {{"order": {order}{anyway}}}}}"#);
+        let (admin, token) = Server::admin(&project.root);
+        let headers = format!("authorization: Bearer {token}\r\n");
+        let bytes = client::request("POST", "/admin/v1/commands", &headers, body.as_bytes());
+        client::open(admin, &bytes).unwrap().finish().unwrap()
+    };
+    let refused = order("");
+    assert_eq!(refused.status, 409, "{refused:?}");
+    assert!(refused.body.contains("which everyone would go to, fails"), "{refused:?}");
+    server.terminate();
+    assert_eq!(server.ended(), Some(0));
+    // Without a server the command asks.
+    project.run(&["rollback"]).fails(1, &["which everyone would go to, fails"], &["--anyway"]);
+    assert_eq!(project.phase(), "running");
+    let server = project.serve();
+    let meant = order(r#", "anyway": true"#);
+    assert_eq!(meant.status, 200, "{meant:?}");
     assert_eq!(project.phase(), "rolled_back");
     drop(server);
 }
@@ -210,7 +270,7 @@ fn a_rollback_to_a_model_that_is_dead_is_refused_until_it_is_meant() {
 #[test]
 fn a_leak_goes_back_to_a_model_that_is_dead_and_says_so() {
     const PLANTED: &str = "tidegate-canary-7f3a9c";
-    let answer = r#"{"answer": "hello", "citations": ["policy.md"]}"#;
+    let answer = ANSWER;
     let dead = Upstream::answering(answer);
     let alive = Upstream::by_rule(move |body| {
         let leaks = body["messages"].to_string().contains("leak");

@@ -39,6 +39,15 @@ impl Explain for ControlError {
             ControlError::RolledBackAlready { named } => {
                 one(Usage, format!("when and why: `tidegate release status {named}`"))
             }
+            ControlError::WayBackFails { .. } => (
+                ErrorKind::Failed,
+                vec![
+                    "nothing was changed; roll back all the same: `tidegate rollback --anyway`"
+                        .to_owned(),
+                    "let the candidate serve at its weight meanwhile: `tidegate release pause`"
+                        .to_owned(),
+                ],
+            ),
             ControlError::NotSteerable { named: _, promoted } => one(Usage, take_back(promoted)),
             ControlError::NoneRuns { promoted } => one(Usage, take_back(promoted)),
             ControlError::NoSuchRelease { .. } => {

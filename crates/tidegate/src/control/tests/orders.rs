@@ -110,7 +110,9 @@ impl History {
                 let goes_past = matches!(kind, OrderKind::RollBack | OrderKind::Pause) && stalled;
                 let done = match goes_past {
                     true => scene.control.ahead.order(&order, release, now),
-                    false => scene.control.handle(Command::Order { order, release }).await,
+                    false => {
+                        scene.control.handle(Command::Order { order, release, anyway: false }).await
+                    }
                 };
                 if done.is_ok() {
                     self.went_past |= goes_past && kind == OrderKind::RollBack && at > 0.0;
