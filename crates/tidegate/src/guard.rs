@@ -5,7 +5,7 @@ mod bans;
 mod texts;
 
 pub(crate) use bans::Bans;
-pub(crate) use texts::{any_text, heard_in, said_in};
+pub(crate) use texts::{any_text, any_text_in, heard_in, said_in};
 
 use crate::config::Block;
 use tidegate_core::guard::{RiskEvent, RiskKind};

@@ -29,4 +29,4 @@ pub use facts::{
 };
 pub use problem::{AnswerProblem, ErrorFacts};
 pub use request_error::RequestError;
-pub use strict_json::{VALUES_MAX, parse_json_object, tree_bytes};
+pub use strict_json::{VALUES_MAX, json_values, parse_json_object, tree_bytes};

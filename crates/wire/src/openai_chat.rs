@@ -15,6 +15,8 @@ pub use edit::{
     wrap_last_user,
 };
 pub use error::{ErrorBody, write_error};
-pub use request::{CLOSED_MEMBERS, ChatRequest, MODEL_MAX, check_request, read_request};
+pub use request::{
+    CLOSED_MEMBERS, ChatRequest, MODEL_MAX, USER_TEXT_MAX, check_request, read_request,
+};
 pub use tool_results::{ToolResult, tool_results};
 pub use write::{Completion, write_answer, write_chunks};

@@ -60,7 +60,7 @@ pub(crate) async fn ask(
 ) -> Result<Asked, AskError> {
     let unsent = |message: String| AskError { message, failure: None, again: None };
     let rendered = live
-        .render(&request(&case.input, live.max_tokens, as_served), None)
+        .render(request(&case.input, live.max_tokens, as_served), None)
         .map_err(|error| unsent(format!("the prompt cannot be rendered: {error}")))?;
     let mut body = rendered.body;
     if let Some(system) = &case.system {
@@ -69,6 +69,7 @@ pub(crate) async fn ask(
     let system_prompt = system_text(&body);
     let call = Call {
         body,
+        expected_bytes: case.input.len(),
         stream: false,
         keys: live.keys.clone(),
         traceparent: None,

@@ -101,6 +101,20 @@ impl Bodies {
     fn held(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
         self.held_kib.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// So much is held less by an address.
+    fn give_back(&self, peer: IpAddr, kib: usize) {
+        if kib == 0 {
+            return;
+        }
+        let mut held = self.held();
+        if let Some(mine) = held.get_mut(&peer) {
+            *mine -= kib;
+            if *mine == 0 {
+                held.remove(&peer);
+            }
+        }
+    }
 }
 
 /// A body's share of the memory for bodies: it grows as the body comes, and is given back when it
@@ -139,6 +153,15 @@ impl Share {
         Ok(())
     }
 
+    /// Gives back what is more than so many bytes.
+    pub(super) fn shrink(&mut self, bytes: usize) {
+        let needed = if bytes as u64 <= BODY_FREE { 0 } else { bytes.div_ceil(1024) };
+        let less = self.kib().saturating_sub(needed);
+        if let Some(given_back) = self.permit.as_mut().and_then(|permit| permit.split(less)) {
+            self.bodies.give_back(self.peer, given_back.num_permits());
+        }
+    }
+
     fn kib(&self) -> usize {
         self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
     }
@@ -146,17 +169,7 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        let kib = self.kib();
-        if kib == 0 {
-            return;
-        }
-        let mut held = self.bodies.held();
-        if let Some(mine) = held.get_mut(&self.peer) {
-            *mine -= kib;
-            if *mine == 0 {
-                held.remove(&self.peer);
-            }
-        }
+        self.bodies.give_back(self.peer, self.kib());
     }
 }
 
@@ -223,6 +236,15 @@ mod tests {
         assert_eq!(one.kib(), 1024, "it does not shrink");
         one.grow(3 * MIB).unwrap();
         assert_eq!((one.kib(), admission.bodies.held().len()), (3072, 1));
+        one.shrink(4 * MIB);
+        assert_eq!(one.kib(), 3072, "it does not grow by that");
+        one.shrink(MIB);
+        let held = admission.bodies.held().values().sum::<usize>();
+        let left = admission.bodies.budget.available_permits();
+        assert_eq!((one.kib(), held, BODY_BUDGET_KIB - left), (1024, 1024, 1024));
+        one.shrink(7);
+        assert!(admission.bodies.held().is_empty());
+        one.grow(3 * MIB).unwrap();
         drop(one);
         assert_eq!(admission.bodies.budget.available_permits(), BODY_BUDGET_KIB);
         assert!(admission.bodies.held().is_empty());

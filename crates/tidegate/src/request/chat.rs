@@ -4,23 +4,27 @@ use super::arrival::Arrival;
 use super::body::Body;
 use super::bounds::{BACKOFF_FIRST, BACKOFF_MAX};
 use super::code::Code;
-use super::exchange::{Ending, Exchange, Query};
+use super::exchange::{Asked, Ending, Exchange, Query};
 use super::front::Admitted;
 use super::gateway::Gateway;
 use super::incoming::RequestBody;
 use super::problem::Problem;
 use super::repeats::{Begun, Kept};
-use super::{reply, respond, stream};
+use super::{incoming, reply, respond, stream};
 use crate::http::BodyError;
 use crate::upstream::{Answer, Call, Deadlines, Elapsed, Piece, Pieces, Reply, UpstreamError};
+use bytes::Bytes;
 use http::{Response, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidegate_core::ids::subject_of;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::forms::parse_short_chat;
 use tidegate_wire::openai_chat;
+
+/// What a version set usually adds to a request, bytes.
+const EXPECTED_MORE: usize = 2048;
 
 /// What a call came to, before the first byte for the client.
 enum Called {
@@ -49,10 +53,9 @@ pub(super) async fn completions(
             }
         },
     };
-    drop(bytes);
     let query = Query {
         tool_results: openai_chat::tool_results(&request.body),
-        body: request.body,
+        body: Asked::new(&bytes, request.body),
         stream: request.stream,
         include_usage: request.include_usage,
         user: request.user.as_deref().map(subject_of),
@@ -60,6 +63,7 @@ pub(super) async fn completions(
         input_chars: request.input_chars,
         budget: None,
     };
+    drop(bytes);
     let mut exchange = Exchange::open(&gateway, arrival, query, share).await?;
     let (labels, trace) = (exchange.labels(), exchange.ids().trace.clone());
     let response = match call(&mut exchange).await {
@@ -108,8 +112,11 @@ pub(super) async fn seed(
     let request = parse_short_chat(&body.bytes).map_err(|e| Problem::of_request(&e))?;
     let gateway = pick(admitted, &mut arrival, None, body.bytes.len())?;
     let message = json!({ "role": "user", "content": &request.prompt });
+    let values = json!({ "messages": [message] });
+    let text = Bytes::from(values.to_string());
+    let Value::Object(values) = values else { return Err(Problem::internal()) };
     let query = Query {
-        body: Map::from_iter([("messages".to_owned(), Value::Array(vec![message]))]),
+        body: Asked::new(&text, values),
         stream: false,
         include_usage: false,
         user: Some(subject_of(&request.user_id)),
@@ -215,16 +222,18 @@ async fn call_once(exchange: &mut Exchange, before: Duration) -> Result<Called, 
         let message = "the request's time was used up before the upstream was called";
         return Err(ours(Failure::TotalTimeout, message.to_owned()));
     }
-    let query = &exchange.query;
-    // A retry renders again: keeping a copy of every prompt would cost the first one more.
-    let rendered = exchange.set.render(&query.body, query.user.as_deref());
+    let query = &mut exchange.query;
+    // A retry reads and renders again: keeping every prompt would cost all others memory.
+    let rendered = exchange.set.render(query.body.take(), query.user.as_deref());
     let mut body = rendered.map_err(|e| ours(Failure::Unrendered, e.to_string()))?.body;
     openai_chat::set_stream(&mut body, query.stream);
     let limits = &exchange.set.limits;
     let first_byte = Duration::from_millis(limits.first_byte_ms).saturating_sub(before);
+    let stream = query.stream;
     let call = Call {
         body,
-        stream: query.stream,
+        expected_bytes: query.body.text_bytes() + EXPECTED_MORE,
+        stream,
         keys: exchange.set.keys.clone(),
         traceparent: exchange.ids().traceparent.clone(),
         trace_id: Some(exchange.ids().trace.as_str().to_owned()),
@@ -235,9 +244,11 @@ async fn call_once(exchange: &mut Exchange, before: Duration) -> Result<Called, 
             total: left,
         },
     };
+    // The values are gone once they are written, and that is next.
+    exchange.share.shrink(incoming::kept(exchange.query.body.text_bytes()));
     exchange.called = Some(Instant::now());
     let reply = exchange.set.upstream.call(call).await?;
-    match (reply, exchange.query.stream) {
+    match (reply, stream) {
         (Reply::Whole(answer), false) => Ok(Called::Whole(answer)),
         (Reply::Stream(mut pieces), true) => match pieces.next().await {
             Some(Piece::Failed(error)) => Err(error),

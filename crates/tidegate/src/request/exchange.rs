@@ -7,6 +7,7 @@ mod placed;
 use super::admission::Share;
 use super::arrival::Arrival;
 use super::auth::Caller;
+use super::bounds::BODY_FREE;
 use super::gateway::Gateway;
 use super::problem::{CLIENT_GONE, Problem};
 use super::repeats::Turn;
@@ -15,10 +16,12 @@ use crate::route::LiveTable;
 use crate::store::Ticket;
 use crate::upstream::{self, Elapsed};
 use crate::version_set::LiveSet;
+use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use placed::{Placed, place};
 use serde_json::{Map, Value};
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidegate_core::guard::{Findings, Said};
@@ -41,7 +44,7 @@ const X_STATUS: HeaderName = HeaderName::from_static("x-tidegate-status");
 /// What a client asks, whichever form it used.
 pub(super) struct Query {
     /// The body as an OpenAI chat completion.
-    pub(super) body: Map<String, Value>,
+    pub(super) body: Asked,
     /// Whether a stream is wanted.
     pub(super) stream: bool,
     /// Whether the stream's usage is wanted.
@@ -56,6 +59,41 @@ pub(super) struct Query {
     pub(super) tool_results: Vec<ToolResult>,
     /// Time the client gives the whole request.
     pub(super) budget: Option<Duration>,
+}
+
+/// A request's body. Once it has been sent, only its text is kept, which takes a part of the memory
+/// of its values: few requests need those again.
+pub(super) struct Asked {
+    text: Bytes,
+    values: Option<Map<String, Value>>,
+}
+
+impl Asked {
+    /// A body and the JSON that it was read from.
+    pub(super) fn new(text: &Bytes, values: Map<String, Value>) -> Asked {
+        // A small one is a part of what was read from its connection, and would keep all of that.
+        let text = match text.len() as u64 > BODY_FREE {
+            true => text.clone(),
+            false => Bytes::copy_from_slice(text),
+        };
+        Asked { text, values: Some(values) }
+    }
+
+    /// How long its JSON is, bytes.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// The values, for whoever sends them on.
+    pub(super) fn take(&mut self) -> Map<String, Value> {
+        self.values.take().unwrap_or_else(|| self.again())
+    }
+
+    /// The values once more.
+    fn again(&self) -> Map<String, Value> {
+        // It was read before.
+        tidegate_wire::parse_json_object(&self.text).unwrap_or_default()
+    }
 }
 
 /// How an exchange ended.
@@ -102,7 +140,8 @@ pub(super) struct Exchange {
     /// The turn of a stream's idempotency key, until the stream ends.
     pub(super) turn: Option<Turn>,
     _permit: OwnedSemaphorePermit,
-    _share: Share,
+    /// The memory that it may hold.
+    pub(super) share: Share,
 }
 
 impl Exchange {
@@ -143,7 +182,7 @@ impl Exchange {
             ticket,
             turn: None,
             _permit: permit,
-            _share: share,
+            share,
         })
     }
 
@@ -177,7 +216,11 @@ impl Exchange {
     /// What the answer holds that it should not.
     pub(super) fn look(&self, facts: &AnswerFacts, is_cut: bool) -> Findings {
         let detectors = &self.set.detectors;
-        let heard = || heard_in(&self.query.body, &detectors.system_prompt);
+        let asked = OnceCell::new();
+        let heard = || {
+            let asked = asked.get_or_init(|| self.query.body.again());
+            heard_in(asked, &detectors.system_prompt)
+        };
         detectors.inspect(&Said { is_cut, ..said_in(facts) }, heard)
     }
 

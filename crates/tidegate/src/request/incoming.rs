@@ -24,11 +24,17 @@ impl RequestBody {
         self.bytes.len() as u64 > BODY_FREE
     }
 
-    /// The same with a share for what it takes once it is read.
+    /// The same with a share for what it takes while it is read and sent on: itself, its values, and
+    /// what is written of them.
     pub(super) fn weighed(mut self) -> Result<RequestBody, Overload> {
-        self.share.grow(self.bytes.len() + tree_bytes(&self.bytes))?;
+        self.share.grow(kept(self.bytes.len()) + tree_bytes(&self.bytes))?;
         Ok(self)
     }
+}
+
+/// What a request of so many bytes takes until it is answered: itself, and what was sent of it.
+pub(super) fn kept(bytes: usize) -> usize {
+    2 * bytes
 }
 
 /// Reads a body of not more than `max` bytes, as long as there is room for it.

@@ -31,6 +31,8 @@ pub(crate) struct Call {
     /// The request as an OpenAI chat completion: model, messages, everything rendered, `stream`
     /// set. A stream's usage is asked for by the upstream, which knows whether it can be.
     pub(crate) body: serde_json::Map<String, serde_json::Value>,
+    /// About how long its JSON is, bytes: a text that grows takes twice its memory.
+    pub(crate) expected_bytes: usize,
     /// Whether a stream is wanted.
     pub(crate) stream: bool,
     /// The version set's names, for simulated faults.

@@ -26,6 +26,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Error;
+use serde_json::{Map, Value};
 use std::future::Future;
 use std::time::Instant;
 use stream::EventStream;
@@ -101,7 +102,9 @@ impl OpenAi {
         let exchange = Exchange { started, deadlines, status: None };
         let before = call.body.get("stream_options").cloned();
         let added = call.stream && self.usage.is_wanted() && ask_for_usage(&mut call.body);
-        let reply = self.call_once(&call, exchange).await;
+        // From here on only the text is held.
+        let body = exchange.written(&std::mem::take(&mut call.body), call.expected_bytes)?;
+        let reply = self.call_once(&call, body.clone(), exchange).await;
         if !added {
             return reply;
         }
@@ -111,11 +114,16 @@ impl OpenAi {
                 Ok(reply)
             }
             Err(error) if self.usage.may_be_why(&error) => {
+                // It was written here.
+                let mut values: Map<String, Value> =
+                    serde_json::from_slice(&body).unwrap_or_default();
                 match before {
-                    Some(options) => call.body.insert("stream_options".to_owned(), options),
-                    None => call.body.shift_remove("stream_options"),
+                    Some(options) => values.insert("stream_options".to_owned(), options),
+                    None => values.shift_remove("stream_options"),
                 };
-                let reply = self.call_once(&call, exchange).await;
+                let body = exchange.written(&values, body.len())?;
+                drop(values);
+                let reply = self.call_once(&call, body, exchange).await;
                 if reply.is_ok() {
                     self.usage.refused();
                 }
@@ -125,8 +133,13 @@ impl OpenAi {
         }
     }
 
-    async fn call_once(&self, call: &Call, mut exchange: Exchange) -> Result<Reply, UpstreamError> {
-        let request = self.request(call, exchange)?;
+    async fn call_once(
+        &self,
+        call: &Call,
+        body: Bytes,
+        mut exchange: Exchange,
+    ) -> Result<Reply, UpstreamError> {
+        let request = self.request(call, body);
         let asking = self.ask(request);
         let head = exchange.within(exchange.first_byte_deadline(), Late::FirstByte, asking);
         let response = head.await?.map_err(|error| {
@@ -170,13 +183,7 @@ impl OpenAi {
         }
     }
 
-    fn request(
-        &self,
-        call: &Call,
-        exchange: Exchange,
-    ) -> Result<Request<Full<Bytes>>, UpstreamError> {
-        let internal = || exchange.error(Failure::Internal, "the request could not be written");
-        let body = serde_json::to_vec(&call.body).map_err(|_| internal())?;
+    fn request(&self, call: &Call, body: Bytes) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::from(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.endpoint.clone();
@@ -202,7 +209,7 @@ impl OpenAi {
         if let Some(Ok(parent)) = call.traceparent.as_deref().map(HeaderValue::from_str) {
             headers.insert(TRACEPARENT, parent);
         }
-        Ok(request)
+        request
     }
 }
 
@@ -230,6 +237,19 @@ impl Exchange {
         match tokio::time::timeout_at(deadline.into(), work).await {
             Ok(done) => Ok(done),
             Err(_) => Err(self.timeout(late)),
+        }
+    }
+
+    /// The JSON of a request's body, which is about so long.
+    fn written(
+        &self,
+        values: &Map<String, Value>,
+        expected: usize,
+    ) -> Result<Bytes, UpstreamError> {
+        let mut text = Vec::with_capacity(expected);
+        match serde_json::to_writer(&mut text, values) {
+            Ok(()) => Ok(text.into()),
+            Err(_) => Err(self.error(Failure::Internal, "the request could not be written")),
         }
     }
 

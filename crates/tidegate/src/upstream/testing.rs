@@ -15,6 +15,7 @@ pub(super) fn call(model: &str, system: &str, user: &str) -> Call {
     let minute = Duration::from_secs(60);
     Call {
         body: body.as_object().unwrap().clone(),
+        expected_bytes: 0,
         stream: false,
         keys: VersionKeys { model: model.to_owned(), ..VersionKeys::default() },
         traceparent: None,

@@ -6,6 +6,9 @@ use serde_json::Value;
 
 /// Longest description of a broken contract, characters; it is kept in records and metrics' logs.
 const PROBLEM_CHARS_MAX: usize = 200;
+/// Most JSON values of an answer that is compared with a contract: twice the tokens of the longest
+/// answers, and some 40 MiB in memory.
+const VALUES_MAX: usize = 262_144;
 
 /// Compiles a JSON Schema; `place` names it in errors. References to other documents are refused:
 /// a contract must not depend on a network. Patterns use an engine with linear time, because they
@@ -27,6 +30,9 @@ pub(crate) fn compile(place: &str, schema: &Value) -> Result<Validator> {
 
 /// Why the answer breaks the contract; `None` when it keeps it. The answer's values are masked.
 pub(crate) fn problem(validator: &Validator, answer: &str) -> Option<String> {
+    if answer.len() > VALUES_MAX && tidegate_wire::json_values(answer.as_bytes()) > VALUES_MAX {
+        return Some(format!("more than {VALUES_MAX} JSON values"));
+    }
     let value = match serde_json::from_str::<Value>(answer) {
         Ok(value) => value,
         Err(error) => return Some(json_problem(answer, &error)),

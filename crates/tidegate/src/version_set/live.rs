@@ -129,7 +129,7 @@ impl LiveSet {
     /// The request lacks what the template uses; the client's to fix.
     pub(crate) fn render(
         &self,
-        body: &serde_json::Map<String, serde_json::Value>,
+        body: serde_json::Map<String, serde_json::Value>,
         user: Option<&str>,
     ) -> Result<Rendered, RenderError> {
         let mut rendered = self.renderer.render(body, user)?;

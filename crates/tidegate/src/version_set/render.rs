@@ -85,18 +85,18 @@ impl Renderer {
         }
     }
 
-    /// Puts the prompt, model and parameters into a client's request body. Every value of the body
-    /// is copied once.
+    /// Puts the prompt, model and parameters into a client's request body, whose values it takes.
     pub(super) fn render(
         &self,
-        body: &Map<String, Value>,
+        mut body: Map<String, Value>,
         user: Option<&str>,
     ) -> Result<Rendered, RenderError> {
         let mut out = Map::with_capacity(body.len() + self.defaults.len() + 2);
         out.insert("model".to_owned(), self.model.clone());
         if let Some((system, template)) = &self.templates {
-            let request = Request { body, user: user.unwrap_or_default() };
-            let mut messages = request.messages(system, template)?;
+            let given = body.get_mut("messages").map(Value::take);
+            let request = Request { body: &body, user: user.unwrap_or_default() };
+            let mut messages = request.messages(given, system, template)?;
             if self.merge_system {
                 openai_chat::merge_leading_system(&mut messages);
             }
@@ -108,12 +108,10 @@ impl Renderer {
                 "messages" if self.templates.is_some() => {}
                 "metadata" if !self.metadata_keys.is_empty() => {
                     if let Some(rest) = self.other_metadata(value) {
-                        out.insert(key.clone(), rest);
+                        out.insert(key, rest);
                     }
                 }
-                _ => {
-                    out.insert(key.clone(), value.clone());
-                }
+                _ => drop(out.insert(key, value)),
             }
         }
         self.fill(&mut out)?;
@@ -129,14 +127,10 @@ impl Renderer {
     }
 
     /// The metadata that no template uses; `None` when nothing is left.
-    fn other_metadata(&self, metadata: &Value) -> Option<Value> {
-        let Some(members) = metadata.as_object() else { return Some(metadata.clone()) };
-        let rest: Map<String, Value> = members
-            .iter()
-            .filter(|(key, _)| self.metadata_keys.binary_search(key).is_err())
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
-        (!rest.is_empty()).then_some(Value::Object(rest))
+    fn other_metadata(&self, metadata: Value) -> Option<Value> {
+        let Value::Object(mut members) = metadata else { return Some(metadata) };
+        members.retain(|key, _| self.metadata_keys.binary_search(key).is_err());
+        (!members.is_empty()).then_some(Value::Object(members))
     }
 }
 
@@ -158,7 +152,7 @@ impl openai_chat::Template for Wrapped<'_> {
     }
 }
 
-/// A request's side of rendering.
+/// A request's side of rendering, without its messages.
 struct Request<'a> {
     body: &'a Map<String, Value>,
     user: &'a str,
@@ -167,13 +161,18 @@ struct Request<'a> {
 impl Request<'_> {
     /// The set's system message, then the client's messages with the last user text in the
     /// template. The client's own system messages stay where they are, after the set's.
-    fn messages(&self, system: &Template, template: &Template) -> Result<Vec<Value>, RenderError> {
-        let Some(Value::Array(messages)) = self.body.get("messages") else {
+    fn messages(
+        &self,
+        given: Option<Value>,
+        system: &Template,
+        template: &Template,
+    ) -> Result<Vec<Value>, RenderError> {
+        let Some(Value::Array(messages)) = given else {
             return Err(RenderError("`messages` must be a list".to_owned()));
         };
         let mut out = Vec::with_capacity(messages.len() + 1);
         out.push(openai_chat::system_message(&self.text(system, "")?));
-        out.extend_from_slice(messages);
+        out.extend(messages);
         let wrapped = Wrapped { request: self, template };
         openai_chat::wrap_last_user(&mut out[1..], &wrapped).map_err(|error| match error {
             WrapError::NoUserMessage => {

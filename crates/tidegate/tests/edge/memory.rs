@@ -1,6 +1,10 @@
 //! What the process holds in memory, by the system's account: idle, under load, and afterwards.
 
+use crate::client::{CHAT, open, request};
 use crate::project::{Project, Server};
+use crate::upstream::Upstream;
+use crate::upstream_faults::{ANSWER, project_on};
+use serde_json::{Value, json};
 
 /// A field of `/proc/PID/status` in KiB: `VmRSS`, `VmHWM` for its peak, `RssAnon` for what is not
 /// the program's own file.
@@ -22,4 +26,48 @@ fn a_server_without_work_holds_little() {
     assert!(held < 18 * 1024, "{held} KiB");
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     assert!(status.contains("THP_enabled:\t0"), "{status}");
+}
+
+/// A chat request with this content.
+fn asking(content: Value) -> Vec<u8> {
+    let body = json!({"messages": [{"role": "user", "content": content}]});
+    request("POST", CHAT, "", body.to_string().as_bytes())
+}
+
+/// A conversation of many messages.
+fn conversation() -> Vec<u8> {
+    let text = "How long does a refund take? ".repeat(40);
+    let role = |turn| if turn % 2 == 0 { "user" } else { "assistant" };
+    let messages: Vec<_> =
+        (0..1501).map(|turn| json!({"role": role(turn), "content": text})).collect();
+    let body = json!({"messages": messages});
+    request("POST", CHAT, "", body.to_string().as_bytes())
+}
+
+#[test]
+fn a_body_takes_four_times_its_size_at_most() {
+    let upstream = Upstream::answering(ANSWER);
+    let project = project_on(upstream.address);
+    let image = format!("data:image/png;base64,{}", "iVBORw0KGgo".repeat(170_000));
+    let kinds = [
+        ("a text", asking("退款需要七天。".repeat(90_000).into())),
+        ("an image", asking(json!([{"type": "image_url", "image_url": {"url": image}}]))),
+        ("a conversation", conversation()),
+    ];
+    for (kind, bytes) in kinds {
+        let server = project.serve();
+        server.chat("mei", "hello");
+        let before = memory_kib(&server, "VmRSS");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let answer = open(server.address, &bytes).unwrap().finish().unwrap();
+                    assert_eq!(answer.status, 200, "{answer:?}");
+                });
+            }
+        });
+        let took = memory_kib(&server, "VmHWM") - before;
+        let most = 4 * 4 * bytes.len() as u64 / 1024;
+        assert!(took < most, "four times {kind} of {} bytes took {took} KiB", bytes.len());
+    }
 }

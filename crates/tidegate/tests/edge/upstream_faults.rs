@@ -13,10 +13,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-const ANSWER: &str = r#"{"answer": "hello", "citations": ["policy.md"]}"#;
+/// What its output contract takes.
+pub(crate) const ANSWER: &str = r#"{"answer": "hello", "citations": ["policy.md"]}"#;
 
 /// A new project whose model is at this address.
-fn project_on(address: SocketAddr) -> Project {
+pub(crate) fn project_on(address: SocketAddr) -> Project {
     let project = Project::init();
     let kind = format!("    kind: openai\n    base_url: http://{address}/v1\n");
     project.edit("tidegate.yaml", "    kind: simulated\n", &kind);

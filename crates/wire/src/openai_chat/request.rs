@@ -15,6 +15,8 @@ mod tests;
 
 /// Longest `model` accepted, in characters.
 pub const MODEL_MAX: usize = 256;
+/// Most that is read of the last user text, in characters: more than a record keeps.
+pub const USER_TEXT_MAX: usize = 72 * 1024;
 
 /// Members that choose where a request goes, with which credential, which weights answer it, or how
 /// the model's server builds the prompt. They are the operator's (CVE-2024-6587, CVE-2026-108719,
@@ -67,8 +69,8 @@ pub struct ChatRequest {
     /// Who the request is for: `user`, else `metadata.user_id`, else `safety_identifier`; as the
     /// client sent it.
     pub user: Option<String>,
-    /// Text of the last message with role `user`, its text parts joined by line ends; empty when
-    /// there is none.
+    /// Text of the last message with role `user`, its text parts joined by line ends, its first
+    /// [`USER_TEXT_MAX`] characters; empty when there is none.
     pub last_user_text: String,
     /// Length of the text of all messages, in characters.
     pub input_chars: u64,
@@ -165,20 +167,38 @@ fn read_messages(body: &Map<String, Value>) -> Result<(String, u64), RequestErro
     if messages.is_empty() {
         return Err(RequestError::bad_value("messages", "at least one message is needed"));
     }
-    let mut last_user_text = String::new();
+    let mut last_user = Vec::new();
     let mut input_chars = 0;
     for (i, message) in messages.iter().enumerate() {
-        let (role, text) = read_message(i, message)?;
-        input_chars += text.chars().count() as u64;
+        let (role, texts) = read_message(i, message)?;
+        let chars: usize = texts.iter().map(|text| text.chars().count()).sum();
+        // What joins them counts as well.
+        input_chars += (chars + texts.len().saturating_sub(1)) as u64;
         if role == "user" {
-            last_user_text = text;
+            last_user = texts;
         }
     }
-    Ok((last_user_text, input_chars))
+    Ok((joined(&last_user), input_chars))
 }
 
-/// The role and text of one message.
-fn read_message(i: usize, message: &Value) -> Result<(&str, String), RequestError> {
+/// The texts joined by line ends, as far as they are read.
+fn joined(texts: &[&str]) -> String {
+    let mut joined = String::new();
+    let mut left = USER_TEXT_MAX;
+    for (at, text) in texts.iter().enumerate() {
+        if at > 0 && left > 0 {
+            joined.push('\n');
+            left -= 1;
+        }
+        let end = text.char_indices().nth(left).map_or(text.len(), |(end, _)| end);
+        joined.push_str(&text[..end]);
+        left -= text[..end].chars().count();
+    }
+    joined
+}
+
+/// The role and texts of one message.
+fn read_message(i: usize, message: &Value) -> Result<(&str, Vec<&str>), RequestError> {
     let Value::Object(message) = message else {
         return Err(RequestError::wrong_type(format!("messages[{i}]"), "an object", message));
     };
@@ -196,11 +216,11 @@ fn read_message(i: usize, message: &Value) -> Result<(&str, String), RequestErro
     Ok((role, read_content(i, message)?))
 }
 
-fn read_content(i: usize, message: &Map<String, Value>) -> Result<String, RequestError> {
+fn read_content(i: usize, message: &Map<String, Value>) -> Result<Vec<&str>, RequestError> {
     const EXPECTED: &str = "a string, a list of parts, or null beside `tool_calls`";
     let param = || format!("messages[{i}].content");
     match message.get("content") {
-        Some(Value::String(text)) => Ok(text.clone()),
+        Some(Value::String(text)) => Ok(vec![text]),
         Some(Value::Array(parts)) if parts.is_empty() => {
             Err(RequestError::bad_value(param(), "at least one part is needed"))
         }
@@ -209,9 +229,9 @@ fn read_content(i: usize, message: &Map<String, Value>) -> Result<String, Reques
             for (j, part) in parts.iter().enumerate() {
                 texts.extend(read_part(i, j, part)?);
             }
-            Ok(texts.join("\n"))
+            Ok(texts)
         }
-        None | Some(Value::Null) if speaks_otherwise(message) => Ok(String::new()),
+        None | Some(Value::Null) if speaks_otherwise(message) => Ok(Vec::new()),
         None => Err(RequestError::missing(param(), EXPECTED)),
         Some(other) => Err(RequestError::wrong_type(param(), EXPECTED, other)),
     }

@@ -1,5 +1,7 @@
 //! What a client says of the tools that it ran: messages with role `tool`.
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// Longest call id that is read, characters; servers use about 30.
@@ -34,23 +36,40 @@ pub fn tool_results(body: &Map<String, Value>) -> Vec<ToolResult> {
     tools.filter_map(result).take(RESULTS_MAX).collect()
 }
 
+/// The members of a result's JSON that say whether it failed, read without a tree of it: a result
+/// may be as large as the request.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Flags<'a> {
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    is_error: Option<&'a RawValue>,
+    #[serde(rename = "is_error")]
+    is_error_too: Option<&'a RawValue>,
+    success: Option<&'a RawValue>,
+    ok: Option<&'a RawValue>,
+}
+
 /// What a result's JSON says of itself: `error`, `isError` or `is_error`, `success` or `ok`.
 fn says_failed(content: &str) -> Option<bool> {
     let content = content.trim_start();
     if !content.starts_with('{') {
         return None;
     }
-    let Ok(Value::Object(members)) = serde_json::from_str(content) else { return None };
-    let flag = |name: &str| members.get(name).and_then(Value::as_bool);
-    let is_error = match members.get("error") {
-        None | Some(Value::Null | Value::Bool(false)) => None,
-        Some(Value::String(text)) if text.is_empty() => None,
+    let flags: Flags<'_> = serde_json::from_str(content).ok()?;
+    let flag = |given: Option<&RawValue>| match given.map(RawValue::get) {
+        Some("true") => Some(true),
+        Some("false") => Some(false),
+        Some(_) | None => None,
+    };
+    let is_error = match flags.error.map(RawValue::get) {
+        None | Some("null" | "false" | "\"\"") => None,
         Some(_) => Some(true),
     };
     is_error
-        .or(flag("isError"))
-        .or(flag("is_error"))
-        .or_else(|| flag("success").or(flag("ok")).map(|went_well| !went_well))
+        .or(flag(flags.is_error))
+        .or(flag(flags.is_error_too))
+        .or_else(|| flag(flags.success).or(flag(flags.ok)).map(|went_well| !went_well))
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ async fn a_set_is_packed_kept_compared_and_served_from_the_store() {
     let kept = store.set(&v2).unwrap();
     let live = LiveSet::new(&kept, folder.path(), &Clock::Real).unwrap();
     let body = json!({"messages": [{"role": "user", "content": "你好"}]});
-    let rendered = live.render(body.as_object().unwrap(), None).unwrap().body;
+    let rendered = live.render(body.as_object().unwrap().clone(), None).unwrap().body;
     assert_eq!(rendered["messages"][0]["content"], "You are S.\n请用中文回答。\n");
     assert_eq!(rendered["messages"][1]["content"], "<你好>");
 }

@@ -1,21 +1,20 @@
 //! What is made of an ended exchange: the outcome for the lines, the metrics, the record, the log.
 
-use super::{Ending, Exchange};
-use crate::guard::{any_text, kept_user};
+use super::{Ending, Exchange, Query};
+use crate::guard::{any_text, any_text_in, kept_user};
 use crate::log::{About, Event};
 use crate::observe::{AnswerSample, FeedbackOn, StatusClass};
 use crate::request::bounds::RECORD_TEXT_MAX;
 use crate::request::ids::kept_request_id;
 use crate::store::Records as _;
 use crate::upstream::Elapsed;
-use serde_json::Value;
 use std::time::{Duration, Instant};
 use tidegate_core::evidence::{Record, RecordedToolCall, RecordedToolResult};
 use tidegate_core::guard::{RiskEvent, RiskKind, Sighting, detect_refusal};
 use tidegate_core::observe::{Estimate, FailedRequest, OutageChange, Outcome, Timing};
 use tidegate_core::text::{estimate_tokens, redact};
 use tidegate_core::upstream::{Failure, FaultOwner};
-use tidegate_wire::openai_chat::ToolResult;
+use tidegate_wire::openai_chat::{ToolResult, USER_TEXT_MAX};
 use tidegate_wire::{AnswerFacts, TextKind, Usage};
 
 /// What an answer says about its quality.
@@ -160,12 +159,9 @@ fn texts(facts: &AnswerFacts) -> impl Iterator<Item = &str> {
 
 /// Whether an answer is a refusal; one that is JSON is asked text by text.
 fn refuses(text: &str) -> bool {
-    if text.trim_start().starts_with(['{', '['])
-        && let Ok(value) = serde_json::from_str::<Value>(text)
-    {
-        return any_text(&value, &mut |text| detect_refusal(text));
-    }
-    detect_refusal(text)
+    let is_json = text.trim_start().starts_with(['{', '[']);
+    let refused = is_json.then(|| any_text_in(text, detect_refusal)).flatten();
+    refused.unwrap_or_else(|| detect_refusal(text))
 }
 
 /// The red lines that were crossed, for control. Who called a forbidden tool is refused from here
@@ -220,7 +216,8 @@ fn spend(exchange: &Exchange, ending: &Ending) -> Spent {
 /// Tokens of the prompt as it was sent. It is rendered once more: few upstreams report no usage,
 /// releases run some of the time, and keeping every rendered prompt would cost all others memory.
 fn estimate_input(exchange: &Exchange) -> u64 {
-    let rendered = exchange.set.render(&exchange.query.body, exchange.query.user.as_deref());
+    let Query { body, user, .. } = &exchange.query;
+    let rendered = exchange.set.render(body.again(), user.as_deref());
     let mut tokens = 0;
     if let Some(messages) = rendered.ok().as_ref().and_then(|r| r.body.get("messages")) {
         any_text(messages, &mut |text| {
@@ -333,12 +330,12 @@ fn record(
         risk: found.events,
         prompt_length: query.input_chars,
         response_length: answer_length(&facts),
-        input: keeps.then(|| kept(redact(&query.text))),
+        input: keeps.then(|| kept(redacted(&query.text))),
         // What holds a planted text, or was kept back for what it holds, is never kept.
         output: (keeps && !holds_secret).then(|| {
             // Where nothing would be replaced, looking is what costs.
             let text = facts.text();
-            kept(if has_private { redact(text) } else { text.to_owned() })
+            kept(if has_private { redacted(text) } else { beginning(text).0.to_owned() })
         }),
         finish_reason: facts.finish().map(|finish| redact(finish.as_str())),
         upstream_model: facts.model.map(|model| match model == set.model {
@@ -381,6 +378,26 @@ fn answer_length(facts: &AnswerFacts) -> u64 {
     texts.map(|(_, text)| text.chars().count() as u64).sum()
 }
 
+/// As much of a text as is looked at for the record, and whether there may be more of it.
+fn beginning(text: &str) -> (&str, bool) {
+    let last = text.char_indices().nth(USER_TEXT_MAX - 1);
+    last.map_or((text, false), |(at, last)| (&text[..at + last.len_utf8()], true))
+}
+
+/// The text, redacted, as far as it can be: what the cut halved is left out with all that may be
+/// the half of something.
+fn redacted(text: &str) -> String {
+    let (beginning, is_cut) = beginning(text);
+    let mut redacted = redact(beginning);
+    if is_cut {
+        let chars = redacted.chars().count().saturating_sub(USER_TEXT_MAX - RECORD_TEXT_MAX);
+        let end = redacted.char_indices().nth(chars).map_or(redacted.len(), |(end, _)| end);
+        redacted.truncate(end);
+        redacted.push('…');
+    }
+    redacted
+}
+
 /// The text as long as it may be kept. It is redacted before: a cut must not halve what must go.
 fn kept(mut text: String) -> String {
     if let Some((end, _)) = text.char_indices().nth(RECORD_TEXT_MAX) {
@@ -408,4 +425,28 @@ fn log(exchange: &Exchange, record: &Record) {
         user: user.as_deref(),
     };
     about.log(&Event::Request(record));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_half_of_what_must_go_is_never_kept() {
+        let address = "somebody.with.a.long.name@long.example.com ";
+        let card = "4111 1111 1111 1111";
+        for before in 0..card.len() {
+            let mut text = address.repeat(USER_TEXT_MAX / address.len());
+            let room = USER_TEXT_MAX - text.chars().count();
+            text.push_str(&"退".repeat(room - before));
+            text.push_str(card);
+            text.push_str(&" more".repeat(9));
+            let kept = kept(redacted(&text));
+            assert!(!kept.contains("41"), "{before}: {kept:?}");
+            assert!(kept.ends_with('…') && !kept.contains("example"), "{kept:?}");
+        }
+        assert_eq!(kept(redacted("退款")), "退款");
+        let long = kept(redacted(&"退".repeat(RECORD_TEXT_MAX + 1)));
+        assert_eq!(long, "退".repeat(RECORD_TEXT_MAX) + "…");
+    }
 }

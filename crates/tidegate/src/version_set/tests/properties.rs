@@ -153,7 +153,7 @@ proptest! {
         prop_assert_eq!(json!(live.detectors.planted), yaml["risk"]["planted"].clone());
         prop_assert_eq!(json!(live.limits.idle_ms), yaml["limits"]["idle_ms"].clone());
         let request = json!({"messages": [{"role": "user", "content": "hello"}]});
-        let body = live.render(request.as_object().unwrap(), None).unwrap().body;
+        let body = live.render(request.as_object().unwrap().clone(), None).unwrap().body;
         for (name, value) in yaml["artifacts"]["model"]["parameters"].as_object().unwrap() {
             prop_assert_eq!(&body[name], value);
         }

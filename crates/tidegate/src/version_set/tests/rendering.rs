@@ -10,7 +10,8 @@ fn live(system: &str, user: &str, parameters: Value) -> LiveSet {
 }
 
 fn render(live: &LiveSet, body: Value, user: Option<&str>) -> Result<Value, String> {
-    let rendered = live.render(body.as_object().unwrap(), user).map_err(|e| e.to_string())?;
+    let rendered =
+        live.render(body.as_object().unwrap().clone(), user).map_err(|e| e.to_string())?;
     Ok(Value::Object(rendered.body))
 }
 

@@ -278,3 +278,12 @@ proptest! {
         prop_assert_eq!(request.input_chars, text.chars().count() as u64);
     }
 }
+
+#[test]
+fn of_a_long_text_the_beginning_is_read_and_all_is_counted() {
+    let long = "退".repeat(USER_TEXT_MAX - 1);
+    let content = json!([{"type": "text", "text": long}, {"type": "text", "text": "货"}]);
+    let request = parse(&json!({"messages": [{"role": "user", "content": content}]})).unwrap();
+    assert_eq!(request.last_user_text, format!("{long}\n"));
+    assert_eq!(request.input_chars, USER_TEXT_MAX as u64 + 1);
+}
