@@ -24,8 +24,8 @@ impl RequestBody {
         self.bytes.len() as u64 > BODY_FREE
     }
 
-    /// The same with a share for what it takes while it is read and sent on: itself, its values, and
-    /// what is written of them.
+    /// The same with a share for what it takes while it is read and sent on: itself, its values,
+    /// and what is written of them.
     pub(super) fn weighed(mut self) -> Result<RequestBody, Overload> {
         self.share.grow(kept(self.bytes.len()) + tree_bytes(&self.bytes))?;
         Ok(self)
