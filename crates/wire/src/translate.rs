@@ -6,6 +6,7 @@
 //! complain, but whether the reader of the answer would be misled. Nothing is left out in silence,
 //! other than what says nothing: null, and values that are the default.
 
+mod chat_request;
 mod chunks;
 mod data_url;
 mod node;
@@ -20,3 +21,12 @@ pub mod anthropic_out;
 
 pub use chunks::{Chunk, Step};
 pub use warnings::{Warning, Warnings};
+
+/// A request in the other API's form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Translated {
+    /// The body to send.
+    pub body: Vec<u8>,
+    /// What was left out.
+    pub warnings: Warnings,
+}

@@ -3,7 +3,6 @@
 
 use crate::facts::{Finish, Usage};
 use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// What every chunk of an answer repeats.
@@ -58,8 +57,18 @@ impl<'a> Text<'a> {
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum ThinkingBlock<'a> {
-    Thinking { thinking: Cow<'a, str>, signature: Cow<'a, str> },
-    RedactedThinking { data: Cow<'a, str> },
+    Thinking {
+        /// Its number, in chunks only: OpenAI's SDK refuses a list in a chunk without.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        index: Option<usize>,
+        thinking: Cow<'a, str>,
+        signature: Cow<'a, str>,
+    },
+    RedactedThinking {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        index: Option<usize>,
+        data: Cow<'a, str>,
+    },
 }
 
 /// A tool call, or a piece of one.
@@ -75,7 +84,17 @@ pub(crate) struct Call<'a> {
     pub(crate) function: Function<'a>,
     /// What the model server wants back with the call.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) extra_content: Option<&'a RawValue>,
+    pub(crate) extra_content: Option<ExtraContent<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ExtraContent<'a> {
+    pub(crate) google: GoogleExtra<'a>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct GoogleExtra<'a> {
+    pub(crate) thought_signature: Cow<'a, str>,
 }
 
 #[derive(Debug, Default, Serialize)]

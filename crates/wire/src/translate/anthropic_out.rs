@@ -28,6 +28,8 @@ mod tests;
 pub use answer::answer;
 pub use stream::Stream;
 
+use super::Translated;
+use super::chat_request::max_tokens;
 use super::node::Object;
 use super::warnings::Warnings;
 use crate::anthropic::shape;
@@ -59,15 +61,6 @@ pub enum Thinking {
     Never,
 }
 
-/// A request in the other API's form.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Translated {
-    /// The body to send.
-    pub body: Vec<u8>,
-    /// What was left out.
-    pub warnings: Warnings,
-}
-
 /// Translates a chat completion request.
 ///
 /// # Errors
@@ -78,7 +71,7 @@ pub fn request(body: &Map<String, Value>, options: &Options) -> Result<Translate
     settings::check_members(&body, &mut warnings)?;
     let conversation = messages::read(&body, options, &mut warnings)?;
     let (tools, tool_choice) = tools::read(&body)?;
-    let max_tokens = settings::max_tokens(&body, options)?;
+    let max_tokens = max_tokens(&body)?.unwrap_or(options.max_tokens_default);
     let is_forced =
         matches!(&tool_choice, Some(choice) if ["any", "tool"].contains(&choice.r#type));
     let unsigned =

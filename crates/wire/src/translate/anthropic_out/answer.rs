@@ -19,10 +19,10 @@ pub fn answer(body: &[u8], created: u64) -> Result<Vec<u8>, AnswerProblem> {
             Block::Text(text, _) => content.push_str(&text),
             Block::Thinking { text, signature } => {
                 reasoning.push_str(&text);
-                said.thinking_blocks.extend(signed(text, signature));
+                said.thinking_blocks.extend(signed(None, text, signature));
             }
             Block::Redacted { data } => {
-                let block = ThinkingBlock::RedactedThinking { data: Cow::Owned(data) };
+                let block = ThinkingBlock::RedactedThinking { index: None, data: Cow::Owned(data) };
                 said.thinking_blocks.push(block);
             }
             Block::ToolUse { .. } if said.tool_calls.len() == TOOL_CALLS_MAX => {
@@ -50,8 +50,12 @@ pub fn answer(body: &[u8], created: u64) -> Result<Vec<u8>, AnswerProblem> {
 }
 
 /// What the model thought, to be sent back; without a signature the API would refuse it.
-pub(super) fn signed(thinking: String, signature: String) -> Option<ThinkingBlock<'static>> {
+pub(super) fn signed(
+    index: Option<usize>,
+    thinking: String,
+    signature: String,
+) -> Option<ThinkingBlock<'static>> {
     let is_signed = !signature.is_empty();
     let (thinking, signature) = (Cow::Owned(thinking), Cow::Owned(signature));
-    is_signed.then_some(ThinkingBlock::Thinking { thinking, signature })
+    is_signed.then_some(ThinkingBlock::Thinking { index, thinking, signature })
 }

@@ -1,14 +1,13 @@
 //! The conversation: who said what, in turns.
 
 use super::Options;
-use super::settings::{cache_control, leave_out};
+use super::settings::cache_control;
 use crate::anthropic::shape::{Block, Content, Message, Role, Source};
 use crate::request_error::RequestError;
-use crate::strict_json::parse_json_object;
+use crate::translate::chat_request::{ChatCall, Part, call, leave_out, other_kind, parts};
 use crate::translate::data_url::DataUrl;
 use crate::translate::node::{Node, Object};
 use crate::translate::warnings::Warnings;
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// Pictures that the API reads.
@@ -115,25 +114,6 @@ fn has_unsigned_call(turns: &[Turn<'_>]) -> bool {
     is_answered && last.is_some_and(|turn| !turn.blocks.first().is_some_and(is_signed))
 }
 
-/// A message's content as parts: a text is one.
-enum Part<'a> {
-    Text(&'a str),
-    Part(Object<'a>, &'a str),
-}
-
-fn parts<'a>(content: &Node<'a>) -> Result<Vec<Part<'a>>, RequestError> {
-    if content.value.is_string() {
-        return Ok(vec![Part::Text(content.text()?)]);
-    }
-    let mut parts = Vec::new();
-    for node in content.list()? {
-        let part = node.object()?;
-        let kind = part.required_text("type")?;
-        parts.push(Part::Part(part, kind));
-    }
-    Ok(parts)
-}
-
 fn text_block<'a>(text: &'a str) -> Option<Block<'a>> {
     // The API refuses empty texts.
     let is_said = !text.is_empty();
@@ -149,10 +129,6 @@ fn text_part<'a>(
     let text = part.required_text(key)?;
     let block = || Block::Text { text: Cow::Borrowed(text), cache_control: cache_control(part) };
     Ok((!text.is_empty()).then(block))
-}
-
-fn other_kind(part: &Object<'_>, why: &'static str) -> RequestError {
-    RequestError::Untranslatable { param: part.path("type"), why }
 }
 
 fn system_blocks<'a>(
@@ -293,38 +269,9 @@ fn thinking<'a>(node: &Node<'a>) -> Result<Block<'a>, RequestError> {
 }
 
 fn tool_use<'a>(node: &Node<'a>, warnings: &mut Warnings) -> Result<Block<'a>, RequestError> {
-    let call = node.object()?;
-    leave_out(&call, &["id", "type", "function", "index", "cache_control"], warnings);
-    let kind = call.get("type");
-    if let Some(kind) = kind
-        && kind.text()? != "function"
-    {
-        return Err(kind.untranslatable("only calls of type `function` can be"));
-    }
-    let function = call.required("function", "an object")?.object()?;
-    Ok(Block::ToolUse {
-        id: safe_id(call.required_text("id")?),
-        name: function.required_text("name")?,
-        input: input(&function)?,
-        cache_control: cache_control(&call),
-    })
-}
-
-/// The arguments of a call; none is an empty object. They become part of the body, so they are as
-/// strict as it: no key twice, no depth without end.
-fn input<'a>(function: &Object<'a>) -> Result<&'a RawValue, RequestError> {
-    let Some(node) = function.get("arguments") else { return Ok(empty()) };
-    let text = node.text()?.trim();
-    if text.is_empty() {
-        return Ok(empty());
-    }
-    let is_strict = parse_json_object(text.as_bytes()).is_ok();
-    let raw = serde_json::from_str::<&RawValue>(text).ok().filter(|_| is_strict);
-    raw.ok_or_else(|| node.untranslatable("a JSON object in a string, with no key twice, can be"))
-}
-
-fn empty() -> &'static RawValue {
-    serde_json::from_str("{}").unwrap_or(RawValue::NULL)
+    let ChatCall { object, id, name, arguments } = call(node, warnings)?;
+    let cache_control = cache_control(&object);
+    Ok(Block::ToolUse { id: safe_id(id), name, input: arguments, cache_control })
 }
 
 /// An id as the API takes it: letters, digits, `_` and `-`. Some servers' ids have dots and colons.

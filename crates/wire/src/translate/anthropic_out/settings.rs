@@ -3,6 +3,7 @@
 use super::{Options, Thinking};
 use crate::anthropic::shape;
 use crate::request_error::RequestError;
+use crate::translate::chat_request::{self, Effort, Format, effort};
 use crate::translate::node::{Node, Object, is_neutral};
 use crate::translate::warnings::Warnings;
 use serde_json::{Value, json};
@@ -50,7 +51,7 @@ const HARMLESS: [&str; 11] = [
     "prompt_cache_options",
 ];
 
-const LEFT_OUT: &str = "is left out: the Anthropic API has nothing for it";
+const LEFT_OUT: &str = "is left out: the model server's API has nothing for it";
 const NO_SAMPLING: &str = "is left out: the model takes no sampling parameters";
 const NOT_THINKING: &str = "is left out: a model that thinks takes no sampling parameters";
 
@@ -76,39 +77,17 @@ pub(super) fn check_members(
             }));
         }
     }
-    if let Some(n) = body.get("n")
-        && n.count()? != 1
-    {
-        return Err(n.untranslatable("the Anthropic API gives one choice"));
-    }
-    for modality in body.list("modalities")? {
-        if modality.text()? != "text" {
-            return Err(modality.untranslatable("the Anthropic API writes text only"));
-        }
-    }
-    Ok(())
-}
-
-/// How long the answer may be: the smaller where both members are given.
-pub(super) fn max_tokens(body: &Object<'_>, options: &Options) -> Result<u64, RequestError> {
-    let given = |key| body.get(key).map(|node| node.count()).transpose();
-    let (old, new) = (given("max_tokens")?, given("max_completion_tokens")?);
-    Ok(old.into_iter().chain(new).min().unwrap_or(options.max_tokens_default))
+    chat_request::one_text(body)
 }
 
 pub(super) fn stops<'a>(body: &Object<'a>) -> Result<Vec<&'a str>, RequestError> {
-    let stops = match body.get("stop") {
-        None => return Ok(Vec::new()),
-        Some(one) if one.value.is_string() => vec![one],
-        Some(list) => list.list()?,
-    };
     let read = |stop: &Node<'a>| match stop.text()? {
         text if text.trim().is_empty() => {
             Err(stop.untranslatable("the Anthropic API does not stop at white space alone"))
         }
         text => Ok(text),
     };
-    stops.iter().map(read).collect()
+    chat_request::stops(body)?.iter().map(read).collect()
 }
 
 #[derive(Default)]
@@ -181,28 +160,23 @@ pub(super) fn service_tier(
 pub(super) fn format<'a>(
     body: &Object<'a>,
 ) -> Result<Option<shape::OutputFormat<'a>>, RequestError> {
-    let Some(format) = body.get("response_format") else { return Ok(None) };
-    let format = format.object()?;
-    let kind = format.required("type", "a string")?;
-    match kind.text()? {
-        "text" => Ok(None),
-        "json_schema" => {
-            let inner = format.required("json_schema", "an object")?.object()?;
-            let schema = inner.required("schema", "an object")?;
-            let mut schema_map = Cow::Borrowed(schema.value);
-            let described = schema.object()?.get("description").is_some();
-            if let Some(description) = inner.text("description")?
-                && !described
-                && let Value::Object(members) = schema_map.to_mut()
-            {
-                members.insert("description".to_owned(), description.into());
-            }
-            Ok(Some(shape::OutputFormat { r#type: "json_schema", schema: schema_map }))
+    let (node, description) = match chat_request::format(body)? {
+        None => return Ok(None),
+        Some(Format::Json(kind)) => {
+            return Err(kind.untranslatable(
+                "the Anthropic API writes JSON by a schema only; use `json_schema`",
+            ));
         }
-        "json_object" => Err(kind
-            .untranslatable("the Anthropic API writes JSON by a schema only; use `json_schema`")),
-        _ => Err(kind.bad_value("`text`, `json_object` and `json_schema` are allowed")),
+        Some(Format::Schema { schema, description }) => (schema, description),
+    };
+    let mut schema = Cow::Borrowed(node.value);
+    let described = node.object()?.get("description").is_some();
+    if let Some(description) = description.filter(|_| !described)
+        && let Value::Object(members) = schema.to_mut()
+    {
+        members.insert("description".to_owned(), description.into());
     }
+    Ok(Some(shape::OutputFormat { r#type: "json_schema", schema }))
 }
 
 /// What else of a request decides whether the model may think.
@@ -213,7 +187,7 @@ pub(super) struct Asked {
     pub(super) cannot_think: bool,
 }
 
-type Effort = Option<&'static str>;
+type Level = Option<&'static str>;
 
 /// How the model is asked to think: `thinking` and `output_config.effort`.
 pub(super) fn thinking<'a>(
@@ -221,23 +195,19 @@ pub(super) fn thinking<'a>(
     options: &Options,
     asked: &Asked,
     warnings: &mut Warnings,
-) -> Result<(Option<shape::Thinking<'a>>, Effort), RequestError> {
+) -> Result<(Option<shape::Thinking<'a>>, Level), RequestError> {
     const KEY: &str = "reasoning_effort";
-    let effort = body.get(KEY);
     let given = body.get("thinking").map(|node| node.object().map(|_| node.value)).transpose()?;
-    let Some(node) = &effort else { return Ok((given.map(shape::Thinking::Given), None)) };
-    let (level, budget) = match node.text()? {
-        "none" => (None, 0),
-        "minimal" | "low" => (Some("low"), BUDGET_MIN),
-        "medium" => (Some("medium"), 8 * BUDGET_MIN),
-        "high" => (Some("high"), 24 * BUDGET_MIN),
-        "xhigh" => (Some("xhigh"), 32 * BUDGET_MIN),
-        "max" => (Some("max"), 32 * BUDGET_MIN),
-        _ => {
-            return Err(node.bad_value(
-                "`none`, `minimal`, `low`, `medium`, `high`, `xhigh` and `max` are allowed",
-            ));
-        }
+    let Some(effort) = effort(body)? else {
+        return Ok((given.map(shape::Thinking::Given), None));
+    };
+    let (level, budget) = match effort {
+        Effort::None => (None, 0),
+        Effort::Minimal | Effort::Low => (Some("low"), BUDGET_MIN),
+        Effort::Medium => (Some("medium"), 8 * BUDGET_MIN),
+        Effort::High => (Some("high"), 24 * BUDGET_MIN),
+        Effort::Xhigh => (Some("xhigh"), 32 * BUDGET_MIN),
+        Effort::Max => (Some("max"), 32 * BUDGET_MIN),
     };
     let set = |r#type, budget_tokens| Some(shape::Thinking::Set { r#type, budget_tokens });
     let given = given.map(shape::Thinking::Given);
@@ -274,11 +244,6 @@ pub(super) fn is_on(thinking: &shape::Thinking<'_>) -> bool {
         shape::Thinking::Given(value) => value["type"] != json!("disabled"),
         shape::Thinking::Set { r#type, budget_tokens: _ } => *r#type != "disabled",
     }
-}
-
-/// A member of a message or a part that is not translated: what clients send back of an answer.
-pub(super) fn leave_out(object: &Object<'_>, known: &[&str], warnings: &mut Warnings) {
-    object.others(known).for_each(|node| warnings.add(&node.at, LEFT_OUT));
 }
 
 /// A mark of what the model server shall cache, as several clients send it.

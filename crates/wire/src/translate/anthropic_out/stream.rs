@@ -24,6 +24,8 @@ pub struct Stream {
     tokens: Tokens,
     open: BTreeMap<u64, Open>,
     calls: usize,
+    /// How many blocks of what was thought have been written.
+    thoughts: usize,
 }
 
 /// A block that has begun.
@@ -49,7 +51,7 @@ impl Stream {
     /// A stream that begins now; `created` is when, seconds since the epoch.
     pub fn new(created: u64) -> Stream {
         let head = Head { created, ..Head::default() };
-        Stream { head, tokens: Tokens::default(), open: BTreeMap::new(), calls: 0 }
+        Stream { head, tokens: Tokens::default(), open: BTreeMap::new(), calls: 0, thoughts: 0 }
     }
 
     /// Translates the data of one event.
@@ -93,7 +95,8 @@ impl Stream {
             }
             Block::Redacted { data } => {
                 let data = Cow::Owned(data);
-                let thinking_blocks = vec![ThinkingBlock::RedactedThinking { data }];
+                let index = Some(self.next_thought());
+                let thinking_blocks = vec![ThinkingBlock::RedactedThinking { index, data }];
                 (Open::Other, Some(Said { thinking_blocks, ..Said::default() }))
             }
             Block::ToolUse { id, name, input } => {
@@ -157,11 +160,15 @@ impl Stream {
 
     fn end(&mut self, index: u64) -> Result<Option<Chunk>, AnswerProblem> {
         let said = match self.open.remove(&index) {
-            Some(Open::Thinking { text, signature }) => signed(text, signature)
-                .map(|block| Said { thinking_blocks: vec![block], ..Said::default() }),
+            Some(Open::Thinking { text, signature }) if !signature.is_empty() => {
+                let block = signed(Some(self.next_thought()), text, signature);
+                Some(Said { thinking_blocks: block.into_iter().collect(), ..Said::default() })
+            }
             // A call without pieces of input: what it began with, or nothing.
             Some(Open::Call { index, input: Some(input) }) => Some(arguments(index, input)),
-            Some(Open::Call { .. } | Open::Text | Open::Other) | None => None,
+            Some(Open::Call { .. } | Open::Thinking { .. } | Open::Text | Open::Other) | None => {
+                None
+            }
         };
         self.chunk(said)
     }
@@ -176,6 +183,11 @@ impl Stream {
         }
         let refusal = refusal.map_or(Text::Absent, |text| Text::Said(Cow::Owned(text)));
         self.head.chunk(&Said { refusal, ..Said::default() }, finish).map(Some)
+    }
+
+    fn next_thought(&mut self) -> usize {
+        self.thoughts += 1;
+        self.thoughts - 1
     }
 
     fn next_call(&mut self) -> Result<usize, AnswerProblem> {

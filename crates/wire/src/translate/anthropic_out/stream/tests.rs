@@ -123,7 +123,12 @@ fn translated(events: &[Value]) -> (AnswerFacts, Vec<Value>) {
         for chunk in step.chunks {
             let data: Value = serde_json::from_slice(&chunk.data).unwrap();
             let signed = data["choices"][0]["delta"]["thinking_blocks"].as_array();
-            blocks.extend(signed.into_iter().flatten().cloned());
+            for block in signed.into_iter().flatten() {
+                let mut block = block.clone();
+                let index = block.as_object_mut().unwrap().remove("index");
+                assert_eq!(index, Some(json!(blocks.len())));
+                blocks.push(block);
+            }
             facts.push(chunk.says).unwrap();
         }
     }
