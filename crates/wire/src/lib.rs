@@ -19,6 +19,7 @@ mod strict_json;
 
 pub mod anthropic;
 pub mod forms;
+mod gemini;
 pub mod openai_chat;
 pub mod sse;
 pub mod translate;

@@ -18,6 +18,7 @@ mod warnings;
 
 pub mod anthropic_in;
 pub mod anthropic_out;
+pub mod gemini_out;
 
 pub use chunks::{Chunk, Step};
 pub use warnings::{Warning, Warnings};

@@ -10,7 +10,7 @@ mod tests {
     use std::fs;
     use std::path::{Path, PathBuf};
     use tidegate_wire::sse::{self, SseEvent};
-    use tidegate_wire::translate::{Step, Warnings, anthropic_in, anthropic_out};
+    use tidegate_wire::translate::{Step, Warnings, anthropic_in, anthropic_out, gemini_out};
     use tidegate_wire::{AnswerProblem, anthropic, openai_chat, parse_json_object};
 
     type Members = BTreeMap<String, Box<RawValue>>;
@@ -239,6 +239,60 @@ mod tests {
                 }
             }
             String::from_utf8(out).unwrap()
+        });
+    }
+
+    fn gemini_options(options: &Map<String, Value>) -> gemini_out::Options {
+        let flag = |key| options.get(key).and_then(Value::as_bool).unwrap_or(false);
+        let thinking = match options.get("thinking").and_then(Value::as_str) {
+            None | Some("level") => gemini_out::Thinking::Level,
+            Some("budget") => gemini_out::Thinking::Budget,
+            Some("never") => gemini_out::Thinking::Never,
+            Some(other) => panic!("{other}"),
+        };
+        gemini_out::Options {
+            sampling: flag("sampling"),
+            thinking,
+            marks_unsigned_calls: flag("marks"),
+        }
+    }
+
+    #[test]
+    fn requests_to_gemini() {
+        check("gemini_out/request", |case| {
+            let members: Members = serde_json::from_str(case).unwrap();
+            let request = parse_json_object(members["request"].get().as_bytes()).unwrap();
+            let options = gemini_options(&options(&members));
+            match gemini_out::request(&request, &options) {
+                Ok(out) => with_warnings(&out.warnings, &out.body),
+                Err(error) => format!("error: {error}\n"),
+            }
+        });
+    }
+
+    #[test]
+    fn answers_of_gemini() {
+        check("gemini_out/answer", |case| {
+            match gemini_out::answer(case.trim_end().as_bytes(), CREATED) {
+                Ok(body) => {
+                    openai_chat::read_answer(&body).unwrap();
+                    lines(&body)
+                }
+                Err(problem) => format!("problem: {problem:?}\n"),
+            }
+        });
+    }
+
+    #[test]
+    fn streams_of_gemini() {
+        check("gemini_out/stream", |case| {
+            let mut stream = gemini_out::Stream::new(CREATED);
+            let out = streamed(case, |data| stream.event(data));
+            let Some(out) = out.strip_suffix("(cut short)\n") else { return out };
+            let end = stream.end().unwrap();
+            let chunks = end.chunks.into_iter().map(|chunk| String::from_utf8(chunk.data).unwrap());
+            let chunks: String = chunks.map(|chunk| chunk + "\n").collect();
+            format!("{out}{chunks}{}\n", if end.is_done { "(done)" } else { "(cut short)" })
         });
     }
 }

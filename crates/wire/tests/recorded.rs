@@ -7,10 +7,11 @@
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
     use std::fs;
     use std::path::{Path, PathBuf};
     use tidegate_wire::sse::{Parser, SseEvent};
-    use tidegate_wire::translate::{Step, anthropic_out};
+    use tidegate_wire::translate::{Step, anthropic_out, gemini_out};
     use tidegate_wire::{AnswerFacts, AnswerProblem, anthropic, openai_chat};
 
     /// The answers of a provider, with their paths; none where there are no recordings.
@@ -100,5 +101,46 @@ mod tests {
             assert!(is_done && reader.is_done() && chunks > 2, "{}", path.display());
             check_same(&path, &facts, &own);
         }
+    }
+
+    #[test]
+    fn answers_of_gemini() {
+        for (path, bytes) in recorded("gemini") {
+            if bytes.starts_with(b"{") {
+                let chat = gemini_out::answer(&bytes, 0).unwrap();
+                let facts = openai_chat::read_answer(&chat).unwrap();
+                assert!(facts.is_useful() && facts.finish().is_some(), "{}", path.display());
+                let usage = facts.usage.map(|usage| usage.tokens_in + usage.tokens_out);
+                assert_eq!(usage, own_total(&[bytes]), "{}", path.display());
+                continue;
+            }
+            let events = events_in_any_split(&path, &bytes);
+            let mut stream = gemini_out::Stream::new(0);
+            let (mut facts, chunks, is_done) = translated(&events, |data| stream.event(data));
+            let end = stream.end().unwrap();
+            end.chunks.into_iter().for_each(|chunk| facts.push(chunk.says).unwrap());
+            assert!(!is_done && end.is_done && chunks > 1, "{}", path.display());
+            assert!(facts.is_useful() && facts.finish().is_some(), "{}", path.display());
+            assert!(facts.model.is_some(), "{}", path.display());
+            // All that the events say of the answer, read by other means.
+            let text: String = events.iter().map(|event| own_text(event)).collect();
+            assert_eq!(facts.text(), text, "{}", path.display());
+            // The last event's total is what both sides are.
+            let usage = facts.usage.map(|usage| usage.tokens_in + usage.tokens_out);
+            assert_eq!(usage, own_total(&events), "{}", path.display());
+        }
+    }
+
+    fn own_text(event: &[u8]) -> String {
+        let event: Value = serde_json::from_slice(event).unwrap();
+        let parts = event["candidates"][0]["content"]["parts"].as_array().cloned();
+        let parts = parts.unwrap_or_default().into_iter();
+        let spoken = parts.filter(|part| part["thought"] != Value::Bool(true));
+        spoken.filter_map(|part| part["text"].as_str().map(str::to_owned)).collect()
+    }
+
+    fn own_total(events: &[Vec<u8>]) -> Option<u64> {
+        let last: Value = serde_json::from_slice(events.last()?).unwrap();
+        last["usageMetadata"]["totalTokenCount"].as_u64()
     }
 }

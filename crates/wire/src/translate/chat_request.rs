@@ -1,13 +1,10 @@
-//! What every pair reads alike of a chat completion request.
+//! What the pairs read alike of a request, most of it of a chat completion's.
 
 use super::node::{Node, Object};
-use super::warnings::Warnings;
+use super::warnings::{LEFT_OUT, NOTHING, Warnings};
 use crate::request_error::RequestError;
 use crate::strict_json::parse_json_object;
 use serde_json::value::RawValue;
-
-const NOTHING: &str = "the model server's API has nothing for it";
-const LEFT_OUT: &str = "is left out: the model server's API has nothing for it";
 
 /// A tool that the model may call.
 pub(super) struct ChatTool<'a> {

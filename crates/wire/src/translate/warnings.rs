@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+/// Why a member cannot be translated, where there is no more to say.
+pub(super) const NOTHING: &str = "the model server's API has nothing for it";
+/// What happened to a member that may be left out.
+pub(super) const LEFT_OUT: &str = "is left out: the model server's API has nothing for it";
+
 /// Most warnings kept of one request. Requests have a bounded number of known members; this bounds
 /// the header in which they are sent.
 const WARNINGS_MAX: usize = 16;

@@ -1,11 +1,11 @@
 //! The conversation.
 
 use super::Options;
-use super::settings::{LEFT_OUT, leave_out};
 use crate::members::{Members, list};
 use crate::request_error::RequestError;
+use crate::translate::chat_request::leave_out;
 use crate::translate::node::{Node, Object};
-use crate::translate::warnings::Warnings;
+use crate::translate::warnings::{LEFT_OUT, Warnings};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 

@@ -3,8 +3,9 @@
 use super::Options;
 use crate::openai_chat::LENGTH_MEMBERS;
 use crate::request_error::RequestError;
+use crate::translate::chat_request::leave_out;
 use crate::translate::node::{Node, Object};
-use crate::translate::warnings::Warnings;
+use crate::translate::warnings::{LEFT_OUT, NOTHING, Warnings};
 use serde_json::{Map, Value, json};
 
 /// Members that are translated.
@@ -39,9 +40,6 @@ const HARMLESS: [&str; 9] = [
     "anthropic_version",
 ];
 
-pub(super) const LEFT_OUT: &str = "is left out: the model server's API has nothing for it";
-const NOTHING: &str = "the model server's API has nothing for it";
-
 /// Budgets of thinking below which an effort is low, and medium, tokens.
 const BUDGET_MEDIUM: u64 = 4096;
 const BUDGET_HIGH: u64 = 16_384;
@@ -58,11 +56,6 @@ pub(super) fn check_members(
         warnings.add(&node.at, LEFT_OUT);
     }
     Ok(())
-}
-
-/// Leaves out what is not among the known members of a block, a message or a tool.
-pub(super) fn leave_out(object: &Object<'_>, known: &[&str], warnings: &mut Warnings) {
-    object.others(known).for_each(|node| warnings.add(&node.at, LEFT_OUT));
 }
 
 /// Puts the request together.

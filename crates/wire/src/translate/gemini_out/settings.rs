@@ -1,0 +1,152 @@
+//! The members of a request beside its messages and tools.
+
+use super::{Options, Thinking};
+use crate::gemini::shape;
+use crate::request_error::RequestError;
+use crate::translate::chat_request::{Effort, Format, effort, format, max_tokens, one_text, stops};
+use crate::translate::node::Object;
+use crate::translate::warnings::{LEFT_OUT, Warnings};
+
+/// Members that are translated, or that the path and the gateway say.
+const READ: [&str; 22] = [
+    "model",
+    "messages",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "max_tokens",
+    "max_completion_tokens",
+    "stop",
+    "temperature",
+    "top_p",
+    "top_k",
+    "seed",
+    "presence_penalty",
+    "frequency_penalty",
+    "reasoning_effort",
+    "response_format",
+    "service_tier",
+    "stream",
+    "stream_options",
+    "n",
+    "modalities",
+    "top_logprobs",
+];
+
+/// Members that the answer means the same without.
+const HARMLESS: [&str; 12] = [
+    "user",
+    "safety_identifier",
+    "metadata",
+    "repetition_penalty",
+    "min_p",
+    "store",
+    "prediction",
+    "verbosity",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "prompt_cache_options",
+    "cache_control",
+];
+
+const NO_SAMPLING: &str = "is left out: the model takes no sampling parameters";
+
+/// Refuses members that change what the answer means and have no counterpart.
+pub(super) fn check_members(
+    body: &Object<'_>,
+    warnings: &mut Warnings,
+) -> Result<(), RequestError> {
+    for node in body.others(&READ) {
+        let name = node.at.as_str();
+        if !HARMLESS.contains(&name) {
+            return Err(node.untranslatable(match name {
+                "functions" | "function_call" => "use `tools` and `tool_choice`",
+                "logit_bias" => "the Gemini API has no token biases",
+                _ => "the Gemini API has nothing for it",
+            }));
+        }
+        warnings.add(name, LEFT_OUT);
+    }
+    one_text(body)
+}
+
+pub(super) fn generation<'a>(
+    body: &Object<'a>,
+    options: &Options,
+    warnings: &mut Warnings,
+) -> Result<shape::GenerationConfig<'a>, RequestError> {
+    let mut number = |key: &str| -> Result<Option<&'a serde_json::Value>, RequestError> {
+        let Some(node) = body.get(key) else { return Ok(None) };
+        node.number()?;
+        if key != "seed" && !options.sampling {
+            warnings.add(key, NO_SAMPLING);
+            return Ok(None);
+        }
+        Ok(Some(node.value))
+    };
+    let mut config = shape::GenerationConfig {
+        max_output_tokens: max_tokens(body)?,
+        temperature: number("temperature")?,
+        top_p: number("top_p")?,
+        top_k: number("top_k")?,
+        seed: number("seed")?,
+        presence_penalty: number("presence_penalty")?,
+        frequency_penalty: number("frequency_penalty")?,
+        ..shape::GenerationConfig::default()
+    };
+    for stop in stops(body)? {
+        config.stop_sequences.push(stop.text()?);
+    }
+    let format = format(body)?;
+    config.response_mime_type = format.as_ref().map(|_| "application/json");
+    if let Some(Format::Schema { schema, description: _ }) = format {
+        config.response_json_schema = Some(schema.value);
+    }
+    config.thinking_config = thinking(body, options, warnings)?;
+    Ok(config)
+}
+
+/// How hard the model is to think, in the steps that Google's own chat completions have.
+fn thinking(
+    body: &Object<'_>,
+    options: &Options,
+    warnings: &mut Warnings,
+) -> Result<Option<shape::Thinking>, RequestError> {
+    let Some(effort) = effort(body)? else { return Ok(None) };
+    let (thinking_level, thinking_budget) = match effort {
+        // No model of this kind can be kept from thinking at all.
+        Effort::None | Effort::Minimal => ("minimal", 1024),
+        Effort::Low => ("low", 1024),
+        Effort::Medium => ("medium", 8192),
+        Effort::High => ("high", 24_576),
+        Effort::Xhigh | Effort::Max => ("xhigh", 32_768),
+    };
+    let is_none = effort == Effort::None;
+    Ok(match options.thinking {
+        Thinking::Level => Some(shape::Thinking::Level { thinking_level }),
+        Thinking::Budget if is_none => Some(shape::Thinking::Budget { thinking_budget: 0 }),
+        Thinking::Budget => Some(shape::Thinking::Budget { thinking_budget }),
+        Thinking::Never => {
+            if !is_none {
+                warnings.add("reasoning_effort", "is left out: the model does not think");
+            }
+            None
+        }
+    })
+}
+
+pub(super) fn service_tier(
+    body: &Object<'_>,
+    warnings: &mut Warnings,
+) -> Result<Option<&'static str>, RequestError> {
+    Ok(match body.text("service_tier")? {
+        None | Some("auto") => None,
+        Some("default") => Some("standard"),
+        Some("flex") => Some("flex"),
+        Some("priority" | "fast") => Some("priority"),
+        Some(_) => {
+            warnings.add("service_tier", LEFT_OUT);
+            None
+        }
+    })
+}
