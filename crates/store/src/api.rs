@@ -31,6 +31,26 @@ pub struct Ticket {
     pub(crate) admission: Option<u64>,
 }
 
+/// How many requests: a number that is known, and one that it is not more than.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// So many.
+    pub at_least: u64,
+    /// Not more than so many, if the disk took writes until the process was killed.
+    pub at_most: u64,
+}
+
+/// Requests that have no record since their process was killed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LostRecords {
+    /// Of the process before this one.
+    pub last: Lost,
+    /// Of all processes before this one.
+    pub total: Lost,
+    /// Admissions of ended processes that no record followed, also where it was dropped.
+    pub admitted: u64,
+}
+
 /// A request that was admitted and has no record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unrecorded {
@@ -93,11 +113,12 @@ pub trait Records {
     /// When a row cannot be read; it is named.
     fn unrecorded(&self, id: &TraceId) -> Result<Vec<Unrecorded>>;
 
-    /// How many requests were admitted by processes that have ended, and have no record.
+    /// Requests without a record, of processes before this one. A handle that only reads does not
+    /// know of the last one alone.
     ///
     /// # Errors
     /// When the store cannot be read.
-    fn unrecorded_count(&self) -> Result<u64>;
+    fn lost_records(&self) -> Result<LostRecords>;
 
     /// Records dropped since the start: the queue was full, or the disk refused them.
     fn dropped_records(&self) -> u64;

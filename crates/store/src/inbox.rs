@@ -1,6 +1,7 @@
 //! What waits for the writer: work that is answered, and records that are not.
 
 use crate::api::Ticket;
+use crate::begun::Begun;
 use crate::error::{Result, StoreError, StoreErrorKind};
 use crate::work::{Done, Work};
 use std::collections::VecDeque;
@@ -53,6 +54,7 @@ impl Admitted {
 
     /// The request has it.
     fn take(mut self) -> Ticket {
+        self.inbox.begun.one();
         Ticket { admission: self.id.take() }
     }
 }
@@ -147,6 +149,9 @@ pub(crate) struct Inbox {
     wake: Condvar,
     permits: Arc<Semaphore>,
     records_max: usize,
+    /// Requests that were taken on.
+    pub(crate) begun: Arc<Begun>,
+    ended: AtomicU64,
     dropped: AtomicU64,
     failing: Mutex<Option<StoreError>>,
     stopped: OnceLock<StoreError>,
@@ -160,6 +165,8 @@ impl Inbox {
             wake: Condvar::new(),
             permits: Arc::new(Semaphore::new(WORK_MAX)),
             records_max: records_max.max(1),
+            begun: Arc::default(),
+            ended: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             failing: Mutex::default(),
             stopped: OnceLock::new(),
@@ -200,8 +207,16 @@ impl Inbox {
         waiter.await.unwrap_or_else(|_| Err(gone())).map(Admitted::take)
     }
 
+    /// Ends a request that was refused after all.
+    pub(crate) fn withdraw_ticket(&self, Ticket { admission }: Ticket) {
+        self.end(1);
+        if let Some(id) = admission {
+            self.withdraw(id);
+        }
+    }
+
     /// Has an admission deleted: its request was not answered.
-    pub(crate) fn withdraw(&self, id: u64) {
+    fn withdraw(&self, id: u64) {
         let first = {
             let mut queues = self.lock();
             queues.withdrawn.push(id);
@@ -313,6 +328,17 @@ impl Inbox {
     /// Counts records as dropped.
     pub(crate) fn drop_records(&self, count: usize) {
         self.dropped.fetch_add(count as u64, Ordering::Relaxed);
+        self.end(count);
+    }
+
+    /// Counts requests as ended: their records are written or dropped.
+    pub(crate) fn end(&self, count: usize) {
+        self.ended.fetch_add(count as u64, Ordering::SeqCst);
+    }
+
+    /// How many requests have ended.
+    pub(crate) fn ended(&self) -> u64 {
+        self.ended.load(Ordering::SeqCst)
     }
 
     /// Records dropped so far.

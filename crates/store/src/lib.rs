@@ -10,6 +10,7 @@
 //! admission is on disk first, and the request waits for that.
 
 mod api;
+mod begun;
 mod error;
 mod inbox;
 mod query;
@@ -18,7 +19,9 @@ pub mod sqlite;
 mod suite;
 mod work;
 
-pub use api::{Epoch, Evals, Journal, Records, Sets, TenantTrace, Ticket, Unrecorded};
+pub use api::{
+    Epoch, Evals, Journal, Lost, LostRecords, Records, Sets, TenantTrace, Ticket, Unrecorded,
+};
 pub use error::{Result, StoreError, StoreErrorKind};
 pub use query::RecordQuery;
 pub use sqlite::{Access, SqliteStore, StoreOptions};

@@ -25,6 +25,7 @@
 mod admissions;
 mod fault;
 mod lock;
+mod lost;
 mod reader;
 mod records;
 mod reserve;
@@ -35,7 +36,10 @@ mod statements;
 mod tests;
 mod writer;
 
-use crate::api::{Epoch, Evals, Journal, Records, Sets, TenantTrace, Ticket, Unrecorded};
+use crate::api::{
+    Epoch, Evals, Journal, LostRecords, Records, Sets, TenantTrace, Ticket, Unrecorded,
+};
+use crate::begun::Kept;
 use crate::error::{Result, StoreError, StoreErrorKind as Kind};
 use crate::inbox::Inbox;
 use crate::query::RecordQuery;
@@ -53,6 +57,7 @@ use tidegate_core::journal::{Entry, Event};
 use tidegate_core::observe::{Feedback, Window};
 use tidegate_core::route::Arm;
 use tidegate_core::version_set::{PackedSet, VersionSet};
+use writer::Started;
 
 /// Records that may wait for the writer. At 1,000 requests a second and a commit of 20 ms about 20
 /// wait; 8,192 ride out a disk that stalls for 8 seconds.
@@ -75,11 +80,14 @@ pub struct StoreOptions {
     /// Largest size of the file in pages of 4 KiB; `None` for as much as the disk takes. Beyond it
     /// writing fails as on a full disk.
     pub pages_max: Option<u32>,
+    /// Whether requests are counted, so that after a kill it is known how many have no record: for
+    /// who serves.
+    pub counts_requests: bool,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        StoreOptions { records_max: RECORDS_MAX, pages_max: None }
+        StoreOptions { records_max: RECORDS_MAX, pages_max: None, counts_requests: false }
     }
 }
 
@@ -100,6 +108,8 @@ struct Writing {
     epoch: Epoch,
     inbox: Arc<Inbox>,
     thread: Option<JoinHandle<()>>,
+    counting: Option<JoinHandle<()>>,
+    lost: LostRecords,
     lock: Lock,
 }
 
@@ -109,6 +119,10 @@ impl Drop for Writing {
         if let Some(thread) = self.thread.take() {
             // A writer that panicked has answered its waiters by dropping them.
             let _ = thread.join();
+        }
+        self.inbox.begun.end();
+        if let Some(counting) = self.counting.take() {
+            let _ = counting.join();
         }
     }
 }
@@ -135,7 +149,7 @@ impl SqliteStore {
     pub fn open_with(root: &Path, access: Access, options: StoreOptions) -> Result<SqliteStore> {
         let folder = root.join(".tidegate");
         let path = folder.join("state.db");
-        let StoreOptions { records_max, pages_max } = options;
+        let StoreOptions { records_max, pages_max, counts_requests } = options;
         let writer = match access {
             Access::Read => {
                 schema::check_to_read(&path)?;
@@ -146,8 +160,14 @@ impl SqliteStore {
                 let lock = Lock::take(&folder)?;
                 let connection = schema::open_to_write(&path, pages_max)?;
                 let inbox = Arc::new(Inbox::new(records_max));
-                let (epoch, thread) = writer::start(connection, &path, Arc::clone(&inbox))?;
-                Some(Writing { epoch, inbox, thread: Some(thread), lock })
+                let kept = folder.join("requests");
+                let counted = counts_requests.then(|| Kept::read(&kept));
+                let Started { epoch, lost, thread } =
+                    writer::start(connection, &path, Arc::clone(&inbox), counted)?;
+                // Where it cannot be kept, a kill loses the count of what began last.
+                let counting = counts_requests.then(|| inbox.begun.keep(&kept, epoch.0).ok());
+                let (thread, counting) = (Some(thread), counting.flatten());
+                Some(Writing { epoch, inbox, thread, counting, lost, lock })
             }
         };
         let readers = Readers::new(path.clone());
@@ -237,6 +257,9 @@ impl Journal for SqliteStore {
 
 impl Records for SqliteStore {
     fn begin(&self) -> Ticket {
+        if let Ok(inbox) = self.inbox() {
+            inbox.begun.one();
+        }
         Ticket::default()
     }
 
@@ -245,8 +268,8 @@ impl Records for SqliteStore {
     }
 
     fn withdraw(&self, ticket: Ticket) {
-        if let (Some(id), Ok(inbox)) = (ticket.admission, self.inbox()) {
-            inbox.withdraw(id);
+        if let Ok(inbox) = self.inbox() {
+            inbox.withdraw_ticket(ticket);
         }
     }
 
@@ -258,8 +281,14 @@ impl Records for SqliteStore {
         self.inner.readers.read(|db| admissions::unrecorded(db, id))
     }
 
-    fn unrecorded_count(&self) -> Result<u64> {
-        self.inner.readers.read(admissions::unrecorded_count)
+    fn lost_records(&self) -> Result<LostRecords> {
+        match &self.inner.writer {
+            Some(writing) => Ok(writing.lost),
+            None => self.inner.readers.read(|db| {
+                let (total, admitted) = (lost::total(db)?, admissions::unrecorded_count(db)?);
+                Ok(LostRecords { total, admitted, ..LostRecords::default() })
+            }),
+        }
     }
 
     fn dropped_records(&self) -> u64 {

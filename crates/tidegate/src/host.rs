@@ -9,7 +9,9 @@ use crate::log::{About, Event, LogKey};
 use crate::observe::{Collector, ReleaseView};
 use crate::request::{CredentialError, Gateway, GatewayOptions, Parts};
 use crate::route::LiveTable;
-use crate::store::{Access, RecordQuery, Records as _, Store, StoreError, StoreErrorKind};
+use crate::store::{
+    Access, Lost, RecordQuery, Records as _, Store, StoreError, StoreErrorKind, StoreOptions,
+};
 use crate::version_set::{LiveSet, PackOverrides, SetError, pack};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -104,6 +106,7 @@ impl Host {
             LiveSet::new(&pack(loaded, &overrides)?, &loaded.root, &clock)?;
         }
         let store = open_alone(&loaded.root).await?;
+        log_lost(&loaded.project.service, store.lost_records()?.last);
         let mut control = Control::open(config.to_owned(), store.clone(), clock.clone())?;
         let is_fresh = control.state().service.is_none();
         if !is_fresh && let Some(name) = &upstream {
@@ -155,14 +158,28 @@ impl Host {
 /// Opens the state. A short command has it for a moment, so it is waited for.
 async fn open_alone(root: &Path) -> Result<Store, StoreError> {
     let until = Instant::now() + LOCK_WAIT;
+    let options = StoreOptions { counts_requests: true, ..StoreOptions::default() };
     loop {
-        match Store::open(root, Access::Exclusive) {
+        match Store::open_with(root, Access::Exclusive, options) {
             Err(error) if error.kind == StoreErrorKind::InUse && Instant::now() < until => {
                 tokio::time::sleep(LOCK_LOOK).await;
             }
             opened => return opened,
         }
     }
+}
+
+/// Says what the process before this one has lost.
+fn log_lost(service: &str, Lost { at_least, at_most }: Lost) {
+    if at_most == 0 {
+        return;
+    }
+    let what = "requests have no record: the process before this one was killed";
+    let why = format!(
+        "at least {at_least}, at most {at_most}; with `records.audit: strict` an admission is \
+         written before a request is answered"
+    );
+    About::service(service).log(&Event::WorkFailed { what, why });
 }
 
 /// A service that runs.

@@ -3,6 +3,7 @@
 mod admissions;
 mod content;
 mod disk;
+mod lost;
 mod states;
 
 use super::*;

@@ -3,8 +3,9 @@
 use super::fault::{Outcome, WriteFault};
 use super::records::{self, Sealed, Sealer, Tail};
 use super::reserve::Reserve;
-use super::{admissions, reader, statements};
-use crate::api::Epoch;
+use super::{admissions, lost, reader, statements};
+use crate::api::{Epoch, Lost, LostRecords};
+use crate::begun::Kept;
 use crate::error::{Result, StoreError, StoreErrorKind as Kind};
 use crate::inbox::{Admitted, Asked, Inbox, Job, Turn, Waiting};
 use crate::work::{Done, Work};
@@ -50,6 +51,8 @@ impl Undone {
 #[derive(Default)]
 struct Bulk {
     batches: Vec<Sealed>,
+    /// Records in them.
+    records: usize,
     admissions: Vec<Asked>,
     /// Admissions to delete: their records are in the batches, or they came to nothing.
     done: Vec<u64>,
@@ -57,7 +60,7 @@ struct Bulk {
 
 impl Bulk {
     fn is_empty(&self) -> bool {
-        let Bulk { batches, admissions, done } = self;
+        let Bulk { batches, records: _, admissions, done } = self;
         batches.is_empty() && admissions.is_empty() && done.is_empty()
     }
 }
@@ -71,6 +74,8 @@ struct Writer {
     inbox: Arc<Inbox>,
     head: Option<Entry>,
     epoch: Epoch,
+    /// Whether it is written how many requests have begun and ended.
+    counts: bool,
     next_admission: u64,
     /// Admissions to delete that came to nothing.
     withdrawn: Vec<u64>,
@@ -80,12 +85,21 @@ struct Writer {
     tail: Option<Tail>,
 }
 
+/// A writer that has started.
+pub(super) struct Started {
+    pub(super) epoch: Epoch,
+    pub(super) lost: LostRecords,
+    pub(super) thread: JoinHandle<()>,
+}
+
 /// Takes over as the writer and starts the thread, which ends when the inbox is closed and empty.
+/// Where requests are counted, `counted` is what the process before left in its file.
 pub(super) fn start(
     db: Connection,
     path: &Path,
     inbox: Arc<Inbox>,
-) -> Result<(Epoch, JoinHandle<()>)> {
+    counted: Option<Option<Kept>>,
+) -> Result<Started> {
     let head = reader::head(&db)?;
     let reserve = Reserve::new(path.parent().unwrap_or(path));
     let sealer = Sealer::new(&db)?;
@@ -96,20 +110,23 @@ pub(super) fn start(
         inbox,
         head,
         epoch: Epoch(0),
+        counts: counted.is_some(),
         withdrawn: Vec::new(),
         reserve,
         sealer,
         tail: None,
     };
-    let epoch = writer.take_over()?;
+    let (epoch, last) = writer.take_over(counted)?;
     writer.epoch = epoch;
+    let total = lost::total(&writer.db)?;
+    let lost = LostRecords { last, total, admitted: admissions::unrecorded_count(&writer.db)? };
     let thread = std::thread::Builder::new()
         .name("tidegate-store".to_owned())
         .spawn(move || writer.run())
         .map_err(|e| {
             StoreError::new(Kind::Failed, format!("the store's writer thread cannot start: {e}"))
         })?;
-    Ok((epoch, thread))
+    Ok(Started { epoch, lost, thread })
 }
 
 impl Drop for Writer {
@@ -123,15 +140,20 @@ impl Writer {
         while let Some(turn) = self.inbox.take() {
             self.turn(turn);
         }
+        if self.counts && self.inbox.stopped().is_none() {
+            // Where it cannot be written, records that were dropped last count as lost.
+            let _ = lost::write(&self.db, self.epoch, self.inbox.begun.count(), self.inbox.ended());
+        }
     }
 
     /// A full disk must not keep a server from starting: what is set aside is enough for this.
-    fn take_over(&mut self) -> Result<Epoch> {
-        let attempt = |db: &mut Connection| -> Outcome<Epoch> {
+    fn take_over(&mut self, counted: Option<Option<Kept>>) -> Result<(Epoch, Lost)> {
+        let attempt = |db: &mut Connection| -> Outcome<(Epoch, Lost)> {
             let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let epoch = statements::take_over(&tx)?;
+            let lost = counted.map(|kept| lost::settle(&tx, epoch, kept)).transpose()?;
             tx.commit()?;
-            Ok(epoch)
+            Ok((epoch, lost.unwrap_or_default()))
         };
         let mut outcome = attempt(&mut self.db);
         if let Err(WriteFault::Database(error)) = &outcome
@@ -170,7 +192,8 @@ impl Writer {
         }
         let sealed = self.sealer.seal(records.iter_mut().map(|waiting| &mut waiting.record));
         let (batches, mut kept) = sealed.unwrap_or_default();
-        let mut bulk = Bulk { batches, admissions, done: self.done(&records, kept) };
+        let done = self.done(&records, kept);
+        let mut bulk = Bulk { batches, records: kept, admissions, done };
         let mut outcome = self.group(&jobs, &bulk);
         let waits =
             [ErrorCode::SystemIoFailure, ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked];
@@ -299,7 +322,7 @@ impl Writer {
         head: &mut Option<Entry>,
     ) -> std::result::Result<Vec<Result<Done>>, (rusqlite::Error, bool)> {
         let before = |e: rusqlite::Error| (e, false);
-        let Bulk { batches, admissions, done } = bulk;
+        let Bulk { batches, records, admissions, done } = bulk;
         if bulk.is_empty() && jobs.iter().all(|job| matches!(job.work, Work::Flush)) {
             return Ok(jobs.iter().map(|_| Ok(Done::Flushed)).collect());
         }
@@ -318,6 +341,11 @@ impl Writer {
             admissions::insert(&tx, id, self.epoch, &asked.admission).map_err(before)?;
         }
         admissions::delete(&tx, done).map_err(before)?;
+        if self.counts && !bulk.is_empty() {
+            // Read before what has begun: so none has ended that has not begun.
+            let ended = self.inbox.ended() + *records as u64;
+            lost::write(&tx, self.epoch, self.inbox.begun.count(), ended).map_err(before)?;
+        }
         let mut results = Vec::with_capacity(jobs.len());
         for job in jobs {
             results.push(match statements::carry_out(&tx, head, &job.work) {
@@ -331,6 +359,7 @@ impl Writer {
             tail.step(&tx).map_err(before)?;
         }
         tx.commit().map_err(|e| (e, true))?;
+        self.inbox.end(*records);
         let has_pruned = jobs.iter().any(|job| matches!(job.work, Work::Prune { .. }));
         self.tail = (!has_pruned).then_some(tail);
         Ok(results)

@@ -8,7 +8,7 @@ use crate::control::{replay, require_contract, require_same_service};
 use crate::error::{CliError, Result};
 use crate::gate::{case_notes, load_cases, smoke};
 use crate::output::{self, Tone, paint};
-use crate::store::{Access, Sets as _, Store};
+use crate::store::{Access, Lost, LostRecords, Records as _, Sets as _, Store};
 use crate::version_set::{LiveSet, PackedSet, pack, warnings};
 use clap::Args;
 use serde_json::{Value, json};
@@ -123,10 +123,26 @@ fn state(loaded: &Loaded) -> Result<String> {
         require_same_service(&replay(&store)?, &loaded.project)?;
         let sets = store.sets()?.len();
         let s = if sets == 1 { "" } else { "s" };
-        return Ok(format!("journal, records, {sets} version set{s} and their files are whole"));
+        let whole = format!("journal, records, {sets} version set{s} and their files are whole");
+        return Ok(whole + &without_record(store.lost_records()?));
     }
     let damaged = CliError::internal(format!("damaged: {}", problems.join("; ")));
     Err(damaged.hint("take `.tidegate/` from a backup"))
+}
+
+/// What processes that were killed have lost; nothing where they have not.
+fn without_record(LostRecords { last: _, total, admitted }: LostRecords) -> String {
+    let Lost { at_least, at_most } = total;
+    let mut text = String::new();
+    if at_most > 0 {
+        text.push_str(&format!(
+            "; {at_least} to {at_most} requests have no record since their process was killed"
+        ));
+    }
+    if admitted > 0 {
+        text.push_str(&format!("; of {admitted} requests there is an admission and no record"));
+    }
+    text
 }
 
 fn show(steps: &[Step], json: bool) {

@@ -147,6 +147,7 @@ impl Gateway {
                 arms: self.arms(),
                 release: self.release.get().map_or_else(ReleaseView::default, |release| release()),
                 records_dropped: self.parts.store.dropped_records(),
+                records_lost: self.parts.store.lost_records().unwrap_or_default(),
                 not_admitted: self.not_admitted.load(Ordering::Relaxed),
                 log_lines_dropped: crate::output::log_lines_dropped(),
                 entrance_open: table.table.entrance == Entrance::Open,

@@ -9,6 +9,7 @@ use crate::project::{Project, Server, wait_for};
 use crate::upstream::Upstream;
 use rusqlite::Connection;
 use serde_json::{Value, json};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use std::time::Duration;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 use std::time::Instant;
 use tidegate_core::ids::TraceId;
-use tidegate_store::{Access, Records as _, SqliteStore};
+use tidegate_store::{Access, RecordQuery, Records as _, SqliteStore};
 
 /// Threads that ask at the same time.
 const ASKING: u64 = 6;
@@ -29,6 +30,8 @@ const KILLS: u64 = 20;
 struct Load {
     next: AtomicU64,
     answered: AtomicU64,
+    /// Sent to a server that listened.
+    sent: AtomicU64,
     over: AtomicBool,
 }
 
@@ -44,7 +47,12 @@ fn ask(address: SocketAddr, round: u64, load: &Load) -> Vec<String> {
         });
         let headers = format!("x-trace-id: {trace}\r\n");
         let bytes = request("POST", CHAT, &headers, body.to_string().as_bytes());
-        let Ok(answer) = open(address, &bytes) else { continue };
+        let answer = open(address, &bytes);
+        if answer.as_ref().is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused) {
+            continue;
+        }
+        load.sent.fetch_add(1, Ordering::Relaxed);
+        let Ok(answer) = answer else { continue };
         if (200..300).contains(&answer.status()) {
             // Its first byte has come; the rest may not.
             seen.push(trace);
@@ -55,8 +63,9 @@ fn ask(address: SocketAddr, round: u64, load: &Load) -> Vec<String> {
     seen
 }
 
-/// Asks until the server is killed after so many answers; gives what was seen of it.
-fn killed_under_load(server: Server, round: u64, after: u64) -> Vec<String> {
+/// Asks until the server is killed after so many answers; gives what was answered, and how many
+/// requests were sent.
+fn killed_under_load(server: Server, round: u64, after: u64) -> (Vec<String>, u64) {
     let load = Arc::new(Load::default());
     let threads: Vec<_> = (0..ASKING)
         .map(|_| {
@@ -67,7 +76,8 @@ fn killed_under_load(server: Server, round: u64, after: u64) -> Vec<String> {
     wait_for("the moment", || (load.answered.load(Ordering::Relaxed) >= after).then_some(()));
     server.kill();
     load.over.store(true, Ordering::Relaxed);
-    threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    let seen = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+    (seen, load.sent.load(Ordering::Relaxed))
 }
 
 /// Of these requests, those that have no record, but an admission. All have one of them.
@@ -98,12 +108,13 @@ fn whoever_saw_a_byte_of_an_answer_is_admitted_whatever_kill_came() {
     let project = audited();
     let (mut seen, mut left) = (Vec::new(), Vec::new());
     for kill in 0..KILLS {
-        let of_this = killed_under_load(project.serve(), kill, 1 + kill * 37 % 60);
+        let (of_this, _) = killed_under_load(project.serve(), kill, 1 + kill * 37 % 60);
         left.extend(only_admitted(&project.root, &of_this));
         seen.extend(of_this);
     }
     // What was there after one kill is there after all of them.
     let server = project.serve();
+    assert!(metric(&server, "tidegate_admissions_without_record") >= left.len() as u64);
     let only = only_admitted(&project.root, &seen);
     assert!(!left.is_empty(), "no kill came between an answer and its record");
     assert_eq!(only, left, "of {} answered", seen.len());
@@ -119,6 +130,54 @@ fn whoever_saw_a_byte_of_an_answer_is_admitted_whatever_kill_came() {
     server.terminate();
     assert_eq!(server.ended(), Some(0));
     project.run(&["check"]).exits(0);
+}
+
+/// A number of the metrics page.
+pub(crate) fn metric(server: &Server, name: &str) -> u64 {
+    let page = client::get(server.address, "/metrics", "").unwrap().body;
+    let line = page.lines().find(|line| line.starts_with(&format!("{name} ")));
+    line.unwrap_or_else(|| panic!("no {name}: {page}")).rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+/// Requests that have no record since their process was killed.
+pub(crate) const AT_LEAST: &str = "tidegate_records_lost_total{bound=\"at_least\"}";
+/// As above.
+pub(crate) const AT_MOST: &str = "tidegate_records_lost_total{bound=\"at_most\"}";
+
+/// Where nobody is audited, as many answers are lost to kills as is said, within what is said.
+#[test]
+fn what_kills_lose_is_counted() {
+    let project = Project::quick();
+    project.edit("tidegate.yaml", "ms_per_token: 0\n", "ms_per_token: 1\n");
+    let (mut answered_lost, mut sent, mut kept) = (0, 0, 0);
+    for kill in 0..KILLS {
+        let (seen, of_this) = killed_under_load(project.serve(), kill, 1 + kill * 37 % 60);
+        sent += of_this;
+        let store = SqliteStore::open(&project.root, Access::Read).unwrap();
+        let is_lost =
+            |trace: &&String| store.traces(&TraceId::parse(trace).unwrap()).unwrap().is_empty();
+        answered_lost += seen.iter().filter(is_lost).count() as u64;
+        let query = RecordQuery { limit: 100_000, ..RecordQuery::default() };
+        kept = store.records(&query).unwrap().len() as u64;
+    }
+    let server = project.serve();
+    let (at_least, at_most) = (metric(&server, AT_LEAST), metric(&server, AT_MOST));
+    println!("audit: {sent} sent, {kept} kept, {at_least} to {at_most} lost, {answered_lost} seen");
+    assert!(answered_lost > 0, "no kill came between an answer and its record");
+    assert!(answered_lost <= at_most, "{answered_lost} are more than {at_most}");
+    assert!(at_least > 0 && at_least <= sent - kept, "{at_least} of {sent} - {kept}");
+    // Each kill leaves the bound a little ahead, by what begins in 40 ms and a minimum.
+    assert!(at_most - at_least <= KILLS * 1_000, "{at_least} to {at_most} says little");
+    let said = "requests have no record: the process before this one was killed: at least ";
+    assert!(server.log().contains(said), "{}", server.log());
+    let checked = project.run(&["check"]).exits(0).out;
+    assert!(checked.contains(&format!("{at_least} to {at_most} requests have no")), "{checked}");
+    assert_eq!(metric(&server, "tidegate_admissions_without_record"), 0);
+    server.terminate();
+    assert_eq!(server.ended(), Some(0));
+    // A stop in order loses nothing.
+    let server = project.serve();
+    assert_eq!((metric(&server, AT_LEAST), metric(&server, AT_MOST)), (at_least, at_most));
 }
 
 /// The keys of two tenants, of which one is audited.

@@ -9,6 +9,7 @@
 //!
 //! `TIDEGATE_CRASH_KILLS` and `TIDEGATE_CRASH_SEED` make it longer and another one.
 
+use crate::audit::{AT_LEAST, AT_MOST, metric};
 use crate::client;
 use crate::dice::{Dice, setting};
 use crate::journal;
@@ -309,6 +310,7 @@ fn nothing_acknowledged_is_lost_to_a_kill() {
         slowest = slowest.max(began.elapsed());
         check_restarted(&stage, &server, &left);
     }
+    let lost = (metric(&server, AT_LEAST), metric(&server, AT_MOST));
     server.terminate();
     assert_eq!(server.ended(), Some(0));
     let counts = users.counts();
@@ -319,10 +321,13 @@ fn nothing_acknowledged_is_lost_to_a_kill() {
     assert!(enough && counts.answered > 0, "{orders} orders in {kills} kills, {counts:?}");
     println!(
         "crash: {kills} kills, {orders} acknowledged orders kept, {} journal entries, {packs} \
-         packs verify, {} requests answered, {} cut off by a kill, slowest restart {} ms",
+         packs verify, {} requests answered, {} cut off by a kill, {} to {} without a record, \
+         slowest restart {} ms",
         journal::read(stage.root()).len(),
         counts.answered,
         counts.lost,
+        lost.0,
+        lost.1,
         slowest.as_millis()
     );
 }

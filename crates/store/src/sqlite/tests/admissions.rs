@@ -42,7 +42,7 @@ async fn an_admission_is_on_disk_when_it_returns_and_makes_way_for_the_record() 
         let path = |root: &TempDir| root.path().join(".tidegate").join(name);
         std::fs::copy(path(&root), path(&to)).unwrap();
     }
-    assert_eq!(store.unrecorded_count().unwrap(), 0, "it still runs");
+    assert_eq!(store.lost_records().unwrap().admitted, 0, "it still runs");
     let running = Unrecorded { admission: admission(1, Some("acme")), is_over: false };
     assert_eq!(store.unrecorded(&trace_id(1)).unwrap(), [running]);
     assert!(store.record(ticket, record(1, Arm::Stable, None, Some("acme"))));
@@ -53,7 +53,7 @@ async fn an_admission_is_on_disk_when_it_returns_and_makes_way_for_the_record() 
     let after = open(&to);
     let over = Unrecorded { admission: admission(1, Some("acme")), is_over: true };
     assert_eq!(after.unrecorded(&trace_id(1)).unwrap(), [over]);
-    assert_eq!(after.unrecorded_count().unwrap(), 1);
+    assert_eq!(after.lost_records().unwrap().admitted, 1);
     assert_eq!(after.unrecorded(&trace_id(2)).unwrap(), []);
     let next = after.admit(admission(7, None)).await.unwrap();
     assert_eq!(rows(&to), BTreeSet::from([1, 7]), "a new one takes no row of an old one");
@@ -207,7 +207,7 @@ proptest! {
             .collect();
         prop_assert_eq!(rows(&root), expected.clone());
         let after = open(&root);
-        prop_assert_eq!(after.unrecorded_count().unwrap(), expected.len() as u64);
+        prop_assert_eq!(after.lost_records().unwrap().admitted, expected.len() as u64);
         let recorded = fates.iter().filter(|fate| matches!(fate, Fate::Recorded)).count();
         let query = RecordQuery { limit: 1_000, ..RecordQuery::default() };
         prop_assert_eq!(after.records(&query).unwrap().len(), recorded);

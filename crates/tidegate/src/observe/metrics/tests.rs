@@ -1,4 +1,5 @@
 use super::*;
+use crate::store::{Lost, LostRecords};
 use tidegate_core::version_set::VersionKeys;
 
 fn view() -> TableView {
@@ -14,6 +15,11 @@ fn view() -> TableView {
         }],
         release: ReleaseView::default(),
         records_dropped: 3,
+        records_lost: LostRecords {
+            total: Lost { at_least: 7, at_most: 70 },
+            admitted: 6,
+            ..LostRecords::default()
+        },
         not_admitted: 5,
         log_lines_dropped: 4,
         entrance_open: true,
@@ -67,6 +73,9 @@ fn the_names_of_the_requirements_are_there() {
     check(&page, "tidegate_release_weight_pct 5");
     check(&page, "tidegate_table_generation 7");
     check(&page, "tidegate_records_dropped_total 3");
+    check(&page, "tidegate_records_lost_total{bound=\"at_least\"} 7");
+    check(&page, "tidegate_records_lost_total{bound=\"at_most\"} 70");
+    check(&page, "tidegate_admissions_without_record 6");
     check(&page, "tidegate_requests_not_admitted_total 5");
     check(&page, "tidegate_log_lines_dropped_total 4");
     check(&page, r#"tidegate_arm_requests_total{arm="candidate",status="error"} 1"#);

@@ -1,6 +1,7 @@
 //! What the gauges show, read when they are asked for.
 
 use super::text::Page;
+use crate::store::{Lost, LostRecords};
 use std::time::Duration;
 use tidegate_core::decide::{PausedBy, Phase, Signal};
 use tidegate_core::journal::ControlState;
@@ -61,6 +62,8 @@ pub(crate) struct TableView {
     pub(crate) release: ReleaseView,
     /// Records dropped since the start.
     pub(crate) records_dropped: u64,
+    /// Records lost by processes before this one.
+    pub(crate) records_lost: LostRecords,
     /// Requests refused since the start, as their admission could not be written.
     pub(crate) not_admitted: u64,
     /// Lines of the log dropped since the start.
@@ -99,6 +102,7 @@ impl TableView {
         page.count("tidegate_entrance_open", &[], u64::from(self.entrance_open));
         page.family("tidegate_records_dropped_total", "counter", "Records lost to a full queue");
         page.count("tidegate_records_dropped_total", &[], self.records_dropped);
+        self.render_lost(page);
         let name = "tidegate_requests_not_admitted_total";
         page.family(name, "counter", "Requests refused as their admission could not be written");
         page.count(name, &[], self.not_admitted);
@@ -118,6 +122,18 @@ impl TableView {
                 page.value(name, &[("step", step)], time.as_secs_f64());
             }
         }
+    }
+
+    fn render_lost(&self, page: &mut Page) {
+        let LostRecords { last: _, total: Lost { at_least, at_most }, admitted } =
+            self.records_lost;
+        let name = "tidegate_records_lost_total";
+        page.family(name, "counter", "Requests without a record since their process was killed");
+        page.count(name, &[("bound", "at_least")], at_least);
+        page.count(name, &[("bound", "at_most")], at_most);
+        let name = "tidegate_admissions_without_record";
+        page.family(name, "gauge", "Admissions of ended processes that no record followed");
+        page.count(name, &[], admitted);
     }
 
     fn render_arms(&self, page: &mut Page) {
