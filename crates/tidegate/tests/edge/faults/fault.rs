@@ -22,6 +22,12 @@ pub(crate) enum Fault {
     Slow(u64),
     /// It answers in a stream whose pieces are so many ms apart.
     Paced(u64),
+    /// It answers after so many interim answers (103).
+    Hints(u64),
+    /// It answers, and reports as many tokens as there are numbers.
+    Absurd,
+    /// It answers, and reports less than no tokens.
+    Negative,
     /// It answers compressed, which was not asked for.
     Gzip,
     /// It answers, and closes the connection so many ms later, which may be in use again then.
@@ -107,6 +113,9 @@ impl Fault {
             Fault::Dribble,
             Fault::NoEndMark,
             Fault::Slow(number % 50),
+            Fault::Hints(number % 100),
+            Fault::Absurd,
+            Fault::Negative,
             Fault::Gzip,
             Fault::ThenCloses(number % 5),
             Fault::Cut(at),
@@ -200,6 +209,9 @@ impl Fault {
             | Fault::NoEndMark
             | Fault::Slow(_)
             | Fault::Paced(_)
+            | Fault::Hints(_)
+            | Fault::Absurd
+            | Fault::Negative
             | Fault::Gzip
             | Fault::ThenCloses(_)
             | Fault::Once => ANSWERED,

@@ -5,7 +5,10 @@ use super::asking::{Asked, Client, Front, Service};
 use super::fault::Fault;
 use crate::client::{self, CHAT, request};
 use crate::dice::{Dice, setting};
+use crate::project::wait_for;
 use serde_json::json;
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Barrier, Mutex};
 
@@ -110,6 +113,39 @@ fn however_clients_race_under_one_key_the_model_server_is_asked_once() {
     assert!(waiting >= races / 10, "they did not meet: {waiting}");
     // What is given again was asked once, and is recorded once.
     assert_eq!(service.stop().len() as u64, races);
+}
+
+/// A request under a key, which the model server meets with a fault.
+fn keyed(key: &str, fault: Fault) -> Vec<u8> {
+    let body = json!({"messages": [{"role": "user", "content": "buy"}], "x_fault": fault});
+    let headers = format!("idempotency-key: {key}\r\nx-trace-id: {key}\r\n");
+    request("POST", CHAT, &headers, body.to_string().as_bytes())
+}
+
+#[test]
+fn what_failed_or_was_left_is_carried_out_again_under_its_key() {
+    let service = Service::start("  retries: 0\n");
+    let front = service.front();
+    let send =
+        |bytes: &[u8]| client::open(front.address, bytes).and_then(client::Open::finish).unwrap();
+    let broken = [Fault::CutGzip, Fault::TooShort, Fault::Cut(0), Fault::Html, Fault::Status(500)];
+    for (number, fault) in broken.into_iter().enumerate() {
+        let bytes = keyed(&format!("breaks-{number}"), fault);
+        for time in 1..=2 {
+            let answer = send(&bytes);
+            assert_eq!((answer.status, answer.header("idempotent-replayed")), (502, ""));
+            assert_eq!(front.model.call(&format!("breaks-{number}")).tries, time, "{fault:?}");
+        }
+    }
+    let mut leaves = TcpStream::connect(front.address).unwrap();
+    leaves.write_all(&keyed("leaves", Fault::Silent(0))).unwrap();
+    let call = || front.model.call("leaves");
+    wait_for("the call", || (call().tries == 1).then_some(()));
+    send(&keyed("leaves", Fault::Silent(0))).check_error(409, "idempotency_in_progress", &[]);
+    drop(leaves);
+    wait_for("the end of the call", || call().released);
+    // The model server may see the end before the key is free.
+    wait_for("the key", || (send(&keyed("leaves", Fault::None)).status == 200).then_some(()));
 }
 
 /// `TIDEGATE_FAULT_RETRIES` makes it longer.

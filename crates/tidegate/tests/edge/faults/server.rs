@@ -207,6 +207,10 @@ impl Connection<'_> {
         if let Fault::Slow(ms) = fault {
             sleep(Duration::from_millis(ms));
         }
+        if let Fault::Hints(count) = fault {
+            let hint = "HTTP/1.1 103 Early Hints\r\nx-hint: yes\r\n\r\n";
+            self.send(hint.repeat(count as usize).as_bytes())?;
+        }
         match fault {
             Fault::Close | Fault::ResetAtOnce => return Ok(After::Closed),
             Fault::NotHttp => self.send(b"\x16\x03\x03 who is there\r\n\r\n")?,
@@ -428,6 +432,11 @@ fn whole_body(fault: Fault) -> Vec<u8> {
         Fault::NoBody => Vec::new(),
         Fault::NoChoices => br#"{"object": "chat.completion", "choices": []}"#.to_vec(),
         Fault::NoText => completion("").into_bytes(),
+        Fault::Absurd | Fault::Negative => {
+            let mut answer: Value = serde_json::from_str(&answer).unwrap();
+            answer["usage"] = usage(fault);
+            answer.to_string().into_bytes()
+        }
         _ => answer.into_bytes(),
     }
 }
@@ -464,13 +473,21 @@ fn stream_bytes(request: &Request) -> Vec<u8> {
     }
     event(&mut bytes, &chunk(&json!({}), json!("stop")));
     if request.wants_usage {
-        let usage = json!({"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8});
-        event(&mut bytes, &json!({"choices": [], "usage": usage}));
+        event(&mut bytes, &json!({"choices": [], "usage": usage(fault)}));
     }
     if fault != Fault::NoEndMark {
         bytes.extend(b"data: [DONE]\n\n");
     }
     bytes
+}
+
+fn usage(fault: Fault) -> Value {
+    let (tokens_in, tokens_out) = match fault {
+        Fault::Absurd => (json!(u64::MAX), json!(u64::MAX)),
+        Fault::Negative => (json!(-3), json!(-5)),
+        _ => (json!(3), json!(5)),
+    };
+    json!({"prompt_tokens": tokens_in, "completion_tokens": tokens_out, "total_tokens": 8})
 }
 
 fn chunk(delta: &Value, finish: Value) -> Value {

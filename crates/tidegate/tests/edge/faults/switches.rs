@@ -251,6 +251,23 @@ fn a_candidate_that_is_asked_nothing_does_not_climb() {
 }
 
 #[test]
+fn no_gate_passes_on_answers_that_break_or_never_come() {
+    let service = releasing(20, 3600.0);
+    let front = service.front();
+    let project = &service.project;
+    project.edit("tidegate.yaml", "limits:\n", "limits:\n  first_byte_ms: 300\n");
+    for fault in [Fault::CutGzip, Fault::Html, Fault::NoText, Fault::Silent(0)] {
+        front.model.fails_as_m2(Some(fault));
+        let eval = project.run(&["eval", "--model", "m2"]);
+        assert!([1, 3].contains(&eval.code), "{fault:?}: {eval:?}");
+        let start = project.run(&["release", "start", "--model", "m2", "--no-smoke"]);
+        assert_eq!(start.code, 1, "{fault:?}: {start:?}");
+    }
+    front.model.fails_as_m2(None);
+    assert_eq!(project.phase(), "none");
+}
+
+#[test]
 fn streams_that_run_when_the_server_is_stopped_end_whole() {
     let service = Service::start("");
     let front = service.front();
