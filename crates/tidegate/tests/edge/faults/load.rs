@@ -56,7 +56,7 @@ fn ten_times_too_many_requests_leave_the_answers_that_there_is_room_for() {
     let limits = format!("  max_concurrent: {PERMITS}\n  queue_ms: 50\n");
     let service = Service::start(&limits);
     let front = service.front();
-    let lasts = Duration::from_millis(1_500);
+    let lasts = Duration::from_millis(1_000);
     let alone = load(&front, PERMITS, lasts);
     assert!(alone.shed.is_empty(), "{} of as many as there is room for", alone.shed.len());
     let before = service.memory_kib();
