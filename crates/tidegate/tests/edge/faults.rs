@@ -5,6 +5,7 @@
 //! `TIDEGATE_FAULT_SEED` draws other faults; each test names the variable that makes it longer.
 
 mod asking;
+mod bytes;
 mod connections;
 mod each;
 mod endless;

@@ -1,7 +1,8 @@
 //! A service on the flawed model server, clients of every kind, and what must hold of each request.
 
+use super::bytes::text;
 use super::fault::{Expected, Fault};
-use super::server::{ModelServer, text};
+use super::server::ModelServer;
 use crate::client::{self, CHAT, request};
 use crate::project::{Project, Server, wait_for};
 use crate::upstream::project_at;
@@ -231,7 +232,7 @@ impl Front {
             read.push_str(&open.chunk().unwrap());
         }
         let (text, _) = said(&read);
-        assert!(asked.stream && text.starts_with(&super::server::text(events)), "{asked:?} {read}");
+        assert!(asked.stream && text.starts_with(&super::bytes::text(events)), "{asked:?} {read}");
         drop(open);
         Seen { left: Some(Instant::now()), text, ..Seen::default() }
     }
