@@ -192,6 +192,20 @@ impl Digest {
         Digest(hex(&hasher.finalize()))
     }
 
+    /// A digest of 32 bytes that was made elsewhere, by a hash with a key.
+    pub fn made(bytes: &[u8; 32]) -> Self {
+        Digest(hex(bytes))
+    }
+
+    /// Its 32 bytes; `None` where what was stored is no digest.
+    pub fn bytes(&self) -> Option<[u8; 32]> {
+        let mut bytes = [0; 32];
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(self.0.get(2 * at..2 * at + 2)?, 16).ok()?;
+        }
+        Some(bytes)
+    }
+
     /// The 64 hex digits.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -6,6 +6,7 @@
 //! ([`act`]); what happened is kept ([`evidence`]), becomes cases ([`gate`]) and is in the
 //! [`journal`].
 
+pub mod access;
 pub mod ids;
 pub mod random;
 pub mod text;

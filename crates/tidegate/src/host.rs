@@ -117,7 +117,8 @@ impl Host {
         let plane = control.attach(collector.clone())?;
         let router = plane.router.clone();
         let log_key = gateway.log_requests.then(|| log_key(loaded)).flatten();
-        let parts = Parts { router, collector, store: store.clone(), clock, log_key };
+        let keys = Arc::clone(&plane.keys);
+        let parts = Parts { router, collector, keys, store: store.clone(), clock, log_key };
         let gateway = Gateway::new(&loaded.project, parts, gateway)?;
         Ok(Host { gateway, control, store, plane, is_fresh })
     }

@@ -10,11 +10,13 @@ mod lang;
 mod log;
 mod near;
 mod output;
+mod secret;
 
 mod version_set;
 
 mod guard;
 
+mod access;
 mod http;
 mod request;
 

@@ -1,5 +1,6 @@
 //! Events and their chain.
 
+use crate::access::{Grant, KeyId};
 use crate::decide::{Decision, Order, Plan, Signal};
 use crate::evidence::GateRun;
 use crate::ids::{ChangeId, Digest, Generation, IncidentId, ServiceName, UnixMs, VersionSetId};
@@ -144,6 +145,22 @@ pub enum Event {
         by: String,
         /// What was concluded, in that person's words.
         conclusion: String,
+    },
+    /// A key was made. Its text was shown once and is nowhere; here is its keyed hash.
+    KeyMade {
+        /// What its owner may do.
+        grant: Box<Grant>,
+        /// Who made it.
+        by: String,
+    },
+    /// A key opens no more, from `at` on: at once, or once its successor has taken over.
+    KeyRevoked {
+        /// The key.
+        key: KeyId,
+        /// From when on; an earlier time that is journalled already stays.
+        at: UnixMs,
+        /// Who revoked it.
+        by: String,
     },
     /// An evidence pack was written.
     PackWritten {

@@ -1,6 +1,7 @@
 //! The state of control: what replaying the journal gives (invariant 7).
 
 use super::event::{Entry, Event, JournalError, verify_chain};
+use crate::access::{Grant, HeldKey, KeyId};
 use crate::decide::{
     Action, Cause, Decision, DecisionKind, Order, OrderKind, Phase, Plan, ReleaseState, Signal,
 };
@@ -100,6 +101,9 @@ pub struct ControlState {
     pub blocked: BTreeMap<VersionSetId, Block>,
     /// Incidents by id, open and closed.
     pub incidents: BTreeMap<IncidentId, Incident>,
+    /// The keys of the service, those that open no more as well.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<KeyId, HeldKey>,
     /// The number of the entry applied last; 0 before the first.
     pub seq: u64,
 }
@@ -151,6 +155,12 @@ pub enum ReplayError {
     /// The service is adopted already.
     #[error("the service has its first version set already")]
     Adopted,
+    /// The key's name is taken.
+    #[error("there is a key `{0}` already")]
+    KeyExists(KeyId),
+    /// No key has this name.
+    #[error("there is no key `{0}`")]
+    NoKey(KeyId),
 }
 
 impl ControlState {
@@ -250,11 +260,25 @@ impl ControlState {
                 }
                 incident.closed = Some((at, conclusion.clone()));
             }
+            Event::KeyMade { grant, by } => self.key_made(at, grant, by)?,
+            Event::KeyRevoked { key, at, by } => {
+                let held = self.keys.get_mut(key).ok_or_else(|| ReplayError::NoKey(key.clone()))?;
+                held.revoke(*at, by);
+            }
             Event::PackWritten { change_id, path, manifest } => {
                 let pack = PackRef { path: path.clone(), manifest: manifest.clone() };
                 self.packed(change_id, pack)?;
             }
         }
+        Ok(())
+    }
+
+    fn key_made(&mut self, at: UnixMs, grant: &Grant, by: &str) -> Result<(), ReplayError> {
+        let key = grant.key.clone();
+        if self.keys.contains_key(&key) {
+            return Err(ReplayError::KeyExists(key));
+        }
+        self.keys.insert(key, HeldKey::new(grant.clone(), at, by));
         Ok(())
     }
 

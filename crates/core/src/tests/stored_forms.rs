@@ -6,6 +6,8 @@
 //! are made field by field and without `..`, so a new field does not compile before it is listed.
 //! `TIDEGATE_ACCEPT=1` writes the list; journals of earlier versions are in `tests/journals`.
 
+use crate::access::key::RANDOM_BYTES;
+use crate::access::{Grant, KeyText, Role};
 use crate::decide::{
     Action, Baseline, Cause, Cell, Decision, DecisionKind, LineRule, Moments, Order, OrderKind,
     PausedBy, Phase, Plan, Preset, Reason, ReasonCode, ReleaseState, Share, SharedFault, Signal,
@@ -324,7 +326,24 @@ fn events() -> Vec<Event> {
         Event::SamplesWritten { change_id: change(), case_ids: vec![text()] },
         Event::IncidentClosed { incident, by, conclusion: text() },
         Event::PackWritten { change_id: change(), path: text(), manifest: Digest::of(b"") },
+        Event::KeyMade { grant: Box::new(grant()), by: text() },
+        Event::KeyRevoked { key: grant().key, at: UnixMs(5), by: text() },
     ]
+}
+
+fn grant() -> Grant {
+    let key = KeyText::of(&[7; RANDOM_BYTES]);
+    Grant {
+        key: key.id(),
+        name: "app".to_owned(),
+        hash: Digest::of(key.reveal().as_bytes()),
+        tenant: Some("acme".to_owned()),
+        role: Role::Call,
+        expires_at: Some(UnixMs(9)),
+        requests_per_min: Some(60),
+        tokens_per_min: Some(1000),
+        concurrent: Some(2),
+    }
 }
 
 fn record() -> Record {
@@ -435,13 +454,15 @@ fn name(event: &Event) -> &'static str {
         Event::SamplesWritten { .. } => "samples_written",
         Event::IncidentClosed { .. } => "incident_closed",
         Event::PackWritten { .. } => "pack_written",
+        Event::KeyMade { .. } => "key_made",
+        Event::KeyRevoked { .. } => "key_revoked",
     }
 }
 
 #[test]
 fn the_examples_have_every_event_and_read_back() {
     let names: BTreeSet<&str> = events().iter().map(name).collect();
-    assert_eq!(names.len(), 15, "one example of each event");
+    assert_eq!(names.len(), 17, "one example of each event");
     for event in events() {
         let written = serde_json::to_value(&event).unwrap();
         assert_eq!(written["event"], name(&event));

@@ -11,9 +11,11 @@ use crate::error::{CliError, Result};
 use crate::lang::Lang;
 use crate::output;
 use crate::store::{Access, Store};
-use crate::view;
+use crate::view::{self, KeyAnswer};
 use client::AdminClient;
+use std::collections::BTreeMap;
 use std::path::Path;
+use tidegate_core::access::KeyId;
 use tidegate_core::journal::ControlState;
 
 /// Who carries out commands.
@@ -69,6 +71,8 @@ pub(crate) struct Seen {
     pub(crate) not_written: Option<String>,
     /// Why the journal could not be written at the last try.
     pub(crate) journal_problem: Option<String>,
+    /// The keys.
+    pub(crate) keys: BTreeMap<KeyId, KeyAnswer>,
 }
 
 impl Seen {
@@ -84,6 +88,7 @@ impl From<Status> for Seen {
             not_written: status.not_written.clone(),
             journal_problem: status.journal_problem.clone(),
             served: true,
+            keys: status.keys.clone(),
             state: status.into_state(),
         }
     }
@@ -157,7 +162,8 @@ pub(crate) async fn read_status(config: &Path, server: Option<&str>) -> Result<S
         crate::config::load(config).map_err(|error| nothing_to_read(error.into()))?;
     }
     let (_, state) = read_state(&root).map_err(nothing_to_read)?;
-    Ok(Seen { state, served: false, not_written: None, journal_problem: None })
+    let keys = state.keys.iter().map(|(id, held)| (id.clone(), held.clone().into())).collect();
+    Ok(Seen { state, served: false, not_written: None, journal_problem: None, keys })
 }
 
 /// No server answers and the state cannot be read.

@@ -6,6 +6,7 @@ mod errors;
 mod eval;
 mod evidence;
 pub(crate) mod init;
+mod key;
 mod outlook;
 mod release;
 mod serve;
@@ -100,6 +101,9 @@ enum Command {
     /// List incidents, or close one.
     #[command(subcommand)]
     Incident(release::IncidentCommand),
+    /// Make, list, replace and revoke keys.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// Show one request: input, output, versions, time.
     Trace(trace::TraceArgs),
     /// Write a release's evidence pack again and say where it is.
@@ -130,6 +134,7 @@ impl Command {
             | Command::Release(_)
             | Command::Rollback(_)
             | Command::Incident(_)
+            | Command::Key(_)
             | Command::Trace(_)
             | Command::Evidence(_)
             | Command::Version(_) => true,
@@ -271,6 +276,7 @@ async fn obey(config: &Path, command: Command, json: bool) -> Result<()> {
         Command::Release(command) => release::run(config, command, json).await,
         Command::Rollback(args) => release::rollback(config, &args, json).await,
         Command::Incident(command) => release::incident(config, command, json).await,
+        Command::Key(command) => key::run(config, command, json).await,
         Command::Trace(args) => trace::run(config, &args, json),
         Command::Evidence(args) => evidence::run(config, &args, json).await,
         Command::Verify(args) => evidence::verify(&args, json),

@@ -269,14 +269,14 @@ fn require_credentials(project: &Project, listen: &str, said: &str) -> Result<()
         return Err(CliError::usage(format!("`{said}` is not an address"))
             .hint("give it as `host:port`, for example `127.0.0.1:8787`"));
     };
-    if !is_open_to_all(address.ip(), !project.credentials.is_empty()) {
+    if !is_open_to_all(address.ip(), project.asks()) {
         return Ok(());
     }
     Err(CliError::usage(format!(
         "{address} can be reached from other machines, and service `{}` has no credentials",
         project.service
     ))
-    .hint("add `credentials:` to tidegate.yaml, or listen on 127.0.0.1"))
+    .hint("add `require_keys: true` or `credentials:` to tidegate.yaml, or listen on 127.0.0.1"))
 }
 
 /// Waits for the order to stop. A second one ends the time for requests in flight.

@@ -1,5 +1,6 @@
 //! Addresses in the project file and on the command line.
 
+use super::project::Project;
 use std::net::{IpAddr, SocketAddr};
 use thiserror::Error;
 
@@ -8,6 +9,13 @@ pub(crate) fn listen_addr(text: &str) -> Option<SocketAddr> {
     match text.strip_prefix("localhost:") {
         Some(port) => port.parse().ok().map(|port: u16| SocketAddr::from(([127, 0, 0, 1], port))),
         None => text.parse().ok(),
+    }
+}
+
+impl Project {
+    /// Whether callers need a credential or a key, whatever keys there are.
+    pub(crate) fn asks(&self) -> bool {
+        self.require_keys || !self.credentials.is_empty()
     }
 }
 

@@ -91,13 +91,14 @@ impl Checker<'_> {
                 self.refuse(path, text, "an IP address and a port")
                     .hint("for example `127.0.0.1:8787`, or `0.0.0.0:8787` with `credentials`")
             })?;
-            if is_open_to_all(address.ip(), !project.credentials.is_empty()) {
+            if is_open_to_all(address.ip(), project.asks()) {
                 return Err(self
                     .error(path, format!("`{text}` {REACHABLE}"))
                     .hint(format!(
                         "listen on this machine only: `{path}: 127.0.0.1:{}`",
                         address.port()
                     ))
+                    .hint("or take keys of `tidegate key create` only: `require_keys: true`")
                     .hint("or say who may call: `credentials: [{name: app, key_env: APP_KEY}]`"));
             }
             addresses.push(address);

@@ -29,6 +29,9 @@ pub(crate) struct Project {
     /// Who may call. Empty: everyone on this machine.
     #[serde(default)]
     pub(crate) credentials: Vec<Credential>,
+    /// Whether callers need a key of `tidegate key create`, also before the first one is made.
+    #[serde(default)]
+    pub(crate) require_keys: bool,
     /// Where the artifacts of a version set come from.
     #[serde(default)]
     pub(crate) artifacts: Artifacts,

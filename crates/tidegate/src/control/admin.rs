@@ -19,6 +19,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
+use tidegate_core::access::Role;
+use tidegate_core::access::key::PREFIX;
 use tidegate_core::ids::Digest;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -146,17 +148,22 @@ impl Service for Admin {
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.strip_prefix("Bearer "));
-        // Digests are compared, so the time it takes says nothing about the token.
-        if given.map(|given| Digest::of(given.as_bytes())).as_ref() != Some(&self.token) {
-            let error = CliError::usage("admin plane: the token is not valid")
-                .hint("the running server wrote it to .tidegate/admin.json");
-            return respond(StatusCode::UNAUTHORIZED, Err::<(), _>(error));
-        }
+        let may = match self.role_of(given.unwrap_or_default()) {
+            Ok(role) => role,
+            Err(error) => return respond(StatusCode::UNAUTHORIZED, Err::<(), _>(error)),
+        };
         match (&head.method, head.uri.path()) {
             (&Method::GET, "/admin/v1/status") => {
                 respond(StatusCode::OK, Ok(self.control.status()))
             }
+            (&Method::POST, "/admin/v1/commands") if may == Role::Read => {
+                respond(StatusCode::FORBIDDEN, Err::<(), _>(beyond(may, Role::Operate)))
+            }
             (&Method::POST, "/admin/v1/commands") => match read_command(body).await {
+                Ok(command) if !may.covers(command.needs()) => {
+                    let error = beyond(may, command.needs());
+                    respond(StatusCode::FORBIDDEN, Err::<(), _>(error))
+                }
                 Ok(command) => {
                     let answer = self.control.command(command).await;
                     respond(StatusCode::OK, answer.map_err(CliError::from))
@@ -176,6 +183,33 @@ impl Service for Admin {
             .hint("those that send nothing are closed within 5 s; try again");
         wire(error)
     }
+}
+
+impl Admin {
+    /// What a token, or a key of the admin plane, may do.
+    fn role_of(&self, given: &str) -> Result<Role, CliError> {
+        // Digests are compared, so the time it takes says nothing about the token.
+        if Digest::of(given.as_bytes()) == self.token {
+            return Ok(Role::Admin);
+        }
+        let refused = |why: String| {
+            CliError::usage(format!("admin plane: {why}"))
+                .hint("the running server wrote its token to .tidegate/admin.json")
+                .hint("or use a key of `tidegate key create NAME --role operate`")
+        };
+        if !given.starts_with(PREFIX) {
+            return Err(refused("the token is not valid".to_owned()));
+        }
+        match self.control.key(given, Role::Read) {
+            Ok(holder) => Ok(holder.held.grant.role),
+            Err(closed) => Err(refused(closed.to_string())),
+        }
+    }
+}
+
+fn beyond(has: Role, needs: Role) -> CliError {
+    CliError::usage(format!("admin plane: this needs role `{needs}`, the key has `{has}`"))
+        .hint(format!("make one: `tidegate key create NAME --role {needs}`"))
 }
 
 async fn read_command(body: UnreadBody) -> Result<Command, (StatusCode, CliError)> {

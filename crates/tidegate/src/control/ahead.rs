@@ -10,14 +10,17 @@
 use super::Plane;
 use super::command::{Answer, Command};
 use super::error::{ControlError, Result};
+use super::keys::find as find_key;
 use super::logged::service_of;
 use super::resolve::{Target, target};
+use crate::access::{Closed, Holder};
 use crate::log::{self, About};
 use crate::version_set::LiveSet;
 use crate::view::Done;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tidegate_core::access::Role;
 use tidegate_core::act::{next_table, reopened};
 use tidegate_core::decide::{
     Action, Decision, DecisionKind, Observation, Order, OrderKind, PausedBy, Phase, Plan,
@@ -32,7 +35,7 @@ use tidegate_core::route::Entrance;
 pub(super) const PATIENCE: Duration = Duration::from_millis(400);
 
 /// What is said while the store neither writes nor fails.
-const STALLED: &str = "the disk does not answer";
+pub(super) const STALLED: &str = "the disk does not answer";
 
 /// A decision that is in force and not in the journal yet.
 #[derive(Debug, Clone)]
@@ -178,6 +181,28 @@ impl Ahead {
         }
     }
 
+    /// Closes a key at once; what is done, once the journal has it.
+    pub(super) fn close_key(&self, named: &str, now: UnixMs) -> Result<Done> {
+        let inner = self.inner();
+        let held = find_key(&inner.state, named, now)?;
+        let (key, name) = (held.grant.key.clone(), held.grant.name.clone());
+        if let Some(plane) = &inner.plane {
+            plane.keys.close(&key);
+        }
+        Ok(Done::KeyRevoked { key, name })
+    }
+
+    /// Who a key lets in.
+    pub(super) fn key(
+        &self,
+        given: &str,
+        needed: Role,
+        now: UnixMs,
+    ) -> Result<Arc<Holder>, Closed> {
+        let keys = self.inner().plane.as_ref().map(|plane| Arc::clone(&plane.keys));
+        keys.ok_or(Closed::Unknown)?.open(given, needed, now)
+    }
+
     /// Opens the entrance in memory.
     pub(super) fn open_entrance(&self, opened: Opened) {
         let mut inner = self.inner();
@@ -281,6 +306,9 @@ impl Ahead {
             | Command::Pack(_)
             | Command::RecordEval(_)
             | Command::CloseIncident { .. }
+            | Command::MakeKey(_)
+            | Command::RotateKey { .. }
+            | Command::RevokeKey { .. }
             | Command::WritePack { .. } => None,
         }
     }

@@ -6,6 +6,8 @@ use crate::version_set::PackOverrides;
 use crate::view::Done;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
+use tidegate_core::access::{KeyText, Role};
 use tidegate_core::decide::Order;
 use tidegate_core::evidence::GateRun;
 use tidegate_core::gate::EvalReport;
@@ -47,11 +49,47 @@ pub(crate) enum Command {
         /// What was concluded.
         conclusion: String,
     },
+    /// Make a key.
+    MakeKey(Box<KeyRequest>),
+    /// Make a successor of a key; the old one opens for a while.
+    RotateKey {
+        /// Its id, or the name of its owner.
+        key: String,
+        /// For how long the old one opens, ms.
+        overlap_ms: u64,
+        /// Who.
+        by: String,
+    },
+    /// Revoke a key at once.
+    RevokeKey {
+        /// Its id, or the name of its owner.
+        key: String,
+        /// Who.
+        by: String,
+    },
     /// Write the evidence pack of a release or an incident, again if there is one.
     WritePack {
         /// The release, or the incident by its id.
         change_id: ChangeId,
     },
+}
+
+impl Command {
+    /// The role that may give it.
+    pub(super) fn needs(&self) -> Role {
+        match self {
+            Command::MakeKey(_) | Command::RotateKey { .. } | Command::RevokeKey { .. } => {
+                Role::Admin
+            }
+            Command::Start(_)
+            | Command::Order { .. }
+            | Command::Pack(_)
+            | Command::RecordEval(_)
+            | Command::Reopen { .. }
+            | Command::CloseIncident { .. }
+            | Command::WritePack { .. } => Role::Operate,
+        }
+    }
 }
 
 /// What a release starts with.
@@ -72,6 +110,50 @@ pub(crate) struct StartRequest {
     pub(crate) accept_one_way: bool,
 }
 
+/// What a key is made with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeyRequest {
+    /// Whose it is.
+    pub(crate) name: String,
+    /// The tenant.
+    pub(crate) tenant: Option<String>,
+    /// What it is for.
+    pub(crate) role: Role,
+    /// How long it opens, ms; left out, until it is revoked.
+    pub(crate) lasts_ms: Option<u64>,
+    /// Most requests in a minute.
+    pub(crate) requests_per_min: Option<u64>,
+    /// Most tokens in a minute.
+    pub(crate) tokens_per_min: Option<u64>,
+    /// Most requests at a time.
+    pub(crate) concurrent: Option<u32>,
+    /// Who makes it.
+    pub(crate) by: String,
+}
+
+/// A key that was just made, on its way to the one who made it; its `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct NewKey(String);
+
+impl NewKey {
+    /// The whole key.
+    pub(super) fn of(key: &KeyText) -> NewKey {
+        NewKey(key.reveal().to_owned())
+    }
+
+    /// The key, to be shown once.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for NewKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NewKey")
+    }
+}
+
 /// What control answers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Answer {
@@ -88,6 +170,9 @@ pub(crate) struct Answer {
     /// The version set it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) version_set: Option<VersionSetId>,
+    /// The key that was made. It is nowhere else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) new_key: Option<NewKey>,
     /// Its versions: `code_v`, `prompt_v`, `model_v`, `index_v`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) keys: BTreeMap<String, String>,
@@ -107,6 +192,7 @@ impl Answer {
             not_written,
             change_id: None,
             version_set: None,
+            new_key: None,
             keys: BTreeMap::new(),
         }
     }

@@ -6,8 +6,10 @@ use crate::gate::{CasesError, GateError};
 use crate::route::StaleTable;
 use crate::store::StoreError;
 use crate::version_set::SetError;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use thiserror::Error;
+use tidegate_core::access::KeyId;
 use tidegate_core::decide::PlanError;
 use tidegate_core::ids::{ChangeId, IdError, IncidentId, ServiceName, VersionSetId};
 use tidegate_core::journal::ReplayError;
@@ -92,6 +94,12 @@ pub(crate) enum ControlError {
     /// rolled back by order before anybody saw it has none.
     #[error("incident `{incident}` cannot be closed: it has no case yet, and no record became one")]
     NoCase { incident: IncidentId, case_id: String, regression: PathBuf },
+    /// A key.
+    #[error(transparent)]
+    Key(#[from] KeyRefused),
+    /// What keys are hashed with cannot be read or made.
+    #[error("the secret of the keys, .tidegate/keys.secret: {0}")]
+    KeySecret(std::io::Error),
     /// It was closed before.
     #[error("incident `{incident}` is closed already: {conclusion}")]
     ClosedAlready { incident: IncidentId, conclusion: String },
@@ -118,6 +126,32 @@ pub(crate) enum ProjectError {
     /// A state is of one service: its sets, its days and its packs go by that name.
     #[error("the state in .tidegate/ is of service `{state}`, the project is `{project}`")]
     OtherService { state: ServiceName, project: String },
+}
+
+/// Why nothing was done with a key.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub(crate) enum KeyRefused {
+    /// A name that cannot be shown everywhere.
+    #[error(
+        "{what} `{}`: allowed are 1 to 64 letters and digits of any script and `._:@/ -`",
+        .given.escape_debug()
+    )]
+    Name { what: &'static str, given: String },
+    /// No key is meant by it.
+    #[error("no key that opens is called `{}`", .given.escape_debug())]
+    Unknown { given: String, known: BTreeMap<KeyId, String> },
+    /// Its time is over.
+    #[error("key `{key}` has expired already")]
+    Expired { key: KeyId },
+    /// It opens no more.
+    #[error("key `{key}` is revoked already")]
+    Revoked { key: KeyId },
+    /// Several keys of one owner open.
+    #[error("{} keys of `{name}` open", .keys.len())]
+    Several { name: String, keys: Vec<KeyId> },
+    /// The file went, the keys are still in the state.
+    #[error("the secret that the keys are hashed with, .tidegate/keys.secret, is not there")]
+    SecretLost,
 }
 
 /// Why a release does not start.

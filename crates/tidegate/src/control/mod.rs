@@ -10,6 +10,7 @@ mod tick;
 mod way_back;
 
 mod experimental;
+mod keys;
 mod start;
 
 mod incident;
@@ -23,13 +24,14 @@ mod find;
 mod status;
 
 pub(crate) use admin::{AdminError, AdminPlane, WireError, serve_admin};
-pub(crate) use command::{Answer, Command, StartRequest};
-pub(crate) use error::{ControlError, EvalProblem, ProjectError, StartError};
+pub(crate) use command::{Answer, Command, KeyRequest, StartRequest};
+pub(crate) use error::{ControlError, EvalProblem, KeyRefused, ProjectError, StartError};
 pub(crate) use find::{AdminFile, folder_of, full_name, in_folder, of_this_user};
 pub(crate) use run::ControlHandle;
 pub(crate) use start::require_contract;
 pub(crate) use status::Status;
 
+use crate::access::{KeySecret, KeyTable};
 use crate::clock::Clock;
 use crate::config::{Loaded, Project, load};
 use crate::log::{self, About};
@@ -59,6 +61,8 @@ pub(crate) struct Plane {
     pub(crate) router: Arc<Router>,
     /// What came of them.
     pub(crate) collector: Arc<Collector>,
+    /// The keys that open the service.
+    pub(crate) keys: Arc<KeyTable>,
 }
 
 /// The owner of a service's state.
@@ -83,6 +87,8 @@ pub(crate) struct Control {
     undone: UndoneWork,
     /// Whether the store could not write at the last look.
     store_fails: bool,
+    /// What keys are hashed with; absent before the first key.
+    key_secret: Option<KeySecret>,
 }
 
 impl Control {
@@ -93,8 +99,10 @@ impl Control {
             require_same_service(&state, &loaded.project)?;
             Ok(loaded)
         });
+        let root = folder_of(&config_path);
+        let key_secret = KeySecret::read(&root).map_err(ControlError::KeySecret)?;
         Ok(Control {
-            root: folder_of(&config_path),
+            root,
             config_path,
             loaded,
             store,
@@ -108,6 +116,7 @@ impl Control {
             gathered: Gathered::default(),
             undone: UndoneWork::new(),
             store_fails: false,
+            key_secret,
         })
     }
 
@@ -177,7 +186,8 @@ impl Control {
                 format!("control: version set {before}, which stable replaced, cannot be loaded");
             self.log_failed(None, &what, &error);
         }
-        let plane = Plane { router, collector };
+        let plane = Plane { router, collector, keys: Arc::default() };
+        self.publish_keys(&plane);
         self.plane = Some(plane.clone());
         self.ahead.attach(plane.clone());
         self.ahead.keep_live(&self.live);
@@ -213,6 +223,11 @@ impl Control {
             Command::CloseIncident { incident, by, conclusion } => {
                 self.close_incident(incident, by, conclusion).await
             }
+            Command::MakeKey(request) => self.make_key(*request).await,
+            Command::RotateKey { key, overlap_ms, by } => {
+                self.rotate_key(&key, overlap_ms, by).await
+            }
+            Command::RevokeKey { key, by } => self.revoke_key(&key, by).await,
             Command::WritePack { change_id } => {
                 let of = self.pack_of(&change_id)?;
                 self.write_pack(&of).await
@@ -298,10 +313,14 @@ impl Control {
         };
         self.ahead.has_written();
         next.seq = entries.last().map_or(next.seq, |entry| entry.seq);
+        let keys_changed = next.keys != self.state.keys;
         self.state = Arc::new(next);
         self.ahead.publish(Arc::clone(&self.state));
         if let Some(plane) = &self.plane {
             plane.router.set_experimental(self.state.is_experimental());
+            if keys_changed {
+                self.publish_keys(plane);
+            }
         }
         Ok(())
     }

@@ -1,17 +1,19 @@
 //! The loop that owns control: whatever can wake it is one of [`Wake`].
 
 use super::Control;
-use super::ahead::{Ahead, PATIENCE};
+use super::ahead::{Ahead, PATIENCE, STALLED};
 use super::command::{Answer, Command};
 use super::error::{ControlError, Result};
 use super::logged::service_of;
 use super::status::Status;
 use super::way_back;
+use crate::access::{Closed, Holder};
 use crate::clock::Clock;
 use crate::log::{About, Event};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tidegate_core::access::Role;
 use tidegate_core::decide::{Decision, Order, OrderKind};
 use tidegate_core::journal::ControlState;
 use tokio::sync::{mpsc, oneshot};
@@ -126,8 +128,20 @@ impl ControlHandle {
             | Command::Pack(_)
             | Command::RecordEval(_)
             | Command::CloseIncident { .. }
+            | Command::MakeKey(_)
+            | Command::RotateKey { .. }
+            | Command::RevokeKey { .. }
             | Command::WritePack { .. } => false,
         };
+        if let Command::RevokeKey { key, by: _ } = &command {
+            let done = self.ahead.close_key(key, self.clock.now())?;
+            let asked = self.ask(|reply| Wake::Command(Box::new(command), reply));
+            return match timeout(PATIENCE, asked).await {
+                Ok(answer) => answer?,
+                // It is in the queue, and journalled once the store answers.
+                Err(_waits) => Ok(Answer::unwritten(done, Some(STALLED.to_owned()))),
+            };
+        }
         if !at_once {
             return self.ask(|reply| Wake::Command(Box::new(command), reply)).await?;
         }
@@ -157,8 +171,16 @@ impl ControlHandle {
             | Command::Pack(_)
             | Command::RecordEval(_)
             | Command::CloseIncident { .. }
+            | Command::MakeKey(_)
+            | Command::RotateKey { .. }
+            | Command::RevokeKey { .. }
             | Command::WritePack { .. } => Err(ControlError::Stalled),
         }
+    }
+
+    /// Who a key lets in here.
+    pub(super) fn key(&self, given: &str, needed: Role) -> Result<Arc<Holder>, Closed> {
+        self.ahead.key(given, needed, self.clock.now())
     }
 
     /// The state as it is in force.

@@ -1,11 +1,12 @@
 //! What the admin plane says of the service: what is in force, and whether it is written.
 
 use super::ahead::Ahead;
-use crate::view::{IncidentAnswer, ReleaseAnswer, SetAnswer, TableAnswer};
+use crate::view::{IncidentAnswer, KeyAnswer, ReleaseAnswer, SetAnswer, TableAnswer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tidegate_core::access::KeyId;
 use tidegate_core::ids::{ChangeId, Digest, IncidentId, ServiceName, UnixMs, VersionSetId};
 use tidegate_core::journal::ControlState;
 
@@ -32,6 +33,9 @@ pub(crate) struct Status {
     incidents: BTreeMap<IncidentId, IncidentAnswer>,
     /// Sets that passed the gate of a release.
     released: BTreeMap<VersionSetId, UnixMs>,
+    /// The keys; what they are hashed to is not shown.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) keys: BTreeMap<KeyId, KeyAnswer>,
 }
 
 impl Status {
@@ -49,6 +53,7 @@ impl Status {
             blocked: _,
             incidents,
             released,
+            keys,
             seq,
         } = ahead.effective();
         Status {
@@ -65,6 +70,7 @@ impl Status {
             releases: each(releases.into_iter().map(|(id, it)| (id, Arc::unwrap_or_clone(it)))),
             incidents: each(incidents),
             released,
+            keys: each(keys),
         }
     }
 
@@ -84,6 +90,7 @@ impl Status {
             releases,
             incidents,
             released,
+            keys: _,
         } = self;
         ControlState {
             service,

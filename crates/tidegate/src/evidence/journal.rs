@@ -99,6 +99,8 @@ pub(super) fn steps(journal: &[JournalLine]) -> Result<Vec<Step>> {
             | Event::CasesWritten { .. }
             | Event::SamplesWritten { .. }
             | Event::IncidentClosed { .. }
+            | Event::KeyMade { .. }
+            | Event::KeyRevoked { .. }
             | Event::PackWritten { .. } => {}
         }
     }
@@ -146,6 +148,7 @@ pub(super) fn of_release(
             Event::OutageSeen { incident: id, .. }
             | Event::CasesWritten { incident: id, .. }
             | Event::IncidentClosed { incident: id, .. } => *id == incident,
+            Event::KeyMade { .. } | Event::KeyRevoked { .. } => false,
         };
         ours.extend(belongs.then(|| entry.clone()));
     }
@@ -187,6 +190,8 @@ pub(super) fn of_incident(
             | Event::Applied { .. }
             | Event::EntranceOpened { .. }
             | Event::SamplesWritten { .. }
+            | Event::KeyMade { .. }
+            | Event::KeyRevoked { .. }
             | Event::IncidentOpened { .. } => false,
         })
     };

@@ -1,8 +1,9 @@
 //! The key that makes pseudonyms in the log. Without it nobody can find out whose they are by
 //! hashing names that they know; with it they are the same after a restart.
 
+use crate::secret;
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use tidegate_core::ids::Digest;
@@ -27,23 +28,7 @@ impl LogKey {
     /// # Errors
     /// When there is no randomness, or the file cannot be written or holds no key.
     pub(crate) fn of(root: &Path) -> io::Result<LogKey> {
-        let path = root.join(FILE);
-        if path.exists() {
-            let bytes = <[u8; 32]>::try_from(std::fs::read(&path)?);
-            let bytes = bytes.map_err(|_| io::Error::other(format!("{FILE} holds no key")))?;
-            return Ok(LogKey(Arc::new(bytes)));
-        }
-        let key = LogKey::random()?;
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let written = options.open(&path).and_then(|mut file| file.write_all(&key.0[..]));
-        if written.is_err() {
-            // Half a key is of no use.
-            let _ = std::fs::remove_file(&path);
-        }
-        written.map(|()| key)
+        Ok(LogKey(Arc::new(secret::kept(root, FILE)?)))
     }
 
     /// A key that ends with the process.
@@ -51,9 +36,7 @@ impl LogKey {
     /// # Errors
     /// When there is no randomness.
     pub(crate) fn random() -> io::Result<LogKey> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-        Ok(LogKey(Arc::new(bytes)))
+        Ok(LogKey(Arc::new(secret::random()?)))
     }
 
     /// A name behind a pseudonym: the word and 16 hex digits, the same for a name of a service.

@@ -31,6 +31,8 @@ pub(crate) enum Code {
     InvalidApiKey,
     /// Many that are not known, one after the other.
     TooManyWrongKeys,
+    /// A bound of the caller's key.
+    RateLimitExceeded,
     /// `Host` names another machine.
     HostNotAllowed,
     /// A page of another site.
@@ -102,7 +104,7 @@ pub(crate) enum Code {
 impl Code {
     /// Every code.
     #[cfg(test)]
-    pub(crate) const ALL: [Code; 46] = [
+    pub(crate) const ALL: [Code; 47] = [
         Code::InvalidJson,
         Code::RequestTooComplex,
         Code::DuplicateParameter,
@@ -116,6 +118,7 @@ impl Code {
         Code::PromptNotRendered,
         Code::InvalidApiKey,
         Code::TooManyWrongKeys,
+        Code::RateLimitExceeded,
         Code::HostNotAllowed,
         Code::OriginNotAllowed,
         Code::UnsupportedMediaType,
@@ -167,6 +170,7 @@ impl Code {
             Code::PromptNotRendered => "prompt_not_rendered",
             Code::InvalidApiKey => "invalid_api_key",
             Code::TooManyWrongKeys => "too_many_wrong_keys",
+            Code::RateLimitExceeded => "rate_limit_exceeded",
             Code::HostNotAllowed => "host_not_allowed",
             Code::OriginNotAllowed => "origin_not_allowed",
             Code::UnsupportedMediaType => "unsupported_media_type",

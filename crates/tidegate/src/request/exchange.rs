@@ -11,7 +11,8 @@ use super::bounds::BODY_FREE;
 use super::gateway::Gateway;
 use super::problem::{CLIENT_GONE, Problem};
 use super::repeats::Turn;
-use crate::guard::{heard_in, pseudonym, said_in};
+use crate::access::Taken;
+use crate::guard::{any_text, heard_in, pseudonym, said_in};
 use crate::route::LiveTable;
 use crate::store::Ticket;
 use crate::upstream::{self, Elapsed};
@@ -24,10 +25,12 @@ use serde_json::{Map, Value};
 use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tidegate_core::access::Level;
 use tidegate_core::guard::{Findings, Said};
 use tidegate_core::ids::ChangeId;
 use tidegate_core::observe::Outcome;
 use tidegate_core::route::{Arm, Cohort};
+use tidegate_core::text::estimate_tokens;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::AnswerFacts;
 use tidegate_wire::openai_chat::ToolResult;
@@ -40,6 +43,20 @@ const X_ARM: HeaderName = HeaderName::from_static("x-tidegate-arm");
 
 /// `experimental` until what stable serves has passed the gate of a release.
 const X_STATUS: HeaderName = HeaderName::from_static("x-tidegate-status");
+
+/// The bound, what is left of it and when it is whole again, as OpenAI names them.
+const X_RATELIMIT: [[HeaderName; 3]; 2] = [
+    [
+        HeaderName::from_static("x-ratelimit-limit-requests"),
+        HeaderName::from_static("x-ratelimit-remaining-requests"),
+        HeaderName::from_static("x-ratelimit-reset-requests"),
+    ],
+    [
+        HeaderName::from_static("x-ratelimit-limit-tokens"),
+        HeaderName::from_static("x-ratelimit-remaining-tokens"),
+        HeaderName::from_static("x-ratelimit-reset-tokens"),
+    ],
+];
 
 /// What a client asks, whichever form it used.
 pub(super) struct Query {
@@ -139,6 +156,8 @@ pub(super) struct Exchange {
     ticket: Ticket,
     /// The turn of a stream's idempotency key, until the stream ends.
     pub(super) turn: Option<Turn>,
+    /// Its part of the key's bounds.
+    taken: Option<Taken>,
     _permit: OwnedSemaphorePermit,
     /// The memory that it may hold.
     pub(super) share: Share,
@@ -158,6 +177,7 @@ impl Exchange {
         if let Some(left_s) = gateway.bans.left_s(caller, now) {
             return Err(Problem::banned(left_s));
         }
+        let taken = take(&arrival.caller, &query)?;
         let queued = Instant::now();
         let permit = gateway.admission.permit(query.budget.unwrap_or(Duration::MAX)).await?;
         let queue = queued.elapsed();
@@ -181,6 +201,7 @@ impl Exchange {
             closed: false,
             ticket,
             turn: None,
+            taken,
             _permit: permit,
             share,
         })
@@ -251,7 +272,9 @@ impl Exchange {
     pub(super) fn labels(&self) -> Labels {
         let id = HeaderValue::from_str(self.set.set.id.as_str()).ok();
         let experimental = self.gateway.parts.router.is_experimental();
-        Labels { id, arm: HeaderValue::from_static(self.arm.as_str()), experimental }
+        let arm = HeaderValue::from_static(self.arm.as_str());
+        let levels = self.taken.as_ref().map_or([None; 2], Taken::levels);
+        Labels { id, arm, experimental, levels }
     }
 
     /// Ends the exchange: it is counted and recorded now.
@@ -266,7 +289,7 @@ impl Exchange {
 
 /// A tenant's users are its own: the same name under another tenant is somebody else.
 fn caller_of(arrival: &Arrival, user: Option<&str>) -> Option<String> {
-    let Caller { key, tenant } = &arrival.caller;
+    let Caller { key, tenant, holder: _ } = &arrival.caller;
     let (kind, name) = match (user, key) {
         (Some(user), _) => ("user", user),
         (None, Some(key)) => ("key", &**key),
@@ -289,11 +312,36 @@ impl Drop for Exchange {
     }
 }
 
-/// The headers that name what answered.
+/// Takes a request's part of its key's bounds.
+fn take(caller: &Caller, query: &Query) -> Result<Option<Taken>, Problem> {
+    let Some(holder) = &caller.holder else { return Ok(None) };
+    let tokens = if holder.counts_tokens() { query.likely_tokens() } else { 0 };
+    Taken::of(holder, tokens).map_err(|over| Problem::over_bound(&holder.name, &over))
+}
+
+impl Query {
+    /// The tokens that the request is likely to take: those of its texts by our estimate, and as
+    /// many as the client lets the answer have.
+    fn likely_tokens(&self) -> u64 {
+        let mut tokens = 0_u64;
+        let Some(body) = &self.body.values else { return tokens };
+        if let Some(messages) = body.get("messages") {
+            any_text(messages, &mut |text| {
+                tokens = tokens.saturating_add(estimate_tokens(text));
+                false
+            });
+        }
+        let most = ["max_completion_tokens", "max_tokens"].iter().find_map(|name| body.get(*name));
+        tokens.saturating_add(most.and_then(Value::as_u64).unwrap_or(0))
+    }
+}
+
+/// The headers that name what answered, and say what is left of the key's bounds.
 pub(super) struct Labels {
     id: Option<HeaderValue>,
     arm: HeaderValue,
     experimental: bool,
+    levels: [Option<Level>; 2],
 }
 
 impl Labels {
@@ -306,6 +354,16 @@ impl Labels {
         headers.insert(X_ARM, self.arm);
         if self.experimental {
             headers.insert(X_STATUS, HeaderValue::from_static("experimental"));
+        }
+        for (level, names) in self.levels.iter().zip(&X_RATELIMIT) {
+            if let Some(Level { limit, left, full_in_us }) = level {
+                headers.insert(&names[0], HeaderValue::from(*limit));
+                headers.insert(&names[1], HeaderValue::from(*left));
+                let seconds = format!("{:.3}s", *full_in_us as f64 / 1e6);
+                if let Ok(seconds) = HeaderValue::from_str(&seconds) {
+                    headers.insert(&names[2], seconds);
+                }
+            }
         }
         response
     }

@@ -115,7 +115,7 @@ impl Front {
         let mut refused = None;
         // Every service is asked, so that the time taken does not reveal which one knew the key.
         for gateway in self.services() {
-            match gateway.authenticator.admit(headers) {
+            match gateway.authenticator.admit(headers, gateway.parts.clock.now()) {
                 Ok(caller) => services.push((Arc::clone(gateway), caller)),
                 Err(problem) => refused = refused.or(Some(problem)),
             }

@@ -5,6 +5,7 @@ use super::auth::{Authenticator, CredentialError};
 use super::bounds::CONNECTIONS;
 use super::ids::IdMaker;
 use super::repeats::Repeats;
+use crate::access::KeyTable;
 use crate::clock::Clock;
 use crate::config::{Limits, Price, ProcessLimits, Project, Records};
 use crate::guard::Bans;
@@ -52,6 +53,8 @@ pub(crate) struct Parts {
     pub(crate) router: Arc<Router>,
     /// What came of them.
     pub(crate) collector: Arc<Collector>,
+    /// The keys that open the service.
+    pub(crate) keys: Arc<KeyTable>,
     /// Where records go.
     pub(crate) store: Store,
     /// The time.
@@ -98,8 +101,10 @@ impl Gateway {
         parts: Parts,
         options: GatewayOptions,
     ) -> Result<Arc<Gateway>, CredentialError> {
+        let keys = Arc::clone(&parts.keys);
+        let environment = |name: &str| std::env::var(name).ok();
         let authenticator =
-            Authenticator::new(&project.credentials, |name| std::env::var(name).ok())?;
+            Authenticator::new(&project.credentials, project.require_keys, keys, environment)?;
         Ok(Arc::new(Gateway::with_authenticator(project, parts, options, authenticator)))
     }
 

@@ -5,6 +5,7 @@ use super::code::Code;
 use crate::http::Foreign;
 use crate::upstream::UpstreamError;
 use http::StatusCode;
+use tidegate_core::access::OverBound;
 use tidegate_core::guard::{RiskEvent, RiskKind};
 use tidegate_core::ids::TraceId;
 use tidegate_core::upstream::Failure;
@@ -110,6 +111,30 @@ impl Problem {
         let code = Code::TooManyWrongKeys;
         let mut problem = Problem::client(StatusCode::TOO_MANY_REQUESTS, code, message)
             .next(Next::RetryAfter(left_s));
+        problem.kind = "rate_limit_error";
+        problem
+    }
+
+    /// A key's bound does not allow the request.
+    pub(super) fn over_bound(name: &str, over: &OverBound) -> Problem {
+        let OverBound { bound, limit, asked, wait_us } = *over;
+        let allowed = format!("key `{name}` may have {limit} {bound}");
+        let (message, next) = match wait_us {
+            _ if over.is_for_good() => {
+                (format!("{allowed}, and this request alone needs about {asked}"), Next::DoNotRetry)
+            }
+            Some(wait_us) => {
+                let seconds = wait_us.div_ceil(1_000_000).max(1);
+                let message = format!("{allowed}, and has used them; try again in {seconds} s");
+                (message, Next::RetryAfter(seconds))
+            }
+            None => {
+                let message = format!("{allowed}, and has as many; try again when one has ended");
+                (message, Next::RetryAfter(1))
+            }
+        };
+        let (status, code) = (StatusCode::TOO_MANY_REQUESTS, Code::RateLimitExceeded);
+        let mut problem = Problem::client(status, code, message).next(next);
         problem.kind = "rate_limit_error";
         problem
     }

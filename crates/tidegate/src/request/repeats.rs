@@ -83,7 +83,7 @@ impl Repeats {
         key: &HeaderValue,
         body: &[u8],
     ) -> Result<Begun, Problem> {
-        let Caller { key: credential, tenant } = caller;
+        let Caller { key: credential, tenant, holder: _ } = caller;
         // A tenant's keys are all its own.
         let credential = credential.clone().filter(|_| tenant.is_none());
         let key = (tenant.clone(), credential, checked(key)?);
@@ -178,7 +178,7 @@ mod tests {
         key: &str,
         body: &str,
     ) -> Result<Begun, Problem> {
-        let caller = Caller { key: Some("app".into()), tenant: Some(tenant.into()) };
+        let caller = Caller { key: Some("app".into()), tenant: Some(tenant.into()), holder: None };
         repeats.begin(&caller, &HeaderValue::from_str(key).unwrap(), body.as_bytes())
     }
 

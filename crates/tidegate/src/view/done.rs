@@ -1,10 +1,12 @@
 //! What a command did. The admin plane answers with a code and its numbers; the sentence is made
 //! where it is read, in the reader's language.
 
+use crate::clock::rfc3339;
 use crate::lang::Lang;
 use serde::{Deserialize, Serialize};
+use tidegate_core::access::{KeyId, Role};
 use tidegate_core::decide::Phase;
-use tidegate_core::ids::{ChangeId, IncidentId, VersionSetId};
+use tidegate_core::ids::{ChangeId, IncidentId, UnixMs, VersionSetId};
 use tidegate_core::route::Weight;
 
 /// What was done.
@@ -57,6 +59,31 @@ pub(crate) enum Done {
         /// The incident.
         incident: IncidentId,
     },
+    /// A key was made.
+    KeyMade {
+        /// Its id.
+        key: KeyId,
+        /// Whose it is.
+        name: String,
+        /// What it is for.
+        role: Role,
+    },
+    /// A key has a successor.
+    KeyRotated {
+        /// The old one.
+        old: KeyId,
+        /// The new one.
+        new: KeyId,
+        /// When the old one stops opening.
+        until: UnixMs,
+    },
+    /// A key opens no more.
+    KeyRevoked {
+        /// Its id.
+        key: KeyId,
+        /// Whose it was.
+        name: String,
+    },
     /// An evidence pack is written.
     PackWritten {
         /// Its folder, relative to the project.
@@ -100,6 +127,15 @@ impl Done {
             }
             Done::Opened => "the entrance is open".to_owned(),
             Done::Closed { incident } => format!("incident {incident} is closed"),
+            Done::KeyMade { key, name, role } => {
+                format!("key {key} of `{name}` is made, with role {role}")
+            }
+            Done::KeyRotated { old, new, until } => {
+                format!("key {new} takes over from {old}, which opens until {}", moment(*until))
+            }
+            Done::KeyRevoked { key, name } => {
+                format!("key {key} of `{name}` opens no more")
+            }
             Done::PackWritten { path } => format!("evidence pack written to {path}"),
         }
     }
@@ -123,6 +159,13 @@ impl Done {
             }
             Done::Opened => "入口已打开".to_owned(),
             Done::Closed { incident } => format!("事故 {incident} 已关闭"),
+            Done::KeyMade { key, name, role } => {
+                format!("已为 `{name}` 创建密钥 {key}，角色 {role}")
+            }
+            Done::KeyRotated { old, new, until } => {
+                format!("密钥 {new} 接替 {old}；旧密钥在 {} 前仍可用", moment(*until))
+            }
+            Done::KeyRevoked { key, name } => format!("`{name}` 的密钥 {key} 已吊销"),
             Done::PackWritten { path } => format!("证据包已写到 {path}"),
         }
     }
@@ -147,8 +190,24 @@ impl Done {
             }
             Done::Opened => "入口は開いている".to_owned(),
             Done::Closed { incident } => format!("インシデント {incident} を終了した"),
+            Done::KeyMade { key, name, role } => {
+                format!("`{name}` の鍵 {key} を作った（役割 {role}）")
+            }
+            Done::KeyRotated { old, new, until } => {
+                format!("鍵 {new} が {old} に代わる。古い鍵は {} まで使える", moment(*until))
+            }
+            Done::KeyRevoked { key, name } => format!("`{name}` の鍵 {key} を失効させた"),
             Done::PackWritten { path } => format!("証拠を {path} に書いた"),
         }
+    }
+}
+
+/// A moment for people, such as `2026-11-28 14:05 UTC`.
+pub(super) fn moment(at: UnixMs) -> String {
+    let text = rfc3339(at);
+    match (text.get(..10), text.get(11..16)) {
+        (Some(day), Some(time)) => format!("{day} {time} UTC"),
+        _ => text,
     }
 }
 
@@ -161,9 +220,10 @@ mod tests {
     use super::*;
     use tidegate_core::decide::PausedBy;
 
-    fn all() -> [Done; 11] {
+    fn all() -> [Done; 14] {
         let change_id = || ChangeId::parse("prompt-v2-1").unwrap();
         let set = || VersionSetId::parse("vs-0f3a9c21d4e7").unwrap();
+        let key = || KeyId::parse("tg-0123abcd").unwrap();
         let phase = Some(Phase::Paused(PausedBy::Operator));
         let weight = Some(Weight::FULL);
         [
@@ -178,6 +238,9 @@ mod tests {
             Done::Opened,
             Done::Closed { incident: IncidentId::of_release(&change_id()) },
             Done::PackWritten { path: "reports/x".to_owned() },
+            Done::KeyMade { key: key(), name: "app".to_owned(), role: Role::Call },
+            Done::KeyRotated { old: key(), new: key(), until: UnixMs(1_795_874_700_000) },
+            Done::KeyRevoked { key: key(), name: "app".to_owned() },
         ]
     }
 
@@ -194,7 +257,15 @@ mod tests {
         for done in all() {
             let [en, zh, ja] = Lang::ALL.map(|lang| done.sentence(lang, Some("the disk is full")));
             assert!(en != zh && zh != ja && en != ja, "{en}");
-            for named in ["prompt-v2-1", "vs-0f3a9c21d4e7", "100 %", "reports/x", "disk is full"] {
+            for named in [
+                "prompt-v2-1",
+                "vs-0f3a9c21d4e7",
+                "100 %",
+                "reports/x",
+                "disk is full",
+                "tg-0123abcd",
+                "2026-11-28 14:05 UTC",
+            ] {
                 let has = [&en, &zh, &ja].map(|sentence| sentence.contains(named));
                 assert_eq!(has, [has[0]; 3], "{named} in {en}, {zh}, {ja}");
             }
@@ -203,7 +274,7 @@ mod tests {
 
     #[test]
     fn english_says_what_is_so_now() {
-        let [.., moved, still, _, _, _] = all();
+        let [.., moved, still, _, _, _, _, _, _] = all();
         assert_eq!(
             moved.sentence(Lang::En, None),
             "release prompt-v2-1 is now paused by an operator at 100 %"

@@ -3,6 +3,7 @@
 mod answers;
 mod done;
 mod eval;
+mod keys;
 mod release;
 mod status;
 mod table;
@@ -14,6 +15,7 @@ pub(crate) use done::Done;
 pub(crate) use eval::eval;
 #[cfg(test)]
 pub(crate) use eval::eval_in;
+pub(crate) use keys::{KeyAnswer, keys, shown_once};
 pub(crate) use status::{
     edits, experimental, next_steps, no_incidents, no_longer_watched, no_release, no_set, unserved,
     unwritten, waits_for_server,

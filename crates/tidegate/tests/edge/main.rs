@@ -31,6 +31,8 @@ mod incident;
 #[cfg(test)]
 mod journal;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod leak;
 #[cfg(test)]
 mod logs;

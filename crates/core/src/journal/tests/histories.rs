@@ -1,6 +1,8 @@
 //! Random histories: what holds of every one of them, and that they reach what they are about.
 
 use super::*;
+use crate::access::key::RANDOM_BYTES;
+use crate::access::{Grant, KeyText, Role};
 use proptest::prelude::*;
 
 /// What a seeded operator and controller might do next; many of these do not fit at the time and
@@ -19,6 +21,8 @@ enum Step {
     Proof,
     Released,
     RedLines { on: Arm, late: bool, count: u64 },
+    Key,
+    Revoke,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -41,7 +45,24 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Released),
         2 => (prop::sample::select(vec![Arm::Stable, Arm::Candidate]), any::<bool>(), 1u64..40)
             .prop_map(|(on, late, count)| Step::RedLines { on, late, count }),
+        1 => Just(Step::Key),
+        1 => Just(Step::Revoke),
     ]
+}
+
+fn grant(n: u64) -> Grant {
+    let key = KeyText::of(&[n as u8; RANDOM_BYTES]);
+    Grant {
+        key: key.id(),
+        name: format!("應用 {n}"),
+        hash: Digest::of(key.reveal().as_bytes()),
+        tenant: Some("acme".to_owned()),
+        role: Role::Call,
+        expires_at: None,
+        requests_per_min: Some(n),
+        tokens_per_min: None,
+        concurrent: Some(1),
+    }
 }
 
 impl Run {
@@ -95,6 +116,15 @@ impl Run {
                 run_id: format!("run-{n}"),
                 note: "32 of 32 cases pass".to_owned(),
             }),
+            Step::Key => {
+                let grant = Box::new(grant(n));
+                self.append(Event::KeyMade { grant, by: "mei".to_owned() })
+            }
+            Step::Revoke => {
+                let key = self.state.keys.keys().nth(n as usize % 3).cloned();
+                let key = key.unwrap_or_else(|| KeyText::of(&[0; RANDOM_BYTES]).id());
+                self.append(Event::KeyRevoked { key, at: UnixMs(n), by: "mei".to_owned() })
+            }
             Step::RedLines { on, late, count } => {
                 let of = late.then_some(release).or(self.state.active.clone());
                 let seen: Vec<_> = (0..*count).map(|i| sighting(*on, of.clone(), n, i)).collect();

@@ -1,10 +1,11 @@
 //! What to do where control refuses, or a server cannot be put together.
 
 use super::{Explain, Meaning, none, one};
-use crate::control::{AdminError, ControlError, EvalProblem, ProjectError, StartError};
+use crate::control::{AdminError, ControlError, EvalProblem, KeyRefused, ProjectError, StartError};
 use crate::error::ErrorKind;
 use crate::host::HostError;
 use std::path::Path;
+use tidegate_core::access::KeyId;
 use tidegate_core::ids::{ChangeId, IncidentId};
 use tidegate_core::journal::ReplayError;
 
@@ -65,6 +66,42 @@ impl Explain for ControlError {
                 (ErrorKind::Failed, write_a_case(case_id, regression))
             }
             ControlError::ClosedAlready { .. } => none(Usage),
+            ControlError::Key(error) => error.explain(),
+            ControlError::KeySecret(_) => one(
+                Internal,
+                "it is a file of 32 bytes that only its owner reads; restore it from a backup",
+            ),
+        }
+    }
+}
+
+impl Explain for KeyRefused {
+    fn explain(&self) -> Meaning {
+        use ErrorKind::{Internal, Usage};
+        match self {
+            KeyRefused::Name { .. } => none(Usage),
+            KeyRefused::Unknown { given: _, known } if known.is_empty() => {
+                one(Usage, "no key opens; `tidegate key create NAME` makes one")
+            }
+            KeyRefused::Unknown { given: _, known } => {
+                let named = known.iter().map(|(key, name)| format!("{key} ({name})"));
+                one(Usage, format!("keys that open: {}", named.collect::<Vec<_>>().join(", ")))
+            }
+            KeyRefused::Expired { .. } | KeyRefused::Revoked { .. } => {
+                one(Usage, "`tidegate key list` shows all keys")
+            }
+            KeyRefused::Several { name: _, keys } => {
+                let keys: Vec<&str> = keys.iter().map(KeyId::as_str).collect();
+                one(Usage, format!("say which: {}", keys.join(", ")))
+            }
+            KeyRefused::SecretLost => (
+                Internal,
+                vec![
+                    "restore it from a backup: without it no key opens".to_owned(),
+                    "or revoke the keys that `tidegate key list` shows, then make new ones"
+                        .to_owned(),
+                ],
+            ),
         }
     }
 }
@@ -103,6 +140,8 @@ fn of_refusal(error: &ReplayError) -> Vec<String> {
         | E::NoIncident(_)
         | E::CasesMissing(_)
         | E::NoService
+        | E::KeyExists(_)
+        | E::NoKey(_)
         | E::Adopted => return Vec::new(),
     };
     vec![hint.to_owned()]

@@ -62,6 +62,9 @@ pub(super) fn keep(exchange: &mut Exchange, ending: Ending) -> Outcome {
         abandoned: ending.failure == Some(Failure::ClientGone) && exchange.first_token.is_none(),
         cohort: exchange.cohort,
     };
+    if let Some(taken) = &exchange.taken {
+        taken.used(outcome.tokens_in.saturating_add(outcome.tokens_out));
+    }
     let now = parts.clock.now();
     parts.collector.add(exchange.arm, exchange.compared_in(), &outcome, now);
     let (arm, change_id) = (exchange.arm, exchange.change_id());

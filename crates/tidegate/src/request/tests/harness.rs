@@ -140,6 +140,7 @@ impl Service {
         let set = Arc::new(LiveSet::new(&packed, folder.path(), &Clock::Real).unwrap());
         let store = Store::open(folder.path(), Access::Exclusive).unwrap();
         let parts = Parts {
+            keys: Arc::default(),
             router: Arc::new(Router::new(live_table(&set, setup.candidate))),
             collector: Arc::new(Collector::default()),
             store: store.clone(),
@@ -152,7 +153,8 @@ impl Service {
         let keys = json!([{"name": "app", "key_env": "APP", "tenant": "acme"}]);
         let keys: Vec<crate::config::Credential> =
             if setup.keyed { serde_json::from_value(keys).unwrap() } else { Vec::new() };
-        let authenticator = Authenticator::new(&keys, |_| Some(KEY.to_owned())).unwrap();
+        let authenticator =
+            Authenticator::new(&keys, false, Arc::default(), |_| Some(KEY.to_owned())).unwrap();
         let options = GatewayOptions { log_requests: false, bounds: setup.bounds };
         let gateway = Gateway::with_authenticator(&loaded.project, parts, options, authenticator);
         let gateway = Arc::new(gateway);

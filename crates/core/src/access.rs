@@ -1,0 +1,15 @@
+//! Who may call, and how fast.
+//!
+//! A **key** ([`key`]) opens the door, a **grant** ([`grant`]) says what its owner may do, and a
+//! **quota** ([`quota`], [`allowance`]) how much of it at a time. Everything is counted in whole
+//! numbers, so that no rounding lets a caller through or locks one out; time is an argument.
+
+pub mod allowance;
+pub mod grant;
+pub mod key;
+pub mod quota;
+
+pub use allowance::{Allowance, BoundKind, Level, OverBound};
+pub use grant::{Grant, HeldKey, KeyState, Role};
+pub use key::{KeyError, KeyId, KeyText};
+pub use quota::{Bucket, Denied};

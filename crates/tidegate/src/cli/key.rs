@@ -1,0 +1,202 @@
+//! `tidegate key`: who may call, and who may steer.
+
+use super::backend::{Backend, read_status};
+use super::operator;
+use crate::clock::Clock;
+use crate::control::{Answer, Command, KeyRequest};
+use crate::error::Result;
+use crate::lang;
+use crate::output;
+use crate::view;
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::Path;
+use tidegate_core::access::Role;
+
+/// Make, list, replace and revoke keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a key and print it, once.
+    Create(CreateArgs),
+    /// List the keys; what they are is not kept.
+    List,
+    /// Make a key's successor; the old one opens for a day more.
+    Rotate(RotateArgs),
+    /// Close a key at once.
+    Revoke(RevokeArgs),
+}
+
+/// Highest bound of a minute: more than any service has.
+const PER_MIN_MAX: u64 = 1_000_000_000_000;
+
+/// What a role is called on the command line.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum RoleArg {
+    /// Ask the model.
+    Call,
+    /// Read releases, incidents and records over the admin plane.
+    Read,
+    /// Read, and give orders.
+    Operate,
+    /// Operate, and make and revoke keys.
+    Admin,
+}
+
+impl From<RoleArg> for Role {
+    fn from(role: RoleArg) -> Role {
+        match role {
+            RoleArg::Call => Role::Call,
+            RoleArg::Read => Role::Read,
+            RoleArg::Operate => Role::Operate,
+            RoleArg::Admin => Role::Admin,
+        }
+    }
+}
+
+/// What a new key takes.
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    /// Whose key it is, for logs and records.
+    name: String,
+    /// The tenant it belongs to.
+    #[arg(long)]
+    tenant: Option<String>,
+    /// What it is for.
+    #[arg(long, value_enum, default_value = "call")]
+    role: RoleArg,
+    /// How long it opens, such as 90d, 12h or 30m; left out, until it is revoked.
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    expires: Option<u64>,
+    /// Most requests in a minute.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=PER_MIN_MAX))]
+    requests_per_min: Option<u64>,
+    /// Most tokens in a minute, of prompts and answers together.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=PER_MIN_MAX))]
+    tokens_per_min: Option<u64>,
+    /// Most requests at a time.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    concurrent: Option<u32>,
+    /// Who makes it; left out, the environment's USER.
+    #[arg(long)]
+    by: Option<String>,
+}
+
+/// What a rotation takes.
+#[derive(Debug, Args)]
+pub(crate) struct RotateArgs {
+    /// The key's id, or the name of its owner.
+    key: String,
+    /// How long the old key still opens.
+    #[arg(long, value_name = "SPAN", value_parser = span, default_value = "24h")]
+    overlap: u64,
+    /// Who rotates it; left out, the environment's USER.
+    #[arg(long)]
+    by: Option<String>,
+}
+
+/// What a revocation takes.
+#[derive(Debug, Args)]
+pub(crate) struct RevokeArgs {
+    /// The key's id, or the name of its owner.
+    key: String,
+    /// Who revokes it; left out, the environment's USER.
+    #[arg(long)]
+    by: Option<String>,
+}
+
+/// A span as it is typed, in ms: a whole number and `s`, `m`, `h` or `d`.
+fn span(text: &str) -> std::result::Result<u64, String> {
+    let wrong = || format!("`{text}`: a number and `s`, `m`, `h` or `d`, for example `90d`");
+    let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let (number, unit) = text.split_at(unit_at);
+    let unit_ms: u64 = match unit {
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let ms = number.checked_mul(unit_ms).ok_or_else(wrong)?;
+    let years = 100 * 366 * 86_400_000;
+    (ms <= years).then_some(ms).ok_or_else(|| format!("`{text}`: more than 100 years"))
+}
+
+/// Runs `tidegate key …`.
+pub(crate) async fn run(config: &Path, command: KeyCommand, json: bool) -> Result<()> {
+    let command = match command {
+        KeyCommand::List => return list(config, json).await,
+        KeyCommand::Create(args) => Command::MakeKey(Box::new(KeyRequest {
+            name: args.name,
+            tenant: args.tenant,
+            role: args.role.into(),
+            lasts_ms: args.expires,
+            requests_per_min: args.requests_per_min,
+            tokens_per_min: args.tokens_per_min,
+            concurrent: args.concurrent,
+            by: operator(args.by.as_deref())?,
+        })),
+        KeyCommand::Rotate(args) => Command::RotateKey {
+            key: args.key,
+            overlap_ms: args.overlap,
+            by: operator(args.by.as_deref())?,
+        },
+        KeyCommand::Revoke(args) => {
+            Command::RevokeKey { key: args.key, by: operator(args.by.as_deref())? }
+        }
+    };
+    say(&Backend::reach(config, None).await?.command(command).await?, json);
+    Ok(())
+}
+
+fn say(answer: &Answer, json: bool) {
+    if json {
+        output::json(answer);
+        return;
+    }
+    match &answer.new_key {
+        // The key alone goes to stdout, so that `$(tidegate key create …)` is the key.
+        Some(key) => {
+            output::stderr(answer.sentence(lang::reader()));
+            output::stderr(view::shown_once(lang::reader()));
+            output::line(key.reveal());
+        }
+        None => output::line(answer.sentence(lang::reader())),
+    }
+}
+
+async fn list(config: &Path, json: bool) -> Result<()> {
+    let keys = read_status(config, None).await?.keys;
+    if json {
+        output::json(&keys);
+        return Ok(());
+    }
+    let now = Clock::Real.now();
+    view::keys(lang::reader(), &keys, now).iter().for_each(output::line);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Option<u64>) {
+        assert_eq!(span(text).ok(), expected, "{text}");
+    }
+
+    #[test]
+    fn a_span_is_a_number_and_a_unit() {
+        check("90d", Some(7_776_000_000));
+        check("12h", Some(43_200_000));
+        check("30m", Some(1_800_000));
+        check("0s", Some(0));
+        check("", None);
+        check("90", None);
+        check("d", None);
+        check("-1d", None);
+        check("1.5h", None);
+        check("1日", None);
+        check("99999999999999999999d", None);
+        check("18446744073709551615d", None);
+        check("40000d", None);
+    }
+}

@@ -1,0 +1,186 @@
+//! Keys as people see them: all but what they are hashed to.
+
+use super::done::moment;
+use crate::lang::Lang;
+use crate::output::{Tone, paint};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use tidegate_core::access::{Grant, HeldKey, KeyId, KeyState, Role};
+use tidegate_core::ids::UnixMs;
+use unicode_width::UnicodeWidthStr as _;
+
+/// A key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeyAnswer {
+    name: String,
+    tenant: Option<String>,
+    role: Role,
+    made_at: UnixMs,
+    made_by: String,
+    expires_at: Option<UnixMs>,
+    revoked_at: Option<UnixMs>,
+    revoked_by: Option<String>,
+    requests_per_min: Option<u64>,
+    tokens_per_min: Option<u64>,
+    concurrent: Option<u32>,
+}
+
+impl From<HeldKey> for KeyAnswer {
+    fn from(held: HeldKey) -> KeyAnswer {
+        let HeldKey { grant, made_at, made_by, revoked } = held;
+        let Grant {
+            key: _,
+            name,
+            hash: _,
+            tenant,
+            role,
+            expires_at,
+            requests_per_min,
+            tokens_per_min,
+            concurrent,
+        } = grant;
+        let (revoked_at, revoked_by) = revoked.unzip();
+        KeyAnswer {
+            name,
+            tenant,
+            role,
+            made_at,
+            made_by,
+            expires_at,
+            revoked_at,
+            revoked_by,
+            requests_per_min,
+            tokens_per_min,
+            concurrent,
+        }
+    }
+}
+
+impl KeyAnswer {
+    fn state(&self, now: UnixMs) -> KeyState {
+        KeyState::at(now, self.revoked_at, self.expires_at)
+    }
+
+    /// Until when it opens, where an end is known; and what it is after that.
+    fn life(&self, now: UnixMs, words: &KeyWords) -> String {
+        let end = self.revoked_at.into_iter().chain(self.expires_at).min();
+        match (self.state(now), end) {
+            (KeyState::Live, None) => words.live.to_owned(),
+            (KeyState::Live, Some(end)) => format!("{} {}", words.until, moment(end)),
+            (KeyState::Revoked, _) => words.revoked.to_owned(),
+            (KeyState::Expired, _) => words.expired.to_owned(),
+        }
+    }
+
+    fn bounds(&self, words: &KeyWords) -> String {
+        let parts = [
+            self.requests_per_min.map(|n| format!("{n} {}", words.requests)),
+            self.tokens_per_min.map(|n| format!("{n} {}", words.tokens)),
+            self.concurrent.map(|n| format!("{n} {}", words.concurrent)),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The words of the table.
+struct KeyWords {
+    none: &'static str,
+    columns: [&'static str; 6],
+    live: &'static str,
+    until: &'static str,
+    revoked: &'static str,
+    expired: &'static str,
+    requests: &'static str,
+    tokens: &'static str,
+    concurrent: &'static str,
+}
+
+impl KeyWords {
+    fn of(lang: Lang) -> &'static KeyWords {
+        match lang {
+            Lang::En => &EN,
+            Lang::Zh => &ZH,
+            Lang::Ja => &JA,
+        }
+    }
+}
+
+static EN: KeyWords = KeyWords {
+    none: "no key has been made; `tidegate key create NAME` makes one",
+    columns: ["key", "name", "tenant", "role", "opens", "at most"],
+    live: "yes",
+    until: "until",
+    revoked: "revoked",
+    expired: "expired",
+    requests: "requests/min",
+    tokens: "tokens/min",
+    concurrent: "at a time",
+};
+
+static ZH: KeyWords = KeyWords {
+    none: "还没有密钥；用 `tidegate key create NAME` 创建",
+    columns: ["密钥", "名称", "租户", "角色", "可用", "上限"],
+    live: "是",
+    until: "到",
+    revoked: "已吊销",
+    expired: "已过期",
+    requests: "请求/分钟",
+    tokens: "token/分钟",
+    concurrent: "并发",
+};
+
+static JA: KeyWords = KeyWords {
+    none: "鍵はまだない。`tidegate key create NAME` で作る",
+    columns: ["鍵", "名前", "テナント", "役割", "有効", "上限"],
+    live: "はい",
+    until: "期限",
+    revoked: "失効",
+    expired: "期限切れ",
+    requests: "リクエスト/分",
+    tokens: "トークン/分",
+    concurrent: "同時",
+};
+
+/// What is said beside a new key.
+pub(crate) fn shown_once(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => "keep it now: only its hash is stored, and it is never shown again",
+        Lang::Zh => "请现在保存：系统只存它的哈希，以后不会再显示",
+        Lang::Ja => "今すぐ控えること：保存されるのはハッシュだけで、二度と表示されない",
+    }
+}
+
+/// The keys, one a line, those that open first.
+pub(crate) fn keys(lang: Lang, keys: &BTreeMap<KeyId, KeyAnswer>, now: UnixMs) -> Vec<String> {
+    let words = KeyWords::of(lang);
+    if keys.is_empty() {
+        return vec![words.none.to_owned()];
+    }
+    let is_dead = |key: &KeyAnswer| key.state(now) != KeyState::Live;
+    let mut sorted: Vec<(&KeyId, &KeyAnswer)> = keys.iter().collect();
+    sorted.sort_by_key(|(_, key)| (is_dead(key), &key.name, key.made_at));
+    let mut rows = vec![words.columns.map(str::to_owned)];
+    rows.extend(sorted.iter().map(|(id, key)| {
+        [
+            id.to_string(),
+            key.name.clone(),
+            key.tenant.clone().unwrap_or_else(|| "–".to_owned()),
+            key.role.to_string(),
+            key.life(now, words),
+            key.bounds(words),
+        ]
+    }));
+    let widths: Vec<usize> = (0..rows[0].len())
+        .map(|column| rows.iter().map(|row| row[column].width()).max().unwrap_or(0))
+        .collect();
+    let line = |row: &[String; 6]| {
+        let cells = row.iter().zip(&widths);
+        let padded = cells.map(|(cell, width)| {
+            format!("{cell}{}  ", " ".repeat(width.saturating_sub(cell.width())))
+        });
+        padded.collect::<String>().trim_end().to_owned()
+    };
+    let dead = std::iter::once(true).chain(sorted.iter().map(|(_, key)| is_dead(key)));
+    let lines = rows.iter().zip(dead);
+    lines.map(|(row, dim)| if dim { paint(Tone::Dim, &line(row)) } else { line(row) }).collect()
+}
