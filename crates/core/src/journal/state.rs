@@ -332,7 +332,12 @@ impl ControlState {
         let taken_back = release.state.phase == Phase::Promoted
             && decision.state.phase == Phase::RolledBack
             && self.active.is_none();
-        if release.state.phase.is_final() && !taken_back {
+        // A red line in an answer that was on its way as the rollback was written.
+        let worse = release.state.phase == Phase::RolledBack
+            && decision.state.phase == Phase::ShutOff
+            && self.active.is_none()
+            && self.table.as_ref().is_some_and(|table| table.stable == release.plan.from);
+        if release.state.phase.is_final() && !taken_back && !worse {
             return Err(ReplayError::ReleaseOver(change_id.clone()));
         }
         let candidate = release.plan.to.clone();
@@ -352,7 +357,7 @@ impl ControlState {
             self.active = None;
         }
         if let Some(release) = self.releases.get_mut(change_id).map(Arc::make_mut) {
-            release.taken_back = taken_back;
+            release.taken_back |= taken_back;
             release.state = decision.state.clone();
             if decision.state.phase.is_final() {
                 release.ended_at = Some(at);

@@ -300,6 +300,28 @@ fn a_release_that_is_over_is_moved_by_nothing() {
     );
 }
 
+/// A red line in an answer that was on its way as the rollback was written.
+#[test]
+fn a_rollback_becomes_a_shut_off_and_nothing_else() {
+    let mut run = Run::adopted();
+    run.start(2, 2, 0.05, None).unwrap();
+    run.decide(2, DecisionKind::RollBack, 0.3).unwrap();
+    let mut later = run.clone();
+    run.decide(2, DecisionKind::ShutOff, 0.4).unwrap();
+    assert_eq!(run.state.releases[&change(2)].state.phase, Phase::ShutOff);
+    let table = run.state.table.as_ref().unwrap();
+    assert!(table.entrance != crate::route::Entrance::Open && table.stable == set(1));
+    assert_eq!(run.state.incident_of(&change(2)).unwrap().signal, Signal::Black);
+    for kind in [DecisionKind::ShutOff, DecisionKind::RollBack, DecisionKind::Advance] {
+        assert_eq!(run.decide(2, kind, 0.1), Err(ReplayError::ReleaseOver(change(2))));
+    }
+    // It would take the next release out with it.
+    later.start(3, 3, 0.05, None).unwrap();
+    let over = Err(ReplayError::ReleaseOver(change(2)));
+    assert_eq!(later.decide(2, DecisionKind::ShutOff, 0.4), over);
+    later.decide(3, DecisionKind::ShutOff, 0.4).unwrap();
+}
+
 #[test]
 fn releases_go_one_at_a_time() {
     let mut run = Run::adopted();

@@ -154,16 +154,34 @@ impl Ahead {
         }
     }
 
-    /// The journal holds what was owed; the opened entrance too, where `opened`.
-    pub(super) fn settled(&self, opened: bool) {
+    /// The journal holds this of what was owed; the opened entrance too, where `opened`. What came
+    /// while that was being written stays: a red line in a late answer, say.
+    pub(super) fn settled(&self, written: Option<&Owed>, opened: bool) {
         let mut inner = self.inner();
-        inner.owed = None;
+        let is_later = |owed: &Owed| written.is_none_or(|it| it.decision != owed.decision);
+        inner.owed = inner.owed.take().filter(is_later);
         inner.opened = inner.opened.take().filter(|_| !opened);
         let Some(plane) = &inner.plane else { return };
         plane.router.settled();
-        // Opened while the rest was being written.
+        if let Some(owed) = inner.owed.as_ref().filter(|owed| owed.goes_back()) {
+            inner.retreat(owed);
+        }
         if inner.opened.is_some() {
             plane.router.open_entrance();
+        }
+    }
+
+    /// The state is another one than was decided on. What is owed may be in it already: it was
+    /// written though the answer was an error.
+    pub(super) fn replayed(&self, state: Arc<ControlState>) {
+        self.publish(state);
+        let owed = self.owed().filter(|owed| {
+            let inner = self.inner();
+            let release = inner.state.releases.get(&owed.change_id);
+            release.and_then(|release| release.last_decision.as_ref()) == Some(&owed.decision)
+        });
+        if let Some(owed) = owed {
+            self.settled(Some(&owed), false);
         }
     }
 
@@ -453,17 +471,25 @@ impl Inner {
         if self.owed.as_ref().filter(of_this).is_some_and(|owed| !is_worse(owed)) {
             return;
         }
-        let closed = decision.actions.iter().find_map(|action| match action {
+        let (change_id, decision) = (plan.change_id.clone(), decision.clone());
+        let owed = Owed { change_id, decision, order: order.cloned() };
+        self.retreat(&owed);
+        self.owed = Some(owed);
+    }
+
+    /// Takes the candidate of this decision out in memory.
+    fn retreat(&self, owed: &Owed) {
+        let closed = owed.decision.actions.iter().find_map(|action| match action {
             Action::CloseEntrance { reason } => Some(reason.as_str()),
             Action::SetWeight { .. }
             | Action::Promote
             | Action::RollBack
             | Action::OpenIncident { .. } => None,
         });
-        if let Some(plane) = &self.plane {
-            plane.router.retreat(&plan.to, self.live.get(&plan.from).cloned(), closed);
+        let release = self.state.releases.get(&owed.change_id);
+        if let (Some(plane), Some(release)) = (&self.plane, release) {
+            let Plan { from, to, .. } = &release.plan;
+            plane.router.retreat(to, self.live.get(from).cloned(), closed);
         }
-        let (change_id, decision) = (plan.change_id.clone(), decision.clone());
-        self.owed = Some(Owed { change_id, decision, order: order.cloned() });
     }
 }

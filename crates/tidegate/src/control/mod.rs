@@ -37,7 +37,9 @@ use crate::config::{Loaded, Project, load};
 use crate::log::{self, About};
 use crate::observe::Collector;
 use crate::route::{LiveTable, Router};
-use crate::store::{Evals as _, Journal as _, RecordQuery, Records as _, Sets as _, Store};
+use crate::store::{
+    Evals as _, Journal as _, RecordQuery, Records as _, Sets as _, Store, StoreErrorKind,
+};
 use crate::version_set::{LiveSet, PackOverrides, PackedSet, pack};
 use crate::view::Done;
 use ahead::Ahead;
@@ -308,6 +310,9 @@ impl Control {
             Ok(entries) => entries,
             Err(error) => {
                 self.ahead.cannot_write(&error);
+                if error.kind == StoreErrorKind::JournalMoved {
+                    self.catch_up()?;
+                }
                 return Err(error.into());
             }
         };
@@ -322,6 +327,31 @@ impl Control {
                 self.publish_keys(plane);
             }
         }
+        Ok(())
+    }
+
+    /// Takes up the journal as it is now: an append was written though its answer was an error, or
+    /// somebody else appended. What was to be appended is decided on again.
+    fn catch_up(&mut self) -> Result<()> {
+        let before = std::mem::replace(&mut self.state, Arc::new(replay(&self.store)?));
+        self.ahead.replayed(Arc::clone(&self.state));
+        self.watch = Watch::default();
+        let Some(plane) = self.plane.clone() else { return Ok(()) };
+        plane.router.set_experimental(self.state.is_experimental());
+        if before.active != self.state.active {
+            // The counts of one that is over, or began, elsewhere are in the journal.
+            let _ = plane.collector.end();
+            if let Some(release) = self.state.active_release() {
+                let seen =
+                    (release.state.seen_stable.clone(), release.state.seen_candidate.clone());
+                plane.collector.begin(release.plan.change_id.clone(), seen.0, seen.1);
+            }
+        }
+        let table = self.state.table.clone().ok_or(ControlError::NoService)?;
+        if table.generation > plane.router.load().table.generation {
+            plane.router.swap(self.live_table(&table)?)?;
+        }
+        self.ahead.keep_live(&self.live);
         Ok(())
     }
 

@@ -257,6 +257,106 @@ async fn inv10_a_late_red_line_shuts_the_entrance_of_a_full_store() {
     assert_eq!(codes[..2], ["red_line", "order"], "both are reported");
 }
 
+/// The same while the rollback is being written: what is journalled then is the rollback, and the
+/// entrance stays shut.
+#[tokio::test]
+async fn inv10_a_red_line_that_comes_while_a_rollback_is_written_still_shuts_the_entrance() {
+    let mut scene = Scene::new().await;
+    scene.eval().await;
+    let change = scene.start().await.unwrap();
+    let (ahead, plane) = (scene.control.ahead.clone(), scene.plane.clone());
+    let (now, order) = (scene.control.clock.now(), roll_back());
+    let Command::Order { order, release, anyway: _ } = order else { unreachable!() };
+    ahead.order(&order, release, now).unwrap();
+    // The first is polled first, until it waits for the store.
+    let (ticked, ()) = tokio::join!(scene.control.tick(), async {
+        plane.collector.red_event(leak(&change));
+        ahead.look(now);
+        assert!(matches!(plane.router.load().table.entrance, Entrance::Closed { .. }));
+    });
+    ticked.unwrap();
+    let entrance = |scene: &Scene| scene.plane.router.load().table.entrance.clone();
+    assert!(matches!(entrance(&scene), Entrance::Closed { .. }), "{:?}", entrance(&scene));
+    assert_eq!(scene.control.ahead.effective().releases[&change].state.phase, Phase::ShutOff);
+    scene.control.tick().await.unwrap();
+    assert!(scene.control.ahead.not_written().is_none() && scene.is_replay());
+    assert!(matches!(entrance(&scene), Entrance::Closed { .. }), "{:?}", entrance(&scene));
+    let state = scene.control.state.clone();
+    assert_eq!(state.releases[&change].state.phase, Phase::ShutOff);
+    assert_eq!(state.table.as_ref(), Some(&scene.plane.router.load().table));
+    assert_eq!(state.incident_of(&change).unwrap().signal, tidegate_core::decide::Signal::Black);
+}
+
+/// Somebody else appended to the journal: control goes on from there.
+#[tokio::test]
+async fn a_journal_that_moved_on_is_replayed() {
+    let mut scene = Scene::new().await;
+    scene.eval().await;
+    let change = scene.start().await.unwrap();
+    let store = scene.control.store.clone();
+    let (after, epoch) = (scene.control.state.seq, store.epoch());
+    let now = scene.control.clock.now();
+    let set = scene.control.state.table.as_ref().unwrap().stable.clone();
+    let (run_id, note) = ("eval-1".to_owned(), "by hand".to_owned());
+    let behind = vec![Event::ServiceReleased { set, run_id, note }];
+    store.append(after, epoch, now, behind).await.unwrap();
+    // What was decided before is refused, and the next look decides anew.
+    scene.feed(&change, Arm::Stable, 100, None);
+    scene.feed(&change, Arm::Candidate, 5, None);
+    scene.control.clock.advance(10_000);
+    let refused = scene.control.tick().await.unwrap_err();
+    assert!(refused.to_string().contains("the journal ends with entry"), "{refused}");
+    scene.control.clock.advance(1_000);
+    scene.control.tick().await.unwrap();
+    assert!(scene.is_replay() && scene.control.ahead.journal_problem().is_none());
+    scene.feed(&change, Arm::Stable, 900, None);
+    scene.feed(&change, Arm::Candidate, 200, Some(Failure::Malformed));
+    scene.control.clock.advance(10_000);
+    scene.control.tick().await.unwrap();
+    assert_eq!(scene.control.state.releases[&change].state.phase, Phase::RolledBack);
+    assert!(scene.is_replay() && scene.control.ahead.not_written().is_none());
+    assert!(scene.plane.router.load().candidate.is_none());
+}
+
+/// A rollback was written though the answer to it was an error.
+#[tokio::test]
+async fn a_rollback_that_is_in_the_journal_already_is_not_owed_any_more() {
+    let mut scene = Scene::new().await;
+    scene.eval().await;
+    let change = scene.start().await.unwrap();
+    let Command::Order { order, release, anyway: _ } = roll_back() else { unreachable!() };
+    let now = scene.control.clock.now();
+    scene.control.ahead.order(&order, release, now).unwrap();
+    let owed = scene.control.ahead.owed().unwrap();
+    let (state, store) = (scene.control.state.clone(), scene.control.store.clone());
+    let plan = state.releases[&change].plan.clone();
+    let table =
+        tidegate_core::act::next_table(state.table.as_ref().unwrap(), &plan, &owed.decision);
+    let decision = Box::new(owed.decision);
+    let (change_id, order) = (change.clone(), owed.order);
+    let written = vec![Event::Decided { change_id, decision, order, table }];
+    store.append(state.seq, store.epoch(), now, written).await.unwrap();
+    for _ in 0..2 {
+        let _ = scene.control.tick().await;
+    }
+    assert!(scene.control.ahead.not_written().is_none() && scene.is_replay());
+    assert_eq!(scene.control.state.releases[&change].state.phase, Phase::RolledBack);
+    assert_eq!(
+        Some(&scene.plane.router.load().table),
+        scene.control.state.table.as_ref(),
+        "the journalled table is in place"
+    );
+    // Another release can start.
+    let request = StartRequest {
+        overrides: Scene::overrides(),
+        by: "mei".to_owned(),
+        override_reason: Some("again".to_owned()),
+        ..Default::default()
+    };
+    scene.control.clock.advance(1_000);
+    scene.control.handle(Command::Start(Box::new(request))).await.unwrap();
+}
+
 /// A planted text in an answer of the candidate.
 fn leak(change: &ChangeId) -> Sighting {
     Sighting {

@@ -133,8 +133,9 @@ impl Control {
         }
         self.watch.journalled(now);
         self.red_events.clear();
-        if self.ahead.owed().is_some_and(|owed| !owed.goes_back()) {
-            self.ahead.settled(false);
+        let pause = self.ahead.owed().filter(|owed| !owed.goes_back());
+        if pause.is_some() {
+            self.ahead.settled(pause.as_ref(), false);
         }
         let is_said =
             table.is_some() || order.is_some() || decision.state.phase != release.state.phase;
@@ -241,7 +242,7 @@ impl Control {
         }
         let changed = self.state.table.as_ref() != Some(&table);
         self.append(events).await?;
-        self.ahead.settled(had_opened);
+        self.ahead.settled(owed.as_ref(), had_opened);
         self.watch.journalled(self.clock.now());
         if changed {
             self.apply(&table, decided).await?;
