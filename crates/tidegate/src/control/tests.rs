@@ -260,7 +260,7 @@ async fn inv10_a_late_red_line_shuts_the_entrance_of_a_full_store() {
 /// The same while the rollback is being written: what is journalled then is the rollback, and the
 /// entrance stays shut.
 #[tokio::test]
-async fn inv10_a_red_line_that_comes_while_a_rollback_is_written_still_shuts_the_entrance() {
+async fn inv10_a_red_line_during_the_write_of_a_rollback_shuts_the_entrance() {
     let mut scene = Scene::new().await;
     scene.eval().await;
     let change = scene.start().await.unwrap();
@@ -300,7 +300,7 @@ async fn a_journal_that_moved_on_is_replayed() {
     let (run_id, note) = ("eval-1".to_owned(), "by hand".to_owned());
     let behind = vec![Event::ServiceReleased { set, run_id, note }];
     store.append(after, epoch, now, behind).await.unwrap();
-    // What was decided before is refused, and the next look decides anew.
+    // What was decided before is refused, and the next look decides again.
     scene.feed(&change, Arm::Stable, 100, None);
     scene.feed(&change, Arm::Candidate, 5, None);
     scene.control.clock.advance(10_000);
