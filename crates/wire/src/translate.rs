@@ -6,6 +6,7 @@
 //! complain, but whether the reader of the answer would be misled. Nothing is left out in silence,
 //! other than what says nothing: null, and values that are the default.
 
+mod blocks;
 mod chat_request;
 mod chunks;
 mod data_url;
@@ -30,4 +31,17 @@ pub struct Translated {
     pub body: Vec<u8>,
     /// What was left out.
     pub warnings: Warnings,
+}
+
+/// What a model server that speaks chat completions takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChatServer {
+    /// Whether it takes members that OpenAI's API does not have (`top_k`, `reasoning_content`), as
+    /// vLLM, SGLang and llama.cpp do.
+    pub extensions: bool,
+    /// Whether the model takes `reasoning_effort`.
+    pub reasoning: bool,
+    /// Whether the answer is bounded by `max_completion_tokens`, as OpenAI's models that think
+    /// demand, and not by `max_tokens`.
+    pub newer_length: bool,
 }
