@@ -10,7 +10,9 @@ mod tests {
     use std::fs;
     use std::path::{Path, PathBuf};
     use tidegate_wire::sse::{self, SseEvent};
-    use tidegate_wire::translate::{Step, Warnings, anthropic_in, anthropic_out, gemini_out};
+    use tidegate_wire::translate::{
+        ChatServer, Step, Warnings, anthropic_in, anthropic_out, gemini_out,
+    };
     use tidegate_wire::{AnswerProblem, anthropic, openai_chat, parse_json_object};
 
     type Members = BTreeMap<String, Box<RawValue>>;
@@ -181,9 +183,9 @@ mod tests {
         });
     }
 
-    fn chat_options(options: &Map<String, Value>) -> anthropic_in::Options {
+    fn chat_options(options: &Map<String, Value>) -> ChatServer {
         let flag = |key| options.get(key).and_then(Value::as_bool).unwrap_or(false);
-        anthropic_in::Options {
+        ChatServer {
             extensions: flag("extensions"),
             reasoning: flag("reasoning"),
             newer_length: flag("newer_length"),

@@ -25,24 +25,12 @@ mod tests;
 pub use answer::answer;
 pub use stream::{Event, Events};
 
+use super::ChatServer;
 use super::node::Object;
 use super::warnings::Warnings;
 use crate::openai_chat::{ChatRequest, check_request};
 use crate::request_error::RequestError;
 use crate::strict_json::parse_json_object;
-
-/// What the model server takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
-    /// Whether it takes members that OpenAI's API does not have (`top_k`, `reasoning_content`), as
-    /// vLLM, SGLang and llama.cpp do.
-    pub extensions: bool,
-    /// Whether the model takes `reasoning_effort`.
-    pub reasoning: bool,
-    /// Whether the answer is bounded by `max_completion_tokens`, as OpenAI's models that think
-    /// demand, and not by `max_tokens`.
-    pub newer_length: bool,
-}
 
 /// A request in the other API's form, read and checked as if a client had sent it so.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,12 +45,12 @@ pub struct Request {
 ///
 /// # Errors
 /// [`RequestError`], which names the member at fault as the client knows it.
-pub fn request(bytes: &[u8], options: &Options) -> Result<Request, RequestError> {
+pub fn request(bytes: &[u8], server: &ChatServer) -> Result<Request, RequestError> {
     let body = parse_json_object(bytes)?;
     let mut warnings = Warnings::default();
     let object = Object::body(&body);
     settings::check_members(&object, &mut warnings)?;
-    let messages = messages::read(&object, bytes, options, &mut warnings)?;
-    let translated = settings::write(&object, messages, options, &mut warnings)?;
+    let messages = messages::read(&object, bytes, server, &mut warnings)?;
+    let translated = settings::write(&object, messages, server, &mut warnings)?;
     Ok(Request { chat: check_request(translated)?, warnings })
 }

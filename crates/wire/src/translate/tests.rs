@@ -1,6 +1,6 @@
 //! There and back: what goes through both pairs of a dialect says what it said.
 
-use super::{anthropic_in, anthropic_out};
+use super::{ChatServer, anthropic_in, anthropic_out};
 use crate::facts::{AnswerFacts, CallPiece, ChoicePiece, Finish, Piece, Usage};
 use crate::openai_chat;
 use crate::parse_json_object;
@@ -13,8 +13,7 @@ const OUT: anthropic_out::Options = anthropic_out::Options {
     thinking: anthropic_out::Thinking::Adaptive,
     system_later: true,
 };
-const IN: anthropic_in::Options =
-    anthropic_in::Options { extensions: true, reasoning: true, newer_length: false };
+const IN: ChatServer = ChatServer { extensions: true, reasoning: true, newer_length: false };
 
 /// Arguments as models write them: white space, numbers in any form, escapes.
 fn arguments() -> impl Strategy<Value = String> {

@@ -1,8 +1,8 @@
 //! The conversation.
 
-use super::Options;
 use crate::members::{Members, list};
 use crate::request_error::RequestError;
+use crate::translate::ChatServer;
 use crate::translate::chat_request::leave_out;
 use crate::translate::node::{Node, Object};
 use crate::translate::warnings::{LEFT_OUT, Warnings};
@@ -15,7 +15,7 @@ const BETWEEN: &str = "\n\n";
 pub(super) fn read(
     body: &Object<'_>,
     bytes: &[u8],
-    options: &Options,
+    server: &ChatServer,
     warnings: &mut Warnings,
 ) -> Result<Vec<Value>, RequestError> {
     let mut out = Vec::new();
@@ -32,7 +32,7 @@ pub(super) fn read(
         let content = message.required("content", "a string or a list of blocks")?;
         match role.text()? {
             "user" => user(&content, &mut out, warnings)?,
-            "assistant" => out.push(assistant(&content, &raw, i, options, warnings)?),
+            "assistant" => out.push(assistant(&content, &raw, i, server, warnings)?),
             "system" => out.extend(system_message(&content, warnings)?),
             _ => return Err(role.bad_value("`user`, `assistant` and `system` are allowed")),
         }
@@ -237,7 +237,7 @@ fn assistant(
     content: &Node<'_>,
     raw: &Raw<'_>,
     at: usize,
-    options: &Options,
+    server: &ChatServer,
     warnings: &mut Warnings,
 ) -> Result<Value, RequestError> {
     let (mut said, mut thought, mut calls) = (String::new(), String::new(), Vec::new());
@@ -252,7 +252,7 @@ fn assistant(
         match kind.text()? {
             "text" => said.push_str(text(&block, warnings)?),
             "tool_use" => calls.push(tool_call(&block, raw.input(at, j), warnings)?),
-            "thinking" if options.extensions => thought.push_str(block.required_text("thinking")?),
+            "thinking" if server.extensions => thought.push_str(block.required_text("thinking")?),
             // Encrypted, or for a server that takes no thoughts.
             key @ ("thinking" | "redacted_thinking") => {
                 warnings.add(&block.path(key), LEFT_OUT);

@@ -1,8 +1,8 @@
 //! The members of a request beside its messages, tools with them.
 
-use super::Options;
 use crate::openai_chat::LENGTH_MEMBERS;
 use crate::request_error::RequestError;
+use crate::translate::ChatServer;
 use crate::translate::chat_request::leave_out;
 use crate::translate::node::{Node, Object};
 use crate::translate::warnings::{LEFT_OUT, NOTHING, Warnings};
@@ -62,7 +62,7 @@ pub(super) fn check_members(
 pub(super) fn write(
     body: &Object<'_>,
     messages: Vec<Value>,
-    options: &Options,
+    server: &ChatServer,
     warnings: &mut Warnings,
 ) -> Result<Map<String, Value>, RequestError> {
     let mut out = Map::new();
@@ -80,7 +80,7 @@ pub(super) fn write(
         return Err(max_tokens.untranslatable("an answer of no tokens, which fills the cache, is"));
     }
     let [older, newer] = LENGTH_MEMBERS;
-    put(if options.newer_length { newer } else { older }, Some(max_tokens.value.clone()));
+    put(if server.newer_length { newer } else { older }, Some(max_tokens.value.clone()));
     let stops = body.list("stop_sequences")?;
     let stops: Vec<Value> =
         stops.iter().map(|stop| stop.text().map(Value::from)).collect::<Result<_, _>>()?;
@@ -88,14 +88,14 @@ pub(super) fn write(
     for key in ["temperature", "top_p", "top_k"] {
         let Some(node) = body.get(key) else { continue };
         node.number()?;
-        if key == "top_k" && !options.extensions {
+        if key == "top_k" && !server.extensions {
             warnings.add(key, LEFT_OUT);
         } else {
             put(key, Some(node.value.clone()));
         }
     }
     put("user", user(body, warnings)?);
-    let (effort, format) = output(body, options, warnings)?;
+    let (effort, format) = output(body, server, warnings)?;
     put("reasoning_effort", effort);
     put("response_format", format);
     if body.flag("stream")? {
@@ -170,7 +170,7 @@ fn tool(node: &Node<'_>, warnings: &mut Warnings) -> Result<Value, RequestError>
 /// How hard the model is to think, and the form of its answer.
 fn output(
     body: &Object<'_>,
-    options: &Options,
+    server: &ChatServer,
     warnings: &mut Warnings,
 ) -> Result<(Option<Value>, Option<Value>), RequestError> {
     let (mut effort, mut format) = (None, None);
@@ -185,10 +185,10 @@ fn output(
     let asked = thinking(body, warnings)?;
     let effort = effort.or(asked.map(|effort| ("thinking".to_owned(), effort)));
     let effort = effort.and_then(|(at, effort)| {
-        if !options.reasoning {
+        if !server.reasoning {
             warnings.add(&at, "is left out: the model does not think");
         }
-        options.reasoning.then(|| effort.into())
+        server.reasoning.then(|| effort.into())
     });
     Ok((effort, format))
 }

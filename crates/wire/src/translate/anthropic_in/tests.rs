@@ -3,7 +3,7 @@ use crate::translate::testing::any_json;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-const OPTIONS: Options = Options { extensions: true, reasoning: true, newer_length: false };
+const SERVER: ChatServer = ChatServer { extensions: true, reasoning: true, newer_length: false };
 
 fn with(key: &str, value: Value) -> Value {
     let messages = json!([{ "role": "user", "content": "hi" }]);
@@ -13,7 +13,7 @@ fn with(key: &str, value: Value) -> Value {
 }
 
 fn translated(body: &Value) -> Result<Request, RequestError> {
-    request(body.to_string().as_bytes(), &OPTIONS)
+    request(body.to_string().as_bytes(), &SERVER)
 }
 
 /// The body is refused, and this member is named.
@@ -91,7 +91,7 @@ fn values_of_a_wrong_type_are_named() {
 
 #[test]
 fn bytes_that_are_no_object_are_refused_as_for_any_api() {
-    let refused = |body: &[u8]| request(body, &OPTIONS).unwrap_err();
+    let refused = |body: &[u8]| request(body, &SERVER).unwrap_err();
     assert_eq!(refused(b""), RequestError::Empty);
     assert_eq!(refused(b"[]"), RequestError::NotObject { found: "a list" });
     assert_eq!(
@@ -208,7 +208,7 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 0..60),
         key in 0..WORDS.len(),
     ) {
-        let _ = request(&bytes, &OPTIONS);
+        let _ = request(&bytes, &SERVER);
         let _ = translated(&body);
         let _ = translated(&with(WORDS[key], part.clone()));
         let end = json!({ "role": "user", "content": "x" });
