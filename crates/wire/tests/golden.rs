@@ -11,7 +11,7 @@ mod tests {
     use std::path::{Path, PathBuf};
     use tidegate_wire::sse::{self, SseEvent};
     use tidegate_wire::translate::{
-        ChatServer, Step, Warnings, anthropic_in, anthropic_out, gemini_out,
+        ChatServer, Step, Warnings, anthropic_in, anthropic_out, gemini_out, responses_in,
     };
     use tidegate_wire::{AnswerProblem, anthropic, openai_chat, parse_json_object};
 
@@ -295,6 +295,66 @@ mod tests {
             let chunks = end.chunks.into_iter().map(|chunk| String::from_utf8(chunk.data).unwrap());
             let chunks: String = chunks.map(|chunk| chunk + "\n").collect();
             format!("{out}{chunks}{}\n", if end.is_done { "(done)" } else { "(cut short)" })
+        });
+    }
+
+    #[test]
+    fn requests_of_the_responses_api() {
+        check("responses_in/request", |case| {
+            let members: Members = serde_json::from_str(case).unwrap();
+            let server = chat_options(&options(&members));
+            match responses_in::request(members["request"].get().as_bytes(), &server) {
+                Ok(out) => {
+                    let body = serde_json::to_vec(&out.chat.body).unwrap();
+                    with_warnings(&out.warnings, &body)
+                }
+                Err(error) => format!("error: {error}\n"),
+            }
+        });
+    }
+
+    /// What the answers of the cases repeat.
+    fn echo() -> responses_in::Echo {
+        let request = r#"{"model":"m","input":"x","temperature":1.0,"tool_choice":"auto",
+            "tools":[{"type":"function","name":"f","parameters":{},"strict":true}]}"#;
+        let server = chat_options(&Map::new());
+        responses_in::request(request.as_bytes(), &server).unwrap().echo
+    }
+
+    #[test]
+    fn answers_of_the_responses_api() {
+        check("responses_in/answer", |case| {
+            let case = case.trim_end().as_bytes();
+            match responses_in::answer(case, "resp_1", CREATED, &echo()) {
+                Ok(body) => lines(&body),
+                Err(problem) => format!("problem: {problem:?}\n"),
+            }
+        });
+    }
+
+    #[test]
+    fn streams_of_the_responses_api() {
+        check("responses_in/stream", |case| {
+            let mut events = responses_in::Events::new("resp_1", CREATED, echo());
+            let mut out = Vec::new();
+            for event in events_in_any_split(case.as_bytes()) {
+                let SseEvent::Data { is_error: _, data } = event else { continue };
+                let step = match data == sse::DONE {
+                    true => events.end(),
+                    false => openai_chat::read_chunk(&data).and_then(|says| events.piece(&says)),
+                };
+                let is_over = step.is_err();
+                let step = step.unwrap_or_else(|problem| {
+                    vec![events.error("upstream_error", &problem.to_string())]
+                });
+                for event in step {
+                    sse::write_named_event(&mut out, event.name, &event.data);
+                }
+                if is_over {
+                    break;
+                }
+            }
+            String::from_utf8(out).unwrap()
         });
     }
 }
