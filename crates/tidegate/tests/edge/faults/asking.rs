@@ -198,9 +198,7 @@ impl Front {
                 if let Fault::RateLimited(wait_s) = asked.fault {
                     assert_eq!(seen.retry_after, Some(wait_s), "{asked:?} {seen:?}");
                 }
-                // What fails on a used connection is sent once more on a fresh one.
-                let closes = matches!(asked.fault, Fault::Close | Fault::ResetAtOnce);
-                let most = if closes { 4 } else { 2 };
+                let most = asked.fault.most_tries(asked.stream);
                 assert!((1..=most).contains(&call.tries), "{asked:?} {call:?}");
             }
             Client::Leaves | Client::LeavesByHalf | Client::LeavesAfter(_) => {}

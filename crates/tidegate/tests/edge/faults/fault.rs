@@ -185,6 +185,21 @@ impl Fault {
         }
     }
 
+    /// How often a request that meets it may be sent.
+    pub(crate) fn most_tries(self, stream: bool) -> u64 {
+        let failure = self.expected(stream).failure;
+        match self {
+            // What fails on a used connection is sent once more on a fresh one.
+            Fault::Close | Fault::ResetAtOnce => 4,
+            Fault::Once => 2,
+            // More is waited for than a retry may wait.
+            Fault::RateLimited(_) => 1,
+            // What is added to ask for the usage may be why.
+            _ if stream && failure == Some(Failure::Refused) => 2,
+            _ => 1 + u64::from(failure.is_some_and(Failure::retryable)),
+        }
+    }
+
     /// What must come of it.
     pub(crate) fn expected(self, stream: bool) -> Expected {
         let before = self.before_the_first_byte(stream);
