@@ -99,7 +99,7 @@ fn crowd(front: &Front, over: &AtomicBool, count: &AtomicU64) {
     }
 }
 
-/// `TIDEGATE_FAULT_SWITCHES` makes it longer.
+/// `TIDEGATE_FAULT_SWITCHES` makes it longer, `TIDEGATE_FAULT_CROWD` larger.
 #[test]
 fn nobody_notices_a_rollback_and_streams_of_the_candidate_end_on_it() {
     let switches = setting("TIDEGATE_FAULT_SWITCHES", 2);
@@ -108,7 +108,7 @@ fn nobody_notices_a_rollback_and_streams_of_the_candidate_end_on_it() {
     let (over, count) = (AtomicBool::new(false), AtomicU64::new(0));
     let mut on_candidate = 0;
     std::thread::scope(|scope| {
-        for _ in 0..2 {
+        for _ in 0..setting("TIDEGATE_FAULT_CROWD", 2) {
             scope.spawn(|| crowd(&front, &over, &count));
         }
         let _ends = Ends(&over);
