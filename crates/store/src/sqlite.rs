@@ -7,7 +7,8 @@
 //!
 //! Records of requests must never hold a request up, so they go through a bounded queue of their
 //! own and are dropped, and counted, when it is full. Control events are never dropped: they are
-//! on disk or their caller has the error.
+//! on disk or their caller has the error. So is the admission of a request that asks for one:
+//! the request waits for the commit that it shares with all others that wait.
 //!
 //! While the disk fails, nothing is acknowledged and everything is tried again: work as it comes,
 //! records every second, from the queue in which they wait. A commit whose sync failed has not

@@ -1,6 +1,7 @@
 //! The data plane over real sockets: raw bytes in, raw bytes out, with a model server whose answers
 //! each test writes itself.
 
+mod audit;
 mod chat;
 mod edges;
 mod faults;
