@@ -175,8 +175,8 @@ fn what_kills_lose_is_counted() {
     let server = project.serve();
     let (at_least, at_most) = (metric(&server, AT_LEAST), metric(&server, AT_MOST));
     println!(
-        "counted: {kills} kills, {sent} requests sent, {answered} answered, {answered_lost} of them \
-         without a record; said: {at_least} to {at_most}"
+        "counted: {kills} kills, {sent} requests sent, {answered} answered, {answered_lost} of \
+         them without a record; said: {at_least} to {at_most}"
     );
     assert!(answered_lost > 0, "no kill came between an answer and its record");
     assert!(answered_lost <= at_most, "{answered_lost} are more than {at_most}");
