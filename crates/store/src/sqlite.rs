@@ -196,6 +196,16 @@ impl SqliteStore {
         self.inner.writer.as_ref().and_then(|w| w.inbox.stopped())
     }
 
+    /// Requests that were taken on and whose records are neither written nor dropped yet.
+    pub fn unwritten_records(&self) -> u64 {
+        let of = |writing: &Writing| {
+            // Read before what has begun, so that it is not more.
+            let ended = writing.inbox.ended();
+            writing.inbox.begun.count().saturating_sub(ended)
+        };
+        self.inner.writer.as_ref().map_or(0, of)
+    }
+
     /// Why nothing could be written at the last try, which is a second ago at most; `None` while
     /// all is well. Writing goes on by itself, unless [`Self::stopped`] has a reason too.
     pub fn failing(&self) -> Option<StoreError> {

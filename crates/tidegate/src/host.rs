@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 use tidegate_core::ids::UnixMs;
+use tokio::time::timeout_at;
 
 /// How often records past their retention are removed.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
@@ -57,6 +58,18 @@ pub(crate) enum HostError {
     /// Who may call it.
     #[error(transparent)]
     Credential(#[from] CredentialError),
+    /// The disk did not answer until the end of the time for it.
+    #[error(
+        "the disk did not answer before the server's end; what may be missing: {}the latest counts \
+         and numbers of the release, records of {records} requests",
+        if *order { "the last order or rollback, " } else { "" }
+    )]
+    NotWritten {
+        /// Requests whose records were not written.
+        records: u64,
+        /// Whether what was in force is not in the journal.
+        order: bool,
+    },
     /// Another upstream is a change of the service, and changes are released.
     #[error("`--provider {provider}` is for a service's first start; this one has its version set")]
     NotTheFirstStart { provider: String },
@@ -193,19 +206,30 @@ pub(crate) struct RunningHost {
 }
 
 impl RunningHost {
-    /// Ends it after writing what is left.
+    /// Ends it after writing what is left, as far as that is done by `until`.
     ///
     /// # Errors
-    /// When the store failed on the way: that did not stop stable traffic, but it does fail the
-    /// process's end.
-    pub(crate) async fn stop(self) -> Result<(), HostError> {
-        // Commands that are carried out have their answer before control ends.
-        self.admin.stop().await;
-        if let Some(error) = self.store.stopped() {
-            return Err(error.into());
+    /// When the store failed on the way, or the disk did not answer in time: that did not stop
+    /// stable traffic, but it does fail the process's end.
+    pub(crate) async fn stop(self, until: Instant) -> Result<(), HostError> {
+        let RunningHost { gateway: _, control, store, admin } = self;
+        let ending = async {
+            // Commands that are carried out have their answer before control ends.
+            admin.stop().await;
+            if let Some(error) = store.stopped() {
+                return Err(error.into());
+            }
+            control.stop().await?;
+            Ok(store.flush().await?)
+        };
+        match timeout_at(until.into(), ending).await {
+            Ok(ended) => ended,
+            Err(_late) => {
+                let records = store.unwritten_records();
+                let order = control.status().not_written.is_some();
+                Err(HostError::NotWritten { records, order })
+            }
         }
-        self.control.stop().await?;
-        Ok(self.store.flush().await?)
     }
 }
 

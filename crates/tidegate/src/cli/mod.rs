@@ -226,6 +226,14 @@ pub(crate) fn main() -> ExitCode {
     code
 }
 
+/// Says why and ends the process at once: what would end in order waits for a disk that does not
+/// answer.
+fn end_without_the_disk(error: &CliError, json: bool) -> ! {
+    report(error, json);
+    output::flush_log(LOG_FLUSH);
+    std::process::exit(i32::from(error.kind as u8))
+}
+
 /// Prints an error: a sentence and its hints; with `--json` as JSON to stdout as well, unless a
 /// result that says the same is there.
 fn report(error: &CliError, json: bool) {

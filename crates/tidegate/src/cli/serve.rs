@@ -1,9 +1,10 @@
 //! `tidegate serve`: the gateway and its control in one process.
 
+use super::end_without_the_disk;
 use crate::clock::Clock;
 use crate::config::{Loaded, Project, Upstream, Workspace, is_open_to_all, listen_addr, load};
 use crate::error::{CliError, ErrorKind, Result};
-use crate::host::{Host, HostOptions};
+use crate::host::{Host, HostError, HostOptions, RunningHost};
 use crate::lang::Lang;
 use crate::log;
 use crate::output;
@@ -14,12 +15,15 @@ use crate::view;
 use clap::Args;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tidegate_core::ids::VersionSetId;
 
 /// How often the project's files are compared with the served set, at most.
 const COMPARE_EVERY: Duration = Duration::from_secs(5);
+
+/// After the end of the time for requests in flight, how long the state may take to be written.
+const LAST_WRITES: Duration = Duration::from_secs(1);
 
 /// After a second order to stop, how long the state may take to be written.
 const HURRY: Duration = Duration::from_secs(2);
@@ -116,12 +120,24 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
         true => output::line(serde_json::json!({ "listening": url }).to_string()),
         false => output::line(format!("listening on {url}")),
     }
-    let stopping = ordered_to_stop(signals, front.clone());
+    let bounds = front.bounds();
+    let ordered_at = Arc::new(OnceLock::new());
+    let stopping = ordered_to_stop(signals, front.clone(), Arc::clone(&ordered_at));
     crate::request::serve(front, listener, stopping).await?;
-    // Each is ended, whatever became of the others; the first error is said.
+    let drained = ordered_at.get().map(|at: &Instant| *at + bounds.stop_notice + bounds.drain);
+    end(services, drained.unwrap_or_else(Instant::now), json).await
+}
+
+/// Ends each service, whatever became of the others; the first error is said.
+async fn end(services: Vec<RunningHost>, drained: Instant, json: bool) -> Result<()> {
+    let until = drained.max(Instant::now()) + LAST_WRITES;
     let mut ended = Ok(());
     for service in services {
-        ended = ended.and(service.stop().await);
+        ended = ended.and(service.stop(until).await);
+    }
+    if let Err(error @ HostError::NotWritten { .. }) = ended {
+        // The writer is waiting for the disk, and its end would be waited for.
+        end_without_the_disk(&error.into(), json);
     }
     Ok(ended?)
 }
@@ -280,10 +296,16 @@ fn require_credentials(project: &Project, listen: &str, said: &str) -> Result<()
 }
 
 /// Waits for the order to stop. A second one ends the time for requests in flight.
-async fn ordered_to_stop(mut signals: Signals, front: Arc<Front>) {
+async fn ordered_to_stop(
+    mut signals: Signals,
+    front: Arc<Front>,
+    ordered_at: Arc<OnceLock<Instant>>,
+) {
     if signals.stop().await == Order::Interrupt {
         front.interrupt();
     }
+    // It is set once.
+    let _ = ordered_at.set(Instant::now());
     log::About::service(output::service()).log(&log::Event::Stopping);
     tokio::spawn(async move {
         signals.stop().await;

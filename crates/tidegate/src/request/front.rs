@@ -9,7 +9,7 @@ use super::code::Code;
 use super::gateway::Gateway;
 use super::guesses::Guesses;
 use super::problem::Problem;
-use crate::http::check_site;
+use crate::http::{Bounds, check_site};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use std::net::IpAddr;
@@ -72,6 +72,11 @@ impl Front {
     /// Whether every service asks for a credential.
     pub(super) fn asks(&self) -> bool {
         self.services().all(|gateway| gateway.authenticator.asks())
+    }
+
+    /// Bounds on the listener's connections.
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.first.options.bounds
     }
 
     /// Says that no new requests should come.

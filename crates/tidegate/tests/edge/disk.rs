@@ -188,6 +188,37 @@ fn everyone_is_on_stable_within_a_second_while_the_disk_does_not_answer() {
     assert_eq!(stage.server.ended(), Some(0));
 }
 
+/// The end of a server waits for the disk as long as for requests in flight, and a second.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn a_server_ends_in_time_beside_a_disk_that_does_not_answer_and_says_what_is_lost() {
+    let disk = Disk::new();
+    let stage = Stage::new(|project| {
+        let ends = "  stop_notice_ms: 0\n  drain_ms: 1000\n";
+        project.edit("tidegate.yaml", "  stop_notice_ms: 0\n", ends);
+        disk.serve(project)
+    });
+    disk.has(Fault::Stall);
+    let back = stage.project.run(&["rollback", "--reason", "complaints"]).exits(0);
+    assert!(back.out.contains("not yet written to disk"), "{back:?}");
+    (0..3).for_each(|_| drop(stage.server.chat("mei", "hi")));
+    let ordered = Instant::now();
+    stage.server.terminate();
+    let Stage { server, project, _upstream } = stage;
+    let said = ["what may be missing: the last order or rollback", "records of 3 requests"];
+    for text in said {
+        wait_for(text, || server.log().contains(text).then_some(()));
+    }
+    assert_eq!(server.ended(), Some(4));
+    let took = ordered.elapsed();
+    // 1 s for requests in flight, 1 s for the state, and some for a busy machine.
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    disk.recovers_from(Fault::Stall);
+    // What was handed to the system may be there: before or after, and whole.
+    assert!(["running", "rolled_back"].contains(&project.phase().as_str()));
+    project.run(&["check"]).exits(0);
+}
+
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
 fn the_entrance_opens_on_a_full_disk_and_is_journalled_once_there_is_room() {

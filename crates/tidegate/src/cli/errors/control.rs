@@ -213,6 +213,13 @@ impl Explain for HostError {
             HostError::Control(error) => error.explain(),
             HostError::Admin(error) => error.explain(),
             HostError::Credential(error) => error.explain(),
+            HostError::NotWritten { records: _, order } => {
+                let hint = match order {
+                    true => "give the order again if `tidegate release status` is without it",
+                    false => "`tidegate release status` shows what is on disk",
+                };
+                one(ErrorKind::Internal, hint)
+            }
             HostError::NotTheFirstStart { provider } => one(
                 ErrorKind::Usage,
                 format!("release the change: `tidegate release start --upstream {provider}`"),
