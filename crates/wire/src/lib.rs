@@ -21,6 +21,8 @@ pub mod anthropic;
 pub mod forms;
 mod gemini;
 pub mod openai_chat;
+pub mod openai_completions;
+pub mod openai_embeddings;
 pub mod sse;
 pub mod translate;
 

@@ -8,6 +8,7 @@ pub(crate) mod shape;
 mod tool_results;
 mod write;
 
+pub(crate) use answer::{answer_members, envelope, finish_of, others};
 pub use answer::{hide_usage, read_answer, read_chunk};
 pub use edit::{
     LENGTH_MEMBERS, Template, WrapError, ask_for_usage, asks_for_usage, bound_length, content_text,
@@ -18,5 +19,6 @@ pub use error::{ErrorBody, write_error};
 pub use request::{
     CLOSED_MEMBERS, ChatRequest, MODEL_MAX, USER_TEXT_MAX, check_request, read_request,
 };
+pub(crate) use request::{CommonMembers, read_members};
 pub use tool_results::{ToolResult, tool_results};
 pub use write::{Completion, write_answer, write_chunks};

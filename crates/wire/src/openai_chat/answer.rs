@@ -62,7 +62,7 @@ pub fn read_answer(body: &[u8]) -> Result<AnswerFacts, AnswerProblem> {
 
 /// A whole answer of any form.
 fn answer_piece(body: &[u8]) -> Result<Piece, AnswerProblem> {
-    let answer = object_of(body)?;
+    let answer = answer_members(body)?;
     let choices = answer.list("choices");
     if choices.is_empty() {
         return Err(AnswerProblem::NoChoices);
@@ -96,7 +96,7 @@ pub fn read_chunk(data: &[u8]) -> Result<Piece, AnswerProblem> {
 
 /// A chunk of any form.
 fn chunk_piece(data: &[u8]) -> Result<Piece, AnswerProblem> {
-    let chunk = object_of(data)?;
+    let chunk = answer_members(data)?;
     let mut piece = envelope(&chunk);
     let choices = chunk.get("choices").map(|choices| list(choices).ok_or(AnswerProblem::NoChoices));
     for (place, choice) in (0..).zip(choices.transpose()?.unwrap_or_default()) {
@@ -138,7 +138,8 @@ pub fn hide_usage(data: &[u8]) -> Option<Cow<'_, [u8]>> {
     Some(Cow::Owned(format!("{{{}}}", kept.join(",")).into_bytes()))
 }
 
-fn object_of(body: &[u8]) -> Result<Members<'_>, AnswerProblem> {
+/// The members of an answer or a chunk that is not an error.
+pub(crate) fn answer_members(body: &[u8]) -> Result<Members<'_>, AnswerProblem> {
     let members = members_of(body)?;
     // Older vLLM and its relatives have the error's members beside `object`.
     let is_error = members.text("object").as_deref() == Some("error");
@@ -148,7 +149,8 @@ fn object_of(body: &[u8]) -> Result<Members<'_>, AnswerProblem> {
     Ok(members)
 }
 
-fn envelope(answer: &Members<'_>) -> Piece {
+/// What an answer says beside its choices.
+pub(crate) fn envelope(answer: &Members<'_>) -> Piece {
     let (usage, model) = (usage_of(answer), answer.text("model"));
     Piece { choices: Vec::new(), usage, model, other: others(answer, &ENVELOPE) }
 }
@@ -171,7 +173,7 @@ fn usage_of(answer: &Members<'_>) -> Option<Usage> {
 }
 
 /// Why the choice ended; an error in it, or as its reason, is the server's.
-fn finish_of(choice: &Members<'_>) -> Result<Option<Finish>, AnswerProblem> {
+pub(crate) fn finish_of(choice: &Members<'_>) -> Result<Option<Finish>, AnswerProblem> {
     let finish = choice.text("finish_reason").and_then(|reason| Finish::parse(&reason));
     match choice.get("error") {
         Some(error) => Err(AnswerProblem::Error(ErrorFacts::of_error(error))),
@@ -226,7 +228,7 @@ fn add_content(piece: &mut ChoicePiece, content: &RawValue) {
 
 /// The members that are not among the known ones: a text as it reads, all else as JSON, where what
 /// is escaped is found as in the arguments of tools.
-fn others(of: &Members<'_>, known: &[&str]) -> String {
+pub(crate) fn others(of: &Members<'_>, known: &[&str]) -> String {
     let mut said = String::new();
     for (key, value) in &of.0 {
         let is_empty = matches!(value.get(), "null" | "true" | "false" | "[]" | "{}" | "\"\"");

@@ -98,6 +98,26 @@ pub fn check_request(body: Map<String, Value>) -> Result<ChatRequest, RequestErr
     Ok(ChatRequest { model, stream, include_usage, user, last_user_text, input_chars, body })
 }
 
+/// The members that requests of all OpenAI's APIs share.
+pub(crate) struct CommonMembers {
+    pub(crate) model: Option<String>,
+    pub(crate) stream: bool,
+    pub(crate) include_usage: bool,
+    pub(crate) user: Option<String>,
+}
+
+/// Reads the shared members, and refuses those that clients must not set.
+///
+/// # Errors
+/// [`RequestError`], which names the member at fault and what is allowed there.
+pub(crate) fn read_members(body: &Map<String, Value>) -> Result<CommonMembers, RequestError> {
+    refuse_closed(body, "")?;
+    let model = read_model(body)?;
+    let (stream, include_usage) = read_stream(body)?;
+    read_counts(body, stream)?;
+    Ok(CommonMembers { model, stream, include_usage, user: read_user(body)? })
+}
+
 /// Refuses closed members at any depth: servers and proxies unpack `extra_body` and the like.
 fn refuse_closed(map: &Map<String, Value>, prefix: &str) -> Result<(), RequestError> {
     for (key, value) in map {
