@@ -23,5 +23,5 @@ run() {
   fi
 }
 run crash::nothing_acknowledged_is_lost_to_a_kill crash
-run audit::whoever_saw_a_byte_of_an_answer_is_admitted_whatever_kill_came audit
+run audit::inv11_whoever_saw_a_byte_of_an_answer_is_admitted audit
 run audit::what_kills_lose_is_counted counted

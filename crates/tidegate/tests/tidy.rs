@@ -176,7 +176,7 @@ mod tests {
             document.extend(names.map(|name| (id, name.to_owned())));
             assert!(document.len() > before, "INV-{id} names no test");
         }
-        assert_eq!(ids, (1..=10).collect());
+        assert_eq!(ids, (1..=11).collect());
         same("invariants and their tests", code, document);
     }
 

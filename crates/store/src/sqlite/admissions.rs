@@ -9,13 +9,15 @@ use rusqlite::{Connection, params};
 use tidegate_core::evidence::Admission;
 use tidegate_core::ids::{TraceId, UnixMs};
 
+/// Bits of an id below the writer's epoch.
+const ID_BITS: u32 = 32;
 /// Rows deleted at a time as too old: some milliseconds.
 const PRUNE_BATCH: usize = 500;
 
-/// The id that the next row has.
-pub(super) fn next_id(db: &Connection) -> Result<u64> {
-    let last = db.query_row("SELECT coalesce(max(id), 0) FROM admissions", [], |row| row.get(0));
-    last.map(|last| uint(last) + 1).map_err(|e| unreadable(&e))
+/// The id of a writer's first row. None is of two writers, also where a lock did not keep the
+/// second one out.
+pub(super) fn first_id(epoch: Epoch) -> u64 {
+    epoch.0 << ID_BITS
 }
 
 /// Writes an admission, of a writer's epoch.

@@ -104,13 +104,13 @@ pub(super) fn start(
     let reserve = Reserve::new(path.parent().unwrap_or(path));
     let sealer = Sealer::new(&db)?;
     let mut writer = Writer {
-        next_admission: admissions::next_id(&db)?,
         db,
         path: path.to_owned(),
         inbox,
         head,
         epoch: Epoch(0),
         counts: counted.is_some(),
+        next_admission: 0,
         withdrawn: Vec::new(),
         reserve,
         sealer,
@@ -118,6 +118,7 @@ pub(super) fn start(
     };
     let (epoch, last) = writer.take_over(counted)?;
     writer.epoch = epoch;
+    writer.next_admission = admissions::first_id(epoch);
     let total = lost::total(&writer.db)?;
     let lost = LostRecords { last, total, admitted: admissions::unrecorded_count(&writer.db)? };
     let thread = std::thread::Builder::new()

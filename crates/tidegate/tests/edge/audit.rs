@@ -105,7 +105,7 @@ fn audited() -> Project {
 }
 
 #[test]
-fn whoever_saw_a_byte_of_an_answer_is_admitted_whatever_kill_came() {
+fn inv11_whoever_saw_a_byte_of_an_answer_is_admitted() {
     let project = audited();
     let (mut seen, mut left) = (Vec::new(), Vec::new());
     let kills = setting("TIDEGATE_CRASH_KILLS", KILLS);
@@ -287,7 +287,7 @@ fn refused_on(fault: Fault) {
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
-fn an_audited_request_is_refused_while_the_disk_does_not_answer() {
+fn inv11_an_audited_request_is_refused_while_the_disk_does_not_answer() {
     refused_on(Fault::Stall);
 }
 

@@ -31,7 +31,7 @@ async fn recovers(store: &SqliteStore, n: u64) {
 }
 
 #[tokio::test]
-async fn an_admission_is_on_disk_when_it_returns_and_makes_way_for_the_record() {
+async fn inv11_an_admission_is_on_disk_when_it_returns() {
     let (root, to) = (root(), super::root());
     let store = open(&root);
     let ticket = store.admit(admission(1, Some("acme"))).await.unwrap();
@@ -62,6 +62,22 @@ async fn an_admission_is_on_disk_when_it_returns_and_makes_way_for_the_record() 
     after.withdraw(next);
     drop(after);
     assert_eq!(rows(&to), BTreeSet::new(), "what was withdrawn is deleted");
+}
+
+/// Where locks do not work, two processes may write to one state.
+#[tokio::test]
+async fn the_admissions_of_two_writers_do_not_collide() {
+    let root = root();
+    let (first, second) = (root.open(), root.open_beside());
+    let mut tickets = Vec::new();
+    for n in 0..3 {
+        tickets.push(first.admit(admission(2 * n, None)).await.unwrap());
+        let of_second = second.admit(admission(2 * n + 1, None)).await.unwrap();
+        second.withdraw(of_second);
+    }
+    drop(second);
+    assert_eq!(rows(&root), BTreeSet::from([0, 2, 4]));
+    drop(tickets);
 }
 
 #[test]
@@ -186,7 +202,7 @@ proptest! {
     /// Whatever comes of requests and in whatever order, those that were admitted and not ended
     /// have an admission, and no other has one.
     #[test]
-    fn what_is_left_is_what_was_admitted_and_has_no_record(fates in fates()) {
+    fn inv11_what_is_left_is_what_was_admitted_and_has_no_record(fates in fates()) {
         let root = root();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2).enable_time().build().unwrap();
