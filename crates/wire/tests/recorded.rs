@@ -11,7 +11,7 @@ mod tests {
     use std::fs;
     use std::path::{Path, PathBuf};
     use tidegate_wire::sse::{Parser, SseEvent};
-    use tidegate_wire::translate::{Step, anthropic_out, gemini_out};
+    use tidegate_wire::translate::{Step, anthropic_in, anthropic_out, gemini_out, responses_in};
     use tidegate_wire::{AnswerFacts, AnswerProblem, anthropic, openai_chat};
 
     /// The answers of a provider, with their paths; none where there are no recordings.
@@ -82,9 +82,12 @@ mod tests {
         assert!(translated.is_useful() && translated.finish().is_some(), "{}", path.display());
     }
 
+    /// Of Anthropic's models and of others that speak its dialect.
     #[test]
     fn answers_of_anthropic() {
-        for (path, bytes) in recorded("anthropic") {
+        let others = recorded("opencode_go").into_iter();
+        let others = others.filter(|(path, _)| path.to_string_lossy().contains("minimax"));
+        for (path, bytes) in recorded("anthropic").into_iter().chain(others) {
             if bytes.starts_with(b"{") {
                 let own = anthropic::read_answer(&bytes).unwrap();
                 let chat = anthropic_out::answer(&bytes, 0).unwrap();
@@ -142,5 +145,85 @@ mod tests {
     fn own_total(events: &[Vec<u8>]) -> Option<u64> {
         let last: Value = serde_json::from_slice(events.last()?).unwrap();
         last["usageMetadata"]["totalTokenCount"].as_u64()
+    }
+
+    /// Recordings of chat completions, as servers of several makers send them.
+    const CHAT: [&str; 6] =
+        ["openai", "opencode_go", "open_router", "github_copilot", "mistral", "aihubmix"];
+
+    /// Chat completions become messages and responses that say the same.
+    #[test]
+    fn answers_of_chat_completions() {
+        for (path, bytes) in CHAT.into_iter().flat_map(recorded) {
+            let is_chat = bytes.windows(9).any(|window| window == b"\"choices\"");
+            if !is_chat {
+                continue;
+            }
+            if bytes.starts_with(b"{") {
+                let own = openai_chat::read_answer(&bytes).unwrap();
+                let message = anthropic_in::answer(&bytes, "msg_1").unwrap();
+                check_texts(&path, &anthropic::read_answer(&message).unwrap(), &own);
+                let echo = responses_in::Echo::default();
+                let response = responses_in::answer(&bytes, "r", 0, &echo).unwrap();
+                let response: Value = serde_json::from_slice(&response).unwrap();
+                check_output(&path, &response, &own);
+                continue;
+            }
+            let mut own = AnswerFacts::default();
+            let mut messages = anthropic_in::Events::new("msg_1");
+            let mut responses = responses_in::Events::new("r", 0, responses_in::Echo::default());
+            let (mut said, mut last) = (Vec::new(), Vec::new());
+            for event in events_in_any_split(&path, &bytes) {
+                if event == b"[DONE]" {
+                    break;
+                }
+                let piece = openai_chat::read_chunk(&event).unwrap();
+                said.extend(messages.piece(&piece).unwrap());
+                responses.piece(&piece).unwrap();
+                own.push(piece).unwrap();
+            }
+            said.extend(messages.end());
+            last.extend(responses.end().unwrap());
+            let (mut reader, mut facts) =
+                (anthropic::EventReader::default(), AnswerFacts::default());
+            for event in said {
+                facts.push(reader.read(&event.data).unwrap()).unwrap();
+            }
+            assert!(reader.is_done(), "{}", path.display());
+            check_texts(&path, &facts, &own);
+            let last: Value = serde_json::from_slice(&last.last().unwrap().data).unwrap();
+            check_output(&path, &last["response"], &own);
+        }
+    }
+
+    /// Texts of all kinds and calls are the same; the reason to end has fewer words there.
+    fn check_texts(path: &Path, translated: &AnswerFacts, own: &AnswerFacts) {
+        let texts = |facts: &AnswerFacts| -> Vec<_> {
+            let all = facts.texts().map(|(kind, text)| (kind, text.to_owned()));
+            // Arguments that are none are an empty object there.
+            all.filter(|(_, text)| text != "{}").collect()
+        };
+        assert_eq!(texts(translated), texts(own), "{}", path.display());
+        if own.usage.is_some() {
+            assert_eq!(translated.usage, own.usage, "{}", path.display());
+        }
+        assert!(own.is_useful() && translated.finish().is_some(), "{}", path.display());
+    }
+
+    /// The items of a response are the texts and calls, in the order of the facts.
+    fn check_output(path: &Path, response: &Value, own: &AnswerFacts) {
+        let items = response["output"].as_array().unwrap();
+        let mut names = Vec::new();
+        let mut text = String::new();
+        for item in items {
+            names.extend(item["name"].as_str());
+            if item["type"] == "message" {
+                text.push_str(item["content"][0]["text"].as_str().unwrap_or_default());
+            }
+        }
+        assert_eq!(names, own.tool_names(), "{}", path.display());
+        assert_eq!(text, own.text(), "{}", path.display());
+        let total = own.usage.map(|usage| usage.tokens_in + usage.tokens_out);
+        assert_eq!(response["usage"]["total_tokens"].as_u64(), total, "{}", path.display());
     }
 }
