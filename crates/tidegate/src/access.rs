@@ -103,13 +103,8 @@ pub(crate) struct Holder {
 }
 
 impl Holder {
-    fn of(held: HeldKey, before: Option<&Holder>) -> Arc<Holder> {
+    fn of(held: HeldKey, allowance: Option<Arc<Mutex<Allowance>>>) -> Arc<Holder> {
         let tenant = held.grant.tenant.as_deref().map(Into::into);
-        // What was used stays used, whatever else becomes of the key.
-        let allowance = match before {
-            Some(before) => before.allowance.clone(),
-            None => Allowance::of(&held.grant).map(|new| Arc::new(Mutex::new(new))),
-        };
         Arc::new(Holder { name: held.grant.name.as_str().into(), tenant, held, allowance })
     }
 
@@ -117,6 +112,15 @@ impl Holder {
     pub(crate) fn counts_tokens(&self) -> bool {
         self.allowance.as_ref().is_some_and(|allowance| locked(allowance).counts_tokens())
     }
+}
+
+/// What is shared by keys of one name that have the same bounds: a successor gives its owner no
+/// more than before.
+type Owner = (String, Option<u64>, Option<u64>, Option<u32>);
+
+fn owner(held: &HeldKey) -> Owner {
+    let grant = &held.grant;
+    (grant.name.clone(), grant.requests_per_min, grant.tokens_per_min, grant.concurrent)
 }
 
 fn locked(allowance: &Mutex<Allowance>) -> MutexGuard<'_, Allowance> {
@@ -192,14 +196,21 @@ impl KeyTable {
     /// Takes the keys of the state over.
     pub(crate) fn publish(&self, secret: Option<&KeySecret>, keys: &BTreeMap<KeyId, HeldKey>) {
         let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        // What was used stays used, whatever else becomes of the keys.
         let before = self.rows.load();
-        let row = |(id, held): (&KeyId, &HeldKey)| {
+        let used = before
+            .rows
+            .values()
+            .filter_map(|row| Some((owner(&row.holder.held), row.holder.allowance.clone()?)));
+        let mut allowances: BTreeMap<Owner, Arc<Mutex<Allowance>>> = used.collect();
+        let mut row = |(id, held): (&KeyId, &HeldKey)| {
             let held = if ahead.contains(id) { closed(held.clone()) } else { held.clone() };
             let tag = held.grant.hash.bytes()?;
-            let before = before.rows.get(id).map(|row| &*row.holder);
-            Some((id.clone(), Row { tag, holder: Holder::of(held, before) }))
+            let new = Allowance::of(&held.grant).map(|new| Arc::new(Mutex::new(new)));
+            let shared = new.map(|new| Arc::clone(allowances.entry(owner(&held)).or_insert(new)));
+            Some((id.clone(), Row { tag, holder: Holder::of(held, shared) }))
         };
-        let rows = keys.iter().filter_map(row).collect();
+        let rows = keys.iter().filter_map(&mut row).collect();
         self.rows.store(Arc::new(Rows { secret: secret.cloned(), rows }));
     }
 
@@ -209,7 +220,7 @@ impl KeyTable {
         ahead.insert(key.clone());
         let mut next = Rows::clone(&self.rows.load());
         if let Some(row) = next.rows.get_mut(key) {
-            row.holder = Holder::of(closed(row.holder.held.clone()), Some(&row.holder));
+            row.holder = Holder::of(closed(row.holder.held.clone()), row.holder.allowance.clone());
         }
         self.rows.store(Arc::new(next));
     }

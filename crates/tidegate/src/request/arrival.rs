@@ -1,6 +1,7 @@
 //! What is known of a request before its body is read.
 
 use super::auth::Caller;
+use super::dialect::Dialect;
 use super::ids::Ids;
 use http::HeaderValue;
 use std::time::{Duration, Instant};
@@ -8,6 +9,8 @@ use tidegate_core::ids::UnixMs;
 
 /// What is known of a request before its body is read.
 pub(super) struct Arrival {
+    /// The API that its client speaks.
+    pub(super) dialect: Dialect,
     /// Its ids.
     pub(super) ids: Ids,
     /// `Idempotency-Key`, as it came.

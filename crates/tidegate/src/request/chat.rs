@@ -4,6 +4,7 @@ use super::arrival::Arrival;
 use super::body::Body;
 use super::bounds::{BACKOFF_FIRST, BACKOFF_MAX};
 use super::code::Code;
+use super::dialect::{Asks, Dialect, put_warnings};
 use super::exchange::{Asked, Ending, Exchange, Query};
 use super::front::Admitted;
 use super::gateway::Gateway;
@@ -33,14 +34,16 @@ enum Called {
     Stream(Piece, Pieces),
 }
 
-/// `POST /v1/chat/completions`.
+/// `POST /v1/chat/completions` and `POST /v1/messages`.
 pub(super) async fn completions(
     admitted: &Admitted,
     mut arrival: Arrival,
     body: RequestBody,
 ) -> Result<Response<Body>, Problem> {
     let RequestBody { bytes, share } = body;
-    let request = openai_chat::read_request(&bytes).map_err(|e| Problem::of_request(&e))?;
+    let dialect = arrival.dialect;
+    let asks = dialect.read(&bytes).map_err(|e| Problem::of_request(&e))?;
+    let Asks { chat: request, text, warnings } = asks;
     let gateway = pick(admitted, &mut arrival, request.model.as_deref(), bytes.len())?;
     let mut turn = match arrival.key.as_ref() {
         None => None,
@@ -55,7 +58,7 @@ pub(super) async fn completions(
     };
     let query = Query {
         tool_results: openai_chat::tool_results(&request.body),
-        body: Asked::new(&bytes, request.body),
+        body: Asked::new(&text, request.body),
         stream: request.stream,
         include_usage: request.include_usage,
         user: request.user.as_deref().map(subject_of),
@@ -63,28 +66,31 @@ pub(super) async fn completions(
         input_chars: request.input_chars,
         budget: None,
     };
-    drop(bytes);
+    drop((bytes, text));
     let mut exchange = Exchange::open(&gateway, arrival, query, share).await?;
     let (labels, trace) = (exchange.labels(), exchange.ids().trace.clone());
     let response = match call(&mut exchange).await {
         Ok(Called::Whole(answer)) => match reply::whole(exchange, answer) {
             Ok(whole) => {
                 let body = whole.body.clone();
-                let response = labels.put(respond::json_bytes(StatusCode::OK, whole.body));
+                let mut response = labels.put(respond::json_bytes(StatusCode::OK, whole.body));
+                put_warnings(response.headers_mut(), &warnings);
                 if let Some(turn) = turn {
                     turn.keep(response.headers(), &body);
                 }
                 return Ok(response);
             }
-            Err(problem) => respond::problem(&problem, &trace),
+            Err(problem) => respond::problem(&problem, dialect, &trace),
         },
         Ok(Called::Stream(first, pieces)) => {
             exchange.turn = turn.take();
             stream::response(exchange, first, pieces)
         }
-        Err(error) => respond::problem(&fail(exchange, error), &trace),
+        Err(error) => respond::problem(&fail(exchange, error), dialect, &trace),
     };
-    Ok(labels.put(response))
+    let mut response = labels.put(response);
+    put_warnings(response.headers_mut(), &warnings);
+    Ok(response)
 }
 
 /// The service that a request is for, within that service's limit on bodies.
@@ -134,7 +140,7 @@ pub(super) async fn seed(
         Err(error) => Err(fail(exchange, error)),
     };
     let response = match answered {
-        Err(problem) => respond::problem(&problem, &ids.trace),
+        Err(problem) => respond::problem(&problem, Dialect::OpenAi, &ids.trace),
         Ok(whole) => respond::json(
             StatusCode::OK,
             &json!({

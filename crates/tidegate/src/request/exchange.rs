@@ -8,6 +8,7 @@ use super::admission::Share;
 use super::arrival::Arrival;
 use super::auth::Caller;
 use super::bounds::BODY_FREE;
+use super::dialect::Dialect;
 use super::gateway::Gateway;
 use super::problem::{CLIENT_GONE, Problem};
 use super::repeats::Turn;
@@ -205,6 +206,11 @@ impl Exchange {
             _permit: permit,
             share,
         })
+    }
+
+    /// The API that the client speaks.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.arrival.dialect
     }
 
     /// The request's ids.

@@ -27,6 +27,7 @@ mod problem;
 mod respond;
 
 mod chat;
+mod dialect;
 mod repeats;
 mod reply;
 mod stream;

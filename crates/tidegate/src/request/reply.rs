@@ -3,14 +3,14 @@
 use super::exchange::{Ending, Exchange};
 use super::problem::Problem;
 use crate::guard::blocks;
-use crate::upstream::Answer;
+use crate::upstream::{Answer, UpstreamError};
 use bytes::Bytes;
 use http::StatusCode;
 use tidegate_core::upstream::Failure;
 
 /// An answer that may go to the client.
 pub(super) struct Whole {
-    /// The upstream's body.
+    /// The upstream's body, in the client's form.
     pub(super) body: Bytes,
     /// The answer's text.
     pub(super) text: String,
@@ -25,6 +25,27 @@ pub(super) struct Whole {
 /// Ends an exchange with a whole answer.
 pub(super) fn whole(exchange: Exchange, answer: Answer) -> Result<Whole, Problem> {
     let Answer { body, facts, elapsed } = answer;
+    let body = match exchange.dialect().answer(body, &exchange.ids().trace) {
+        Ok(body) => body,
+        Err(problem) => {
+            let error = UpstreamError::of_problem(&problem, elapsed);
+            let problem = Problem::upstream(&error, exchange.passes_on());
+            let UpstreamError { failure, elapsed, said, .. } = error;
+            let (status, facts) = (problem.status, Some(facts));
+            let (failure, said) = (Some(failure), Some(said));
+            let found = Some(exchange.look(facts.as_ref().unwrap_or(&Default::default()), false));
+            exchange.close(Ending {
+                status,
+                failure,
+                facts,
+                elapsed,
+                found,
+                said,
+                withheld: false,
+            });
+            return Err(problem);
+        }
+    };
     let found = exchange.look(&facts, false);
     if blocks(&exchange.set.block, &found.events) {
         let problem = Problem::withheld(&found.events);

@@ -1,6 +1,7 @@
 //! What makes responses: JSON, and errors with what the client can do next.
 
 use super::body::Body;
+use super::dialect::Dialect;
 use super::problem::{Next, Problem};
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
@@ -26,8 +27,8 @@ pub(super) fn json_bytes(status: StatusCode, body: impl Into<Bytes>) -> Response
 }
 
 /// An error; the headers with its ids are added at the edge.
-pub(super) fn problem(problem: &Problem, trace_id: &TraceId) -> Response<Body> {
-    let mut response = json_bytes(problem.status, problem.envelope(Some(trace_id)));
+pub(super) fn problem(problem: &Problem, dialect: Dialect, trace_id: &TraceId) -> Response<Body> {
+    let mut response = json_bytes(problem.status, dialect.error(problem, Some(trace_id)));
     let headers = response.headers_mut();
     match problem.next {
         Next::Nothing => {}

@@ -4,6 +4,7 @@ use super::arrival::Arrival;
 use super::auth::Caller;
 use super::body::Body;
 use super::code::Code;
+use super::dialect::Dialect;
 use super::front::{Admitted, Front, Picked};
 use super::incoming::{self, RequestBody};
 use super::meter::Meter;
@@ -29,6 +30,7 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Endpoint {
     Completions,
+    Messages,
     Chat,
     Feedback,
     Models,
@@ -38,8 +40,9 @@ enum Endpoint {
 }
 
 impl Endpoint {
-    const ALL: [Endpoint; 7] = [
+    const ALL: [Endpoint; 8] = [
         Endpoint::Completions,
+        Endpoint::Messages,
         Endpoint::Chat,
         Endpoint::Feedback,
         Endpoint::Models,
@@ -51,6 +54,7 @@ impl Endpoint {
     fn path(self) -> &'static str {
         match self {
             Endpoint::Completions => "/v1/chat/completions",
+            Endpoint::Messages => "/v1/messages",
             Endpoint::Chat => "/chat",
             Endpoint::Feedback => "/v1/feedback",
             Endpoint::Models => "/v1/models",
@@ -62,7 +66,9 @@ impl Endpoint {
 
     fn methods(self) -> &'static str {
         match self {
-            Endpoint::Completions | Endpoint::Chat | Endpoint::Feedback => "POST",
+            Endpoint::Completions | Endpoint::Messages | Endpoint::Chat | Endpoint::Feedback => {
+                "POST"
+            }
             Endpoint::Models | Endpoint::Metrics | Endpoint::Health | Endpoint::Ready => {
                 "GET, HEAD"
             }
@@ -74,10 +80,19 @@ impl Endpoint {
         match self {
             Endpoint::Health | Endpoint::Ready => true,
             Endpoint::Completions
+            | Endpoint::Messages
             | Endpoint::Chat
             | Endpoint::Feedback
             | Endpoint::Models
             | Endpoint::Metrics => false,
+        }
+    }
+
+    /// The API that its clients speak, also where they ask in a wrong way.
+    fn dialect(path: &str) -> Dialect {
+        match path.starts_with(Endpoint::Messages.path()) {
+            true => Dialect::Anthropic,
+            false => Dialect::OpenAi,
         }
     }
 
@@ -105,6 +120,7 @@ pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Bo
     let started = Instant::now();
     let Received { head, raw_head, body, peer } = request;
     let ids = front.first().ids.of(&head.headers);
+    let dialect = Endpoint::dialect(head.uri.path());
     let endpoint = strict::check(&head, &raw_head)
         .and_then(|()| front.check_site(&head))
         .and_then(|()| endpoint(&head.method, head.uri.path()));
@@ -116,6 +132,7 @@ pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Bo
         Ok(endpoint) => {
             let at = front.first().parts.clock.now();
             let arrival = Arrival {
+                dialect,
                 ids: ids.clone(),
                 key: head.headers.get(IDEMPOTENCY_KEY).cloned(),
                 caller: Caller::default(),
@@ -128,8 +145,10 @@ pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Bo
         }
         Err(problem) => Err(problem),
     };
-    let mut response = response.unwrap_or_else(|problem| respond::problem(&problem, &ids.trace));
+    let mut response =
+        response.unwrap_or_else(|problem| respond::problem(&problem, dialect, &ids.trace));
     let headers = response.headers_mut();
+    dialect.put_ids(headers, &ids.trace);
     for (name, id) in [(X_TRACE_ID, &ids.trace), (X_REQUEST_ID, &ids.request)] {
         if let Ok(value) = HeaderValue::from_str(id.as_str()) {
             headers.insert(name, value);
@@ -174,6 +193,7 @@ async fn dispatch(
         Endpoint::Health => return Ok(pages::health(front)),
         Endpoint::Ready => return Ok(pages::ready(front)),
         Endpoint::Completions
+        | Endpoint::Messages
         | Endpoint::Chat
         | Endpoint::Feedback
         | Endpoint::Models
@@ -187,7 +207,7 @@ async fn dispatch(
             let accept = accept.and_then(|accept| accept.to_str().ok()).unwrap_or_default();
             Ok(pages::metrics(front, &admitted, accept))
         }
-        Endpoint::Completions => {
+        Endpoint::Completions | Endpoint::Messages => {
             let body = read(front, &admitted, &mut arrival, request).await?;
             apart(body.is_large(), async move {
                 chat::completions(&admitted, arrival, body.weighed()?).await

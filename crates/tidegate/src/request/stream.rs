@@ -8,6 +8,7 @@
 
 use super::body::{Body, Stream};
 use super::bounds::{HELD_MAX, STREAM_PIECE};
+use super::dialect::StreamForm;
 use super::exchange::{Ending, Exchange};
 use super::problem::{CLIENT_GONE, Problem};
 use crate::guard::{blocks, said_in};
@@ -20,7 +21,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 use tidegate_core::guard::{Findings, RiskEvent, StreamWatch};
 use tidegate_core::upstream::Failure;
-use tidegate_wire::{AnswerFacts, openai_chat, sse};
+use tidegate_wire::AnswerFacts;
 
 /// nginx and servers built on it buffer streams unless this header turns that off.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -37,7 +38,7 @@ struct Events {
     seen: Vec<RiskEvent>,
     /// Events that wait until it is known which tool they call.
     held: Vec<u8>,
-    hide_usage: bool,
+    form: StreamForm,
     status: StatusClass,
 }
 
@@ -45,7 +46,7 @@ struct Events {
 pub(super) fn response(mut exchange: Exchange, first: Piece, pieces: Pieces) -> Response<Body> {
     exchange.measure_overhead();
     let events = Events {
-        hide_usage: !exchange.query.include_usage,
+        form: exchange.dialect().stream(&exchange.ids().trace, !exchange.query.include_usage),
         exchange: Some(exchange),
         first: Some(first),
         pieces,
@@ -99,7 +100,7 @@ impl Events {
     fn take(&mut self, piece: Option<Piece>, out: &mut Vec<u8>) {
         match piece {
             Some(Piece::Data { bytes, says }) => self.data(&bytes, says, out),
-            Some(Piece::Ping) => sse::write_ping(out),
+            Some(Piece::Ping) => self.form.ping(out),
             Some(Piece::Done(elapsed)) => self.done(elapsed, out),
             Some(Piece::Failed(error)) => self.broken(error, out),
             None => {
@@ -116,7 +117,9 @@ impl Events {
         {
             exchange.first_token = Some(Instant::now());
         }
-        if let Err(problem) = self.facts.push(says) {
+        // What is held goes on only once it is known that it may.
+        let written = self.form.chunk(data, &says, &mut self.held);
+        if let Err(problem) = self.facts.push(says).and(written) {
             return self.broken(UpstreamError::of_problem(&problem, Elapsed::default()), out);
         }
         let mut holds = false;
@@ -129,13 +132,6 @@ impl Events {
             if blocks(&exchange.set.block, &events) {
                 return self.withhold(&events, None, Elapsed::default(), out);
             }
-        }
-        let shown = match self.hide_usage {
-            true => openai_chat::hide_usage(data),
-            false => Some(data.into()),
-        };
-        if let Some(shown) = shown {
-            sse::write_event(&mut self.held, &shown);
         }
         if !holds {
             out.append(&mut self.held);
@@ -150,7 +146,7 @@ impl Events {
             return self.withhold(&events, Some(found), elapsed, out);
         }
         out.append(&mut self.held);
-        sse::write_event(out, sse::DONE);
+        self.form.end(out);
         let (status, class, failure) = match self.facts.is_useful() {
             true => (StatusCode::OK, StatusClass::Ok, None),
             false => (StatusCode::OK, StatusClass::Error, Some(Failure::Empty)),
@@ -162,7 +158,7 @@ impl Events {
     fn broken(&mut self, error: UpstreamError, out: &mut Vec<u8>) {
         if let Some(exchange) = &self.exchange {
             let problem = Problem::upstream(&error, exchange.passes_on());
-            sse::write_event(out, &problem.envelope(Some(&exchange.ids().trace)));
+            self.form.error(&problem, Some(&exchange.ids().trace), out);
         }
         let UpstreamError { failure, elapsed, said, .. } = error;
         let (failure, said) = (Some(failure), Some(said));
@@ -178,7 +174,7 @@ impl Events {
         out: &mut Vec<u8>,
     ) {
         let trace = self.exchange.as_ref().map(|exchange| &exchange.ids().trace);
-        sse::write_event(out, &Problem::withheld(events).envelope(trace));
+        self.form.error(&Problem::withheld(events), trace, out);
         let (status, withheld) = (StatusCode::OK, true);
         let ending = Ending { status, elapsed, found, withheld, ..Ending::default() };
         self.end(StatusClass::Error, ending);

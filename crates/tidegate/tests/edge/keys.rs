@@ -260,9 +260,11 @@ fn the_bounds_of_a_key_hold_and_say_when_it_may_pass() {
     let answered = ask(server.address, &free);
     assert_eq!(answered.status, 200);
     assert_eq!(answered.header("x-ratelimit-limit-requests"), "", "it has no bounds");
-    // What the key used stays used when another key is made, and when it gets a successor's end.
+    // What was used stays used when another key is made, and a successor gives no more.
     key(&project, &["other"]);
     assert_eq!(ask(server.address, &bound).status, 429);
+    let successor = project.run(&["key", "rotate", "web"]).exits(0);
+    assert_eq!(ask(server.address, successor.out.trim()).status, 429);
 
     let tokens = key(&project, &["tokens", "--tokens-per-min", "2000"]);
     let ask_for = |most: u64| {

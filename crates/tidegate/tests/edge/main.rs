@@ -42,6 +42,8 @@ mod r#loop;
 #[cfg(target_os = "linux")]
 mod memory;
 #[cfg(test)]
+mod messages;
+#[cfg(test)]
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod names;
 #[cfg(test)]

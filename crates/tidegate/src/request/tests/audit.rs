@@ -3,6 +3,7 @@
 use super::harness::*;
 use crate::request::arrival::Arrival;
 use crate::request::auth::Caller;
+use crate::request::dialect::Dialect;
 use crate::request::exchange::{Asked, Exchange, Query};
 use crate::request::problem::Problem;
 use crate::store::Records as _;
@@ -22,6 +23,7 @@ async fn opened_while(
 ) -> (TraceId, Result<Exchange, Problem>) {
     let gateway = &service.gateway;
     let arrival = Arrival {
+        dialect: Dialect::OpenAi,
         ids: gateway.ids.of(&HeaderMap::new()),
         key: None,
         caller: Caller::default(),
