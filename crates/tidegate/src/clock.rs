@@ -13,6 +13,11 @@ const FOLLOWS_ONE_IN: u64 = 100;
 /// Most that it follows at once, ms, where nobody asked for the time for long.
 const FOLLOWS_MOST_MS: u64 = 1_000;
 
+/// When this version's sources were made, to the day (2026-11-28): a system's clock before it is
+/// wrong, as after a start without the hardware's clock. A constant, so that the same sources make
+/// the same binary; each release sets it to its date in CHANGELOG.md.
+pub(crate) const BUILT: UnixMs = UnixMs(1_795_824_000_000);
+
 /// The real clock, or the demo's, which is moved on by the demo and labelled as such.
 #[derive(Debug, Clone)]
 pub(crate) enum Clock {

@@ -1,6 +1,6 @@
 //! The composition root: a service put together from its project, for `serve` and for `demo`.
 
-use crate::clock::Clock;
+use crate::clock::{BUILT, Clock, rfc3339};
 use crate::config::Loaded;
 use crate::control::{
     AdminError, AdminPlane, Control, ControlError, ControlHandle, Plane, serve_admin,
@@ -23,9 +23,9 @@ use tokio::time::timeout_at;
 
 /// How often records past their retention are removed.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
-/// From how many days on a clock that is ahead of all that is kept is doubted. A service that is
-/// off for a week is rare, and waits a day.
-const AHEAD_DAYS_MAX: u64 = 7;
+/// From how many days on a clock that is ahead of all that is kept is doubted, or records are that
+/// are older than any should be. A service that is off for a week is rare, and waits a day.
+const DOUBT_DAYS: u64 = 7;
 /// For how long it is doubted: an operator reads the log within a day.
 const DOUBT_LASTS: Duration = Duration::from_secs(24 * 3_600);
 /// Milliseconds of a day.
@@ -157,13 +157,8 @@ impl Host {
             serve_admin(&loaded.root, &project.admin_listen, Some(address), control.clone())
                 .await?;
         control.keep_looking(Duration::from_millis(project.release.tick_ms), plane);
-        let newest = newest(&store);
-        keep_pruning(
-            project.service.clone(),
-            store.clone(),
-            project.records.retention_days,
-            newest,
-        );
+        let kept = Kept::of(&store);
+        keep_pruning(project.service.clone(), store.clone(), project.records.retention_days, kept);
         keep_time(project.service.clone());
         Ok(RunningHost { gateway, control, store, admin })
     }
@@ -244,26 +239,60 @@ fn log_key(loaded: &Loaded) -> Option<LogKey> {
     kept.or_else(|_| LogKey::random()).ok()
 }
 
-/// When the newest record came in; the epoch without any. A record is kept of every request, so no
-/// other entry of the state is much newer.
-fn newest(store: &Store) -> UnixMs {
-    let query = RecordQuery { newest_first: true, limit: 1, ..RecordQuery::default() };
-    let last = store.records(&query).ok().and_then(|records| records.first().map(|last| last.at));
-    last.unwrap_or(UnixMs(0))
+/// When the first and the last record came in that are kept, by the clock of then; the epoch
+/// without any. A record is kept of every request, so no other entry of the state is much newer.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    oldest: UnixMs,
+    newest: UnixMs,
 }
 
-/// Why nothing is deleted by this clock: it is far ahead of all that was kept before, as after a
-/// start without the hardware's clock. A service that was off for so long deletes a day later.
-fn doubt(now: UnixMs, newest: UnixMs, running: Duration) -> Option<String> {
+impl Kept {
+    fn of(store: &Store) -> Kept {
+        let at = |newest_first| {
+            let query = RecordQuery { newest_first, limit: 1, ..RecordQuery::default() };
+            let found = store.records(&query).ok();
+            found.and_then(|records| records.first().map(|found| found.at)).unwrap_or(UnixMs(0))
+        };
+        Kept { oldest: at(false), newest: at(true) }
+    }
+}
+
+/// Why nothing is deleted by this clock: it is before this version was made or before what is kept,
+/// or far ahead of it, as after a start without the hardware's clock; or what is kept lies so far
+/// apart that an earlier clock was wrong. What may as well be a service that was off for so long,
+/// or keeps its records for a shorter time now, deletes a day later.
+fn doubt(now: UnixMs, kept: Kept, retention_days: u32, running: Duration) -> Option<String> {
+    let Kept { oldest, newest } = kept;
+    let (at, built) = (rfc3339(now), rfc3339(BUILT));
+    if now < BUILT {
+        return Some(format!(
+            "the clock says {at}, and this version was made on {}; set it right and restart: what \
+             is kept meanwhile has a wrong time",
+            built.chars().take(10).collect::<String>()
+        ));
+    }
+    let behind_days = newest.since(now) / DAY_MS;
+    if behind_days > 0 {
+        return Some(format!(
+            "the clock says {at}, {behind_days} days before the newest record; set it right and \
+             restart: what is kept meanwhile has a wrong time"
+        ));
+    }
+    if newest.0 == 0 || running >= DOUBT_LASTS {
+        return None;
+    }
     let ahead_days = now.since(newest) / DAY_MS;
-    let is_doubtful = newest.0 > 0 && ahead_days >= AHEAD_DAYS_MAX && running < DOUBT_LASTS;
-    is_doubtful.then(|| {
-        format!(
-            "the clock is {ahead_days} days ahead of the newest record; \
-             set it right, or they are removed after {} h",
-            DOUBT_LASTS.as_secs() / 3_600
-        )
-    })
+    let apart_days = newest.since(oldest) / DAY_MS;
+    let what = if ahead_days >= DOUBT_DAYS {
+        format!("the clock is {ahead_days} days ahead of the newest record")
+    } else if apart_days >= u64::from(retention_days) + DOUBT_DAYS {
+        format!("the records are {apart_days} days apart, and kept for {retention_days}")
+    } else {
+        return None;
+    };
+    let after_h = DOUBT_LASTS.as_secs() / 3_600;
+    Some(format!("{what}; set the clock right if it is wrong, they are removed after {after_h} h"))
 }
 
 /// Says once for each time that the system's clock was set.
@@ -289,13 +318,14 @@ fn keep_time(service: String) {
     });
 }
 
-fn keep_pruning(service: String, store: Store, retention_days: u32, newest: UnixMs) {
+fn keep_pruning(service: String, store: Store, retention_days: u32, kept: Kept) {
     let (started, mut doubted) = (Instant::now(), false);
     tokio::spawn(async move {
         let mut interval = tokio::time::interval(PRUNE_EVERY);
         loop {
             interval.tick().await;
-            if let Some(why) = doubt(Clock::Real.now(), newest, started.elapsed()) {
+            let now = Clock::Real.now();
+            if let Some(why) = doubt(now, kept, retention_days, started.elapsed()) {
                 if !std::mem::replace(&mut doubted, true) {
                     let what = "records past their retention were not removed";
                     About::service(&service).log(&Event::WorkFailed { what, why });
@@ -310,4 +340,54 @@ fn keep_pruning(service: String, store: Store, retention_days: u32, newest: Unix
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(days: i64) -> UnixMs {
+        UnixMs(BUILT.0.saturating_add_signed(days * DAY_MS as i64))
+    }
+
+    fn check(now_days: i64, [oldest, newest]: [i64; 2], running_h: u64, expected: &str) {
+        let running = Duration::from_secs(running_h * 3_600);
+        let kept = Kept { oldest: at(oldest), newest: at(newest) };
+        let why = doubt(at(now_days), kept, 30, running);
+        match expected {
+            "" => assert_eq!(why, None),
+            text => assert!(why.as_ref().unwrap().contains(text), "{why:?}"),
+        }
+    }
+
+    #[test]
+    fn nothing_is_removed_by_a_clock_that_is_wrong() {
+        check(60, [29, 60], 0, "");
+        check(60, [24, 54], 0, "");
+        check(430, [1, 30], 0, "400 days ahead of the newest record");
+        check(430, [1, 30], 24, "");
+        // An earlier clock was: what was kept by it is not that old.
+        check(60, [-9_000, 60], 0, "9060 days apart, and kept for 30");
+        check(60, [-9_000, 60], 24, "");
+        // Behind, it stays wrong however long it runs.
+        check(30, [1, 33], 99, "3 days before the newest record");
+        check(-1, [-40, -20], 99, "this version was made on 2026-11-28");
+        check(-9_000, [1, 20], 99, "this version was made on");
+        let none = Kept { oldest: UnixMs(0), newest: UnixMs(0) };
+        assert!(doubt(UnixMs(0), none, 30, Duration::ZERO).unwrap().contains("1970-01-01"));
+        // Without a record there is nothing to compare with, and nothing to remove.
+        assert_eq!(doubt(BUILT, none, 30, Duration::ZERO), None);
+    }
+
+    #[test]
+    fn no_release_is_younger_than_the_clocks_bound() {
+        let log = include_str!("../../../CHANGELOG.md");
+        let built = rfc3339(BUILT);
+        // `## 1.2.0 (2027-03-01)`
+        let dates = log.lines().filter_map(|line| line.strip_prefix("## ")?.split_once('('));
+        for (_, date) in dates {
+            assert!(built.as_str() >= date.trim_end_matches(')'), "set clock::BUILT to {date}");
+        }
+        assert!(built.starts_with("2026-11-28T00:00:00"), "{built}");
+    }
 }

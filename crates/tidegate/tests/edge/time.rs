@@ -84,6 +84,32 @@ fn a_clock_that_is_400_days_ahead_at_the_start_deletes_nothing() {
 }
 
 #[test]
+fn a_clock_of_the_year_2000_at_the_start_is_said_and_deletes_nothing() {
+    let (clock, project) = (SystemClock::new(), Project::quick());
+    let server = clock.serve(&project);
+    let body = json!({"messages": [{"role": "user", "content": "hi"}]}).to_string();
+    let bytes = request("POST", CHAT, "x-trace-id: kept-2\r\n", body.as_bytes());
+    let answer = client::open(server.address, &bytes).unwrap().finish().unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    server.terminate();
+    assert_eq!(server.ended(), Some(0));
+    // 26 years, and some: before this version, and before every record.
+    clock.set(-27 * 365 * 86_400);
+    let server = clock.serve(&project);
+    wait_for("the doubt", || server.log().contains("and this version was made on").then_some(()));
+    let answer = server.chat("mei", "hello");
+    server.terminate();
+    assert_eq!(server.ended(), Some(0));
+    clock.set(0);
+    let server = clock.serve(&project);
+    server.chat("mei", "hello");
+    // What was kept by the wrong clock is not older than a record may be: it has a wrong time.
+    for trace in ["kept-2", answer.header("x-trace-id")] {
+        project.run(&["trace", trace]).exits(0);
+    }
+}
+
+#[test]
 fn an_hour_back_does_not_stall_a_release() {
     let (clock, project) = (SystemClock::new(), Project::fast());
     let server = clock.serve(&project);
