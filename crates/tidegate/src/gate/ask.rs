@@ -71,6 +71,7 @@ pub(crate) async fn ask(
         body,
         expected_bytes: case.input.len(),
         stream: false,
+        is_retry: false,
         keys: live.keys.clone(),
         traceparent: None,
         trace_id: None,

@@ -203,6 +203,7 @@ async fn call(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
         };
         let wait = error.retry_after.unwrap_or(backoff);
         let again = error.failure.retryable()
+            && !error.sent_twice
             && tries_left > 0
             && wait <= BACKOFF_MAX
             && wait < exchange.left()
@@ -240,6 +241,7 @@ async fn call_once(exchange: &mut Exchange, before: Duration) -> Result<Called, 
         body,
         expected_bytes: query.body.text_bytes() + EXPECTED_MORE,
         stream,
+        is_retry: !before.is_zero(),
         keys: exchange.set.keys.clone(),
         traceparent: exchange.ids().traceparent.clone(),
         trace_id: Some(exchange.ids().trace.as_str().to_owned()),

@@ -18,7 +18,8 @@ impl UpstreamError {
     ) -> UpstreamError {
         let message = message.into();
         let said = Box::default();
-        UpstreamError { failure, status: None, message, said, retry_after: None, elapsed }
+        let (status, retry_after, sent_twice) = (None, None, false);
+        UpstreamError { failure, status, message, said, retry_after, elapsed, sent_twice }
     }
 
     /// The failure that a non-2xx status means, with what its body says.

@@ -35,6 +35,8 @@ pub(crate) struct Call {
     pub(crate) expected_bytes: usize,
     /// Whether a stream is wanted.
     pub(crate) stream: bool,
+    /// Whether it was sent before and failed.
+    pub(crate) is_retry: bool,
     /// The version set's names, for simulated faults.
     pub(crate) keys: VersionKeys,
     /// W3C trace context to pass on.
@@ -82,6 +84,8 @@ pub(crate) struct UpstreamError {
     pub(crate) retry_after: Option<Duration>,
     /// How long it took to fail.
     pub(crate) elapsed: Elapsed,
+    /// Whether two connections were closed on the request: it may be what ends the upstream.
+    pub(crate) sent_twice: bool,
 }
 
 /// The upstream's own description of its fault.

@@ -140,11 +140,12 @@ impl OpenAi {
         mut exchange: Exchange,
     ) -> Result<Reply, UpstreamError> {
         let request = self.request(call, body);
-        let asking = self.ask(request);
+        let mut sent_twice = false;
+        let asking = self.ask(request, call.is_retry, &mut sent_twice);
         let head = exchange.within(exchange.first_byte_deadline(), Late::FirstByte, asking);
         let response = head.await?.map_err(|error| {
             let (failure, message) = client::no_answer(&error);
-            exchange.error(failure, message)
+            UpstreamError { sent_twice, ..exchange.error(failure, message) }
         })?;
         exchange.status = Some(response.status().as_u16());
         if !response.status().is_success() {
@@ -168,8 +169,18 @@ impl OpenAi {
     }
 
     /// Sends a request. Where a connection that had served before is closed without an answer, the
-    /// server had closed it before it saw the request: it is sent once more on a fresh one.
-    async fn ask(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Error> {
+    /// server had closed it before it saw the request: it is sent once more on a fresh one. Where
+    /// that one is closed too, and for a retry, it is not sent again: a request that crashes its
+    /// server would take one after the other with it.
+    async fn ask(
+        &self,
+        request: Request<Full<Bytes>>,
+        is_retry: bool,
+        sent_twice: &mut bool,
+    ) -> Result<Response<Incoming>, Error> {
+        if is_retry {
+            return self.fresh.request(request).await;
+        }
         let again = request.clone();
         match self.clients.get().request(request).await {
             Ok(response) => {
@@ -177,7 +188,10 @@ impl OpenAi {
                 Ok(response)
             }
             Err(error) if client::is_closed(&error) && reused::had_served(&error) => {
-                self.fresh.request(again).await
+                let sent_again = self.fresh.request(again).await;
+                // One that cannot be made did not see the request.
+                *sent_twice = sent_again.as_ref().is_err_and(client::is_closed);
+                sent_again
             }
             Err(error) => Err(error),
         }

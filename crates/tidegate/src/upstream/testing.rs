@@ -17,6 +17,7 @@ pub(super) fn call(model: &str, system: &str, user: &str) -> Call {
         body: body.as_object().unwrap().clone(),
         expected_bytes: 0,
         stream: false,
+        is_retry: false,
         keys: VersionKeys { model: model.to_owned(), ..VersionKeys::default() },
         traceparent: None,
         trace_id: None,

@@ -189,8 +189,6 @@ impl Fault {
     pub(crate) fn most_tries(self, stream: bool) -> u64 {
         let failure = self.expected(stream).failure;
         match self {
-            // What fails on a used connection is sent once more on a fresh one.
-            Fault::Close | Fault::ResetAtOnce => 4,
             Fault::Once => 2,
             // More is waited for than a retry may wait.
             Fault::RateLimited(_) => 1,
