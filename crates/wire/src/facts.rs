@@ -10,6 +10,7 @@
 
 use crate::problem::AnswerProblem;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 #[cfg(test)]
 mod tests;
@@ -164,6 +165,14 @@ struct Window {
 }
 
 impl Window {
+    /// A piece with what came before it.
+    fn of_all(before: &str, mut piece: String) -> Window {
+        if !before.is_empty() {
+            piece.insert_str(0, before);
+        }
+        Window { text: piece, is_fresh: true }
+    }
+
     fn of_end(text: &str) -> Window {
         Window { text: end(text).to_owned(), is_fresh: false }
     }
@@ -236,9 +245,9 @@ impl AnswerFacts {
         let choice = &mut self.choices[place];
         let left = ANSWER_TEXT_MAX_BYTES - self.kept_bytes;
         let mut room = Room { left, cut: false, windows: &mut self.windows };
-        room.append(&mut choice.text, &text, (index, TextKind::Answer, 0));
-        room.append(&mut choice.reasoning, &reasoning, (index, TextKind::Reasoning, 0));
-        room.append(&mut choice.refusal, &refusal, (index, TextKind::Refusal, 0));
+        room.append(&mut choice.text, text, (index, TextKind::Answer, 0));
+        room.append(&mut choice.reasoning, reasoning, (index, TextKind::Reasoning, 0));
+        room.append(&mut choice.refusal, refusal, (index, TextKind::Refusal, 0));
         if !other.is_empty() {
             room.windows.entry((index, TextKind::Other, 0)).or_default().push(&other);
         }
@@ -346,7 +355,7 @@ impl ChoiceFacts {
             let left = TOOL_NAME_MAX_BYTES.saturating_sub(call.name.len());
             call.name.push_str(cut(&name, left));
         }
-        room.append(&mut call.arguments, &arguments, (self.index, TextKind::ToolArguments, place));
+        room.append(&mut call.arguments, arguments, (self.index, TextKind::ToolArguments, place));
         Ok(())
     }
 }
@@ -448,17 +457,32 @@ struct Room<'a> {
 }
 
 impl Room<'_> {
-    fn append(&mut self, text: &mut String, piece: &str, key: (u64, TextKind, usize)) {
-        let fits = cut(piece, self.left);
-        if fits.len() < piece.len() {
-            let window = self.windows.entry(key).or_insert_with(|| Window::of_end(text));
-            window.push(piece);
+    /// Adds a piece to a text. It is moved where it can be: whole answers have 30 MB.
+    fn append(&mut self, text: &mut String, piece: String, key: (u64, TextKind, usize)) {
+        let fits = cut(&piece, self.left).len();
+        self.left -= fits;
+        if fits == piece.len() {
+            match text.is_empty() {
+                true => *text = piece,
+                false => {
+                    // A text that doubles as it grows would take twice its memory.
+                    if text.capacity() - text.len() < fits {
+                        text.reserve_exact(fits.max(text.len() / 8).max(512));
+                    }
+                    text.push_str(&piece);
+                }
+            }
+            return;
         }
-        text.push_str(fits);
-        self.left -= fits.len();
-        if fits.len() < piece.len() {
-            // A text with a hole in it would be read as another text.
-            (self.left, self.cut) = (0, true);
+        // A text with a hole in it would be read as another text.
+        (self.left, self.cut) = (0, true);
+        match self.windows.entry(key) {
+            Entry::Occupied(window) => window.into_mut().push(&piece),
+            Entry::Vacant(place) => {
+                let before = end(text).to_owned();
+                text.push_str(&piece[..fits]);
+                place.insert(Window::of_all(&before, piece));
+            }
         }
     }
 }

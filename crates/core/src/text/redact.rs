@@ -134,7 +134,8 @@ pub fn find_private(text: &str) -> Vec<Private> {
 struct Folded<'a> {
     text: Cow<'a, str>,
     /// For each byte of `text` and its end, where it is in the original; empty when it is the same.
-    places: Vec<usize>,
+    /// No text has 4 GiB.
+    places: Vec<u32>,
 }
 
 impl<'a> Folded<'a> {
@@ -152,14 +153,14 @@ impl<'a> Folded<'a> {
             let next = chars.peek().map(|(_, next)| plain(*next));
             let c = in_number(c, text.chars().next_back(), next);
             text.push(c);
-            places.extend((0..c.len_utf8()).map(|offset| place + offset));
+            places.extend((0..c.len_utf8()).map(|offset| (place + offset) as u32));
         }
-        places.push(original.len());
+        places.push(original.len() as u32);
         Folded { text: Cow::Owned(text), places }
     }
 
     fn original(&self, range: Range<usize>) -> Range<usize> {
-        let place = |at: usize| self.places.get(at).copied().unwrap_or(at);
+        let place = |at: usize| self.places.get(at).map_or(at, |place| *place as usize);
         place(range.start)..place(range.end)
     }
 }

@@ -10,6 +10,7 @@ use std::io;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
@@ -20,6 +21,9 @@ const WORKERS_MAX: usize = 64;
 /// Nice value of the threads for large bodies: a tenth of a worker's share of a busy core.
 #[cfg(target_os = "linux")]
 const ASIDE_NICE: i32 = 10;
+
+/// How often memory that nobody uses any more is given back.
+const SWEEP: Duration = Duration::from_secs(2);
 
 thread_local! {
     /// The worker this thread is; 0 for none.
@@ -47,6 +51,18 @@ fn step_back() {
     // Without it, both have the same share.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::setpriority_process(None, ASIDE_NICE);
+}
+
+/// Gives memory back while nothing else happens. mimalloc returns what is free to the system when a
+/// thread frees more or ends, a second after it became free; where all rest, nothing would.
+async fn sweep() {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        // Its heap begins with its first allocation, which all of it is for.
+        let ends = || drop(std::hint::black_box(Vec::<u8>::with_capacity(64)));
+        // Where there is no thread to be had, the next one may be.
+        let _ = std::thread::Builder::new().name("sweep".to_owned()).spawn(ends);
+    }
 }
 
 /// A task that ends where this is dropped.
@@ -110,6 +126,7 @@ impl Workers {
         aside.worker_threads(workers()).thread_name("aside").enable_all();
         aside.on_thread_start(step_back);
         let aside = aside.build()?;
+        aside.spawn(sweep());
         let start = |number| Worker::start(number, aside.handle().clone(), going.subscribe());
         let all = (1..=workers()).map(start).collect::<io::Result<_>>()?;
         Ok(Workers { all, going, aside })

@@ -70,7 +70,7 @@ pub(super) async fn completions(
     let mut exchange = Exchange::open(&gateway, arrival, query, share).await?;
     let (labels, trace) = (exchange.labels(), exchange.ids().trace.clone());
     let response = match call(&mut exchange).await {
-        Ok(Called::Whole(answer)) => match reply::whole(exchange, answer) {
+        Ok(Called::Whole(answer)) => match reply::whole(exchange, answer).await {
             Ok(whole) => {
                 let body = whole.body.clone();
                 let mut response = labels.put(respond::json_bytes(StatusCode::OK, whole.body));
@@ -135,7 +135,7 @@ pub(super) async fn seed(
     let labels = exchange.labels();
     let (ids, set, arm) = (exchange.ids().clone(), Arc::clone(&exchange.set), exchange.arm());
     let answered = match call(&mut exchange).await {
-        Ok(Called::Whole(answer)) => reply::whole(exchange, answer),
+        Ok(Called::Whole(answer)) => reply::whole(exchange, answer).await,
         Ok(Called::Stream(..)) => Err(fail(exchange, not_asked_for())),
         Err(error) => Err(fail(exchange, error)),
     };

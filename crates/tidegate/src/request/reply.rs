@@ -3,7 +3,8 @@
 use super::exchange::{Ending, Exchange};
 use super::problem::Problem;
 use crate::guard::blocks;
-use crate::upstream::{Answer, UpstreamError};
+use crate::http::aside;
+use crate::upstream::{Answer, BODY_SMALL, UpstreamError};
 use bytes::Bytes;
 use http::StatusCode;
 use tidegate_core::upstream::Failure;
@@ -22,8 +23,16 @@ pub(super) struct Whole {
     pub(super) tokens_out: u64,
 }
 
-/// Ends an exchange with a whole answer.
-pub(super) fn whole(exchange: Exchange, answer: Answer) -> Result<Whole, Problem> {
+/// Ends an exchange with a whole answer; no other request waits while a large one is looked at.
+pub(super) async fn whole(exchange: Exchange, answer: Answer) -> Result<Whole, Problem> {
+    if answer.body.len() <= BODY_SMALL {
+        return looked_at(exchange, answer);
+    }
+    let looking = aside(async move { looked_at(exchange, answer) }).await;
+    looking.unwrap_or_else(|_panicked| Err(Problem::internal()))
+}
+
+fn looked_at(exchange: Exchange, answer: Answer) -> Result<Whole, Problem> {
     let Answer { body, facts, elapsed } = answer;
     let body = match exchange.dialect().answer(body, &exchange.ids().trace) {
         Ok(body) => body,

@@ -5,6 +5,8 @@ use std::time::Duration;
 /// Largest whole answer, bytes. The longest answers of today's models are about 128 k tokens, below
 /// 1 MiB of text; logprobs make that up to thirty times as much.
 pub(super) const BODY_MAX: usize = 32 * 1024 * 1024;
+/// Whole answers up to here, bytes, are read where they came; larger ones would hold up others.
+pub(crate) const BODY_SMALL: usize = 64 * 1024;
 /// How much of an error answer is read to find its code, bytes. Envelopes are below 2 KiB.
 pub(super) const ERROR_BODY_MAX: usize = 64 * 1024;
 /// How long the body of an error answer is waited for: the status already says most.

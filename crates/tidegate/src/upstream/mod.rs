@@ -22,6 +22,7 @@ use tidegate_core::upstream::Failure;
 use tidegate_core::version_set::VersionKeys;
 use tidegate_wire::{AnswerFacts, openai_chat};
 
+pub(crate) use bounds::BODY_SMALL;
 pub(crate) use pieces::{PieceSender, Pieces};
 pub(crate) use setup::SetupError;
 

@@ -16,7 +16,7 @@ mod tests;
 mod usage;
 
 use super::{Answer, Call, Deadlines, Elapsed, Pieces, Reply, SetupError, UpstreamError, bounds};
-use crate::http::{Collected, PerWorker};
+use crate::http::{Collected, PerWorker, aside};
 use bytes::Bytes;
 use client::HttpClient;
 use encoding::Decoder;
@@ -328,7 +328,17 @@ impl Exchange {
     async fn whole(&self, body: Incoming, decoder: Decoder) -> Result<Answer, UpstreamError> {
         let body = self.within(self.total_deadline(), Late::Total, read_whole(body, decoder));
         let body = body.await?.map_err(|(failure, message)| self.error(failure, message))?;
-        let facts = read_answer(&body).map_err(|problem| self.problem(&problem))?;
+        let facts = match body.len() > bounds::BODY_SMALL {
+            false => read_answer(&body),
+            true => {
+                let body = body.clone();
+                let reading = aside(async move { read_answer(&body) }).await;
+                reading.map_err(|_panicked| {
+                    self.error(Failure::Internal, "the answer could not be read")
+                })?
+            }
+        };
+        let facts = facts.map_err(|problem| self.problem(&problem))?;
         Ok(Answer { body, facts, elapsed: self.elapsed() })
     }
 

@@ -1,8 +1,8 @@
 //! What the process holds in memory, by the system's account: idle, under load, and afterwards.
 
 use crate::client::{CHAT, open, request};
-use crate::project::{Project, Server};
-use crate::upstream::Upstream;
+use crate::project::{Project, Server, wait_for};
+use crate::upstream::{Upstream, completion};
 use crate::upstream_faults::{ANSWER, project_on};
 use serde_json::{Value, json};
 
@@ -67,7 +67,37 @@ fn a_body_takes_four_times_its_size_at_most() {
             }
         });
         let took = memory_kib(&server, "VmHWM") - before;
-        let most = 4 * 4 * bytes.len() as u64 / 1024;
+        // Besides, the first of them touches pages of the program.
+        let most = 4 * 4 * bytes.len() as u64 / 1024 + 4 * 1024;
         assert!(took < most, "four times {kind} of {} bytes took {took} KiB", bytes.len());
+        check_given_back(&server, before, 20 * 1024);
     }
+}
+
+/// Memory is given back while nothing is asked.
+#[track_caller]
+fn check_given_back(server: &Server, before: u64, more: u64) {
+    wait_for("memory that is given back", || {
+        (memory_kib(server, "VmRSS") < before + more).then_some(())
+    });
+}
+
+#[test]
+fn an_answer_takes_four_times_its_size_at_most() {
+    let text = "{\"退款\": \"七天\"}\n".repeat(300_000);
+    let (small, large) = (completion(ANSWER), completion(&text));
+    let upstream = Upstream::by_rule(move |body| {
+        let asked = body["messages"].as_array().unwrap().last().unwrap().to_string();
+        ("200 OK", if asked.contains("much") { large.clone() } else { small.clone() })
+    });
+    let server = project_on(upstream.address).serve();
+    server.chat("mei", "hello");
+    let (before, bytes) = (memory_kib(&server, "VmRSS"), asking("say much".into()));
+    let answer = open(server.address, &bytes).unwrap().finish().unwrap();
+    assert_eq!((answer.status, answer.text().len()), (200, text.len()));
+    let took = memory_kib(&server, "VmHWM") - before;
+    // Besides, 4 MiB of text are kept and looked at.
+    let most = 4 * answer.body.len() as u64 / 1024 + 24 * 1024;
+    assert!(took < most, "an answer of {} bytes took {took} KiB", answer.body.len());
+    check_given_back(&server, before, 20 * 1024);
 }
