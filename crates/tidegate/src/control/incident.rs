@@ -20,7 +20,7 @@ use tidegate_core::route::Arm;
 
 /// Records of an arm that are looked through for an incident, the newest: what went wrong was
 /// decided on just now.
-pub(super) const RECORDS_MAX: usize = 2_000;
+const RECORDS_MAX: usize = 2_000;
 /// How long further red lines of a known incident are gathered before they are journalled together,
 /// ms: a flood of them must not fill the journal. The first is journalled at once.
 const GATHERED_MS: u64 = 60_000;

@@ -56,6 +56,10 @@ use tidegate_core::ids::{ChangeId, ServiceName, VersionSetId};
 use tidegate_core::journal::{ControlState, Event};
 use tidegate_core::route::{Arm, Table};
 
+/// Failing records of a candidate that are looked through at a start, the newest. More than this in
+/// the second before a crash is a candidate that its lines roll back.
+const RED_LINES_AMONG: usize = 256;
+
 /// The data plane's side that control acts on; absent when a command runs without a server.
 #[derive(Clone)]
 pub(crate) struct Plane {
@@ -196,13 +200,16 @@ impl Control {
         Ok(plane)
     }
 
+    /// The newest failing records have it: it came after the last look, a second before the end.
+    /// All of a long release would be read from as many batches, for seconds in which nothing is
+    /// served.
     fn recorded_red_lines(&self, change_id: &ChangeId) -> Result<Vec<RiskEvent>> {
         let failing = self.store.records(&RecordQuery {
             change_id: Some(change_id.clone()),
             arm: Some(Arm::Candidate),
             failing_only: true,
-            limit: incident::RECORDS_MAX,
-            ..RecordQuery::default()
+            newest_first: true,
+            limit: RED_LINES_AMONG,
         })?;
         let events = failing.into_iter().flat_map(|record| record.risk);
         Ok(events.filter(|event| event.kind.is_red_line()).take(1).collect())

@@ -443,6 +443,18 @@ async fn a_red_line_seen_just_before_a_crash_still_shuts_off() {
         "prompt_length": 1, "response_length": 1
     }))
     .unwrap();
+    // A long release has many failing records before it.
+    for n in 0..2_100 {
+        let before = tidegate_core::evidence::Record {
+            at: UnixMs(record.at.0 - 1),
+            trace_id: TraceId::parse(&format!("before-{n}")).unwrap(),
+            failure: Some(Failure::ServerError),
+            risk: Vec::new(),
+            ..record.clone()
+        };
+        assert!(scene.control.store.record(crate::store::Ticket::default(), before));
+    }
+    scene.control.store.flush().await.unwrap();
     assert!(scene.control.store.record(crate::store::Ticket::default(), record));
     scene.control.store.flush().await.unwrap();
     let mut scene = scene.reopened(None).await;
