@@ -356,7 +356,8 @@ impl Signals {
                     _ = terminate.recv() => return Order::Terminate,
                     _ = interrupt.recv() => return Order::Interrupt,
                     _ = hangup.recv() => output::stderr(
-                        "SIGHUP is ignored: keys and files are read at a restart",
+                        "SIGHUP is ignored: keys change with `tidegate key`, what is served with a \
+                         release, the rest with a restart",
                     ),
                 }
             }
