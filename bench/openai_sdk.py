@@ -172,6 +172,7 @@ def raw_upstream(folder):
         client = client_of(url)
         passed_on(fake, client)
         failures(root, fake, client)
+        responses(root, fake, client)
         gone(root, fake, client)
         asyncio.run(cancelled(root, fake, url))
         fake.close()
@@ -227,6 +228,53 @@ def failures(root, fake, client):
     patient = client.with_options(max_retries=1)
     check_error("the SDK's own second try", lambda: say(patient, "500"), openai.InternalServerError)
     checks.equal("the SDK's own second try reaches the upstream", len(fake.seen) - before, 2)
+
+
+def responses(root, fake, client):
+    """The Responses API, without what needs the server to keep them."""
+    ask = {"model": "bench", "store": False}
+    made = client.responses.create(**ask, input="hello", instructions="Answer briefly.")
+    checks.equal("responses: the text", made.output_text, TEXT)
+    checks.equal("responses: status and usage",
+                 (made.status, made.usage.input_tokens, made.usage.output_tokens),
+                 ("completed", 11, 7))
+    sent = fake.seen[-1]["body"]["messages"]
+    checks.equal("responses: the model server gets a chat completion",
+                 [message["content"] for message in sent], ["Answer briefly.", "hello"])
+    with client.responses.stream(**ask, input="hello") as stream:
+        kinds = {event.type for event in stream}
+        final = stream.get_final_response()
+    checks.equal("responses.stream: text letter by letter", final.output_text, TEXT)
+    checks.true("responses.stream: its events", {"response.created", "response.completed",
+                "response.output_text.delta"} <= kinds, repr(kinds))
+    tool = {"type": "function", "name": TOOL["name"], "strict": False,
+            "parameters": {"type": "object", "properties": {"order": {"type": "string"}}}}
+    call = client.responses.create(**ask, input="tool", tools=[tool]).output[0]
+    checks.equal("responses: tool call", (call.type, call.name, call.arguments),
+                 ("function_call", TOOL["name"], TOOL["arguments"]))
+    client.responses.create(**ask, tools=[tool], input=[
+        {"role": "user", "content": "Where is 東京-7?"},
+        {"type": "function_call", "call_id": call.call_id, "name": call.name,
+         "arguments": call.arguments},
+        {"type": "function_call_output", "call_id": call.call_id, "output": "到着しました"}])
+    sent = fake.seen[-1]["body"]["messages"]
+    checks.equal("responses: tool result",
+                 (sent[1]["tool_calls"][0]["id"], sent[2]["role"], sent[2]["content"]),
+                 (call.call_id, "tool", "到着しました"))
+    check_error("responses: one that the server should know", lambda: client.responses.create(
+        **ask, input="hello", previous_response_id="resp_1"), openai.BadRequestError, 400)
+    check_error("responses: upstream 429", lambda: client.responses.create(**ask, input="429"),
+                openai.RateLimitError, 429)
+    raw = client.responses.with_raw_response.create(**ask, input="hello")
+    record = trace(root, raw.headers["x-trace-id"]) or {}
+    checks.equal("responses: recorded", (record.get("tokens_in"), record.get("input")),
+                 (11, "hello"))
+    got = []
+    stream = client.responses.create(**ask, input="cut", stream=True)
+    error = error_of(lambda: got.extend(stream))
+    ended = [event for event in got if event.type == "response.completed"]
+    checks.true("responses: a stream cut short has no good end",
+                not ended and (error is not None or got[-1].type == "error"), repr((error, got[-1:])))
 
 
 def gone(root, fake, client):

@@ -34,7 +34,7 @@ enum Called {
     Stream(Piece, Pieces),
 }
 
-/// `POST /v1/chat/completions` and `POST /v1/messages`.
+/// `POST /v1/chat/completions`, `/v1/messages` and `/v1/responses`.
 pub(super) async fn completions(
     admitted: &Admitted,
     mut arrival: Arrival,
@@ -43,7 +43,7 @@ pub(super) async fn completions(
     let RequestBody { bytes, share } = body;
     let dialect = arrival.dialect;
     let asks = dialect.read(&bytes).map_err(|e| Problem::of_request(&e))?;
-    let Asks { chat: request, text, warnings } = asks;
+    let Asks { chat: request, text, warnings, echo } = asks;
     let gateway = pick(admitted, &mut arrival, request.model.as_deref(), bytes.len())?;
     let mut turn = match arrival.key.as_ref() {
         None => None,
@@ -65,6 +65,7 @@ pub(super) async fn completions(
         text: request.last_user_text,
         input_chars: request.input_chars,
         budget: None,
+        echo,
     };
     drop((bytes, text));
     let mut exchange = Exchange::open(&gateway, arrival, query, share).await?;
@@ -130,6 +131,7 @@ pub(super) async fn seed(
         text: request.prompt,
         tool_results: Vec::new(),
         budget: request.budget_ms.map(Duration::from_millis),
+        echo: Default::default(),
     };
     let mut exchange = Exchange::open(&gateway, arrival, query, body.share).await?;
     let labels = exchange.labels();

@@ -4,9 +4,10 @@
 use super::problem::Problem;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use tidegate_core::ids::TraceId;
+use tidegate_core::ids::{TraceId, UnixMs};
 use tidegate_wire::openai_chat::{self, ChatRequest};
-use tidegate_wire::translate::{ChatServer, Warnings, anthropic_in};
+use tidegate_wire::translate::responses_in::Echo;
+use tidegate_wire::translate::{ChatServer, Warnings, anthropic_in, responses_in};
 use tidegate_wire::{AnswerProblem, Piece, RequestError, anthropic, sse};
 
 /// What a translation left out of a request, a header each.
@@ -25,6 +26,8 @@ pub(super) enum Dialect {
     OpenAi,
     /// Anthropic's messages.
     Anthropic,
+    /// OpenAI's responses, without what needs the server to keep them.
+    Responses,
 }
 
 /// A request as a chat completion.
@@ -35,6 +38,18 @@ pub(super) struct Asks {
     pub(super) text: Bytes,
     /// What was left out.
     pub(super) warnings: Warnings,
+    /// What the answer repeats.
+    pub(super) echo: Echo,
+}
+
+/// Which answer is written: what is known of it before it is made.
+pub(super) struct Named<'a> {
+    /// Its trace.
+    pub(super) trace: &'a TraceId,
+    /// When its request came.
+    pub(super) at: UnixMs,
+    /// What it repeats of its request.
+    pub(super) echo: &'a Echo,
 }
 
 impl Dialect {
@@ -45,15 +60,19 @@ impl Dialect {
     pub(super) fn read(self, bytes: &Bytes) -> Result<Asks, RequestError> {
         match self {
             Dialect::OpenAi => {
-                let (text, warnings) = (bytes.clone(), Warnings::default());
-                Ok(Asks { chat: openai_chat::read_request(bytes)?, text, warnings })
+                let (warnings, echo) = Default::default();
+                let chat = openai_chat::read_request(bytes)?;
+                Ok(Asks { chat, text: bytes.clone(), warnings, echo })
             }
             Dialect::Anthropic => {
                 let anthropic_in::Request { chat, warnings } =
                     anthropic_in::request(bytes, &SERVER)?;
-                // Values that were read from JSON can be written as JSON.
-                let text = serde_json::to_vec(&chat.body).unwrap_or_default().into();
-                Ok(Asks { chat, text, warnings })
+                Ok(Asks { text: written(&chat), chat, warnings, echo: Echo::default() })
+            }
+            Dialect::Responses => {
+                let responses_in::Request { chat, echo, warnings } =
+                    responses_in::request(bytes, &SERVER)?;
+                Ok(Asks { text: written(&chat), chat, warnings, echo })
             }
         }
     }
@@ -62,17 +81,22 @@ impl Dialect {
     ///
     /// # Errors
     /// [`AnswerProblem`] when this form has no way to say it.
-    pub(super) fn answer(self, body: Bytes, trace: &TraceId) -> Result<Bytes, AnswerProblem> {
-        match self {
-            Dialect::OpenAi => Ok(body),
-            Dialect::Anthropic => anthropic_in::answer(&body, &message_id(trace)).map(Bytes::from),
-        }
+    pub(super) fn answer(self, body: Bytes, named: &Named<'_>) -> Result<Bytes, AnswerProblem> {
+        let Named { trace, at, echo } = *named;
+        let translated = match self {
+            Dialect::OpenAi => return Ok(body),
+            Dialect::Anthropic => anthropic_in::answer(&body, &format!("msg_{trace}")),
+            Dialect::Responses => {
+                responses_in::answer(&body, &format!("resp_{trace}"), at.0 / 1_000, echo)
+            }
+        };
+        translated.map(Bytes::from)
     }
 
     /// Writes an error in this form.
     pub(super) fn error(self, problem: &Problem, trace: Option<&TraceId>) -> Vec<u8> {
         match self {
-            Dialect::OpenAi => problem.envelope(trace),
+            Dialect::OpenAi | Dialect::Responses => problem.envelope(trace),
             Dialect::Anthropic => anthropic::write_error(&anthropic::ErrorBody {
                 status: problem.status.as_u16(),
                 message: &problem.message,
@@ -91,11 +115,18 @@ impl Dialect {
     }
 
     /// A stream in this form.
-    pub(super) fn stream(self, trace: &TraceId, hides_usage: bool) -> StreamForm {
+    pub(super) fn stream(self, named: &Named<'_>, hides_usage: bool) -> StreamForm {
+        let Named { trace, at, echo } = *named;
         match self {
             Dialect::OpenAi => StreamForm::OpenAi { hides_usage },
             Dialect::Anthropic => {
-                StreamForm::Anthropic(Box::new(anthropic_in::Events::new(message_id(trace))))
+                let events = anthropic_in::Events::new(format!("msg_{trace}"));
+                StreamForm::Anthropic(Box::new(events))
+            }
+            Dialect::Responses => {
+                let (id, created) = (format!("resp_{trace}"), at.0 / 1_000);
+                let events = responses_in::Events::new(id, created, echo.clone());
+                StreamForm::Responses(Box::new(events))
             }
         }
     }
@@ -110,8 +141,10 @@ pub(super) fn put_warnings(headers: &mut HeaderMap, warnings: &Warnings) {
     }
 }
 
-fn message_id(trace: &TraceId) -> String {
-    format!("msg_{trace}")
+/// The JSON of a request.
+fn written(chat: &ChatRequest) -> Bytes {
+    // Values that were read from JSON can be written as JSON.
+    serde_json::to_vec(&chat.body).unwrap_or_default().into()
 }
 
 /// The events of a stream, in the client's form.
@@ -123,6 +156,8 @@ pub(super) enum StreamForm {
     },
     /// Events of a message.
     Anthropic(Box<anthropic_in::Events>),
+    /// Events of a response.
+    Responses(Box<responses_in::Events>),
 }
 
 impl StreamForm {
@@ -147,6 +182,7 @@ impl StreamForm {
                 let events = events.piece(says)?;
                 events.iter().for_each(|event| write(event, out));
             }
+            StreamForm::Responses(events) => write_all(events.piece(says)?, out),
         }
         Ok(())
     }
@@ -154,23 +190,28 @@ impl StreamForm {
     /// Writes a sign of life.
     pub(super) fn ping(&self, out: &mut Vec<u8>) {
         match self {
-            StreamForm::OpenAi { .. } => sse::write_ping(out),
+            StreamForm::OpenAi { .. } | StreamForm::Responses(_) => sse::write_ping(out),
             StreamForm::Anthropic(_) => write(&anthropic_in::Events::ping(), out),
         }
     }
 
     /// Writes a good end.
-    pub(super) fn end(&mut self, out: &mut Vec<u8>) {
+    ///
+    /// # Errors
+    /// [`AnswerProblem`] when this form has no way to say it.
+    pub(super) fn end(&mut self, out: &mut Vec<u8>) -> Result<(), AnswerProblem> {
         match self {
             StreamForm::OpenAi { .. } => sse::write_event(out, sse::DONE),
             StreamForm::Anthropic(events) => {
                 events.end().iter().for_each(|event| write(event, out));
             }
+            StreamForm::Responses(events) => write_all(events.end()?, out),
         }
+        Ok(())
     }
 
     /// Writes the error that the stream ends with.
-    pub(super) fn error(&self, problem: &Problem, trace: Option<&TraceId>, out: &mut Vec<u8>) {
+    pub(super) fn error(&mut self, problem: &Problem, trace: Option<&TraceId>, out: &mut Vec<u8>) {
         match self {
             StreamForm::OpenAi { .. } => {
                 sse::write_event(out, &Dialect::OpenAi.error(problem, trace));
@@ -179,7 +220,17 @@ impl StreamForm {
                 let data = Dialect::Anthropic.error(problem, trace);
                 sse::write_named_event(out, "error", &data);
             }
+            StreamForm::Responses(events) => {
+                let code = problem.upstream_code.as_deref().unwrap_or(problem.code.as_str());
+                write_all(vec![events.error(code, &problem.message)], out);
+            }
         }
+    }
+}
+
+fn write_all(events: Vec<responses_in::Event>, out: &mut Vec<u8>) {
+    for event in events {
+        sse::write_named_event(out, event.name, &event.data);
     }
 }
 

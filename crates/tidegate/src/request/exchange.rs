@@ -8,7 +8,7 @@ use super::admission::Share;
 use super::arrival::Arrival;
 use super::auth::Caller;
 use super::bounds::BODY_FREE;
-use super::dialect::Dialect;
+use super::dialect::{Dialect, Named};
 use super::gateway::Gateway;
 use super::problem::{CLIENT_GONE, Problem};
 use super::repeats::Turn;
@@ -35,6 +35,7 @@ use tidegate_core::text::estimate_tokens;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::AnswerFacts;
 use tidegate_wire::openai_chat::ToolResult;
+use tidegate_wire::translate::responses_in::Echo;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// The version set that answered.
@@ -77,6 +78,8 @@ pub(super) struct Query {
     pub(super) tool_results: Vec<ToolResult>,
     /// Time the client gives the whole request.
     pub(super) budget: Option<Duration>,
+    /// What the answer repeats of the request, in the client's form.
+    pub(super) echo: Echo,
 }
 
 /// A request's body. Once it has been sent, only its text is kept, which takes a part of the memory
@@ -211,6 +214,12 @@ impl Exchange {
     /// The API that the client speaks.
     pub(super) fn dialect(&self) -> Dialect {
         self.arrival.dialect
+    }
+
+    /// What is known of the answer before it is made.
+    pub(super) fn named(&self) -> Named<'_> {
+        let Arrival { ids, at, .. } = &self.arrival;
+        Named { trace: &ids.trace, at: *at, echo: &self.query.echo }
     }
 
     /// The request's ids.

@@ -34,7 +34,7 @@ pub(super) async fn whole(exchange: Exchange, answer: Answer) -> Result<Whole, P
 
 fn looked_at(exchange: Exchange, answer: Answer) -> Result<Whole, Problem> {
     let Answer { body, facts, elapsed } = answer;
-    let body = match exchange.dialect().answer(body, &exchange.ids().trace) {
+    let body = match exchange.dialect().answer(body, &exchange.named()) {
         Ok(body) => body,
         Err(problem) => {
             let error = UpstreamError::of_problem(&problem, elapsed);

@@ -31,6 +31,7 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 enum Endpoint {
     Completions,
     Messages,
+    Responses,
     Chat,
     Feedback,
     Models,
@@ -40,9 +41,10 @@ enum Endpoint {
 }
 
 impl Endpoint {
-    const ALL: [Endpoint; 8] = [
+    const ALL: [Endpoint; 9] = [
         Endpoint::Completions,
         Endpoint::Messages,
+        Endpoint::Responses,
         Endpoint::Chat,
         Endpoint::Feedback,
         Endpoint::Models,
@@ -55,6 +57,7 @@ impl Endpoint {
         match self {
             Endpoint::Completions => "/v1/chat/completions",
             Endpoint::Messages => "/v1/messages",
+            Endpoint::Responses => "/v1/responses",
             Endpoint::Chat => "/chat",
             Endpoint::Feedback => "/v1/feedback",
             Endpoint::Models => "/v1/models",
@@ -66,9 +69,11 @@ impl Endpoint {
 
     fn methods(self) -> &'static str {
         match self {
-            Endpoint::Completions | Endpoint::Messages | Endpoint::Chat | Endpoint::Feedback => {
-                "POST"
-            }
+            Endpoint::Completions
+            | Endpoint::Messages
+            | Endpoint::Responses
+            | Endpoint::Chat
+            | Endpoint::Feedback => "POST",
             Endpoint::Models | Endpoint::Metrics | Endpoint::Health | Endpoint::Ready => {
                 "GET, HEAD"
             }
@@ -81,6 +86,7 @@ impl Endpoint {
             Endpoint::Health | Endpoint::Ready => true,
             Endpoint::Completions
             | Endpoint::Messages
+            | Endpoint::Responses
             | Endpoint::Chat
             | Endpoint::Feedback
             | Endpoint::Models
@@ -90,9 +96,12 @@ impl Endpoint {
 
     /// The API that its clients speak, also where they ask in a wrong way.
     fn dialect(path: &str) -> Dialect {
-        match path.starts_with(Endpoint::Messages.path()) {
-            true => Dialect::Anthropic,
-            false => Dialect::OpenAi,
+        if path.starts_with(Endpoint::Messages.path()) {
+            Dialect::Anthropic
+        } else if path.starts_with(Endpoint::Responses.path()) {
+            Dialect::Responses
+        } else {
+            Dialect::OpenAi
         }
     }
 
@@ -194,6 +203,7 @@ async fn dispatch(
         Endpoint::Ready => return Ok(pages::ready(front)),
         Endpoint::Completions
         | Endpoint::Messages
+        | Endpoint::Responses
         | Endpoint::Chat
         | Endpoint::Feedback
         | Endpoint::Models
@@ -207,7 +217,7 @@ async fn dispatch(
             let accept = accept.and_then(|accept| accept.to_str().ok()).unwrap_or_default();
             Ok(pages::metrics(front, &admitted, accept))
         }
-        Endpoint::Completions | Endpoint::Messages => {
+        Endpoint::Completions | Endpoint::Messages | Endpoint::Responses => {
             let body = read(front, &admitted, &mut arrival, request).await?;
             apart(body.is_large(), async move {
                 chat::completions(&admitted, arrival, body.weighed()?).await

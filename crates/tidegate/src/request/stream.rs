@@ -46,7 +46,7 @@ struct Events {
 pub(super) fn response(mut exchange: Exchange, first: Piece, pieces: Pieces) -> Response<Body> {
     exchange.measure_overhead();
     let events = Events {
-        form: exchange.dialect().stream(&exchange.ids().trace, !exchange.query.include_usage),
+        form: exchange.dialect().stream(&exchange.named(), !exchange.query.include_usage),
         exchange: Some(exchange),
         first: Some(first),
         pieces,
@@ -146,7 +146,9 @@ impl Events {
             return self.withhold(&events, Some(found), elapsed, out);
         }
         out.append(&mut self.held);
-        self.form.end(out);
+        if let Err(problem) = self.form.end(out) {
+            return self.broken(UpstreamError::of_problem(&problem, elapsed), out);
+        }
         let (status, class, failure) = match self.facts.is_useful() {
             true => (StatusCode::OK, StatusClass::Ok, None),
             false => (StatusCode::OK, StatusClass::Error, Some(Failure::Empty)),

@@ -1,5 +1,5 @@
-//! Anthropic's Messages API in front of a model server that speaks chat completions: the same
-//! looks, the same records, and an honest end of each stream.
+//! The APIs of other clients, Anthropic's Messages and OpenAI's Responses, before a model server
+//! that speaks chat completions: the same looks, the same records, an honest end of each stream.
 
 use crate::client::{self, Answer, request};
 use crate::project::{Project, Server, wait_for};
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 const PLANTED: &str = "tidegate-canary-7f3a9c";
 const MESSAGES: &str = "/v1/messages";
+const RESPONSES: &str = "/v1/responses";
 
 fn project_on(upstream: &Upstream) -> (Project, Server) {
     let project = Project::init();
@@ -126,4 +127,42 @@ fn a_request_that_cannot_be_translated_is_refused_by_name_and_reaches_no_model()
     assert_eq!((wrong.status, &wrong.json()["type"]), (405, &json!("error")), "{wrong:?}");
     let good = json!({ "model": "my-service", "max_tokens": 5, "messages": message });
     assert_eq!(post(&good).status, 200);
+}
+
+/// OpenAI's Responses API: the same looks, an honest end, and nothing that would have to be kept.
+#[test]
+fn a_response_is_withheld_ends_honestly_and_refers_to_none_before() {
+    let upstream = Upstream::saying("200 OK", "application/json", &completion(PLANTED));
+    let (_project, server) = project_on(&upstream);
+    let post = |body: &Value| client::post(server.address, RESPONSES, body).unwrap();
+    let withheld = post(&json!({ "model": "my-service", "input": "hi" }));
+    withheld.check_error(502, "answer_withheld", &[]);
+    assert!(!withheld.body.contains(PLANTED), "{withheld:?}");
+    for (member, value) in [
+        ("previous_response_id", json!("resp_1")),
+        ("conversation", json!("c-1")),
+        ("background", json!(true)),
+    ] {
+        let asked = upstream.asked().len();
+        let mut body = json!({ "model": "my-service", "input": "hi" });
+        body[member] = value;
+        let refused = post(&body);
+        assert_eq!((refused.status, &refused.json()["error"]["param"]), (400, &json!(member)));
+        assert_eq!(upstream.asked().len(), asked);
+    }
+    let begun = chunk(&json!({ "content": "七天内" }), None);
+    let upstream = Upstream::saying("200 OK", "text/event-stream", &begun);
+    let (project, server) = project_on(&upstream);
+    let body = json!({ "model": "my-service", "input": "退款?", "stream": true }).to_string();
+    let bytes = request("POST", RESPONSES, "x-trace-id: cut-2\r\n", body.as_bytes());
+    let answer = client::open(server.address, &bytes).unwrap().finish().unwrap();
+    let events = events(&answer);
+    let (last, data) = events.last().unwrap();
+    assert_eq!(
+        (last.as_str(), &data["code"]),
+        ("error", &json!("upstream_cut_short")),
+        "{answer:?}"
+    );
+    assert!(events.iter().all(|(name, _)| name != "response.completed"), "{answer:?}");
+    assert_eq!(record(&project, "cut-2")["failure"], "cut_short");
 }

@@ -40,6 +40,7 @@ async fn opened_while(
         input_chars: 2,
         tool_results: Vec::new(),
         budget: None,
+        echo: Default::default(),
     };
     let trace = arrival.ids.trace.clone();
     let share = gateway.admission.body_share(IpAddr::from([127, 0, 0, 1]));
