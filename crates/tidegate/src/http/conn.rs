@@ -9,7 +9,7 @@ use super::bounds::{Bounds, LINGER, LINGER_IDLE, LINGER_MAX};
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
@@ -38,6 +38,10 @@ struct Waits {
     body_left: u64,
     /// Whether the running request is here to its end.
     is_asked: bool,
+    /// Whether the client takes nothing of its answer now.
+    is_stalled: bool,
+    /// Who wants to send more of it.
+    sender: Option<Waker>,
     bounds: Bounds,
 }
 
@@ -51,6 +55,8 @@ impl Watch {
             head: Vec::with_capacity(1024),
             body_left: 0,
             is_asked: false,
+            is_stalled: false,
+            sender: None,
             bounds,
         })))
     }
@@ -95,6 +101,25 @@ impl Watch {
         let mut waits = self.waits();
         (waits.begun, waits.is_asked) = (false, false);
         waits.deadline = Some(Instant::now() + waits.pause());
+    }
+
+    /// Ready while the client takes its answer. hyper asks for 64 KiB more of it before it waits.
+    pub(super) fn poll_flowing(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut waits = self.waits();
+        if waits.is_stalled {
+            waits.sender = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    /// The client takes its answer, or takes nothing of it now.
+    fn set_stalled(&self, is_stalled: bool) {
+        let mut waits = self.waits();
+        waits.is_stalled = is_stalled;
+        if let (false, Some(sender)) = (is_stalled, waits.sender.take()) {
+            sender.wake();
+        }
     }
 
     /// A guard for the time a request runs.
@@ -149,6 +174,13 @@ fn head_end(bytes: &[u8]) -> Option<usize> {
 
 /// A request runs until this is dropped.
 pub(super) struct InWork(Watch);
+
+impl InWork {
+    /// The connection it runs on.
+    pub(super) fn watch(&self) -> &Watch {
+        &self.0
+    }
+}
 
 impl Drop for InWork {
     fn drop(&mut self) {
@@ -257,8 +289,13 @@ impl Socket {
 
     fn stalled<T>(&mut self, cx: &mut Context<'_>, poll: Poll<T>) -> Poll<io::Result<T>> {
         if let Poll::Ready(value) = poll {
-            self.write_timer = None;
+            if self.write_timer.take().is_some() {
+                self.watch.set_stalled(false);
+            }
             return Poll::Ready(Ok(value));
+        }
+        if self.write_timer.is_none() {
+            self.watch.set_stalled(true);
         }
         let deadline = Instant::now() + self.write_stall;
         let timer = self.write_timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));

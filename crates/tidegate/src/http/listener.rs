@@ -18,7 +18,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -309,13 +309,14 @@ async fn answer<S: Service>(
     let in_work = watch.in_work();
     let body = UnreadBody::new(incoming, &head.headers, watch, bounds);
     let response = service.answer(Received { head, raw_head, body, peer }).await;
-    Ok(response.map(|body| Held { body, _in_work: in_work }))
+    Ok(response.map(|body| Held { body, in_work }))
 }
 
-/// An answer's body: the next request is not awaited before it has ended.
+/// An answer's body: the next request is not awaited before it has ended, and no more of it is made
+/// while the client takes nothing.
 struct Held<B> {
     body: B,
-    _in_work: InWork,
+    in_work: InWork,
 }
 
 impl<B: Body<Data = Bytes, Error = Infallible> + Unpin> Body for Held<B> {
@@ -326,6 +327,7 @@ impl<B: Body<Data = Bytes, Error = Infallible> + Unpin> Body for Held<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        ready!(self.in_work.watch().poll_flowing(cx));
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

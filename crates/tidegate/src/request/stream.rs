@@ -205,13 +205,14 @@ impl Events {
 
 impl Drop for Events {
     fn drop(&mut self) {
-        // Open here means that the client left; what it was sent is recorded, and dropping the
-        // pieces stops the upstream.
-        if !self.is_ended() {
-            let failure = Some(Failure::ClientGone);
-            let ending = Ending { status: CLIENT_GONE, failure, ..Ending::default() };
-            self.end(StatusClass::ClientError, ending);
-        }
+        // Open here means that the client left, or took nothing until the server was stopped; what
+        // it was sent is recorded, and dropping the pieces stops the upstream.
+        let Some(exchange) = &self.exchange else { return };
+        let (class, status, failure) = match exchange.gateway.is_cutting() {
+            true => (StatusClass::Error, StatusCode::OK, Failure::ServerStopping),
+            false => (StatusClass::ClientError, CLIENT_GONE, Failure::ClientGone),
+        };
+        self.end(class, Ending { status, failure: Some(failure), ..Ending::default() });
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) const ERROR_BODY_WAIT: Duration = Duration::from_secs(2);
 /// to nothing; a larger event waits alone.
 pub(super) const PIECES: usize = 8;
 /// As above; one stream may hold 256 KiB in all.
-pub(super) const PIECES_BYTES: u32 = 32 * 1024;
+pub(super) const PIECES_BYTES: u32 = 16 * 1024;
 /// Receive buffer of a connection, bytes; Linux doubles it. Without it, the system takes up to 6 MB
 /// of an answer that nobody reads.
 pub(super) const RECEIVE_BUFFER: usize = 64 * 1024;
