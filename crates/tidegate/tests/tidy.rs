@@ -269,6 +269,20 @@ mod tests {
     }
 
     #[test]
+    fn a_decision_has_its_own_number_and_says_it() {
+        let mut numbers = BTreeSet::new();
+        for entry in std::fs::read_dir(root().join("docs/decisions")).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            let Some((number, _)) = name.split_once('-') else { continue };
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(text.starts_with(&format!("# {number}: ")), "{name}: its heading");
+            assert!(numbers.insert(number.to_owned()), "{name}: another has this number");
+        }
+        assert!(numbers.len() >= 20, "{numbers:?}");
+    }
+
+    #[test]
     fn every_command_is_in_both_readmes() {
         let help = tidegate(&["--help"]);
         let commands = help.split("Commands:\n").nth(1).unwrap();
