@@ -83,7 +83,15 @@ pub struct ErrorFacts {
 /// # Errors
 /// [`AnswerProblem`] when it is none.
 pub(crate) fn members_of(body: &[u8]) -> Result<Members<'_>, AnswerProblem> {
-    let text = std::str::from_utf8(body).map_err(|_| AnswerProblem::NotUtf8)?;
+    let text = match std::str::from_utf8(body) {
+        Ok(text) => text,
+        // It ends in the middle of a character: what is before that says what is missing.
+        Err(error) if error.error_len().is_none() => {
+            let whole = body.get(..error.valid_up_to()).unwrap_or_default();
+            return Err(members_of(whole).err().unwrap_or(AnswerProblem::NotUtf8));
+        }
+        Err(_) => return Err(AnswerProblem::NotUtf8),
+    };
     match text.trim_ascii_start().as_bytes().first() {
         None => return Err(AnswerProblem::NoBytes),
         Some(b'<') => return Err(AnswerProblem::Html),

@@ -76,6 +76,18 @@ fn a_refusal_that_the_upstream_marks() {
     assert_eq!((streamed.text(), streamed.is_refusal()), ("No.", true));
 }
 
+/// An answer that is cut is cut, wherever: also in the middle of a character.
+#[test]
+fn every_cut_of_an_answer_is_its_missing_end() {
+    let whole =
+        r#"{"choices":[{"index":0,"message":{"content":"七天内退款 – すぐに"}}]}"#.as_bytes();
+    for end in 1..whole.len() {
+        assert_eq!(read_answer(&whole[..end]).err(), Some(AnswerProblem::Unended), "{end}");
+    }
+    let odd = [whole, &"七".as_bytes()[..2]].concat();
+    assert_eq!(read_answer(&odd).err(), Some(AnswerProblem::NotUtf8));
+}
+
 #[test]
 fn what_is_not_an_answer() {
     check_problem("", AnswerProblem::NoBytes);
