@@ -148,7 +148,7 @@ pub(super) async fn seed(
             &json!({
                 "trace_id": ids.trace.as_str(),
                 "request_id": ids.request.as_str(),
-                "answer": whole.text,
+                "answer": text_of(&whole.body),
                 "arm": arm.as_str(),
                 "version_set": {
                     "id": set.set.id.as_str(),
@@ -163,6 +163,12 @@ pub(super) async fn seed(
         ),
     };
     Ok(labels.put(response))
+}
+
+/// The text of an answer that was read before. Only this form needs it, and a copy for all would
+/// cost the others the memory.
+fn text_of(body: &[u8]) -> String {
+    openai_chat::read_answer(body).map(|facts| facts.text().to_owned()).unwrap_or_default()
 }
 
 /// Ends an exchange that failed before its first byte.

@@ -13,8 +13,6 @@ use tidegate_core::upstream::Failure;
 pub(super) struct Whole {
     /// The upstream's body, in the client's form.
     pub(super) body: Bytes,
-    /// The answer's text.
-    pub(super) text: String,
     /// From the first byte of the request until here, ms; simulated time in a demo.
     pub(super) latency_ms: u64,
     /// Prompt tokens, estimated where the upstream reported none.
@@ -71,7 +69,6 @@ fn looked_at(exchange: Exchange, answer: Answer) -> Result<Whole, Problem> {
         exchange.close(ending);
         return Err(problem);
     }
-    let text = facts.text().to_owned();
     let summary = exchange.close(Ending {
         status: StatusCode::OK,
         failure: (!facts.is_useful()).then_some(Failure::Empty),
@@ -82,7 +79,6 @@ fn looked_at(exchange: Exchange, answer: Answer) -> Result<Whole, Problem> {
     });
     Ok(Whole {
         body,
-        text,
         latency_ms: summary.timing.total_us / 1000,
         tokens_in: summary.tokens_in,
         tokens_out: summary.tokens_out,

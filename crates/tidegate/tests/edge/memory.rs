@@ -96,8 +96,9 @@ fn an_answer_takes_four_times_its_size_at_most() {
     let answer = open(server.address, &bytes).unwrap().finish().unwrap();
     assert_eq!((answer.status, answer.text().len()), (200, text.len()));
     let took = memory_kib(&server, "VmHWM") - before;
-    // Besides, 4 MiB of text are kept and looked at.
-    let most = 4 * answer.body.len() as u64 / 1024 + 24 * 1024;
+    // Besides, 4 MiB of text are kept and looked at, folded and redacted: 25 MiB at each look, and
+    // what the first has freed may not be back yet when the second begins.
+    let most = 4 * answer.body.len() as u64 / 1024 + 40 * 1024;
     assert!(took < most, "an answer of {} bytes took {took} KiB", answer.body.len());
     check_given_back(&server, before, 20 * 1024);
 }
