@@ -1,4 +1,5 @@
-"""Tidegate beside LiteLLM (one worker) and Portkey at eight connections, in one run.
+"""Tidegate beside LiteLLM (one worker) and Portkey at eight connections, in one run, and beside
+nginx as a plain proxy, which shows what the machine allows.
 
 usage: bench/gateways.sh [--rounds N] [--seconds N]
 The upstream of all is an nginx that answers a fixed 1 KB chat completion; everything is on loopback.
@@ -87,9 +88,15 @@ def measure(folder, installed, rounds, seconds):
     block = """server { listen 127.0.0.1:PORT backlog=1024; location / { return 200 '%s'; } }"""
     with contextlib.ExitStack() as stack:
         upstream, _ = stack.enter_context(nginx(folder / "upstream", block % answer()))
+        proxy, proxy_process = stack.enter_context(nginx(folder / "proxy", """
+    upstream up { server 127.0.0.1:%d; keepalive 64; keepalive_requests 100000000; }
+    server {
+      listen 127.0.0.1:PORT backlog=1024;
+      location / { proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; }
+    }""" % upstream))
         root = project(folder / "tidegate", upstream, True)
         url, process = stack.enter_context(serving(root))
-        targets = {"direct": (upstream, (), None),
+        targets = {"direct": (upstream, (), None), "nginx": (proxy, (), proxy_process),
                    "tidegate": (int(url.rsplit(":", 1)[1].split("/")[0]), (), process)}
         for name, prepare in (("Portkey", portkey), ("LiteLLM", litellm)):
             port, headers, command, env = prepare(folder, installed, upstream)
