@@ -13,7 +13,8 @@ import time
 
 import anthropic
 
-from serving import TEXT, TOOL, Checks, Fake, serving, tidegate, trace, write_project
+from serving import (
+    TEXT, TOOL, Checks, Fake, error_of, serving, tidegate, trace, write_project)
 
 checks = Checks()
 
@@ -33,15 +34,6 @@ def say(client, text, **more):
     """One message."""
     return client.messages.create(
         model="bench", max_tokens=64, messages=[{"role": "user", "content": text}], **more)
-
-
-def error_of(call):
-    """What the call raises; None when it ends without an error."""
-    try:
-        call()
-    except Exception as error:  # The SDK's types are what is checked.
-        return error
-    return None
 
 
 def check_error(what, call, kind, status, word):

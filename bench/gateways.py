@@ -19,7 +19,8 @@ import urllib.error
 import urllib.request
 
 from serving import end, memory_mb, serving
-from throughput import answer, free_port, load, machine, middle, nginx, project
+from throughput import (
+    free_port, load, machine, middle, model_server, plain_proxy, project)
 
 CONNECTIONS = 8
 # LiteLLM takes 25 s to start on a quiet machine.
@@ -85,15 +86,9 @@ def portkey(_folder, installed, upstream):
 
 def measure(folder, installed, rounds, seconds):
     """The table; 1 where a request failed."""
-    block = """server { listen 127.0.0.1:PORT backlog=1024; location / { return 200 '%s'; } }"""
     with contextlib.ExitStack() as stack:
-        upstream, _ = stack.enter_context(nginx(folder / "upstream", block % answer()))
-        proxy, proxy_process = stack.enter_context(nginx(folder / "proxy", """
-    upstream up { server 127.0.0.1:%d; keepalive 64; keepalive_requests 100000000; }
-    server {
-      listen 127.0.0.1:PORT backlog=1024;
-      location / { proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; }
-    }""" % upstream))
+        upstream, _ = stack.enter_context(model_server(folder / "upstream"))
+        proxy, proxy_process = stack.enter_context(plain_proxy(folder / "proxy", upstream))
         root = project(folder / "tidegate", upstream, True)
         url, process = stack.enter_context(serving(root))
         targets = {"direct": (upstream, (), None), "nginx": (proxy, (), proxy_process),

@@ -15,7 +15,8 @@ import time
 import openai
 import pydantic
 
-from serving import TEXT, TOOL, Checks, Fake, serving, tidegate, trace, write_project
+from serving import (
+    TEXT, TOOL, Checks, Fake, error_of, serving, tidegate, trace, write_project)
 
 KEY = "sdk-check-key-0123456789"
 checks = Checks()
@@ -28,15 +29,6 @@ def client_of(url, **more):
 
 def user(text):
     return [{"role": "user", "content": text}]
-
-
-def error_of(call):
-    """What the call raises; None when it ends without an error."""
-    try:
-        call()
-    except Exception as error:  # The SDK's types are what is checked.
-        return error
-    return None
 
 
 def check_error(what, call, kind, status=None, code=None):

@@ -278,6 +278,15 @@ def events(wish, wants_usage):
     yield "[DONE]"
 
 
+def error_of(call):
+    """What the call raises; None when it ends without an error."""
+    try:
+        call()
+    except Exception as error:  # The SDK's types are what is checked.
+        return error
+    return None
+
+
 class Checks:
     """Prints one line for each check and remembers whether any failed."""
 

@@ -80,6 +80,24 @@ http {{
         end(process)
 
 
+def model_server(folder):
+    """An nginx that answers everything with the same completion."""
+    return nginx(folder, """server {
+      listen 127.0.0.1:PORT backlog=1024;
+      location / { return 200 '%s'; }
+    }""" % answer())
+
+
+def plain_proxy(folder, upstream):
+    """An nginx that passes everything on over kept connections."""
+    return nginx(folder, """
+    upstream up { server 127.0.0.1:%d; keepalive 256; keepalive_requests 100000000; }
+    server {
+      listen 127.0.0.1:PORT backlog=1024;
+      location / { proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; }
+    }""" % upstream)
+
+
 @contextlib.contextmanager
 def haproxy(folder, upstream):
     """A private haproxy before the upstream; gives its port and its process."""
@@ -198,18 +216,9 @@ def switches(root, url, port, cycles):
 
 
 def measure(folder, rounds, seconds):
-    upstream_block = """server {
-      listen 127.0.0.1:PORT backlog=1024;
-      location / { return 200 '%s'; }
-    }""" % answer()
     with contextlib.ExitStack() as stack:
-        upstream, _ = stack.enter_context(nginx(folder / "upstream", upstream_block))
-        proxy, proxy_process = stack.enter_context(nginx(folder / "proxy", """
-    upstream up { server 127.0.0.1:%d; keepalive 256; keepalive_requests 100000000; }
-    server {
-      listen 127.0.0.1:PORT backlog=1024;
-      location / { proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; }
-    }""" % upstream))
+        upstream, _ = stack.enter_context(model_server(folder / "upstream"))
+        proxy, proxy_process = stack.enter_context(plain_proxy(folder / "proxy", upstream))
         targets = {"direct": (upstream, None), "nginx": (proxy, proxy_process)}
         if installed("haproxy"):
             targets["haproxy"] = stack.enter_context(haproxy(folder / "haproxy", upstream))

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# An official SDK from PyPI against the real server: bench/sdk.sh NAME VERSIONS. Exit 1 when a check
+# fails, 0 with a word why when the SDK cannot be had.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+name=$1 versions=$2
+environment=${CARGO_TARGET_DIR:-target}/bench/$name-venv
+skip() {
+  echo "skipped: $1"
+  exit 0
+}
+command -v python3 >/dev/null || skip "there is no python3"
+if ! "$environment/bin/python" -c "import $name" 2>/dev/null; then
+  log=$(mktemp)
+  trap 'rm -f "$log"' EXIT
+  python3 -m venv "$environment" >"$log" 2>&1 || skip "python3 has no venv (Debian: python3-venv)"
+  "$environment/bin/pip" install --quiet --disable-pip-version-check --timeout 15 --retries 1 \
+    "$name$versions" >"$log" 2>&1 || skip "pip cannot get $name: $(tail -n 1 "$log")"
+fi
+# Not exec: the trap above has a file to remove.
+"$environment/bin/python" "bench/${name}_sdk.py"
