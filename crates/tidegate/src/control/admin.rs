@@ -8,6 +8,7 @@ use super::find::{AdminFile, AdminGuard, full_name, inode, leave};
 use super::run::ControlHandle;
 use crate::error::CliError;
 use crate::http::{BodyError, Bounds, Listener, Received, Service, UnreadBody, check_site};
+use crate::secret;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Response, StatusCode};
@@ -21,7 +22,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tidegate_core::access::Role;
 use tidegate_core::access::key::PREFIX;
-use tidegate_core::ids::Digest;
+use tidegate_core::ids::{Digest, hex};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -68,7 +69,7 @@ pub(crate) enum AdminError {
     Listen { address: String, source: io::Error },
     /// Without them its token could be guessed.
     #[error("the system gives no random bytes: {0}")]
-    Random(getrandom::Error),
+    Random(io::Error),
     /// Commands would not find it.
     #[error("admin plane: its address cannot be written: {0}")]
     File(io::Error),
@@ -123,9 +124,7 @@ pub(crate) async fn serve_admin(
 
 /// 256 random bits as hex.
 fn random_token() -> Result<String, AdminError> {
-    let mut bytes = [0u8; 32];
-    getrandom::fill(&mut bytes).map_err(AdminError::Random)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&secret::random::<{ secret::BYTES }>().map_err(AdminError::Random)?))
 }
 
 /// What answers on the admin plane.

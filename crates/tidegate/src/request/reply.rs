@@ -38,9 +38,9 @@ fn looked_at(exchange: Exchange, answer: Answer) -> Result<Whole, Problem> {
             let error = UpstreamError::of_problem(&problem, elapsed);
             let problem = Problem::upstream(&error, exchange.passes_on());
             let UpstreamError { failure, elapsed, said, .. } = error;
+            let found = Some(exchange.look(&facts, false));
             let (status, facts) = (problem.status, Some(facts));
             let (failure, said) = (Some(failure), Some(said));
-            let found = Some(exchange.look(facts.as_ref().unwrap_or(&Default::default()), false));
             exchange.close(Ending {
                 status,
                 failure,

@@ -2,7 +2,7 @@
 
 use super::done::moment;
 use crate::lang::Lang;
-use crate::output::{Tone, paint};
+use crate::output::{Tone, padded, paint};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tidegate_core::access::{Grant, HeldKey, KeyId, KeyState, Role};
@@ -175,9 +175,7 @@ pub(crate) fn keys(lang: Lang, keys: &BTreeMap<KeyId, KeyAnswer>, now: UnixMs) -
         .collect();
     let line = |row: &[String; 6]| {
         let cells = row.iter().zip(&widths);
-        let padded = cells.map(|(cell, width)| {
-            format!("{cell}{}  ", " ".repeat(width.saturating_sub(cell.width())))
-        });
+        let padded = cells.map(|(cell, width)| padded(cell, width + 2));
         padded.collect::<String>().trim_end().to_owned()
     };
     let dead = std::iter::once(true).chain(sorted.iter().map(|(_, key)| is_dead(key)));

@@ -100,6 +100,30 @@ fn choice<'a>(
     mode(&allowed.required("mode", "a string")?).map(Some)
 }
 
+/// Refuses members of a body that are not among the known ones, with what `why` says of each;
+/// those that the answer means the same without are left out.
+pub(super) fn only(
+    body: &Object<'_>,
+    known: &[&str],
+    harmless: &[&str],
+    warnings: &mut Warnings,
+    why: impl Fn(&str) -> &'static str,
+) -> Result<(), RequestError> {
+    for node in body.others(known) {
+        if !harmless.contains(&node.at.as_str()) {
+            return Err(node.untranslatable(why(&node.at)));
+        }
+        warnings.add(&node.at, LEFT_OUT);
+    }
+    Ok(())
+}
+
+/// Refuses what an assistant's message held before there were `tool_calls`, or says by sound.
+pub(super) fn no_other_answer(message: &Object<'_>) -> Result<(), RequestError> {
+    let other = ["function_call", "audio"].iter().find_map(|key| message.get(key));
+    other.map_or(Ok(()), |node| Err(node.untranslatable("use `tool_calls` and `content`")))
+}
+
 /// Leaves out the members of a message, a part or a call that are not among the known ones: they
 /// are what clients send back of an answer.
 pub(super) fn leave_out(object: &Object<'_>, known: &[&str], warnings: &mut Warnings) {

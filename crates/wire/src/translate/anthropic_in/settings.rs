@@ -3,7 +3,7 @@
 use crate::openai_chat::LENGTH_MEMBERS;
 use crate::request_error::RequestError;
 use crate::translate::ChatServer;
-use crate::translate::chat_request::leave_out;
+use crate::translate::chat_request::{leave_out, only};
 use crate::translate::node::{Node, Object};
 use crate::translate::warnings::{LEFT_OUT, NOTHING, Warnings};
 use serde_json::{Map, Value, json};
@@ -49,13 +49,7 @@ pub(super) fn check_members(
     body: &Object<'_>,
     warnings: &mut Warnings,
 ) -> Result<(), RequestError> {
-    for node in body.others(&READ) {
-        if !HARMLESS.contains(&node.at.as_str()) {
-            return Err(node.untranslatable(NOTHING));
-        }
-        warnings.add(&node.at, LEFT_OUT);
-    }
-    Ok(())
+    only(body, &READ, &HARMLESS, warnings, |_| NOTHING)
 }
 
 /// Puts the request together.

@@ -4,7 +4,9 @@ use super::Options;
 use super::settings::cache_control;
 use crate::anthropic::shape::{Block, Content, Message, Role, Source};
 use crate::request_error::RequestError;
-use crate::translate::chat_request::{ChatCall, Part, call, leave_out, other_kind, parts};
+use crate::translate::chat_request::{
+    ChatCall, Part, call, leave_out, no_other_answer, other_kind, parts,
+};
 use crate::translate::data_url::DataUrl;
 use crate::translate::node::{Node, Object};
 use crate::translate::warnings::Warnings;
@@ -225,11 +227,7 @@ fn assistant_blocks<'a>(
     message: &Object<'a>,
     warnings: &mut Warnings,
 ) -> Result<Vec<Block<'a>>, RequestError> {
-    for key in ["function_call", "audio"] {
-        if let Some(node) = message.get(key) {
-            return Err(node.untranslatable("use `tool_calls` and `content`"));
-        }
-    }
+    no_other_answer(message)?;
     let mut blocks = Vec::new();
     for node in message.list("thinking_blocks")? {
         blocks.push(thinking(&node)?);

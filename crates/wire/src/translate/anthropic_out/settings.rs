@@ -3,7 +3,7 @@
 use super::{Options, Thinking};
 use crate::anthropic::shape;
 use crate::request_error::RequestError;
-use crate::translate::chat_request::{self, Effort, Format, effort};
+use crate::translate::chat_request::{self, Effort, Format, effort, only};
 use crate::translate::node::{Node, Object, is_neutral};
 use crate::translate::warnings::{LEFT_OUT, Warnings};
 use serde_json::{Value, json};
@@ -62,20 +62,13 @@ pub(super) fn check_members(
     body: &Object<'_>,
     warnings: &mut Warnings,
 ) -> Result<(), RequestError> {
-    for node in body.others(&READ) {
-        let name = node.at.as_str();
-        if HARMLESS.contains(&name) {
-            warnings.add(name, LEFT_OUT);
-        } else {
-            return Err(node.untranslatable(match name {
-                "functions" | "function_call" => "use `tools` and `tool_choice`",
-                "logprobs" => "the Anthropic API gives no log probabilities",
-                "logit_bias" => "the Anthropic API has no token biases",
-                "audio" => "the Anthropic API writes text only",
-                _ => "the Anthropic API has nothing for it",
-            }));
-        }
-    }
+    only(body, &READ, &HARMLESS, warnings, |name| match name {
+        "functions" | "function_call" => "use `tools` and `tool_choice`",
+        "logprobs" => "the Anthropic API gives no log probabilities",
+        "logit_bias" => "the Anthropic API has no token biases",
+        "audio" => "the Anthropic API writes text only",
+        _ => "the Anthropic API has nothing for it",
+    })?;
     chat_request::one_text(body)
 }
 

@@ -5,7 +5,9 @@ use crate::gemini::shape::{
     Blob, Content, File, FunctionCall, FunctionResponse, Part as Said, Response, Role,
 };
 use crate::request_error::RequestError;
-use crate::translate::chat_request::{Part, call, leave_out, other_kind, parts, strict_object};
+use crate::translate::chat_request::{
+    Part, call, leave_out, no_other_answer, other_kind, parts, strict_object,
+};
 use crate::translate::data_url::DataUrl;
 use crate::translate::node::{Node, Object};
 use crate::translate::warnings::Warnings;
@@ -191,11 +193,7 @@ fn assistant<'a>(
     calls: &mut Calls<'a>,
     warnings: &mut Warnings,
 ) -> Result<Vec<Said<'a>>, RequestError> {
-    for key in ["function_call", "audio"] {
-        if let Some(node) = message.get(key) {
-            return Err(node.untranslatable("use `tool_calls` and `content`"));
-        }
-    }
+    no_other_answer(message)?;
     leave_out(message, &["role", "content", "refusal", "tool_calls"], warnings);
     let mut out = Vec::new();
     for part in message.get("content").map(|node| parts(&node)).transpose()?.unwrap_or_default() {

@@ -3,7 +3,9 @@
 use super::{Options, Thinking};
 use crate::gemini::shape;
 use crate::request_error::RequestError;
-use crate::translate::chat_request::{Effort, Format, effort, format, max_tokens, one_text, stops};
+use crate::translate::chat_request::{
+    Effort, Format, effort, format, max_tokens, one_text, only, stops,
+};
 use crate::translate::node::Object;
 use crate::translate::warnings::{LEFT_OUT, Warnings};
 
@@ -56,17 +58,11 @@ pub(super) fn check_members(
     body: &Object<'_>,
     warnings: &mut Warnings,
 ) -> Result<(), RequestError> {
-    for node in body.others(&READ) {
-        let name = node.at.as_str();
-        if !HARMLESS.contains(&name) {
-            return Err(node.untranslatable(match name {
-                "functions" | "function_call" => "use `tools` and `tool_choice`",
-                "logit_bias" => "the Gemini API has no token biases",
-                _ => "the Gemini API has nothing for it",
-            }));
-        }
-        warnings.add(name, LEFT_OUT);
-    }
+    only(body, &READ, &HARMLESS, warnings, |name| match name {
+        "functions" | "function_call" => "use `tools` and `tool_choice`",
+        "logit_bias" => "the Gemini API has no token biases",
+        _ => "the Gemini API has nothing for it",
+    })?;
     one_text(body)
 }
 

@@ -4,7 +4,7 @@ use super::Echo;
 use crate::openai_chat::LENGTH_MEMBERS;
 use crate::request_error::RequestError;
 use crate::translate::ChatServer;
-use crate::translate::chat_request::leave_out;
+use crate::translate::chat_request::{leave_out, only};
 use crate::translate::node::{Node, Object};
 use crate::translate::warnings::{LEFT_OUT, NOTHING, Warnings};
 use serde_json::{Map, Value, json};
@@ -67,15 +67,10 @@ pub(super) fn check_members(
     body: &Object<'_>,
     warnings: &mut Warnings,
 ) -> Result<(), RequestError> {
-    for node in body.others(&READ) {
-        match node.at.as_str() {
-            "previous_response_id" | "conversation" | "background" | "prompt" => {
-                return Err(node.untranslatable(STORED));
-            }
-            name if HARMLESS.contains(&name) => warnings.add(name, LEFT_OUT),
-            _ => return Err(node.untranslatable(NOTHING)),
-        }
-    }
+    only(body, &READ, &HARMLESS, warnings, |name| match name {
+        "previous_response_id" | "conversation" | "background" | "prompt" => STORED,
+        _ => NOTHING,
+    })?;
     if body.flag("store")? {
         warnings.add("store", "is left out: nothing is stored here");
     }
