@@ -75,7 +75,7 @@ pub(crate) enum Closed {
     /// Its text.
     #[error(transparent)]
     Text(#[from] KeyError),
-    /// Nobody made it.
+    /// The service has no such key.
     #[error("the key is not known to this service")]
     Unknown,
     /// It was revoked.
@@ -245,7 +245,7 @@ impl KeyTable {
         let rows = self.rows.load();
         let Some(secret) = &rows.secret else { return Err(Closed::Unknown) };
         let row = rows.rows.get(&key.id());
-        // As much work for a name that nobody has.
+        // An unknown name takes as much work.
         let tag = row.map_or(&[0; 32], |row| &row.tag);
         let (true, Some(row)) = (secret.is_hash(&key, tag), row) else {
             return Err(Closed::Unknown);
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_opens_no_more_once_it_is_closed_and_nobody_is_let_in_instead() {
+    fn a_closed_key_opens_no_more_and_the_service_still_asks_for_one() {
         let mut desk = Desk::new();
         let key = desk.make(1, Role::Call, Some(10));
         desk.check(key.reveal(), Role::Call, 10, Err(Closed::Expired));
@@ -351,7 +351,7 @@ mod tests {
         let key = desk.make(1, Role::Call, None);
         desk.table.publish(None, &desk.keys);
         desk.check(key.reveal(), Role::Call, 5, Err(Closed::Unknown));
-        assert!(desk.table.asks(), "and nobody is let in without one");
+        assert!(desk.table.asks(), "a key is still asked for");
         desk.table.publish(Some(&KeySecret::new([4; 32])), &desk.keys);
         desk.check(key.reveal(), Role::Call, 5, Err(Closed::Unknown));
     }

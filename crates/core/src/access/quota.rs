@@ -12,7 +12,7 @@ const MINUTE_US: u128 = 60_000_000;
 /// Why nothing was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denied {
-    /// It can be taken in so many µs, if nobody takes anything meanwhile.
+    /// It can be taken in so many µs, if nothing else is taken meanwhile.
     For {
         /// µs until then.
         wait_us: u64,
@@ -165,7 +165,7 @@ mod tests {
             }
         }
 
-        /// A clock that is set back lets nobody take twice.
+        /// A clock that is set back refills nothing.
         #[test]
         fn a_clock_set_back_refills_nothing(limit in 1_u64..1000, back in 0_u64..u64::MAX / 2) {
             let mut bucket = Bucket::per_minute(limit);

@@ -59,7 +59,7 @@ fn a_key_is_shown_once_opens_until_it_is_revoked_and_survives_a_restart() {
     wait_for("its record", || (project.run(&["trace", &trace]).code == 0).then_some(()));
     let record = project.run(&["trace", &trace, "--json"]).exits(0).json();
     assert_eq!(record["record"]["tenant"], "acme", "{record}");
-    // One that was mistyped is not one that nobody made.
+    // A mistyped key and an unknown key have different errors.
     let mistyped = format!("{}0", &first[..83]);
     let other = if mistyped == first { format!("{}1", &first[..83]) } else { mistyped };
     ask(server.address, &other).check_error(401, "invalid_api_key", &["checksum"]);
@@ -188,7 +188,7 @@ fn a_wrong_command_about_keys_says_what_is_wrong() {
     let whole = project.run(&["key", "revoke", &made]);
     assert!(!whole.err.contains(&made[12..]), "{whole:?}");
     whole.fails(2, &[id(&made)], &[id(&made)]);
-    // Its secret was lost: nothing opens, nobody is let in instead, and it is said.
+    // The secret was lost: no key opens, every caller is refused, and the error says why.
     server.terminate();
     assert_eq!(server.ended(), Some(0));
     std::fs::remove_file(project.root.join(".tidegate/keys.secret")).unwrap();
@@ -202,7 +202,7 @@ fn a_wrong_command_about_keys_says_what_is_wrong() {
 }
 
 #[test]
-fn a_service_that_requires_keys_is_open_to_nobody_before_the_first() {
+fn a_service_that_requires_keys_refuses_every_caller_before_the_first_key() {
     let project = Project::quick();
     project.append("tidegate.yaml", "\nrequire_keys: true\n");
     // Reachable from other machines, which without keys is refused.
