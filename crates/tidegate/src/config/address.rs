@@ -30,7 +30,7 @@ pub(crate) fn is_this_machine(ip: IpAddr) -> bool {
 }
 
 /// The path of chat completions below a base URL.
-const PATH: &str = "/chat/completions";
+pub(crate) const CHAT_COMPLETIONS: &str = "/chat/completions";
 
 /// What is wrong with a base URL. It may hold a key, so none of these repeats it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -42,10 +42,12 @@ pub(crate) enum BaseUrlProblem {
     #[error("has a query or a fragment")]
     Query,
     /// It is the URL of an endpoint below the base.
-    #[error("has the path of an endpoint; leave out `{PATH}`")]
+    #[error("has the path of an endpoint; leave out `{path}`")]
     Endpoint {
         /// The base without that path.
         base: String,
+        /// The path.
+        path: &'static str,
     },
     /// It is no HTTP URL.
     #[error("must start with `http://` or `https://`")]
@@ -61,8 +63,11 @@ pub(crate) enum BaseUrlProblem {
     Port,
 }
 
-/// The address of chat completions below a base URL.
-pub(crate) fn chat_completions(base_url: &str) -> Result<http::Uri, BaseUrlProblem> {
+/// The address of an endpoint below a base URL.
+pub(crate) fn endpoint_below(
+    base_url: &str,
+    path: &'static str,
+) -> Result<http::Uri, BaseUrlProblem> {
     let base = base_url.trim_end_matches('/');
     if base_url.contains('@') {
         return Err(BaseUrlProblem::Credentials);
@@ -72,13 +77,13 @@ pub(crate) fn chat_completions(base_url: &str) -> Result<http::Uri, BaseUrlProbl
     }
     let rest = base_url.strip_prefix("https://").or_else(|| base_url.strip_prefix("http://"));
     let rest = rest.ok_or(BaseUrlProblem::Scheme)?;
-    if let Some(base) = base.strip_suffix(PATH) {
-        return Err(BaseUrlProblem::Endpoint { base: base.to_owned() });
+    if let Some(base) = base.strip_suffix(path).filter(|_| !path.is_empty()) {
+        return Err(BaseUrlProblem::Endpoint { base: base.to_owned(), path });
     }
     if rest.is_empty() || rest.starts_with(['/', ':']) {
         return Err(BaseUrlProblem::NoHost);
     }
-    let uri: http::Uri = format!("{base}{PATH}")
+    let uri: http::Uri = format!("{base}{path}")
         .parse()
         .map_err(|error: http::uri::InvalidUri| BaseUrlProblem::NotUrl(error.to_string()))?;
     let authority = uri.authority().map_or("", http::uri::Authority::as_str);

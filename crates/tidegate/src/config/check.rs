@@ -1,6 +1,8 @@
 //! What types cannot say about a project file: names that must exist, ranges, and safe listening.
 
-use super::address::{BaseUrlProblem, chat_completions, is_open_to_all, listen_addr};
+use super::address::{
+    BaseUrlProblem, CHAT_COMPLETIONS, endpoint_below, is_open_to_all, listen_addr,
+};
 use super::error::{ConfigError, Result};
 use super::places::Places;
 use super::plan::{metric, rules};
@@ -178,7 +180,7 @@ impl Checker<'_> {
     fn upstream(&self, path: &str, upstream: &Upstream) -> Result<()> {
         match upstream {
             Upstream::Openai { base_url, api_key_env, stream_usage: _, merge_system: _ } => {
-                self.base_url(&format!("{path}.base_url"), base_url)?;
+                self.base_url(&format!("{path}.base_url"), base_url, CHAT_COMPLETIONS)?;
                 match api_key_env {
                     Some(name) => self.env_name(&format!("{path}.api_key_env"), name),
                     None => Ok(()),
@@ -191,15 +193,15 @@ impl Checker<'_> {
         }
     }
 
-    fn base_url(&self, path: &str, url: &str) -> Result<()> {
-        let Err(problem) = chat_completions(url) else { return Ok(()) };
+    fn base_url(&self, path: &str, url: &str, below: &'static str) -> Result<()> {
+        let Err(problem) = endpoint_below(url, below) else { return Ok(()) };
         Err(match problem {
             // What is given may hold a key and is not repeated.
             BaseUrlProblem::Credentials | BaseUrlProblem::Query => self
                 .error(path, "a URL with a user, a query or a fragment is not allowed")
                 .hint("put a key into the environment and its variable's name into `api_key_env`"),
-            BaseUrlProblem::Endpoint { base } => self
-                .refuse(path, url, "the URL before `/chat/completions`")
+            BaseUrlProblem::Endpoint { base, path: below } => self
+                .refuse(path, url, &format!("the URL before `{below}`"))
                 .hint(format!("write `{base}`")),
             BaseUrlProblem::Port => self.refuse(path, url, "a port from 0 to 65535"),
             BaseUrlProblem::Scheme | BaseUrlProblem::NoHost | BaseUrlProblem::NotUrl(_) => self

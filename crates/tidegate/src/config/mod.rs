@@ -18,7 +18,7 @@ mod workspace;
 mod yaml;
 
 pub(crate) use address::{
-    BaseUrlProblem, chat_completions, is_open_to_all, is_this_machine, listen_addr,
+    BaseUrlProblem, CHAT_COMPLETIONS, endpoint_below, is_open_to_all, is_this_machine, listen_addr,
 };
 pub(crate) use error::ConfigError;
 pub(crate) use load::{Loaded, load, parse_yaml};

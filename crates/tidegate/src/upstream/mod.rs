@@ -3,6 +3,7 @@
 
 mod bounds;
 mod completion;
+mod dialect;
 mod fault;
 mod openai;
 mod pieces;
@@ -11,6 +12,7 @@ mod setup;
 mod simulated;
 #[cfg(test)]
 mod testing;
+mod transport;
 
 use crate::clock::Clock;
 use crate::config;

@@ -1,5 +1,7 @@
 //! What the tests of all upstreams share.
 
+pub(super) mod server;
+
 use super::{Answer, Call, Deadlines, Elapsed, Piece, Reply, UpstreamError};
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -1,11 +1,11 @@
 //! The failure table's upstream part (U1 to U13) against a server that says anything.
 
-mod server;
-
-use super::super::testing::{Streamed, call, stream, text, whole};
 use super::*;
-use server::{Act, Server};
+use crate::upstream::testing::server::{Act, Server, read_request};
+use crate::upstream::testing::{Streamed, call, stream, text, whole};
+use crate::upstream::{Deadlines, Piece, bounds};
 use std::time::Duration;
+use tidegate_core::upstream::Failure;
 
 const ANSWER: &str = r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"七天"},"finish_reason":"stop"}]}"#;
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
@@ -338,9 +338,7 @@ async fn u8_parts_of_a_stream_do_not_matter() {
 async fn data_of_several_lines_becomes_one() {
     let got = say(&format!("{HEAD}data: {{\"choices\":\ndata: []}}\n\n{DONE}"), true).await;
     let Reply::Stream(mut pieces) = got.unwrap() else { panic!("a whole answer") };
-    let Some(super::super::Piece::Data { bytes: data, .. }) = pieces.next().await else {
-        panic!("no data")
-    };
+    let Some(Piece::Data { bytes: data, .. }) = pieces.next().await else { panic!("no data") };
     assert_eq!(&data[..], b"{\"choices\": []}");
 }
 
@@ -388,9 +386,9 @@ async fn c2_a_reader_that_stands_still_stops_the_upstream_at_the_total_deadline(
     let mut count = 0;
     let error = loop {
         match pieces.next().await.unwrap() {
-            super::super::Piece::Ping | super::super::Piece::Data { .. } => count += 1,
-            super::super::Piece::Failed(error) => break error,
-            super::super::Piece::Done(_) => panic!("done"),
+            Piece::Ping | Piece::Data { .. } => count += 1,
+            Piece::Failed(error) => break error,
+            Piece::Done(_) => panic!("done"),
         }
     };
     assert_eq!((count, error.failure), (bounds::PIECES, Failure::TotalTimeout));
@@ -407,7 +405,7 @@ async fn a_connection_is_used_again() {
     let serving = tokio::spawn(async move {
         let (mut socket, _) = listener.accept().await.unwrap();
         for _ in 0..3 {
-            server::read_request(&mut socket).await.unwrap();
+            read_request(&mut socket).await.unwrap();
             tokio::io::AsyncWriteExt::write_all(&mut socket, answer.as_bytes()).await.unwrap();
         }
     });
@@ -422,7 +420,7 @@ async fn a_connection_is_used_again() {
 }
 
 fn check_url(url: &str, expected: Result<&str, &str>) {
-    let got = client::endpoint("main", url);
+    let got = endpoint("main", url, CHAT_COMPLETIONS);
     match (got, expected) {
         (Ok(uri), Ok(expected)) => assert_eq!(uri.to_string(), expected),
         (Err(error), Err(expected)) => {

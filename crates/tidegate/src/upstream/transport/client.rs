@@ -2,7 +2,7 @@
 
 use super::resolver::Resolver;
 use super::reused::Marking;
-use crate::config::chat_completions;
+use crate::config::endpoint_below;
 use crate::upstream::{SetupError, bounds};
 use bytes::Bytes;
 use http::{HeaderValue, Uri};
@@ -18,24 +18,32 @@ use tidegate_core::upstream::Failure;
 pub(super) type HttpClient = Client<Connector, Full<Bytes>>;
 pub(super) type Connector = Marking<HttpsConnector<HttpConnector<Resolver>>>;
 
-/// Checks a base URL and joins it with the path of chat completions.
-pub(super) fn endpoint(name: &str, base_url: &str) -> Result<Uri, SetupError> {
-    chat_completions(base_url).map_err(|problem| {
+/// Checks a base URL and joins it with a path.
+pub(in crate::upstream) fn endpoint(
+    name: &str,
+    base_url: &str,
+    path: &'static str,
+) -> Result<Uri, SetupError> {
+    endpoint_below(base_url, path).map_err(|problem| {
         // A URL with credentials is not repeated, nor one that may hide some behind a slip.
         let shown = if base_url.contains('@') { "…" } else { base_url }.to_owned();
         SetupError::BaseUrl { name: name.to_owned(), shown, problem }
     })
 }
 
-/// The `authorization` header from the environment variable that holds the key.
-pub(super) fn authorization(name: &str, variable: &str) -> Result<HeaderValue, SetupError> {
+/// The header with the key that an environment variable holds, after a word.
+pub(in crate::upstream) fn key(
+    name: &str,
+    variable: &str,
+    word: &str,
+) -> Result<HeaderValue, SetupError> {
     let named = || (name.to_owned(), variable.to_owned());
     let key = std::env::var(variable).ok().filter(|key| !key.trim().is_empty());
     let key = key.ok_or_else(|| {
         let (name, variable) = named();
         SetupError::KeyNotSet { name, variable }
     })?;
-    let mut value = HeaderValue::from_str(&format!("Bearer {}", key.trim())).map_err(|_| {
+    let mut value = HeaderValue::from_str(&format!("{word}{}", key.trim())).map_err(|_| {
         let (name, variable) = named();
         SetupError::KeyNotAHeader { name, variable }
     })?;

@@ -5,7 +5,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
 /// What the server does with a connection once it has read the request.
-pub(super) enum Act {
+pub(in crate::upstream) enum Act {
     /// Sends these parts, each flushed, and closes.
     Send(Vec<Vec<u8>>),
     /// Sends the bytes and keeps the connection open without a word.
@@ -15,18 +15,18 @@ pub(super) enum Act {
 }
 
 /// A running server.
-pub(super) struct Server {
+pub(in crate::upstream) struct Server {
     /// Its base URL.
-    pub(super) url: String,
+    pub(in crate::upstream) url: String,
     /// The requests as they came.
-    pub(super) requests: mpsc::UnboundedReceiver<String>,
+    pub(in crate::upstream) requests: mpsc::UnboundedReceiver<String>,
     /// Resolves once the client has closed the (first) connection.
-    pub(super) closed: oneshot::Receiver<()>,
+    pub(in crate::upstream) closed: oneshot::Receiver<()>,
 }
 
 impl Server {
     /// Starts a server that does this with every connection.
-    pub(super) async fn start(act: Act) -> Server {
+    pub(in crate::upstream) async fn start(act: Act) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
         let (seen, requests) = mpsc::unbounded_channel();
@@ -74,7 +74,7 @@ async fn serve(socket: &mut TcpStream, act: &Act) {
 }
 
 /// Reads one request with its body; `None` when the client leaves first.
-pub(super) async fn read_request(socket: &mut TcpStream) -> Option<String> {
+pub(in crate::upstream) async fn read_request(socket: &mut TcpStream) -> Option<String> {
     let mut read = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&read).into_owned();

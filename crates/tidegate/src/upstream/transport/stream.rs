@@ -8,14 +8,15 @@
 
 use super::encoding::Decoder;
 use super::{Exchange, Late};
+use crate::upstream::dialect::{Dialect, Events};
 use crate::upstream::{Elapsed, Piece, PieceSender, UpstreamError, bounds};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use std::time::{Duration, Instant};
 use tidegate_core::upstream::Failure;
-use tidegate_wire::sse::{DONE, LINE_MAX, Parser, SseEvent};
-use tidegate_wire::{AnswerProblem, ErrorFacts, Progress, openai_chat};
+use tidegate_wire::sse::{LINE_MAX, Parser, SseEvent};
+use tidegate_wire::{AnswerProblem, Progress};
 
 /// What an upstream's stream gives next.
 #[derive(Debug)]
@@ -35,18 +36,25 @@ pub(super) struct EventStream {
     body: Incoming,
     decoder: Decoder,
     parser: Parser,
+    events: Events,
     progress: Progress,
     first_token: Option<Duration>,
 }
 
 impl EventStream {
     /// Starts reading a body.
-    pub(super) fn new(exchange: Exchange, body: Incoming, decoder: Decoder) -> EventStream {
+    pub(super) fn new(
+        exchange: Exchange,
+        body: Incoming,
+        decoder: Decoder,
+        dialect: Dialect,
+    ) -> EventStream {
         EventStream {
             exchange,
             body,
             decoder,
             parser: Parser::default(),
+            events: dialect.events(),
             progress: Progress::default(),
             first_token: None,
         }
@@ -76,11 +84,15 @@ impl EventStream {
 
     async fn read(&mut self) -> Result<Step, UpstreamError> {
         loop {
+            if let Some(step) = self.waiting() {
+                return Ok(step);
+            }
             match self.parser.next_event() {
-                Some(SseEvent::Data { is_error: _, data }) if data.trim_ascii() == DONE => {
-                    return Ok(Step::Done);
+                Some(SseEvent::Data { is_error, data }) => {
+                    self.data(data, is_error)?;
+                    // An event without news is a sign of life.
+                    return Ok(self.waiting().unwrap_or(Step::Ping));
                 }
-                Some(SseEvent::Data { is_error, data }) => return self.data(data.into(), is_error),
                 Some(SseEvent::Ping) => return Ok(Step::Ping),
                 None => {}
             }
@@ -100,30 +112,33 @@ impl EventStream {
         }
     }
 
-    fn data(&mut self, data: Bytes, is_error: bool) -> Result<Step, UpstreamError> {
-        let problem = match openai_chat::read_chunk(&data) {
-            Ok(says) if !is_error => {
+    /// What has been read and not been given.
+    fn waiting(&mut self) -> Option<Step> {
+        match self.events.next() {
+            Some((data, says)) => {
                 self.progress.take(&says);
-                return Ok(Step::Data(data, says));
+                Some(Step::Data(data, says))
             }
-            Ok(_) => AnswerProblem::Error(ErrorFacts::of_body(&data)),
-            Err(problem @ AnswerProblem::Error(_)) => problem,
-            // An error event, in the upstream's own form.
-            Err(_) if is_error => AnswerProblem::Error(ErrorFacts::of_body(&data)),
-            Err(AnswerProblem::Unended) => {
+            None => self.events.is_done().then_some(Step::Done),
+        }
+    }
+
+    fn data(&mut self, data: Vec<u8>, is_error: bool) -> Result<(), UpstreamError> {
+        self.events.event(data, is_error).map_err(|problem| match problem {
+            AnswerProblem::Unended => {
                 let message = "the upstream's stream has an event that is cut";
-                return Err(self.exchange.error(Failure::Malformed, message));
+                self.exchange.error(Failure::Malformed, message)
             }
-            Err(problem) => problem,
-        };
-        Err(self.exchange.problem(&problem))
+            problem => self.exchange.problem(&problem),
+        })
     }
 
     fn end(&mut self) -> Result<Step, UpstreamError> {
-        match self.parser.rest() {
-            Some(rest) if rest.trim_ascii() == DONE => Ok(Step::Done),
-            None if self.progress.is_finished() => Ok(Step::Done),
-            Some(_) | None => Err(self.cut("the upstream's stream ended before it was done")),
+        let cut = "the upstream's stream ended before it was done";
+        match self.events.end(self.parser.rest(), self.progress.is_finished()) {
+            Ok(()) => self.waiting().ok_or_else(|| self.cut(cut)),
+            Err(AnswerProblem::Unended) => Err(self.cut(cut)),
+            Err(problem) => Err(self.exchange.problem(&problem)),
         }
     }
 

@@ -1,0 +1,117 @@
+//! How the answers of each API are read, and in which form they go on.
+
+use bytes::Bytes;
+use std::collections::VecDeque;
+use tidegate_wire::sse::DONE;
+use tidegate_wire::{AnswerFacts, AnswerProblem, ErrorFacts, Piece, openai_chat};
+
+/// The API that a server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// Chat completions, which go on as they come.
+    Chat,
+}
+
+impl Dialect {
+    /// Reads the body of an answer whose status is an error.
+    pub(super) fn error(self, body: &[u8]) -> ErrorFacts {
+        match self {
+            Dialect::Chat => ErrorFacts::of_body(body),
+        }
+    }
+
+    /// Reads a whole answer; gives it in the form in which it goes on.
+    ///
+    /// # Errors
+    /// [`AnswerProblem`] when it is none.
+    pub(super) fn whole(self, body: Bytes) -> Result<(Bytes, AnswerFacts), AnswerProblem> {
+        match self {
+            Dialect::Chat => {
+                let facts = openai_chat::read_answer(&body)?;
+                Ok((body, facts))
+            }
+        }
+    }
+
+    /// A reader of a stream that begins now.
+    pub(super) fn events(self) -> Events {
+        match self {
+            Dialect::Chat => Events { form: Form::Chat, chunks: VecDeque::new(), is_done: false },
+        }
+    }
+}
+
+/// What has been read of a stream and has not gone on yet.
+#[derive(Debug)]
+pub(super) struct Events {
+    form: Form,
+    chunks: VecDeque<(Bytes, Piece)>,
+    is_done: bool,
+}
+
+#[derive(Debug)]
+enum Form {
+    Chat,
+}
+
+impl Events {
+    /// Reads the data of one event.
+    ///
+    /// # Errors
+    /// [`AnswerProblem`] when it is an error, or nothing that the API has.
+    pub(super) fn event(&mut self, data: Vec<u8>, is_error: bool) -> Result<(), AnswerProblem> {
+        let read = match is_error {
+            false => self.read(data.into()),
+            true => {
+                let data = Bytes::from(data);
+                // An error event, in whatever form: what is no error by itself is one by its name.
+                match self.read(data.clone()) {
+                    Err(problem @ AnswerProblem::Error(_)) => Err(problem),
+                    Ok(()) | Err(_) => Err(AnswerProblem::Error(ErrorFacts::of_body(&data))),
+                }
+            }
+        };
+        read.inspect_err(|_| self.chunks.clear())
+    }
+
+    fn read(&mut self, data: Bytes) -> Result<(), AnswerProblem> {
+        match &self.form {
+            Form::Chat if data.trim_ascii() == DONE => self.is_done = true,
+            Form::Chat => {
+                let says = openai_chat::read_chunk(&data)?;
+                self.chunks.push_back((data, says));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what is unfinished at the end of the body, if anything. `is_finished`: every choice
+    /// that began has its reason to end.
+    ///
+    /// # Errors
+    /// [`AnswerProblem`] when it is an error, or nothing that the API has.
+    pub(super) fn end(
+        &mut self,
+        rest: Option<Vec<u8>>,
+        is_finished: bool,
+    ) -> Result<(), AnswerProblem> {
+        match &self.form {
+            // A chunk that no blank line follows may be cut.
+            Form::Chat => {
+                let is_done = |rest: Vec<u8>| rest.trim_ascii() == DONE;
+                self.is_done |= rest.map_or(is_finished, is_done);
+            }
+        }
+        Ok(())
+    }
+
+    /// The next chunk, with what it says.
+    pub(super) fn next(&mut self) -> Option<(Bytes, Piece)> {
+        self.chunks.pop_front()
+    }
+
+    /// Whether the stream has ended as it should.
+    pub(super) fn is_done(&self) -> bool {
+        self.is_done
+    }
+}

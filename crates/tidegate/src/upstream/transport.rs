@@ -1,0 +1,383 @@
+//! One call over HTTP/1.1 to a model server, whatever API it speaks.
+//!
+//! One call, once: a redirect is never followed and no retry is made here. Of the client's own
+//! headers none goes on. The first-byte deadline holds for whole answers too, most of whose servers
+//! send nothing before they are done: it must leave room for the longest answer. An error says what
+//! happened in our words: the upstream's may hold secrets.
+
+mod client;
+mod encoding;
+mod headers;
+mod resolver;
+mod reused;
+mod stream;
+
+use super::dialect::Dialect;
+use super::{Answer, Call, Deadlines, Elapsed, Pieces, Reply, SetupError, UpstreamError, bounds};
+use crate::http::{Collected, PerWorker, aside};
+use bytes::Bytes;
+use client::HttpClient;
+use encoding::Decoder;
+use headers::ContentKind;
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Error;
+use serde_json::{Map, Value};
+use std::future::Future;
+use std::time::Instant;
+use stream::EventStream;
+use tidegate_core::upstream::Failure;
+use tidegate_wire::AnswerProblem;
+
+pub(super) use client::{endpoint, key};
+
+const AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The way to one server.
+#[derive(Debug)]
+pub(super) struct Transport {
+    /// Headers of every request: the credential, and what else the API asks for.
+    fixed: Vec<(HeaderName, HeaderValue)>,
+    /// Each worker has its own connections: one that another opened would wake that one too.
+    clients: PerWorker<HttpClient>,
+    /// For a call whose connection was closed just as it was used again: it keeps none.
+    fresh: HttpClient,
+}
+
+/// One request of a call.
+#[derive(Debug)]
+pub(super) struct Outgoing<'a> {
+    /// Where it goes.
+    pub(super) endpoint: &'a Uri,
+    /// Its ids, and whether a stream is wanted.
+    pub(super) call: &'a Call,
+    /// Its body, in the server's dialect.
+    pub(super) body: Bytes,
+    /// How the answer is read.
+    pub(super) dialect: Dialect,
+}
+
+/// One call's clock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Exchange {
+    started: Instant,
+    deadlines: Deadlines,
+    /// The answer's, once it is here.
+    status: Option<u16>,
+}
+
+/// Which deadline passed.
+#[derive(Debug, Clone, Copy)]
+enum Late {
+    FirstByte,
+    Idle,
+    Total,
+}
+
+impl Transport {
+    /// Makes the client of the upstream `name`, whose server is at `address`.
+    ///
+    /// # Errors
+    /// There are no certificates.
+    pub(super) fn new(
+        name: &str,
+        address: &Uri,
+        fixed: Vec<(HeaderName, HeaderValue)>,
+    ) -> Result<Self, SetupError> {
+        let connector = client::connector(name, address)?;
+        let clients = PerWorker::new(|| client::http_client(connector.clone(), bounds::POOL_MAX));
+        let fresh = client::http_client(connector, 0);
+        Ok(Transport { fixed, clients, fresh })
+    }
+
+    /// Sends one request. A stream is given out once its first event is here.
+    ///
+    /// # Errors
+    /// Whatever kept an answer from coming, classified.
+    pub(super) async fn send(
+        &self,
+        outgoing: Outgoing<'_>,
+        mut exchange: Exchange,
+    ) -> Result<Reply, UpstreamError> {
+        let (call, dialect) = (outgoing.call, outgoing.dialect);
+        let request = self.request(outgoing);
+        let mut sent_twice = false;
+        let asking = self.ask(request, call.is_retry, &mut sent_twice);
+        let head = exchange.within(exchange.first_byte_deadline(), Late::FirstByte, asking);
+        let response = head.await?.map_err(|error| {
+            let (failure, message) = client::no_answer(&error);
+            UpstreamError { sent_twice, ..exchange.error(failure, message) }
+        })?;
+        exchange.status = Some(response.status().as_u16());
+        if !response.status().is_success() {
+            return Err(exchange.refused(response, dialect).await);
+        }
+        let decoder = exchange.decoder(&response)?;
+        match (call.stream, ContentKind::of(response.headers())) {
+            (_, ContentKind::Html) => Err(exchange.problem(&AnswerProblem::Html)),
+            (false, ContentKind::Events) => {
+                let message = "the upstream answered with a stream, which was not asked for";
+                Err(exchange.error(Failure::Malformed, message))
+            }
+            // Some servers do not know `stream`: what they say is an answer all the same.
+            (true, ContentKind::Json) | (false, ContentKind::Json | ContentKind::Unknown) => {
+                exchange.whole(response.into_body(), decoder, dialect).await.map(Reply::Whole)
+            }
+            (true, ContentKind::Events | ContentKind::Unknown) => {
+                exchange.stream(response.into_body(), decoder, dialect).await.map(Reply::Stream)
+            }
+        }
+    }
+
+    /// Sends a request. Where a connection that had served before is closed without an answer, the
+    /// server had closed it before it saw the request: it is sent once more on a fresh one. Where
+    /// that one is closed too, and for a retry, it is not sent again: a request that crashes its
+    /// server would take one after the other with it.
+    async fn ask(
+        &self,
+        request: Request<Full<Bytes>>,
+        is_retry: bool,
+        sent_twice: &mut bool,
+    ) -> Result<Response<Incoming>, Error> {
+        if is_retry {
+            return self.fresh.request(request).await;
+        }
+        let again = request.clone();
+        match self.clients.get().request(request).await {
+            Ok(response) => {
+                reused::has_served(response.extensions());
+                Ok(response)
+            }
+            Err(error) if client::is_closed(&error) && reused::had_served(&error) => {
+                let sent_again = self.fresh.request(again).await;
+                // One that cannot be made did not see the request.
+                *sent_twice = sent_again.as_ref().is_err_and(client::is_closed);
+                sent_again
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn request(&self, outgoing: Outgoing<'_>) -> Request<Full<Bytes>> {
+        let Outgoing { endpoint, call, body, dialect: _ } = outgoing;
+        let mut request = Request::new(Full::from(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = endpoint.clone();
+        let accept =
+            if call.stream { "text/event-stream, application/json" } else { "application/json" };
+        let headers = request.headers_mut();
+        // Room for all of them and for hyper's `host`: a map that grows is made three times.
+        headers.reserve(7 + self.fixed.len());
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        headers.extend(self.fixed.iter().cloned());
+        // Ids that no header can carry are left out: they help to find a request, no more.
+        if let Ok(id) = HeaderValue::from_str(&call.request_id) {
+            headers.insert(REQUEST_ID, id);
+        }
+        if let Some(Ok(id)) = call.trace_id.as_deref().map(HeaderValue::from_str) {
+            headers.insert(TRACE_ID, id);
+        }
+        if let Some(Ok(parent)) = call.traceparent.as_deref().map(HeaderValue::from_str) {
+            headers.insert(TRACEPARENT, parent);
+        }
+        request
+    }
+}
+
+impl Exchange {
+    /// A call that begins now.
+    pub(super) fn start(deadlines: Deadlines) -> Exchange {
+        Exchange { started: Instant::now(), deadlines, status: None }
+    }
+
+    fn first_byte_deadline(&self) -> Instant {
+        self.started + self.deadlines.first_byte
+    }
+
+    fn total_deadline(&self) -> Instant {
+        self.started + self.deadlines.total
+    }
+
+    /// Waits for `work` until `deadline`, at most until the total one.
+    async fn within<T>(
+        &self,
+        deadline: Instant,
+        late: Late,
+        work: impl Future<Output = T>,
+    ) -> Result<T, UpstreamError> {
+        let (deadline, late) = if self.total_deadline() <= deadline {
+            (self.total_deadline(), Late::Total)
+        } else {
+            (deadline, late)
+        };
+        match tokio::time::timeout_at(deadline.into(), work).await {
+            Ok(done) => Ok(done),
+            Err(_) => Err(self.timeout(late)),
+        }
+    }
+
+    /// The JSON of a request's body, which is about so long.
+    pub(super) fn written(
+        &self,
+        values: &Map<String, Value>,
+        expected: usize,
+    ) -> Result<Bytes, UpstreamError> {
+        let mut text = Vec::with_capacity(expected);
+        match serde_json::to_writer(&mut text, values) {
+            Ok(()) => Ok(text.into()),
+            Err(_) => Err(self.error(Failure::Internal, "the request could not be written")),
+        }
+    }
+
+    fn timeout(&self, late: Late) -> UpstreamError {
+        let Deadlines { first_byte, idle, total } = self.deadlines;
+        let (failure, message) = match late {
+            Late::FirstByte => (
+                Failure::FirstByteTimeout,
+                format!("the upstream sent nothing within {} ms", first_byte.as_millis()),
+            ),
+            Late::Idle => (
+                Failure::IdleTimeout,
+                format!("the upstream's stream paused for more than {} ms", idle.as_millis()),
+            ),
+            Late::Total => (
+                Failure::TotalTimeout,
+                format!("the upstream was not done within {} ms", total.as_millis()),
+            ),
+        };
+        self.error(failure, message)
+    }
+
+    fn error(&self, failure: Failure, message: impl Into<String>) -> UpstreamError {
+        let error = UpstreamError::new(failure, message, self.elapsed());
+        UpstreamError { status: self.status, ..error }
+    }
+
+    fn problem(&self, problem: &AnswerProblem) -> UpstreamError {
+        let error = UpstreamError::of_problem(problem, self.elapsed());
+        UpstreamError { status: self.status, ..error }
+    }
+
+    /// The time taken by what ends now and had no first token before.
+    fn elapsed(&self) -> Elapsed {
+        let total = self.started.elapsed();
+        Elapsed { first_token: total, total }
+    }
+
+    /// Classifies an answer whose status is not 2xx.
+    async fn refused(&self, response: Response<Incoming>, dialect: Dialect) -> UpstreamError {
+        let status = response.status().as_u16();
+        let retry_after = headers::retry_after(response.headers());
+        let wait = bounds::ERROR_BODY_WAIT.min(self.deadlines.total);
+        let decoder = Decoder::of(response.headers()).unwrap_or_default();
+        let body = tokio::time::timeout(wait, read_some(response.into_body(), decoder)).await;
+        let said = dialect.error(&body.unwrap_or_default());
+        UpstreamError::of_status(status, &said, self.elapsed()).after(retry_after)
+    }
+
+    /// The decoder of an answer's body. No compression is asked for; what is between may compress
+    /// all the same.
+    fn decoder(&self, response: &Response<Incoming>) -> Result<Decoder, UpstreamError> {
+        Decoder::of(response.headers()).map_err(|unknown| {
+            let message = format!(
+                "the upstream's answer is compressed as `{unknown}`, which was not asked for; \
+                 gzip and deflate can be read"
+            );
+            self.error(Failure::Malformed, message)
+        })
+    }
+
+    async fn whole(
+        &self,
+        body: Incoming,
+        decoder: Decoder,
+        dialect: Dialect,
+    ) -> Result<Answer, UpstreamError> {
+        let body = self.within(self.total_deadline(), Late::Total, read_whole(body, decoder));
+        let body = body.await?.map_err(|(failure, message)| self.error(failure, message))?;
+        let read = match body.len() > bounds::BODY_SMALL {
+            false => dialect.whole(body),
+            true => {
+                let reading = aside(async move { dialect.whole(body) }).await;
+                reading.map_err(|_panicked| {
+                    self.error(Failure::Internal, "the answer could not be read")
+                })?
+            }
+        };
+        let (body, facts) = read.map_err(|problem| self.problem(&problem))?;
+        Ok(Answer { body, facts, elapsed: self.elapsed() })
+    }
+
+    async fn stream(
+        self,
+        body: Incoming,
+        decoder: Decoder,
+        dialect: Dialect,
+    ) -> Result<Pieces, UpstreamError> {
+        let mut stream = EventStream::new(self, body, decoder, dialect);
+        let first = stream.first().await?;
+        if matches!(first, stream::Step::Done) {
+            let message = "the upstream's stream is empty";
+            return Err(self.error(Failure::Malformed, message));
+        }
+        let (sender, pieces) = Pieces::channel();
+        tokio::spawn(stream.pump(first, sender));
+        Ok(pieces)
+    }
+}
+
+async fn read_whole(mut body: Incoming, mut decoder: Decoder) -> Result<Bytes, (Failure, String)> {
+    let too_large = || {
+        let message = format!("the upstream's answer is over {} bytes", bounds::BODY_MAX);
+        (Failure::TooLarge, message)
+    };
+    let broken = |_: encoding::Broken| {
+        let message = "the upstream's answer is not what its content-encoding says".to_owned();
+        (Failure::Malformed, message)
+    };
+    let promised = http_body::Body::size_hint(&body).lower();
+    if promised > bounds::BODY_MAX as u64 {
+        return Err(too_large());
+    }
+    let mut read = Collected::new(promised as usize);
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            let message = "the upstream's connection broke in the middle of its answer".to_owned();
+            return Err((Failure::CutShort, message));
+        };
+        let Ok(bytes) = frame.into_data() else { continue };
+        let room = bounds::BODY_MAX - read.len();
+        let bytes = decoder.push(bytes, room).map_err(broken)?;
+        if bytes.len() > room {
+            return Err(too_large());
+        }
+        read.push(bytes);
+    }
+    if !decoder.is_done() {
+        let message = "the upstream's compressed answer ends in the middle".to_owned();
+        return Err((Failure::CutShort, message));
+    }
+    Ok(read.into_bytes())
+}
+
+/// The start of an error's body; a broken one is as good as none.
+async fn read_some(mut body: Incoming, mut decoder: Decoder) -> Bytes {
+    let mut read = Collected::default();
+    while let Some(Ok(frame)) = body.frame().await {
+        let Ok(bytes) = frame.into_data() else { continue };
+        let room = bounds::ERROR_BODY_MAX - read.len();
+        match decoder.push(bytes, room) {
+            Ok(bytes) if bytes.len() <= room => read.push(bytes),
+            Ok(_) | Err(_) => break,
+        }
+    }
+    read.into_bytes()
+}
