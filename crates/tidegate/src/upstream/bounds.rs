@@ -21,8 +21,9 @@ pub(super) const PIECES_BYTES: u32 = 16 * 1024;
 pub(super) const RECEIVE_BUFFER: usize = 64 * 1024;
 /// Read buffer of a connection, bytes; it also bounds the answer's headers.
 pub(super) const READ_BUFFER_MAX: usize = 32 * 1024;
-/// Longest `Retry-After` passed on: a year. A limit of a month is real, more is a mistake.
-pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+/// Longest `Retry-After` that is kept to and passed on: five minutes. A client that was sent away
+/// for longer would not notice that the limit was raised, or that a release changed the model.
+pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 /// For making a connection (U2).
 pub(super) const CONNECT_WAIT: Duration = Duration::from_secs(2);
 /// For looking up a name; a system that knows that there is none says so at once.

@@ -1,5 +1,6 @@
 //! What went wrong with an upstream: classified, in our words, and with what it said itself.
 
+use super::bounds::RETRY_AFTER_MAX;
 use super::{Elapsed, UpstreamError, UpstreamSaid};
 use std::time::Duration;
 use tidegate_core::text::redact;
@@ -78,9 +79,11 @@ impl UpstreamError {
         }
     }
 
-    /// The wait that the upstream asks for, in whole seconds and never less.
+    /// The wait that the upstream asks for, in whole seconds, rounded up: 1 to 300. A client that
+    /// is sent away for 0 s asks in a loop.
     pub(crate) fn retry_after_s(&self) -> Option<u64> {
-        self.retry_after.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+        let seconds = |wait: Duration| wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        self.retry_after.map(|wait| seconds(wait).clamp(1, RETRY_AFTER_MAX.as_secs()))
     }
 
     /// Another wait.
@@ -243,8 +246,12 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_never_shortened() {
+    fn a_wait_is_a_whole_number_from_1_to_300() {
         let wait = |ms| of(429, "").after(Some(Duration::from_millis(ms))).retry_after_s();
-        assert_eq!((wait(1_500), wait(20_000), wait(0)), (Some(2), Some(20), Some(0)));
+        assert_eq!((wait(1_500), wait(20_000), wait(0)), (Some(2), Some(20), Some(1)));
+        assert_eq!(
+            (wait(300_000), wait(300_001), wait(u64::MAX)),
+            (Some(300), Some(300), Some(300))
+        );
     }
 }

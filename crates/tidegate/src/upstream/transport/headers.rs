@@ -41,7 +41,8 @@ impl ContentKind {
 /// How long the upstream asks to be left alone: `retry-after-ms`, else `Retry-After` in seconds,
 /// with a fraction or not, or as a date. A date is compared with the answer's own `Date`, so that a
 /// difference of clocks does not matter, and against our clock where there is none. Of two that
-/// differ the longer counts: a client must not retry sooner than either says.
+/// differ the longer counts: a client must not retry sooner than either says. At most
+/// [`bounds::RETRY_AFTER_MAX`].
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let ms = text(RETRY_AFTER_MS).and_then(|value| duration(value, 0.001));
@@ -108,7 +109,9 @@ mod tests {
         check_wait("7", Some(7_000));
         check_wait("0", Some(0));
         check_wait("1.5", Some(1_500));
-        check_wait("86400", Some(86_400_000));
+        check_wait("300", Some(300_000));
+        check_wait("301", Some(300_000));
+        check_wait("86400", Some(300_000));
         check_wait("99999999999999999999999", Some(bounds::RETRY_AFTER_MAX.as_millis() as u64));
         check_wait("-1", None);
         check_wait("1e9", None);
