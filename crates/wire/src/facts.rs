@@ -12,8 +12,11 @@ use crate::problem::AnswerProblem;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+mod progress;
 #[cfg(test)]
 mod tests;
+
+pub use progress::Progress;
 
 /// Most text kept of one answer, in bytes, over all its choices and kinds of text: 4 MiB is about
 /// a million tokens, more than any model in use writes; the rest is counted as cut.
@@ -377,36 +380,6 @@ impl Piece {
     /// Whether it has a token of the answer.
     pub fn has_token(&self) -> bool {
         self.choices.iter().any(ChoicePiece::has_token)
-    }
-}
-
-/// How far a stream has come, without its texts.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Progress {
-    finished: BTreeMap<u64, bool>,
-    token_seen: bool,
-}
-
-impl Progress {
-    /// Takes notice of a piece.
-    pub fn take(&mut self, piece: &Piece) {
-        self.token_seen |= piece.has_token();
-        for choice in &piece.choices {
-            if self.finished.len() < CHOICES_MAX || self.finished.contains_key(&choice.index) {
-                *self.finished.entry(choice.index).or_insert(false) |= choice.finish.is_some();
-            }
-        }
-    }
-
-    /// Whether a token of the answer has come: text, reasoning, a refusal or a piece of a call.
-    pub fn has_token(&self) -> bool {
-        self.token_seen
-    }
-
-    /// Whether every choice that began has its reason to end, and there is one: a stream that ends
-    /// otherwise, and without saying that it is done, was cut short.
-    pub fn is_finished(&self) -> bool {
-        !self.finished.is_empty() && self.finished.values().all(|finished| *finished)
     }
 }
 

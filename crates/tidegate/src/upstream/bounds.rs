@@ -21,6 +21,9 @@ pub(super) const PIECES_BYTES: u32 = 16 * 1024;
 pub(super) const RECEIVE_BUFFER: usize = 64 * 1024;
 /// Read buffer of a connection, bytes; it also bounds the answer's headers.
 pub(super) const READ_BUFFER_MAX: usize = 32 * 1024;
+/// From when on a reader that takes nothing is said to stall; shorter waits are those of a busy
+/// machine.
+pub(super) const READER_STALL: Duration = Duration::from_secs(1);
 /// Longest `Retry-After` that is kept to and passed on: five minutes. A client that was sent away
 /// for longer would not notice that the limit was raised, or that a release changed the model.
 pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);

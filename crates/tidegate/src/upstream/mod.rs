@@ -57,7 +57,7 @@ pub(crate) struct Call {
 pub(crate) struct Deadlines {
     /// Until the first byte of the answer.
     pub(crate) first_byte: Duration,
-    /// Between two events of a stream, comments among them.
+    /// Between two events of a stream that bring the answer further.
     pub(crate) idle: Duration,
     /// For the whole answer.
     pub(crate) total: Duration,

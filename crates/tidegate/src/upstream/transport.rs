@@ -246,7 +246,7 @@ impl Exchange {
             ),
             Late::Idle => (
                 Failure::IdleTimeout,
-                format!("the upstream's stream paused for more than {} ms", idle.as_millis()),
+                format!("the upstream's stream had no data for more than {} ms", idle.as_millis()),
             ),
             Late::Total => (
                 Failure::TotalTimeout,

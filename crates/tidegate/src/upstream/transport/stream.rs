@@ -3,8 +3,8 @@
 //! What ends well: `[DONE]`; or, since several servers never send it, a clean end of the body after
 //! every choice has had its finish reason (CLIProxyAPI #5028 is the bug of asking for more). Any
 //! other end is a cut, and nothing that looks like an end is ever passed on for it. A comment is a
-//! sign of life: it moves the deadlines, all but the total one, and is passed on, so that the
-//! client and whatever is between keep waiting too.
+//! sign of life: it is passed on, so that the client and whatever is between keep waiting too, but
+//! the idle deadline counts on data, so that a server that only says that it lives is left.
 
 use super::encoding::Decoder;
 use super::{Exchange, Late};
@@ -21,8 +21,15 @@ use tidegate_wire::{AnswerProblem, Progress};
 /// What an upstream's stream gives next.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// One event with data, and what it says.
-    Data(Bytes, tidegate_wire::Piece),
+    /// One event with data.
+    Data {
+        /// The data.
+        bytes: Bytes,
+        /// What it says.
+        says: tidegate_wire::Piece,
+        /// Whether it brings the answer further.
+        is_news: bool,
+    },
     /// A sign of life.
     Ping,
     /// A good end.
@@ -38,6 +45,8 @@ pub(super) struct EventStream {
     parser: Parser,
     events: Events,
     progress: Progress,
+    /// Until when the next data must come.
+    idle_until: Instant,
     first_token: Option<Duration>,
 }
 
@@ -56,21 +65,39 @@ impl EventStream {
             parser: Parser::default(),
             events: dialect.events(),
             progress: Progress::default(),
+            idle_until: exchange.started + exchange.deadlines.idle,
             first_token: None,
         }
     }
 
-    /// The first event, within the first-byte deadline.
+    /// The first event, within the first-byte deadline. Where it is a sign of life, the first data
+    /// may take until that deadline, and as long as any data may in any case.
     pub(super) async fn first(&mut self) -> Result<Step, UpstreamError> {
         let deadline = self.exchange.first_byte_deadline();
-        self.next_until(deadline, Late::FirstByte).await
+        let step = self.next_until(deadline, Late::FirstByte).await?;
+        self.idle_until = Instant::now() + self.exchange.deadlines.idle;
+        if !matches!(step, Step::Data { is_news: true, .. }) {
+            self.idle_until = self.idle_until.max(deadline);
+        }
+        Ok(step)
     }
 
-    /// The next event, within the idle deadline. A ping is one: a server that works on a long
-    /// prompt sends nothing else.
+    /// The next event, within the idle deadline, which only data moves.
     async fn next(&mut self) -> Result<Step, UpstreamError> {
-        let deadline = Instant::now() + self.exchange.deadlines.idle;
-        self.next_until(deadline, Late::Idle).await
+        let step = self.next_until(self.idle_until, Late::Idle).await?;
+        let now = Instant::now();
+        match step {
+            Step::Done => {}
+            Step::Data { is_news: true, .. } => {
+                self.idle_until = now + self.exchange.deadlines.idle
+            }
+            // Signs of life that come without a pause are never waited for.
+            Step::Data { .. } | Step::Ping if now >= self.idle_until => {
+                return Err(self.exchange.timeout(Late::Idle));
+            }
+            Step::Data { .. } | Step::Ping => {}
+        }
+        Ok(step)
     }
 
     async fn next_until(&mut self, deadline: Instant, late: Late) -> Result<Step, UpstreamError> {
@@ -115,9 +142,9 @@ impl EventStream {
     /// What has been read and not been given.
     fn waiting(&mut self) -> Option<Step> {
         match self.events.next() {
-            Some((data, says)) => {
-                self.progress.take(&says);
-                Some(Step::Data(data, says))
+            Some((bytes, says)) => {
+                let is_news = self.progress.take(&says);
+                Some(Step::Data { bytes, says, is_news })
             }
             None => self.events.is_done().then_some(Step::Done),
         }
@@ -156,13 +183,20 @@ impl EventStream {
     pub(super) async fn pump(mut self, mut step: Step, sender: PieceSender) {
         loop {
             let piece = match step {
-                Step::Data(bytes, says) => Piece::Data { bytes, says },
+                Step::Data { bytes, says, is_news: _ } => Piece::Data { bytes, says },
                 Step::Ping => Piece::Ping,
                 Step::Done => break,
             };
             let late = self.exchange.total_deadline().into();
+            let sending = Instant::now();
             match tokio::time::timeout_at(late, sender.send(piece)).await {
-                Ok(Ok(())) => {}
+                Ok(Ok(())) => {
+                    let took = sending.elapsed();
+                    // Nothing is read while the reader stalls: that is no pause of the upstream.
+                    if took >= bounds::READER_STALL {
+                        self.idle_until += took;
+                    }
+                }
                 Ok(Err(_gone)) => return,
                 Err(_late) => {
                     let error = self.exchange.timeout(Late::Total);

@@ -58,7 +58,7 @@ fn a_model_server_that_says_nothing_more_is_left_at_its_deadline() {
         (Fault::Silent(0), true),
         (Fault::Silent(3), false),
         (Fault::Silent(3), true),
-        // Signs of life put off all deadlines but the last.
+        // Signs of life put off no deadline.
         (Fault::Heartbeats(0), true),
         (Fault::Heartbeats(3), true),
     ]
@@ -69,6 +69,7 @@ fn a_model_server_that_says_nothing_more_is_left_at_its_deadline() {
     let began = Instant::now();
     let seen = front.ask_all(&all, all.len());
     let took = began.elapsed();
+    // The whole answer that pauses is waited for the longest.
     assert!(took >= Duration::from_millis(2_400), "{took:?} is before the last deadline");
     assert!(took < Duration::from_secs(20), "{took:?}");
     for asked in &all {

@@ -255,7 +255,9 @@ impl Fault {
                 refused(502, "upstream_unreachable", Failure::Unreachable)
             }
             Fault::Silent(0) => refused(504, "upstream_timeout", Failure::FirstByteTimeout),
-            Fault::Silent(_) if stream => refused(504, "upstream_timeout", Failure::IdleTimeout),
+            Fault::Silent(_) | Fault::Heartbeats(_) if stream => {
+                refused(504, "upstream_timeout", Failure::IdleTimeout)
+            }
             Fault::Silent(_) | Fault::Heartbeats(_) | Fault::Flood => {
                 refused(504, "upstream_timeout", Failure::TotalTimeout)
             }
