@@ -54,7 +54,8 @@ pub enum PrivateKind {
 }
 
 impl PrivateKind {
-    fn mark(self) -> &'static str {
+    /// What it is replaced by.
+    pub fn mark(self) -> &'static str {
         match self {
             PrivateKind::Key | PrivateKind::Password => "[secret]",
             PrivateKind::Id | PrivateKind::Number => "[id]",

@@ -1,7 +1,7 @@
 //! Check digits: what makes a number a card, an account or an identity number.
 
 /// Whether digits are a payment card's: an issuer's prefix with a length it uses, and the Luhn
-/// check (ISO/IEC 7812-1).
+/// check (ISO/IEC 7812-1). Longer ones than 16 are UnionPay's, and older ones of Chinese banks.
 pub(super) fn is_card(digits: &[u8]) -> bool {
     let start = |n: usize| digits[..n].iter().fold(0u32, |sum, d| sum * 10 + u32::from(d - b'0'));
     if digits.len() < 13 {
@@ -16,7 +16,8 @@ pub(super) fn is_card(digits: &[u8]) -> bool {
                 || matches!(start(2), 35 | 51..=55)
                 || (2221..=2720).contains(&start(4))
         }
-        17..=19 => matches!(digits[0], b'4' | b'6'),
+        17 | 18 => start(2) == 62,
+        19 => matches!(start(2), 60 | 62 | 64 | 65) || matches!(start(4), 9558 | 9559),
         _ => false,
     };
     known && luhn(digits)

@@ -4,7 +4,7 @@
 const LABEL_BYTES: usize = 48;
 
 /// Words that make a number a business's, not a person's.
-const OTHERS: [&str; 56] = [
+const OTHERS: [&str; 86] = [
     "order",
     "orders",
     "tracking",
@@ -61,6 +61,36 @@ const OTHERS: [&str; 56] = [
     "問い合わせ",
     "管理",
     "商品",
+    "part",
+    "part no.",
+    "p/n",
+    "pn",
+    "mpn",
+    "ean",
+    "upc",
+    "gtin",
+    "barcode",
+    "contract",
+    "policy",
+    "claim",
+    "docket",
+    "型号",
+    "型號",
+    "物料",
+    "料号",
+    "条码",
+    "条形码",
+    "合同",
+    "批次",
+    "型番",
+    "品番",
+    "部品",
+    "契約",
+    "製造",
+    "コード",
+    "荷物",
+    "請求書",
+    "受付番号",
 ];
 
 /// Words between a label and its number that say nothing more.

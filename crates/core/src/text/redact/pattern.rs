@@ -64,10 +64,11 @@ pub(super) enum Sign {
     Bearer,
     Authorization,
     Password,
+    KeyWord,
 }
 
 /// The signs and what shows them, ASCII letters in either case.
-const SIGNS: [(Sign, &[&str]); 13] = [
+const SIGNS: [(Sign, &[&str]); 14] = [
     (Sign::At, &["@"]),
     (Sign::Plus, &["+", "00"]),
     (Sign::Bracket, &["("]),
@@ -132,6 +133,9 @@ const SIGNS: [(Sign, &[&str]); 13] = [
             ":aa",
             "age-secret-key",
             "pypi-",
+            "tg-",
+            "ltai",
+            "akid",
             "eyj",
         ],
     ),
@@ -149,12 +153,15 @@ const SIGNS: [(Sign, &[&str]); 13] = [
             "apikey",
             "api_key",
             "api key",
+            "api-key",
             "privatekey",
             "private_key",
             "private key",
+            "private-key",
             "accesskey",
             "access_key",
             "access key",
+            "access-key",
             "accesstoken",
             "access_token",
             "authtoken",
@@ -167,6 +174,7 @@ const SIGNS: [(Sign, &[&str]); 13] = [
             "パスワード",
         ],
     ),
+    (Sign::KeyWord, &["密钥", "密鑰", "秘钥", "令牌", "キー", "秘密鍵", "トークン"]),
 ];
 
 /// What a text contains, so that most patterns need not be tried on most texts.

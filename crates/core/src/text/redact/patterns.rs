@@ -34,7 +34,8 @@ const TOKENS: &str = word!(
     r"|xapp-[0-9]-[A-Za-z0-9-]{16,}|hf_[A-Za-z0-9]{20,}|npm_[A-Za-z0-9]{36}|dop_v1_[a-f0-9]{64}",
     r"|[rs]k_(?:live|test)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/=]{16,}|ya29\.[A-Za-z0-9_-]{20,}",
     r"|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|[0-9]{8,10}:AA[A-Za-z0-9_-]{33}",
-    r"|AGE-SECRET-KEY-1[A-Z0-9]{50,}|pypi-[A-Za-z0-9_-]{50,}",
+    r"|AGE-SECRET-KEY-1[A-Z0-9]{50,}|pypi-[A-Za-z0-9_-]{50,}|tg-[0-9a-f]{8}-[0-9a-f]{72}",
+    r"|LTAI[A-Za-z0-9]{16,24}|AKID[A-Za-z0-9]{32}",
     r"|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",
 );
 const PRIVATE_KEY: &str = concat!(
@@ -50,14 +51,19 @@ const BASIC: &str = concat!(
 /// A user's password in an address: `postgres://app:hunter2@db`.
 const URL_PASSWORD: &str = r"[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@]{1,64}:([^\s/@\[\]]{3,128})@";
 const PASSWORD_SET: &str = concat!(
-    r#"(?:(?i-u:password|passwd|pwd|secret|(?:api|secret|private|access)_?key"#,
+    r#"(?:(?i-u:password|passwd|pwd|secret|(?:api|secret|private|access)[_-]?key"#,
     r#"|(?:access|auth|refresh)_?token)|密码|密碼|口令|パスワード)["']?[ \t]{0,4}=[ \t]{0,4}"#,
     r#"(?:"([^"\n]{4,256})"|'([^'\n]{4,256})'|["']?([!-~&&[^"'`,;&<>()]]{4,}))"#,
 );
 const PASSWORD_SAID: &str = concat!(
-    r#"(?:(?i-u:password|passwd|pwd|secret|(?:api|secret|private|access)[_ ]?key"#,
+    r#"(?:(?i-u:password|passwd|pwd|secret|(?:api|secret|private|access)[_ -]?key"#,
     r#"|(?:access|auth|refresh)_?token)|密码|密碼|口令|パスワード)"#,
-    r#"["']?[ \t]{0,4}(?::|是|为|為|は| is )[ \t]{0,4}["']?([!-~&&[^"'`,;&<>()]]{6,})"#,
+    r#"["']?[ \t]{0,4}(?::|是|为|為|は| is )[ \t]{0,4}["']?([!-~&&[^"'`,;<>()]]{6,})"#,
+);
+/// What is called a key or a token, which is also what models count: digits alone are none.
+const KEY_SAID: &str = concat!(
+    r#"(?:密钥|密鑰|秘钥|令牌|(?i-u:api) ?キー|アクセスキー|シークレットキー|秘密鍵|トークン)["']?"#,
+    r#"[ \t]{0,4}(?:[:=]|是|为|為|は)?[ \t]{0,4}["']?([A-Za-z0-9._~+/=-]{12,})"#,
 );
 const EMAIL: &str = concat!(
     r"(?-u:\b{start-half})[A-Za-z0-9_\u{C0}-\u{24F}][A-Za-z0-9._%+'\u{C0}-\u{24F}-]*",
@@ -97,7 +103,9 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
         Pattern::new(Password, PASSWORD_SET, is_no_mark).needs(|signs| signs.has(Sign::Password)),
         Pattern::new(Password, PASSWORD_SAID, |place| is_no_mark(place) && has_digit(place))
             .needs(|signs| signs.has(Sign::Password)),
-        Pattern::new(Email, EMAIL, |_| true).needs(|signs| signs.has(Sign::At)),
+        Pattern::new(Password, KEY_SAID, |place| has_digit(place) && has_letter(place))
+            .needs(|signs| signs.has(Sign::KeyWord)),
+        Pattern::new(Email, EMAIL, is_no_login).needs(|signs| signs.has(Sign::At)),
         Pattern::new(Email, EMAIL_SPELT, |_| true).needs(|signs| signs.has(Sign::Spelt)),
         Pattern::new(Email, EMAIL_WORDS, is_no_place).needs(|signs| signs.has(Sign::Dot)),
         Pattern::new(Id, RESIDENT_ID, |place| checks::is_resident_id(&letters(place)))
@@ -149,6 +157,9 @@ fn find_with(
     let mut findings = Vec::new();
     for pattern in PATTERNS.iter().filter(|pattern| is_tried(pattern)) {
         find_pattern(text, pattern, &mut findings);
+    }
+    if signs.digits >= 8 && signs.has(Sign::Plus) {
+        findings.extend(phones::international(text).map(|range| (range, PrivateKind::Phone)));
     }
     if signs.digits >= 13 {
         find_cards(text, &mut findings);
@@ -258,12 +269,22 @@ fn has_digit(place: &Match<'_>) -> bool {
     place.found.bytes().any(|byte| byte.is_ascii_digit())
 }
 
+fn has_letter(place: &Match<'_>) -> bool {
+    place.found.bytes().any(|byte| byte.is_ascii_alphabetic())
+}
+
 /// Whether a password's place does not already hold a mark, or the name of a variable.
 fn is_no_mark(place: &Match<'_>) -> bool {
     let found = place.found.trim_end_matches(['.', '!', '?']);
     let is_mark = found.starts_with('[') && found.ends_with(']') && found.len() <= MARK_BYTES_MAX;
     let is_variable = found.starts_with("${") || found.starts_with("{{");
     !is_mark && !is_variable
+}
+
+/// Whether it is not the password and the host of an address, which has a pattern for itself.
+fn is_no_login(place: &Match<'_>) -> bool {
+    let word = place.before.rsplit(char::is_whitespace).next().unwrap_or_default();
+    !word.split_once("://").is_some_and(|(_, login)| login.contains(':') && !login.contains('/'))
 }
 
 fn is_no_place(place: &Match<'_>) -> bool {

@@ -72,6 +72,19 @@ fn phones_in_other_dress() {
 }
 
 #[test]
+fn what_follows_a_phone_number_is_not_a_part_of_it() {
+    check("+81 80 3797 7337 2024-01-15", "[phone] 2024-01-15");
+    check("連絡先は+81 80 3797 7337（20240115@example.org）", "連絡先は[phone]（[email]）");
+    check("+1 415 555 0132 12 items", "[phone] 12 items");
+    check("+44 (0)20 7946 0958 or +49 (0) 30 901820", "[phone] or [phone]");
+    check("0086-139-0000-1111", "[phone]");
+    check("86-10-61202164", "[phone]");
+    check("1661150  9704", "[phone]");
+    check("070.1214.9150", "[phone]");
+    check("+1 415 555", "+1 415 555");
+}
+
+#[test]
 fn identity_numbers_of_other_places() {
     check("SSN 123-45-6789", "SSN [id]");
     check("social security number: 123 45 6789", "social security number: [id]");
@@ -95,6 +108,18 @@ fn secrets_in_other_dress() {
     check("postgres://app:hunter2@db/main", "postgres://app:[secret]@db/main");
     check("client_secret=abcd-1234", "client_secret=[secret]");
     check("aws_secret_access_key = wJalrXUtnFEMI/K7MDENG", "aws_secret_access_key = [secret]");
+    check("curl -H 'x-api-key: 9f86d081884c7d65'", "curl -H 'x-api-key: [secret]'");
+    check(&format!("LTAI5t{0} AKID{0}{0}", "a1B2c3D4".repeat(2)), "[secret] [secret]");
+    check(&format!("tg-0a1b2c3d-{}", "0f".repeat(36)), "[secret]");
+    check("tg-0a1b2c3d", "tg-0a1b2c3d");
+    check("APIキーはa1b2c3d4e5f6です", "APIキーは[secret]です");
+    check("令牌：100000个，最大トークン：128000", "令牌：100000个，最大トークン：128000");
+    check("{\"password\": \"tr0ub4dor&3\"}", "{\"password\": \"[secret]\"}");
+    check(
+        "DATABASE_URL=postgres://app:x1y2z3@db.internal:5432/s",
+        "DATABASE_URL=postgres://app:[secret]@db.internal:5432/s",
+    );
+    check("see https://example.com/a:b ann@example.com", "see https://example.com/a:b [email]");
     check("token 123456789:AAabcdefghijklmnopqrstuvwxyz_ABCDEF", "token [secret]");
     let pgp = "-----BEGIN PGP PRIVATE KEY BLOCK-----\nlQOYBF1234567890abcdefgh\n\
         -----END PGP PRIVATE KEY BLOCK-----";
@@ -171,6 +196,8 @@ fn cards_and_accounts() {
     check("卡号5555555555554444。", "卡号[card]。");
     check("3782 822463 10005", "[card]");
     check("6212345678900000003", "[card]");
+    check("9558804091656378994", "[card]");
+    check("440305199206011223", "440305199206011223");
     check("on 20240115 4111 1111 1111 1111 1000", "on 20240115 [card] 1000");
     check("IBAN DE89 3704 0044 0532 0130 00 AND THEN", "IBAN [iban] AND THEN");
     check("gb82west12345698765432", "[iban]");
@@ -246,6 +273,8 @@ fn pieces() -> impl Strategy<Value = String> {
             "ann (at) ", "ann[ @ ]", "taroアット", "ann at ", " dot com", "example dot com",
             "A123456(3)",
             "一三八一二三四五六七八", "passport A1234567", "219-09-9999", "12345678:AA",
+            "+81 80 3797 7337", " 2024-01-15", "(20240115", "0086-139-0000-1111", "0044 ", "://a:",
+            "令牌：", "APIキーは", "api-key: ", "tg-0a1b2c3d-", "AKID",
         ]).prop_map(str::to_owned),
         2 => "[-+.@ /_:#=0-9a-z]{0,3}",
         1 => "[0-9 -]{0,20}",

@@ -1,0 +1,54 @@
+//! What looking at texts costs: `cargo bench -p tidegate-core --bench guard`.
+//!
+//! Prints microseconds a KiB for each detector on texts of four kinds: English and Chinese prose
+//! without anything to find, lines full of numbers that are no one's, and lines full of personal
+//! data. It measures on whatever machine it runs on and fails nothing.
+
+#![expect(clippy::print_stdout, reason = "a bench is there to print")]
+
+use std::hint::black_box;
+use std::time::Instant;
+use tidegate_core::guard::{Detectors, Heard, Said, detect_refusal, overlap_share};
+use tidegate_core::text::{find_private, redact};
+
+const ROUNDS: usize = 30;
+const KIB: usize = 16;
+
+const TEXTS: [(&str, &str); 4] = [
+    ("English", "A refund takes three to five working days once the parcel has come back to us. "),
+    ("Chinese", "退款会在包裹寄回仓库并验收后的三到五个工作日内原路退回，请耐心等待。"),
+    (
+        "numbers",
+        "Order 20240115001234 of 2024-01-15 12:30:45, ISBN 978-0-306-40615-7, 10.0.12.7, v2.10.1. ",
+    ),
+    ("personal", "Ann <ann@example.com>, 13812345678, card 4111 1111 1111 1111, +1 415 555 0132. "),
+];
+
+/// The fastest of some rounds, as microseconds a KiB.
+fn time<T>(work: impl Fn() -> T) -> f64 {
+    let round = |_| {
+        let begun = Instant::now();
+        black_box(work());
+        begun.elapsed().as_secs_f64() * 1e6 / KIB as f64
+    };
+    (0..ROUNDS).map(round).fold(f64::INFINITY, f64::min)
+}
+
+fn main() {
+    let prompt =
+        "You are the support desk of a shop. Answer briefly and only about orders. ".repeat(20);
+    let planted = Detectors { planted: vec!["MARKER-7".to_owned()], ..Detectors::default() };
+    println!("µs a KiB, of texts of {KIB} KiB");
+    println!("{:>10}  private  redact  planted   echo  refusal", "");
+    for (name, piece) in TEXTS {
+        let text = piece.repeat(KIB * 1024 / piece.len());
+        let private = time(|| find_private(&text));
+        let redacted = time(|| redact(&text));
+        let seen = time(|| planted.inspect(&Said::text(&text), Heard::default)) - private;
+        let echo = time(|| overlap_share(&text, &prompt));
+        let refusal = time(|| detect_refusal(&text));
+        println!(
+            "{name:>10}  {private:>7.2}  {redacted:>6.2}  {seen:>7.2}  {echo:>5.2}  {refusal:>7.3}"
+        );
+    }
+}
