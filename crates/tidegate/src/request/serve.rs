@@ -17,7 +17,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Response, StatusCode};
 use std::future::poll_fn;
 use std::net::IpAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -150,7 +150,8 @@ pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Bo
                 reading: Duration::ZERO,
             };
             let request = Unread { headers: &head.headers, body, peer };
-            until_cut(front, dispatch(front, endpoint, arrival, request, &picked)).await
+            let answer = pin!(dispatch(front, endpoint, arrival, request, &picked));
+            until_cut(front, answer).await
         }
         Err(problem) => Err(problem),
     };
@@ -174,9 +175,8 @@ pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Bo
 /// time.
 async fn until_cut(
     front: &Front,
-    answer: impl Future<Output = Result<Response<Body>, Problem>>,
+    mut answer: Pin<&mut impl Future<Output = Result<Response<Body>, Problem>>>,
 ) -> Result<Response<Body>, Problem> {
-    let mut answer = pin!(answer);
     poll_fn(|cx| match answer.as_mut().poll(cx) {
         Poll::Pending if front.is_cutting() => Poll::Ready(Err(Problem::stopping())),
         polled => polled,
@@ -219,34 +219,33 @@ async fn dispatch(
         }
         Endpoint::Completions | Endpoint::Messages | Endpoint::Responses => {
             let body = read(front, &admitted, &mut arrival, request).await?;
-            apart(body.is_large(), async move {
-                chat::completions(&admitted, arrival, body.weighed()?).await
-            })
-            .await
+            let is_large = body.is_large();
+            let answer =
+                async move { chat::completions(&admitted, arrival, body.weighed()?).await };
+            apart(is_large, Box::pin(answer)).await
         }
         Endpoint::Chat => {
             let body = read(front, &admitted, &mut arrival, request).await?;
-            apart(
-                body.is_large(),
-                async move { chat::seed(&admitted, arrival, body.weighed()?).await },
-            )
-            .await
+            let is_large = body.is_large();
+            let answer = async move { chat::seed(&admitted, arrival, body.weighed()?).await };
+            apart(is_large, Box::pin(answer)).await
         }
         Endpoint::Feedback => {
             let body = read(front, &admitted, &mut arrival, request).await?;
-            apart(body.is_large(), async move {
+            let is_large = body.is_large();
+            let answer = async move {
                 feedback::feedback(&admitted, arrival, &body.weighed()?.bytes).await
-            })
-            .await
+            };
+            apart(is_large, Box::pin(answer)).await
         }
     }
 }
 
+/// Answering one request: kilobytes of state, so that it is made where it stays.
+type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Problem>> + Send>>;
+
 /// Answers a large request where no other one waits for it.
-async fn apart(
-    is_large: bool,
-    answer: impl Future<Output = Result<Response<Body>, Problem>> + Send + 'static,
-) -> Result<Response<Body>, Problem> {
+async fn apart(is_large: bool, answer: Answering) -> Result<Response<Body>, Problem> {
     match is_large {
         false => answer.await,
         true => aside(answer).await.unwrap_or_else(|_panicked| Err(Problem::internal())),
