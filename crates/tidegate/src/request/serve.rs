@@ -233,9 +233,8 @@ async fn dispatch(
         Endpoint::Feedback => {
             let body = read(front, &admitted, &mut arrival, request).await?;
             let is_large = body.is_large();
-            let answer = async move {
-                feedback::feedback(&admitted, arrival, &body.weighed()?.bytes).await
-            };
+            let answer =
+                async move { feedback::feedback(&admitted, arrival, &body.weighed()?.bytes).await };
             apart(is_large, Box::pin(answer)).await
         }
     }
