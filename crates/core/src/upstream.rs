@@ -48,7 +48,8 @@ pub enum Failure {
     Credential,
     /// Another 4xx: the request itself is refused.
     Refused,
-    /// The request lacks what the version set's prompt needs; it was not sent.
+    /// The request lacks what the version set's prompt needs, or asks what the API of its model
+    /// server cannot say; it was not sent.
     Unrendered,
     /// 5xx.
     ServerError,

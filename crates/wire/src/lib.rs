@@ -19,7 +19,7 @@ mod strict_json;
 
 pub mod anthropic;
 pub mod forms;
-mod gemini;
+pub mod gemini;
 pub mod openai_chat;
 pub mod openai_completions;
 pub mod openai_embeddings;

@@ -76,6 +76,8 @@ pub struct ErrorFacts {
     pub message: Option<String>,
     /// Whether moderation refused the request.
     pub moderated: bool,
+    /// How long the server asks to be left alone, ms, where the body says so.
+    pub retry_after_ms: Option<u64>,
 }
 
 /// The members of a body that is an object.
@@ -128,9 +130,7 @@ impl ErrorFacts {
             let message = is_text.then(|| shortened(plain));
             return ErrorFacts { message, ..ErrorFacts::default() };
         };
-        // Google wraps its errors in a list.
-        let first = list(raw).and_then(|items| items.first().copied());
-        Members::of(first.unwrap_or(raw)).map(|body| ErrorFacts::of(&body)).unwrap_or_default()
+        first_object(raw).map(|body| ErrorFacts::of(&body)).unwrap_or_default()
     }
 
     /// Reads an object that has an `error`, or is one.
@@ -176,6 +176,7 @@ impl ErrorFacts {
             param: error.text("param").map(|param| worded(&param, "._-[]")),
             message: message.map(|message| shortened(&message)),
             moderated: false,
+            retry_after_ms: None,
         };
         facts.moderated = flagged || facts.names(&["content_filter", "content_policy", "moderat"]);
         facts
@@ -183,7 +184,10 @@ impl ErrorFacts {
 
     /// Whether the code says that the account has no credit or has met its spend limit.
     pub fn is_account_limit(&self) -> bool {
+        // Anthropic says so of prepaid credit with status 400 and no code.
+        let is_used_up = |said: &String| said.contains("credit balance is too low");
         [&self.code, &self.kind].into_iter().flatten().any(|code| ACCOUNT.contains(&code.as_str()))
+            || self.message.as_ref().is_some_and(is_used_up)
     }
 
     /// Whether the request is longer than the model can read. Servers say so in their own ways, and
@@ -222,6 +226,12 @@ impl ErrorFacts {
         let code = self.code.as_ref().or(self.kind.as_ref());
         code.map(|code| format!(" (code `{code}`)")).unwrap_or_default()
     }
+}
+
+/// An error's body: Google wraps its errors in a list.
+pub(crate) fn first_object(raw: &RawValue) -> Option<Members<'_>> {
+    let first = list(raw).and_then(|items| items.first().copied());
+    Members::of(first.unwrap_or(raw))
 }
 
 /// FastAPI's form: `detail` is a text, or a list with what is wrong where.

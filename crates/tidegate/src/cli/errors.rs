@@ -71,7 +71,9 @@ impl Explain for SetupError {
             SetupError::KeyNotSet { name: _, variable } => {
                 one(Usage, format!("set it: `export {variable}=…`, or leave out api_key_env"))
             }
-            SetupError::KeyNotAHeader { .. } | SetupError::NoAnswers { .. } => none(Usage),
+            SetupError::KeyNotAHeader { .. }
+            | SetupError::VersionNotAHeader { .. }
+            | SetupError::NoAnswers { .. } => none(Usage),
             SetupError::Tls { .. } => none(Internal),
             SetupError::Certificates { .. } => {
                 one(Internal, "install them (Debian: `ca-certificates`) or set SSL_CERT_FILE")

@@ -29,6 +29,10 @@ pub(crate) fn is_this_machine(ip: IpAddr) -> bool {
     ip.is_loopback()
 }
 
+/// The path of Anthropic's messages below a base URL.
+pub(crate) const ANTHROPIC_MESSAGES: &str = "/messages";
+/// The path of Gemini's models below a base URL.
+pub(crate) const GEMINI_MODELS: &str = "/models";
 /// The path of chat completions below a base URL.
 pub(crate) const CHAT_COMPLETIONS: &str = "/chat/completions";
 

@@ -1,19 +1,18 @@
 //! What types cannot say about a project file: names that must exist, ranges, and safe listening.
 
-use super::address::{
-    BaseUrlProblem, CHAT_COMPLETIONS, endpoint_below, is_open_to_all, listen_addr,
-};
+use super::address::{is_open_to_all, listen_addr};
 use super::error::{ConfigError, Result};
 use super::places::Places;
 use super::plan::{metric, rules};
 use super::project::{Credential, Project};
 use super::release::{AudienceKind, RungConfig};
-use super::upstream::{Simulated, SimulatedFault, Upstream};
 use super::yaml::{Source, any_of};
 use crate::near;
 use std::collections::BTreeSet;
 use tidegate_core::ids::ServiceName;
 use tidegate_core::route::Weight;
+
+mod upstreams;
 
 /// Shortest planted text, characters: a shorter one could be in an honest answer.
 const MIN_PLANTED_CHARS: usize = 8;
@@ -175,93 +174,6 @@ impl Checker<'_> {
                 .hint(format!("name one: `artifacts: {{model: {{upstream: {}}}}}`", names[0]))),
             (Some(_) | None, _) => Ok(()),
         }
-    }
-
-    fn upstream(&self, path: &str, upstream: &Upstream) -> Result<()> {
-        match upstream {
-            Upstream::Openai { base_url, api_key_env, stream_usage: _, merge_system: _ } => {
-                self.base_url(&format!("{path}.base_url"), base_url, CHAT_COMPLETIONS)?;
-                match api_key_env {
-                    Some(name) => self.env_name(&format!("{path}.api_key_env"), name),
-                    None => Ok(()),
-                }
-            }
-            Upstream::Replay { path: _, latency_ms: _, ms_per_token } => {
-                self.time(&format!("{path}.ms_per_token"), *ms_per_token)
-            }
-            Upstream::Simulated(simulated) => self.simulated(path, simulated),
-        }
-    }
-
-    fn base_url(&self, path: &str, url: &str, below: &'static str) -> Result<()> {
-        let Err(problem) = endpoint_below(url, below) else { return Ok(()) };
-        Err(match problem {
-            // What is given may hold a key and is not repeated.
-            BaseUrlProblem::Credentials | BaseUrlProblem::Query => self
-                .error(path, "a URL with a user, a query or a fragment is not allowed")
-                .hint("put a key into the environment and its variable's name into `api_key_env`"),
-            BaseUrlProblem::Endpoint { base, path: below } => self
-                .refuse(path, url, &format!("the URL before `{below}`"))
-                .hint(format!("write `{base}`")),
-            BaseUrlProblem::Port => self.refuse(path, url, "a port from 0 to 65535"),
-            BaseUrlProblem::Scheme | BaseUrlProblem::NoHost | BaseUrlProblem::NotUrl(_) => self
-                .refuse(path, url, "an `http` or `https` URL")
-                .hint("up to and with `/v1`, for example `https://api.example.com/v1`"),
-        })
-    }
-
-    fn time(&self, path: &str, given: f64) -> Result<()> {
-        self.number(path, given, (0.0, MAX_LIMIT_MS as f64), "0 to 86400000 (a day, in ms)")
-    }
-
-    fn share(&self, path: &str, given: f64) -> Result<()> {
-        self.number(path, given, (0.0, 1.0), "0 to 1")
-    }
-
-    fn simulated(&self, path: &str, simulated: &Simulated) -> Result<()> {
-        self.time(&format!("{path}.first_token_ms"), simulated.first_token_ms)?;
-        self.time(&format!("{path}.ms_per_token"), simulated.ms_per_token)?;
-        self.number(&format!("{path}.sigma"), simulated.sigma, (0.0, 3.0), "0 to 3")?;
-        self.share(&format!("{path}.error_rate"), simulated.error_rate)?;
-        for (i, fault) in simulated.faults.iter().enumerate() {
-            self.fault(&format!("{path}.faults[{i}]"), fault)?;
-        }
-        Ok(())
-    }
-
-    fn fault(&self, path: &str, fault: &SimulatedFault) -> Result<()> {
-        if let Some(rate) = fault.rate {
-            self.share(&format!("{path}.rate"), rate)?;
-        }
-        if let Some(language) = &fault.language {
-            let known = ["en", "zh", "ja"];
-            if !known.contains(&language.as_str()) {
-                return Err(self.refuse(&format!("{path}.language"), language, &any_of(&known)));
-            }
-        }
-        if let Some(status) = fault.status
-            && !(400..=599).contains(&status)
-        {
-            return Err(self.refuse(&format!("{path}.status"), status, "400 to 599"));
-        }
-        if let Some(slower) = fault.slower {
-            self.number(&format!("{path}.slower"), slower, (0.01, 1e6), "0.01 to 1000000")?;
-        }
-        if let (Some(from), Some(until)) = (fault.from_s, fault.until_s)
-            && until <= from
-        {
-            return Err(self.refuse(&format!("{path}.until_s"), until, "more than `from_s`"));
-        }
-        let nothing = fault.status.is_none()
-            && fault.slower.is_none()
-            && fault.answer.is_none()
-            && !fault.cut;
-        if nothing {
-            return Err(self
-                .error(path, "this fault changes nothing")
-                .hint("give one of `status`, `slower`, `answer`, `cut: true`"));
-        }
-        Ok(())
     }
 
     fn contract(&self, project: &Project) -> Result<()> {

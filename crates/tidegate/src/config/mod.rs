@@ -18,7 +18,8 @@ mod workspace;
 mod yaml;
 
 pub(crate) use address::{
-    BaseUrlProblem, CHAT_COMPLETIONS, endpoint_below, is_open_to_all, is_this_machine, listen_addr,
+    ANTHROPIC_MESSAGES, BaseUrlProblem, CHAT_COMPLETIONS, GEMINI_MODELS, endpoint_below,
+    is_open_to_all, is_this_machine, listen_addr,
 };
 pub(crate) use error::ConfigError;
 pub(crate) use load::{Loaded, load, parse_yaml};

@@ -130,17 +130,17 @@ fn wrong_types_say_what_was_given_and_allowed() {
 fn upstreams_keep_their_places() {
     upstream(
         "    kind: opnai\n",
-        "4:11: upstreams.main.kind: given `opnai`, allowed `openai`, `replay` or `simulated`",
+        "4:11: upstreams.main.kind: given `opnai`, allowed `openai`, `anthropic`, `gemini`, `replay` or `simulated`",
         "did you mean `openai`?",
     );
     upstream(
         "    kind: vllm\n",
-        "4:11: upstreams.main.kind: given `vllm`, allowed `openai`, `replay` or `simulated`",
+        "4:11: upstreams.main.kind: given `vllm`, allowed `openai`, `anthropic`, `gemini`, `replay` or `simulated`",
         "any server with an OpenAI-compatible API is `openai`",
     );
     upstream(
         "    base_url: https://x/v1\n",
-        "3:3: upstreams.main: missing key `kind`; allowed `openai`, `replay` or `simulated`",
+        "3:3: upstreams.main: missing key `kind`; allowed `openai`, `anthropic`, `gemini`, `replay` or `simulated`",
         "`kind: simulated` needs no network and no key",
     );
     upstream(
@@ -194,6 +194,26 @@ fn upstream_values_are_checked() {
         "write `https://x/v1`",
     );
     upstream(
+        "    kind: anthropic\n    base_url: https://api.anthropic.com/\n",
+        "5:15: upstreams.main.base_url: given `https://api.anthropic.com/`, allowed a URL that ends with `/v1`",
+        "Anthropic's SDKs are given it without; write `https://api.anthropic.com/v1`",
+    );
+    upstream(
+        "    kind: anthropic\n    version: '2023/06'\n",
+        "5:14: upstreams.main.version: given `2023/06`, allowed letters, digits and `-`",
+        "a version of the API, for example `2023-06-01`",
+    );
+    upstream(
+        "    kind: anthropic\n    max_tokens: 0\n",
+        "5:17: upstreams.main.max_tokens: given `0`, allowed 1 to 1000000",
+        "",
+    );
+    upstream(
+        "    kind: gemini\n    system_later: true\n",
+        "5:5: unknown key `system_later` of an upstream of kind `gemini`",
+        "keys allowed here: base_url, api_key_env, sampling, thinking",
+    );
+    upstream(
         "    kind: simulated\n    error_rate: 5\n",
         "5:17: upstreams.main.error_rate: given `5`, allowed 0 to 1",
         "",
@@ -223,7 +243,7 @@ fn upstream_values_are_checked() {
 #[test]
 fn every_kind_of_upstream_is_read() {
     let project = read(
-        "service: d\nartifacts: {model: {upstream: a}}\nupstreams:\n  a: {base_url: 'http://h:1/v1', kind: openai}\n  b: {kind: replay, path: r.jsonl}\n  c: {kind: simulated, faults: [{status: 503, rate: 0.5}]}\n",
+        "service: d\nartifacts: {model: {upstream: a}}\nupstreams:\n  a: {base_url: 'http://h:1/v1', kind: openai}\n  b: {kind: replay, path: r.jsonl}\n  c: {kind: simulated, faults: [{status: 503, rate: 0.5}]}\n  d: {kind: anthropic, max_tokens: 512, sampling: true}\n  e: {kind: gemini, thinking: budget, api_key_env: GEMINI_API_KEY}\n",
         &[],
     )
     .unwrap();
@@ -243,6 +263,11 @@ fn every_kind_of_upstream_is_read() {
     let fault = SimulatedFault { status: Some(503), rate: Some(0.5), ..SimulatedFault::default() };
     let expected = Simulated { faults: vec![fault], ..Simulated::default() };
     assert_eq!(project.upstreams["c"], Upstream::Simulated(expected));
+    let expected = Anthropic { max_tokens: 512, sampling: true, ..Anthropic::default() };
+    assert_eq!(project.upstreams["d"], Upstream::Anthropic(expected));
+    let api_key_env = Some("GEMINI_API_KEY".to_owned());
+    let expected = Gemini { thinking: Thinking::Budget, api_key_env, ..Gemini::default() };
+    assert_eq!(project.upstreams["e"], Upstream::Gemini(expected));
     // Written and read back as JSON, as the store does.
     let json = serde_json::to_value(&project).unwrap();
     assert_eq!(serde_json::from_value::<Project>(json).unwrap(), project);

@@ -29,6 +29,10 @@ pub(crate) enum Upstream {
         #[serde(default = "yes", skip_serializing_if = "is_yes")]
         merge_system: bool,
     },
+    /// Anthropic's Messages API.
+    Anthropic(Anthropic),
+    /// Google's Gemini API.
+    Gemini(Gemini),
     /// Recorded answers from a JSONL file: `{"model","prompt","answer"[,"latency_ms"]}` a line.
     Replay {
         /// The file.
@@ -58,9 +62,86 @@ impl Upstream {
     pub(crate) fn merges_system(&self) -> bool {
         match self {
             Upstream::Openai { merge_system, .. } => *merge_system,
+            // Translations join them as the API demands.
+            Upstream::Anthropic(_) | Upstream::Gemini(_) => false,
             Upstream::Replay { .. } | Upstream::Simulated(_) => false,
         }
     }
+}
+
+/// A server that speaks Anthropic's Messages API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Anthropic {
+    /// Up to and with `/v1`.
+    pub(crate) base_url: String,
+    /// Environment variable that holds the API key; none for a server without.
+    pub(crate) api_key_env: Option<String>,
+    /// Version of the API, sent as `anthropic-version`.
+    pub(crate) version: String,
+    /// Longest answer of a request that does not bound it, tokens: the API demands a bound.
+    pub(crate) max_tokens: u64,
+    /// Whether the model takes `temperature`, `top_p` and `top_k`; where it does not, they are left
+    /// out with a warning.
+    pub(crate) sampling: bool,
+    /// How the model is asked to think.
+    pub(crate) thinking: Thinking,
+    /// Whether the model takes system messages after a user's turn; where it does not, they are
+    /// moved to the beginning with a warning.
+    pub(crate) system_later: bool,
+}
+
+impl Default for Anthropic {
+    fn default() -> Self {
+        Anthropic {
+            base_url: "https://api.anthropic.com/v1".to_owned(),
+            api_key_env: None,
+            version: "2023-06-01".to_owned(),
+            max_tokens: 4096,
+            sampling: false,
+            thinking: Thinking::Effort,
+            system_later: false,
+        }
+    }
+}
+
+/// A server that speaks Google's Gemini API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Gemini {
+    /// Up to and with the version, `/v1beta`.
+    pub(crate) base_url: String,
+    /// Environment variable that holds the API key; none for a server without.
+    pub(crate) api_key_env: Option<String>,
+    /// Whether the model takes `temperature`, `top_p`, `top_k` and penalties; where it does not,
+    /// they are left out with a warning.
+    pub(crate) sampling: bool,
+    /// How the model is asked to think.
+    pub(crate) thinking: Thinking,
+}
+
+impl Default for Gemini {
+    fn default() -> Self {
+        Gemini {
+            base_url: "https://generativelanguage.googleapis.com/v1beta".to_owned(),
+            api_key_env: None,
+            sampling: false,
+            thinking: Thinking::Effort,
+        }
+    }
+}
+
+/// How a model is asked to think where a request has `reasoning_effort`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Thinking {
+    /// By an effort: Anthropic's models since Opus 4.6, Gemini 3 and later.
+    #[default]
+    Effort,
+    /// By a budget of tokens: models before.
+    Budget,
+    /// It cannot think, or shall not.
+    Never,
 }
 
 /// A simulated model.
@@ -128,6 +209,10 @@ pub(crate) struct SimulatedFault {
 pub(super) enum UpstreamKind {
     /// [`Upstream::Openai`].
     Openai,
+    /// [`Upstream::Anthropic`].
+    Anthropic,
+    /// [`Upstream::Gemini`].
+    Gemini,
     /// [`Upstream::Replay`].
     Replay,
     /// [`Upstream::Simulated`].
@@ -136,13 +221,20 @@ pub(super) enum UpstreamKind {
 
 impl UpstreamKind {
     /// Every kind.
-    pub(super) const ALL: [UpstreamKind; 3] =
-        [UpstreamKind::Openai, UpstreamKind::Replay, UpstreamKind::Simulated];
+    pub(super) const ALL: [UpstreamKind; 5] = [
+        UpstreamKind::Openai,
+        UpstreamKind::Anthropic,
+        UpstreamKind::Gemini,
+        UpstreamKind::Replay,
+        UpstreamKind::Simulated,
+    ];
 
     /// The kind's name in the file.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             UpstreamKind::Openai => "openai",
+            UpstreamKind::Anthropic => "anthropic",
+            UpstreamKind::Gemini => "gemini",
             UpstreamKind::Replay => "replay",
             UpstreamKind::Simulated => "simulated",
         }
@@ -152,6 +244,16 @@ impl UpstreamKind {
     pub(super) fn keys(self) -> &'static [&'static str] {
         match self {
             UpstreamKind::Openai => &["base_url", "api_key_env", "stream_usage", "merge_system"],
+            UpstreamKind::Anthropic => &[
+                "base_url",
+                "api_key_env",
+                "version",
+                "max_tokens",
+                "sampling",
+                "thinking",
+                "system_later",
+            ],
+            UpstreamKind::Gemini => &["base_url", "api_key_env", "sampling", "thinking"],
             UpstreamKind::Replay => &["path", "latency_ms", "ms_per_token"],
             UpstreamKind::Simulated => {
                 &["seed", "first_token_ms", "ms_per_token", "sigma", "error_rate", "faults"]
@@ -164,7 +266,7 @@ impl UpstreamKind {
         match self {
             UpstreamKind::Openai => Some("base_url"),
             UpstreamKind::Replay => Some("path"),
-            UpstreamKind::Simulated => None,
+            UpstreamKind::Anthropic | UpstreamKind::Gemini | UpstreamKind::Simulated => None,
         }
     }
 }
@@ -178,6 +280,11 @@ struct UpstreamKeys {
     api_key_env: Option<String>,
     stream_usage: Option<bool>,
     merge_system: Option<bool>,
+    version: Option<String>,
+    max_tokens: Option<u64>,
+    sampling: Option<bool>,
+    thinking: Option<Thinking>,
+    system_later: Option<bool>,
     path: Option<PathBuf>,
     latency_ms: Option<u64>,
     ms_per_token: Option<f64>,
@@ -197,6 +304,11 @@ impl UpstreamKeys {
             api_key_env,
             stream_usage,
             merge_system,
+            version,
+            max_tokens,
+            sampling,
+            thinking,
+            system_later,
             path,
             latency_ms,
             ms_per_token,
@@ -211,6 +323,11 @@ impl UpstreamKeys {
             ("api_key_env", api_key_env.is_some()),
             ("stream_usage", stream_usage.is_some()),
             ("merge_system", merge_system.is_some()),
+            ("version", version.is_some()),
+            ("max_tokens", max_tokens.is_some()),
+            ("sampling", sampling.is_some()),
+            ("thinking", thinking.is_some()),
+            ("system_later", system_later.is_some()),
             ("path", path.is_some()),
             ("latency_ms", latency_ms.is_some()),
             ("ms_per_token", ms_per_token.is_some()),
@@ -244,6 +361,27 @@ impl<'de> Deserialize<'de> for Upstream {
                 stream_usage: keys.stream_usage.unwrap_or(true),
                 merge_system: keys.merge_system.unwrap_or(true),
             }),
+            UpstreamKind::Anthropic => {
+                let default = Anthropic::default();
+                Ok(Upstream::Anthropic(Anthropic {
+                    base_url: keys.base_url.unwrap_or(default.base_url),
+                    api_key_env: keys.api_key_env,
+                    version: keys.version.unwrap_or(default.version),
+                    max_tokens: keys.max_tokens.unwrap_or(default.max_tokens),
+                    sampling: keys.sampling.unwrap_or(default.sampling),
+                    thinking: keys.thinking.unwrap_or(default.thinking),
+                    system_later: keys.system_later.unwrap_or(default.system_later),
+                }))
+            }
+            UpstreamKind::Gemini => {
+                let default = Gemini::default();
+                Ok(Upstream::Gemini(Gemini {
+                    base_url: keys.base_url.unwrap_or(default.base_url),
+                    api_key_env: keys.api_key_env,
+                    sampling: keys.sampling.unwrap_or(default.sampling),
+                    thinking: keys.thinking.unwrap_or(default.thinking),
+                }))
+            }
             UpstreamKind::Replay => Ok(Upstream::Replay {
                 path: keys.path.ok_or_else(|| D::Error::missing_field("path"))?,
                 latency_ms: keys.latency_ms.unwrap_or_default(),

@@ -104,7 +104,7 @@ pub(crate) async fn ask(
 
 /// What an upstream's answer is to a case.
 fn asked(answer: Answer, detectors: &Detectors, input: &str) -> Asked {
-    let Answer { body: _, facts, elapsed } = answer;
+    let Answer { body: _, facts, elapsed, warnings: _ } = answer;
     let system = detectors.system_prompt.as_str();
     let heard = || Heard { client: vec![input.into()], system: vec![system.into()] };
     let tokens = facts.usage.map(|usage| usage.tokens_in.saturating_add(usage.tokens_out));
@@ -168,7 +168,7 @@ mod tests {
         let elapsed = Elapsed { first_token: Duration::ZERO, total: Duration::from_millis(1234) };
         let body: bytes::Bytes = body.to_string().into();
         let facts = tidegate_wire::openai_chat::read_answer(&body).unwrap();
-        Answer { body, facts, elapsed }
+        Answer { body, facts, elapsed, warnings: Default::default() }
     }
 
     #[test]

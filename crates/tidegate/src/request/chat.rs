@@ -23,6 +23,7 @@ use tidegate_core::ids::subject_of;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::forms::parse_short_chat;
 use tidegate_wire::openai_chat;
+use tidegate_wire::translate::Warnings;
 
 /// What a version set usually adds to a request, bytes.
 const EXPECTED_MORE: usize = 2048;
@@ -34,6 +35,16 @@ enum Called {
     Stream(Piece, Pieces),
 }
 
+impl Called {
+    /// What was left out of the request on its way.
+    fn take_warnings(&mut self) -> Warnings {
+        match self {
+            Called::Whole(answer) => std::mem::take(&mut answer.warnings),
+            Called::Stream(_, pieces) => pieces.take_warnings(),
+        }
+    }
+}
+
 /// `POST /v1/chat/completions`, `/v1/messages` and `/v1/responses`.
 pub(super) async fn completions(
     admitted: &Admitted,
@@ -43,7 +54,7 @@ pub(super) async fn completions(
     let RequestBody { bytes, share } = body;
     let dialect = arrival.dialect;
     let asks = dialect.read(&bytes).map_err(|e| Problem::of_request(&e))?;
-    let Asks { chat: request, text, warnings, echo } = asks;
+    let Asks { chat: request, text, mut warnings, echo } = asks;
     let gateway = pick(admitted, &mut arrival, request.model.as_deref(), bytes.len())?;
     let mut turn = match arrival.key.as_ref() {
         None => None,
@@ -70,7 +81,9 @@ pub(super) async fn completions(
     drop((bytes, text));
     let mut exchange = Exchange::open(&gateway, arrival, query, share).await?;
     let (labels, trace) = (exchange.labels(), exchange.ids().trace.clone());
-    let response = match call(&mut exchange).await {
+    let mut called = call(&mut exchange).await;
+    warnings.extend(called.as_mut().map(Called::take_warnings).unwrap_or_default());
+    let response = match called {
         Ok(Called::Whole(answer)) => match reply::whole(exchange, answer).await {
             Ok(whole) => {
                 let body = whole.body.clone();
@@ -136,12 +149,14 @@ pub(super) async fn seed(
     let mut exchange = Exchange::open(&gateway, arrival, query, body.share).await?;
     let labels = exchange.labels();
     let (ids, set, arm) = (exchange.ids().clone(), Arc::clone(&exchange.set), exchange.arm());
-    let answered = match call(&mut exchange).await {
+    let mut called = call(&mut exchange).await;
+    let warnings = called.as_mut().map(Called::take_warnings).unwrap_or_default();
+    let answered = match called {
         Ok(Called::Whole(answer)) => reply::whole(exchange, answer).await,
         Ok(Called::Stream(..)) => Err(fail(exchange, not_asked_for())),
         Err(error) => Err(fail(exchange, error)),
     };
-    let response = match answered {
+    let mut response = match answered {
         Err(problem) => respond::problem(&problem, Dialect::OpenAi, &ids.trace),
         Ok(whole) => respond::json(
             StatusCode::OK,
@@ -162,6 +177,7 @@ pub(super) async fn seed(
             }),
         ),
     };
+    put_warnings(response.headers_mut(), &warnings);
     Ok(labels.put(response))
 }
 

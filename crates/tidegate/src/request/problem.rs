@@ -191,6 +191,9 @@ impl Problem {
             Some(name) => error.full_message(name),
             None => error.message.clone(),
         };
+        if let Some(why) = &error.untranslatable {
+            return Problem::of_request(why).next(Next::DoNotRetry);
+        }
         // Agents act on the code of a refusal: they shorten a conversation that is too long.
         let refused = error.failure == Failure::Refused;
         let upstream_code = error.said.code.clone().filter(|_| refused);

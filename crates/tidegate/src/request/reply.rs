@@ -31,7 +31,7 @@ pub(super) async fn whole(exchange: Exchange, answer: Answer) -> Result<Whole, P
 }
 
 fn looked_at(exchange: Exchange, answer: Answer) -> Result<Whole, Problem> {
-    let Answer { body, facts, elapsed } = answer;
+    let Answer { body, facts, elapsed, warnings: _ } = answer;
     let body = match exchange.dialect().answer(body, &exchange.named()) {
         Ok(body) => body,
         Err(problem) => {

@@ -10,6 +10,7 @@ use tidegate_core::text::estimate_tokens;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::openai_chat;
 use tidegate_wire::openai_chat::{Completion, content_text};
+use tidegate_wire::translate::Warnings;
 
 /// The texts of a request.
 #[derive(Debug)]
@@ -164,7 +165,7 @@ impl Pace {
         let body = Bytes::from(openai_chat::write_answer(completion));
         let facts = openai_chat::read_answer(&body);
         let facts = facts.map_err(|problem| UpstreamError::of_problem(&problem, elapsed))?;
-        Ok(Reply::Whole(Answer { body, facts, elapsed }))
+        Ok(Reply::Whole(Answer { body, facts, elapsed, warnings: Warnings::default() }))
     }
 
     async fn send(self, chunks: Vec<Vec<u8>>, schedule: Schedule, sender: PieceSender) {

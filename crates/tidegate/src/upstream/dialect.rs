@@ -1,15 +1,22 @@
 //! How the answers of each API are read, and in which form they go on.
 
+use crate::clock::Clock;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use tidegate_wire::sse::DONE;
-use tidegate_wire::{AnswerFacts, AnswerProblem, ErrorFacts, Piece, openai_chat};
+use tidegate_wire::translate::{Step, anthropic_out, gemini_out};
+use tidegate_wire::{AnswerFacts, AnswerProblem, ErrorFacts, Piece};
+use tidegate_wire::{anthropic, gemini, openai_chat};
 
 /// The API that a server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
     /// Chat completions, which go on as they come.
     Chat,
+    /// Anthropic's messages, which go on as chat completions.
+    Anthropic,
+    /// Google's Gemini API, which goes on as chat completions.
+    Gemini,
 }
 
 impl Dialect {
@@ -17,6 +24,8 @@ impl Dialect {
     pub(super) fn error(self, body: &[u8]) -> ErrorFacts {
         match self {
             Dialect::Chat => ErrorFacts::of_body(body),
+            Dialect::Anthropic => anthropic::error_facts(body),
+            Dialect::Gemini => gemini::error_facts(body),
         }
     }
 
@@ -25,20 +34,30 @@ impl Dialect {
     /// # Errors
     /// [`AnswerProblem`] when it is none.
     pub(super) fn whole(self, body: Bytes) -> Result<(Bytes, AnswerFacts), AnswerProblem> {
-        match self {
-            Dialect::Chat => {
-                let facts = openai_chat::read_answer(&body)?;
-                Ok((body, facts))
-            }
-        }
+        let body = match self {
+            Dialect::Chat => body,
+            Dialect::Anthropic => anthropic_out::answer(&body, now_s())?.into(),
+            Dialect::Gemini => gemini_out::answer(&body, now_s())?.into(),
+        };
+        // What the client gets is what is looked at.
+        let facts = openai_chat::read_answer(&body)?;
+        Ok((body, facts))
     }
 
     /// A reader of a stream that begins now.
     pub(super) fn events(self) -> Events {
-        match self {
-            Dialect::Chat => Events { form: Form::Chat, chunks: VecDeque::new(), is_done: false },
-        }
+        let form = match self {
+            Dialect::Chat => Form::Chat,
+            Dialect::Anthropic => Form::Anthropic(Box::new(anthropic_out::Stream::new(now_s()))),
+            Dialect::Gemini => Form::Gemini(Box::new(gemini_out::Stream::new(now_s()))),
+        };
+        Events { form, chunks: VecDeque::new(), is_done: false }
     }
+}
+
+/// When an answer was made, as its readers are told: seconds since the epoch.
+fn now_s() -> u64 {
+    Clock::Real.now().0 / 1_000
 }
 
 /// What has been read of a stream and has not gone on yet.
@@ -52,6 +71,8 @@ pub(super) struct Events {
 #[derive(Debug)]
 enum Form {
     Chat,
+    Anthropic(Box<anthropic_out::Stream>),
+    Gemini(Box<gemini_out::Stream>),
 }
 
 impl Events {
@@ -75,13 +96,20 @@ impl Events {
     }
 
     fn read(&mut self, data: Bytes) -> Result<(), AnswerProblem> {
-        match &self.form {
-            Form::Chat if data.trim_ascii() == DONE => self.is_done = true,
+        let step = match &mut self.form {
+            Form::Chat if data.trim_ascii() == DONE => {
+                self.is_done = true;
+                return Ok(());
+            }
             Form::Chat => {
                 let says = openai_chat::read_chunk(&data)?;
                 self.chunks.push_back((data, says));
+                return Ok(());
             }
-        }
+            Form::Anthropic(stream) => stream.event(&data)?,
+            Form::Gemini(stream) => stream.event(&data)?,
+        };
+        self.take(step);
         Ok(())
     }
 
@@ -95,14 +123,28 @@ impl Events {
         rest: Option<Vec<u8>>,
         is_finished: bool,
     ) -> Result<(), AnswerProblem> {
-        match &self.form {
+        match &mut self.form {
             // A chunk that no blank line follows may be cut.
             Form::Chat => {
                 let is_done = |rest: Vec<u8>| rest.trim_ascii() == DONE;
                 self.is_done |= rest.map_or(is_finished, is_done);
             }
+            // An event that is whole counts, also where no blank line follows it.
+            Form::Anthropic(_) | Form::Gemini(_) => {
+                rest.map_or(Ok(()), |rest| self.read(rest.into()))?;
+            }
+        }
+        if let Form::Gemini(stream) = &mut self.form {
+            let step = stream.end()?;
+            self.take(step);
         }
         Ok(())
+    }
+
+    fn take(&mut self, step: Step) {
+        let Step { chunks, is_done } = step;
+        self.chunks.extend(chunks.into_iter().map(|chunk| (chunk.data.into(), chunk.says)));
+        self.is_done |= is_done;
     }
 
     /// The next chunk, with what it says.

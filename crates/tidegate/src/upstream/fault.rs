@@ -19,8 +19,16 @@ impl UpstreamError {
     ) -> UpstreamError {
         let message = message.into();
         let said = Box::default();
-        let (status, retry_after, sent_twice) = (None, None, false);
-        UpstreamError { failure, status, message, said, retry_after, elapsed, sent_twice }
+        UpstreamError {
+            failure,
+            status: None,
+            message,
+            said,
+            untranslatable: None,
+            retry_after: None,
+            elapsed,
+            sent_twice: false,
+        }
     }
 
     /// The failure that a non-2xx status means, with what its body says.
@@ -28,7 +36,8 @@ impl UpstreamError {
         let failure = classify(Some(status), said);
         let message = status_message(status, failure);
         let error = UpstreamError::new(failure, message, elapsed);
-        UpstreamError { status: Some(status), ..error }.saying(said)
+        let retry_after = said.retry_after_ms.map(Duration::from_millis);
+        UpstreamError { status: Some(status), retry_after, ..error }.saying(said)
     }
 
     /// The failure that an answer means which is none.
@@ -86,9 +95,10 @@ impl UpstreamError {
         self.retry_after.map(|wait| seconds(wait).clamp(1, RETRY_AFTER_MAX.as_secs()))
     }
 
-    /// Another wait.
+    /// The same with the wait of a header; of two that differ the longer counts.
     pub(super) fn after(self, retry_after: Option<Duration>) -> UpstreamError {
-        UpstreamError { retry_after, ..self }
+        let said = self.retry_after.map(|wait| wait.min(RETRY_AFTER_MAX));
+        UpstreamError { retry_after: said.max(retry_after), ..self }
     }
 }
 
@@ -124,6 +134,10 @@ fn classify(status: Option<u16>, said: &ErrorFacts) -> Failure {
     if said.moderated || said.is_too_long() {
         return Failure::Refused;
     }
+    // Google says so with status 400.
+    if said.code.as_deref() == Some("invalid_api_key") {
+        return Failure::Credential;
+    }
     if let Some(status) = status {
         return Failure::of_status(status);
     }
@@ -131,7 +145,7 @@ fn classify(status: Option<u16>, said: &ErrorFacts) -> Failure {
         (Some("rate_limit_exceeded" | "slow_down"), _) | (_, Some("rate_limit_error")) => {
             Failure::RateLimited
         }
-        (Some("invalid_api_key"), _) | (_, Some("authentication_error")) => Failure::Credential,
+        (_, Some("authentication_error")) => Failure::Credential,
         (_, Some("invalid_request_error")) => Failure::Refused,
         (_, _) => Failure::ServerError,
     }

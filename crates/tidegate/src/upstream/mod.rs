@@ -1,10 +1,12 @@
 //! Upstreams: clients of model servers. One call in, one answer or one stream of chunks out; what a
 //! result means is decided in `tidegate_core::upstream`.
 
+mod anthropic;
 mod bounds;
 mod completion;
 mod dialect;
 mod fault;
+mod gemini;
 mod openai;
 mod pieces;
 mod replay;
@@ -22,7 +24,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::upstream::Failure;
 use tidegate_core::version_set::VersionKeys;
-use tidegate_wire::{AnswerFacts, openai_chat};
+use tidegate_wire::translate::Warnings;
+use tidegate_wire::{AnswerFacts, RequestError, openai_chat};
 
 pub(crate) use bounds::BODY_SMALL;
 pub(crate) use pieces::{PieceSender, Pieces};
@@ -83,6 +86,8 @@ pub(crate) struct UpstreamError {
     pub(crate) message: String,
     /// What the upstream said of it.
     pub(crate) said: Box<UpstreamSaid>,
+    /// What its API cannot say, where the request was not sent for that.
+    pub(crate) untranslatable: Option<Box<RequestError>>,
     /// How long the upstream asks to be left alone.
     pub(crate) retry_after: Option<Duration>,
     /// How long it took to fail.
@@ -104,12 +109,15 @@ pub(crate) struct UpstreamSaid {
 /// A whole answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
-    /// The body as the upstream sent it: JSON, with at least one choice.
+    /// The body, JSON with at least one choice: as the upstream sent it where it speaks chat
+    /// completions, else translated.
     pub(crate) body: Bytes,
     /// What it says.
     pub(crate) facts: AnswerFacts,
     /// How long it took.
     pub(crate) elapsed: Elapsed,
+    /// What was left out of the request.
+    pub(crate) warnings: Warnings,
 }
 
 /// A piece of a stream.
@@ -139,11 +147,27 @@ pub(crate) enum Reply {
     Stream(Pieces),
 }
 
+impl Reply {
+    /// The same with what was left out of the request.
+    fn warning(mut self, left_out: Warnings) -> Reply {
+        match &mut self {
+            Reply::Whole(Answer { warnings, .. }) | Reply::Stream(Pieces { warnings, .. }) => {
+                *warnings = left_out;
+            }
+        }
+        self
+    }
+}
+
 /// A client of one model server; cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) enum Upstream {
     /// A server with an OpenAI-compatible API.
     OpenAi(Arc<openai::OpenAi>),
+    /// A server that speaks Anthropic's API.
+    Anthropic(Arc<anthropic::Anthropic>),
+    /// A server that speaks Google's API.
+    Gemini(Arc<gemini::Gemini>),
     /// Recorded answers.
     Replay(Arc<replay::Replay>),
     /// Answers by rule.
@@ -169,6 +193,12 @@ impl Upstream {
                     *stream_usage,
                 )?))
             }
+            config::Upstream::Anthropic(config) => {
+                Upstream::Anthropic(Arc::new(anthropic::Anthropic::new(name, config)?))
+            }
+            config::Upstream::Gemini(config) => {
+                Upstream::Gemini(Arc::new(gemini::Gemini::new(name, config)?))
+            }
             config::Upstream::Replay { path, latency_ms, ms_per_token } => {
                 Upstream::Replay(Arc::new(replay::Replay::new(
                     name,
@@ -186,11 +216,13 @@ impl Upstream {
 
     /// Makes one call, once; retries are the caller's.
     pub(crate) async fn call(&self, mut call: Call) -> Result<Reply, UpstreamError> {
-        if call.stream && !matches!(self, Upstream::OpenAi(_)) {
+        if call.stream && matches!(self, Upstream::Replay(_) | Upstream::Simulated(_)) {
             openai_chat::ask_for_usage(&mut call.body);
         }
         match self {
             Upstream::OpenAi(upstream) => upstream.call(call).await,
+            Upstream::Anthropic(upstream) => upstream.call(call).await,
+            Upstream::Gemini(upstream) => upstream.call(call).await,
             Upstream::Replay(upstream) => upstream.call(call).await,
             Upstream::Simulated(upstream) => upstream.call(call).await,
         }

@@ -4,6 +4,7 @@
 use super::{Piece, bounds};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use tidegate_wire::translate::Warnings;
 use tokio::sync::{Semaphore, mpsc};
 
 /// An answer in pieces, the first of which has arrived. Dropping it cancels the call upstream.
@@ -11,6 +12,8 @@ use tokio::sync::{Semaphore, mpsc};
 pub(crate) struct Pieces {
     receiver: mpsc::Receiver<Piece>,
     room: Arc<Semaphore>,
+    /// What was left out of the request.
+    pub(super) warnings: Warnings,
 }
 
 /// Who gives the pieces.
@@ -29,7 +32,15 @@ impl Pieces {
     pub(crate) fn channel() -> (PieceSender, Pieces) {
         let (sender, receiver) = mpsc::channel(bounds::PIECES);
         let room = Arc::new(Semaphore::new(bounds::PIECES_BYTES as usize));
-        (PieceSender { sender, room: Arc::clone(&room) }, Pieces { receiver, room })
+        (
+            PieceSender { sender, room: Arc::clone(&room) },
+            Pieces { receiver, room, warnings: Warnings::default() },
+        )
+    }
+
+    /// What was left out of the request, once.
+    pub(crate) fn take_warnings(&mut self) -> Warnings {
+        std::mem::take(&mut self.warnings)
     }
 
     /// The next piece; `None` when none follows.

@@ -17,6 +17,9 @@ pub(crate) enum SetupError {
     /// The key cannot be sent.
     #[error("upstream `{name}`: the key in `{variable}` has a character that no header may have")]
     KeyNotAHeader { name: String, variable: String },
+    /// The API's version cannot be sent.
+    #[error("upstream `{name}`: `version` has a character that no header may have")]
+    VersionNotAHeader { name: String },
     /// The TLS library refuses our settings.
     #[error("upstream `{name}`: no TLS: {source}")]
     Tls { name: String, source: rustls::Error },

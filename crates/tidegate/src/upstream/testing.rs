@@ -7,6 +7,12 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tidegate_core::version_set::VersionKeys;
 
+/// An answer with this status line, these headers and a body of the right length.
+pub(super) fn http(status: &str, headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}")
+}
+
 /// A call with a system and a user message and generous deadlines.
 pub(super) fn call(model: &str, system: &str, user: &str) -> Call {
     let mut messages = vec![json!({"role": "user", "content": user})];
@@ -31,7 +37,7 @@ pub(super) fn call(model: &str, system: &str, user: &str) -> Call {
 /// The answer of a call that must not have failed or streamed.
 pub(super) fn whole(reply: Result<Reply, UpstreamError>) -> (Value, Elapsed) {
     match reply.unwrap() {
-        Reply::Whole(Answer { body, facts: _, elapsed }) => {
+        Reply::Whole(Answer { body, elapsed, .. }) => {
             (serde_json::from_slice(&body).unwrap(), elapsed)
         }
         Reply::Stream(_) => panic!("a stream"),

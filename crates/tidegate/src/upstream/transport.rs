@@ -29,7 +29,8 @@ use std::future::Future;
 use std::time::Instant;
 use stream::EventStream;
 use tidegate_core::upstream::Failure;
-use tidegate_wire::AnswerProblem;
+use tidegate_wire::translate::Warnings;
+use tidegate_wire::{AnswerProblem, RequestError};
 
 pub(super) use client::{endpoint, key};
 
@@ -256,7 +257,13 @@ impl Exchange {
         self.error(failure, message)
     }
 
-    fn error(&self, failure: Failure, message: impl Into<String>) -> UpstreamError {
+    /// The API of the model server cannot say what the request asks; nothing was sent.
+    pub(super) fn untranslatable(&self, why: RequestError) -> UpstreamError {
+        let error = self.error(Failure::Unrendered, why.to_string());
+        UpstreamError { untranslatable: Some(Box::new(why)), ..error }
+    }
+
+    pub(super) fn error(&self, failure: Failure, message: impl Into<String>) -> UpstreamError {
         let error = UpstreamError::new(failure, message, self.elapsed());
         UpstreamError { status: self.status, ..error }
     }
@@ -313,7 +320,7 @@ impl Exchange {
             }
         };
         let (body, facts) = read.map_err(|problem| self.problem(&problem))?;
-        Ok(Answer { body, facts, elapsed: self.elapsed() })
+        Ok(Answer { body, facts, elapsed: self.elapsed(), warnings: Warnings::default() })
     }
 
     async fn stream(

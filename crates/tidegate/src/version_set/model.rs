@@ -2,7 +2,7 @@
 
 use super::error::ModelError;
 use super::files::sha256_of_file;
-use crate::config::{Loaded, Upstream};
+use crate::config::{Anthropic, Gemini, Loaded, Upstream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -117,7 +117,9 @@ fn choose_upstream<'a>(
 
 fn check_url(name: &str, upstream: &Upstream) -> Result<(), ModelError> {
     let url = match upstream {
-        Upstream::Openai { base_url, .. } => base_url,
+        Upstream::Openai { base_url, .. }
+        | Upstream::Anthropic(Anthropic { base_url, .. })
+        | Upstream::Gemini(Gemini { base_url, .. }) => base_url,
         Upstream::Replay { .. } | Upstream::Simulated(_) => return Ok(()),
     };
     // The address is part of the version set and is shown; a credential in it would be, too.
@@ -164,7 +166,10 @@ fn check_parameters(parameters: &BTreeMap<String, Value>) -> Result<(), ModelErr
 
 fn recording(name: &str, upstream: &Upstream, root: &Path) -> Result<Option<String>, ModelError> {
     match upstream {
-        Upstream::Openai { .. } | Upstream::Simulated(_) => Ok(None),
+        Upstream::Openai { .. }
+        | Upstream::Anthropic(_)
+        | Upstream::Gemini(_)
+        | Upstream::Simulated(_) => Ok(None),
         Upstream::Replay { path, latency_ms: _, ms_per_token: _ } => {
             let (sha256, _) = sha256_of_file(&root.join(path)).map_err(|source| {
                 ModelError::Recording { upstream: name.to_owned(), path: path.clone(), source }

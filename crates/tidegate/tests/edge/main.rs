@@ -56,6 +56,8 @@ mod preload;
 #[cfg(test)]
 mod project;
 #[cfg(test)]
+mod providers;
+#[cfg(test)]
 mod records;
 #[cfg(test)]
 mod serve;

@@ -17,7 +17,7 @@ pub(crate) const CASES: &str = "case_id,prompt,expected_behavior,risk,pass,notes
 /// A fake model server; its thread ends with the test process.
 pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
-    asked: Arc<Mutex<Vec<Value>>>,
+    asked: Arc<Mutex<Vec<(String, Value)>>>,
     shut: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
@@ -41,6 +41,16 @@ impl Upstream {
         Upstream::at(free(), move |body| {
             let (status, body) = rule(body);
             response(status, "application/json", &body)
+        })
+    }
+
+    /// Answers each request by a rule: a status line, a content type and a body.
+    pub(crate) fn speaking(
+        rule: impl Fn(&Value) -> (&'static str, &'static str, String) + Send + 'static,
+    ) -> Upstream {
+        Upstream::at(free(), move |body| {
+            let (status, kind, body) = rule(body);
+            response(status, kind, &body)
         })
     }
 
@@ -82,7 +92,12 @@ impl Upstream {
 
     /// What it was asked so far.
     pub(crate) fn asked(&self) -> Vec<Value> {
-        self.asked.lock().unwrap().clone()
+        self.asked.lock().unwrap().iter().map(|(_, body)| body.clone()).collect()
+    }
+
+    /// The heads of what it was asked so far, in small letters.
+    pub(crate) fn heads(&self) -> Vec<String> {
+        self.asked.lock().unwrap().iter().map(|(head, _)| head.clone()).collect()
     }
 
     /// An address where nobody listens.
@@ -94,13 +109,19 @@ impl Upstream {
 /// A project that passes its requests on to the model `m1` of the server at this address, with more
 /// artifacts, each a line, and more keys.
 pub(crate) fn project_at(address: SocketAddr, artifacts: &str, more: &str) -> Project {
+    let upstream = format!("kind: openai\n    base_url: http://{address}/v1");
+    project_of(&upstream, artifacts, more)
+}
+
+/// The same with an upstream of any kind, its keys indented by four.
+pub(crate) fn project_of(upstream: &str, artifacts: &str, more: &str) -> Project {
     let project = Project::init();
     std::fs::remove_dir_all(project.root.join("prompts")).unwrap();
     project.write(
         "tidegate.yaml",
         format!(
             "service: my-service\nlisten: 127.0.0.1:0\nupstreams:\n  up:\n    \
-             kind: openai\n    base_url: http://{address}/v1\nartifacts:\n  \
+             {upstream}\nartifacts:\n  \
              prompt: {{mode: pass_through}}\n  \
              model: {{upstream: up, name: m1}}\n{artifacts}contract:\n  \
              endpoint: /v1/chat/completions\n  request_shape: messages\n  \
@@ -144,11 +165,11 @@ fn response(status: &str, kind: &str, body: &str) -> String {
 
 fn say(
     stream: TcpStream,
-    asked: &Mutex<Vec<Value>>,
+    asked: &Mutex<Vec<(String, Value)>>,
     answer: impl Fn(&Value) -> String,
 ) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
-    let mut length = 0;
+    let (mut length, mut head) = (0, String::new());
     loop {
         let mut line = String::new();
         reader.read_line(&mut line)?;
@@ -159,11 +180,13 @@ fn say(
         if line.is_empty() {
             break;
         }
+        head.push_str(&line);
+        head.push('\n');
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     let body = serde_json::from_slice(&body)?;
     let answer = answer(&body);
-    asked.lock().unwrap().push(body);
+    asked.lock().unwrap().push((head, body));
     reader.into_inner().write_all(answer.as_bytes())
 }

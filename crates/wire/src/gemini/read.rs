@@ -1,6 +1,7 @@
 //! What the API's answers hold. A stream's events are answers as well, each with what is new and
 //! with the tokens so far.
 
+use super::error::{error_facts, error_of};
 use crate::facts::{Finish, TOKENS_MAX, Usage};
 use crate::members::{Members, list};
 use crate::problem::{AnswerProblem, ErrorFacts, members_of};
@@ -65,11 +66,11 @@ impl<'a> Part<'a> {
 pub(crate) fn read_answer(body: &[u8]) -> Result<Answer<'_>, AnswerProblem> {
     // Errors come in a list where answers would.
     if body.trim_ascii_start().starts_with(b"[") {
-        return Err(AnswerProblem::Error(ErrorFacts::of_body(body)));
+        return Err(AnswerProblem::Error(error_facts(body)));
     }
     let answer = members_of(body)?;
     if answer.get("error").is_some() {
-        return Err(AnswerProblem::Error(ErrorFacts::of(&answer)));
+        return Err(AnswerProblem::Error(error_of(&answer)));
     }
     let candidates = answer.list("candidates");
     let candidate = candidates.first().and_then(|raw| Members::of(raw));

@@ -41,8 +41,16 @@ impl Warnings {
         self.0.is_empty()
     }
 
+    /// Adds those of a further translation of the same request.
+    pub fn extend(&mut self, others: Warnings) {
+        others.0.into_iter().for_each(|warning| self.push(warning));
+    }
+
     pub(super) fn add(&mut self, param: &str, what: &'static str) {
-        let warning = Warning { param: anywhere(param), what };
+        self.push(Warning { param: anywhere(param), what });
+    }
+
+    fn push(&mut self, warning: Warning) {
         if self.0.len() < WARNINGS_MAX && !self.0.contains(&warning) {
             self.0.push(warning);
         }

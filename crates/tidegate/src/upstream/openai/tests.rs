@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::upstream::testing::server::{Act, Server, read_request};
-use crate::upstream::testing::{Streamed, call, stream, text, whole};
+use crate::upstream::testing::{Streamed, call, http, stream, text, whole};
 use crate::upstream::{Deadlines, Piece, bounds};
 use std::time::Duration;
 use tidegate_core::upstream::Failure;
@@ -13,12 +13,6 @@ const HI: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"嗨\
 const STOP: &str =
     "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
 const DONE: &str = "data: [DONE]\n\n";
-
-/// An answer with this status line, these headers and a body of the right length.
-fn http(status: &str, headers: &str, body: &str) -> String {
-    let length = body.len();
-    format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}")
-}
 
 fn json(body: &str) -> String {
     http("200 OK", "content-type: application/json\r\n", body)

@@ -1,0 +1,138 @@
+//! Checks of model servers.
+
+use super::{Checker, MAX_LIMIT_MS};
+use crate::config::address::{
+    ANTHROPIC_MESSAGES, BaseUrlProblem, CHAT_COMPLETIONS, GEMINI_MODELS, endpoint_below,
+};
+use crate::config::error::Result;
+use crate::config::upstream::{Anthropic, Gemini, Simulated, SimulatedFault, Upstream};
+use crate::config::yaml::any_of;
+
+/// Longest answer that can be asked for, tokens: several times what any model writes.
+const MAX_TOKENS: u64 = 1_000_000;
+
+impl Checker<'_> {
+    pub(super) fn upstream(&self, path: &str, upstream: &Upstream) -> Result<()> {
+        match upstream {
+            Upstream::Openai { base_url, api_key_env, stream_usage: _, merge_system: _ } => {
+                self.server(path, base_url, CHAT_COMPLETIONS, api_key_env.as_deref())
+            }
+            Upstream::Anthropic(anthropic) => self.anthropic(path, anthropic),
+            Upstream::Gemini(Gemini { base_url, api_key_env, sampling: _, thinking: _ }) => {
+                self.server(path, base_url, GEMINI_MODELS, api_key_env.as_deref())
+            }
+            Upstream::Replay { path: _, latency_ms: _, ms_per_token } => {
+                self.time(&format!("{path}.ms_per_token"), *ms_per_token)
+            }
+            Upstream::Simulated(simulated) => self.simulated(path, simulated),
+        }
+    }
+
+    fn anthropic(&self, path: &str, anthropic: &Anthropic) -> Result<()> {
+        let Anthropic { base_url, api_key_env, version, max_tokens, .. } = anthropic;
+        self.server(path, base_url, ANTHROPIC_MESSAGES, api_key_env.as_deref())?;
+        let base = base_url.trim_end_matches('/');
+        if !base.ends_with("/v1") {
+            return Err(self
+                .refuse(&format!("{path}.base_url"), base_url, "a URL that ends with `/v1`")
+                .hint(format!("Anthropic's SDKs are given it without; write `{base}/v1`")));
+        }
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if version.is_empty() || !version.chars().all(plain) {
+            let path = format!("{path}.version");
+            return Err(self
+                .refuse(&path, version, "letters, digits and `-`")
+                .hint("a version of the API, for example `2023-06-01`"));
+        }
+        if !(1..=MAX_TOKENS).contains(max_tokens) {
+            return Err(self.refuse(&format!("{path}.max_tokens"), max_tokens, "1 to 1000000"));
+        }
+        Ok(())
+    }
+
+    /// The address of a server, and where its key is.
+    fn server(
+        &self,
+        path: &str,
+        base_url: &str,
+        below: &'static str,
+        api_key_env: Option<&str>,
+    ) -> Result<()> {
+        self.base_url(&format!("{path}.base_url"), base_url, below)?;
+        match api_key_env {
+            Some(name) => self.env_name(&format!("{path}.api_key_env"), name),
+            None => Ok(()),
+        }
+    }
+
+    fn base_url(&self, path: &str, url: &str, below: &'static str) -> Result<()> {
+        let Err(problem) = endpoint_below(url, below) else { return Ok(()) };
+        Err(match problem {
+            // What is given may hold a key and is not repeated.
+            BaseUrlProblem::Credentials | BaseUrlProblem::Query => self
+                .error(path, "a URL with a user, a query or a fragment is not allowed")
+                .hint("put a key into the environment and its variable's name into `api_key_env`"),
+            BaseUrlProblem::Endpoint { base, path: below } => self
+                .refuse(path, url, &format!("the URL before `{below}`"))
+                .hint(format!("write `{base}`")),
+            BaseUrlProblem::Port => self.refuse(path, url, "a port from 0 to 65535"),
+            BaseUrlProblem::Scheme | BaseUrlProblem::NoHost | BaseUrlProblem::NotUrl(_) => self
+                .refuse(path, url, "an `http` or `https` URL")
+                .hint("up to and with `/v1`, for example `https://api.example.com/v1`"),
+        })
+    }
+
+    fn time(&self, path: &str, given: f64) -> Result<()> {
+        self.number(path, given, (0.0, MAX_LIMIT_MS as f64), "0 to 86400000 (a day, in ms)")
+    }
+
+    pub(super) fn share(&self, path: &str, given: f64) -> Result<()> {
+        self.number(path, given, (0.0, 1.0), "0 to 1")
+    }
+
+    fn simulated(&self, path: &str, simulated: &Simulated) -> Result<()> {
+        self.time(&format!("{path}.first_token_ms"), simulated.first_token_ms)?;
+        self.time(&format!("{path}.ms_per_token"), simulated.ms_per_token)?;
+        self.number(&format!("{path}.sigma"), simulated.sigma, (0.0, 3.0), "0 to 3")?;
+        self.share(&format!("{path}.error_rate"), simulated.error_rate)?;
+        for (i, fault) in simulated.faults.iter().enumerate() {
+            self.fault(&format!("{path}.faults[{i}]"), fault)?;
+        }
+        Ok(())
+    }
+
+    fn fault(&self, path: &str, fault: &SimulatedFault) -> Result<()> {
+        if let Some(rate) = fault.rate {
+            self.share(&format!("{path}.rate"), rate)?;
+        }
+        if let Some(language) = &fault.language {
+            let known = ["en", "zh", "ja"];
+            if !known.contains(&language.as_str()) {
+                return Err(self.refuse(&format!("{path}.language"), language, &any_of(&known)));
+            }
+        }
+        if let Some(status) = fault.status
+            && !(400..=599).contains(&status)
+        {
+            return Err(self.refuse(&format!("{path}.status"), status, "400 to 599"));
+        }
+        if let Some(slower) = fault.slower {
+            self.number(&format!("{path}.slower"), slower, (0.01, 1e6), "0.01 to 1000000")?;
+        }
+        if let (Some(from), Some(until)) = (fault.from_s, fault.until_s)
+            && until <= from
+        {
+            return Err(self.refuse(&format!("{path}.until_s"), until, "more than `from_s`"));
+        }
+        let nothing = fault.status.is_none()
+            && fault.slower.is_none()
+            && fault.answer.is_none()
+            && !fault.cut;
+        if nothing {
+            return Err(self
+                .error(path, "this fault changes nothing")
+                .hint("give one of `status`, `slower`, `answer`, `cut: true`"));
+        }
+        Ok(())
+    }
+}
