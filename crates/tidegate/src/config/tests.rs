@@ -9,6 +9,8 @@ use std::path::Path;
 mod plan;
 mod texts;
 
+/// Kinds of upstream, as messages name them.
+const KINDS: &str = "`openai`, `anthropic`, `gemini`, `replay` or `simulated`";
 /// Four lines that are a whole project; what a case adds starts on line 5.
 const BASE: &str = "service: desk\nupstreams:\n  main:\n    kind: simulated\n";
 
@@ -130,17 +132,17 @@ fn wrong_types_say_what_was_given_and_allowed() {
 fn upstreams_keep_their_places() {
     upstream(
         "    kind: opnai\n",
-        "4:11: upstreams.main.kind: given `opnai`, allowed `openai`, `anthropic`, `gemini`, `replay` or `simulated`",
+        &format!("4:11: upstreams.main.kind: given `opnai`, allowed {KINDS}"),
         "did you mean `openai`?",
     );
     upstream(
         "    kind: vllm\n",
-        "4:11: upstreams.main.kind: given `vllm`, allowed `openai`, `anthropic`, `gemini`, `replay` or `simulated`",
+        &format!("4:11: upstreams.main.kind: given `vllm`, allowed {KINDS}"),
         "any server with an OpenAI-compatible API is `openai`",
     );
     upstream(
         "    base_url: https://x/v1\n",
-        "3:3: upstreams.main: missing key `kind`; allowed `openai`, `anthropic`, `gemini`, `replay` or `simulated`",
+        &format!("3:3: upstreams.main: missing key `kind`; allowed {KINDS}"),
         "`kind: simulated` needs no network and no key",
     );
     upstream(
@@ -195,7 +197,8 @@ fn upstream_values_are_checked() {
     );
     upstream(
         "    kind: anthropic\n    base_url: https://api.anthropic.com/\n",
-        "5:15: upstreams.main.base_url: given `https://api.anthropic.com/`, allowed a URL that ends with `/v1`",
+        "5:15: upstreams.main.base_url: given `https://api.anthropic.com/`, allowed a URL that \
+         ends with `/v1`",
         "Anthropic's SDKs are given it without; write `https://api.anthropic.com/v1`",
     );
     upstream(

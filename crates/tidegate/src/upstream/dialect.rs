@@ -55,7 +55,7 @@ impl Dialect {
     }
 }
 
-/// When an answer was made, as its readers are told: seconds since the epoch.
+/// Now, seconds since the epoch: when an answer was made, for its readers.
 fn now_s() -> u64 {
     Clock::Real.now().0 / 1_000
 }

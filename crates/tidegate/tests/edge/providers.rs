@@ -1,5 +1,5 @@
-//! Clients of one API before model servers of another. The model servers are simulated: they say what
-//! the APIs of Anthropic and Google are documented and recorded to say.
+//! Clients of one API before model servers of another. The model servers are simulated: they say
+//! what the APIs of Anthropic and Google are documented and recorded to say.
 
 use crate::client::{self, Answer, CHAT, request};
 use crate::project::{Project, Server, wait_for};
@@ -14,7 +14,8 @@ fn project_on(upstream: &Upstream, keys: &str) -> (Project, Server) {
     let address = upstream.address;
     let upstream = format!("base_url: http://{address}/v1\n    {keys}");
     let risk = format!(
-        "risk:\n  planted: [{PLANTED}]\nprices:\n  m1: {{input_per_million: 2, output_per_million: 10}}\n"
+        "risk:\n  planted: [{PLANTED}]\nprices:\n  m1: {{input_per_million: 2, \
+         output_per_million: 10}}\n"
     );
     let project = project_of(&upstream, "", &risk);
     let server = project.serve();

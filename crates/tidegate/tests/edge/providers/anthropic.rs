@@ -91,7 +91,10 @@ fn everything_that_a_user_asks_is_asked_in_the_apis_form_and_counted_by_its_arit
 fn parallel_tools_and_their_results_keep_their_places() {
     let upstream = Upstream::by_rule(|body| {
         let turns = body["messages"].as_array().unwrap().len();
-        let call = |id: &str, name: &str| json!({"type": "tool_use", "id": id, "name": name, "input": {"city": "東京"}});
+        let call = |id: &str, name: &str| {
+            let input = json!({"city": "東京"});
+            json!({"type": "tool_use", "id": id, "name": name, "input": input})
+        };
         let answer = match turns {
             1 => message(&json!([call("toolu_1", "weather"), call("toolu_2", "time")]), "tool_use"),
             _ => said("晴れ"),
