@@ -51,7 +51,8 @@ mod tests {
 
     fn of(code: u16, status: &str, details: &str) -> ErrorFacts {
         let body = format!(
-            r#"{{"error":{{"code":{code},"message":"m","status":"{status}","details":[{details}]}}}}"#
+            r#"{{"error":{{"code":{code},"message":"m","status":"{status}",
+            "details":[{details}]}}}}"#
         );
         let (one, many) =
             (error_facts(body.as_bytes()), error_facts(format!("[{body}]").as_bytes()));
