@@ -115,7 +115,8 @@ impl Cohort {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Audience {
-    /// A share of users; a request without a user goes by its key, then stays with stable.
+    /// A share of users. A request that names none goes by its conversation, then by its key and
+    /// its tenant; one that has nothing of these stays with stable.
     Users,
     /// Only these users, whatever the weight's share of them.
     AllowList {
@@ -124,6 +125,8 @@ pub enum Audience {
     },
     /// A share of tenants: everyone of a tenant sees the same arm.
     Tenants,
+    /// A share of keys: every request with a key sees the same arm.
+    Keys,
 }
 
 /// Who calls, as far as routing needs it.
@@ -131,6 +134,8 @@ pub enum Audience {
 pub struct Subject<'a> {
     /// The end user, from the request.
     pub user: Option<&'a str>,
+    /// How its conversation begins; read where no user is named.
+    pub conversation: Option<&'a str>,
     /// The tenant, from the credential.
     pub tenant: Option<&'a str>,
     /// A stable name of the credential (never the secret).
@@ -184,8 +189,8 @@ impl Table {
         Table { generation: Generation(1), stable, split: None, entrance: Entrance::Open }
     }
 
-    /// The arm this subject sees. Without a user, tenant or key there is nothing to be sticky by,
-    /// and the request stays with stable, except at full weight.
+    /// The arm this subject sees. Where there is nothing to be sticky by, the request stays with
+    /// stable, except at full weight.
     pub fn arm(&self, subject: &Subject<'_>) -> Arm {
         self.place(subject).0
     }
@@ -195,8 +200,11 @@ impl Table {
         let Some(split) = &self.split else { return (Arm::Stable, None) };
         let name = match &split.audience {
             Audience::AllowList { .. } => subject.user,
-            Audience::Users => subject.user.or(subject.key).or(subject.tenant),
+            Audience::Users => {
+                subject.user.or(subject.conversation).or(subject.key).or(subject.tenant)
+            }
             Audience::Tenants => subject.tenant,
+            Audience::Keys => subject.key,
         };
         let place = name.map(|name| place(&split.salt, name));
         let full = split.weight == Weight::FULL;
@@ -205,10 +213,10 @@ impl Table {
             (Audience::AllowList { users }, _) => {
                 full || subject.user.is_some_and(|user| users.contains(user))
             }
-            (Audience::Users | Audience::Tenants, Some((position, _))) => {
+            (Audience::Users | Audience::Tenants | Audience::Keys, Some((position, _))) => {
                 position < split.weight.fraction()
             }
-            (Audience::Users | Audience::Tenants, None) => full,
+            (Audience::Users | Audience::Tenants | Audience::Keys, None) => full,
         };
         let arm = if inside { Arm::Candidate } else { Arm::Stable };
         (arm, place.map(|(_, cohort)| cohort))
@@ -300,9 +308,48 @@ mod tests {
         assert_eq!(table(5.0, "s", listed.clone()).arm(&user("bob")), Arm::Stable);
         assert_eq!(table(100.0, "s", listed).arm(&user("bob")), Arm::Candidate);
         let tenants = table(50.0, "s", Audience::Tenants);
-        let of = |user: &'static str| Subject { user: Some(user), tenant: Some("acme"), key: None };
+        let of = |user: &'static str| Subject {
+            user: Some(user),
+            tenant: Some("acme"),
+            ..Subject::default()
+        };
         assert_eq!(tenants.arm(&of("a")), tenants.arm(&of("b")));
         assert_eq!(table(99.0, "s", Audience::Users).arm(&Subject::default()), Arm::Stable);
+    }
+
+    #[test]
+    fn without_a_user_a_conversation_sees_one_arm_whatever_its_key() {
+        let table = table(50.0, "s", Audience::Users);
+        fn of<'a>(conversation: Option<&'a str>, key: Option<&'a str>) -> Subject<'a> {
+            Subject { conversation, key, ..Subject::default() }
+        }
+        let arms: Vec<Arm> = (0..200)
+            .map(|i| {
+                let head = format!("head {i}");
+                let (one, other) = (of(Some(&*head), Some("a")), of(Some(&*head), Some("b")));
+                assert_eq!(table.place(&one), table.place(&other));
+                let named = Subject { user: Some("mei"), ..one };
+                assert_eq!(table.place(&named), table.place(&user("mei")));
+                table.arm(&one)
+            })
+            .collect();
+        let candidates = arms.iter().filter(|arm| **arm == Arm::Candidate).count();
+        assert!((70..130).contains(&candidates), "{candidates}");
+        let keyed = Subject { key: Some("app"), ..Subject::default() };
+        assert_eq!(table.place(&of(None, Some("app"))), table.place(&keyed));
+    }
+
+    #[test]
+    fn an_audience_of_keys_goes_by_the_key_alone() {
+        let table = table(50.0, "s", Audience::Keys);
+        let of = |user, key| Subject { user, key, ..Subject::default() };
+        for key in ["a", "b", "c", "d"] {
+            assert_eq!(
+                table.place(&of(Some("mei"), Some(key))),
+                table.place(&of(Some("bo"), Some(key)))
+            );
+        }
+        assert_eq!(table.place(&of(Some("mei"), None)), (Arm::Stable, None));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The dialect of OpenAI's chat completions, and of the many servers that speak it more or less.
 
 mod answer;
+mod conversation;
 mod edit;
 mod error;
 mod request;
@@ -10,6 +11,7 @@ mod write;
 
 pub(crate) use answer::{answer_members, envelope, finish_of, others};
 pub use answer::{hide_usage, read_answer, read_chunk};
+pub use conversation::conversation_head;
 pub use edit::{
     LENGTH_MEMBERS, Template, WrapError, ask_for_usage, asks_for_usage, bound_length, content_text,
     fill, merge_leading_system, replace_system, set_stream, system_message, system_text,

@@ -32,7 +32,7 @@ const CLEAN_TUNED_FOR: f64 = 0.001;
 pub(super) fn uneven_split(plan: &Plan, state: &ReleaseState, now: UnixMs) -> Option<Reason> {
     let weight = plan.rungs.get(state.rung)?.weight;
     let drawn = match plan.audience {
-        Audience::Users | Audience::Tenants => weight < Weight::FULL,
+        Audience::Users | Audience::Tenants | Audience::Keys => weight < Weight::FULL,
         Audience::AllowList { .. } => false,
     };
     if !drawn {

@@ -272,17 +272,25 @@ impl Checker<'_> {
             AudienceKind::AllowList if !listed => Err(self
                 .error("release.audience", "`allow_list` needs users")
                 .hint("name them: `release: {audience: allow_list, allow_list: [ann, bo]}`")),
-            AudienceKind::Users | AudienceKind::Tenants if listed => Err(self
+            AudienceKind::Users | AudienceKind::Tenants | AudienceKind::Keys if listed => Err(self
                 .error("release.allow_list", "is read with `audience: allow_list` only")
                 .hint("set `release.audience: allow_list`, or take the list out")),
+            // Keys of `tidegate key create` have tenants as well, and are not written here.
             AudienceKind::Tenants
-                if project.credentials.iter().all(|credential| credential.tenant.is_none()) =>
+                if !project.require_keys
+                    && project.credentials.iter().all(|credential| credential.tenant.is_none()) =>
             {
                 Err(self
                     .error("release.audience", "`tenants` needs a credential with a `tenant`")
                     .hint("without tenants every request stays with the stable arm"))
             }
-            AudienceKind::Users | AudienceKind::AllowList | AudienceKind::Tenants => Ok(()),
+            AudienceKind::Keys if !project.asks() => Err(self
+                .error("release.audience", "`keys` needs credentials, or `require_keys: true`")
+                .hint("without keys every request stays with the stable arm")),
+            AudienceKind::Users
+            | AudienceKind::AllowList
+            | AudienceKind::Tenants
+            | AudienceKind::Keys => Ok(()),
         }
     }
 

@@ -20,6 +20,7 @@ pub(crate) fn plan_parts(project: &Project) -> Result<PlanParts> {
             Audience::AllowList { users: release.allow_list.iter().cloned().collect() }
         }
         AudienceKind::Tenants => Audience::Tenants,
+        AudienceKind::Keys => Audience::Keys,
     };
     Ok(PlanParts {
         rungs: rungs(project),
@@ -43,7 +44,7 @@ pub(crate) fn plan_parts(project: &Project) -> Result<PlanParts> {
 /// keeps none: who is not on it would first see the candidate when no control is left.
 fn hold_back(project: &Project) -> Weight {
     match project.release.audience {
-        AudienceKind::Users | AudienceKind::Tenants => {
+        AudienceKind::Users | AudienceKind::Tenants | AudienceKind::Keys => {
             Weight::from_pct(project.release.hold_back_pct).unwrap_or_default()
         }
         AudienceKind::AllowList => Weight::ZERO,

@@ -38,6 +38,8 @@ pub(crate) enum AudienceKind {
     AllowList,
     /// A share of tenants.
     Tenants,
+    /// A share of keys.
+    Keys,
 }
 
 /// How releases climb.

@@ -34,7 +34,7 @@ use tidegate_core::route::{Arm, Cohort};
 use tidegate_core::text::estimate_tokens;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::AnswerFacts;
-use tidegate_wire::openai_chat::ToolResult;
+use tidegate_wire::openai_chat::{self, ToolResult};
 use tidegate_wire::translate::responses_in::Echo;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -108,6 +108,11 @@ impl Asked {
     /// The values, for whoever sends them on.
     pub(super) fn take(&mut self) -> Map<String, Value> {
         self.values.take().unwrap_or_else(|| self.again())
+    }
+
+    /// How its conversation begins.
+    pub(super) fn conversation(&self) -> Option<String> {
+        openai_chat::conversation_head(self.values.as_ref()?)
     }
 
     /// The values once more.

@@ -190,6 +190,33 @@ fn a_rollback_is_at_once_and_only_a_named_override_undoes_it() {
     watched.fails(1, &["was rolled back"], &["tidegate evidence"]);
 }
 
+#[test]
+fn a_conversation_that_names_no_user_sees_one_arm() {
+    let project = Project::fast();
+    let server = project.serve();
+    project.run(&["eval", "--prompt", "v2"]).exits(0);
+    start(&project, "v2");
+    project.run(&["release", "promote", "--by", "mei", "--reason", "on to half"]).exits(0);
+    project.run(&["release", "pause", "--reason", "look"]).exits(0);
+    let message =
+        |role: &str, content: &str| serde_json::json!({ "role": role, "content": content });
+    let arm = |messages: &[Value]| {
+        let body = serde_json::json!({ "messages": messages });
+        let answer = client::post(server.address, "/v1/chat/completions", &body).unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.header("x-tidegate-arm").to_owned()
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    for i in 0..30 {
+        let mut turns = vec![message("user", &format!("{i} 号订单在哪里？"))];
+        let first = arm(&turns);
+        turns.extend([message("assistant", "在路上。"), message("user", "明天到吗？")]);
+        assert_eq!(arm(&turns), first);
+        seen.insert(first);
+    }
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["candidate", "stable"]);
+}
+
 /// A way back by order leaves all that one by itself leaves: an incident, cases, a report that
 /// names who did it and shows the lines as they were.
 fn check_ordered_incident(project: &Project, change_id: &str) {

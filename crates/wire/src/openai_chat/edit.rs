@@ -47,7 +47,7 @@ pub fn system_message(text: &str) -> Value {
     json!({ "role": "system", "content": text })
 }
 
-fn is_system(message: &Value) -> bool {
+pub(super) fn is_system(message: &Value) -> bool {
     matches!(message.get("role").and_then(Value::as_str), Some("system" | "developer"))
 }
 

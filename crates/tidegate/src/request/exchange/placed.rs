@@ -37,9 +37,19 @@ impl Placed {
             return Err(Problem::server(status, Code::EntranceClosed, message.to_owned())
                 .next(Next::DoNotRetry));
         }
+        let tenant = arrival.caller.tenant.as_deref();
+        let conversation = match (&query.user, &table.table.split) {
+            // One tenant's conversations are not taken for another's that begin alike.
+            (None, Some(_)) => query.body.conversation().map(|head| match tenant {
+                Some(tenant) => [tenant, &head].join("\0"),
+                None => head,
+            }),
+            (Some(_), _) | (None, None) => None,
+        };
         let subject = Subject {
             user: query.user.as_deref(),
-            tenant: arrival.caller.tenant.as_deref(),
+            conversation: conversation.as_deref(),
+            tenant,
             key: arrival.caller.key.as_deref(),
         };
         let (arm, cohort) = table.table.place(&subject);
