@@ -86,7 +86,11 @@ mod tests {
     proptest! {
         /// Whatever follows the first user message changes nothing.
         #[test]
-        fn only_the_head_counts(system in ".{0,9}", asked in ".{1,9}", rest in prop::collection::vec(("user|assistant|system|tool", ".{0,9}"), 0..5)) {
+        fn only_the_head_counts(
+            system in ".{0,9}",
+            asked in ".{1,9}",
+            rest in prop::collection::vec(("user|assistant|system|tool", ".{0,9}"), 0..5),
+        ) {
             let first = vec![message("system", system), message("user", asked)];
             let rest = rest.into_iter().map(|(role, text)| message(&role, text));
             let whole: Vec<Value> = first.iter().cloned().chain(rest).collect();
