@@ -1,15 +1,21 @@
 //! Who may call, and how fast.
 //!
-//! A **key** ([`key`]) opens the door, a **grant** ([`grant`]) says what its owner may do, and a
-//! **quota** ([`quota`], [`allowance`]) how much of it at a time. Everything is counted in whole
-//! numbers, so that no rounding lets a caller through or locks one out; time is an argument.
+//! A **key** ([`key`]) opens the door, a **grant** ([`grant`]) says what its owner may do, a
+//! **quota** ([`quota`], [`allowance`]) how much of it at a time, and a **budget** ([`budget`]) for
+//! how much money. Everything is counted in whole numbers, so that no rounding lets a caller
+//! through or locks one out; time is an argument.
 
 pub mod allowance;
+pub mod budget;
 pub mod grant;
 pub mod key;
 pub mod quota;
 
-pub use allowance::{Allowance, BoundKind, Level, OverBound};
+pub use allowance::{
+    Ahead, Allowance, Asked, Begun, BoundKind, Bounds, Level, OverBound, OverBudget, Refused,
+    SCOPES_MAX, Used, begin_all,
+};
+pub use budget::{Budget, Ledger, Period, Spent};
 pub use grant::{Grant, HeldKey, KeyState, Role};
 pub use key::{KeyError, KeyId, KeyText};
 pub use quota::{Bucket, Denied};

@@ -7,7 +7,9 @@
 //! [`journal`].
 
 pub mod access;
+pub mod calendar;
 pub mod ids;
+pub mod money;
 pub mod random;
 pub mod text;
 pub mod version_set;

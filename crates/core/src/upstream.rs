@@ -107,6 +107,30 @@ impl Failure {
         matches!(self, Failure::Unreachable | Failure::ServerError | Failure::RateLimited)
     }
 
+    /// Whether a call that failed so may have to be paid for though no answer came: it was sent,
+    /// and the model server did not refuse it.
+    pub fn may_cost(self) -> bool {
+        match self {
+            Failure::FirstByteTimeout
+            | Failure::IdleTimeout
+            | Failure::TotalTimeout
+            | Failure::CutShort
+            | Failure::Malformed
+            | Failure::Empty
+            | Failure::TooLarge
+            | Failure::ClientGone
+            | Failure::ServerStopping
+            | Failure::Internal => true,
+            Failure::Unreachable
+            | Failure::RateLimited
+            | Failure::AccountLimit
+            | Failure::Credential
+            | Failure::Refused
+            | Failure::Unrendered
+            | Failure::ServerError => false,
+        }
+    }
+
     /// Whether it counts on the latency line as a timeout.
     pub fn is_timeout(self) -> bool {
         matches!(self, Failure::FirstByteTimeout | Failure::IdleTimeout | Failure::TotalTimeout)

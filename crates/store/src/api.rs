@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::query::RecordQuery;
 use std::collections::BTreeMap;
 use std::future::Future;
+use tidegate_core::access::{Period, Spent};
 use tidegate_core::evidence::{Admission, Record};
 use tidegate_core::gate::EvalReport;
 use tidegate_core::ids::{ChangeId, TraceId, UnixMs, VersionSetId};
@@ -243,4 +244,33 @@ pub trait Evals {
     /// # Errors
     /// When a day's row cannot be read; it is named.
     fn baseline(&self, set: &VersionSetId, at: UnixMs) -> Result<Option<(Window, u32)>>;
+}
+
+/// Whose budget it is, by a name that the caller chooses, and of which period.
+pub type BudgetName = (String, Period);
+
+/// What was spent of budgets, written ahead: see [`tidegate_core::access::budget`].
+pub trait Budgets {
+    /// What is on disk of each budget.
+    ///
+    /// # Errors
+    /// When a row cannot be read; it is named.
+    fn spent(&self) -> Result<BTreeMap<BudgetName, Spent>>;
+
+    /// Writes sums and returns when they are on disk. A sum is only raised, and a later period
+    /// takes an earlier one's place: what was overtaken on its way here does no harm.
+    ///
+    /// # Errors
+    /// When they could not be written; none of them is then acknowledged.
+    fn raise_spent(
+        &self,
+        sums: Vec<(BudgetName, Spent)>,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// As [`Budgets::raise_spent`], whatever is there: for who starts or ends, when nothing is on
+    /// its way.
+    ///
+    /// # Errors
+    /// When they could not be written.
+    fn set_spent(&self, sums: Vec<(BudgetName, Spent)>) -> impl Future<Output = Result<()>> + Send;
 }

@@ -1,6 +1,6 @@
 //! The store: what Tidegate keeps. The only SQL in the project.
 //!
-//! Four narrow traits say what can be kept: [`Journal`], [`Records`], [`Sets`], [`Evals`].
+//! Narrow traits say what can be kept: [`Journal`], [`Records`], [`Sets`], [`Evals`], [`Budgets`].
 //! [`sqlite::SqliteStore`] has them all in one file. One suite of tests, `suite.rs`, holds
 //! for any implementation.
 //!
@@ -20,7 +20,8 @@ mod suite;
 mod work;
 
 pub use api::{
-    Epoch, Evals, Journal, Lost, LostRecords, Records, Sets, TenantTrace, Ticket, Unrecorded,
+    BudgetName, Budgets, Epoch, Evals, Journal, Lost, LostRecords, Records, Sets, TenantTrace,
+    Ticket, Unrecorded,
 };
 pub use error::{Result, StoreError, StoreErrorKind};
 pub use query::RecordQuery;

@@ -24,6 +24,7 @@
 //! Reads use separate connections and see what is committed.
 
 mod admissions;
+mod budgets;
 mod fault;
 mod lock;
 mod lost;
@@ -38,7 +39,8 @@ mod tests;
 mod writer;
 
 use crate::api::{
-    Epoch, Evals, Journal, LostRecords, Records, Sets, TenantTrace, Ticket, Unrecorded,
+    BudgetName, Budgets, Epoch, Evals, Journal, LostRecords, Records, Sets, TenantTrace, Ticket,
+    Unrecorded,
 };
 use crate::begun::Kept;
 use crate::error::{Result, StoreError, StoreErrorKind as Kind};
@@ -51,6 +53,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use tidegate_core::access::Spent;
 use tidegate_core::evidence::{Admission, Record};
 use tidegate_core::gate::EvalReport;
 use tidegate_core::ids::{ChangeId, TraceId, UnixMs, VersionSetId};
@@ -395,5 +398,19 @@ impl Evals for SqliteStore {
 
     fn baseline(&self, set: &VersionSetId, at: UnixMs) -> Result<Option<(Window, u32)>> {
         self.inner.readers.read(|db| reader::baseline(db, set, at))
+    }
+}
+
+impl Budgets for SqliteStore {
+    fn spent(&self) -> Result<BTreeMap<BudgetName, Spent>> {
+        self.inner.readers.read(budgets::spent)
+    }
+
+    async fn raise_spent(&self, sums: Vec<(BudgetName, Spent)>) -> Result<()> {
+        self.call(Work::PutSpent { sums, rises_only: true }).await.map(|_| ())
+    }
+
+    async fn set_spent(&self, sums: Vec<(BudgetName, Spent)>) -> Result<()> {
+        self.call(Work::PutSpent { sums, rises_only: false }).await.map(|_| ())
     }
 }

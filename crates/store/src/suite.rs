@@ -1,12 +1,16 @@
 //! What holds of every store, whatever is below it. An implementation gives a [`Bench`] and has all
 //! of these tests by [`suite!`].
 
-use crate::{Evals, Journal, RecordQuery, Records, Result, Sets, StoreError, StoreErrorKind};
+use crate::{
+    Budgets, Evals, Journal, RecordQuery, Records, Result, Sets, StoreError, StoreErrorKind,
+};
 use std::collections::BTreeMap;
+use tidegate_core::access::{Period, Spent};
 use tidegate_core::evidence::Record;
 use tidegate_core::gate::{EvalReport, GateVerdict};
 use tidegate_core::ids::{ChangeId, Digest, TraceId, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, Event, verify_chain};
+use tidegate_core::money::Money;
 use tidegate_core::observe::{Feedback, Window};
 use tidegate_core::route::Arm;
 use tidegate_core::upstream::Failure;
@@ -19,7 +23,7 @@ const DAY_MS: u64 = 86_400_000;
 /// Where a store of one kind is tried; empty at first.
 pub(crate) trait Bench {
     /// The implementation under test.
-    type Store: Journal + Records + Sets + Evals + Clone + Send + Sync + 'static;
+    type Store: Journal + Records + Sets + Evals + Budgets + Clone + Send + Sync + 'static;
 
     /// Opens it to write.
     fn open(&self) -> Self::Store;
@@ -44,6 +48,7 @@ macro_rules! suite {
             an_append_follows_the_entry_it_names
             of_many_that_follow_one_entry_one_is_taken
             an_earlier_writer_is_refused
+            what_was_spent_only_rises_until_it_is_set
         );
     };
     ($bench:expr => $($name:ident)*) => {
@@ -397,4 +402,27 @@ pub(crate) async fn an_earlier_writer_is_refused<B: Bench>(bench: B) {
     assert_eq!(append(&second, UnixMs(3), vec![packed_event(3)]).await.unwrap()[0].seq, 2);
     assert!(append(&first, UnixMs(4), vec![packed_event(4)]).await.is_err(), "and stays refused");
     assert_eq!(verify_chain(&second.journal(1).unwrap()), Ok(()));
+}
+
+/// What overtook another on its way to the disk is not undone by it.
+pub(crate) async fn what_was_spent_only_rises_until_it_is_set(bench: impl Bench) {
+    let store = bench.open();
+    let name = |period| ("key/客服".to_owned(), period);
+    let spent = |first, sum| Spent { first: UnixMs(first), sum: Money(sum) };
+    assert!(store.spent().unwrap().is_empty());
+    let raise = async |first, sum| {
+        store.raise_spent(vec![(name(Period::Day), spent(first, sum))]).await.unwrap();
+        store.spent().unwrap()[&name(Period::Day)]
+    };
+    assert_eq!(raise(100, 5).await, spent(100, 5));
+    assert_eq!(raise(100, 3).await, spent(100, 5), "a smaller sum came late");
+    assert_eq!(raise(100, 7).await, spent(100, 7));
+    assert_eq!(raise(200, 1).await, spent(200, 1), "the next day");
+    assert_eq!(raise(100, 9).await, spent(200, 1), "one of the day before came late");
+    let both = [(name(Period::Day), spent(50, 2)), (name(Period::Month), spent(0, u64::MAX))];
+    store.set_spent(both.to_vec()).await.unwrap();
+    drop(store);
+    let found = bench.open().spent().unwrap();
+    assert_eq!(found[&name(Period::Day)], spent(50, 2));
+    assert!(found[&name(Period::Month)].sum > Money::of_usd(9_000_000), "{found:?}");
 }

@@ -1,6 +1,7 @@
 //! What the writer is asked to do, and what comes of it.
 
-use crate::api::Epoch;
+use crate::api::{BudgetName, Epoch};
+use tidegate_core::access::Spent;
 use tidegate_core::gate::EvalReport;
 use tidegate_core::ids::{TraceId, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, Event};
@@ -52,6 +53,13 @@ pub(crate) enum Work {
         at: UnixMs,
         /// Merged into the day's counts.
         window: Box<Window>,
+    },
+    /// What was spent of budgets.
+    PutSpent {
+        /// The sums.
+        sums: Vec<(BudgetName, Spent)>,
+        /// Whether a sum may only rise.
+        rises_only: bool,
     },
     /// Deletes one batch of records and feedback.
     Prune {

@@ -1,10 +1,31 @@
-//! What one key may do at a time: all of its bounds, taken together or not at all.
+//! How much a caller may use: all the bounds that hold for a request – those of its key, of its
+//! tenant and of the service – are taken together or not at all.
 
-use super::grant::Grant;
+use super::budget::{Budget, Ledger, Period, Reserved, Spent};
 use super::quota::{Bucket, Denied};
+use crate::ids::UnixMs;
+use crate::money::Money;
 use std::fmt;
 
-/// A bound of a key.
+/// Scopes whose bounds hold for one request: its key, its tenant, the service.
+pub const SCOPES_MAX: usize = 3;
+
+/// How much may be used; absent is unbounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Bounds {
+    /// Requests in a minute.
+    pub requests_per_min: Option<u64>,
+    /// Tokens in a minute, of prompts and answers together.
+    pub tokens_per_min: Option<u64>,
+    /// Requests at a time.
+    pub concurrent: Option<u32>,
+    /// Money in a day.
+    pub budget_day: Option<Money>,
+    /// Money in a calendar month.
+    pub budget_month: Option<Money>,
+}
+
+/// A bound on speed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BoundKind {
     /// Requests in a minute.
@@ -63,23 +84,102 @@ impl Level {
     }
 }
 
-/// What a key has used of its bounds.
+/// Why a request is not let through: a budget. Nothing was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OverBudget {
+    /// The budget.
+    pub budget: Budget,
+    /// What is left of it.
+    pub left: Money,
+    /// The most that the request may cost.
+    pub asked: Money,
+    /// When the next period begins.
+    pub until: UnixMs,
+}
+
+/// Why a request is not let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// A bound on speed.
+    Bound(OverBound),
+    /// A budget.
+    Budget(OverBudget),
+    /// There is a budget, and nobody knows what the request may cost: its model has no price.
+    Unpriced,
+}
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// Tokens that it is likely to take.
+    pub tokens: u64,
+    /// The most that it may cost; `None` where its model has no price.
+    pub most: Option<Money>,
+}
+
+/// What a request used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Used {
+    /// Tokens.
+    pub tokens: u64,
+    /// Money.
+    pub cost: Money,
+}
+
+/// What must be on disk before a request may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ahead {
+    /// Which of the scopes.
+    pub scope: usize,
+    /// Which of its budgets.
+    pub period: Period,
+    /// What must be written.
+    pub spent: Spent,
+}
+
+/// What the begin of a request came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begun {
+    /// It may run; [`Allowance::end`] has to follow, for each scope.
+    Granted,
+    /// Nothing was taken: first this has to be on disk ([`Allowance::is_ahead`]), then ask again.
+    WriteAhead(Vec<Ahead>),
+}
+
+/// What a scope has used of its bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allowance {
     requests: Option<Bucket>,
     tokens: Option<Bucket>,
     concurrent: Option<u32>,
     running: u32,
+    ledgers: [Option<Ledger>; 2],
 }
 
 impl Allowance {
-    /// That of a key that has used nothing; `None` for one without bounds.
-    pub fn of(grant: &Grant) -> Option<Allowance> {
-        let requests = grant.requests_per_min.map(Bucket::per_minute);
-        let tokens = grant.tokens_per_min.map(Bucket::per_minute);
-        let concurrent = grant.concurrent;
-        let is_bound = requests.is_some() || tokens.is_some() || concurrent.is_some();
-        is_bound.then_some(Allowance { requests, tokens, concurrent, running: 0 })
+    /// That of a scope that has used nothing but the money that is on disk; `None` for one without
+    /// bounds.
+    pub fn of(
+        bounds: &Bounds,
+        now: UnixMs,
+        on_disk: impl Fn(Period) -> Option<Spent>,
+    ) -> Option<Allowance> {
+        let Bounds { requests_per_min, tokens_per_min, concurrent, budget_day, budget_month } =
+            *bounds;
+        if *bounds == Bounds::default() {
+            return None;
+        }
+        let ledger = |period, limit: Option<Money>| {
+            let budget = Budget { period, limit: limit? };
+            Some(Ledger::open(budget, now, on_disk(period)))
+        };
+        Some(Allowance {
+            requests: requests_per_min.map(Bucket::per_minute),
+            tokens: tokens_per_min.map(Bucket::per_minute),
+            concurrent,
+            running: 0,
+            ledgers: [ledger(Period::Day, budget_day), ledger(Period::Month, budget_month)],
+        })
     }
 
     /// Whether tokens are counted.
@@ -87,34 +187,72 @@ impl Allowance {
         self.tokens.is_some()
     }
 
-    /// Lets one request through that is likely to take so many tokens; [`Allowance::end`] has to
-    /// follow.
-    ///
-    /// # Errors
-    /// [`OverBound`] when one of the bounds does not allow it.
-    pub fn begin(&mut self, tokens: u64, now_us: u64) -> Result<(), OverBound> {
+    /// Whether money is counted.
+    pub fn counts_money(&self) -> bool {
+        self.ledgers.iter().any(Option::is_some)
+    }
+
+    /// The ledgers of its budgets.
+    pub fn ledgers(&self) -> impl Iterator<Item = &Ledger> {
+        self.ledgers.iter().flatten()
+    }
+
+    /// Takes a request's part; what must be on disk first is put on the list. After an error, or
+    /// where something is on the list, this allowance is of no use: it is a copy.
+    fn begin(
+        &mut self,
+        asked: Asked,
+        (now_us, now): (u64, UnixMs),
+        mut ahead: impl FnMut(Period, Spent),
+    ) -> Result<(), Refused> {
         if let Some(limit) = self.concurrent.filter(|limit| self.running >= *limit) {
             let (bound, limit) = (BoundKind::Concurrent, u64::from(limit));
-            return Err(OverBound { bound, limit, asked: 1, wait_us: None });
+            return Err(Refused::Bound(OverBound { bound, limit, asked: 1, wait_us: None }));
         }
-        // Both are tried on copies: what one refuses must not be taken from the other.
-        let requests = taken(self.requests.as_ref(), BoundKind::Requests, 1, now_us)?;
-        let tokens = taken(self.tokens.as_ref(), BoundKind::Tokens, tokens, now_us)?;
-        (self.requests, self.tokens) = (requests, tokens);
+        take(self.requests.as_mut(), BoundKind::Requests, 1, now_us).map_err(Refused::Bound)?;
+        take(self.tokens.as_mut(), BoundKind::Tokens, asked.tokens, now_us)
+            .map_err(Refused::Bound)?;
+        for ledger in self.ledgers.iter_mut().flatten() {
+            let most = asked.most.ok_or(Refused::Unpriced)?;
+            match ledger.reserve(most, now) {
+                Reserved::Granted => {}
+                Reserved::WriteAhead(spent) => ahead(ledger.budget().period, spent),
+                Reserved::Refused { left, until } => {
+                    let budget = ledger.budget();
+                    return Err(Refused::Budget(OverBudget { budget, left, asked: most, until }));
+                }
+            }
+        }
         self.running = self.running.saturating_add(1);
         Ok(())
     }
 
-    /// A request is over: `reserved` tokens were taken for it, `used` it took.
-    pub fn end(&mut self, reserved: u64, used: u64, now_us: u64) {
+    /// This is on disk.
+    pub fn is_ahead(&mut self, period: Period, spent: Spent) {
+        let of_period = |ledger: &&mut Ledger| ledger.budget().period == period;
+        if let Some(ledger) = self.ledgers.iter_mut().flatten().find(of_period) {
+            ledger.is_ahead(spent);
+        }
+    }
+
+    /// A request is over: what was taken for it, and what it used.
+    pub fn end(&mut self, asked: Asked, used: Used, now_us: u64) {
         self.running = self.running.saturating_sub(1);
         if let Some(bucket) = &mut self.tokens {
-            if used > reserved {
-                bucket.owe(used - reserved, now_us);
+            if used.tokens > asked.tokens {
+                bucket.owe(used.tokens - asked.tokens, now_us);
             } else {
-                bucket.give_back(reserved - used);
+                bucket.give_back(asked.tokens - used.tokens);
             }
         }
+        for ledger in self.ledgers.iter_mut().flatten() {
+            ledger.settle(asked.most.unwrap_or_default(), used.cost);
+        }
+    }
+
+    /// The true sums of its budgets; see [`Ledger::close`].
+    pub fn close(&mut self) -> impl Iterator<Item = (Period, Spent)> {
+        self.ledgers.iter_mut().flatten().map(|ledger| (ledger.budget().period, ledger.close()))
     }
 
     /// How the buckets are filled: of requests, and of tokens.
@@ -124,94 +262,51 @@ impl Allowance {
     }
 }
 
-fn taken(
-    bucket: Option<&Bucket>,
+/// Lets a request through all of its scopes, or takes nothing from any.
+///
+/// # Errors
+/// Which scope refuses, and why.
+pub fn begin_all(
+    scopes: &mut [Option<&mut Allowance>; SCOPES_MAX],
+    asked: Asked,
+    now: (u64, UnixMs),
+) -> Result<Begun, (usize, Refused)> {
+    // All are tried on copies: what one refuses must not be taken from another.
+    let mut next: [Option<Allowance>; SCOPES_MAX] = Default::default();
+    let mut ahead = Vec::new();
+    for (scope, (allowance, next)) in scopes.iter().zip(&mut next).enumerate() {
+        if let Some(allowance) = allowance {
+            let copy = next.insert(Allowance::clone(allowance));
+            copy.begin(asked, now, |period, spent| ahead.push(Ahead { scope, period, spent }))
+                .map_err(|refused| (scope, refused))?;
+        }
+    }
+    if !ahead.is_empty() {
+        return Ok(Begun::WriteAhead(ahead));
+    }
+    for (allowance, next) in scopes.iter_mut().zip(next) {
+        if let (Some(allowance), Some(next)) = (allowance, next) {
+            **allowance = next;
+        }
+    }
+    Ok(Begun::Granted)
+}
+
+fn take(
+    bucket: Option<&mut Bucket>,
     bound: BoundKind,
     asked: u64,
     now_us: u64,
-) -> Result<Option<Bucket>, OverBound> {
-    let Some(bucket) = bucket else { return Ok(None) };
-    let mut next = bucket.clone();
+) -> Result<(), OverBound> {
+    let Some(bucket) = bucket else { return Ok(()) };
     let limit = bucket.limit();
-    match next.take(asked, now_us) {
-        Ok(()) => Ok(Some(next)),
-        Err(Denied::For { wait_us }) => {
-            Err(OverBound { bound, limit, asked, wait_us: Some(wait_us) })
-        }
-        Err(Denied::Never) => Err(OverBound { bound, limit, asked, wait_us: None }),
-    }
+    let wait_us = match bucket.take(asked, now_us) {
+        Ok(()) => return Ok(()),
+        Err(Denied::For { wait_us }) => Some(wait_us),
+        Err(Denied::Never) => None,
+    };
+    Err(OverBound { bound, limit, asked, wait_us })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::access::Role;
-    use crate::access::key::{KeyText, RANDOM_BYTES};
-    use crate::ids::Digest;
-    use proptest::prelude::*;
-
-    fn allowance(requests: Option<u64>, tokens: Option<u64>, concurrent: Option<u32>) -> Allowance {
-        let grant = Grant {
-            key: KeyText::of(&[1; RANDOM_BYTES]).id(),
-            name: "app".to_owned(),
-            hash: Digest::of(b""),
-            tenant: None,
-            role: Role::Call,
-            expires_at: None,
-            requests_per_min: requests,
-            tokens_per_min: tokens,
-            concurrent,
-        };
-        Allowance::of(&grant).unwrap()
-    }
-
-    fn refused(allowance: &mut Allowance, tokens: u64, now_us: u64) -> (BoundKind, Option<u64>) {
-        let over = allowance.begin(tokens, now_us).unwrap_err();
-        (over.bound, over.wait_us)
-    }
-
-    #[test]
-    fn each_bound_holds_and_a_refusal_takes_nothing() {
-        let mut key = allowance(Some(2), Some(100), Some(1));
-        key.begin(60, 0).unwrap();
-        assert_eq!(refused(&mut key, 1, 0), (BoundKind::Concurrent, None));
-        key.end(60, 60, 0);
-        assert_eq!(refused(&mut key, 50, 0), (BoundKind::Tokens, Some(6_000_000)));
-        key.begin(40, 0).unwrap();
-        key.end(40, 0, 0);
-        assert_eq!(refused(&mut key, 10, 0), (BoundKind::Requests, Some(30_000_000)));
-        assert_eq!(refused(&mut key, 101, 60_000_000), (BoundKind::Tokens, None));
-        let [requests, tokens] = key.levels(0);
-        assert_eq!(requests.map(|level| level.left), Some(0));
-        assert_eq!(tokens.map(|level| (level.left, level.full_in_us)), Some((40, 36_000_000)));
-    }
-
-    #[test]
-    fn more_than_was_reserved_is_made_up_for() {
-        let mut key = allowance(None, Some(60), None);
-        key.begin(10, 0).unwrap();
-        key.end(10, 90, 0);
-        assert_eq!(refused(&mut key, 1, 0), (BoundKind::Tokens, Some(31_000_000)));
-    }
-
-    proptest! {
-        /// Never more at a time than allowed, and all places are given back.
-        #[test]
-        fn places_are_neither_lost_nor_made(
-            limit in 1_u32..6, steps in prop::collection::vec(any::<bool>(), 1..80),
-        ) {
-            let mut key = allowance(None, None, Some(limit));
-            let mut running = 0;
-            for begins in steps {
-                if begins {
-                    prop_assert_eq!(key.begin(7, 0).is_ok(), running < limit);
-                    running = (running + 1).min(limit);
-                } else if running > 0 {
-                    key.end(7, 3, 0);
-                    running -= 1;
-                }
-                prop_assert_eq!(key.running, running);
-            }
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,9 @@
 //! What the owner of a key may do, and whether the key still opens.
 
+use super::allowance::Bounds;
 use super::key::KeyId;
 use crate::ids::{Digest, UnixMs};
+use crate::money::Money;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -77,6 +79,25 @@ pub struct Grant {
     /// Most requests at a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrent: Option<u32>,
+    /// Most money in a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_day: Option<Money>,
+    /// Most money in a calendar month.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_month: Option<Money>,
+}
+
+impl Grant {
+    /// How much its owner may use.
+    pub fn bounds(&self) -> Bounds {
+        Bounds {
+            requests_per_min: self.requests_per_min,
+            tokens_per_min: self.tokens_per_min,
+            concurrent: self.concurrent,
+            budget_day: self.budget_day,
+            budget_month: self.budget_month,
+        }
+    }
 }
 
 /// A key that was made.
@@ -155,6 +176,8 @@ mod tests {
             requests_per_min: None,
             tokens_per_min: None,
             concurrent: None,
+            budget_day: None,
+            budget_month: None,
         };
         let mut held = HeldKey::new(grant, UnixMs(0), "alice");
         if let Some(at) = revoked {

@@ -22,6 +22,7 @@ use crate::ids::{
 };
 use crate::incident::RedLines;
 use crate::journal::Event;
+use crate::money::Money;
 use crate::observe::{Estimate, Feedback, Histogram, OutageRun, Outcome, Timing, WideSum, Window};
 use crate::route::{Arm, Audience, Cohort, Entrance, Split, Table, Weight};
 use crate::upstream::Failure;
@@ -343,6 +344,8 @@ fn grant() -> Grant {
         requests_per_min: Some(60),
         tokens_per_min: Some(1000),
         concurrent: Some(2),
+        budget_day: Some(Money(7)),
+        budget_month: Some(Money(8)),
     }
 }
 

@@ -21,7 +21,7 @@ const TIDEGATE: &str = env!("CARGO_PKG_VERSION");
 /// What takes a state from one schema version to the next; never changed, only added to. The
 /// version is the number of steps done. `meta.written_by` and its name are for ever: it is how an
 /// older tidegate says which one is needed.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     "
     CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE journal(
@@ -101,6 +101,12 @@ const STEPS: [&str; 4] = [
         id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, at INTEGER NOT NULL,
         trace_id TEXT NOT NULL, body TEXT NOT NULL
     ) STRICT;
+",
+    "
+    CREATE TABLE budgets(
+        scope TEXT NOT NULL, period TEXT NOT NULL, first INTEGER NOT NULL, sum INTEGER NOT NULL,
+        PRIMARY KEY(scope, period)
+    ) STRICT, WITHOUT ROWID;
 ",
 ];
 

@@ -1,9 +1,9 @@
 //! What the writer does inside a transaction.
 
-use super::admissions;
 use super::fault::Outcome;
 use super::records::{self, Pruned};
 use super::row::{baseline_row, body, damaged, day, int, parse};
+use super::{admissions, budgets};
 use crate::api::Epoch;
 use crate::error::{StoreError, StoreErrorKind as Kind};
 use crate::work::{Done, Work};
@@ -32,6 +32,10 @@ pub(super) fn carry_out(db: &Connection, head: &mut Option<Entry>, work: &Work) 
         Work::PutEval { report } => put_eval(db, report).map(Done::Kept),
         Work::AddBaseline { set, at, window } => {
             add_baseline(db, set, *at, window).map(|()| Done::Kept(true))
+        }
+        Work::PutSpent { sums, rises_only } => {
+            budgets::put(db, sums, *rises_only)?;
+            Ok(Done::Kept(true))
         }
         Work::Prune { before } => prune(db, *before),
         Work::Flush => Ok(Done::Flushed),

@@ -62,6 +62,8 @@ fn grant(n: u64) -> Grant {
         requests_per_min: Some(n),
         tokens_per_min: None,
         concurrent: Some(1),
+        budget_day: None,
+        budget_month: None,
     }
 }
 
