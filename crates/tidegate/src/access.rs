@@ -1,22 +1,25 @@
-//! Keys at work: which key opens, and what for.
+//! Keys at work: which key opens, and what for; [`bounds`]: how much of it.
 //!
 //! Control owns the keys ([`tidegate_core::access`]); this is its table of them for those who let
 //! callers in. The table is replaced as a whole, so a revoked key opens nothing from the next
 //! request on; a revocation is in force before it is journalled.
 
+mod bounds;
+
+pub(crate) use bounds::{NotTaken, Scope, ScopeKind, ServiceBounds, Sums, Taken};
+
 use crate::secret;
+use crate::store::BudgetName;
 use arc_swap::ArcSwap;
 use ring::hmac;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
 use thiserror::Error;
 use tidegate_core::access::{
-    Allowance, HeldKey, KeyError, KeyId, KeyState, KeyText, Level, OverBound, Role,
+    Bounds, HeldKey, KeyError, KeyId, KeyState, KeyText, Ledger, Role, Spent,
 };
 use tidegate_core::ids::{Digest, UnixMs};
 
@@ -99,77 +102,22 @@ pub(crate) struct Holder {
     /// The key, its role and its bounds.
     pub(crate) held: HeldKey,
     /// What is used of the bounds; absent for a key without bounds.
-    allowance: Option<Arc<Mutex<Allowance>>>,
+    pub(crate) scope: Option<Arc<Scope>>,
 }
 
 impl Holder {
-    fn of(held: HeldKey, allowance: Option<Arc<Mutex<Allowance>>>) -> Arc<Holder> {
+    fn of(held: HeldKey, scope: Option<Arc<Scope>>) -> Arc<Holder> {
         let tenant = held.grant.tenant.as_deref().map(Into::into);
-        Arc::new(Holder { name: held.grant.name.as_str().into(), tenant, held, allowance })
-    }
-
-    /// Whether its tokens are counted before they are used.
-    pub(crate) fn counts_tokens(&self) -> bool {
-        self.allowance.as_ref().is_some_and(|allowance| locked(allowance).counts_tokens())
+        Arc::new(Holder { name: held.grant.name.as_str().into(), tenant, held, scope })
     }
 }
 
 /// What is shared by keys of one name that have the same bounds: a successor gives its owner no
 /// more than before.
-type Owner = (String, Option<u64>, Option<u64>, Option<u32>);
+type Owner = (String, Bounds);
 
 fn owner(held: &HeldKey) -> Owner {
-    let grant = &held.grant;
-    (grant.name.clone(), grant.requests_per_min, grant.tokens_per_min, grant.concurrent)
-}
-
-fn locked(allowance: &Mutex<Allowance>) -> MutexGuard<'_, Allowance> {
-    // Every change is whole after its statement: a panic elsewhere leaves it usable.
-    allowance.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// µs since the first request that asked.
-fn now_us() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    u64::try_from(START.get_or_init(Instant::now).elapsed().as_micros()).unwrap_or(u64::MAX)
-}
-
-/// A request's part of its key's bounds, until it is dropped.
-pub(crate) struct Taken {
-    allowance: Arc<Mutex<Allowance>>,
-    reserved: u64,
-    used: AtomicU64,
-}
-
-impl Taken {
-    /// Takes a request's part, which is likely to use so many tokens; `None` where the key has no
-    /// bounds.
-    ///
-    /// # Errors
-    /// [`OverBound`] when a bound does not allow it.
-    pub(crate) fn of(holder: &Holder, tokens: u64) -> Result<Option<Taken>, OverBound> {
-        let Some(allowance) = &holder.allowance else { return Ok(None) };
-        locked(allowance).begin(tokens, now_us())?;
-        let (allowance, used) = (Arc::clone(allowance), AtomicU64::new(0));
-        Ok(Some(Taken { allowance, reserved: tokens, used }))
-    }
-
-    /// Says how many tokens it used.
-    pub(crate) fn used(&self, tokens: u64) {
-        self.used.store(tokens, Ordering::Relaxed);
-    }
-
-    /// How full the buckets are: of requests, and of tokens.
-    pub(crate) fn levels(&self) -> [Option<Level>; 2] {
-        locked(&self.allowance).levels(now_us())
-    }
-}
-
-impl Drop for Taken {
-    fn drop(&mut self) {
-        let used = self.used.load(Ordering::Relaxed);
-        locked(&self.allowance).end(self.reserved, used, now_us());
-    }
+    (held.grant.name.clone(), held.grant.bounds())
 }
 
 #[derive(Clone)]
@@ -188,30 +136,58 @@ struct Rows {
 #[derive(Default)]
 pub(crate) struct KeyTable {
     rows: ArcSwap<Rows>,
+    /// What was on disk of budgets at the start.
+    sums: Sums,
     /// Revoked, and not in the journal yet. Only writers take it.
     ahead: Mutex<BTreeSet<KeyId>>,
 }
 
 impl KeyTable {
+    /// A table without keys; `sums` is what is on disk of budgets.
+    pub(crate) fn new(sums: Sums) -> KeyTable {
+        KeyTable { sums, ..KeyTable::default() }
+    }
+
     /// Takes the keys of the state over.
-    pub(crate) fn publish(&self, secret: Option<&KeySecret>, keys: &BTreeMap<KeyId, HeldKey>) {
+    pub(crate) fn publish(
+        &self,
+        secret: Option<&KeySecret>,
+        keys: &BTreeMap<KeyId, HeldKey>,
+        now: UnixMs,
+    ) {
         let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
         // What was used stays used, whatever else becomes of the keys.
         let before = self.rows.load();
         let used = before
             .rows
             .values()
-            .filter_map(|row| Some((owner(&row.holder.held), row.holder.allowance.clone()?)));
-        let mut allowances: BTreeMap<Owner, Arc<Mutex<Allowance>>> = used.collect();
+            .filter_map(|row| Some((owner(&row.holder.held), row.holder.scope.clone()?)));
+        let mut scopes: BTreeMap<Owner, Arc<Scope>> = used.collect();
         let mut row = |(id, held): (&KeyId, &HeldKey)| {
             let held = if ahead.contains(id) { closed(held.clone()) } else { held.clone() };
             let tag = held.grant.hash.bytes()?;
-            let new = Allowance::of(&held.grant).map(|new| Arc::new(Mutex::new(new)));
-            let shared = new.map(|new| Arc::clone(allowances.entry(owner(&held)).or_insert(new)));
+            let (name, bounds) = (&held.grant.name, held.grant.bounds());
+            let new = Scope::new(ScopeKind::Key, name, &bounds, now, &self.sums);
+            let shared = new.map(|new| Arc::clone(scopes.entry(owner(&held)).or_insert(new)));
             Some((id.clone(), Row { tag, holder: Holder::of(held, shared) }))
         };
         let rows = keys.iter().filter_map(&mut row).collect();
         self.rows.store(Arc::new(Rows { secret: secret.cloned(), rows }));
+    }
+
+    /// What was spent of the budgets of each key.
+    pub(crate) fn ledgers(&self, now: UnixMs) -> BTreeMap<KeyId, Vec<Ledger>> {
+        let rows = self.rows.load();
+        let of =
+            |(id, row): (&KeyId, &Row)| Some((id.clone(), row.holder.scope.as_ref()?.ledgers(now)));
+        rows.rows.iter().filter_map(of).collect()
+    }
+
+    /// The true sums of all budgets of keys, for who starts or ends.
+    pub(crate) fn close_budgets(&self) -> Vec<(BudgetName, Spent)> {
+        let rows = self.rows.load();
+        let scopes = rows.rows.values().filter_map(|row| row.holder.scope.as_ref());
+        scopes.flat_map(|scope| scope.close()).collect()
     }
 
     /// Closes a key at once, before the journal says so.
@@ -220,7 +196,7 @@ impl KeyTable {
         ahead.insert(key.clone());
         let mut next = Rows::clone(&self.rows.load());
         if let Some(row) = next.rows.get_mut(key) {
-            row.holder = Holder::of(closed(row.holder.held.clone()), row.holder.allowance.clone());
+            row.holder = Holder::of(closed(row.holder.held.clone()), row.holder.scope.clone());
         }
         self.rows.store(Arc::new(next));
     }
@@ -296,9 +272,11 @@ mod tests {
                 requests_per_min: None,
                 tokens_per_min: None,
                 concurrent: None,
+                budget_day: None,
+                budget_month: None,
             };
             self.keys.insert(key.id(), HeldKey::new(grant, UnixMs(0), "mei"));
-            self.table.publish(Some(&self.secret), &self.keys);
+            self.table.publish(Some(&self.secret), &self.keys, UnixMs(0));
             key
         }
 
@@ -349,10 +327,10 @@ mod tests {
     fn without_its_secret_no_key_opens() {
         let mut desk = Desk::new();
         let key = desk.make(1, Role::Call, None);
-        desk.table.publish(None, &desk.keys);
+        desk.table.publish(None, &desk.keys, UnixMs(0));
         desk.check(key.reveal(), Role::Call, 5, Err(Closed::Unknown));
         assert!(desk.table.asks(), "a key is still asked for");
-        desk.table.publish(Some(&KeySecret::new([4; 32])), &desk.keys);
+        desk.table.publish(Some(&KeySecret::new([4; 32])), &desk.keys, UnixMs(0));
         desk.check(key.reveal(), Role::Call, 5, Err(Closed::Unknown));
     }
 }

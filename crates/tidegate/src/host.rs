@@ -1,7 +1,8 @@
 //! The composition root: a service put together from its project, for `serve` and for `demo`.
 
+use crate::access::ServiceBounds;
 use crate::clock::{BUILT, Clock, rfc3339};
-use crate::config::Loaded;
+use crate::config::{Loaded, Project};
 use crate::control::{
     AdminError, AdminPlane, Control, ControlError, ControlHandle, Plane, serve_admin,
 };
@@ -10,7 +11,8 @@ use crate::observe::{Collector, ReleaseView};
 use crate::request::{CredentialError, Gateway, GatewayOptions, Parts};
 use crate::route::LiveTable;
 use crate::store::{
-    Access, Lost, RecordQuery, Records as _, Store, StoreError, StoreErrorKind, StoreOptions,
+    Access, BudgetName, Budgets as _, Lost, RecordQuery, Records as _, Store, StoreError,
+    StoreErrorKind, StoreOptions,
 };
 use crate::version_set::{LiveSet, PackOverrides, SetError, pack};
 use std::net::SocketAddr;
@@ -18,6 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use thiserror::Error;
+use tidegate_core::access::Spent;
 use tidegate_core::ids::UnixMs;
 use tokio::time::timeout_at;
 
@@ -131,7 +134,9 @@ impl Host {
         let router = plane.router.clone();
         let log_key = gateway.log_requests.then(|| log_key(loaded)).flatten();
         let keys = Arc::clone(&plane.keys);
-        let parts = Parts { router, collector, keys, store: store.clone(), clock, log_key };
+        let bounds = Arc::new(bounds(&loaded.project, &store, clock.now())?);
+        let store_of = store.clone();
+        let parts = Parts { router, collector, keys, bounds, store: store_of, clock, log_key };
         let gateway = Gateway::new(&loaded.project, parts, gateway)?;
         Ok(Host { gateway, control, store, plane, is_fresh })
     }
@@ -149,6 +154,8 @@ impl Host {
         address: SocketAddr,
     ) -> Result<RunningHost, HostError> {
         let Host { gateway, control, store, plane, is_fresh: _ } = self;
+        // A sum that a wrong clock wrote is put right; what is not written stays as it is.
+        let _ = store.set_spent(sums(&gateway)).await;
         let control = ControlHandle::start(control);
         let read = control.clone();
         gateway.read_release(move || ReleaseView::of(&read.state()));
@@ -207,7 +214,7 @@ impl RunningHost {
     /// When the store failed on the way, or the disk did not answer in time: that did not stop
     /// stable traffic, but it does fail the process's end.
     pub(crate) async fn stop(self, until: Instant) -> Result<(), HostError> {
-        let RunningHost { gateway: _, control, store, admin } = self;
+        let RunningHost { gateway, control, store, admin } = self;
         let ending = async {
             // Commands that are carried out have their answer before control ends.
             admin.stop().await;
@@ -215,6 +222,7 @@ impl RunningHost {
                 return Err(error.into());
             }
             control.stop().await?;
+            store.set_spent(sums(&gateway)).await?;
             Ok(store.flush().await?)
         };
         match timeout_at(until.into(), ending).await {
@@ -226,6 +234,21 @@ impl RunningHost {
             }
         }
     }
+}
+
+/// The bounds of the service and its tenants, with what is on disk of their budgets.
+fn bounds(project: &Project, store: &Store, now: UnixMs) -> Result<ServiceBounds, StoreError> {
+    let tenants = project.tenants.iter();
+    let tenants = tenants.map(|(name, bounds)| (name.clone(), bounds.bounds()));
+    Ok(ServiceBounds::new(&project.bounds.bounds(), tenants, now, &store.spent()?))
+}
+
+/// What was spent of all budgets.
+fn sums(gateway: &Gateway) -> Vec<(BudgetName, Spent)> {
+    let Parts { keys, bounds, .. } = gateway.parts();
+    let mut sums = keys.close_budgets();
+    sums.extend(bounds.all().flat_map(|scope| scope.close()));
+    sums
 }
 
 /// The key of the log's pseudonyms; where it cannot be kept, one for this process.

@@ -3,6 +3,7 @@
 use super::backend::{Backend, read_status};
 use super::operator;
 use crate::clock::Clock;
+use crate::config::{BUDGET_USD_MAX, CONCURRENT_MAX, PER_MIN_MAX};
 use crate::control::{Answer, Command, KeyRequest};
 use crate::error::Result;
 use crate::lang;
@@ -11,6 +12,7 @@ use crate::view;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::Path;
 use tidegate_core::access::Role;
+use tidegate_core::money::Money;
 
 /// Make, list, replace and revoke keys.
 #[derive(Debug, Subcommand)]
@@ -25,8 +27,8 @@ pub(crate) enum KeyCommand {
     Revoke(RevokeArgs),
 }
 
-/// Highest bound of a minute: more than any service has.
-const PER_MIN_MAX: u64 = 1_000_000_000_000;
+/// Highest bound of requests at a time, as the parser takes it.
+const AT_A_TIME_MAX: i64 = CONCURRENT_MAX as i64;
 
 /// What a role is called on the command line.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -73,8 +75,14 @@ pub(crate) struct CreateArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=PER_MIN_MAX))]
     tokens_per_min: Option<u64>,
     /// Most requests at a time.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=AT_A_TIME_MAX))]
     concurrent: Option<u32>,
+    /// Most money in a day (UTC), such as 5usd.
+    #[arg(long, value_name = "USD", value_parser = usd)]
+    budget_day: Option<Money>,
+    /// Most money in a calendar month (UTC), such as 100usd.
+    #[arg(long, value_name = "USD", value_parser = usd)]
+    budget_month: Option<Money>,
     /// Who makes it; left out, the environment's USER.
     #[arg(long)]
     by: Option<String>,
@@ -121,6 +129,15 @@ fn span(text: &str) -> std::result::Result<u64, String> {
     (ms <= years).then_some(ms).ok_or_else(|| format!("`{text}`: more than 100 years"))
 }
 
+/// An amount as it is typed: a decimal number of dollars, with or without `usd`.
+fn usd(text: &str) -> std::result::Result<Money, String> {
+    let number = text.strip_suffix("usd").or_else(|| text.strip_suffix("USD")).unwrap_or(text);
+    let amount = Money::parse_usd(number.trim_end());
+    let amount = amount.ok_or_else(|| format!("`{text}`: a number of dollars, such as `5usd`"))?;
+    let most = Money::of_usd(BUDGET_USD_MAX);
+    (amount <= most).then_some(amount).ok_or_else(|| format!("`{text}`: at most {most} dollars"))
+}
+
 /// Runs `tidegate key …`.
 pub(crate) async fn run(config: &Path, command: KeyCommand, json: bool) -> Result<()> {
     let command = match command {
@@ -133,6 +150,8 @@ pub(crate) async fn run(config: &Path, command: KeyCommand, json: bool) -> Resul
             requests_per_min: args.requests_per_min,
             tokens_per_min: args.tokens_per_min,
             concurrent: args.concurrent,
+            budget_day: args.budget_day,
+            budget_month: args.budget_month,
             by: operator(args.by.as_deref())?,
         })),
         KeyCommand::Rotate(args) => Command::RotateKey {
@@ -198,5 +217,20 @@ mod tests {
         check("99999999999999999999d", None);
         check("18446744073709551615d", None);
         check("40000d", None);
+    }
+
+    #[test]
+    fn an_amount_is_a_number_of_dollars() {
+        let check = |text: &str, expected: Option<&str>| {
+            assert_eq!(usd(text).ok().map(|m| m.to_string()).as_deref(), expected, "{text}");
+        };
+        check("5usd", Some("5.00"));
+        check("0.000001", Some("0.000001"));
+        check("12.5 USD", Some("12.50"));
+        check("0", Some("0.00"));
+        check("9000000", Some("9000000.00"));
+        for wrong in ["9000000.01", "-5", "5eur", "usd", "$5", "1e3", "5,5", "NaN", ""] {
+            check(wrong, None);
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What types cannot say about a project file: names that must exist, ranges, and safe listening.
 
+mod money;
+
 use super::address::{is_open_to_all, listen_addr};
 use super::error::{ConfigError, Result};
 use super::places::Places;
@@ -46,7 +48,8 @@ impl Checker<'_> {
         self.lines(project)?;
         self.release(project)?;
         self.evals(project)?;
-        self.money_and_records(project)?;
+        self.money(project)?;
+        self.records(project)?;
         self.risk(project)
     }
 
@@ -54,11 +57,22 @@ impl Checker<'_> {
         self.source.at(self.places.value(path), &format!("{path}: {}", message.as_ref()))
     }
 
-    fn refuse(&self, path: &str, given: impl std::fmt::Display, allowed: &str) -> ConfigError {
+    pub(super) fn refuse(
+        &self,
+        path: &str,
+        given: impl std::fmt::Display,
+        allowed: &str,
+    ) -> ConfigError {
         self.error(path, format!("given `{given}`, allowed {allowed}"))
     }
 
-    fn number(&self, path: &str, given: f64, range: (f64, f64), allowed: &str) -> Result<()> {
+    pub(super) fn number(
+        &self,
+        path: &str,
+        given: f64,
+        range: (f64, f64),
+        allowed: &str,
+    ) -> Result<()> {
         let (least, most) = range;
         // NaN is in no range.
         if given >= least && given <= most {
@@ -339,17 +353,7 @@ impl Checker<'_> {
         Ok(())
     }
 
-    fn money_and_records(&self, project: &Project) -> Result<()> {
-        for (model, price) in &project.prices {
-            let keys = [
-                ("input_per_million", price.input_per_million),
-                ("output_per_million", price.output_per_million),
-            ];
-            for (key, given) in keys {
-                let path = format!("prices.{model}.{key}");
-                self.number(&path, given, (0.0, 1e9), "0 to 1000000000 (dollars)")?;
-            }
-        }
+    fn records(&self, project: &Project) -> Result<()> {
         let days = project.records.retention_days;
         if !(1..=3_660).contains(&days) {
             return Err(self.refuse("records.retention_days", days, "1 to 3660"));

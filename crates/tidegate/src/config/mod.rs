@@ -4,6 +4,7 @@ mod address;
 mod check;
 mod error;
 mod load;
+mod money;
 mod places;
 mod plan;
 mod precheck;
@@ -23,6 +24,7 @@ pub(crate) use address::{
 };
 pub(crate) use error::ConfigError;
 pub(crate) use load::{Loaded, load, parse_yaml};
+pub(crate) use money::{BUDGET_USD_MAX, CONCURRENT_MAX, PER_MIN_MAX, Prices};
 pub(crate) use plan::plan_parts;
 pub(crate) use project::*;
 pub(crate) use records::*;

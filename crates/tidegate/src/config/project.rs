@@ -1,6 +1,7 @@
 //! What `tidegate.yaml` may say. Every key is documented here; the JSON Schema that editors use is
 //! made from this file (`tidegate config schema`).
 
+use super::money::{BoundsConfig, Price, PriceRow, Prices};
 use super::records::Records;
 use super::release::ReleaseConfig;
 use super::risk::RiskConfig;
@@ -55,6 +56,15 @@ pub(crate) struct Project {
     /// Prices by model name.
     #[serde(default)]
     pub(crate) prices: BTreeMap<String, Price>,
+    /// More prices: by tier, from a day on, and of more than prompts and answers.
+    #[serde(default)]
+    pub(crate) price_list: Vec<PriceRow>,
+    /// How much all callers together may use.
+    #[serde(default)]
+    pub(crate) bounds: BoundsConfig,
+    /// How much each tenant may use.
+    #[serde(default)]
+    pub(crate) tenants: BTreeMap<String, BoundsConfig>,
     /// What is kept of requests.
     #[serde(default)]
     pub(crate) records: Records,
@@ -64,6 +74,13 @@ pub(crate) struct Project {
     /// What must never happen.
     #[serde(default)]
     pub(crate) risk: RiskConfig,
+}
+
+impl Project {
+    /// What models cost.
+    pub(crate) fn all_prices(&self) -> Prices {
+        Prices::of(&self.prices, &self.price_list)
+    }
 }
 
 fn default_listen() -> String {
@@ -423,16 +440,6 @@ impl Default for Evals {
             scoring: Scoring::Mean,
         }
     }
-}
-
-/// A model's prices, US dollars for a million tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Price {
-    /// Prompt tokens.
-    pub(crate) input_per_million: f64,
-    /// Answer tokens.
-    pub(crate) output_per_million: f64,
 }
 
 /// What clients see of a model server's own errors.

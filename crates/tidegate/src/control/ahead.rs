@@ -13,7 +13,7 @@ use super::error::{ControlError, Result};
 use super::keys::find as find_key;
 use super::logged::service_of;
 use super::resolve::{Target, target};
-use crate::access::{Closed, Holder};
+use crate::access::{Closed, Holder, KeyTable};
 use crate::log::{self, About};
 use crate::version_set::LiveSet;
 use crate::view::Done;
@@ -210,6 +210,11 @@ impl Ahead {
         Ok(Done::KeyRevoked { key, name })
     }
 
+    /// The keys that open; `None` where no server runs.
+    pub(super) fn keys(&self) -> Option<Arc<KeyTable>> {
+        self.inner().plane.as_ref().map(|plane| Arc::clone(&plane.keys))
+    }
+
     /// Who a key lets in.
     pub(super) fn key(
         &self,
@@ -217,8 +222,7 @@ impl Ahead {
         needed: Role,
         now: UnixMs,
     ) -> Result<Arc<Holder>, Closed> {
-        let keys = self.inner().plane.as_ref().map(|plane| Arc::clone(&plane.keys));
-        keys.ok_or(Closed::Unknown)?.open(given, needed, now)
+        self.keys().ok_or(Closed::Unknown)?.open(given, needed, now)
     }
 
     /// Opens the entrance in memory.

@@ -12,6 +12,7 @@ use tidegate_core::decide::Order;
 use tidegate_core::evidence::GateRun;
 use tidegate_core::gate::EvalReport;
 use tidegate_core::ids::{ChangeId, IncidentId, VersionSetId};
+use tidegate_core::money::Money;
 
 /// One command.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -127,6 +128,12 @@ pub(crate) struct KeyRequest {
     pub(crate) tokens_per_min: Option<u64>,
     /// Most requests at a time.
     pub(crate) concurrent: Option<u32>,
+    /// Most money in a day.
+    #[serde(default)]
+    pub(crate) budget_day: Option<Money>,
+    /// Most money in a calendar month.
+    #[serde(default)]
+    pub(crate) budget_month: Option<Money>,
     /// Who makes it.
     pub(crate) by: String,
 }

@@ -39,9 +39,9 @@ impl Control {
     ) -> Result<Answer> {
         let now = self.clock.now();
         let old = find(&self.state, named, now)?;
-        let Grant { name, tenant, role, requests_per_min, tokens_per_min, concurrent, .. } =
-            old.grant.clone();
-        let (from, made_at) = (old.grant.key.clone(), old.made_at);
+        let bounds = old.grant.bounds();
+        let Grant { key: from, name, tenant, role, .. } = old.grant.clone();
+        let made_at = old.made_at;
         // The successor lasts as long as the old key was made for, to the second: it was journalled
         // some ms after its end was set.
         let lasts_ms = old.grant.expires_at.map(|at| at.since(made_at).next_multiple_of(1_000));
@@ -50,9 +50,11 @@ impl Control {
             tenant,
             role,
             lasts_ms,
-            requests_per_min,
-            tokens_per_min,
-            concurrent,
+            requests_per_min: bounds.requests_per_min,
+            tokens_per_min: bounds.tokens_per_min,
+            concurrent: bounds.concurrent,
+            budget_day: bounds.budget_day,
+            budget_month: bounds.budget_month,
             by: by.clone(),
         };
         let (key, grant) = self.new_key(&request, now)?;
@@ -98,13 +100,15 @@ impl Control {
             requests_per_min: request.requests_per_min,
             tokens_per_min: request.tokens_per_min,
             concurrent: request.concurrent,
+            budget_day: request.budget_day,
+            budget_month: request.budget_month,
         };
         Ok((key, grant))
     }
 
     /// Publishes which keys open to those who let callers in.
     pub(super) fn publish_keys(&self, plane: &Plane) {
-        plane.keys.publish(self.key_secret.as_ref(), &self.state.keys);
+        plane.keys.publish(self.key_secret.as_ref(), &self.state.keys, self.clock.now());
     }
 }
 

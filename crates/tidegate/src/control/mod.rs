@@ -38,7 +38,8 @@ use crate::log::{self, About};
 use crate::observe::Collector;
 use crate::route::{LiveTable, Router};
 use crate::store::{
-    Evals as _, Journal as _, RecordQuery, Records as _, Sets as _, Store, StoreErrorKind,
+    Budgets as _, Evals as _, Journal as _, RecordQuery, Records as _, Sets as _, Store,
+    StoreErrorKind,
 };
 use crate::version_set::{LiveSet, PackOverrides, PackedSet, pack};
 use crate::view::Done;
@@ -192,7 +193,8 @@ impl Control {
                 format!("control: version set {before}, which stable replaced, cannot be loaded");
             self.log_failed(None, &what, &error);
         }
-        let plane = Plane { router, collector, keys: Arc::default() };
+        let keys = Arc::new(KeyTable::new(self.store.spent()?));
+        let plane = Plane { router, collector, keys };
         self.publish_keys(&plane);
         self.plane = Some(plane.clone());
         self.ahead.attach(plane.clone());

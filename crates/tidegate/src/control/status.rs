@@ -1,6 +1,7 @@
 //! What the admin plane says of the service: what is in force, and whether it is written.
 
 use super::ahead::Ahead;
+use crate::clock::Clock;
 use crate::view::{IncidentAnswer, KeyAnswer, ReleaseAnswer, SetAnswer, TableAnswer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -56,6 +57,8 @@ impl Status {
             keys,
             seq,
         } = ahead.effective();
+        let now = Clock::Real.now();
+        let ledgers = ahead.keys().map(|keys| keys.ledgers(now)).unwrap_or_default();
         Status {
             pid: std::process::id(),
             root: root.to_owned(),
@@ -70,7 +73,13 @@ impl Status {
             releases: each(releases.into_iter().map(|(id, it)| (id, Arc::unwrap_or_clone(it)))),
             incidents: each(incidents),
             released,
-            keys: each(keys),
+            keys: keys
+                .into_iter()
+                .map(|(id, held)| {
+                    let ledgers = ledgers.get(&id).map(Vec::as_slice).unwrap_or_default();
+                    (id, KeyAnswer::from(held).spent(ledgers))
+                })
+                .collect(),
         }
     }
 

@@ -278,7 +278,7 @@ async fn call_once(exchange: &mut Exchange, before: Duration) -> Result<Called, 
     };
     // The values are gone once they are written, and that is next.
     exchange.share.shrink(incoming::kept(exchange.query.body.text_bytes()));
-    exchange.called = Some(Instant::now());
+    exchange.is_called();
     let reply = exchange.set.upstream.call(call).await?;
     match (reply, stream) {
         (Reply::Whole(answer), false) => Ok(Called::Whole(answer)),

@@ -31,8 +31,10 @@ pub(crate) enum Code {
     InvalidApiKey,
     /// Many that are not known, one after the other.
     TooManyWrongKeys,
-    /// A bound of the caller's key.
+    /// A bound of the caller's key, its tenant or the service.
     RateLimitExceeded,
+    /// A budget of the caller's key, its tenant or the service.
+    InsufficientQuota,
     /// `Host` names another machine.
     HostNotAllowed,
     /// A page of another site.
@@ -93,7 +95,9 @@ pub(crate) enum Code {
     EntranceClosed,
     /// The account's credit or spend limit is used up.
     UpstreamAccountLimit,
-    /// Feedback could not be kept.
+    /// There is a budget, and the model has no price.
+    ModelUnpriced,
+    /// Feedback, or what a request may cost, could not be kept.
     StoreUnavailable,
     /// A deadline of the model server's answer is over.
     UpstreamTimeout,
@@ -104,7 +108,7 @@ pub(crate) enum Code {
 impl Code {
     /// Every code.
     #[cfg(test)]
-    pub(crate) const ALL: [Code; 47] = [
+    pub(crate) const ALL: [Code; 49] = [
         Code::InvalidJson,
         Code::RequestTooComplex,
         Code::DuplicateParameter,
@@ -119,6 +123,7 @@ impl Code {
         Code::InvalidApiKey,
         Code::TooManyWrongKeys,
         Code::RateLimitExceeded,
+        Code::InsufficientQuota,
         Code::HostNotAllowed,
         Code::OriginNotAllowed,
         Code::UnsupportedMediaType,
@@ -149,6 +154,7 @@ impl Code {
         Code::AuditUnavailable,
         Code::EntranceClosed,
         Code::UpstreamAccountLimit,
+        Code::ModelUnpriced,
         Code::StoreUnavailable,
         Code::UpstreamTimeout,
         Code::BudgetExceeded,
@@ -171,6 +177,7 @@ impl Code {
             Code::InvalidApiKey => "invalid_api_key",
             Code::TooManyWrongKeys => "too_many_wrong_keys",
             Code::RateLimitExceeded => "rate_limit_exceeded",
+            Code::InsufficientQuota => "insufficient_quota",
             Code::HostNotAllowed => "host_not_allowed",
             Code::OriginNotAllowed => "origin_not_allowed",
             Code::UnsupportedMediaType => "unsupported_media_type",
@@ -201,6 +208,7 @@ impl Code {
             Code::AuditUnavailable => "audit_unavailable",
             Code::EntranceClosed => "entrance_closed",
             Code::UpstreamAccountLimit => "upstream_account_limit",
+            Code::ModelUnpriced => "model_unpriced",
             Code::StoreUnavailable => "store_unavailable",
             Code::UpstreamTimeout => "upstream_timeout",
             Code::BudgetExceeded => "budget_exceeded",

@@ -3,6 +3,7 @@
 
 mod account;
 mod placed;
+mod taken;
 
 use super::admission::Share;
 use super::arrival::Arrival;
@@ -13,7 +14,7 @@ use super::gateway::Gateway;
 use super::problem::{CLIENT_GONE, Problem};
 use super::repeats::Turn;
 use crate::access::Taken;
-use crate::guard::{any_text, heard_in, pseudonym, said_in};
+use crate::guard::{heard_in, pseudonym, said_in};
 use crate::route::LiveTable;
 use crate::store::Ticket;
 use crate::upstream::{self, Elapsed};
@@ -26,12 +27,12 @@ use serde_json::{Map, Value};
 use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use taken::take;
 use tidegate_core::access::Level;
 use tidegate_core::guard::{Findings, Said};
 use tidegate_core::ids::ChangeId;
 use tidegate_core::observe::Outcome;
 use tidegate_core::route::{Arm, Cohort};
-use tidegate_core::text::estimate_tokens;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::AnswerFacts;
 use tidegate_wire::openai_chat::{self, ToolResult};
@@ -165,7 +166,7 @@ pub(super) struct Exchange {
     ticket: Ticket,
     /// The turn of a stream's idempotency key, until the stream ends.
     pub(super) turn: Option<Turn>,
-    /// Its part of the key's bounds.
+    /// Its part of the bounds that hold for it.
     taken: Option<Taken>,
     _permit: OwnedSemaphorePermit,
     /// The memory that it may hold.
@@ -186,7 +187,7 @@ impl Exchange {
         if let Some(left_s) = gateway.bans.left_s(caller, now) {
             return Err(Problem::banned(left_s));
         }
-        let taken = take(&arrival.caller, &query)?;
+        let taken = take(gateway, &arrival.caller, &query).await?;
         let queued = Instant::now();
         let permit = gateway.admission.permit(query.budget.unwrap_or(Duration::MAX)).await?;
         let queue = queued.elapsed();
@@ -297,6 +298,14 @@ impl Exchange {
         Labels { id, arm, experimental, levels }
     }
 
+    /// The model server is called now.
+    pub(super) fn is_called(&mut self) {
+        self.called = Some(Instant::now());
+        if let Some(taken) = &self.taken {
+            taken.is_sent();
+        }
+    }
+
     /// Ends the exchange: it is counted and recorded now.
     pub(super) fn close(mut self, ending: Ending) -> Outcome {
         self.closed = true;
@@ -329,30 +338,6 @@ impl Drop for Exchange {
             };
             account::keep(self, Ending { status, failure: Some(failure), ..Ending::default() });
         }
-    }
-}
-
-/// Takes a request's part of its key's bounds.
-fn take(caller: &Caller, query: &Query) -> Result<Option<Taken>, Problem> {
-    let Some(holder) = &caller.holder else { return Ok(None) };
-    let tokens = if holder.counts_tokens() { query.likely_tokens() } else { 0 };
-    Taken::of(holder, tokens).map_err(|over| Problem::over_bound(&holder.name, &over))
-}
-
-impl Query {
-    /// The tokens that the request is likely to take: those of its texts by our estimate, and as
-    /// many as the client lets the answer have.
-    fn likely_tokens(&self) -> u64 {
-        let mut tokens = 0_u64;
-        let Some(body) = &self.body.values else { return tokens };
-        if let Some(messages) = body.get("messages") {
-            any_text(messages, &mut |text| {
-                tokens = tokens.saturating_add(estimate_tokens(text));
-                false
-            });
-        }
-        let most = ["max_completion_tokens", "max_tokens"].iter().find_map(|name| body.get(*name));
-        tokens.saturating_add(most.and_then(Value::as_u64).unwrap_or(0))
     }
 }
 

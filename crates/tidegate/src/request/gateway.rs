@@ -5,9 +5,9 @@ use super::auth::{Authenticator, CredentialError};
 use super::bounds::CONNECTIONS;
 use super::ids::IdMaker;
 use super::repeats::Repeats;
-use crate::access::KeyTable;
+use crate::access::{KeyTable, ServiceBounds};
 use crate::clock::Clock;
-use crate::config::{Limits, Price, ProcessLimits, Project, Records};
+use crate::config::{Limits, Prices, ProcessLimits, Project, Records};
 use crate::guard::Bans;
 use crate::http::Bounds;
 use crate::log::LogKey;
@@ -15,7 +15,6 @@ use crate::observe::{ArmView, Calls, Collector, Format, Metrics, ReleaseView, Ta
 use crate::route::Router;
 use crate::store::{Records as _, Store};
 use crate::version_set::{FilesState, LiveSet};
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -55,6 +54,8 @@ pub(crate) struct Parts {
     pub(crate) collector: Arc<Collector>,
     /// The keys that open the service.
     pub(crate) keys: Arc<KeyTable>,
+    /// How much the callers together and each tenant may use.
+    pub(crate) bounds: Arc<ServiceBounds>,
     /// Where records go.
     pub(crate) store: Store,
     /// The time.
@@ -85,7 +86,8 @@ pub(crate) struct Gateway {
     pub(super) calls: Calls,
     /// For how long a caller is refused after a forbidden tool call, s.
     pub(super) ban_s: u64,
-    prices: BTreeMap<String, Price>,
+    /// What models cost.
+    pub(super) prices: Prices,
     not_admitted: AtomicU64,
     stopping: AtomicBool,
     cutting: AtomicBool,
@@ -133,13 +135,18 @@ impl Gateway {
             calls: Calls::default(),
             bans: Bans::default(),
             ban_s: project.risk.ban_s,
-            prices: project.prices.clone(),
+            prices: project.all_prices(),
             not_admitted: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             cutting: AtomicBool::new(false),
             files: AtomicU8::new(FilesState::Served as u8),
             release: OnceLock::new(),
         }
+    }
+
+    /// The parts of the process that it works with.
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.parts
     }
 
     /// The page that Prometheus reads.
@@ -231,21 +238,5 @@ impl Gateway {
     /// The names that clients may call it by: its own first, then its aliases.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.service.as_str()).chain(self.aliases.iter().map(String::as_str))
-    }
-
-    /// Whether it is known what the model's tokens cost.
-    pub(super) fn has_price(&self, model: &str) -> bool {
-        self.prices.contains_key(model)
-    }
-
-    /// What the tokens cost, millionths of a US dollar; 0 for a model without a price.
-    pub(super) fn cost_micro_usd(&self, model: &str, tokens_in: u64, tokens_out: u64) -> u64 {
-        // Dollars for a million tokens are millionths of a dollar for one.
-        self.prices.get(model).map_or(0, |price| {
-            let Price { input_per_million, output_per_million } = price;
-            let cost =
-                tokens_in as f64 * input_per_million + tokens_out as f64 * output_per_million;
-            cost.round() as u64
-        })
     }
 }

@@ -2,10 +2,12 @@
 
 use super::admission::Overload;
 use super::code::Code;
+use crate::access::{Scope, ScopeKind};
+use crate::clock::rfc3339;
 use crate::http::Foreign;
 use crate::upstream::UpstreamError;
 use http::StatusCode;
-use tidegate_core::access::OverBound;
+use tidegate_core::access::{OverBound, OverBudget};
 use tidegate_core::guard::{RiskEvent, RiskKind};
 use tidegate_core::ids::TraceId;
 use tidegate_core::upstream::Failure;
@@ -116,9 +118,9 @@ impl Problem {
     }
 
     /// A key's bound does not allow the request.
-    pub(super) fn over_bound(name: &str, over: &OverBound) -> Problem {
+    pub(super) fn over_bound(scope: &Scope, over: &OverBound) -> Problem {
         let OverBound { bound, limit, asked, wait_us } = *over;
-        let allowed = format!("key `{name}` may have {limit} {bound}");
+        let allowed = format!("{} may have {limit} {bound}", named(scope));
         let (message, next) = match wait_us {
             _ if over.is_for_good() => {
                 (format!("{allowed}, and this request alone needs about {asked}"), Next::DoNotRetry)
@@ -136,6 +138,30 @@ impl Problem {
         let (status, code) = (StatusCode::TOO_MANY_REQUESTS, Code::RateLimitExceeded);
         let mut problem = Problem::client(status, code, message).next(next);
         problem.kind = "rate_limit_error";
+        problem
+    }
+
+    /// 429 for a request that may cost more than is left of a budget. What is left of the service's
+    /// would say what other tenants spend.
+    pub(super) fn over_budget(scope: &Scope, over: &OverBudget) -> Problem {
+        let OverBudget { budget, left, asked, until } = over;
+        let (period, limit, whose) = (budget.period, budget.limit, named(scope));
+        let until = rfc3339(*until);
+        let spent = match scope.kind {
+            ScopeKind::Service => {
+                format!("the budget of {whose} for this {period} does not suffice")
+            }
+            ScopeKind::Key | ScopeKind::Tenant => {
+                format!("{whose} has ${left} left of its budget of ${limit} for this {period}")
+            }
+        };
+        let message = format!(
+            "{spent}, and this request may cost up to ${asked}, by its length and `max_tokens`; \
+             the next {period} begins at {until}"
+        );
+        let (status, code) = (StatusCode::TOO_MANY_REQUESTS, Code::InsufficientQuota);
+        let mut problem = Problem::client(status, code, message).next(Next::DoNotRetry);
+        problem.kind = "insufficient_quota";
         problem
     }
 
@@ -207,6 +233,15 @@ impl Problem {
         let code = upstream_code.as_deref().unwrap_or(code.as_str());
         let trace_id = trace_id.map(TraceId::as_str);
         write_error(&ErrorBody { message, kind, param, code, trace_id })
+    }
+}
+
+/// Whose bounds they are, for the caller.
+fn named(scope: &Scope) -> String {
+    match scope.kind {
+        ScopeKind::Key => format!("key `{}`", scope.name),
+        ScopeKind::Tenant => format!("tenant `{}`", scope.name),
+        ScopeKind::Service => "the service".to_owned(),
     }
 }
 

@@ -36,6 +36,8 @@ pub(crate) struct LiveSet {
     pub(crate) upstream: Upstream,
     /// Longest answer, tokens: the prompt's config's, or the model parameters'.
     pub(crate) max_tokens: Option<u64>,
+    /// What it adds to a request at most, bytes: its prompt and its tools.
+    pub(crate) prompt_bytes: u64,
     /// How long an answer may take, and how often a failed call is repeated.
     pub(crate) limits: AnswerLimits,
     /// The output contract.
@@ -103,6 +105,7 @@ impl LiveSet {
             upstream_name: model.upstream_name,
             model: model.name,
             max_tokens: renderer.max_tokens,
+            prompt_bytes: added_bytes(packed),
             limits: settings.limits,
             contract,
             arguments,
@@ -156,6 +159,13 @@ impl LiveSet {
         let problem = contract::problem(validator, given);
         Some(problem.map(|problem| format!("arguments of tool `{tool}`: {problem}")))
     }
+}
+
+/// More bytes than a set's prompt and tools have in a request: tools are wrapped in JSON.
+fn added_bytes(packed: &PackedSet) -> u64 {
+    let files = [ArtifactKind::Prompt, ArtifactKind::Tools].map(|kind| packed.files(kind));
+    let bytes = files.iter().flat_map(|files| files.values()).map(|content| content.len() as u64);
+    bytes.sum::<u64>().saturating_mul(2)
 }
 
 /// Reads one of our own files of a set.

@@ -5,8 +5,9 @@ use crate::lang::Lang;
 use crate::output::{Tone, padded, paint};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use tidegate_core::access::{Grant, HeldKey, KeyId, KeyState, Role};
+use tidegate_core::access::{Grant, HeldKey, KeyId, KeyState, Ledger, Period, Role};
 use tidegate_core::ids::UnixMs;
+use tidegate_core::money::Money;
 use unicode_width::UnicodeWidthStr as _;
 
 /// A key.
@@ -23,6 +24,16 @@ pub(crate) struct KeyAnswer {
     requests_per_min: Option<u64>,
     tokens_per_min: Option<u64>,
     concurrent: Option<u32>,
+    #[serde(default)]
+    budget_day: Option<Money>,
+    #[serde(default)]
+    budget_month: Option<Money>,
+    /// Spent or promised today; absent where no server runs.
+    #[serde(default)]
+    spent_day: Option<Money>,
+    /// The same of this month.
+    #[serde(default)]
+    spent_month: Option<Money>,
 }
 
 impl From<HeldKey> for KeyAnswer {
@@ -38,6 +49,8 @@ impl From<HeldKey> for KeyAnswer {
             requests_per_min,
             tokens_per_min,
             concurrent,
+            budget_day,
+            budget_month,
         } = grant;
         let (revoked_at, revoked_by) = revoked.unzip();
         KeyAnswer {
@@ -52,11 +65,26 @@ impl From<HeldKey> for KeyAnswer {
             requests_per_min,
             tokens_per_min,
             concurrent,
+            budget_day,
+            budget_month,
+            spent_day: None,
+            spent_month: None,
         }
     }
 }
 
 impl KeyAnswer {
+    /// The same with what was spent of its budgets.
+    pub(crate) fn spent(mut self, ledgers: &[Ledger]) -> KeyAnswer {
+        for ledger in ledgers {
+            match ledger.budget().period {
+                Period::Day => self.spent_day = Some(ledger.gone()),
+                Period::Month => self.spent_month = Some(ledger.gone()),
+            }
+        }
+        self
+    }
+
     fn state(&self, now: UnixMs) -> KeyState {
         KeyState::at(now, self.revoked_at, self.expires_at)
     }
@@ -77,9 +105,18 @@ impl KeyAnswer {
             self.requests_per_min.map(|n| format!("{n} {}", words.requests)),
             self.tokens_per_min.map(|n| format!("{n} {}", words.tokens)),
             self.concurrent.map(|n| format!("{n} {}", words.concurrent)),
+            money(self.spent_day, self.budget_day, words.day),
+            money(self.spent_month, self.budget_month, words.month),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
+}
+
+/// A budget with what was spent of it: `$0.25/5.00 a day`.
+fn money(spent: Option<Money>, budget: Option<Money>, period: &str) -> Option<String> {
+    let budget = budget?;
+    let spent = spent.map(|spent| format!("{spent}/")).unwrap_or_default();
+    Some(format!("${spent}{budget} {period}"))
 }
 
 /// The words of the table.
@@ -93,6 +130,8 @@ struct KeyWords {
     requests: &'static str,
     tokens: &'static str,
     concurrent: &'static str,
+    day: &'static str,
+    month: &'static str,
 }
 
 impl KeyWords {
@@ -115,6 +154,8 @@ static EN: KeyWords = KeyWords {
     requests: "requests/min",
     tokens: "tokens/min",
     concurrent: "at a time",
+    day: "a day",
+    month: "a month",
 };
 
 static ZH: KeyWords = KeyWords {
@@ -127,6 +168,8 @@ static ZH: KeyWords = KeyWords {
     requests: "请求/分钟",
     tokens: "token/分钟",
     concurrent: "并发",
+    day: "每天",
+    month: "每月",
 };
 
 static JA: KeyWords = KeyWords {
@@ -139,6 +182,8 @@ static JA: KeyWords = KeyWords {
     requests: "リクエスト/分",
     tokens: "トークン/分",
     concurrent: "同時",
+    day: "1 日",
+    month: "1 か月",
 };
 
 /// What is said beside a new key.

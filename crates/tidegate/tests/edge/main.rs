@@ -10,6 +10,8 @@ mod audit;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
 mod client;
 #[cfg(test)]
 mod crash;

@@ -11,6 +11,7 @@ use crate::upstream::Elapsed;
 use std::time::{Duration, Instant};
 use tidegate_core::evidence::{Record, RecordedToolCall, RecordedToolResult};
 use tidegate_core::guard::{RiskEvent, RiskKind, Sighting, detect_refusal};
+use tidegate_core::money::{Bill, Metered, Money, Rates};
 use tidegate_core::observe::{Estimate, FailedRequest, OutageChange, Outcome, Timing};
 use tidegate_core::text::{estimate_tokens, redact};
 use tidegate_core::upstream::{Failure, FaultOwner};
@@ -30,7 +31,8 @@ struct Spent {
     tokens_in: u64,
     tokens_out: u64,
     estimated: bool,
-    cost_micro_usd: u64,
+    /// What it costs; `None` where nothing came, or the model has no price.
+    bill: Option<Bill>,
     /// The same by our own estimate; made where a release compares the answer with the other arm's,
     /// whose upstream may report no usage.
     estimate: Option<Estimate>,
@@ -43,8 +45,8 @@ pub(super) fn keep(exchange: &mut Exchange, ending: Ending) -> Outcome {
     let parts = &exchange.gateway.parts;
     let judged = judge(exchange, &ending);
     let found = ending.found.clone().unwrap_or_default();
-    let spent = spend(exchange, &ending);
     let timing = time(exchange, &ending);
+    let spent = spend(exchange, &ending, &timing);
     let outcome = Outcome {
         failure: ending.failure,
         timing,
@@ -52,8 +54,8 @@ pub(super) fn keep(exchange: &mut Exchange, ending: Ending) -> Outcome {
         tokens_in: spent.tokens_in,
         tokens_out: spent.tokens_out,
         tokens_estimated: spent.estimated,
-        cost_micro_usd: spent.cost_micro_usd,
-        unpriced: !exchange.gateway.has_price(&exchange.set.model),
+        cost_micro_usd: spent.cost_micro_usd(),
+        unpriced: rates(exchange).is_none(),
         estimate: spent.estimate,
         contract_ok: judged.contract_checked.then_some(judged.contract_problem.is_none()),
         refused: judged.refused,
@@ -63,7 +65,11 @@ pub(super) fn keep(exchange: &mut Exchange, ending: Ending) -> Outcome {
         cohort: exchange.cohort,
     };
     if let Some(taken) = &exchange.taken {
-        taken.used(outcome.tokens_in.saturating_add(outcome.tokens_out));
+        let tokens = outcome.tokens_in.saturating_add(outcome.tokens_out);
+        // What may have to be paid for and is not known is all that it may cost.
+        let is_free = ending.failure.is_some_and(|failure| !failure.may_cost());
+        let cost = spent.bill.map(|bill| bill.total()).or(is_free.then_some(Money::ZERO));
+        taken.used(tokens, cost);
     }
     let now = parts.clock.now();
     parts.collector.add(exchange.arm, exchange.compared_in(), &outcome, now);
@@ -193,26 +199,48 @@ fn sightings(exchange: &Exchange, ending: &Ending, events: &[RiskEvent]) -> Vec<
     events.iter().filter(|event| event.kind.is_red_line()).map(sighting).collect()
 }
 
-fn spend(exchange: &Exchange, ending: &Ending) -> Spent {
+impl Spent {
+    fn cost_micro_usd(&self) -> u64 {
+        self.bill.map_or(0, |bill| bill.total().micro_usd())
+    }
+}
+
+/// What the model's tokens cost now; `None` for one without a price.
+fn rates(exchange: &Exchange) -> Option<&Rates> {
+    let prices = &exchange.gateway.prices.table;
+    prices.find(&exchange.set.model, None, exchange.arrival.at).map(|priced| priced.rates)
+}
+
+fn spend(exchange: &Exchange, ending: &Ending, timing: &Timing) -> Spent {
     let Some(facts) = &ending.facts else {
         // Nothing came: what the upstream counted, if anything, is not known.
         let (tokens_in, tokens_out, estimated) = (0, 0, false);
-        return Spent { tokens_in, tokens_out, estimated, cost_micro_usd: 0, estimate: None };
+        return Spent { tokens_in, tokens_out, estimated, bill: None, estimate: None };
     };
-    let cost = |(tokens_in, tokens_out): (u64, u64)| {
-        exchange.gateway.cost_micro_usd(&exchange.set.model, tokens_in, tokens_out)
+    let compute_us = timing.first_token_us.saturating_add(timing.generation_us);
+    let bill = |usage: &Usage| {
+        let Usage { tokens_in, tokens_out, cache_read_in, cache_write_in, reasoning_out } = *usage;
+        let tokens_in = [tokens_in, cache_read_in, cache_write_in, 0];
+        let used = Metered::of_totals(tokens_in, [tokens_out, reasoning_out, 0], compute_us);
+        rates(exchange).map(|rates| rates.bill(&used))
     };
     let is_needed = facts.usage.is_none() || exchange.compared_in().is_some();
-    let ours = is_needed
-        .then(|| (estimate_input(exchange), texts(facts).map(estimate_tokens).sum::<u64>()));
-    let reported = facts.usage.map(|Usage { tokens_in, tokens_out, .. }| (tokens_in, tokens_out));
-    let (tokens_in, tokens_out) = reported.or(ours).unwrap_or_default();
+    let ours = is_needed.then(|| Usage {
+        tokens_in: estimate_input(exchange),
+        tokens_out: texts(facts).map(estimate_tokens).sum::<u64>(),
+        ..Usage::default()
+    });
+    let usage = facts.usage.or(ours).unwrap_or_default();
+    let estimate = |ours: Usage| Estimate {
+        tokens: ours.tokens_in + ours.tokens_out,
+        cost_micro_usd: bill(&ours).map_or(0, |bill| bill.total().micro_usd()),
+    };
     Spent {
-        tokens_in,
-        tokens_out,
+        tokens_in: usage.tokens_in,
+        tokens_out: usage.tokens_out,
         estimated: facts.usage.is_none(),
-        cost_micro_usd: cost((tokens_in, tokens_out)),
-        estimate: ours.map(|ours| Estimate { tokens: ours.0 + ours.1, cost_micro_usd: cost(ours) }),
+        bill: bill(&usage),
+        estimate: ours.map(estimate),
     }
 }
 
@@ -323,7 +351,7 @@ fn record(
         tokens_in: spent.tokens_in,
         tokens_out: spent.tokens_out,
         tokens_estimated: spent.estimated,
-        cost_micro_usd: spent.cost_micro_usd,
+        cost_micro_usd: spent.cost_micro_usd(),
         timing,
         tool_calls: facts.tool_names().into_iter().map(tool_call).collect(),
         tool_results,

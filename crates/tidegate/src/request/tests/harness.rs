@@ -141,6 +141,7 @@ impl Service {
         let store = Store::open(folder.path(), Access::Exclusive).unwrap();
         let parts = Parts {
             keys: Arc::default(),
+            bounds: Arc::default(),
             router: Arc::new(Router::new(live_table(&set, setup.candidate))),
             collector: Arc::new(Collector::default()),
             store: store.clone(),

@@ -60,6 +60,7 @@ fn base(row: &Row) -> Project {
         "lines": {"latency_p95": {}},
         "release": {"rungs": [{"weight_pct": 100, "look_s": 1}]},
         "prices": {"gpt-4o-mini": {"input_per_million": 1, "output_per_million": 2}},
+        "price_list": [{"model": "m1"}],
     });
     project
 }

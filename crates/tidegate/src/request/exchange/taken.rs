@@ -1,0 +1,126 @@
+//! A request's part of the bounds that hold for it: what it is likely to take, and the most that it
+//! may cost.
+
+use super::Query;
+use crate::access::{NotTaken, Taken};
+use crate::guard::any_text;
+use crate::request::auth::Caller;
+use crate::request::code::Code;
+use crate::request::gateway::Gateway;
+use crate::request::problem::{Next, Problem};
+use crate::version_set::LiveSet;
+use http::StatusCode;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+use tidegate_core::access::{Asked, Refused};
+use tidegate_core::money::Money;
+use tidegate_core::text::estimate_tokens;
+
+/// Most tokens of an answer whose length nothing bounds and whose model says nothing.
+const OUTPUT_MAX: u64 = 32_768;
+/// Most tokens that a picture, a file or a sound counts for which the request only names.
+const MEDIA_TOKENS_MAX: u64 = 50_000;
+/// Members that bound an answer, the first that is there.
+const LENGTHS: [&str; 2] = ["max_completion_tokens", "max_tokens"];
+
+/// Takes a request's part of the bounds of its key, its tenant and the service.
+pub(super) async fn take(
+    gateway: &Gateway,
+    caller: &Caller,
+    query: &Query,
+) -> Result<Option<Taken>, Problem> {
+    let parts = &gateway.parts;
+    let key = caller.holder.as_ref().and_then(|holder| holder.scope.as_ref());
+    let scopes = parts.bounds.scopes(key, caller.tenant.as_deref());
+    let asked = |counts_tokens, counts_money| Asked {
+        tokens: if counts_tokens { query.likely_tokens() } else { 0 },
+        most: if counts_money { most(gateway, query) } else { Some(Money::ZERO) },
+    };
+    let taken = Taken::of(scopes, asked, &parts.store, &parts.clock).await;
+    taken.map_err(|not_taken| problem(&not_taken))
+}
+
+fn problem(not_taken: &NotTaken) -> Problem {
+    match not_taken {
+        NotTaken::Refused(scope, Refused::Bound(over)) => Problem::over_bound(scope, over),
+        NotTaken::Refused(scope, Refused::Budget(over)) => Problem::over_budget(scope, over),
+        NotTaken::Refused(_, Refused::Unpriced) => {
+            let message = "there is a budget, and the model that would answer has no price: what \
+                           the request may cost is not known";
+            Problem::server(
+                StatusCode::SERVICE_UNAVAILABLE,
+                Code::ModelUnpriced,
+                message.to_owned(),
+            )
+            .next(Next::DoNotRetry)
+        }
+        NotTaken::NotWritten => {
+            let message = "what this request may cost could not be written to disk in time, and \
+                           under a budget a request is answered only once it is";
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            Problem::server(status, Code::StoreUnavailable, message.to_owned())
+                .next(Next::RetryAfter(1))
+        }
+    }
+}
+
+/// The most that a request can cost, on whichever arm; `None` where a model has no price. The table
+/// may change until the request is on its arm: that release's first requests are the only ones that
+/// can then cost more.
+fn most(gateway: &Gateway, query: &Query) -> Option<Money> {
+    let table = gateway.parts.router.load();
+    let now = gateway.parts.clock.now();
+    let sets = std::iter::once(&table.stable).chain(&table.candidate);
+    let most = sets.map(|set: &Arc<LiveSet>| {
+        let declared = gateway.prices.max_output_tokens.get(&set.model).copied();
+        let (tokens_in, tokens_out) = query.most_tokens(set, declared);
+        let compute_us = set.limits.total_ms.saturating_mul(1_000);
+        gateway.prices.table.most(&set.model, now, [tokens_in, tokens_out, compute_us])
+    });
+    most.reduce(|a, b| Some(a?.max(b?))).flatten()
+}
+
+impl Query {
+    /// The tokens that the request is likely to take: those of its texts by our estimate, and as
+    /// many as the client lets the answer have.
+    fn likely_tokens(&self) -> u64 {
+        let mut tokens = 0_u64;
+        let Some(body) = &self.body.values else { return tokens };
+        if let Some(messages) = body.get("messages") {
+            any_text(messages, &mut |text| {
+                tokens = tokens.saturating_add(estimate_tokens(text));
+                false
+            });
+        }
+        tokens.saturating_add(asked_length(body).unwrap_or(0))
+    }
+
+    /// The most tokens that its prompt and its answers can have on a version set. A token is a byte
+    /// at least, and what is written around a message is more than what a model adds to it.
+    fn most_tokens(&self, set: &LiveSet, declared: Option<u64>) -> (u64, u64) {
+        let none = Map::new();
+        let body = self.body.values.as_ref().unwrap_or(&none);
+        let media = body.get("messages").map_or(0, media_parts).saturating_mul(MEDIA_TOKENS_MAX);
+        let text = self.body.text_bytes() as u64;
+        let tokens_in = text.saturating_add(set.prompt_bytes).saturating_add(media);
+        let one = match (asked_length(body), set.max_tokens) {
+            (Some(asked), Some(most)) => asked.min(most),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => declared.unwrap_or(OUTPUT_MAX),
+        };
+        let choices = body.get("n").and_then(Value::as_u64).unwrap_or(1).max(1);
+        (tokens_in, one.saturating_mul(choices))
+    }
+}
+
+fn asked_length(body: &Map<String, Value>) -> Option<u64> {
+    LENGTHS.iter().find_map(|name| body.get(*name)).and_then(Value::as_u64)
+}
+
+/// Parts of messages that are no text.
+fn media_parts(messages: &Value) -> u64 {
+    let messages = messages.as_array().into_iter().flatten();
+    let contents = messages.filter_map(|message| message.get("content")?.as_array());
+    let parts = contents.flatten().filter_map(|part| part.get("type")?.as_str());
+    parts.filter(|kind| !matches!(*kind, "text" | "refusal")).count() as u64
+}
