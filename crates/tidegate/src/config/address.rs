@@ -29,6 +29,8 @@ pub(crate) fn is_this_machine(ip: IpAddr) -> bool {
     ip.is_loopback()
 }
 
+/// The path of Azure's OpenAI below the address of a resource.
+pub(crate) const AZURE: &str = "/openai";
 /// The path of Anthropic's messages below a base URL.
 pub(crate) const ANTHROPIC_MESSAGES: &str = "/messages";
 /// The path of Gemini's models below a base URL.

@@ -19,7 +19,7 @@ mod workspace;
 mod yaml;
 
 pub(crate) use address::{
-    ANTHROPIC_MESSAGES, BaseUrlProblem, CHAT_COMPLETIONS, GEMINI_MODELS, endpoint_below,
+    ANTHROPIC_MESSAGES, AZURE, BaseUrlProblem, CHAT_COMPLETIONS, GEMINI_MODELS, endpoint_below,
     is_open_to_all, is_this_machine, listen_addr,
 };
 pub(crate) use error::ConfigError;

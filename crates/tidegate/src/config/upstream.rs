@@ -29,6 +29,8 @@ pub(crate) enum Upstream {
         #[serde(default = "yes", skip_serializing_if = "is_yes")]
         merge_system: bool,
     },
+    /// OpenAI's models at Azure.
+    Azure(Azure),
     /// Anthropic's Messages API.
     Anthropic(Anthropic),
     /// Google's Gemini API.
@@ -62,11 +64,33 @@ impl Upstream {
     pub(crate) fn merges_system(&self) -> bool {
         match self {
             Upstream::Openai { merge_system, .. } => *merge_system,
+            Upstream::Azure(_) => true,
             // Translations join them as the API demands.
             Upstream::Anthropic(_) | Upstream::Gemini(_) => false,
             Upstream::Replay { .. } | Upstream::Simulated(_) => false,
         }
     }
+}
+
+/// A resource of Azure OpenAI, or of Azure AI Foundry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Azure {
+    /// The resource's address alone, `https://NAME.openai.azure.com`.
+    pub(crate) base_url: String,
+    /// Environment variable that holds the API key, sent as `api-key`.
+    #[serde(default)]
+    pub(crate) api_key_env: Option<String>,
+    /// A dated version of the API, with which deployments have paths of their own; left out, the
+    /// path `/openai/v1` is used.
+    #[serde(default)]
+    pub(crate) api_version: Option<String>,
+    /// The deployment; left out, it has the model's name.
+    #[serde(default)]
+    pub(crate) deployment: Option<String>,
+    /// Whether a stream's usage is asked for where the client does not.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub(crate) stream_usage: bool,
 }
 
 /// A server that speaks Anthropic's Messages API.
@@ -209,6 +233,8 @@ pub(crate) struct SimulatedFault {
 pub(super) enum UpstreamKind {
     /// [`Upstream::Openai`].
     Openai,
+    /// [`Upstream::Azure`].
+    Azure,
     /// [`Upstream::Anthropic`].
     Anthropic,
     /// [`Upstream::Gemini`].
@@ -221,8 +247,9 @@ pub(super) enum UpstreamKind {
 
 impl UpstreamKind {
     /// Every kind.
-    pub(super) const ALL: [UpstreamKind; 5] = [
+    pub(super) const ALL: [UpstreamKind; 6] = [
         UpstreamKind::Openai,
+        UpstreamKind::Azure,
         UpstreamKind::Anthropic,
         UpstreamKind::Gemini,
         UpstreamKind::Replay,
@@ -233,6 +260,7 @@ impl UpstreamKind {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             UpstreamKind::Openai => "openai",
+            UpstreamKind::Azure => "azure",
             UpstreamKind::Anthropic => "anthropic",
             UpstreamKind::Gemini => "gemini",
             UpstreamKind::Replay => "replay",
@@ -244,6 +272,9 @@ impl UpstreamKind {
     pub(super) fn keys(self) -> &'static [&'static str] {
         match self {
             UpstreamKind::Openai => &["base_url", "api_key_env", "stream_usage", "merge_system"],
+            UpstreamKind::Azure => {
+                &["base_url", "api_key_env", "api_version", "deployment", "stream_usage"]
+            }
             UpstreamKind::Anthropic => &[
                 "base_url",
                 "api_key_env",
@@ -264,7 +295,7 @@ impl UpstreamKind {
     /// The key it cannot do without.
     pub(super) fn required(self) -> Option<&'static str> {
         match self {
-            UpstreamKind::Openai => Some("base_url"),
+            UpstreamKind::Openai | UpstreamKind::Azure => Some("base_url"),
             UpstreamKind::Replay => Some("path"),
             UpstreamKind::Anthropic | UpstreamKind::Gemini | UpstreamKind::Simulated => None,
         }
@@ -280,6 +311,8 @@ struct UpstreamKeys {
     api_key_env: Option<String>,
     stream_usage: Option<bool>,
     merge_system: Option<bool>,
+    api_version: Option<String>,
+    deployment: Option<String>,
     version: Option<String>,
     max_tokens: Option<u64>,
     sampling: Option<bool>,
@@ -304,6 +337,8 @@ impl UpstreamKeys {
             api_key_env,
             stream_usage,
             merge_system,
+            api_version,
+            deployment,
             version,
             max_tokens,
             sampling,
@@ -323,6 +358,8 @@ impl UpstreamKeys {
             ("api_key_env", api_key_env.is_some()),
             ("stream_usage", stream_usage.is_some()),
             ("merge_system", merge_system.is_some()),
+            ("api_version", api_version.is_some()),
+            ("deployment", deployment.is_some()),
             ("version", version.is_some()),
             ("max_tokens", max_tokens.is_some()),
             ("sampling", sampling.is_some()),
@@ -361,6 +398,13 @@ impl<'de> Deserialize<'de> for Upstream {
                 stream_usage: keys.stream_usage.unwrap_or(true),
                 merge_system: keys.merge_system.unwrap_or(true),
             }),
+            UpstreamKind::Azure => Ok(Upstream::Azure(Azure {
+                base_url: keys.base_url.ok_or_else(|| D::Error::missing_field("base_url"))?,
+                api_key_env: keys.api_key_env,
+                api_version: keys.api_version,
+                deployment: keys.deployment,
+                stream_usage: keys.stream_usage.unwrap_or(true),
+            })),
             UpstreamKind::Anthropic => {
                 let default = Anthropic::default();
                 Ok(Upstream::Anthropic(Anthropic {

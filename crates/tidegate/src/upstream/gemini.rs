@@ -4,12 +4,11 @@
 mod tests;
 
 use super::dialect::Dialect;
-use super::transport::{Exchange, Outgoing, Transport, endpoint, key};
+use super::transport::{Exchange, Outgoing, Transport, endpoint, key, segment};
 use super::{Call, Reply, SetupError, UpstreamError};
 use crate::config::{self, GEMINI_MODELS};
 use http::{HeaderName, Uri};
 use serde_json::Value;
-use std::fmt::Write as _;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::translate::gemini_out::{self, Options, Thinking};
 
@@ -78,16 +77,7 @@ impl Gemini {
 
 /// The path of a model below `/models`.
 fn path(model: &str, stream: bool) -> String {
-    let mut path = "/".to_owned();
-    for byte in model.strip_prefix("models/").unwrap_or(model).bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                path.push(char::from(byte));
-            }
-            // Writing into a text cannot fail.
-            _ => drop(write!(path, "%{byte:02X}")),
-        }
-    }
-    path.push_str(if stream { ":streamGenerateContent?alt=sse" } else { ":generateContent" });
-    path
+    let model = segment(model.strip_prefix("models/").unwrap_or(model));
+    let verb = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
+    format!("/{model}:{verb}")
 }

@@ -193,6 +193,9 @@ impl Upstream {
                     *stream_usage,
                 )?))
             }
+            config::Upstream::Azure(config) => {
+                Upstream::OpenAi(Arc::new(openai::OpenAi::at_azure(name, config)?))
+            }
             config::Upstream::Anthropic(config) => {
                 Upstream::Anthropic(Arc::new(anthropic::Anthropic::new(name, config)?))
             }

@@ -1,26 +1,86 @@
-//! A server with an OpenAI-compatible API.
+//! A server with an OpenAI-compatible API, Azure's among them.
 
+#[cfg(test)]
+mod azure_tests;
 #[cfg(test)]
 mod tests;
 mod usage;
 
 use super::dialect::Dialect;
-use super::transport::{Exchange, Outgoing, Transport, endpoint, key};
+use super::transport::{Exchange, Outgoing, Transport, endpoint, key, segment};
 use super::{Call, Reply, SetupError, UpstreamError};
-use crate::config::CHAT_COMPLETIONS;
+use crate::config::{self, AZURE, BaseUrlProblem, CHAT_COMPLETIONS};
 use bytes::Bytes;
-use http::Uri;
 use http::header::AUTHORIZATION;
+use http::uri::InvalidUri;
+use http::{HeaderName, Uri};
 use serde_json::{Map, Value};
+use tidegate_core::upstream::Failure;
 use tidegate_wire::openai_chat::ask_for_usage;
 use usage::StreamUsage;
+
+/// Where Azure takes its key.
+const API_KEY: HeaderName = HeaderName::from_static("api-key");
 
 /// A client of one server.
 #[derive(Debug)]
 pub(crate) struct OpenAi {
-    endpoint: Uri,
+    address: Address,
     transport: Transport,
     usage: StreamUsage,
+}
+
+/// Where requests go.
+#[derive(Debug)]
+enum Address {
+    /// All to one endpoint.
+    One(Uri),
+    /// The same, each for this deployment in the place of the model.
+    Deployment(Uri, String),
+    /// To the endpoint of the deployment that has the model's name.
+    OfModel { openai: Uri, version: String },
+}
+
+impl Address {
+    /// At Azure: a version with a date has a path for each deployment; the newer API has one path
+    /// for all.
+    fn at_azure(openai: Uri, config: &config::Azure) -> Result<Address, InvalidUri> {
+        let config::Azure { api_version, deployment, .. } = config;
+        let is_dated = |version: &&String| version.starts_with(|c: char| c.is_ascii_digit());
+        if let Some(version) = api_version.as_ref().filter(is_dated) {
+            return match deployment {
+                Some(deployment) => deployed(&openai, deployment, version).map(Address::One),
+                None => Ok(Address::OfModel { openai, version: version.clone() }),
+            };
+        }
+        let query = api_version.as_ref().map(|version| format!("?api-version={version}"));
+        let uri = format!("{openai}/v1{CHAT_COMPLETIONS}{}", query.unwrap_or_default()).parse()?;
+        Ok(match deployment {
+            Some(deployment) => Address::Deployment(uri, deployment.clone()),
+            None => Address::One(uri),
+        })
+    }
+
+    /// The endpoint of a request.
+    fn of(&self, body: &mut Map<String, Value>) -> Result<Uri, InvalidUri> {
+        match self {
+            Address::One(uri) => Ok(uri.clone()),
+            Address::Deployment(uri, deployment) => {
+                body.insert("model".to_owned(), deployment.as_str().into());
+                Ok(uri.clone())
+            }
+            Address::OfModel { openai, version } => {
+                let model = body.get("model").and_then(Value::as_str).unwrap_or_default();
+                deployed(openai, model, version)
+            }
+        }
+    }
+}
+
+/// The endpoint of a deployment.
+fn deployed(openai: &Uri, deployment: &str, version: &str) -> Result<Uri, InvalidUri> {
+    let deployment = segment(deployment);
+    format!("{openai}/deployments/{deployment}{CHAT_COMPLETIONS}?api-version={version}").parse()
 }
 
 impl OpenAi {
@@ -39,7 +99,26 @@ impl OpenAi {
             api_key_env.map(|variable| key(name, variable, "Bearer ")).transpose()?;
         let fixed = authorization.map(|key| (AUTHORIZATION, key)).into_iter().collect();
         let transport = Transport::new(name, &endpoint, fixed)?;
-        Ok(OpenAi { endpoint, transport, usage: StreamUsage::new(stream_usage) })
+        let address = Address::One(endpoint);
+        Ok(OpenAi { address, transport, usage: StreamUsage::new(stream_usage) })
+    }
+
+    /// Makes the client of the upstream `name`, which is a resource of Azure.
+    ///
+    /// # Errors
+    /// As of [`Self::new`].
+    pub(crate) fn at_azure(name: &str, config: &config::Azure) -> Result<Self, SetupError> {
+        let openai = endpoint(name, &config.base_url, AZURE)?;
+        let credential = config.api_key_env.as_ref();
+        let credential = credential.map(|variable| key(name, variable, "")).transpose()?;
+        let fixed = credential.map(|key| (API_KEY, key)).into_iter().collect();
+        let transport = Transport::new(name, &openai, fixed)?;
+        let address = Address::at_azure(openai, config).map_err(|error| SetupError::BaseUrl {
+            name: name.to_owned(),
+            shown: config.base_url.clone(),
+            problem: BaseUrlProblem::NotUrl(error.to_string()),
+        })?;
+        Ok(OpenAi { address, transport, usage: StreamUsage::new(config.stream_usage) })
     }
 
     /// Makes one call. A stream is given out once its first event is here.
@@ -51,11 +130,15 @@ impl OpenAi {
     /// Whatever kept an answer from coming, classified.
     pub(crate) async fn call(&self, mut call: Call) -> Result<Reply, UpstreamError> {
         let exchange = Exchange::start(call.deadlines);
+        let Ok(endpoint) = self.address.of(&mut call.body) else {
+            let message = "the model's name cannot be part of an address";
+            return Err(exchange.error(Failure::Internal, message));
+        };
         let before = call.body.get("stream_options").cloned();
         let added = call.stream && self.usage.is_wanted() && ask_for_usage(&mut call.body);
         // From here on only the text is held.
         let body = exchange.written(&std::mem::take(&mut call.body), call.expected_bytes)?;
-        let reply = self.send(&call, body.clone(), exchange).await;
+        let reply = self.send(&call, &endpoint, body.clone(), exchange).await;
         if !added {
             return reply;
         }
@@ -74,7 +157,7 @@ impl OpenAi {
                 };
                 let body = exchange.written(&values, body.len())?;
                 drop(values);
-                let reply = self.send(&call, body, exchange).await;
+                let reply = self.send(&call, &endpoint, body, exchange).await;
                 if reply.is_ok() {
                     self.usage.refused();
                 }
@@ -87,10 +170,11 @@ impl OpenAi {
     async fn send(
         &self,
         call: &Call,
+        endpoint: &Uri,
         body: Bytes,
         exchange: Exchange,
     ) -> Result<Reply, UpstreamError> {
-        let (endpoint, dialect) = (&self.endpoint, Dialect::Chat);
+        let dialect = Dialect::Chat;
         self.transport.send(Outgoing { endpoint, call, body, dialect }, exchange).await
     }
 }

@@ -32,7 +32,7 @@ use tidegate_core::upstream::Failure;
 use tidegate_wire::translate::Warnings;
 use tidegate_wire::{AnswerProblem, RequestError};
 
-pub(super) use client::{endpoint, key};
+pub(super) use client::{endpoint, key, segment};
 
 const AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -2,7 +2,7 @@
 
 use super::error::ModelError;
 use super::files::sha256_of_file;
-use crate::config::{Anthropic, Gemini, Loaded, Upstream};
+use crate::config::{Anthropic, Azure, Gemini, Loaded, Upstream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -118,6 +118,7 @@ fn choose_upstream<'a>(
 fn check_url(name: &str, upstream: &Upstream) -> Result<(), ModelError> {
     let url = match upstream {
         Upstream::Openai { base_url, .. }
+        | Upstream::Azure(Azure { base_url, .. })
         | Upstream::Anthropic(Anthropic { base_url, .. })
         | Upstream::Gemini(Gemini { base_url, .. }) => base_url,
         Upstream::Replay { .. } | Upstream::Simulated(_) => return Ok(()),
@@ -167,6 +168,7 @@ fn check_parameters(parameters: &BTreeMap<String, Value>) -> Result<(), ModelErr
 fn recording(name: &str, upstream: &Upstream, root: &Path) -> Result<Option<String>, ModelError> {
     match upstream {
         Upstream::Openai { .. }
+        | Upstream::Azure(_)
         | Upstream::Anthropic(_)
         | Upstream::Gemini(_)
         | Upstream::Simulated(_) => Ok(None),

@@ -2,10 +2,10 @@
 
 use super::{Checker, MAX_LIMIT_MS};
 use crate::config::address::{
-    ANTHROPIC_MESSAGES, BaseUrlProblem, CHAT_COMPLETIONS, GEMINI_MODELS, endpoint_below,
+    ANTHROPIC_MESSAGES, AZURE, BaseUrlProblem, CHAT_COMPLETIONS, GEMINI_MODELS, endpoint_below,
 };
 use crate::config::error::Result;
-use crate::config::upstream::{Anthropic, Gemini, Simulated, SimulatedFault, Upstream};
+use crate::config::upstream::{Anthropic, Azure, Gemini, Simulated, SimulatedFault, Upstream};
 use crate::config::yaml::any_of;
 
 /// Longest answer that can be asked for, tokens: several times what any model writes.
@@ -17,6 +17,7 @@ impl Checker<'_> {
             Upstream::Openai { base_url, api_key_env, stream_usage: _, merge_system: _ } => {
                 self.server(path, base_url, CHAT_COMPLETIONS, api_key_env.as_deref())
             }
+            Upstream::Azure(azure) => self.azure(path, azure),
             Upstream::Anthropic(anthropic) => self.anthropic(path, anthropic),
             Upstream::Gemini(Gemini { base_url, api_key_env, sampling: _, thinking: _ }) => {
                 self.server(path, base_url, GEMINI_MODELS, api_key_env.as_deref())
@@ -28,6 +29,32 @@ impl Checker<'_> {
         }
     }
 
+    fn azure(&self, path: &str, azure: &Azure) -> Result<()> {
+        let Azure { base_url, api_key_env, api_version, deployment, stream_usage: _ } = azure;
+        self.server(path, base_url, AZURE, api_key_env.as_deref())?;
+        if let Some(version) = api_version {
+            self.version(&format!("{path}.api_version"), version, "2024-10-21")?;
+        }
+        match deployment {
+            Some(name) if name.trim().is_empty() => {
+                let path = format!("{path}.deployment");
+                Err(self.error(&path, "is empty; leave it out where it has the model's name"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// A version of an API, which is sent in a header or an address.
+    fn version(&self, path: &str, version: &str, example: &str) -> Result<()> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if !version.is_empty() && version.chars().all(plain) {
+            return Ok(());
+        }
+        Err(self
+            .refuse(path, version, "letters, digits and `-`")
+            .hint(format!("a version of the API, for example `{example}`")))
+    }
+
     fn anthropic(&self, path: &str, anthropic: &Anthropic) -> Result<()> {
         let Anthropic { base_url, api_key_env, version, max_tokens, .. } = anthropic;
         self.server(path, base_url, ANTHROPIC_MESSAGES, api_key_env.as_deref())?;
@@ -37,13 +64,7 @@ impl Checker<'_> {
                 .refuse(&format!("{path}.base_url"), base_url, "a URL that ends with `/v1`")
                 .hint(format!("Anthropic's SDKs are given it without; write `{base}/v1`")));
         }
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
-        if version.is_empty() || !version.chars().all(plain) {
-            let path = format!("{path}.version");
-            return Err(self
-                .refuse(&path, version, "letters, digits and `-`")
-                .hint("a version of the API, for example `2023-06-01`"));
-        }
+        self.version(&format!("{path}.version"), version, "2023-06-01")?;
         if !(1..=MAX_TOKENS).contains(max_tokens) {
             return Err(self.refuse(&format!("{path}.max_tokens"), max_tokens, "1 to 1000000"));
         }

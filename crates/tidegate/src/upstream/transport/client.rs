@@ -11,6 +11,7 @@ use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder}
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use std::fmt::Write as _;
 use std::sync::Arc;
 use tidegate_core::upstream::Failure;
 
@@ -29,6 +30,21 @@ pub(in crate::upstream) fn endpoint(
         let shown = if base_url.contains('@') { "…" } else { base_url }.to_owned();
         SetupError::BaseUrl { name: name.to_owned(), shown, problem }
     })
+}
+
+/// A name as one segment of a path.
+pub(in crate::upstream) fn segment(name: &str) -> String {
+    let mut segment = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                segment.push(char::from(byte));
+            }
+            // Writing into a text cannot fail.
+            _ => drop(write!(segment, "%{byte:02X}")),
+        }
+    }
+    segment
 }
 
 /// The header with the key that an environment variable holds, after a word.
