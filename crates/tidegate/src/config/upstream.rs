@@ -81,7 +81,7 @@ pub(crate) struct Azure {
     /// Environment variable that holds the API key, sent as `api-key`.
     #[serde(default)]
     pub(crate) api_key_env: Option<String>,
-    /// A dated version of the API, with which deployments have paths of their own; left out, the
+    /// A dated version of the API, with which each deployment has its path; left out, the
     /// path `/openai/v1` is used.
     #[serde(default)]
     pub(crate) api_version: Option<String>,

@@ -73,6 +73,35 @@ fn upstream_values_are_checked() {
         "write `https://x/v1`",
     );
     upstream(
+        "    kind: simulated\n    error_rate: 5\n",
+        "5:17: upstreams.main.error_rate: given `5`, allowed 0 to 1",
+        "",
+    );
+    upstream(
+        "    kind: simulated\n    faults:\n      - {language: fr, cut: true}\n",
+        "6:20: upstreams.main.faults[0].language: given `fr`, allowed `en`, `zh` or `ja`",
+        "",
+    );
+    upstream(
+        "    kind: simulated\n    faults:\n      - {prompt: v3}\n",
+        "6:9: upstreams.main.faults[0]: this fault changes nothing",
+        "give one of `status`, `slower`, `answer`, `cut: true`",
+    );
+    check(
+        "artifacts:\n  model: {upstream: mian}\n",
+        "6:21: artifacts.model.upstream: given `mian`, allowed `main`",
+        "",
+    );
+    whole(
+        "service: d\nupstreams:\n  a: {kind: simulated}\n  b: {kind: simulated}\n",
+        " artifacts.model: there is more than one upstream and `upstream` is not set",
+        "name one: `artifacts: {model: {upstream: a}}`",
+    );
+}
+
+#[test]
+fn values_of_providers_are_checked() {
+    upstream(
         "    kind: anthropic\n    base_url: https://api.anthropic.com/\n",
         "5:15: upstreams.main.base_url: given `https://api.anthropic.com/`, allowed a URL that \
          ends with `/v1`",
@@ -103,31 +132,6 @@ fn upstream_values_are_checked() {
         "    kind: gemini\n    system_later: true\n",
         "5:5: unknown key `system_later` of an upstream of kind `gemini`",
         "keys allowed here: base_url, api_key_env, sampling, thinking",
-    );
-    upstream(
-        "    kind: simulated\n    error_rate: 5\n",
-        "5:17: upstreams.main.error_rate: given `5`, allowed 0 to 1",
-        "",
-    );
-    upstream(
-        "    kind: simulated\n    faults:\n      - {language: fr, cut: true}\n",
-        "6:20: upstreams.main.faults[0].language: given `fr`, allowed `en`, `zh` or `ja`",
-        "",
-    );
-    upstream(
-        "    kind: simulated\n    faults:\n      - {prompt: v3}\n",
-        "6:9: upstreams.main.faults[0]: this fault changes nothing",
-        "give one of `status`, `slower`, `answer`, `cut: true`",
-    );
-    check(
-        "artifacts:\n  model: {upstream: mian}\n",
-        "6:21: artifacts.model.upstream: given `mian`, allowed `main`",
-        "",
-    );
-    whole(
-        "service: d\nupstreams:\n  a: {kind: simulated}\n  b: {kind: simulated}\n",
-        " artifacts.model: there is more than one upstream and `upstream` is not set",
-        "name one: `artifacts: {model: {upstream: a}}`",
     );
 }
 
