@@ -276,6 +276,7 @@ fn questions(root: &Path) -> Result<()> {
         failing_only,
         newest_first: true,
         limit: 2_000,
+        ..RecordQuery::default()
     };
     for failing_only in [false, true] {
         let begun = Instant::now();

@@ -215,7 +215,7 @@ pub(crate) async fn records_are_found_by_trace_release_arm_and_failure<B: Bench>
     assert_eq!(store.trace(None, &trace_id(8)).unwrap(), None);
     let check = |change, arm, failing_only, limit, expected: &[u64]| {
         let change_id: Option<ChangeId> = change;
-        let query = RecordQuery { change_id, arm, failing_only, newest_first: false, limit };
+        let query = RecordQuery { change_id, arm, failing_only, limit, ..RecordQuery::default() };
         let found = store.records(&query).unwrap();
         assert_eq!(found.iter().map(|r| r.at.0).collect::<Vec<_>>(), expected, "{query:?}");
     };

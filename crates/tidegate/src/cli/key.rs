@@ -112,7 +112,7 @@ pub(crate) struct RevokeArgs {
 }
 
 /// A span as it is typed, in ms: a whole number and `s`, `m`, `h` or `d`.
-fn span(text: &str) -> std::result::Result<u64, String> {
+pub(super) fn span(text: &str) -> std::result::Result<u64, String> {
     let wrong = || format!("`{text}`: a number and `s`, `m`, `h` or `d`, for example `90d`");
     let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
     let (number, unit) = text.split_at(unit_at);

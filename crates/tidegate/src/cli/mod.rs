@@ -11,6 +11,7 @@ mod outlook;
 mod release;
 mod serve;
 mod trace;
+mod traces;
 mod version;
 
 use crate::config::{WORKSPACE_FILE, Workspace};
@@ -106,6 +107,8 @@ enum Command {
     Key(key::KeyCommand),
     /// Show one request: input, output, versions, time.
     Trace(trace::TraceArgs),
+    /// List requests, the newest first: those that failed, of an arm, of a tenant or a user.
+    Traces(traces::TracesArgs),
     /// Write a release's evidence pack again and say where it is.
     Evidence(evidence::EvidenceArgs),
     /// Check an evidence pack, offline.
@@ -136,6 +139,7 @@ impl Command {
             | Command::Incident(_)
             | Command::Key(_)
             | Command::Trace(_)
+            | Command::Traces(_)
             | Command::Evidence(_)
             | Command::Version(_) => true,
             Command::Init(_)
@@ -286,6 +290,7 @@ async fn obey(config: &Path, command: Command, json: bool) -> Result<()> {
         Command::Incident(command) => release::incident(config, command, json).await,
         Command::Key(command) => key::run(config, command, json).await,
         Command::Trace(args) => trace::run(config, &args, json),
+        Command::Traces(args) => traces::run(config, args, json),
         Command::Evidence(args) => evidence::run(config, &args, json).await,
         Command::Verify(args) => evidence::verify(&args, json),
         Command::Version(command) => version(config, command, json).await,

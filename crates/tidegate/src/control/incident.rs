@@ -166,6 +166,7 @@ impl Control {
             failing_only,
             newest_first: true,
             limit: RECORDS_MAX,
+            ..RecordQuery::default()
         };
         let mut records = self.store.records(&query(false))?;
         let known: BTreeSet<_> = records.iter().map(whose).collect();

@@ -212,6 +212,7 @@ impl Control {
             failing_only: true,
             newest_first: true,
             limit: RED_LINES_AMONG,
+            ..RecordQuery::default()
         })?;
         let events = failing.into_iter().flat_map(|record| record.risk);
         Ok(events.filter(|event| event.kind.is_red_line()).take(1).collect())

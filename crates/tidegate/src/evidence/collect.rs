@@ -91,15 +91,16 @@ fn collect(inputs: &PackInputs<'_>) -> Result<PackData> {
             change_id: Some(change_id.clone()),
             arm: Some(Arm::Candidate),
             failing_only,
-            newest_first: false,
             limit: LOOKED_THROUGH,
+            ..RecordQuery::default()
         };
         store.records(&query).map_err(|e| keep("the records", e)).unwrap_or_default()
     };
     let compared = [Arm::Stable, Arm::Candidate].map(|arm| {
         let (change_id, arm) = (Some(change_id.clone()), Some(arm));
         let limit = COMPARED_MAX;
-        let query = RecordQuery { change_id, arm, failing_only: false, newest_first: true, limit };
+        let query =
+            RecordQuery { change_id, arm, newest_first: true, limit, ..RecordQuery::default() };
         store.records(&query).unwrap_or_default()
     });
     let failing = pick_failing(records(true));

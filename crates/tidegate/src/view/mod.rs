@@ -8,6 +8,7 @@ mod release;
 mod status;
 mod table;
 mod trace;
+mod traces;
 mod words;
 
 pub(crate) use answers::{IncidentAnswer, ReleaseAnswer, SetAnswer, TableAnswer};
@@ -21,6 +22,7 @@ pub(crate) use status::{
     unwritten, waits_for_server,
 };
 pub(crate) use trace::{trace, unrecorded};
+pub(crate) use traces::traces;
 pub(crate) use words::{PlanWords, Words};
 
 pub(crate) use release::{

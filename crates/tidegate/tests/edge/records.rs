@@ -57,6 +57,44 @@ fn two_tenants_may_use_one_trace_id() {
     assert!(text.contains("acme") && text.contains("other"), "{text}");
 }
 
+#[test]
+fn requests_are_listed_by_tenant_time_and_fate() {
+    let project = Project::fast();
+    project.append(
+        "tidegate.yaml",
+        "credentials:\n  - {name: app, key_env: ACME_KEY, tenant: acme}\n  \
+         - {name: shop, key_env: OTHER_KEY, tenant: other}\n",
+    );
+    let [(_, acme), (_, other)] = KEYS;
+    let server = Server::start(&project.root, &KEYS);
+    for (key, id, user) in [(acme, "a-1", "mei"), (acme, "a-2", "bo"), (other, "o-1", "mei")] {
+        let messages = json!([{ "role": "user", "content": "退款要多久?" }]);
+        let body = json!({ "user": user, "messages": messages });
+        let headers = format!("x-trace-id: {id}\r\n");
+        assert_eq!(post(&server, key, CHAT, &headers, &body).0, 200);
+    }
+    let listed = |args: &[&str]| {
+        let shown = project.run(&[&["traces", "--json"], args].concat()).exits(0).json();
+        let ids = shown["records"].as_array().unwrap().iter().map(|r| r["trace_id"].to_string());
+        (ids.collect::<Vec<_>>().join(" ").replace('"', ""), shown["more"].as_bool().unwrap())
+    };
+    let all = wait_for("the records", || Some(listed(&[])).filter(|(ids, _)| ids.len() == 11));
+    assert_eq!(all, ("o-1 a-2 a-1".to_owned(), false));
+    assert_eq!(listed(&["--tenant", "acme"]).0, "a-2 a-1");
+    assert_eq!(listed(&["--user", "mei", "--since", "1h"]).0, "o-1 a-1");
+    assert_eq!(listed(&["--tenant", "acme", "--limit", "1"]), ("a-2".to_owned(), true));
+    for none in [&["--until", "1h"][..], &["--failed"], &["--arm", "candidate"]] {
+        assert_eq!(listed(none).0, "", "{none:?}");
+    }
+    let text = project.run(&["traces", "--limit", "2"]).exits(0).out.clone();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[1].ends_with("o-1") && lines[2].ends_with("a-2"), "{text}");
+    assert!(lines[3].contains("there are more than 2"), "{text}");
+    project.run(&["traces", "--failed"]).exits(0);
+    let wrong = ["traces", "--since", "1h", "--until", "2h"];
+    project.run(&wrong).fails(2, &["--until is not after --since"], &["the hour before the last"]);
+}
+
 /// One batch that cannot be read is named; a request in another is found as before.
 #[test]
 fn a_damaged_batch_of_records_is_named_by_check() {

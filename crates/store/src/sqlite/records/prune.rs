@@ -7,25 +7,12 @@ use super::write::{cannot_compress, delete, replace};
 use super::{index, read};
 use crate::error::Result;
 use rusqlite::Connection;
-use serde::Deserialize;
-use std::borrow::Cow;
 use tidegate_core::ids::UnixMs;
 
 /// Batches looked at in one step.
 const BATCHES: u32 = 16;
 /// Batches rewritten in one step: some milliseconds each.
 const REWRITES: usize = 2;
-
-/// Whose record it is; the rest is not read.
-#[derive(Deserialize, Default)]
-struct Whose<'a> {
-    #[serde(borrow)]
-    trace_id: Cow<'a, str>,
-    #[serde(borrow, default)]
-    tenant: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    user: Option<Cow<'a, str>>,
-}
 
 /// What a step came to.
 pub(in super::super) struct Pruned {
@@ -97,7 +84,7 @@ fn without(db: &Connection, id: i64, before: UnixMs) -> Result<Option<batch::Sea
             continue;
         };
         let piece = body.piece(place);
-        let whose: Whose<'_> = serde_json::from_slice(piece.line).unwrap_or_default();
+        let whose: read::Whose<'_> = serde_json::from_slice(piece.line).unwrap_or_default();
         let facts = Facts {
             trace: &whose.trace_id,
             tenant: whose.tenant.as_deref(),

@@ -1,6 +1,6 @@
 //! Reading records: one batch in memory at a time, and of it only what is asked for is kept.
 
-use super::super::row::{damaged, parse, uint, unreadable};
+use super::super::row::{damaged, int, parse, uint, unreadable};
 use super::batch::{Body, Mark, Piece};
 use super::hash::Names;
 use super::index;
@@ -8,6 +8,8 @@ use super::write::{mark_ids, of_mark_id};
 use crate::error::Result;
 use crate::query::RecordQuery;
 use rusqlite::{Connection, OptionalExtension as _, ToSql, params};
+use serde::Deserialize;
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use tidegate_core::evidence::Record;
@@ -18,6 +20,17 @@ use tidegate_core::route::Arm;
 const SUBJECTS_MAX: u64 = 1 << 20;
 /// Damaged batches named; the first few say enough.
 const PROBLEMS_MAX: usize = 20;
+
+/// Whose record it is; the rest is not read.
+#[derive(Deserialize, Default)]
+pub(super) struct Whose<'a> {
+    #[serde(borrow)]
+    pub(super) trace_id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) tenant: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) user: Option<Cow<'a, str>>,
+}
 
 /// Where a record is and when it came in: the order that records are given in, and where two came
 /// in at once, the order that they were written in.
@@ -233,17 +246,24 @@ fn first_of(
         let Some(body) = open(db, candidate.batch)? else { continue };
         for (place, head) in body.heads().iter().enumerate() {
             let is_asked = candidate.marks.contains(&head.mark);
-            if !is_asked || (query.failing_only && !head.failing) {
+            let is_old = query.since.is_some_and(|since| head.at < since.0);
+            let is_new = query.until.is_some_and(|until| head.at >= until.0);
+            if !is_asked || is_old || is_new || (query.failing_only && !head.failing) {
                 continue;
             }
             let position = ordered(Position { at: head.at, batch: candidate.batch, place });
-            if kept.len() >= query.limit {
-                if kept.peek().is_none_or(|Reverse((worst, _))| position < *worst) {
-                    continue;
-                }
+            let is_full = kept.len() >= query.limit;
+            if is_full && kept.peek().is_none_or(|Reverse((worst, _))| position < *worst) {
+                continue;
+            }
+            let piece = body.piece(place);
+            if !is_of(piece.line, query) {
+                continue;
+            }
+            if is_full {
                 kept.pop();
             }
-            kept.push(Reverse((position, Kept::of(body.piece(place)))));
+            kept.push(Reverse((position, Kept::of(piece))));
         }
     }
     // Sorted by what is reversed, so the highest comes first.
@@ -251,9 +271,32 @@ fn first_of(
     Ok(kept.map(|Reverse((position, kept))| (ordered(position), kept)).collect())
 }
 
+/// Whether a line is of the tenant and the user that are asked for. One that cannot be read is of
+/// nobody in particular.
+fn is_of(line: &[u8], query: &RecordQuery) -> bool {
+    if query.tenant.is_none() && query.user.is_none() {
+        return true;
+    }
+    let Ok(whose) = serde_json::from_slice::<Whose<'_>>(line) else { return false };
+    let is = |asked: &Option<String>, given: Option<Cow<'_, str>>| {
+        asked.is_none() || asked.as_deref() == given.as_deref()
+    };
+    is(&query.tenant, whose.tenant) && is(&query.user, whose.user)
+}
+
 /// The batches that have records of what is asked for.
 fn candidates(db: &Connection, query: &RecordQuery) -> Result<Vec<Candidate>> {
-    let RecordQuery { change_id, arm, failing_only, newest_first: _, limit: _ } = query;
+    let RecordQuery {
+        change_id,
+        arm,
+        since,
+        until,
+        tenant: _,
+        user: _,
+        failing_only,
+        newest_first: _,
+        limit: _,
+    } = query;
     let change_id = change_id.as_ref().map(ChangeId::as_str);
     let arm = arm.map(Arm::as_str);
     let mut sql = "SELECT id, first_at, last_at FROM record_marks WHERE 1".to_owned();
@@ -265,6 +308,15 @@ fn candidates(db: &Connection, query: &RecordQuery) -> Result<Vec<Candidate>> {
     if let Some(arm) = &arm {
         sql.push_str(" AND arm = ?");
         values.push(arm);
+    }
+    let (since, until) = (since.map(|at| int(at.0)), until.map(|at| int(at.0)));
+    if let Some(since) = &since {
+        sql.push_str(" AND last_at >= ?");
+        values.push(since);
+    }
+    if let Some(until) = &until {
+        sql.push_str(" AND first_at < ?");
+        values.push(until);
     }
     if *failing_only {
         sql.push_str(" AND failing > 0");

@@ -124,6 +124,10 @@ impl Model {
             .iter()
             .filter(|r| query.change_id.is_none() || r.change_id == query.change_id)
             .filter(|r| query.arm.is_none_or(|arm| r.arm == arm))
+            .filter(|r| query.since.is_none_or(|since| r.at >= since))
+            .filter(|r| query.until.is_none_or(|until| r.at < until))
+            .filter(|r| query.tenant.is_none() || r.tenant == query.tenant)
+            .filter(|r| query.user.is_none() || r.user == query.user)
             .filter(|r| !query.failing_only || r.is_failing())
             .cloned()
             .collect();
@@ -154,6 +158,22 @@ impl Model {
     }
 }
 
+/// The query itself; one of a few records also for a part of the time, a tenant or a user.
+fn narrower(all: RecordQuery) -> Vec<RecordQuery> {
+    if all.limit != 7 {
+        return vec![all];
+    }
+    let (since, until) = (Some(UnixMs(300)), Some(UnixMs(700)));
+    let (tenant, user) = (Some("acme".to_owned()), Some("mei".to_owned()));
+    vec![
+        RecordQuery { since, ..all.clone() },
+        RecordQuery { since, until, user: user.clone(), ..all.clone() },
+        RecordQuery { until, tenant: tenant.clone(), ..all.clone() },
+        RecordQuery { tenant, user, ..all.clone() },
+        all,
+    ]
+}
+
 fn same(store: &SqliteStore, model: &Model) -> Result<(), TestCaseError> {
     let releases = ["first-release", "second-release", "no-release"];
     let releases: Vec<ChangeId> = releases.iter().map(|id| id.parse().unwrap()).collect();
@@ -169,9 +189,18 @@ fn same(store: &SqliteStore, model: &Model) -> Result<(), TestCaseError> {
             for (failing_only, newest_first) in [(false, false), (false, true), (true, true)] {
                 for limit in [0, 7, 10_000] {
                     let change_id = change_id.clone();
-                    let query = RecordQuery { change_id, arm, failing_only, newest_first, limit };
-                    let (found, kept) = (store.records(&query).unwrap(), model.query(&query));
-                    prop_assert!(found == kept, "{:?}: {} of {}", query, found.len(), kept.len());
+                    let all = RecordQuery {
+                        change_id,
+                        arm,
+                        failing_only,
+                        newest_first,
+                        limit,
+                        ..RecordQuery::default()
+                    };
+                    for query in narrower(all) {
+                        let (found, kept) = (store.records(&query).unwrap(), model.query(&query));
+                        prop_assert!(found == kept, "{:?}: {} {}", query, found.len(), kept.len());
+                    }
                 }
             }
         }
