@@ -8,7 +8,9 @@
 
 use std::hint::black_box;
 use std::time::Instant;
-use tidegate_core::guard::{Detectors, Heard, Said, detect_refusal, overlap_share};
+use tidegate_core::guard::{
+    Detectors, Heard, Place, Said, Words, detect_refusal, overlap_share, signals,
+};
 use tidegate_core::text::{find_private, redact};
 
 const ROUNDS: usize = 30;
@@ -39,7 +41,8 @@ fn main() {
         "You are the support desk of a shop. Answer briefly and only about orders. ".repeat(20);
     let planted = Detectors { planted: vec!["MARKER-7".to_owned()], ..Detectors::default() };
     println!("µs a KiB, of texts of {KIB} KiB");
-    println!("{:>10}  private  redact  planted   echo  refusal", "");
+    let words = Words::new(&["gambling".to_owned(), "赌博".to_owned()]);
+    println!("{:>10}  private  redact  planted   echo  refusal  signals  words", "");
     for (name, piece) in TEXTS {
         let text = piece.repeat(KIB * 1024 / piece.len());
         let private = time(|| find_private(&text));
@@ -47,8 +50,11 @@ fn main() {
         let seen = time(|| planted.inspect(&Said::text(&text), Heard::default)) - private;
         let echo = time(|| overlap_share(&text, &prompt));
         let refusal = time(|| detect_refusal(&text));
+        let signal = time(|| signals([(Place::Tool, text.as_str())], &Words::default()));
+        let word = time(|| signals([(Place::Answer, text.as_str())], &words));
         println!(
-            "{name:>10}  {private:>7.2}  {redacted:>6.2}  {seen:>7.2}  {echo:>5.2}  {refusal:>7.3}"
+            "{name:>10}  {private:>7.2}  {redacted:>6.2}  {seen:>7.2}  {echo:>5.2}  \
+             {refusal:>7.3}  {signal:>7.2}  {word:>5.2}"
         );
     }
 }

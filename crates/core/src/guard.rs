@@ -10,13 +10,18 @@
 //! share of n-grams, addresses and phone numbers. What the request
 //! itself held ([`Heard`]) is repeated and not given away, so it counts as neither. A translated or
 //! encoded prompt is not seen.
+//!
+//! [`signals`] are of requests as well, and prove nothing: hidden text, phrases of injections,
+//! words.
 
 mod echo;
 mod planted;
 mod private;
 mod refusal;
 mod said;
+mod signal;
 mod watch;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -24,7 +29,9 @@ mod tests;
 pub use echo::overlap_share;
 pub use refusal::detect_refusal;
 pub use said::{Call, Heard, Part, Said, Text};
-pub use watch::StreamWatch;
+pub use signal::{Place, Signal, SignalKind, signals};
+pub use watch::{Seen, StreamWatch};
+pub use words::Words;
 
 use crate::ids::{ChangeId, TraceId, UnixMs};
 use crate::route::Arm;
@@ -145,6 +152,8 @@ pub struct Findings {
     pub gives_away: bool,
     /// Whether redaction would change any of its texts.
     pub has_private: bool,
+    /// What is worth counting and proves nothing.
+    pub signals: Vec<Signal>,
 }
 
 /// What to look for in answers of one version set.
@@ -156,6 +165,8 @@ pub struct Detectors {
     pub allowed_tools: Option<BTreeSet<String>>,
     /// The rendered system prompt, for the echo check; empty for none.
     pub system_prompt: String,
+    /// The project's word list.
+    pub words: Words,
 }
 
 impl Detectors {
@@ -166,6 +177,10 @@ impl Detectors {
         findings.events.extend(self.unauthorised(said));
         findings.events.extend(self.echo(said, &heard));
         private::look(said, &heard, &mut findings);
+        if !self.words.is_empty() {
+            let texts = said.all().map(|text| (Place::Answer, text));
+            findings.signals = signals(texts, &self.words);
+        }
         findings
     }
 

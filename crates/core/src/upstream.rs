@@ -51,6 +51,8 @@ pub enum Failure {
     /// The request lacks what the version set's prompt needs, or asks what the API of its model
     /// server cannot say; it was not sent.
     Unrendered,
+    /// A guard of the project refused the request; it was not sent.
+    Blocked,
     /// 5xx.
     ServerError,
     /// The client went away before the end.
@@ -91,15 +93,18 @@ impl Failure {
             | Failure::AccountLimit
             | Failure::Credential
             | Failure::ServerError => FaultOwner::Upstream,
-            Failure::Refused | Failure::Unrendered | Failure::ClientGone => FaultOwner::Client,
+            Failure::Refused | Failure::Unrendered | Failure::Blocked | Failure::ClientGone => {
+                FaultOwner::Client
+            }
             Failure::Internal => FaultOwner::Ours,
             Failure::ServerStopping => FaultOwner::Operator,
         }
     }
 
-    /// Whether the request was refused, by the upstream or by the version set's own prompt.
+    /// Whether the request was refused: by the upstream, by the version set's own prompt, or by a
+    /// guard.
     pub fn is_rejection(self) -> bool {
-        matches!(self, Failure::Refused | Failure::Unrendered)
+        matches!(self, Failure::Refused | Failure::Unrendered | Failure::Blocked)
     }
 
     /// Whether a retry, before the first byte, can help.
@@ -127,6 +132,7 @@ impl Failure {
             | Failure::Credential
             | Failure::Refused
             | Failure::Unrendered
+            | Failure::Blocked
             | Failure::ServerError => false,
         }
     }
@@ -152,6 +158,7 @@ impl Failure {
             Failure::Credential => "credential",
             Failure::Refused => "refused",
             Failure::Unrendered => "unrendered",
+            Failure::Blocked => "blocked",
             Failure::ServerError => "server_error",
             Failure::ClientGone => "client_gone",
             Failure::ServerStopping => "server_stopping",

@@ -140,6 +140,7 @@ pub(crate) fn record(n: u64, arm: Arm, user: Option<&str>, tenant: Option<&str>)
         refused: false,
         pii: false,
         risk: Vec::new(),
+        signals: Vec::new(),
         prompt_length: 4,
         response_length: 4,
         input: Some("退款要多久？".to_owned()),

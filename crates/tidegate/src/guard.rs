@@ -5,24 +5,50 @@ mod bans;
 mod texts;
 
 pub(crate) use bans::Bans;
-pub(crate) use texts::{any_text, any_text_in, heard_in, said_in};
+pub(crate) use texts::{any_text, any_text_in, asked_in, heard_in, said_in};
 
 use crate::config::Block;
-use tidegate_core::guard::{RiskEvent, RiskKind};
+use tidegate_core::guard::{RiskEvent, RiskKind, Signal, SignalKind};
 use tidegate_core::ids::Digest;
 use tidegate_core::text::has_pii;
 
-/// Whether an answer with these events is kept from the client.
-pub(crate) fn blocks(block: &[Block], events: &[RiskEvent]) -> bool {
-    let blocked = |kind| match kind {
-        RiskKind::Leak => block.contains(&Block::Planted),
-        RiskKind::UnauthorisedTool => block.contains(&Block::Tools),
-        RiskKind::PromptRecited => block.contains(&Block::Prompt),
-        RiskKind::Secret => block.contains(&Block::Secrets),
-        RiskKind::Identity => block.contains(&Block::Ids),
-        RiskKind::PromptEcho => false,
-    };
-    events.iter().any(|event| blocked(event.kind))
+/// What a kind of event is blocked by; `None` for what is counted only.
+pub(crate) fn block_of(kind: RiskKind) -> Option<Block> {
+    match kind {
+        RiskKind::Leak => Some(Block::Planted),
+        RiskKind::UnauthorisedTool => Some(Block::Tools),
+        RiskKind::PromptRecited => Some(Block::Prompt),
+        RiskKind::Secret => Some(Block::Secrets),
+        RiskKind::Identity => Some(Block::Ids),
+        RiskKind::PromptEcho => None,
+    }
+}
+
+/// What a kind of signal is blocked by.
+pub(crate) fn block_of_signal(kind: SignalKind) -> Block {
+    match kind {
+        SignalKind::HiddenText => Block::HiddenText,
+        SignalKind::Injection => Block::Injection,
+        SignalKind::Word => Block::Words,
+    }
+}
+
+/// For what a request is refused; `None` when it may be sent.
+pub(crate) fn refused_for(block: &[Block], signals: &[Signal]) -> Option<Block> {
+    signals.iter().map(|signal| block_of_signal(signal.kind)).find(|it| block.contains(it))
+}
+
+/// For what an answer is kept from the client; `None` when it may go on.
+pub(crate) fn withheld_for(
+    block: &[Block],
+    events: &[RiskEvent],
+    signals: &[Signal],
+    gives_away: bool,
+) -> Option<Block> {
+    let events = events.iter().filter_map(|event| block_of(event.kind));
+    let signals = signals.iter().map(|signal| block_of_signal(signal.kind));
+    let personal = gives_away.then_some(Block::Personal);
+    events.chain(signals).chain(personal).find(|it| block.contains(it))
 }
 
 /// A user's name as it is kept: itself, or a pseudonym where it is personal data. The pseudonym is

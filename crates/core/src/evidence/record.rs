@@ -1,6 +1,6 @@
 //! What is kept of one request.
 
-use crate::guard::RiskEvent;
+use crate::guard::{RiskEvent, Signal};
 use crate::ids::{ChangeId, TraceId, UnixMs};
 use crate::observe::Timing;
 use crate::route::{Arm, Cohort};
@@ -102,6 +102,9 @@ pub struct Record {
     pub pii: bool,
     /// Risk events seen.
     pub risk: Vec<RiskEvent>,
+    /// What was worth counting in the request and its answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signals: Vec<Signal>,
     /// Length of the input in characters.
     pub prompt_length: u64,
     /// Length of the output in characters.

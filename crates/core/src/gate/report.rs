@@ -45,7 +45,9 @@ impl Unanswered {
     fn is_refused(self) -> bool {
         matches!(
             self.failure,
-            None | Some(Failure::Refused | Failure::Unrendered | Failure::TooLarge)
+            None | Some(
+                Failure::Refused | Failure::Unrendered | Failure::Blocked | Failure::TooLarge
+            )
         )
     }
 
@@ -66,6 +68,7 @@ impl Unanswered {
             | Some(
                 Failure::Refused
                 | Failure::Unrendered
+                | Failure::Blocked
                 | Failure::TooLarge
                 | Failure::Unreachable
                 | Failure::RateLimited

@@ -6,6 +6,7 @@ fn detectors(planted: &[&str], tools: Option<&[&str]>, prompt: &str) -> Detector
         planted: planted.iter().map(|text| (*text).to_owned()).collect(),
         allowed_tools: tools.map(|tools| tools.iter().map(|t| (*t).to_owned()).collect()),
         system_prompt: prompt.to_owned(),
+        words: Words::default(),
     }
 }
 
@@ -308,7 +309,7 @@ fn watched(detectors: &Detectors, text: &str, cuts: &[usize]) -> Vec<RiskEvent> 
     let mut watch = StreamWatch::default();
     let mut events: Vec<RiskEvent> = Vec::new();
     for end in chosen {
-        for event in watch.look(detectors, &Said::text(&text[..end])) {
+        for event in watch.look(detectors, &Said::text(&text[..end])).events {
             if !events.contains(&event) {
                 events.push(event);
             }
@@ -358,7 +359,7 @@ fn a_forbidden_call_is_seen_as_soon_as_it_is_sure() {
     let check = |calls: &[(&str, &str)], sure: bool| {
         let calls = calls.iter().map(|(name, arguments)| Call { name, arguments }).collect();
         let said = Said { calls, ..Said::default() };
-        let events = StreamWatch::default().look(&detectors, &said);
+        let events = StreamWatch::default().look(&detectors, &said).events;
         assert_eq!(!events.is_empty(), sure, "{said:?}");
         let cut = Said { is_cut: true, ..said };
         let found = detectors.inspect(&cut, Heard::default);

@@ -5,7 +5,7 @@
 //! data – is looked for once it has ended, by [`Detectors::inspect`].
 
 use super::said::{Part, Said};
-use super::{Detectors, RiskEvent, planted};
+use super::{Detectors, Place, RiskEvent, Signal, planted, signals};
 use crate::text::{folded, is_invisible};
 use std::collections::BTreeMap;
 
@@ -13,6 +13,15 @@ use std::collections::BTreeMap;
 const ESCAPED_CHARS: usize = 6;
 /// Furthest look back, bytes: what is invisible is not counted, and must not make it endless.
 const LOOK_BACK_MAX: usize = 1 << 16;
+
+/// What the newest piece of a stream shows.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// Planted texts, and tools that are surely not allowed.
+    pub events: Vec<RiskEvent>,
+    /// Words of the project's list.
+    pub signals: Vec<Signal>,
+}
 
 /// What of a stream has been looked at.
 #[derive(Debug, Clone, Default)]
@@ -23,22 +32,26 @@ pub struct StreamWatch {
 }
 
 impl StreamWatch {
-    /// What the newest piece shows that must not go on: planted texts, and tools that are surely
-    /// not allowed. `said` is all that has come so far.
-    pub fn look(&mut self, detectors: &Detectors, said: &Said<'_>) -> Vec<RiskEvent> {
-        let mut events = Vec::new();
-        if !detectors.planted.is_empty() {
+    /// What the newest piece shows that must not go on. `said` is all that has come so far.
+    pub fn look(&mut self, detectors: &Detectors, said: &Said<'_>) -> Seen {
+        let mut seen = Seen::default();
+        let Detectors { planted, words, .. } = detectors;
+        if !planted.is_empty() || !words.is_empty() {
             let longest = || {
-                let chars = detectors.planted.iter().map(|text| folded(text).chars().count());
-                chars.max().unwrap_or(0) * ESCAPED_CHARS
+                let chars = planted.iter().map(|text| folded(text).chars().count());
+                // One more, so that where a word begins is seen.
+                (chars.max().unwrap_or(0) * ESCAPED_CHARS).max(words.longest_chars() + 1)
             };
             let reach = *self.reach.get_or_insert_with(longest);
             let fresh = self.fresh(said, reach);
-            events = planted::look(&detectors.planted, fresh.into_iter());
+            seen.events = planted::look(planted, fresh.iter().copied());
+            if !words.is_empty() {
+                seen.signals = signals(fresh.into_iter().map(|t| (Place::Answer, t)), words);
+            }
         }
         let forbidden = detectors.forbidden(said, true).take(1);
-        events.extend(forbidden.map(|name| detectors.unauthorised_tool(name)));
-        events
+        seen.events.extend(forbidden.map(|name| detectors.unauthorised_tool(name)));
+        seen
     }
 
     /// The newest piece of each text that grew, with as much before it as the reach asks for.

@@ -16,7 +16,7 @@ use crate::decide::{
 use crate::evidence::{
     Admission, GateRun, GateStatus, Record, RecordedToolCall, RecordedToolResult,
 };
-use crate::guard::{RiskEvent, RiskKind, Sighting};
+use crate::guard::{Place, RiskEvent, RiskKind, Sighting, Signal as GuardSignal, SignalKind};
 use crate::ids::{
     ChangeId, Digest, Generation, IncidentId, ServiceName, TraceId, UnixMs, VersionSetId,
 };
@@ -381,6 +381,11 @@ fn record() -> Record {
         refused: true,
         pii: true,
         risk: vec![RiskEvent { kind: RiskKind::Leak, detail: name() }],
+        signals: vec![GuardSignal {
+            kind: SignalKind::Injection,
+            place: Place::Tool,
+            detail: name(),
+        }],
         prompt_length: 4,
         response_length: 5,
         input: some(),

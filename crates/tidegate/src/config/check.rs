@@ -383,6 +383,10 @@ impl Checker<'_> {
         if ban_s > 86_400 {
             return Err(self.refuse("risk.ban_s", ban_s, "0 to 86400"));
         }
+        let is_empty = |word: &String| word.trim().is_empty();
+        if let Some(i) = project.risk.words.iter().position(is_empty) {
+            return Err(self.error(&format!("risk.words[{i}]"), "is empty; a word is needed"));
+        }
         for (i, text) in project.risk.planted.iter().enumerate() {
             let chars = text.trim().chars().count();
             if chars < MIN_PLANTED_CHARS {

@@ -22,7 +22,10 @@ pub(crate) struct RiskConfig {
     pub(crate) planted: Vec<String>,
     /// What a black signal shuts.
     pub(crate) on_black: OnBlack,
-    /// Answers that are kept from the client because of what they hold.
+    /// Words and phrases that are counted in requests and answers, or block them.
+    pub(crate) words: Vec<String>,
+    /// Requests that are refused, and answers that are kept from the client, because of what they
+    /// hold.
     pub(crate) block: Vec<Block>,
     /// For how long a caller is refused after a tool call that is not allowed, s, 0 to 86400;
     /// 0 for not at all.
@@ -33,6 +36,7 @@ impl Default for RiskConfig {
     fn default() -> Self {
         RiskConfig {
             planted: Vec::new(),
+            words: Vec::new(),
             on_black: OnBlack::default(),
             block: blocked_by_default(),
             ban_s: BAN_S,
@@ -55,7 +59,7 @@ pub(crate) fn is_blocked_by_default(block: &[Block]) -> bool {
     block == BLOCKED
 }
 
-/// What an answer may be kept back for.
+/// What a request may be refused for, or an answer kept back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Block {
@@ -69,4 +73,16 @@ pub(crate) enum Block {
     Secrets,
     /// Payment cards and identity numbers.
     Ids,
+    /// Answers with any personal data or secret that the request did not hold.
+    Personal,
+    /// Requests and answers with a word of the list.
+    Words,
+    /// Requests with a phrase that injections use.
+    Injection,
+    /// Requests with text that no reader sees.
+    HiddenText,
+    /// Answers that break the output contract.
+    Contract,
+    /// Tool calls whose arguments break the tool's schema.
+    Arguments,
 }

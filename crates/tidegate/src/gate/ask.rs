@@ -136,6 +136,7 @@ fn ask_error(error: &UpstreamError, upstream: &str) -> AskError {
         // A retry meets the same answer.
         Failure::Refused
         | Failure::Unrendered
+        | Failure::Blocked
         | Failure::Credential
         | Failure::AccountLimit
         | Failure::TooLarge

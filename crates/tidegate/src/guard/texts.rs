@@ -3,7 +3,7 @@
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
-use tidegate_core::guard::{Call, Heard, Part, Said, Text};
+use tidegate_core::guard::{Call, Heard, Part, Place, Said, Text};
 use tidegate_wire::{AnswerFacts, ChoiceFacts};
 
 /// Everything an answer says.
@@ -34,6 +34,48 @@ pub(crate) fn heard_in<'a>(body: &'a Map<String, Value>, system_prompt: &'a str)
         });
     }
     heard
+}
+
+/// How much of a text is looked at for signals, bytes at its beginning and as many at its end: an
+/// order to the model is near one of both, and a request waits while it is looked at.
+const LOOKED_AT: usize = 1 << 17;
+
+/// What a request brings that no request before it brought: the texts after the last answer.
+pub(crate) fn asked_in(body: &Map<String, Value>) -> Vec<(Place, &str)> {
+    let messages = body.get("messages").and_then(Value::as_array);
+    let role = |message: &Value| message.get("role").and_then(Value::as_str).map(str::to_owned);
+    let newest = messages.into_iter().flatten().rev();
+    let newest = newest.take_while(|message| role(message).as_deref() != Some("assistant"));
+    let mut texts = Vec::new();
+    for message in newest {
+        let place = match message.get("role").and_then(Value::as_str) {
+            Some("tool" | "function") => Place::Tool,
+            // The application's own words give orders.
+            Some("system" | "developer") => continue,
+            Some(_) | None => Place::User,
+        };
+        let content = message.get("content");
+        let parts = content.and_then(Value::as_array).into_iter().flatten();
+        let parts = parts.filter_map(|part| part.get("text").and_then(Value::as_str));
+        for text in content.and_then(Value::as_str).into_iter().chain(parts) {
+            texts.extend(ends(text).into_iter().map(|text| (place, text)));
+        }
+    }
+    texts
+}
+
+/// The text, or its ends where it is long.
+fn ends(text: &str) -> Vec<&str> {
+    if text.len() <= 2 * LOOKED_AT {
+        return vec![text];
+    }
+    let boundary = |mut at: usize| {
+        while !text.is_char_boundary(at) {
+            at += 1;
+        }
+        at
+    };
+    vec![&text[..boundary(LOOKED_AT)], &text[boundary(text.len() - LOOKED_AT)..]]
 }
 
 /// Whether any text in a JSON value is such. serde_json bounds the depth at 127.
@@ -116,6 +158,24 @@ impl<'de, F: FnMut(&str) -> bool> Visitor<'de> for &mut Texts<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_request_brings_is_what_comes_after_the_last_answer() {
+        let body = serde_json::json!({"messages": [
+            {"role": "system", "content": "rules"},
+            {"role": "user", "content": "old"},
+            {"role": "assistant", "content": "answer"},
+            {"role": "tool", "tool_call_id": "t", "content": [{"type": "text", "text": "page"}]},
+            {"role": "system", "content": "more rules"},
+            {"role": "user", "content": [{"type": "text", "text": "new"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]},
+        ]});
+        let asked = asked_in(body.as_object().unwrap());
+        assert_eq!(asked, [(Place::User, "new"), (Place::Tool, "page")]);
+        let long = "退".repeat(LOOKED_AT);
+        let looked: usize = ends(&long).into_iter().map(str::len).sum();
+        assert!(looked < 2 * LOOKED_AT + 8);
+    }
 
     #[test]
     fn texts_of_a_document_are_looked_at_without_its_keys() {

@@ -111,6 +111,8 @@ struct Counts {
     failures: [BTreeMap<Failure, u64>; 2],
     /// By arm: answers that kept the contract, and that broke it.
     contract: [[u64; 2]; 2],
+    /// What guards saw, by guard and action.
+    guards: BTreeMap<(&'static str, &'static str), u64>,
 }
 
 #[derive(Default)]
@@ -198,6 +200,11 @@ impl Metrics {
         if let Some(refused) = sample.refused {
             model.average("not_refused", f64::from(u8::from(!refused)));
         }
+    }
+
+    /// Counts what a guard saw in a request or an answer, and what was done about it.
+    pub(crate) fn guard(&self, guard: &'static str, action: &'static str) {
+        *self.counts().guards.entry((guard, action)).or_default() += 1;
     }
 
     /// Averages a score of 0 to 1 that a user or an evaluation gave.
@@ -298,6 +305,11 @@ impl Counts {
             for (result, count) in ["kept", "broken"].into_iter().zip(self.contract[arm as usize]) {
                 page.count(name, &[("arm", arm.as_str()), ("result", result)], count);
             }
+        }
+        let name = "tidegate_guard_events_total";
+        page.family(name, "counter", "What guards saw in requests and answers, and what was done");
+        for ((guard, action), count) in &self.guards {
+            page.count(name, &[("guard", guard), ("action", action)], *count);
         }
         page.family("tidegate_tokens_total", "counter", "Tokens by arm and direction");
         for arm in [Arm::Stable, Arm::Candidate] {

@@ -60,6 +60,7 @@ fn advice(failure: Failure) -> &'static str {
         | Failure::ServerError => "check the model server's log",
         Failure::Refused
         | Failure::Unrendered
+        | Failure::Blocked
         | Failure::ClientGone
         | Failure::ServerStopping
         | Failure::Internal => "see what failed: `tidegate trace ID`",

@@ -27,6 +27,8 @@ pub(crate) enum Code {
     BadBody,
     /// The request lacks what the version set's prompt needs.
     PromptNotRendered,
+    /// A guard of the service refuses the request.
+    RequestBlocked,
     /// No credential, or one that is not known.
     InvalidApiKey,
     /// Many that are not known, one after the other.
@@ -108,7 +110,7 @@ pub(crate) enum Code {
 impl Code {
     /// Every code.
     #[cfg(test)]
-    pub(crate) const ALL: [Code; 49] = [
+    pub(crate) const ALL: [Code; 50] = [
         Code::InvalidJson,
         Code::RequestTooComplex,
         Code::DuplicateParameter,
@@ -120,6 +122,7 @@ impl Code {
         Code::BadHeaders,
         Code::BadBody,
         Code::PromptNotRendered,
+        Code::RequestBlocked,
         Code::InvalidApiKey,
         Code::TooManyWrongKeys,
         Code::RateLimitExceeded,
@@ -174,6 +177,7 @@ impl Code {
             Code::BadHeaders => "bad_headers",
             Code::BadBody => "bad_body",
             Code::PromptNotRendered => "prompt_not_rendered",
+            Code::RequestBlocked => "request_blocked",
             Code::InvalidApiKey => "invalid_api_key",
             Code::TooManyWrongKeys => "too_many_wrong_keys",
             Code::RateLimitExceeded => "rate_limit_exceeded",

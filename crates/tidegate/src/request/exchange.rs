@@ -3,6 +3,7 @@
 
 mod account;
 mod placed;
+mod screen;
 mod taken;
 
 use super::admission::Share;
@@ -23,13 +24,14 @@ use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use placed::{Placed, place};
+pub(super) use screen::Withheld;
 use serde_json::{Map, Value};
 use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use taken::take;
 use tidegate_core::access::Level;
-use tidegate_core::guard::{Findings, Said};
+use tidegate_core::guard::{Findings, Said, Signal};
 use tidegate_core::ids::ChangeId;
 use tidegate_core::observe::Outcome;
 use tidegate_core::route::{Arm, Cohort};
@@ -116,6 +118,11 @@ impl Asked {
         openai_chat::conversation_head(self.values.as_ref()?)
     }
 
+    /// The values, until they are sent on.
+    fn values(&self) -> Option<&Map<String, Value>> {
+        self.values.as_ref()
+    }
+
     /// The values once more.
     fn again(&self) -> Map<String, Value> {
         // It was read before.
@@ -140,6 +147,8 @@ pub(super) struct Ending {
     pub(super) said: Option<Box<upstream::UpstreamSaid>>,
     /// Whether the answer was kept from the client, in whole or from some point on.
     pub(super) withheld: bool,
+    /// How it breaks the contract, where it was kept back for that.
+    pub(super) contract: Option<String>,
 }
 
 /// A request on its version set.
@@ -168,6 +177,8 @@ pub(super) struct Exchange {
     pub(super) turn: Option<Turn>,
     /// Its part of the bounds that hold for it.
     taken: Option<Taken>,
+    /// What the request holds that is worth counting.
+    signals: Vec<Signal>,
     _permit: OwnedSemaphorePermit,
     /// The memory that it may hold.
     pub(super) share: Share,
@@ -194,7 +205,7 @@ impl Exchange {
         let (placed, ticket) = place(gateway, &arrival, &query).await?;
         let Placed { table, arm, cohort, set } = placed;
         gateway.admission.earn_retry();
-        Ok(Exchange {
+        let exchange = Exchange {
             gateway: Arc::clone(gateway),
             query,
             set,
@@ -212,9 +223,11 @@ impl Exchange {
             ticket,
             turn: None,
             taken,
+            signals: Vec::new(),
             _permit: permit,
             share,
-        })
+        };
+        exchange.screened()
     }
 
     /// The API that the client speaks.

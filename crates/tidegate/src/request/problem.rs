@@ -4,11 +4,11 @@ use super::admission::Overload;
 use super::code::Code;
 use crate::access::{Scope, ScopeKind};
 use crate::clock::rfc3339;
+use crate::config::Block;
 use crate::http::Foreign;
 use crate::upstream::UpstreamError;
 use http::StatusCode;
 use tidegate_core::access::{OverBound, OverBudget};
-use tidegate_core::guard::{RiskEvent, RiskKind};
 use tidegate_core::ids::TraceId;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::RequestError;
@@ -165,17 +165,45 @@ impl Problem {
         problem
     }
 
-    /// The answer is kept back because of these events.
-    pub(super) fn withheld(events: &[RiskEvent]) -> Problem {
-        let is_tool = |event: &RiskEvent| event.kind == RiskKind::UnauthorisedTool;
-        let message = if !events.is_empty() && events.iter().all(is_tool) {
-            "the answer is withheld: it calls a tool that this service does not allow"
-        } else {
-            "the answer is withheld: it crossed a red line of this service"
+    /// The request is refused because of what it holds.
+    pub(super) fn blocked(why: Block) -> Problem {
+        let what = match why {
+            Block::HiddenText => "text that no reader sees",
+            Block::Words => "a word that this service does not take",
+            Block::Injection
+            | Block::Planted
+            | Block::Tools
+            | Block::Prompt
+            | Block::Secrets
+            | Block::Ids
+            | Block::Personal
+            | Block::Contract
+            | Block::Arguments => "instructions to the model that this service does not take",
         };
-        let mut problem =
-            Problem::server(StatusCode::BAD_GATEWAY, Code::AnswerWithheld, message.to_owned())
-                .next(Next::DoNotRetry);
+        let message = format!("the request is refused: it holds {what}");
+        let mut problem = Problem::bad_request(Code::RequestBlocked, message);
+        problem.kind = "safety_error";
+        problem.next(Next::DoNotRetry)
+    }
+
+    /// The answer is kept back because of this.
+    pub(super) fn withheld(why: Block) -> Problem {
+        let message = match why {
+            Block::Tools => "it calls a tool that this service does not allow",
+            Block::Contract => "it breaks the output contract of this service",
+            Block::Arguments => "it calls a tool with arguments that the tool does not take",
+            Block::Words => "it holds a word that this service does not give out",
+            Block::Personal => "it holds personal data",
+            Block::Planted
+            | Block::Prompt
+            | Block::Secrets
+            | Block::Ids
+            | Block::Injection
+            | Block::HiddenText => "it crossed a red line of this service",
+        };
+        let message = format!("the answer is withheld: {message}");
+        let mut problem = Problem::server(StatusCode::BAD_GATEWAY, Code::AnswerWithheld, message)
+            .next(Next::DoNotRetry);
         problem.kind = "safety_error";
         problem
     }
@@ -209,6 +237,7 @@ impl Problem {
             | Failure::Credential
             | Failure::Refused
             | Failure::Unrendered
+            | Failure::Blocked
             | Failure::ClientGone
             | Failure::Internal => Next::DoNotRetry,
             Failure::ServerStopping => Next::RetryAfter(1),
@@ -291,6 +320,7 @@ fn of_failure(failure: Failure, status: Option<u16>) -> (StatusCode, &'static st
         Failure::Unrendered => {
             (StatusCode::BAD_REQUEST, "invalid_request_error", Code::PromptNotRendered)
         }
+        Failure::Blocked => (StatusCode::BAD_REQUEST, "safety_error", Code::RequestBlocked),
         Failure::ServerError => (StatusCode::BAD_GATEWAY, upstream, Code::UpstreamError),
         Failure::ServerStopping => {
             (StatusCode::SERVICE_UNAVAILABLE, "server_error", Code::ServerStopping)

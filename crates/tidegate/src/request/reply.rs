@@ -1,8 +1,7 @@
 //! A whole answer: read, looked at, and passed on byte for byte or withheld.
 
-use super::exchange::{Ending, Exchange};
+use super::exchange::{Ending, Exchange, Withheld};
 use super::problem::Problem;
-use crate::guard::blocks;
 use crate::http::aside;
 use crate::upstream::{Answer, BODY_SMALL, UpstreamError};
 use bytes::Bytes;
@@ -48,14 +47,14 @@ fn looked_at(exchange: Exchange, answer: Answer) -> Result<Whole, Problem> {
                 elapsed,
                 found,
                 said,
-                withheld: false,
+                ..Ending::default()
             });
             return Err(problem);
         }
     };
     let found = exchange.look(&facts, false);
-    if blocks(&exchange.set.block, &found.events) {
-        let problem = Problem::withheld(&found.events);
+    if let Some(Withheld { why, contract }) = exchange.withheld(&facts, &found) {
+        let problem = Problem::withheld(why);
         let facts = Some(facts);
         let status = problem.status;
         let ending = Ending {
@@ -64,6 +63,7 @@ fn looked_at(exchange: Exchange, answer: Answer) -> Result<Whole, Problem> {
             elapsed,
             found: Some(found),
             withheld: true,
+            contract,
             ..Ending::default()
         };
         exchange.close(ending);

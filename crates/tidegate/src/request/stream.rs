@@ -9,17 +9,19 @@
 use super::body::{Body, Stream};
 use super::bounds::{HELD_MAX, STREAM_PIECE};
 use super::dialect::StreamForm;
-use super::exchange::{Ending, Exchange};
+use super::exchange::{Ending, Exchange, Withheld};
 use super::problem::{CLIENT_GONE, Problem};
-use crate::guard::{blocks, said_in};
+use crate::config::Block;
+use crate::guard::{said_in, withheld_for};
 use crate::observe::StatusClass;
 use crate::upstream::{Elapsed, Piece, Pieces, UpstreamError};
+use crate::version_set::LiveSet;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use std::task::{Context, Poll};
 use std::time::Instant;
-use tidegate_core::guard::{Findings, RiskEvent, StreamWatch};
+use tidegate_core::guard::{Findings, RiskEvent, Seen, StreamWatch};
 use tidegate_core::upstream::Failure;
 use tidegate_wire::AnswerFacts;
 
@@ -34,6 +36,8 @@ struct Events {
     pieces: Pieces,
     facts: AnswerFacts,
     watch: StreamWatch,
+    /// Whether the text so far can still keep the contract.
+    contract: Growing,
     /// What the watch found so far.
     seen: Vec<RiskEvent>,
     /// Events that wait until it is known which tool they call.
@@ -52,6 +56,7 @@ pub(super) fn response(mut exchange: Exchange, first: Piece, pieces: Pieces) -> 
         pieces,
         facts: AnswerFacts::default(),
         watch: StreamWatch::default(),
+        contract: Growing::default(),
         seen: Vec::new(),
         held: Vec::new(),
         status: StatusClass::ClientError,
@@ -96,6 +101,27 @@ impl Stream for Events {
     }
 }
 
+/// An answer that must be JSON, as it grows: what cannot become JSON any more is seen before its
+/// end. Each look is at a text twice as long as the one before, so that all looks together cost
+/// two of the whole.
+#[derive(Default)]
+struct Growing {
+    looked_at: usize,
+}
+
+impl Growing {
+    fn look(&mut self, set: &LiveSet, text: &str) -> Option<Withheld> {
+        let is_due = text.len() > 2 * self.looked_at;
+        if !is_due || set.contract.is_none() || !set.block.contains(&Block::Contract) {
+            return None;
+        }
+        self.looked_at = text.len();
+        let error = serde_json::from_str::<serde::de::IgnoredAny>(text).err()?;
+        let contract = (!error.is_eof()).then(|| set.contract_problem(text)).flatten();
+        contract.map(|problem| Withheld { why: Block::Contract, contract: Some(problem) })
+    }
+}
+
 impl Events {
     fn take(&mut self, piece: Option<Piece>, out: &mut Vec<u8>) {
         match piece {
@@ -125,12 +151,15 @@ impl Events {
         let mut holds = false;
         if let Some(exchange) = &self.exchange {
             let said = said_in(&self.facts);
-            let events = self.watch.look(&exchange.set.detectors, &said);
+            let Seen { events, signals } = self.watch.look(&exchange.set.detectors, &said);
             let is_open = exchange.set.detectors.is_open_call(&said);
             holds = is_open && self.held.len() < HELD_MAX;
-            self.seen.extend(events.iter().cloned());
-            if blocks(&exchange.set.block, &events) {
-                return self.withhold(&events, None, Elapsed::default(), out);
+            let why = withheld_for(&exchange.set.block, &events, &signals, false);
+            let why = why.map(|why| Withheld { why, contract: None });
+            let why = why.or_else(|| self.contract.look(&exchange.set, self.facts.text()));
+            self.seen.extend(events);
+            if let Some(why) = why {
+                return self.withhold(why, None, Elapsed::default(), out);
             }
         }
         if !holds {
@@ -141,9 +170,8 @@ impl Events {
     fn done(&mut self, elapsed: Elapsed, out: &mut Vec<u8>) {
         let Some(exchange) = &self.exchange else { return };
         let found = exchange.look(&self.facts, false);
-        if blocks(&exchange.set.block, &found.events) {
-            let events = found.events.clone();
-            return self.withhold(&events, Some(found), elapsed, out);
+        if let Some(why) = exchange.withheld(&self.facts, &found) {
+            return self.withhold(why, Some(found), elapsed, out);
         }
         out.append(&mut self.held);
         if let Err(problem) = self.form.end(out) {
@@ -170,15 +198,15 @@ impl Events {
 
     fn withhold(
         &mut self,
-        events: &[RiskEvent],
+        Withheld { why, contract }: Withheld,
         found: Option<Findings>,
         elapsed: Elapsed,
         out: &mut Vec<u8>,
     ) {
         let trace = self.exchange.as_ref().map(|exchange| &exchange.ids().trace);
-        self.form.error(&Problem::withheld(events), trace, out);
+        self.form.error(&Problem::withheld(why), trace, out);
         let (status, withheld) = (StatusCode::OK, true);
-        let ending = Ending { status, elapsed, found, withheld, ..Ending::default() };
+        let ending = Ending { status, elapsed, found, withheld, contract, ..Ending::default() };
         self.end(StatusClass::Error, ending);
     }
 

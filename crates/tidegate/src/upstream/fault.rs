@@ -170,6 +170,7 @@ fn status_message(status: u16, failure: Failure) -> String {
         | Failure::Empty
         | Failure::TooLarge
         | Failure::Unrendered
+        | Failure::Blocked
         | Failure::ClientGone
         | Failure::ServerStopping
         | Failure::Internal => "answered with a status that no chat completion has",

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use tidegate_core::guard::Detectors;
+use tidegate_core::guard::{Detectors, Words};
 use tidegate_core::version_set::{ArtifactKind, NamedSet, PackedSet, VersionKeys, VersionSet};
 
 /// A version set in memory.
@@ -113,6 +113,7 @@ impl LiveSet {
                 planted: settings.risk.planted.clone(),
                 allowed_tools: manifest.allowed().filter(|_| !manifest.passes_client_tools()),
                 system_prompt,
+                words: Words::new(&settings.risk.words),
             },
             block: settings.risk.block,
             renderer,

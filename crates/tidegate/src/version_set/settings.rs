@@ -47,6 +47,9 @@ pub(crate) struct RiskSettings {
     /// Texts that must never appear in an answer.
     #[serde(default)]
     pub(crate) planted: Vec<String>,
+    /// Words that are counted in requests and answers, or block them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) words: Vec<String>,
     /// What answers are kept from the client for; left out where it is the default, so that sets
     /// packed before there was a choice keep their names.
     #[serde(default = "blocked_by_default", skip_serializing_if = "is_blocked_by_default")]
@@ -77,6 +80,7 @@ impl Settings {
             prompt_mode: project.artifacts.prompt.mode,
             risk: RiskSettings {
                 planted: project.risk.planted.clone(),
+                words: project.risk.words.clone(),
                 block: project.risk.block.clone(),
             },
             tools_sent: tools.send && !tools.tools.is_empty(),
@@ -111,13 +115,13 @@ impl Settings {
             };
         }
         let SettingsV1 { contract, limits, prompt_mode, risk } = serde_json::from_value(value)?;
-        let RiskConfig { planted, block, on_black: _, ban_s: _ } = risk;
+        let RiskConfig { planted, words, block, on_black: _, ban_s: _ } = risk;
         Ok(Settings {
             format: FORMAT,
             output: contract.output,
             limits: limits.of_answers(),
             prompt_mode,
-            risk: RiskSettings { planted, block },
+            risk: RiskSettings { planted, words, block },
             tools_sent: false,
         })
     }

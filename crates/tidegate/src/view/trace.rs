@@ -6,6 +6,7 @@ use crate::lang::{self, Lang};
 use crate::output::{Tone, padded, paint, wrapped};
 use crate::store::Unrecorded;
 use tidegate_core::evidence::{Admission, Record, RecordedToolCall, RecordedToolResult};
+use tidegate_core::guard::Signal;
 use tidegate_core::observe::{Feedback, Timing};
 use tidegate_core::route::Arm;
 use tidegate_core::upstream::FaultOwner;
@@ -46,6 +47,10 @@ fn trace_in(lang: Lang, record: &Record, feedback: &[Feedback]) -> Vec<String> {
     for event in &record.risk {
         let text = format!("{}: {}", event.kind.as_str(), event.detail);
         rows.push((words.risk, paint(Tone::Red, &text)));
+    }
+    for Signal { kind, place, detail } in &record.signals {
+        let text = format!("{} ({}): {detail}", kind.as_str(), place.as_str());
+        rows.push((words.risk, paint(Tone::Yellow, &text)));
     }
     let names = rows.len();
     rows.push((words.input, content(lang, record.input.as_ref(), record.prompt_length)));

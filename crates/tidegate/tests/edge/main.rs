@@ -27,6 +27,8 @@ mod evals;
 #[cfg(target_os = "linux")]
 mod faults;
 #[cfg(test)]
+mod guards;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod incident;

@@ -37,6 +37,7 @@ pub(in crate::gate) fn record(n: u64, input: &str) -> Record {
         refused: false,
         pii: false,
         risk: vec![],
+        signals: Vec::new(),
         prompt_length: 0,
         response_length: 0,
         input: Some(input.to_owned()),

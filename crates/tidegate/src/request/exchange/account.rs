@@ -94,6 +94,7 @@ pub(super) fn keep(exchange: &mut Exchange, ending: Ending) -> Outcome {
         },
     );
     measure(exchange, &ending, &outcome);
+    exchange.count_guards(&ending, &found);
     let record = record(exchange, ending, judged, spent, timing);
     if exchange.gateway.options.log_requests {
         log(exchange, &record);
@@ -140,8 +141,8 @@ fn log_outage(exchange: &Exchange, change: OutageChange) {
 fn judge(exchange: &Exchange, ending: &Ending) -> Judged {
     let (Some(facts), None) = (&ending.facts, ending.failure) else { return Judged::default() };
     let (contract_checked, contract_problem) = match ending.withheld {
-        true => (false, None),
-        false => keeps_contract(exchange, facts),
+        true => (ending.contract.is_some(), ending.contract.clone()),
+        false => exchange.keeps_contract(facts),
     };
     Judged {
         contract_checked,
@@ -150,16 +151,18 @@ fn judge(exchange: &Exchange, ending: &Ending) -> Judged {
     }
 }
 
-/// Whether the answer was compared with a contract, and why it breaks it. An answer that calls
-/// tools has no text that could keep one: its arguments are compared with the tools' schemas.
-fn keeps_contract(exchange: &Exchange, facts: &AnswerFacts) -> (bool, Option<String>) {
-    let set = &exchange.set;
-    if facts.tool_calls().next().is_none() {
-        return (set.contract.is_some(), set.contract_problem(facts.text()));
+impl Exchange {
+    /// Whether the answer was compared with a contract, and why it breaks it. An answer that calls
+    /// tools has no text that could keep one: its arguments are compared with the tools' schemas.
+    pub(super) fn keeps_contract(&self, facts: &AnswerFacts) -> (bool, Option<String>) {
+        let set = &self.set;
+        if facts.tool_calls().next().is_none() {
+            return (set.contract.is_some(), set.contract_problem(facts.text()));
+        }
+        let calls = facts.tool_calls();
+        let looked = calls.filter_map(|call| set.arguments_problem(&call.name, &call.arguments));
+        looked.fold((false, None), |(_, first), problem| (true, first.or(problem)))
     }
-    let calls = facts.tool_calls();
-    let looked = calls.filter_map(|call| set.arguments_problem(&call.name, &call.arguments));
-    looked.fold((false, None), |(_, first), problem| (true, first.or(problem)))
 }
 
 fn texts(facts: &AnswerFacts) -> impl Iterator<Item = &str> {
@@ -359,6 +362,7 @@ fn record(
         refused: judged.refused,
         pii: found.gives_away,
         risk: found.events,
+        signals: exchange.signals.iter().cloned().chain(found.signals).collect(),
         prompt_length: query.input_chars,
         response_length: answer_length(&facts),
         input: keeps.then(|| kept(redacted(&query.text))),
