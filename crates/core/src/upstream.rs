@@ -4,6 +4,12 @@
 //! before the first byte has reached the client and within the same version set; the caller keeps
 //! both promises, this module only says whether a retry can help.
 
+pub mod breaker;
+pub mod endpoints;
+
+pub use breaker::{Breaker, Standing};
+pub use endpoints::{Change, Ended, Pick, Pool, View};
+
 use serde::{Deserialize, Serialize};
 
 /// Whose fault a failed request is.
@@ -134,6 +140,30 @@ impl Failure {
             | Failure::Unrendered
             | Failure::Blocked
             | Failure::ServerError => false,
+        }
+    }
+
+    /// Whether it says that the endpoint is not well: another may do better. What a request, a
+    /// client or an operator caused says nothing of it, nor does the length of an answer.
+    pub fn blames_endpoint(self) -> bool {
+        match self {
+            Failure::Unreachable
+            | Failure::FirstByteTimeout
+            | Failure::IdleTimeout
+            | Failure::TotalTimeout
+            | Failure::CutShort
+            | Failure::Malformed
+            | Failure::RateLimited
+            | Failure::AccountLimit
+            | Failure::Credential
+            | Failure::ServerError => true,
+            Failure::Empty
+            | Failure::TooLarge
+            | Failure::Refused
+            | Failure::Unrendered
+            | Failure::ClientGone
+            | Failure::ServerStopping
+            | Failure::Internal => false,
         }
     }
 
