@@ -284,7 +284,9 @@ mod tests {
         assert_eq!(fail(&mut breaker, 1, S), Some(Turn::Opened { for_us: 2 * S }));
         let again = |breaker: &mut Breaker, calm| {
             let at = 3 * S;
-            (0..TRIALS).for_each(|_| drop(call(breaker, Some(true), at)));
+            for _ in 0..TRIALS {
+                call(breaker, Some(true), at);
+            }
             fail(breaker, STREAK, at + calm)
         };
         assert_eq!(again(&mut breaker.clone(), S), Some(Turn::Opened { for_us: 4 * S }));
