@@ -28,7 +28,7 @@ pub const TRIALS: u32 = 3;
 /// Length of one bucket of the window, µs.
 const BUCKET_US: u64 = 1_000_000;
 
-/// How an endpoint stands with its breaker.
+/// Whether an endpoint gets calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// It gets its share of calls.
@@ -300,7 +300,8 @@ mod tests {
             let mut breaker = Breaker::default();
             let mut at = 0;
             let mut expected = OPEN_FIRST_US;
-            prop_assert_eq!(fail(&mut breaker, STREAK, at), Some(Turn::Opened { for_us: expected }));
+            let turn = fail(&mut breaker, STREAK, at);
+            prop_assert_eq!(turn, Some(Turn::Opened { for_us: expected }));
             for _ in 0..times {
                 at += expected;
                 expected = (expected * 2).min(OPEN_MAX_US);

@@ -3,9 +3,10 @@
 //! Order of checks: an endpoint that was tried for this request comes last; one on probation that
 //! wants a call gets it, unless it is a retry; of the others, two are drawn and the one with the
 //! lower cost is taken (Mitzenmacher, "The power of two choices", 2001). Where none is well, all
-//! are: the last endpoint is never taken away. The cost is latency times calls in flight, by weight.
-//! Latency is a peak EWMA, as Finagle and Linkerd have it: a slow answer counts at once, and is
-//! forgotten over [`TAU_US`]. A failure is no latency, so that what fails fast never looks fast.
+//! are: the last endpoint is never taken away. The cost is latency times calls in flight, by
+//! weight. Latency is a peak EWMA, as Finagle and Linkerd have it: a slow answer counts at once,
+//! and is forgotten over [`TAU_US`]. A failure is no latency: what fails fast never looks
+//! fast.
 
 use super::Failure;
 use super::breaker::{Breaker, Standing, Turn};
@@ -13,6 +14,8 @@ use crate::random::Random;
 
 /// Time after which a latency counts by 1/e, µs.
 pub const TAU_US: u64 = 10_000_000;
+/// Smallest weight of an endpoint.
+pub const WEIGHT_MIN: f64 = 0.01;
 /// What a call is taken to last where nothing is known, µs.
 const UNKNOWN_US: f64 = 1_000_000.0;
 
@@ -67,6 +70,13 @@ pub struct View {
     pub failed: u64,
     /// Times that its breaker opened.
     pub opened: u64,
+}
+
+impl View {
+    /// Whether it gets its share of calls.
+    pub fn is_well(&self) -> bool {
+        !self.is_down && self.standing == Standing::Closed
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -137,10 +147,11 @@ impl Endpoint {
 pub struct Pool(Vec<Endpoint>);
 
 impl Pool {
-    /// One endpoint for each weight: what it can take beside the others. A weight of 0 counts as 1.
-    pub fn new(weights: impl IntoIterator<Item = u32>) -> Pool {
-        let endpoint = |weight: u32| Endpoint {
-            weight: f64::from(weight.max(1)),
+    /// One endpoint for each weight: what it can take beside the others, [`WEIGHT_MIN`] or more.
+    pub fn new(weights: impl IntoIterator<Item = f64>) -> Pool {
+        let endpoint = |weight: f64| Endpoint {
+            // Whatever is no number is the least too.
+            weight: weight.max(WEIGHT_MIN),
             breaker: Breaker::default(),
             is_down: false,
             in_flight: 0,

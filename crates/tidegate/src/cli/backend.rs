@@ -11,7 +11,7 @@ use crate::error::{CliError, Result};
 use crate::lang::Lang;
 use crate::output;
 use crate::store::{Access, Store};
-use crate::view::{self, KeyAnswer};
+use crate::view::{self, EndpointAnswer, KeyAnswer};
 use client::AdminClient;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -73,6 +73,8 @@ pub(crate) struct Seen {
     pub(crate) journal_problem: Option<String>,
     /// The keys.
     pub(crate) keys: BTreeMap<KeyId, KeyAnswer>,
+    /// The endpoints of the arms' upstreams; none where no server runs.
+    pub(crate) endpoints: Vec<EndpointAnswer>,
 }
 
 impl Seen {
@@ -89,6 +91,7 @@ impl From<Status> for Seen {
             journal_problem: status.journal_problem.clone(),
             served: true,
             keys: status.keys.clone(),
+            endpoints: status.endpoints.clone(),
             state: status.into_state(),
         }
     }
@@ -163,7 +166,8 @@ pub(crate) async fn read_status(config: &Path, server: Option<&str>) -> Result<S
     }
     let (_, state) = read_state(&root).map_err(nothing_to_read)?;
     let keys = state.keys.iter().map(|(id, held)| (id.clone(), held.clone().into())).collect();
-    Ok(Seen { state, served: false, not_written: None, journal_problem: None, keys })
+    let endpoints = Vec::new();
+    Ok(Seen { state, served: false, not_written: None, journal_problem: None, keys, endpoints })
 }
 
 /// No server answers and the state cannot be read.

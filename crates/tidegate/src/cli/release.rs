@@ -13,7 +13,7 @@ use crate::lang::{self, Lang};
 use crate::output;
 use crate::store::Sets as _;
 use crate::version_set::{edits_since, pack};
-use crate::view::{self, IncidentAnswer, TableAnswer};
+use crate::view::{self, EndpointAnswer, IncidentAnswer, TableAnswer};
 use clap::{Args, Subcommand};
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
@@ -237,7 +237,7 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
     // JSON is in English, whoever asks.
     let notes: Vec<String> = seen.note(Lang::En).into_iter().collect();
     let note = seen.note(lang::reader());
-    let Seen { state, served, .. } = seen;
+    let Seen { state, served, endpoints, .. } = seen;
     let edits = edits(config, &state);
     let table = state.table.clone().map(TableAnswer::from);
     let change_id = match &args.change_id {
@@ -250,14 +250,14 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
                 "service": state.service, "table": table, "served": served,
                 "notes": notes, "release": null,
                 "experimental": state.is_experimental(),
-                "files_edited": edits.and_then(Result::ok),
+                "files_edited": edits.and_then(Result::ok), "endpoints": endpoints,
             }));
         } else {
             let [none, hint] = view::no_release(lang::reader());
             output::line(none);
             note.iter().flat_map(|note| output::wrapped(note, 2)).for_each(output::line);
             output::sentence(hint);
-            say_service(&state, edits);
+            say_service(&state, edits, &endpoints);
         }
         return Ok(());
     };
@@ -273,6 +273,7 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
             "notes": notes,
             "experimental": state.is_experimental(),
             "files_edited": edits.and_then(Result::ok),
+            "endpoints": endpoints,
             "release": view::with_sentences(release),
             "incident": state.incident_of(&change_id).cloned().map(IncidentAnswer::from),
         }));
@@ -284,7 +285,7 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
         if let Some(note) = unserved(release, served) {
             output::sentence(note);
         }
-        say_service(&state, edits);
+        say_service(&state, edits, &endpoints);
     }
     Ok(())
 }
@@ -300,7 +301,12 @@ fn edits(config: &Path, state: &ControlState) -> Option<Result<Vec<String>>> {
 
 /// Says what holds of the service as a whole: whether it is an experiment, and which of its files
 /// are not served.
-fn say_service(state: &ControlState, edits: Option<Result<Vec<String>>>) {
+fn say_service(
+    state: &ControlState,
+    edits: Option<Result<Vec<String>>>,
+    endpoints: &[EndpointAnswer],
+) {
+    view::endpoints(lang::reader(), endpoints).iter().for_each(output::line);
     if state.service.is_some() && state.is_experimental() {
         output::sentence(view::experimental(lang::reader()));
     }

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use tidegate_core::ids::ServiceName;
 use tidegate_core::route::Weight;
 
+mod endpoints;
 mod upstreams;
 
 /// Shortest planted text, characters: a shorter one could be in an honest answer.

@@ -9,6 +9,10 @@ use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
+mod endpoint;
+
+pub(crate) use endpoint::{Endpoint, Health};
+
 /// A model server.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
@@ -28,6 +32,12 @@ pub(crate) enum Upstream {
         /// as one: several chat templates allow one only.
         #[serde(default = "yes", skip_serializing_if = "is_yes")]
         merge_system: bool,
+        /// More servers of the same model, beside the one of `base_url`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        endpoints: Vec<Endpoint>,
+        /// How endpoints are asked whether they are well; none for not at all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        health: Option<Health>,
     },
     /// OpenAI's models at Azure.
     Azure(Azure),
@@ -73,7 +83,7 @@ impl Upstream {
 }
 
 /// A resource of Azure OpenAI, or of Azure AI Foundry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Azure {
     /// The resource's address alone, `https://NAME.openai.azure.com`.
@@ -91,10 +101,16 @@ pub(crate) struct Azure {
     /// Whether a stream's usage is asked for where the client does not.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub(crate) stream_usage: bool,
+    /// More servers of the same model, beside the one of `base_url`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// How endpoints are asked whether they are well; none for not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) health: Option<Health>,
 }
 
 /// A server that speaks Anthropic's Messages API.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Anthropic {
     /// Up to and with `/v1`.
@@ -113,6 +129,12 @@ pub(crate) struct Anthropic {
     /// Whether the model takes system messages after a user's turn; where it does not, they are
     /// moved to the beginning with a warning.
     pub(crate) system_later: bool,
+    /// More servers of the same model, beside the one of `base_url`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// How endpoints are asked whether they are well; none for not at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) health: Option<Health>,
 }
 
 impl Default for Anthropic {
@@ -125,12 +147,14 @@ impl Default for Anthropic {
             sampling: false,
             thinking: Thinking::Effort,
             system_later: false,
+            endpoints: Vec::new(),
+            health: None,
         }
     }
 }
 
 /// A server that speaks Google's Gemini API.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Gemini {
     /// Up to and with the version, `/v1beta`.
@@ -142,6 +166,12 @@ pub(crate) struct Gemini {
     pub(crate) sampling: bool,
     /// How the model is asked to think.
     pub(crate) thinking: Thinking,
+    /// More servers of the same model, beside the one of `base_url`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// How endpoints are asked whether they are well; none for not at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) health: Option<Health>,
 }
 
 impl Default for Gemini {
@@ -151,6 +181,8 @@ impl Default for Gemini {
             api_key_env: None,
             sampling: false,
             thinking: Thinking::Effort,
+            endpoints: Vec::new(),
+            health: None,
         }
     }
 }
@@ -271,10 +303,15 @@ impl UpstreamKind {
     /// The keys an upstream of this kind may have, beside `kind`.
     pub(super) fn keys(self) -> &'static [&'static str] {
         match self {
-            UpstreamKind::Openai => &["base_url", "api_key_env", "stream_usage", "merge_system"],
-            UpstreamKind::Azure => {
-                &["base_url", "api_key_env", "api_version", "deployment", "stream_usage"]
-            }
+            UpstreamKind::Azure => &[
+                "base_url",
+                "api_key_env",
+                "api_version",
+                "deployment",
+                "stream_usage",
+                "endpoints",
+                "health",
+            ],
             UpstreamKind::Anthropic => &[
                 "base_url",
                 "api_key_env",
@@ -283,8 +320,15 @@ impl UpstreamKind {
                 "sampling",
                 "thinking",
                 "system_later",
+                "endpoints",
+                "health",
             ],
-            UpstreamKind::Gemini => &["base_url", "api_key_env", "sampling", "thinking"],
+            UpstreamKind::Gemini => {
+                &["base_url", "api_key_env", "sampling", "thinking", "endpoints", "health"]
+            }
+            UpstreamKind::Openai => {
+                &["base_url", "api_key_env", "stream_usage", "merge_system", "endpoints", "health"]
+            }
             UpstreamKind::Replay => &["path", "latency_ms", "ms_per_token"],
             UpstreamKind::Simulated => {
                 &["seed", "first_token_ms", "ms_per_token", "sigma", "error_rate", "faults"]
@@ -318,6 +362,8 @@ struct UpstreamKeys {
     sampling: Option<bool>,
     thinking: Option<Thinking>,
     system_later: Option<bool>,
+    endpoints: Option<Vec<Endpoint>>,
+    health: Option<Health>,
     path: Option<PathBuf>,
     latency_ms: Option<u64>,
     ms_per_token: Option<f64>,
@@ -344,6 +390,8 @@ impl UpstreamKeys {
             sampling,
             thinking,
             system_later,
+            endpoints,
+            health,
             path,
             latency_ms,
             ms_per_token,
@@ -365,6 +413,8 @@ impl UpstreamKeys {
             ("sampling", sampling.is_some()),
             ("thinking", thinking.is_some()),
             ("system_later", system_later.is_some()),
+            ("endpoints", endpoints.is_some()),
+            ("health", health.is_some()),
             ("path", path.is_some()),
             ("latency_ms", latency_ms.is_some()),
             ("ms_per_token", ms_per_token.is_some()),
@@ -397,6 +447,8 @@ impl<'de> Deserialize<'de> for Upstream {
                 api_key_env: keys.api_key_env,
                 stream_usage: keys.stream_usage.unwrap_or(true),
                 merge_system: keys.merge_system.unwrap_or(true),
+                endpoints: keys.endpoints.unwrap_or_default(),
+                health: keys.health,
             }),
             UpstreamKind::Azure => Ok(Upstream::Azure(Azure {
                 base_url: keys.base_url.ok_or_else(|| D::Error::missing_field("base_url"))?,
@@ -404,6 +456,8 @@ impl<'de> Deserialize<'de> for Upstream {
                 api_version: keys.api_version,
                 deployment: keys.deployment,
                 stream_usage: keys.stream_usage.unwrap_or(true),
+                endpoints: keys.endpoints.unwrap_or_default(),
+                health: keys.health,
             })),
             UpstreamKind::Anthropic => {
                 let default = Anthropic::default();
@@ -415,6 +469,8 @@ impl<'de> Deserialize<'de> for Upstream {
                     sampling: keys.sampling.unwrap_or(default.sampling),
                     thinking: keys.thinking.unwrap_or(default.thinking),
                     system_later: keys.system_later.unwrap_or(default.system_later),
+                    endpoints: keys.endpoints.unwrap_or_default(),
+                    health: keys.health,
                 }))
             }
             UpstreamKind::Gemini => {
@@ -424,6 +480,8 @@ impl<'de> Deserialize<'de> for Upstream {
                     api_key_env: keys.api_key_env,
                     sampling: keys.sampling.unwrap_or(default.sampling),
                     thinking: keys.thinking.unwrap_or(default.thinking),
+                    endpoints: keys.endpoints.unwrap_or_default(),
+                    health: keys.health,
                 }))
             }
             UpstreamKind::Replay => Ok(Upstream::Replay {

@@ -7,6 +7,7 @@
 //! the collector has counted since. Only moves to stable are made so; everything that gives the
 //! candidate more is journalled first.
 
+mod table;
 use super::Plane;
 use super::command::{Answer, Command};
 use super::error::{ControlError, Result};

@@ -2,7 +2,10 @@
 
 use super::ahead::Ahead;
 use crate::clock::Clock;
-use crate::view::{IncidentAnswer, KeyAnswer, ReleaseAnswer, SetAnswer, TableAnswer};
+use crate::route::LiveTable;
+use crate::view::{
+    EndpointAnswer, IncidentAnswer, KeyAnswer, ReleaseAnswer, SetAnswer, TableAnswer,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,6 +13,7 @@ use std::sync::Arc;
 use tidegate_core::access::KeyId;
 use tidegate_core::ids::{ChangeId, Digest, IncidentId, ServiceName, UnixMs, VersionSetId};
 use tidegate_core::journal::ControlState;
+use tidegate_core::route::Arm;
 
 /// `GET /admin/v1/status`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,6 +41,9 @@ pub(crate) struct Status {
     /// The keys; what they are hashed to is not shown.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) keys: BTreeMap<KeyId, KeyAnswer>,
+    /// The endpoints of the arms' upstreams, where an upstream has several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) endpoints: Vec<EndpointAnswer>,
 }
 
 impl Status {
@@ -80,6 +87,7 @@ impl Status {
                     (id, KeyAnswer::from(held).spent(ledgers))
                 })
                 .collect(),
+            endpoints: ahead.table().map(|table| endpoints(&table)).unwrap_or_default(),
         }
     }
 
@@ -100,6 +108,7 @@ impl Status {
             incidents,
             released,
             keys: _,
+            endpoints: _,
         } = self;
         ControlState {
             service,
@@ -113,6 +122,19 @@ impl Status {
             ..ControlState::default()
         }
     }
+}
+
+/// The endpoints of the arms' upstreams, where an upstream has several.
+fn endpoints(table: &LiveTable) -> Vec<EndpointAnswer> {
+    let mut all = Vec::new();
+    for (arm, set) in
+        [(Arm::Stable, Some(&table.stable)), (Arm::Candidate, table.candidate.as_ref())]
+    {
+        let Some(set) = set else { continue };
+        let views = set.upstream.views().into_iter();
+        all.extend(views.map(|(url, view)| EndpointAnswer::of(arm, &set.upstream_name, url, view)));
+    }
+    all
 }
 
 /// The same by each key, in the other form.

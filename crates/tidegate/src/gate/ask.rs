@@ -72,6 +72,8 @@ pub(crate) async fn ask(
         expected_bytes: case.input.len(),
         stream: false,
         is_retry: false,
+        tried: Vec::new(),
+        is_hurried: false,
         keys: live.keys.clone(),
         traceparent: None,
         trace_id: None,

@@ -1,7 +1,9 @@
 //! Every kind of event that the log has, with its numbers and its sentence.
 
+use super::kind::EventType;
 use crate::clock::rfc3339;
 use crate::observe;
+use crate::upstream::EndpointChange;
 use serde_json::{Value, json};
 use tidegate_core::decide::{Decision, Phase, ReasonCode};
 use tidegate_core::evidence::Record;
@@ -12,119 +14,6 @@ use tidegate_core::route::{Arm, Weight};
 use tidegate_core::say::Lang;
 use tidegate_core::upstream::Failure;
 use tracing::Level;
-
-/// What happened; the closed list that `event_type` is from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EventType {
-    /// The process serves the service.
-    ServiceStarted,
-    /// The process was asked to stop.
-    Stopping,
-    /// Connections were cut at the drain deadline.
-    ConnectionsCut,
-    /// Requests came with keys that are not known.
-    WrongKeys,
-    /// A request ended.
-    Request,
-    /// A release began.
-    ReleaseStarted,
-    /// A release moved, or was ordered to.
-    ReleaseMoved,
-    /// A release was taken back in memory, before the journal has it.
-    ReleaseTakenBack,
-    /// The last request on a route table ended.
-    TableDrained,
-    /// An arm's requests fail.
-    OutageBegan,
-    /// They are answered again.
-    OutageEnded,
-    /// An outage of stable has its incident.
-    OutageIncident,
-    /// A red line in an answer that no release decides on opened an incident.
-    IncidentOpened,
-    /// The journal cannot be written.
-    JournalUnwritten,
-    /// It can be written again.
-    JournalWritten,
-    /// A part of Tidegate's own work failed; traffic goes on.
-    WorkFailed,
-    /// The process ends with an error.
-    ProcessFailed,
-    /// A sentence without numbers.
-    Note,
-}
-
-impl EventType {
-    /// All of them.
-    pub(crate) const ALL: [EventType; 18] = [
-        EventType::ServiceStarted,
-        EventType::Stopping,
-        EventType::ConnectionsCut,
-        EventType::WrongKeys,
-        EventType::Request,
-        EventType::ReleaseStarted,
-        EventType::ReleaseMoved,
-        EventType::ReleaseTakenBack,
-        EventType::TableDrained,
-        EventType::OutageBegan,
-        EventType::OutageEnded,
-        EventType::OutageIncident,
-        EventType::IncidentOpened,
-        EventType::JournalUnwritten,
-        EventType::JournalWritten,
-        EventType::WorkFailed,
-        EventType::ProcessFailed,
-        EventType::Note,
-    ];
-
-    /// Its name in the log.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            EventType::ServiceStarted => "service_started",
-            EventType::Stopping => "stopping",
-            EventType::ConnectionsCut => "connections_cut",
-            EventType::WrongKeys => "wrong_keys",
-            EventType::Request => "request",
-            EventType::ReleaseStarted => "release_started",
-            EventType::ReleaseMoved => "release_moved",
-            EventType::ReleaseTakenBack => "release_taken_back",
-            EventType::TableDrained => "table_drained",
-            EventType::OutageBegan => "outage_began",
-            EventType::OutageEnded => "outage_ended",
-            EventType::OutageIncident => "outage_incident",
-            EventType::IncidentOpened => "incident_opened",
-            EventType::JournalUnwritten => "journal_unwritten",
-            EventType::JournalWritten => "journal_written",
-            EventType::WorkFailed => "work_failed",
-            EventType::ProcessFailed => "process_failed",
-            EventType::Note => "note",
-        }
-    }
-
-    /// Whether the demo shows it by itself, as part of its story.
-    pub(crate) fn is_story(self) -> bool {
-        match self {
-            EventType::Request
-            | EventType::ReleaseStarted
-            | EventType::ReleaseMoved
-            | EventType::TableDrained
-            | EventType::OutageBegan
-            | EventType::OutageEnded
-            | EventType::OutageIncident => true,
-            EventType::ServiceStarted
-            | EventType::Stopping
-            | EventType::ConnectionsCut
-            | EventType::WrongKeys
-            | EventType::ReleaseTakenBack
-            | EventType::IncidentOpened
-            | EventType::JournalUnwritten
-            | EventType::JournalWritten
-            | EventType::WorkFailed
-            | EventType::ProcessFailed
-            | EventType::Note => false,
-        }
-    }
-}
 
 /// A set that stable serves, and how it came there.
 #[derive(Debug, Clone, Copy)]
@@ -210,6 +99,15 @@ pub(crate) enum Event<'a> {
         /// The outage so far.
         outage: &'a OutageRun,
     },
+    /// [`EventType::EndpointOut`] and [`EventType::EndpointBack`].
+    Endpoint {
+        /// The upstream's name in the project.
+        upstream: &'a str,
+        /// Its base URL.
+        endpoint: &'a str,
+        /// What became of it.
+        change: EndpointChange,
+    },
     /// [`EventType::JournalUnwritten`].
     JournalUnwritten {
         /// Why.
@@ -250,6 +148,12 @@ impl Event<'_> {
             Event::Outage { change: OutageChange::Ended(_), .. } => EventType::OutageEnded,
             Event::IncidentOpened(_) => EventType::IncidentOpened,
             Event::OutageIncident { .. } => EventType::OutageIncident,
+            Event::Endpoint { change, .. } => match change {
+                EndpointChange::Opened { .. } | EndpointChange::CheckedDown => {
+                    EventType::EndpointOut
+                }
+                EndpointChange::Closed | EndpointChange::CheckedUp => EventType::EndpointBack,
+            },
             Event::JournalUnwritten { .. } => EventType::JournalUnwritten,
             Event::JournalWritten => EventType::JournalWritten,
             Event::WorkFailed { .. } => EventType::WorkFailed,
@@ -269,6 +173,7 @@ impl Event<'_> {
             EventType::ReleaseTakenBack
             | EventType::ConnectionsCut
             | EventType::WrongKeys
+            | EventType::EndpointOut
             | EventType::WorkFailed => Level::WARN,
             EventType::ReleaseMoved => match self {
                 Event::ReleaseMoved { decision, .. } => match decision.state.phase {
@@ -283,6 +188,7 @@ impl Event<'_> {
             | EventType::ReleaseStarted
             | EventType::TableDrained
             | EventType::OutageEnded
+            | EventType::EndpointBack
             | EventType::JournalWritten
             | EventType::Note => Level::INFO,
         }
@@ -336,6 +242,9 @@ impl Event<'_> {
                 format!("control: {why}; it is tried again at every look")
             }
             Event::JournalWritten => "control: the journal can be written again".to_owned(),
+            Event::Endpoint { upstream, endpoint, change } => {
+                format!("endpoint {endpoint} of upstream `{upstream}` {}", change.text())
+            }
             Event::WorkFailed { what, why } => format!("{what}: {why}"),
             Event::ProcessFailed { message, hints: _ } => (*message).to_owned(),
         }
@@ -384,6 +293,9 @@ impl Event<'_> {
                 "incident": incident, "upstream": outage.upstream,
                 "failure": outage.failure(), "requests": outage.requests, "failed": outage.failed(),
             }),
+            Event::Endpoint { upstream, endpoint, change } => {
+                json!({ "upstream": upstream, "endpoint": endpoint, "why": change.why() })
+            }
             Event::JournalUnwritten { why } => json!({ "why": why }),
             Event::WorkFailed { what, why } => json!({ "what": what, "why": why }),
             Event::ProcessFailed { message: _, hints } => json!({ "hints": hints }),

@@ -6,6 +6,7 @@
 
 mod event;
 mod key;
+mod kind;
 
 pub(crate) use event::{Event, Serving};
 pub(crate) use key::LogKey;
@@ -13,7 +14,7 @@ pub(crate) use key::LogKey;
 use crate::clock::{Clock, rfc3339};
 use crate::output;
 use clap::ValueEnum;
-use event::EventType;
+use kind::EventType;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::upstream::EndpointChange;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use tidegate_core::decide::{
@@ -100,7 +101,8 @@ fn all() -> Vec<(String, String)> {
         traces: Vec::new(),
     };
     let (arm, upstream, weight) = (Arm::Stable, "main", Weight::FULL);
-    let hints = ["do this".to_owned()];
+    let (endpoint, failure) = ("http://gpu-2:8000/v1", Failure::ServerError);
+    let opened = EndpointChange::Opened { for_ms: 2_000, failure };
     let lines = red_lines(trace_id, &set.id);
     let serving = Serving {
         label: "prompt v1",
@@ -123,10 +125,12 @@ fn all() -> Vec<(String, String)> {
         Event::Outage { arm, upstream, change: OutageChange::Ended(outage) },
         Event::OutageIncident { incident: &lines.incident, outage: &run },
         Event::IncidentOpened(&lines),
+        Event::Endpoint { upstream, endpoint, change: opened },
+        Event::Endpoint { upstream, endpoint, change: EndpointChange::CheckedUp },
         Event::JournalUnwritten { why: "the disk is full" },
         Event::JournalWritten,
         Event::WorkFailed { what: "the pack was not written", why: "no \"room\"".to_owned() },
-        Event::ProcessFailed { message: "no\nproject", hints: &hints },
+        Event::ProcessFailed { message: "no\nproject", hints: &["do this".to_owned()] },
     ];
     let about = About {
         service: "客服",

@@ -220,13 +220,21 @@ async fn call(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
     let mut tries_left = exchange.set.limits.retries;
     let first_byte = Duration::from_millis(exchange.set.limits.first_byte_ms);
     let mut before = Duration::ZERO;
+    let mut tried = Vec::new();
     let called = loop {
-        let error = match call_once(exchange, before).await {
+        let error = match call_once(exchange, before, &tried).await {
             Ok(called) => break Ok(called),
             Err(error) => error,
         };
-        let wait = error.retry_after.unwrap_or(backoff);
-        let again = error.failure.retryable()
+        tried.extend(error.endpoint);
+        // Another endpoint has not failed: it is not waited for, and what was never sent may go to
+        // it, whatever kept it from the first.
+        let elsewhere = exchange.set.upstream.has_other(&tried);
+        let wait = match elsewhere {
+            true => Duration::ZERO,
+            false => error.retry_after.unwrap_or(backoff),
+        };
+        let again = (error.failure.retryable() || elsewhere && error.is_unsent)
             && !error.sent_twice
             && tries_left > 0
             && wait <= BACKOFF_MAX
@@ -247,7 +255,11 @@ async fn call(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
 }
 
 /// One try, so long after the first one began: the deadlines are those of all tries together.
-async fn call_once(exchange: &mut Exchange, before: Duration) -> Result<Called, UpstreamError> {
+async fn call_once(
+    exchange: &mut Exchange,
+    before: Duration,
+    tried: &[usize],
+) -> Result<Called, UpstreamError> {
     let left = exchange.left();
     if left.is_zero() {
         let message = "the request's time was used up before the upstream was called";
@@ -266,6 +278,8 @@ async fn call_once(exchange: &mut Exchange, before: Duration) -> Result<Called, 
         expected_bytes: query.body.text_bytes() + EXPECTED_MORE,
         stream,
         is_retry: !before.is_zero(),
+        tried: tried.to_vec(),
+        is_hurried: query.budget.is_some_and(|b| b < Duration::from_millis(limits.total_ms)),
         keys: exchange.set.keys.clone(),
         traceparent: exchange.ids().traceparent.clone(),
         trace_id: Some(exchange.ids().trace.as_str().to_owned()),

@@ -180,6 +180,7 @@ impl Gateway {
                 keys: set.keys.clone(),
                 upstream: set.upstream_name.clone(),
                 outage: self.parts.collector.outage(arm),
+                endpoints: set.upstream.views(),
             })
         };
         sets.into_iter().filter_map(view).collect()

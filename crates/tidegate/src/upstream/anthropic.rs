@@ -17,7 +17,7 @@ const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 #[derive(Debug)]
 pub(crate) struct Anthropic {
     endpoint: Uri,
-    transport: Transport,
+    pub(super) transport: Transport,
     options: Options,
 }
 

@@ -45,5 +45,7 @@ pub(super) const POOL_IDLE: Duration = Duration::from_secs(4);
 pub(super) const POOL_MAX: usize = 1024;
 /// How long a stream is read on after `[DONE]`, so that its connection can be used again.
 pub(super) const DRAIN_WAIT: Duration = Duration::from_millis(200);
+/// For the answer to a health check.
+pub(super) const CHECK_WAIT: Duration = Duration::from_secs(2);
 /// Longest line of a replay file, bytes; a longer one is a mistake in the file.
 pub(super) const REPLAY_LINE_MAX: usize = 4 * 1024 * 1024;

@@ -28,6 +28,8 @@ impl UpstreamError {
             retry_after: None,
             elapsed,
             sent_twice: false,
+            is_unsent: false,
+            endpoint: None,
         }
     }
 

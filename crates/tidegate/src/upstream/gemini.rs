@@ -19,7 +19,7 @@ const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 pub(crate) struct Gemini {
     /// Where its models are.
     models: Uri,
-    transport: Transport,
+    pub(super) transport: Transport,
     options: Options,
 }
 
@@ -29,7 +29,7 @@ impl Gemini {
     /// # Errors
     /// A base URL that is not one, a key that is not in the environment, or no certificates.
     pub(crate) fn new(name: &str, config: &config::Gemini) -> Result<Self, SetupError> {
-        let config::Gemini { base_url, api_key_env, sampling, thinking } = config;
+        let config::Gemini { base_url, api_key_env, sampling, thinking, .. } = config;
         let models = endpoint(name, base_url, GEMINI_MODELS)?;
         let credential =
             api_key_env.as_ref().map(|variable| key(name, variable, "")).transpose()?;

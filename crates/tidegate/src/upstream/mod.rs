@@ -5,7 +5,9 @@ mod anthropic;
 mod bounds;
 mod completion;
 mod dialect;
+mod endpoints;
 mod fault;
+mod flight;
 mod gemini;
 mod openai;
 mod pieces;
@@ -28,6 +30,8 @@ use tidegate_wire::translate::Warnings;
 use tidegate_wire::{AnswerFacts, RequestError, openai_chat};
 
 pub(crate) use bounds::BODY_SMALL;
+pub(crate) use endpoints::Endpoints;
+pub(crate) use flight::EndpointChange;
 pub(crate) use pieces::{PieceSender, Pieces};
 pub(crate) use setup::SetupError;
 
@@ -43,6 +47,10 @@ pub(crate) struct Call {
     pub(crate) stream: bool,
     /// Whether it was sent before and failed.
     pub(crate) is_retry: bool,
+    /// The endpoints that it was sent to before, by number.
+    pub(crate) tried: Vec<usize>,
+    /// Whether the client has less patience than the version set's limits.
+    pub(crate) is_hurried: bool,
     /// The version set's names, for simulated faults.
     pub(crate) keys: VersionKeys,
     /// W3C trace context to pass on.
@@ -94,6 +102,10 @@ pub(crate) struct UpstreamError {
     pub(crate) elapsed: Elapsed,
     /// Whether two connections were closed on the request: it may be what ends the upstream.
     pub(crate) sent_twice: bool,
+    /// Whether no connection was made: the request was not sent at all.
+    pub(crate) is_unsent: bool,
+    /// The endpoint that was called, by number.
+    pub(crate) endpoint: Option<usize>,
 }
 
 /// The upstream's own description of its fault.
@@ -184,7 +196,7 @@ impl Upstream {
         clock: &Clock,
     ) -> Result<Upstream, SetupError> {
         Ok(match config {
-            config::Upstream::Openai { base_url, api_key_env, stream_usage, merge_system: _ } => {
+            config::Upstream::Openai { base_url, api_key_env, stream_usage, .. } => {
                 let api_key_env = api_key_env.as_deref();
                 Upstream::OpenAi(Arc::new(openai::OpenAi::new(
                     name,
@@ -229,5 +241,16 @@ impl Upstream {
             Upstream::Replay(upstream) => upstream.call(call).await,
             Upstream::Simulated(upstream) => upstream.call(call).await,
         }
+    }
+
+    /// Whether its server answers a request for this path with a 2xx in time.
+    async fn is_up(&self, path: &str, within: Duration) -> bool {
+        let transport = match self {
+            Upstream::OpenAi(upstream) => &upstream.transport,
+            Upstream::Anthropic(upstream) => &upstream.transport,
+            Upstream::Gemini(upstream) => &upstream.transport,
+            Upstream::Replay(_) | Upstream::Simulated(_) => return true,
+        };
+        transport.is_up(path, within).await
     }
 }

@@ -26,7 +26,7 @@ const API_KEY: HeaderName = HeaderName::from_static("api-key");
 #[derive(Debug)]
 pub(crate) struct OpenAi {
     address: Address,
-    transport: Transport,
+    pub(super) transport: Transport,
     usage: StreamUsage,
 }
 

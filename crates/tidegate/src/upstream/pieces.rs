@@ -1,9 +1,11 @@
 //! An answer on its way to its reader: bounded in pieces and in bytes, so that a slow reader slows
 //! the upstream.
 
+use super::flight::Flight;
 use super::{Piece, bounds};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use tidegate_core::upstream::Failure;
 use tidegate_wire::translate::Warnings;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -14,6 +16,8 @@ pub(crate) struct Pieces {
     room: Arc<Semaphore>,
     /// What was left out of the request.
     pub(super) warnings: Warnings,
+    /// The endpoint's call, until it has ended.
+    flight: Option<Flight>,
 }
 
 /// Who gives the pieces.
@@ -34,13 +38,28 @@ impl Pieces {
         let room = Arc::new(Semaphore::new(bounds::PIECES_BYTES as usize));
         (
             PieceSender { sender, room: Arc::clone(&room) },
-            Pieces { receiver, room, warnings: Warnings::default() },
+            Pieces { receiver, room, warnings: Warnings::default(), flight: None },
         )
     }
 
     /// What was left out of the request, once.
     pub(crate) fn take_warnings(&mut self) -> Warnings {
         std::mem::take(&mut self.warnings)
+    }
+
+    /// The same as an endpoint's call, which ends as the pieces do.
+    pub(super) fn of(mut self, flight: Flight) -> Pieces {
+        self.flight = Some(flight);
+        self
+    }
+
+    /// The endpoint's call is over, if there is one and it is not yet.
+    fn ended(&mut self, failure: Option<Failure>) {
+        match (self.flight.take(), failure) {
+            (Some(flight), None) => flight.answered(),
+            (Some(flight), Some(failure)) => flight.failed(failure),
+            (None, _) => {}
+        }
     }
 
     /// The next piece; `None` when none follows.
@@ -52,6 +71,12 @@ impl Pieces {
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Piece>> {
         let piece = ready!(self.receiver.poll_recv(cx));
         self.room.add_permits(piece.as_ref().map_or(0, share) as usize);
+        match &piece {
+            Some(Piece::Data { .. } | Piece::Ping) => {}
+            Some(Piece::Done(_)) => self.ended(None),
+            Some(Piece::Failed(error)) => self.ended(Some(error.failure)),
+            None => self.ended(Some(Failure::CutShort)),
+        }
         Poll::Ready(piece)
     }
 }

@@ -26,6 +26,8 @@ pub(super) fn call(model: &str, system: &str, user: &str) -> Call {
         expected_bytes: 0,
         stream: false,
         is_retry: false,
+        tried: Vec::new(),
+        is_hurried: false,
         keys: VersionKeys { model: model.to_owned(), ..VersionKeys::default() },
         traceparent: None,
         trace_id: None,

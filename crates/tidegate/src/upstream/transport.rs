@@ -26,7 +26,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Error;
 use serde_json::{Map, Value};
 use std::future::Future;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use stream::EventStream;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::translate::Warnings;
@@ -42,6 +42,8 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The way to one server.
 #[derive(Debug)]
 pub(super) struct Transport {
+    /// An address of the server.
+    address: Uri,
     /// Headers of every request: the credential, and what else the API asks for.
     fixed: Vec<(HeaderName, HeaderValue)>,
     /// Each worker has its own connections: one that another opened would wake that one too.
@@ -93,7 +95,7 @@ impl Transport {
         let connector = client::connector(name, address)?;
         let clients = PerWorker::new(|| client::http_client(connector.clone(), bounds::POOL_MAX));
         let fresh = client::http_client(connector, 0);
-        Ok(Transport { fixed, clients, fresh })
+        Ok(Transport { address: address.clone(), fixed, clients, fresh })
     }
 
     /// Sends one request. A stream is given out once its first event is here.
@@ -112,7 +114,8 @@ impl Transport {
         let head = exchange.within(exchange.first_byte_deadline(), Late::FirstByte, asking);
         let response = head.await?.map_err(|error| {
             let (failure, message) = client::no_answer(&error);
-            UpstreamError { sent_twice, ..exchange.error(failure, message) }
+            let is_unsent = error.is_connect();
+            UpstreamError { sent_twice, is_unsent, ..exchange.error(failure, message) }
         })?;
         exchange.status = Some(response.status().as_u16());
         if !response.status().is_success() {
@@ -162,6 +165,21 @@ impl Transport {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether the server answers a request for `path` with a 2xx in time. Each
+    /// check makes a connection, so that it shows that one can be made.
+    pub(super) async fn is_up(&self, path: &str, within: Duration) -> bool {
+        let mut parts = self.address.clone().into_parts();
+        parts.path_and_query = path.parse().ok();
+        let Ok(uri) = Uri::from_parts(parts) else { return false };
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        headers.extend(self.fixed.iter().cloned());
+        let asked = tokio::time::timeout(within, self.fresh.request(request)).await;
+        asked.is_ok_and(|answer| answer.is_ok_and(|answer| answer.status().is_success()))
     }
 
     fn request(&self, outgoing: Outgoing<'_>) -> Request<Full<Bytes>> {

@@ -10,7 +10,7 @@ use super::tools::{Manifest, SentTools};
 use super::{contract, prompt};
 use crate::clock::Clock;
 use crate::config::{AnswerLimits, Block, PromptMode, Upstream as UpstreamConfig};
-use crate::upstream::Upstream;
+use crate::upstream::Endpoints;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,8 +32,8 @@ pub(crate) struct LiveSet {
     pub(crate) upstream_name: String,
     /// The upstream's definition; two sets with equal ones share an upstream.
     pub(crate) upstream_config: UpstreamConfig,
-    /// The upstream's client.
-    pub(crate) upstream: Upstream,
+    /// The upstream's clients.
+    pub(crate) upstream: Endpoints,
     /// Longest answer, tokens: the prompt's config's, or the model parameters'.
     pub(crate) max_tokens: Option<u64>,
     /// What it adds to a request at most, bytes: its prompt and its tools.
@@ -100,7 +100,7 @@ impl LiveSet {
             set: packed.set.clone(),
             label: packed.label.clone(),
             keys: packed.set.keys(),
-            upstream: Upstream::new(&model.upstream_name, &model.upstream, root, clock)?,
+            upstream: Endpoints::new(&model.upstream_name, &model.upstream, root, clock)?,
             upstream_config: model.upstream,
             upstream_name: model.upstream_name,
             model: model.name,

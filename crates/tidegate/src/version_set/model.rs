@@ -2,7 +2,7 @@
 
 use super::error::ModelError;
 use super::files::sha256_of_file;
-use crate::config::{Anthropic, Azure, Gemini, Loaded, Upstream};
+use crate::config::{Loaded, Upstream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -116,15 +116,15 @@ fn choose_upstream<'a>(
 }
 
 fn check_url(name: &str, upstream: &Upstream) -> Result<(), ModelError> {
-    let url = match upstream {
-        Upstream::Openai { base_url, .. }
-        | Upstream::Azure(Azure { base_url, .. })
-        | Upstream::Anthropic(Anthropic { base_url, .. })
-        | Upstream::Gemini(Gemini { base_url, .. }) => base_url,
-        Upstream::Replay { .. } | Upstream::Simulated(_) => return Ok(()),
-    };
+    if matches!(upstream, Upstream::Replay { .. } | Upstream::Simulated(_)) {
+        return Ok(());
+    }
+    upstream.endpoints().iter().try_for_each(|endpoint| check_address(name, &endpoint.address))
+}
+
+fn check_address(name: &str, url: &str) -> Result<(), ModelError> {
     // The address is part of the version set and is shown; a credential in it would be, too.
-    let authority = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
     if authority.contains('@') || url.contains(['?', '#']) {
         return Err(ModelError::UrlWithCredential { upstream: name.to_owned() });

@@ -2,6 +2,7 @@
 
 mod answers;
 mod done;
+mod endpoints;
 mod eval;
 mod keys;
 mod release;
@@ -13,6 +14,7 @@ mod words;
 
 pub(crate) use answers::{IncidentAnswer, ReleaseAnswer, SetAnswer, TableAnswer};
 pub(crate) use done::Done;
+pub(crate) use endpoints::{EndpointAnswer, endpoints};
 pub(crate) use eval::eval;
 #[cfg(test)]
 pub(crate) use eval::eval_in;

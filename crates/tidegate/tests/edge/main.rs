@@ -22,6 +22,7 @@ mod dice;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod endpoints;
 mod evals;
 #[cfg(test)]
 #[cfg(target_os = "linux")]

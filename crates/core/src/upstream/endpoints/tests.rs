@@ -33,7 +33,7 @@ fn run(
 
 #[test]
 fn endpoints_that_are_alike_share_alike() {
-    let had = run(&mut Pool::new([1; 4]), 7, 8_000, MS, |_, now| {
+    let had = run(&mut Pool::new([1.0; 4]), 7, 8_000, MS, |_, now| {
         (Ended::Answered, 80 * MS + now % 13 * MS)
     });
     assert!(had.iter().all(|calls| (1_600..2_400).contains(calls)), "{had:?}");
@@ -42,15 +42,15 @@ fn endpoints_that_are_alike_share_alike() {
 #[test]
 fn a_slow_endpoint_gets_less_and_a_heavy_one_more() {
     let slow = |index, _| (Ended::Answered, if index == 0 { 400 * MS } else { 100 * MS });
-    let had = run(&mut Pool::new([1; 3]), 7, 9_000, MS, slow);
+    let had = run(&mut Pool::new([1.0; 3]), 7, 9_000, MS, slow);
     assert!(had[0] * 2 < had[1] && had[0] > 100, "{had:?}");
-    let had = run(&mut Pool::new([1, 3]), 7, 8_000, MS, |_, _| (Ended::Answered, 100 * MS));
+    let had = run(&mut Pool::new([1.0, 3.0]), 7, 8_000, MS, |_, _| (Ended::Answered, 100 * MS));
     assert!(had[1] > 2 * had[0] && had[1] < 4 * had[0], "{had:?}");
 }
 
 #[test]
 fn a_failure_that_is_fast_does_not_look_fast() {
-    let mut pool = Pool::new([1, 1]);
+    let mut pool = Pool::new([1.0, 1.0]);
     let mut random = Random::new(1, "calls");
     for _ in 0..STREAK - 1 {
         let failing = pool.pick(0, &mut random, &[1]).unwrap();
@@ -64,7 +64,7 @@ fn a_failure_that_is_fast_does_not_look_fast() {
 
 #[test]
 fn a_dead_endpoint_costs_few_calls_and_comes_back() {
-    let mut pool = Pool::new([1, 1]);
+    let mut pool = Pool::new([1.0, 1.0]);
     let dies = |index: usize, now: u64| match index == 0 && now < 300 * S {
         true => (Ended::Failed(Failure::Unreachable), MS),
         false => (Ended::Answered, 50 * MS),
@@ -78,7 +78,7 @@ fn a_dead_endpoint_costs_few_calls_and_comes_back() {
 
 #[test]
 fn a_retry_goes_elsewhere_and_is_no_trial() {
-    let mut pool = Pool::new([1, 1, 1]);
+    let mut pool = Pool::new([1.0; 3]);
     let mut random = Random::new(1, "calls");
     for _ in 0..STREAK {
         let pick = pool.pick(0, &mut random, &[1, 2]).unwrap();
@@ -97,7 +97,7 @@ fn a_retry_goes_elsewhere_and_is_no_trial() {
 
 #[test]
 fn what_checks_find_dead_gets_no_calls_unless_all_are() {
-    let mut pool = Pool::new([1, 1]);
+    let mut pool = Pool::new([1.0, 1.0]);
     let mut random = Random::new(1, "calls");
     assert!(pool.checked(0, false) && !pool.checked(0, false));
     assert!((0..50).all(|_| pool.pick(0, &mut random, &[]).unwrap().index == 1));
@@ -106,6 +106,10 @@ fn what_checks_find_dead_gets_no_calls_unless_all_are() {
     assert!(both.contains(&0), "{both:?}");
     assert!(pool.checked(0, true));
     assert!(!pool.views(0)[0].is_down);
+}
+
+fn step() -> impl Strategy<Value = (Ended, u64, bool, usize)> {
+    (results(), 0_u64..5 * S, any::<bool>(), 0_usize..6)
 }
 
 fn results() -> impl Strategy<Value = Ended> {
@@ -125,10 +129,10 @@ proptest! {
     #[test]
     fn there_is_always_an_endpoint(
         count in 1_usize..6,
-        steps in prop::collection::vec((results(), 0_u64..5 * S, any::<bool>(), 0_usize..6), 0..200),
+        steps in prop::collection::vec(step(), 0..200),
         seed in any::<u64>(),
     ) {
-        let mut pool = Pool::new(vec![1; count]);
+        let mut pool = Pool::new(vec![1.0; count]);
         let mut random = Random::new(seed, "calls");
         let (mut now, mut out) = (0, Vec::new());
         for (ended, later, ends, tried) in steps {
@@ -163,7 +167,7 @@ proptest! {
             Ended::Failed(Failure::ServerStopping),
             Ended::Left,
         ];
-        let mut pool = Pool::new([1, 1]);
+        let mut pool = Pool::new([1.0, 1.0]);
         let mut random = Random::new(seed, "calls");
         for kind in failures {
             let pick = pool.pick(0, &mut random, &[]).unwrap();
@@ -172,15 +176,15 @@ proptest! {
         prop_assert!(pool.views(0).iter().all(|view| view.standing == Standing::Closed));
     }
 
-    /// An endpoint that answers nothing has, beside one that does, a bounded part of the calls: those
-    /// that open it, and one for each time that it was open.
+    /// An endpoint that answers nothing has, beside one that does, a bounded number of calls:
+    /// those that open it, and one for each time that it was open.
     #[test]
     fn a_dead_endpoint_spoils_few(seed in any::<u64>(), calls in 1_u64..4_000) {
         let dead = |index, _| match index {
             0 => (Ended::Failed(Failure::ServerError), MS),
             _ => (Ended::Answered, 20 * MS),
         };
-        let had = run(&mut Pool::new([1, 1]), seed, calls, 100 * MS, dead);
+        let had = run(&mut Pool::new([1.0, 1.0]), seed, calls, 100 * MS, dead);
         let times = 6 + calls * 100 * MS / OPEN_MAX_US + 1;
         prop_assert!(had[0] <= u64::from(STREAK) + times, "{:?}", had);
     }

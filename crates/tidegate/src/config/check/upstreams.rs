@@ -14,13 +14,15 @@ const MAX_TOKENS: u64 = 1_000_000;
 impl Checker<'_> {
     pub(super) fn upstream(&self, path: &str, upstream: &Upstream) -> Result<()> {
         match upstream {
-            Upstream::Openai { base_url, api_key_env, stream_usage: _, merge_system: _ } => {
-                self.server(path, base_url, CHAT_COMPLETIONS, api_key_env.as_deref())
+            Upstream::Openai { base_url, api_key_env, endpoints, health, .. } => {
+                self.server(path, base_url, CHAT_COMPLETIONS, api_key_env.as_deref())?;
+                self.endpoints(path, (base_url, CHAT_COMPLETIONS), endpoints, health.as_ref())
             }
             Upstream::Azure(azure) => self.azure(path, azure),
             Upstream::Anthropic(anthropic) => self.anthropic(path, anthropic),
-            Upstream::Gemini(Gemini { base_url, api_key_env, sampling: _, thinking: _ }) => {
-                self.server(path, base_url, GEMINI_MODELS, api_key_env.as_deref())
+            Upstream::Gemini(Gemini { base_url, api_key_env, endpoints, health, .. }) => {
+                self.server(path, base_url, GEMINI_MODELS, api_key_env.as_deref())?;
+                self.endpoints(path, (base_url, GEMINI_MODELS), endpoints, health.as_ref())
             }
             Upstream::Replay { path: _, latency_ms: _, ms_per_token } => {
                 self.time(&format!("{path}.ms_per_token"), *ms_per_token)
@@ -30,8 +32,9 @@ impl Checker<'_> {
     }
 
     fn azure(&self, path: &str, azure: &Azure) -> Result<()> {
-        let Azure { base_url, api_key_env, api_version, deployment, stream_usage: _ } = azure;
+        let Azure { base_url, api_key_env, api_version, deployment, endpoints, .. } = azure;
         self.server(path, base_url, AZURE, api_key_env.as_deref())?;
+        self.endpoints(path, (base_url, AZURE), endpoints, azure.health.as_ref())?;
         if let Some(version) = api_version {
             self.version(&format!("{path}.api_version"), version, "2024-10-21")?;
         }
@@ -56,13 +59,19 @@ impl Checker<'_> {
     }
 
     fn anthropic(&self, path: &str, anthropic: &Anthropic) -> Result<()> {
-        let Anthropic { base_url, api_key_env, version, max_tokens, .. } = anthropic;
+        let Anthropic { base_url, api_key_env, version, max_tokens, endpoints, .. } = anthropic;
         self.server(path, base_url, ANTHROPIC_MESSAGES, api_key_env.as_deref())?;
-        let base = base_url.trim_end_matches('/');
-        if !base.ends_with("/v1") {
-            return Err(self
-                .refuse(&format!("{path}.base_url"), base_url, "a URL that ends with `/v1`")
-                .hint(format!("Anthropic's SDKs are given it without; write `{base}/v1`")));
+        let own = (base_url.as_str(), ANTHROPIC_MESSAGES);
+        self.endpoints(path, own, endpoints, anthropic.health.as_ref())?;
+        let more = endpoints.iter().enumerate();
+        let more = more.map(|(i, it)| (format!("{path}.endpoints[{i}].base_url"), &it.base_url));
+        for (path, url) in std::iter::once((format!("{path}.base_url"), base_url)).chain(more) {
+            let base = url.trim_end_matches('/');
+            if !base.ends_with("/v1") {
+                return Err(self
+                    .refuse(&path, url, "a URL that ends with `/v1`")
+                    .hint(format!("Anthropic's SDKs are given it without; write `{base}/v1`")));
+            }
         }
         self.version(&format!("{path}.version"), version, "2023-06-01")?;
         if !(1..=MAX_TOKENS).contains(max_tokens) {
@@ -86,7 +95,7 @@ impl Checker<'_> {
         }
     }
 
-    fn base_url(&self, path: &str, url: &str, below: &'static str) -> Result<()> {
+    pub(super) fn base_url(&self, path: &str, url: &str, below: &'static str) -> Result<()> {
         let Err(problem) = endpoint_below(url, below) else { return Ok(()) };
         Err(match problem {
             // What is given may hold a key and is not repeated.

@@ -12,6 +12,7 @@ fn view() -> TableView {
             keys: VersionKeys::default(),
             upstream: "local".to_owned(),
             outage: None,
+            endpoints: Vec::new(),
         }],
         release: ReleaseView::default(),
         records_dropped: 3,

@@ -7,6 +7,7 @@ use tidegate_core::decide::{PausedBy, Phase, Signal};
 use tidegate_core::journal::ControlState;
 use tidegate_core::observe::Outage;
 use tidegate_core::route::Arm;
+use tidegate_core::upstream::endpoints;
 use tidegate_core::version_set::VersionKeys;
 
 /// An arm that serves.
@@ -22,6 +23,8 @@ pub(crate) struct ArmView {
     pub(crate) upstream: String,
     /// Its outage, while it lasts.
     pub(crate) outage: Option<Outage>,
+    /// The endpoints of its upstream, by address, where there are several.
+    pub(crate) endpoints: Vec<(String, endpoints::View)>,
 }
 
 /// The release that runs, else the last one: what `tidegate release status` shows.
@@ -155,6 +158,57 @@ impl TableView {
                 ("index", keys.index.as_str()),
             ];
             page.count(name, &labels, 1);
+        }
+        self.render_endpoints(page);
+    }
+
+    fn render_endpoints(&self, page: &mut Page) {
+        if self.arms.iter().all(|arm| arm.endpoints.is_empty()) {
+            return;
+        }
+        type Value = fn(&endpoints::View) -> f64;
+        let families: [(&str, &str, &str, Value); 6] = [
+            (
+                "tidegate_endpoint_up",
+                "gauge",
+                "1 while an endpoint gets its share of calls; 0 while it gets none, or few",
+                |view| f64::from(u8::from(view.is_well())),
+            ),
+            ("tidegate_endpoint_calls_in_flight", "gauge", "Calls that an endpoint has", |view| {
+                f64::from(view.in_flight)
+            }),
+            (
+                "tidegate_endpoint_latency_seconds",
+                "gauge",
+                "Time to an endpoint's first byte, as it counts in the choice (peak EWMA)",
+                |view| view.latency_us.unwrap_or(0.0) / 1e6,
+            ),
+            ("tidegate_endpoint_answered_total", "counter", "Calls that were answered", |view| {
+                view.answered as f64
+            }),
+            (
+                "tidegate_endpoint_failed_total",
+                "counter",
+                "Calls that failed by the endpoint's fault",
+                |view| view.failed as f64,
+            ),
+            (
+                "tidegate_endpoint_opened_total",
+                "counter",
+                "Times that an endpoint was left out, since its calls failed",
+                |view| view.opened as f64,
+            ),
+        ];
+        for (name, kind, help, value) in families {
+            page.family(name, kind, help);
+            for ArmView { arm, upstream, endpoints, .. } in &self.arms {
+                for (endpoint, view) in endpoints {
+                    let endpoint = endpoint.as_str();
+                    let labels =
+                        [("arm", arm.as_str()), ("upstream", upstream), ("endpoint", endpoint)];
+                    page.value(name, &labels, value(view));
+                }
+            }
         }
     }
 }

@@ -44,8 +44,14 @@ fn rows() -> Vec<Row> {
 /// A project in which every key of a row can be set.
 fn base(row: &Row) -> Project {
     let mut project = Project::new();
-    let upstream = match row.text.split('|').nth(3).unwrap_or_default().trim() {
-        "openai" => json!({"kind": "openai", "base_url": "http://127.0.0.1:1/v1"}),
+    let kinds = row.text.split('|').nth(3).unwrap_or_default().trim();
+    let upstream = match kinds {
+        _ if kinds.starts_with("anthropic") => json!({"kind": "anthropic"}),
+        _ if kinds.starts_with("gemini") => json!({"kind": "gemini"}),
+        _ if kinds.starts_with("openai") => json!({
+            "kind": "openai", "base_url": "http://127.0.0.1:1/v1", "health": {"path": "/health"},
+            "endpoints": [{"base_url": "http://127.0.0.1:2/v1"}],
+        }),
         "replay" => json!({"kind": "replay", "path": "recorded.jsonl"}),
         _ => json!({"kind": "simulated", "faults": [{"status": 500}]}),
     };
