@@ -161,6 +161,7 @@ impl Failure {
             | Failure::TooLarge
             | Failure::Refused
             | Failure::Unrendered
+            | Failure::Blocked
             | Failure::ClientGone
             | Failure::ServerStopping
             | Failure::Internal => false,

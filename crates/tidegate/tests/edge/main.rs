@@ -23,6 +23,7 @@ mod dice;
 mod disk;
 #[cfg(test)]
 mod endpoints;
+#[cfg(test)]
 mod evals;
 #[cfg(test)]
 #[cfg(target_os = "linux")]

@@ -171,6 +171,8 @@ fn every_kind_of_upstream_is_read() {
         api_version: Some("2024-10-21".to_owned()),
         deployment: None,
         stream_usage: true,
+        endpoints: Vec::new(),
+        health: None,
     };
     assert_eq!(project.upstreams["f"], Upstream::Azure(expected));
     // Written and read back as JSON, as the store does.

@@ -22,6 +22,8 @@ async fn ask(
             api_version: version.map(str::to_owned),
             deployment: deployment.map(str::to_owned),
             stream_usage: true,
+            endpoints: Vec::new(),
+            health: None,
         },
     );
     let reply = upstream.unwrap().call(call("gpt-x", "", "hi")).await;

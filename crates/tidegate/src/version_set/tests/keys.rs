@@ -48,6 +48,7 @@ fn base(row: &Row) -> Project {
     let upstream = match kinds {
         _ if kinds.starts_with("anthropic") => json!({"kind": "anthropic"}),
         _ if kinds.starts_with("gemini") => json!({"kind": "gemini"}),
+        _ if kinds.starts_with("azure") => json!({"kind": "azure", "base_url": "https://x"}),
         _ if kinds.starts_with("openai") => json!({
             "kind": "openai", "base_url": "http://127.0.0.1:1/v1", "health": {"path": "/health"},
             "endpoints": [{"base_url": "http://127.0.0.1:2/v1"}],
