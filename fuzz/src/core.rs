@@ -7,8 +7,11 @@ use tidegate_core::text::{
     estimate_tokens, find_private, folded, has_pii, language_of, readings, redact, unescaped,
 };
 
+/// Checks what must hold for an input; panics where it does not.
+type Target = fn(&[u8]);
+
 /// The targets, by the name of their corpus.
-pub(crate) const TARGETS: [(&str, fn(&[u8])); 2] = [("text", text), ("key", key)];
+pub(crate) const TARGETS: [(&str, Target); 2] = [("text", text), ("key", key)];
 
 /// A text that was redacted has nothing left to redact, and nothing else of it is touched.
 fn text(bytes: &[u8]) {

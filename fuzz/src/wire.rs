@@ -8,8 +8,11 @@ use tidegate_wire::translate::{
 };
 use tidegate_wire::{AnswerProblem, anthropic, openai_chat, parse_json_object};
 
+/// Checks what must hold for an input; panics where it does not.
+type Target = fn(&[u8]);
+
 /// The targets, by the name of their corpus.
-pub(crate) const TARGETS: [(&str, fn(&[u8])); 4] =
+pub(crate) const TARGETS: [(&str, Target); 4] =
     [("answers", answers), ("streams", streams), ("requests", requests), ("split", split)];
 
 fn events(bytes: &[u8]) -> Vec<Vec<u8>> {
