@@ -21,6 +21,8 @@ pub use progress::Progress;
 /// Most text kept of one answer, in bytes, over all its choices and kinds of text: 4 MiB is about
 /// a million tokens, more than any model in use writes; the rest is counted as cut.
 pub const ANSWER_TEXT_MAX_BYTES: usize = 4 << 20;
+/// From here on, bytes, a text is given much room at once.
+const LONG_TEXT_BYTES: usize = 32 << 10;
 /// How much of a text that is not kept is given out again with what follows it, bytes: what is
 /// split between two pieces is found as long as it fits in here.
 pub const WINDOW_OVERLAP_BYTES: usize = 8 << 10;
@@ -438,9 +440,8 @@ impl Room<'_> {
             match text.is_empty() {
                 true => *text = piece,
                 false => {
-                    // A text that doubles as it grows would take twice its memory.
                     if text.capacity() - text.len() < fits {
-                        text.reserve_exact(fits.max(text.len() / 8).max(512));
+                        text.reserve_exact(fits.max(growth(text.len())));
                     }
                     text.push_str(&piece);
                 }
@@ -457,6 +458,16 @@ impl Room<'_> {
                 place.insert(Window::of_all(&before, piece));
             }
         }
+    }
+}
+
+/// By how much a text of so many bytes grows. A short one that doubled would take twice its memory;
+/// of what a long one has room for, only what is written takes any, and each step would leave a
+/// block behind that no other text fits.
+fn growth(bytes: usize) -> usize {
+    match bytes < LONG_TEXT_BYTES {
+        true => (bytes / 8).max(512),
+        false => bytes.max(8 * LONG_TEXT_BYTES),
     }
 }
 

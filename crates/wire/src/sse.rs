@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 /// Longest line, and longest event, of a stream, bytes. A chunk with 20 logprobs is below 8 KiB; a
 /// whole tool call in one chunk is the largest seen.
 pub const LINE_MAX: usize = 1024 * 1024;
+/// Most memory that is kept from one line to the next, bytes.
+const LINE_KEPT: usize = 4 * 1024;
 /// The data of the event that says that a stream is done.
 pub const DONE: &[u8] = b"[DONE]";
 
@@ -55,14 +57,25 @@ impl Parser {
             if self.line.len() + part.len() > LINE_MAX {
                 return Err(TooLong);
             }
-            self.line.extend_from_slice(part);
-            let Some(end) = end else { return Ok(()) };
+            let Some(end) = end else {
+                self.line.extend_from_slice(part);
+                return Ok(());
+            };
             self.after_cr = bytes[end] == b'\r';
             bytes = &bytes[end + 1..];
-            let line = std::mem::take(&mut self.line);
+            // Most lines come whole, and are not copied.
+            if self.line.is_empty() {
+                self.end_line(part)?;
+                continue;
+            }
+            let mut line = std::mem::take(&mut self.line);
+            line.extend_from_slice(part);
             self.end_line(&line)?;
-            self.line = line;
-            self.line.clear();
+            // The memory of a long line is not held for the next one.
+            if line.capacity() <= LINE_KEPT {
+                line.clear();
+                self.line = line;
+            }
         }
         Ok(())
     }

@@ -52,5 +52,10 @@ pub(crate) struct Bounds {
 /// Send buffer of a connection, bytes; Linux doubles it. Left alone it grows to 4 MB, all of it of
 /// one reader that stalls; this is a second of the fastest stream there is, many times over.
 pub(super) const SEND_BUFFER: u32 = 32 * 1024;
+/// How much of that the system takes beyond what the client's window has room for, bytes.
+#[cfg(target_os = "linux")]
+pub(super) const SEND_UNSENT: u32 = 16 * 1024;
+/// From how many bytes on, that the system has not taken yet, no more of an answer is made.
+pub(super) const SEND_AHEAD: usize = 8 * 1024;
 /// Connections that may wait to be taken, as in Tokio.
 pub(super) const BACKLOG: u32 = 1024;

@@ -5,7 +5,7 @@
 //! same number; and it does not see a client leave that sent more than its request.
 //! So the socket is wrapped: the wrapper keeps time, the head's bytes, and what comes early.
 
-use super::bounds::{Bounds, LINGER, LINGER_IDLE, LINGER_MAX};
+use super::bounds::{Bounds, LINGER, LINGER_IDLE, LINGER_MAX, SEND_AHEAD};
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,9 +38,9 @@ struct Waits {
     body_left: u64,
     /// Whether the running request is here to its end.
     is_asked: bool,
-    /// Whether the client takes nothing of its answer now.
-    is_stalled: bool,
-    /// Who wants to send more of it.
+    /// Bytes of the answer that were given to hyper and are not all with the system yet.
+    ahead: usize,
+    /// Who wants to give more of it.
     sender: Option<Waker>,
     bounds: Bounds,
 }
@@ -55,7 +55,7 @@ impl Watch {
             head: Vec::with_capacity(1024),
             body_left: 0,
             is_asked: false,
-            is_stalled: false,
+            ahead: 0,
             sender: None,
             bounds,
         })))
@@ -103,21 +103,27 @@ impl Watch {
         waits.deadline = Some(Instant::now() + waits.pause());
     }
 
-    /// Ready while the client takes its answer. hyper asks for 64 KiB more of it before it waits.
+    /// Ready while the client takes its answer: hyper would hold as much of it as of a head.
     pub(super) fn poll_flowing(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut waits = self.waits();
-        if waits.is_stalled {
+        if waits.ahead >= SEND_AHEAD {
             waits.sender = Some(cx.waker().clone());
             return Poll::Pending;
         }
         Poll::Ready(())
     }
 
-    /// The client takes its answer, or takes nothing of it now.
-    fn set_stalled(&self, is_stalled: bool) {
+    /// So many bytes of the answer are hyper's now.
+    pub(super) fn gave(&self, bytes: usize) {
         let mut waits = self.waits();
-        waits.is_stalled = is_stalled;
-        if let (false, Some(sender)) = (is_stalled, waits.sender.take()) {
+        waits.ahead = waits.ahead.saturating_add(bytes);
+    }
+
+    /// Whatever hyper had is with the system.
+    fn flushed(&self) {
+        let mut waits = self.waits();
+        waits.ahead = 0;
+        if let Some(sender) = waits.sender.take() {
             sender.wake();
         }
     }
@@ -289,13 +295,8 @@ impl Socket {
 
     fn stalled<T>(&mut self, cx: &mut Context<'_>, poll: Poll<T>) -> Poll<io::Result<T>> {
         if let Poll::Ready(value) = poll {
-            if self.write_timer.take().is_some() {
-                self.watch.set_stalled(false);
-            }
+            self.write_timer = None;
             return Poll::Ready(Ok(value));
-        }
-        if self.write_timer.is_none() {
-            self.watch.set_stalled(true);
         }
         let deadline = Instant::now() + self.write_stall;
         let timer = self.write_timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
@@ -359,7 +360,10 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.write).poll_flush(cx)
+        // hyper asks for this once it has nothing left to write.
+        let flushed = ready!(Pin::new(&mut self.write).poll_flush(cx));
+        self.watch.flushed();
+        Poll::Ready(flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,7 +1,7 @@
 //! The accept loop: a bounded number of connections, each with its deadlines, and an end in order.
 
 use super::body::UnreadBody;
-use super::bounds::{ACCEPT_REST, BACKLOG, Bounds, CUT, REFUSALS_MAX, SEND_BUFFER};
+use super::bounds::{ACCEPT_REST, BACKLOG, Bounds, CUT, REFUSALS_MAX, SEND_BUFFER, SEND_UNSENT};
 use super::conn::{InWork, Socket, Watch};
 use super::workers::Workers;
 use crate::log::{About, Event};
@@ -174,6 +174,8 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     socket.set_send_buffer_size(SEND_BUFFER)?;
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(&socket).set_tcp_notsent_lowat(SEND_UNSENT)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
@@ -328,7 +330,11 @@ impl<B: Body<Data = Bytes, Error = Infallible> + Unpin> Body for Held<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         ready!(self.in_work.watch().poll_flowing(cx));
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
+            self.in_work.watch().gave(data.len());
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -14,8 +14,10 @@ pub(super) const ERROR_BODY_WAIT: Duration = Duration::from_secs(2);
 /// Pieces that wait for a slow reader, and their bytes. With usual chunks (300 bytes) that is next
 /// to nothing; a larger event waits alone.
 pub(super) const PIECES: usize = 8;
-/// As above; one stream may hold 256 KiB in all.
-pub(super) const PIECES_BYTES: u32 = 16 * 1024;
+/// As above; what a piece says is held beside its bytes.
+pub(super) const PIECES_BYTES: u32 = 4 * 1024;
+/// How much of what was read is split into events at a time, bytes.
+pub(super) const SPLIT_BYTES: usize = 4 * 1024;
 /// Receive buffer of a connection, bytes; Linux doubles it. Without it, the system takes up to 6 MB
 /// of an answer that nobody reads.
 pub(super) const RECEIVE_BUFFER: usize = 64 * 1024;

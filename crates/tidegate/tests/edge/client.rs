@@ -71,6 +71,13 @@ impl Open {
         self.answer.status
     }
 
+    /// How many bytes of the body are here and not read, 1 MiB at most.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn unread(&self) -> io::Result<usize> {
+        let peeked = self.reader.get_ref().peek(&mut vec![0; 1 << 20])?;
+        Ok(self.reader.buffer().len() + peeked)
+    }
+
     /// The next chunk of a chunked body, empty at its end.
     pub(crate) fn chunk(&mut self) -> io::Result<String> {
         let mut size = String::new();

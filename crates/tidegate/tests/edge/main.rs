@@ -72,6 +72,9 @@ mod services;
 #[cfg(test)]
 mod sets;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod stalled;
+#[cfg(test)]
 mod streams;
 #[cfg(test)]
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

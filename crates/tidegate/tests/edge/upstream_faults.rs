@@ -1,8 +1,6 @@
 //! What clients must not reach through the gateway, and model servers that fail in odd ways.
 
 use crate::client::{self, CHAT, request};
-#[cfg(target_os = "linux")]
-use crate::memory::memory_kib;
 use crate::project::{Project, Server, wait_for};
 use crate::upstream::{Upstream, completion};
 use serde_json::{Value, json};
@@ -11,7 +9,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What its output contract takes.
 pub(crate) const ANSWER: &str = r#"{"answer": "hello", "citations": ["policy.md"]}"#;
@@ -79,7 +77,7 @@ fn planting(upstream: Upstream) -> (Project, Server, Upstream) {
     (project, server, upstream)
 }
 
-fn delta(delta: Value) -> Value {
+pub(crate) fn delta(delta: Value) -> Value {
     json!({"choices": [{"index": 0, "delta": delta}]})
 }
 
@@ -136,7 +134,7 @@ fn a_planted_text_is_found_in_annotations_and_in_what_is_spoken() {
 }
 
 /// A model server of one's own: `serve` has each connection.
-fn listening(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
+pub(crate) fn listening(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let serve = Arc::new(serve);
@@ -150,7 +148,7 @@ fn listening(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
 }
 
 /// Reads one request; false where the connection ended.
-fn read_request(reader: &mut BufReader<TcpStream>) -> bool {
+pub(crate) fn read_request(reader: &mut BufReader<TcpStream>) -> bool {
     let mut length = 0;
     loop {
         let mut line = String::new();
@@ -195,61 +193,6 @@ fn a_connection_that_is_closed_as_it_is_used_again_costs_nothing() {
     }
     assert_eq!(answered.load(Ordering::SeqCst), 100);
     assert!(closed.load(Ordering::SeqCst) > 0, "no connection was used again");
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_reader_that_stalls_holds_little_and_stops_its_upstream() {
-    const READERS: u64 = 50;
-    let sent = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&sent);
-    let event = format!("data: {}\n\n", delta(json!({"content": "x".repeat(4_000)})));
-    let address = listening(move |stream| {
-        let mut reader = BufReader::new(stream);
-        while read_request(&mut reader) {
-            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
-            let mut stream = reader.get_ref();
-            stream.write_all(head.as_bytes()).unwrap();
-            // 20 MB: more than anything between may take.
-            for _ in 0..5_000 {
-                if stream.write_all(event.as_bytes()).is_err() {
-                    return;
-                }
-                counted.fetch_add(event.len() as u64, Ordering::SeqCst);
-            }
-        }
-    });
-    let project = project_on(address);
-    let server = project.serve();
-    let body = json!({"stream": true, "messages": [{"role": "user", "content": "hi"}]});
-    let bytes = request("POST", CHAT, "", body.to_string().as_bytes());
-    // What every first stream takes is there.
-    let first = client::open(server.address, &bytes).unwrap();
-    let before = settled(|| memory_kib(&server, "VmRSS"));
-    let readers: Vec<_> =
-        (0..READERS).map(|_| client::open(server.address, &bytes).unwrap()).collect();
-    let ahead = settled(|| sent.load(Ordering::SeqCst)) / (READERS + 1);
-    let each = memory_kib(&server, "VmRSS").saturating_sub(before) / READERS;
-    // The text so far is kept for the contract and the record, and is most of it.
-    assert!(each <= 768, "{each} KiB a stream");
-    // The model server's own buffer is the system's, and is not ours to bound.
-    let wmem = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_wmem").unwrap();
-    let theirs: u64 = wmem.split_whitespace().last().unwrap().parse().unwrap();
-    assert!(ahead < theirs + (1 << 20), "the model server is {ahead} bytes ahead");
-    drop((first, readers));
-}
-
-/// A number once it no longer changes.
-fn settled(look: impl Fn() -> u64) -> u64 {
-    let until = Instant::now() + Duration::from_secs(60);
-    let (mut last, mut same) = (look(), 0);
-    while same < 10 && Instant::now() < until {
-        sleep(Duration::from_millis(50));
-        let now = look();
-        same = if now == last { same + 1 } else { 0 };
-        last = now;
-    }
-    last
 }
 
 /// A chat request under an idempotency key.

@@ -42,6 +42,8 @@ pub(super) struct EventStream {
     exchange: Exchange,
     body: Incoming,
     decoder: Decoder,
+    /// What is read and not split into events yet.
+    unsplit: Bytes,
     parser: Parser,
     events: Events,
     progress: Progress,
@@ -62,6 +64,7 @@ impl EventStream {
             exchange,
             body,
             decoder,
+            unsplit: Bytes::new(),
             parser: Parser::default(),
             events: dialect.events(),
             progress: Progress::default(),
@@ -123,20 +126,39 @@ impl EventStream {
                 Some(SseEvent::Ping) => return Ok(Step::Ping),
                 None => {}
             }
-            let Some(frame) = self.body.frame().await else { return self.end() };
-            let Ok(frame) = frame else {
-                return Err(self.cut("the upstream's connection broke in mid-stream"));
-            };
-            let Ok(bytes) = frame.into_data() else { continue };
-            let Ok(bytes) = self.decoder.push(bytes, bounds::BODY_MAX) else {
-                let message = "the upstream's stream is not what its content-encoding says";
-                return Err(self.exchange.error(Failure::Malformed, message));
-            };
-            if bytes.len() > bounds::BODY_MAX || self.parser.push(&bytes).is_err() {
-                let message = format!("an event of the stream is over {LINE_MAX} bytes");
-                return Err(self.exchange.error(Failure::TooLarge, message));
+            if self.unsplit.is_empty() && !self.more().await? {
+                return self.end();
+            }
+            let part = self.unsplit.split_to(self.unsplit.len().min(bounds::SPLIT_BYTES));
+            if self.parser.push(&part).is_err() {
+                return Err(self.too_long());
             }
         }
+    }
+
+    /// Reads the next bytes; false where none follow.
+    async fn more(&mut self) -> Result<bool, UpstreamError> {
+        let Some(frame) = self.body.frame().await else { return Ok(false) };
+        let Ok(frame) = frame else {
+            return Err(self.cut("the upstream's connection broke in mid-stream"));
+        };
+        let Ok(bytes) = frame.into_data() else { return Ok(true) };
+        let Ok(bytes) = self.decoder.push(bytes, bounds::BODY_MAX) else {
+            let message = "the upstream's stream is not what its content-encoding says";
+            return Err(self.exchange.error(Failure::Malformed, message));
+        };
+        match bytes.len() > bounds::BODY_MAX {
+            true => Err(self.too_long()),
+            false => {
+                self.unsplit = bytes;
+                Ok(true)
+            }
+        }
+    }
+
+    fn too_long(&self) -> UpstreamError {
+        let message = format!("an event of the stream is over {LINE_MAX} bytes");
+        self.exchange.error(Failure::TooLarge, message)
     }
 
     /// What has been read and not been given.
