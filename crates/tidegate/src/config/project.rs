@@ -175,6 +175,9 @@ pub(crate) struct ModelArtifact {
     pub(crate) upstream: Option<String>,
     /// The model's name; left out, the `model` of the prompt's `config.yaml`.
     pub(crate) name: Option<String>,
+    /// The model that makes embeddings, at the same upstream; left out, there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) embeddings: Option<String>,
     /// More members for every request to the model (`top_p`, `seed`, …).
     pub(crate) parameters: BTreeMap<String, Value>,
 }

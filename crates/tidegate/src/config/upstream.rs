@@ -72,6 +72,11 @@ fn is_yes(value: &bool) -> bool {
 }
 
 impl Upstream {
+    /// Whether servers of this kind may make embeddings.
+    pub(crate) fn makes_embeddings(&self) -> bool {
+        matches!(self, Upstream::Openai { .. } | Upstream::Azure(_))
+    }
+
     /// Whether leading system messages are sent as one.
     pub(crate) fn merges_system(&self) -> bool {
         match self {

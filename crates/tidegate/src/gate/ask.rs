@@ -1,7 +1,7 @@
 //! Asking one case of a version set, as a client would.
 
 use crate::guard::said_in;
-use crate::upstream::{Answer, Call, Deadlines, Reply, UpstreamError};
+use crate::upstream::{Answer, Call, Deadlines, Form, Reply, UpstreamError};
 use crate::version_set::LiveSet;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -68,6 +68,7 @@ pub(crate) async fn ask(
     }
     let system_prompt = system_text(&body);
     let call = Call {
+        form: Form::Chat,
         body,
         expected_bytes: case.input.len(),
         stream: false,

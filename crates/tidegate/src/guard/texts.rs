@@ -33,6 +33,13 @@ pub(crate) fn heard_in<'a>(body: &'a Map<String, Value>, system_prompt: &'a str)
             false
         });
     }
+    // A plain completion has a prompt and no messages.
+    if let Some(prompt) = body.get("prompt") {
+        any_text(prompt, &mut |text| {
+            heard.client.push(Cow::Borrowed(text));
+            false
+        });
+    }
     heard
 }
 
@@ -60,6 +67,12 @@ pub(crate) fn asked_in(body: &Map<String, Value>) -> Vec<(Place, &str)> {
         for text in content.and_then(Value::as_str).into_iter().chain(parts) {
             texts.extend(ends(text).into_iter().map(|text| (place, text)));
         }
+    }
+    if let Some(prompt) = body.get("prompt") {
+        any_text(prompt, &mut |text| {
+            texts.extend(ends(text).into_iter().map(|text| (Place::User, text)));
+            false
+        });
     }
     texts
 }

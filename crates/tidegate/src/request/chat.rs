@@ -13,7 +13,9 @@ use super::problem::Problem;
 use super::repeats::{Begun, Kept};
 use super::{incoming, reply, respond, stream};
 use crate::http::BodyError;
-use crate::upstream::{Answer, Call, Deadlines, Elapsed, Piece, Pieces, Reply, UpstreamError};
+use crate::upstream::{
+    Answer, Call, Deadlines, Elapsed, Form, Piece, Pieces, Reply, UpstreamError,
+};
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -45,7 +47,7 @@ impl Called {
     }
 }
 
-/// `POST /v1/chat/completions`, `/v1/messages` and `/v1/responses`.
+/// Every endpoint that a model answers, but for the short form.
 pub(super) async fn completions(
     admitted: &Admitted,
     mut arrival: Arrival,
@@ -68,6 +70,7 @@ pub(super) async fn completions(
         },
     };
     let query = Query {
+        form: dialect.form(),
         tool_results: openai_chat::tool_results(&request.body),
         body: Asked::new(&text, request.body),
         stream: request.stream,
@@ -136,6 +139,7 @@ pub(super) async fn seed(
     let text = Bytes::from(values.to_string());
     let Value::Object(values) = values else { return Err(Problem::internal()) };
     let query = Query {
+        form: Form::Chat,
         body: Asked::new(&text, values),
         stream: false,
         include_usage: false,
@@ -265,15 +269,26 @@ async fn call_once(
         let message = "the request's time was used up before the upstream was called";
         return Err(ours(Failure::TotalTimeout, message.to_owned()));
     }
+    let form = exchange.query.form;
+    if let Some(why) = exchange.set.unserved(form) {
+        let status = Some(StatusCode::NOT_FOUND.as_u16());
+        return Err(UpstreamError { status, ..ours(Failure::Unrendered, why) });
+    }
     let query = &mut exchange.query;
     // A retry reads and renders again: keeping every prompt would cost all others memory.
-    let rendered = exchange.set.render(query.body.take(), query.user.as_deref());
+    let rendered = match form {
+        Form::Chat => exchange.set.render(query.body.take(), query.user.as_deref()),
+        Form::Completions | Form::Embeddings => exchange.set.pass(form, query.body.take()),
+    };
     let mut body = rendered.map_err(|e| ours(Failure::Unrendered, e.to_string()))?.body;
-    openai_chat::set_stream(&mut body, query.stream);
+    if form != Form::Embeddings {
+        openai_chat::set_stream(&mut body, query.stream);
+    }
     let limits = &exchange.set.limits;
     let first_byte = Duration::from_millis(limits.first_byte_ms).saturating_sub(before);
     let stream = query.stream;
     let call = Call {
+        form,
         body,
         expected_bytes: query.body.text_bytes() + EXPECTED_MORE,
         stream,

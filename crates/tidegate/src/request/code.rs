@@ -47,6 +47,8 @@ pub(crate) enum Code {
     CallerBanned,
     /// No such path.
     UnknownEndpoint,
+    /// The version set does not serve the path.
+    EndpointNotServed,
     /// Several services are served, and the request names none.
     ModelRequired,
     /// `model` is no service that the caller may call, nor an alias of one.
@@ -110,7 +112,7 @@ pub(crate) enum Code {
 impl Code {
     /// Every code.
     #[cfg(test)]
-    pub(crate) const ALL: [Code; 50] = [
+    pub(crate) const ALL: [Code; 51] = [
         Code::InvalidJson,
         Code::RequestTooComplex,
         Code::DuplicateParameter,
@@ -132,6 +134,7 @@ impl Code {
         Code::UnsupportedMediaType,
         Code::CallerBanned,
         Code::UnknownEndpoint,
+        Code::EndpointNotServed,
         Code::ModelRequired,
         Code::ModelNotFound,
         Code::TraceNotFound,
@@ -187,6 +190,7 @@ impl Code {
             Code::UnsupportedMediaType => "unsupported_media_type",
             Code::CallerBanned => "caller_banned",
             Code::UnknownEndpoint => "unknown_endpoint",
+            Code::EndpointNotServed => "endpoint_not_served",
             Code::ModelRequired => "model_required",
             Code::ModelNotFound => "model_not_found",
             Code::TraceNotFound => "trace_not_found",

@@ -2,10 +2,13 @@
 //! are written back in the client's own form; all between is the same.
 
 use super::problem::Problem;
+use crate::upstream::Form;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use tidegate_core::ids::{TraceId, UnixMs};
-use tidegate_wire::openai_chat::{self, ChatRequest};
+use tidegate_wire::openai_chat::{self, ChatRequest, USER_TEXT_MAX};
+use tidegate_wire::openai_completions::{self, CompletionRequest};
+use tidegate_wire::openai_embeddings::{self, EmbeddingRequest};
 use tidegate_wire::translate::responses_in::Echo;
 use tidegate_wire::translate::{ChatServer, Warnings, anthropic_in, responses_in};
 use tidegate_wire::{AnswerProblem, Piece, RequestError, anthropic, sse};
@@ -24,13 +27,18 @@ pub(super) enum Dialect {
     /// OpenAI's chat completions, which model servers speak as well.
     #[default]
     OpenAi,
+    /// OpenAI's older completions.
+    Completions,
+    /// OpenAI's embeddings.
+    Embeddings,
     /// Anthropic's messages.
     Anthropic,
     /// OpenAI's responses, without what needs the server to keep them.
     Responses,
 }
 
-/// A request as a chat completion.
+/// A request in the form in which it goes on: a chat completion, or its own.
+#[derive(Default)]
 pub(super) struct Asks {
     /// What it asks.
     pub(super) chat: ChatRequest,
@@ -60,9 +68,38 @@ impl Dialect {
     pub(super) fn read(self, bytes: &Bytes) -> Result<Asks, RequestError> {
         match self {
             Dialect::OpenAi => {
-                let (warnings, echo) = Default::default();
                 let chat = openai_chat::read_request(bytes)?;
-                Ok(Asks { chat, text: bytes.clone(), warnings, echo })
+                Ok(Asks { chat, text: bytes.clone(), ..Asks::default() })
+            }
+            Dialect::Completions => {
+                let CompletionRequest {
+                    body,
+                    model,
+                    stream,
+                    include_usage,
+                    user,
+                    prompts,
+                    input_chars,
+                } = openai_completions::read_request(bytes)?;
+                let last = prompts.last().map(String::as_str).unwrap_or_default();
+                let last_user_text = last.chars().take(USER_TEXT_MAX).collect();
+                let chat = ChatRequest {
+                    body,
+                    model,
+                    stream,
+                    include_usage,
+                    user,
+                    last_user_text,
+                    input_chars,
+                };
+                Ok(Asks { chat, text: bytes.clone(), ..Asks::default() })
+            }
+            Dialect::Embeddings => {
+                let EmbeddingRequest { body, model, user, input_chars, .. } =
+                    openai_embeddings::read_request(bytes)?;
+                // Inputs are documents more often than questions: they are not kept.
+                let chat = ChatRequest { body, model, user, input_chars, ..ChatRequest::default() };
+                Ok(Asks { chat, text: bytes.clone(), ..Asks::default() })
             }
             Dialect::Anthropic => {
                 let anthropic_in::Request { chat, warnings } =
@@ -77,14 +114,23 @@ impl Dialect {
         }
     }
 
-    /// Writes a whole chat completion in this form.
+    /// The form in which its requests go on.
+    pub(super) fn form(self) -> Form {
+        match self {
+            Dialect::OpenAi | Dialect::Anthropic | Dialect::Responses => Form::Chat,
+            Dialect::Completions => Form::Completions,
+            Dialect::Embeddings => Form::Embeddings,
+        }
+    }
+
+    /// Writes a whole answer in this form.
     ///
     /// # Errors
     /// [`AnswerProblem`] when this form has no way to say it.
     pub(super) fn answer(self, body: Bytes, named: &Named<'_>) -> Result<Bytes, AnswerProblem> {
         let Named { trace, at, echo } = *named;
         let translated = match self {
-            Dialect::OpenAi => return Ok(body),
+            Dialect::OpenAi | Dialect::Completions | Dialect::Embeddings => return Ok(body),
             Dialect::Anthropic => anthropic_in::answer(&body, &format!("msg_{trace}")),
             Dialect::Responses => {
                 responses_in::answer(&body, &format!("resp_{trace}"), at.0 / 1_000, echo)
@@ -96,7 +142,9 @@ impl Dialect {
     /// Writes an error in this form.
     pub(super) fn error(self, problem: &Problem, trace: Option<&TraceId>) -> Vec<u8> {
         match self {
-            Dialect::OpenAi | Dialect::Responses => problem.envelope(trace),
+            Dialect::OpenAi | Dialect::Completions | Dialect::Embeddings | Dialect::Responses => {
+                problem.envelope(trace)
+            }
             Dialect::Anthropic => anthropic::write_error(&anthropic::ErrorBody {
                 status: problem.status.as_u16(),
                 message: &problem.message,
@@ -118,7 +166,9 @@ impl Dialect {
     pub(super) fn stream(self, named: &Named<'_>, hides_usage: bool) -> StreamForm {
         let Named { trace, at, echo } = *named;
         match self {
-            Dialect::OpenAi => StreamForm::OpenAi { hides_usage },
+            Dialect::OpenAi | Dialect::Completions | Dialect::Embeddings => {
+                StreamForm::OpenAi { hides_usage }
+            }
             Dialect::Anthropic => {
                 let events = anthropic_in::Events::new(format!("msg_{trace}"));
                 StreamForm::Anthropic(Box::new(events))
@@ -134,10 +184,13 @@ impl Dialect {
 
 /// Says what was left out of a request.
 pub(super) fn put_warnings(headers: &mut HeaderMap, warnings: &Warnings) {
-    for warning in warnings.iter() {
-        if let Ok(value) = HeaderValue::from_str(&warning.to_string()) {
-            headers.append(X_WARNING, value);
-        }
+    warnings.iter().for_each(|warning| put_warning(headers, &warning.to_string()));
+}
+
+/// Says one thing of an answer that its reader may have to know.
+pub(super) fn put_warning(headers: &mut HeaderMap, warning: &str) {
+    if let Ok(value) = HeaderValue::from_str(warning) {
+        headers.append(X_WARNING, value);
     }
 }
 

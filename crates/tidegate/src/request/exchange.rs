@@ -18,7 +18,7 @@ use crate::access::Taken;
 use crate::guard::{heard_in, pseudonym, said_in};
 use crate::route::LiveTable;
 use crate::store::Ticket;
-use crate::upstream::{self, Elapsed};
+use crate::upstream::{self, Elapsed, Form};
 use crate::version_set::LiveSet;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -30,6 +30,8 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use taken::take;
+
+pub(super) use taken::input_tokens;
 use tidegate_core::access::Level;
 use tidegate_core::guard::{Findings, Said, Signal};
 use tidegate_core::ids::ChangeId;
@@ -65,7 +67,9 @@ const X_RATELIMIT: [[HeaderName; 3]; 2] = [
 
 /// What a client asks, whichever form it used.
 pub(super) struct Query {
-    /// The body as an OpenAI chat completion.
+    /// Whose form the body has.
+    pub(super) form: Form,
+    /// The body in that form, most often an OpenAI chat completion.
     pub(super) body: Asked,
     /// Whether a stream is wanted.
     pub(super) stream: bool,

@@ -27,7 +27,9 @@ mod problem;
 mod respond;
 
 mod chat;
+mod count;
 mod dialect;
+mod endpoint;
 mod repeats;
 mod reply;
 mod stream;

@@ -3,6 +3,7 @@
 use super::body::Body;
 use super::front::{Admitted, Front};
 use super::gateway::Gateway;
+use super::problem::Problem;
 use super::respond::json;
 use crate::clock::rfc3339;
 use crate::observe::{self, ArmView, Format, joined_pages};
@@ -125,10 +126,17 @@ pub(super) fn metrics(front: &Front, admitted: &Admitted, accept: &str) -> Respo
 
 /// `GET /v1/models`: the services that the caller may call and their aliases, as an OpenAI list.
 pub(super) fn models(admitted: &Admitted) -> Response<Body> {
-    let data: Vec<Value> = admitted
-        .gateways()
-        .flat_map(|gateway| gateway.names())
-        .map(|id| json!({ "id": id, "object": "model", "created": 0, "owned_by": "tidegate" }))
-        .collect();
+    let names = admitted.gateways().flat_map(|gateway| gateway.names());
+    let data: Vec<Value> = names.map(listed).collect();
     json(StatusCode::OK, &json!({ "object": "list", "data": data }))
+}
+
+/// `GET /v1/models/{id}`: one of them.
+pub(super) fn model(admitted: &Admitted, id: String) -> Result<Response<Body>, Problem> {
+    admitted.pick(Some(&id))?;
+    Ok(json(StatusCode::OK, &listed(&id)))
+}
+
+fn listed(id: &str) -> Value {
+    json!({ "id": id, "object": "model", "created": 0, "owned_by": "tidegate" })
 }

@@ -255,6 +255,12 @@ impl Problem {
         Problem { upstream_code, next, ..Problem::of(status, kind, code, message) }
     }
 
+    /// A failure that has these words.
+    pub(super) fn of_failure(failure: Failure, message: String) -> Problem {
+        let (status, kind, code) = of_failure(failure, None);
+        Problem::of(status, kind, code, message).next(Next::DoNotRetry)
+    }
+
     /// The error envelope.
     pub(super) fn envelope(&self, trace_id: Option<&TraceId>) -> Vec<u8> {
         let Problem { status: _, kind, code, upstream_code, message, param, next: _ } = self;
@@ -316,6 +322,9 @@ fn of_failure(failure: Failure, status: Option<u16>) -> (StatusCode, &'static st
                 .and_then(|status| StatusCode::from_u16(status).ok())
                 .unwrap_or(StatusCode::BAD_REQUEST);
             (status, "invalid_request_error", Code::UpstreamRefused)
+        }
+        Failure::Unrendered if status == Some(StatusCode::NOT_FOUND.as_u16()) => {
+            (StatusCode::NOT_FOUND, "invalid_request_error", Code::EndpointNotServed)
         }
         Failure::Unrendered => {
             (StatusCode::BAD_REQUEST, "invalid_request_error", Code::PromptNotRendered)

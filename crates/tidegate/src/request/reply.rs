@@ -3,7 +3,7 @@
 use super::exchange::{Ending, Exchange, Withheld};
 use super::problem::Problem;
 use crate::http::aside;
-use crate::upstream::{Answer, BODY_SMALL, UpstreamError};
+use crate::upstream::{Answer, BODY_SMALL, Form, UpstreamError};
 use bytes::Bytes;
 use http::StatusCode;
 use tidegate_core::upstream::Failure;
@@ -69,9 +69,11 @@ fn looked_at(exchange: Exchange, answer: Answer) -> Result<Whole, Problem> {
         exchange.close(ending);
         return Err(problem);
     }
+    // Embeddings say nothing.
+    let is_useful = exchange.query.form == Form::Embeddings || facts.is_useful();
     let summary = exchange.close(Ending {
         status: StatusCode::OK,
-        failure: (!facts.is_useful()).then_some(Failure::Empty),
+        failure: (!is_useful).then_some(Failure::Empty),
         facts: Some(facts),
         elapsed,
         found: Some(found),

@@ -3,18 +3,17 @@
 use super::arrival::Arrival;
 use super::auth::Caller;
 use super::body::Body;
-use super::code::Code;
-use super::dialect::Dialect;
+use super::endpoint::{Endpoint, endpoint, model_id};
 use super::front::{Admitted, Front, Picked};
 use super::incoming::{self, RequestBody};
 use super::meter::Meter;
-use super::problem::{Next, Problem};
+use super::problem::Problem;
 use super::repeats::IDEMPOTENCY_KEY;
-use super::{chat, feedback, pages, respond, strict};
+use super::{chat, count, feedback, pages, respond, strict};
 use crate::http::{Received, UnreadBody, aside};
 use crate::observe::StatusClass;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, Response};
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
@@ -26,103 +25,6 @@ use std::time::{Duration, Instant};
 pub(super) const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 /// The id of one try.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Endpoint {
-    Completions,
-    Messages,
-    Responses,
-    Chat,
-    Feedback,
-    Models,
-    Metrics,
-    Health,
-    Ready,
-}
-
-impl Endpoint {
-    const ALL: [Endpoint; 9] = [
-        Endpoint::Completions,
-        Endpoint::Messages,
-        Endpoint::Responses,
-        Endpoint::Chat,
-        Endpoint::Feedback,
-        Endpoint::Models,
-        Endpoint::Metrics,
-        Endpoint::Health,
-        Endpoint::Ready,
-    ];
-
-    fn path(self) -> &'static str {
-        match self {
-            Endpoint::Completions => "/v1/chat/completions",
-            Endpoint::Messages => "/v1/messages",
-            Endpoint::Responses => "/v1/responses",
-            Endpoint::Chat => "/chat",
-            Endpoint::Feedback => "/v1/feedback",
-            Endpoint::Models => "/v1/models",
-            Endpoint::Metrics => "/metrics",
-            Endpoint::Health => "/health",
-            Endpoint::Ready => "/readyz",
-        }
-    }
-
-    fn methods(self) -> &'static str {
-        match self {
-            Endpoint::Completions
-            | Endpoint::Messages
-            | Endpoint::Responses
-            | Endpoint::Chat
-            | Endpoint::Feedback => "POST",
-            Endpoint::Models | Endpoint::Metrics | Endpoint::Health | Endpoint::Ready => {
-                "GET, HEAD"
-            }
-        }
-    }
-
-    /// Probes tell nothing that is worth a credential, and are not counted as requests.
-    fn is_probe(self) -> bool {
-        match self {
-            Endpoint::Health | Endpoint::Ready => true,
-            Endpoint::Completions
-            | Endpoint::Messages
-            | Endpoint::Responses
-            | Endpoint::Chat
-            | Endpoint::Feedback
-            | Endpoint::Models
-            | Endpoint::Metrics => false,
-        }
-    }
-
-    /// The API that its clients speak, also where they ask in a wrong way.
-    fn dialect(path: &str) -> Dialect {
-        if path.starts_with(Endpoint::Messages.path()) {
-            Dialect::Anthropic
-        } else if path.starts_with(Endpoint::Responses.path()) {
-            Dialect::Responses
-        } else {
-            Dialect::OpenAi
-        }
-    }
-
-    fn takes(self, method: &Method) -> bool {
-        self.methods().split(", ").any(|allowed| allowed == method.as_str())
-    }
-}
-
-fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Problem> {
-    let Some(found) = Endpoint::ALL.into_iter().find(|endpoint| endpoint.path() == path) else {
-        let known = Endpoint::ALL.map(Endpoint::path).join(", ");
-        let message = format!("there is no such endpoint; there are {known}");
-        return Err(Problem::client(StatusCode::NOT_FOUND, Code::UnknownEndpoint, message));
-    };
-    if !found.takes(method) {
-        let message = format!("{path} takes {}", found.methods());
-        return Err(Problem::client(StatusCode::METHOD_NOT_ALLOWED, Code::WrongMethod, message)
-            .next(Next::Allow(found.methods())));
-    }
-    Ok(found)
-}
 
 /// Answers one request.
 pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Body> {
@@ -149,7 +51,7 @@ pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Bo
                 started,
                 reading: Duration::ZERO,
             };
-            let request = Unread { headers: &head.headers, body, peer };
+            let request = Unread { path: head.uri.path(), headers: &head.headers, body, peer };
             let answer = pin!(dispatch(front, endpoint, arrival, request, &picked));
             until_cut(front, answer).await
         }
@@ -186,6 +88,7 @@ async fn until_cut(
 
 /// A request whose body is still to be read.
 struct Unread<'a> {
+    path: &'a str,
     headers: &'a HeaderMap,
     body: UnreadBody,
     peer: IpAddr,
@@ -202,22 +105,37 @@ async fn dispatch(
         Endpoint::Health => return Ok(pages::health(front)),
         Endpoint::Ready => return Ok(pages::ready(front)),
         Endpoint::Completions
+        | Endpoint::PlainCompletions
+        | Endpoint::Embeddings
         | Endpoint::Messages
+        | Endpoint::CountTokens
         | Endpoint::Responses
         | Endpoint::Chat
         | Endpoint::Feedback
         | Endpoint::Models
+        | Endpoint::Model
         | Endpoint::Metrics => {}
     }
     let admitted = front.admit(request.peer, request.headers)?.noting(picked);
     match endpoint {
         Endpoint::Health | Endpoint::Ready | Endpoint::Models => Ok(pages::models(&admitted)),
+        Endpoint::Model => pages::model(&admitted, model_id(request.path)),
         Endpoint::Metrics => {
             let accept = request.headers.get(header::ACCEPT);
             let accept = accept.and_then(|accept| accept.to_str().ok()).unwrap_or_default();
             Ok(pages::metrics(front, &admitted, accept))
         }
-        Endpoint::Completions | Endpoint::Messages | Endpoint::Responses => {
+        Endpoint::CountTokens => {
+            let body = read(front, &admitted, &mut arrival, request).await?;
+            let is_large = body.is_large();
+            let answer = async move { count::tokens(&admitted, &body.weighed()?.bytes) };
+            apart(is_large, Box::pin(answer)).await
+        }
+        Endpoint::Completions
+        | Endpoint::PlainCompletions
+        | Endpoint::Embeddings
+        | Endpoint::Messages
+        | Endpoint::Responses => {
             let body = read(front, &admitted, &mut arrival, request).await?;
             let is_large = body.is_large();
             let answer =

@@ -3,16 +3,21 @@
 use crate::clock::Clock;
 use bytes::Bytes;
 use std::collections::VecDeque;
+use tidegate_wire::openai_embeddings::EmbeddingFacts;
 use tidegate_wire::sse::DONE;
 use tidegate_wire::translate::{Step, anthropic_out, gemini_out};
 use tidegate_wire::{AnswerFacts, AnswerProblem, ErrorFacts, Piece};
-use tidegate_wire::{anthropic, gemini, openai_chat};
+use tidegate_wire::{anthropic, gemini, openai_chat, openai_completions, openai_embeddings};
 
 /// The API that a server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
     /// Chat completions, which go on as they come.
     Chat,
+    /// OpenAI's older completions, which go on as they come.
+    Completions,
+    /// OpenAI's embeddings, which go on as they come.
+    Embeddings,
     /// Anthropic's messages, which go on as chat completions.
     Anthropic,
     /// Google's Gemini API, which goes on as chat completions.
@@ -23,7 +28,7 @@ impl Dialect {
     /// Reads the body of an answer whose status is an error.
     pub(super) fn error(self, body: &[u8]) -> ErrorFacts {
         match self {
-            Dialect::Chat => ErrorFacts::of_body(body),
+            Dialect::Chat | Dialect::Completions | Dialect::Embeddings => ErrorFacts::of_body(body),
             Dialect::Anthropic => anthropic::error_facts(body),
             Dialect::Gemini => gemini::error_facts(body),
         }
@@ -36,6 +41,16 @@ impl Dialect {
     pub(super) fn whole(self, body: Bytes) -> Result<(Bytes, AnswerFacts), AnswerProblem> {
         let body = match self {
             Dialect::Chat => body,
+            Dialect::Completions => {
+                let facts = openai_completions::read_answer(&body)?;
+                return Ok((body, facts));
+            }
+            Dialect::Embeddings => {
+                let EmbeddingFacts { usage, model, .. } = openai_embeddings::read_answer(&body)?;
+                let mut facts = AnswerFacts::default();
+                (facts.usage, facts.model) = (usage, model);
+                return Ok((body, facts));
+            }
             Dialect::Anthropic => anthropic_out::answer(&body, now_s())?.into(),
             Dialect::Gemini => gemini_out::answer(&body, now_s())?.into(),
         };
@@ -47,7 +62,9 @@ impl Dialect {
     /// A reader of a stream that begins now.
     pub(super) fn events(self) -> Events {
         let form = match self {
-            Dialect::Chat => Form::Chat,
+            // Embeddings are not streamed.
+            Dialect::Chat | Dialect::Embeddings => Form::Chat,
+            Dialect::Completions => Form::Completions,
             Dialect::Anthropic => Form::Anthropic(Box::new(anthropic_out::Stream::new(now_s()))),
             Dialect::Gemini => Form::Gemini(Box::new(gemini_out::Stream::new(now_s()))),
         };
@@ -71,6 +88,7 @@ pub(super) struct Events {
 #[derive(Debug)]
 enum Form {
     Chat,
+    Completions,
     Anthropic(Box<anthropic_out::Stream>),
     Gemini(Box<gemini_out::Stream>),
 }
@@ -97,12 +115,17 @@ impl Events {
 
     fn read(&mut self, data: Bytes) -> Result<(), AnswerProblem> {
         let step = match &mut self.form {
-            Form::Chat if data.trim_ascii() == DONE => {
+            Form::Chat | Form::Completions if data.trim_ascii() == DONE => {
                 self.is_done = true;
                 return Ok(());
             }
             Form::Chat => {
                 let says = openai_chat::read_chunk(&data)?;
+                self.chunks.push_back((data, says));
+                return Ok(());
+            }
+            Form::Completions => {
+                let says = openai_completions::read_chunk(&data)?;
                 self.chunks.push_back((data, says));
                 return Ok(());
             }
@@ -125,7 +148,7 @@ impl Events {
     ) -> Result<(), AnswerProblem> {
         match &mut self.form {
             // A chunk that no blank line follows may be cut.
-            Form::Chat => {
+            Form::Chat | Form::Completions => {
                 let is_done = |rest: Vec<u8>| rest.trim_ascii() == DONE;
                 self.is_done |= rest.map_or(is_finished, is_done);
             }

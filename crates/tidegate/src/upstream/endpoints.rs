@@ -4,7 +4,7 @@
 //! tries again with the endpoints that it has tried, and gets another while there is one.
 
 use super::flight::Shared;
-use super::{Call, Elapsed, Reply, SetupError, Upstream, UpstreamError, bounds};
+use super::{Call, Elapsed, Form, Reply, SetupError, Upstream, UpstreamError, bounds};
 use crate::clock::Clock;
 use crate::config;
 use crate::secret;
@@ -72,6 +72,11 @@ impl Endpoints {
                 Err(UpstreamError { endpoint, ..error })
             }
         }
+    }
+
+    /// Whether they take calls of this form.
+    pub(crate) fn takes(&self, form: Form) -> bool {
+        self.clients.iter().all(|client| client.takes(form))
     }
 
     /// Whether there is an endpoint beside those that were tried.

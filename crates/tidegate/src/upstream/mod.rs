@@ -35,11 +35,25 @@ pub(crate) use flight::EndpointChange;
 pub(crate) use pieces::{PieceSender, Pieces};
 pub(crate) use setup::SetupError;
 
+/// The API in whose form a call and its answer are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Form {
+    /// A chat completion.
+    #[default]
+    Chat,
+    /// One of OpenAI's older completions.
+    Completions,
+    /// Embeddings.
+    Embeddings,
+}
+
 /// One call, ready to send.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
-    /// The request as an OpenAI chat completion: model, messages, everything rendered, `stream`
-    /// set. A stream's usage is asked for by the upstream, which knows whether it can be.
+    /// Whose form the body has.
+    pub(crate) form: Form,
+    /// The request in that form, usually as an OpenAI chat completion: model, messages, everything
+    /// rendered, `stream` set. A stream's usage is asked for by the upstream, which knows whether it can be.
     pub(crate) body: serde_json::Map<String, serde_json::Value>,
     /// About how long its JSON is, bytes: a text that grows takes twice its memory.
     pub(crate) expected_bytes: usize,
@@ -227,6 +241,11 @@ impl Upstream {
                 Upstream::Simulated(Arc::new(simulated::Simulated::new(simulated, clock)))
             }
         })
+    }
+
+    /// Whether it takes calls of this form.
+    pub(crate) fn takes(&self, form: Form) -> bool {
+        form == Form::Chat || matches!(self, Upstream::OpenAi(_))
     }
 
     /// Makes one call, once; retries are the caller's.

@@ -8,13 +8,14 @@ mod usage;
 
 use super::dialect::Dialect;
 use super::transport::{Exchange, Outgoing, Transport, endpoint, key, segment};
-use super::{Call, Reply, SetupError, UpstreamError};
+use super::{Call, Form, Reply, SetupError, UpstreamError};
 use crate::config::{self, AZURE, BaseUrlProblem, CHAT_COMPLETIONS};
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::uri::InvalidUri;
 use http::{HeaderName, Uri};
 use serde_json::{Map, Value};
+use std::fmt::Display;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::openai_chat::ask_for_usage;
 use usage::StreamUsage;
@@ -33,12 +34,48 @@ pub(crate) struct OpenAi {
 /// Where requests go.
 #[derive(Debug)]
 enum Address {
-    /// All to one endpoint.
-    One(Uri),
+    /// All of a form to one endpoint.
+    One(Endpoints),
     /// The same, each for this deployment in the place of the model.
-    Deployment(Uri, String),
+    Deployment(Endpoints, String),
     /// To the endpoint of the deployment that has the model's name.
     OfModel { openai: Uri, version: String },
+}
+
+/// An endpoint for each form.
+#[derive(Debug)]
+struct Endpoints {
+    chat: Uri,
+    completions: Uri,
+    embeddings: Uri,
+}
+
+impl Endpoints {
+    /// Those below a base URL, with a query.
+    fn below(base: impl Display, query: &str) -> Result<Endpoints, InvalidUri> {
+        let of = |form| format!("{base}{}{query}", path(form)).parse();
+        Ok(Endpoints {
+            chat: of(Form::Chat)?,
+            completions: of(Form::Completions)?,
+            embeddings: of(Form::Embeddings)?,
+        })
+    }
+
+    fn of(&self, form: Form) -> Uri {
+        match form {
+            Form::Chat => self.chat.clone(),
+            Form::Completions => self.completions.clone(),
+            Form::Embeddings => self.embeddings.clone(),
+        }
+    }
+}
+
+fn path(form: Form) -> &'static str {
+    match form {
+        Form::Chat => CHAT_COMPLETIONS,
+        Form::Completions => "/completions",
+        Form::Embeddings => "/embeddings",
+    }
 }
 
 impl Address {
@@ -49,38 +86,50 @@ impl Address {
         let is_dated = |version: &&String| version.starts_with(|c: char| c.is_ascii_digit());
         if let Some(version) = api_version.as_ref().filter(is_dated) {
             return match deployment {
-                Some(deployment) => deployed(&openai, deployment, version).map(Address::One),
+                Some(deployment) => {
+                    let (base, query) = deployed(&openai, deployment, version);
+                    Endpoints::below(base, &query).map(Address::One)
+                }
                 None => Ok(Address::OfModel { openai, version: version.clone() }),
             };
         }
         let query = api_version.as_ref().map(|version| format!("?api-version={version}"));
-        let uri = format!("{openai}/v1{CHAT_COMPLETIONS}{}", query.unwrap_or_default()).parse()?;
+        let all = Endpoints::below(format!("{openai}/v1"), &query.unwrap_or_default())?;
         Ok(match deployment {
-            Some(deployment) => Address::Deployment(uri, deployment.clone()),
-            None => Address::One(uri),
+            Some(deployment) => Address::Deployment(all, deployment.clone()),
+            None => Address::One(all),
         })
     }
 
     /// The endpoint of a request.
-    fn of(&self, body: &mut Map<String, Value>) -> Result<Uri, InvalidUri> {
+    fn of(&self, form: Form, body: &mut Map<String, Value>) -> Result<Uri, InvalidUri> {
         match self {
-            Address::One(uri) => Ok(uri.clone()),
-            Address::Deployment(uri, deployment) => {
-                body.insert("model".to_owned(), deployment.as_str().into());
-                Ok(uri.clone())
+            Address::One(all) => Ok(all.of(form)),
+            Address::Deployment(all, deployment) => {
+                // A deployment of a model that chats makes no embeddings.
+                if form != Form::Embeddings {
+                    body.insert("model".to_owned(), deployment.as_str().into());
+                }
+                Ok(all.of(form))
             }
             Address::OfModel { openai, version } => {
                 let model = body.get("model").and_then(Value::as_str).unwrap_or_default();
-                deployed(openai, model, version)
+                let (base, query) = deployed(openai, model, version);
+                format!("{base}{}{query}", path(form)).parse()
             }
         }
     }
 }
 
-/// The endpoint of a deployment.
-fn deployed(openai: &Uri, deployment: &str, version: &str) -> Result<Uri, InvalidUri> {
-    let deployment = segment(deployment);
-    format!("{openai}/deployments/{deployment}{CHAT_COMPLETIONS}?api-version={version}").parse()
+fn not_a_url(name: &str, base_url: &str, error: &InvalidUri) -> SetupError {
+    let (name, shown) = (name.to_owned(), base_url.to_owned());
+    SetupError::BaseUrl { name, shown, problem: BaseUrlProblem::NotUrl(error.to_string()) }
+}
+
+/// Where the endpoints of a deployment are, and the query of each.
+fn deployed(openai: &Uri, deployment: &str, version: &str) -> (String, String) {
+    let base = format!("{openai}/deployments/{}", segment(deployment));
+    (base, format!("?api-version={version}"))
 }
 
 impl OpenAi {
@@ -99,7 +148,8 @@ impl OpenAi {
             api_key_env.map(|variable| key(name, variable, "Bearer ")).transpose()?;
         let fixed = authorization.map(|key| (AUTHORIZATION, key)).into_iter().collect();
         let transport = Transport::new(name, &endpoint, fixed)?;
-        let address = Address::One(endpoint);
+        let address = Endpoints::below(base_url.trim_end_matches('/'), "").map(Address::One);
+        let address = address.map_err(|error| not_a_url(name, base_url, &error))?;
         Ok(OpenAi { address, transport, usage: StreamUsage::new(stream_usage) })
     }
 
@@ -113,11 +163,8 @@ impl OpenAi {
         let credential = credential.map(|variable| key(name, variable, "")).transpose()?;
         let fixed = credential.map(|key| (API_KEY, key)).into_iter().collect();
         let transport = Transport::new(name, &openai, fixed)?;
-        let address = Address::at_azure(openai, config).map_err(|error| SetupError::BaseUrl {
-            name: name.to_owned(),
-            shown: config.base_url.clone(),
-            problem: BaseUrlProblem::NotUrl(error.to_string()),
-        })?;
+        let address = Address::at_azure(openai, config)
+            .map_err(|error| not_a_url(name, &config.base_url, &error))?;
         Ok(OpenAi { address, transport, usage: StreamUsage::new(config.stream_usage) })
     }
 
@@ -130,7 +177,7 @@ impl OpenAi {
     /// Whatever kept an answer from coming, classified.
     pub(crate) async fn call(&self, mut call: Call) -> Result<Reply, UpstreamError> {
         let exchange = Exchange::start(call.deadlines);
-        let Ok(endpoint) = self.address.of(&mut call.body) else {
+        let Ok(endpoint) = self.address.of(call.form, &mut call.body) else {
             let message = "the model's name cannot be part of an address";
             return Err(exchange.error(Failure::Internal, message));
         };
@@ -174,7 +221,11 @@ impl OpenAi {
         body: Bytes,
         exchange: Exchange,
     ) -> Result<Reply, UpstreamError> {
-        let dialect = Dialect::Chat;
+        let dialect = match call.form {
+            Form::Chat => Dialect::Chat,
+            Form::Completions => Dialect::Completions,
+            Form::Embeddings => Dialect::Embeddings,
+        };
         self.transport.send(Outgoing { endpoint, call, body, dialect }, exchange).await
     }
 }

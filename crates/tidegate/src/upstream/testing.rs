@@ -2,7 +2,7 @@
 
 pub(super) mod server;
 
-use super::{Answer, Call, Deadlines, Elapsed, Piece, Reply, UpstreamError};
+use super::{Answer, Call, Deadlines, Elapsed, Form, Piece, Reply, UpstreamError};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tidegate_core::version_set::VersionKeys;
@@ -22,6 +22,7 @@ pub(super) fn call(model: &str, system: &str, user: &str) -> Call {
     let body = json!({"model": model, "messages": messages});
     let minute = Duration::from_secs(60);
     Call {
+        form: Form::Chat,
         body: body.as_object().unwrap().clone(),
         expected_bytes: 0,
         stream: false,

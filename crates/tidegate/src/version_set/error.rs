@@ -203,6 +203,9 @@ pub(crate) enum ModelError {
     /// The name is cut and escaped.
     #[error("the model's name `{name}` is not valid: 1 to {max} characters without spaces")]
     BadName { name: String, max: usize },
+    /// Servers of this kind make none.
+    #[error("upstream `{}` makes no embeddings: its kind has chat only", upstream.escape_debug())]
+    NoEmbeddings { upstream: String },
     #[error("`upstreams` is empty")]
     NoUpstream,
     #[error("upstream `{}` is not defined; there are {}", name.escape_debug(), quoted(known))]

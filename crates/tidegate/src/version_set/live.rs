@@ -10,7 +10,7 @@ use super::tools::{Manifest, SentTools};
 use super::{contract, prompt};
 use crate::clock::Clock;
 use crate::config::{AnswerLimits, Block, PromptMode, Upstream as UpstreamConfig};
-use crate::upstream::Endpoints;
+use crate::upstream::{Endpoints, Form};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,6 +28,8 @@ pub(crate) struct LiveSet {
     pub(crate) keys: VersionKeys,
     /// The model's name for the upstream.
     pub(crate) model: String,
+    /// The name of the model that makes embeddings.
+    pub(crate) embeddings: Option<String>,
     /// The upstream's name in the project.
     pub(crate) upstream_name: String,
     /// The upstream's definition; two sets with equal ones share an upstream.
@@ -104,6 +106,7 @@ impl LiveSet {
             upstream_config: model.upstream,
             upstream_name: model.upstream_name,
             model: model.name,
+            embeddings: model.embeddings,
             max_tokens: renderer.max_tokens,
             prompt_bytes: added_bytes(packed),
             limits: settings.limits,
@@ -144,6 +147,53 @@ impl LiveSet {
             rendered.body.insert(name.clone(), value.clone());
         }
         Ok(rendered)
+    }
+
+    /// The model that answers requests of this form.
+    pub(crate) fn model_of(&self, form: Form) -> &str {
+        match form {
+            Form::Chat | Form::Completions => &self.model,
+            Form::Embeddings => self.embeddings.as_deref().unwrap_or(&self.model),
+        }
+    }
+
+    /// Why requests of this form are not served; `None` where they are.
+    pub(crate) fn unserved(&self, form: Form) -> Option<String> {
+        let id = &self.set.id;
+        match form {
+            Form::Chat => None,
+            // It would be a way around the prompt.
+            Form::Completions if self.renderer.templates.is_some() => Some(format!(
+                "version set `{id}` has a prompt, which a plain completion has no place for; use \
+                 `/v1/chat/completions`"
+            )),
+            Form::Embeddings if self.embeddings.is_none() => Some(format!(
+                "version set `{id}` names no model for embeddings; its operator can name one as \
+                 `artifacts.model.embeddings`"
+            )),
+            Form::Completions | Form::Embeddings => (!self.upstream.takes(form)).then(|| {
+                format!(
+                    "the model server of version set `{id}` has chat completions only; use \
+                     `/v1/chat/completions`"
+                )
+            }),
+        }
+    }
+
+    /// Puts the model, and the longest answer, into a request that goes on in its own form.
+    ///
+    /// # Errors
+    /// The length that it asks for is no number.
+    pub(crate) fn pass(
+        &self,
+        form: Form,
+        mut body: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Rendered, RenderError> {
+        body.insert("model".to_owned(), self.model_of(form).into());
+        if form == Form::Completions {
+            self.renderer.bound(&mut body)?;
+        }
+        Ok(Rendered { body })
     }
 
     /// Why the answer breaks the output contract; `None` when it keeps it or there is none.

@@ -39,6 +39,9 @@ pub(crate) struct ModelFile {
     pub(crate) upstream_name: String,
     /// The upstream.
     pub(crate) upstream: Upstream,
+    /// The model that makes embeddings, by the upstream's name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) embeddings: Option<String>,
     /// More members for every request.
     #[serde(default)]
     pub(crate) parameters: BTreeMap<String, Value>,
@@ -70,12 +73,15 @@ pub(crate) fn define(loaded: &Loaded, choice: Choice<'_>) -> Result<ModelFile, M
     check_parameters(&artifact.parameters)?;
     let name = choice.model.or(artifact.name.as_deref()).or(choice.prompt_model);
     let name = name.ok_or(ModelError::NotNamed)?;
-    let length = name.chars().count();
-    if !(1..=NAME_CHARS_MAX).contains(&length) || name.chars().any(|c| c.is_control() || c == ' ') {
-        return Err(ModelError::BadName { name: cut(name, NAME_CHARS_MAX), max: NAME_CHARS_MAX });
+    for name in std::iter::once(name).chain(artifact.embeddings.as_deref()) {
+        check_name(name)?;
+    }
+    if artifact.embeddings.is_some() && !upstream.makes_embeddings() {
+        return Err(ModelError::NoEmbeddings { upstream: upstream_name.to_owned() });
     }
     Ok(ModelFile {
         name: name.to_owned(),
+        embeddings: artifact.embeddings.clone(),
         upstream_name: upstream_name.to_owned(),
         upstream: upstream.clone(),
         parameters: artifact.parameters.clone(),
@@ -95,6 +101,14 @@ impl ModelFile {
         }
         Err(ModelError::RecordingChanged { upstream: self.upstream_name.clone() })
     }
+}
+
+fn check_name(name: &str) -> Result<(), ModelError> {
+    let length = name.chars().count();
+    if !(1..=NAME_CHARS_MAX).contains(&length) || name.chars().any(|c| c.is_control() || c == ' ') {
+        return Err(ModelError::BadName { name: cut(name, NAME_CHARS_MAX), max: NAME_CHARS_MAX });
+    }
+    Ok(())
 }
 
 fn choose_upstream<'a>(

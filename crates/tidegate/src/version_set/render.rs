@@ -120,6 +120,11 @@ impl Renderer {
 
     fn fill(&self, out: &mut Map<String, Value>) -> Result<(), RenderError> {
         openai_chat::fill(out, &self.defaults);
+        self.bound(out)
+    }
+
+    /// Bounds the answer that a request asks for.
+    pub(super) fn bound(&self, out: &mut Map<String, Value>) -> Result<(), RenderError> {
         let Some(max_tokens) = self.max_tokens else { return Ok(()) };
         openai_chat::bound_length(out, max_tokens).map_err(|key| {
             RenderError(format!("`{key}` must be a whole number from 1 to {max_tokens}"))

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod apis;
+#[cfg(test)]
 mod audit;
 #[cfg(test)]
 mod bad_input;

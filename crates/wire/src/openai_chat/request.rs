@@ -56,7 +56,7 @@ const DATA_MEMBERS: [&str; 5] =
 const CHOICES_MAX: u64 = 128;
 
 /// An OpenAI chat completion request: its body, and what the gateway reads of it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct ChatRequest {
     /// Every member as the client sent it, known or not.
     pub body: Map<String, Value>,

@@ -135,6 +135,9 @@ fn of_model(error: &ModelError) -> Meaning {
         ModelError::NotNamed => {
             "set `artifacts.model.name`, or `model` in the prompt's config.yaml"
         }
+        ModelError::NoEmbeddings { .. } => {
+            "leave out `artifacts.model.embeddings`, or use an upstream of kind `openai` or `azure`"
+        }
         ModelError::NoUpstream => "name one, for example `upstreams: {main: {kind: simulated}}`",
         ModelError::UnknownUpstream { name, known } => {
             let hint = near::hint(name, known.iter().map(String::as_str));

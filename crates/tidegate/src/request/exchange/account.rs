@@ -1,13 +1,14 @@
 //! What is made of an ended exchange: the outcome for the lines, the metrics, the record, the log.
 
+use super::taken::input_tokens;
 use super::{Ending, Exchange, Query};
-use crate::guard::{any_text, any_text_in, kept_user};
+use crate::guard::{any_text_in, kept_user};
 use crate::log::{About, Event};
 use crate::observe::{AnswerSample, FeedbackOn, StatusClass};
 use crate::request::bounds::RECORD_TEXT_MAX;
 use crate::request::ids::kept_request_id;
 use crate::store::Records as _;
-use crate::upstream::Elapsed;
+use crate::upstream::{Elapsed, Form};
 use std::time::{Duration, Instant};
 use tidegate_core::evidence::{Record, RecordedToolCall, RecordedToolResult};
 use tidegate_core::guard::{RiskEvent, RiskKind, Sighting, detect_refusal};
@@ -140,6 +141,9 @@ fn log_outage(exchange: &Exchange, change: OutageChange) {
 
 fn judge(exchange: &Exchange, ending: &Ending) -> Judged {
     let (Some(facts), None) = (&ending.facts, ending.failure) else { return Judged::default() };
+    if exchange.query.form == Form::Embeddings {
+        return Judged::default();
+    }
     let (contract_checked, contract_problem) = match ending.withheld {
         true => (ending.contract.is_some(), ending.contract.clone()),
         false => exchange.keeps_contract(facts),
@@ -211,7 +215,8 @@ impl Spent {
 /// What the model's tokens cost now; `None` for one without a price.
 fn rates(exchange: &Exchange) -> Option<&Rates> {
     let prices = &exchange.gateway.prices.table;
-    prices.find(&exchange.set.model, None, exchange.arrival.at).map(|priced| priced.rates)
+    let model = exchange.set.model_of(exchange.query.form);
+    prices.find(model, None, exchange.arrival.at).map(|priced| priced.rates)
 }
 
 fn spend(exchange: &Exchange, ending: &Ending, timing: &Timing) -> Spent {
@@ -251,15 +256,11 @@ fn spend(exchange: &Exchange, ending: &Ending, timing: &Timing) -> Spent {
 /// releases run some of the time, and keeping every rendered prompt would cost all others memory.
 fn estimate_input(exchange: &Exchange) -> u64 {
     let Query { body, user, .. } = &exchange.query;
-    let rendered = exchange.set.render(body.again(), user.as_deref());
-    let mut tokens = 0;
-    if let Some(messages) = rendered.ok().as_ref().and_then(|r| r.body.get("messages")) {
-        any_text(messages, &mut |text| {
-            tokens += estimate_tokens(text);
-            false
-        });
-    }
-    tokens
+    let rendered = match exchange.query.form {
+        Form::Chat => exchange.set.render(body.again(), user.as_deref()).ok().map(|r| r.body),
+        Form::Completions | Form::Embeddings => Some(body.again()),
+    };
+    rendered.map_or(0, |body| input_tokens(&body))
 }
 
 fn time(exchange: &Exchange, ending: &Ending) -> Timing {

@@ -5,6 +5,7 @@ use super::{Ending, Exchange};
 use crate::config::Block;
 use crate::guard::{asked_in, block_of, block_of_signal, refused_for, withheld_for};
 use crate::request::problem::Problem;
+use crate::upstream::Form;
 use tidegate_core::guard::{Findings, signals};
 use tidegate_core::upstream::Failure;
 use tidegate_wire::AnswerFacts;
@@ -45,7 +46,8 @@ impl Exchange {
             None => Block::Contract,
             Some(_) => Block::Arguments,
         };
-        if !block.contains(&why) {
+        // Embeddings say nothing that could keep a contract.
+        if !block.contains(&why) || self.query.form == Form::Embeddings {
             return None;
         }
         let (_, problem) = self.keeps_contract(facts);

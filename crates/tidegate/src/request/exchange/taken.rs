@@ -8,6 +8,7 @@ use crate::request::auth::Caller;
 use crate::request::code::Code;
 use crate::request::gateway::Gateway;
 use crate::request::problem::{Next, Problem};
+use crate::upstream::Form;
 use crate::version_set::LiveSet;
 use http::StatusCode;
 use serde_json::{Map, Value};
@@ -72,10 +73,11 @@ fn most(gateway: &Gateway, query: &Query) -> Option<Money> {
     let now = gateway.parts.clock.now();
     let sets = std::iter::once(&table.stable).chain(&table.candidate);
     let most = sets.map(|set: &Arc<LiveSet>| {
-        let declared = gateway.prices.max_output_tokens.get(&set.model).copied();
+        let model = set.model_of(query.form);
+        let declared = gateway.prices.max_output_tokens.get(model).copied();
         let (tokens_in, tokens_out) = query.most_tokens(set, declared);
         let compute_us = set.limits.total_ms.saturating_mul(1_000);
-        gateway.prices.table.most(&set.model, now, [tokens_in, tokens_out, compute_us])
+        gateway.prices.table.most(model, now, [tokens_in, tokens_out, compute_us])
     });
     most.reduce(|a, b| Some(a?.max(b?))).flatten()
 }
@@ -84,15 +86,23 @@ impl Query {
     /// The tokens that the request is likely to take: those of its texts by our estimate, and as
     /// many as the client lets the answer have.
     fn likely_tokens(&self) -> u64 {
-        let mut tokens = 0_u64;
-        let Some(body) = &self.body.values else { return tokens };
-        if let Some(messages) = body.get("messages") {
-            any_text(messages, &mut |text| {
-                tokens = tokens.saturating_add(estimate_tokens(text));
-                false
-            });
+        let Some(body) = &self.body.values else { return 0 };
+        let answer = asked_length(body).unwrap_or(0).saturating_mul(self.answers(body));
+        input_tokens(body).saturating_add(answer)
+    }
+
+    /// How many answers it asks for: a completion has one for each prompt, and embeddings have
+    /// none.
+    fn answers(&self, body: &Map<String, Value>) -> u64 {
+        let number = |name: &str| body.get(name).and_then(Value::as_u64).unwrap_or(1).max(1);
+        match self.form {
+            Form::Chat => number("n"),
+            Form::Completions => {
+                let prompts = body.get("prompt").and_then(Value::as_array).map_or(1, Vec::len);
+                number("n").max(number("best_of")).saturating_mul(prompts as u64)
+            }
+            Form::Embeddings => 0,
         }
-        tokens.saturating_add(asked_length(body).unwrap_or(0))
     }
 
     /// The most tokens that its prompt and its answers can have on a version set. A token is a byte
@@ -108,9 +118,28 @@ impl Query {
             (Some(one), None) | (None, Some(one)) => one,
             (None, None) => declared.unwrap_or(OUTPUT_MAX),
         };
-        let choices = body.get("n").and_then(Value::as_u64).unwrap_or(1).max(1);
-        (tokens_in, one.saturating_mul(choices))
+        (tokens_in, one.saturating_mul(self.answers(body)))
     }
+}
+
+/// The tokens of a request's texts by our estimate, whatever its form; where its input is in tokens
+/// already, those.
+pub(in crate::request) fn input_tokens(body: &Map<String, Value>) -> u64 {
+    let mut tokens = 0_u64;
+    for texts in ["messages", "prompt", "input"].iter().filter_map(|key| body.get(*key)) {
+        any_text(texts, &mut |text| {
+            tokens = tokens.saturating_add(estimate_tokens(text));
+            false
+        });
+        let lists = texts.as_array().into_iter().flatten();
+        let given = lists.map(|item| match item {
+            Value::Number(_) => 1,
+            Value::Array(items) => items.iter().filter(|item| item.is_number()).count() as u64,
+            Value::Null | Value::Bool(_) | Value::String(_) | Value::Object(_) => 0,
+        });
+        tokens = tokens.saturating_add(given.sum());
+    }
+    tokens
 }
 
 fn asked_length(body: &Map<String, Value>) -> Option<u64> {

@@ -32,6 +32,7 @@ async fn opened_while(
         reading: Duration::ZERO,
     };
     let query = Query {
+        form: Default::default(),
         body: Asked::new(&Bytes::from_static(b"{}"), Map::new()),
         stream: false,
         include_usage: false,

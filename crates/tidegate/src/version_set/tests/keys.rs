@@ -46,6 +46,7 @@ fn base(row: &Row) -> Project {
     let mut project = Project::new();
     let kinds = row.text.split('|').nth(3).unwrap_or_default().trim();
     let upstream = match kinds {
+        _ if row.key.ends_with(".embeddings") => json!({"kind": "azure", "base_url": "https://x"}),
         _ if kinds.starts_with("anthropic") => json!({"kind": "anthropic"}),
         _ if kinds.starts_with("gemini") => json!({"kind": "gemini"}),
         _ if kinds.starts_with("azure") => json!({"kind": "azure", "base_url": "https://x"}),
