@@ -53,7 +53,8 @@ pub(crate) struct Call {
     /// Whose form the body has.
     pub(crate) form: Form,
     /// The request in that form, usually as an OpenAI chat completion: model, messages, everything
-    /// rendered, `stream` set. A stream's usage is asked for by the upstream, which knows whether it can be.
+    /// rendered, `stream` set. A stream's usage is asked for by the upstream, which knows whether
+    /// it can be.
     pub(crate) body: serde_json::Map<String, serde_json::Value>,
     /// About how long its JSON is, bytes: a text that grows takes twice its memory.
     pub(crate) expected_bytes: usize,
