@@ -136,6 +136,7 @@ pub(crate) fn record(n: u64, arm: Arm, user: Option<&str>, tenant: Option<&str>)
         finish_reason: None,
         upstream_model: None,
         upstream_said: None,
+        fallback: None,
         contract_problem: None,
         refused: false,
         pii: false,

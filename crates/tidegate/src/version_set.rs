@@ -22,7 +22,7 @@ pub(crate) use diff::{SetDiff, compare, unified};
 pub(crate) use error::{
     FilesError, ModelError, PromptError, SetError, TemplateError, TemplateProblem, Versions,
 };
-pub(crate) use live::LiveSet;
+pub(crate) use live::{Fallback, LiveSet};
 pub(crate) use pack::{PackOverrides, pack, warnings};
 pub(crate) use served::{FilesState, edits_since};
 pub(crate) use settings::Settings;

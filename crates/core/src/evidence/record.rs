@@ -30,6 +30,19 @@ pub struct RecordedToolResult {
     pub failed: Option<bool>,
 }
 
+/// That another model answered, since the version set's own did not. The request counts as the own
+/// model's failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedFallback {
+    /// The upstream of the model that answered, by its name in the project.
+    pub upstream: String,
+    /// The model that answered.
+    pub model: String,
+    /// How its answer failed after it began; absent where it is whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
 /// One request: who, what, when, by which version set, how it ended. Input and output are redacted
 /// before the record is made, and absent where the tenant opted out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,9 +76,12 @@ pub struct Record {
     pub cohort: Option<Cohort>,
     /// HTTP status that the client got.
     pub status: u16,
-    /// `None` when it was answered.
+    /// `None` when the version set's own model answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// The fallback that answered instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<RecordedFallback>,
     /// Whether it was streamed.
     pub streamed: bool,
     /// Prompt tokens.

@@ -55,6 +55,26 @@ pub struct Outcome {
     pub cohort: Option<Cohort>,
 }
 
+impl Outcome {
+    /// What the arm is counted with where a fallback gave this answer and the arm's own model had
+    /// failed so: that failure, and nothing that another model did well. A red line counts: the
+    /// fallback is a part of the version set.
+    #[must_use]
+    pub fn without_fallback(&self, failure: Failure, timing: Timing) -> Outcome {
+        let Outcome { streamed, unpriced, risk, cohort, .. } = self;
+        Outcome {
+            failure: Some(failure),
+            timing,
+            streamed: *streamed,
+            unpriced: *unpriced,
+            risk: risk.clone(),
+            cohort: *cohort,
+            abandoned: failure == Failure::ClientGone,
+            ..Outcome::default()
+        }
+    }
+}
+
 /// An answer by our own estimate of its tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Estimate {
@@ -76,4 +96,49 @@ pub enum Feedback {
     TaskDone(bool),
     /// `satisfaction_score`, 0 to 1.
     Satisfaction(f64),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::UnixMs;
+    use crate::observe::Window;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever a fallback answers, the window is that of the failures of the arm's model.
+        #[test]
+        fn a_fallback_never_makes_an_arm_look_good(
+            answers in prop::collection::vec(any::<(bool, bool, u16)>(), 1..200),
+        ) {
+            let (mut with, mut without) = (Window::default(), Window::default());
+            for (contract_ok, refused, number) in answers {
+                let number = u64::from(number);
+                let timing = Timing { total_us: number, ..Timing::default() };
+                let cohort = Some(Cohort::new((number % 64) as u8));
+                let failure = match number % 3 {
+                    0 => Failure::ServerError,
+                    1 => Failure::FirstByteTimeout,
+                    _ => Failure::Unreachable,
+                };
+                let answered = Outcome {
+                    timing: Timing { total_us: 1, ..Timing::default() },
+                    tokens_in: number,
+                    tokens_out: number,
+                    cost_micro_usd: number,
+                    contract_ok: Some(contract_ok),
+                    refused,
+                    cohort,
+                    estimate: Some(Estimate { tokens: 1, cost_micro_usd: 1 }),
+                    ..Outcome::default()
+                };
+                let at = UnixMs(number);
+                with.add(&answered.without_fallback(failure, timing), at);
+                let failure = Some(failure);
+                let failed = Outcome { failure, timing, cohort, ..Outcome::default() };
+                without.add(&failed, at);
+            }
+            prop_assert_eq!(with, without);
+        }
+    }
 }

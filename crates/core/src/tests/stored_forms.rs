@@ -14,7 +14,7 @@ use crate::decide::{
     Stratum,
 };
 use crate::evidence::{
-    Admission, GateRun, GateStatus, Record, RecordedToolCall, RecordedToolResult,
+    Admission, GateRun, GateStatus, Record, RecordedFallback, RecordedToolCall, RecordedToolResult,
 };
 use crate::guard::{Place, RiskEvent, RiskKind, Sighting, Signal as GuardSignal, SignalKind};
 use crate::ids::{
@@ -366,6 +366,11 @@ fn record() -> Record {
         cohort: Some(Cohort::new(3)),
         status: 200,
         failure: Some(Failure::Malformed),
+        fallback: Some(RecordedFallback {
+            upstream: name(),
+            model: name(),
+            failure: Some(Failure::CutShort),
+        }),
         streamed: true,
         tokens_in: 1,
         tokens_out: 2,

@@ -5,7 +5,7 @@ use super::money::{BoundsConfig, Price, PriceRow, Prices};
 use super::records::Records;
 use super::release::ReleaseConfig;
 use super::risk::RiskConfig;
-use super::upstream::Upstream;
+use super::upstream::{FallbackModel, Upstream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -180,6 +180,9 @@ pub(crate) struct ModelArtifact {
     pub(crate) embeddings: Option<String>,
     /// More members for every request to the model (`top_p`, `seed`, …).
     pub(crate) parameters: BTreeMap<String, Value>,
+    /// Models that are asked, in this order, where this one does not answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) fallback: Vec<FallbackModel>,
 }
 
 /// The retrieval index.

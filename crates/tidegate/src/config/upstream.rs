@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 mod endpoint;
+mod fallback;
 mod simulated;
 
 pub(crate) use endpoint::{Endpoint, Health};
+pub(crate) use fallback::FallbackModel;
 pub(crate) use simulated::{Simulated, SimulatedFault};
 
 /// A model server.

@@ -41,6 +41,8 @@ pub(crate) struct FeedbackOn {
     pub(crate) tenant: Option<Arc<str>>,
     /// The model's version name, a label.
     pub(crate) model: Arc<str>,
+    /// Whether a fallback answered, so that what users say is not of the arm's own model.
+    pub(crate) is_fallback: bool,
 }
 
 /// A trace that was answered, with the kinds of feedback that it had.
@@ -377,6 +379,7 @@ mod tests {
             change_id: None,
             tenant: None,
             model: "m".into(),
+            is_fallback: false,
         };
         collector.remember(&trace("t-1"), on.clone());
         let give = |feedback| collector.add_feedback(&trace("t-1"), &on, feedback, UnixMs(1));
@@ -396,6 +399,7 @@ mod tests {
             change_id: None,
             tenant: None,
             model: "m".into(),
+            is_fallback: false,
         };
         for n in 0..=RECENT_TRACES {
             collector.remember(&trace(&format!("t-{n}")), on.clone());
@@ -410,7 +414,14 @@ mod tests {
         for n in 0..4 * RECENT_TRACES {
             let tenant = Some(format!("tenant-{n}").into());
             let (cohort, change_id) = (None, None);
-            let on = FeedbackOn { arm: Arm::Stable, cohort, change_id, tenant, model: "m".into() };
+            let on = FeedbackOn {
+                arm: Arm::Stable,
+                cohort,
+                change_id,
+                tenant,
+                model: "m".into(),
+                is_fallback: false,
+            };
             traces.insert(&trace("t-1"), on);
         }
         assert!(traces.kinds.len() <= 2 * RECENT_TRACES + 2, "{}", traces.kinds.len());

@@ -109,6 +109,8 @@ struct Counts {
     arms: [[u64; 3]; 2],
     tokens: [[u64; 2]; 2],
     failures: [BTreeMap<Failure, u64>; 2],
+    /// By arm and model: fallbacks that answered, and that failed.
+    fallbacks: [BTreeMap<String, [u64; 2]>; 2],
     /// By arm: answers that kept the contract, and that broke it.
     contract: [[u64; 2]; 2],
     /// What guards saw, by guard and action.
@@ -207,6 +209,15 @@ impl Metrics {
         *self.counts().guards.entry((guard, action)).or_default() += 1;
     }
 
+    /// Counts a request that a fallback was asked for.
+    pub(crate) fn fallback(&self, arm: Arm, model: &str, is_answered: bool) {
+        let mut counts = self.counts();
+        let models = &mut counts.fallbacks[arm as usize];
+        let is_room = models.contains_key(model) || models.len() < MODEL_VERSIONS_MAX;
+        let name = if is_room { model } else { "other" };
+        models.entry(name.to_owned()).or_default()[usize::from(!is_answered)] += 1;
+    }
+
     /// Averages a score of 0 to 1 that a user or an evaluation gave.
     pub(crate) fn quality(&self, model_version: &str, metric: &'static str, score: f64) {
         self.counts().model(model_version).average(metric, score);
@@ -297,6 +308,16 @@ impl Counts {
             for (failure, count) in &self.failures[arm as usize] {
                 let labels = [("arm", arm.as_str()), ("failure", failure.as_str())];
                 page.count(name, &labels, *count);
+            }
+        }
+        let name = "tidegate_fallbacks_total";
+        page.family(name, "counter", "Requests that a fallback was asked for, by how it answered");
+        for arm in [Arm::Stable, Arm::Candidate] {
+            for (model, counts) in &self.fallbacks[arm as usize] {
+                for (result, count) in ["answered", "failed"].into_iter().zip(counts) {
+                    let labels = [("arm", arm.as_str()), ("model", model), ("result", result)];
+                    page.count(name, &labels, *count);
+                }
             }
         }
         let name = "tidegate_contract_checks_total";

@@ -83,8 +83,9 @@ pub(super) async fn completions(
     };
     drop((bytes, text));
     let mut exchange = Exchange::open(&gateway, arrival, query, share).await?;
-    let (labels, trace) = (exchange.labels(), exchange.ids().trace.clone());
+    let trace = exchange.ids().trace.clone();
     let mut called = call(&mut exchange).await;
+    let labels = exchange.labels();
     warnings.extend(called.as_mut().map(Called::take_warnings).unwrap_or_default());
     let response = match called {
         Ok(Called::Whole(answer)) => match reply::whole(exchange, answer).await {
@@ -151,9 +152,10 @@ pub(super) async fn seed(
         echo: Default::default(),
     };
     let mut exchange = Exchange::open(&gateway, arrival, query, body.share).await?;
-    let labels = exchange.labels();
     let (ids, set, arm) = (exchange.ids().clone(), Arc::clone(&exchange.set), exchange.arm());
     let mut called = call(&mut exchange).await;
+    let labels = exchange.labels();
+    let fallback = exchange.fallback().map(|fallback| fallback.model.clone());
     let warnings = called.as_mut().map(Called::take_warnings).unwrap_or_default();
     let answered = match called {
         Ok(Called::Whole(answer)) => reply::whole(exchange, answer).await,
@@ -162,9 +164,8 @@ pub(super) async fn seed(
     };
     let mut response = match answered {
         Err(problem) => respond::problem(&problem, Dialect::OpenAi, &ids.trace),
-        Ok(whole) => respond::json(
-            StatusCode::OK,
-            &json!({
+        Ok(whole) => {
+            let mut said = json!({
                 "trace_id": ids.trace.as_str(),
                 "request_id": ids.request.as_str(),
                 "answer": text_of(&whole.body),
@@ -178,8 +179,12 @@ pub(super) async fn seed(
                 "latency_ms": whole.latency_ms,
                 "tokens_in": whole.tokens_in,
                 "tokens_out": whole.tokens_out,
-            }),
-        ),
+            });
+            if let Some(model) = fallback {
+                said["fallback"] = Value::from(model);
+            }
+            respond::json(StatusCode::OK, &said)
+        }
     };
     put_warnings(response.headers_mut(), &warnings);
     Ok(labels.put(response))
@@ -194,21 +199,17 @@ fn text_of(body: &[u8]) -> String {
 /// Ends an exchange that failed before its first byte.
 fn fail(exchange: Exchange, error: UpstreamError) -> Problem {
     let mut problem = Problem::upstream(&error, exchange.passes_on());
-    let mut failure = error.failure;
-    let limit = Duration::from_millis(exchange.set.limits.total_ms);
-    if failure.is_timeout()
-        && let Some(budget) = exchange.query.budget.filter(|budget| *budget < limit)
+    if error.failure.is_timeout()
+        && let Some(budget) = exchange.patience()
     {
         problem.code = Code::BudgetExceeded;
         let budget = budget.as_millis();
         problem.message = format!("no answer came within budget_ms = {budget}");
-        // Its own patience, not the service's limit: no error of the arm. That one arm is left more
-        // often than the other shows in `timeout_rate`.
-        failure = Failure::ClientGone;
     }
+    let failure = Some(exchange.charged(error.failure));
     exchange.close(Ending {
         status: problem.status,
-        failure: Some(failure),
+        failure,
         elapsed: error.elapsed,
         said: Some(error.said),
         ..Ending::default()
@@ -226,7 +227,7 @@ async fn call(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
     let mut before = Duration::ZERO;
     let mut tried = Vec::new();
     let called = loop {
-        let error = match call_once(exchange, before, &tried).await {
+        let error = match call_once(exchange, Try { before, tried: &tried, of: None }).await {
             Ok(called) => break Ok(called),
             Err(error) => error,
         };
@@ -254,37 +255,70 @@ async fn call(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
         exchange.gateway.parts.clock.simulate(wait).await;
         before = calling.elapsed();
     };
+    let called = match called {
+        Err(error) if exchange.may_fall_back(&error) => fall_back(exchange, error).await,
+        called => called,
+    };
     exchange.upstream = calling.elapsed();
     called
 }
 
-/// One try, so long after the first one began: the deadlines are those of all tries together.
-async fn call_once(
-    exchange: &mut Exchange,
+/// Asks the version set's other models, each once and in their order, within what is left of the
+/// request's time. Where none answers, the own model's error is what the client gets.
+async fn fall_back(exchange: &mut Exchange, error: UpstreamError) -> Result<Called, UpstreamError> {
+    for index in 0..exchange.set.fallbacks.len() {
+        if exchange.left().is_zero() {
+            break;
+        }
+        exchange.falls_back(index, &error);
+        let asked = Try { before: Duration::ZERO, tried: &[], of: Some(index) };
+        match call_once(exchange, asked).await {
+            Ok(called) => return Ok(called),
+            Err(_) => exchange.fallback_failed(),
+        }
+    }
+    Err(error)
+}
+
+/// One try of a call.
+struct Try<'a> {
+    /// How long after the first one it begins.
     before: Duration,
-    tried: &[usize],
-) -> Result<Called, UpstreamError> {
+    /// The endpoints that failed before it.
+    tried: &'a [usize],
+    /// The fallback that is asked; `None` for the version set's own model.
+    of: Option<usize>,
+}
+
+/// One try: the deadlines are those of all tries of one model together.
+async fn call_once(exchange: &mut Exchange, asked: Try<'_>) -> Result<Called, UpstreamError> {
+    let Try { before, tried, of } = asked;
     let left = exchange.left();
     if left.is_zero() {
         let message = "the request's time was used up before the upstream was called";
         return Err(ours(Failure::TotalTimeout, message.to_owned()));
     }
+    let set = Arc::clone(&exchange.set);
     let form = exchange.query.form;
-    if let Some(why) = exchange.set.unserved(form) {
+    if let Some(why) = set.unserved(form) {
         let status = Some(StatusCode::NOT_FOUND.as_u16());
         return Err(UpstreamError { status, ..ours(Failure::Unrendered, why) });
     }
+    let fallback = of.and_then(|index| set.fallbacks.get(index));
+    let is_hurried = exchange.patience().is_some();
     let query = &mut exchange.query;
     // A retry reads and renders again: keeping every prompt would cost all others memory.
-    let rendered = match form {
-        Form::Chat => exchange.set.render(query.body.take(), query.user.as_deref()),
-        Form::Completions | Form::Embeddings => exchange.set.pass(form, query.body.take()),
+    let (values, user) = (query.body.take(), query.user.as_deref());
+    let rendered = match (form, fallback) {
+        (Form::Chat, Some(fallback)) => set.render_for(fallback, values, user),
+        (Form::Chat, None) => set.render(values, user),
+        (Form::Completions | Form::Embeddings, _) => set.pass(form, values),
     };
     let mut body = rendered.map_err(|e| ours(Failure::Unrendered, e.to_string()))?.body;
     if form != Form::Embeddings {
         openai_chat::set_stream(&mut body, query.stream);
     }
-    let limits = &exchange.set.limits;
+    let limits = &set.limits;
     let first_byte = Duration::from_millis(limits.first_byte_ms).saturating_sub(before);
     let stream = query.stream;
     let call = Call {
@@ -294,7 +328,7 @@ async fn call_once(
         stream,
         is_retry: !before.is_zero(),
         tried: tried.to_vec(),
-        is_hurried: query.budget.is_some_and(|b| b < Duration::from_millis(limits.total_ms)),
+        is_hurried,
         keys: exchange.set.keys.clone(),
         traceparent: exchange.ids().traceparent.clone(),
         trace_id: Some(exchange.ids().trace.as_str().to_owned()),
@@ -308,7 +342,8 @@ async fn call_once(
     // The values are gone once they are written, and that is next.
     exchange.share.shrink(incoming::kept(exchange.query.body.text_bytes()));
     exchange.is_called();
-    let reply = exchange.set.upstream.call(call).await?;
+    let upstream = fallback.map_or(&set.upstream, |fallback| &fallback.upstream);
+    let reply = upstream.call(call).await?;
     match (reply, stream) {
         (Reply::Whole(answer), false) => Ok(Called::Whole(answer)),
         (Reply::Stream(mut pieces), true) => match pieces.next().await {

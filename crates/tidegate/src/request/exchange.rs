@@ -2,6 +2,7 @@
 //! the client leaves and the future is dropped, it is counted and recorded exactly once.
 
 mod account;
+mod fallback;
 mod placed;
 mod screen;
 mod taken;
@@ -21,6 +22,7 @@ use crate::store::Ticket;
 use crate::upstream::{self, Elapsed, Form};
 use crate::version_set::LiveSet;
 use bytes::Bytes;
+use fallback::FellBack;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use placed::{Placed, place};
@@ -47,6 +49,9 @@ use tokio::sync::OwnedSemaphorePermit;
 const X_VERSION_SET: HeaderName = HeaderName::from_static("x-tidegate-version-set");
 /// The arm that answered.
 const X_ARM: HeaderName = HeaderName::from_static("x-tidegate-arm");
+
+/// The model that answered in place of the version set's own; absent where that answered.
+const X_FALLBACK: HeaderName = HeaderName::from_static("x-tidegate-fallback");
 
 /// `experimental` until what stable serves has passed the gate of a release.
 const X_STATUS: HeaderName = HeaderName::from_static("x-tidegate-status");
@@ -181,6 +186,8 @@ pub(super) struct Exchange {
     pub(super) turn: Option<Turn>,
     /// Its part of the bounds that hold for it.
     taken: Option<Taken>,
+    /// How the version set's own model failed, where another answers.
+    fell_back: Option<FellBack>,
     /// What the request holds that is worth counting.
     signals: Vec<Signal>,
     _permit: OwnedSemaphorePermit,
@@ -227,6 +234,7 @@ impl Exchange {
             ticket,
             turn: None,
             taken,
+            fell_back: None,
             signals: Vec::new(),
             _permit: permit,
             share,
@@ -252,7 +260,7 @@ impl Exchange {
 
     /// The upstream's name where its words are passed on to clients.
     pub(super) fn passes_on(&self) -> Option<&str> {
-        self.gateway.passes_errors_on.then_some(self.set.upstream_name.as_str())
+        self.gateway.passes_errors_on.then_some(self.upstream_name())
     }
 
     /// The arm.
@@ -295,6 +303,21 @@ impl Exchange {
         total.saturating_sub(self.arrival.started.elapsed())
     }
 
+    /// The client's own patience, where it is less than the version set's limit.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        let limit = Duration::from_millis(self.set.limits.total_ms);
+        self.query.budget.filter(|budget| *budget < limit)
+    }
+
+    /// What the arm is charged with for a failure. That the client's patience ran out is no error
+    /// of the arm; that one arm is left more often than the other shows in `timeout_rate`.
+    pub(super) fn charged(&self, failure: Failure) -> Failure {
+        match failure.is_timeout() && self.patience().is_some() {
+            true => Failure::ClientGone,
+            false => failure,
+        }
+    }
+
     /// Counts the time spent here so far: not by the client sending, not waiting for a permit, not
     /// upstream. Called when the answer begins; later calls change nothing.
     pub(super) fn measure_overhead(&mut self) {
@@ -312,7 +335,9 @@ impl Exchange {
         let experimental = self.gateway.parts.router.is_experimental();
         let arm = HeaderValue::from_static(self.arm.as_str());
         let levels = self.taken.as_ref().map_or([None; 2], Taken::levels);
-        Labels { id, arm, experimental, levels }
+        let fallback = self.fallback();
+        let fallback = fallback.and_then(|it| HeaderValue::from_bytes(it.model.as_bytes()).ok());
+        Labels { id, arm, fallback, experimental, levels }
     }
 
     /// The model server is called now.
@@ -362,6 +387,8 @@ impl Drop for Exchange {
 pub(super) struct Labels {
     id: Option<HeaderValue>,
     arm: HeaderValue,
+    /// The model that answered in place of the version set's own.
+    fallback: Option<HeaderValue>,
     experimental: bool,
     levels: [Option<Level>; 2],
 }
@@ -374,6 +401,9 @@ impl Labels {
             headers.insert(X_VERSION_SET, id);
         }
         headers.insert(X_ARM, self.arm);
+        if let Some(fallback) = self.fallback {
+            headers.insert(X_FALLBACK, fallback);
+        }
         if self.experimental {
             headers.insert(X_STATUS, HeaderValue::from_static("experimental"));
         }

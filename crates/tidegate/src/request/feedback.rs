@@ -46,6 +46,10 @@ pub(super) async fn feedback(
                 continue;
             }
         }
+        // What another model answered says nothing of the arm's own.
+        if on.is_fallback {
+            continue;
+        }
         gateway.parts.collector.add_feedback(&trace, &on, feedback, arrival.at);
         let (metric, score) = score(feedback);
         gateway.metrics.quality(&on.model, metric, score);
@@ -94,6 +98,7 @@ async fn recorded(
         change_id: record.change_id.filter(|_| record.cohort.is_some()),
         tenant: record.tenant.map(Into::into),
         model: record.set.keys.model.into(),
+        is_fallback: record.fallback.is_some(),
     }))
 }
 

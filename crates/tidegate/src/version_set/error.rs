@@ -229,6 +229,9 @@ pub(crate) enum ModelError {
     RefusedParameter { name: String },
     #[error("`upstreams.{upstream}.path`: {} cannot be read: {source}", path.display())]
     Recording { upstream: String, path: PathBuf, source: io::Error },
+    /// It would be asked twice.
+    #[error("artifacts.model.fallback: `{name}` is the model itself")]
+    FallbackToItself { name: String },
     /// Another recording is another model.
     #[error("upstream `{upstream}`: the recording is not the one this version set was packed with")]
     RecordingChanged { upstream: String },

@@ -5,7 +5,7 @@ use super::model::{self, ModelFile};
 use super::pack::{RETRIEVAL_FILE, RetrievalFile, TOOLS_FILE};
 use super::render::{Rendered, Renderer};
 use super::settings::Settings;
-use super::template::RenderError;
+use super::template::{RenderError, Template};
 use super::tools::{Manifest, SentTools};
 use super::{contract, prompt};
 use crate::clock::Clock;
@@ -17,6 +17,21 @@ use std::path::Path;
 use std::sync::Arc;
 use tidegate_core::guard::{Detectors, Words};
 use tidegate_core::version_set::{ArtifactKind, NamedSet, PackedSet, VersionKeys, VersionSet};
+
+/// How a prompt is used, its system prompt and user template, its temperature and its longest
+/// answer.
+type Prompt = (PromptMode, Option<(Template, Template)>, Option<f64>, Option<u64>);
+
+/// A model that answers where the version set's own does not.
+pub(crate) struct Fallback {
+    /// The model's name for its upstream.
+    pub(crate) model: String,
+    /// The upstream's name in the project.
+    pub(crate) upstream_name: String,
+    /// The upstream's clients.
+    pub(crate) upstream: Endpoints,
+    renderer: Renderer,
+}
 
 /// A version set in memory.
 pub(crate) struct LiveSet {
@@ -36,6 +51,8 @@ pub(crate) struct LiveSet {
     pub(crate) upstream_config: UpstreamConfig,
     /// The upstream's clients.
     pub(crate) upstream: Endpoints,
+    /// What answers where the upstream does not, in this order.
+    pub(crate) fallbacks: Vec<Fallback>,
     /// Longest answer, tokens: the prompt's config's, or the model parameters'.
     pub(crate) max_tokens: Option<u64>,
     /// What it adds to a request at most, bytes: its prompt and its tools.
@@ -89,15 +106,18 @@ impl LiveSet {
         let tools = settings.tools_sent.then(|| SentTools::new(&manifest));
         let index: RetrievalFile = stored(packed, ArtifactKind::Index, RETRIEVAL_FILE)?;
         model.check_recording(root)?;
-        let mut renderer = Renderer::new(
-            &model.name,
-            mode,
-            templates,
-            &model.parameters,
-            prompt_config.temperature,
-            prompt_config.max_tokens,
-        );
-        renderer.merge_system = model.upstream.merges_system();
+        let prompt = (mode, templates, prompt_config.temperature, prompt_config.max_tokens);
+        let renderer = |model: &ModelFile| renderer(model, &prompt);
+        let fallbacks = model.fallback.iter().map(|model| {
+            Ok(Fallback {
+                model: model.name.clone(),
+                upstream: Endpoints::new(&model.upstream_name, &model.upstream, root, clock)?,
+                upstream_name: model.upstream_name.clone(),
+                renderer: renderer(model),
+            })
+        });
+        let fallbacks = fallbacks.collect::<Result<_>>()?;
+        let renderer = renderer(&model);
         Ok(LiveSet {
             set: packed.set.clone(),
             label: packed.label.clone(),
@@ -107,6 +127,7 @@ impl LiveSet {
             upstream_name: model.upstream_name,
             model: model.name,
             embeddings: model.embeddings,
+            fallbacks,
             max_tokens: renderer.max_tokens,
             prompt_bytes: added_bytes(packed),
             limits: settings.limits,
@@ -139,7 +160,29 @@ impl LiveSet {
         body: serde_json::Map<String, serde_json::Value>,
         user: Option<&str>,
     ) -> Result<Rendered, RenderError> {
-        let mut rendered = self.renderer.render(body, user)?;
+        self.render_with(&self.renderer, body, user)
+    }
+
+    /// The same for a fallback's model, with its parameters.
+    ///
+    /// # Errors
+    /// As [`Self::render`].
+    pub(crate) fn render_for(
+        &self,
+        fallback: &Fallback,
+        body: serde_json::Map<String, serde_json::Value>,
+        user: Option<&str>,
+    ) -> Result<Rendered, RenderError> {
+        self.render_with(&fallback.renderer, body, user)
+    }
+
+    fn render_with(
+        &self,
+        renderer: &Renderer,
+        body: serde_json::Map<String, serde_json::Value>,
+        user: Option<&str>,
+    ) -> Result<Rendered, RenderError> {
+        let mut rendered = renderer.render(body, user)?;
         if let Some(tools) = &self.tools {
             tools.put_into(&mut rendered.body)?;
         }
@@ -217,6 +260,15 @@ fn added_bytes(packed: &PackedSet) -> u64 {
     let files = [ArtifactKind::Prompt, ArtifactKind::Tools].map(|kind| packed.files(kind));
     let bytes = files.iter().flat_map(|files| files.values()).map(|content| content.len() as u64);
     bytes.sum::<u64>().saturating_mul(2)
+}
+
+/// What renders the set's prompt for one of its models.
+fn renderer(model: &ModelFile, (mode, templates, temperature, max_tokens): &Prompt) -> Renderer {
+    let (templates, parameters) = (templates.clone(), &model.parameters);
+    let mut renderer =
+        Renderer::new(&model.name, *mode, templates, parameters, *temperature, *max_tokens);
+    renderer.merge_system = model.upstream.merges_system();
+    renderer
 }
 
 /// Reads one of our own files of a set.

@@ -48,6 +48,9 @@ pub(crate) struct ModelFile {
     /// SHA-256 of the recorded answers of a `replay` upstream: another recording is another model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) recording_sha256: Option<String>,
+    /// The models that are asked, in this order, where this one does not answer; each has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) fallback: Vec<ModelFile>,
 }
 
 /// Where a model's and an upstream's name come from, strongest first.
@@ -69,23 +72,45 @@ pub(crate) fn define(loaded: &Loaded, choice: Choice<'_>) -> Result<ModelFile, M
     let artifact = &loaded.project.artifacts.model;
     let (upstream_name, upstream) =
         choose_upstream(loaded, choice.upstream.or(artifact.upstream.as_deref()))?;
-    check_url(upstream_name, upstream)?;
-    check_parameters(&artifact.parameters)?;
     let name = choice.model.or(artifact.name.as_deref()).or(choice.prompt_model);
     let name = name.ok_or(ModelError::NotNamed)?;
-    for name in std::iter::once(name).chain(artifact.embeddings.as_deref()) {
-        check_name(name)?;
+    let mut own = model(loaded, (upstream_name, upstream), name, &artifact.parameters)?;
+    if let Some(embeddings) = &artifact.embeddings {
+        check_name(embeddings)?;
+        if !upstream.makes_embeddings() {
+            return Err(ModelError::NoEmbeddings { upstream: upstream_name.to_owned() });
+        }
     }
-    if artifact.embeddings.is_some() && !upstream.makes_embeddings() {
-        return Err(ModelError::NoEmbeddings { upstream: upstream_name.to_owned() });
-    }
+    own.embeddings.clone_from(&artifact.embeddings);
+    let fallback = artifact.fallback.iter().map(|fallback| {
+        let named = choose_upstream(loaded, Some(&fallback.upstream))?;
+        let model = model(loaded, named, &fallback.name, &fallback.parameters)?;
+        match model.upstream_name == own.upstream_name && model.name == own.name {
+            true => Err(ModelError::FallbackToItself { name: model.name }),
+            false => Ok(model),
+        }
+    });
+    own.fallback = fallback.collect::<Result<_, _>>()?;
+    Ok(own)
+}
+
+fn model(
+    loaded: &Loaded,
+    (upstream_name, upstream): (&str, &Upstream),
+    name: &str,
+    parameters: &BTreeMap<String, Value>,
+) -> Result<ModelFile, ModelError> {
+    check_url(upstream_name, upstream)?;
+    check_parameters(parameters)?;
+    check_name(name)?;
     Ok(ModelFile {
         name: name.to_owned(),
-        embeddings: artifact.embeddings.clone(),
+        embeddings: None,
         upstream_name: upstream_name.to_owned(),
         upstream: upstream.clone(),
-        parameters: artifact.parameters.clone(),
+        parameters: parameters.clone(),
         recording_sha256: recording(upstream_name, upstream, &loaded.root)?,
+        fallback: Vec::new(),
     })
 }
 
@@ -96,10 +121,10 @@ impl ModelFile {
     /// It is another one, or gone.
     pub(crate) fn check_recording(&self, root: &Path) -> Result<(), ModelError> {
         let now = recording(&self.upstream_name, &self.upstream, root)?;
-        if now == self.recording_sha256 {
-            return Ok(());
+        if now != self.recording_sha256 {
+            return Err(ModelError::RecordingChanged { upstream: self.upstream_name.clone() });
         }
-        Err(ModelError::RecordingChanged { upstream: self.upstream_name.clone() })
+        self.fallback.iter().try_for_each(|fallback| fallback.check_recording(root))
     }
 }
 

@@ -5,7 +5,9 @@ use crate::clock::rfc3339;
 use crate::lang::{self, Lang};
 use crate::output::{Tone, padded, paint, wrapped};
 use crate::store::Unrecorded;
-use tidegate_core::evidence::{Admission, Record, RecordedToolCall, RecordedToolResult};
+use tidegate_core::evidence::{
+    Admission, Record, RecordedFallback, RecordedToolCall, RecordedToolResult,
+};
 use tidegate_core::guard::Signal;
 use tidegate_core::observe::{Feedback, Timing};
 use tidegate_core::route::Arm;
@@ -41,6 +43,9 @@ fn trace_in(lang: Lang, record: &Record, feedback: &[Feedback]) -> Vec<String> {
     if let Some(said) = &record.upstream_said {
         rows.push((words.upstream, paint(Tone::Red, said)));
     }
+    if let Some(fallback) = &record.fallback {
+        rows.push((words.fallback, paint(Tone::Yellow, &instead(lang, fallback))));
+    }
     if let Some(problem) = &record.contract_problem {
         rows.push((words.contract, paint(Tone::Red, problem)));
     }
@@ -64,6 +69,15 @@ fn trace_in(lang: Lang, record: &Record, feedback: &[Feedback]) -> Vec<String> {
 /// A request that was admitted and has no record, in the reader's language.
 pub(crate) fn unrecorded(unrecorded: &Unrecorded) -> Vec<String> {
     unrecorded_in(lang::reader(), unrecorded)
+}
+
+fn instead(lang: Lang, RecordedFallback { upstream, model, failure }: &RecordedFallback) -> String {
+    let ended = failure.map(|failure| format!(" ({})", failure.as_str())).unwrap_or_default();
+    match lang {
+        Lang::En => format!("`{model}` of `{upstream}` answered instead{ended}"),
+        Lang::Zh => format!("由 `{upstream}` 的 `{model}` 代为回答{ended}"),
+        Lang::Ja => format!("`{upstream}` の `{model}` が代わりに回答{ended}"),
+    }
 }
 
 fn unrecorded_in(lang: Lang, Unrecorded { admission, is_over }: &Unrecorded) -> Vec<String> {

@@ -28,6 +28,8 @@ mod endpoints;
 #[cfg(test)]
 mod evals;
 #[cfg(test)]
+mod fallback;
+#[cfg(test)]
 #[cfg(target_os = "linux")]
 mod faults;
 #[cfg(test)]

@@ -158,6 +158,7 @@ fn of_model(error: &ModelError) -> Meaning {
         }
         ModelError::BadName { .. }
         | ModelError::NotAParameter { .. }
+        | ModelError::FallbackToItself { .. }
         | ModelError::Recording { .. } => return none(ErrorKind::Usage),
     };
     one(ErrorKind::Usage, hint)

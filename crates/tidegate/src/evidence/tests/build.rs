@@ -344,6 +344,7 @@ pub(in crate::evidence) fn record(trace: &str, failing: bool) -> Record {
         finish_reason: Some("stop".to_owned()),
         upstream_model: Some("qwen-max".to_owned()),
         upstream_said: None,
+        fallback: None,
         contract_problem: failing.then(|| "the answer is not JSON: expected `{` at 1:1".to_owned()),
         refused: false,
         pii: false,

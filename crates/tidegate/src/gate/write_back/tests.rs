@@ -33,6 +33,7 @@ pub(in crate::gate) fn record(n: u64, input: &str) -> Record {
         finish_reason: None,
         upstream_model: None,
         upstream_said: None,
+        fallback: None,
         contract_problem: None,
         refused: false,
         pii: false,

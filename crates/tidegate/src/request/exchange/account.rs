@@ -4,7 +4,7 @@ use super::taken::input_tokens;
 use super::{Ending, Exchange, Query};
 use crate::guard::{any_text_in, kept_user};
 use crate::log::{About, Event};
-use crate::observe::{AnswerSample, FeedbackOn, StatusClass};
+use crate::observe::{AnswerSample, StatusClass};
 use crate::request::bounds::RECORD_TEXT_MAX;
 use crate::request::ids::kept_request_id;
 use crate::store::Records as _;
@@ -48,7 +48,7 @@ pub(super) fn keep(exchange: &mut Exchange, ending: Ending) -> Outcome {
     let found = ending.found.clone().unwrap_or_default();
     let timing = time(exchange, &ending);
     let spent = spend(exchange, &ending, &timing);
-    let outcome = Outcome {
+    let answered = Outcome {
         failure: ending.failure,
         timing,
         streamed: exchange.query.stream,
@@ -66,11 +66,18 @@ pub(super) fn keep(exchange: &mut Exchange, ending: Ending) -> Outcome {
         cohort: exchange.cohort,
     };
     if let Some(taken) = &exchange.taken {
-        let tokens = outcome.tokens_in.saturating_add(outcome.tokens_out);
+        let tokens = answered.tokens_in.saturating_add(answered.tokens_out);
         // What may have to be paid for and is not known is all that it may cost.
         let is_free = ending.failure.is_some_and(|failure| !failure.may_cost());
+        let own_may_cost = exchange.fell_back.as_ref().is_some_and(|own| own.failure.may_cost());
         let cost = spent.bill.map(|bill| bill.total()).or(is_free.then_some(Money::ZERO));
+        let cost = cost.filter(|_| !own_may_cost);
         taken.used(tokens, cost);
+    }
+    let outcome = exchange.counted(&answered);
+    if let Some(fallback) = exchange.fallback() {
+        let is_answered = ending.failure.is_none() && !ending.withheld;
+        exchange.gateway.metrics.fallback(exchange.arm, &fallback.model, is_answered);
     }
     let now = parts.clock.now();
     parts.collector.add(exchange.arm, exchange.compared_in(), &outcome, now);
@@ -83,17 +90,7 @@ pub(super) fn keep(exchange: &mut Exchange, ending: Ending) -> Outcome {
     for sighting in sightings(exchange, &ending, &found.events) {
         parts.collector.red_event(sighting);
     }
-    let arrival = &exchange.arrival;
-    parts.collector.remember(
-        &arrival.ids.trace,
-        FeedbackOn {
-            arm: exchange.arm,
-            cohort: exchange.cohort,
-            change_id: exchange.compared_in().cloned(),
-            tenant: arrival.caller.tenant.clone(),
-            model: exchange.set.keys.model.as_str().into(),
-        },
-    );
+    exchange.remember();
     measure(exchange, &ending, &outcome);
     exchange.count_guards(&ending, &found);
     let record = record(exchange, ending, judged, spent, timing);
@@ -102,14 +99,14 @@ pub(super) fn keep(exchange: &mut Exchange, ending: Ending) -> Outcome {
     }
     // A full queue drops the record and counts it; the data plane never waits for the store.
     parts.store.record(ticket, record);
-    outcome
+    answered
 }
 
 /// What is kept of a request that failed, for the incident of an outage.
 fn failed(exchange: &Exchange, ending: &Ending) -> FailedRequest {
     let upstream = exchange.set.upstream_name.clone();
     // It may quote the prompt, so it is content.
-    let said = ending.said.as_ref().filter(|_| keeps_content(exchange));
+    let said = exchange.own_said(ending).filter(|_| keeps_content(exchange));
     FailedRequest {
         trace_id: exchange.arrival.ids.trace.clone(),
         set: exchange.set.set.id.clone(),
@@ -215,8 +212,7 @@ impl Spent {
 /// What the model's tokens cost now; `None` for one without a price.
 fn rates(exchange: &Exchange) -> Option<&Rates> {
     let prices = &exchange.gateway.prices.table;
-    let model = exchange.set.model_of(exchange.query.form);
-    prices.find(model, None, exchange.arrival.at).map(|priced| priced.rates)
+    prices.find(exchange.model(), None, exchange.arrival.at).map(|priced| priced.rates)
 }
 
 fn spend(exchange: &Exchange, ending: &Ending, timing: &Timing) -> Spent {
@@ -263,7 +259,7 @@ fn estimate_input(exchange: &Exchange) -> u64 {
     rendered.map_or(0, |body| input_tokens(&body))
 }
 
-fn time(exchange: &Exchange, ending: &Ending) -> Timing {
+pub(super) fn time(exchange: &Exchange, ending: &Ending) -> Timing {
     let us = |d: Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
     let Elapsed { first_token, total } = ending.elapsed;
     if exchange.gateway.parts.clock.is_demo() {
@@ -295,7 +291,7 @@ fn time(exchange: &Exchange, ending: &Ending) -> Timing {
 }
 
 fn measure(exchange: &Exchange, ending: &Ending, outcome: &Outcome) {
-    let status = match ending.failure.map(Failure::fault) {
+    let status = match outcome.failure.map(Failure::fault) {
         Some(FaultOwner::Client) => StatusClass::ClientError,
         Some(FaultOwner::Upstream | FaultOwner::Ours | FaultOwner::Operator) => StatusClass::Error,
         None if ending.withheld => StatusClass::Error,
@@ -312,7 +308,7 @@ fn measure(exchange: &Exchange, ending: &Ending, outcome: &Outcome) {
         tokens_out: outcome.tokens_out,
         failure: outcome.failure,
         contract_ok: outcome.contract_ok,
-        refused: ending.failure.is_none().then_some(outcome.refused),
+        refused: outcome.failure.is_none().then_some(outcome.refused),
     });
 }
 
@@ -338,6 +334,9 @@ fn record(
     let tool_call = |name: &str| RecordedToolCall { allowed: allowed(name), name: redact(name) };
     let tool_results = tool_results(exchange);
     await_results(exchange, &facts);
+    // What the own model did is what the record counts with; of the fallback it has the answer.
+    let own = exchange.fell_back.as_ref();
+    let said = own.map_or(ending.said, |own| Some(own.said.clone()));
     Record {
         trace_id: arrival.ids.trace.clone(),
         request_id: kept_request_id(&arrival.ids),
@@ -350,7 +349,8 @@ fn record(
         change_id: exchange.change_id().cloned(),
         cohort: exchange.cohort,
         status: ending.status.as_u16(),
-        failure: ending.failure,
+        failure: own.map_or(ending.failure, |own| Some(own.failure)),
+        fallback: exchange.recorded_fallback(ending.failure),
         streamed: query.stream,
         tokens_in: spent.tokens_in,
         tokens_out: spent.tokens_out,
@@ -359,9 +359,9 @@ fn record(
         timing,
         tool_calls: facts.tool_names().into_iter().map(tool_call).collect(),
         tool_results,
-        contract_problem: judged.contract_problem.as_deref().map(redact),
-        refused: judged.refused,
-        pii: found.gives_away,
+        contract_problem: judged.contract_problem.filter(|_| own.is_none()).as_deref().map(redact),
+        refused: judged.refused && own.is_none(),
+        pii: found.gives_away && own.is_none(),
         risk: found.events,
         signals: exchange.signals.iter().cloned().chain(found.signals).collect(),
         prompt_length: query.input_chars,
@@ -379,7 +379,7 @@ fn record(
             false => redact(&model),
         }),
         // It may quote the prompt, so it is content too.
-        upstream_said: ending.said.filter(|_| keeps).and_then(|s| s.line(&set.upstream_name)),
+        upstream_said: said.filter(|_| keeps).and_then(|s| s.line(&set.upstream_name)),
     }
 }
 

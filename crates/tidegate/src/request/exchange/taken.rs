@@ -72,8 +72,11 @@ fn most(gateway: &Gateway, query: &Query) -> Option<Money> {
     let table = gateway.parts.router.load();
     let now = gateway.parts.clock.now();
     let sets = std::iter::once(&table.stable).chain(&table.candidate);
-    let most = sets.map(|set: &Arc<LiveSet>| {
-        let model = set.model_of(query.form);
+    let models = sets.flat_map(|set: &Arc<LiveSet>| {
+        let fallbacks = set.fallbacks.iter().map(move |fallback| (set, fallback.model.as_str()));
+        std::iter::once((set, set.model_of(query.form))).chain(fallbacks)
+    });
+    let most = models.map(|(set, model)| {
         let declared = gateway.prices.max_output_tokens.get(model).copied();
         let (tokens_in, tokens_out) = query.most_tokens(set, declared);
         let compute_us = set.limits.total_ms.saturating_mul(1_000);

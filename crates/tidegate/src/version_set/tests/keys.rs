@@ -63,7 +63,9 @@ fn base(row: &Row) -> Project {
     project.yaml = json!({
         "service": "support",
         "credentials": [{"name": "app", "key_env": "APP_KEY"}],
-        "artifacts": {"model": {"upstream": "main"}},
+        "artifacts": {"model": {
+            "upstream": "main", "fallback": [{"upstream": "main", "name": "small"}],
+        }},
         "upstreams": {"main": upstream, "other": upstream},
         "lines": {"latency_p95": {}},
         "release": {"rungs": [{"weight_pct": 100, "look_s": 1}]},
