@@ -253,7 +253,9 @@ fn spend(exchange: &Exchange, ending: &Ending, timing: &Timing) -> Spent {
 fn estimate_input(exchange: &Exchange) -> u64 {
     let Query { body, user, .. } = &exchange.query;
     let rendered = match exchange.query.form {
-        Form::Chat => exchange.set.render(body.again(), user.as_deref()).ok().map(|r| r.body),
+        Form::Chat | Form::Messages => {
+            exchange.set.render(body.again(), user.as_deref()).ok().map(|r| r.body)
+        }
         Form::Completions | Form::Embeddings => Some(body.again()),
     };
     rendered.map_or(0, |body| input_tokens(&body))
