@@ -68,6 +68,9 @@ impl Explain for SetupError {
             SetupError::BaseUrl { .. } => {
                 one(Usage, "a base URL looks like `https://api.example.com/v1`")
             }
+            SetupError::ReservedAddress { .. } => {
+                one(Usage, "`any_address: true` beside it, where a model server really is there")
+            }
             SetupError::KeyNotSet { name: _, variable } => {
                 one(Usage, format!("set it: `export {variable}=…`, or leave out api_key_env"))
             }

@@ -42,6 +42,10 @@ pub(crate) enum Upstream {
         /// How endpoints are asked whether they are well; none for not at all.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         health: Option<Health>,
+        /// Whether addresses are called that no model server has: link-local ones, metadata
+        /// services, multicast.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        any_address: bool,
     },
     /// OpenAI's models at Azure.
     Azure(Azure),
@@ -116,6 +120,10 @@ pub(crate) struct Azure {
     /// How endpoints are asked whether they are well; none for not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) health: Option<Health>,
+    /// Whether addresses are called that no model server has: link-local ones, metadata services,
+    /// multicast.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) any_address: bool,
 }
 
 /// A server that speaks Anthropic's Messages API.
@@ -144,6 +152,10 @@ pub(crate) struct Anthropic {
     /// How endpoints are asked whether they are well; none for not at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) health: Option<Health>,
+    /// Whether addresses are called that no model server has: link-local ones, metadata services,
+    /// multicast.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) any_address: bool,
 }
 
 impl Default for Anthropic {
@@ -158,6 +170,7 @@ impl Default for Anthropic {
             system_later: false,
             endpoints: Vec::new(),
             health: None,
+            any_address: false,
         }
     }
 }
@@ -181,6 +194,10 @@ pub(crate) struct Gemini {
     /// How endpoints are asked whether they are well; none for not at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) health: Option<Health>,
+    /// Whether addresses are called that no model server has: link-local ones, metadata services,
+    /// multicast.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) any_address: bool,
 }
 
 impl Default for Gemini {
@@ -192,6 +209,7 @@ impl Default for Gemini {
             thinking: Thinking::Effort,
             endpoints: Vec::new(),
             health: None,
+            any_address: false,
         }
     }
 }
@@ -261,6 +279,7 @@ impl UpstreamKind {
                 "stream_usage",
                 "endpoints",
                 "health",
+                "any_address",
             ],
             UpstreamKind::Anthropic => &[
                 "base_url",
@@ -272,13 +291,26 @@ impl UpstreamKind {
                 "system_later",
                 "endpoints",
                 "health",
+                "any_address",
             ],
-            UpstreamKind::Gemini => {
-                &["base_url", "api_key_env", "sampling", "thinking", "endpoints", "health"]
-            }
-            UpstreamKind::Openai => {
-                &["base_url", "api_key_env", "stream_usage", "merge_system", "endpoints", "health"]
-            }
+            UpstreamKind::Gemini => &[
+                "base_url",
+                "api_key_env",
+                "sampling",
+                "thinking",
+                "endpoints",
+                "health",
+                "any_address",
+            ],
+            UpstreamKind::Openai => &[
+                "base_url",
+                "api_key_env",
+                "stream_usage",
+                "merge_system",
+                "endpoints",
+                "health",
+                "any_address",
+            ],
             UpstreamKind::Replay => &["path", "latency_ms", "ms_per_token"],
             UpstreamKind::Simulated => {
                 &["seed", "first_token_ms", "ms_per_token", "sigma", "error_rate", "faults"]
@@ -314,6 +346,7 @@ struct UpstreamKeys {
     system_later: Option<bool>,
     endpoints: Option<Vec<Endpoint>>,
     health: Option<Health>,
+    any_address: Option<bool>,
     path: Option<PathBuf>,
     latency_ms: Option<u64>,
     ms_per_token: Option<f64>,
@@ -342,6 +375,7 @@ impl UpstreamKeys {
             system_later,
             endpoints,
             health,
+            any_address,
             path,
             latency_ms,
             ms_per_token,
@@ -365,6 +399,7 @@ impl UpstreamKeys {
             ("system_later", system_later.is_some()),
             ("endpoints", endpoints.is_some()),
             ("health", health.is_some()),
+            ("any_address", any_address.is_some()),
             ("path", path.is_some()),
             ("latency_ms", latency_ms.is_some()),
             ("ms_per_token", ms_per_token.is_some()),
@@ -406,6 +441,7 @@ impl<'de> Deserialize<'de> for Upstream {
                 merge_system: keys.merge_system.unwrap_or(true),
                 endpoints: keys.endpoints.unwrap_or_default(),
                 health: keys.health,
+                any_address: keys.any_address.unwrap_or_default(),
             }),
             UpstreamKind::Azure => Ok(Upstream::Azure(Azure {
                 base_url: keys.base_url.ok_or_else(|| D::Error::missing_field("base_url"))?,
@@ -415,6 +451,7 @@ impl<'de> Deserialize<'de> for Upstream {
                 stream_usage: keys.stream_usage.unwrap_or(true),
                 endpoints: keys.endpoints.unwrap_or_default(),
                 health: keys.health,
+                any_address: keys.any_address.unwrap_or_default(),
             })),
             UpstreamKind::Anthropic => {
                 let default = Anthropic::default();
@@ -428,6 +465,7 @@ impl<'de> Deserialize<'de> for Upstream {
                     system_later: keys.system_later.unwrap_or(default.system_later),
                     endpoints: keys.endpoints.unwrap_or_default(),
                     health: keys.health,
+                    any_address: keys.any_address.unwrap_or_default(),
                 }))
             }
             UpstreamKind::Gemini => {
@@ -439,6 +477,7 @@ impl<'de> Deserialize<'de> for Upstream {
                     thinking: keys.thinking.unwrap_or(default.thinking),
                     endpoints: keys.endpoints.unwrap_or_default(),
                     health: keys.health,
+                    any_address: keys.any_address.unwrap_or_default(),
                 }))
             }
             UpstreamKind::Replay => Ok(Upstream::Replay {

@@ -274,12 +274,26 @@ impl Upstream {
 
     /// Whether its server answers a request for this path with a 2xx in time.
     async fn is_up(&self, path: &str, within: Duration) -> bool {
-        let transport = match self {
+        match self.transport() {
+            Some(transport) => transport.is_up(path, within).await,
+            None => true,
+        }
+    }
+
+    /// Calls its server whatever its name resolves to.
+    fn call_any_address(&self) {
+        if let Some(transport) = self.transport() {
+            transport.call_any_address();
+        }
+    }
+
+    /// The way to its server.
+    fn transport(&self) -> Option<&transport::Transport> {
+        Some(match self {
             Upstream::OpenAi(upstream) => &upstream.transport,
             Upstream::Anthropic(upstream) => &upstream.transport,
             Upstream::Gemini(upstream) => &upstream.transport,
-            Upstream::Replay(_) | Upstream::Simulated(_) => return true,
-        };
-        transport.is_up(path, within).await
+            Upstream::Replay(_) | Upstream::Simulated(_) => return None,
+        })
     }
 }

@@ -11,6 +11,11 @@ pub(crate) enum SetupError {
     /// Its base URL is none. One that may hold a password is not repeated.
     #[error("upstream `{name}`: base_url `{shown}` {problem}")]
     BaseUrl { name: String, shown: String, problem: BaseUrlProblem },
+    /// It would be called at an address that no model server has.
+    #[error(
+        "upstream `{name}`: base_url `{shown}` is an address that is {what}, and is not called"
+    )]
+    ReservedAddress { name: String, shown: String, what: &'static str },
     /// The environment has no key.
     #[error("upstream `{name}`: the environment variable `{variable}` (api_key_env) is not set")]
     KeyNotSet { name: String, variable: String },

@@ -25,6 +25,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Error;
+use resolver::Resolver;
 use serde_json::{Map, Value};
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -46,6 +47,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(super) struct Transport {
     /// An address of the server.
     address: Uri,
+    resolver: Resolver,
     /// Headers of every request: the credential, and what else the API asks for.
     fixed: Vec<(HeaderName, HeaderValue)>,
     /// Each worker has its own connections: one that another opened would wake that one too.
@@ -94,10 +96,11 @@ impl Transport {
         address: &Uri,
         fixed: Vec<(HeaderName, HeaderValue)>,
     ) -> Result<Self, SetupError> {
-        let connector = client::connector(name, address)?;
+        let resolver = Resolver::default();
+        let connector = client::connector(name, address, resolver.clone())?;
         let clients = PerWorker::new(|| client::http_client(connector.clone(), bounds::POOL_MAX));
         let fresh = client::http_client(connector, 0);
-        Ok(Transport { address: address.clone(), fixed, clients, fresh })
+        Ok(Transport { address: address.clone(), resolver, fixed, clients, fresh })
     }
 
     /// Sends one request. A stream is given out once its first event is here.
@@ -167,6 +170,11 @@ impl Transport {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Connects to whatever the server's name resolves to.
+    pub(super) fn call_any_address(&self) {
+        self.resolver.allow_all();
     }
 
     /// Whether the server answers a request for `path` with a 2xx in time. Each

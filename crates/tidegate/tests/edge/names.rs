@@ -3,13 +3,15 @@
 
 use crate::client;
 use crate::project::{Project, Server, wait_for};
+use crate::upstream::Upstream;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// A name in `.stall` is never answered, one in `.none` is not known.
+/// A name in `.stall` is never answered, one in `.none` is not known, one in `.meta` is at the
+/// address of a metadata service.
 const CODE: &str = r#"
     #define _GNU_SOURCE
     #include <dlfcn.h>
@@ -24,9 +26,10 @@ const CODE: &str = r#"
                     struct addrinfo **found) {
         if (name && is_in(name, ".stall")) for (;;) pause();
         if (name && is_in(name, ".none")) return EAI_NONAME;
+        const char *at = name && is_in(name, ".meta") ? "169.254.169.254" : name;
         int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) =
             dlsym(RTLD_NEXT, "getaddrinfo");
-        return real(name, service, hints, found);
+        return real(at, service, hints, found);
     }
 "#;
 
@@ -109,4 +112,41 @@ fn a_connection_that_is_never_made_is_waited_for_once() {
     answer.check_error(504, "upstream_timeout", &["no connection within 2 s"]);
     assert!(took >= Duration::from_millis(1_900), "{took:?}");
     assert!(took < Duration::from_millis(3_500), "{took:?} is more than one wait");
+}
+
+#[test]
+fn a_name_that_leads_to_a_metadata_service_is_not_called() {
+    let (_folder, project, server) = server_on("model.meta:80");
+    let (answer, took) = timed(server.address);
+    answer.check_error(502, "upstream_unreachable", &["a metadata service's, and is not called"]);
+    assert!(took < Duration::from_secs(1), "{took:?}: no connection is tried");
+    drop(server);
+    let kind = "    base_url: http://model.meta:80/v1\n";
+    for (url, what) in [
+        ("http://169.254.169.254/v1", "link-local"),
+        ("http://[fd00:ec2::254]/v1", "a metadata service's"),
+        ("http://0.0.0.0:8000/v1", "unspecified"),
+    ] {
+        project.edit("tidegate.yaml", kind, &format!("    base_url: {url}\n"));
+        let said = project.run(&["check"]);
+        said.fails(2, &["base_url", what, "is not called"], &["`any_address: true`"]);
+        project.edit("tidegate.yaml", &format!("    base_url: {url}\n"), kind);
+    }
+}
+
+#[test]
+fn no_proxy_of_the_environment_is_used() {
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", proxy.local_addr().unwrap());
+    let model = Upstream::answering("hello");
+    let project = model.project("", "");
+    let names =
+        ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+    let env: Vec<(&str, &str)> = names.iter().map(|name| (*name, url.as_str())).collect();
+    let server = Server::start(&project.root, &env);
+    assert_eq!(client::chat(server.address, None, "hello").unwrap().status, 200);
+    assert_eq!(model.asked().len(), 1);
+    let error = proxy.accept().unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "nobody called the proxy");
 }

@@ -5,6 +5,7 @@ use crate::config::address::{
     ANTHROPIC_MESSAGES, AZURE, BaseUrlProblem, CHAT_COMPLETIONS, GEMINI_MODELS, endpoint_below,
 };
 use crate::config::error::Result;
+use crate::config::reserved::reserved_host;
 use crate::config::upstream::{Anthropic, Azure, Gemini, Simulated, SimulatedFault, Upstream};
 use crate::config::yaml::any_of;
 
@@ -13,6 +14,7 @@ const MAX_TOKENS: u64 = 1_000_000;
 
 impl Checker<'_> {
     pub(super) fn upstream(&self, path: &str, upstream: &Upstream) -> Result<()> {
+        self.addresses(path, upstream)?;
         match upstream {
             Upstream::Openai { base_url, api_key_env, endpoints, health, .. } => {
                 self.server(path, base_url, CHAT_COMPLETIONS, api_key_env.as_deref())?;
@@ -29,6 +31,24 @@ impl Checker<'_> {
             }
             Upstream::Simulated(simulated) => self.simulated(path, simulated),
         }
+    }
+
+    /// No address is one that no model server has.
+    fn addresses(&self, path: &str, upstream: &Upstream) -> Result<()> {
+        for (i, endpoint) in upstream.endpoints().iter().enumerate() {
+            let Some(what) = reserved_host(&endpoint.address) else { continue };
+            if !upstream.calls_any_address() {
+                let path = match i.checked_sub(1) {
+                    None => format!("{path}.base_url"),
+                    Some(i) => format!("{path}.endpoints[{i}].base_url"),
+                };
+                let text = format!("`{}` is {what}, and is not called", endpoint.address);
+                return Err(self
+                    .error(&path, text)
+                    .hint("`any_address: true` beside it, where a model server really is there"));
+            }
+        }
+        Ok(())
     }
 
     fn azure(&self, path: &str, azure: &Azure) -> Result<()> {

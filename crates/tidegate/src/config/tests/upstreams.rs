@@ -30,7 +30,7 @@ fn upstreams_keep_their_places() {
     upstream(
         "    kind: openai\n    base_url: https://x/v1\n    seed: 3\n",
         "6:5: unknown key `seed` of an upstream of kind `openai`",
-        "keys allowed here: base_url, api_key_env, stream_usage, merge_system, endpoints, health",
+        "keys allowed here: base_url, api_key_env, stream_usage, merge_system, endpoints, health, any_address",
     );
     upstream(
         "    kind: openai\n",
@@ -131,7 +131,7 @@ fn values_of_providers_are_checked() {
     upstream(
         "    kind: gemini\n    system_later: true\n",
         "5:5: unknown key `system_later` of an upstream of kind `gemini`",
-        "keys allowed here: base_url, api_key_env, sampling, thinking, endpoints, health",
+        "keys allowed here: base_url, api_key_env, sampling, thinking, endpoints, health, any_address",
     );
 }
 
@@ -147,6 +147,7 @@ fn every_kind_of_upstream_is_read() {
         Upstream::Openai {
             endpoints: Vec::new(),
             health: None,
+            any_address: false,
             base_url: "http://h:1/v1".to_owned(),
             api_key_env: None,
             stream_usage: true,
@@ -173,6 +174,7 @@ fn every_kind_of_upstream_is_read() {
         stream_usage: true,
         endpoints: Vec::new(),
         health: None,
+        any_address: false,
     };
     assert_eq!(project.upstreams["f"], Upstream::Azure(expected));
     // Written and read back as JSON, as the store does.

@@ -68,6 +68,17 @@ impl Upstream {
         std::iter::once(own).chain(more).collect()
     }
 
+    /// Whether addresses are called that no model server has.
+    pub(crate) fn calls_any_address(&self) -> bool {
+        match self {
+            Upstream::Openai { any_address, .. }
+            | Upstream::Azure(Azure { any_address, .. })
+            | Upstream::Anthropic(Anthropic { any_address, .. })
+            | Upstream::Gemini(Gemini { any_address, .. }) => *any_address,
+            Upstream::Replay { .. } | Upstream::Simulated(_) => false,
+        }
+    }
+
     /// How its endpoints are asked whether they are well.
     pub(crate) fn health(&self) -> Option<&Health> {
         match self {

@@ -24,6 +24,7 @@ async fn ask(
             stream_usage: true,
             endpoints: Vec::new(),
             health: None,
+            any_address: false,
         },
     );
     let reply = upstream.unwrap().call(call("gpt-x", "", "hi")).await;

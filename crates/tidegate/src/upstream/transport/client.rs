@@ -68,7 +68,11 @@ pub(in crate::upstream) fn key(
 }
 
 /// What makes connections; the system's certificates are only read for `https`.
-pub(super) fn connector(name: &str, endpoint: &Uri) -> Result<Connector, SetupError> {
+pub(super) fn connector(
+    name: &str,
+    endpoint: &Uri,
+    resolver: Resolver,
+) -> Result<Connector, SetupError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -80,7 +84,7 @@ pub(super) fn connector(name: &str, endpoint: &Uri) -> Result<Connector, SetupEr
     } else {
         config.with_root_certificates(rustls::RootCertStore::empty())
     };
-    let mut http = HttpConnector::new_with_resolver(Resolver);
+    let mut http = HttpConnector::new_with_resolver(resolver);
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(bounds::CONNECT_WAIT));
@@ -135,6 +139,10 @@ fn http_error(error: &Error) -> Option<&hyper::Error> {
     std::error::Error::source(error).and_then(|source| source.downcast_ref())
 }
 
+/// What is said of a name that leads where no model server is.
+const REFUSED: &str = "its name resolves to an address that is link-local, multicast or a metadata \
+                       service's, and is not called (`any_address`)";
+
 /// Why a connection failed, in words of ours, and whether its time was over.
 fn reason(error: &Error) -> (&'static str, bool) {
     let mut source = std::error::Error::source(error);
@@ -145,6 +153,7 @@ fn reason(error: &Error) -> (&'static str, bool) {
                 Some(std::io::ErrorKind::TimedOut) => {
                     ("its name could not be looked up within 2 s", true)
                 }
+                Some(std::io::ErrorKind::PermissionDenied) => (REFUSED, false),
                 Some(_) | None => ("its name cannot be resolved", false),
             };
         }

@@ -2,6 +2,7 @@
 //! within a deadline. The system's resolver blocks its thread, and one that never answers blocks
 //! one for every request.
 
+use crate::config::reserved;
 use crate::upstream::bounds::{LOOKUP_KEPT, LOOKUP_NAMES, LOOKUP_THREADS, LOOKUP_WAIT};
 use hyper_util::client::legacy::connect::dns::Name;
 use std::collections::{HashMap, VecDeque};
@@ -9,7 +10,8 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
 use tokio::sync::watch;
@@ -18,9 +20,20 @@ use tower_service::Service;
 /// What a lookup came to: the kind and words of an error can be given to everyone who waits.
 type Found = Result<Vec<SocketAddr>, (io::ErrorKind, String)>;
 
-/// The process's resolver.
-#[derive(Debug, Clone)]
-pub(crate) struct Resolver;
+/// The process's resolver, for one upstream. A name that leads to an address that no model server
+/// has is refused as a whole, each time that a connection is made: whoever answers for the name may
+/// answer otherwise later.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Resolver {
+    allows_all: Arc<AtomicBool>,
+}
+
+impl Resolver {
+    /// Refuses no address from now on.
+    pub(super) fn allow_all(&self) {
+        self.allows_all.store(true, Ordering::Relaxed);
+    }
+}
 
 impl Service<Name> for Resolver {
     type Response = std::vec::IntoIter<SocketAddr>;
@@ -34,7 +47,16 @@ impl Service<Name> for Resolver {
     fn call(&mut self, name: Name) -> Self::Future {
         static LOOKUPS: OnceLock<Lookups> = OnceLock::new();
         let lookups = LOOKUPS.get_or_init(|| Lookups::new(of_the_system));
-        Box::pin(async move { lookups.find(name.as_str()).await.map(Vec::into_iter) })
+        let allows_all = self.allows_all.load(Ordering::Relaxed);
+        Box::pin(async move {
+            let found = lookups.find(name.as_str()).await?;
+            match found.iter().find_map(|address| reserved(address.ip())) {
+                Some(what) if !allows_all => {
+                    Err(io::Error::new(io::ErrorKind::PermissionDenied, what))
+                }
+                Some(_) | None => Ok(found.into_iter()),
+            }
+        })
     }
 }
 
@@ -144,7 +166,7 @@ impl Lookups {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     fn leak(look_up: fn(&str) -> io::Result<Vec<SocketAddr>>) -> &'static Lookups {
         Box::leak(Box::new(Lookups::new(look_up)))
