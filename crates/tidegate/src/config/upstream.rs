@@ -42,8 +42,7 @@ pub(crate) enum Upstream {
         /// How endpoints are asked whether they are well; none for not at all.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         health: Option<Health>,
-        /// Whether addresses are called that no model server has: link-local ones, metadata
-        /// services, multicast.
+        /// Whether addresses are called that no model server has, such as a metadata service's.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         any_address: bool,
     },
@@ -120,8 +119,7 @@ pub(crate) struct Azure {
     /// How endpoints are asked whether they are well; none for not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) health: Option<Health>,
-    /// Whether addresses are called that no model server has: link-local ones, metadata services,
-    /// multicast.
+    /// Whether addresses are called that no model server has, such as a metadata service's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) any_address: bool,
 }
@@ -152,8 +150,7 @@ pub(crate) struct Anthropic {
     /// How endpoints are asked whether they are well; none for not at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) health: Option<Health>,
-    /// Whether addresses are called that no model server has: link-local ones, metadata services,
-    /// multicast.
+    /// Whether addresses are called that no model server has, such as a metadata service's.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) any_address: bool,
 }
@@ -194,8 +191,7 @@ pub(crate) struct Gemini {
     /// How endpoints are asked whether they are well; none for not at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) health: Option<Health>,
-    /// Whether addresses are called that no model server has: link-local ones, metadata services,
-    /// multicast.
+    /// Whether addresses are called that no model server has, such as a metadata service's.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) any_address: bool,
 }

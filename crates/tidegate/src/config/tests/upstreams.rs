@@ -30,7 +30,8 @@ fn upstreams_keep_their_places() {
     upstream(
         "    kind: openai\n    base_url: https://x/v1\n    seed: 3\n",
         "6:5: unknown key `seed` of an upstream of kind `openai`",
-        "keys allowed here: base_url, api_key_env, stream_usage, merge_system, endpoints, health, any_address",
+        "keys allowed here: base_url, api_key_env, stream_usage, merge_system, \
+         endpoints, health, any_address",
     );
     upstream(
         "    kind: openai\n",
@@ -131,7 +132,8 @@ fn values_of_providers_are_checked() {
     upstream(
         "    kind: gemini\n    system_later: true\n",
         "5:5: unknown key `system_later` of an upstream of kind `gemini`",
-        "keys allowed here: base_url, api_key_env, sampling, thinking, endpoints, health, any_address",
+        "keys allowed here: base_url, api_key_env, sampling, thinking, endpoints, health, \
+         any_address",
     );
 }
 
