@@ -5,8 +5,10 @@
 //! the cost of the sum, to the last digit. Nothing here is a fraction; what does not fit stays at
 //! the largest amount, and never wraps around to a small one.
 
+pub mod books;
 mod price;
 
+pub use books::{Basis, Charge, LineKey, Pricing, Sums};
 pub use price::{Bill, Metered, PriceTable, Priced, Rates};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -82,10 +84,16 @@ impl Sum for Money {
 /// Dollars, exactly: as many digits as are needed, two at least.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fraction = format!("{:0DIGITS$}", self.0 % PER_USD);
-        let kept = fraction.trim_end_matches('0').len().max(2);
-        write!(f, "{}.{}", self.0 / PER_USD, &fraction[..kept])
+        f.write_str(&usd(u128::from(self.0)))
     }
+}
+
+/// So many trillionths as dollars, exactly: for sums that are larger than any amount.
+pub fn usd(trillionths: u128) -> String {
+    let per_usd = u128::from(PER_USD);
+    let fraction = format!("{:0DIGITS$}", trillionths % per_usd);
+    let kept = fraction.trim_end_matches('0').len().max(2);
+    format!("{}.{}", trillionths / per_usd, &fraction[..kept])
 }
 
 /// Dollars as text: a number of JSON is read as a fraction of two by most who read it.

@@ -6,10 +6,12 @@ use crate::query::RecordQuery;
 use std::collections::BTreeMap;
 use std::future::Future;
 use tidegate_core::access::{Period, Spent};
+use tidegate_core::calendar::Day;
 use tidegate_core::evidence::{Admission, Record};
 use tidegate_core::gate::EvalReport;
 use tidegate_core::ids::{ChangeId, TraceId, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, Event};
+use tidegate_core::money::{LineKey, PriceTable, Sums};
 use tidegate_core::observe::{Feedback, Window};
 use tidegate_core::route::Arm;
 use tidegate_core::version_set::{PackedSet, VersionSet};
@@ -273,4 +275,24 @@ pub trait Budgets {
     /// # Errors
     /// When they could not be written.
     fn set_spent(&self, sums: Vec<(BudgetName, Spent)>) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// What requests used and cost, added up. Records go after their retention, the books stay.
+pub trait Books {
+    /// The lines of these days, the last included.
+    ///
+    /// # Errors
+    /// When a row cannot be read; it is named.
+    fn costs(&self, from: Day, to: Day) -> Result<BTreeMap<LineKey, Sums>>;
+
+    /// Prices all lines from a day on by another table. Gives what they cost before and after, in
+    /// trillionths of a dollar.
+    ///
+    /// # Errors
+    /// When it could not be written; then nothing has another price.
+    fn reprice(
+        &self,
+        from: Day,
+        table: PriceTable,
+    ) -> impl Future<Output = Result<(u128, u128)>> + Send;
 }

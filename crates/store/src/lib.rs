@@ -1,6 +1,7 @@
 //! The store: what Tidegate keeps. The only SQL in the project.
 //!
-//! Narrow traits say what can be kept: [`Journal`], [`Records`], [`Sets`], [`Evals`], [`Budgets`].
+//! Narrow traits say what can be kept: [`Journal`], [`Records`], [`Sets`], [`Evals`], [`Budgets`],
+//! [`Books`].
 //! [`sqlite::SqliteStore`] has them all in one file. One suite of tests, `suite.rs`, holds
 //! for any implementation.
 //!
@@ -20,8 +21,8 @@ mod suite;
 mod work;
 
 pub use api::{
-    BudgetName, Budgets, Epoch, Evals, Journal, Lost, LostRecords, Records, Sets, TenantTrace,
-    Ticket, Unrecorded,
+    Books, BudgetName, Budgets, Epoch, Evals, Journal, Lost, LostRecords, Records, Sets,
+    TenantTrace, Ticket, Unrecorded,
 };
 pub use error::{Result, StoreError, StoreErrorKind};
 pub use query::RecordQuery;

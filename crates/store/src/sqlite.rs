@@ -24,6 +24,7 @@
 //! Reads use separate connections and see what is committed.
 
 mod admissions;
+mod books;
 mod budgets;
 mod fault;
 mod lock;
@@ -39,8 +40,8 @@ mod tests;
 mod writer;
 
 use crate::api::{
-    BudgetName, Budgets, Epoch, Evals, Journal, LostRecords, Records, Sets, TenantTrace, Ticket,
-    Unrecorded,
+    Books, BudgetName, Budgets, Epoch, Evals, Journal, LostRecords, Records, Sets, TenantTrace,
+    Ticket, Unrecorded,
 };
 use crate::begun::Kept;
 use crate::error::{Result, StoreError, StoreErrorKind as Kind};
@@ -54,10 +55,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use tidegate_core::access::Spent;
+use tidegate_core::calendar::Day;
 use tidegate_core::evidence::{Admission, Record};
 use tidegate_core::gate::EvalReport;
 use tidegate_core::ids::{ChangeId, TraceId, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, Event};
+use tidegate_core::money::{LineKey, PriceTable, Sums};
 use tidegate_core::observe::{Feedback, Window};
 use tidegate_core::route::Arm;
 use tidegate_core::version_set::{PackedSet, VersionSet};
@@ -412,5 +415,18 @@ impl Budgets for SqliteStore {
 
     async fn set_spent(&self, sums: Vec<(BudgetName, Spent)>) -> Result<()> {
         self.call(Work::PutSpent { sums, rises_only: false }).await.map(|_| ())
+    }
+}
+
+impl Books for SqliteStore {
+    fn costs(&self, from: Day, to: Day) -> Result<BTreeMap<LineKey, Sums>> {
+        self.inner.readers.read(|db| books::lines(db, from, to))
+    }
+
+    async fn reprice(&self, from: Day, table: PriceTable) -> Result<(u128, u128)> {
+        match self.call(Work::Reprice { from, table: Box::new(table) }).await? {
+            Done::Repriced(before, after) => Ok((before, after)),
+            other => Err(mismatch(&other)),
+        }
     }
 }

@@ -2,9 +2,11 @@
 
 use crate::api::{BudgetName, Epoch};
 use tidegate_core::access::Spent;
+use tidegate_core::calendar::Day;
 use tidegate_core::gate::EvalReport;
 use tidegate_core::ids::{TraceId, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, Event};
+use tidegate_core::money::PriceTable;
 use tidegate_core::observe::{Feedback, Window};
 use tidegate_core::version_set::PackedSet;
 
@@ -61,6 +63,13 @@ pub(crate) enum Work {
         /// Whether a sum may only rise.
         rises_only: bool,
     },
+    /// Prices the books by another table.
+    Reprice {
+        /// From this day on.
+        from: Day,
+        /// The prices.
+        table: Box<PriceTable>,
+    },
     /// Deletes one batch of records and feedback.
     Prune {
         /// From before here.
@@ -84,6 +93,8 @@ pub(crate) enum Done {
         /// Whether there may be more.
         more: bool,
     },
+    /// What the books said before and after, trillionths of a dollar.
+    Repriced(u128, u128),
     /// It is on disk.
     Flushed,
 }

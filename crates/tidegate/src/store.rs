@@ -1,7 +1,7 @@
 //! What is kept, by `tidegate-store`, in one SQLite file.
 
 pub(crate) use tidegate_store::{
-    Access, BudgetName, Budgets, Evals, Journal, Lost, LostRecords, RecordQuery, Records, Sets,
-    SqliteStore as Store, StoreError, StoreErrorKind, StoreOptions, TenantTrace, Ticket,
+    Access, Books, BudgetName, Budgets, Evals, Journal, Lost, LostRecords, RecordQuery, Records,
+    Sets, SqliteStore as Store, StoreError, StoreErrorKind, StoreOptions, TenantTrace, Ticket,
     Unrecorded,
 };

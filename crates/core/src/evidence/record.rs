@@ -2,6 +2,7 @@
 
 use crate::guard::{RiskEvent, Signal};
 use crate::ids::{ChangeId, TraceId, UnixMs};
+use crate::money::Charge;
 use crate::observe::Timing;
 use crate::route::{Arm, Cohort};
 use crate::upstream::Failure;
@@ -62,6 +63,9 @@ pub struct Record {
     /// The user; a pseudonym where the name is personal data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// The name of the caller's key; absent where callers need none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// Which arm answered.
     pub arm: Arm,
     /// The version set, in JSON as `version_set`.
@@ -92,6 +96,10 @@ pub struct Record {
     pub tokens_estimated: bool,
     /// Cost, millionths of a US dollar.
     pub cost_micro_usd: u64,
+    /// What was used and what it cost, by parts; absent where no model server was called, and in
+    /// records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charge: Option<Charge>,
     /// How long the parts took.
     pub timing: Timing,
     /// Tools the answer calls.

@@ -15,20 +15,28 @@ const STANDARD: [&str; 5] = ["", "auto", "default", "standard", "on_demand"];
 #[serde(default)]
 pub struct Metered {
     /// Prompt tokens that are in none of the numbers below.
+    #[serde(skip_serializing_if = "is_zero")]
     pub input: u64,
     /// Prompt tokens read from a cache.
+    #[serde(skip_serializing_if = "is_zero")]
     pub cache_read: u64,
     /// Prompt tokens written to a cache.
+    #[serde(skip_serializing_if = "is_zero")]
     pub cache_write: u64,
     /// Prompt tokens of sound.
+    #[serde(skip_serializing_if = "is_zero")]
     pub audio_in: u64,
     /// Answer tokens that are in none of the numbers below.
+    #[serde(skip_serializing_if = "is_zero")]
     pub output: u64,
     /// Answer tokens that the model thought.
+    #[serde(skip_serializing_if = "is_zero")]
     pub reasoning: u64,
     /// Answer tokens of sound.
+    #[serde(skip_serializing_if = "is_zero")]
     pub audio_out: u64,
     /// Time of the model server, µs.
+    #[serde(skip_serializing_if = "is_zero")]
     pub compute_us: u64,
 }
 
@@ -54,6 +62,29 @@ impl Metered {
             compute_us,
         }
     }
+}
+
+impl Metered {
+    /// The sum of both; what does not fit stays at the largest number.
+    #[must_use]
+    pub fn plus(self, other: Metered) -> Metered {
+        Metered {
+            input: self.input.saturating_add(other.input),
+            cache_read: self.cache_read.saturating_add(other.cache_read),
+            cache_write: self.cache_write.saturating_add(other.cache_write),
+            audio_in: self.audio_in.saturating_add(other.audio_in),
+            output: self.output.saturating_add(other.output),
+            reasoning: self.reasoning.saturating_add(other.reasoning),
+            audio_out: self.audio_out.saturating_add(other.audio_out),
+            compute_us: self.compute_us.saturating_add(other.compute_us),
+        }
+    }
+}
+
+/// Most numbers of most calls are.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Takes a part out of what is left of a total.
@@ -85,8 +116,9 @@ pub struct Rates {
     pub compute_hour: u64,
 }
 
-/// What a call costs, by parts.
+/// What a call costs, by parts. Beside them is written `total_cost`, for who reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(into = "BillForm", from = "BillForm")]
 pub struct Bill {
     /// The prompt.
     pub input_cost: Money,
@@ -97,10 +129,43 @@ pub struct Bill {
 }
 
 impl Bill {
+    /// The sum of both.
+    #[must_use]
+    pub fn plus(self, other: Bill) -> Bill {
+        Bill {
+            input_cost: self.input_cost.plus(other.input_cost),
+            output_cost: self.output_cost.plus(other.output_cost),
+            compute_cost: self.compute_cost.plus(other.compute_cost),
+        }
+    }
+
     /// All of it.
     pub fn total(&self) -> Money {
         let Bill { input_cost, output_cost, compute_cost } = *self;
         input_cost.plus(output_cost).plus(compute_cost)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct BillForm {
+    input_cost: Money,
+    output_cost: Money,
+    compute_cost: Money,
+    #[serde(default)]
+    total_cost: Money,
+}
+
+impl From<Bill> for BillForm {
+    fn from(bill: Bill) -> BillForm {
+        let Bill { input_cost, output_cost, compute_cost } = bill;
+        BillForm { input_cost, output_cost, compute_cost, total_cost: bill.total() }
+    }
+}
+
+impl From<BillForm> for Bill {
+    fn from(form: BillForm) -> Bill {
+        let BillForm { input_cost, output_cost, compute_cost, total_cost: _ } = form;
+        Bill { input_cost, output_cost, compute_cost }
     }
 }
 

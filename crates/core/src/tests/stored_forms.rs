@@ -6,8 +6,6 @@
 //! are made field by field and without `..`, so a new field does not compile before it is listed.
 //! `TIDEGATE_ACCEPT=1` writes the list; journals of earlier versions are in `tests/journals`.
 
-use crate::access::key::RANDOM_BYTES;
-use crate::access::{Grant, KeyText, Role};
 use crate::decide::{
     Action, Baseline, Cause, Cell, Decision, DecisionKind, LineRule, Moments, Order, OrderKind,
     PausedBy, Phase, Plan, Preset, Reason, ReasonCode, ReleaseState, Share, SharedFault, Signal,
@@ -22,16 +20,17 @@ use crate::ids::{
 };
 use crate::incident::RedLines;
 use crate::journal::Event;
-use crate::money::Money;
 use crate::observe::{Estimate, Feedback, Histogram, OutageRun, Outcome, Timing, WideSum, Window};
 use crate::route::{Arm, Audience, Cohort, Entrance, Split, Table, Weight};
 use crate::upstream::Failure;
 use crate::version_set::{Artifact, ArtifactKind, FileRef, NamedSet, VersionKeys, VersionSet};
+use money::{charge, grant};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+mod money;
 mod report;
 
 /// Members that say which variant an object is.
@@ -332,23 +331,6 @@ fn events() -> Vec<Event> {
     ]
 }
 
-fn grant() -> Grant {
-    let key = KeyText::of(&[7; RANDOM_BYTES]);
-    Grant {
-        key: key.id(),
-        name: "app".to_owned(),
-        hash: Digest::of(key.reveal().as_bytes()),
-        tenant: Some("acme".to_owned()),
-        role: Role::Call,
-        expires_at: Some(UnixMs(9)),
-        requests_per_min: Some(60),
-        tokens_per_min: Some(1000),
-        concurrent: Some(2),
-        budget_day: Some(Money(7)),
-        budget_month: Some(Money(8)),
-    }
-}
-
 fn record() -> Record {
     let some = || Some("text".to_owned());
     let name = || "v1".to_owned();
@@ -360,6 +342,7 @@ fn record() -> Record {
         at: UnixMs(1),
         tenant: some(),
         user: some(),
+        key: some(),
         arm: Arm::Candidate,
         set: NamedSet { id: set_id(1), keys },
         change_id: Some(change()),
@@ -376,6 +359,7 @@ fn record() -> Record {
         tokens_out: 2,
         tokens_estimated: true,
         cost_micro_usd: 3,
+        charge: Some(charge()),
         timing: timing(),
         tool_calls: vec![RecordedToolCall { name: name(), allowed: true }],
         tool_results: vec![RecordedToolResult { name: name(), took_us: 1, failed: Some(false) }],

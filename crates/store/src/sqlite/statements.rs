@@ -3,7 +3,7 @@
 use super::fault::Outcome;
 use super::records::{self, Pruned};
 use super::row::{baseline_row, body, damaged, day, int, parse};
-use super::{admissions, budgets};
+use super::{admissions, books, budgets};
 use crate::api::Epoch;
 use crate::error::{StoreError, StoreErrorKind as Kind};
 use crate::work::{Done, Work};
@@ -36,6 +36,10 @@ pub(super) fn carry_out(db: &Connection, head: &mut Option<Entry>, work: &Work) 
         Work::PutSpent { sums, rises_only } => {
             budgets::put(db, sums, *rises_only)?;
             Ok(Done::Kept(true))
+        }
+        Work::Reprice { from, table } => {
+            let (before, after) = books::reprice(db, *from, table)?;
+            Ok(Done::Repriced(before, after))
         }
         Work::Prune { before } => prune(db, *before),
         Work::Flush => Ok(Done::Flushed),

@@ -3,17 +3,19 @@
 use super::fault::{Outcome, WriteFault};
 use super::records::{self, Sealed, Sealer, Tail};
 use super::reserve::Reserve;
-use super::{admissions, lost, reader, statements};
+use super::{admissions, books, lost, reader, statements};
 use crate::api::{Epoch, Lost, LostRecords};
 use crate::begun::Kept;
 use crate::error::{Result, StoreError, StoreErrorKind as Kind};
 use crate::inbox::{Admitted, Asked, Inbox, Job, Turn, Waiting};
 use crate::work::{Done, Work};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use tidegate_core::journal::Entry;
+use tidegate_core::money::{self, LineKey, Sums};
 
 /// A group that was undone.
 struct Undone {
@@ -53,6 +55,8 @@ struct Bulk {
     batches: Vec<Sealed>,
     /// Records in them.
     records: usize,
+    /// What they add to the books.
+    lines: BTreeMap<LineKey, Sums>,
     admissions: Vec<Asked>,
     /// Admissions to delete: their records are in the batches, or they came to nothing.
     done: Vec<u64>,
@@ -60,7 +64,7 @@ struct Bulk {
 
 impl Bulk {
     fn is_empty(&self) -> bool {
-        let Bulk { batches, records: _, admissions, done } = self;
+        let Bulk { batches, records: _, lines: _, admissions, done } = self;
         batches.is_empty() && admissions.is_empty() && done.is_empty()
     }
 }
@@ -194,7 +198,8 @@ impl Writer {
         let sealed = self.sealer.seal(records.iter_mut().map(|waiting| &mut waiting.record));
         let (batches, mut kept) = sealed.unwrap_or_default();
         let done = self.done(&records, kept);
-        let mut bulk = Bulk { batches, records: kept, admissions, done };
+        let lines = money::books::lines(records.iter().map(|waiting| &waiting.record));
+        let mut bulk = Bulk { batches, records: kept, lines, admissions, done };
         let mut outcome = self.group(&jobs, &bulk);
         let waits =
             [ErrorCode::SystemIoFailure, ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked];
@@ -323,7 +328,7 @@ impl Writer {
         head: &mut Option<Entry>,
     ) -> std::result::Result<Vec<Result<Done>>, (rusqlite::Error, bool)> {
         let before = |e: rusqlite::Error| (e, false);
-        let Bulk { batches, records, admissions, done } = bulk;
+        let Bulk { batches, records, lines, admissions, done } = bulk;
         if bulk.is_empty() && jobs.iter().all(|job| matches!(job.work, Work::Flush)) {
             return Ok(jobs.iter().map(|_| Ok(Done::Flushed)).collect());
         }
@@ -338,6 +343,7 @@ impl Writer {
         for batch in batches {
             tail.push(records::insert(&tx, batch).map_err(before)?, batch);
         }
+        books::add(&tx, lines).map_err(before)?;
         for (id, asked) in (self.next_admission..).zip(admissions) {
             admissions::insert(&tx, id, self.epoch, &asked.admission).map_err(before)?;
         }

@@ -2,6 +2,7 @@
 
 mod backend;
 mod check;
+mod cost;
 mod errors;
 mod eval;
 mod evidence;
@@ -105,6 +106,8 @@ enum Command {
     /// Make, list, replace and revoke keys.
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Show what requests cost.
+    Cost(cost::CostArgs),
     /// Show one request: input, output, versions, time.
     Trace(trace::TraceArgs),
     /// List requests, the newest first: those that failed, of an arm, of a tenant or a user.
@@ -138,6 +141,7 @@ impl Command {
             | Command::Rollback(_)
             | Command::Incident(_)
             | Command::Key(_)
+            | Command::Cost(_)
             | Command::Trace(_)
             | Command::Traces(_)
             | Command::Evidence(_)
@@ -289,6 +293,7 @@ async fn obey(config: &Path, command: Command, json: bool) -> Result<()> {
         Command::Rollback(args) => release::rollback(config, &args, json).await,
         Command::Incident(command) => release::incident(config, command, json).await,
         Command::Key(command) => key::run(config, command, json).await,
+        Command::Cost(args) => cost::run(config, &args, json).await,
         Command::Trace(args) => trace::run(config, &args, json),
         Command::Traces(args) => traces::run(config, args, json),
         Command::Evidence(args) => evidence::run(config, &args, json).await,

@@ -14,14 +14,13 @@ use super::error::{ControlError, Result};
 use super::keys::find as find_key;
 use super::logged::service_of;
 use super::resolve::{Target, target};
-use crate::access::{Closed, Holder, KeyTable};
+use crate::access::KeyTable;
 use crate::log::{self, About};
 use crate::version_set::LiveSet;
 use crate::view::Done;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tidegate_core::access::Role;
 use tidegate_core::act::{next_table, reopened};
 use tidegate_core::decide::{
     Action, Decision, DecisionKind, Observation, Order, OrderKind, PausedBy, Phase, Plan,
@@ -216,16 +215,6 @@ impl Ahead {
         self.inner().plane.as_ref().map(|plane| Arc::clone(&plane.keys))
     }
 
-    /// Who a key lets in.
-    pub(super) fn key(
-        &self,
-        given: &str,
-        needed: Role,
-        now: UnixMs,
-    ) -> Result<Arc<Holder>, Closed> {
-        self.keys().ok_or(Closed::Unknown)?.open(given, needed, now)
-    }
-
     /// Opens the entrance in memory.
     pub(super) fn open_entrance(&self, opened: Opened) {
         let mut inner = self.inner();
@@ -332,6 +321,7 @@ impl Ahead {
             | Command::MakeKey(_)
             | Command::RotateKey { .. }
             | Command::RevokeKey { .. }
+            | Command::Reprice { .. }
             | Command::WritePack { .. } => None,
         }
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use tidegate_core::access::{KeyText, Role};
+use tidegate_core::calendar::Day;
 use tidegate_core::decide::Order;
 use tidegate_core::evidence::GateRun;
 use tidegate_core::gate::EvalReport;
@@ -68,6 +69,11 @@ pub(crate) enum Command {
         /// Who.
         by: String,
     },
+    /// Price the books again, by the project's prices as they are now.
+    Reprice {
+        /// From this day on, UTC.
+        from: Day,
+    },
     /// Write the evidence pack of a release or an incident, again if there is one.
     WritePack {
         /// The release, or the incident by its id.
@@ -88,6 +94,7 @@ impl Command {
             | Command::RecordEval(_)
             | Command::Reopen { .. }
             | Command::CloseIncident { .. }
+            | Command::Reprice { .. }
             | Command::WritePack { .. } => Role::Operate,
         }
     }

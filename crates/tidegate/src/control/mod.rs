@@ -4,6 +4,7 @@
 mod error;
 
 mod ahead;
+mod books;
 mod logged;
 mod resolve;
 mod tick;
@@ -240,6 +241,7 @@ impl Control {
                 self.rotate_key(&key, overlap_ms, by).await
             }
             Command::RevokeKey { key, by } => self.revoke_key(&key, by).await,
+            Command::Reprice { from } => self.reprice(from).await,
             Command::WritePack { change_id } => {
                 let of = self.pack_of(&change_id)?;
                 self.write_pack(&of).await

@@ -131,6 +131,7 @@ impl ControlHandle {
             | Command::MakeKey(_)
             | Command::RotateKey { .. }
             | Command::RevokeKey { .. }
+            | Command::Reprice { .. }
             | Command::WritePack { .. } => false,
         };
         if let Command::RevokeKey { key, by: _ } = &command {
@@ -174,13 +175,14 @@ impl ControlHandle {
             | Command::MakeKey(_)
             | Command::RotateKey { .. }
             | Command::RevokeKey { .. }
+            | Command::Reprice { .. }
             | Command::WritePack { .. } => Err(ControlError::Stalled),
         }
     }
 
     /// Who a key lets in here.
     pub(super) fn key(&self, given: &str, needed: Role) -> Result<Arc<Holder>, Closed> {
-        self.ahead.key(given, needed, self.clock.now())
+        self.ahead.keys().ok_or(Closed::Unknown)?.open(given, needed, self.clock.now())
     }
 
     /// The state as it is in force.

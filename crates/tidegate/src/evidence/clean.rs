@@ -18,7 +18,7 @@ use tidegate_core::ids::{Digest, TraceId, VersionSetId};
 use tidegate_core::text::redact;
 
 /// Keys whose texts are ids, numbers or accountable names.
-const KEPT_KEYS: [&str; 29] = [
+const KEPT_KEYS: [&str; 33] = [
     "applied",
     "at",
     "by",
@@ -27,16 +27,19 @@ const KEPT_KEYS: [&str; 29] = [
     "cases_digest",
     "change_id",
     "code",
+    "compute_cost",
     "cost_squared",
     "digest",
     "event",
     "first_token_log_squared",
     "from",
     "hash",
+    "input_cost",
     "kind",
     "latency_log_squared",
     "manifest",
     "metric",
+    "output_cost",
     "prev",
     "report",
     "run_id",
@@ -47,6 +50,7 @@ const KEPT_KEYS: [&str; 29] = [
     "stable",
     "to",
     "tokens_squared",
+    "total_cost",
     "version_set",
 ];
 

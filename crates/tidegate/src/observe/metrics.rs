@@ -16,6 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use text::{Buckets, Exemplar, Page, Scale};
 use tidegate_core::ids::TraceId;
+use tidegate_core::money::{Charge, Pricing};
 use tidegate_core::route::Arm;
 use tidegate_core::upstream::Failure;
 
@@ -86,6 +87,8 @@ pub(crate) struct AnswerSample<'a> {
     pub(crate) tokens_in: u64,
     /// Answer tokens.
     pub(crate) tokens_out: u64,
+    /// What it cost; `None` where it cost nothing.
+    pub(crate) charge: Option<&'a Charge>,
     /// Why there was no answer; `None` when it was answered.
     pub(crate) failure: Option<Failure>,
     /// Whether the output contract was kept; `None` when it was not checked.
@@ -108,6 +111,8 @@ struct Counts {
     overhead_seconds: Series<11>,
     arms: [[u64; 3]; 2],
     tokens: [[u64; 2]; 2],
+    /// By arm, trillionths of a US dollar.
+    cost: [u128; 2],
     failures: [BTreeMap<Failure, u64>; 2],
     /// By arm and model: fallbacks that answered, and that failed.
     fallbacks: [BTreeMap<String, [u64; 2]>; 2],
@@ -120,6 +125,8 @@ struct Counts {
 #[derive(Default)]
 struct Model {
     statuses: [u64; 3],
+    /// Requests without a price, and those at the standard price of another tier.
+    mispriced: [u64; 2],
     seconds: Series<7>,
     /// One for each bucket, that above the last edge included.
     exemplars: [Option<Exemplar>; 8],
@@ -191,7 +198,15 @@ impl Metrics {
         if let Some(ok) = sample.contract_ok {
             counts.contract[arm][usize::from(!ok)] += 1;
         }
+        if let Some(charge) = sample.charge {
+            counts.cost[arm] += u128::from(charge.bill.total().0);
+        }
         let model = counts.model(sample.model_version);
+        match sample.charge.map(|charge| charge.pricing) {
+            Some(Pricing::Unpriced) => model.mispriced[0] += 1,
+            Some(Pricing::OtherTier) => model.mispriced[1] += 1,
+            Some(Pricing::Listed) | None => {}
+        }
         model.statuses[sample.status as usize] += 1;
         if sample.status == StatusClass::Ok {
             model.time(sample);
@@ -337,6 +352,24 @@ impl Counts {
             for (direction, name) in ["in", "out"].into_iter().enumerate() {
                 let labels = [("arm", arm.as_str()), ("direction", name)];
                 page.count("tidegate_tokens_total", &labels, self.tokens[arm as usize][direction]);
+            }
+        }
+        let name = "tidegate_cost_usd_total";
+        page.family(
+            name,
+            "counter",
+            "What requests cost by arm, US dollars, as far as it is known",
+        );
+        for arm in [Arm::Stable, Arm::Candidate] {
+            let usd = self.cost[arm as usize] as f64 / 1e12;
+            page.value(name, &[("arm", arm.as_str())], usd);
+        }
+        let name = "tidegate_mispriced_requests_total";
+        page.family(name, "counter", "Requests without a price, or at another tier's");
+        for (version, model) in &self.models {
+            for (why, count) in ["unpriced", "other_tier"].into_iter().zip(model.mispriced) {
+                let labels = [("model_version", version.as_str()), ("why", why)];
+                page.count(name, &labels, count);
             }
         }
         let name = "tidegate_gateway_overhead_seconds";

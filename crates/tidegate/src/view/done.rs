@@ -5,6 +5,7 @@ use crate::clock::rfc3339;
 use crate::lang::Lang;
 use serde::{Deserialize, Serialize};
 use tidegate_core::access::{KeyId, Role};
+use tidegate_core::calendar::Day;
 use tidegate_core::decide::Phase;
 use tidegate_core::ids::{ChangeId, IncidentId, UnixMs, VersionSetId};
 use tidegate_core::route::Weight;
@@ -84,6 +85,15 @@ pub(crate) enum Done {
         /// Whose it was.
         name: String,
     },
+    /// The books have other prices.
+    Repriced {
+        /// From this day on.
+        from: Day,
+        /// What they said before, US dollars.
+        before: String,
+        /// What they say now.
+        after: String,
+    },
     /// An evidence pack is written.
     PackWritten {
         /// Its folder, relative to the project.
@@ -136,6 +146,9 @@ impl Done {
             Done::KeyRevoked { key, name } => {
                 format!("key {key} of `{name}` opens no more")
             }
+            Done::Repriced { from, before, after } => {
+                format!("what was used since {from} costs ${after}; before, it was ${before}")
+            }
             Done::PackWritten { path } => format!("evidence pack written to {path}"),
         }
     }
@@ -166,6 +179,9 @@ impl Done {
                 format!("密钥 {new} 接替 {old}；旧密钥在 {} 前仍可用", moment(*until))
             }
             Done::KeyRevoked { key, name } => format!("`{name}` 的密钥 {key} 已吊销"),
+            Done::Repriced { from, before, after } => {
+                format!("{from} 以来的用量现在计为 ${after}，之前为 ${before}")
+            }
             Done::PackWritten { path } => format!("证据包已写到 {path}"),
         }
     }
@@ -197,6 +213,9 @@ impl Done {
                 format!("鍵 {new} が {old} に代わる。古い鍵は {} まで使える", moment(*until))
             }
             Done::KeyRevoked { key, name } => format!("`{name}` の鍵 {key} を失効させた"),
+            Done::Repriced { from, before, after } => {
+                format!("{from} 以降の使用量は ${after}（以前は ${before}）")
+            }
             Done::PackWritten { path } => format!("証拠を {path} に書いた"),
         }
     }
@@ -220,7 +239,7 @@ mod tests {
     use super::*;
     use tidegate_core::decide::PausedBy;
 
-    fn all() -> [Done; 14] {
+    fn all() -> [Done; 15] {
         let change_id = || ChangeId::parse("prompt-v2-1").unwrap();
         let set = || VersionSetId::parse("vs-0f3a9c21d4e7").unwrap();
         let key = || KeyId::parse("tg-0123abcd").unwrap();
@@ -238,6 +257,11 @@ mod tests {
             Done::Opened,
             Done::Closed { incident: IncidentId::of_release(&change_id()) },
             Done::PackWritten { path: "reports/x".to_owned() },
+            Done::Repriced {
+                from: Day(20_785),
+                before: "1.00".to_owned(),
+                after: "2.50".to_owned(),
+            },
             Done::KeyMade { key: key(), name: "app".to_owned(), role: Role::Call },
             Done::KeyRotated { old: key(), new: key(), until: UnixMs(1_795_874_700_000) },
             Done::KeyRevoked { key: key(), name: "app".to_owned() },
@@ -274,7 +298,7 @@ mod tests {
 
     #[test]
     fn english_says_what_is_so_now() {
-        let [.., moved, still, _, _, _, _, _, _] = all();
+        let [.., moved, still, _, _, _, _, _, _, _] = all();
         assert_eq!(
             moved.sentence(Lang::En, None),
             "release prompt-v2-1 is now paused by an operator at 100 %"

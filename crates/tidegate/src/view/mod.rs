@@ -1,6 +1,7 @@
 //! What people see of a release: shared by the commands, the demo and the evidence reports.
 
 mod answers;
+mod cost;
 mod done;
 mod endpoints;
 mod eval;
@@ -13,6 +14,7 @@ mod traces;
 mod words;
 
 pub(crate) use answers::{IncidentAnswer, ReleaseAnswer, SetAnswer, TableAnswer};
+pub(crate) use cost::{CostBy, CostTable, cost};
 pub(crate) use done::Done;
 pub(crate) use endpoints::{EndpointAnswer, endpoints};
 pub(crate) use eval::eval;

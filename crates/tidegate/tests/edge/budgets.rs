@@ -129,17 +129,17 @@ fn what_fails_costs_nothing_and_what_nobody_knows_costs_all_that_it_may() {
 fn tenants_and_the_service_have_budgets_beside_their_keys() {
     let upstream = Upstream::answering("ok");
     let bounds = "bounds: {budget_month_usd: 20}\n\
-                  tenants:\n  acme: {budget_month_usd: 10, requests_per_min: 100}\n  \
+                  tenants:\n  acme: {budget_month_usd: 10, requests_per_min: 3}\n  \
                   b: {concurrent: 3}\n";
     let project = upstream.project("", &format!("{PRICES}{bounds}"));
     let server = project.serve();
     let acme = ["one", "two"].map(|name| key(&project, &[name, "--tenant", "acme"]));
-    let other = key(&project, &["three", "--tenant", "b", "--requests-per-min", "100"]);
+    let other = key(&project, &["three", "--tenant", "b", "--requests-per-min", "3"]);
     assert_eq!(ask(server.address, &acme[0]).status, 200);
     let second = ask(server.address, &acme[1]);
     assert_eq!(second.status, 200);
     // Both keys take of what the tenant has.
-    assert_eq!(second.header("x-ratelimit-remaining-requests"), "98", "{second:?}");
+    assert_eq!(second.header("x-ratelimit-remaining-requests"), "1", "{second:?}");
     let over = ask(server.address, &acme[1]);
     over.check_error(429, "insufficient_quota", &["tenant `acme` has $0.00 left of", "$10.00"]);
     assert_eq!(
@@ -150,9 +150,10 @@ fn tenants_and_the_service_have_budgets_beside_their_keys() {
     let shut = ask(server.address, &other);
     shut.check_error(429, "insufficient_quota", &["the budget of the service for this month"]);
     assert!(!shut.body.contains("20.00") && !shut.body.contains("$0.00"), "{shut:?}");
-    // What one scope refused was taken from no other: 100 a minute, two of them used.
-    let third = ask(server.address, &other);
-    assert_eq!(third.status, 429);
+    // What one scope refused was taken from no other: the key may have three a minute.
+    for _ in 0..3 {
+        ask(server.address, &other).check_error(429, "insufficient_quota", &["of the service"]);
+    }
     server.terminate();
     assert_eq!(server.ended(), Some(0));
     project.edit(
@@ -163,7 +164,6 @@ fn tenants_and_the_service_have_budgets_beside_their_keys() {
     let server = project.serve();
     let again = ask(server.address, &other);
     assert_eq!(again.status, 200, "a larger budget, with what was spent: {again:?}");
-    assert_eq!(again.header("x-ratelimit-remaining-requests"), "99", "{again:?}");
     ask(server.address, &other).check_error(429, "insufficient_quota", &["of the service"]);
     ask(server.address, &acme[0]).check_error(429, "insufficient_quota", &["tenant `acme`"]);
 }

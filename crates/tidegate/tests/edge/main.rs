@@ -16,6 +16,8 @@ mod budgets;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod costs;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod demo;

@@ -13,6 +13,7 @@ pub(in crate::gate) fn record(n: u64, input: &str) -> Record {
         at: UnixMs(n),
         tenant: None,
         user: None,
+        key: None,
         arm: Arm::Candidate,
         set: NamedSet {
             id: VersionSetId::parse("vs-0f3a9c21d4e7").unwrap(),
@@ -27,6 +28,7 @@ pub(in crate::gate) fn record(n: u64, input: &str) -> Record {
         tokens_out: 1,
         tokens_estimated: false,
         cost_micro_usd: 0,
+        charge: None,
         timing: Timing::default(),
         tool_calls: vec![],
         tool_results: Vec::new(),

@@ -40,6 +40,7 @@ fn sample(model_version: &str, status: StatusClass) -> AnswerSample<'_> {
         at: Duration::from_secs(1_700_000_000),
         tokens_in: 10,
         tokens_out: 5,
+        charge: None,
         failure: (status == StatusClass::Error).then_some(Failure::ServerError),
         contract_ok: Some(true),
         refused: Some(false),

@@ -1,7 +1,7 @@
 //! What is made of an ended exchange: the outcome for the lines, the metrics, the record, the log.
 
-use super::taken::input_tokens;
-use super::{Ending, Exchange, Query};
+use super::spent::{Spent, has_price};
+use super::{Ending, Exchange};
 use crate::guard::{any_text_in, kept_user};
 use crate::log::{About, Event};
 use crate::observe::{AnswerSample, StatusClass};
@@ -12,12 +12,12 @@ use crate::upstream::{Elapsed, Form};
 use std::time::{Duration, Instant};
 use tidegate_core::evidence::{Record, RecordedToolCall, RecordedToolResult};
 use tidegate_core::guard::{RiskEvent, RiskKind, Sighting, detect_refusal};
-use tidegate_core::money::{Bill, Metered, Money, Rates};
-use tidegate_core::observe::{Estimate, FailedRequest, OutageChange, Outcome, Timing};
-use tidegate_core::text::{estimate_tokens, redact};
+use tidegate_core::money::Charge;
+use tidegate_core::observe::{FailedRequest, OutageChange, Outcome, Timing};
+use tidegate_core::text::redact;
 use tidegate_core::upstream::{Failure, FaultOwner};
 use tidegate_wire::openai_chat::{ToolResult, USER_TEXT_MAX};
-use tidegate_wire::{AnswerFacts, TextKind, Usage};
+use tidegate_wire::{AnswerFacts, TextKind};
 
 /// What an answer says about its quality.
 #[derive(Default)]
@@ -25,18 +25,6 @@ struct Judged {
     contract_checked: bool,
     contract_problem: Option<String>,
     refused: bool,
-}
-
-/// What an answer cost.
-struct Spent {
-    tokens_in: u64,
-    tokens_out: u64,
-    estimated: bool,
-    /// What it costs; `None` where nothing came, or the model has no price.
-    bill: Option<Bill>,
-    /// The same by our own estimate; made where a release compares the answer with the other arm's,
-    /// whose upstream may report no usage.
-    estimate: Option<Estimate>,
 }
 
 /// Counts and records an ended exchange; gives what was counted.
@@ -47,7 +35,7 @@ pub(super) fn keep(exchange: &mut Exchange, ending: Ending) -> Outcome {
     let judged = judge(exchange, &ending);
     let found = ending.found.clone().unwrap_or_default();
     let timing = time(exchange, &ending);
-    let spent = spend(exchange, &ending, &timing);
+    let spent = Spent::of(exchange, &ending, &timing);
     let answered = Outcome {
         failure: ending.failure,
         timing,
@@ -56,7 +44,7 @@ pub(super) fn keep(exchange: &mut Exchange, ending: Ending) -> Outcome {
         tokens_out: spent.tokens_out,
         tokens_estimated: spent.estimated,
         cost_micro_usd: spent.cost_micro_usd(),
-        unpriced: rates(exchange).is_none(),
+        unpriced: !has_price(exchange),
         estimate: spent.estimate,
         contract_ok: judged.contract_checked.then_some(judged.contract_problem.is_none()),
         refused: judged.refused,
@@ -67,12 +55,8 @@ pub(super) fn keep(exchange: &mut Exchange, ending: Ending) -> Outcome {
     };
     if let Some(taken) = &exchange.taken {
         let tokens = answered.tokens_in.saturating_add(answered.tokens_out);
-        // What may have to be paid for and is not known is all that it may cost.
-        let is_free = ending.failure.is_some_and(|failure| !failure.may_cost());
         let own_may_cost = exchange.fell_back.as_ref().is_some_and(|own| own.failure.may_cost());
-        let cost = spent.bill.map(|bill| bill.total()).or(is_free.then_some(Money::ZERO));
-        let cost = cost.filter(|_| !own_may_cost);
-        taken.used(tokens, cost);
+        taken.used(tokens, spent.settles(ending.failure).filter(|_| !own_may_cost));
     }
     let outcome = exchange.counted(&answered);
     if let Some(fallback) = exchange.fallback() {
@@ -91,7 +75,7 @@ pub(super) fn keep(exchange: &mut Exchange, ending: Ending) -> Outcome {
         parts.collector.red_event(sighting);
     }
     exchange.remember();
-    measure(exchange, &ending, &outcome);
+    measure(exchange, &ending, &outcome, spent.charge.as_ref());
     exchange.count_guards(&ending, &found);
     let record = record(exchange, ending, judged, spent, timing);
     if exchange.gateway.options.log_requests {
@@ -166,10 +150,6 @@ impl Exchange {
     }
 }
 
-fn texts(facts: &AnswerFacts) -> impl Iterator<Item = &str> {
-    facts.texts().map(|(_, text)| text)
-}
-
 /// Whether an answer is a refusal; one that is JSON is asked text by text.
 fn refuses(text: &str) -> bool {
     let is_json = text.trim_start().starts_with(['{', '[']);
@@ -203,64 +183,6 @@ fn sightings(exchange: &Exchange, ending: &Ending, events: &[RiskEvent]) -> Vec<
     events.iter().filter(|event| event.kind.is_red_line()).map(sighting).collect()
 }
 
-impl Spent {
-    fn cost_micro_usd(&self) -> u64 {
-        self.bill.map_or(0, |bill| bill.total().micro_usd())
-    }
-}
-
-/// What the model's tokens cost now; `None` for one without a price.
-fn rates(exchange: &Exchange) -> Option<&Rates> {
-    let prices = &exchange.gateway.prices.table;
-    prices.find(exchange.model(), None, exchange.arrival.at).map(|priced| priced.rates)
-}
-
-fn spend(exchange: &Exchange, ending: &Ending, timing: &Timing) -> Spent {
-    let Some(facts) = &ending.facts else {
-        // Nothing came: what the upstream counted, if anything, is not known.
-        let (tokens_in, tokens_out, estimated) = (0, 0, false);
-        return Spent { tokens_in, tokens_out, estimated, bill: None, estimate: None };
-    };
-    let compute_us = timing.first_token_us.saturating_add(timing.generation_us);
-    let bill = |usage: &Usage| {
-        let Usage { tokens_in, tokens_out, cache_read_in, cache_write_in, reasoning_out } = *usage;
-        let tokens_in = [tokens_in, cache_read_in, cache_write_in, 0];
-        let used = Metered::of_totals(tokens_in, [tokens_out, reasoning_out, 0], compute_us);
-        rates(exchange).map(|rates| rates.bill(&used))
-    };
-    let is_needed = facts.usage.is_none() || exchange.compared_in().is_some();
-    let ours = is_needed.then(|| Usage {
-        tokens_in: estimate_input(exchange),
-        tokens_out: texts(facts).map(estimate_tokens).sum::<u64>(),
-        ..Usage::default()
-    });
-    let usage = facts.usage.or(ours).unwrap_or_default();
-    let estimate = |ours: Usage| Estimate {
-        tokens: ours.tokens_in + ours.tokens_out,
-        cost_micro_usd: bill(&ours).map_or(0, |bill| bill.total().micro_usd()),
-    };
-    Spent {
-        tokens_in: usage.tokens_in,
-        tokens_out: usage.tokens_out,
-        estimated: facts.usage.is_none(),
-        bill: bill(&usage),
-        estimate: ours.map(estimate),
-    }
-}
-
-/// Tokens of the prompt as it was sent. It is rendered once more: few upstreams report no usage,
-/// releases run some of the time, and keeping every rendered prompt would cost all others memory.
-fn estimate_input(exchange: &Exchange) -> u64 {
-    let Query { body, user, .. } = &exchange.query;
-    let rendered = match exchange.query.form {
-        Form::Chat | Form::Messages => {
-            exchange.set.render(body.again(), user.as_deref()).ok().map(|r| r.body)
-        }
-        Form::Completions | Form::Embeddings => Some(body.again()),
-    };
-    rendered.map_or(0, |body| input_tokens(&body))
-}
-
 pub(super) fn time(exchange: &Exchange, ending: &Ending) -> Timing {
     let us = |d: Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
     let Elapsed { first_token, total } = ending.elapsed;
@@ -292,7 +214,7 @@ pub(super) fn time(exchange: &Exchange, ending: &Ending) -> Timing {
     }
 }
 
-fn measure(exchange: &Exchange, ending: &Ending, outcome: &Outcome) {
+fn measure(exchange: &Exchange, ending: &Ending, outcome: &Outcome, charge: Option<&Charge>) {
     let status = match outcome.failure.map(Failure::fault) {
         Some(FaultOwner::Client) => StatusClass::ClientError,
         Some(FaultOwner::Upstream | FaultOwner::Ours | FaultOwner::Operator) => StatusClass::Error,
@@ -308,6 +230,7 @@ fn measure(exchange: &Exchange, ending: &Ending, outcome: &Outcome) {
         at: Duration::from_millis(exchange.arrival.at.0),
         tokens_in: outcome.tokens_in,
         tokens_out: outcome.tokens_out,
+        charge,
         failure: outcome.failure,
         contract_ok: outcome.contract_ok,
         refused: outcome.failure.is_none().then_some(outcome.refused),
@@ -329,11 +252,6 @@ fn record(
     let found = ending.found.unwrap_or_default();
     let is_planted = |event: &RiskEvent| event.kind == RiskKind::Leak;
     let holds_secret = ending.withheld || found.events.iter().any(is_planted);
-    let allowed = |name: &str| match &set.detectors.allowed_tools {
-        Some(tools) => tools.contains(name),
-        None => true,
-    };
-    let tool_call = |name: &str| RecordedToolCall { allowed: allowed(name), name: redact(name) };
     let tool_results = tool_results(exchange);
     await_results(exchange, &facts);
     // What the own model did is what the record counts with; of the fallback it has the answer.
@@ -346,6 +264,7 @@ fn record(
         at: arrival.at,
         tenant: tenant.map(str::to_owned),
         user: query.user.as_deref().map(|user| kept_user(&exchange.gateway.service, user)),
+        key: arrival.caller.key.as_deref().map(str::to_owned),
         arm: exchange.arm,
         set: set.named(),
         change_id: exchange.change_id().cloned(),
@@ -358,8 +277,9 @@ fn record(
         tokens_out: spent.tokens_out,
         tokens_estimated: spent.estimated,
         cost_micro_usd: spent.cost_micro_usd(),
+        charge: spent.charge,
         timing,
-        tool_calls: facts.tool_names().into_iter().map(tool_call).collect(),
+        tool_calls: tool_calls(exchange, &facts),
         tool_results,
         contract_problem: judged.contract_problem.filter(|_| own.is_none()).as_deref().map(redact),
         refused: judged.refused && own.is_none(),
@@ -383,6 +303,16 @@ fn record(
         // It may quote the prompt, so it is content too.
         upstream_said: said.filter(|_| keeps).and_then(|s| s.line(&set.upstream_name)),
     }
+}
+
+/// The tools that the answer calls.
+fn tool_calls(exchange: &Exchange, facts: &AnswerFacts) -> Vec<RecordedToolCall> {
+    let allowed = |name: &str| match &exchange.set.detectors.allowed_tools {
+        Some(tools) => tools.contains(name),
+        None => true,
+    };
+    let call = |name: &str| RecordedToolCall { allowed: allowed(name), name: redact(name) };
+    facts.tool_names().into_iter().map(call).collect()
 }
 
 /// The results that the request brought, each with the time since its call.

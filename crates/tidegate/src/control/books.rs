@@ -1,0 +1,19 @@
+//! Pricing the books again.
+
+use super::Control;
+use super::command::Answer;
+use super::error::Result;
+use crate::store::Books as _;
+use crate::view::Done;
+use tidegate_core::calendar::Day;
+use tidegate_core::money::usd;
+
+impl Control {
+    /// Prices what was used from a day on by the project file's prices as they are now.
+    pub(super) async fn reprice(&mut self, from: Day) -> Result<Answer> {
+        self.reload()?;
+        let table = self.project()?.project.all_prices().table;
+        let (before, after) = self.store.reprice(from, table).await?;
+        Ok(Answer::of(Done::Repriced { from, before: usd(before), after: usd(after) }))
+    }
+}

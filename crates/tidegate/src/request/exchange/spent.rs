@@ -1,0 +1,119 @@
+//! What an answer used and what that costs.
+
+use super::taken::input_tokens;
+use super::{Ending, Exchange, Query};
+use crate::upstream::Form;
+use tidegate_core::money::{Basis, Charge, Metered, Money, Pricing};
+use tidegate_core::observe::{Estimate, Timing};
+use tidegate_core::text::estimate_tokens;
+use tidegate_core::upstream::Failure;
+use tidegate_wire::{AnswerFacts, Usage};
+
+/// What an answer used and what that costs.
+pub(super) struct Spent {
+    /// Prompt tokens; 0 where nothing came.
+    pub(super) tokens_in: u64,
+    /// Answer tokens.
+    pub(super) tokens_out: u64,
+    /// Whether they are estimated.
+    pub(super) estimated: bool,
+    /// What is on the books; `None` where the call costs nothing, or was not made.
+    pub(super) charge: Option<Charge>,
+    /// The same by our own estimate; made where a release compares the answer with the other arm's,
+    /// whose upstream may report no usage.
+    pub(super) estimate: Option<Estimate>,
+}
+
+impl Spent {
+    /// Of an ended exchange.
+    pub(super) fn of(exchange: &Exchange, ending: &Ending, timing: &Timing) -> Spent {
+        let compute_us = timing.first_token_us.saturating_add(timing.generation_us);
+        let Some(facts) = &ending.facts else {
+            // Nothing came: what the upstream counted, if anything, is not known.
+            let charge = may_cost(exchange, ending).then(|| {
+                let usage = Usage { tokens_in: estimate_input(exchange), ..Usage::default() };
+                charge(exchange, &usage, compute_us, Basis::Unknown)
+            });
+            let (tokens_in, tokens_out, estimated) = (0, 0, false);
+            return Spent { tokens_in, tokens_out, estimated, charge, estimate: None };
+        };
+        let is_needed = facts.usage.is_none() || exchange.compared_in().is_some();
+        let ours = is_needed.then(|| Usage {
+            tokens_in: estimate_input(exchange),
+            tokens_out: texts(facts).map(estimate_tokens).sum::<u64>(),
+            ..Usage::default()
+        });
+        let usage = facts.usage.or(ours).unwrap_or_default();
+        let basis = if facts.usage.is_some() { Basis::Reported } else { Basis::Estimated };
+        let estimate = |ours: Usage| Estimate {
+            tokens: ours.tokens_in + ours.tokens_out,
+            cost_micro_usd: charge(exchange, &ours, compute_us, basis).bill.total().micro_usd(),
+        };
+        Spent {
+            tokens_in: usage.tokens_in,
+            tokens_out: usage.tokens_out,
+            estimated: basis == Basis::Estimated,
+            charge: Some(charge(exchange, &usage, compute_us, basis)),
+            estimate: ours.map(estimate),
+        }
+    }
+
+    fn known(&self) -> Option<&Charge> {
+        self.charge.as_ref().filter(|charge| charge.basis != Basis::Unknown)
+    }
+
+    /// What it costs, as far as it is known, in millionths of a US dollar.
+    pub(super) fn cost_micro_usd(&self) -> u64 {
+        self.known().map_or(0, |charge| charge.bill.total().micro_usd())
+    }
+
+    /// What is settled with budgets; `None` is all that was reserved: it is not known.
+    pub(super) fn settles(&self, failure: Option<Failure>) -> Option<Money> {
+        let known = self.known().filter(|charge| charge.pricing != Pricing::Unpriced);
+        let is_free = failure.is_some_and(|failure| !failure.may_cost());
+        known.map(|charge| charge.bill.total()).or(is_free.then_some(Money::ZERO))
+    }
+}
+
+/// Whether the model's tokens have a price.
+pub(super) fn has_price(exchange: &Exchange) -> bool {
+    let prices = &exchange.gateway.prices.table;
+    prices.find(exchange.model(), None, exchange.arrival.at).is_some()
+}
+
+/// Whether the call was made and may have to be paid for though nothing came of it.
+fn may_cost(exchange: &Exchange, ending: &Ending) -> bool {
+    exchange.called.is_some() && ending.failure.is_some_and(Failure::may_cost)
+}
+
+fn charge(exchange: &Exchange, usage: &Usage, compute_us: u64, basis: Basis) -> Charge {
+    let Usage { tokens_in, tokens_out, cache_read_in, cache_write_in, reasoning_out } = *usage;
+    let tokens_in = [tokens_in, cache_read_in, cache_write_in, 0];
+    let used = Metered::of_totals(tokens_in, [tokens_out, reasoning_out, 0], compute_us);
+    let prices = &exchange.gateway.prices.table;
+    let model = exchange.model();
+    let priced = prices.find(model, None, exchange.arrival.at);
+    let pricing = match &priced {
+        None => Pricing::Unpriced,
+        Some(priced) if priced.is_of_other_tier => Pricing::OtherTier,
+        Some(_) => Pricing::Listed,
+    };
+    let bill = priced.map(|priced| priced.rates.bill(&used)).unwrap_or_default();
+    let other_model = (model != exchange.set.keys.model).then(|| model.to_owned());
+    Charge { other_model, tier: None, used, bill, basis, pricing }
+}
+
+/// Tokens of the prompt as it was sent. It is rendered once more: few upstreams report no usage,
+/// releases run some of the time, and keeping every rendered prompt would cost all others memory.
+fn estimate_input(exchange: &Exchange) -> u64 {
+    let Query { body, user, .. } = &exchange.query;
+    let rendered = match exchange.query.form {
+        Form::Chat => exchange.set.render(body.again(), user.as_deref()).ok().map(|r| r.body),
+        Form::Completions | Form::Embeddings => Some(body.again()),
+    };
+    rendered.map_or(0, |body| input_tokens(&body))
+}
+
+fn texts(facts: &AnswerFacts) -> impl Iterator<Item = &str> {
+    facts.texts().map(|(_, text)| text)
+}
