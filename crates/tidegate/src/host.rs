@@ -11,8 +11,8 @@ use crate::observe::{Collector, ReleaseView};
 use crate::request::{CredentialError, Gateway, GatewayOptions, Parts};
 use crate::route::LiveTable;
 use crate::store::{
-    Access, BudgetName, Budgets as _, Lost, RecordQuery, Records as _, Store, StoreError,
-    StoreErrorKind, StoreOptions,
+    Access, BudgetName, Budgets as _, RecordQuery, Records as _, Store, StoreError, StoreErrorKind,
+    StoreOptions,
 };
 use crate::version_set::{LiveSet, PackOverrides, SetError, pack};
 use std::net::SocketAddr;
@@ -122,7 +122,10 @@ impl Host {
             LiveSet::new(&pack(loaded, &overrides)?, &loaded.root, &clock)?;
         }
         let store = open_alone(&loaded.root).await?;
-        log_lost(&loaded.project.service, store.lost_records()?.last);
+        let lost = store.lost_records()?.last;
+        if lost.at_most > 0 {
+            About::service(&loaded.project.service).log(&Event::RecordsLost(lost));
+        }
         let mut control = Control::open(config.to_owned(), store.clone(), clock.clone())?;
         let is_fresh = control.state().service.is_none();
         if !is_fresh && let Some(name) = &upstream {
@@ -183,19 +186,6 @@ async fn open_alone(root: &Path) -> Result<Store, StoreError> {
             opened => return opened,
         }
     }
-}
-
-/// Says what the process before this one has lost.
-fn log_lost(service: &str, Lost { at_least, at_most }: Lost) {
-    if at_most == 0 {
-        return;
-    }
-    let what = "requests have no record: the process before this one was killed";
-    let why = format!(
-        "at least {at_least}, at most {at_most}; with `records.audit: strict` an admission is \
-         written before a request is answered"
-    );
-    About::service(service).log(&Event::WorkFailed { what, why });
 }
 
 /// A service that runs.

@@ -15,6 +15,8 @@ pub(super) const REFUSALS_MAX: usize = 64;
 pub(super) const CUT: Duration = Duration::from_secs(1);
 /// Rest after a connection could not be accepted: out of file descriptors, the loop would spin.
 pub(super) const ACCEPT_REST: Duration = Duration::from_millis(10);
+/// How often that is said in the log, at most.
+pub(super) const ACCEPT_SAID: Duration = Duration::from_secs(1);
 
 /// Bounds on the connections of one listener.
 #[derive(Debug, Clone, Copy)]

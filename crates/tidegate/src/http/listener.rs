@@ -1,7 +1,9 @@
 //! The accept loop: a bounded number of connections, each with its deadlines, and an end in order.
 
 use super::body::UnreadBody;
-use super::bounds::{ACCEPT_REST, BACKLOG, Bounds, CUT, REFUSALS_MAX, SEND_BUFFER, SEND_UNSENT};
+use super::bounds::{
+    ACCEPT_REST, ACCEPT_SAID, BACKLOG, Bounds, CUT, REFUSALS_MAX, SEND_BUFFER, SEND_UNSENT,
+};
 use super::conn::{InWork, Socket, Watch};
 use super::workers::Workers;
 use crate::log::{About, Event};
@@ -17,9 +19,9 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -123,6 +125,7 @@ impl Listener {
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             phase,
             workers,
+            failures: Failures::default(),
         };
         let is_hurried = {
             let mut stop = pin!(async {
@@ -187,6 +190,26 @@ struct Acceptor<S> {
     refusals: Arc<Semaphore>,
     phase: watch::Sender<Phase>,
     workers: Option<Workers>,
+    failures: Failures,
+}
+
+/// Connections that could not be taken: without descriptors there are a hundred a second, and each
+/// would be a line of the log.
+#[derive(Default)]
+struct Failures(Mutex<(Option<Instant>, u64)>);
+
+impl Failures {
+    /// One more. Gives how many there are to say, at most once a second.
+    fn add(&self, now: Instant) -> Option<u64> {
+        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (said, times) = &mut *since;
+        *times += 1;
+        if said.is_some_and(|said| now.duration_since(said) < ACCEPT_SAID) {
+            return None;
+        }
+        *said = Some(now);
+        Some(std::mem::take(times))
+    }
 }
 
 impl<S: Service> Acceptor<S> {
@@ -196,8 +219,11 @@ impl<S: Service> Acceptor<S> {
             // The client was gone already.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => return,
             Err(error) => {
-                let (what, why) = ("no connection could be taken", error.to_string());
-                About::service(output::service()).log(&Event::WorkFailed { what, why });
+                if let Some(times) = self.failures.add(Instant::now()) {
+                    let what = "no connection could be taken";
+                    let why = format!("{error}; {times} times since the last such line");
+                    About::service(output::service()).log(&Event::WorkFailed { what, why });
+                }
                 tokio::time::sleep(ACCEPT_REST).await;
                 return;
             }
@@ -343,5 +369,18 @@ impl<B: Body<Data = Bytes, Error = Infallible> + Unpin> Body for Held<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_to_take_connections_are_said_once_a_second_with_their_number() {
+        let (failures, began) = (Failures::default(), Instant::now());
+        let at = |ms| failures.add(began + Duration::from_millis(ms));
+        assert_eq!((at(0), at(10), at(990)), (Some(1), None, None));
+        assert_eq!((at(1_000), at(1_010), at(9_000)), (Some(3), None, Some(2)));
     }
 }

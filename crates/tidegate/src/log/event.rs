@@ -3,6 +3,7 @@
 use super::kind::EventType;
 use crate::clock::rfc3339;
 use crate::observe;
+use crate::store::Lost;
 use crate::upstream::EndpointChange;
 use serde_json::{Value, json};
 use tidegate_core::decide::{Decision, Phase, ReasonCode};
@@ -122,6 +123,8 @@ pub(crate) enum Event<'a> {
         /// What to do.
         hints: &'a [String],
     },
+    /// [`EventType::RecordsLost`].
+    RecordsLost(Lost),
     /// [`EventType::WorkFailed`].
     WorkFailed {
         /// What was not done: the sentence before the colon.
@@ -156,6 +159,7 @@ impl Event<'_> {
             },
             Event::JournalUnwritten { .. } => EventType::JournalUnwritten,
             Event::JournalWritten => EventType::JournalWritten,
+            Event::RecordsLost(_) => EventType::RecordsLost,
             Event::WorkFailed { .. } => EventType::WorkFailed,
             Event::ProcessFailed { .. } => EventType::ProcessFailed,
         }
@@ -174,6 +178,7 @@ impl Event<'_> {
             | EventType::ConnectionsCut
             | EventType::WrongKeys
             | EventType::EndpointOut
+            | EventType::RecordsLost
             | EventType::WorkFailed => Level::WARN,
             EventType::ReleaseMoved => match self {
                 Event::ReleaseMoved { decision, .. } => match decision.state.phase {
@@ -245,6 +250,11 @@ impl Event<'_> {
             Event::Endpoint { upstream, endpoint, change } => {
                 format!("endpoint {endpoint} of upstream `{upstream}` {}", change.text())
             }
+            Event::RecordsLost(Lost { at_least, at_most }) => format!(
+                "requests have no record: the process before this one was killed: at least \
+                 {at_least}, at most {at_most}; with `records.audit: strict` an admission is \
+                 written before a request is answered"
+            ),
             Event::WorkFailed { what, why } => format!("{what}: {why}"),
             Event::ProcessFailed { message, hints: _ } => (*message).to_owned(),
         }
@@ -297,6 +307,9 @@ impl Event<'_> {
                 json!({ "upstream": upstream, "endpoint": endpoint, "why": change.why() })
             }
             Event::JournalUnwritten { why } => json!({ "why": why }),
+            Event::RecordsLost(Lost { at_least, at_most }) => {
+                json!({ "at_least": at_least, "at_most": at_most })
+            }
             Event::WorkFailed { what, why } => json!({ "what": what, "why": why }),
             Event::ProcessFailed { message: _, hints } => json!({ "hints": hints }),
         }

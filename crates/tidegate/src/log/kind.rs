@@ -37,6 +37,8 @@ pub(crate) enum EventType {
     JournalUnwritten,
     /// It can be written again.
     JournalWritten,
+    /// The process before this one was killed, and requests have no record.
+    RecordsLost,
     /// A part of Tidegate's own work failed; traffic goes on.
     WorkFailed,
     /// The process ends with an error.
@@ -47,7 +49,7 @@ pub(crate) enum EventType {
 
 impl EventType {
     /// All of them.
-    pub(crate) const ALL: [EventType; 20] = [
+    pub(crate) const ALL: [EventType; 21] = [
         EventType::ServiceStarted,
         EventType::Stopping,
         EventType::ConnectionsCut,
@@ -65,6 +67,7 @@ impl EventType {
         EventType::EndpointBack,
         EventType::JournalUnwritten,
         EventType::JournalWritten,
+        EventType::RecordsLost,
         EventType::WorkFailed,
         EventType::ProcessFailed,
         EventType::Note,
@@ -90,6 +93,7 @@ impl EventType {
             EventType::EndpointBack => "endpoint_back",
             EventType::JournalUnwritten => "journal_unwritten",
             EventType::JournalWritten => "journal_written",
+            EventType::RecordsLost => "records_lost",
             EventType::WorkFailed => "work_failed",
             EventType::ProcessFailed => "process_failed",
             EventType::Note => "note",
@@ -116,6 +120,7 @@ impl EventType {
             | EventType::EndpointBack
             | EventType::JournalUnwritten
             | EventType::JournalWritten
+            | EventType::RecordsLost
             | EventType::WorkFailed
             | EventType::ProcessFailed
             | EventType::Note => false,

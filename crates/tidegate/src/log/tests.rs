@@ -1,4 +1,5 @@
 use super::*;
+use crate::store::Lost;
 use crate::upstream::EndpointChange;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -75,6 +76,21 @@ fn red_lines(trace_id: &TraceId, set: &VersionSetId) -> RedLines {
     RedLines::of(incident, set.clone(), &[sighting]).unwrap()
 }
 
+fn run(set: &VersionSetId) -> OutageRun {
+    OutageRun {
+        set: set.clone(),
+        upstream: "main".to_owned(),
+        since: UnixMs(1_000),
+        last_failed_at: UnixMs(2_000),
+        ended_at: None,
+        requests: 6,
+        failures: [(Failure::Unreachable, 5)].into(),
+        came_again: 0,
+        said: Vec::new(),
+        traces: Vec::new(),
+    }
+}
+
 /// Logs one event of every kind and gives the lines, JSON and text.
 fn all() -> Vec<(String, String)> {
     let kept = Kept::default();
@@ -88,18 +104,7 @@ fn all() -> Vec<(String, String)> {
         failure: Failure::Unreachable,
         last_at: UnixMs(43_000),
     };
-    let run = OutageRun {
-        set: set.id.clone(),
-        upstream: "main".to_owned(),
-        since: UnixMs(1_000),
-        last_failed_at: UnixMs(2_000),
-        ended_at: None,
-        requests: 6,
-        failures: [(Failure::Unreachable, 5)].into(),
-        came_again: 0,
-        said: Vec::new(),
-        traces: Vec::new(),
-    };
+    let run = run(&set.id);
     let (arm, upstream, weight) = (Arm::Stable, "main", Weight::FULL);
     let (endpoint, failure) = ("http://gpu-2:8000/v1", Failure::ServerError);
     let opened = EndpointChange::Opened { for_ms: 2_000, failure };
@@ -129,6 +134,7 @@ fn all() -> Vec<(String, String)> {
         Event::Endpoint { upstream, endpoint, change: EndpointChange::CheckedUp },
         Event::JournalUnwritten { why: "the disk is full" },
         Event::JournalWritten,
+        Event::RecordsLost(Lost { at_least: 3, at_most: 9 }),
         Event::WorkFailed { what: "the pack was not written", why: "no \"room\"".to_owned() },
         Event::ProcessFailed { message: "no\nproject", hints: &["do this".to_owned()] },
     ];
