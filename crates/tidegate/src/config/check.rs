@@ -3,6 +3,7 @@
 mod money;
 
 use super::address::{is_open_to_all, listen_addr};
+use super::cors::check_origin;
 use super::error::{ConfigError, Result};
 use super::places::Places;
 use super::plan::{metric, rules};
@@ -40,6 +41,7 @@ impl Checker<'_> {
         self.names(project)?;
         self.listening(project)?;
         self.credentials(&project.credentials)?;
+        self.cors(project)?;
         self.artifacts(project)?;
         for (name, upstream) in &project.upstreams {
             self.upstream(&format!("upstreams.{name}"), upstream)?;
@@ -125,6 +127,34 @@ impl Checker<'_> {
                 .hint("give the admin plane another address; port 0 takes a free port")),
             _ => Ok(()),
         }
+    }
+
+    fn cors(&self, project: &Project) -> Result<()> {
+        let origins = &project.cors.allow_origins;
+        for (i, origin) in origins.iter().enumerate() {
+            let path = format!("cors.allow_origins[{i}]");
+            check_origin(origin)
+                .map_err(|problem| self.error(&path, format!("`{origin}` {problem}")))?;
+            if origins[..i].contains(origin) {
+                return Err(self.error(&path, format!("`{origin}` is given twice")));
+            }
+        }
+        if project.cors.allows_any() && origins.len() > 1 {
+            return Err(self
+                .error("cors.allow_origins", "`*` allows every origin, and others are given too")
+                .hint("leave out `*`, or all but `*`"));
+        }
+        if project.cors.allows_any() && !project.asks() {
+            return Err(self
+                .error(
+                    "cors.allow_origins",
+                    "`*` lets any page that somebody here opens use the service, and there are no \
+                     credentials",
+                )
+                .hint("list the origins: `allow_origins: [https://app.example.com]`")
+                .hint("or take keys of `tidegate key create` only: `require_keys: true`"));
+        }
+        Ok(())
     }
 
     fn credentials(&self, credentials: &[Credential]) -> Result<()> {

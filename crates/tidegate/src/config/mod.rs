@@ -2,6 +2,7 @@
 
 mod address;
 mod check;
+mod cors;
 mod error;
 mod load;
 mod money;

@@ -1,6 +1,7 @@
 //! What `tidegate.yaml` may say. Every key is documented here; the JSON Schema that editors use is
 //! made from this file (`tidegate config schema`).
 
+use super::cors::Cors;
 use super::money::{BoundsConfig, Price, PriceRow, Prices};
 use super::records::Records;
 use super::release::ReleaseConfig;
@@ -33,6 +34,9 @@ pub(crate) struct Project {
     /// Whether callers need a key of `tidegate key create`, also before the first one is made.
     #[serde(default)]
     pub(crate) require_keys: bool,
+    /// Pages of which sites may call from a browser.
+    #[serde(default)]
+    pub(crate) cors: Cors,
     /// Where the artifacts of a version set come from.
     #[serde(default)]
     pub(crate) artifacts: Artifacts,

@@ -336,3 +336,40 @@ fn the_schema_holds_for_good_files_and_not_for_bad_ones() {
     let described = &schema["properties"]["listen"]["description"];
     assert!(described.as_str().is_some_and(|text| text.contains("data plane")), "{described}");
 }
+
+#[test]
+fn origins_are_what_browsers_send() {
+    let check = |origins: &str, message: &str, hint: &str| {
+        check(&format!("cors:\n  allow_origins: {origins}\n"), message, hint);
+    };
+    check(
+        "[\"https://a.example/\"]",
+        "6:19: cors.allow_origins[0]: `https://a.example/` has a path; browsers send the scheme, \
+         the host and the port only: `https://a.example`",
+        "",
+    );
+    check(
+        "[\"https://*.a.example\"]",
+        "6:19: cors.allow_origins[0]: `https://*.a.example` has a `*` in it; list each origin, or \
+         `*` alone for all of them",
+        "",
+    );
+    check(
+        "[\"http://a\", \"http://a\"]",
+        "6:31: cors.allow_origins[1]: `http://a` is given twice",
+        "",
+    );
+    check(
+        "[\"*\", \"http://a\"]",
+        "6:18: cors.allow_origins: `*` allows every origin, and others are given too",
+        "leave out `*`, or all but `*`",
+    );
+    check(
+        "[\"*\"]",
+        "6:18: cors.allow_origins: `*` lets any page that somebody here opens use the service, and \
+         there are no credentials",
+        "list the origins: `allow_origins: [https://app.example.com]`",
+    );
+    good("require_keys: true\ncors:\n  allow_origins: [\"*\"]\n");
+    good("cors:\n  allow_origins: [https://a.example, \"http://localhost:5173\"]\n");
+}

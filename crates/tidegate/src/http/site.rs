@@ -21,7 +21,7 @@ pub(crate) enum Foreign {
     /// A page of another site.
     #[error(
         "the `Origin` header names another site, and the service has no credentials: a page that \
-         calls it must be served from this machine"
+         calls it must be served from this machine, or its origin be in `cors.allow_origins`"
     )]
     Origin,
     /// A form, which browsers send without asking.

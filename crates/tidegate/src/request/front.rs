@@ -9,7 +9,7 @@ use super::code::Code;
 use super::gateway::Gateway;
 use super::guesses::Guesses;
 use super::problem::Problem;
-use crate::http::{Bounds, check_site};
+use crate::http::{Bounds, Foreign, check_site};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use std::net::IpAddr;
@@ -48,9 +48,20 @@ impl Front {
     }
 
     /// Refuses what a page of another site made a browser send, where no credential would. Such a
-    /// listener is reached from this machine only.
-    pub(super) fn check_site(&self, head: &Parts) -> Result<(), Problem> {
-        if self.asks() { Ok(()) } else { check_site(head).map_err(Problem::from) }
+    /// listener is reached from this machine only. A page whose origin is allowed may send.
+    pub(super) fn check_site(&self, head: &Parts, is_allowed: bool) -> Result<(), Problem> {
+        match check_site(head) {
+            Ok(()) => Ok(()),
+            Err(_) if self.asks() => Ok(()),
+            Err(Foreign::Origin) if is_allowed => Ok(()),
+            Err(foreign) => Err(foreign.into()),
+        }
+    }
+
+    /// Origins of pages that may call from a browser, of all services: before a request is read
+    /// nobody knows which one it is for.
+    pub(super) fn origins(&self) -> impl Iterator<Item = &str> {
+        self.services().flat_map(|gateway| gateway.origins.iter().map(String::as_str))
     }
 
     /// The service that answers for the listener as a whole: its bounds hold for connections, and

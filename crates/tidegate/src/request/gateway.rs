@@ -72,6 +72,8 @@ pub(crate) struct Gateway {
     pub(super) limits: ProcessLimits,
     pub(super) records: Records,
     pub(super) passes_errors_on: bool,
+    /// Origins of pages that may call from a browser.
+    pub(super) origins: Vec<String>,
     pub(super) options: GatewayOptions,
     pub(super) parts: Parts,
     pub(super) metrics: Arc<Metrics>,
@@ -122,6 +124,7 @@ impl Gateway {
             limits: project.limits.of_process(),
             records: project.records.clone(),
             passes_errors_on: project.upstream_errors.pass_on,
+            origins: project.cors.allow_origins.clone(),
             options,
             parts,
             metrics: Arc::default(),

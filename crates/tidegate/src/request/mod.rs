@@ -27,6 +27,7 @@ mod problem;
 mod respond;
 
 mod chat;
+mod cors;
 mod count;
 mod dialect;
 mod endpoint;

@@ -5,11 +5,12 @@ use super::auth::Caller;
 use super::body::Body;
 use super::endpoint::{Endpoint, endpoint, model_id};
 use super::front::{Admitted, Front, Picked};
+use super::ids::Ids;
 use super::incoming::{self, RequestBody};
 use super::meter::Meter;
 use super::problem::Problem;
 use super::repeats::IDEMPOTENCY_KEY;
-use super::{chat, count, feedback, pages, respond, strict};
+use super::{chat, cors, count, feedback, pages, respond, strict};
 use crate::http::{Received, UnreadBody, aside};
 use crate::observe::StatusClass;
 use http::header::{self, HeaderName, HeaderValue};
@@ -32,9 +33,13 @@ pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Bo
     let Received { head, raw_head, body, peer } = request;
     let ids = front.first().ids.of(&head.headers);
     let dialect = Endpoint::dialect(head.uri.path());
-    let endpoint = strict::check(&head, &raw_head)
-        .and_then(|()| front.check_site(&head))
-        .and_then(|()| endpoint(&head.method, head.uri.path()));
+    let page = cors::allowed(front, &head.headers);
+    let checked =
+        strict::check(&head, &raw_head).and_then(|()| front.check_site(&head, page.is_some()));
+    if let (Ok(()), Some(response)) = (&checked, cors::preflight(page.as_ref(), &head)) {
+        return response;
+    }
+    let endpoint = checked.and_then(|()| endpoint(&head.method, head.uri.path()));
     let counted = !matches!(&endpoint, Ok(e) if e.is_probe() || *e == Endpoint::Metrics);
     let picked = Picked::default();
     let mut meter =
@@ -61,15 +66,20 @@ pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Bo
         response.unwrap_or_else(|problem| respond::problem(&problem, dialect, &ids.trace));
     let headers = response.headers_mut();
     dialect.put_ids(headers, &ids.trace);
+    put_ids(headers, &ids);
+    cors::put(front, page.as_ref(), headers);
+    if let Some(meter) = &mut meter {
+        meter.set(StatusClass::of(response.status().as_u16()));
+    }
+    response.map(|body| body.metered(meter))
+}
+
+fn put_ids(headers: &mut HeaderMap, ids: &Ids) {
     for (name, id) in [(X_TRACE_ID, &ids.trace), (X_REQUEST_ID, &ids.request)] {
         if let Ok(value) = HeaderValue::from_str(id.as_str()) {
             headers.insert(name, value);
         }
     }
-    if let Some(meter) = &mut meter {
-        meter.set(StatusClass::of(response.status().as_u16()));
-    }
-    response.map(|body| body.metered(meter))
 }
 
 /// The answer, or an error where the time for requests in flight is over before there is one. What

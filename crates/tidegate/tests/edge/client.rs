@@ -78,6 +78,11 @@ impl Open {
         Ok(self.reader.buffer().len() + peeked)
     }
 
+    /// The answer without its body.
+    pub(crate) fn head(self) -> Answer {
+        self.answer
+    }
+
     /// The next chunk of a chunked body, empty at its end.
     pub(crate) fn chunk(&mut self) -> io::Result<String> {
         let mut size = String::new();

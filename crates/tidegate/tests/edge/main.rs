@@ -18,6 +18,8 @@ mod client;
 #[cfg(test)]
 mod costs;
 #[cfg(test)]
+mod cors;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod demo;
