@@ -16,9 +16,9 @@ mod budgets;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
-mod costs;
-#[cfg(test)]
 mod cors;
+#[cfg(test)]
+mod costs;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
