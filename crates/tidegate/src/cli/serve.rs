@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::config::{Loaded, Project, Upstream, Workspace, is_open_to_all, listen_addr, load};
 use crate::error::{CliError, ErrorKind, Result};
 use crate::host::{Host, HostError, HostOptions, RunningHost};
+use crate::http::Tls;
 use crate::lang::Lang;
 use crate::log;
 use crate::output;
@@ -89,7 +90,9 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
         None => common_listen(&members)?,
     };
     // The listener comes first: an address in use must not leave anything behind.
-    let listener = crate::request::bind(&listen).await?;
+    let tls = common_tls(&members)?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let listener = crate::request::bind(&listen).await?.behind(tls);
     let address = listener.address();
     let mut services = Vec::new();
     for Member { config, loaded } in &members {
@@ -115,7 +118,7 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
     let gateways = services.iter().map(|service| service.gateway.clone()).collect();
     let front = Front::of(gateways).ok_or_else(no_service)?;
     let signals = Signals::new();
-    let url = format!("http://{address}/v1");
+    let url = format!("{scheme}://{address}/v1");
     match json {
         true => output::line(serde_json::json!({ "listening": url }).to_string()),
         false => output::line(format!("listening on {url}")),
@@ -177,6 +180,25 @@ fn common_listen(members: &[Member]) -> Result<String> {
         ))
         .hint("one process has one listener: set `listen` in the workspace file, or `--listen`")),
     }
+}
+
+/// The certificate that all projects name.
+fn common_tls(members: &[Member]) -> Result<Option<Arc<Tls>>> {
+    let files = |member: &Member| {
+        let Loaded { root, project, .. } = &member.loaded;
+        project.tls.as_ref().map(|tls| (root.join(&tls.cert), root.join(&tls.key)))
+    };
+    let mut all = members.iter().map(files);
+    let first = all.next().flatten();
+    if all.any(|other| other != first) {
+        let text = "the projects name different certificates in `tls`";
+        return Err(CliError::usage(text).hint("one process has one listener: name the same"));
+    }
+    let tls = first.map(|(cert, key)| Tls::load(cert, key)).transpose();
+    tls.map_err(|error| {
+        CliError::usage(error.to_string())
+            .hint("both are PEM files; a relative path starts at the folder of tidegate.yaml")
+    })
 }
 
 /// Says what is served.

@@ -16,6 +16,7 @@ mod reserved;
 mod risk;
 mod schema;
 mod texts;
+mod tls;
 mod upstream;
 mod workspace;
 mod yaml;

@@ -6,6 +6,7 @@ use super::money::{BoundsConfig, Price, PriceRow, Prices};
 use super::records::Records;
 use super::release::ReleaseConfig;
 use super::risk::RiskConfig;
+use super::tls::Tls;
 use super::upstream::{FallbackModel, Upstream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,9 @@ pub(crate) struct Project {
     /// Address of the data plane. Anything but loopback needs `credentials`.
     #[serde(default = "default_listen")]
     pub(crate) listen: String,
+    /// Certificate and key of the data plane; without them it speaks plain HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tls: Option<Tls>,
     /// Address of the admin plane; port 0 takes a free one, which is written to `.tidegate/`.
     #[serde(default = "default_admin_listen")]
     pub(crate) admin_listen: String,

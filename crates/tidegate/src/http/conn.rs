@@ -6,6 +6,7 @@
 //! So the socket is wrapped: the wrapper keeps time, the head's bytes, and what comes early.
 
 use super::bounds::{Bounds, LINGER, LINGER_IDLE, LINGER_MAX, SEND_AHEAD};
+use super::halves::{self, Reads, Writes};
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,8 +14,8 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio_rustls::server::TlsStream;
 
 /// Most that is read while a request runs, bytes: of the next one, or of nothing that is one.
 const EARLY_MAX: usize = 64 * 1024;
@@ -24,7 +25,7 @@ const EARLY_MAX: usize = 64 * 1024;
 pub(super) struct Watch(Arc<Mutex<Waits>>);
 
 struct Waits {
-    read: OwnedReadHalf,
+    read: Reads,
     /// What came while a request ran and hyper did not read.
     early: Vec<u8>,
     /// Until when the next byte of a head must come; `None` while a request runs.
@@ -46,7 +47,7 @@ struct Waits {
 }
 
 impl Watch {
-    fn new(read: OwnedReadHalf, bounds: Bounds) -> Watch {
+    fn new(read: Reads, bounds: Bounds) -> Watch {
         Watch(Arc::new(Mutex::new(Waits {
             read,
             early: Vec::new(),
@@ -141,22 +142,16 @@ impl Watch {
             return Poll::Pending;
         }
         let Waits { read, early, .. } = &mut *waits;
-        let stream: &TcpStream = read.as_ref();
         while early.len() < EARLY_MAX {
-            if ready!(stream.poll_read_ready(cx)).is_err() {
+            let mut bytes = [0; 1024];
+            let mut bytes = ReadBuf::new(&mut bytes);
+            let read = ready!(Pin::new(&mut *read).poll_read(cx, &mut bytes));
+            if read.is_err() || bytes.filled().is_empty() {
                 return Poll::Ready(());
             }
-            let mut bytes = [0; 1024];
-            match stream.try_read(&mut bytes) {
-                Ok(0) => return Poll::Ready(()),
-                Ok(count) => {
-                    early.extend_from_slice(&bytes[..count]);
-                    // hyper may be waiting for it.
-                    cx.waker().wake_by_ref();
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_reset) => return Poll::Ready(()),
-            }
+            early.extend_from_slice(bytes.filled());
+            // hyper may be waiting for it.
+            cx.waker().wake_by_ref();
         }
         Poll::Pending
     }
@@ -229,7 +224,7 @@ impl Waits {
 
 /// A socket with deadlines.
 pub(super) struct Socket {
-    write: OwnedWriteHalf,
+    write: Writes,
     watch: Watch,
     read_timer: Option<Pin<Box<Sleep>>>,
     write_timer: Option<Pin<Box<Sleep>>>,
@@ -239,8 +234,16 @@ pub(super) struct Socket {
 impl Socket {
     /// Wraps a fresh connection; the first byte's deadline runs from here.
     pub(super) fn new(stream: TcpStream, bounds: Bounds) -> Socket {
+        Socket::of(halves::plain(stream), bounds)
+    }
+
+    /// The same behind TLS.
+    pub(super) fn over_tls(stream: TlsStream<TcpStream>, bounds: Bounds) -> Socket {
+        Socket::of(halves::tls(stream), bounds)
+    }
+
+    fn of((read, write): (Reads, Writes), bounds: Bounds) -> Socket {
         let write_stall = bounds.write_stall;
-        let (read, write) = stream.into_split();
         let watch = Watch::new(read, bounds);
         Socket { write, watch, read_timer: None, write_timer: None, write_stall }
     }

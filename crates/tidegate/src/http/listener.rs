@@ -5,6 +5,7 @@ use super::bounds::{
     ACCEPT_REST, ACCEPT_SAID, BACKLOG, Bounds, CUT, REFUSALS_MAX, SEND_BUFFER, SEND_UNSENT,
 };
 use super::conn::{InWork, Socket, Watch};
+use super::tls::Tls;
 use super::workers::Workers;
 use crate::log::{About, Event};
 use crate::output;
@@ -83,6 +84,7 @@ pub(crate) struct Received {
 /// A bound address.
 #[derive(Debug)]
 pub(crate) struct Listener {
+    tls: Option<Arc<Tls>>,
     tcp: TcpListener,
     address: SocketAddr,
 }
@@ -99,7 +101,12 @@ impl Listener {
         }
         let tcp = tcp?;
         let address = tcp.local_addr()?;
-        Ok(Listener { tcp, address })
+        Ok(Listener { tls: None, tcp, address })
+    }
+
+    /// The same behind TLS, where there is any.
+    pub(crate) fn behind(self, tls: Option<Arc<Tls>>) -> Listener {
+        Listener { tls, ..self }
     }
 
     /// The address it became.
@@ -121,6 +128,7 @@ impl Listener {
         let acceptor = Acceptor {
             service: Arc::clone(&service),
             bounds,
+            tls: self.tls,
             permits: Arc::new(Semaphore::new(bounds.max_connections)),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             phase,
@@ -186,6 +194,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 struct Acceptor<S> {
     service: Arc<S>,
     bounds: Bounds,
+    tls: Option<Arc<Tls>>,
     permits: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
     phase: watch::Sender<Phase>,
@@ -233,18 +242,22 @@ impl<S: Service> Acceptor<S> {
         match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) => {
                 let (service, phase) = (Arc::clone(&self.service), self.phase.subscribe());
-                let bounds = self.bounds;
+                let (bounds, tls) = (self.bounds, self.tls.clone());
                 match &self.workers {
                     Some(workers) => {
                         let stream = stream.into_std();
                         workers.run(async move {
                             // From here on it wakes the worker's runtime, and no other.
                             let Ok(stream) = stream.and_then(TcpStream::from_std) else { return };
-                            connection(service, stream, peer, bounds, phase, permit).await;
+                            let Some(socket) = socket(tls, stream, bounds).await else { return };
+                            connection(service, socket, peer, bounds, phase, permit).await;
                         });
                     }
                     None => {
-                        tokio::spawn(connection(service, stream, peer, bounds, phase, permit));
+                        tokio::spawn(async move {
+                            let Some(socket) = socket(tls, stream, bounds).await else { return };
+                            connection(service, socket, peer, bounds, phase, permit).await;
+                        });
                     }
                 }
             }
@@ -254,6 +267,10 @@ impl<S: Service> Acceptor<S> {
 
     fn refuse(&self, mut stream: TcpStream) {
         let Ok(turn) = Arc::clone(&self.refusals).try_acquire_owned() else { return };
+        // A client that greets for TLS would not understand it.
+        if self.tls.is_some() {
+            return;
+        }
         let bounds = self.bounds;
         let answer = full_answer(&self.service.full());
         tokio::spawn(async move {
@@ -274,15 +291,22 @@ fn full_answer(body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
+/// A connection with its deadlines, behind TLS where there is any; `None` where the client did not
+/// greet as it should, or in time.
+async fn socket(tls: Option<Arc<Tls>>, stream: TcpStream, bounds: Bounds) -> Option<Socket> {
+    let Some(tls) = tls else { return Some(Socket::new(stream, bounds)) };
+    let greeted = timeout(bounds.first_byte, tls.accept(stream)).await;
+    Some(Socket::over_tls(greeted.ok()?.ok()?, bounds))
+}
+
 async fn connection<S: Service>(
     service: Arc<S>,
-    stream: TcpStream,
+    socket: Socket,
     peer: IpAddr,
     bounds: Bounds,
     mut phase: watch::Receiver<Phase>,
     _permit: OwnedSemaphorePermit,
 ) {
-    let socket = Socket::new(stream, bounds);
     let watch = socket.watch();
     let client = watch.clone();
     // Boxed because the connection is polled by hand below, which takes a future that can move.

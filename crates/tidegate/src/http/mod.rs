@@ -5,8 +5,10 @@ mod body;
 mod bounds;
 mod conn;
 mod descriptors;
+mod halves;
 mod listener;
 mod site;
+mod tls;
 mod workers;
 
 pub(crate) use body::{BodyError, Collected, UnreadBody};
@@ -14,4 +16,5 @@ pub(crate) use bounds::Bounds;
 pub(crate) use descriptors::connections;
 pub(crate) use listener::{Listener, Received, Service};
 pub(crate) use site::{Foreign, check as check_site};
+pub(crate) use tls::Tls;
 pub(crate) use workers::{PerWorker, Workers, aside};

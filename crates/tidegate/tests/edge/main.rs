@@ -88,6 +88,8 @@ mod streams;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod time;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod upstream;
 #[cfg(test)]
 mod upstream_faults;

@@ -358,7 +358,8 @@ impl Server {
         let mut server = self;
         let line = server.first_line.recv_timeout(WITHIN);
         let line = line.unwrap_or_else(|_| panic!("the server did not start: {}", server.log()));
-        let address = line.strip_prefix("listening on http://").unwrap_or_else(|| panic!("{line}"));
+        let address = line.strip_prefix("listening on ").and_then(|url| url.split_once("://"));
+        let (_, address) = address.unwrap_or_else(|| panic!("{line}"));
         server.address = address.trim_end_matches("/v1").parse().unwrap();
         server
     }

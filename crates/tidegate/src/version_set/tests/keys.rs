@@ -62,6 +62,7 @@ fn base(row: &Row) -> Project {
     }
     project.yaml = json!({
         "service": "support",
+        "tls": {"cert": "cert.pem", "key": "key.pem"},
         "credentials": [{"name": "app", "key_env": "APP_KEY"}],
         "artifacts": {"model": {
             "upstream": "main", "fallback": [{"upstream": "main", "name": "small"}],

@@ -1,0 +1,137 @@
+//! TLS of a listener: its certificate and key, from PEM files that are read again when they change.
+
+use crate::log::{About, Event};
+use crate::output;
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// How often the files are looked at: whoever renews a certificate does not wait long for it.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Why a certificate and its key cannot be used.
+#[derive(Debug, Error)]
+pub(crate) enum TlsError {
+    /// A file is not there, or is not ours to read.
+    #[error("tls: `{}` cannot be read: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    /// The file has none.
+    #[error("tls.cert: `{}` has no certificate in PEM form", .0.display())]
+    NoCertificate(PathBuf),
+    /// The file has none.
+    #[error("tls.key: `{}` has no private key in PEM form", .0.display())]
+    NoKey(PathBuf),
+    /// They are of different pairs.
+    #[error("tls: the key `{}` is not that of the certificate `{}`", key.display(), cert.display())]
+    Mismatch { cert: PathBuf, key: PathBuf },
+    /// The library refuses them.
+    #[error("tls: the certificate `{}` cannot be used: {source}", cert.display())]
+    Refused { cert: PathBuf, source: rustls::Error },
+}
+
+/// A listener's certificate, as its files have it now.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    cert: PathBuf,
+    key: PathBuf,
+    config: ArcSwap<ServerConfig>,
+}
+
+impl Tls {
+    /// Reads both files, and reads them again whenever they change. Those that cannot be used then
+    /// are said once, and the ones before stay.
+    ///
+    /// # Errors
+    /// The first of [`TlsError`]'s that holds.
+    pub(crate) fn load(cert: PathBuf, key: PathBuf) -> Result<Arc<Tls>, TlsError> {
+        let texts = texts(&cert, &key)?;
+        let config = ArcSwap::from(config((&cert, &key), &texts)?);
+        let tls = Arc::new(Tls { cert, key, config });
+        tokio::spawn(keep_fresh(Arc::downgrade(&tls), texts));
+        Ok(tls)
+    }
+
+    /// Greets a client; it speaks HTTP/1.1 behind that.
+    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        TlsAcceptor::from(self.config.load_full()).accept(stream).await
+    }
+}
+
+type Texts = [Vec<u8>; 2];
+
+fn texts(cert: &Path, key: &Path) -> Result<Texts, TlsError> {
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })
+    };
+    Ok([read(cert)?, read(key)?])
+}
+
+fn config(
+    (cert, key): (&Path, &Path),
+    [certs, keys]: &Texts,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certs).collect();
+    let chain = chain.unwrap_or_default();
+    if chain.is_empty() {
+        return Err(TlsError::NoCertificate(cert.to_owned()));
+    }
+    let secret =
+        PrivateKeyDer::from_pem_slice(keys).map_err(|_| TlsError::NoKey(key.to_owned()))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let refused = |source| match source {
+        rustls::Error::InconsistentKeys(_) => {
+            TlsError::Mismatch { cert: cert.to_owned(), key: key.to_owned() }
+        }
+        source => TlsError::Refused { cert: cert.to_owned(), source },
+    };
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(refused)?
+        .with_no_client_auth()
+        .with_single_cert(chain, secret)
+        .map_err(refused)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+async fn keep_fresh(tls: Weak<Tls>, mut known: Texts) {
+    // What could not be used last, said once.
+    let mut said = None;
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let Some(tls) = tls.upgrade() else { return };
+        let (cert, key) = (tls.cert.clone(), tls.key.clone());
+        let reading = tokio::task::spawn_blocking(move || texts(&cert, &key)).await;
+        let Ok(read) = reading else { return };
+        let made = match read {
+            Ok(texts) if texts == known => continue,
+            Ok(texts) => config((&tls.cert, &tls.key), &texts).map(|config| (config, texts)),
+            Err(error) => Err(error),
+        };
+        match made {
+            Ok((config, texts)) => {
+                tls.config.store(config);
+                (known, said) = (texts, None);
+                output::stderr("the certificate of the listener was read again: its file changed");
+            }
+            Err(error) => {
+                let why = error.to_string();
+                if said.as_ref() != Some(&why) {
+                    let what = "the changed certificate is not used, the one before stays";
+                    let event = Event::WorkFailed { what, why: why.clone() };
+                    About::service(output::service()).log(&event);
+                    said = Some(why);
+                }
+            }
+        }
+    }
+}

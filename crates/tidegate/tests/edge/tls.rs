@@ -1,0 +1,123 @@
+//! TLS of the data plane, with a client that checks the certificate.
+
+use crate::client::{CHAT, request};
+use crate::project::{Project, wait_for};
+use crate::upstream::Upstream;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::json;
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+const AUTHORITY: &[u8] = include_bytes!("tls/ca.pem");
+const ONE: [&str; 2] = [include_str!("tls/one.pem"), include_str!("tls/one.key")];
+const TWO: [&str; 2] = [include_str!("tls/two.pem"), include_str!("tls/two.key")];
+
+/// A project behind TLS with this certificate.
+fn project(upstream: &Upstream, [cert, key]: [&str; 2]) -> Project {
+    let project = upstream.project("", "tls: {cert: cert.pem, key: key.pem}\n");
+    project.write("cert.pem", cert);
+    project.write("key.pem", key);
+    project
+}
+
+/// What the server of this name answers to some bytes.
+fn ask(address: SocketAddr, name: &str, bytes: &[u8]) -> io::Result<String> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(AUTHORITY).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let client = ClientConnection::new(Arc::new(config), name).unwrap();
+    let socket = TcpStream::connect(address)?;
+    socket.set_read_timeout(Some(Duration::from_secs(20)))?;
+    let mut stream = StreamOwned::new(client, socket);
+    stream.write_all(bytes)?;
+    let mut answer = String::new();
+    match stream.read_to_string(&mut answer) {
+        // What breaks off after an answer has answered.
+        Err(error) if answer.is_empty() => Err(error),
+        Ok(_) | Err(_) => Ok(answer),
+    }
+}
+
+fn chat(stream: bool) -> Vec<u8> {
+    let body = json!({"messages": [{"role": "user", "content": "hi"}], "stream": stream});
+    request("POST", CHAT, "connection: close\r\n", body.to_string().as_bytes())
+}
+
+#[test]
+fn requests_are_answered_behind_tls_and_only_there() {
+    let upstream = Upstream::answering("from behind TLS");
+    let server = project(&upstream, ONE).serve();
+    let answer = ask(server.address, "one.test", &chat(false)).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("from behind TLS"), "{answer}");
+    assert!(ask(server.address, "two.test", &chat(false)).is_err(), "it is not its name");
+    let mut plain = TcpStream::connect(server.address).unwrap();
+    plain.write_all(&chat(false)).unwrap();
+    let mut answer = Vec::new();
+    let _ = plain.read_to_end(&mut answer);
+    assert!(!answer.starts_with(b"HTTP"), "nobody is answered in plain text");
+    assert_eq!(upstream.asked().len(), 1);
+}
+
+/// A client that leaves is seen behind TLS too, and one that says nothing is let go of.
+#[test]
+fn connections_have_their_deadlines_behind_tls() {
+    let upstream = Upstream::answering("hello");
+    let server = project(&upstream, ONE).serve();
+    let mut silent = TcpStream::connect(server.address).unwrap();
+    silent.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let started = std::time::Instant::now();
+    let mut byte = [0];
+    assert!(matches!(silent.read(&mut byte), Ok(0) | Err(_)));
+    let took = started.elapsed();
+    assert!((Duration::from_secs(9)..Duration::from_secs(15)).contains(&took), "{took:?}");
+    let garbage = ask(server.address, "one.test", b"GARBAGE\r\n\r\n").unwrap();
+    assert!(garbage.starts_with("HTTP/1.1 400"), "{garbage}");
+}
+
+#[test]
+fn a_certificate_is_changed_without_a_restart() {
+    let upstream = Upstream::answering("hello");
+    let project = project(&upstream, ONE);
+    let server = project.serve();
+    // Half of a change: the certificate of one pair and the key of another.
+    project.write("cert.pem", TWO[0]);
+    wait_for("what is said of it", || {
+        let log = server.log();
+        log.contains("is not that of the certificate").then_some(())
+    });
+    let answer = ask(server.address, "one.test", &chat(false)).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "the one before stays: {answer}");
+    project.write("key.pem", TWO[1]);
+    wait_for("the new one", || ask(server.address, "two.test", &chat(false)).ok());
+    assert!(ask(server.address, "one.test", &chat(false)).is_err());
+}
+
+#[test]
+fn files_that_are_no_certificate_are_named() {
+    let upstream = Upstream::answering("hello");
+    let check = |[cert, key]: [&str; 2], says: &[&str]| {
+        let project = project(&upstream, [cert, key]);
+        let hints = ["both are PEM files"];
+        project.run(&["serve", "--listen", "127.0.0.1:0"]).fails(2, says, &hints);
+    };
+    check([ONE[0], TWO[1]], &["key.pem", "is not that of the certificate"]);
+    check(["not a certificate", ONE[1]], &["cert.pem", "has no certificate in PEM form"]);
+    check([ONE[0], ONE[0]], &["key.pem", "has no private key in PEM form"]);
+    let project = project(&upstream, ONE);
+    std::fs::remove_file(project.root.join("key.pem")).unwrap();
+    project.run(&["serve", "--listen", "127.0.0.1:0"]).fails(
+        2,
+        &["key.pem", "cannot be read"],
+        &[],
+    );
+}
