@@ -24,6 +24,7 @@ pub(crate) use error::{
 };
 pub(crate) use live::{Fallback, LiveSet};
 pub(crate) use pack::{PackOverrides, pack, warnings};
+pub(crate) use render::Rendered;
 pub(crate) use served::{FilesState, edits_since};
 pub(crate) use settings::Settings;
 pub(crate) use tidegate_core::version_set::PackedSet;

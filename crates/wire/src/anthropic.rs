@@ -7,7 +7,7 @@ mod request;
 pub(crate) mod shape;
 pub(crate) mod write;
 
-pub use answer::{EventReader, read_answer};
+pub use answer::{EventReader, event_name, read_answer};
 pub use error::error_facts;
 pub(crate) use read::{Block, BlockDelta, Event, Tokens, read_event, read_message};
 pub use request::{

@@ -15,6 +15,8 @@ pub(super) struct Arrival {
     pub(super) ids: Ids,
     /// `Idempotency-Key`, as it came.
     pub(super) key: Option<HeaderValue>,
+    /// `anthropic-beta`, as it came.
+    pub(super) betas: Option<HeaderValue>,
     /// Who sent it.
     pub(super) caller: Caller,
     /// When, by the service's clock.

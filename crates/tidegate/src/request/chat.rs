@@ -4,7 +4,7 @@ use super::arrival::Arrival;
 use super::body::Body;
 use super::bounds::{BACKOFF_FIRST, BACKOFF_MAX};
 use super::code::Code;
-use super::dialect::{Asks, Dialect, put_warnings};
+use super::dialect::{Asks, Dialect, Message, put_warnings};
 use super::exchange::{Asked, Ending, Exchange, Query};
 use super::front::Admitted;
 use super::gateway::Gateway;
@@ -16,16 +16,17 @@ use crate::http::BodyError;
 use crate::upstream::{
     Answer, Call, Deadlines, Elapsed, Form, Piece, Pieces, Reply, UpstreamError,
 };
+use crate::version_set::{Fallback, Rendered};
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidegate_core::ids::subject_of;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::forms::parse_short_chat;
-use tidegate_wire::openai_chat;
 use tidegate_wire::translate::Warnings;
+use tidegate_wire::{RequestError, openai_chat, parse_json_object};
 
 /// What a version set usually adds to a request, bytes.
 const EXPECTED_MORE: usize = 2048;
@@ -56,7 +57,7 @@ pub(super) async fn completions(
     let RequestBody { bytes, share } = body;
     let dialect = arrival.dialect;
     let asks = dialect.read(&bytes).map_err(|e| Problem::of_request(&e))?;
-    let Asks { chat: request, text, mut warnings, echo } = asks;
+    let Asks { chat: request, text, mut warnings, echo, message } = asks;
     let gateway = pick(admitted, &mut arrival, request.model.as_deref(), bytes.len())?;
     let mut turn = match arrival.key.as_ref() {
         None => None,
@@ -71,6 +72,9 @@ pub(super) async fn completions(
     };
     let query = Query {
         form: dialect.form(),
+        message,
+        is_message: false,
+        left_out: Warnings::default(),
         tool_results: openai_chat::tool_results(&request.body),
         body: Asked::new(&text, request.body),
         stream: request.stream,
@@ -86,6 +90,10 @@ pub(super) async fn completions(
     let trace = exchange.ids().trace.clone();
     let mut called = call(&mut exchange).await;
     let labels = exchange.labels();
+    if exchange.query.is_message {
+        // Nothing of the client's was left out after all.
+        warnings = std::mem::take(&mut exchange.query.left_out);
+    }
     warnings.extend(called.as_mut().map(Called::take_warnings).unwrap_or_default());
     let response = match called {
         Ok(Called::Whole(answer)) => match reply::whole(exchange, answer).await {
@@ -141,6 +149,9 @@ pub(super) async fn seed(
     let Value::Object(values) = values else { return Err(Problem::internal()) };
     let query = Query {
         form: Form::Chat,
+        message: None,
+        is_message: false,
+        left_out: Warnings::default(),
         body: Asked::new(&text, values),
         stream: false,
         include_usage: false,
@@ -299,32 +310,18 @@ async fn call_once(exchange: &mut Exchange, asked: Try<'_>) -> Result<Called, Up
         return Err(ours(Failure::TotalTimeout, message.to_owned()));
     }
     let set = Arc::clone(&exchange.set);
-    let form = exchange.query.form;
-    if let Some(why) = set.unserved(form) {
-        let status = Some(StatusCode::NOT_FOUND.as_u16());
-        return Err(UpstreamError { status, ..ours(Failure::Unrendered, why) });
-    }
     let fallback = of.and_then(|index| set.fallbacks.get(index));
     let is_hurried = exchange.patience().is_some();
-    let query = &mut exchange.query;
-    // A retry reads and renders again: keeping every prompt would cost all others memory.
-    let (values, user) = (query.body.take(), query.user.as_deref());
-    let rendered = match (form, fallback) {
-        (Form::Chat, Some(fallback)) => set.render_for(fallback, values, user),
-        (Form::Chat, None) => set.render(values, user),
-        (Form::Completions | Form::Embeddings, _) => set.pass(form, values),
-    };
-    let mut body = rendered.map_err(|e| ours(Failure::Unrendered, e.to_string()))?.body;
-    if form != Form::Embeddings {
-        openai_chat::set_stream(&mut body, query.stream);
-    }
+    let (form, body) = prepared(exchange, fallback)?;
+    let query = &exchange.query;
     let limits = &set.limits;
     let first_byte = Duration::from_millis(limits.first_byte_ms).saturating_sub(before);
     let stream = query.stream;
     let call = Call {
         form,
         body,
-        expected_bytes: query.body.text_bytes() + EXPECTED_MORE,
+        betas: query.is_message.then(|| exchange.betas()).flatten(),
+        expected_bytes: query.text_bytes() + EXPECTED_MORE,
         stream,
         is_retry: !before.is_zero(),
         tried: tried.to_vec(),
@@ -340,7 +337,7 @@ async fn call_once(exchange: &mut Exchange, asked: Try<'_>) -> Result<Called, Up
         },
     };
     // The values are gone once they are written, and that is next.
-    exchange.share.shrink(incoming::kept(exchange.query.body.text_bytes()));
+    exchange.share.shrink(incoming::kept(exchange.query.text_bytes()));
     exchange.is_called();
     let upstream = fallback.map_or(&set.upstream, |fallback| &fallback.upstream);
     let reply = upstream.call(call).await?;
@@ -356,6 +353,48 @@ async fn call_once(exchange: &mut Exchange, asked: Try<'_>) -> Result<Called, Up
         },
         (Reply::Whole(_), true) | (Reply::Stream(_), false) => Err(not_asked_for()),
     }
+}
+
+/// What is sent, and in which form: a message of Anthropic's API as it is where the version set
+/// takes it so. A retry reads and renders again: keeping every prompt would cost all others memory.
+fn prepared(
+    exchange: &mut Exchange,
+    fallback: Option<&Fallback>,
+) -> Result<(Form, Map<String, Value>), UpstreamError> {
+    let Exchange { query, set, .. } = exchange;
+    if let Some(why) = set.unserved(query.form) {
+        let status = Some(StatusCode::NOT_FOUND.as_u16());
+        return Err(UpstreamError { status, ..ours(Failure::Unrendered, why) });
+    }
+    let user = query.user.as_deref();
+    let values = query.body.take();
+    query.is_message = query.message.is_some() && fallback.is_none() && set.speaks_messages();
+    let (form, rendered) = match (&query.message, query.form) {
+        (Some(message), _) if query.is_message => {
+            // It was read before.
+            let values = parse_json_object(&message.text).unwrap_or_default();
+            (Form::Messages, set.render_message(values, user))
+        }
+        (Some(Message { untranslatable: Some(why), .. }), _) => return Err(untranslatable(why)),
+        (_, form @ (Form::Chat | Form::Messages)) => match fallback {
+            Some(fallback) => (form, set.render_for(fallback, values, user)),
+            None => (form, set.render(values, user)),
+        },
+        (_, form @ (Form::Completions | Form::Embeddings)) => (form, set.pass(form, values)),
+    };
+    let rendered = rendered.map_err(|e| ours(Failure::Unrendered, e.to_string()))?;
+    let Rendered { mut body, left_out } = rendered;
+    query.left_out = left_out;
+    if form != Form::Embeddings {
+        openai_chat::set_stream(&mut body, query.stream);
+    }
+    Ok((form, body))
+}
+
+/// A message that no chat completion can be, and a model server that takes nothing else.
+fn untranslatable(why: &RequestError) -> UpstreamError {
+    let error = ours(Failure::Unrendered, why.to_string());
+    UpstreamError { untranslatable: Some(Box::new(why.clone())), ..error }
 }
 
 fn not_asked_for() -> UpstreamError {

@@ -24,7 +24,10 @@ pub(super) fn tokens(admitted: &Admitted, bytes: &Bytes) -> Result<Response<Body
     let mut body = parse_json_object(bytes).map_err(|e| Problem::of_request(&e))?;
     // The one member that a message needs and a count does not have.
     body.entry("max_tokens").or_insert(1.into());
-    let Asks { chat, warnings, .. } = read(&Bytes::from(json!(body).to_string()))?;
+    let Asks { chat, warnings, message, .. } = read(&Bytes::from(json!(body).to_string()))?;
+    if let Some(why) = message.and_then(|message| message.untranslatable) {
+        return Err(Problem::of_request(&why));
+    }
     let (gateway, _) = admitted.pick(chat.model.as_deref())?;
     let set = std::sync::Arc::clone(&gateway.parts.router.load().stable);
     let rendered = set

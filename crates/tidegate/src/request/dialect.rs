@@ -15,6 +15,9 @@ use tidegate_wire::{AnswerProblem, Piece, RequestError, anthropic, sse};
 
 /// What a translation left out of a request, a header each.
 const X_WARNING: HeaderName = HeaderName::from_static("x-tidegate-warning");
+/// The event that a message ends with.
+const STOP: &str = "message_stop";
+const STOP_DATA: &[u8] = br#"{"type":"message_stop"}"#;
 /// The name that Anthropic's clients know a request by.
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
@@ -48,6 +51,16 @@ pub(super) struct Asks {
     pub(super) warnings: Warnings,
     /// What the answer repeats.
     pub(super) echo: Echo,
+    /// The message that it was, for model servers that speak its API.
+    pub(super) message: Option<Message>,
+}
+
+/// A message of Anthropic's API as its client sent it.
+pub(super) struct Message {
+    /// Its JSON.
+    pub(super) text: Bytes,
+    /// Why it cannot be a chat completion, where it cannot.
+    pub(super) untranslatable: Option<Box<RequestError>>,
 }
 
 /// Which answer is written: what is known of it before it is made.
@@ -102,14 +115,24 @@ impl Dialect {
                 Ok(Asks { chat, text: bytes.clone(), ..Asks::default() })
             }
             Dialect::Anthropic => {
-                let anthropic_in::Request { chat, warnings } =
-                    anthropic_in::request(bytes, &SERVER)?;
-                Ok(Asks { text: written(&chat), chat, warnings, echo: Echo::default() })
+                let message = |untranslatable| Message { text: bytes.clone(), untranslatable };
+                match anthropic_in::request(bytes, &SERVER) {
+                    Ok(anthropic_in::Request { chat, warnings }) => {
+                        let (text, message) = (written(&chat), Some(message(None)));
+                        Ok(Asks { text, chat, warnings, message, ..Asks::default() })
+                    }
+                    Err(why @ RequestError::Untranslatable { .. }) => {
+                        let text = bytes.clone();
+                        let message = Some(message(Some(Box::new(why))));
+                        Ok(Asks { chat: untranslated(bytes)?, text, message, ..Asks::default() })
+                    }
+                    Err(error) => Err(error),
+                }
             }
             Dialect::Responses => {
                 let responses_in::Request { chat, echo, warnings } =
                     responses_in::request(bytes, &SERVER)?;
-                Ok(Asks { text: written(&chat), chat, warnings, echo })
+                Ok(Asks { text: written(&chat), chat, warnings, echo, message: None })
             }
         }
     }
@@ -182,6 +205,14 @@ impl Dialect {
     }
 }
 
+/// A message that cannot be a chat completion, with what guards, limits and records read of it.
+fn untranslated(bytes: &Bytes) -> Result<ChatRequest, RequestError> {
+    let anthropic::MessagesRequest { body, model, stream, user, last_user_text, input_chars } =
+        anthropic::read_request(bytes)?;
+    let (model, include_usage) = (Some(model), true);
+    Ok(ChatRequest { body, model, stream, include_usage, user, last_user_text, input_chars })
+}
+
 /// Says what was left out of a request.
 pub(super) fn put_warnings(headers: &mut HeaderMap, warnings: &Warnings) {
     warnings.iter().for_each(|warning| put_warning(headers, &warning.to_string()));
@@ -207,6 +238,8 @@ pub(super) enum StreamForm {
         /// Whether the client did not ask for the usage.
         hides_usage: bool,
     },
+    /// Events of a message, as the model server sent them.
+    Messages,
     /// Events of a message.
     Anthropic(Box<anthropic_in::Events>),
     /// Events of a response.
@@ -231,6 +264,10 @@ impl StreamForm {
                     sse::write_event(out, &shown);
                 }
             }
+            StreamForm::Messages => match anthropic::event_name(data) {
+                Some(name) => sse::write_named_event(out, &name, data),
+                None => sse::write_event(out, data),
+            },
             StreamForm::Anthropic(events) => {
                 let events = events.piece(says)?;
                 events.iter().for_each(|event| write(event, out));
@@ -244,7 +281,9 @@ impl StreamForm {
     pub(super) fn ping(&self, out: &mut Vec<u8>) {
         match self {
             StreamForm::OpenAi { .. } | StreamForm::Responses(_) => sse::write_ping(out),
-            StreamForm::Anthropic(_) => write(&anthropic_in::Events::ping(), out),
+            StreamForm::Messages | StreamForm::Anthropic(_) => {
+                write(&anthropic_in::Events::ping(), out);
+            }
         }
     }
 
@@ -255,6 +294,7 @@ impl StreamForm {
     pub(super) fn end(&mut self, out: &mut Vec<u8>) -> Result<(), AnswerProblem> {
         match self {
             StreamForm::OpenAi { .. } => sse::write_event(out, sse::DONE),
+            StreamForm::Messages => sse::write_named_event(out, STOP, STOP_DATA),
             StreamForm::Anthropic(events) => {
                 events.end().iter().for_each(|event| write(event, out));
             }
@@ -269,7 +309,7 @@ impl StreamForm {
             StreamForm::OpenAi { .. } => {
                 sse::write_event(out, &Dialect::OpenAi.error(problem, trace));
             }
-            StreamForm::Anthropic(_) => {
+            StreamForm::Messages | StreamForm::Anthropic(_) => {
                 let data = Dialect::Anthropic.error(problem, trace);
                 sse::write_named_event(out, "error", &data);
             }

@@ -12,7 +12,7 @@ use super::admission::Share;
 use super::arrival::Arrival;
 use super::auth::Caller;
 use super::bounds::BODY_FREE;
-use super::dialect::{Dialect, Named};
+use super::dialect::{Dialect, Message, Named, StreamForm};
 use super::gateway::Gateway;
 use super::problem::{CLIENT_GONE, Problem};
 use super::repeats::Turn;
@@ -43,6 +43,7 @@ use tidegate_core::route::{Arm, Cohort};
 use tidegate_core::upstream::Failure;
 use tidegate_wire::AnswerFacts;
 use tidegate_wire::openai_chat::{self, ToolResult};
+use tidegate_wire::translate::Warnings;
 use tidegate_wire::translate::responses_in::Echo;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -77,6 +78,12 @@ pub(super) struct Query {
     pub(super) form: Form,
     /// The body in that form, most often an OpenAI chat completion.
     pub(super) body: Asked,
+    /// The message that it was, where its client speaks Anthropic's API.
+    pub(super) message: Option<Message>,
+    /// Whether that message was sent as it was: the answer is in its form as well.
+    pub(super) is_message: bool,
+    /// What of the version set's parameters was left out of that message.
+    pub(super) left_out: Warnings,
     /// Whether a stream is wanted.
     pub(super) stream: bool,
     /// Whether the stream's usage is wanted.
@@ -93,6 +100,14 @@ pub(super) struct Query {
     pub(super) budget: Option<Duration>,
     /// What the answer repeats of the request, in the client's form.
     pub(super) echo: Echo,
+}
+
+impl Query {
+    /// How long the JSON of it is that is held, bytes.
+    pub(super) fn text_bytes(&self) -> usize {
+        let message = self.message.as_ref().map_or(0, |message| message.text.len());
+        self.body.text_bytes().saturating_add(message)
+    }
 }
 
 /// A request's body. Once it has been sent, only its text is kept, which takes a part of the memory
@@ -246,6 +261,19 @@ impl Exchange {
     /// The API that the client speaks.
     pub(super) fn dialect(&self) -> Dialect {
         self.arrival.dialect
+    }
+
+    /// The stream in the client's form.
+    pub(super) fn stream_form(&self) -> StreamForm {
+        match self.query.is_message {
+            true => StreamForm::Messages,
+            false => self.dialect().stream(&self.named(), !self.query.include_usage),
+        }
+    }
+
+    /// Features that the client asks of its API.
+    pub(super) fn betas(&self) -> Option<HeaderValue> {
+        self.arrival.betas.clone()
     }
 
     /// What is known of the answer before it is made.

@@ -31,7 +31,11 @@ pub(super) async fn whole(exchange: Exchange, answer: Answer) -> Result<Whole, P
 
 fn looked_at(exchange: Exchange, answer: Answer) -> Result<Whole, Problem> {
     let Answer { body, facts, elapsed, warnings: _ } = answer;
-    let body = match exchange.dialect().answer(body, &exchange.named()) {
+    let written = match exchange.query.is_message {
+        true => Ok(body),
+        false => exchange.dialect().answer(body, &exchange.named()),
+    };
+    let body = match written {
         Ok(body) => body,
         Err(problem) => {
             let error = UpstreamError::of_problem(&problem, elapsed);

@@ -51,6 +51,7 @@ pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Bo
                 dialect,
                 ids: ids.clone(),
                 key: head.headers.get(IDEMPOTENCY_KEY).cloned(),
+                betas: head.headers.get("anthropic-beta").cloned(),
                 caller: Caller::default(),
                 at,
                 started,

@@ -50,7 +50,7 @@ struct Events {
 pub(super) fn response(mut exchange: Exchange, first: Piece, pieces: Pieces) -> Response<Body> {
     exchange.measure_overhead();
     let events = Events {
-        form: exchange.dialect().stream(&exchange.named(), !exchange.query.include_usage),
+        form: exchange.stream_form(),
         exchange: Some(exchange),
         first: Some(first),
         pieces,

@@ -5,7 +5,7 @@ mod tests;
 
 use super::dialect::Dialect;
 use super::transport::{Exchange, Outgoing, Transport, endpoint, key};
-use super::{Call, Reply, SetupError, UpstreamError};
+use super::{Call, Form, Reply, SetupError, UpstreamError};
 use crate::config::{self, ANTHROPIC_MESSAGES};
 use http::{HeaderName, HeaderValue, Uri};
 use tidegate_wire::translate::anthropic_out::{self, Options, Thinking};
@@ -46,6 +46,13 @@ impl Anthropic {
     pub(crate) async fn call(&self, mut call: Call) -> Result<Reply, UpstreamError> {
         let exchange = Exchange::start(call.deadlines);
         let body = std::mem::take(&mut call.body);
+        if call.form == Form::Messages {
+            let text = exchange.written(&body, call.expected_bytes)?;
+            drop(body);
+            let (endpoint, dialect) = (&self.endpoint, Dialect::Messages);
+            let outgoing = Outgoing { endpoint, call: &call, body: text, dialect };
+            return self.transport.send(outgoing, exchange).await;
+        }
         let translated = anthropic_out::request(&body, &self.options);
         let translated = translated.map_err(|why| exchange.untranslatable(why))?;
         // From here on only the text is held.

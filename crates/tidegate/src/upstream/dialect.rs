@@ -20,6 +20,8 @@ pub(super) enum Dialect {
     Embeddings,
     /// Anthropic's messages, which go on as chat completions.
     Anthropic,
+    /// Anthropic's messages, which go on as they come.
+    Messages,
     /// Google's Gemini API, which goes on as chat completions.
     Gemini,
 }
@@ -29,7 +31,7 @@ impl Dialect {
     pub(super) fn error(self, body: &[u8]) -> ErrorFacts {
         match self {
             Dialect::Chat | Dialect::Completions | Dialect::Embeddings => ErrorFacts::of_body(body),
-            Dialect::Anthropic => anthropic::error_facts(body),
+            Dialect::Anthropic | Dialect::Messages => anthropic::error_facts(body),
             Dialect::Gemini => gemini::error_facts(body),
         }
     }
@@ -51,6 +53,10 @@ impl Dialect {
                 (facts.usage, facts.model) = (usage, model);
                 return Ok((body, facts));
             }
+            Dialect::Messages => {
+                let facts = anthropic::read_answer(&body)?;
+                return Ok((body, facts));
+            }
             Dialect::Anthropic => anthropic_out::answer(&body, now_s())?.into(),
             Dialect::Gemini => gemini_out::answer(&body, now_s())?.into(),
         };
@@ -66,6 +72,7 @@ impl Dialect {
             Dialect::Chat | Dialect::Embeddings => Form::Chat,
             Dialect::Completions => Form::Completions,
             Dialect::Anthropic => Form::Anthropic(Box::new(anthropic_out::Stream::new(now_s()))),
+            Dialect::Messages => Form::Messages(Box::default()),
             Dialect::Gemini => Form::Gemini(Box::new(gemini_out::Stream::new(now_s()))),
         };
         Events { form, chunks: VecDeque::new(), is_done: false }
@@ -90,6 +97,7 @@ enum Form {
     Chat,
     Completions,
     Anthropic(Box<anthropic_out::Stream>),
+    Messages(Box<anthropic::EventReader>),
     Gemini(Box<gemini_out::Stream>),
 }
 
@@ -129,6 +137,15 @@ impl Events {
                 self.chunks.push_back((data, says));
                 return Ok(());
             }
+            Form::Messages(reader) => {
+                let says = reader.read(&data)?;
+                self.is_done = reader.is_done();
+                // The last event is written once the whole answer has been looked at.
+                if !self.is_done {
+                    self.chunks.push_back((data, says));
+                }
+                return Ok(());
+            }
             Form::Anthropic(stream) => stream.event(&data)?,
             Form::Gemini(stream) => stream.event(&data)?,
         };
@@ -153,7 +170,7 @@ impl Events {
                 self.is_done |= rest.map_or(is_finished, is_done);
             }
             // An event that is whole counts, also where no blank line follows it.
-            Form::Anthropic(_) | Form::Gemini(_) => {
+            Form::Anthropic(_) | Form::Messages(_) | Form::Gemini(_) => {
                 rest.map_or(Ok(()), |rest| self.read(rest.into()))?;
             }
         }

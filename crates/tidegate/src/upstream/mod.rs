@@ -21,6 +21,7 @@ mod transport;
 use crate::clock::Clock;
 use crate::config;
 use bytes::Bytes;
+use http::HeaderValue;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,8 @@ pub(crate) enum Form {
     Completions,
     /// Embeddings.
     Embeddings,
+    /// A message of Anthropic's API.
+    Messages,
 }
 
 /// One call, ready to send.
@@ -56,6 +59,8 @@ pub(crate) struct Call {
     /// rendered, `stream` set. A stream's usage is asked for by the upstream, which knows whether
     /// it can be.
     pub(crate) body: serde_json::Map<String, serde_json::Value>,
+    /// Features that the client of a message asks for, as `anthropic-beta` lists them.
+    pub(crate) betas: Option<HeaderValue>,
     /// About how long its JSON is, bytes: a text that grows takes twice its memory.
     pub(crate) expected_bytes: usize,
     /// Whether a stream is wanted.
@@ -246,7 +251,11 @@ impl Upstream {
 
     /// Whether it takes calls of this form.
     pub(crate) fn takes(&self, form: Form) -> bool {
-        form == Form::Chat || matches!(self, Upstream::OpenAi(_))
+        match form {
+            Form::Chat => true,
+            Form::Completions | Form::Embeddings => matches!(self, Upstream::OpenAi(_)),
+            Form::Messages => matches!(self, Upstream::Anthropic(_)),
+        }
     }
 
     /// Makes one call, once; retries are the caller's.

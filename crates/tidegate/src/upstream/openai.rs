@@ -63,7 +63,7 @@ impl Endpoints {
 
     fn of(&self, form: Form) -> Uri {
         match form {
-            Form::Chat => self.chat.clone(),
+            Form::Chat | Form::Messages => self.chat.clone(),
             Form::Completions => self.completions.clone(),
             Form::Embeddings => self.embeddings.clone(),
         }
@@ -72,7 +72,8 @@ impl Endpoints {
 
 fn path(form: Form) -> &'static str {
     match form {
-        Form::Chat => CHAT_COMPLETIONS,
+        // Nobody sends a message here: this API has none.
+        Form::Chat | Form::Messages => CHAT_COMPLETIONS,
         Form::Completions => "/completions",
         Form::Embeddings => "/embeddings",
     }
@@ -222,7 +223,7 @@ impl OpenAi {
         exchange: Exchange,
     ) -> Result<Reply, UpstreamError> {
         let dialect = match call.form {
-            Form::Chat => Dialect::Chat,
+            Form::Chat | Form::Messages => Dialect::Chat,
             Form::Completions => Dialect::Completions,
             Form::Embeddings => Dialect::Embeddings,
         };

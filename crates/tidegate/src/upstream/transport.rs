@@ -1,9 +1,10 @@
 //! One call over HTTP/1.1 to a model server, whatever API it speaks.
 //!
 //! One call, once: a redirect is never followed and no retry is made here. Of the client's own
-//! headers none goes on. The first-byte deadline holds for whole answers too, most of whose servers
-//! send nothing before they are done: it must leave room for the longest answer. An error says what
-//! happened in our words: the upstream's may hold secrets.
+//! headers none goes on but `anthropic-beta`, with a message that goes on as it is. The first-byte
+//! deadline holds for whole answers too, most of whose servers send nothing before they are done:
+//! it must leave room for the longest answer. An error says what happened in our words: the
+//! upstream's may hold secrets.
 
 mod client;
 mod encoding;
@@ -38,6 +39,7 @@ pub(super) use client::{endpoint, key, segment};
 const AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
+const BETAS: HeaderName = HeaderName::from_static("anthropic-beta");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The way to one server.
@@ -205,6 +207,9 @@ impl Transport {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         headers.extend(self.fixed.iter().cloned());
+        if let Some(betas) = &call.betas {
+            headers.insert(BETAS, betas.clone());
+        }
         // Ids that no header can carry are left out: they help to find a request, no more.
         if let Ok(id) = HeaderValue::from_str(&call.request_id) {
             headers.insert(REQUEST_ID, id);

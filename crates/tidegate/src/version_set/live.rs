@@ -17,6 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tidegate_core::guard::{Detectors, Words};
 use tidegate_core::version_set::{ArtifactKind, NamedSet, PackedSet, VersionKeys, VersionSet};
+use tidegate_wire::translate::Warnings;
 
 /// How a prompt is used, its system prompt and user template, its temperature and its longest
 /// answer.
@@ -195,7 +196,7 @@ impl LiveSet {
     /// The model that answers requests of this form.
     pub(crate) fn model_of(&self, form: Form) -> &str {
         match form {
-            Form::Chat | Form::Completions => &self.model,
+            Form::Chat | Form::Completions | Form::Messages => &self.model,
             Form::Embeddings => self.embeddings.as_deref().unwrap_or(&self.model),
         }
     }
@@ -204,7 +205,7 @@ impl LiveSet {
     pub(crate) fn unserved(&self, form: Form) -> Option<String> {
         let id = &self.set.id;
         match form {
-            Form::Chat => None,
+            Form::Chat | Form::Messages => None,
             // It would be a way around the prompt.
             Form::Completions if self.renderer.templates.is_some() => Some(format!(
                 "version set `{id}` has a prompt, which a plain completion has no place for; use \
@@ -223,6 +224,31 @@ impl LiveSet {
         }
     }
 
+    /// Whether it serves a message of Anthropic's API as it is: the model server speaks that API,
+    /// and nothing of the set has to be translated for it.
+    pub(crate) fn speaks_messages(&self) -> bool {
+        let adds_chat = self.tools.is_some() || self.index.is_some();
+        self.upstream.takes(Form::Messages) && !adds_chat && self.renderer.fits_messages()
+    }
+
+    /// Puts the prompt and the model into a message, as [`Self::render`] does into a chat
+    /// completion. The client's own system prompt follows the set's, with its marks of what to
+    /// cache.
+    ///
+    /// # Errors
+    /// The request lacks what the template uses; the client's to fix.
+    pub(crate) fn render_message(
+        &self,
+        body: serde_json::Map<String, serde_json::Value>,
+        user: Option<&str>,
+    ) -> Result<Rendered, RenderError> {
+        let sampling = match &self.upstream_config {
+            UpstreamConfig::Anthropic(anthropic) => anthropic.sampling,
+            _ => false,
+        };
+        self.renderer.render_message(body, user, sampling)
+    }
+
     /// Puts the model, and the longest answer, into a request that goes on in its own form.
     ///
     /// # Errors
@@ -236,7 +262,7 @@ impl LiveSet {
         if form == Form::Completions {
             self.renderer.bound(&mut body)?;
         }
-        Ok(Rendered { body })
+        Ok(Rendered { body, left_out: Warnings::default() })
     }
 
     /// Why the answer breaks the output contract; `None` when it keeps it or there is none.

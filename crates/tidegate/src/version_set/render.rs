@@ -7,16 +7,23 @@
 
 use super::template::{RenderError, Template, Variable};
 use crate::config::PromptMode;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use tidegate_wire::anthropic;
 use tidegate_wire::openai_chat::{self, LENGTH_MEMBERS, WrapError};
+use tidegate_wire::translate::Warnings;
+
+/// Parameters of sampling that a message has as well.
+const SAMPLING: [&str; 3] = ["temperature", "top_p", "top_k"];
 
 /// A request with the version set's prompt in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Rendered {
     /// The body for the upstream: model, messages, parameters; unknown members kept.
     pub(crate) body: Map<String, Value>,
+    /// What of the set's parameters was left out.
+    pub(crate) left_out: Warnings,
 }
 
 /// What rendering needs of a version set, worked out once.
@@ -115,7 +122,61 @@ impl Renderer {
             }
         }
         self.fill(&mut out)?;
-        Ok(Rendered { body: out })
+        Ok(Rendered { body: out, left_out: Warnings::default() })
+    }
+
+    /// Whether the set has no parameter that a message does not have.
+    pub(super) fn fits_messages(&self) -> bool {
+        let has = |key: &String| SAMPLING.contains(&&**key) || LENGTH_MEMBERS.contains(&&**key);
+        self.defaults.keys().all(has)
+    }
+
+    /// As [`Self::render`], of a message of Anthropic's API; `sampling`: whether the model takes
+    /// parameters of it.
+    pub(super) fn render_message(
+        &self,
+        mut body: Map<String, Value>,
+        user: Option<&str>,
+        sampling: bool,
+    ) -> Result<Rendered, RenderError> {
+        body.insert("model".to_owned(), self.model.clone());
+        if let Some((system, template)) = &self.templates {
+            let given = body.get_mut("messages").map(Value::take);
+            let Some(Value::Array(mut messages)) = given else {
+                return Err(RenderError("`messages` must be a list".to_owned()));
+            };
+            let request = Request { body: &body, user: user.unwrap_or_default() };
+            let prompt = request.text(system, "")?;
+            let wrapped = Wrapped { request: &request, template };
+            anthropic::wrap_last_user(&mut messages, &wrapped).map_err(unwrapped)?;
+            let block = |text: String| json!({ "type": "text", "text": text });
+            let mut blocks = vec![block(prompt)];
+            match body.get_mut("system").map(Value::take) {
+                Some(Value::String(text)) if !text.is_empty() => blocks.push(block(text)),
+                Some(Value::Array(own)) => blocks.extend(own),
+                _ => {}
+            }
+            body.insert("system".to_owned(), blocks.into());
+            body.insert("messages".to_owned(), messages.into());
+        }
+        if let Some(max_tokens) = self.max_tokens {
+            anthropic::bound_length(&mut body, max_tokens).map_err(|key| {
+                RenderError(format!("`{key}` must be a whole number from 1 to {max_tokens}"))
+            })?;
+        }
+        let mut left_out = Warnings::default();
+        // A model that thinks takes none either.
+        let sampling = sampling && body.get("thinking").is_none();
+        for key in SAMPLING {
+            let Some(value) = self.defaults.get(key).filter(|_| !body.contains_key(key)) else {
+                continue;
+            };
+            match sampling {
+                true => drop(body.insert(key.to_owned(), value.clone())),
+                false => left_out.no_sampling(key),
+            }
+        }
+        Ok(Rendered { body, left_out })
     }
 
     fn fill(&self, out: &mut Map<String, Value>) -> Result<(), RenderError> {
@@ -157,6 +218,18 @@ impl openai_chat::Template for Wrapped<'_> {
     }
 }
 
+fn unwrapped(error: WrapError<RenderError>) -> RenderError {
+    match error {
+        WrapError::NoUserMessage => {
+            RenderError("`messages` has no message with `\"role\": \"user\"`".to_owned())
+        }
+        WrapError::NoText => RenderError(
+            "the last user message's `content` must be text or a list of parts".to_owned(),
+        ),
+        WrapError::Template(error) => error,
+    }
+}
+
 /// A request's side of rendering, without its messages.
 struct Request<'a> {
     body: &'a Map<String, Value>,
@@ -179,15 +252,7 @@ impl Request<'_> {
         out.push(openai_chat::system_message(&self.text(system, "")?));
         out.extend(messages);
         let wrapped = Wrapped { request: self, template };
-        openai_chat::wrap_last_user(&mut out[1..], &wrapped).map_err(|error| match error {
-            WrapError::NoUserMessage => {
-                RenderError("`messages` has no message with `\"role\": \"user\"`".to_owned())
-            }
-            WrapError::NoText => RenderError(
-                "the last user message's `content` must be text or a list of parts".to_owned(),
-            ),
-            WrapError::Template(error) => error,
-        })?;
+        openai_chat::wrap_last_user(&mut out[1..], &wrapped).map_err(unwrapped)?;
         Ok(out)
     }
 

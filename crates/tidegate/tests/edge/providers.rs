@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 mod anthropic;
 mod gemini;
+mod native;
 
 /// A project that passes requests on to a model server of this kind, and its running server.
 fn project_on(upstream: &Upstream, keys: &str) -> (Project, Server) {

@@ -3,7 +3,7 @@
 
 use super::read::{Block, BlockDelta, Event, Tokens, read_event, read_message};
 use crate::facts::{AnswerFacts, CallPiece, ChoicePiece, Piece, TOOL_NAME_MAX_BYTES, cut};
-use crate::problem::AnswerProblem;
+use crate::problem::{AnswerProblem, members_of};
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +23,13 @@ pub fn read_answer(body: &[u8]) -> Result<AnswerFacts, AnswerProblem> {
     let mut facts = AnswerFacts::default();
     facts.push(Piece { choices: vec![choice], usage, model, other: String::new() })?;
     Ok(facts)
+}
+
+/// The name under which an event is sent: its type, where that is a word.
+pub fn event_name(data: &[u8]) -> Option<String> {
+    let name = members_of(data).ok()?.text("type")?;
+    let is_word = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    (is_word && !name.is_empty()).then_some(name)
 }
 
 /// A reader of a stream's events.

@@ -7,6 +7,9 @@ pub(super) const NOTHING: &str = "the model server's API has nothing for it";
 /// What happened to a member that may be left out.
 pub(super) const LEFT_OUT: &str = "is left out: the model server's API has nothing for it";
 
+/// What happens to parameters of sampling where the model takes none.
+pub(super) const NO_SAMPLING: &str = "is left out: the model takes no sampling parameters";
+
 /// Most warnings kept of one request. Requests have a bounded number of known members; this bounds
 /// the header in which they are sent.
 const WARNINGS_MAX: usize = 16;
@@ -44,6 +47,11 @@ impl Warnings {
     /// Adds those of a further translation of the same request.
     pub fn extend(&mut self, others: Warnings) {
         others.0.into_iter().for_each(|warning| self.push(warning));
+    }
+
+    /// Says that a parameter of sampling is left out, as the model takes none.
+    pub fn no_sampling(&mut self, param: &str) {
+        self.add(param, NO_SAMPLING);
     }
 
     pub(super) fn add(&mut self, param: &str, what: &'static str) {

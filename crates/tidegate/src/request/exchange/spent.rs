@@ -108,7 +108,9 @@ fn charge(exchange: &Exchange, usage: &Usage, compute_us: u64, basis: Basis) -> 
 fn estimate_input(exchange: &Exchange) -> u64 {
     let Query { body, user, .. } = &exchange.query;
     let rendered = match exchange.query.form {
-        Form::Chat => exchange.set.render(body.again(), user.as_deref()).ok().map(|r| r.body),
+        Form::Chat | Form::Messages => {
+            exchange.set.render(body.again(), user.as_deref()).ok().map(|r| r.body)
+        }
         Form::Completions | Form::Embeddings => Some(body.again()),
     };
     rendered.map_or(0, |body| input_tokens(&body))

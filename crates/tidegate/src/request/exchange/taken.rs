@@ -99,7 +99,7 @@ impl Query {
     fn answers(&self, body: &Map<String, Value>) -> u64 {
         let number = |name: &str| body.get(name).and_then(Value::as_u64).unwrap_or(1).max(1);
         match self.form {
-            Form::Chat => number("n"),
+            Form::Chat | Form::Messages => number("n"),
             Form::Completions => {
                 let prompts = body.get("prompt").and_then(Value::as_array).map_or(1, Vec::len);
                 number("n").max(number("best_of")).saturating_mul(prompts as u64)

@@ -23,6 +23,7 @@ async fn opened_while(
 ) -> (TraceId, Result<Exchange, Problem>) {
     let gateway = &service.gateway;
     let arrival = Arrival {
+        betas: None,
         dialect: Dialect::OpenAi,
         ids: gateway.ids.of(&HeaderMap::new()),
         key: None,
@@ -33,6 +34,9 @@ async fn opened_while(
     };
     let query = Query {
         form: Default::default(),
+        message: None,
+        is_message: false,
+        left_out: Default::default(),
         body: Asked::new(&Bytes::from_static(b"{}"), Map::new()),
         stream: false,
         include_usage: false,

@@ -5,7 +5,7 @@ use crate::anthropic::shape;
 use crate::request_error::RequestError;
 use crate::translate::chat_request::{self, Effort, Format, effort, only};
 use crate::translate::node::{Node, Object, is_neutral};
-use crate::translate::warnings::{LEFT_OUT, Warnings};
+use crate::translate::warnings::{LEFT_OUT, NO_SAMPLING, Warnings};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 
@@ -51,7 +51,6 @@ const HARMLESS: [&str; 11] = [
     "prompt_cache_options",
 ];
 
-const NO_SAMPLING: &str = "is left out: the model takes no sampling parameters";
 const NOT_THINKING: &str = "is left out: a model that thinks takes no sampling parameters";
 
 /// The least budget of thinking that the API takes, tokens.

@@ -7,7 +7,7 @@ use crate::translate::chat_request::{
     Effort, Format, effort, format, max_tokens, one_text, only, stops,
 };
 use crate::translate::node::Object;
-use crate::translate::warnings::{LEFT_OUT, Warnings};
+use crate::translate::warnings::{LEFT_OUT, NO_SAMPLING, Warnings};
 
 /// Members that are translated, or that the path and the gateway say.
 const READ: [&str; 22] = [
@@ -50,8 +50,6 @@ const HARMLESS: [&str; 12] = [
     "prompt_cache_options",
     "cache_control",
 ];
-
-const NO_SAMPLING: &str = "is left out: the model takes no sampling parameters";
 
 /// Refuses members that change what the answer means and have no counterpart.
 pub(super) fn check_members(
