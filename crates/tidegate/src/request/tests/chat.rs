@@ -290,6 +290,8 @@ async fn a_request_with_nothing_to_be_split_by_is_not_compared() {
     let service = Service::with(setup, vec![Say::text("ok"), Say::text("ok")]).await;
     let mut body = ask("hi");
     body.as_object_mut().unwrap().remove("user");
+    // A picture alone is no conversation to go by.
+    body["messages"][0]["content"] = json!([{"type": "image_url", "image_url": {"url": "u"}}]);
     assert_eq!(service.post(CHAT, &body).await.status, 200);
     let (stable, candidate) = windows(&service);
     assert_eq!((stable.requests, candidate.requests), (0, 0));
