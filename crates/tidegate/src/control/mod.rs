@@ -93,6 +93,8 @@ pub(crate) struct Control {
     gathered: Gathered,
     /// Post-release work that failed.
     undone: UndoneWork,
+    /// Whether the journal was replayed since: what ended in it may still have work to be done.
+    was_replayed: bool,
     /// Whether the store could not write at the last look.
     store_fails: bool,
     /// What keys are hashed with; absent before the first key.
@@ -123,6 +125,7 @@ impl Control {
             red_events: Vec::new(),
             gathered: Gathered::default(),
             undone: UndoneWork::new(),
+            was_replayed: false,
             store_fails: false,
             key_secret,
         })
@@ -348,6 +351,7 @@ impl Control {
         let before = std::mem::replace(&mut self.state, Arc::new(replay(&self.store)?));
         self.ahead.replayed(Arc::clone(&self.state));
         self.watch = Watch::default();
+        self.was_replayed = true;
         let Some(plane) = self.plane.clone() else { return Ok(()) };
         plane.router.set_experimental(self.state.is_experimental());
         if before.active != self.state.active {

@@ -46,7 +46,8 @@ pub(super) struct Undone {
 }
 
 impl Control {
-    /// Finds the work that an earlier process did not finish, and does it.
+    /// Finds the work that an earlier process, or an entry of the journal that was met by a replay,
+    /// left to be done, and does it.
     pub(super) async fn finish_post_release(&mut self) {
         let releases = self.state.releases.iter().filter(|(id, release)| {
             let has_cases = self.state.incident_of(id).is_none_or(is_settled);
@@ -63,8 +64,11 @@ impl Control {
         }
     }
 
-    /// Tries again what failed, where it is time.
+    /// Tries again what failed, where it is time; after a replay, all that is not done.
     pub(super) async fn retry_post_release(&mut self) {
+        if std::mem::take(&mut self.was_replayed) {
+            return self.finish_post_release().await;
+        }
         let now = self.clock.now();
         let due = self.undone.iter().filter(|(_, undone)| undone.at <= now);
         let due: Vec<(PackOf, bool, bool)> =

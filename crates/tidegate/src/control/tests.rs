@@ -355,6 +355,8 @@ async fn a_rollback_that_is_in_the_journal_already_is_not_owed_any_more() {
     };
     scene.control.clock.advance(1_000);
     scene.control.handle(Command::Start(Box::new(request))).await.unwrap();
+    // What follows a release is done at once, and not at the next start.
+    assert!(scene.control.state.releases[&change].pack.is_some());
 }
 
 /// A planted text in an answer of the candidate.
