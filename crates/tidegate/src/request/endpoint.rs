@@ -5,6 +5,9 @@ use super::dialect::Dialect;
 use super::problem::{Next, Problem};
 use http::{Method, StatusCode};
 
+/// The document that describes them, OpenAPI 3.1.
+pub(super) const OPENAPI: &[u8] = include_bytes!("openapi.json");
+
 /// Something that answers at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Endpoint {
@@ -28,6 +31,8 @@ pub(super) enum Endpoint {
     Models,
     /// One of them.
     Model,
+    /// The document of all of these.
+    OpenApi,
     /// For Prometheus.
     Metrics,
     /// Whether the process lives.
@@ -38,7 +43,7 @@ pub(super) enum Endpoint {
 
 impl Endpoint {
     /// Every endpoint.
-    pub(super) const ALL: [Endpoint; 13] = [
+    pub(super) const ALL: [Endpoint; 14] = [
         Endpoint::Completions,
         Endpoint::PlainCompletions,
         Endpoint::Embeddings,
@@ -49,6 +54,7 @@ impl Endpoint {
         Endpoint::Feedback,
         Endpoint::Models,
         Endpoint::Model,
+        Endpoint::OpenApi,
         Endpoint::Metrics,
         Endpoint::Health,
         Endpoint::Ready,
@@ -67,6 +73,7 @@ impl Endpoint {
             Endpoint::Feedback => "/v1/feedback",
             Endpoint::Models => "/v1/models",
             Endpoint::Model => "/v1/models/{id}",
+            Endpoint::OpenApi => "/openapi.json",
             Endpoint::Metrics => "/metrics",
             Endpoint::Health => "/health",
             Endpoint::Ready => "/readyz",
@@ -86,6 +93,7 @@ impl Endpoint {
             | Endpoint::Feedback => "POST",
             Endpoint::Models
             | Endpoint::Model
+            | Endpoint::OpenApi
             | Endpoint::Metrics
             | Endpoint::Health
             | Endpoint::Ready => "GET, HEAD",
@@ -166,6 +174,34 @@ pub(super) fn model_id(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
+    use std::collections::BTreeSet;
+
+    /// The document has every path with its methods, and every code, and no other.
+    #[test]
+    fn the_document_is_that_of_the_code() {
+        let document: Value = serde_json::from_slice(OPENAPI).unwrap();
+        assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+        let paths = document["paths"].as_object().unwrap();
+        let described: BTreeSet<(String, String)> = paths
+            .iter()
+            .flat_map(|(path, item)| {
+                let methods = item.as_object().unwrap().keys();
+                methods.map(|method| (path.clone(), method.to_uppercase()))
+            })
+            .collect();
+        let ours = |endpoint: Endpoint| {
+            let methods = endpoint.methods().split(", ").filter(|method| *method != "HEAD");
+            methods.map(move |method| (endpoint.path().to_owned(), method.to_owned()))
+        };
+        assert_eq!(described, Endpoint::ALL.into_iter().flat_map(ours).collect());
+        let error = &document["components"]["schemas"]["Error"]["properties"]["error"];
+        let codes = error["properties"]["code"]["x-codes"].as_array().unwrap();
+        let codes: BTreeSet<&str> = codes.iter().filter_map(Value::as_str).collect();
+        // Nobody is there to read this one; it is only recorded.
+        let seen = Code::ALL.into_iter().filter(|code| *code != Code::ClientGone);
+        assert_eq!(codes, seen.map(Code::as_str).collect());
+    }
 
     fn check(path: &str, expected: Option<Endpoint>) {
         let post = endpoint(&Method::POST, path).ok();

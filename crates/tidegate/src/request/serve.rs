@@ -3,7 +3,7 @@
 use super::arrival::Arrival;
 use super::auth::Caller;
 use super::body::Body;
-use super::endpoint::{Endpoint, endpoint, model_id};
+use super::endpoint::{Endpoint, OPENAPI, endpoint, model_id};
 use super::front::{Admitted, Front, Picked};
 use super::ids::Ids;
 use super::incoming::{self, RequestBody};
@@ -14,7 +14,7 @@ use super::{chat, cors, count, feedback, pages, respond, strict};
 use crate::http::{Received, UnreadBody, aside};
 use crate::observe::StatusClass;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Response, StatusCode};
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
@@ -125,12 +125,14 @@ async fn dispatch(
         | Endpoint::Feedback
         | Endpoint::Models
         | Endpoint::Model
+        | Endpoint::OpenApi
         | Endpoint::Metrics => {}
     }
     let admitted = front.admit(request.peer, request.headers)?.noting(picked);
     match endpoint {
         Endpoint::Health | Endpoint::Ready | Endpoint::Models => Ok(pages::models(&admitted)),
         Endpoint::Model => pages::model(&admitted, model_id(request.path)),
+        Endpoint::OpenApi => Ok(respond::json_bytes(StatusCode::OK, OPENAPI)),
         Endpoint::Metrics => {
             let accept = request.headers.get(header::ACCEPT);
             let accept = accept.and_then(|accept| accept.to_str().ok()).unwrap_or_default();

@@ -196,6 +196,30 @@ fn a_model_is_found_by_its_name_with_or_without_a_slash() {
     wrong.check_error(405, "wrong_method", &["/v1/embeddings takes POST"]);
 }
 
+/// Every path of the document answers, to an empty request as well as it can.
+#[test]
+fn every_path_of_the_document_answers() {
+    let upstream = Upstream::answering("hi");
+    let project = project(&upstream);
+    let server = project.serve();
+    let document = client::get(server.address, "/openapi.json", "").unwrap().json();
+    let paths = document["paths"].as_object().unwrap();
+    assert!(paths.len() > 10, "{paths:?}");
+    for (path, item) in paths {
+        let path = path.replace("{id}", "my-service");
+        match item.get("post") {
+            // The client checks that the document has the status.
+            Some(_) => {
+                let answer = client::post(server.address, &path, &json!({})).unwrap();
+                assert_eq!(answer.status, 400, "{path}: {answer:?}");
+            }
+            None => {
+                assert_eq!(client::get(server.address, &path, "").unwrap().status, 200, "{path}")
+            }
+        }
+    }
+}
+
 #[test]
 fn tokens_of_a_message_are_counted_and_said_to_be_an_estimate() {
     let upstream = Upstream::answering("hi");

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// Ends a test that hangs; no answer takes this long.
@@ -125,6 +126,7 @@ pub(crate) fn open(address: SocketAddr, request: &[u8]) -> io::Result<Open> {
     reader.read_line(&mut line)?;
     let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
     let status = status.ok_or_else(|| io::Error::other(format!("no status in {line:?}")))?;
+    check_described(request, status);
     let mut head = Vec::new();
     loop {
         let mut line = String::new();
@@ -135,6 +137,28 @@ pub(crate) fn open(address: SocketAddr, request: &[u8]) -> io::Result<Open> {
         }
     }
     Ok(Open { reader, answer: Answer { status, head, body: String::new() } })
+}
+
+/// Checks that the data plane's own document has what was answered at one of its paths.
+#[track_caller]
+fn check_described(request: &[u8], status: u16) {
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+        serde_json::from_str(include_str!("../../src/request/openapi.json")).unwrap()
+    });
+    let head = request.split(|b| *b == b'\n').next().unwrap_or_default();
+    let Ok(head) = std::str::from_utf8(head) else { return };
+    let [method, path, _] = head.trim_end().splitn(3, ' ').collect::<Vec<_>>()[..] else { return };
+    let path = path.split('?').next().unwrap_or_default().trim_end_matches('/');
+    let path = if path.starts_with("/v1/models/") { "/v1/models/{id}" } else { path };
+    let Some(item) = DOCUMENT["paths"].get(path) else { return };
+    // An answer to another method is always the same one.
+    let described = item.get(method.to_lowercase()).or_else(|| item.as_object()?.values().next());
+    let responses = &described.unwrap()["responses"];
+    let has = |key: &str| responses.get(key).is_some();
+    assert!(
+        has(&status.to_string()) || (400..500).contains(&status) && has("4XX"),
+        "openapi.json has no {status} for {method} {path}"
+    );
 }
 
 /// The bytes of a request that closes its connection.
