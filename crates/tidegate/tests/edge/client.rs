@@ -151,6 +151,10 @@ fn check_described(request: &[u8], status: u16) {
     let path = path.split('?').next().unwrap_or_default().trim_end_matches('/');
     let path = if path.starts_with("/v1/models/") { "/v1/models/{id}" } else { path };
     let Some(item) = DOCUMENT["paths"].get(path) else { return };
+    // What a browser asks before it asks is no operation.
+    if method == "OPTIONS" {
+        return;
+    }
     // An answer to another method is always the same one.
     let described = item.get(method.to_lowercase()).or_else(|| item.as_object()?.values().next());
     let responses = &described.unwrap()["responses"];
