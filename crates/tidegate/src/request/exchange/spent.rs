@@ -3,7 +3,8 @@
 use super::taken::input_tokens;
 use super::{Ending, Exchange, Query};
 use crate::upstream::Form;
-use tidegate_core::money::{Basis, Charge, Metered, Money, Pricing};
+use tidegate_core::ids::UnixMs;
+use tidegate_core::money::{Basis, Charge, Metered, Money, PriceTable, Pricing};
 use tidegate_core::observe::{Estimate, Timing};
 use tidegate_core::text::estimate_tokens;
 use tidegate_core::upstream::Failure;
@@ -87,19 +88,34 @@ fn may_cost(exchange: &Exchange, ending: &Ending) -> bool {
 }
 
 fn charge(exchange: &Exchange, usage: &Usage, compute_us: u64, basis: Basis) -> Charge {
+    let models = [exchange.model(), &exchange.set.keys.model];
+    let prices = &exchange.gateway.prices.table;
+    charged(prices, models, exchange.arrival.at, metered(usage, compute_us), basis)
+}
+
+/// What was used, each token in one number.
+fn metered(usage: &Usage, compute_us: u64) -> Metered {
     let Usage { tokens_in, tokens_out, cache_read_in, cache_write_in, reasoning_out } = *usage;
     let tokens_in = [tokens_in, cache_read_in, cache_write_in, 0];
-    let used = Metered::of_totals(tokens_in, [tokens_out, reasoning_out, 0], compute_us);
-    let prices = &exchange.gateway.prices.table;
-    let model = exchange.model();
-    let priced = prices.find(model, None, exchange.arrival.at);
+    Metered::of_totals(tokens_in, [tokens_out, reasoning_out, 0], compute_us)
+}
+
+/// What that costs: the model that answered, and the version set's own.
+fn charged(
+    prices: &PriceTable,
+    [model, own]: [&str; 2],
+    at: UnixMs,
+    used: Metered,
+    basis: Basis,
+) -> Charge {
+    let priced = prices.find(model, None, at);
     let pricing = match &priced {
         None => Pricing::Unpriced,
         Some(priced) if priced.is_of_other_tier => Pricing::OtherTier,
         Some(_) => Pricing::Listed,
     };
     let bill = priced.map(|priced| priced.rates.bill(&used)).unwrap_or_default();
-    let other_model = (model != exchange.set.keys.model).then(|| model.to_owned());
+    let other_model = (model != own).then(|| model.to_owned());
     Charge { other_model, tier: None, used, bill, basis, pricing }
 }
 
@@ -119,3 +135,6 @@ fn estimate_input(exchange: &Exchange) -> u64 {
 fn texts(facts: &AnswerFacts) -> impl Iterator<Item = &str> {
     facts.texts().map(|(_, text)| text)
 }
+
+#[cfg(test)]
+mod tests;
