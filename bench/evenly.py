@@ -33,10 +33,10 @@ def exchange(connection, request):
             return answer.startswith(b"HTTP/1.1 200")
 
 
-def client(port, first, every, until, results):
+def client(port, header, first, every, until, results):
     """Asks from `first` on, `every` so many seconds; gives the times in µs, and the failures."""
     request = (f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-               f"Content-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"
+               f"Content-Type: application/json\r\nContent-Length: {len(BODY)}\r\n{header}\r\n"
                ).encode() + BODY
     times, failed = [], 0
     try:
@@ -56,12 +56,13 @@ def client(port, first, every, until, results):
     results.put((times, failed))
 
 
-def at_rate(port, per_s, seconds):
+def at_rate(port, per_s, seconds, header=""):
     """Median and 99th percentile, µs, of evenly spaced requests."""
     results = multiprocessing.Queue()
     start = time.perf_counter() + 0.3
+    line = f"{header}\r\n" if header else ""
     clients = [multiprocessing.Process(target=client, args=(
-        port, start + number / per_s, CLIENTS / per_s, start + seconds, results))
+        port, line, start + number / per_s, CLIENTS / per_s, start + seconds, results))
         for number in range(CLIENTS)]
     for one in clients:
         one.start()

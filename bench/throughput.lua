@@ -1,5 +1,6 @@
 -- POSTs chat completions of 64 users in turn; says at the end what came of it, as one JSON line.
--- More headers come as arguments: wrk … -- 'name: value' ….
+-- More headers come as arguments: wrk … -- 'name: value' …; 'pause-ms: N' is none, but the pause of a
+-- connection before each request.
 local requests = {}
 local turn = 0
 
@@ -7,7 +8,11 @@ function init(args)
   local headers = { ["content-type"] = "application/json" }
   for _, line in ipairs(args) do
     local name, value = line:match("^([^:]+): *(.*)$")
-    if name then headers[name] = value end
+    if name == "pause-ms" then
+      function delay() return tonumber(value) end
+    elseif name then
+      headers[name] = value
+    end
   end
   local text = string.rep("How long does a refund take? ", 8)
   for user = 1, 64 do

@@ -13,4 +13,4 @@ if [ -n "${missing:-}" ]; then
   echo "skipped: there is no$missing (Debian: apt-get install$missing)"
   exit 0
 fi
-exec python3 bench/throughput.py "$@"
+exec python3 "bench/${BENCH:-throughput}.py" "$@"
