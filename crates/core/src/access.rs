@@ -10,6 +10,7 @@ pub mod budget;
 pub mod grant;
 pub mod key;
 pub mod quota;
+pub mod turns;
 
 pub use allowance::{
     Ahead, Allowance, Asked, Begun, BoundKind, Bounds, Level, OverBound, OverBudget, Refused,
@@ -19,3 +20,4 @@ pub use budget::{Budget, Ledger, Period, Spent};
 pub use grant::{Grant, HeldKey, KeyState, Role};
 pub use key::{KeyError, KeyId, KeyText};
 pub use quota::{Bucket, Denied};
+pub use turns::Turns;

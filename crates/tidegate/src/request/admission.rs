@@ -2,14 +2,16 @@
 //!
 //! Each service has its own bounds, so that a flooded service does not starve another.
 
+use super::auth::Caller;
 use super::bounds::{BODY_BUDGET_KIB, BODY_FREE, RETRY_RESERVE_MILLI, RETRY_SHARE_MILLI};
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tidegate_core::access::Turns;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
 /// Why a request is not taken on. Each passes soon by itself.
@@ -28,10 +30,8 @@ pub(super) enum Overload {
 
 /// The bounds of one service, with what is used of each.
 pub(super) struct Admission {
-    permits: Arc<Semaphore>,
-    max_concurrent: usize,
+    places: Arc<Places>,
     queue: Duration,
-    waiting: AtomicUsize,
     bodies: Arc<Bodies>,
     retry_reserve_milli: AtomicI64,
 }
@@ -40,10 +40,12 @@ impl Admission {
     /// So many requests at a time, each waiting not longer than `queue` for its turn.
     pub(super) fn new(max_concurrent: usize, queue: Duration) -> Admission {
         Admission {
-            permits: Arc::new(Semaphore::new(max_concurrent)),
-            max_concurrent,
+            // A longer line than may run only makes everyone's answer late.
+            places: Arc::new(Places {
+                turns: Mutex::new(Turns::new(max_concurrent, max_concurrent)),
+                tickets: AtomicU64::new(0),
+            }),
             queue,
-            waiting: AtomicUsize::new(0),
             bodies: Arc::new(Bodies {
                 budget: Arc::new(Semaphore::new(BODY_BUDGET_KIB)),
                 held_kib: Mutex::default(),
@@ -52,23 +54,32 @@ impl Admission {
         }
     }
 
-    /// A permit for one request, held as long as the request runs. No more may wait than may
-    /// work: a longer queue only makes everyone's answer late.
-    pub(super) async fn permit(
+    /// A place for one request, held as long as the request runs. Where all are taken, those who
+    /// wait get one in turn: a tenant, or a key without one, that sends more only waits longer.
+    pub(super) async fn place(
         &self,
+        caller: &Caller,
         patience: Duration,
-    ) -> Result<OwnedSemaphorePermit, Overload> {
-        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            return Ok(permit);
-        }
-        let waiting = Waiting::enter(&self.waiting);
-        if waiting.before >= self.max_concurrent {
-            return Err(Overload::Waiting);
-        }
-        let wait = self.queue.min(patience);
-        match timeout(wait, Arc::clone(&self.permits).acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(Overload::InWork),
+    ) -> Result<Place, Overload> {
+        let (places, wait) = (&self.places, self.queue.min(patience));
+        let who: Who = caller.tenant.clone().or_else(|| caller.key.clone());
+        let (in_line, given) = {
+            let mut turns = places.turns();
+            if turns.take() {
+                return Ok(Place(Arc::clone(places)));
+            }
+            let (give, given) = oneshot::channel();
+            let number = places.tickets.fetch_add(1, Ordering::Relaxed);
+            // Who makes way sees that its ticket is gone.
+            turns.wait(&who, Ticket { number, give }).map_err(|_| Overload::Waiting)?;
+            (InLine { places, who: &who, number }, given)
+        };
+        let given = timeout(wait, given).await;
+        drop(in_line);
+        match given {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) => Err(Overload::Waiting),
+            Err(_) => Err(Overload::InWork),
         }
     }
 
@@ -173,21 +184,52 @@ impl Drop for Share {
     }
 }
 
-/// One more request is waiting until this is dropped, also when its client leaves.
-struct Waiting<'a> {
-    count: &'a AtomicUsize,
-    before: usize,
+/// Who waits in one line: a tenant, or a key without one; together where nobody shows a key.
+type Who = Option<Arc<str>>;
+
+/// The places for requests.
+struct Places {
+    turns: Mutex<Turns<Who, Ticket>>,
+    /// How many have waited.
+    tickets: AtomicU64,
 }
 
-impl Waiting<'_> {
-    fn enter(count: &AtomicUsize) -> Waiting<'_> {
-        Waiting { before: count.fetch_add(1, Ordering::Relaxed), count }
+impl Places {
+    fn turns(&self) -> MutexGuard<'_, Turns<Who, Ticket>> {
+        // Nothing panics in between.
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Waiting<'_> {
+/// A request that waits for a place.
+struct Ticket {
+    number: u64,
+    give: oneshot::Sender<Place>,
+}
+
+/// A place, until it is dropped: then it goes to who waits next.
+pub(super) struct Place(Arc<Places>);
+
+impl Drop for Place {
     fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
+        let next = self.0.turns().done();
+        if let Some(ticket) = next {
+            // Where nobody takes it any more, it comes back, and is dropped again.
+            let _ = ticket.give.send(Place(Arc::clone(&self.0)));
+        }
+    }
+}
+
+/// A ticket that leaves its line when this is dropped, also when its client leaves.
+struct InLine<'a> {
+    places: &'a Places,
+    who: &'a Who,
+    number: u64,
+}
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        self.places.turns().leave(self.who, |ticket| ticket.number == self.number);
     }
 }
 
@@ -197,27 +239,61 @@ mod tests {
     use proptest::prelude::*;
 
     #[tokio::test]
-    async fn a_permit_is_waited_for_by_no_more_than_may_work() {
+    async fn a_place_is_waited_for_by_no_more_than_may_work() {
         let admission = Arc::new(Admission::new(1, Duration::from_secs(60)));
-        let held = admission.permit(Duration::ZERO).await.unwrap();
+        let anyone = Caller::default();
+        let held = admission.place(&anyone, Duration::ZERO).await.ok().unwrap();
         let of = Arc::clone(&admission);
-        let second = tokio::spawn(async move { of.permit(Duration::MAX).await.map(drop) });
-        while admission.waiting.load(Ordering::Relaxed) == 0 {
+        let second =
+            tokio::spawn(
+                async move { of.place(&Caller::default(), Duration::MAX).await.map(drop) },
+            );
+        while admission.places.turns().waiting() == 0 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(admission.permit(Duration::MAX).await.unwrap_err(), Overload::Waiting);
+        let third = admission.place(&anyone, Duration::MAX).await.err();
+        assert_eq!(third, Some(Overload::Waiting));
         drop(held);
         assert_eq!(second.await.unwrap(), Ok(()), "the one that waited has its turn");
-        assert!(admission.permit(Duration::ZERO).await.is_ok(), "all is given back");
+        assert!(admission.place(&anyone, Duration::ZERO).await.is_ok(), "all is given back");
     }
 
     #[tokio::test]
     async fn patience_ends_the_wait() {
         let admission = Admission::new(1, Duration::from_secs(60));
-        let _held = admission.permit(Duration::ZERO).await.unwrap();
-        let late = admission.permit(Duration::from_millis(1)).await.unwrap_err();
-        assert_eq!(late, Overload::InWork);
-        assert_eq!(admission.waiting.load(Ordering::Relaxed), 0);
+        let anyone = Caller::default();
+        let _held = admission.place(&anyone, Duration::ZERO).await.ok().unwrap();
+        let late = admission.place(&anyone, Duration::from_millis(1)).await.err();
+        assert_eq!(late, Some(Overload::InWork));
+        assert_eq!(admission.places.turns().waiting(), 0);
+    }
+
+    /// Two workers hand one place on and on, to callers of whom every other one gives up: none is
+    /// lost.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_place_is_never_lost() {
+        let admission = Arc::new(Admission::new(2, Duration::from_millis(2)));
+        let tasks: Vec<_> = (0..400_u64)
+            .map(|i| {
+                let admission = Arc::clone(&admission);
+                tokio::spawn(async move {
+                    let tenant = Some(Arc::from(format!("tenant-{}", i % 3)));
+                    let caller = Caller { tenant, ..Caller::default() };
+                    let patience = Duration::from_micros(if i % 2 == 0 { 300 } else { 2_000 });
+                    let place = admission.place(&caller, patience).await;
+                    tokio::time::sleep(Duration::from_micros(200)).await;
+                    drop(place);
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        let mut turns = admission.places.turns();
+        assert_eq!(
+            (turns.waiting(), turns.take(), turns.take(), turns.take()),
+            (0, true, true, false)
+        );
     }
 
     const MIB: usize = 1024 * 1024;

@@ -8,7 +8,7 @@ mod screen;
 mod spent;
 mod taken;
 
-use super::admission::Share;
+use super::admission::{Place, Share};
 use super::arrival::Arrival;
 use super::auth::Caller;
 use super::bounds::BODY_FREE;
@@ -45,7 +45,6 @@ use tidegate_wire::AnswerFacts;
 use tidegate_wire::openai_chat::{self, ToolResult};
 use tidegate_wire::translate::Warnings;
 use tidegate_wire::translate::responses_in::Echo;
-use tokio::sync::OwnedSemaphorePermit;
 
 /// The version set that answered.
 const X_VERSION_SET: HeaderName = HeaderName::from_static("x-tidegate-version-set");
@@ -206,13 +205,13 @@ pub(super) struct Exchange {
     fell_back: Option<FellBack>,
     /// What the request holds that is worth counting.
     signals: Vec<Signal>,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
     /// The memory that it may hold.
     pub(super) share: Share,
 }
 
 impl Exchange {
-    /// Waits for a permit, then takes the table in place and the subject's arm on it; where the
+    /// Waits for a place, then takes the table in place and the subject's arm on it; where the
     /// tenant is audited, also until the request's admission is on disk.
     pub(super) async fn open(
         gateway: &Arc<Gateway>,
@@ -227,7 +226,8 @@ impl Exchange {
         }
         let taken = take(gateway, &arrival.caller, &query).await?;
         let queued = Instant::now();
-        let permit = gateway.admission.permit(query.budget.unwrap_or(Duration::MAX)).await?;
+        let patience = query.budget.unwrap_or(Duration::MAX);
+        let held = gateway.admission.place(&arrival.caller, patience).await?;
         let queue = queued.elapsed();
         let (placed, ticket) = place(gateway, &arrival, &query).await?;
         let Placed { table, arm, cohort, set } = placed;
@@ -252,7 +252,7 @@ impl Exchange {
             taken,
             fell_back: None,
             signals: Vec::new(),
-            _permit: permit,
+            _place: held,
             share,
         };
         exchange.screened()

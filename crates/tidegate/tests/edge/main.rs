@@ -32,6 +32,8 @@ mod endpoints;
 #[cfg(test)]
 mod evals;
 #[cfg(test)]
+mod fair;
+#[cfg(test)]
 mod fallback;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
