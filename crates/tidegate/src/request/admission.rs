@@ -2,7 +2,6 @@
 //!
 //! Each service has its own bounds, so that a flooded service does not starve another.
 
-use super::auth::Caller;
 use super::bounds::{BODY_BUDGET_KIB, BODY_FREE, RETRY_RESERVE_MILLI, RETRY_SHARE_MILLI};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -56,13 +55,8 @@ impl Admission {
 
     /// A place for one request, held as long as the request runs. Where all are taken, those who
     /// wait get one in turn: a tenant, or a key without one, that sends more only waits longer.
-    pub(super) async fn place(
-        &self,
-        caller: &Caller,
-        patience: Duration,
-    ) -> Result<Place, Overload> {
+    pub(super) async fn place(&self, who: Who, patience: Duration) -> Result<Place, Overload> {
         let (places, wait) = (&self.places, self.queue.min(patience));
-        let who: Who = caller.tenant.clone().or_else(|| caller.key.clone());
         let (in_line, given) = {
             let mut turns = places.turns();
             if turns.take() {
@@ -185,7 +179,7 @@ impl Drop for Share {
 }
 
 /// Who waits in one line: a tenant, or a key without one; together where nobody shows a key.
-type Who = Option<Arc<str>>;
+pub(super) type Who = Option<Arc<str>>;
 
 /// The places for requests.
 struct Places {
@@ -241,35 +235,29 @@ mod tests {
     #[tokio::test]
     async fn a_place_is_waited_for_by_no_more_than_may_work() {
         let admission = Arc::new(Admission::new(1, Duration::from_secs(60)));
-        let anyone = Caller::default();
-        let held = admission.place(&anyone, Duration::ZERO).await.ok().unwrap();
+        let held = admission.place(None, Duration::ZERO).await.ok().unwrap();
         let of = Arc::clone(&admission);
-        let second =
-            tokio::spawn(
-                async move { of.place(&Caller::default(), Duration::MAX).await.map(drop) },
-            );
+        let second = tokio::spawn(async move { of.place(None, Duration::MAX).await.map(drop) });
         while admission.places.turns().waiting() == 0 {
             tokio::task::yield_now().await;
         }
-        let third = admission.place(&anyone, Duration::MAX).await.err();
+        let third = admission.place(None, Duration::MAX).await.err();
         assert_eq!(third, Some(Overload::Waiting));
         drop(held);
         assert_eq!(second.await.unwrap(), Ok(()), "the one that waited has its turn");
-        assert!(admission.place(&anyone, Duration::ZERO).await.is_ok(), "all is given back");
+        assert!(admission.place(None, Duration::ZERO).await.is_ok(), "all is given back");
     }
 
     #[tokio::test]
     async fn patience_ends_the_wait() {
         let admission = Admission::new(1, Duration::from_secs(60));
-        let anyone = Caller::default();
-        let _held = admission.place(&anyone, Duration::ZERO).await.ok().unwrap();
-        let late = admission.place(&anyone, Duration::from_millis(1)).await.err();
+        let _held = admission.place(None, Duration::ZERO).await.ok().unwrap();
+        let late = admission.place(None, Duration::from_millis(1)).await.err();
         assert_eq!(late, Some(Overload::InWork));
         assert_eq!(admission.places.turns().waiting(), 0);
     }
 
-    /// Two workers hand one place on and on, to callers of whom every other one gives up: none is
-    /// lost.
+    /// Two workers hand one place on and on, to callers half of which give up: none is lost.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_place_is_never_lost() {
         let admission = Arc::new(Admission::new(2, Duration::from_millis(2)));
@@ -277,10 +265,9 @@ mod tests {
             .map(|i| {
                 let admission = Arc::clone(&admission);
                 tokio::spawn(async move {
-                    let tenant = Some(Arc::from(format!("tenant-{}", i % 3)));
-                    let caller = Caller { tenant, ..Caller::default() };
+                    let who = Some(Arc::from(format!("tenant-{}", i % 3)));
                     let patience = Duration::from_micros(if i % 2 == 0 { 300 } else { 2_000 });
-                    let place = admission.place(&caller, patience).await;
+                    let place = admission.place(who, patience).await;
                     tokio::time::sleep(Duration::from_micros(200)).await;
                     drop(place);
                 })

@@ -227,7 +227,9 @@ impl Exchange {
         let taken = take(gateway, &arrival.caller, &query).await?;
         let queued = Instant::now();
         let patience = query.budget.unwrap_or(Duration::MAX);
-        let held = gateway.admission.place(&arrival.caller, patience).await?;
+        let Caller { key, tenant, holder: _ } = &arrival.caller;
+        let who = tenant.clone().or_else(|| key.clone());
+        let held = gateway.admission.place(who, patience).await?;
         let queue = queued.elapsed();
         let (placed, ticket) = place(gateway, &arrival, &query).await?;
         let Placed { table, arm, cohort, set } = placed;
