@@ -120,6 +120,9 @@ def failures(client):
     check_error("upstream 429", lambda: say(client, "429"), anthropic.RateLimitError, 429, "limit")
     check_error("upstream 500", lambda: say(client, "500"), anthropic.InternalServerError, 502, "")
     check_error("upstream 400", lambda: say(client, "400"), anthropic.BadRequestError, 400, "x")
+    counted = client.messages.count_tokens(
+        model="bench", messages=[{"role": "user", "content": "Where is my order?"}])
+    checks.true("count_tokens: an estimate", 2 < counted.input_tokens < 20, repr(counted))
     check_error("no messages", lambda: client.messages.create(
         model="bench", max_tokens=64, messages=[]), anthropic.BadRequestError, 400, "messages")
     check_error("another model", lambda: client.messages.create(

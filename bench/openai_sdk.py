@@ -128,8 +128,13 @@ def simulated(root, client):
     check_error("3 MiB of text", lambda: client.chat.completions.create(
         model="sdk-desk", messages=user("x" * (3 << 20))), openai.APIStatusError, 413,
         "request_too_large")
-    check_error("an endpoint that is not there", lambda: client.embeddings.create(
-        model="sdk-desk", input="x"), openai.NotFoundError, 404, "unknown_endpoint")
+    checks.equal("models.retrieve", client.models.retrieve("sdk-desk").id, "sdk-desk")
+    check_error("models.retrieve: another", lambda: client.models.retrieve("gpt-4o"),
+                openai.NotFoundError, 404, "model_not_found")
+    check_error("embeddings that nobody makes", lambda: client.embeddings.create(
+        model="sdk-desk", input="x"), openai.NotFoundError, 404, "endpoint_not_served")
+    check_error("a plain completion beside a prompt", lambda: client.completions.create(
+        model="sdk-desk", prompt="x"), openai.NotFoundError, 404, "endpoint_not_served")
     checks.equal("after all errors: it answers",
                  client.chat.completions.create(**ask).choices[0].finish_reason, "stop")
 
@@ -159,10 +164,13 @@ def raw_upstream(folder):
     fake = Fake()
     root = write_project(
         folder / "raw", {"up": {"kind": "openai", "base_url": fake.url}},
+        artifacts={"prompt": {"mode": "pass_through"},
+                   "model": {"upstream": "up", "name": "m-1", "embeddings": "e-1"}},
         limits={"first_byte_ms": 1000, "retries": 0})
     with serving(root) as (url, _):
         client = client_of(url)
         passed_on(fake, client)
+        plain_forms(fake, client)
         failures(root, fake, client)
         responses(root, fake, client)
         gone(root, fake, client)
@@ -193,6 +201,20 @@ def passed_on(fake, client):
     with client.chat.completions.stream(model="bench", messages=user("tool")) as stream:
         call = stream.get_final_completion().choices[0].message.tool_calls[0].function
     checks.equal("tool call, streamed in pieces", call.arguments, TOOL["arguments"])
+
+
+def plain_forms(fake, client):
+    """OpenAI's older completions, and embeddings."""
+    made = client.completions.create(model="bench", prompt="hello", max_tokens=9)
+    checks.equal("completions: the text", made.choices[0].text, TEXT)
+    checks.equal("completions: the upstream gets the set's model", fake.seen[-1]["body"]["model"],
+                 "m-1")
+    for encoding in ("float", "base64"):
+        made = client.embeddings.create(model="bench", input=["a", "東京"], encoding_format=encoding)
+        checks.equal(f"embeddings: {encoding}", fake.seen[-1]["body"]["encoding_format"], encoding)
+    vector = client.embeddings.create(model="bench", input="a").data[0].embedding
+    checks.equal("embeddings: the vector, as the SDK asks for it by itself", vector, [0.5, -0.25])
+    checks.equal("embeddings: the set's model for them", fake.seen[-1]["body"]["model"], "e-1")
 
 
 def failures(root, fake, client):

@@ -4,6 +4,7 @@ Needs the standard library only. Everything listens on loopback, and only what w
 stopped, by its process id.
 """
 
+import base64
 import contextlib
 import http.server
 import json
@@ -12,6 +13,7 @@ import pathlib
 import re
 import select
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -146,6 +148,20 @@ def memory_mb(process):
     return int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) * 1024 / 1e6
 
 
+def plain(body):
+    """The answer to one of OpenAI's older completions, or to embeddings."""
+    usage = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+    if "prompt" in body:
+        choice = {"index": 0, "text": TEXT, "finish_reason": "stop", "logprobs": None}
+        return {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m",
+                "choices": [choice], "usage": usage}
+    vector = [0.5, -0.25]
+    if body.get("encoding_format") == "base64":
+        vector = base64.b64encode(struct.pack("<2f", *vector)).decode()
+    data = [{"object": "embedding", "index": 0, "embedding": vector}]
+    return {"object": "list", "data": data, "model": "e", "usage": usage}
+
+
 class Fake:
     """An upstream whose conduct the last user message names: `429`, `cut`, `forever`, …"""
 
@@ -181,6 +197,8 @@ class Fake:
 
     def answer(self, http_, body):
         """Answers one request as its last message asks."""
+        if "input" in body or "prompt" in body:
+            return self.whole(http_, json.dumps(plain(body)).encode())
         wish = body["messages"][-1]["content"]
         if wish in ("400", "429", "500"):
             return self.refuse(http_, int(wish))
