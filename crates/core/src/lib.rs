@@ -24,6 +24,7 @@ pub mod decide;
 pub mod say;
 
 pub mod act;
+pub mod degrade;
 
 pub mod evidence;
 pub mod incident;

@@ -134,6 +134,7 @@ pub(crate) fn record(n: u64, arm: Arm, user: Option<&str>, tenant: Option<&str>)
         tokens_estimated: false,
         cost_micro_usd: 30,
         charge: None,
+        degraded: None,
         timing: Default::default(),
         tool_calls: Vec::new(),
         tool_results: Vec::new(),

@@ -6,9 +6,10 @@
 
 use crate::version_set::LiveSet;
 use arc_swap::ArcSwap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tidegate_core::degrade::DegradeLevel;
 use tidegate_core::ids::{Generation, VersionSetId};
 use tidegate_core::route::{Arm, Entrance, Table};
 
@@ -77,6 +78,8 @@ pub(crate) struct Router {
     // Only writers take it; requests never wait.
     held: Mutex<Held>,
     experimental: AtomicBool,
+    /// The number of the level that the service is degraded to; 0 for none.
+    degraded: AtomicU8,
 }
 
 impl Router {
@@ -86,6 +89,7 @@ impl Router {
             current: ArcSwap::from_pointee(first),
             held: Mutex::default(),
             experimental: AtomicBool::new(false),
+            degraded: AtomicU8::new(0),
         }
     }
 
@@ -97,6 +101,16 @@ impl Router {
     /// Says whether the service is an experiment; control does, from the journal's state.
     pub(crate) fn set_experimental(&self, experimental: bool) {
         self.experimental.store(experimental, Ordering::Relaxed);
+    }
+
+    /// How much of the service is switched off.
+    pub(crate) fn degraded(&self) -> Option<DegradeLevel> {
+        DegradeLevel::of(self.degraded.load(Ordering::Relaxed))
+    }
+
+    /// Switches off as much as this level says, at once; requests in flight end as they began.
+    pub(crate) fn degrade(&self, level: Option<DegradeLevel>) {
+        self.degraded.store(level.map_or(0, DegradeLevel::number), Ordering::Relaxed);
     }
 
     /// The table in place; a request holds it to its end.

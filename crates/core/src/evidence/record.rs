@@ -1,5 +1,6 @@
 //! What is kept of one request.
 
+use crate::degrade::DegradeLevel;
 use crate::guard::{RiskEvent, Signal};
 use crate::ids::{ChangeId, TraceId, UnixMs};
 use crate::money::Charge;
@@ -100,6 +101,10 @@ pub struct Record {
     /// records of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub charge: Option<Charge>,
+    /// The level that the service was degraded to; absent where nothing was switched off. Such a
+    /// request is compared with none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub degraded: Option<DegradeLevel>,
     /// How long the parts took.
     pub timing: Timing,
     /// Tools the answer calls.

@@ -2,6 +2,7 @@
 
 use crate::access::{Grant, KeyId};
 use crate::decide::{Decision, Order, Plan, Signal};
+use crate::degrade::DegradeLevel;
 use crate::evidence::GateRun;
 use crate::ids::{ChangeId, Digest, Generation, IncidentId, ServiceName, UnixMs, VersionSetId};
 use crate::incident::RedLines;
@@ -98,6 +99,16 @@ pub enum Event {
         /// The operator's name, as the command line gave it.
         by: String,
         /// Why it is safe again, in the operator's words.
+        reason: String,
+    },
+    /// The service was degraded to another level by an operator, or is degraded no more.
+    Degraded {
+        /// How much is switched off from now on; absent where nothing is any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        level: Option<DegradeLevel>,
+        /// The operator's name, as the command line gave it.
+        by: String,
+        /// Why, in the operator's words.
         reason: String,
     },
     /// A release's incident began. Nothing writes this any more, older journals hold it: a

@@ -5,6 +5,7 @@ use crate::access::{Grant, HeldKey, KeyId};
 use crate::decide::{
     Action, Cause, Decision, DecisionKind, Order, OrderKind, Phase, Plan, ReleaseState, Signal,
 };
+use crate::degrade::Degraded;
 use crate::evidence::PackRef;
 use crate::ids::{ChangeId, Digest, Generation, IncidentId, ServiceName, UnixMs, VersionSetId};
 use crate::incident::{Incident, RedLines, Subject, TRACES_MAX, outage_reason};
@@ -104,6 +105,9 @@ pub struct ControlState {
     /// The keys of the service, those that open no more as well.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<KeyId, HeldKey>,
+    /// How much of the service is switched off; absent where nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub degraded: Option<Degraded>,
     /// The number of the entry applied last; 0 before the first.
     pub seq: u64,
 }
@@ -237,9 +241,11 @@ impl ControlState {
                 self.applied = self.applied.max(*generation);
             }
             Event::EntranceOpened { table, by: _, reason: _ } => self.set_table(table)?,
+            Event::Degraded { level, by, reason } => {
+                self.degraded = level.map(|level| Degraded::new(level, by, reason, at));
+            }
             Event::IncidentOpened { change_id, signal, reason } => {
-                self.known(change_id)?;
-                self.open_incident(at, change_id, *signal, Cause::Words(reason.clone()));
+                self.incident_opened(at, change_id, *signal, reason)?;
             }
             Event::RedLinesSeen(seen) => self.red_lines(at, seen),
             Event::OutageSeen { incident, outage } => self.outage(at, incident, outage),
@@ -247,12 +253,7 @@ impl ControlState {
                 let incident = self.incident(incident)?;
                 incident.case_ids.extend(case_ids.iter().cloned());
             }
-            Event::SamplesWritten { change_id, case_ids } => {
-                self.known(change_id)?;
-                if let Some(release) = self.releases.get_mut(change_id).map(Arc::make_mut) {
-                    release.sample_ids.extend(case_ids.iter().cloned());
-                }
-            }
+            Event::SamplesWritten { change_id, case_ids } => self.sampled(change_id, case_ids)?,
             Event::IncidentClosed { incident: id, by: _, conclusion } => {
                 let incident = self.incident(id)?;
                 if incident.needs_cases() && incident.case_ids.is_empty() {
@@ -270,6 +271,26 @@ impl ControlState {
                 self.packed(change_id, pack)?;
             }
         }
+        Ok(())
+    }
+
+    fn sampled(&mut self, change_id: &ChangeId, case_ids: &[String]) -> Result<(), ReplayError> {
+        self.known(change_id)?;
+        if let Some(release) = self.releases.get_mut(change_id).map(Arc::make_mut) {
+            release.sample_ids.extend(case_ids.iter().cloned());
+        }
+        Ok(())
+    }
+
+    fn incident_opened(
+        &mut self,
+        at: UnixMs,
+        change_id: &ChangeId,
+        signal: Signal,
+        reason: &str,
+    ) -> Result<(), ReplayError> {
+        self.known(change_id)?;
+        self.open_incident(at, change_id, signal, Cause::Words(reason.to_owned()));
         Ok(())
     }
 

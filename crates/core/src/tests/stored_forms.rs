@@ -11,6 +11,7 @@ use crate::decide::{
     PausedBy, Phase, Plan, Preset, Reason, ReasonCode, ReleaseState, Share, SharedFault, Signal,
     Stratum,
 };
+use crate::degrade::DegradeLevel;
 use crate::evidence::{
     Admission, GateRun, GateStatus, Record, RecordedFallback, RecordedToolCall, RecordedToolResult,
 };
@@ -327,6 +328,7 @@ fn events() -> Vec<Event> {
         Event::IncidentClosed { incident, by, conclusion: text() },
         Event::PackWritten { change_id: change(), path: text(), manifest: Digest::of(b"") },
         Event::KeyMade { grant: Box::new(grant()), by: text() },
+        Event::Degraded { level: Some(DegradeLevel::Short), by: text(), reason: text() },
         Event::KeyRevoked { key: grant().key, at: UnixMs(5), by: text() },
     ]
 }
@@ -360,6 +362,7 @@ fn record() -> Record {
         tokens_estimated: true,
         cost_micro_usd: 3,
         charge: Some(charge()),
+        degraded: Some(DegradeLevel::Small),
         timing: timing(),
         tool_calls: vec![RecordedToolCall { name: name(), allowed: true }],
         tool_results: vec![RecordedToolResult { name: name(), took_us: 1, failed: Some(false) }],
@@ -452,6 +455,7 @@ fn name(event: &Event) -> &'static str {
         Event::IncidentClosed { .. } => "incident_closed",
         Event::PackWritten { .. } => "pack_written",
         Event::KeyMade { .. } => "key_made",
+        Event::Degraded { .. } => "degraded",
         Event::KeyRevoked { .. } => "key_revoked",
     }
 }
@@ -459,7 +463,7 @@ fn name(event: &Event) -> &'static str {
 #[test]
 fn the_examples_have_every_event_and_read_back() {
     let names: BTreeSet<&str> = events().iter().map(name).collect();
-    assert_eq!(names.len(), 17, "one example of each event");
+    assert_eq!(names.len(), 18, "one example of each event");
     for event in events() {
         let written = serde_json::to_value(&event).unwrap();
         assert_eq!(written["event"], name(&event));

@@ -80,7 +80,10 @@ pub(crate) struct Seen {
 impl Seen {
     /// What to say beside the state, in a language.
     pub(crate) fn note(&self, lang: Lang) -> Option<String> {
-        view::unwritten(lang, self.not_written.as_deref(), self.journal_problem.as_deref())
+        let (owed, problem) = (self.not_written.as_deref(), self.journal_problem.as_deref());
+        let degraded = self.state.degraded.as_ref().map(|it| view::is_degraded(lang, it));
+        let notes = [degraded, view::unwritten(lang, owed, problem)].into_iter().flatten();
+        Some(notes.collect::<Vec<_>>().join("\n")).filter(|text| !text.is_empty())
     }
 }
 

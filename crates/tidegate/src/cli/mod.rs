@@ -3,6 +3,7 @@
 mod backend;
 mod check;
 mod cost;
+mod degrade;
 mod errors;
 mod eval;
 mod evidence;
@@ -100,6 +101,8 @@ enum Command {
     Release(release::ReleaseCommand),
     /// Roll back the running release now, or a promoted one by its name.
     Rollback(release::RollbackArgs),
+    /// Switch parts of the service off to relieve it, or on again.
+    Degrade(degrade::DegradeArgs),
     /// List incidents, or close one.
     #[command(subcommand)]
     Incident(release::IncidentCommand),
@@ -139,6 +142,7 @@ impl Command {
             | Command::Gate(_)
             | Command::Release(_)
             | Command::Rollback(_)
+            | Command::Degrade(_)
             | Command::Incident(_)
             | Command::Key(_)
             | Command::Cost(_)
@@ -291,6 +295,7 @@ async fn obey(config: &Path, command: Command, json: bool) -> Result<()> {
         Command::Gate(args) => eval::gate(config, &args, json).await,
         Command::Release(command) => release::run(config, command, json).await,
         Command::Rollback(args) => release::rollback(config, &args, json).await,
+        Command::Degrade(args) => degrade::run(config, &args, json).await,
         Command::Incident(command) => release::incident(config, command, json).await,
         Command::Key(command) => key::run(config, command, json).await,
         Command::Cost(args) => cost::run(config, &args, json).await,

@@ -18,6 +18,8 @@ use tidegate_core::route::Weight;
 mod endpoints;
 mod upstreams;
 
+/// Highest `degrade.max_tokens`: far more than any answer has.
+const DEGRADED_TOKENS_MAX: u64 = 1_000_000;
 /// Shortest planted text, characters: a shorter one could be in an honest answer.
 const MIN_PLANTED_CHARS: usize = 8;
 /// What is wrong with an address that is not this machine's own.
@@ -413,6 +415,10 @@ impl Checker<'_> {
         let ban_s = project.risk.ban_s;
         if ban_s > 86_400 {
             return Err(self.refuse("risk.ban_s", ban_s, "0 to 86400"));
+        }
+        if !(1..=DEGRADED_TOKENS_MAX).contains(&project.degrade.max_tokens) {
+            let given = project.degrade.max_tokens;
+            return Err(self.refuse("degrade.max_tokens", given, "1 to 1000000"));
         }
         let is_empty = |word: &String| word.trim().is_empty();
         if let Some(i) = project.risk.words.iter().position(is_empty) {

@@ -3,6 +3,7 @@
 mod address;
 mod check;
 mod cors;
+mod degrade;
 mod error;
 mod load;
 mod money;
@@ -25,6 +26,7 @@ pub(crate) use address::{
     ANTHROPIC_MESSAGES, AZURE, BaseUrlProblem, CHAT_COMPLETIONS, GEMINI_MODELS, endpoint_below,
     is_open_to_all, is_this_machine, listen_addr,
 };
+pub(crate) use degrade::DegradeConfig;
 pub(crate) use error::ConfigError;
 pub(crate) use load::{Loaded, load, parse_yaml};
 pub(crate) use money::{BUDGET_USD_MAX, CONCURRENT_MAX, PER_MIN_MAX, Prices};

@@ -1,13 +1,11 @@
 //! What `tidegate.yaml` may say. Every key is documented here; the JSON Schema that editors use is
 //! made from this file (`tidegate config schema`).
 
-use super::cors::Cors;
 use super::money::{BoundsConfig, Price, PriceRow, Prices};
-use super::records::Records;
-use super::release::ReleaseConfig;
-use super::risk::RiskConfig;
 use super::tls::Tls;
 use super::upstream::{FallbackModel, Upstream};
+use super::{cors::Cors, degrade::DegradeConfig, records::Records};
+use super::{release::ReleaseConfig, risk::RiskConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -82,6 +80,9 @@ pub(crate) struct Project {
     /// What must never happen.
     #[serde(default)]
     pub(crate) risk: RiskConfig,
+    /// What the levels of `tidegate degrade` switch off.
+    #[serde(default)]
+    pub(crate) degrade: DegradeConfig,
 }
 
 impl Project {

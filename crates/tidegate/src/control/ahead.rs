@@ -7,7 +7,11 @@
 //! the collector has counted since. Only moves to stable are made so; everything that gives the
 //! candidate more is journalled first.
 
+mod relief;
 mod table;
+
+pub(super) use relief::{Opened, Relief};
+
 use super::Plane;
 use super::command::{Answer, Command};
 use super::error::{ControlError, Result};
@@ -57,14 +61,6 @@ pub(super) fn goes_back(decision: &Decision) -> bool {
     matches!(decision.state.phase, Phase::RolledBack | Phase::ShutOff)
 }
 
-/// Who opened the entrance, why and when.
-#[derive(Debug, Clone)]
-pub(super) struct Opened {
-    pub(super) by: String,
-    pub(super) reason: String,
-    pub(super) at: UnixMs,
-}
-
 /// What is ahead of the journal; shared by the loop and by those who ask it.
 pub(crate) struct Ahead {
     inner: Mutex<Inner>,
@@ -76,6 +72,7 @@ struct Inner {
     live: BTreeMap<VersionSetId, Arc<LiveSet>>,
     owed: Option<Owed>,
     opened: Option<Opened>,
+    relief: Option<Relief>,
     /// How far the looks without the store have come.
     looks: Option<Looks>,
     /// Why the journal could not be written at the last try.
@@ -101,6 +98,7 @@ impl Ahead {
             live: BTreeMap::new(),
             owed: None,
             opened: None,
+            relief: None,
             looks: None,
             unwritten: None,
         };
@@ -128,10 +126,6 @@ impl Ahead {
 
     pub(super) fn owed(&self) -> Option<Owed> {
         self.inner().owed.clone()
-    }
-
-    pub(super) fn opened(&self) -> Option<Opened> {
-        self.inner().opened.clone()
     }
 
     /// The journal could not be written. Said once for each reason.
@@ -213,15 +207,6 @@ impl Ahead {
     /// The keys that open; `None` where no server runs.
     pub(super) fn keys(&self) -> Option<Arc<KeyTable>> {
         self.inner().plane.as_ref().map(|plane| Arc::clone(&plane.keys))
-    }
-
-    /// Opens the entrance in memory.
-    pub(super) fn open_entrance(&self, opened: Opened) {
-        let mut inner = self.inner();
-        if let Some(plane) = &inner.plane {
-            plane.router.open_entrance();
-        }
-        inner.opened = Some(opened);
     }
 
     /// Looks at the running release without the store, and rolls back if that is what follows. A
@@ -317,6 +302,7 @@ impl Ahead {
             Command::Start(_)
             | Command::Pack(_)
             | Command::RecordEval(_)
+            | Command::Degrade { .. }
             | Command::CloseIncident { .. }
             | Command::MakeKey(_)
             | Command::RotateKey { .. }
@@ -353,7 +339,7 @@ impl Ahead {
     /// Why what is in force is not in the journal; `None` when it is.
     pub(super) fn not_written(&self) -> Option<String> {
         let inner = self.inner();
-        let is_owed = inner.owed.is_some() || inner.opened.is_some();
+        let is_owed = inner.owed.is_some() || inner.opened.is_some() || inner.relief.is_some();
         let why = || inner.unwritten.clone().unwrap_or_else(|| "it is being written".to_owned());
         is_owed.then(why)
     }
@@ -397,6 +383,9 @@ impl Ahead {
         {
             let (table, by, reason) = (reopened(table), by.clone(), reason.clone());
             let _ = state.apply(*at, &Event::EntranceOpened { table, by, reason });
+        }
+        if let Some(relief) = &inner.relief {
+            let _ = state.apply(relief.at, &relief.event());
         }
         state
     }

@@ -10,6 +10,7 @@ use std::fmt;
 use tidegate_core::access::{KeyText, Role};
 use tidegate_core::calendar::Day;
 use tidegate_core::decide::Order;
+use tidegate_core::degrade::DegradeLevel;
 use tidegate_core::evidence::GateRun;
 use tidegate_core::gate::EvalReport;
 use tidegate_core::ids::{ChangeId, IncidentId, VersionSetId};
@@ -37,6 +38,16 @@ pub(crate) enum Command {
     RecordEval(Box<EvalReport>),
     /// Open the entrance again after a black signal.
     Reopen {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Degrade the service to a level, or degrade it no more.
+    Degrade {
+        /// How much is switched off; left out, nothing.
+        #[serde(default)]
+        level: Option<DegradeLevel>,
         /// Who.
         by: String,
         /// Why.
@@ -93,6 +104,7 @@ impl Command {
             | Command::Pack(_)
             | Command::RecordEval(_)
             | Command::Reopen { .. }
+            | Command::Degrade { .. }
             | Command::CloseIncident { .. }
             | Command::Reprice { .. }
             | Command::WritePack { .. } => Role::Operate,

@@ -18,6 +18,7 @@ mod incident;
 mod post_release;
 
 mod command;
+mod degrade;
 mod run;
 
 mod admin;
@@ -44,7 +45,7 @@ use crate::store::{
 };
 use crate::version_set::{LiveSet, PackOverrides, PackedSet, pack};
 use crate::view::Done;
-use ahead::Ahead;
+use ahead::{Ahead, Relief};
 use error::Result;
 use incident::Gathered;
 use post_release::{PackOf, UndoneWork};
@@ -177,6 +178,7 @@ impl Control {
         let table = self.state.table.clone().ok_or(ControlError::NoService)?;
         let router = Arc::new(Router::new(self.live_table(&table)?));
         router.set_experimental(self.state.is_experimental());
+        router.degrade(self.state.degraded.as_ref().map(|degraded| degraded.level));
         if let Some(release) = self.state.active_release() {
             collector.begin(
                 release.plan.change_id.clone(),
@@ -236,6 +238,10 @@ impl Control {
             Command::Pack(overrides) => self.pack(&overrides).await,
             Command::RecordEval(report) => self.record_eval(*report).await,
             Command::Reopen { by, reason } => self.reopen(by, reason).await,
+            Command::Degrade { level, by, reason } => {
+                let at = self.clock.now();
+                self.degrade(Relief { level, by, reason, at }).await
+            }
             Command::CloseIncident { incident, by, conclusion } => {
                 self.close_incident(incident, by, conclusion).await
             }

@@ -1,7 +1,7 @@
 //! The loop that owns control: whatever can wake it is one of [`Wake`].
 
 use super::Control;
-use super::ahead::{Ahead, PATIENCE, STALLED};
+use super::ahead::{Ahead, PATIENCE, Relief, STALLED};
 use super::command::{Answer, Command};
 use super::error::{ControlError, Result};
 use super::logged::service_of;
@@ -127,6 +127,7 @@ impl ControlHandle {
             Command::Start(_)
             | Command::Pack(_)
             | Command::RecordEval(_)
+            | Command::Degrade { .. }
             | Command::CloseIncident { .. }
             | Command::MakeKey(_)
             | Command::RotateKey { .. }
@@ -141,6 +142,19 @@ impl ControlHandle {
                 Ok(answer) => answer?,
                 // It is in the queue, and journalled once the store answers.
                 Err(_waits) => Ok(Answer::unwritten(done, Some(STALLED.to_owned()))),
+            };
+        }
+        if let Command::Degrade { level, by, reason } = &command {
+            let (level, at) = (*level, self.clock.now());
+            let relief = Relief { level, by: by.clone(), reason: reason.clone(), at };
+            if self.ahead.journalled().table.is_none() {
+                return Err(ControlError::NoService);
+            }
+            self.ahead.degrade(relief.clone());
+            let asked = self.ask(|reply| Wake::Command(Box::new(command), reply));
+            return match timeout(PATIENCE, asked).await {
+                Ok(answer) => answer?,
+                Err(_waits) => self.degraded_ahead(&relief),
             };
         }
         if !at_once {
@@ -171,6 +185,7 @@ impl ControlHandle {
             Command::Start(_)
             | Command::Pack(_)
             | Command::RecordEval(_)
+            | Command::Degrade { .. }
             | Command::CloseIncident { .. }
             | Command::MakeKey(_)
             | Command::RotateKey { .. }
@@ -178,6 +193,11 @@ impl ControlHandle {
             | Command::Reprice { .. }
             | Command::WritePack { .. } => Err(ControlError::Stalled),
         }
+    }
+
+    /// What is ahead of the journal.
+    pub(super) fn ahead(&self) -> &Ahead {
+        &self.ahead
     }
 
     /// Who a key lets in here.

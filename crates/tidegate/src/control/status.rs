@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tidegate_core::access::KeyId;
+use tidegate_core::degrade::Degraded;
 use tidegate_core::ids::{ChangeId, Digest, IncidentId, ServiceName, UnixMs, VersionSetId};
 use tidegate_core::journal::ControlState;
 use tidegate_core::route::Arm;
@@ -38,6 +39,9 @@ pub(crate) struct Status {
     incidents: BTreeMap<IncidentId, IncidentAnswer>,
     /// Sets that passed the gate of a release.
     released: BTreeMap<VersionSetId, UnixMs>,
+    /// How much of the service is switched off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    degraded: Option<Degraded>,
     /// The keys; what they are hashed to is not shown.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) keys: BTreeMap<KeyId, KeyAnswer>,
@@ -62,6 +66,7 @@ impl Status {
             incidents,
             released,
             keys,
+            degraded,
             seq,
         } = ahead.effective();
         let now = Clock::Real.now();
@@ -80,6 +85,7 @@ impl Status {
             releases: each(releases.into_iter().map(|(id, it)| (id, Arc::unwrap_or_clone(it)))),
             incidents: each(incidents),
             released,
+            degraded,
             keys: keys
                 .into_iter()
                 .map(|(id, held)| {
@@ -107,6 +113,7 @@ impl Status {
             releases,
             incidents,
             released,
+            degraded,
             keys: _,
             endpoints: _,
         } = self;
@@ -118,6 +125,7 @@ impl Status {
             active,
             incidents: each(incidents),
             released,
+            degraded,
             seq,
             ..ControlState::default()
         }

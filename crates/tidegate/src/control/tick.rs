@@ -1,6 +1,6 @@
 //! One look at the lines, and what follows from it.
 
-use super::ahead::{Owed, goes_back};
+use super::ahead::{Owed, Relief, goes_back};
 use super::command::Answer;
 use super::error::{ControlError, Result};
 use super::resolve::{Target, target};
@@ -211,12 +211,13 @@ impl Control {
     }
 
     /// Writes what is in force and not in the journal yet.
-    async fn settle(&mut self) -> Result<()> {
+    pub(super) async fn settle(&mut self) -> Result<()> {
         let decided = Instant::now();
         let owed = self.ahead.owed().filter(Owed::goes_back);
         let opened = self.ahead.opened();
         let had_opened = opened.is_some();
-        if owed.is_none() && opened.is_none() {
+        let relief = self.ahead.relief();
+        if owed.is_none() && opened.is_none() && relief.is_none() {
             return Ok(());
         }
         let mut table = self.state.table.clone().ok_or(ControlError::NoService)?;
@@ -240,8 +241,16 @@ impl Control {
             let (by, reason) = (opened.by, opened.reason);
             events.push(Event::EntranceOpened { table: table.clone(), by, reason });
         }
+        events.extend(relief.as_ref().map(Relief::event));
         let changed = self.state.table.as_ref() != Some(&table);
         self.append(events).await?;
+        if let Some(relief) = &relief {
+            self.ahead.relieved(relief);
+            self.log_degraded(relief);
+        }
+        if owed.is_none() && !had_opened {
+            return Ok(());
+        }
         self.ahead.settled(owed.as_ref(), had_opened);
         self.watch.journalled(self.clock.now());
         if changed {

@@ -99,6 +99,7 @@ pub(super) fn steps(journal: &[JournalLine]) -> Result<Vec<Step>> {
             | Event::CasesWritten { .. }
             | Event::SamplesWritten { .. }
             | Event::IncidentClosed { .. }
+            | Event::Degraded { .. }
             | Event::KeyMade { .. }
             | Event::KeyRevoked { .. }
             | Event::PackWritten { .. } => {}
@@ -148,7 +149,7 @@ pub(super) fn of_release(
             Event::OutageSeen { incident: id, .. }
             | Event::CasesWritten { incident: id, .. }
             | Event::IncidentClosed { incident: id, .. } => *id == incident,
-            Event::KeyMade { .. } | Event::KeyRevoked { .. } => false,
+            Event::Degraded { .. } | Event::KeyMade { .. } | Event::KeyRevoked { .. } => false,
         };
         ours.extend(belongs.then(|| entry.clone()));
     }
@@ -190,6 +191,7 @@ pub(super) fn of_incident(
             | Event::Applied { .. }
             | Event::EntranceOpened { .. }
             | Event::SamplesWritten { .. }
+            | Event::Degraded { .. }
             | Event::KeyMade { .. }
             | Event::KeyRevoked { .. }
             | Event::IncidentOpened { .. } => false,

@@ -54,6 +54,12 @@ pub(crate) fn asked_in(body: &Map<String, Value>) -> Vec<(Place, &str)> {
     let newest = messages.into_iter().flatten().rev();
     let newest = newest.take_while(|message| role(message).as_deref() != Some("assistant"));
     let mut texts = Vec::new();
+    // An older completion has a text, or several, in place of messages.
+    let prompt = body.get("prompt");
+    let prompts = prompt.and_then(Value::as_array).into_iter().flatten();
+    for text in prompt.into_iter().chain(prompts).filter_map(Value::as_str) {
+        texts.extend(ends(text).into_iter().map(|text| (Place::User, text)));
+    }
     for message in newest {
         let place = match message.get("role").and_then(Value::as_str) {
             Some("tool" | "function") => Place::Tool,
@@ -185,6 +191,9 @@ mod tests {
         ]});
         let asked = asked_in(body.as_object().unwrap());
         assert_eq!(asked, [(Place::User, "new"), (Place::Tool, "page")]);
+        let body = serde_json::json!({"prompt": ["one", "two"]});
+        let asked = asked_in(body.as_object().unwrap());
+        assert_eq!(asked, [(Place::User, "one"), (Place::User, "two")]);
         let long = "退".repeat(LOOKED_AT);
         let looked: usize = ends(&long).into_iter().map(str::len).sum();
         assert!(looked < 2 * LOOKED_AT + 8);

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use text::{Buckets, Exemplar, Page, Scale};
+use tidegate_core::degrade::DegradeLevel;
 use tidegate_core::ids::TraceId;
 use tidegate_core::money::{Charge, Pricing};
 use tidegate_core::route::Arm;
@@ -118,6 +119,8 @@ struct Counts {
     fallbacks: [BTreeMap<String, [u64; 2]>; 2],
     /// By arm: answers that kept the contract, and that broke it.
     contract: [[u64; 2]; 2],
+    /// Requests while the service was degraded, by level.
+    degraded: [u64; 4],
     /// What guards saw, by guard and action.
     guards: BTreeMap<(&'static str, &'static str), u64>,
 }
@@ -219,6 +222,11 @@ impl Metrics {
         }
     }
 
+    /// Counts a request that was answered, or refused, at a level of degradation.
+    pub(crate) fn degraded(&self, level: DegradeLevel) {
+        self.counts().degraded[usize::from(level.number() - 1)] += 1;
+    }
+
     /// Counts what a guard saw in a request or an answer, and what was done about it.
     pub(crate) fn guard(&self, guard: &'static str, action: &'static str) {
         *self.counts().guards.entry((guard, action)).or_default() += 1;
@@ -308,6 +316,19 @@ impl Counts {
         page.histogram(name, &[], &GATEWAY_SECONDS, &self.gateway_seconds.buckets(&[]));
     }
 
+    fn render_guards(&self, page: &mut Page) {
+        let name = "tidegate_degraded_requests_total";
+        page.family(name, "counter", "Requests while the service was degraded, by level");
+        for (level, count) in DegradeLevel::ALL.into_iter().zip(self.degraded) {
+            page.count(name, &[("level", &level.to_string())], count);
+        }
+        let name = "tidegate_guard_events_total";
+        page.family(name, "counter", "What guards saw in requests and answers, and what was done");
+        for ((guard, action), count) in &self.guards {
+            page.count(name, &[("guard", guard), ("action", action)], *count);
+        }
+    }
+
     fn render_own_metrics(&self, page: &mut Page) {
         page.family("tidegate_arm_requests_total", "counter", "Requests by arm and how they ended");
         for arm in [Arm::Stable, Arm::Candidate] {
@@ -342,11 +363,7 @@ impl Counts {
                 page.count(name, &[("arm", arm.as_str()), ("result", result)], count);
             }
         }
-        let name = "tidegate_guard_events_total";
-        page.family(name, "counter", "What guards saw in requests and answers, and what was done");
-        for ((guard, action), count) in &self.guards {
-            page.count(name, &[("guard", guard), ("action", action)], *count);
-        }
+        self.render_guards(page);
         page.family("tidegate_tokens_total", "counter", "Tokens by arm and direction");
         for arm in [Arm::Stable, Arm::Candidate] {
             for (direction, name) in ["in", "out"].into_iter().enumerate() {

@@ -11,10 +11,10 @@ use super::gateway::Gateway;
 use super::incoming::RequestBody;
 use super::problem::Problem;
 use super::repeats::{Begun, Kept};
-use super::{incoming, reply, respond, stream};
+use super::{incoming, relief, reply, respond, stream};
 use crate::http::BodyError;
 use crate::upstream::{
-    Answer, Call, Deadlines, Elapsed, Form, Piece, Pieces, Reply, UpstreamError,
+    self, Answer, Call, Deadlines, Elapsed, Form, Piece, Pieces, Reply, UpstreamError,
 };
 use crate::version_set::{Fallback, Rendered};
 use bytes::Bytes;
@@ -22,6 +22,7 @@ use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tidegate_core::degrade::DegradeLevel;
 use tidegate_core::ids::subject_of;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::forms::parse_short_chat;
@@ -340,8 +341,7 @@ async fn call_once(exchange: &mut Exchange, asked: Try<'_>) -> Result<Called, Up
     exchange.share.shrink(incoming::kept(exchange.query.text_bytes()));
     exchange.is_called();
     let upstream = fallback.map_or(&set.upstream, |fallback| &fallback.upstream);
-    let reply = upstream.call(call).await?;
-    match (reply, stream) {
+    match (send(exchange, upstream, call).await?, stream) {
         (Reply::Whole(answer), false) => Ok(Called::Whole(answer)),
         (Reply::Stream(mut pieces), true) => match pieces.next().await {
             Some(Piece::Failed(error)) => Err(error),
@@ -361,14 +361,17 @@ fn prepared(
     exchange: &mut Exchange,
     fallback: Option<&Fallback>,
 ) -> Result<(Form, Map<String, Value>), UpstreamError> {
-    let Exchange { query, set, .. } = exchange;
+    let Exchange { query, set, degraded, gateway, .. } = exchange;
     if let Some(why) = set.unserved(query.form) {
         let status = Some(StatusCode::NOT_FOUND.as_u16());
         return Err(UpstreamError { status, ..ours(Failure::Unrendered, why) });
     }
     let user = query.user.as_deref();
     let values = query.body.take();
-    query.is_message = query.message.is_some() && fallback.is_none() && set.speaks_messages();
+    // A fixed text is a chat completion.
+    let is_asked = *degraded != Some(DegradeLevel::FixedText);
+    let as_it_is = is_asked && fallback.is_none() && set.speaks_messages();
+    query.is_message = query.message.is_some() && as_it_is;
     let (form, rendered) = match (&query.message, query.form) {
         (Some(message), _) if query.is_message => {
             // It was read before.
@@ -385,6 +388,11 @@ fn prepared(
     let rendered = rendered.map_err(|e| ours(Failure::Unrendered, e.to_string()))?;
     let Rendered { mut body, left_out } = rendered;
     query.left_out = left_out;
+    if let Some(level) = *degraded {
+        let config = &gateway.degrade;
+        let model = relief::model(Some(level), form, config).filter(|_| fallback.is_none());
+        relief::relieve(&mut body, (level, form), (config.max_tokens, model), set);
+    }
     if form != Form::Embeddings {
         openai_chat::set_stream(&mut body, query.stream);
     }
@@ -395,6 +403,19 @@ fn prepared(
 fn untranslatable(why: &RequestError) -> UpstreamError {
     let error = ours(Failure::Unrendered, why.to_string());
     UpstreamError { untranslatable: Some(Box::new(why.clone())), ..error }
+}
+
+/// Sends a call to the model server, or answers it with the fixed text that no model is asked for.
+async fn send(
+    exchange: &Exchange,
+    upstream: &upstream::Endpoints,
+    call: Call,
+) -> Result<Reply, UpstreamError> {
+    if exchange.degraded != Some(DegradeLevel::FixedText) {
+        return upstream.call(call).await;
+    }
+    let text = relief::fixed_text(&exchange.gateway.degrade, &exchange.query.text);
+    upstream::fixed(call, text, &exchange.gateway.parts.clock).await
 }
 
 fn not_asked_for() -> UpstreamError {

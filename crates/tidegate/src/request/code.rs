@@ -31,6 +31,8 @@ pub(crate) enum Code {
     RequestBlocked,
     /// No credential, or one that is not known.
     InvalidApiKey,
+    /// Only some callers are served for now.
+    ServiceDegraded,
     /// Many that are not known, one after the other.
     TooManyWrongKeys,
     /// A bound of the caller's key, its tenant or the service.
@@ -112,7 +114,7 @@ pub(crate) enum Code {
 impl Code {
     /// Every code.
     #[cfg(test)]
-    pub(crate) const ALL: [Code; 51] = [
+    pub(crate) const ALL: [Code; 52] = [
         Code::InvalidJson,
         Code::RequestTooComplex,
         Code::DuplicateParameter,
@@ -125,6 +127,7 @@ impl Code {
         Code::BadBody,
         Code::PromptNotRendered,
         Code::RequestBlocked,
+        Code::ServiceDegraded,
         Code::InvalidApiKey,
         Code::TooManyWrongKeys,
         Code::RateLimitExceeded,
@@ -181,6 +184,7 @@ impl Code {
             Code::BadBody => "bad_body",
             Code::PromptNotRendered => "prompt_not_rendered",
             Code::RequestBlocked => "request_blocked",
+            Code::ServiceDegraded => "service_degraded",
             Code::InvalidApiKey => "invalid_api_key",
             Code::TooManyWrongKeys => "too_many_wrong_keys",
             Code::RateLimitExceeded => "rate_limit_exceeded",

@@ -15,6 +15,7 @@ use super::bounds::BODY_FREE;
 use super::dialect::{Dialect, Message, Named, StreamForm};
 use super::gateway::Gateway;
 use super::problem::{CLIENT_GONE, Problem};
+use super::relief;
 use super::repeats::Turn;
 use crate::access::Taken;
 use crate::guard::{heard_in, pseudonym, said_in};
@@ -36,6 +37,7 @@ use taken::take;
 
 pub(super) use taken::input_tokens;
 use tidegate_core::access::Level;
+use tidegate_core::degrade::DegradeLevel;
 use tidegate_core::guard::{Findings, Said, Signal};
 use tidegate_core::ids::ChangeId;
 use tidegate_core::observe::Outcome;
@@ -53,6 +55,9 @@ const X_ARM: HeaderName = HeaderName::from_static("x-tidegate-arm");
 
 /// The model that answered in place of the version set's own; absent where that answered.
 const X_FALLBACK: HeaderName = HeaderName::from_static("x-tidegate-fallback");
+
+/// The level that the service is degraded to.
+const X_DEGRADED: HeaderName = HeaderName::from_static("x-tidegate-degraded");
 
 /// `experimental` until what stable serves has passed the gate of a release.
 const X_STATUS: HeaderName = HeaderName::from_static("x-tidegate-status");
@@ -205,6 +210,8 @@ pub(super) struct Exchange {
     fell_back: Option<FellBack>,
     /// What the request holds that is worth counting.
     signals: Vec<Signal>,
+    /// How much of the service is switched off for it.
+    pub(super) degraded: Option<DegradeLevel>,
     _place: Place,
     /// The memory that it may hold.
     pub(super) share: Share,
@@ -224,6 +231,9 @@ impl Exchange {
         if let Some(left_s) = gateway.bans.left_s(caller, now) {
             return Err(Problem::banned(left_s));
         }
+        let degraded = gateway.parts.router.degraded();
+        let asks = (query.form, query.user.as_deref());
+        relief::refused(gateway, degraded, &arrival.caller, asks)?;
         let taken = take(gateway, &arrival.caller, &query).await?;
         let queued = Instant::now();
         let patience = query.budget.unwrap_or(Duration::MAX);
@@ -254,6 +264,7 @@ impl Exchange {
             taken,
             fell_back: None,
             signals: Vec::new(),
+            degraded,
             _place: held,
             share,
         };
@@ -304,11 +315,12 @@ impl Exchange {
         self.table.table.split.as_ref().map(|split| &split.change_id)
     }
 
-    /// The release whose arms are compared by what comes of this request. A request that has
+    /// The release whose arms are compared by what comes of this request. What is said while the
+    /// service is degraded is compared with nothing. A request that has
     /// nothing to be split by was sent to its arm by no draw: such requests are on stable alone,
     /// and may well be of another kind.
     pub(super) fn compared_in(&self) -> Option<&ChangeId> {
-        self.change_id().filter(|_| self.cohort.is_some())
+        self.change_id().filter(|_| self.cohort.is_some() && self.degraded.is_none())
     }
 
     /// What the answer holds that it should not.
@@ -368,7 +380,7 @@ impl Exchange {
         let levels = self.taken.as_ref().map_or([None; 2], Taken::levels);
         let fallback = self.fallback();
         let fallback = fallback.and_then(|it| HeaderValue::from_bytes(it.model.as_bytes()).ok());
-        Labels { id, arm, fallback, experimental, levels }
+        Labels { id, arm, fallback, experimental, levels, degraded: self.degraded }
     }
 
     /// The model server is called now.
@@ -422,6 +434,7 @@ pub(super) struct Labels {
     fallback: Option<HeaderValue>,
     experimental: bool,
     levels: [Option<Level>; 2],
+    degraded: Option<DegradeLevel>,
 }
 
 impl Labels {
@@ -434,6 +447,9 @@ impl Labels {
         headers.insert(X_ARM, self.arm);
         if let Some(fallback) = self.fallback {
             headers.insert(X_FALLBACK, fallback);
+        }
+        if let Some(level) = self.degraded {
+            headers.insert(X_DEGRADED, HeaderValue::from(u16::from(level.number())));
         }
         if self.experimental {
             headers.insert(X_STATUS, HeaderValue::from_static("experimental"));

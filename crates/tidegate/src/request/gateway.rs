@@ -7,7 +7,7 @@ use super::ids::IdMaker;
 use super::repeats::Repeats;
 use crate::access::{KeyTable, ServiceBounds};
 use crate::clock::Clock;
-use crate::config::{Limits, Prices, ProcessLimits, Project, Records};
+use crate::config::{DegradeConfig, Limits, Prices, ProcessLimits, Project, Records};
 use crate::guard::Bans;
 use crate::http::Bounds;
 use crate::log::LogKey;
@@ -88,6 +88,8 @@ pub(crate) struct Gateway {
     pub(super) calls: Calls,
     /// For how long a caller is refused after a forbidden tool call, s.
     pub(super) ban_s: u64,
+    /// What levels of degradation switch off.
+    pub(super) degrade: DegradeConfig,
     /// What models cost.
     pub(super) prices: Prices,
     not_admitted: AtomicU64,
@@ -138,6 +140,7 @@ impl Gateway {
             calls: Calls::default(),
             bans: Bans::default(),
             ban_s: project.risk.ban_s,
+            degrade: project.degrade.clone(),
             prices: project.all_prices(),
             not_admitted: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
@@ -165,6 +168,7 @@ impl Gateway {
                 records_lost: self.parts.store.lost_records().unwrap_or_default(),
                 not_admitted: self.not_admitted.load(Ordering::Relaxed),
                 log_lines_dropped: crate::output::log_lines_dropped(),
+                degraded: self.parts.router.degraded(),
                 entrance_open: table.table.entrance == Entrance::Open,
                 switch_times: self.parts.collector.switch_times(),
             },

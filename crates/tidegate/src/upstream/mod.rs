@@ -7,6 +7,7 @@ mod completion;
 mod dialect;
 mod endpoints;
 mod fault;
+mod fixed;
 mod flight;
 mod gemini;
 mod openai;
@@ -32,6 +33,7 @@ use tidegate_wire::{AnswerFacts, RequestError, openai_chat};
 
 pub(crate) use bounds::BODY_SMALL;
 pub(crate) use endpoints::Endpoints;
+pub(crate) use fixed::fixed;
 pub(crate) use flight::EndpointChange;
 pub(crate) use pieces::{PieceSender, Pieces};
 pub(crate) use setup::SetupError;

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::config::{AnswerLimits, Block, PromptMode, Upstream as UpstreamConfig};
 use crate::upstream::{Endpoints, Form};
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use tidegate_core::guard::{Detectors, Words};
@@ -68,6 +68,8 @@ pub(crate) struct LiveSet {
     pub(crate) detectors: Detectors,
     /// What answers are kept from the client for.
     pub(crate) block: Vec<Block>,
+    /// Tools that are marked as expensive; they are switched off first.
+    pub(crate) expensive_tools: BTreeSet<String>,
     renderer: Renderer,
     tools: Option<SentTools>,
     index: Option<(String, serde_json::Value)>,
@@ -141,6 +143,7 @@ impl LiveSet {
                 words: Words::new(&settings.risk.words),
             },
             block: settings.risk.block,
+            expensive_tools: manifest.expensive(),
             renderer,
             tools,
             index: index.member(),
@@ -263,6 +266,11 @@ impl LiveSet {
             self.renderer.bound(&mut body)?;
         }
         Ok(Rendered { body, left_out: Warnings::default() })
+    }
+
+    /// The member of a request that asks for retrieval, where the set sends one.
+    pub(crate) fn retrieval_member(&self) -> Option<&str> {
+        self.index.as_ref().map(|(name, _)| name.as_str())
     }
 
     /// Why the answer breaks the output contract; `None` when it keeps it or there is none.

@@ -79,11 +79,6 @@ pub(crate) fn warnings(packed: &PackedSet) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if let Some(bytes) = packed.file(ArtifactKind::Tools, TOOLS_FILE)
-        && let Ok(manifest) = tools::Manifest::parse(bytes, Path::new(TOOLS_FILE))
-    {
-        warnings.extend(manifest.warnings());
-    }
     warnings
 }
 

@@ -68,7 +68,7 @@ pub(crate) struct Tool {
     /// Whether the model must keep to the schema exactly; sent on as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) strict: Option<bool>,
-    /// Read so that older manifests stay valid; nothing uses it.
+    /// Whether it is switched off first when the service is degraded.
     #[serde(default)]
     pub(crate) expensive: bool,
 }
@@ -111,17 +111,10 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// What has no effect, a sentence each.
-    pub(crate) fn warnings(&self) -> Vec<String> {
-        let expensive: Vec<&str> =
-            self.tools.iter().filter(|t| t.expensive).map(|t| t.name.as_str()).collect();
-        if expensive.is_empty() {
-            return Vec::new();
-        }
-        vec![format!(
-            "tools: `expensive` has no effect; take it out of {}",
-            expensive.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-        )]
+    /// The tools that are switched off first.
+    pub(crate) fn expensive(&self) -> BTreeSet<String> {
+        let expensive = self.tools.iter().filter(|tool| tool.expensive);
+        expensive.map(|tool| tool.name.clone()).collect()
     }
 
     /// The schema of each tool's arguments, compiled, by the tool's name.
@@ -288,7 +281,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(manifest.tools[1].permission, Permission::Write);
-        assert!(manifest.tools[1].expensive && !manifest.tools[0].expensive);
+        assert_eq!(manifest.expensive().into_iter().collect::<Vec<_>>(), ["refund"]);
         let names: Vec<String> = manifest.allowed().unwrap().into_iter().collect();
         assert_eq!(names, ["lookup_order", "refund"]);
         assert_eq!(parse("tools: []").unwrap().allowed(), None);
@@ -363,12 +356,5 @@ mod tests {
         let passing = format!("client_tools: pass\n{TWO}");
         let body = json!({"tools": [other, {"type": "web_search"}]});
         assert_eq!(sent(&passing, body.clone()).unwrap(), body);
-    }
-
-    #[test]
-    fn what_has_no_effect_is_said() {
-        let manifest = parse("tools: [{name: a, permission: read, expensive: true}]").unwrap();
-        assert!(manifest.warnings()[0].contains("take it out of `a`"));
-        assert!(parse(TWO).unwrap().warnings().is_empty());
     }
 }

@@ -1,12 +1,14 @@
 //! What a command did. The admin plane answers with a code and its numbers; the sentence is made
 //! where it is read, in the reader's language.
 
-use crate::clock::rfc3339;
+use super::degrade::degraded;
+use super::moment::moment;
 use crate::lang::Lang;
 use serde::{Deserialize, Serialize};
 use tidegate_core::access::{KeyId, Role};
 use tidegate_core::calendar::Day;
 use tidegate_core::decide::Phase;
+use tidegate_core::degrade::{DegradeLevel, Lack};
 use tidegate_core::ids::{ChangeId, IncidentId, UnixMs, VersionSetId};
 use tidegate_core::route::Weight;
 
@@ -55,6 +57,15 @@ pub(crate) enum Done {
     },
     /// The entrance is open.
     Opened,
+    /// The service is degraded, or no more.
+    Degraded {
+        /// How much is switched off.
+        level: Option<DegradeLevel>,
+        /// What the level needs and the project does not have.
+        lacks: Vec<Lack>,
+        /// The release that is paused with it, or is still paused.
+        paused: Option<ChangeId>,
+    },
     /// An incident is closed.
     Closed {
         /// The incident.
@@ -136,6 +147,9 @@ impl Done {
                 format!("release {change_id} is {word} {phase}{at}")
             }
             Done::Opened => "the entrance is open".to_owned(),
+            Done::Degraded { level, lacks, paused } => {
+                degraded(Lang::En, *level, lacks, paused.as_ref())
+            }
             Done::Closed { incident } => format!("incident {incident} is closed"),
             Done::KeyMade { key, name, role } => {
                 format!("key {key} of `{name}` is made, with role {role}")
@@ -171,6 +185,9 @@ impl Done {
                 format!("发布 {change_id} {word}：{phase}{at}")
             }
             Done::Opened => "入口已打开".to_owned(),
+            Done::Degraded { level, lacks, paused } => {
+                degraded(Lang::Zh, *level, lacks, paused.as_ref())
+            }
             Done::Closed { incident } => format!("事故 {incident} 已关闭"),
             Done::KeyMade { key, name, role } => {
                 format!("已为 `{name}` 创建密钥 {key}，角色 {role}")
@@ -205,6 +222,9 @@ impl Done {
                 format!("リリース {change_id} は{phase}{word}{at}")
             }
             Done::Opened => "入口は開いている".to_owned(),
+            Done::Degraded { level, lacks, paused } => {
+                degraded(Lang::Ja, *level, lacks, paused.as_ref())
+            }
             Done::Closed { incident } => format!("インシデント {incident} を終了した"),
             Done::KeyMade { key, name, role } => {
                 format!("`{name}` の鍵 {key} を作った（役割 {role}）")
@@ -221,15 +241,6 @@ impl Done {
     }
 }
 
-/// A moment for people, such as `2026-11-28 14:05 UTC`.
-pub(super) fn moment(at: UnixMs) -> String {
-    let text = rfc3339(at);
-    match (text.get(..10), text.get(11..16)) {
-        (Some(day), Some(time)) => format!("{day} {time} UTC"),
-        _ => text,
-    }
-}
-
 fn named(set: &Option<VersionSetId>) -> &str {
     set.as_ref().map_or("", VersionSetId::as_str)
 }
@@ -239,7 +250,7 @@ mod tests {
     use super::*;
     use tidegate_core::decide::PausedBy;
 
-    fn all() -> [Done; 15] {
+    fn all() -> [Done; 17] {
         let change_id = || ChangeId::parse("prompt-v2-1").unwrap();
         let set = || VersionSetId::parse("vs-0f3a9c21d4e7").unwrap();
         let key = || KeyId::parse("tg-0123abcd").unwrap();
@@ -254,6 +265,12 @@ mod tests {
             Done::RolledBack { change_id: change_id(), stable: None },
             Done::Moved { change_id: change_id(), phase, weight, still: false },
             Done::Moved { change_id: change_id(), phase, weight: None, still: true },
+            Done::Degraded {
+                level: Some(DegradeLevel::AllowList),
+                lacks: vec![Lack::SmallerModel, Lack::AllowList],
+                paused: Some(change_id()),
+            },
+            Done::Degraded { level: None, lacks: Vec::new(), paused: Some(change_id()) },
             Done::Opened,
             Done::Closed { incident: IncidentId::of_release(&change_id()) },
             Done::PackWritten { path: "reports/x".to_owned() },
@@ -298,7 +315,7 @@ mod tests {
 
     #[test]
     fn english_says_what_is_so_now() {
-        let [.., moved, still, _, _, _, _, _, _, _] = all();
+        let [.., moved, still, _, _, _, _, _, _, _, _, _] = all();
         assert_eq!(
             moved.sentence(Lang::En, None),
             "release prompt-v2-1 is now paused by an operator at 100 %"

@@ -1,6 +1,6 @@
 //! Keys as people see them: all but what they are hashed to.
 
-use super::done::moment;
+use super::moment::moment;
 use crate::lang::Lang;
 use crate::output::{Tone, padded, paint};
 use serde::{Deserialize, Serialize};

@@ -2,10 +2,12 @@
 
 mod answers;
 mod cost;
+mod degrade;
 mod done;
 mod endpoints;
 mod eval;
 mod keys;
+mod moment;
 mod release;
 mod status;
 mod table;
@@ -15,6 +17,7 @@ mod words;
 
 pub(crate) use answers::{IncidentAnswer, ReleaseAnswer, SetAnswer, TableAnswer};
 pub(crate) use cost::{CostBy, CostTable, cost};
+pub(crate) use degrade::{is_degraded, is_not_degraded};
 pub(crate) use done::Done;
 pub(crate) use endpoints::{EndpointAnswer, endpoints};
 pub(crate) use eval::eval;

@@ -22,6 +22,8 @@ mod costs;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod degrade;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod dice;

@@ -12,7 +12,7 @@ use tidegate_core::decide::Phase;
 use tidegate_core::journal::Event;
 
 /// Rungs that no one waits for the end of: only orders move the release.
-fn long_release() -> (Project, Server, String) {
+pub(crate) fn long_release() -> (Project, Server, String) {
     let project = Project::fast();
     project.edit(
         "tidegate.yaml",

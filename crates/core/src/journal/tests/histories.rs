@@ -3,6 +3,7 @@
 use super::*;
 use crate::access::key::RANDOM_BYTES;
 use crate::access::{Grant, KeyText, Role};
+use crate::degrade::DegradeLevel;
 use proptest::prelude::*;
 
 /// What a seeded operator and controller might do next; many of these do not fit at the time and
@@ -23,6 +24,7 @@ enum Step {
     RedLines { on: Arm, late: bool, count: u64 },
     Key,
     Revoke,
+    Degrade(u8),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -47,6 +49,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(on, late, count)| Step::RedLines { on, late, count }),
         1 => Just(Step::Key),
         1 => Just(Step::Revoke),
+        1 => (0u8..5).prop_map(Step::Degrade),
     ]
 }
 
@@ -65,6 +68,11 @@ fn grant(n: u64) -> Grant {
         budget_day: None,
         budget_month: None,
     }
+}
+
+fn degraded(number: u8) -> Event {
+    let (by, reason) = ("mei".to_owned(), "slow".to_owned());
+    Event::Degraded { level: DegradeLevel::of(number), by, reason }
 }
 
 impl Run {
@@ -127,6 +135,7 @@ impl Run {
                 let key = key.unwrap_or_else(|| KeyText::of(&[0; RANDOM_BYTES]).id());
                 self.append(Event::KeyRevoked { key, at: UnixMs(n), by: "mei".to_owned() })
             }
+            Step::Degrade(number) => self.append(degraded(*number)),
             Step::RedLines { on, late, count } => {
                 let of = late.then_some(release).or(self.state.active.clone());
                 let seen: Vec<_> = (0..*count).map(|i| sighting(*on, of.clone(), n, i)).collect();

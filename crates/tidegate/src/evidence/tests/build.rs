@@ -352,6 +352,7 @@ pub(in crate::evidence) fn record(trace: &str, failing: bool) -> Record {
         pii: false,
         risk: vec![],
         signals: vec![],
+        degraded: None,
         prompt_length: 24,
         response_length: 40,
         input: Some("我要退货，订单三天前到的，能全额退款吗？".to_owned()),

@@ -29,6 +29,7 @@ pub(in crate::gate) fn record(n: u64, input: &str) -> Record {
         tokens_estimated: false,
         cost_micro_usd: 0,
         charge: None,
+        degraded: None,
         timing: Timing::default(),
         tool_calls: vec![],
         tool_results: Vec::new(),

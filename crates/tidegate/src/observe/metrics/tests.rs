@@ -23,6 +23,7 @@ fn view() -> TableView {
         },
         not_admitted: 5,
         log_lines_dropped: 4,
+        degraded: None,
         entrance_open: true,
         switch_times: (Some(Duration::from_millis(2)), None),
     }

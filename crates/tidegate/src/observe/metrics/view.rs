@@ -4,6 +4,7 @@ use super::text::Page;
 use crate::store::{Lost, LostRecords};
 use std::time::Duration;
 use tidegate_core::decide::{PausedBy, Phase, Signal};
+use tidegate_core::degrade::DegradeLevel;
 use tidegate_core::journal::ControlState;
 use tidegate_core::observe::Outage;
 use tidegate_core::route::Arm;
@@ -71,6 +72,8 @@ pub(crate) struct TableView {
     pub(crate) not_admitted: u64,
     /// Lines of the log dropped since the start.
     pub(crate) log_lines_dropped: u64,
+    /// How much of the service is switched off.
+    pub(crate) degraded: Option<DegradeLevel>,
     /// Whether requests are taken.
     pub(crate) entrance_open: bool,
     /// From the last decision until its table was in place, and until the last request on the
@@ -103,6 +106,9 @@ impl TableView {
             "1 while requests are taken, 0 after a shut-off",
         );
         page.count("tidegate_entrance_open", &[], u64::from(self.entrance_open));
+        let name = "tidegate_degrade_level";
+        page.family(name, "gauge", "How much is switched off by order: 0 for nothing, up to 4");
+        page.count(name, &[], u64::from(self.degraded.map_or(0, DegradeLevel::number)));
         page.family("tidegate_records_dropped_total", "counter", "Records lost to a full queue");
         page.count("tidegate_records_dropped_total", &[], self.records_dropped);
         self.render_lost(page);

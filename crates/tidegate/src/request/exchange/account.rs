@@ -10,6 +10,7 @@ use crate::request::ids::kept_request_id;
 use crate::store::Records as _;
 use crate::upstream::{Elapsed, Form};
 use std::time::{Duration, Instant};
+use tidegate_core::degrade::DegradeLevel;
 use tidegate_core::evidence::{Record, RecordedToolCall, RecordedToolResult};
 use tidegate_core::guard::{RiskEvent, RiskKind, Sighting, detect_refusal};
 use tidegate_core::money::Charge;
@@ -64,11 +65,18 @@ pub(super) fn keep(exchange: &mut Exchange, ending: Ending) -> Outcome {
         exchange.gateway.metrics.fallback(exchange.arm, &fallback.model, is_answered);
     }
     let now = parts.clock.now();
-    parts.collector.add(exchange.arm, exchange.compared_in(), &outcome, now);
+    if let Some(level) = exchange.degraded {
+        // It says as much of the level as of the version set.
+        exchange.gateway.metrics.degraded(level);
+    } else {
+        parts.collector.add(exchange.arm, exchange.compared_in(), &outcome, now);
+    }
     let (arm, change_id) = (exchange.arm, exchange.change_id());
     let failed = || failed(exchange, &ending);
-    let change = parts.collector.note_end(arm, change_id, &outcome, now, failed);
-    if let Some(change) = change {
+    // A fixed text says nothing of the model server.
+    let is_asked = exchange.degraded != Some(DegradeLevel::FixedText);
+    let note = || parts.collector.note_end(arm, change_id, &outcome, now, failed);
+    if let Some(change) = is_asked.then(note).flatten() {
         log_outage(exchange, change);
     }
     for sighting in sightings(exchange, &ending, &found.events) {
@@ -141,6 +149,9 @@ impl Exchange {
     /// tools has no text that could keep one: its arguments are compared with the tools' schemas.
     pub(super) fn keeps_contract(&self, facts: &AnswerFacts) -> (bool, Option<String>) {
         let set = &self.set;
+        if self.degraded == Some(DegradeLevel::FixedText) {
+            return (false, None);
+        }
         if facts.tool_calls().next().is_none() {
             return (set.contract.is_some(), set.contract_problem(facts.text()));
         }
@@ -278,6 +289,7 @@ fn record(
         tokens_estimated: spent.estimated,
         cost_micro_usd: spent.cost_micro_usd(),
         charge: spent.charge,
+        degraded: exchange.degraded,
         timing,
         tool_calls: tool_calls(exchange, &facts),
         tool_results,

@@ -3,6 +3,7 @@
 
 use super::{Ending, Exchange, account};
 use crate::observe::FeedbackOn;
+use crate::request::relief;
 use crate::upstream::{Form, UpstreamError, UpstreamSaid};
 use crate::version_set::Fallback;
 use tidegate_core::evidence::RecordedFallback;
@@ -52,7 +53,9 @@ impl Exchange {
 
     /// The model that answers, by the name its upstream has for it.
     pub(super) fn model(&self) -> &str {
-        let own = || self.set.model_of(self.query.form);
+        let (form, config) = (self.query.form, &self.gateway.degrade);
+        let smaller = relief::model(self.degraded, form, config);
+        let own = || smaller.unwrap_or_else(|| self.set.model_of(form));
         self.fallback().map_or_else(own, |fallback| &fallback.model)
     }
 
