@@ -54,12 +54,6 @@ pub(crate) fn asked_in(body: &Map<String, Value>) -> Vec<(Place, &str)> {
     let newest = messages.into_iter().flatten().rev();
     let newest = newest.take_while(|message| role(message).as_deref() != Some("assistant"));
     let mut texts = Vec::new();
-    // An older completion has a text, or several, in place of messages.
-    let prompt = body.get("prompt");
-    let prompts = prompt.and_then(Value::as_array).into_iter().flatten();
-    for text in prompt.into_iter().chain(prompts).filter_map(Value::as_str) {
-        texts.extend(ends(text).into_iter().map(|text| (Place::User, text)));
-    }
     for message in newest {
         let place = match message.get("role").and_then(Value::as_str) {
             Some("tool" | "function") => Place::Tool,
@@ -74,6 +68,7 @@ pub(crate) fn asked_in(body: &Map<String, Value>) -> Vec<(Place, &str)> {
             texts.extend(ends(text).into_iter().map(|text| (place, text)));
         }
     }
+    // A plain completion has a text, or several, in place of messages.
     if let Some(prompt) = body.get("prompt") {
         any_text(prompt, &mut |text| {
             texts.extend(ends(text).into_iter().map(|text| (Place::User, text)));
