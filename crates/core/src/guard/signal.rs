@@ -142,28 +142,35 @@ struct Phrase {
     regex: Regex,
 }
 
-/// All phrases, and what shows that a text may hold one.
-struct Phrases {
-    hints: AhoCorasick,
-    phrases: Vec<Phrase>,
+/// The lines of the file, each with its section.
+fn lines() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let lines = PHRASES_FILE.lines().filter(|line| !line.is_empty() && !line.starts_with("# "));
+    let in_sections = lines.scan("", |section, line| {
+        let name = line.strip_prefix("== ");
+        *section = name.unwrap_or(section);
+        Some(name.is_none().then_some((*section, line)))
+    });
+    in_sections.flatten()
 }
 
-static PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
-    let (mut hints, mut phrases, mut section) = (Vec::new(), Vec::new(), "");
-    for line in PHRASES_FILE.lines().filter(|line| !line.is_empty() && !line.starts_with("# ")) {
-        match (line.strip_prefix("== "), section.strip_prefix("tools: ")) {
-            (Some(name), _) => section = name,
-            (None, _) if section == "hints" => hints.push(line.trim_matches('"')),
-            (None, Some(detail)) => {
-                phrases.push(Phrase { detail, tools_only: true, regex: compile(line) });
-            }
-            (None, None) => {
-                let (detail, regex) = (section, compile(line));
-                phrases.push(Phrase { detail, tools_only: false, regex });
-            }
-        }
-    }
-    Phrases { hints: automaton(&hints), phrases }
+/// The section of [`HINTS`].
+const HINTS_SECTION: &str = "hints";
+
+/// What shows that a text may hold a phrase. Most texts hold none, and so the phrases take neither
+/// time nor memory before one does.
+static HINTS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let hints = lines().filter(|(section, _)| *section == HINTS_SECTION);
+    automaton(&hints.map(|(_, line)| line.trim_matches('"')).collect::<Vec<_>>())
+});
+
+static PHRASES: LazyLock<Vec<Phrase>> = LazyLock::new(|| {
+    let phrases = lines().filter(|(section, _)| *section != HINTS_SECTION);
+    let phrase = |(section, line): (&'static str, &str)| {
+        let detail = section.strip_prefix("tools: ");
+        let (tools_only, detail) = (detail.is_some(), detail.unwrap_or(section));
+        Phrase { detail, tools_only, regex: compile(line) }
+    };
+    phrases.map(phrase).collect()
 });
 
 #[expect(clippy::expect_used, reason = "the words are constants; a test builds it")]
@@ -182,7 +189,7 @@ fn compile(pattern: &str) -> Regex {
 }
 
 fn injections(text: &str, place: Place) -> BTreeSet<&'static str> {
-    let (mut found, Phrases { hints, phrases }) = (BTreeSet::new(), &*PHRASES);
+    let (mut found, hints) = (BTreeSet::new(), &*HINTS);
     // A text without anything to fold is its own reading, in lower case.
     if text.is_ascii() && !hints.is_match(text) {
         return found;
@@ -191,7 +198,7 @@ fn injections(text: &str, place: Place) -> BTreeSet<&'static str> {
         if !hints.is_match(&reading) {
             continue;
         }
-        for phrase in phrases.iter().filter(|phrase| place == Place::Tool || !phrase.tools_only) {
+        for phrase in PHRASES.iter().filter(|phrase| place == Place::Tool || !phrase.tools_only) {
             if !found.contains(phrase.detail) && phrase.regex.is_match(&reading) {
                 found.insert(phrase.detail);
             }

@@ -145,8 +145,7 @@ fn the_set_s_tools_and_index_reach_the_model() {
         "tools/tools.yaml",
         "tools:\n  - {name: lookup_order, permission: read, expensive: true}\n",
     );
-    let check = project.run(&["check"]).exits(0);
-    assert!(check.out.contains("`expensive` has no effect"), "{check:?}");
+    project.run(&["check"]).exits(0);
     let server = project.serve();
     let ask = |more: Value| {
         let mut body = json!({"messages": [{"role": "user", "content": "hi"}]});
