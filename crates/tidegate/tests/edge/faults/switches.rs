@@ -249,11 +249,14 @@ fn a_candidate_that_is_asked_nothing_does_not_climb() {
     };
     wait_for("the first rung", || (weight() > 0.0).then_some(()));
     let first = weight();
-    // Whoever is nobody in particular stays on stable, look after look.
+    // A picture from nobody in particular stays on stable, look after look.
+    let picture =
+        json!({ "type": "image_url", "image_url": { "url": "data:image/png;base64,AAAA" } });
+    let body = json!({ "messages": [{ "role": "user", "content": [picture] }] });
     let until = Instant::now() + Duration::from_millis(1_500);
     while Instant::now() < until {
-        let answer = client::chat(front.address, None, "hello").unwrap();
-        assert_eq!((answer.status, answer.header("x-tidegate-arm")), (200, "stable"));
+        let answer = client::post(front.address, CHAT, &body).unwrap();
+        assert_eq!((answer.status, answer.header("x-tidegate-arm")), (200, "stable"), "{answer:?}");
     }
     assert_eq!((weight(), service.project.phase().as_str()), (first, "running"));
 }
