@@ -51,6 +51,33 @@ impl Metered {
         let audio_in = part(&mut input, audio_in);
         let reasoning = part(&mut output, reasoning);
         let audio_out = part(&mut output, audio_out);
+        let numbers =
+            [input, cache_read, cache_write, audio_in, output, reasoning, audio_out, compute_us];
+        Metered::of_numbers(numbers)
+    }
+
+    /// How many numbers it has.
+    pub const NUMBERS: usize = 8;
+
+    /// Its numbers, in the order of its members.
+    pub fn numbers(self) -> [u64; Metered::NUMBERS] {
+        let Metered {
+            input,
+            cache_read,
+            cache_write,
+            audio_in,
+            output,
+            reasoning,
+            audio_out,
+            compute_us,
+        } = self;
+        [input, cache_read, cache_write, audio_in, output, reasoning, audio_out, compute_us]
+    }
+
+    /// Of its numbers, in the order of its members.
+    pub fn of_numbers(numbers: [u64; Metered::NUMBERS]) -> Metered {
+        let [input, cache_read, cache_write, audio_in, output, reasoning, audio_out, compute_us] =
+            numbers;
         Metered {
             input,
             cache_read,
@@ -62,22 +89,15 @@ impl Metered {
             compute_us,
         }
     }
-}
 
-impl Metered {
     /// The sum of both; what does not fit stays at the largest number.
     #[must_use]
     pub fn plus(self, other: Metered) -> Metered {
-        Metered {
-            input: self.input.saturating_add(other.input),
-            cache_read: self.cache_read.saturating_add(other.cache_read),
-            cache_write: self.cache_write.saturating_add(other.cache_write),
-            audio_in: self.audio_in.saturating_add(other.audio_in),
-            output: self.output.saturating_add(other.output),
-            reasoning: self.reasoning.saturating_add(other.reasoning),
-            audio_out: self.audio_out.saturating_add(other.audio_out),
-            compute_us: self.compute_us.saturating_add(other.compute_us),
+        let mut sum = self.numbers();
+        for (number, more) in sum.iter_mut().zip(other.numbers()) {
+            *number = number.saturating_add(more);
         }
+        Metered::of_numbers(sum)
     }
 }
 

@@ -134,7 +134,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(Named, Sums)> {
     for (at, name) in names.iter_mut().enumerate() {
         *name = row.get(at + 1)?;
     }
-    let mut counts = [0_u64; 16];
+    let mut counts = [0_u64; COUNTS.len()];
     for (at, count) in counts.iter_mut().enumerate() {
         *count = uint(row.get(NAMES.len() + at)?);
     }
@@ -159,58 +159,24 @@ fn line((day, names): Named) -> Result<LineKey> {
     })
 }
 
-fn counts(sums: &Sums) -> [u64; 16] {
+/// In the order of [`COUNTS`].
+fn counts(sums: &Sums) -> impl Iterator<Item = u64> {
     let Sums { requests, estimated, unknown, other_tier, unpriced, used, bill } = *sums;
-    let Metered {
-        input,
-        cache_read,
-        cache_write,
-        audio_in,
-        output,
-        reasoning,
-        audio_out,
-        compute_us,
-    } = used;
     let Bill { input_cost, output_cost, compute_cost } = bill;
-    [
-        requests,
-        estimated,
-        unknown,
-        other_tier,
-        unpriced,
-        input,
-        cache_read,
-        cache_write,
-        audio_in,
-        output,
-        reasoning,
-        audio_out,
-        compute_us,
-        input_cost.0,
-        output_cost.0,
-        compute_cost.0,
-    ]
+    let requests = [requests, estimated, unknown, other_tier, unpriced];
+    let costs = [input_cost.0, output_cost.0, compute_cost.0];
+    requests.into_iter().chain(used.numbers()).chain(costs)
 }
 
-fn sums(counts: [u64; 16]) -> Sums {
+fn sums(counts: [u64; COUNTS.len()]) -> Sums {
     let [requests, estimated, unknown, other_tier, unpriced, used @ .., a, b, c] = counts;
-    let [input, cache_read, cache_write, audio_in, output, reasoning, audio_out, compute_us] = used;
     Sums {
         requests,
         estimated,
         unknown,
         other_tier,
         unpriced,
-        used: Metered {
-            input,
-            cache_read,
-            cache_write,
-            audio_in,
-            output,
-            reasoning,
-            audio_out,
-            compute_us,
-        },
+        used: Metered::of_numbers(used),
         bill: Bill { input_cost: Money(a), output_cost: Money(b), compute_cost: Money(c) },
     }
 }

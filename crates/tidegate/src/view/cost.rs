@@ -1,13 +1,12 @@
 //! What requests cost, as people and programs see it.
 
 use crate::lang::Lang;
-use crate::output::padded;
+use crate::output::aligned;
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use tidegate_core::calendar::Day;
-use tidegate_core::money::{Bill, LineKey, Metered, Money, Sums, usd};
-use unicode_width::UnicodeWidthStr as _;
+use tidegate_core::money::{Bill, LineKey, Money, Sums, usd};
 
 /// What costs are added up by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -88,32 +87,9 @@ const COSTS: [&str; 4] = ["input_cost", "output_cost", "compute_cost", "total_co
 impl Wide {
     fn add(&mut self, sums: &Sums) {
         let Sums { requests, estimated, unknown, other_tier, unpriced, used, bill } = *sums;
-        let Metered {
-            input,
-            cache_read,
-            cache_write,
-            audio_in,
-            output,
-            reasoning,
-            audio_out,
-            compute_us,
-        } = used;
         let Bill { input_cost, output_cost, compute_cost } = bill;
-        let counts = [
-            requests,
-            input,
-            cache_read,
-            cache_write,
-            audio_in,
-            output,
-            reasoning,
-            audio_out,
-            compute_us,
-            estimated,
-            unknown,
-            other_tier,
-            unpriced,
-        ];
+        let kinds = [estimated, unknown, other_tier, unpriced];
+        let counts = [requests].into_iter().chain(used.numbers()).chain(kinds);
         for (sum, count) in self.counts.iter_mut().zip(counts) {
             *sum += u128::from(count);
         }
@@ -281,19 +257,7 @@ pub(crate) fn cost(lang: Lang, table: &CostTable, (since, until): (Day, Day)) ->
         words.total.clone_into(first);
     }
     rows.push(cells(total, &table.total));
-    let widths: Vec<usize> = (0..rows[0].len())
-        .map(|column| rows.iter().map(|row| row[column].width()).max().unwrap_or(0))
-        .collect();
-    let names = table.by.len();
-    let cell = |(at, (text, width)): (usize, (&String, &usize))| match at < names {
-        true => padded(text, width + 2),
-        false => format!("{}{text}  ", " ".repeat(width - text.width())),
-    };
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).enumerate().map(cell);
-        cells.collect::<String>().trim_end().to_owned()
-    };
-    let mut lines: Vec<String> = rows.iter().map(line).collect();
+    let mut lines = aligned(&rows, table.by.len());
     let [.., estimated, unknown, other_tier, unpriced] = table.total.counts;
     let notes = [estimated, unknown, other_tier, unpriced].into_iter().zip(words.notes);
     lines.extend(

@@ -3,7 +3,7 @@
 
 use super::words::{EvalWords, Words};
 use crate::lang::{self, Lang};
-use crate::output::{Tone, one_line, padded, paint};
+use crate::output::{Tone, one_line, padded, paint, right};
 use tidegate_core::gate::{EvalReport, FailureRow, GateVerdict, RunComparison};
 use unicode_width::UnicodeWidthStr as _;
 
@@ -57,11 +57,6 @@ fn verdict(words: &EvalWords, verdict: GateVerdict) -> (Tone, &'static str) {
         GateVerdict::Fail => (Tone::Red, words.failed),
         GateVerdict::Inconclusive => (Tone::Yellow, words.inconclusive),
     }
-}
-
-/// The text with blanks before it up to a width in columns.
-fn right(text: &str, width: usize) -> String {
-    format!("{}{text}", " ".repeat(width.saturating_sub(text.width())))
 }
 
 fn table(lang: Lang, words: &EvalWords, rows: &[FailureRow]) -> Vec<(Option<Tone>, String)> {

@@ -2,13 +2,12 @@
 
 use super::moment::moment;
 use crate::lang::Lang;
-use crate::output::{Tone, padded, paint};
+use crate::output::{Tone, aligned, paint};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tidegate_core::access::{Grant, HeldKey, KeyId, KeyState, Ledger, Period, Role};
 use tidegate_core::ids::UnixMs;
 use tidegate_core::money::Money;
-use unicode_width::UnicodeWidthStr as _;
 
 /// A key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -215,15 +214,7 @@ pub(crate) fn keys(lang: Lang, keys: &BTreeMap<KeyId, KeyAnswer>, now: UnixMs) -
             key.bounds(words),
         ]
     }));
-    let widths: Vec<usize> = (0..rows[0].len())
-        .map(|column| rows.iter().map(|row| row[column].width()).max().unwrap_or(0))
-        .collect();
-    let line = |row: &[String; 6]| {
-        let cells = row.iter().zip(&widths);
-        let padded = cells.map(|(cell, width)| padded(cell, width + 2));
-        padded.collect::<String>().trim_end().to_owned()
-    };
     let dead = std::iter::once(true).chain(sorted.iter().map(|(_, key)| is_dead(key)));
-    let lines = rows.iter().zip(dead);
-    lines.map(|(row, dim)| if dim { paint(Tone::Dim, &line(row)) } else { line(row) }).collect()
+    let lines = aligned(&rows, usize::MAX).into_iter().zip(dead);
+    lines.map(|(line, dim)| if dim { paint(Tone::Dim, &line) } else { line }).collect()
 }

@@ -3,11 +3,10 @@
 use super::words::{TraceWords, Words};
 use crate::clock::rfc3339;
 use crate::lang::Lang;
-use crate::output::{Tone, padded, paint};
+use crate::output::{Tone, aligned, paint};
 use crate::store::RecordQuery;
 use tidegate_core::evidence::Record;
 use tidegate_core::route::Arm;
-use unicode_width::UnicodeWidthStr as _;
 
 /// The words of the list.
 struct TracesWords {
@@ -52,19 +51,14 @@ pub(crate) fn traces(lang: Lang, query: &RecordQuery, found: &[Record], more: bo
     }
     let mut rows = vec![words.columns.map(str::to_owned)];
     rows.extend(found.iter().map(|record| cells(words, shared, record)));
-    let widths: Vec<usize> = (0..words.columns.len())
-        .map(|column| rows.iter().map(|row| row[column].width()).max().unwrap_or(0))
-        .collect();
-    let line = |row: &[String; 5]| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| padded(cell, width + 2));
-        cells.collect::<String>().trim_end().to_owned()
-    };
     let tones = std::iter::once(Some(Tone::Dim))
         .chain(found.iter().map(|record| record.is_failing().then_some(Tone::Red)));
-    let lines = rows.iter().zip(tones);
-    let mut lines: Vec<String> = lines
-        .map(|(row, tone)| tone.map_or_else(|| line(row), |tone| paint(tone, &line(row))))
-        .collect();
+    let lines = aligned(&rows, usize::MAX).into_iter().zip(tones);
+    let painted = |(line, tone): (String, Option<Tone>)| match tone {
+        Some(tone) => paint(tone, &line),
+        None => line,
+    };
+    let mut lines: Vec<String> = lines.map(painted).collect();
     if more {
         let limit = query.limit;
         lines.push(match lang {

@@ -2,11 +2,10 @@
 
 use super::{RateFrom, Shown, TotalAlike};
 use crate::lang::{self, Lang};
-use crate::output::{padded, wrapped};
+use crate::output::{aligned, wrapped};
 use crate::view::{PlanWords, Words};
 use tidegate_core::decide::{Band, Data, LineOutlook, LineRule, Outlook, Plan, RungOutlook};
 use tidegate_core::route::Weight;
-use unicode_width::UnicodeWidthStr as _;
 
 /// Rungs that the tables of lines have room for: of more, the first ones and the last.
 const RUNGS_SHOWN: usize = 6;
@@ -20,13 +19,13 @@ pub(super) fn lines(shown: &Shown<'_>, plan: &Plan) -> Vec<String> {
     lines.extend(broken(over_a_ceiling(lang, outlook, plan)));
     lines.extend(broken([total(lang, words, outlook, shown.total_alike.as_ref())]));
     lines.push(String::new());
-    lines.extend(table(&rungs(lang, words, outlook)));
+    lines.extend(indented(&rungs(lang, words, outlook)));
     let short = outlook.rungs.iter().filter(|rung| !rung.fits);
     lines.extend(broken(short.map(|rung| too_short(lang, words, rung))));
     lines.push(String::new());
     lines.extend(broken([words.rolls_back.to_owned()]));
     let seen = |line: &LineOutlook| cell(line.rolls_back, words.more);
-    lines.extend(table(&harms(outlook, plan, words.metric, (words.line, limit), seen)));
+    lines.extend(indented(&harms(outlook, plan, words.metric, (words.line, limit), seen)));
     lines.push(String::new());
     lines.extend(broken([words.hides.to_owned()]));
     let hidden = |line: &LineOutlook| match line.must_exclude {
@@ -36,7 +35,7 @@ pub(super) fn lines(shown: &Shown<'_>, plan: &Plan) -> Vec<String> {
     let stable = |line: &LineOutlook, _: &LineRule| {
         line.stable.map_or("-".to_owned(), |stable| lang.value(line.metric, stable))
     };
-    lines.extend(table(&harms(outlook, plan, words.metric, (words.stable, stable), hidden)));
+    lines.extend(indented(&harms(outlook, plan, words.metric, (words.stable, stable), hidden)));
     lines.push(String::new());
     lines.extend(broken(legend(lang, words, outlook, plan)));
     lines.extend(broken(not_judged(lang, outlook)));
@@ -234,18 +233,9 @@ fn harms(
     rows
 }
 
-/// Rows as lines, with their columns as wide as needed.
-fn table(rows: &[Vec<String>]) -> Vec<String> {
-    let columns = rows.first().map_or(0, Vec::len);
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| padded(cell, *width));
-        format!("  {}", cells.collect::<Vec<_>>().join("  ").trim_end())
-    };
-    rows.iter().map(line).collect()
+/// A table of text, a little to the right.
+fn indented(rows: &[Vec<String>]) -> impl Iterator<Item = String> {
+    aligned(rows, usize::MAX).into_iter().map(|line| format!("  {line}"))
 }
 
 fn too_short(lang: Lang, words: &PlanWords, rung: &RungOutlook) -> String {
