@@ -7,8 +7,8 @@
 pub mod breaker;
 pub mod endpoints;
 
-pub use breaker::{Breaker, Standing};
-pub use endpoints::{Change, Ended, Pick, Pool, View};
+pub use breaker::{Breaker, Change, Standing};
+pub use endpoints::{Ended, Pick, Pool, View};
 
 use serde::{Deserialize, Serialize};
 

@@ -166,9 +166,15 @@ impl KeyTable {
         let mut row = |(id, held): (&KeyId, &HeldKey)| {
             let held = if ahead.contains(id) { closed(held.clone()) } else { held.clone() };
             let tag = held.grant.hash.bytes()?;
-            let (name, bounds) = (&held.grant.name, held.grant.bounds());
-            let new = Scope::new(ScopeKind::Key, name, &bounds, now, &self.sums);
-            let shared = new.map(|new| Arc::clone(scopes.entry(owner(&held)).or_insert(new)));
+            let owner = owner(&held);
+            let shared = match scopes.get(&owner) {
+                Some(scope) => Some(Arc::clone(scope)),
+                None => {
+                    let new = Scope::new(ScopeKind::Key, &owner.0, &owner.1, now, &self.sums);
+                    scopes.extend(new.clone().map(|new| (owner, new)));
+                    new
+                }
+            };
             Some((id.clone(), Row { tag, holder: Holder::of(held, shared) }))
         };
         let rows = keys.iter().filter_map(&mut row).collect();

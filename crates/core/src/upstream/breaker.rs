@@ -52,7 +52,7 @@ impl Standing {
 
 /// What a result does to a breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum Change {
     /// It opened, for so many µs.
     Opened {
         /// How long it is open.
@@ -139,7 +139,7 @@ impl Breaker {
     }
 
     /// A call of this era ended; `None` where that says nothing of the endpoint.
-    pub fn end(&mut self, era: u64, good: Option<bool>, now_us: u64) -> Option<Turn> {
+    pub fn end(&mut self, era: u64, good: Option<bool>, now_us: u64) -> Option<Change> {
         if era != self.era {
             return None;
         }
@@ -165,13 +165,13 @@ impl Breaker {
                 }
                 self.closed_us = now_us;
                 self.enter(fresh());
-                Some(Turn::Closed)
+                Some(Change::Closed)
             }
             (State::Probation { .. }, false) => Some(self.open(now_us)),
         }
     }
 
-    fn open(&mut self, now_us: u64) -> Turn {
+    fn open(&mut self, now_us: u64) -> Change {
         let was_closed = matches!(self.state, State::Closed { .. });
         let last_us = open_us(self.opened);
         // As long closed as it was open before: what happens now is another fault.
@@ -181,7 +181,7 @@ impl Breaker {
         self.opened = self.opened.saturating_add(1);
         let for_us = open_us(self.opened);
         self.enter(State::Open { until_us: now_us.saturating_add(for_us) });
-        Turn::Opened { for_us }
+        Change::Opened { for_us }
     }
 
     fn enter(&mut self, state: State) {
@@ -224,12 +224,12 @@ mod tests {
 
     const S: u64 = 1_000_000;
 
-    fn call(breaker: &mut Breaker, good: Option<bool>, at: u64) -> Option<Turn> {
+    fn call(breaker: &mut Breaker, good: Option<bool>, at: u64) -> Option<Change> {
         let era = breaker.begin(at);
         breaker.end(era, good, at)
     }
 
-    fn fail(breaker: &mut Breaker, times: u32, at: u64) -> Option<Turn> {
+    fn fail(breaker: &mut Breaker, times: u32, at: u64) -> Option<Change> {
         (0..times).filter_map(|_| call(breaker, Some(false), at)).last()
     }
 
@@ -239,12 +239,12 @@ mod tests {
         assert_eq!(fail(&mut breaker, 4, 0), None);
         assert_eq!(call(&mut breaker, Some(true), 0), None);
         assert_eq!(fail(&mut breaker, 4, 0), None, "the answer between ended the row");
-        assert_eq!(fail(&mut breaker, 1, 0), Some(Turn::Opened { for_us: S }));
+        assert_eq!(fail(&mut breaker, 1, 0), Some(Change::Opened { for_us: S }));
         assert_eq!((breaker.standing(S - 1), breaker.left_us(S - 1)), (Standing::Open, 1));
         assert_eq!(breaker.standing(S), Standing::Probation);
         assert_eq!(call(&mut breaker, Some(true), S), None);
         assert_eq!(call(&mut breaker, Some(true), S), None);
-        assert_eq!(call(&mut breaker, Some(true), S), Some(Turn::Closed));
+        assert_eq!(call(&mut breaker, Some(true), S), Some(Change::Closed));
         assert_eq!(breaker.standing(S), Standing::Closed);
     }
 
@@ -254,7 +254,7 @@ mod tests {
         for n in 0..20 {
             assert_eq!(call(&mut breaker, Some(n % 5 != 0), n * 1000), None, "{n}");
         }
-        assert_eq!(fail(&mut breaker, 1, S), Some(Turn::Opened { for_us: S }));
+        assert_eq!(fail(&mut breaker, 1, S), Some(Change::Opened { for_us: S }));
         let mut later = Breaker::default();
         fail(&mut later, 4, 0);
         for n in 0..30 {
@@ -272,7 +272,7 @@ mod tests {
         breaker.end(first, Some(true), S);
         let (second, third) = (breaker.begin(S), breaker.begin(S));
         assert!(!breaker.wants_trial(S), "one answer allows two");
-        assert_eq!(breaker.end(second, Some(false), S), Some(Turn::Opened { for_us: 2 * S }));
+        assert_eq!(breaker.end(second, Some(false), S), Some(Change::Opened { for_us: 2 * S }));
         assert_eq!(breaker.end(third, Some(true), S), None, "it belongs to the era before");
         assert_eq!(breaker.standing(S), Standing::Open);
     }
@@ -281,7 +281,7 @@ mod tests {
     fn a_calm_stretch_makes_the_next_time_short_again() {
         let mut breaker = Breaker::default();
         fail(&mut breaker, STREAK, 0);
-        assert_eq!(fail(&mut breaker, 1, S), Some(Turn::Opened { for_us: 2 * S }));
+        assert_eq!(fail(&mut breaker, 1, S), Some(Change::Opened { for_us: 2 * S }));
         let again = |breaker: &mut Breaker, calm| {
             let at = 3 * S;
             for _ in 0..TRIALS {
@@ -289,8 +289,8 @@ mod tests {
             }
             fail(breaker, STREAK, at + calm)
         };
-        assert_eq!(again(&mut breaker.clone(), S), Some(Turn::Opened { for_us: 4 * S }));
-        assert_eq!(again(&mut breaker, 2 * S), Some(Turn::Opened { for_us: S }));
+        assert_eq!(again(&mut breaker.clone(), S), Some(Change::Opened { for_us: 4 * S }));
+        assert_eq!(again(&mut breaker, 2 * S), Some(Change::Opened { for_us: S }));
     }
 
     proptest! {
@@ -301,12 +301,12 @@ mod tests {
             let mut at = 0;
             let mut expected = OPEN_FIRST_US;
             let turn = fail(&mut breaker, STREAK, at);
-            prop_assert_eq!(turn, Some(Turn::Opened { for_us: expected }));
+            prop_assert_eq!(turn, Some(Change::Opened { for_us: expected }));
             for _ in 0..times {
                 at += expected;
                 expected = (expected * 2).min(OPEN_MAX_US);
                 let turn = fail(&mut breaker, 1, at);
-                prop_assert_eq!(turn, Some(Turn::Opened { for_us: expected }));
+                prop_assert_eq!(turn, Some(Change::Opened { for_us: expected }));
             }
         }
 
@@ -335,8 +335,8 @@ mod tests {
                     out.push(breaker.begin(at));
                 } else if let Some(era) = out.pop() {
                     match breaker.end(era, Some(good), at) {
-                        Some(Turn::Closed) => break,
-                        Some(Turn::Opened { for_us }) => (out, at) = (Vec::new(), at + for_us),
+                        Some(Change::Closed) => break,
+                        Some(Change::Opened { for_us }) => (out, at) = (Vec::new(), at + for_us),
                         None => {}
                     }
                 }

@@ -9,7 +9,7 @@
 //! fast.
 
 use super::Failure;
-use super::breaker::{Breaker, Standing, Turn};
+use super::breaker::{Breaker, Change, Standing};
 use crate::random::Random;
 
 /// Time after which a latency counts by 1/e, µs.
@@ -37,18 +37,6 @@ pub enum Ended {
     Failed(Failure),
     /// Nothing is known: whoever asked has left, or had less patience than the limits.
     Left,
-}
-
-/// What changed with the end of a call, or a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// The endpoint gets no calls for so many µs.
-    Opened {
-        /// How long.
-        for_us: u64,
-    },
-    /// The endpoint gets its share again.
-    Closed,
 }
 
 /// One endpoint as it is shown.
@@ -236,13 +224,9 @@ impl Pool {
             Some(false) => endpoint.failed += 1,
             None => {}
         }
-        endpoint.breaker.end(pick.era, good, now_us).map(|turn| match turn {
-            Turn::Opened { for_us } => {
-                endpoint.opened += 1;
-                Change::Opened { for_us }
-            }
-            Turn::Closed => Change::Closed,
-        })
+        let change = endpoint.breaker.end(pick.era, good, now_us);
+        endpoint.opened += u64::from(matches!(change, Some(Change::Opened { .. })));
+        change
     }
 
     /// What the health checks of an endpoint say; true where that is new.

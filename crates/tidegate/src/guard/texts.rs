@@ -50,12 +50,12 @@ const LOOKED_AT: usize = 1 << 17;
 /// What a request brings that no request before it brought: the texts after the last answer.
 pub(crate) fn asked_in(body: &Map<String, Value>) -> Vec<(Place, &str)> {
     let messages = body.get("messages").and_then(Value::as_array);
-    let role = |message: &Value| message.get("role").and_then(Value::as_str).map(str::to_owned);
-    let newest = messages.into_iter().flatten().rev();
-    let newest = newest.take_while(|message| role(message).as_deref() != Some("assistant"));
+    let with_role = |message| (role(message), message);
+    let newest = messages.into_iter().flatten().rev().map(with_role);
+    let newest = newest.take_while(|(role, _)| *role != Some("assistant"));
     let mut texts = Vec::new();
-    for message in newest {
-        let place = match message.get("role").and_then(Value::as_str) {
+    for (role, message) in newest {
+        let place = match role {
             Some("tool" | "function") => Place::Tool,
             // The application's own words give orders.
             Some("system" | "developer") => continue,
@@ -65,31 +65,39 @@ pub(crate) fn asked_in(body: &Map<String, Value>) -> Vec<(Place, &str)> {
         let parts = content.and_then(Value::as_array).into_iter().flatten();
         let parts = parts.filter_map(|part| part.get("text").and_then(Value::as_str));
         for text in content.and_then(Value::as_str).into_iter().chain(parts) {
-            texts.extend(ends(text).into_iter().map(|text| (place, text)));
+            texts.extend(ends(text).map(|text| (place, text)));
         }
     }
     // A plain completion has a text, or several, in place of messages.
     if let Some(prompt) = body.get("prompt") {
         any_text(prompt, &mut |text| {
-            texts.extend(ends(text).into_iter().map(|text| (Place::User, text)));
+            texts.extend(ends(text).map(|text| (Place::User, text)));
             false
         });
     }
     texts
 }
 
+fn role(message: &Value) -> Option<&str> {
+    message.get("role").and_then(Value::as_str)
+}
+
 /// The text, or its ends where it is long.
-fn ends(text: &str) -> Vec<&str> {
-    if text.len() <= 2 * LOOKED_AT {
-        return vec![text];
-    }
+fn ends(text: &str) -> impl Iterator<Item = &str> {
     let boundary = |mut at: usize| {
         while !text.is_char_boundary(at) {
             at += 1;
         }
         at
     };
-    vec![&text[..boundary(LOOKED_AT)], &text[boundary(text.len() - LOOKED_AT)..]]
+    let parts = match text.len() <= 2 * LOOKED_AT {
+        true => [Some(text), None],
+        false => {
+            let (head, tail) = (boundary(LOOKED_AT), boundary(text.len() - LOOKED_AT));
+            [Some(&text[..head]), Some(&text[tail..])]
+        }
+    };
+    parts.into_iter().flatten()
 }
 
 /// Whether any text in a JSON value is such. serde_json bounds the depth at 127.
@@ -190,7 +198,7 @@ mod tests {
         let asked = asked_in(body.as_object().unwrap());
         assert_eq!(asked, [(Place::User, "one"), (Place::User, "two")]);
         let long = "退".repeat(LOOKED_AT);
-        let looked: usize = ends(&long).into_iter().map(str::len).sum();
+        let looked: usize = ends(&long).map(str::len).sum();
         assert!(looked < 2 * LOOKED_AT + 8);
     }
 

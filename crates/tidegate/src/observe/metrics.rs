@@ -236,9 +236,7 @@ impl Metrics {
     pub(crate) fn fallback(&self, arm: Arm, model: &str, is_answered: bool) {
         let mut counts = self.counts();
         let models = &mut counts.fallbacks[arm as usize];
-        let is_room = models.contains_key(model) || models.len() < MODEL_VERSIONS_MAX;
-        let name = if is_room { model } else { "other" };
-        models.entry(name.to_owned()).or_default()[usize::from(!is_answered)] += 1;
+        bounded(models, model)[usize::from(!is_answered)] += 1;
     }
 
     /// Averages a score of 0 to 1 that a user or an evaluation gave.
@@ -274,11 +272,15 @@ impl Model {
     }
 }
 
+/// What is counted of a model; of all together that there is no room for.
+fn bounded<'a, V: Default>(models: &'a mut BTreeMap<String, V>, name: &str) -> &'a mut V {
+    let is_room = models.contains_key(name) || models.len() < MODEL_VERSIONS_MAX;
+    models.entry(if is_room { name } else { "other" }.to_owned()).or_default()
+}
+
 impl Counts {
     fn model(&mut self, version: &str) -> &mut Model {
-        let known = self.models.contains_key(version);
-        let name = if known || self.models.len() < MODEL_VERSIONS_MAX { version } else { "other" };
-        self.models.entry(name.to_owned()).or_default()
+        bounded(&mut self.models, version)
     }
 
     fn render_seed_metrics(&self, page: &mut Page) {

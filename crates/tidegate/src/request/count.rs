@@ -3,15 +3,13 @@
 
 use super::body::Body;
 use super::dialect::{Asks, Dialect, put_warning, put_warnings};
-use super::exchange::input_tokens;
+use super::exchange::{input_tokens, text_tokens};
 use super::front::Admitted;
 use super::problem::Problem;
 use super::respond;
-use crate::guard::any_text;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde_json::json;
-use tidegate_core::text::estimate_tokens;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::parse_json_object;
 
@@ -24,7 +22,8 @@ pub(super) fn tokens(admitted: &Admitted, bytes: &Bytes) -> Result<Response<Body
     let mut body = parse_json_object(bytes).map_err(|e| Problem::of_request(&e))?;
     // The one member that a message needs and a count does not have.
     body.entry("max_tokens").or_insert(1.into());
-    let Asks { chat, warnings, message, .. } = read(&Bytes::from(json!(body).to_string()))?;
+    let Asks { chat, warnings, message, .. } =
+        read(&serde_json::to_vec(&body).unwrap_or_default().into())?;
     if let Some(why) = message.and_then(|message| message.untranslatable) {
         return Err(Problem::of_request(&why));
     }
@@ -33,13 +32,8 @@ pub(super) fn tokens(admitted: &Admitted, bytes: &Bytes) -> Result<Response<Body
     let rendered = set
         .render(chat.body, chat.user.as_deref())
         .map_err(|error| Problem::of_failure(Failure::Unrendered, error.to_string()))?;
-    let mut tokens = input_tokens(&rendered.body);
-    if let Some(tools) = rendered.body.get("tools") {
-        any_text(tools, &mut |text| {
-            tokens = tokens.saturating_add(estimate_tokens(text));
-            false
-        });
-    }
+    let tools = rendered.body.get("tools").map_or(0, text_tokens);
+    let tokens = input_tokens(&rendered.body).saturating_add(tools);
     let answer = json!({ "input_tokens": tokens, "estimated": true });
     let mut response = respond::json(StatusCode::OK, &answer);
     put_warnings(response.headers_mut(), &warnings);

@@ -35,7 +35,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use taken::take;
 
-pub(super) use taken::input_tokens;
+pub(super) use taken::{input_tokens, text_tokens};
 use tidegate_core::access::Level;
 use tidegate_core::degrade::DegradeLevel;
 use tidegate_core::guard::{Findings, Said, Signal};

@@ -1,6 +1,6 @@
 //! What is made of an ended exchange: the outcome for the lines, the metrics, the record, the log.
 
-use super::spent::{Spent, has_price};
+use super::spent::Spent;
 use super::{Ending, Exchange};
 use crate::guard::{any_text_in, kept_user};
 use crate::log::{About, Event};
@@ -45,7 +45,7 @@ pub(super) fn keep(exchange: &mut Exchange, ending: Ending) -> Outcome {
         tokens_out: spent.tokens_out,
         tokens_estimated: spent.estimated,
         cost_micro_usd: spent.cost_micro_usd(),
-        unpriced: !has_price(exchange),
+        unpriced: spent.is_unpriced(exchange),
         estimate: spent.estimate,
         contract_ok: judged.contract_checked.then_some(judged.contract_problem.is_none()),
         refused: judged.refused,

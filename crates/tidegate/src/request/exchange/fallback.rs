@@ -6,6 +6,7 @@ use crate::observe::FeedbackOn;
 use crate::request::relief;
 use crate::upstream::{Form, UpstreamError, UpstreamSaid};
 use crate::version_set::Fallback;
+use std::borrow::Cow;
 use tidegate_core::evidence::RecordedFallback;
 use tidegate_core::observe::{Outcome, Timing};
 use tidegate_core::upstream::{Failure, FaultOwner};
@@ -87,10 +88,12 @@ impl Exchange {
     }
 
     /// What the arm is counted with.
-    pub(super) fn counted(&self, outcome: &Outcome) -> Outcome {
+    pub(super) fn counted<'a>(&self, outcome: &'a Outcome) -> Cow<'a, Outcome> {
         match &self.fell_back {
-            Some(FellBack { failure, timing, .. }) => outcome.without_fallback(*failure, *timing),
-            None => outcome.clone(),
+            Some(FellBack { failure, timing, .. }) => {
+                Cow::Owned(outcome.without_fallback(*failure, *timing))
+            }
+            None => Cow::Borrowed(outcome),
         }
     }
 

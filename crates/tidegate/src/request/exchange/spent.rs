@@ -26,6 +26,15 @@ pub(super) struct Spent {
 }
 
 impl Spent {
+    /// Whether the model's tokens have no price.
+    pub(super) fn is_unpriced(&self, exchange: &Exchange) -> bool {
+        let prices = &exchange.gateway.prices.table;
+        match &self.charge {
+            Some(charge) => charge.pricing == Pricing::Unpriced,
+            None => prices.find(exchange.model(), None, exchange.arrival.at).is_none(),
+        }
+    }
+
     /// Of an ended exchange.
     pub(super) fn of(exchange: &Exchange, ending: &Ending, timing: &Timing) -> Spent {
         let compute_us = timing.first_token_us.saturating_add(timing.generation_us);
@@ -74,12 +83,6 @@ impl Spent {
         let is_free = failure.is_some_and(|failure| !failure.may_cost());
         known.map(|charge| charge.bill.total()).or(is_free.then_some(Money::ZERO))
     }
-}
-
-/// Whether the model's tokens have a price.
-pub(super) fn has_price(exchange: &Exchange) -> bool {
-    let prices = &exchange.gateway.prices.table;
-    prices.find(exchange.model(), None, exchange.arrival.at).is_some()
 }
 
 /// Whether the call was made and may have to be paid for though nothing came of it.

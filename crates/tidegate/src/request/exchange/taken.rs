@@ -130,10 +130,7 @@ impl Query {
 pub(in crate::request) fn input_tokens(body: &Map<String, Value>) -> u64 {
     let mut tokens = 0_u64;
     for texts in ["messages", "prompt", "input"].iter().filter_map(|key| body.get(*key)) {
-        any_text(texts, &mut |text| {
-            tokens = tokens.saturating_add(estimate_tokens(text));
-            false
-        });
+        tokens = tokens.saturating_add(text_tokens(texts));
         let lists = texts.as_array().into_iter().flatten();
         let given = lists.map(|item| match item {
             Value::Number(_) => 1,
@@ -142,6 +139,16 @@ pub(in crate::request) fn input_tokens(body: &Map<String, Value>) -> u64 {
         });
         tokens = tokens.saturating_add(given.sum());
     }
+    tokens
+}
+
+/// The tokens of all texts in a JSON value, by our estimate.
+pub(in crate::request) fn text_tokens(value: &Value) -> u64 {
+    let mut tokens = 0_u64;
+    any_text(value, &mut |text| {
+        tokens = tokens.saturating_add(estimate_tokens(text));
+        false
+    });
     tokens
 }
 
