@@ -52,8 +52,14 @@ impl Control {
         if self.state.table.is_none() {
             return Err(ControlError::NoService);
         }
+        self.ahead.degrade(relief.clone());
+        self.write_degraded(&relief).await
+    }
+
+    /// Writes an order to degrade that is in force already. Where a later one came meanwhile, that
+    /// one is in force and is written.
+    pub(super) async fn write_degraded(&mut self, relief: &Relief) -> Result<Answer> {
         let (level, pause) = (relief.level, relief.pause(&self.ahead.effective()));
-        self.ahead.degrade(relief);
         let is_served = self.plane.is_some();
         match self.settle().await {
             Err(error) if !is_served => return Err(error),

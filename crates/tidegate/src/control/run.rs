@@ -32,6 +32,8 @@ enum Wake {
     Tick(oneshot::Sender<Result<Option<Decision>>>),
     /// Carry out a command.
     Command(Box<Command>, oneshot::Sender<Result<Answer>>),
+    /// Write an order to degrade, which is in force already.
+    Degraded(Relief, oneshot::Sender<Result<Answer>>),
     /// Add stable's counts to its days.
     KeepBaseline,
     /// End, after writing what is left.
@@ -151,7 +153,7 @@ impl ControlHandle {
                 return Err(ControlError::NoService);
             }
             self.ahead.degrade(relief.clone());
-            let asked = self.ask(|reply| Wake::Command(Box::new(command), reply));
+            let asked = self.ask(|reply| Wake::Degraded(relief.clone(), reply));
             return match timeout(PATIENCE, asked).await {
                 Ok(answer) => answer?,
                 Err(_waits) => self.degraded_ahead(&relief),
@@ -249,6 +251,9 @@ async fn own(mut control: Control, mut wakes: mpsc::Receiver<Wake>) {
             }
             Wake::Command(command, reply) => {
                 let _ = reply.send(control.handle(*command).await);
+            }
+            Wake::Degraded(relief, reply) => {
+                let _ = reply.send(control.write_degraded(&relief).await);
             }
             Wake::KeepBaseline => {
                 if let Err(error) = control.keep_baseline().await {

@@ -189,3 +189,24 @@ fn a_disk_that_does_not_answer_keeps_no_level_out_of_force() {
     let status = project.run(&["degrade", "status", "--json"]).exits(0).json();
     assert_eq!(status["level"], 2);
 }
+
+/// The disk is busy with the first order while the next two come: the second is never in force
+/// again, and the journal has what was in force when it could be written.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn a_later_order_is_not_undone_by_one_that_waited_for_the_disk() {
+    let upstream = Upstream::answering("sure");
+    let project = project(&upstream, DEGRADE);
+    let disk = Disk::new();
+    let server = disk.serve(&project);
+    post(&server, "s-0", &ask("eve"));
+    disk.has(Fault::Stall);
+    for level in ["1", "4", "off"] {
+        degrade(&project, level);
+    }
+    assert_eq!(post(&server, "s-1", &ask("eve")).header("x-tidegate-degraded"), "");
+    disk.recovers_from(Fault::Stall);
+    wait_for("the journal", || (journalled(&project).last() == Some(&None)).then_some(()));
+    project.run(&["degrade", "status", "--json"]).exits(0);
+    assert_eq!(journalled(&project), [Some(DegradeLevel::Short), None]);
+}
