@@ -46,6 +46,17 @@ fn spent(project: &Project, key: &str) -> String {
 }
 
 #[test]
+fn a_length_of_null_says_nothing_of_the_length() {
+    let upstream = Upstream::answering("ok");
+    let project = upstream.project("", PRICES);
+    let server = project.serve();
+    let web = key(&project, &["web", "--budget-month", "12usd"]);
+    let length = json!({ "max_completion_tokens": null, "max_tokens": LENGTH });
+    let answer = client::open(server.address, &request(&web, "退款?", &length)).unwrap();
+    assert_eq!(answer.finish().unwrap().status, 200, "5 dollars are reserved and not 32,768");
+}
+
+#[test]
 fn a_budget_holds_says_what_is_left_and_survives_a_restart() {
     let upstream = Upstream::answering("ok");
     let project = upstream.project("", PRICES);

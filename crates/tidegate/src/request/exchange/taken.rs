@@ -153,7 +153,7 @@ pub(in crate::request) fn text_tokens(value: &Value) -> u64 {
 }
 
 fn asked_length(body: &Map<String, Value>) -> Option<u64> {
-    LENGTHS.iter().find_map(|name| body.get(*name)).and_then(Value::as_u64)
+    LENGTHS.iter().find_map(|name| body.get(*name)?.as_u64())
 }
 
 /// Parts of messages that are no text.
