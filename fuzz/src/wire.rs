@@ -1,5 +1,5 @@
 //! What must hold for every input of the wire's readers and translations: none panics, and what is
-//! written is read by the reader of its own form. libFuzzer looks for an input that it does not hold
+//! written is read by the reader of its form. libFuzzer looks for an input that it does not hold
 //! for; tests replay the corpus and damage golden files.
 
 use tidegate_wire::sse::{Parser, SseEvent};

@@ -104,7 +104,7 @@ pub enum Refused {
     Bound(OverBound),
     /// A budget.
     Budget(OverBudget),
-    /// There is a budget, and nobody knows what the request may cost: its model has no price.
+    /// There is a budget, and what the request may cost is not known: its model has no price.
     Unpriced,
 }
 

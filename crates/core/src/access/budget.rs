@@ -5,7 +5,7 @@
 //! for each call would give both. To need fewer, the ledger is written ahead: on disk is
 //! a sum that spending and reservations do not exceed, and a call is let through
 //! only below it. It is raised in steps of a hundredth of the budget. After a crash all of it
-//! counts as spent: what was in flight may have been paid for, and nobody knows. A process that
+//! counts as spent: what was in flight may have to be paid for. A process that
 //! ends in order writes the true sum.
 
 use crate::calendar::Day;

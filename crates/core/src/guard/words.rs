@@ -36,7 +36,7 @@ impl Words {
     }
 
     /// Which of the words are in a text, by their places in the list: the words themselves may be
-    /// what nobody wants to read.
+    /// what the project does not want read.
     pub(super) fn in_text(&self, text: &str) -> Vec<String> {
         let Some(automaton) = &self.automaton else { return Vec::new() };
         let text = folded(text);

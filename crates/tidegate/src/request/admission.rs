@@ -178,7 +178,7 @@ impl Drop for Share {
     }
 }
 
-/// Who waits in one line: a tenant, or a key without one; together where nobody shows a key.
+/// Who waits in one line: a tenant, or a key without one; all together where no key is shown.
 pub(super) type Who = Option<Arc<str>>;
 
 /// The places for requests.
@@ -208,7 +208,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let next = self.0.turns().done();
         if let Some(ticket) = next {
-            // Where nobody takes it any more, it comes back, and is dropped again.
+            // Where the waiting request is gone, it comes back, and is dropped again.
             let _ = ticket.give.send(Place(Arc::clone(&self.0)));
         }
     }

@@ -13,11 +13,11 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
 /// The headers of answers that pages may read.
-const EXPOSED: &str = "x-request-id, x-trace-id, request-id, retry-after, x-should-retry, \
-    idempotent-replayed, x-tidegate-version-set, x-tidegate-arm, x-tidegate-status, \
-    x-tidegate-fallback, x-tidegate-degraded, x-tidegate-warning, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, \
-    x-ratelimit-reset-requests, x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, \
-    x-ratelimit-reset-tokens";
+const EXPOSED: &str = "x-request-id, x-trace-id, request-id, retry-after, x-should-retry, idempotent-replayed, \
+    x-tidegate-version-set, x-tidegate-arm, x-tidegate-status, x-tidegate-fallback, \
+    x-tidegate-degraded, x-tidegate-warning, x-ratelimit-limit-requests, \
+    x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, \
+    x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens";
 /// How long a browser may remember the answer to a preflight, s: two hours is what Chrome takes.
 const MAX_AGE: &str = "7200";
 /// What the answer to a preflight depends on.

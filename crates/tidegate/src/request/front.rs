@@ -59,7 +59,7 @@ impl Front {
     }
 
     /// Origins of pages that may call from a browser, of all services: before a request is read
-    /// nobody knows which one it is for.
+    /// it is not known which one it is for.
     pub(super) fn origins(&self) -> impl Iterator<Item = &str> {
         self.services().flat_map(|gateway| gateway.origins.iter().map(String::as_str))
     }

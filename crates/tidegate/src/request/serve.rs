@@ -171,7 +171,7 @@ async fn dispatch(
     }
 }
 
-/// Answering one request: kilobytes of state, so that it is made where it stays.
+/// Answering one request: kilobytes of state, made where they stay.
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Problem>> + Send>>;
 
 /// Answers a large request where no other one waits for it.

@@ -178,7 +178,7 @@ impl Transport {
     }
 
     /// Whether the server answers a request for `path` with a 2xx in time. Each
-    /// check makes a connection, so that it shows that one can be made.
+    /// check makes a connection, and shows by it that one can be made.
     pub(super) async fn is_up(&self, path: &str, within: Duration) -> bool {
         let mut parts = self.address.clone().into_parts();
         parts.path_and_query = path.parse().ok();

@@ -85,7 +85,7 @@ fn cells(words: &TracesWords, shared: &TraceWords, record: &Record) -> [String; 
         arm.to_owned(),
         failure.or(contract).or(risk).unwrap_or(shared.answered).to_owned(),
         (record.timing.total_us / 1_000).to_string(),
-        // Whole, so that it can be copied into `tidegate trace`.
+        // Whole: it is copied into `tidegate trace`.
         record.trace_id.to_string(),
     ]
 }

@@ -272,7 +272,7 @@ fn first_of(
 }
 
 /// Whether a line is of the tenant and the user that are asked for. One that cannot be read is of
-/// nobody in particular.
+/// no tenant and no user.
 fn is_of(line: &[u8], query: &RecordQuery) -> bool {
     if query.tenant.is_none() && query.user.is_none() {
         return true;
