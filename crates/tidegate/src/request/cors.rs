@@ -13,7 +13,8 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
 /// The headers of answers that pages may read.
-const EXPOSED: &str = "x-request-id, x-trace-id, request-id, retry-after, x-should-retry, idempotent-replayed, \
+const EXPOSED: &str = "x-request-id, x-trace-id, request-id, retry-after, x-should-retry, \
+    idempotent-replayed, \
     x-tidegate-version-set, x-tidegate-arm, x-tidegate-status, x-tidegate-fallback, \
     x-tidegate-degraded, x-tidegate-warning, x-ratelimit-limit-requests, \
     x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, \
