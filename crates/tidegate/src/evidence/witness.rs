@@ -4,15 +4,28 @@
 use super::verify::{JournalCheck, VerifyOutcome};
 use crate::store::{Access, Journal as _, Store, StoreError};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use tidegate_core::evidence::VerifyProblem;
 use tidegate_core::ids::Digest;
 use tidegate_core::journal::Event;
+
+/// How long the entry of a pack may come after the pack, before the pack counts as rewritten.
+const ENTRY_WAIT: Duration = Duration::from_secs(2);
+/// Between two looks at the journal.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 impl VerifyOutcome {
     /// Compares the manifest with the journal of the project that the pack lies in, if it does; a
     /// difference is a problem, a journal that is not at hand is none.
     pub(crate) fn compare_with_journal(&mut self, pack: &Path) {
-        let check = self.journal_check(pack);
+        let began = Instant::now();
+        let mut check = self.journal_check(pack);
+        // A server writes a pack, then its entry: between the two the pack is newer than the
+        // journal, and nobody changed it.
+        while matches!(check, JournalCheck::Different { .. }) && began.elapsed() < ENTRY_WAIT {
+            std::thread::sleep(LOOK_AGAIN);
+            check = self.journal_check(pack);
+        }
         if let JournalCheck::Different { project } = &check {
             let detail = format!(
                 "the journal of {} holds another digest for this release: the pack was rewritten",

@@ -91,7 +91,7 @@ async fn an_unknown_release_names_the_known_ones() {
 }
 
 #[tokio::test]
-async fn a_rewritten_pack_is_told_by_the_journal() {
+async fn the_journal_shows_that_a_pack_was_rewritten() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path()).await;
     let pack = pack_of(&store, dir.path(), "prompt-v3-a1b2c").await.unwrap();
@@ -120,4 +120,28 @@ async fn a_rewritten_pack_is_told_by_the_journal() {
     outcome.compare_with_journal(&away);
     assert!(outcome.problems.is_empty(), "no journal at hand is no problem");
     assert!(matches!(outcome.journal, JournalCheck::NotCompared { .. }));
+}
+
+#[tokio::test]
+async fn a_pack_whose_entry_comes_after_it_was_not_rewritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path()).await;
+    let written = |path: &str, manifest| Event::PackWritten {
+        change_id: ChangeId::parse("prompt-v3-a1b2c").unwrap(),
+        path: path.to_owned(),
+        manifest,
+    };
+    let pack = pack_of(&store, dir.path(), "prompt-v3-a1b2c").await.unwrap();
+    append(&store, NOW, written(&pack.path, Digest::of(b"the pack before"))).await.unwrap();
+    let folder = dir.path().join(&pack.path);
+    let check = tokio::task::spawn_blocking(move || {
+        let mut outcome = verify(&folder).unwrap();
+        outcome.compare_with_journal(&folder);
+        outcome
+    });
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    append(&store, NOW, written(&pack.path, pack.manifest)).await.unwrap();
+    let outcome = check.await.unwrap();
+    assert!(matches!(outcome.journal, JournalCheck::Same { .. }), "{:?}", outcome.journal);
+    assert!(outcome.problems.is_empty(), "{:?}", outcome.problems);
 }
