@@ -166,7 +166,7 @@ def raw_upstream(folder):
         folder / "raw", {"up": {"kind": "openai", "base_url": fake.url}},
         artifacts={"prompt": {"mode": "pass_through"},
                    "model": {"upstream": "up", "name": "m-1", "embeddings": "e-1"}},
-        limits={"first_byte_ms": 1000, "retries": 0})
+        limits={"first_byte_ms": 2500, "retries": 0})
     with serving(root) as (url, _):
         client = client_of(url)
         passed_on(fake, client)

@@ -163,7 +163,10 @@ def plain(body):
 
 
 class Fake:
-    """An upstream whose conduct the last user message names: `429`, `cut`, `forever`, …"""
+    """An upstream whose conduct the last user message names: `429`, `cut`, `forever`, …
+
+    `GET` says what it has seen, for clients that are no Python.
+    """
 
     def __init__(self):
         self.seen = []
@@ -176,6 +179,11 @@ class Fake:
             def log_message(self, *_):
                 pass
 
+            def do_GET(self):
+                fake.whole(self, json.dumps({
+                    "requests": len(fake.seen), "last": (fake.seen or [None])[-1],
+                    "left": fake.left.is_set()}).encode())
+
             def do_POST(self):
                 size = int(self.headers.get("content-length", 0))
                 body = json.loads(self.rfile.read(size))
@@ -185,7 +193,11 @@ class Fake:
                 except OSError:
                     self.close_connection = True
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(http.server.ThreadingHTTPServer):
+            # The default, 5, drops connections where twenty come at once.
+            request_queue_size = 128
+
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
@@ -200,19 +212,25 @@ class Fake:
         if "input" in body or "prompt" in body:
             return self.whole(http_, json.dumps(plain(body)).encode())
         wish = body["messages"][-1]["content"]
+        if wish == "429-once":
+            tries = sum(one["body"] == body for one in self.seen)
+            return self.refuse(http_, 429, 1) if tries == 1 else self.whole(
+                http_, json.dumps(completion("hello")).encode())
         if wish in ("400", "429", "500"):
             return self.refuse(http_, int(wish))
         if wish == "slow":
-            time.sleep(2)
+            time.sleep(4)
         if wish == "html":
             return self.whole(http_, b"<html>captive portal</html>", "text/html")
         if body.get("stream"):
             return self.stream(http_, wish, body)
-        return self.whole(http_, json.dumps(completion(wish)).encode())
+        return self.whole(http_, json.dumps(completion(wish, body.get("n") or 1)).encode())
 
-    def refuse(self, http_, status):
+    def refuse(self, http_, status, retry_after=None):
         error = {"message": "SECRET of the upstream", "type": "x", "code": "x", "param": None}
         http_.send_response(status)
+        if retry_after:
+            http_.send_header("retry-after", str(retry_after))
         self.body(http_, json.dumps({"error": error}).encode(), "application/json")
 
     def whole(self, http_, payload, kind="application/json"):
@@ -232,7 +250,7 @@ class Fake:
         http_.end_headers()
         http_.close_connection = True
         wants_usage = (body.get("stream_options") or {}).get("include_usage")
-        for data in events(wish, wants_usage):
+        for data in events(wish, wants_usage, body.get("n") or 1):
             try:
                 http_.wfile.write(b"data: " + data.encode() + b"\n\n")
                 http_.wfile.flush()
@@ -245,26 +263,34 @@ class Fake:
 
 TEXT = "Ships within 3 days – 三天内发货，送料は無料です。\u0001\u007f"
 TOOL = {"name": "lookup", "arguments": '{"order": "東京-7"}'}
+JSON_TEXT = '{"city": "大阪", "days": 3}'
 
 
-def completion(wish):
+def text_of(wish):
+    """What the fake upstream says."""
+    return JSON_TEXT if wish == "json" else TEXT
+
+
+def completion(wish, choices=1):
     """A whole answer of the fake upstream."""
-    message = {"role": "assistant", "content": TEXT}
+    message = {"role": "assistant", "content": text_of(wish)}
     if wish == "tool":
         call = {"id": "call_1", "type": "function", "function": TOOL}
         message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    finish = "tool_calls" if wish == "tool" else "stop"
     usage = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
     return {
         "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m-1-0613",
-        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": usage,
+        "choices": [{"index": index, "message": message, "finish_reason": finish}
+                    for index in range(choices)], "usage": usage,
     }
 
 
-def events(wish, wants_usage):
+def events(wish, wants_usage, choices=1):
     """The data of a stream's events."""
 
-    def chunk(delta, finish=None, **more):
-        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    def chunk(delta, finish=None, index=0, **more):
+        choice = {"index": index, "delta": delta, "finish_reason": finish}
         return json.dumps({
             "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1,
             "model": "m-1-0613", "choices": [choice], **more,
@@ -279,14 +305,16 @@ def events(wish, wants_usage):
         yield chunk({"tool_calls": [{**call, "function": {**TOOL, "arguments": ""}}]})
         for letter in TOOL["arguments"]:
             yield chunk({"tool_calls": [{"index": 0, "function": {"arguments": letter}}]})
-    for letter in [] if wish == "tool" else TEXT:
-        yield chunk({"content": letter})
+    for letter in [] if wish == "tool" else text_of(wish):
+        for index in range(choices):
+            yield chunk({"content": letter}, index=index)
         if wish == "cut" and letter == "s":
             return
         if wish == "error-inside" and letter == "s":
             yield json.dumps({"error": {"message": "SECRET of the upstream", "type": "x"}})
             return
-    yield chunk({}, "stop")
+    for index in range(choices):
+        yield chunk({}, "tool_calls" if wish == "tool" else "stop", index)
     if wants_usage:
         usage = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
         yield json.dumps({
