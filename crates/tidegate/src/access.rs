@@ -280,6 +280,7 @@ mod tests {
                 concurrent: None,
                 budget_day: None,
                 budget_month: None,
+                models: BTreeSet::new(),
             };
             self.keys.insert(key.id(), HeldKey::new(grant, UnixMs(0), "mei"));
             self.table.publish(Some(&self.secret), &self.keys, UnixMs(0));

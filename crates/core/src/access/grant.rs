@@ -5,6 +5,7 @@ use super::key::KeyId;
 use crate::ids::{Digest, UnixMs};
 use crate::money::Money;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// What a key is for. A key that calls opens nothing of the admin plane, and a key of the admin
@@ -67,6 +68,9 @@ pub struct Grant {
     pub tenant: Option<String>,
     /// What it is for.
     pub role: Role,
+    /// The names of the service that its owner may ask for; empty for all of them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub models: BTreeSet<String>,
     /// When it stops opening.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<UnixMs>,
@@ -88,6 +92,11 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// Whether its owner may ask for the service by this name.
+    pub fn may_ask(&self, model: &str) -> bool {
+        self.models.is_empty() || self.models.contains(model)
+    }
+
     /// How much its owner may use.
     pub fn bounds(&self) -> Bounds {
         Bounds {
@@ -172,6 +181,7 @@ mod tests {
             hash: Digest::of(key.reveal().as_bytes()),
             tenant: None,
             role: Role::Call,
+            models: BTreeSet::new(),
             expires_at: expires_at.map(UnixMs),
             requests_per_min: None,
             tokens_per_min: None,
@@ -200,6 +210,18 @@ mod tests {
         check(Some(10), Some(5), 4, KeyState::Live);
         check(Some(10), Some(5), 5, KeyState::Revoked);
         check(Some(10), Some(5), 11, KeyState::Revoked);
+    }
+
+    #[test]
+    fn a_key_without_models_asks_for_all_and_one_with_models_for_these_alone() {
+        let mut grant = held(None, None).grant;
+        assert!(grant.may_ask("desk") && grant.may_ask(""));
+        grant.models.insert("desk".to_owned());
+        assert!(grant.may_ask("desk"));
+        assert!(!grant.may_ask("Desk") && !grant.may_ask("desk ") && !grant.may_ask(""));
+        // Keys that were journalled before have none of them.
+        let text = serde_json::to_string(&held(None, None).grant).unwrap();
+        assert!(!text.contains("models"), "{text}");
     }
 
     #[test]

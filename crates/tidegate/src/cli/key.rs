@@ -1,10 +1,12 @@
 //! `tidegate key`: who may call, and who may steer.
 
+mod several;
+
 use super::backend::{Backend, read_status};
 use super::operator;
 use crate::clock::Clock;
 use crate::config::{BUDGET_USD_MAX, CONCURRENT_MAX, PER_MIN_MAX};
-use crate::control::{Answer, Command, KeyRequest};
+use crate::control::{Answer, Command, KeyRequest, NewKey};
 use crate::error::Result;
 use crate::lang;
 use crate::output;
@@ -54,6 +56,14 @@ impl From<RoleArg> for Role {
     }
 }
 
+/// The services of a workspace that a key is for.
+#[derive(Debug, Args)]
+struct ServicesArg {
+    /// The services of the workspace that it is for, separated by commas; left out, one.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with = "service")]
+    services: Vec<String>,
+}
+
 /// What a new key takes.
 #[derive(Debug, Args)]
 pub(crate) struct CreateArgs {
@@ -65,6 +75,11 @@ pub(crate) struct CreateArgs {
     /// What it is for.
     #[arg(long, value_enum, default_value = "call")]
     role: RoleArg,
+    /// The names of the service that it may ask for, separated by commas; left out, all of them.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    models: Vec<String>,
+    #[command(flatten)]
+    services: ServicesArg,
     /// How long it opens, such as 90d, 12h or 30m; left out, until it is revoked.
     #[arg(long, value_name = "SPAN", value_parser = span)]
     expires: Option<u64>,
@@ -93,6 +108,8 @@ pub(crate) struct CreateArgs {
 pub(crate) struct RotateArgs {
     /// The key's id, or the name of its owner.
     key: String,
+    #[command(flatten)]
+    services: ServicesArg,
     /// How long the old key still opens.
     #[arg(long, value_name = "SPAN", value_parser = span, default_value = "24h")]
     overlap: u64,
@@ -106,6 +123,8 @@ pub(crate) struct RotateArgs {
 pub(crate) struct RevokeArgs {
     /// The key's id, or the name of its owner.
     key: String,
+    #[command(flatten)]
+    services: ServicesArg,
     /// Who revokes it; left out, the environment's USER.
     #[arg(long)]
     by: Option<String>,
@@ -140,31 +159,40 @@ fn usd(text: &str) -> std::result::Result<Money, String> {
 
 /// Runs `tidegate key …`.
 pub(crate) async fn run(config: &Path, command: KeyCommand, json: bool) -> Result<()> {
-    let command = match command {
+    let (services, command) = match command {
         KeyCommand::List => return list(config, json).await,
-        KeyCommand::Create(args) => Command::MakeKey(Box::new(KeyRequest {
-            name: args.name,
-            tenant: args.tenant,
-            role: args.role.into(),
-            lasts_ms: args.expires,
-            requests_per_min: args.requests_per_min,
-            tokens_per_min: args.tokens_per_min,
-            concurrent: args.concurrent,
-            budget_day: args.budget_day,
-            budget_month: args.budget_month,
-            by: operator(args.by.as_deref())?,
-        })),
-        KeyCommand::Rotate(args) => Command::RotateKey {
-            key: args.key,
-            overlap_ms: args.overlap,
-            by: operator(args.by.as_deref())?,
-        },
-        KeyCommand::Revoke(args) => {
-            Command::RevokeKey { key: args.key, by: operator(args.by.as_deref())? }
+        KeyCommand::Create(args) => (args.services.services.clone(), made_of(args)?),
+        KeyCommand::Rotate(RotateArgs { key, services, overlap, by }) => {
+            let by = operator(by.as_deref())?;
+            let command = Command::RotateKey { key, text: None, overlap_ms: overlap, by };
+            (services.services, command)
+        }
+        KeyCommand::Revoke(RevokeArgs { key, services, by }) => {
+            (services.services, Command::RevokeKey { key, by: operator(by.as_deref())? })
         }
     };
+    if !services.is_empty() {
+        return several::run(&services, command, json).await;
+    }
     say(&Backend::reach(config, None).await?.command(command).await?, json);
     Ok(())
+}
+
+fn made_of(args: CreateArgs) -> Result<Command> {
+    Ok(Command::MakeKey(Box::new(KeyRequest {
+        name: args.name,
+        tenant: args.tenant,
+        role: args.role.into(),
+        models: args.models.into_iter().collect(),
+        text: None,
+        lasts_ms: args.expires,
+        requests_per_min: args.requests_per_min,
+        tokens_per_min: args.tokens_per_min,
+        concurrent: args.concurrent,
+        budget_day: args.budget_day,
+        budget_month: args.budget_month,
+        by: operator(args.by.as_deref())?,
+    })))
 }
 
 fn say(answer: &Answer, json: bool) {
@@ -173,14 +201,18 @@ fn say(answer: &Answer, json: bool) {
         return;
     }
     match &answer.new_key {
-        // The key alone goes to stdout, so that `$(tidegate key create …)` is the key.
         Some(key) => {
             output::stderr(answer.sentence(lang::reader()));
-            output::stderr(view::shown_once(lang::reader()));
-            output::line(key.reveal());
+            show(key);
         }
         None => output::line(answer.sentence(lang::reader())),
     }
+}
+
+/// The key alone goes to stdout, so that `$(tidegate key create …)` is the key.
+fn show(key: &NewKey) {
+    output::stderr(view::shown_once(lang::reader()));
+    output::line(key.reveal());
 }
 
 async fn list(config: &Path, json: bool) -> Result<()> {

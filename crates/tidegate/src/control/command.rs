@@ -5,9 +5,9 @@ use crate::lang::Lang;
 use crate::version_set::PackOverrides;
 use crate::view::Done;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use tidegate_core::access::{KeyText, Role};
+use tidegate_core::access::{KeyError, KeyText, Role};
 use tidegate_core::calendar::Day;
 use tidegate_core::decide::Order;
 use tidegate_core::degrade::DegradeLevel;
@@ -68,6 +68,9 @@ pub(crate) enum Command {
     RotateKey {
         /// Its id, or the name of its owner.
         key: String,
+        /// The successor, where it is of several services; left out, it is made here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<NewKey>,
         /// For how long the old one opens, ms.
         overlap_ms: u64,
         /// Who.
@@ -139,6 +142,12 @@ pub(crate) struct KeyRequest {
     pub(crate) tenant: Option<String>,
     /// What it is for.
     pub(crate) role: Role,
+    /// The names of the service that it may ask for; none for all.
+    #[serde(default)]
+    pub(crate) models: BTreeSet<String>,
+    /// The key, where it is of several services; left out, it is made here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) text: Option<NewKey>,
     /// How long it opens, ms; left out, until it is revoked.
     pub(crate) lasts_ms: Option<u64>,
     /// Most requests in a minute.
@@ -164,8 +173,13 @@ pub(crate) struct NewKey(String);
 
 impl NewKey {
     /// The whole key.
-    pub(super) fn of(key: &KeyText) -> NewKey {
+    pub(crate) fn of(key: &KeyText) -> NewKey {
         NewKey(key.reveal().to_owned())
+    }
+
+    /// The same, where it is a key.
+    pub(super) fn text(&self) -> Result<KeyText, KeyError> {
+        KeyText::parse(&self.0)
     }
 
     /// The key, to be shown once.

@@ -9,7 +9,7 @@ use crate::version_set::SetError;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use thiserror::Error;
-use tidegate_core::access::KeyId;
+use tidegate_core::access::{KeyError, KeyId};
 use tidegate_core::decide::PlanError;
 use tidegate_core::ids::{ChangeId, IdError, IncidentId, ServiceName, VersionSetId};
 use tidegate_core::journal::ReplayError;
@@ -137,6 +137,18 @@ pub(crate) enum KeyRefused {
         .given.escape_debug()
     )]
     Name { what: &'static str, given: String },
+    /// The service has no such name.
+    #[error("the service is not called `{}`, so no key can be for that", .given.escape_debug())]
+    Model { given: String, names: Vec<String> },
+    /// A bound that lets nobody in, or that is not counted so far.
+    #[error("{what}: given {given}, allowed are 1 to {most}")]
+    Bound { what: &'static str, given: u64, most: u64 },
+    /// The key that is to be kept is none.
+    #[error(transparent)]
+    Text(#[from] KeyError),
+    /// A key of this id is there.
+    #[error("key `{key}` is there already")]
+    Taken { key: KeyId },
     /// No key is meant by it.
     #[error("no key that opens is called `{}`", .given.escape_debug())]
     Unknown { given: String, known: BTreeMap<KeyId, String> },

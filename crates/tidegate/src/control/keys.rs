@@ -4,11 +4,12 @@ use super::command::{Answer, KeyRequest, NewKey};
 use super::error::{ControlError, KeyRefused, Result};
 use super::{Control, Plane};
 use crate::access::KeySecret;
+use crate::config::{CONCURRENT_MAX, PER_MIN_MAX};
 use crate::secret;
 use crate::view::Done;
 use std::collections::BTreeMap;
 use tidegate_core::access::{Grant, HeldKey, KeyId, KeyState, KeyText};
-use tidegate_core::ids::UnixMs;
+use tidegate_core::ids::{Digest, UnixMs};
 use tidegate_core::journal::{ControlState, Event};
 
 /// Longest name of a key, of its owner and its tenant, characters.
@@ -16,48 +17,80 @@ const NAME_MAX: usize = 64;
 
 impl Control {
     pub(super) async fn make_key(&mut self, request: KeyRequest) -> Result<Answer> {
+        self.check_request(&request)?;
+        let now = self.clock.now();
+        let (key, hash) = self.new_key(request.text.as_ref(), now)?;
+        let grant = Grant {
+            key: key.id(),
+            name: request.name,
+            hash,
+            tenant: request.tenant,
+            role: request.role,
+            models: request.models,
+            expires_at: request.lasts_ms.map(|ms| now.plus(ms)),
+            requests_per_min: request.requests_per_min,
+            tokens_per_min: request.tokens_per_min,
+            concurrent: request.concurrent,
+            budget_day: request.budget_day,
+            budget_month: request.budget_month,
+        };
+        let done = Done::KeyMade { key: key.id(), name: grant.name.clone(), role: grant.role };
+        self.append(vec![Event::KeyMade { grant: Box::new(grant), by: request.by }]).await?;
+        Ok(Answer { new_key: Some(NewKey::of(&key)), ..Answer::of(done) })
+    }
+
+    /// What comes over the admin plane was not read by the command line.
+    fn check_request(&self, request: &KeyRequest) -> Result<(), KeyRefused> {
         for (what, name) in [("name", Some(&request.name)), ("tenant", request.tenant.as_ref())] {
             let name = name.map(String::as_str);
             if let Some(given) = name.filter(|name| !is_name(name)) {
                 let given = given.chars().take(NAME_MAX).collect();
-                return Err(KeyRefused::Name { what, given }.into());
+                return Err(KeyRefused::Name { what, given });
             }
         }
-        let now = self.clock.now();
-        let (key, grant) = self.new_key(&request, now)?;
-        let done = Done::KeyMade { key: key.id(), name: grant.name.clone(), role: grant.role };
-        self.append(vec![Event::KeyMade { grant: Box::new(grant), by: request.by }]).await?;
-        Ok(Answer { new_key: Some(NewKey::of(&key)), ..Answer::of(done) })
+        for (what, given, most) in [
+            ("requests a minute", request.requests_per_min, PER_MIN_MAX),
+            ("tokens a minute", request.tokens_per_min, PER_MIN_MAX),
+            ("requests at a time", request.concurrent.map(u64::from), CONCURRENT_MAX.into()),
+        ] {
+            if let Some(given) = given.filter(|given| !(1..=most).contains(given)) {
+                return Err(KeyRefused::Bound { what, given, most });
+            }
+        }
+        let names = self.names();
+        let unknown = request.models.iter().find(|model| !names.contains(model));
+        match unknown.filter(|_| !names.is_empty()) {
+            Some(model) => {
+                Err(KeyRefused::Model { given: model.chars().take(NAME_MAX).collect(), names })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What clients call the service; none where the project cannot be read.
+    fn names(&self) -> Vec<String> {
+        let project = self.project().map(|loaded| &loaded.project);
+        let names = project.map(|it| std::iter::once(&it.service).chain(&it.aliases).cloned());
+        names.map(Iterator::collect).unwrap_or_default()
     }
 
     /// Makes a successor with the same grant; the old key opens for `overlap_ms` more.
     pub(super) async fn rotate_key(
         &mut self,
         named: &str,
+        text: Option<NewKey>,
         overlap_ms: u64,
         by: String,
     ) -> Result<Answer> {
         let now = self.clock.now();
         let old = find(&self.state, named, now)?;
-        let bounds = old.grant.bounds();
-        let Grant { key: from, name, tenant, role, .. } = old.grant.clone();
-        let made_at = old.made_at;
+        let (from, made_at, grant) = (old.grant.key.clone(), old.made_at, old.grant.clone());
         // The successor lasts as long as the old key was made for, to the second: it was journalled
         // some ms after its end was set.
-        let lasts_ms = old.grant.expires_at.map(|at| at.since(made_at).next_multiple_of(1_000));
-        let request = KeyRequest {
-            name,
-            tenant,
-            role,
-            lasts_ms,
-            requests_per_min: bounds.requests_per_min,
-            tokens_per_min: bounds.tokens_per_min,
-            concurrent: bounds.concurrent,
-            budget_day: bounds.budget_day,
-            budget_month: bounds.budget_month,
-            by: by.clone(),
-        };
-        let (key, grant) = self.new_key(&request, now)?;
+        let lasts_ms = grant.expires_at.map(|at| at.since(made_at).next_multiple_of(1_000));
+        let (key, hash) = self.new_key(text.as_ref(), now)?;
+        let expires_at = lasts_ms.map(|ms| now.plus(ms));
+        let grant = Grant { key: key.id(), hash, expires_at, ..grant };
         let until = now.plus(overlap_ms);
         let done = Done::KeyRotated { old: from.clone(), new: key.id(), until };
         self.append(vec![
@@ -76,7 +109,8 @@ impl Control {
         Ok(Answer::of(Done::KeyRevoked { key, name }))
     }
 
-    fn new_key(&mut self, request: &KeyRequest, now: UnixMs) -> Result<(KeyText, Grant)> {
+    /// A new key with its hash: the given one, or random.
+    fn new_key(&mut self, given: Option<&NewKey>, now: UnixMs) -> Result<(KeyText, Digest)> {
         let secret = match &self.key_secret {
             Some(secret) => secret,
             // Keys are hashed with it: were it lost, none of them would open any more.
@@ -88,22 +122,15 @@ impl Control {
                 self.key_secret.insert(made)
             }
         };
-        let random = secret::random().map_err(ControlError::KeySecret)?;
-        let key = KeyText::of(&random);
-        let grant = Grant {
-            key: key.id(),
-            name: request.name.clone(),
-            hash: secret.hash(&key),
-            tenant: request.tenant.clone(),
-            role: request.role,
-            expires_at: request.lasts_ms.map(|ms| now.plus(ms)),
-            requests_per_min: request.requests_per_min,
-            tokens_per_min: request.tokens_per_min,
-            concurrent: request.concurrent,
-            budget_day: request.budget_day,
-            budget_month: request.budget_month,
+        let key = match given {
+            Some(given) => given.text().map_err(KeyRefused::from)?,
+            None => KeyText::of(&secret::random().map_err(ControlError::KeySecret)?),
         };
-        Ok((key, grant))
+        if self.state.keys.contains_key(&key.id()) {
+            return Err(KeyRefused::Taken { key: key.id() }.into());
+        }
+        let hash = secret.hash(&key);
+        Ok((key, hash))
     }
 
     /// Publishes which keys open to those who let callers in.

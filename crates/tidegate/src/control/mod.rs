@@ -26,7 +26,7 @@ mod find;
 mod status;
 
 pub(crate) use admin::{AdminError, AdminPlane, WireError, serve_admin};
-pub(crate) use command::{Answer, Command, KeyRequest, StartRequest};
+pub(crate) use command::{Answer, Command, KeyRequest, NewKey, StartRequest};
 pub(crate) use error::{ControlError, EvalProblem, KeyRefused, ProjectError, StartError};
 pub(crate) use find::{AdminFile, folder_of, full_name, in_folder, of_this_user};
 pub(crate) use run::ControlHandle;
@@ -246,8 +246,8 @@ impl Control {
                 self.close_incident(incident, by, conclusion).await
             }
             Command::MakeKey(request) => self.make_key(*request).await,
-            Command::RotateKey { key, overlap_ms, by } => {
-                self.rotate_key(&key, overlap_ms, by).await
+            Command::RotateKey { key, text, overlap_ms, by } => {
+                self.rotate_key(&key, text, overlap_ms, by).await
             }
             Command::RevokeKey { key, by } => self.revoke_key(&key, by).await,
             Command::Reprice { from } => self.reprice(from).await,

@@ -53,6 +53,18 @@ pub(super) struct Caller {
     pub(super) holder: Option<Arc<Holder>>,
 }
 
+impl Caller {
+    /// Whether it may ask for its service by this name.
+    pub(super) fn may_ask(&self, model: &str) -> bool {
+        self.holder.as_ref().is_none_or(|holder| holder.held.grant.may_ask(model))
+    }
+
+    /// Whether it may not ask by every name.
+    pub(super) fn is_bound_to_models(&self) -> bool {
+        self.holder.as_ref().is_some_and(|holder| !holder.held.grant.models.is_empty())
+    }
+}
+
 /// The service's credentials and keys; only digests of them are kept.
 pub(super) struct Authenticator {
     known: Vec<([u8; 32], Caller)>,

@@ -187,10 +187,12 @@ impl Admitted {
     /// The service of this name. Without a name there must be only one to choose from.
     pub(super) fn pick(&self, model: Option<&str>) -> Result<(Arc<Gateway>, Caller), Problem> {
         let found = match (model, self.services.as_slice()) {
-            (None, [only]) => only,
+            (None, [only]) if only.1.may_ask(&only.0.service) => only,
             (None, _) => return Err(self.which()),
             (Some(model), services) => {
-                let called = services.iter().find(|(gateway, _)| gateway.is_called(model));
+                let called = services
+                    .iter()
+                    .find(|(gateway, caller)| gateway.is_called(model) && caller.may_ask(model));
                 called.ok_or_else(|| self.unknown(model))?
             }
         };
@@ -215,20 +217,38 @@ impl Admitted {
         (Arc::clone(gateway), caller.clone())
     }
 
+    /// What the caller may ask for: the names of its services, and their aliases.
+    pub(super) fn models(&self) -> impl Iterator<Item = &str> {
+        self.services
+            .iter()
+            .flat_map(|(gateway, caller)| gateway.names().filter(|name| caller.may_ask(name)))
+    }
+
+    /// What an error says of that: of a service that the caller may call by any name, its own one.
     fn names(&self) -> String {
-        let names: Vec<String> =
-            self.gateways().map(|gateway| format!("`{}`", gateway.service)).collect();
-        names.join(", ")
+        let is_own = |name: &&str| self.gateways().any(|gateway| gateway.service == *name);
+        let is_bound = self.services.iter().any(|(_, caller)| caller.is_bound_to_models());
+        let names = self.models().filter(|name| is_bound || is_own(name));
+        names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
     }
 
     fn which(&self) -> Problem {
-        let message = format!("name the service in `model`; there are {}", self.names());
+        let message = match self.services.as_slice() {
+            [_] => format!("name a model that the key may ask for in `model`: {}", self.names()),
+            _ => format!("name the service in `model`; there are {}", self.names()),
+        };
         Problem::bad_request(Code::ModelRequired, message).param(Some("model"))
     }
 
     fn unknown(&self, model: &str) -> Problem {
         let shown: String = model.chars().take(SHOWN_MAX).flat_map(char::escape_debug).collect();
         let there = match self.services.as_slice() {
+            [(_, caller)] if caller.is_bound_to_models() => match self.names() {
+                none if none.is_empty() => {
+                    "no name that the key may ask for is the service's any more".to_owned()
+                }
+                names => format!("the key may ask for {names}"),
+            },
             [(only, _)] => format!("this service is `{}`", only.service),
             _ => format!("there are {}", self.names()),
         };

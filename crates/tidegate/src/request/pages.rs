@@ -124,10 +124,9 @@ pub(super) fn metrics(front: &Front, admitted: &Admitted, accept: &str) -> Respo
     response
 }
 
-/// `GET /v1/models`: the services that the caller may call and their aliases, as an OpenAI list.
+/// `GET /v1/models`: what the caller may ask for, the services' names and aliases, as an OpenAI list.
 pub(super) fn models(admitted: &Admitted) -> Response<Body> {
-    let names = admitted.gateways().flat_map(|gateway| gateway.names());
-    let data: Vec<Value> = names.map(listed).collect();
+    let data: Vec<Value> = admitted.models().map(listed).collect();
     json(StatusCode::OK, &json!({ "object": "list", "data": data }))
 }
 

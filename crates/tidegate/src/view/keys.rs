@@ -4,7 +4,7 @@ use super::moment::moment;
 use crate::lang::Lang;
 use crate::output::{Tone, aligned, paint};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tidegate_core::access::{Grant, HeldKey, KeyId, KeyState, Ledger, Period, Role};
 use tidegate_core::ids::UnixMs;
 use tidegate_core::money::Money;
@@ -15,6 +15,8 @@ pub(crate) struct KeyAnswer {
     name: String,
     tenant: Option<String>,
     role: Role,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    models: BTreeSet<String>,
     made_at: UnixMs,
     made_by: String,
     expires_at: Option<UnixMs>,
@@ -44,6 +46,7 @@ impl From<HeldKey> for KeyAnswer {
             hash: _,
             tenant,
             role,
+            models,
             expires_at,
             requests_per_min,
             tokens_per_min,
@@ -56,6 +59,7 @@ impl From<HeldKey> for KeyAnswer {
             name,
             tenant,
             role,
+            models,
             made_at,
             made_by,
             expires_at,
@@ -100,7 +104,9 @@ impl KeyAnswer {
     }
 
     fn bounds(&self, words: &KeyWords) -> String {
+        let models = self.models.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>();
         let parts = [
+            (!models.is_empty()).then(|| format!("{} {}", words.only, models.join(", "))),
             self.requests_per_min.map(|n| format!("{n} {}", words.requests)),
             self.tokens_per_min.map(|n| format!("{n} {}", words.tokens)),
             self.concurrent.map(|n| format!("{n} {}", words.concurrent)),
@@ -126,6 +132,7 @@ struct KeyWords {
     until: &'static str,
     revoked: &'static str,
     expired: &'static str,
+    only: &'static str,
     requests: &'static str,
     tokens: &'static str,
     concurrent: &'static str,
@@ -150,6 +157,7 @@ static EN: KeyWords = KeyWords {
     until: "until",
     revoked: "revoked",
     expired: "expired",
+    only: "only",
     requests: "requests/min",
     tokens: "tokens/min",
     concurrent: "at a time",
@@ -164,6 +172,7 @@ static ZH: KeyWords = KeyWords {
     until: "到",
     revoked: "已吊销",
     expired: "已过期",
+    only: "仅",
     requests: "请求/分钟",
     tokens: "token/分钟",
     concurrent: "并发",
@@ -178,6 +187,7 @@ static JA: KeyWords = KeyWords {
     until: "期限",
     revoked: "失効",
     expired: "期限切れ",
+    only: "のみ:",
     requests: "リクエスト/分",
     tokens: "トークン/分",
     concurrent: "同時",

@@ -167,6 +167,100 @@ fn each_role_does_what_it_is_for_on_its_own_plane() {
 }
 
 #[test]
+fn a_key_asks_for_the_models_it_is_made_for_and_is_shown_no_other() {
+    let project = Project::quick();
+    project.append("tidegate.yaml", "aliases: [fast, gpt-4o]\n");
+    let server = project.serve();
+    let bound = key(&project, &["web", "--models", "fast,gpt-4o"]);
+    let free = key(&project, &["ops"]);
+    let own = key(&project, &["own", "--models", "my-service"]);
+    let ask_for = |key: &str, path: &str, model: Option<&str>| {
+        let mut body = json!({
+            "messages": [{ "role": "user", "content": "hi" }], "max_tokens": 9, "input": "hi"
+        });
+        if path != "/v1/responses" {
+            body.as_object_mut().unwrap().remove("input");
+        } else {
+            body = json!({ "input": "hi" });
+        }
+        if let Some(model) = model {
+            body["model"] = json!(model);
+        }
+        let headers = format!("authorization: Bearer {key}\r\ncontent-type: application/json\r\n");
+        let request = client::request("POST", path, &headers, body.to_string().as_bytes());
+        client::open(server.address, &request).unwrap().finish().unwrap()
+    };
+    for path in [CHAT, "/v1/messages", "/v1/responses", "/v1/messages/count_tokens"] {
+        for (key, model, status) in [
+            (&bound, "fast", 200),
+            (&bound, "gpt-4o", 200),
+            (&bound, "my-service", 404),
+            (&bound, "Fast", 404),
+            (&own, "my-service", 200),
+            (&own, "fast", 404),
+            (&free, "my-service", 200),
+            (&free, "fast", 200),
+        ] {
+            let answer = ask_for(key, path, Some(model));
+            assert_eq!(answer.status, status, "{path} {model}: {answer:?}");
+        }
+    }
+    ask_for(&bound, CHAT, Some("my-service")).check_error(
+        404,
+        "model_not_found",
+        &["the key may ask for `fast`, `gpt-4o`"],
+    );
+    let unknown = ask_for(&bound, CHAT, Some("none"));
+    assert!(!unknown.body.contains("my-service"), "a name that it may not ask for: {unknown:?}");
+    ask_for(&bound, CHAT, None).check_error(400, "model_required", &["`fast`, `gpt-4o`"]);
+    assert_eq!(ask_for(&own, CHAT, None).status, 200);
+    let refused = ask_for(&bound, "/v1/messages", Some("my-service")).json();
+    assert_eq!(refused["error"]["type"], "not_found_error", "{refused}");
+    let list =
+        client::get(server.address, "/v1/models", &format!("authorization: Bearer {bound}\r\n"));
+    let list = list.unwrap().json();
+    let ids: Vec<&Value> = list["data"].as_array().unwrap().iter().map(|m| &m["id"]).collect();
+    assert_eq!(ids, ["fast", "gpt-4o"]);
+    // A successor may ask for the same; a name that the service does not have is no model.
+    let next = project.run(&["key", "rotate", "web"]).exits(0).out.trim().to_owned();
+    assert_eq!(ask_for(&next, CHAT, Some("my-service")).status, 404);
+    assert_eq!(ask_for(&next, CHAT, Some("fast")).status, 200);
+    let wrong = project.run(&["key", "create", "x", "--models", "fsat"]);
+    wrong.fails(2, &["`fsat`"], &["my-service, fast, gpt-4o"]);
+    let table = project.run(&["key", "list"]).exits(0).out;
+    assert!(table.contains("only `fast`, `gpt-4o`"), "{table}");
+}
+
+#[test]
+fn a_key_over_the_admin_plane_has_the_bounds_of_the_command_line() {
+    let project = Project::quick();
+    let _server = project.serve();
+    let lead = key(&project, &["lead", "--role", "admin"]);
+    let make = |member: &str, value: Value| {
+        let mut with = json!({ "name": "web", "tenant": null, "role": "call", "by": "mei" });
+        with[member] = value;
+        let command = json!({ "command": "make_key", "with": with });
+        admin(&project, "POST", &lead, Some(&command))
+    };
+    for (member, value, says) in [
+        ("requests_per_min", json!(0), "1 to"),
+        ("tokens_per_min", json!(u64::MAX), "1 to"),
+        ("concurrent", json!(0), "1 to"),
+        ("text", json!("tg-00000000-0"), "checksum"),
+        ("text", json!("sk-no-key"), "no key"),
+        ("text", json!(lead), "there already"),
+        ("models", json!(["other"]), "`other`"),
+        ("name", json!("tg-12345678"), "name"),
+    ] {
+        let answer = make(member, value);
+        assert_eq!(answer.status, 409, "{member}: {answer:?}");
+        assert!(answer.body.contains(says), "{member}: {answer:?}");
+    }
+    assert_eq!(make("role", json!("root")).status, 400);
+    assert_eq!(make("expires_at", json!(1)).status, 200, "what is not known is not taken");
+}
+
+#[test]
 fn a_wrong_command_about_keys_says_what_is_wrong() {
     let project = Project::quick();
     let unadopted = project.run(&["key", "list"]);

@@ -147,6 +147,76 @@ fn a_key_opens_its_own_service_only() {
     assert!(page.contains("service=\"shop\"") && !page.contains("desk"), "{page}");
 }
 
+fn chat(server: &Server, key: &str, model: Option<&str>) -> Answer {
+    let mut body = json!({ "messages": [{ "role": "user", "content": "hi" }] });
+    if let Some(model) = model {
+        body["model"] = json!(model);
+    }
+    let headers = format!("authorization: Bearer {key}\r\n");
+    let request = client::request("POST", CHAT, &headers, body.to_string().as_bytes());
+    client::open(server.address, &request).unwrap().finish().unwrap()
+}
+
+#[test]
+fn a_key_of_several_services_opens_these_by_the_names_that_it_may_ask_for() {
+    let workspace = Workspace::new();
+    workspace.desk.append("tidegate.yaml", "aliases: [desk-fast]\n");
+    let server = workspace.serve(&[]);
+    let run = |args: &[&str]| tidegate(workspace.folder.path(), args, &[]);
+    let both = ["--services", "desk,shop"];
+    let made = run(&[&["key", "create", "web", "--models", "desk-fast,shop"][..], &both].concat());
+    let made = made.exits(0);
+    let key = made.out.trim();
+    assert!(key.starts_with("tg-") && key.len() == 84, "{made:?}");
+    let headers = format!("authorization: Bearer {key}\r\n");
+    assert_eq!(models(server.address, &headers), ["desk-fast", "shop"]);
+    assert_eq!(chat(&server, key, Some("desk-fast")).status, 200);
+    assert_eq!(chat(&server, key, Some("shop")).status, 200);
+    chat(&server, key, None).check_error(400, "model_required", &["`desk-fast`, `shop`"]);
+    // Another name of a service that it opens is as unknown as one that nobody has.
+    let other = chat(&server, key, Some("desk"));
+    other.check_error(404, "model_not_found", &["`desk` does not exist", "`desk-fast`, `shop`"]);
+    chat(&server, key, Some("none")).check_error(404, "model_not_found", &["`desk-fast`, `shop`"]);
+    for (id, status) in [("desk-fast", 200), ("shop", 200), ("desk", 404), ("none", 404)] {
+        let seen = client::get(server.address, &format!("/v1/models/{id}"), &headers).unwrap();
+        assert_eq!(seen.status, status, "{id}: {seen:?}");
+    }
+    // Rotated and revoked in both. The two states have two hashes of the one key.
+    let rotated = run(&[&["key", "rotate", "web", "--overlap", "0s"][..], &both].concat()).exits(0);
+    let next = rotated.out.trim();
+    for model in ["desk-fast", "shop"] {
+        chat(&server, key, Some(model)).check_error(401, "invalid_api_key", &["revoked"]);
+        assert_eq!(chat(&server, next, Some(model)).status, 200);
+    }
+    chat(&server, next, Some("desk")).check_error(404, "model_not_found", &["`desk-fast`"]);
+    run(&[&["key", "revoke", &next[..11]][..], &both].concat()).exits(0);
+    for model in ["desk-fast", "shop"] {
+        chat(&server, next, Some(model)).check_error(401, "invalid_api_key", &["revoked"]);
+    }
+}
+
+#[test]
+fn a_key_of_several_services_opens_all_or_none_of_them() {
+    let workspace = Workspace::new();
+    let server = workspace.serve(&[]);
+    let run = |args: &[&str]| tidegate(workspace.folder.path(), args, &[]);
+    let create = |more: &[&str]| run(&[&["key", "create", "web"], more].concat());
+    create(&["--services", "desk,shp"]).fails(2, &["shp"], &["desk, shop"]);
+    create(&["--services", "desk", "--models", "desk,shop"]).fails(2, &["`shop`"], &["desk"]);
+    create(&["--services", "desk,shop", "--models", "desk"]).fails(2, &["`shop`"], &["leave"]);
+    create(&["--services", "desk", "--service", "desk"]).exits(2);
+    // A name that the second service refuses only when it is asked: its secret is lost.
+    workspace.shop.run(&["key", "create", "old"]).exits(0);
+    server.terminate();
+    assert_eq!(server.ended(), Some(0));
+    std::fs::remove_file(workspace.shop.root.join(".tidegate/keys.secret")).unwrap();
+    let _server = workspace.serve(&[]);
+    create(&["--services", "desk,shop"]).fails(4, &["shop:", "keys.secret"], &["`desk`", "again"]);
+    let list = workspace.desk.run(&["key", "list", "--json"]).exits(0).json();
+    let keys: Vec<&Value> = list.as_object().unwrap().values().collect();
+    assert!(keys.len() == 1 && keys[0]["revoked_at"].is_u64(), "{list}");
+}
+
 #[test]
 fn a_bad_workspace_starts_nothing() {
     let workspace = Workspace::new();

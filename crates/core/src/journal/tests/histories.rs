@@ -67,6 +67,7 @@ fn grant(n: u64) -> Grant {
         concurrent: Some(1),
         budget_day: None,
         budget_month: None,
+        models: Default::default(),
     }
 }
 

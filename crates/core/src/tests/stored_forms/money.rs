@@ -13,6 +13,7 @@ pub(super) fn grant() -> Grant {
         hash: Digest::of(key.reveal().as_bytes()),
         tenant: Some("acme".to_owned()),
         role: Role::Call,
+        models: ["desk".to_owned()].into(),
         expires_at: Some(UnixMs(9)),
         requests_per_min: Some(60),
         tokens_per_min: Some(1000),

@@ -79,7 +79,15 @@ impl Explain for KeyRefused {
     fn explain(&self) -> Meaning {
         use ErrorKind::{Internal, Usage};
         match self {
-            KeyRefused::Name { .. } => none(Usage),
+            KeyRefused::Name { .. } | KeyRefused::Bound { .. } | KeyRefused::Text(_) => none(Usage),
+            KeyRefused::Taken { .. } => one(Usage, "`tidegate key list` shows all keys"),
+            KeyRefused::Model { given: _, names } => {
+                let names = names.join(", ");
+                one(
+                    Usage,
+                    format!("clients call it {names}; `aliases` in tidegate.yaml adds names"),
+                )
+            }
             KeyRefused::Unknown { given: _, known } if known.is_empty() => {
                 one(Usage, "no key opens; `tidegate key create NAME` makes one")
             }
