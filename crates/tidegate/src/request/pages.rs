@@ -124,7 +124,7 @@ pub(super) fn metrics(front: &Front, admitted: &Admitted, accept: &str) -> Respo
     response
 }
 
-/// `GET /v1/models`: what the caller may ask for, the services' names and aliases, as an OpenAI list.
+/// `GET /v1/models`: the names that the caller may ask for, as an OpenAI list.
 pub(super) fn models(admitted: &Admitted) -> Response<Body> {
     let data: Vec<Value> = admitted.models().map(listed).collect();
     json(StatusCode::OK, &json!({ "object": "list", "data": data }))
