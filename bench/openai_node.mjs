@@ -102,6 +102,12 @@ async function streams() {
   read = await texts(await say('hello', { stream: true, stream_options: { include_usage: true } }));
   equal('stream: usage as reported', read.usage,
     { prompt_tokens: 11, completion_tokens: 7, total_tokens: 18 });
+  read = await texts(await say('hello', { stream: true, n: 3 }));
+  equal('n: 3, streamed', read.texts, [TEXT, TEXT, TEXT]);
+  const helper = client.chat.completions.stream({ model: 'bench', messages: user('hello'), n: 2 });
+  const final = await helper.finalChatCompletion();
+  equal('chat.stream helper, n: 2', final.choices.map((choice) => choice.message.content),
+    [TEXT, TEXT]);
   const answers = await Promise.all(Array.from({ length: 20 }, async (_, number) => (number % 2
     ? (await say('hello')).choices[0].message.content
     : (await texts(await say('hello', { stream: true }))).texts[0])));

@@ -296,7 +296,8 @@ def events(wish, wants_usage, choices=1):
             "model": "m-1-0613", "choices": [choice], **more,
         })
 
-    yield chunk({"role": "assistant", "content": ""})
+    for index in range(choices):
+        yield chunk({"role": "assistant", "content": ""}, index=index)
     if wish == "forever":
         while True:
             yield chunk({"content": "again "})

@@ -193,13 +193,14 @@ impl Detectors {
         refused.into_iter().map(|name| self.unauthorised_tool(name)).collect()
     }
 
-    /// Names of the tools that are called and not allowed. Where the answer goes on, a last name
-    /// that may still become an allowed one is none: names come in pieces, before the arguments.
+    /// Names of the tools that are called and not allowed. Where the answer goes on, a choice's
+    /// last name that may still become an allowed one is none: names come in pieces, before the
+    /// arguments.
     fn forbidden<'a>(&self, said: &Said<'a>, goes_on: bool) -> impl Iterator<Item = &'a str> {
-        let last = said.calls.len().saturating_sub(1);
-        let is_forbidden = move |(at, call): &(usize, &Call<'a>)| {
+        let last: Vec<usize> = said.last_calls().map(|(at, _)| at).collect();
+        let is_forbidden = |(at, call): &(usize, &Call<'a>)| {
             let Some(allowed) = &self.allowed_tools else { return false };
-            let may_grow = goes_on && *at == last && call.arguments.is_empty();
+            let may_grow = goes_on && last.contains(at) && call.arguments.is_empty();
             let becomes_allowed = || allowed.iter().any(|tool| tool.starts_with(call.name));
             !allowed.contains(call.name) && (!may_grow || !becomes_allowed())
         };
@@ -207,12 +208,12 @@ impl Detectors {
         calls.map(|(_, call)| call.name).collect::<Vec<_>>().into_iter()
     }
 
-    /// Whether the last tool that is called may still turn out to be another, allowed or not: its
-    /// name may have more pieces until its arguments begin. While it may, nothing of it should go
-    /// on to the client.
+    /// Whether the last tool that a choice calls may still turn out to be another, allowed or not:
+    /// its name may have more pieces until its arguments begin. While it may, nothing of it should
+    /// go on to the client.
     pub fn is_open_call(&self, said: &Said<'_>) -> bool {
-        let open = said.calls.last().is_some_and(|call| call.arguments.is_empty());
-        open && self.allowed_tools.is_some()
+        let is_open = |(_, call): (usize, &Call<'_>)| call.arguments.is_empty();
+        self.allowed_tools.is_some() && said.last_calls().any(is_open)
     }
 
     fn unauthorised_tool(&self, name: &str) -> RiskEvent {

@@ -274,6 +274,16 @@ impl AnswerFacts {
         }
     }
 
+    /// What each choice says: its number, and its text, or its refusal where there is only that. An
+    /// answer without choices says nothing once.
+    pub fn choice_texts(&self) -> impl Iterator<Item = (u64, &str)> {
+        let none = self.choices.is_empty().then_some((0, ""));
+        none.into_iter().chain(self.choices.iter().map(|choice| match choice.text.is_empty() {
+            true => (choice.index, choice.refusal.as_str()),
+            false => (choice.index, choice.text.as_str()),
+        }))
+    }
+
     /// Every text that the model wrote, in order, with what it is: all choices, reasoning,
     /// refusals, tool names and arguments. Empty texts are left out.
     pub fn texts(&self) -> impl Iterator<Item = (TextKind, &str)> {

@@ -27,6 +27,8 @@ pub struct Text<'a> {
 /// A tool call of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Call<'a> {
+    /// The choice it belongs to, from 0.
+    pub choice: u64,
     /// The tool; empty when it has no name, which no list allows.
     pub name: &'a str,
     /// Its arguments as the model wrote them, mostly JSON.
@@ -38,7 +40,7 @@ pub struct Call<'a> {
 pub struct Said<'a> {
     /// Its texts, of every choice.
     pub texts: Vec<Text<'a>>,
-    /// Its tool calls, of every choice; a stream only ever adds to the end.
+    /// Its tool calls, choice after choice; a stream only ever adds to the end of each choice's.
     pub calls: Vec<Call<'a>>,
     /// What is searched for planted texts and nothing else: members that are no text of the answer,
     /// and the newest of a text that is too long to be kept.
@@ -48,6 +50,13 @@ pub struct Said<'a> {
 }
 
 impl<'a> Said<'a> {
+    /// The last call of each choice: the only ones of a stream that may go on.
+    pub(super) fn last_calls(&self) -> impl Iterator<Item = (usize, &Call<'a>)> {
+        let next = |at: usize| self.calls.get(at + 1).map(|call| call.choice);
+        let calls = self.calls.iter().enumerate();
+        calls.filter(move |(at, call)| next(*at) != Some(call.choice))
+    }
+
     /// An answer of one text and nothing else.
     pub fn text(text: &'a str) -> Said<'a> {
         let texts = vec![Text { choice: 0, part: Part::Content, text }];

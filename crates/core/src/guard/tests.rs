@@ -12,7 +12,7 @@ fn detectors(planted: &[&str], tools: Option<&[&str]>, prompt: &str) -> Detector
 
 /// What is found in an answer to a request of which nothing is known.
 fn seen(detectors: &Detectors, answer: &str, tools: &[&str]) -> Vec<RiskEvent> {
-    let calls = tools.iter().map(|name| Call { name, arguments: "" }).collect();
+    let calls = tools.iter().map(|name| Call { choice: 0, name, arguments: "" }).collect();
     let said = Said { calls, ..Said::text(answer) };
     detectors.inspect(&said, Heard::default).events
 }
@@ -271,7 +271,7 @@ fn what_the_request_held_is_repeated_and_not_given_away() {
 fn every_part_of_an_answer_is_looked_at() {
     let detectors = detectors(&["MARKER-81c2"], Some(&["search"]), "");
     let text = |choice, part| Text { choice, part, text: "so: MARKER-81c2, +44 20 7946 0958" };
-    let call = Call { name: "search", arguments: r#"{"q": "MARKER\u002d81c2"}"# };
+    let call = Call { choice: 0, name: "search", arguments: r#"{"q": "MARKER\u002d81c2"}"# };
     let mut all = vec![Said { calls: vec![call], ..Said::default() }];
     for choice in [0, 1, 7] {
         for part in [Part::Content, Part::Reasoning, Part::Refusal] {
@@ -343,7 +343,7 @@ proptest! {
     #[test]
     fn looking_never_panics(text in "\\PC{0,80}", client in "\\PC{0,40}") {
         let detectors = detectors(&["TG-Canary-7F3A"], Some(&[]), &client);
-        let call = Call { name: &client, arguments: &text };
+        let call = Call { choice: 0, name: &client, arguments: &text };
         let said = Said { calls: vec![call], ..Said::text(&text) };
         let found = detectors.inspect(&said, || Heard {
             client: vec![client.as_str().into()],
@@ -357,7 +357,8 @@ proptest! {
 fn a_forbidden_call_is_seen_as_soon_as_it_is_sure() {
     let detectors = detectors(&[], Some(&["search", "search_orders"]), "");
     let check = |calls: &[(&str, &str)], sure: bool| {
-        let calls = calls.iter().map(|(name, arguments)| Call { name, arguments }).collect();
+        let calls =
+            calls.iter().map(|(name, arguments)| Call { choice: 0, name, arguments }).collect();
         let said = Said { calls, ..Said::default() };
         let events = StreamWatch::default().look(&detectors, &said).events;
         assert_eq!(!events.is_empty(), sure, "{said:?}");
@@ -373,4 +374,31 @@ fn a_forbidden_call_is_seen_as_soon_as_it_is_sure() {
     check(&[("delete", "")], true);
     check(&[("search_orders_all", "")], true);
     check(&[], false);
+}
+
+#[test]
+fn calls_of_several_choices_that_come_interleaved_are_each_looked_at() {
+    let detectors = detectors(&["MARKER-81c2"], Some(&["search", "search_orders"]), "");
+    let call = |choice, name, arguments| Call { choice, name, arguments };
+    let events = |watch: &mut StreamWatch, calls: &[Call<'_>]| {
+        watch.look(&detectors, &Said { calls: calls.to_vec(), ..Said::default() }).events.len()
+    };
+    // A second call of choice 0 moves those of choice 1 to other places of the list.
+    let mut watch = StreamWatch::default();
+    let (first, planted) = ("{\"q\": \"a longer first argument\"}", "{\"q\": \"MARKER-81c2\"}");
+    assert_eq!(events(&mut watch, &[call(0, "search", first), call(1, "search", "{")]), 0);
+    let second = call(0, "search", planted);
+    let all = [call(0, "search", first), second, call(1, "search", "{")];
+    assert_eq!(events(&mut watch, &all), 1);
+
+    // Each choice's last name may still grow, and holds back what it calls.
+    let open = [call(0, "sea", ""), call(1, "search", "{")];
+    assert_eq!(events(&mut StreamWatch::default(), &open), 0);
+    let is_open = |calls: &[Call<'_>]| {
+        detectors.is_open_call(&Said { calls: calls.to_vec(), ..Said::default() })
+    };
+    assert!(is_open(&open));
+    assert!(!is_open(&[call(0, "search", "{"), call(1, "search", "{")]));
+    let sure = [call(0, "sea", ""), call(0, "search", "{"), call(1, "search", "")];
+    assert_eq!(events(&mut StreamWatch::default(), &sure), 1);
 }

@@ -27,7 +27,8 @@ pub struct Seen {
 #[derive(Debug, Clone, Default)]
 pub struct StreamWatch {
     texts: BTreeMap<(u64, Part), usize>,
-    arguments: Vec<usize>,
+    /// By choice and place among its calls.
+    arguments: BTreeMap<(u64, usize), usize>,
     reach: Option<usize>,
 }
 
@@ -62,8 +63,11 @@ impl StreamWatch {
             let seen = self.texts.entry((text.choice, text.part)).or_default();
             fresh.extend(tail(text.text, seen, reach));
         }
-        self.arguments.resize(said.calls.len().max(self.arguments.len()), 0);
-        for (call, seen) in said.calls.iter().zip(&mut self.arguments) {
+        let mut place = (0, 0);
+        for call in &said.calls {
+            place = if call.choice == place.0 { place } else { (call.choice, 0) };
+            let seen = self.arguments.entry(place).or_default();
+            place.1 += 1;
             fresh.extend(tail(call.arguments, seen, reach));
             fresh.push(call.name);
         }

@@ -12,8 +12,12 @@ pub(crate) fn said_in(facts: &AnswerFacts) -> Said<'_> {
     for ChoiceFacts { index, text, reasoning, refusal, tool_calls, finish: _ } in &facts.choices {
         let parts = [(Part::Reasoning, reasoning), (Part::Content, text), (Part::Refusal, refusal)];
         said.texts.extend(parts.map(|(part, text)| Text { choice: *index, part, text }));
-        let calls = tool_calls.iter();
-        said.calls.extend(calls.map(|call| Call { name: &call.name, arguments: &call.arguments }));
+        let choice = *index;
+        said.calls.extend(tool_calls.iter().map(|call| Call {
+            choice,
+            name: &call.name,
+            arguments: &call.arguments,
+        }));
     }
     said
 }

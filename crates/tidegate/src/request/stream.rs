@@ -19,6 +19,7 @@ use crate::version_set::LiveSet;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
+use std::collections::BTreeMap;
 use std::task::{Context, Poll};
 use std::time::Instant;
 use tidegate_core::guard::{Findings, RiskEvent, Seen, StreamWatch};
@@ -106,16 +107,24 @@ impl Stream for Events {
 /// two of the whole.
 #[derive(Default)]
 struct Growing {
-    looked_at: usize,
+    /// How much of each choice was.
+    looked_at: BTreeMap<u64, usize>,
 }
 
 impl Growing {
-    fn look(&mut self, set: &LiveSet, text: &str) -> Option<Withheld> {
-        let is_due = text.len() > 2 * self.looked_at;
-        if !is_due || set.contract.is_none() || !set.block.contains(&Block::Contract) {
+    fn look(&mut self, set: &LiveSet, facts: &AnswerFacts) -> Option<Withheld> {
+        if set.contract.is_none() || !set.block.contains(&Block::Contract) {
             return None;
         }
-        self.looked_at = text.len();
+        facts.choice_texts().find_map(|(choice, text)| self.look_at(set, choice, text))
+    }
+
+    fn look_at(&mut self, set: &LiveSet, choice: u64, text: &str) -> Option<Withheld> {
+        let looked_at = self.looked_at.entry(choice).or_default();
+        if text.len() <= 2 * *looked_at {
+            return None;
+        }
+        *looked_at = text.len();
         let error = serde_json::from_str::<serde::de::IgnoredAny>(text).err()?;
         let contract = (!error.is_eof()).then(|| set.contract_problem(text)).flatten();
         contract.map(|problem| Withheld { why: Block::Contract, contract: Some(problem) })
@@ -156,7 +165,7 @@ impl Events {
             holds = is_open && self.held.len() < HELD_MAX;
             let why = withheld_for(&exchange.set.block, &events, &signals, false);
             let why = why.map(|why| Withheld { why, contract: None });
-            let why = why.or_else(|| self.contract.look(&exchange.set, self.facts.text()));
+            let why = why.or_else(|| self.contract.look(&exchange.set, &self.facts));
             self.seen.extend(events);
             if let Some(why) = why {
                 return self.withhold(why, None, Elapsed::default(), out);

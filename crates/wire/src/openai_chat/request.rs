@@ -93,7 +93,7 @@ pub fn check_request(body: Map<String, Value>) -> Result<ChatRequest, RequestErr
     let model = read_model(&body)?;
     let (last_user_text, input_chars) = read_messages(&body)?;
     let (stream, include_usage) = read_stream(&body)?;
-    read_counts(&body, stream)?;
+    read_counts(&body)?;
     let user = read_user(&body)?;
     Ok(ChatRequest { model, stream, include_usage, user, last_user_text, input_chars, body })
 }
@@ -114,7 +114,7 @@ pub(crate) fn read_members(body: &Map<String, Value>) -> Result<CommonMembers, R
     refuse_closed(body, "")?;
     let model = read_model(body)?;
     let (stream, include_usage) = read_stream(body)?;
-    read_counts(body, stream)?;
+    read_counts(body)?;
     Ok(CommonMembers { model, stream, include_usage, user: read_user(body)? })
 }
 
@@ -302,7 +302,7 @@ fn read_stream(body: &Map<String, Value>) -> Result<(bool, bool), RequestError> 
 }
 
 /// Checks the numbers that change how much an answer costs or how it is read.
-fn read_counts(body: &Map<String, Value>, stream: bool) -> Result<(), RequestError> {
+fn read_counts(body: &Map<String, Value>) -> Result<(), RequestError> {
     for key in ["max_tokens", "max_completion_tokens"] {
         match given(body, key) {
             None => {}
@@ -316,9 +316,6 @@ fn read_counts(body: &Map<String, Value>, stream: bool) -> Result<(), RequestErr
     match given(body, "n") {
         None => Ok(()),
         Some(Value::Number(n)) => match n.as_u64() {
-            Some(1) => Ok(()),
-            // Choices of a stream come interleaved; only the first would be checked.
-            Some(_) if stream => Err(RequestError::bad_value("n", "only 1 is allowed in a stream")),
             Some(1..=CHOICES_MAX) => Ok(()),
             Some(_) | None => {
                 Err(RequestError::bad_value("n", "an integer from 1 to 128 is allowed"))

@@ -153,7 +153,9 @@ impl Exchange {
             return (false, None);
         }
         if facts.tool_calls().next().is_none() {
-            return (set.contract.is_some(), set.contract_problem(facts.text()));
+            let mut texts = facts.choice_texts();
+            let problem = texts.find_map(|(_, text)| set.contract_problem(text));
+            return (set.contract.is_some(), problem);
         }
         let calls = facts.tool_calls();
         let looked = calls.filter_map(|call| set.arguments_problem(&call.name, &call.arguments));
