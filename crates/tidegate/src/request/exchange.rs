@@ -28,7 +28,7 @@ use fallback::FellBack;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use placed::{Placed, place};
-pub(super) use screen::Withheld;
+pub(super) use screen::{Checked, Withheld};
 use serde_json::{Map, Value};
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -176,8 +176,8 @@ pub(super) struct Ending {
     pub(super) said: Option<Box<upstream::UpstreamSaid>>,
     /// Whether the answer was kept from the client, in whole or from some point on.
     pub(super) withheld: bool,
-    /// How it breaks the contract, where it was kept back for that.
-    pub(super) contract: Option<String>,
+    /// How it compares with the contract.
+    pub(super) contract: Checked,
 }
 
 /// A request on its version set.

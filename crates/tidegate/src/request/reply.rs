@@ -57,22 +57,16 @@ fn looked_at(exchange: Exchange, answer: Answer) -> Result<Whole, Problem> {
         }
     };
     let found = exchange.look(&facts, false);
-    if let Some(Withheld { why, contract }) = exchange.withheld(&facts, &found) {
-        let problem = Problem::withheld(why);
-        let facts = Some(facts);
-        let status = problem.status;
-        let ending = Ending {
-            status,
-            facts,
-            elapsed,
-            found: Some(found),
-            withheld: true,
-            contract,
-            ..Ending::default()
-        };
-        exchange.close(ending);
-        return Err(problem);
-    }
+    let contract = match exchange.checked(&facts, &found) {
+        Ok(contract) => contract,
+        Err(Withheld { why, contract }) => {
+            let problem = Problem::withheld(why);
+            let (status, facts, found) = (problem.status, Some(facts), Some(found));
+            let (withheld, ending) = (true, Ending::default());
+            exchange.close(Ending { status, facts, elapsed, found, withheld, contract, ..ending });
+            return Err(problem);
+        }
+    };
     // Embeddings say nothing.
     let is_useful = exchange.query.form == Form::Embeddings || facts.is_useful();
     let summary = exchange.close(Ending {
@@ -81,6 +75,7 @@ fn looked_at(exchange: Exchange, answer: Answer) -> Result<Whole, Problem> {
         facts: Some(facts),
         elapsed,
         found: Some(found),
+        contract,
         ..Ending::default()
     });
     Ok(Whole {

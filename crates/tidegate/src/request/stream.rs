@@ -9,7 +9,7 @@
 use super::body::{Body, Stream};
 use super::bounds::{HELD_MAX, STREAM_PIECE};
 use super::dialect::StreamForm;
-use super::exchange::{Ending, Exchange, Withheld};
+use super::exchange::{Checked, Ending, Exchange, Withheld};
 use super::problem::{CLIENT_GONE, Problem};
 use crate::config::Block;
 use crate::guard::{said_in, withheld_for};
@@ -127,7 +127,8 @@ impl Growing {
         *looked_at = text.len();
         let error = serde_json::from_str::<serde::de::IgnoredAny>(text).err()?;
         let contract = (!error.is_eof()).then(|| set.contract_problem(text)).flatten();
-        contract.map(|problem| Withheld { why: Block::Contract, contract: Some(problem) })
+        contract
+            .map(|problem| Withheld { why: Block::Contract, contract: Checked::broken(problem) })
     }
 }
 
@@ -164,7 +165,7 @@ impl Events {
             let is_open = exchange.set.detectors.is_open_call(&said);
             holds = is_open && self.held.len() < HELD_MAX;
             let why = withheld_for(&exchange.set.block, &events, &signals, false);
-            let why = why.map(|why| Withheld { why, contract: None });
+            let why = why.map(|why| Withheld { why, contract: Checked::default() });
             let why = why.or_else(|| self.contract.look(&exchange.set, &self.facts));
             self.seen.extend(events);
             if let Some(why) = why {
@@ -179,9 +180,10 @@ impl Events {
     fn done(&mut self, elapsed: Elapsed, out: &mut Vec<u8>) {
         let Some(exchange) = &self.exchange else { return };
         let found = exchange.look(&self.facts, false);
-        if let Some(why) = exchange.withheld(&self.facts, &found) {
-            return self.withhold(why, Some(found), elapsed, out);
-        }
+        let contract = match exchange.checked(&self.facts, &found) {
+            Ok(contract) => contract,
+            Err(why) => return self.withhold(why, Some(found), elapsed, out),
+        };
         out.append(&mut self.held);
         if let Err(problem) = self.form.end(out) {
             return self.broken(UpstreamError::of_problem(&problem, elapsed), out);
@@ -190,8 +192,8 @@ impl Events {
             true => (StatusCode::OK, StatusClass::Ok, None),
             false => (StatusCode::OK, StatusClass::Error, Some(Failure::Empty)),
         };
-        let ending = Ending { status, failure, elapsed, found: Some(found), ..Ending::default() };
-        self.end(class, ending);
+        let (found, ending) = (Some(found), Ending::default());
+        self.end(class, Ending { status, failure, elapsed, found, contract, ..ending });
     }
 
     fn broken(&mut self, error: UpstreamError, out: &mut Vec<u8>) {

@@ -1,7 +1,7 @@
 //! What is made of an ended exchange: the outcome for the lines, the metrics, the record, the log.
 
 use super::spent::Spent;
-use super::{Ending, Exchange};
+use super::{Checked, Ending, Exchange};
 use crate::guard::{any_text_in, kept_user};
 use crate::log::{About, Event};
 use crate::observe::{AnswerSample, StatusClass};
@@ -23,8 +23,7 @@ use tidegate_wire::{AnswerFacts, TextKind};
 /// What an answer says about its quality.
 #[derive(Default)]
 struct Judged {
-    contract_checked: bool,
-    contract_problem: Option<String>,
+    contract: Checked,
     refused: bool,
 }
 
@@ -47,7 +46,7 @@ pub(super) fn keep(exchange: &mut Exchange, ending: Ending) -> Outcome {
         cost_micro_usd: spent.cost_micro_usd(),
         unpriced: spent.is_unpriced(exchange),
         estimate: spent.estimate,
-        contract_ok: judged.contract_checked.then_some(judged.contract_problem.is_none()),
+        contract_ok: judged.contract.is_checked.then_some(judged.contract.problem.is_none()),
         refused: judged.refused,
         pii: found.gives_away,
         risk: found.events.iter().map(|event| event.kind).collect(),
@@ -133,34 +132,8 @@ fn judge(exchange: &Exchange, ending: &Ending) -> Judged {
     if exchange.query.form == Form::Embeddings {
         return Judged::default();
     }
-    let (contract_checked, contract_problem) = match ending.withheld {
-        true => (ending.contract.is_some(), ending.contract.clone()),
-        false => exchange.keeps_contract(facts),
-    };
-    Judged {
-        contract_checked,
-        contract_problem,
-        refused: facts.is_refusal() || refuses(facts.text()),
-    }
-}
-
-impl Exchange {
-    /// Whether the answer was compared with a contract, and why it breaks it. An answer that calls
-    /// tools has no text that could keep one: its arguments are compared with the tools' schemas.
-    pub(super) fn keeps_contract(&self, facts: &AnswerFacts) -> (bool, Option<String>) {
-        let set = &self.set;
-        if self.degraded == Some(DegradeLevel::FixedText) {
-            return (false, None);
-        }
-        if facts.tool_calls().next().is_none() {
-            let mut texts = facts.choice_texts();
-            let problem = texts.find_map(|(_, text)| set.contract_problem(text));
-            return (set.contract.is_some(), problem);
-        }
-        let calls = facts.tool_calls();
-        let looked = calls.filter_map(|call| set.arguments_problem(&call.name, &call.arguments));
-        looked.fold((false, None), |(_, first), problem| (true, first.or(problem)))
-    }
+    let contract = ending.contract.clone();
+    Judged { contract, refused: facts.is_refusal() || refuses(facts.text()) }
 }
 
 /// Whether an answer is a refusal; one that is JSON is asked text by text.
@@ -295,7 +268,7 @@ fn record(
         timing,
         tool_calls: tool_calls(exchange, &facts),
         tool_results,
-        contract_problem: judged.contract_problem.filter(|_| own.is_none()).as_deref().map(redact),
+        contract_problem: judged.contract.problem.filter(|_| own.is_none()).as_deref().map(redact),
         refused: judged.refused && own.is_none(),
         pii: found.gives_away && own.is_none(),
         risk: found.events,

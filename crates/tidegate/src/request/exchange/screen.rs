@@ -6,6 +6,7 @@ use crate::config::Block;
 use crate::guard::{asked_in, block_of, block_of_signal, refused_for, withheld_for};
 use crate::request::problem::Problem;
 use crate::upstream::Form;
+use tidegate_core::degrade::DegradeLevel;
 use tidegate_core::guard::{Findings, signals};
 use tidegate_core::upstream::Failure;
 use tidegate_wire::AnswerFacts;
@@ -13,8 +14,24 @@ use tidegate_wire::AnswerFacts;
 /// Why an answer is kept from the client.
 pub(in crate::request) struct Withheld {
     pub(in crate::request) why: Block,
-    /// How it breaks the contract, where that is why.
-    pub(in crate::request) contract: Option<String>,
+    /// How it compares with the contract, where that is why.
+    pub(in crate::request) contract: Checked,
+}
+
+/// How an answer compares with the contract, or its calls with their tools' schemas.
+#[derive(Debug, Clone, Default)]
+pub(in crate::request) struct Checked {
+    /// Whether it was compared.
+    pub(in crate::request) is_checked: bool,
+    /// How it breaks it.
+    pub(in crate::request) problem: Option<String>,
+}
+
+impl Checked {
+    /// An answer that breaks it so.
+    pub(in crate::request) fn broken(problem: String) -> Checked {
+        Checked { is_checked: true, problem: Some(problem) }
+    }
 }
 
 impl Exchange {
@@ -31,27 +48,51 @@ impl Exchange {
         Err(problem)
     }
 
-    /// Whether an answer that has ended is kept from the client.
-    pub(in crate::request) fn withheld(
+    /// How an answer that has ended compares with the contract.
+    ///
+    /// # Errors
+    /// Why it is kept from the client. What is kept back for what it holds is not compared.
+    pub(in crate::request) fn checked(
         &self,
         facts: &AnswerFacts,
         found: &Findings,
-    ) -> Option<Withheld> {
+    ) -> Result<Checked, Withheld> {
         let block = &self.set.block;
         let Findings { events, signals, gives_away, has_private: _ } = found;
         if let Some(why) = withheld_for(block, events, signals, *gives_away) {
-            return Some(Withheld { why, contract: None });
+            return Err(Withheld { why, contract: Checked::default() });
         }
+        let contract = self.compared(facts);
         let why = match facts.tool_calls().next() {
             None => Block::Contract,
             Some(_) => Block::Arguments,
         };
-        // Embeddings say nothing that could keep a contract.
-        if !block.contains(&why) || self.query.form == Form::Embeddings {
-            return None;
+        match contract.problem.is_some() && block.contains(&why) {
+            true => Err(Withheld { why, contract }),
+            false => Ok(contract),
         }
-        let (_, problem) = self.keeps_contract(facts);
-        problem.map(|problem| Withheld { why, contract: Some(problem) })
+    }
+
+    /// Compares an answer with the contract. One that calls tools has no text that could keep it:
+    /// its arguments are compared with the tools' schemas. Embeddings say nothing.
+    fn compared(&self, facts: &AnswerFacts) -> Checked {
+        let set = &self.set;
+        let is_fixed = self.degraded == Some(DegradeLevel::FixedText);
+        if is_fixed || self.query.form == Form::Embeddings {
+            return Checked::default();
+        }
+        if facts.tool_calls().next().is_none() {
+            let is_checked = set.contract.is_some();
+            let mut texts = facts.choice_texts();
+            let problem = texts.find_map(|(_, text)| set.contract_problem(text));
+            return Checked { is_checked, problem };
+        }
+        let calls = facts.tool_calls();
+        let problems = calls.filter_map(|call| set.arguments_problem(&call.name, &call.arguments));
+        problems.fold(Checked::default(), |all, problem| Checked {
+            is_checked: true,
+            problem: all.problem.or(problem),
+        })
     }
 
     /// Counts what guards saw and what was done.
