@@ -143,6 +143,7 @@ pub(crate) fn record(n: u64, arm: Arm, user: Option<&str>, tenant: Option<&str>)
         upstream_said: None,
         fallback: None,
         contract_problem: None,
+        repair: None,
         refused: false,
         pii: false,
         risk: Vec::new(),

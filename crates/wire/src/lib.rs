@@ -17,6 +17,7 @@ mod problem;
 mod request_error;
 mod strict_json;
 
+pub mod again;
 pub mod anthropic;
 pub mod forms;
 pub mod gemini;

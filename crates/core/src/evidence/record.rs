@@ -45,6 +45,41 @@ pub struct RecordedFallback {
     pub failure: Option<Failure>,
 }
 
+/// What became of an answer that broke the contract where the model is asked once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RepairResult {
+    /// The second answer keeps the contract, and is what the client got.
+    Repaired,
+    /// The second answer is no better; the client got what it would have got of the first.
+    Broken,
+    /// The second call failed, or the client left before its end.
+    Failed,
+    /// The model was not asked again: no time, no retry was left, or the answer is kept back for
+    /// something else.
+    NotAsked,
+}
+
+impl RepairResult {
+    /// All of them.
+    pub const ALL: [RepairResult; 4] = [
+        RepairResult::Repaired,
+        RepairResult::Broken,
+        RepairResult::Failed,
+        RepairResult::NotAsked,
+    ];
+
+    /// The name in records and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RepairResult::Repaired => "repaired",
+            RepairResult::Broken => "broken",
+            RepairResult::Failed => "failed",
+            RepairResult::NotAsked => "not_asked",
+        }
+    }
+}
+
 /// One request: who, what, when, by which version set, how it ended. Input and output are redacted
 /// before the record is made, and absent where the tenant opted out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -122,9 +157,13 @@ pub struct Record {
     /// redacted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream_said: Option<String>,
-    /// Why the output contract was broken; absent when kept or not checked.
+    /// Why the output contract was broken, by the first answer where there were two; absent when
+    /// kept or not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contract_problem: Option<String>,
+    /// What became of asking once more for it; absent where it was not asked for again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repair: Option<RepairResult>,
     /// Whether it was a refusal.
     pub refused: bool,
     /// Whether the answer contains personal data or a secret that the request did not contain.

@@ -73,6 +73,15 @@ impl Outcome {
             ..Outcome::default()
         }
     }
+
+    /// What the arm is counted with where its first answer broke the contract and it was asked
+    /// again: an answer that broke the contract, whatever the second one is like, and also where
+    /// the client left meanwhile. Time, tokens and cost are those of both.
+    #[must_use]
+    pub fn by_first(&self, refused: bool) -> Outcome {
+        let (failure, contract_ok, abandoned) = (None, Some(false), false);
+        Outcome { failure, contract_ok, refused, abandoned, ..self.clone() }
+    }
 }
 
 /// An answer by our own estimate of its tokens.
@@ -137,6 +146,39 @@ mod tests {
                 let failure = Some(failure);
                 let failed = Outcome { failure, timing, cohort, ..Outcome::default() };
                 without.add(&failed, at);
+            }
+            prop_assert_eq!(with, without);
+        }
+
+        /// Whatever a second answer is like, and whether or not its client waits for it, the counts
+        /// are those of first answers that broke the contract.
+        #[test]
+        fn a_repair_never_makes_an_arm_look_good(
+            answers in prop::collection::vec(any::<(u8, bool, bool, u16)>(), 1..200),
+        ) {
+            let (mut with, mut without) = (Window::default(), Window::default());
+            for (ended, first_refused, refused, number) in answers {
+                let number = u64::from(number);
+                let (failure, contract_ok) = match ended % 4 {
+                    0 => (None, Some(true)),
+                    1 => (None, Some(false)),
+                    2 => (Some(Failure::ClientGone), None),
+                    _ => (Some(Failure::ServerStopping), None),
+                };
+                let both = Outcome {
+                    timing: Timing { total_us: number, ..Timing::default() },
+                    tokens_in: number,
+                    tokens_out: number,
+                    cost_micro_usd: number,
+                    cohort: Some(Cohort::new((number % 64) as u8)),
+                    ..Outcome::default()
+                };
+                let abandoned = failure == Some(Failure::ClientGone);
+                let second = Outcome { failure, contract_ok, refused, abandoned, ..both.clone() };
+                with.add(&second.by_first(first_refused), UnixMs(number));
+                let contract_ok = Some(false);
+                let first = Outcome { contract_ok, refused: first_refused, ..both };
+                without.add(&first, UnixMs(number));
             }
             prop_assert_eq!(with, without);
         }

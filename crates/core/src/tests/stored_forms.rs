@@ -14,6 +14,7 @@ use crate::decide::{
 use crate::degrade::DegradeLevel;
 use crate::evidence::{
     Admission, GateRun, GateStatus, Record, RecordedFallback, RecordedToolCall, RecordedToolResult,
+    RepairResult,
 };
 use crate::guard::{Place, RiskEvent, RiskKind, Sighting, Signal as GuardSignal, SignalKind};
 use crate::ids::{
@@ -370,6 +371,7 @@ fn record() -> Record {
         upstream_model: some(),
         upstream_said: some(),
         contract_problem: some(),
+        repair: Some(RepairResult::Repaired),
         refused: true,
         pii: true,
         risk: vec![RiskEvent { kind: RiskKind::Leak, detail: name() }],

@@ -2,6 +2,7 @@
 
 mod address;
 mod check;
+mod contract;
 mod cors;
 mod degrade;
 mod error;
@@ -26,6 +27,7 @@ pub(crate) use address::{
     ANTHROPIC_MESSAGES, AZURE, BaseUrlProblem, CHAT_COMPLETIONS, GEMINI_MODELS, endpoint_below,
     is_open_to_all, is_this_machine, listen_addr,
 };
+pub(crate) use contract::Contract;
 pub(crate) use degrade::DegradeConfig;
 pub(crate) use error::ConfigError;
 pub(crate) use load::{Loaded, load, parse_yaml};

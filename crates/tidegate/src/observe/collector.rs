@@ -41,8 +41,9 @@ pub(crate) struct FeedbackOn {
     pub(crate) tenant: Option<Arc<str>>,
     /// The model's version name, a label.
     pub(crate) model: Arc<str>,
-    /// Whether a fallback answered, so that what users say is not of the arm's own model.
-    pub(crate) is_fallback: bool,
+    /// Whether a fallback answered, or a second answer is what they got, so that what users say is
+    /// not of the arm's own.
+    pub(crate) is_others: bool,
 }
 
 /// A trace that was answered, with the kinds of feedback that it had.
@@ -379,7 +380,7 @@ mod tests {
             change_id: None,
             tenant: None,
             model: "m".into(),
-            is_fallback: false,
+            is_others: false,
         };
         collector.remember(&trace("t-1"), on.clone());
         let give = |feedback| collector.add_feedback(&trace("t-1"), &on, feedback, UnixMs(1));
@@ -399,7 +400,7 @@ mod tests {
             change_id: None,
             tenant: None,
             model: "m".into(),
-            is_fallback: false,
+            is_others: false,
         };
         for n in 0..=RECENT_TRACES {
             collector.remember(&trace(&format!("t-{n}")), on.clone());
@@ -420,7 +421,7 @@ mod tests {
                 change_id,
                 tenant,
                 model: "m".into(),
-                is_fallback: false,
+                is_others: false,
             };
             traces.insert(&trace("t-1"), on);
         }

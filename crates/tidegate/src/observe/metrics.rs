@@ -16,6 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use text::{Buckets, Exemplar, Page, Scale};
 use tidegate_core::degrade::DegradeLevel;
+use tidegate_core::evidence::RepairResult;
 use tidegate_core::ids::TraceId;
 use tidegate_core::money::{Charge, Pricing};
 use tidegate_core::route::Arm;
@@ -119,6 +120,8 @@ struct Counts {
     fallbacks: [BTreeMap<String, [u64; 2]>; 2],
     /// By arm: answers that kept the contract, and that broke it.
     contract: [[u64; 2]; 2],
+    /// By arm: what became of answers that broke the contract where they are asked for once more.
+    repairs: [[u64; RepairResult::ALL.len()]; 2],
     /// Requests while the service was degraded, by level.
     degraded: [u64; 4],
     /// What guards saw, by guard and action.
@@ -237,6 +240,11 @@ impl Metrics {
         let mut counts = self.counts();
         let models = &mut counts.fallbacks[arm as usize];
         bounded(models, model)[usize::from(!is_answered)] += 1;
+    }
+
+    /// Counts what became of an answer that broke the contract, where it may be asked for again.
+    pub(crate) fn repair(&self, arm: Arm, result: RepairResult) {
+        self.counts().repairs[arm as usize][result as usize] += 1;
     }
 
     /// Averages a score of 0 to 1 that a user or an evaluation gave.
@@ -363,6 +371,14 @@ impl Counts {
         for arm in [Arm::Stable, Arm::Candidate] {
             for (result, count) in ["kept", "broken"].into_iter().zip(self.contract[arm as usize]) {
                 page.count(name, &[("arm", arm.as_str()), ("result", result)], count);
+            }
+        }
+        let name = "tidegate_contract_repairs_total";
+        page.family(name, "counter", "Answers that broke the contract, by what became of them");
+        for arm in [Arm::Stable, Arm::Candidate] {
+            for result in RepairResult::ALL {
+                let labels = [("arm", arm.as_str()), ("result", result.as_str())];
+                page.count(name, &labels, self.repairs[arm as usize][result as usize]);
             }
         }
         self.render_guards(page);

@@ -269,6 +269,7 @@ async fn call(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
     };
     let called = match called {
         Err(error) if exchange.may_fall_back(&error) => fall_back(exchange, error).await,
+        Ok(Called::Whole(answer)) => Ok(Called::Whole(repaired(exchange, answer).await)),
         called => called,
     };
     exchange.upstream = calling.elapsed();
@@ -290,6 +291,20 @@ async fn fall_back(exchange: &mut Exchange, error: UpstreamError) -> Result<Call
         }
     }
     Err(error)
+}
+
+/// Asks once more where the answer breaks the contract, within what is left of the request's time.
+async fn repaired(exchange: &mut Exchange, first: Answer) -> Answer {
+    if !exchange.begins_repair(&first) {
+        return first;
+    }
+    let asked = Try { before: Duration::ZERO, tried: &[], of: None };
+    let second = match call_once(exchange, asked).await {
+        Ok(Called::Whole(second)) => Ok(second),
+        Ok(Called::Stream(..)) => Err(not_asked_for()),
+        Err(error) => Err(error),
+    };
+    exchange.repaired(first, second)
 }
 
 /// One try of a call.
@@ -396,6 +411,7 @@ fn prepared(
     if form != Form::Embeddings {
         openai_chat::set_stream(&mut body, query.stream);
     }
+    exchange.correct(form, &mut body);
     Ok((form, body))
 }
 

@@ -4,6 +4,7 @@
 mod account;
 mod fallback;
 mod placed;
+mod repair;
 mod screen;
 mod spent;
 mod taken;
@@ -28,6 +29,7 @@ use fallback::FellBack;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use placed::{Placed, place};
+use repair::Repair;
 pub(super) use screen::{Checked, Withheld};
 use serde_json::{Map, Value};
 use std::cell::OnceCell;
@@ -55,6 +57,9 @@ const X_ARM: HeaderName = HeaderName::from_static("x-tidegate-arm");
 
 /// The model that answered in place of the version set's own; absent where that answered.
 const X_FALLBACK: HeaderName = HeaderName::from_static("x-tidegate-fallback");
+
+/// `true` where the answer is a second one, since the first broke the contract; absent otherwise.
+const X_REPAIRED: HeaderName = HeaderName::from_static("x-tidegate-repaired");
 
 /// The level that the service is degraded to.
 const X_DEGRADED: HeaderName = HeaderName::from_static("x-tidegate-degraded");
@@ -208,6 +213,10 @@ pub(super) struct Exchange {
     taken: Option<Taken>,
     /// How the version set's own model failed, where another answers.
     fell_back: Option<FellBack>,
+    /// A first answer that broke the contract, and what became of it.
+    repair: Option<Repair>,
+    /// How the answer that is delivered compares with the contract, where that is known already.
+    contract: Option<Checked>,
     /// What the request holds that is worth counting.
     signals: Vec<Signal>,
     /// How much of the service is switched off for it.
@@ -263,6 +272,8 @@ impl Exchange {
             turn: None,
             taken,
             fell_back: None,
+            repair: None,
+            contract: None,
             signals: Vec::new(),
             degraded,
             _place: held,
@@ -380,12 +391,16 @@ impl Exchange {
         let levels = self.taken.as_ref().map_or([None; 2], Taken::levels);
         let fallback = self.fallback();
         let fallback = fallback.and_then(|it| HeaderValue::from_bytes(it.model.as_bytes()).ok());
-        Labels { id, arm, fallback, experimental, levels, degraded: self.degraded }
+        let (repaired, degraded) = (self.is_repaired(), self.degraded);
+        Labels { id, arm, fallback, repaired, experimental, levels, degraded }
     }
 
     /// The model server is called now.
     pub(super) fn is_called(&mut self) {
-        self.called = Some(Instant::now());
+        // A second answer is a part of what the first one took.
+        if self.repair.is_none() {
+            self.called = Some(Instant::now());
+        }
         if let Some(taken) = &self.taken {
             taken.is_sent();
         }
@@ -432,6 +447,7 @@ pub(super) struct Labels {
     arm: HeaderValue,
     /// The model that answered in place of the version set's own.
     fallback: Option<HeaderValue>,
+    repaired: bool,
     experimental: bool,
     levels: [Option<Level>; 2],
     degraded: Option<DegradeLevel>,
@@ -447,6 +463,9 @@ impl Labels {
         headers.insert(X_ARM, self.arm);
         if let Some(fallback) = self.fallback {
             headers.insert(X_FALLBACK, fallback);
+        }
+        if self.repaired {
+            headers.insert(X_REPAIRED, HeaderValue::from_static("true"));
         }
         if let Some(level) = self.degraded {
             headers.insert(X_DEGRADED, HeaderValue::from(u16::from(level.number())));

@@ -47,7 +47,7 @@ pub(super) async fn feedback(
             }
         }
         // What another model answered says nothing of the arm's own.
-        if on.is_fallback {
+        if on.is_others {
             continue;
         }
         gateway.parts.collector.add_feedback(&trace, &on, feedback, arrival.at);
@@ -98,7 +98,7 @@ async fn recorded(
         change_id: record.change_id.filter(|_| record.cohort.is_some()),
         tenant: record.tenant.map(Into::into),
         model: record.set.keys.model.into(),
-        is_fallback: record.fallback.is_some(),
+        is_others: record.fallback.is_some(),
     }))
 }
 

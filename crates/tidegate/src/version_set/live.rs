@@ -62,6 +62,8 @@ pub(crate) struct LiveSet {
     pub(crate) limits: AnswerLimits,
     /// The output contract.
     pub(crate) contract: Option<Arc<jsonschema::Validator>>,
+    /// Whether an answer that breaks it, or a tool's schema, is asked for once more.
+    pub(crate) repair: bool,
     /// What the manifest says of the arguments of each tool that has a schema.
     arguments: BTreeMap<String, jsonschema::Validator>,
     /// What to look for in answers.
@@ -135,6 +137,7 @@ impl LiveSet {
             prompt_bytes: added_bytes(packed),
             limits: settings.limits,
             contract,
+            repair: settings.repair,
             arguments,
             detectors: Detectors {
                 planted: settings.risk.planted.clone(),

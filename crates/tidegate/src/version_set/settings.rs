@@ -28,6 +28,9 @@ pub(crate) struct Settings {
     /// JSON Schema that every answer's text must satisfy; none for free text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) output: Option<Value>,
+    /// Whether an answer that breaks it, or a tool's schema, is asked for once more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) repair: bool,
     /// How long an answer may take, and how often a failed call is repeated.
     pub(crate) limits: AnswerLimits,
     /// How the prompt is used.
@@ -76,6 +79,7 @@ impl Settings {
         Settings {
             format: FORMAT,
             output: project.contract.output.clone(),
+            repair: project.contract.repair,
             limits: project.limits.of_answers(),
             prompt_mode: project.artifacts.prompt.mode,
             risk: RiskSettings {
@@ -119,6 +123,7 @@ impl Settings {
         Ok(Settings {
             format: FORMAT,
             output: contract.output,
+            repair: contract.repair,
             limits: limits.of_answers(),
             prompt_mode,
             risk: RiskSettings { planted, words, block },

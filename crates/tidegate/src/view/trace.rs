@@ -47,7 +47,8 @@ fn trace_in(lang: Lang, record: &Record, feedback: &[Feedback]) -> Vec<String> {
         rows.push((words.fallback, paint(Tone::Yellow, &instead(lang, fallback))));
     }
     if let Some(problem) = &record.contract_problem {
-        rows.push((words.contract, paint(Tone::Red, problem)));
+        let result = record.repair.map(|it| format!(" ({})", it.as_str())).unwrap_or_default();
+        rows.push((words.contract, paint(Tone::Red, &format!("{problem}{result}"))));
     }
     for event in &record.risk {
         let text = format!("{}: {}", event.kind.as_str(), event.detail);

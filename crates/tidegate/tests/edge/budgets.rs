@@ -57,6 +57,28 @@ fn a_length_of_null_says_nothing_of_the_length() {
 }
 
 #[test]
+fn a_budget_reserves_both_calls_where_a_broken_answer_is_asked_for_again() {
+    let good = "{\"answer\": 1}";
+    let upstream = Upstream::by_rule(move |body| {
+        let is_again = body["messages"].to_string().contains("breaks the required format");
+        ("200 OK", completion(if is_again { good } else { "plain text" }))
+    });
+    let project = upstream.project("", PRICES);
+    let output = "  output: {type: object, required: [answer]}\n  repair: true\n";
+    let before = "  stop_path: stop it\n";
+    project.edit("tidegate.yaml", before, &format!("{before}{output}"));
+    let server = project.serve();
+    let little = key(&project, &["little", "--budget-month", "9usd"]);
+    assert_eq!(ask(server.address, &little).status, 429, "10 dollars are needed");
+    let web = key(&project, &["web", "--budget-month", "12usd"]);
+    let answer = ask(server.address, &web);
+    assert_eq!((answer.status, answer.header("x-tidegate-repaired")), (200, "true"));
+    assert_eq!(answer.text(), good);
+    wait_for("what both calls cost", || (spent(&project, &web).starts_with("10")).then_some(()));
+    assert_eq!(ask(server.address, &web).status, 429, "2 dollars are left");
+}
+
+#[test]
 fn a_budget_holds_says_what_is_left_and_survives_a_restart() {
     let upstream = Upstream::answering("ok");
     let project = upstream.project("", PRICES);

@@ -348,6 +348,7 @@ pub(in crate::evidence) fn record(trace: &str, failing: bool) -> Record {
         upstream_said: None,
         fallback: None,
         contract_problem: failing.then(|| "the answer is not JSON: expected `{` at 1:1".to_owned()),
+        repair: None,
         refused: false,
         pii: false,
         risk: vec![],

@@ -38,6 +38,7 @@ pub(in crate::gate) fn record(n: u64, input: &str) -> Record {
         upstream_said: None,
         fallback: None,
         contract_problem: None,
+        repair: None,
         refused: false,
         pii: false,
         risk: vec![],

@@ -28,14 +28,17 @@ struct Judged {
 }
 
 /// Counts and records an ended exchange; gives what was counted.
-pub(super) fn keep(exchange: &mut Exchange, ending: Ending) -> Outcome {
+pub(super) fn keep(exchange: &mut Exchange, mut ending: Ending) -> Outcome {
     let ticket = std::mem::take(&mut exchange.ticket);
     let exchange = &*exchange;
+    exchange.found(&mut ending);
     let parts = &exchange.gateway.parts;
     let judged = judge(exchange, &ending);
     let found = ending.found.clone().unwrap_or_default();
     let timing = time(exchange, &ending);
     let spent = Spent::of(exchange, &ending, &timing);
+    let settles = exchange.settles(spent.settles(ending.failure));
+    let spent = exchange.both(spent);
     let answered = Outcome {
         failure: ending.failure,
         timing,
@@ -55,8 +58,7 @@ pub(super) fn keep(exchange: &mut Exchange, ending: Ending) -> Outcome {
     };
     if let Some(taken) = &exchange.taken {
         let tokens = answered.tokens_in.saturating_add(answered.tokens_out);
-        let own_may_cost = exchange.fell_back.as_ref().is_some_and(|own| own.failure.may_cost());
-        taken.used(tokens, spent.settles(ending.failure).filter(|_| !own_may_cost));
+        taken.used(tokens, settles);
     }
     let outcome = exchange.counted(&answered);
     if let Some(fallback) = exchange.fallback() {
@@ -133,10 +135,15 @@ fn judge(exchange: &Exchange, ending: &Ending) -> Judged {
         return Judged::default();
     }
     let contract = ending.contract.clone();
-    Judged { contract, refused: facts.is_refusal() || refuses(facts.text()) }
+    Judged { contract, refused: is_refusal(facts) }
 }
 
-/// Whether an answer is a refusal; one that is JSON is asked text by text.
+/// Whether an answer is a refusal.
+pub(super) fn is_refusal(facts: &AnswerFacts) -> bool {
+    facts.is_refusal() || refuses(facts.text())
+}
+
+/// Whether a text is a refusal; one that is JSON is asked text by text.
 fn refuses(text: &str) -> bool {
     let is_json = text.trim_start().starts_with(['{', '[']);
     let refused = is_json.then(|| any_text_in(text, detect_refusal)).flatten();
@@ -243,6 +250,8 @@ fn record(
     // What the own model did is what the record counts with; of the fallback it has the answer.
     let own = exchange.fell_back.as_ref();
     let said = own.map_or(ending.said, |own| Some(own.said.clone()));
+    let first = exchange.repair.as_ref().map(|repair| repair.problem.clone());
+    let contract_problem = first.or(judged.contract.problem);
     Record {
         trace_id: arrival.ids.trace.clone(),
         request_id: kept_request_id(&arrival.ids),
@@ -268,7 +277,8 @@ fn record(
         timing,
         tool_calls: tool_calls(exchange, &facts),
         tool_results,
-        contract_problem: judged.contract.problem.filter(|_| own.is_none()).as_deref().map(redact),
+        contract_problem: contract_problem.filter(|_| own.is_none()).as_deref().map(redact),
+        repair: exchange.repair.as_ref().map(|repair| repair.result),
         refused: judged.refused && own.is_none(),
         pii: found.gives_away && own.is_none(),
         risk: found.events,

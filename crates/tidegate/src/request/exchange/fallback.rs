@@ -82,7 +82,7 @@ impl Exchange {
                 change_id: self.compared_in().cloned(),
                 tenant: arrival.caller.tenant.clone(),
                 model: set.keys.model.as_str().into(),
-                is_fallback: self.fell_back.is_some(),
+                is_others: self.fell_back.is_some() || self.is_repaired(),
             },
         );
     }
@@ -93,7 +93,10 @@ impl Exchange {
             Some(FellBack { failure, timing, .. }) => {
                 Cow::Owned(outcome.without_fallback(*failure, *timing))
             }
-            None => Cow::Borrowed(outcome),
+            None => match &self.repair {
+                Some(repair) => Cow::Owned(outcome.by_first(repair.refused)),
+                None => Cow::Borrowed(outcome),
+            },
         }
     }
 

@@ -62,7 +62,7 @@ impl Exchange {
         if let Some(why) = withheld_for(block, events, signals, *gives_away) {
             return Err(Withheld { why, contract: Checked::default() });
         }
-        let contract = self.compared(facts);
+        let contract = self.contract.clone().unwrap_or_else(|| self.compared(facts));
         let why = match facts.tool_calls().next() {
             None => Block::Contract,
             Some(_) => Block::Arguments,
@@ -75,7 +75,7 @@ impl Exchange {
 
     /// Compares an answer with the contract. One that calls tools has no text that could keep it:
     /// its arguments are compared with the tools' schemas. Embeddings say nothing.
-    fn compared(&self, facts: &AnswerFacts) -> Checked {
+    pub(super) fn compared(&self, facts: &AnswerFacts) -> Checked {
         let set = &self.set;
         let is_fixed = self.degraded == Some(DegradeLevel::FixedText);
         if is_fixed || self.query.form == Form::Embeddings {

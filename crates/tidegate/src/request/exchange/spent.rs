@@ -11,6 +11,7 @@ use tidegate_core::upstream::Failure;
 use tidegate_wire::{AnswerFacts, Usage};
 
 /// What an answer used and what that costs.
+#[derive(Default)]
 pub(super) struct Spent {
     /// Prompt tokens; 0 where nothing came.
     pub(super) tokens_in: u64,
@@ -20,6 +21,8 @@ pub(super) struct Spent {
     pub(super) estimated: bool,
     /// What is on the books; `None` where the call costs nothing, or was not made.
     pub(super) charge: Option<Charge>,
+    /// Of it, what is known.
+    known: Money,
     /// The same by our own estimate; made where a release compares the answer with the other arm's,
     /// whose upstream may report no usage.
     pub(super) estimate: Option<Estimate>,
@@ -38,15 +41,28 @@ impl Spent {
     /// Of an ended exchange.
     pub(super) fn of(exchange: &Exchange, ending: &Ending, timing: &Timing) -> Spent {
         let compute_us = timing.first_token_us.saturating_add(timing.generation_us);
-        let Some(facts) = &ending.facts else {
-            // Nothing came: what the upstream counted, if anything, is not known.
-            let charge = may_cost(exchange, ending).then(|| {
-                let usage = Usage { tokens_in: estimate_input(exchange), ..Usage::default() };
-                charge(exchange, &usage, compute_us, Basis::Unknown)
-            });
-            let (tokens_in, tokens_out, estimated) = (0, 0, false);
-            return Spent { tokens_in, tokens_out, estimated, charge, estimate: None };
-        };
+        match &ending.facts {
+            Some(facts) => Spent::of_answer(exchange, facts, compute_us),
+            None => Spent::of_nothing(exchange, ending.failure, compute_us),
+        }
+    }
+
+    /// Of a call of which nothing came: what the upstream counted, if anything, is not known.
+    pub(super) fn of_nothing(
+        exchange: &Exchange,
+        failure: Option<Failure>,
+        compute_us: u64,
+    ) -> Spent {
+        let may_cost = exchange.called.is_some() && failure.is_some_and(Failure::may_cost);
+        let charge = may_cost.then(|| {
+            let usage = Usage { tokens_in: estimate_input(exchange), ..Usage::default() };
+            charge(exchange, &usage, compute_us, Basis::Unknown)
+        });
+        Spent { charge, ..Spent::default() }
+    }
+
+    /// Of an answer, as far as it came.
+    pub(super) fn of_answer(exchange: &Exchange, facts: &AnswerFacts, compute_us: u64) -> Spent {
         let is_needed = facts.usage.is_none() || exchange.compared_in().is_some();
         let ours = is_needed.then(|| Usage {
             tokens_in: estimate_input(exchange),
@@ -59,35 +75,62 @@ impl Spent {
             tokens: ours.tokens_in + ours.tokens_out,
             cost_micro_usd: charge(exchange, &ours, compute_us, basis).bill.total().micro_usd(),
         };
+        let charge = charge(exchange, &usage, compute_us, basis);
         Spent {
             tokens_in: usage.tokens_in,
             tokens_out: usage.tokens_out,
             estimated: basis == Basis::Estimated,
-            charge: Some(charge(exchange, &usage, compute_us, basis)),
+            known: charge.bill.total(),
+            charge: Some(charge),
             estimate: ours.map(estimate),
         }
     }
 
-    fn known(&self) -> Option<&Charge> {
-        self.charge.as_ref().filter(|charge| charge.basis != Basis::Unknown)
-    }
-
     /// What it costs, as far as it is known, in millionths of a US dollar.
     pub(super) fn cost_micro_usd(&self) -> u64 {
-        self.known().map_or(0, |charge| charge.bill.total().micro_usd())
+        self.known.micro_usd()
     }
 
     /// What is settled with budgets; `None` is all that was reserved: it is not known.
     pub(super) fn settles(&self, failure: Option<Failure>) -> Option<Money> {
-        let known = self.known().filter(|charge| charge.pricing != Pricing::Unpriced);
+        let known = self.charge.as_ref().filter(|charge| charge.basis != Basis::Unknown);
+        let known = known.filter(|charge| charge.pricing != Pricing::Unpriced);
         let is_free = failure.is_some_and(|failure| !failure.may_cost());
         known.map(|charge| charge.bill.total()).or(is_free.then_some(Money::ZERO))
     }
+
+    /// That of two calls for one request. It is known as well as the less known of them.
+    pub(super) fn plus(self, other: &Spent) -> Spent {
+        let both = |a: Estimate, b: Estimate| Estimate {
+            tokens: a.tokens.saturating_add(b.tokens),
+            cost_micro_usd: a.cost_micro_usd.saturating_add(b.cost_micro_usd),
+        };
+        let charge = match (self.charge, other.charge.clone()) {
+            (Some(a), Some(b)) => Some(Charge {
+                used: a.used.plus(b.used),
+                bill: a.bill.plus(b.bill),
+                basis: least_known(a.basis, b.basis),
+                ..a
+            }),
+            (one, another) => one.or(another),
+        };
+        Spent {
+            tokens_in: self.tokens_in.saturating_add(other.tokens_in),
+            tokens_out: self.tokens_out.saturating_add(other.tokens_out),
+            estimated: self.estimated || other.estimated,
+            charge,
+            known: self.known.plus(other.known),
+            estimate: self.estimate.zip(other.estimate).map(|(a, b)| both(a, b)),
+        }
+    }
 }
 
-/// Whether the call was made and may have to be paid for though nothing came of it.
-fn may_cost(exchange: &Exchange, ending: &Ending) -> bool {
-    exchange.called.is_some() && ending.failure.is_some_and(Failure::may_cost)
+fn least_known(a: Basis, b: Basis) -> Basis {
+    match (a, b) {
+        (Basis::Unknown, _) | (_, Basis::Unknown) => Basis::Unknown,
+        (Basis::Estimated, _) | (_, Basis::Estimated) => Basis::Estimated,
+        (Basis::Reported, Basis::Reported) => Basis::Reported,
+    }
 }
 
 fn charge(exchange: &Exchange, usage: &Usage, compute_us: u64, basis: Basis) -> Charge {

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use tidegate_core::access::{Asked, Refused};
 use tidegate_core::money::Money;
 use tidegate_core::text::estimate_tokens;
+use tidegate_wire::again::AGAIN_MAX_TOKENS;
 
 /// Most tokens of an answer whose length nothing bounds and whose model says nothing.
 const OUTPUT_MAX: u64 = 32_768;
@@ -80,7 +81,13 @@ fn most(gateway: &Gateway, query: &Query) -> Option<Money> {
         let declared = gateway.prices.max_output_tokens.get(model).copied();
         let (tokens_in, tokens_out) = query.most_tokens(set, declared);
         let compute_us = set.limits.total_ms.saturating_mul(1_000);
-        gateway.prices.table.most(model, now, [tokens_in, tokens_out, compute_us])
+        let table = &gateway.prices.table;
+        let once = table.most(model, now, [tokens_in, tokens_out, compute_us])?;
+        if !set.repair || query.stream || !matches!(query.form, Form::Chat | Form::Messages) {
+            return Some(once);
+        }
+        let tokens_in = tokens_in.saturating_add(AGAIN_MAX_TOKENS);
+        Some(once.plus(table.most(model, now, [tokens_in, tokens_out, 0])?))
     });
     most.reduce(|a, b| Some(a?.max(b?))).flatten()
 }

@@ -7,4 +7,5 @@ mod edges;
 mod faults;
 mod guard;
 mod harness;
+mod repair;
 mod streams;
