@@ -1,5 +1,5 @@
-//! A request once more, after an answer that cannot be used: the answer and what is wrong with it go
-//! behind its messages, so that the model answers again.
+//! A request once more, after an answer that cannot be used: the answer and what is wrong with it
+//! go behind its messages, so that the model answers again.
 
 use crate::AnswerFacts;
 use crate::facts::ToolCall;

@@ -339,6 +339,24 @@ impl Counts {
         }
     }
 
+    fn render_contract(&self, page: &mut Page) {
+        let name = "tidegate_contract_checks_total";
+        page.family(name, "counter", "Answers checked against the output contract by arm");
+        for arm in [Arm::Stable, Arm::Candidate] {
+            for (result, count) in ["kept", "broken"].into_iter().zip(self.contract[arm as usize]) {
+                page.count(name, &[("arm", arm.as_str()), ("result", result)], count);
+            }
+        }
+        let name = "tidegate_contract_repairs_total";
+        page.family(name, "counter", "Answers that broke the contract, by what became of them");
+        for arm in [Arm::Stable, Arm::Candidate] {
+            for result in RepairResult::ALL {
+                let labels = [("arm", arm.as_str()), ("result", result.as_str())];
+                page.count(name, &labels, self.repairs[arm as usize][result as usize]);
+            }
+        }
+    }
+
     fn render_own_metrics(&self, page: &mut Page) {
         page.family("tidegate_arm_requests_total", "counter", "Requests by arm and how they ended");
         for arm in [Arm::Stable, Arm::Candidate] {
@@ -366,21 +384,7 @@ impl Counts {
                 }
             }
         }
-        let name = "tidegate_contract_checks_total";
-        page.family(name, "counter", "Answers checked against the output contract by arm");
-        for arm in [Arm::Stable, Arm::Candidate] {
-            for (result, count) in ["kept", "broken"].into_iter().zip(self.contract[arm as usize]) {
-                page.count(name, &[("arm", arm.as_str()), ("result", result)], count);
-            }
-        }
-        let name = "tidegate_contract_repairs_total";
-        page.family(name, "counter", "Answers that broke the contract, by what became of them");
-        for arm in [Arm::Stable, Arm::Candidate] {
-            for result in RepairResult::ALL {
-                let labels = [("arm", arm.as_str()), ("result", result.as_str())];
-                page.count(name, &labels, self.repairs[arm as usize][result as usize]);
-            }
-        }
+        self.render_contract(page);
         self.render_guards(page);
         page.family("tidegate_tokens_total", "counter", "Tokens by arm and direction");
         for arm in [Arm::Stable, Arm::Candidate] {

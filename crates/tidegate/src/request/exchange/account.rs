@@ -250,8 +250,6 @@ fn record(
     // What the own model did is what the record counts with; of the fallback it has the answer.
     let own = exchange.fell_back.as_ref();
     let said = own.map_or(ending.said, |own| Some(own.said.clone()));
-    let first = exchange.repair.as_ref().map(|repair| repair.problem.clone());
-    let contract_problem = first.or(judged.contract.problem);
     Record {
         trace_id: arrival.ids.trace.clone(),
         request_id: kept_request_id(&arrival.ids),
@@ -277,7 +275,7 @@ fn record(
         timing,
         tool_calls: tool_calls(exchange, &facts),
         tool_results,
-        contract_problem: contract_problem.filter(|_| own.is_none()).as_deref().map(redact),
+        contract_problem: exchange.broken(judged.contract).as_deref().map(redact),
         repair: exchange.repair.as_ref().map(|repair| repair.result),
         refused: judged.refused && own.is_none(),
         pii: found.gives_away && own.is_none(),

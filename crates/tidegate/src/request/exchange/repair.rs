@@ -3,7 +3,7 @@
 
 use super::account::is_refusal;
 use super::spent::Spent;
-use super::{Ending, Exchange};
+use super::{Checked, Ending, Exchange};
 use crate::guard::withheld_for;
 use crate::upstream::{Answer, BODY_SMALL, Form, UpstreamError};
 use serde_json::{Map, Value};
@@ -126,6 +126,15 @@ impl Exchange {
     /// Whether the client gets a second answer.
     pub(super) fn is_repaired(&self) -> bool {
         self.repair.as_ref().is_some_and(|repair| repair.result == RepairResult::Repaired)
+    }
+
+    /// How the contract was broken, as the record has it: by the first answer, and not by a
+    /// fallback's.
+    pub(super) fn broken(&self, last: Checked) -> Option<String> {
+        match &self.repair {
+            Some(repair) => Some(repair.problem.clone()),
+            None => last.problem.filter(|_| self.fell_back.is_none()),
+        }
     }
 
     /// What both calls used.

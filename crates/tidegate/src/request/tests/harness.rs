@@ -345,9 +345,11 @@ fn write_prompt(root: &Path) {
     let config = "version: \"1.0\"\nmodel: gpt-4o-mini\ntemperature: 0.2\nmax_tokens: 100\n";
     std::fs::write(folder.join("config.yaml"), config).unwrap();
     std::fs::write(root.join("prompts/current"), "v1\n").unwrap();
-    let tools = "tools:\n  - name: search\n    description: Searches.\n    permission: read\n  \
-                 - name: count\n    description: Counts.\n    permission: read\n    parameters:\n      \
-                 type: object\n      properties: {of: {type: integer}}\n";
+    let search = "  - name: search\n    description: Searches.\n    permission: read\n";
+    let count =
+        "  - name: count\n    description: Counts.\n    permission: read\n    parameters:\n";
+    let schema = "      type: object\n      properties: {of: {type: integer}}\n";
+    let tools = format!("tools:\n{search}{count}{schema}");
     std::fs::write(root.join("tools.yaml"), tools).unwrap();
 }
 
