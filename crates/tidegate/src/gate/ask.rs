@@ -69,6 +69,7 @@ pub(crate) async fn ask(
     let system_prompt = system_text(&body);
     let call = Call {
         form: Form::Chat,
+        tokens: None,
         betas: None,
         body,
         expected_bytes: case.input.len(),

@@ -58,7 +58,7 @@ pub(super) async fn completions(
     let RequestBody { bytes, share } = body;
     let dialect = arrival.dialect;
     let asks = dialect.read(&bytes).map_err(|e| Problem::of_request(&e))?;
-    let Asks { chat: request, text, mut warnings, echo, message } = asks;
+    let Asks { chat: request, text, tokens, mut warnings, echo, message } = asks;
     let gateway = pick(admitted, &mut arrival, request.model.as_deref(), bytes.len())?;
     let mut turn = match arrival.key.as_ref() {
         None => None,
@@ -78,6 +78,7 @@ pub(super) async fn completions(
         left_out: Warnings::default(),
         tool_results: openai_chat::tool_results(&request.body),
         body: Asked::new(&text, request.body),
+        tokens,
         stream: request.stream,
         include_usage: request.include_usage,
         user: request.user.as_deref().map(subject_of),
@@ -154,6 +155,7 @@ pub(super) async fn seed(
         is_message: false,
         left_out: Warnings::default(),
         body: Asked::new(&text, values),
+        tokens: None,
         stream: false,
         include_usage: false,
         user: Some(subject_of(&request.user_id)),
@@ -336,6 +338,7 @@ async fn call_once(exchange: &mut Exchange, asked: Try<'_>) -> Result<Called, Up
     let call = Call {
         form,
         body,
+        tokens: query.tokens.as_ref().map(|tokens| tokens.text.clone()),
         betas: query.is_message.then(|| exchange.betas()).flatten(),
         expected_bytes: query.text_bytes() + EXPECTED_MORE,
         stream,

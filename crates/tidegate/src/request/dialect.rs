@@ -47,12 +47,22 @@ pub(super) struct Asks {
     pub(super) chat: ChatRequest,
     /// The JSON of it.
     pub(super) text: Bytes,
+    /// Tokens to embed, which the values do not have.
+    pub(super) tokens: Option<Tokens>,
     /// What was left out.
     pub(super) warnings: Warnings,
     /// What the answer repeats.
     pub(super) echo: Echo,
     /// The message that it was, for model servers that speak its API.
     pub(super) message: Option<Message>,
+}
+
+/// The input of an embedding request, where it is in tokens: as it is written.
+pub(super) struct Tokens {
+    /// A list of numbers, or of lists of them.
+    pub(super) text: Bytes,
+    /// How many there are.
+    pub(super) count: u64,
 }
 
 /// A message of Anthropic's API as its client sent it.
@@ -108,11 +118,18 @@ impl Dialect {
                 Ok(Asks { chat, text: bytes.clone(), ..Asks::default() })
             }
             Dialect::Embeddings => {
-                let EmbeddingRequest { body, model, user, input_chars, .. } =
-                    openai_embeddings::read_request(bytes)?;
+                let read = openai_embeddings::read_request(bytes)?;
+                let EmbeddingRequest { body, tokens, model, user, input_chars, .. } = read;
+                let count = read.input_tokens;
+                let (text, tokens) = match tokens {
+                    Some(openai_embeddings::Tokens { at, rest, .. }) => {
+                        (rest.into(), Some(Tokens { text: bytes.slice(at), count }))
+                    }
+                    None => (bytes.clone(), None),
+                };
                 // Inputs are documents more often than questions: they are not kept.
                 let chat = ChatRequest { body, model, user, input_chars, ..ChatRequest::default() };
-                Ok(Asks { chat, text: bytes.clone(), ..Asks::default() })
+                Ok(Asks { chat, text, tokens, ..Asks::default() })
             }
             Dialect::Anthropic => {
                 let message = |untranslatable| Message { text: bytes.clone(), untranslatable };
@@ -132,7 +149,7 @@ impl Dialect {
             Dialect::Responses => {
                 let responses_in::Request { chat, echo, warnings } =
                     responses_in::request(bytes, &SERVER)?;
-                Ok(Asks { text: written(&chat), chat, warnings, echo, message: None })
+                Ok(Asks { text: written(&chat), chat, warnings, echo, ..Asks::default() })
             }
         }
     }

@@ -13,7 +13,7 @@ use super::admission::{Place, Share};
 use super::arrival::Arrival;
 use super::auth::Caller;
 use super::bounds::BODY_FREE;
-use super::dialect::{Dialect, Message, Named, StreamForm};
+use super::dialect::{Dialect, Message, Named, StreamForm, Tokens};
 use super::gateway::Gateway;
 use super::problem::{CLIENT_GONE, Problem};
 use super::relief;
@@ -87,6 +87,8 @@ pub(super) struct Query {
     pub(super) form: Form,
     /// The body in that form, most often an OpenAI chat completion.
     pub(super) body: Asked,
+    /// Tokens to embed, which that body has none of.
+    pub(super) tokens: Option<Tokens>,
     /// The message that it was, where its client speaks Anthropic's API.
     pub(super) message: Option<Message>,
     /// Whether that message was sent as it was: the answer is in its form as well.
@@ -115,7 +117,12 @@ impl Query {
     /// How long the JSON of it is that is held, bytes.
     pub(super) fn text_bytes(&self) -> usize {
         let message = self.message.as_ref().map_or(0, |message| message.text.len());
-        self.body.text_bytes().saturating_add(message)
+        self.body.text_bytes().saturating_add(message).saturating_add(self.token_bytes())
+    }
+
+    /// How long its tokens are as they are written, bytes.
+    fn token_bytes(&self) -> usize {
+        self.tokens.as_ref().map_or(0, |tokens| tokens.text.len())
     }
 }
 

@@ -3,12 +3,13 @@
 use super::admission::{Admission, Overload, Share};
 use super::bounds::BODY_FREE;
 use super::code::Code;
+use super::dialect::Dialect;
 use super::problem::{Next, Problem};
 use crate::http::{BodyError, UnreadBody};
 use bytes::Bytes;
 use http::StatusCode;
 use std::net::IpAddr;
-use tidegate_wire::tree_bytes;
+use tidegate_wire::{openai_embeddings, tree_bytes};
 
 /// A body with its share of the memory budget, held as long as the body is.
 pub(super) struct RequestBody {
@@ -26,8 +27,14 @@ impl RequestBody {
 
     /// The same with a share for what it takes while it is read and sent on: itself, its values,
     /// and what is written of them.
-    pub(super) fn weighed(mut self) -> Result<RequestBody, Overload> {
-        self.share.grow(kept(self.bytes.len()) + tree_bytes(&self.bytes))?;
+    pub(super) fn weighed(mut self, dialect: Dialect) -> Result<RequestBody, Overload> {
+        let values = match dialect {
+            Dialect::Embeddings => openai_embeddings::tree_bytes(&self.bytes),
+            Dialect::OpenAi | Dialect::Completions | Dialect::Anthropic | Dialect::Responses => {
+                tree_bytes(&self.bytes)
+            }
+        };
+        self.share.grow(kept(self.bytes.len()) + values)?;
         Ok(self)
     }
 }

@@ -112,6 +112,7 @@ async fn dispatch(
     request: Unread<'_>,
     picked: &Picked,
 ) -> Result<Response<Body>, Problem> {
+    let dialect = arrival.dialect;
     match endpoint {
         Endpoint::Health => return Ok(pages::health(front)),
         Endpoint::Ready => return Ok(pages::ready(front)),
@@ -141,7 +142,7 @@ async fn dispatch(
         Endpoint::CountTokens => {
             let body = read(front, &admitted, &mut arrival, request).await?;
             let is_large = body.is_large();
-            let answer = async move { count::tokens(&admitted, &body.weighed()?.bytes) };
+            let answer = async move { count::tokens(&admitted, &body.weighed(dialect)?.bytes) };
             apart(is_large, Box::pin(answer)).await
         }
         Endpoint::Completions
@@ -152,20 +153,22 @@ async fn dispatch(
             let body = read(front, &admitted, &mut arrival, request).await?;
             let is_large = body.is_large();
             let answer =
-                async move { chat::completions(&admitted, arrival, body.weighed()?).await };
+                async move { chat::completions(&admitted, arrival, body.weighed(dialect)?).await };
             apart(is_large, Box::pin(answer)).await
         }
         Endpoint::Chat => {
             let body = read(front, &admitted, &mut arrival, request).await?;
             let is_large = body.is_large();
-            let answer = async move { chat::seed(&admitted, arrival, body.weighed()?).await };
+            let answer =
+                async move { chat::seed(&admitted, arrival, body.weighed(dialect)?).await };
             apart(is_large, Box::pin(answer)).await
         }
         Endpoint::Feedback => {
             let body = read(front, &admitted, &mut arrival, request).await?;
             let is_large = body.is_large();
-            let answer =
-                async move { feedback::feedback(&admitted, arrival, &body.weighed()?.bytes).await };
+            let answer = async move {
+                feedback::feedback(&admitted, arrival, &body.weighed(dialect)?.bytes).await
+            };
             apart(is_large, Box::pin(answer)).await
         }
     }

@@ -61,6 +61,8 @@ pub(crate) struct Call {
     /// rendered, `stream` set. A stream's usage is asked for by the upstream, which knows whether
     /// it can be.
     pub(crate) body: serde_json::Map<String, serde_json::Value>,
+    /// Tokens to embed, as JSON; `input` of the body is null.
+    pub(crate) tokens: Option<Bytes>,
     /// Features that the client of a message asks for, as `anthropic-beta` lists them.
     pub(crate) betas: Option<HeaderValue>,
     /// About how long its JSON is, bytes: a text that grows takes twice its memory.

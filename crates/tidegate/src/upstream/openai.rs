@@ -14,6 +14,8 @@ use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::uri::InvalidUri;
 use http::{HeaderName, Uri};
+use serde::ser::{Error as _, Serialize, SerializeMap as _, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::fmt::Display;
 use tidegate_core::upstream::Failure;
@@ -29,6 +31,27 @@ pub(crate) struct OpenAi {
     address: Address,
     pub(super) transport: Transport,
     usage: StreamUsage,
+}
+
+/// What is sent: a body, with the tokens that it embeds in their place.
+struct Sent {
+    values: Map<String, Value>,
+    tokens: Option<Bytes>,
+}
+
+impl Serialize for Sent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Some(tokens) = &self.tokens else { return self.values.serialize(serializer) };
+        let tokens: &RawValue = serde_json::from_slice(tokens).map_err(S::Error::custom)?;
+        let mut members = serializer.serialize_map(Some(self.values.len()))?;
+        for (name, value) in &self.values {
+            match name.as_str() {
+                "input" => members.serialize_entry(name, tokens)?,
+                _ => members.serialize_entry(name, value)?,
+            }
+        }
+        members.end()
+    }
 }
 
 /// Where requests go.
@@ -185,7 +208,9 @@ impl OpenAi {
         let before = call.body.get("stream_options").cloned();
         let added = call.stream && self.usage.is_wanted() && ask_for_usage(&mut call.body);
         // From here on only the text is held.
-        let body = exchange.written(&std::mem::take(&mut call.body), call.expected_bytes)?;
+        let sent = Sent { values: std::mem::take(&mut call.body), tokens: call.tokens.take() };
+        let body = exchange.written(&sent, call.expected_bytes)?;
+        drop(sent);
         let reply = self.send(&call, &endpoint, body.clone(), exchange).await;
         if !added {
             return reply;

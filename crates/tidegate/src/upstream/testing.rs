@@ -24,6 +24,7 @@ pub(super) fn call(model: &str, system: &str, user: &str) -> Call {
     Call {
         form: Form::Chat,
         body: body.as_object().unwrap().clone(),
+        tokens: None,
         betas: None,
         expected_bytes: 0,
         stream: false,

@@ -26,7 +26,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Error;
 use resolver::Resolver;
-use serde_json::{Map, Value};
+use serde::Serialize;
 use std::future::Future;
 use std::time::{Duration, Instant};
 use stream::EventStream;
@@ -259,7 +259,7 @@ impl Exchange {
     /// The JSON of a request's body, which is about so long.
     pub(super) fn written(
         &self,
-        values: &Map<String, Value>,
+        values: &impl Serialize,
         expected: usize,
     ) -> Result<Bytes, UpstreamError> {
         let mut text = Vec::with_capacity(expected);

@@ -137,13 +137,40 @@ fn embeddings_are_made_by_the_model_that_the_version_set_names() {
     assert_eq!(record["cost_micro_usd"], 400, "by the price of that model: {record}");
     assert!(record["failure"].is_null() && record["contract_problem"].is_null(), "{record}");
     assert_eq!((&record["input"], &record["prompt_length"]), (&json!(""), &json!(24)), "{record}");
-    let tokens = ask(server.address, EMBEDDINGS, "vector-2", &json!({"input": [[1, 2], [3]]}));
-    assert_eq!(tokens.status, 200, "{tokens:?}");
     let empty = ask(server.address, EMBEDDINGS, "vector-3", &json!({"input": []}));
     empty.check_error(400, "invalid_value", &["`input`"]);
     let streamed = json!({"input": "a", "stream": true});
     let refused = ask(server.address, EMBEDDINGS, "vector-4", &streamed);
     refused.check_error(400, "invalid_value", &["`stream`"]);
+}
+
+/// As clients send that count tokens themselves, in batches as large as OpenAI's API takes.
+#[test]
+fn tokens_are_embedded_as_they_are_however_many_there_are() {
+    let vectors = json!({"object": "list", "data": [{"index": 0, "embedding": [0.5]}]}).to_string();
+    let upstream = Upstream::by_rule(move |_| ("200 OK", vectors.clone()));
+    let project = project(&upstream);
+    let server = project.serve();
+    let text = |n: usize| (0..150).map(|token| n * 4 + token).collect::<Vec<usize>>();
+    let many: Vec<_> = (0..2_000).map(text).collect();
+    let inputs = [json!([[1, 2], [3]]), json!([7, 8, 9]), json!(many)];
+    for (i, (input, tokens)) in inputs.iter().zip([3, 3, 300_000]).enumerate() {
+        let trace = format!("tokens-{i}");
+        let mut body = json!({"input": input, "model": "my-service", "user": "mei"});
+        assert_eq!(ask(server.address, EMBEDDINGS, &trace, &body).status, 200);
+        body["model"] = json!("e1");
+        assert!(upstream.asked().last() == Some(&body), "{trace}");
+        // The model server counted none.
+        assert_eq!(record(&project, &trace)["tokens_in"], tokens, "{trace}");
+    }
+    let mut other = json!({"input": many});
+    other["note"] = json!(vec![0; 40_000]);
+    let refused = ask(server.address, EMBEDDINGS, "tokens-9", &other);
+    refused.check_error(400, "request_too_complex", &["32768"]);
+    let twice = br#"{"input": [1], "input": [2, 3]}"#;
+    let bytes = request("POST", EMBEDDINGS, "", twice);
+    let refused = client::open(server.address, &bytes).unwrap().finish().unwrap();
+    refused.check_error(400, "duplicate_parameter", &["`input`"]);
 }
 
 #[test]

@@ -12,13 +12,36 @@ fn inputs_are_counted() {
     let check = |input: Value, expected: (usize, u64, u64)| {
         let read = read(input.clone()).unwrap();
         assert_eq!((read.inputs, read.input_chars, read.input_tokens), expected, "{input}");
-        assert_eq!((read.user.as_deref(), &read.body["input"]), (Some("u"), &input));
+        assert_eq!(read.user.as_deref(), Some("u"));
+        let is_of_tokens = read.tokens.is_some();
+        assert_eq!(is_of_tokens, read.input_chars == 0, "{input}");
+        assert_eq!(read.body["input"], if is_of_tokens { Value::Null } else { input });
     };
     check(json!("你好"), (1, 2, 0));
     check(json!(["你好", "abc"]), (2, 5, 0));
     check(json!([15339, 1917]), (1, 0, 2));
     check(json!([[1, 2, 3], [4]]), (2, 0, 4));
     check(json!(["a", [1, 2]]), (2, 1, 2));
+}
+
+#[test]
+fn tokens_stay_as_they_are_written() {
+    let input = "[ [1,2 ],\n\t[3]]";
+    let text = format!(r#"{{"x":1,"input":{input},"model":"m"}}"#);
+    let read = read_request(text.as_bytes()).unwrap();
+    assert_eq!(&text[read.tokens.unwrap().at], input);
+    let body = json!({ "x": 1, "input": null, "model": "m" });
+    assert_eq!((Value::from(read.body), read.model.as_deref()), (body, Some("m")));
+    let many = format!(r#"{{"input":[{}]}}"#, vec!["7"; 300_000].join(","));
+    assert_eq!(read_request(many.as_bytes()).unwrap().input_tokens, 300_000);
+    assert!(tree_bytes(many.as_bytes()) < 1_000, "of them nothing is held but the text");
+    // What is beside them is bounded and weighed as ever.
+    let beside = format!(r#"{{"input":[1],"x":[{}]}}"#, vec!["7"; 1_000].join(","));
+    assert!(tree_bytes(beside.as_bytes()) > 100_000);
+    let beside = format!(r#"{{"input":[1],"x":[{}]}}"#, vec!["7"; 40_000].join(","));
+    assert_eq!(read_request(beside.as_bytes()), Err(RequestError::TooManyValues));
+    let twice = read_request(br#"{"input":[1],"input":[2]}"#);
+    assert_eq!(twice, Err(RequestError::DuplicateKey { key: "input".to_owned() }));
 }
 
 #[test]

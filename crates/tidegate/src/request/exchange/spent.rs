@@ -1,6 +1,5 @@
 //! What an answer used and what that costs.
 
-use super::taken::input_tokens;
 use super::{Ending, Exchange, Query};
 use crate::upstream::Form;
 use tidegate_core::ids::UnixMs;
@@ -175,7 +174,7 @@ fn estimate_input(exchange: &Exchange) -> u64 {
         }
         Form::Completions | Form::Embeddings => Some(body.again()),
     };
-    rendered.map_or(0, |body| input_tokens(&body))
+    rendered.map_or(0, |body| exchange.query.input_tokens(&body))
 }
 
 fn texts(facts: &AnswerFacts) -> impl Iterator<Item = &str> {

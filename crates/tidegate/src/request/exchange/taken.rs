@@ -98,7 +98,13 @@ impl Query {
     fn likely_tokens(&self) -> u64 {
         let Some(body) = &self.body.values else { return 0 };
         let answer = asked_length(body).unwrap_or(0).saturating_mul(self.answers(body));
-        input_tokens(body).saturating_add(answer)
+        self.input_tokens(body).saturating_add(answer)
+    }
+
+    /// The tokens of its texts by our estimate, and those that it has of its own.
+    pub(super) fn input_tokens(&self, body: &Map<String, Value>) -> u64 {
+        let given = self.tokens.as_ref().map_or(0, |tokens| tokens.count);
+        input_tokens(body).saturating_add(given)
     }
 
     /// How many answers it asks for: a completion has one for each prompt, and embeddings have
@@ -121,7 +127,7 @@ impl Query {
         let none = Map::new();
         let body = self.body.values.as_ref().unwrap_or(&none);
         let media = body.get("messages").map_or(0, media_parts).saturating_mul(MEDIA_TOKENS_MAX);
-        let text = self.body.text_bytes() as u64;
+        let text = (self.body.text_bytes() + self.token_bytes()) as u64;
         let tokens_in = text.saturating_add(set.prompt_bytes).saturating_add(media);
         let one = match (asked_length(body), set.max_tokens) {
             (Some(asked), Some(most)) => asked.min(most),

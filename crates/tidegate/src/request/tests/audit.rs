@@ -34,6 +34,7 @@ async fn opened_while(
     };
     let query = Query {
         form: Default::default(),
+        tokens: None,
         message: None,
         is_message: false,
         left_out: Default::default(),
