@@ -101,7 +101,7 @@ impl Query {
         self.input_tokens(body).saturating_add(answer)
     }
 
-    /// The tokens of its texts by our estimate, and those that it has of its own.
+    /// The tokens of its texts by our estimate, and those that it brings as tokens.
     pub(super) fn input_tokens(&self, body: &Map<String, Value>) -> u64 {
         let given = self.tokens.as_ref().map_or(0, |tokens| tokens.count);
         input_tokens(body).saturating_add(given)
