@@ -11,6 +11,7 @@ pub mod calendar;
 pub mod ids;
 pub mod money;
 pub mod random;
+pub mod retrieval;
 pub mod text;
 pub mod version_set;
 

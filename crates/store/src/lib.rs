@@ -5,6 +5,8 @@
 //! [`sqlite::SqliteStore`] has them all in one file. One suite of tests, `suite.rs`, holds
 //! for any implementation.
 //!
+//! An index's [`Snapshot`] is a file beside it, which is written once and only read from then on.
+//!
 //! Control events are never dropped: they are on disk, or their caller has the error. Records of
 //! requests must never hold a request up: they wait in a bounded queue, and are dropped, and
 //! counted, when it is full. Where it must be known of every request that it was answered, its
@@ -26,4 +28,5 @@ pub use api::{
 };
 pub use error::{Result, StoreError, StoreErrorKind};
 pub use query::RecordQuery;
+pub use sqlite::snapshot::{Document, Found, Snapshot, SnapshotAbout, SnapshotWriter, Written};
 pub use sqlite::{Access, SqliteStore, StoreOptions};

@@ -34,6 +34,7 @@ mod records;
 mod reserve;
 mod row;
 mod schema;
+pub mod snapshot;
 mod statements;
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,8 @@ mod secret;
 
 mod version_set;
 
+mod index;
+
 mod guard;
 
 mod access;

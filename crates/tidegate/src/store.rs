@@ -2,6 +2,6 @@
 
 pub(crate) use tidegate_store::{
     Access, Books, BudgetName, Budgets, Evals, Journal, Lost, LostRecords, RecordQuery, Records,
-    Sets, SqliteStore as Store, StoreError, StoreErrorKind, StoreOptions, TenantTrace, Ticket,
-    Unrecorded,
+    Sets, Snapshot, SnapshotAbout, SnapshotWriter, SqliteStore as Store, StoreError,
+    StoreErrorKind, StoreOptions, TenantTrace, Ticket, Unrecorded, Written,
 };

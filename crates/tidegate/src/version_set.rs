@@ -15,6 +15,7 @@ mod prompt;
 mod render;
 mod served;
 mod settings;
+pub(crate) mod snapshot;
 mod template;
 mod tools;
 
@@ -22,6 +23,7 @@ pub(crate) use diff::{SetDiff, compare, unified};
 pub(crate) use error::{
     FilesError, ModelError, PromptError, SetError, TemplateError, TemplateProblem, Versions,
 };
+pub(crate) use files::Bounds;
 pub(crate) use live::{Fallback, LiveSet};
 pub(crate) use pack::{PackOverrides, pack, warnings};
 pub(crate) use render::Rendered;

@@ -4,6 +4,7 @@
 mod control;
 mod evidence;
 mod gate;
+mod index;
 mod version_set;
 
 use crate::config::ConfigError;

@@ -7,6 +7,7 @@ mod degrade;
 mod errors;
 mod eval;
 mod evidence;
+mod index;
 pub(crate) mod init;
 mod key;
 mod outlook;
@@ -122,6 +123,9 @@ enum Command {
     /// List, show, compare and pack version sets.
     #[command(subcommand)]
     Version(version::VersionCommand),
+    /// Build, list and search the indexes that requests are searched in.
+    #[command(subcommand)]
+    Index(index::IndexCommand),
     /// Show what the project file may say.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -149,7 +153,8 @@ impl Command {
             | Command::Trace(_)
             | Command::Traces(_)
             | Command::Evidence(_)
-            | Command::Version(_) => true,
+            | Command::Version(_)
+            | Command::Index(_) => true,
             Command::Init(_)
             | Command::Demo(_)
             | Command::Verify(_)
@@ -304,6 +309,7 @@ async fn obey(config: &Path, command: Command, json: bool) -> Result<()> {
         Command::Evidence(args) => evidence::run(config, &args, json).await,
         Command::Verify(args) => evidence::verify(&args, json),
         Command::Version(command) => version(config, command, json).await,
+        Command::Index(command) => index::run(config, command, json),
         Command::Config(ConfigCommand::Schema) => {
             output::json(&crate::config::schema());
             Ok(())

@@ -34,6 +34,7 @@ pub(crate) struct Pointer {
 }
 
 /// The places an artifact's files may be in.
+#[derive(Debug)]
 pub(crate) struct Bounds {
     root: PathBuf,
     within: Vec<PathBuf>,

@@ -41,7 +41,7 @@ impl Explain for SetError {
     }
 }
 
-fn of_files(error: &FilesError) -> Meaning {
+pub(super) fn of_files(error: &FilesError) -> Meaning {
     use ErrorKind::{Internal, Usage};
     match error {
         FilesError::Missing { key, path: _ } => {

@@ -1,0 +1,9 @@
+//! Retrieval: how documents are cut into chunks, and what of a text is searched for.
+//!
+//! Both sides of an index use this: what is indexed and what is asked is cut in the same way.
+
+mod chunks;
+mod terms;
+
+pub use chunks::{CHUNK_CHARS, CHUNK_CHARS_RANGE, ChunkId, chunks, is_version};
+pub use terms::{Short, Terms, short_words, terms};
