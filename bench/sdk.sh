@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# An official SDK from PyPI against the real server: bench/sdk.sh NAME VERSIONS. Exit 1 when a check
-# fails, 0 with a word why when the SDK cannot be had.
+# A client from PyPI against the real server: bench/sdk.sh NAME VERSIONS [SCRIPT [ARGUMENT...]]. Exit
+# 1 when a check fails, 0 with a word why when the client cannot be had.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-name=$1 versions=$2
+name=$1 versions=$2 script=${3:-bench/$1_sdk.py}
+shift $(($# < 3 ? $# : 3))
 environment=${CARGO_TARGET_DIR:-target}/bench/$name-venv
 skip() {
   echo "skipped: $1"
@@ -18,4 +19,4 @@ if ! "$environment/bin/python" -c "import $name" 2>/dev/null; then
     "$name$versions" >"$log" 2>&1 || skip "pip cannot get $name: $(tail -n 1 "$log")"
 fi
 # Not exec: the trap above has a file to remove.
-"$environment/bin/python" "bench/${name}_sdk.py"
+"$environment/bin/python" "$script" "$@"

@@ -209,9 +209,12 @@ class Fake:
 
     def answer(self, http_, body):
         """Answers one request as its last message asks."""
+        if "prompt" in body and body.get("stream"):
+            return self.stream(http_, "completion", body)
         if "input" in body or "prompt" in body:
             return self.whole(http_, json.dumps(plain(body)).encode())
-        wish = body["messages"][-1]["content"]
+        said = body["messages"][-1].get("content")
+        wish = said if isinstance(said, str) else "hello"
         if wish == "429-once":
             tries = sum(one["body"] == body for one in self.seen)
             return self.refuse(http_, 429, 1) if tries == 1 else self.whole(
@@ -250,7 +253,8 @@ class Fake:
         http_.end_headers()
         http_.close_connection = True
         wants_usage = (body.get("stream_options") or {}).get("include_usage")
-        for data in events(wish, wants_usage, body.get("n") or 1):
+        made = completion_events if wish == "completion" else events
+        for data in made(wish, wants_usage, body.get("n") or 1):
             try:
                 http_.wfile.write(b"data: " + data.encode() + b"\n\n")
                 http_.wfile.flush()
@@ -322,6 +326,20 @@ def events(wish, wants_usage, choices=1):
             "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1,
             "model": "m-1-0613", "choices": [], "usage": usage,
         })
+    yield "[DONE]"
+
+
+def completion_events(_wish, wants_usage, choices):
+    """The same of one of OpenAI's older completions."""
+    for finish, text in [*((None, letter) for letter in TEXT), ("stop", "")]:
+        for index in range(choices):
+            choice = {"index": index, "text": text, "finish_reason": finish, "logprobs": None}
+            yield json.dumps({"id": "cmpl-1", "object": "text_completion", "created": 1,
+                              "model": "m", "choices": [choice]})
+    if wants_usage:
+        usage = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+        yield json.dumps({"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m",
+                          "choices": [], "usage": usage})
     yield "[DONE]"
 
 

@@ -35,7 +35,8 @@ pub fn parse_short_chat(bytes: &[u8]) -> Result<ShortChat, RequestError> {
     only_known(&body, &["user_id", "prompt", "budget_ms"], CHAT_MEMBERS)?;
     let budget_ms = match body.get("budget_ms") {
         None | Some(Value::Null) => None,
-        Some(Value::Number(number)) => match number.as_u64() {
+        // A client that knows one kind of number sends 5000.0.
+        Some(Value::Number(number)) => match number.as_u64().or(number.as_f64().and_then(whole)) {
             Some(ms @ 1..=BUDGET_MS_MAX) => Some(ms),
             Some(_) | None => {
                 let allowed = "an integer from 1 to 600000 (milliseconds) is allowed";
@@ -49,6 +50,12 @@ pub fn parse_short_chat(bytes: &[u8]) -> Result<ShortChat, RequestError> {
         prompt: required_text(&body, "prompt")?.to_owned(),
         budget_ms,
     })
+}
+
+/// A number without a fraction, up to the longest budget.
+fn whole(number: f64) -> Option<u64> {
+    let bound = BUDGET_MS_MAX as f64;
+    (number.fract() == 0.0 && (0.0..=bound).contains(&number)).then_some(number as u64)
 }
 
 /// What a user said of one answer; at least one of the four.

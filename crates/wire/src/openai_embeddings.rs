@@ -164,8 +164,9 @@ fn inputs(body: &Map<String, Value>) -> Result<Inputs, RequestError> {
     Ok(read)
 }
 
+/// A whole number from 0 up, however it is written: `5.0` is one in JSON Schema.
 fn is_token(value: &Value) -> bool {
-    value.as_u64().is_some()
+    value.as_f64().is_some_and(|number| number >= 0.0 && number.fract() == 0.0)
 }
 
 /// What an answer is, apart from its vectors.

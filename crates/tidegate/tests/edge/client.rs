@@ -126,7 +126,6 @@ pub(crate) fn open(address: SocketAddr, request: &[u8]) -> io::Result<Open> {
     reader.read_line(&mut line)?;
     let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
     let status = status.ok_or_else(|| io::Error::other(format!("no status in {line:?}")))?;
-    check_described(request, status);
     let mut head = Vec::new();
     loop {
         let mut line = String::new();
@@ -136,12 +135,14 @@ pub(crate) fn open(address: SocketAddr, request: &[u8]) -> io::Result<Open> {
             None => break,
         }
     }
+    check_described(request, status, &head);
     Ok(Open { reader, answer: Answer { status, head, body: String::new() } })
 }
 
-/// Checks that the data plane's own document has what was answered at one of its paths.
+/// Checks that the data plane's own document has what was answered at one of its paths: the status,
+/// and every header that is not HTTP's own.
 #[track_caller]
-fn check_described(request: &[u8], status: u16) {
+fn check_described(request: &[u8], status: u16, headers: &[(String, String)]) {
     static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
         serde_json::from_str(include_str!("../../src/request/openapi.json")).unwrap()
     });
@@ -158,11 +159,21 @@ fn check_described(request: &[u8], status: u16) {
     // An answer to another method is always the same one.
     let described = item.get(method.to_lowercase()).or_else(|| item.as_object()?.values().next());
     let responses = &described.unwrap()["responses"];
-    let has = |key: &str| responses.get(key).is_some();
-    assert!(
-        has(&status.to_string()) || (400..500).contains(&status) && has("4XX"),
-        "openapi.json has no {status} for {method} {path}"
-    );
+    let exact = responses.get(status.to_string());
+    let refused = || responses.get("4XX").filter(|_| (400..500).contains(&status));
+    let Some(response) = exact.or_else(refused) else {
+        panic!("openapi.json has no {status} for {method} {path}");
+    };
+    let response = match response["$ref"].as_str() {
+        Some(place) => DOCUMENT.pointer(place.trim_start_matches('#')).unwrap(),
+        None => response,
+    };
+    const NAMED: [&str; 3] = ["request-id", "retry-after", "idempotent-replayed"];
+    for (name, _) in headers {
+        let is_ours = name.starts_with("x-") || NAMED.contains(&&**name);
+        let is_described = response["headers"].get(name).is_some();
+        assert!(!is_ours || is_described, "openapi.json has no {name} for {status} of {path}");
+    }
 }
 
 /// The bytes of a request that closes its connection.

@@ -44,7 +44,11 @@ fn a_chat_that_is_not_one() {
     check_chat_error(r#"{"user_id":"u","prompt":""}"#, "invalid_value", "prompt");
     check_chat_error(r#"{"user_id":"u","prompt":null}"#, "invalid_type", "prompt");
     let budget = |value: &str| format!(r#"{{"user_id":"u","prompt":"p","budget_ms":{value}}}"#);
+    assert_eq!(parse_short_chat(budget("600000.0").as_bytes()).unwrap().budget_ms, Some(600_000));
     check_chat_error(&budget("0"), "invalid_value", "budget_ms");
+    check_chat_error(&budget("0.0"), "invalid_value", "budget_ms");
+    check_chat_error(&budget("600000.5"), "invalid_value", "budget_ms");
+    check_chat_error(&budget("1e300"), "invalid_value", "budget_ms");
     check_chat_error(&budget("-5"), "invalid_value", "budget_ms");
     check_chat_error(&budget("1000.5"), "invalid_value", "budget_ms");
     check_chat_error(&budget("600001"), "invalid_value", "budget_ms");

@@ -21,6 +21,7 @@ fn inputs_are_counted() {
     check(json!(["你好", "abc"]), (2, 5, 0));
     check(json!([15339, 1917]), (1, 0, 2));
     check(json!([[1, 2, 3], [4]]), (2, 0, 4));
+    check(json!([15339.0, 0]), (1, 0, 2));
     check(json!(["a", [1, 2]]), (2, 1, 2));
 }
 
