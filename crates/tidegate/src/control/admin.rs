@@ -32,6 +32,7 @@ const BODY_MAX: u64 = 64 * 1024 * 1024;
 /// Bounds on connections. People and their scripts need few.
 const CONNECTIONS: Bounds = Bounds {
     max_connections: 256,
+    streams: 0,
     // Ours are below 1 KiB.
     head_max: 16 * 1024,
     first_byte: Duration::from_secs(5),

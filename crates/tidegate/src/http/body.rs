@@ -46,7 +46,8 @@ pub(crate) enum BodyError {
 /// The body of a request, none of which is read yet.
 pub(crate) struct UnreadBody {
     incoming: Incoming,
-    watch: Watch,
+    /// The connection that waits for its end; with HTTP/2 none does.
+    watch: Option<Watch>,
     compressed: bool,
     bounds: Bounds,
 }
@@ -55,10 +56,10 @@ impl UnreadBody {
     pub(super) fn new(
         incoming: Incoming,
         headers: &HeaderMap,
-        watch: Watch,
+        watch: Option<Watch>,
         bounds: Bounds,
     ) -> UnreadBody {
-        if incoming.is_end_stream() {
+        if let (Some(watch), true) = (&watch, incoming.is_end_stream()) {
             watch.body_done();
         }
         let encoding = headers.get(header::CONTENT_ENCODING);
@@ -106,8 +107,8 @@ impl UnreadBody {
             room(bytes)?;
             read.push(data);
         }
-        if !is_empty {
-            self.watch.body_done();
+        if let (Some(watch), false) = (&self.watch, is_empty) {
+            watch.body_done();
         }
         Ok(read.into_bytes())
     }
@@ -177,6 +178,7 @@ mod tests {
             let seconds = Duration::from_secs;
             let bounds = Bounds {
                 max_connections: 1,
+                streams: 0,
                 head_max: 8192,
                 first_byte: seconds(1),
                 head: seconds(1),

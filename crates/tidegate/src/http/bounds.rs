@@ -23,6 +23,8 @@ pub(super) const ACCEPT_SAID: Duration = Duration::from_secs(1);
 pub(crate) struct Bounds {
     /// Connections at a time; more are answered 503. Each idle one costs about 20 KiB.
     pub(crate) max_connections: usize,
+    /// Requests at a time on a connection of HTTP/2; 0 where only HTTP/1.1 is spoken.
+    pub(crate) streams: u32,
     /// Longest request line and headers, bytes; hyper answers 431 to a longer one. At least 8 KiB.
     pub(crate) head_max: usize,
     /// From accepting a connection until its first byte.
@@ -61,3 +63,9 @@ pub(super) const SEND_UNSENT: u32 = 16 * 1024;
 pub(super) const SEND_AHEAD: usize = 8 * 1024;
 /// Connections that may wait to be taken, as in Tokio.
 pub(super) const BACKLOG: u32 = 1024;
+/// How much a client of HTTP/2 may send ahead of what is read, bytes: of all streams together, and of
+/// one alone. A body that is read at once comes at so much a round trip.
+pub(super) const AHEAD_WINDOW: u32 = 256 * 1024;
+/// Most of an answer that is given to HTTP/2 at a time, bytes: one frame. What it has it holds until
+/// the client takes it, even where the answer has ended.
+pub(super) const SEND_PIECE: usize = 16 * 1024;

@@ -19,6 +19,8 @@ use tokio_rustls::server::TlsStream;
 
 /// Most that is read while a request runs, bytes: of the next one, or of nothing that is one.
 const EARLY_MAX: usize = 64 * 1024;
+/// What a client of HTTP/2 sends first; no request of HTTP/1.1 begins like it.
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What a connection waits for, shared by its socket and its requests.
 #[derive(Clone)]
@@ -222,10 +224,22 @@ impl Waits {
     }
 }
 
+/// How HTTP/2 is found where TLS does not say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Greeting {
+    /// So many bytes came, and all are the preface's; hyper has seen none.
+    Open(usize),
+    /// Another one, or nobody asks.
+    Http1,
+    /// The preface. It waits with what came after it.
+    Http2,
+}
+
 /// A socket with deadlines.
 pub(super) struct Socket {
     write: Writes,
     watch: Watch,
+    greeting: Greeting,
     read_timer: Option<Pin<Box<Sleep>>>,
     write_timer: Option<Pin<Box<Sleep>>>,
     write_stall: Duration,
@@ -234,18 +248,82 @@ pub(super) struct Socket {
 impl Socket {
     /// Wraps a fresh connection; the first byte's deadline runs from here.
     pub(super) fn new(stream: TcpStream, bounds: Bounds) -> Socket {
-        Socket::of(halves::plain(stream), bounds)
+        let greeting = if bounds.streams > 0 { Greeting::Open(0) } else { Greeting::Http1 };
+        Socket { greeting, ..Socket::of(halves::plain(stream), bounds) }
     }
 
-    /// The same behind TLS.
+    /// The same behind TLS, where the handshake says what is spoken.
     pub(super) fn over_tls(stream: TlsStream<TcpStream>, bounds: Bounds) -> Socket {
-        Socket::of(halves::tls(stream), bounds)
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2") && bounds.streams > 0;
+        let greeting = if is_http2 { Greeting::Http2 } else { Greeting::Http1 };
+        Socket { greeting, ..Socket::of(halves::tls(stream), bounds) }
     }
 
     fn of((read, write): (Reads, Writes), bounds: Bounds) -> Socket {
         let write_stall = bounds.write_stall;
         let watch = Watch::new(read, bounds);
-        Socket { write, watch, read_timer: None, write_timer: None, write_stall }
+        let greeting = Greeting::Http1;
+        Socket { write, watch, greeting, read_timer: None, write_timer: None, write_stall }
+    }
+
+    /// Whether the client speaks HTTP/2: said by TLS, or by the preface that is here.
+    pub(super) fn is_http2(&self) -> bool {
+        self.greeting == Greeting::Http2
+    }
+
+    /// Reads the first bytes of a connection, of which hyper gets none before it is clear that they
+    /// are not the preface. They are read once: what is no preface is where hyper reads it.
+    fn poll_greeting(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+        mut matched: usize,
+    ) -> Poll<io::Result<()>> {
+        let start = buf.filled().len();
+        let mut waits = self.watch.waits();
+        loop {
+            let polled = Pin::new(&mut waits.read).poll_read(cx, buf);
+            let Poll::Ready(result) = polled else {
+                drop(waits);
+                self.greeting = Greeting::Open(matched);
+                return match self.late(cx) {
+                    true => Poll::Ready(Err(timed_out("no request came in time"))),
+                    false => Poll::Pending,
+                };
+            };
+            let came = &buf.filled()[start..];
+            let same = came.len().min(PREFACE.len() - matched);
+            let is_preface = came[..same] == PREFACE[matched..matched + same];
+            if result.is_ok() && is_preface && !came.is_empty() {
+                matched += same;
+                if matched < PREFACE.len() {
+                    buf.set_filled(start);
+                    continue;
+                }
+                waits.early = [PREFACE, &came[same..]].concat();
+                self.greeting = Greeting::Http2;
+                // It ends the reading of HTTP/1.1, which has answered nothing.
+                return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+            }
+            self.greeting = Greeting::Http1;
+            if matched > 0 {
+                waits.early = [&PREFACE[..matched], came].concat();
+                buf.set_filled(start);
+                drop(waits);
+                return Pin::new(self).poll_read(cx, buf);
+            }
+            waits.saw(&buf.filled()[start..]);
+            return Poll::Ready(result);
+        }
+    }
+
+    /// The next bytes as they come, without the deadlines of HTTP/1.1.
+    pub(super) fn poll_bytes(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.watch.waits().poll_read(cx, buf)
     }
 
     /// What the connection's requests see of it.
@@ -320,6 +398,9 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Greeting::Open(matched) = self.greeting {
+            return self.poll_greeting(cx, buf, matched);
+        }
         let before = buf.filled().len();
         let mut waits = self.watch.waits();
         if let Poll::Ready(result) = waits.poll_read(cx, buf) {

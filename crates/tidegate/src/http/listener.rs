@@ -5,6 +5,7 @@ use super::bounds::{
     ACCEPT_REST, ACCEPT_SAID, BACKLOG, Bounds, CUT, REFUSALS_MAX, SEND_BUFFER, SEND_UNSENT,
 };
 use super::conn::{InWork, Socket, Watch};
+use super::http2;
 use super::tls::Tls;
 use super::workers::Workers;
 use crate::log::{About, Event};
@@ -25,7 +26,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 /// What answers the requests of a listener.
@@ -60,7 +61,7 @@ pub(crate) trait Service: Send + Sync + 'static {
 
 /// How far the end of the service has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Phase {
+pub(super) enum Phase {
     /// Requests are taken.
     Open,
     /// Those in flight are finished.
@@ -130,6 +131,7 @@ impl Listener {
             bounds,
             tls: self.tls,
             permits: Arc::new(Semaphore::new(bounds.max_connections)),
+            requests: Arc::new(Semaphore::new(bounds.max_connections)),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             phase,
             workers,
@@ -196,6 +198,8 @@ struct Acceptor<S> {
     bounds: Bounds,
     tls: Option<Arc<Tls>>,
     permits: Arc<Semaphore>,
+    /// Requests of HTTP/2, of which a connection has many at a time.
+    requests: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
     phase: watch::Sender<Phase>,
     workers: Option<Workers>,
@@ -243,6 +247,7 @@ impl<S: Service> Acceptor<S> {
             Ok(permit) => {
                 let (service, phase) = (Arc::clone(&self.service), self.phase.subscribe());
                 let (bounds, tls) = (self.bounds, self.tls.clone());
+                let requests = Arc::clone(&self.requests);
                 match &self.workers {
                     Some(workers) => {
                         let stream = stream.into_std();
@@ -250,13 +255,15 @@ impl<S: Service> Acceptor<S> {
                             // From here on it wakes the worker's runtime, and no other.
                             let Ok(stream) = stream.and_then(TcpStream::from_std) else { return };
                             let Some(socket) = socket(tls, stream, bounds).await else { return };
-                            connection(service, socket, peer, bounds, phase, permit).await;
+                            connection(service, socket, peer, bounds, phase, requests).await;
+                            drop(permit);
                         });
                     }
                     None => {
                         tokio::spawn(async move {
                             let Some(socket) = socket(tls, stream, bounds).await else { return };
-                            connection(service, socket, peer, bounds, phase, permit).await;
+                            connection(service, socket, peer, bounds, phase, requests).await;
+                            drop(permit);
                         });
                     }
                 }
@@ -305,19 +312,24 @@ async fn connection<S: Service>(
     peer: IpAddr,
     bounds: Bounds,
     mut phase: watch::Receiver<Phase>,
-    _permit: OwnedSemaphorePermit,
+    requests: Arc<Semaphore>,
 ) {
+    if socket.is_http2() {
+        // Apart, so that connections of HTTP/1.1 do not take its memory as well.
+        return Box::pin(http2::serve(service, socket, peer, bounds, phase, requests)).await;
+    }
     let watch = socket.watch();
     let client = watch.clone();
+    let answers = Arc::clone(&service);
     // Boxed because the connection is polled by hand below, which takes a future that can move.
-    let service = service_fn(move |request| {
-        Box::pin(answer(Arc::clone(&service), watch.clone(), peer, bounds, request))
+    let answers = service_fn(move |request| {
+        Box::pin(answer(Arc::clone(&answers), watch.clone(), peer, bounds, request))
     });
     let mut http = hyper::server::conn::http1::Builder::new();
     http.max_buf_size(bounds.head_max).timer(hyper_util::rt::TokioTimer::new());
     // Deadlines for heads are the socket's.
     http.header_read_timeout(None).keep_alive(bounds.idle.is_some());
-    let mut connection = http.serve_connection(TokioIo::new(socket), service);
+    let mut connection = http.serve_connection(TokioIo::new(socket), answers);
     let mut after = Phase::Open;
     let serving = async {
         loop {
@@ -335,14 +347,18 @@ async fn connection<S: Service>(
         }
     };
     let ended = timeout(bounds.connection, serving).await;
-    // Where a connection broke nobody is left to answer; what was asked on it is recorded.
-    if let Ok(true) = ended {
-        connection.into_parts().io.into_inner().close().await;
+    let Ok(is_in_order) = ended else { return };
+    let socket = connection.into_parts().io.into_inner();
+    if socket.is_http2() {
+        Box::pin(http2::serve(service, socket, peer, bounds, phase, requests)).await;
+    } else if is_in_order {
+        // Where a connection broke nobody is left to answer; what was asked on it is recorded.
+        socket.close().await;
     }
 }
 
 /// The phase, once it is a later one.
-async fn next_phase(
+pub(super) async fn next_phase(
     phase: &mut watch::Receiver<Phase>,
     after: Phase,
 ) -> Result<Phase, watch::error::RecvError> {
@@ -359,7 +375,7 @@ async fn answer<S: Service>(
     let (head, incoming) = request.into_parts();
     let raw_head = watch.head_done(incoming.size_hint().exact());
     let in_work = watch.in_work();
-    let body = UnreadBody::new(incoming, &head.headers, watch, bounds);
+    let body = UnreadBody::new(incoming, &head.headers, Some(watch), bounds);
     let response = service.answer(Received { head, raw_head, body, peer }).await;
     Ok(response.map(|body| Held { body, in_work }))
 }

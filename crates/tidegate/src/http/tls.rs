@@ -60,7 +60,7 @@ impl Tls {
         Ok(tls)
     }
 
-    /// Greets a client; it speaks HTTP/1.1 behind that.
+    /// Greets a client; it says whether it speaks HTTP/2 behind that.
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         TlsAcceptor::from(self.config.load_full()).accept(stream).await
     }
@@ -99,7 +99,7 @@ fn config(
         .with_no_client_auth()
         .with_single_cert(chain, secret)
         .map_err(refused)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 

@@ -40,6 +40,8 @@ pub(super) const RETRY_SHARE_MILLI: i64 = 100;
 /// Bounds on connections. Idle ones are kept longer than common clients keep them (60 s).
 pub(super) const CONNECTIONS: Bounds = Bounds {
     max_connections: 8_192,
+    // The least that RFC 9113 recommends, and what clients expect.
+    streams: 100,
     // Agents send long paths and cookies, not longer ones.
     head_max: 64 * 1024,
     first_byte: Duration::from_secs(10),

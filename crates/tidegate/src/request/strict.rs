@@ -8,7 +8,11 @@ use http::{HeaderMap, Version, header};
 
 /// Checks a request's head; `raw` is the head as it came over the wire.
 pub(super) fn check(parts: &Parts, raw: &[u8]) -> Result<(), Problem> {
-    match framing(parts, raw).or_else(|| in_headers(parts.version, &parts.headers)) {
+    let refused = match parts.version {
+        Version::HTTP_2 => in_http2(parts),
+        _ => framing(parts, raw),
+    };
+    match refused.or_else(|| in_headers(parts.version, &parts.headers)) {
         Some(message) => Err(Problem::bad_request(Code::BadHeaders, message).next(Next::Close)),
         None => Ok(()),
     }
@@ -40,6 +44,26 @@ fn in_headers(version: Version, headers: &HeaderMap) -> Option<&'static str> {
         return Some("a `Transfer-Encoding` other than `chunked` was given");
     }
     None
+}
+
+/// What HTTP/2 says twice where HTTP/1.1 does once, or says apart.
+fn in_http2(parts: &Parts) -> Option<&'static str> {
+    let authority = parts.uri.authority().map(http::uri::Authority::as_str);
+    let host = parts.headers.get(header::HOST);
+    match (authority, host) {
+        (None, None) => return Some("neither `:authority` nor a `Host` header was given"),
+        (Some(authority), _) if !is_host(authority.as_bytes()) => {
+            return Some("`:authority` is not a name or an address, with or without a port");
+        }
+        (Some(authority), Some(host))
+            if !host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()) =>
+        {
+            return Some("`:authority` and the `Host` header name different hosts");
+        }
+        (_, _) => {}
+    }
+    let lengths = parts.headers.get_all(header::CONTENT_LENGTH).iter().count();
+    (lengths > 1).then_some("more than one `Content-Length` header was given; one is allowed")
 }
 
 /// Whether it is `name`, `1.2.3.4` or `[::1]`, with or without a port.

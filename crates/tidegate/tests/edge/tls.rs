@@ -24,18 +24,22 @@ fn project(upstream: &Upstream, [cert, key]: [&str; 2]) -> Project {
     project
 }
 
-/// What the server of this name answers to some bytes.
-fn ask(address: SocketAddr, name: &str, bytes: &[u8]) -> io::Result<String> {
+/// A client that trusts the certificates' authority.
+fn trusting() -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(AUTHORITY).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_no_client_auth()
+}
+
+/// What the server of this name answers to some bytes.
+fn ask(address: SocketAddr, name: &str, bytes: &[u8]) -> io::Result<String> {
     let name = ServerName::try_from(name.to_owned()).unwrap();
-    let client = ClientConnection::new(Arc::new(config), name).unwrap();
+    let client = ClientConnection::new(Arc::new(trusting()), name).unwrap();
     let socket = TcpStream::connect(address)?;
     socket.set_read_timeout(Some(Duration::from_secs(20)))?;
     let mut stream = StreamOwned::new(client, socket);
@@ -66,6 +70,55 @@ fn requests_are_answered_behind_tls_and_only_there() {
     let _ = plain.read_to_end(&mut answer);
     assert!(!answer.starts_with(b"HTTP"), "nobody is answered in plain text");
     assert_eq!(upstream.asked().len(), 1);
+}
+
+/// Answers to so many requests for a chat on one connection, whose version the handshake says.
+async fn ask_http2(address: SocketAddr, requests: usize) -> Vec<(u16, Vec<u8>)> {
+    let mut config = trusting();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    let name = ServerName::try_from("one.test").unwrap();
+    let tls = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, socket).await;
+    let tls = tls.unwrap();
+    assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let (mut client, connection) = h2::client::handshake(tls).await.unwrap();
+    tokio::spawn(async move { connection.await.unwrap() });
+    let mut asked = Vec::new();
+    for _ in 0..requests {
+        let request = http::Request::post(format!("https://127.0.0.1{CHAT}"));
+        let request = request.header("content-type", "application/json").body(()).unwrap();
+        let (response, mut send) = client.send_request(request, false).unwrap();
+        let body = json!({"messages": [{"role": "user", "content": "hi"}]});
+        send.send_data(body.to_string().into(), true).unwrap();
+        asked.push(response);
+    }
+    let mut answers = Vec::new();
+    for response in asked {
+        let (head, mut body) = response.await.unwrap().into_parts();
+        let mut bytes = Vec::new();
+        while let Some(data) = body.data().await {
+            bytes.extend_from_slice(&data.unwrap());
+        }
+        answers.push((head.status.as_u16(), bytes));
+    }
+    answers
+}
+
+#[test]
+fn http2_is_spoken_where_the_handshake_says_so() {
+    let upstream = Upstream::answering("from behind TLS");
+    let project = project(&upstream, ONE);
+    let server = project.serve();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let answers = runtime.block_on(ask_http2(server.address, 40));
+    for (status, body) in answers {
+        let body = String::from_utf8(body).unwrap();
+        assert!(status == 200 && body.contains("behind TLS"), "{status} {body}");
+    }
+    assert_eq!(upstream.asked().len(), 40);
+    drop(runtime);
+    server.terminate();
+    assert_eq!(server.ended(), Some(0));
 }
 
 /// A client that leaves is seen behind TLS too, and one that says nothing is let go of.

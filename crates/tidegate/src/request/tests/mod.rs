@@ -7,5 +7,6 @@ mod edges;
 mod faults;
 mod guard;
 mod harness;
+mod http2;
 mod repair;
 mod streams;
