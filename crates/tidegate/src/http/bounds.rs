@@ -63,9 +63,9 @@ pub(super) const SEND_UNSENT: u32 = 16 * 1024;
 pub(super) const SEND_AHEAD: usize = 8 * 1024;
 /// Connections that may wait to be taken, as in Tokio.
 pub(super) const BACKLOG: u32 = 1024;
-/// How much a client of HTTP/2 may send ahead of what is read, bytes: of all streams together, and of
-/// one alone. A body that is read at once comes at so much a round trip.
+/// How much a client of HTTP/2 may send ahead of what is read, bytes: for all requests together,
+/// and for one alone. A body that is read at once comes at so much a round trip.
 pub(super) const AHEAD_WINDOW: u32 = 256 * 1024;
-/// Most of an answer that is given to HTTP/2 at a time, bytes: one frame. What it has it holds until
-/// the client takes it, even where the answer has ended.
+/// Most of an answer that is given to HTTP/2 at a time, bytes: one frame. What it has, it holds
+/// until the client takes it, even where the answer has ended.
 pub(super) const SEND_PIECE: usize = 16 * 1024;

@@ -1,8 +1,8 @@
 //! What a client of HTTP/2 sends, frame by frame, beside what hyper makes of it.
 //!
-//! hyper and h2 bound how much a connection may hold: headers, their continuations, streams, what is
-//! not read yet. They do not bound how long a frame may take, nor how much work a client may make
-//! with frames that bring nothing further: requests that are begun and cancelled (CVE-2023-44487),
+//! hyper and h2 bound how much a connection may hold: headers, their continuations, streams, what
+//! is not read yet. They do not bound how long a frame may take, nor how much work a client may
+//! make with frames that bring nothing further: requests that are begun and cancelled (CVE-2023-44487),
 //! settings, pings, data without a byte.
 
 use super::conn::PREFACE;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// A frame's own head, bytes.
 const HEAD: usize = 9;
-/// What such frames may cost at once. A client that cancels all its requests, a hundred, pays 2,000.
+/// What such frames may cost at once. A client that cancels a hundred requests pays 2,000.
 const CREDIT_MAX: i64 = 10_000;
 /// What is paid back each second.
 const CREDIT_A_SECOND: i64 = 1_000;

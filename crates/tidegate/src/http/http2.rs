@@ -2,9 +2,10 @@
 //!
 //! | HTTP/1.1 | here |
 //! |---|---|
-//! | first byte, head | the same for the first request; each frame, and headers in several, within the head's time |
-//! | between two requests | without a request in flight the connection is closed |
-//! | the client takes nothing | a request whose answer is not taken is reset; a socket that takes nothing ends |
+//! | first byte | the same, until the first request |
+//! | head | each frame but data; headers that come in several, as a whole |
+//! | between two requests | the connection is closed where no request is in flight |
+//! | the client takes nothing | the request is reset; where the socket takes nothing, all end |
 //! | connections at a time | so many requests as well, over all connections of HTTP/2 |
 //!
 //! Bodies are read by the same code. Frames that bring nothing further are [`Frames`]' to bound.
@@ -13,7 +14,7 @@ use super::body::UnreadBody;
 use super::bounds::{AHEAD_WINDOW, Bounds, LINGER, SEND_PIECE};
 use super::conn::Socket;
 use super::frames::Frames;
-use super::listener::{Phase, Received, Service, next_phase};
+use super::service::{Phase, Received, Service, next_phase};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
@@ -172,7 +173,9 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Spawner {
                     () = &mut request => break,
                     () = &mut stalled => break,
                     // The request is polled again, and ends itself in order.
-                    Ok(now) = next_phase(&mut phase, after), if after < Phase::Cutting => after = now,
+                    Ok(now) = next_phase(&mut phase, after), if after < Phase::Cutting => {
+                        after = now;
+                    }
                 }
             }
             drop(in_flight);
@@ -230,8 +233,8 @@ async fn answer<S: Service>(
     }))
 }
 
-/// An answer's body in pieces that fit a frame: the next one is made when the client has taken those
-/// before.
+/// An answer's body in pieces that fit a frame: the next one is made when the client has taken
+/// those before.
 struct Pieces<B> {
     body: Option<B>,
     left: Bytes,

@@ -1,5 +1,5 @@
-//! HTTP/2 of the data plane: requests at the same time, its deadlines and caps, and frames of clients
-//! that mean harm.
+//! HTTP/2 of the data plane: requests at the same time, its deadlines and caps, and frames of
+//! clients that mean harm.
 
 use super::harness::*;
 use crate::http::Bounds;
