@@ -2,8 +2,8 @@
 //!
 //! hyper and h2 bound how much a connection may hold: headers, their continuations, streams, what
 //! is not read yet. They do not bound how long a frame may take, nor how much work a client may
-//! make with frames that bring nothing further: requests that are begun and cancelled (CVE-2023-44487),
-//! settings, pings, data without a byte.
+//! make with frames that bring nothing further: requests that are begun and cancelled
+//! (CVE-2023-44487), settings, pings, data without a byte.
 
 use super::conn::PREFACE;
 use std::time::{Duration, Instant};
