@@ -2,7 +2,7 @@
 //! disk; reading sees what is committed.
 
 use crate::error::Result;
-use crate::query::RecordQuery;
+use crate::query::{RecordQuery, Whose};
 use std::collections::BTreeMap;
 use std::future::Future;
 use tidegate_core::access::{Period, Spent};
@@ -166,6 +166,28 @@ pub trait Records {
     /// # Errors
     /// When a batch could not be written; those before it are gone.
     fn prune_records(&self, before: UnixMs) -> impl Future<Output = Result<u64>> + Send;
+
+    /// How many records are of someone, without their admissions.
+    ///
+    /// # Errors
+    /// When the store cannot be read; a damaged batch is passed over.
+    fn count_of(&self, whose: &Whose) -> Result<u64>;
+
+    /// Deletes someone's records, the feedback on them and admissions without a record, in batches
+    /// that let control through; gives how many records went. A batch that cannot be read goes as a
+    /// whole: nobody could say later that what was to go is gone. Requests that run meanwhile are
+    /// not deleted.
+    ///
+    /// # Errors
+    /// When a batch could not be written; those before it are gone.
+    fn erase(&self, whose: &Whose) -> impl Future<Output = Result<u64>> + Send;
+
+    /// Writes all that is kept anew, so that nothing of what was deleted is left in the files. It
+    /// takes about as much free space as the state has, and nothing else is written meanwhile.
+    ///
+    /// # Errors
+    /// When there is no room, or a reader holds the log for longer than some seconds.
+    fn scrub(&self) -> impl Future<Output = Result<()>> + Send;
 
     /// Keeps feedback on a tenant's trace; false when the trace had feedback of this kind already
     /// (the first stays).

@@ -27,6 +27,6 @@ pub use api::{
     TenantTrace, Ticket, Unrecorded,
 };
 pub use error::{Result, StoreError, StoreErrorKind};
-pub use query::RecordQuery;
+pub use query::{RecordQuery, Whose};
 pub use sqlite::snapshot::{Document, Found, Snapshot, SnapshotAbout, SnapshotWriter, Written};
 pub use sqlite::{Access, SqliteStore, StoreOptions};

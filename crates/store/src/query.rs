@@ -25,3 +25,24 @@ pub struct RecordQuery {
     /// At most so many.
     pub limit: usize,
 }
+
+/// Whose records a deletion is about: all that is given has to fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whose {
+    /// Of this tenant; left out, of every one.
+    pub tenant: Option<String>,
+    /// Of the user that has one of these names in records; none for every user.
+    pub users: Vec<String>,
+    /// That came in before this moment.
+    pub before: UnixMs,
+}
+
+impl Whose {
+    /// Whether a record is meant.
+    pub(crate) fn is_of(&self, tenant: Option<&str>, user: Option<&str>, at: u64) -> bool {
+        let is_named = |user: &str| self.users.iter().any(|name| name == user);
+        at < self.before.0
+            && self.tenant.as_deref().is_none_or(|meant| tenant == Some(meant))
+            && (self.users.is_empty() || user.is_some_and(is_named))
+    }
+}

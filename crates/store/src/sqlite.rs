@@ -47,7 +47,7 @@ use crate::api::{
 use crate::begun::Kept;
 use crate::error::{Result, StoreError, StoreErrorKind as Kind};
 use crate::inbox::Inbox;
-use crate::query::RecordQuery;
+use crate::query::{RecordQuery, Whose};
 use crate::work::{Done, Work};
 use lock::Lock;
 use reader::Readers;
@@ -346,6 +346,30 @@ impl Records for SqliteStore {
                 other => return Err(mismatch(&other)),
             }
         }
+    }
+
+    fn count_of(&self, whose: &Whose) -> Result<u64> {
+        self.inner.readers.read(|db| records::count_of(db, whose))
+    }
+
+    async fn erase(&self, whose: &Whose) -> Result<u64> {
+        // What waits is on disk before the first step, which begins with the newest batch.
+        self.flush().await?;
+        let (mut total, mut before) = (0, i64::MAX);
+        loop {
+            match self.call(Work::Erase { whose: whose.clone(), before }).await? {
+                Done::Erased { records, next } => {
+                    total += records;
+                    let Some(next) = next else { return Ok(total) };
+                    before = next;
+                }
+                other => return Err(mismatch(&other)),
+            }
+        }
+    }
+
+    async fn scrub(&self) -> Result<()> {
+        self.call(Work::Scrub).await.map(|_| ())
     }
 
     async fn put_feedback(

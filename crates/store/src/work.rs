@@ -1,6 +1,7 @@
 //! What the writer is asked to do, and what comes of it.
 
 use crate::api::{BudgetName, Epoch};
+use crate::query::Whose;
 use tidegate_core::access::Spent;
 use tidegate_core::calendar::Day;
 use tidegate_core::gate::EvalReport;
@@ -75,6 +76,15 @@ pub(crate) enum Work {
         /// From before here.
         before: UnixMs,
     },
+    /// Deletes someone's records in some batches.
+    Erase {
+        /// Whose.
+        whose: Whose,
+        /// The batches before this one.
+        before: i64,
+    },
+    /// Writes the file anew, after the transaction.
+    Scrub,
     /// Nothing but the answer, which comes after everything handed over before.
     Flush,
 }
@@ -92,6 +102,13 @@ pub(crate) enum Done {
         records: u64,
         /// Whether there may be more.
         more: bool,
+    },
+    /// Someone's records were deleted in some batches.
+    Erased {
+        /// Records deleted.
+        records: u64,
+        /// Where to go on; `None` at the end.
+        next: Option<i64>,
     },
     /// What the books said before and after, trillionths of a dollar.
     Repriced(u128, u128),

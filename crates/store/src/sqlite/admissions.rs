@@ -5,6 +5,7 @@ use super::reader::all;
 use super::row::{int, parse, uint, unreadable};
 use crate::api::{Epoch, Unrecorded};
 use crate::error::Result;
+use crate::query::Whose;
 use rusqlite::{Connection, params};
 use tidegate_core::evidence::Admission;
 use tidegate_core::ids::{TraceId, UnixMs};
@@ -54,6 +55,25 @@ pub(super) fn prune(db: &Connection, before: UnixMs) -> rusqlite::Result<bool> {
         )?
         .execute(params![int(before.0), int(PRUNE_BATCH as u64)])?;
     Ok(deleted == PRUNE_BATCH)
+}
+
+/// How long a request may run, ms; its admission stays until its record is there.
+const RUNS_MAX_MS: u64 = 3_600_000;
+
+/// Deletes someone's admissions that no record followed.
+pub(super) fn erase(db: &Connection, whose: &Whose) -> rusqlite::Result<()> {
+    let Whose { tenant, users, before } = whose;
+    let users = serde_json::to_string(users)
+        .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
+    db.prepare_cached(
+        "DELETE FROM admissions WHERE at < ?1
+         AND (?2 IS NULL OR json_extract(body, '$.tenant') = ?2)
+         AND (?3 = '[]' OR json_extract(body, '$.user') IN (SELECT value FROM json_each(?3)))
+         AND (at < ?4 OR epoch <
+             (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'writer_epoch'))",
+    )?
+    .execute(params![int(before.0), tenant, users, int(before.0.saturating_sub(RUNS_MAX_MS))])
+    .map(|_| ())
 }
 
 /// The requests of a trace that have no record, newest first.

@@ -6,10 +6,12 @@
 //! only batches that have an answer to it, and a record costs no insert into a B-tree.
 //!
 //! The writer merges small batches and indexes full ones, in steps of some milliseconds
-//! ([`upkeep`]). Nothing else changes a batch, but that [`prune()`] takes old records out of it.
+//! ([`upkeep`]). Nothing else changes a batch, but that [`prune()`] takes old records
+//! out of it, and [`erase()`] someone's.
 
 mod batch;
 mod convert;
+mod erase;
 mod hash;
 mod index;
 mod prune;
@@ -21,6 +23,7 @@ mod write;
 mod tests;
 
 pub(super) use convert::{convert, is_due as is_being_converted};
+pub(super) use erase::{Erased, count_of, erase};
 pub(super) use hash::make_key;
 pub(super) use prune::{Pruned, prune};
 pub(super) use read::{exposure, integrity, records, trace, traces};

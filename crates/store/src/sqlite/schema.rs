@@ -159,7 +159,7 @@ pub(super) fn open_to_write(path: &Path, pages_max: Option<u32>) -> Result<Conne
     }
     db.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-         PRAGMA cache_size = -4096; PRAGMA journal_size_limit = 67108864;",
+         PRAGMA cache_size = -4096; PRAGMA secure_delete = FAST; PRAGMA journal_size_limit = 67108864;",
     )
     .map_err(|e| failed(&e))?;
     migrate(&mut db, version).map_err(|e| failed(&e))?;
@@ -174,6 +174,22 @@ pub(super) fn open_to_write(path: &Path, pages_max: Option<u32>) -> Result<Conne
             .map_err(|e| failed(&e))?;
     }
     Ok(db)
+}
+
+/// Writes the file anew and empties its log: what was deleted is then nowhere in them.
+///
+/// # Errors
+/// When there is no room, or a reader does not let go of the log in time.
+pub(super) fn scrub(db: &Connection) -> rusqlite::Result<()> {
+    db.execute_batch("VACUUM")?;
+    let is_held: bool = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    match is_held {
+        false => Ok(()),
+        true => {
+            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+            Err(rusqlite::Error::SqliteFailure(code, None))
+        }
+    }
 }
 
 /// Opens a connection that cannot write.

@@ -1,7 +1,7 @@
 //! What the writer does inside a transaction.
 
 use super::fault::Outcome;
-use super::records::{self, Pruned};
+use super::records::{self, Erased, Pruned};
 use super::row::{baseline_row, body, damaged, day, int, parse};
 use super::{admissions, books, budgets};
 use crate::api::Epoch;
@@ -42,7 +42,14 @@ pub(super) fn carry_out(db: &Connection, head: &mut Option<Entry>, work: &Work) 
             Ok(Done::Repriced(before, after))
         }
         Work::Prune { before } => prune(db, *before),
-        Work::Flush => Ok(Done::Flushed),
+        Work::Erase { whose, before } => {
+            let Erased { records, next } = records::erase(db, whose, *before)?;
+            if next.is_none() {
+                admissions::erase(db, whose)?;
+            }
+            Ok(Done::Erased { records, next })
+        }
+        Work::Flush | Work::Scrub => Ok(Done::Flushed),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::fault::{Outcome, WriteFault};
 use super::records::{self, Sealed, Sealer, Tail};
 use super::reserve::Reserve;
-use super::{admissions, books, lost, reader, statements};
+use super::{admissions, books, lost, reader, schema, statements};
 use crate::api::{Epoch, Lost, LostRecords};
 use crate::begun::Kept;
 use crate::error::{Result, StoreError, StoreErrorKind as Kind};
@@ -231,7 +231,21 @@ impl Writer {
         {
             outcome = self.group(&jobs, &bulk);
         }
+        if let Ok(results) = &mut outcome {
+            self.scrub(&jobs, results);
+        }
         self.answer(jobs, bulk.admissions, outcome, lost.as_ref());
+    }
+
+    /// Writes the file anew where that is asked for: it cannot be done in a transaction.
+    fn scrub(&mut self, jobs: &[Job], results: &mut [Result<Done>]) {
+        for (job, result) in jobs.iter().zip(results) {
+            if matches!(job.work, Work::Scrub) {
+                *result = schema::scrub(&self.db)
+                    .map(|()| Done::Flushed)
+                    .map_err(|error| self.explain(&error));
+            }
+        }
     }
 
     /// Admissions to delete with these records, of which so many are in the batches.
@@ -367,7 +381,8 @@ impl Writer {
         }
         tx.commit().map_err(|e| (e, true))?;
         self.inbox.end(*records);
-        let has_pruned = jobs.iter().any(|job| matches!(job.work, Work::Prune { .. }));
+        let has_pruned =
+            jobs.iter().any(|job| matches!(job.work, Work::Prune { .. } | Work::Erase { .. }));
         self.tail = (!has_pruned).then_some(tail);
         Ok(results)
     }

@@ -1,7 +1,7 @@
 //! Deleting old records: whole batches, and what is old of those that are not.
 
 use super::super::row::{int, uint};
-use super::batch::{self, Draft, Facts};
+use super::batch::{self, Body, Draft, Facts};
 use super::hash::Names;
 use super::write::{cannot_compress, delete, replace};
 use super::{index, read};
@@ -60,7 +60,21 @@ fn take_out(
     count: u64,
     before: UnixMs,
 ) -> super::super::fault::Outcome<u64> {
-    match without(db, id, before)? {
+    let kept = match read::open(db, id) {
+        Ok(Some(body)) => without(db, id, &body, |at, _| at < before.0)?,
+        Ok(None) | Err(_) => None,
+    };
+    put(db, id, count, kept)
+}
+
+/// Puts what is kept of a batch in its place, and gives how many of its records are gone.
+pub(super) fn put(
+    db: &Connection,
+    id: i64,
+    count: u64,
+    kept: Option<batch::Sealed>,
+) -> super::super::fault::Outcome<u64> {
+    match kept {
         Some(kept) => {
             replace(db, id, &kept)?;
             Ok(count.saturating_sub(kept.count as u64))
@@ -72,19 +86,24 @@ fn take_out(
     }
 }
 
-/// The batch without its old records; `None` when it cannot be read.
-fn without(db: &Connection, id: i64, before: UnixMs) -> Result<Option<batch::Sealed>> {
-    let (Ok(Some(body)), Ok(marks)) = (read::open(db, id), read::marks(db, id)) else {
-        return Ok(None);
-    };
+/// The batch without the records that `goes` says; `None` where none is left, or its marks cannot
+/// be read.
+pub(super) fn without(
+    db: &Connection,
+    id: i64,
+    body: &Body,
+    mut goes: impl FnMut(u64, &read::Whose<'_>) -> bool,
+) -> Result<Option<batch::Sealed>> {
+    let Ok(marks) = read::marks(db, id) else { return Ok(None) };
     let names = Names::of(db)?;
     let mut draft = Draft::default();
     for (place, head) in body.heads().iter().enumerate() {
-        let Some(mark) = marks.get(usize::from(head.mark)).filter(|_| head.at >= before.0) else {
-            continue;
-        };
         let piece = body.piece(place);
         let whose: read::Whose<'_> = serde_json::from_slice(piece.line).unwrap_or_default();
+        let Some(mark) = marks.get(usize::from(head.mark)).filter(|_| !goes(head.at, &whose))
+        else {
+            continue;
+        };
         let facts = Facts {
             trace: &whose.trace_id,
             tenant: whose.tenant.as_deref(),

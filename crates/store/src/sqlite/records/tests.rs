@@ -2,7 +2,7 @@
 
 use crate::sqlite::{Access, SqliteStore};
 use crate::suite::{change_id, record, trace_id};
-use crate::{RecordQuery, Records as _, StoreErrorKind};
+use crate::{RecordQuery, Records as _, StoreErrorKind, Whose};
 use proptest::prelude::*;
 use rusqlite::Connection;
 use std::collections::BTreeSet;
@@ -13,6 +13,8 @@ use tidegate_core::ids::{ChangeId, UnixMs};
 use tidegate_core::observe::Feedback;
 use tidegate_core::route::Arm;
 use tidegate_core::upstream::Failure;
+
+mod erasing;
 
 fn open(root: &Path) -> SqliteStore {
     SqliteStore::open(root, Access::Exclusive).unwrap()
@@ -38,6 +40,8 @@ enum Step {
     Write(Vec<Seed>),
     /// Deletes what is older.
     Prune(u64),
+    /// Deletes someone's.
+    Erase(Whose),
     /// Closes it and opens it again.
     Reopen,
     /// The process is killed: what was not committed is lost, what was is there.
@@ -101,10 +105,21 @@ fn seeds() -> impl Strategy<Value = Vec<Seed>> {
     ]
 }
 
+fn whose() -> impl Strategy<Value = Whose> {
+    let tenant = prop::option::of(prop::sample::select(&["acme", "other"][..]));
+    let users = prop::sample::subsequence(&["mei", "bob", "acme", "nobody"][..], 0..3);
+    (tenant, users, 0u64..1_100).prop_map(|(tenant, users, before)| Whose {
+        tenant: tenant.map(str::to_owned),
+        users: users.into_iter().map(str::to_owned).collect(),
+        before: UnixMs(before),
+    })
+}
+
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let one = prop_oneof![
         12 => seeds().prop_map(Step::Write),
         2 => (0u64..1_000).prop_map(Step::Prune),
+        2 => whose().prop_map(Step::Erase),
         1 => Just(Step::Reopen),
         1 => seeds().prop_map(Step::Kill),
     ];
@@ -149,6 +164,17 @@ impl Model {
         };
         let subjects: BTreeSet<_> = seen.iter().map(whose).collect();
         (seen.len() as u64, subjects.len() as u64)
+    }
+
+    fn erase(&mut self, whose: &Whose) -> u64 {
+        let count = self.records.len();
+        self.records.retain(|r| {
+            let of_tenant = whose.tenant.is_none() || r.tenant == whose.tenant;
+            let of_user =
+                whose.users.is_empty() || r.user.as_ref().is_some_and(|u| whose.users.contains(u));
+            !(of_tenant && of_user && r.at < whose.before)
+        });
+        (count - self.records.len()) as u64
     }
 
     fn prune(&mut self, before: u64) -> u64 {
@@ -253,6 +279,12 @@ fn holds(steps: Vec<Step>) -> Result<(), TestCaseError> {
             Step::Prune(before) => {
                 let pruned = runtime.block_on(store.prune_records(UnixMs(before))).unwrap();
                 prop_assert_eq!(pruned, model.prune(before));
+            }
+            Step::Erase(whose) => {
+                let counted = store.count_of(&whose).unwrap();
+                let erased = runtime.block_on(store.erase(&whose)).unwrap();
+                prop_assert_eq!((counted, erased), (erased, model.erase(&whose)));
+                prop_assert_eq!(store.count_of(&whose).unwrap(), 0);
             }
             Step::Reopen => {
                 drop(store);
