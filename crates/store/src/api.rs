@@ -182,7 +182,7 @@ pub trait Records {
     /// When a batch could not be written; those before it are gone.
     fn erase(&self, whose: &Whose) -> impl Future<Output = Result<u64>> + Send;
 
-    /// Writes all that is kept anew, so that nothing of what was deleted is left in the files. It
+    /// Rewrites all that is kept, so that nothing of what was deleted is left in the files. It
     /// takes about as much free space as the state has, and nothing else is written meanwhile.
     ///
     /// # Errors

@@ -83,7 +83,7 @@ pub(crate) enum Work {
         /// The batches before this one.
         before: i64,
     },
-    /// Writes the file anew, after the transaction.
+    /// Rewrites the file, after the transaction.
     Scrub,
     /// Nothing but the answer, which comes after everything handed over before.
     Flush,

@@ -3,5 +3,5 @@
 pub(crate) use tidegate_store::{
     Access, Books, BudgetName, Budgets, Evals, Journal, Lost, LostRecords, RecordQuery, Records,
     Sets, Snapshot, SnapshotAbout, SnapshotWriter, SqliteStore as Store, StoreError,
-    StoreErrorKind, StoreOptions, TenantTrace, Ticket, Unrecorded, Written,
+    StoreErrorKind, StoreOptions, TenantTrace, Ticket, Unrecorded, Whose, Written,
 };

@@ -1,6 +1,7 @@
 //! Events and their chain.
 
 use crate::access::{Grant, KeyId};
+use crate::calendar::Day;
 use crate::decide::{Decision, Order, Plan, Signal};
 use crate::degrade::DegradeLevel;
 use crate::evidence::GateRun;
@@ -171,6 +172,34 @@ pub enum Event {
         /// From when on; an earlier time that is journalled already stays.
         at: UnixMs,
         /// Who revoked it.
+        by: String,
+    },
+    /// Records of a tenant or a user are deleted by order: one event before the first of them goes,
+    /// and one that says how many went.
+    RecordsDeleted {
+        /// The tenant; absent for every one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tenant: Option<String>,
+        /// The user, behind a pseudonym of the state's own key; absent for every one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user: Option<String>,
+        /// Those that came in before this moment.
+        before: UnixMs,
+        /// Who ordered it.
+        by: String,
+        /// How many went; absent where it begins.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        records: Option<u64>,
+    },
+    /// The books were priced by another table.
+    Repriced {
+        /// From this day on.
+        from: Day,
+        /// What they said before, US dollars.
+        before: String,
+        /// What they say since.
+        after: String,
+        /// Who ordered it.
         by: String,
     },
     /// An evidence pack was written.

@@ -266,6 +266,8 @@ impl ControlState {
                 let held = self.keys.get_mut(key).ok_or_else(|| ReplayError::NoKey(key.clone()))?;
                 held.revoke(*at, by);
             }
+            // They are in the chain, and change nothing that control knows.
+            Event::RecordsDeleted { .. } | Event::Repriced { .. } => {}
             Event::PackWritten { change_id, path, manifest } => {
                 let pack = PackRef { path: path.clone(), manifest: manifest.clone() };
                 self.packed(change_id, pack)?;

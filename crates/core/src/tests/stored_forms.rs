@@ -331,6 +331,14 @@ fn events() -> Vec<Event> {
         Event::KeyMade { grant: Box::new(grant()), by: text() },
         Event::Degraded { level: Some(DegradeLevel::Short), by: text(), reason: text() },
         Event::KeyRevoked { key: grant().key, at: UnixMs(5), by: text() },
+        money::repriced(),
+        Event::RecordsDeleted {
+            tenant: Some(text()),
+            user: Some(text()),
+            before: UnixMs(5),
+            by: text(),
+            records: Some(3),
+        },
     ]
 }
 
@@ -459,13 +467,15 @@ fn name(event: &Event) -> &'static str {
         Event::KeyMade { .. } => "key_made",
         Event::Degraded { .. } => "degraded",
         Event::KeyRevoked { .. } => "key_revoked",
+        Event::RecordsDeleted { .. } => "records_deleted",
+        Event::Repriced { .. } => "repriced",
     }
 }
 
 #[test]
 fn the_examples_have_every_event_and_read_back() {
     let names: BTreeSet<&str> = events().iter().map(name).collect();
-    assert_eq!(names.len(), 18, "one example of each event");
+    assert_eq!(names.len(), 20, "one example of each event");
     for event in events() {
         let written = serde_json::to_value(&event).unwrap();
         assert_eq!(written["event"], name(&event));

@@ -159,7 +159,8 @@ pub(super) fn open_to_write(path: &Path, pages_max: Option<u32>) -> Result<Conne
     }
     db.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-         PRAGMA cache_size = -4096; PRAGMA secure_delete = FAST; PRAGMA journal_size_limit = 67108864;",
+         PRAGMA cache_size = -4096; PRAGMA secure_delete = FAST;
+         PRAGMA journal_size_limit = 67108864;",
     )
     .map_err(|e| failed(&e))?;
     migrate(&mut db, version).map_err(|e| failed(&e))?;
@@ -176,7 +177,7 @@ pub(super) fn open_to_write(path: &Path, pages_max: Option<u32>) -> Result<Conne
     Ok(db)
 }
 
-/// Writes the file anew and empties its log: what was deleted is then nowhere in them.
+/// Rewrites the file and empties its log: what was deleted is then nowhere in them.
 ///
 /// # Errors
 /// When there is no room, or a reader does not let go of the log in time.

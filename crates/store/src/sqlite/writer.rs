@@ -237,7 +237,7 @@ impl Writer {
         self.answer(jobs, bulk.admissions, outcome, lost.as_ref());
     }
 
-    /// Writes the file anew where that is asked for: it cannot be done in a transaction.
+    /// Rewrites the file where that is asked for: it cannot be done in a transaction.
     fn scrub(&mut self, jobs: &[Job], results: &mut [Result<Done>]) {
         for (job, result) in jobs.iter().zip(results) {
             if matches!(job.work, Work::Scrub) {

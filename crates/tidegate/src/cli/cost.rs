@@ -1,6 +1,7 @@
 //! `tidegate cost`: what requests cost, from the books; `tidegate cost reprice` prices them again.
 
 use super::backend::{Backend, read_state};
+use super::operator;
 use crate::clock::Clock;
 use crate::config::load;
 use crate::control::Command;
@@ -41,17 +42,20 @@ enum CostCommand {
         /// The first day (UTC), such as 2026-11-01.
         #[arg(long, value_name = "DATE", value_parser = day)]
         from: Day,
+        /// Who orders it; left out, the environment's USER.
+        #[arg(long)]
+        by: Option<String>,
     },
 }
 
-fn day(text: &str) -> std::result::Result<Day, String> {
+pub(super) fn day(text: &str) -> std::result::Result<Day, String> {
     Day::parse(text).ok_or_else(|| format!("`{text}`: a day such as `2026-11-28`"))
 }
 
 /// Shows the books, or prices them again.
 pub(crate) async fn run(config: &Path, args: &CostArgs, json: bool) -> Result<()> {
-    if let Some(CostCommand::Reprice { from }) = args.command {
-        let command = Command::Reprice { from };
+    if let Some(CostCommand::Reprice { from, by }) = &args.command {
+        let command = Command::Reprice { from: *from, by: operator(by.as_deref())? };
         let answer = Backend::reach(config, None).await?.command(command).await?;
         match json {
             true => output::json(&answer),

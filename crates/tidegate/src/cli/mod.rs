@@ -11,6 +11,7 @@ mod index;
 pub(crate) mod init;
 mod key;
 mod outlook;
+mod records;
 mod release;
 mod serve;
 mod trace;
@@ -112,6 +113,9 @@ enum Command {
     Key(key::KeyCommand),
     /// Show what requests cost.
     Cost(cost::CostArgs),
+    /// Delete records of a tenant or a user.
+    #[command(subcommand)]
+    Records(records::RecordsCommand),
     /// Show one request: input, output, versions, time.
     Trace(trace::TraceArgs),
     /// List requests, the newest first: those that failed, of an arm, of a tenant or a user.
@@ -150,6 +154,7 @@ impl Command {
             | Command::Incident(_)
             | Command::Key(_)
             | Command::Cost(_)
+            | Command::Records(_)
             | Command::Trace(_)
             | Command::Traces(_)
             | Command::Evidence(_)
@@ -304,6 +309,7 @@ async fn obey(config: &Path, command: Command, json: bool) -> Result<()> {
         Command::Incident(command) => release::incident(config, command, json).await,
         Command::Key(command) => key::run(config, command, json).await,
         Command::Cost(args) => cost::run(config, &args, json).await,
+        Command::Records(command) => records::run(config, command, json).await,
         Command::Trace(args) => trace::run(config, &args, json),
         Command::Traces(args) => traces::run(config, args, json),
         Command::Evidence(args) => evidence::run(config, &args, json).await,

@@ -11,6 +11,8 @@ pub(crate) struct Records {
     pub(crate) content: bool,
     /// Tenants whose content is never kept.
     pub(crate) opt_out_tenants: Vec<String>,
+    /// Users whose content is never kept: as clients name them, or as records do.
+    pub(crate) opt_out_users: Vec<String>,
     /// How long records are kept, days.
     pub(crate) retention_days: u32,
     /// What happens to a request whose admission cannot be written.
@@ -31,6 +33,23 @@ pub(crate) enum Audit {
 }
 
 impl Records {
+    /// Whether what a user of a tenant says and is answered is kept; `kept_as` gives what records
+    /// call a user.
+    pub(crate) fn keeps_content(
+        &self,
+        tenant: Option<&str>,
+        user: Option<&str>,
+        kept_as: impl Fn(&str) -> String,
+    ) -> bool {
+        let is_in = |names: &[String], name: &str| names.iter().any(|named| named == name);
+        let users = &self.opt_out_users;
+        let has_opted_out =
+            |user: &str| !users.is_empty() && (is_in(users, user) || is_in(users, &kept_as(user)));
+        self.content
+            && !tenant.is_some_and(|tenant| is_in(&self.opt_out_tenants, tenant))
+            && !user.is_some_and(has_opted_out)
+    }
+
     /// Whether a request of a tenant waits for its admission.
     pub(crate) fn audits(&self, tenant: Option<&str>) -> bool {
         let is_named = |tenant| self.audit_tenants.iter().any(|named| named == tenant);
@@ -43,6 +62,7 @@ impl Default for Records {
         Records {
             content: true,
             opt_out_tenants: Vec::new(),
+            opt_out_users: Vec::new(),
             retention_days: 30,
             audit: Audit::Counted,
             audit_tenants: Vec::new(),

@@ -306,6 +306,7 @@ impl Ahead {
             | Command::CloseIncident { .. }
             | Command::MakeKey(_)
             | Command::RotateKey { .. }
+            | Command::DeleteRecords(_)
             | Command::RevokeKey { .. }
             | Command::Reprice { .. }
             | Command::WritePack { .. } => None,

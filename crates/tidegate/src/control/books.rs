@@ -6,14 +6,18 @@ use super::error::Result;
 use crate::store::Books as _;
 use crate::view::Done;
 use tidegate_core::calendar::Day;
+use tidegate_core::journal::Event;
 use tidegate_core::money::usd;
 
 impl Control {
     /// Prices what was used from a day on by the project file's prices as they are now.
-    pub(super) async fn reprice(&mut self, from: Day) -> Result<Answer> {
+    pub(super) async fn reprice(&mut self, from: Day, by: String) -> Result<Answer> {
         self.reload()?;
         let table = self.project()?.project.all_prices().table;
         let (before, after) = self.store.reprice(from, table).await?;
-        Ok(Answer::of(Done::Repriced { from, before: usd(before), after: usd(after) }))
+        let (before, after) = (usd(before), usd(after));
+        let event = Event::Repriced { from, before: before.clone(), after: after.clone(), by };
+        self.append(vec![event]).await?;
+        Ok(Answer::of(Done::Repriced { from, before, after }))
     }
 }

@@ -13,7 +13,7 @@ use tidegate_core::decide::Order;
 use tidegate_core::degrade::DegradeLevel;
 use tidegate_core::evidence::GateRun;
 use tidegate_core::gate::EvalReport;
-use tidegate_core::ids::{ChangeId, IncidentId, VersionSetId};
+use tidegate_core::ids::{ChangeId, IncidentId, UnixMs, VersionSetId};
 use tidegate_core::money::Money;
 
 /// One command.
@@ -87,7 +87,12 @@ pub(crate) enum Command {
     Reprice {
         /// From this day on, UTC.
         from: Day,
+        /// Who.
+        #[serde(default)]
+        by: String,
     },
+    /// Delete records of a tenant or a user.
+    DeleteRecords(Box<DeleteRequest>),
     /// Write the evidence pack of a release or an incident, again if there is one.
     WritePack {
         /// The release, or the incident by its id.
@@ -99,9 +104,10 @@ impl Command {
     /// The role that may give it.
     pub(super) fn needs(&self) -> Role {
         match self {
-            Command::MakeKey(_) | Command::RotateKey { .. } | Command::RevokeKey { .. } => {
-                Role::Admin
-            }
+            Command::MakeKey(_)
+            | Command::RotateKey { .. }
+            | Command::RevokeKey { .. }
+            | Command::DeleteRecords(_) => Role::Admin,
             Command::Start(_)
             | Command::Order { .. }
             | Command::Pack(_)
@@ -164,6 +170,26 @@ pub(crate) struct KeyRequest {
     pub(crate) budget_month: Option<Money>,
     /// Who makes it.
     pub(crate) by: String,
+}
+
+/// Whose records are to be deleted: a tenant's, a user's, or those of a tenant's user.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DeleteRequest {
+    /// The tenant.
+    pub(crate) tenant: Option<String>,
+    /// The user, as clients name it.
+    pub(crate) user: Option<String>,
+    /// Those that came in before this moment; left out, before the order.
+    pub(crate) before: Option<UnixMs>,
+    /// Who orders it.
+    pub(crate) by: String,
+}
+
+/// The user's name may be personal data, so it is not shown.
+impl fmt::Debug for DeleteRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DeleteRequest")
+    }
 }
 
 /// A key that was just made, on its way to the one who made it; its `Debug` does not show it.

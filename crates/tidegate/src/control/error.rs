@@ -100,6 +100,15 @@ pub(crate) enum ControlError {
     /// What keys are hashed with cannot be read or made.
     #[error("the secret of the keys, .tidegate/keys.secret: {0}")]
     KeySecret(std::io::Error),
+    /// A deletion that would be of everything: that is what retention is for.
+    #[error("whose records are to be deleted: a tenant's or a user's")]
+    NobodysRecords,
+    /// What pseudonyms are made with cannot be read or made.
+    #[error("the key of the pseudonyms, .tidegate/log.key: {0}")]
+    LogKey(std::io::Error),
+    /// The records went; what is left of them in free space did not.
+    #[error("{records} records were deleted, and their space in the file was not cleared: {why}")]
+    NotScrubbed { records: u64, why: StoreError },
     /// It was closed before.
     #[error("incident `{incident}` is closed already: {conclusion}")]
     ClosedAlready { incident: IncidentId, conclusion: String },

@@ -12,6 +12,7 @@ mod way_back;
 
 mod experimental;
 mod keys;
+mod records;
 mod start;
 
 mod incident;
@@ -26,9 +27,10 @@ mod find;
 mod status;
 
 pub(crate) use admin::{AdminError, AdminPlane, WireError, serve_admin};
-pub(crate) use command::{Answer, Command, KeyRequest, NewKey, StartRequest};
+pub(crate) use command::{Answer, Command, DeleteRequest, KeyRequest, NewKey, StartRequest};
 pub(crate) use error::{ControlError, EvalProblem, KeyRefused, ProjectError, StartError};
 pub(crate) use find::{AdminFile, folder_of, full_name, in_folder, of_this_user};
+pub(crate) use records::whose;
 pub(crate) use run::ControlHandle;
 pub(crate) use start::require_contract;
 pub(crate) use status::Status;
@@ -250,7 +252,8 @@ impl Control {
                 self.rotate_key(&key, text, overlap_ms, by).await
             }
             Command::RevokeKey { key, by } => self.revoke_key(&key, by).await,
-            Command::Reprice { from } => self.reprice(from).await,
+            Command::Reprice { from, by } => self.reprice(from, by).await,
+            Command::DeleteRecords(request) => self.delete_records(*request).await,
             Command::WritePack { change_id } => {
                 let of = self.pack_of(&change_id)?;
                 self.write_pack(&of).await

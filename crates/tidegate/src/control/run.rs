@@ -2,20 +2,22 @@
 
 use super::Control;
 use super::ahead::{Ahead, PATIENCE, Relief, STALLED};
-use super::command::{Answer, Command};
+use super::command::{Answer, Command, DeleteRequest};
 use super::error::{ControlError, Result};
 use super::logged::service_of;
+use super::records::Deletion;
 use super::status::Status;
 use super::way_back;
 use crate::access::{Closed, Holder};
 use crate::clock::Clock;
 use crate::log::{About, Event};
+use crate::store::{Records as _, Store};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::access::Role;
 use tidegate_core::decide::{Decision, Order, OrderKind};
-use tidegate_core::journal::ControlState;
+use tidegate_core::journal::{ControlState, Event as JournalEvent};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
@@ -34,6 +36,8 @@ enum Wake {
     Command(Box<Command>, oneshot::Sender<Result<Answer>>),
     /// Write an order to degrade, which is in force already.
     Degraded(Relief, oneshot::Sender<Result<Answer>>),
+    /// Journal what is done beside the loop.
+    Note(Box<JournalEvent>, oneshot::Sender<Result<()>>),
     /// Add stable's counts to its days.
     KeepBaseline,
     /// End, after writing what is left.
@@ -47,6 +51,7 @@ pub(crate) struct ControlHandle {
     ahead: Arc<Ahead>,
     clock: Clock,
     root: PathBuf,
+    store: Store,
 }
 
 impl ControlHandle {
@@ -54,10 +59,10 @@ impl ControlHandle {
     pub(crate) fn start(control: Control) -> ControlHandle {
         let (wakes, receiver) = mpsc::channel(WAITING_MAX);
         let (ahead, clock) = (Arc::clone(&control.ahead), control.clock.clone());
-        let root = control.root.clone();
+        let (root, store) = (control.root.clone(), control.store.clone());
         let owner = tokio::spawn(own(control, receiver));
         tokio::spawn(watch_over(owner, Arc::clone(&ahead), clock.clone()));
-        ControlHandle { wakes, ahead, clock, root }
+        ControlHandle { wakes, ahead, clock, root, store }
     }
 
     /// Looks at the lines every `every`, and at once when a red-line event comes in.
@@ -135,6 +140,7 @@ impl ControlHandle {
             | Command::RotateKey { .. }
             | Command::RevokeKey { .. }
             | Command::Reprice { .. }
+            | Command::DeleteRecords(_)
             | Command::WritePack { .. } => false,
         };
         if let Command::RevokeKey { key, by: _ } = &command {
@@ -145,6 +151,9 @@ impl ControlHandle {
                 // It is in the queue, and journalled once the store answers.
                 Err(_waits) => Ok(Answer::unwritten(done, Some(STALLED.to_owned()))),
             };
+        }
+        if let Command::DeleteRecords(request) = command {
+            return self.delete_records(*request).await;
         }
         if let Command::Degrade { level, by, reason } = &command {
             let (level, at) = (*level, self.clock.now());
@@ -193,8 +202,27 @@ impl ControlHandle {
             | Command::RotateKey { .. }
             | Command::RevokeKey { .. }
             | Command::Reprice { .. }
+            | Command::DeleteRecords(_)
             | Command::WritePack { .. } => Err(ControlError::Stalled),
         }
+    }
+
+    /// Deletes records beside the loop, which goes on deciding. Whoever ordered it may leave.
+    async fn delete_records(&self, request: DeleteRequest) -> Result<Answer> {
+        let state = self.ahead.journalled();
+        let deletion = Deletion::of(&self.root, &state, request, self.clock.now())?;
+        let (handle, store) = (self.clone(), self.store.clone());
+        let done = tokio::spawn(async move {
+            handle.note(deletion.event(None)).await?;
+            let records = store.erase(&deletion.whose).await?;
+            handle.note(deletion.event(Some(records))).await?;
+            Deletion::scrub(&store, records).await
+        });
+        done.await.unwrap_or(Err(ControlError::Ended))
+    }
+
+    async fn note(&self, event: JournalEvent) -> Result<()> {
+        self.ask(|reply| Wake::Note(Box::new(event), reply)).await?
     }
 
     /// What is ahead of the journal.
@@ -254,6 +282,9 @@ async fn own(mut control: Control, mut wakes: mpsc::Receiver<Wake>) {
             }
             Wake::Degraded(relief, reply) => {
                 let _ = reply.send(control.write_degraded(&relief).await);
+            }
+            Wake::Note(event, reply) => {
+                let _ = reply.send(control.append(vec![*event]).await);
             }
             Wake::KeepBaseline => {
                 if let Err(error) = control.keep_baseline().await {

@@ -162,16 +162,19 @@ fn harmless_trace(id: &str) -> String {
     }
 }
 
+/// What a user is called in the packs of one release.
+pub(super) fn pseudonym_in(salt: &str, user: &str) -> String {
+    let hash = Digest::of_parts(&[salt.as_bytes(), user.as_bytes()]);
+    format!("user-{}", hash.short(12))
+}
+
 /// A record with its texts redacted and its user behind a pseudonym. Redacting twice changes
 /// nothing, so it does not matter that the gateway did it before.
 pub(super) fn clean_record(record: &Record, salt: &str) -> Result<Record> {
     let mut record = record.clone();
     let name = harmless_trace(record.trace_id.as_str());
     record.trace_id = TraceId::parse(&name).unwrap_or(record.trace_id);
-    record.user = record.user.map(|user| {
-        let hash = Digest::of_parts(&[salt.as_bytes(), user.as_bytes()]);
-        format!("user-{}", hash.short(12))
-    });
+    record.user = record.user.map(|user| pseudonym_in(salt, &user));
     let user = record.user.clone();
     // The digits of a version set's id may read like a telephone number.
     let set_id = record.set.id.clone();

@@ -102,6 +102,8 @@ pub(super) fn steps(journal: &[JournalLine]) -> Result<Vec<Step>> {
             | Event::Degraded { .. }
             | Event::KeyMade { .. }
             | Event::KeyRevoked { .. }
+            | Event::RecordsDeleted { .. }
+            | Event::Repriced { .. }
             | Event::PackWritten { .. } => {}
         }
     }
@@ -149,7 +151,11 @@ pub(super) fn of_release(
             Event::OutageSeen { incident: id, .. }
             | Event::CasesWritten { incident: id, .. }
             | Event::IncidentClosed { incident: id, .. } => *id == incident,
-            Event::Degraded { .. } | Event::KeyMade { .. } | Event::KeyRevoked { .. } => false,
+            Event::Degraded { .. }
+            | Event::KeyMade { .. }
+            | Event::KeyRevoked { .. }
+            | Event::RecordsDeleted { .. }
+            | Event::Repriced { .. } => false,
         };
         ours.extend(belongs.then(|| entry.clone()));
     }
@@ -194,6 +200,8 @@ pub(super) fn of_incident(
             | Event::Degraded { .. }
             | Event::KeyMade { .. }
             | Event::KeyRevoked { .. }
+            | Event::RecordsDeleted { .. }
+            | Event::Repriced { .. }
             | Event::IncidentOpened { .. } => false,
         })
     };

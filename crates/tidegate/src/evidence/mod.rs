@@ -23,6 +23,7 @@ mod rollback;
 mod samples;
 mod signals;
 mod verify;
+mod whose;
 mod witness;
 mod write;
 
@@ -31,6 +32,7 @@ pub(crate) use collect::{PackInputs, write_pack};
 pub(crate) use error::EvidenceError;
 pub(crate) use incident::{of_incident, write_incident_pack};
 pub(crate) use verify::{JournalCheck, verify};
+pub(crate) use whose::packs_with_samples_of;
 
 #[cfg(test)]
 mod tests;

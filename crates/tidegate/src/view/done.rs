@@ -105,6 +105,11 @@ pub(crate) enum Done {
         /// What they say now.
         after: String,
     },
+    /// Records were deleted.
+    RecordsDeleted {
+        /// How many.
+        records: u64,
+    },
     /// An evidence pack is written.
     PackWritten {
         /// Its folder, relative to the project.
@@ -163,6 +168,9 @@ impl Done {
             Done::Repriced { from, before, after } => {
                 format!("what was used since {from} costs ${after}; before, it was ${before}")
             }
+            Done::RecordsDeleted { records } => {
+                format!("{records} records are deleted, and nothing of them is left in the state")
+            }
             Done::PackWritten { path } => format!("evidence pack written to {path}"),
         }
     }
@@ -198,6 +206,9 @@ impl Done {
             Done::KeyRevoked { key, name } => format!("`{name}` 的密钥 {key} 已吊销"),
             Done::Repriced { from, before, after } => {
                 format!("{from} 以来的用量现在计为 ${after}，之前为 ${before}")
+            }
+            Done::RecordsDeleted { records } => {
+                format!("已删除 {records} 条记录，状态文件中不再有它们的内容")
             }
             Done::PackWritten { path } => format!("证据包已写到 {path}"),
         }
@@ -236,6 +247,9 @@ impl Done {
             Done::Repriced { from, before, after } => {
                 format!("{from} 以降の使用量は ${after}（以前は ${before}）")
             }
+            Done::RecordsDeleted { records } => {
+                format!("記録を {records} 件削除した。状態のファイルにはもう残っていない")
+            }
             Done::PackWritten { path } => format!("証拠を {path} に書いた"),
         }
     }
@@ -250,7 +264,7 @@ mod tests {
     use super::*;
     use tidegate_core::decide::PausedBy;
 
-    fn all() -> [Done; 17] {
+    fn all() -> [Done; 18] {
         let change_id = || ChangeId::parse("prompt-v2-1").unwrap();
         let set = || VersionSetId::parse("vs-0f3a9c21d4e7").unwrap();
         let key = || KeyId::parse("tg-0123abcd").unwrap();
@@ -274,6 +288,7 @@ mod tests {
             Done::Opened,
             Done::Closed { incident: IncidentId::of_release(&change_id()) },
             Done::PackWritten { path: "reports/x".to_owned() },
+            Done::RecordsDeleted { records: 7 },
             Done::Repriced {
                 from: Day(20_785),
                 before: "1.00".to_owned(),
@@ -315,7 +330,7 @@ mod tests {
 
     #[test]
     fn english_says_what_is_so_now() {
-        let [.., moved, still, _, _, _, _, _, _, _, _, _] = all();
+        let [.., moved, still, _, _, _, _, _, _, _, _, _, _] = all();
         assert_eq!(
             moved.sentence(Lang::En, None),
             "release prompt-v2-1 is now paused by an operator at 100 %"

@@ -8,6 +8,7 @@ mod endpoints;
 mod eval;
 mod keys;
 mod moment;
+mod records;
 mod release;
 mod status;
 mod table;
@@ -24,6 +25,7 @@ pub(crate) use eval::eval;
 #[cfg(test)]
 pub(crate) use eval::eval_in;
 pub(crate) use keys::{KeyAnswer, keys, shown_once};
+pub(crate) use records::{kept_elsewhere, would_be_deleted};
 pub(crate) use status::{
     edits, experimental, next_steps, no_incidents, no_longer_watched, no_release, no_set, unserved,
     unwritten, waits_for_server,

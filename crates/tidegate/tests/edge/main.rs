@@ -26,6 +26,8 @@ mod crash;
 #[cfg(test)]
 mod degrade;
 #[cfg(test)]
+mod deletion;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod dice;

@@ -2,7 +2,9 @@
 
 use crate::access::key::RANDOM_BYTES;
 use crate::access::{Grant, KeyText, Role};
+use crate::calendar::Day;
 use crate::ids::{Digest, UnixMs};
+use crate::journal::Event;
 use crate::money::{Basis, Bill, Charge, Metered, Money, Pricing};
 
 pub(super) fn grant() -> Grant {
@@ -21,6 +23,11 @@ pub(super) fn grant() -> Grant {
         budget_day: Some(Money(7)),
         budget_month: Some(Money(8)),
     }
+}
+
+pub(super) fn repriced() -> Event {
+    let text = || "1.5".to_owned();
+    Event::Repriced { from: Day(20_000), before: text(), after: text(), by: text() }
 }
 
 pub(super) fn charge() -> Charge {

@@ -1,9 +1,9 @@
 //! Deleting someone's records, wherever they are.
 //!
 //! The batches are gone through from the newest to the oldest: a merge between two steps moves
-//! records to an older batch only, which is still to come. What is left of a batch is written in its
-//! place. SQLite overwrites what is deleted here with zeros; copies that earlier deletions and
-//! merges left in free space go when the file is written anew ([`crate::Records::scrub`]).
+//! records to an older batch only, which is still to come. What is left of a batch is written in
+//! its place. SQLite overwrites what is deleted here with zeros; copies that earlier deletions and
+//! merges left in free space go when the file is rewritten ([`crate::Records::scrub`]).
 
 use super::super::fault::Outcome;
 use super::super::row::{int, uint, unreadable};

@@ -28,10 +28,17 @@ impl Explain for ControlError {
                 Usage,
                 "start it once with `tidegate serve`: it takes the project as the first set",
             ),
-            ControlError::ServiceName(_) | ControlError::AlreadyOpen => none(Usage),
+            ControlError::ServiceName(_)
+            | ControlError::AlreadyOpen
+            | ControlError::NobodysRecords => none(Usage),
+            ControlError::NotScrubbed { .. } => one(
+                Internal,
+                "give the same command again; it needs as much free space as .tidegate/ has",
+            ),
             ControlError::Table(_)
             | ControlError::PackName(_)
             | ControlError::EvalReport(_)
+            | ControlError::LogKey(_)
             | ControlError::Ended
             | ControlError::Stalled => none(Internal),
             ControlError::NotTheRunning { named: _, running } => {

@@ -112,8 +112,8 @@ fn failed(exchange: &Exchange, ending: &Ending) -> FailedRequest {
 fn keeps_content(exchange: &Exchange) -> bool {
     let records = &exchange.gateway.records;
     let tenant = exchange.arrival.caller.tenant.as_deref();
-    let opted_out = tenant.is_some_and(|t| records.opt_out_tenants.iter().any(|out| out == t));
-    records.content && !opted_out
+    let user = exchange.query.user.as_deref();
+    records.keeps_content(tenant, user, |user| kept_user(&exchange.gateway.service, user))
 }
 
 /// Says once that an outage began, and once that it is over.
@@ -275,7 +275,7 @@ fn record(
         timing,
         tool_calls: tool_calls(exchange, &facts),
         tool_results,
-        contract_problem: exchange.broken(judged.contract).as_deref().map(redact),
+        contract_problem: exchange.broken(judged.contract).map(|why| why_kept(&why, keeps)),
         repair: exchange.repair.as_ref().map(|repair| repair.result),
         refused: judged.refused && own.is_none(),
         pii: found.gives_away && own.is_none(),
@@ -298,6 +298,11 @@ fn record(
         // It may quote the prompt, so it is content too.
         upstream_said: said.filter(|_| keeps).and_then(|s| s.line(&set.upstream_name)),
     }
+}
+
+/// Why the contract is broken, as it is kept: it may quote the answer.
+fn why_kept(problem: &str, keeps: bool) -> String {
+    if keeps { redact(problem) } else { "the answer breaks the contract".to_owned() }
 }
 
 /// The tools that the answer calls.

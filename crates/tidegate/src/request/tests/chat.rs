@@ -1,6 +1,7 @@
 //! Answers, errors after routing, feedback, the release's switch.
 
 use super::harness::*;
+use crate::guard::kept_user;
 use crate::route::drained;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -195,6 +196,26 @@ async fn content_is_kept_only_where_it_may_be() {
     let record = service.record("o-1").await;
     assert_eq!((record.input, record.output, record.response_length), (None, None, 13));
     assert_eq!(record.tenant.as_deref(), Some("acme"));
+}
+
+#[tokio::test]
+async fn a_user_who_opted_out_has_numbers_and_no_text() {
+    let hidden = kept_user("support-desk", "ana@example.com");
+    let records = json!({"opt_out_users": ["mei@example.com", hidden]});
+    let setup = Setup { project: json!({"records": records}), ..Setup::default() };
+    let service = Service::with(setup, [(); 3].map(|()| Say::text("secret answer")).into()).await;
+    for (user, trace, keeps) in [
+        ("mei@example.com", "out-1", false),
+        ("ana@example.com", "out-2", false),
+        ("mei", "out-3", true),
+    ] {
+        let headers = format!("x-trace-id: {trace}\r\n");
+        let body = json!({ "messages": [{ "role": "user", "content": "hi" }], "user": user });
+        assert_eq!(service.post_with(CHAT, &headers, &body).await.status, 200);
+        let record = service.record(trace).await;
+        assert_eq!((record.input.is_some(), record.output.is_some()), (keeps, keeps), "{user}");
+        assert_eq!((record.prompt_length, record.response_length), (2, 13));
+    }
 }
 
 #[tokio::test]
