@@ -13,7 +13,7 @@ mod endpoint;
 mod fallback;
 mod simulated;
 
-pub(crate) use endpoint::{Endpoint, Health};
+pub(crate) use endpoint::{Endpoint, Health, Reach};
 pub(crate) use fallback::FallbackModel;
 pub(crate) use simulated::{Simulated, SimulatedFault};
 
@@ -36,15 +36,8 @@ pub(crate) enum Upstream {
         /// as one: several chat templates allow one only.
         #[serde(default = "yes", skip_serializing_if = "is_yes")]
         merge_system: bool,
-        /// More servers of the same model, beside the one of `base_url`.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        endpoints: Vec<Endpoint>,
-        /// How endpoints are asked whether they are well; none for not at all.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        health: Option<Health>,
-        /// Whether addresses are called that no model server has, such as a metadata service's.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        any_address: bool,
+        #[serde(flatten)]
+        reach: Reach,
     },
     /// OpenAI's models at Azure.
     Azure(Azure),
@@ -95,7 +88,7 @@ impl Upstream {
 }
 
 /// A resource of Azure OpenAI, or of Azure AI Foundry.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Azure {
     /// The resource's address alone, `https://NAME.openai.azure.com`.
@@ -113,19 +106,12 @@ pub(crate) struct Azure {
     /// Whether a stream's usage is asked for where the client does not.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub(crate) stream_usage: bool,
-    /// More servers of the same model, beside the one of `base_url`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) endpoints: Vec<Endpoint>,
-    /// How endpoints are asked whether they are well; none for not at all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) health: Option<Health>,
-    /// Whether addresses are called that no model server has, such as a metadata service's.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) any_address: bool,
+    #[serde(flatten)]
+    pub(crate) reach: Reach,
 }
 
 /// A server that speaks Anthropic's Messages API.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Anthropic {
     /// Up to and with `/v1`.
@@ -144,15 +130,8 @@ pub(crate) struct Anthropic {
     /// Whether the model takes system messages after a user's turn; where it does not, they are
     /// moved to the beginning with a warning.
     pub(crate) system_later: bool,
-    /// More servers of the same model, beside the one of `base_url`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) endpoints: Vec<Endpoint>,
-    /// How endpoints are asked whether they are well; none for not at all.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) health: Option<Health>,
-    /// Whether addresses are called that no model server has, such as a metadata service's.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) any_address: bool,
+    #[serde(flatten)]
+    pub(crate) reach: Reach,
 }
 
 impl Default for Anthropic {
@@ -165,15 +144,13 @@ impl Default for Anthropic {
             sampling: false,
             thinking: Thinking::Effort,
             system_later: false,
-            endpoints: Vec::new(),
-            health: None,
-            any_address: false,
+            reach: Reach::default(),
         }
     }
 }
 
 /// A server that speaks Google's Gemini API.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Gemini {
     /// Up to and with the version, `/v1beta`.
@@ -185,15 +162,8 @@ pub(crate) struct Gemini {
     pub(crate) sampling: bool,
     /// How the model is asked to think.
     pub(crate) thinking: Thinking,
-    /// More servers of the same model, beside the one of `base_url`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) endpoints: Vec<Endpoint>,
-    /// How endpoints are asked whether they are well; none for not at all.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) health: Option<Health>,
-    /// Whether addresses are called that no model server has, such as a metadata service's.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) any_address: bool,
+    #[serde(flatten)]
+    pub(crate) reach: Reach,
 }
 
 impl Default for Gemini {
@@ -203,9 +173,7 @@ impl Default for Gemini {
             api_key_env: None,
             sampling: false,
             thinking: Thinking::Effort,
-            endpoints: Vec::new(),
-            health: None,
-            any_address: false,
+            reach: Reach::default(),
         }
     }
 }
@@ -276,6 +244,7 @@ impl UpstreamKind {
                 "endpoints",
                 "health",
                 "any_address",
+                "http2",
             ],
             UpstreamKind::Anthropic => &[
                 "base_url",
@@ -288,6 +257,7 @@ impl UpstreamKind {
                 "endpoints",
                 "health",
                 "any_address",
+                "http2",
             ],
             UpstreamKind::Gemini => &[
                 "base_url",
@@ -297,6 +267,7 @@ impl UpstreamKind {
                 "endpoints",
                 "health",
                 "any_address",
+                "http2",
             ],
             UpstreamKind::Openai => &[
                 "base_url",
@@ -306,6 +277,7 @@ impl UpstreamKind {
                 "endpoints",
                 "health",
                 "any_address",
+                "http2",
             ],
             UpstreamKind::Replay => &["path", "latency_ms", "ms_per_token"],
             UpstreamKind::Simulated => {
@@ -343,6 +315,7 @@ struct UpstreamKeys {
     endpoints: Option<Vec<Endpoint>>,
     health: Option<Health>,
     any_address: Option<bool>,
+    http2: Option<bool>,
     path: Option<PathBuf>,
     latency_ms: Option<u64>,
     ms_per_token: Option<f64>,
@@ -372,6 +345,7 @@ impl UpstreamKeys {
             endpoints,
             health,
             any_address,
+            http2,
             path,
             latency_ms,
             ms_per_token,
@@ -396,6 +370,7 @@ impl UpstreamKeys {
             ("endpoints", endpoints.is_some()),
             ("health", health.is_some()),
             ("any_address", any_address.is_some()),
+            ("http2", http2.is_some()),
             ("path", path.is_some()),
             ("latency_ms", latency_ms.is_some()),
             ("ms_per_token", ms_per_token.is_some()),
@@ -429,15 +404,19 @@ impl<'de> Deserialize<'de> for Upstream {
         let keys = UpstreamKeys::deserialize(deserializer)?;
         let kind = keys.kind;
         keys.check().map_err(D::Error::custom)?;
+        let reach = Reach {
+            endpoints: keys.endpoints.unwrap_or_default(),
+            health: keys.health,
+            any_address: keys.any_address.unwrap_or_default(),
+            http2: keys.http2.unwrap_or(true),
+        };
         match kind {
             UpstreamKind::Openai => Ok(Upstream::Openai {
                 base_url: keys.base_url.ok_or_else(|| D::Error::missing_field("base_url"))?,
                 api_key_env: keys.api_key_env,
                 stream_usage: keys.stream_usage.unwrap_or(true),
                 merge_system: keys.merge_system.unwrap_or(true),
-                endpoints: keys.endpoints.unwrap_or_default(),
-                health: keys.health,
-                any_address: keys.any_address.unwrap_or_default(),
+                reach,
             }),
             UpstreamKind::Azure => Ok(Upstream::Azure(Azure {
                 base_url: keys.base_url.ok_or_else(|| D::Error::missing_field("base_url"))?,
@@ -445,9 +424,7 @@ impl<'de> Deserialize<'de> for Upstream {
                 api_version: keys.api_version,
                 deployment: keys.deployment,
                 stream_usage: keys.stream_usage.unwrap_or(true),
-                endpoints: keys.endpoints.unwrap_or_default(),
-                health: keys.health,
-                any_address: keys.any_address.unwrap_or_default(),
+                reach,
             })),
             UpstreamKind::Anthropic => {
                 let default = Anthropic::default();
@@ -459,9 +436,7 @@ impl<'de> Deserialize<'de> for Upstream {
                     sampling: keys.sampling.unwrap_or(default.sampling),
                     thinking: keys.thinking.unwrap_or(default.thinking),
                     system_later: keys.system_later.unwrap_or(default.system_later),
-                    endpoints: keys.endpoints.unwrap_or_default(),
-                    health: keys.health,
-                    any_address: keys.any_address.unwrap_or_default(),
+                    reach,
                 }))
             }
             UpstreamKind::Gemini => {
@@ -471,9 +446,7 @@ impl<'de> Deserialize<'de> for Upstream {
                     api_key_env: keys.api_key_env,
                     sampling: keys.sampling.unwrap_or(default.sampling),
                     thinking: keys.thinking.unwrap_or(default.thinking),
-                    endpoints: keys.endpoints.unwrap_or_default(),
-                    health: keys.health,
-                    any_address: keys.any_address.unwrap_or_default(),
+                    reach,
                 }))
             }
             UpstreamKind::Replay => Ok(Upstream::Replay {

@@ -35,7 +35,7 @@ impl Anthropic {
         if let Some(variable) = api_key_env {
             fixed.push((API_KEY, key(name, variable, "")?));
         }
-        let transport = Transport::new(name, &endpoint, fixed)?;
+        let transport = Transport::new(name, &endpoint, fixed, config.reach.http2)?;
         Ok(Anthropic { endpoint, transport, options: options(config) })
     }
 

@@ -45,6 +45,16 @@ pub(super) const LOOKUP_NAMES: usize = 256;
 pub(super) const POOL_IDLE: Duration = Duration::from_secs(4);
 /// Idle connections kept for one upstream: as many as requests may run at a time by default.
 pub(super) const POOL_MAX: usize = 1024;
+/// Requests at a time on one connection of HTTP/2. Fewer than servers allow (nginx 128, Envoy 100),
+/// so that none waits for another's end, and little enough to lose with one connection.
+pub(super) const STREAMS_MAX: usize = 64;
+/// Connections of HTTP/2 that a worker has before they take more than that.
+pub(super) const LANES: usize = 8;
+/// How much a server may send ahead on one stream, bytes. A connection has as much for each of its
+/// streams: a reader that stalls holds up no other.
+pub(super) const STREAM_WINDOW: u32 = 64 * 1024;
+/// How long nothing may come on a connection with requests before it is asked whether it lives.
+pub(super) const PING_AFTER: Duration = Duration::from_secs(2);
 /// How long a stream is read on after `[DONE]`, so that its connection can be used again.
 pub(super) const DRAIN_WAIT: Duration = Duration::from_millis(200);
 /// For the answer to a health check.

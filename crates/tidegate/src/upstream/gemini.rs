@@ -34,7 +34,7 @@ impl Gemini {
         let credential =
             api_key_env.as_ref().map(|variable| key(name, variable, "")).transpose()?;
         let fixed = credential.map(|key| (API_KEY, key)).into_iter().collect();
-        let transport = Transport::new(name, &models, fixed)?;
+        let transport = Transport::new(name, &models, fixed, config.reach.http2)?;
         let options = Options {
             sampling: *sampling,
             thinking: match thinking {

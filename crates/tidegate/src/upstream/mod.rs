@@ -220,13 +220,14 @@ impl Upstream {
         clock: &Clock,
     ) -> Result<Upstream, SetupError> {
         Ok(match config {
-            config::Upstream::Openai { base_url, api_key_env, stream_usage, .. } => {
+            config::Upstream::Openai { base_url, api_key_env, stream_usage, reach, .. } => {
                 let api_key_env = api_key_env.as_deref();
                 Upstream::OpenAi(Arc::new(openai::OpenAi::new(
                     name,
                     base_url,
                     api_key_env,
                     *stream_usage,
+                    reach.http2,
                 )?))
             }
             config::Upstream::Azure(config) => {

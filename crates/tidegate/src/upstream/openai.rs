@@ -166,12 +166,13 @@ impl OpenAi {
         base_url: &str,
         api_key_env: Option<&str>,
         stream_usage: bool,
+        http2: bool,
     ) -> Result<Self, SetupError> {
         let endpoint = endpoint(name, base_url, CHAT_COMPLETIONS)?;
         let authorization =
             api_key_env.map(|variable| key(name, variable, "Bearer ")).transpose()?;
         let fixed = authorization.map(|key| (AUTHORIZATION, key)).into_iter().collect();
-        let transport = Transport::new(name, &endpoint, fixed)?;
+        let transport = Transport::new(name, &endpoint, fixed, http2)?;
         let address = Endpoints::below(base_url.trim_end_matches('/'), "").map(Address::One);
         let address = address.map_err(|error| not_a_url(name, base_url, &error))?;
         Ok(OpenAi { address, transport, usage: StreamUsage::new(stream_usage) })
@@ -186,7 +187,7 @@ impl OpenAi {
         let credential = config.api_key_env.as_ref();
         let credential = credential.map(|variable| key(name, variable, "")).transpose()?;
         let fixed = credential.map(|key| (API_KEY, key)).into_iter().collect();
-        let transport = Transport::new(name, &openai, fixed)?;
+        let transport = Transport::new(name, &openai, fixed, config.reach.http2)?;
         let address = Address::at_azure(openai, config)
             .map_err(|error| not_a_url(name, &config.base_url, &error))?;
         Ok(OpenAi { address, transport, usage: StreamUsage::new(config.stream_usage) })

@@ -1,4 +1,4 @@
-//! One call over HTTP/1.1 to a model server, whatever API it speaks.
+//! One call over HTTP to a model server, whatever API it speaks.
 //!
 //! One call, once: a redirect is never followed and no retry is made here. Of the client's own
 //! headers none goes on but `anthropic-beta`, with a message that goes on as it is. The first-byte
@@ -9,6 +9,7 @@
 mod client;
 mod encoding;
 mod headers;
+mod lanes;
 mod resolver;
 mod reused;
 mod stream;
@@ -21,10 +22,11 @@ use client::HttpClient;
 use encoding::Decoder;
 use headers::ContentKind;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::uri::Scheme;
 use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
 use hyper_util::client::legacy::Error;
+use lanes::{Body, Lanes};
 use resolver::Resolver;
 use serde::Serialize;
 use std::future::Future;
@@ -51,7 +53,7 @@ pub(super) struct Transport {
     /// Headers of every request: the credential, and what else the API asks for.
     fixed: Vec<(HeaderName, HeaderValue)>,
     /// Each worker has its own connections: one that another opened would wake that one too.
-    clients: PerWorker<HttpClient>,
+    clients: PerWorker<Lanes>,
     /// For a call whose connection was closed just as it was used again: it keeps none.
     fresh: HttpClient,
 }
@@ -87,7 +89,8 @@ enum Late {
 }
 
 impl Transport {
-    /// Makes the client of the upstream `name`, whose server is at `address`.
+    /// Makes the client of the upstream `name`, whose server is at `address`. HTTP/2 is spoken
+    /// where `http2` offers it and the server's TLS takes it.
     ///
     /// # Errors
     /// There are no certificates.
@@ -95,10 +98,12 @@ impl Transport {
         name: &str,
         address: &Uri,
         fixed: Vec<(HeaderName, HeaderValue)>,
+        http2: bool,
     ) -> Result<Self, SetupError> {
         let resolver = Resolver::default();
-        let connector = client::connector(name, address, resolver.clone())?;
-        let clients = PerWorker::new(|| client::http_client(connector.clone(), bounds::POOL_MAX));
+        let connector = client::connector(name, address, resolver.clone(), http2)?;
+        let are_shared = http2 && address.scheme() == Some(&Scheme::HTTPS);
+        let clients = PerWorker::new(|| Lanes::new(&connector, are_shared));
         let fresh = client::http_client(connector, 0);
         Ok(Transport { address: address.clone(), resolver, fixed, clients, fresh })
     }
@@ -119,7 +124,7 @@ impl Transport {
         let head = exchange.within(exchange.first_byte_deadline(), Late::FirstByte, asking);
         let response = head.await?.map_err(|error| {
             let (failure, message) = client::no_answer(&error);
-            let is_unsent = error.is_connect();
+            let is_unsent = error.is_connect() || client::is_unprocessed(&error);
             UpstreamError { sent_twice, is_unsent, ..exchange.error(failure, message) }
         })?;
         exchange.status = Some(response.status().as_u16());
@@ -146,27 +151,33 @@ impl Transport {
     /// Sends a request. Where a connection that had served before is closed without an answer, the
     /// server had closed it before it saw the request: it is sent once more on a fresh one. Where
     /// that one is closed too, and for a retry, it is not sent again: a request that crashes its
-    /// server would take one after the other with it.
+    /// server would take one after the other with it. A server of HTTP/2 may say that it has not
+    /// looked at a request; then it is sent once more as well.
     async fn ask(
         &self,
         request: Request<Full<Bytes>>,
         is_retry: bool,
         sent_twice: &mut bool,
-    ) -> Result<Response<Incoming>, Error> {
+    ) -> Result<Response<Body>, Error> {
+        let alone = |response: Response<_>| response.map(|body| Body::new(body, None));
         if is_retry {
-            return self.fresh.request(request).await;
+            return self.fresh.request(request).await.map(alone);
         }
         let again = request.clone();
-        match self.clients.get().request(request).await {
+        let (client, place) = self.clients.get().pick();
+        match client.request(request).await {
             Ok(response) => {
                 reused::has_served(response.extensions());
-                Ok(response)
+                Ok(response.map(|body| Body::new(body, place)))
+            }
+            Err(error) if client::is_unprocessed(&error) => {
+                self.fresh.request(again).await.map(alone)
             }
             Err(error) if client::is_closed(&error) && reused::had_served(&error) => {
                 let sent_again = self.fresh.request(again).await;
                 // One that cannot be made did not see the request.
                 *sent_twice = sent_again.as_ref().is_err_and(client::is_closed);
-                sent_again
+                sent_again.map(alone)
             }
             Err(error) => Err(error),
         }
@@ -311,7 +322,7 @@ impl Exchange {
     }
 
     /// Classifies an answer whose status is not 2xx.
-    async fn refused(&self, response: Response<Incoming>, dialect: Dialect) -> UpstreamError {
+    async fn refused(&self, response: Response<Body>, dialect: Dialect) -> UpstreamError {
         let status = response.status().as_u16();
         let retry_after = headers::retry_after(response.headers());
         let wait = bounds::ERROR_BODY_WAIT.min(self.deadlines.total);
@@ -323,7 +334,7 @@ impl Exchange {
 
     /// The decoder of an answer's body. No compression is asked for; what is between may compress
     /// all the same.
-    fn decoder(&self, response: &Response<Incoming>) -> Result<Decoder, UpstreamError> {
+    fn decoder(&self, response: &Response<Body>) -> Result<Decoder, UpstreamError> {
         Decoder::of(response.headers()).map_err(|unknown| {
             let message = format!(
                 "the upstream's answer is compressed as `{unknown}`, which was not asked for; \
@@ -335,7 +346,7 @@ impl Exchange {
 
     async fn whole(
         &self,
-        body: Incoming,
+        body: Body,
         decoder: Decoder,
         dialect: Dialect,
     ) -> Result<Answer, UpstreamError> {
@@ -356,7 +367,7 @@ impl Exchange {
 
     async fn stream(
         self,
-        body: Incoming,
+        body: Body,
         decoder: Decoder,
         dialect: Dialect,
     ) -> Result<Pieces, UpstreamError> {
@@ -372,7 +383,7 @@ impl Exchange {
     }
 }
 
-async fn read_whole(mut body: Incoming, mut decoder: Decoder) -> Result<Bytes, (Failure, String)> {
+async fn read_whole(mut body: Body, mut decoder: Decoder) -> Result<Bytes, (Failure, String)> {
     let too_large = || {
         let message = format!("the upstream's answer is over {} bytes", bounds::BODY_MAX);
         (Failure::TooLarge, message)
@@ -407,7 +418,7 @@ async fn read_whole(mut body: Incoming, mut decoder: Decoder) -> Result<Bytes, (
 }
 
 /// The start of an error's body; a broken one is as good as none.
-async fn read_some(mut body: Incoming, mut decoder: Decoder) -> Bytes {
+async fn read_some(mut body: Body, mut decoder: Decoder) -> Bytes {
     let mut read = Collected::default();
     while let Some(Ok(frame)) = body.frame().await {
         let Ok(bytes) = frame.into_data() else { continue };

@@ -155,10 +155,7 @@ fn choose_upstream<'a>(
 }
 
 fn check_url(name: &str, upstream: &Upstream) -> Result<(), ModelError> {
-    if matches!(upstream, Upstream::Replay { .. } | Upstream::Simulated(_)) {
-        return Ok(());
-    }
-    upstream.endpoints().iter().try_for_each(|endpoint| check_address(name, &endpoint.address))
+    upstream.base_urls().try_for_each(|url| check_address(name, url))
 }
 
 fn check_address(name: &str, url: &str) -> Result<(), ModelError> {

@@ -49,6 +49,8 @@ mod guards;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod http2;
+#[cfg(test)]
 mod incident;
 #[cfg(test)]
 mod journal;

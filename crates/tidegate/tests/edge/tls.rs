@@ -12,8 +12,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-const AUTHORITY: &[u8] = include_bytes!("tls/ca.pem");
-const ONE: [&str; 2] = [include_str!("tls/one.pem"), include_str!("tls/one.key")];
+pub(crate) const AUTHORITY: &[u8] = include_bytes!("tls/ca.pem");
+pub(crate) const ONE: [&str; 2] = [include_str!("tls/one.pem"), include_str!("tls/one.key")];
 const TWO: [&str; 2] = [include_str!("tls/two.pem"), include_str!("tls/two.key")];
 
 /// A project behind TLS with this certificate.
@@ -73,7 +73,7 @@ fn requests_are_answered_behind_tls_and_only_there() {
 }
 
 /// Answers to so many requests for a chat on one connection, whose version the handshake says.
-async fn ask_http2(address: SocketAddr, requests: usize) -> Vec<(u16, Vec<u8>)> {
+async fn ask_http2(address: SocketAddr, requests: usize) -> Vec<(u16, String)> {
     let mut config = trusting();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let socket = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -81,27 +81,7 @@ async fn ask_http2(address: SocketAddr, requests: usize) -> Vec<(u16, Vec<u8>)> 
     let tls = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, socket).await;
     let tls = tls.unwrap();
     assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-    let (mut client, connection) = h2::client::handshake(tls).await.unwrap();
-    tokio::spawn(async move { connection.await.unwrap() });
-    let mut asked = Vec::new();
-    for _ in 0..requests {
-        let request = http::Request::post(format!("https://127.0.0.1{CHAT}"));
-        let request = request.header("content-type", "application/json").body(()).unwrap();
-        let (response, mut send) = client.send_request(request, false).unwrap();
-        let body = json!({"messages": [{"role": "user", "content": "hi"}]});
-        send.send_data(body.to_string().into(), true).unwrap();
-        asked.push(response);
-    }
-    let mut answers = Vec::new();
-    for response in asked {
-        let (head, mut body) = response.await.unwrap().into_parts();
-        let mut bytes = Vec::new();
-        while let Some(data) = body.data().await {
-            bytes.extend_from_slice(&data.unwrap());
-        }
-        answers.push((head.status.as_u16(), bytes));
-    }
-    answers
+    crate::http2::connect(tls).await.chats(requests).await
 }
 
 #[test]
@@ -112,7 +92,6 @@ fn http2_is_spoken_where_the_handshake_says_so() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let answers = runtime.block_on(ask_http2(server.address, 40));
     for (status, body) in answers {
-        let body = String::from_utf8(body).unwrap();
         assert!(status == 200 && body.contains("behind TLS"), "{status} {body}");
     }
     assert_eq!(upstream.asked().len(), 40);

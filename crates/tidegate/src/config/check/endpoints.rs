@@ -2,7 +2,7 @@
 
 use super::Checker;
 use crate::config::error::Result;
-use crate::config::upstream::{Endpoint, Health};
+use crate::config::upstream::{Endpoint, Health, Reach};
 
 /// Most endpoints of an upstream: more are a load balancer's to know.
 const ENDPOINTS_MAX: usize = 32;
@@ -13,8 +13,7 @@ impl Checker<'_> {
         &self,
         path: &str,
         own: (&str, &'static str),
-        endpoints: &[Endpoint],
-        health: Option<&Health>,
+        Reach { endpoints, health, any_address: _, http2: _ }: &Reach,
     ) -> Result<()> {
         if endpoints.len() >= ENDPOINTS_MAX {
             let allowed = format!("up to {} beside `base_url`", ENDPOINTS_MAX - 1);

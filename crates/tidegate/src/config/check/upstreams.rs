@@ -12,19 +12,27 @@ use crate::config::yaml::any_of;
 /// Longest answer that can be asked for, tokens: several times what any model writes.
 const MAX_TOKENS: u64 = 1_000_000;
 
+/// Where the base URL of an endpoint is in the file; number 0 is the upstream's own.
+fn place(path: &str, number: usize) -> String {
+    match number.checked_sub(1) {
+        None => format!("{path}.base_url"),
+        Some(i) => format!("{path}.endpoints[{i}].base_url"),
+    }
+}
+
 impl Checker<'_> {
     pub(super) fn upstream(&self, path: &str, upstream: &Upstream) -> Result<()> {
         self.addresses(path, upstream)?;
         match upstream {
-            Upstream::Openai { base_url, api_key_env, endpoints, health, .. } => {
+            Upstream::Openai { base_url, api_key_env, reach, .. } => {
                 self.server(path, base_url, CHAT_COMPLETIONS, api_key_env.as_deref())?;
-                self.endpoints(path, (base_url, CHAT_COMPLETIONS), endpoints, health.as_ref())
+                self.endpoints(path, (base_url, CHAT_COMPLETIONS), reach)
             }
             Upstream::Azure(azure) => self.azure(path, azure),
             Upstream::Anthropic(anthropic) => self.anthropic(path, anthropic),
-            Upstream::Gemini(Gemini { base_url, api_key_env, endpoints, health, .. }) => {
+            Upstream::Gemini(Gemini { base_url, api_key_env, reach, .. }) => {
                 self.server(path, base_url, GEMINI_MODELS, api_key_env.as_deref())?;
-                self.endpoints(path, (base_url, GEMINI_MODELS), endpoints, health.as_ref())
+                self.endpoints(path, (base_url, GEMINI_MODELS), reach)
             }
             Upstream::Replay { path: _, latency_ms: _, ms_per_token } => {
                 self.time(&format!("{path}.ms_per_token"), *ms_per_token)
@@ -35,16 +43,12 @@ impl Checker<'_> {
 
     /// No address is one that no model server has.
     fn addresses(&self, path: &str, upstream: &Upstream) -> Result<()> {
-        for (i, endpoint) in upstream.endpoints().iter().enumerate() {
-            let Some(what) = reserved_host(&endpoint.address) else { continue };
+        for (i, url) in upstream.base_urls().enumerate() {
+            let Some(what) = reserved_host(url) else { continue };
             if !upstream.calls_any_address() {
-                let path = match i.checked_sub(1) {
-                    None => format!("{path}.base_url"),
-                    Some(i) => format!("{path}.endpoints[{i}].base_url"),
-                };
-                let text = format!("`{}` is {what}, and is not called", endpoint.address);
+                let text = format!("`{url}` is {what}, and is not called");
                 return Err(self
-                    .error(&path, text)
+                    .error(&place(path, i), text)
                     .hint("`any_address: true` beside it, where a model server really is there"));
             }
         }
@@ -52,9 +56,9 @@ impl Checker<'_> {
     }
 
     fn azure(&self, path: &str, azure: &Azure) -> Result<()> {
-        let Azure { base_url, api_key_env, api_version, deployment, endpoints, .. } = azure;
+        let Azure { base_url, api_key_env, api_version, deployment, reach, .. } = azure;
         self.server(path, base_url, AZURE, api_key_env.as_deref())?;
-        self.endpoints(path, (base_url, AZURE), endpoints, azure.health.as_ref())?;
+        self.endpoints(path, (base_url, AZURE), reach)?;
         if let Some(version) = api_version {
             self.version(&format!("{path}.api_version"), version, "2024-10-21")?;
         }
@@ -79,17 +83,15 @@ impl Checker<'_> {
     }
 
     fn anthropic(&self, path: &str, anthropic: &Anthropic) -> Result<()> {
-        let Anthropic { base_url, api_key_env, version, max_tokens, endpoints, .. } = anthropic;
+        let Anthropic { base_url, api_key_env, version, max_tokens, reach, .. } = anthropic;
         self.server(path, base_url, ANTHROPIC_MESSAGES, api_key_env.as_deref())?;
-        let own = (base_url.as_str(), ANTHROPIC_MESSAGES);
-        self.endpoints(path, own, endpoints, anthropic.health.as_ref())?;
-        let more = endpoints.iter().enumerate();
-        let more = more.map(|(i, it)| (format!("{path}.endpoints[{i}].base_url"), &it.base_url));
-        for (path, url) in std::iter::once((format!("{path}.base_url"), base_url)).chain(more) {
+        self.endpoints(path, (base_url, ANTHROPIC_MESSAGES), reach)?;
+        let more = reach.endpoints.iter().map(|endpoint| &endpoint.base_url);
+        for (i, url) in std::iter::once(base_url).chain(more).enumerate() {
             let base = url.trim_end_matches('/');
             if !base.ends_with("/v1") {
                 return Err(self
-                    .refuse(&path, url, "a URL that ends with `/v1`")
+                    .refuse(&place(path, i), url, "a URL that ends with `/v1`")
                     .hint(format!("Anthropic's SDKs are given it without; write `{base}/v1`")));
             }
         }

@@ -31,7 +31,7 @@ fn upstreams_keep_their_places() {
         "    kind: openai\n    base_url: https://x/v1\n    seed: 3\n",
         "6:5: unknown key `seed` of an upstream of kind `openai`",
         "keys allowed here: base_url, api_key_env, stream_usage, merge_system, \
-         endpoints, health, any_address",
+         endpoints, health, any_address, http2",
     );
     upstream(
         "    kind: openai\n",
@@ -133,7 +133,7 @@ fn values_of_providers_are_checked() {
         "    kind: gemini\n    system_later: true\n",
         "5:5: unknown key `system_later` of an upstream of kind `gemini`",
         "keys allowed here: base_url, api_key_env, sampling, thinking, endpoints, health, \
-         any_address",
+         any_address, http2",
     );
 }
 
@@ -147,9 +147,7 @@ fn every_kind_of_upstream_is_read() {
     assert_eq!(
         project.upstreams["a"],
         Upstream::Openai {
-            endpoints: Vec::new(),
-            health: None,
-            any_address: false,
+            reach: Reach::default(),
             base_url: "http://h:1/v1".to_owned(),
             api_key_env: None,
             stream_usage: true,
@@ -174,9 +172,7 @@ fn every_kind_of_upstream_is_read() {
         api_version: Some("2024-10-21".to_owned()),
         deployment: None,
         stream_usage: true,
-        endpoints: Vec::new(),
-        health: None,
-        any_address: false,
+        reach: Reach::default(),
     };
     assert_eq!(project.upstreams["f"], Upstream::Azure(expected));
     // Written and read back as JSON, as the store does.

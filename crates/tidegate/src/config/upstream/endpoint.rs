@@ -1,8 +1,32 @@
 //! Several servers of one model.
 
-use super::{Anthropic, Azure, Gemini, Upstream};
+use super::{Anthropic, Azure, Gemini, Upstream, is_yes, yes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// How the servers of an upstream are reached. What is not written is the default, so that version
+/// sets packed before keep their names.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub(crate) struct Reach {
+    /// More servers of the same model, beside the one of `base_url`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// How endpoints are asked whether they are well; none for not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) health: Option<Health>,
+    /// Whether addresses are called that no model server has, such as a metadata service's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) any_address: bool,
+    /// Whether HTTP/2 is offered in the TLS handshake.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub(crate) http2: bool,
+}
+
+impl Default for Reach {
+    fn default() -> Self {
+        Reach { endpoints: Vec::new(), health: None, any_address: false, http2: true }
+    }
+}
 
 /// One more server of the same kind and the same model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -49,15 +73,31 @@ pub(crate) struct Single {
 }
 
 impl Upstream {
+    /// The base URL of its server, and how that is reached; none where no server is called.
+    pub(crate) fn server(&self) -> Option<(&str, &Reach)> {
+        match self {
+            Upstream::Openai { base_url, reach, .. }
+            | Upstream::Azure(Azure { base_url, reach, .. })
+            | Upstream::Anthropic(Anthropic { base_url, reach, .. })
+            | Upstream::Gemini(Gemini { base_url, reach, .. }) => Some((base_url, reach)),
+            Upstream::Replay { .. } | Upstream::Simulated(_) => None,
+        }
+    }
+
+    /// The base URLs of its endpoints, the upstream's own first.
+    pub(crate) fn base_urls(&self) -> impl Iterator<Item = &str> {
+        self.server().into_iter().flat_map(|(base_url, reach)| {
+            let more = reach.endpoints.iter().map(|endpoint| endpoint.base_url.as_str());
+            std::iter::once(base_url).chain(more)
+        })
+    }
+
     /// Its endpoints, each as an upstream with one address: that of `base_url` first.
     pub(crate) fn endpoints(&self) -> Vec<Single> {
-        let (address, more): (&str, &[Endpoint]) = match self {
-            Upstream::Openai { base_url, endpoints, .. }
-            | Upstream::Azure(Azure { base_url, endpoints, .. })
-            | Upstream::Anthropic(Anthropic { base_url, endpoints, .. })
-            | Upstream::Gemini(Gemini { base_url, endpoints, .. }) => (base_url, endpoints),
-            Upstream::Replay { .. } => ("replay", &[]),
-            Upstream::Simulated(_) => ("simulated", &[]),
+        let (address, more): (&str, &[Endpoint]) = match (self.server(), self) {
+            (Some((base_url, reach)), _) => (base_url, &reach.endpoints),
+            (None, Upstream::Replay { .. }) => ("replay", &[]),
+            (None, _) => ("simulated", &[]),
         };
         let own = Single { address: address.to_owned(), weight: 1.0, upstream: self.clone() };
         let more = more.iter().map(|endpoint| Single {
@@ -70,24 +110,12 @@ impl Upstream {
 
     /// Whether addresses are called that no model server has.
     pub(crate) fn calls_any_address(&self) -> bool {
-        match self {
-            Upstream::Openai { any_address, .. }
-            | Upstream::Azure(Azure { any_address, .. })
-            | Upstream::Anthropic(Anthropic { any_address, .. })
-            | Upstream::Gemini(Gemini { any_address, .. }) => *any_address,
-            Upstream::Replay { .. } | Upstream::Simulated(_) => false,
-        }
+        self.server().is_some_and(|(_, reach)| reach.any_address)
     }
 
     /// How its endpoints are asked whether they are well.
     pub(crate) fn health(&self) -> Option<&Health> {
-        match self {
-            Upstream::Openai { health, .. }
-            | Upstream::Azure(Azure { health, .. })
-            | Upstream::Anthropic(Anthropic { health, .. })
-            | Upstream::Gemini(Gemini { health, .. }) => health.as_ref(),
-            Upstream::Replay { .. } | Upstream::Simulated(_) => None,
-        }
+        self.server()?.1.health.as_ref()
     }
 
     /// The same at an endpoint's address, with the endpoint's key where it has one.

@@ -22,9 +22,7 @@ async fn ask(
             api_version: version.map(str::to_owned),
             deployment: deployment.map(str::to_owned),
             stream_usage: true,
-            endpoints: Vec::new(),
-            health: None,
-            any_address: false,
+            reach: config::Reach::default(),
         },
     );
     let reply = upstream.unwrap().call(call("gpt-x", "", "hi")).await;

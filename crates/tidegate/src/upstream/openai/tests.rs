@@ -22,7 +22,7 @@ async fn ask(act: Act, change: impl FnOnce(&mut Call)) -> Result<Reply, Upstream
     let server = Server::start(act).await;
     let mut call = call("m", "", "hi");
     change(&mut call);
-    OpenAi::new("main", &server.url, None, true).unwrap().call(call).await
+    OpenAi::new("main", &server.url, None, true, true).unwrap().call(call).await
 }
 
 async fn say(answer: &str, wants_stream: bool) -> Result<Reply, UpstreamError> {
@@ -71,7 +71,8 @@ async fn a_whole_answer_goes_through_unchanged() {
 async fn only_our_own_headers_are_sent() {
     let mut server = Server::start(Act::Send(vec![json(ANSWER).into_bytes()])).await;
     // PATH is set wherever tests run, and its value is allowed in a header.
-    let upstream = OpenAi::new("main", &format!("{}/", server.url), Some("PATH"), true).unwrap();
+    let upstream =
+        OpenAi::new("main", &format!("{}/", server.url), Some("PATH"), true, true).unwrap();
     let mut call = call("m", "", "你好");
     call.trace_id = Some("canary-1".to_owned());
     call.traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
@@ -106,13 +107,14 @@ async fn u1_nobody_there() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let error = OpenAi::new("main", &url, None, true).unwrap().call(call("m", "", "hi")).await;
+    let error =
+        OpenAi::new("main", &url, None, true, true).unwrap().call(call("m", "", "hi")).await;
     let error = error.unwrap_err();
     assert_eq!((error.failure, error.status), (Failure::Unreachable, None));
     assert_eq!(error.message, "the upstream could not be reached: connection refused");
     assert!(error.elapsed.total < Duration::from_secs(2), "{error:?}");
 
-    let no_name = OpenAi::new("main", "http://name.invalid/v1", None, true).unwrap();
+    let no_name = OpenAi::new("main", "http://name.invalid/v1", None, true, true).unwrap();
     let error = no_name.call(call("m", "", "hi")).await.unwrap_err();
     assert_eq!(error.failure, Failure::Unreachable);
     assert!(error.message.contains("its name cannot be resolved"), "{}", error.message);
@@ -127,7 +129,7 @@ async fn u1_nobody_there() {
 async fn tls_is_asked_for_where_the_url_says_so() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}/v1", listener.local_addr().unwrap());
-    let Ok(upstream) = OpenAi::new("main", &url, None, true) else {
+    let Ok(upstream) = OpenAi::new("main", &url, None, true, true) else {
         // No certificates on this machine; that it says so is the next test's.
         return;
     };
@@ -343,7 +345,7 @@ async fn data_of_several_lines_becomes_one() {
 /// C1: whoever lets go of an answer, at whatever moment, stops the upstream within a second.
 async fn check_cancel(act: Act, wants_stream: bool, read: usize) {
     let mut server = Server::start(act).await;
-    let upstream = OpenAi::new("main", &server.url, None, true).unwrap();
+    let upstream = OpenAi::new("main", &server.url, None, true, true).unwrap();
     let mut call = call("m", "", "hi");
     call.stream = wants_stream;
     let calling = tokio::spawn(async move {
@@ -378,7 +380,7 @@ async fn c2_a_reader_that_stands_still_stops_the_upstream_at_the_total_deadline(
     let mut call = call("m", "", "hi");
     call.stream = true;
     short(&mut call, 60_000, 60_000, 100);
-    let reply = OpenAi::new("main", &server.url, None, true).unwrap().call(call).await;
+    let reply = OpenAi::new("main", &server.url, None, true, true).unwrap().call(call).await;
     let Reply::Stream(mut pieces) = reply.unwrap() else { panic!("a whole answer") };
     server.closed.await.unwrap();
     let mut count = 0;
@@ -407,7 +409,7 @@ async fn a_connection_is_used_again() {
             tokio::io::AsyncWriteExt::write_all(&mut socket, answer.as_bytes()).await.unwrap();
         }
     });
-    let upstream = OpenAi::new("main", &url, None, true).unwrap();
+    let upstream = OpenAi::new("main", &url, None, true, true).unwrap();
     for _ in 0..3 {
         let mut call = call("m", "", "hi");
         call.stream = true;
@@ -455,7 +457,8 @@ fn base_urls() {
 
 #[test]
 fn a_missing_key_is_named() {
-    let error = OpenAi::new("main", "http://x/v1", Some("TIDEGATE_NO_SUCH_KEY"), true).unwrap_err();
+    let error =
+        OpenAi::new("main", "http://x/v1", Some("TIDEGATE_NO_SUCH_KEY"), true, true).unwrap_err();
     let error = crate::error::CliError::from(error);
     assert!(error.message.contains("`TIDEGATE_NO_SUCH_KEY` (api_key_env) is not set"), "{error}");
     assert_eq!(error.kind, crate::error::ErrorKind::Usage);

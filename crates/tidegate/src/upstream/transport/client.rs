@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use tidegate_core::upstream::Failure;
 
-/// A pooled HTTP/1.1 client. It follows no redirect.
+/// A pooled client. It follows no redirect.
 pub(super) type HttpClient = Client<Connector, Full<Bytes>>;
 pub(super) type Connector = Marking<HttpsConnector<HttpConnector<Resolver>>>;
 
@@ -72,6 +72,7 @@ pub(super) fn connector(
     name: &str,
     endpoint: &Uri,
     resolver: Resolver,
+    http2: bool,
 ) -> Result<Connector, SetupError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
@@ -92,9 +93,11 @@ pub(super) fn connector(
     let https = HttpsConnectorBuilder::new()
         .with_tls_config(config.with_no_client_auth())
         .https_or_http()
-        .enable_http1()
-        .wrap_connector(http);
-    Ok(Marking(https))
+        .enable_http1();
+    Ok(Marking(match http2 {
+        true => https.enable_http2().wrap_connector(http),
+        false => https.wrap_connector(http),
+    }))
 }
 
 /// Makes a client with its own connections, of which so many are kept for the next request.
@@ -104,6 +107,14 @@ pub(super) fn http_client(connector: Connector, kept: usize) -> HttpClient {
         .pool_idle_timeout(bounds::POOL_IDLE)
         .pool_max_idle_per_host(kept)
         .http1_max_buf_size(bounds::READ_BUFFER_MAX)
+        .timer(TokioTimer::new())
+        .http2_max_header_list_size(bounds::READ_BUFFER_MAX as u32)
+        .http2_initial_stream_window_size(bounds::STREAM_WINDOW)
+        .http2_initial_connection_window_size(
+            2 * bounds::STREAM_WINDOW * bounds::STREAMS_MAX as u32,
+        )
+        .http2_keep_alive_interval(bounds::PING_AFTER)
+        .http2_keep_alive_timeout(bounds::CONNECT_WAIT)
         .build(connector)
 }
 
@@ -115,6 +126,14 @@ pub(super) fn no_answer(error: &Error) -> (Failure, String) {
         // It has had its time: another try would only take that once more.
         let failure = if is_late { Failure::FirstByteTimeout } else { Failure::Unreachable };
         return (failure, format!("the upstream could not be reached: {why}"));
+    }
+    if is_unprocessed(error) {
+        let message = "the upstream refused the request before it looked at it";
+        return (Failure::Unreachable, message.to_owned());
+    }
+    if http2_error(error).is_some_and(h2::Error::is_reset) {
+        let message = "the upstream reset the request without an answer";
+        return (Failure::Unreachable, message.to_owned());
     }
     match http_error(error) {
         Some(error) if error.is_parse_too_large() => {
@@ -132,7 +151,23 @@ pub(super) fn no_answer(error: &Error) -> (Failure, String) {
 
 /// Whether the connection was closed before anything of an answer came.
 pub(super) fn is_closed(error: &Error) -> bool {
-    !error.is_connect() && http_error(error).is_none_or(|error| !error.is_parse())
+    let is_other = |error: &hyper::Error| error.is_parse();
+    !error.is_connect()
+        && !http_error(error).is_some_and(is_other)
+        && http2_error(error).is_none_or(h2::Error::is_io)
+}
+
+/// Whether the server says that it has not looked at the request: it was refused, or came after the
+/// last one that a connection takes (RFC 9113, section 8.7).
+pub(super) fn is_unprocessed(error: &Error) -> bool {
+    http2_error(error).is_some_and(|error| {
+        let is_refused = error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        error.is_remote() && (error.is_go_away() || is_refused)
+    })
+}
+
+fn http2_error(error: &Error) -> Option<&h2::Error> {
+    std::error::Error::source(http_error(error)?)?.downcast_ref()
 }
 
 fn http_error(error: &Error) -> Option<&hyper::Error> {

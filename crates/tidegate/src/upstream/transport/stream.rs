@@ -7,12 +7,12 @@
 //! the idle deadline counts on data, so that a server that only says that it lives is left.
 
 use super::encoding::Decoder;
+use super::lanes::Body;
 use super::{Exchange, Late};
 use crate::upstream::dialect::{Dialect, Events};
 use crate::upstream::{Elapsed, Piece, PieceSender, UpstreamError, bounds};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use std::time::{Duration, Instant};
 use tidegate_core::upstream::Failure;
 use tidegate_wire::sse::{LINE_MAX, Parser, SseEvent};
@@ -40,7 +40,7 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct EventStream {
     exchange: Exchange,
-    body: Incoming,
+    body: Body,
     decoder: Decoder,
     /// What is read and not split into events yet.
     unsplit: Bytes,
@@ -56,7 +56,7 @@ impl EventStream {
     /// Starts reading a body.
     pub(super) fn new(
         exchange: Exchange,
-        body: Incoming,
+        body: Body,
         decoder: Decoder,
         dialect: Dialect,
     ) -> EventStream {
