@@ -4,7 +4,7 @@ mod several;
 
 use super::backend::{Backend, read_status};
 use super::operator;
-use crate::clock::Clock;
+use crate::clock::{Clock, span};
 use crate::config::{BUDGET_USD_MAX, CONCURRENT_MAX, PER_MIN_MAX};
 use crate::control::{Answer, Command, KeyRequest, NewKey};
 use crate::error::Result;
@@ -128,24 +128,6 @@ pub(crate) struct RevokeArgs {
     /// Who revokes it; left out, the environment's USER.
     #[arg(long)]
     by: Option<String>,
-}
-
-/// A span as it is typed, in ms: a whole number and `s`, `m`, `h` or `d`.
-pub(super) fn span(text: &str) -> std::result::Result<u64, String> {
-    let wrong = || format!("`{text}`: a number and `s`, `m`, `h` or `d`, for example `90d`");
-    let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-    let (number, unit) = text.split_at(unit_at);
-    let unit_ms: u64 = match unit {
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let ms = number.checked_mul(unit_ms).ok_or_else(wrong)?;
-    let years = 100 * 366 * 86_400_000;
-    (ms <= years).then_some(ms).ok_or_else(|| format!("`{text}`: more than 100 years"))
 }
 
 /// An amount as it is typed: a decimal number of dollars, with or without `usd`.

@@ -6,10 +6,9 @@ use super::backend::read_state;
 use crate::config::load;
 use crate::error::{CliError, Result};
 use crate::output;
-use crate::store::{Records as _, Unrecorded};
+use crate::store::Records as _;
 use crate::view;
 use clap::Args;
-use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 use tidegate_core::evidence::Record;
@@ -49,22 +48,7 @@ pub(crate) fn run(config: &Path, args: &TraceArgs, json: bool) -> Result<()> {
         .map(|(record, trace)| (record, feedback.remove(&trace).unwrap_or_default()))
         .collect();
     if json {
-        // The newest; where other tenants used the id too, theirs are beside it.
-        let mut all = found
-            .iter()
-            .map(|(record, feedback)| json!({ "record": record, "feedback": feedback }));
-        let mut newest = all.next().unwrap_or_else(|| json!({ "record": null, "feedback": [] }));
-        let others: Vec<Value> = all.collect();
-        if !others.is_empty() {
-            newest["others"] = others.into();
-        }
-        if !unrecorded.is_empty() {
-            let rows = unrecorded.iter().map(|Unrecorded { admission, is_over }| {
-                json!({ "admission": admission, "process_ended": is_over })
-            });
-            newest["unrecorded"] = rows.collect();
-        }
-        output::json(&newest);
+        output::json(&view::trace_as_json(&found, &unrecorded));
         return Ok(());
     }
     let recorded = found.iter().map(|(record, feedback)| view::trace(record, feedback));

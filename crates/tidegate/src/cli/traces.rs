@@ -1,8 +1,7 @@
 //! `tidegate traces`: requests, the newest first, one a line.
 
 use super::backend::read_state;
-use super::key::span;
-use crate::clock::Clock;
+use crate::clock::{Clock, span};
 use crate::config::load;
 use crate::error::{CliError, Result};
 use crate::lang;

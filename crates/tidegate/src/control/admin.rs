@@ -5,9 +5,13 @@
 
 use super::command::Command;
 use super::find::{AdminFile, AdminGuard, full_name, inode, leave};
+use super::logged::service_of;
+use super::reading::{self, Reading};
 use super::run::ControlHandle;
+use super::status::Status;
 use crate::error::CliError;
 use crate::http::{BodyError, Bounds, Listener, Received, Service, UnreadBody, check_site};
+use crate::log::{About, Event};
 use crate::secret;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -20,8 +24,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
-use tidegate_core::access::Role;
 use tidegate_core::access::key::PREFIX;
+use tidegate_core::access::{KeyId, Role};
 use tidegate_core::ids::{Digest, hex};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -148,31 +152,25 @@ impl Service for Admin {
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.strip_prefix("Bearer "));
-        let may = match self.role_of(given.unwrap_or_default()) {
-            Ok(role) => role,
+        let giver = match self.giver(given.unwrap_or_default()) {
+            Ok(giver) => giver,
             Err(error) => return respond(StatusCode::UNAUTHORIZED, Err::<(), _>(error)),
         };
         match (&head.method, head.uri.path()) {
-            (&Method::GET, "/admin/v1/status") => {
-                respond(StatusCode::OK, Ok(self.control.status()))
+            (&Method::GET, "/admin/v1/status") => respond(StatusCode::OK, Ok(self.status(&giver))),
+            (&Method::GET, path) if reading::is_at(path) => {
+                self.read(&giver, path, head.uri.query().unwrap_or_default()).await
             }
-            (&Method::POST, "/admin/v1/commands") if may == Role::Read => {
-                respond(StatusCode::FORBIDDEN, Err::<(), _>(beyond(may, Role::Operate)))
+            (&Method::POST, "/admin/v1/commands") if giver.role == Role::Read => {
+                respond(StatusCode::FORBIDDEN, Err::<(), _>(beyond(giver.role, Role::Operate)))
             }
             (&Method::POST, "/admin/v1/commands") => match read_command(body).await {
-                Ok(command) if !may.covers(command.needs()) => {
-                    let error = beyond(may, command.needs());
-                    respond(StatusCode::FORBIDDEN, Err::<(), _>(error))
-                }
-                Ok(command) => {
-                    let answer = self.control.command(command).await;
-                    respond(StatusCode::OK, answer.map_err(CliError::from))
-                }
+                Ok(command) => self.obey(&giver, command).await,
                 Err((status, error)) => respond(status, Err::<(), _>(error)),
             },
             (_, path) => {
                 let error = CliError::usage(format!("admin plane: there is no `{path}`"))
-                    .hint("GET /admin/v1/status, POST /admin/v1/commands");
+                    .hint("GET /admin/v1/status, GET /admin/v1/traces, POST /admin/v1/commands");
                 respond(StatusCode::NOT_FOUND, Err::<(), _>(error))
             }
         }
@@ -185,12 +183,21 @@ impl Service for Admin {
     }
 }
 
+/// Who asks something of the admin plane.
+struct Giver {
+    role: Role,
+    /// The name of its key; `None` for the server's own token.
+    key: Option<Arc<str>>,
+    /// The tenant that the key is bound to.
+    tenant: Option<Arc<str>>,
+}
+
 impl Admin {
-    /// What a token, or a key of the admin plane, may do.
-    fn role_of(&self, given: &str) -> Result<Role, CliError> {
+    /// Who has a token, or a key of the admin plane.
+    fn giver(&self, given: &str) -> Result<Giver, CliError> {
         // Digests are compared, so the time it takes says nothing about the token.
         if Digest::of(given.as_bytes()) == self.token {
-            return Ok(Role::Admin);
+            return Ok(Giver { role: Role::Admin, key: None, tenant: None });
         }
         let refused = |why: String| {
             CliError::usage(format!("admin plane: {why}"))
@@ -200,9 +207,84 @@ impl Admin {
         if !given.starts_with(PREFIX) {
             return Err(refused("the token is not valid".to_owned()));
         }
-        match self.control.key(given, Role::Read) {
-            Ok(holder) => Ok(holder.held.grant.role),
-            Err(closed) => Err(refused(closed.to_string())),
+        let holder =
+            self.control.key(given, Role::Read).map_err(|closed| refused(closed.to_string()))?;
+        let (key, tenant) = (Some(Arc::clone(&holder.name)), holder.tenant.clone());
+        Ok(Giver { role: holder.held.grant.role, key, tenant })
+    }
+
+    fn status(&self, giver: &Giver) -> Status {
+        let status = self.control.status();
+        match &giver.tenant {
+            None => status,
+            Some(tenant) => status.of_tenant(tenant),
+        }
+    }
+
+    async fn obey(&self, giver: &Giver, mut command: Command) -> Response<Full<Bytes>> {
+        if !giver.role.covers(command.needs()) {
+            let error = beyond(giver.role, command.needs());
+            return respond(StatusCode::FORBIDDEN, Err::<(), _>(error));
+        }
+        if let Some(tenant) = &giver.tenant
+            && !self.is_of_tenant(&command, tenant)
+        {
+            let message = format!(
+                "admin plane: the key is bound to tenant `{tenant}`, and this is not only of it"
+            );
+            let error = CliError::usage(message)
+                .hint("it makes keys of its tenant, and closes them by their ids")
+                .hint("orders for the whole service take a key without a tenant");
+            return respond(StatusCode::FORBIDDEN, Err::<(), _>(error));
+        }
+        if let Some(key) = &giver.key {
+            command.sign(key);
+        }
+        let answer = self.control.command(command).await;
+        respond(StatusCode::OK, answer.map_err(CliError::from))
+    }
+
+    /// Whether a command concerns nobody but a tenant. What a key makes has no more rights than it
+    /// has itself; a key is named by its id, since the name of its owner may be another's as well.
+    fn is_of_tenant(&self, command: &Command, tenant: &str) -> bool {
+        match command {
+            Command::MakeKey(request) => request.tenant.as_deref() == Some(tenant),
+            Command::RotateKey { key, .. } | Command::RevokeKey { key, .. } => {
+                let keys = &self.control.state().keys;
+                let held = KeyId::parse(key).ok().and_then(|id| keys.get(&id));
+                held.is_some_and(|held| held.grant.tenant.as_deref() == Some(tenant))
+            }
+            Command::DeleteRecords(request) => request.tenant.as_deref() == Some(tenant),
+            Command::Start(_)
+            | Command::Order { .. }
+            | Command::Pack(_)
+            | Command::RecordEval(_)
+            | Command::Reopen { .. }
+            | Command::Degrade { .. }
+            | Command::CloseIncident { .. }
+            | Command::Reprice { .. }
+            | Command::WritePack { .. } => false,
+        }
+    }
+
+    /// Records, for who may read; the log says who read them.
+    async fn read(&self, giver: &Giver, path: &str, query: &str) -> Response<Full<Bytes>> {
+        let tenant = giver.tenant.as_deref();
+        match reading::read(&self.control, path, query, tenant).await {
+            Ok(Reading { body, what, records }) => {
+                let by = match &giver.key {
+                    Some(key) => format!("key {key}"),
+                    None => "the server's own token".to_owned(),
+                };
+                let state = self.control.ahead().journalled();
+                let event = Event::RecordsRead { by: &by, what, records };
+                About::service(service_of(&state)).log(&event);
+                respond(StatusCode::OK, Ok(body))
+            }
+            Err(refused) => {
+                let error = CliError::usage(format!("admin plane: {refused}"));
+                respond(refused.status, Err::<(), _>(error))
+            }
         }
     }
 }

@@ -101,6 +101,30 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whose name the journal has beside that of the key which it was given with.
+    fn by(&mut self) -> Option<&mut String> {
+        match self {
+            Command::Start(request) => Some(&mut request.by),
+            Command::Order { order, .. } => Some(&mut order.by),
+            Command::MakeKey(request) => Some(&mut request.by),
+            Command::DeleteRecords(request) => Some(&mut request.by),
+            Command::Reopen { by, .. }
+            | Command::Degrade { by, .. }
+            | Command::CloseIncident { by, .. }
+            | Command::RotateKey { by, .. }
+            | Command::RevokeKey { by, .. }
+            | Command::Reprice { by, .. } => Some(by),
+            Command::Pack(_) | Command::RecordEval(_) | Command::WritePack { .. } => None,
+        }
+    }
+
+    /// Says which key it was given with: a name alone is what its sender says.
+    pub(super) fn sign(&mut self, key: &str) {
+        if let Some(by) = self.by() {
+            *by = format!("{by} (key {key})");
+        }
+    }
+
     /// The role that may give it.
     pub(super) fn needs(&self) -> Role {
         match self {

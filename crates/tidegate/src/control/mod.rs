@@ -20,6 +20,7 @@ mod post_release;
 
 mod command;
 mod degrade;
+mod reading;
 mod run;
 
 mod admin;

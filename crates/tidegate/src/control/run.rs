@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::access::Role;
 use tidegate_core::decide::{Decision, Order, OrderKind};
+use tidegate_core::ids::UnixMs;
 use tidegate_core::journal::{ControlState, Event as JournalEvent};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle};
@@ -223,6 +224,16 @@ impl ControlHandle {
 
     async fn note(&self, event: JournalEvent) -> Result<()> {
         self.ask(|reply| Wake::Note(Box::new(event), reply)).await?
+    }
+
+    /// What is kept.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The time.
+    pub(super) fn now(&self) -> UnixMs {
+        self.clock.now()
     }
 
     /// What is ahead of the journal.

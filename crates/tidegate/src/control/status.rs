@@ -97,6 +97,23 @@ impl Status {
         }
     }
 
+    /// What a key that is bound to a tenant sees: that tenant's keys. Releases and incidents are of
+    /// all tenants.
+    pub(super) fn of_tenant(mut self, tenant: &str) -> Status {
+        self.keys.retain(|_, key| key.tenant() == Some(tenant));
+        Status {
+            table: None,
+            active: None,
+            sets: BTreeMap::new(),
+            releases: BTreeMap::new(),
+            incidents: BTreeMap::new(),
+            released: BTreeMap::new(),
+            degraded: None,
+            endpoints: Vec::new(),
+            ..self
+        }
+    }
+
     /// As much of the state as is shown.
     pub(crate) fn into_state(self) -> ControlState {
         let Status {

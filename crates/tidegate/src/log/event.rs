@@ -125,6 +125,15 @@ pub(crate) enum Event<'a> {
     },
     /// [`EventType::RecordsLost`].
     RecordsLost(Lost),
+    /// [`EventType::RecordsRead`].
+    RecordsRead {
+        /// Who read: the name of a key, or the server's own token.
+        by: &'a str,
+        /// What was asked for: a trace, or several.
+        what: &'static str,
+        /// How many were given.
+        records: usize,
+    },
     /// [`EventType::WorkFailed`].
     WorkFailed {
         /// What was not done: the sentence before the colon.
@@ -160,6 +169,7 @@ impl Event<'_> {
             Event::JournalUnwritten { .. } => EventType::JournalUnwritten,
             Event::JournalWritten => EventType::JournalWritten,
             Event::RecordsLost(_) => EventType::RecordsLost,
+            Event::RecordsRead { .. } => EventType::RecordsRead,
             Event::WorkFailed { .. } => EventType::WorkFailed,
             Event::ProcessFailed { .. } => EventType::ProcessFailed,
         }
@@ -195,7 +205,8 @@ impl Event<'_> {
             | EventType::OutageEnded
             | EventType::EndpointBack
             | EventType::JournalWritten
-            | EventType::Note => Level::INFO,
+            | EventType::Note
+            | EventType::RecordsRead => Level::INFO,
         }
     }
 
@@ -255,6 +266,9 @@ impl Event<'_> {
                  {at_least}, at most {at_most}; with `records.audit: strict` an admission is \
                  written before a request is answered"
             ),
+            Event::RecordsRead { by, what, records } => {
+                format!("{records} records were read over the admin plane, by {what}: {by}")
+            }
             Event::WorkFailed { what, why } => format!("{what}: {why}"),
             Event::ProcessFailed { message, hints: _ } => (*message).to_owned(),
         }
@@ -309,6 +323,9 @@ impl Event<'_> {
             Event::JournalUnwritten { why } => json!({ "why": why }),
             Event::RecordsLost(Lost { at_least, at_most }) => {
                 json!({ "at_least": at_least, "at_most": at_most })
+            }
+            Event::RecordsRead { by, what, records } => {
+                json!({ "by": by, "what": what, "records": records })
             }
             Event::WorkFailed { what, why } => json!({ "what": what, "why": why }),
             Event::ProcessFailed { message: _, hints } => json!({ "hints": hints }),

@@ -39,6 +39,8 @@ pub(crate) enum EventType {
     JournalWritten,
     /// The process before this one was killed, and requests have no record.
     RecordsLost,
+    /// Somebody read records over the admin plane.
+    RecordsRead,
     /// A part of Tidegate's own work failed; traffic goes on.
     WorkFailed,
     /// The process ends with an error.
@@ -49,7 +51,7 @@ pub(crate) enum EventType {
 
 impl EventType {
     /// All of them.
-    pub(crate) const ALL: [EventType; 21] = [
+    pub(crate) const ALL: [EventType; 22] = [
         EventType::ServiceStarted,
         EventType::Stopping,
         EventType::ConnectionsCut,
@@ -68,6 +70,7 @@ impl EventType {
         EventType::JournalUnwritten,
         EventType::JournalWritten,
         EventType::RecordsLost,
+        EventType::RecordsRead,
         EventType::WorkFailed,
         EventType::ProcessFailed,
         EventType::Note,
@@ -94,6 +97,7 @@ impl EventType {
             EventType::JournalUnwritten => "journal_unwritten",
             EventType::JournalWritten => "journal_written",
             EventType::RecordsLost => "records_lost",
+            EventType::RecordsRead => "records_read",
             EventType::WorkFailed => "work_failed",
             EventType::ProcessFailed => "process_failed",
             EventType::Note => "note",
@@ -121,6 +125,7 @@ impl EventType {
             | EventType::JournalUnwritten
             | EventType::JournalWritten
             | EventType::RecordsLost
+            | EventType::RecordsRead
             | EventType::WorkFailed
             | EventType::ProcessFailed
             | EventType::Note => false,

@@ -135,6 +135,7 @@ fn all() -> Vec<(String, String)> {
         Event::JournalUnwritten { why: "the disk is full" },
         Event::JournalWritten,
         Event::RecordsLost(Lost { at_least: 3, at_most: 9 }),
+        Event::RecordsRead { by: "key board", what: "trace", records: 1 },
         Event::WorkFailed { what: "the pack was not written", why: "no \"room\"".to_owned() },
         Event::ProcessFailed { message: "no\nproject", hints: &["do this".to_owned()] },
     ];

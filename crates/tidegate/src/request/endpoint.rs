@@ -3,6 +3,7 @@
 use super::code::Code;
 use super::dialect::Dialect;
 use super::problem::{Next, Problem};
+use crate::http::percent_decoded;
 use http::{Method, StatusCode};
 
 /// The document that describes them, OpenAPI 3.1.
@@ -153,22 +154,7 @@ pub(super) fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Problem>
 pub(super) fn model_id(path: &str) -> String {
     let before = Endpoint::Model.path().trim_end_matches("{id}");
     let id = path.strip_prefix(before).unwrap_or_default().trim_end_matches('/');
-    let mut id = id.as_bytes().iter();
-    let mut decoded = Vec::new();
-    while let Some(&byte) = id.next() {
-        let rest = id.as_slice();
-        let coded = (byte == b'%').then(|| rest.get(..2)).flatten();
-        let coded = coded.filter(|hex| hex.iter().all(u8::is_ascii_hexdigit));
-        let coded = coded.and_then(|hex| std::str::from_utf8(hex).ok());
-        match coded.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(coded) => {
-                decoded.push(coded);
-                id.nth(1);
-            }
-            None => decoded.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
+    percent_decoded(id)
 }
 
 #[cfg(test)]

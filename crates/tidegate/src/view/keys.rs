@@ -77,6 +77,11 @@ impl From<HeldKey> for KeyAnswer {
 }
 
 impl KeyAnswer {
+    /// The tenant it belongs to.
+    pub(crate) fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
     /// The same with what was spent of its budgets.
     pub(crate) fn spent(mut self, ledgers: &[Ledger]) -> KeyAnswer {
         for ledger in ledgers {

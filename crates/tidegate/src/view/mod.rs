@@ -30,7 +30,7 @@ pub(crate) use status::{
     edits, experimental, next_steps, no_incidents, no_longer_watched, no_release, no_set, unserved,
     unwritten, waits_for_server,
 };
-pub(crate) use trace::{trace, unrecorded};
+pub(crate) use trace::{trace, trace_as_json, unrecorded};
 pub(crate) use traces::traces;
 pub(crate) use words::{PlanWords, Words};
 

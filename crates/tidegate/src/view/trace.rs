@@ -5,6 +5,7 @@ use crate::clock::rfc3339;
 use crate::lang::{self, Lang};
 use crate::output::{Tone, padded, paint, wrapped};
 use crate::store::Unrecorded;
+use serde_json::{Value, json};
 use tidegate_core::evidence::{
     Admission, Record, RecordedFallback, RecordedToolCall, RecordedToolResult,
 };
@@ -14,6 +15,27 @@ use tidegate_core::route::Arm;
 use tidegate_core::upstream::FaultOwner;
 use tidegate_core::version_set::{NamedSet, VersionKeys};
 use unicode_width::UnicodeWidthStr as _;
+
+/// The newest record of a trace; where other tenants used the id too, theirs are beside it.
+pub(crate) fn trace_as_json(found: &[(Record, Vec<Feedback>)], unrecorded: &[Unrecorded]) -> Value {
+    let one = |found: &(Record, Vec<Feedback>)| {
+        let (record, feedback) = found;
+        json!({ "record": record, "feedback": feedback })
+    };
+    let mut all = found.iter().map(one);
+    let mut newest = all.next().unwrap_or_else(|| json!({ "record": null, "feedback": [] }));
+    let others: Vec<Value> = all.collect();
+    if !others.is_empty() {
+        newest["others"] = others.into();
+    }
+    if !unrecorded.is_empty() {
+        let rows = unrecorded.iter().map(|Unrecorded { admission, is_over }| {
+            json!({ "admission": admission, "process_ended": is_over })
+        });
+        newest["unrecorded"] = rows.collect();
+    }
+    newest
+}
 
 /// The request in the reader's language.
 pub(crate) fn trace(record: &Record, feedback: &[Feedback]) -> Vec<String> {

@@ -96,6 +96,8 @@ mod stalled;
 mod streams;
 #[cfg(test)]
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod tenants;
+#[cfg(test)]
 mod time;
 #[cfg(test)]
 mod tls;
