@@ -66,9 +66,9 @@ impl UpstreamError {
         UpstreamError::new(failure, problem.to_string(), elapsed)
     }
 
-    /// The same with the upstream's own code and words, the latter redacted and cut.
+    /// The same with the upstream's own code and words, both redacted and cut.
     fn saying(mut self, said: &ErrorFacts) -> UpstreamError {
-        let text = said.message.as_deref().map(|text| {
+        let shown = |text: &str| {
             let redacted = redact(text);
             let flat = redacted.chars().map(|c| if c.is_control() { ' ' } else { c });
             let mut short: String = flat.take(SAID_MAX).collect();
@@ -76,8 +76,9 @@ impl UpstreamError {
                 short.push('…');
             }
             short
-        });
-        *self.said = UpstreamSaid { code: code_of(said), text };
+        };
+        let (code, text) = (code_of(said), said.message.as_deref());
+        *self.said = UpstreamSaid { code: code.as_deref().map(shown), text: text.map(shown) };
         self
     }
 

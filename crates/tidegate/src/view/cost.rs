@@ -167,10 +167,14 @@ impl CostTable {
     }
 }
 
+/// A cell of CSV. A spreadsheet takes what begins like a formula for one, unless an apostrophe is
+/// before it.
 fn quoted(text: &str) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let text = if is_formula { format!("'{text}") } else { text.to_owned() };
     match text.contains(['"', ',', '\r', '\n']) {
         true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.to_owned(),
+        false => text,
     }
 }
 
@@ -264,4 +268,27 @@ pub(crate) fn cost(lang: Lang, table: &CostTable, (since, until): (Day, Day)) ->
         notes.filter(|(count, _)| *count > 0).map(|(count, note)| format!("{count} {note}")),
     );
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_cell_is_no_formula() {
+        for (text, cell) in [
+            ("acme", "acme"),
+            ("a,b \"c\"", "\"a,b \"\"c\"\"\""),
+            ("=HYPERLINK(\"x\")", "\"'=HYPERLINK(\"\"x\"\")\""),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@sum", "'@sum"),
+            ("\t=1", "'\t=1"),
+            ("\r=1", "\"'\r=1\""),
+            ("a=1", "a=1"),
+            ("", ""),
+        ] {
+            assert_eq!(quoted(text), cell, "{text:?}");
+        }
+    }
 }

@@ -7,14 +7,14 @@ use std::net::SocketAddr;
 use tempfile::TempDir;
 
 /// Two projects and the workspace file that lists them.
-struct Workspace {
+pub(crate) struct Workspace {
     folder: TempDir,
-    desk: Project,
-    shop: Project,
+    pub(crate) desk: Project,
+    pub(crate) shop: Project,
 }
 
 impl Workspace {
-    fn new() -> Workspace {
+    pub(crate) fn new() -> Workspace {
         let folder = TempDir::new().unwrap();
         let [desk, shop] = ["desk", "shop"].map(|name| {
             let project = Project::fast();
@@ -30,7 +30,7 @@ impl Workspace {
         Workspace { folder, desk, shop }
     }
 
-    fn serve(&self, env: &[(&str, &str)]) -> Server {
+    pub(crate) fn serve(&self, env: &[(&str, &str)]) -> Server {
         Server::start_with(self.folder.path(), &["--workspace", "services.yaml"], env)
     }
 }

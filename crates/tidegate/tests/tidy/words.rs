@@ -1,5 +1,8 @@
 //! Plain English: words that a reader in a second language has to decode are not used again.
 
+#[path = "shown.rs"]
+mod shown;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
