@@ -17,6 +17,7 @@
 mod echo;
 mod planted;
 mod private;
+mod redact;
 mod refusal;
 mod said;
 mod signal;
@@ -27,6 +28,8 @@ mod words;
 mod tests;
 
 pub use echo::overlap_share;
+pub use private::Known;
+pub use redact::{REDACT_DELAY_CHARS, RedactedStream, Wants, redact_wanted};
 pub use refusal::detect_refusal;
 pub use said::{Call, Heard, Part, Said, Text};
 pub use signal::{Place, Signal, SignalKind, signals};

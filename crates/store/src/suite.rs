@@ -144,6 +144,7 @@ pub(crate) fn record(n: u64, arm: Arm, user: Option<&str>, tenant: Option<&str>)
         fallback: None,
         contract_problem: None,
         repair: None,
+        redacted: false,
         refused: false,
         pii: false,
         risk: Vec::new(),

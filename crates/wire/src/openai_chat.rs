@@ -6,6 +6,7 @@ mod edit;
 mod error;
 mod request;
 pub(crate) mod shape;
+mod texts;
 mod tool_results;
 mod write;
 
@@ -22,5 +23,6 @@ pub use request::{
     CLOSED_MEMBERS, ChatRequest, MODEL_MAX, USER_TEXT_MAX, check_request, read_request,
 };
 pub(crate) use request::{CommonMembers, read_members};
+pub use texts::{Form, chunk_like, with_texts};
 pub use tool_results::{ToolResult, tool_results};
 pub use write::{Completion, write_answer, write_chunks};

@@ -168,6 +168,9 @@ pub struct Record {
     pub refused: bool,
     /// Whether the answer contains personal data or a secret that the request did not contain.
     pub pii: bool,
+    /// Whether personal data or secrets of the answer were replaced before it went out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub redacted: bool,
     /// Risk events seen.
     pub risk: Vec<RiskEvent>,
     /// What was worth counting in the request and its answer.

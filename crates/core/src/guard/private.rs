@@ -22,23 +22,45 @@ pub(super) fn look<'h>(said: &Said<'_>, heard: impl Fn() -> Heard<'h>, findings:
         return;
     }
     findings.has_private = true;
-    let heard = heard();
-    let squeeze = |texts: &[Cow<'_, str>]| -> Vec<String> {
-        texts.iter().map(|text| squeezed(text)).collect()
-    };
-    let (client, system) = (squeeze(&heard.client), squeeze(&heard.system));
+    let known = Known::of(&heard());
     let mut certain = BTreeSet::new();
     for (kind, value) in found {
-        let holds = |texts: &[String]| texts.iter().any(|text| text.contains(&value));
-        // A key that the application wrote into its own prompt is given away all the same.
-        let is_secret = matches!(kind, PrivateKind::Key | PrivateKind::Password);
-        if holds(&client) || (!is_secret && holds(&system)) {
+        if known.holds_squeezed(kind, &value) {
             continue;
         }
         findings.gives_away = true;
         certain.extend(certain_kind(kind));
     }
     findings.events.extend(certain.into_iter().map(RiskEvent::from));
+}
+
+/// What a request said, as far as it matters whether an answer only repeats it.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    client: Vec<String>,
+    system: Vec<String>,
+}
+
+impl Known {
+    /// Of a request.
+    pub fn of(heard: &Heard<'_>) -> Known {
+        let squeeze = |texts: &[Cow<'_, str>]| -> Vec<String> {
+            texts.iter().map(|text| squeezed(text)).collect()
+        };
+        Known { client: squeeze(&heard.client), system: squeeze(&heard.system) }
+    }
+
+    /// Whether the request held a value, however it is grouped.
+    pub fn holds(&self, kind: PrivateKind, value: &str) -> bool {
+        self.holds_squeezed(kind, &squeezed(value))
+    }
+
+    fn holds_squeezed(&self, kind: PrivateKind, value: &str) -> bool {
+        let holds = |texts: &[String]| texts.iter().any(|text| text.contains(value));
+        // A key that the application wrote into its own prompt is given away all the same.
+        let is_secret = matches!(kind, PrivateKind::Key | PrivateKind::Password);
+        holds(&self.client) || (!is_secret && holds(&self.system))
+    }
 }
 
 /// The red line that something is which its own form proves; `None` for what is likely only.

@@ -380,6 +380,7 @@ fn record() -> Record {
         upstream_said: some(),
         contract_problem: some(),
         repair: Some(RepairResult::Repaired),
+        redacted: true,
         refused: true,
         pii: true,
         risk: vec![RiskEvent { kind: RiskKind::Leak, detail: name() }],

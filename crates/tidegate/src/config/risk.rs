@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tidegate_core::text::PrivateKind;
 
 /// What a black signal shuts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +28,8 @@ pub(crate) struct RiskConfig {
     /// Requests that are refused, and answers that are kept from the client, because of what they
     /// hold.
     pub(crate) block: Vec<Block>,
+    /// What is replaced in answers by its mark, where the request did not hold it.
+    pub(crate) redact: Vec<Redact>,
     /// For how long a caller is refused after a tool call that is not allowed, s, 0 to 86400;
     /// 0 for not at all.
     pub(crate) ban_s: u64,
@@ -39,6 +42,7 @@ impl Default for RiskConfig {
             words: Vec::new(),
             on_black: OnBlack::default(),
             block: blocked_by_default(),
+            redact: Vec::new(),
             ban_s: BAN_S,
         }
     }
@@ -57,6 +61,30 @@ pub(crate) fn blocked_by_default() -> Vec<Block> {
 /// Whether it is the default of `risk.block`.
 pub(crate) fn is_blocked_by_default(block: &[Block]) -> bool {
     block == BLOCKED
+}
+
+/// What is replaced in answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Redact {
+    /// API keys, tokens, private keys and passwords.
+    Secrets,
+    /// Numbers of payment cards, bank accounts, identity cards and passports.
+    Ids,
+    /// All of that, e-mail addresses and phone numbers.
+    Personal,
+}
+
+impl Redact {
+    /// The kinds that it means.
+    pub(crate) fn kinds(self) -> &'static [PrivateKind] {
+        use PrivateKind::{Card, Email, Iban, Id, Key, Number, Password, Phone};
+        match self {
+            Redact::Secrets => &[Key, Password],
+            Redact::Ids => &[Id, Card, Iban, Number],
+            Redact::Personal => &[Key, Password, Id, Card, Iban, Number, Email, Phone],
+        }
+    }
 }
 
 /// What a request may be refused for, or an answer kept back.

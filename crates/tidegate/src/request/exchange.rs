@@ -40,7 +40,7 @@ use taken::take;
 pub(super) use taken::{input_tokens, text_tokens};
 use tidegate_core::access::Level;
 use tidegate_core::degrade::DegradeLevel;
-use tidegate_core::guard::{Findings, Said, Signal};
+use tidegate_core::guard::{Findings, Known, Said, Signal};
 use tidegate_core::ids::ChangeId;
 use tidegate_core::observe::Outcome;
 use tidegate_core::route::{Arm, Cohort};
@@ -190,6 +190,8 @@ pub(super) struct Ending {
     pub(super) withheld: bool,
     /// How it compares with the contract.
     pub(super) contract: Checked,
+    /// Whether anything of it was replaced before it went out.
+    pub(super) redacted: bool,
 }
 
 /// A request on its version set.
@@ -350,6 +352,11 @@ impl Exchange {
             heard_in(asked, &detectors.system_prompt)
         };
         detectors.inspect(&Said { is_cut, ..said_in(facts) }, heard)
+    }
+
+    /// What the request said, for what an answer may repeat.
+    pub(super) fn known(&self) -> Known {
+        Known::of(&heard_in(&self.query.body.again(), &self.set.detectors.system_prompt))
     }
 
     /// Whose request it is, behind a pseudonym: the user, else the key. `None` if neither is known.

@@ -31,6 +31,7 @@ mod cors;
 mod count;
 mod dialect;
 mod endpoint;
+mod redacting;
 mod relief;
 mod repeats;
 mod reply;

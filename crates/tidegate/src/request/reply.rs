@@ -2,6 +2,7 @@
 
 use super::exchange::{Ending, Exchange, Withheld};
 use super::problem::Problem;
+use super::redacting;
 use crate::http::aside;
 use crate::upstream::{Answer, BODY_SMALL, Form, UpstreamError};
 use bytes::Bytes;
@@ -31,6 +32,9 @@ pub(super) async fn whole(exchange: Exchange, answer: Answer) -> Result<Whole, P
 
 fn looked_at(exchange: Exchange, answer: Answer) -> Result<Whole, Problem> {
     let Answer { body, facts, elapsed, warnings: _ } = answer;
+    let found = exchange.look(&facts, false);
+    let redacted = redacting::whole(&exchange, &body, &facts, &found);
+    let (redacted, body) = (redacted.is_some(), redacted.unwrap_or(body));
     let written = match exchange.query.is_message {
         true => Ok(body),
         false => exchange.dialect().answer(body, &exchange.named()),
@@ -41,7 +45,7 @@ fn looked_at(exchange: Exchange, answer: Answer) -> Result<Whole, Problem> {
             let error = UpstreamError::of_problem(&problem, elapsed);
             let problem = Problem::upstream(&error, exchange.passes_on());
             let UpstreamError { failure, elapsed, said, .. } = error;
-            let found = Some(exchange.look(&facts, false));
+            let found = Some(found);
             let (status, facts) = (problem.status, Some(facts));
             let (failure, said) = (Some(failure), Some(said));
             exchange.close(Ending {
@@ -56,7 +60,6 @@ fn looked_at(exchange: Exchange, answer: Answer) -> Result<Whole, Problem> {
             return Err(problem);
         }
     };
-    let found = exchange.look(&facts, false);
     let contract = match exchange.checked(&facts, &found) {
         Ok(contract) => contract,
         Err(Withheld { why, contract }) => {
@@ -76,6 +79,7 @@ fn looked_at(exchange: Exchange, answer: Answer) -> Result<Whole, Problem> {
         elapsed,
         found: Some(found),
         contract,
+        redacted,
         ..Ending::default()
     });
     Ok(Whole {

@@ -11,6 +11,7 @@ use super::bounds::{HELD_MAX, STREAM_PIECE};
 use super::dialect::StreamForm;
 use super::exchange::{Checked, Ending, Exchange, Withheld};
 use super::problem::{CLIENT_GONE, Problem};
+use super::redacting::Redacting;
 use crate::config::Block;
 use crate::guard::{said_in, withheld_for};
 use crate::observe::StatusClass;
@@ -41,6 +42,8 @@ struct Events {
     contract: Growing,
     /// What the watch found so far.
     seen: Vec<RiskEvent>,
+    /// What of the texts waits, where anything is replaced in them.
+    redacting: Option<Redacting>,
     /// Events that wait until it is known which tool they call.
     held: Vec<u8>,
     form: StreamForm,
@@ -52,6 +55,7 @@ pub(super) fn response(mut exchange: Exchange, first: Piece, pieces: Pieces) -> 
     exchange.measure_overhead();
     let events = Events {
         form: exchange.stream_form(),
+        redacting: Redacting::of(&exchange),
         exchange: Some(exchange),
         first: Some(first),
         pieces,
@@ -146,7 +150,7 @@ impl Events {
         }
     }
 
-    fn data(&mut self, data: &[u8], says: tidegate_wire::Piece, out: &mut Vec<u8>) {
+    fn data(&mut self, data: &Bytes, says: tidegate_wire::Piece, out: &mut Vec<u8>) {
         if let Some(exchange) = &mut self.exchange
             && exchange.first_token.is_none()
             && says.has_token()
@@ -154,7 +158,13 @@ impl Events {
             exchange.first_token = Some(Instant::now());
         }
         // What is held goes on only once it is known that it may.
-        let written = self.form.chunk(data, &says, &mut self.held);
+        let redacted = match (&mut self.redacting, &self.exchange) {
+            (Some(redacting), Some(exchange)) => redacting.chunk(exchange, data, &says),
+            (None, _) | (_, None) => None,
+        };
+        let (data, shown) =
+            redacted.as_ref().map_or((&data[..], &says), |(data, says)| (data, says));
+        let written = self.form.chunk(data, shown, &mut self.held);
         if let Err(problem) = self.facts.push(says).and(written) {
             return self.broken(UpstreamError::of_problem(&problem, Elapsed::default()), out);
         }
@@ -184,8 +194,10 @@ impl Events {
             Ok(contract) => contract,
             Err(why) => return self.withhold(why, Some(found), elapsed, out),
         };
+        let rest = self.redacting.as_mut().and_then(|redacting| redacting.end(exchange));
+        let written = rest.map(|(data, says)| self.form.chunk(&data, &says, &mut self.held));
         out.append(&mut self.held);
-        if let Err(problem) = self.form.end(out) {
+        if let Err(problem) = written.unwrap_or(Ok(())).and_then(|()| self.form.end(out)) {
             return self.broken(UpstreamError::of_problem(&problem, elapsed), out);
         }
         let (status, class, failure) = match self.facts.is_useful() {
@@ -236,6 +248,7 @@ impl Events {
                 }
             }
             ending.found = Some(found);
+            ending.redacted = self.redacting.as_ref().is_some_and(|it| it.is_changed);
             ending.facts = Some(facts);
             exchange.close(ending);
         }

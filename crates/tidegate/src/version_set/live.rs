@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use tidegate_core::guard::{Detectors, Words};
+use tidegate_core::text::PrivateKind;
 use tidegate_core::version_set::{ArtifactKind, NamedSet, PackedSet, VersionKeys, VersionSet};
 use tidegate_wire::translate::Warnings;
 
@@ -70,6 +71,8 @@ pub(crate) struct LiveSet {
     pub(crate) detectors: Detectors,
     /// What answers are kept from the client for.
     pub(crate) block: Vec<Block>,
+    /// What is replaced in answers, where the request did not hold it.
+    pub(crate) redact: BTreeSet<PrivateKind>,
     /// Tools that are marked as expensive; they are switched off first.
     pub(crate) expensive_tools: BTreeSet<String>,
     renderer: Renderer,
@@ -123,6 +126,7 @@ impl LiveSet {
         });
         let fallbacks = fallbacks.collect::<Result<_>>()?;
         let renderer = renderer(&model);
+        let redact = settings.risk.redact.iter().flat_map(|redact| redact.kinds());
         Ok(LiveSet {
             set: packed.set.clone(),
             label: packed.label.clone(),
@@ -146,6 +150,7 @@ impl LiveSet {
                 words: Words::new(&settings.risk.words),
             },
             block: settings.risk.block,
+            redact: redact.copied().collect(),
             expensive_tools: manifest.expensive(),
             renderer,
             tools,
@@ -231,10 +236,12 @@ impl LiveSet {
     }
 
     /// Whether it serves a message of Anthropic's API as it is: the model server speaks that API,
-    /// and nothing of the set has to be translated for it.
+    /// and nothing of the set has to be translated for it. What is replaced in answers is replaced
+    /// in chat completions.
     pub(crate) fn speaks_messages(&self) -> bool {
         let adds_chat = self.tools.is_some() || self.index.is_some();
-        self.upstream.takes(Form::Messages) && !adds_chat && self.renderer.fits_messages()
+        let is_free = !adds_chat && self.redact.is_empty();
+        self.upstream.takes(Form::Messages) && is_free && self.renderer.fits_messages()
     }
 
     /// Puts the prompt and the model into a message, as [`Self::render`] does into a chat

@@ -7,7 +7,7 @@
 use super::error::{Result, SetError};
 use super::tools::Manifest;
 use crate::config::{
-    AnswerLimits, Block, Contract, Limits, PromptMode, RiskConfig, blocked_by_default,
+    AnswerLimits, Block, Contract, Limits, PromptMode, Redact, RiskConfig, blocked_by_default,
     is_blocked_by_default,
 };
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,9 @@ pub(crate) struct RiskSettings {
     /// packed before there was a choice keep their names.
     #[serde(default = "blocked_by_default", skip_serializing_if = "is_blocked_by_default")]
     pub(crate) block: Vec<Block>,
+    /// What is replaced in answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) redact: Vec<Redact>,
 }
 
 /// The first format. It also held settings of the process and of the release, which were never
@@ -86,6 +89,7 @@ impl Settings {
                 planted: project.risk.planted.clone(),
                 words: project.risk.words.clone(),
                 block: project.risk.block.clone(),
+                redact: project.risk.redact.clone(),
             },
             tools_sent: tools.send && !tools.tools.is_empty(),
         }
@@ -119,14 +123,14 @@ impl Settings {
             };
         }
         let SettingsV1 { contract, limits, prompt_mode, risk } = serde_json::from_value(value)?;
-        let RiskConfig { planted, words, block, on_black: _, ban_s: _ } = risk;
+        let RiskConfig { planted, words, block, redact, on_black: _, ban_s: _ } = risk;
         Ok(Settings {
             format: FORMAT,
             output: contract.output,
             repair: contract.repair,
             limits: limits.of_answers(),
             prompt_mode,
-            risk: RiskSettings { planted, words, block },
+            risk: RiskSettings { planted, words, block, redact },
             tools_sent: false,
         })
     }

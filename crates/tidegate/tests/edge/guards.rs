@@ -224,3 +224,82 @@ fn personal_data_is_kept_back_where_the_project_says_so() {
     assert_eq!(post(&server, "p-2", &ask("is it ann@example.com?")).status, 200, "said again");
     assert_eq!(counted(&server, "personal_data", "blocked"), 1);
 }
+
+/// What a stream's texts are once they are put together, and its calls' arguments.
+fn joined(answer: &Answer) -> (String, String, String) {
+    let (mut text, mut thought, mut arguments) = (String::new(), String::new(), String::new());
+    for event in answer.events().iter().filter(|event| *event != "[DONE]") {
+        let event: Value = serde_json::from_str(event).unwrap();
+        let delta = &event["choices"][0]["delta"];
+        text.push_str(delta["content"].as_str().unwrap_or_default());
+        thought.push_str(delta["reasoning_content"].as_str().unwrap_or_default());
+        let call = &delta["tool_calls"][0]["function"]["arguments"];
+        arguments.push_str(call.as_str().unwrap_or_default());
+    }
+    (text, thought, arguments)
+}
+
+#[test]
+fn what_an_answer_gives_away_is_replaced_whole_and_streamed_at_every_split() {
+    let said = "卡号 4242 4242 4242 4242，電話番号は090-1234-5678、mail ann@example.com.";
+    let expected = "卡号 [card]，電話番号は[phone]、mail [email].";
+    let chunk = |delta: Value, finish: Option<&str>| {
+        let choice = json!({"index": 0, "delta": delta, "finish_reason": finish});
+        format!("data: {}\n\n", json!({"id": "c", "choices": [choice]}))
+    };
+    let letters = |key: &'static str| {
+        said.chars().map(move |c| chunk(json!({key: c.to_string()}), None)).collect::<String>()
+    };
+    let call = json!({"tool_calls": [{"index": 0, "id": "t-1", "type": "function",
+        "function": {"name": "lookup_order", "arguments": "{\"mail\": \"bo@example.com\"}"}}]});
+    let ends = [chunk(json!({}), Some("stop")), String::new(), chunk(call, Some("tool_calls"))];
+    for end in ends {
+        let stream = letters("reasoning_content") + &letters("content") + &end + "data: [DONE]\n\n";
+        let whole = completion(said);
+        let upstream = Upstream::speaking(move |body| match body["stream"] == true {
+            true => ("200 OK", "text/event-stream", stream.clone()),
+            false => ("200 OK", "application/json", whole.clone()),
+        });
+        let (project, server) = project(&upstream, "{redact: [personal]}", "");
+        let mut question = ask("who?");
+        assert_eq!(post(&server, "r-1", &question).text(), expected);
+        let seen = record(&project, "r-1");
+        assert_eq!((&seen["redacted"], &seen["pii"]), (&json!(true), &json!(true)), "{seen}");
+        assert_eq!(counted(&server, "personal_data", "redacted"), 1);
+        question["stream"] = json!(true);
+        let streamed = post(&server, "r-2", &question);
+        let (text, thought, arguments) = joined(&streamed);
+        assert_eq!((text.as_str(), thought.as_str()), (expected, expected), "{streamed:?}");
+        assert!(arguments.is_empty() || arguments.contains("bo@example.com"), "{arguments}");
+        assert!(streamed.body.contains("[DONE]"), "{streamed:?}");
+        assert_eq!(record(&project, "r-2")["redacted"], true);
+        let mut own = ask("I am ann@example.com, my card is 4242424242424242, tel 090-1234-5678");
+        assert_eq!(post(&server, "r-3", &own).text(), said, "said again");
+        own["stream"] = json!(true);
+        assert_eq!(joined(&post(&server, "r-4", &own)).0, said);
+    }
+}
+
+#[test]
+fn a_long_stream_goes_on_while_its_end_waits_and_a_message_is_redacted_as_well() {
+    let chunk = |text: &str| {
+        let choice = json!({"index": 0, "delta": {"content": text}});
+        format!("data: {}\n\n", json!({"choices": [choice]}))
+    };
+    let word = "退款已经处理。";
+    let body = chunk(word).repeat(100) + &chunk("mail ann@example.com") + "data: [DONE]\n\n";
+    let upstream = Upstream::saying("200 OK", "text/event-stream", &body);
+    let (_project, server) = project(&upstream, "{redact: [personal]}", "");
+    let mut question = ask("who?");
+    question["stream"] = json!(true);
+    let answer = post(&server, "l-1", &question);
+    assert_eq!(joined(&answer).0, word.repeat(100) + "mail [email]");
+    let first = answer.events().iter().position(|event| event.contains('退')).unwrap();
+    assert!(first * word.chars().count() <= 256, "the first text is behind by {first} chunks");
+    let message = json!({"model": "my-service", "max_tokens": 9, "stream": true,
+        "messages": [{"role": "user", "content": "who?"}]});
+    let bytes = client::request("POST", "/v1/messages", "", message.to_string().as_bytes());
+    let answer = client::open(server.address, &bytes).unwrap().finish().unwrap();
+    assert!(answer.body.contains("[email]") && !answer.body.contains("ann@"), "{answer:?}");
+    assert!(answer.body.contains("message_stop"), "{answer:?}");
+}

@@ -349,6 +349,7 @@ pub(in crate::evidence) fn record(trace: &str, failing: bool) -> Record {
         fallback: None,
         contract_problem: failing.then(|| "the answer is not JSON: expected `{` at 1:1".to_owned()),
         repair: None,
+        redacted: false,
         refused: false,
         pii: false,
         risk: vec![],

@@ -39,6 +39,7 @@ pub(in crate::gate) fn record(n: u64, input: &str) -> Record {
         fallback: None,
         contract_problem: None,
         repair: None,
+        redacted: false,
         refused: false,
         pii: false,
         risk: vec![],

@@ -279,6 +279,7 @@ fn record(
         repair: exchange.repair.as_ref().map(|repair| repair.result),
         refused: judged.refused && own.is_none(),
         pii: found.gives_away && own.is_none(),
+        redacted: ending.redacted,
         risk: found.events,
         signals: exchange.signals.iter().cloned().chain(found.signals).collect(),
         prompt_length: query.input_chars,

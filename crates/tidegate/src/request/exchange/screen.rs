@@ -8,6 +8,7 @@ use crate::request::problem::Problem;
 use crate::upstream::Form;
 use tidegate_core::degrade::DegradeLevel;
 use tidegate_core::guard::{Findings, signals};
+use tidegate_core::text::PrivateKind;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::AnswerFacts;
 
@@ -95,13 +96,37 @@ impl Exchange {
         })
     }
 
+    /// Whether what is blocked by this is replaced where it is not blocked.
+    fn replaces(&self, by: Block) -> bool {
+        let is_replaced = |kind| self.set.redact.contains(&kind);
+        match by {
+            Block::Secrets => is_replaced(PrivateKind::Key),
+            Block::Ids => is_replaced(PrivateKind::Card),
+            Block::Personal => !self.set.redact.is_empty(),
+            Block::Planted
+            | Block::Tools
+            | Block::Prompt
+            | Block::Words
+            | Block::Injection
+            | Block::HiddenText
+            | Block::Contract
+            | Block::Arguments => false,
+        }
+    }
+
     /// Counts what guards saw and what was done.
     pub(super) fn count_guards(&self, ending: &Ending, found: &Findings) {
         let metrics = &self.gateway.metrics;
         let is_refused = ending.failure == Some(Failure::Blocked);
         let count = |guard, is_stopped: bool, by: Option<Block>| {
             let is_blocked = is_stopped && by.is_some_and(|by| self.set.block.contains(&by));
-            metrics.guard(guard, if is_blocked { "blocked" } else { "counted" });
+            let is_replaced = || ending.redacted && by.is_some_and(|by| self.replaces(by));
+            let action = match is_blocked {
+                true => "blocked",
+                false if is_replaced() => "redacted",
+                false => "counted",
+            };
+            metrics.guard(guard, action);
         };
         for signal in &self.signals {
             count(signal.kind.as_str(), is_refused, Some(block_of_signal(signal.kind)));
