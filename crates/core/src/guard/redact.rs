@@ -190,7 +190,7 @@ fn open_token(window: &str, from: usize) -> Option<Private> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let run = window.trim_end_matches(is_part).len();
     let is_token = window[run..].starts_with("eyJ") && window.len() - run > HOLD && run >= from;
-    is_token.then(|| Private { range: run..window.len(), kind: PrivateKind::Key })
+    is_token.then_some(Private { range: run..window.len(), kind: PrivateKind::Key })
 }
 
 /// The last characters of two texts together, from the beginning of a word on.
