@@ -19,7 +19,7 @@ use super::problem::{CLIENT_GONE, Problem};
 use super::relief;
 use super::repeats::Turn;
 use crate::access::Taken;
-use crate::guard::{heard_in, pseudonym, said_in};
+use crate::guard::pseudonym;
 use crate::route::LiveTable;
 use crate::store::Ticket;
 use crate::upstream::{self, Elapsed, Form};
@@ -32,7 +32,6 @@ use placed::{Placed, place};
 use repair::Repair;
 pub(super) use screen::{Checked, Withheld};
 use serde_json::{Map, Value};
-use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use taken::take;
@@ -40,7 +39,7 @@ use taken::take;
 pub(super) use taken::{input_tokens, text_tokens};
 use tidegate_core::access::Level;
 use tidegate_core::degrade::DegradeLevel;
-use tidegate_core::guard::{Findings, Known, Said, Signal};
+use tidegate_core::guard::{Findings, Signal};
 use tidegate_core::ids::ChangeId;
 use tidegate_core::observe::Outcome;
 use tidegate_core::route::{Arm, Cohort};
@@ -341,22 +340,6 @@ impl Exchange {
     /// and may well be of another kind.
     pub(super) fn compared_in(&self) -> Option<&ChangeId> {
         self.change_id().filter(|_| self.cohort.is_some() && self.degraded.is_none())
-    }
-
-    /// What the answer holds that it should not.
-    pub(super) fn look(&self, facts: &AnswerFacts, is_cut: bool) -> Findings {
-        let detectors = &self.set.detectors;
-        let asked = OnceCell::new();
-        let heard = || {
-            let asked = asked.get_or_init(|| self.query.body.again());
-            heard_in(asked, &detectors.system_prompt)
-        };
-        detectors.inspect(&Said { is_cut, ..said_in(facts) }, heard)
-    }
-
-    /// What the request said, for what an answer may repeat.
-    pub(super) fn known(&self) -> Known {
-        Known::of(&heard_in(&self.query.body.again(), &self.set.detectors.system_prompt))
     }
 
     /// Whose request it is, behind a pseudonym: the user, else the key. `None` if neither is known.

@@ -3,11 +3,14 @@
 
 use super::{Ending, Exchange};
 use crate::config::Block;
-use crate::guard::{asked_in, block_of, block_of_signal, refused_for, withheld_for};
+use crate::guard::{
+    asked_in, block_of, block_of_signal, heard_in, refused_for, said_in, withheld_for,
+};
 use crate::request::problem::Problem;
 use crate::upstream::Form;
+use std::cell::OnceCell;
 use tidegate_core::degrade::DegradeLevel;
-use tidegate_core::guard::{Findings, signals};
+use tidegate_core::guard::{Findings, Known, Said, signals};
 use tidegate_core::text::PrivateKind;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::AnswerFacts;
@@ -47,6 +50,22 @@ impl Exchange {
         let (status, failure) = (problem.status, Some(Failure::Blocked));
         self.close(Ending { status, failure, ..Ending::default() });
         Err(problem)
+    }
+
+    /// What the answer holds that it should not.
+    pub(in crate::request) fn look(&self, facts: &AnswerFacts, is_cut: bool) -> Findings {
+        let detectors = &self.set.detectors;
+        let asked = OnceCell::new();
+        let heard = || {
+            let asked = asked.get_or_init(|| self.query.body.again());
+            heard_in(asked, &detectors.system_prompt)
+        };
+        detectors.inspect(&Said { is_cut, ..said_in(facts) }, heard)
+    }
+
+    /// What the request said, for what an answer may repeat.
+    pub(in crate::request) fn known(&self) -> Known {
+        Known::of(&heard_in(&self.query.body.again(), &self.set.detectors.system_prompt))
     }
 
     /// How an answer that has ended compares with the contract.
