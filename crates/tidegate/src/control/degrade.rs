@@ -23,6 +23,16 @@ impl Relief {
         Event::Degraded { level, by, reason }
     }
 
+    /// Whether the service is as it orders already, by the journal.
+    pub(super) fn is_in(&self, state: &ControlState) -> bool {
+        let Relief { level, by, reason, at: _ } = self;
+        match (&state.degraded, level) {
+            (None, None) => true,
+            (Some(now), Some(level)) => (now.level, &now.by, &now.reason) == (*level, by, reason),
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+
     /// The order to pause that comes with it; `None` where no release has to be paused.
     pub(super) fn pause(&self, state: &ControlState) -> Option<Order> {
         let phase = state.active_release()?.state.phase;

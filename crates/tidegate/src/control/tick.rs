@@ -241,7 +241,9 @@ impl Control {
             let (by, reason) = (opened.by, opened.reason);
             events.push(Event::EntranceOpened { table: table.clone(), by, reason });
         }
-        events.extend(relief.as_ref().map(Relief::event));
+        // It may have been written though the answer was an error.
+        let unwritten = relief.as_ref().filter(|relief| !relief.is_in(&self.state));
+        events.extend(unwritten.map(Relief::event));
         let changed = self.state.table.as_ref() != Some(&table);
         self.append(events).await?;
         if let Some(relief) = &relief {

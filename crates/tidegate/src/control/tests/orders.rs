@@ -2,10 +2,13 @@
 //! through any history of traffic, looks, orders and a disk that answers or does not.
 
 use super::*;
+use crate::control::ahead::Relief;
+use crate::store::Store;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use tidegate_core::degrade::DegradeLevel;
 use tidegate_core::ids::Generation;
 
 /// One thing that happens. `stalled` goes past the store, as everything does that asks while the
@@ -204,4 +207,33 @@ fn inv5_inv10_no_history_brings_back_what_an_operator_took_out() {
         assert!(reached.contains(end), "no history ends {end}: {reached:?}");
     }
     assert!(reached.iter().any(|end| end.starts_with("paused")), "{reached:?}");
+}
+
+/// An order to degrade was written though the answer to it was an error.
+#[tokio::test]
+async fn an_order_to_degrade_that_is_in_the_journal_already_is_not_written_twice() {
+    let mut scene = Scene::new().await;
+    let (level, at) = (Some(DegradeLevel::Small), scene.control.clock.now());
+    let order = |by: &str| {
+        let (by, reason) = (by.to_owned(), "the provider is slow".to_owned());
+        Relief { level, by, reason, at }
+    };
+    let store = scene.control.store.clone();
+    let after = scene.control.state.seq;
+    scene.control.ahead.degrade(order("mei"));
+    store.append(after, store.epoch(), at, vec![order("mei").event()]).await.unwrap();
+    for _ in 0..3 {
+        let _ = scene.control.tick().await;
+    }
+    assert!(scene.control.ahead.relief().is_none() && scene.is_replay());
+    let written = |store: &Store| {
+        let entries = store.journal(1).unwrap();
+        let events = entries.iter().map(|entry| entry.event().unwrap());
+        events.filter(|event| matches!(event, Event::Degraded { .. })).count()
+    };
+    assert_eq!(written(&store), 1);
+    // Another's order is another one.
+    scene.control.ahead.degrade(order("li"));
+    scene.control.tick().await.unwrap();
+    assert_eq!(written(&store), 2);
 }
