@@ -84,16 +84,42 @@ impl Sum for Money {
 /// Dollars, exactly: as many digits as are needed, two at least.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&usd(u128::from(self.0)))
+        write_usd(f, self.0 / PER_USD, self.0 % PER_USD)
     }
 }
 
 /// So many trillionths as dollars, exactly: for sums that are larger than any amount.
 pub fn usd(trillionths: u128) -> String {
-    let per_usd = u128::from(PER_USD);
-    let fraction = format!("{:0DIGITS$}", trillionths % per_usd);
-    let kept = fraction.trim_end_matches('0').len().max(2);
-    format!("{}.{}", trillionths / per_usd, &fraction[..kept])
+    struct Wide(u128);
+    impl fmt::Display for Wide {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let per_usd = u128::from(PER_USD);
+            // What is left of a dollar fits.
+            let fraction = u64::try_from(self.0 % per_usd).unwrap_or_default();
+            write_usd(f, self.0 / per_usd, fraction)
+        }
+    }
+    Wide(trillionths).to_string()
+}
+
+/// Each record has four amounts: nothing is made beside the text.
+fn write_usd(
+    f: &mut fmt::Formatter<'_>,
+    dollars: impl fmt::Display,
+    mut trillionths: u64,
+) -> fmt::Result {
+    let mut digits = [b'0'; DIGITS];
+    let mut kept = 2;
+    for (i, digit) in digits.iter_mut().enumerate().rev() {
+        let last = (trillionths % 10) as u8;
+        trillionths /= 10;
+        *digit += last;
+        if last != 0 {
+            kept = kept.max(i + 1);
+        }
+    }
+    write!(f, "{dollars}.")?;
+    f.write_str(str::from_utf8(&digits[..kept]).unwrap_or_default())
 }
 
 /// Dollars as text: a number of JSON is read as a fraction of two by most who read it.

@@ -120,6 +120,19 @@ fn any_rates() -> impl Strategy<Value = Rates> {
 
 proptest! {
     #[test]
+    fn an_amount_is_written_with_as_many_digits_as_it_needs(
+        dollars in 0..u128::from(u64::MAX),
+        trillionths in 0..1_000_000_000_000_u128,
+        zeros in 0_u32..13,
+    ) {
+        let trillionths = trillionths / 10_u128.pow(zeros) * 10_u128.pow(zeros);
+        let fraction = format!("{trillionths:012}");
+        let kept = fraction.trim_end_matches('0').len().max(2);
+        let written = usd(dollars * 1_000_000_000_000 + trillionths);
+        prop_assert_eq!(written, format!("{}.{}", dollars, &fraction[..kept]));
+    }
+
+    #[test]
     fn an_amount_reads_back_as_it_was_written(amount in any::<u64>()) {
         let text = Money(amount).to_string();
         prop_assert_eq!(Money::parse_usd(&text), Some(Money(amount)));

@@ -24,20 +24,21 @@ pub fn folded(text: &str) -> String {
 
 /// The first so many characters of the [`folded`] text; what comes after them is not looked at.
 pub fn folded_head(text: &str, chars_max: usize) -> String {
+    if let Some(head) = text.get(..text.len().min(chars_max))
+        && is_single_spaced(head)
+    {
+        return head.to_ascii_lowercase();
+    }
     let mut out = String::with_capacity(text.len().min(chars_max));
     let mut chars = 0;
     for c in text.chars() {
         if chars == chars_max {
             break;
         }
-        // Most text is ASCII, which has nothing invisible and nothing to look up.
-        let c = if c.is_ascii() {
-            c
-        } else if is_invisible(c) {
+        if is_invisible(c) {
             continue;
-        } else {
-            plain(c)
-        };
+        }
+        let c = plain(c);
         if !c.is_whitespace() {
             out.push(c.to_ascii_lowercase());
             chars += 1;
@@ -47,6 +48,14 @@ pub fn folded_head(text: &str, chars_max: usize) -> String {
         }
     }
     out
+}
+
+/// Whether a text is in ASCII, which has nothing invisible and nothing to look up, and has no white
+/// space but single spaces. Most texts are.
+fn is_single_spaced(text: &str) -> bool {
+    // No early end: so all bytes are looked at many at a time.
+    let has_others = |has, byte: &u8| has | matches!(byte, b'\t'..=b'\r');
+    text.is_ascii() && !text.as_bytes().iter().fold(false, has_others) && !text.contains("  ")
 }
 
 /// The ways a text can be read: folded; where it has tag characters, which a screen does not show
@@ -134,4 +143,36 @@ pub(super) fn plain(c: char) -> char {
 
 fn shifted(code: u32, otherwise: char) -> char {
     char::from_u32(code).unwrap_or(otherwise)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Character by character, whatever it is.
+    fn slowly(text: &str, chars_max: usize) -> String {
+        let mut out: Vec<char> = Vec::new();
+        for c in text.chars().filter(|c| !is_invisible(*c)) {
+            let c = plain(c).to_ascii_lowercase();
+            match c.is_whitespace() {
+                _ if out.len() == chars_max => break,
+                true if out.last() == Some(&' ') => {}
+                true => out.push(' '),
+                false => out.push(c),
+            }
+        }
+        out.into_iter().collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_in_ascii_is_folded_as_any_text_is(
+            text in "([A-Z]{0,9}( [a-z.']{1,9}){0,4})|[ \\t\\n\\x0bA-z.'\\x00-\\x1f\\x7f]{0,30}[ Ａé\u{3000}\u{200b}”你b\n]{0,12}",
+            chars_max in 0_usize..50,
+        ) {
+            prop_assert_eq!(folded_head(&text, chars_max), slowly(&text, chars_max));
+            prop_assert_eq!(folded(&text), slowly(&text, usize::MAX));
+        }
+    }
 }

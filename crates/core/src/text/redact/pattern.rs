@@ -183,9 +183,12 @@ pub(super) struct Signs {
     found: u32,
 }
 
-/// Finds all signs in one pass over a text.
+/// Finds all signs in a text: most texts have none, which one pass says, and a slower one finds all
+/// words, also those within others.
 struct Finder {
     words: AhoCorasick,
+    /// Bytes of the longest word.
+    longest: usize,
     /// For each word, the sign that it shows.
     shows: Vec<Sign>,
 }
@@ -193,7 +196,8 @@ struct Finder {
 static FINDER: LazyLock<Finder> = LazyLock::new(|| {
     let words = SIGNS.iter().flat_map(|(_, words)| words.iter());
     let shows = SIGNS.iter().flat_map(|(sign, words)| words.iter().map(|_| *sign));
-    Finder { words: automaton(words), shows: shows.collect() }
+    let longest = words.clone().map(|word| word.len()).max().unwrap_or(0);
+    Finder { words: automaton(words), longest, shows: shows.collect() }
 });
 
 #[expect(
@@ -210,17 +214,25 @@ fn automaton<'a>(words: impl Iterator<Item = &'a &'a str>) -> AhoCorasick {
 
 impl Signs {
     pub(super) fn of(text: &str) -> Signs {
-        let Finder { words, shows } = &*FINDER;
-        let found = words.find_overlapping_iter(text);
-        Signs {
-            digits: text.bytes().filter(u8::is_ascii_digit).count(),
-            found: found.fold(0, |signs, at| signs | 1 << shows[at.pattern().as_usize()] as u32),
-        }
+        let Finder { words, longest, shows } = &*FINDER;
+        let digits = digits(text);
+        // No word ends before the first one does.
+        let Some(first) = words.find(text) else { return Signs { digits, found: 0 } };
+        let from = first.end().saturating_sub(*longest);
+        let found = words.find_overlapping_iter(&text.as_bytes()[from..]);
+        let found = found.fold(0, |signs, at| signs | 1 << shows[at.pattern().as_usize()] as u32);
+        Signs { digits, found }
     }
 
     pub(super) fn has(&self, sign: Sign) -> bool {
         self.found & (1 << sign as u32) != 0
     }
+}
+
+/// How many digits a text has, counted many bytes at a time: in a byte, up to what fits it.
+fn digits(text: &str) -> usize {
+    let in_part = |part: &[u8]| part.iter().map(|byte| u8::from(byte.is_ascii_digit())).sum::<u8>();
+    text.as_bytes().chunks(usize::from(u8::MAX)).map(|part| usize::from(in_part(part))).sum()
 }
 
 #[expect(clippy::expect_used, reason = "the patterns are constants; a test compiles them all")]

@@ -306,3 +306,11 @@ proptest! {
         prop_assert!(!redacted.contains("ann@example.com"));
     }
 }
+
+#[test]
+fn digits_of_long_texts_are_counted() {
+    for len in [0, 1, 254, 255, 256, 1_000] {
+        assert_eq!(pattern::Signs::of(&"7".repeat(len)).digits, len);
+        assert_eq!(pattern::Signs::of(&"7 退".repeat(len)).digits, len);
+    }
+}

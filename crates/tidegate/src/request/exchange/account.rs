@@ -349,6 +349,10 @@ fn answer_length(facts: &AnswerFacts) -> u64 {
 
 /// As much of a text as is looked at for the record, and whether there may be more of it.
 fn beginning(text: &str) -> (&str, bool) {
+    // A character is a byte at least: most texts need not be counted.
+    if text.len() < USER_TEXT_MAX {
+        return (text, false);
+    }
     let last = text.char_indices().nth(USER_TEXT_MAX - 1);
     last.map_or((text, false), |(at, last)| (&text[..at + last.len_utf8()], true))
 }
@@ -369,7 +373,9 @@ fn redacted(text: &str) -> String {
 
 /// The text as long as it may be kept. It is redacted before: a cut must not halve what must go.
 fn kept(mut text: String) -> String {
-    if let Some((end, _)) = text.char_indices().nth(RECORD_TEXT_MAX) {
+    if text.len() > RECORD_TEXT_MAX
+        && let Some((end, _)) = text.char_indices().nth(RECORD_TEXT_MAX)
+    {
         text.truncate(end);
         text.push('…');
     }
