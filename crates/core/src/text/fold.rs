@@ -168,7 +168,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_text_in_ascii_is_folded_as_any_text_is(
-            text in "([A-Z]{0,9}( [a-z.']{1,9}){0,4})|[ \\t\\n\\x0bA-z.'\\x00-\\x1f\\x7f]{0,30}[ Ａé\u{3000}\u{200b}”你b\n]{0,12}",
+            text in "([A-Z]{0,9}( [a-z.']{1,9}){0,4})|\
+             [ \\t\\n\\x0bA-z.'\\x00-\\x1f\\x7f]{0,30}[ Ａé\u{3000}\u{200b}”你b\n]{0,12}",
             chars_max in 0_usize..50,
         ) {
             prop_assert_eq!(folded_head(&text, chars_max), slowly(&text, chars_max));
