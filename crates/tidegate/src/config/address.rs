@@ -33,6 +33,8 @@ pub(crate) fn is_this_machine(ip: IpAddr) -> bool {
 pub(crate) const AZURE: &str = "/openai";
 /// The path of Anthropic's messages below a base URL.
 pub(crate) const ANTHROPIC_MESSAGES: &str = "/messages";
+/// Where Anthropic's API counts the tokens of one.
+pub(crate) const ANTHROPIC_COUNTS: &str = "/messages/count_tokens";
 /// The path of Gemini's models below a base URL.
 pub(crate) const GEMINI_MODELS: &str = "/models";
 /// The path of chat completions below a base URL.

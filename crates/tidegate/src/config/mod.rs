@@ -24,8 +24,8 @@ mod workspace;
 mod yaml;
 
 pub(crate) use address::{
-    ANTHROPIC_MESSAGES, AZURE, BaseUrlProblem, CHAT_COMPLETIONS, GEMINI_MODELS, endpoint_below,
-    is_open_to_all, is_this_machine, listen_addr,
+    ANTHROPIC_COUNTS, ANTHROPIC_MESSAGES, AZURE, BaseUrlProblem, CHAT_COMPLETIONS, GEMINI_MODELS,
+    endpoint_below, is_open_to_all, is_this_machine, listen_addr,
 };
 pub(crate) use contract::Contract;
 pub(crate) use degrade::DegradeConfig;

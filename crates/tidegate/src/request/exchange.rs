@@ -414,7 +414,7 @@ impl Exchange {
 }
 
 /// A tenant's users are its own: the same name under another tenant is somebody else.
-fn caller_of(arrival: &Arrival, user: Option<&str>) -> Option<String> {
+pub(super) fn caller_of(arrival: &Arrival, user: Option<&str>) -> Option<String> {
     let Caller { key, tenant, holder: _ } = &arrival.caller;
     let (kind, name) = match (user, key) {
         (Some(user), _) => ("user", user),

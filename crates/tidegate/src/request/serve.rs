@@ -142,7 +142,10 @@ async fn dispatch(
         Endpoint::CountTokens => {
             let body = read(front, &admitted, &mut arrival, request).await?;
             let is_large = body.is_large();
-            let answer = async move { count::tokens(&admitted, &body.weighed(dialect)?.bytes) };
+            let answer = async move {
+                let body = body.weighed(dialect)?;
+                count::tokens(&admitted, &arrival, &body.bytes).await
+            };
             apart(is_large, Box::pin(answer)).await
         }
         Endpoint::Completions

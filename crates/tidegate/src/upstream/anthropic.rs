@@ -6,8 +6,9 @@ mod tests;
 use super::dialect::Dialect;
 use super::transport::{Exchange, Outgoing, Transport, endpoint, key};
 use super::{Call, Form, Reply, SetupError, UpstreamError};
-use crate::config::{self, ANTHROPIC_MESSAGES};
+use crate::config::{self, ANTHROPIC_COUNTS, ANTHROPIC_MESSAGES};
 use http::{HeaderName, HeaderValue, Uri};
+use serde::Deserialize;
 use tidegate_wire::translate::anthropic_out::{self, Options, Thinking};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -17,6 +18,8 @@ const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 #[derive(Debug)]
 pub(crate) struct Anthropic {
     endpoint: Uri,
+    /// Where it counts tokens.
+    counts: Uri,
     pub(super) transport: Transport,
     options: Options,
 }
@@ -28,6 +31,7 @@ impl Anthropic {
     /// A base URL that is not one, a key that is not in the environment, or no certificates.
     pub(crate) fn new(name: &str, config: &config::Anthropic) -> Result<Self, SetupError> {
         let config::Anthropic { base_url, api_key_env, version, .. } = config;
+        let counts = endpoint(name, base_url, ANTHROPIC_COUNTS)?;
         let endpoint = endpoint(name, base_url, ANTHROPIC_MESSAGES)?;
         let version = HeaderValue::from_str(version)
             .map_err(|_| SetupError::VersionNotAHeader { name: name.to_owned() })?;
@@ -36,7 +40,7 @@ impl Anthropic {
             fixed.push((API_KEY, key(name, variable, "")?));
         }
         let transport = Transport::new(name, &endpoint, fixed, config.reach.http2)?;
-        Ok(Anthropic { endpoint, transport, options: options(config) })
+        Ok(Anthropic { endpoint, counts, transport, options: options(config) })
     }
 
     /// Makes one call.
@@ -66,6 +70,26 @@ impl Anthropic {
         let reply = self.transport.send(outgoing, exchange).await?;
         Ok(reply.warning(translated.warnings))
     }
+
+    /// Asks how many tokens a message has.
+    ///
+    /// # Errors
+    /// Whatever kept an answer from coming, classified.
+    pub(crate) async fn count(&self, mut call: Call) -> Result<u64, UpstreamError> {
+        let exchange = Exchange::start(call.deadlines);
+        let body = std::mem::take(&mut call.body);
+        let body = exchange.written(&body, call.expected_bytes)?;
+        let (endpoint, dialect) = (&self.counts, Dialect::Messages);
+        let outgoing = Outgoing { endpoint, call: &call, body, dialect };
+        let Counted { input_tokens } = self.transport.ask_json(outgoing, exchange).await?;
+        Ok(input_tokens)
+    }
+}
+
+/// What it says of a message's length.
+#[derive(Deserialize)]
+struct Counted {
+    input_tokens: u64,
 }
 
 /// What the model takes, as the project says.

@@ -87,6 +87,12 @@ impl Endpoints {
         }
     }
 
+    /// Asks the first of them how many tokens a message has, once; `None` where it does not count.
+    /// Nothing is answered with it, so it says nothing of how the endpoint is.
+    pub(crate) async fn count(&self, call: Call) -> Option<Result<u64, UpstreamError>> {
+        self.clients.first()?.count(call).await
+    }
+
     /// Whether they take calls of this form.
     pub(crate) fn takes(&self, form: Form) -> bool {
         self.clients.iter().all(|client| client.takes(form))

@@ -277,6 +277,17 @@ impl Upstream {
         }
     }
 
+    /// Asks how many tokens a message has; `None` where its server does not count.
+    pub(crate) async fn count(&self, call: Call) -> Option<Result<u64, UpstreamError>> {
+        match self {
+            Upstream::Anthropic(upstream) => Some(upstream.count(call).await),
+            Upstream::OpenAi(_)
+            | Upstream::Gemini(_)
+            | Upstream::Replay(_)
+            | Upstream::Simulated(_) => None,
+        }
+    }
+
     /// Whether its server answers a request for this path with a 2xx in time.
     async fn is_up(&self, path: &str, within: Duration) -> bool {
         match self.transport() {

@@ -29,6 +29,7 @@ use hyper_util::client::legacy::Error;
 use lanes::{Body, Lanes};
 use resolver::Resolver;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::time::{Duration, Instant};
 use stream::EventStream;
@@ -118,19 +119,7 @@ impl Transport {
         mut exchange: Exchange,
     ) -> Result<Reply, UpstreamError> {
         let (call, dialect) = (outgoing.call, outgoing.dialect);
-        let request = self.request(outgoing);
-        let mut sent_twice = false;
-        let asking = self.ask(request, call.is_retry, &mut sent_twice);
-        let head = exchange.within(exchange.first_byte_deadline(), Late::FirstByte, asking);
-        let response = head.await?.map_err(|error| {
-            let (failure, message) = client::no_answer(&error);
-            let is_unsent = error.is_connect() || client::is_unprocessed(&error);
-            UpstreamError { sent_twice, is_unsent, ..exchange.error(failure, message) }
-        })?;
-        exchange.status = Some(response.status().as_u16());
-        if !response.status().is_success() {
-            return Err(exchange.refused(response, dialect).await);
-        }
+        let response = self.accepted(outgoing, &mut exchange).await?;
         let decoder = exchange.decoder(&response)?;
         match (call.stream, ContentKind::of(response.headers())) {
             (_, ContentKind::Html) => Err(exchange.problem(&AnswerProblem::Html)),
@@ -146,6 +135,48 @@ impl Transport {
                 exchange.stream(response.into_body(), decoder, dialect).await.map(Reply::Stream)
             }
         }
+    }
+
+    /// Sends one request, and reads what comes as the JSON of this type.
+    ///
+    /// # Errors
+    /// As of [`Self::send`].
+    pub(super) async fn ask_json<T: DeserializeOwned>(
+        &self,
+        outgoing: Outgoing<'_>,
+        mut exchange: Exchange,
+    ) -> Result<T, UpstreamError> {
+        let response = self.accepted(outgoing, &mut exchange).await?;
+        let decoder = exchange.decoder(&response)?;
+        let reading = read_whole(response.into_body(), decoder);
+        let body = exchange.within(exchange.total_deadline(), Late::Total, reading).await?;
+        let body = body.map_err(|(failure, message)| exchange.error(failure, message))?;
+        serde_json::from_slice(&body).map_err(|_| {
+            exchange.error(Failure::Malformed, "the upstream's answer is not what its API says")
+        })
+    }
+
+    /// Sends one request; gives an answer whose status is 2xx.
+    async fn accepted(
+        &self,
+        outgoing: Outgoing<'_>,
+        exchange: &mut Exchange,
+    ) -> Result<Response<Body>, UpstreamError> {
+        let (call, dialect) = (outgoing.call, outgoing.dialect);
+        let request = self.request(outgoing);
+        let mut sent_twice = false;
+        let asking = self.ask(request, call.is_retry, &mut sent_twice);
+        let head = exchange.within(exchange.first_byte_deadline(), Late::FirstByte, asking);
+        let response = head.await?.map_err(|error| {
+            let (failure, message) = client::no_answer(&error);
+            let is_unsent = error.is_connect() || client::is_unprocessed(&error);
+            UpstreamError { sent_twice, is_unsent, ..exchange.error(failure, message) }
+        })?;
+        exchange.status = Some(response.status().as_u16());
+        if !response.status().is_success() {
+            return Err(exchange.refused(response, dialect).await);
+        }
+        Ok(response)
     }
 
     /// Sends a request. Where a connection that had served before is closed without an answer, the
