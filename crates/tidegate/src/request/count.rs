@@ -9,6 +9,7 @@ use super::dialect::{Asks, Dialect, Message, put_warning, put_warnings};
 use super::exchange::{caller_of, input_tokens, text_tokens};
 use super::front::Admitted;
 use super::gateway::Gateway;
+use super::incoming::RequestBody;
 use super::problem::Problem;
 use super::respond;
 use crate::guard::{asked_in, refused_for};
@@ -50,9 +51,11 @@ const COUNTED: [&str; 10] = [
 pub(super) async fn tokens(
     admitted: &Admitted,
     arrival: &Arrival,
-    bytes: &Bytes,
+    body: RequestBody,
 ) -> Result<Response<Body>, Problem> {
-    let given = parse_json_object(bytes).map_err(|e| Problem::of_request(&e))?;
+    // Its share of the memory is held until the end.
+    let RequestBody { bytes, share: _share } = body;
+    let given = parse_json_object(&bytes).map_err(|e| Problem::of_request(&e))?;
     let mut body = given.clone();
     // The one member that a message needs and a count does not have.
     body.entry("max_tokens").or_insert(1.into());

@@ -142,10 +142,8 @@ async fn dispatch(
         Endpoint::CountTokens => {
             let body = read(front, &admitted, &mut arrival, request).await?;
             let is_large = body.is_large();
-            let answer = async move {
-                let body = body.weighed(dialect)?;
-                count::tokens(&admitted, &arrival, &body.bytes).await
-            };
+            let answer =
+                async move { count::tokens(&admitted, &arrival, body.weighed(dialect)?).await };
             apart(is_large, Box::pin(answer)).await
         }
         Endpoint::Completions
