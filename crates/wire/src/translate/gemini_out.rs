@@ -23,8 +23,8 @@ pub use answer::{Stream, answer};
 
 use super::Translated;
 use super::chat_request::{ToolChoice, tools};
-use super::node::Object;
-use super::warnings::Warnings;
+use super::node::{Object, is_neutral};
+use super::warnings::{LEFT_OUT, Warnings};
 use crate::gemini::shape;
 use crate::request_error::RequestError;
 use serde_json::{Map, Value};
@@ -62,6 +62,11 @@ pub fn request(body: &Map<String, Value>, options: &Options) -> Result<Translate
     settings::check_members(&body, &mut warnings)?;
     let conversation = messages::read(&body, options, &mut warnings)?;
     let chat_tools = tools(&body)?;
+    for tool in &chat_tools.tools {
+        let marks = [&tool.object, &tool.function].map(|object| object.get("cache_control"));
+        let marks = marks.iter().flatten().filter(|node| !is_neutral(node.value));
+        marks.for_each(|node| warnings.add(&node.at, LEFT_OUT));
+    }
     let is_strict = chat_tools.tools.iter().any(|tool| tool.strict);
     let declared = chat_tools.tools.iter().map(|tool| shape::Function {
         name: tool.name,

@@ -99,3 +99,68 @@ async fn an_answer_that_the_filter_cut_is_a_refusal_and_no_failure() {
     let Ok(Reply::Whole(answer)) = reply else { panic!("{reply:?}") };
     assert!(answer.facts.is_refusal() && answer.facts.is_useful());
 }
+
+/// All that a chat completion can hold: tools, calls at the same time and their results, pictures,
+/// a schema, reasoning, marks of what to cache, and what nobody knows yet.
+fn everything() -> Value {
+    json!({
+        "model": "gpt-x", "reasoning_effort": "high", "parallel_tool_calls": true,
+        "prompt_cache_key": "k", "a_new_member": {"kept": [1.0, 18446744073709551615_u64]},
+        "tools": [{"type": "function", "function": {"name": "now", "strict": true,
+            "parameters": {"type": "object", "properties": {}}}}],
+        "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}},
+        "messages": [
+            {"role": "system", "content": "简短"},
+            {"role": "user", "content": [
+                {"type": "text", "text": "这是什么?"},
+                {"type": "image_url", "image_url": {"url": "https://x.example/a.png"}},
+            ]},
+            {"role": "assistant", "content": null, "tool_calls": [
+                {"id": "a.1", "type": "function",
+                    "function": {"name": "now", "arguments": "{\"x\": 1.0}"}},
+                {"id": "b.2", "type": "function",
+                    "function": {"name": "now", "arguments": "{}"}},
+            ]},
+            {"role": "tool", "tool_call_id": "a.1", "content": "1"},
+            {"role": "tool", "tool_call_id": "b.2", "content": "2"},
+        ],
+    })
+}
+
+#[tokio::test]
+async fn what_a_client_sends_reaches_azure_and_openai_unchanged_and_so_does_the_answer() {
+    let said = [
+        r#"{"choices":[{"index":0,"finish_reason":"tool_calls","message":{"role":"assistant","#,
+        r#""content":null,"reasoning_content":"想","tool_calls":[{"id":"c","type":"function","#,
+        r#""function":{"name":"now","arguments":"{}"}}]}}],"new":1.0,"usage":{"#,
+        r#""prompt_tokens":100,"completion_tokens":5,"#,
+        r#""prompt_tokens_details":{"cached_tokens":64}}}"#,
+    ];
+    let said = said.concat();
+    let answer = http("200 OK", "content-type: application/json\r\n", &said);
+    for is_azure in [false, true] {
+        let mut server = Server::start(Act::Send(vec![answer.as_bytes().to_vec()])).await;
+        let upstream = match is_azure {
+            false => OpenAi::new("main", &server.url, None, true, true),
+            true => OpenAi::at_azure(
+                "main",
+                &config::Azure {
+                    base_url: server.url.trim_end_matches("/v1").to_owned(),
+                    api_key_env: None,
+                    api_version: None,
+                    deployment: None,
+                    stream_usage: true,
+                    reach: config::Reach::default(),
+                },
+            ),
+        };
+        let body = everything().as_object().unwrap().clone();
+        let asked = Call { body, ..call("gpt-x", "", "hi") };
+        let reply = upstream.unwrap().call(asked).await.unwrap();
+        let Reply::Whole(answer) = reply else { panic!("{reply:?}") };
+        assert_eq!(answer.body, said.as_bytes(), "byte for byte");
+        let request = server.requests.recv().await.unwrap();
+        let (_, sent) = request.split_once("\r\n\r\n").unwrap();
+        assert_eq!(sent, everything().to_string(), "azure: {is_azure}");
+    }
+}
