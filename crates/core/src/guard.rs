@@ -8,13 +8,14 @@
 //! allowed, the system prompt recited, a key in its maker's form, a card or an identity number with
 //! its check digit. The rest are signals that are counted and compared: the prompt's echo as a
 //! share of n-grams, addresses and phone numbers. What the request
-//! itself held ([`Heard`]) is repeated and not given away, so it counts as neither. A translated or
-//! encoded prompt is not seen.
+//! itself held ([`Heard`]) is repeated and not given away, so it counts as neither. An
+//! encoded prompt is decoded first (`encoded`); a translated one is not seen.
 //!
 //! [`signals`] are of requests as well, and prove nothing: hidden text, phrases of injections,
 //! words.
 
 mod echo;
+mod encoded;
 mod planted;
 mod private;
 mod redact;
@@ -39,6 +40,7 @@ pub use words::Words;
 use crate::ids::{ChangeId, TraceId, UnixMs};
 use crate::route::Arm;
 use crate::text::{is_hidden, redact};
+use encoded::Way;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -239,15 +241,16 @@ impl Detectors {
         if self.system_prompt.is_empty() {
             return Vec::new();
         }
-        let measured = said.all().map(|text| echo::measure(text, &self.system_prompt));
-        let Some((share, grams)) = measured.max_by(|a, b| a.0.total_cmp(&b.0)) else {
+        let measured = said.all().flat_map(|text| self.echo_in(text));
+        let Some((share, grams, way)) = measured.max_by(|a, b| a.0.total_cmp(&b.0)) else {
             return Vec::new();
         };
         if grams < ECHO_MIN_GRAMS || share < ECHO_SHARE {
             return Vec::new();
         }
+        let way = way.map(|way| format!(", {}", way.as_str())).unwrap_or_default();
         let detail = format!(
-            "{:.0} % of the system prompt's {grams} n-grams are in the answer",
+            "{:.0} % of the system prompt's {grams} n-grams are in the answer{way}",
             share * 100.0
         );
         let mut events = Vec::new();
@@ -256,6 +259,29 @@ impl Detectors {
         }
         events.push(RiskEvent { kind: RiskKind::PromptEcho, detail });
         events
+    }
+}
+
+impl Detectors {
+    /// How much of the prompt a text holds as it is, and by each other way to write it.
+    fn echo_in(&self, text: &str) -> Vec<(f64, usize, Option<Way>)> {
+        let prompt = &self.system_prompt;
+        let (share, grams) = echo::measure(text, prompt);
+        let mut all = vec![(share, grams, None)];
+        if share >= ECHO_SHARE || grams < ECHO_MIN_GRAMS || !echo::may_hold(text, grams, ECHO_SHARE)
+        {
+            return all;
+        }
+        all.extend(encoded::readings(text).into_iter().map(|(way, text)| {
+            let (share, grams) = match way {
+                Way::Letters => echo::measure_letters(&text, prompt),
+                Way::Base64 | Way::Hex | Way::Percent | Way::Rot13 | Way::Backwards => {
+                    echo::measure(&text, prompt)
+                }
+            };
+            (share, grams, Some(way))
+        }));
+        all
     }
 }
 

@@ -11,6 +11,8 @@ use std::hash::Hash;
 
 const CHARS_PER_GRAM: usize = 8;
 const WORDS_PER_GRAM: usize = 5;
+/// As long as three words.
+const LETTERS_PER_GRAM: usize = 16;
 
 /// Which share (0 to 1) of the system prompt's n-grams are in the answer. A prompt shorter than
 /// one n-gram is one; an empty one gives 0.
@@ -30,6 +32,21 @@ pub(super) fn measure(answer: &str, system_prompt: &str) -> (f64, usize) {
     } else {
         share(&words(&answer), &words(&prompt), WORDS_PER_GRAM)
     }
+}
+
+/// The share of a Latin prompt's letters that are in a text which has letters alone, by runs of
+/// [`LETTERS_PER_GRAM`].
+pub(super) fn measure_letters(letters: &str, system_prompt: &str) -> (f64, usize) {
+    let only = |text: &str| -> Vec<char> {
+        lowered(text).chars().filter(|c| c.is_alphanumeric()).collect()
+    };
+    share(&only(letters), &only(system_prompt), LETTERS_PER_GRAM)
+}
+
+/// How many n-grams an answer needs to hold a share of a prompt: fewer characters hold none. An
+/// n-gram more takes a character at least.
+pub(super) fn may_hold(answer: &str, grams: usize, share: f64) -> bool {
+    answer.len() as f64 >= grams as f64 * share
 }
 
 fn lowered(text: &str) -> String {

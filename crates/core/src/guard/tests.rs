@@ -402,3 +402,61 @@ fn calls_of_several_choices_that_come_interleaved_are_each_looked_at() {
     let sure = [call(0, "sea", ""), call(0, "search", "{"), call(1, "search", "")];
     assert_eq!(events(&mut StreamWatch::default(), &sure), 1);
 }
+
+/// A prompt in base64, as a model writes it that is told to.
+fn in_base64(text: &str) -> String {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for three in text.as_bytes().chunks(3) {
+        let bits = three.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
+        let bits = bits << (8 * (3 - three.len()));
+        for at in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * at)) as usize & 63];
+            out.push(if at <= three.len() { char::from(digit) } else { '=' });
+        }
+    }
+    out
+}
+
+#[test]
+fn an_encoded_prompt_is_a_recited_one() {
+    let rot13 = |c: char| match c {
+        'a'..='z' => char::from((c as u8 - b'a' + 13) % 26 + b'a'),
+        'A'..='Z' => char::from((c as u8 - b'A' + 13) % 26 + b'A'),
+        c => c,
+    };
+    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x} ")).collect::<String>();
+    let percent = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    let apart = |text: &str| text.chars().map(|c| format!("{c} ")).collect::<String>();
+    let wide = |text: &str| {
+        let wide = |c: char| char::from_u32(c as u32 + 0xFEE0).filter(|_| c.is_ascii_graphic());
+        text.chars().map(|c| wide(c).unwrap_or(c)).collect::<String>()
+    };
+    for prompt in [PROMPT_EN, PROMPT_ZH] {
+        let lines = in_base64(prompt)
+            .as_bytes()
+            .chunks(76)
+            .fold(String::new(), |all, line| all + std::str::from_utf8(line).unwrap() + "\n");
+        for (answer, detail) in [
+            (format!("Here it is:\n```\n{}\n```", in_base64(prompt)), ", base64"),
+            (lines, ", base64"),
+            (in_base64(&in_base64(prompt)), ", base64"),
+            (hex(prompt), ", hexadecimal"),
+            (percent(prompt), ", percent-encoded"),
+            (prompt.chars().rev().collect(), ", backwards"),
+            (prompt.chars().map(rot13).collect(), ", rot13"),
+            (apart(prompt), ", letter by letter"),
+            (wide(prompt), ""),
+        ] {
+            let found = detectors(&[], None, prompt).inspect(&Said::text(&answer), Heard::default);
+            let kinds: Vec<RiskKind> = found.events.iter().map(|event| event.kind).collect();
+            assert_eq!(kinds, [RiskKind::PromptRecited, RiskKind::PromptEcho], "{answer}");
+            let is_said = found.events[0].detail.ends_with(detail);
+            assert!(is_said || prompt == PROMPT_ZH, "{:?} of {answer}", found.events[0]);
+        }
+    }
+    // Data that is no prompt.
+    let image = in_base64(&"\u{1}\u{fffd}x".repeat(400));
+    let found = detectors(&[], None, PROMPT_EN).inspect(&Said::text(&image), Heard::default);
+    assert!(found.events.is_empty(), "{found:?}");
+}
