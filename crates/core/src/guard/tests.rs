@@ -403,7 +403,7 @@ fn calls_of_several_choices_that_come_interleaved_are_each_looked_at() {
     assert_eq!(events(&mut StreamWatch::default(), &sure), 1);
 }
 
-/// A prompt in base64, as a model writes it that is told to.
+/// A prompt in base64, as a model writes it that is asked to.
 fn in_base64(text: &str) -> String {
     const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
