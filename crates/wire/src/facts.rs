@@ -15,8 +15,10 @@ use std::collections::btree_map::Entry;
 mod progress;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 pub use progress::Progress;
+pub use usage::{Tier, Usage};
 
 /// Most text kept of one answer, in bytes, over all its choices and kinds of text: 4 MiB is about
 /// a million tokens, more than any model in use writes; the rest is counted as cut.
@@ -34,21 +36,6 @@ pub const TOOL_NAME_MAX_BYTES: usize = 256;
 const CHOICES_MAX: usize = 128;
 /// More tokens than any answer has; who reports more has reported nothing.
 pub(crate) const TOKENS_MAX: u64 = 100_000_000;
-
-/// Tokens as the model server reports them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Usage {
-    /// Of the prompt, with what was read from a cache or written to one.
-    pub tokens_in: u64,
-    /// Of the answer, with what the model thought.
-    pub tokens_out: u64,
-    /// Of `tokens_in`, read from a cache; 0 where the server does not say.
-    pub cache_read_in: u64,
-    /// Of `tokens_in`, written to a cache; 0 where the server does not say.
-    pub cache_write_in: u64,
-    /// Of `tokens_out`, thought; 0 where the server does not say.
-    pub reasoning_out: u64,
-}
 
 /// Why a choice ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -29,7 +29,8 @@ pub mod translate;
 
 pub use facts::{
     ANSWER_TEXT_MAX_BYTES, AnswerFacts, CallPiece, ChoiceFacts, ChoicePiece, Finish, Piece,
-    Progress, TOOL_CALLS_MAX, TOOL_NAME_MAX_BYTES, TextKind, ToolCall, Usage, WINDOW_OVERLAP_BYTES,
+    Progress, TOOL_CALLS_MAX, TOOL_NAME_MAX_BYTES, TextKind, Tier, ToolCall, Usage,
+    WINDOW_OVERLAP_BYTES,
 };
 pub use problem::{AnswerProblem, ErrorFacts};
 pub use request_error::RequestError;

@@ -130,7 +130,7 @@ impl Sums {
     /// known.
     #[must_use]
     pub fn reprice(self, line: &LineKey, table: &PriceTable) -> Sums {
-        let found = table.find(&line.model, line.tier.as_deref(), line.day.begins());
+        let found = table.find_line(&line.model, line.tier.as_deref(), line.day.begins());
         let (bill, other_tier, unpriced) = match found {
             Some(priced) => {
                 let other_tier = if priced.is_of_other_tier { self.requests } else { 0 };

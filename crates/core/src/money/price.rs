@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 /// µs of an hour.
 const HOUR_US: u128 = 3_600_000_000;
+/// What a tier's name has before the length of prompts that it is about.
+const BAND: char = '>';
 /// Names of the standard tier, which has none in the table.
 const STANDARD: [&str; 5] = ["", "auto", "default", "standard", "on_demand"];
 
@@ -250,39 +252,90 @@ pub struct Priced<'a> {
     pub rates: &'a Rates,
     /// Whether they are the standard ones in place of a tier's that the table does not have.
     pub is_of_other_tier: bool,
+    /// Of prompts that are longer than so many tokens; 0 where the length does not matter.
+    pub above: u64,
 }
 
 /// Rates by the moment from which on they hold.
 type Dated = BTreeMap<UnixMs, Rates>;
 
+/// Those of prompts that have more tokens than this.
+type Bands = BTreeMap<u64, Dated>;
+
+/// What a tier and its band are called in the books: a line of several requests is priced again by
+/// it. The band is part of the name, since the length of each prompt is not kept.
+pub fn tier_name(tier: Option<&str>, above: u64) -> Option<String> {
+    match (tier, above) {
+        (tier, 0) => tier.map(str::to_owned),
+        (tier, above) => Some(format!("{}{BAND}{above}", tier.unwrap_or_default())),
+    }
+}
+
+/// A tier and a length of prompt of its band, by the name in the books.
+fn of_name(name: Option<&str>) -> (Option<&str>, u64) {
+    let Some(name) = name else { return (None, 0) };
+    match name.rsplit_once(BAND).map(|(tier, above)| (tier, above.parse::<u64>())) {
+        Some((tier, Ok(above))) => {
+            (Some(tier).filter(|tier| !tier.is_empty()), above.saturating_add(1))
+        }
+        Some((_, Err(_))) | None => (Some(name), 0),
+    }
+}
+
 fn at(dated: &Dated, at: UnixMs) -> Option<&Rates> {
     dated.range(..=at).next_back().map(|(_, rates)| rates)
 }
 
-/// Prices of models, by tier and moment.
+/// Prices of models, by tier, by the length of prompts from which on they hold, and by moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct PriceTable(BTreeMap<String, BTreeMap<String, Dated>>);
+pub struct PriceTable(BTreeMap<String, BTreeMap<String, Bands>>);
 
 impl PriceTable {
     /// A model costs so much in a tier from a moment on, until a later price; `None` is the
-    /// standard tier. False where the table has this entry already, which stays.
-    pub fn add(&mut self, model: &str, tier: Option<&str>, from: UnixMs, rates: Rates) -> bool {
+    /// standard tier, `above` a number of tokens that the prompt has more than. False where the
+    /// table has this entry already, which stays.
+    pub fn add(
+        &mut self,
+        model: &str,
+        (tier, above): (Option<&str>, u64),
+        from: UnixMs,
+        rates: Rates,
+    ) -> bool {
         let tiers = self.0.entry(model.to_owned()).or_default();
-        let dated = tiers.entry(named(tier).to_owned()).or_default();
+        let bands = tiers.entry(named(tier).to_owned()).or_default();
+        let dated = bands.entry(above).or_default();
         let is_new = !dated.contains_key(&from);
         dated.entry(from).or_insert(rates);
         is_new
     }
 
-    /// The rates of a model in a tier at a moment; `None` for a model without a price then.
-    pub fn find(&self, model: &str, tier: Option<&str>, moment: UnixMs) -> Option<Priced<'_>> {
+    /// The rates of a model in a tier at a moment, for a prompt of so many tokens; `None` for a
+    /// model without a price then.
+    pub fn find(
+        &self,
+        model: &str,
+        tier: Option<&str>,
+        moment: UnixMs,
+        prompt: u64,
+    ) -> Option<Priced<'_>> {
         let tiers = self.0.get(model)?;
-        let rates = |tier: &str| tiers.get(tier).and_then(|dated| at(dated, moment));
+        // A band that begins at 0 is of every prompt, an empty one as well.
+        let rates = |tier: &str, is_of_other_tier: bool| {
+            let bands = tiers.get(tier)?.iter().rev();
+            let mut fitting = bands.filter(|(above, _)| **above == 0 || prompt > **above);
+            fitting.find_map(|(above, dated)| {
+                let rates = at(dated, moment)?;
+                Some(Priced { rates, is_of_other_tier, above: *above })
+            })
+        };
         let tier = named(tier);
-        match rates(tier) {
-            Some(rates) => Some(Priced { rates, is_of_other_tier: false }),
-            None => rates("").map(|rates| Priced { rates, is_of_other_tier: !tier.is_empty() }),
-        }
+        rates(tier, false).or_else(|| rates("", !tier.is_empty()))
+    }
+
+    /// The same of a line of the books, by the name that its tier has there.
+    pub fn find_line(&self, model: &str, tier: Option<&str>, moment: UnixMs) -> Option<Priced<'_>> {
+        let (tier, prompt) = of_name(tier);
+        self.find(model, tier, moment, prompt)
     }
 
     /// The most that a call of a model can cost, in whatever tier it is answered; `None` for a
@@ -294,8 +347,8 @@ impl PriceTable {
         [tokens_in, tokens_out, compute_us]: [u64; 3],
     ) -> Option<Money> {
         let tiers = self.0.get(model)?;
-        at(tiers.get("")?, moment)?;
-        let all = tiers.values().filter_map(|dated| at(dated, moment));
+        at(tiers.get("")?.get(&0)?, moment)?;
+        let all = tiers.values().flat_map(BTreeMap::values).filter_map(|dated| at(dated, moment));
         all.map(|rates| rates.most(tokens_in, tokens_out, compute_us)).max()
     }
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::ids::UnixMs;
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 fn check(text: &str, expected: Option<u64>) {
     assert_eq!(Money::parse_usd(text).map(|amount| amount.0), expected, "{text:?}");
@@ -70,13 +71,13 @@ fn rates(input: u64, output: u64) -> Rates {
 #[test]
 fn a_price_holds_from_its_day_on_and_an_unknown_tier_is_marked() {
     let mut table = PriceTable::default();
-    assert!(table.add("m", None, UnixMs(0), rates(10, 20)));
-    assert!(!table.add("m", Some("default"), UnixMs(0), rates(99, 99)), "it is there");
-    assert!(table.add("m", Some("flex"), UnixMs(500), rates(1, 200)));
-    assert!(table.add("m", None, UnixMs(1_000), rates(30, 40)));
-    assert!(table.add("late", None, UnixMs(1_000), rates(1, 1)));
+    assert!(table.add("m", (None, 0), UnixMs(0), rates(10, 20)));
+    assert!(!table.add("m", (Some("default"), 0), UnixMs(0), rates(99, 99)), "it is there");
+    assert!(table.add("m", (Some("flex"), 0), UnixMs(500), rates(1, 200)));
+    assert!(table.add("m", (None, 0), UnixMs(1_000), rates(30, 40)));
+    assert!(table.add("late", (None, 0), UnixMs(1_000), rates(1, 1)));
     let find = |tier, at| {
-        let found = table.find("m", tier, UnixMs(at)).unwrap();
+        let found = table.find("m", tier, UnixMs(at), 9).unwrap();
         (found.rates.input, found.is_of_other_tier)
     };
     assert_eq!(find(None, 999), (10, false));
@@ -86,12 +87,41 @@ fn a_price_holds_from_its_day_on_and_an_unknown_tier_is_marked() {
     assert_eq!(find(Some("priority"), 999), (10, true));
     assert_eq!(find(None, 1_000), (30, false));
     assert_eq!(find(Some("flex"), 1_000), (1, false));
-    assert_eq!(table.find("n", None, UnixMs(0)), None);
-    assert_eq!(table.find("late", None, UnixMs(999)), None);
+    assert_eq!(table.find("n", None, UnixMs(0), 9), None);
+    assert_eq!(table.find("late", None, UnixMs(999), 9), None);
     assert_eq!(table.most("m", UnixMs(0), [2, 3, 0]), Some(Money(80)));
     assert_eq!(table.most("m", UnixMs(999), [2, 3, 0]), Some(Money(602)), "answered as flex");
     assert_eq!(table.most("n", UnixMs(0), [2, 3, 0]), None);
     assert_eq!(table.most("late", UnixMs(0), [2, 3, 0]), None);
+}
+
+#[test]
+fn longer_prompts_have_their_band_and_the_books_keep_its_name() {
+    let mut table = PriceTable::default();
+    assert!(table.add("m", (None, 0), UnixMs(0), rates(10, 20)));
+    assert!(table.add("m", (None, 200), UnixMs(0), rates(30, 40)));
+    assert!(table.add("m", (None, 900), UnixMs(500), rates(50, 60)));
+    assert!(!table.add("m", (None, 200), UnixMs(0), rates(1, 1)), "it is there");
+    assert!(table.add("m", (Some("flex"), 0), UnixMs(0), rates(5, 6)));
+    let find = |tier, at, prompt| {
+        let found = table.find("m", tier, UnixMs(at), prompt).unwrap();
+        let name = tier_name(tier, found.above);
+        let again = table.find_line("m", name.as_deref(), UnixMs(at)).unwrap();
+        assert_eq!(again, found, "{name:?}");
+        (found.rates.input, found.above, found.is_of_other_tier)
+    };
+    assert_eq!(find(None, 0, 0), (10, 0, false));
+    assert_eq!(find(None, 0, 200), (10, 0, false), "not more than so many");
+    assert_eq!(find(None, 0, 201), (30, 200, false));
+    assert_eq!(find(None, 0, 5_000), (30, 200, false), "the last band holds later");
+    assert_eq!(find(None, 500, 5_000), (50, 900, false));
+    assert_eq!(find(Some("flex"), 500, 5_000), (5, 0, false));
+    assert_eq!(find(Some("priority"), 500, 5_000), (50, 900, true), "standard, and marked");
+    assert_eq!(table.most("m", UnixMs(0), [1, 1, 0]), Some(Money(70)));
+    assert_eq!(table.most("m", UnixMs(500), [1, 1, 0]), Some(Money(110)));
+    for name in [">", "flex>", "a>b", ">99999999999999999999"] {
+        assert!(table.find_line("m", Some(name), UnixMs(0)).unwrap().is_of_other_tier, "{name}");
+    }
 }
 
 fn any_metered() -> impl Strategy<Value = Metered> {
@@ -172,5 +202,35 @@ proptest! {
         let whole = rates.bill(&sum);
         prop_assume!(apart < u128::from(u64::MAX));
         prop_assert_eq!(u128::from(whole.total().0), apart);
+    }
+
+    /// Requests of any tier and length are on the books as they cost apart, and are priced again
+    /// to the same sum.
+    #[test]
+    fn lines_cost_what_their_requests_cost(
+        bands in prop::collection::btree_map((0_usize..3, 0_u64..4), any_rates(), 0..8),
+        all in prop::collection::vec((0_usize..3, any_metered()), 1..20),
+    ) {
+        let tiers = [None, Some("flex"), Some("priority")];
+        let mut table = PriceTable::default();
+        table.add("m", (None, 0), UnixMs(0), Rates { input: 1, output: 2, ..Rates::default() });
+        for ((tier, band), rates) in &bands {
+            table.add("m", (tiers[*tier], band << 26), UnixMs(0), *rates);
+        }
+        let mut lines: BTreeMap<(Option<String>, bool), (Metered, u128)> = BTreeMap::new();
+        for (tier, used) in &all {
+            let prompt = used.input + used.cache_read + used.cache_write + used.audio_in;
+            let found = table.find("m", tiers[*tier], UnixMs(0), prompt).unwrap();
+            let name = tier_name(tiers[*tier], found.above);
+            let line = lines.entry((name, found.is_of_other_tier)).or_default();
+            line.0 = line.0.plus(*used);
+            line.1 += u128::from(found.rates.bill(used).total().0);
+        }
+        for ((name, is_marked), (used, apart)) in lines {
+            let found = table.find_line("m", name.as_deref(), UnixMs(0)).unwrap();
+            prop_assert_eq!(found.is_of_other_tier, is_marked);
+            prop_assume!(apart < u128::from(u64::MAX));
+            prop_assert_eq!(u128::from(found.rates.bill(&used).total().0), apart, "{:?}", name);
+        }
     }
 }

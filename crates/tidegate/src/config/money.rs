@@ -36,6 +36,9 @@ pub(crate) struct PriceRow {
     /// one.
     #[serde(default)]
     pub(crate) tier: Option<String>,
+    /// It holds for prompts of more tokens than this, such as `200000`; left out, for every one.
+    #[serde(default)]
+    pub(crate) above_prompt_tokens: u64,
     /// The day (UTC) from which on it holds, such as `2026-11-28`; left out, always.
     #[serde(default)]
     pub(crate) from: Option<String>,
@@ -129,6 +132,11 @@ impl PriceRow {
         }
     }
 
+    /// Its tier and its band.
+    pub(super) fn place(&self) -> (Option<&str>, u64) {
+        (self.tier.as_deref(), self.above_prompt_tokens)
+    }
+
     fn rates(&self) -> Rates {
         Rates {
             input: per_one(self.input_per_million),
@@ -173,11 +181,11 @@ impl Prices {
         for (model, Price { input_per_million, output_per_million }) in usual {
             let (input, output) = (per_one(*input_per_million), per_one(*output_per_million));
             let rates = Rates { input, output, ..Rates::default() };
-            prices.table.add(model, None, UnixMs(0), rates);
+            prices.table.add(model, (None, 0), UnixMs(0), rates);
         }
         for row in list {
             if let Some(from) = row.holds_from() {
-                prices.table.add(&row.model, row.tier.as_deref(), from, row.rates());
+                prices.table.add(&row.model, row.place(), from, row.rates());
             }
             if let Some(most) = row.max_output_tokens {
                 let known = prices.max_output_tokens.entry(row.model.clone()).or_default();

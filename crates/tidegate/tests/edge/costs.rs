@@ -52,6 +52,73 @@ fn upstream() -> Upstream {
     })
 }
 
+/// Tiers, sound and long prompts, whole and streamed: what has no row is marked.
+#[test]
+fn a_call_costs_what_its_tier_and_its_length_say() {
+    let upstream = Upstream::by_rule(|body| {
+        let (said, usage) = match body["messages"][0]["content"].as_str() {
+            Some("flex") => (r#""service_tier":"flex","#, r#""prompt_tokens":10"#),
+            Some("rare") => (r#""service_tier":"priority","#, r#""prompt_tokens":10"#),
+            Some("long") => ("", r#""prompt_tokens":1001"#),
+            Some("sound") => {
+                ("", r#""prompt_tokens":10,"prompt_tokens_details":{"audio_tokens":4}"#)
+            }
+            _ => ("", r#""prompt_tokens":10"#),
+        };
+        let answer = completion("ok").replace("\"prompt_tokens\":3", usage);
+        ("200 OK", answer.replacen('{', &format!("{{{said}"), 1))
+    });
+    let prices = "\
+price_list:
+  - {model: m1, input_per_million: 1, output_per_million: 0, audio_input_per_million: 10}
+  - {model: m1, tier: flex, input_per_million: 0.5, output_per_million: 0}
+  - {model: m1, above_prompt_tokens: 1000, input_per_million: 2, output_per_million: 0}
+";
+    let project = upstream.project("", prices);
+    let server = project.serve();
+    for text in ["hi", "flex", "rare", "long", "sound"] {
+        assert_eq!(server.chat("mei", text).status, 200, "{text}");
+    }
+    let books = books(&project, "tier", 5);
+    let rows: Vec<(Value, Value, Value)> = books["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            let part = |name: &str| row[name].clone();
+            (part("tier"), part("total_cost"), part("other_tier_requests"))
+        })
+        .collect();
+    let row = |tier: Value, cost: &str, marked: u64| (tier, json!(cost), json!(marked));
+    // 10 plain tokens, and 6 with 4 of sound: 10 + 6 + 40 millionths.
+    assert_eq!(
+        rows,
+        [
+            row(json!(null), "0.000056", 0),
+            row(json!(">1000"), "0.002002", 0),
+            row(json!("flex"), "0.000005", 0),
+            row(json!("priority"), "0.00001", 1),
+        ],
+        "{books}"
+    );
+    let shown = project.run(&["cost", "--by", "tier", "--since", "1970-01-01"]).exits(0);
+    assert!(
+        shown.out.contains("1 requests of a tier that `price_list` does not have"),
+        "{shown:?}"
+    );
+    let page = client::get(server.address, "/metrics", "").unwrap().body;
+    let counted = "tidegate_mispriced_requests_total{model_version=\"m1\",why=\"other_tier\"} 1";
+    assert!(page.contains(counted), "{page}");
+    // A row for the tier puts it right, also for what was used.
+    project.append("tidegate.yaml", "  - {model: m1, tier: priority, input_per_million: 3}\n");
+    project.run(&["cost", "reprice", "--from", "2020-01-01"]).exits(0);
+    let args = ["cost", "--by", "tier", "--since", "1970-01-01", "--json"];
+    let again = project.run(&args).exits(0).json();
+    assert_eq!(again["total"]["other_tier_requests"], 0, "{again}");
+    assert_eq!(again["rows"][3]["total_cost"], "0.00003", "{again}");
+    assert_eq!(again["rows"][1]["total_cost"], "0.002002", "{again}");
+}
+
 #[test]
 fn the_books_say_what_it_costs_by_whom_and_by_what() {
     let upstream = upstream();

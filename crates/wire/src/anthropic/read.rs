@@ -2,7 +2,7 @@
 //! alone, and a value that is not expected counts as absent.
 
 use super::error::error_of;
-use crate::facts::{Finish, TOKENS_MAX, Usage};
+use crate::facts::{Finish, TOKENS_MAX, Tier, Usage};
 use crate::members::{Members, text};
 use crate::problem::{AnswerProblem, members_of};
 use serde_json::value::RawValue;
@@ -16,6 +16,8 @@ pub(crate) struct Tokens {
     cache_write: Option<u64>,
     output: Option<u64>,
     thinking: Option<u64>,
+    cache_hour: Option<u64>,
+    tier: Option<Tier>,
 }
 
 impl Tokens {
@@ -30,12 +32,19 @@ impl Tokens {
             cache_write: count("cache_creation_input_tokens"),
             output: count("output_tokens"),
             thinking,
+            cache_hour: usage
+                .object("cache_creation")
+                .and_then(|written| written.number("ephemeral_1h_input_tokens"))
+                .filter(|count| *count <= TOKENS_MAX),
+            tier: usage.text("service_tier").map(|tier| Tier::parse(&tier)),
         }
     }
 
     /// Takes later counts in place of earlier ones.
     pub(crate) fn update(&mut self, later: Tokens) {
-        let Tokens { input, cache_read, cache_write, output, thinking } = later;
+        let Tokens { input, cache_read, cache_write, output, thinking, cache_hour, tier } = later;
+        self.cache_hour = cache_hour.or(self.cache_hour);
+        self.tier = tier.or(self.tier);
         self.input = input.or(self.input);
         self.cache_read = cache_read.or(self.cache_read);
         self.cache_write = cache_write.or(self.cache_write);
@@ -53,6 +62,10 @@ impl Tokens {
             cache_read_in: read,
             cache_write_in: write,
             reasoning_out: self.thinking.unwrap_or(0).min(tokens_out),
+            cache_hour_in: self.cache_hour.unwrap_or(0).min(write),
+            audio_in: 0,
+            audio_out: 0,
+            tier: self.tier.unwrap_or_default(),
         })
     }
 }

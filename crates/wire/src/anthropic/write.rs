@@ -69,7 +69,8 @@ struct OutputDetails {
 
 impl UsageShape {
     pub(crate) fn of(usage: Usage) -> UsageShape {
-        let Usage { tokens_in, tokens_out, cache_read_in, cache_write_in, reasoning_out } = usage;
+        let Usage { tokens_in, tokens_out, cache_read_in, cache_write_in, reasoning_out, .. } =
+            usage;
         UsageShape {
             input_tokens: tokens_in.saturating_sub(cache_read_in.saturating_add(cache_write_in)),
             cache_creation_input_tokens: cache_write_in,

@@ -2,7 +2,7 @@
 //! with the tokens so far.
 
 use super::error::{error_facts, error_of};
-use crate::facts::{Finish, TOKENS_MAX, Usage};
+use crate::facts::{Finish, TOKENS_MAX, Tier, Usage};
 use crate::members::{Members, list};
 use crate::problem::{AnswerProblem, ErrorFacts, members_of};
 use serde_json::value::RawValue;
@@ -102,12 +102,22 @@ fn usage_of(answer: &Members<'_>) -> Option<Usage> {
     let prompt = count("promptTokenCount")?;
     let tools = count("toolUsePromptTokenCount").unwrap_or(0);
     let thoughts = count("thoughtsTokenCount").unwrap_or(0);
+    let audio = |key| {
+        let parts = usage.list(key).into_iter().filter_map(Members::of);
+        let sound = parts.filter(|part| part.text("modality").as_deref() == Some("AUDIO"));
+        let counts = sound.filter_map(|part| part.number("tokenCount"));
+        counts.filter(|count| *count <= TOKENS_MAX).fold(0, u64::saturating_add)
+    };
     Some(Usage {
         tokens_in: prompt + tools,
         tokens_out: count("candidatesTokenCount").unwrap_or(0) + thoughts,
         cache_read_in: count("cachedContentTokenCount").unwrap_or(0).min(prompt),
         cache_write_in: 0,
         reasoning_out: thoughts,
+        cache_hour_in: 0,
+        audio_in: audio("promptTokensDetails").min(prompt),
+        audio_out: audio("candidatesTokensDetails"),
+        tier: usage.text("trafficType").map(|tier| Tier::parse(&tier)).unwrap_or_default(),
     })
 }
 

@@ -1,7 +1,8 @@
 //! What an answer says, whole or in chunks: the one reader of its bytes.
 
 use crate::facts::{
-    AnswerFacts, CallPiece, ChoicePiece, Finish, Piece, TOKENS_MAX, TOOL_NAME_MAX_BYTES, Usage, cut,
+    AnswerFacts, CallPiece, ChoicePiece, Finish, Piece, TOKENS_MAX, TOOL_NAME_MAX_BYTES, Tier,
+    Usage, cut,
 };
 use crate::members::{Members, list, text};
 use crate::problem::{AnswerProblem, ErrorFacts, members_of};
@@ -169,6 +170,10 @@ fn usage_of(answer: &Members<'_>) -> Option<Usage> {
         cache_read_in: detail("prompt_tokens_details", "cached_tokens").min(tokens_in),
         cache_write_in: detail("prompt_tokens_details", "cache_write_tokens").min(tokens_in),
         reasoning_out: detail("completion_tokens_details", "reasoning_tokens").min(tokens_out),
+        cache_hour_in: detail("prompt_tokens_details", "cache_hour_tokens").min(tokens_in),
+        audio_in: detail("prompt_tokens_details", "audio_tokens").min(tokens_in),
+        audio_out: detail("completion_tokens_details", "audio_tokens").min(tokens_out),
+        tier: answer.text("service_tier").map(|tier| Tier::parse(&tier)).unwrap_or_default(),
     })
 }
 

@@ -110,6 +110,8 @@ struct Shape<'a> {
     object: &'static str,
     created: u64,
     model: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'static str>,
     choices: &'a [Choice<'a>],
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<UsageShape>,
@@ -147,16 +149,38 @@ struct UsageShape {
 struct PromptDetails {
     cached_tokens: u64,
     cache_write_tokens: u64,
+    /// What OpenAI's API does not have: it is read where the answer is billed.
+    #[serde(skip_serializing_if = "is_none")]
+    cache_hour_tokens: u64,
+    #[serde(skip_serializing_if = "is_none")]
+    audio_tokens: u64,
 }
 
 #[derive(Serialize)]
 struct AnswerDetails {
     reasoning_tokens: u64,
+    #[serde(skip_serializing_if = "is_none")]
+    audio_tokens: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_none(tokens: &u64) -> bool {
+    *tokens == 0
 }
 
 impl UsageShape {
     fn of(usage: Usage) -> UsageShape {
-        let Usage { tokens_in, tokens_out, cache_read_in, cache_write_in, reasoning_out } = usage;
+        let Usage {
+            tokens_in,
+            tokens_out,
+            cache_read_in,
+            cache_write_in,
+            reasoning_out,
+            cache_hour_in,
+            audio_in,
+            audio_out,
+            tier: _,
+        } = usage;
         UsageShape {
             prompt_tokens: tokens_in,
             completion_tokens: tokens_out,
@@ -164,8 +188,13 @@ impl UsageShape {
             prompt_tokens_details: PromptDetails {
                 cached_tokens: cache_read_in,
                 cache_write_tokens: cache_write_in,
+                cache_hour_tokens: cache_hour_in,
+                audio_tokens: audio_in,
             },
-            completion_tokens_details: AnswerDetails { reasoning_tokens: reasoning_out },
+            completion_tokens_details: AnswerDetails {
+                reasoning_tokens: reasoning_out,
+                audio_tokens: audio_out,
+            },
         }
     }
 }
@@ -173,8 +202,9 @@ impl UsageShape {
 impl Envelope<'_> {
     fn write(&self, object: &'static str, choices: &[Choice<'_>], usage: Option<Usage>) -> Vec<u8> {
         let Envelope { id, created, model } = *self;
+        let service_tier = usage.and_then(|usage| usage.tier.name());
         let usage = usage.map(UsageShape::of);
-        let shape = Shape { id, object, created, model, choices, usage };
+        let shape = Shape { id, object, created, model, service_tier, choices, usage };
         // Strings and numbers only: this cannot fail.
         serde_json::to_vec(&shape).unwrap_or_default()
     }

@@ -128,6 +128,7 @@ fn said() -> impl Strategy<Value = Vec<Piece>> {
             cache_read_in,
             cache_write_in,
             reasoning_out,
+            ..Usage::default()
         };
         pieces.push(Piece { usage: Some(usage), ..Piece::default() });
         pieces

@@ -24,7 +24,7 @@ impl Checker<'_> {
             for (key, given) in keys {
                 self.usd(&format!("prices.{model}.{key}"), given)?;
             }
-            table.add(model, None, UnixMs(0), Rates::default());
+            table.add(model, (None, 0), UnixMs(0), Rates::default());
         }
         for (i, row) in project.price_list.iter().enumerate() {
             self.price_row(&format!("price_list[{i}]"), row, &mut table)?;
@@ -67,7 +67,7 @@ impl Checker<'_> {
             let allowed = "a day such as `2026-11-28`";
             return Err(self.refuse(&format!("{path}.from"), given, allowed));
         };
-        if !table.add(&row.model, row.tier.as_deref(), from, Rates::default()) {
+        if !table.add(&row.model, row.place(), from, Rates::default()) {
             let text = format!("`{}` has a price in this tier from this day on already", row.model);
             return Err(self
                 .error(path, text)

@@ -3,7 +3,7 @@
 use super::{Ending, Exchange, Query};
 use crate::upstream::Form;
 use tidegate_core::ids::UnixMs;
-use tidegate_core::money::{Basis, Charge, Metered, Money, PriceTable, Pricing};
+use tidegate_core::money::{Basis, Charge, Metered, Money, PriceTable, Pricing, tier_name};
 use tidegate_core::observe::{Estimate, Timing};
 use tidegate_core::text::estimate_tokens;
 use tidegate_core::upstream::Failure;
@@ -33,7 +33,7 @@ impl Spent {
         let prices = &exchange.gateway.prices.table;
         match &self.charge {
             Some(charge) => charge.pricing == Pricing::Unpriced,
-            None => prices.find(exchange.model(), None, exchange.arrival.at).is_none(),
+            None => prices.find(exchange.model(), None, exchange.arrival.at, 0).is_none(),
         }
     }
 
@@ -135,14 +135,26 @@ fn least_known(a: Basis, b: Basis) -> Basis {
 fn charge(exchange: &Exchange, usage: &Usage, compute_us: u64, basis: Basis) -> Charge {
     let models = [exchange.model(), &exchange.set.keys.model];
     let prices = &exchange.gateway.prices.table;
-    charged(prices, models, exchange.arrival.at, metered(usage, compute_us), basis)
+    charged(prices, models, exchange.arrival.at, (usage, compute_us), basis)
 }
 
 /// What was used, each token in one number.
 fn metered(usage: &Usage, compute_us: u64) -> Metered {
-    let Usage { tokens_in, tokens_out, cache_read_in, cache_write_in, reasoning_out } = *usage;
-    let tokens_in = [tokens_in, cache_read_in, cache_write_in, 0];
-    Metered::of_totals(tokens_in, [tokens_out, reasoning_out, 0], compute_us)
+    let Usage { tokens_in, tokens_out, cache_read_in, cache_write_in, reasoning_out, .. } = *usage;
+    let tokens_in = [tokens_in, cache_read_in, cache_write_in, usage.audio_in];
+    Metered::of_totals(tokens_in, [tokens_out, reasoning_out, usage.audio_out], compute_us)
+}
+
+/// The tier that it is billed in. What is written to a cache for an hour has another price than
+/// what is written for minutes, and a request that has both has neither's.
+fn tier_of(usage: &Usage) -> Option<String> {
+    let cache = match usage.cache_hour_in {
+        0 => None,
+        hour if hour == usage.cache_write_in => Some("cache_1h"),
+        _ => Some("cache_mixed"),
+    };
+    let parts: Vec<&str> = usage.tier.name().into_iter().chain(cache).collect();
+    (!parts.is_empty()).then(|| parts.join("+"))
 }
 
 /// What that costs: the model that answered, and the version set's own.
@@ -150,18 +162,20 @@ fn charged(
     prices: &PriceTable,
     [model, own]: [&str; 2],
     at: UnixMs,
-    used: Metered,
+    (usage, compute_us): (&Usage, u64),
     basis: Basis,
 ) -> Charge {
-    let priced = prices.find(model, None, at);
+    let (used, tier) = (metered(usage, compute_us), tier_of(usage));
+    let priced = prices.find(model, tier.as_deref(), at, usage.tokens_in);
     let pricing = match &priced {
         None => Pricing::Unpriced,
         Some(priced) if priced.is_of_other_tier => Pricing::OtherTier,
         Some(_) => Pricing::Listed,
     };
+    let tier = tier_name(tier.as_deref(), priced.map_or(0, |priced| priced.above));
     let bill = priced.map(|priced| priced.rates.bill(&used)).unwrap_or_default();
     let other_model = (model != own).then(|| model.to_owned());
-    Charge { other_model, tier: None, used, bill, basis, pricing }
+    Charge { other_model, tier, used, bill, basis, pricing }
 }
 
 /// Tokens of the prompt as it was sent. It is rendered once more: few upstreams report no usage,

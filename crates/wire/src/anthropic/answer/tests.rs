@@ -21,6 +21,7 @@ fn tokens_of_the_cache_are_part_of_the_prompt() {
         cache_read_in: 3000,
         cache_write_in: 200,
         reasoning_out: 30,
+        ..Usage::default()
     };
     assert_eq!(whole(json!([]), usage).usage, Some(expected));
     assert_eq!(whole(json!([]), json!({ "usage": { "output_tokens": 4 } })).usage, None);

@@ -5,7 +5,7 @@
 //! and is read by the reader that takes everything. That one goes over each text four times, which
 //! is most of what reading an answer costs. What this one gives is the same, which a test holds.
 
-use crate::facts::{ChoicePiece, Finish, Piece, TOKENS_MAX, Usage};
+use crate::facts::{ChoicePiece, Finish, Piece, TOKENS_MAX, Tier, Usage};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -22,8 +22,7 @@ struct Usual {
     model: Option<String>,
     #[serde(rename = "system_fingerprint")]
     _system_fingerprint: Option<IgnoredAny>,
-    #[serde(rename = "service_tier")]
-    _service_tier: Option<IgnoredAny>,
+    service_tier: Option<String>,
     #[serde(rename = "provider")]
     _provider: Option<IgnoredAny>,
     choices: Option<Vec<Choice>>,
@@ -74,31 +73,39 @@ struct Details {
     cached_tokens: Option<u64>,
     cache_write_tokens: Option<u64>,
     reasoning_tokens: Option<u64>,
+    audio_tokens: Option<u64>,
+    cache_hour_tokens: Option<u64>,
 }
 
 /// A whole answer of the usual form.
 pub(super) fn answer(body: &[u8]) -> Option<Piece> {
-    let Usual { choices, usage, model, .. } = Usual::of(body)?;
+    let Usual { choices, usage, model, service_tier, .. } = Usual::of(body)?;
     let choices = choices.filter(|choices| !choices.is_empty())?;
     let pieces = (0..).zip(choices).map(|(index, mut choice)| {
         let message = choice.message.take()?;
         choice.piece(index, message)
     });
-    whole(pieces.collect::<Option<_>>()?, usage, model)
+    whole(pieces.collect::<Option<_>>()?, usage, model, service_tier.as_deref())
 }
 
 /// A chunk of the usual form.
 pub(super) fn chunk(data: &[u8]) -> Option<Piece> {
-    let Usual { choices, usage, model, .. } = Usual::of(data)?;
+    let Usual { choices, usage, model, service_tier, .. } = Usual::of(data)?;
     let pieces = (0..).zip(choices.unwrap_or_default()).map(|(place, mut choice)| {
         let message = choice.delta.take().or(choice.message.take())?;
         choice.piece(choice.index.unwrap_or(place), message)
     });
-    whole(pieces.collect::<Option<_>>()?, usage, model)
+    whole(pieces.collect::<Option<_>>()?, usage, model, service_tier.as_deref())
 }
 
-fn whole(choices: Vec<ChoicePiece>, usage: Option<Tokens>, model: Option<String>) -> Option<Piece> {
-    let (usage, model) = (usage.and_then(Tokens::read), filled(model));
+fn whole(
+    choices: Vec<ChoicePiece>,
+    usage: Option<Tokens>,
+    model: Option<String>,
+    tier: Option<&str>,
+) -> Option<Piece> {
+    let tier = tier.map(Tier::parse).unwrap_or_default();
+    let (usage, model) = (usage.and_then(|tokens| tokens.read(tier)), filled(model));
     Some(Piece { choices, usage, model, other: String::new() })
 }
 
@@ -115,7 +122,7 @@ impl Usual {
 }
 
 impl Tokens {
-    fn read(self) -> Option<Usage> {
+    fn read(self, tier: Tier) -> Option<Usage> {
         let count = |given: Option<u64>| given.filter(|count| *count <= TOKENS_MAX);
         let (tokens_in, tokens_out) = (count(self.prompt_tokens)?, count(self.completion_tokens)?);
         let prompt = self.prompt_tokens_details.as_ref();
@@ -127,6 +134,10 @@ impl Tokens {
             cache_read_in: detail(prompt.map(|details| details.cached_tokens), tokens_in),
             cache_write_in: detail(prompt.map(|details| details.cache_write_tokens), tokens_in),
             reasoning_out: detail(answer.map(|details| details.reasoning_tokens), tokens_out),
+            cache_hour_in: detail(prompt.map(|details| details.cache_hour_tokens), tokens_in),
+            audio_in: detail(prompt.map(|details| details.audio_tokens), tokens_in),
+            audio_out: detail(answer.map(|details| details.audio_tokens), tokens_out),
+            tier,
         })
     }
 }

@@ -121,7 +121,7 @@ impl Head<'_> {
 }
 
 fn usage_shape(usage: Usage) -> Value {
-    let Usage { tokens_in, tokens_out, cache_read_in, cache_write_in, reasoning_out } = usage;
+    let Usage { tokens_in, tokens_out, cache_read_in, cache_write_in, reasoning_out, .. } = usage;
     json!({
         "input_tokens": tokens_in,
         "input_tokens_details": {

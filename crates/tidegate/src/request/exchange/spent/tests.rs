@@ -76,7 +76,7 @@ fn table() -> PriceTable {
     let first = Day::parse(FIRST).unwrap();
     let change = Day(first.0 + CHANGE);
     for (from, prices) in [UnixMs(0), change.begins()].into_iter().zip(&PRICES) {
-        assert!(table.add("m", None, from, rates(prices)));
+        assert!(table.add("m", (None, 0), from, rates(prices)));
     }
     table
 }
@@ -113,6 +113,86 @@ fn usage((_, is_anthropic, [input, read, write, thought, said]): &Call) -> Usage
     openai_chat::read_answer(body.to_string().as_bytes()).unwrap().usage.unwrap()
 }
 
+/// A table with a tier, a band of long prompts, sound, and caches that are kept for an hour.
+fn tiers() -> PriceTable {
+    let mut table = PriceTable::default();
+    let plain = Rates { input: 100, output: 200, audio_in: Some(1_000), ..Rates::default() };
+    let sound = Rates { audio_out: Some(3_000), cache_write: Some(125), ..plain };
+    assert!(table.add("m", (None, 0), UnixMs(0), sound));
+    let long = Rates { input: 150, output: 300, ..Rates::default() };
+    assert!(table.add("m", (None, 200_000), UnixMs(0), long));
+    let flex = Rates { input: 50, output: 100, ..Rates::default() };
+    assert!(table.add("m", (Some("flex"), 0), UnixMs(0), flex));
+    let hour = Rates { input: 100, cache_write: Some(200), output: 200, ..Rates::default() };
+    assert!(table.add("m", (Some("cache_1h"), 0), UnixMs(0), hour));
+    table
+}
+
+fn check_tier(usage: Usage, tier: Option<&str>, cost: u64, pricing: Pricing) {
+    let charge = charged(&tiers(), ["m", "m"], UnixMs(0), (&usage, 0), Basis::Reported);
+    let found = (charge.tier.as_deref(), charge.bill.total().0, charge.pricing);
+    assert_eq!(found, (tier, cost, pricing), "{usage:?}");
+}
+
+fn openai(members: &str, usage: &str) -> Usage {
+    let body = format!(
+        r#"{{"object":"chat.completion","model":"m",{members}"choices":[{{"index":0,
+        "finish_reason":"stop","message":{{"role":"assistant","content":"ok"}}}}],
+        "usage":{usage}}}"#
+    );
+    openai_chat::read_answer(body.as_bytes()).unwrap().usage.unwrap()
+}
+
+#[test]
+fn a_call_is_billed_in_the_tier_that_the_model_server_says() {
+    let usage = r#"{"prompt_tokens":10,"completion_tokens":2}"#;
+    for said in ["", r#""service_tier":null,"#, r#""service_tier":"default","#] {
+        check_tier(openai(said, usage), None, 1_400, Pricing::Listed);
+    }
+    let flex = openai(r#""service_tier":"flex","#, usage);
+    check_tier(flex, Some("flex"), 700, Pricing::Listed);
+    // A tier without a price has the standard one, and is marked; so is one that nobody knows.
+    let priority = openai(r#""service_tier":"priority","#, usage);
+    check_tier(priority, Some("priority"), 1_400, Pricing::OtherTier);
+    let unknown = openai(r#""service_tier":"ultra-2027","#, usage);
+    check_tier(unknown, Some("other"), 1_400, Pricing::OtherTier);
+    // Read by the reader of every form as well as by that of the usual one.
+    let rare = openai(r#""service_tier":"flex","x":[1],"#, usage);
+    check_tier(rare, Some("flex"), 700, Pricing::Listed);
+}
+
+#[test]
+fn sound_and_long_prompts_have_their_prices() {
+    let sound = r#"{"prompt_tokens":10,"completion_tokens":5,
+        "prompt_tokens_details":{"audio_tokens":4},
+        "completion_tokens_details":{"audio_tokens":3}}"#;
+    let cost = 6 * 100 + 4 * 1_000 + 2 * 200 + 3 * 3_000;
+    check_tier(openai("", sound), None, cost, Pricing::Listed);
+    check_tier(openai(r#""x":[1],"#, sound), None, cost, Pricing::Listed);
+    let at_the_edge = r#"{"prompt_tokens":200000,"completion_tokens":1}"#;
+    check_tier(openai("", at_the_edge), None, 20_000_200, Pricing::Listed);
+    let long = r#"{"prompt_tokens":200001,"completion_tokens":1}"#;
+    check_tier(openai("", long), Some(">200000"), 30_000_450, Pricing::Listed);
+}
+
+#[test]
+fn a_cache_that_is_kept_for_an_hour_has_its_price() {
+    let anthropic = |hour: u64, written: u64| {
+        let body = json!({
+            "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn",
+            "content": [{"type": "text", "text": "ok"}],
+            "usage": {
+                "input_tokens": 1, "cache_creation_input_tokens": written, "output_tokens": 1,
+                "cache_creation": {"ephemeral_1h_input_tokens": hour}, "service_tier": "standard",
+            },
+        });
+        anthropic::read_answer(body.to_string().as_bytes()).unwrap().usage.unwrap()
+    };
+    check_tier(anthropic(0, 10), None, 100 + 1_250 + 200, Pricing::Listed);
+    check_tier(anthropic(10, 10), Some("cache_1h"), 100 + 2_000 + 200, Pricing::Listed);
+    check_tier(anthropic(4, 10), Some("cache_mixed"), 100 + 1_250 + 200, Pricing::OtherTier);
+}
+
 fn calls() -> impl Strategy<Value = Vec<Call>> {
     let call = (0..30 * 86_400_000_u64, any::<bool>(), prop::array::uniform5(0_u64..2_000_000));
     prop::collection::vec(call, 1..60)
@@ -136,8 +216,8 @@ proptest! {
                 invoice = invoice.add(&Decimal::of(price).for_one().times(count));
             }
             let at = first.begins().plus(*after_ms);
-            let used = metered(&usage(call), 0);
-            let charge = charged(&table, ["m", "m"], at, used, Basis::Reported);
+            let used = usage(call);
+            let charge = charged(&table, ["m", "m"], at, (&used, 0), Basis::Reported);
             prop_assert_eq!(charge.pricing, Pricing::Listed);
             let sums = days.entry(Day::of(at).0).or_default();
             *sums = sums.plus(Sums::of(&charge));
