@@ -475,7 +475,7 @@ pub(crate) async fn the_books_add_up_and_are_priced_again(bench: impl Bench) {
 
     let mut table = PriceTable::default();
     let rates = Rates { input: 3, ..Rates::default() };
-    table.add("", None, Day(11).begins(), rates);
+    table.add("", (None, 0), Day(11).begins(), rates);
     assert_eq!(store.reprice(Day(11), table.clone()).await.unwrap(), (20, 6));
     assert_eq!(costs(11, 11), [(11, second.1, 1, 2, 6)]);
     assert_eq!(costs(0, 10)[1], first, "the days before are as they were");
