@@ -5,7 +5,7 @@ mod bans;
 mod texts;
 
 pub(crate) use bans::Bans;
-pub(crate) use texts::{any_text, any_text_in, asked_in, heard_in, said_in};
+pub(crate) use texts::{any_text, any_text_in, asked_in, ends, heard_in, said_in};
 
 use crate::config::Block;
 use tidegate_core::guard::{RiskEvent, RiskKind, Signal, SignalKind};
@@ -30,6 +30,8 @@ pub(crate) fn block_of_signal(kind: SignalKind) -> Block {
         SignalKind::HiddenText => Block::HiddenText,
         SignalKind::Injection => Block::Injection,
         SignalKind::Word => Block::Words,
+        SignalKind::Moderation => Block::Moderation,
+        SignalKind::ModerationUnreachable => Block::ModerationUnreachable,
     }
 }
 

@@ -24,6 +24,7 @@ pub mod gemini;
 pub mod openai_chat;
 pub mod openai_completions;
 pub mod openai_embeddings;
+pub mod openai_moderations;
 pub mod sse;
 pub mod translate;
 

@@ -25,6 +25,10 @@ pub enum SignalKind {
     Injection,
     /// A word of the project's list.
     Word,
+    /// The project's moderation endpoint flags it.
+    Moderation,
+    /// That endpoint gave no answer in time.
+    ModerationUnreachable,
 }
 
 impl SignalKind {
@@ -34,6 +38,8 @@ impl SignalKind {
             SignalKind::HiddenText => "hidden_text",
             SignalKind::Injection => "injection",
             SignalKind::Word => "word",
+            SignalKind::Moderation => "moderation",
+            SignalKind::ModerationUnreachable => "moderation_unreachable",
         }
     }
 }

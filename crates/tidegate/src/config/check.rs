@@ -416,6 +416,12 @@ impl Checker<'_> {
         if ban_s > 86_400 {
             return Err(self.refuse("risk.ban_s", ban_s, "0 to 86400"));
         }
+        if let Some(moderation) = &project.risk.moderation
+            && !(1..=60_000).contains(&moderation.deadline_ms)
+        {
+            let given = moderation.deadline_ms;
+            return Err(self.refuse("risk.moderation.deadline_ms", given, "1 to 60000"));
+        }
         if !(1..=DEGRADED_TOKENS_MAX).contains(&project.degrade.max_tokens) {
             let given = project.degrade.max_tokens;
             return Err(self.refuse("degrade.max_tokens", given, "1 to 1000000"));

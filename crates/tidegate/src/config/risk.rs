@@ -1,5 +1,6 @@
 //! `risk`: what must never happen, and what is done when it does.
 
+use super::moderation::ModerationConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_core::text::PrivateKind;
@@ -30,6 +31,9 @@ pub(crate) struct RiskConfig {
     pub(crate) block: Vec<Block>,
     /// What is replaced in answers by its mark, where the request did not hold it.
     pub(crate) redact: Vec<Redact>,
+    /// An endpoint that is asked what texts hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) moderation: Option<ModerationConfig>,
     /// For how long a caller is refused after a tool call that is not allowed, s, 0 to 86400;
     /// 0 for not at all.
     pub(crate) ban_s: u64,
@@ -43,6 +47,7 @@ impl Default for RiskConfig {
             on_black: OnBlack::default(),
             block: blocked_by_default(),
             redact: Vec::new(),
+            moderation: None,
             ban_s: BAN_S,
         }
     }
@@ -113,4 +118,8 @@ pub(crate) enum Block {
     Contract,
     /// Tool calls whose arguments break the tool's schema.
     Arguments,
+    /// What the moderation endpoint flags.
+    Moderation,
+    /// What that endpoint gave no answer for in time.
+    ModerationUnreachable,
 }

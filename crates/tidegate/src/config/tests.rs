@@ -54,7 +54,7 @@ fn unknown_keys_name_the_nearest_or_all() {
     check(
         "risk:\n  zzz: 1\n",
         "6:3: unknown key `zzz`",
-        "keys allowed here: planted, on_black, words, block, redact, ban_s",
+        "keys allowed here: planted, on_black, words, block, redact, moderation, ban_s",
     );
     check(
         "credentials:\n  - name: a\n    key: sk-secret-1\n",

@@ -87,7 +87,7 @@ fn role(message: &Value) -> Option<&str> {
 }
 
 /// The text, or its ends where it is long.
-fn ends(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn ends(text: &str) -> impl Iterator<Item = &str> {
     let boundary = |mut at: usize| {
         while !text.is_char_boundary(at) {
             at += 1;

@@ -274,7 +274,10 @@ async fn call(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
         Ok(Called::Whole(answer)) => Ok(Called::Whole(repaired(exchange, answer).await)),
         called => called,
     };
-    exchange.upstream = calling.elapsed();
+    if let Ok(Called::Whole(answer)) = &called {
+        exchange.moderate_answer(&answer.facts).await;
+    }
+    exchange.upstream += calling.elapsed();
     called
 }
 

@@ -3,6 +3,7 @@
 
 mod account;
 mod fallback;
+mod moderated;
 mod placed;
 mod repair;
 mod screen;
@@ -203,7 +204,8 @@ pub(super) struct Exchange {
     arm: Arm,
     cohort: Option<Cohort>,
     queue: Duration,
-    /// How long the upstream was waited for before the answer began, all tries together.
+    /// How long the upstream was waited for before the answer began, all tries together, and a
+    /// guard outside of this process.
     pub(super) upstream: Duration,
     /// What failed tries took, by the upstream's account.
     pub(super) failed: Duration,
@@ -227,6 +229,8 @@ pub(super) struct Exchange {
     contract: Option<Checked>,
     /// What the request holds that is worth counting.
     signals: Vec<Signal>,
+    /// The same of the answer, by a guard outside of this process.
+    said_signals: Vec<Signal>,
     /// How much of the service is switched off for it.
     pub(super) degraded: Option<DegradeLevel>,
     _place: Place,
@@ -283,11 +287,12 @@ impl Exchange {
             repair: None,
             contract: None,
             signals: Vec::new(),
+            said_signals: Vec::new(),
             degraded,
             _place: held,
             share,
         };
-        exchange.screened()
+        exchange.screened()?.moderated().await
     }
 
     /// The API that the client speaks.

@@ -168,6 +168,8 @@ impl Problem {
     /// The request is refused because of what it holds.
     pub(super) fn blocked(why: Block) -> Problem {
         let what = match why {
+            Block::Moderation => "what this service's moderation does not let through",
+            Block::ModerationUnreachable => "texts that the moderation could not be asked about",
             Block::HiddenText => "text that no reader sees",
             Block::Words => "a word that this service does not take",
             Block::Injection
@@ -194,6 +196,8 @@ impl Problem {
             Block::Arguments => "it calls a tool with arguments that the tool does not take",
             Block::Words => "it holds a word that this service does not give out",
             Block::Personal => "it holds personal data",
+            Block::Moderation => "this service's moderation does not let it through",
+            Block::ModerationUnreachable => "the moderation could not be asked about it",
             Block::Planted
             | Block::Prompt
             | Block::Secrets

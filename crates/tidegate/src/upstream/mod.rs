@@ -10,6 +10,7 @@ mod fault;
 mod fixed;
 mod flight;
 mod gemini;
+mod moderation;
 mod openai;
 mod pieces;
 mod replay;
@@ -35,6 +36,7 @@ pub(crate) use bounds::BODY_SMALL;
 pub(crate) use endpoints::Endpoints;
 pub(crate) use fixed::fixed;
 pub(crate) use flight::EndpointChange;
+pub(crate) use moderation::Moderation;
 pub(crate) use pieces::{PieceSender, Pieces};
 pub(crate) use setup::SetupError;
 

@@ -234,6 +234,28 @@ impl Transport {
         asked.is_ok_and(|answer| answer.is_ok_and(|answer| answer.status().is_success()))
     }
 
+    /// Sends JSON to the server's address and gives what a 2xx answers; `None` for anything else,
+    /// also where it takes longer.
+    pub(super) async fn post(&self, body: Bytes, within: Duration) -> Option<Bytes> {
+        let mut request = Request::new(Full::from(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.address.clone();
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        headers.extend(self.fixed.iter().cloned());
+        let asking = async {
+            let response = self.ask(request, false, &mut false).await.ok()?;
+            let decoder = Decoder::of(response.headers()).ok()?;
+            let is_good = response.status().is_success();
+            let body = is_good.then(|| read_whole(response.into_body(), decoder))?;
+            body.await.ok()
+        };
+        tokio::time::timeout(within, asking).await.ok().flatten()
+    }
+
     fn request(&self, outgoing: Outgoing<'_>) -> Request<Full<Bytes>> {
         let Outgoing { endpoint, call, body, dialect: _ } = outgoing;
         let mut request = Request::new(Full::from(body));

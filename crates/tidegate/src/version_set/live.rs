@@ -10,7 +10,7 @@ use super::tools::{Manifest, SentTools};
 use super::{contract, prompt};
 use crate::clock::Clock;
 use crate::config::{AnswerLimits, Block, PromptMode, Upstream as UpstreamConfig};
-use crate::upstream::{Endpoints, Form};
+use crate::upstream::{Endpoints, Form, Moderation};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -73,6 +73,8 @@ pub(crate) struct LiveSet {
     pub(crate) block: Vec<Block>,
     /// What is replaced in answers, where the request did not hold it.
     pub(crate) redact: BTreeSet<PrivateKind>,
+    /// A guard outside of this process.
+    pub(crate) moderation: Option<Moderation>,
     /// Tools that are marked as expensive; they are switched off first.
     pub(crate) expensive_tools: BTreeSet<String>,
     renderer: Renderer,
@@ -102,10 +104,8 @@ impl LiveSet {
                 return Err(SetError::NoPrompt { set: packed.set.id.clone() });
             }
         };
-        let contract = match &settings.output {
-            Some(schema) => Some(Arc::new(contract::compile("contract.output", schema)?)),
-            None => None,
-        };
+        let contract = settings.output.as_ref();
+        let contract = contract.map(|schema| contract::compile("contract.output", schema));
         let manifest = match packed.file(ArtifactKind::Tools, TOOLS_FILE) {
             Some(bytes) => Manifest::parse(bytes, Path::new(TOOLS_FILE))?,
             None => Manifest::default(),
@@ -126,6 +126,7 @@ impl LiveSet {
         });
         let fallbacks = fallbacks.collect::<Result<_>>()?;
         let renderer = renderer(&model);
+        let moderation = settings.risk.moderation.as_ref().map(Moderation::new).transpose()?;
         let redact = settings.risk.redact.iter().flat_map(|redact| redact.kinds());
         Ok(LiveSet {
             set: packed.set.clone(),
@@ -140,7 +141,7 @@ impl LiveSet {
             max_tokens: renderer.max_tokens,
             prompt_bytes: added_bytes(packed),
             limits: settings.limits,
-            contract,
+            contract: contract.transpose()?.map(Arc::new),
             repair: settings.repair,
             arguments,
             detectors: Detectors {
@@ -151,6 +152,7 @@ impl LiveSet {
             },
             block: settings.risk.block,
             redact: redact.copied().collect(),
+            moderation,
             expensive_tools: manifest.expensive(),
             renderer,
             tools,

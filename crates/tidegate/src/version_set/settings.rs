@@ -7,8 +7,8 @@
 use super::error::{Result, SetError};
 use super::tools::Manifest;
 use crate::config::{
-    AnswerLimits, Block, Contract, Limits, PromptMode, Redact, RiskConfig, blocked_by_default,
-    is_blocked_by_default,
+    AnswerLimits, Block, Contract, Limits, ModerationConfig, PromptMode, Redact, RiskConfig,
+    blocked_by_default, is_blocked_by_default,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -60,6 +60,9 @@ pub(crate) struct RiskSettings {
     /// What is replaced in answers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) redact: Vec<Redact>,
+    /// An endpoint that is asked what texts hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) moderation: Option<ModerationConfig>,
 }
 
 /// The first format. It also held settings of the process and of the release, which were never
@@ -90,6 +93,7 @@ impl Settings {
                 words: project.risk.words.clone(),
                 block: project.risk.block.clone(),
                 redact: project.risk.redact.clone(),
+                moderation: project.risk.moderation.clone(),
             },
             tools_sent: tools.send && !tools.tools.is_empty(),
         }
@@ -123,14 +127,14 @@ impl Settings {
             };
         }
         let SettingsV1 { contract, limits, prompt_mode, risk } = serde_json::from_value(value)?;
-        let RiskConfig { planted, words, block, redact, on_black: _, ban_s: _ } = risk;
+        let RiskConfig { planted, words, block, redact, moderation, on_black: _, ban_s: _ } = risk;
         Ok(Settings {
             format: FORMAT,
             output: contract.output,
             repair: contract.repair,
             limits: limits.of_answers(),
             prompt_mode,
-            risk: RiskSettings { planted, words, block, redact },
+            risk: RiskSettings { planted, words, block, redact, moderation },
             tools_sent: false,
         })
     }

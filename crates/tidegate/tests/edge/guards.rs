@@ -303,3 +303,77 @@ fn a_long_stream_goes_on_while_its_end_waits_and_a_message_is_redacted_as_well()
     assert!(answer.body.contains("[email]") && !answer.body.contains("ann@"), "{answer:?}");
     assert!(answer.body.contains("message_stop"), "{answer:?}");
 }
+
+/// A moderation server that flags texts with `bad`, and gives no answer for those with `slow`.
+fn moderation() -> Upstream {
+    Upstream::by_rule(|body| {
+        let texts = body["input"].as_array().unwrap();
+        if texts.iter().any(|text| text.as_str().unwrap().contains("slow")) {
+            return ("503 Service Unavailable", "{}".to_owned());
+        }
+        let result = |text: &Value| {
+            let is_bad = text.as_str().unwrap().contains("bad");
+            json!({"flagged": is_bad, "categories": {"hate": is_bad, "violence": false}})
+        };
+        let results: Vec<Value> = texts.iter().map(result).collect();
+        ("200 OK", json!({"id": "m-1", "results": results}).to_string())
+    })
+}
+
+#[test]
+fn a_moderation_endpoint_is_asked_about_requests_and_answers() {
+    let upstream = Upstream::by_rule(|body| {
+        let is_asked = body["messages"].to_string().contains("say it");
+        ("200 OK", completion(if is_asked { "something bad" } else { "fine" }))
+    });
+    let guard = moderation();
+    let risk = |block: &str| {
+        let url = format!("http://{}/v1/moderations", guard.address);
+        let on = "[requests, answers]";
+        format!("{{block: {block}, moderation: {{url: \"{url}\", model: omni, on: {on}}}}}")
+    };
+    let (project_a, server) = project(&upstream, &risk("[moderation]"), "");
+    assert_eq!(post(&server, "m-1", &ask("a good one")).status, 200);
+    let refused = post(&server, "m-2", &ask("a bad one"));
+    assert_eq!(refused.status, 400, "{refused:?}");
+    let withheld = post(&server, "m-3", &ask("say it"));
+    assert_eq!((withheld.status, withheld.body.contains("something")), (502, false));
+    let seen = record(&project_a, "m-2");
+    assert_eq!(seen["signals"][0]["kind"], "moderation", "{seen}");
+    assert_eq!(
+        (&seen["signals"][0]["detail"], &seen["failure"]),
+        (&json!("hate"), &json!("blocked"))
+    );
+    assert_eq!(record(&project_a, "m-3")["signals"][0]["place"], "answer");
+    assert_eq!(counted(&server, "moderation", "blocked"), 2);
+    let asked = guard.asked();
+    assert!(asked.iter().all(|body| body["model"] == "omni"), "{asked:?}");
+    assert!(asked.iter().any(|body| body["input"] == json!(["fine"])), "{asked:?}");
+    // It fails open unless the project says otherwise.
+    assert_eq!(post(&server, "m-4", &ask("slow")).status, 200);
+    assert_eq!(record(&project_a, "m-4")["signals"][0]["kind"], "moderation_unreachable");
+    assert_eq!(counted(&server, "moderation_unreachable", "counted"), 1);
+    let before = upstream.asked().len();
+    let (project_b, server) = project(&upstream, &risk("[moderation_unreachable]"), "");
+    let refused = post(&server, "m-5", &ask("slow"));
+    assert_eq!((refused.status, upstream.asked().len()), (400, before), "{refused:?}");
+    assert_eq!(record(&project_b, "m-5")["failure"], "blocked");
+    assert_eq!(counted(&server, "moderation_unreachable", "blocked"), 1);
+    assert_eq!(post(&server, "m-6", &ask("a bad one")).status, 200, "counted only");
+    // Nobody listens there any more.
+    guard.shut();
+    assert_eq!(post(&server, "m-7", &ask("a good one")).status, 400);
+}
+
+#[test]
+fn a_moderation_endpoint_that_says_nothing_is_waited_for_until_its_deadline() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = Upstream::answering("fine");
+    let url = format!("http://{}/v1/moderations", silent.local_addr().unwrap());
+    let risk = format!("{{moderation: {{url: \"{url}\", deadline_ms: 100}}}}");
+    let (project, server) = project(&upstream, &risk, "");
+    assert_eq!(post(&server, "d-1", &ask("hello")).status, 200);
+    let seen = record(&project, "d-1");
+    let expected = "no answer of the moderation endpoint within 100 ms";
+    assert_eq!(seen["signals"][0]["detail"], expected, "{seen}");
+}

@@ -45,6 +45,11 @@ impl Exchange {
         if let Some(body) = self.query.body.values() {
             self.signals = signals(asked_in(body), &self.set.detectors.words);
         }
+        self.or_refused()
+    }
+
+    /// The request where it may be sent, by what was seen in it so far.
+    pub(super) fn or_refused(self) -> Result<Exchange, Problem> {
         let Some(why) = refused_for(&self.set.block, &self.signals) else { return Ok(self) };
         let problem = Problem::blocked(why);
         let (status, failure) = (problem.status, Some(Failure::Blocked));
@@ -60,7 +65,9 @@ impl Exchange {
             let asked = asked.get_or_init(|| self.query.body.again());
             heard_in(asked, &detectors.system_prompt)
         };
-        detectors.inspect(&Said { is_cut, ..said_in(facts) }, heard)
+        let mut found = detectors.inspect(&Said { is_cut, ..said_in(facts) }, heard);
+        found.signals.extend(self.said_signals.iter().cloned());
+        found
     }
 
     /// What the request said, for what an answer may repeat.
@@ -129,7 +136,9 @@ impl Exchange {
             | Block::Injection
             | Block::HiddenText
             | Block::Contract
-            | Block::Arguments => false,
+            | Block::Arguments
+            | Block::Moderation
+            | Block::ModerationUnreachable => false,
         }
     }
 

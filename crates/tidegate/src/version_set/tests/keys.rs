@@ -73,6 +73,9 @@ fn base(row: &Row) -> Project {
         "prices": {"gpt-4o-mini": {"input_per_million": 1, "output_per_million": 2}},
         "price_list": [{"model": "m1"}],
     });
+    if row.key.starts_with("risk.moderation.") {
+        project.yaml["risk"] = json!({"moderation": {"url": "http://127.0.0.1:3/v1"}});
+    }
     project
 }
 
@@ -106,6 +109,7 @@ fn changed(row: &Row) -> Project {
     let quoted = row.text.split('`').skip(3).step_by(2).map(|word| json!(word));
     let others = [
         json!(["ids"]),
+        json!(["answers"]),
         json!(7),
         json!(0.07),
         json!("other"),
