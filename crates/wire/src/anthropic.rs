@@ -9,7 +9,9 @@ pub(crate) mod write;
 
 pub use answer::{EventReader, event_name, read_answer};
 pub use error::error_facts;
-pub(crate) use read::{Block, BlockDelta, Event, Tokens, read_event, read_message};
+pub(crate) use read::{
+    Block, BlockDelta, Event, Message, Tokens, finish_of, read_event, read_message,
+};
 pub use request::{
     MessagesRequest, bound_length, read_request, replace_system, system_text, wrap_last_user,
 };

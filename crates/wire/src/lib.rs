@@ -19,6 +19,7 @@ mod strict_json;
 
 pub mod again;
 pub mod anthropic;
+pub mod bedrock;
 pub mod forms;
 pub mod gemini;
 pub mod openai_chat;

@@ -11,7 +11,8 @@ mod tests {
     use std::path::{Path, PathBuf};
     use tidegate_wire::sse::{self, SseEvent};
     use tidegate_wire::translate::{
-        ChatServer, Step, Warnings, anthropic_in, anthropic_out, gemini_out, responses_in,
+        ChatServer, Step, Warnings, anthropic_in, anthropic_out, converse_out, gemini_out,
+        responses_in,
     };
     use tidegate_wire::{AnswerProblem, anthropic, openai_chat, parse_json_object};
 
@@ -295,6 +296,43 @@ mod tests {
             let chunks = end.chunks.into_iter().map(|chunk| String::from_utf8(chunk.data).unwrap());
             let chunks: String = chunks.map(|chunk| chunk + "\n").collect();
             format!("{out}{chunks}{}\n", if end.is_done { "(done)" } else { "(cut short)" })
+        });
+    }
+
+    #[test]
+    fn requests_to_converse() {
+        check("converse_out/request", |case| {
+            let members: Members = serde_json::from_str(case).unwrap();
+            let request = parse_json_object(members["request"].get().as_bytes()).unwrap();
+            let anthropic_out::Options { sampling, thinking, .. } =
+                anthropic_options(&options(&members));
+            match converse_out::request(&request, &converse_out::Options { sampling, thinking }) {
+                Ok(out) => with_warnings(&out.warnings, &out.body),
+                Err(error) => format!("error: {error}\n"),
+            }
+        });
+    }
+
+    #[test]
+    fn answers_of_converse() {
+        check("converse_out/answer", |case| {
+            match converse_out::answer(case.trim_end().as_bytes(), CREATED) {
+                Ok(body) => {
+                    openai_chat::read_answer(&body).unwrap();
+                    lines(&body)
+                }
+                Err(problem) => format!("problem: {problem:?}\n"),
+            }
+        });
+    }
+
+    /// Each line is the data of an event, as the decoder of the event stream gives it.
+    #[test]
+    fn streams_of_converse() {
+        check("converse_out/stream", |case| {
+            let mut stream = converse_out::Stream::new(CREATED);
+            let events: String = case.lines().map(|line| format!("data: {line}\n\n")).collect();
+            streamed(&events, |data| stream.event(data))
         });
     }
 

@@ -10,8 +10,11 @@ mod tests {
     use serde_json::Value;
     use std::fs;
     use std::path::{Path, PathBuf};
+    use tidegate_wire::bedrock::Decoder;
     use tidegate_wire::sse::{Parser, SseEvent};
-    use tidegate_wire::translate::{Step, anthropic_in, anthropic_out, gemini_out, responses_in};
+    use tidegate_wire::translate::{
+        Step, anthropic_in, anthropic_out, converse_out, gemini_out, responses_in,
+    };
     use tidegate_wire::{AnswerFacts, AnswerProblem, anthropic, openai_chat};
 
     /// The answers of a provider, with their paths; none where there are no recordings.
@@ -103,6 +106,47 @@ mod tests {
             let (facts, chunks, is_done) = translated(&events, |data| stream.event(data));
             assert!(is_done && reader.is_done() && chunks > 2, "{}", path.display());
             check_same(&path, &facts, &own);
+        }
+    }
+
+    /// The events of a recorded event stream, the same in every split.
+    fn framed_in_any_split(path: &Path, bytes: &[u8]) -> Vec<Vec<u8>> {
+        fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Vec<u8>>, bool) {
+            let (mut decoder, mut events) = (Decoder::default(), Vec::new());
+            for part in parts {
+                decoder.push(part);
+                while let Some(event) = decoder.next_event().unwrap() {
+                    assert!(!event.is_error);
+                    events.push(event.data);
+                }
+            }
+            (events, decoder.is_between())
+        }
+        let whole = read([bytes]);
+        for at in (0..bytes.len()).step_by(7) {
+            let (head, tail) = bytes.split_at(at);
+            assert!(read([head, tail]) == whole, "{}: split at {at}", path.display());
+        }
+        assert!(read(bytes.chunks(1)) == whole && whole.1, "{}", path.display());
+        whole.0
+    }
+
+    #[test]
+    fn answers_of_bedrock() {
+        for (path, bytes) in recorded("bedrock") {
+            let (facts, what) = if bytes.starts_with(b"{") {
+                let chat = converse_out::answer(&bytes, 0).unwrap();
+                (openai_chat::read_answer(&chat).unwrap(), "whole")
+            } else {
+                let events = framed_in_any_split(&path, &bytes);
+                let mut stream = converse_out::Stream::new(0);
+                let (facts, chunks, is_done) = translated(&events, |data| stream.event(data));
+                assert!(is_done && chunks > 2, "{}", path.display());
+                (facts, "streamed")
+            };
+            let path = path.display();
+            assert!(facts.is_useful() && facts.finish().is_some(), "{path}: {what}");
+            assert!(facts.usage.is_some_and(|usage| usage.tokens_out > 0), "{path}: {what}");
         }
     }
 

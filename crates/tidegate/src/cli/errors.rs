@@ -75,6 +75,15 @@ impl Explain for SetupError {
             SetupError::KeyNotSet { name: _, variable } => {
                 one(Usage, format!("set it: `export {variable}=…`, or leave out api_key_env"))
             }
+            #[cfg(feature = "bedrock")]
+            SetupError::CredentialNotSet { variable, .. } => {
+                one(Usage, format!("set it: `export {variable}=…`"))
+            }
+            #[cfg(not(feature = "bedrock"))]
+            SetupError::NotBuilt { kind, .. } => {
+                let build = format!("build it with `cargo build --release --features {kind}`");
+                one(Usage, build)
+            }
             SetupError::KeyNotAHeader { .. }
             | SetupError::VersionNotAHeader { .. }
             | SetupError::NoAnswers { .. } => none(Usage),

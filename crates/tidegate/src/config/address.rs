@@ -35,6 +35,8 @@ pub(crate) const AZURE: &str = "/openai";
 pub(crate) const ANTHROPIC_MESSAGES: &str = "/messages";
 /// Where Anthropic's API counts the tokens of one.
 pub(crate) const ANTHROPIC_COUNTS: &str = "/messages/count_tokens";
+/// Where Bedrock has its models.
+pub(crate) const BEDROCK_MODELS: &str = "/model";
 /// The path of Gemini's models below a base URL.
 pub(crate) const GEMINI_MODELS: &str = "/models";
 /// The path of chat completions below a base URL.

@@ -24,6 +24,8 @@ mod upstream;
 mod workspace;
 mod yaml;
 
+#[cfg(feature = "bedrock")]
+pub(crate) use address::BEDROCK_MODELS;
 pub(crate) use address::{
     ANTHROPIC_COUNTS, ANTHROPIC_MESSAGES, AZURE, BaseUrlProblem, CHAT_COMPLETIONS, GEMINI_MODELS,
     endpoint_below, is_open_to_all, is_this_machine, listen_addr,

@@ -11,10 +11,12 @@ use std::path::PathBuf;
 
 mod endpoint;
 mod fallback;
+mod kind;
 mod simulated;
 
 pub(crate) use endpoint::{Endpoint, Health, Reach};
 pub(crate) use fallback::FallbackModel;
+pub(super) use kind::UpstreamKind;
 pub(crate) use simulated::{Simulated, SimulatedFault};
 
 /// A model server.
@@ -45,6 +47,8 @@ pub(crate) enum Upstream {
     Anthropic(Anthropic),
     /// Google's Gemini API.
     Gemini(Gemini),
+    /// Amazon Bedrock's Converse, in a build with the feature `bedrock`.
+    Bedrock(Bedrock),
     /// Recorded answers from a JSONL file: `{"model","prompt","answer"[,"latency_ms"]}` a line.
     Replay {
         /// The file.
@@ -81,7 +85,7 @@ impl Upstream {
             Upstream::Openai { merge_system, .. } => *merge_system,
             Upstream::Azure(_) => true,
             // Translations join them as the API demands.
-            Upstream::Anthropic(_) | Upstream::Gemini(_) => false,
+            Upstream::Anthropic(_) | Upstream::Gemini(_) | Upstream::Bedrock(_) => false,
             Upstream::Replay { .. } | Upstream::Simulated(_) => false,
         }
     }
@@ -178,6 +182,49 @@ impl Default for Gemini {
     }
 }
 
+/// Amazon Bedrock, by its API Converse.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Bedrock {
+    /// The region whose models are called, `us-east-1`.
+    pub(crate) region: String,
+    /// Where the service is; left out, Amazon's own address for the region.
+    pub(crate) base_url: String,
+    /// Environment variable that holds the id of the access key.
+    pub(crate) access_key_env: String,
+    /// Environment variable that holds the secret access key.
+    pub(crate) secret_key_env: String,
+    /// Environment variable that holds the session's token; none for a key without.
+    #[serde(default)]
+    pub(crate) session_token_env: Option<String>,
+    /// Whether the model takes `temperature` and `top_p`; where it does not, they are left out with
+    /// a warning.
+    pub(crate) sampling: bool,
+    /// How the model is asked to think: Anthropic's models alone can be.
+    pub(crate) thinking: Thinking,
+    #[serde(flatten)]
+    pub(crate) reach: Reach,
+}
+
+impl Bedrock {
+    /// As the keys say; `None` without a region.
+    fn of(keys: UpstreamKeys, reach: Reach) -> Option<Bedrock> {
+        let region = keys.region?;
+        let own = || format!("https://bedrock-runtime.{region}.amazonaws.com");
+        let named = |given: Option<String>, usual: &str| given.unwrap_or_else(|| usual.to_owned());
+        Some(Bedrock {
+            base_url: keys.base_url.unwrap_or_else(own),
+            region,
+            access_key_env: named(keys.access_key_env, "AWS_ACCESS_KEY_ID"),
+            secret_key_env: named(keys.secret_key_env, "AWS_SECRET_ACCESS_KEY"),
+            session_token_env: keys.session_token_env,
+            sampling: keys.sampling.unwrap_or(true),
+            thinking: keys.thinking.unwrap_or(Thinking::Never),
+            reach,
+        })
+    }
+}
+
 /// How a model is asked to think where a request has `reasoning_effort`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -189,111 +236,6 @@ pub(crate) enum Thinking {
     Budget,
     /// It cannot think, or shall not.
     Never,
-}
-
-/// The kinds of upstream, as `kind` names them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum UpstreamKind {
-    /// [`Upstream::Openai`].
-    Openai,
-    /// [`Upstream::Azure`].
-    Azure,
-    /// [`Upstream::Anthropic`].
-    Anthropic,
-    /// [`Upstream::Gemini`].
-    Gemini,
-    /// [`Upstream::Replay`].
-    Replay,
-    /// [`Upstream::Simulated`].
-    Simulated,
-}
-
-impl UpstreamKind {
-    /// Every kind.
-    pub(super) const ALL: [UpstreamKind; 6] = [
-        UpstreamKind::Openai,
-        UpstreamKind::Azure,
-        UpstreamKind::Anthropic,
-        UpstreamKind::Gemini,
-        UpstreamKind::Replay,
-        UpstreamKind::Simulated,
-    ];
-
-    /// The kind's name in the file.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            UpstreamKind::Openai => "openai",
-            UpstreamKind::Azure => "azure",
-            UpstreamKind::Anthropic => "anthropic",
-            UpstreamKind::Gemini => "gemini",
-            UpstreamKind::Replay => "replay",
-            UpstreamKind::Simulated => "simulated",
-        }
-    }
-
-    /// The keys an upstream of this kind may have, beside `kind`.
-    pub(super) fn keys(self) -> &'static [&'static str] {
-        match self {
-            UpstreamKind::Azure => &[
-                "base_url",
-                "api_key_env",
-                "api_version",
-                "deployment",
-                "stream_usage",
-                "endpoints",
-                "health",
-                "any_address",
-                "http2",
-            ],
-            UpstreamKind::Anthropic => &[
-                "base_url",
-                "api_key_env",
-                "version",
-                "max_tokens",
-                "sampling",
-                "thinking",
-                "system_later",
-                "endpoints",
-                "health",
-                "any_address",
-                "http2",
-            ],
-            UpstreamKind::Gemini => &[
-                "base_url",
-                "api_key_env",
-                "sampling",
-                "thinking",
-                "endpoints",
-                "health",
-                "any_address",
-                "http2",
-            ],
-            UpstreamKind::Openai => &[
-                "base_url",
-                "api_key_env",
-                "stream_usage",
-                "merge_system",
-                "endpoints",
-                "health",
-                "any_address",
-                "http2",
-            ],
-            UpstreamKind::Replay => &["path", "latency_ms", "ms_per_token"],
-            UpstreamKind::Simulated => {
-                &["seed", "first_token_ms", "ms_per_token", "sigma", "error_rate", "faults"]
-            }
-        }
-    }
-
-    /// The key it cannot do without.
-    pub(super) fn required(self) -> Option<&'static str> {
-        match self {
-            UpstreamKind::Openai | UpstreamKind::Azure => Some("base_url"),
-            UpstreamKind::Replay => Some("path"),
-            UpstreamKind::Anthropic | UpstreamKind::Gemini | UpstreamKind::Simulated => None,
-        }
-    }
 }
 
 /// The keys of every kind at once.
@@ -316,6 +258,10 @@ struct UpstreamKeys {
     health: Option<Health>,
     any_address: Option<bool>,
     http2: Option<bool>,
+    region: Option<String>,
+    access_key_env: Option<String>,
+    secret_key_env: Option<String>,
+    session_token_env: Option<String>,
     path: Option<PathBuf>,
     latency_ms: Option<u64>,
     ms_per_token: Option<f64>,
@@ -346,6 +292,10 @@ impl UpstreamKeys {
             health,
             any_address,
             http2,
+            region,
+            access_key_env,
+            secret_key_env,
+            session_token_env,
             path,
             latency_ms,
             ms_per_token,
@@ -371,6 +321,10 @@ impl UpstreamKeys {
             ("health", health.is_some()),
             ("any_address", any_address.is_some()),
             ("http2", http2.is_some()),
+            ("region", region.is_some()),
+            ("access_key_env", access_key_env.is_some()),
+            ("secret_key_env", secret_key_env.is_some()),
+            ("session_token_env", session_token_env.is_some()),
             ("path", path.is_some()),
             ("latency_ms", latency_ms.is_some()),
             ("ms_per_token", ms_per_token.is_some()),
@@ -401,12 +355,12 @@ impl UpstreamKeys {
 
 impl<'de> Deserialize<'de> for Upstream {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let keys = UpstreamKeys::deserialize(deserializer)?;
+        let mut keys = UpstreamKeys::deserialize(deserializer)?;
         let kind = keys.kind;
         keys.check().map_err(D::Error::custom)?;
         let reach = Reach {
-            endpoints: keys.endpoints.unwrap_or_default(),
-            health: keys.health,
+            endpoints: keys.endpoints.take().unwrap_or_default(),
+            health: keys.health.take(),
             any_address: keys.any_address.unwrap_or_default(),
             http2: keys.http2.unwrap_or(true),
         };
@@ -449,6 +403,9 @@ impl<'de> Deserialize<'de> for Upstream {
                     reach,
                 }))
             }
+            UpstreamKind::Bedrock => Bedrock::of(keys, reach)
+                .map(Upstream::Bedrock)
+                .ok_or_else(|| D::Error::missing_field("region")),
             UpstreamKind::Replay => Ok(Upstream::Replay {
                 path: keys.path.ok_or_else(|| D::Error::missing_field("path"))?,
                 latency_ms: keys.latency_ms.unwrap_or_default(),

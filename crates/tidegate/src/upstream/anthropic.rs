@@ -7,7 +7,7 @@ use super::dialect::Dialect;
 use super::transport::{Exchange, Outgoing, Transport, endpoint, key};
 use super::{Call, Form, Reply, SetupError, UpstreamError};
 use crate::config::{self, ANTHROPIC_COUNTS, ANTHROPIC_MESSAGES};
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use serde::Deserialize;
 use tidegate_wire::translate::anthropic_out::{self, Options, Thinking};
 
@@ -54,7 +54,8 @@ impl Anthropic {
             let text = exchange.written(&body, call.expected_bytes)?;
             drop(body);
             let (endpoint, dialect) = (&self.endpoint, Dialect::Messages);
-            let outgoing = Outgoing { endpoint, call: &call, body: text, dialect };
+            let outgoing =
+                Outgoing { endpoint, call: &call, body: text, dialect, headers: HeaderMap::new() };
             return self.transport.send(outgoing, exchange).await;
         }
         let translated = anthropic_out::request(&body, &self.options);
@@ -66,6 +67,7 @@ impl Anthropic {
             call: &call,
             body: translated.body.into(),
             dialect: Dialect::Anthropic,
+            headers: HeaderMap::new(),
         };
         let reply = self.transport.send(outgoing, exchange).await?;
         Ok(reply.warning(translated.warnings))
@@ -80,7 +82,7 @@ impl Anthropic {
         let body = std::mem::take(&mut call.body);
         let body = exchange.written(&body, call.expected_bytes)?;
         let (endpoint, dialect) = (&self.counts, Dialect::Messages);
-        let outgoing = Outgoing { endpoint, call: &call, body, dialect };
+        let outgoing = Outgoing { endpoint, call: &call, body, dialect, headers: HeaderMap::new() };
         let Counted { input_tokens } = self.transport.ask_json(outgoing, exchange).await?;
         Ok(input_tokens)
     }

@@ -3,8 +3,12 @@
 use crate::clock::Clock;
 use bytes::Bytes;
 use std::collections::VecDeque;
+#[cfg(feature = "bedrock")]
+use tidegate_wire::bedrock::{Broken, Decoder, Event};
 use tidegate_wire::openai_embeddings::EmbeddingFacts;
-use tidegate_wire::sse::DONE;
+use tidegate_wire::sse::{DONE, Parser, SseEvent};
+#[cfg(feature = "bedrock")]
+use tidegate_wire::translate::converse_out;
 use tidegate_wire::translate::{Step, anthropic_out, gemini_out};
 use tidegate_wire::{AnswerFacts, AnswerProblem, ErrorFacts, Piece};
 use tidegate_wire::{anthropic, gemini, openai_chat, openai_completions, openai_embeddings};
@@ -24,6 +28,9 @@ pub(super) enum Dialect {
     Messages,
     /// Google's Gemini API, which goes on as chat completions.
     Gemini,
+    /// Bedrock's Converse, which goes on as chat completions.
+    #[cfg(feature = "bedrock")]
+    Converse,
 }
 
 impl Dialect {
@@ -33,6 +40,8 @@ impl Dialect {
             Dialect::Chat | Dialect::Completions | Dialect::Embeddings => ErrorFacts::of_body(body),
             Dialect::Anthropic | Dialect::Messages => anthropic::error_facts(body),
             Dialect::Gemini => gemini::error_facts(body),
+            #[cfg(feature = "bedrock")]
+            Dialect::Converse => tidegate_wire::bedrock::error_facts(body),
         }
     }
 
@@ -59,10 +68,21 @@ impl Dialect {
             }
             Dialect::Anthropic => anthropic_out::answer(&body, now_s())?.into(),
             Dialect::Gemini => gemini_out::answer(&body, now_s())?.into(),
+            #[cfg(feature = "bedrock")]
+            Dialect::Converse => converse_out::answer(&body, now_s())?.into(),
         };
         // What the client gets is what is looked at.
         let facts = openai_chat::read_answer(&body)?;
         Ok((body, facts))
+    }
+
+    /// What splits the bytes of a stream into events.
+    pub(super) fn framing(self) -> Framing {
+        match self {
+            #[cfg(feature = "bedrock")]
+            Dialect::Converse => Framing::Aws(Decoder::default()),
+            _ => Framing::Sse(Parser::default()),
+        }
     }
 
     /// A reader of a stream that begins now.
@@ -74,8 +94,68 @@ impl Dialect {
             Dialect::Anthropic => Form::Anthropic(Box::new(anthropic_out::Stream::new(now_s()))),
             Dialect::Messages => Form::Messages(Box::default()),
             Dialect::Gemini => Form::Gemini(Box::new(gemini_out::Stream::new(now_s()))),
+            #[cfg(feature = "bedrock")]
+            Dialect::Converse => Form::Converse(Box::new(converse_out::Stream::new(now_s()))),
         };
         Events { form, chunks: VecDeque::new(), is_done: false }
+    }
+}
+
+/// How a stream is split into events.
+#[derive(Debug)]
+pub(super) enum Framing {
+    /// Server-sent events.
+    Sse(Parser),
+    /// AWS's event stream.
+    #[cfg(feature = "bedrock")]
+    Aws(Decoder),
+}
+
+/// Why it cannot be.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Unframed {
+    /// An event is too long.
+    TooLong,
+    /// A checksum does not fit, or a frame is none.
+    #[cfg(feature = "bedrock")]
+    Broken,
+}
+
+impl Framing {
+    /// More bytes.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), Unframed> {
+        match self {
+            Framing::Sse(parser) => parser.push(bytes).map_err(|_| Unframed::TooLong),
+            #[cfg(feature = "bedrock")]
+            Framing::Aws(decoder) => {
+                decoder.push(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// The next event, where one is whole.
+    pub(super) fn next_event(&mut self) -> Result<Option<SseEvent>, Unframed> {
+        match self {
+            Framing::Sse(parser) => Ok(parser.next_event()),
+            #[cfg(feature = "bedrock")]
+            Framing::Aws(decoder) => match decoder.next_event() {
+                Ok(event) => {
+                    Ok(event.map(|Event { data, is_error }| SseEvent::Data { is_error, data }))
+                }
+                Err(Broken::TooLong) => Err(Unframed::TooLong),
+                Err(Broken::Checksum | Broken::NoFrame) => Err(Unframed::Broken),
+            },
+        }
+    }
+
+    /// What is unfinished at the end, where that may be an event.
+    pub(super) fn rest(&mut self) -> Option<Vec<u8>> {
+        match self {
+            Framing::Sse(parser) => parser.rest(),
+            #[cfg(feature = "bedrock")]
+            Framing::Aws(_) => None,
+        }
     }
 }
 
@@ -99,6 +179,8 @@ enum Form {
     Anthropic(Box<anthropic_out::Stream>),
     Messages(Box<anthropic::EventReader>),
     Gemini(Box<gemini_out::Stream>),
+    #[cfg(feature = "bedrock")]
+    Converse(Box<converse_out::Stream>),
 }
 
 impl Events {
@@ -148,6 +230,8 @@ impl Events {
             }
             Form::Anthropic(stream) => stream.event(&data)?,
             Form::Gemini(stream) => stream.event(&data)?,
+            #[cfg(feature = "bedrock")]
+            Form::Converse(stream) => stream.event(&data)?,
         };
         self.take(step);
         Ok(())
@@ -173,6 +257,9 @@ impl Events {
             Form::Anthropic(_) | Form::Messages(_) | Form::Gemini(_) => {
                 rest.map_or(Ok(()), |rest| self.read(rest.into()))?;
             }
+            // Frames have a length: there is no unfinished one that counts.
+            #[cfg(feature = "bedrock")]
+            Form::Converse(_) => {}
         }
         if let Form::Gemini(stream) = &mut self.form {
             let step = stream.end()?;

@@ -7,7 +7,7 @@ use super::dialect::Dialect;
 use super::transport::{Exchange, Outgoing, Transport, endpoint, key, segment};
 use super::{Call, Reply, SetupError, UpstreamError};
 use crate::config::{self, GEMINI_MODELS};
-use http::{HeaderName, Uri};
+use http::{HeaderMap, HeaderName, Uri};
 use serde_json::Value;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::translate::gemini_out::{self, Options, Thinking};
@@ -69,6 +69,7 @@ impl Gemini {
             call: &call,
             body: translated.body.into(),
             dialect: Dialect::Gemini,
+            headers: HeaderMap::new(),
         };
         let reply = self.transport.send(outgoing, exchange).await?;
         Ok(reply.warning(translated.warnings))

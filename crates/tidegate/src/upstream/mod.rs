@@ -2,6 +2,8 @@
 //! result means is decided in `tidegate_core::upstream`.
 
 mod anthropic;
+#[cfg(feature = "bedrock")]
+mod bedrock;
 mod bounds;
 mod completion;
 mod dialect;
@@ -206,6 +208,9 @@ pub(crate) enum Upstream {
     Anthropic(Arc<anthropic::Anthropic>),
     /// A server that speaks Google's API.
     Gemini(Arc<gemini::Gemini>),
+    /// Amazon Bedrock.
+    #[cfg(feature = "bedrock")]
+    Bedrock(Arc<bedrock::Bedrock>),
     /// Recorded answers.
     Replay(Arc<replay::Replay>),
     /// Answers by rule.
@@ -241,6 +246,14 @@ impl Upstream {
             config::Upstream::Gemini(config) => {
                 Upstream::Gemini(Arc::new(gemini::Gemini::new(name, config)?))
             }
+            #[cfg(feature = "bedrock")]
+            config::Upstream::Bedrock(config) => {
+                Upstream::Bedrock(Arc::new(bedrock::Bedrock::new(name, config)?))
+            }
+            #[cfg(not(feature = "bedrock"))]
+            config::Upstream::Bedrock(_) => {
+                return Err(SetupError::NotBuilt { name: name.to_owned(), kind: "bedrock" });
+            }
             config::Upstream::Replay { path, latency_ms, ms_per_token } => {
                 Upstream::Replay(Arc::new(replay::Replay::new(
                     name,
@@ -274,6 +287,8 @@ impl Upstream {
             Upstream::OpenAi(upstream) => upstream.call(call).await,
             Upstream::Anthropic(upstream) => upstream.call(call).await,
             Upstream::Gemini(upstream) => upstream.call(call).await,
+            #[cfg(feature = "bedrock")]
+            Upstream::Bedrock(upstream) => upstream.call(call).await,
             Upstream::Replay(upstream) => upstream.call(call).await,
             Upstream::Simulated(upstream) => upstream.call(call).await,
         }
@@ -283,6 +298,8 @@ impl Upstream {
     pub(crate) async fn count(&self, call: Call) -> Option<Result<u64, UpstreamError>> {
         match self {
             Upstream::Anthropic(upstream) => Some(upstream.count(call).await),
+            #[cfg(feature = "bedrock")]
+            Upstream::Bedrock(_) => None,
             Upstream::OpenAi(_)
             | Upstream::Gemini(_)
             | Upstream::Replay(_)
@@ -311,6 +328,8 @@ impl Upstream {
             Upstream::OpenAi(upstream) => &upstream.transport,
             Upstream::Anthropic(upstream) => &upstream.transport,
             Upstream::Gemini(upstream) => &upstream.transport,
+            #[cfg(feature = "bedrock")]
+            Upstream::Bedrock(upstream) => &upstream.transport,
             Upstream::Replay(_) | Upstream::Simulated(_) => return None,
         })
     }

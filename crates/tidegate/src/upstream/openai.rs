@@ -13,7 +13,7 @@ use crate::config::{self, AZURE, BaseUrlProblem, CHAT_COMPLETIONS};
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::uri::InvalidUri;
-use http::{HeaderName, Uri};
+use http::{HeaderMap, HeaderName, Uri};
 use serde::ser::{Error as _, Serialize, SerializeMap as _, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -253,6 +253,8 @@ impl OpenAi {
             Form::Completions => Dialect::Completions,
             Form::Embeddings => Dialect::Embeddings,
         };
-        self.transport.send(Outgoing { endpoint, call, body, dialect }, exchange).await
+        self.transport
+            .send(Outgoing { endpoint, call, body, dialect, headers: HeaderMap::new() }, exchange)
+            .await
     }
 }

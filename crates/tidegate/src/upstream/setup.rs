@@ -19,6 +19,14 @@ pub(crate) enum SetupError {
     /// The environment has no key.
     #[error("upstream `{name}`: the environment variable `{variable}` (api_key_env) is not set")]
     KeyNotSet { name: String, variable: String },
+    /// The environment has no credential of AWS.
+    #[cfg(feature = "bedrock")]
+    #[error("upstream `{name}`: the environment variable `{variable}` ({key}) is not set")]
+    CredentialNotSet { name: String, variable: String, key: &'static str },
+    /// The program was built without it.
+    #[cfg(not(feature = "bedrock"))]
+    #[error("upstream `{name}`: this build does not speak to `{kind}`")]
+    NotBuilt { name: String, kind: &'static str },
     /// The key cannot be sent.
     #[error("upstream `{name}`: the key in `{variable}` has a character that no header may have")]
     KeyNotAHeader { name: String, variable: String },

@@ -23,7 +23,7 @@ use encoding::Decoder;
 use headers::ContentKind;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::uri::Scheme;
-use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Error;
 use lanes::{Body, Lanes};
@@ -70,6 +70,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) body: Bytes,
     /// How the answer is read.
     pub(super) dialect: Dialect,
+    /// Headers of this request alone; they come in place of others of their names.
+    pub(super) headers: HeaderMap,
 }
 
 /// One call's clock.
@@ -257,7 +259,7 @@ impl Transport {
     }
 
     fn request(&self, outgoing: Outgoing<'_>) -> Request<Full<Bytes>> {
-        let Outgoing { endpoint, call, body, dialect: _ } = outgoing;
+        let Outgoing { endpoint, call, body, dialect: _, headers: own } = outgoing;
         let mut request = Request::new(Full::from(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = endpoint.clone();
@@ -284,6 +286,7 @@ impl Transport {
         if let Some(Ok(parent)) = call.traceparent.as_deref().map(HeaderValue::from_str) {
             headers.insert(TRACEPARENT, parent);
         }
+        headers.extend(own);
         request
     }
 }

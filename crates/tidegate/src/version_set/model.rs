@@ -207,6 +207,7 @@ fn recording(name: &str, upstream: &Upstream, root: &Path) -> Result<Option<Stri
         | Upstream::Azure(_)
         | Upstream::Anthropic(_)
         | Upstream::Gemini(_)
+        | Upstream::Bedrock(_)
         | Upstream::Simulated(_) => Ok(None),
         Upstream::Replay { path, latency_ms: _, ms_per_token: _ } => {
             let (sha256, _) = sha256_of_file(&root.join(path)).map_err(|source| {

@@ -21,6 +21,19 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
+    /// Of Bedrock, which counts alike and names otherwise.
+    pub(crate) fn of_bedrock(usage: Option<&Members<'_>>) -> Tokens {
+        let Some(usage) = usage else { return Tokens::default() };
+        let count = |key| usage.number(key).filter(|count| *count <= TOKENS_MAX);
+        Tokens {
+            input: count("inputTokens"),
+            cache_read: count("cacheReadInputTokens"),
+            cache_write: count("cacheWriteInputTokens"),
+            output: count("outputTokens"),
+            thinking: None,
+        }
+    }
+
     fn of(usage: Option<&Members<'_>>) -> Tokens {
         let Some(usage) = usage else { return Tokens::default() };
         let count = |key| usage.number(key).filter(|count| *count <= TOKENS_MAX);
@@ -252,7 +265,7 @@ fn refusal(members: &Members<'_>) -> Option<String> {
 
 /// A `stop_reason` in the common form. A turn that is paused is not complete, as one that met a
 /// bound; only the server's own tools bring it.
-fn finish_of(reason: &str) -> Option<Finish> {
+pub(crate) fn finish_of(reason: &str) -> Option<Finish> {
     Some(match reason.trim() {
         "end_turn" | "stop_sequence" => Finish::Stop,
         "max_tokens" | "model_context_window_exceeded" | "pause_turn" => Finish::Length,

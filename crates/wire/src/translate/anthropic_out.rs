@@ -16,11 +16,11 @@
 //! - Sampling parameters are left out where the model takes none, which is since API version
 //!   2026-10-21 every model.
 
-mod answer;
-mod messages;
-mod settings;
+pub(super) mod answer;
+pub(super) mod messages;
+pub(super) mod settings;
 mod stream;
-mod tools;
+pub(super) mod tools;
 
 #[cfg(test)]
 mod tests;

@@ -2,11 +2,14 @@
 
 use super::{Checker, MAX_LIMIT_MS};
 use crate::config::address::{
-    ANTHROPIC_MESSAGES, AZURE, BaseUrlProblem, CHAT_COMPLETIONS, GEMINI_MODELS, endpoint_below,
+    ANTHROPIC_MESSAGES, AZURE, BEDROCK_MODELS, BaseUrlProblem, CHAT_COMPLETIONS, GEMINI_MODELS,
+    endpoint_below,
 };
 use crate::config::error::Result;
 use crate::config::reserved::reserved_host;
-use crate::config::upstream::{Anthropic, Azure, Gemini, Simulated, SimulatedFault, Upstream};
+use crate::config::upstream::{
+    Anthropic, Azure, Bedrock, Gemini, Simulated, SimulatedFault, Upstream,
+};
 use crate::config::yaml::any_of;
 
 /// Longest answer that can be asked for, tokens: several times what any model writes.
@@ -34,6 +37,7 @@ impl Checker<'_> {
                 self.server(path, base_url, GEMINI_MODELS, api_key_env.as_deref())?;
                 self.endpoints(path, (base_url, GEMINI_MODELS), reach)
             }
+            Upstream::Bedrock(bedrock) => self.bedrock(path, bedrock),
             Upstream::Replay { path: _, latency_ms: _, ms_per_token } => {
                 self.time(&format!("{path}.ms_per_token"), *ms_per_token)
             }
@@ -98,6 +102,23 @@ impl Checker<'_> {
         self.version(&format!("{path}.version"), version, "2023-06-01")?;
         if !(1..=MAX_TOKENS).contains(max_tokens) {
             return Err(self.refuse(&format!("{path}.max_tokens"), max_tokens, "1 to 1000000"));
+        }
+        Ok(())
+    }
+
+    fn bedrock(&self, path: &str, bedrock: &Bedrock) -> Result<()> {
+        let Bedrock { region, base_url, access_key_env, secret_key_env, .. } = bedrock;
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if region.is_empty() || !region.chars().all(plain) {
+            return Err(self
+                .refuse(&format!("{path}.region"), region, "lowercase letters, digits and `-`")
+                .hint("a region of AWS, for example `us-east-1`"));
+        }
+        self.server(path, base_url, BEDROCK_MODELS, None)?;
+        let token = bedrock.session_token_env.as_ref().map(|name| ("session_token_env", name));
+        let keys = [("access_key_env", access_key_env), ("secret_key_env", secret_key_env)];
+        for (key, name) in keys.into_iter().chain(token) {
+            self.env_name(&format!("{path}.{key}"), name)?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Kinds of upstream, as messages name them.
-const KINDS: &str = "`openai`, `azure`, `anthropic`, `gemini`, `replay` or `simulated`";
+const KINDS: &str = "`openai`, `azure`, `anthropic`, `gemini`, `bedrock`, `replay` or `simulated`";
 
 #[test]
 fn upstreams_keep_their_places() {

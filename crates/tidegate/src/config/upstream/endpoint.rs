@@ -1,6 +1,6 @@
 //! Several servers of one model.
 
-use super::{Anthropic, Azure, Gemini, Upstream, is_yes, yes};
+use super::{Anthropic, Azure, Bedrock, Gemini, Upstream, is_yes, yes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +79,8 @@ impl Upstream {
             Upstream::Openai { base_url, reach, .. }
             | Upstream::Azure(Azure { base_url, reach, .. })
             | Upstream::Anthropic(Anthropic { base_url, reach, .. })
-            | Upstream::Gemini(Gemini { base_url, reach, .. }) => Some((base_url, reach)),
+            | Upstream::Gemini(Gemini { base_url, reach, .. })
+            | Upstream::Bedrock(Bedrock { base_url, reach, .. }) => Some((base_url, reach)),
             Upstream::Replay { .. } | Upstream::Simulated(_) => None,
         }
     }
@@ -131,7 +132,8 @@ impl Upstream {
                     api_key_env.clone_from(&endpoint.api_key_env);
                 }
             }
-            Upstream::Replay { .. } | Upstream::Simulated(_) => {}
+            // It has one address.
+            Upstream::Bedrock(_) | Upstream::Replay { .. } | Upstream::Simulated(_) => {}
         }
         there
     }

@@ -30,7 +30,7 @@ impl ContentKind {
         let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
         let kind = kind.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
         match kind.as_str() {
-            "text/event-stream" => ContentKind::Events,
+            "text/event-stream" | "application/vnd.amazon.eventstream" => ContentKind::Events,
             "text/html" | "application/xhtml+xml" => ContentKind::Html,
             kind if kind.ends_with("/json") || kind.ends_with("+json") => ContentKind::Json,
             _ => ContentKind::Unknown,

@@ -9,13 +9,13 @@
 use super::encoding::Decoder;
 use super::lanes::Body;
 use super::{Exchange, Late};
-use crate::upstream::dialect::{Dialect, Events};
+use crate::upstream::dialect::{Dialect, Events, Framing, Unframed};
 use crate::upstream::{Elapsed, Piece, PieceSender, UpstreamError, bounds};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use std::time::{Duration, Instant};
 use tidegate_core::upstream::Failure;
-use tidegate_wire::sse::{LINE_MAX, Parser, SseEvent};
+use tidegate_wire::sse::{LINE_MAX, SseEvent};
 use tidegate_wire::{AnswerProblem, Progress};
 
 /// What an upstream's stream gives next.
@@ -44,7 +44,7 @@ pub(super) struct EventStream {
     decoder: Decoder,
     /// What is read and not split into events yet.
     unsplit: Bytes,
-    parser: Parser,
+    framing: Framing,
     events: Events,
     progress: Progress,
     /// Until when the next data must come.
@@ -65,7 +65,7 @@ impl EventStream {
             body,
             decoder,
             unsplit: Bytes::new(),
-            parser: Parser::default(),
+            framing: dialect.framing(),
             events: dialect.events(),
             progress: Progress::default(),
             idle_until: exchange.started + exchange.deadlines.idle,
@@ -117,7 +117,7 @@ impl EventStream {
             if let Some(step) = self.waiting() {
                 return Ok(step);
             }
-            match self.parser.next_event() {
+            match self.framing.next_event().map_err(|why| self.unframed(why))? {
                 Some(SseEvent::Data { is_error, data }) => {
                     self.data(data, is_error)?;
                     // An event without news is a sign of life.
@@ -130,9 +130,7 @@ impl EventStream {
                 return self.end();
             }
             let part = self.unsplit.split_to(self.unsplit.len().min(bounds::SPLIT_BYTES));
-            if self.parser.push(&part).is_err() {
-                return Err(self.too_long());
-            }
+            self.framing.push(&part).map_err(|why| self.unframed(why))?;
         }
     }
 
@@ -152,6 +150,17 @@ impl EventStream {
             false => {
                 self.unsplit = bytes;
                 Ok(true)
+            }
+        }
+    }
+
+    fn unframed(&self, why: Unframed) -> UpstreamError {
+        match why {
+            Unframed::TooLong => self.too_long(),
+            #[cfg(feature = "bedrock")]
+            Unframed::Broken => {
+                let message = "the upstream's event stream has a frame whose checksum does not fit";
+                self.exchange.error(Failure::Malformed, message)
             }
         }
     }
@@ -184,7 +193,7 @@ impl EventStream {
 
     fn end(&mut self) -> Result<Step, UpstreamError> {
         let cut = "the upstream's stream ended before it was done";
-        match self.events.end(self.parser.rest(), self.progress.is_finished()) {
+        match self.events.end(self.framing.rest(), self.progress.is_finished()) {
             Ok(()) => self.waiting().ok_or_else(|| self.cut(cut)),
             Err(AnswerProblem::Unended) => Err(self.cut(cut)),
             Err(problem) => Err(self.exchange.problem(&problem)),

@@ -1,6 +1,6 @@
 //! Whole answers.
 
-use crate::anthropic::{Block, read_message};
+use crate::anthropic::{Block, Message, read_message};
 use crate::facts::TOOL_CALLS_MAX;
 use crate::openai_chat::shape::{Call, Envelope, Function, Said, Text, ThinkingBlock};
 use crate::problem::AnswerProblem;
@@ -11,7 +11,14 @@ use std::borrow::Cow;
 /// # Errors
 /// [`AnswerProblem`], which says what it is instead.
 pub fn answer(body: &[u8], created: u64) -> Result<Vec<u8>, AnswerProblem> {
-    let message = read_message(body)?;
+    written(read_message(body)?, created)
+}
+
+/// An answer as a chat completion.
+pub(in crate::translate) fn written(
+    message: Message<'_>,
+    created: u64,
+) -> Result<Vec<u8>, AnswerProblem> {
     let (mut content, mut reasoning) = (String::new(), String::new());
     let mut said = Said { role: Some("assistant"), ..Said::default() };
     for block in message.blocks {

@@ -15,11 +15,11 @@ use std::borrow::Cow;
 /// Pictures that the API reads.
 const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
 
-pub(super) struct Conversation<'a> {
-    pub(super) system: Option<Content<'a>>,
-    pub(super) messages: Vec<Message<'a>>,
+pub(in crate::translate) struct Conversation<'a> {
+    pub(in crate::translate) system: Option<Content<'a>>,
+    pub(in crate::translate) messages: Vec<Message<'a>>,
     /// Whether the calls that the last results answer come without the thinking before them.
-    pub(super) has_unsigned_call: bool,
+    pub(in crate::translate) has_unsigned_call: bool,
 }
 
 struct Turn<'a> {
@@ -28,7 +28,7 @@ struct Turn<'a> {
     blocks: Vec<Block<'a>>,
 }
 
-pub(super) fn read<'a>(
+pub(in crate::translate) fn read<'a>(
     body: &Object<'a>,
     options: &Options,
     warnings: &mut Warnings,
@@ -74,7 +74,7 @@ pub(super) fn read<'a>(
         }
     }
     if turns.is_empty() {
-        return Err(messages.untranslatable("the Anthropic API needs a message of a user"));
+        return Err(messages.untranslatable("the model server's API needs a message of a user"));
     }
     let has_unsigned_call = has_unsigned_call(&turns);
     let message = |turn: Turn<'a>| {
@@ -163,7 +163,7 @@ fn user_blocks<'a>(
         });
     }
     if blocks.is_empty() {
-        return Err(content.untranslatable("the Anthropic API takes no empty message"));
+        return Err(content.untranslatable("the model server's API takes no empty message"));
     }
     Ok(blocks)
 }

@@ -57,7 +57,7 @@ const NOT_THINKING: &str = "is left out: a model that thinks takes no sampling p
 const BUDGET_MIN: u64 = 1024;
 
 /// Refuses members that change what the answer means and have no counterpart.
-pub(super) fn check_members(
+pub(in crate::translate) fn check_members(
     body: &Object<'_>,
     warnings: &mut Warnings,
 ) -> Result<(), RequestError> {
@@ -71,7 +71,7 @@ pub(super) fn check_members(
     chat_request::one_text(body)
 }
 
-pub(super) fn stops<'a>(body: &Object<'a>) -> Result<Vec<&'a str>, RequestError> {
+pub(in crate::translate) fn stops<'a>(body: &Object<'a>) -> Result<Vec<&'a str>, RequestError> {
     let read = |stop: &Node<'a>| match stop.text()? {
         text if text.trim().is_empty() => {
             Err(stop.untranslatable("the Anthropic API does not stop at white space alone"))
@@ -82,13 +82,13 @@ pub(super) fn stops<'a>(body: &Object<'a>) -> Result<Vec<&'a str>, RequestError>
 }
 
 #[derive(Default)]
-pub(super) struct Sampling<'a> {
-    pub(super) temperature: Option<Value>,
-    pub(super) top_p: Option<&'a Value>,
-    pub(super) top_k: Option<&'a Value>,
+pub(in crate::translate) struct Sampling<'a> {
+    pub(in crate::translate) temperature: Option<Value>,
+    pub(in crate::translate) top_p: Option<&'a Value>,
+    pub(in crate::translate) top_k: Option<&'a Value>,
 }
 
-pub(super) fn sampling<'a>(
+pub(in crate::translate) fn sampling<'a>(
     body: &Object<'a>,
     is_taken: bool,
     is_thinking: bool,
@@ -117,7 +117,7 @@ pub(super) fn sampling<'a>(
 
 /// The id of the user, from any of the members that have one. Other metadata is for OpenAI's own
 /// store of answers.
-pub(super) fn user<'a>(
+pub(in crate::translate) fn user<'a>(
     body: &Object<'a>,
     warnings: &mut Warnings,
 ) -> Result<Option<shape::Metadata<'a>>, RequestError> {
@@ -133,7 +133,7 @@ pub(super) fn user<'a>(
     Ok(user_id.map(|user_id| shape::Metadata { user_id }))
 }
 
-pub(super) fn service_tier(
+pub(in crate::translate) fn service_tier(
     body: &Object<'_>,
     warnings: &mut Warnings,
 ) -> Result<Option<&'static str>, RequestError> {
@@ -148,7 +148,7 @@ pub(super) fn service_tier(
 }
 
 /// The form of the answer. Without a schema there is none in this API: it would be a plain answer.
-pub(super) fn format<'a>(
+pub(in crate::translate) fn format<'a>(
     body: &Object<'a>,
 ) -> Result<Option<shape::OutputFormat<'a>>, RequestError> {
     let (node, description) = match chat_request::format(body)? {
@@ -171,17 +171,17 @@ pub(super) fn format<'a>(
 }
 
 /// What else of a request decides whether the model may think.
-pub(super) struct Asked {
-    pub(super) max_tokens: u64,
+pub(in crate::translate) struct Asked {
+    pub(in crate::translate) max_tokens: u64,
     /// A tool is forced, or the thinking before an earlier call is missing: the API refuses both
     /// together with thinking.
-    pub(super) cannot_think: bool,
+    pub(in crate::translate) cannot_think: bool,
 }
 
 type Level = Option<&'static str>;
 
 /// How the model is asked to think: `thinking` and `output_config.effort`.
-pub(super) fn thinking<'a>(
+pub(in crate::translate) fn thinking<'a>(
     body: &Object<'a>,
     options: &Options,
     asked: &Asked,
@@ -230,7 +230,7 @@ pub(super) fn thinking<'a>(
 }
 
 /// Whether the model thinks.
-pub(super) fn is_on(thinking: &shape::Thinking<'_>) -> bool {
+pub(in crate::translate) fn is_on(thinking: &shape::Thinking<'_>) -> bool {
     match thinking {
         shape::Thinking::Given(value) => value["type"] != json!("disabled"),
         shape::Thinking::Set { r#type, budget_tokens: _ } => *r#type != "disabled",
@@ -238,6 +238,6 @@ pub(super) fn is_on(thinking: &shape::Thinking<'_>) -> bool {
 }
 
 /// A mark of what the model server shall cache, as several clients send it.
-pub(super) fn cache_control<'a>(object: &Object<'a>) -> Option<&'a Value> {
+pub(in crate::translate) fn cache_control<'a>(object: &Object<'a>) -> Option<&'a Value> {
     object.get("cache_control").map(|node| node.value).filter(|value| !is_neutral(value))
 }

@@ -59,8 +59,13 @@ impl Stream {
     /// # Errors
     /// [`AnswerProblem`] when it is an error, or not an event.
     pub fn event(&mut self, data: &[u8]) -> Result<Step, AnswerProblem> {
+        self.take(read_event(data)?)
+    }
+
+    /// Translates one event.
+    pub(in crate::translate) fn take(&mut self, event: Event<'_>) -> Result<Step, AnswerProblem> {
         let mut step = Step::default();
-        match read_event(data)? {
+        match event {
             Event::Start { id, model, tokens } => {
                 self.tokens.update(tokens);
                 self.head.id = id.unwrap_or_default();

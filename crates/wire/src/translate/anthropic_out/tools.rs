@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 type Tools<'a> = (Vec<Tool<'a>>, Option<ToolChoice<'a>>);
 
-pub(super) fn read<'a>(body: &Object<'a>) -> Result<Tools<'a>, RequestError> {
+pub(in crate::translate) fn read<'a>(body: &Object<'a>) -> Result<Tools<'a>, RequestError> {
     let chat_request::ChatTools { tools, choice } = chat_request::tools(body)?;
     let parallel = body.get("parallel_tool_calls").map(|node| node.flag()).transpose()?;
     let tools = tools.into_iter().map(tool).collect::<Result<Vec<_>, _>>()?;
