@@ -30,7 +30,7 @@ impl Tokens {
             cache_read: count("cacheReadInputTokens"),
             cache_write: count("cacheWriteInputTokens"),
             output: count("outputTokens"),
-            thinking: None,
+            ..Tokens::default()
         }
     }
 
