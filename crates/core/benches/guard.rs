@@ -9,7 +9,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 use tidegate_core::guard::{
-    Detectors, Heard, Place, Said, Words, detect_refusal, overlap_share, signals,
+    Detectors, Heard, Place, RedactedStream, Said, Words, detect_refusal, overlap_share, signals,
 };
 use tidegate_core::text::{find_private, redact};
 
@@ -36,25 +36,46 @@ fn time<T>(work: impl Fn() -> T) -> f64 {
     (0..ROUNDS).map(round).fold(f64::INFINITY, f64::min)
 }
 
+/// A text that is redacted as it comes, in pieces of a token's length.
+fn streamed(text: &str) -> usize {
+    let (mut stream, mut out, mut piece) = (RedactedStream::default(), 0, String::new());
+    for c in text.chars() {
+        piece.push(c);
+        if piece.len() >= 4 {
+            out += stream.push(&|_, _| true, &piece).len();
+            piece.clear();
+        }
+    }
+    out + stream.push(&|_, _| true, &piece).len() + stream.end(&|_, _| true).len()
+}
+
 fn main() {
-    let prompt =
-        "You are the support desk of a shop. Answer briefly and only about orders. ".repeat(20);
+    let rule =
+        |n| format!("Rule {n}: you are desk {n} of a shop, and answer only about order {n}. ");
+    let prompt: String = (0..20).map(rule).collect();
+    let prompted = Detectors { system_prompt: prompt.clone(), ..Detectors::default() };
     let planted = Detectors { planted: vec!["MARKER-7".to_owned()], ..Detectors::default() };
     println!("µs a KiB, of texts of {KIB} KiB");
     let words = Words::new(&["gambling".to_owned(), "赌博".to_owned()]);
-    println!("{:>10}  private  redact  planted   echo  refusal  signals  words", "");
+    println!(
+        "{:>10}  private  redact  streamed  planted   echo  encoded  refusal  signals  words",
+        ""
+    );
     for (name, piece) in TEXTS {
         let text = piece.repeat(KIB * 1024 / piece.len());
         let private = time(|| find_private(&text));
         let redacted = time(|| redact(&text));
+        let streamed = time(|| streamed(&text));
         let seen = time(|| planted.inspect(&Said::text(&text), Heard::default)) - private;
         let echo = time(|| overlap_share(&text, &prompt));
+        let encoded = time(|| prompted.inspect(&Said::text(&text), Heard::default));
+        let encoded = encoded - private - echo;
         let refusal = time(|| detect_refusal(&text));
         let signal = time(|| signals([(Place::Tool, text.as_str())], &Words::default()));
         let word = time(|| signals([(Place::Answer, text.as_str())], &words));
         println!(
-            "{name:>10}  {private:>7.2}  {redacted:>6.2}  {seen:>7.2}  {echo:>5.2}  \
-             {refusal:>7.3}  {signal:>7.2}  {word:>5.2}"
+            "{name:>10}  {private:>7.2}  {redacted:>6.2}  {streamed:>8.2}  {seen:>7.2}  \
+             {echo:>5.2}  {encoded:>7.2}  {refusal:>7.3}  {signal:>7.2}  {word:>5.2}"
         );
     }
 }
