@@ -11,7 +11,9 @@ pub use manifest::{
     PackVerdict, REQUIRED_FILES, ROLLBACK_FILE, RandomControl, RollbackEntry, VerdictDecision,
     VerifyProblem, is_plain_path, verify_contents, verify_files,
 };
-pub use record::{Record, RecordedFallback, RecordedToolCall, RecordedToolResult, RepairResult};
+pub use record::{
+    Record, RecordedFallback, RecordedRetrieval, RecordedToolCall, RecordedToolResult, RepairResult,
+};
 
 use crate::ids::Digest;
 use serde::{Deserialize, Serialize};

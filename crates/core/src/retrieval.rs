@@ -3,7 +3,9 @@
 //! Both sides of an index use this: what is indexed and what is asked is cut in the same way.
 
 mod chunks;
+mod shown;
 mod terms;
 
 pub use chunks::{CHUNK_CHARS, CHUNK_CHARS_RANGE, ChunkId, chunks, is_version};
+pub use shown::{Chunk, Retrieved, retrieved};
 pub use terms::{Short, Terms, short_words, terms};

@@ -59,6 +59,8 @@ pub enum Failure {
     Unrendered,
     /// A guard of the project refused the request; it was not sent.
     Blocked,
+    /// The version set's index could not be searched; the request was not sent.
+    Retrieval,
     /// 5xx.
     ServerError,
     /// The client went away before the end.
@@ -98,6 +100,7 @@ impl Failure {
             | Failure::RateLimited
             | Failure::AccountLimit
             | Failure::Credential
+            | Failure::Retrieval
             | Failure::ServerError => FaultOwner::Upstream,
             Failure::Refused | Failure::Unrendered | Failure::Blocked | Failure::ClientGone => {
                 FaultOwner::Client
@@ -139,6 +142,7 @@ impl Failure {
             | Failure::Refused
             | Failure::Unrendered
             | Failure::Blocked
+            | Failure::Retrieval
             | Failure::ServerError => false,
         }
     }
@@ -162,6 +166,7 @@ impl Failure {
             | Failure::Refused
             | Failure::Unrendered
             | Failure::Blocked
+            | Failure::Retrieval
             | Failure::ClientGone
             | Failure::ServerStopping
             | Failure::Internal => false,
@@ -190,6 +195,7 @@ impl Failure {
             Failure::Refused => "refused",
             Failure::Unrendered => "unrendered",
             Failure::Blocked => "blocked",
+            Failure::Retrieval => "retrieval",
             Failure::ServerError => "server_error",
             Failure::ClientGone => "client_gone",
             Failure::ServerStopping => "server_stopping",

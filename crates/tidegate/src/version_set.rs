@@ -13,6 +13,7 @@ mod model;
 mod pack;
 mod prompt;
 mod render;
+mod search;
 mod served;
 mod settings;
 pub(crate) mod snapshot;
@@ -21,12 +22,14 @@ mod tools;
 
 pub(crate) use diff::{SetDiff, compare, unified};
 pub(crate) use error::{
-    FilesError, ModelError, PromptError, SetError, TemplateError, TemplateProblem, Versions,
+    FilesError, ModelError, PromptError, SearchProblem, SetError, TemplateError, TemplateProblem,
+    Versions,
 };
 pub(crate) use files::Bounds;
 pub(crate) use live::{Fallback, LiveSet};
 pub(crate) use pack::{PackOverrides, pack, warnings};
-pub(crate) use render::Rendered;
+pub(crate) use render::{Rendered, Slots};
+pub(crate) use search::Searched;
 pub(crate) use served::{FilesState, edits_since};
 pub(crate) use settings::Settings;
 pub(crate) use tidegate_core::version_set::PackedSet;

@@ -32,6 +32,16 @@ pub struct RecordedToolResult {
     pub failed: Option<bool>,
 }
 
+/// What the version set's index had for a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedRetrieval {
+    /// The chunks that the model was shown, in the order of their numbers, as `refunds.md#2`.
+    pub chunks: Vec<String>,
+    /// Why the index was not searched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+}
+
 /// That another model answered, since the version set's own did not. The request counts as the own
 /// model's failure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,6 +152,10 @@ pub struct Record {
     pub degraded: Option<DegradeLevel>,
     /// How long the parts took.
     pub timing: Timing,
+    /// What was found for it; absent where nothing was searched. The index is `index_v` of the
+    /// version set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retrieval: Option<RecordedRetrieval>,
     /// Tools the answer calls.
     pub tool_calls: Vec<RecordedToolCall>,
     /// Results of tools that it brings.

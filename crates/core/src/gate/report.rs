@@ -69,6 +69,7 @@ impl Unanswered {
                 Failure::Refused
                 | Failure::Unrendered
                 | Failure::Blocked
+                | Failure::Retrieval
                 | Failure::TooLarge
                 | Failure::Unreachable
                 | Failure::RateLimited

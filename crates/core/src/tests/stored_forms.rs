@@ -13,8 +13,8 @@ use crate::decide::{
 };
 use crate::degrade::DegradeLevel;
 use crate::evidence::{
-    Admission, GateRun, GateStatus, Record, RecordedFallback, RecordedToolCall, RecordedToolResult,
-    RepairResult,
+    Admission, GateRun, GateStatus, Record, RecordedFallback, RecordedRetrieval, RecordedToolCall,
+    RecordedToolResult, RepairResult,
 };
 use crate::guard::{Place, RiskEvent, RiskKind, Sighting, Signal as GuardSignal, SignalKind};
 use crate::ids::{
@@ -374,6 +374,7 @@ fn record() -> Record {
         degraded: Some(DegradeLevel::Small),
         timing: timing(),
         tool_calls: vec![RecordedToolCall { name: name(), allowed: true }],
+        retrieval: Some(RecordedRetrieval { chunks: vec![name()], failed: some() }),
         tool_results: vec![RecordedToolResult { name: name(), took_us: 1, failed: Some(false) }],
         finish_reason: some(),
         upstream_model: some(),

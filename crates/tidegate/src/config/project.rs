@@ -2,6 +2,7 @@
 //! made from this file (`tidegate config schema`).
 
 use super::money::{BoundsConfig, Price, PriceRow, Prices};
+use super::retrieval::IndexArtifact;
 use super::tls::Tls;
 use super::upstream::{FallbackModel, Upstream};
 use super::{contract::Contract, cors::Cors, degrade::DegradeConfig, records::Records};
@@ -192,35 +193,6 @@ pub(crate) struct ModelArtifact {
     /// Models that are asked, in this order, where this one does not answer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) fallback: Vec<FallbackModel>,
-}
-
-/// The retrieval index.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct IndexArtifact {
-    /// Its version, for example `v2025.12.24.01`; `none` for a service without retrieval.
-    pub(crate) version: String,
-    /// The documents it is built from, a file or folder.
-    pub(crate) path: Option<PathBuf>,
-    /// Storage format; a change of it has no way back and is flagged.
-    pub(crate) format: Option<String>,
-    /// Chunk size and other retrieval settings, versioned with the index.
-    pub(crate) retrieval: BTreeMap<String, Value>,
-    /// The member of every request in which the version and these settings are sent to the
-    /// upstream; left out, they are only recorded.
-    pub(crate) send_as: Option<String>,
-}
-
-impl Default for IndexArtifact {
-    fn default() -> Self {
-        IndexArtifact {
-            version: "none".to_owned(),
-            path: None,
-            format: None,
-            retrieval: BTreeMap::new(),
-            send_as: None,
-        }
-    }
 }
 
 /// Bounds on requests. All times in milliseconds.

@@ -104,7 +104,7 @@ impl Control {
         let degrade = self.loaded.as_ref().ok().map(|loaded| &loaded.project.degrade);
         Has {
             expensive_tools: live.as_ref().is_some_and(|live| !live.expensive_tools.is_empty()),
-            retrieval: live.as_ref().is_some_and(|live| live.retrieval_member().is_some()),
+            retrieval: live.as_ref().is_some_and(|live| live.retrieves()),
             smaller_model: degrade.is_some_and(|degrade| degrade.model.is_some()),
             allow_list: degrade.is_some_and(|degrade| !degrade.allow.is_empty()),
         }

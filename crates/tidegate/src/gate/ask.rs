@@ -2,7 +2,7 @@
 
 use crate::guard::said_in;
 use crate::upstream::{Answer, Call, Deadlines, Form, Reply, UpstreamError};
-use crate::version_set::LiveSet;
+use crate::version_set::{LiveSet, Slots};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,8 +59,16 @@ pub(crate) async fn ask(
     as_served: bool,
 ) -> Result<Asked, AskError> {
     let unsent = |message: String| AskError { message, failure: None, again: None };
+    let searched = match &live.search {
+        Some(search) => Some(search.find(&case.input, deadlines.total).await),
+        None => None,
+    };
+    if let Some(why) = searched.as_ref().and_then(|it| it.failed.clone().filter(|_| it.is_fatal)) {
+        return Err(AskError { message: why, failure: Some(Failure::Retrieval), again: None });
+    }
+    let retrieved = searched.as_ref().map_or("", |searched| &searched.found.text);
     let rendered = live
-        .render(request(&case.input, live.max_tokens, as_served), None)
+        .render(request(&case.input, live.max_tokens, as_served), Slots { user: None, retrieved })
         .map_err(|error| unsent(format!("the prompt cannot be rendered: {error}")))?;
     let mut body = rendered.body;
     if let Some(system) = &case.system {
@@ -142,6 +150,7 @@ fn ask_error(error: &UpstreamError, upstream: &str) -> AskError {
         Failure::Refused
         | Failure::Unrendered
         | Failure::Blocked
+        | Failure::Retrieval
         | Failure::Credential
         | Failure::AccountLimit
         | Failure::TooLarge

@@ -99,6 +99,17 @@ pub(crate) struct AnswerSample<'a> {
     pub(crate) refused: Option<bool>,
 }
 
+/// What a search for a request came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RetrievalResult {
+    /// Chunks.
+    Found,
+    /// No chunk.
+    Nothing,
+    /// It failed.
+    Failed,
+}
+
 /// All counters of the process.
 #[derive(Default)]
 pub(crate) struct Metrics {
@@ -118,6 +129,8 @@ struct Counts {
     failures: [BTreeMap<Failure, u64>; 2],
     /// By arm and model: fallbacks that answered, and that failed.
     fallbacks: [BTreeMap<String, [u64; 2]>; 2],
+    /// By arm: what searches came to.
+    retrievals: [[u64; 3]; 2],
     /// By arm: answers that kept the contract, and that broke it.
     contract: [[u64; 2]; 2],
     /// By arm: what became of answers that broke the contract where they are asked for once more.
@@ -235,6 +248,11 @@ impl Metrics {
         *self.counts().guards.entry((guard, action)).or_default() += 1;
     }
 
+    /// Counts a search.
+    pub(crate) fn retrieval(&self, arm: Arm, result: RetrievalResult) {
+        self.counts().retrievals[arm as usize][result as usize] += 1;
+    }
+
     /// Counts a request that a fallback was asked for.
     pub(crate) fn fallback(&self, arm: Arm, model: &str, is_answered: bool) {
         let mut counts = self.counts();
@@ -339,6 +357,17 @@ impl Counts {
         }
     }
 
+    fn render_retrievals(&self, page: &mut Page) {
+        let name = "tidegate_retrievals_total";
+        page.family(name, "counter", "Searches for requests, by what they came to");
+        for arm in [Arm::Stable, Arm::Candidate] {
+            let counts = self.retrievals[arm as usize];
+            for (result, count) in ["found", "nothing", "failed"].into_iter().zip(counts) {
+                page.count(name, &[("arm", arm.as_str()), ("result", result)], count);
+            }
+        }
+    }
+
     fn render_contract(&self, page: &mut Page) {
         let name = "tidegate_contract_checks_total";
         page.family(name, "counter", "Answers checked against the output contract by arm");
@@ -384,6 +413,7 @@ impl Counts {
                 }
             }
         }
+        self.render_retrievals(page);
         self.render_contract(page);
         self.render_guards(page);
         page.family("tidegate_tokens_total", "counter", "Tokens by arm and direction");

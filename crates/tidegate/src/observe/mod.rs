@@ -8,7 +8,8 @@ mod tools;
 
 pub(crate) use collector::{Collector, FeedbackOn};
 pub(crate) use metrics::{
-    AnswerSample, ArmView, Format, Metrics, ReleaseView, StatusClass, TableView, joined_pages,
+    AnswerSample, ArmView, Format, Metrics, ReleaseView, RetrievalResult, StatusClass, TableView,
+    joined_pages,
 };
 pub(crate) use outage::{began, ended, filed, lasts};
 pub(crate) use tools::Calls;

@@ -58,6 +58,7 @@ fn advice(failure: Failure) -> &'static str {
         | Failure::Empty
         | Failure::TooLarge
         | Failure::ServerError => "check the model server's log",
+        Failure::Retrieval => "check the index or its server: `tidegate trace ID` says what failed",
         Failure::Refused
         | Failure::Unrendered
         | Failure::Blocked

@@ -16,7 +16,7 @@ use crate::http::BodyError;
 use crate::upstream::{
     self, Answer, Call, Deadlines, Elapsed, Form, Piece, Pieces, Reply, UpstreamError,
 };
-use crate::version_set::{Fallback, Rendered};
+use crate::version_set::{Fallback, Rendered, Slots};
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
@@ -234,6 +234,7 @@ fn fail(exchange: Exchange, error: UpstreamError) -> Problem {
 /// Calls the version set's upstream, again where that can help: before the first byte, the same
 /// version set, within the request's time, and never more than a share of all requests.
 async fn call(exchange: &mut Exchange) -> Result<Called, UpstreamError> {
+    exchange.retrieve().await?;
     let calling = Instant::now();
     let mut backoff = BACKOFF_FIRST;
     let mut tries_left = exchange.set.limits.retries;
@@ -382,12 +383,13 @@ fn prepared(
     exchange: &mut Exchange,
     fallback: Option<&Fallback>,
 ) -> Result<(Form, Map<String, Value>), UpstreamError> {
-    let Exchange { query, set, degraded, gateway, .. } = exchange;
+    let Exchange { query, set, degraded, gateway, searched, .. } = exchange;
     if let Some(why) = set.unserved(query.form) {
         let status = Some(StatusCode::NOT_FOUND.as_u16());
         return Err(UpstreamError { status, ..ours(Failure::Unrendered, why) });
     }
-    let user = query.user.as_deref();
+    let retrieved = searched.as_ref().map_or("", |searched| &searched.found.text);
+    let slots = Slots { user: query.user.as_deref(), retrieved };
     let values = query.body.take();
     // A fixed text is a chat completion.
     let is_asked = *degraded != Some(DegradeLevel::FixedText);
@@ -397,12 +399,12 @@ fn prepared(
         (Some(message), _) if query.is_message => {
             // It was read before.
             let values = parse_json_object(&message.text).unwrap_or_default();
-            (Form::Messages, set.render_message(values, user))
+            (Form::Messages, set.render_message(values, slots))
         }
         (Some(Message { untranslatable: Some(why), .. }), _) => return Err(untranslatable(why)),
         (_, form @ (Form::Chat | Form::Messages)) => match fallback {
-            Some(fallback) => (form, set.render_for(fallback, values, user)),
-            None => (form, set.render(values, user)),
+            Some(fallback) => (form, set.render_for(fallback, values, slots)),
+            None => (form, set.render(values, slots)),
         },
         (_, form @ (Form::Completions | Form::Embeddings)) => (form, set.pass(form, values)),
     };

@@ -69,6 +69,8 @@ pub(crate) enum Code {
     RequestTooLarge,
     /// The body is compressed.
     UnsupportedEncoding,
+    /// The version set's index could not be searched.
+    RetrievalFailed,
     /// The server was stopped in the middle of the answer.
     ServerStopping,
     /// The client left.
@@ -114,7 +116,7 @@ pub(crate) enum Code {
 impl Code {
     /// Every code.
     #[cfg(test)]
-    pub(crate) const ALL: [Code; 52] = [
+    pub(crate) const ALL: [Code; 53] = [
         Code::InvalidJson,
         Code::RequestTooComplex,
         Code::DuplicateParameter,
@@ -147,6 +149,7 @@ impl Code {
         Code::RequestTimeout,
         Code::RequestTooLarge,
         Code::UnsupportedEncoding,
+        Code::RetrievalFailed,
         Code::ServerStopping,
         Code::ClientGone,
         Code::UpstreamRateLimited,
@@ -204,6 +207,7 @@ impl Code {
             Code::RequestTimeout => "request_timeout",
             Code::RequestTooLarge => "request_too_large",
             Code::UnsupportedEncoding => "unsupported_encoding",
+            Code::RetrievalFailed => "retrieval_failed",
             Code::ServerStopping => "server_stopping",
             Code::ClientGone => "client_gone",
             Code::UpstreamRateLimited => "upstream_rate_limited",

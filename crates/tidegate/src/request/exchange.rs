@@ -6,6 +6,7 @@ mod fallback;
 mod moderated;
 mod placed;
 mod repair;
+mod retrieve;
 mod screen;
 mod spent;
 mod taken;
@@ -24,7 +25,7 @@ use crate::guard::pseudonym;
 use crate::route::LiveTable;
 use crate::store::Ticket;
 use crate::upstream::{self, Elapsed, Form};
-use crate::version_set::LiveSet;
+use crate::version_set::{LiveSet, Searched};
 use bytes::Bytes;
 use fallback::FellBack;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -54,16 +55,13 @@ use tidegate_wire::translate::responses_in::Echo;
 const X_VERSION_SET: HeaderName = HeaderName::from_static("x-tidegate-version-set");
 /// The arm that answered.
 const X_ARM: HeaderName = HeaderName::from_static("x-tidegate-arm");
-
 /// The model that answered in place of the version set's own; absent where that answered.
 const X_FALLBACK: HeaderName = HeaderName::from_static("x-tidegate-fallback");
 
 /// `true` where the answer is a second one, since the first broke the contract; absent otherwise.
 const X_REPAIRED: HeaderName = HeaderName::from_static("x-tidegate-repaired");
-
 /// The level that the service is degraded to.
 const X_DEGRADED: HeaderName = HeaderName::from_static("x-tidegate-degraded");
-
 /// `experimental` until what stable serves has passed the gate of a release.
 const X_STATUS: HeaderName = HeaderName::from_static("x-tidegate-status");
 
@@ -221,6 +219,8 @@ pub(super) struct Exchange {
     pub(super) turn: Option<Turn>,
     /// Its part of the bounds that hold for it.
     taken: Option<Taken>,
+    /// What its index has for the request.
+    pub(super) searched: Option<Searched>,
     /// How the version set's own model failed, where another answers.
     fell_back: Option<FellBack>,
     /// A first answer that broke the contract, and what became of it.
@@ -283,6 +283,7 @@ impl Exchange {
             ticket,
             turn: None,
             taken,
+            searched: None,
             fell_back: None,
             repair: None,
             contract: None,
@@ -379,7 +380,8 @@ impl Exchange {
     pub(super) fn measure_overhead(&mut self) {
         let first = !std::mem::replace(&mut self.begun, true);
         if first && !self.gateway.parts.clock.is_demo() {
-            let elsewhere = self.arrival.reading + self.queue + self.upstream;
+            let waited = self.queue + self.retrieval() + self.upstream;
+            let elsewhere = self.arrival.reading + waited;
             let here = self.arrival.started.elapsed().saturating_sub(elsewhere);
             self.gateway.metrics.overhead(here);
         }

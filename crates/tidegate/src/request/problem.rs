@@ -227,6 +227,7 @@ impl Problem {
             Failure::RateLimited => Next::RetryAfter(error.retry_after_s().unwrap_or(1)),
             Failure::Unreachable
             | Failure::ServerError
+            | Failure::Retrieval
             | Failure::FirstByteTimeout
             | Failure::IdleTimeout
             | Failure::TotalTimeout
@@ -334,6 +335,9 @@ fn of_failure(failure: Failure, status: Option<u16>) -> (StatusCode, &'static st
             (StatusCode::BAD_REQUEST, "invalid_request_error", Code::PromptNotRendered)
         }
         Failure::Blocked => (StatusCode::BAD_REQUEST, "safety_error", Code::RequestBlocked),
+        Failure::Retrieval => {
+            (StatusCode::SERVICE_UNAVAILABLE, "server_error", Code::RetrievalFailed)
+        }
         Failure::ServerError => (StatusCode::BAD_GATEWAY, upstream, Code::UpstreamError),
         Failure::ServerStopping => {
             (StatusCode::SERVICE_UNAVAILABLE, "server_error", Code::ServerStopping)

@@ -174,6 +174,7 @@ fn status_message(status: u16, failure: Failure) -> String {
         | Failure::TooLarge
         | Failure::Unrendered
         | Failure::Blocked
+        | Failure::Retrieval
         | Failure::ClientGone
         | Failure::ServerStopping
         | Failure::Internal => "answered with a status that no chat completion has",

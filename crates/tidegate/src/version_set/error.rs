@@ -4,6 +4,7 @@
 //! all. What to do about each is said at the command line.
 
 use crate::config::ConfigError;
+use crate::store::StoreError;
 use crate::upstream::SetupError;
 use std::io;
 use std::path::PathBuf;
@@ -32,6 +33,9 @@ pub(crate) enum SetError {
     /// The model and its upstream.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The search of requests.
+    #[error(transparent)]
+    Search(#[from] SearchProblem),
     /// The tool manifest.
     #[error("{place}: {problem}")]
     Tools { place: String, problem: ToolsProblem },
@@ -74,6 +78,48 @@ pub(crate) enum SetError {
     /// One of our own files of a kept set is not as this version writes it.
     #[error("version set `{set}`: {file} cannot be read: {source}")]
     Unreadable { set: VersionSetId, file: String, source: serde_json::Error },
+}
+
+/// Why requests cannot be searched as the project says.
+#[derive(Debug, Error)]
+pub(crate) enum SearchProblem {
+    /// A version that no snapshot can have.
+    #[error(
+        "`artifacts.index.version` is `{}`; to be searched, an index has a version of 1 to 80 of \
+         `A-Za-z0-9._-`, no dot first, and not `none`",
+        given.escape_debug()
+    )]
+    Version { given: String },
+    /// Two would retrieve.
+    #[error(
+        "`artifacts.index` has `search` and `send_as`: either Tidegate retrieves or the model \
+         server does"
+    )]
+    Twice,
+    /// A setting of the search.
+    #[error("`artifacts.index.{key}` is {given}, allowed is a whole number from {least} to {most}")]
+    Setting { key: &'static str, given: String, least: u64, most: u64 },
+    /// There is no snapshot, or it is damaged.
+    #[error("`artifacts.index.search`: {0}")]
+    Snapshot(#[from] StoreError),
+    /// It was built with another length of chunks.
+    #[error(
+        "index {version} was built with `chunk_chars` {built}, and \
+         `artifacts.index.retrieval.chunk_chars` is {says}"
+    )]
+    OtherChunks { version: String, built: u64, says: u64 },
+    /// A snapshot with this version has another content.
+    #[error(
+        "the snapshot of index {version} is not the one that the version set was packed with: its \
+         digest is {built}, that of the set's {packed}"
+    )]
+    Other { version: String, built: String, packed: String },
+    /// What is found would be seen by no model.
+    #[error("requests are searched, and the user template has no place for what is found")]
+    NoSlot,
+    /// Nothing is ever found.
+    #[error("the user template uses `{{{{ retrieved }}}}`, and requests are not searched")]
+    NoSearch,
 }
 
 /// Why an artifact's files are not taken; `key` is the project's key that names them.

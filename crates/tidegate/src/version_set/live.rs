@@ -1,9 +1,10 @@
 //! A version set ready to serve: templates read, schema compiled, upstream connected.
 
-use super::error::{Result, SetError};
+use super::error::{Result, SearchProblem, SetError};
 use super::model::{self, ModelFile};
 use super::pack::{RETRIEVAL_FILE, RetrievalFile, TOOLS_FILE};
-use super::render::{Rendered, Renderer};
+use super::render::{Rendered, Renderer, Slots};
+use super::search::{self, Search, SnapshotFile};
 use super::settings::Settings;
 use super::template::{RenderError, Template};
 use super::tools::{Manifest, SentTools};
@@ -59,6 +60,8 @@ pub(crate) struct LiveSet {
     pub(crate) max_tokens: Option<u64>,
     /// What it adds to a request at most, bytes: its prompt and its tools.
     pub(crate) prompt_bytes: u64,
+    /// What searches its requests.
+    pub(crate) search: Option<Search>,
     /// How long an answer may take, and how often a failed call is repeated.
     pub(crate) limits: AnswerLimits,
     /// The output contract.
@@ -113,6 +116,7 @@ impl LiveSet {
         let arguments = manifest.arguments()?;
         let tools = settings.tools_sent.then(|| SentTools::new(&manifest));
         let index: RetrievalFile = stored(packed, ArtifactKind::Index, RETRIEVAL_FILE)?;
+        let search = search(packed, root, &index)?;
         model.check_recording(root)?;
         let prompt = (mode, templates, prompt_config.temperature, prompt_config.max_tokens);
         let renderer = |model: &ModelFile| renderer(model, &prompt);
@@ -128,6 +132,7 @@ impl LiveSet {
         let renderer = renderer(&model);
         let moderation = settings.risk.moderation.as_ref().map(Moderation::new).transpose()?;
         let redact = settings.risk.redact.iter().flat_map(|redact| redact.kinds());
+        check_slot(&renderer, search.is_some())?;
         Ok(LiveSet {
             set: packed.set.clone(),
             label: packed.label.clone(),
@@ -139,7 +144,8 @@ impl LiveSet {
             embeddings: model.embeddings,
             fallbacks,
             max_tokens: renderer.max_tokens,
-            prompt_bytes: added_bytes(packed),
+            prompt_bytes: added_bytes(packed) + search.as_ref().map_or(0, Search::bytes_max),
+            search,
             limits: settings.limits,
             contract: contract.transpose()?.map(Arc::new),
             repair: settings.repair,
@@ -169,12 +175,12 @@ impl LiveSet {
     ///
     /// # Errors
     /// The request lacks what the template uses; the client's to fix.
-    pub(crate) fn render(
+    pub(crate) fn render<'a>(
         &self,
         body: serde_json::Map<String, serde_json::Value>,
-        user: Option<&str>,
+        slots: impl Into<Slots<'a>>,
     ) -> Result<Rendered, RenderError> {
-        self.render_with(&self.renderer, body, user)
+        self.render_with(&self.renderer, body, slots.into())
     }
 
     /// The same for a fallback's model, with its parameters.
@@ -185,18 +191,18 @@ impl LiveSet {
         &self,
         fallback: &Fallback,
         body: serde_json::Map<String, serde_json::Value>,
-        user: Option<&str>,
+        slots: Slots<'_>,
     ) -> Result<Rendered, RenderError> {
-        self.render_with(&fallback.renderer, body, user)
+        self.render_with(&fallback.renderer, body, slots)
     }
 
     fn render_with(
         &self,
         renderer: &Renderer,
         body: serde_json::Map<String, serde_json::Value>,
-        user: Option<&str>,
+        slots: Slots<'_>,
     ) -> Result<Rendered, RenderError> {
-        let mut rendered = renderer.render(body, user)?;
+        let mut rendered = renderer.render(body, slots)?;
         if let Some(tools) = &self.tools {
             tools.put_into(&mut rendered.body)?;
         }
@@ -255,13 +261,13 @@ impl LiveSet {
     pub(crate) fn render_message(
         &self,
         body: serde_json::Map<String, serde_json::Value>,
-        user: Option<&str>,
+        slots: Slots<'_>,
     ) -> Result<Rendered, RenderError> {
         let sampling = match &self.upstream_config {
             UpstreamConfig::Anthropic(anthropic) => anthropic.sampling,
             _ => false,
         };
-        self.renderer.render_message(body, user, sampling)
+        self.renderer.render_message(body, slots, sampling)
     }
 
     /// Puts the model, and the longest answer, into a request that goes on in its own form.
@@ -278,6 +284,11 @@ impl LiveSet {
             self.renderer.bound(&mut body)?;
         }
         Ok(Rendered { body, left_out: Warnings::default() })
+    }
+
+    /// Whether its requests are searched for, here or by the model server.
+    pub(crate) fn retrieves(&self) -> bool {
+        self.search.is_some() || self.index.is_some()
     }
 
     /// The member of a request that asks for retrieval, where the set sends one.
@@ -298,6 +309,22 @@ impl LiveSet {
         let given = if arguments.trim().is_empty() { "{}" } else { arguments };
         let problem = contract::problem(validator, given);
         Some(problem.map(|problem| format!("arguments of tool `{tool}`: {problem}")))
+    }
+}
+
+/// What searches the set's requests, where its settings ask for it.
+fn search(packed: &PackedSet, root: &Path, index: &RetrievalFile) -> Result<Option<Search>> {
+    let Some(settings) = index.search.clone() else { return Ok(None) };
+    let snapshot: SnapshotFile = stored(packed, ArtifactKind::Index, search::FILE)?;
+    Ok(Some(Search::open(root, &index.index_version, settings, &snapshot)?))
+}
+
+/// What is found has a place in the prompt, and the place has something to be filled with.
+fn check_slot(renderer: &Renderer, searches: bool) -> Result<()> {
+    match (renderer.has_slot(), searches) {
+        (true, true) | (false, false) => Ok(()),
+        (false, true) => Err(SearchProblem::NoSlot.into()),
+        (true, false) => Err(SearchProblem::NoSearch.into()),
     }
 }
 

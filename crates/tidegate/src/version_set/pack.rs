@@ -3,6 +3,7 @@
 use super::error::{Result, SetError};
 use super::files::{self, Bounds, collect};
 use super::model::{self, Choice, ModelFile};
+use super::search::{self, SearchFile, SnapshotFile};
 use super::settings::{self, Settings};
 use super::{contract, prompt, tools};
 use crate::config::{Loaded, Project};
@@ -52,6 +53,9 @@ pub(super) struct RetrievalFile {
     /// The member of a request in which both are sent to the upstream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) send_as: Option<String>,
+    /// How requests are searched; absent where they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) search: Option<SearchFile>,
 }
 
 impl RetrievalFile {
@@ -72,10 +76,12 @@ pub(crate) fn warnings(packed: &PackedSet) -> Vec<String> {
     let mut warnings = prompt_warnings(packed);
     let index = packed.file(ArtifactKind::Index, RETRIEVAL_FILE);
     let index = index.and_then(|bytes| serde_json::from_slice::<RetrievalFile>(bytes).ok());
-    if index.is_some_and(|index| !index.retrieval.is_empty() && index.send_as.is_none()) {
+    let is_used = |index: &RetrievalFile| index.send_as.is_some() || index.search.is_some();
+    if index.is_some_and(|index| !index.retrieval.is_empty() && !is_used(&index)) {
         warnings.push(
             "artifacts.index.retrieval is recorded but not sent, so it has no effect on answers; \
-             to send it: `artifacts.index.send_as: retrieval`"
+             to send it: `artifacts.index.send_as: retrieval`; to search requests here: \
+             `artifacts.index.search: {}`"
                 .to_owned(),
         );
     }
@@ -152,14 +158,20 @@ fn index_files(loaded: &Loaded) -> Result<Files> {
     if let Some(name) = &index.send_as {
         model::check_member("artifacts.index.send_as", name)?;
     }
+    let search = index.search.as_ref().map(|search| SearchFile::of(index, search));
     let settings = RetrievalFile {
         index_version: index.version.clone(),
         format: index.format.clone(),
         retrieval: index.retrieval.clone(),
         send_as: index.send_as.clone(),
+        search: search.transpose()?,
     };
     let mut files = Files::from([(RETRIEVAL_FILE.to_owned(), json_bytes(&settings)?)]);
-    if let Some(path) = &index.path {
+    if index.search.is_some() {
+        // What is searched is the snapshot; the documents may have been edited since.
+        let snapshot = SnapshotFile::of(&loaded.root, index)?;
+        files.insert(search::FILE.to_owned(), json_bytes(&snapshot)?);
+    } else if let Some(path) = &index.path {
         let documents = collect(&loaded.root, path, KEY)?;
         files.extend(documents.into_iter().map(|(p, bytes)| (format!("{DOCUMENTS}{p}"), bytes)));
     }

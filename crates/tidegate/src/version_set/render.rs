@@ -26,6 +26,21 @@ pub(crate) struct Rendered {
     pub(crate) left_out: Warnings,
 }
 
+/// What fills a template beside the request's body.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Slots<'a> {
+    /// The end user.
+    pub(crate) user: Option<&'a str>,
+    /// What the index has for the request.
+    pub(crate) retrieved: &'a str,
+}
+
+impl<'a> From<Option<&'a str>> for Slots<'a> {
+    fn from(user: Option<&'a str>) -> Slots<'a> {
+        Slots { user, ..Slots::default() }
+    }
+}
+
 /// What rendering needs of a version set, worked out once.
 #[derive(Debug, Clone)]
 pub(super) struct Renderer {
@@ -77,7 +92,7 @@ impl Renderer {
             .flat_map(|(system, user)| system.variables().chain(user.variables()))
             .filter_map(|variable| match variable {
                 Variable::Metadata(key) => Some(key.clone()),
-                Variable::Input | Variable::User => None,
+                Variable::Input | Variable::User | Variable::Retrieved => None,
             })
             .collect();
         metadata_keys.sort();
@@ -96,13 +111,13 @@ impl Renderer {
     pub(super) fn render(
         &self,
         mut body: Map<String, Value>,
-        user: Option<&str>,
+        slots: Slots<'_>,
     ) -> Result<Rendered, RenderError> {
         let mut out = Map::with_capacity(body.len() + self.defaults.len() + 2);
         out.insert("model".to_owned(), self.model.clone());
         if let Some((system, template)) = &self.templates {
             let given = body.get_mut("messages").map(Value::take);
-            let request = Request { body: &body, user: user.unwrap_or_default() };
+            let request = Request { body: &body, slots };
             let mut messages = request.messages(given, system, template)?;
             if self.merge_system {
                 openai_chat::merge_leading_system(&mut messages);
@@ -125,6 +140,12 @@ impl Renderer {
         Ok(Rendered { body: out, left_out: Warnings::default() })
     }
 
+    /// Whether a template has a place for what is found.
+    pub(super) fn has_slot(&self) -> bool {
+        let has = |template: &Template| template.variables().any(|v| *v == Variable::Retrieved);
+        self.templates.as_ref().is_some_and(|(_, user)| has(user))
+    }
+
     /// Whether the set has no parameter that a message does not have.
     pub(super) fn fits_messages(&self) -> bool {
         let has = |key: &String| SAMPLING.contains(&&**key) || LENGTH_MEMBERS.contains(&&**key);
@@ -136,7 +157,7 @@ impl Renderer {
     pub(super) fn render_message(
         &self,
         mut body: Map<String, Value>,
-        user: Option<&str>,
+        slots: Slots<'_>,
         sampling: bool,
     ) -> Result<Rendered, RenderError> {
         body.insert("model".to_owned(), self.model.clone());
@@ -145,7 +166,7 @@ impl Renderer {
             let Some(Value::Array(mut messages)) = given else {
                 return Err(RenderError("`messages` must be a list".to_owned()));
             };
-            let request = Request { body: &body, user: user.unwrap_or_default() };
+            let request = Request { body: &body, slots };
             let prompt = request.text(system, "")?;
             let wrapped = Wrapped { request: &request, template };
             anthropic::wrap_last_user(&mut messages, &wrapped).map_err(unwrapped)?;
@@ -233,7 +254,7 @@ fn unwrapped(error: WrapError<RenderError>) -> RenderError {
 /// A request's side of rendering, without its messages.
 struct Request<'a> {
     body: &'a Map<String, Value>,
-    user: &'a str,
+    slots: Slots<'a>,
 }
 
 impl Request<'_> {
@@ -267,7 +288,8 @@ impl Request<'_> {
     ) -> Result<Cow<'v, str>, RenderError> {
         match variable {
             Variable::Input => Ok(Cow::Borrowed(input)),
-            Variable::User => Ok(Cow::Borrowed(self.user)),
+            Variable::User => Ok(Cow::Borrowed(self.slots.user.unwrap_or_default())),
+            Variable::Retrieved => Ok(Cow::Borrowed(self.slots.retrieved)),
             Variable::Metadata(key) => self.metadata(key),
         }
     }

@@ -27,6 +27,8 @@ pub(crate) enum Variable {
     Input,
     /// The request's `user`; empty when it has none.
     User,
+    /// What the index has for the last user message; empty where nothing was found.
+    Retrieved,
     /// A member of the request's `metadata`.
     Metadata(String),
 }
@@ -36,7 +38,7 @@ pub(crate) enum Variable {
 pub(crate) enum Role {
     /// `system.md`: `metadata.<key>` only, so that no user text gets the system's authority.
     System,
-    /// `user_template.md`: all three.
+    /// `user_template.md`: all of them.
     User,
 }
 
@@ -44,7 +46,7 @@ impl Role {
     fn allowed(self) -> &'static str {
         match self {
             Role::System => "`metadata.<key>`",
-            Role::User => "`input`, `user` and `metadata.<key>`",
+            Role::User => "`input`, `user`, `retrieved` and `metadata.<key>`",
         }
     }
 }
@@ -126,7 +128,7 @@ impl Template {
         }
         let marked = self.render(|variable| match variable {
             Variable::Input => Ok(Cow::Owned(mark.clone())),
-            Variable::User | Variable::Metadata(_) => value(variable),
+            Variable::User | Variable::Retrieved | Variable::Metadata(_) => value(variable),
         })?;
         let parts = marked.split_once(&mark);
         Ok(parts.map(|(before, after)| (before.to_owned(), after.replace(&mark, input))))
@@ -178,6 +180,7 @@ fn context<'a>(values: impl IntoIterator<Item = (&'a Variable, Cow<'a, str>)>) -
         let place = match variable {
             Variable::Input => names.entry("input"),
             Variable::User => names.entry("user"),
+            Variable::Retrieved => names.entry("retrieved"),
             Variable::Metadata(key) => metadata.entry(key),
         };
         place.or_insert_with(|| Value::from(text));

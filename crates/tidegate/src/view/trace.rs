@@ -7,7 +7,7 @@ use crate::output::{Tone, padded, paint, wrapped};
 use crate::store::Unrecorded;
 use serde_json::{Value, json};
 use tidegate_core::evidence::{
-    Admission, Record, RecordedFallback, RecordedToolCall, RecordedToolResult,
+    Admission, Record, RecordedFallback, RecordedRetrieval, RecordedToolCall, RecordedToolResult,
 };
 use tidegate_core::guard::Signal;
 use tidegate_core::observe::{Feedback, Timing};
@@ -53,6 +53,16 @@ fn trace_in(lang: Lang, record: &Record, feedback: &[Feedback]) -> Vec<String> {
         (words.time, time(words, &record.timing, record.streamed)),
         (words.tokens, tokens(lang, words, record)),
     ];
+    if let Some(RecordedRetrieval { chunks, failed }) = &record.retrieval {
+        let found = if chunks.is_empty() { words.none.to_owned() } else { chunks.join(", ") };
+        rows.push((
+            words.retrieval,
+            match failed {
+                Some(why) => paint(Tone::Red, why),
+                None => found,
+            },
+        ));
+    }
     for call in &record.tool_calls {
         rows.push((words.tool, called(lang, call)));
     }

@@ -84,6 +84,8 @@ mod providers;
 #[cfg(test)]
 mod records;
 #[cfg(test)]
+mod retrieval;
+#[cfg(test)]
 mod security;
 #[cfg(test)]
 mod serve;

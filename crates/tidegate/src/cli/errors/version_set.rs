@@ -3,8 +3,10 @@
 use super::{Explain, Meaning, none, one};
 use crate::error::ErrorKind;
 use crate::near;
+use crate::store::StoreErrorKind;
 use crate::version_set::{
-    FilesError, ModelError, PromptError, SetError, TemplateError, TemplateProblem, Versions,
+    FilesError, ModelError, PromptError, SearchProblem, SetError, TemplateError, TemplateProblem,
+    Versions,
 };
 
 impl Explain for SetError {
@@ -17,6 +19,7 @@ impl Explain for SetError {
             SetError::Prompt(error) => (Usage, of_prompt(error)),
             SetError::Template(error) => (Usage, of_template(error)),
             SetError::Model(error) => of_model(error),
+            SetError::Search(problem) => of_search(problem),
             SetError::Tools { .. }
             | SetError::NotUtf8 { .. }
             | SetError::Name { .. }
@@ -38,6 +41,39 @@ impl Explain for SetError {
                 one(Internal, "it may come from a newer tidegate; pack the set again with this one")
             }
         }
+    }
+}
+
+fn of_search(problem: &SearchProblem) -> Meaning {
+    use ErrorKind::{Internal, Usage};
+    match problem {
+        SearchProblem::Version { .. } => one(
+            Usage,
+            "build an index and name it: `tidegate index build knowledge --version \
+             v2025.12.24.01`, `artifacts.index.version: v2025.12.24.01`",
+        ),
+        SearchProblem::Twice => one(Usage, "leave out one of them"),
+        SearchProblem::Setting { .. } => none(Usage),
+        SearchProblem::Snapshot(error) if error.kind == StoreErrorKind::NotFound => one(
+            Usage,
+            "build it: `tidegate index build knowledge --version VERSION`, or copy it into \
+             `.tidegate/indexes`",
+        ),
+        SearchProblem::Snapshot(error) => error.explain(),
+        SearchProblem::OtherChunks { .. } => one(
+            Usage,
+            "build the index under a new version, and name that as `artifacts.index.version`",
+        ),
+        SearchProblem::Other { .. } => one(
+            Internal,
+            "put back the snapshot that the set was packed with: it may be built again from the \
+             same documents, under the same version",
+        ),
+        SearchProblem::NoSlot => one(
+            Usage,
+            "write `{{ retrieved }}` into user_template.md; the prompt's mode is `render`",
+        ),
+        SearchProblem::NoSearch => one(Usage, "search requests: `artifacts.index.search: {}`"),
     }
 }
 

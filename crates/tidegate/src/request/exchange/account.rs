@@ -200,7 +200,7 @@ pub(super) fn time(exchange: &Exchange, ending: &Ending) -> Timing {
     };
     Timing {
         queue_us: us(exchange.queue),
-        retrieval_us: 0,
+        retrieval_us: us(exchange.retrieval()),
         first_token_us: us(first),
         generation_us: us(now.duration_since(called).saturating_sub(first)),
         total_us: us(now.duration_since(exchange.arrival.started)),
@@ -273,6 +273,7 @@ fn record(
         charge: spent.charge,
         degraded: exchange.degraded,
         timing,
+        retrieval: exchange.recorded_retrieval(),
         tool_calls: tool_calls(exchange, &facts),
         tool_results,
         contract_problem: exchange.broken(judged.contract).map(|why| why_kept(&why, keeps)),

@@ -4,7 +4,7 @@
 use super::{Ending, Exchange};
 use crate::config::Block;
 use crate::guard::{
-    asked_in, block_of, block_of_signal, heard_in, refused_for, said_in, withheld_for,
+    asked_in, block_of, block_of_signal, refused_for, said_in, withheld_for,
 };
 use crate::request::problem::Problem;
 use crate::upstream::Form;
@@ -63,7 +63,7 @@ impl Exchange {
         let asked = OnceCell::new();
         let heard = || {
             let asked = asked.get_or_init(|| self.query.body.again());
-            heard_in(asked, &detectors.system_prompt)
+            self.heard(asked)
         };
         let mut found = detectors.inspect(&Said { is_cut, ..said_in(facts) }, heard);
         found.signals.extend(self.said_signals.iter().cloned());
@@ -72,7 +72,7 @@ impl Exchange {
 
     /// What the request said, for what an answer may repeat.
     pub(in crate::request) fn known(&self) -> Known {
-        Known::of(&heard_in(&self.query.body.again(), &self.set.detectors.system_prompt))
+        Known::of(&self.heard(&self.query.body.again()))
     }
 
     /// How an answer that has ended compares with the contract.

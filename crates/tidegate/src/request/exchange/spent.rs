@@ -181,10 +181,10 @@ fn charged(
 /// Tokens of the prompt as it was sent. It is rendered once more: few upstreams report no usage,
 /// releases run some of the time, and keeping every rendered prompt would cost all others memory.
 fn estimate_input(exchange: &Exchange) -> u64 {
-    let Query { body, user, .. } = &exchange.query;
+    let Query { body, .. } = &exchange.query;
     let rendered = match exchange.query.form {
         Form::Chat | Form::Messages => {
-            exchange.set.render(body.again(), user.as_deref()).ok().map(|r| r.body)
+            exchange.set.render(body.again(), exchange.slots()).ok().map(|r| r.body)
         }
         Form::Completions | Form::Embeddings => Some(body.again()),
     };

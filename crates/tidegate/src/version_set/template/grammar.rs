@@ -76,12 +76,13 @@ impl Scanner<'_> {
         let variable = match (first, member, more) {
             ("input", None, None) => Variable::Input,
             ("user", None, None) => Variable::User,
+            ("retrieved", None, None) => Variable::Retrieved,
             ("metadata", Some(key), None) => Variable::Metadata(key.to_owned()),
             _ => return Err(self.unknown(start, name)),
         };
         match (self.role, &variable) {
             (Role::User, _) | (Role::System, Variable::Metadata(_)) => Ok(variable),
-            (Role::System, Variable::Input | Variable::User) => {
+            (Role::System, Variable::Input | Variable::User | Variable::Retrieved) => {
                 Err(self.wrong(start, TemplateProblem::OfUser { name: name.to_owned() }))
             }
         }
@@ -130,8 +131,8 @@ fn last_word(name: &str) -> &str {
 
 fn nearest_variable(name: &str) -> String {
     let first = name.split('.').next().unwrap_or(name);
-    match near::nearest(first, ["input", "user", "metadata"]) {
-        Some(known @ ("input" | "user")) => known.to_owned(),
+    match near::nearest(first, ["input", "user", "retrieved", "metadata"]) {
+        Some(known @ ("input" | "user" | "retrieved")) => known.to_owned(),
         _ => format!("metadata.{}", last_word(name)),
     }
 }

@@ -15,6 +15,7 @@ fn render(text: &str) -> Result<String, String> {
         Ok(Cow::Borrowed(match variable {
             &Variable::Input => "你好 {{ user }} <&>",
             Variable::User => "u1",
+            Variable::Retrieved => "[1] a.md#1",
             Variable::Metadata(key) if key == "plan" => "pro",
             Variable::Metadata(key) => return Err(RenderError(format!("no {key}"))),
         }))
@@ -148,6 +149,7 @@ fn the_engine_reads_what_the_grammar_let_through() {
             .map(|variable| match variable {
                 Variable::Input => "input".to_owned(),
                 Variable::User => "user".to_owned(),
+                Variable::Retrieved => "retrieved".to_owned(),
                 Variable::Metadata(key) => format!("metadata.{key}"),
             })
             .collect();

@@ -6,6 +6,7 @@
 //! of the process only.
 
 use super::*;
+use crate::store::SnapshotWriter;
 use serde_json::Map;
 
 /// A row of the tables of keys.
@@ -75,6 +76,14 @@ fn base(row: &Row) -> Project {
     });
     if row.key.starts_with("risk.moderation.") {
         project.yaml["risk"] = json!({"moderation": {"url": "http://127.0.0.1:3/v1"}});
+    }
+    if row.key.starts_with("artifacts.index.search.") {
+        let folder = project.folder.path().join(snapshot::FOLDER);
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut writer = SnapshotWriter::begin(&folder, ("v1", 500), None).unwrap();
+        writer.add("a.md", &["text"]).unwrap();
+        writer.finish(&folder.join("v1.db")).unwrap();
+        project.yaml["artifacts"]["index"] = json!({"version": "v1", "search": {}});
     }
     project
 }

@@ -1,0 +1,77 @@
+//! What the version set's index has for a request: searched once, before the model is asked.
+
+use super::Exchange;
+use crate::guard::heard_in;
+use crate::observe::RetrievalResult;
+use crate::upstream::{Elapsed, Form, UpstreamError};
+use crate::version_set::Slots;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate_core::degrade::DegradeLevel;
+use tidegate_core::evidence::RecordedRetrieval;
+use tidegate_core::guard::Heard;
+use tidegate_core::retrieval::Retrieved;
+use tidegate_core::text::redact;
+use tidegate_core::upstream::Failure;
+
+impl Exchange {
+    /// Searches the set's index for the last user text, where the set asks for it and the service
+    /// is not degraded so far that it is switched off.
+    ///
+    /// # Errors
+    /// The search failed, and the set wants no answer without it.
+    pub(in crate::request) async fn retrieve(&mut self) -> Result<(), UpstreamError> {
+        let set = Arc::clone(&self.set);
+        let is_chat = matches!(self.query.form, Form::Chat | Form::Messages);
+        let is_off = self.degraded >= Some(DegradeLevel::Small);
+        let Some(search) = set.search.as_ref().filter(|_| is_chat && !is_off) else {
+            return Ok(());
+        };
+        let searched = search.find(&self.query.text, self.left()).await;
+        let result = match (&searched.failed, searched.found.ids.len()) {
+            (Some(_), _) => RetrievalResult::Failed,
+            (None, 0) => RetrievalResult::Nothing,
+            (None, _) => RetrievalResult::Found,
+        };
+        self.gateway.metrics.retrieval(self.arm, result);
+        let fails = searched.failed.clone().filter(|_| searched.is_fatal);
+        self.searched = Some(searched);
+        match fails {
+            None => Ok(()),
+            Some(why) => Err(UpstreamError::new(Failure::Retrieval, why, Elapsed::default())),
+        }
+    }
+
+    /// What fills the prompt's places.
+    pub(super) fn slots(&self) -> Slots<'_> {
+        let retrieved = self.shown().map_or("", |found| &found.text);
+        Slots { user: self.query.user.as_deref(), retrieved }
+    }
+
+    /// How long the search took.
+    pub(super) fn retrieval(&self) -> Duration {
+        self.searched.as_ref().map_or(Duration::ZERO, |searched| searched.took)
+    }
+
+    /// What the model was shown. What is in it is not given away by an answer that repeats it: the
+    /// operator wants it answered from.
+    pub(super) fn heard<'a>(&'a self, asked: &'a Map<String, Value>) -> Heard<'a> {
+        let mut heard = heard_in(asked, &self.set.detectors.system_prompt);
+        heard.client.extend(self.shown().map(|found| found.text.as_str().into()));
+        heard
+    }
+
+    /// What the record says of the search.
+    pub(super) fn recorded_retrieval(&self) -> Option<RecordedRetrieval> {
+        let searched = self.searched.as_ref()?;
+        Some(RecordedRetrieval {
+            chunks: searched.found.ids.iter().map(|id| redact(id.as_str())).collect(),
+            failed: searched.failed.clone(),
+        })
+    }
+
+    fn shown(&self) -> Option<&Retrieved> {
+        self.searched.as_ref().map(|searched| &searched.found)
+    }
+}
