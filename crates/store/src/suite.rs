@@ -137,6 +137,7 @@ pub(crate) fn record(n: u64, arm: Arm, user: Option<&str>, tenant: Option<&str>)
         degraded: None,
         timing: Default::default(),
         tool_calls: Vec::new(),
+        cached: false,
         retrieval: None,
         tool_results: Vec::new(),
         finish_reason: None,

@@ -152,6 +152,9 @@ pub struct Record {
     pub degraded: Option<DegradeLevel>,
     /// How long the parts took.
     pub timing: Timing,
+    /// Whether it was answered from the cache: no model was asked, and it cost nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cached: bool,
     /// What was found for it; absent where nothing was searched. The index is `index_v` of the
     /// version set.
     #[serde(default, skip_serializing_if = "Option::is_none")]

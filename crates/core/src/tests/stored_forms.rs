@@ -374,6 +374,7 @@ fn record() -> Record {
         degraded: Some(DegradeLevel::Small),
         timing: timing(),
         tool_calls: vec![RecordedToolCall { name: name(), allowed: true }],
+        cached: true,
         retrieval: Some(RecordedRetrieval { chunks: vec![name()], failed: some() }),
         tool_results: vec![RecordedToolResult { name: name(), took_us: 1, failed: Some(false) }],
         finish_reason: some(),

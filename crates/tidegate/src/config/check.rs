@@ -18,6 +18,8 @@ use tidegate_core::route::Weight;
 mod endpoints;
 mod upstreams;
 
+/// Highest `cache.max_mb`: 64 GiB.
+const CACHE_MB_MAX: u64 = 65_536;
 /// Highest `degrade.max_tokens`: far more than any answer has.
 const DEGRADED_TOKENS_MAX: u64 = 1_000_000;
 /// Shortest planted text, characters: a shorter one could be in an honest answer.
@@ -422,6 +424,10 @@ impl Checker<'_> {
             let given = moderation.deadline_ms;
             return Err(self.refuse("risk.moderation.deadline_ms", given, "1 to 60000"));
         }
+        let crate::config::CacheConfig { max_mb, ttl_s } = project.cache;
+        let most = CACHE_MB_MAX as f64;
+        self.number("cache.max_mb", max_mb as f64, (0.0, most), "0 to 65536")?;
+        self.number("cache.ttl_s", ttl_s as f64, (1.0, 86_400.0), "1 to 86400")?;
         if !(1..=DEGRADED_TOKENS_MAX).contains(&project.degrade.max_tokens) {
             let given = project.degrade.max_tokens;
             return Err(self.refuse("degrade.max_tokens", given, "1 to 1000000"));

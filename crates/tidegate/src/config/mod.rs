@@ -1,6 +1,7 @@
 //! The user's project file, `tidegate.yaml`: its shape, how it is read, and its errors.
 
 mod address;
+mod cache;
 mod check;
 mod contract;
 mod cors;
@@ -31,6 +32,7 @@ pub(crate) use address::{
     ANTHROPIC_COUNTS, ANTHROPIC_MESSAGES, AZURE, BaseUrlProblem, CHAT_COMPLETIONS, GEMINI_MODELS,
     endpoint_below, is_open_to_all, is_this_machine, listen_addr,
 };
+pub(crate) use cache::CacheConfig;
 pub(crate) use contract::Contract;
 pub(crate) use degrade::DegradeConfig;
 pub(crate) use error::ConfigError;

@@ -1,6 +1,7 @@
 //! What `tidegate.yaml` may say. Every key is documented here; the JSON Schema that editors use is
 //! made from this file (`tidegate config schema`).
 
+use super::cache::CacheConfig;
 use super::money::{BoundsConfig, Price, PriceRow, Prices};
 use super::retrieval::IndexArtifact;
 use super::tls::Tls;
@@ -81,6 +82,9 @@ pub(crate) struct Project {
     /// What must never happen.
     #[serde(default)]
     pub(crate) risk: RiskConfig,
+    /// Answers that are given again to the same request.
+    #[serde(default)]
+    pub(crate) cache: CacheConfig,
     /// What the levels of `tidegate degrade` switch off.
     #[serde(default)]
     pub(crate) degrade: DegradeConfig,

@@ -129,6 +129,8 @@ struct Counts {
     failures: [BTreeMap<Failure, u64>; 2],
     /// By arm and model: fallbacks that answered, and that failed.
     fallbacks: [BTreeMap<String, [u64; 2]>; 2],
+    /// By arm: requests that the cache had no answer for, and those it had one for.
+    cached: [[u64; 2]; 2],
     /// By arm: what searches came to.
     retrievals: [[u64; 3]; 2],
     /// By arm: answers that kept the contract, and that broke it.
@@ -248,6 +250,11 @@ impl Metrics {
         *self.counts().guards.entry((guard, action)).or_default() += 1;
     }
 
+    /// Counts a request that the cache was asked for.
+    pub(crate) fn cached(&self, arm: Arm, is_hit: bool) {
+        self.counts().cached[arm as usize][usize::from(is_hit)] += 1;
+    }
+
     /// Counts a search.
     pub(crate) fn retrieval(&self, arm: Arm, result: RetrievalResult) {
         self.counts().retrievals[arm as usize][result as usize] += 1;
@@ -363,6 +370,13 @@ impl Counts {
         for arm in [Arm::Stable, Arm::Candidate] {
             let counts = self.retrievals[arm as usize];
             for (result, count) in ["found", "nothing", "failed"].into_iter().zip(counts) {
+                page.count(name, &[("arm", arm.as_str()), ("result", result)], count);
+            }
+        }
+        let name = "tidegate_cache_total";
+        page.family(name, "counter", "Requests that the cache was asked for, by whether it had it");
+        for arm in [Arm::Stable, Arm::Candidate] {
+            for (result, count) in ["miss", "hit"].into_iter().zip(self.cached[arm as usize]) {
                 page.count(name, &[("arm", arm.as_str()), ("result", result)], count);
             }
         }

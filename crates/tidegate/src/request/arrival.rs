@@ -1,6 +1,7 @@
 //! What is known of a request before its body is read.
 
 use super::auth::Caller;
+use super::cache::Wanted;
 use super::dialect::Dialect;
 use super::ids::Ids;
 use http::HeaderValue;
@@ -17,6 +18,8 @@ pub(super) struct Arrival {
     pub(super) key: Option<HeaderValue>,
     /// `anthropic-beta`, as it came.
     pub(super) betas: Option<HeaderValue>,
+    /// What it wants of the cache.
+    pub(super) cache: Wanted,
     /// Who sent it.
     pub(super) caller: Caller,
     /// When, by the service's clock.

@@ -5,25 +5,25 @@ use super::body::Body;
 use super::bounds::{BACKOFF_FIRST, BACKOFF_MAX};
 use super::code::Code;
 use super::dialect::{Asks, Dialect, Message, put_warnings};
-use super::exchange::{Asked, Ending, Exchange, Query};
+use super::exchange::{Asked, Ending, Exchange, FromCache, Labels, Query, X_CACHE};
 use super::front::Admitted;
 use super::gateway::Gateway;
 use super::incoming::RequestBody;
 use super::problem::Problem;
-use super::repeats::{Begun, Kept};
-use super::{incoming, relief, reply, respond, stream};
+use super::repeats::{Begun, Kept, Turn};
+use super::{cache, incoming, relief, reply, respond, stream};
 use crate::http::BodyError;
 use crate::upstream::{
     self, Answer, Call, Deadlines, Elapsed, Form, Piece, Pieces, Reply, UpstreamError,
 };
 use crate::version_set::{Fallback, Rendered, Slots};
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidegate_core::degrade::DegradeLevel;
-use tidegate_core::ids::subject_of;
+use tidegate_core::ids::{Digest, subject_of};
 use tidegate_core::upstream::Failure;
 use tidegate_wire::forms::parse_short_chat;
 use tidegate_wire::translate::Warnings;
@@ -87,9 +87,15 @@ pub(super) async fn completions(
         budget: None,
         echo,
     };
+    let digest = gateway.cache.is_some().then(|| Digest::of(&bytes));
     drop((bytes, text));
     let mut exchange = Exchange::open(&gateway, arrival, query, share).await?;
     let trace = exchange.ids().trace.clone();
+    let name = match exchange.from_cache(digest.as_ref()) {
+        FromCache::Hit(kept) => return Ok(again(exchange, kept, turn)),
+        FromCache::Miss(name) => Some(name),
+        FromCache::Off => None,
+    };
     let mut called = call(&mut exchange).await;
     let labels = exchange.labels();
     if exchange.query.is_message {
@@ -99,15 +105,7 @@ pub(super) async fn completions(
     warnings.extend(called.as_mut().map(Called::take_warnings).unwrap_or_default());
     let response = match called {
         Ok(Called::Whole(answer)) => match reply::whole(exchange, answer).await {
-            Ok(whole) => {
-                let body = whole.body.clone();
-                let mut response = labels.put(respond::json_bytes(StatusCode::OK, whole.body));
-                put_warnings(response.headers_mut(), &warnings);
-                if let Some(turn) = turn {
-                    turn.keep(response.headers(), &body);
-                }
-                return Ok(response);
-            }
+            Ok(whole) => return Ok(first_time((&gateway, name, turn), whole, labels, warnings)),
             Err(problem) => respond::problem(&problem, dialect, &trace),
         },
         Ok(Called::Stream(first, pieces)) => {
@@ -119,6 +117,42 @@ pub(super) async fn completions(
     let mut response = labels.put(response);
     put_warnings(response.headers_mut(), &warnings);
     Ok(response)
+}
+
+/// The answer that was given before to the same request.
+fn again(exchange: Exchange, kept: cache::Kept, turn: Option<Turn>) -> Response<Body> {
+    let cache::Kept { body, warnings } = kept;
+    let mut response = exchange.labels().put(respond::json_bytes(StatusCode::OK, body.clone()));
+    exchange.end_cached();
+    put_warnings(response.headers_mut(), &warnings);
+    response.headers_mut().insert(X_CACHE, HeaderValue::from_static("hit"));
+    if let Some(turn) = turn {
+        turn.keep(response.headers(), &body);
+    }
+    response
+}
+
+/// An answer that a model gave. It is kept for the same idempotency key, and in the cache under its
+/// name where that was asked and the answer may be given again.
+fn first_time(
+    (gateway, name, turn): (&Gateway, Option<Digest>, Option<Turn>),
+    whole: reply::Whole,
+    labels: Labels,
+    warnings: Warnings,
+) -> Response<Body> {
+    let body = whole.body;
+    let mut response = labels.put(respond::json_bytes(StatusCode::OK, body.clone()));
+    put_warnings(response.headers_mut(), &warnings);
+    if let Some(turn) = turn {
+        turn.keep(response.headers(), &body);
+    }
+    if let Some((cache, name)) = gateway.cache.as_ref().zip(name) {
+        response.headers_mut().insert(X_CACHE, HeaderValue::from_static("miss"));
+        if whole.may_be_kept {
+            cache.keep(name, cache::Kept { body, warnings }, Instant::now());
+        }
+    }
+    response
 }
 
 /// The service that a request is for, within that service's limit on bodies.

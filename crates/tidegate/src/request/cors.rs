@@ -16,7 +16,8 @@ use http::{Method, Response, StatusCode};
 const EXPOSED: &str = "x-request-id, x-trace-id, request-id, retry-after, x-should-retry, \
     idempotent-replayed, \
     x-tidegate-version-set, x-tidegate-arm, x-tidegate-status, x-tidegate-fallback, \
-    x-tidegate-repaired, x-tidegate-degraded, x-tidegate-warning, x-ratelimit-limit-requests, \
+    x-tidegate-repaired, x-tidegate-degraded, x-tidegate-cache, x-tidegate-warning, \
+    x-ratelimit-limit-requests, \
     x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, \
     x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens";
 /// How long a browser may remember the answer to a preflight, s: two hours is what Chrome takes.

@@ -84,6 +84,17 @@ pub(super) struct Named<'a> {
 }
 
 impl Dialect {
+    /// Its name, which no other has.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Dialect::OpenAi => "chat completions",
+            Dialect::Completions => "completions",
+            Dialect::Embeddings => "embeddings",
+            Dialect::Anthropic => "messages",
+            Dialect::Responses => "responses",
+        }
+    }
+
     /// Reads a request.
     ///
     /// # Errors

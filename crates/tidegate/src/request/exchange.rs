@@ -2,6 +2,7 @@
 //! the client leaves and the future is dropped, it is counted and recorded exactly once.
 
 mod account;
+mod cached;
 mod fallback;
 mod moderated;
 mod placed;
@@ -27,6 +28,7 @@ use crate::store::Ticket;
 use crate::upstream::{self, Elapsed, Form};
 use crate::version_set::{LiveSet, Searched};
 use bytes::Bytes;
+pub(super) use cached::{FromCache, X_CACHE};
 use fallback::FellBack;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
@@ -37,7 +39,6 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use taken::take;
-
 pub(super) use taken::{input_tokens, text_tokens};
 use tidegate_core::access::Level;
 use tidegate_core::degrade::DegradeLevel;
@@ -221,6 +222,7 @@ pub(super) struct Exchange {
     taken: Option<Taken>,
     /// What its index has for the request.
     pub(super) searched: Option<Searched>,
+    is_cached: bool,
     /// How the version set's own model failed, where another answers.
     fell_back: Option<FellBack>,
     /// A first answer that broke the contract, and what became of it.
@@ -283,6 +285,7 @@ impl Exchange {
             ticket,
             turn: None,
             taken,
+            is_cached: false,
             searched: None,
             fell_back: None,
             repair: None,

@@ -3,6 +3,7 @@
 use super::admission::Admission;
 use super::auth::{Authenticator, CredentialError};
 use super::bounds::CONNECTIONS;
+use super::cache::Cache;
 use super::ids::IdMaker;
 use super::repeats::Repeats;
 use crate::access::{KeyTable, ServiceBounds};
@@ -82,6 +83,8 @@ pub(crate) struct Gateway {
     pub(super) admission: Admission,
     /// Requests that clients may send again.
     pub(super) repeats: Arc<Repeats>,
+    /// Answers that are given again.
+    pub(super) cache: Option<Cache>,
     /// Callers that are refused.
     pub(super) bans: Bans,
     /// Tool calls whose results may come.
@@ -137,6 +140,7 @@ impl Gateway {
                 Duration::from_millis(project.limits.queue_ms),
             ),
             repeats: Arc::default(),
+            cache: Cache::of(&project.cache),
             calls: Calls::default(),
             bans: Bans::default(),
             ban_s: project.risk.ban_s,

@@ -20,6 +20,7 @@ mod auth;
 mod incoming;
 
 mod body;
+mod cache;
 mod code;
 mod ids;
 mod meter;

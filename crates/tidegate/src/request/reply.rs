@@ -19,6 +19,8 @@ pub(super) struct Whole {
     pub(super) tokens_in: u64,
     /// Answer tokens, estimated where the upstream reported none.
     pub(super) tokens_out: u64,
+    /// Whether it may be given again to the same request.
+    pub(super) may_be_kept: bool,
 }
 
 /// Ends an exchange with a whole answer; no other request waits while a large one is looked at.
@@ -72,6 +74,7 @@ fn looked_at(exchange: Exchange, answer: Answer) -> Result<Whole, Problem> {
     };
     // Embeddings say nothing.
     let is_useful = exchange.query.form == Form::Embeddings || facts.is_useful();
+    let may_be_kept = is_useful && exchange.may_be_kept(&facts, &found);
     let summary = exchange.close(Ending {
         status: StatusCode::OK,
         failure: (!is_useful).then_some(Failure::Empty),
@@ -87,5 +90,6 @@ fn looked_at(exchange: Exchange, answer: Answer) -> Result<Whole, Problem> {
         latency_ms: summary.timing.total_us / 1000,
         tokens_in: summary.tokens_in,
         tokens_out: summary.tokens_out,
+        may_be_kept,
     })
 }

@@ -3,6 +3,7 @@
 use super::arrival::Arrival;
 use super::auth::Caller;
 use super::body::Body;
+use super::cache::Wanted;
 use super::endpoint::{Endpoint, OPENAPI, endpoint, model_id};
 use super::front::{Admitted, Front, Picked};
 use super::ids::Ids;
@@ -52,6 +53,7 @@ pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Bo
                 ids: ids.clone(),
                 key: head.headers.get(IDEMPOTENCY_KEY).cloned(),
                 betas: head.headers.get("anthropic-beta").cloned(),
+                cache: Wanted::of(&head.headers),
                 caller: Caller::default(),
                 at,
                 started,

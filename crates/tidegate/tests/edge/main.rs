@@ -14,6 +14,8 @@ mod bad_input;
 #[cfg(test)]
 mod budgets;
 #[cfg(test)]
+mod cache;
+#[cfg(test)]
 mod choices;
 #[cfg(test)]
 mod client;

@@ -342,6 +342,7 @@ pub(in crate::evidence) fn record(trace: &str, failing: bool) -> Record {
         charge: None,
         timing: Timing { total_us: 1_184_000, ..Timing::default() },
         tool_calls: vec![],
+        cached: false,
         retrieval: None,
         tool_results: Vec::new(),
         finish_reason: Some("stop".to_owned()),

@@ -32,6 +32,7 @@ pub(in crate::gate) fn record(n: u64, input: &str) -> Record {
         degraded: None,
         timing: Timing::default(),
         tool_calls: vec![],
+        cached: false,
         retrieval: None,
         tool_results: Vec::new(),
         finish_reason: None,

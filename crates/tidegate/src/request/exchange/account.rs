@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tidegate_core::degrade::DegradeLevel;
 use tidegate_core::evidence::{Record, RecordedToolCall, RecordedToolResult};
 use tidegate_core::guard::{RiskEvent, RiskKind, Sighting, detect_refusal};
-use tidegate_core::money::Charge;
+use tidegate_core::money::{Charge, Money};
 use tidegate_core::observe::{FailedRequest, OutageChange, Outcome, Timing};
 use tidegate_core::text::redact;
 use tidegate_core::upstream::{Failure, FaultOwner};
@@ -37,7 +37,8 @@ pub(super) fn keep(exchange: &mut Exchange, mut ending: Ending) -> Outcome {
     let found = ending.found.clone().unwrap_or_default();
     let timing = time(exchange, &ending);
     let spent = Spent::of(exchange, &ending, &timing);
-    let settles = exchange.settles(spent.settles(ending.failure));
+    let free = exchange.is_cached.then_some(Money::ZERO);
+    let settles = exchange.settles(spent.settles(ending.failure).or(free));
     let spent = exchange.both(spent);
     let answered = Outcome {
         failure: ending.failure,
@@ -69,13 +70,13 @@ pub(super) fn keep(exchange: &mut Exchange, mut ending: Ending) -> Outcome {
     if let Some(level) = exchange.degraded {
         // It says as much of the level as of the version set.
         exchange.gateway.metrics.degraded(level);
-    } else {
+    } else if !exchange.is_cached {
         parts.collector.add(exchange.arm, exchange.compared_in(), &outcome, now);
     }
     let (arm, change_id) = (exchange.arm, exchange.change_id());
     let failed = || failed(exchange, &ending);
-    // A fixed text says nothing of the model server.
-    let is_asked = exchange.degraded != Some(DegradeLevel::FixedText);
+    // A fixed text says nothing of the model server, nor does an answer of the cache.
+    let is_asked = exchange.degraded != Some(DegradeLevel::FixedText) && !exchange.is_cached;
     let note = || parts.collector.note_end(arm, change_id, &outcome, now, failed);
     if let Some(change) = is_asked.then(note).flatten() {
         log_outage(exchange, change);
@@ -245,7 +246,6 @@ fn record(
     let found = ending.found.unwrap_or_default();
     let is_planted = |event: &RiskEvent| event.kind == RiskKind::Leak;
     let holds_secret = ending.withheld || found.events.iter().any(is_planted);
-    let tool_results = tool_results(exchange);
     await_results(exchange, &facts);
     // What the own model did is what the record counts with; of the fallback it has the answer.
     let own = exchange.fell_back.as_ref();
@@ -273,9 +273,10 @@ fn record(
         charge: spent.charge,
         degraded: exchange.degraded,
         timing,
+        cached: exchange.is_cached,
         retrieval: exchange.recorded_retrieval(),
         tool_calls: tool_calls(exchange, &facts),
-        tool_results,
+        tool_results: tool_results(exchange),
         contract_problem: exchange.broken(judged.contract).map(|why| why_kept(&why, keeps)),
         repair: exchange.repair.as_ref().map(|repair| repair.result),
         refused: judged.refused && own.is_none(),

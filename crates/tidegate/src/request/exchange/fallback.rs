@@ -82,7 +82,7 @@ impl Exchange {
                 change_id: self.compared_in().cloned(),
                 tenant: arrival.caller.tenant.clone(),
                 model: set.keys.model.as_str().into(),
-                is_others: self.fell_back.is_some() || self.is_repaired(),
+                is_others: self.fell_back.is_some() || self.is_repaired() || self.is_cached,
             },
         );
     }

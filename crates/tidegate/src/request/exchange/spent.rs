@@ -33,6 +33,7 @@ impl Spent {
         let prices = &exchange.gateway.prices.table;
         match &self.charge {
             Some(charge) => charge.pricing == Pricing::Unpriced,
+            None if exchange.is_cached => false,
             None => prices.find(exchange.model(), None, exchange.arrival.at, 0).is_none(),
         }
     }

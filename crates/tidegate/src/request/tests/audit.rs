@@ -27,6 +27,7 @@ async fn opened_while(
         dialect: Dialect::OpenAi,
         ids: gateway.ids.of(&HeaderMap::new()),
         key: None,
+        cache: Default::default(),
         caller: Caller::default(),
         at: UnixMs(1),
         started: Instant::now(),

@@ -2,6 +2,7 @@
 //! each test writes itself.
 
 mod audit;
+mod cache;
 mod chat;
 mod edges;
 mod faults;
