@@ -49,11 +49,28 @@ pub(crate) struct SearchConfig {
     pub(crate) timeout_ms: u64,
     /// What becomes of a request whose search fails.
     pub(crate) on_failure: OnFailure,
+    /// A retriever that is asked over HTTP; left out, the snapshot of the index is searched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) http: Option<HttpRetriever>,
+}
+
+/// A retriever that is asked over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HttpRetriever {
+    /// Where it is asked.
+    pub(crate) url: String,
+    /// Environment variable that holds its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) api_key_env: Option<String>,
+    /// Whether it may be at an address that no server of that kind has.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) any_address: bool,
 }
 
 impl Default for SearchConfig {
     fn default() -> Self {
-        SearchConfig { timeout_ms: 1_000, on_failure: OnFailure::Error }
+        SearchConfig { timeout_ms: 1_000, on_failure: OnFailure::Error, http: None }
     }
 }
 

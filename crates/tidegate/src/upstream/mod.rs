@@ -16,6 +16,7 @@ mod moderation;
 mod openai;
 mod pieces;
 mod replay;
+mod retriever;
 mod setup;
 mod simulated;
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub(crate) use fixed::fixed;
 pub(crate) use flight::EndpointChange;
 pub(crate) use moderation::Moderation;
 pub(crate) use pieces::{PieceSender, Pieces};
+pub(crate) use retriever::Retriever;
 pub(crate) use setup::SetupError;
 
 /// The API in whose form a call and its answer are.

@@ -181,6 +181,43 @@ impl Transport {
         Ok(response)
     }
 
+    /// Sends JSON once, and gives the JSON that comes back, read to its end.
+    ///
+    /// # Errors
+    /// No success within the time, or a body that is no JSON's or too large.
+    pub(super) async fn post(
+        &self,
+        endpoint: &Uri,
+        body: Bytes,
+        within: Duration,
+    ) -> Result<Bytes, UpstreamError> {
+        let deadlines = Deadlines { first_byte: within, idle: within, total: within };
+        let exchange = Exchange::start(deadlines);
+        let mut request = Request::new(Full::from(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = endpoint.clone();
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        headers.extend(self.fixed.iter().cloned());
+        let asking = self.ask(request, false, &mut false);
+        let response = exchange.within(exchange.total_deadline(), Late::Total, asking).await?;
+        let response = response.map_err(|error| {
+            let (failure, message) = client::no_answer(&error);
+            exchange.error(failure, message)
+        })?;
+        let status = response.status();
+        if !status.is_success() {
+            let failure = Failure::of_status(status.as_u16());
+            return Err(exchange.error(failure, format!("it answered with status {status}")));
+        }
+        let decoder = exchange.decoder(&response)?;
+        let body = read_whole(response.into_body(), decoder);
+        let body = exchange.within(exchange.total_deadline(), Late::Total, body).await?;
+        body.map_err(|(failure, message)| exchange.error(failure, message))
+    }
+
     /// Sends a request. Where a connection that had served before is closed without an answer, the
     /// server had closed it before it saw the request: it is sent once more on a fresh one. Where
     /// that one is closed too, and for a retry, it is not sent again: a request that crashes its

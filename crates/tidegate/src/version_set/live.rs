@@ -315,8 +315,12 @@ impl LiveSet {
 /// What searches the set's requests, where its settings ask for it.
 fn search(packed: &PackedSet, root: &Path, index: &RetrievalFile) -> Result<Option<Search>> {
     let Some(settings) = index.search.clone() else { return Ok(None) };
+    let version = &index.index_version;
+    if let Some(http) = settings.http.clone() {
+        return Ok(Some(Search::over_http(version, settings, &http)?));
+    }
     let snapshot: SnapshotFile = stored(packed, ArtifactKind::Index, search::FILE)?;
-    Ok(Some(Search::open(root, &index.index_version, settings, &snapshot)?))
+    Ok(Some(Search::open(root, version, settings, &snapshot)?))
 }
 
 /// What is found has a place in the prompt, and the place has something to be filled with.

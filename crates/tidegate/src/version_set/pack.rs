@@ -167,7 +167,7 @@ fn index_files(loaded: &Loaded) -> Result<Files> {
         search: search.transpose()?,
     };
     let mut files = Files::from([(RETRIEVAL_FILE.to_owned(), json_bytes(&settings)?)]);
-    if index.search.is_some() {
+    if index.search.as_ref().is_some_and(|search| search.http.is_none()) {
         // What is searched is the snapshot; the documents may have been edited since.
         let snapshot = SnapshotFile::of(&loaded.root, index)?;
         files.insert(search::FILE.to_owned(), json_bytes(&snapshot)?);

@@ -2,8 +2,9 @@
 
 use super::error::SearchProblem;
 use super::snapshot;
-use crate::config::{IndexArtifact, OnFailure, SearchConfig};
+use crate::config::{HttpRetriever, IndexArtifact, OnFailure, SearchConfig};
 use crate::store::Snapshot;
+use crate::upstream::{Retriever, SetupError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -38,6 +39,9 @@ pub(super) struct SearchFile {
     pub(super) timeout_ms: u64,
     /// What becomes of a request whose search fails.
     pub(super) on_failure: OnFailure,
+    /// A retriever that is asked instead of a snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) http: Option<HttpRetriever>,
 }
 
 /// What a set says of its snapshot. Its documents are here by their digests, so that a diff of two
@@ -62,7 +66,8 @@ impl SearchFile {
         index: &IndexArtifact,
         config: &SearchConfig,
     ) -> Result<SearchFile, SearchProblem> {
-        if index.version == "none" || !is_version(&index.version) {
+        let is_built = config.http.is_none();
+        if index.version == "none" || is_built && !is_version(&index.version) {
             return Err(SearchProblem::Version { given: index.version.clone() });
         }
         if index.send_as.is_some() {
@@ -80,6 +85,7 @@ impl SearchFile {
             max_chars: number("max_chars", MAX_CHARS, 1, 200_000)?,
             timeout_ms: self::number("search.timeout_ms", Some(&timeout), 0, (1, 60_000))?,
             on_failure: config.on_failure,
+            http: config.http.clone(),
         })
     }
 }
@@ -124,8 +130,16 @@ impl SnapshotFile {
 #[derive(Debug)]
 pub(crate) struct Search {
     settings: SearchFile,
-    snapshot: Arc<Snapshot>,
-    running: Arc<Semaphore>,
+    source: Source,
+}
+
+/// What is searched.
+#[derive(Debug)]
+enum Source {
+    /// A snapshot, and the places of those who search in it.
+    Snapshot(Arc<Snapshot>, Arc<Semaphore>),
+    /// A retriever, which is asked for this index version.
+    Http(Box<Retriever>, String),
 }
 
 /// What a search came to.
@@ -160,7 +174,21 @@ impl Search {
             return Err(SearchProblem::Other { version, built, packed });
         }
         let running = Arc::new(Semaphore::new(SEARCHES_MAX));
-        Ok(Search { settings, snapshot: Arc::new(snapshot), running })
+        let source = Source::Snapshot(Arc::new(snapshot), running);
+        Ok(Search { settings, source })
+    }
+
+    /// Gets ready to ask a retriever for an index version.
+    ///
+    /// # Errors
+    /// Its URL is none or must not be asked, or its key is not set.
+    pub(super) fn over_http(
+        version: &str,
+        settings: SearchFile,
+        http: &HttpRetriever,
+    ) -> Result<Search, SetupError> {
+        let source = Source::Http(Box::new(Retriever::new(http)?), version.to_owned());
+        Ok(Search { settings, source })
     }
 
     /// The most that it adds to a request, bytes.
@@ -187,14 +215,22 @@ impl Search {
     }
 
     async fn search(&self, question: &str, until: Instant) -> Result<Vec<Chunk>, String> {
+        let top_k = self.settings.top_k;
+        let (snapshot, running) = match &self.source {
+            Source::Snapshot(snapshot, running) => (Arc::clone(snapshot), Arc::clone(running)),
+            Source::Http(retriever, version) => {
+                let within = until.saturating_duration_since(Instant::now());
+                let found = retriever.find(question, (version, top_k), within).await;
+                return found.map_err(|error| format!("the retriever failed: {}", error.message));
+            }
+        };
         let stopped = || "the index cannot be searched: the server stops".to_owned();
-        let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| stopped())?;
-        let (snapshot, top_k) = (Arc::clone(&self.snapshot), self.settings.top_k as usize);
+        let running = running.acquire_owned().await.map_err(|_| stopped())?;
         let terms = terms(question);
         let searching = tokio::task::spawn_blocking(move || {
             let _running = running;
             let within = until.saturating_duration_since(Instant::now());
-            snapshot.search(&terms, top_k, within)
+            snapshot.search(&terms, top_k as usize, within)
         });
         let found = searching.await.map_err(|_| stopped())?.map_err(|error| error.message)?;
         let chunk = |found: crate::store::Found| Chunk { id: found.id, text: found.text };

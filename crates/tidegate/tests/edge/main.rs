@@ -88,6 +88,8 @@ mod records;
 #[cfg(test)]
 mod retrieval;
 #[cfg(test)]
+mod retriever;
+#[cfg(test)]
 mod security;
 #[cfg(test)]
 mod serve;

@@ -11,17 +11,23 @@ const TEMPLATE: &str = "Sources:\n{{ retrieved }}\n\nQuestion: {{ input }}\n";
 fn project(upstream: &Upstream, documents: &[(&str, &str)], search: &str, more: &str) -> Project {
     let index = format!("  index: {{version: v1, path: knowledge, search: {search}}}\n");
     let project = upstream.project(&index, more);
-    project.edit("tidegate.yaml", "{mode: pass_through}", "{path: prompts}");
-    project.write("prompts/v1/system.md", "You are a support desk. Answer from the sources only.");
-    project.write("prompts/v1/user_template.md", TEMPLATE);
-    project.write("prompts/v1/config.yaml", "version: \"1.0\"\n");
-    project.write("prompts/current", "v1");
+    let project = with_prompt(project);
     for (name, text) in documents {
         project.write(&format!("knowledge/{name}"), text);
     }
     if !documents.is_empty() {
         project.run(&["index", "build"]).exits(0);
     }
+    project
+}
+
+/// The project with a prompt that has a place for what is found.
+pub(crate) fn with_prompt(project: Project) -> Project {
+    project.edit("tidegate.yaml", "{mode: pass_through}", "{path: prompts}");
+    project.write("prompts/v1/system.md", "You are a support desk. Answer from the sources only.");
+    project.write("prompts/v1/user_template.md", TEMPLATE);
+    project.write("prompts/v1/config.yaml", "version: \"1.0\"\n");
+    project.write("prompts/current", "v1");
     project
 }
 
@@ -33,19 +39,19 @@ const RULES: &[(&str, &str)] = &[
     ("shipping.md", "\u{feff}# Shipping\nDelivery takes five days. 配送需要五天。"),
 ];
 
-fn ask(server: &Server, trace: &str, body: &Value) -> Answer {
+pub(crate) fn ask(server: &Server, trace: &str, body: &Value) -> Answer {
     let headers = format!("x-trace-id: {trace}\r\n");
     let path = "/v1/chat/completions";
     let bytes = client::request("POST", path, &headers, body.to_string().as_bytes());
     client::open(server.address, &bytes).unwrap().finish().unwrap()
 }
 
-fn question(text: &str) -> Value {
+pub(crate) fn question(text: &str) -> Value {
     json!({"user": "mei", "messages": [{"role": "user", "content": text}]})
 }
 
 /// The last user text that the model server was sent.
-fn sent(upstream: &Upstream) -> String {
+pub(crate) fn sent(upstream: &Upstream) -> String {
     let body = upstream.asked().last().unwrap().clone();
     let messages = body["messages"].as_array().unwrap();
     messages.last().unwrap()["content"].as_str().unwrap().to_owned()

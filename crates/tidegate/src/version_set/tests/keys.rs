@@ -83,7 +83,11 @@ fn base(row: &Row) -> Project {
         let mut writer = SnapshotWriter::begin(&folder, ("v1", 500), None).unwrap();
         writer.add("a.md", &["text"]).unwrap();
         writer.finish(&folder.join("v1.db")).unwrap();
-        project.yaml["artifacts"]["index"] = json!({"version": "v1", "search": {}});
+        let search = match row.key.contains(".http.") {
+            true => json!({"http": {"url": "http://127.0.0.1:1/"}}),
+            false => json!({}),
+        };
+        project.yaml["artifacts"]["index"] = json!({"version": "v1", "search": search});
     }
     project
 }
