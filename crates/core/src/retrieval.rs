@@ -3,9 +3,11 @@
 //! Both sides of an index use this: what is indexed and what is asked is cut in the same way.
 
 mod chunks;
+mod citations;
 mod shown;
 mod terms;
 
 pub use chunks::{CHUNK_CHARS, CHUNK_CHARS_RANGE, ChunkId, chunks, is_version};
+pub use citations::{Cited, cited};
 pub use shown::{Chunk, Retrieved, retrieved};
 pub use terms::{Short, Terms, short_words, terms};

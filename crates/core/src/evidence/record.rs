@@ -5,6 +5,7 @@ use crate::guard::{RiskEvent, Signal};
 use crate::ids::{ChangeId, TraceId, UnixMs};
 use crate::money::Charge;
 use crate::observe::Timing;
+use crate::retrieval::Cited;
 use crate::route::{Arm, Cohort};
 use crate::upstream::Failure;
 use crate::version_set::NamedSet;
@@ -37,6 +38,9 @@ pub struct RecordedToolResult {
 pub struct RecordedRetrieval {
     /// The chunks that the model was shown, in the order of their numbers, as `refunds.md#2`.
     pub chunks: Vec<String>,
+    /// What the answer cites: of the chunks, and of what the model was not shown.
+    #[serde(default)]
+    pub cited: Cited,
     /// Why the index was not searched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,

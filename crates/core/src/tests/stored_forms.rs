@@ -23,6 +23,7 @@ use crate::ids::{
 use crate::incident::RedLines;
 use crate::journal::Event;
 use crate::observe::{Estimate, Feedback, Histogram, OutageRun, Outcome, Timing, WideSum, Window};
+use crate::retrieval::Cited;
 use crate::route::{Arm, Audience, Cohort, Entrance, Split, Table, Weight};
 use crate::upstream::Failure;
 use crate::version_set::{Artifact, ArtifactKind, FileRef, NamedSet, VersionKeys, VersionSet};
@@ -375,7 +376,11 @@ fn record() -> Record {
         timing: timing(),
         tool_calls: vec![RecordedToolCall { name: name(), allowed: true }],
         cached: true,
-        retrieval: Some(RecordedRetrieval { chunks: vec![name()], failed: some() }),
+        retrieval: Some(RecordedRetrieval {
+            chunks: vec![name()],
+            cited: Cited { shown: 1, not_shown: 2 },
+            failed: some(),
+        }),
         tool_results: vec![RecordedToolResult { name: name(), took_us: 1, failed: Some(false) }],
         finish_reason: some(),
         upstream_model: some(),

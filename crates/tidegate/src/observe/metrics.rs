@@ -19,6 +19,7 @@ use tidegate_core::degrade::DegradeLevel;
 use tidegate_core::evidence::RepairResult;
 use tidegate_core::ids::TraceId;
 use tidegate_core::money::{Charge, Pricing};
+use tidegate_core::retrieval::Cited;
 use tidegate_core::route::Arm;
 use tidegate_core::upstream::Failure;
 
@@ -131,6 +132,8 @@ struct Counts {
     fallbacks: [BTreeMap<String, [u64; 2]>; 2],
     /// By arm: requests that the cache had no answer for, and those it had one for.
     cached: [[u64; 2]; 2],
+    /// By arm: citations of what was shown, and of what was not.
+    citations: [[u64; 2]; 2],
     /// By arm: what searches came to.
     retrievals: [[u64; 3]; 2],
     /// By arm: answers that kept the contract, and that broke it.
@@ -255,6 +258,14 @@ impl Metrics {
         self.counts().cached[arm as usize][usize::from(is_hit)] += 1;
     }
 
+    /// Counts what an answer cites of what was searched for it.
+    pub(crate) fn cited(&self, arm: Arm, Cited { shown, not_shown }: Cited) {
+        let mut counts = self.counts();
+        let citations = &mut counts.citations[arm as usize];
+        citations[0] += shown;
+        citations[1] += not_shown;
+    }
+
     /// Counts a search.
     pub(crate) fn retrieval(&self, arm: Arm, result: RetrievalResult) {
         self.counts().retrievals[arm as usize][result as usize] += 1;
@@ -371,6 +382,14 @@ impl Counts {
             let counts = self.retrievals[arm as usize];
             for (result, count) in ["found", "nothing", "failed"].into_iter().zip(counts) {
                 page.count(name, &[("arm", arm.as_str()), ("result", result)], count);
+            }
+        }
+        let name = "tidegate_citations_total";
+        page.family(name, "counter", "Citations of answers, by whether the model was shown it");
+        for arm in [Arm::Stable, Arm::Candidate] {
+            let counts = self.citations[arm as usize];
+            for (of, count) in ["shown", "not_shown"].into_iter().zip(counts) {
+                page.count(name, &[("arm", arm.as_str()), ("of", of)], count);
             }
         }
         let name = "tidegate_cache_total";

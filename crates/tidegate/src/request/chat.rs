@@ -91,7 +91,7 @@ pub(super) async fn completions(
     drop((bytes, text));
     let mut exchange = Exchange::open(&gateway, arrival, query, share).await?;
     let trace = exchange.ids().trace.clone();
-    let name = match exchange.from_cache(digest.as_ref()) {
+    let name = match exchange.look_up(digest.as_ref()) {
         FromCache::Hit(kept) => return Ok(again(exchange, kept, turn)),
         FromCache::Miss(name) => Some(name),
         FromCache::Off => None,

@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::respond;
 use crate::guard::{asked_in, refused_for};
 use crate::upstream::{Call, Deadlines, Form, UpstreamError};
-use crate::version_set::LiveSet;
+use crate::version_set::{LiveSet, Slots};
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
@@ -125,7 +125,7 @@ async fn counted(
     set: &LiveSet,
     message: Map<String, Value>,
 ) -> Result<Option<u64>, Problem> {
-    let rendered = set.render_message(message, None);
+    let rendered = set.render_message(message, Slots::default());
     let mut body =
         rendered.map_err(|e| Problem::of_failure(Failure::Unrendered, e.to_string()))?.body;
     body.retain(|member, _| COUNTED.contains(&member.as_str()));

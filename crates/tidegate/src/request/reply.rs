@@ -74,7 +74,7 @@ fn looked_at(exchange: Exchange, answer: Answer) -> Result<Whole, Problem> {
     };
     // Embeddings say nothing.
     let is_useful = exchange.query.form == Form::Embeddings || facts.is_useful();
-    let may_be_kept = is_useful && exchange.may_be_kept(&facts, &found);
+    let may_be_kept = is_useful && !redacted && exchange.may_be_kept(&facts, &found);
     let summary = exchange.close(Ending {
         status: StatusCode::OK,
         failure: (!is_useful).then_some(Failure::Empty),

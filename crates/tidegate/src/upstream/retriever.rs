@@ -5,7 +5,6 @@
 use super::transport::{Transport, endpoint, key};
 use super::{Elapsed, SetupError, UpstreamError};
 use crate::config::{HttpRetriever, reserved_host};
-use http::Uri;
 use http::header::AUTHORIZATION;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -20,7 +19,6 @@ const ID_CHARS_MAX: usize = 200;
 /// A way to a retriever.
 #[derive(Debug)]
 pub(crate) struct Retriever {
-    endpoint: Uri,
     transport: Transport,
 }
 
@@ -70,7 +68,7 @@ impl Retriever {
             }
             None => {}
         }
-        Ok(Retriever { endpoint, transport })
+        Ok(Retriever { transport })
     }
 
     /// The chunks that it has for a question, the best first, at most `top_k`.
@@ -89,7 +87,7 @@ impl Retriever {
         };
         let question = serde_json::to_vec(&Question { query, index_version, top_k });
         let question = question.map_err(|error| malformed(error.to_string()))?;
-        let answer = self.transport.post(&self.endpoint, question.into(), within).await?;
+        let answer = self.transport.post(question.into(), within).await?;
         let Answer { chunks } = serde_json::from_slice(&answer)
             .map_err(|_| malformed("no `chunks`, each with `id` and `text`".to_owned()))?;
         let named = chunks.into_iter().take(top_k as usize).map(|Found { id, text, source }| {

@@ -181,27 +181,24 @@ impl Transport {
         Ok(response)
     }
 
-    /// Sends JSON once, and gives the JSON that comes back, read to its end.
+    /// Sends JSON to the server's address and gives what a 2xx answers.
     ///
     /// # Errors
-    /// No success within the time, or a body that is no JSON's or too large.
-    pub(super) async fn post(
-        &self,
-        endpoint: &Uri,
-        body: Bytes,
-        within: Duration,
-    ) -> Result<Bytes, UpstreamError> {
+    /// It took longer, answered something else, or more than is read.
+    pub(super) async fn post(&self, body: Bytes, within: Duration) -> Result<Bytes, UpstreamError> {
         let deadlines = Deadlines { first_byte: within, idle: within, total: within };
         let exchange = Exchange::start(deadlines);
         let mut request = Request::new(Full::from(body));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = endpoint.clone();
+        *request.uri_mut() = self.address.clone();
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         headers.extend(self.fixed.iter().cloned());
-        let asking = self.ask(request, false, &mut false);
+        let mut sent_twice = false;
+        let asking = self.ask(request, false, &mut sent_twice);
         let response = exchange.within(exchange.total_deadline(), Late::Total, asking).await?;
         let response = response.map_err(|error| {
             let (failure, message) = client::no_answer(&error);
@@ -271,28 +268,6 @@ impl Transport {
         headers.extend(self.fixed.iter().cloned());
         let asked = tokio::time::timeout(within, self.fresh.request(request)).await;
         asked.is_ok_and(|answer| answer.is_ok_and(|answer| answer.status().is_success()))
-    }
-
-    /// Sends JSON to the server's address and gives what a 2xx answers; `None` for anything else,
-    /// also where it takes longer.
-    pub(super) async fn post(&self, body: Bytes, within: Duration) -> Option<Bytes> {
-        let mut request = Request::new(Full::from(body));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.address.clone();
-        let headers = request.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        headers.extend(self.fixed.iter().cloned());
-        let asking = async {
-            let response = self.ask(request, false, &mut false).await.ok()?;
-            let decoder = Decoder::of(response.headers()).ok()?;
-            let is_good = response.status().is_success();
-            let body = is_good.then(|| read_whole(response.into_body(), decoder))?;
-            body.await.ok()
-        };
-        tokio::time::timeout(within, asking).await.ok().flatten()
     }
 
     fn request(&self, outgoing: Outgoing<'_>) -> Request<Full<Bytes>> {

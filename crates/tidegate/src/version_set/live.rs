@@ -100,13 +100,7 @@ impl LiveSet {
         let (prompt_config, templates) =
             prompt::check(&packed.files(ArtifactKind::Prompt), &shown)?;
         let mode = settings.prompt_mode;
-        let system_prompt = match (mode, &templates) {
-            (PromptMode::Render, Some((system, _))) => system.fixed_text().to_owned(),
-            (PromptMode::PassThrough, _) => String::new(),
-            (PromptMode::Render, None) => {
-                return Err(SetError::NoPrompt { set: packed.set.id.clone() });
-            }
-        };
+        let system_prompt = system_prompt(packed, mode, &templates)?;
         let contract = settings.output.as_ref();
         let contract = contract.map(|schema| contract::compile("contract.output", schema));
         let manifest = match packed.file(ArtifactKind::Tools, TOOLS_FILE) {
@@ -309,6 +303,19 @@ impl LiveSet {
         let given = if arguments.trim().is_empty() { "{}" } else { arguments };
         let problem = contract::problem(validator, given);
         Some(problem.map(|problem| format!("arguments of tool `{tool}`: {problem}")))
+    }
+}
+
+/// The text of the set's system prompt; none where the clients bring theirs.
+fn system_prompt(
+    packed: &PackedSet,
+    mode: PromptMode,
+    templates: &Option<(Template, Template)>,
+) -> Result<String> {
+    match (mode, templates) {
+        (PromptMode::Render, Some((system, _))) => Ok(system.fixed_text().to_owned()),
+        (PromptMode::PassThrough, _) => Ok(String::new()),
+        (PromptMode::Render, None) => Err(SetError::NoPrompt { set: packed.set.id.clone() }),
     }
 }
 

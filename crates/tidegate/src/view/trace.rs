@@ -53,7 +53,7 @@ fn trace_in(lang: Lang, record: &Record, feedback: &[Feedback]) -> Vec<String> {
         (words.time, time(words, &record.timing, record.streamed)),
         (words.tokens, tokens(lang, words, record)),
     ];
-    if let Some(RecordedRetrieval { chunks, failed }) = &record.retrieval {
+    if let Some(RecordedRetrieval { chunks, failed, cited: _ }) = &record.retrieval {
         let found = if chunks.is_empty() { words.none.to_owned() } else { chunks.join(", ") };
         rows.push((
             words.retrieval,

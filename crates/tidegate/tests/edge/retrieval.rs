@@ -64,7 +64,7 @@ fn record(project: &Project, trace: &str) -> Value {
 
 #[test]
 fn what_the_index_has_for_a_question_is_in_its_prompt() {
-    let upstream = Upstream::answering("30 days [1]");
+    let upstream = Upstream::answering("30 days [1], or 40 [7]");
     let project = project(&upstream, RULES, "{}", "");
     let server = project.serve();
     assert_eq!(ask(&server, "q-1", &question("退货")).status, 200);
@@ -73,6 +73,7 @@ fn what_the_index_has_for_a_question_is_in_its_prompt() {
     assert!(prompt.contains("Question: 退货") && !prompt.contains("shipping.md"), "{prompt}");
     let kept = record(&project, "q-1");
     assert_eq!(kept["retrieval"]["chunks"], json!(["refunds.md#1"]));
+    assert_eq!(kept["retrieval"]["cited"], json!({"shown": 1, "not_shown": 1}));
     assert_eq!(kept["version_set"]["index_v"], "v1");
     assert!(kept["timing"]["retrieval_us"].as_u64().unwrap() > 0, "{kept}");
 

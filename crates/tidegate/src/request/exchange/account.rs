@@ -239,16 +239,15 @@ fn record(
     timing: Timing,
 ) -> Record {
     let (arrival, query, set) = (&exchange.arrival, &exchange.query, &exchange.set);
-    let tenant = arrival.caller.tenant.as_deref();
-    let keeps = keeps_content(exchange);
+    let (tenant, keeps) = (arrival.caller.tenant.as_deref(), keeps_content(exchange));
     let facts = ending.facts.unwrap_or_default();
     let has_private = ending.found.as_ref().is_none_or(|found| found.has_private);
     let found = ending.found.unwrap_or_default();
-    let is_planted = |event: &RiskEvent| event.kind == RiskKind::Leak;
-    let holds_secret = ending.withheld || found.events.iter().any(is_planted);
+    let is_leaked = found.events.iter().any(|event| event.kind == RiskKind::Leak);
+    let holds_secret = ending.withheld || is_leaked;
     await_results(exchange, &facts);
-    // What the own model did is what the record counts with; of the fallback it has the answer.
     let own = exchange.fell_back.as_ref();
+    // What the own model did is what counts; of the fallback it has the answer.
     let said = own.map_or(ending.said, |own| Some(own.said.clone()));
     Record {
         trace_id: arrival.ids.trace.clone(),
@@ -274,7 +273,7 @@ fn record(
         degraded: exchange.degraded,
         timing,
         cached: exchange.is_cached,
-        retrieval: exchange.recorded_retrieval(),
+        retrieval: exchange.recorded_retrieval(facts.text()),
         tool_calls: tool_calls(exchange, &facts),
         tool_results: tool_results(exchange),
         contract_problem: exchange.broken(judged.contract).map(|why| why_kept(&why, keeps)),

@@ -27,7 +27,7 @@ pub(in crate::request) enum FromCache {
 impl Exchange {
     /// What the cache has for the request whose body has this digest. Streams are not kept, nor is
     /// anything while the service is degraded.
-    pub(in crate::request) fn from_cache(&self, body: Option<&Digest>) -> FromCache {
+    pub(in crate::request) fn look_up(&self, body: Option<&Digest>) -> FromCache {
         let is_open = !self.query.stream && self.degraded.is_none() && self.signals.is_empty();
         let (Some(cache), Some(body), true) = (&self.gateway.cache, body, is_open) else {
             return FromCache::Off;

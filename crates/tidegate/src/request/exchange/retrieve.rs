@@ -11,7 +11,7 @@ use std::time::Duration;
 use tidegate_core::degrade::DegradeLevel;
 use tidegate_core::evidence::RecordedRetrieval;
 use tidegate_core::guard::Heard;
-use tidegate_core::retrieval::Retrieved;
+use tidegate_core::retrieval::{Retrieved, cited};
 use tidegate_core::text::redact;
 use tidegate_core::upstream::Failure;
 
@@ -62,10 +62,13 @@ impl Exchange {
         heard
     }
 
-    /// What the record says of the search.
-    pub(super) fn recorded_retrieval(&self) -> Option<RecordedRetrieval> {
+    /// What the record says of the search, and of what an answer cites of it, which is counted.
+    pub(super) fn recorded_retrieval(&self, answer: &str) -> Option<RecordedRetrieval> {
         let searched = self.searched.as_ref()?;
+        let cited = cited(answer, &searched.found.ids);
+        self.gateway.metrics.cited(self.arm, cited);
         Some(RecordedRetrieval {
+            cited,
             chunks: searched.found.ids.iter().map(|id| redact(id.as_str())).collect(),
             failed: searched.failed.clone(),
         })

@@ -3,9 +3,7 @@
 
 use super::{Ending, Exchange};
 use crate::config::Block;
-use crate::guard::{
-    asked_in, block_of, block_of_signal, refused_for, said_in, withheld_for,
-};
+use crate::guard::{asked_in, block_of, block_of_signal, refused_for, said_in, withheld_for};
 use crate::request::problem::Problem;
 use crate::upstream::Form;
 use std::cell::OnceCell;
