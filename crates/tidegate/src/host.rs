@@ -1,6 +1,6 @@
 //! The composition root: a service put together from its project, for `serve` and for `demo`.
 
-use crate::access::ServiceBounds;
+use crate::access::{ServiceBounds, Sums};
 use crate::clock::{BUILT, Clock, rfc3339};
 use crate::config::{Loaded, Project};
 use crate::control::{
@@ -133,11 +133,12 @@ impl Host {
         }
         control.adopt(by, upstream).await?;
         let collector = Arc::new(Collector::default());
-        let plane = control.attach(collector.clone())?;
+        let spent = store.spent()?;
+        let plane = control.attach(collector.clone(), spent.clone())?;
         let router = plane.router.clone();
         let log_key = gateway.log_requests.then(|| log_key(loaded)).flatten();
         let keys = Arc::clone(&plane.keys);
-        let bounds = Arc::new(bounds(&loaded.project, &store, clock.now())?);
+        let bounds = Arc::new(bounds(&loaded.project, &spent, clock.now()));
         let store_of = store.clone();
         let parts = Parts { router, collector, keys, bounds, store: store_of, clock, log_key };
         let gateway = Gateway::new(&loaded.project, parts, gateway)?;
@@ -227,10 +228,10 @@ impl RunningHost {
 }
 
 /// The bounds of the service and its tenants, with what is on disk of their budgets.
-fn bounds(project: &Project, store: &Store, now: UnixMs) -> Result<ServiceBounds, StoreError> {
+fn bounds(project: &Project, spent: &Sums, now: UnixMs) -> ServiceBounds {
     let tenants = project.tenants.iter();
     let tenants = tenants.map(|(name, bounds)| (name.clone(), bounds.bounds()));
-    Ok(ServiceBounds::new(&project.bounds.bounds(), tenants, now, &store.spent()?))
+    ServiceBounds::new(&project.bounds.bounds(), tenants, now, spent)
 }
 
 /// What was spent of all budgets.

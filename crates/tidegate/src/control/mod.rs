@@ -36,15 +36,14 @@ pub(crate) use run::ControlHandle;
 pub(crate) use start::require_contract;
 pub(crate) use status::Status;
 
-use crate::access::{KeySecret, KeyTable};
+use crate::access::{KeySecret, KeyTable, Sums};
 use crate::clock::Clock;
 use crate::config::{Loaded, Project, load};
 use crate::log::{self, About};
 use crate::observe::Collector;
 use crate::route::{LiveTable, Router};
 use crate::store::{
-    Budgets as _, Evals as _, Journal as _, RecordQuery, Records as _, Sets as _, Store,
-    StoreErrorKind,
+    Evals as _, Journal as _, RecordQuery, Records as _, Sets as _, Store, StoreErrorKind,
 };
 use crate::version_set::{LiveSet, PackOverrides, PackedSet, pack};
 use crate::view::Done;
@@ -177,7 +176,7 @@ impl Control {
 
     /// Makes the data plane's table of the state, restores the running release's numbers, and
     /// takes the plane over.
-    pub(crate) fn attach(&mut self, collector: Arc<Collector>) -> Result<Plane> {
+    pub(crate) fn attach(&mut self, collector: Arc<Collector>, spent: Sums) -> Result<Plane> {
         let table = self.state.table.clone().ok_or(ControlError::NoService)?;
         let router = Arc::new(Router::new(self.live_table(&table)?));
         router.set_experimental(self.state.is_experimental());
@@ -202,7 +201,7 @@ impl Control {
                 format!("control: version set {before}, which stable replaced, cannot be loaded");
             self.log_failed(None, &what, &error);
         }
-        let keys = Arc::new(KeyTable::new(self.store.spent()?));
+        let keys = Arc::new(KeyTable::new(spent));
         let plane = Plane { router, collector, keys };
         self.publish_keys(&plane);
         self.plane = Some(plane.clone());

@@ -27,7 +27,7 @@ fn clock() -> Clock {
 async fn control_on(root: &Path, store: Store, clock: Clock) -> (Control, Plane) {
     let mut control = Control::open(root.join("tidegate.yaml"), store, clock).unwrap();
     control.adopt("test", None).await.unwrap();
-    let plane = control.attach(Arc::new(Collector::default())).unwrap();
+    let plane = control.attach(Arc::new(Collector::default()), BTreeMap::new()).unwrap();
     (control, plane)
 }
 

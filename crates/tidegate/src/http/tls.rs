@@ -54,6 +54,7 @@ impl Tls {
     /// The first of [`TlsError`]'s that holds.
     pub(crate) fn load(cert: PathBuf, key: PathBuf) -> Result<Arc<Tls>, TlsError> {
         let texts = texts(&cert, &key)?;
+        warn_of_readers(&key);
         let config = ArcSwap::from(config((&cert, &key), &texts)?);
         let tls = Arc::new(Tls { cert, key, config });
         tokio::spawn(keep_fresh(Arc::downgrade(&tls), texts));
@@ -64,6 +65,26 @@ impl Tls {
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         TlsAcceptor::from(self.config.load_full()).accept(stream).await
     }
+}
+
+/// Says where other users of the machine can read the key.
+fn warn_of_readers(key: &Path) {
+    if is_read_by_others(key) {
+        let what = "the listener's key can be read by every user of this machine";
+        let why = format!("`chmod 600 {}`", key.display());
+        About::service(output::service()).log(&Event::WorkFailed { what, why });
+    }
+}
+
+#[cfg(unix)]
+fn is_read_by_others(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_read_by_others(_path: &Path) -> bool {
+    false
 }
 
 type Texts = [Vec<u8>; 2];

@@ -57,6 +57,23 @@ fn chat(stream: bool) -> Vec<u8> {
     request("POST", CHAT, "connection: close\r\n", body.to_string().as_bytes())
 }
 
+#[cfg(unix)]
+#[test]
+fn a_key_that_every_user_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let upstream = Upstream::answering("from behind TLS");
+    for (mode, is_open) in [(0o644, true), (0o600, false)] {
+        let project = project(&upstream, ONE);
+        let key = project.root.join("key.pem");
+        std::fs::set_permissions(key, std::fs::Permissions::from_mode(mode)).unwrap();
+        let server = project.serve();
+        let answer = ask(server.address, "one.test", &chat(false)).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let warned = server.log().contains("can be read by every user");
+        assert_eq!(warned, is_open, "{mode:o}: {}", server.log());
+    }
+}
+
 #[test]
 fn requests_are_answered_behind_tls_and_only_there() {
     let upstream = Upstream::answering("from behind TLS");

@@ -154,6 +154,10 @@ fn refuses(text: &str) -> bool {
 /// The red lines that were crossed, for control. Who called a forbidden tool is refused from here
 /// on: an attack is stopped where it is seen, and control only writes down that it was.
 fn sightings(exchange: &Exchange, ending: &Ending, events: &[RiskEvent]) -> Vec<Sighting> {
+    if !events.iter().any(|event| event.kind.is_red_line()) {
+        // Most requests have none, and the clock is not read for them.
+        return Vec::new();
+    }
     let gateway = &exchange.gateway;
     let at = gateway.parts.clock.now();
     let sighting = |event: &RiskEvent| {
