@@ -141,6 +141,9 @@ pub struct AnswerFacts {
     pub choices: Vec<ChoiceFacts>,
     /// Tokens; `None` where the server reported none.
     pub usage: Option<Usage>,
+    /// Tokens as the server counted them before the answer's end: the whole prompt, and of the
+    /// answer as much as it had counted by then.
+    pub so_far: Option<Usage>,
     /// `model` as the server names itself.
     pub model: Option<String>,
     /// Whether text beyond [`ANSWER_TEXT_MAX_BYTES`], or choices beyond 128, were left out.
@@ -190,12 +193,13 @@ impl AnswerFacts {
     /// # Errors
     /// [`AnswerProblem::TooManyToolCalls`].
     pub fn push(&mut self, piece: Piece) -> Result<(), AnswerProblem> {
-        let Piece { choices, usage, model, other } = piece;
+        let Piece { choices, usage, so_far, model, other } = piece;
         self.windows.values_mut().for_each(|window| window.is_fresh = false);
         if !other.is_empty() {
             self.window((u64::MAX, TextKind::Other, 0), "").push(&other);
         }
         self.usage = usage.or(self.usage);
+        self.so_far = so_far.or(self.so_far);
         self.model = self.model.take().or(model);
         for choice in choices {
             self.push_choice(choice)?;
@@ -369,6 +373,8 @@ pub struct Piece {
     pub choices: Vec<ChoicePiece>,
     /// Tokens, where it reports them.
     pub usage: Option<Usage>,
+    /// Tokens up to here, where the server counts before the answer's end.
+    pub so_far: Option<Usage>,
     /// `model` as the server names itself.
     pub model: Option<String>,
     /// Members beside the choices that the API does not have for itself, as JSON.

@@ -21,7 +21,7 @@ pub fn read_answer(body: &[u8]) -> Result<AnswerFacts, AnswerProblem> {
     choice.refusal.extend(message.refusal);
     let (usage, model) = (message.tokens.usage(), message.model);
     let mut facts = AnswerFacts::default();
-    facts.push(Piece { choices: vec![choice], usage, model, other: String::new() })?;
+    facts.push(Piece { choices: vec![choice], usage, model, ..Piece::default() })?;
     Ok(facts)
 }
 
@@ -46,20 +46,19 @@ impl EventReader {
     /// [`AnswerProblem`] when it is not a JSON object, or is an error.
     pub fn read(&mut self, data: &[u8]) -> Result<Piece, AnswerProblem> {
         let (mut piece, mut choice) = (Piece::default(), ChoicePiece::default());
-        let mut update = |tokens| {
-            self.tokens.update(tokens);
-            self.tokens.usage()
-        };
         match read_event(data)? {
             Event::Start { id: _, model, tokens } => {
-                piece.usage = update(tokens);
+                // The answer's tokens are counted at its end.
+                self.tokens.update(tokens);
+                piece.so_far = self.tokens.so_far();
                 piece.model = model;
                 return Ok(piece);
             }
             Event::BlockStart { index, block } => add_block(&mut choice, index, block),
             Event::BlockDelta { index, delta } => add_delta(&mut choice, index, delta),
             Event::Delta { finish, refusal, tokens } => {
-                piece.usage = update(tokens);
+                self.tokens.update(tokens);
+                piece.usage = self.tokens.usage();
                 choice.finish = finish;
                 choice.refusal.extend(refusal);
             }

@@ -67,8 +67,13 @@ impl Tokens {
 
     /// The counts in the common form; `None` where the server does not say both.
     pub(crate) fn usage(&self) -> Option<Usage> {
+        self.output.and_then(|_| self.so_far())
+    }
+
+    /// The same while the answer is on its way, of which nothing may be counted yet.
+    pub(crate) fn so_far(&self) -> Option<Usage> {
         let (read, write) = (self.cache_read.unwrap_or(0), self.cache_write.unwrap_or(0));
-        let tokens_out = self.output?;
+        let tokens_out = self.output.unwrap_or(0);
         Some(Usage {
             tokens_in: self.input? + read + write,
             tokens_out,

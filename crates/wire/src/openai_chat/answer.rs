@@ -153,7 +153,7 @@ pub(crate) fn answer_members(body: &[u8]) -> Result<Members<'_>, AnswerProblem> 
 /// What an answer says beside its choices.
 pub(crate) fn envelope(answer: &Members<'_>) -> Piece {
     let (usage, model) = (usage_of(answer), answer.text("model"));
-    Piece { choices: Vec::new(), usage, model, other: others(answer, &ENVELOPE) }
+    Piece { usage, model, other: others(answer, &ENVELOPE), ..Piece::default() }
 }
 
 fn usage_of(answer: &Members<'_>) -> Option<Usage> {

@@ -148,7 +148,11 @@ fn a_stream_is_passed_on_watched_and_ended_honestly() {
     let cut = asks("cut", "cut-1");
     assert_eq!(streamed(&cut), ("七天".to_owned(), false), "{cut:?}");
     assert!(cut.body.contains("upstream_cut_short"), "{cut:?}");
-    assert_eq!(record(&project, "cut-1")["failure"], "cut_short");
+    let cut = record(&project, "cut-1");
+    assert_eq!(cut["failure"], "cut_short");
+    // The prompt was counted at the beginning, the answer would have been at its end.
+    assert_eq!((&cut["tokens_in"], &cut["tokens_out"]), (&json!(100), &json!(2)), "{cut}");
+    assert_eq!(cut["tokens_estimated"], true, "{cut}");
     let leak = asks("leak", "leak-1");
     assert!(leak.body.contains("answer_withheld"), "{leak:?}");
     assert!(!streamed(&leak).0.contains(PLANTED) && !streamed(&leak).1, "{leak:?}");

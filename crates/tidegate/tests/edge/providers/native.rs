@@ -122,7 +122,11 @@ fn a_stream_goes_through_event_by_event_and_is_watched() {
     assert_eq!(good["output"], "七天");
     let cut = asks("cut", "cut-1");
     assert!(cut.body.contains("event: error") && !cut.body.contains("message_stop"), "{cut:?}");
-    assert_eq!(record(&project, "cut-1")["failure"], "cut_short");
+    let cut = record(&project, "cut-1");
+    assert_eq!(cut["failure"], "cut_short");
+    // The prompt was counted at the beginning, the answer would have been at its end.
+    assert_eq!((&cut["tokens_in"], &cut["tokens_out"]), (&json!(100), &json!(2)), "{cut}");
+    assert_eq!(cut["tokens_estimated"], true, "{cut}");
     let leak = asks("leak", "leak-1");
     assert!(leak.body.contains("answer_withheld"), "{leak:?}");
     let (shown, kept) = (&PLANTED[9..], "message_stop");

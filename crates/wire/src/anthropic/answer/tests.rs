@@ -32,10 +32,13 @@ fn tokens_of_the_cache_are_part_of_the_prompt() {
 #[test]
 fn later_counts_of_a_stream_take_the_place_of_earlier_ones() {
     let mut reader = EventReader::default();
-    let mut usage = |event: Value| reader.read(event.to_string().as_bytes()).unwrap().usage;
+    let mut read = |event: Value| reader.read(event.to_string().as_bytes()).unwrap();
     let first = json!({ "input_tokens": 10, "cache_read_input_tokens": 5, "output_tokens": 1 });
-    let first = usage(json!({ "type": "message_start", "message": { "usage": first } })).unwrap();
+    let first = read(json!({ "type": "message_start", "message": { "usage": first } }));
+    assert_eq!(first.usage, None, "an answer of which nothing came is not counted yet");
+    let first = first.so_far.unwrap();
     assert_eq!((first.tokens_in, first.tokens_out), (15, 1));
+    let mut usage = |event: Value| read(event).usage;
     let last = usage(json!({ "type": "message_delta", "usage": { "output_tokens": 9 } })).unwrap();
     assert_eq!((last.tokens_in, last.tokens_out, last.cache_read_in), (15, 9, 5));
     // Where the server runs tools itself, the prompt grows while it answers.

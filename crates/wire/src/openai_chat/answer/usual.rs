@@ -106,7 +106,7 @@ fn whole(
 ) -> Option<Piece> {
     let tier = tier.map(Tier::parse).unwrap_or_default();
     let (usage, model) = (usage.and_then(|tokens| tokens.read(tier)), filled(model));
-    Some(Piece { choices, usage, model, other: String::new() })
+    Some(Piece { choices, usage, model, ..Piece::default() })
 }
 
 impl Usual {

@@ -88,6 +88,9 @@ impl Stream {
             }
             Event::Other => {}
         }
+        if let Some(chunk) = step.chunks.last_mut() {
+            chunk.says.so_far = self.tokens.so_far();
+        }
         Ok(step)
     }
 

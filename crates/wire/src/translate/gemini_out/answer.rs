@@ -138,6 +138,9 @@ impl Stream {
             step.chunks.push(self.head.chunk(&said, finish.as_ref())?);
         }
         self.is_finished |= finish.is_some();
+        if let Some(chunk) = step.chunks.last_mut() {
+            chunk.says.so_far = self.usage;
+        }
         Ok(step)
     }
 
