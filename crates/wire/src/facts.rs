@@ -143,7 +143,7 @@ pub struct AnswerFacts {
     pub usage: Option<Usage>,
     /// Tokens as the server counted them before the answer's end: the whole prompt, and of the
     /// answer as much as it had counted by then.
-    pub so_far: Option<Usage>,
+    pub so_far: Option<Box<Usage>>,
     /// `model` as the server names itself.
     pub model: Option<String>,
     /// Whether text beyond [`ANSWER_TEXT_MAX_BYTES`], or choices beyond 128, were left out.
@@ -199,7 +199,7 @@ impl AnswerFacts {
             self.window((u64::MAX, TextKind::Other, 0), "").push(&other);
         }
         self.usage = usage.or(self.usage);
-        self.so_far = so_far.or(self.so_far);
+        self.so_far = so_far.or(self.so_far.take());
         self.model = self.model.take().or(model);
         for choice in choices {
             self.push_choice(choice)?;
@@ -374,7 +374,7 @@ pub struct Piece {
     /// Tokens, where it reports them.
     pub usage: Option<Usage>,
     /// Tokens up to here, where the server counts before the answer's end.
-    pub so_far: Option<Usage>,
+    pub so_far: Option<Box<Usage>>,
     /// `model` as the server names itself.
     pub model: Option<String>,
     /// Members beside the choices that the API does not have for itself, as JSON.

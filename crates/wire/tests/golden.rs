@@ -164,7 +164,7 @@ mod tests {
                     for chunk in chunks {
                         // What the server counts on the way is in no chunk that clients get.
                         let read = openai_chat::read_chunk(&chunk.data).unwrap();
-                        let so_far = chunk.says.so_far;
+                        let so_far = chunk.says.so_far.clone();
                         assert_eq!(Piece { so_far, ..read }, chunk.says);
                         out.push_str(&String::from_utf8(chunk.data).unwrap());
                         out.push('\n');

@@ -68,7 +68,7 @@ mod tests {
             is_done |= step.is_done;
             for chunk in step.chunks {
                 let read = openai_chat::read_chunk(&chunk.data).unwrap();
-                let so_far = chunk.says.so_far;
+                let so_far = chunk.says.so_far.clone();
                 assert_eq!(Piece { so_far, ..read }, chunk.says);
                 facts.push(chunk.says).unwrap();
                 count += 1;

@@ -50,7 +50,7 @@ impl EventReader {
             Event::Start { id: _, model, tokens } => {
                 // The answer's tokens are counted at its end.
                 self.tokens.update(tokens);
-                piece.so_far = self.tokens.so_far();
+                piece.so_far = self.tokens.so_far().map(Box::new);
                 piece.model = model;
                 return Ok(piece);
             }

@@ -71,9 +71,9 @@ impl Spent {
         });
         // Of an answer that broke off the server may have counted the prompt, and a part of what
         // came: the larger number is charged.
-        let broken = ours.zip(facts.so_far).map(|(ours, so_far)| Usage {
+        let broken = ours.zip(facts.so_far.as_deref()).map(|(ours, so_far)| Usage {
             tokens_out: so_far.tokens_out.max(ours.tokens_out),
-            ..so_far
+            ..*so_far
         });
         let usage = facts.usage.or(broken).or(ours).unwrap_or_default();
         let basis = if facts.usage.is_some() { Basis::Reported } else { Basis::Estimated };

@@ -89,7 +89,7 @@ impl Stream {
             Event::Other => {}
         }
         if let Some(chunk) = step.chunks.last_mut() {
-            chunk.says.so_far = self.tokens.so_far();
+            chunk.says.so_far = self.tokens.so_far().map(Box::new);
         }
         Ok(step)
     }

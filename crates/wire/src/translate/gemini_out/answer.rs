@@ -139,7 +139,7 @@ impl Stream {
         }
         self.is_finished |= finish.is_some();
         if let Some(chunk) = step.chunks.last_mut() {
-            chunk.says.so_far = self.usage;
+            chunk.says.so_far = self.usage.map(Box::new);
         }
         Ok(step)
     }
