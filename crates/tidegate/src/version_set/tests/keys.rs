@@ -50,6 +50,7 @@ fn base(row: &Row) -> Project {
         _ if row.key.ends_with(".embeddings") => json!({"kind": "azure", "base_url": "https://x"}),
         _ if kinds.starts_with("anthropic") => json!({"kind": "anthropic"}),
         _ if kinds.starts_with("gemini") => json!({"kind": "gemini"}),
+        _ if kinds.starts_with("bedrock") => json!({"kind": "bedrock", "region": "eu-west-1"}),
         _ if kinds.starts_with("azure") => json!({"kind": "azure", "base_url": "https://x"}),
         _ if kinds.starts_with("openai") => json!({
             "kind": "openai", "base_url": "http://127.0.0.1:1/v1", "health": {"path": "/health"},
