@@ -144,9 +144,14 @@ impl Connection<'_> {
                 call.tries += 1;
                 call.tries
             };
-            match self.answer(&request, tries)? {
-                After::Open => {}
-                After::Closed => return Ok(()),
+            match self.answer(&request, tries) {
+                Ok(After::Open) => {}
+                Ok(After::Closed) => return Ok(()),
+                Err(error) => {
+                    // It may let go while something is being sent.
+                    self.released(&request);
+                    return Err(error);
+                }
             }
         }
         Ok(())
