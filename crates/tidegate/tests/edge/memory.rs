@@ -80,13 +80,13 @@ fn a_body_takes_four_times_its_size_at_most() {
 /// freed last until it works again, so that all are asked again where that takes long.
 #[track_caller]
 fn check_given_back(server: &Server, before: u64, more: u64, again: &[u8]) {
-    let mut asked = Instant::now();
+    let (address, mut asked) = (server.address, Instant::now());
     wait_for("memory that is given back", || {
         if asked.elapsed() > Duration::from_secs(15) {
             // All of its threads.
             std::thread::scope(|scope| {
                 for _ in 0..8 {
-                    scope.spawn(|| open(server.address, again).unwrap().finish().unwrap());
+                    scope.spawn(move || open(address, again).unwrap().finish().unwrap());
                 }
             });
             asked = Instant::now();
