@@ -38,13 +38,10 @@ impl Endpoints {
         let (mut clients, mut names) = (Vec::new(), Vec::new());
         for endpoint in config.endpoints() {
             let client = Upstream::new(name, &endpoint.upstream, root, clock)?;
-            match config::reserved_host(&endpoint.address) {
-                _ if config.calls_any_address() => client.call_any_address(),
-                Some(what) => {
-                    let (name, shown) = (name.to_owned(), endpoint.address);
-                    return Err(SetupError::ReservedAddress { name, shown, what });
-                }
-                None => {}
+            let any_address = config.calls_any_address();
+            SetupError::check_address(name, &endpoint.address, any_address)?;
+            if any_address {
+                client.call_any_address();
             }
             clients.push(Arc::new(client));
             names.push((endpoint.address, endpoint.weight));

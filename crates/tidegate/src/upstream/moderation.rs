@@ -1,10 +1,9 @@
 //! A guard outside of this process: an endpoint that says what texts hold.
 
 use super::SetupError;
-use super::transport::{Transport, endpoint, key};
+use super::transport::{Place, Transport};
 use crate::config::{ModerationConfig, Side};
 use bytes::Bytes;
-use http::header::AUTHORIZATION;
 use std::time::Duration;
 use tidegate_wire::openai_moderations::{read_answer, write_request};
 
@@ -31,18 +30,18 @@ impl Moderation {
     /// Makes the client.
     ///
     /// # Errors
-    /// An address that is none, a key that is not in the environment, or no certificates.
+    /// Its URL is none or must not be asked, its key is not set, or there are no certificates.
     pub(crate) fn new(config: &ModerationConfig) -> Result<Moderation, SetupError> {
-        let address = endpoint(NAME, &config.url, "")?;
-        let variable = config.api_key_env.as_deref();
-        let credential = variable.map(|variable| key(NAME, variable, "Bearer ")).transpose()?;
-        let fixed = credential.map(|key| (AUTHORIZATION, key)).into_iter().collect();
-        let transport = Transport::new(NAME, &address, fixed, true)?;
-        if config.any_address {
-            transport.call_any_address();
-        }
-        let within = Duration::from_millis(config.deadline_ms);
-        Ok(Moderation { transport, model: config.model.clone(), on: config.on.clone(), within })
+        let ModerationConfig { url, api_key_env, model, on, deadline_ms, any_address } = config;
+        let transport = Transport::of_service(&Place {
+            name: NAME,
+            url,
+            api_key_env: api_key_env.as_deref(),
+            any_address: *any_address,
+            http2: true,
+        })?;
+        let within = Duration::from_millis(*deadline_ms);
+        Ok(Moderation { transport, model: model.clone(), on: on.clone(), within })
     }
 
     /// Texts of this side, ready to be sent; `None` where they are not asked about.
@@ -58,5 +57,24 @@ impl Moderation {
         let answer = self.transport.post(texts.body, within.min(self.within)).await.ok()?;
         let flagged = read_answer(&answer, texts.count)?;
         Some(flagged.into_iter().collect::<Vec<_>>().join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_a_metadata_service_is_refused_until_it_is_meant() {
+        let made = |url: &str, any_address: bool| {
+            let text = serde_json::json!({ "url": url, "any_address": any_address });
+            Moderation::new(&serde_json::from_value(text).unwrap())
+        };
+        for url in ["http://169.254.169.254/v1/moderations", "http://[fe80::1]/v1/moderations"] {
+            let refused = made(url, false).unwrap_err();
+            assert!(matches!(refused, SetupError::ReservedAddress { .. }), "{refused}");
+            made(url, true).unwrap();
+        }
+        made("http://127.0.0.1:1/v1/moderations", false).unwrap();
     }
 }

@@ -2,10 +2,9 @@
 //!
 //! It is asked once, in its time, without redirects, and at no address that metadata services have.
 
-use super::transport::{Transport, endpoint, key};
+use super::transport::{Place, Transport};
 use super::{Elapsed, SetupError, UpstreamError};
-use crate::config::{HttpRetriever, reserved_host};
-use http::header::AUTHORIZATION;
+use crate::config::HttpRetriever;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tidegate_core::retrieval::{Chunk, ChunkId};
@@ -54,20 +53,14 @@ impl Retriever {
     /// # Errors
     /// Its URL is none or must not be asked, its key is not set, or there are no certificates.
     pub(crate) fn new(config: &HttpRetriever) -> Result<Retriever, SetupError> {
-        let url = config.url.as_str();
-        let endpoint = endpoint(NAME, url, "")?;
-        let variable = config.api_key_env.as_deref();
-        let key = variable.map(|variable| key(NAME, variable, "Bearer ")).transpose()?;
-        let fixed = key.into_iter().map(|key| (AUTHORIZATION, key)).collect();
-        let transport = Transport::new(NAME, &endpoint, fixed, false)?;
-        match reserved_host(url) {
-            _ if config.any_address => transport.call_any_address(),
-            Some(what) => {
-                let (name, shown) = (NAME.to_owned(), url.to_owned());
-                return Err(SetupError::ReservedAddress { name, shown, what });
-            }
-            None => {}
-        }
+        let HttpRetriever { url, api_key_env, any_address } = config;
+        let transport = Transport::of_service(&Place {
+            name: NAME,
+            url,
+            api_key_env: api_key_env.as_deref(),
+            any_address: *any_address,
+            http2: false,
+        })?;
         Ok(Retriever { transport })
     }
 

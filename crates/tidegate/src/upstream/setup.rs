@@ -1,6 +1,6 @@
 //! Why an upstream cannot be used as it is configured.
 
-use crate::config::BaseUrlProblem;
+use crate::config::{BaseUrlProblem, reserved_host};
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -48,4 +48,21 @@ pub(crate) enum SetupError {
     /// A line of it is no recorded answer.
     #[error("{}:{line}: {what}", path.display())]
     Line { path: PathBuf, line: usize, what: String },
+}
+
+impl SetupError {
+    /// Refuses an address that no server has but one that is not to be called, unless it is meant.
+    pub(super) fn check_address(
+        name: &str,
+        address: &str,
+        any_address: bool,
+    ) -> Result<(), SetupError> {
+        match reserved_host(address).filter(|_| !any_address) {
+            Some(what) => {
+                let (name, shown) = (name.to_owned(), address.to_owned());
+                Err(SetupError::ReservedAddress { name, shown, what })
+            }
+            None => Ok(()),
+        }
+    }
 }

@@ -12,6 +12,7 @@ mod headers;
 mod lanes;
 mod resolver;
 mod reused;
+mod service;
 mod stream;
 
 use super::dialect::Dialect;
@@ -38,6 +39,7 @@ use tidegate_wire::translate::Warnings;
 use tidegate_wire::{AnswerProblem, RequestError};
 
 pub(super) use client::{endpoint, key, segment};
+pub(super) use service::Place;
 
 const AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -181,40 +183,6 @@ impl Transport {
         Ok(response)
     }
 
-    /// Sends JSON to the server's address and gives what a 2xx answers.
-    ///
-    /// # Errors
-    /// It took longer, answered something else, or more than is read.
-    pub(super) async fn post(&self, body: Bytes, within: Duration) -> Result<Bytes, UpstreamError> {
-        let deadlines = Deadlines { first_byte: within, idle: within, total: within };
-        let exchange = Exchange::start(deadlines);
-        let mut request = Request::new(Full::from(body));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.address.clone();
-        let headers = request.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        headers.extend(self.fixed.iter().cloned());
-        let mut sent_twice = false;
-        let asking = self.ask(request, false, &mut sent_twice);
-        let response = exchange.within(exchange.total_deadline(), Late::Total, asking).await?;
-        let response = response.map_err(|error| {
-            let (failure, message) = client::no_answer(&error);
-            exchange.error(failure, message)
-        })?;
-        let status = response.status();
-        if !status.is_success() {
-            let failure = Failure::of_status(status.as_u16());
-            return Err(exchange.error(failure, format!("it answered with status {status}")));
-        }
-        let decoder = exchange.decoder(&response)?;
-        let body = read_whole(response.into_body(), decoder);
-        let body = exchange.within(exchange.total_deadline(), Late::Total, body).await?;
-        body.map_err(|(failure, message)| exchange.error(failure, message))
-    }
-
     /// Sends a request. Where a connection that had served before is closed without an answer, the
     /// server had closed it before it saw the request: it is sent once more on a fresh one. Where
     /// that one is closed too, and for a retry, it is not sent again: a request that crashes its
@@ -270,13 +238,11 @@ impl Transport {
         asked.is_ok_and(|answer| answer.is_ok_and(|answer| answer.status().is_success()))
     }
 
-    fn request(&self, outgoing: Outgoing<'_>) -> Request<Full<Bytes>> {
-        let Outgoing { endpoint, call, body, dialect: _, headers: own } = outgoing;
+    /// A request that brings JSON.
+    fn json(&self, endpoint: &Uri, body: Bytes, accept: &'static str) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::from(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = endpoint.clone();
-        let accept =
-            if call.stream { "text/event-stream, application/json" } else { "application/json" };
         let headers = request.headers_mut();
         // Room for all of them and for hyper's `host`: a map that grows is made three times.
         headers.reserve(7 + self.fixed.len());
@@ -285,6 +251,15 @@ impl Transport {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         headers.extend(self.fixed.iter().cloned());
+        request
+    }
+
+    fn request(&self, outgoing: Outgoing<'_>) -> Request<Full<Bytes>> {
+        let Outgoing { endpoint, call, body, dialect: _, headers: own } = outgoing;
+        let accept =
+            if call.stream { "text/event-stream, application/json" } else { "application/json" };
+        let mut request = self.json(endpoint, body, accept);
+        let headers = request.headers_mut();
         if let Some(betas) = &call.betas {
             headers.insert(BETAS, betas.clone());
         }
