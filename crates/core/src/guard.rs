@@ -30,7 +30,7 @@ mod tests;
 
 pub use echo::overlap_share;
 pub use private::Known;
-pub use redact::{REDACT_DELAY_CHARS, RedactedStream, Wants, redact_wanted};
+pub use redact::{REDACT_DELAY_CHARS, RedactedStream};
 pub use refusal::detect_refusal;
 pub use said::{Call, Heard, Part, Said, Text};
 pub use signal::{Place, Signal, SignalKind, signals};

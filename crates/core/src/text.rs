@@ -11,5 +11,5 @@ mod tokens;
 pub use escape::markup_escape;
 pub use fold::{folded, folded_head, is_hidden, is_invisible, readings, unescaped};
 pub use language::{Language, language_of};
-pub use redact::{Private, PrivateKind, find_private, has_pii, redact};
+pub use redact::{Private, PrivateKind, Wants, find_private, has_pii, redact, redact_wanted};
 pub use tokens::{estimate_tokens, is_wide};

@@ -1,5 +1,5 @@
-//! Personal data and secrets of an answer replaced by their marks: of a whole text, and of one that
-//! comes in pieces.
+//! Personal data and secrets of an answer replaced by their marks while it comes in pieces; of a
+//! whole text [`redact_wanted`](crate::text::redact_wanted) replaces them.
 //!
 //! A stream is looked at in windows with overlap. A window ends at every [`STEP`]th character of
 //! the text, wherever the pieces end, so that every split of a text gives the same result. The
@@ -7,7 +7,7 @@
 //! the rest is left out as it comes. What went out already, as it went out, is the context of what
 //! follows.
 
-use crate::text::{Private, PrivateKind, find_private};
+use crate::text::{Private, PrivateKind, Wants, find_private};
 
 /// How often a stream is looked at, characters: each look is at some [`HOLD`] + [`CONTEXT`] more.
 const STEP: usize = 64;
@@ -20,36 +20,9 @@ const CONTEXT: usize = 128;
 pub const REDACT_DELAY_CHARS: usize = HOLD + STEP;
 /// Longest rest of a key that is left out, characters.
 const REST_MAX: usize = 1 << 14;
-/// How often a text is gone over again, since a mark may bring a label and its number together.
-const PASSES_MAX: usize = 8;
 const KEY_BEGINS: &str = "-----BEGIN";
 const KEY_ENDS: &str = "-----END";
 const DASHES: &str = "-----";
-
-/// Whether a value of this kind is replaced.
-pub type Wants<'a> = &'a dyn Fn(PrivateKind, &str) -> bool;
-
-/// The text with what is wanted replaced; `None` where nothing is.
-pub fn redact_wanted(text: &str, wants: Wants<'_>) -> Option<String> {
-    let mut redacted: Option<String> = None;
-    for _ in 0..PASSES_MAX {
-        let text = redacted.as_deref().unwrap_or(text);
-        let mut found = find_private(text);
-        found.retain(|found| wants(found.kind, &text[found.range.clone()]));
-        if found.is_empty() {
-            break;
-        }
-        let (mut out, mut at) = (String::with_capacity(text.len()), 0);
-        for Private { range, kind } in found {
-            out.push_str(&text[at..range.start]);
-            out.push_str(kind.mark());
-            at = range.end;
-        }
-        out.push_str(&text[at..]);
-        redacted = Some(out);
-    }
-    redacted
-}
 
 /// A text that is redacted as it comes.
 #[derive(Debug, Clone, Default)]

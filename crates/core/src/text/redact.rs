@@ -79,15 +79,25 @@ pub struct Private {
 /// The text with personal data and secrets replaced by `[kind]` marks. Text without any comes back
 /// unchanged, and so does text that was redacted before.
 pub fn redact(text: &str) -> String {
-    let mut text = Cow::Borrowed(text);
+    redact_wanted(text, &|_, _| true).unwrap_or_else(|| text.to_owned())
+}
+
+/// Whether a value of this kind is replaced.
+pub type Wants<'a> = &'a dyn Fn(PrivateKind, &str) -> bool;
+
+/// The text with what is wanted replaced, as [`redact`] does it; `None` where nothing is.
+pub fn redact_wanted(text: &str, wants: Wants<'_>) -> Option<String> {
+    let mut redacted: Option<String> = None;
     for _ in 0..PASSES_MAX {
-        let findings = find_private(&text);
+        let text = redacted.as_deref().unwrap_or(text);
+        let mut findings = find_private(text);
+        findings.retain(|found| wants(found.kind, &text[found.range.clone()]));
         if findings.is_empty() {
             break;
         }
-        text = Cow::Owned(replace(&text, &findings));
+        redacted = Some(replace(text, &findings));
     }
-    text.into_owned()
+    redacted
 }
 
 /// Whether the text contains personal data or a secret: anything that [`redact`] would replace.

@@ -6,8 +6,8 @@ use super::exchange::Exchange;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
-use tidegate_core::guard::{Findings, Known, Part, RedactedStream, redact_wanted};
-use tidegate_core::text::PrivateKind;
+use tidegate_core::guard::{Findings, Known, Part, RedactedStream};
+use tidegate_core::text::{PrivateKind, redact_wanted};
 use tidegate_wire::openai_chat::{Form, chunk_like, with_texts};
 use tidegate_wire::{AnswerFacts, ChoicePiece, Piece};
 

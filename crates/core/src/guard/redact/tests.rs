@@ -1,5 +1,6 @@
 use super::*;
 use crate::guard::{Heard, Known};
+use crate::text::redact_wanted;
 use proptest::prelude::*;
 
 const KEY: &str = "-----BEGIN RSA PRIVATE KEY-----\n\
