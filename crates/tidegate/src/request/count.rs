@@ -55,11 +55,10 @@ pub(super) async fn tokens(
 ) -> Result<Response<Body>, Problem> {
     // Its share of the memory is held until the end.
     let RequestBody { bytes, share: _share } = body;
-    let given = parse_json_object(&bytes).map_err(|e| Problem::of_request(&e))?;
-    let mut body = given.clone();
+    let mut given = parse_json_object(&bytes).map_err(|e| Problem::of_request(&e))?;
     // The one member that a message needs and a count does not have.
-    body.entry("max_tokens").or_insert(1.into());
-    let body = Bytes::from(serde_json::to_vec(&body).unwrap_or_default());
+    given.entry("max_tokens").or_insert(1.into());
+    let body = Bytes::from(serde_json::to_vec(&given).unwrap_or_default());
     let asks = Dialect::Anthropic.read(&body).map_err(|e| Problem::of_request(&e))?;
     let Asks { chat, warnings, message, .. } = asks;
     let (gateway, _) = admitted.pick(chat.model.as_deref())?;
