@@ -118,6 +118,53 @@ pub(super) fn only(
     Ok(())
 }
 
+/// Members of a chat completion that each API has a word for, or that say nothing to a model
+/// server.
+const IN_EACH: [&str; 16] = [
+    "model",
+    "messages",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "max_tokens",
+    "max_completion_tokens",
+    "stop",
+    "temperature",
+    "top_p",
+    "reasoning_effort",
+    "response_format",
+    "stream",
+    "stream_options",
+    "n",
+    "modalities",
+];
+
+/// Members that only servers of this API have, and that the answer means the same without.
+const IN_NO_OTHER: [&str; 8] = [
+    "repetition_penalty",
+    "min_p",
+    "store",
+    "prediction",
+    "verbosity",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "prompt_cache_options",
+];
+
+/// [`only`] for a chat completion that another API takes: with the members that it translates, and
+/// those that it leaves out, beside those of all.
+pub(super) fn only_known(
+    body: &Object<'_>,
+    known: &[&str],
+    harmless: &[&str],
+    warnings: &mut Warnings,
+    why: impl Fn(&str) -> &'static str,
+) -> Result<(), RequestError> {
+    let known = [&IN_EACH[..], known].concat();
+    let harmless = [&IN_NO_OTHER[..], harmless].concat();
+    only(body, &known, &harmless, warnings, why)
+}
+
 /// Refuses what an assistant's message held before there were `tool_calls`, or says by sound.
 pub(super) fn no_other_answer(message: &Object<'_>) -> Result<(), RequestError> {
     let other = ["function_call", "audio"].iter().find_map(|key| message.get(key));

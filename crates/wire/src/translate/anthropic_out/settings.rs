@@ -3,53 +3,18 @@
 use super::{Options, Thinking};
 use crate::anthropic::shape;
 use crate::request_error::RequestError;
-use crate::translate::chat_request::{self, Effort, Format, effort, only};
+use crate::translate::chat_request::{self, Effort, Format, effort, only_known};
 use crate::translate::node::{Node, Object, is_neutral};
 use crate::translate::warnings::{LEFT_OUT, NO_SAMPLING, Warnings};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 
-/// Members that are translated, or say nothing to a model server.
-const READ: [&str; 23] = [
-    "model",
-    "messages",
-    "tools",
-    "tool_choice",
-    "parallel_tool_calls",
-    "max_tokens",
-    "max_completion_tokens",
-    "stop",
-    "temperature",
-    "top_p",
-    "top_k",
-    "user",
-    "safety_identifier",
-    "metadata",
-    "reasoning_effort",
-    "thinking",
-    "response_format",
-    "service_tier",
-    "stream",
-    "stream_options",
-    "n",
-    "modalities",
-    "top_logprobs",
-];
+/// Members that are translated beside those that each API has a word for.
+const READ: [&str; 7] =
+    ["top_k", "user", "safety_identifier", "metadata", "thinking", "service_tier", "top_logprobs"];
 
-/// Members that the answer means the same without.
-const HARMLESS: [&str; 11] = [
-    "seed",
-    "frequency_penalty",
-    "presence_penalty",
-    "repetition_penalty",
-    "min_p",
-    "store",
-    "prediction",
-    "verbosity",
-    "prompt_cache_key",
-    "prompt_cache_retention",
-    "prompt_cache_options",
-];
+/// Members that the answer means the same without, beside those that no other API has.
+const HARMLESS: [&str; 3] = ["seed", "frequency_penalty", "presence_penalty"];
 
 const NOT_THINKING: &str = "is left out: a model that thinks takes no sampling parameters";
 
@@ -61,7 +26,7 @@ pub(in crate::translate) fn check_members(
     body: &Object<'_>,
     warnings: &mut Warnings,
 ) -> Result<(), RequestError> {
-    only(body, &READ, &HARMLESS, warnings, |name| match name {
+    only_known(body, &READ, &HARMLESS, warnings, |name| match name {
         "functions" | "function_call" => "use `tools` and `tool_choice`",
         "logprobs" => "the Anthropic API gives no log probabilities",
         "logit_bias" => "the Anthropic API has no token biases",

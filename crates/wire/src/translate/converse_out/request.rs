@@ -9,34 +9,16 @@ use crate::bedrock::shape::{
 use crate::request_error::RequestError;
 use crate::translate::Translated;
 use crate::translate::anthropic_out::{self, Thinking, messages, settings, tools};
-use crate::translate::chat_request::{self, Format, max_tokens, one_text, only, stops};
+use crate::translate::chat_request::{self, Format, max_tokens, one_text, only_known, stops};
 use crate::translate::node::Object;
 use crate::translate::warnings::{NO_SAMPLING, Warnings};
 use serde_json::{Map, Value, json};
 
-/// Members that are translated, or that the path and the gateway say.
-const READ: [&str; 17] = [
-    "model",
-    "messages",
-    "tools",
-    "tool_choice",
-    "parallel_tool_calls",
-    "max_tokens",
-    "max_completion_tokens",
-    "stop",
-    "temperature",
-    "top_p",
-    "reasoning_effort",
-    "thinking",
-    "response_format",
-    "stream",
-    "stream_options",
-    "n",
-    "modalities",
-];
+/// Members that are translated beside those that each API has a word for.
+const READ: [&str; 1] = ["thinking"];
 
-/// Members that the answer means the same without.
-const HARMLESS: [&str; 17] = [
+/// Members that the answer means the same without, beside those that no other API has.
+const HARMLESS: [&str; 9] = [
     "top_k",
     "top_logprobs",
     "user",
@@ -46,14 +28,6 @@ const HARMLESS: [&str; 17] = [
     "seed",
     "frequency_penalty",
     "presence_penalty",
-    "repetition_penalty",
-    "min_p",
-    "store",
-    "prediction",
-    "verbosity",
-    "prompt_cache_key",
-    "prompt_cache_retention",
-    "prompt_cache_options",
 ];
 
 /// Translates a chat completion request.
@@ -63,7 +37,7 @@ const HARMLESS: [&str; 17] = [
 pub fn request(body: &Map<String, Value>, options: &Options) -> Result<Translated, RequestError> {
     let mut warnings = Warnings::default();
     let body = Object::body(body);
-    only(&body, &READ, &HARMLESS, &mut warnings, |name| match name {
+    only_known(&body, &READ, &HARMLESS, &mut warnings, |name| match name {
         "functions" | "function_call" => "use `tools` and `tool_choice`",
         "logprobs" => "Converse gives no log probabilities",
         "logit_bias" => "Converse has no token biases",

@@ -4,59 +4,24 @@ use super::{Options, Thinking};
 use crate::gemini::shape;
 use crate::request_error::RequestError;
 use crate::translate::chat_request::{
-    Effort, Format, effort, format, max_tokens, one_text, only, stops,
+    Effort, Format, effort, format, max_tokens, one_text, only_known, stops,
 };
 use crate::translate::node::Object;
 use crate::translate::warnings::{LEFT_OUT, NO_SAMPLING, Warnings};
 
-/// Members that are translated, or that the path and the gateway say.
-const READ: [&str; 22] = [
-    "model",
-    "messages",
-    "tools",
-    "tool_choice",
-    "parallel_tool_calls",
-    "max_tokens",
-    "max_completion_tokens",
-    "stop",
-    "temperature",
-    "top_p",
-    "top_k",
-    "seed",
-    "presence_penalty",
-    "frequency_penalty",
-    "reasoning_effort",
-    "response_format",
-    "service_tier",
-    "stream",
-    "stream_options",
-    "n",
-    "modalities",
-    "top_logprobs",
-];
+/// Members that are translated beside those that each API has a word for.
+const READ: [&str; 6] =
+    ["top_k", "seed", "presence_penalty", "frequency_penalty", "service_tier", "top_logprobs"];
 
-/// Members that the answer means the same without.
-const HARMLESS: [&str; 12] = [
-    "user",
-    "safety_identifier",
-    "metadata",
-    "repetition_penalty",
-    "min_p",
-    "store",
-    "prediction",
-    "verbosity",
-    "prompt_cache_key",
-    "prompt_cache_retention",
-    "prompt_cache_options",
-    "cache_control",
-];
+/// Members that the answer means the same without, beside those that no other API has.
+const HARMLESS: [&str; 4] = ["user", "safety_identifier", "metadata", "cache_control"];
 
 /// Refuses members that change what the answer means and have no counterpart.
 pub(super) fn check_members(
     body: &Object<'_>,
     warnings: &mut Warnings,
 ) -> Result<(), RequestError> {
-    only(body, &READ, &HARMLESS, warnings, |name| match name {
+    only_known(body, &READ, &HARMLESS, warnings, |name| match name {
         "functions" | "function_call" => "use `tools` and `tool_choice`",
         "logit_bias" => "the Gemini API has no token biases",
         _ => "the Gemini API has nothing for it",
