@@ -40,14 +40,25 @@ fn cut(problem: &str) -> &str {
     problem.char_indices().nth(PROBLEM_CHARS_MAX).map_or(problem, |(end, _)| &problem[..end])
 }
 
-/// The same for a chat completion.
-pub fn ask_chat_again(body: &mut Map<String, Value>, answer: &AnswerFacts, problem: &str) {
-    let Some(Value::Array(messages)) = body.get_mut("messages") else { return };
+/// Puts an answer that is a text behind the messages, with the order to answer again; one that
+/// calls tools is left to the caller, with the messages and the calls.
+fn ask_text_again<'b, 'a>(
+    body: &'b mut Map<String, Value>,
+    answer: &'a AnswerFacts,
+    problem: &str,
+) -> Option<(&'b mut Vec<Value>, Vec<Again<'a>>)> {
+    let Some(Value::Array(messages)) = body.get_mut("messages") else { return None };
     let Some(calls) = calls(answer) else {
         messages.push(json!({ "role": "assistant", "content": said(answer) }));
         messages.push(json!({ "role": "user", "content": order(problem) }));
-        return;
+        return None;
     };
+    Some((messages, calls))
+}
+
+/// The same for a chat completion.
+pub fn ask_chat_again(body: &mut Map<String, Value>, answer: &AnswerFacts, problem: &str) {
+    let Some((messages, calls)) = ask_text_again(body, answer, problem) else { return };
     let made = calls.iter().map(|call| {
         let function = json!({ "name": call.name, "arguments": call.arguments.to_string() });
         json!({ "id": call.id, "type": "function", "function": function })
@@ -62,12 +73,7 @@ pub fn ask_chat_again(body: &mut Map<String, Value>, answer: &AnswerFacts, probl
 
 /// The same for a message of Anthropic's API.
 pub fn ask_message_again(body: &mut Map<String, Value>, answer: &AnswerFacts, problem: &str) {
-    let Some(Value::Array(messages)) = body.get_mut("messages") else { return };
-    let Some(calls) = calls(answer) else {
-        messages.push(json!({ "role": "assistant", "content": said(answer) }));
-        messages.push(json!({ "role": "user", "content": order(problem) }));
-        return;
-    };
+    let Some((messages, calls)) = ask_text_again(body, answer, problem) else { return };
     let made = calls.iter().map(|call| {
         json!({ "type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments })
     });
