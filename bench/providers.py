@@ -218,7 +218,7 @@ async def answer(seed, reader, writer):
             writer.write(b"" if plan.cut == "client" else text[:-5] if plan.cut else text)
         await writer.drain()
         if plan.cut == "client":
-            # Until nobody listens any more.
+            # Until the server has closed its port.
             await reader.read()
     except (OSError, asyncio.IncompleteReadError):
         pass

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Answers that real model servers gave, replayed through the readers and translations of tidegate-wire:
-# bench/recorded.sh. They are the test data of the crate genai, which cargo brings and nobody commits.
+# bench/recorded.sh. They are the test data of the crate genai, which cargo brings and which are not committed.
 # Exit 1 when one is read wrongly, 0 with a word why where the crate cannot be had.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -175,8 +175,8 @@ pub trait Records {
 
     /// Deletes someone's records, the feedback on them and admissions without a record, in batches
     /// that let control through; gives how many records went. A batch that cannot be read goes as a
-    /// whole: nobody could say later that what was to go is gone. Requests that run meanwhile are
-    /// not deleted.
+    /// whole: it could not be shown later that what was to go is gone. Requests that run
+    /// meanwhile are not deleted.
     ///
     /// # Errors
     /// When a batch could not be written; those before it are gone.

@@ -62,7 +62,7 @@ pub struct Document {
 pub struct Snapshot {
     path: PathBuf,
     about: SnapshotAbout,
-    /// Open connections that nobody uses. A question that finds none opens one.
+    /// Open connections that are free. A question that finds none opens one.
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -121,7 +121,7 @@ impl Snapshot {
         })
     }
 
-    /// Runs `ask` on a connection that nobody else uses meanwhile.
+    /// Runs `ask` on a connection that no other question uses meanwhile.
     fn with<T>(&self, ask: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T> {
         let free = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = free().pop();

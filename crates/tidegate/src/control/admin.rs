@@ -244,7 +244,7 @@ impl Admin {
         respond(StatusCode::OK, answer.map_err(CliError::from))
     }
 
-    /// Whether a command concerns nobody but a tenant. What a key makes has no more rights than it
+    /// Whether a command concerns this tenant alone. What a key makes has no more rights than it
     /// has itself; a key is named by its id, since the name of its owner may be another's as well.
     fn is_of_tenant(&self, command: &Command, tenant: &str) -> bool {
         match command {

@@ -149,7 +149,7 @@ pub(crate) enum KeyRefused {
     /// The service has no such name.
     #[error("the service is not called `{}`, so no key can be for that", .given.escape_debug())]
     Model { given: String, names: Vec<String> },
-    /// A bound that lets nobody in, or that is not counted so far.
+    /// A bound that lets no request in, or that is not counted so far.
     #[error("{what}: given {given}, allowed are 1 to {most}")]
     Bound { what: &'static str, given: u64, most: u64 },
     /// The key that is to be kept is none.

@@ -21,7 +21,7 @@ impl VerifyOutcome {
         let began = Instant::now();
         let mut check = self.journal_check(pack);
         // A server writes a pack, then its entry: between the two the pack is newer than the
-        // journal, and nobody changed it.
+        // journal, and was not changed.
         while matches!(check, JournalCheck::Different { .. }) && began.elapsed() < ENTRY_WAIT {
             std::thread::sleep(LOOK_AGAIN);
             check = self.journal_check(pack);

@@ -229,7 +229,7 @@ impl Waits {
 enum Greeting {
     /// So many bytes came, and all are the preface's; hyper has seen none.
     Open(usize),
-    /// Another one, or nobody asks.
+    /// Another one, or only HTTP/1.1 is spoken.
     Http1,
     /// The preface. It waits with what came after it.
     Http2,

@@ -69,7 +69,7 @@ pub(super) async fn serve<S: Service>(
         let mut look = pin!(sleep_until(Instant::now() + bounds.first_byte));
         loop {
             tokio::select! {
-                // A connection that broke has nobody left to answer.
+                // A connection that broke has no client left to answer.
                 _ended = &mut connection => break,
                 Ok(now) = next_phase(&mut phase, after), if after < Phase::Cutting => {
                     after = now;

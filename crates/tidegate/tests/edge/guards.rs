@@ -360,7 +360,7 @@ fn a_moderation_endpoint_is_asked_about_requests_and_answers() {
     assert_eq!(record(&project_b, "m-5")["failure"], "blocked");
     assert_eq!(counted(&server, "moderation_unreachable", "blocked"), 1);
     assert_eq!(post(&server, "m-6", &ask("a bad one")).status, 200, "counted only");
-    // Nobody listens there any more.
+    // Its port is closed.
     guard.shut();
     assert_eq!(post(&server, "m-7", &ask("a good one")).status, 400);
 }

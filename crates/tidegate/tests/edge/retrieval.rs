@@ -122,7 +122,7 @@ fn an_index_that_is_not_there_is_an_error_and_never_an_answer_without_it() {
     let server = project.serve();
     assert_eq!(ask(&server, "a-1", &question("退货")).status, 200);
     drop(server);
-    // The file is damaged while nobody serves it.
+    // The file is damaged while no server has it open.
     let file = project.root.join(".tidegate/indexes/v1.db");
     let mut bytes = std::fs::read(&file).unwrap();
     let at = bytes.len() / 2;

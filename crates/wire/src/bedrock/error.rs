@@ -13,7 +13,7 @@ pub fn error_facts(body: &[u8]) -> ErrorFacts {
     ErrorFacts { message: facts.message.clone().or(message), ..facts }
 }
 
-/// An exception in a stream: there is no status beside it, so that its type has to say what kind
+/// An exception in a stream: there is no status beside it: its type has to say what kind
 /// of error it is.
 pub(super) fn error_of(members: &Members<'_>) -> ErrorFacts {
     let facts = ErrorFacts::of(members);

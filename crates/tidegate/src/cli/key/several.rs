@@ -24,7 +24,7 @@ struct Part {
 }
 
 /// Has every service carry the command out. A key that one of them does not take is revoked in
-/// those before it, so that it opens all or none.
+/// those before it: it opens all or none.
 pub(super) async fn run(services: &[String], command: Command, json: bool) -> Result<()> {
     let text = match command {
         Command::MakeKey(_) | Command::RotateKey { .. } => {

@@ -151,7 +151,7 @@ fn a_call_is_billed_in_the_tier_that_the_model_server_says() {
     }
     let flex = openai(r#""service_tier":"flex","#, usage);
     check_tier(flex, Some("flex"), 700, Pricing::Listed);
-    // A tier without a price has the standard one, and is marked; so is one that nobody knows.
+    // A tier without a price has the standard one, and is marked; so is an unknown one.
     let priority = openai(r#""service_tier":"priority","#, usage);
     check_tier(priority, Some("priority"), 1_400, Pricing::OtherTier);
     let unknown = openai(r#""service_tier":"ultra-2027","#, usage);
