@@ -55,18 +55,24 @@ pub(crate) fn list(raw: &RawValue) -> Option<Vec<&RawValue>> {
 /// A string's text; `None` for anything else. Half of a surrogate pair becomes U+FFFD: were such a
 /// text absent here, it would reach the client without having been looked at.
 pub(crate) fn text(raw: &RawValue) -> Option<String> {
-    struct Lossy;
-    impl<'de> Visitor<'de> for Lossy {
-        type Value = String;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a string")
-        }
-        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<String, E> {
-            Ok(String::from_utf8_lossy(bytes).into_owned())
-        }
-    }
     let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-    deserializer.deserialize_bytes(Lossy).ok()
+    deserializer.deserialize_bytes(Lossy).ok().map(Cow::into_owned)
+}
+
+/// A string, borrowed where it has no escapes.
+struct Lossy;
+
+impl<'de> Visitor<'de> for Lossy {
+    type Value = Cow<'de, str>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+    fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Cow<'de, str>, E> {
+        Ok(String::from_utf8_lossy(bytes))
+    }
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Owned(String::from_utf8_lossy(bytes).into_owned()))
+    }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
@@ -89,24 +95,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-/// A key, borrowed where it has no escapes.
+/// A key, read as texts are: an object with half of a surrogate pair in a key is no other object.
 struct Key<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Key<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Read;
-        impl<'de> Visitor<'de> for Read {
-            type Value = Key<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Borrowed(text)))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Owned(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(Read)
+        deserializer.deserialize_bytes(Lossy).map(Key)
     }
 }

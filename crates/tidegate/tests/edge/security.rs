@@ -377,3 +377,30 @@ fn no_request_starts_a_program() {
     traced.wait().unwrap();
     assert!(sees("accept4(") && !sees("execve"), "{}", std::fs::read_to_string(&calls).unwrap());
 }
+
+/// What a tree of values refuses and clients read all the same: it must not carry a text past the
+/// guard that replaces it.
+#[test]
+fn personal_data_is_replaced_whatever_else_an_answer_has() {
+    let deep = format!("{}{}", "[".repeat(150), "]".repeat(150));
+    for odd in [r#""\ud83d""#, "1e999", deep.as_str()] {
+        let said = r#""content": "mail ann@example.com \ud83d""#;
+        let whole = format!(r#"{{"x": {odd}, "choices": [{{"message": {{{said}}}}}]}}"#);
+        let chunk = format!(r#"{{"x": {odd}, "choices": [{{"index": 0, "delta": {{{said}}}}}]}}"#);
+        let stream = format!("data: {chunk}\n\ndata: [DONE]\n\n");
+        let upstream = Upstream::speaking(move |body| match body["stream"] == true {
+            true => ("200 OK", "text/event-stream", stream.clone()),
+            false => ("200 OK", "application/json", whole.clone()),
+        });
+        let project = upstream.project("", "risk: {redact: [personal]}\n");
+        let server = project.serve();
+        for stream in [false, true] {
+            let mut body = asking("who?");
+            body["stream"] = json!(stream);
+            let answer = send(&server, "POST", CHAT, "", &body.to_string());
+            assert_eq!(answer.status, 200, "{answer:?}");
+            assert!(answer.body.contains("[email]"), "{odd:.20} {stream}: {answer:?}");
+            assert!(!answer.body.contains("ann@"), "{odd:.20} {stream}: {answer:?}");
+        }
+    }
+}

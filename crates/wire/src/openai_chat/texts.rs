@@ -1,7 +1,14 @@
 //! Other texts in an answer or a chunk than its server wrote, with everything else as it was.
+//!
+//! The bytes are read by the reader that answers are read by, and not as a tree of values: what
+//! that reader takes and a tree refuses (half of a surrogate pair, `1e999`, deep nesting) would
+//! otherwise go on with the texts that were to be replaced.
 
 use crate::facts::ChoicePiece;
-use serde_json::{Map, Value, json};
+use crate::members::Members;
+use crate::problem::members_of;
+use serde_json::Value;
+use std::borrow::Cow;
 
 /// Members that hold what a model thought; the first is what is written where a chunk has none.
 const REASONING: [&str; 2] = ["reasoning_content", "reasoning"];
@@ -19,84 +26,141 @@ pub enum Form {
 /// that repeat a text token by token (`logprobs`) are left out, and parts become one text. `None`
 /// where the bytes are no JSON object.
 pub fn with_texts(bytes: &[u8], form: Form, said: &[ChoicePiece]) -> Option<Vec<u8>> {
-    let mut value: Value = serde_json::from_slice(bytes).ok()?;
-    let object = value.as_object_mut()?;
-    let choices = object.get_mut("choices").and_then(Value::as_array_mut);
-    for (place, choice) in (0..).zip(choices.into_iter().flatten()) {
-        let Some(choice) = choice.as_object_mut() else { continue };
-        let number = choice.get("index").and_then(Value::as_u64);
+    let answer = members_of(bytes).ok()?;
+    if answer.get("choices").is_none() {
+        return Some(bytes.to_vec());
+    }
+    let written = (0..).zip(answer.list("choices")).map(|(place, raw)| {
+        let Some(choice) = Members::of(raw) else { return Cow::Borrowed(raw.get()) };
         // As they are read: choices of a whole chat are counted, all others have a number.
-        let is_numbered = form == Form::Chunk || choice.contains_key("text");
-        let index = number.filter(|_| is_numbered).unwrap_or(place);
-        if let Some(said) = said.iter().find(|said| said.index == index) {
-            put(choice, said);
+        let is_numbered = form == Form::Chunk || has(&choice, "text");
+        let index = choice.number("index").filter(|_| is_numbered).unwrap_or(place);
+        match said.iter().find(|said| said.index == index) {
+            Some(said) => Cow::Owned(put(&choice, said, form)),
+            None => Cow::Borrowed(raw.get()),
         }
-    }
-    serde_json::to_vec(&value).ok()
-}
-
-fn put(choice: &mut Map<String, Value>, said: &ChoicePiece) {
-    if let Some(logprobs) = choice.get_mut("logprobs") {
-        *logprobs = Value::Null;
-    }
-    if let Some(text) = choice.get_mut("text") {
-        *text = Value::from(said.text.as_str());
-        return;
-    }
-    let key = if choice.contains_key("delta") { "delta" } else { "message" };
-    let message = choice.entry(key).or_insert_with(|| json!({}));
-    let Some(message) = message.as_object_mut() else { return };
-    put_text(message, "content", &said.text);
-    put_text(message, "refusal", &said.refusal);
-    let has_any = REASONING.iter().any(|key| message.contains_key(*key));
-    for key in REASONING.iter().take(if has_any { REASONING.len() } else { 1 }) {
-        if !has_any || message.contains_key(*key) {
-            put_text(message, key, &said.reasoning);
-        }
-    }
-    // The transcript is a part of the text.
-    if let Some(transcript) = message.get_mut("audio").and_then(|a| a.get_mut("transcript")) {
-        *transcript = Value::from("");
-    }
-}
-
-/// Puts a text in its place; nothing stays nothing.
-fn put_text(message: &mut Map<String, Value>, key: &str, text: &str) {
-    match message.get_mut(key) {
-        None | Some(Value::Null) if text.is_empty() => {}
-        Some(place) => *place = Value::from(text),
-        None => {
-            message.insert(key.to_owned(), Value::from(text));
-        }
-    }
+    });
+    let choices = format!("[{}]", written.collect::<Vec<_>>().join(","));
+    let mut object = Written::of(&answer);
+    object.set("choices", choices);
+    Some(object.text().into_bytes())
 }
 
 /// A chunk like another of its stream, in which choices say this and nothing else.
 pub fn chunk_like(chunk: &[u8], said: &[ChoicePiece]) -> Option<Vec<u8>> {
-    let mut value: Value = serde_json::from_slice(chunk).ok()?;
-    let object = value.as_object_mut()?;
-    let is_completion = object.get("object").and_then(Value::as_str) == Some("text_completion");
+    let chunk = members_of(chunk).ok()?;
+    let is_completion = chunk.text("object").as_deref() == Some("text_completion");
     let choices = said.iter().map(|said| {
-        let mut choice = Map::new();
-        choice.insert("index".to_owned(), Value::from(said.index));
+        let mut choice = Written::default();
+        choice.set("index", said.index.to_string());
         match is_completion {
-            true => drop(choice.insert("text".to_owned(), Value::from(""))),
-            false => drop(choice.insert("delta".to_owned(), json!({}))),
+            true => choice.set("text", quoted(&said.text)),
+            false => choice.set("delta", message(&Members::default(), said)),
         }
-        choice.insert("finish_reason".to_owned(), Value::Null);
-        put(&mut choice, said);
-        Value::Object(choice)
+        choice.set("finish_reason", "null".to_owned());
+        choice.text()
     });
-    let choices: Vec<Value> = choices.collect();
-    object.insert("choices".to_owned(), Value::from(choices));
+    let choices = format!("[{}]", choices.collect::<Vec<_>>().join(","));
+    let mut object = Written::of(&chunk);
+    object.set("choices", choices);
     object.remove("usage");
-    serde_json::to_vec(&value).ok()
+    Some(object.text().into_bytes())
+}
+
+/// A choice that says this.
+fn put(choice: &Members<'_>, said: &ChoicePiece, form: Form) -> String {
+    let mut written = Written::of(choice);
+    if has(choice, "logprobs") {
+        written.set("logprobs", "null".to_owned());
+    }
+    let is_completion = has(choice, "text");
+    if is_completion {
+        written.set("text", quoted(&said.text));
+    }
+    // As it is read: the delta of a chunk, and where it has none the message.
+    let keys = match form {
+        Form::Answer => &["message"][..],
+        Form::Chunk => &["delta", "message"],
+    };
+    let spoken = keys.iter().find_map(|key| Some((*key, choice.object(key)?)));
+    match spoken {
+        Some((key, said_before)) => written.set(key, message(&said_before, said)),
+        None if is_completion => {}
+        None => written.set(keys[0], message(&Members::default(), said)),
+    }
+    written.text()
+}
+
+/// A message, or a piece of one, that says this.
+fn message(before: &Members<'_>, said: &ChoicePiece) -> String {
+    let mut written = Written::of(before);
+    let mut put_text = |key: &str, text: &str| {
+        // Nothing stays nothing.
+        if !text.is_empty() || before.get(key).is_some() {
+            written.set(key, quoted(text));
+        }
+    };
+    put_text("content", &said.text);
+    put_text("refusal", &said.refusal);
+    let has_any = REASONING.iter().any(|key| has(before, key));
+    for key in REASONING.iter().take(if has_any { REASONING.len() } else { 1 }) {
+        if !has_any || has(before, key) {
+            put_text(key, &said.reasoning);
+        }
+    }
+    // The transcript is a part of the text.
+    if let Some(audio) = before.object("audio").filter(|audio| has(audio, "transcript")) {
+        let mut heard = Written::of(&audio);
+        heard.set("transcript", quoted(""));
+        written.set("audio", heard.text());
+    }
+    written.text()
+}
+
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+fn has(of: &Members<'_>, key: &str) -> bool {
+    of.0.iter().any(|(name, _)| name == key)
+}
+
+/// An object as it is written: its members in order, each value as JSON.
+#[derive(Default)]
+struct Written<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'a> Written<'a> {
+    fn of(members: &Members<'a>) -> Written<'a> {
+        let members = members.0.iter();
+        Written(members.map(|(key, value)| (key.clone(), Cow::Borrowed(value.get()))).collect())
+    }
+
+    /// Gives a member another value: where it was last, or at the end where it was not.
+    fn set(&mut self, key: &str, value: String) {
+        let value = Cow::Owned(value);
+        let Some(last) = self.0.iter().rposition(|(name, _)| name == key) else {
+            return self.0.push((Cow::Owned(key.to_owned()), value));
+        };
+        self.0[last].1 = value;
+        let mut place = 0..;
+        self.0.retain(|(name, _)| place.next() == Some(last) || name != key);
+    }
+
+    fn remove(&mut self, key: &str) {
+        self.0.retain(|(name, _)| name != key);
+    }
+
+    fn text(&self) -> String {
+        let members = self.0.iter().map(|(key, value)| format!("{}:{value}", quoted(key)));
+        format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::openai_chat::{read_answer, read_chunk};
+    use serde_json::json;
 
     fn says(text: &str, reasoning: &str) -> ChoicePiece {
         let (text, reasoning) = (text.to_owned(), reasoning.to_owned());
@@ -149,6 +213,34 @@ mod tests {
         let put = with_texts(completion.to_string().as_bytes(), Form::Answer, &[says("z", "")]);
         let value: Value = serde_json::from_slice(&put.unwrap()).unwrap();
         assert_eq!(value["choices"][0], json!({"text": "z", "index": 0}));
+    }
+
+    /// What a tree of values refuses, the reader takes: its texts are replaced as well.
+    #[test]
+    fn texts_are_other_in_whatever_is_read() {
+        #[track_caller]
+        fn check(form: Form, written: &str) {
+            let put = with_texts(written.as_bytes(), form, &[says("z", "")]).unwrap();
+            let text = match form {
+                Form::Answer => read_answer(&put).unwrap().text().to_owned(),
+                Form::Chunk => read_chunk(&put).unwrap().choices[0].text.clone(),
+            };
+            assert_eq!(text, "z", "{written}");
+            assert!(!String::from_utf8(put).unwrap().contains("ann@"), "{written}");
+        }
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        for x in ["1e999", "\"\\ud83d\"", deep.as_str()] {
+            let message = r#"{"content": "ann@ \ud83d", "refusal": "ann@"}"#;
+            let rest = format!(r#""x": {x}, "choices": [{{"x": {x}, "#);
+            check(Form::Answer, &format!("{{{rest}\"message\": {message}}}]}}"));
+            check(Form::Chunk, &format!("{{{rest}\"delta\": {message}}}]}}"));
+            // As it is read where there is no delta.
+            check(Form::Chunk, &format!("{{{rest}\"delta\": null, \"message\": {message}}}]}}"));
+        }
+        let twice = r#"{"choices": [{"text": "ann@", "\ud83d": 1, "message": {"content": "ann@",
+                        "content": "ann@ too"}}]}"#;
+        check(Form::Answer, twice);
+        check(Form::Chunk, r#"{"choices": [{"delta": {"content": "ann@"}}], "choices": [{}]}"#);
     }
 
     #[test]
