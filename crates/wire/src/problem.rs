@@ -107,7 +107,7 @@ pub(crate) fn members_of(body: &[u8]) -> Result<Members<'_>, AnswerProblem> {
 }
 
 /// Codes and types that say "account" and not "wait a moment".
-const ACCOUNT: [&str; 10] = [
+const ACCOUNT: [&str; 15] = [
     "insufficient_quota",
     "credit_balance_exhausted",
     "billing_error",
@@ -118,6 +118,21 @@ const ACCOUNT: [&str; 10] = [
     "billing_hard_limit_reached",
     "billing_not_active",
     "insufficient_credits",
+    "account_deactivated",
+    // Moonshot's, Alibaba's, Volcengine's, Zhipu's.
+    "exceeded_current_quota_error",
+    "Arrearage",
+    "AccountOverdueError",
+    "1113",
+];
+
+/// Sentences that say so where no code does: Anthropic's of prepaid credit (with status 400),
+/// Moonshot's and DeepSeek's, OpenAI's.
+const ACCOUNT_SENTENCES: [&str; 4] = [
+    "credit balance is too low",
+    "insufficient balance",
+    "account is suspended",
+    "account has been deactivated",
 ];
 
 impl ErrorFacts {
@@ -182,10 +197,12 @@ impl ErrorFacts {
         facts
     }
 
-    /// Whether the code says that the account has no credit or has met its spend limit.
+    /// Whether it says that the account has no credit, has met its spend limit or is shut off.
     pub fn is_account_limit(&self) -> bool {
-        // Anthropic says so of prepaid credit with status 400 and no code.
-        let is_used_up = |said: &String| said.contains("credit balance is too low");
+        let is_used_up = |said: &String| {
+            let said = said.to_lowercase();
+            ACCOUNT_SENTENCES.iter().any(|sentence| said.contains(sentence))
+        };
         [&self.code, &self.kind].into_iter().flatten().any(|code| ACCOUNT.contains(&code.as_str()))
             || self.message.as_ref().is_some_and(is_used_up)
     }

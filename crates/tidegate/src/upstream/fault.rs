@@ -237,6 +237,27 @@ mod tests {
     }
 
     #[test]
+    fn an_account_that_is_used_up_or_shut_off_is_the_account_s_limit() {
+        let check = |status, body: &str| {
+            assert_eq!(of(status, body).failure, Failure::AccountLimit, "{body}");
+        };
+        check(429, r#"{"error":{"code":"credit_balance_exhausted"}}"#);
+        check(429, r#"{"error":{"type":"exceeded_current_quota_error"}}"#);
+        check(429, r#"{"error":{"code":"1113","message":"您的账户已欠费，请充值后重试。"}}"#);
+        check(
+            429,
+            r#"{"error":{"message":"Your account x is suspended due to Insufficient Balance"}}"#,
+        );
+        check(400, r#"{"error":{"code":"Arrearage","type":"Arrearage"}}"#);
+        check(403, r#"{"error":{"code":"AccountOverdueError"}}"#);
+        check(401, r#"{"error":{"type":"invalid_request_error","code":"account_deactivated"}}"#);
+        let details = r#"{"type":"error","error":{"type":"rate_limit_error","message":"m",
+                          "details":{"error_code":"enforced_spend_limit_reached"}}}"#;
+        check(429, details);
+        assert_eq!(of(429, r#"{"error":{"code":"113"}}"#).failure, Failure::RateLimited);
+    }
+
+    #[test]
     fn an_error_with_status_200_is_classified_by_its_words() {
         let check = |body: &str, failure| {
             let problem = AnswerProblem::Error(ErrorFacts::of_body(body.as_bytes()));

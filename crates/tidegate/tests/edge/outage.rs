@@ -289,6 +289,72 @@ fn an_outage_while_a_release_runs_is_said_of_both_arms_and_is_no_verdict() {
     assert_eq!(said(&server, "OUTAGE of").len(), 2, "{}", server.log());
 }
 
+/// What providers say of an account that is used up or shut off: status line, error.
+fn account_errors() -> Vec<(&'static str, Value)> {
+    let spent = json!({"error_code": "enforced_spend_limit_reached"});
+    vec![
+        ("429 Too Many Requests", json!({"code": "insufficient_quota"})),
+        ("429 Too Many Requests", json!({"code": "credit_balance_exhausted"})),
+        ("429 Too Many Requests", json!({"type": "rate_limit_error", "details": spent})),
+        ("429 Too Many Requests", json!({"type": "exceeded_current_quota_error"})),
+        ("400 Bad Request", json!({"code": "Arrearage"})),
+        ("401 Unauthorized", json!({"code": "account_deactivated"})),
+        ("402 Payment Required", json!({"message": "pay first"})),
+    ]
+}
+
+/// The account is both arms': it says nothing of the candidate, and no retry helps.
+#[test]
+fn an_account_that_is_used_up_is_an_incident_of_its_own_and_no_verdict_on_a_candidate() {
+    let is_well = Arc::new(AtomicBool::new(true));
+    let (well, next) = (Arc::clone(&is_well), std::cell::Cell::new(0));
+    let upstream = Upstream::by_rule(move |_| {
+        if well.load(Ordering::SeqCst) {
+            return ("200 OK", completion(ANSWER));
+        }
+        let errors = account_errors();
+        let (status, error) = &errors[next.replace(next.get() + 1) % errors.len()];
+        (status, json!({ "error": error }).to_string())
+    });
+    let project = project_on(&upstream);
+    std::fs::remove_file(project.root.join("evals/dataset.jsonl")).unwrap();
+    project.write("evals/eval_cases.csv", CASES);
+    let rungs = "  rungs:\n    - {weight_pct: 50, look_s: 3600}\n    \
+                 - {weight_pct: 100, look_s: 3600}\n  tick_ms: 50\n";
+    project.edit("tidegate.yaml", "  preset: ladder\n", rungs);
+    let server = project.serve();
+    project.run(&["eval", "--prompt", "v2"]).exits(0);
+    project.run(&["release", "start", "--prompt", "v2"]).exits(0);
+    (0..20).for_each(|n| drop(server.chat(&format!("user-{n}"), "hello")));
+    let asked = upstream.asked().len();
+    is_well.store(false, Ordering::SeqCst);
+    for n in 0..140 {
+        let answer = client::chat(server.address, Some(&format!("user-{n}")), "hello").unwrap();
+        answer.check_error(503, "upstream_account_limit", &[]);
+    }
+    assert_eq!(upstream.asked().len(), asked + 140, "it was asked again");
+    let found = wait_for("the incident", || {
+        let all = project.run(&["incident", "list", "--json"]).exits(0).json();
+        all.as_object()?.values().next().cloned()
+    });
+    assert_eq!((&found["about"], &found["upstream"]), (&json!("outage"), &json!("main")));
+    assert_eq!(found["reason"]["failure"], "account_limit", "{found}");
+    check_metric(&server, r#"tidegate_release_phase{phase="running"} 1"#);
+    check_metric(&server, "tidegate_release_weight_pct 50");
+    is_well.store(true, Ordering::SeqCst);
+    wait_for("the end of the outage", || {
+        (0..20).for_each(|n| ask_any(&server, n));
+        (readyz(&server)["upstream"] == "ok").then_some(())
+    });
+    check_metric(&server, r#"tidegate_release_phase{phase="running"} 1"#);
+    check_metric(&server, "tidegate_release_weight_pct 50");
+}
+
+fn ask_any(server: &Server, n: u64) {
+    let answer = client::chat(server.address, Some(&format!("user-{n}")), "hello").unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
 #[test]
 fn the_release_is_in_the_metrics() {
     let project = Project::fast();
