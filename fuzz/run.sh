@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds="${1:-60}"
-targets="${2:-answers streams requests split text key}"
+targets="${2:-answers dialects document frames key redacted requests split streams text}"
 host=$(rustc -vV | sed -n 's/^host: //p')
 work="$(realpath -m "${CARGO_TARGET_DIR:-target}")/fuzz"
 coverage="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4"

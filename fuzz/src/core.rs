@@ -3,6 +3,7 @@
 
 use tidegate_core::access::KeyText;
 use tidegate_core::guard::detect_refusal;
+use tidegate_core::retrieval::{Chunk, ChunkId, chunks, cited, retrieved, short_words, terms};
 use tidegate_core::text::{
     estimate_tokens, find_private, folded, has_pii, language_of, readings, redact, unescaped,
 };
@@ -11,7 +12,8 @@ use tidegate_core::text::{
 type Target = fn(&[u8]);
 
 /// The targets, by the name of their corpus.
-pub(crate) const TARGETS: [(&str, Target); 2] = [("text", text), ("key", key)];
+pub(crate) const TARGETS: [(&str, Target); 3] =
+    [("document", document), ("key", key), ("text", text)];
 
 /// A text that was redacted has nothing left to redact, and nothing else of it is touched.
 fn text(bytes: &[u8]) {
@@ -37,4 +39,28 @@ fn key(bytes: &[u8]) {
         assert_eq!(key.reveal(), text);
         assert!(text.starts_with(key.id().as_str()));
     }
+}
+
+/// A document that is cut has all of its characters but white space between its chunks, and no
+/// chunk is blank or too long; the first byte says how long. A question has bounded terms.
+fn document(bytes: &[u8]) {
+    let Some((length, bytes)) = bytes.split_first() else { return };
+    let (length, text) = (usize::from(*length).max(1), String::from_utf8_lossy(bytes));
+    let cut = chunks(&text, length);
+    for chunk in &cut {
+        assert!(!chunk.trim().is_empty() && chunk.chars().count() <= length, "{chunk:?}");
+    }
+    let letters = |text: &str| text.split_whitespace().collect::<String>();
+    assert_eq!(letters(&cut.concat()), letters(&text));
+    let folded = folded(&text);
+    let _ = short_words(&folded);
+    let asked = terms(&text);
+    assert!(asked.long.len() <= 64 && asked.short.len() <= 64);
+    let name = |number| ChunkId::new("a.md", number);
+    let shown = (1..).zip(&cut).map(|(at, cut)| Chunk { id: name(at), text: (*cut).to_owned() });
+    let found = retrieved(shown.collect(), 2 * length);
+    let chars = cut.iter().take(found.ids.len()).map(|cut| cut.chars().count()).sum::<usize>();
+    assert!(chars <= 2 * length, "{chars}");
+    let cited = cited(&text, &found.ids);
+    assert!(cited.shown + cited.not_shown <= text.len() as u64);
 }
