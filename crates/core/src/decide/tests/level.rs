@@ -6,7 +6,7 @@ use super::{plan, rule};
 use crate::decide::bets::Against;
 use crate::decide::e_process::EProcess;
 use crate::decide::strata::{self, Stratum};
-use crate::decide::{Metric, Observation, Phase, Plan, ReasonCode, ReleaseState, decide};
+use crate::decide::{LineRule, Metric, Observation, Phase, Plan, ReasonCode, ReleaseState, decide};
 use crate::ids::UnixMs;
 use crate::observe::{Outcome, Timing, Window};
 use crate::route::Cohort;
@@ -243,6 +243,55 @@ fn clustered_users_keep_the_level() {
         let found = rolled_back(20, alike, 0.8);
         assert!(found >= 19, "{found} of 20 found");
     }
+}
+
+/// Releases whose candidate's first tokens take so many times as long, streamed, looked at every 80
+/// requests; a fifth of its requests fail at once. How many rolled back.
+fn rolled_back_for_first_tokens(runs: u32, factor: f64) -> u32 {
+    // Off by default; where it is on, its band is usually that of latency.
+    let rule = LineRule { metric: Metric::FirstTokenP95, ..rule(Metric::LatencyP95) };
+    let plan = plan(vec![rule]);
+    let mut chance = Chance(41);
+    let first_token = |chance: &mut Chance, factor: f64| {
+        let first_token_us = (300_000.0 * factor * (chance.normal() * 0.5).exp()) as u64;
+        Timing { first_token_us, total_us: first_token_us + 2_000_000, ..Timing::default() }
+    };
+    let mut release = || {
+        let mut state = ReleaseState::start(UnixMs(0));
+        let mut seen = Observation::default();
+        (1..=60).any(|look| {
+            let now = UnixMs(look);
+            for _ in 0..80 {
+                let is_candidate = chance.hit(SHARE);
+                let outcome = match is_candidate && chance.hit(0.2) {
+                    // A failure is no fast answer.
+                    true => Outcome {
+                        failure: Some(Failure::Malformed),
+                        timing: Timing { total_us: 1_000, ..Timing::default() },
+                        ..Outcome::default()
+                    },
+                    false => Outcome {
+                        timing: first_token(&mut chance, if is_candidate { factor } else { 1.0 }),
+                        streamed: true,
+                        ..Outcome::default()
+                    },
+                };
+                let arm = if is_candidate { &mut seen.candidate } else { &mut seen.stable };
+                arm.add(&outcome, now);
+            }
+            state = decide(&plan, &state, &seen, now).state;
+            state.phase == Phase::RolledBack
+        })
+    };
+    (0..runs).map(|_| u32::from(release())).sum()
+}
+
+#[test]
+fn first_tokens_three_times_as_slow_are_taken_back_and_equal_ones_are_not() {
+    let (slow, equal) =
+        (rolled_back_for_first_tokens(100, 3.0), rolled_back_for_first_tokens(100, 1.0));
+    println!("rolled back: {slow} of 100 that are three times as slow, {equal} of 100 equal ones");
+    assert!(slow >= 99 && equal <= 1, "{slow} of 100 slow ones, {equal} of 100 equal ones");
 }
 
 /// The release's budget is split over its rules, ceilings too: what all tests may spend together is
