@@ -18,6 +18,9 @@ const FOLLOWS_MOST_MS: u64 = 1_000;
 /// the same binary; each release sets it to its date in CHANGELOG.md.
 pub(crate) const BUILT: UnixMs = UnixMs(1_795_824_000_000);
 
+/// Longest span, ms: 100 years.
+pub(crate) const SPAN_MAX_MS: u64 = 100 * 366 * 86_400_000;
+
 /// A span as it is typed, in ms: a whole number and `s`, `m`, `h` or `d`.
 pub(crate) fn span(text: &str) -> Result<u64, String> {
     let wrong = || format!("`{text}`: a number and `s`, `m`, `h` or `d`, for example `90d`");
@@ -32,8 +35,7 @@ pub(crate) fn span(text: &str) -> Result<u64, String> {
     };
     let number: u64 = number.parse().map_err(|_| wrong())?;
     let ms = number.checked_mul(unit_ms).ok_or_else(wrong)?;
-    let years = 100 * 366 * 86_400_000;
-    (ms <= years).then_some(ms).ok_or_else(|| format!("`{text}`: more than 100 years"))
+    (ms <= SPAN_MAX_MS).then_some(ms).ok_or_else(|| format!("`{text}`: more than 100 years"))
 }
 
 /// The real clock, or the demo's, which is moved on by the demo and labelled as such.

@@ -1,6 +1,7 @@
 //! How much a caller may use: all the bounds that hold for a request – those of its key, of its
 //! tenant and of the service – are taken together or not at all.
 
+use super::bounds::{BUDGET_MAX, Bounds, PER_MIN_MAX};
 use super::budget::{Budget, Ledger, Period, Reserved, Spent};
 use super::quota::{Bucket, Denied};
 use crate::ids::UnixMs;
@@ -9,21 +10,6 @@ use std::fmt;
 
 /// Scopes whose bounds hold for one request: its key, its tenant, the service.
 pub const SCOPES_MAX: usize = 3;
-
-/// How much may be used; absent is unbounded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Bounds {
-    /// Requests in a minute.
-    pub requests_per_min: Option<u64>,
-    /// Tokens in a minute, of prompts and answers together.
-    pub tokens_per_min: Option<u64>,
-    /// Requests at a time.
-    pub concurrent: Option<u32>,
-    /// Money in a day.
-    pub budget_day: Option<Money>,
-    /// Money in a calendar month.
-    pub budget_month: Option<Money>,
-}
 
 /// A bound on speed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,7 +144,7 @@ pub struct Allowance {
 
 impl Allowance {
     /// That of a scope that has used nothing but the money that is on disk; `None` for one without
-    /// bounds.
+    /// bounds. What is beyond the highest bound there is counts as that: nothing overflows then.
     pub fn of(
         bounds: &Bounds,
         now: UnixMs,
@@ -170,12 +156,13 @@ impl Allowance {
             return None;
         }
         let ledger = |period, limit: Option<Money>| {
-            let budget = Budget { period, limit: limit? };
+            let budget = Budget { period, limit: limit?.min(BUDGET_MAX) };
             Some(Ledger::open(budget, now, on_disk(period)))
         };
+        let bucket = |limit: u64| Bucket::per_minute(limit.min(PER_MIN_MAX));
         Some(Allowance {
-            requests: requests_per_min.map(Bucket::per_minute),
-            tokens: tokens_per_min.map(Bucket::per_minute),
+            requests: requests_per_min.map(bucket),
+            tokens: tokens_per_min.map(bucket),
             concurrent,
             running: 0,
             ledgers: [ledger(Period::Day, budget_day), ledger(Period::Month, budget_month)],

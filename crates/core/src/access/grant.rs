@@ -1,6 +1,6 @@
 //! What the owner of a key may do, and whether the key still opens.
 
-use super::allowance::Bounds;
+use super::bounds::Bounds;
 use super::key::KeyId;
 use crate::ids::{Digest, UnixMs};
 use crate::money::Money;

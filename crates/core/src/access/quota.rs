@@ -71,13 +71,13 @@ impl Bucket {
             return Err(Denied::Never);
         }
         let full = u128::from(self.limit) * MINUTE_US;
-        let after = self.missing(now_us) + u128::from(count) * MINUTE_US;
+        let after = self.missing(now_us).saturating_add(u128::from(count) * MINUTE_US);
         if after > full {
             let limit = u128::from(self.limit.max(1));
             let wait_us = u64::try_from((after - full).div_ceil(limit)).unwrap_or(u64::MAX);
             return Err(Denied::For { wait_us });
         }
-        self.full_at = self.moment(now_us) + after;
+        self.full_at = self.moment(now_us).saturating_add(after);
         Ok(())
     }
 

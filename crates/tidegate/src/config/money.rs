@@ -8,13 +8,6 @@ use tidegate_core::calendar::Day;
 use tidegate_core::ids::UnixMs;
 use tidegate_core::money::{Money, PriceTable, Rates};
 
-/// Highest budget, dollars: what is kept of one has its bound a little above.
-pub(crate) const BUDGET_USD_MAX: u64 = 9_000_000;
-/// Highest bound of a minute: more than any service has.
-pub(crate) const PER_MIN_MAX: u64 = 1_000_000_000_000;
-/// Highest bound of requests at a time.
-pub(crate) const CONCURRENT_MAX: u32 = 1_000_000;
-
 /// A model's prices, US dollars for a million tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -111,6 +104,8 @@ impl BoundsConfig {
 /// Dollars as they are written in the file. YAML's numbers are read as fractions of two; the
 /// shortest decimal that is read as the same one is what was written, up to 15 digits.
 fn money(dollars: f64) -> Money {
+    // `-0.0` is in every range, and `-0` is no amount: it would be the largest.
+    let dollars = if dollars == 0.0 { 0.0 } else { dollars };
     Money::parse_usd(&dollars.to_string()).unwrap_or(Money::MAX)
 }
 
@@ -211,6 +206,7 @@ mod tests {
         check(1e-7, "0.0000001");
         check(0.1 + 0.2, "0.30");
         check(1e9, Money::MAX.to_string().as_str());
+        check(-0.0, "0.00");
         check(9_000_000.0, "9000000.00");
         assert_eq!(per_one(0.0375), 37_500);
         assert_eq!(per_one(0.15), 150_000);

@@ -1,13 +1,15 @@
 //! What control can be asked for. The same words go over the admin plane and into a control that
 //! runs without a server.
 
+mod bound;
+
 use crate::lang::Lang;
 use crate::version_set::PackOverrides;
 use crate::view::Done;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use tidegate_core::access::{KeyError, KeyText, Role};
+use tidegate_core::access::{Bounds, KeyError, KeyText, Role};
 use tidegate_core::calendar::Day;
 use tidegate_core::decide::Order;
 use tidegate_core::degrade::DegradeLevel;
@@ -163,8 +165,9 @@ pub(crate) struct StartRequest {
     pub(crate) accept_one_way: bool,
 }
 
-/// What a key is made with.
+/// What a key is made with. A member that is not known is refused: it may be a bound.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct KeyRequest {
     /// Whose it is.
     pub(crate) name: String,
@@ -181,19 +184,35 @@ pub(crate) struct KeyRequest {
     /// How long it opens, ms; left out, until it is revoked.
     pub(crate) lasts_ms: Option<u64>,
     /// Most requests in a minute.
+    #[serde(default, deserialize_with = "bound::requests_per_min")]
     pub(crate) requests_per_min: Option<u64>,
     /// Most tokens in a minute.
+    #[serde(default, deserialize_with = "bound::tokens_per_min")]
     pub(crate) tokens_per_min: Option<u64>,
     /// Most requests at a time.
+    #[serde(default, deserialize_with = "bound::concurrent")]
     pub(crate) concurrent: Option<u32>,
     /// Most money in a day.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bound::budget_day")]
     pub(crate) budget_day: Option<Money>,
     /// Most money in a calendar month.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bound::budget_month")]
     pub(crate) budget_month: Option<Money>,
     /// Who makes it.
     pub(crate) by: String,
+}
+
+impl KeyRequest {
+    /// How much its owner may use.
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds {
+            requests_per_min: self.requests_per_min,
+            tokens_per_min: self.tokens_per_min,
+            concurrent: self.concurrent,
+            budget_day: self.budget_day,
+            budget_month: self.budget_month,
+        }
+    }
 }
 
 /// Whose records are to be deleted: a tenant's, a user's, or those of a tenant's user.

@@ -1,5 +1,6 @@
 //! Why control refuses a command, or cannot carry it out.
 
+use crate::clock::SPAN_MAX_MS;
 use crate::config::ConfigError;
 use crate::evidence::EvidenceError;
 use crate::gate::{CasesError, GateError};
@@ -9,7 +10,7 @@ use crate::version_set::SetError;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use thiserror::Error;
-use tidegate_core::access::{KeyError, KeyId};
+use tidegate_core::access::{BoundError, KeyError, KeyId};
 use tidegate_core::decide::PlanError;
 use tidegate_core::ids::{ChangeId, IdError, IncidentId, ServiceName, VersionSetId};
 use tidegate_core::journal::ReplayError;
@@ -149,9 +150,12 @@ pub(crate) enum KeyRefused {
     /// The service has no such name.
     #[error("the service is not called `{}`, so no key can be for that", .given.escape_debug())]
     Model { given: String, names: Vec<String> },
-    /// A bound that lets no request in, or that is not counted so far.
-    #[error("{what}: given {given}, allowed are 1 to {most}")]
-    Bound { what: &'static str, given: u64, most: u64 },
+    /// A number that is no bound.
+    #[error(transparent)]
+    Bound(#[from] BoundError),
+    /// A key that would open never, or longer than anything lasts.
+    #[error("{what}: given {given_ms} ms, allowed are {least_ms} to {SPAN_MAX_MS} (100 years)")]
+    Span { what: &'static str, given_ms: u64, least_ms: u64 },
     /// The key that is to be kept is none.
     #[error(transparent)]
     Text(#[from] KeyError),

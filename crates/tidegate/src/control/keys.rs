@@ -4,7 +4,7 @@ use super::command::{Answer, KeyRequest, NewKey};
 use super::error::{ControlError, KeyRefused, Result};
 use super::{Control, Plane};
 use crate::access::KeySecret;
-use crate::config::{CONCURRENT_MAX, PER_MIN_MAX};
+use crate::clock::SPAN_MAX_MS;
 use crate::secret;
 use crate::view::Done;
 use std::collections::BTreeMap;
@@ -14,6 +14,8 @@ use tidegate_core::journal::{ControlState, Event};
 
 /// Longest name of a key, of its owner and its tenant, characters.
 const NAME_MAX: usize = 64;
+/// How long a key opens, as errors call it.
+pub(crate) const LIFE: &str = "how long the key opens";
 
 impl Control {
     pub(super) async fn make_key(&mut self, request: KeyRequest) -> Result<Answer> {
@@ -48,14 +50,9 @@ impl Control {
                 return Err(KeyRefused::Name { what, given });
             }
         }
-        for (what, given, most) in [
-            ("requests a minute", request.requests_per_min, PER_MIN_MAX),
-            ("tokens a minute", request.tokens_per_min, PER_MIN_MAX),
-            ("requests at a time", request.concurrent.map(u64::from), CONCURRENT_MAX.into()),
-        ] {
-            if let Some(given) = given.filter(|given| !(1..=most).contains(given)) {
-                return Err(KeyRefused::Bound { what, given, most });
-            }
+        request.bounds().check()?;
+        if let Some(ms) = request.lasts_ms {
+            check_span(LIFE, ms, 1)?;
         }
         let names = self.names();
         let unknown = request.models.iter().find(|model| !names.contains(model));
@@ -82,6 +79,7 @@ impl Control {
         overlap_ms: u64,
         by: String,
     ) -> Result<Answer> {
+        check_span("how long the old key opens", overlap_ms, 0)?;
         let now = self.clock.now();
         let old = find(&self.state, named, now)?;
         let (from, made_at, grant) = (old.grant.key.clone(), old.made_at, old.grant.clone());
@@ -173,6 +171,13 @@ impl KeyRefused {
         // A whole key does not belong into an error.
         let given = given.chars().take(11).collect();
         KeyRefused::Unknown { given, known }
+    }
+}
+
+fn check_span(what: &'static str, given_ms: u64, least_ms: u64) -> Result<(), KeyRefused> {
+    match (least_ms..=SPAN_MAX_MS).contains(&given_ms) {
+        true => Ok(()),
+        false => Err(KeyRefused::Span { what, given_ms, least_ms }),
     }
 }
 

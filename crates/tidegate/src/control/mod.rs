@@ -31,6 +31,7 @@ pub(crate) use admin::{AdminError, AdminPlane, WireError, serve_admin};
 pub(crate) use command::{Answer, Command, DeleteRequest, KeyRequest, NewKey, StartRequest};
 pub(crate) use error::{ControlError, EvalProblem, KeyRefused, ProjectError, StartError};
 pub(crate) use find::{AdminFile, folder_of, full_name, in_folder, of_this_user};
+pub(crate) use keys::LIFE;
 pub(crate) use records::whose;
 pub(crate) use run::ControlHandle;
 pub(crate) use start::require_contract;

@@ -243,21 +243,94 @@ fn a_key_over_the_admin_plane_has_the_bounds_of_the_command_line() {
         admin(&project, "POST", &lead, Some(&command))
     };
     for (member, value, says) in [
-        ("requests_per_min", json!(0), "1 to"),
-        ("tokens_per_min", json!(u64::MAX), "1 to"),
-        ("concurrent", json!(0), "1 to"),
         ("text", json!("tg-00000000-0"), "checksum"),
         ("text", json!("sk-no-key"), "no key"),
         ("text", json!(lead), "there already"),
         ("models", json!(["other"]), "`other`"),
         ("name", json!("tg-12345678"), "name"),
+        ("lasts_ms", json!(0), "given 0 ms, allowed are 1 to"),
+        ("lasts_ms", json!(u64::MAX), "100 years"),
     ] {
         let answer = make(member, value);
         assert_eq!(answer.status, 409, "{member}: {answer:?}");
         assert!(answer.body.contains(says), "{member}: {answer:?}");
     }
-    assert_eq!(make("role", json!("root")).status, 400);
-    assert_eq!(make("expires_at", json!(1)).status, 200, "what is not known is not taken");
+    // What is no bound is not read as one, and says which member it is.
+    let count = "whole numbers from 1 to";
+    for (member, value, says) in [
+        ("requests_per_min", json!(0), count),
+        ("requests_per_min", json!(-1), "given -1, allowed are whole numbers from 1 to 1000000"),
+        ("requests_per_min", json!(1.5), "given 1.5,"),
+        ("requests_per_min", json!("60"), count),
+        ("tokens_per_min", json!(u64::MAX), count),
+        ("tokens_per_min", json!(1e30), count),
+        ("concurrent", json!(0), count),
+        ("concurrent", json!(1_u64 << 32), "from 1 to 1000000,"),
+        ("concurrent", json!([1]), count),
+        ("budget_day", json!("9000000.01"), "at most 9000000 US dollars"),
+        ("budget_day", json!("18000000"), "at most 9000000 US dollars"),
+        ("budget_day", json!("99999999999999999999999999"), "at most 9000000 US dollars"),
+        ("budget_day", json!("-1"), "a budget is not negative"),
+        ("budget_month", json!("5eur"), "given \\\"5eur\\\", a budget is in US dollars"),
+        ("budget_month", json!("NaN"), "decimal number"),
+        ("budget_month", json!(""), "decimal number"),
+        ("budget_month", json!(5), "a budget is text"),
+        // Members that are none: each may be meant as a bound.
+        ("budget_week", json!("5"), "unknown field `budget_week`"),
+        ("budget_month_usd", json!(5), "unknown field"),
+        ("expires_at", json!(1), "unknown field"),
+        ("role", json!("root"), "unknown variant `root`"),
+    ] {
+        let answer = make(member, value);
+        assert_eq!(answer.status, 400, "{member}: {answer:?}");
+        assert!(answer.body.contains(says), "{member}: {answer:?}");
+        let is_named = member == "role" || answer.body.contains(member);
+        assert!(is_named, "{member}: {answer:?}");
+    }
+    assert!(!project.run(&["key", "list"]).exits(0).out.contains("web"), "nothing was made");
+    assert_eq!(make("budget_day", json!("0.5 USD")).status, 200);
+}
+
+#[test]
+fn a_bound_that_is_none_is_refused_wherever_it_is_given() {
+    let project = Project::init();
+    for (flag, wrong, says) in [
+        ("--requests-per-min", "0", "1 to 1000000000000"),
+        ("--requests-per-min", "-1", "1 to 1000000000000"),
+        ("--tokens-per-min", "1e3", "1 to 1000000000000"),
+        ("--tokens-per-min", "99999999999999999999", "1 to 1000000000000"),
+        ("--concurrent", "1000001", "1 to 1000000"),
+        ("--budget-day", "-5", "not negative"),
+        ("--budget-day", "5eur", "US dollars"),
+        ("--budget-day", "9000001", "at most 9000000 US dollars"),
+        ("--budget-month", "inf", "decimal number"),
+    ] {
+        project.run(&["key", "create", "web", flag, wrong]).fails(2, &[flag, wrong, says], &[]);
+    }
+    let week = project.run(&["key", "create", "web", "--budget-week", "5"]);
+    assert!(week.code == 2 && week.err.contains("'--budget-day'"), "{week:?}");
+    project.append("tidegate.yaml", "\nbounds: {PLACE}\n");
+    let mut before = "{PLACE}".to_owned();
+    for (wrong, says) in [
+        ("{requests_per_min: 0}", "bounds.requests_per_min: given `0`, allowed 1 to"),
+        ("{requests_per_min: -1}", "requests_per_min"),
+        ("{tokens_per_min: 1.5}", "tokens_per_min"),
+        ("{tokens_per_min: 1000000000001}", "allowed 1 to 1000000000000"),
+        ("{concurrent: 1000001}", "allowed 1 to 1000000"),
+        ("{concurrent: 4294967297}", "concurrent"),
+        ("{budget_day_usd: -5}", "budget_day_usd: given `-5`, allowed 0 to 9000000 (US dollars)"),
+        ("{budget_day_usd: .nan}", "given `.nan`"),
+        ("{budget_day_usd: .inf}", "given `.inf`"),
+        ("{budget_month_usd: 1e300}", "allowed 0 to 9000000"),
+        ("{budget_month_usd: 5eur}", "budget_month_usd"),
+        ("{budget_week_usd: 5}", "budget_week_usd"),
+    ] {
+        project.edit("tidegate.yaml", &before, wrong);
+        before = wrong.to_owned();
+        project.run(&["check"]).fails(2, &["tidegate.yaml:", says], &[]);
+    }
+    project.edit("tidegate.yaml", &before, "{budget_day_usd: 0, budget_month_usd: -0.0}");
+    project.run(&["check"]).exits(0);
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::access::bounds::{BUDGET_MAX, CONCURRENT_MAX, PER_MIN_MAX};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -180,6 +181,99 @@ proptest! {
             prop_assert!(promised <= *limits.iter().min().unwrap());
             for ledger in scopes.iter().flat_map(Allowance::ledgers) {
                 prop_assert!(ledger.gone().0 >= promised);
+            }
+        }
+    }
+}
+
+/// Numbers at the edges of their type and of a range, and any between.
+fn edges(most: u64) -> impl Strategy<Value = u64> {
+    prop_oneof![
+        Just(0),
+        Just(1),
+        Just(most),
+        Just(most.saturating_add(1)),
+        Just(u64::MAX),
+        0..=most,
+        any::<u64>(),
+    ]
+}
+
+fn any_bounds() -> impl Strategy<Value = Bounds> {
+    let count = || prop::option::of(edges(PER_MIN_MAX));
+    let at_a_time = prop::option::of(edges(u64::from(CONCURRENT_MAX)));
+    let money = || prop::option::of(edges(BUDGET_MAX.0));
+    (count(), count(), at_a_time, money(), money()).prop_map(
+        |(requests_per_min, tokens_per_min, concurrent, day, month)| Bounds {
+            requests_per_min,
+            tokens_per_min,
+            concurrent: concurrent.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
+            budget_day: day.map(Money),
+            budget_month: month.map(Money),
+        },
+    )
+}
+
+proptest! {
+    /// Whatever the bounds are, also those that are refused everywhere, and whatever requests ask
+    /// for and use: nothing overflows and nothing passes that does not fit.
+    #[test]
+    fn no_number_is_a_free_pass(
+        bounds in any_bounds(),
+        steps in prop::collection::vec(
+            (any::<bool>(), edges(1_000), prop::option::of(edges(BUDGET_MAX.0)), any::<u64>()),
+            1..40,
+        ),
+        now_us in edges(60_000_000),
+    ) {
+        let Some(mut key) = Allowance::of(&bounds, NOW, |_| None) else { return Ok(()) };
+        let budgets: Vec<Money> = [bounds.budget_day, bounds.budget_month].into_iter().flatten()
+            .collect();
+        let mut disk = BTreeMap::new();
+        let (mut flying, mut spent, mut passed) = (Vec::new(), 0_u128, 0_u64);
+        let (mut tokens, mut has_settled) = (0_u128, false);
+        for (begins, asks, most, uses) in steps {
+            let most = most.map(Money);
+            let asked = Asked { tokens: asks, most };
+            if !begins {
+                if let Some(asked) = flying.pop() {
+                    key.end(asked, Used { tokens: uses, cost: Money(uses) }, now_us);
+                    spent += u128::from(uses);
+                    has_settled = true;
+                }
+                continue;
+            }
+            let begun = loop {
+                match begin_all(&mut [Some(&mut key), None, None], asked, (now_us, NOW)) {
+                    Ok(Begun::WriteAhead(all)) => for Ahead { scope, period, spent } in all {
+                        // What is written ahead never exceeds the budget, so it fits the disk.
+                        prop_assert!(budgets.iter().any(|budget| spent.sum <= *budget));
+                        prop_assert!(spent.sum <= BUDGET_MAX);
+                        disk.insert((scope, period), spent);
+                        key.is_ahead(period, spent);
+                    },
+                    Ok(Begun::Granted) => break true,
+                    Err(_) => break false,
+                }
+            };
+            if !begun {
+                continue;
+            }
+            flying.push(asked);
+            passed += 1;
+            tokens += u128::from(asks);
+            prop_assert!(most.is_some() || budgets.is_empty(), "an unknown price passed");
+            let promised: u128 =
+                flying.iter().map(|it| u128::from(it.most.unwrap_or_default().0)).sum();
+            for budget in &budgets {
+                prop_assert!(spent + promised <= u128::from(budget.0));
+            }
+            prop_assert!(bounds.requests_per_min.is_none_or(|most| passed <= most));
+            let running = u32::try_from(flying.len()).unwrap();
+            prop_assert!(bounds.concurrent.is_none_or(|most| running <= most));
+            if !has_settled {
+                let most = bounds.tokens_per_min.map(u128::from);
+                prop_assert!(most.is_none_or(|most| tokens <= most));
             }
         }
     }

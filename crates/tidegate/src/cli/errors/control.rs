@@ -1,7 +1,9 @@
 //! What to do where control refuses, or a server cannot be put together.
 
 use super::{Explain, Meaning, none, one};
-use crate::control::{AdminError, ControlError, EvalProblem, KeyRefused, ProjectError, StartError};
+use crate::control::{
+    AdminError, ControlError, EvalProblem, KeyRefused, LIFE, ProjectError, StartError,
+};
 use crate::error::ErrorKind;
 use crate::host::HostError;
 use std::path::Path;
@@ -86,7 +88,12 @@ impl Explain for KeyRefused {
     fn explain(&self) -> Meaning {
         use ErrorKind::{Internal, Usage};
         match self {
-            KeyRefused::Name { .. } | KeyRefused::Bound { .. } | KeyRefused::Text(_) => none(Usage),
+            KeyRefused::Name { .. } | KeyRefused::Text(_) => none(Usage),
+            KeyRefused::Bound(_) => one(Usage, "leave it out for a key without this bound"),
+            KeyRefused::Span { what, .. } if *what == LIFE => {
+                one(Usage, "leave it out for a key that opens until it is revoked")
+            }
+            KeyRefused::Span { .. } => none(Usage),
             KeyRefused::Taken { .. } => one(Usage, "`tidegate key list` shows all keys"),
             KeyRefused::Model { given: _, names } => {
                 let names = names.join(", ");

@@ -2,8 +2,9 @@
 
 use super::Checker;
 use crate::config::error::Result;
-use crate::config::money::{BUDGET_USD_MAX, BoundsConfig, CONCURRENT_MAX, PER_MIN_MAX, PriceRow};
+use crate::config::money::{BoundsConfig, PriceRow};
 use crate::config::project::Project;
+use tidegate_core::access::bounds::{BUDGET_USD_MAX, CONCURRENT_MAX, PER_MIN_MAX};
 use tidegate_core::ids::UnixMs;
 use tidegate_core::money::{PriceTable, Rates};
 
@@ -98,9 +99,9 @@ impl Checker<'_> {
             [("budget_day_usd", budget_day_usd), ("budget_month_usd", budget_month_usd)]
         {
             if let Some(given) = given {
-                let allowed = "0 to 9000000 (dollars)";
+                let allowed = format!("0 to {BUDGET_USD_MAX} (US dollars)");
                 let range = (0.0, BUDGET_USD_MAX as f64);
-                self.number(&format!("{path}.{key}"), given, range, allowed)?;
+                self.number(&format!("{path}.{key}"), given, range, &allowed)?;
             }
         }
         Ok(())
