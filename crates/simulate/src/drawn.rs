@@ -39,7 +39,9 @@ impl Drawn {
             | Metric::TimeoutRate
             | Metric::CostPerRequest
             | Metric::CostPerSuccess
-            | Metric::PiiRate => Drawn::Nothing,
+            | Metric::PiiRate
+            | Metric::UncitedRate
+            | Metric::UngroundedRate => Drawn::Nothing,
         }
     }
 }

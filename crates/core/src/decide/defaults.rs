@@ -1,5 +1,22 @@
 //! What a release's plan has where the project file does not say, and what the benchmark measures.
 
+use super::metric::Metric;
+use super::plan::{Band, BandUnit, LineRule};
+
+/// The rules that a service has beside [`LineRule::defaults`] where its requests are searched for:
+/// a candidate that says more without a source than stable pauses first. Never waited for: the
+/// claims of an answer are found by rules of thumb.
+pub fn claims() -> [LineRule; 2] {
+    [Metric::UncitedRate, Metric::UngroundedRate].map(|metric| LineRule {
+        metric,
+        band: Some(Band { pass: 0.0, pause: 0.05, rollback: 0.15, unit: BandUnit::Points }),
+        ceiling: None,
+        multiple: None,
+        floor: 0.0,
+        required: false,
+    })
+}
+
 /// Probability of rolling back a release that is within every rollback line.
 pub const ALPHA: f64 = 0.01;
 /// Requests that a worse candidate may be expected to spoil on the next rung.

@@ -82,11 +82,16 @@ pub enum Metric {
     PiiRate,
     /// Share of answers that repeat the system prompt.
     PromptEchoRate,
+    /// Share of an answer's claims that have no citation, averaged over the answers that claim
+    /// something and were searched for.
+    UncitedRate,
+    /// The same of claims that nothing of what was found supports.
+    UngroundedRate,
 }
 
 impl Metric {
     /// Every metric, by line.
-    pub const ALL: [Metric; 17] = [
+    pub const ALL: [Metric; 19] = [
         Metric::ErrorRate,
         Metric::RejectedRate,
         Metric::ContractBrokenRate,
@@ -104,6 +109,8 @@ impl Metric {
         Metric::CostPerSuccess,
         Metric::PiiRate,
         Metric::PromptEchoRate,
+        Metric::UncitedRate,
+        Metric::UngroundedRate,
     ];
 
     /// The metric of a name; `None` for a name that is none.
@@ -129,7 +136,10 @@ impl Metric {
             Metric::TokensPerRequest | Metric::CostPerRequest | Metric::CostPerSuccess => {
                 Line::Cost
             }
-            Metric::PiiRate | Metric::PromptEchoRate => Line::Risk,
+            Metric::PiiRate
+            | Metric::PromptEchoRate
+            | Metric::UncitedRate
+            | Metric::UngroundedRate => Line::Risk,
         }
     }
 
@@ -153,6 +163,8 @@ impl Metric {
             Metric::CostPerSuccess => "cost_per_success",
             Metric::PiiRate => "pii_rate",
             Metric::PromptEchoRate => "prompt_echo_rate",
+            Metric::UncitedRate => "uncited_rate",
+            Metric::UngroundedRate => "ungrounded_rate",
         }
     }
 
@@ -169,7 +181,9 @@ impl Metric {
             | Metric::Dissatisfaction
             | Metric::TimeoutRate
             | Metric::PiiRate
-            | Metric::PromptEchoRate => MetricUnit::Share,
+            | Metric::PromptEchoRate
+            | Metric::UncitedRate
+            | Metric::UngroundedRate => MetricUnit::Share,
             Metric::LatencyP95 | Metric::LatencyP99 | Metric::FirstTokenP95 => MetricUnit::Ms,
             Metric::TokensPerRequest => MetricUnit::Tokens,
             Metric::CostPerRequest | Metric::CostPerSuccess => MetricUnit::Usd,

@@ -112,6 +112,12 @@ impl Metric {
             Metric::PromptEchoRate => {
                 MetricKind::Rate(|c| Share::of(c.prompt_echoes, c.answered()))
             }
+            Metric::UncitedRate => {
+                MetricKind::Rate(|c| Share { n: c.claims_checked, milli: c.uncited_milli })
+            }
+            Metric::UngroundedRate => {
+                MetricKind::Rate(|c| Share { n: c.claims_checked, milli: c.ungrounded_milli })
+            }
             Metric::LatencyP95 => MetricKind::Quantile { histogram: |w| &w.latency_us, q: 0.95 },
             Metric::LatencyP99 => MetricKind::Quantile { histogram: |w| &w.latency_us, q: 0.99 },
             Metric::FirstTokenP95 => {

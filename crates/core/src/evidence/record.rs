@@ -5,7 +5,7 @@ use crate::guard::{RiskEvent, Signal};
 use crate::ids::{ChangeId, TraceId, UnixMs};
 use crate::money::Charge;
 use crate::observe::Timing;
-use crate::retrieval::Cited;
+use crate::retrieval::{Cited, Claims};
 use crate::route::{Arm, Cohort};
 use crate::upstream::Failure;
 use crate::version_set::NamedSet;
@@ -41,6 +41,10 @@ pub struct RecordedRetrieval {
     /// What the answer cites: of the chunks, and of what the model was not shown.
     #[serde(default)]
     pub cited: Cited,
+    /// What the answer claims; absent where it was not looked at: nothing was found, it was a
+    /// refusal, or it is not whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claims: Option<Claims>,
     /// Why the index was not searched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,

@@ -7,7 +7,7 @@ use crate::upstream::{Failure, FaultOwner};
 use serde::{Deserialize, Serialize};
 
 /// How many counts there are.
-const COUNTS: usize = 29;
+const COUNTS: usize = 32;
 
 /// Counts of requests over some time. All of them only grow.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -73,6 +73,21 @@ pub struct Counts {
     pub first_token_log: u64,
     /// Requests whose client left before any of the answer came: a timeout by its own patience.
     pub abandoned: u64,
+    /// Answers that claim something, of requests that something was found for.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub claims_checked: u64,
+    /// Of each of them the share of its claims that have no citation, added up, thousandths.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub uncited_milli: u64,
+    /// The same of claims that nothing of what was found supports.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub ungrounded_milli: u64,
+}
+
+/// Most services search for nothing: their journals are as they were.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Counts {
@@ -116,6 +131,11 @@ impl Counts {
         self.refusals += u64::from(outcome.refused);
         self.pii += u64::from(outcome.pii);
         self.prompt_echoes += u64::from(outcome.risk.contains(&RiskKind::PromptEcho));
+        if let Some(claims) = outcome.claims.filter(|claims| claims.made > 0) {
+            self.claims_checked += 1;
+            self.uncited_milli += claims.uncited_milli();
+            self.ungrounded_milli += claims.ungrounded_milli();
+        }
         self.tokens_in += outcome.tokens_in;
         self.tokens_out += outcome.tokens_out;
         self.cost_micro_usd += outcome.cost_micro_usd;
@@ -205,6 +225,9 @@ numbers! {
     streamed
     first_token_log
     abandoned
+    claims_checked
+    uncited_milli
+    ungrounded_milli
 }
 
 /// Cohorts as lists of numbers, without the zeros at the end: sixty-four times every name would be

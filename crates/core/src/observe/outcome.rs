@@ -1,6 +1,7 @@
 //! What one request did, and what a user said of its answer: what windows count.
 
 use crate::guard::RiskKind;
+use crate::retrieval::Claims;
 use crate::route::Cohort;
 use crate::upstream::Failure;
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,8 @@ pub struct Outcome {
     pub refused: bool,
     /// Whether the answer contains personal data or a secret that the request did not contain.
     pub pii: bool,
+    /// What the answer claims, beside what was found for it; `None` where nothing was.
+    pub claims: Option<Claims>,
     /// Red-line events seen in the answer.
     pub risk: Vec<RiskKind>,
     /// Whether the client left before any of the answer came.
@@ -80,7 +83,8 @@ impl Outcome {
     #[must_use]
     pub fn by_first(&self, refused: bool) -> Outcome {
         let (failure, contract_ok, abandoned) = (None, Some(false), false);
-        Outcome { failure, contract_ok, refused, abandoned, ..self.clone() }
+        let claims = None;
+        Outcome { failure, contract_ok, refused, abandoned, claims, ..self.clone() }
     }
 }
 
@@ -137,6 +141,7 @@ mod tests {
                     cost_micro_usd: number,
                     contract_ok: Some(contract_ok),
                     refused,
+                    claims: Some(Claims { made: 1, ..Claims::default() }),
                     cohort,
                     estimate: Some(Estimate { tokens: 1, cost_micro_usd: 1 }),
                     ..Outcome::default()
@@ -174,7 +179,9 @@ mod tests {
                     ..Outcome::default()
                 };
                 let abandoned = failure == Some(Failure::ClientGone);
-                let second = Outcome { failure, contract_ok, refused, abandoned, ..both.clone() };
+                let claims = Some(Claims { made: 1, ..Claims::default() });
+                let second =
+                    Outcome { failure, contract_ok, refused, abandoned, claims, ..both.clone() };
                 with.add(&second.by_first(first_refused), UnixMs(number));
                 let contract_ok = Some(false);
                 let first = Outcome { contract_ok, refused: first_refused, ..both };

@@ -88,30 +88,36 @@ fn paragraph_end(text: &str, half: usize, end: usize) -> Option<usize> {
 
 /// The last place in `half..=end` where a sentence has ended, its closing marks with it.
 fn sentence_end(text: &str, half: usize, end: usize) -> Option<usize> {
-    let mut found = None;
+    sentence_ends(text, end).filter(|after| *after >= half).last()
+}
+
+/// The places up to `end` where a sentence has ended, its closing marks with it.
+pub(super) fn sentence_ends(text: &str, end: usize) -> impl Iterator<Item = usize> {
     let mut chars = text[..end].char_indices().peekable();
-    while let Some((at, c)) = chars.next() {
-        let is_wide = matches!(c, '。' | '！' | '？' | '｡' | '…');
-        if !is_wide && !matches!(c, '.' | '!' | '?') {
-            continue;
+    std::iter::from_fn(move || {
+        while let Some((at, c)) = chars.next() {
+            let is_wide = matches!(c, '。' | '！' | '？' | '｡' | '…');
+            if !is_wide && !matches!(c, '.' | '!' | '?') {
+                continue;
+            }
+            let mut after = at + c.len_utf8();
+            while let Some((at, closing)) = chars.next_if(|(_, c)| closes(*c)) {
+                after = at + closing.len_utf8();
+            }
+            // `3.5` and `example.com` go on.
+            let next = text[after..].chars().next();
+            let goes_on = !is_wide && next.is_some_and(|next| !next.is_whitespace());
+            let is_cut = next.is_some_and(closes);
+            if !goes_on && !is_cut {
+                return Some(after);
+            }
         }
-        let mut after = at + c.len_utf8();
-        while let Some((at, closing)) = chars.next_if(|(_, c)| closes(*c)) {
-            after = at + closing.len_utf8();
-        }
-        // `3.5` and `example.com` go on.
-        let next = text[after..].chars().next();
-        let goes_on = !is_wide && next.is_some_and(|next| !next.is_whitespace());
-        let is_cut = next.is_some_and(closes);
-        if after >= half && !goes_on && !is_cut {
-            found = Some(after);
-        }
-    }
-    found
+        None
+    })
 }
 
 /// What belongs to the sentence before it.
-fn closes(c: char) -> bool {
+pub(super) fn closes(c: char) -> bool {
     matches!(
         c,
         '」' | '』'

@@ -8,6 +8,7 @@
 use super::ChunkId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::ops::Range;
 
 /// Longest text in brackets that is looked at, characters.
 const BRACKETS_MAX: usize = 240;
@@ -45,21 +46,41 @@ pub fn cited(answer: &str, shown: &[ChunkId]) -> Cited {
         }
         return cited;
     }
-    let mut rest = answer;
-    while let Some(open) = rest.find(['[', '【', '［']) {
-        let inside = rest[open..].chars().skip(1).take(BRACKETS_MAX).collect::<String>();
-        let after = rest[open..].chars().next().map_or(rest.len(), |c| open + c.len_utf8());
-        rest = &rest[after..];
-        let Some(close) = inside.find([']', '】', '］', '[']) else { continue };
-        let ends = &inside[close..];
-        let is_link = ends.chars().nth(1) == Some('(');
-        if is_link || ends.starts_with('[') {
-            continue;
-        }
-        let found = in_brackets(&inside[..close], shown).into_iter().flatten();
-        found.for_each(|is_shown| cited.add(is_shown));
+    for mark in marks(answer, shown) {
+        mark.are_shown.into_iter().for_each(|is_shown| cited.add(is_shown));
     }
     cited
+}
+
+/// A citation in a text.
+pub(super) struct Mark {
+    /// Where it is, its brackets with it, bytes.
+    pub(super) at: Range<usize>,
+    /// Of each thing that it names, whether it was shown.
+    pub(super) are_shown: Vec<bool>,
+}
+
+/// The citations in a text, in their order.
+pub(super) fn marks(text: &str, shown: &[ChunkId]) -> Vec<Mark> {
+    let mut marks = Vec::new();
+    let mut from = 0;
+    while let Some(open) = text[from..].find(['[', '【', '［']).map(|at| from + at) {
+        from = text[open..].chars().next().map_or(text.len(), |c| open + c.len_utf8());
+        let longest = text[from..].char_indices().nth(BRACKETS_MAX);
+        let inside = &text[from..longest.map_or(text.len(), |(at, _)| from + at)];
+        let Some(close) = inside.find([']', '】', '］', '[']) else { continue };
+        let mut ends = inside[close..].chars();
+        let closing = ends.next().unwrap_or('[');
+        let is_link = ends.next() == Some('(');
+        if is_link || closing == '[' {
+            continue;
+        }
+        if let Some(are_shown) = in_brackets(&inside[..close], shown) {
+            let at = open..from + close + closing.len_utf8();
+            marks.push(Mark { at, are_shown });
+        }
+    }
+    marks
 }
 
 /// The citations of a text in brackets, each with whether it was shown; `None` where it is none.

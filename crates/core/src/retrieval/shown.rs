@@ -1,6 +1,7 @@
 //! What was found, as the text that a model is shown.
 
 use super::ChunkId;
+use std::ops::Range;
 
 /// A piece of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,15 @@ pub struct Retrieved {
     /// The text: of each chunk a line `[n] name`, and below it its text. Empty where nothing was
     /// found.
     pub text: String,
+    /// Where in that text each chunk is, its line above it left out; bytes.
+    pub places: Vec<Range<usize>>,
+}
+
+impl Retrieved {
+    /// The text of each chunk, as far as it was shown.
+    pub fn chunks(&self) -> impl Iterator<Item = &str> {
+        self.places.iter().filter_map(|at| self.text.get(at.clone()))
+    }
 }
 
 /// The chunks, the best first, as far as their texts have `max_chars` characters together. One that
@@ -38,7 +48,9 @@ pub fn retrieved(chunks: Vec<Chunk>, max_chars: usize) -> Retrieved {
         let between = if is_first { "" } else { "\n\n" };
         // A name is one line, whatever another program calls its documents.
         let name: String = id.as_str().chars().filter(|c| !c.is_control()).collect();
-        out.text.push_str(&format!("{between}[{}] {name}\n{shown}", out.ids.len()));
+        out.text.push_str(&format!("{between}[{}] {name}\n", out.ids.len()));
+        out.places.push(out.text.len()..out.text.len() + shown.len());
+        out.text.push_str(&shown);
     }
     out
 }
@@ -55,6 +67,7 @@ mod tests {
     fn chunks_are_numbered_and_named() {
         let found = retrieved(vec![chunk("a.md#1", "可以退货。"), chunk("b.md#2", "five")], 100);
         assert_eq!(found.text, "[1] a.md#1\n可以退货。\n\n[2] b.md#2\nfive");
+        assert_eq!(found.chunks().collect::<Vec<_>>(), ["可以退货。", "five"]);
         assert_eq!(found.ids, [ChunkId::new("a.md", 1), ChunkId::new("b.md", 2)]);
         assert_eq!(retrieved(Vec::new(), 100), Retrieved::default());
     }

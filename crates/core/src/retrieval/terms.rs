@@ -48,7 +48,7 @@ pub enum Short {
 }
 
 /// A stretch of letters and digits.
-enum Run {
+pub(super) enum Run {
     /// Of a script that has spaces between its words.
     Word(Vec<char>),
     /// Of a script that has none.
@@ -100,13 +100,7 @@ pub fn terms(question: &str) -> Terms {
             Run::Word(word) if word.len() < 3 => short(whole(&word)),
             Run::Word(word) => {
                 let word = &word[..word.len().min(WORD_CHARS)];
-                let ending = match word {
-                    _ if word.len() < STEM_FROM => 0,
-                    // `batteries` is more than one `battery`.
-                    [.., 'i', 'e', 's'] => ENDING + 1,
-                    _ => ENDING,
-                };
-                long(&word[..word.len() - ending]);
+                long(stem(word));
             }
             Run::Unspaced(chars) => {
                 if let [single] = chars[..] {
@@ -120,7 +114,19 @@ pub fn terms(question: &str) -> Terms {
     terms
 }
 
-fn runs(folded: &str) -> Vec<Run> {
+/// A word without its ending, where it is long enough to have one.
+pub(super) fn stem(word: &[char]) -> &[char] {
+    let ending = match word {
+        _ if word.len() < STEM_FROM => 0,
+        // `batteries` is more than one `battery`.
+        [.., 'i', 'e', 's'] => ENDING + 1,
+        _ => ENDING,
+    };
+    &word[..word.len() - ending]
+}
+
+/// The stretches of a [folded](crate::text::folded) text, in their order.
+pub(super) fn runs(folded: &str) -> Vec<Run> {
     let mut runs = Vec::new();
     for c in folded.chars().map(Some).chain([None]) {
         let kind = c.filter(|c| c.is_alphanumeric() || is_thai(*c)).map(is_unspaced);

@@ -132,6 +132,8 @@ fn name(metric: Metric) -> String {
         Metric::CostPerSuccess => "有効回答あたりコスト",
         Metric::PiiRate => "個人情報の出現率",
         Metric::PromptEchoRate => "システムプロンプト反復率",
+        Metric::UncitedRate => "出典のない記述の割合",
+        Metric::UngroundedRate => "検索結果に裏付けのない記述の割合",
     };
     format!("{name}（{}）", metric.as_str())
 }

@@ -128,6 +128,8 @@ fn name(metric: Metric) -> String {
         Metric::CostPerSuccess => "每个有效回答的成本",
         Metric::PiiRate => "个人信息泄露率",
         Metric::PromptEchoRate => "系统提示词复述率",
+        Metric::UncitedRate => "无引用陈述的占比",
+        Metric::UngroundedRate => "检索结果不支持的陈述的占比",
     };
     format!("{name}（{}）", metric.as_str())
 }

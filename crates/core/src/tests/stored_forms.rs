@@ -23,7 +23,7 @@ use crate::ids::{
 use crate::incident::RedLines;
 use crate::journal::Event;
 use crate::observe::{Estimate, Feedback, Histogram, OutageRun, Outcome, Timing, WideSum, Window};
-use crate::retrieval::Cited;
+use crate::retrieval::{Cited, Claims};
 use crate::route::{Arm, Audience, Cohort, Entrance, Split, Table, Weight};
 use crate::upstream::Failure;
 use crate::version_set::{Artifact, ArtifactKind, FileRef, NamedSet, VersionKeys, VersionSet};
@@ -94,6 +94,7 @@ fn window() -> Window {
         contract_ok: Some(true),
         refused: false,
         pii: true,
+        claims: Some(Claims { made: 4, uncited: 2, ungrounded: 1 }),
         risk: vec![RiskKind::Leak, RiskKind::PromptEcho],
         abandoned: false,
         cohort: Some(Cohort::new(3)),
@@ -379,6 +380,7 @@ fn record() -> Record {
         retrieval: Some(RecordedRetrieval {
             chunks: vec![name()],
             cited: Cited { shown: 1, not_shown: 2 },
+            claims: Some(Claims { made: 4, uncited: 2, ungrounded: 1 }),
             failed: some(),
         }),
         tool_results: vec![RecordedToolResult { name: name(), took_us: 1, failed: Some(false) }],

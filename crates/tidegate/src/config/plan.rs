@@ -5,7 +5,7 @@ use super::project::{LineConfig, LineUnit, Project};
 use super::release::{AudienceKind, LadderPreset};
 use super::risk::OnBlack;
 use crate::near;
-use tidegate_core::decide::{Band, BandUnit, LineRule, Metric, PlanParts, Preset, Rung};
+use tidegate_core::decide::{Band, BandUnit, LineRule, Metric, PlanParts, Preset, Rung, defaults};
 use tidegate_core::route::{Audience, Weight};
 
 /// The parts of a release's plan that the project says.
@@ -80,12 +80,21 @@ fn whole_rungs(project: &Project) -> Vec<Rung> {
         .collect()
 }
 
+/// The threshold table: with the lines of claims where requests are searched for.
+fn defaults_of(project: &Project) -> Vec<LineRule> {
+    let mut rules = LineRule::defaults();
+    if project.artifacts.index.search.is_some() {
+        rules.extend(defaults::claims());
+    }
+    rules
+}
+
 /// The threshold table with the project's `lines` over it.
 ///
 /// # Errors
 /// An unknown metric, thresholds that do not rise, or no line left to watch.
 pub(crate) fn rules(project: &Project) -> Result<Vec<LineRule>> {
-    let mut rules = LineRule::defaults();
+    let mut rules = defaults_of(project);
     for (name, config) in &project.lines {
         let metric = metric(name)?;
         let standing = rules.iter().position(|rule| rule.metric == metric);

@@ -244,6 +244,8 @@ pub(super) fn described(metric: Metric) -> (&'static str, Unit) {
         Metric::CostPerSuccess => "cost per useful answer",
         Metric::PiiRate => "answers with personal data",
         Metric::PromptEchoRate => "answers that repeat the prompt",
+        Metric::UncitedRate => "claims without a citation",
+        Metric::UngroundedRate => "claims that no source supports",
     };
     (name, Unit::Of(metric.unit()))
 }

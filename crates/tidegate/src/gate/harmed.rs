@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use tidegate_core::decide::Metric;
 use tidegate_core::evidence::Record;
 use tidegate_core::ids::TraceId;
+use tidegate_core::retrieval::Claims;
 
 /// Records beyond a limit that are taken, at most: write-back chooses from these.
 const BEYOND_MAX: usize = 100;
@@ -52,6 +53,13 @@ impl<'a> Answers<'a> {
                 Metric::PiiRate => {
                     all.iter().filter(|record| record.pii).map(with(Harm::PersonalData)).collect()
                 }
+                Metric::UncitedRate => {
+                    self.claiming(|claims| claims.uncited_milli(), Harm::Uncited)
+                }
+                // What is no source's may be true: a person has to say.
+                Metric::UngroundedRate => {
+                    self.claiming(|claims| claims.ungrounded_milli(), Harm::Suspected)
+                }
                 // Each of these is a failing record, or a disliked one.
                 Metric::ErrorRate
                 | Metric::RejectedRate
@@ -72,6 +80,16 @@ impl<'a> Answers<'a> {
             harmed.extend(kept.take(SUSPECTED_MAX).map(with(Harm::Suspected)));
         }
         harmed
+    }
+
+    /// The candidate's answers that claim what they should not, the most of it first.
+    fn claiming(&self, share: fn(Claims) -> u64, harm: Harm) -> Vec<Harmed<'a>> {
+        let share = |record: &Record| record.retrieval.as_ref()?.claims.map(share);
+        let mut all: Vec<(u64, &Record)> =
+            self.candidate.iter().filter_map(|record| Some((share(record)?, record))).collect();
+        all.retain(|(share, _)| *share > 0);
+        all.sort_by_key(|(share, _)| Reverse(*share));
+        all.into_iter().take(BEYOND_MAX).map(|(_, record)| Harmed { record, harm }).collect()
     }
 
     /// The candidate's answers beyond what 95 % of stable's needed, the worst first.

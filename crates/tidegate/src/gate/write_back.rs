@@ -10,6 +10,7 @@
 //! | too many tokens | `max_total_tokens` |
 //! | a refusal | `refusal: false` |
 //! | personal data | `no_pii` |
+//! | claims without a citation | `citation` |
 //! | a dislike, or a suspicion | none: the case is marked `needs_review` for a person |
 //!
 //! Every such case is asked as production asks (`as_served`) and several times, since what failed
@@ -78,6 +79,8 @@ pub(crate) enum Harm {
     Refused,
     /// The answer held personal data.
     PersonalData,
+    /// The answer claims what it gives no source for.
+    Uncited,
     /// The user disliked the answer, did not use it, or did not get the task done with it.
     Disliked,
     /// Nothing in the record says what is wrong with it: a person, or numbers over many records,
@@ -230,6 +233,8 @@ enum Problem {
     Failure(Failure),
     /// It held personal data.
     PersonalData,
+    /// It gave no source.
+    Uncited,
     /// It was refused.
     Refused,
     /// It took longer than this, ms.
@@ -261,6 +266,7 @@ impl<'a> Found<'a> {
             Harm::Costly { max_total_tokens } => Problem::Costly(max_total_tokens),
             Harm::Refused => Problem::Refused,
             Harm::PersonalData => Problem::PersonalData,
+            Harm::Uncited => Problem::Uncited,
             Harm::Disliked => Problem::Disliked,
             Harm::Suspected => Problem::Suspected,
         };
@@ -279,6 +285,7 @@ impl<'a> Found<'a> {
             | Problem::Contract
             | Problem::Failure(_)
             | Problem::PersonalData
+            | Problem::Uncited
             | Problem::Refused
             | Problem::Slow(_)
             | Problem::Costly(_)
@@ -291,6 +298,7 @@ impl<'a> Found<'a> {
         match self.problem {
             Problem::Risk(_) | Problem::PersonalData => Risk::Safety,
             Problem::Contract => Risk::Format,
+            Problem::Uncited => Risk::Grounding,
             Problem::Failure(failure) if failure.is_timeout() => Risk::Performance,
             Problem::Slow(_) | Problem::Costly(_) => Risk::Performance,
             Problem::Failure(_) | Problem::Refused | Problem::Disliked | Problem::Suspected => {
@@ -314,6 +322,7 @@ impl<'a> Found<'a> {
             Problem::Costly(most) => checks.max_total_tokens = Some(most),
             Problem::Refused => checks.refusal = Some(false),
             Problem::PersonalData => checks.no_pii = Some(true),
+            Problem::Uncited => checks.citation = Some(true),
             Problem::Risk(_)
             | Problem::Contract
             | Problem::Failure(_)
@@ -347,6 +356,7 @@ impl<'a> Found<'a> {
             }
             Problem::Failure(failure) => (ANSWERED, failure.as_str().to_owned()),
             Problem::PersonalData => ("gives away no personal data", "personal data".to_owned()),
+            Problem::Uncited => ("gives its sources", "claims without a citation".to_owned()),
             Problem::Refused => ("is not refused", "a refusal".to_owned()),
             Problem::Slow(_) => {
                 ("is answered in time", format!("{} ms", self.record.timing.total_us / 1000))

@@ -5,12 +5,15 @@
 //! `tidegate_`. Label values come from enums and from the names of our own version sets, never from
 //! a request.
 
+mod retrieval;
 mod text;
 mod view;
 
+pub(crate) use retrieval::RetrievalResult;
 pub(crate) use text::{Format, joined_pages};
 pub(crate) use view::{ArmView, ReleaseView, TableView};
 
+use retrieval::Retrievals;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,7 +22,7 @@ use tidegate_core::degrade::DegradeLevel;
 use tidegate_core::evidence::RepairResult;
 use tidegate_core::ids::TraceId;
 use tidegate_core::money::{Charge, Pricing};
-use tidegate_core::retrieval::Cited;
+use tidegate_core::retrieval::{Cited, Claims};
 use tidegate_core::route::Arm;
 use tidegate_core::upstream::Failure;
 
@@ -100,17 +103,6 @@ pub(crate) struct AnswerSample<'a> {
     pub(crate) refused: Option<bool>,
 }
 
-/// What a search for a request came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RetrievalResult {
-    /// Chunks.
-    Found,
-    /// No chunk.
-    Nothing,
-    /// It failed.
-    Failed,
-}
-
 /// All counters of the process.
 #[derive(Default)]
 pub(crate) struct Metrics {
@@ -132,10 +124,8 @@ struct Counts {
     fallbacks: [BTreeMap<String, [u64; 2]>; 2],
     /// By arm: requests that the cache had no answer for, and those it had one for.
     cached: [[u64; 2]; 2],
-    /// By arm: citations of what was shown, and of what was not.
-    citations: [[u64; 2]; 2],
-    /// By arm: what searches came to.
-    retrievals: [[u64; 3]; 2],
+    /// Searches, and what answers made of what was found.
+    retrievals: Retrievals,
     /// By arm: answers that kept the contract, and that broke it.
     contract: [[u64; 2]; 2],
     /// By arm: what became of answers that broke the contract where they are asked for once more.
@@ -259,16 +249,18 @@ impl Metrics {
     }
 
     /// Counts what an answer cites of what was searched for it.
-    pub(crate) fn cited(&self, arm: Arm, Cited { shown, not_shown }: Cited) {
-        let mut counts = self.counts();
-        let citations = &mut counts.citations[arm as usize];
-        citations[0] += shown;
-        citations[1] += not_shown;
+    pub(crate) fn cited(&self, arm: Arm, cited: Cited) {
+        self.counts().retrievals.cited(arm, cited);
+    }
+
+    /// Counts what an answer claims, beside what was found for it.
+    pub(crate) fn claims(&self, arm: Arm, claims: Claims) {
+        self.counts().retrievals.claimed(arm, claims);
     }
 
     /// Counts a search.
     pub(crate) fn retrieval(&self, arm: Arm, result: RetrievalResult) {
-        self.counts().retrievals[arm as usize][result as usize] += 1;
+        self.counts().retrievals.searched(arm, result);
     }
 
     /// Counts a request that a fallback was asked for.
@@ -376,22 +368,7 @@ impl Counts {
     }
 
     fn render_retrievals(&self, page: &mut Page) {
-        let name = "tidegate_retrievals_total";
-        page.family(name, "counter", "Searches for requests, by what they came to");
-        for arm in [Arm::Stable, Arm::Candidate] {
-            let counts = self.retrievals[arm as usize];
-            for (result, count) in ["found", "nothing", "failed"].into_iter().zip(counts) {
-                page.count(name, &[("arm", arm.as_str()), ("result", result)], count);
-            }
-        }
-        let name = "tidegate_citations_total";
-        page.family(name, "counter", "Citations of answers, by whether the model was shown it");
-        for arm in [Arm::Stable, Arm::Candidate] {
-            let counts = self.citations[arm as usize];
-            for (of, count) in ["shown", "not_shown"].into_iter().zip(counts) {
-                page.count(name, &[("arm", arm.as_str()), ("of", of)], count);
-            }
-        }
+        self.retrievals.render(page);
         let name = "tidegate_cache_total";
         page.family(name, "counter", "Requests that the cache was asked for, by whether it had it");
         for arm in [Arm::Stable, Arm::Candidate] {

@@ -11,6 +11,7 @@ use tidegate_core::evidence::{
 };
 use tidegate_core::guard::Signal;
 use tidegate_core::observe::{Feedback, Timing};
+use tidegate_core::retrieval::Claims;
 use tidegate_core::route::Arm;
 use tidegate_core::upstream::FaultOwner;
 use tidegate_core::version_set::{NamedSet, VersionKeys};
@@ -53,7 +54,7 @@ fn trace_in(lang: Lang, record: &Record, feedback: &[Feedback]) -> Vec<String> {
         (words.time, time(words, &record.timing, record.streamed)),
         (words.tokens, tokens(lang, words, record)),
     ];
-    if let Some(RecordedRetrieval { chunks, failed, cited: _ }) = &record.retrieval {
+    if let Some(RecordedRetrieval { chunks, failed, cited: _, claims }) = &record.retrieval {
         let found = if chunks.is_empty() { words.none.to_owned() } else { chunks.join(", ") };
         rows.push((
             words.retrieval,
@@ -62,6 +63,11 @@ fn trace_in(lang: Lang, record: &Record, feedback: &[Feedback]) -> Vec<String> {
                 None => found,
             },
         ));
+        if let Some(Claims { made, uncited, ungrounded }) = claims {
+            let (lack, support) = (words.uncited, words.ungrounded);
+            let said = format!("{made} ({uncited} {lack}, {ungrounded} {support})");
+            rows.push((words.claims, said));
+        }
     }
     for call in &record.tool_calls {
         rows.push((words.tool, called(lang, call)));

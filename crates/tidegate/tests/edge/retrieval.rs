@@ -202,3 +202,112 @@ fn the_command_builds_lists_shows_and_searches() {
     project.run(&without).exits(0);
     project.run(&["index", "show", "v9"]).fails(2, &["index v9 is not built"], &["v1, v2"]);
 }
+
+/// What a model server says to a question, whole or in pieces of three characters.
+fn says(asked: &Value, text: &str) -> (&'static str, &'static str, String) {
+    if asked["stream"] != json!(true) {
+        return ("200 OK", "application/json", completion(text));
+    }
+    let letters: Vec<char> = text.chars().collect();
+    let pieces = letters.chunks(3).map(|piece| {
+        let text = piece.iter().collect::<String>();
+        let choice = json!({"index": 0, "delta": {"content": text}});
+        format!("data: {}\n\n", json!({"id": "c", "choices": [choice]}))
+    });
+    let end = json!({"id": "c", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
+    let body = format!("{}data: {end}\n\ndata: [DONE]\n\n", pieces.collect::<String>());
+    ("200 OK", "text/event-stream", body)
+}
+
+/// A candidate that says the same as stable and no longer where it has it from, or says what none
+/// of its sources does.
+#[track_caller]
+fn what_a_candidate_claims_is_judged(says_now: &'static str, metric: &str, sentences: [&str; 3]) {
+    const CITED: &str =
+        "An unused bicycle may be returned [1]. 未骑过的自行车可在三十天内退货【1】。";
+    let upstream = Upstream::speaking(move |asked| {
+        let is_candidate = asked.to_string().contains("Be quick");
+        says(asked, if is_candidate { says_now } else { CITED })
+    });
+    let off = ["error_rate", "refusal_rate", "latency_p95", "timeout_rate", "tokens_per_request"];
+    let off: String = off.iter().map(|metric| format!("  {metric}: {{off: true}}\n")).collect();
+    let more = format!(
+        "release:\n  rungs:\n    - {{weight_pct: 50, look_s: 1}}\n    \
+         - {{weight_pct: 100, look_s: 3600}}\n  tick_ms: 50\n  hold_back_pct: 0\nlines:\n{off}"
+    );
+    let project = project(&upstream, RULES, "{}", &more);
+    let _ = std::fs::remove_file(project.root.join("evals/dataset.jsonl"));
+    project.write("evals/eval_cases.csv", CASES);
+    let server = project.serve();
+    ask(&server, "first", &question("退货"));
+    project.write("prompts/v1/system.md", "You are a support desk. Be quick.");
+    project.run(&["eval"]).exits(0);
+    let start = ["release", "start", "--override", "--no-smoke", "--by", "mei", "--reason", "test"];
+    project.run(&start).exits(0);
+    let mut asked = 0;
+    wait_for("the release to be paused or rolled back", || {
+        for _ in 0..20 {
+            let mut body = question("退货");
+            (body["user"], body["stream"]) = (json!(format!("u-{asked}")), json!(asked % 2 == 0));
+            asked += 1;
+            assert_eq!(ask(&server, &format!("q-{asked}"), &body).status, 200);
+        }
+        ["paused", "rolled_back"].contains(&project.phase().as_str()).then_some(())
+    });
+    for (lang, sentence) in ["en", "zh", "ja"].into_iter().zip(sentences) {
+        let shown = project.run(&["--lang", lang, "release", "status"]).exits(0).out;
+        assert!(shown.contains(sentence), "{sentence}: {shown}");
+        assert!(shown.contains(metric), "{shown}");
+    }
+    let page = client::get(server.address, "/metrics", "").unwrap().body;
+    let of = metric.trim_end_matches("_rate");
+    let count = |arm: &str| {
+        let name = format!("tidegate_claims_total{{arm=\"{arm}\",of=\"{of}\"}} ");
+        let line = page.lines().find_map(|line| line.strip_prefix(&name)).unwrap();
+        line.parse::<u64>().unwrap()
+    };
+    assert!(count("stable") == 0 && count("candidate") > 20, "{page}");
+}
+
+#[test]
+fn a_candidate_that_gives_no_sources_is_not_promoted() {
+    what_a_candidate_claims_is_judged(
+        "An unused bicycle may be returned. 未骑过的自行车可在三十天内退货。",
+        "uncited_rate",
+        ["uncited_rate", "无引用陈述的占比", "出典のない記述の割合"],
+    );
+}
+
+#[test]
+fn a_candidate_that_says_what_no_source_says_is_not_promoted() {
+    what_a_candidate_claims_is_judged(
+        "Our founder lives in Antwerp with seven dogs [1]. 本店创始人在火星种了九百棵苹果树【1】。",
+        "ungrounded_rate",
+        ["ungrounded_rate", "检索结果不支持的陈述的占比", "検索結果に裏付けのない記述の割合"],
+    );
+}
+
+#[test]
+fn what_an_answer_claims_is_in_its_record() {
+    let upstream = Upstream::speaking(|asked| {
+        says(asked, "An unused bicycle may be returned [1]. Our founder lives in Antwerp. OK?")
+    });
+    let project = project(&upstream, RULES, "{}", "");
+    let server = project.serve();
+    let claims = json!({"made": 2, "uncited": 1, "ungrounded": 1});
+    for (trace, stream) in [("c-1", false), ("c-2", true)] {
+        let mut body = question("退货");
+        body["stream"] = json!(stream);
+        assert_eq!(ask(&server, trace, &body).status, 200);
+        assert_eq!(record(&project, trace)["retrieval"]["claims"], claims, "{trace}");
+    }
+    let shown = project.run(&["trace", "c-2"]).exits(0).out;
+    assert!(shown.contains("2 (1 without citation, 1 without support)"), "{shown}");
+    // Nothing was found, so nothing can be cited.
+    assert_eq!(ask(&server, "c-3", &question("zzzz")).status, 200);
+    let kept = record(&project, "c-3");
+    assert_eq!(
+        (&kept["retrieval"]["chunks"], &kept["retrieval"]["claims"]),
+        (&json!([]), &Value::Null)
+    );
+}

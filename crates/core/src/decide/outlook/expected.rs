@@ -346,7 +346,9 @@ fn is_sampled(metric: Metric, contract: bool) -> bool {
         | Metric::NotAdoptedRate
         | Metric::TaskFailedRate
         | Metric::Dissatisfaction
-        | Metric::FirstTokenP95 => false,
+        | Metric::FirstTokenP95
+        | Metric::UncitedRate
+        | Metric::UngroundedRate => false,
         Metric::ErrorRate
         | Metric::RejectedRate
         | Metric::RefusalRate
@@ -375,6 +377,7 @@ fn assumed(metric: Metric) -> (f64, Shape) {
         Metric::RejectedRate | Metric::TimeoutRate => (1.0, Shape::Rate(0.002)),
         Metric::ContractBrokenRate | Metric::RefusalRate => (1.0, Shape::Rate(0.02)),
         Metric::PiiRate | Metric::PromptEchoRate => (1.0, Shape::Rate(0.001)),
+        Metric::UncitedRate | Metric::UngroundedRate => (1.0, Shape::Rate(0.2)),
         Metric::DislikeRate | Metric::TaskFailedRate => (FEEDBACK, Shape::Rate(0.1)),
         Metric::NotAdoptedRate => (FEEDBACK, Shape::Rate(0.3)),
         Metric::Dissatisfaction => (FEEDBACK, Shape::Rate(0.2)),

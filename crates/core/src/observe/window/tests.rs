@@ -1,6 +1,7 @@
 use super::*;
 use crate::guard::RiskKind;
 use crate::observe::{Estimate, Timing};
+use crate::retrieval::Claims;
 use crate::upstream::Failure;
 use proptest::prelude::*;
 
@@ -51,6 +52,11 @@ fn outcome() -> impl Strategy<Value = Outcome> {
                 contract_ok,
                 refused,
                 pii,
+                claims: contract_ok.map(|_| {
+                    let [made, uncited, ungrounded] =
+                        [tokens_in, tokens_out, total_us].map(|n| n % 5);
+                    Claims { made, uncited: uncited.min(made), ungrounded: ungrounded.min(made) }
+                }),
                 risk,
                 abandoned: failure == Some(Failure::ClientGone) && streamed,
                 cohort: cohort.map(Cohort::new),

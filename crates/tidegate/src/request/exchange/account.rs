@@ -15,6 +15,7 @@ use tidegate_core::evidence::{Record, RecordedToolCall, RecordedToolResult};
 use tidegate_core::guard::{RiskEvent, RiskKind, Sighting, detect_refusal};
 use tidegate_core::money::{Charge, Money};
 use tidegate_core::observe::{FailedRequest, OutageChange, Outcome, Timing};
+use tidegate_core::retrieval::Claims;
 use tidegate_core::text::redact;
 use tidegate_core::upstream::{Failure, FaultOwner};
 use tidegate_wire::openai_chat::{ToolResult, USER_TEXT_MAX};
@@ -25,6 +26,7 @@ use tidegate_wire::{AnswerFacts, TextKind};
 struct Judged {
     contract: Checked,
     refused: bool,
+    claims: Option<Claims>,
 }
 
 /// Counts and records an ended exchange; gives what was counted.
@@ -53,6 +55,7 @@ pub(super) fn keep(exchange: &mut Exchange, mut ending: Ending) -> Outcome {
         contract_ok: judged.contract.is_checked.then_some(judged.contract.problem.is_none()),
         refused: judged.refused,
         pii: found.gives_away,
+        claims: judged.claims,
         risk: found.events.iter().map(|event| event.kind).collect(),
         abandoned: ending.failure == Some(Failure::ClientGone) && exchange.first_token.is_none(),
         cohort: exchange.cohort,
@@ -135,8 +138,8 @@ fn judge(exchange: &Exchange, ending: &Ending) -> Judged {
     if exchange.query.form == Form::Embeddings {
         return Judged::default();
     }
-    let contract = ending.contract.clone();
-    Judged { contract, refused: is_refusal(facts) }
+    let (contract, refused) = (ending.contract.clone(), is_refusal(facts));
+    Judged { contract, refused, claims: exchange.claims(ending, refused) }
 }
 
 /// Whether an answer is a refusal.
@@ -277,7 +280,7 @@ fn record(
         degraded: exchange.degraded,
         timing,
         cached: exchange.is_cached,
-        retrieval: exchange.recorded_retrieval(facts.text()),
+        retrieval: exchange.recorded_retrieval(facts.text(), judged.claims),
         tool_calls: tool_calls(exchange, &facts),
         tool_results: tool_results(exchange),
         contract_problem: exchange.broken(judged.contract).map(|why| why_kept(&why, keeps)),

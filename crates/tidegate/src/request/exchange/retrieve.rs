@@ -1,6 +1,6 @@
 //! What the version set's index has for a request: searched once, before the model is asked.
 
-use super::Exchange;
+use super::{Ending, Exchange};
 use crate::guard::heard_in;
 use crate::observe::RetrievalResult;
 use crate::upstream::{Elapsed, Form, UpstreamError};
@@ -11,7 +11,7 @@ use std::time::Duration;
 use tidegate_core::degrade::DegradeLevel;
 use tidegate_core::evidence::RecordedRetrieval;
 use tidegate_core::guard::Heard;
-use tidegate_core::retrieval::{Retrieved, cited};
+use tidegate_core::retrieval::{Claims, Retrieved, cited, claims};
 use tidegate_core::text::redact;
 use tidegate_core::upstream::Failure;
 
@@ -63,18 +63,65 @@ impl Exchange {
     }
 
     /// What the record says of the search, and of what an answer cites of it, which is counted.
-    pub(super) fn recorded_retrieval(&self, answer: &str) -> Option<RecordedRetrieval> {
+    pub(super) fn recorded_retrieval(
+        &self,
+        answer: &str,
+        claims: Option<Claims>,
+    ) -> Option<RecordedRetrieval> {
         let searched = self.searched.as_ref()?;
         let cited = cited(answer, &searched.found.ids);
         self.gateway.metrics.cited(self.arm, cited);
+        if let Some(claims) = claims {
+            self.gateway.metrics.claims(self.arm, claims);
+        }
         Some(RecordedRetrieval {
             cited,
+            claims,
             chunks: searched.found.ids.iter().map(|id| redact(id.as_str())).collect(),
             failed: searched.failed.clone(),
         })
     }
 
+    /// What an answer claims; `None` where nothing was found to compare it with, where it is not
+    /// whole or was withheld, and where it is a refusal.
+    pub(super) fn claims(&self, ending: &Ending, is_refusal: bool) -> Option<Claims> {
+        let shown = self.shown().filter(|shown| !shown.ids.is_empty())?;
+        let is_whole = ending.failure.is_none() && !ending.withheld;
+        let facts = ending.facts.as_ref().filter(|_| is_whole && !is_refusal)?;
+        Some(claims(facts.text(), shown))
+    }
+
     fn shown(&self) -> Option<&Retrieved> {
         self.searched.as_ref().map(|searched| &searched.found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use tidegate_core::retrieval::{Chunk, ChunkId, retrieved};
+    use tidegate_wire::{AnswerFacts, ChoicePiece, Piece};
+
+    proptest! {
+        #[test]
+        fn however_a_stream_is_split_its_claims_are_the_same(
+            text in "([a-z]{4,6} |退货五天|30|\\[1\\]|【2】|[.。?] |\n){0,60}",
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+        ) {
+            let chunk = Chunk { id: ChunkId::new("a.md", 1), text: "退货五天 within 30".to_owned() };
+            let shown = retrieved(vec![chunk], 1_000);
+            let letters: Vec<char> = text.chars().collect();
+            let mut cuts: Vec<usize> = cuts.iter().map(|at| at.index(letters.len() + 1)).collect();
+            cuts.extend([0, letters.len()]);
+            cuts.sort_unstable();
+            let mut facts = AnswerFacts::default();
+            for cut in cuts.windows(2) {
+                let text = letters[cut[0]..cut[1]].iter().collect();
+                let choices = vec![ChoicePiece { text, ..ChoicePiece::default() }];
+                facts.push(Piece { choices, ..Piece::default() }).unwrap();
+            }
+            prop_assert_eq!(claims(facts.text(), &shown), claims(&text, &shown));
+        }
     }
 }
