@@ -2,9 +2,12 @@
 
 use crate::client::{CHAT, open, request};
 use crate::project::{Project, Server, wait_for};
-use crate::upstream::{Upstream, completion};
+use crate::upstream::{Upstream, completion, response, say};
 use crate::upstream_faults::{ANSWER, project_on};
 use serde_json::{Value, json};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 /// A field of `/proc/PID/status` in KiB: `VmRSS`, `VmHWM` for its peak, `RssAnon` for what is not
@@ -95,6 +98,58 @@ fn check_given_back(server: &Server, before: u64, more: u64, again: &[u8]) {
     });
 }
 
+/// A model server that reads all requests at once, and answers them when nobody writes `gate`.
+fn model_server_behind(gate: &Arc<RwLock<()>>, read: &Arc<AtomicUsize>) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (gate, read) = (Arc::clone(gate), Arc::clone(read));
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let (gate, read) = (Arc::clone(&gate), Arc::clone(&read));
+            std::thread::spawn(move || {
+                say(stream, &Mutex::default(), |_| {
+                    read.fetch_add(1, Ordering::SeqCst);
+                    drop(gate.read());
+                    response("200 OK", "application/json", &completion(ANSWER))
+                })
+            });
+        }
+    });
+    address
+}
+
+/// Values take many times their text. They are held until they are sent, not until the answer.
+#[test]
+fn requests_that_wait_for_their_answers_take_four_times_their_size_at_most() {
+    const AT_ONCE: usize = 60;
+    let (gate, read) = (Arc::new(RwLock::new(())), Arc::new(AtomicUsize::new(0)));
+    let project = project_on(model_server_behind(&gate, &read));
+    let server = project.serve();
+    server.chat("mei", "hello");
+    let tiny = vec![json!({"": 0}); 16_000];
+    let body = json!({"messages": [{"role": "user", "content": "hello"}], "tiny": tiny});
+    let bytes = request("POST", CHAT, "", body.to_string().as_bytes());
+    let before = memory_kib(&server, "VmRSS");
+    std::thread::scope(|scope| {
+        let shut = gate.write().unwrap();
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                let answer = open(server.address, &bytes).unwrap().finish().unwrap();
+                assert_eq!(answer.status, 200, "{answer:?}");
+            });
+        }
+        wait_for("all requests at the model server", || {
+            (read.load(Ordering::SeqCst) > AT_ONCE).then_some(())
+        });
+        // Besides, what the last of them has freed may not be back yet. Their values take 380 MB.
+        let most = 4 * (AT_ONCE * bytes.len()) as u64 / 1024 + 16 * 1024;
+        wait_for("only their texts in memory", || {
+            (memory_kib(&server, "VmRSS") < before + most).then_some(())
+        });
+        drop(shut);
+    });
+}
+
 #[test]
 fn an_answer_takes_four_times_its_size_at_most() {
     let text = "{\"退款\": \"七天\"}\n".repeat(300_000);
@@ -103,7 +158,8 @@ fn an_answer_takes_four_times_its_size_at_most() {
         let asked = body["messages"].as_array().unwrap().last().unwrap().to_string();
         ("200 OK", if asked.contains("much") { large.clone() } else { small.clone() })
     });
-    let server = project_on(upstream.address).serve();
+    let project = project_on(upstream.address);
+    let server = project.serve();
     server.chat("mei", "hello");
     let (before, bytes) = (memory_kib(&server, "VmRSS"), asking("say much".into()));
     let answer = open(server.address, &bytes).unwrap().finish().unwrap();

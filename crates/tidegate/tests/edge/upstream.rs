@@ -155,7 +155,8 @@ pub(crate) fn completion(text: &str) -> String {
     body.to_string()
 }
 
-fn response(status: &str, kind: &str, body: &str) -> String {
+/// An answer with this head line, type and body, as it is sent.
+pub(crate) fn response(status: &str, kind: &str, body: &str) -> String {
     format!(
         "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\nconnection: close\r\n\
          content-length: {}\r\n\r\n{body}",
@@ -163,7 +164,8 @@ fn response(status: &str, kind: &str, body: &str) -> String {
     )
 }
 
-fn say(
+/// Reads one request, remembers it, and answers it.
+pub(crate) fn say(
     stream: TcpStream,
     asked: &Mutex<Vec<(String, Value)>>,
     answer: impl Fn(&Value) -> String,
