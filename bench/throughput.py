@@ -84,6 +84,7 @@ def model_server(folder):
     """An nginx that answers everything with the same completion."""
     return nginx(folder, """server {
       listen 127.0.0.1:PORT backlog=1024;
+      client_max_body_size 64m;
       location / { return 200 '%s'; }
     }""" % answer())
 
@@ -94,6 +95,7 @@ def plain_proxy(folder, upstream):
     upstream up { server 127.0.0.1:%d; keepalive 256; keepalive_requests 100000000; }
     server {
       listen 127.0.0.1:PORT backlog=1024;
+      client_max_body_size 64m;
       location / { proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; }
     }""" % upstream)
 
