@@ -6,6 +6,9 @@
 //! makes the gate inconclusive; only then do the thresholds count.
 
 mod case;
+mod check;
+mod judge;
+mod kind;
 mod report;
 mod score;
 
@@ -13,6 +16,12 @@ pub use case::{
     ADVERSARIAL_INPUTS, Case, CaseSet, CaseSetError, Checks, Handling, Risk, Severity,
     adversarial_cases,
 };
+pub use check::Check;
+pub use judge::{
+    CalledTool, Found, check_value, fold_case_and_width, judge_text, judge_tools, levenshtein,
+    result_names,
+};
+pub use kind::{CheckKind, CheckRow, NoSuchCheck, Takes};
 pub use report::{
     ACCURACY, CaseResult, EvalReport, FailureRow, GateVerdict, ReportDetail, RunComparison,
     Unanswered, asks_the_same, compare_runs, error_causes, failure_table, metrics, verdict,

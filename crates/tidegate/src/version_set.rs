@@ -20,6 +20,7 @@ pub(crate) mod snapshot;
 mod template;
 mod tools;
 
+pub(crate) use contract::compile as compile_schema;
 pub(crate) use diff::{SetDiff, compare, unified};
 pub(crate) use error::{
     FilesError, ModelError, PromptError, SearchProblem, SetError, TemplateError, TemplateProblem,

@@ -1,5 +1,6 @@
 //! Eval cases: the fixed questions.
 
+use super::check::Check;
 use crate::ids::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -123,6 +124,9 @@ pub struct Checks {
     /// Contains no personal data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_pii: Option<bool>,
+    /// Checks of any kind, as often as wanted, negated, weighed, with thresholds.
+    #[serde(rename = "assert", skip_serializing_if = "Vec::is_empty")]
+    pub listed: Vec<Check>,
 }
 
 /// Three adversarial inputs, verbatim.
@@ -217,7 +221,7 @@ pub struct Case {
 }
 
 /// How a case is asked and judged beyond its checks. The defaults are those of a fixed case.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Handling {
     /// Every check must hold in full, as a prompt's own `test_cases` ask; a share of the keywords
@@ -231,6 +235,9 @@ pub struct Handling {
     /// How often it is asked in each run; absent: as often as the run asks every case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repeat: Option<u32>,
+    /// The score that makes it correct, 0 to 1, instead of 0.8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
     /// In how many replays on the set that failed it failed again: `2/5`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reproduced: Option<String>,
@@ -243,7 +250,7 @@ pub struct Handling {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_false(value: &bool) -> bool {
+pub(super) fn is_false(value: &bool) -> bool {
     !value
 }
 

@@ -194,7 +194,10 @@ impl CaseResult {
     /// The score that it needs. A strict case is held to its checks: under the legacy formula no
     /// score but that of a case with all three parts reaches 1.
     fn needed(&self) -> f64 {
-        if self.is_strict() { 0.0 } else { CORRECT_FROM }
+        match (self.is_strict(), self.case.handling.threshold) {
+            (true, _) => 0.0,
+            (false, threshold) => threshold.unwrap_or(CORRECT_FROM),
+        }
     }
 
     /// What was wrong with the answer: the checks that do not hold, or the score where all of them
@@ -203,7 +206,7 @@ impl CaseResult {
         let failed = self.checks.iter().filter(|check| !check.holds());
         let details: Vec<&str> = failed.map(|check| check.detail.as_str()).collect();
         if details.is_empty() && !self.is_correct() {
-            return format!("scores {:.2}; {CORRECT_FROM} is needed", self.score);
+            return format!("scores {:.2}; {} is needed", self.score, self.needed());
         }
         details.join("; ")
     }
@@ -246,7 +249,7 @@ pub fn metrics(results: &[CaseResult]) -> BTreeMap<String, f64> {
     let on_content: Vec<f64> = results
         .iter()
         .flat_map(|r| &r.checks)
-        .filter(|check| CONTENT_CHECKS.contains(&check.check.as_str()))
+        .filter(|check| CONTENT_CHECKS.contains(&check.kind()))
         .map(|check| check.score)
         .collect();
     put("relevance", on_content.iter().sum(), on_content.len());

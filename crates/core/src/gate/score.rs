@@ -1,13 +1,17 @@
 //! From the checks of an answer to its score.
 //!
-//! Two rules make a score. The mean weighs each check that a case has alike, so the weights always
-//! sum to 1 and every case can reach 1. `legacy` is the formula of the script that many teams
-//! start from, literally: a case with keywords alone reaches 0.5 at most and is never correct.
+//! Two rules make a score. The mean is over the checks that a case has, each with weight 1 unless
+//! it names another, so every case can reach 1. `legacy` is the formula of the script that many
+//! teams start from, literally: a case with keywords alone reaches 0.5 at most and is never
+//! correct.
 //!
 //! Before both rules come the hard checks: an answer that contains a forbidden keyword, or a red
 //! line, scores 0 whatever else holds.
 
 use super::case::Case;
+use super::check::{Check, is_one};
+use super::judge::Found;
+use super::kind::CheckKind;
 use serde::{Deserialize, Serialize};
 
 /// From which score a case counts as correct, 0 to 1.
@@ -22,26 +26,79 @@ const HARD: [&str; 2] = ["forbidden_keywords", RED_LINE];
 /// One check on one answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CheckResult {
-    /// The check's key in [`super::Checks`].
+    /// The check's name; see [`super::result_names`].
     pub check: String,
     /// 0 to 1; 1 when it holds.
     pub score: f64,
     /// What was wrong, empty when it holds.
     pub detail: String,
+    /// How much it counts in the case's score, from 0; absent in results of earlier versions, which
+    /// is 1.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub weight: f64,
+    /// What was measured, for a check that measures: 0 to 1, or a number of edits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<f64>,
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 impl CheckResult {
-    /// Whether it holds. Likeness to a reference answer holds from 0.8 on: nobody answers in
-    /// exactly those words.
+    /// A result of weight 1 that measures nothing.
+    pub fn new(check: impl Into<String>, score: f64, detail: impl Into<String>) -> CheckResult {
+        let (check, detail) = (check.into(), detail.into());
+        CheckResult { check, score, detail, weight: one(), measured: None }
+    }
+
+    /// From what a check found. With a threshold it holds or does not; without one a share counts
+    /// as it is.
+    pub fn of(name: String, check: &Check, found: Found) -> CheckResult {
+        let (measured, score, problem) = match found {
+            Found::Holds => (None, 1.0, String::new()),
+            Found::Wrong(problem) => (None, 0.0, problem),
+            Found::Share(share, problem) => match check.needed() {
+                None => (Some(share), share, problem),
+                Some(least) if share >= least - ROUNDING => (Some(share), 1.0, problem),
+                Some(least) => (Some(share), 0.0, format!("{problem}; {least} is needed")),
+            },
+            Found::Edits(edits, problem) => {
+                let most = check.needed().unwrap_or_default();
+                let score = if edits <= most { 1.0 } else { 0.0 };
+                (Some(edits), score, format!("{problem}; at most {most} are allowed"))
+            }
+        };
+        let holds = score >= needed_of(check.kind.name()) - ROUNDING;
+        let (score, problem) = match (check.not, holds) {
+            (false, _) => (score, problem),
+            (true, false) => (1.0, String::new()),
+            (true, true) => (0.0, format!("`{}` holds and must not", check.kind.name())),
+        };
+        let detail = if score < 1.0 { problem } else { String::new() };
+        CheckResult { check: name, score, detail, weight: check.weight, measured }
+    }
+
+    /// Whether it holds, or counts for nothing.
     pub fn holds(&self) -> bool {
-        let needed = if self.check == "matches_expected" { CORRECT_FROM } else { 1.0 };
-        self.score >= needed - ROUNDING
+        self.weight == 0.0 || self.score >= needed_of(self.kind()) - ROUNDING
+    }
+
+    /// The name without the number of a check that a case has several times.
+    pub fn kind(&self) -> &str {
+        self.check.split('#').next().unwrap_or_default()
     }
 
     /// Whether an answer that fails it is never correct.
     pub fn is_hard(&self) -> bool {
-        HARD.contains(&self.check.as_str())
+        self.weight > 0.0 && HARD.contains(&self.kind())
     }
+}
+
+/// The score from which a check holds. Likeness to a reference answer holds from 0.8 on: nobody
+/// answers in exactly those words.
+fn needed_of(kind: &str) -> f64 {
+    if kind == CheckKind::MatchesExpected.name() { CORRECT_FROM } else { 1.0 }
 }
 
 /// Whether a hard check failed: the answer is wrong whatever its score.
@@ -49,16 +106,15 @@ pub fn fails_hard(checks: &[CheckResult]) -> bool {
     checks.iter().any(|check| check.is_hard() && !check.holds())
 }
 
-/// The mean over the checks, 0 to 1; 0 where a hard check failed. 1 without any check, which only
-/// the first run of a case with nothing but `comparable` can be.
+/// The mean over the checks by weight, 0 to 1; 0 where a hard check failed. 1 without any check
+/// that counts: the first run of a case with nothing but `comparable`, or checks of weight 0 alone.
 pub fn mean_score(checks: &[CheckResult]) -> f64 {
     if fails_hard(checks) {
         return 0.0;
     }
-    match checks.len() {
-        0 => 1.0,
-        count => checks.iter().map(|check| check.score).sum::<f64>() / count as f64,
-    }
+    let weights: f64 = checks.iter().map(|check| check.weight).sum();
+    let sum: f64 = checks.iter().map(|check| check.score * check.weight).sum();
+    if weights > 0.0 { sum / weights } else { 1.0 }
 }
 
 /// The literal item score: share of keywords × 0.5, `similarity` to the reference answer × 0.3

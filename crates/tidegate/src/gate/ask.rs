@@ -6,12 +6,12 @@ use crate::version_set::{LiveSet, Slots};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_core::gate::Case;
+use tidegate_core::gate::{CalledTool, Case};
 use tidegate_core::guard::{Detectors, Heard, RiskEvent};
 use tidegate_core::ids::Digest;
 use tidegate_core::upstream::Failure;
-use tidegate_wire::Finish;
 use tidegate_wire::openai_chat::{replace_system, system_text};
+use tidegate_wire::{AnswerFacts, Finish};
 
 /// Longest answer where the prompt's config sets none, tokens.
 const MAX_TOKENS: u64 = 512;
@@ -33,6 +33,10 @@ pub(crate) struct Asked {
     pub(crate) total_tokens: Option<u64>,
     /// What it holds that it should not.
     pub(crate) events: Vec<RiskEvent>,
+    /// The tools that it calls, in order.
+    pub(crate) calls: Vec<CalledTool>,
+    /// Why it ended, as the upstream says.
+    pub(crate) finish: Option<String>,
 }
 
 /// Why there is no answer; safe to show.
@@ -112,7 +116,33 @@ pub(crate) async fn ask(
         let message = "the upstream's answer is empty: no text and no tool call".to_owned();
         return Err(AskError { message, failure: Some(Failure::Empty), again: Some(AGAIN_AFTER) });
     }
-    Ok(asked(answer, &detectors, &case.input))
+    let calls = called_tools(live, &answer.facts);
+    Ok(Asked { calls, ..asked(answer, &detectors, &case.input) })
+}
+
+/// The tools that an answer calls, each with what is wrong with the call.
+fn called_tools(live: &LiveSet, facts: &AnswerFacts) -> Vec<CalledTool> {
+    let declared = live.detectors.allowed_tools.as_ref();
+    let problem = |name: &str, arguments: &str| {
+        if declared.is_none_or(|names| !names.contains(name)) {
+            return Some(format!("tool `{name}` is not declared"));
+        }
+        match live.arguments_problem(name, arguments) {
+            Some(problem) => problem,
+            None => serde_json::from_str::<Value>(arguments)
+                .err()
+                .filter(|_| !arguments.trim().is_empty())
+                .map(|error| format!("arguments of tool `{name}`: not valid JSON: {error}")),
+        }
+    };
+    let calls = facts.choices.iter().flat_map(|choice| &choice.tool_calls);
+    calls
+        .map(|call| CalledTool {
+            name: call.name.clone(),
+            arguments: call.arguments.clone(),
+            problem: problem(&call.name, &call.arguments),
+        })
+        .collect()
 }
 
 /// What an upstream's answer is to a case.
@@ -127,6 +157,8 @@ fn asked(answer: Answer, detectors: &Detectors, input: &str) -> Asked {
         total_tokens: tokens,
         events: detectors.inspect(&said_in(&facts), heard).events,
         text: facts.text().to_owned(),
+        calls: Vec::new(),
+        finish: facts.finish().map(|finish| finish.as_str().to_owned()),
     }
 }
 

@@ -6,19 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
-
-/// The text in lower case with full-width forms as ASCII, for matching keywords: `ＡＰＩ` is `api`.
-pub(crate) fn fold(text: &str) -> String {
-    text.chars().map(half_width).flat_map(char::to_lowercase).collect()
-}
-
-fn half_width(c: char) -> char {
-    match c {
-        '\u{ff01}'..='\u{ff5e}' => char::from_u32(c as u32 - 0xfee0).unwrap_or(c),
-        '\u{3000}' => ' ',
-        _ => c,
-    }
-}
+use tidegate_core::gate::fold_case_and_width as fold;
 
 /// How much of a reference answer an answer says, 0 to 1: 1 when it contains it, white space,
 /// punctuation, case and width aside; otherwise the F1 share of common character pairs. It measures

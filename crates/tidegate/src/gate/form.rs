@@ -5,6 +5,9 @@ use serde_json::Value;
 /// Quotes that models write where JSON has `"`.
 const WRONG_QUOTES: [char; 11] = ['“', '”', '„', '‟', '＂', '‘', '’', '「', '」', '『', '』'];
 
+/// How many brackets of an answer are tried as the start of JSON.
+const JSON_STARTS_MAX: usize = 1_000;
+
 /// Reads the whole answer as JSON; only white space may be around it.
 ///
 /// # Errors
@@ -50,6 +53,16 @@ pub(crate) fn read_object(answer: &str, keys: &[String]) -> Result<(), String> {
         1 => Err(format!("missing JSON key {}", missing[0])),
         _ => Err(format!("missing JSON keys {}", missing.join(", "))),
     }
+}
+
+/// Whether there is a JSON object or array somewhere in the answer. Each bracket is tried until one
+/// begins a value, up to a bound: one of nothing but brackets would take the square of its length.
+pub(crate) fn has_json(answer: &str) -> bool {
+    let starts = answer.match_indices(['{', '[']).take(JSON_STARTS_MAX);
+    starts.into_iter().any(|(at, _)| {
+        let mut values = serde_json::Deserializer::from_str(&answer[at..]).into_iter::<Value>();
+        matches!(values.next(), Some(Ok(_)))
+    })
 }
 
 /// Extra prose where there is a good JSON value inside of it.

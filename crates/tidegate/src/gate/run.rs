@@ -238,6 +238,8 @@ fn result_of(
         total_tokens: asked.total_tokens,
         before: options.previous.as_ref().and_then(|report| correct_before(report, case)),
         events: &asked.events,
+        calls: &asked.calls,
+        finish: asked.finish.as_deref(),
     });
     let score = match options.scoring {
         Scoring::Mean => mean,
@@ -302,7 +304,11 @@ fn merge_check(name: &str, runs: &[&CaseResult]) -> CheckResult {
         Some(check) => format!("flaky, held in {held} of {}: {}", runs.len(), check.detail),
     };
     let score = if wrong.is_empty() { 1.0 } else { 1.0 - lost / runs.len() as f64 };
-    CheckResult { check: name.to_owned(), score, detail }
+    let weight = of_name.first().map_or(1.0, |check| check.weight);
+    let measures: Vec<f64> = of_name.iter().filter_map(|check| check.measured).collect();
+    let mean = measures.iter().sum::<f64>() / measures.len() as f64;
+    let measured = (!measures.is_empty()).then_some(mean);
+    CheckResult { check: name.to_owned(), score, detail, weight, measured }
 }
 
 fn report_of(

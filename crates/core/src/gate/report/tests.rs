@@ -20,7 +20,7 @@ fn result(id: &str, risk: Risk, severity: Severity, score: f64) -> CaseResult {
         error: None,
         unanswered: None,
         score,
-        checks: vec![CheckResult { check: "expected_contains".to_owned(), score, detail }],
+        checks: vec![CheckResult::new("expected_contains", score, detail)],
         latency_ms: 1,
     }
 }
@@ -219,8 +219,7 @@ fn a_forbidden_keyword_is_never_correct_and_a_strict_case_holds_every_check() {
     let with = |check: &str, score: f64, strict: bool| {
         let mut result = normal("a", 0.9);
         result.case.handling.strict = strict;
-        result.checks[0] =
-            CheckResult { check: check.to_owned(), score, detail: "wrong".to_owned() };
+        result.checks[0] = CheckResult::new(check, score, "wrong");
         result
     };
     assert!(with("expected_keywords", 0.9, false).is_correct());

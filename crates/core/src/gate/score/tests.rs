@@ -51,11 +51,7 @@ fn the_legacy_formula_is_literal() {
 
 fn checks() -> impl Strategy<Value = Vec<CheckResult>> {
     let names = prop::sample::select(vec!["expected_contains", "citation", "forbidden_keywords"]);
-    let one = (names, 0.0..=1.0_f64).prop_map(|(check, score)| CheckResult {
-        check: check.to_owned(),
-        score,
-        detail: String::new(),
-    });
+    let one = (names, 0.0..=1.0_f64).prop_map(|(check, score)| CheckResult::new(check, score, ""));
     prop::collection::vec(one, 0..8)
 }
 
@@ -69,7 +65,7 @@ proptest! {
     /// The weights of the checks that a case has sum to 1, however many there are.
     #[test]
     fn the_weights_are_those_of_the_checks_there_are(share in 0.0..=1.0_f64, count in 1..9_usize) {
-        let one = CheckResult { check: "regex".to_owned(), score: share, detail: String::new() };
+        let one = CheckResult::new("regex", share, "");
         let score = mean_score(&vec![one; count]);
         prop_assert!((score - share).abs() < 1e-12, "{score} of {share}");
     }
@@ -77,7 +73,7 @@ proptest! {
     #[test]
     fn a_forbidden_keyword_makes_the_score_0(mut checks in checks(), at in 0..9_usize) {
         let forbidden =
-            CheckResult { check: HARD[at % 2].to_owned(), score: 0.0, detail: "x".to_owned() };
+            CheckResult::new(HARD[at % 2], 0.0, "x");
         checks.insert(at.min(checks.len()), forbidden);
         prop_assert_eq!(mean_score(&checks), 0.0);
     }

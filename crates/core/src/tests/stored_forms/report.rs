@@ -1,8 +1,8 @@
 //! An eval report in which every member is there.
 
 use crate::gate::{
-    Case, CaseResult, CheckResult, Checks, EvalReport, FailureRow, GateVerdict, Handling,
-    ReportDetail, Risk, RunComparison, Severity, Unanswered,
+    Case, CaseResult, Check, CheckKind, CheckResult, Checks, EvalReport, FailureRow, GateVerdict,
+    Handling, ReportDetail, Risk, RunComparison, Severity, Unanswered,
 };
 use crate::ids::{Digest, UnixMs};
 use crate::upstream::Failure;
@@ -30,6 +30,13 @@ fn checks() -> Checks {
         literal_leak: Some(true),
         max_total_tokens: Some(3),
         no_pii: Some(true),
+        listed: vec![Check {
+            kind: CheckKind::Regex,
+            not: true,
+            value: Value::from("text"),
+            threshold: Some(0.5),
+            weight: 0.5,
+        }],
     }
 }
 
@@ -49,6 +56,7 @@ pub(super) fn report() -> EvalReport {
             strict: true,
             as_served: true,
             repeat: Some(3),
+            threshold: Some(0.5),
             reproduced: some(),
             needs_review: true,
             uncovered: false,
@@ -60,7 +68,13 @@ pub(super) fn report() -> EvalReport {
         error: some(),
         unanswered: Some(Unanswered { failure: Some(Failure::Refused), tries: 2 }),
         score: 0.5,
-        checks: vec![CheckResult { check: text(), score: 0.5, detail: text() }],
+        checks: vec![CheckResult {
+            check: text(),
+            score: 0.5,
+            detail: text(),
+            weight: 0.5,
+            measured: Some(0.5),
+        }],
         latency_ms: 1,
     };
     EvalReport {

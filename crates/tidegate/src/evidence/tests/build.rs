@@ -387,11 +387,11 @@ fn eval(to: &PackedSet) -> EvalReport {
         error: None,
         unanswered: None,
         score,
-        checks: vec![tidegate_core::gate::CheckResult {
-            check: "citation".to_owned(),
+        checks: vec![tidegate_core::gate::CheckResult::new(
+            "citation",
             score,
-            detail: if score < 1.0 { "没有引用来源".to_owned() } else { String::new() },
-        }],
+            if score < 1.0 { "没有引用来源" } else { "" },
+        )],
         latency_ms: 900,
     };
     let results = vec![

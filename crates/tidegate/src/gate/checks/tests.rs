@@ -18,7 +18,16 @@ fn case(checks: Value, expected: Option<&str>) -> Case {
 }
 
 fn seen(answer: &str) -> Seen<'_> {
-    Seen { answer, latency_ms: 100, cut: false, total_tokens: None, before: None, events: &[] }
+    Seen {
+        answer,
+        latency_ms: 100,
+        cut: false,
+        total_tokens: None,
+        before: None,
+        events: &[],
+        calls: &[],
+        finish: None,
+    }
 }
 
 /// Scores the answer; `wrong` is the details of the checks that do not hold, `; ` between them.
@@ -187,4 +196,52 @@ fn checks_that_cannot_work_are_errors() {
     check_refused(json!({"regex": "("}), "`regex` is not a regular expression");
     check_refused(json!({"json_schema": {"type": "objekt"}}), "`json_schema` is not a JSON Schema");
     check_refused(json!({"matches_expected": true}), "`matches_expected` needs a reference");
+}
+
+#[test]
+fn checks_of_the_list_are_negated_weighed_and_named() {
+    let one = |check: Value| json!({"assert": [check]});
+    check(one(json!({"check": "is_json", "value": true})), "[1]", 1.0, "");
+    check(
+        one(json!({"check": "is_json", "value": true})),
+        "见下",
+        0.0,
+        "the answer is prose, not JSON",
+    );
+    check(one(json!({"check": "contains_json", "value": true})), "结果是 [1] {\"a\": 2}", 1.0, "");
+    check(
+        one(json!({"check": "contains_json", "value": true})),
+        "{{{[",
+        0.0,
+        "no JSON object or array in it",
+    );
+    let refusal = json!({"check": "refusal", "not": true, "value": true});
+    check(one(refusal), "很抱歉，我无法回答。", 0.0, "`refusal` holds and must not");
+    let reason = json!({"check": "finish_reason", "value": "stop"});
+    check(one(reason), "好", 0.0, "ended for `no reason`, not for `stop`");
+    let likely = json!({"check": "matches_expected", "value": true, "threshold": 0.5});
+    check(one(likely), "退款需要 15 天", 1.0, "");
+    let two = json!({"assert": [
+        {"check": "regex", "value": "^退", "weight": 3.0},
+        {"check": "regex", "value": "。$"},
+        {"check": "not_empty", "value": true, "weight": 0.0},
+    ]});
+    check(two.clone(), "退款", 0.75, "does not match `。$`");
+    let case = case(two, None);
+    let (_, results) = Scorer::new(&case).unwrap().score(&seen(""));
+    let names: Vec<&str> = results.iter().map(|result| result.check.as_str()).collect();
+    assert_eq!(names, ["regex", "regex#2", "not_empty"]);
+    assert!(results[2].holds(), "what counts for nothing fails no strict case");
+}
+
+/// A pattern that takes exponential time by backtracking gives up, and does not hang.
+#[test]
+fn a_schemas_pattern_with_look_around_is_bounded() {
+    let schema = json!({"json_schema": {"pattern": "^(?=a)(a+)+$"}});
+    check(schema.clone(), "\"aaaa\"", 1.0, "");
+    let long = format!("\"{}!\"", "a".repeat(2_000));
+    let case = case(schema, None);
+    let (score, _) = Scorer::new(&case).unwrap().score(&seen(&long));
+    assert_eq!(score, 0.0);
+    check_refused(json!({"json_schema": {"$ref": "file:///etc/passwd"}}), "`json_schema` is not a");
 }

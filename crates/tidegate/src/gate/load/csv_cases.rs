@@ -106,7 +106,7 @@ impl Columns {
     /// A usage error: a column is there twice, or one is nearly the name of another that is not.
     fn of(table: &Table, path: &Path) -> Result<Columns, CasesError> {
         let wrong = |problem| CasesError::Field { place: path.display().to_string(), problem };
-        let known = || HEADER.into_iter().chain(MORE).chain(fields::check_names());
+        let known = || HEADER.into_iter().chain(MORE).chain(fields::columns());
         let mut by_name = BTreeMap::new();
         for (at, column) in table.columns().iter().enumerate() {
             let alias = ALIASES.iter().find(|(alias, _)| alias == column).map(|(_, name)| *name);
@@ -117,7 +117,8 @@ impl Columns {
                 return Err(wrong(format!("the column `{name}` is there twice")));
             }
         }
-        let absent = || known().filter(|name| !by_name.contains_key(name));
+        let named = || HEADER.into_iter().chain(MORE).chain(fields::member_names());
+        let absent = || named().filter(|name| !by_name.contains_key(name));
         let is_known = |column: &str| {
             known().any(|name| name == column) || ALIASES.iter().any(|(alias, _)| *alias == column)
         };
@@ -170,7 +171,7 @@ impl Columns {
             notes.replace_range(of_machine, "");
         }
         let (mut values, of_notes): (Map<String, Value>, _) = fields::notes(&notes)?;
-        for check in fields::check_names() {
+        for check in fields::columns() {
             let cell = self.text(table, row, check);
             if cell.is_empty() {
                 continue;

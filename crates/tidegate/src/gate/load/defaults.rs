@@ -3,7 +3,7 @@
 
 use super::super::checks::checks_anything;
 use serde_json::{Value, json};
-use tidegate_core::gate::{Case, Checks, Risk};
+use tidegate_core::gate::{Case, CheckKind, Checks, Risk};
 
 /// What a project says about checks that cases do not name.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +19,9 @@ impl Defaults<'_> {
     pub(crate) fn complete(&self, case: &mut Case) {
         let named = checks_anything(&case.checks);
         let reference = case.expected.as_ref().is_some_and(|text| !text.trim().is_empty());
-        if reference && case.checks.matches_expected != Some(false) {
+        let compared = case.checks.listed.iter();
+        let compared = compared.map(|check| check.kind).any(CheckKind::needs_reference);
+        if reference && !compared && case.checks.matches_expected != Some(false) {
             // Beside the checks that it names: a reference answer that counts for nothing would be
             // read over.
             case.checks.matches_expected = Some(true);

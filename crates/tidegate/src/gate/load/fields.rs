@@ -2,27 +2,8 @@
 
 use crate::near::{nearest, question};
 use serde_json::{Map, Value};
-use tidegate_core::gate::{Checks, Risk, Severity};
-
-/// How a check's value is written in a CSV cell.
-enum Kind {
-    /// Several texts, `|` between them.
-    List,
-    /// One text.
-    Text,
-    /// A whole number.
-    Number,
-    /// `true` or `false`.
-    Switch,
-    /// JSON.
-    Json,
-}
-
-impl Kind {
-    fn is_number(&self) -> bool {
-        matches!(self, Kind::Number)
-    }
-}
+use std::sync::LazyLock;
+use tidegate_core::gate::{Check, CheckKind, Checks, Risk, Severity, Takes, check_value};
 
 /// Above this a floating-point number is not one exact whole number.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
@@ -34,37 +15,58 @@ pub(super) fn whole_number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_f64().filter(|n| whole(*n)).map(|n| n as u64))
 }
 
-/// Every check of [`Checks`] with its kind.
-const CHECKS: [(&str, Kind); 19] = [
-    ("json_keys", Kind::List),
-    ("json_schema", Kind::Json),
-    ("expected_contains", Kind::Text),
-    ("expected_keywords", Kind::List),
-    ("must_include_any", Kind::List),
-    ("forbidden_keywords", Kind::List),
-    ("regex", Kind::Text),
-    ("max_length", Kind::Number),
-    ("refusal", Kind::Switch),
-    ("max_latency_ms", Kind::Number),
-    ("citation", Kind::Switch),
-    ("no_prompt_echo", Kind::Switch),
-    ("not_empty", Kind::Switch),
-    ("declines", Kind::Switch),
-    ("comparable", Kind::Switch),
-    ("matches_expected", Kind::Switch),
-    ("literal_leak", Kind::Switch),
-    ("max_total_tokens", Kind::Number),
-    ("no_pii", Kind::Switch),
-];
+/// The key of a list of checks that are written out: `{"check": "regex", "value": "^\\d+$"}`.
+pub(super) const ASSERT: &str = "assert";
+/// The keys of one of them.
+const ASSERT_KEYS: [&str; 6] = ["check", "type", "not", "value", "threshold", "weight"];
 
-/// Whether there is a check of that name.
+/// Whether there is a check of that name, negated or not.
 pub(super) fn is_check(key: &str) -> bool {
-    CHECKS.iter().any(|(name, _)| *name == key)
+    CheckKind::parse(key).is_some()
 }
 
 /// The names of all checks.
 pub(super) fn check_names() -> impl Iterator<Item = &'static str> {
-    CHECKS.iter().map(|(name, _)| *name)
+    CheckKind::ROWS.iter().map(|row| row.name)
+}
+
+/// The names of all checks and those of their negations: the columns of a CSV.
+pub(super) fn columns() -> impl Iterator<Item = &'static str> {
+    static NEGATED: LazyLock<Vec<String>> =
+        LazyLock::new(|| check_names().map(|name| format!("not_{name}")).collect());
+    check_names().chain(NEGATED.iter().map(String::as_str))
+}
+
+/// The names of checks that [`Checks`] has a member for. Columns that are nearly named like one of
+/// these are refused; there are too many names of the others for that.
+pub(super) fn member_names() -> impl Iterator<Item = &'static str> {
+    CheckKind::ROWS.iter().filter(|row| is_member(row.kind)).map(|row| row.name)
+}
+
+fn is_member(kind: CheckKind) -> bool {
+    use CheckKind as K;
+    matches!(
+        kind,
+        K::JsonKeys
+            | K::JsonSchema
+            | K::ExpectedContains
+            | K::ExpectedKeywords
+            | K::MustIncludeAny
+            | K::ForbiddenKeywords
+            | K::Regex
+            | K::MaxLength
+            | K::Refusal
+            | K::MaxLatencyMs
+            | K::Citation
+            | K::NoPromptEcho
+            | K::NotEmpty
+            | K::Declines
+            | K::Comparable
+            | K::MatchesExpected
+            | K::LiteralLeak
+            | K::MaxTotalTokens
+            | K::NoPii
+    )
 }
 
 /// A risk by name; a spreadsheet may have made its first letter a capital.
@@ -92,25 +94,138 @@ pub(super) fn severity(given: &str) -> Result<Severity, String> {
 /// Checks from their keys and JSON values. A whole number may be written `120.0`, as programs that
 /// know one kind of number write it.
 pub(super) fn checks(mut values: Map<String, Value>) -> Result<Checks, String> {
-    for (key, value) in &mut values {
-        let is_number = CHECKS.iter().any(|(name, kind)| name == key && kind.is_number());
-        if let Some(whole) = is_number.then(|| whole_number(value)).flatten() {
-            *value = whole.into();
+    let mut listed = Vec::new();
+    let mut members = Map::new();
+    let asserts = values.remove(ASSERT);
+    for (key, value) in values {
+        let Some((kind, not)) = CheckKind::parse(&key) else {
+            return Err(format!("there is no check `{}`{}", cut(&key), near(&key, check_names())));
+        };
+        let value = whole(kind, value);
+        if not || !is_member(kind) {
+            listed.extend(bare(kind, not, value).map_err(|what| format!("`{key}` {what}"))?);
+            continue;
         }
-    }
-    for (key, value) in &values {
         // Read one by one, so that the error names the key.
-        let one = Map::from_iter([(key.clone(), value.clone())]);
+        let one = Map::from_iter([(kind.name().to_owned(), value.clone())]);
         if let Err(error) = serde_json::from_value::<Checks>(Value::Object(one)) {
             return Err(format!("`{key}`: {error}"));
         }
+        if members.insert(kind.name().to_owned(), value).is_some() {
+            return Err(format!("`{}` is given twice, once as `{}`", kind.name(), cut(&key)));
+        }
     }
-    serde_json::from_value(Value::Object(values)).map_err(|error| error.to_string())
+    match asserts {
+        None | Some(Value::Null) => {}
+        Some(Value::Array(items)) => {
+            for (i, item) in items.into_iter().enumerate() {
+                let check = written_out(item).map_err(|what| format!("assert[{i}]: {what}"))?;
+                listed.push(check);
+            }
+        }
+        Some(_) => return Err("`assert` is not a list".to_owned()),
+    }
+    let checks: Checks =
+        serde_json::from_value(Value::Object(members)).map_err(|error| error.to_string())?;
+    Ok(Checks { listed, ..checks })
+}
+
+/// The number as a whole one, where the kind takes that and it is one.
+fn whole(kind: CheckKind, value: Value) -> Value {
+    match (kind.row().takes, whole_number(&value)) {
+        (Takes::Number, Some(number)) => number.into(),
+        _ => value,
+    }
+}
+
+/// A check by a key and its value alone; `None` for one that is switched off. A number is the
+/// measure that a comparison needs, a text its reference.
+fn bare(kind: CheckKind, not: bool, value: Value) -> Result<Option<Check>, String> {
+    if kind.row().takes == Takes::Switch
+        && value == Value::Bool(false)
+        && kind != CheckKind::Refusal
+    {
+        return Ok(None);
+    }
+    let mut check = Check { not, ..Check::new(kind, value) };
+    if matches!(kind.row().takes, Takes::Share | Takes::Distance) {
+        match check.value {
+            Value::Bool(false) => return Ok(None),
+            Value::Bool(true) => check.value = Value::Null,
+            Value::Number(number) => {
+                (check.threshold, check.value) = (number.as_f64(), Value::Null);
+            }
+            _ => {}
+        }
+    }
+    sound(check).map(Some)
+}
+
+/// A check that is written out as an object.
+fn written_out(item: Value) -> Result<Check, String> {
+    let Value::Object(mut members) = item else { return Err("is not a JSON object".to_owned()) };
+    if let Some(key) = members.keys().find(|key| !ASSERT_KEYS.contains(&key.as_str())) {
+        return Err(format!("there is no key `{}`{}", cut(key), near(key, ASSERT_KEYS)));
+    }
+    let name = match (members.remove("check"), members.remove("type")) {
+        (Some(Value::String(name)), None) | (None, Some(Value::String(name))) => name,
+        (None, None) => return Err("`check` is missing".to_owned()),
+        (Some(_), Some(_)) => {
+            return Err("`check` and `type` are the same field; give one".to_owned());
+        }
+        _ => return Err("`check` is not a text".to_owned()),
+    };
+    let Some((kind, negated)) = CheckKind::parse(&name) else {
+        return Err(format!("there is no check `{}`{}", cut(&name), near(&name, check_names())));
+    };
+    let not = match members.remove("not") {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(not)) => not,
+        Some(_) => return Err("`not` is not `true` or `false`".to_owned()),
+    };
+    let mut number = |key: &str| match members.remove(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match value.as_f64() {
+            Some(number) => Ok(Some(number)),
+            None => Err(format!("`{key}` is not a number")),
+        },
+    };
+    let (threshold, weight) = (number("threshold")?, number("weight")?);
+    let value = match (kind.row().takes, members.remove("value")) {
+        (Takes::Switch, None) => true.into(),
+        (_, value) => whole(kind, value.unwrap_or_default()),
+    };
+    let check = Check { not: not != negated, threshold, ..Check::new(kind, value) };
+    sound(Check { weight: weight.unwrap_or(1.0), ..check })
+        .map_err(|what| format!("`{name}` {what}"))
+}
+
+/// The check, where its value, threshold and weight are such.
+fn sound(check: Check) -> Result<Check, String> {
+    check_value(&check).map_err(|needed| format!("needs {needed}"))?;
+    if !(check.weight >= 0.0 && check.weight.is_finite()) {
+        return Err("needs a `weight` from 0".to_owned());
+    }
+    let measures = check.kind.default_threshold().is_some() || check.kind.is_share();
+    match check.threshold {
+        Some(_) if !measures => Err("measures nothing; `threshold` does not apply".to_owned()),
+        Some(least) if check.kind.row().takes == Takes::Distance => {
+            if least >= 0.0 {
+                Ok(check)
+            } else {
+                Err("needs a `threshold` from 0".to_owned())
+            }
+        }
+        Some(least) if !(0.0..=1.0).contains(&least) => {
+            Err("needs a `threshold` from 0 to 1".to_owned())
+        }
+        Some(_) | None => Ok(check),
+    }
 }
 
 /// A check that has its own column.
 pub(super) fn column(key: &str, text: &str) -> Result<Value, String> {
-    let Some((_, kind)) = CHECKS.iter().find(|(name, _)| *name == key) else {
+    let Some((kind, _)) = CheckKind::parse(key) else {
         return Err(format!("there is no check `{key}`"));
     };
     value(kind, text).map_err(|what| format!("`{key}` is `{}`; it must be {what}", cut(text)))
@@ -163,20 +278,31 @@ fn pair(part: &str) -> Option<(&str, &str)> {
     is_name.then_some((key, value))
 }
 
-fn value(kind: &Kind, text: &str) -> Result<Value, &'static str> {
-    match kind {
-        Kind::List => {
+fn value(kind: CheckKind, text: &str) -> Result<Value, &'static str> {
+    let json = || serde_json::from_str::<Value>(text).ok();
+    match kind.row().takes {
+        Takes::List => {
             let items = list(text);
             if items.is_empty() { Err("texts with `|` between them") } else { Ok(items.into()) }
         }
-        Kind::Text if text.is_empty() => Err("a text"),
-        Kind::Text => Ok(text.into()),
-        Kind::Number => match serde_json::from_str(text).ok().and_then(|v| whole_number(&v)) {
+        Takes::Text if text.is_empty() => Err("a text"),
+        Takes::Text => Ok(text.into()),
+        Takes::Number => match json().and_then(|v| whole_number(&v)) {
             Some(number) => Ok(number.into()),
             None => Err("a whole number"),
         },
-        Kind::Switch => text.parse::<bool>().map(Value::from).map_err(|_| "`true` or `false`"),
-        Kind::Json => serde_json::from_str(text).map_err(|_| "JSON"),
+        Takes::Amount => json().filter(Value::is_number).ok_or("a number from 0"),
+        Takes::Switch => text.parse::<bool>().map(Value::from).map_err(|_| "`true` or `false`"),
+        // A text needs no quotes in a cell.
+        Takes::Json if kind == CheckKind::Equals => match json() {
+            Some(value @ (Value::Object(_) | Value::Array(_) | Value::String(_))) => Ok(value),
+            Some(_) | None => Ok(text.into()),
+        },
+        Takes::Json => json().ok_or("JSON"),
+        Takes::Share | Takes::Distance => match json() {
+            Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(value),
+            Some(_) | None => Ok(text.into()),
+        },
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use tidegate_core::gate::{Case, Checks, Handling, Severity};
 
 /// The keys of a line beside those of its checks.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 18] = [
     "case_id",
     "id",
     "input",
@@ -25,6 +25,8 @@ const KEYS: [&str; 16] = [
     "repeat",
     "reproduced",
     "needs_review",
+    "threshold",
+    fields::ASSERT,
 ];
 
 /// Reads cases from JSONL text; empty lines are skipped. Each is at least as severe as `least`.
@@ -84,6 +86,7 @@ fn case(line: &str, stem: &str, place: &str) -> Result<Case, String> {
         strict: switch(&mut members, "strict")?,
         as_served: switch(&mut members, "as_served")?,
         repeat: repeat(&mut members)?,
+        threshold: threshold(&mut members)?,
         reproduced: text(&mut members, "reproduced")?,
         needs_review: switch(&mut members, "needs_review")?,
         uncovered: false,
@@ -152,13 +155,15 @@ fn checks(members: &mut Map<String, Value>) -> Result<Checks, String> {
         Some(Value::Object(values)) => values,
         Some(_) => return Err("`checks` is not a JSON object".to_owned()),
     };
-    if let Some(key) = values.keys().find(|key| !fields::is_check(key)) {
+    let is_known = |key: &str| fields::is_check(key) || key == fields::ASSERT;
+    if let Some(key) = values.keys().find(|key| !is_known(key)) {
         let near = fields::near(key, fields::check_names());
         return Err(format!("there is no check `{}`{near}", fields::cut(key)));
     }
-    for name in fields::check_names() {
-        if let Some(value) = members.remove(name)
-            && values.insert(name.to_owned(), value).is_some()
+    let named: Vec<String> = members.keys().filter(|key| is_known(key)).cloned().collect();
+    for name in named {
+        if let Some(value) = members.remove(&name)
+            && values.insert(name.clone(), value).is_some()
         {
             return Err(format!("`{name}` is given twice, once under `checks`"));
         }
@@ -197,6 +202,17 @@ fn repeat(members: &mut Map<String, Value>) -> Result<Option<u32>, String> {
     match number.filter(|number| (1..=REPEAT_MAX).contains(number)) {
         Some(number) => Ok(Some(number)),
         None => Err(format!("`repeat` is not a whole number from 1 to {REPEAT_MAX}")),
+    }
+}
+
+/// Takes out the score that makes the case correct.
+fn threshold(members: &mut Map<String, Value>) -> Result<Option<f64>, String> {
+    let Some(value) = members.remove("threshold").filter(|value| !value.is_null()) else {
+        return Ok(None);
+    };
+    match value.as_f64().filter(|number| (0.0..=1.0).contains(number)) {
+        Some(number) => Ok(Some(number)),
+        None => Err("`threshold` is not a number from 0 to 1".to_owned()),
     }
 }
 

@@ -2,6 +2,9 @@ use super::*;
 use crate::config::PromptCase;
 use serde_json::{Value, json};
 
+mod checks;
+use tidegate_core::gate::CheckKind;
+
 /// Five rows, one of each risk.
 pub(crate) const SEED: &str = "\
 case_id,prompt,expected_behavior,risk,pass,notes
@@ -399,5 +402,10 @@ fn the_examples_of_the_documentation_are_cases() {
         for name in fields::check_names().chain(["strict", "as_served", "repeat", "severity"]) {
             assert!(text.contains(&format!("| `{name}` |")), "{page} does not name `{name}`");
         }
+    }
+    let page = std::fs::read_to_string(root.join("how-to-write-a-case.md")).unwrap();
+    for row in CheckKind::ROWS {
+        let line = format!("| `{}` | {} |", row.name, row.meaning);
+        assert!(page.contains(&line), "the page's row is not the table's: {line}");
     }
 }

@@ -24,7 +24,7 @@ fn result(id: &str, risk: Risk, wrong: &str) -> CaseResult {
         error: None,
         unanswered: None,
         score,
-        checks: vec![CheckResult { check: "c".to_owned(), score, detail: wrong.to_owned() }],
+        checks: vec![CheckResult::new("c", score, wrong)],
         latency_ms: 1_234,
     }
 }
