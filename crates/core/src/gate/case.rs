@@ -1,6 +1,7 @@
 //! Eval cases: the fixed questions.
 
-use super::check::Check;
+use super::check::{Check, is_false};
+use super::kind::CheckKind;
 use crate::ids::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -186,6 +187,61 @@ impl Checks {
     pub fn is_empty(&self) -> bool {
         *self == Checks::default()
     }
+    /// Every check that is on, in the order in which results show them: form, content, behaviour,
+    /// then those of `assert`.
+    pub fn list(&self) -> Vec<Check> {
+        let Checks {
+            json_keys,
+            json_schema,
+            expected_contains,
+            expected_keywords,
+            must_include_any,
+            forbidden_keywords,
+            regex,
+            max_length,
+            refusal,
+            max_latency_ms,
+            citation,
+            no_prompt_echo,
+            not_empty,
+            declines,
+            comparable,
+            matches_expected,
+            literal_leak,
+            max_total_tokens,
+            no_pii,
+            listed,
+        } = self;
+        use CheckKind as K;
+        let list = |texts: &Vec<String>| (!texts.is_empty()).then(|| texts.clone().into());
+        let text = |text: &Option<String>| text.clone().map(Value::from);
+        let number = |number: &Option<u64>| number.map(Value::from);
+        let on = |switch: &Option<bool>| switch.filter(|on| *on).map(Value::from);
+        let named = [
+            (K::JsonKeys, list(json_keys)),
+            (K::JsonSchema, json_schema.clone()),
+            (K::MaxLength, number(max_length)),
+            (K::NotEmpty, on(not_empty)),
+            (K::ExpectedContains, text(expected_contains)),
+            (K::ExpectedKeywords, list(expected_keywords)),
+            (K::MustIncludeAny, list(must_include_any)),
+            (K::ForbiddenKeywords, list(forbidden_keywords)),
+            (K::Regex, text(regex)),
+            (K::MatchesExpected, on(matches_expected)),
+            (K::Citation, on(citation)),
+            // `false` is no check that is off: the answer must not be a refusal.
+            (K::Refusal, refusal.map(Value::from)),
+            (K::Declines, on(declines)),
+            (K::MaxLatencyMs, number(max_latency_ms)),
+            (K::MaxTotalTokens, number(max_total_tokens)),
+            (K::NoPii, on(no_pii)),
+            (K::NoPromptEcho, on(no_prompt_echo)),
+            (K::LiteralLeak, on(literal_leak)),
+            (K::Comparable, on(comparable)),
+        ];
+        let named = named.into_iter().filter_map(|(kind, value)| Some(Check::new(kind, value?)));
+        named.chain(listed.iter().cloned()).collect()
+    }
 }
 
 /// One fixed question.
@@ -247,11 +303,6 @@ pub struct Handling {
     /// It says in words what it expects, and no check covers them. Known when it is read.
     #[serde(skip)]
     pub uncovered: bool,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-pub(super) fn is_false(value: &bool) -> bool {
-    !value
 }
 
 /// All cases of an eval, in order.

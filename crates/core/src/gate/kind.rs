@@ -209,7 +209,7 @@ mod tests {
     fn every_name_is_read_once_and_negated_once() {
         let mut seen = BTreeSet::new();
         for row in CheckKind::ROWS {
-            assert_eq!(row.kind.row().name, row.name, "the row of its own kind");
+            assert_eq!(row.kind.row().name, row.name, "each kind has its row");
             for name in row.also.iter().chain([&row.name]) {
                 assert!(seen.insert(*name), "{name} is the name of two kinds");
                 assert_eq!(CheckKind::parse(name), Some((row.kind, false)), "{name}");
