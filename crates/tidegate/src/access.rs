@@ -275,6 +275,7 @@ mod tests {
                 tenant: Some("acme".to_owned()),
                 role,
                 expires_at: expires_at.map(UnixMs),
+                priority: None,
                 requests_per_min: None,
                 tokens_per_min: None,
                 concurrent: None,

@@ -230,7 +230,7 @@ impl RunningHost {
 /// The bounds of the service and its tenants, with what is on disk of their budgets.
 fn bounds(project: &Project, spent: &Sums, now: UnixMs) -> ServiceBounds {
     let tenants = project.tenants.iter();
-    let tenants = tenants.map(|(name, bounds)| (name.clone(), bounds.bounds()));
+    let tenants = tenants.map(|(name, config)| (name.clone(), config.bounds().bounds()));
     ServiceBounds::new(&project.bounds.bounds(), tenants, now, spent)
 }
 

@@ -2,6 +2,7 @@
 
 use super::bounds::Bounds;
 use super::key::KeyId;
+use super::priority::Priority;
 use crate::ids::{Digest, UnixMs};
 use crate::money::Money;
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,9 @@ pub struct Grant {
     /// When it stops opening.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<UnixMs>,
+    /// Whose requests go before whose; absent for that of the tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
     /// Most requests in a minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_min: Option<u64>,
@@ -183,6 +187,7 @@ mod tests {
             role: Role::Call,
             models: BTreeSet::new(),
             expires_at: expires_at.map(UnixMs),
+            priority: None,
             requests_per_min: None,
             tokens_per_min: None,
             concurrent: None,

@@ -5,6 +5,7 @@ mod several;
 use super::backend::{Backend, read_status};
 use super::operator;
 use crate::clock::{Clock, span};
+use crate::config::PriorityName;
 use crate::control::{Answer, Command, KeyRequest, NewKey};
 use crate::error::Result;
 use crate::lang;
@@ -80,6 +81,10 @@ pub(crate) struct CreateArgs {
     /// How long it opens, such as 90d, 12h or 30m; left out, until it is revoked.
     #[arg(long, value_name = "SPAN", value_parser = span)]
     expires: Option<u64>,
+    /// Where there are too few places, requests of a higher priority go first; left out, that of
+    /// its tenant, which a key is never above.
+    #[arg(long, value_enum)]
+    priority: Option<PriorityName>,
     /// Most requests in a minute.
     #[arg(long, value_name = "N", value_parser = per_min, allow_negative_numbers = true)]
     requests_per_min: Option<u64>,
@@ -170,6 +175,7 @@ fn made_of(args: CreateArgs) -> Result<Command> {
         models: args.models.into_iter().collect(),
         text: None,
         lasts_ms: args.expires,
+        priority: args.priority.map(Into::into),
         requests_per_min: args.requests_per_min,
         tokens_per_min: args.tokens_per_min,
         concurrent: args.concurrent,

@@ -38,7 +38,7 @@ pub(crate) use degrade::DegradeConfig;
 pub(crate) use error::ConfigError;
 pub(crate) use load::{Loaded, load, parse_yaml};
 pub(crate) use moderation::{ModerationConfig, Side};
-pub(crate) use money::Prices;
+pub(crate) use money::{Prices, PriorityName};
 pub(crate) use plan::plan_parts;
 pub(crate) use project::*;
 pub(crate) use records::*;

@@ -1,9 +1,10 @@
 //! What tokens and time cost, and how much may be used.
 
+use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use tidegate_core::access::Bounds;
+use tidegate_core::access::{Bounds, Priority};
 use tidegate_core::calendar::Day;
 use tidegate_core::ids::UnixMs;
 use tidegate_core::money::{Money, PriceTable, Rates};
@@ -79,6 +80,73 @@ pub(crate) struct BoundsConfig {
     pub(crate) budget_day_usd: Option<f64>,
     /// US dollars in a calendar month (UTC).
     pub(crate) budget_month_usd: Option<f64>,
+}
+
+/// Whose requests go first where there are too few places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PriorityName {
+    /// Before all others.
+    High,
+    /// What has no other.
+    Normal,
+    /// After all others, and refused first.
+    Low,
+}
+
+impl From<PriorityName> for Priority {
+    fn from(name: PriorityName) -> Priority {
+        match name {
+            PriorityName::High => Priority::High,
+            PriorityName::Normal => Priority::Normal,
+            PriorityName::Low => Priority::Low,
+        }
+    }
+}
+
+/// What a tenant may use, and how soon; what is left out is unbounded.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TenantConfig {
+    /// Requests in a minute.
+    requests_per_min: Option<u64>,
+    /// Tokens in a minute, of prompts and answers together.
+    tokens_per_min: Option<u64>,
+    /// Requests at a time.
+    concurrent: Option<u32>,
+    /// US dollars in a day (UTC).
+    budget_day_usd: Option<f64>,
+    /// US dollars in a calendar month (UTC).
+    budget_month_usd: Option<f64>,
+    /// Where there are too few places, requests of a higher priority go first; left out, `normal`.
+    /// A key of the tenant may have a lower one.
+    priority: Option<PriorityName>,
+}
+
+impl TenantConfig {
+    /// How much it may use.
+    pub(crate) fn bounds(&self) -> BoundsConfig {
+        let TenantConfig {
+            requests_per_min,
+            tokens_per_min,
+            concurrent,
+            budget_day_usd,
+            budget_month_usd,
+            priority: _,
+        } = *self;
+        BoundsConfig {
+            requests_per_min,
+            tokens_per_min,
+            concurrent,
+            budget_day_usd,
+            budget_month_usd,
+        }
+    }
+
+    /// Whose requests it goes before.
+    pub(crate) fn priority(&self) -> Priority {
+        self.priority.map(Priority::from).unwrap_or_default()
+    }
 }
 
 impl BoundsConfig {

@@ -1,8 +1,9 @@
 //! What `tidegate.yaml` may say. Every key is documented here; the JSON Schema that editors use is
 //! made from this file (`tidegate config schema`).
+use tidegate_core::access::Priority;
 
 use super::cache::CacheConfig;
-use super::money::{BoundsConfig, Price, PriceRow, Prices};
+use super::money::{BoundsConfig, Price, PriceRow, Prices, TenantConfig};
 use super::retrieval::IndexArtifact;
 use super::tls::Tls;
 use super::upstream::{FallbackModel, Upstream};
@@ -70,9 +71,9 @@ pub(crate) struct Project {
     /// How much all callers together may use.
     #[serde(default)]
     pub(crate) bounds: BoundsConfig,
-    /// How much each tenant may use.
+    /// How much each tenant may use, and how soon.
     #[serde(default)]
-    pub(crate) tenants: BTreeMap<String, BoundsConfig>,
+    pub(crate) tenants: BTreeMap<String, TenantConfig>,
     /// What is kept of requests.
     #[serde(default)]
     pub(crate) records: Records,
@@ -94,6 +95,12 @@ impl Project {
     /// What models cost.
     pub(crate) fn all_prices(&self) -> Prices {
         Prices::of(&self.prices, &self.price_list)
+    }
+
+    /// The priorities of tenants.
+    pub(crate) fn priorities(&self) -> BTreeMap<String, Priority> {
+        let tenants = self.tenants.iter();
+        tenants.map(|(name, config)| (name.clone(), config.priority())).collect()
     }
 }
 

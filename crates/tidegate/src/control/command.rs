@@ -9,7 +9,7 @@ use crate::view::Done;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use tidegate_core::access::{Bounds, KeyError, KeyText, Role};
+use tidegate_core::access::{Bounds, KeyError, KeyText, Priority, Role};
 use tidegate_core::calendar::Day;
 use tidegate_core::decide::Order;
 use tidegate_core::degrade::DegradeLevel;
@@ -183,6 +183,9 @@ pub(crate) struct KeyRequest {
     pub(crate) text: Option<NewKey>,
     /// How long it opens, ms; left out, until it is revoked.
     pub(crate) lasts_ms: Option<u64>,
+    /// Whose requests go before whose; left out, that of the tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) priority: Option<Priority>,
     /// Most requests in a minute.
     #[serde(default, deserialize_with = "bound::requests_per_min")]
     pub(crate) requests_per_min: Option<u64>,

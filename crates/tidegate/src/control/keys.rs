@@ -30,6 +30,7 @@ impl Control {
             role: request.role,
             models: request.models,
             expires_at: request.lasts_ms.map(|ms| now.plus(ms)),
+            priority: request.priority,
             requests_per_min: request.requests_per_min,
             tokens_per_min: request.tokens_per_min,
             concurrent: request.concurrent,

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
-use tidegate_core::access::Turns;
+use tidegate_core::access::{Priority, Turns};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
@@ -33,6 +33,8 @@ pub(super) struct Admission {
     queue: Duration,
     bodies: Arc<Bodies>,
     retry_reserve_milli: AtomicI64,
+    /// Requests that got no place, by priority, the highest first.
+    shed: [AtomicU64; Priority::ALL.len()],
 }
 
 impl Admission {
@@ -50,12 +52,34 @@ impl Admission {
                 held_kib: Mutex::default(),
             }),
             retry_reserve_milli: AtomicI64::new(RETRY_RESERVE_MILLI),
+            shed: Default::default(),
         }
     }
 
     /// A place for one request, held as long as the request runs. Where all are taken, those who
-    /// wait get one in turn: a tenant, or a key without one, that sends more only waits longer.
-    pub(super) async fn place(&self, who: Who, patience: Duration) -> Result<Place, Overload> {
+    /// wait get one by priority, and in turn within one: a tenant, or a key without one, that sends
+    /// more only waits longer.
+    pub(super) async fn place(
+        &self,
+        of: (Priority, Who),
+        patience: Duration,
+    ) -> Result<Place, Overload> {
+        let priority = of.0;
+        let place = self.place_in_turn(of, patience).await;
+        if place.is_err() {
+            let mut shed = Priority::ALL.iter().zip(&self.shed);
+            if let Some((_, shed)) = shed.find(|(of, _)| **of == priority) {
+                shed.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        place
+    }
+
+    async fn place_in_turn(
+        &self,
+        (priority, who): (Priority, Who),
+        patience: Duration,
+    ) -> Result<Place, Overload> {
         let (places, wait) = (&self.places, self.queue.min(patience));
         let (in_line, given) = {
             let mut turns = places.turns();
@@ -65,8 +89,9 @@ impl Admission {
             let (give, given) = oneshot::channel();
             let number = places.tickets.fetch_add(1, Ordering::Relaxed);
             // Who makes way sees that its ticket is gone.
-            turns.wait(&who, Ticket { number, give }).map_err(|_| Overload::Waiting)?;
-            (InLine { places, who: &who, number }, given)
+            let ticket = Ticket { number, give };
+            turns.wait((priority, &who), ticket).map_err(|_| Overload::Waiting)?;
+            (InLine { places, of: (priority, &who), number }, given)
         };
         let given = timeout(wait, given).await;
         drop(in_line);
@@ -75,6 +100,14 @@ impl Admission {
             Ok(Err(_)) => Err(Overload::Waiting),
             Err(_) => Err(Overload::InWork),
         }
+    }
+
+    /// Requests that got no place since the start, and those that wait for one, by priority, the
+    /// highest first.
+    pub(super) fn shed_and_waiting(&self) -> [(u64, usize); Priority::ALL.len()] {
+        let mut waiting = self.places.turns().waiting_by_priority().into_iter();
+        let shed = self.shed.each_ref().map(|shed| shed.load(Ordering::Relaxed));
+        shed.map(|shed| (shed, waiting.next().unwrap_or_default()))
     }
 
     /// An empty share of the memory for bodies, of a client at this address.
@@ -217,13 +250,13 @@ impl Drop for Place {
 /// A ticket that leaves its line when this is dropped, also when its client leaves.
 struct InLine<'a> {
     places: &'a Places,
-    who: &'a Who,
+    of: (Priority, &'a Who),
     number: u64,
 }
 
 impl Drop for InLine<'_> {
     fn drop(&mut self) {
-        self.places.turns().leave(self.who, |ticket| ticket.number == self.number);
+        self.places.turns().leave(self.of, |ticket| ticket.number == self.number);
     }
 }
 
@@ -232,27 +265,53 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const ANYONE: (Priority, Who) = (Priority::Normal, None);
+
     #[tokio::test]
     async fn a_place_is_waited_for_by_no_more_than_may_work() {
         let admission = Arc::new(Admission::new(1, Duration::from_secs(60)));
-        let held = admission.place(None, Duration::ZERO).await.ok().unwrap();
+        let held = admission.place(ANYONE, Duration::ZERO).await.ok().unwrap();
         let of = Arc::clone(&admission);
-        let second = tokio::spawn(async move { of.place(None, Duration::MAX).await.map(drop) });
+        let second = tokio::spawn(async move { of.place(ANYONE, Duration::MAX).await.map(drop) });
         while admission.places.turns().waiting() == 0 {
             tokio::task::yield_now().await;
         }
-        let third = admission.place(None, Duration::MAX).await.err();
+        let third = admission.place(ANYONE, Duration::MAX).await.err();
         assert_eq!(third, Some(Overload::Waiting));
         drop(held);
         assert_eq!(second.await.unwrap(), Ok(()), "the one that waited has its turn");
-        assert!(admission.place(None, Duration::ZERO).await.is_ok(), "all is given back");
+        assert!(admission.place(ANYONE, Duration::ZERO).await.is_ok(), "all is given back");
+    }
+
+    #[tokio::test]
+    async fn a_higher_priority_takes_the_place_of_who_waits() {
+        let admission = Arc::new(Admission::new(1, Duration::from_secs(60)));
+        let held = admission.place(ANYONE, Duration::ZERO).await.ok().unwrap();
+        let wait = |priority: Priority| {
+            let of = Arc::clone(&admission);
+            tokio::spawn(async move {
+                let who = Some(Arc::from(priority.name()));
+                of.place((priority, who), Duration::MAX).await.map(drop)
+            })
+        };
+        let low = wait(Priority::Low);
+        while admission.places.turns().waiting() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let high = wait(Priority::High);
+        assert_eq!(low.await.unwrap(), Err(Overload::Waiting), "it made way at once");
+        let late = admission.place((Priority::Low, None), Duration::MAX).await.err();
+        assert_eq!(late, Some(Overload::Waiting));
+        assert_eq!(admission.shed_and_waiting(), [(0, 1), (0, 0), (2, 0)]);
+        drop(held);
+        assert_eq!(high.await.unwrap(), Ok(()));
     }
 
     #[tokio::test]
     async fn patience_ends_the_wait() {
         let admission = Admission::new(1, Duration::from_secs(60));
-        let _held = admission.place(None, Duration::ZERO).await.ok().unwrap();
-        let late = admission.place(None, Duration::from_millis(1)).await.err();
+        let _held = admission.place(ANYONE, Duration::ZERO).await.ok().unwrap();
+        let late = admission.place(ANYONE, Duration::from_millis(1)).await.err();
         assert_eq!(late, Some(Overload::InWork));
         assert_eq!(admission.places.turns().waiting(), 0);
     }
@@ -267,7 +326,7 @@ mod tests {
                 tokio::spawn(async move {
                     let who = Some(Arc::from(format!("tenant-{}", i % 3)));
                     let patience = Duration::from_micros(if i % 2 == 0 { 300 } else { 2_000 });
-                    let place = admission.place(who, patience).await;
+                    let place = admission.place((Priority::Normal, who), patience).await;
                     tokio::time::sleep(Duration::from_micros(200)).await;
                     drop(place);
                 })

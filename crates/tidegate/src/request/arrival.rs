@@ -18,6 +18,8 @@ pub(super) struct Arrival {
     pub(super) key: Option<HeaderValue>,
     /// `anthropic-beta`, as it came.
     pub(super) betas: Option<HeaderValue>,
+    /// `x-tidegate-priority`, as it came.
+    pub(super) priority: Option<HeaderValue>,
     /// What it wants of the cache.
     pub(super) cache: Wanted,
     /// Who sent it.

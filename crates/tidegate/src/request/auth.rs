@@ -54,6 +54,11 @@ pub(super) struct Caller {
 }
 
 impl Caller {
+    /// Whose line its requests wait in: its tenant's, or that of a key without one.
+    pub(super) fn who(&self) -> Option<Arc<str>> {
+        self.tenant.clone().or_else(|| self.key.clone())
+    }
+
     /// Whether it may ask for its service by this name.
     pub(super) fn may_ask(&self, model: &str) -> bool {
         self.holder.as_ref().is_none_or(|holder| holder.held.grant.may_ask(model))

@@ -3,13 +3,13 @@
 //! Nothing is recorded or billed.
 
 use super::arrival::Arrival;
-use super::auth::Caller;
 use super::body::Body;
 use super::dialect::{Asks, Dialect, Message, put_warning, put_warnings};
 use super::exchange::{caller_of, input_tokens, text_tokens};
 use super::front::Admitted;
 use super::gateway::Gateway;
 use super::incoming::RequestBody;
+use super::priority;
 use super::problem::Problem;
 use super::respond;
 use crate::guard::{asked_in, refused_for};
@@ -128,9 +128,8 @@ async fn counted(
     let mut body =
         rendered.map_err(|e| Problem::of_failure(Failure::Unrendered, e.to_string()))?.body;
     body.retain(|member, _| COUNTED.contains(&member.as_str()));
-    let Caller { key, tenant, holder: _ } = &arrival.caller;
-    let who = tenant.clone().or_else(|| key.clone());
-    let _place = gateway.admission.place(who, COUNTED_WITHIN).await?;
+    let of = (priority::of(gateway, arrival)?, arrival.caller.who());
+    let _place = gateway.admission.place(of, COUNTED_WITHIN).await?;
     let call = Call {
         form: Form::Messages,
         body,

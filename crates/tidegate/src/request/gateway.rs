@@ -16,9 +16,11 @@ use crate::observe::{ArmView, Calls, Collector, Format, Metrics, ReleaseView, Ta
 use crate::route::Router;
 use crate::store::{Records as _, Store};
 use crate::version_set::{FilesState, LiveSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tidegate_core::access::Priority;
 use tidegate_core::ids::VersionSetId;
 use tidegate_core::route::{Arm, Entrance};
 
@@ -91,6 +93,8 @@ pub(crate) struct Gateway {
     pub(super) calls: Calls,
     /// For how long a caller is refused after a forbidden tool call, s.
     pub(super) ban_s: u64,
+    /// Whose requests go first, by tenant.
+    priorities: BTreeMap<String, Priority>,
     /// What levels of degradation switch off.
     pub(super) degrade: DegradeConfig,
     /// What models cost.
@@ -144,6 +148,7 @@ impl Gateway {
             calls: Calls::default(),
             bans: Bans::default(),
             ban_s: project.risk.ban_s,
+            priorities: project.priorities(),
             degrade: project.degrade.clone(),
             prices: project.all_prices(),
             not_admitted: AtomicU64::new(0),
@@ -152,6 +157,11 @@ impl Gateway {
             files: AtomicU8::new(FilesState::Served as u8),
             release: OnceLock::new(),
         }
+    }
+
+    /// A tenant's priority.
+    pub(super) fn priority_of(&self, tenant: &str) -> Priority {
+        self.priorities.get(tenant).copied().unwrap_or_default()
     }
 
     /// The parts of the process that it works with.
@@ -171,6 +181,7 @@ impl Gateway {
                 records_dropped: self.parts.store.dropped_records(),
                 records_lost: self.parts.store.lost_records().unwrap_or_default(),
                 not_admitted: self.not_admitted.load(Ordering::Relaxed),
+                shed_and_waiting: self.admission.shed_and_waiting(),
                 log_lines_dropped: crate::output::log_lines_dropped(),
                 degraded: self.parts.router.degraded(),
                 entrance_open: table.table.entrance == Entrance::Open,

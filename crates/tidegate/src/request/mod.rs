@@ -24,6 +24,7 @@ mod cache;
 mod code;
 mod ids;
 mod meter;
+mod priority;
 mod problem;
 mod respond;
 

@@ -9,6 +9,7 @@ use super::front::{Admitted, Front, Picked};
 use super::ids::Ids;
 use super::incoming::{self, RequestBody};
 use super::meter::Meter;
+use super::priority::X_PRIORITY;
 use super::problem::Problem;
 use super::repeats::IDEMPOTENCY_KEY;
 use super::{chat, cors, count, feedback, pages, respond, strict};
@@ -53,6 +54,7 @@ pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Bo
                 ids: ids.clone(),
                 key: head.headers.get(IDEMPOTENCY_KEY).cloned(),
                 betas: head.headers.get("anthropic-beta").cloned(),
+                priority: head.headers.get(X_PRIORITY).cloned(),
                 cache: Wanted::of(&head.headers),
                 caller: Caller::default(),
                 at,

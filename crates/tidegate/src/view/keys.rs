@@ -5,7 +5,7 @@ use crate::lang::Lang;
 use crate::output::{Tone, aligned, paint};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use tidegate_core::access::{Grant, HeldKey, KeyId, KeyState, Ledger, Period, Role};
+use tidegate_core::access::{Grant, HeldKey, KeyId, KeyState, Ledger, Period, Priority, Role};
 use tidegate_core::ids::UnixMs;
 use tidegate_core::money::Money;
 
@@ -22,6 +22,8 @@ pub(crate) struct KeyAnswer {
     expires_at: Option<UnixMs>,
     revoked_at: Option<UnixMs>,
     revoked_by: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    priority: Option<Priority>,
     requests_per_min: Option<u64>,
     tokens_per_min: Option<u64>,
     concurrent: Option<u32>,
@@ -48,6 +50,7 @@ impl From<HeldKey> for KeyAnswer {
             role,
             models,
             expires_at,
+            priority,
             requests_per_min,
             tokens_per_min,
             concurrent,
@@ -65,6 +68,7 @@ impl From<HeldKey> for KeyAnswer {
             expires_at,
             revoked_at,
             revoked_by,
+            priority,
             requests_per_min,
             tokens_per_min,
             concurrent,
@@ -112,6 +116,7 @@ impl KeyAnswer {
         let models = self.models.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>();
         let parts = [
             (!models.is_empty()).then(|| format!("{} {}", words.only, models.join(", "))),
+            self.priority.map(|priority| format!("{} {priority}", words.priority)),
             self.requests_per_min.map(|n| format!("{n} {}", words.requests)),
             self.tokens_per_min.map(|n| format!("{n} {}", words.tokens)),
             self.concurrent.map(|n| format!("{n} {}", words.concurrent)),
@@ -138,6 +143,7 @@ struct KeyWords {
     revoked: &'static str,
     expired: &'static str,
     only: &'static str,
+    priority: &'static str,
     requests: &'static str,
     tokens: &'static str,
     concurrent: &'static str,
@@ -163,6 +169,7 @@ static EN: KeyWords = KeyWords {
     revoked: "revoked",
     expired: "expired",
     only: "only",
+    priority: "priority",
     requests: "requests/min",
     tokens: "tokens/min",
     concurrent: "at a time",
@@ -178,6 +185,7 @@ static ZH: KeyWords = KeyWords {
     revoked: "已吊销",
     expired: "已过期",
     only: "仅",
+    priority: "优先级",
     requests: "请求/分钟",
     tokens: "token/分钟",
     concurrent: "并发",
@@ -193,6 +201,7 @@ static JA: KeyWords = KeyWords {
     revoked: "失効",
     expired: "期限切れ",
     only: "のみ:",
+    priority: "優先度",
     requests: "リクエスト/分",
     tokens: "トークン/分",
     concurrent: "同時",

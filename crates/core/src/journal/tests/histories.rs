@@ -62,6 +62,7 @@ fn grant(n: u64) -> Grant {
         tenant: Some("acme".to_owned()),
         role: Role::Call,
         expires_at: None,
+        priority: None,
         requests_per_min: Some(n),
         tokens_per_min: None,
         concurrent: Some(1),

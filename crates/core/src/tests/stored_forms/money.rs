@@ -1,7 +1,7 @@
 //! A key's grant and a record's charge in which every member is there.
 
 use crate::access::key::RANDOM_BYTES;
-use crate::access::{Grant, KeyText, Role};
+use crate::access::{Grant, KeyText, Priority, Role};
 use crate::calendar::Day;
 use crate::ids::{Digest, UnixMs};
 use crate::journal::Event;
@@ -17,6 +17,7 @@ pub(super) fn grant() -> Grant {
         role: Role::Call,
         models: ["desk".to_owned()].into(),
         expires_at: Some(UnixMs(9)),
+        priority: Some(Priority::High),
         requests_per_min: Some(60),
         tokens_per_min: Some(1000),
         concurrent: Some(2),

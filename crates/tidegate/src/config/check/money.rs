@@ -31,11 +31,11 @@ impl Checker<'_> {
             self.price_row(&format!("price_list[{i}]"), row, &mut table)?;
         }
         self.bounds("bounds", &project.bounds)?;
-        for (tenant, bounds) in &project.tenants {
+        for (tenant, config) in &project.tenants {
             if tenant.trim() != tenant || !(1..=NAME_MAX).contains(&tenant.chars().count()) {
                 return Err(self.refuse("tenants", tenant, "names of 1 to 200 characters"));
             }
-            self.bounds(&format!("tenants.{tenant}"), bounds)?;
+            self.bounds(&format!("tenants.{tenant}"), &config.bounds())?;
         }
         Ok(())
     }

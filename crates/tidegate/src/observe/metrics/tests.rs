@@ -22,6 +22,7 @@ fn view() -> TableView {
             ..LostRecords::default()
         },
         not_admitted: 5,
+        shed_and_waiting: [(0, 0), (0, 1), (9, 2)],
         log_lines_dropped: 4,
         degraded: None,
         entrance_open: true,

@@ -3,6 +3,7 @@
 use super::text::Page;
 use crate::store::{Lost, LostRecords};
 use std::time::Duration;
+use tidegate_core::access::Priority;
 use tidegate_core::decide::{PausedBy, Phase, Signal};
 use tidegate_core::degrade::DegradeLevel;
 use tidegate_core::journal::ControlState;
@@ -70,6 +71,9 @@ pub(crate) struct TableView {
     pub(crate) records_lost: LostRecords,
     /// Requests refused since the start, as their admission could not be written.
     pub(crate) not_admitted: u64,
+    /// Requests that got no place since the start, and those that wait for one, by priority, the
+    /// highest first.
+    pub(crate) shed_and_waiting: [(u64, usize); Priority::ALL.len()],
     /// Lines of the log dropped since the start.
     pub(crate) log_lines_dropped: u64,
     /// How much of the service is switched off.
@@ -115,6 +119,7 @@ impl TableView {
         let name = "tidegate_requests_not_admitted_total";
         page.family(name, "counter", "Requests refused as their admission could not be written");
         page.count(name, &[], self.not_admitted);
+        self.render_places(page);
         let name = "tidegate_log_lines_dropped_total";
         page.family(name, "counter", "Lines of the log that nobody read in time");
         page.count(name, &[], self.log_lines_dropped);
@@ -130,6 +135,19 @@ impl TableView {
             if let Some(time) = time {
                 page.value(name, &[("step", step)], time.as_secs_f64());
             }
+        }
+    }
+
+    fn render_places(&self, page: &mut Page) {
+        let name = "tidegate_shed_requests_total";
+        page.family(name, "counter", "Requests refused as all places were taken, by priority");
+        for (priority, (shed, _)) in Priority::ALL.into_iter().zip(self.shed_and_waiting) {
+            page.count(name, &[("priority", priority.name())], shed);
+        }
+        let name = "tidegate_waiting_requests";
+        page.family(name, "gauge", "Requests that wait for a place, by priority");
+        for (priority, (_, waiting)) in Priority::ALL.into_iter().zip(self.shed_and_waiting) {
+            page.count(name, &[("priority", priority.name())], waiting as u64);
         }
     }
 

@@ -24,6 +24,7 @@ async fn opened_while(
     let gateway = &service.gateway;
     let arrival = Arrival {
         betas: None,
+        priority: None,
         dialect: Dialect::OpenAi,
         ids: gateway.ids.of(&HeaderMap::new()),
         key: None,
