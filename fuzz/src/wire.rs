@@ -109,7 +109,9 @@ fn requests(bytes: &[u8]) {
         let _ = anthropic_in::request(body, &server);
         let _ = responses_in::request(body, &server);
         let _ = anthropic::read_request(body);
-        let Ok(map) = parse_json_object(body) else { continue };
+        let Ok(mut map) = parse_json_object(body) else { continue };
+        // The version set's, as the server puts it.
+        map.insert("model".to_owned(), "m".into());
         let options = anthropic_out::Options {
             max_tokens_default: 4096,
             sampling: true,
