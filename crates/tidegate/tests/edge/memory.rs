@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::{Duration, Instant};
 
 /// A field of `/proc/PID/status` in KiB: `VmRSS`, `VmHWM` for its peak, `RssAnon` for what is not
 /// the program's own file.
@@ -75,25 +74,14 @@ fn a_body_takes_four_times_its_size_at_most() {
         // back yet.
         let most = 4 * 4 * bytes.len() as u64 / 1024 + 12 * 1024;
         assert!(took < most, "four times {kind} of {} bytes took {took} KiB", bytes.len());
-        check_given_back(&server, before, 20 * 1024, &bytes);
+        check_given_back(&server, before, 20 * 1024);
     }
 }
 
-/// Memory is given back while nothing is asked. Now and then a thread that rests holds what it
-/// freed last until it works again, so that all are asked again where that takes long.
+/// Memory is given back while nothing is asked.
 #[track_caller]
-fn check_given_back(server: &Server, before: u64, more: u64, again: &[u8]) {
-    let (address, mut asked) = (server.address, Instant::now());
+fn check_given_back(server: &Server, before: u64, more: u64) {
     wait_for("memory that is given back", || {
-        if asked.elapsed() > Duration::from_secs(15) {
-            // All of its threads.
-            std::thread::scope(|scope| {
-                for _ in 0..8 {
-                    scope.spawn(move || open(address, again).unwrap().finish().unwrap());
-                }
-            });
-            asked = Instant::now();
-        }
         (memory_kib(server, "VmRSS") < before + more).then_some(())
     });
 }
@@ -169,5 +157,5 @@ fn an_answer_takes_four_times_its_size_at_most() {
     // what the first has freed may not be back yet when the second begins.
     let most = 4 * answer.body.len() as u64 / 1024 + 40 * 1024;
     assert!(took < most, "an answer of {} bytes took {took} KiB", answer.body.len());
-    check_given_back(&server, before, 20 * 1024, &bytes);
+    check_given_back(&server, before, 20 * 1024);
 }
