@@ -29,7 +29,7 @@ CONFIG = """
 positive_data_acceptance.expected-statuses = ["2xx", "409", "422"]
 
 [[operations]]
-include-path-regex = "^/v1/(messages|responses|feedback)"
+include-path-regex = "^/v1/(messages|responses|feedback)|^/v1beta/.*:"
 [operations.checks]
 positive_data_acceptance.enabled = false
 
@@ -40,7 +40,7 @@ not_a_server_error.expected-statuses = ["2xx", "4xx", "504"]
 positive_data_acceptance.expected-statuses = ["2xx", "504"]
 
 [[operations]]
-include-path = "/v1/models/{id}"
+include-path-regex = "^/v1(beta)?/models/{id}$"
 [operations.checks]
 positive_data_acceptance.expected-statuses = ["2xx", "404"]
 """
@@ -51,6 +51,9 @@ def for_service(document):
     for schema in document["components"]["schemas"].values():
         if "model" in schema.get("properties", {}) and "id" not in schema["properties"]:
             schema["properties"]["model"] = {"const": "bench"}
+    for path, item in document["paths"].items():
+        if "{id}:" in path:
+            item["post"]["parameters"][0]["schema"] = {"const": "bench"}
     return document
 
 

@@ -12,7 +12,7 @@ skip() {
   exit 0
 }
 command -v python3 >/dev/null || skip "there is no python3"
-if ! "$environment/bin/python" -c "import $name" 2>/dev/null; then
+if ! "$environment/bin/python" -c "import ${name//-/.}" 2>/dev/null; then
   log=$(mktemp)
   trap 'rm -f "$log"' EXIT
   python3 -m venv "$environment" >"$log" 2>&1 || skip "python3 has no venv (Debian: python3-venv)"

@@ -20,6 +20,7 @@ mod warnings;
 pub mod anthropic_in;
 pub mod anthropic_out;
 pub mod converse_out;
+pub mod gemini_in;
 pub mod gemini_out;
 pub mod responses_in;
 

@@ -11,8 +11,8 @@ mod tests {
     use std::path::{Path, PathBuf};
     use tidegate_wire::sse::{self, SseEvent};
     use tidegate_wire::translate::{
-        ChatServer, Step, Warnings, anthropic_in, anthropic_out, converse_out, gemini_out,
-        responses_in,
+        ChatServer, Step, Warnings, anthropic_in, anthropic_out, converse_out, gemini_in,
+        gemini_out, responses_in,
     };
     use tidegate_wire::{AnswerProblem, Piece, anthropic, openai_chat, parse_json_object};
 
@@ -299,6 +299,69 @@ mod tests {
             let chunks = end.chunks.into_iter().map(|chunk| String::from_utf8(chunk.data).unwrap());
             let chunks: String = chunks.map(|chunk| chunk + "\n").collect();
             format!("{out}{chunks}{}\n", if end.is_done { "(done)" } else { "(cut short)" })
+        });
+    }
+
+    #[test]
+    fn requests_from_googles_clients() {
+        check("gemini_in/request", |case| {
+            let members: Members = serde_json::from_str(case).unwrap();
+            let options = options(&members);
+            let stream = options.get("stream").and_then(Value::as_bool).unwrap_or(false);
+            let path = gemini_in::Path { model: "m", stream };
+            let request = members["request"].get().as_bytes();
+            match gemini_in::request(request, &path, &chat_options(&options)) {
+                Ok(out) => {
+                    let body = serde_json::to_vec(&out.chat.body).unwrap();
+                    let shows = if out.shows_thoughts { "shows thoughts\n" } else { "" };
+                    format!("{shows}{}", with_warnings(&out.warnings, &body))
+                }
+                Err(error) => format!("error: {error}\n"),
+            }
+        });
+    }
+
+    #[test]
+    fn answers_for_googles_clients() {
+        check("gemini_in/answer", |case| {
+            let translated = |shows| gemini_in::answer(case.trim_end().as_bytes(), "t-1", shows);
+            match translated(true) {
+                Ok(body) => {
+                    // Our own reader of that API reads it.
+                    gemini_out::answer(&body, CREATED).unwrap();
+                    let hidden = String::from_utf8(translated(false).unwrap()).unwrap();
+                    assert!(!hidden.contains("\"thought\""), "{hidden}");
+                    lines(&body)
+                }
+                Err(problem) => format!("problem: {problem:?}\n"),
+            }
+        });
+    }
+
+    #[test]
+    fn streams_for_googles_clients() {
+        check("gemini_in/stream", |case| {
+            let streamed = |shows| {
+                let (mut events, mut out) = (gemini_in::Events::new("t-1", shows), String::new());
+                for event in events_in_any_split(case.as_bytes()) {
+                    let SseEvent::Data { is_error: _, data } = event else { continue };
+                    let step = match data == sse::DONE {
+                        true => events.end(),
+                        false => {
+                            openai_chat::read_chunk(&data).and_then(|says| events.piece(&says))
+                        }
+                    };
+                    match step {
+                        Ok(step) => step.into_iter().for_each(|data| {
+                            out.push_str(&(String::from_utf8(data).unwrap() + "\n"));
+                        }),
+                        Err(problem) => return format!("{out}problem: {problem:?}\n"),
+                    }
+                }
+                out
+            };
+            assert!(!streamed(false).contains("\"thought\""));
+            streamed(true)
         });
     }
 

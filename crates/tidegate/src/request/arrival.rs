@@ -12,6 +12,8 @@ use tidegate_core::ids::UnixMs;
 pub(super) struct Arrival {
     /// The API that its client speaks.
     pub(super) dialect: Dialect,
+    /// The model that its path names, where the API has it there.
+    pub(super) model: Option<String>,
     /// Its ids.
     pub(super) ids: Ids,
     /// `Idempotency-Key`, as it came.

@@ -152,10 +152,14 @@ fn known(
 }
 
 /// The headers that clients of other APIs send their key in.
-const KEY_HEADERS: [HeaderName; 2] =
-    [HeaderName::from_static("x-api-key"), HeaderName::from_static("api-key")];
+const KEY_HEADERS: [HeaderName; 3] = [
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+];
 
-/// The key that a caller gives, if any: as a bearer token, or else as `x-api-key` or `api-key`.
+/// The key that a caller gives, if any: as a bearer token, or else as `x-api-key`, `api-key` or
+/// `x-goog-api-key`.
 pub(super) fn given(headers: &HeaderMap) -> Option<&[u8]> {
     let token = headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
     let named = || KEY_HEADERS.iter().find_map(|name| headers.get(name));

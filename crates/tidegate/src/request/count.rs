@@ -1,6 +1,6 @@
 //! `POST /v1/messages/count_tokens`: how many tokens a message has as stable would send it. Where
 //! its model server counts them, it is asked; otherwise they are estimated, and the answer says so.
-//! Nothing is recorded or billed.
+//! `:countTokens` of Google's API is an estimate. Nothing is recorded or billed.
 
 use super::arrival::Arrival;
 use super::body::Body;
@@ -25,6 +25,7 @@ use tidegate_core::route::Entrance;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::openai_chat::ChatRequest;
 use tidegate_wire::parse_json_object;
+use tidegate_wire::translate::Warnings;
 
 /// What is said of a count that is ours.
 const NOT_ASKED: &str = "`input_tokens` is estimated: the model server was not asked";
@@ -59,7 +60,7 @@ pub(super) async fn tokens(
     // The one member that a message needs and a count does not have.
     given.entry("max_tokens").or_insert(1.into());
     let body = Bytes::from(serde_json::to_vec(&given).unwrap_or_default());
-    let asks = Dialect::Anthropic.read(&body).map_err(|e| Problem::of_request(&e))?;
+    let asks = Dialect::Anthropic.read(&body, None).map_err(|e| Problem::of_request(&e))?;
     let Asks { chat, warnings, message, .. } = asks;
     let (gateway, _) = admitted.pick(chat.model.as_deref())?;
     let set = Arc::clone(&gateway.parts.router.load().stable);
@@ -76,16 +77,54 @@ pub(super) async fn tokens(
     if let Some(Message { untranslatable: Some(why), .. }) = message {
         return Err(Problem::of_request(&why));
     }
+    let tokens = estimated(&set, chat)?;
+    let answer = json!({ "input_tokens": tokens, "estimated": true });
+    Ok(warning(&answer, &warnings, why))
+}
+
+/// Counts a request of Google's API.
+pub(super) fn google(
+    admitted: &Admitted,
+    arrival: &Arrival,
+    body: RequestBody,
+) -> Result<Response<Body>, Problem> {
+    // Its share of the memory is held until the end.
+    let RequestBody { mut bytes, share: _share } = body;
+    let given = parse_json_object(&bytes).map_err(|e| Problem::of_request(&e))?;
+    // The whole request, where it has more than contents.
+    let whole = ["generateContentRequest", "generate_content_request"];
+    if let Some(whole) = whole.iter().find_map(|key| given.get(*key)) {
+        bytes = serde_json::to_vec(whole).unwrap_or_default().into();
+    }
+    let read = arrival.dialect.read(&bytes, arrival.model.as_deref());
+    let Asks { chat, warnings, .. } = read.map_err(|e| Problem::of_request(&e))?;
+    let (gateway, _) = admitted.pick(chat.model.as_deref())?;
+    not_banned(&gateway, arrival, &chat)?;
+    let tokens = estimated(&gateway.parts.router.load().stable, chat)?;
+    let answer = json!({ "totalTokens": tokens, "estimated": true });
+    Ok(warning(&answer, &warnings, "`totalTokens` is estimated: the model server was not asked"))
+}
+
+/// How many tokens a request has as the set would send it, as far as texts say.
+fn estimated(set: &LiveSet, chat: ChatRequest) -> Result<u64, Problem> {
     let rendered = set
         .render(chat.body, chat.user.as_deref())
         .map_err(|error| Problem::of_failure(Failure::Unrendered, error.to_string()))?;
     let tools = rendered.body.get("tools").map_or(0, text_tokens);
-    let tokens = input_tokens(&rendered.body).saturating_add(tools);
-    let answer = json!({ "input_tokens": tokens, "estimated": true });
-    let mut response = respond::json(StatusCode::OK, &answer);
-    put_warnings(response.headers_mut(), &warnings);
+    Ok(input_tokens(&rendered.body).saturating_add(tools))
+}
+
+fn warning(answer: &Value, warnings: &Warnings, why: &str) -> Response<Body> {
+    let mut response = respond::json(StatusCode::OK, answer);
+    put_warnings(response.headers_mut(), warnings);
     put_warning(response.headers_mut(), why);
-    Ok(response)
+    response
+}
+
+fn not_banned(gateway: &Gateway, arrival: &Arrival, chat: &ChatRequest) -> Result<(), Problem> {
+    let caller = || caller_of(arrival, chat.user.as_deref());
+    let left_s = gateway.bans.left_s(caller, gateway.parts.clock.now());
+    left_s.map_or(Ok(()), |left_s| Err(Problem::banned(left_s)))
 }
 
 /// Whether the model server may be asked: the message goes to it as it would be sent. What would
@@ -100,10 +139,7 @@ fn asked(
     set: &LiveSet,
     chat: &ChatRequest,
 ) -> Result<bool, Problem> {
-    let caller = || caller_of(arrival, chat.user.as_deref());
-    if let Some(left_s) = gateway.bans.left_s(caller, gateway.parts.clock.now()) {
-        return Err(Problem::banned(left_s));
-    }
+    not_banned(gateway, arrival, chat)?;
     let router = &gateway.parts.router;
     let is_open = !matches!(router.load().table.entrance, Entrance::Closed { reason: _ });
     let is_audited = gateway.records.audits(arrival.caller.tenant.as_deref());

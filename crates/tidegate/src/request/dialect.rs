@@ -1,17 +1,18 @@
 //! The API that a client speaks. Requests are read into chat completions, and answers and errors
 //! are written back in the client's own form; all between is the same.
 
-use super::problem::Problem;
+use super::google::Sends;
+use super::problem::{Next, Problem};
 use crate::upstream::Form;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use std::borrow::Cow;
 use tidegate_core::ids::{TraceId, UnixMs};
 use tidegate_wire::openai_chat::{self, ChatRequest, USER_TEXT_MAX};
 use tidegate_wire::openai_completions::{self, CompletionRequest};
 use tidegate_wire::openai_embeddings::{self, EmbeddingRequest};
-use tidegate_wire::translate::responses_in::Echo;
-use tidegate_wire::translate::{ChatServer, Warnings, anthropic_in, responses_in};
-use tidegate_wire::{AnswerProblem, Piece, RequestError, anthropic, sse};
+use tidegate_wire::translate::{ChatServer, Warnings, anthropic_in, gemini_in, responses_in};
+use tidegate_wire::{AnswerProblem, Piece, RequestError, anthropic, gemini, sse};
 
 /// What a translation left out of a request, a header each.
 const X_WARNING: HeaderName = HeaderName::from_static("x-tidegate-warning");
@@ -38,6 +39,17 @@ pub(super) enum Dialect {
     Anthropic,
     /// OpenAI's responses, without what needs the server to keep them.
     Responses,
+    /// Google's Gemini API.
+    Google(Sends),
+}
+
+/// What an answer has of its request.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Echo {
+    /// What it repeats.
+    repeated: responses_in::Echo,
+    /// Whether it shows what the model thought.
+    shows_thoughts: bool,
 }
 
 /// A request in the form in which it goes on: a chat completion, or its own.
@@ -51,7 +63,7 @@ pub(super) struct Asks {
     pub(super) tokens: Option<Tokens>,
     /// What was left out.
     pub(super) warnings: Warnings,
-    /// What the answer repeats.
+    /// What the answer has of it.
     pub(super) echo: Echo,
     /// The message that it was, for model servers that speak its API.
     pub(super) message: Option<Message>,
@@ -79,7 +91,7 @@ pub(super) struct Named<'a> {
     pub(super) trace: &'a TraceId,
     /// When its request came.
     pub(super) at: UnixMs,
-    /// What it repeats of its request.
+    /// What it has of its request.
     pub(super) echo: &'a Echo,
 }
 
@@ -92,14 +104,26 @@ impl Dialect {
             Dialect::Embeddings => "embeddings",
             Dialect::Anthropic => "messages",
             Dialect::Responses => "responses",
+            Dialect::Google(_) => "generate content",
         }
     }
 
-    /// Reads a request.
+    /// What tells a request of a caller from its others: the body, and what the path says.
+    pub(super) fn identity<'a>(self, bytes: &'a [u8], model: Option<&str>) -> Cow<'a, [u8]> {
+        match (self, model) {
+            (Dialect::Google(sends), Some(model)) => {
+                let path = format!("{model}\n{sends:?}\n");
+                Cow::Owned([path.as_bytes(), bytes].concat())
+            }
+            (_, _) => Cow::Borrowed(bytes),
+        }
+    }
+
+    /// Reads a request; `model` is the one in its path.
     ///
     /// # Errors
     /// [`RequestError`], which names the member at fault as the client knows it.
-    pub(super) fn read(self, bytes: &Bytes) -> Result<Asks, RequestError> {
+    pub(super) fn read(self, bytes: &Bytes, model: Option<&str>) -> Result<Asks, RequestError> {
         match self {
             Dialect::OpenAi => {
                 let chat = openai_chat::read_request(bytes)?;
@@ -160,6 +184,15 @@ impl Dialect {
             Dialect::Responses => {
                 let responses_in::Request { chat, echo, warnings } =
                     responses_in::request(bytes, &SERVER)?;
+                let echo = Echo { repeated: echo, ..Echo::default() };
+                Ok(Asks { text: written(&chat), chat, warnings, echo, ..Asks::default() })
+            }
+            Dialect::Google(sends) => {
+                let model = model.unwrap_or_default();
+                let path = gemini_in::Path { model, stream: sends != Sends::Whole };
+                let gemini_in::Request { chat, shows_thoughts, warnings } =
+                    gemini_in::request(bytes, &path, &SERVER)?;
+                let echo = Echo { shows_thoughts, ..Echo::default() };
                 Ok(Asks { text: written(&chat), chat, warnings, echo, ..Asks::default() })
             }
         }
@@ -168,7 +201,9 @@ impl Dialect {
     /// The form in which its requests go on.
     pub(super) fn form(self) -> Form {
         match self {
-            Dialect::OpenAi | Dialect::Anthropic | Dialect::Responses => Form::Chat,
+            Dialect::OpenAi | Dialect::Anthropic | Dialect::Responses | Dialect::Google(_) => {
+                Form::Chat
+            }
             Dialect::Completions => Form::Completions,
             Dialect::Embeddings => Form::Embeddings,
         }
@@ -184,14 +219,17 @@ impl Dialect {
             Dialect::OpenAi | Dialect::Completions | Dialect::Embeddings => return Ok(body),
             Dialect::Anthropic => anthropic_in::answer(&body, &format!("msg_{trace}")),
             Dialect::Responses => {
-                responses_in::answer(&body, &format!("resp_{trace}"), at.0 / 1_000, echo)
+                let (id, created) = (format!("resp_{trace}"), at.0 / 1_000);
+                responses_in::answer(&body, &id, created, &echo.repeated)
             }
+            Dialect::Google(_) => gemini_in::answer(&body, trace.as_str(), echo.shows_thoughts),
         };
         translated.map(Bytes::from)
     }
 
     /// Writes an error in this form.
     pub(super) fn error(self, problem: &Problem, trace: Option<&TraceId>) -> Vec<u8> {
+        let code = problem.upstream_code.as_deref().unwrap_or(problem.code.as_str());
         match self {
             Dialect::OpenAi | Dialect::Completions | Dialect::Embeddings | Dialect::Responses => {
                 problem.envelope(trace)
@@ -200,8 +238,19 @@ impl Dialect {
                 status: problem.status.as_u16(),
                 message: &problem.message,
                 param: problem.param.as_deref(),
-                code: problem.upstream_code.as_deref().unwrap_or(problem.code.as_str()),
+                code,
                 trace_id: trace.map(TraceId::as_str),
+            }),
+            Dialect::Google(_) => gemini::write_error(&gemini::ErrorBody {
+                status: problem.status.as_u16(),
+                message: &problem.message,
+                param: problem.param.as_deref(),
+                code,
+                trace_id: trace.map(TraceId::as_str),
+                retry_after_s: match problem.next {
+                    Next::RetryAfter(seconds) => Some(seconds),
+                    _ => None,
+                },
             }),
         }
     }
@@ -226,8 +275,13 @@ impl Dialect {
             }
             Dialect::Responses => {
                 let (id, created) = (format!("resp_{trace}"), at.0 / 1_000);
-                let events = responses_in::Events::new(id, created, echo.clone());
+                let events = responses_in::Events::new(id, created, echo.repeated.clone());
                 StreamForm::Responses(Box::new(events))
+            }
+            Dialect::Google(sends) => {
+                let events = gemini_in::Events::new(trace.as_str(), echo.shows_thoughts);
+                let list = (sends == Sends::List).then_some(List::default());
+                StreamForm::Google { events: Box::new(events), list }
             }
         }
     }
@@ -272,9 +326,57 @@ pub(super) enum StreamForm {
     Anthropic(Box<anthropic_in::Events>),
     /// Events of a response.
     Responses(Box<responses_in::Events>),
+    /// Answers of Google's API, each with what is new.
+    Google {
+        /// What becomes them.
+        events: Box<gemini_in::Events>,
+        /// The list that they are in; `None` for events.
+        list: Option<List>,
+    },
+}
+
+/// A JSON list that grows.
+#[derive(Debug, Default)]
+pub(super) struct List {
+    has_begun: bool,
+}
+
+impl List {
+    fn write(&mut self, item: &[u8], out: &mut Vec<u8>) {
+        let is_first = !std::mem::replace(&mut self.has_begun, true);
+        out.extend_from_slice(if is_first { b"[" } else { b",\n" });
+        out.extend_from_slice(item);
+    }
+}
+
+/// Writes answers of Google's API.
+fn write_answers(answers: Vec<Vec<u8>>, list: &mut Option<List>, out: &mut Vec<u8>) {
+    for answer in answers {
+        match list {
+            Some(list) => list.write(&answer, out),
+            None => sse::write_event(out, &answer),
+        }
+    }
+}
+
+/// Ends the list of answers, where they are in one.
+fn end_answers(list: &Option<List>, out: &mut Vec<u8>) {
+    out.extend_from_slice(list.as_ref().map_or(b"", |_| b"]"));
 }
 
 impl StreamForm {
+    /// The media type.
+    pub(super) fn content_type(&self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            StreamForm::Google { list: Some(_), .. } => "application/json",
+            StreamForm::OpenAi { .. }
+            | StreamForm::Messages
+            | StreamForm::Anthropic(_)
+            | StreamForm::Responses(_)
+            | StreamForm::Google { list: None, .. } => "text/event-stream; charset=utf-8",
+        })
+    }
+
     /// Writes a chunk.
     ///
     /// # Errors
@@ -301,6 +403,7 @@ impl StreamForm {
                 events.iter().for_each(|event| write(event, out));
             }
             StreamForm::Responses(events) => write_all(events.piece(says)?, out),
+            StreamForm::Google { events, list } => write_answers(events.piece(says)?, list, out),
         }
         Ok(())
     }
@@ -312,6 +415,8 @@ impl StreamForm {
             StreamForm::Messages | StreamForm::Anthropic(_) => {
                 write(&anthropic_in::Events::ping(), out);
             }
+            // Google's SDK takes a comment for the beginning of an error.
+            StreamForm::Google { .. } => out.push(b'\n'),
         }
     }
 
@@ -327,6 +432,10 @@ impl StreamForm {
                 events.end().iter().for_each(|event| write(event, out));
             }
             StreamForm::Responses(events) => write_all(events.end()?, out),
+            StreamForm::Google { events, list } => {
+                write_answers(events.end()?, list, out);
+                end_answers(list, out);
+            }
         }
         Ok(())
     }
@@ -344,6 +453,11 @@ impl StreamForm {
             StreamForm::Responses(events) => {
                 let code = problem.upstream_code.as_deref().unwrap_or(problem.code.as_str());
                 write_all(vec![events.error(code, &problem.message)], out);
+            }
+            StreamForm::Google { events: _, list } => {
+                let error = Dialect::Google(Sends::Whole).error(problem, trace);
+                write_answers(vec![error], list, out);
+                end_answers(list, out);
             }
         }
     }

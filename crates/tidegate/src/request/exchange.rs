@@ -16,7 +16,7 @@ use super::admission::{Place, Share};
 use super::arrival::Arrival;
 use super::auth::Caller;
 use super::bounds::BODY_FREE;
-use super::dialect::{Dialect, Message, Named, StreamForm, Tokens};
+use super::dialect::{Dialect, Echo, Message, Named, StreamForm, Tokens};
 use super::gateway::Gateway;
 use super::priority;
 use super::problem::{CLIENT_GONE, Problem};
@@ -51,7 +51,6 @@ use tidegate_core::upstream::Failure;
 use tidegate_wire::AnswerFacts;
 use tidegate_wire::openai_chat::{self, ToolResult};
 use tidegate_wire::translate::Warnings;
-use tidegate_wire::translate::responses_in::Echo;
 
 /// The version set that answered.
 const X_VERSION_SET: HeaderName = HeaderName::from_static("x-tidegate-version-set");

@@ -30,9 +30,11 @@ impl RequestBody {
     pub(super) fn weighed(mut self, dialect: Dialect) -> Result<RequestBody, Overload> {
         let values = match dialect {
             Dialect::Embeddings => openai_embeddings::tree_bytes(&self.bytes),
-            Dialect::OpenAi | Dialect::Completions | Dialect::Anthropic | Dialect::Responses => {
-                tree_bytes(&self.bytes)
-            }
+            Dialect::OpenAi
+            | Dialect::Completions
+            | Dialect::Anthropic
+            | Dialect::Responses
+            | Dialect::Google(_) => tree_bytes(&self.bytes),
         };
         self.share.grow(kept(self.bytes.len()) + values)?;
         Ok(self)

@@ -33,6 +33,7 @@ mod cors;
 mod count;
 mod dialect;
 mod endpoint;
+mod google;
 mod redacting;
 mod relief;
 mod repeats;

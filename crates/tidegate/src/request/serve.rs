@@ -4,7 +4,8 @@ use super::arrival::Arrival;
 use super::auth::Caller;
 use super::body::Body;
 use super::cache::Wanted;
-use super::endpoint::{Endpoint, OPENAPI, endpoint, model_id};
+use super::dialect::Dialect;
+use super::endpoint::{Endpoint, OPENAPI, endpoint};
 use super::front::{Admitted, Front, Picked};
 use super::ids::Ids;
 use super::incoming::{self, RequestBody};
@@ -12,7 +13,7 @@ use super::meter::Meter;
 use super::priority::X_PRIORITY;
 use super::problem::Problem;
 use super::repeats::IDEMPOTENCY_KEY;
-use super::{chat, cors, count, feedback, pages, respond, strict};
+use super::{chat, cors, count, feedback, google, pages, respond, strict};
 use crate::http::{Received, UnreadBody, aside};
 use crate::observe::StatusClass;
 use http::header::{self, HeaderName, HeaderValue};
@@ -34,7 +35,7 @@ pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Bo
     let started = Instant::now();
     let Received { head, raw_head, body, peer } = request;
     let ids = front.first().ids.of(&head.headers);
-    let dialect = Endpoint::dialect(head.uri.path());
+    let dialect = Endpoint::dialect(&head.uri, &head.headers);
     let page = cors::allowed(front, &head.headers);
     let checked =
         strict::check(&head, &raw_head).and_then(|()| front.check_site(&head, page.is_some()));
@@ -42,6 +43,11 @@ pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Bo
         return response;
     }
     let endpoint = checked.and_then(|()| endpoint(&head.method, head.uri.path()));
+    let endpoint = match dialect {
+        Dialect::Google(_) => google::check(head.uri.query()).and(endpoint),
+        _ => endpoint,
+    };
+    let endpoint = endpoint.map(|endpoint| endpoint.for_dialect(dialect));
     let counted = !matches!(&endpoint, Ok(e) if e.is_probe() || *e == Endpoint::Metrics);
     let picked = Picked::default();
     let mut meter =
@@ -51,6 +57,7 @@ pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Bo
             let at = front.first().parts.clock.now();
             let arrival = Arrival {
                 dialect,
+                model: endpoint.model(head.uri.path()),
                 ids: ids.clone(),
                 key: head.headers.get(IDEMPOTENCY_KEY).cloned(),
                 betas: head.headers.get("anthropic-beta").cloned(),
@@ -61,7 +68,7 @@ pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Bo
                 started,
                 reading: Duration::ZERO,
             };
-            let request = Unread { path: head.uri.path(), headers: &head.headers, body, peer };
+            let request = Unread { headers: &head.headers, body, peer };
             let answer = pin!(dispatch(front, endpoint, arrival, request, &picked));
             until_cut(front, answer).await
         }
@@ -103,7 +110,6 @@ async fn until_cut(
 
 /// A request whose body is still to be read.
 struct Unread<'a> {
-    path: &'a str,
     headers: &'a HeaderMap,
     body: UnreadBody,
     peer: IpAddr,
@@ -130,31 +136,45 @@ async fn dispatch(
         | Endpoint::Feedback
         | Endpoint::Models
         | Endpoint::Model
+        | Endpoint::Generate
+        | Endpoint::StreamGenerate
+        | Endpoint::CountGenerate
+        | Endpoint::GoogleModels
+        | Endpoint::GoogleModel
         | Endpoint::OpenApi
         | Endpoint::Metrics => {}
     }
     let admitted = front.admit(request.peer, request.headers)?.noting(picked);
     match endpoint {
         Endpoint::Health | Endpoint::Ready | Endpoint::Models => Ok(pages::models(&admitted)),
-        Endpoint::Model => pages::model(&admitted, model_id(request.path)),
+        Endpoint::Model => pages::model(&admitted, arrival.model.unwrap_or_default()),
+        Endpoint::GoogleModels => Ok(google::models(&admitted)),
+        Endpoint::GoogleModel => google::model(&admitted, &arrival.model.unwrap_or_default()),
         Endpoint::OpenApi => Ok(respond::json_bytes(StatusCode::OK, OPENAPI)),
         Endpoint::Metrics => {
             let accept = request.headers.get(header::ACCEPT);
             let accept = accept.and_then(|accept| accept.to_str().ok()).unwrap_or_default();
             Ok(pages::metrics(front, &admitted, accept))
         }
-        Endpoint::CountTokens => {
+        Endpoint::CountTokens | Endpoint::CountGenerate => {
             let body = read(front, &admitted, &mut arrival, request).await?;
             let is_large = body.is_large();
-            let answer =
-                async move { count::tokens(&admitted, &arrival, body.weighed(dialect)?).await };
+            let answer = async move {
+                let body = body.weighed(dialect)?;
+                match endpoint {
+                    Endpoint::CountGenerate => count::google(&admitted, &arrival, body),
+                    _ => count::tokens(&admitted, &arrival, body).await,
+                }
+            };
             apart(is_large, Box::pin(answer)).await
         }
         Endpoint::Completions
         | Endpoint::PlainCompletions
         | Endpoint::Embeddings
         | Endpoint::Messages
-        | Endpoint::Responses => {
+        | Endpoint::Responses
+        | Endpoint::Generate
+        | Endpoint::StreamGenerate => {
             let body = read(front, &admitted, &mut arrival, request).await?;
             let is_large = body.is_large();
             let answer =

@@ -66,10 +66,10 @@ pub(super) fn response(mut exchange: Exchange, first: Piece, pieces: Pieces) -> 
         held: Vec::new(),
         status: StatusClass::ClientError,
     };
+    let content_type = events.form.content_type();
     let mut response = Response::new(Body::stream(events));
     let headers = response.headers_mut();
-    let events = HeaderValue::from_static("text/event-stream; charset=utf-8");
-    headers.insert(header::CONTENT_TYPE, events);
+    headers.insert(header::CONTENT_TYPE, content_type);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     response

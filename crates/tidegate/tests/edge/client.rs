@@ -1,6 +1,7 @@
 //! A blocking HTTP/1.1 client: one connection for each request, nothing hidden.
 
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::LazyLock;
@@ -139,6 +140,17 @@ pub(crate) fn open(address: SocketAddr, request: &[u8]) -> io::Result<Open> {
     Ok(Open { reader, answer: Answer { status, head, body: String::new() } })
 }
 
+/// The path as the document has it, with a name for what is each model's.
+fn described_as(path: &str) -> Cow<'_, str> {
+    for models in ["/v1/models/", "/v1beta/models/"] {
+        let Some(model) = path.strip_prefix(models) else { continue };
+        let models = if model.contains(':') { "/v1beta/models/" } else { models };
+        let verb = model.rfind(':').map_or("", |at| &model[at..]);
+        return Cow::Owned(format!("{models}{{id}}{verb}"));
+    }
+    Cow::Borrowed(path)
+}
+
 /// Checks that the data plane's own document has what was answered at one of its paths: the status,
 /// and every header that is not HTTP's own.
 #[track_caller]
@@ -150,8 +162,7 @@ fn check_described(request: &[u8], status: u16, headers: &[(String, String)]) {
     let Ok(head) = std::str::from_utf8(head) else { return };
     let [method, path, _] = head.trim_end().splitn(3, ' ').collect::<Vec<_>>()[..] else { return };
     let path = path.split('?').next().unwrap_or_default().trim_end_matches('/');
-    let path = if path.starts_with("/v1/models/") { "/v1/models/{id}" } else { path };
-    let Some(item) = DOCUMENT["paths"].get(path) else { return };
+    let Some(item) = DOCUMENT["paths"].get(&*described_as(path)) else { return };
     // What a browser asks before it asks is no operation.
     if method == "OPTIONS" {
         return;

@@ -47,6 +47,8 @@ mod fallback;
 #[cfg(target_os = "linux")]
 mod faults;
 #[cfg(test)]
+mod google;
+#[cfg(test)]
 mod guards;
 #[cfg(test)]
 mod hostile;

@@ -298,6 +298,19 @@ pub(super) enum Effort {
     Max,
 }
 
+/// Budgets of thinking below which an effort is low, and medium, tokens.
+const BUDGET_MEDIUM: u64 = 4_096;
+const BUDGET_HIGH: u64 = 16_384;
+
+/// The effort that a budget of thinking means.
+pub(super) fn effort_of(budget: u64) -> &'static str {
+    match budget {
+        0..BUDGET_MEDIUM => "low",
+        BUDGET_MEDIUM..BUDGET_HIGH => "medium",
+        BUDGET_HIGH.. => "high",
+    }
+}
+
 pub(super) fn effort(body: &Object<'_>) -> Result<Option<Effort>, RequestError> {
     let Some(node) = body.get("reasoning_effort") else { return Ok(None) };
     Ok(Some(match node.text()? {

@@ -26,6 +26,7 @@ async fn opened_while(
         betas: None,
         priority: None,
         dialect: Dialect::OpenAi,
+        model: None,
         ids: gateway.ids.of(&HeaderMap::new()),
         key: None,
         cache: Default::default(),

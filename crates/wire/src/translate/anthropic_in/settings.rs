@@ -3,7 +3,7 @@
 use crate::openai_chat::LENGTH_MEMBERS;
 use crate::request_error::RequestError;
 use crate::translate::ChatServer;
-use crate::translate::chat_request::{leave_out, only};
+use crate::translate::chat_request::{effort_of, leave_out, only};
 use crate::translate::node::{Node, Object};
 use crate::translate::warnings::{LEFT_OUT, NOTHING, Warnings};
 use serde_json::{Map, Value, json};
@@ -39,10 +39,6 @@ const HARMLESS: [&str; 9] = [
     "anthropic_beta",
     "anthropic_version",
 ];
-
-/// Budgets of thinking below which an effort is low, and medium, tokens.
-const BUDGET_MEDIUM: u64 = 4096;
-const BUDGET_HIGH: u64 = 16_384;
 
 /// Refuses members that change what the answer means and have no counterpart.
 pub(super) fn check_members(
@@ -196,11 +192,9 @@ fn thinking(
     let thinking = node.object()?;
     let kind = thinking.required("type", "a string")?;
     match kind.text()? {
-        "enabled" => Ok(Some(match thinking.required("budget_tokens", "an integer")?.count()? {
-            0..BUDGET_MEDIUM => "low",
-            BUDGET_MEDIUM..BUDGET_HIGH => "medium",
-            BUDGET_HIGH.. => "high",
-        })),
+        "enabled" => {
+            Ok(Some(effort_of(thinking.required("budget_tokens", "an integer")?.count()?)))
+        }
         "adaptive" => Ok(None),
         _ => {
             warnings.add(&kind.at, "is left out: whether the model thinks is the model's");
