@@ -61,10 +61,10 @@ pub(super) async fn completions(
     let asks = dialect.read(&bytes, model.as_deref()).map_err(|e| Problem::of_request(&e))?;
     let Asks { chat: request, text, tokens, mut warnings, echo, message } = asks;
     let gateway = pick(admitted, &mut arrival, request.model.as_deref(), bytes.len())?;
-    let identity = dialect.identity(&bytes, model.as_deref());
+    let identity = || dialect.identity(&bytes, model.as_deref());
     let mut turn = match arrival.key.as_ref() {
         None => None,
-        Some(key) => match gateway.repeats.begin(&arrival.caller, key, &identity)? {
+        Some(key) => match gateway.repeats.begin(&arrival.caller, key, &identity())? {
             Begun::First(turn) => Some(turn),
             Begun::Again(Kept { headers, body }) => {
                 let mut response = Response::new(Body::full(body));
@@ -89,8 +89,7 @@ pub(super) async fn completions(
         budget: None,
         echo,
     };
-    let digest = gateway.cache.is_some().then(|| Digest::of(&identity));
-    drop(identity);
+    let digest = gateway.cache.is_some().then(|| Digest::of(&identity()));
     drop((bytes, text));
     let mut exchange = Exchange::open(&gateway, arrival, query, share).await?;
     let trace = exchange.ids().trace.clone();

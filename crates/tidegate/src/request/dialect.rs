@@ -108,7 +108,7 @@ impl Dialect {
         }
     }
 
-    /// What tells a request of a caller from its others: the body, and what the path says.
+    /// What makes a request of a caller another than its others: the body, and what the path says.
     pub(super) fn identity<'a>(self, bytes: &'a [u8], model: Option<&str>) -> Cow<'a, [u8]> {
         match (self, model) {
             (Dialect::Google(sends), Some(model)) => {
@@ -166,21 +166,7 @@ impl Dialect {
                 let chat = ChatRequest { body, model, user, input_chars, ..ChatRequest::default() };
                 Ok(Asks { chat, text, tokens, ..Asks::default() })
             }
-            Dialect::Anthropic => {
-                let message = |untranslatable| Message { text: bytes.clone(), untranslatable };
-                match anthropic_in::request(bytes, &SERVER) {
-                    Ok(anthropic_in::Request { chat, warnings }) => {
-                        let (text, message) = (written(&chat), Some(message(None)));
-                        Ok(Asks { text, chat, warnings, message, ..Asks::default() })
-                    }
-                    Err(why @ RequestError::Untranslatable { .. }) => {
-                        let text = bytes.clone();
-                        let message = Some(message(Some(Box::new(why))));
-                        Ok(Asks { chat: untranslated(bytes)?, text, message, ..Asks::default() })
-                    }
-                    Err(error) => Err(error),
-                }
-            }
+            Dialect::Anthropic => read_message(bytes),
             Dialect::Responses => {
                 let responses_in::Request { chat, echo, warnings } =
                     responses_in::request(bytes, &SERVER)?;
@@ -284,6 +270,23 @@ impl Dialect {
                 StreamForm::Google { events: Box::new(events), list }
             }
         }
+    }
+}
+
+/// Reads a message of Anthropic's API.
+fn read_message(bytes: &Bytes) -> Result<Asks, RequestError> {
+    let message = |untranslatable| Message { text: bytes.clone(), untranslatable };
+    match anthropic_in::request(bytes, &SERVER) {
+        Ok(anthropic_in::Request { chat, warnings }) => {
+            let (text, message) = (written(&chat), Some(message(None)));
+            Ok(Asks { text, chat, warnings, message, ..Asks::default() })
+        }
+        Err(why @ RequestError::Untranslatable { .. }) => {
+            let text = bytes.clone();
+            let message = Some(message(Some(Box::new(why))));
+            Ok(Asks { chat: untranslated(bytes)?, text, message, ..Asks::default() })
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -1,16 +1,9 @@
-//! What Google's Gemini API has in its addresses, and its pages of models.
+//! What Google's Gemini API has in its addresses.
 
-use super::body::Body;
 use super::code::Code;
-use super::front::Admitted;
 use super::problem::Problem;
-use super::respond::json;
 use crate::http::percent_decoded;
-use http::{HeaderMap, Response, StatusCode};
-use serde_json::{Value, json};
-
-/// What the names of models begin with.
-const MODELS: &str = "models/";
+use http::{HeaderMap, StatusCode};
 
 /// Headers that the API's clients send, and no others.
 const HEADERS: [&str; 2] = ["x-goog-api-key", "x-goog-api-client"];
@@ -73,27 +66,6 @@ pub(super) fn no_such_verb() -> Problem {
     let message = "a model here can `generateContent`, `streamGenerateContent` and `countTokens`; \
                    embeddings are made by `POST /v1/embeddings`";
     Problem::client(StatusCode::NOT_FOUND, Code::UnknownEndpoint, message.to_owned())
-}
-
-/// `GET /v1beta/models`: the names that the caller may ask for. All are on one page.
-pub(super) fn models(admitted: &Admitted) -> Response<Body> {
-    let models: Vec<Value> = admitted.models().map(listed).collect();
-    json(StatusCode::OK, &json!({ "models": models }))
-}
-
-/// `GET /v1beta/models/{id}`: one of them.
-pub(super) fn model(admitted: &Admitted, id: &str) -> Result<Response<Body>, Problem> {
-    admitted.pick(Some(id))?;
-    Ok(json(StatusCode::OK, &listed(id)))
-}
-
-fn listed(id: &str) -> Value {
-    json!({
-        "name": format!("{MODELS}{id}"),
-        "displayName": id,
-        "supportedGenerationMethods":
-            ["generateContent", "streamGenerateContent", "countTokens"],
-    })
 }
 
 #[cfg(test)]

@@ -139,3 +139,24 @@ pub(super) fn model(admitted: &Admitted, id: String) -> Result<Response<Body>, P
 fn listed(id: &str) -> Value {
     json!({ "id": id, "object": "model", "created": 0, "owned_by": "tidegate" })
 }
+
+/// `GET /v1beta/models`: the names that the caller may ask for. All are on one page.
+pub(super) fn google_models(admitted: &Admitted) -> Response<Body> {
+    let models: Vec<Value> = admitted.models().map(google_listed).collect();
+    json(StatusCode::OK, &json!({ "models": models }))
+}
+
+/// `GET /v1beta/models/{id}`: one of them.
+pub(super) fn google_model(admitted: &Admitted, id: &str) -> Result<Response<Body>, Problem> {
+    admitted.pick(Some(id))?;
+    Ok(json(StatusCode::OK, &google_listed(id)))
+}
+
+fn google_listed(id: &str) -> Value {
+    json!({
+        "name": format!("models/{id}"),
+        "displayName": id,
+        "supportedGenerationMethods":
+            ["generateContent", "streamGenerateContent", "countTokens"],
+    })
+}

@@ -122,7 +122,6 @@ async fn dispatch(
     request: Unread<'_>,
     picked: &Picked,
 ) -> Result<Response<Body>, Problem> {
-    let dialect = arrival.dialect;
     match endpoint {
         Endpoint::Health => return Ok(pages::health(front)),
         Endpoint::Ready => return Ok(pages::ready(front)),
@@ -148,54 +147,48 @@ async fn dispatch(
     match endpoint {
         Endpoint::Health | Endpoint::Ready | Endpoint::Models => Ok(pages::models(&admitted)),
         Endpoint::Model => pages::model(&admitted, arrival.model.unwrap_or_default()),
-        Endpoint::GoogleModels => Ok(google::models(&admitted)),
-        Endpoint::GoogleModel => google::model(&admitted, &arrival.model.unwrap_or_default()),
+        Endpoint::GoogleModels => Ok(pages::google_models(&admitted)),
+        Endpoint::GoogleModel => pages::google_model(&admitted, &arrival.model.unwrap_or_default()),
         Endpoint::OpenApi => Ok(respond::json_bytes(StatusCode::OK, OPENAPI)),
         Endpoint::Metrics => {
             let accept = request.headers.get(header::ACCEPT);
             let accept = accept.and_then(|accept| accept.to_str().ok()).unwrap_or_default();
             Ok(pages::metrics(front, &admitted, accept))
         }
-        Endpoint::CountTokens | Endpoint::CountGenerate => {
-            let body = read(front, &admitted, &mut arrival, request).await?;
-            let is_large = body.is_large();
-            let answer = async move {
-                let body = body.weighed(dialect)?;
-                match endpoint {
-                    Endpoint::CountGenerate => count::google(&admitted, &arrival, body),
-                    _ => count::tokens(&admitted, &arrival, body).await,
-                }
-            };
-            apart(is_large, Box::pin(answer)).await
-        }
-        Endpoint::Completions
+        Endpoint::CountTokens
+        | Endpoint::CountGenerate
+        | Endpoint::Completions
         | Endpoint::PlainCompletions
         | Endpoint::Embeddings
         | Endpoint::Messages
         | Endpoint::Responses
         | Endpoint::Generate
-        | Endpoint::StreamGenerate => {
+        | Endpoint::StreamGenerate
+        | Endpoint::Chat
+        | Endpoint::Feedback => {
             let body = read(front, &admitted, &mut arrival, request).await?;
             let is_large = body.is_large();
-            let answer =
-                async move { chat::completions(&admitted, arrival, body.weighed(dialect)?).await };
+            let answer = answer(endpoint, admitted, arrival, body);
             apart(is_large, Box::pin(answer)).await
         }
-        Endpoint::Chat => {
-            let body = read(front, &admitted, &mut arrival, request).await?;
-            let is_large = body.is_large();
-            let answer =
-                async move { chat::seed(&admitted, arrival, body.weighed(dialect)?).await };
-            apart(is_large, Box::pin(answer)).await
-        }
-        Endpoint::Feedback => {
-            let body = read(front, &admitted, &mut arrival, request).await?;
-            let is_large = body.is_large();
-            let answer = async move {
-                feedback::feedback(&admitted, arrival, &body.weighed(dialect)?.bytes).await
-            };
-            apart(is_large, Box::pin(answer)).await
-        }
+    }
+}
+
+/// Answers a request whose body was read.
+async fn answer(
+    endpoint: Endpoint,
+    admitted: Admitted,
+    arrival: Arrival,
+    body: RequestBody,
+) -> Result<Response<Body>, Problem> {
+    let body = body.weighed(arrival.dialect)?;
+    match endpoint {
+        Endpoint::CountTokens => count::tokens(&admitted, &arrival, body).await,
+        Endpoint::CountGenerate => count::google(&admitted, &arrival, body),
+        Endpoint::Chat => chat::seed(&admitted, arrival, body).await,
+        Endpoint::Feedback => feedback::feedback(&admitted, arrival, &body.bytes).await,
+        // Pages have no body.
+        _ => chat::completions(&admitted, arrival, body).await,
     }
 }
 

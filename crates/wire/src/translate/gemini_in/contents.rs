@@ -40,7 +40,7 @@ pub(super) fn read(
             Some("model") => out.push(model(&parts, &raw, server, &mut calls, warnings)?),
             Some(_) => {
                 let why = "`user` and `model` are allowed";
-                return Err(RequestError::bad_value(&content.0.path("role"), why));
+                return Err(RequestError::bad_value(content.0.path("role"), why));
             }
         }
         last = role;

@@ -320,8 +320,10 @@ proptest! {
         let _ = translated(&body);
         let _ = translated(&with(WORDS[key], part.clone()));
         let _ = translated(&with("contents", json!([{ "parts": [part.clone()] }])));
-        let _ = translated(&with("contents", json!([{ "role": "model", "parts": [part.clone()] }])));
-        let tools = json!([{ "functionDeclarations": [{ "name": "f", "parameters": part.clone() }] }]);
+        let said = json!([{ "role": "model", "parts": [part.clone()] }]);
+        let _ = translated(&with("contents", said));
+        let declared = json!([{ "name": "f", "parameters": part.clone() }]);
+        let tools = json!([{ "functionDeclarations": declared }]);
         let _ = translated(&with("tools", tools));
         let config = json!({ "responseMimeType": "application/json", "responseSchema": part });
         let _ = translated(&with("generationConfig", config));
