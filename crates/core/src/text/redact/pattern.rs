@@ -1,7 +1,9 @@
 //! What a pattern is: an expression, and what keeps it from matching too much or too often.
 
 use super::PrivateKind;
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use aho_corasick::Anchored;
+use aho_corasick::automaton::{Automaton as _, StateID};
+use aho_corasick::dfa::DFA;
 use regex::Regex;
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -183,10 +185,14 @@ pub(super) struct Signs {
     found: u32,
 }
 
-/// Finds all signs in a text: most texts have none, which one pass says, and a slower one finds all
-/// words, also those within others.
+/// Parts of a text that are read at a time: a step waits for the one before it, not for those of
+/// the other parts.
+const LANES: usize = 4;
+
+/// Finds all signs in a text in one pass.
 struct Finder {
-    words: AhoCorasick,
+    words: DFA,
+    start: StateID,
     /// Bytes of the longest word.
     longest: usize,
     /// For each word, the sign that it shows.
@@ -194,34 +200,80 @@ struct Finder {
 }
 
 static FINDER: LazyLock<Finder> = LazyLock::new(|| {
-    let words = SIGNS.iter().flat_map(|(_, words)| words.iter());
-    let shows = SIGNS.iter().flat_map(|(sign, words)| words.iter().map(|_| *sign));
-    let longest = words.clone().map(|word| word.len()).max().unwrap_or(0);
-    Finder { words: automaton(words), longest, shows: shows.collect() }
+    let longest = all_words().map(|(_, word)| word.len()).max().unwrap_or(0);
+    let (words, start) = automaton(all_words().map(|(_, word)| word));
+    Finder { words, start, longest, shows: all_words().map(|(sign, _)| sign).collect() }
 });
+
+/// Each word with the sign that it shows.
+pub(super) fn all_words() -> impl Iterator<Item = (Sign, &'static str)> {
+    SIGNS.iter().flat_map(|(sign, words)| words.iter().map(|word| (*sign, *word)))
+}
 
 #[expect(
     clippy::expect_used,
     reason = "the words are constants; every test of redaction builds it"
 )]
-fn automaton<'a>(words: impl Iterator<Item = &'a &'a str>) -> AhoCorasick {
-    AhoCorasick::builder()
+fn automaton(words: impl Iterator<Item = &'static str>) -> (DFA, StateID) {
+    let words = DFA::builder()
         .ascii_case_insensitive(true)
-        .kind(Some(AhoCorasickKind::DFA))
+        .prefilter(false)
         .build(words)
-        .expect("constant words make an automaton")
+        .expect("constant words make an automaton");
+    let start = words.start_state(Anchored::No).expect("an automaton searches unanchored");
+    (words, start)
+}
+
+impl Finder {
+    /// The signs of the words in a text, also of those within others, a bit a sign.
+    fn signs(&self, text: &[u8]) -> u32 {
+        // A word that begins in a part ends within it or `longest` bytes behind.
+        let part = text.len() / LANES;
+        if part < self.longest {
+            return self.read(self.start, text);
+        }
+        let parts: [&[u8]; LANES] = std::array::from_fn(|lane| match lane + 1 == LANES {
+            true => &text[part * lane..],
+            false => &text[part * lane..part * (lane + 1) + self.longest],
+        });
+        let (mut states, mut found) = ([self.start; LANES], 0);
+        let shortest = parts.iter().map(|part| part.len()).min().unwrap_or(0);
+        let steps = parts.map(|part| &part[..shortest]);
+        for at in 0..shortest {
+            let mut is_special = false;
+            for (state, steps) in states.iter_mut().zip(&steps) {
+                *state = self.words.next_state(Anchored::No, *state, steps[at]);
+                is_special |= self.words.is_special(*state);
+            }
+            if is_special {
+                found |= states.iter().fold(0, |found, state| found | self.shown(*state));
+            }
+        }
+        let rests = states.into_iter().zip(parts);
+        rests.fold(found, |found, (state, part)| found | self.read(state, &part[shortest..]))
+    }
+
+    /// The signs of the words that end in the bytes behind a state.
+    fn read(&self, mut state: StateID, bytes: &[u8]) -> u32 {
+        bytes.iter().fold(0, |found, byte| {
+            state = self.words.next_state(Anchored::No, state, *byte);
+            found | self.shown(state)
+        })
+    }
+
+    /// The signs of the words that end in a state.
+    fn shown(&self, state: StateID) -> u32 {
+        if !self.words.is_match(state) {
+            return 0;
+        }
+        let words = (0..self.words.match_len(state)).map(|n| self.words.match_pattern(state, n));
+        words.fold(0, |found, word| found | 1 << self.shows[word.as_usize()] as u32)
+    }
 }
 
 impl Signs {
     pub(super) fn of(text: &str) -> Signs {
-        let Finder { words, longest, shows } = &*FINDER;
-        let digits = digits(text);
-        // No word ends before the first one does.
-        let Some(first) = words.find(text) else { return Signs { digits, found: 0 } };
-        let from = first.end().saturating_sub(*longest);
-        let found = words.find_overlapping_iter(&text.as_bytes()[from..]);
-        let found = found.fold(0, |signs, at| signs | 1 << shows[at.pattern().as_usize()] as u32);
-        Signs { digits, found }
+        Signs { digits: digits(text), found: FINDER.signs(text.as_bytes()) }
     }
 
     pub(super) fn has(&self, sign: Sign) -> bool {

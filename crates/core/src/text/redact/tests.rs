@@ -300,6 +300,21 @@ proptest! {
         prop_assert_eq!(patterns::find(&folded.text), patterns::find_by_all(&folded.text));
     }
 
+    /// The parts of a text are read at a time; a word is seen where they meet as well.
+    #[test]
+    fn a_sign_is_seen_wherever_its_word_is(
+        word in 0..pattern::all_words().count(), before in 0..200_usize, after in 0..200_usize,
+    ) {
+        let (_, word) = pattern::all_words().nth(word).unwrap();
+        let text = format!("{}{}{}", "x".repeat(before), word.to_uppercase(), "y".repeat(after));
+        let signs = pattern::Signs::of(&text);
+        for (other, _) in pattern::all_words() {
+            let mut words = pattern::all_words().filter(|(sign, _)| *sign == other);
+            let is_there = words.any(|(_, word)| text.to_ascii_lowercase().contains(word));
+            prop_assert_eq!(signs.has(other), is_there, "{:?} in {}", other, text);
+        }
+    }
+
     #[test]
     fn an_email_never_survives(before in "\\PC{0,10}", after in "\\PC{0,10}") {
         let redacted = redact(&format!("{before} ann@example.com {after}"));
