@@ -9,6 +9,7 @@ mod case;
 mod check;
 mod judge;
 mod kind;
+mod likeness;
 mod report;
 mod score;
 
@@ -21,7 +22,8 @@ pub use judge::{
     CalledTool, Found, check_value, fold_case_and_width, judge_text, judge_tools, levenshtein,
     result_names,
 };
-pub use kind::{CheckKind, CheckRow, NoSuchCheck, Takes};
+pub use kind::{CheckKind, CheckRow, NoSuchCheck, Takes, Tokens};
+pub use likeness::{Measure, bleu, chrf, exact_match, gleu, measure, rouge_l, rouge_n, token_f1};
 pub use report::{
     ACCURACY, CaseResult, EvalReport, FailureRow, GateVerdict, ReportDetail, RunComparison,
     Unanswered, asks_the_same, compare_runs, error_causes, failure_table, metrics, verdict,

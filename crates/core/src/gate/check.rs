@@ -1,6 +1,6 @@
 //! One check of a case, however it was written.
 
-use super::kind::CheckKind;
+use super::kind::{CheckKind, Tokens};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -21,6 +21,9 @@ pub struct Check {
     /// not; without, a share counts as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
+    /// How texts are split, for a kind that does that; left out, by the reference's script.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenize: Option<Tokens>,
     /// How much it counts in the case's score, from 0. One of weight 0 is measured only.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub weight: f64,
@@ -43,7 +46,7 @@ pub(super) fn is_one(weight: &f64) -> bool {
 impl Check {
     /// A check of weight 1.
     pub fn new(kind: CheckKind, value: Value) -> Check {
-        Check { kind, not: false, value, threshold: None, weight: one() }
+        Check { kind, not: false, value, threshold: None, tokenize: None, weight: one() }
     }
 
     /// Its name in results: `regex`, `not_regex`.

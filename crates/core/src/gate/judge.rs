@@ -3,15 +3,13 @@
 
 use super::check::Check;
 use super::kind::CheckKind;
+use super::likeness::{COMPARED_CHARS_MAX, measure};
 use crate::text::is_wide;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Longest text that a finding quotes, characters.
 const QUOTED_CHARS: usize = 80;
-
-/// Longest text whose edits are counted, characters: two of them take half a second.
-const COMPARED_CHARS_MAX: usize = 20_000;
 
 /// What a check finds.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,7 +98,7 @@ pub fn judge_text(check: &Check, answer: &str, expected: Option<&str>) -> Option
         K::MinWords => at_least(words(answer), value, "words long"),
         K::MaxWords => at_most(words(answer), value, "words long"),
         K::Levenshtein => edits_from(answer, value.as_str().or(expected).unwrap_or_default()),
-        _ => return None,
+        _ => return judge_likeness(check, answer, expected),
     })
 }
 
@@ -257,11 +255,27 @@ fn words(text: &str) -> u64 {
     count
 }
 
+fn too_long(characters: usize) -> String {
+    format!("{characters} characters; at most {COMPARED_CHARS_MAX} are compared")
+}
+
+/// What a measure of likeness finds; `None` for a kind that is none.
+fn judge_likeness(check: &Check, answer: &str, expected: Option<&str>) -> Option<Found> {
+    let given = texts(&check.value);
+    let references: Vec<&str> = if given.is_empty() { vec![expected?] } else { given };
+    Some(match measure(check.kind, check.tokenize, answer, &references)? {
+        Ok(measure) => {
+            let (name, tokens) = (check.kind.name(), measure.tokens.as_str());
+            Found::Share(measure.share, format!("{name}:{tokens} is {:.3}", measure.share))
+        }
+        Err(characters) => Found::Wrong(too_long(characters)),
+    })
+}
+
 fn edits_from(answer: &str, reference: &str) -> Found {
     let longest = answer.chars().count().max(reference.chars().count());
     if longest > COMPARED_CHARS_MAX {
-        let most = COMPARED_CHARS_MAX;
-        return Found::Wrong(format!("{longest} characters; at most {most} are compared"));
+        return Found::Wrong(too_long(longest));
     }
     let edits = levenshtein(answer, reference);
     Found::Edits(edits as f64, format!("{edits} edits from the reference"))
@@ -329,6 +343,7 @@ pub fn check_value(check: &Check) -> Result<(), &'static str> {
         (Takes::Json, value) if check.kind == CheckKind::ToolArguments => value.is_object(),
         (Takes::Json, value) => !value.is_null(),
         (Takes::Share | Takes::Distance, Value::Null) => true,
+        (Takes::Share, Value::Array(items)) => is_list(items),
         (Takes::Share | Takes::Distance, Value::String(text)) => !text.is_empty(),
         _ => false,
     };
@@ -346,7 +361,7 @@ fn must_be(kind: CheckKind) -> &'static str {
         Takes::Switch => "`true` or `false`",
         Takes::Json if kind == CheckKind::ToolArguments => "a JSON object by tool",
         Takes::Json => "JSON",
-        Takes::Share => "a reference text, or left out where the case has `expected`",
+        Takes::Share => "a reference text or several, or left out where the case has `expected`",
         Takes::Distance => "a reference text, or left out where the case has `expected`",
     }
 }

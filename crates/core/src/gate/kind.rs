@@ -24,6 +24,52 @@ pub enum Takes {
     Distance,
 }
 
+/// How texts are split into tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Tokens {
+    /// sacrebleu's `13a`: words and punctuation of western languages.
+    #[serde(rename = "13a")]
+    T13a,
+    /// sacrebleu's `zh`: each Chinese character, the rest as `13a`.
+    #[serde(rename = "zh")]
+    Zh,
+    /// Each character.
+    #[serde(rename = "char")]
+    Char,
+    /// sacrebleu's `intl`: words, and each punctuation mark and symbol of any script.
+    #[serde(rename = "intl")]
+    Intl,
+    /// The words of rouge-score or SQuAD: those of English.
+    #[serde(rename = "en")]
+    En,
+    /// CMRC 2018's: each Chinese character, the rest by white space.
+    #[serde(rename = "cmrc")]
+    Cmrc,
+}
+
+impl Tokens {
+    /// All of them.
+    pub const ALL: [Tokens; 6] =
+        [Tokens::T13a, Tokens::Zh, Tokens::Char, Tokens::Intl, Tokens::En, Tokens::Cmrc];
+
+    /// The name in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Tokens::T13a => "13a",
+            Tokens::Zh => "zh",
+            Tokens::Char => "char",
+            Tokens::Intl => "intl",
+            Tokens::En => "en",
+            Tokens::Cmrc => "cmrc",
+        }
+    }
+
+    /// The one of that name; `None` for another word.
+    pub fn parse(name: &str) -> Option<Tokens> {
+        Tokens::ALL.into_iter().find(|tokens| tokens.as_str() == name)
+    }
+}
+
 /// One row of the table of checks.
 #[derive(Debug, Clone, Copy)]
 pub struct CheckRow {
@@ -35,6 +81,8 @@ pub struct CheckRow {
     pub also: &'static [&'static str],
     /// What its value is.
     pub takes: Takes,
+    /// How it may split texts; the first is used where neither the check nor the reference says.
+    pub tokens: &'static [Tokens],
     /// What it asks of an answer: "the answer …".
     pub meaning: &'static str,
 }
@@ -42,7 +90,10 @@ pub struct CheckRow {
 /// Writes the enum and its table from the same lines, so that neither has a kind that the other
 /// lacks.
 macro_rules! kinds {
-    ($($kind:ident $name:literal [$($also:literal),*] $takes:ident $meaning:literal;)*) => {
+    (
+        $($kind:ident $name:literal [$($also:literal),*] $takes:ident $([$($tokens:ident)*])?
+            $meaning:literal;)*
+    ) => {
         /// What is checked.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[derive(Serialize, Deserialize)]
@@ -59,6 +110,7 @@ macro_rules! kinds {
                     name: $name,
                     also: &[$($also),*],
                     takes: Takes::$takes,
+                    tokens: &[$($(Tokens::$tokens),*)?],
                     meaning: $meaning,
                 },)*
             ];
@@ -90,6 +142,16 @@ kinds! {
         Switch "is like `expected`; on wherever there is an `expected`, `false` switches it off";
     Levenshtein "levenshtein" []
         Distance "is at most so many inserted, deleted or replaced characters from the reference";
+    Bleu "bleu" [] Share [T13a Zh Char Intl] "has at least this BLEU, 0 to 1: sacrebleu's over 100";
+    Gleu "gleu" [] Share [T13a Zh Char Intl] "has at least this GLEU, as NLTK";
+    Chrf "chrf" [] Share [Char] "has at least this chrF2, 0 to 1: sacrebleu's over 100";
+    Rouge1 "rouge_1" ["rouge_n"] Share [En Char] "has at least this ROUGE-1 as F1, as rouge-score";
+    Rouge2 "rouge_2" [] Share [En Char] "has at least this ROUGE-2 as F1, as rouge-score";
+    RougeL "rouge_l" [] Share [En Char] "has at least this ROUGE-L as F1, as rouge-score";
+    ExactMatch "exact_match" []
+        Share [En Cmrc] "says the same, case, punctuation, articles and white space aside, as \
+            SQuAD or CMRC";
+    TokenF1 "token_f1" [] Share [En Cmrc] "has at least this F1 over words, as SQuAD or CMRC";
     Citation "citation" [] Switch "cites a source";
     Refusal "refusal" ["is_refusal"] Switch "is (`true`) or is not (`false`) a refusal";
     Declines "declines" [] Switch "refuses, or asks for evidence";
@@ -158,7 +220,9 @@ impl CheckKind {
     /// holds or does not, or whose share counts as it is.
     pub fn default_threshold(self) -> Option<f64> {
         match self {
-            CheckKind::ToolCallF1 => Some(1.0),
+            CheckKind::ToolCallF1 | CheckKind::ExactMatch => Some(1.0),
+            CheckKind::Bleu | CheckKind::Gleu | CheckKind::Chrf | CheckKind::TokenF1 => Some(0.5),
+            CheckKind::Rouge1 | CheckKind::Rouge2 | CheckKind::RougeL => Some(0.75),
             CheckKind::Levenshtein => Some(5.0),
             _ => None,
         }
@@ -166,7 +230,8 @@ impl CheckKind {
 
     /// Whether it measures a share that a threshold can be set for.
     pub fn is_share(self) -> bool {
-        matches!(self, CheckKind::ExpectedKeywords | CheckKind::MatchesExpected)
+        use CheckKind as K;
+        matches!(self, K::ExpectedKeywords | K::MatchesExpected | K::ToolCallF1)
             || self.row().takes == Takes::Share
     }
 

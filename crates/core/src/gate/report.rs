@@ -1,6 +1,7 @@
 //! The result of an eval run, its failure table and its verdict.
 
 use super::case::{Case, Risk, Severity};
+use super::kind::CheckKind;
 use super::score::{CORRECT_FROM, CheckResult, ROUNDING, fails_hard};
 use crate::ids::{Digest, UnixMs, VersionSetId};
 use crate::upstream::Failure;
@@ -231,7 +232,8 @@ pub fn failure_table(results: &[CaseResult]) -> Vec<FailureRow> {
 }
 
 /// What a run measures, 0 to 1 each: `accuracy`; each class of risk by its name, as the share of
-/// its cases that are correct; `relevance`, the mean score of the checks on content. A class
+/// its cases that are correct; `relevance`, the mean score of the checks on content; and each kind
+/// of check that measures a share, such as `bleu`, the mean of what it measured. A class
 /// without a case, or a run without checks on content, does not have the metric.
 pub fn metrics(results: &[CaseResult]) -> BTreeMap<String, f64> {
     let mut metrics = BTreeMap::new();
@@ -252,8 +254,24 @@ pub fn metrics(results: &[CaseResult]) -> BTreeMap<String, f64> {
         .filter(|check| CONTENT_CHECKS.contains(&check.kind()))
         .map(|check| check.score)
         .collect();
+    for (kind, measures) in measures(results) {
+        put(kind, measures.iter().sum(), measures.len());
+    }
     put("relevance", on_content.iter().sum(), on_content.len());
     metrics
+}
+
+/// What the checks of each kind measured, in order of cases; edits are no share and left out.
+fn measures(results: &[CaseResult]) -> BTreeMap<&'static str, Vec<f64>> {
+    let mut by_kind: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for check in results.iter().flat_map(|result| &result.checks) {
+        let kind = CheckKind::parse(check.kind()).map(|(kind, _)| kind);
+        let kind = kind.filter(|kind| kind.is_share());
+        if let (Some(kind), Some(measured)) = (kind, check.measured) {
+            by_kind.entry(kind.name()).or_default().push(measured);
+        }
+    }
+    by_kind
 }
 
 /// The verdict over all cases against one threshold of accuracy; see [`verdict_on`].

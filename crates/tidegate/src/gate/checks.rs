@@ -100,7 +100,7 @@ impl<'a> Scorer<'a> {
 
 /// Gets one check ready; `reference` says whether the case has an `expected`.
 fn ready(check: Check, name: String, reference: bool) -> Result<Ready, String> {
-    if check.kind.needs_reference() && !reference && !check.value.is_string() {
+    if check.kind.needs_reference() && !reference && !has_reference(&check.value) {
         return Err(format!("`{name}` needs a reference answer in `expected`"));
     }
     let (mut regex, mut schema) = (None, None);
@@ -115,6 +115,11 @@ fn ready(check: Check, name: String, reference: bool) -> Result<Ready, String> {
         _ => {}
     }
     Ok(Ready { check, name, regex, schema })
+}
+
+/// Whether a check brings its own reference.
+fn has_reference(value: &Value) -> bool {
+    value.is_string() || value.is_array()
 }
 
 /// The schema, compiled without access to other documents. Its patterns run in linear time; one

@@ -242,3 +242,20 @@ fn the_report_keeps_the_seeds_keys_and_comes_back() {
     }
     assert_eq!(serde_json::from_str::<EvalReport>(&text).unwrap(), report);
 }
+
+#[test]
+fn what_checks_measure_is_a_metric() {
+    let with = |name: &str, share: f64| {
+        let mut result = normal("a", 1.0);
+        result.checks[0] = CheckResult { measured: Some(share), ..CheckResult::new(name, 1.0, "") };
+        result
+    };
+    let results = [with("bleu", 0.5), with("bleu#2", 0.25), with("levenshtein", 3.0)];
+    let found = metrics(&results);
+    assert_eq!(found.get("bleu"), Some(&0.375));
+    assert_eq!(found.get("levenshtein"), None, "edits are no share");
+    let thresholds = BTreeMap::from([("rouge_l".to_owned(), 0.5)]);
+    let (verdict, reasons) = verdict_on(&results, &thresholds);
+    assert_eq!(verdict, GateVerdict::Fail);
+    assert!(reasons[0].starts_with("Quality gate failed: rouge_l = 0 < 0.5"), "{reasons:?}");
+}

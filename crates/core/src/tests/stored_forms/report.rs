@@ -2,7 +2,7 @@
 
 use crate::gate::{
     Case, CaseResult, Check, CheckKind, CheckResult, Checks, EvalReport, FailureRow, GateVerdict,
-    Handling, ReportDetail, Risk, RunComparison, Severity, Unanswered,
+    Handling, ReportDetail, Risk, RunComparison, Severity, Tokens, Unanswered,
 };
 use crate::ids::{Digest, UnixMs};
 use crate::upstream::Failure;
@@ -35,6 +35,7 @@ fn checks() -> Checks {
             not: true,
             value: Value::from("text"),
             threshold: Some(0.5),
+            tokenize: Some(Tokens::Zh),
             weight: 0.5,
         }],
     }

@@ -221,6 +221,12 @@ fn checks_of_the_list_are_negated_weighed_and_named() {
     check(one(reason), "好", 0.0, "ended for `no reason`, not for `stop`");
     let likely = json!({"check": "matches_expected", "value": true, "threshold": 0.5});
     check(one(likely), "退款需要 15 天", 1.0, "");
+    let bleu = |by: &str, threshold: f64| {
+        let reference = "退款需要十五天。";
+        one(json!({"check": "bleu", "value": reference, "tokenize": by, "threshold": threshold}))
+    };
+    check(bleu("zh", 0.5), "退款需要十四天。", 1.0, "");
+    check(bleu("13a", 0.5), "退款需要十四天。", 0.0, "bleu:13a is 0.000; 0.5 is needed");
     let two = json!({"assert": [
         {"check": "regex", "value": "^退", "weight": 3.0},
         {"check": "regex", "value": "。$"},

@@ -3,7 +3,7 @@
 use crate::near::{nearest, question};
 use serde_json::{Map, Value};
 use std::sync::LazyLock;
-use tidegate_core::gate::{Check, CheckKind, Checks, Risk, Severity, Takes, check_value};
+use tidegate_core::gate::{Check, CheckKind, Checks, Risk, Severity, Takes, Tokens, check_value};
 
 /// Above this a floating-point number is not one exact whole number.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
@@ -18,7 +18,7 @@ pub(super) fn whole_number(value: &Value) -> Option<u64> {
 /// The key of a list of checks that are written out: `{"check": "regex", "value": "^\\d+$"}`.
 pub(super) const ASSERT: &str = "assert";
 /// The keys of one of them.
-const ASSERT_KEYS: [&str; 6] = ["check", "type", "not", "value", "threshold", "weight"];
+const ASSERT_KEYS: [&str; 7] = ["check", "type", "not", "value", "threshold", "tokenize", "weight"];
 
 /// Whether there is a check of that name, negated or not.
 pub(super) fn is_check(key: &str) -> bool {
@@ -191,13 +191,36 @@ fn written_out(item: Value) -> Result<Check, String> {
         },
     };
     let (threshold, weight) = (number("threshold")?, number("weight")?);
+    let tokenize = tokenize(kind, members.remove("tokenize"))?;
     let value = match (kind.row().takes, members.remove("value")) {
         (Takes::Switch, None) => true.into(),
         (_, value) => whole(kind, value.unwrap_or_default()),
     };
-    let check = Check { not: not != negated, threshold, ..Check::new(kind, value) };
+    let check = Check { not: not != negated, threshold, tokenize, ..Check::new(kind, value) };
     sound(Check { weight: weight.unwrap_or(1.0), ..check })
         .map_err(|what| format!("`{name}` {what}"))
+}
+
+/// How a check splits texts.
+fn tokenize(kind: CheckKind, given: Option<Value>) -> Result<Option<Tokens>, String> {
+    let name = match given {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(name)) => name,
+        Some(_) => return Err("`tokenize` is not a text".to_owned()),
+    };
+    let allowed = kind.row().tokens;
+    if allowed.is_empty() {
+        return Err(format!("`{}` splits no text; `tokenize` does not apply", kind.name()));
+    }
+    match Tokens::parse(&name).filter(|tokens| allowed.contains(tokens)) {
+        Some(tokens) => Ok(Some(tokens)),
+        None => {
+            let names: Vec<&str> = allowed.iter().map(|tokens| tokens.as_str()).collect();
+            let near = near(&name, names.iter().copied());
+            let (kind, name, names) = (kind.name(), cut(&name), names.join(", "));
+            Err(format!("`{kind}` splits by {names}, not by `{name}`{near}"))
+        }
+    }
 }
 
 /// The check, where its value, threshold and weight are such.

@@ -27,6 +27,9 @@ fn any_check_may_be_negated_weighed_and_listed() {
     let bare = json!({"check": "levenshtein", "threshold": 3.0});
     assert_eq!(kept(r#""expected": "b", "levenshtein": 3"#), listed(bare));
     assert_eq!(kept(r#""is_json": false, "not_empty": true"#), json!({"not_empty": true}));
+    let bleu = r#""assert": [{"check": "bleu", "value": ["b", "c"], "tokenize": "char"}]"#;
+    let expected = json!({"check": "bleu", "value": ["b", "c"], "tokenize": "char"});
+    assert_eq!(kept(bleu), listed(expected));
     let case = jsonl(r#"{"input": "a", "threshold": 0.5, "not_empty": true}"#).unwrap().remove(0);
     assert_eq!(case.handling.threshold, Some(0.5));
 }
@@ -51,6 +54,11 @@ fn a_check_that_cannot_be_read_is_an_error_that_names_it() {
     wrong(r#""assert": [{"check": "is_json", "weight": -1}]"#, "needs a `weight` from 0");
     wrong(r#""assert": [{"check": "is_json", "threshold": 0.5}]"#, "`threshold` does not apply");
     wrong(r#""assert": [{"check": "tool_call_f1", "value": "a", "threshold": 2}]"#, "from 0 to 1");
+    wrong(
+        r#""assert": [{"check": "bleu", "value": "b", "tokenize": "ja-mecab"}]"#,
+        "`bleu` splits by 13a, zh, char, intl, not by `ja-mecab`",
+    );
+    wrong(r#""assert": [{"check": "regex", "value": "b", "tokenize": "zh"}]"#, "does not apply");
     wrong(r#""contains": "a", "expected_contains": "b""#, "`expected_contains` is given twice");
     wrong(r#""levenshtein": 3"#, "`levenshtein` needs a reference answer in `expected`");
     wrong(r#""threshold": 1.5, "not_empty": true"#, "`threshold` is not a number from 0 to 1");
