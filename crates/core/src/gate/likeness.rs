@@ -3,12 +3,12 @@
 //! Each follows one published implementation: BLEU and chrF sacrebleu's, GLEU NLTK's, ROUGE
 //! rouge-score's, exact match and token F1 SQuAD's, or CMRC 2018's for Chinese. `bench/metrics.py`
 //! computes what those packages say, and a test compares every number. Two things have no such
-//! counterpart: ROUGE over characters, since rouge-score sees nothing but `a` to `z` and digits, and
+//! counterpart: ROUGE over characters, since rouge-score sees only `a` to `z` and digits, and
 //! CMRC's parts in Latin script, which are split at white space and not by NLTK's tokeniser.
 //!
-//! Where a check names no way of splitting texts, the reference decides: with kana or hangul `char`,
-//! with Chinese characters `zh` (or `char` and `cmrc`), otherwise `13a` (or `squad`). What was used
-//! is part of what a result says.
+//! Where a check names no way of splitting texts, the reference decides: with kana or hangul
+//! `char`, with Chinese characters `zh` (or `char` and `cmrc`), otherwise `13a` (or `en`). What was
+//! used is part of what a result says.
 
 mod ngrams;
 mod qa;

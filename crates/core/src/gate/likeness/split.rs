@@ -58,10 +58,8 @@ pub(super) fn tokens(text: &str, by: Tokens) -> Vec<String> {
         }
         Tokens::T13a | Tokens::En | Tokens::Cmrc => {
             let mut text = text.replace("<skipped>", "").replace("-\n", "").replace('\n', " ");
-            for (entity, character) in
-                [("&quot;", "\""), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">")]
-            {
-                text = text.replace(entity, character);
+            for (name, character) in [("quot", "\""), ("amp", "&"), ("lt", "<"), ("gt", ">")] {
+                text = text.replace(&format!("&{name};"), character);
             }
             words(&western(format!(" {text} ")))
         }
