@@ -64,7 +64,7 @@ struct Member {
 pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()> {
     let workspace = match (&args.workspace, args.projects.as_slice()) {
         (Some(file), _) => Workspace::read(file)?,
-        (None, []) => Workspace { listen: None, projects: vec![config.to_owned()] },
+        (None, []) => Workspace { listen: None, tls: None, projects: vec![config.to_owned()] },
         (None, projects) => Workspace::of(projects)?,
     };
     let mut members = Vec::new();
@@ -90,7 +90,11 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
         None => common_listen(&members)?,
     };
     // The listener comes first: an address in use must not leave anything behind.
-    let tls = common_tls(&members)?;
+    let tls = match workspace.tls {
+        Some(set) => Some((set.cert, set.key)),
+        None => common_tls(&members)?,
+    };
+    let tls = tls.map(loaded_tls).transpose()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let listener = crate::request::bind(&listen).await?.behind(tls);
     let address = listener.address();
@@ -183,7 +187,7 @@ fn common_listen(members: &[Member]) -> Result<String> {
 }
 
 /// The certificate that all projects name.
-fn common_tls(members: &[Member]) -> Result<Option<Arc<Tls>>> {
+fn common_tls(members: &[Member]) -> Result<Option<(PathBuf, PathBuf)>> {
     let files = |member: &Member| {
         let Loaded { root, project, .. } = &member.loaded;
         project.tls.as_ref().map(|tls| (root.join(&tls.cert), root.join(&tls.key)))
@@ -192,12 +196,18 @@ fn common_tls(members: &[Member]) -> Result<Option<Arc<Tls>>> {
     let first = all.next().flatten();
     if all.any(|other| other != first) {
         let text = "the projects name different certificates in `tls`";
-        return Err(CliError::usage(text).hint("one process has one listener: name the same"));
+        return Err(CliError::usage(text).hint(
+            "one process has one listener: set `tls` in the workspace file, or name the same",
+        ));
     }
-    let tls = first.map(|(cert, key)| Tls::load(cert, key)).transpose();
-    tls.map_err(|error| {
-        CliError::usage(error.to_string())
-            .hint("both are PEM files; a relative path starts at the folder of tidegate.yaml")
+    Ok(first)
+}
+
+fn loaded_tls((cert, key): (PathBuf, PathBuf)) -> Result<Arc<Tls>> {
+    Tls::load(cert, key).map_err(|error| {
+        CliError::usage(error.to_string()).hint(
+            "both are PEM files; a relative path starts at the folder of the file that names it",
+        )
     })
 }
 

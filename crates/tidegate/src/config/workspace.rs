@@ -2,6 +2,7 @@
 
 use super::error::{ConfigError, Result};
 use super::load::parse_yaml;
+use super::tls::Tls;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,8 @@ pub(crate) const WORKSPACE_FILE: &str = "services.yaml";
 struct WorkspaceFile {
     /// Address of the one listener, `host:port`.
     listen: Option<String>,
+    /// Certificate and key of the one listener, relative to the workspace file.
+    tls: Option<Tls>,
     /// Project folders, or project files, relative to the workspace file.
     services: Vec<String>,
 }
@@ -29,6 +32,8 @@ struct WorkspaceFile {
 pub(crate) struct Workspace {
     /// Address of the one listener, where the workspace sets it.
     pub(crate) listen: Option<String>,
+    /// Its certificate and key, where the workspace sets them.
+    pub(crate) tls: Option<Tls>,
     /// The project files, each once, in the given order.
     pub(crate) projects: Vec<PathBuf>,
 }
@@ -49,13 +54,14 @@ impl Workspace {
                 .at(path, None)
                 .hint("a workspace file lists project folders: `services: [./desk, ./shop]`")
         })?;
-        let WorkspaceFile { listen, services } = parse_yaml(&text, path)?;
+        let WorkspaceFile { listen, tls, services } = parse_yaml(&text, path)?;
         let root = path.parent().unwrap_or(Path::new(""));
         // The components leave out the `.` of `./desk`.
         let folder = |service: &String| root.join(service).components().collect();
         let given: Vec<PathBuf> = services.iter().map(folder).collect();
         let projects = projects(&given).map_err(|error| error.within("services").at(path, None))?;
-        Ok(Workspace { listen, projects })
+        let tls = tls.map(|Tls { cert, key }| Tls { cert: root.join(cert), key: root.join(key) });
+        Ok(Workspace { listen, tls, projects })
     }
 
     /// The workspace of the folders (or project files) on the command line.
@@ -63,7 +69,7 @@ impl Workspace {
     /// # Errors
     /// When one of them is not there, or is there twice.
     pub(crate) fn of(given: &[PathBuf]) -> Result<Workspace> {
-        Ok(Workspace { listen: None, projects: projects(given)? })
+        Ok(Workspace { listen: None, tls: None, projects: projects(given)? })
     }
 }
 
@@ -122,9 +128,12 @@ mod tests {
     fn a_workspace_lists_project_folders_beside_it() {
         let folder = folder();
         let path = folder.path().join("services.yaml");
-        std::fs::write(&path, "listen: 127.0.0.1:0\nservices:\n  - desk\n  - 客服/tidegate.yaml\n")
-            .unwrap();
+        let text = "listen: 127.0.0.1:0\ntls: {cert: c.pem, key: /k.pem}\n\
+                    services:\n  - desk\n  - 客服/tidegate.yaml\n";
+        std::fs::write(&path, text).unwrap();
         let workspace = Workspace::read(&path).unwrap();
+        let tls = Tls { cert: folder.path().join("c.pem"), key: "/k.pem".into() };
+        assert_eq!(workspace.tls, Some(tls));
         assert_eq!(workspace.listen.as_deref(), Some("127.0.0.1:0"));
         let file = |name: &str| folder.path().join(name).join(PROJECT_FILE);
         assert_eq!(workspace.projects, [file("desk"), file("客服")]);
@@ -138,5 +147,7 @@ mod tests {
         check_refused("service: [desk]\n", &["services.yaml:1", "service"]);
         check_refused("services: desk\n", &["services.yaml:1"]);
         check_refused("listen: x\n", &["services"]);
+        check_refused("tls: {cert: c}\nservices: [desk]\n", &["services.yaml:1", "key"]);
+        check_refused("cors: {}\nservices: [desk]\n", &["services.yaml:1", "cors"]);
     }
 }

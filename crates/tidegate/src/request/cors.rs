@@ -27,19 +27,21 @@ const VARY: &str = "origin, access-control-request-method, access-control-reques
 
 /// What a page's origin is allowed.
 pub(super) struct Allowed {
+    /// The page's origin.
+    pub(super) page: HeaderValue,
     /// The value of `Access-Control-Allow-Origin`.
     origin: HeaderValue,
 }
 
-/// What the origin of a request is allowed; `None` where there is none, or it is not listed.
+/// What the origin of a request is allowed; `None` where there is none, or no service lists it.
+/// Before a request is read it is not known which service it is for: those that do not list the
+/// origin are left out when the caller is let in.
 pub(super) fn allowed(front: &Front, headers: &HeaderMap) -> Option<Allowed> {
-    let origin = headers.get(header::ORIGIN)?;
-    let mut listed = front.origins();
-    let is_listed = |listed: &str| listed == "*" || listed.as_bytes() == origin.as_bytes();
-    let found = listed.find(|listed| is_listed(listed))?;
-    let is_any = found == "*" || listed.any(|listed| listed == "*");
-    let origin = if is_any { HeaderValue::from_static("*") } else { origin.clone() };
-    Some(Allowed { origin })
+    let page = headers.get(header::ORIGIN)?;
+    front.services().find(|gateway| gateway.lists(page))?;
+    let is_any = front.origins().any(|listed| listed == "*");
+    let origin = if is_any { HeaderValue::from_static("*") } else { page.clone() };
+    Some(Allowed { page: page.clone(), origin })
 }
 
 /// The answer to a preflight of a page that may call; `None` for another request, and where the
@@ -65,7 +67,7 @@ pub(super) fn preflight(page: Option<&Allowed>, head: &Parts) -> Option<Response
 
 /// Says on an answer which page may read it. Where any page may, the answer depends on none.
 pub(super) fn put(front: &Front, page: Option<&Allowed>, headers: &mut HeaderMap) {
-    if let Some(Allowed { origin }) = page {
+    if let Some(Allowed { page: _, origin }) = page {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         let exposed = HeaderValue::from_static(EXPOSED);
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);

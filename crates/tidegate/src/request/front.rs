@@ -11,7 +11,7 @@ use super::guesses::Guesses;
 use super::problem::Problem;
 use crate::http::{Bounds, Foreign, check_site};
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -125,12 +125,17 @@ impl Front {
         self.hurry.notified().await;
     }
 
-    /// The services that let this caller in; an error when none does.
-    pub(super) fn admit(&self, peer: IpAddr, headers: &HeaderMap) -> Result<Admitted, Problem> {
+    /// The services that let this caller in; an error when none does. A page of another site, where
+    /// it may call at all, sees those that list its origin, and no other.
+    pub(super) fn admit(
+        &self,
+        (peer, page): (IpAddr, Option<&HeaderValue>),
+        headers: &HeaderMap,
+    ) -> Result<Admitted, Problem> {
         let mut services = Vec::new();
         let mut refused = None;
-        // Every service is asked, so that the time taken does not reveal which one knew the key.
-        for gateway in self.services() {
+        // Every one of them is asked, so that the time taken does not reveal which one knew the key.
+        for gateway in self.services().filter(|it| page.is_none_or(|page| it.lists(page))) {
             match gateway.authenticator.admit(headers, gateway.parts.clock.now()) {
                 Ok(caller) => services.push((Arc::clone(gateway), caller)),
                 Err(problem) => refused = refused.or(Some(problem)),

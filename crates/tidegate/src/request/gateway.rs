@@ -16,6 +16,7 @@ use crate::observe::{ArmView, Calls, Collector, Format, Metrics, ReleaseView, Ta
 use crate::route::Router;
 use crate::store::{Records as _, Store};
 use crate::version_set::{FilesState, LiveSet};
+use http::HeaderValue;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -157,6 +158,11 @@ impl Gateway {
             files: AtomicU8::new(FilesState::Served as u8),
             release: OnceLock::new(),
         }
+    }
+
+    /// Whether pages of this origin may call it from a browser.
+    pub(super) fn lists(&self, page: &HeaderValue) -> bool {
+        self.origins.iter().any(|listed| listed == "*" || listed.as_bytes() == page.as_bytes())
     }
 
     /// A tenant's priority.

@@ -48,7 +48,9 @@ pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Bo
         _ => endpoint,
     };
     let endpoint = endpoint.map(|endpoint| endpoint.for_dialect(dialect));
-    let counted = !matches!(&endpoint, Ok(e) if e.is_probe() || *e == Endpoint::Metrics);
+    // What it says is of all services.
+    let is_probe = endpoint.as_ref().is_ok_and(|endpoint| endpoint.is_probe());
+    let counted = !is_probe && !matches!(&endpoint, Ok(Endpoint::Metrics));
     let picked = Picked::default();
     let mut meter =
         counted.then(|| Meter::start(Arc::clone(&front.first().metrics), picked.clone(), started));
@@ -68,7 +70,8 @@ pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Bo
                 started,
                 reading: Duration::ZERO,
             };
-            let request = Unread { headers: &head.headers, body, peer };
+            let from = (peer, page.as_ref().map(|page| &page.page));
+            let request = Unread { headers: &head.headers, body, from };
             let answer = pin!(dispatch(front, endpoint, arrival, request, &picked));
             until_cut(front, answer).await
         }
@@ -79,6 +82,7 @@ pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Bo
     let headers = response.headers_mut();
     dialect.put_ids(headers, &ids.trace);
     put_ids(headers, &ids);
+    let page = page.filter(|page| !is_probe || front.services().all(|it| it.lists(&page.page)));
     cors::put(front, page.as_ref(), headers);
     if let Some(meter) = &mut meter {
         meter.set(StatusClass::of(response.status().as_u16()));
@@ -112,7 +116,8 @@ async fn until_cut(
 struct Unread<'a> {
     headers: &'a HeaderMap,
     body: UnreadBody,
-    peer: IpAddr,
+    /// The address, and the origin of the page that a browser sent it for.
+    from: (IpAddr, Option<&'a HeaderValue>),
 }
 
 async fn dispatch(
@@ -143,7 +148,7 @@ async fn dispatch(
         | Endpoint::OpenApi
         | Endpoint::Metrics => {}
     }
-    let admitted = front.admit(request.peer, request.headers)?.noting(picked);
+    let admitted = front.admit(request.from, request.headers)?.noting(picked);
     match endpoint {
         Endpoint::Health | Endpoint::Ready | Endpoint::Models => Ok(pages::models(&admitted)),
         Endpoint::Model => pages::model(&admitted, arrival.model.unwrap_or_default()),
@@ -211,7 +216,7 @@ async fn read(
 ) -> Result<RequestBody, Problem> {
     let began = Instant::now();
     let (max, admission) = (admitted.max_body_bytes(), &front.first().admission);
-    let read = incoming::read(request.body, max, admission, request.peer).await?;
+    let read = incoming::read(request.body, max, admission, request.from.0).await?;
     arrival.reading = began.elapsed();
     Ok(read)
 }

@@ -2,6 +2,7 @@
 
 use crate::client::{Answer, CHAT, open, request};
 use crate::project::{Project, Server};
+use crate::services::Workspace;
 use crate::upstream::{Upstream, completion};
 use crate::upstream_faults::ANSWER;
 use serde_json::json;
@@ -108,4 +109,46 @@ fn all_origins_need_keys_and_never_get_credentials() {
     project.append("tidegate.yaml", "\ncors:\n  allow_origins: [\"*\"]\n");
     let says = ["cors.allow_origins", "any page"];
     project.run(&["check"]).fails(2, &says, &["require_keys: true"]);
+}
+
+fn chat_from(server: &Server, origin: &str, model: &str) -> Answer {
+    let body = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
+    let head = format!("origin: {origin}\r\n");
+    let bytes = request("POST", CHAT, &head, body.to_string().as_bytes());
+    open(server.address, &bytes).unwrap().finish().unwrap()
+}
+
+#[test]
+fn the_origins_of_one_service_open_no_other() {
+    const SHOP: &str = "https://shop.example.com";
+    let workspace = Workspace::new();
+    let list = |origin| format!("\ncors:\n  allow_origins: [\"{origin}\"]\n");
+    workspace.desk.append("tidegate.yaml", &list(APP));
+    workspace.shop.append("tidegate.yaml", &list(SHOP));
+    let server = workspace.serve(&[]);
+    for (origin, own, other) in [(APP, "desk", "shop"), (SHOP, "shop", "desk")] {
+        assert_eq!(preflight(&server, CHAT, origin).status, 204);
+        let answer = chat_from(&server, origin, own);
+        assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, origin));
+        let refused = chat_from(&server, origin, other);
+        refused.check_error(404, "model_not_found", &[&format!("this service is `{own}`")]);
+        let models = asked(&server, "GET", "/v1/models", &format!("origin: {origin}\r\n")).body;
+        assert!(models.contains(own) && !models.contains(&format!("\"{other}\"")), "{models}");
+        // What is said of both is shown to a page of neither.
+        let health = asked(&server, "GET", "/health", &format!("origin: {origin}\r\n"));
+        assert_eq!((health.status, health.header("access-control-allow-origin")), (200, ""));
+    }
+    let refused = chat_from(&server, "https://other.example.com", "desk");
+    refused.check_error(403, "origin_not_allowed", &[]);
+    drop(server);
+
+    // One that is open to every page, and asks for keys, beside one that asks for none.
+    workspace.shop.edit("tidegate.yaml", SHOP, "*");
+    workspace.shop.append("tidegate.yaml", "require_keys: true\n");
+    let server = workspace.serve(&[]);
+    for model in ["desk", "shop"] {
+        let refused = chat_from(&server, "https://other.example.com", model);
+        refused.check_error(401, "invalid_api_key", &[]);
+    }
+    assert_eq!(chat_from(&server, APP, "desk").status, 200);
 }
