@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::config::Workspace;
 use crate::control::{Answer, Command, Control, Status, folder_of, replay};
 use crate::error::{CliError, Result};
+use crate::http::ends_soon;
 use crate::lang::Lang;
 use crate::output;
 use crate::store::{Access, Store};
@@ -16,6 +17,7 @@ use client::AdminClient;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tidegate_core::access::KeyId;
+use tidegate_core::ids::UnixMs;
 use tidegate_core::journal::ControlState;
 
 /// Who carries out commands.
@@ -75,6 +77,8 @@ pub(crate) struct Seen {
     pub(crate) keys: BTreeMap<KeyId, KeyAnswer>,
     /// The endpoints of the arms' upstreams; none where no server runs.
     pub(crate) endpoints: Vec<EndpointAnswer>,
+    /// When the certificate of the server's listener ends; `None` without TLS or a server.
+    pub(crate) certificate_ends_at: Option<UnixMs>,
 }
 
 impl Seen {
@@ -82,7 +86,11 @@ impl Seen {
     pub(crate) fn note(&self, lang: Lang) -> Option<String> {
         let (owed, problem) = (self.not_written.as_deref(), self.journal_problem.as_deref());
         let degraded = self.state.degraded.as_ref().map(|it| view::is_degraded(lang, it));
-        let notes = [degraded, view::unwritten(lang, owed, problem)].into_iter().flatten();
+        let now = Clock::Real.now();
+        let ends_at = self.certificate_ends_at.filter(|at| ends_soon(*at, now));
+        let certificate = ends_at.map(|at| view::certificate_ends(lang, at, now));
+        let notes = [degraded, certificate, view::unwritten(lang, owed, problem)];
+        let notes = notes.into_iter().flatten();
         Some(notes.collect::<Vec<_>>().join("\n")).filter(|text| !text.is_empty())
     }
 }
@@ -95,6 +103,7 @@ impl From<Status> for Seen {
             served: true,
             keys: status.keys.clone(),
             endpoints: status.endpoints.clone(),
+            certificate_ends_at: status.certificate_ends_at,
             state: status.into_state(),
         }
     }
@@ -170,7 +179,15 @@ pub(crate) async fn read_status(config: &Path, server: Option<&str>) -> Result<S
     let (_, state) = read_state(&root).map_err(nothing_to_read)?;
     let keys = state.keys.iter().map(|(id, held)| (id.clone(), held.clone().into())).collect();
     let endpoints = Vec::new();
-    Ok(Seen { state, served: false, not_written: None, journal_problem: None, keys, endpoints })
+    Ok(Seen {
+        state,
+        served: false,
+        not_written: None,
+        journal_problem: None,
+        keys,
+        endpoints,
+        certificate_ends_at: None,
+    })
 }
 
 /// No server answers and the state cannot be read.

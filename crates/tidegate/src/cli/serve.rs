@@ -2,7 +2,9 @@
 
 use super::end_without_the_disk;
 use crate::clock::Clock;
-use crate::config::{Loaded, Project, Upstream, Workspace, is_open_to_all, listen_addr, load};
+use crate::config::{
+    Loaded, Project, TlsFiles, Upstream, Workspace, is_open_to_all, listen_addr, load,
+};
 use crate::error::{CliError, ErrorKind, Result};
 use crate::host::{Host, HostError, HostOptions, RunningHost};
 use crate::http::Tls;
@@ -90,13 +92,9 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
         None => common_listen(&members)?,
     };
     // The listener comes first: an address in use must not leave anything behind.
-    let tls = match workspace.tls {
-        Some(set) => Some((set.cert, set.key)),
-        None => common_tls(&members)?,
-    };
-    let tls = tls.map(loaded_tls).transpose()?;
+    let tls = tls_of(workspace.tls, &members)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let listener = crate::request::bind(&listen).await?.behind(tls);
+    let listener = crate::request::bind(&listen).await?.behind(tls.clone());
     let address = listener.address();
     let mut services = Vec::new();
     for Member { config, loaded } in &members {
@@ -121,17 +119,17 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
     }
     let gateways = services.iter().map(|service| service.gateway.clone()).collect();
     let front = Front::of(gateways).ok_or_else(no_service)?;
-    let signals = Signals::new();
+    let signals = Signals::new(tls);
     let url = format!("{scheme}://{address}/v1");
-    match json {
-        true => output::line(serde_json::json!({ "listening": url }).to_string()),
-        false => output::line(format!("listening on {url}")),
-    }
+    output::line(match json {
+        true => serde_json::json!({ "listening": url }).to_string(),
+        false => format!("listening on {url}"),
+    });
     let bounds = front.bounds();
     let ordered_at = Arc::new(OnceLock::new());
     let stopping = ordered_to_stop(signals, front.clone(), Arc::clone(&ordered_at));
     crate::request::serve(front, listener, stopping).await?;
-    let drained = ordered_at.get().map(|at: &Instant| *at + bounds.stop_notice + bounds.drain);
+    let drained = ordered_at.get().map(|at| *at + bounds.stop_notice + bounds.drain);
     end(services, drained.unwrap_or_else(Instant::now), json).await
 }
 
@@ -186,8 +184,11 @@ fn common_listen(members: &[Member]) -> Result<String> {
     }
 }
 
-/// The certificate that all projects name.
-fn common_tls(members: &[Member]) -> Result<Option<(PathBuf, PathBuf)>> {
+/// The certificate of the workspace, or that all projects name.
+fn tls_of(set: Option<TlsFiles>, members: &[Member]) -> Result<Option<Arc<Tls>>> {
+    if let Some(TlsFiles { cert, key }) = set {
+        return loaded_tls((cert, key)).map(Some);
+    }
     let files = |member: &Member| {
         let Loaded { root, project, .. } = &member.loaded;
         project.tls.as_ref().map(|tls| (root.join(&tls.cert), root.join(&tls.key)))
@@ -200,7 +201,7 @@ fn common_tls(members: &[Member]) -> Result<Option<(PathBuf, PathBuf)>> {
             "one process has one listener: set `tls` in the workspace file, or name the same",
         ));
     }
-    Ok(first)
+    first.map(loaded_tls).transpose()
 }
 
 fn loaded_tls((cert, key): (PathBuf, PathBuf)) -> Result<Arc<Tls>> {
@@ -359,13 +360,19 @@ enum Order {
 
 /// Ctrl-C, SIGTERM and SIGHUP, which are listened for from the beginning on.
 struct Signals {
+    /// What SIGHUP reads again.
+    #[cfg(unix)]
+    tls: Option<Arc<Tls>>,
     #[cfg(unix)]
     unix: Option<[tokio::signal::unix::Signal; 3]>,
 }
 
 impl Signals {
-    fn new() -> Signals {
+    #[cfg_attr(not(unix), expect(unused_variables, reason = "there is no SIGHUP"))]
+    fn new(tls: Option<Arc<Tls>>) -> Signals {
         Signals {
+            #[cfg(unix)]
+            tls,
             #[cfg(unix)]
             unix: {
                 use tokio::signal::unix::{SignalKind, signal};
@@ -378,8 +385,8 @@ impl Signals {
         }
     }
 
-    /// Waits for the next Ctrl-C or SIGTERM. A SIGHUP, which a closed terminal sends too, is
-    /// ignored with a line in the log.
+    /// Waits for the next Ctrl-C or SIGTERM. A SIGHUP, which a closed terminal sends too, has the
+    /// certificate read again; without one it is ignored. The log says which, and what to do else.
     async fn stop(&mut self) -> Order {
         #[cfg(unix)]
         if let Some([terminate, interrupt, hangup]) = &mut self.unix {
@@ -387,15 +394,27 @@ impl Signals {
                 tokio::select! {
                     _ = terminate.recv() => return Order::Terminate,
                     _ = interrupt.recv() => return Order::Interrupt,
-                    _ = hangup.recv() => output::stderr(
-                        "SIGHUP is ignored: keys change with `tidegate key`, what is served with a \
-                         release, the rest with a restart",
-                    ),
+                    _ = hangup.recv() => hung_up(self.tls.as_deref()),
                 }
             }
         }
         // Where it cannot be listened for, the system ends the process by itself.
         let _ = tokio::signal::ctrl_c().await;
         Order::Interrupt
+    }
+}
+
+#[cfg(unix)]
+fn hung_up(tls: Option<&Tls>) {
+    let what = match tls {
+        Some(_) => "SIGHUP: the certificate of the listener is read again",
+        None => "SIGHUP is ignored",
+    };
+    output::stderr(format!(
+        "{what}; keys change with `tidegate key`, what is served with a release, the rest with a \
+         restart"
+    ));
+    if let Some(tls) = tls {
+        tls.read_again();
     }
 }

@@ -2,6 +2,7 @@
 
 use super::ahead::Ahead;
 use crate::clock::Clock;
+use crate::http::certificate_ends_at;
 use crate::route::LiveTable;
 use crate::view::{
     EndpointAnswer, IncidentAnswer, KeyAnswer, ReleaseAnswer, SetAnswer, TableAnswer,
@@ -48,6 +49,9 @@ pub(crate) struct Status {
     /// The endpoints of the arms' upstreams, where an upstream has several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) endpoints: Vec<EndpointAnswer>,
+    /// When the certificate of the server's listener ends; absent without TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate_ends_at: Option<UnixMs>,
 }
 
 impl Status {
@@ -94,6 +98,7 @@ impl Status {
                 })
                 .collect(),
             endpoints: ahead.table().map(|table| endpoints(&table)).unwrap_or_default(),
+            certificate_ends_at: certificate_ends_at(),
         }
     }
 
@@ -110,6 +115,7 @@ impl Status {
             released: BTreeMap::new(),
             degraded: None,
             endpoints: Vec::new(),
+            certificate_ends_at: None,
             ..self
         }
     }
@@ -133,6 +139,7 @@ impl Status {
             degraded,
             keys: _,
             endpoints: _,
+            certificate_ends_at: _,
         } = self;
         ControlState {
             service,

@@ -14,6 +14,7 @@ mod service;
 mod site;
 mod tls;
 mod workers;
+mod x509;
 
 pub(crate) use body::{BodyError, Collected, UnreadBody};
 pub(crate) use bounds::Bounds;
@@ -22,5 +23,5 @@ pub(crate) use listener::Listener;
 pub(crate) use percent::percent_decoded;
 pub(crate) use service::{Received, Service};
 pub(crate) use site::{Foreign, check as check_site};
-pub(crate) use tls::Tls;
+pub(crate) use tls::{Tls, certificate_ends_at, ends_soon};
 pub(crate) use workers::{PerWorker, Workers, aside};

@@ -125,8 +125,8 @@ impl Front {
         self.hurry.notified().await;
     }
 
-    /// The services that let this caller in; an error when none does. A page of another site, where
-    /// it may call at all, sees those that list its origin, and no other.
+    /// The services that let this caller in; an error when none does. A page of another site,
+    /// where it may call at all, sees those that list its origin, and no other.
     pub(super) fn admit(
         &self,
         (peer, page): (IpAddr, Option<&HeaderValue>),
@@ -134,7 +134,7 @@ impl Front {
     ) -> Result<Admitted, Problem> {
         let mut services = Vec::new();
         let mut refused = None;
-        // Every one of them is asked, so that the time taken does not reveal which one knew the key.
+        // Each of them is asked, so that the time taken does not reveal which one knew the key.
         for gateway in self.services().filter(|it| page.is_none_or(|page| it.lists(page))) {
             match gateway.authenticator.admit(headers, gateway.parts.clock.now()) {
                 Ok(caller) => services.push((Arc::clone(gateway), caller)),

@@ -10,7 +10,7 @@ use crate::access::{KeyTable, ServiceBounds};
 use crate::clock::Clock;
 use crate::config::{DegradeConfig, Limits, Prices, ProcessLimits, Project, Records};
 use crate::guard::Bans;
-use crate::http::Bounds;
+use crate::http::{Bounds, certificate_ends_at};
 use crate::log::LogKey;
 use crate::observe::{ArmView, Calls, Collector, Format, Metrics, ReleaseView, TableView};
 use crate::route::Router;
@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tidegate_core::access::Priority;
-use tidegate_core::ids::VersionSetId;
+use tidegate_core::ids::{UnixMs, VersionSetId};
 use tidegate_core::route::{Arm, Entrance};
 
 /// What can be set for a gateway beside the project.
@@ -189,6 +189,7 @@ impl Gateway {
                 not_admitted: self.not_admitted.load(Ordering::Relaxed),
                 shed_and_waiting: self.admission.shed_and_waiting(),
                 log_lines_dropped: crate::output::log_lines_dropped(),
+                certificate_ends_in_s: certificate_ends_at().map(seconds_until),
                 degraded: self.parts.router.degraded(),
                 entrance_open: table.table.entrance == Entrance::Open,
                 switch_times: self.parts.collector.switch_times(),
@@ -268,4 +269,10 @@ impl Gateway {
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.service.as_str()).chain(self.aliases.iter().map(String::as_str))
     }
+}
+
+/// Seconds until a moment, below 0 where it is over.
+fn seconds_until(at: UnixMs) -> f64 {
+    let now = Clock::Real.now();
+    (at.since(now) as f64 - now.since(at) as f64) / 1_000.0
 }

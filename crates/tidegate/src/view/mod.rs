@@ -27,8 +27,8 @@ pub(crate) use eval::eval_in;
 pub(crate) use keys::{KeyAnswer, keys, shown_once};
 pub(crate) use records::{kept_elsewhere, would_be_deleted};
 pub(crate) use status::{
-    edits, experimental, next_steps, no_incidents, no_longer_watched, no_release, no_set, unserved,
-    unwritten, waits_for_server,
+    certificate_ends, edits, experimental, next_steps, no_incidents, no_longer_watched, no_release,
+    no_set, unserved, unwritten, waits_for_server,
 };
 pub(crate) use trace::{trace, trace_as_json, unrecorded};
 pub(crate) use traces::traces;

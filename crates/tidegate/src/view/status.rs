@@ -1,7 +1,9 @@
 //! What is said beside a release: what is not on disk, whether anybody decides, what the service
 //! is.
 
+use super::moment::moment;
 use crate::lang::Lang;
+use tidegate_core::ids::UnixMs;
 
 /// Most edited files that are named.
 const EDITS_SHOWN: usize = 5;
@@ -21,6 +23,23 @@ pub(crate) fn unwritten(lang: Lang, owed: Option<&str>, problem: Option<&str>) -
         },
         (None, None) => return None,
     })
+}
+
+/// The listener's certificate ends soon, or has ended.
+pub(crate) fn certificate_ends(lang: Lang, ends_at: UnixMs, now: UnixMs) -> String {
+    let (at, is_over) = (moment(ends_at), now >= ends_at);
+    match (lang, is_over) {
+        (Lang::En, false) => format!("the certificate of the listener expires on {at}: renew it"),
+        (Lang::En, true) => {
+            format!("the certificate of the listener expired on {at}: clients refuse it, renew it")
+        }
+        (Lang::Zh, false) => format!("监听端口的证书将于 {at} 过期：请更换"),
+        (Lang::Zh, true) => format!("监听端口的证书已于 {at} 过期，客户端会拒绝：请更换"),
+        (Lang::Ja, false) => format!("リスナーの証明書は {at} に期限が切れる：更新すること"),
+        (Lang::Ja, true) => {
+            format!("リスナーの証明書は {at} に期限が切れた。クライアントは拒否する：更新すること")
+        }
+    }
 }
 
 /// There is no release, and how to start one.

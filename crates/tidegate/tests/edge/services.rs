@@ -30,6 +30,23 @@ impl Workspace {
         Workspace { folder, desk, shop }
     }
 
+    /// Writes a file beside the workspace file.
+    pub(crate) fn write(&self, file: &str, text: &str) {
+        std::fs::write(self.folder.path().join(file), text).unwrap();
+    }
+
+    /// Adds a line to the workspace file.
+    pub(crate) fn set(&self, line: &str) {
+        let file = self.folder.path().join("services.yaml");
+        self.write("services.yaml", &format!("{line}{}", std::fs::read_to_string(file).unwrap()));
+    }
+
+    /// That it does not start, what is said and hinted.
+    pub(crate) fn refuses(&self, says: &str, hints: &str) {
+        let args = ["serve", "--workspace", "services.yaml", "--listen", "127.0.0.1:0"];
+        tidegate(self.folder.path(), &args, &[]).fails(2, &[says], &[hints]);
+    }
+
     pub(crate) fn serve(&self, env: &[(&str, &str)]) -> Server {
         Server::start_with(self.folder.path(), &["--workspace", "services.yaml"], env)
     }

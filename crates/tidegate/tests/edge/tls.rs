@@ -1,7 +1,8 @@
 //! TLS of the data plane, with a client that checks the certificate.
 
 use crate::client::{CHAT, request};
-use crate::project::{Project, wait_for};
+use crate::project::{Project, Server, wait_for};
+use crate::services::Workspace;
 use crate::upstream::Upstream;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -15,6 +16,9 @@ use std::time::Duration;
 pub(crate) const AUTHORITY: &[u8] = include_bytes!("tls/ca.pem");
 pub(crate) const ONE: [&str; 2] = [include_str!("tls/one.pem"), include_str!("tls/one.key")];
 const TWO: [&str; 2] = [include_str!("tls/two.pem"), include_str!("tls/two.key")];
+
+#[cfg(unix)]
+const EXPIRED: &str = include_str!("tls/expired.pem");
 
 /// A project behind TLS with this certificate.
 fn project(upstream: &Upstream, [cert, key]: [&str; 2]) -> Project {
@@ -149,6 +153,67 @@ fn a_certificate_is_changed_without_a_restart() {
     project.write("key.pem", TWO[1]);
     wait_for("the new one", || ask(server.address, "two.test", &chat(false)).ok());
     assert!(ask(server.address, "one.test", &chat(false)).is_err());
+}
+
+/// The seconds of `/metrics` until the certificate ends.
+fn ends_in_s(server: &Server) -> f64 {
+    let page = request("GET", "/metrics", "connection: close\r\n", b"");
+    let page = ask(server.address, "one.test", &page).unwrap();
+    let name = "tidegate_tls_certificate_expires_in_seconds ";
+    let line = page.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap_or_else(|| panic!("no {name}in {page}")).parse().unwrap()
+}
+
+#[cfg(unix)]
+#[test]
+fn sighup_reads_the_certificate_again_and_its_end_is_seen() {
+    let upstream = Upstream::answering("hello");
+    let project = project(&upstream, ONE);
+    let server = project.serve();
+    let left = ends_in_s(&server);
+    assert!(left > 86_400.0 * 365.0, "it holds until 2126: {left}");
+    let says = |text: &str| {
+        wait_for(text, || server.log().contains(text).then_some(()));
+    };
+    server.signal("-HUP");
+    says("SIGHUP: the certificate of the listener is read again; keys change with `tidegate key`");
+    says("read again: it is as before");
+    assert!(!server.log().contains("expire"), "{}", server.log());
+    let status = || project.run(&["release", "status"]).exits(0);
+    assert!(!status().out.contains("certificate"), "{:?}", status());
+    // Half of a change, asked for: the certificate of another pair.
+    project.write("cert.pem", TWO[0]);
+    server.signal("-HUP");
+    says("is not that of the certificate");
+    project.write("cert.pem", EXPIRED);
+    server.signal("-HUP");
+    says("has expired, and clients refuse it");
+    says("it holds until 2021-01-01T00:00:00");
+    assert!(status().out.contains("expired on 2021-01-01"), "{:?}", status());
+    let json = project.run(&["release", "status", "--json"]).exits(0).json();
+    assert!(json["notes"].to_string().contains("expired on 2021-01-01"), "{json}");
+    assert!(ask(server.address, "one.test", &chat(false)).is_err(), "no client takes it");
+    project.write("cert.pem", ONE[0]);
+    wait_for("the good one", || ask(server.address, "one.test", &chat(false)).ok());
+    assert!(ends_in_s(&server) > 0.0);
+    assert!(!status().out.contains("certificate"), "{:?}", status());
+}
+
+#[test]
+fn a_workspace_has_one_certificate() {
+    let workspace = Workspace::new();
+    workspace.write("c.pem", ONE[0]);
+    workspace.write("k.pem", ONE[1]);
+    workspace.desk.append("tidegate.yaml", "tls: {cert: other.pem, key: other.key}\n");
+    workspace.refuses("different certificates", "set `tls` in the workspace file");
+    workspace.set("tls: {cert: c.pem, key: k.pem}\n");
+    let server = workspace.serve(&[]);
+    for name in ["desk", "shop"] {
+        let body = json!({"model": name, "messages": [{"role": "user", "content": "hi"}]});
+        let chat = request("POST", CHAT, "connection: close\r\n", body.to_string().as_bytes());
+        let answer = ask(server.address, "one.test", &chat).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
 }
 
 #[test]

@@ -24,6 +24,7 @@ fn view() -> TableView {
         not_admitted: 5,
         shed_and_waiting: [(0, 0), (0, 1), (9, 2)],
         log_lines_dropped: 4,
+        certificate_ends_in_s: Some(-1.5),
         degraded: None,
         entrance_open: true,
         switch_times: (Some(Duration::from_millis(2)), None),
@@ -82,6 +83,7 @@ fn the_names_of_the_requirements_are_there() {
     check(&page, "tidegate_admissions_without_record 6");
     check(&page, "tidegate_requests_not_admitted_total 5");
     check(&page, "tidegate_log_lines_dropped_total 4");
+    check(&page, "tidegate_tls_certificate_expires_in_seconds -1.5");
     check(&page, r#"tidegate_arm_requests_total{arm="candidate",status="error"} 1"#);
     check(&page, r#"tidegate_tokens_total{arm="candidate",direction="in"} 20"#);
     check(&page, r#"tidegate_arm_failures_total{arm="candidate",failure="server_error"} 1"#);

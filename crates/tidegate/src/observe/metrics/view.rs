@@ -76,6 +76,8 @@ pub(crate) struct TableView {
     pub(crate) shed_and_waiting: [(u64, usize); Priority::ALL.len()],
     /// Lines of the log dropped since the start.
     pub(crate) log_lines_dropped: u64,
+    /// Seconds until the listener's certificate ends, below 0 once it has; `None` without TLS.
+    pub(crate) certificate_ends_in_s: Option<f64>,
     /// How much of the service is switched off.
     pub(crate) degraded: Option<DegradeLevel>,
     /// Whether requests are taken.
@@ -120,6 +122,15 @@ impl TableView {
         page.family(name, "counter", "Requests refused as their admission could not be written");
         page.count(name, &[], self.not_admitted);
         self.render_places(page);
+        if let Some(seconds) = self.certificate_ends_in_s {
+            let name = "tidegate_tls_certificate_expires_in_seconds";
+            page.family(
+                name,
+                "gauge",
+                "Until the listener's certificate ends; below 0 once it has",
+            );
+            page.value(name, &[], seconds);
+        }
         let name = "tidegate_log_lines_dropped_total";
         page.family(name, "counter", "Lines of the log that nobody read in time");
         page.count(name, &[], self.log_lines_dropped);
