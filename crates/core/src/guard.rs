@@ -23,6 +23,7 @@ mod refusal;
 mod said;
 mod signal;
 mod watch;
+mod windows;
 mod words;
 
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use refusal::detect_refusal;
 pub use said::{Call, Heard, Part, Said, Text};
 pub use signal::{Place, Signal, SignalKind, signals};
 pub use watch::{Seen, StreamWatch};
+pub use windows::{TextId, Window, Windows};
 pub use words::Words;
 
 use crate::ids::{ChangeId, TraceId, UnixMs};

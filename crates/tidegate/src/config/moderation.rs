@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Side {
     /// What a request brings, before it goes to the model server.
     Requests,
-    /// Whole answers, before they go to the client.
+    /// Answers, before they go to the client; of a stream its end at least.
     Answers,
 }
 

@@ -34,6 +34,7 @@ mod count;
 mod dialect;
 mod endpoint;
 mod google;
+mod moderating;
 mod redacting;
 mod relief;
 mod repeats;

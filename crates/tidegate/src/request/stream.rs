@@ -2,7 +2,8 @@
 //!
 //! A stream that breaks ends with an error event and never with `[DONE]`, so that no client takes
 //! half an answer for a whole one. Nothing of a tool call goes on before its name is known to be
-//! allowed. Dropping the stream (the client left) cancels the call upstream
+//! allowed, and nothing of a text that a guard outside of this process has to see first
+//! (`moderating`). Dropping the stream (the client left) cancels the call upstream
 //! and records what was delivered. A planted text is seen when its last character has come: what
 //! came before in earlier pieces is out already, the piece that completes it is not.
 
@@ -10,6 +11,7 @@ use super::body::{Body, Stream};
 use super::bounds::{HELD_MAX, STREAM_PIECE};
 use super::dialect::StreamForm;
 use super::exchange::{Checked, Ending, Exchange, Withheld};
+use super::moderating::Moderating;
 use super::problem::{CLIENT_GONE, Problem};
 use super::redacting::Redacting;
 use crate::config::Block;
@@ -44,6 +46,10 @@ struct Events {
     seen: Vec<RiskEvent>,
     /// What of the texts waits, where anything is replaced in them.
     redacting: Option<Redacting>,
+    /// What a guard outside of this process is asked, where there is one.
+    moderating: Option<Moderating>,
+    /// How long the upstream took, once it has ended and that guard is waited for.
+    ended: Option<Elapsed>,
     /// Events that wait until it is known which tool they call.
     held: Vec<u8>,
     form: StreamForm,
@@ -56,6 +62,8 @@ pub(super) fn response(mut exchange: Exchange, first: Piece, pieces: Pieces) -> 
     let events = Events {
         form: exchange.stream_form(),
         redacting: Redacting::of(&exchange),
+        moderating: Moderating::of(&exchange),
+        ended: None,
         exchange: Some(exchange),
         first: Some(first),
         pieces,
@@ -92,6 +100,13 @@ impl Stream for Events {
             self.broken(upstream(Failure::ServerStopping, message), &mut out);
         }
         while !self.is_ended() && out.len() < STREAM_PIECE {
+            let is_waiting = self.moderate(cx, &mut out);
+            if is_waiting && out.is_empty() {
+                return Poll::Pending;
+            }
+            if is_waiting || self.is_ended() {
+                break;
+            }
             let piece = match self.first.take() {
                 Some(first) => Some(first),
                 None => match self.pieces.poll_next(cx) {
@@ -141,7 +156,7 @@ impl Events {
         match piece {
             Some(Piece::Data { bytes, says }) => self.data(&bytes, says, out),
             Some(Piece::Ping) => self.form.ping(out),
-            Some(Piece::Done(elapsed)) => self.done(elapsed, out),
+            Some(Piece::Done(elapsed)) => self.last(elapsed, out),
             Some(Piece::Failed(error)) => self.broken(error, out),
             None => {
                 let message = "the upstream's stream ended without its end mark".to_owned();
@@ -183,7 +198,41 @@ impl Events {
             }
         }
         if !holds {
-            out.append(&mut self.held);
+            match &mut self.moderating {
+                Some(moderating) => moderating.take(&self.facts, &mut self.held, out),
+                None => out.append(&mut self.held),
+            }
+        }
+    }
+
+    /// Hears what the guard outside of this process says so far. Whether nothing more of the stream
+    /// is read before it has answered.
+    fn moderate(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> bool {
+        let (Some(moderating), Some(exchange)) = (&mut self.moderating, &mut self.exchange) else {
+            return false;
+        };
+        let is_asking = moderating.poll(exchange, &self.facts, cx, out).is_pending();
+        let is_full = moderating.is_full();
+        let elapsed = self.ended.unwrap_or_default();
+        if let Some(why) = exchange.moderated_away() {
+            let why = Withheld { why, contract: Checked::default() };
+            self.withhold(why, None, elapsed, out);
+            return false;
+        }
+        if self.ended.is_some() && !is_asking {
+            self.done(elapsed, out);
+        }
+        is_asking && (self.ended.is_some() || is_full)
+    }
+
+    /// The upstream's answer has ended.
+    fn last(&mut self, elapsed: Elapsed, out: &mut Vec<u8>) {
+        match &mut self.moderating {
+            Some(moderating) => {
+                moderating.end();
+                self.ended = Some(elapsed);
+            }
+            None => self.done(elapsed, out),
         }
     }
 

@@ -44,9 +44,14 @@ impl Moderation {
         Ok(Moderation { transport, model: model.clone(), on: on.clone(), within })
     }
 
+    /// Whether it is asked about what is of this side.
+    pub(crate) fn is_asked(&self, side: Side) -> bool {
+        self.on.contains(&side)
+    }
+
     /// Texts of this side, ready to be sent; `None` where they are not asked about.
     pub(crate) fn texts(&self, side: Side, texts: &[&str]) -> Option<Texts> {
-        let is_asked = self.on.contains(&side) && !texts.is_empty();
+        let is_asked = self.is_asked(side) && !texts.is_empty();
         let body = || Bytes::from(write_request(self.model.as_deref(), texts));
         is_asked.then(|| Texts { body: body(), count: texts.len() })
     }

@@ -377,3 +377,71 @@ fn a_moderation_endpoint_that_says_nothing_is_waited_for_until_its_deadline() {
     let expected = "no answer of the moderation endpoint within 100 ms";
     assert_eq!(seen["signals"][0]["detail"], expected, "{seen}");
 }
+
+/// A release whose candidate refuses every question, judged by this line.
+fn a_refusing_candidate(line: &str) -> (Project, Server) {
+    let upstream = Upstream::by_rule(|asked| {
+        let refuses = asked.to_string().contains("Be strict");
+        let text =
+            if refuses { "抱歉，我无法回答这个问题。" } else { "可以退货。" };
+        ("200 OK", completion(text))
+    });
+    let off = ["error_rate", "rejected_rate", "latency_p95", "timeout_rate", "tokens_per_request"];
+    let risk = ["pii_rate", "prompt_echo_rate"];
+    let off: String =
+        off.iter().chain(&risk).map(|metric| format!("  {metric}: {{off: true}}\n")).collect();
+    let project = upstream.project(
+        "",
+        &format!(
+            "release:\n  rungs:\n    - {{weight_pct: 50, look_s: 0.1}}\n    \
+             - {{weight_pct: 100, look_s: 0.1}}\n  tick_ms: 50\n  hold_back_pct: 0\n  \
+             min_samples: 20\n  harm_budget: 0\nlines:\n{off}  refusal_rate: {line}\n  \
+             contract_broken_rate: {{required: false}}\n"
+        ),
+    );
+    let _ = std::fs::remove_file(project.root.join("evals/dataset.jsonl"));
+    project.write("evals/eval_cases.csv", crate::upstream::CASES);
+    let project = crate::retrieval::with_prompt(project);
+    project.write("prompts/v1/user_template.md", "{{ input }}");
+    let server = project.serve();
+    post(&server, "first", &ask("退货"));
+    project.write("prompts/v1/system.md", "Be strict.");
+    project.run(&["eval"]).exits(0);
+    let start = ["release", "start", "--override", "--no-smoke", "--by", "mei", "--reason", "test"];
+    project.run(&start).exits(0);
+    (project, server)
+}
+
+/// Asks until the release is in one of these phases, which is given.
+fn ask_until(project: &Project, server: &Server, phases: &[&str]) -> String {
+    let mut asked = 0;
+    wait_for("the release to come to an end", || {
+        for _ in 0..20 {
+            asked += 1;
+            let body = json!({"user": format!("u-{asked}"),
+                "messages": [{"role": "user", "content": "退货"}]});
+            assert_eq!(post(server, &format!("r-{asked}"), &body).status, 200);
+        }
+        let phase = project.phase();
+        phases.contains(&phase.as_str()).then_some(phase)
+    })
+}
+
+#[test]
+fn refusals_are_counted_paused_for_or_rolled_back_for_as_the_line_says() {
+    let over = [("", "rolled_back"), ("{pause: 0.05, rollback: 1}", "paused")];
+    for (line, phase) in over {
+        let (project, server) = a_refusing_candidate(if line.is_empty() { "{}" } else { line });
+        assert_eq!(ask_until(&project, &server, &["rolled_back", phase, "promoted"]), phase);
+        let names = [("en", "refusal_rate"), ("zh", "拒答率"), ("ja", "回答拒否率")];
+        for (lang, name) in names {
+            let shown = project.run(&["--lang", lang, "release", "status"]).exits(0).out;
+            assert!(shown.contains(name), "{name}: {shown}");
+        }
+        assert!(counted(&server, "refusal", "counted") > 0);
+    }
+    // Passed on and counted, and nothing follows.
+    let (project, server) = a_refusing_candidate("{off: true}");
+    ask_until(&project, &server, &["promoted"]);
+    assert!(counted(&server, "refusal", "counted") > 0);
+}

@@ -1,5 +1,7 @@
 use super::super::write_back::tests::record;
 use super::*;
+use tidegate_core::evidence::RecordedRetrieval;
+use tidegate_core::retrieval::Cited;
 use tidegate_core::upstream::Failure;
 
 fn slow(n: u64, ms: u64) -> Record {
@@ -61,6 +63,21 @@ fn refusals_personal_data_dislikes_and_failures_are_their_own_answers() {
     assert!(refusals.contains(&is("t-1", Harm::Refused)) && refusals.len() == 3, "{refusals:?}");
     let private = found(&[Metric::PiiRate], &all, &[]);
     assert!(private.contains(&is("t-2", Harm::PersonalData)) && private.len() == 3);
+}
+
+#[test]
+fn claims_without_a_source_are_those_of_the_answers_that_make_most_of_them() {
+    let claiming = |n, made, uncited, ungrounded| {
+        let (chunks, cited) = (vec!["a.md#1".to_owned()], Cited::default());
+        let claims = Some(Claims { made, uncited, ungrounded });
+        let retrieval = Some(RecordedRetrieval { chunks, cited, claims, failed: None });
+        Record { retrieval, ..slow(n, 10) }
+    };
+    let all = [claiming(1, 4, 1, 0), claiming(2, 2, 2, 0), claiming(3, 4, 0, 2), slow(4, 10)];
+    let uncited = found(&[Metric::UncitedRate], &all, &[]);
+    assert_eq!(uncited[..2], [is("t-2", Harm::Uncited), is("t-1", Harm::Uncited)]);
+    let ungrounded = found(&[Metric::UngroundedRate], &all, &[]);
+    assert_eq!(ungrounded[0], is("t-3", Harm::Suspected));
 }
 
 #[test]

@@ -178,6 +178,12 @@ fn each_harm_writes_the_check_that_would_have_caught_it() {
         "gives away no personal data; it was: personal data",
     );
     check_harm(
+        Harm::Uncited,
+        Risk::Grounding,
+        json!({"citation": true}),
+        "gives its sources; it was: claims without a citation",
+    );
+    check_harm(
         Harm::Disliked,
         regression,
         json!({"not_empty": true}),

@@ -89,7 +89,7 @@ pub(super) fn keep(exchange: &mut Exchange, mut ending: Ending) -> Outcome {
     }
     exchange.remember();
     measure(exchange, &ending, &outcome, spent.charge.as_ref());
-    exchange.count_guards(&ending, &found);
+    exchange.count_guards(&ending, &found, outcome.refused);
     let record = record(exchange, ending, judged, spent, timing);
     if exchange.gateway.options.log_requests {
         log(exchange, &record);

@@ -141,7 +141,7 @@ impl Exchange {
     }
 
     /// Counts what guards saw and what was done.
-    pub(super) fn count_guards(&self, ending: &Ending, found: &Findings) {
+    pub(super) fn count_guards(&self, ending: &Ending, found: &Findings, is_refusal: bool) {
         let metrics = &self.gateway.metrics;
         let is_refused = ending.failure == Some(Failure::Blocked);
         let count = |guard, is_stopped: bool, by: Option<Block>| {
@@ -165,6 +165,9 @@ impl Exchange {
         }
         if found.gives_away {
             count("personal_data", ending.withheld, Some(Block::Personal));
+        }
+        if is_refusal {
+            count("refusal", ending.withheld, None);
         }
     }
 }
