@@ -24,12 +24,18 @@ pub(super) struct Moderating {
     asking: Option<Asking>,
     /// How far each text has been looked at, bytes.
     seen: BTreeMap<TextId, usize>,
-    /// Events that wait, with how far their texts must have been looked at.
-    held: VecDeque<(Vec<u8>, Vec<(TextId, usize)>)>,
+    held: VecDeque<Waiting>,
     held_bytes: usize,
     end: End,
     /// How long the texts are with all pieces so far, bytes.
     said: BTreeMap<TextId, usize>,
+}
+
+/// Events that wait.
+struct Waiting {
+    events: Vec<u8>,
+    /// How far these texts must have been looked at, bytes.
+    texts: Vec<(TextId, usize)>,
 }
 
 /// How far the end of the answer is.
@@ -66,17 +72,17 @@ impl Moderating {
             return out.append(events);
         }
         let said = said_in(facts);
-        let mut grown = Vec::new();
+        let mut texts = Vec::new();
         for text in &said.texts {
             let id = (text.choice, text.part);
             let before = self.said.insert(id, text.text.len()).unwrap_or_default();
             if text.text.len() > before && Windows::is_cut(text.part) {
-                grown.push((id, text.text.len()));
+                texts.push((id, text.text.len()));
             }
         }
         // What says nothing waits for what came before it.
         self.held_bytes += events.len();
-        self.held.push_back((std::mem::take(events), grown));
+        self.held.push_back(Waiting { events: std::mem::take(events), texts });
         let windows = match self.held_bytes > HELD_MAX {
             // Events that say little must not take more memory than the windows need.
             true => self.windows.rest(&said),
@@ -152,9 +158,11 @@ impl Moderating {
     /// What of the waiting events may go on.
     fn release(&mut self, out: &mut Vec<u8>) {
         let is_seen = |(id, length): &(TextId, usize)| self.seen.get(id) >= Some(length);
-        while let Some((events, _)) =
-            self.held.pop_front_if(|(_, texts)| !self.holds || texts.iter().all(is_seen))
-        {
+        while let Some(first) = self.held.front() {
+            if self.holds && !first.texts.iter().all(is_seen) {
+                return;
+            }
+            let Some(Waiting { events, texts: _ }) = self.held.pop_front() else { return };
             self.held_bytes -= events.len();
             out.extend_from_slice(&events);
         }

@@ -71,6 +71,7 @@ mod r#loop;
 mod memory;
 #[cfg(test)]
 mod messages;
+#[cfg(test)]
 mod moderation;
 #[cfg(test)]
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
