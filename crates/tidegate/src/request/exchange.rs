@@ -257,7 +257,7 @@ impl Exchange {
         let degraded = gateway.parts.router.degraded();
         let asks = (query.form, query.user.as_deref());
         relief::refused(gateway, degraded, &arrival.caller, asks)?;
-        let taken = take(gateway, &arrival.caller, &query).await?;
+        let taken = take(gateway, &arrival.caller, &query, degraded).await?;
         let queued = Instant::now();
         let patience = query.budget.unwrap_or(Duration::MAX);
         let of = (priority::of(gateway, &arrival)?, arrival.caller.who());

@@ -79,6 +79,53 @@ fn a_budget_reserves_both_calls_where_a_broken_answer_is_asked_for_again() {
 }
 
 #[test]
+fn while_degraded_a_budget_reserves_what_the_level_lets_a_request_cost() {
+    let upstream = Upstream::answering("ok");
+    let small = "  small: {input_per_million: 0, output_per_million: 100000}\n";
+    let degrade = "degrade: {max_tokens: 5, model: small}\n";
+    let project = upstream.project("", &format!("{PRICES}{small}{degrade}"));
+    let server = project.serve();
+    let degrade = |level: &str| {
+        project.run(&["degrade", level, "--by", "mei", "--reason", "budgets"]).exits(0);
+    };
+    let ask = |key: &str, more: &Value| {
+        client::open(server.address, &request(key, "退款?", more)).unwrap().finish().unwrap()
+    };
+    let (asked, unbounded) = (json!({ "max_tokens": LENGTH }), json!({}));
+    let web = key(&project, &["web", "--budget-month", "6usd"]);
+    ask(&web, &unbounded).check_error(429, "insufficient_quota", &["up to $32768.00"]);
+    // Level 1: no answer is longer than five tokens, a dollar each.
+    degrade("1");
+    assert_eq!(ask(&web, &unbounded).status, 200);
+    assert_eq!(spent(&project, &web), "5.00");
+    ask(&web, &asked).check_error(429, "insufficient_quota", &["$1.00 left", "up to $5.00"]);
+    // Level 2: the smaller model, at a tenth.
+    degrade("2");
+    assert_eq!(ask(&web, &asked).status, 200);
+    wait_for("the price of the smaller model", || (spent(&project, &web) == "5.50").then_some(()));
+    // Level 4: no model is asked, and nothing costs anything.
+    degrade("4");
+    let none = key(&project, &["none", "--budget-month", "0"]);
+    assert_eq!(ask(&none, &unbounded).status, 200);
+    assert_eq!(spent(&project, &none), "0.00");
+    degrade("off");
+    ask(&none, &asked).check_error(429, "insufficient_quota", &["$0.00 left"]);
+    assert_eq!(upstream.asked().len(), 2);
+}
+
+#[test]
+fn a_smaller_model_without_a_price_is_not_called_under_a_budget() {
+    let upstream = Upstream::answering("ok");
+    let project = upstream.project("", &format!("{PRICES}degrade: {{model: small}}\n"));
+    let server = project.serve();
+    let web = key(&project, &["web", "--budget-month", "6usd"]);
+    assert_eq!(ask(server.address, &web).status, 200);
+    project.run(&["degrade", "2", "--by", "mei", "--reason", "budgets"]).exits(0);
+    ask(server.address, &web).check_error(503, "model_unpriced", &["no price"]);
+    assert_eq!(spent(&project, &web), "5.00");
+}
+
+#[test]
 fn a_budget_holds_says_what_is_left_and_survives_a_restart() {
     let upstream = Upstream::answering("ok");
     let project = upstream.project("", PRICES);

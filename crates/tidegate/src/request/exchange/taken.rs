@@ -8,12 +8,14 @@ use crate::request::auth::Caller;
 use crate::request::code::Code;
 use crate::request::gateway::Gateway;
 use crate::request::problem::{Next, Problem};
+use crate::request::relief;
 use crate::upstream::Form;
 use crate::version_set::LiveSet;
 use http::StatusCode;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use tidegate_core::access::{Asked, Refused};
+use tidegate_core::degrade::DegradeLevel;
 use tidegate_core::money::Money;
 use tidegate_core::text::estimate_tokens;
 use tidegate_wire::again::AGAIN_MAX_TOKENS;
@@ -30,13 +32,14 @@ pub(super) async fn take(
     gateway: &Gateway,
     caller: &Caller,
     query: &Query,
+    degraded: Option<DegradeLevel>,
 ) -> Result<Option<Taken>, Problem> {
     let parts = &gateway.parts;
     let key = caller.holder.as_ref().and_then(|holder| holder.scope.as_ref());
     let scopes = parts.bounds.scopes(key, caller.tenant.as_deref());
     let asked = |counts_tokens, counts_money| Asked {
         tokens: if counts_tokens { query.likely_tokens() } else { 0 },
-        most: if counts_money { most(gateway, query) } else { Some(Money::ZERO) },
+        most: if counts_money { most(gateway, query, degraded) } else { Some(Money::ZERO) },
     };
     let taken = Taken::of(scopes, asked, &parts.store, &parts.clock).await;
     taken.map_err(|not_taken| problem(&not_taken))
@@ -68,18 +71,26 @@ fn problem(not_taken: &NotTaken) -> Problem {
 
 /// The most that a request can cost, on whichever arm; `None` where a model has no price. The table
 /// may change until the request is on its arm: that release's first requests are the only ones that
-/// can then cost more.
-fn most(gateway: &Gateway, query: &Query) -> Option<Money> {
+/// can then cost more. While the service is degraded it is the model of that level that answers, at
+/// the length of that level, or none.
+fn most(gateway: &Gateway, query: &Query, degraded: Option<DegradeLevel>) -> Option<Money> {
+    if degraded == Some(DegradeLevel::FixedText) {
+        return Some(Money::ZERO);
+    }
+    let smaller = relief::model(degraded, query.form, &gateway.degrade);
+    let longest = degraded.filter(|_| query.form != Form::Embeddings);
+    let longest = longest.map(|_| gateway.degrade.max_tokens);
     let table = gateway.parts.router.load();
     let now = gateway.parts.clock.now();
     let sets = std::iter::once(&table.stable).chain(&table.candidate);
     let models = sets.flat_map(|set: &Arc<LiveSet>| {
         let fallbacks = set.fallbacks.iter().map(move |fallback| (set, fallback.model.as_str()));
-        std::iter::once((set, set.model_of(query.form))).chain(fallbacks)
+        let own = smaller.unwrap_or_else(|| set.model_of(query.form));
+        std::iter::once((set, own)).chain(fallbacks)
     });
     let most = models.map(|(set, model)| {
         let declared = gateway.prices.max_output_tokens.get(model).copied();
-        let (tokens_in, tokens_out) = query.most_tokens(set, declared);
+        let (tokens_in, tokens_out) = query.most_tokens(set, declared, longest);
         let compute_us = set.limits.total_ms.saturating_mul(1_000);
         let table = &gateway.prices.table;
         let once = table.most(model, now, [tokens_in, tokens_out, compute_us])?;
@@ -123,7 +134,12 @@ impl Query {
 
     /// The most tokens that its prompt and its answers can have on a version set. A token is a byte
     /// at least, and what is written around a message is more than what a model adds to it.
-    fn most_tokens(&self, set: &LiveSet, declared: Option<u64>) -> (u64, u64) {
+    fn most_tokens(
+        &self,
+        set: &LiveSet,
+        declared: Option<u64>,
+        longest: Option<u64>,
+    ) -> (u64, u64) {
         let none = Map::new();
         let body = self.body.values.as_ref().unwrap_or(&none);
         let media = body.get("messages").map_or(0, media_parts).saturating_mul(MEDIA_TOKENS_MAX);
@@ -134,6 +150,7 @@ impl Query {
             (Some(one), None) | (None, Some(one)) => one,
             (None, None) => declared.unwrap_or(OUTPUT_MAX),
         };
+        let one = longest.map_or(one, |longest| one.min(longest));
         (tokens_in, one.saturating_mul(self.answers(body)))
     }
 }
