@@ -57,6 +57,24 @@ fn a_length_of_null_says_nothing_of_the_length() {
 }
 
 #[test]
+fn of_two_lengths_the_longer_one_is_reserved() {
+    let upstream = Upstream::answering("ok");
+    let project = upstream.project("", PRICES);
+    let server = project.serve();
+    let web = key(&project, &["web", "--budget-month", "12usd"]);
+    for (length, most) in [
+        (json!({ "max_completion_tokens": 1, "max_tokens": 100 }), "up to $100.00"),
+        (json!({ "max_completion_tokens": 100, "max_tokens": 1 }), "up to $100.00"),
+        (json!({ "max_tokens": 1, "n_predict": 100 }), "up to $100.00"),
+        (json!({ "max_tokens": 1, "n_predict": -1 }), "up to $32768.00"),
+    ] {
+        let answer = client::open(server.address, &request(&web, "退款?", &length)).unwrap();
+        answer.finish().unwrap().check_error(429, "insufficient_quota", &[most]);
+    }
+    assert!(upstream.asked().is_empty());
+}
+
+#[test]
 fn a_budget_reserves_both_calls_where_a_broken_answer_is_asked_for_again() {
     let good = "{\"answer\": 1}";
     let upstream = Upstream::by_rule(move |body| {

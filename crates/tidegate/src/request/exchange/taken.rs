@@ -24,8 +24,10 @@ use tidegate_wire::again::AGAIN_MAX_TOKENS;
 const OUTPUT_MAX: u64 = 32_768;
 /// Most tokens that a picture, a file or a sound counts for which the request only names.
 const MEDIA_TOKENS_MAX: u64 = 50_000;
-/// Members that bound an answer, the first that is there.
+/// Members that bound an answer. Where a request has both, model servers differ in which one holds.
 const LENGTHS: [&str; 2] = ["max_completion_tokens", "max_tokens"];
+/// The length that llama.cpp takes before these. It passes as any member that we do not know.
+const OTHER_LENGTH: &str = "n_predict";
 
 /// Takes a request's part of the bounds of its key, its tenant and the service.
 pub(super) async fn take(
@@ -151,7 +153,7 @@ impl Query {
             (None, None) => declared.unwrap_or(OUTPUT_MAX),
         };
         let one = longest.map_or(one, |longest| one.min(longest));
-        (tokens_in, one.saturating_mul(self.answers(body)))
+        (tokens_in, one.max(other_length(body)).saturating_mul(self.answers(body)))
     }
 }
 
@@ -183,7 +185,13 @@ pub(in crate::request) fn text_tokens(value: &Value) -> u64 {
 }
 
 fn asked_length(body: &Map<String, Value>) -> Option<u64> {
-    LENGTHS.iter().find_map(|name| body.get(*name)?.as_u64())
+    LENGTHS.iter().filter_map(|name| body.get(*name)?.as_u64()).max()
+}
+
+/// The tokens of an answer by the member that is not ours; what is no count is no bound.
+fn other_length(body: &Map<String, Value>) -> u64 {
+    let given = body.get(OTHER_LENGTH).filter(|given| !given.is_null());
+    given.map_or(0, |given| given.as_u64().unwrap_or(OUTPUT_MAX))
 }
 
 /// Parts of messages that are no text.
