@@ -12,6 +12,8 @@ mod endless;
 mod fault;
 mod load;
 mod mix;
+mod network;
+mod proxy;
 mod repeats;
 mod server;
 mod switches;

@@ -77,12 +77,18 @@ pub(crate) struct Front {
 impl Service {
     /// On a model server that fails as it is asked to; a token costs a millionth of a dollar.
     pub(crate) fn start(limits: &str) -> Service {
+        Service::through(limits, |model| model)
+    }
+
+    /// The same with a network before the model server, which is at the address that is given back.
+    pub(crate) fn through(limits: &str, network: impl FnOnce(SocketAddr) -> SocketAddr) -> Service {
         let model = Arc::new(ModelServer::start());
+        let address = network(model.address);
         let more = format!(
             "prices:\n  m1: {{input_per_million: 1, output_per_million: 1}}\n\
              limits:\n  stop_notice_ms: 0\n{limits}"
         );
-        let project = project_at(model.address, "", &more);
+        let project = project_at(address, "", &more);
         let server = project.serve();
         Service { server, project, model }
     }

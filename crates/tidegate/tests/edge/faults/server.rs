@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 /// Ends a thread whose client never goes.
 const WITHIN: Duration = Duration::from_secs(120);
 
+/// A head that has begun takes no longer.
+const HEAD_WITHIN: Duration = Duration::from_secs(3);
+
 /// What was seen of one request.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Call {
@@ -159,6 +162,7 @@ impl Connection<'_> {
 
     fn read(&mut self) -> io::Result<Option<Request>> {
         let mut seen = vec![0; 64 * 1024];
+        let mut begun: Option<Instant> = None;
         let head = loop {
             let count = self.stream.peek(&mut seen)?;
             if count == 0 {
@@ -166,8 +170,15 @@ impl Connection<'_> {
             }
             match seen[..count].windows(4).position(|end| end == b"\r\n\r\n") {
                 Some(end) => break end + 4,
-                // The rest comes in a moment.
-                None => sleep(Duration::from_millis(1)),
+                // The rest comes in a moment, or the network took it: an end is not peeked at
+                // behind bytes.
+                None if begun.is_some_and(|begun| begun.elapsed() > HEAD_WITHIN) => {
+                    return Ok(None);
+                }
+                None => {
+                    begun.get_or_insert_with(Instant::now);
+                    sleep(Duration::from_millis(1));
+                }
             }
         };
         let mut text = vec![0; head];
