@@ -94,7 +94,7 @@ struct Tenant {
 const FEEDBACK: u64 = 0;
 const MODEL: u64 = 1;
 const RESPONSE_BEFORE: u64 = 6;
-const OPERATIONS: u64 = 9;
+const OPERATIONS: u64 = 13;
 
 /// Asks for something by an id, and gives the answer without what differs by request.
 fn by_id(server: &Server, tenant: &Tenant, operation: u64, id: &str) -> (u16, String) {
@@ -130,9 +130,16 @@ fn by_id(server: &Server, tenant: &Tenant, operation: u64, id: &str) -> (u16, St
             let asked = json!({ "model": id, "prompt": "hi" });
             send(server, "POST", "/v1/completions", &bearer, &asked.to_string())
         }
-        _ => {
+        8 => {
             let asked = json!({ "model": id, "input": "hi" });
             send(server, "POST", "/v1/embeddings", &bearer, &asked.to_string())
+        }
+        9 => send(server, "GET", &format!("/v1beta/models/{id}"), &bearer, ""),
+        _ => {
+            let verb = ["generateContent", "streamGenerateContent?alt=sse", "countTokens"];
+            let path = format!("/v1beta/models/{id}:{}", verb[operation as usize - 10]);
+            let asked = json!({ "contents": [{ "role": "user", "parts": [{ "text": "hi" }] }] });
+            send(server, "POST", &path, &bearer, &asked.to_string())
         }
     };
     let own = [answer.header("x-trace-id"), answer.header("x-request-id"), id];
@@ -204,7 +211,10 @@ fn an_id_of_another_tenant_is_as_good_as_none() {
     // What each owns is there all the same.
     for (tenant, trace) in tenants.iter().zip(&traces) {
         assert_eq!(by_id(&server, tenant, FEEDBACK, trace).0, 200);
-        assert_eq!(by_id(&server, tenant, MODEL, tenant.service).0, 200);
+        for operation in [MODEL, 2, 9, 10] {
+            let own = by_id(&server, tenant, operation, tenant.service);
+            assert_eq!(own.0, 200, "operation {operation}: {own:?}");
+        }
     }
 }
 
