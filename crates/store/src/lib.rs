@@ -28,5 +28,8 @@ pub use api::{
 };
 pub use error::{Result, StoreError, StoreErrorKind};
 pub use query::{RecordQuery, Whose};
-pub use sqlite::snapshot::{Document, Found, Snapshot, SnapshotAbout, SnapshotWriter, Written};
+pub use sqlite::snapshot::{
+    Document, EMBEDDED_CHUNKS_MAX, Embedded, Found, Snapshot, SnapshotAbout, SnapshotWriter,
+    Written,
+};
 pub use sqlite::{Access, SqliteStore, StoreOptions};

@@ -48,6 +48,9 @@ pub struct RecordedRetrieval {
     /// Why the index was not searched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
+    /// Why it was searched by words alone, where the set searches by meaning as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words_only: Option<String>,
 }
 
 /// That another model answered, since the version set's own did not. The request counts as the own

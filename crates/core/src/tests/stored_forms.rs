@@ -13,8 +13,8 @@ use crate::decide::{
 };
 use crate::degrade::DegradeLevel;
 use crate::evidence::{
-    Admission, GateRun, GateStatus, Record, RecordedFallback, RecordedRetrieval, RecordedToolCall,
-    RecordedToolResult, RepairResult,
+    Admission, GateRun, GateStatus, Record, RecordedFallback, RecordedToolCall, RecordedToolResult,
+    RepairResult,
 };
 use crate::guard::{Place, RiskEvent, RiskKind, Sighting, Signal as GuardSignal, SignalKind};
 use crate::ids::{
@@ -23,11 +23,11 @@ use crate::ids::{
 use crate::incident::RedLines;
 use crate::journal::Event;
 use crate::observe::{Estimate, Feedback, Histogram, OutageRun, Outcome, Timing, WideSum, Window};
-use crate::retrieval::{Cited, Claims};
 use crate::route::{Arm, Audience, Cohort, Entrance, Split, Table, Weight};
 use crate::upstream::Failure;
 use crate::version_set::{Artifact, ArtifactKind, FileRef, NamedSet, VersionKeys, VersionSet};
 use money::{charge, grant};
+use retrieval::retrieval;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +35,7 @@ use std::path::Path;
 
 mod money;
 mod report;
+mod retrieval;
 
 /// Members that say which variant an object is.
 const TAGS: [&str; 5] = ["event", "action", "code", "kind", "about"];
@@ -377,12 +378,7 @@ fn record() -> Record {
         timing: timing(),
         tool_calls: vec![RecordedToolCall { name: name(), allowed: true }],
         cached: true,
-        retrieval: Some(RecordedRetrieval {
-            chunks: vec![name()],
-            cited: Cited { shown: 1, not_shown: 2 },
-            claims: Some(Claims { made: 4, uncited: 2, ungrounded: 1 }),
-            failed: some(),
-        }),
+        retrieval: Some(retrieval()),
         tool_results: vec![RecordedToolResult { name: name(), took_us: 1, failed: Some(false) }],
         finish_reason: some(),
         upstream_model: some(),

@@ -8,6 +8,7 @@
 //! then, and not a question that finds nothing.
 
 mod find;
+mod vectors;
 mod write;
 
 use crate::error::{Result, StoreError, StoreErrorKind as Kind};
@@ -19,6 +20,7 @@ use tidegate_core::ids::Digest;
 use tidegate_core::retrieval::ChunkId;
 
 pub use find::Found;
+pub use vectors::EMBEDDED_CHUNKS_MAX;
 pub use write::{SnapshotWriter, Written};
 
 /// The form of the file, in its digest as well.
@@ -30,6 +32,18 @@ const IDLE_MAX: usize = 8;
 /// What an index consists of beside its chunks.
 const FOUND_BY: [&str; 6] =
     ["long_data", "long_idx", "long_docsize", "short_data", "short_idx", "short_docsize"];
+
+/// The vectors of an index that has some.
+const VECTORS: &str = "vectors";
+
+/// By what an index knows the meaning of its chunks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Embedded {
+    /// The model that made the vectors.
+    pub model: String,
+    /// How many numbers each has.
+    pub dimensions: u64,
+}
 
 /// What a snapshot is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +58,8 @@ pub struct SnapshotAbout {
     pub documents: u64,
     /// How many chunks they were cut into.
     pub chunks: u64,
+    /// Its vectors; `None` where it is searched by words alone.
+    pub embedded: Option<Embedded>,
 }
 
 /// A document of a snapshot.
@@ -187,13 +203,23 @@ fn read_through(connection: &Connection, path: &Path) -> Result<SnapshotAbout> {
         return Err(damaged(path));
     }
     let chunk_chars = kept("chunk_chars").map_err(of)?.parse().map_err(|_| damaged(path))?;
-    let (digest, documents, chunks) = digest_of(connection, chunk_chars).map_err(of)?;
+    let embedded = match kept("embedding_model") {
+        Ok(model) => {
+            let dimensions = kept("dimensions").map_err(of)?.parse().map_err(|_| damaged(path))?;
+            Some(Embedded { model, dimensions })
+        }
+        Err(rusqlite::Error::QueryReturnedNoRows) => None,
+        Err(error) => return Err(of(error)),
+    };
+    let about = (chunk_chars, embedded.as_ref());
+    let (digest, documents, chunks) = digest_of(connection, about).map_err(of)?;
+    let found_by = found_by(connection, embedded.is_some()).map_err(of)?;
     let is_whole = kept("digest").map_err(of)? == digest.as_str()
-        && kept("found_by").map_err(of)? == found_by(connection).map_err(of)?.as_str();
+        && kept("found_by").map_err(of)? == found_by.as_str();
     match is_whole {
         true => {
             let version = kept("version").map_err(of)?;
-            Ok(SnapshotAbout { version, digest, chunk_chars, documents, chunks })
+            Ok(SnapshotAbout { version, digest, chunk_chars, documents, chunks, embedded })
         }
         false => Err(damaged(path)),
     }
@@ -205,16 +231,25 @@ fn document_digest(path: &str, chunks: &[impl AsRef<str>]) -> Digest {
     Digest::of_parts(&std::iter::once(path.as_bytes()).chain(texts).collect::<Vec<_>>())
 }
 
-/// The digest of a snapshot: the digests of its documents, in their order.
-fn snapshot_digest(chunk_chars: u64, documents: &[Digest]) -> Digest {
+/// The digest of a snapshot: the digests of its documents, in their order. Of vectors it has the
+/// model that makes them, and not the numbers, which differ by the machine that the model runs on.
+fn snapshot_digest(
+    (chunk_chars, embedded): (u64, Option<&Embedded>),
+    documents: &[Digest],
+) -> Digest {
     let chars = chunk_chars.to_string();
+    let model = embedded.map(|Embedded { model, dimensions }| format!("{dimensions} {model}"));
     let head = [FORMAT.as_bytes(), chars.as_bytes()].into_iter();
+    let head = head.chain(model.as_ref().map(String::as_bytes));
     let documents = documents.iter().map(|digest| digest.as_str().as_bytes());
     Digest::of_parts(&head.chain(documents).collect::<Vec<_>>())
 }
 
 /// The digest that the chunks have now, with the number of documents and of chunks.
-fn digest_of(connection: &Connection, chunk_chars: u64) -> rusqlite::Result<(Digest, u64, u64)> {
+fn digest_of(
+    connection: &Connection,
+    about: (u64, Option<&Embedded>),
+) -> rusqlite::Result<(Digest, u64, u64)> {
     let mut documents = connection.prepare("SELECT number, path FROM documents ORDER BY number")?;
     let mut texts =
         connection.prepare("SELECT text FROM chunks WHERE document = ?1 ORDER BY number")?;
@@ -227,14 +262,14 @@ fn digest_of(connection: &Connection, chunk_chars: u64) -> rusqlite::Result<(Dig
         count += texts.len() as u64;
         digests.push(document_digest(&path, &texts));
     }
-    Ok((snapshot_digest(chunk_chars, &digests), digests.len() as u64, count))
+    Ok((snapshot_digest(about, &digests), digests.len() as u64, count))
 }
 
-/// The digest of the full-text tables: a page of theirs that was changed would find too little,
-/// and SQLite would not see it.
-fn found_by(connection: &Connection) -> rusqlite::Result<Digest> {
+/// The digest of the full-text tables and of the vectors: a page of theirs that was changed would
+/// find too little, and SQLite would not see it.
+fn found_by(connection: &Connection, has_vectors: bool) -> rusqlite::Result<Digest> {
     let mut digests = Vec::new();
-    for table in FOUND_BY {
+    for table in FOUND_BY.into_iter().chain(has_vectors.then_some(VECTORS)) {
         let mut statement = connection.prepare(&format!("SELECT * FROM {table}"))?;
         let columns = statement.column_count();
         let mut rows = statement.query([])?;

@@ -1,10 +1,11 @@
 //! `tidegate index`: builds the snapshots that requests are searched in, and shows them.
 
-use crate::config::{Loaded, load};
+use crate::config::{EmbeddingService, Loaded, load};
 use crate::error::{CliError, Result};
 use crate::index::{self, Build, Built, Folder};
 use crate::output::{self, Tone, paint};
-use crate::store::SnapshotAbout;
+use crate::store::{Embedded, SnapshotAbout};
+use crate::upstream::Embedder;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
@@ -55,19 +56,19 @@ pub(crate) struct BuildArgs {
 }
 
 /// Runs the command.
-pub(crate) fn run(config: &Path, command: IndexCommand, json: bool) -> Result<()> {
+pub(crate) async fn run(config: &Path, command: IndexCommand, json: bool) -> Result<()> {
     let loaded = load(config)?;
     match command {
-        IndexCommand::Build(args) => build(&loaded, &args, json),
+        IndexCommand::Build(args) => build(&loaded, &args, json).await,
         IndexCommand::List => list(&loaded.root, json),
         IndexCommand::Show { version } => show(&loaded.root, &version, json),
         IndexCommand::Search { version, question, top_k } => {
-            search(&loaded.root, &version, (&question, top_k as usize), json)
+            search(&loaded, &version, (&question, top_k as usize), json).await
         }
     }
 }
 
-fn build(loaded: &Loaded, args: &BuildArgs, json: bool) -> Result<()> {
+async fn build(loaded: &Loaded, args: &BuildArgs, json: bool) -> Result<()> {
     let artifact = &loaded.project.artifacts.index;
     let Some(given) = args.folder.as_ref().or(artifact.path.as_ref()) else {
         return Err(CliError::usage("no folder is named to build the index from").hint(
@@ -87,8 +88,9 @@ fn build(loaded: &Loaded, args: &BuildArgs, json: bool) -> Result<()> {
         version: args.version.as_deref().unwrap_or(&artifact.version),
         chunk_chars: index::chunk_chars(&artifact.retrieval)?,
         skip_unreadable: args.skip_unreadable,
+        embeddings: embeddings(loaded),
     };
-    let built = build.run(folder, || bar.inc(1));
+    let built = build.run(folder, || bar.inc(1)).await;
     bar.finish_and_clear();
     let Built { about, is_new, path, skipped } = built?;
     if json {
@@ -107,6 +109,11 @@ fn build(loaded: &Loaded, args: &BuildArgs, json: bool) -> Result<()> {
     output::line(format!("index {version} {written}: {}", numbers(&about)));
     output::line(path.display().to_string());
     Ok(())
+}
+
+/// What makes the project's embeddings.
+fn embeddings(loaded: &Loaded) -> Option<&EmbeddingService> {
+    loaded.project.artifacts.index.search.as_ref()?.embeddings.as_ref()
 }
 
 fn progress(length: u64) -> ProgressBar {
@@ -164,9 +171,15 @@ fn show(root: &Path, version: &str, json: bool) -> Result<()> {
     Ok(())
 }
 
-fn search(root: &Path, version: &str, (question, top_k): (&str, usize), json: bool) -> Result<()> {
-    let snapshot = index::of(root, version)?;
-    let found = snapshot.search(&terms(question), top_k, SEARCH_TIME)?;
+async fn search(
+    loaded: &Loaded,
+    version: &str,
+    (question, top_k): (&str, usize),
+    json: bool,
+) -> Result<()> {
+    let snapshot = index::of(&loaded.root, version)?;
+    let vector = vector(loaded, snapshot.about(), question).await;
+    let found = snapshot.search_near(&terms(question), vector.as_deref(), top_k, SEARCH_TIME)?;
     if json {
         let rows = found.iter().map(|found| {
             json!({"id": found.id, "document": found.document, "score": found.score,
@@ -191,16 +204,40 @@ fn search(root: &Path, version: &str, (question, top_k): (&str, usize), json: bo
     Ok(())
 }
 
+/// The vector of a question, where the index and the project have embeddings of the same model.
+/// Without it the index is searched by words, and stderr says why.
+async fn vector(loaded: &Loaded, about: &SnapshotAbout, question: &str) -> Option<Vec<f32>> {
+    let built = about.embedded.as_ref()?;
+    let service = embeddings(loaded).filter(|service| service.model == built.model);
+    let why = match service.map(Embedder::new) {
+        None => format!("`artifacts.index.search.embeddings` does not name `{}`", built.model),
+        Some(Err(error)) => error.to_string(),
+        Some(Ok(embedder)) => match embedder.embed(&[question], SEARCH_TIME).await {
+            Ok(mut vectors) => return vectors.pop(),
+            Err(error) => error.message,
+        },
+    };
+    output::stderr(format!("warning: searched by words alone: {why}"));
+    None
+}
+
 fn numbers(about: &SnapshotAbout) -> String {
-    let SnapshotAbout { version: _, digest, chunk_chars, documents, chunks } = about;
+    let SnapshotAbout { version: _, digest, chunk_chars, documents, chunks, embedded } = about;
+    let embedded = embedded.as_ref().map_or(String::new(), |Embedded { model, dimensions }| {
+        format!(", embeddings of {dimensions} numbers by {model}")
+    });
     format!(
-        "{documents} documents, {chunks} chunks of up to {chunk_chars} characters  {}",
+        "{documents} documents, {chunks} chunks of up to {chunk_chars} characters{embedded}  {}",
         paint(Tone::Dim, digest.short(12))
     )
 }
 
 fn about_json(about: &SnapshotAbout) -> Value {
-    let SnapshotAbout { version, digest, chunk_chars, documents, chunks } = about;
-    json!({"version": version, "digest": digest, "chunk_chars": chunk_chars,
-           "document_count": documents, "chunk_count": chunks})
+    let SnapshotAbout { version, digest, chunk_chars, documents, chunks, embedded } = about;
+    let mut value = json!({"version": version, "digest": digest, "chunk_chars": chunk_chars,
+        "document_count": documents, "chunk_count": chunks});
+    if let Some(Embedded { model, dimensions }) = embedded {
+        value["embeddings"] = json!({"model": model, "dimensions": dimensions});
+    }
+    value
 }

@@ -315,7 +315,7 @@ async fn obey(config: &Path, command: Command, json: bool) -> Result<()> {
         Command::Evidence(args) => evidence::run(config, &args, json).await,
         Command::Verify(args) => evidence::verify(&args, json),
         Command::Version(command) => version(config, command, json).await,
-        Command::Index(command) => index::run(config, command, json),
+        Command::Index(command) => index::run(config, command, json).await,
         Command::Config(ConfigCommand::Schema) => {
             output::json(&crate::config::schema());
             Ok(())

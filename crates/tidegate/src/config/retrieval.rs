@@ -52,6 +52,26 @@ pub(crate) struct SearchConfig {
     /// A retriever that is asked over HTTP; left out, the snapshot of the index is searched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) http: Option<HttpRetriever>,
+    /// A service that makes embeddings: the index is built with them, and questions are searched
+    /// for by meaning as well as by words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) embeddings: Option<EmbeddingService>,
+}
+
+/// A service that makes embeddings, as OpenAI's API does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EmbeddingService {
+    /// Where it is asked, such as `http://127.0.0.1:8000/v1/embeddings`.
+    pub(crate) url: String,
+    /// The model that makes them.
+    pub(crate) model: String,
+    /// Environment variable that holds its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) api_key_env: Option<String>,
+    /// Whether it may be at an address that no server of that kind has.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) any_address: bool,
 }
 
 /// A retriever that is asked over HTTP.
@@ -70,7 +90,12 @@ pub(crate) struct HttpRetriever {
 
 impl Default for SearchConfig {
     fn default() -> Self {
-        SearchConfig { timeout_ms: 1_000, on_failure: OnFailure::Error, http: None }
+        SearchConfig {
+            timeout_ms: 1_000,
+            on_failure: OnFailure::Error,
+            http: None,
+            embeddings: None,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Why there is no index.
 
 use crate::store::StoreError;
+use crate::upstream::SetupError;
 use crate::version_set::FilesError;
 use std::io;
 use std::path::PathBuf;
@@ -59,6 +60,12 @@ pub(crate) enum IndexError {
     /// Nothing to search.
     #[error("{folder} has no text")]
     NoText { folder: String },
+    /// What makes embeddings cannot be asked.
+    #[error(transparent)]
+    Service(SetupError),
+    /// It was asked, and there is no vector for each chunk.
+    #[error("the model `{model}` made no embeddings: {why}")]
+    Embedding { model: String, why: String },
     /// The snapshot itself.
     #[error(transparent)]
     Store(#[from] StoreError),

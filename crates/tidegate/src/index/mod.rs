@@ -1,10 +1,13 @@
 //! Building a retrieval index: a folder of texts → a snapshot that never changes.
 
+mod batches;
 mod documents;
 mod error;
 
+use crate::config::EmbeddingService;
 use crate::store::{Snapshot, SnapshotAbout, SnapshotWriter, StoreError, Written};
 use crate::version_set::snapshot::{ENDING, FOLDER, open, place};
+use batches::Batches;
 use documents::Text;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -25,6 +28,8 @@ pub(crate) struct Build<'a> {
     pub(crate) chunk_chars: usize,
     /// Whether files that are no text are named and left out, or stop the build.
     pub(crate) skip_unreadable: bool,
+    /// What makes the vectors of chunks.
+    pub(crate) embeddings: Option<&'a EmbeddingService>,
 }
 
 /// What a build came to.
@@ -47,24 +52,24 @@ impl Build<'_> {
     /// Builds the snapshot of a folder; `step` is called after each document.
     ///
     /// # Errors
-    /// A file is no text, there is none, the version has another content already, or the disk does
-    /// not take it. Nothing is left of the snapshot then.
-    pub(crate) fn run(&self, folder: Folder, step: impl Fn()) -> Result<Built, IndexError> {
+    /// A file is no text, there is none, the version has another content already, its embeddings do
+    /// not come, or the disk does not take it. Nothing is left of the snapshot then.
+    pub(crate) async fn run(&self, folder: Folder, step: impl Fn()) -> Result<Built, IndexError> {
         if !is_version(self.version) {
             return Err(IndexError::Version { given: self.version.to_owned() });
         }
         let home = self.root.join(FOLDER);
         std::fs::create_dir_all(&home)
             .map_err(|source| IndexError::Unwritten { path: home.clone(), source })?;
-        let mut writer =
-            SnapshotWriter::begin(&home, (self.version, self.chunk_chars as u64), None)?;
+        let writer = SnapshotWriter::begin(&home, (self.version, self.chunk_chars as u64), None)?;
+        let mut batches = Batches::new(writer, self.embeddings)?;
         let (mut skipped, mut added) = (Vec::new(), 0_usize);
         for document in folder.documents() {
             match document.read(&folder) {
                 Ok(Text { path, text }) => {
                     let chunks = chunks(&text, self.chunk_chars);
                     if !chunks.is_empty() {
-                        writer.add(&path, &chunks)?;
+                        batches.add(path, &chunks).await?;
                         added += 1;
                     }
                 }
@@ -79,7 +84,7 @@ impl Build<'_> {
             return Err(IndexError::NoText { folder: folder.shown() });
         }
         let path = place(self.root, self.version);
-        let (about, is_new) = match writer.finish(&path)? {
+        let (about, is_new) = match batches.written().await?.finish(&path)? {
             Written::New(about) => (about, true),
             Written::Same(about) => (about, false),
         };

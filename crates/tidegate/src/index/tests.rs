@@ -24,7 +24,9 @@ impl Project {
     fn build(&self, version: &str, skip_unreadable: bool) -> Result<Built, IndexError> {
         let root = self.root();
         let folder = Folder::of(root, Path::new("knowledge"))?;
-        Build { root, version, chunk_chars: 100, skip_unreadable }.run(folder, || {})
+        let build = Build { root, version, chunk_chars: 100, skip_unreadable, embeddings: None };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(build.run(folder, || {}))
     }
 
     #[track_caller]

@@ -7,6 +7,7 @@ mod bedrock;
 mod bounds;
 mod completion;
 mod dialect;
+mod embedder;
 mod endpoints;
 mod fault;
 mod fixed;
@@ -36,6 +37,7 @@ use tidegate_wire::translate::Warnings;
 use tidegate_wire::{AnswerFacts, RequestError, openai_chat};
 
 pub(crate) use bounds::BODY_SMALL;
+pub(crate) use embedder::Embedder;
 pub(crate) use endpoints::Endpoints;
 pub(crate) use fixed::fixed;
 pub(crate) use flight::EndpointChange;

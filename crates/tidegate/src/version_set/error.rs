@@ -96,6 +96,15 @@ pub(crate) enum SearchProblem {
          server does"
     )]
     Twice,
+    /// The retriever has its own way to find.
+    #[error("`artifacts.index.search` has `http` and `embeddings`: a retriever embeds by itself")]
+    Embeds,
+    /// It was built with the embeddings of another model, or with none.
+    #[error(
+        "index {version} was built {}, and `artifacts.index.search.embeddings.model` is `{says}`",
+        built.as_ref().map_or("without embeddings".to_owned(), |it| format!("with those of `{it}`"))
+    )]
+    OtherModel { version: String, built: Option<String>, says: String },
     /// A setting of the search.
     #[error("`artifacts.index.{key}` is {given}, allowed is a whole number from {least} to {most}")]
     Setting { key: &'static str, given: String, least: u64, most: u64 },

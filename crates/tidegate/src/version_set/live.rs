@@ -327,7 +327,7 @@ fn search(packed: &PackedSet, root: &Path, index: &RetrievalFile) -> Result<Opti
         return Ok(Some(Search::over_http(version, settings, &http)?));
     }
     let snapshot: SnapshotFile = stored(packed, ArtifactKind::Index, search::FILE)?;
-    Ok(Some(Search::open(root, version, settings, &snapshot)?))
+    Search::open(root, version, settings, &snapshot).map(Some)
 }
 
 /// What is found has a place in the prompt, and the place has something to be filled with.

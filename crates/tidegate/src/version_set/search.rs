@@ -1,10 +1,10 @@
 //! Searching an index for what a request asks: the settings of a set, and the search itself.
 
-use super::error::SearchProblem;
+use super::error::{SearchProblem, SetError};
 use super::snapshot;
-use crate::config::{HttpRetriever, IndexArtifact, OnFailure, SearchConfig};
+use crate::config::{EmbeddingService, HttpRetriever, IndexArtifact, OnFailure, SearchConfig};
 use crate::store::Snapshot;
-use crate::upstream::{Retriever, SetupError};
+use crate::upstream::{Embedder, Retriever, SetupError, UpstreamError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -42,6 +42,9 @@ pub(super) struct SearchFile {
     /// A retriever that is asked instead of a snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) http: Option<HttpRetriever>,
+    /// What makes the embeddings of questions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) embeddings: Option<EmbeddingService>,
 }
 
 /// What a set says of its snapshot. Its documents are here by their digests, so that a diff of two
@@ -53,6 +56,9 @@ pub(super) struct SnapshotFile {
     pub(super) digest: Digest,
     /// Longest chunk, characters.
     pub(super) chunk_chars: u64,
+    /// The model that made its embeddings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) embedding_model: Option<String>,
     /// The documents it was built from, and the digest of the chunks of each.
     pub(super) documents: BTreeMap<String, Digest>,
 }
@@ -73,6 +79,9 @@ impl SearchFile {
         if index.send_as.is_some() {
             return Err(SearchProblem::Twice);
         }
+        if config.http.is_some() && config.embeddings.is_some() {
+            return Err(SearchProblem::Embeds);
+        }
         let number = |key: &'static str, usual: u64, least: u64, most: u64| {
             let given = index.retrieval.get(key);
             number(key, given, usual, (least, most))
@@ -86,6 +95,7 @@ impl SearchFile {
             timeout_ms: self::number("search.timeout_ms", Some(&timeout), 0, (1, 60_000))?,
             on_failure: config.on_failure,
             http: config.http.clone(),
+            embeddings: config.embeddings.clone(),
         })
     }
 }
@@ -117,10 +127,17 @@ impl SnapshotFile {
             let (version, built) = (index.version.clone(), about.chunk_chars);
             return Err(SearchProblem::OtherChunks { version, built, says });
         }
+        let embedding_model = about.embedded.as_ref().map(|embedded| embedded.model.clone());
+        let asked = index.search.as_ref().and_then(|search| search.embeddings.as_ref());
+        if let Some(asked) = asked.filter(|asked| embedding_model.as_ref() != Some(&asked.model)) {
+            let (version, says) = (index.version.clone(), asked.model.clone());
+            return Err(SearchProblem::OtherModel { version, built: embedding_model, says });
+        }
         let documents = built.documents()?.into_iter();
         Ok(SnapshotFile {
             digest: about.digest.clone(),
             chunk_chars: about.chunk_chars,
+            embedding_model,
             documents: documents.map(|document| (document.path, document.digest)).collect(),
         })
     }
@@ -136,8 +153,8 @@ pub(crate) struct Search {
 /// What is searched.
 #[derive(Debug)]
 enum Source {
-    /// A snapshot, and the places of those who search in it.
-    Snapshot(Arc<Snapshot>, Arc<Semaphore>),
+    /// A snapshot, the places of those who search in it, and what makes the vectors of questions.
+    Snapshot(Arc<Snapshot>, Arc<Semaphore>, Option<Box<Embedder>>),
     /// A retriever, which is asked for this index version.
     Http(Box<Retriever>, String),
 }
@@ -153,7 +170,12 @@ pub(crate) struct Searched {
     pub(crate) failed: Option<String>,
     /// Whether the request fails with it.
     pub(crate) is_fatal: bool,
+    /// Why it was searched for by its words alone, where the set has embeddings; safe to show.
+    pub(crate) words_only: Option<String>,
 }
+
+/// The chunks of a search, and why it was one of words alone.
+type Chunks = (Vec<Chunk>, Option<String>);
 
 impl Search {
     /// Opens the snapshot that a set names.
@@ -165,16 +187,17 @@ impl Search {
         version: &str,
         settings: SearchFile,
         packed: &SnapshotFile,
-    ) -> Result<Search, SearchProblem> {
-        let snapshot = snapshot::open(root, version)?;
+    ) -> Result<Search, SetError> {
+        let snapshot = snapshot::open(root, version).map_err(SearchProblem::from)?;
         let built = &snapshot.about().digest;
         if *built != packed.digest {
             let (version, built) = (version.to_owned(), built.short(12).to_owned());
             let packed = packed.digest.short(12).to_owned();
-            return Err(SearchProblem::Other { version, built, packed });
+            return Err(SearchProblem::Other { version, built, packed }.into());
         }
         let running = Arc::new(Semaphore::new(SEARCHES_MAX));
-        let source = Source::Snapshot(Arc::new(snapshot), running);
+        let embedder = settings.embeddings.as_ref().map(Embedder::new).transpose()?;
+        let source = Source::Snapshot(Arc::new(snapshot), running, embedder.map(Box::new));
         Ok(Search { settings, source })
     }
 
@@ -206,25 +229,37 @@ impl Search {
             Err(_) => Err(format!("the index was not searched within {} ms", within.as_millis())),
         };
         let took = begun.elapsed();
-        let (found, failed) = match found {
-            Ok(chunks) => (retrieved(chunks, self.settings.max_chars as usize), None),
-            Err(why) => (Retrieved::default(), Some(why)),
+        let (found, failed, words_only) = match found {
+            Ok((chunks, words_only)) => {
+                (retrieved(chunks, self.settings.max_chars as usize), None, words_only)
+            }
+            Err(why) => (Retrieved::default(), Some(why), None),
         };
         let is_fatal = failed.is_some() && self.settings.on_failure == OnFailure::Error;
-        Searched { found, took, failed, is_fatal }
+        Searched { found, took, failed, is_fatal, words_only }
     }
 
-    async fn search(&self, question: &str, until: Instant) -> Result<Vec<Chunk>, String> {
+    async fn search(&self, question: &str, until: Instant) -> Result<Chunks, String> {
         let top_k = self.settings.top_k;
-        let (snapshot, running) = match &self.source {
-            Source::Snapshot(snapshot, running) => (Arc::clone(snapshot), Arc::clone(running)),
+        let (snapshot, running, embedder) = match &self.source {
+            Source::Snapshot(snapshot, running, embedder) => {
+                (Arc::clone(snapshot), Arc::clone(running), embedder)
+            }
             Source::Http(retriever, version) => {
                 // Whoever waits for this ends it first, and says so in the words for both.
                 let left = until.saturating_duration_since(Instant::now());
                 let within = left + Duration::from_secs(1);
                 let found = retriever.find(question, (version, top_k), within).await;
+                let found = found.map(|chunks| (chunks, None));
                 return found.map_err(|error| format!("the retriever failed: {}", error.message));
             }
+        };
+        let (vector, words_only) = match embedder {
+            None => (None, None),
+            Some(embedder) => match vector(embedder, &snapshot, question, until).await {
+                Ok(vector) => (Some(vector), None),
+                Err(why) => (None, Some(why)),
+            },
         };
         let stopped = || "the index cannot be searched: the server stops".to_owned();
         let running = running.acquire_owned().await.map_err(|_| stopped())?;
@@ -232,10 +267,44 @@ impl Search {
         let searching = tokio::task::spawn_blocking(move || {
             let _running = running;
             let within = until.saturating_duration_since(Instant::now());
-            snapshot.search(&terms, top_k as usize, within)
+            snapshot.search_near(&terms, vector.as_deref(), top_k as usize, within)
         });
         let found = searching.await.map_err(|_| stopped())?.map_err(|error| error.message)?;
         let chunk = |found: crate::store::Found| Chunk { id: found.id, text: found.text };
-        Ok(found.into_iter().map(chunk).collect())
+        Ok((found.into_iter().map(chunk).collect(), words_only))
+    }
+}
+
+/// The vector of a question, within half of the time that is left: the other half is for the
+/// search, which does without it where it does not come.
+///
+/// # Errors
+/// Why there is none, without a word of the question.
+async fn vector(
+    embedder: &Embedder,
+    snapshot: &Snapshot,
+    question: &str,
+    until: Instant,
+) -> Result<Vec<f32>, String> {
+    if question.trim().is_empty() {
+        return Err("there is no question to embed".to_owned());
+    }
+    let within = until.saturating_duration_since(Instant::now()) / 2;
+    // This ends it first, and says so in its own words.
+    let texts = [question];
+    let asking = embedder.embed(&texts, within + Duration::from_secs(1));
+    let embedded = timeout(within, asking).await;
+    let late = |_| format!("the question was not embedded within {} ms", within.as_millis());
+    let failed = |error: UpstreamError| format!("the question was not embedded: {}", error.message);
+    let mut vectors = embedded.map_err(late)?.map_err(failed)?;
+    let vector = vectors.pop().unwrap_or_default();
+    match &snapshot.about().embedded {
+        Some(built) if built.dimensions == vector.len() as u64 => Ok(vector),
+        Some(built) => Err(format!(
+            "the question's embedding has {} numbers, those of the index {}",
+            vector.len(),
+            built.dimensions
+        )),
+        None => Err("the index was built without embeddings".to_owned()),
     }
 }

@@ -54,13 +54,18 @@ fn trace_in(lang: Lang, record: &Record, feedback: &[Feedback]) -> Vec<String> {
         (words.time, time(words, &record.timing, record.streamed)),
         (words.tokens, tokens(lang, words, record)),
     ];
-    if let Some(RecordedRetrieval { chunks, failed, cited: _, claims }) = &record.retrieval {
+    if let Some(RecordedRetrieval { chunks, failed, words_only, cited: _, claims }) =
+        &record.retrieval
+    {
         let found = if chunks.is_empty() { words.none.to_owned() } else { chunks.join(", ") };
         rows.push((
             words.retrieval,
             match failed {
                 Some(why) => paint(Tone::Red, why),
-                None => found,
+                None => match words_only {
+                    Some(why) => format!("{found} ({})", paint(Tone::Yellow, why)),
+                    None => found,
+                },
             },
         ));
         if let Some(Claims { made, uncited, ungrounded }) = claims {

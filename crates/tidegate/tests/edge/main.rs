@@ -36,6 +36,8 @@ mod dice;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod embedded;
+#[cfg(test)]
 mod endpoints;
 #[cfg(test)]
 mod evals;

@@ -1,11 +1,12 @@
 //! Searching: the chunks that fit best, within a time.
 
 use super::Snapshot;
+use super::vectors::{nearest, unit};
 use crate::error::Result;
 use rusqlite::Connection;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
-use tidegate_core::retrieval::{ChunkId, Short, Terms};
+use tidegate_core::retrieval::{ChunkId, Short, Terms, fused};
 
 /// Steps of SQLite between two looks at the clock: a few microseconds.
 const STEPS: i32 = 1_000;
@@ -22,7 +23,8 @@ pub struct Found {
     pub document: String,
     /// Its text.
     pub text: String,
-    /// How well it fits: BM25, higher is better. Comparable within one answer only.
+    /// How well it fits, higher is better: BM25, or with vectors what its ranks add up to.
+    /// Comparable within one answer only.
     pub score: f64,
 }
 
@@ -33,14 +35,32 @@ impl Snapshot {
     /// # Errors
     /// The time was not enough ([`Busy`](crate::StoreErrorKind::Busy)), or the file cannot be read.
     pub fn search(&self, terms: &Terms, top_k: usize, within: Duration) -> Result<Vec<Found>> {
+        self.search_near(terms, None, top_k, within)
+    }
+
+    /// The same with the vector of the question, where the snapshot has vectors of as many numbers:
+    /// what is found by words and what is near in meaning are joined by their ranks.
+    ///
+    /// # Errors
+    /// As of [`Self::search`].
+    pub fn search_near(
+        &self,
+        terms: &Terms,
+        question: Option<&[f32]>,
+        top_k: usize,
+        within: Duration,
+    ) -> Result<Vec<Found>> {
         let (long, short) = (long_query(terms), short_query(terms));
-        if long.is_none() && short.is_none() || top_k == 0 {
+        let dimensions = self.about.embedded.as_ref().map(|embedded| embedded.dimensions);
+        let question = question.filter(|it| Some(it.len() as u64) == dimensions).map(unit);
+        if long.is_none() && short.is_none() && question.is_none() || top_k == 0 {
             return Ok(Vec::new());
         }
         let until = Instant::now() + within;
         self.with(|connection| {
             connection.progress_handler(STEPS, Some(move || Instant::now() >= until))?;
-            let found = search(connection, [("long", long), ("short", short)], top_k);
+            let queries = [("long", long), ("short", short)];
+            let found = search(connection, queries, question.as_deref(), top_k);
             connection.progress_handler(0, None::<fn() -> bool>)?;
             found
         })
@@ -50,6 +70,7 @@ impl Snapshot {
 fn search(
     connection: &Connection,
     queries: [(&str, Option<String>); 2],
+    question: Option<&[f32]>,
     top_k: usize,
 ) -> rusqlite::Result<Vec<Found>> {
     let mut scores: HashMap<i64, f64> = HashMap::new();
@@ -69,6 +90,10 @@ fn search(
     }
     let mut best: Vec<(i64, f64)> = scores.into_iter().collect();
     best.sort_by(|(a, of_a), (b, of_b)| of_b.total_cmp(of_a).then(a.cmp(b)));
+    if let Some(question) = question {
+        let by_words = best.iter().take(top_k * CANDIDATES).map(|(chunk, _)| *chunk).collect();
+        best = fused(&[by_words, nearest(connection, question, top_k * CANDIDATES)?]);
+    }
     best.truncate(top_k);
     let sql = "SELECT path, chunks.number, text FROM chunks \
                JOIN documents ON document = documents.number WHERE chunks.id = ?1";

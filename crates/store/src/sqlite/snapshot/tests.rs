@@ -207,3 +207,68 @@ proptest! {
         prop_assert!(found.iter().any(|id| id.starts_with("a.md")), "{asked} in {text}: {found:?}");
     }
 }
+
+/// A vector of three numbers for a text: what of bicycles, parcels and money is in it.
+fn meaning(text: &str) -> Vec<f32> {
+    let has = |words: &[&str]| f32::from(u8::from(words.iter().any(|word| text.contains(word))));
+    vec![has(&["bicycle", "bike"]), has(&["Delivery", "parcel"]), has(&["Customs", "fee"]) + 0.01]
+}
+
+fn built_with_meanings(folder: &Path, version: &str, model: &str) -> Result<Snapshot> {
+    let mut writer = SnapshotWriter::begin(folder, (version, 60), None)?;
+    for (path, text) in SHOP {
+        let chunks = chunks(text, 60);
+        let vectors: Vec<Vec<f32>> = chunks.iter().map(|chunk| meaning(chunk)).collect();
+        writer.add_embedded(path, &chunks, (model, &vectors))?;
+    }
+    let place = folder.join(format!("{version}.db"));
+    writer.finish(&place)?;
+    Snapshot::open(&place)
+}
+
+#[test]
+fn what_is_near_in_meaning_is_found_without_its_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let snapshot = built_with_meanings(folder.path(), "v1", "e1").unwrap();
+    let embedded = Embedded { model: "e1".to_owned(), dimensions: 3 };
+    assert_eq!(snapshot.about().embedded, Some(embedded));
+    let question = "wo ist mein parcel";
+    assert_eq!(found(&snapshot, question), [] as [&str; 0]);
+    let near = |vector: &[f32]| {
+        let found = snapshot.search_near(&terms(question), Some(vector), 2, LONG).unwrap();
+        found.into_iter().map(|found| found.text).collect::<Vec<_>>()
+    };
+    assert!(near(&meaning(question))[0].contains("Delivery"), "{:?}", near(&meaning(question)));
+    // A vector of another model is none.
+    assert_eq!(near(&[1.0, 0.0]), [] as [&str; 0]);
+}
+
+#[test]
+fn the_digest_has_the_model_and_a_damaged_vector_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = built(folder.path(), SHOP).about().digest.clone();
+    let of = |version: &str, model: &str| {
+        built_with_meanings(folder.path(), version, model).unwrap().about().digest.clone()
+    };
+    let (one, again, other) = (of("v2", "e1"), of("v3", "e1"), of("v4", "e2"));
+    assert!(one == again && one != other && one != plain);
+    let place = folder.path().join("v2.db");
+    let copy = folder.path().join("copy.db");
+    std::fs::write(&copy, std::fs::read(&place).unwrap()).unwrap();
+    let changed = Connection::open(&copy).unwrap();
+    changed.execute("UPDATE vectors SET vector = zeroblob(6) WHERE id = 1", []).unwrap();
+    drop(changed);
+    assert_eq!(Snapshot::open(&copy).unwrap_err().kind, Kind::Damaged);
+}
+
+#[test]
+fn vectors_that_are_not_alike_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = SnapshotWriter::begin(folder.path(), ("v1", 60), None).unwrap();
+    let mut add = |vectors: &[Vec<f32>]| {
+        writer.add_embedded("a.md", &["one", "two"], ("e1", vectors)).unwrap_err().kind
+    };
+    assert_eq!(add(&[vec![1.0, 2.0], vec![1.0]]), Kind::Refused);
+    assert_eq!(add(&[vec![1.0, 2.0]]), Kind::Refused);
+    assert_eq!(add(&[vec![], vec![]]), Kind::Refused);
+}

@@ -1,6 +1,9 @@
 //! Writing a snapshot: beside its place first, and in its place only once it is whole and on disk.
 
-use super::{FORMAT, Snapshot, SnapshotAbout, document_digest, fault, found_by, snapshot_digest};
+use super::vectors::{EMBEDDED_CHUNKS_MAX, kept};
+use super::{
+    Embedded, FORMAT, Snapshot, SnapshotAbout, document_digest, fault, found_by, snapshot_digest,
+};
 use crate::error::{Result, StoreError, StoreErrorKind as Kind};
 use rusqlite::Connection;
 use std::fs::File;
@@ -38,6 +41,7 @@ pub struct SnapshotWriter {
     chunk_chars: u64,
     digests: Vec<Digest>,
     chunks: u64,
+    embedded: Option<Embedded>,
 }
 
 /// What a build came to.
@@ -70,6 +74,7 @@ impl SnapshotWriter {
             chunk_chars,
             digests: Vec::new(),
             chunks: 0,
+            embedded: None,
         };
         let begin = |path: &Path| {
             let connection = Connection::open(path)?;
@@ -119,6 +124,49 @@ impl SnapshotWriter {
         Ok(())
     }
 
+    /// Adds a document with the vectors of its chunks, one each, which this model made. Where one
+    /// document of a snapshot has them, all must.
+    ///
+    /// # Errors
+    /// As of [`Self::add`]; there are more chunks than [`EMBEDDED_CHUNKS_MAX`], or a vector is not
+    /// like the others ([`Kind::Refused`]).
+    pub fn add_embedded(
+        &mut self,
+        path: &str,
+        chunks: &[&str],
+        (model, vectors): (&str, &[Vec<f32>]),
+    ) -> Result<()> {
+        let refused = |message: String| Err(StoreError::new(Kind::Refused, message));
+        let first = self.chunks as i64 + 1;
+        if self.chunks + chunks.len() as u64 > EMBEDDED_CHUNKS_MAX {
+            return refused(format!(
+                "an index with embeddings has at most {EMBEDDED_CHUNKS_MAX} chunks"
+            ));
+        }
+        let length = vectors.first().map_or(0, |vector| vector.len() as u64);
+        let embedded = self
+            .embedded
+            .get_or_insert_with(|| Embedded { model: model.to_owned(), dimensions: length });
+        let dimensions = embedded.dimensions;
+        let fits = |vector: &Vec<f32>| vector.len() as u64 == dimensions && dimensions > 0;
+        if vectors.len() != chunks.len() || !vectors.iter().all(fits) {
+            return refused(format!("the vectors of {path} are not like the others"));
+        }
+        self.add(path, chunks)?;
+        let Some(connection) = &self.connection else { return Err(self.ended()) };
+        let add = || {
+            connection.execute_batch(
+                "CREATE TABLE IF NOT EXISTS vectors (id INTEGER PRIMARY KEY, vector BLOB NOT NULL)",
+            )?;
+            let mut statement = connection.prepare_cached("INSERT INTO vectors VALUES (?1, ?2)")?;
+            for (id, vector) in (first..).zip(vectors) {
+                statement.execute((id, kept(vector)))?;
+            }
+            Ok(())
+        };
+        add().map_err(|error| self.fault(&error))
+    }
+
     /// Ends the snapshot and puts it in its place, where there is none yet. A snapshot never
     /// changes: one that is there already must have the same chunks.
     ///
@@ -126,7 +174,7 @@ impl SnapshotWriter {
     /// Another snapshot has this version ([`Kind::Refused`]), there is no room on the disk, or it
     /// cannot be written.
     pub fn finish(mut self, place: &Path) -> Result<Written> {
-        let digest = snapshot_digest(self.chunk_chars, &self.digests);
+        let digest = snapshot_digest((self.chunk_chars, self.embedded.as_ref()), &self.digests);
         let Some(connection) = self.connection.take() else { return Err(self.ended()) };
         self.end(&connection, &digest).map_err(|error| self.fault(&error))?;
         connection.close().map_err(|(_, error)| self.fault(&error))?;
@@ -158,7 +206,7 @@ impl SnapshotWriter {
             connection
                 .execute_batch(&format!("INSERT INTO {table} ({table}) VALUES ('optimize')"))?;
         }
-        let found_by = found_by(connection)?;
+        let found_by = found_by(connection, self.embedded.is_some())?;
         let chars = self.chunk_chars.to_string();
         let about = [
             ("format", FORMAT),
@@ -167,7 +215,12 @@ impl SnapshotWriter {
             ("digest", digest.as_str()),
             ("found_by", found_by.as_str()),
         ];
-        for (name, value) in about {
+        let embedded = self.embedded.as_ref();
+        let dimensions = embedded.map_or(0, |embedded| embedded.dimensions).to_string();
+        let embedded = embedded.map(|embedded| {
+            [("embedding_model", embedded.model.as_str()), ("dimensions", dimensions.as_str())]
+        });
+        for (name, value) in about.into_iter().chain(embedded.into_iter().flatten()) {
             connection.execute("INSERT INTO about VALUES (?1, ?2)", (name, value))?;
         }
         connection.execute_batch("VACUUM")

@@ -39,6 +39,11 @@ impl Explain for IndexError {
             IndexError::TooDeep { .. } | IndexError::TooMany { .. } => {
                 one(Usage, "build the index from a folder that has the documents only")
             }
+            IndexError::Service(error) => error.explain(),
+            IndexError::Embedding { .. } => one(
+                Usage,
+                "check `artifacts.index.search.embeddings`, and build again; nothing was written",
+            ),
             IndexError::Unread { .. } => none(Usage),
             IndexError::Unwritten { .. } => none(Internal),
         }

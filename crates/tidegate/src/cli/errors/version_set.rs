@@ -52,7 +52,7 @@ fn of_search(problem: &SearchProblem) -> Meaning {
             "build an index and name it: `tidegate index build knowledge --version \
              v2025.12.24.01`, `artifacts.index.version: v2025.12.24.01`",
         ),
-        SearchProblem::Twice => one(Usage, "leave out one of them"),
+        SearchProblem::Twice | SearchProblem::Embeds => one(Usage, "leave out one of them"),
         SearchProblem::Setting { .. } => none(Usage),
         SearchProblem::Snapshot(error) if error.kind == StoreErrorKind::NotFound => one(
             Usage,
@@ -60,7 +60,7 @@ fn of_search(problem: &SearchProblem) -> Meaning {
              `.tidegate/indexes`",
         ),
         SearchProblem::Snapshot(error) => error.explain(),
-        SearchProblem::OtherChunks { .. } => one(
+        SearchProblem::OtherChunks { .. } | SearchProblem::OtherModel { .. } => one(
             Usage,
             "build the index under a new version, and name that as `artifacts.index.version`",
         ),

@@ -13,13 +13,15 @@ pub(crate) enum RetrievalResult {
     Nothing,
     /// It failed.
     Failed,
+    /// Its meaning could not be searched for; what its words found was taken.
+    WordsOnly,
 }
 
 /// Counts by arm.
 #[derive(Default)]
 pub(super) struct Retrievals {
     /// What searches came to.
-    searches: [[u64; 3]; 2],
+    searches: [[u64; 4]; 2],
     /// Citations of what was shown, and of what was not.
     citations: [[u64; 2]; 2],
     /// Claims of answers, those without a citation, and those without support.
@@ -46,7 +48,7 @@ impl Retrievals {
     pub(super) fn render(&self, page: &mut Page) {
         let name = "tidegate_retrievals_total";
         page.family(name, "counter", "Searches for requests, by what they came to");
-        by_arm(page, (name, "result"), ["found", "nothing", "failed"], self.searches);
+        by_arm(page, (name, "result"), ["found", "nothing", "failed", "words_only"], self.searches);
         let name = "tidegate_citations_total";
         page.family(name, "counter", "Citations of answers, by whether the model was shown it");
         by_arm(page, (name, "of"), ["shown", "not_shown"], self.citations);

@@ -31,6 +31,7 @@ impl Exchange {
         let searched = search.find(&self.query.text, self.left()).await;
         let result = match (&searched.failed, searched.found.ids.len()) {
             (Some(_), _) => RetrievalResult::Failed,
+            (None, _) if searched.words_only.is_some() => RetrievalResult::WordsOnly,
             (None, 0) => RetrievalResult::Nothing,
             (None, _) => RetrievalResult::Found,
         };
@@ -79,6 +80,7 @@ impl Exchange {
             claims,
             chunks: searched.found.ids.iter().map(|id| redact(id.as_str())).collect(),
             failed: searched.failed.clone(),
+            words_only: searched.words_only.clone(),
         })
     }
 
