@@ -23,6 +23,7 @@ use crate::ids::{
 use crate::incident::RedLines;
 use crate::journal::Event;
 use crate::observe::{Estimate, Feedback, Histogram, OutageRun, Outcome, Timing, WideSum, Window};
+use crate::retrieval::Claims;
 use crate::route::{Arm, Audience, Cohort, Entrance, Split, Table, Weight};
 use crate::upstream::Failure;
 use crate::version_set::{Artifact, ArtifactKind, FileRef, NamedSet, VersionKeys, VersionSet};
