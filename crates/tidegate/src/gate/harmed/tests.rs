@@ -70,7 +70,8 @@ fn claims_without_a_source_are_those_of_the_answers_that_make_most_of_them() {
     let claiming = |n, made, uncited, ungrounded| {
         let (chunks, cited) = (vec!["a.md#1".to_owned()], Cited::default());
         let claims = Some(Claims { made, uncited, ungrounded });
-        let retrieval = Some(RecordedRetrieval { chunks, cited, claims, failed: None });
+        let retrieval =
+            Some(RecordedRetrieval { chunks, cited, claims, failed: None, words_only: None });
         Record { retrieval, ..slow(n, 10) }
     };
     let all = [claiming(1, 4, 1, 0), claiming(2, 2, 2, 0), claiming(3, 4, 0, 2), slow(4, 10)];
