@@ -11,6 +11,7 @@ use std::time::Instant;
 use tidegate_core::guard::{
     Detectors, Heard, Place, RedactedStream, Said, Words, detect_refusal, overlap_share, signals,
 };
+use tidegate_core::retrieval::{Chunk, ChunkId, claims, retrieved};
 use tidegate_core::text::{find_private, redact};
 
 const ROUNDS: usize = 30;
@@ -58,7 +59,8 @@ fn main() {
     println!("µs a KiB, of texts of {KIB} KiB");
     let words = Words::new(&["gambling".to_owned(), "赌博".to_owned()]);
     println!(
-        "{:>10}  private  redact  streamed  planted   echo  encoded  refusal  signals  words",
+        "{:>10}  private  redact  streamed  planted   echo  encoded  refusal  signals  words  \
+         claims",
         ""
     );
     for (name, piece) in TEXTS {
@@ -73,9 +75,13 @@ fn main() {
         let refusal = time(|| detect_refusal(&text));
         let signal = time(|| signals([(Place::Tool, text.as_str())], &Words::default()));
         let word = time(|| signals([(Place::Answer, text.as_str())], &words));
+        let chunk = Chunk { id: ChunkId::new("a.md", 1), text: text.chars().take(500).collect() };
+        let shown = retrieved(vec![chunk; 3], 4000);
+        let claim = time(|| claims(&text, &shown));
         println!(
             "{name:>10}  {private:>7.2}  {redacted:>6.2}  {streamed:>8.2}  {seen:>7.2}  \
-             {echo:>5.2}  {encoded:>7.2}  {refusal:>7.3}  {signal:>7.2}  {word:>5.2}"
+             {echo:>5.2}  {encoded:>7.2}  {refusal:>7.3}  {signal:>7.2}  {word:>5.2}  \
+             {claim:>6.2}"
         );
     }
 }

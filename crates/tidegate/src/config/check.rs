@@ -1,6 +1,7 @@
 //! What types cannot say about a project file: names that must exist, ranges, and safe listening.
 
 mod money;
+mod risk;
 
 use super::address::{is_open_to_all, listen_addr};
 use super::cors::check_origin;
@@ -22,8 +23,6 @@ mod upstreams;
 const CACHE_MB_MAX: u64 = 65_536;
 /// Highest `degrade.max_tokens`: far more than any answer has.
 const DEGRADED_TOKENS_MAX: u64 = 1_000_000;
-/// Shortest planted text, characters: a shorter one could be in an honest answer.
-const MIN_PLANTED_CHARS: usize = 8;
 /// What is wrong with an address that is not this machine's own.
 const REACHABLE: &str = "can be reached from other machines, and there are no `credentials`";
 /// Longest look at a rung, seconds: a year.
@@ -57,6 +56,7 @@ impl Checker<'_> {
         self.evals(project)?;
         self.money(project)?;
         self.records(project)?;
+        self.cache_and_degrade(project)?;
         self.risk(project)
     }
 
@@ -413,17 +413,7 @@ impl Checker<'_> {
         Ok(())
     }
 
-    fn risk(&self, project: &Project) -> Result<()> {
-        let ban_s = project.risk.ban_s;
-        if ban_s > 86_400 {
-            return Err(self.refuse("risk.ban_s", ban_s, "0 to 86400"));
-        }
-        if let Some(moderation) = &project.risk.moderation
-            && !(1..=60_000).contains(&moderation.deadline_ms)
-        {
-            let given = moderation.deadline_ms;
-            return Err(self.refuse("risk.moderation.deadline_ms", given, "1 to 60000"));
-        }
+    fn cache_and_degrade(&self, project: &Project) -> Result<()> {
         let crate::config::CacheConfig { max_mb, ttl_s } = project.cache;
         let most = CACHE_MB_MAX as f64;
         self.number("cache.max_mb", max_mb as f64, (0.0, most), "0 to 65536")?;
@@ -431,23 +421,6 @@ impl Checker<'_> {
         if !(1..=DEGRADED_TOKENS_MAX).contains(&project.degrade.max_tokens) {
             let given = project.degrade.max_tokens;
             return Err(self.refuse("degrade.max_tokens", given, "1 to 1000000"));
-        }
-        let is_empty = |word: &String| word.trim().is_empty();
-        if let Some(i) = project.risk.words.iter().position(is_empty) {
-            return Err(self.error(&format!("risk.words[{i}]"), "is empty; a word is needed"));
-        }
-        for (i, text) in project.risk.planted.iter().enumerate() {
-            let chars = text.trim().chars().count();
-            if chars < MIN_PLANTED_CHARS {
-                return Err(self
-                    .error(
-                        &format!("risk.planted[{i}]"),
-                        format!("has {chars} characters, allowed {MIN_PLANTED_CHARS} or more"),
-                    )
-                    .hint(
-                        "plant a text that no honest answer contains, such as `TG-CANARY-7f3a91`",
-                    ));
-            }
         }
         Ok(())
     }

@@ -176,6 +176,35 @@ fn credentials_never_show_a_secret() {
 }
 
 #[test]
+fn a_guard_that_could_see_nothing_is_refused() {
+    check(
+        "risk:\n  words: [赌博, \"\\u200b \"]\n",
+        "6:15: risk.words[1]: has no character that shows; a word is needed",
+        "take it out",
+    );
+    check(
+        "risk:\n  block: [planted, words]\n",
+        "6:20: risk.block[1]: nothing would be blocked by it: there are no `risk.words`",
+        "add the words: `words: [赌博, gambling]`",
+    );
+    check(
+        "risk:\n  block: [moderation]\n",
+        "6:11: risk.block[0]: nothing would be blocked by it: there is no `risk.moderation`",
+        "add the endpoint: `moderation: {url: \"https://api.openai.com/v1/moderations\"}`",
+    );
+    check(
+        "risk:\n  moderation: {url: \"http://m\", on: []}\n",
+        "6:37: risk.moderation.on: is empty, so that the endpoint is never asked",
+        "allowed are `requests` and `answers`; leave out `risk.moderation` for none",
+    );
+    check(
+        "risk:\n  moderation: {url: \"user:key@m\"}\n",
+        "6:21: risk.moderation.url: allowed is an `http` or `https` URL",
+        "the whole address, for example `https://api.openai.com/v1/moderations`",
+    );
+}
+
+#[test]
 fn ranges() {
     check(
         "limits:\n  max_concurrent: 0\n",

@@ -1,7 +1,7 @@
 //! A guard outside of this process: an endpoint that says what texts hold.
 
-use super::SetupError;
 use super::transport::{Place, Transport};
+use super::{SetupError, UpstreamError};
 use crate::config::{ModerationConfig, Side};
 use bytes::Bytes;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub(crate) struct Moderation {
     model: Option<String>,
     on: Vec<Side>,
     /// How long it is waited for.
-    pub(crate) within: Duration,
+    within: Duration,
 }
 
 /// Texts, ready to be sent.
@@ -57,11 +57,24 @@ impl Moderation {
     }
 
     /// What texts are flagged for, by the endpoint's names, in order and with commas; empty where
-    /// they are not. `None` where no such answer came in time.
-    pub(crate) async fn look(&self, texts: Texts, within: Duration) -> Option<String> {
-        let answer = self.transport.post(texts.body, within.min(self.within)).await.ok()?;
-        let flagged = read_answer(&answer, texts.count)?;
-        Some(flagged.into_iter().collect::<Vec<_>>().join(", "))
+    /// they are not.
+    ///
+    /// # Errors
+    /// Why there is no such answer, in our own words.
+    pub(crate) async fn look(&self, texts: Texts, left: Duration) -> Result<String, String> {
+        let within = left.min(self.within);
+        let why = |error: UpstreamError| match (error.status, error.failure) {
+            (Some(status), _) => format!("the moderation endpoint answered {status}"),
+            (None, failure) if failure.is_timeout() => {
+                let waited = within.as_millis();
+                format!("no answer of the moderation endpoint within {waited} ms")
+            }
+            (None, failure) => format!("the moderation endpoint: {}", failure.as_str()),
+        };
+        let answer = self.transport.post(texts.body, within).await.map_err(why)?;
+        let flagged = read_answer(&answer, texts.count)
+            .ok_or("the moderation endpoint's answer has no result for each text")?;
+        Ok(flagged.into_iter().collect::<Vec<_>>().join(", "))
     }
 }
 

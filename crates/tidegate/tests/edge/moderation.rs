@@ -135,13 +135,15 @@ fn a_moderation_endpoint_that_does_not_answer_fails_open_or_closed_as_the_projec
     let model = echo();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let text = "退货 fine ".repeat(300);
-    for (name, guard) in [("gone", Upstream::nobody()), ("silent", silent.local_addr().unwrap())] {
+    let gone = "the moderation endpoint: unreachable";
+    let none = "no answer of the moderation endpoint within 200 ms";
+    let silent = silent.local_addr().unwrap();
+    for (name, guard, detail) in [("gone", Upstream::nobody(), gone), ("silent", silent, none)] {
         let risk = |block: &str| risk(guard, block, ", deadline_ms: 200");
         let open = model.project("", &risk("[moderation]"));
         let server = open.serve();
         let answer = stream(&server, name, 5, &text);
         assert_eq!((text_of(&answer), is_whole(&answer)), (text.clone(), true), "{name}");
-        let detail = "no answer of the moderation endpoint within 200 ms";
         let unreachable =
             json!({"kind": "moderation_unreachable", "place": "answer", "detail": detail});
         assert_eq!(signals(&open, name), json!([unreachable]), "{name}");

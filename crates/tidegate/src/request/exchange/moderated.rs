@@ -94,13 +94,9 @@ impl Exchange {
         async move {
             let moderation = set.moderation.as_ref()?;
             let (kind, detail) = match moderation.look(texts?, left).await {
-                Some(flagged) if flagged.is_empty() => return None,
-                Some(flagged) => (SignalKind::Moderation, flagged),
-                None => {
-                    let waited = left.min(moderation.within).as_millis();
-                    let detail = format!("no answer of the moderation endpoint within {waited} ms");
-                    (SignalKind::ModerationUnreachable, detail)
-                }
+                Ok(flagged) if flagged.is_empty() => return None,
+                Ok(flagged) => (SignalKind::Moderation, flagged),
+                Err(why) => (SignalKind::ModerationUnreachable, why),
             };
             Some(Signal { kind, place, detail })
         }
