@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes crates/core/tests/metrics/pairs.jsonl: pairs of texts, and what the packages say of them.
+"""Writes crates/core/tests/metrics: pairs of texts and paired samples, and what packages say of them.
 
     python3 -m venv /tmp/metrics && /tmp/metrics/bin/pip install \
-        sacrebleu==2.6.0 rouge-score==0.1.2 nltk==3.10.4
+        sacrebleu==2.6.0 rouge-score==0.1.2 nltk==3.10.4 scipy==1.17.1
     /tmp/metrics/bin/python bench/metrics.py
 
 The pairs are made here, from the words below and a fixed seed: English, Chinese, Japanese, mixed
@@ -18,10 +18,12 @@ import random
 import re
 import string
 
+import numpy
 from nltk.metrics.distance import edit_distance
 from nltk.translate.gleu_score import sentence_gleu
 from rouge_score import rouge_scorer
 from sacrebleu.metrics import BLEU, CHRF
+from scipy import optimize, stats
 
 RANDOM = random.Random(20261129)
 
@@ -162,6 +164,48 @@ def scores(answer, references):
     return found
 
 
+def detectable(cases, fixed):
+    """The drop that a comparison over so many cases shows in 80 % of runs; -1 where none is."""
+    p = lambda broken: stats.binomtest(min(broken, fixed), broken + fixed, 0.5).pvalue
+    needed = next((n for n in range(fixed + 1, cases + 1) if p(n) <= 0.05), None)
+    if needed is None:
+        return -1.0
+    shown = lambda rate: stats.binom.sf(needed - 1, cases, rate) - 0.8
+    return max(optimize.brentq(shown, 0.0, 1.0, xtol=1e-14) - fixed / cases, 0.0)
+
+
+def paired():
+    """Tests of paired samples, by scipy; Holm's by its definition."""
+    rows = []
+    for broken, fixed in [(0, 0), (1, 0), (5, 0), (6, 0), (8, 3), (3, 8), (40, 22), (700, 640)]:
+        total = broken + fixed
+        p = stats.binomtest(min(broken, fixed), total, 0.5).pvalue if total else 1.0
+        rows.append({"test": "mcnemar", "broken": broken, "fixed": fixed, "result": [float(p)]})
+    for _ in range(60):
+        broken, fixed = RANDOM.randrange(60), RANDOM.randrange(1, 60)
+        p = stats.binomtest(min(broken, fixed), broken + fixed, 0.5).pvalue
+        rows.append({"test": "mcnemar", "broken": broken, "fixed": fixed, "result": [float(p)]})
+    for _ in range(60):
+        count = RANDOM.randrange(2, 13)
+        values = [RANDOM.choice([0.0, 0.25, -0.25, 0.5, -1.0, 1.0, RANDOM.uniform(-1, 1)])
+                  for _ in range(count)]
+        found = stats.permutation_test((numpy.array(values),), numpy.mean, n_resamples=numpy.inf,
+                                       permutation_type="samples", alternative="two-sided")
+        rows.append({"test": "flips", "differences": values, "result": [float(found.pvalue)]})
+    for _ in range(20):
+        p = [round(RANDOM.random() ** 3, 4) for _ in range(RANDOM.randrange(1, 9))]
+        order, result, least = sorted(range(len(p)), key=lambda at: p[at]), [1.0] * len(p), 0.0
+        for rank, at in enumerate(order):
+            least = max(least, min(1.0, (len(p) - rank) * p[at]))
+            result[at] = least
+        rows.append({"test": "holm", "p": p, "result": result})
+    for cases in (5, 6, 7, 20, 100, 500, 1000):
+        for fixed in (0, 1, 4, 25):
+            drop = detectable(cases, fixed)
+            rows.append({"test": "drop", "cases": cases, "fixed": fixed, "result": [float(drop)]})
+    return rows
+
+
 def main():
     pairs = [("", [""]), ("", ["退款"]), ("a", [""]), (" ", ["\n"]), ("the", ["a"]),
              ("the cat is on the mat", ["the cat sat on a mat", "there is a cat on the mat"])]
@@ -175,7 +219,10 @@ def main():
             text = json.dumps(line, ensure_ascii=False, separators=(",", ":"))
             # Line ends that are no ends of lines of this file.
             file.write(text.replace("\u2028", "\\u2028") + "\n")
-    print(f"{len(pairs)} pairs in {path}")
+    rows = paired()
+    with (path.parent / "paired.jsonl").open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
+    print(f"{len(pairs)} pairs and {len(rows)} tests in {path.parent}")
 
 
 if __name__ == "__main__":

@@ -7,9 +7,11 @@
 
 mod case;
 mod check;
+mod compare;
 mod judge;
 mod kind;
 mod likeness;
+mod noise;
 mod report;
 mod score;
 
@@ -18,15 +20,18 @@ pub use case::{
     adversarial_cases,
 };
 pub use check::Check;
+pub use compare::compare_runs;
 pub use judge::{
     CalledTool, Found, check_value, fold_case_and_width, judge_text, judge_tools, levenshtein,
     result_names,
 };
 pub use kind::{CheckKind, CheckRow, NoSuchCheck, Takes, Tokens};
 pub use likeness::{Measure, bleu, chrf, exact_match, gleu, measure, rouge_l, rouge_n, token_f1};
+pub use noise::{
+    ALPHA, POWER, PairedTest, Repeats, Stability, detectable_drop, holm, mcnemar, sign_flips,
+};
 pub use report::{
     ACCURACY, CaseResult, EvalReport, FailureRow, GateVerdict, ReportDetail, RunComparison,
-    Unanswered, asks_the_same, compare_runs, error_causes, failure_table, metrics, verdict,
-    verdict_on,
+    Unanswered, asks_the_same, error_causes, failure_table, metrics, verdict, verdict_on,
 };
 pub use score::{CORRECT_FROM, CheckResult, RED_LINE, fails_hard, legacy_score, mean_score};

@@ -2,6 +2,7 @@
 
 use super::case::{Case, Risk, Severity};
 use super::kind::CheckKind;
+use super::noise::{PairedTest, Repeats};
 use super::score::{CORRECT_FROM, CheckResult, ROUNDING, fails_hard};
 use crate::ids::{Digest, UnixMs, VersionSetId};
 use crate::upstream::Failure;
@@ -26,6 +27,9 @@ pub struct CaseResult {
     pub checks: Vec<CheckResult>,
     /// End-to-end time, ms.
     pub latency_ms: u64,
+    /// How its repeats went; absent where it was asked once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<Repeats>,
 }
 
 /// How a case without an answer was tried.
@@ -110,7 +114,7 @@ pub enum GateVerdict {
 }
 
 /// How the same cases did in this run and the one before.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RunComparison {
     /// The run before.
     pub previous_run: String,
@@ -120,6 +124,12 @@ pub struct RunComparison {
     pub fixed: Vec<String>,
     /// Not in the run before.
     pub new: Vec<String>,
+    /// Whether metrics changed beyond chance; empty in reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tests: Vec<PairedTest>,
+    /// The smallest drop of accuracy that this comparison shows; see [`super::detectable_drop`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detectable_drop: Option<f64>,
 }
 
 /// One case in the report's JSON file.
@@ -368,30 +378,6 @@ pub fn error_causes(results: &[CaseResult]) -> Vec<String> {
         format!("{count} {s}: {error}")
     };
     causes.into_iter().map(sentence).collect()
-}
-
-/// How the same cases did before and now.
-///
-/// A case without an answer, before or now, is neither broken nor fixed: an error is not a
-/// failure. A case that kept its id and asks something else is new.
-pub fn compare_runs(previous: &EvalReport, now: &[CaseResult]) -> RunComparison {
-    let before: BTreeMap<&str, &CaseResult> =
-        previous.results.iter().map(|result| (result.case.id.as_str(), result)).collect();
-    let mut comparison =
-        RunComparison { previous_run: previous.run_id.clone(), ..RunComparison::default() };
-    for result in now {
-        let id = result.case.id.clone();
-        match before.get(id.as_str()).filter(|old| asks_the_same(&old.case, &result.case)) {
-            None => comparison.new.push(id),
-            Some(old) if old.error.is_some() || result.error.is_some() => {}
-            Some(old) => match (old.is_correct(), result.is_correct()) {
-                (true, false) => comparison.broken.push(id),
-                (false, true) => comparison.fixed.push(id),
-                (true, true) | (false, false) => {}
-            },
-        }
-    }
-    comparison
 }
 
 /// Whether two cases ask the same question, whatever they check the answer for.

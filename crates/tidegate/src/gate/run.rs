@@ -23,8 +23,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::gate::{
-    ACCURACY, Case, CaseResult, CaseSet, CheckResult, EvalReport, GateVerdict, ReportDetail,
-    Unanswered, asks_the_same, compare_runs, fails_hard, failure_table, legacy_score, verdict_on,
+    ACCURACY, Case, CaseResult, CaseSet, CheckResult, EvalReport, GateVerdict, Repeats,
+    ReportDetail, Unanswered, asks_the_same, compare_runs, fails_hard, failure_table, legacy_score,
+    verdict_on,
 };
 use tidegate_core::ids::{Digest, UnixMs, VersionSetId};
 
@@ -220,6 +221,7 @@ fn result_of(
         score: 0.0,
         checks: Vec::new(),
         latency_ms,
+        repeats: None,
     };
     let asked = match asked {
         Ok(asked) => asked,
@@ -258,6 +260,7 @@ fn result_of(
         score,
         checks,
         latency_ms: asked.latency_ms,
+        repeats: None,
     }
 }
 
@@ -283,7 +286,11 @@ fn merge(runs: &[CaseResult]) -> Option<CaseResult> {
         }
     }
     let count = answered.len() as f64;
+    let passed = answered.iter().filter(|run| run.is_correct()).count();
+    // As many as REPEAT_MAX at most.
+    let repeats = Repeats { answered: answered.len() as u32, passed: passed as u32 };
     Some(CaseResult {
+        repeats: Some(repeats),
         checks: names.into_iter().map(|name| merge_check(name, &answered)).collect(),
         score: answered.iter().map(|run| run.score).sum::<f64>() / count,
         latency_ms: answered.iter().map(|run| run.latency_ms).max().unwrap_or_default(),

@@ -4,7 +4,10 @@
 use super::words::{EvalWords, Words};
 use crate::lang::{self, Lang};
 use crate::output::{Tone, one_line, padded, paint, right};
-use tidegate_core::gate::{EvalReport, FailureRow, GateVerdict, RunComparison};
+use tidegate_core::gate::{
+    CaseResult, EvalReport, FailureRow, GateVerdict, PairedTest, Repeats, RunComparison, Stability,
+    detectable_drop,
+};
 use unicode_width::UnicodeWidthStr as _;
 
 /// Failing cases of one class, or ids of one list, that a terminal shows; the file has them all.
@@ -27,6 +30,7 @@ pub(crate) fn eval(report: &EvalReport) -> Vec<String> {
 pub(crate) fn eval_in(lang: Lang, report: &EvalReport) -> Vec<(Option<Tone>, String)> {
     let words = &Words::of(lang).eval;
     let mut lines = table(lang, words, &report.failure_table);
+    lines.extend(flaky(lang, report));
     if let Some(comparison) = &report.comparison {
         lines.push((None, String::new()));
         lines.extend(compared(lang, words, comparison));
@@ -48,6 +52,7 @@ pub(crate) fn eval_in(lang: Lang, report: &EvalReport) -> Vec<(Option<Tone>, Str
     lines.push((Some(tone), row(words.status, word)));
     let reasons = report.reasons.iter().take(SHOWN);
     lines.extend(reasons.map(|reason| (Some(Tone::Dim), format!("  {}", one_line(reason)))));
+    lines.push((Some(Tone::Dim), detectable(lang, report)));
     lines
 }
 
@@ -106,7 +111,7 @@ fn compared(
     words: &EvalWords,
     comparison: &RunComparison,
 ) -> Vec<(Option<Tone>, String)> {
-    let RunComparison { previous_run, broken, fixed, new } = comparison;
+    let RunComparison { previous_run, broken, fixed, new, tests, detectable_drop: _ } = comparison;
     let (run, counts) = (one_line(previous_run), [broken.len(), fixed.len(), new.len()]);
     let [b, f, n] = counts;
     let head = match lang {
@@ -131,5 +136,65 @@ fn compared(
         }
         lines.push((Some(tone), format!("  {}{}", padded(word, 8), names.join(", "))));
     }
+    lines.extend(tests.iter().filter(|test| test.is_change()).map(|test| changed(lang, test)));
+    if !tests.is_empty() && !tests.iter().any(PairedTest::is_change) {
+        let text = match lang {
+            Lang::En => "  no metric changed beyond chance",
+            Lang::Zh => "  没有指标的变化超出偶然",
+            Lang::Ja => "  偶然を超える指標の変化はない",
+        };
+        lines.push((Some(Tone::Dim), text.to_owned()));
+    }
     lines
+}
+
+/// A metric that changed beyond chance, with its numbers.
+fn changed(lang: Lang, test: &PairedTest) -> (Option<Tone>, String) {
+    let PairedTest { metric, cases, before, now, p: _, p_holm } = test;
+    let tone = if now < before { Tone::Red } else { Tone::Green };
+    let text = match lang {
+        Lang::En => format!("  {metric} {before:.3} -> {now:.3} over {cases} cases, p {p_holm:.4}"),
+        Lang::Zh => format!("  {metric} {before:.3} -> {now:.3}，{cases} 个用例，p {p_holm:.4}"),
+        Lang::Ja => format!("  {metric} {before:.3} -> {now:.3}、{cases} 件、p {p_holm:.4}"),
+    };
+    (Some(tone), text)
+}
+
+/// The cases that passed in some of their repeats; nothing where none did.
+fn flaky(lang: Lang, report: &EvalReport) -> Option<(Option<Tone>, String)> {
+    let is_flaky = |result: &&CaseResult| {
+        result.repeats.and_then(Repeats::stability) == Some(Stability::Flaky)
+    };
+    let flaky: Vec<&CaseResult> = report.results.iter().filter(is_flaky).collect();
+    let name = |result: &&CaseResult| {
+        let Repeats { answered, passed } = result.repeats.unwrap_or_default();
+        format!("{} {passed}/{answered}", one_line(&result.case.id))
+    };
+    let names: Vec<String> = flaky.iter().take(SHOWN).map(name).collect();
+    let (count, names) = (flaky.len(), names.join(", "));
+    let text = match lang {
+        Lang::En => format!("Flaky: {count} ({names})"),
+        Lang::Zh => format!("时对时错：{count} 个（{names}）"),
+        Lang::Ja => format!("不安定：{count} 件（{names}）"),
+    };
+    (count > 0).then_some((Some(Tone::Yellow), text))
+}
+
+/// The smallest drop of accuracy that a comparison over these cases shows.
+fn detectable(lang: Lang, report: &EvalReport) -> String {
+    let answered = report.results.iter().filter(|result| result.error.is_none()).count();
+    let drop = match &report.comparison {
+        Some(comparison) if !comparison.tests.is_empty() => comparison.detectable_drop,
+        Some(_) | None => detectable_drop(answered as u64, 0),
+    };
+    match (lang, drop.map(|drop| format!("{:.1}", drop * 100.0))) {
+        (Lang::En, Some(points)) => {
+            format!("  smallest drop that this many cases show: {points} points")
+        }
+        (Lang::En, None) => "  too few cases to show any drop by comparison".to_owned(),
+        (Lang::Zh, Some(points)) => format!("  这么多用例能看出的最小下降：{points} 个百分点"),
+        (Lang::Zh, None) => "  用例太少，比较看不出任何下降".to_owned(),
+        (Lang::Ja, Some(points)) => format!("  この件数で分かる最小の低下：{points} ポイント"),
+        (Lang::Ja, None) => "  件数が少なく、比較では低下が分からない".to_owned(),
+    }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::gate::{Checks, Handling};
+use crate::gate::{compare_runs, detectable_drop};
 
 fn result(id: &str, risk: Risk, severity: Severity, score: f64) -> CaseResult {
     let detail = if score < 1.0 { format!("{id} is wrong") } else { String::new() };
@@ -21,6 +22,7 @@ fn result(id: &str, risk: Risk, severity: Severity, score: f64) -> CaseResult {
         unanswered: None,
         score,
         checks: vec![CheckResult::new("expected_contains", score, detail)],
+        repeats: None,
         latency_ms: 1,
     }
 }
@@ -258,4 +260,45 @@ fn what_checks_measure_is_a_metric() {
     let (verdict, reasons) = verdict_on(&results, &thresholds);
     assert_eq!(verdict, GateVerdict::Fail);
     assert!(reasons[0].starts_with("Quality gate failed: rouge_l = 0 < 0.5"), "{reasons:?}");
+}
+
+/// Twenty cases, of which the first `wrong` fail now.
+fn two_runs(wrong: usize) -> (EvalReport, Vec<CaseResult>) {
+    let result = |at: usize, score: f64| {
+        let mut result = normal(&format!("c{at}"), score);
+        result.checks = vec![CheckResult {
+            measured: Some(score / 2.0),
+            ..CheckResult::new("bleu", score, "wrong")
+        }];
+        result
+    };
+    let now = (0..20).map(|at| result(at, if at < wrong { 0.0 } else { 1.0 })).collect();
+    (report((0..20).map(|at| result(at, 1.0)).collect()), now)
+}
+
+#[test]
+fn a_drop_beyond_chance_is_named_with_its_numbers() {
+    let (old, now) = two_runs(8);
+    let comparison = compare_runs(&old, &now);
+    let names: Vec<&str> = comparison.tests.iter().map(|test| test.metric.as_str()).collect();
+    assert_eq!(names, ["accuracy", old.results[0].case.risk.as_str(), "score", "bleu"]);
+    let accuracy = &comparison.tests[0];
+    assert_eq!((accuracy.cases, accuracy.before, accuracy.now), (20, 1.0, 0.6));
+    assert!((accuracy.p - 2.0 * 0.5_f64.powi(8)).abs() < 1e-12);
+    assert!((accuracy.p_holm - 4.0 * accuracy.p).abs() < 1e-12, "four metrics are looked at");
+    assert!(accuracy.is_change());
+    assert_eq!((comparison.tests[3].before, comparison.tests[3].now), (0.5, 0.3));
+    assert_eq!(comparison.detectable_drop, detectable_drop(20, 0));
+    let (old, now) = two_runs(5);
+    let few = compare_runs(&old, &now);
+    assert!(few.tests.iter().all(|test| !test.is_change()), "five cases may fail by chance");
+}
+
+#[test]
+fn a_case_without_an_answer_is_no_pair_and_identical_runs_differ_in_nothing() {
+    let (old, mut now) = two_runs(8);
+    now[0].error = Some("down".to_owned());
+    assert_eq!(compare_runs(&old, &now).tests[0].cases, 19);
+    let same = compare_runs(&old, &old.results);
+    assert!(same.tests.iter().all(|test| test.p == 1.0 && !test.is_change()));
 }

@@ -2,7 +2,7 @@
 
 use crate::gate::{
     Case, CaseResult, Check, CheckKind, CheckResult, Checks, EvalReport, FailureRow, GateVerdict,
-    Handling, ReportDetail, Risk, RunComparison, Severity, Tokens, Unanswered,
+    Handling, PairedTest, Repeats, ReportDetail, Risk, RunComparison, Severity, Tokens, Unanswered,
 };
 use crate::ids::{Digest, UnixMs};
 use crate::upstream::Failure;
@@ -77,6 +77,7 @@ pub(super) fn report() -> EvalReport {
             measured: Some(0.5),
         }],
         latency_ms: 1,
+        repeats: Some(Repeats { answered: 5, passed: 4 }),
     };
     EvalReport {
         model: text(),
@@ -103,6 +104,15 @@ pub(super) fn report() -> EvalReport {
             broken: vec![text()],
             fixed: vec![text()],
             new: vec![text()],
+            tests: vec![PairedTest {
+                metric: text(),
+                cases: 1,
+                before: 0.5,
+                now: 0.5,
+                p: 0.5,
+                p_holm: 0.5,
+            }],
+            detectable_drop: Some(0.5),
         }),
         results: vec![result],
     }

@@ -392,6 +392,7 @@ fn eval(to: &PackedSet) -> EvalReport {
             score,
             if score < 1.0 { "没有引用来源" } else { "" },
         )],
+        repeats: None,
         latency_ms: 900,
     };
     let results = vec![

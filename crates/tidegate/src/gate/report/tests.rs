@@ -1,7 +1,8 @@
 use super::*;
 use crate::lang::Lang;
 use tidegate_core::gate::{
-    Case, CheckResult, Checks, ReportDetail, Risk, RunComparison, Severity, failure_table,
+    Case, CheckResult, Checks, PairedTest, Repeats, ReportDetail, Risk, RunComparison, Severity,
+    failure_table,
 };
 use tidegate_core::ids::{Digest, UnixMs, VersionSetId};
 
@@ -25,6 +26,7 @@ fn result(id: &str, risk: Risk, wrong: &str) -> CaseResult {
         unanswered: None,
         score,
         checks: vec![CheckResult::new("c", score, wrong)],
+        repeats: None,
         latency_ms: 1_234,
     }
 }
@@ -86,6 +88,7 @@ fn the_failure_table_comes_first_and_lines_up() {
         broken: vec!["format_01".to_owned()],
         fixed: vec![],
         new: vec!["格式二".to_owned()],
+        ..RunComparison::default()
     });
     let expected = "\
 Failures by class
@@ -106,6 +109,7 @@ Accuracy:  25.0 % (1 of 4 correct)
 Threshold: 85.0 %
 Status:    INCONCLUSIVE
   a reason
+  too few cases to show any drop by comparison
 ";
     assert_eq!(text(&report), expected);
 }
@@ -118,6 +122,7 @@ fn it_is_in_the_readers_language_and_still_lines_up() {
         broken: vec!["format_01".to_owned()],
         fixed: vec![],
         new: vec![],
+        ..RunComparison::default()
     });
     let expected = "\
 按类别的失败
@@ -138,6 +143,7 @@ fn it_is_in_the_readers_language_and_still_lines_up() {
 门槛：   85.0 %
 状态：   无法判断 INCONCLUSIVE
   a reason
+  用例太少，比较看不出任何下降
 ";
     assert_eq!(in_lang(Lang::Zh, &report), expected);
     assert!(in_lang(Lang::Ja, &report).contains("状態：     判定不能 INCONCLUSIVE"));
@@ -178,4 +184,33 @@ fn junit_tells_a_failure_from_an_error() {
     assert!(xml.contains("<error type=\"normal\" message=\"unreachable: no connection\">"));
     assert!(xml.contains("<testcase classname=\"safety\" name=\"safety_01\" time=\"1.234\"/>"));
     assert!(!xml.contains('\u{1b}'));
+}
+
+#[test]
+fn flaky_cases_and_changes_beyond_chance_are_named() {
+    let mut report = mixed();
+    report.results[0].repeats = Some(Repeats { answered: 5, passed: 3 });
+    report.results[1].repeats = Some(Repeats { answered: 5, passed: 0 });
+    let test = |metric: &str, before, now, p_holm| PairedTest {
+        metric: metric.to_owned(),
+        cases: 120,
+        before,
+        now,
+        p: p_holm / 2.0,
+        p_holm,
+    };
+    report.comparison = Some(RunComparison {
+        previous_run: "eval-0".to_owned(),
+        tests: vec![test("accuracy", 0.95, 0.85, 0.012), test("score", 0.9, 0.89, 0.4)],
+        detectable_drop: Some(0.0725),
+        ..RunComparison::default()
+    });
+    let shown = text(&report);
+    assert!(shown.contains("Flaky: 1 (format_01 3/5)\n"), "{shown}");
+    assert!(shown.contains("  accuracy 0.950 -> 0.850 over 120 cases, p 0.0120\n"), "{shown}");
+    assert!(!shown.contains("score 0."), "{shown}");
+    assert!(shown.ends_with("smallest drop that this many cases show: 7.2 points\n"), "{shown}");
+    let comparison = report.comparison.as_mut().unwrap();
+    comparison.tests.retain(|test| test.metric == "score");
+    assert!(text(&report).contains("  no metric changed beyond chance\n"));
 }
