@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub const ALPHA: f64 = 0.05;
 /// How often a change as large as the detectable one is seen.
 pub const POWER: f64 = 0.8;
-/// Most differences whose sign flips are all tried; beyond, [`FLIPS`] draws are.
+/// Most differences whose sign flips are all tried; beyond, draws are made.
 const ALL_FLIPS_MAX: usize = 16;
 /// How many draws of signs are made.
 const FLIPS: u32 = 10_000;
@@ -98,7 +98,7 @@ fn binomial_up_to(most: u64, total: u64, p: f64) -> f64 {
 }
 
 /// How often flipping the signs of the differences at random gives a mean at least as far from 0,
-/// two-sided. All flips are tried for up to [`ALL_FLIPS_MAX`] differences that are not 0; beyond,
+/// two-sided. All flips are tried for up to 16 differences that are not 0; beyond,
 /// draws that follow from the seed, the observed signs counted as one of them.
 pub fn sign_flips(differences: &[f64], seed: u64) -> f64 {
     let changed: Vec<f64> = differences.iter().copied().filter(|value| *value != 0.0).collect();

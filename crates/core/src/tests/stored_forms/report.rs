@@ -41,6 +41,25 @@ fn checks() -> Checks {
     }
 }
 
+fn comparison() -> RunComparison {
+    let text = || "text".to_owned();
+    RunComparison {
+        previous_run: text(),
+        broken: vec![text()],
+        fixed: vec![text()],
+        new: vec![text()],
+        tests: vec![PairedTest {
+            metric: text(),
+            cases: 1,
+            before: 0.5,
+            now: 0.5,
+            p: 0.5,
+            p_holm: 0.5,
+        }],
+        detectable_drop: Some(0.5),
+    }
+}
+
 pub(super) fn report() -> EvalReport {
     let (text, some) = (|| "text".to_owned(), || Some("text".to_owned()));
     let case = Case {
@@ -99,21 +118,7 @@ pub(super) fn report() -> EvalReport {
             failed: vec![(text(), text())],
             errors: vec![(text(), text())],
         }],
-        comparison: Some(RunComparison {
-            previous_run: text(),
-            broken: vec![text()],
-            fixed: vec![text()],
-            new: vec![text()],
-            tests: vec![PairedTest {
-                metric: text(),
-                cases: 1,
-                before: 0.5,
-                now: 0.5,
-                p: 0.5,
-                p_holm: 0.5,
-            }],
-            detectable_drop: Some(0.5),
-        }),
+        comparison: Some(comparison()),
         results: vec![result],
     }
 }
