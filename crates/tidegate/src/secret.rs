@@ -64,9 +64,60 @@ pub(crate) fn random<const N: usize>() -> io::Result<[u8; N]> {
     Ok(bytes)
 }
 
+/// Whether two digests are the same, in a time that does not depend on where they differ.
+pub(crate) fn same(a: &[u8; 32], b: &[u8; 32]) -> bool {
+    let difference = a.iter().zip(b).fold(0, |seen, (x, y)| seen | (x ^ y));
+    std::hint::black_box(difference) == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::hint::black_box;
+    use std::time::Instant;
+
+    /// Welch's t of the times of two kinds of comparisons, in turn, as in dudect: the slowest tenth
+    /// of both is left out, which is what else the machine does.
+    fn t_of(compare: fn(&[u8; 32], &[u8; 32]) -> bool) -> f64 {
+        let (known, early, late) = ([7; 32], [8; 32], {
+            let mut late = [7; 32];
+            late[31] = 8;
+            late
+        });
+        let mut times = [Vec::new(), Vec::new()];
+        for turn in 0..40_000 {
+            let given = if turn % 2 == 0 { &early } else { &late };
+            let began = Instant::now();
+            for _ in 0..16 {
+                black_box(compare(black_box(&known), black_box(given)));
+            }
+            times[turn % 2].push(began.elapsed().as_nanos() as f64);
+        }
+        let mut all = times.concat();
+        all.sort_by(f64::total_cmp);
+        let most = all[all.len() * 9 / 10];
+        let [early, late] = times.map(|times| {
+            let kept: Vec<f64> = times.into_iter().filter(|time| *time <= most).collect();
+            let count = kept.len() as f64;
+            let mean = kept.iter().sum::<f64>() / count;
+            let spread = kept.iter().map(|time| (time - mean).powi(2)).sum::<f64>() / (count - 1.0);
+            (mean, spread / count)
+        });
+        (early.0 - late.0) / (early.1 + late.1).sqrt()
+    }
+
+    /// One that stops at the first difference, which the measurement must see.
+    fn stops(a: &[u8; 32], b: &[u8; 32]) -> bool {
+        a.iter().zip(b).all(|(x, y)| black_box(*x) == black_box(*y))
+    }
+
+    #[test]
+    fn how_long_a_comparison_takes_does_not_say_where_it_differs() {
+        let (leaks, ours) = (t_of(stops).abs(), t_of(same).abs());
+        println!("t {ours:.1}, of a comparison that stops {leaks:.1}");
+        // 4.5 is dudect's bound; a busy machine may be between the two.
+        assert!(leaks > 20.0 && ours < leaks / 4.0, "t {ours:.1}, one that stops {leaks:.1}");
+    }
 
     #[test]
     fn a_secret_is_kept_and_half_a_one_is_an_error() {
