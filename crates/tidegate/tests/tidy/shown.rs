@@ -36,7 +36,7 @@ fn named(page: &str) -> Vec<String> {
 fn is_there(name: &str, sources: &BTreeMap<String, String>) -> bool {
     let (place, test) = name.rsplit_once("::").unwrap_or((name, ""));
     let (module, of_edge) = match place {
-        "tidegate" | "tidegate-core" | "tidegate-store" => {
+        "tidegate" | "tidegate-core" | "tidegate-store" | "tidegate-wire" => {
             let folder = place.trim_start_matches("tidegate-");
             (format!("crates/{folder}/"), false)
         }

@@ -2,6 +2,8 @@
 
 #[path = "shown.rs"]
 mod shown;
+#[path = "supply.rs"]
+mod supply;
 
 use std::collections::BTreeMap;
 use std::fs;
