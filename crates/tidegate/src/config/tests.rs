@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;
 
+mod damaged;
 mod plan;
 mod texts;
 mod upstreams;
