@@ -150,9 +150,9 @@ impl ServiceBounds {
 /// Why a request may not begin.
 #[derive(Debug, Error)]
 pub(crate) enum NotTaken {
-    /// One of its scopes refuses.
+    /// One of its scopes refuses; with what is left of the caller's.
     #[error("over a bound")]
-    Refused(Arc<Scope>, Refused),
+    Refused(Arc<Scope>, Refused, Box<[Option<Level>; 2]>),
     /// What it may cost could not be written to disk.
     #[error("the budget could not be written to disk")]
     NotWritten,
@@ -207,9 +207,11 @@ impl Taken {
                     Box::pin(write_ahead(&scopes, &ahead, store)).await?;
                 }
                 Err((scope, refused)) => {
+                    let left = Box::new(levels_of(&scopes));
                     let scope = scopes.into_iter().nth(scope).flatten();
-                    return Err(scope
-                        .map_or(NotTaken::NotWritten, |scope| NotTaken::Refused(scope, refused)));
+                    return Err(scope.map_or(NotTaken::NotWritten, |scope| {
+                        NotTaken::Refused(scope, refused, left)
+                    }));
                 }
             }
         }
@@ -228,20 +230,24 @@ impl Taken {
         }
     }
 
-    /// How full the buckets are, of requests and of tokens: the key's, else the tenant's. How full
-    /// the service's are would say what other tenants do.
+    /// How full the buckets are; see [`levels_of`].
     pub(crate) fn levels(&self) -> [Option<Level>; 2] {
-        let [key, tenant, _] = &self.scopes;
-        let now_us = now_us();
-        let mut found = [None; 2];
-        for scope in [tenant, key].into_iter().flatten() {
-            let levels = scope.locked().levels(now_us);
-            for (found, level) in found.iter_mut().zip(levels) {
-                *found = level.or(*found);
-            }
-        }
-        found
+        levels_of(&self.scopes)
     }
+}
+
+/// How full the buckets are, of requests and of tokens: the key's, else the tenant's. How full the
+/// service's are would say what other tenants do.
+fn levels_of([key, tenant, _service]: &Scopes) -> [Option<Level>; 2] {
+    let now_us = now_us();
+    let mut found = [None; 2];
+    for scope in [tenant, key].into_iter().flatten() {
+        let levels = scope.locked().levels(now_us);
+        for (found, level) in found.iter_mut().zip(levels) {
+            *found = level.or(*found);
+        }
+    }
+    found
 }
 
 impl Drop for Taken {

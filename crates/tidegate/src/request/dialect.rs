@@ -234,7 +234,7 @@ impl Dialect {
                 code,
                 trace_id: trace.map(TraceId::as_str),
                 retry_after_s: match problem.next {
-                    Next::RetryAfter(seconds) => Some(seconds),
+                    Next::RetryAfter(seconds) | Next::Bounded(Some(seconds), _) => Some(seconds),
                     _ => None,
                 },
             }),

@@ -18,6 +18,7 @@ use super::auth::Caller;
 use super::bounds::BODY_FREE;
 use super::dialect::{Dialect, Echo, Message, Named, StreamForm, Tokens};
 use super::gateway::Gateway;
+use super::levels::{self, Levels};
 use super::priority;
 use super::problem::{CLIENT_GONE, Problem};
 use super::relief;
@@ -41,7 +42,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use taken::take;
 pub(super) use taken::{input_tokens, text_tokens};
-use tidegate_core::access::Level;
 use tidegate_core::degrade::DegradeLevel;
 use tidegate_core::guard::{Findings, Signal};
 use tidegate_core::ids::ChangeId;
@@ -65,20 +65,6 @@ const X_REPAIRED: HeaderName = HeaderName::from_static("x-tidegate-repaired");
 const X_DEGRADED: HeaderName = HeaderName::from_static("x-tidegate-degraded");
 /// `experimental` until what stable serves has passed the gate of a release.
 const X_STATUS: HeaderName = HeaderName::from_static("x-tidegate-status");
-
-/// The bound, what is left of it and when it is whole again, as OpenAI names them.
-const X_RATELIMIT: [[HeaderName; 3]; 2] = [
-    [
-        HeaderName::from_static("x-ratelimit-limit-requests"),
-        HeaderName::from_static("x-ratelimit-remaining-requests"),
-        HeaderName::from_static("x-ratelimit-reset-requests"),
-    ],
-    [
-        HeaderName::from_static("x-ratelimit-limit-tokens"),
-        HeaderName::from_static("x-ratelimit-remaining-tokens"),
-        HeaderName::from_static("x-ratelimit-reset-tokens"),
-    ],
-];
 
 /// What a client asks, whichever form it used.
 pub(super) struct Query {
@@ -455,7 +441,7 @@ pub(super) struct Labels {
     fallback: Option<HeaderValue>,
     repaired: bool,
     experimental: bool,
-    levels: [Option<Level>; 2],
+    levels: Levels,
     degraded: Option<DegradeLevel>,
 }
 
@@ -479,16 +465,7 @@ impl Labels {
         if self.experimental {
             headers.insert(X_STATUS, HeaderValue::from_static("experimental"));
         }
-        for (level, names) in self.levels.iter().zip(&X_RATELIMIT) {
-            if let Some(Level { limit, left, full_in_us }) = level {
-                headers.insert(&names[0], HeaderValue::from(*limit));
-                headers.insert(&names[1], HeaderValue::from(*left));
-                let seconds = format!("{:.3}s", *full_in_us as f64 / 1e6);
-                if let Ok(seconds) = HeaderValue::from_str(&seconds) {
-                    headers.insert(&names[2], seconds);
-                }
-            }
-        }
+        levels::put(&self.levels, headers);
         response
     }
 }

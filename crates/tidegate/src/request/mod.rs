@@ -23,6 +23,7 @@ mod body;
 mod cache;
 mod code;
 mod ids;
+mod levels;
 mod meter;
 mod priority;
 mod problem;

@@ -2,6 +2,7 @@
 
 use super::admission::Overload;
 use super::code::Code;
+use super::levels::Levels;
 use crate::access::{Scope, ScopeKind};
 use crate::clock::rfc3339;
 use crate::config::Block;
@@ -40,6 +41,9 @@ pub(super) enum Next {
     Nothing,
     /// Try again after so many seconds.
     RetryAfter(u64),
+    /// Try again after so many seconds, or not where there is no number: so much is left of the
+    /// caller's bounds.
+    Bounded(Option<u64>, Box<Levels>),
     /// Not try again: the answer will be the same.
     DoNotRetry,
     /// Use one of these methods.
@@ -117,25 +121,26 @@ impl Problem {
         problem
     }
 
-    /// A key's bound does not allow the request.
-    pub(super) fn over_bound(scope: &Scope, over: &OverBound) -> Problem {
+    /// A key's bound does not allow the request; `levels` are what is left of the caller's.
+    pub(super) fn over_bound(scope: &Scope, over: &OverBound, levels: Box<Levels>) -> Problem {
         let OverBound { bound, limit, asked, wait_us } = *over;
         let allowed = format!("{} may have {limit} {bound}", named(scope));
-        let (message, next) = match wait_us {
+        let (message, after_s) = match wait_us {
             _ if over.is_for_good() => {
-                (format!("{allowed}, and this request alone needs about {asked}"), Next::DoNotRetry)
+                (format!("{allowed}, and this request alone needs about {asked}"), None)
             }
             Some(wait_us) => {
                 let seconds = wait_us.div_ceil(1_000_000).max(1);
                 let message = format!("{allowed}, and has used them; try again in {seconds} s");
-                (message, Next::RetryAfter(seconds))
+                (message, Some(seconds))
             }
             None => {
                 let message = format!("{allowed}, and has as many; try again when one has ended");
-                (message, Next::RetryAfter(1))
+                (message, Some(1))
             }
         };
         let (status, code) = (StatusCode::TOO_MANY_REQUESTS, Code::RateLimitExceeded);
+        let next = Next::Bounded(after_s, levels);
         let mut problem = Problem::client(status, code, message).next(next);
         problem.kind = "rate_limit_error";
         problem

@@ -2,6 +2,7 @@
 
 use super::body::Body;
 use super::dialect::Dialect;
+use super::levels;
 use super::problem::{Next, Problem};
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
@@ -30,10 +31,17 @@ pub(super) fn json_bytes(status: StatusCode, body: impl Into<Bytes>) -> Response
 pub(super) fn problem(problem: &Problem, dialect: Dialect, trace_id: &TraceId) -> Response<Body> {
     let mut response = json_bytes(problem.status, dialect.error(problem, Some(trace_id)));
     let headers = response.headers_mut();
-    match problem.next {
+    match &problem.next {
         Next::Nothing => {}
+        Next::Bounded(after_s, levels) => {
+            levels::put(levels, headers);
+            match after_s {
+                Some(seconds) => headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds)),
+                None => headers.insert(X_SHOULD_RETRY, HeaderValue::from_static("false")),
+            };
+        }
         Next::RetryAfter(seconds) => {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
         }
         Next::DoNotRetry => {
             headers.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));

@@ -422,6 +422,8 @@ fn the_bounds_of_a_key_hold_and_say_when_it_may_pass() {
     );
     let over = ask(server.address, &bound);
     over.check_error(429, "rate_limit_exceeded", &["`web`", "3 requests a minute", "try again"]);
+    assert_eq!(over.header("x-ratelimit-limit-requests"), "3", "{over:?}");
+    assert_eq!(over.header("x-ratelimit-remaining-requests"), "0", "{over:?}");
     let wait: u64 = over.header("retry-after").parse().unwrap();
     assert!((1..=20).contains(&wait), "{over:?}");
     let answered = ask(server.address, &free);
@@ -449,6 +451,7 @@ fn the_bounds_of_a_key_hold_and_say_when_it_may_pass() {
     let never = ask_for(5000);
     never.check_error(429, "rate_limit_exceeded", &["2000 tokens a minute", "alone needs about"]);
     assert_eq!(never.header("x-should-retry"), "false", "{never:?}");
+    assert_eq!(never.header("x-ratelimit-limit-tokens"), "2000", "{never:?}");
 }
 
 /// So many at a time, exact under load, and a place is given back however a request ends.

@@ -49,9 +49,11 @@ pub(super) async fn take(
 
 fn problem(not_taken: &NotTaken) -> Problem {
     match not_taken {
-        NotTaken::Refused(scope, Refused::Bound(over)) => Problem::over_bound(scope, over),
-        NotTaken::Refused(scope, Refused::Budget(over)) => Problem::over_budget(scope, over),
-        NotTaken::Refused(_, Refused::Unpriced) => {
+        NotTaken::Refused(scope, Refused::Bound(over), left) => {
+            Problem::over_bound(scope, over, left.clone())
+        }
+        NotTaken::Refused(scope, Refused::Budget(over), _) => Problem::over_budget(scope, over),
+        NotTaken::Refused(_, Refused::Unpriced, _) => {
             let message = "there is a budget, and the model that would answer has no price: what \
                            the request may cost is not known";
             Problem::server(
