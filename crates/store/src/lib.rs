@@ -30,6 +30,6 @@ pub use error::{Result, StoreError, StoreErrorKind};
 pub use query::{RecordQuery, Whose};
 pub use sqlite::snapshot::{
     Document, EMBEDDED_CHUNKS_MAX, Embedded, Found, Snapshot, SnapshotAbout, SnapshotWriter,
-    Written,
+    Written, document_digest,
 };
 pub use sqlite::{Access, SqliteStore, StoreOptions};

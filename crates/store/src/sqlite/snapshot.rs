@@ -226,7 +226,7 @@ fn read_through(connection: &Connection, path: &Path) -> Result<SnapshotAbout> {
 }
 
 /// The digest of a document: its path and its chunks.
-fn document_digest(path: &str, chunks: &[impl AsRef<str>]) -> Digest {
+pub fn document_digest(path: &str, chunks: &[impl AsRef<str>]) -> Digest {
     let texts = chunks.iter().map(|chunk| chunk.as_ref().as_bytes());
     Digest::of_parts(&std::iter::once(path.as_bytes()).chain(texts).collect::<Vec<_>>())
 }

@@ -7,6 +7,7 @@ use crate::config::{Loaded, Workspace, load};
 use crate::control::{replay, require_contract, require_same_service};
 use crate::error::{CliError, Result};
 use crate::gate::{case_notes, load_cases, smoke};
+use crate::index::outdated;
 use crate::output::{self, Tone, paint};
 use crate::store::{Access, Lost, LostRecords, Records as _, Sets as _, Store};
 use crate::version_set::{LiveSet, PackedSet, pack, warnings};
@@ -76,6 +77,7 @@ async fn steps(config: &Path, args: &CheckArgs) -> Result<Vec<Step>> {
             for warning in warnings(&packed) {
                 steps.push(("warning", Ok(warning.clone())));
             }
+            steps.extend(outdated(&loaded).map(|warning| ("warning", Ok(warning))));
             let live = LiveSet::new(&packed, &loaded.root, &Clock::Real);
             steps.push((
                 "templates, schema and upstream",

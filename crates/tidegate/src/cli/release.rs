@@ -9,6 +9,7 @@ use crate::config::load;
 use crate::control::{Answer, Command, StartRequest};
 use crate::error::{CliError, Result};
 use crate::gate::smoke;
+use crate::index::outdated;
 use crate::lang::{self, Lang};
 use crate::output;
 use crate::store::Sets as _;
@@ -257,7 +258,7 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
             output::line(none);
             note.iter().flat_map(|note| output::wrapped(note, 2)).for_each(output::line);
             output::sentence(hint);
-            say_service(&state, edits, &endpoints);
+            say_service(config, &state, edits, &endpoints);
         }
         return Ok(());
     };
@@ -285,7 +286,7 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
         if let Some(note) = unserved(release, served) {
             output::sentence(note);
         }
-        say_service(&state, edits, &endpoints);
+        say_service(config, &state, edits, &endpoints);
     }
     Ok(())
 }
@@ -302,6 +303,7 @@ fn edits(config: &Path, state: &ControlState) -> Option<Result<Vec<String>>> {
 /// Says what holds of the service as a whole: whether it is an experiment, and which of its files
 /// are not served.
 fn say_service(
+    config: &Path,
     state: &ControlState,
     edits: Option<Result<Vec<String>>>,
     endpoints: &[EndpointAnswer],
@@ -312,6 +314,9 @@ fn say_service(
     }
     if let Some(edits) = edits {
         say_edits(lang::reader(), &edits);
+    }
+    if let Some(warning) = load(config).ok().and_then(|loaded| outdated(&loaded)) {
+        output::sentence(warning);
     }
 }
 

@@ -5,6 +5,7 @@ use super::load::read_cases;
 use super::{RunOptions, case_notes, load_cases, run};
 use crate::clock::Clock;
 use crate::config::{Loaded, Upstream};
+use crate::index::outdated;
 use crate::output;
 use crate::store::{Evals as _, Store};
 use crate::version_set::{LiveSet, PackOverrides, pack};
@@ -47,6 +48,9 @@ pub(crate) async fn eval_project(
     };
     for note in case_notes(&cases) {
         output::stderr(format!("note: {note}"));
+    }
+    if let Some(warning) = outdated(loaded) {
+        output::stderr(format!("warning: {warning}"));
     }
     let live = Arc::new(LiveSet::new(&packed, &loaded.root, clock)?);
     if matches!(live.upstream_config, Upstream::Simulated(_)) && !clock.is_demo() {

@@ -3,6 +3,7 @@
 mod batches;
 mod documents;
 mod error;
+mod since;
 
 use crate::config::EmbeddingService;
 use crate::store::{Snapshot, SnapshotAbout, SnapshotWriter, StoreError, Written};
@@ -16,6 +17,7 @@ use tidegate_core::retrieval::{CHUNK_CHARS, CHUNK_CHARS_RANGE, chunks, is_versio
 
 pub(crate) use documents::Folder;
 pub(crate) use error::{IndexError, Skipped};
+pub(crate) use since::outdated;
 
 /// What is built, and from what.
 #[derive(Debug)]

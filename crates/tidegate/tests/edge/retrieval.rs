@@ -311,3 +311,31 @@ fn what_an_answer_claims_is_in_its_record() {
         (&json!([]), &Value::Null)
     );
 }
+
+/// An edited page is in no answer until its index is built: who checks, gates or looks is warned.
+#[test]
+fn texts_that_changed_after_the_index_was_built_are_named() {
+    let upstream = Upstream::answering("30 days");
+    let project = project(&upstream, RULES, "{}", "");
+    let says = |out: &str, named: &[&str]| {
+        assert_eq!(out.contains("served as it was built"), !named.is_empty(), "{out}");
+        named.iter().for_each(|name| assert!(out.contains(name), "{name}: {out}"));
+    };
+    says(&project.run(&["check"]).out, &[]);
+    // A line end more is no other text.
+    let text = project.read("knowledge/shipping.md").replace('\n', "\r\n");
+    project.write("knowledge/shipping.md", text);
+    says(&project.run(&["check"]).out, &[]);
+    project.write("knowledge/refunds.md", "Nothing can be returned.");
+    project.write("knowledge/new.md", "New.");
+    std::fs::remove_file(project.root.join("knowledge/shipping.md")).unwrap();
+    let named = ["`new.md`", "`refunds.md`", "`shipping.md`", "tidegate index build"];
+    says(&project.run(&["check"]).out, &named);
+    let server = project.serve();
+    let status = project.run(&["release", "status"]);
+    says(&(status.out + &status.err), &named);
+    drop(server);
+    project.run(&["index", "build", "--version", "v2"]).exits(0);
+    project.edit("tidegate.yaml", "version: v1", "version: v2");
+    says(&project.run(&["check"]).out, &[]);
+}
