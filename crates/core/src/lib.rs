@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod calendar;
+pub mod data;
 pub mod ids;
 pub mod money;
 pub mod random;

@@ -16,6 +16,8 @@ mod version_set;
 
 mod index;
 
+mod data;
+
 mod guard;
 
 mod access;

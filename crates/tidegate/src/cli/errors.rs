@@ -2,6 +2,7 @@
 //! sentence is the layer's; a hint about commands and keys is said here and nowhere else.
 
 mod control;
+mod data;
 mod evidence;
 mod gate;
 mod index;

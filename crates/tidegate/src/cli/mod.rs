@@ -3,6 +3,7 @@
 mod backend;
 mod check;
 mod cost;
+mod data;
 mod degrade;
 mod errors;
 mod eval;
@@ -130,6 +131,9 @@ enum Command {
     /// Build, list and search the indexes that requests are searched in.
     #[command(subcommand)]
     Index(index::IndexCommand),
+    /// Check data that models are trained on.
+    #[command(subcommand)]
+    Data(data::DataCommand),
     /// Show what the project file may say.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -159,7 +163,8 @@ impl Command {
             | Command::Traces(_)
             | Command::Evidence(_)
             | Command::Version(_)
-            | Command::Index(_) => true,
+            | Command::Index(_)
+            | Command::Data(_) => true,
             Command::Init(_)
             | Command::Demo(_)
             | Command::Verify(_)
@@ -316,6 +321,7 @@ async fn obey(config: &Path, command: Command, json: bool) -> Result<()> {
         Command::Verify(args) => evidence::verify(&args, json),
         Command::Version(command) => version(config, command, json).await,
         Command::Index(command) => index::run(config, command, json).await,
+        Command::Data(command) => data::run(config, command, json),
         Command::Config(ConfigCommand::Schema) => {
             output::json(&crate::config::schema());
             Ok(())

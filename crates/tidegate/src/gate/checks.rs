@@ -124,7 +124,7 @@ fn has_reference(value: &Value) -> bool {
 
 /// The schema, compiled without access to other documents. Its patterns run in linear time; one
 /// with look-around, which that engine lacks, gets bounded backtracking.
-fn compiled(name: &str, schema: &Value) -> Result<jsonschema::Validator, String> {
+pub(crate) fn compiled(name: &str, schema: &Value) -> Result<jsonschema::Validator, String> {
     let error = match compile_schema(name, schema) {
         Ok(schema) => return Ok(schema),
         Err(error) => error,
@@ -271,7 +271,7 @@ fn schema_problem(schema: &jsonschema::Validator, answer: &str) -> Option<String
 }
 
 /// One schema error, without the value that broke it.
-fn describe(error: &jsonschema::ValidationError<'_>) -> String {
+pub(crate) fn describe(error: &jsonschema::ValidationError<'_>) -> String {
     let path = error.instance_path().to_string();
     let place = if path.is_empty() { String::new() } else { format!(" at `{path}`") };
     match error.kind() {

@@ -81,6 +81,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
+pub(crate) use checks::{compiled as compiled_schema, describe as describe_schema};
 pub(crate) use error::{CasesError, EncodingProblem, GateError};
 pub(crate) use fill::fill_csv;
 pub(crate) use harmed::{Answers, quantile};
@@ -95,7 +96,7 @@ pub(crate) use write_back::{Harm, Harmed, length_of, write_back, written_back};
 
 /// Replaces a file as a whole: after a crash it is the old one or the new one, never half of it.
 /// Makes its folder where there is none; a link is followed.
-fn replace_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;

@@ -26,6 +26,8 @@ mod costs;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod data;
+#[cfg(test)]
 mod degrade;
 #[cfg(test)]
 mod deletion;
