@@ -15,8 +15,9 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-/// Requests that the bound is ahead by at least.
-const AHEAD_MIN: u64 = 64;
+/// Requests that the bound is ahead by at least: what may begin between the waking of the thread
+/// and its write, some ten microseconds later. Each kill makes the bound too high by so many.
+const AHEAD_MIN: u64 = 16;
 /// Time of requests that it is ahead by, ms; the thread is woken when half of it has gone by.
 const AHEAD_MS: u64 = 40;
 /// After so long without a request the bound is set to what began, and the next one wakes the
