@@ -43,33 +43,32 @@ impl Control {
     }
 
     /// What comes over the admin plane was not read by the command line.
-    fn check_request(&self, request: &KeyRequest) -> Result<(), KeyRefused> {
+    fn check_request(&self, request: &KeyRequest) -> Result<()> {
         for (what, name) in [("name", Some(&request.name)), ("tenant", request.tenant.as_ref())] {
             let name = name.map(String::as_str);
             if let Some(given) = name.filter(|name| !is_name(name)) {
                 let given = given.chars().take(NAME_MAX).collect();
-                return Err(KeyRefused::Name { what, given });
+                return Err(KeyRefused::Name { what, given }.into());
             }
         }
-        request.bounds().check()?;
+        request.bounds().check().map_err(KeyRefused::from)?;
         if let Some(ms) = request.lasts_ms {
             check_span(LIFE, ms, 1)?;
         }
-        let names = self.names();
-        let unknown = request.models.iter().find(|model| !names.contains(model));
-        match unknown.filter(|_| !names.is_empty()) {
+        if request.models.is_empty() {
+            return Ok(());
+        }
+        // What clients call the service. A key without models needs no readable project.
+        let project = &self.project()?.project;
+        let names: Vec<_> =
+            std::iter::once(&project.service).chain(&project.aliases).cloned().collect();
+        match request.models.iter().find(|model| !names.contains(model)) {
             Some(model) => {
-                Err(KeyRefused::Model { given: model.chars().take(NAME_MAX).collect(), names })
+                let given = model.chars().take(NAME_MAX).collect();
+                Err(KeyRefused::Model { given, names }.into())
             }
             None => Ok(()),
         }
-    }
-
-    /// What clients call the service; none where the project cannot be read.
-    fn names(&self) -> Vec<String> {
-        let project = self.project().map(|loaded| &loaded.project);
-        let names = project.map(|it| std::iter::once(&it.service).chain(&it.aliases).cloned());
-        names.map(Iterator::collect).unwrap_or_default()
     }
 
     /// Makes a successor with the same grant; the old key opens for `overlap_ms` more.

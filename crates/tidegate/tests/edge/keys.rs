@@ -229,6 +229,11 @@ fn a_key_asks_for_the_models_it_is_made_for_and_is_shown_no_other() {
     wrong.fails(2, &["`fsat`"], &["my-service, fast, gpt-4o"]);
     let table = project.run(&["key", "list"]).exits(0).out;
     assert!(table.contains("only `fast`, `gpt-4o`"), "{table}");
+    // Names are not taken unseen where the file that has them cannot be read.
+    drop(server);
+    project.append("tidegate.yaml", "nonsense: 1\n");
+    project.run(&["key", "create", "y", "--models", "fast"]).fails(2, &["nonsense"], &[]);
+    project.run(&["key", "create", "y"]).exits(0);
 }
 
 #[test]
