@@ -11,7 +11,7 @@ use super::gateway::Gateway;
 use super::incoming::RequestBody;
 use super::problem::Problem;
 use super::repeats::{Begun, Kept, Turn};
-use super::{cache, incoming, relief, reply, respond, stream};
+use super::{cache, incoming, priority, relief, reply, respond, stream};
 use crate::http::BodyError;
 use crate::upstream::{
     self, Answer, Call, Deadlines, Elapsed, Form, Piece, Pieces, Reply, UpstreamError,
@@ -61,6 +61,8 @@ pub(super) async fn completions(
     let asks = dialect.read(&bytes, model.as_deref()).map_err(|e| Problem::of_request(&e))?;
     let Asks { chat: request, text, tokens, mut warnings, echo, message } = asks;
     let gateway = pick(admitted, &mut arrival, request.model.as_deref(), bytes.len())?;
+    // Also before an answer that was given already: a header that is refused is refused always.
+    priority::of(&gateway, &arrival)?;
     let identity = || dialect.identity(&bytes, model.as_deref());
     let mut turn = match arrival.key.as_ref() {
         None => None,
