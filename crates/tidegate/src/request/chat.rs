@@ -61,8 +61,6 @@ pub(super) async fn completions(
     let asks = dialect.read(&bytes, model.as_deref()).map_err(|e| Problem::of_request(&e))?;
     let Asks { chat: request, text, tokens, mut warnings, echo, message } = asks;
     let gateway = pick(admitted, &mut arrival, request.model.as_deref(), bytes.len())?;
-    // Also before an answer that was given already: a header that is refused is refused always.
-    priority::of(&gateway, &arrival)?;
     let identity = || dialect.identity(&bytes, model.as_deref());
     let mut turn = match arrival.key.as_ref() {
         None => None,
@@ -172,6 +170,8 @@ fn pick(
         return Err(BodyError::TooLarge { max }.into());
     }
     arrival.caller = caller;
+    // Also before an answer that was given already: a header that is refused is refused always.
+    priority::of(&gateway, arrival)?;
     Ok(gateway)
 }
 
