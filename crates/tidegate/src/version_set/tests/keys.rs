@@ -79,18 +79,32 @@ fn base(row: &Row) -> Project {
         project.yaml["risk"] = json!({"moderation": {"url": "http://127.0.0.1:3/v1"}});
     }
     if row.key.starts_with("artifacts.index.search.") {
-        let folder = project.folder.path().join(snapshot::FOLDER);
-        std::fs::create_dir_all(&folder).unwrap();
-        let mut writer = SnapshotWriter::begin(&folder, ("v1", 500), None).unwrap();
-        writer.add("a.md", &["text"]).unwrap();
-        writer.finish(&folder.join("v1.db")).unwrap();
+        let is_embedded = row.key.contains(".embeddings.");
+        write_index(&project, is_embedded.then_some("m"));
         let search = match row.key.contains(".http.") {
             true => json!({"http": {"url": "http://127.0.0.1:1/"}}),
+            false if is_embedded => {
+                json!({"embeddings": {"url": "http://127.0.0.1:1/v1", "model": "m"}})
+            }
             false => json!({}),
         };
         project.yaml["artifacts"]["index"] = json!({"version": "v1", "search": search});
     }
     project
+}
+
+/// Writes the index `v1` again, with embeddings of this model.
+fn write_index(project: &Project, model: Option<&str>) {
+    let folder = project.folder.path().join(snapshot::FOLDER);
+    let place = folder.join("v1.db");
+    std::fs::create_dir_all(&folder).unwrap();
+    let _ = std::fs::remove_file(&place);
+    let mut writer = SnapshotWriter::begin(&folder, ("v1", 500), None).unwrap();
+    match model {
+        Some(model) => writer.add_embedded("a.md", &["text"], (model, &[vec![1.0, 0.0]])).unwrap(),
+        None => writer.add("a.md", &["text"]).unwrap(),
+    }
+    writer.finish(&place).unwrap();
 }
 
 /// The key's value in a project file, made where it is missing.
@@ -131,6 +145,7 @@ fn changed(row: &Row) -> Project {
         json!(false),
         json!(["x"]),
         json!({"x": 1}),
+        json!("http://127.0.0.1:9/v1"),
     ];
     let before = base(row).loaded().project;
     for other in quoted.chain(others) {
@@ -139,6 +154,9 @@ fn changed(row: &Row) -> Project {
             let upstream = json!({"kind": "openai", "base_url": "http://127.0.0.1:1/v1"});
             project.yaml["upstreams"]["main"] = upstream;
             return project;
+        }
+        if row.key == "artifacts.index.search.embeddings.model" {
+            write_index(&project, other.as_str());
         }
         *at(&mut project.yaml, &row.key) = other;
         let read = serde_json::from_value::<crate::config::Project>(project.yaml.clone());
