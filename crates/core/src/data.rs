@@ -28,6 +28,10 @@ pub fn push_letters(text: &str, letters: &mut Vec<u8>) {
         match c {
             c if c.is_ascii_alphanumeric() => letters.push(c.to_ascii_lowercase() as u8),
             c if c.is_ascii() => {}
+            // Chinese characters and kana have one form, and are most of a text that has any.
+            '\u{4E00}'..='\u{9FFF}' | '\u{3041}'..='\u{3096}' | '\u{30A1}'..='\u{30FA}' => {
+                letters.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            }
             // Full-width forms of ASCII.
             '\u{FF01}'..='\u{FF5E}' => {
                 let narrow = (c as u32 - 0xFF01 + 0x21) as u8;
@@ -50,11 +54,9 @@ fn shingles(letters: &[u8], mut each: impl FnMut(u64)) {
     let leaving = (0..SHINGLE).fold(1_u64, |power, _| power.wrapping_mul(BASE));
     let mut rolling = 0_u64;
     for (at, byte) in letters.iter().enumerate() {
-        rolling = rolling.wrapping_mul(BASE).wrapping_add(u64::from(*byte) + 1);
-        if let Some(gone) = at.checked_sub(SHINGLE) {
-            let gone = u64::from(letters[gone]) + 1;
-            rolling = rolling.wrapping_sub(gone.wrapping_mul(leaving));
-        }
+        let gone = at.checked_sub(SHINGLE).map_or(0, |gone| u64::from(letters[gone]) + 1);
+        let change = (u64::from(*byte) + 1).wrapping_sub(gone.wrapping_mul(leaving));
+        rolling = rolling.wrapping_mul(BASE).wrapping_add(change);
         if at + 1 >= SHINGLE {
             each(mixed(rolling));
         }
@@ -153,6 +155,9 @@ impl CaseTexts {
         if letters.len() < CASE_MIN {
             let at = self.short.binary_search_by(|(short, _)| short.as_slice().cmp(letters));
             return at.ok().map(|at| self.short[at].1);
+        }
+        if self.long.is_empty() {
+            return None;
         }
         self.within.find(letters).map(|found| self.long[found.pattern().as_usize()])
     }

@@ -15,6 +15,15 @@ fn layout_case_and_width_make_no_other_text() {
     assert!(letters("，。！？ …").is_empty());
 }
 
+/// What is written without looking it up is what looking it up gives.
+#[test]
+fn characters_of_one_form_are_letters_without_another_case() {
+    let kana = ('\u{3041}'..='\u{3096}').chain('\u{30A1}'..='\u{30FA}');
+    for c in ('\u{4E00}'..='\u{9FFF}').chain(kana) {
+        assert!(c.is_alphanumeric() && c.to_lowercase().eq([c]), "{c:?}");
+    }
+}
+
 #[test]
 fn a_text_with_a_changed_word_is_nearly_the_same() {
     let text = "Our customers may send a parcel back within thirty days after it was delivered, \
