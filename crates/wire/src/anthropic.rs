@@ -15,4 +15,4 @@ pub(crate) use read::{
 pub use request::{
     MessagesRequest, bound_length, read_request, replace_system, system_text, wrap_last_user,
 };
-pub use write::{ErrorBody, write_error};
+pub use write::write_error;

@@ -7,4 +7,4 @@ pub(crate) mod write;
 
 pub use error::error_facts;
 pub(crate) use read::{Answer, Part, read_answer};
-pub use write::{ErrorBody, write_error};
+pub use write::write_error;

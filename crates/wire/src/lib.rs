@@ -11,6 +11,7 @@
 //! that was let in. Answers are read leniently: servers differ, members that are not known are left
 //! alone, and a value that is not expected counts as absent.
 
+mod error_body;
 mod facts;
 mod members;
 mod problem;
@@ -29,6 +30,7 @@ pub mod openai_moderations;
 pub mod sse;
 pub mod translate;
 
+pub use error_body::ErrorBody;
 pub use facts::{
     ANSWER_TEXT_MAX_BYTES, AnswerFacts, CallPiece, ChoiceFacts, ChoicePiece, Finish, Piece,
     Progress, TOOL_CALLS_MAX, TOOL_NAME_MAX_BYTES, TextKind, Tier, ToolCall, Usage,

@@ -7,6 +7,7 @@
 //! other than what says nothing: null, and values that are the default.
 
 mod blocks;
+mod chat_message;
 mod chat_request;
 mod chunks;
 mod data_url;

@@ -12,7 +12,7 @@ use tidegate_wire::openai_chat::{self, ChatRequest, USER_TEXT_MAX};
 use tidegate_wire::openai_completions::{self, CompletionRequest};
 use tidegate_wire::openai_embeddings::{self, EmbeddingRequest};
 use tidegate_wire::translate::{ChatServer, Warnings, anthropic_in, gemini_in, responses_in};
-use tidegate_wire::{AnswerProblem, Piece, RequestError, anthropic, gemini, sse};
+use tidegate_wire::{AnswerProblem, ErrorBody, Piece, RequestError, anthropic, gemini, sse};
 
 /// What a translation left out of a request, a header each.
 const X_WARNING: HeaderName = HeaderName::from_static("x-tidegate-warning");
@@ -215,29 +215,23 @@ impl Dialect {
 
     /// Writes an error in this form.
     pub(super) fn error(self, problem: &Problem, trace: Option<&TraceId>) -> Vec<u8> {
-        let code = problem.upstream_code.as_deref().unwrap_or(problem.code.as_str());
+        let body = ErrorBody {
+            status: problem.status.as_u16(),
+            message: &problem.message,
+            param: problem.param.as_deref(),
+            code: problem.upstream_code.as_deref().unwrap_or(problem.code.as_str()),
+            trace_id: trace.map(TraceId::as_str),
+            retry_after_s: match problem.next {
+                Next::RetryAfter(seconds) | Next::Bounded(Some(seconds), _) => Some(seconds),
+                _ => None,
+            },
+        };
         match self {
             Dialect::OpenAi | Dialect::Completions | Dialect::Embeddings | Dialect::Responses => {
                 problem.envelope(trace)
             }
-            Dialect::Anthropic => anthropic::write_error(&anthropic::ErrorBody {
-                status: problem.status.as_u16(),
-                message: &problem.message,
-                param: problem.param.as_deref(),
-                code,
-                trace_id: trace.map(TraceId::as_str),
-            }),
-            Dialect::Google(_) => gemini::write_error(&gemini::ErrorBody {
-                status: problem.status.as_u16(),
-                message: &problem.message,
-                param: problem.param.as_deref(),
-                code,
-                trace_id: trace.map(TraceId::as_str),
-                retry_after_s: match problem.next {
-                    Next::RetryAfter(seconds) | Next::Bounded(Some(seconds), _) => Some(seconds),
-                    _ => None,
-                },
-            }),
+            Dialect::Anthropic => anthropic::write_error(&body),
+            Dialect::Google(_) => gemini::write_error(&body),
         }
     }
 

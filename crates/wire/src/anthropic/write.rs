@@ -1,5 +1,6 @@
 //! Answers, events and errors in the API's shape.
 
+use crate::error_body::ErrorBody;
 use crate::facts::{Finish, Usage};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -130,25 +131,10 @@ impl EventShape<'_> {
     }
 }
 
-/// What an error says to a client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ErrorBody<'a> {
-    /// The status it is sent with, or would be: in a stream none is.
-    pub status: u16,
-    /// What was given and what is allowed; no secret, no prompt.
-    pub message: &'a str,
-    /// The member of the request at fault.
-    pub param: Option<&'a str>,
-    /// Tidegate's code for it.
-    pub code: &'a str,
-    /// The request's trace id, by which its record is found.
-    pub trace_id: Option<&'a str>,
-}
-
 /// Writes `{"type": "error", "error": {"type", "message", …}, "request_id"}`: the body of an error,
 /// and the data of an `error` event. The type follows from the status, as in the API's own errors.
 pub fn write_error(error: &ErrorBody<'_>) -> Vec<u8> {
-    let ErrorBody { status, message, param, code, trace_id } = error;
+    let ErrorBody { status, message, param, code, trace_id, retry_after_s: _ } = error;
     let mut inner = Map::new();
     inner.insert("type".to_owned(), error_type(*status).into());
     inner.insert("message".to_owned(), (*message).into());

@@ -1,5 +1,6 @@
 //! Answers and errors in the API's shape.
 
+use crate::error_body::ErrorBody;
 use crate::facts::{Finish, Usage};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -111,23 +112,6 @@ impl UsageShape {
             thoughts_token_count: thoughts,
         }
     }
-}
-
-/// What an error says to a client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ErrorBody<'a> {
-    /// The status it is sent with, or would be: in a stream none is.
-    pub status: u16,
-    /// What was given and what is allowed; no secret, no prompt.
-    pub message: &'a str,
-    /// The member of the request at fault.
-    pub param: Option<&'a str>,
-    /// Tidegate's code for it.
-    pub code: &'a str,
-    /// The request's trace id, by which its record is found.
-    pub trace_id: Option<&'a str>,
-    /// How long to wait before trying again, seconds.
-    pub retry_after_s: Option<u64>,
 }
 
 /// Writes `{"error": {"code", "message", "status", "details"}}`: the body of an error, and the last

@@ -3,11 +3,12 @@
 use crate::members::{Members, list};
 use crate::request_error::RequestError;
 use crate::translate::ChatServer;
+use crate::translate::chat_message::{assistant_message, short, text_part};
 use crate::translate::chat_request::leave_out;
 use crate::translate::node::{Node, Object};
 use crate::translate::warnings::{LEFT_OUT, Warnings};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Put between the blocks of a system prompt.
 const BETWEEN: &str = "\n\n";
@@ -125,18 +126,6 @@ fn user(
         out.push(json!({ "role": "user", "content": short(pictures) }));
     }
     Ok(())
-}
-
-fn text_part(text: &str) -> Value {
-    json!({ "type": "text", "text": text })
-}
-
-/// One text is a string: not every chat template takes lists.
-fn short(mut parts: Vec<Value>) -> Value {
-    match parts.as_mut_slice() {
-        [only] if only["type"] == "text" => only["text"].take(),
-        _ => parts.into(),
-    }
 }
 
 /// What a user's block becomes; several parts where a document is made of blocks.
@@ -260,17 +249,7 @@ fn assistant(
             _ => return Err(kind.untranslatable("`text`, `thinking` and `tool_use` can be")),
         }
     }
-    let mut message = Map::new();
-    message.insert("role".to_owned(), "assistant".into());
-    let has_content = !said.is_empty() || calls.is_empty();
-    message.insert("content".to_owned(), if has_content { said.into() } else { Value::Null });
-    if !thought.is_empty() {
-        message.insert("reasoning_content".to_owned(), thought.into());
-    }
-    if !calls.is_empty() {
-        message.insert("tool_calls".to_owned(), calls.into());
-    }
-    Ok(Value::Object(message))
+    Ok(assistant_message(said, thought, calls))
 }
 
 fn tool_call(

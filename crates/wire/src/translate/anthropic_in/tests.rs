@@ -132,10 +132,13 @@ fn a_result_that_failed_is_read_as_one() {
 
 #[test]
 fn errors_have_the_types_of_the_api() {
-    use crate::anthropic::{ErrorBody, error_facts, write_error};
+    use crate::ErrorBody;
+    use crate::anthropic::{error_facts, write_error};
     let check = |status: u16, kind: &str| {
         let (param, trace_id) = (Some("messages"), Some("t-1"));
-        let error = ErrorBody { status, message: "不", param, code: "invalid_value", trace_id };
+        let code = "invalid_value";
+        let retry_after_s = None;
+        let error = ErrorBody { status, message: "不", param, code, trace_id, retry_after_s };
         let body = write_error(&error);
         let value: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!((&value["type"], &value["request_id"]), (&json!("error"), &json!("t-1")));

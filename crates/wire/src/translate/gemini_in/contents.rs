@@ -3,10 +3,11 @@
 use super::fields::{Fields, raw_list, raw_member};
 use crate::request_error::RequestError;
 use crate::translate::ChatServer;
+use crate::translate::chat_message::{assistant_message, short, text_part};
 use crate::translate::node::{Node, is_neutral};
 use crate::translate::warnings::{LEFT_OUT, NOTHING, Warnings};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Put between the parts of a system prompt.
 const BETWEEN: &str = "\n\n";
@@ -207,18 +208,6 @@ fn user(
     Ok(())
 }
 
-fn text_part(text: &str) -> Value {
-    json!({ "type": "text", "text": text })
-}
-
-/// One text is a string: not every chat template takes lists.
-fn short(mut parts: Vec<Value>) -> Value {
-    match parts.as_mut_slice() {
-        [only] if only["type"] == "text" => only["text"].take(),
-        _ => parts.into(),
-    }
-}
-
 /// Bytes as a picture, sound or a file. Google takes both alphabets of base64, others one.
 fn inline(blob: &Fields<'_>, warnings: &mut Warnings) -> Result<Value, RequestError> {
     blob.only(&["mimeType", "data", "displayName"], &[], warnings)?;
@@ -314,15 +303,5 @@ fn model(
         }
         beside(&part, &["thoughtSignature", "partMetadata"], warnings);
     }
-    let mut message = Map::new();
-    message.insert("role".to_owned(), "assistant".into());
-    let has_content = !said.is_empty() || called.is_empty();
-    message.insert("content".to_owned(), if has_content { said.into() } else { Value::Null });
-    if !thought.is_empty() {
-        message.insert("reasoning_content".to_owned(), thought.into());
-    }
-    if !called.is_empty() {
-        message.insert("tool_calls".to_owned(), called.into());
-    }
-    Ok(Value::Object(message))
+    Ok(assistant_message(said, thought, called))
 }

@@ -169,7 +169,8 @@ fn an_id_that_is_made_is_no_other_calls() {
 
 #[test]
 fn errors_have_the_words_of_the_api() {
-    use crate::gemini::{ErrorBody, error_facts, write_error};
+    use crate::ErrorBody;
+    use crate::gemini::{error_facts, write_error};
     let check = |status: u16, word: &str| {
         let error = ErrorBody {
             status,

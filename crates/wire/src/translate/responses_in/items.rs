@@ -2,10 +2,11 @@
 
 use crate::request_error::RequestError;
 use crate::translate::ChatServer;
+use crate::translate::chat_message::{assistant_message, short};
 use crate::translate::chat_request::leave_out;
 use crate::translate::node::{Node, Object};
 use crate::translate::warnings::{LEFT_OUT, Warnings};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// What the model said between two turns of others: one message.
 #[derive(Default)]
@@ -23,17 +24,7 @@ impl Said {
         if !is_any {
             return;
         }
-        let mut message = Map::new();
-        message.insert("role".to_owned(), "assistant".into());
-        let has_content = !text.is_empty() || calls.is_empty();
-        message.insert("content".to_owned(), if has_content { text.into() } else { Value::Null });
-        if !thought.is_empty() {
-            message.insert("reasoning_content".to_owned(), thought.into());
-        }
-        if !calls.is_empty() {
-            message.insert("tool_calls".to_owned(), calls.into());
-        }
-        out.push(Value::Object(message));
+        out.push(assistant_message(text, thought, calls));
     }
 }
 
@@ -170,14 +161,6 @@ fn message(
             Ok(())
         }
         _ => Err(role.bad_value("`user`, `assistant`, `system` and `developer` are allowed")),
-    }
-}
-
-/// One text is a string: not every chat template takes lists.
-fn short(mut parts: Vec<Value>) -> Value {
-    match parts.as_mut_slice() {
-        [only] if only["type"] == "text" => only["text"].take(),
-        _ => parts.into(),
     }
 }
 
