@@ -6,6 +6,7 @@ use super::dialect::Dialect;
 use super::ids::Ids;
 use http::HeaderValue;
 use std::time::{Duration, Instant};
+use tidegate_core::access::Priority;
 use tidegate_core::ids::UnixMs;
 
 /// What is known of a request before its body is read.
@@ -21,7 +22,9 @@ pub(super) struct Arrival {
     /// `anthropic-beta`, as it came.
     pub(super) betas: Option<HeaderValue>,
     /// `x-tidegate-priority`, as it came.
-    pub(super) priority: Option<HeaderValue>,
+    pub(super) wish: Option<HeaderValue>,
+    /// Its priority, once its service and its caller are known.
+    pub(super) priority: Priority,
     /// What it wants of the cache.
     pub(super) cache: Wanted,
     /// Who sent it.

@@ -170,8 +170,8 @@ fn pick(
         return Err(BodyError::TooLarge { max }.into());
     }
     arrival.caller = caller;
-    // Also before an answer that was given already: a header that is refused is refused always.
-    priority::of(&gateway, arrival)?;
+    // Before an answer that was given already: a header that is refused is refused always.
+    arrival.priority = priority::of(&gateway, arrival)?;
     Ok(gateway)
 }
 

@@ -19,7 +19,6 @@ use super::bounds::BODY_FREE;
 use super::dialect::{Dialect, Echo, Message, Named, StreamForm, Tokens};
 use super::gateway::Gateway;
 use super::levels::{self, Levels};
-use super::priority;
 use super::problem::{CLIENT_GONE, Problem};
 use super::relief;
 use super::repeats::Turn;
@@ -246,7 +245,7 @@ impl Exchange {
         let taken = take(gateway, &arrival.caller, &query, degraded).await?;
         let queued = Instant::now();
         let patience = query.budget.unwrap_or(Duration::MAX);
-        let of = (priority::of(gateway, &arrival)?, arrival.caller.who());
+        let of = (arrival.priority, arrival.caller.who());
         let held = gateway.admission.place(of, patience).await?;
         let queue = queued.elapsed();
         let (placed, ticket) = place(gateway, &arrival, &query).await?;

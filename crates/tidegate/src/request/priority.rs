@@ -20,7 +20,7 @@ pub(super) fn of(gateway: &Gateway, arrival: &Arrival) -> Result<Priority, Probl
     let of_tenant = caller.tenant.as_deref().map(|tenant| gateway.priority_of(tenant));
     let of_key = caller.holder.as_ref().and_then(|holder| holder.held.grant.priority);
     let of_caller = Priority::of_caller(of_tenant, of_key);
-    match &arrival.priority {
+    match &arrival.wish {
         None => Ok(of_caller),
         Some(given) => asked(given).map(|asked| asked.min(of_caller)),
     }

@@ -24,6 +24,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
+use tidegate_core::access::Priority;
 
 /// The business id of a request.
 pub(super) const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
@@ -63,7 +64,8 @@ pub(super) async fn handle(front: &Arc<Front>, request: Received) -> Response<Bo
                 ids: ids.clone(),
                 key: head.headers.get(IDEMPOTENCY_KEY).cloned(),
                 betas: head.headers.get("anthropic-beta").cloned(),
-                priority: head.headers.get(X_PRIORITY).cloned(),
+                wish: head.headers.get(X_PRIORITY).cloned(),
+                priority: Priority::Normal,
                 cache: Wanted::of(&head.headers),
                 caller: Caller::default(),
                 at,

@@ -12,6 +12,7 @@ use http::HeaderMap;
 use serde_json::{Map, json};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
+use tidegate_core::access::Priority;
 use tidegate_core::ids::{Generation, TraceId, UnixMs};
 use tidegate_core::route::{Arm, Entrance};
 
@@ -24,7 +25,8 @@ async fn opened_while(
     let gateway = &service.gateway;
     let arrival = Arrival {
         betas: None,
-        priority: None,
+        wish: None,
+        priority: Priority::Normal,
         dialect: Dialect::OpenAi,
         model: None,
         ids: gateway.ids.of(&HeaderMap::new()),
