@@ -4,12 +4,14 @@
 
 mod escape;
 mod fold;
+mod json;
 mod language;
 mod redact;
 mod tokens;
 
 pub use escape::markup_escape;
 pub use fold::{folded, folded_head, is_hidden, is_invisible, readings, unescaped};
+pub use json::texts_in;
 pub use language::{Language, language_of};
 pub use redact::{Private, PrivateKind, Wants, find_private, has_pii, redact, redact_wanted};
 pub use tokens::{estimate_tokens, is_wide};

@@ -20,14 +20,14 @@ use super::chunks::{closes, sentence_ends};
 use super::citations::marks;
 use super::terms::{Run, runs, stem};
 use super::{ChunkId, Retrieved, cited};
-use crate::text::folded;
+use crate::text::{folded, texts_in};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 
-/// Shortest claim: a word counts three and a character of a script without spaces two, so that it
-/// has four words or six characters. "Yes, of course." is none.
+/// Shortest claim: four words, or six characters of a script without spaces, since a word counts
+/// three and such a character two. "Yes, of course." is none.
 const CLAIM_LENGTH: usize = 12;
 /// Which share of a claim's terms one chunk has at least.
 const SUPPORT_SHARE: f64 = 0.4;
@@ -68,22 +68,14 @@ pub fn claims(answer: &str, shown: &Retrieved) -> Claims {
         let has_list = members.get("citations").is_some_and(Value::is_array);
         let is_cited = has_list && cited(answer, &shown.ids).shown > 0;
         for (_, value) in members.iter().filter(|(name, _)| *name != "citations") {
-            of_texts(value, &mut |text| all.add(text, is_cited, &mut support));
+            for text in texts_in(value) {
+                all.add(text, is_cited, &mut support);
+            }
         }
     } else {
         all.add(answer, false, &mut support);
     }
     all
-}
-
-/// Gives every text in a JSON value. serde_json bounds the depth at 127.
-fn of_texts(value: &Value, give: &mut impl FnMut(&str)) {
-    match value {
-        Value::String(text) => give(text),
-        Value::Array(items) => items.iter().for_each(|item| of_texts(item, give)),
-        Value::Object(map) => map.values().for_each(|item| of_texts(item, give)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
 }
 
 impl Claims {

@@ -1,10 +1,11 @@
 //! A line → its object, or why it is none; its texts.
 
 use super::lines::{LINE_MAX, Line};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::Range;
 use tidegate_core::data::push_letters;
+use tidegate_core::text::texts_in;
 use tidegate_wire::{RequestError, parse_json_object};
 
 /// Problems with the schema that are said of one line.
@@ -30,11 +31,11 @@ impl Row {
         }
         let value = Value::Object(parse_json_object(line.text).map_err(|error| why(&error))?);
         let (mut letters, mut parts) = (Vec::with_capacity(line.text.len()), Vec::new());
-        each_text(&value, &mut |text| {
+        for text in texts_in(&value) {
             let start = letters.len();
             push_letters(text, &mut letters);
             parts.push(start..letters.len());
-        });
+        }
         Ok(Row { value, letters, parts })
     }
 
@@ -52,9 +53,7 @@ impl Row {
 
     /// Its texts, at all depths, in order.
     pub(super) fn texts(&self) -> Vec<&str> {
-        let mut texts = Vec::new();
-        each_text(&self.value, &mut |text| texts.push(text));
-        texts
+        texts_in(&self.value)
     }
 
     /// The letters of each text.
@@ -77,18 +76,6 @@ impl Row {
     /// Whether the content is the same, whatever the order of keys.
     pub(super) fn is_same(&self, other: &Row) -> bool {
         self.value == other.value
-    }
-}
-
-fn each_text<'a>(value: &'a Value, each: &mut impl FnMut(&'a str)) {
-    match value {
-        Value::String(text) => each(text),
-        Value::Array(items) => items.iter().for_each(|item| each_text(item, each)),
-        Value::Object(members) => {
-            let members: &Map<String, Value> = members;
-            members.values().for_each(|item| each_text(item, each));
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

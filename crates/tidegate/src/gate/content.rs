@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 use tidegate_core::gate::fold_case_and_width as fold;
+use tidegate_core::text::texts_in;
 
 /// How much of a reference answer an answer says, 0 to 1: 1 when it contains it, white space,
 /// punctuation, case and width aside; otherwise the F1 share of common character pairs. It measures
@@ -49,7 +50,7 @@ pub(crate) fn cites(answer: &str) -> bool {
     match serde_json::from_str::<Value>(answer.trim()) {
         Ok(value @ (Value::Object(_) | Value::Array(_))) => match value.get("citations") {
             Some(citations) => !is_blank(citations),
-            None => texts_of(&value).iter().any(|text| REFERENCE.is_match(text)),
+            None => texts_in(&value).iter().any(|text| REFERENCE.is_match(text)),
         },
         Ok(_) | Err(_) => REFERENCE.is_match(answer),
     }
@@ -62,16 +63,6 @@ fn is_blank(value: &Value) -> bool {
         Value::String(text) => text.trim().is_empty(),
         Value::Array(items) => items.iter().all(is_blank),
         Value::Object(members) => members.values().all(is_blank),
-    }
-}
-
-/// Every string inside a JSON value. serde_json bounds its depth to 128.
-fn texts_of(value: &Value) -> Vec<&str> {
-    match value {
-        Value::String(text) => vec![text],
-        Value::Array(items) => items.iter().flat_map(texts_of).collect(),
-        Value::Object(members) => members.values().flat_map(texts_of).collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => vec![],
     }
 }
 
