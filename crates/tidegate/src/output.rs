@@ -5,6 +5,7 @@ mod queue;
 pub(crate) use queue::{dropped as log_lines_dropped, flush as flush_log, start as queue_log};
 
 use crate::clock::{Clock, rfc3339};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::OnceLock;
@@ -62,6 +63,16 @@ pub(crate) fn service() -> &'static str {
 /// Prints a line to stderr; in a log of JSON lines it is a `note`.
 pub(crate) fn stderr(text: impl AsRef<str>) {
     log_line(note(text.as_ref()));
+}
+
+/// A bar on stderr for work of so much; the template is indicatif's. Nothing is drawn where stderr
+/// is no terminal.
+pub(crate) fn progress(length: u64, template: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
 }
 
 /// A sentence as a line of the log.

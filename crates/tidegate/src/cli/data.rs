@@ -7,7 +7,6 @@ use crate::gate::{load_cases, replace_file};
 use crate::output::{self, Tone, paint};
 use crate::version_set::{PackOverrides, pack};
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::{Path, PathBuf};
 
 /// Lines that are shown of each kind; `--json` has more.
@@ -58,7 +57,8 @@ pub(crate) fn run(config: &Path, command: DataCommand, json: bool) -> Result<()>
         cases,
         refused: args.refuse.iter().copied().collect(),
     };
-    let bar = progress(std::fs::metadata(&args.input).map_or(0, |about| about.len()));
+    let length = std::fs::metadata(&args.input).map_or(0, |about| about.len());
+    let bar = output::progress(length, "reading {wide_bar} {bytes}/{total_bytes} {eta}");
     let report = check.run(|bytes| bar.inc(bytes));
     bar.finish_and_clear();
     let report = report?;
@@ -88,14 +88,6 @@ fn project_cases(config: &Path) -> Result<Vec<(String, String)>> {
         error.hint("to check the data without the project's eval cases: `--without-cases`")
     })?;
     Ok(cases.cases.into_iter().map(|case| (case.id, case.input)).collect())
-}
-
-fn progress(length: u64) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
-    match ProgressStyle::with_template("reading {wide_bar} {bytes}/{total_bytes} {eta}") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }
 
 fn show(report: &Report, input: &str, cases: usize) {

@@ -7,7 +7,6 @@ use crate::output::{self, Tone, paint};
 use crate::store::{Embedded, SnapshotAbout};
 use crate::upstream::Embedder;
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -82,7 +81,7 @@ async fn build(loaded: &Loaded, args: &BuildArgs, json: bool) -> Result<()> {
     });
     let given = below.as_ref().or(here.as_ref()).unwrap_or(given);
     let folder = Folder::of(&loaded.root, given)?;
-    let bar = progress(folder.count() as u64);
+    let bar = output::progress(folder.count() as u64, "indexing {wide_bar} {pos}/{len}");
     let build = Build {
         root: &loaded.root,
         version: args.version.as_deref().unwrap_or(&artifact.version),
@@ -114,15 +113,6 @@ async fn build(loaded: &Loaded, args: &BuildArgs, json: bool) -> Result<()> {
 /// What makes the project's embeddings.
 fn embeddings(loaded: &Loaded) -> Option<&EmbeddingService> {
     loaded.project.artifacts.index.search.as_ref()?.embeddings.as_ref()
-}
-
-fn progress(length: u64) -> ProgressBar {
-    // A target of stderr draws nothing where that is not a terminal.
-    let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
-    match ProgressStyle::with_template("indexing {wide_bar} {pos}/{len}") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }
 
 fn list(root: &Path, json: bool) -> Result<()> {

@@ -14,10 +14,11 @@ use super::error::GateError;
 use super::load::prompt_config;
 use crate::clock::Clock;
 use crate::config::{Loaded, Scoring};
+use crate::output;
 use crate::upstream::Deadlines;
 use crate::version_set::{LiveSet, PackedSet, SetError, Settings};
 use futures_util::stream::{self, StreamExt as _};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -198,12 +199,9 @@ where
 }
 
 fn progress(length: u64, wanted: bool) -> ProgressBar {
-    // A target of stderr draws nothing where that is not a terminal.
-    let target = if wanted { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let bar = ProgressBar::with_draw_target(Some(length), target);
-    match ProgressStyle::with_template("asking {wide_bar} {pos}/{len}") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
+    match wanted {
+        true => output::progress(length, "asking {wide_bar} {pos}/{len}"),
+        false => ProgressBar::hidden(),
     }
 }
 
