@@ -80,7 +80,7 @@ impl<W: Ord + Clone, T> Turns<W, T> {
         lines.newest_of_longest(mine).map(|ticket| (lowest, ticket))
     }
 
-    /// A place is free again: the ticket that has it now, or none where nobody waits.
+    /// A place is free again: the ticket that has it now, or none where no ticket waits.
     pub fn done(&mut self) -> Option<T> {
         let next = self.waits.iter_mut().find_map(Lines::next);
         self.free += usize::from(next.is_none());

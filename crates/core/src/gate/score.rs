@@ -95,8 +95,8 @@ impl CheckResult {
     }
 }
 
-/// The score from which a check holds. Likeness to a reference answer holds from 0.8 on: nobody
-/// answers in exactly those words.
+/// The score from which a check holds. Likeness to a reference answer holds from 0.8 on: a right
+/// answer is seldom in exactly those words.
 fn needed_of(kind: &str) -> f64 {
     if kind == CheckKind::MatchesExpected.name() { CORRECT_FROM } else { 1.0 }
 }

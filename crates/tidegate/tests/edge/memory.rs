@@ -86,7 +86,8 @@ fn check_given_back(server: &Server, before: u64, more: u64) {
     });
 }
 
-/// A model server that reads all requests at once, and answers them when nobody writes `gate`.
+/// A model server that reads all requests at once, and answers them once `gate` is no longer
+/// locked for writing.
 fn model_server_behind(gate: &Arc<RwLock<()>>, read: &Arc<AtomicUsize>) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
