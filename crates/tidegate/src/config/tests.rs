@@ -199,6 +199,16 @@ fn a_guard_that_could_see_nothing_is_refused() {
         "allowed are `requests` and `answers`; leave out `risk.moderation` for none",
     );
     check(
+        "risk:\n  block: [arguments]\n",
+        "6:11: risk.block[0]: nothing would be blocked by it: there are no `artifacts.tools`",
+        "add the tools, with the JSON Schema of their arguments: `tools: tools/tools.yaml`",
+    );
+    check(
+        "risk:\n  moderation: {url: \"https://user:key@m/v1\"}\n",
+        "6:21: risk.moderation.url: a URL with a user, a query or a fragment is not allowed",
+        "put a key into the environment and its variable's name into `api_key_env`",
+    );
+    check(
         "risk:\n  moderation: {url: \"user:key@m\"}\n",
         "6:21: risk.moderation.url: allowed is an `http` or `https` URL",
         "the whole address, for example `https://api.openai.com/v1/moderations`",

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tidegate_core::decide::Phase;
-use tidegate_core::journal::Event;
+use tidegate_core::journal::{Entry, Event};
 
 /// Rungs that no one waits for the end of: only orders move the release.
 pub(crate) fn long_release() -> (Project, Server, String) {
@@ -167,6 +167,42 @@ fn a_state_folder_deleted_under_a_server_is_noticed_and_no_second_server_starts(
     all_on_stable(&server);
     server.terminate();
     assert_eq!(server.ended(), Some(4));
+}
+
+/// The lock on the project's folder holds while a process is stopped; here the second one has
+/// another folder, and the lock file is gone, as where a disk of several machines has no locks.
+#[test]
+#[cfg(unix)]
+fn a_server_that_was_stopped_for_a_while_writes_nothing_stale() {
+    let (project, first, change_id) = long_release();
+    let (admin, token) = Server::admin(&project.root);
+    first.signal("-STOP");
+    let refused = project.run(&["serve", "--port", "0"]);
+    refused.fails(4, &["another tidegate"], &["stop it"]);
+    let state = project.root.join(".tidegate");
+    std::fs::remove_file(state.join("lock")).unwrap();
+    let other = Project::fast();
+    std::fs::remove_dir_all(other.root.join(".tidegate")).unwrap();
+    std::os::unix::fs::symlink(&state, other.root.join(".tidegate")).unwrap();
+    let second = other.serve();
+    other.run(&["rollback", &change_id, "--reason", "complaints"]).exits(0);
+    let is_pack = |entry: &Entry| matches!(entry.event(), Ok(Event::PackWritten { .. }));
+    let packed = || journal::read(&project.root).last().is_some_and(is_pack).then_some(());
+    wait_for("the pack", packed);
+    let entries = journal::read(&project.root).len();
+
+    first.signal("-CONT");
+    let order = r#"{"command": "order", "with": {"order": {"kind": "promote", "by": "ci"}}}"#;
+    let headers = format!("authorization: Bearer {token}\r\n");
+    let bytes = client::request("POST", "/admin/v1/commands", &headers, order.as_bytes());
+    let answer = client::open(admin, &bytes).unwrap().finish().unwrap();
+    assert_ne!(answer.status, 200, "{answer:?}");
+    assert!(answer.body.contains("was deleted or replaced"), "{answer:?}");
+    all_on_stable(&first);
+    all_on_stable(&second);
+    let now = journal::read(&project.root);
+    assert_eq!(now.len(), entries, "{:?}", now.last());
+    assert_eq!(project.phase(), "rolled_back");
 }
 
 #[test]

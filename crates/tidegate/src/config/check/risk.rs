@@ -43,6 +43,7 @@ impl Checker<'_> {
                 .error("risk.moderation.url", "allowed is an `http` or `https` URL")
                 .hint("the whole address, for example `https://api.openai.com/v1/moderations`"));
         }
+        self.base_url("risk.moderation.url", url, "")?;
         if on.is_empty() {
             return Err(self
                 .error("risk.moderation.on", "is empty, so that the endpoint is never asked")
@@ -86,10 +87,15 @@ fn lacks(block: Block, project: &Project) -> Option<(&'static str, &'static str)
             "there is no `contract.output`",
             "add the JSON Schema of answers as `contract.output`",
         )),
+        Block::Arguments if project.artifacts.tools.is_none() => Some((
+            "there are no `artifacts.tools`",
+            "add the tools, with the JSON Schema of their arguments: `tools: tools/tools.yaml`",
+        )),
         Block::Words
         | Block::Moderation
         | Block::ModerationUnreachable
         | Block::Contract
+        | Block::Arguments
         | Block::Planted
         | Block::Tools
         | Block::Prompt
@@ -97,7 +103,6 @@ fn lacks(block: Block, project: &Project) -> Option<(&'static str, &'static str)
         | Block::Ids
         | Block::Personal
         | Block::Injection
-        | Block::HiddenText
-        | Block::Arguments => None,
+        | Block::HiddenText => None,
     }
 }

@@ -53,7 +53,7 @@ fn load(front: &Front, clients: usize, lasts: Duration) -> Load {
 
 #[test]
 fn ten_times_too_many_requests_leave_the_answers_that_there_is_room_for() {
-    let limits = format!("  max_concurrent: {PERMITS}\n  queue_ms: 50\n");
+    let limits = format!("  max_concurrent: {PERMITS}\n  queue_ms: 40\n");
     let service = Service::start(&limits);
     let front = service.front();
     let lasts = Duration::from_millis(1_000);
