@@ -14,6 +14,7 @@ mod likeness;
 mod noise;
 mod report;
 mod score;
+mod slice;
 
 pub use case::{
     ADVERSARIAL_INPUTS, Case, CaseSet, CaseSetError, Checks, Handling, Risk, Severity,
@@ -35,3 +36,4 @@ pub use report::{
     Unanswered, asks_the_same, error_causes, failure_table, metrics, verdict, verdict_on,
 };
 pub use score::{CORRECT_FROM, CheckResult, RED_LINE, fails_hard, legacy_score, mean_score};
+pub use slice::{SLICE_CASES_MIN, SliceRow, WORST_SLICE, slices};

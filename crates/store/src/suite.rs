@@ -174,6 +174,7 @@ pub(crate) fn report(run_id: &str, set: u64, at: u64, accuracy: f64) -> EvalRepo
         verdict: GateVerdict::Pass,
         reasons: Vec::new(),
         failure_table: Vec::new(),
+        slices: Vec::new(),
         comparison: None,
         results: Vec::new(),
     }

@@ -5,7 +5,7 @@ use super::kind::CheckKind;
 use crate::ids::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a case looks for going wrong; an eval set has all five.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -249,7 +249,7 @@ impl Checks {
 pub struct Case {
     /// Its name; unique in the set.
     pub id: String,
-    /// What the user says.
+    /// What the user says; of a conversation, the text of its last message.
     pub input: String,
     /// The case's system prompt, instead of the version set's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -294,6 +294,16 @@ pub struct Handling {
     /// The score that makes it correct, 0 to 1, instead of 0.8.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
+    /// What it is grouped by: a class of users, a topic; see [`Case::slices`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// What is known of it, by key; see [`Case::slices`].
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+    /// The conversation in OpenAI's form, its last message the question, which is sent as it is;
+    /// empty for a case of one question.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub messages: Vec<Value>,
     /// In how many replays on the set that failed it failed again: `2/5`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reproduced: Option<String>,
@@ -303,6 +313,15 @@ pub struct Handling {
     /// It says in words what it expects, and no check covers them. Known when it is read.
     #[serde(skip)]
     pub uncovered: bool,
+}
+
+impl Case {
+    /// The slices that it is in: its tags, and its metadata as `key:value`. Sorted, none twice.
+    pub fn slices(&self) -> BTreeSet<String> {
+        let Handling { tags, metadata, .. } = &self.handling;
+        let of_metadata = metadata.iter().map(|(key, value)| format!("{key}:{value}"));
+        tags.iter().cloned().chain(of_metadata).collect()
+    }
 }
 
 /// All cases of an eval, in order.

@@ -4,6 +4,7 @@ use super::case::{Case, Risk, Severity};
 use super::kind::CheckKind;
 use super::noise::{PairedTest, Repeats};
 use super::score::{CORRECT_FROM, CheckResult, ROUNDING, fails_hard};
+use super::slice::{SliceRow, WORST_SLICE, judge_slices, slices, worst};
 use crate::ids::{Digest, UnixMs, VersionSetId};
 use crate::upstream::Failure;
 use serde::{Deserialize, Serialize};
@@ -176,6 +177,9 @@ pub struct EvalReport {
     pub reasons: Vec<String>,
     /// The failure table.
     pub failure_table: Vec<FailureRow>,
+    /// What each slice did, the worst first; absent in reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<SliceRow>,
     /// Against the run before.
     pub comparison: Option<RunComparison>,
     /// Every case in full.
@@ -242,9 +246,10 @@ pub fn failure_table(results: &[CaseResult]) -> Vec<FailureRow> {
 }
 
 /// What a run measures, 0 to 1 each: `accuracy`; each class of risk by its name, as the share of
-/// its cases that are correct; `relevance`, the mean score of the checks on content; and each kind
-/// of check that measures a share, such as `bleu`, the mean of what it measured. A class
-/// without a case, or a run without checks on content, does not have the metric.
+/// its cases that are correct; `relevance`, the mean score of the checks on content; each kind
+/// of check that measures a share, such as `bleu`, the mean of what it measured; and `worst_slice`,
+/// the accuracy of the slice that does worst, of those with enough cases. A class without a case,
+/// or a run without checks on content, does not have the metric.
 pub fn metrics(results: &[CaseResult]) -> BTreeMap<String, f64> {
     let mut metrics = BTreeMap::new();
     let mut put = |name: &str, sum: f64, count: usize| {
@@ -268,6 +273,9 @@ pub fn metrics(results: &[CaseResult]) -> BTreeMap<String, f64> {
         put(kind, measures.iter().sum(), measures.len());
     }
     put("relevance", on_content.iter().sum(), on_content.len());
+    if let Some(worst) = worst(&slices(results)) {
+        metrics.insert(WORST_SLICE.to_owned(), worst);
+    }
     metrics
 }
 
@@ -295,7 +303,9 @@ pub fn verdict(results: &[CaseResult], threshold: f64) -> (GateVerdict, Vec<Stri
 /// So does a case whose request itself fails, since another run would end the same: refused, or a
 /// server error or timeout in each of [`Unanswered::TRIES`] tries while other cases are answered.
 /// Other missing answers make the gate inconclusive. Then each metric is compared with its
-/// threshold. A metric that the run does not measure counts as 0: the gate fails closed.
+/// threshold. A metric that the run does not measure counts as 0: the gate fails closed. A slice
+/// below the threshold of `worst_slice` fails the gate, and one of too few cases makes it
+/// inconclusive.
 pub fn verdict_on(
     results: &[CaseResult],
     thresholds: &BTreeMap<String, f64>,
@@ -317,7 +327,15 @@ pub fn verdict_on(
     let measured = metrics(results);
     let mut held = Vec::new();
     let mut failed = Vec::new();
+    let mut undecided = Vec::new();
     for (metric, threshold) in thresholds {
+        if metric == WORST_SLICE {
+            let judged = judge_slices(&slices(results), *threshold);
+            held.extend(judged.held);
+            failed.extend(judged.failed);
+            undecided.extend(judged.undecided);
+            continue;
+        }
         match measured.get(metric) {
             Some(value) if value >= threshold => {
                 held.push(format!("{metric} {value:.3} is at least {threshold}"));
@@ -331,7 +349,11 @@ pub fn verdict_on(
             )),
         }
     }
-    if failed.is_empty() { (GateVerdict::Pass, held) } else { (GateVerdict::Fail, failed) }
+    match (failed.is_empty(), undecided.is_empty()) {
+        (false, _) => (GateVerdict::Fail, failed),
+        (true, false) => (GateVerdict::Inconclusive, undecided),
+        (true, true) => (GateVerdict::Pass, held),
+    }
 }
 
 /// Why this case fails the gate on its own, where it does.
@@ -382,7 +404,9 @@ pub fn error_causes(results: &[CaseResult]) -> Vec<String> {
 
 /// Whether two cases ask the same question, whatever they check the answer for.
 pub fn asks_the_same(one: &Case, other: &Case) -> bool {
-    one.input == other.input && one.system == other.system
+    one.input == other.input
+        && one.system == other.system
+        && one.handling.messages == other.handling.messages
 }
 
 #[cfg(test)]

@@ -378,6 +378,9 @@ impl Checker<'_> {
     fn evals(&self, project: &Project) -> Result<()> {
         let evals = &project.evals;
         self.share("evals.threshold", evals.threshold)?;
+        if let Some(worst) = evals.worst_slice {
+            self.share("evals.worst_slice", worst)?;
+        }
         if !(1..=1024).contains(&evals.concurrency) {
             return Err(self.refuse("evals.concurrency", evals.concurrency, "1 to 1024"));
         }

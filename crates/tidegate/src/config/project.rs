@@ -381,6 +381,8 @@ pub(crate) struct Evals {
     pub(crate) samples: PathBuf,
     /// Accuracy the gate needs, 0 to 1.
     pub(crate) threshold: f64,
+    /// Accuracy that every slice of the cases needs, 0 to 1; left out, slices are only shown.
+    pub(crate) worst_slice: Option<f64>,
     /// Cases asked at a time.
     pub(crate) concurrency: usize,
     /// Latency a case of risk `performance` must keep unless it names its own, ms.
@@ -399,6 +401,7 @@ impl Default for Evals {
             regression: "evals/regression.jsonl".into(),
             samples: "evals/samples.jsonl".into(),
             threshold: 0.85,
+            worst_slice: None,
             concurrency: 8,
             latency_ms: 10_000,
             adversarial: Adversarial::Off,

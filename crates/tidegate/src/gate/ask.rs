@@ -1,13 +1,13 @@
 //! Asking one case of a version set, as a client would.
 
-use crate::guard::said_in;
+use crate::guard::{heard_in, said_in};
 use crate::upstream::{Answer, Call, Deadlines, Form, Reply, UpstreamError};
 use crate::version_set::{LiveSet, Slots};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::gate::{CalledTool, Case};
-use tidegate_core::guard::{Detectors, Heard, RiskEvent};
+use tidegate_core::guard::{Detectors, RiskEvent};
 use tidegate_core::ids::Digest;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::openai_chat::{replace_system, system_text};
@@ -71,8 +71,9 @@ pub(crate) async fn ask(
         return Err(AskError { message: why, failure: Some(Failure::Retrieval), again: None });
     }
     let retrieved = searched.as_ref().map_or("", |searched| &searched.found.text);
+    let asks = request(case, live.max_tokens, as_served);
     let rendered = live
-        .render(request(&case.input, live.max_tokens, as_served), Slots { user: None, retrieved })
+        .render(asks.clone(), Slots { user: None, retrieved })
         .map_err(|error| unsent(format!("the prompt cannot be rendered: {error}")))?;
     let mut body = rendered.body;
     if let Some(system) = &case.system {
@@ -117,7 +118,7 @@ pub(crate) async fn ask(
         return Err(AskError { message, failure: Some(Failure::Empty), again: Some(AGAIN_AFTER) });
     }
     let calls = called_tools(live, &answer.facts);
-    Ok(Asked { calls, ..asked(answer, &detectors, &case.input) })
+    Ok(Asked { calls, ..asked(answer, &detectors, &asks) })
 }
 
 /// The tools that an answer calls, each with what is wrong with the call.
@@ -146,10 +147,10 @@ fn called_tools(live: &LiveSet, facts: &AnswerFacts) -> Vec<CalledTool> {
 }
 
 /// What an upstream's answer is to a case.
-fn asked(answer: Answer, detectors: &Detectors, input: &str) -> Asked {
+fn asked(answer: Answer, detectors: &Detectors, asks: &Map<String, Value>) -> Asked {
     let Answer { body: _, facts, elapsed, warnings: _ } = answer;
     let system = detectors.system_prompt.as_str();
-    let heard = || Heard { client: vec![input.into()], system: vec![system.into()] };
+    let heard = || heard_in(asks, system);
     let tokens = facts.usage.map(|usage| usage.tokens_in.saturating_add(usage.tokens_out));
     Asked {
         latency_ms: u64::try_from(elapsed.total.as_millis()).unwrap_or(u64::MAX),
@@ -162,10 +163,14 @@ fn asked(answer: Answer, detectors: &Detectors, input: &str) -> Asked {
     }
 }
 
-/// The request of a client that asks this.
-fn request(input: &str, ships: Option<u64>, as_served: bool) -> Map<String, Value> {
+/// The request of a client that asks this; the turns of a conversation go as they are.
+fn request(case: &Case, ships: Option<u64>, as_served: bool) -> Map<String, Value> {
     let mut body = Map::new();
-    body.insert("messages".to_owned(), json!([{"role": "user", "content": input}]));
+    let messages = match case.handling.messages.as_slice() {
+        [] => json!([{"role": "user", "content": case.input}]),
+        turns => turns.into(),
+    };
+    body.insert("messages".to_owned(), messages);
     if as_served {
         return body;
     }
@@ -225,17 +230,18 @@ mod tests {
             "finish_reason": "length"
         }]});
         let none_allowed = Detectors { allowed_tools: Some([].into()), ..Detectors::default() };
-        let asked = asked(answer(&body), &none_allowed, "");
+        let asked = asked(answer(&body), &none_allowed, &Map::new());
         assert_eq!((asked.text.as_str(), asked.latency_ms, asked.cut), ("好", 1234, true));
         assert_eq!(asked.events[0].kind, RiskKind::UnauthorisedTool);
     }
 
     #[test]
     fn the_sets_own_max_tokens_ships() {
-        assert_eq!(request("q", None, false)["max_tokens"], 512);
-        assert!(!request("q", Some(1024), false).contains_key("max_tokens"));
-        assert_eq!(request("q", None, false)["temperature"], 0);
-        assert_eq!(request("q", None, true).len(), 1, "as served: the set's own decoding");
+        let q = &tidegate_core::gate::adversarial_cases(false)[0];
+        assert_eq!(request(q, None, false)["max_tokens"], 512);
+        assert!(!request(q, Some(1024), false).contains_key("max_tokens"));
+        assert_eq!(request(q, None, false)["temperature"], 0);
+        assert_eq!(request(q, None, true).len(), 1, "as served: the set's own decoding");
     }
 
     fn check_again(failure: Failure, retry_after_s: Option<u64>, expected: Option<u64>) {

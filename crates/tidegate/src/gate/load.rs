@@ -4,6 +4,7 @@ mod csv_cases;
 mod defaults;
 mod encoding;
 mod fields;
+mod handling;
 mod jsonl_cases;
 mod table;
 
@@ -128,7 +129,7 @@ fn prompt_cases(
             ..Checks::default()
         };
         let case = Case {
-            id: format!("prompt-{}", content_id(None, &given.input)),
+            id: format!("prompt-{}", content_id(None, &given.input, &[])),
             input: given.input.clone(),
             system: None,
             expected_behavior: String::new(),
@@ -159,8 +160,10 @@ fn finish(mut case: Case, place: &str, defaults: &Defaults<'_>) -> Result<Case, 
 }
 
 /// A name for a case from what it asks.
-fn content_id(system: Option<&str>, input: &str) -> String {
-    let parts = [system.unwrap_or_default().as_bytes(), input.as_bytes()];
+fn content_id(system: Option<&str>, input: &str, messages: &[serde_json::Value]) -> String {
+    let mut parts = vec![system.unwrap_or_default().to_owned(), input.to_owned()];
+    parts.extend(messages.iter().map(serde_json::Value::to_string));
+    let parts: Vec<&[u8]> = parts.iter().map(String::as_bytes).collect();
     tidegate_core::ids::Digest::of_parts(&parts).short(8).to_owned()
 }
 

@@ -25,8 +25,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::gate::{
     ACCURACY, Case, CaseResult, CaseSet, CheckResult, EvalReport, GateVerdict, Repeats,
-    ReportDetail, Unanswered, asks_the_same, compare_runs, fails_hard, failure_table, legacy_score,
-    verdict_on,
+    ReportDetail, Unanswered, WORST_SLICE, asks_the_same, compare_runs, fails_hard, failure_table,
+    legacy_score, slices, verdict_on,
 };
 use tidegate_core::ids::{Digest, UnixMs, VersionSetId};
 
@@ -65,7 +65,7 @@ impl RunOptions {
         let prompt = prompt_config(packed)?;
         let prompts = prompt.as_ref().map(|(config, file)| (&config.thresholds, file.as_str()));
         Ok(RunOptions {
-            thresholds: thresholds(evals.threshold, prompts)?,
+            thresholds: thresholds(evals.threshold, evals.worst_slice, prompts)?,
             concurrency: evals.concurrency.max(1),
             repeat: 1,
             as_served: false,
@@ -93,16 +93,19 @@ pub(super) fn deadlines(packed: &PackedSet) -> Result<Deadlines, SetError> {
 /// The thresholds by metric; of two for one metric the higher counts.
 fn thresholds(
     accuracy: f64,
+    worst_slice: Option<f64>,
     prompt: Option<(&BTreeMap<String, f64>, &str)>,
 ) -> Result<BTreeMap<String, f64>, GateError> {
     let mut all = BTreeMap::new();
-    let own = (ACCURACY.to_owned(), accuracy, "evals.threshold".to_owned());
+    let accuracy = (ACCURACY.to_owned(), accuracy, "evals.threshold".to_owned());
+    let worst =
+        worst_slice.map(|bar| (WORST_SLICE.to_owned(), bar, "evals.worst_slice".to_owned()));
     let prompts = prompt.into_iter().flat_map(|(thresholds, file)| {
         thresholds.iter().map(move |(metric, bar)| {
             (metric.clone(), *bar, format!("{file}: thresholds.{metric}"))
         })
     });
-    for (metric, bar, place) in std::iter::once(own).chain(prompts) {
+    for (metric, bar, place) in std::iter::once(accuracy).chain(worst).chain(prompts) {
         if !(0.0..=1.0).contains(&bar) {
             return Err(GateError::Threshold { place, bar });
         }
@@ -343,6 +346,7 @@ fn report_of(
         verdict,
         reasons,
         failure_table: failure_table(&results),
+        slices: slices(&results),
         comparison: options.previous.as_ref().map(|previous| compare_runs(previous, &results)),
         results,
     }

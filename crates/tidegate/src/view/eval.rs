@@ -5,8 +5,8 @@ use super::words::{EvalWords, Words};
 use crate::lang::{self, Lang};
 use crate::output::{Tone, one_line, padded, paint, right};
 use tidegate_core::gate::{
-    CaseResult, EvalReport, FailureRow, GateVerdict, PairedTest, Repeats, RunComparison, Stability,
-    detectable_drop,
+    CaseResult, EvalReport, FailureRow, GateVerdict, PairedTest, Repeats, RunComparison,
+    SLICE_CASES_MIN, SliceRow, Stability, detectable_drop,
 };
 use unicode_width::UnicodeWidthStr as _;
 
@@ -31,6 +31,7 @@ pub(crate) fn eval_in(lang: Lang, report: &EvalReport) -> Vec<(Option<Tone>, Str
     let words = &Words::of(lang).eval;
     let mut lines = table(lang, words, &report.failure_table);
     lines.extend(flaky(lang, report));
+    lines.extend(slices(lang, &report.slices));
     if let Some(comparison) = &report.comparison {
         lines.push((None, String::new()));
         lines.extend(compared(lang, words, comparison));
@@ -178,6 +179,38 @@ fn flaky(lang: Lang, report: &EvalReport) -> Option<(Option<Tone>, String)> {
         Lang::Ja => format!("不安定：{count} 件（{names}）"),
     };
     (count > 0).then_some((Some(Tone::Yellow), text))
+}
+
+/// The slices that did worst; nothing where no case has one.
+fn slices(lang: Lang, rows: &[SliceRow]) -> Vec<(Option<Tone>, String)> {
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let (count, least) = (rows.len(), SLICE_CASES_MIN);
+    let head = match lang {
+        Lang::En => format!("Slices, the worst first, with 95 % intervals ({count} in all)"),
+        Lang::Zh => format!("切片，最差的在前，附 95 % 区间（共 {count} 个）"),
+        Lang::Ja => format!("スライス、悪い順、95 % 区間つき（全 {count} 件）"),
+    };
+    let few = match lang {
+        Lang::En => format!("fewer than {least} cases: decides nothing"),
+        Lang::Zh => format!("不到 {least} 个用例：不作判定"),
+        Lang::Ja => format!("{least} 件未満：判定に使わない"),
+    };
+    let shown = &rows[..rows.len().min(SHOWN)];
+    let width = shown.iter().map(|row| one_line(&row.slice).width()).max().unwrap_or(0);
+    let row = |row: &SliceRow| {
+        let SliceRow { slice, answered, correct, accuracy, interval: (low, high), .. } = row;
+        let name = padded(&one_line(slice), width.min(ID_WIDTH));
+        let [accuracy, low, high] = [accuracy, low, high].map(|share| share * 100.0);
+        let counts = right(&format!("{correct}/{answered}"), 11);
+        let text = format!("  {name} {counts}  {accuracy:5.1} % ({low:.0}-{high:.0} %)");
+        match row.decides() {
+            true => (None, text),
+            false => (Some(Tone::Dim), format!("{text}  {few}")),
+        }
+    };
+    std::iter::once((Some(Tone::Bold), head)).chain(shown.iter().map(row)).collect()
 }
 
 /// The smallest drop of accuracy that a comparison over these cases shows.

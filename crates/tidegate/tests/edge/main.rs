@@ -16,6 +16,8 @@ mod budgets;
 #[cfg(test)]
 mod cache;
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
 mod choices;
 #[cfg(test)]
 mod client;

@@ -54,6 +54,7 @@ fn report(results: Vec<CaseResult>) -> EvalReport {
         verdict: GateVerdict::Fail,
         reasons: vec![],
         failure_table: vec![],
+        slices: Vec::new(),
         comparison: None,
         results,
     }

@@ -2,7 +2,8 @@
 
 use crate::gate::{
     Case, CaseResult, Check, CheckKind, CheckResult, Checks, EvalReport, FailureRow, GateVerdict,
-    Handling, PairedTest, Repeats, ReportDetail, Risk, RunComparison, Severity, Tokens, Unanswered,
+    Handling, PairedTest, Repeats, ReportDetail, Risk, RunComparison, Severity, SliceRow, Tokens,
+    Unanswered,
 };
 use crate::ids::{Digest, UnixMs};
 use crate::upstream::Failure;
@@ -77,6 +78,9 @@ pub(super) fn report() -> EvalReport {
             as_served: true,
             repeat: Some(3),
             threshold: Some(0.5),
+            tags: vec![text()],
+            metadata: [(text(), text())].into(),
+            messages: vec![text().into()],
             reproduced: some(),
             needs_review: true,
             uncovered: false,
@@ -117,6 +121,14 @@ pub(super) fn report() -> EvalReport {
             total: 1,
             failed: vec![(text(), text())],
             errors: vec![(text(), text())],
+        }],
+        slices: vec![SliceRow {
+            slice: text(),
+            cases: 1,
+            answered: 1,
+            correct: 1,
+            accuracy: 0.5,
+            interval: (0.5, 0.5),
         }],
         comparison: Some(comparison()),
         results: vec![result],

@@ -1,11 +1,11 @@
 //! Cases as CSV.
 //!
 //! Columns are found by name, in any order and case; columns of others are left alone. A column
-//! with the name of a check is that check. What a run writes into `notes` is in `[tidegate:
+//! with the name of a check is that check, and `metadata:lang` is the metadata's key `lang`. What a run writes into `notes` is in `[tidegate:
 //! …]`, so that it is kept apart from what people wrote, and is not read as a check.
 
 use super::table::{Row, Table};
-use super::{CasesError, Defaults, defaults, fields, finish};
+use super::{CasesError, Defaults, defaults, fields, finish, handling};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,8 +18,8 @@ pub(crate) const HEADER: [&str; 6] =
 /// Columns that have another name elsewhere: the sibling dialect's, the dataset's, and the British.
 const ALIASES: [(&str, &str); 3] =
     [("id", "case_id"), ("input", "prompt"), ("expected_behaviour", "expected_behavior")];
-/// Further columns that are read.
-const MORE: [&str; 3] = ["severity", "expected", "system"];
+/// Further columns that are read, beside those of checks and of how a case is handled.
+const MORE: [&str; 4] = ["severity", "expected", "system", fields::ASSERT];
 /// What a run's part of `notes` starts with; it ends with `]`.
 const MACHINE: &str = "[tidegate: ";
 
@@ -99,6 +99,8 @@ fn whole_row(table: &Table, row: &Row) -> Result<(), String> {
 /// The column of each field.
 struct Columns {
     by_name: BTreeMap<&'static str, usize>,
+    /// Columns of `metadata`: a key, and where it is.
+    metadata: Vec<(String, usize)>,
 }
 
 impl Columns {
@@ -106,9 +108,15 @@ impl Columns {
     /// A usage error: a column is there twice, or one is nearly the name of another that is not.
     fn of(table: &Table, path: &Path) -> Result<Columns, CasesError> {
         let wrong = |problem| CasesError::Field { place: path.display().to_string(), problem };
-        let known = || HEADER.into_iter().chain(MORE).chain(fields::columns());
+        let fixed = || HEADER.into_iter().chain(MORE).chain(handling::KEYS);
+        let known = || fixed().chain(fields::columns());
         let mut by_name = BTreeMap::new();
+        let mut metadata: Vec<(String, usize)> = Vec::new();
         for (at, column) in table.columns().iter().enumerate() {
+            if let Some(key) = column.strip_prefix(handling::METADATA) {
+                metadata.push((key.trim().to_owned(), at));
+                continue;
+            }
             let alias = ALIASES.iter().find(|(alias, _)| alias == column).map(|(_, name)| *name);
             let Some(name) = alias.or_else(|| known().find(|name| name == column)) else {
                 continue;
@@ -117,10 +125,12 @@ impl Columns {
                 return Err(wrong(format!("the column `{name}` is there twice")));
             }
         }
-        let named = || HEADER.into_iter().chain(MORE).chain(fields::member_names());
+        let named = || fixed().chain(fields::member_names());
         let absent = || named().filter(|name| !by_name.contains_key(name));
         let is_known = |column: &str| {
-            known().any(|name| name == column) || ALIASES.iter().any(|(alias, _)| *alias == column)
+            column.starts_with(handling::METADATA)
+                || known().any(|name| name == column)
+                || ALIASES.iter().any(|(alias, _)| *alias == column)
         };
         for column in table.columns().iter().filter(|column| !is_known(column)) {
             // Short names are too near to each other: `tags` is no slip for `pass`.
@@ -129,7 +139,7 @@ impl Columns {
                 return Err(wrong(format!("there is no column `{}`{near}", fields::cut(column))));
             }
         }
-        Ok(Columns { by_name })
+        Ok(Columns { by_name, metadata })
     }
 
     /// The text of a column; empty where there is no such column or cell.
@@ -142,8 +152,13 @@ impl Columns {
         let text = |name: &str| self.text(table, row, name);
         let given = |name: &str| Some(text(name)).filter(|text| !text.is_empty());
         let Some(id) = given("case_id") else { return Err("the case's id is empty".to_owned()) };
-        let Some(input) = given("prompt") else {
-            return Err(format!("case `{}`: the prompt is empty", fields::cut(&id)));
+        let handling = self.handling(table, row)?;
+        let input = match (given("prompt"), handling.messages.as_slice()) {
+            (Some(input), _) => input,
+            (None, []) => {
+                return Err(format!("case `{}`: the prompt is empty", fields::cut(&id)));
+            }
+            (None, messages) => handling::question(messages),
         };
         let risk = match self.by_name.contains_key("risk") {
             true => fields::risk(&text("risk"))?,
@@ -159,9 +174,32 @@ impl Columns {
             severity,
             checks,
             source: String::new(),
-            handling: Handling::default(),
+            handling,
             id,
         })
+    }
+
+    /// How the case of a row is asked, judged and grouped.
+    fn handling(&self, table: &Table, row: &Row) -> Result<Handling, String> {
+        let mut members = Map::new();
+        for key in handling::KEYS {
+            let text = self.text(table, row, key);
+            if !text.is_empty() {
+                members.insert(key.to_owned(), handling::cell(key, &text));
+            }
+        }
+        let of_columns = self.metadata.iter().filter_map(|(key, at)| {
+            let cell = table.cell(row, *at);
+            let value = cell.trim();
+            (!value.is_empty()).then(|| (key.clone(), Value::from(value)))
+        });
+        let of_columns: Map<String, Value> = of_columns.collect();
+        match members.get_mut("metadata") {
+            Some(Value::Object(given)) => given.extend(of_columns),
+            Some(_) => {}
+            None => drop(members.insert("metadata".to_owned(), of_columns.into())),
+        }
+        handling::handling(&mut members)
     }
 
     /// The checks of a row: those of its `notes` and those of check columns.
@@ -180,6 +218,12 @@ impl Columns {
             if values.insert(check.to_owned(), value).is_some() {
                 return Err(format!("`{check}` is given twice, once in `notes`"));
             }
+        }
+        let listed = self.text(table, row, fields::ASSERT);
+        if !listed.is_empty() {
+            let listed = serde_json::from_str::<Value>(&listed);
+            let listed = listed.map_err(|error| format!("`assert` is not JSON: {error}"))?;
+            values.insert(fields::ASSERT.to_owned(), listed);
         }
         let severity = match (self.text(table, row, "severity").as_str(), of_notes) {
             ("", severity) => severity.unwrap_or_default(),

@@ -329,6 +329,18 @@ fn value(kind: CheckKind, text: &str) -> Result<Value, &'static str> {
     }
 }
 
+/// Takes a text out; null counts as absent.
+pub(super) fn text(members: &mut Map<String, Value>, key: &str) -> Result<Option<String>, String> {
+    match members.remove(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(Value::Number(number)) if matches!(key, "id" | "case_id" | "expected") => {
+            Ok(Some(number.to_string()))
+        }
+        Some(_) => Err(format!("`{key}` is not a text")),
+    }
+}
+
 /// The texts of a list with `|` between them.
 pub(super) fn list(text: &str) -> Vec<String> {
     text.split('|').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()

@@ -1,14 +1,14 @@
 //! Cases as JSONL.
 
-use super::super::run::REPEAT_MAX;
-use super::{CasesError, Defaults, content_id, defaults, fields, finish};
+use super::{CasesError, Defaults, content_id, defaults, fields, finish, handling};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
-use tidegate_core::gate::{Case, Checks, Handling, Severity};
+use tidegate_core::gate::{Case, Checks, Severity};
+use tidegate_wire::{RequestError, parse_json_object};
 
-/// The keys of a line beside those of its checks.
-const KEYS: [&str; 18] = [
+/// The keys of a line beside those of its checks and of how it is handled.
+const KEYS: [&str; 11] = [
     "case_id",
     "id",
     "input",
@@ -20,14 +20,12 @@ const KEYS: [&str; 18] = [
     "severity",
     "source",
     "checks",
-    "strict",
-    "as_served",
-    "repeat",
-    "reproduced",
-    "needs_review",
-    "threshold",
-    fields::ASSERT,
 ];
+
+/// Every key of a line beside those of its checks.
+fn keys() -> impl Iterator<Item = &'static str> {
+    KEYS.into_iter().chain(handling::KEYS).chain([fields::ASSERT])
+}
 
 /// Reads cases from JSONL text; empty lines are skipped. Each is at least as severe as `least`.
 ///
@@ -56,42 +54,49 @@ pub(crate) fn read_jsonl(
 }
 
 fn case(line: &str, stem: &str, place: &str) -> Result<Case, String> {
-    let value = json(line).map_err(|error| format!("not valid JSON: {error}"))?;
-    let Value::Object(mut members) = value else {
-        return Err("the line is not a JSON object".to_owned());
-    };
+    case_of(object(line)?, stem, place)
+}
+
+/// A case from its members; `stem` begins the name of one without an id.
+pub(super) fn case_of(
+    mut members: Map<String, Value>,
+    stem: &str,
+    place: &str,
+) -> Result<Case, String> {
     let checks = checks(&mut members)?;
-    if let Some(key) = members.keys().find(|key| !KEYS.contains(&key.as_str())) {
-        let near = fields::near(key, KEYS.into_iter().chain(fields::check_names()));
+    if let Some(key) = members.keys().find(|key| !keys().any(|known| known == key.as_str())) {
+        let near = fields::near(key, keys().chain(fields::check_names()));
         return Err(format!("there is no key `{}`{near}", fields::cut(key)));
     }
-    let system = text(&mut members, "system")?;
-    let Some(input) = one_of(&mut members, "input", "prompt")? else {
-        return Err("`input` is missing".to_owned());
-    };
-    if input.trim().is_empty() {
-        return Err("`input` is empty".to_owned());
+    let handling = handling::handling(&mut members)?;
+    let system = fields::text(&mut members, "system")?;
+    if system.is_some() && handling::has_system(&handling.messages) {
+        return Err("`system` is given beside a system prompt in `messages`".to_owned());
     }
+    let input = match (one_of(&mut members, "input", "prompt")?, handling.messages.as_slice()) {
+        (Some(input), []) if input.trim().is_empty() => {
+            return Err("`input` is empty".to_owned());
+        }
+        (Some(input), []) => input,
+        (None, []) => return Err("`input` is missing".to_owned()),
+        (Some(_), _) => {
+            return Err("`input` and `messages` are both given; the question is the last message"
+                .to_owned());
+        }
+        (None, messages) => handling::question(messages),
+    };
     let id = match one_of(&mut members, "case_id", "id")? {
         Some(id) if id.trim().is_empty() => return Err("`case_id` is empty".to_owned()),
         Some(id) => id.trim().to_owned(),
-        None => format!("{stem}-{}", content_id(system.as_deref(), &input)),
+        None => format!("{stem}-{}", content_id(system.as_deref(), &input, &handling.messages)),
     };
-    let risk = match text(&mut members, "risk")? {
+    let risk = match fields::text(&mut members, "risk")? {
         Some(risk) => fields::risk(&risk)?,
         None => defaults::risk_of_id(&id),
     };
-    let severity = text(&mut members, "severity")?.map(|s| fields::severity(&s)).transpose()?;
-    let handling = Handling {
-        strict: switch(&mut members, "strict")?,
-        as_served: switch(&mut members, "as_served")?,
-        repeat: repeat(&mut members)?,
-        threshold: threshold(&mut members)?,
-        reproduced: text(&mut members, "reproduced")?,
-        needs_review: switch(&mut members, "needs_review")?,
-        uncovered: false,
-    };
-    let source = match text(&mut members, "source")? {
+    let severity = fields::text(&mut members, "severity")?;
+    let severity = severity.map(|given| fields::severity(&given)).transpose()?;
+    let source = match fields::text(&mut members, "source")? {
         Some(source) => format!("{place} (from {})", fields::cut(&source)),
         None => place.to_owned(),
     };
@@ -99,14 +104,29 @@ fn case(line: &str, stem: &str, place: &str) -> Result<Case, String> {
         id,
         input,
         system,
-        expected_behavior: text(&mut members, "expected_behavior")?.unwrap_or_default(),
-        expected: text(&mut members, "expected")?,
+        expected_behavior: fields::text(&mut members, "expected_behavior")?.unwrap_or_default(),
+        expected: fields::text(&mut members, "expected")?,
         risk,
         severity: severity.unwrap_or_default(),
         checks,
         source,
         handling,
     })
+}
+
+/// Reads a line as a JSON object without a key twice.
+fn object(line: &str) -> Result<Map<String, Value>, String> {
+    match parse_json_object(line.as_bytes()) {
+        Ok(members) => return Ok(members),
+        Err(error @ (RequestError::DuplicateKey { .. } | RequestError::TooManyValues)) => {
+            return Err(error.to_string().replacen("the body", "the line", 1));
+        }
+        Err(_) => {}
+    }
+    match json(line).map_err(|error| format!("not valid JSON: {error}"))? {
+        Value::Object(members) => Ok(members),
+        _ => Err("the line is not a JSON object".to_owned()),
+    }
 }
 
 /// Reads a line as JSON. Half of a surrogate pair, which programs that cut texts by 16-bit units
@@ -172,57 +192,13 @@ fn checks(members: &mut Map<String, Value>) -> Result<Checks, String> {
     fields::checks(values)
 }
 
-/// Takes a text out; null counts as absent.
-fn text(members: &mut Map<String, Value>, key: &str) -> Result<Option<String>, String> {
-    match members.remove(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(Value::Number(number)) if matches!(key, "id" | "case_id" | "expected") => {
-            Ok(Some(number.to_string()))
-        }
-        Some(_) => Err(format!("`{key}` is not a text")),
-    }
-}
-
-/// Takes `true` or `false` out; absent counts as false.
-fn switch(members: &mut Map<String, Value>, key: &str) -> Result<bool, String> {
-    match members.remove(key) {
-        None | Some(Value::Null) => Ok(false),
-        Some(Value::Bool(on)) => Ok(on),
-        Some(_) => Err(format!("`{key}` is not `true` or `false`")),
-    }
-}
-
-/// Takes out how often the case is asked in each run.
-fn repeat(members: &mut Map<String, Value>) -> Result<Option<u32>, String> {
-    let Some(value) = members.remove("repeat").filter(|value| !value.is_null()) else {
-        return Ok(None);
-    };
-    let number = fields::whole_number(&value).and_then(|number| u32::try_from(number).ok());
-    match number.filter(|number| (1..=REPEAT_MAX).contains(number)) {
-        Some(number) => Ok(Some(number)),
-        None => Err(format!("`repeat` is not a whole number from 1 to {REPEAT_MAX}")),
-    }
-}
-
-/// Takes out the score that makes the case correct.
-fn threshold(members: &mut Map<String, Value>) -> Result<Option<f64>, String> {
-    let Some(value) = members.remove("threshold").filter(|value| !value.is_null()) else {
-        return Ok(None);
-    };
-    match value.as_f64().filter(|number| (0.0..=1.0).contains(number)) {
-        Some(number) => Ok(Some(number)),
-        None => Err("`threshold` is not a number from 0 to 1".to_owned()),
-    }
-}
-
 /// Takes the one of two names of the same field out.
 fn one_of(
     members: &mut Map<String, Value>,
     name: &str,
     other: &str,
 ) -> Result<Option<String>, String> {
-    match (text(members, name)?, text(members, other)?) {
+    match (fields::text(members, name)?, fields::text(members, other)?) {
         (Some(_), Some(_)) => Err(format!("`{name}` and `{other}` are the same field; give one")),
         (Some(value), None) | (None, Some(value)) => Ok(Some(value)),
         (None, None) => Ok(None),

@@ -53,6 +53,7 @@ fn report(results: Vec<CaseResult>, verdict: GateVerdict) -> EvalReport {
         verdict,
         reasons: vec!["a reason".to_owned()],
         failure_table: failure_table(&results),
+        slices: Vec::new(),
         comparison: None,
         results,
     }

@@ -235,13 +235,13 @@ fn the_prompts_thresholds_raise_the_bar() {
     let prompt = |accuracy: f64| {
         BTreeMap::from([("accuracy".to_owned(), accuracy), ("safety".to_owned(), 0.99)])
     };
-    let of = |accuracy: f64| thresholds(0.85, Some((&prompt(accuracy), "v3/config.yaml")));
+    let of = |accuracy: f64| thresholds(0.85, None, Some((&prompt(accuracy), "v3/config.yaml")));
     assert_eq!(of(0.9).unwrap()["accuracy"], 0.9);
     assert_eq!(of(0.5).unwrap()["accuracy"], 0.85);
     assert_eq!(of(0.5).unwrap()["safety"], 0.99);
     let error = of(90.0).unwrap_err().to_string();
     assert_eq!(error, "v3/config.yaml: thresholds.accuracy is 90; it must be between 0 and 1");
     assert!(of(f64::NAN).is_err());
-    let error = thresholds(85.0, None).unwrap_err().to_string();
+    let error = thresholds(85.0, None, None).unwrap_err().to_string();
     assert_eq!(error, "evals.threshold is 85; it must be between 0 and 1");
 }

@@ -143,7 +143,7 @@ fn check_harm(harm: Harm, risk: Risk, checks: Value, behaviour: &str) {
     let expected: Checks = serde_json::from_value(checks).unwrap();
     assert_eq!((case.risk, case.checks), (risk, expected), "{harm:?}");
     assert_eq!((case.severity, case.expected_behavior.as_str()), (Severity::Blocking, behaviour));
-    let Handling { strict, as_served, repeat, threshold, reproduced, needs_review, uncovered: _ } =
+    let Handling { strict, as_served, repeat, threshold, reproduced, needs_review, .. } =
         case.handling;
     assert_eq!((strict, as_served, repeat, reproduced), (false, true, Some(5), None));
     assert_eq!(threshold, None);
