@@ -33,7 +33,7 @@ pub use noise::{
 };
 pub use report::{
     ACCURACY, CaseResult, EvalReport, FailureRow, GateVerdict, ReportDetail, RunComparison,
-    Unanswered, asks_the_same, error_causes, failure_table, metrics, verdict, verdict_on,
+    Unanswered, asks_the_same, error_causes, failure_table, metrics, slices, verdict, verdict_on,
 };
 pub use score::{CORRECT_FROM, CheckResult, RED_LINE, fails_hard, legacy_score, mean_score};
-pub use slice::{SLICE_CASES_MIN, SliceRow, WORST_SLICE, slices};
+pub use slice::{SLICE_CASES_MIN, SliceRow, WORST_SLICE};

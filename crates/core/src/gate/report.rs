@@ -4,7 +4,7 @@ use super::case::{Case, Risk, Severity};
 use super::kind::CheckKind;
 use super::noise::{PairedTest, Repeats};
 use super::score::{CORRECT_FROM, CheckResult, ROUNDING, fails_hard};
-use super::slice::{SliceRow, WORST_SLICE, judge_slices, slices, worst};
+use super::slice::{self, SliceRow, WORST_SLICE, judge_slices, worst};
 use crate::ids::{Digest, UnixMs, VersionSetId};
 use crate::upstream::Failure;
 use serde::{Deserialize, Serialize};
@@ -277,6 +277,13 @@ pub fn metrics(results: &[CaseResult]) -> BTreeMap<String, f64> {
         metrics.insert(WORST_SLICE.to_owned(), worst);
     }
     metrics
+}
+
+/// Every slice of the cases, the worst first: by accuracy, then the one with more cases, then by
+/// name. A case is in each slice that it names.
+pub fn slices(results: &[CaseResult]) -> Vec<SliceRow> {
+    let is_correct = |result: &CaseResult| result.error.is_none().then(|| result.is_correct());
+    slice::rows(results.iter().map(|result| (&result.case, is_correct(result))))
 }
 
 /// What the checks of each kind measured, in order of cases; edits are no share and left out.

@@ -7,7 +7,7 @@
 //! be in a hundred. Below [`SLICE_CASES_MIN`] cases a slice never fails the gate. One that is below
 //! the threshold makes it inconclusive: more cases of it are needed.
 
-use super::report::CaseResult;
+use super::case::Case;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -51,16 +51,15 @@ impl SliceRow {
     }
 }
 
-/// Every slice of the cases, the worst first: by accuracy, then the one with more cases, then by
-/// name. A case is in each slice that it names.
-pub fn slices(results: &[CaseResult]) -> Vec<SliceRow> {
+/// Every slice of the cases, each with whether it was correct, where it has an answer.
+pub(super) fn rows<'a>(results: impl Iterator<Item = (&'a Case, Option<bool>)>) -> Vec<SliceRow> {
     let mut counts: BTreeMap<String, [u64; 3]> = BTreeMap::new();
-    for result in results {
-        for slice in result.case.slices() {
+    for (case, is_correct) in results {
+        for slice in case.slices() {
             let [cases, answered, correct] = counts.entry(slice).or_default();
             *cases += 1;
-            *answered += u64::from(result.error.is_none());
-            *correct += u64::from(result.is_correct());
+            *answered += u64::from(is_correct.is_some());
+            *correct += u64::from(is_correct == Some(true));
         }
     }
     let row = |(slice, [cases, answered, correct]): (String, [u64; 3])| SliceRow {

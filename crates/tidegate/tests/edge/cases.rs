@@ -4,7 +4,7 @@ use crate::project::Project;
 use crate::upstream::{CASES, Upstream, completion};
 use serde_json::{Value, json};
 
-/// A project on the model server with these cases beside five of its own.
+/// A project on the model server with these cases beside the five of its table.
 fn project_with(upstream: &Upstream, evals: &str, cases: &[Value]) -> Project {
     let project = upstream.project("", evals);
     project.write("evals/eval_cases.csv", CASES);

@@ -1,6 +1,7 @@
-use super::super::case::{Case, Checks, Handling, Risk, Severity};
-use super::super::report::{GateVerdict, metrics, verdict_on};
 use super::*;
+use crate::gate::{
+    CaseResult, Checks, GateVerdict, Handling, Risk, Severity, metrics, slices, verdict_on,
+};
 use proptest::prelude::*;
 
 /// A result of a case with these slices; `None`: no answer.

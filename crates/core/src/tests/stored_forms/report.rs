@@ -61,6 +61,17 @@ fn comparison() -> RunComparison {
     }
 }
 
+fn slice() -> SliceRow {
+    SliceRow {
+        slice: "text".to_owned(),
+        cases: 1,
+        answered: 1,
+        correct: 1,
+        accuracy: 0.5,
+        interval: (0.5, 0.5),
+    }
+}
+
 pub(super) fn report() -> EvalReport {
     let (text, some) = (|| "text".to_owned(), || Some("text".to_owned()));
     let case = Case {
@@ -122,14 +133,7 @@ pub(super) fn report() -> EvalReport {
             failed: vec![(text(), text())],
             errors: vec![(text(), text())],
         }],
-        slices: vec![SliceRow {
-            slice: text(),
-            cases: 1,
-            answered: 1,
-            correct: 1,
-            accuracy: 0.5,
-            interval: (0.5, 0.5),
-        }],
+        slices: vec![slice()],
         comparison: Some(comparison()),
         results: vec![result],
     }

@@ -1,8 +1,9 @@
 //! Cases as CSV.
 //!
 //! Columns are found by name, in any order and case; columns of others are left alone. A column
-//! with the name of a check is that check, and `metadata:lang` is the metadata's key `lang`. What a run writes into `notes` is in `[tidegate:
-//! …]`, so that it is kept apart from what people wrote, and is not read as a check.
+//! with the name of a check is that check, and `metadata:lang` is the metadata's key `lang`. What a
+//! run writes into `notes` is in `[tidegate: …]`, so that it is kept apart from what people wrote,
+//! and is not read as a check.
 
 use super::table::{Row, Table};
 use super::{CasesError, Defaults, defaults, fields, finish, handling};
