@@ -42,10 +42,13 @@ mod watch;
 mod way_back;
 mod yardstick;
 
+pub(crate) use bets::mean_stake;
 pub use decision::{Action, Decision, DecisionKind, Observation, Signal};
 pub use engine::decide;
 pub use finding::Verdict;
+pub(crate) use interval::ln_gamma;
 pub use levels::ADVANCE_ALPHA;
+pub(crate) use levels::{LN_ODDS_MAX, level};
 pub use lines::{measure, readings};
 pub use metric::{Line, Metric, MetricUnit};
 pub use outlook::{Data, LineOutlook, Outlook, RungOutlook, Traffic, TrafficError, outlook};

@@ -23,6 +23,7 @@ pub mod guard;
 pub mod observe;
 
 pub mod decide;
+pub mod pairs;
 pub mod say;
 
 pub mod act;

@@ -136,11 +136,11 @@ fn times(count: f64, gain: f64) -> f64 {
 }
 
 /// ln of the mean of the stakes whose logarithms are `growth / divisor`.
-pub(super) fn mean_stake(growth: &[f64; BETS], divisor: f64) -> f64 {
+pub(crate) fn mean_stake<const N: usize>(growth: &[f64; N], divisor: f64) -> f64 {
     let logs = growth.map(|log| log / divisor);
     let top = logs.into_iter().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = logs.iter().map(|log| (log - top).exp()).sum();
-    top + (sum / BETS as f64).ln()
+    top + (sum / N as f64).ln()
 }
 
 #[cfg(test)]

@@ -146,7 +146,7 @@ fn ln_beta(a: f64, b: f64) -> f64 {
 }
 
 /// ln Γ(x) for x > 0, by Stirling's series after moving x up to at least 10 (error below 1e-13).
-fn ln_gamma(x: f64) -> f64 {
+pub(crate) fn ln_gamma(x: f64) -> f64 {
     let mut x = x;
     let mut shift = 0.0;
     while x < 10.0 {

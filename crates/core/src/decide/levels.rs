@@ -9,9 +9,9 @@ pub const ADVANCE_ALPHA: f64 = 0.01;
 pub(super) const WORSE_ALPHA: f64 = 0.01;
 
 /// ln of the largest odds that are shown, about 5 × 10¹¹ : 1: more would only make JSON long.
-pub(super) const LN_ODDS_MAX: f64 = 27.0;
+pub(crate) const LN_ODDS_MAX: f64 = 27.0;
 
 /// ln of the odds that are proof at this chance of an error.
-pub(super) fn level(alpha: f64) -> f64 {
+pub(crate) fn level(alpha: f64) -> f64 {
     (1.0 / alpha).ln()
 }
