@@ -7,7 +7,7 @@
 //!
 //! - [`Differences`] counts them. Its odds are an e-process, as in [`crate::decide`]: looking
 //!   after each pair is free.
-//! - [`PairLine`] holds one metric against its limit: within it, over it, or neither.
+//! - [`PairLine`] compares one metric with its limit: within it, over it, or neither.
 //! - [`welch`] and [`paired`] are the t-tests for a number of cases that is fixed before; they are
 //!   not for looking again and again.
 //!

@@ -160,7 +160,7 @@ pub struct PairLine {
     pub low: f64,
     /// The upper end.
     pub high: f64,
-    /// The limit it is held against; absent where it decides nothing.
+    /// The limit it is compared with; absent where it decides nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Limit>,
     /// Odds that it is within the limit.
