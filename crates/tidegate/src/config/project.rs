@@ -434,6 +434,8 @@ pub(crate) struct PromptConfig {
     pub(crate) thresholds: BTreeMap<String, f64>,
     /// Cases of the prompt itself.
     pub(crate) test_cases: Vec<PromptCase>,
+    /// Lints that do not count for this prompt, each with the reason.
+    pub(crate) lint_off: BTreeMap<String, String>,
 }
 
 /// A case in a prompt's `config.yaml`.

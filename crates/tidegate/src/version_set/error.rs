@@ -196,6 +196,9 @@ pub(crate) enum PromptError {
     /// A setting of a version's `config.yaml`.
     #[error("{}: `{key}` is {given}, allowed is {allowed}", file.display())]
     Setting { file: PathBuf, key: String, given: String, allowed: &'static str },
+    /// A lint that is switched off without a reason, or that there is not.
+    #[error("{}: `{key}` is {given}; write the reason, for one of {known}", file.display())]
+    LintOff { file: PathBuf, key: String, given: String, known: String },
 }
 
 /// The versions there are, those most like the one that was asked for first.
@@ -225,6 +228,8 @@ pub(crate) struct TemplateError {
     pub(super) file: String,
     /// Counted from 1; none for the file as a whole.
     pub(super) line: Option<usize>,
+    /// Counted from 1, in characters; none for the file as a whole.
+    pub(super) column: Option<usize>,
     /// What is wrong there.
     pub(crate) problem: TemplateProblem,
 }

@@ -2,6 +2,7 @@
 
 use super::error::{Result, SetError};
 use super::files::{self, Bounds, collect};
+use super::lint::lint;
 use super::model::{self, Choice, ModelFile};
 use super::search::{self, SearchFile, SnapshotFile};
 use super::settings::{self, Settings};
@@ -89,15 +90,13 @@ pub(crate) fn warnings(packed: &PackedSet) -> Vec<String> {
 }
 
 fn prompt_warnings(packed: &PackedSet) -> Vec<String> {
-    let files = packed.files(ArtifactKind::Prompt);
-    match prompt::check(&files, Path::new("prompt")) {
-        Ok((_, Some((_, user)))) => {
-            let system = files.get(prompt::SYSTEM).map(Vec::as_slice).unwrap_or_default();
-            let version = packed.set.keys().prompt;
-            prompt::lint(&version, &String::from_utf8_lossy(system), &user)
-        }
-        Ok((_, None)) | Err(_) => Vec::new(),
-    }
+    let version = packed.set.keys().prompt;
+    let found = lint(&packed.files(ArtifactKind::Prompt), Path::new(&version));
+    found
+        .iter()
+        .filter(|one| one.counts())
+        .map(|one| format!("prompt {}", one.sentence()))
+        .collect()
 }
 
 /// Packs the project as it is now.

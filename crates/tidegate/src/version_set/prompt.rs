@@ -2,7 +2,8 @@
 
 use super::error::{CurrentProblem, PromptError, Result, SetError, Versions};
 use super::files::Bounds;
-use super::template::{Role, TEMPLATE_BYTES_MAX, Template, Variable};
+use super::lint::Rule;
+use super::template::{Role, TEMPLATE_BYTES_MAX, Template};
 use crate::config::{Loaded, PromptConfig, PromptMode, parse_yaml};
 use crate::near::distance;
 use std::collections::BTreeMap;
@@ -21,17 +22,13 @@ const PASS_THROUGH: &str = "pass_through";
 /// The version's name where there is no prompt.
 pub(super) const PASS_THROUGH_VERSION: &str = "pass-through";
 /// What names the current version.
-const CURRENT: &str = "current";
+pub(crate) const CURRENT: &str = "current";
 /// The key of the project file that errors name.
 const KEY: &str = "artifacts.prompt.path";
 /// Longest name of a prompt version, characters.
 const VERSION_CHARS_MAX: usize = 64;
 /// Most versions that an error lists.
 const VERSIONS_SHOWN: usize = 5;
-/// A system prompt should be longer than this, characters.
-const SYSTEM_CHARS_ADVISED: usize = 100;
-/// A system prompt should have one of these, in English, Chinese, Japanese.
-const ROLE_WORDS: [&str; 3] = ["you are", "你是", "あなたは"];
 
 /// A prompt version as it was read.
 #[derive(Debug, Clone)]
@@ -52,8 +49,7 @@ pub(crate) struct Prompt {
 pub(crate) fn read(loaded: &Loaded, version: Option<&str>) -> Result<Prompt> {
     let settings = &loaded.project.artifacts.prompt;
     let folder = loaded.root.join(&settings.path);
-    let mode = settings.mode;
-    if mode == PromptMode::PassThrough
+    if settings.mode == PromptMode::PassThrough
         && version.is_none()
         && std::fs::symlink_metadata(folder.join(CURRENT)).is_err()
     {
@@ -61,20 +57,9 @@ pub(crate) fn read(loaded: &Loaded, version: Option<&str>) -> Result<Prompt> {
         let version = PASS_THROUGH_VERSION.to_owned();
         return Ok(Prompt { version, files, config: PromptConfig::default() });
     }
-    if !folder.is_dir() {
-        let folder = settings.path.clone();
-        return Err(PromptError::NoFolder { key: KEY, folder }.into());
-    }
-    let place = Place {
-        bounds: Bounds::new(&loaded.root, &settings.path, KEY)?,
-        shown: settings.path.clone(),
-        folder,
-    };
-    let version = match version {
-        Some(name) => place.name(name.trim_end_matches('/'), "the prompt version")?,
-        None => place.current()?,
-    };
-    place.read(version)
+    let prompts = PromptFolder::of(loaded)?;
+    let version = prompts.meant(version)?;
+    prompts.read(version)
 }
 
 /// Checks the templates and settings of a prompt's files; both templates where they are there.
@@ -134,48 +119,75 @@ fn config(bytes: &[u8], file: &Path) -> Result<PromptConfig> {
     if config.model.as_deref().is_some_and(|name| name.trim().is_empty()) {
         return bad("model", &"empty", "a model's name, or no such key");
     }
+    if let Some((name, reason)) = config
+        .lint_off
+        .iter()
+        .find(|(name, why)| why.trim().is_empty() || !Rule::names().any(|rule| rule == **name))
+    {
+        let known = Rule::names().collect::<Vec<_>>().join(", ");
+        let given = if reason.trim().is_empty() { "empty" } else { "no rule" };
+        let (file, key, given) = (file.to_owned(), format!("lint_off.{name}"), given.to_owned());
+        return Err(PromptError::LintOff { file, key, given, known }.into());
+    }
     Ok(config)
 }
 
-/// What is allowed but unwise in a prompt; `version` names it.
-pub(crate) fn lint(version: &str, system: &str, user: &Template) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let chars = system.trim().chars().count();
-    if chars <= SYSTEM_CHARS_ADVISED {
-        warnings.push(format!(
-            "prompt {version}: {SYSTEM} has {chars} characters, more than {SYSTEM_CHARS_ADVISED} \
-             are advised: role, task, limits, form of the answer"
-        ));
-    }
-    let lower = system.to_lowercase();
-    if !ROLE_WORDS.iter().any(|word| lower.contains(word)) {
-        warnings.push(format!(
-            "prompt {version}: {SYSTEM} does not say who the model is (\"You are …\", \"你是…\")"
-        ));
-    }
-    if !user.variables().any(|variable| *variable == Variable::Input) {
-        warnings.push(format!(
-            "prompt {version}: {USER_TEMPLATE} does not use `{{{{ input }}}}`: the user's text is \
-             not sent"
-        ));
-    }
-    warnings
-}
-
-/// The prompts' folder.
-struct Place {
+/// The folder with all versions of the prompt.
+pub(crate) struct PromptFolder {
     bounds: Bounds,
-    folder: PathBuf,
-    shown: PathBuf,
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// The same as it is shown.
+    pub(crate) shown: PathBuf,
 }
 
-impl Place {
-    fn read(&self, version: String) -> Result<Prompt> {
-        let folder = self.folder.join(&version);
-        let shown = self.shown.join(&version);
+impl PromptFolder {
+    /// The project's.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn of(loaded: &Loaded) -> Result<PromptFolder> {
+        let shown = loaded.project.artifacts.prompt.path.clone();
+        let path = loaded.root.join(&shown);
+        if !path.is_dir() {
+            return Err(PromptError::NoFolder { key: KEY, folder: shown }.into());
+        }
+        Ok(PromptFolder { bounds: Bounds::new(&loaded.root, &shown, KEY)?, path, shown })
+    }
+
+    /// The version that is meant: the one given, or the current one.
+    ///
+    /// # Errors
+    /// It is no name, or no version is current.
+    pub(crate) fn meant(&self, version: Option<&str>) -> Result<String> {
+        match version {
+            Some(name) => self.name(name.trim_end_matches('/'), "the prompt version"),
+            None => self.current(),
+        }
+    }
+
+    /// Every version's name; `v2` comes before `v10`.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries
+            .filter(|entry| entry.path().is_dir())
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| is_name(name))
+            .collect();
+        names.sort_by_cached_key(|name| natural(name));
+        names
+    }
+
+    /// The files of a version that are there, unchecked.
+    ///
+    /// # Errors
+    /// There is no such version, or a file cannot be read.
+    pub(crate) fn files(&self, version: &str) -> Result<BTreeMap<String, Vec<u8>>> {
+        let folder = self.path.join(version);
         if !folder.is_dir() {
-            let known = self.versions(&version);
-            return Err(PromptError::NoVersion { folder: shown, known }.into());
+            let known = self.versions(version);
+            let folder = self.shown.join(version);
+            return Err(PromptError::NoVersion { folder, known }.into());
         }
         let mut files = BTreeMap::new();
         for name in [SYSTEM, USER_TEMPLATE, CONFIG] {
@@ -185,13 +197,21 @@ impl Place {
                 files.insert(name.to_owned(), self.bounds.read(&path, TEMPLATE_BYTES_MAX as u64)?);
             }
         }
-        let (config, _) = check(&files, &shown)?;
+        Ok(files)
+    }
+
+    fn read(&self, version: String) -> Result<Prompt> {
+        let files = self.files(&version)?;
+        let (config, _) = check(&files, &self.shown.join(&version))?;
         Ok(Prompt { version, files, config })
     }
 
     /// The name in `current`: a link to a folder beside it, or a text file with the name.
-    fn current(&self) -> Result<String> {
-        let path = self.folder.join(CURRENT);
+    ///
+    /// # Errors
+    /// It is not there, or names no version.
+    pub(crate) fn current(&self) -> Result<String> {
+        let path = self.path.join(CURRENT);
         let shown = self.shown.join(CURRENT).display().to_string();
         let wrong = |problem| {
             let (path, known) = (shown.clone(), self.versions(""));
@@ -203,9 +223,9 @@ impl Place {
         if meta.is_symlink() {
             let outside = || wrong(CurrentProblem::Elsewhere);
             let target = std::fs::read_link(&path).map_err(|_| outside())?;
-            let target = self.folder.join(target);
+            let target = self.path.join(target);
             let beside = target.parent().and_then(|parent| parent.canonicalize().ok())
-                == self.folder.canonicalize().ok();
+                == self.path.canonicalize().ok();
             return match target.file_name().and_then(|name| name.to_str()) {
                 Some(name) if beside => self.name(name, &shown),
                 _ => Err(outside()),
@@ -233,12 +253,7 @@ impl Place {
 
     /// The versions there are, nearest first.
     fn versions(&self, near: &str) -> Versions {
-        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let mut names: Vec<String> = entries
-            .filter(|entry| entry.path().is_dir())
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|name| is_name(name))
-            .collect();
+        let mut names = self.names();
         names.sort_by_cached_key(|name| (distance(name, near), name.clone()));
         names.truncate(VERSIONS_SHOWN);
         Versions { folder: self.shown.clone(), names }
@@ -252,4 +267,31 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(good)
         && !name.starts_with('.')
         && name != CURRENT
+}
+
+/// The name with its numbers as numbers, for sorting.
+fn natural(name: &str) -> Vec<(u64, String)> {
+    let mut parts = Vec::new();
+    let mut rest = name;
+    while !rest.is_empty() {
+        let text = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let digits = rest[text..].find(|c: char| !c.is_ascii_digit());
+        let end = digits.map_or(rest.len(), |length| text + length);
+        // A number too large to be one is compared as text.
+        let number = rest[text..end].parse().unwrap_or(u64::MAX);
+        parts.push((0, rest[..text].to_owned()));
+        parts.push((number, rest[text..end].to_owned()));
+        rest = &rest[end..];
+    }
+    parts
+}
+
+#[cfg(test)]
+mod natural_tests {
+    #[test]
+    fn numbers_in_names_are_compared_as_numbers() {
+        let mut names = ["v10", "v2", "v2.10", "v2.9", "a", "v99999999999999999999", "10", "9"];
+        names.sort_by_cached_key(|name| super::natural(name));
+        assert_eq!(names, ["9", "10", "a", "v2", "v2.9", "v2.10", "v10", "v99999999999999999999"]);
+    }
 }

@@ -71,7 +71,10 @@ impl Template {
     /// # Errors
     /// Anything but substitution of an allowed variable, with file and line.
     pub(crate) fn parse(file: &str, role: Role, bytes: &[u8]) -> Result<Template, TemplateError> {
-        let wrong = |line, problem| TemplateError { file: file.to_owned(), line, problem };
+        let wrong = |line, problem| {
+            let file = file.to_owned();
+            TemplateError { file, line, column: line.map(|_| 1), problem }
+        };
         if bytes.len() > TEMPLATE_BYTES_MAX {
             let (bytes, max) = (bytes.len(), TEMPLATE_BYTES_MAX);
             return Err(wrong(None, TemplateProblem::TooLarge { bytes, max }));

@@ -131,7 +131,7 @@ fn of_prompt(error: &PromptError) -> Vec<String> {
         PromptError::EmptyUser { .. } => {
             vec!["write `{{ input }}` to pass the user's text on as it is".to_owned()]
         }
-        PromptError::Setting { .. } => Vec::new(),
+        PromptError::Setting { .. } | PromptError::LintOff { .. } => Vec::new(),
     }
 }
 

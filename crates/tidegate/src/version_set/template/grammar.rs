@@ -104,7 +104,9 @@ impl Scanner<'_> {
 
     fn wrong(&self, start: usize, problem: TemplateProblem) -> TemplateError {
         let line = Some(line_of(self.text.as_bytes(), start));
-        TemplateError { file: self.file.to_owned(), line, problem }
+        let line_start = self.text[..start].rfind('\n').map_or(0, |end| end + 1);
+        let column = Some(self.text[line_start..start].chars().count() + 1);
+        TemplateError { file: self.file.to_owned(), line, column, problem }
     }
 }
 

@@ -118,9 +118,14 @@ fn unwise_prompts_are_warned_of() {
         warnings(&project.pack().unwrap()).join("\n")
     };
     assert_eq!(warnings(&format!("你是客服。{}", "请".repeat(100)), "{{ input }}"), "");
-    assert!(warnings("你是客服。", "{{ input }}").contains("has 5 characters, more than 100"));
-    assert!(warnings(&"Be kind. ".repeat(20), "{{ input }}").contains("who the model is"));
-    assert!(warnings(SYSTEM, "hello").contains("does not use `{{ input }}`"));
+    assert!(
+        warnings("你是客服。", "{{ input }}")
+            .contains("v1/system.md:1:1: the system prompt has 5 characters, more than 100")
+    );
+    assert!(
+        warnings(&"Be kind. ".repeat(20), "{{ input }}").contains("does not say who the model is")
+    );
+    assert!(warnings(SYSTEM, "hello").contains("`{{ input }}` is not used"));
 }
 
 #[test]
