@@ -10,6 +10,7 @@ mod lang;
 mod log;
 mod near;
 mod output;
+mod prompts;
 mod secret;
 
 mod version_set;

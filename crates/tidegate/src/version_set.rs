@@ -8,6 +8,7 @@ mod contract;
 mod diff;
 mod error;
 mod files;
+mod lint;
 mod live;
 mod model;
 mod pack;
@@ -21,14 +22,16 @@ mod template;
 mod tools;
 
 pub(crate) use contract::compile as compile_schema;
-pub(crate) use diff::{SetDiff, compare, unified};
+pub(crate) use diff::{Edit, Hunk, Piece, SetDiff, by_words, compare, unified};
 pub(crate) use error::{
     FilesError, ModelError, PromptError, SearchProblem, SetError, TemplateError, TemplateProblem,
     Versions,
 };
 pub(crate) use files::Bounds;
+pub(crate) use lint::{Finding, lint};
 pub(crate) use live::{Fallback, LiveSet};
 pub(crate) use pack::{PackOverrides, pack, warnings};
+pub(crate) use prompt::{CONFIG, CURRENT, PromptFolder, SYSTEM, USER_TEMPLATE};
 pub(crate) use render::{Rendered, Slots};
 pub(crate) use search::Searched;
 pub(crate) use served::{FilesState, edits_since};

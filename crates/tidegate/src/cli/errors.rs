@@ -6,6 +6,7 @@ mod data;
 mod evidence;
 mod gate;
 mod index;
+mod prompts;
 mod version_set;
 
 use crate::config::ConfigError;

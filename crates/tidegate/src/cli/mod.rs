@@ -12,6 +12,7 @@ mod index;
 pub(crate) mod init;
 mod key;
 mod outlook;
+mod prompt;
 mod records;
 mod release;
 mod serve;
@@ -128,6 +129,9 @@ enum Command {
     /// List, show, compare and pack version sets.
     #[command(subcommand)]
     Version(version::VersionCommand),
+    /// List, show, compare, check, test and promote the versions of the prompt.
+    #[command(subcommand)]
+    Prompt(prompt::PromptCommand),
     /// Build, list and search the indexes that requests are searched in.
     #[command(subcommand)]
     Index(index::IndexCommand),
@@ -163,6 +167,7 @@ impl Command {
             | Command::Traces(_)
             | Command::Evidence(_)
             | Command::Version(_)
+            | Command::Prompt(_)
             | Command::Index(_)
             | Command::Data(_) => true,
             Command::Init(_)
@@ -320,6 +325,7 @@ async fn obey(config: &Path, command: Command, json: bool) -> Result<()> {
         Command::Evidence(args) => evidence::run(config, &args, json).await,
         Command::Verify(args) => evidence::verify(&args, json),
         Command::Version(command) => version(config, command, json).await,
+        Command::Prompt(command) => prompt::run(config, command, json).await,
         Command::Index(command) => index::run(config, command, json).await,
         Command::Data(command) => data::run(config, command, json),
         Command::Config(ConfigCommand::Schema) => {

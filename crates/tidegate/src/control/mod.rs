@@ -34,7 +34,7 @@ pub(crate) use find::{AdminFile, folder_of, full_name, in_folder, of_this_user};
 pub(crate) use keys::LIFE;
 pub(crate) use records::whose;
 pub(crate) use run::ControlHandle;
-pub(crate) use start::require_contract;
+pub(crate) use start::{eval_problem, require_contract};
 pub(crate) use status::Status;
 
 use crate::access::{KeySecret, KeyTable, Sums};

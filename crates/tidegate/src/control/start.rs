@@ -7,9 +7,9 @@
 use super::command::{Answer, StartRequest};
 use super::error::{EvalProblem, Result, StartError};
 use super::{Control, ControlError};
-use crate::config::plan_parts;
+use crate::config::{Loaded, plan_parts};
 use crate::evidence::change_id;
-use crate::gate::load_cases;
+use crate::gate::{CasesError, load_cases};
 use crate::store::{Evals as _, Sets as _};
 use crate::version_set::{PackOverrides, PackedSet};
 use crate::view::Done;
@@ -17,7 +17,7 @@ use std::time::Instant;
 use tidegate_core::act::first_table;
 use tidegate_core::decide::{Baseline, Plan, ReleaseParts, Watch};
 use tidegate_core::ids::Digest;
-use tidegate_core::journal::{Event, ReplayError};
+use tidegate_core::journal::{ControlState, Event, ReplayError};
 use tidegate_core::version_set::{ArtifactChange, VersionSet};
 
 impl Control {
@@ -90,18 +90,14 @@ impl Control {
     /// A set without a fresh passing run of exactly its content on exactly these cases cannot be
     /// released.
     fn require_eval(&self, packed: &PackedSet, overrides: &PackOverrides) -> Result<()> {
-        let cases = load_cases(self.project()?, packed)?;
-        let problem = match self.state.eval_runs.get(&packed.set.id) {
-            None => EvalProblem::None,
-            Some(run) if run.cases != cases.digest() => {
-                EvalProblem::OtherCases { run_id: run.run_id.clone() }
+        match eval_problem(&self.state, self.project()?, packed)? {
+            Ok(_) => Ok(()),
+            Err(problem) => {
+                let (set, label) = (packed.set.id.clone(), packed.label.clone());
+                let command = eval_command(overrides);
+                Err(StartError::Eval { set, label, problem, command }.into())
             }
-            Some(run) if !run.passed => EvalProblem::Failed { run_id: run.run_id.clone() },
-            Some(_) => return Ok(()),
-        };
-        let (set, label) = (packed.set.id.clone(), packed.label.clone());
-        let command = eval_command(overrides);
-        Err(StartError::Eval { set, label, problem, command }.into())
+        }
     }
 
     fn plan(
@@ -148,6 +144,26 @@ impl Control {
         });
         Ok(plan.map_err(StartError::Plan)?)
     }
+}
+
+/// The run by which a set may be released: the latest on exactly this set, if it passed on exactly
+/// the cases of now; or why there is none.
+///
+/// # Errors
+/// The cases cannot be read.
+pub(crate) fn eval_problem(
+    state: &ControlState,
+    loaded: &Loaded,
+    packed: &PackedSet,
+) -> std::result::Result<std::result::Result<String, EvalProblem>, CasesError> {
+    let cases = load_cases(loaded, packed)?;
+    let Some(run) = state.eval_runs.get(&packed.set.id) else { return Ok(Err(EvalProblem::None)) };
+    let run_id = run.run_id.clone();
+    Ok(match run {
+        run if run.cases != cases.digest() => Err(EvalProblem::OtherCases { run_id }),
+        run if !run.passed => Err(EvalProblem::Failed { run_id }),
+        _ => Ok(run_id),
+    })
 }
 
 /// The eval of the set that these overrides make.

@@ -6,6 +6,7 @@ mod encoding;
 mod fields;
 mod handling;
 mod jsonl_cases;
+mod prompt_tests;
 mod table;
 
 use super::checks::Scorer;
@@ -22,6 +23,7 @@ pub(crate) use csv_cases::{HEADER, case_table, note_of_machine, read_csv};
 pub(crate) use defaults::Defaults;
 use encoding::Encoding;
 pub(crate) use jsonl_cases::read_jsonl;
+pub(crate) use prompt_tests::{PromptTests, prompt_tests};
 
 /// Largest file of cases, bytes: some hundred thousand cases, and no memory exhausted by a wrong
 /// path.

@@ -85,7 +85,7 @@ pub(crate) use checks::{compiled as compiled_schema, describe as describe_schema
 pub(crate) use error::{CasesError, EncodingProblem, GateError};
 pub(crate) use fill::fill_csv;
 pub(crate) use harmed::{Answers, quantile};
-pub(crate) use load::{is_jsonl, load_cases};
+pub(crate) use load::{PromptTests, is_jsonl, load_cases, prompt_tests};
 pub(crate) use project::{Asking, eval_project};
 pub(crate) use replay::replay;
 pub(crate) use report::{case_notes, junit, save};

@@ -3,7 +3,7 @@
 use super::settings;
 use serde::Serialize;
 use serde_json::Value;
-use similar::TextDiff;
+use similar::{ChangeTag, DiffOp, DiffTag, TextDiff};
 use std::time::Duration;
 use tidegate_core::ids::{Digest, VersionSetId};
 use tidegate_core::version_set::{ArtifactKind, FileChange, PackedSet};
@@ -124,3 +124,97 @@ pub(crate) fn unified(
     }
     unified.to_string()
 }
+
+/// A piece of a text that was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Piece {
+    /// Whether it was kept, removed or added.
+    pub(crate) edit: Edit,
+    /// The piece.
+    pub(crate) text: String,
+}
+
+/// What became of a piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Edit {
+    /// It is in both texts.
+    Kept,
+    /// It is in the text before.
+    Removed,
+    /// It is in the text after.
+    Added,
+}
+
+/// A stretch of lines that differ, with the unchanged ones around.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Hunk {
+    /// Its first line in the text before, from 1.
+    pub(crate) line_before: usize,
+    /// Its first line in the text after, from 1.
+    pub(crate) line_after: usize,
+    /// The pieces in order; removed and added ones together are the two texts.
+    pub(crate) pieces: Vec<Piece>,
+}
+
+/// Lines that are less like each other are shown whole: single words in common would not help.
+const LIKE_ENOUGH: f32 = 0.4;
+
+/// What differs, to the word. A word is what Unicode's rules say (UAX #29): a Chinese character, a
+/// kana or a run of katakana is one.
+pub(crate) fn by_words(before: &str, after: &str) -> Vec<Hunk> {
+    let diff = TextDiff::configure().timeout(DIFF_TIME_MAX).diff_lines(before, after);
+    let text = |op: &DiffOp, without: ChangeTag| -> String {
+        let changes = diff.iter_changes(op).filter(|change| change.tag() != without);
+        changes.map(|change| change.value()).collect()
+    };
+    let hunk = |ops: &[DiffOp]| {
+        let mut pieces = Vec::new();
+        for op in ops {
+            let (removed, added) = (text(op, ChangeTag::Insert), text(op, ChangeTag::Delete));
+            match op.tag() {
+                DiffTag::Equal => push(&mut pieces, Edit::Kept, &removed),
+                DiffTag::Delete => push(&mut pieces, Edit::Removed, &removed),
+                DiffTag::Insert => push(&mut pieces, Edit::Added, &added),
+                DiffTag::Replace => words(&mut pieces, &removed, &added),
+            }
+        }
+        let first = ops.first();
+        Hunk {
+            line_before: first.map_or(0, |op| op.old_range().start) + 1,
+            line_after: first.map_or(0, |op| op.new_range().start) + 1,
+            pieces,
+        }
+    };
+    diff.grouped_ops(CONTEXT_LINES).iter().map(|ops| hunk(ops)).collect()
+}
+
+fn words(pieces: &mut Vec<Piece>, removed: &str, added: &str) {
+    let diff = TextDiff::configure().timeout(DIFF_TIME_MAX).diff_unicode_words(removed, added);
+    if diff.ratio() < LIKE_ENOUGH {
+        push(pieces, Edit::Removed, removed);
+        push(pieces, Edit::Added, added);
+        return;
+    }
+    for change in diff.iter_all_changes() {
+        let edit = match change.tag() {
+            ChangeTag::Equal => Edit::Kept,
+            ChangeTag::Delete => Edit::Removed,
+            ChangeTag::Insert => Edit::Added,
+        };
+        push(pieces, edit, change.value());
+    }
+}
+
+/// Adds a piece, or lengthens the last one.
+fn push(pieces: &mut Vec<Piece>, edit: Edit, text: &str) {
+    match pieces.last_mut() {
+        Some(last) if last.edit == edit => last.text.push_str(text),
+        Some(_) | None if text.is_empty() => {}
+        Some(_) | None => pieces.push(Piece { edit, text: text.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+#[path = "diff/tests.rs"]
+mod tests;

@@ -92,6 +92,8 @@ mod preload;
 #[cfg(test)]
 mod project;
 #[cfg(test)]
+mod prompts;
+#[cfg(test)]
 mod providers;
 #[cfg(test)]
 mod records;
