@@ -12,11 +12,13 @@
 //! | `hub` | the versions with their digests and findings; which of them are served |
 //! | `promote` | moves `current`, by the gate, and writes down who and when |
 //! | `trial` | tests a version: its own cases, those in `tests/prompts`, adversarial inputs |
+//! | `import` | prompts of other tools as a version |
 //! | `history` | the moves of `current`, and the releases that changed the prompt |
 
 mod error;
 mod history;
 mod hub;
+pub(crate) mod import;
 mod promote;
 mod trial;
 

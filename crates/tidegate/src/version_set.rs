@@ -14,6 +14,7 @@ mod model;
 mod pack;
 mod prompt;
 mod render;
+mod rule;
 mod search;
 mod served;
 mod settings;
@@ -38,5 +39,7 @@ pub(crate) use served::{FilesState, edits_since};
 pub(crate) use settings::Settings;
 pub(crate) use tidegate_core::version_set::PackedSet;
 
+#[cfg(test)]
+pub(crate) use template::is_template;
 #[cfg(test)]
 mod tests;

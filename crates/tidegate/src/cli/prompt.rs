@@ -6,6 +6,7 @@ use crate::clock::Clock;
 use crate::config::{Loaded, load};
 use crate::error::{CliError, Result};
 use crate::output::{self, Tone, aligned, paint};
+use crate::prompts::import::{self, Format, Named, Written};
 use crate::prompts::{Because, Change, Failed, How, Hub, Trial, Version, history, promote, trial};
 use crate::store::Store;
 use crate::version_set::{
@@ -13,7 +14,7 @@ use crate::version_set::{
 };
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tidegate_core::gate::GateVerdict;
 
 /// How much of a case's input is shown, characters.
@@ -50,6 +51,24 @@ pub(crate) enum PromptCommand {
     Promote(PromoteArgs),
     /// Show who changed the prompt, and when
     History,
+    /// Import a prompt of another tool as a new version
+    Import(ImportArgs),
+}
+
+/// What `prompt import` takes.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The file: .prompt.yml, .prompty, messages of promptfoo, a prompt of LangSmith or Langfuse
+    file: PathBuf,
+    /// Its format; left out, by its name and content
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// The version to make; left out, the next `v<n>`
+    #[arg(long = "as", value_name = "VERSION")]
+    version: Option<String>,
+    /// Write the version although some of the prompt has no place in it
+    #[arg(long)]
+    partial: bool,
 }
 
 /// What `prompt test` takes.
@@ -94,6 +113,7 @@ pub(crate) async fn run(config: &Path, command: PromptCommand, json: bool) -> Re
         PromptCommand::Test(args) => test(&hub, args, json).await,
         PromptCommand::Promote(args) => move_current(&hub, &args, json),
         PromptCommand::History => show_history(&hub, json),
+        PromptCommand::Import(args) => import_file(&hub, &args, json),
     }
 }
 
@@ -373,6 +393,53 @@ fn show_history(hub: &Hub<'_>, json: bool) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+fn import_file(hub: &Hub<'_>, args: &ImportArgs, json: bool) -> Result<()> {
+    let (imported, format) = import::read(&args.file, args.format)?;
+    let refused = !imported.lost.is_empty() && !args.partial;
+    let written = match refused {
+        true => None,
+        false => Some(import::write(hub, &imported, args.version.as_deref())?),
+    };
+    let findings = match &written {
+        Some(written) => hub.version(Some(&written.version))?.findings,
+        None => Vec::new(),
+    };
+    if json {
+        output::json(&json!({
+            "format": format, "written": written, "lost": imported.lost, "notes": imported.notes,
+            "cases": imported.cases.len(), "findings": findings,
+        }));
+    } else {
+        let file = args.file.display();
+        for (named, tone, word) in
+            [(&imported.lost, Tone::Red, "LOST"), (&imported.notes, Tone::Dim, "note")]
+        {
+            for Named { place, what } in named {
+                let line = output::one_line(&format!("{file}: {place}: {what}"));
+                output::line(format!("{}  {line}", paint(tone, word)));
+            }
+        }
+        if let Some(Written { version, folder, cases }) = &written {
+            output::line(format!("{version}: {}", folder.display()));
+            if let Some(cases) = cases {
+                output::line(format!("{} cases: {}", imported.cases.len(), cases.display()));
+            }
+            say_findings(&findings);
+        }
+    }
+    if !refused {
+        return Ok(());
+    }
+    let count = imported.lost.len();
+    let words = if count == 1 { "part of it has" } else { "parts of it have" };
+    let mut error = CliError::failed(format!(
+        "{}: {count} {words} no place in a prompt version; nothing was written",
+        args.file.display()
+    ));
+    error.shown = json;
+    Err(error.hint("change them in the file, or import the rest: `--partial`"))
 }
 
 /// A line of a prompt without what a terminal would obey or not show.

@@ -2,7 +2,7 @@
 
 use super::error::{CurrentProblem, PromptError, Result, SetError, Versions};
 use super::files::Bounds;
-use super::lint::Rule;
+use super::rule::Rule;
 use super::template::{Role, TEMPLATE_BYTES_MAX, Template};
 use crate::config::{Loaded, PromptConfig, PromptMode, parse_yaml};
 use crate::near::distance;

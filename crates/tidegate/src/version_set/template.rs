@@ -166,6 +166,12 @@ impl Template {
     }
 }
 
+/// Whether a text is a user template.
+#[cfg(test)]
+pub(crate) fn is_template(text: &str) -> bool {
+    Template::parse("text", Role::User, text.as_bytes()).is_ok()
+}
+
 /// An engine with this template and without filters, tests, functions or globals.
 fn engine(text: String) -> Result<Environment<'static>, minijinja::Error> {
     let mut engine = Environment::empty();
