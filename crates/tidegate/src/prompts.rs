@@ -2,7 +2,7 @@
 //! current, and who made it so.
 //!
 //! `prompts/current` says what the next `eval` and `release start` take where no version is named.
-//! A running service serves its version set and never this link; so [`promote`] moves the link
+//! A running service serves its version set and never this link; so [`mod@promote`] moves the link
 //! alone, and only to a version that the gate of a release would let through. What users see
 //! changes by a release.
 //!
