@@ -39,6 +39,8 @@ mod evidence;
 
 mod gate;
 
+mod smoke;
+
 mod view;
 
 mod host;

@@ -6,9 +6,10 @@ use crate::clock::Clock;
 use crate::config::{Loaded, Workspace, load};
 use crate::control::{replay, require_contract, require_same_service};
 use crate::error::{CliError, Result};
-use crate::gate::{case_notes, load_cases, smoke};
+use crate::gate::{case_notes, load_cases};
 use crate::index::outdated;
 use crate::output::{self, Tone, paint};
+use crate::smoke::ask_set;
 use crate::store::{Access, Lost, LostRecords, Records as _, Sets as _, Store};
 use crate::version_set::{LiveSet, PackedSet, pack, warnings};
 use clap::Args;
@@ -109,7 +110,7 @@ async fn steps(config: &Path, args: &CheckArgs) -> Result<Vec<Step>> {
 
 /// One question to the model.
 async fn live_answer(loaded: &Loaded, packed: &PackedSet) -> Result<String> {
-    let run = smoke(loaded, packed, &Clock::Real).await?;
+    let run = ask_set(loaded, packed, &Clock::Real).await?;
     let first = run.text.lines().next().unwrap_or_default().to_owned();
     match run.status {
         GateStatus::Pass => Ok(first),

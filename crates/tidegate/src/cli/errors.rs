@@ -7,6 +7,7 @@ mod evidence;
 mod gate;
 mod index;
 mod prompts;
+mod smoke;
 mod version_set;
 
 use crate::config::ConfigError;

@@ -16,6 +16,7 @@ mod prompt;
 mod records;
 mod release;
 mod serve;
+mod smoke;
 mod trace;
 mod traces;
 mod version;
@@ -100,6 +101,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Check whether the project may be released: contract, cases, eval.
     Gate(eval::EvalArgs),
+    /// Ask a service that runs: its health, and one chat completion.
+    Smoke(smoke::SmokeArgs),
     /// Start, watch and steer a release.
     #[command(subcommand)]
     Release(release::ReleaseCommand),
@@ -156,6 +159,7 @@ impl Command {
             | Command::Serve(_)
             | Command::Eval(_)
             | Command::Gate(_)
+            | Command::Smoke(_)
             | Command::Release(_)
             | Command::Rollback(_)
             | Command::Degrade(_)
@@ -313,6 +317,7 @@ async fn obey(config: &Path, command: Command, json: bool) -> Result<()> {
         Command::Serve(args) => serve::run(config, args, json).await,
         Command::Eval(args) => eval::run(config, &args, json).await,
         Command::Gate(args) => eval::gate(config, &args, json).await,
+        Command::Smoke(args) => smoke::run(config, &args).await,
         Command::Release(command) => release::run(config, command, json).await,
         Command::Rollback(args) => release::rollback(config, &args, json).await,
         Command::Degrade(args) => degrade::run(config, &args, json).await,

@@ -8,10 +8,10 @@ use crate::clock::Clock;
 use crate::config::load;
 use crate::control::{Answer, Command, StartRequest};
 use crate::error::{CliError, Result};
-use crate::gate::smoke;
 use crate::index::outdated;
 use crate::lang::{self, Lang};
 use crate::output;
+use crate::smoke::ask_set;
 use crate::store::Sets as _;
 use crate::version_set::{edits_since, pack};
 use crate::view::{self, EndpointAnswer, IncidentAnswer, TableAnswer};
@@ -70,6 +70,10 @@ pub(crate) struct StartArgs {
     /// Start without asking the candidate one question first.
     #[arg(long)]
     no_smoke: bool,
+    /// First run the smoke test on the service in this environment of the project; its report is
+    /// in the evidence.
+    #[arg(long, value_name = "NAME", conflicts_with = "no_smoke")]
+    smoke_env: Option<String>,
     /// Start although the old set cannot read what the new one writes.
     #[arg(long)]
     accept_one_way: bool,
@@ -190,7 +194,7 @@ async fn start(config: &Path, args: StartArgs, json: bool) -> Result<()> {
     };
     request.smoke = match args.no_smoke {
         true => None,
-        false => smoke_test(config, &request).await?,
+        false => smoke_test(config, &request, args.smoke_env.as_deref()).await?,
     };
     let mut backend = Backend::connect(config).await?;
     let answer = backend.command(Command::Start(Box::new(request))).await?;
@@ -209,16 +213,24 @@ async fn start(config: &Path, args: StartArgs, json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Asks the candidate one question. A set that cannot be read or packed is not asked: the start
+/// Asks the service in an environment, where one is named, and the candidate one question. A set that cannot be read or packed is not asked: the start
 /// says what is wrong with it.
-async fn smoke_test(config: &Path, request: &StartRequest) -> Result<Option<GateRun>> {
+async fn smoke_test(
+    config: &Path,
+    request: &StartRequest,
+    environment: Option<&str>,
+) -> Result<Option<GateRun>> {
+    let service = match environment {
+        Some(name) => Some(super::smoke::before_release(config, name).await?),
+        None => None,
+    };
     let Ok(loaded) = load(config) else { return Ok(None) };
     let packed = match &request.set {
         Some(id) => read_state(&loaded.root).and_then(|(store, _)| Ok(store.set(id)?)),
         None => pack(&loaded, &request.overrides).map_err(CliError::from),
     };
     let Ok(packed) = packed else { return Ok(None) };
-    let run = smoke(&loaded, &packed, &Clock::Real).await?;
+    let run = ask_set(&loaded, &packed, &Clock::Real).await?;
     let first = run.text.lines().next().unwrap_or_default().to_owned();
     match run.status {
         GateStatus::Pass => {}
@@ -229,7 +241,10 @@ async fn smoke_test(config: &Path, request: &StartRequest) -> Result<Option<Gate
                 .hint("start it without the test: `--no-smoke`"));
         }
     }
-    Ok(Some(run))
+    Ok(Some(match service {
+        Some(service) => GateRun { text: format!("{}\n{}", service.text, run.text), ..run },
+        None => run,
+    }))
 }
 
 async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {

@@ -3,7 +3,7 @@
 mod money;
 mod risk;
 
-use super::address::{is_open_to_all, listen_addr};
+use super::address::{endpoint_below, is_open_to_all, listen_addr};
 use super::cors::check_origin;
 use super::error::{ConfigError, Result};
 use super::places::Places;
@@ -57,6 +57,7 @@ impl Checker<'_> {
         self.money(project)?;
         self.records(project)?;
         self.cache_and_degrade(project)?;
+        self.environments(project)?;
         self.risk(project)
     }
 
@@ -87,6 +88,16 @@ impl Checker<'_> {
         } else {
             Err(self.refuse(path, given, allowed))
         }
+    }
+
+    fn environments(&self, project: &Project) -> Result<()> {
+        for (name, environment) in &project.environments {
+            let path = format!("environments.{name}.base_url");
+            // A URL with a key in it is not repeated.
+            endpoint_below(&environment.base_url, "/v1")
+                .map_err(|problem| self.error(&path, problem.to_string()))?;
+        }
+        Ok(())
     }
 
     fn names(&self, project: &Project) -> Result<()> {

@@ -6,6 +6,7 @@ mod check;
 mod contract;
 mod cors;
 mod degrade;
+mod environment;
 mod error;
 mod load;
 mod moderation;
@@ -35,6 +36,7 @@ pub(crate) use address::{
 pub(crate) use cache::CacheConfig;
 pub(crate) use contract::Contract;
 pub(crate) use degrade::DegradeConfig;
+pub(crate) use environment::Environment;
 pub(crate) use error::ConfigError;
 pub(crate) use load::{Loaded, load, parse_yaml};
 pub(crate) use moderation::{ModerationConfig, Side};

@@ -3,6 +3,7 @@
 use tidegate_core::access::Priority;
 
 use super::cache::CacheConfig;
+use super::environment::Environment;
 use super::money::{BoundsConfig, Price, PriceRow, Prices, TenantConfig};
 use super::retrieval::IndexArtifact;
 use super::tls::Tls;
@@ -89,6 +90,9 @@ pub(crate) struct Project {
     /// What the levels of `tidegate degrade` switch off.
     #[serde(default)]
     pub(crate) degrade: DegradeConfig,
+    /// Where the service runs, by name: `tidegate smoke --env NAME`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) environments: BTreeMap<String, Environment>,
 }
 
 impl Project {

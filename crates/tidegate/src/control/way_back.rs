@@ -3,7 +3,7 @@
 
 use super::error::{ControlError, Result};
 use super::resolve::target;
-use crate::gate::greet;
+use crate::smoke::greet;
 use crate::version_set::LiveSet;
 use std::sync::Arc;
 use std::time::Duration;

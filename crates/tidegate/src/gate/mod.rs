@@ -74,31 +74,32 @@ mod report;
 
 mod harmed;
 mod samples;
-mod smoke;
 mod write_back;
 
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
+pub(crate) use ask::{AskError, ask};
 pub(crate) use checks::{compiled as compiled_schema, describe as describe_schema};
 pub(crate) use error::{CasesError, EncodingProblem, GateError};
 pub(crate) use fill::fill_csv;
 pub(crate) use harmed::{Answers, quantile};
-pub(crate) use load::{PromptTests, is_jsonl, load_cases, prompt_tests};
+pub(crate) use load::{PromptTests, is_jsonl, load_cases, prompt_tests, read_cases};
 pub(crate) use project::{Asking, eval_project};
 pub(crate) use replay::replay;
 pub(crate) use report::{case_notes, junit, save};
-pub(crate) use run::{REPEAT_MAX, RunOptions, run};
+pub(crate) use run::{REPEAT_MAX, RunOptions, deadlines, run};
 pub(crate) use samples::{Sampled, write_samples};
-pub(crate) use smoke::{greet, smoke};
 pub(crate) use write_back::{Harm, Harmed, length_of, write_back, written_back};
 
 /// Replaces a file as a whole: after a crash it is the old one or the new one, never half of it.
 /// Makes its folder where there is none; a link is followed.
 pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let folder = path.parent().unwrap_or(Path::new("."));
+    // A bare name has the parent ``, which cannot be opened.
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let folder = parent.unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let draft = folder.join(format!(".{name}.{}.tmp", std::process::id()));

@@ -81,7 +81,7 @@ impl RunOptions {
 ///
 /// # Errors
 /// When the set's settings cannot be read.
-pub(super) fn deadlines(packed: &PackedSet) -> Result<Deadlines, SetError> {
+pub(crate) fn deadlines(packed: &PackedSet) -> Result<Deadlines, SetError> {
     let limits = Settings::read(packed)?.limits;
     Ok(Deadlines {
         first_byte: Duration::from_millis(limits.first_byte_ms),

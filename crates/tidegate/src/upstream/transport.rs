@@ -10,6 +10,7 @@ mod client;
 mod encoding;
 mod headers;
 mod lanes;
+mod probe;
 mod resolver;
 mod reused;
 mod service;
@@ -39,6 +40,7 @@ use tidegate_wire::translate::Warnings;
 use tidegate_wire::{AnswerProblem, RequestError};
 
 pub(super) use client::{endpoint, key, segment};
+pub(crate) use probe::Probe;
 pub(super) use service::Place;
 
 const AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
@@ -106,7 +108,8 @@ impl Transport {
         http2: bool,
     ) -> Result<Self, SetupError> {
         let resolver = Resolver::default();
-        let connector = client::connector(name, address, resolver.clone(), http2)?;
+        let connector =
+            client::connector(name, address, resolver.clone(), http2, bounds::CONNECT_WAIT)?;
         let are_shared = http2 && address.scheme() == Some(&Scheme::HTTPS);
         let clients = PerWorker::new(|| Lanes::new(&connector, are_shared));
         let fresh = client::http_client(connector, 0);
@@ -152,7 +155,7 @@ impl Transport {
     ) -> Result<T, UpstreamError> {
         let response = self.accepted(outgoing, &mut exchange).await?;
         let decoder = exchange.decoder(&response)?;
-        let reading = read_whole(response.into_body(), decoder);
+        let reading = read_whole(response.into_body(), decoder, bounds::BODY_MAX);
         let body = exchange.within(exchange.total_deadline(), Late::Total, reading).await?;
         let body = body.map_err(|(failure, message)| exchange.error(failure, message))?;
         serde_json::from_slice(&body).map_err(|_| {
@@ -393,7 +396,8 @@ impl Exchange {
         decoder: Decoder,
         dialect: Dialect,
     ) -> Result<Answer, UpstreamError> {
-        let body = self.within(self.total_deadline(), Late::Total, read_whole(body, decoder));
+        let reading = read_whole(body, decoder, bounds::BODY_MAX);
+        let body = self.within(self.total_deadline(), Late::Total, reading);
         let body = body.await?.map_err(|(failure, message)| self.error(failure, message))?;
         let read = match body.len() > bounds::BODY_SMALL {
             false => dialect.whole(body),
@@ -426,9 +430,14 @@ impl Exchange {
     }
 }
 
-async fn read_whole(mut body: Body, mut decoder: Decoder) -> Result<Bytes, (Failure, String)> {
+/// Reads a body of so many bytes at most.
+async fn read_whole(
+    mut body: Body,
+    mut decoder: Decoder,
+    max: usize,
+) -> Result<Bytes, (Failure, String)> {
     let too_large = || {
-        let message = format!("the upstream's answer is over {} bytes", bounds::BODY_MAX);
+        let message = format!("the upstream's answer is over {max} bytes");
         (Failure::TooLarge, message)
     };
     let broken = |_: encoding::Broken| {
@@ -436,7 +445,7 @@ async fn read_whole(mut body: Body, mut decoder: Decoder) -> Result<Bytes, (Fail
         (Failure::Malformed, message)
     };
     let promised = http_body::Body::size_hint(&body).lower();
-    if promised > bounds::BODY_MAX as u64 {
+    if promised > max as u64 {
         return Err(too_large());
     }
     let mut read = Collected::new(promised as usize);
@@ -446,7 +455,7 @@ async fn read_whole(mut body: Body, mut decoder: Decoder) -> Result<Bytes, (Fail
             return Err((Failure::CutShort, message));
         };
         let Ok(bytes) = frame.into_data() else { continue };
-        let room = bounds::BODY_MAX - read.len();
+        let room = max - read.len();
         let bytes = decoder.push(bytes, room).map_err(broken)?;
         if bytes.len() > room {
             return Err(too_large());

@@ -110,6 +110,8 @@ mod services;
 #[cfg(test)]
 mod sets;
 #[cfg(test)]
+mod smoke;
+#[cfg(test)]
 #[cfg(target_os = "linux")]
 mod stalled;
 #[cfg(test)]

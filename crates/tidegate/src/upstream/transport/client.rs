@@ -13,6 +13,7 @@ use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 use tidegate_core::upstream::Failure;
 
 /// A pooled client. It follows no redirect.
@@ -73,6 +74,7 @@ pub(super) fn connector(
     endpoint: &Uri,
     resolver: Resolver,
     http2: bool,
+    connect_within: Duration,
 ) -> Result<Connector, SetupError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
@@ -88,7 +90,7 @@ pub(super) fn connector(
     let mut http = HttpConnector::new_with_resolver(resolver);
     http.enforce_http(false);
     http.set_nodelay(true);
-    http.set_connect_timeout(Some(bounds::CONNECT_WAIT));
+    http.set_connect_timeout(Some(connect_within));
     http.set_recv_buffer_size(Some(bounds::RECEIVE_BUFFER));
     let https = HttpsConnectorBuilder::new()
         .with_tls_config(config.with_no_client_auth())

@@ -93,7 +93,9 @@ mod tests {
     #[test]
     fn a_connection_is_filled_before_the_next_one_is_made() {
         let address = Uri::from_static("http://127.0.0.1:1/v1");
-        let connector = client::connector("main", &address, Default::default(), true).unwrap();
+        let connector =
+            client::connector("main", &address, Default::default(), true, bounds::CONNECT_WAIT)
+                .unwrap();
         let lanes = Lanes::new(&connector, true);
         let load = || -> Vec<usize> {
             lanes.0.iter().map(|(_, count)| count.load(Ordering::Relaxed)).collect()

@@ -2,7 +2,7 @@
 
 use super::client::{endpoint, key};
 use super::{Exchange, Late, Transport, client, read_whole};
-use crate::upstream::{Deadlines, SetupError, UpstreamError};
+use crate::upstream::{Deadlines, SetupError, UpstreamError, bounds};
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use std::time::Duration;
@@ -65,7 +65,7 @@ impl Transport {
             return Err(exchange.error(failure, format!("it answered with status {status}")));
         }
         let decoder = exchange.decoder(&response)?;
-        let body = read_whole(response.into_body(), decoder);
+        let body = read_whole(response.into_body(), decoder, bounds::BODY_MAX);
         let body = exchange.within(exchange.total_deadline(), Late::Total, body).await?;
         body.map_err(|(failure, message)| exchange.error(failure, message))
     }

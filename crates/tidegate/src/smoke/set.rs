@@ -1,11 +1,9 @@
-//! The smoke test: one question to the candidate, as a client would ask it. It finds a wrong
-//! address, a missing key, a model that is not there, before the first user does.
+//! A version set, asked from here: one question to its upstream, as the gateway would ask it. It
+//! finds a wrong address, a missing key, a model that is not there, before the first user does.
 
-use super::ask::{AskError, ask};
-use super::load::read_cases;
-use super::run::deadlines;
 use crate::clock::Clock;
 use crate::config::Loaded;
+use crate::gate::{AskError, ask, deadlines, read_cases};
 use crate::upstream::Deadlines;
 use crate::version_set::{LiveSet, PackedSet, SetError};
 use std::sync::Arc;
@@ -25,7 +23,7 @@ const QUOTED_CHARS: usize = 200;
 ///
 /// # Errors
 /// When the project's cases cannot be read.
-pub(crate) async fn smoke(
+pub(crate) async fn ask_set(
     loaded: &Loaded,
     packed: &PackedSet,
     clock: &Clock,
