@@ -213,8 +213,8 @@ async fn start(config: &Path, args: StartArgs, json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Asks the service in an environment, where one is named, and the candidate one question. A set that cannot be read or packed is not asked: the start
-/// says what is wrong with it.
+/// Asks the service in an environment, where one is named, and the candidate one question. A set
+/// that cannot be read or packed is not asked: the start says what is wrong with it.
 async fn smoke_test(
     config: &Path,
     request: &StartRequest,
