@@ -41,6 +41,8 @@ mod gate;
 
 mod smoke;
 
+mod ci;
+
 mod view;
 
 mod host;

@@ -2,6 +2,7 @@
 
 mod backend;
 mod check;
+mod ci;
 mod cost;
 mod data;
 mod degrade;
@@ -103,6 +104,9 @@ enum Command {
     Gate(eval::EvalArgs),
     /// Ask a service that runs: its health, and one chat completion.
     Smoke(smoke::SmokeArgs),
+    /// Write a workflow for GitHub or GitLab, or run its stages here.
+    #[command(subcommand)]
+    Ci(ci::CiCommand),
     /// Start, watch and steer a release.
     #[command(subcommand)]
     Release(release::ReleaseCommand),
@@ -160,6 +164,7 @@ impl Command {
             | Command::Eval(_)
             | Command::Gate(_)
             | Command::Smoke(_)
+            | Command::Ci(_)
             | Command::Release(_)
             | Command::Rollback(_)
             | Command::Degrade(_)
@@ -317,6 +322,7 @@ async fn obey(config: &Path, command: Command, json: bool) -> Result<()> {
         Command::Serve(args) => serve::run(config, args, json).await,
         Command::Eval(args) => eval::run(config, &args, json).await,
         Command::Gate(args) => eval::gate(config, &args, json).await,
+        Command::Ci(command) => ci::run(config, command, json).await,
         Command::Smoke(args) => smoke::run(config, &args).await,
         Command::Release(command) => release::run(config, command, json).await,
         Command::Rollback(args) => release::rollback(config, &args, json).await,

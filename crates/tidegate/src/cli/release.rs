@@ -58,6 +58,10 @@ pub(crate) struct StartArgs {
     /// Show the ladder live until the release is over.
     #[arg(long)]
     watch: bool,
+    /// With `--watch`: wait this long at most, seconds; then the release goes on, and the exit
+    /// code is 3.
+    #[arg(long, value_name = "SECONDS", requires = "watch")]
+    within: Option<u64>,
     /// Who starts it; left out, the environment's USER.
     #[arg(long)]
     by: Option<String>,
@@ -207,7 +211,10 @@ async fn start(config: &Path, args: StartArgs, json: bool) -> Result<()> {
     }
     let Some(change_id) = answer.change_id else { return Ok(()) };
     if args.watch {
-        return watch(config, None, &change_id, json).await;
+        return match args.within {
+            Some(within_s) => watch_within(config, &change_id, json, within_s).await,
+            None => watch(config, None, &change_id, json).await,
+        };
     }
     output::sentence(view::next_steps(lang::reader()));
     Ok(())
@@ -367,6 +374,15 @@ async fn watch(
             Ok(())
         }
     }
+}
+
+/// The same for a pipeline, which does not wait for ever.
+async fn watch_within(config: &Path, id: &ChangeId, json: bool, within_s: u64) -> Result<()> {
+    let watched = watch(config, None, id, json);
+    let over = || CliError::inconclusive(format!("release {id} is not over after {within_s} s"));
+    tokio::time::timeout(Duration::from_secs(within_s), watched).await.unwrap_or_else(|_| {
+        Err(over().hint(format!("it goes on: `tidegate release status {id} --watch`")))
+    })
 }
 
 async fn watch_to_the_end(

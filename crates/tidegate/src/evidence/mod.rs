@@ -20,6 +20,7 @@ mod incident;
 mod journal;
 mod report;
 mod rollback;
+mod run_pack;
 mod samples;
 mod signals;
 mod verify;
@@ -31,6 +32,7 @@ pub(crate) use change::change_id;
 pub(crate) use collect::{PackInputs, write_pack};
 pub(crate) use error::EvidenceError;
 pub(crate) use incident::{of_incident, write_incident_pack};
+pub(crate) use run_pack::{RunPack, write_run_pack};
 pub(crate) use verify::{JournalCheck, verify};
 pub(crate) use whose::packs_with_samples_of;
 

@@ -20,6 +20,8 @@ mod cases;
 #[cfg(test)]
 mod choices;
 #[cfg(test)]
+mod ci;
+#[cfg(test)]
 mod client;
 #[cfg(test)]
 mod cors;

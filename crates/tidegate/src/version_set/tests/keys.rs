@@ -75,6 +75,9 @@ fn base(row: &Row) -> Project {
         "prices": {"gpt-4o-mini": {"input_per_million": 1, "output_per_million": 2}},
         "price_list": [{"model": "m1"}],
     });
+    if row.key.starts_with("environments.") {
+        project.yaml["environments"] = json!({"main": {"base_url": "http://127.0.0.1:4"}});
+    }
     if row.key.starts_with("risk.moderation.") {
         project.yaml["risk"] = json!({"moderation": {"url": "http://127.0.0.1:3/v1"}});
     }
@@ -146,6 +149,7 @@ fn changed(row: &Row) -> Project {
         json!(["x"]),
         json!({"x": 1}),
         json!("http://127.0.0.1:9/v1"),
+        json!("http://127.0.0.1:9"),
     ];
     let before = base(row).loaded().project;
     for other in quoted.chain(others) {
