@@ -20,46 +20,86 @@ pub const PROBES: usize = 3;
 /// as a whole text.
 const CASE_MIN: usize = 20;
 
-const BASE: u64 = 0x0100_0000_01b3;
+/// Arbitrary odd numbers, so that a shingle of few different letters has a hash like any other.
+const ONE: u64 = 0xa076_1d64_78bd_642f;
+const OTHER: u64 = 0xe703_7ed1_a0b4_28db;
+
+/// The small form of each letter and digit of ASCII; 0 for any other byte.
+const LETTERS: [u8; 256] = {
+    let mut letters = [0; 256];
+    let mut byte = 0_u8;
+    while byte < 0x80 {
+        if byte.is_ascii_alphanumeric() {
+            letters[byte as usize] = byte.to_ascii_lowercase();
+        }
+        byte += 1;
+    }
+    letters
+};
 
 /// Adds the letters and digits of a text, in small letters and half width.
 pub fn push_letters(text: &str, letters: &mut Vec<u8>) {
-    for c in text.chars() {
-        match c {
-            c if c.is_ascii_alphanumeric() => letters.push(c.to_ascii_lowercase() as u8),
-            c if c.is_ascii() => {}
-            // Chinese characters and kana have one form, and are most of a text that has any.
-            '\u{4E00}'..='\u{9FFF}' | '\u{3041}'..='\u{3096}' | '\u{30A1}'..='\u{30FA}' => {
-                letters.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-            }
+    let mut rest = text;
+    while !rest.is_empty() {
+        let ascii = rest.bytes().position(|byte| !byte.is_ascii()).unwrap_or(rest.len());
+        push_ascii(&rest.as_bytes()[..ascii], letters);
+        rest = &rest[ascii..];
+        // Chinese characters and kana have one form, and are most of a text that has any.
+        let one_form = one_form_until(rest.as_bytes());
+        letters.extend_from_slice(&rest.as_bytes()[..one_form]);
+        rest = &rest[one_form..];
+        let mut chars = rest.chars();
+        match chars.next() {
             // Full-width forms of ASCII.
-            '\u{FF01}'..='\u{FF5E}' => {
-                let narrow = (c as u32 - 0xFF01 + 0x21) as u8;
-                if narrow.is_ascii_alphanumeric() {
-                    letters.push(narrow.to_ascii_lowercase());
-                }
+            Some(c @ '\u{FF01}'..='\u{FF5E}') => {
+                push_ascii(&[(c as u32 - 0xFF01 + 0x21) as u8], letters);
             }
-            c if c.is_alphanumeric() => {
+            Some(c) if c.is_ascii() => continue,
+            Some(c) if c.is_alphanumeric() => {
                 for c in c.to_lowercase() {
                     letters.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
                 }
             }
-            _ => {}
+            Some(_) | None => {}
+        }
+        rest = chars.as_str();
+    }
+}
+
+fn push_ascii(bytes: &[u8], letters: &mut Vec<u8>) {
+    let before = letters.len();
+    letters.resize(before + bytes.len(), 0);
+    let mut kept = 0;
+    let out = &mut letters[before..];
+    for byte in bytes {
+        let letter = LETTERS[usize::from(*byte)];
+        out[kept] = letter;
+        kept += usize::from(letter != 0);
+    }
+    letters.truncate(before + kept);
+}
+
+/// The end of the characters from U+5000 to U+9FFF, hiragana and katakana at the beginning.
+fn one_form_until(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    loop {
+        match bytes.get(at..) {
+            Some([0xE5..=0xE9, ..]) => at += 3,
+            Some([0xE4, 0xB8..=0xBF, ..]) => at += 3,
+            Some([0xE3, 0x81, 0x81..=0xBF, ..] | [0xE3, 0x82, 0x80..=0x96, ..]) => at += 3,
+            Some([0xE3, 0x82, 0xA1..=0xBF, ..] | [0xE3, 0x83, 0x80..=0xBA, ..]) => at += 3,
+            _ => return at,
         }
     }
 }
 
 /// Gives the hash of each shingle of the letters to `each`.
 fn shingles(letters: &[u8], mut each: impl FnMut(u64)) {
-    let leaving = (0..SHINGLE).fold(1_u64, |power, _| power.wrapping_mul(BASE));
-    let mut rolling = 0_u64;
-    for (at, byte) in letters.iter().enumerate() {
-        let gone = at.checked_sub(SHINGLE).map_or(0, |gone| u64::from(letters[gone]) + 1);
-        let change = (u64::from(*byte) + 1).wrapping_sub(gone.wrapping_mul(leaving));
-        rolling = rolling.wrapping_mul(BASE).wrapping_add(change);
-        if at + 1 >= SHINGLE {
-            each(mixed(rolling));
-        }
+    for shingle in letters.array_windows::<SHINGLE>() {
+        let both = u128::from_le_bytes(*shingle);
+        let (one, other) = (both as u64 ^ ONE, (both >> 64) as u64 ^ OTHER);
+        let product = u128::from(one) * u128::from(other);
+        each(mixed(product as u64 ^ (product >> 64) as u64));
     }
 }
 

@@ -144,35 +144,60 @@ pub fn find_private(text: &str) -> Vec<Private> {
 /// the way back to its bytes.
 struct Folded<'a> {
     text: Cow<'a, str>,
-    /// For each byte of `text` and its end, where it is in the original; empty when it is the same.
-    /// No text has 4 GiB.
-    places: Vec<u32>,
+    /// Behind each character that is shorter here, or left out: where `text` goes on, and the
+    /// original. No text has 4 GiB.
+    places: Vec<(u32, u32)>,
 }
 
 impl<'a> Folded<'a> {
     fn new(original: &'a str) -> Self {
-        if original.is_ascii() {
+        let mut at = plain_until(original, 0);
+        if at == original.len() {
             return Folded { text: Cow::Borrowed(original), places: Vec::new() };
         }
         let mut text = String::with_capacity(original.len());
-        let mut places = Vec::with_capacity(original.len() + 1);
-        let mut chars = original.char_indices().peekable();
-        while let Some((place, c)) = chars.next() {
-            if is_invisible(c) {
-                continue;
+        text.push_str(&original[..at]);
+        let (mut places, mut shorter) = (Vec::new(), 0);
+        while let Some(c) = original[at..].chars().next() {
+            at += c.len_utf8();
+            if !is_invisible(c) {
+                let next = original[at..].chars().next().map(plain);
+                text.push(in_number(c, text.chars().next_back(), next));
             }
-            let next = chars.peek().map(|(_, next)| plain(*next));
-            let c = in_number(c, text.chars().next_back(), next);
-            text.push(c);
-            places.extend((0..c.len_utf8()).map(|offset| (place + offset) as u32));
+            if at - text.len() != shorter {
+                shorter = at - text.len();
+                places.push((text.len() as u32, at as u32));
+            }
+            let run = plain_until(original, at);
+            text.push_str(&original[at..run]);
+            at = run;
         }
-        places.push(original.len() as u32);
         Folded { text: Cow::Owned(text), places }
     }
 
     fn original(&self, range: Range<usize>) -> Range<usize> {
-        let place = |at: usize| self.places.get(at).map_or(at, |place| *place as usize);
+        let place = |at: usize| {
+            let behind = self.places.partition_point(|(here, _)| *here as usize <= at);
+            let Some(last) = behind.checked_sub(1) else { return at };
+            let (here, there) = self.places[last];
+            at - here as usize + there as usize
+        };
         place(range.start)..place(range.end)
+    }
+}
+
+/// The end of what is in its plain form already, from a place on: ASCII, most Chinese characters
+/// and most kana. What follows may be as well.
+fn plain_until(text: &str, mut at: usize) -> usize {
+    let bytes = text.as_bytes();
+    loop {
+        match bytes.get(at..) {
+            Some([..=0x7F, ..]) => at += 1,
+            // U+4E00 is a dash between digits, U+30FC as well, U+3000 a space.
+            Some([0xE4, 0xB8, 0x80, ..] | [0xE3, 0x83, 0xBC, ..]) => return at,
+            Some([0xE4..=0xE9, ..] | [0xE3, 0x81..=0x83, ..]) => at += 3,
+            _ => return at,
+        }
     }
 }
 

@@ -300,6 +300,31 @@ proptest! {
         prop_assert_eq!(patterns::find(&folded.text), patterns::find_by_all(&folded.text));
     }
 
+    /// As character by character, and so is each place.
+    #[test]
+    fn a_folded_text_knows_where_its_characters_come_from(
+        text in prop::collection::vec(prop_oneof![
+            "\\PC{0,3}", "[0-9一ー０-９]{0,6}", "[退款的テスト]{0,6}", "[\u{200B}\u{3000}ｱａ①]{0,3}",
+        ], 0..8).prop_map(|pieces| pieces.concat()),
+    ) {
+        let (mut slowly, mut places) = (String::new(), Vec::new());
+        let mut chars = text.char_indices().peekable();
+        while let Some((place, c)) = chars.next() {
+            if is_invisible(c) {
+                continue;
+            }
+            let next = chars.peek().map(|(_, next)| plain(*next));
+            let c = in_number(c, slowly.chars().next_back(), next);
+            slowly.push(c);
+            places.extend((0..c.len_utf8()).map(|offset| place + offset));
+        }
+        let folded = Folded::new(&text);
+        prop_assert_eq!(&folded.text, &slowly);
+        for (at, place) in places.iter().enumerate() {
+            prop_assert_eq!(folded.original(at..slowly.len()), *place..text.len());
+        }
+    }
+
     /// The parts of a text are read at a time; a word is seen where they meet as well.
     #[test]
     fn a_sign_is_seen_wherever_its_word_is(
