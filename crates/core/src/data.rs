@@ -95,8 +95,8 @@ fn one_form_until(bytes: &[u8]) -> usize {
 
 /// Gives the hash of each shingle of the letters to `each`.
 fn shingles(letters: &[u8], mut each: impl FnMut(u64)) {
-    for shingle in letters.array_windows::<SHINGLE>() {
-        let both = u128::from_le_bytes(*shingle);
+    for shingle in letters.windows(SHINGLE).filter_map(|window| window.try_into().ok()) {
+        let both = u128::from_le_bytes(shingle);
         let (one, other) = (both as u64 ^ ONE, (both >> 64) as u64 ^ OTHER);
         let product = u128::from(one) * u128::from(other);
         each(mixed(product as u64 ^ (product >> 64) as u64));
