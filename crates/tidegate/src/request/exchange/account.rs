@@ -84,9 +84,7 @@ pub(super) fn keep(exchange: &mut Exchange, mut ending: Ending) -> Outcome {
     if let Some(change) = is_asked.then(note).flatten() {
         log_outage(exchange, change);
     }
-    for sighting in sightings(exchange, &ending, &found.events) {
-        parts.collector.red_event(sighting);
-    }
+    let sightings = sightings(exchange, &ending, &found.events);
     exchange.remember();
     measure(exchange, &ending, &outcome, spent.charge.as_ref());
     exchange.count_guards(&ending, &found, outcome.refused);
@@ -96,6 +94,10 @@ pub(super) fn keep(exchange: &mut Exchange, mut ending: Ending) -> Outcome {
     }
     // A full queue drops the record and counts it; the data plane never waits for the store.
     parts.store.record(ticket, record);
+    // After the record: what control writes of an incident at once has the request in it.
+    for sighting in sightings {
+        parts.collector.red_event(sighting);
+    }
     answered
 }
 
