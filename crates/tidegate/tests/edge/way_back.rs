@@ -169,6 +169,16 @@ fn a_state_folder_deleted_under_a_server_is_noticed_and_no_second_server_starts(
     assert_eq!(server.ended(), Some(4));
 }
 
+/// Stops a server while it cannot be in the middle of a write: a process that is stopped there
+/// holds the database's lock for as long, and nobody else can write.
+fn stop_between_writes(project: &Project, server: &Server) {
+    let db = Connection::open(project.root.join(".tidegate/state.db")).unwrap();
+    db.busy_timeout(Duration::from_secs(30)).unwrap();
+    db.execute_batch("BEGIN IMMEDIATE").unwrap();
+    server.signal("-STOP");
+    db.execute_batch("ROLLBACK").unwrap();
+}
+
 /// The lock on the project's folder holds while a process is stopped; here the second one has
 /// another folder, and the lock file is gone, as where a disk of several machines has no locks.
 #[test]
@@ -176,7 +186,7 @@ fn a_state_folder_deleted_under_a_server_is_noticed_and_no_second_server_starts(
 fn a_server_that_was_stopped_for_a_while_writes_nothing_stale() {
     let (project, first, change_id) = long_release();
     let (admin, token) = Server::admin(&project.root);
-    first.signal("-STOP");
+    stop_between_writes(&project, &first);
     let refused = project.run(&["serve", "--port", "0"]);
     refused.fails(4, &["another tidegate"], &["stop it"]);
     let state = project.root.join(".tidegate");
