@@ -3,21 +3,27 @@
 //! The first thing a run shows is its failure table by class, never one average. A failing blocking
 //! or red-line case fails the gate alone, and so does a case whose request always fails while the
 //! upstream answers others. Any other missing answer is an infrastructure error, not a failure, and
-//! makes the gate inconclusive; only then do the thresholds count.
+//! makes the gate inconclusive, as does an answer whose judge did not answer; only then do the
+//! thresholds count.
 
+mod agreement;
 mod case;
 mod check;
 mod compare;
 mod judge;
 mod kind;
+mod labels;
 mod likeness;
 mod noise;
+mod outside;
+mod panel;
 mod report;
 mod score;
 mod slice;
 
+pub use agreement::{Agreement, JudgeRecord};
 pub use case::{
-    ADVERSARIAL_INPUTS, Case, CaseSet, CaseSetError, Checks, Handling, Risk, Severity,
+    ADVERSARIAL_INPUTS, Case, CaseSet, CaseSetError, Checks, Handling, HumanLabel, Risk, Severity,
     adversarial_cases,
 };
 pub use check::Check;
@@ -27,10 +33,13 @@ pub use judge::{
     result_names,
 };
 pub use kind::{CheckKind, CheckRow, NoSuchCheck, Takes, Tokens};
+pub use labels::agreement;
 pub use likeness::{Measure, bleu, chrf, exact_match, gleu, measure, rouge_l, rouge_n, token_f1};
 pub use noise::{
     ALPHA, POWER, PairedTest, Repeats, Stability, detectable_drop, holm, mcnemar, sign_flips,
 };
+pub use outside::{Brought, Need, Source, cosine, found, need, source};
+pub use panel::{About, Question, family};
 pub use report::{
     ACCURACY, CaseResult, EvalReport, FailureRow, GateVerdict, ReportDetail, RunComparison,
     Unanswered, asks_the_same, error_causes, failure_table, metrics, slices, verdict, verdict_on,

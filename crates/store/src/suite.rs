@@ -175,6 +175,7 @@ pub(crate) fn report(run_id: &str, set: u64, at: u64, accuracy: f64) -> EvalRepo
         reasons: Vec::new(),
         failure_table: Vec::new(),
         slices: Vec::new(),
+        judge: None,
         comparison: None,
         results: Vec::new(),
     }

@@ -10,6 +10,7 @@ mod lang;
 mod log;
 mod near;
 mod output;
+mod process_group;
 mod prompts;
 mod secret;
 

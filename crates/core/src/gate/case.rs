@@ -276,6 +276,27 @@ pub struct Case {
     pub handling: Handling,
 }
 
+/// What a person says of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HumanLabel {
+    /// It is good.
+    Pass,
+    /// It is not.
+    Fail,
+}
+
+impl HumanLabel {
+    /// The label of that name; `None` for another word.
+    pub fn parse(name: &str) -> Option<HumanLabel> {
+        match name {
+            "pass" => Some(HumanLabel::Pass),
+            "fail" => Some(HumanLabel::Fail),
+            _ => None,
+        }
+    }
+}
+
 /// How a case is asked and judged beyond its checks. The defaults are those of a fixed case.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -304,6 +325,12 @@ pub struct Handling {
     /// empty for a case of one question.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<Value>,
+    /// What a person says of the answer; see [`super::Agreement`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub human: Option<HumanLabel>,
+    /// The answer that the person saw; absent where any answer of the set is meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub human_answer: Option<String>,
     /// In how many replays on the set that failed it failed again: `2/5`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reproduced: Option<String>,
@@ -408,6 +435,7 @@ impl CaseSet {
                 hashed.source = String::new();
                 // Nor does what a replay or a person found out about it.
                 (hashed.handling.reproduced, hashed.handling.needs_review) = (None, false);
+                (hashed.handling.human, hashed.handling.human_answer) = (None, None);
                 serde_json::to_string(&hashed).unwrap_or_default()
             })
             .collect();

@@ -22,6 +22,8 @@ pub enum Found {
     Share(f64, String),
     /// A number of edits, the fewer the better, and what to say where there are too many.
     Edits(f64, String),
+    /// It is not known; why. Neither a right nor a wrong answer.
+    Unknown(String),
 }
 
 impl Found {
@@ -97,6 +99,10 @@ pub fn judge_text(check: &Check, answer: &str, expected: Option<&str>) -> Option
         K::MaxLength => at_most(length(), value, "characters long"),
         K::MinWords => at_least(words(answer), value, "words long"),
         K::MaxWords => at_most(words(answer), value, "words long"),
+        // A service has no embedding of nothing.
+        K::Similar if answer.trim().is_empty() => {
+            Found::Share(0.0, "the answer is empty".to_owned())
+        }
         K::Levenshtein => edits_from(answer, value.as_str().or(expected).unwrap_or_default()),
         _ => return judge_likeness(check, answer, expected),
     })
@@ -299,7 +305,7 @@ pub fn levenshtein(one: &str, other: &str) -> usize {
 }
 
 /// The texts of a list; one text is a list of it.
-fn texts(value: &Value) -> Vec<&str> {
+pub(super) fn texts(value: &Value) -> Vec<&str> {
     match value {
         Value::String(text) => vec![text],
         Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),

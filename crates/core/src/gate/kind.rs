@@ -152,6 +152,13 @@ kinds! {
         Share [En Cmrc] "says the same, case, punctuation, articles and white space aside, as \
             SQuAD or CMRC";
     TokenF1 "token_f1" [] Share [En Cmrc] "has at least this F1 over words, as SQuAD or CMRC";
+    Similar "similar" ["similar_cosine"]
+        Share "means what the reference means: their embeddings have at least this cosine";
+    Rubric "rubric" ["llm_rubric", "g_eval", "model_graded_closedqa"]
+        Text "meets this criterion, a judge model says";
+    Prefers "prefers" []
+        Share "is as good as the reference or better, a judge model says, asked in both orders";
+    Command "command" [] Text "passes this program of `evals.commands`";
     Citation "citation" [] Switch "cites a source";
     Refusal "refusal" ["is_refusal"] Switch "is (`true`) or is not (`false`) a refusal";
     Declines "declines" [] Switch "refuses, or asks for evidence";
@@ -222,7 +229,10 @@ impl CheckKind {
         match self {
             CheckKind::ToolCallF1 | CheckKind::ExactMatch => Some(1.0),
             CheckKind::Bleu | CheckKind::Gleu | CheckKind::Chrf | CheckKind::TokenF1 => Some(0.5),
-            CheckKind::Rouge1 | CheckKind::Rouge2 | CheckKind::RougeL => Some(0.75),
+            CheckKind::Rubric | CheckKind::Prefers | CheckKind::Command => Some(0.5),
+            CheckKind::Rouge1 | CheckKind::Rouge2 | CheckKind::RougeL | CheckKind::Similar => {
+                Some(0.75)
+            }
             CheckKind::Levenshtein => Some(5.0),
             _ => None,
         }
@@ -232,6 +242,7 @@ impl CheckKind {
     pub fn is_share(self) -> bool {
         use CheckKind as K;
         matches!(self, K::ExpectedKeywords | K::MatchesExpected | K::ToolCallF1)
+            || matches!(self, K::Rubric | K::Command)
             || self.row().takes == Takes::Share
     }
 

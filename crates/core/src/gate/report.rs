@@ -1,5 +1,6 @@
 //! The result of an eval run, its failure table and its verdict.
 
+use super::agreement::JudgeRecord;
 use super::case::{Case, Risk, Severity};
 use super::kind::CheckKind;
 use super::noise::{PairedTest, Repeats};
@@ -17,7 +18,8 @@ pub struct CaseResult {
     pub case: Case,
     /// The answer; absent when there was none.
     pub actual: Option<String>,
-    /// Why there was none: neither a right nor a wrong answer.
+    /// Why there was none, or why one that came could not be judged: neither a right nor a wrong
+    /// answer.
     pub error: Option<String>,
     /// What the last try met, where there was no answer; absent in reports of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -180,6 +182,9 @@ pub struct EvalReport {
     /// What each slice did, the worst first; absent in reports of earlier versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slices: Vec<SliceRow>,
+    /// The judge model, where a check asks one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<JudgeRecord>,
     /// Against the run before.
     pub comparison: Option<RunComparison>,
     /// Every case in full.
@@ -215,10 +220,26 @@ impl CaseResult {
         }
     }
 
+    /// The same with its error where a check that counts could not be judged, unless the answer is
+    /// wrong whatever that check would say; `best` is the score where all of them held.
+    pub fn settled(mut self, best: f64) -> CaseResult {
+        let unjudged = |check: &&CheckResult| check.unjudged && check.weight > 0.0;
+        let Some(first) = self.checks.iter().find(unjudged) else { return self };
+        let why = first.detail.clone();
+        let mut held = CaseResult { score: best, ..self.clone() };
+        for check in held.checks.iter_mut().filter(|check| check.unjudged) {
+            check.score = 1.0;
+        }
+        if held.is_correct() {
+            self.error = Some(why);
+        }
+        self
+    }
+
     /// What was wrong with the answer: the checks that do not hold, or the score where all of them
     /// do and the formula gives too little.
     pub fn wrong(&self) -> String {
-        let failed = self.checks.iter().filter(|check| !check.holds());
+        let failed = self.checks.iter().filter(|check| !check.unjudged && !check.holds());
         let details: Vec<&str> = failed.map(|check| check.detail.as_str()).collect();
         if details.is_empty() && !self.is_correct() {
             return format!("scores {:.2}; {} is needed", self.score, self.needed());
@@ -325,9 +346,16 @@ pub fn verdict_on(
     if !alone.is_empty() {
         return (GateVerdict::Fail, alone);
     }
-    let errors = results.iter().filter(|r| r.error.is_some()).count();
-    if errors > 0 {
-        let mut reasons = vec![format!("{errors} of {} cases got no answer", results.len())];
+    let errors = || results.iter().filter(|r| r.error.is_some());
+    let unjudged = errors().filter(|r| r.actual.is_some()).count();
+    let missing = [(errors().count() - unjudged, "got no answer"), (unjudged, "got no verdict")];
+    let missing: Vec<String> = missing
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} of {} cases {what}", results.len()))
+        .collect();
+    if !missing.is_empty() {
+        let mut reasons = missing;
         reasons.extend(error_causes(results));
         return (GateVerdict::Inconclusive, reasons);
     }
@@ -381,7 +409,7 @@ fn fails_alone(result: &CaseResult) -> Option<String> {
 fn unanswerable(results: &[CaseResult]) -> Vec<String> {
     let is_refused = |r: &&CaseResult| r.unanswered.is_some_and(Unanswered::is_refused);
     let refused = results.iter().filter(is_refused).count();
-    let answered = results.iter().filter(|r| r.error.is_none()).count();
+    let answered = results.iter().filter(|r| r.error.is_none() || r.actual.is_some()).count();
     let outage = answered * 2 < results.len() - refused;
     let lasting = results.iter().filter_map(|r| r.unanswered.map(|u| (r, u)));
     let lasting = lasting.filter(|(_, u)| u.is_refused() || (u.is_broken() && !outage));

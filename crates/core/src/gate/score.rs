@@ -9,7 +9,7 @@
 //! line, scores 0 whatever else holds.
 
 use super::case::Case;
-use super::check::{Check, is_one};
+use super::check::{Check, is_false, is_one};
 use super::judge::Found;
 use super::kind::CheckKind;
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,10 @@ pub struct CheckResult {
     /// What was measured, for a check that measures: 0 to 1, or a number of edits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<f64>,
+    /// Whether it could not be judged, as where a judge does not answer: it neither holds nor
+    /// fails, and is no part of the score.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unjudged: bool,
 }
 
 fn one() -> f64 {
@@ -49,7 +53,7 @@ impl CheckResult {
     /// A result of weight 1 that measures nothing.
     pub fn new(check: impl Into<String>, score: f64, detail: impl Into<String>) -> CheckResult {
         let (check, detail) = (check.into(), detail.into());
-        CheckResult { check, score, detail, weight: one(), measured: None }
+        CheckResult { check, score, detail, weight: one(), measured: None, unjudged: false }
     }
 
     /// From what a check found. With a threshold it holds or does not; without one a share counts
@@ -68,6 +72,15 @@ impl CheckResult {
                 let score = if edits <= most { 1.0 } else { 0.0 };
                 (Some(edits), score, format!("{problem}; at most {most} are allowed"))
             }
+            Found::Unknown(why) => {
+                let detail = format!("`{name}` could not be judged: {why}");
+                let weight = check.weight;
+                return CheckResult {
+                    weight,
+                    unjudged: true,
+                    ..CheckResult::new(name, 0.0, detail)
+                };
+            }
         };
         let holds = score >= needed_of(check.kind.name()) - ROUNDING;
         let (score, problem) = match (check.not, holds) {
@@ -76,7 +89,8 @@ impl CheckResult {
             (true, true) => (0.0, format!("`{}` holds and must not", check.kind.name())),
         };
         let detail = if score < 1.0 { problem } else { String::new() };
-        CheckResult { check: name, score, detail, weight: check.weight, measured }
+        let weight = check.weight;
+        CheckResult { check: name, score, detail, weight, measured, unjudged: false }
     }
 
     /// Whether it holds, or counts for nothing.
@@ -108,12 +122,14 @@ pub fn fails_hard(checks: &[CheckResult]) -> bool {
 
 /// The mean over the checks by weight, 0 to 1; 0 where a hard check failed. 1 without any check
 /// that counts: the first run of a case with nothing but `comparable`, or checks of weight 0 alone.
+/// Checks that could not be judged are left out.
 pub fn mean_score(checks: &[CheckResult]) -> f64 {
     if fails_hard(checks) {
         return 0.0;
     }
-    let weights: f64 = checks.iter().map(|check| check.weight).sum();
-    let sum: f64 = checks.iter().map(|check| check.score * check.weight).sum();
+    let judged = || checks.iter().filter(|check| !check.unjudged);
+    let weights: f64 = judged().map(|check| check.weight).sum();
+    let sum: f64 = judged().map(|check| check.score * check.weight).sum();
     if weights > 0.0 { sum / weights } else { 1.0 }
 }
 

@@ -1,6 +1,7 @@
 //! One command of a stage, in its own process group: whatever it starts ends with it.
 
 use super::log::LINE_MAX;
+use crate::process_group::{Signal, signal};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -132,12 +133,6 @@ fn text(line: &[u8]) -> String {
     String::from_utf8_lossy(line).trim_end_matches('\r').to_owned()
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Signal {
-    End,
-    Kill,
-}
-
 /// Ends the command and all that it started: first in order, then at once.
 async fn end(child: &mut Child, pid: Option<u32>) {
     signal(pid, Signal::End);
@@ -147,22 +142,3 @@ async fn end(child: &mut Child, pid: Option<u32>) {
         let _ = timeout(GRACE, child.wait()).await;
     }
 }
-
-/// Sends a signal to the group that the command leads.
-#[cfg(unix)]
-fn signal(pid: Option<u32>, signal: Signal) {
-    use rustix::process::{Pid, Signal as Unix, kill_process_group};
-    let signal = match signal {
-        Signal::End => Unix::TERM,
-        Signal::Kill => Unix::KILL,
-    };
-    let pid = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-    if let Some(pid) = pid {
-        // A group that is gone needs no signal.
-        let _ = kill_process_group(pid, signal);
-    }
-}
-
-/// Elsewhere the command alone is ended, when it is dropped.
-#[cfg(not(unix))]
-fn signal(_pid: Option<u32>, _signal: Signal) {}

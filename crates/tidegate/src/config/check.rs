@@ -17,6 +17,7 @@ use tidegate_core::ids::ServiceName;
 use tidegate_core::route::Weight;
 
 mod endpoints;
+mod evals;
 mod upstreams;
 
 /// Highest `cache.max_mb`: 64 GiB.
@@ -382,22 +383,6 @@ impl Checker<'_> {
                     format!("the last rung is {before}; a ladder ends at 100 %"),
                 )
                 .hint("add `- {weight_pct: 100, look_s: 300}`"));
-        }
-        Ok(())
-    }
-
-    fn evals(&self, project: &Project) -> Result<()> {
-        let evals = &project.evals;
-        self.share("evals.threshold", evals.threshold)?;
-        if let Some(worst) = evals.worst_slice {
-            self.share("evals.worst_slice", worst)?;
-        }
-        if !(1..=1024).contains(&evals.concurrency) {
-            return Err(self.refuse("evals.concurrency", evals.concurrency, "1 to 1024"));
-        }
-        if !(1..=MAX_LIMIT_MS).contains(&evals.latency_ms) {
-            let allowed = format!("1 to {MAX_LIMIT_MS}");
-            return Err(self.refuse("evals.latency_ms", evals.latency_ms, &allowed));
         }
         Ok(())
     }

@@ -4,8 +4,9 @@ use tidegate_core::access::Priority;
 
 use super::cache::CacheConfig;
 use super::environment::Environment;
+use super::judge::JudgeConfig;
 use super::money::{BoundsConfig, Price, PriceRow, Prices, TenantConfig};
-use super::retrieval::IndexArtifact;
+use super::retrieval::{EmbeddingService, IndexArtifact};
 use super::tls::Tls;
 use super::upstream::{FallbackModel, Upstream};
 use super::{contract::Contract, cors::Cors, degrade::DegradeConfig, records::Records};
@@ -395,6 +396,17 @@ pub(crate) struct Evals {
     pub(crate) adversarial: Adversarial,
     /// How the checks of a case make its score: `mean` or `legacy`.
     pub(crate) scoring: Scoring,
+    /// A service that makes embeddings, for the check `similar`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) embeddings: Option<EmbeddingService>,
+    /// The model that judges answers, for the checks `rubric` and `prefers`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) judge: Option<JudgeConfig>,
+    /// Programs of the check `command` by name, each with its arguments.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) commands: BTreeMap<String, Vec<String>>,
+    /// How long a check may wait for the embeddings, the judge or its program, ms.
+    pub(crate) check_timeout_ms: u64,
 }
 
 impl Default for Evals {
@@ -410,6 +422,10 @@ impl Default for Evals {
             latency_ms: 10_000,
             adversarial: Adversarial::Off,
             scoring: Scoring::Mean,
+            embeddings: None,
+            judge: None,
+            commands: BTreeMap::new(),
+            check_timeout_ms: 60_000,
         }
     }
 }

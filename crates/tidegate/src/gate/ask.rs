@@ -9,6 +9,7 @@ use std::time::Duration;
 use tidegate_core::gate::{CalledTool, Case};
 use tidegate_core::guard::{Detectors, RiskEvent};
 use tidegate_core::ids::Digest;
+use tidegate_core::retrieval::Retrieved;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::openai_chat::{replace_system, system_text};
 use tidegate_wire::{AnswerFacts, Finish};
@@ -37,6 +38,8 @@ pub(crate) struct Asked {
     pub(crate) calls: Vec<CalledTool>,
     /// Why it ended, as the upstream says.
     pub(crate) finish: Option<String>,
+    /// What the model was shown of an index.
+    pub(crate) retrieved: Retrieved,
 }
 
 /// Why there is no answer; safe to show.
@@ -70,10 +73,10 @@ pub(crate) async fn ask(
     if let Some(why) = searched.as_ref().and_then(|it| it.failed.clone().filter(|_| it.is_fatal)) {
         return Err(AskError { message: why, failure: Some(Failure::Retrieval), again: None });
     }
-    let retrieved = searched.as_ref().map_or("", |searched| &searched.found.text);
+    let retrieved = searched.map(|searched| searched.found).unwrap_or_default();
     let asks = request(case, live.max_tokens, as_served);
     let rendered = live
-        .render(asks.clone(), Slots { user: None, retrieved })
+        .render(asks.clone(), Slots { user: None, retrieved: &retrieved.text })
         .map_err(|error| unsent(format!("the prompt cannot be rendered: {error}")))?;
     let mut body = rendered.body;
     if let Some(system) = &case.system {
@@ -118,7 +121,7 @@ pub(crate) async fn ask(
         return Err(AskError { message, failure: Some(Failure::Empty), again: Some(AGAIN_AFTER) });
     }
     let calls = called_tools(live, &answer.facts);
-    Ok(Asked { calls, ..asked(answer, &detectors, &asks) })
+    Ok(Asked { calls, retrieved, ..asked(answer, &detectors, &asks) })
 }
 
 /// The tools that an answer calls, each with what is wrong with the call.
@@ -160,6 +163,7 @@ fn asked(answer: Answer, detectors: &Detectors, asks: &Map<String, Value>) -> As
         text: facts.text().to_owned(),
         calls: Vec::new(),
         finish: facts.finish().map(|finish| finish.as_str().to_owned()),
+        retrieved: Retrieved::default(),
     }
 }
 
@@ -181,7 +185,8 @@ fn request(case: &Case, ships: Option<u64>, as_served: bool) -> Map<String, Valu
     body
 }
 
-fn ask_error(error: &UpstreamError, upstream: &str) -> AskError {
+/// What a failed call means for whoever asks.
+pub(super) fn ask_error(error: &UpstreamError, upstream: &str) -> AskError {
     let again = match error.failure {
         // A retry meets the same answer.
         Failure::Refused

@@ -1,13 +1,16 @@
 //! Scoring one answer by the checks of its case.
 
+use super::outside::Outside;
 use super::{content, form};
 use crate::version_set::compile_schema;
+use futures_util::future::join_all;
 use serde_json::Value;
 use tidegate_core::gate::{
-    CalledTool, Case, Check, CheckKind, CheckResult, Checks, Found, RED_LINE, judge_text,
-    judge_tools, mean_score, result_names,
+    About, CalledTool, Case, Check, CheckKind, CheckResult, Checks, Found, RED_LINE, judge_text,
+    judge_tools, result_names,
 };
 use tidegate_core::guard::{RiskEvent, RiskKind, detect_refusal};
+use tidegate_core::retrieval::Retrieved;
 use tidegate_core::text::has_pii;
 
 /// How many problems of one answer with a schema are named; more would hide the first.
@@ -40,6 +43,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) calls: &'a [CalledTool],
     /// Why it ended, as the upstream says.
     pub(crate) finish: Option<&'a str>,
+    /// What the model was shown of an index.
+    pub(crate) retrieved: &'a Retrieved,
 }
 
 /// A check with its name in results and what it needs compiled.
@@ -76,14 +81,18 @@ impl<'a> Scorer<'a> {
         Ok(Scorer { case, checks: ready.collect::<Result<_, _>>()? })
     }
 
-    /// The score of an answer, 0 to 1, and each check's.
-    pub(crate) fn score(&self, seen: &Seen<'_>) -> (f64, Vec<CheckResult>) {
+    /// What each check finds in an answer. Those that ask outside ask at the same time.
+    pub(crate) async fn judge(&self, seen: &Seen<'_>, outside: &Outside) -> Vec<CheckResult> {
         let expected = self.case.expected.as_deref();
-        let judged = self.checks.iter().filter_map(|ready| {
-            let found = ready.judge(seen, expected)?;
+        let about = seen.about(self.case);
+        let judged = self.checks.iter().map(|ready| async {
+            let found = match ready.judge(seen, expected) {
+                Some(found) => found,
+                None => outside.judge(&ready.check, &about).await?,
+            };
             Some(CheckResult::of(ready.name.clone(), &ready.check, found))
         });
-        let mut results: Vec<CheckResult> = judged.collect();
+        let mut results: Vec<CheckResult> = join_all(judged).await.into_iter().flatten().collect();
         let red: Vec<&str> = seen
             .events
             .iter()
@@ -94,7 +103,15 @@ impl<'a> Scorer<'a> {
             let detail = format!("red line: {}", red.join(", "));
             results.push(CheckResult::new(RED_LINE, 0.0, detail));
         }
-        (mean_score(&results), results)
+        results
+    }
+}
+
+impl<'a> Seen<'a> {
+    /// What checks that ask outside need of it.
+    pub(crate) fn about(&self, case: &'a Case) -> About<'a> {
+        let Seen { answer, calls, retrieved, .. } = *self;
+        About { case, answer, calls, retrieved: &retrieved.text }
     }
 }
 

@@ -80,6 +80,9 @@ pub(crate) enum CasesError {
     /// Rows of a CSV.
     #[error("{} needs at least {min} rows and has {rows}", file.display())]
     TooFewRows { file: PathBuf, rows: usize, min: usize },
+    /// A check that asks what the project has not set up.
+    #[error("{place}: case `{id}` has a check `{check}`, and the project has no `{key}`")]
+    NoSource { place: String, id: String, check: String, key: String },
     /// All files together are no eval set; `file` is where cases are added.
     #[error("{problem}")]
     NoSet { problem: CaseSetError, file: PathBuf },

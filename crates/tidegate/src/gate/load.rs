@@ -11,6 +11,7 @@ mod table;
 
 use super::checks::Scorer;
 use super::error::{CasesError, EncodingProblem};
+use super::outside::check_sources;
 use crate::config::{self, Adversarial, Loaded, PromptConfig};
 use crate::version_set::PackedSet;
 use std::path::Path;
@@ -82,6 +83,7 @@ pub(crate) fn read_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet,
         Adversarial::Echo => cases.extend(adversarial_cases(false)),
         Adversarial::Literal => cases.extend(adversarial_cases(true)),
     }
+    check_sources(loaded, &cases)?;
     let set = CaseSet { cases };
     set.check_ids().map_err(|error| set_error(error, &evals.cases))?;
     Ok(set)

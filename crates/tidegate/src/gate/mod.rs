@@ -66,6 +66,10 @@ mod run;
 mod checks;
 mod content;
 mod form;
+mod judge;
+mod outside;
+mod program;
+mod scored;
 
 mod fill;
 mod project;

@@ -57,8 +57,17 @@ pub(crate) async fn eval_project(
         let model = &live.model;
         output::stderr(format!("SIMULATED: these answers are made by rule, not by {model}"));
     }
-    let mut options = RunOptions::of(loaded, &packed)?;
+    let mut options = RunOptions::of(loaded, &packed, &cases.cases, clock)?;
     (options.repeat, options.as_served) = (asking.repeat, asking.as_served);
     options.previous = store.last_passed_eval()?;
+    if let Some(judge) = options.outside.judge_record(&live.model, &[])
+        && judge.same_family
+    {
+        let (judge, judged) = (&judge.model, &live.model);
+        output::stderr(format!(
+            "warning: the judge `{judge}` is of the same family as `{judged}`, which it judges: \
+             models prefer what sounds like them; set `evals.judge` to another maker's model"
+        ));
+    }
     Ok(run(&live, &cases, &options, clock).await)
 }

@@ -54,7 +54,8 @@ pub(crate) async fn replay(
         return Err(GateError::NothingToReplay { release, file });
     }
     let live = Arc::new(LiveSet::new(packed, &loaded.root, clock)?);
-    let options = RunOptions { as_served: true, ..RunOptions::of(loaded, packed)? };
+    let options = RunOptions::of(loaded, packed, &cases, clock)?;
+    let options = RunOptions { as_served: true, ..options };
     let report = run(&live, &CaseSet { cases: copies(&cases) }, &options, clock).await;
     let rates = rates(&report.results);
     let marked = marked(&text, &rates)?;
@@ -80,15 +81,17 @@ fn rates(results: &[CaseResult]) -> BTreeMap<String, Rate> {
     for result in results {
         let rate = rates.entry(result.case.id.clone()).or_default();
         let failure = result.unanswered.and_then(|unanswered| unanswered.failure);
-        let says_nothing = matches!(
-            failure,
-            Some(
-                Failure::Unreachable
-                    | Failure::RateLimited
-                    | Failure::AccountLimit
-                    | Failure::Credential
-            )
-        );
+        let is_unjudged = result.error.is_some() && result.actual.is_some();
+        let says_nothing = is_unjudged
+            || matches!(
+                failure,
+                Some(
+                    Failure::Unreachable
+                        | Failure::RateLimited
+                        | Failure::AccountLimit
+                        | Failure::Credential
+                )
+            );
         if !says_nothing {
             rate.asked += 1;
             rate.failed += u32::from(!result.is_correct());

@@ -9,9 +9,10 @@
 
 use super::ask::{AskError, Asked, ask};
 use super::checks::{Scorer, Seen};
-use super::content::likeness;
 use super::error::GateError;
 use super::load::prompt_config;
+use super::outside::Outside;
+use super::scored::{Scored, scored};
 use crate::clock::Clock;
 use crate::config::{Loaded, Scoring};
 use crate::output;
@@ -25,8 +26,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::gate::{
     ACCURACY, Case, CaseResult, CaseSet, CheckResult, EvalReport, GateVerdict, Repeats,
-    ReportDetail, Unanswered, WORST_SLICE, asks_the_same, compare_runs, fails_hard, failure_table,
-    legacy_score, slices, verdict_on,
+    ReportDetail, Unanswered, WORST_SLICE, asks_the_same, compare_runs, failure_table, slices,
+    verdict_on,
 };
 use tidegate_core::ids::{Digest, UnixMs, VersionSetId};
 
@@ -46,6 +47,8 @@ pub(crate) struct RunOptions {
     pub(crate) as_served: bool,
     /// How checks make a score.
     pub(crate) scoring: Scoring,
+    /// What checks ask of the world.
+    pub(crate) outside: Arc<Outside>,
     /// The run to compare with.
     pub(crate) previous: Option<EvalReport>,
     /// How long to wait for an answer.
@@ -55,12 +58,18 @@ pub(crate) struct RunOptions {
 }
 
 impl RunOptions {
-    /// What the project and the prompt's `config.yaml` say. The prompt's thresholds raise the bar
-    /// and never lower it.
+    /// What the project and the prompt's `config.yaml` say for a run of these cases. The prompt's
+    /// thresholds raise the bar and never lower it.
     ///
     /// # Errors
-    /// A usage error when a threshold is not between 0 and 1, or `config.yaml` cannot be read.
-    pub(crate) fn of(loaded: &Loaded, packed: &PackedSet) -> Result<RunOptions, GateError> {
+    /// A usage error when a threshold is not between 0 and 1, `config.yaml` cannot be read, or what
+    /// the cases' checks ask cannot be asked.
+    pub(crate) fn of(
+        loaded: &Loaded,
+        packed: &PackedSet,
+        cases: &[Case],
+        clock: &Clock,
+    ) -> Result<RunOptions, GateError> {
         let evals = &loaded.project.evals;
         let prompt = prompt_config(packed)?;
         let prompts = prompt.as_ref().map(|(config, file)| (&config.thresholds, file.as_str()));
@@ -70,6 +79,7 @@ impl RunOptions {
             repeat: 1,
             as_served: false,
             scoring: evals.scoring,
+            outside: Arc::new(Outside::new(loaded, cases, clock)?),
             previous: None,
             deadlines: deadlines(packed)?,
             progress: true,
@@ -162,7 +172,7 @@ where
             async move {
                 let (asked, tries) = ask_again(case, ask, clock).await;
                 bar.inc(1);
-                result_of(case, asked, tries, options)
+                result_of(case, asked, tries, options).await
             }
         })
         .buffered(options.concurrency.max(1))
@@ -208,7 +218,7 @@ fn progress(length: u64, wanted: bool) -> ProgressBar {
     }
 }
 
-fn result_of(
+async fn result_of(
     case: &Case,
     asked: Result<Asked, AskError>,
     tries: u32,
@@ -234,7 +244,7 @@ fn result_of(
         Ok(scorer) => scorer,
         Err(problem) => return without(problem, None, asked.latency_ms),
     };
-    let (mean, checks) = scorer.score(&Seen {
+    let seen = Seen {
         answer: &asked.text,
         latency_ms: asked.latency_ms,
         cut: asked.cut,
@@ -243,17 +253,11 @@ fn result_of(
         events: &asked.events,
         calls: &asked.calls,
         finish: asked.finish.as_deref(),
-    });
-    let score = match options.scoring {
-        Scoring::Mean => mean,
-        Scoring::Legacy if fails_hard(&checks) => 0.0,
-        Scoring::Legacy => {
-            let similarity =
-                case.expected.as_deref().map_or(0.0, |text| likeness(&asked.text, text));
-            legacy_score(case, &asked.text, similarity).unwrap_or(mean)
-        }
+        retrieved: &asked.retrieved,
     };
-    CaseResult {
+    let Scored { score, best, checks } =
+        scored(&scorer, &seen, (case, options.scoring), &options.outside).await;
+    let result = CaseResult {
         case: case.clone(),
         actual: Some(asked.text),
         error: None,
@@ -262,7 +266,8 @@ fn result_of(
         checks,
         latency_ms: asked.latency_ms,
         repeats: None,
-    }
+    };
+    result.settled(best)
 }
 
 /// The correct answer of the run before to the same question.
@@ -303,6 +308,13 @@ fn merge(runs: &[CaseResult]) -> Option<CaseResult> {
 fn merge_check(name: &str, runs: &[&CaseResult]) -> CheckResult {
     let of_name: Vec<&CheckResult> =
         runs.iter().flat_map(|run| run.checks.iter().filter(|check| check.check == name)).collect();
+    let (of_name, unknown): (Vec<&CheckResult>, Vec<&CheckResult>) =
+        of_name.into_iter().partition(|check| !check.unjudged);
+    if of_name.is_empty()
+        && let Some(unknown) = unknown.first()
+    {
+        return (*unknown).clone();
+    }
     let wrong: Vec<&&CheckResult> = of_name.iter().filter(|check| check.score < 1.0).collect();
     let lost: f64 = of_name.iter().map(|check| 1.0 - check.score).sum();
     let held = runs.len() - wrong.len();
@@ -316,7 +328,7 @@ fn merge_check(name: &str, runs: &[&CaseResult]) -> CheckResult {
     let measures: Vec<f64> = of_name.iter().filter_map(|check| check.measured).collect();
     let mean = measures.iter().sum::<f64>() / measures.len() as f64;
     let measured = (!measures.is_empty()).then_some(mean);
-    CheckResult { check: name.to_owned(), score, detail, weight, measured }
+    CheckResult { weight, measured, ..CheckResult::new(name, score, detail) }
 }
 
 fn report_of(
@@ -332,6 +344,7 @@ fn report_of(
     let correct = results.iter().filter(|result| result.is_correct()).count();
     let run_id = run_id(subject, at, &cases_digest, &results);
     EvalReport {
+        judge: options.outside.judge_record(&subject.model, &results),
         model: subject.model.clone(),
         total: results.len(),
         correct,

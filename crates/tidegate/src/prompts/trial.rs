@@ -64,7 +64,7 @@ pub(crate) async fn trial(hub: &Hub<'_>, version: &Version, how: &How) -> Result
     let packed = pack(hub.loaded, &PackOverrides { prompt, ..how.overrides.clone() })?;
     let PromptTests { cases, unread } = prompt_tests(hub.loaded, &packed, how.literal)?;
     let live = Arc::new(LiveSet::new(&packed, &hub.loaded.root, &Clock::Real)?);
-    let mut options = RunOptions::of(hub.loaded, &packed)?;
+    let mut options = RunOptions::of(hub.loaded, &packed, &cases.cases, &Clock::Real)?;
     options.repeat = how.repeat;
     // A test holds or does not; the prompt's thresholds are of the whole eval set.
     options.thresholds = BTreeMap::from([(ACCURACY.to_owned(), 1.0)]);

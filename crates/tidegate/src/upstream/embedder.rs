@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tidegate_core::upstream::Failure;
 
-/// What errors call it.
+/// What errors call the one of an index.
 const NAME: &str = "artifacts.index.search.embeddings";
 /// Most numbers of a vector.
 const DIMENSIONS_MAX: usize = 8_192;
@@ -47,9 +47,20 @@ impl Embedder {
     /// # Errors
     /// Its URL is none or must not be asked, its key is not set, or there are no certificates.
     pub(crate) fn new(config: &EmbeddingService) -> Result<Embedder, SetupError> {
+        Embedder::named(NAME, config)
+    }
+
+    /// The same for another one, which errors call `name`.
+    ///
+    /// # Errors
+    /// As of [`Self::new`].
+    pub(crate) fn named(
+        name: &'static str,
+        config: &EmbeddingService,
+    ) -> Result<Embedder, SetupError> {
         let EmbeddingService { url, model, api_key_env, any_address } = config;
         let transport = Transport::of_service(&Place {
-            name: NAME,
+            name,
             url,
             api_key_env: api_key_env.as_deref(),
             any_address: *any_address,

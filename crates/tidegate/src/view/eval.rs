@@ -1,9 +1,11 @@
 //! An eval run: the failure table by class first, never one average; then what changed
 //! against the run before; the accuracy last.
 
+use super::judge;
 use super::words::{EvalWords, Words};
 use crate::lang::{self, Lang};
 use crate::output::{Tone, one_line, padded, paint, right};
+use std::collections::BTreeSet;
 use tidegate_core::gate::{
     CaseResult, EvalReport, FailureRow, GateVerdict, PairedTest, Repeats, RunComparison,
     SLICE_CASES_MIN, SliceRow, Stability, detectable_drop,
@@ -29,8 +31,9 @@ pub(crate) fn eval(report: &EvalReport) -> Vec<String> {
 /// The report's lines with their tones.
 pub(crate) fn eval_in(lang: Lang, report: &EvalReport) -> Vec<(Option<Tone>, String)> {
     let words = &Words::of(lang).eval;
-    let mut lines = table(lang, words, &report.failure_table);
+    let mut lines = table(lang, words, report);
     lines.extend(flaky(lang, report));
+    lines.extend(report.judge.iter().flat_map(|record| judge::lines(lang, record)));
     lines.extend(slices(lang, &report.slices));
     if let Some(comparison) = &report.comparison {
         lines.push((None, String::new()));
@@ -65,7 +68,11 @@ fn verdict(words: &EvalWords, verdict: GateVerdict) -> (Tone, &'static str) {
     }
 }
 
-fn table(lang: Lang, words: &EvalWords, rows: &[FailureRow]) -> Vec<(Option<Tone>, String)> {
+fn table(lang: Lang, words: &EvalWords, report: &EvalReport) -> Vec<(Option<Tone>, String)> {
+    let rows = report.failure_table.as_slice();
+    // An answer that could not be judged is there, and its error says what is missing.
+    let unjudged = report.results.iter().filter(|r| r.error.is_some() && r.actual.is_some());
+    let unjudged: BTreeSet<&str> = unjudged.map(|result| result.case.id.as_str()).collect();
     let row = |[class, cases, failed, unanswered]: [&str; 4]| {
         let class = padded(class, CLASS_WIDTH);
         format!("{class}{}{}{}", right(cases, 7), right(failed, 9), right(unanswered, 11))
@@ -88,8 +95,10 @@ fn table(lang: Lang, words: &EvalWords, rows: &[FailureRow]) -> Vec<(Option<Tone
         lines.push((tone, format!("  {}", row(cells))));
         let failed = failed.iter().map(|(id, why)| (id, one_line(why)));
         let errors = errors.iter();
-        let errors =
-            errors.map(|(id, why)| (id, format!("{}: {}", words.no_answer, one_line(why))));
+        let errors = errors.map(|(id, why)| match unjudged.contains(id.as_str()) {
+            true => (id, one_line(why)),
+            false => (id, format!("{}: {}", words.no_answer, one_line(why))),
+        });
         let named: Vec<(&String, String)> = failed.chain(errors).collect();
         for (id, why) in named.iter().take(SHOWN) {
             lines.push((None, format!("    {}  {why}", padded(&one_line(id), width))));

@@ -6,6 +6,7 @@ mod degrade;
 mod done;
 mod endpoints;
 mod eval;
+mod judge;
 mod keys;
 mod moment;
 mod records;

@@ -18,6 +18,8 @@ mod cache;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod checks;
+#[cfg(test)]
 mod choices;
 #[cfg(test)]
 mod ci;

@@ -55,6 +55,7 @@ fn report(results: Vec<CaseResult>) -> EvalReport {
         reasons: vec![],
         failure_table: vec![],
         slices: Vec::new(),
+        judge: None,
         comparison: None,
         results,
     }

@@ -1,9 +1,9 @@
 //! An eval report in which every member is there.
 
 use crate::gate::{
-    Case, CaseResult, Check, CheckKind, CheckResult, Checks, EvalReport, FailureRow, GateVerdict,
-    Handling, PairedTest, Repeats, ReportDetail, Risk, RunComparison, Severity, SliceRow, Tokens,
-    Unanswered,
+    Agreement, Case, CaseResult, Check, CheckKind, CheckResult, Checks, EvalReport, FailureRow,
+    GateVerdict, Handling, HumanLabel, JudgeRecord, PairedTest, Repeats, ReportDetail, Risk,
+    RunComparison, Severity, SliceRow, Tokens, Unanswered,
 };
 use crate::ids::{Digest, UnixMs};
 use crate::upstream::Failure;
@@ -61,6 +61,26 @@ fn comparison() -> RunComparison {
     }
 }
 
+fn judge() -> JudgeRecord {
+    let text = || "text".to_owned();
+    let counts = Agreement {
+        cases: 1,
+        both_pass: 1,
+        both_fail: 1,
+        judge_passes: 1,
+        people_pass: 1,
+        kappa: Some(0.5),
+    };
+    JudgeRecord {
+        upstream: text(),
+        model: text(),
+        version: Some(text()),
+        answered_as: [(text(), 1)].into(),
+        same_family: true,
+        agreement: [(text(), counts)].into(),
+    }
+}
+
 fn slice() -> SliceRow {
     SliceRow {
         slice: "text".to_owned(),
@@ -92,6 +112,8 @@ pub(super) fn report() -> EvalReport {
             tags: vec![text()],
             metadata: [(text(), text())].into(),
             messages: vec![text().into()],
+            human: Some(HumanLabel::Pass),
+            human_answer: some(),
             reproduced: some(),
             needs_review: true,
             uncovered: false,
@@ -109,6 +131,7 @@ pub(super) fn report() -> EvalReport {
             detail: text(),
             weight: 0.5,
             measured: Some(0.5),
+            unjudged: true,
         }],
         latency_ms: 1,
         repeats: Some(Repeats { answered: 5, passed: 4 }),
@@ -134,6 +157,7 @@ pub(super) fn report() -> EvalReport {
             errors: vec![(text(), text())],
         }],
         slices: vec![slice()],
+        judge: Some(judge()),
         comparison: Some(comparison()),
         results: vec![result],
     }

@@ -61,6 +61,7 @@ impl Explain for CasesError {
                     "a line without id is named by its content".to_owned(),
                 ],
             ),
+            CasesError::NoSource { key, .. } => one(Usage, of_source(key)),
             CasesError::TooFewRows { .. } => one(
                 Usage,
                 "one row for each risk: format, grounding, safety, performance, regression",
@@ -80,6 +81,16 @@ impl Explain for CasesError {
             }
         }
     }
+}
+
+/// What sets up what a check asks.
+fn of_source(key: &str) -> String {
+    let value = match key {
+        "evals.embeddings" => "{url: \"http://127.0.0.1:8000/v1/embeddings\", model: NAME}",
+        "evals.judge" => "{upstream: NAME, model: NAME}",
+        _ => "[PROGRAM, ARGUMENT]",
+    };
+    format!("add `{key}: {value}` to `tidegate.yaml`, or take the check out")
 }
 
 fn of_encoding(problem: &EncodingProblem) -> Vec<String> {

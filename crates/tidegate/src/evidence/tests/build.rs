@@ -418,6 +418,7 @@ fn eval(to: &PackedSet) -> EvalReport {
         reasons: vec!["accuracy 0.800 is at least 0.8".to_owned()],
         failure_table: failure_table(&results),
         slices: Vec::new(),
+        judge: None,
         comparison: None,
         results,
     }

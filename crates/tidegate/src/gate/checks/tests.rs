@@ -1,6 +1,7 @@
 use super::*;
+use futures_util::FutureExt as _;
 use serde_json::json;
-use tidegate_core::gate::{Risk, Severity};
+use tidegate_core::gate::{Risk, Severity, mean_score};
 
 fn case(checks: Value, expected: Option<&str>) -> Case {
     Case {
@@ -17,6 +18,15 @@ fn case(checks: Value, expected: Option<&str>) -> Case {
     }
 }
 
+static NOTHING: Retrieved = Retrieved { ids: Vec::new(), text: String::new(), places: Vec::new() };
+
+/// What the case's checks give, which ask nothing outside.
+fn judged(case: &Case, seen: &Seen<'_>) -> (f64, Vec<CheckResult>) {
+    let (scorer, outside) = (Scorer::new(case).unwrap(), Outside::default());
+    let results = scorer.judge(seen, &outside).now_or_never().unwrap();
+    (mean_score(&results), results)
+}
+
 fn seen(answer: &str) -> Seen<'_> {
     Seen {
         answer,
@@ -27,13 +37,14 @@ fn seen(answer: &str) -> Seen<'_> {
         events: &[],
         calls: &[],
         finish: None,
+        retrieved: &NOTHING,
     }
 }
 
 /// Scores the answer; `wrong` is the details of the checks that do not hold, `; ` between them.
 fn check(checks: Value, answer: &str, score: f64, wrong: &str) {
     let case = case(checks, Some("退款需要 14 天"));
-    let (got, results) = Scorer::new(&case).unwrap().score(&seen(answer));
+    let (got, results) = judged(&case, &seen(answer));
     let details: Vec<&str> =
         results.iter().filter(|r| r.score < 1.0).map(|r| r.detail.as_str()).collect();
     assert_eq!(details.join("; "), wrong, "{answer}");
@@ -132,7 +143,7 @@ fn a_refusal_may_be_forbidden() {
 fn check_comparable(before: Option<&str>, now: &str, wrong: &str) {
     let case = case(json!({"comparable": true, "not_empty": true}), None);
     let seen = Seen { before, ..seen(now) };
-    let (_, results) = Scorer::new(&case).unwrap().score(&seen);
+    let (_, results) = judged(&case, &seen);
     let detail = results.iter().find(|r| r.check == "comparable").map(|r| r.detail.as_str());
     assert_eq!(detail.unwrap_or_default(), wrong, "{now}");
     assert_eq!(detail.is_some(), before.is_some());
@@ -160,27 +171,25 @@ fn a_red_line_event_scores_nothing_whatever_the_checks() {
     let case = case(json!({"not_empty": true}), None);
     let leak = [RiskEvent { kind: RiskKind::Leak, detail: String::new() }];
     let echo = [RiskEvent { kind: RiskKind::PromptEcho, detail: String::new() }];
-    let scorer = Scorer::new(&case).unwrap();
-    let (score, results) = scorer.score(&Seen { events: &leak, ..seen("answer") });
+    let (score, results) = judged(&case, &Seen { events: &leak, ..seen("answer") });
     assert!(score == 0.0 && results.iter().any(|r| r.detail == "red line: leak"));
-    assert!(scorer.score(&Seen { events: &echo, ..seen("answer") }).0 == 1.0);
+    assert!(judged(&case, &Seen { events: &echo, ..seen("answer") }).0 == 1.0);
 }
 
 #[test]
 fn an_echo_is_a_check_where_it_is_looked_for() {
     let case = case(json!({"no_prompt_echo": true}), None);
     let echo = [RiskEvent { kind: RiskKind::PromptEcho, detail: "50 %".to_owned() }];
-    let scorer = Scorer::new(&case).unwrap();
-    let (score, results) = scorer.score(&Seen { events: &echo, ..seen("answer") });
+    let (score, results) = judged(&case, &Seen { events: &echo, ..seen("answer") });
     assert_eq!((score, results[0].detail.as_str()), (0.0, "repeats the system prompt: 50 %"));
-    assert!(scorer.score(&seen("answer")).0 == 1.0);
+    assert!(judged(&case, &seen("answer")).0 == 1.0);
 }
 
 #[test]
 fn an_answer_that_was_cut_says_so() {
     let case = case(json!({"json_keys": ["a"]}), None);
     let seen = Seen { cut: true, ..seen("{\"a\": \"") };
-    let (_, results) = Scorer::new(&case).unwrap().score(&seen);
+    let (_, results) = judged(&case, &seen);
     assert!(results[0].detail.ends_with("(the answer was cut at `max_tokens`)"));
 }
 
@@ -234,7 +243,7 @@ fn checks_of_the_list_are_negated_weighed_and_named() {
     ]});
     check(two.clone(), "退款", 0.75, "does not match `。$`");
     let case = case(two, None);
-    let (_, results) = Scorer::new(&case).unwrap().score(&seen(""));
+    let (_, results) = judged(&case, &seen(""));
     let names: Vec<&str> = results.iter().map(|result| result.check.as_str()).collect();
     assert_eq!(names, ["regex", "regex#2", "not_empty"]);
     assert!(results[2].holds(), "what counts for nothing fails no strict case");
@@ -247,7 +256,7 @@ fn a_schemas_pattern_with_look_around_is_bounded() {
     check(schema.clone(), "\"aaaa\"", 1.0, "");
     let long = format!("\"{}!\"", "a".repeat(2_000));
     let case = case(schema, None);
-    let (score, _) = Scorer::new(&case).unwrap().score(&seen(&long));
+    let (score, _) = judged(&case, &seen(&long));
     assert_eq!(score, 0.0);
     check_refused(json!({"json_schema": {"$ref": "file:///etc/passwd"}}), "`json_schema` is not a");
 }

@@ -5,12 +5,12 @@ use super::super::run::REPEAT_MAX;
 use super::fields;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use tidegate_core::gate::Handling;
+use tidegate_core::gate::{Handling, HumanLabel};
 use tidegate_wire::RequestError;
 use tidegate_wire::openai_chat::{check_request, content_text};
 
 /// The keys that are read here.
-pub(super) const KEYS: [&str; 9] = [
+pub(super) const KEYS: [&str; 11] = [
     "strict",
     "as_served",
     "repeat",
@@ -18,6 +18,8 @@ pub(super) const KEYS: [&str; 9] = [
     "tags",
     "metadata",
     "messages",
+    "human",
+    "human_answer",
     "reproduced",
     "needs_review",
 ];
@@ -40,10 +42,21 @@ pub(super) fn handling(members: &mut Map<String, Value>) -> Result<Handling, Str
         tags: tags(members)?,
         metadata: metadata(members)?,
         messages: messages(members)?,
+        human: human(members)?,
+        human_answer: fields::text(members, "human_answer")?,
         reproduced: fields::text(members, "reproduced")?,
         needs_review: switch(members, "needs_review")?,
         uncovered: false,
     })
+}
+
+/// Takes out what a person says of the answer.
+fn human(members: &mut Map<String, Value>) -> Result<Option<HumanLabel>, String> {
+    let Some(given) = fields::text(members, "human")? else { return Ok(None) };
+    match HumanLabel::parse(given.trim()) {
+        Some(label) => Ok(Some(label)),
+        None => Err(format!("`human` is `{}`; it must be `pass` or `fail`", fields::cut(&given))),
+    }
 }
 
 /// The value of a key in a CSV's cell.

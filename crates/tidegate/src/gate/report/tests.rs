@@ -54,6 +54,7 @@ fn report(results: Vec<CaseResult>, verdict: GateVerdict) -> EvalReport {
         reasons: vec!["a reason".to_owned()],
         failure_table: failure_table(&results),
         slices: Vec::new(),
+        judge: None,
         comparison: None,
         results,
     }
@@ -61,7 +62,7 @@ fn report(results: Vec<CaseResult>, verdict: GateVerdict) -> EvalReport {
 
 pub(crate) fn mixed() -> EvalReport {
     let mut unheard = result("latency_01", Risk::Performance, "");
-    unheard.error = Some("unreachable: no connection".to_owned());
+    (unheard.actual, unheard.error) = (None, Some("unreachable: no connection".to_owned()));
     report(
         vec![
             result("format_01", Risk::Format, "missing JSON key `citations`"),

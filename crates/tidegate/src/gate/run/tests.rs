@@ -35,6 +35,7 @@ fn options(accuracy: f64) -> RunOptions {
         repeat: 1,
         as_served: false,
         scoring: Scoring::Mean,
+        outside: Arc::default(),
         previous: None,
         deadlines: Deadlines { first_byte: second, idle: second, total: second },
         progress: false,

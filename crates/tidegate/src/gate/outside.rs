@@ -1,0 +1,169 @@
+//! What checks ask of the world: embeddings, a judge model, a program. Core says what is asked and
+//! reads what comes; here it is asked, each within `evals.check_timeout_ms`. Whatever goes wrong is
+//! a reason for an inconclusive check, never a failure of the answer.
+
+use super::error::{CasesError, GateError};
+use super::judge::Judge;
+use super::program::Programs;
+use crate::clock::Clock;
+use crate::config::{EmbeddingService, Loaded};
+use crate::upstream::{Embedder, Endpoints, SetupError, UpstreamError};
+use crate::version_set::SetError;
+use futures_util::future::try_join_all;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tidegate_core::gate::{
+    About, Brought, Case, CaseResult, Check, CheckKind, Found, JudgeRecord, Need, Source,
+    agreement, found, need, source,
+};
+use tidegate_core::upstream::Failure;
+use tokio::time::{sleep, timeout};
+
+/// What errors call the service.
+const EMBEDDINGS: &str = "evals.embeddings";
+/// How often a service is asked where another time may do.
+const TRIES: u32 = 3;
+/// How long the first retry waits; each later one twice as long as the one before.
+const BACKOFF: Duration = Duration::from_millis(500);
+
+/// What checks may ask.
+#[derive(Debug, Default)]
+pub(crate) struct Outside {
+    embedder: Option<Embedder>,
+    judge: Option<Judge>,
+    programs: Programs,
+    within: Duration,
+}
+
+impl Outside {
+    /// Gets ready what these cases ask, as the project says.
+    ///
+    /// # Errors
+    /// What they ask is not set up, or cannot be asked: no key, no address.
+    pub(crate) fn new(
+        loaded: &Loaded,
+        cases: &[Case],
+        clock: &Clock,
+    ) -> Result<Outside, GateError> {
+        let (evals, upstreams) = (&loaded.project.evals, &loaded.project.upstreams);
+        let asked: BTreeSet<CheckKind> = listed(cases).map(|(_, check)| check.kind).collect();
+        let asks = |wanted| asked.iter().any(|kind| source(*kind) == Some(wanted));
+        let service = service(loaded).filter(|_| asks(Source::Embeddings));
+        let embedder = service.map(|service| Embedder::named(EMBEDDINGS, service)).transpose();
+        let judge = evals.judge.as_ref().filter(|_| asks(Source::Judge));
+        let judge = judge.and_then(|config| Some((config, upstreams.get(&config.upstream)?)));
+        let judge = judge.map(|(config, upstream)| {
+            let upstream = Endpoints::new(&config.upstream, upstream, &loaded.root, clock)?;
+            Ok(Judge::new(config.clone(), upstream))
+        });
+        Ok(Outside {
+            embedder: embedder.map_err(SetError::from)?,
+            judge: judge.transpose().map_err(|error: SetupError| SetError::from(error))?,
+            programs: Programs::new(&evals.commands, &loaded.root),
+            within: Duration::from_millis(evals.check_timeout_ms),
+        })
+    }
+
+    /// What a check finds with what it asks; `None` for a check that asks nothing.
+    pub(crate) async fn judge(&self, check: &Check, about: &About<'_>) -> Option<Found> {
+        let need = need(check, about)?;
+        Some(match timeout(self.within, self.bring(need)).await {
+            Ok(Ok(brought)) => found(check, &brought),
+            Ok(Err(why)) => Found::Unknown(why),
+            Err(_) => Found::Unknown(format!("no verdict within {} ms", self.within.as_millis())),
+        })
+    }
+
+    async fn bring(&self, need: Need) -> Result<Brought, String> {
+        match need {
+            Need::Vectors(texts) => {
+                let embedder = self.embedder.as_ref().ok_or_else(|| is_not_set(EMBEDDINGS))?;
+                self.vectors(embedder, &texts).await.map(Brought::Vectors)
+            }
+            Need::Judgements(questions) => {
+                let judge = self.judge.as_ref().ok_or_else(|| is_not_set("evals.judge"))?;
+                let asking = questions.iter().map(|question| judge.ask(question, self.within));
+                try_join_all(asking).await.map(Brought::Judgements)
+            }
+            Need::Printed { program, input } => {
+                self.programs.run(&program, &input).await.map(Brought::Printed)
+            }
+        }
+    }
+
+    /// The vectors of some texts; asked for again where that can help. Whoever waits ends it.
+    async fn vectors(
+        &self,
+        embedder: &Embedder,
+        texts: &[String],
+    ) -> Result<Vec<Vec<f32>>, String> {
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let mut wait = BACKOFF;
+        for tried in 1.. {
+            // Longer than the wait for it, which says in its own words that it was too long.
+            let asked = embedder.embed(&texts, self.within + Duration::from_secs(1)).await;
+            match asked {
+                Err(error) if tried < TRIES && may_help(&error) => {
+                    sleep(wait).await;
+                    wait *= 2;
+                }
+                asked => return asked.map_err(|error| format!("no embedding: {}", error.message)),
+            }
+        }
+        Err("no embedding came".to_owned())
+    }
+
+    /// What is known of the judge that was asked, where one was.
+    pub(crate) fn judge_record(
+        &self,
+        candidate: &str,
+        results: &[CaseResult],
+    ) -> Option<JudgeRecord> {
+        let record = self.judge.as_ref()?.record(candidate);
+        Some(JudgeRecord { agreement: agreement(results), ..record })
+    }
+}
+
+fn is_not_set(key: &str) -> String {
+    format!("`{key}` is not set")
+}
+
+fn may_help(error: &UpstreamError) -> bool {
+    error.failure.retryable() || error.failure == Failure::RateLimited
+}
+
+/// The service of the evals, else that of the index.
+fn service(loaded: &Loaded) -> Option<&EmbeddingService> {
+    let project = &loaded.project;
+    let of_index = || project.artifacts.index.search.as_ref()?.embeddings.as_ref();
+    project.evals.embeddings.as_ref().or_else(of_index)
+}
+
+/// Every check of the cases.
+fn listed(cases: &[Case]) -> impl Iterator<Item = (&Case, &Check)> {
+    cases.iter().flat_map(|case| case.checks.listed.iter().map(move |check| (case, check)))
+}
+
+/// Whether the project has what its cases ask.
+///
+/// # Errors
+/// The first check that asks what is not set up.
+pub(crate) fn check_sources(loaded: &Loaded, cases: &[Case]) -> Result<(), CasesError> {
+    let evals = &loaded.project.evals;
+    for (case, check) in listed(cases) {
+        let name = check.value.as_str().unwrap_or_default();
+        let (is_there, key) = match source(check.kind) {
+            None => continue,
+            Some(Source::Embeddings) => (service(loaded).is_some(), EMBEDDINGS.to_owned()),
+            Some(Source::Judge) => (evals.judge.is_some(), "evals.judge".to_owned()),
+            Some(Source::Program) => {
+                (evals.commands.contains_key(name), format!("evals.commands.{name}"))
+            }
+        };
+        if !is_there {
+            let (place, id, check) = (case.source.clone(), case.id.clone(), check.name());
+            return Err(CasesError::NoSource { place, id, check, key });
+        }
+    }
+    Ok(())
+}
