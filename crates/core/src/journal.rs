@@ -5,11 +5,16 @@
 //! After a crash between 1 and 3 the replayed state holds the intended table, so traffic goes on
 //! with the weights of before the crash or of after the decision, never a third.
 
+mod block;
 mod event;
 mod filing;
+mod replay_error;
+mod shadow;
 mod state;
 #[cfg(test)]
 mod tests;
 
+pub use block::Block;
 pub use event::{Entry, Event, JournalError, verify_chain};
-pub use state::{Block, ControlState, EvalRunRef, Release, ReplayError, SetRef};
+pub use replay_error::ReplayError;
+pub use state::{ControlState, EvalRunRef, Release, SetRef};

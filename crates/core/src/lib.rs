@@ -25,6 +25,7 @@ pub mod observe;
 pub mod decide;
 pub mod pairs;
 pub mod say;
+pub mod shadow;
 
 pub mod act;
 pub mod degrade;

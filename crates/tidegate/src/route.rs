@@ -4,8 +4,11 @@
 //! one answer. The swap itself does not wait: requests on the old table finish on the old table,
 //! and [`drained`] says how long that took.
 
+mod shadow;
+
 use crate::version_set::LiveSet;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
+pub(crate) use shadow::Shadowing;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -80,6 +83,7 @@ pub(crate) struct Router {
     experimental: AtomicBool,
     /// The number of the level that the service is degraded to; 0 for none.
     degraded: AtomicU8,
+    shadow: ArcSwapOption<Shadowing>,
 }
 
 impl Router {
@@ -90,6 +94,19 @@ impl Router {
             held: Mutex::default(),
             experimental: AtomicBool::new(false),
             degraded: AtomicU8::new(0),
+            shadow: ArcSwapOption::empty(),
+        }
+    }
+
+    /// The shadow that runs.
+    pub(crate) fn shadow(&self) -> Option<Arc<Shadowing>> {
+        self.shadow.load_full()
+    }
+
+    /// Begins a shadow, or ends the one that runs.
+    pub(crate) fn set_shadow(&self, next: Option<Arc<Shadowing>>) {
+        if let Some(before) = self.shadow.swap(next) {
+            before.end();
         }
     }
 

@@ -9,6 +9,7 @@ use crate::ids::{ChangeId, Digest, Generation, IncidentId, ServiceName, UnixMs, 
 use crate::incident::RedLines;
 use crate::observe::OutageRun;
 use crate::route::Table;
+use crate::shadow::{PairCounts, ShadowEnd, ShadowPlan, Used};
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
@@ -201,6 +202,29 @@ pub enum Event {
         after: String,
         /// Who ordered it.
         by: String,
+    },
+    /// A shadow began.
+    ShadowStarted {
+        /// Which sets are compared, the caps and the end, fixed for the whole shadow.
+        plan: Box<ShadowPlan>,
+        /// Who started it.
+        by: String,
+    },
+    /// Pairs of the shadow that runs, and how much it may use from now on.
+    ShadowSeen {
+        /// The pairs since the event before.
+        pairs: PairCounts,
+        /// What was used in all.
+        used: Used,
+        /// What may be used in all; after a kill it counts as used.
+        granted: Used,
+    },
+    /// The shadow that runs is over.
+    ShadowEnded {
+        /// What was used in all.
+        used: Used,
+        /// Why, and what it found.
+        end: Box<ShadowEnd>,
     },
     /// An evidence pack was written.
     PackWritten {

@@ -1,6 +1,8 @@
 //! The state of control: what replaying the journal gives (invariant 7).
 
-use super::event::{Entry, Event, JournalError, verify_chain};
+use super::block::Block;
+use super::event::{Entry, Event, verify_chain};
+use super::replay_error::ReplayError;
 use crate::access::{Grant, HeldKey, KeyId};
 use crate::decide::{
     Action, Cause, Decision, DecisionKind, Order, OrderKind, Phase, Plan, ReleaseState, Signal,
@@ -11,6 +13,7 @@ use crate::ids::{ChangeId, Digest, Generation, IncidentId, ServiceName, UnixMs, 
 use crate::incident::{Incident, RedLines, Subject, TRACES_MAX, outage_reason};
 use crate::observe::OutageRun;
 use crate::route::{Split, Table};
+use crate::shadow::Shadow;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,17 +38,6 @@ pub struct EvalRunRef {
     pub passed: bool,
     /// When it was journalled, at its end.
     pub at: UnixMs,
-}
-
-/// Why a set may not be released again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Block {
-    /// The release that was rolled back.
-    pub change_id: ChangeId,
-    /// When the rollback was decided.
-    pub at: UnixMs,
-    /// The first reason of that decision; absent where it gave none.
-    pub reason: Option<Cause>,
 }
 
 /// A release, running or over.
@@ -108,63 +100,11 @@ pub struct ControlState {
     /// How much of the service is switched off; absent where nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub degraded: Option<Degraded>,
+    /// The last shadow of each set that had one, by that set.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shadows: BTreeMap<VersionSetId, Arc<Shadow>>,
     /// The number of the entry applied last; 0 before the first.
     pub seq: u64,
-}
-
-/// Why an event does not fit the state. It is checked before an event is appended as well, so that
-/// no journal holds one that cannot be replayed.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum ReplayError {
-    /// The journal itself is broken.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// No release with this id was started.
-    #[error("this project has no release `{0}`")]
-    UnknownRelease(ChangeId),
-    /// The release is over.
-    #[error("release `{0}` is over; nothing moves it any more")]
-    ReleaseOver(ChangeId),
-    /// A release starts while another one runs.
-    #[error("release `{0}` is still running; a service has one release at a time")]
-    ReleaseRunning(ChangeId),
-    /// The change id is taken.
-    #[error("release `{0}` exists already")]
-    ReleaseExists(ChangeId),
-    /// A table is not the next one.
-    #[error("route table generation {given} does not follow generation {current}; a stale writer")]
-    StaleTable {
-        /// What the event's table has.
-        given: Generation,
-        /// What the state's table has; the next one is one more.
-        current: Generation,
-    },
-    /// The candidate rolled back before.
-    #[error("version set `{set}` was rolled back by release `{}` and is blocked", .block.change_id)]
-    Blocked {
-        /// The candidate that was to be released.
-        set: VersionSetId,
-        /// By which release, when and why it was blocked.
-        block: Box<Block>,
-    },
-    /// There is no such incident.
-    #[error("there is no incident `{0}`")]
-    NoIncident(IncidentId),
-    /// The incident has no case in the regression set yet.
-    #[error("incident `{0}` cannot be closed: it has no case yet")]
-    CasesMissing(IncidentId),
-    /// The service has no version set yet.
-    #[error("the service has no version set yet")]
-    NoService,
-    /// The service is adopted already.
-    #[error("the service has its first version set already")]
-    Adopted,
-    /// The key's name is taken.
-    #[error("there is a key `{0}` already")]
-    KeyExists(KeyId),
-    /// No key has this name.
-    #[error("there is no key `{0}`")]
-    NoKey(KeyId),
 }
 
 impl ControlState {
@@ -262,15 +202,14 @@ impl ControlState {
                 incident.closed = Some((at, conclusion.clone()));
             }
             Event::KeyMade { grant, by } => self.key_made(at, grant, by)?,
-            Event::KeyRevoked { key, at, by } => {
-                let held = self.keys.get_mut(key).ok_or_else(|| ReplayError::NoKey(key.clone()))?;
-                held.revoke(*at, by);
-            }
+            Event::KeyRevoked { key, at, by } => self.key_revoked(key, *at, by)?,
+            Event::ShadowStarted { plan, by } => self.shadow_started(plan, by)?,
+            Event::ShadowSeen { pairs, used, granted } => self.paired(pairs, *used, *granted)?,
+            Event::ShadowEnded { used, end } => self.shadow_ended(*used, end)?,
             // They are in the chain, and change nothing that control knows.
             Event::RecordsDeleted { .. } | Event::Repriced { .. } => {}
             Event::PackWritten { change_id, path, manifest } => {
-                let pack = PackRef { path: path.clone(), manifest: manifest.clone() };
-                self.packed(change_id, pack)?;
+                self.packed(change_id, path, manifest)?;
             }
         }
         Ok(())
@@ -305,6 +244,12 @@ impl ControlState {
         Ok(())
     }
 
+    fn key_revoked(&mut self, key: &KeyId, at: UnixMs, by: &str) -> Result<(), ReplayError> {
+        let held = self.keys.get_mut(key).ok_or_else(|| ReplayError::NoKey(key.clone()))?;
+        held.revoke(at, by);
+        Ok(())
+    }
+
     fn start(
         &mut self,
         at: UnixMs,
@@ -316,6 +261,7 @@ impl ControlState {
         if let Some(active) = &self.active {
             return Err(ReplayError::ReleaseRunning(active.clone()));
         }
+        self.require_no_shadow()?;
         if self.releases.contains_key(&plan.change_id) {
             return Err(ReplayError::ReleaseExists(plan.change_id.clone()));
         }
@@ -470,7 +416,8 @@ impl ControlState {
     }
 
     /// Notes the pack of a release, or of an incident of the service.
-    fn packed(&mut self, of: &ChangeId, pack: PackRef) -> Result<(), ReplayError> {
+    fn packed(&mut self, of: &ChangeId, path: &str, manifest: &Digest) -> Result<(), ReplayError> {
+        let pack = PackRef { path: path.to_owned(), manifest: manifest.clone() };
         if let Some(release) = self.releases.get_mut(of).map(Arc::make_mut) {
             release.pack = Some(pack);
             return Ok(());

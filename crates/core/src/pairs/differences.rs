@@ -34,9 +34,26 @@ pub fn relative(a: f64, b: f64) -> f64 {
 
 /// The differences of pairs, to a thousandth, with how often each was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "Vec<(i16, u64)>", into = "Vec<(i16, u64)>")]
 pub struct Differences {
     counts: BTreeMap<i16, u64>,
+}
+
+/// A list, since a key of JSON is a text.
+impl From<Differences> for Vec<(i16, u64)> {
+    fn from(differences: Differences) -> Vec<(i16, u64)> {
+        differences.counts.into_iter().collect()
+    }
+}
+
+impl From<Vec<(i16, u64)>> for Differences {
+    fn from(list: Vec<(i16, u64)>) -> Differences {
+        let mut differences = Differences::default();
+        for (thousandths, times) in list {
+            differences.add_times(f64::from(thousandths) / ONE, times);
+        }
+        differences
+    }
 }
 
 impl Differences {
@@ -63,6 +80,17 @@ impl Differences {
             let count = self.counts.entry(*difference).or_default();
             *count = count.saturating_add(*times);
         }
+    }
+
+    /// The same without these, which it has.
+    #[must_use]
+    pub fn without(&self, these: &Differences) -> Differences {
+        let left = |(difference, times): (&i16, &u64)| {
+            let taken = these.counts.get(difference).copied().unwrap_or_default();
+            let left = times.saturating_sub(taken);
+            (left > 0).then_some((*difference, left))
+        };
+        Differences { counts: self.counts.iter().filter_map(left).collect() }
     }
 
     /// The same with the arms swapped.

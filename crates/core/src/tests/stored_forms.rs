@@ -28,6 +28,7 @@ use crate::route::{Arm, Audience, Cohort, Entrance, Split, Table, Weight};
 use crate::upstream::Failure;
 use crate::version_set::{Artifact, ArtifactKind, FileRef, NamedSet, VersionKeys, VersionSet};
 use money::{charge, grant};
+use name::name;
 use retrieval::retrieval;
 use serde::Serialize;
 use serde_json::Value;
@@ -35,8 +36,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 mod money;
+mod name;
 mod report;
 mod retrieval;
+mod shadow;
 
 /// Members that say which variant an object is.
 const TAGS: [&str; 5] = ["event", "action", "code", "kind", "about"];
@@ -336,6 +339,9 @@ fn events() -> Vec<Event> {
         Event::Degraded { level: Some(DegradeLevel::Short), by: text(), reason: text() },
         Event::KeyRevoked { key: grant().key, at: UnixMs(5), by: text() },
         money::repriced(),
+        shadow::started(),
+        shadow::seen(),
+        shadow::ended(),
         Event::RecordsDeleted {
             tenant: Some(text()),
             user: Some(text()),
@@ -453,36 +459,10 @@ fn what_is_on_disk_is_as_listed() {
     assert!(changed.is_empty(), "what is written to disk has changed:\n{}", changed.join("\n"));
 }
 
-/// A match without `_`: a new event does not compile before the example above has it.
-fn name(event: &Event) -> &'static str {
-    match event {
-        Event::ServiceAdopted { .. } => "service_adopted",
-        Event::ServiceReleased { .. } => "service_released",
-        Event::SetPacked { .. } => "set_packed",
-        Event::EvalRun { .. } => "eval_run",
-        Event::ReleaseStarted { .. } => "release_started",
-        Event::Decided { .. } => "decided",
-        Event::Applied { .. } => "applied",
-        Event::EntranceOpened { .. } => "entrance_opened",
-        Event::IncidentOpened { .. } => "incident_opened",
-        Event::RedLinesSeen(_) => "red_lines_seen",
-        Event::OutageSeen { .. } => "outage_seen",
-        Event::CasesWritten { .. } => "cases_written",
-        Event::SamplesWritten { .. } => "samples_written",
-        Event::IncidentClosed { .. } => "incident_closed",
-        Event::PackWritten { .. } => "pack_written",
-        Event::KeyMade { .. } => "key_made",
-        Event::Degraded { .. } => "degraded",
-        Event::KeyRevoked { .. } => "key_revoked",
-        Event::RecordsDeleted { .. } => "records_deleted",
-        Event::Repriced { .. } => "repriced",
-    }
-}
-
 #[test]
 fn the_examples_have_every_event_and_read_back() {
     let names: BTreeSet<&str> = events().iter().map(name).collect();
-    assert_eq!(names.len(), 20, "one example of each event");
+    assert_eq!(names.len(), 23, "one example of each event");
     for event in events() {
         let written = serde_json::to_value(&event).unwrap();
         assert_eq!(written["event"], name(&event));

@@ -12,7 +12,7 @@ use crate::http::ends_soon;
 use crate::lang::Lang;
 use crate::output;
 use crate::store::{Access, Store};
-use crate::view::{self, EndpointAnswer, KeyAnswer};
+use crate::view::{self, EndpointAnswer, KeyAnswer, ShadowAnswer};
 use client::AdminClient;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -79,6 +79,8 @@ pub(crate) struct Seen {
     pub(crate) endpoints: Vec<EndpointAnswer>,
     /// When the certificate of the server's listener ends; `None` without TLS or a server.
     pub(crate) certificate_ends_at: Option<UnixMs>,
+    /// The last shadow of each set that had one.
+    pub(crate) shadows: Vec<ShadowAnswer>,
 }
 
 impl Seen {
@@ -104,6 +106,7 @@ impl From<Status> for Seen {
             keys: status.keys.clone(),
             endpoints: status.endpoints.clone(),
             certificate_ends_at: status.certificate_ends_at,
+            shadows: status.shadows.clone(),
             state: status.into_state(),
         }
     }
@@ -179,6 +182,7 @@ pub(crate) async fn read_status(config: &Path, server: Option<&str>) -> Result<S
     let (_, state) = read_state(&root).map_err(nothing_to_read)?;
     let keys = state.keys.iter().map(|(id, held)| (id.clone(), held.clone().into())).collect();
     let endpoints = Vec::new();
+    let shadows = state.shadows.values().map(|shadow| ShadowAnswer::of(shadow, 0)).collect();
     Ok(Seen {
         state,
         served: false,
@@ -187,6 +191,7 @@ pub(crate) async fn read_status(config: &Path, server: Option<&str>) -> Result<S
         keys,
         endpoints,
         certificate_ends_at: None,
+        shadows,
     })
 }
 

@@ -17,6 +17,7 @@ mod prompt;
 mod records;
 mod release;
 mod serve;
+mod shadow;
 mod smoke;
 mod trace;
 mod traces;
@@ -112,6 +113,9 @@ enum Command {
     Release(release::ReleaseCommand),
     /// Roll back the running release now, or a promoted one by its name.
     Rollback(release::RollbackArgs),
+    /// Compare a candidate with stable on the same requests; no user gets its answers.
+    #[command(subcommand)]
+    Shadow(shadow::ShadowCommand),
     /// Switch parts of the service off to relieve it, or on again.
     Degrade(degrade::DegradeArgs),
     /// List incidents, or close one.
@@ -167,6 +171,7 @@ impl Command {
             | Command::Ci(_)
             | Command::Release(_)
             | Command::Rollback(_)
+            | Command::Shadow(_)
             | Command::Degrade(_)
             | Command::Incident(_)
             | Command::Key(_)
@@ -326,6 +331,7 @@ async fn obey(config: &Path, command: Command, json: bool) -> Result<()> {
         Command::Smoke(args) => smoke::run(config, &args).await,
         Command::Release(command) => release::run(config, command, json).await,
         Command::Rollback(args) => release::rollback(config, &args, json).await,
+        Command::Shadow(command) => shadow::run(config, command, json).await,
         Command::Degrade(args) => degrade::run(config, &args, json).await,
         Command::Incident(command) => release::incident(config, command, json).await,
         Command::Key(command) => key::run(config, command, json).await,

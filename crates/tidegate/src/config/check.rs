@@ -2,6 +2,7 @@
 
 mod money;
 mod risk;
+mod shadow;
 
 use super::address::{endpoint_below, is_open_to_all, listen_addr};
 use super::cors::check_origin;
@@ -54,6 +55,7 @@ impl Checker<'_> {
         self.limits(project)?;
         self.lines(project)?;
         self.release(project)?;
+        self.shadow(project)?;
         self.evals(project)?;
         self.money(project)?;
         self.records(project)?;

@@ -22,6 +22,7 @@ mod reserved;
 mod retrieval;
 mod risk;
 mod schema;
+mod shadow;
 mod texts;
 mod tls;
 mod upstream;

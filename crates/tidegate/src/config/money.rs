@@ -171,7 +171,7 @@ impl BoundsConfig {
 
 /// Dollars as they are written in the file. YAML's numbers are read as fractions of two; the
 /// shortest decimal that is read as the same one is what was written, up to 15 digits.
-fn money(dollars: f64) -> Money {
+pub(super) fn money(dollars: f64) -> Money {
     // `-0.0` is in every range, and `-0` is no amount: it would be the largest.
     let dollars = if dollars == 0.0 { 0.0 } else { dollars };
     Money::parse_usd(&dollars.to_string()).unwrap_or(Money::MAX)

@@ -1,5 +1,6 @@
 //! What `release:` in `tidegate.yaml` may say: ladder, audience and error budget.
 
+use super::shadow::ShadowConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_core::decide::defaults;
@@ -73,6 +74,8 @@ pub(crate) struct ReleaseConfig {
     /// How long a pause by lines lasts at most, seconds; then the release is rolled back where the
     /// candidate is proven worse than stable, however much worse. 0 for no limit.
     pub(crate) pause_max_s: u64,
+    /// How a candidate is compared before any user gets its answers.
+    pub(crate) shadow: ShadowConfig,
 }
 
 impl Default for ReleaseConfig {
@@ -90,6 +93,7 @@ impl Default for ReleaseConfig {
             stale_after_s: defaults::STALE_AFTER_S,
             harm_budget: defaults::HARM_BUDGET,
             pause_max_s: defaults::PAUSE_MAX_S,
+            shadow: ShadowConfig::default(),
         }
     }
 }

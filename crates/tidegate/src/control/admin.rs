@@ -261,6 +261,8 @@ impl Admin {
             | Command::RecordEval(_)
             | Command::Reopen { .. }
             | Command::Degrade { .. }
+            | Command::StartShadow(_)
+            | Command::StopShadow { .. }
             | Command::CloseIncident { .. }
             | Command::Reprice { .. }
             | Command::WritePack { .. } => false,

@@ -303,6 +303,8 @@ impl Ahead {
             | Command::Pack(_)
             | Command::RecordEval(_)
             | Command::Degrade { .. }
+            | Command::StartShadow(_)
+            | Command::StopShadow { .. }
             | Command::CloseIncident { .. }
             | Command::MakeKey(_)
             | Command::RotateKey { .. }

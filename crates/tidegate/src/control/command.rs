@@ -55,6 +55,15 @@ pub(crate) enum Command {
         /// Why.
         reason: String,
     },
+    /// Start a shadow.
+    StartShadow(Box<ShadowRequest>),
+    /// End the shadow that runs.
+    StopShadow {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
     /// Close an incident.
     CloseIncident {
         /// Its id.
@@ -107,11 +116,13 @@ impl Command {
     fn by(&mut self) -> Option<&mut String> {
         match self {
             Command::Start(request) => Some(&mut request.by),
+            Command::StartShadow(request) => Some(&mut request.by),
             Command::Order { order, .. } => Some(&mut order.by),
             Command::MakeKey(request) => Some(&mut request.by),
             Command::DeleteRecords(request) => Some(&mut request.by),
             Command::Reopen { by, .. }
             | Command::Degrade { by, .. }
+            | Command::StopShadow { by, .. }
             | Command::CloseIncident { by, .. }
             | Command::RotateKey { by, .. }
             | Command::RevokeKey { by, .. }
@@ -135,6 +146,8 @@ impl Command {
             | Command::RevokeKey { .. }
             | Command::DeleteRecords(_) => Role::Admin,
             Command::Start(_)
+            | Command::StartShadow(_)
+            | Command::StopShadow { .. }
             | Command::Order { .. }
             | Command::Pack(_)
             | Command::RecordEval(_)
@@ -163,6 +176,33 @@ pub(crate) struct StartRequest {
     pub(crate) smoke: Option<GateRun>,
     /// Whether it may start although there is no way back to the old behaviour.
     pub(crate) accept_one_way: bool,
+}
+
+/// What a shadow starts with; what is left out is as the project says.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ShadowRequest {
+    /// A kept set; left out, the project's files are packed.
+    #[serde(default)]
+    pub(crate) set: Option<VersionSetId>,
+    /// What to pack instead of what the project says.
+    #[serde(default)]
+    pub(crate) overrides: PackOverrides,
+    /// Who starts it.
+    #[serde(default)]
+    pub(crate) by: String,
+    /// Share of stable's requests, percent.
+    #[serde(default)]
+    pub(crate) sample_pct: Option<f64>,
+    /// Most requests.
+    #[serde(default)]
+    pub(crate) max_requests: Option<u64>,
+    /// Most money.
+    #[serde(default)]
+    pub(crate) max_cost: Option<Money>,
+    /// How long at most, ms.
+    #[serde(default)]
+    pub(crate) lasts_ms: Option<u64>,
 }
 
 /// What a key is made with. A member that is not known is refused: it may be a bound.

@@ -206,6 +206,20 @@ pub(crate) enum StartError {
     /// The plan is not sound.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// It is a shadow that does not start.
+    #[error(transparent)]
+    Shadow(#[from] ShadowError),
+}
+
+/// Why a shadow does not start.
+#[derive(Debug, Error)]
+pub(crate) enum ShadowError {
+    /// The set is stable's.
+    #[error("nothing to compare: {set} ({label}) is what stable serves already")]
+    NothingNew { set: VersionSetId, label: String },
+    /// What its answers cost would not be known.
+    #[error("model `{model}` has no price, so the cap on what mirrored requests cost cannot hold")]
+    Unpriced { model: String },
 }
 
 /// What is wrong with a set's eval.

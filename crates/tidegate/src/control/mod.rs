@@ -13,6 +13,7 @@ mod way_back;
 mod experimental;
 mod keys;
 mod records;
+mod shadow;
 mod start;
 
 mod incident;
@@ -28,8 +29,12 @@ mod find;
 mod status;
 
 pub(crate) use admin::{AdminError, AdminPlane, WireError, serve_admin};
-pub(crate) use command::{Answer, Command, DeleteRequest, KeyRequest, NewKey, StartRequest};
-pub(crate) use error::{ControlError, EvalProblem, KeyRefused, ProjectError, StartError};
+pub(crate) use command::{
+    Answer, Command, DeleteRequest, KeyRequest, NewKey, ShadowRequest, StartRequest,
+};
+pub(crate) use error::{
+    ControlError, EvalProblem, KeyRefused, ProjectError, ShadowError, StartError,
+};
 pub(crate) use find::{AdminFile, folder_of, full_name, in_folder, of_this_user};
 pub(crate) use keys::LIFE;
 pub(crate) use records::whose;
@@ -61,6 +66,7 @@ use tidegate_core::guard::RiskEvent;
 use tidegate_core::ids::{ChangeId, ServiceName, VersionSetId};
 use tidegate_core::journal::{ControlState, Event};
 use tidegate_core::route::{Arm, Table};
+use tidegate_core::shadow::Ledger;
 
 /// Failing records of a candidate that are looked through at a start, the newest. More than this in
 /// the second before a crash is a candidate that its lines roll back.
@@ -103,6 +109,8 @@ pub(crate) struct Control {
     store_fails: bool,
     /// What keys are hashed with; absent before the first key.
     key_secret: Option<KeySecret>,
+    /// What was looked at of the shadow that runs.
+    shadow_looked: shadow::Looked,
 }
 
 impl Control {
@@ -132,6 +140,7 @@ impl Control {
             was_replayed: false,
             store_fails: false,
             key_secret,
+            shadow_looked: shadow::Looked::default(),
         })
     }
 
@@ -208,6 +217,9 @@ impl Control {
         self.plane = Some(plane.clone());
         self.ahead.attach(plane.clone());
         self.ahead.keep_live(&self.live);
+        if let Err(error) = self.begin_mirroring(Ledger::of) {
+            self.log_failed(None, "control: the shadow that runs cannot go on", &error);
+        }
         Ok(plane)
     }
 
@@ -231,6 +243,8 @@ impl Control {
     pub(crate) async fn handle(&mut self, command: Command) -> Result<Answer> {
         match command {
             Command::Start(request) => self.start(*request).await,
+            Command::StartShadow(request) => self.start_shadow(*request).await,
+            Command::StopShadow { by, reason } => self.stop_shadow(by, reason).await,
             Command::Order { order, release, anyway } => {
                 // With a server this was asked before the loop, which waits for no model server.
                 if self.plane.is_none() {

@@ -136,6 +136,8 @@ impl ControlHandle {
             | Command::Pack(_)
             | Command::RecordEval(_)
             | Command::Degrade { .. }
+            | Command::StartShadow(_)
+            | Command::StopShadow { .. }
             | Command::CloseIncident { .. }
             | Command::MakeKey(_)
             | Command::RotateKey { .. }
@@ -198,6 +200,8 @@ impl ControlHandle {
             | Command::Pack(_)
             | Command::RecordEval(_)
             | Command::Degrade { .. }
+            | Command::StartShadow(_)
+            | Command::StopShadow { .. }
             | Command::CloseIncident { .. }
             | Command::MakeKey(_)
             | Command::RotateKey { .. }
@@ -309,6 +313,10 @@ async fn own(mut control: Control, mut wakes: mpsc::Receiver<Wake>) {
             Wake::Stop(reply) => {
                 control.file_all_red_lines().await;
                 control.file_outage(true).await;
+                if let Err(error) = control.keep_shadow().await {
+                    let what = "control: the last pairs of the shadow were not journalled";
+                    control.log_failed(None, what, &error);
+                }
                 if let Err(error) = control.keep_numbers().await {
                     control.log_failed(
                         None,

@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use crate::http::certificate_ends_at;
 use crate::route::LiveTable;
 use crate::view::{
-    EndpointAnswer, IncidentAnswer, KeyAnswer, ReleaseAnswer, SetAnswer, TableAnswer,
+    EndpointAnswer, IncidentAnswer, KeyAnswer, ReleaseAnswer, SetAnswer, ShadowAnswer, TableAnswer,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -52,6 +52,9 @@ pub(crate) struct Status {
     /// When the certificate of the server's listener ends; absent without TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) certificate_ends_at: Option<UnixMs>,
+    /// The last shadow of each set that had one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) shadows: Vec<ShadowAnswer>,
 }
 
 impl Status {
@@ -71,6 +74,7 @@ impl Status {
             released,
             keys,
             degraded,
+            shadows: _,
             seq,
         } = ahead.effective();
         let now = Clock::Real.now();
@@ -99,6 +103,7 @@ impl Status {
                 .collect(),
             endpoints: ahead.table().map(|table| endpoints(&table)).unwrap_or_default(),
             certificate_ends_at: certificate_ends_at(),
+            shadows: ahead.shadows(),
         }
     }
 
@@ -116,6 +121,7 @@ impl Status {
             degraded: None,
             endpoints: Vec::new(),
             certificate_ends_at: None,
+            shadows: Vec::new(),
             ..self
         }
     }
@@ -140,6 +146,7 @@ impl Status {
             keys: _,
             endpoints: _,
             certificate_ends_at: _,
+            shadows: _,
         } = self;
         ControlState {
             service,

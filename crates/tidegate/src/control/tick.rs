@@ -31,7 +31,10 @@ impl Control {
             self.ahead.look(self.clock.now());
             return Ok(None);
         }
-        let Some(active) = self.state.active.clone() else { return Ok(None) };
+        let Some(active) = self.state.active.clone() else {
+            self.look_at_shadow().await?;
+            return Ok(None);
+        };
         // Nothing can steer the candidate any more once nothing can be written for good.
         let order = self.store.stopped().map(|why| Order {
             kind: OrderKind::RollBack,

@@ -3,14 +3,15 @@
 use super::data::GateOutput;
 use super::error::{EvidenceError, Result};
 use crate::clock::rfc3339;
-use crate::view::WithSentence;
+use crate::view::{WithSentence, shadow_end};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use tidegate_core::decide::{Action, Decision, DecisionKind, Order, Phase, Signal};
-use tidegate_core::evidence::{GateLevel, GateRun, VerifyProblem};
+use tidegate_core::evidence::{GateLevel, GateRun, GateStatus, VerifyProblem};
 use tidegate_core::ids::{ChangeId, Digest, Generation, IncidentId, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, Event, verify_chain};
 use tidegate_core::route::{Table, Weight};
+use tidegate_core::shadow::ShadowVerdict;
 
 /// One line of `journal.jsonl`: an entry as it was chained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -104,6 +105,9 @@ pub(super) fn steps(journal: &[JournalLine]) -> Result<Vec<Step>> {
             | Event::KeyRevoked { .. }
             | Event::RecordsDeleted { .. }
             | Event::Repriced { .. }
+            | Event::ShadowStarted { .. }
+            | Event::ShadowSeen { .. }
+            | Event::ShadowEnded { .. }
             | Event::PackWritten { .. } => {}
         }
     }
@@ -119,7 +123,7 @@ pub(super) fn of_release(
 ) -> Result<Vec<Entry>> {
     let mut generations: BTreeSet<Generation> = BTreeSet::new();
     let incident = IncidentId::of_release(change_id);
-    let mut ours = Vec::new();
+    let (mut ours, mut shadowed) = (Vec::new(), false);
     for entry in entries {
         let event = entry.event()?;
         let belongs = match &event {
@@ -151,7 +155,14 @@ pub(super) fn of_release(
             Event::OutageSeen { incident: id, .. }
             | Event::CasesWritten { incident: id, .. }
             | Event::IncidentClosed { incident: id, .. } => *id == incident,
-            Event::Degraded { .. }
+            Event::ShadowStarted { plan, .. } => {
+                shadowed = [&plan.from, &plan.to] == sets;
+                shadowed
+            }
+            Event::ShadowEnded { .. } => std::mem::take(&mut shadowed),
+            // Its end has all that they say.
+            Event::ShadowSeen { .. }
+            | Event::Degraded { .. }
             | Event::KeyMade { .. }
             | Event::KeyRevoked { .. }
             | Event::RecordsDeleted { .. }
@@ -171,6 +182,22 @@ pub(super) fn smoke(entries: &[Entry]) -> Option<GateOutput> {
         }
         Ok(_) | Err(_) => None,
     })
+}
+
+/// What the last shadow before the release found, where there was one.
+pub(super) fn shadow(entries: &[Entry]) -> Option<GateOutput> {
+    let ended = |entry: &Entry| match entry.event() {
+        Ok(Event::ShadowEnded { end, .. }) => Some(end),
+        Ok(_) | Err(_) => None,
+    };
+    let end = entries.iter().rev().find_map(ended)?;
+    let status = match end.verdict {
+        ShadowVerdict::Better | ShadowVerdict::NotWorse => GateStatus::Pass,
+        ShadowVerdict::Worse => GateStatus::Fail,
+        ShadowVerdict::NotYet => GateStatus::Inconclusive,
+    };
+    let text = shadow_end(&end);
+    Some(GateOutput { name: "shadow".to_owned(), level: GateLevel::L2, status, text })
 }
 
 /// The entries that belong to an incident of the service: its own events, and what was said of the
@@ -202,6 +229,9 @@ pub(super) fn of_incident(
             | Event::KeyRevoked { .. }
             | Event::RecordsDeleted { .. }
             | Event::Repriced { .. }
+            | Event::ShadowStarted { .. }
+            | Event::ShadowSeen { .. }
+            | Event::ShadowEnded { .. }
             | Event::IncidentOpened { .. } => false,
         })
     };

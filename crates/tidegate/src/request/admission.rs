@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
 use tidegate_core::access::{Priority, Turns};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
 /// Why a request is not taken on. Each passes soon by itself.
@@ -35,6 +36,7 @@ pub(super) struct Admission {
     retry_reserve_milli: AtomicI64,
     /// Requests that got no place, by priority, the highest first.
     shed: [AtomicU64; Priority::ALL.len()],
+    crowded: Notify,
 }
 
 impl Admission {
@@ -53,7 +55,24 @@ impl Admission {
             }),
             retry_reserve_milli: AtomicI64::new(RETRY_RESERVE_MILLI),
             shed: Default::default(),
+            crowded: Notify::new(),
         }
+    }
+
+    /// Ready when a request has to wait for its place, and when the service stops: what can be
+    /// given up makes way then.
+    pub(super) fn crowded(&self) -> Notified<'_> {
+        self.crowded.notified()
+    }
+
+    /// Whether a request waits for its place.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.places.turns().waiting() > 0
+    }
+
+    /// What can be given up makes way.
+    pub(super) fn make_way(&self) {
+        self.crowded.notify_waiters();
     }
 
     /// A place for one request, held as long as the request runs. Where all are taken, those who
@@ -93,6 +112,7 @@ impl Admission {
             turns.wait((priority, &who), ticket).map_err(|_| Overload::Waiting)?;
             (InLine { places, of: (priority, &who), number }, given)
         };
+        self.make_way();
         let given = timeout(wait, given).await;
         drop(in_line);
         match given {

@@ -4,10 +4,12 @@
 mod account;
 mod cached;
 mod fallback;
+mod mirror;
 mod moderated;
 mod placed;
 mod repair;
 mod retrieve;
+mod said;
 mod screen;
 mod spent;
 mod taken;

@@ -243,6 +243,7 @@ impl Gateway {
     /// Says that no new requests should come: `/readyz` answers 503 from now on.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
+        self.admission.make_way();
     }
 
     /// Whether [`Self::stop`] was called.

@@ -3,6 +3,7 @@
 
 use super::degrade::degraded;
 use super::moment::moment;
+use super::shadow::{shadow_ended, shadow_started};
 use crate::lang::Lang;
 use serde::{Deserialize, Serialize};
 use tidegate_core::access::{KeyId, Role};
@@ -11,6 +12,7 @@ use tidegate_core::decide::Phase;
 use tidegate_core::degrade::{DegradeLevel, Lack};
 use tidegate_core::ids::{ChangeId, IncidentId, UnixMs, VersionSetId};
 use tidegate_core::route::Weight;
+use tidegate_core::shadow::{ShadowVerdict, Used};
 
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,6 +67,26 @@ pub(crate) enum Done {
         lacks: Vec<Lack>,
         /// The release that is paused with it, or is still paused.
         paused: Option<ChangeId>,
+    },
+    /// A shadow began.
+    ShadowStarted {
+        /// The set that is mirrored to.
+        set: VersionSetId,
+        /// Its label.
+        label: String,
+        /// Its caps.
+        most: Used,
+        /// When it ends at the latest.
+        ends_at: UnixMs,
+    },
+    /// A shadow is over.
+    ShadowEnded {
+        /// The set that was mirrored to.
+        set: VersionSetId,
+        /// What it found.
+        verdict: ShadowVerdict,
+        /// Pairs.
+        pairs: u64,
     },
     /// An incident is closed.
     Closed {
@@ -155,6 +177,12 @@ impl Done {
             Done::Degraded { level, lacks, paused } => {
                 degraded(Lang::En, *level, lacks, paused.as_ref())
             }
+            Done::ShadowStarted { set, label, most, ends_at } => {
+                shadow_started(Lang::En, (set, label), *most, *ends_at)
+            }
+            Done::ShadowEnded { set, verdict, pairs } => {
+                shadow_ended(Lang::En, set, *verdict, *pairs)
+            }
             Done::Closed { incident } => format!("incident {incident} is closed"),
             Done::KeyMade { key, name, role } => {
                 format!("key {key} of `{name}` is made, with role {role}")
@@ -196,6 +224,12 @@ impl Done {
             Done::Degraded { level, lacks, paused } => {
                 degraded(Lang::Zh, *level, lacks, paused.as_ref())
             }
+            Done::ShadowStarted { set, label, most, ends_at } => {
+                shadow_started(Lang::Zh, (set, label), *most, *ends_at)
+            }
+            Done::ShadowEnded { set, verdict, pairs } => {
+                shadow_ended(Lang::Zh, set, *verdict, *pairs)
+            }
             Done::Closed { incident } => format!("事故 {incident} 已关闭"),
             Done::KeyMade { key, name, role } => {
                 format!("已为 `{name}` 创建密钥 {key}，角色 {role}")
@@ -236,6 +270,12 @@ impl Done {
             Done::Degraded { level, lacks, paused } => {
                 degraded(Lang::Ja, *level, lacks, paused.as_ref())
             }
+            Done::ShadowStarted { set, label, most, ends_at } => {
+                shadow_started(Lang::Ja, (set, label), *most, *ends_at)
+            }
+            Done::ShadowEnded { set, verdict, pairs } => {
+                shadow_ended(Lang::Ja, set, *verdict, *pairs)
+            }
             Done::Closed { incident } => format!("インシデント {incident} を終了した"),
             Done::KeyMade { key, name, role } => {
                 format!("`{name}` の鍵 {key} を作った（役割 {role}）")
@@ -263,8 +303,9 @@ fn named(set: &Option<VersionSetId>) -> &str {
 mod tests {
     use super::*;
     use tidegate_core::decide::PausedBy;
+    use tidegate_core::money::Money;
 
-    fn all() -> [Done; 18] {
+    fn all() -> [Done; 20] {
         let change_id = || ChangeId::parse("prompt-v2-1").unwrap();
         let set = || VersionSetId::parse("vs-0f3a9c21d4e7").unwrap();
         let key = || KeyId::parse("tg-0123abcd").unwrap();
@@ -286,6 +327,13 @@ mod tests {
             },
             Done::Degraded { level: None, lacks: Vec::new(), paused: Some(change_id()) },
             Done::Opened,
+            Done::ShadowStarted {
+                set: set(),
+                label: "v2".to_owned(),
+                most: Used { requests: 200, cost: Money(5) },
+                ends_at: UnixMs(1_795_874_700_000),
+            },
+            Done::ShadowEnded { set: set(), verdict: ShadowVerdict::NotYet, pairs: 7 },
             Done::Closed { incident: IncidentId::of_release(&change_id()) },
             Done::PackWritten { path: "reports/x".to_owned() },
             Done::RecordsDeleted { records: 7 },

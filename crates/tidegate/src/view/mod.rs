@@ -11,6 +11,7 @@ mod keys;
 mod moment;
 mod records;
 mod release;
+mod shadow;
 mod status;
 mod table;
 mod trace;
@@ -27,6 +28,7 @@ pub(crate) use eval::eval;
 pub(crate) use eval::eval_in;
 pub(crate) use keys::{KeyAnswer, keys, shown_once};
 pub(crate) use records::{kept_elsewhere, would_be_deleted};
+pub(crate) use shadow::{ShadowAnswer, no_shadow, shadow, shadow_end};
 pub(crate) use status::{
     certificate_ends, edits, experimental, next_steps, no_incidents, no_longer_watched, no_release,
     no_set, unserved, unwritten, waits_for_server,

@@ -114,6 +114,8 @@ mod services;
 #[cfg(test)]
 mod sets;
 #[cfg(test)]
+mod shadow;
+#[cfg(test)]
 mod smoke;
 #[cfg(test)]
 #[cfg(target_os = "linux")]

@@ -4,7 +4,11 @@ use super::*;
 use crate::access::key::RANDOM_BYTES;
 use crate::access::{Grant, KeyText, Role};
 use crate::degrade::DegradeLevel;
+use crate::money::Money;
+use crate::pairs::{Limit, PairMetric};
+use crate::shadow::{EndReason, PairCounts, ShadowPlan, Side, Used};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 /// What a seeded operator and controller might do next; many of these do not fit at the time and
 /// are refused, as in life.
@@ -25,6 +29,8 @@ enum Step {
     Key,
     Revoke,
     Degrade(u8),
+    Shadow,
+    Pairs { last: bool },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -50,6 +56,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Key),
         1 => Just(Step::Revoke),
         1 => (0u8..5).prop_map(Step::Degrade),
+        1 => Just(Step::Shadow),
+        1 => any::<bool>().prop_map(|last| Step::Pairs { last }),
     ]
 }
 
@@ -138,6 +146,8 @@ impl Run {
                 self.append(Event::KeyRevoked { key, at: UnixMs(n), by: "mei".to_owned() })
             }
             Step::Degrade(number) => self.append(degraded(*number)),
+            Step::Shadow => self.shadow(n),
+            Step::Pairs { last } => self.pairs(n, *last),
             Step::RedLines { on, late, count } => {
                 let of = late.then_some(release).or(self.state.active.clone());
                 let seen: Vec<_> = (0..*count).map(|i| sighting(*on, of.clone(), n, i)).collect();
@@ -145,6 +155,41 @@ impl Run {
                 filed.into_iter().try_for_each(|lines| self.append(Event::RedLinesSeen(lines)))
             }
         }
+    }
+}
+
+fn shadow(from: VersionSetId, to: VersionSetId) -> ShadowPlan {
+    ShadowPlan {
+        from,
+        to,
+        label: "第二版".to_owned(),
+        sample: 0.3,
+        most: Used { requests: 20, cost: Money(50) },
+        created_at: UnixMs(0),
+        ends_at: UnixMs(60_000),
+        alpha: 0.05,
+        limits: BTreeMap::from([(PairMetric::Failed, Limit::new(0.05).unwrap())]),
+    }
+}
+
+impl Run {
+    fn shadow(&mut self, n: u64) -> Result<(), ReplayError> {
+        let from = self.state.table.as_ref().unwrap().stable.clone();
+        let plan = Box::new(shadow(from, set(n)));
+        self.append(Event::ShadowStarted { plan, by: "mei".to_owned() })
+    }
+
+    fn pairs(&mut self, n: u64, last: bool) -> Result<(), ReplayError> {
+        let running = self.state.shadow().ok_or(ReplayError::NoShadow)?.clone();
+        let mut pairs = PairCounts::default();
+        let failed = Side { failed: n.is_multiple_of(3), ..Side::default() };
+        pairs.add(&Side::default(), &failed);
+        let used = Used { requests: n, cost: Money(n) };
+        if last {
+            let end = Box::new(running.ending(&pairs, UnixMs(n), EndReason::Time));
+            return self.append(Event::ShadowEnded { used, end });
+        }
+        self.append(Event::ShadowSeen { pairs, used, granted: used })
     }
 }
 
@@ -218,15 +263,18 @@ fn the_histories_reach_every_phase_and_are_refused_at_times() {
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
     let (mut phases, mut refusals, mut closed) = (std::collections::BTreeSet::new(), 0, 0);
+    let mut shadows = 0;
     for _ in 0..100 {
         let steps = prop::collection::vec(step(), 60).new_tree(&mut runner).unwrap().current();
         let (run, refused) = run_of(&steps);
         refusals += refused;
         phases.extend(run.state.releases.values().map(|r| r.state.phase.as_str()));
+        shadows += run.state.shadows.values().filter(|shadow| shadow.ended.is_some()).count();
         closed += run.state.incidents.values().filter(|i| i.closed.is_some()).count();
     }
     for phase in [Phase::RolledBack, Phase::ShutOff, Phase::Promoted] {
         assert!(phases.contains(phase.as_str()), "{phases:?}");
     }
     assert!(refusals > 100 && closed > 10, "{refusals} refused, {closed} closed");
+    assert!(shadows > 10, "{shadows} shadows ended");
 }

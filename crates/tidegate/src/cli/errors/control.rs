@@ -2,7 +2,7 @@
 
 use super::{Explain, Meaning, none, one};
 use crate::control::{
-    AdminError, ControlError, EvalProblem, KeyRefused, LIFE, ProjectError, StartError,
+    AdminError, ControlError, EvalProblem, KeyRefused, LIFE, ProjectError, ShadowError, StartError,
 };
 use crate::error::ErrorKind;
 use crate::host::HostError;
@@ -21,7 +21,7 @@ impl Explain for ControlError {
             ControlError::Evidence(error) => error.explain(),
             ControlError::Store(error) => error.explain(),
             ControlError::Start(error) => error.explain(),
-            ControlError::Refused(error) => (ErrorKind::Failed, of_refusal(error)),
+            ControlError::Refused(error) => of_refusal(error),
             ControlError::Unreplayable(_) => one(
                 Internal,
                 "keep a copy of .tidegate/ and start from a backup; nothing was changed",
@@ -147,13 +147,16 @@ fn write_a_case(case_id: &str, regression: &Path) -> Vec<String> {
     ]
 }
 
-fn of_refusal(error: &ReplayError) -> Vec<String> {
+fn of_refusal(error: &ReplayError) -> Meaning {
     use ReplayError as E;
     let hint = match error {
         E::Blocked { .. } => {
             "release a set that fixes it, or override by name: `--override --by NAME --reason WHY`"
         }
         E::ReleaseRunning(_) => "`tidegate release status`, then promote it or `tidegate rollback`",
+        E::ShadowRunning(_) => "`tidegate shadow status`; `tidegate shadow stop` ends it",
+        E::NoShadow => "`tidegate shadow start` starts one",
+        E::ShadowPlan(_) => return none(ErrorKind::Usage),
         E::Journal(_)
         | E::UnknownRelease(_)
         | E::ReleaseOver(_)
@@ -164,9 +167,9 @@ fn of_refusal(error: &ReplayError) -> Vec<String> {
         | E::NoService
         | E::KeyExists(_)
         | E::NoKey(_)
-        | E::Adopted => return Vec::new(),
+        | E::Adopted => return none(ErrorKind::Failed),
     };
-    vec![hint.to_owned()]
+    one(ErrorKind::Failed, hint)
 }
 
 impl Explain for ProjectError {
@@ -212,6 +215,25 @@ impl Explain for StartError {
                 one(Failed, format!("{first}`{command}`"))
             }
             StartError::Plan(_) => none(Usage),
+            StartError::Shadow(error) => error.explain(),
+        }
+    }
+}
+
+impl Explain for ShadowError {
+    fn explain(&self) -> Meaning {
+        match self {
+            ShadowError::NothingNew { .. } => one(
+                ErrorKind::Usage,
+                "change a prompt, the model or another artifact, or name one: `--prompt v2`",
+            ),
+            ShadowError::Unpriced { model } => one(
+                ErrorKind::Usage,
+                format!(
+                    "say what it costs, 0 where it costs nothing: `prices: {{{model}: \
+                     {{input_per_million: 0, output_per_million: 0}}}}`, and restart the server"
+                ),
+            ),
         }
     }
 }

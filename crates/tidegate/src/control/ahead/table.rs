@@ -2,11 +2,31 @@
 
 use super::Ahead;
 use crate::route::LiveTable;
+use crate::view::ShadowAnswer;
 use std::sync::Arc;
+use tidegate_core::shadow::Shadow;
 
 impl Ahead {
     /// The route table in place; none without a data plane.
     pub(in crate::control) fn table(&self) -> Option<Arc<LiveTable>> {
         Some(self.inner().plane.as_ref()?.router.load())
+    }
+
+    /// The shadows, with what is not in the journal yet of the one that runs.
+    pub(in crate::control) fn shadows(&self) -> Vec<ShadowAnswer> {
+        let state = self.effective();
+        let mirroring = self.inner().plane.as_ref().and_then(|plane| plane.router.shadow());
+        let shown = |shadow: &Arc<Shadow>| match mirroring.as_ref().filter(|_| shadow.runs()) {
+            Some(mirroring) => {
+                let ledger = mirroring.ledger();
+                let (fresh, used) = (ledger.fresh().clone(), ledger.taken());
+                let dropped = ledger.dropped_count();
+                // Requests do not wait while the odds are worked out.
+                drop(ledger);
+                ShadowAnswer::of(&shadow.with(&fresh, used), dropped)
+            }
+            None => ShadowAnswer::of(shadow, 0),
+        };
+        state.shadows.values().map(shown).collect()
     }
 }

@@ -1,8 +1,10 @@
 //! What is made of an ended exchange: the outcome for the lines, the metrics, the record, the log.
 
+use super::mirror::Mirror;
+use super::said::{answer_length, is_refusal};
 use super::spent::Spent;
 use super::{Checked, Ending, Exchange};
-use crate::guard::{any_text_in, kept_user};
+use crate::guard::kept_user;
 use crate::log::{About, Event};
 use crate::observe::{AnswerSample, StatusClass};
 use crate::request::bounds::RECORD_TEXT_MAX;
@@ -12,14 +14,14 @@ use crate::upstream::{Elapsed, Form};
 use std::time::{Duration, Instant};
 use tidegate_core::degrade::DegradeLevel;
 use tidegate_core::evidence::{Record, RecordedToolCall, RecordedToolResult};
-use tidegate_core::guard::{RiskEvent, RiskKind, Sighting, detect_refusal};
+use tidegate_core::guard::{RiskEvent, RiskKind, Sighting};
 use tidegate_core::money::{Charge, Money};
 use tidegate_core::observe::{FailedRequest, OutageChange, Outcome, Timing};
 use tidegate_core::retrieval::Claims;
 use tidegate_core::text::redact;
 use tidegate_core::upstream::{Failure, FaultOwner};
+use tidegate_wire::AnswerFacts;
 use tidegate_wire::openai_chat::{ToolResult, USER_TEXT_MAX};
-use tidegate_wire::{AnswerFacts, TextKind};
 
 /// What an answer says about its quality.
 #[derive(Default)]
@@ -41,6 +43,7 @@ pub(super) fn keep(exchange: &mut Exchange, mut ending: Ending) -> Outcome {
     let spent = Spent::of(exchange, &ending, &timing);
     let free = exchange.is_cached.then_some(Money::ZERO);
     let settles = exchange.settles(spent.settles(ending.failure).or(free));
+    let mirror = Mirror::of(exchange, &ending, &judged.contract, &spent);
     let spent = exchange.both(spent);
     let answered = Outcome {
         failure: ending.failure,
@@ -95,9 +98,8 @@ pub(super) fn keep(exchange: &mut Exchange, mut ending: Ending) -> Outcome {
     // A full queue drops the record and counts it; the data plane never waits for the store.
     parts.store.record(ticket, record);
     // After the record: what control writes of an incident at once has the request in it.
-    for sighting in sightings {
-        parts.collector.red_event(sighting);
-    }
+    sightings.into_iter().for_each(|sighting| parts.collector.red_event(sighting));
+    mirror.into_iter().for_each(Mirror::begin);
     answered
 }
 
@@ -142,18 +144,6 @@ fn judge(exchange: &Exchange, ending: &Ending) -> Judged {
     }
     let (contract, refused) = (ending.contract.clone(), is_refusal(facts));
     Judged { contract, refused, claims: exchange.claims(ending, refused) }
-}
-
-/// Whether an answer is a refusal.
-pub(super) fn is_refusal(facts: &AnswerFacts) -> bool {
-    facts.is_refusal() || refuses(facts.text())
-}
-
-/// Whether a text is a refusal; one that is JSON is asked text by text.
-fn refuses(text: &str) -> bool {
-    let is_json = text.trim_start().starts_with(['{', '[']);
-    let refused = is_json.then(|| any_text_in(text, detect_refusal)).flatten();
-    refused.unwrap_or_else(|| detect_refusal(text))
 }
 
 /// The red lines that were crossed, for control. Who called a forbidden tool is refused from here
@@ -348,13 +338,6 @@ fn await_results(exchange: &Exchange, facts: &AnswerFacts) {
             exchange.gateway.calls.called(tenant, id, &call.name, now);
         }
     }
-}
-
-/// Length of what is said to the user, in characters: texts and refusals of all choices.
-fn answer_length(facts: &AnswerFacts) -> u64 {
-    let said = |kind| matches!(kind, TextKind::Answer | TextKind::Refusal);
-    let texts = facts.texts().filter(|(kind, _)| said(*kind));
-    texts.map(|(_, text)| text.chars().count() as u64).sum()
 }
 
 /// As much of a text as is looked at for the record, and whether there may be more of it.

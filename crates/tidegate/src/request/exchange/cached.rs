@@ -1,7 +1,7 @@
 //! Answers of the cache: given instead of a call, and counted as no evidence of the arm, since
 //! nothing was asked of it.
 
-use super::account::is_refusal;
+use super::said::is_refusal;
 use super::{Ending, Exchange};
 use crate::request::cache::{Asked, Kept, Wanted};
 use http::StatusCode;

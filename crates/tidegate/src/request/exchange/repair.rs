@@ -1,7 +1,7 @@
 //! An answer that breaks the contract is asked for once more. The arm is counted by its first
 //! answer: what a repair makes of it is the clients' gain and no merit of the arm.
 
-use super::account::is_refusal;
+use super::said::is_refusal;
 use super::spent::Spent;
 use super::{Checked, Ending, Exchange};
 use crate::guard::withheld_for;

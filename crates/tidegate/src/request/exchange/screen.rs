@@ -6,6 +6,7 @@ use crate::config::Block;
 use crate::guard::{asked_in, block_of, block_of_signal, refused_for, said_in, withheld_for};
 use crate::request::problem::Problem;
 use crate::upstream::Form;
+use crate::version_set::LiveSet;
 use std::cell::OnceCell;
 use tidegate_core::degrade::DegradeLevel;
 use tidegate_core::guard::{Findings, Known, Said, signals};
@@ -101,23 +102,11 @@ impl Exchange {
     /// Compares an answer with the contract. One that calls tools has no text that could keep it:
     /// its arguments are compared with the tools' schemas. Embeddings say nothing.
     pub(super) fn compared(&self, facts: &AnswerFacts) -> Checked {
-        let set = &self.set;
         let is_fixed = self.degraded == Some(DegradeLevel::FixedText);
         if is_fixed || self.query.form == Form::Embeddings {
             return Checked::default();
         }
-        if facts.tool_calls().next().is_none() {
-            let is_checked = set.contract.is_some();
-            let mut texts = facts.choice_texts();
-            let problem = texts.find_map(|(_, text)| set.contract_problem(text));
-            return Checked { is_checked, problem };
-        }
-        let calls = facts.tool_calls();
-        let problems = calls.filter_map(|call| set.arguments_problem(&call.name, &call.arguments));
-        problems.fold(Checked::default(), |all, problem| Checked {
-            is_checked: true,
-            problem: all.problem.or(problem),
-        })
+        compared(&self.set, facts)
     }
 
     /// Whether what is blocked by this is replaced where it is not blocked.
@@ -170,4 +159,20 @@ impl Exchange {
             count("refusal", ending.withheld, None);
         }
     }
+}
+
+/// The same of an answer of a set.
+pub(super) fn compared(set: &LiveSet, facts: &AnswerFacts) -> Checked {
+    if facts.tool_calls().next().is_none() {
+        let is_checked = set.contract.is_some();
+        let mut texts = facts.choice_texts();
+        let problem = texts.find_map(|(_, text)| set.contract_problem(text));
+        return Checked { is_checked, problem };
+    }
+    let calls = facts.tool_calls();
+    let problems = calls.filter_map(|call| set.arguments_problem(&call.name, &call.arguments));
+    problems.fold(Checked::default(), |all, problem| Checked {
+        is_checked: true,
+        problem: all.problem.or(problem),
+    })
 }

@@ -1,7 +1,9 @@
 //! What an answer used and what that costs.
 
 use super::{Ending, Exchange, Query};
+use crate::request::gateway::Gateway;
 use crate::upstream::Form;
+use crate::version_set::LiveSet;
 use tidegate_core::ids::UnixMs;
 use tidegate_core::money::{Basis, Charge, Metered, Money, PriceTable, Pricing, tier_name};
 use tidegate_core::observe::{Estimate, Timing};
@@ -97,12 +99,16 @@ impl Spent {
         self.known.micro_usd()
     }
 
+    /// The same, where it is known.
+    pub(super) fn known_cost(&self) -> Option<Money> {
+        let charge = self.charge.as_ref().filter(|charge| charge.basis != Basis::Unknown)?;
+        (charge.pricing != Pricing::Unpriced).then(|| charge.bill.total())
+    }
+
     /// What is settled with budgets; `None` is all that was reserved: it is not known.
     pub(super) fn settles(&self, failure: Option<Failure>) -> Option<Money> {
-        let known = self.charge.as_ref().filter(|charge| charge.basis != Basis::Unknown);
-        let known = known.filter(|charge| charge.pricing != Pricing::Unpriced);
         let is_free = failure.is_some_and(|failure| !failure.may_cost());
-        known.map(|charge| charge.bill.total()).or(is_free.then_some(Money::ZERO))
+        self.known_cost().or(is_free.then_some(Money::ZERO))
     }
 
     /// That of two calls for one request. It is known as well as the less known of them.
@@ -143,6 +149,19 @@ fn charge(exchange: &Exchange, usage: &Usage, compute_us: u64, basis: Basis) -> 
     let models = [exchange.model(), &exchange.set.keys.model];
     let prices = &exchange.gateway.prices.table;
     charged(prices, models, exchange.arrival.at, (usage, compute_us), basis)
+}
+
+/// What one call of a set's own model cost; `None` where it has no price.
+pub(super) fn priced(
+    gateway: &Gateway,
+    set: &LiveSet,
+    at: UnixMs,
+    used: (&Usage, u64),
+    basis: Basis,
+) -> Option<Money> {
+    let models = [set.model.as_str(), &set.keys.model];
+    let charge = charged(&gateway.prices.table, models, at, used, basis);
+    (charge.pricing != Pricing::Unpriced).then(|| charge.bill.total())
 }
 
 /// What was used, each token in one number.

@@ -112,7 +112,7 @@ impl Query {
     /// many as the client lets the answer have.
     fn likely_tokens(&self) -> u64 {
         let Some(body) = &self.body.values else { return 0 };
-        let answer = asked_length(body).unwrap_or(0).saturating_mul(self.answers(body));
+        let answer = asked_length(body).unwrap_or(0).saturating_mul(answers(self.form, body));
         self.input_tokens(body).saturating_add(answer)
     }
 
@@ -120,20 +120,6 @@ impl Query {
     pub(super) fn input_tokens(&self, body: &Map<String, Value>) -> u64 {
         let given = self.tokens.as_ref().map_or(0, |tokens| tokens.count);
         input_tokens(body).saturating_add(given)
-    }
-
-    /// How many answers it asks for: a completion has one for each prompt, and embeddings have
-    /// none.
-    fn answers(&self, body: &Map<String, Value>) -> u64 {
-        let number = |name: &str| body.get(name).and_then(Value::as_u64).unwrap_or(1).max(1);
-        match self.form {
-            Form::Chat | Form::Messages => number("n"),
-            Form::Completions => {
-                let prompts = body.get("prompt").and_then(Value::as_array).map_or(1, Vec::len);
-                number("n").max(number("best_of")).saturating_mul(prompts as u64)
-            }
-            Form::Embeddings => 0,
-        }
     }
 
     /// The most tokens that its prompt and its answers can have on a version set. A token is a byte
@@ -146,16 +132,54 @@ impl Query {
     ) -> (u64, u64) {
         let none = Map::new();
         let body = self.body.values.as_ref().unwrap_or(&none);
-        let media = body.get("messages").map_or(0, media_parts).saturating_mul(MEDIA_TOKENS_MAX);
         let text = (self.body.text_bytes() + self.token_bytes()) as u64;
-        let tokens_in = text.saturating_add(set.prompt_bytes).saturating_add(media);
-        let one = match (asked_length(body), set.max_tokens) {
-            (Some(asked), Some(most)) => asked.min(most),
-            (Some(one), None) | (None, Some(one)) => one,
-            (None, None) => declared.unwrap_or(OUTPUT_MAX),
-        };
-        let one = longest.map_or(one, |longest| one.min(longest));
-        (tokens_in, one.max(other_length(body)).saturating_mul(self.answers(body)))
+        most_tokens((self.form, body, text), set, declared, longest)
+    }
+}
+
+/// The same of a body and how long its text is, bytes.
+fn most_tokens(
+    (form, body, text): (Form, &Map<String, Value>, u64),
+    set: &LiveSet,
+    declared: Option<u64>,
+    longest: Option<u64>,
+) -> (u64, u64) {
+    let media = body.get("messages").map_or(0, media_parts).saturating_mul(MEDIA_TOKENS_MAX);
+    let tokens_in = text.saturating_add(set.prompt_bytes).saturating_add(media);
+    let one = match (asked_length(body), set.max_tokens) {
+        (Some(asked), Some(most)) => asked.min(most),
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) => declared.unwrap_or(OUTPUT_MAX),
+    };
+    let one = longest.map_or(one, |longest| one.min(longest));
+    (tokens_in, one.max(other_length(body)).saturating_mul(answers(form, body)))
+}
+
+/// The most that one call of a set's own model can cost; `None` where it has no price.
+pub(in crate::request) fn most_of_call(
+    gateway: &Gateway,
+    set: &LiveSet,
+    asked: (Form, &Map<String, Value>, u64),
+) -> Option<Money> {
+    let model = set.model_of(asked.0);
+    let declared = gateway.prices.max_output_tokens.get(model).copied();
+    let (tokens_in, tokens_out) = most_tokens(asked, set, declared, None);
+    let compute_us = set.limits.total_ms.saturating_mul(1_000);
+    let now = gateway.parts.clock.now();
+    gateway.prices.table.most(model, now, [tokens_in, tokens_out, compute_us])
+}
+
+/// How many answers a request asks for: a completion has one for each prompt, and embeddings have
+/// none.
+fn answers(form: Form, body: &Map<String, Value>) -> u64 {
+    let number = |name: &str| body.get(name).and_then(Value::as_u64).unwrap_or(1).max(1);
+    match form {
+        Form::Chat | Form::Messages => number("n"),
+        Form::Completions => {
+            let prompts = body.get("prompt").and_then(Value::as_array).map_or(1, Vec::len);
+            number("n").max(number("best_of")).saturating_mul(prompts as u64)
+        }
+        Form::Embeddings => 0,
     }
 }
 

@@ -1,0 +1,155 @@
+//! `tidegate shadow`: compare a candidate with stable on the same requests, before any user gets
+//! its answers.
+
+use super::backend::{Backend, read_status};
+use super::{SetArgs, operator};
+use crate::clock::span;
+use crate::control::{Command, ShadowRequest};
+use crate::error::{CliError, Result};
+use crate::lang;
+use crate::output;
+use crate::view;
+use clap::{Args, Subcommand};
+use std::path::Path;
+use tidegate_core::access::bounds::parse_budget;
+use tidegate_core::ids::VersionSetId;
+use tidegate_core::money::Money;
+use tidegate_core::shadow::ShadowVerdict;
+
+/// Compare a candidate with stable on the same requests; no user gets its answers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ShadowCommand {
+    /// Mirror a share of stable's requests to a version set, within caps and a time.
+    Start(StartArgs),
+    /// Show the shadow that runs, or the last one: its verdict and its numbers.
+    Status(StatusArgs),
+    /// End the shadow that runs; its pairs and its verdict are kept.
+    Stop(StopArgs),
+}
+
+/// What a start takes.
+#[derive(Debug, Args)]
+pub(crate) struct StartArgs {
+    #[command(flatten)]
+    set: SetArgs,
+    /// A kept version set instead of the project's files.
+    #[arg(long, conflicts_with_all = ["prompt", "model", "upstream", "label"])]
+    version_set: Option<String>,
+    /// Share of stable's requests that is mirrored; left out, `release.shadow.sample_pct`.
+    #[arg(long, value_name = "PERCENT")]
+    sample: Option<f64>,
+    /// Most requests that are mirrored; left out, `release.shadow.max_requests`.
+    #[arg(long, value_name = "COUNT")]
+    max_requests: Option<u64>,
+    /// Most that they may cost; left out, `release.shadow.max_cost_usd`.
+    #[arg(long, value_name = "USD", value_parser = cost)]
+    max_cost: Option<Money>,
+    /// How long it lasts at most, such as `90m` or `24h`; left out, `release.shadow.max_hours`.
+    #[arg(long = "for", value_name = "TIME", value_parser = span)]
+    lasts_ms: Option<u64>,
+    /// Who starts it; left out, the environment's USER.
+    #[arg(long)]
+    by: Option<String>,
+    /// The server's admin address; left out, the one that runs on this project.
+    #[arg(long, value_name = "ADDRESS")]
+    server: Option<String>,
+}
+
+/// What a status takes.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// A version set; left out, the shadow that runs, or the last one.
+    version_set: Option<String>,
+    /// End with 0 where the candidate is not worse, with 1 where it is, with 3 where that is not
+    /// known.
+    #[arg(long)]
+    gate: bool,
+    /// The server's admin address; left out, the one that runs on this project.
+    #[arg(long, value_name = "ADDRESS")]
+    server: Option<String>,
+}
+
+/// What a stop takes.
+#[derive(Debug, Args)]
+pub(crate) struct StopArgs {
+    /// Why; it is journalled.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    reason: String,
+    /// Who orders it; left out, the environment's USER.
+    #[arg(long)]
+    by: Option<String>,
+    /// The server's admin address; left out, the one that runs on this project.
+    #[arg(long, value_name = "ADDRESS")]
+    server: Option<String>,
+}
+
+fn cost(text: &str) -> std::result::Result<Money, String> {
+    parse_budget(text).map_err(|error| error.to_string())
+}
+
+fn set_of(name: Option<&str>) -> Result<Option<VersionSetId>> {
+    let set = name.map(VersionSetId::parse).transpose();
+    set.map_err(|e| CliError::usage(e.to_string()).hint("`tidegate version list` shows them"))
+}
+
+/// Runs `tidegate shadow …`.
+pub(crate) async fn run(config: &Path, command: ShadowCommand, json: bool) -> Result<()> {
+    let (command, server) = match command {
+        ShadowCommand::Status(args) => return status(config, &args, json).await,
+        ShadowCommand::Start(args) => {
+            let request = ShadowRequest {
+                set: set_of(args.version_set.as_deref())?,
+                overrides: args.set.overrides(),
+                by: operator(args.by.as_deref())?,
+                sample_pct: args.sample,
+                max_requests: args.max_requests,
+                max_cost: args.max_cost,
+                lasts_ms: args.lasts_ms,
+            };
+            (Command::StartShadow(Box::new(request)), args.server)
+        }
+        ShadowCommand::Stop(args) => {
+            let by = operator(args.by.as_deref())?;
+            (Command::StopShadow { by, reason: args.reason }, args.server)
+        }
+    };
+    let answer = Backend::reach(config, server.as_deref()).await?.command(command).await?;
+    match json {
+        true => output::json(&answer),
+        false => output::wrapped(&answer.sentence(lang::reader()), 2).iter().for_each(output::line),
+    }
+    Ok(())
+}
+
+async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
+    let named = set_of(args.version_set.as_deref())?;
+    let shadows = read_status(config, args.server.as_deref()).await?.shadows;
+    // The one that runs was started last.
+    let shadow = match &named {
+        Some(set) => shadows.iter().find(|shadow| shadow.set == *set),
+        None => shadows.iter().max_by_key(|shadow| shadow.started_at()),
+    };
+    if let (Some(set), None) = (&named, shadow) {
+        return Err(CliError::usage(format!("version set `{set}` had no shadow"))
+            .hint("`tidegate shadow status` shows the last one"));
+    }
+    match (shadow, json) {
+        (_, true) => output::json(&shadow),
+        (None, false) => {
+            let [none, hint] = view::no_shadow(lang::reader());
+            output::line(none);
+            output::sentence(hint);
+        }
+        (Some(shadow), false) => {
+            view::shadow(lang::reader(), shadow).iter().for_each(output::line);
+        }
+    }
+    match shadow.map(|shadow| shadow.verdict).filter(|_| args.gate) {
+        None if args.gate => Err(CliError::inconclusive("no shadow was run")),
+        Some(ShadowVerdict::Worse) => Err(CliError::failed("the candidate is worse than stable")),
+        Some(ShadowVerdict::NotYet) => {
+            Err(CliError::inconclusive("whether the candidate is worse is not known yet"))
+        }
+        Some(ShadowVerdict::Better | ShadowVerdict::NotWorse) | None => Ok(()),
+    }
+}

@@ -1,0 +1,211 @@
+//! Shadows by order: started, looked at with every tick, ended.
+//!
+//! What may be mirrored is journalled before it is granted to the data plane, so that a kill cannot
+//! make a shadow use more than its caps. An end is in force before it is journalled: nothing is
+//! mirrored from then on, and a journal that cannot be written is tried again by the next look.
+
+use super::command::{Answer, ShadowRequest};
+use super::error::{Result, ShadowError, StartError};
+use super::{Control, ControlError};
+use crate::output;
+use crate::route::Shadowing;
+use crate::store::Sets as _;
+use crate::version_set::{LiveSet, PackedSet};
+use crate::view::Done;
+use std::sync::Arc;
+use tidegate_core::ids::UnixMs;
+use tidegate_core::journal::{Event, ReplayError};
+use tidegate_core::pairs::PairMetric;
+use tidegate_core::shadow::{EndReason, Ledger, Shadow, ShadowPlan, Used};
+
+/// How long pairs may wait for the journal, ms: so much is lost by a kill.
+const KEPT_EVERY_MS: u64 = 30_000;
+
+/// What was looked at before.
+#[derive(Debug, Default)]
+pub(super) struct Looked {
+    /// Pairs that are not in the journal.
+    fresh: u64,
+    /// When the journal had pairs last.
+    journalled_at: UnixMs,
+}
+
+impl Control {
+    /// Starts a shadow.
+    pub(super) async fn start_shadow(&mut self, request: ShadowRequest) -> Result<Answer> {
+        if let Some(why) = self.ahead.not_written() {
+            return Err(StartError::Unwritten { why }.into());
+        }
+        self.reload()?;
+        if let Some(active) = &self.state.active {
+            return Err(ReplayError::ReleaseRunning(active.clone()).into());
+        }
+        if let Some(shadow) = self.state.shadow() {
+            return Err(ReplayError::ShadowRunning(shadow.plan.to.clone()).into());
+        }
+        let packed = match &request.set {
+            Some(id) => self.store.set(id)?,
+            None => self.keep(&request.overrides).await?,
+        };
+        let plan = self.shadow_plan(&request, &packed)?;
+        let (set, label) = (plan.to.clone(), packed.label.clone());
+        let (most, ends_at) = (plan.most, plan.ends_at);
+        plan.check().map_err(ReplayError::from)?;
+        let event = Event::ShadowStarted { plan: Box::new(plan), by: request.by };
+        self.append(vec![event]).await?;
+        self.begin_mirroring(Ledger::begun)?;
+        let done = Done::ShadowStarted { set: set.clone(), label, most, ends_at };
+        Ok(Answer { keys: packed.set.keys().short(), version_set: Some(set), ..Answer::of(done) })
+    }
+
+    fn shadow_plan(&mut self, request: &ShadowRequest, packed: &PackedSet) -> Result<ShadowPlan> {
+        let current = self.state.table.clone().ok_or(ControlError::NoService)?;
+        if current.stable == packed.set.id {
+            let (set, label) = (packed.set.id.clone(), packed.label.clone());
+            return Err(StartError::from(ShadowError::NothingNew { set, label }).into());
+        }
+        let (stable, candidate) = (self.live_set(&current.stable)?, self.live_set_of(packed)?);
+        let project = &self.project()?.project;
+        let (config, prices) = (&project.release.shadow, project.all_prices().table);
+        let now = self.clock.now();
+        let is_priced = |set: &LiveSet| prices.find(&set.model, None, now, 0).is_some();
+        if !is_priced(&candidate) {
+            let model = candidate.model.clone();
+            return Err(StartError::from(ShadowError::Unpriced { model }).into());
+        }
+        let mut limits = config.limits();
+        // What only one of them has cannot be compared, and would never be decided.
+        if stable.contract.is_none() || candidate.contract.is_none() {
+            limits.remove(&PairMetric::ContractBroken);
+        }
+        if !is_priced(&stable) {
+            limits.remove(&PairMetric::Cost);
+        }
+        let lasts_ms = request.lasts_ms.unwrap_or(config.max_hours.saturating_mul(3_600_000));
+        Ok(ShadowPlan {
+            from: current.stable,
+            to: packed.set.id.clone(),
+            label: packed.label.clone(),
+            sample: request.sample_pct.unwrap_or(config.sample_pct) / 100.0,
+            most: Used {
+                requests: request.max_requests.unwrap_or(config.max_requests),
+                cost: request.max_cost.unwrap_or(config.max_cost()),
+            },
+            created_at: now,
+            ends_at: UnixMs(now.0.saturating_add(lasts_ms)),
+            alpha: project.release.alpha,
+            limits,
+        })
+    }
+
+    /// Mirrors from now on to the set of the shadow that runs, if one does. `ledger` says what of
+    /// its grant is left.
+    pub(super) fn begin_mirroring(&mut self, ledger: impl Fn(&Shadow) -> Ledger) -> Result<()> {
+        let Some(shadow) = self.state.shadow().cloned() else { return Ok(()) };
+        let Some(plane) = self.plane.clone() else { return Ok(()) };
+        let candidate = self.live_set(&shadow.plan.to)?;
+        let shadowing = Shadowing::new(shadow.plan.clone(), candidate, ledger(&shadow));
+        self.shadow_looked = Looked { fresh: 0, journalled_at: self.clock.now() };
+        plane.router.set_shadow(Some(Arc::new(shadowing)));
+        Ok(())
+    }
+
+    /// Looks at the shadow that runs: whether it ends, and what is to be kept of it.
+    pub(super) async fn look_at_shadow(&mut self) -> Result<()> {
+        let mirroring = self.plane.as_ref().and_then(|plane| plane.router.shadow());
+        let Some(shadow) = self.state.shadow().cloned() else { return Ok(()) };
+        let Some(mirroring) = mirroring else { return Ok(()) };
+        match self.shadow_ends(&shadow, &mirroring) {
+            Some(why) => self.end_shadow(&shadow, why).await,
+            None => self.keep_pairs(&mirroring, false).await,
+        }
+    }
+
+    fn shadow_ends(&mut self, shadow: &Shadow, mirroring: &Shadowing) -> Option<EndReason> {
+        let stable = self.state.table.as_ref().map(|table| &table.stable);
+        if stable != Some(&shadow.plan.from) {
+            return Some(EndReason::OtherStable);
+        }
+        let (now, ledger) = (self.clock.now(), mirroring.ledger());
+        let fresh = ledger.fresh().pairs();
+        let (red, is_spent) = (ledger.red(), ledger.is_spent());
+        let is_same = std::mem::replace(&mut self.shadow_looked.fresh, fresh) == fresh;
+        if is_same && red.is_none() && !is_spent && now < shadow.plan.ends_at {
+            return None;
+        }
+        let fresh = ledger.fresh().clone();
+        // Requests do not wait while the odds are worked out.
+        drop(ledger);
+        shadow.ends(&fresh, red, is_spent, now)
+    }
+
+    /// Journals the pairs that wait for it, and grants more.
+    async fn keep_pairs(&mut self, mirroring: &Shadowing, is_last: bool) -> Result<()> {
+        let now = self.clock.now();
+        let (pairs, used, wants) = {
+            let ledger = mirroring.ledger();
+            (ledger.fresh().clone(), ledger.taken(), ledger.wants())
+        };
+        let waited = now.since(self.shadow_looked.journalled_at) >= KEPT_EVERY_MS;
+        if !is_last && wants.is_none() && (pairs.is_empty() || !waited) {
+            return Ok(());
+        }
+        let granted = match (is_last, wants) {
+            (true, _) => used,
+            (false, Some(wanted)) => wanted,
+            (false, None) => mirroring.ledger().granted(),
+        };
+        let event = Event::ShadowSeen { pairs: pairs.clone(), used, granted };
+        self.append(vec![event]).await?;
+        mirroring.ledger().journalled(granted, &pairs);
+        self.shadow_looked = Looked { fresh: 0, journalled_at: now };
+        Ok(())
+    }
+
+    /// Keeps what there is of the shadow that runs at the server's end: what is not used of its
+    /// grant is given back.
+    pub(super) async fn keep_shadow(&mut self) -> Result<()> {
+        let mirroring = self.plane.as_ref().and_then(|plane| plane.router.shadow());
+        let Some(mirroring) = mirroring.filter(|_| self.state.shadow().is_some()) else {
+            return Ok(());
+        };
+        mirroring.end();
+        self.keep_pairs(&mirroring, true).await
+    }
+
+    /// Ends the shadow that runs by order.
+    pub(super) async fn stop_shadow(&mut self, by: String, reason: String) -> Result<Answer> {
+        let Some(shadow) = self.state.shadow().cloned() else {
+            return Err(ReplayError::NoShadow.into());
+        };
+        let set = shadow.plan.to.clone();
+        self.end_shadow(&shadow, EndReason::Order { by, reason }).await?;
+        let ended = self.state.shadows.get(&set).cloned().unwrap_or(shadow);
+        let (verdict, pairs) = (ended.verdict(), ended.pairs());
+        let done = Done::ShadowEnded { set: set.clone(), verdict, pairs };
+        Ok(Answer { version_set: Some(set), ..Answer::of(done) })
+    }
+
+    async fn end_shadow(&mut self, shadow: &Shadow, why: EndReason) -> Result<()> {
+        let mirroring = self.plane.as_ref().and_then(|plane| plane.router.shadow());
+        let (pairs, used) = match &mirroring {
+            Some(mirroring) => {
+                mirroring.end();
+                let ledger = mirroring.ledger();
+                (ledger.fresh().clone(), ledger.taken())
+            }
+            // What was granted and is not accounted for counts as used.
+            None => (Default::default(), shadow.granted),
+        };
+        let end = shadow.ending(&pairs, self.clock.now(), why);
+        let said = (end.verdict, end.pairs);
+        self.append(vec![Event::ShadowEnded { used, end: Box::new(end) }]).await?;
+        if let Some(plane) = &self.plane {
+            plane.router.set_shadow(None);
+            let (verdict, pairs) = said;
+            let done = Done::ShadowEnded { set: shadow.plan.to.clone(), verdict, pairs };
+            output::stderr(done.sentence(crate::lang::Lang::En, None));
+        }
+        Ok(())
+    }
+}

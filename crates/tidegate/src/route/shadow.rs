@@ -1,0 +1,71 @@
+//! The shadow that runs, as the data plane sees it: what requests are mirrored to, within which
+//! caps.
+
+use crate::version_set::LiveSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tidegate_core::ids::VersionSetId;
+use tidegate_core::shadow::{Ledger, ShadowPlan};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Mirrored requests at a time. Each may hold an answer of 32 MiB, and a candidate that hangs holds
+/// its place until its time is over; at 1 s an answer that is 8 pairs a second.
+const MIRRORS_MAX: usize = 8;
+
+/// A shadow that runs.
+pub(crate) struct Shadowing {
+    /// What it does.
+    pub(crate) plan: ShadowPlan,
+    /// The set that is mirrored to.
+    pub(crate) candidate: Arc<LiveSet>,
+    ledger: Mutex<Ledger>,
+    requests: AtomicU64,
+    places: Arc<Semaphore>,
+    ended: Notify,
+}
+
+impl Shadowing {
+    /// One that mirrors from now on.
+    pub(crate) fn new(plan: ShadowPlan, candidate: Arc<LiveSet>, ledger: Ledger) -> Shadowing {
+        Shadowing {
+            plan,
+            candidate,
+            ledger: Mutex::new(ledger),
+            requests: AtomicU64::new(0),
+            places: Arc::new(Semaphore::new(MIRRORS_MAX)),
+            ended: Notify::new(),
+        }
+    }
+
+    /// Its caps and its pairs.
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for the next request of a set, where it is drawn and a place is free.
+    pub(crate) fn place(&self, set: &VersionSetId) -> Option<OwnedSemaphorePermit> {
+        if *set != self.plan.from || !self.plan.takes(self.requests.fetch_add(1, Ordering::Relaxed))
+        {
+            return None;
+        }
+        Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+
+    /// Ends it: nothing more is mirrored, and what is on its way is given up.
+    pub(crate) fn end(&self) {
+        self.places.close();
+        self.ended.notify_waiters();
+    }
+
+    /// Whether it is over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.places.is_closed()
+    }
+
+    /// Ready when it ends.
+    pub(crate) fn ending(&self) -> Notified<'_> {
+        self.ended.notified()
+    }
+}
