@@ -36,7 +36,8 @@ pub use kind::{CheckKind, CheckRow, NoSuchCheck, Takes, Tokens};
 pub use labels::agreement;
 pub use likeness::{Measure, bleu, chrf, exact_match, gleu, measure, rouge_l, rouge_n, token_f1};
 pub use noise::{
-    ALPHA, POWER, PairedTest, Repeats, Stability, detectable_drop, holm, mcnemar, sign_flips,
+    ALPHA, POWER, PREDICTABILITY, PairedTest, Repeats, Stability, detectable_drop, holm, mcnemar,
+    predictability, sign_flips,
 };
 pub use outside::{Brought, Need, Source, cosine, found, need, source};
 pub use panel::{About, Question, family};

@@ -11,6 +11,8 @@
 use crate::random::Random;
 use serde::{Deserialize, Serialize};
 
+/// The metric of [`predictability`].
+pub const PREDICTABILITY: &str = "predictability";
 /// How often chance alone may look like a change.
 pub const ALPHA: f64 = 0.05;
 /// How often a change as large as the detectable one is seen.
@@ -50,6 +52,25 @@ impl Repeats {
             _ => Some(Stability::Flaky),
         }
     }
+
+    /// How many pairs of answered repeats there are, and in how many of them both are correct or
+    /// both are not.
+    fn pairs(self) -> (u64, u64) {
+        let pairs = |of: u32| u64::from(of) * u64::from(of.saturating_sub(1)) / 2;
+        let failed = self.answered.saturating_sub(self.passed);
+        (pairs(self.answered), pairs(self.passed) + pairs(failed))
+    }
+}
+
+/// How likely two answers to the same case are both correct or both not, 0 to 1: the mean over the
+/// cases of the share of their pairs of repeats that agree. Each case counts alike, however often
+/// it was asked. `None` where none has two answers.
+pub fn predictability(repeats: impl Iterator<Item = Repeats>) -> Option<f64> {
+    let shares = repeats.map(Repeats::pairs).filter(|(all, _)| *all > 0);
+    let (sum, cases) = shares.fold((0.0, 0_u64), |(sum, cases), (all, same)| {
+        (sum + same as f64 / all as f64, cases + 1)
+    });
+    (cases > 0).then(|| sum / cases as f64)
 }
 
 /// One metric of two runs over the same cases.

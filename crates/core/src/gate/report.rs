@@ -3,7 +3,7 @@
 use super::agreement::JudgeRecord;
 use super::case::{Case, Risk, Severity};
 use super::kind::CheckKind;
-use super::noise::{PairedTest, Repeats};
+use super::noise::{PREDICTABILITY, PairedTest, Repeats, predictability};
 use super::score::{CORRECT_FROM, CheckResult, ROUNDING, fails_hard};
 use super::slice::{self, SliceRow, WORST_SLICE, judge_slices, worst};
 use crate::ids::{Digest, UnixMs, VersionSetId};
@@ -268,9 +268,10 @@ pub fn failure_table(results: &[CaseResult]) -> Vec<FailureRow> {
 
 /// What a run measures, 0 to 1 each: `accuracy`; each class of risk by its name, as the share of
 /// its cases that are correct; `relevance`, the mean score of the checks on content; each kind
-/// of check that measures a share, such as `bleu`, the mean of what it measured; and `worst_slice`,
-/// the accuracy of the slice that does worst, of those with enough cases. A class without a case,
-/// or a run without checks on content, does not have the metric.
+/// of check that measures a share, such as `bleu`, the mean of what it measured; `worst_slice`,
+/// the accuracy of the slice that does worst, of those with enough cases; and `predictability`,
+/// see [`predictability`]. A class without a case, a run without checks on content, or without
+/// repeats, does not have the metric.
 pub fn metrics(results: &[CaseResult]) -> BTreeMap<String, f64> {
     let mut metrics = BTreeMap::new();
     let mut put = |name: &str, sum: f64, count: usize| {
@@ -296,6 +297,9 @@ pub fn metrics(results: &[CaseResult]) -> BTreeMap<String, f64> {
     put("relevance", on_content.iter().sum(), on_content.len());
     if let Some(worst) = worst(&slices(results)) {
         metrics.insert(WORST_SLICE.to_owned(), worst);
+    }
+    if let Some(share) = predictability(results.iter().filter_map(|result| result.repeats)) {
+        metrics.insert(PREDICTABILITY.to_owned(), share);
     }
     metrics
 }

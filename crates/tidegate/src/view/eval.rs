@@ -8,7 +8,7 @@ use crate::output::{Tone, one_line, padded, paint, right};
 use std::collections::BTreeSet;
 use tidegate_core::gate::{
     CaseResult, EvalReport, FailureRow, GateVerdict, PairedTest, Repeats, RunComparison,
-    SLICE_CASES_MIN, SliceRow, Stability, detectable_drop,
+    SLICE_CASES_MIN, SliceRow, Stability, detectable_drop, predictability,
 };
 use unicode_width::UnicodeWidthStr as _;
 
@@ -182,10 +182,12 @@ fn flaky(lang: Lang, report: &EvalReport) -> Option<(Option<Tone>, String)> {
     };
     let names: Vec<String> = flaky.iter().take(SHOWN).map(name).collect();
     let (count, names) = (flaky.len(), names.join(", "));
+    let repeats = report.results.iter().filter_map(|result| result.repeats);
+    let agree = predictability(repeats).unwrap_or(1.0);
     let text = match lang {
-        Lang::En => format!("Flaky: {count} ({names})"),
-        Lang::Zh => format!("时对时错：{count} 个（{names}）"),
-        Lang::Ja => format!("不安定：{count} 件（{names}）"),
+        Lang::En => format!("Flaky: {count} ({names}); predictability {agree:.3}"),
+        Lang::Zh => format!("时对时错：{count} 个（{names}）；可预测性 {agree:.3}"),
+        Lang::Ja => format!("不安定：{count} 件（{names}）。予測可能性 {agree:.3}"),
     };
     (count > 0).then_some((Some(Tone::Yellow), text))
 }

@@ -74,6 +74,41 @@ fn two_runs_of_the_same_model_differ_by_chance_alone() {
     assert!((1..34).contains(&by_cases) && (5..34).contains(&by_flips), "{by_cases} {by_flips}");
 }
 
+#[test]
+fn predictability_is_how_likely_two_answers_agree() {
+    let of = |repeats: &[(u32, u32)]| {
+        let repeats = repeats
+            .iter()
+            .map(|(answered, passed)| Repeats { answered: *answered, passed: *passed });
+        predictability(repeats)
+    };
+    assert_eq!(of(&[]), None);
+    assert_eq!(of(&[(1, 1), (0, 0)]), None, "one answer agrees with none");
+    assert_eq!(of(&[(5, 5), (5, 0)]), Some(1.0), "what always fails is predictable");
+    assert_eq!(of(&[(2, 1)]), Some(0.0));
+    assert_eq!(of(&[(5, 4)]), Some(0.6), "6 of 10 pairs");
+    assert_eq!(of(&[(2, 1), (100, 100)]), Some(0.5), "the case counts, not the repeat");
+}
+
+proptest! {
+    #[test]
+    fn predictability_is_unbiased(answered in 2..40_u32, of_ten in 0..=10_u32) {
+        let p = f64::from(of_ten) / 10.0;
+        let n = f64::from(answered);
+        // The mean over all outcomes of so many repeats that are each correct with chance p.
+        let mut ways = 1.0;
+        let mut mean = 0.0;
+        for passed in 0..=answered {
+            let k = f64::from(passed);
+            let chance = ways * p.powf(k) * (1.0 - p).powf(n - k);
+            let repeats = Repeats { answered, passed };
+            mean += chance * predictability(std::iter::once(repeats)).unwrap();
+            ways *= (n - k) / (k + 1.0);
+        }
+        prop_assert!((mean - (p * p + (1.0 - p) * (1.0 - p))).abs() < 1e-9, "{mean}");
+    }
+}
+
 proptest! {
     #[test]
     fn p_values_are_shares_that_grow_with_less_evidence(broken in 0..200_u64, fixed in 0..200_u64) {
