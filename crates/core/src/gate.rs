@@ -18,6 +18,7 @@ mod noise;
 mod outside;
 mod panel;
 mod report;
+mod sample;
 mod score;
 mod slice;
 

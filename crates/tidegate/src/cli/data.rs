@@ -3,7 +3,7 @@
 use crate::config::load;
 use crate::data::{Check, Found, Kind, Report};
 use crate::error::{CliError, Result};
-use crate::gate::{load_cases, replace_file};
+use crate::gate::{all_cases, replace_file};
 use crate::output::{self, Tone, paint};
 use crate::version_set::{PackOverrides, pack};
 use clap::{Args, Subcommand};
@@ -82,7 +82,7 @@ fn project_cases(config: &Path) -> Result<Vec<(String, String)>> {
     let read = || -> Result<_> {
         let loaded = load(config)?;
         let packed = pack(&loaded, &PackOverrides::default())?;
-        Ok(load_cases(&loaded, &packed)?)
+        Ok(all_cases(&loaded, &packed)?)
     };
     let cases = read().map_err(|error| {
         error.hint("to check the data without the project's eval cases: `--without-cases`")

@@ -22,7 +22,7 @@ use tidegate_core::ids::ChangeId;
 pub(crate) struct EvalArgs {
     #[command(flatten)]
     set: SetArgs,
-    /// Cases as CSV or JSONL, instead of the project's. The environment's EVAL_DATASET says the
+    /// Cases as CSV, JSONL, YAML or a JSON list, instead of the project's. The environment's EVAL_DATASET says the
     /// same, and TEST_MODEL the same as `--model`.
     #[arg(long, env = "EVAL_DATASET", hide_env = true)]
     cases: Option<OsString>,
@@ -109,7 +109,7 @@ fn threshold(given: &str) -> Result<f64> {
     })
 }
 
-/// Asks the cases. Given by hand as JSONL, `eval` takes any number of them of any risk; a gate and
+/// Asks the cases. Given by hand, and not as a table, `eval` takes any number of them of any risk; a gate and
 /// the project's own files must be a whole eval set.
 async fn ask(config: &Path, args: &EvalArgs, gate: bool) -> Result<EvalReport> {
     let mut loaded = load(config)?;
@@ -127,7 +127,7 @@ async fn ask(config: &Path, args: &EvalArgs, gate: bool) -> Result<EvalReport> {
     let asking = gate::Asking {
         repeat: args.repeat,
         as_served: args.as_served,
-        whole_set: gate || !given.is_some_and(gate::is_jsonl),
+        whole_set: gate || given.is_none_or(|path| gate::Form::of(path) == gate::Form::Table),
     };
     let mut backend = Backend::connect(config).await?;
     let report = match &backend {
@@ -147,7 +147,7 @@ async fn ask(config: &Path, args: &EvalArgs, gate: bool) -> Result<EvalReport> {
     }
     if let Some(path) = &args.csv {
         let cases = loaded.root.join(&loaded.project.evals.cases);
-        let cases = Some(cases.as_path()).filter(|path| !gate::is_jsonl(path));
+        let cases = Some(cases.as_path()).filter(|path| gate::Form::of(path) == gate::Form::Table);
         gate::fill_csv(&report, path, cases)?;
     }
     backend.command(Command::RecordEval(Box::new(report.clone()))).await?;

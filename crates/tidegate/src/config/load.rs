@@ -69,6 +69,41 @@ pub(crate) fn parse_yaml<T: serde::de::DeserializeOwned>(text: &str, file: &Path
     Source { text: &text, file, env: None, rewritten: lines }.parse(&Places::of(&tree))
 }
 
+/// A YAML file as a JSON value, and where what is in it is.
+pub(crate) struct YamlValue {
+    /// Its content.
+    pub(crate) value: serde_json::Value,
+    lines: HashMap<String, u64>,
+}
+
+impl YamlValue {
+    /// The line of the value at a path such as `tests[2].vars`; of what is not written, that of
+    /// the nearest thing around it.
+    pub(crate) fn line(&self, path: &str) -> u64 {
+        let mut path = path;
+        loop {
+            if let Some(line) = self.lines.get(path) {
+                return *line;
+            }
+            match path.rfind(['.', '[']) {
+                Some(end) => path = &path[..end],
+                None => return 1,
+            }
+        }
+    }
+}
+
+/// Reads a YAML file of any shape under the same bounds as ours.
+///
+/// # Errors
+/// It is no YAML, over a bound, or has a key twice.
+pub(crate) fn parse_yaml_value(text: &str, file: &Path) -> Result<YamlValue> {
+    let source = Source { text, file, env: None, rewritten: Vec::new() };
+    let places = Places::of(&source.tree()?);
+    let value = source.parse(&places)?;
+    Ok(YamlValue { value, lines: places.lines() })
+}
+
 fn unreadable(path: &Path, error: &std::io::Error) -> ConfigError {
     let about = |message: &str| ConfigError::new(message).at(path, None);
     match error.kind() {

@@ -2,6 +2,7 @@
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
+use std::collections::HashMap;
 use std::fmt;
 
 /// A place in a file; both count from 1.
@@ -184,6 +185,12 @@ impl Places {
             }
             path = &path[..path.rfind(['.', '['])?];
         }
+    }
+
+    /// The line of each path: of its key, or of its value where it has none.
+    pub(super) fn lines(&self) -> HashMap<String, u64> {
+        let line = |entry: &Entry| Some(entry.key.or(entry.value)?.line);
+        self.entries.iter().filter_map(|entry| Some((entry.path.clone(), line(entry)?))).collect()
     }
 
     /// Where the key at this path is.

@@ -375,9 +375,10 @@ pub(crate) enum Scoring {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Evals {
-    /// Cases as CSV with the header `case_id,prompt,expected_behavior,risk,pass,notes`.
+    /// Cases as CSV with the header `case_id,prompt,expected_behavior,risk,pass,notes`, as JSONL,
+    /// as YAML or as a JSON list, by what the name ends with.
     pub(crate) cases: PathBuf,
-    /// Cases as JSONL.
+    /// Further cases, in any of the same forms.
     pub(crate) dataset: PathBuf,
     /// Cases written back from incidents; blocking.
     pub(crate) regression: PathBuf,
@@ -388,6 +389,8 @@ pub(crate) struct Evals {
     pub(crate) threshold: f64,
     /// Accuracy that every slice of the cases needs, 0 to 1; left out, slices are only shown.
     pub(crate) worst_slice: Option<f64>,
+    /// How many of the normal cases are asked, the same ones in every run; left out, all.
+    pub(crate) sample_size: Option<usize>,
     /// Cases asked at a time.
     pub(crate) concurrency: usize,
     /// Latency a case of risk `performance` must keep unless it names its own, ms.
@@ -418,6 +421,7 @@ impl Default for Evals {
             samples: "evals/samples.jsonl".into(),
             threshold: 0.85,
             worst_slice: None,
+            sample_size: None,
             concurrency: 8,
             latency_ms: 10_000,
             adversarial: Adversarial::Off,

@@ -123,7 +123,11 @@ impl Source<'_> {
             Error::Eof { .. } => self
                 .at(place, "the file is empty or ends too early")
                 .hint("make a project that works at once: `tidegate init my-service`"),
-            Error::Budget { breach, .. } => message(over_budget(breach)),
+            Error::Budget { breach, .. } => over_budget(message, breach),
+            Error::AliasReplayLimitExceeded { .. }
+            | Error::AliasExpansionLimitExceeded { .. }
+            | Error::AliasReplayStackDepthExceeded { .. }
+            | Error::AliasReplayCounterOverflow { .. } => aliases(message),
             Error::SerdeInvalidType { unexpected, expected, .. }
             | Error::SerdeInvalidValue { unexpected, expected, .. } => {
                 let given = self.given(error).unwrap_or_else(|| unexpected.clone());
@@ -243,18 +247,30 @@ fn unset(message: impl Fn(String) -> ConfigError, name: &str, how: &str) -> Conf
 }
 
 /// Which bound of ours a text is over.
-fn over_budget(breach: &BudgetBreach) -> String {
+fn over_budget(message: impl Fn(String) -> ConfigError, breach: &BudgetBreach) -> ConfigError {
     match breach {
         BudgetBreach::Documents { .. } => {
-            "a second document (`---`) starts here; one is allowed".to_owned()
+            message("a second document (`---`) starts here; one is allowed".to_owned())
         }
-        BudgetBreach::Depth { .. } => format!("nested deeper than {MAX_DEPTH} levels"),
+        BudgetBreach::Depth { .. } => message(format!("nested deeper than {MAX_DEPTH} levels")),
         BudgetBreach::Aliases { .. } | BudgetBreach::Anchors { .. } => {
-            format!("more than {MAX_ALIASES} anchors or aliases")
+            message(format!("more than {MAX_ALIASES} anchors or aliases"))
+        }
+        BudgetBreach::RecordedAnchorEvents { .. } | BudgetBreach::RecordedAnchorBytes { .. } => {
+            aliases(message)
         }
         // The parser's list may grow.
-        _ => "the file is too large or too complex for a configuration".to_owned(),
+        _ => message("the file is too large or too complex".to_owned()),
     }
+}
+
+/// Aliases that repeat too much: of aliases that hold aliases, each level multiplies.
+fn aliases(message: impl Fn(String) -> ConfigError) -> ConfigError {
+    message(format!(
+        "the aliases (`*name`) repeat too much; allowed are {MAX_ALIASES} uses of one anchor, and \
+         {MAX_EVENTS} repeated values in a file"
+    ))
+    .hint("write out what the aliases stand for, or repeat smaller parts")
 }
 
 /// A type's name in serde's and the parser's words, in plain ones.

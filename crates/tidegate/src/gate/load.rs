@@ -4,6 +4,7 @@ mod csv_cases;
 mod defaults;
 mod encoding;
 mod fields;
+mod forms;
 mod handling;
 mod jsonl_cases;
 mod prompt_tests;
@@ -14,6 +15,8 @@ use super::error::{CasesError, EncodingProblem};
 use super::outside::check_sources;
 use crate::config::{self, Adversarial, Loaded, PromptConfig};
 use crate::version_set::PackedSet;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use tidegate_core::gate::{
     Case, CaseSet, CaseSetError, Checks, Handling, Risk, Severity, adversarial_cases,
@@ -23,54 +26,70 @@ use tidegate_core::version_set::ArtifactKind;
 pub(crate) use csv_cases::{HEADER, case_table, note_of_machine, read_csv};
 pub(crate) use defaults::Defaults;
 use encoding::Encoding;
+pub(crate) use forms::{Form, read_file};
 pub(crate) use jsonl_cases::read_jsonl;
 pub(crate) use prompt_tests::{PromptTests, prompt_tests};
 
 /// Largest file of cases, bytes: some hundred thousand cases, and no memory exhausted by a wrong
 /// path.
 const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
+/// Longest line, cell or JSON value of one case, bytes: a question to a model with the longest
+/// context there is.
+const TEXT_MAX_BYTES: usize = 8 * 1024 * 1024;
 
-/// Reads every case of the project: the CSV, the dataset, the regression file, the samples and the
-/// prompt's own;
-/// they must be five or more, over all five risks.
+/// Reads the cases of the project that are asked: the file of cases, the dataset, the regression
+/// file, the samples and the prompt's own; they must be five or more, over all five risks. With
+/// `evals.sample_size` a part of them.
 ///
 /// # Errors
 /// As [`read_cases`]; or there are too few, or a class of risk has no case.
 pub(crate) fn load_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet, CasesError> {
-    let set = read_cases(loaded, packed)?;
+    let set = all_cases(loaded, packed)?;
     set.check().map_err(|error| set_error(error, &loaded.project.evals.cases))?;
-    Ok(set)
+    Ok(sampled(set, loaded))
 }
 
 /// The same without asking whether they are a whole eval set.
 ///
 /// # Errors
-/// A usage error with file, line, what was given and what is allowed: a CSV that is missing or has
-/// another header, a file in another encoding, a risk, key or check that does not exist, an id
+/// A usage error with file, line, what was given and what is allowed: a file that is missing, a
+/// table with another header, another encoding, a risk, key or check that does not exist, an id
 /// given twice.
 pub(crate) fn read_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet, CasesError> {
+    Ok(sampled(all_cases(loaded, packed)?, loaded))
+}
+
+fn sampled(set: CaseSet, loaded: &Loaded) -> CaseSet {
+    match loaded.project.evals.sample_size {
+        Some(size) => set.sample(size),
+        None => set,
+    }
+}
+
+/// Reads every case of the project, sampled or not.
+///
+/// # Errors
+/// As [`read_cases`].
+pub(crate) fn all_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet, CasesError> {
     let evals = &loaded.project.evals;
     let defaults = Defaults {
         latency_ms: evals.latency_ms,
         contract: loaded.project.contract.output.as_ref(),
     };
-    let mut cases = Vec::new();
-    let Some(bytes) = read_bytes(&loaded.root, &evals.cases)? else {
+    let read = |path, least| read_file(&loaded.root, path, least, &defaults);
+    let Some(mut cases) = read(&evals.cases, Severity::Normal)? else {
         let (file, header) = (evals.cases.clone(), HEADER.join(","));
         return Err(CasesError::NoFile { file, header });
     };
-    let is_jsonl = is_jsonl(&evals.cases);
-    cases.extend(match is_jsonl {
-        true => {
-            let (text, _) = Encoding::decode(&bytes, &evals.cases.display().to_string())?;
-            read_jsonl(&text, &evals.cases, Severity::Normal, &defaults)?
-        }
-        false => read_csv(&bytes, &evals.cases, &defaults)?,
-    });
-    // Cases as JSONL take the place of the dataset as well: it may be the same file.
-    let dataset = (!is_jsonl).then_some((&evals.dataset, Severity::Normal));
-    let written = [(&evals.regression, Severity::Blocking), (&evals.samples, Severity::Normal)];
-    for (path, least) in dataset.into_iter().chain(written) {
+    // Cases that are no table take the place of the dataset as well: it may be the same file.
+    let dataset = (Form::of(&evals.cases) == Form::Table).then_some(&evals.dataset);
+    if let Some(dataset) = dataset {
+        cases.extend(read(dataset, Severity::Normal)?.into_iter().flatten());
+    }
+    // These two are written by Tidegate, line by line, whatever they are called.
+    for (path, least) in
+        [(&evals.regression, Severity::Blocking), (&evals.samples, Severity::Normal)]
+    {
         if let Some(text) = read_text(&loaded.root, path)? {
             cases.extend(read_jsonl(&text, path, least, &defaults)?);
         }
@@ -87,12 +106,6 @@ pub(crate) fn read_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet,
     let set = CaseSet { cases };
     set.check_ids().map_err(|error| set_error(error, &evals.cases))?;
     Ok(set)
-}
-
-/// Whether a file of cases is JSONL, by its name.
-pub(crate) fn is_jsonl(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
-    extension.is_some_and(|extension| ["jsonl", "ndjson", "json"].iter().any(|e| extension == *e))
 }
 
 /// The `config.yaml` of the set's prompt and its name for errors; `None` where there is none.
@@ -186,18 +199,28 @@ pub(crate) fn read_text(root: &Path, path: &Path) -> Result<Option<String>, Case
 /// # Errors
 /// A usage error when it cannot be read or is too large.
 pub(crate) fn read_bytes(root: &Path, path: &Path) -> Result<Option<Vec<u8>>, CasesError> {
-    let full = root.join(path);
+    let Some(mut file) = open(root, path)? else { return Ok(None) };
+    let mut bytes = Vec::new();
+    match file.read_to_end(&mut bytes) {
+        Ok(_) => Ok(Some(bytes)),
+        Err(source) => Err(CasesError::Unreadable { file: path.to_owned(), source }),
+    }
+}
+
+/// Opens a file of the project that is not too large; `None` where there is no such file.
+fn open(root: &Path, path: &Path) -> Result<Option<File>, CasesError> {
     let unreadable = |source| CasesError::Unreadable { file: path.to_owned(), source };
-    let size = match std::fs::metadata(&full) {
-        Ok(metadata) => metadata.len(),
+    let file = match File::open(root.join(path)) {
+        Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(error)),
     };
-    if size > MAX_FILE_BYTES {
+    let bytes = file.metadata().map_err(unreadable)?.len();
+    if bytes > MAX_FILE_BYTES {
         let (file, max) = (path.to_owned(), MAX_FILE_BYTES);
-        return Err(CasesError::TooLarge { file, bytes: size, max });
+        return Err(CasesError::TooLarge { file, bytes, max });
     }
-    std::fs::read(&full).map(Some).map_err(unreadable)
+    Ok(Some(file))
 }
 
 fn set_error(problem: CaseSetError, cases: &Path) -> CasesError {

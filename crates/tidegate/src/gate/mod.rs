@@ -4,8 +4,8 @@
 //! # Where cases come from
 //! | file | what | severity |
 //! |---|---|---|
-//! | `evals.cases` | CSV, 5 rows or more | normal |
-//! | `evals.dataset` | JSONL; may be absent | normal |
+//! | `evals.cases` | CSV, 5 rows or more, or JSONL, YAML, a JSON list | normal |
+//! | `evals.dataset` | in any of these forms; may be absent | normal |
 //! | `evals.regression` | JSONL, written back from incidents; may be absent | blocking |
 //! | the prompt's `config.yaml` | its `test_cases`, risk `regression` | normal |
 //!
@@ -89,7 +89,7 @@ pub(crate) use checks::{compiled as compiled_schema, describe as describe_schema
 pub(crate) use error::{CasesError, EncodingProblem, GateError};
 pub(crate) use fill::fill_csv;
 pub(crate) use harmed::{Answers, quantile};
-pub(crate) use load::{PromptTests, is_jsonl, load_cases, prompt_tests, read_cases};
+pub(crate) use load::{Form, PromptTests, all_cases, load_cases, prompt_tests, read_cases};
 pub(crate) use project::{Asking, eval_project};
 pub(crate) use replay::replay;
 pub(crate) use report::{case_notes, junit, save};

@@ -46,6 +46,10 @@ pub(crate) async fn eval_project(
         true => load_cases(loaded, &packed)?,
         false => read_cases(loaded, &packed)?,
     };
+    if let Some(size) = loaded.project.evals.sample_size {
+        let asked = cases.cases.len();
+        output::stderr(format!("note: evals.sample_size is {size}: {asked} cases are asked"));
+    }
     for note in case_notes(&cases) {
         output::stderr(format!("note: {note}"));
     }

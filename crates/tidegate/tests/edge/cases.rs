@@ -73,3 +73,30 @@ fn a_slice_of_few_cases_is_inconclusive() {
     eval_of_slices(2, 5, &["gate"]).fails(3, &says, &[]);
     eval_of_slices(0, 5, &["gate"]).exits(0);
 }
+
+/// Twenty cases of one risk in YAML beside the five of the table.
+fn yaml(count: usize) -> String {
+    let case = |n| format!("- case_id: more_{n:02}\n  input: 問 {n}\n  not_empty: true\n");
+    (0..count).map(case).collect()
+}
+
+#[test]
+fn cases_may_be_yaml_and_a_part_of_them_is_asked() {
+    let upstream = Upstream::answering("fine");
+    let keys = "evals: {dataset: evals/more.yaml, sample_size: 12}\n";
+    let project = upstream.project("", keys);
+    project.write("evals/eval_cases.csv", CASES);
+    project.write("evals/more.yaml", yaml(20));
+    let asked = |project: &Project| -> Vec<Value> {
+        let run = project.run(&["eval", "--json"]).exits(0);
+        assert!(run.err.contains("note: evals.sample_size is 12: 12 cases are asked"), "{run:?}");
+        run.json()["results"].as_array().unwrap().iter().map(|r| r["case"]["id"].clone()).collect()
+    };
+    let first = asked(&project);
+    assert_eq!(first.len(), 12);
+    assert_eq!(asked(&project), first, "every run asks the same");
+    // A set of the same cases is fresh for what was asked.
+    project.write("evals/more.yaml", yaml(21));
+    let more = asked(&project);
+    assert!(first.iter().filter(|id| !more.contains(id)).count() <= 1, "{first:?} {more:?}");
+}

@@ -15,6 +15,9 @@ impl Checker<'_> {
         if let Some(worst) = evals.worst_slice {
             self.share("evals.worst_slice", worst)?;
         }
+        if let Some(size) = evals.sample_size.filter(|size| !(1..=1_000_000).contains(size)) {
+            return Err(self.refuse("evals.sample_size", size, "1 to 1000000"));
+        }
         if !(1..=1024).contains(&evals.concurrency) {
             return Err(self.refuse("evals.concurrency", evals.concurrency, "1 to 1024"));
         }

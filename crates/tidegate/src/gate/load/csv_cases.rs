@@ -6,7 +6,7 @@
 //! and is not read as a check.
 
 use super::table::{Row, Table};
-use super::{CasesError, Defaults, defaults, fields, finish, handling};
+use super::{CasesError, Defaults, TEXT_MAX_BYTES, defaults, fields, finish, handling};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -57,6 +57,12 @@ pub(crate) fn read_csv(
     for row in &table.rows {
         let line = row.line;
         let place = format!("{}:{line}", path.display());
+        if let Some((at, bytes)) = row.longer_than(TEXT_MAX_BYTES) {
+            let column = table.columns().get(at).map(String::as_str).unwrap_or_default();
+            let max = TEXT_MAX_BYTES;
+            let problem = format!("the cell `{column}` has {bytes} bytes; at most {max} are read");
+            return Err(CasesError::Field { place, problem });
+        }
         whole_row(&table, row)
             .map_err(|problem| CasesError::Row { place: place.clone(), problem })?;
         let case = columns.case(&table, row).map_err(|problem| {

@@ -1,6 +1,6 @@
 //! Cases as JSONL.
 
-use super::{CasesError, Defaults, content_id, defaults, fields, finish, handling};
+use super::{CasesError, Defaults, TEXT_MAX_BYTES, content_id, defaults, fields, finish, handling};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -37,24 +37,72 @@ pub(crate) fn read_jsonl(
     least: Severity,
     defaults: &Defaults<'_>,
 ) -> Result<Vec<Case>, CasesError> {
-    let mut cases = Vec::new();
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let place = format!("{}:{}", path.display(), i + 1);
-        let case = case(line, &stem, &place)
-            .map_err(|problem| CasesError::Field { place: place.clone(), problem })?;
-        if let Some(first) = seen.insert(case.id.clone(), i + 1) {
-            return Err(CasesError::TwiceInLines { place, id: case.id, first });
-        }
-        let severity = case.severity.max(least);
-        cases.push(finish(Case { severity, ..case }, &place, defaults)?);
+    let mut cases = OfFile::new(path, least, defaults);
+    for (i, line) in text.lines().enumerate() {
+        cases.add_line(i + 1, line)?;
     }
-    Ok(cases)
+    Ok(cases.cases)
 }
 
-fn case(line: &str, stem: &str, place: &str) -> Result<Case, String> {
-    case_of(object(line)?, stem, place)
+/// The cases of one file as they are read, no id twice.
+pub(super) struct OfFile<'a> {
+    path: &'a Path,
+    stem: String,
+    least: Severity,
+    defaults: &'a Defaults<'a>,
+    /// The line of each id.
+    seen: BTreeMap<String, usize>,
+    /// What was read.
+    pub(super) cases: Vec<Case>,
+}
+
+impl<'a> OfFile<'a> {
+    pub(super) fn new(path: &'a Path, least: Severity, defaults: &'a Defaults<'a>) -> OfFile<'a> {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        OfFile { path, stem, least, defaults, seen: BTreeMap::new(), cases: Vec::new() }
+    }
+
+    /// Adds the case that is written here as JSON, from this line on; white space is none.
+    ///
+    /// # Errors
+    /// A usage error that names file and line.
+    pub(super) fn add_line(&mut self, line: usize, text: &str) -> Result<(), CasesError> {
+        if text.len() > TEXT_MAX_BYTES {
+            let max = TEXT_MAX_BYTES;
+            let problem = format!("the line has more than {max} bytes, which is the limit");
+            return Err(self.problem(line, problem));
+        }
+        if text.trim().is_empty() {
+            return Ok(());
+        }
+        let members =
+            object(text).map_err(|(below, problem)| self.problem(line + below, problem))?;
+        self.add(line, members)
+    }
+
+    /// Adds a case.
+    ///
+    /// # Errors
+    /// A usage error that names file and line.
+    pub(super) fn add(
+        &mut self,
+        line: usize,
+        members: Map<String, Value>,
+    ) -> Result<(), CasesError> {
+        let place = format!("{}:{line}", self.path.display());
+        let case = case_of(members, &self.stem, &place)
+            .map_err(|problem| CasesError::Field { place: place.clone(), problem })?;
+        if let Some(first) = self.seen.insert(case.id.clone(), line) {
+            return Err(CasesError::TwiceInLines { place, id: case.id, first });
+        }
+        let severity = case.severity.max(self.least);
+        self.cases.push(finish(Case { severity, ..case }, &place, self.defaults)?);
+        Ok(())
+    }
+
+    fn problem(&self, line: usize, problem: String) -> CasesError {
+        CasesError::Field { place: format!("{}:{line}", self.path.display()), problem }
+    }
 }
 
 /// A case from its members; `stem` begins the name of one without an id.
@@ -114,19 +162,33 @@ pub(super) fn case_of(
     })
 }
 
-/// Reads a line as a JSON object without a key twice.
-fn object(line: &str) -> Result<Map<String, Value>, String> {
-    match parse_json_object(line.as_bytes()) {
+/// Reads a text as a JSON object without a key twice.
+///
+/// # Errors
+/// How many lines below its first the text goes wrong, and how.
+fn object(text: &str) -> Result<Map<String, Value>, (usize, String)> {
+    match parse_json_object(text.as_bytes()) {
         Ok(members) => return Ok(members),
         Err(error @ (RequestError::DuplicateKey { .. } | RequestError::TooManyValues)) => {
-            return Err(error.to_string().replacen("the body", "the line", 1));
+            return Err((0, error.to_string().replacen("the body", "the line", 1)));
         }
         Err(_) => {}
     }
-    match json(line).map_err(|error| format!("not valid JSON: {error}"))? {
+    let wrong = |error: serde_json::Error| {
+        let (line, problem) = not_json(&error);
+        (line.saturating_sub(1), problem)
+    };
+    match json(text).map_err(wrong)? {
         Value::Object(members) => Ok(members),
-        _ => Err("the line is not a JSON object".to_owned()),
+        _ => Err((0, "the line is not a JSON object".to_owned())),
     }
+}
+
+/// On which line a text goes wrong as JSON, and how.
+pub(super) fn not_json(error: &serde_json::Error) -> (usize, String) {
+    let said = error.to_string();
+    let what = said.split(" at line ").next().unwrap_or_default();
+    (error.line(), format!("not valid JSON at column {}: {what}", error.column()))
 }
 
 /// Reads a line as JSON. Half of a surrogate pair, which programs that cut texts by 16-bit units

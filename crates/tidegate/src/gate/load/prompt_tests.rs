@@ -1,13 +1,9 @@
 //! The tests of one prompt: its own `test_cases`, the files in `tests/prompts`, and inputs that try
 //! to get the system prompt or another role, in three languages.
 
-use super::{
-    CasesError, Defaults, Encoding, is_jsonl, prompt_cases, prompt_config, read_bytes, read_csv,
-    read_jsonl, set_error,
-};
-use crate::config::{self, Loaded, PromptCase, PromptConfig};
+use super::{CasesError, Defaults, Form, prompt_cases, prompt_config, read_file, set_error};
+use crate::config::Loaded;
 use crate::version_set::PackedSet;
-use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use tidegate_core::gate::{Case, CaseSet, Severity, adversarial_cases};
 
@@ -28,13 +24,6 @@ pub(crate) struct PromptTests {
     pub(crate) cases: CaseSet,
     /// Files that were not read.
     pub(crate) unread: Vec<PathBuf>,
-}
-
-/// A YAML file of tests.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TestFile {
-    test_cases: Vec<PromptCase>,
 }
 
 /// The tests of the set's prompt; `literal` also flags every "你是" and "system prompt" in answers
@@ -59,8 +48,11 @@ pub(crate) fn prompt_tests(
     let version = packed.set.keys().prompt;
     for folder in [PathBuf::from(FOLDER), Path::new(FOLDER).join(version)] {
         for file in files(&loaded.root, &folder)? {
-            match read(&loaded.root, &file, &defaults)? {
-                Some(read) => cases.extend(read),
+            match Form::named(&file) {
+                Some(_) => {
+                    let read = read_file(&loaded.root, &file, Severity::Normal, &defaults)?;
+                    cases.extend(read.into_iter().flatten());
+                }
                 None => unread.push(file),
             }
         }
@@ -89,30 +81,6 @@ fn files(root: &Path, folder: &Path) -> Result<Vec<PathBuf>, CasesError> {
     }
     files.sort();
     Ok(files)
-}
-
-/// The cases of a file, by what its name ends with; `None` where that is no file of cases.
-fn read(
-    root: &Path,
-    file: &Path,
-    defaults: &Defaults<'_>,
-) -> Result<Option<Vec<Case>>, CasesError> {
-    let extension = file.extension().map(|it| it.to_ascii_lowercase()).unwrap_or_default();
-    let is = |wanted: &str| extension == *wanted;
-    if !is_jsonl(file) && !["csv", "tsv", "yaml", "yml"].iter().any(|it| is(it)) {
-        return Ok(None);
-    }
-    let Some(bytes) = read_bytes(root, file)? else { return Ok(None) };
-    if is("csv") || is("tsv") {
-        return read_csv(&bytes, file, defaults).map(Some);
-    }
-    let (text, _) = Encoding::decode(&bytes, &file.display().to_string())?;
-    if is_jsonl(file) {
-        return read_jsonl(&text, file, Severity::Normal, defaults).map(Some);
-    }
-    let TestFile { test_cases } = config::parse_yaml(&text, file)?;
-    let config = PromptConfig { test_cases, ..PromptConfig::default() };
-    prompt_cases(&config, &file.display().to_string(), defaults).map(Some)
 }
 
 fn adversarial(literal: bool) -> Vec<Case> {

@@ -55,6 +55,12 @@ impl Row {
         self.cells.len()
     }
 
+    /// The first cell that is written with more bytes than that, and its bytes.
+    pub(crate) fn longer_than(&self, bytes: usize) -> Option<(usize, usize)> {
+        let lengths = self.cells.iter().map(ExactSizeIterator::len).enumerate();
+        lengths.into_iter().find(|(_, length)| *length > bytes)
+    }
+
     /// Where its line ends.
     fn end(&self) -> usize {
         self.cells.last().map_or(0, |cell| cell.end)

@@ -3,6 +3,7 @@ use crate::config::PromptCase;
 use serde_json::{Value, json};
 
 mod checks;
+mod forms;
 mod handling;
 use tidegate_core::gate::CheckKind;
 

@@ -1,0 +1,111 @@
+//! A part of the cases that is asked in place of all.
+//!
+//! Every case has a number that follows from its id alone, and those with the smallest are taken.
+//! So runs ask the same cases and can be compared pair by pair, and a case that is added or removed
+//! changes the sample by one case at most. A draw by a generator in the order of the file would
+//! change it altogether.
+
+use super::case::{Case, CaseSet, Severity};
+use crate::random::{Random, hash};
+use std::collections::BTreeSet;
+
+/// Ids that differ in their last digit get numbers that have nothing in common.
+const SEED: u64 = 0;
+
+impl CaseSet {
+    /// `size` of the normal cases, or all where there are no more, in the order of the set. Cases
+    /// that fail the gate alone are always in it, and so is one of each class of risk.
+    pub fn sample(self, size: usize) -> CaseSet {
+        let is_normal = |case: &Case| case.severity == Severity::Normal;
+        let mut normal: Vec<(u64, usize)> = self
+            .cases
+            .iter()
+            .enumerate()
+            .filter(|(_, case)| is_normal(case))
+            .map(|(at, case)| (number(&case.id), at))
+            .collect();
+        normal.sort_unstable();
+        let kept = self.cases.iter().filter(|case| !is_normal(case));
+        let mut risks: BTreeSet<_> = kept.map(|case| case.risk).collect();
+        let first_of_risk = normal.iter().filter(|(_, at)| risks.insert(self.cases[*at].risk));
+        let mut taken: BTreeSet<usize> = first_of_risk.map(|(_, at)| *at).collect();
+        for (_, at) in &normal {
+            if taken.len() >= size {
+                break;
+            }
+            taken.insert(*at);
+        }
+        let cases = self.cases.into_iter().enumerate();
+        let cases = cases.filter(|(at, case)| !is_normal(case) || taken.contains(at));
+        CaseSet { cases: cases.map(|(_, case)| case).collect() }
+    }
+}
+
+fn number(id: &str) -> u64 {
+    let drawn = Random::nth(SEED, hash(&[id])).unit();
+    // Exact: a draw has 53 bits.
+    (drawn * (1_u64 << 53) as f64) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::{Checks, Handling, Risk};
+
+    fn set(count: usize, blocking: &[usize]) -> CaseSet {
+        let case = |n: usize| Case {
+            id: format!("case_{n:04}"),
+            input: "问".to_owned(),
+            system: None,
+            expected_behavior: String::new(),
+            expected: None,
+            risk: if n == 7 { Risk::Safety } else { Risk::Format },
+            severity: if blocking.contains(&n) { Severity::Blocking } else { Severity::Normal },
+            checks: Checks::default(),
+            source: String::new(),
+            handling: Handling::default(),
+        };
+        CaseSet { cases: (0..count).map(case).collect() }
+    }
+
+    fn ids(set: &CaseSet) -> BTreeSet<String> {
+        set.cases.iter().map(|case| case.id.clone()).collect()
+    }
+
+    #[test]
+    fn a_sample_is_of_the_size_that_is_asked_for() {
+        for (size, expected) in [(100, 100), (1000, 1000), (5000, 1000), (2, 2), (1, 2)] {
+            let sample = set(1000, &[]).sample(size);
+            assert_eq!(sample.cases.len(), expected, "{size}");
+            assert!(sample.cases.iter().any(|case| case.risk == Risk::Safety), "{size}");
+            assert!(sample.cases.is_sorted_by_key(|case| case.id.clone()));
+        }
+    }
+
+    #[test]
+    fn what_blocks_is_always_asked() {
+        let sample = set(1000, &[3, 500, 999]).sample(10);
+        assert_eq!(sample.cases.len(), 13);
+        let blocking = sample.cases.iter().filter(|case| case.severity == Severity::Blocking);
+        assert_eq!(blocking.count(), 3);
+    }
+
+    #[test]
+    fn one_more_case_changes_one_of_the_sample_at_most() {
+        let before = ids(&set(1000, &[]).sample(100));
+        for count in [1001, 999] {
+            let after = ids(&set(count, &[]).sample(100));
+            assert!(before.difference(&after).count() <= 1, "{count}");
+        }
+    }
+
+    #[test]
+    fn the_sample_is_spread_over_the_set() {
+        let sample = set(1000, &[]).sample(100);
+        let at = |case: &Case| case.id[5..].parse::<usize>().unwrap();
+        for hundred in 0..10 {
+            let of = sample.cases.iter().filter(|case| at(case) / 100 == hundred).count();
+            assert!((3..=20).contains(&of), "{of} of hundred {hundred}");
+        }
+    }
+}
