@@ -2,6 +2,7 @@
 //!
 //! The modules follow a request; `tidegate-core` has the deciding half of each stage.
 
+mod cases;
 mod cli;
 mod clock;
 mod config;

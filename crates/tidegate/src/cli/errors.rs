@@ -1,6 +1,7 @@
 //! What the errors of the layers below mean at the command line: exit code and next steps. The
 //! sentence is the layer's; a hint about commands and keys is said here and nowhere else.
 
+mod cases;
 mod ci;
 mod control;
 mod data;

@@ -1,6 +1,7 @@
 //! Commands: what a person types, one file each.
 
 mod backend;
+mod cases;
 mod check;
 mod ci;
 mod cost;
@@ -146,6 +147,9 @@ enum Command {
     /// Build, list and search the indexes that requests are searched in.
     #[command(subcommand)]
     Index(index::IndexCommand),
+    /// Bring cases in from other programs and out to them, and check files of cases.
+    #[command(subcommand)]
+    Cases(cases::CasesCommand),
     /// Check data that models are trained on.
     #[command(subcommand)]
     Data(data::DataCommand),
@@ -183,6 +187,7 @@ impl Command {
             | Command::Version(_)
             | Command::Prompt(_)
             | Command::Index(_)
+            | Command::Cases(_)
             | Command::Data(_) => true,
             Command::Init(_)
             | Command::Demo(_)
@@ -344,6 +349,7 @@ async fn obey(config: &Path, command: Command, json: bool) -> Result<()> {
         Command::Version(command) => version(config, command, json).await,
         Command::Prompt(command) => prompt::run(config, command, json).await,
         Command::Index(command) => index::run(config, command, json).await,
+        Command::Cases(command) => cases::run(config, command, json),
         Command::Data(command) => data::run(config, command, json),
         Command::Config(ConfigCommand::Schema) => {
             output::json(&crate::config::schema());

@@ -41,7 +41,7 @@ pub(crate) use degrade::DegradeConfig;
 pub(crate) use environment::Environment;
 pub(crate) use error::ConfigError;
 pub(crate) use judge::{JudgeConfig, ResponseFormat};
-pub(crate) use load::{Loaded, load, parse_yaml, parse_yaml_value};
+pub(crate) use load::{Loaded, YamlValue, load, parse_yaml, parse_yaml_value};
 pub(crate) use moderation::{ModerationConfig, Side};
 pub(crate) use money::{Prices, PriorityName};
 pub(crate) use plan::plan_parts;

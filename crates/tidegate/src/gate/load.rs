@@ -8,6 +8,7 @@ mod forms;
 mod handling;
 mod jsonl_cases;
 mod prompt_tests;
+mod schema;
 mod table;
 
 use super::checks::Scorer;
@@ -23,12 +24,14 @@ use tidegate_core::gate::{
 };
 use tidegate_core::version_set::ArtifactKind;
 
-pub(crate) use csv_cases::{HEADER, case_table, note_of_machine, read_csv};
+pub(crate) use csv_cases::{HEADER, case_cell, case_table, note_of_machine, read_csv};
 pub(crate) use defaults::Defaults;
 use encoding::Encoding;
 pub(crate) use forms::{Form, read_file};
 pub(crate) use jsonl_cases::read_jsonl;
 pub(crate) use prompt_tests::{PromptTests, prompt_tests};
+pub(crate) use schema::case_schema;
+pub(crate) use table::Table;
 
 /// Largest file of cases, bytes: some hundred thousand cases, and no memory exhausted by a wrong
 /// path.
@@ -75,8 +78,34 @@ pub(crate) fn all_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet, 
     let defaults = Defaults {
         latency_ms: evals.latency_ms,
         contract: loaded.project.contract.output.as_ref(),
+        as_written: false,
     };
-    let read = |path, least| read_file(&loaded.root, path, least, &defaults);
+    let mut cases = of_files(loaded, &defaults)?;
+    if let Some((config, file)) = prompt_config(packed)? {
+        cases.extend(prompt_cases(&config, &file, &defaults)?);
+    }
+    match evals.adversarial {
+        Adversarial::Off => {}
+        Adversarial::Echo => cases.extend(adversarial_cases(false)),
+        Adversarial::Literal => cases.extend(adversarial_cases(true)),
+    }
+    check_sources(loaded, &cases)?;
+    let set = CaseSet { cases };
+    set.check_ids().map_err(|error| set_error(error, &evals.cases))?;
+    Ok(set)
+}
+
+/// The cases of the project's files as they are written; those of prompts are not among them.
+///
+/// # Errors
+/// As [`read_cases`].
+pub(crate) fn file_cases(loaded: &Loaded) -> Result<Vec<Case>, CasesError> {
+    of_files(loaded, &Defaults::AS_WRITTEN)
+}
+
+fn of_files(loaded: &Loaded, defaults: &Defaults<'_>) -> Result<Vec<Case>, CasesError> {
+    let evals = &loaded.project.evals;
+    let read = |path, least| read_file(&loaded.root, path, least, defaults);
     let Some(mut cases) = read(&evals.cases, Severity::Normal)? else {
         let (file, header) = (evals.cases.clone(), HEADER.join(","));
         return Err(CasesError::NoFile { file, header });
@@ -91,21 +120,10 @@ pub(crate) fn all_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet, 
         [(&evals.regression, Severity::Blocking), (&evals.samples, Severity::Normal)]
     {
         if let Some(text) = read_text(&loaded.root, path)? {
-            cases.extend(read_jsonl(&text, path, least, &defaults)?);
+            cases.extend(read_jsonl(&text, path, least, defaults)?);
         }
     }
-    if let Some((config, file)) = prompt_config(packed)? {
-        cases.extend(prompt_cases(&config, &file, &defaults)?);
-    }
-    match evals.adversarial {
-        Adversarial::Off => {}
-        Adversarial::Echo => cases.extend(adversarial_cases(false)),
-        Adversarial::Literal => cases.extend(adversarial_cases(true)),
-    }
-    check_sources(loaded, &cases)?;
-    let set = CaseSet { cases };
-    set.check_ids().map_err(|error| set_error(error, &evals.cases))?;
-    Ok(set)
+    Ok(cases)
 }
 
 /// The `config.yaml` of the set's prompt and its name for errors; `None` where there is none.
@@ -166,6 +184,9 @@ fn prompt_cases(
 /// Gives a case the checks it has none of, and tries them.
 fn finish(mut case: Case, place: &str, defaults: &Defaults<'_>) -> Result<Case, CasesError> {
     defaults.complete(&mut case);
+    if defaults.as_written && case.checks.is_empty() {
+        return Ok(case);
+    }
     let tried = Scorer::new(&case).map(|_| ());
     match tried {
         Ok(()) => Ok(case),
@@ -174,6 +195,22 @@ fn finish(mut case: Case, place: &str, defaults: &Defaults<'_>) -> Result<Case, 
             Err(CasesError::Field { place: place.to_owned(), problem })
         }
     }
+}
+
+/// A case from its members, as a line of JSONL has them; `stem` begins the name of one without an
+/// id.
+///
+/// # Errors
+/// A usage error about this place.
+pub(crate) fn read_members(
+    members: serde_json::Map<String, serde_json::Value>,
+    stem: &str,
+    place: &str,
+    defaults: &Defaults<'_>,
+) -> Result<Case, CasesError> {
+    let case = jsonl_cases::case_of(members, stem, place)
+        .map_err(|problem| CasesError::Field { place: place.to_owned(), problem })?;
+    finish(case, place, defaults)
 }
 
 /// A name for a case from what it asks.

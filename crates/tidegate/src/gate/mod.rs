@@ -89,7 +89,10 @@ pub(crate) use checks::{compiled as compiled_schema, describe as describe_schema
 pub(crate) use error::{CasesError, EncodingProblem, GateError};
 pub(crate) use fill::fill_csv;
 pub(crate) use harmed::{Answers, quantile};
-pub(crate) use load::{Form, PromptTests, all_cases, load_cases, prompt_tests, read_cases};
+pub(crate) use load::{
+    Defaults, Form, HEADER, PromptTests, Table, all_cases, case_cell, case_schema, file_cases,
+    load_cases, prompt_tests, read_bytes, read_cases, read_file, read_members, read_text,
+};
 pub(crate) use project::{Asking, eval_project};
 pub(crate) use replay::replay;
 pub(crate) use report::{case_notes, junit, save};

@@ -43,6 +43,7 @@ pub(crate) async fn replay(
     let path = &loaded.project.evals.regression;
     let text = read_text(&loaded.root, path)?.unwrap_or_default();
     let defaults = Defaults {
+        as_written: false,
         latency_ms: loaded.project.evals.latency_ms,
         contract: loaded.project.contract.output.as_ref(),
     };

@@ -72,7 +72,7 @@ pub(crate) fn write_samples(
     contract: Option<&Value>,
 ) -> Result<Vec<String>, GateError> {
     let old = read_text(root, file)?.unwrap_or_default();
-    let defaults = Defaults { latency_ms: 0, contract: None };
+    let defaults = Defaults { latency_ms: 0, contract: None, as_written: false };
     let cases = read_jsonl(&old, file, Severity::Normal, &defaults)?;
     let prefix = format!("sample-{source}-");
     let number = |id: &str| id.strip_prefix(&prefix).and_then(|n| n.parse::<u64>().ok());

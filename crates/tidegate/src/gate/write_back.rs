@@ -167,7 +167,7 @@ pub(crate) fn written_back(
 ) -> Result<Vec<String>, CasesError> {
     let text = read_text(root, regression)?.unwrap_or_default();
     let prefix = format!("reg-{source}-");
-    let defaults = Defaults { latency_ms: 0, contract: None };
+    let defaults = Defaults { latency_ms: 0, contract: None, as_written: false };
     let cases = read_jsonl(&text, regression, Severity::Blocking, &defaults)?;
     Ok(cases.into_iter().map(|case| case.id).filter(|id| id.starts_with(&prefix)).collect())
 }
@@ -189,7 +189,7 @@ impl Existing {
         let mut existing = Existing::default();
         let prefix = format!("reg-{source}-");
         // Only ids and inputs are looked at; what a latency would default to does not matter.
-        let defaults = Defaults { latency_ms: 0, contract: None };
+        let defaults = Defaults { latency_ms: 0, contract: None, as_written: false };
         for case in read_jsonl(text, path, Severity::Blocking, &defaults)? {
             existing.inputs.insert(question(&case.input).to_owned());
             let number = case.id.strip_prefix(&prefix).and_then(|n| n.parse::<u64>().ok());

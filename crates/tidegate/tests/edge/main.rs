@@ -130,6 +130,8 @@ mod time;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]
+mod transfer;
+#[cfg(test)]
 mod upstream;
 #[cfg(test)]
 mod upstream_faults;

@@ -103,6 +103,25 @@ fn whole_row(table: &Table, row: &Row) -> Result<(), String> {
     }
 }
 
+/// The cell that reads back as the value of a column; `None` where none does.
+pub(crate) fn case_cell(column: &str, value: &Value) -> Option<String> {
+    let is_check = fields::is_check(column);
+    let cell = match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) if column != "messages" => {
+            let texts: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
+            texts?.join("|")
+        }
+        other => other.to_string(),
+    };
+    let read = match (is_check, handling::KEYS.contains(&column)) {
+        (true, _) => fields::column(column, &cell).ok()?,
+        (false, true) => handling::cell(column, &cell),
+        (false, false) => cell.as_str().into(),
+    };
+    (!cell.is_empty() && cell.trim() == cell && read == *value).then_some(cell)
+}
+
 /// The column of each field.
 struct Columns {
     by_name: BTreeMap<&'static str, usize>,

@@ -6,17 +6,26 @@ use serde_json::{Value, json};
 use tidegate_core::gate::{Case, CheckKind, Checks, Risk};
 
 /// What a project says about checks that cases do not name.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Defaults<'a> {
     /// Latency a case of risk performance must keep unless it names its own, ms.
     pub(crate) latency_ms: u64,
     /// The output contract's JSON Schema.
     pub(crate) contract: Option<&'a Value>,
+    /// Whether cases stay as they are written, without the checks that they do not name.
+    pub(crate) as_written: bool,
 }
 
 impl Defaults<'_> {
+    /// Nothing is added to what a case says.
+    pub(crate) const AS_WRITTEN: Defaults<'static> =
+        Defaults { latency_ms: 0, contract: None, as_written: true };
+
     /// Gives the case what it does not name.
     pub(crate) fn complete(&self, case: &mut Case) {
+        if self.as_written {
+            return;
+        }
         let named = checks_anything(&case.checks);
         let reference = case.expected.as_ref().is_some_and(|text| !text.trim().is_empty());
         let compared = case.checks.listed.iter();

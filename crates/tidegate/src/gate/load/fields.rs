@@ -43,7 +43,7 @@ pub(super) fn member_names() -> impl Iterator<Item = &'static str> {
     CheckKind::ROWS.iter().filter(|row| is_member(row.kind)).map(|row| row.name)
 }
 
-fn is_member(kind: CheckKind) -> bool {
+pub(super) fn is_member(kind: CheckKind) -> bool {
     use CheckKind as K;
     matches!(
         kind,

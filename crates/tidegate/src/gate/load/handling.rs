@@ -30,7 +30,7 @@ const LABELS_MAX: usize = 64;
 /// Longest tag, key or value of metadata, characters: it is a column of a table.
 const LABEL_CHARS: usize = 100;
 /// What a conversation may have between the system prompt and the question.
-const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
+pub(super) const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
 
 /// Takes the keys out.
 pub(super) fn handling(members: &mut Map<String, Value>) -> Result<Handling, String> {

@@ -8,7 +8,7 @@ use tidegate_core::gate::{Case, Checks, Severity};
 use tidegate_wire::{RequestError, parse_json_object};
 
 /// The keys of a line beside those of its checks and of how it is handled.
-const KEYS: [&str; 11] = [
+pub(super) const KEYS: [&str; 11] = [
     "case_id",
     "id",
     "input",

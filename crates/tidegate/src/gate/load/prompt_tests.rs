@@ -39,6 +39,7 @@ pub(crate) fn prompt_tests(
     let defaults = Defaults {
         latency_ms: loaded.project.evals.latency_ms,
         contract: loaded.project.contract.output.as_ref(),
+        as_written: false,
     };
     let mut cases = Vec::new();
     if let Some((config, file)) = prompt_config(packed)? {

@@ -12,6 +12,13 @@ use std::ops::Range;
 
 /// The separators that are read, in the order of their trial.
 const SEPARATORS: [char; 3] = [',', ';', '\t'];
+/// What a cell begins with that a spreadsheet takes for a formula; the wide signs are typed in
+/// Chinese and Japanese.
+const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'];
+/// What is put before it.
+const GUARD: char = '\'';
+/// The column that names the cells of a row with that before them, `|` between the names.
+const GUARDED: &str = "guarded";
 /// Longest header that an error repeats, characters.
 const GIVEN_CHARS: usize = 200;
 
@@ -126,9 +133,30 @@ impl Table {
         self.separator
     }
 
-    /// A cell's value, without its quotes; empty where the row has no such cell.
+    /// A cell's value, without its quotes and the apostrophe that guards it; empty where the row
+    /// has no such cell.
     pub(crate) fn cell(&self, row: &Row, column: usize) -> Cow<'_, str> {
+        let cell = self.whole_cell(row, column);
+        match cell.strip_prefix(GUARD) {
+            Some(inner) if self.is_guarded(row, column) => Cow::Owned(inner.to_owned()),
+            Some(_) | None => cell,
+        }
+    }
+
+    fn whole_cell(&self, row: &Row, column: usize) -> Cow<'_, str> {
         row.cells.get(column).map_or(Cow::Borrowed(""), |cell| value(&self.text[cell.clone()]))
+    }
+
+    /// Whether the row says that its cell of this column has an apostrophe that was put there.
+    fn is_guarded(&self, row: &Row, column: usize) -> bool {
+        let Some(says) = self.columns.iter().position(|name| name == GUARDED) else { return false };
+        let names = self.whole_cell(row, says);
+        self.columns.get(column).is_some_and(|name| names.split('|').any(|guarded| guarded == name))
+    }
+
+    /// The name of a column as it is written.
+    pub(crate) fn header(&self, column: usize) -> Cow<'_, str> {
+        self.whole_cell(&self.header, column)
     }
 
     /// Fills a cell of a row; the row gets the cells that it lacks before it.
@@ -156,13 +184,30 @@ impl Table {
         column
     }
 
-    /// Adds a row below the others; `values` are by folded names of columns.
+    /// Adds a row below the others; `values` are by folded names of columns. A cell that a
+    /// spreadsheet would take for a formula is guarded, and the row says so.
     pub(crate) fn push(&mut self, values: &[(&str, &str)]) {
+        let value = |column: &String| {
+            values.iter().find(|(name, _)| name == column).map_or("", |(_, value)| *value)
+        };
+        let guarded: Vec<&str> = self
+            .columns
+            .iter()
+            .filter(|column| value(column).starts_with(FORMULA))
+            .map(String::as_str)
+            .collect();
+        let guarded = guarded.join("|");
+        if !guarded.is_empty() {
+            self.ensure_column(GUARDED);
+        }
         let cells: Vec<String> = self
             .columns
             .iter()
-            .map(|column| values.iter().find(|(name, _)| name == column).map_or("", |(_, v)| v))
-            .map(|value| self.written(value, false))
+            .map(|column| match value(column) {
+                _ if column == GUARDED => self.written(&guarded, false),
+                text if text.starts_with(FORMULA) => self.written(&format!("{GUARD}{text}"), false),
+                text => self.written(text, false),
+            })
             .collect();
         self.filled.rows.push(cells.join(&self.separator.to_string()));
     }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 mod checks;
 mod forms;
 mod handling;
+mod schema;
 use tidegate_core::gate::CheckKind;
 
 /// Five rows, one of each risk.
@@ -18,7 +19,8 @@ latency_01,Summarize the escalation path in 3 bullets,returns within target late
 regression_01,Use the same prompt after runtime change,behavior stays comparable,regression,,
 ";
 
-const DEFAULTS: Defaults<'static> = Defaults { latency_ms: 8000, contract: None };
+const DEFAULTS: Defaults<'static> =
+    Defaults { latency_ms: 8000, contract: None, as_written: false };
 
 fn csv(text: &str) -> Result<Vec<Case>, CasesError> {
     read_csv(text.as_bytes(), Path::new("evals/eval_cases.csv"), &DEFAULTS)

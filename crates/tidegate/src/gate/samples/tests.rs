@@ -15,7 +15,7 @@ fn write(root: &Path, source: &str, kind: Sampled, records: &[Record]) -> Vec<St
 
 fn cases(root: &Path) -> Vec<tidegate_core::gate::Case> {
     let text = std::fs::read_to_string(root.join(FILE)).unwrap_or_default();
-    let defaults = Defaults { latency_ms: 0, contract: None };
+    let defaults = Defaults { latency_ms: 0, contract: None, as_written: false };
     read_jsonl(&text, Path::new(FILE), Severity::Normal, &defaults).unwrap()
 }
 

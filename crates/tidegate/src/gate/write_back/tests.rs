@@ -88,7 +88,7 @@ impl Project {
     }
 
     fn cases(&self) -> Vec<tidegate_core::gate::Case> {
-        let defaults = Defaults { latency_ms: 10_000, contract: None };
+        let defaults = Defaults { latency_ms: 10_000, contract: None, as_written: false };
         let file = Path::new("evals/regression.jsonl");
         read_jsonl(&self.text(), file, Severity::Blocking, &defaults).unwrap()
     }
