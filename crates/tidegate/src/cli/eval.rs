@@ -22,8 +22,8 @@ use tidegate_core::ids::ChangeId;
 pub(crate) struct EvalArgs {
     #[command(flatten)]
     set: SetArgs,
-    /// Cases as CSV, JSONL, YAML or a JSON list, instead of the project's. The environment's EVAL_DATASET says the
-    /// same, and TEST_MODEL the same as `--model`.
+    /// Cases as CSV, JSONL, YAML or a JSON list, instead of the project's. The environment's
+    /// EVAL_DATASET says the same, and TEST_MODEL the same as `--model`.
     #[arg(long, env = "EVAL_DATASET", hide_env = true)]
     cases: Option<OsString>,
     /// Accuracy the gate needs, 0 to 1, instead of the project's.
@@ -96,6 +96,10 @@ async fn ask_and_show(config: &Path, args: &EvalArgs, json: bool, whole_set: boo
     verdict(&report)
 }
 
+fn is_table(cases: &Path) -> bool {
+    gate::Form::of(cases) == gate::Form::Table
+}
+
 /// A variable that a pipeline sets to nothing counts as not set.
 fn not_empty(text: &&String) -> bool {
     !text.trim().is_empty()
@@ -109,8 +113,8 @@ fn threshold(given: &str) -> Result<f64> {
     })
 }
 
-/// Asks the cases. Given by hand, and not as a table, `eval` takes any number of them of any risk; a gate and
-/// the project's own files must be a whole eval set.
+/// Asks the cases. Given by hand, and not as a table, `eval` takes any number of them of any risk;
+/// a gate and the project's own files must be a whole eval set.
 async fn ask(config: &Path, args: &EvalArgs, gate: bool) -> Result<EvalReport> {
     let mut loaded = load(config)?;
     let given = args.cases.as_deref().filter(|path| !path.is_empty()).map(Path::new);
@@ -127,7 +131,7 @@ async fn ask(config: &Path, args: &EvalArgs, gate: bool) -> Result<EvalReport> {
     let asking = gate::Asking {
         repeat: args.repeat,
         as_served: args.as_served,
-        whole_set: gate || given.is_none_or(|path| gate::Form::of(path) == gate::Form::Table),
+        whole_set: gate || given.is_none_or(is_table),
     };
     let mut backend = Backend::connect(config).await?;
     let report = match &backend {
@@ -147,7 +151,7 @@ async fn ask(config: &Path, args: &EvalArgs, gate: bool) -> Result<EvalReport> {
     }
     if let Some(path) = &args.csv {
         let cases = loaded.root.join(&loaded.project.evals.cases);
-        let cases = Some(cases.as_path()).filter(|path| gate::Form::of(path) == gate::Form::Table);
+        let cases = Some(cases.as_path()).filter(|path| is_table(path));
         gate::fill_csv(&report, path, cases)?;
     }
     backend.command(Command::RecordEval(Box::new(report.clone()))).await?;
