@@ -14,6 +14,7 @@ mod judge;
 mod kind;
 mod labels;
 mod likeness;
+mod markup;
 mod noise;
 mod outside;
 mod panel;
@@ -21,6 +22,7 @@ mod report;
 mod sample;
 mod score;
 mod slice;
+mod sql;
 
 pub use agreement::{Agreement, JudgeRecord};
 pub use case::{
@@ -30,8 +32,8 @@ pub use case::{
 pub use check::Check;
 pub use compare::compare_runs;
 pub use judge::{
-    CalledTool, Found, check_value, fold_case_and_width, judge_text, judge_tools, levenshtein,
-    result_names,
+    CalledTool, Found, check_value, fold_case_and_width, judge_grounding, judge_text, judge_tools,
+    levenshtein, result_names,
 };
 pub use kind::{CheckKind, CheckRow, NoSuchCheck, Takes, Tokens};
 pub use labels::agreement;
@@ -46,5 +48,7 @@ pub use report::{
     ACCURACY, CaseResult, EvalReport, FailureRow, GateVerdict, ReportDetail, RunComparison,
     Unanswered, asks_the_same, error_causes, failure_table, metrics, slices, verdict, verdict_on,
 };
-pub use score::{CORRECT_FROM, CheckResult, RED_LINE, fails_hard, legacy_score, mean_score};
+pub use score::{
+    CORRECT_FROM, CheckResult, RED_LINE, fails_hard, legacy_score, mean_score, renormalised_score,
+};
 pub use slice::{SLICE_CASES_MIN, SliceRow, WORST_SLICE};

@@ -11,7 +11,7 @@ mod terms;
 
 pub use chunks::{CHUNK_CHARS, CHUNK_CHARS_RANGE, ChunkId, chunks, is_version};
 pub use citations::{Cited, cited};
-pub use claims::{Claims, claims};
+pub use claims::{Claims, claims, unsupported};
 pub use fused::fused;
 pub use shown::{Chunk, Retrieved, retrieved};
 pub use terms::{Short, Terms, short_words, terms};

@@ -4,6 +4,8 @@
 use super::check::Check;
 use super::kind::CheckKind;
 use super::likeness::{COMPARED_CHARS_MAX, measure};
+use super::{markup, sql};
+use crate::retrieval::{Retrieved, unsupported};
 use crate::text::is_wide;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,6 +99,16 @@ pub fn judge_text(check: &Check, answer: &str, expected: Option<&str>) -> Option
         K::NotEmpty => Found::when(!answer.trim().is_empty(), || "the answer is empty".to_owned()),
         K::MinLength => at_least(length(), value, "characters long"),
         K::MaxLength => at_most(length(), value, "characters long"),
+        K::WordCount => {
+            let (count, wanted) = (words(answer), value.as_u64().unwrap_or_default());
+            Found::when(count == wanted, || format!("{count} words long; {wanted} are wanted"))
+        }
+        K::IsXml => Found::of(markup::xml_problem(answer)),
+        K::ContainsXml => Found::when(markup::has_xml(answer), || "no XML in it".to_owned()),
+        K::IsHtml => Found::of(markup::html_problem(answer)),
+        K::ContainsHtml => Found::when(markup::has_html(answer), || "no HTML in it".to_owned()),
+        K::IsSql => Found::of(sql::sql_problem(answer)),
+        K::ContainsSql => Found::when(sql::has_sql(answer), || "no SQL in it".to_owned()),
         K::MinWords => at_least(words(answer), value, "words long"),
         K::MaxWords => at_most(words(answer), value, "words long"),
         // A service has no embedding of nothing.
@@ -106,6 +118,20 @@ pub fn judge_text(check: &Check, answer: &str, expected: Option<&str>) -> Option
         K::Levenshtein => edits_from(answer, value.as_str().or(expected).unwrap_or_default()),
         _ => return judge_likeness(check, answer, expected),
     })
+}
+
+/// How far what an answer claims is in what was retrieved for it; `None` for an answer of a version
+/// set that retrieves nothing. One that claims nothing is grounded.
+pub fn judge_grounding(answer: &str, retrieved: Option<&Retrieved>) -> Found {
+    let Some(retrieved) = retrieved else {
+        return Found::Unknown("the version set retrieves nothing".to_owned());
+    };
+    let (claims, lacking) = unsupported(answer, retrieved);
+    let first = lacking.first().map_or("", String::as_str);
+    let share = 1.0 - lacking.len() as f64 / claims.made.max(1) as f64;
+    let (count, made) = (lacking.len(), claims.made);
+    let wrong = format!("{count} of {made} claims have no support in it: `{}`", cut(first.trim()));
+    Found::Share(share, wrong)
 }
 
 /// What a check of tool calls finds; `None` for a kind that looks at something else.

@@ -123,6 +123,14 @@ kinds! {
     JsonSchema "json_schema" [] Json "is JSON valid under this schema";
     IsJson "is_json" [] Switch "is JSON and nothing else";
     ContainsJson "contains_json" [] Switch "has a JSON object or array somewhere in it";
+    IsXml "is_xml" [] Switch "is one well-formed XML document and nothing else";
+    ContainsXml "contains_xml" [] Switch "has a well-formed XML element somewhere in it";
+    IsHtml "is_html" []
+        Switch "is HTML and nothing else: elements of HTML, each closed that must be";
+    ContainsHtml "contains_html" [] Switch "has an element of HTML somewhere in it";
+    IsSql "is_sql" [] Switch "is SQL and nothing else, whatever the dialect";
+    ContainsSql "contains_sql" []
+        Switch "has SQL in it: in a code block, in quoted code, or beginning in capitals";
     Equals "equals" [] Json "is exactly this text, or JSON equal to this value";
     ExpectedContains "expected_contains" ["contains"] Text "contains this text as it is written";
     ExpectedKeywords "expected_keywords" []
@@ -160,6 +168,9 @@ kinds! {
         Share "is as good as the reference or better, a judge model says, asked in both orders";
     Command "command" [] Text "passes this program of `evals.commands`";
     Citation "citation" [] Switch "cites a source";
+    Grounded "grounded" []
+        Switch "claims only what was retrieved for it, claim by claim; a citation alone is no \
+            support";
     Refusal "refusal" ["is_refusal"] Switch "is (`true`) or is not (`false`) a refusal";
     Declines "declines" [] Switch "refuses, or asks for evidence";
     NoPromptEcho "no_prompt_echo" [] Switch "does not repeat the system prompt";
@@ -175,9 +186,13 @@ kinds! {
         Number "has at least so many words; a Chinese, Japanese or Korean character is one";
     MaxWords "max_words" []
         Number "has at most so many words; a Chinese, Japanese or Korean character is one";
+    WordCount "word_count" []
+        Number "has exactly so many words; a Chinese, Japanese or Korean character is one";
     MaxLatencyMs "max_latency_ms" ["latency"] Number "comes within so many milliseconds";
     MaxTotalTokens "max_total_tokens" []
         Number "used at most so many tokens, prompt and answer together";
+    MaxCostUsd "max_cost_usd" ["cost"]
+        Amount "costs at most so many US dollars, by the prices of the project";
     FinishReason "finish_reason" [] Text "ended for this reason: `stop`, `length`, `tool_calls`";
     ValidToolCalls "valid_tool_calls"
         ["is_valid_openai_tools_call", "is_valid_openai_function_call", "is_valid_function_call"]
@@ -227,7 +242,7 @@ impl CheckKind {
     /// holds or does not, or whose share counts as it is.
     pub fn default_threshold(self) -> Option<f64> {
         match self {
-            CheckKind::ToolCallF1 | CheckKind::ExactMatch => Some(1.0),
+            CheckKind::ToolCallF1 | CheckKind::ExactMatch | CheckKind::Grounded => Some(1.0),
             CheckKind::Bleu | CheckKind::Gleu | CheckKind::Chrf | CheckKind::TokenF1 => Some(0.5),
             CheckKind::Rubric | CheckKind::Prefers | CheckKind::Command => Some(0.5),
             CheckKind::Rouge1 | CheckKind::Rouge2 | CheckKind::RougeL | CheckKind::Similar => {
@@ -242,7 +257,7 @@ impl CheckKind {
     pub fn is_share(self) -> bool {
         use CheckKind as K;
         matches!(self, K::ExpectedKeywords | K::MatchesExpected | K::ToolCallF1)
-            || matches!(self, K::Rubric | K::Command)
+            || matches!(self, K::Rubric | K::Command | K::Grounded)
             || self.row().takes == Takes::Share
     }
 

@@ -140,24 +140,32 @@ pub fn mean_score(checks: &[CheckResult]) -> f64 {
 ///
 /// `None` for a case that has none of the three, which the formula says nothing about.
 pub fn legacy_score(case: &Case, answer: &str, similarity: f64) -> Option<f64> {
+    let parts = formula(case, answer, similarity);
+    let sum: f64 = parts.iter().map(|(weight, part)| weight * part).sum();
+    (!parts.is_empty()).then(|| sum.min(1.0))
+}
+
+/// The same formula with its weights over those of the parts that the case has, so that every case
+/// can reach 1.
+pub fn renormalised_score(case: &Case, answer: &str, similarity: f64) -> Option<f64> {
+    let parts = formula(case, answer, similarity);
+    let sum: f64 = parts.iter().map(|(weight, part)| weight * part).sum();
+    let weights: f64 = parts.iter().map(|(weight, _)| weight).sum();
+    (weights > 0.0).then(|| (sum / weights).min(1.0))
+}
+
+/// The parts of the formula that a case has, each with its weight.
+fn formula(case: &Case, answer: &str, similarity: f64) -> Vec<(f64, f64)> {
     let keywords = &case.checks.expected_keywords;
-    let reference = case.expected.as_deref().is_some_and(|text| !text.is_empty());
+    let has_reference = case.expected.as_deref().is_some_and(|text| !text.is_empty());
     let contains = case.checks.expected_contains.as_deref().filter(|text| !text.is_empty());
-    if keywords.is_empty() && !reference && contains.is_none() {
-        return None;
-    }
-    let mut score = 0.0;
-    if !keywords.is_empty() {
-        let hits = keywords.iter().filter(|word| answer.contains(word.as_str())).count();
-        score += hits as f64 / keywords.len() as f64 * 0.5;
-    }
-    if reference {
-        score += similarity.clamp(0.0, 1.0) * 0.3;
-    }
-    if contains.is_some_and(|text| answer.contains(text)) {
-        score += 0.2;
-    }
-    Some(score.min(1.0))
+    let hits = keywords.iter().filter(|word| answer.contains(word.as_str())).count();
+    let parts = [
+        (!keywords.is_empty()).then(|| (0.5, hits as f64 / keywords.len() as f64)),
+        has_reference.then(|| (0.3, similarity.clamp(0.0, 1.0))),
+        contains.map(|text| (0.2, if answer.contains(text) { 1.0 } else { 0.0 })),
+    ];
+    parts.into_iter().flatten().collect()
 }
 
 #[cfg(test)]

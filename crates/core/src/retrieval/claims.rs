@@ -61,6 +61,18 @@ impl Claims {
 
 /// The claims of an answer, compared with what its model was shown.
 pub fn claims(answer: &str, shown: &Retrieved) -> Claims {
+    compared(answer, shown, &mut |_| {})
+}
+
+/// The same, with the claims that nothing of what was shown supports.
+pub fn unsupported(answer: &str, shown: &Retrieved) -> (Claims, Vec<String>) {
+    let mut texts = Vec::new();
+    let claims = compared(answer, shown, &mut |claim| texts.push(claim.to_owned()));
+    (claims, texts)
+}
+
+/// The claims of an answer; `lacks` is given each that has no support.
+fn compared(answer: &str, shown: &Retrieved, lacks: &mut dyn FnMut(&str)) -> Claims {
     let mut all = Claims::default();
     let mut support = Support { shown, chunks: None };
     let json = answer.trim_start().starts_with('{').then(|| serde_json::from_str(answer));
@@ -69,18 +81,24 @@ pub fn claims(answer: &str, shown: &Retrieved) -> Claims {
         let is_cited = has_list && cited(answer, &shown.ids).shown > 0;
         for (_, value) in members.iter().filter(|(name, _)| *name != "citations") {
             for text in texts_in(value) {
-                all.add(text, is_cited, &mut support);
+                all.add(text, is_cited, &mut support, lacks);
             }
         }
     } else {
-        all.add(answer, false, &mut support);
+        all.add(answer, false, &mut support, lacks);
     }
     all
 }
 
 impl Claims {
     /// Adds the claims of a text; `are_cited` where they all are.
-    fn add(&mut self, text: &str, are_cited: bool, support: &mut Support<'_>) {
+    fn add(
+        &mut self,
+        text: &str,
+        are_cited: bool,
+        support: &mut Support<'_>,
+        lacks: &mut dyn FnMut(&str),
+    ) {
         let mut end = text.len().min(LOOKED_AT);
         while !text.is_char_boundary(end) {
             end -= 1;
@@ -92,7 +110,10 @@ impl Claims {
         for (index, at) in claims.iter().enumerate() {
             self.made += 1;
             self.uncited += u64::from(!are_cited && !cited.contains(&index));
-            self.ungrounded += u64::from(!support.is_found(&text[at.clone()]));
+            if !support.is_found(&text[at.clone()]) {
+                self.ungrounded += 1;
+                lacks(&text[at.clone()]);
+            }
         }
     }
 }

@@ -369,6 +369,8 @@ pub(crate) enum Scoring {
     /// A fixed formula where a case checks keywords, an expected text or likeness to a
     /// reference answer: 0.5, 0.2 and 0.3 of each. Keywords alone are never correct.
     Legacy,
+    /// The same formula with its weights over those of the parts that a case has.
+    Renormalised,
 }
 
 /// The eval set and its gate.
@@ -397,7 +399,7 @@ pub(crate) struct Evals {
     pub(crate) latency_ms: u64,
     /// Whether to ask three adversarial inputs as well: `off`, `echo` or `literal`.
     pub(crate) adversarial: Adversarial,
-    /// How the checks of a case make its score: `mean` or `legacy`.
+    /// How the checks of a case make its score: `mean`, `legacy` or `renormalised`.
     pub(crate) scoring: Scoring,
     /// A service that makes embeddings, for the check `similar`.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -12,7 +12,7 @@ use tidegate_core::ids::Digest;
 use tidegate_core::retrieval::Retrieved;
 use tidegate_core::upstream::Failure;
 use tidegate_wire::openai_chat::{replace_system, system_text};
-use tidegate_wire::{AnswerFacts, Finish};
+use tidegate_wire::{AnswerFacts, Finish, Usage};
 
 /// Longest answer where the prompt's config sets none, tokens.
 const MAX_TOKENS: u64 = 512;
@@ -38,8 +38,12 @@ pub(crate) struct Asked {
     pub(crate) calls: Vec<CalledTool>,
     /// Why it ended, as the upstream says.
     pub(crate) finish: Option<String>,
-    /// What the model was shown of an index.
-    pub(crate) retrieved: Retrieved,
+    /// What the model was shown of an index; `None` where the version set searches in none.
+    pub(crate) retrieved: Option<Retrieved>,
+    /// The model that was asked.
+    pub(crate) model: String,
+    /// What it used, where the upstream reports it.
+    pub(crate) usage: Option<Usage>,
 }
 
 /// Why there is no answer; safe to show.
@@ -73,10 +77,11 @@ pub(crate) async fn ask(
     if let Some(why) = searched.as_ref().and_then(|it| it.failed.clone().filter(|_| it.is_fatal)) {
         return Err(AskError { message: why, failure: Some(Failure::Retrieval), again: None });
     }
-    let retrieved = searched.map(|searched| searched.found).unwrap_or_default();
+    let retrieved = searched.map(|searched| searched.found);
+    let shown = retrieved.as_ref().map_or("", |retrieved| &retrieved.text);
     let asks = request(case, live.max_tokens, as_served);
     let rendered = live
-        .render(asks.clone(), Slots { user: None, retrieved: &retrieved.text })
+        .render(asks.clone(), Slots { user: None, retrieved: shown })
         .map_err(|error| unsent(format!("the prompt cannot be rendered: {error}")))?;
     let mut body = rendered.body;
     if let Some(system) = &case.system {
@@ -121,7 +126,7 @@ pub(crate) async fn ask(
         return Err(AskError { message, failure: Some(Failure::Empty), again: Some(AGAIN_AFTER) });
     }
     let calls = called_tools(live, &answer.facts);
-    Ok(Asked { calls, retrieved, ..asked(answer, &detectors, &asks) })
+    Ok(Asked { calls, retrieved, model: live.model.clone(), ..asked(answer, &detectors, &asks) })
 }
 
 /// The tools that an answer calls, each with what is wrong with the call.
@@ -163,7 +168,9 @@ fn asked(answer: Answer, detectors: &Detectors, asks: &Map<String, Value>) -> As
         text: facts.text().to_owned(),
         calls: Vec::new(),
         finish: facts.finish().map(|finish| finish.as_str().to_owned()),
-        retrieved: Retrieved::default(),
+        retrieved: None,
+        model: String::new(),
+        usage: facts.usage,
     }
 }
 

@@ -6,10 +6,11 @@ use crate::version_set::compile_schema;
 use futures_util::future::join_all;
 use serde_json::Value;
 use tidegate_core::gate::{
-    About, CalledTool, Case, Check, CheckKind, CheckResult, Checks, Found, RED_LINE, judge_text,
-    judge_tools, result_names,
+    About, CalledTool, Case, Check, CheckKind, CheckResult, Checks, Found, RED_LINE,
+    judge_grounding, judge_text, judge_tools, result_names,
 };
 use tidegate_core::guard::{RiskEvent, RiskKind, detect_refusal};
+use tidegate_core::money::Money;
 use tidegate_core::retrieval::Retrieved;
 use tidegate_core::text::has_pii;
 
@@ -43,8 +44,10 @@ pub(crate) struct Seen<'a> {
     pub(crate) calls: &'a [CalledTool],
     /// Why it ended, as the upstream says.
     pub(crate) finish: Option<&'a str>,
-    /// What the model was shown of an index.
-    pub(crate) retrieved: &'a Retrieved,
+    /// What the model was shown of an index, where the version set searches in one.
+    pub(crate) retrieved: Option<&'a Retrieved>,
+    /// What it costs, where that is known.
+    pub(crate) cost: Option<Money>,
 }
 
 /// A check with its name in results and what it needs compiled.
@@ -111,7 +114,7 @@ impl<'a> Seen<'a> {
     /// What checks that ask outside need of it.
     pub(crate) fn about(&self, case: &'a Case) -> About<'a> {
         let Seen { answer, calls, retrieved, .. } = *self;
-        About { case, answer, calls, retrieved: &retrieved.text }
+        About { case, answer, calls, retrieved: retrieved.map_or("", |shown| &shown.text) }
     }
 }
 
@@ -221,6 +224,8 @@ impl Ready {
                 let wrong = format!("shares {percent:.0} % of its character pairs with `expected`");
                 return Some(Found::Share(share, wrong));
             }
+            CheckKind::Grounded => return Some(judge_grounding(answer, seen.retrieved)),
+            CheckKind::MaxCostUsd => return Some(cost(seen.cost, value.as_f64()?)),
             CheckKind::Citation => (!content::cites(answer)).then(|| "cites no source".to_owned()),
             CheckKind::Refusal => match (value.as_bool()?, detect_refusal(answer)) {
                 (true, true) | (false, false) => None,
@@ -297,6 +302,16 @@ pub(crate) fn describe(error: &jsonschema::ValidationError<'_>) -> String {
         }
         _ => format!("{}{place}", error.masked()),
     }
+}
+
+/// Whether an answer costs no more than so many dollars.
+fn cost(cost: Option<Money>, max_usd: f64) -> Found {
+    let Some(cost) = cost else {
+        let why = "its cost is not known: no usage is reported, or the model has no price";
+        return Found::Unknown(why.to_owned());
+    };
+    let is_over = cost.0 as f64 > (max_usd * Money::of_usd(1).0 as f64).round();
+    Found::of(is_over.then(|| format!("costs {cost} USD; at most {max_usd} are allowed")))
 }
 
 /// The two literal rules of `literal_leak`.

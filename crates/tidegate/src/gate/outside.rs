@@ -2,12 +2,13 @@
 //! reads what comes; here it is asked, each within `evals.check_timeout_ms`. Whatever goes wrong is
 //! a reason for an inconclusive check, never a failure of the answer.
 
+use super::ask::Asked;
 use super::error::{CasesError, GateError};
 use super::judge::Judge;
 use super::program::Programs;
 use crate::clock::Clock;
-use crate::config::{EmbeddingService, Loaded};
-use crate::upstream::{Embedder, Endpoints, SetupError, UpstreamError};
+use crate::config::{EmbeddingService, Loaded, Scoring};
+use crate::upstream::{Embedder, Endpoints, SetupError, UpstreamError, cost};
 use crate::version_set::SetError;
 use futures_util::future::try_join_all;
 use std::collections::BTreeSet;
@@ -16,6 +17,8 @@ use tidegate_core::gate::{
     About, Brought, Case, CaseResult, Check, CheckKind, Found, JudgeRecord, Need, Source,
     agreement, found, need, source,
 };
+use tidegate_core::ids::UnixMs;
+use tidegate_core::money::{Money, PriceTable};
 use tidegate_core::upstream::Failure;
 use tokio::time::{sleep, timeout};
 
@@ -33,6 +36,9 @@ pub(crate) struct Outside {
     judge: Option<Judge>,
     programs: Programs,
     within: Duration,
+    prices: PriceTable,
+    /// The moment of the run, ms; prices change.
+    at: u64,
 }
 
 impl Outside {
@@ -48,7 +54,8 @@ impl Outside {
         let (evals, upstreams) = (&loaded.project.evals, &loaded.project.upstreams);
         let asked: BTreeSet<CheckKind> = listed(cases).map(|(_, check)| check.kind).collect();
         let asks = |wanted| asked.iter().any(|kind| source(*kind) == Some(wanted));
-        let service = service(loaded).filter(|_| asks(Source::Embeddings));
+        let is_formula = evals.scoring != Scoring::Mean && evals.embeddings.is_some();
+        let service = service(loaded).filter(|_| asks(Source::Embeddings) || is_formula);
         let embedder = service.map(|service| Embedder::named(EMBEDDINGS, service)).transpose();
         let judge = evals.judge.as_ref().filter(|_| asks(Source::Judge));
         let judge = judge.and_then(|config| Some((config, upstreams.get(&config.upstream)?)));
@@ -61,7 +68,21 @@ impl Outside {
             judge: judge.transpose().map_err(|error: SetupError| SetError::from(error))?,
             programs: Programs::new(&evals.commands, &loaded.root),
             within: Duration::from_millis(evals.check_timeout_ms),
+            prices: loaded.project.all_prices().table,
+            at: clock.now().0,
         })
+    }
+
+    /// Whether there are embeddings.
+    pub(crate) fn embeds(&self) -> bool {
+        self.embedder.is_some()
+    }
+
+    /// What an answer costs, by today's prices; `None` where the model server reports
+    /// no usage, or the model has no price.
+    pub(crate) fn cost(&self, asked: &Asked) -> Option<Money> {
+        let compute_us = asked.latency_ms.saturating_mul(1_000);
+        cost(&self.prices, &asked.model, UnixMs(self.at), (asked.usage.as_ref()?, compute_us))
     }
 
     /// What a check finds with what it asks; `None` for a check that asks nothing.

@@ -253,7 +253,8 @@ async fn result_of(
         events: &asked.events,
         calls: &asked.calls,
         finish: asked.finish.as_deref(),
-        retrieved: &asked.retrieved,
+        retrieved: asked.retrieved.as_ref(),
+        cost: options.outside.cost(&asked),
     };
     let Scored { score, best, checks } =
         scored(&scorer, &seen, (case, options.scoring), &options.outside).await;

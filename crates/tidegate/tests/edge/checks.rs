@@ -1,6 +1,8 @@
 //! Checks that ask the world: embeddings, a judge model, a program. What does not come, or is no
 //! verdict, makes a case inconclusive and never wrong.
 
+mod scores;
+
 use crate::project::{Output, Project};
 use crate::upstream::{CASES, Upstream, completion};
 use serde_json::{Value, json};

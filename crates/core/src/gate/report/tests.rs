@@ -304,3 +304,35 @@ fn a_case_without_an_answer_is_no_pair_and_identical_runs_differ_in_nothing() {
     let same = compare_runs(&old, &old.results);
     assert!(same.tests.iter().all(|test| test.p == 1.0 && !test.is_change()));
 }
+
+/// An answer whose judge did not answer, beside what its other check scores, settled.
+fn unjudged(severity: Severity, other: f64, weight: f64) -> CaseResult {
+    let mut result = result("judged", Risk::Format, severity, other);
+    let late = CheckResult::new("rubric", 0.0, "`rubric` could not be judged: late");
+    result.checks.push(CheckResult { unjudged: true, weight, ..late });
+    result.settled((other + weight) / (1.0 + weight))
+}
+
+#[test]
+fn what_is_not_judged_is_no_verdict_unless_it_is_wrong_all_the_same() {
+    let check = |severity, other, weight, is_open: bool| {
+        let settled = unjudged(severity, other, weight);
+        assert_eq!(settled.error.is_some(), is_open, "{severity:?}, {other}, {weight}");
+    };
+    check(Severity::Normal, 1.0, 1.0, true);
+    check(Severity::Normal, 0.7, 1.0, true);
+    check(Severity::Normal, 0.5, 1.0, false);
+    check(Severity::Blocking, 1.0, 1.0, true);
+    check(Severity::Blocking, 0.7, 1.0, false);
+    check(Severity::Normal, 1.0, 0.0, false);
+    let open = unjudged(Severity::Blocking, 1.0, 1.0);
+    let (verdict_of_open, reasons) = verdict(&[normal("a", 1.0), open.clone()], 0.5);
+    assert_eq!(verdict_of_open, GateVerdict::Inconclusive);
+    assert_eq!(reasons[0], "1 of 2 cases got no verdict");
+    let both = [open, error("b", Severity::Normal), normal("a", 1.0)];
+    let (_, reasons) = verdict(&both, 0.5);
+    assert_eq!(reasons[..2], ["1 of 3 cases got no answer", "1 of 3 cases got no verdict"]);
+    let wrong = unjudged(Severity::Blocking, 0.0, 1.0);
+    assert_eq!(verdict(std::slice::from_ref(&wrong), 0.5).0, GateVerdict::Fail);
+    assert_eq!(wrong.wrong(), "judged is wrong", "what was not judged is no reason");
+}

@@ -49,6 +49,21 @@ fn the_legacy_formula_is_literal() {
     check(&case(&["API"], Some("x"), None), "API", -0.5, Some(0.5));
 }
 
+#[test]
+fn renormalised_every_case_can_reach_1() {
+    let check = |case: &Case, answer: &str, similarity: f64, expected: Option<f64>| {
+        let got = renormalised_score(case, answer, similarity);
+        let same = got.zip(expected).is_some_and(|(got, wanted)| (got - wanted).abs() < 1e-12);
+        assert!(same || (got, expected) == (None, None), "{answer}: {got:?}, not {expected:?}");
+    };
+    check(&case(&["学习"], None, None), "学习", 0.0, Some(1.0));
+    check(&case(&["学习", "数据"], None, None), "学习", 0.0, Some(0.5));
+    check(&case(&["学习"], Some("参考"), None), "学习", 0.2, Some((0.5 + 0.06) / 0.8));
+    let all = case(&["学习", "数据"], Some("参考"), Some("def "));
+    check(&all, "学习 def f", 0.5, Some(0.25 + 0.15 + 0.2));
+    check(&case(&[], None, None), "x", 1.0, None);
+}
+
 fn checks() -> impl Strategy<Value = Vec<CheckResult>> {
     let names = prop::sample::select(vec!["expected_contains", "citation", "forbidden_keywords"]);
     let one = (names, 0.0..=1.0_f64).prop_map(|(check, score)| CheckResult::new(check, score, ""));
@@ -90,6 +105,8 @@ proptest! {
         let case = case(&words, expected.as_deref(), contains.as_deref());
         if let Some(score) = legacy_score(&case, &answer, similarity) {
             prop_assert!((0.0..=1.0).contains(&score), "{score}");
+            let renormalised = renormalised_score(&case, &answer, similarity).unwrap();
+            prop_assert!((score..=1.0).contains(&renormalised), "{renormalised} of {score}");
         }
     }
 }

@@ -18,8 +18,6 @@ fn case(checks: Value, expected: Option<&str>) -> Case {
     }
 }
 
-static NOTHING: Retrieved = Retrieved { ids: Vec::new(), text: String::new(), places: Vec::new() };
-
 /// What the case's checks give, which ask nothing outside.
 fn judged(case: &Case, seen: &Seen<'_>) -> (f64, Vec<CheckResult>) {
     let (scorer, outside) = (Scorer::new(case).unwrap(), Outside::default());
@@ -37,7 +35,8 @@ fn seen(answer: &str) -> Seen<'_> {
         events: &[],
         calls: &[],
         finish: None,
-        retrieved: &NOTHING,
+        retrieved: None,
+        cost: None,
     }
 }
 

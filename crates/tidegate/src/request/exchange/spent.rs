@@ -2,10 +2,10 @@
 
 use super::{Ending, Exchange, Query};
 use crate::request::gateway::Gateway;
-use crate::upstream::Form;
+use crate::upstream::{Form, metered, tier_of};
 use crate::version_set::LiveSet;
 use tidegate_core::ids::UnixMs;
-use tidegate_core::money::{Basis, Charge, Metered, Money, PriceTable, Pricing, tier_name};
+use tidegate_core::money::{Basis, Charge, Money, PriceTable, Pricing, tier_name};
 use tidegate_core::observe::{Estimate, Timing};
 use tidegate_core::text::estimate_tokens;
 use tidegate_core::upstream::Failure;
@@ -162,25 +162,6 @@ pub(super) fn priced(
     let models = [set.model.as_str(), &set.keys.model];
     let charge = charged(&gateway.prices.table, models, at, used, basis);
     (charge.pricing != Pricing::Unpriced).then(|| charge.bill.total())
-}
-
-/// What was used, each token in one number.
-fn metered(usage: &Usage, compute_us: u64) -> Metered {
-    let Usage { tokens_in, tokens_out, cache_read_in, cache_write_in, reasoning_out, .. } = *usage;
-    let tokens_in = [tokens_in, cache_read_in, cache_write_in, usage.audio_in];
-    Metered::of_totals(tokens_in, [tokens_out, reasoning_out, usage.audio_out], compute_us)
-}
-
-/// The tier that it is billed in. What is written to a cache for an hour has another price than
-/// what is written for minutes, and a request that has both has neither's.
-fn tier_of(usage: &Usage) -> Option<String> {
-    let cache = match usage.cache_hour_in {
-        0 => None,
-        hour if hour == usage.cache_write_in => Some("cache_1h"),
-        _ => Some("cache_mixed"),
-    };
-    let parts: Vec<&str> = usage.tier.name().into_iter().chain(cache).collect();
-    (!parts.is_empty()).then(|| parts.join("+"))
 }
 
 /// What that costs: the model that answered, and the version set's own.

@@ -78,6 +78,12 @@ fn base(row: &Row) -> Project {
     if row.key.starts_with("environments.") {
         project.yaml["environments"] = json!({"main": {"base_url": "http://127.0.0.1:4"}});
     }
+    if row.key.starts_with("evals.embeddings.") || row.key.starts_with("evals.judge.") {
+        project.yaml["evals"] = json!({
+            "embeddings": {"url": "http://127.0.0.1:1/v1", "model": "m"},
+            "judge": {"upstream": "main", "model": "m"},
+        });
+    }
     if row.key.starts_with("risk.moderation.") {
         project.yaml["risk"] = json!({"moderation": {"url": "http://127.0.0.1:3/v1"}});
     }
@@ -148,6 +154,7 @@ fn changed(row: &Row) -> Project {
         json!(false),
         json!(["x"]),
         json!({"x": 1}),
+        json!({"x": ["y"]}),
         json!("http://127.0.0.1:9/v1"),
         json!("http://127.0.0.1:9"),
     ];
