@@ -10,6 +10,7 @@ mod agreement;
 mod case;
 mod check;
 mod compare;
+mod drop;
 mod judge;
 mod kind;
 mod labels;
@@ -19,6 +20,7 @@ mod noise;
 mod outside;
 mod panel;
 mod report;
+mod runs;
 mod sample;
 mod score;
 mod slice;
@@ -31,6 +33,7 @@ pub use case::{
 };
 pub use check::Check;
 pub use compare::compare_runs;
+pub use drop::{Judged, judge_drop, worse};
 pub use judge::{
     CalledTool, Found, check_value, fold_case_and_width, judge_grounding, judge_text, judge_tools,
     levenshtein, result_names,
@@ -48,6 +51,7 @@ pub use report::{
     ACCURACY, CaseResult, EvalReport, FailureRow, GateVerdict, ReportDetail, RunComparison,
     Unanswered, asks_the_same, error_causes, failure_table, metrics, slices, verdict, verdict_on,
 };
+pub use runs::{QueryError, RunQuery, RunRow};
 pub use score::{
     CORRECT_FROM, CheckResult, RED_LINE, fails_hard, legacy_score, mean_score, renormalised_score,
 };

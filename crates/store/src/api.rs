@@ -251,6 +251,18 @@ pub trait Evals {
     /// When the row cannot be read; it is named.
     fn last_passed_eval(&self) -> Result<Option<EvalReport>>;
 
+    /// The report of a run; `None` where no such run is kept.
+    ///
+    /// # Errors
+    /// When the row cannot be read; it is named.
+    fn eval(&self, run_id: &str) -> Result<Option<EvalReport>>;
+
+    /// The ids of all runs that are kept, the newest first.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn eval_runs(&self) -> Result<Vec<String>>;
+
     /// Adds a window to the stable set's counts of the day `at` falls in (UTC).
     ///
     /// # Errors

@@ -419,6 +419,14 @@ impl Evals for SqliteStore {
         self.inner.readers.read(reader::last_passed_eval)
     }
 
+    fn eval(&self, run_id: &str) -> Result<Option<EvalReport>> {
+        self.inner.readers.read(|db| reader::eval(db, run_id))
+    }
+
+    fn eval_runs(&self) -> Result<Vec<String>> {
+        self.inner.readers.read(reader::eval_runs)
+    }
+
     async fn add_baseline(&self, set: &VersionSetId, at: UnixMs, window: &Window) -> Result<()> {
         let window = Box::new(window.clone());
         self.call(Work::AddBaseline { set: set.clone(), at, window }).await.map(|_| ())

@@ -174,6 +174,7 @@ pub(crate) fn report(run_id: &str, set: u64, at: u64, accuracy: f64) -> EvalRepo
         verdict: GateVerdict::Pass,
         reasons: Vec::new(),
         failure_table: Vec::new(),
+        metrics: Default::default(),
         slices: Vec::new(),
         judge: None,
         comparison: None,
@@ -309,6 +310,9 @@ pub(crate) async fn eval_reports_are_kept_once_and_found<B: Bench>(bench: B) {
     assert_eq!(store.latest_eval(&set_id(1)).unwrap(), Some(report("b", 1, 20, 0.9)));
     assert_eq!(run(store.latest_eval(&set_id(3))), None);
     assert_eq!(run(store.last_passed_eval()).as_deref(), Some("b"));
+    assert_eq!(store.eval("a").unwrap(), Some(report("a", 1, 10, 0.8)));
+    assert_eq!(run(store.eval("d")), None);
+    assert_eq!(store.eval_runs().unwrap(), ["c", "b", "a"]);
     let other = error(store.put_eval(&report("a", 1, 10, 0.1)).await);
     assert!(other.message.contains("`a` is kept already"), "{other}");
 }

@@ -7,6 +7,7 @@ mod cli;
 mod clock;
 mod config;
 mod error;
+mod interrupt;
 mod lang;
 mod log;
 mod near;

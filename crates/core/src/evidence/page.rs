@@ -1,7 +1,7 @@
 //! Page: what everything drawn or written for people shares: escaped text, the font, the steps of
 //! an axis.
 
-use crate::text::{is_hidden, markup_escape};
+use crate::text::{Language, is_hidden, language_of, markup_escape};
 
 /// The fonts of every chart.
 pub const FONT: &str = "system-ui, 'Segoe UI', 'Noto Sans', 'Noto Sans CJK SC', \
@@ -26,6 +26,24 @@ pub fn is_deceptive(c: char) -> bool {
     is_hidden(c) && !matches!(c, '\n' | '\t')
 }
 
+/// A `lang` attribute with a leading space where the text is plainly not in the page's language,
+/// so that a reader's system picks the right glyphs and voice.
+pub fn lang(text: &str) -> &'static str {
+    if text.chars().any(|c| ('\u{AC00}'..='\u{D7AF}').contains(&c)) {
+        return " lang=\"ko\"";
+    }
+    match language_of(text) {
+        Language::Ja => " lang=\"ja\"",
+        Language::Zh => " lang=\"zh\"",
+        Language::En => "",
+    }
+}
+
+/// Text that keeps a Markdown table's shape.
+pub fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace(['\n', '\r'], " ")
+}
+
 /// A step of 1, 2 or 5 times a power of ten that gives about five ticks.
 pub fn nice_step(max: f64, whole: bool) -> f64 {
     let raw = max / 5.0;
@@ -48,6 +66,17 @@ pub fn time_step(max_s: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn languages() {
+        fn check(text: &str, attribute: &str) {
+            assert_eq!(lang(text), attribute, "{text}");
+        }
+        check("返品できますか", " lang=\"ja\"");
+        check("可以退货吗", " lang=\"zh\"");
+        check("환불", " lang=\"ko\"");
+        check("refund", "");
+    }
 
     #[test]
     fn escaping() {

@@ -7,6 +7,7 @@ use super::likeness::{COMPARED_CHARS_MAX, measure};
 use super::{markup, sql};
 use crate::retrieval::{Retrieved, unsupported};
 use crate::text::is_wide;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,7 +41,7 @@ impl Found {
 }
 
 /// A tool call of an answer.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CalledTool {
     /// The tool.
     pub name: String,

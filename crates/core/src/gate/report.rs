@@ -3,7 +3,7 @@
 use super::agreement::JudgeRecord;
 use super::case::{Case, Risk, Severity};
 use super::kind::CheckKind;
-use super::noise::{PREDICTABILITY, PairedTest, Repeats, predictability};
+use super::noise::{PREDICTABILITY, PairedTest, Repeats, Stability, predictability};
 use super::score::{CORRECT_FROM, CheckResult, ROUNDING, fails_hard};
 use super::slice::{self, SliceRow, WORST_SLICE, judge_slices, worst};
 use crate::ids::{Digest, UnixMs, VersionSetId};
@@ -179,6 +179,9 @@ pub struct EvalReport {
     pub reasons: Vec<String>,
     /// The failure table.
     pub failure_table: Vec<FailureRow>,
+    /// What was measured, 0 to 1 each; see [`metrics`]. Absent in reports of earlier versions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, f64>,
     /// What each slice did, the worst first; absent in reports of earlier versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slices: Vec<SliceRow>,
@@ -205,6 +208,11 @@ impl CaseResult {
             && self.score >= self.needed() - ROUNDING
             && !fails_hard(&self.checks)
             && (!self.is_strict() || self.checks.iter().all(CheckResult::holds))
+    }
+
+    /// Whether it was correct in some of its repeats only.
+    pub fn is_flaky(&self) -> bool {
+        self.repeats.and_then(Repeats::stability) == Some(Stability::Flaky)
     }
 
     fn is_strict(&self) -> bool {

@@ -1,6 +1,7 @@
 //! What was found, as the text that a model is shown.
 
 use super::ChunkId;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// A piece of a document.
@@ -13,7 +14,7 @@ pub struct Chunk {
 }
 
 /// What a request was given.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Retrieved {
     /// The names of the chunks, in the order in which they are numbered from 1.
     pub ids: Vec<ChunkId>,

@@ -193,6 +193,16 @@ pub(super) fn last_passed_eval(db: &Connection) -> Result<Option<EvalReport>> {
     rows.first().map(|(run, body)| parse(&format!("eval run `{run}`"), body)).transpose()
 }
 
+/// The report of a run.
+pub(super) fn eval(db: &Connection, run_id: &str) -> Result<Option<EvalReport>> {
+    report(db, "SELECT run_id, body FROM evals WHERE run_id = ?1", run_id)
+}
+
+/// The ids of all runs, the newest first.
+pub(super) fn eval_runs(db: &Connection) -> Result<Vec<String>> {
+    all(db, "SELECT run_id FROM evals ORDER BY at DESC, id DESC", [], |row| row.get(0))
+}
+
 fn report(db: &Connection, sql: &str, key: &str) -> Result<Option<EvalReport>> {
     let rows: Vec<(String, String)> = all(db, sql, [key], |row| Ok((row.get(0)?, row.get(1)?)))?;
     rows.first().map(|(run, body)| parse(&format!("eval run `{run}`"), body)).transpose()

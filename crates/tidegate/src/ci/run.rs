@@ -9,6 +9,7 @@ use super::plan::{Event, Planned};
 use super::process::{Ended, Ready};
 use super::report::{Report, StageReport, Status};
 use crate::clock::Clock;
+use crate::interrupt::interrupted;
 use crate::output;
 use std::collections::BTreeSet;
 use std::io;
@@ -73,31 +74,13 @@ fn interruptions() -> Receiver<()> {
     let (sender, receiver) = channel(1);
     tokio::spawn(async move {
         loop {
-            ended_by_somebody().await;
+            interrupted().await;
             if sender.send(()).await.is_err() {
                 return;
             }
         }
     });
     receiver
-}
-
-#[cfg(unix)]
-async fn ended_by_somebody() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut term) = signal(SignalKind::terminate()) else {
-        drop(tokio::signal::ctrl_c().await);
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = term.recv() => {}
-    }
-}
-
-#[cfg(not(unix))]
-async fn ended_by_somebody() {
-    drop(tokio::signal::ctrl_c().await);
 }
 
 /// Why a stage that needs others cannot run.

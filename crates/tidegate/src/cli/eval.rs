@@ -7,14 +7,17 @@ use crate::config::load;
 use crate::control::{Command, require_contract};
 use crate::error::{CliError, Result};
 use crate::gate;
+use crate::lang;
+use crate::near;
 use crate::output;
-use crate::store::{Access, Sets as _, Store};
+use crate::store::{Access, Evals as _, Sets as _, Store};
 use crate::view;
 use clap::Args;
 use serde_json::json;
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use tidegate_core::gate::{EvalReport, GateVerdict};
+use tidegate_core::gate::{ACCURACY, CheckKind, EvalReport, GateVerdict, Risk, WORST_SLICE};
 use tidegate_core::ids::ChangeId;
 
 /// What an eval takes.
@@ -22,10 +25,18 @@ use tidegate_core::ids::ChangeId;
 pub(crate) struct EvalArgs {
     #[command(flatten)]
     set: SetArgs,
-    /// Cases as CSV, JSONL, YAML or a JSON list, instead of the project's. The environment's
-    /// EVAL_DATASET says the same, and TEST_MODEL the same as `--model`.
-    #[arg(long, env = "EVAL_DATASET", hide_env = true)]
+    /// Cases as CSV, JSONL, YAML or a JSON list, instead of the project's; `--eval-data` is the
+    /// same. The environment's EVAL_DATASET says it as well, and TEST_MODEL the same as `--model`.
+    #[arg(long, alias = "eval-data", alias = "eval_data", env = "EVAL_DATASET", hide_env = true)]
     cases: Option<OsString>,
+    /// The folder of a model that the upstream serves under this name, as vLLM does; it must be
+    /// there.
+    #[arg(long, alias = "model_dir", value_name = "FOLDER", conflicts_with = "model")]
+    model_dir: Option<PathBuf>,
+    /// What to measure and show, with commas between: accuracy, a class of risk, latency, or a
+    /// likeness to `expected` such as bleu or rouge (which is rouge_l).
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    metrics: Vec<String>,
     /// Accuracy the gate needs, 0 to 1, instead of the project's.
     #[arg(long, env = "THRESHOLD_SCORE", hide_env = true)]
     threshold: Option<String>,
@@ -40,13 +51,86 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "CHANGE_ID")]
     #[arg(conflicts_with_all = ["cases", "prompt", "model", "upstream"])]
     replay: Option<String>,
-    /// Also write a JUnit report here.
-    #[arg(long)]
-    junit: Option<PathBuf>,
+    #[command(flatten)]
+    runner: RunnerArgs,
+    #[command(flatten)]
+    reports: ReportArgs,
     /// Also fill `pass` and `notes` of this case file, which may be the project's own; what people
     /// wrote there stays.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
+}
+
+/// How the cases are asked, and where answers come from and go.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "How cases are asked")]
+struct RunnerArgs {
+    /// Calls to the model server at a time, instead of the project's.
+    #[arg(long, value_name = "COUNT")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
+    concurrency: Option<u16>,
+    /// Ask in an order that is shuffled by this number, instead of the files'.
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+    /// Go on with a run of the same version set that was cut off: ask only for what is missing.
+    #[arg(long, conflicts_with = "replay_answers")]
+    resume: bool,
+    /// Use the answers of the last whole run with this flag again, where the same set was asked the
+    /// same; never for repeats, answers as served or checks of latency.
+    #[arg(long, conflicts_with = "replay_answers")]
+    reuse: bool,
+    /// Also write every answer here.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Ask nobody: take the answers of the same version set from a file of `--record`. Such a run
+    /// is no eval of a release.
+    #[arg(long, value_name = "FILE", conflicts_with = "record")]
+    replay_answers: Option<PathBuf>,
+}
+
+/// What is written of a run beside its JSON file.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reports")]
+pub(super) struct ReportArgs {
+    /// Also write a JUnit report here.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Also write one page for people here, which needs nothing else and works offline.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Also write a summary in Markdown here; to GITHUB_STEP_SUMMARY's file it is added.
+    #[arg(long, value_name = "FILE")]
+    summary: Option<PathBuf>,
+    /// Also write what was found on safety here, as SARIF for code scanning.
+    #[arg(long, value_name = "FILE")]
+    sarif: Option<PathBuf>,
+}
+
+impl ReportArgs {
+    /// Writes what is asked for, and GitHub's annotations in one of its workflows.
+    pub(super) fn write(&self, report: &EvalReport, previous: Option<&EvalReport>) -> Result<()> {
+        if let Some(path) = &self.junit {
+            write(path, &gate::junit(report))?;
+        }
+        if let Some(path) = &self.html {
+            write(path, &gate::html(report, previous))?;
+        }
+        if let Some(path) = &self.sarif {
+            write(path, &format!("{:#}\n", gate::sarif(report)))?;
+        }
+        if let Some(path) = &self.summary {
+            let summary = gate::summary(report);
+            match std::env::var_os("GITHUB_STEP_SUMMARY") {
+                Some(page) if page == *path => append(path, &summary)?,
+                _ => write(path, &summary)?,
+            }
+        }
+        if std::env::var("GITHUB_ACTIONS").is_ok_and(|value| value == "true") {
+            // The runner reads them on stderr as well; stdout holds the result.
+            gate::annotations(report).iter().for_each(output::stderr);
+        }
+        Ok(())
+    }
 }
 
 /// Runs the eval, shows it, keeps it.
@@ -91,13 +175,70 @@ pub(crate) async fn gate(config: &Path, args: &EvalArgs, json: bool) -> Result<(
 }
 
 async fn ask_and_show(config: &Path, args: &EvalArgs, json: bool, whole_set: bool) -> Result<()> {
-    let report = ask(config, args, whole_set).await?;
+    let metrics = Metrics::parse(&args.metrics)?;
+    let report = ask(config, args, whole_set, &metrics).await?;
     show(&report, json);
+    if !json && !metrics.shown.is_empty() {
+        output::line(view::metrics(lang::reader(), &metrics.shown, &report));
+    }
     verdict(&report)
 }
 
 fn is_table(cases: &Path) -> bool {
     gate::Form::of(cases) == gate::Form::Table
+}
+
+/// What `--metrics` asks for.
+#[derive(Debug, Default)]
+struct Metrics {
+    /// What is shown, as the report names it.
+    shown: Vec<String>,
+    /// What has to be measured for it.
+    measure: Vec<CheckKind>,
+}
+
+impl Metrics {
+    fn parse(names: &[String]) -> Result<Metrics> {
+        let risks = Risk::ALL.map(Risk::as_str);
+        let own = [ACCURACY, "relevance", WORST_SLICE, view::LATENCY];
+        let mut metrics = Metrics::default();
+        for name in names.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
+            let name = if name == "rouge" { CheckKind::RougeL.name() } else { name };
+            let kind = CheckKind::parse(name).map(|(kind, _)| kind);
+            match kind.filter(|kind| kind.is_share() && kind.needs_reference()) {
+                Some(kind) => {
+                    metrics.measure.push(kind);
+                    metrics.shown.push(kind.name().to_owned());
+                }
+                None if own.contains(&name) || risks.contains(&name) => {
+                    metrics.shown.push(name.to_owned());
+                }
+                None => return Err(unknown_metric(name, own.into_iter().chain(risks))),
+            }
+        }
+        Ok(metrics)
+    }
+}
+
+fn unknown_metric(given: &str, own: impl Iterator<Item = &'static str>) -> CliError {
+    let kinds = CheckKind::ROWS.iter().map(|row| row.kind);
+    let kinds = kinds.filter(|kind| kind.is_share() && kind.needs_reference());
+    let all: Vec<&str> = own.chain(kinds.map(CheckKind::name)).collect();
+    let error = CliError::usage(format!("metric `{given}` is not one of {}", all.join(", ")));
+    match near::nearest(given, all.iter().copied()) {
+        Some(meant) => error.hint(near::question(meant)),
+        None => error,
+    }
+}
+
+/// The name under which a folder of a model is served: its path as it was typed.
+fn served_name(folder: &Path) -> Result<String> {
+    if !folder.is_dir() {
+        let message = format!("--model-dir: `{}` is no folder", folder.display());
+        return Err(CliError::usage(message));
+    }
+    let name = folder.to_string_lossy();
+    Ok(name.trim_end_matches('/').to_owned())
 }
 
 /// A variable that a pipeline sets to nothing counts as not set.
@@ -115,7 +256,7 @@ fn threshold(given: &str) -> Result<f64> {
 
 /// Asks the cases. Given by hand, and not as a table, `eval` takes any number of them of any risk;
 /// a gate and the project's own files must be a whole eval set.
-async fn ask(config: &Path, args: &EvalArgs, gate: bool) -> Result<EvalReport> {
+async fn ask(config: &Path, args: &EvalArgs, gate: bool, metrics: &Metrics) -> Result<EvalReport> {
     let mut loaded = load(config)?;
     let given = args.cases.as_deref().filter(|path| !path.is_empty()).map(Path::new);
     if let Some(cases) = given {
@@ -128,39 +269,66 @@ async fn ask(config: &Path, args: &EvalArgs, gate: bool) -> Result<EvalReport> {
     let mut overrides = args.set.overrides();
     let test_model = std::env::var("TEST_MODEL").ok();
     overrides.model = overrides.model.or(test_model.filter(|model| not_empty(&model)));
+    if let Some(folder) = &args.model_dir {
+        overrides.model = Some(served_name(folder)?);
+    }
     let asking = gate::Asking {
         repeat: args.repeat,
         as_served: args.as_served,
         whole_set: gate || given.is_none_or(is_table),
+        concurrency: args.runner.concurrency.map(usize::from),
+        seed: args.runner.seed,
+        measure: metrics.measure.clone(),
+        tape: gate::TapeOptions {
+            keep: true,
+            resume: args.runner.resume,
+            reuse: args.runner.reuse,
+            record: args.runner.record.clone(),
+            replay: args.runner.replay_answers.clone(),
+        },
+        interruptible: true,
     };
     let mut backend = Backend::connect(config).await?;
-    let report = match &backend {
-        Backend::Server(_) => {
-            let store = Store::open(&loaded.root, Access::Read)?;
-            gate::eval_project(&loaded, &overrides, asking, &store, &Clock::Real).await?
-        }
-        Backend::Here(control) => {
-            let store = control.store();
-            gate::eval_project(&loaded, &overrides, asking, store, &Clock::Real).await?
-        }
+    let store = match &backend {
+        Backend::Server(_) => Store::open(&loaded.root, Access::Read)?,
+        Backend::Here(control) => control.store().clone(),
     };
+    let report = gate::eval_project(&loaded, &overrides, &asking, &store, &Clock::Real).await?;
     let path = gate::save(&report, &loaded.root)?;
     output::stderr(format!("report: {}", path.display()));
-    if let Some(path) = &args.junit {
-        write(path, &gate::junit(&report))?;
-    }
+    let run = report.comparison.as_ref().map(|comparison| comparison.previous_run.as_str());
+    let previous = run.map(|run| store.eval(run)).transpose()?.flatten();
+    args.reports.write(&report, previous.as_ref())?;
     if let Some(path) = &args.csv {
         let cases = loaded.root.join(&loaded.project.evals.cases);
         let cases = Some(cases.as_path()).filter(|path| is_table(path));
         gate::fill_csv(&report, path, cases)?;
     }
-    backend.command(Command::RecordEval(Box::new(report.clone()))).await?;
+    if asking.tape.replay.is_none() {
+        backend.command(Command::RecordEval(Box::new(report.clone()))).await?;
+    }
+    gate::close_tape(&loaded.root, &report.version_set, asking.as_served, &asking.tape)?;
     Ok(report)
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text)
-        .map_err(|e| CliError::usage(format!("cannot write {}: {e}", path.display())))
+    // A pipe or a terminal is written to; a file is replaced as a whole.
+    let is_other = path.metadata().is_ok_and(|metadata| !metadata.is_file());
+    let written = match is_other {
+        true => std::fs::write(path, text),
+        false => gate::replace_file(path, text.as_bytes()),
+    };
+    written.map_err(|error| unwritten(path, &error))
+}
+
+fn append(path: &Path, text: &str) -> Result<()> {
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| unwritten(path, &error))
+}
+
+fn unwritten(path: &Path, error: &std::io::Error) -> CliError {
+    CliError::usage(format!("cannot write {}: {error}", path.display()))
 }
 
 fn show(report: &EvalReport, json: bool) {

@@ -17,6 +17,7 @@ mod outlook;
 mod prompt;
 mod records;
 mod release;
+mod runs;
 mod serve;
 mod shadow;
 mod smoke;
@@ -104,6 +105,9 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Check whether the project may be released: contract, cases, eval.
     Gate(eval::EvalArgs),
+    /// List, show and compare the evals that are kept.
+    #[command(subcommand)]
+    Runs(runs::RunsCommand),
     /// Ask a service that runs: its health, and one chat completion.
     Smoke(smoke::SmokeArgs),
     /// Write a workflow for GitHub or GitLab, or run its stages here.
@@ -171,6 +175,7 @@ impl Command {
             | Command::Serve(_)
             | Command::Eval(_)
             | Command::Gate(_)
+            | Command::Runs(_)
             | Command::Smoke(_)
             | Command::Ci(_)
             | Command::Release(_)
@@ -332,6 +337,7 @@ async fn obey(config: &Path, command: Command, json: bool) -> Result<()> {
         Command::Serve(args) => serve::run(config, args, json).await,
         Command::Eval(args) => eval::run(config, &args, json).await,
         Command::Gate(args) => eval::gate(config, &args, json).await,
+        Command::Runs(command) => runs::run(config, command, json),
         Command::Ci(command) => ci::run(config, command, json).await,
         Command::Smoke(args) => smoke::run(config, &args).await,
         Command::Release(command) => release::run(config, command, json).await,

@@ -393,7 +393,10 @@ pub(crate) struct Evals {
     pub(crate) worst_slice: Option<f64>,
     /// How many of the normal cases are asked, the same ones in every run; left out, all.
     pub(crate) sample_size: Option<usize>,
-    /// Cases asked at a time.
+    /// How much of a metric a run may lose against the last one that passed, 0 to 1; left out, the
+    /// loss is only shown.
+    pub(crate) max_drop: Option<f64>,
+    /// Calls to the model server at a time.
     pub(crate) concurrency: usize,
     /// Latency a case of risk `performance` must keep unless it names its own, ms.
     pub(crate) latency_ms: u64,
@@ -424,6 +427,7 @@ impl Default for Evals {
             threshold: 0.85,
             worst_slice: None,
             sample_size: None,
+            max_drop: None,
             concurrency: 8,
             latency_ms: 10_000,
             adversarial: Adversarial::Off,

@@ -65,7 +65,7 @@ impl Scene {
         let loaded = load(&self.root.join("tidegate.yaml")).unwrap();
         let store = self.control.store.clone();
         let report =
-            eval_project(&loaded, &Scene::overrides(), Asking::default(), &store, &clock())
+            eval_project(&loaded, &Scene::overrides(), &Asking::default(), &store, &clock())
                 .await
                 .unwrap();
         assert!(report.passed, "{:?}", report.reasons);

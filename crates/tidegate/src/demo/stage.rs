@@ -165,7 +165,7 @@ impl Stage {
         let report = gate::eval_project(
             &load(&self.config)?,
             &overrides,
-            gate::Asking::default(),
+            &gate::Asking::default(),
             &self.store,
             &self.clock,
         )

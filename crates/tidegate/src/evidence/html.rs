@@ -1,25 +1,6 @@
 //! Text in HTML, SVG and Markdown: escaped, redacted long before, and named by its language.
 
-pub(crate) use tidegate_core::evidence::page::{esc, is_deceptive};
-use tidegate_core::text::{Language, language_of};
-
-/// A `lang` attribute with a leading space where the text is plainly not in the page's language,
-/// so that a reader's system picks the right glyphs and voice.
-pub(super) fn lang(text: &str) -> &'static str {
-    if text.chars().any(|c| ('\u{AC00}'..='\u{D7AF}').contains(&c)) {
-        return " lang=\"ko\"";
-    }
-    match language_of(text) {
-        Language::Ja => " lang=\"ja\"",
-        Language::Zh => " lang=\"zh\"",
-        Language::En => "",
-    }
-}
-
-/// Text that keeps a Markdown table's shape.
-pub(super) fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace(['\n', '\r'], " ")
-}
+pub(crate) use tidegate_core::evidence::page::{cell, esc, is_deceptive, lang};
 
 /// A number with the digits that matter: 3 significant ones below 1000, none after the point above.
 pub(super) fn number(value: f64) -> String {
@@ -40,17 +21,6 @@ pub(super) fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn languages() {
-        fn check(text: &str, attribute: &str) {
-            assert_eq!(lang(text), attribute, "{text}");
-        }
-        check("返品できますか", " lang=\"ja\"");
-        check("可以退货吗", " lang=\"zh\"");
-        check("환불", " lang=\"ko\"");
-        check("refund", "");
-    }
 
     #[test]
     fn numbers() {

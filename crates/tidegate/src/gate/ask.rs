@@ -3,6 +3,7 @@
 use crate::guard::{heard_in, said_in};
 use crate::upstream::{Answer, Call, Deadlines, Form, Reply, UpstreamError};
 use crate::version_set::{LiveSet, Slots};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,11 +19,10 @@ use tidegate_wire::{AnswerFacts, Finish, Usage};
 const MAX_TOKENS: u64 = 512;
 /// How long to wait before asking again where the upstream does not say.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
-/// Longest wait before asking again, whatever the upstream says.
-const AGAIN_AFTER_MAX: Duration = Duration::from_secs(10);
 
 /// An answer to a case.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Asked {
     /// Its text.
     pub(crate) text: String,
@@ -53,8 +53,11 @@ pub(crate) struct AskError {
     pub(crate) message: String,
     /// What the call met; `None` where nothing could be sent.
     pub(crate) failure: Option<Failure>,
-    /// After which time asking again can help; `None` where it cannot.
+    /// After which time asking again can help; `None` where it cannot. Of a busy upstream zero
+    /// where it named no time.
     pub(crate) again: Option<Duration>,
+    /// Whether the upstream said that it is asked too much.
+    pub(crate) is_busy: bool,
 }
 
 /// Asks the case once.
@@ -69,13 +72,19 @@ pub(crate) async fn ask(
     deadlines: Deadlines,
     as_served: bool,
 ) -> Result<Asked, AskError> {
-    let unsent = |message: String| AskError { message, failure: None, again: None };
+    let without = |message: String, failure: Option<Failure>, again: Option<Duration>| AskError {
+        message,
+        failure,
+        again,
+        is_busy: false,
+    };
+    let unsent = |message: String| without(message, None, None);
     let searched = match &live.search {
         Some(search) => Some(search.find(&case.input, deadlines.total).await),
         None => None,
     };
     if let Some(why) = searched.as_ref().and_then(|it| it.failed.clone().filter(|_| it.is_fatal)) {
-        return Err(AskError { message: why, failure: Some(Failure::Retrieval), again: None });
+        return Err(without(why, Some(Failure::Retrieval), None));
     }
     let retrieved = searched.map(|searched| searched.found);
     let shown = retrieved.as_ref().map_or("", |retrieved| &retrieved.text);
@@ -105,17 +114,11 @@ pub(crate) async fn ask(
         request_id: format!("eval-{}", Digest::of(case.id.as_bytes()).short(12)),
         deadlines,
     };
-    let malformed = |message: String| AskError {
-        message,
-        failure: Some(Failure::Malformed),
-        again: Some(AGAIN_AFTER),
-    };
     let answer = match live.upstream.call(call).await {
         Ok(Reply::Whole(answer)) => answer,
         Ok(Reply::Stream(_)) => {
-            return Err(malformed(
-                "the upstream streamed an answer that was asked for whole".into(),
-            ));
+            let message = "the upstream streamed an answer that was asked for whole".to_owned();
+            return Err(without(message, Some(Failure::Malformed), Some(AGAIN_AFTER)));
         }
         Err(error) => return Err(ask_error(&error, &live.upstream_name)),
     };
@@ -123,7 +126,7 @@ pub(crate) async fn ask(
     let detectors = Detectors { system_prompt, ..live.detectors.clone() };
     if !answer.facts.is_useful() {
         let message = "the upstream's answer is empty: no text and no tool call".to_owned();
-        return Err(AskError { message, failure: Some(Failure::Empty), again: Some(AGAIN_AFTER) });
+        return Err(without(message, Some(Failure::Empty), Some(AGAIN_AFTER)));
     }
     let calls = called_tools(live, &answer.facts);
     Ok(Asked { calls, retrieved, model: live.model.clone(), ..asked(answer, &detectors, &asks) })
@@ -214,12 +217,12 @@ pub(super) fn ask_error(error: &UpstreamError, upstream: &str) -> AskError {
         | Failure::Malformed
         | Failure::Empty
         | Failure::RateLimited
-        | Failure::ServerError => {
-            Some(error.retry_after.unwrap_or(AGAIN_AFTER).min(AGAIN_AFTER_MAX))
-        }
+        | Failure::ServerError => Some(error.retry_after.unwrap_or(AGAIN_AFTER)),
     };
+    let is_busy = error.failure == Failure::RateLimited || matches!(error.status, Some(503 | 529));
+    let again = if is_busy { Some(error.retry_after.unwrap_or_default()) } else { again };
     let message = format!("{}: {}", error.failure.as_str(), error.full_message(upstream));
-    AskError { message, failure: Some(error.failure), again }
+    AskError { message, failure: Some(error.failure), again, is_busy }
 }
 
 #[cfg(test)]
@@ -256,19 +259,31 @@ mod tests {
         assert_eq!(request(q, None, true).len(), 1, "as served: the set's own decoding");
     }
 
-    fn check_again(failure: Failure, retry_after_s: Option<u64>, expected: Option<u64>) {
+    fn check_again(
+        error: (Failure, u16),
+        retry_after_s: Option<u64>,
+        expected: (Option<u64>, bool),
+    ) {
+        let (failure, status) = error;
         let retry_after = retry_after_s.map(Duration::from_secs);
         let error = UpstreamError::new(failure, "down", Elapsed::default());
-        let error = ask_error(&UpstreamError { retry_after, ..error }, "main");
-        assert_eq!(error.again, expected.map(Duration::from_millis), "{failure:?}");
+        let error = UpstreamError { retry_after, status: Some(status), ..error };
+        let AskError { again, is_busy, .. } = ask_error(&error, "main");
+        assert_eq!(
+            (again, is_busy),
+            (expected.0.map(Duration::from_millis), expected.1),
+            "{error:?}"
+        );
     }
 
     #[test]
     fn what_is_asked_again() {
-        check_again(Failure::ServerError, None, Some(500));
-        check_again(Failure::RateLimited, Some(2), Some(2_000));
-        check_again(Failure::RateLimited, Some(300), Some(10_000));
-        check_again(Failure::Credential, None, None);
-        check_again(Failure::Refused, None, None);
+        check_again((Failure::ServerError, 500), None, (Some(500), false));
+        check_again((Failure::ServerError, 500), Some(2), (Some(2_000), false));
+        check_again((Failure::ServerError, 503), None, (Some(0), true));
+        check_again((Failure::RateLimited, 429), None, (Some(0), true));
+        check_again((Failure::RateLimited, 429), Some(300), (Some(300_000), true));
+        check_again((Failure::Credential, 401), None, (None, false));
+        check_again((Failure::Refused, 400), None, (None, false));
     }
 }

@@ -1,5 +1,6 @@
 //! Why cases cannot be read, and why a run of them cannot be done or kept.
 
+use super::tape::TapeError;
 use crate::config::ConfigError;
 use crate::store::StoreError;
 use crate::version_set::SetError;
@@ -24,6 +25,15 @@ pub(crate) enum GateError {
     /// A bar that is no share; `place` is the key that sets it.
     #[error("{place} is {bar}; it must be between 0 and 1")]
     Threshold { place: String, bar: f64 },
+    /// A file of answers, before anything was asked.
+    #[error(transparent)]
+    Tape(#[from] TapeError),
+    /// A file of answers, while cases were asked.
+    #[error("{answered} of {of} answers were there, and the next cannot be kept: {source}")]
+    Unkept { source: TapeError, answered: usize, of: usize },
+    /// Somebody ended the run.
+    #[error("the run was interrupted after {answered} of {of} answers")]
+    Interrupted { answered: usize, of: usize, kept: bool },
     /// There is nothing to ask again.
     #[error("release `{release}` has no case in {}", file.display())]
     NothingToReplay { release: ChangeId, file: PathBuf },

@@ -61,7 +61,10 @@ mod error;
 mod load;
 
 mod ask;
+mod asking;
+mod lane;
 mod run;
+mod tape;
 
 mod checks;
 mod content;
@@ -95,9 +98,10 @@ pub(crate) use load::{
 };
 pub(crate) use project::{Asking, eval_project};
 pub(crate) use replay::replay;
-pub(crate) use report::{case_notes, junit, save};
+pub(crate) use report::{annotations, case_notes, html, junit, sarif, save, summary};
 pub(crate) use run::{REPEAT_MAX, RunOptions, deadlines, run};
 pub(crate) use samples::{Sampled, write_samples};
+pub(crate) use tape::{Tape, TapeError, TapeOptions, close as close_tape};
 pub(crate) use write_back::{Harm, Harmed, length_of, write_back, written_back};
 
 /// Replaces a file as a whole: after a crash it is the old one or the new one, never half of it.

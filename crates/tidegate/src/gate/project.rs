@@ -2,6 +2,7 @@
 
 use super::error::GateError;
 use super::load::read_cases;
+use super::tape::{Tape, TapeOptions};
 use super::{RunOptions, case_notes, load_cases, run};
 use crate::clock::Clock;
 use crate::config::{Loaded, Upstream};
@@ -10,10 +11,10 @@ use crate::output;
 use crate::store::{Evals as _, Store};
 use crate::version_set::{LiveSet, PackOverrides, pack};
 use std::sync::Arc;
-use tidegate_core::gate::EvalReport;
+use tidegate_core::gate::{CheckKind, EvalReport};
 
 /// How the cases of a project are asked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Asking {
     /// How often each, 1 to [`super::REPEAT_MAX`].
     pub(crate) repeat: u32,
@@ -21,11 +22,30 @@ pub(crate) struct Asking {
     pub(crate) as_served: bool,
     /// Whether the cases must be a whole eval set: five or more, over all five risks.
     pub(crate) whole_set: bool,
+    /// Calls to the upstream at a time, instead of the project's.
+    pub(crate) concurrency: Option<usize>,
+    /// What the order follows from, instead of the files.
+    pub(crate) seed: Option<u64>,
+    /// Likenesses that are measured of every case with a reference, and decide nothing.
+    pub(crate) measure: Vec<CheckKind>,
+    /// Files of answers.
+    pub(crate) tape: TapeOptions,
+    /// Whether Ctrl-C ends the run, with what is kept of it.
+    pub(crate) interruptible: bool,
 }
 
 impl Default for Asking {
     fn default() -> Self {
-        Asking { repeat: 1, as_served: false, whole_set: true }
+        Asking {
+            repeat: 1,
+            as_served: false,
+            whole_set: true,
+            concurrency: None,
+            seed: None,
+            measure: Vec::new(),
+            tape: TapeOptions::default(),
+            interruptible: false,
+        }
     }
 }
 
@@ -37,7 +57,7 @@ impl Default for Asking {
 pub(crate) async fn eval_project(
     loaded: &Loaded,
     overrides: &PackOverrides,
-    asking: Asking,
+    asking: &Asking,
     store: &Store,
     clock: &Clock,
 ) -> Result<EvalReport, GateError> {
@@ -63,6 +83,9 @@ pub(crate) async fn eval_project(
     }
     let mut options = RunOptions::of(loaded, &packed, &cases.cases, clock)?;
     (options.repeat, options.as_served) = (asking.repeat, asking.as_served);
+    (options.seed, options.interruptible) = (asking.seed, asking.interruptible);
+    options.concurrency = asking.concurrency.unwrap_or(options.concurrency);
+    options.measure.clone_from(&asking.measure);
     options.previous = store.last_passed_eval()?;
     if let Some(judge) = options.outside.judge_record(&live.model, &[])
         && judge.same_family
@@ -73,5 +96,9 @@ pub(crate) async fn eval_project(
              models prefer what sounds like them; set `evals.judge` to another maker's model"
         ));
     }
-    Ok(run(&live, &cases, &options, clock).await)
+    let tape = Tape::open(&loaded.root, &live.set.id, asking.as_served, &asking.tape)?;
+    if let Some(note) = tape.note() {
+        output::stderr(format!("note: {note}"));
+    }
+    run(&live, &cases, &options, &tape, clock).await
 }

@@ -8,6 +8,7 @@ use super::error::GateError;
 use super::load::{Defaults, read_jsonl, read_text};
 use super::replace_file;
 use super::run::{RunOptions, run};
+use super::tape::Tape;
 use super::write_back::WRITTEN_BACK_REPEAT;
 use crate::clock::Clock;
 use crate::config::Loaded;
@@ -57,7 +58,8 @@ pub(crate) async fn replay(
     let live = Arc::new(LiveSet::new(packed, &loaded.root, clock)?);
     let options = RunOptions::of(loaded, packed, &cases, clock)?;
     let options = RunOptions { as_served: true, ..options };
-    let report = run(&live, &CaseSet { cases: copies(&cases) }, &options, clock).await;
+    let report =
+        run(&live, &CaseSet { cases: copies(&cases) }, &options, &Tape::default(), clock).await?;
     let rates = rates(&report.results);
     let marked = marked(&text, &rates)?;
     replace_file(&loaded.root.join(path), marked.as_bytes())

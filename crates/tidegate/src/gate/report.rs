@@ -1,4 +1,14 @@
-//! The report of a run for CI and as a JSON file, and what to know of the cases.
+//! The report of a run for people and pipelines, and what to know of the cases.
+
+mod github;
+mod html;
+mod sarif;
+mod summary;
+
+pub(crate) use github::annotations;
+pub(crate) use html::html;
+pub(crate) use sarif::sarif;
+pub(crate) use summary::summary;
 
 use super::error::GateError;
 use crate::output::one_line;
@@ -118,6 +128,12 @@ fn verdict(verdict: GateVerdict) -> &'static str {
         GateVerdict::Fail => "FAILED",
         GateVerdict::Inconclusive => "INCONCLUSIVE",
     }
+}
+
+/// The file and the line that a case is from, where its source names both.
+fn place(source: &str) -> Option<(&str, u64)> {
+    let (file, line) = source.rsplit_once(':')?;
+    Some((file, line.parse().ok()?)).filter(|(file, _)| !file.is_empty())
 }
 
 fn junit_case(result: &CaseResult) -> String {

@@ -1,33 +1,38 @@
 //! One pass over the eval cases: each is asked as a client would ask it, and its answer scored.
 //!
-//! What the upstream fails at is tried three times and then counted as an error: neither a right
-//! nor a wrong answer (SWE-bench_Pro #78: rate limits counted as failures shift scores). What such
-//! a case means for the gate is `tidegate_core::gate::verdict_on`'s.
+//! What the upstream fails at is tried again (`super::asking`) and then counted as an error:
+//! neither a right nor a wrong answer (SWE-bench_Pro #78: rate limits counted as failures shift
+//! scores). What such a case means for the gate is `tidegate_core::gate::verdict_on`'s.
 //!
 //! A case may be asked several times: its checks' scores are averaged, and one that held only in
 //! some of them says `flaky, held in 3 of 4`, so that noise is not taken for a verdict.
 
 use super::ask::{AskError, Asked, ask};
+use super::asking::{Item, Merged, Way, order};
 use super::checks::{Scorer, Seen};
 use super::error::GateError;
 use super::load::prompt_config;
 use super::outside::Outside;
 use super::scored::{Scored, scored};
+use super::tape::Tape;
 use crate::clock::Clock;
 use crate::config::{Loaded, Scoring};
+use crate::interrupt::interrupted;
 use crate::output;
 use crate::upstream::Deadlines;
 use crate::version_set::{LiveSet, PackedSet, SetError, Settings};
 use futures_util::stream::{self, StreamExt as _};
 use indicatif::ProgressBar;
-use std::collections::BTreeMap;
+use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::gate::{
-    ACCURACY, Case, CaseResult, CaseSet, CheckResult, EvalReport, GateVerdict, Repeats,
-    ReportDetail, Unanswered, WORST_SLICE, asks_the_same, compare_runs, failure_table, slices,
-    verdict_on,
+    ACCURACY, Case, CaseResult, CaseSet, Check, CheckKind, CheckResult, EvalReport, GateVerdict,
+    Repeats, ReportDetail, Unanswered, WORST_SLICE, asks_the_same, compare_runs, failure_table,
+    judge_drop, metrics, slices, verdict_on, worse,
 };
 use tidegate_core::ids::{Digest, UnixMs, VersionSetId};
 
@@ -39,22 +44,31 @@ pub(crate) const REPEAT_MAX: u32 = 100;
 pub(crate) struct RunOptions {
     /// What each metric needs, 0 to 1; `accuracy` is always there.
     pub(crate) thresholds: BTreeMap<String, f64>,
-    /// Cases asked at a time, at least 1.
+    /// Calls to the upstream at a time, at least 1.
     pub(crate) concurrency: usize,
+    /// What the order in which cases are asked follows from; absent, it is theirs in the files.
+    pub(crate) seed: Option<u64>,
     /// How often each case is asked, 1 to [`REPEAT_MAX`]; its scores are averaged.
     pub(crate) repeat: u32,
     /// Whether every case is asked with the decoding that production uses, not with temperature 0.
     pub(crate) as_served: bool,
+    /// Likenesses to the reference that are measured of every case that has one, and decide
+    /// nothing.
+    pub(crate) measure: Vec<CheckKind>,
     /// How checks make a score.
     pub(crate) scoring: Scoring,
     /// What checks ask of the world.
     pub(crate) outside: Arc<Outside>,
+    /// How much of a metric may be lost against the run to compare with, 0 to 1.
+    pub(crate) max_drop: Option<f64>,
     /// The run to compare with.
     pub(crate) previous: Option<EvalReport>,
     /// How long to wait for an answer.
     pub(crate) deadlines: Deadlines,
     /// Whether to show progress where stderr is a terminal.
     pub(crate) progress: bool,
+    /// Whether Ctrl-C ends the run, with what is kept of it.
+    pub(crate) interruptible: bool,
 }
 
 impl RunOptions {
@@ -76,13 +90,17 @@ impl RunOptions {
         Ok(RunOptions {
             thresholds: thresholds(evals.threshold, evals.worst_slice, prompts)?,
             concurrency: evals.concurrency.max(1),
+            seed: None,
             repeat: 1,
             as_served: false,
+            measure: Vec::new(),
             scoring: evals.scoring,
             outside: Arc::new(Outside::new(loaded, cases, clock)?),
+            max_drop: evals.max_drop,
             previous: None,
             deadlines: deadlines(packed)?,
             progress: true,
+            interruptible: false,
         })
     }
 }
@@ -126,14 +144,18 @@ fn thresholds(
 }
 
 /// Asks every case of the version set and judges the answers.
+///
+/// # Errors
+/// The run was interrupted, or an answer cannot be written to a file of answers.
 pub(crate) async fn run(
     live: &Arc<LiveSet>,
     cases: &CaseSet,
     options: &RunOptions,
+    tape: &Tape,
     clock: &Clock,
-) -> EvalReport {
+) -> Result<EvalReport, GateError> {
     let subject = Subject { model: live.model.clone(), version_set: live.set.id.clone() };
-    run_with(&subject, cases, options, clock, |case| {
+    run_with(&subject, cases, options, (tape, clock), |case| {
         let as_served = options.as_served || case.handling.as_served;
         ask(live, case, options.deadlines, as_served)
     })
@@ -154,66 +176,65 @@ pub(crate) async fn run_with<'a, F, Fut>(
     subject: &Subject,
     cases: &'a CaseSet,
     options: &RunOptions,
-    clock: &Clock,
+    (tape, clock): (&Tape, &Clock),
     ask: F,
-) -> EvalReport
+) -> Result<EvalReport, GateError>
 where
     F: Fn(&'a Case) -> Fut,
     Fut: Future<Output = Result<Asked, AskError>>,
 {
     let repeats = |case: &Case| case.handling.repeat.unwrap_or(1).max(options.repeat);
-    let repeats = |case: &Case| repeats(case).clamp(1, REPEAT_MAX);
-    let count = cases.cases.iter().map(|case| u64::from(repeats(case))).sum();
-    let bar = progress(count, options.progress);
-    let asked = cases.cases.iter().flat_map(|case| (0..repeats(case)).map(move |_| case));
-    let results: Vec<CaseResult> = stream::iter(asked)
-        .map(|case| {
-            let (ask, bar) = (&ask, &bar);
+    let counts: Vec<u32> =
+        cases.cases.iter().map(|case| repeats(case).clamp(1, REPEAT_MAX)).collect();
+    let items = order(&counts, options.seed);
+    let of = items.len();
+    let bar = progress(of as u64, options.progress);
+    let way = Way::new(options.concurrency, tape, clock);
+    let mut answers = stream::iter(items)
+        .map(|item: Item| {
+            let (ask, bar, way) = (&ask, &bar, &way);
             async move {
-                let (asked, tries) = ask_again(case, ask, clock).await;
+                let case = &cases.cases[item.at];
+                let (asked, tries) = way.answer(case, item, ask).await?;
                 bar.inc(1);
-                result_of(case, asked, tries, options).await
+                Ok((item, result_of(case, asked, tries, options).await))
             }
         })
-        .buffered(options.concurrency.max(1))
-        .collect()
-        .await;
-    bar.finish_and_clear();
-    let mut left = results.as_slice();
-    let mut merged = Vec::with_capacity(cases.cases.len());
-    for case in &cases.cases {
-        let (of_case, rest) = left.split_at(left.len().min(repeats(case) as usize));
-        merged.extend(merge(of_case));
-        left = rest;
-    }
-    report_of(subject, cases, merged, options, clock)
-}
-
-/// Asks, and again where that can help; with how often it was asked.
-async fn ask_again<'a, F, Fut>(
-    case: &'a Case,
-    ask: &F,
-    clock: &Clock,
-) -> (Result<Asked, AskError>, u32)
-where
-    F: Fn(&'a Case) -> Fut,
-    Fut: Future<Output = Result<Asked, AskError>>,
-{
-    let mut tries = 1;
+        .buffer_unordered(options.concurrency.max(1));
+    let stop = async {
+        match options.interruptible {
+            true => interrupted().await,
+            false => std::future::pending().await,
+        }
+    };
+    tokio::pin!(stop);
+    let mut merged = Merged::new(&counts);
     loop {
-        match ask(case).await {
-            Err(AskError { again: Some(wait), .. }) if tries < Unanswered::TRIES => {
-                clock.simulate(wait).await;
-                tries += 1;
+        let answer = tokio::select! {
+            biased;
+            () = &mut stop => {
+                let answered = merged.answered();
+                return Err(GateError::Interrupted { answered, of, kept: tape.keeps() });
             }
-            asked => return (asked, tries),
+            answer = answers.next() => answer,
+        };
+        match answer {
+            None => break,
+            Some(Ok((item, result))) => merged.add(item, result, merge),
+            Some(Err(source)) => {
+                let answered = merged.answered();
+                return Err(GateError::Unkept { source, answered, of });
+            }
         }
     }
+    drop(answers);
+    bar.finish_and_clear();
+    Ok(report_of(subject, cases, merged.results(), options, clock))
 }
 
 fn progress(length: u64, wanted: bool) -> ProgressBar {
     match wanted {
-        true => output::progress(length, "asking {wide_bar} {pos}/{len}"),
+        true => output::progress(length, "asking {wide_bar} {pos}/{len}, {eta} left"),
         false => ProgressBar::hidden(),
     }
 }
@@ -236,11 +257,12 @@ async fn result_of(
     };
     let asked = match asked {
         Ok(asked) => asked,
-        Err(AskError { message, failure, again: _ }) => {
+        Err(AskError { message, failure, again: _, is_busy: _ }) => {
             return without(message, Some(Unanswered { failure, tries }), 0);
         }
     };
-    let scorer = match Scorer::new(case) {
+    let measured = measured(case, &options.measure);
+    let scorer = match Scorer::new(&measured) {
         Ok(scorer) => scorer,
         Err(problem) => return without(problem, None, asked.latency_ms),
     };
@@ -271,6 +293,21 @@ async fn result_of(
     result.settled(best)
 }
 
+/// The case with these likenesses as checks that count for nothing, where it has a reference and
+/// does not check them itself.
+fn measured<'a>(case: &'a Case, kinds: &[CheckKind]) -> Cow<'a, Case> {
+    let has_reference = case.expected.as_deref().is_some_and(|text| !text.is_empty());
+    if kinds.is_empty() || !has_reference {
+        return Cow::Borrowed(case);
+    }
+    let mut case = case.clone();
+    let own: BTreeSet<CheckKind> = case.checks.list().iter().map(|check| check.kind).collect();
+    let kinds = kinds.iter().filter(|kind| !own.contains(kind));
+    let check = |kind: &CheckKind| Check { weight: 0.0, ..Check::new(*kind, Value::Null) };
+    case.checks.listed.extend(kinds.map(check));
+    Cow::Owned(case)
+}
+
 /// The correct answer of the run before to the same question.
 fn correct_before<'a>(previous: &'a EvalReport, case: &Case) -> Option<&'a str> {
     let before = previous.results.iter().find(|result| result.case.id == case.id)?;
@@ -280,11 +317,12 @@ fn correct_before<'a>(previous: &'a EvalReport, case: &Case) -> Option<&'a str> 
 
 /// Several results of one case as one: scores averaged over those with an answer, the slowest
 /// latency, and the first answer that failed. `None` for no result at all.
-fn merge(runs: &[CaseResult]) -> Option<CaseResult> {
+fn merge(mut runs: Vec<CaseResult>) -> Option<CaseResult> {
+    if runs.len() == 1 {
+        return runs.pop();
+    }
     let answered: Vec<&CaseResult> = runs.iter().filter(|run| run.error.is_none()).collect();
-    let (Some(first), false) = (answered.first(), runs.len() == 1) else {
-        return runs.first().cloned();
-    };
+    let Some(first) = answered.first() else { return runs.into_iter().next() };
     let shown = answered.iter().find(|run| !run.is_correct()).unwrap_or(first);
     let mut names: Vec<&str> = Vec::new();
     for check in answered.iter().flat_map(|run| &run.checks) {
@@ -341,7 +379,12 @@ fn report_of(
 ) -> EvalReport {
     let at = clock.now();
     let cases_digest = cases.digest();
-    let (verdict, reasons) = verdict_on(&results, &options.thresholds);
+    let comparison = options.previous.as_ref().map(|previous| compare_runs(previous, &results));
+    let judged = verdict_on(&results, &options.thresholds);
+    let (verdict, reasons) = match options.max_drop {
+        Some(max_drop) => worse(judged, judge_drop(comparison.as_ref(), max_drop)),
+        None => judged,
+    };
     let correct = results.iter().filter(|result| result.is_correct()).count();
     let run_id = run_id(subject, at, &cases_digest, &results);
     EvalReport {
@@ -360,8 +403,9 @@ fn report_of(
         verdict,
         reasons,
         failure_table: failure_table(&results),
+        metrics: metrics(&results),
         slices: slices(&results),
-        comparison: options.previous.as_ref().map(|previous| compare_runs(previous, &results)),
+        comparison,
         results,
     }
 }

@@ -3,7 +3,7 @@
 use super::error::Result;
 use super::hub::{Hub, Version};
 use crate::clock::Clock;
-use crate::gate::{GateError, PromptTests, RunOptions, prompt_tests, run};
+use crate::gate::{GateError, PromptTests, RunOptions, Tape, prompt_tests, run};
 use crate::version_set::{LiveSet, PackOverrides, pack};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -68,7 +68,7 @@ pub(crate) async fn trial(hub: &Hub<'_>, version: &Version, how: &How) -> Result
     options.repeat = how.repeat;
     // A test holds or does not; the prompt's thresholds are of the whole eval set.
     options.thresholds = BTreeMap::from([(ACCURACY.to_owned(), 1.0)]);
-    let report = run(&live, &cases, &options, &Clock::Real).await;
+    let report = run(&live, &cases, &options, &Tape::default(), &Clock::Real).await?;
     let failures = report.results.iter().filter(|result| !result.is_correct()).map(failed);
     Ok(Trial {
         version: version.version.clone(),

@@ -8,7 +8,7 @@ use crate::output::{Tone, one_line, padded, paint, right};
 use std::collections::BTreeSet;
 use tidegate_core::gate::{
     CaseResult, EvalReport, FailureRow, GateVerdict, PairedTest, Repeats, RunComparison,
-    SLICE_CASES_MIN, SliceRow, Stability, detectable_drop, predictability,
+    SLICE_CASES_MIN, SliceRow, detectable_drop, predictability,
 };
 use unicode_width::UnicodeWidthStr as _;
 
@@ -21,11 +21,19 @@ const CLASS_WIDTH: usize = 13;
 
 /// The report in the reader's language.
 pub(crate) fn eval(report: &EvalReport) -> Vec<String> {
-    let paint = |(tone, text): (Option<Tone>, String)| match tone {
+    eval_in(lang::reader(), report).into_iter().map(painted).collect()
+}
+
+/// What changed between two runs, in the reader's language.
+pub(super) fn compared_lines(lang: Lang, comparison: &RunComparison) -> Vec<String> {
+    compared(lang, &Words::of(lang).eval, comparison).into_iter().map(painted).collect()
+}
+
+fn painted((tone, text): (Option<Tone>, String)) -> String {
+    match tone {
         Some(tone) => paint(tone, &text),
         None => text,
-    };
-    eval_in(lang::reader(), report).into_iter().map(paint).collect()
+    }
 }
 
 /// The report's lines with their tones.
@@ -172,10 +180,7 @@ fn changed(lang: Lang, test: &PairedTest) -> (Option<Tone>, String) {
 
 /// The cases that passed in some of their repeats; nothing where none did.
 fn flaky(lang: Lang, report: &EvalReport) -> Option<(Option<Tone>, String)> {
-    let is_flaky = |result: &&CaseResult| {
-        result.repeats.and_then(Repeats::stability) == Some(Stability::Flaky)
-    };
-    let flaky: Vec<&CaseResult> = report.results.iter().filter(is_flaky).collect();
+    let flaky: Vec<&CaseResult> = report.results.iter().filter(|r| r.is_flaky()).collect();
     let name = |result: &&CaseResult| {
         let Repeats { answered, passed } = result.repeats.unwrap_or_default();
         format!("{} {passed}/{answered}", one_line(&result.case.id))
@@ -222,6 +227,37 @@ fn slices(lang: Lang, rows: &[SliceRow]) -> Vec<(Option<Tone>, String)> {
         }
     };
     std::iter::once((Some(Tone::Bold), head)).chain(shown.iter().map(row)).collect()
+}
+
+/// The metric that is no share: how long answers took.
+pub(crate) const LATENCY: &str = "latency";
+
+/// These metrics in a line; one that the run does not measure is a dash.
+pub(crate) fn metrics(lang: Lang, names: &[String], report: &EvalReport) -> String {
+    let head = match lang {
+        Lang::En => "Metrics: ",
+        Lang::Zh => "指标：",
+        Lang::Ja => "指標：",
+    };
+    let value = |name: &String| match report.metrics.get(name) {
+        _ if name == LATENCY => format!("{LATENCY} {}", latency(&report.results)),
+        Some(value) => format!("{name} {value:.3}"),
+        None => format!("{name} –"),
+    };
+    format!("{head}{}", names.iter().map(value).collect::<Vec<_>>().join(", "))
+}
+
+/// The median and the 95th percentile of what was answered.
+fn latency(results: &[CaseResult]) -> String {
+    let answered = results.iter().filter(|result| result.error.is_none());
+    let mut times: Vec<u64> = answered.map(|result| result.latency_ms).collect();
+    times.sort_unstable();
+    // The least time that so many answers do not exceed.
+    let at = |pct: usize| times.get((times.len() * pct).div_ceil(100).saturating_sub(1));
+    match (at(50), at(95)) {
+        (Some(half), Some(most)) => format!("p50 {half} ms, p95 {most} ms"),
+        (None, _) | (_, None) => "–".to_owned(),
+    }
 }
 
 /// The smallest drop of accuracy that a comparison over these cases shows.

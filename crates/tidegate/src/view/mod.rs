@@ -11,6 +11,7 @@ mod keys;
 mod moment;
 mod records;
 mod release;
+mod runs;
 mod shadow;
 mod status;
 mod table;
@@ -23,11 +24,12 @@ pub(crate) use cost::{CostBy, CostTable, cost};
 pub(crate) use degrade::{is_degraded, is_not_degraded};
 pub(crate) use done::Done;
 pub(crate) use endpoints::{EndpointAnswer, endpoints};
-pub(crate) use eval::eval;
 #[cfg(test)]
 pub(crate) use eval::eval_in;
+pub(crate) use eval::{LATENCY, eval, metrics};
 pub(crate) use keys::{KeyAnswer, keys, shown_once};
 pub(crate) use records::{kept_elsewhere, would_be_deleted};
+pub(crate) use runs::{compared, runs};
 pub(crate) use shadow::{ShadowAnswer, no_shadow, shadow, shadow_end};
 pub(crate) use status::{
     certificate_ends, edits, experimental, next_steps, no_incidents, no_longer_watched, no_release,

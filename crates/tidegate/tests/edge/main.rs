@@ -106,6 +106,10 @@ mod retrieval;
 #[cfg(test)]
 mod retriever;
 #[cfg(test)]
+mod runner;
+#[cfg(test)]
+mod runs;
+#[cfg(test)]
 mod security;
 #[cfg(test)]
 mod serve;

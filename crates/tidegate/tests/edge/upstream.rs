@@ -44,6 +44,14 @@ impl Upstream {
         })
     }
 
+    /// The same with a rule that remembers.
+    pub(crate) fn by_rule_mut(
+        rule: impl FnMut(&Value) -> (&'static str, String) + Send + 'static,
+    ) -> Upstream {
+        let rule = Mutex::new(rule);
+        Upstream::by_rule(move |body| (rule.lock().unwrap())(body))
+    }
+
     /// Answers each request by a rule: a status line, a content type and a body.
     pub(crate) fn speaking(
         rule: impl Fn(&Value) -> (&'static str, &'static str, String) + Send + 'static,

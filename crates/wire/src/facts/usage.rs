@@ -1,7 +1,10 @@
 //! Tokens of an answer, and the tier that it is billed in.
 
+use serde::{Deserialize, Serialize};
+
 /// Tokens as the model server reports them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Usage {
     /// Of the prompt, with what was read from a cache or written to one.
     pub tokens_in: u64,
@@ -25,7 +28,8 @@ pub struct Usage {
 
 /// A tier of a model server's service: what the same tokens cost differs by it. Names are few and
 /// known, so that no server can make as many rows in the books as it likes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Tier {
     /// The usual one, also where the server does not say.
     #[default]

@@ -54,6 +54,7 @@ fn report(results: Vec<CaseResult>) -> EvalReport {
         verdict: GateVerdict::Fail,
         reasons: vec![],
         failure_table: vec![],
+        metrics: Default::default(),
         slices: Vec::new(),
         judge: None,
         comparison: None,

@@ -92,6 +92,11 @@ fn slice() -> SliceRow {
     }
 }
 
+fn failures() -> FailureRow {
+    let named = || vec![("text".to_owned(), "text".to_owned())];
+    FailureRow { risk: Risk::Safety, total: 1, failed: named(), errors: named() }
+}
+
 pub(super) fn report() -> EvalReport {
     let (text, some) = (|| "text".to_owned(), || Some("text".to_owned()));
     let case = Case {
@@ -150,12 +155,8 @@ pub(super) fn report() -> EvalReport {
         cases_digest: Digest::of(b""),
         verdict: GateVerdict::Pass,
         reasons: vec![text()],
-        failure_table: vec![FailureRow {
-            risk: Risk::Safety,
-            total: 1,
-            failed: vec![(text(), text())],
-            errors: vec![(text(), text())],
-        }],
+        failure_table: vec![failures()],
+        metrics: [(text(), 0.5)].into(),
         slices: vec![slice()],
         judge: Some(judge()),
         comparison: Some(comparison()),

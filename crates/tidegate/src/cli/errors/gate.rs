@@ -2,22 +2,67 @@
 
 use super::{Explain, Meaning, none, one};
 use crate::error::ErrorKind;
-use crate::gate::{CasesError, EncodingProblem, GateError};
-use tidegate_core::gate::CaseSetError;
+use crate::gate::{CasesError, EncodingProblem, GateError, TapeError};
+use crate::near;
+use tidegate_core::gate::{CaseSetError, QueryError};
 
 const SAVE: &str = "save it as UTF-8: in Excel or WPS `CSV UTF-8 (comma delimited)`, in \
                     LibreOffice with the character set `Unicode (UTF-8)`";
 
+/// How a run that was cut off is ended.
+const GO_ON: &str = "give the same command with `--resume`: it asks only for what is missing";
+
 impl Explain for GateError {
     fn explain(&self) -> Meaning {
-        use ErrorKind::{Internal, Usage};
+        use ErrorKind::{Inconclusive, Internal, Usage};
         match self {
             GateError::Cases(error) => error.explain(),
             GateError::Set(error) => error.explain(),
             GateError::Store(error) => error.explain(),
             GateError::Threshold { .. } => one(Usage, "0.85 is 85 %"),
+            GateError::Tape(error) => error.explain(),
+            GateError::Unkept { .. } => one(Internal, format!("make room, then {GO_ON}")),
+            GateError::Interrupted { kept: true, .. } => one(Inconclusive, GO_ON),
+            GateError::Interrupted { kept: false, .. } => none(Inconclusive),
             GateError::NothingToReplay { .. } => none(Usage),
             GateError::NoJson { .. } | GateError::Unwritten { .. } => none(Internal),
+        }
+    }
+}
+
+impl Explain for QueryError {
+    fn explain(&self) -> Meaning {
+        use ErrorKind::Usage;
+        match self {
+            QueryError::Form { .. } => {
+                one(Usage, "such as `--where 'accuracy > 0.85 and model = m1'`")
+            }
+            QueryError::Order { .. } => one(Usage, "such as `accuracy` or `accuracy asc`"),
+            QueryError::Number { .. } => one(Usage, "metrics are from 0 to 1"),
+            QueryError::TextOrder { .. } => none(Usage),
+            QueryError::Field { given, fields } => {
+                let meant = near::nearest(given, fields.iter().map(String::as_str));
+                let all = format!("runs have {}", fields.join(", "));
+                (Usage, meant.map(near::question).into_iter().chain([all]).collect())
+            }
+        }
+    }
+}
+
+impl Explain for TapeError {
+    fn explain(&self) -> Meaning {
+        use ErrorKind::{Internal, Usage};
+        match self {
+            TapeError::File { .. } => none(Internal),
+            TapeError::InUse { .. } => one(Usage, "wait for its end, or end it with Ctrl-C"),
+            TapeError::Line { .. } | TapeError::Empty { .. } => {
+                one(Usage, "`tidegate eval --record FILE` writes such a file")
+            }
+            TapeError::OtherSet { .. } => one(
+                Usage,
+                "an answer counts for the set that gave it: record it again, or name that set's \
+                 prompt and model",
+            ),
         }
     }
 }

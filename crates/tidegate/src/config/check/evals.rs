@@ -18,6 +18,9 @@ impl Checker<'_> {
         if let Some(size) = evals.sample_size.filter(|size| !(1..=1_000_000).contains(size)) {
             return Err(self.refuse("evals.sample_size", size, "1 to 1000000"));
         }
+        if let Some(drop) = evals.max_drop {
+            self.share("evals.max_drop", drop)?;
+        }
         if !(1..=1024).contains(&evals.concurrency) {
             return Err(self.refuse("evals.concurrency", evals.concurrency, "1 to 1024"));
         }

@@ -417,6 +417,7 @@ fn eval(to: &PackedSet) -> EvalReport {
         verdict: GateVerdict::Pass,
         reasons: vec!["accuracy 0.800 is at least 0.8".to_owned()],
         failure_table: failure_table(&results),
+        metrics: Default::default(),
         slices: Vec::new(),
         judge: None,
         comparison: None,

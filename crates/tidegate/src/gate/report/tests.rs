@@ -53,6 +53,7 @@ fn report(results: Vec<CaseResult>, verdict: GateVerdict) -> EvalReport {
         verdict,
         reasons: vec!["a reason".to_owned()],
         failure_table: failure_table(&results),
+        metrics: Default::default(),
         slices: Vec::new(),
         judge: None,
         comparison: None,
@@ -215,4 +216,140 @@ fn flaky_cases_and_changes_beyond_chance_are_named() {
     let comparison = report.comparison.as_mut().unwrap();
     comparison.tests.retain(|test| test.metric == "score");
     assert!(text(&report).contains("  no metric changed beyond chance\n"));
+}
+
+/// A text that would be markup, a link, a command or a mention wherever it is not escaped.
+const HOSTILE: &str = "</pre><script>alert(1)</script><img src=x onerror=alert(1)>\"' @mei \
+                       [a](javascript:x) |x|\n::error::x\u{202e}\u{0}%0A";
+
+fn hostile() -> EvalReport {
+    let mut wrong = result(HOSTILE, Risk::Safety, HOSTILE);
+    (wrong.case.input, wrong.actual) = (HOSTILE.to_owned(), Some(HOSTILE.to_owned()));
+    wrong.case.handling.tags = vec![HOSTILE.to_owned()];
+    wrong.case.source = format!("{HOSTILE}:7");
+    wrong.checks = vec![CheckResult::new("no_pii", 0.0, HOSTILE)];
+    wrong.repeats = Some(Repeats { answered: 4, passed: 2 });
+    let mut report = report(vec![wrong], GateVerdict::Fail);
+    report.slices = tidegate_core::gate::slices(&report.results);
+    (report.model, report.reasons) = (HOSTILE.to_owned(), vec![HOSTILE.to_owned()]);
+    report.comparison = Some(RunComparison {
+        previous_run: HOSTILE.to_owned(),
+        broken: vec![HOSTILE.to_owned()],
+        ..RunComparison::default()
+    });
+    report
+}
+
+#[test]
+fn nothing_of_a_case_or_an_answer_is_markup() {
+    let report = hostile();
+    let mut before = hostile();
+    before.results[0].actual = Some(format!("{HOSTILE} before"));
+    let page = html(&report, Some(&before));
+    // The page's own script is the only one, and what runs by an attribute is nowhere.
+    assert_eq!(page.matches("<script").count(), 1, "{page}");
+    assert!(!page.contains("<img") && !page.contains("</pre><script"), "{page}");
+    assert!(page.contains("⟨U+202E⟩") && page.contains("⟨U+0000⟩"), "{page}");
+    assert!(page.contains("default-src 'none'") && !page.contains("http:"), "nothing is loaded");
+    let own = page.split("<script nonce=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let policy = format!("script-src 'nonce-{}'", own.unwrap());
+    assert!(page.contains(&policy), "the filters may run: {policy}");
+    let summary = summary(&report);
+    assert!(!summary.contains("<script") && !summary.contains("<img"), "{summary}");
+    assert!(!summary.contains("[a](") && !summary.contains("@mei"), "{summary}");
+    let rows: Vec<&str> = summary.lines().filter(|line| line.contains("onerror")).collect();
+    assert!(rows.iter().all(|row| row.starts_with(['|', '-', 'M', '#'])), "{rows:#?}");
+}
+
+#[test]
+fn the_page_says_what_failed_first_and_shows_both_answers() {
+    let mut report = mixed();
+    report.comparison = Some(RunComparison {
+        previous_run: "eval-0".to_owned(),
+        broken: vec!["format_01".to_owned()],
+        ..RunComparison::default()
+    });
+    report.results[0].actual = Some("退款需要 5 天".to_owned());
+    let mut before = mixed();
+    before.results[0].actual = Some("退款需要 3 天".to_owned());
+    let page = html(&report, Some(&before));
+    let order = ["Failures by class", "missing JSON key", "Against run", "<h2>Cases", "<details"];
+    let places: Vec<usize> = order.iter().map(|text| page.find(text).expect(text)).collect();
+    assert!(places.is_sorted(), "{places:?}");
+    assert!(page.contains("<del>3</del>") && page.contains("<ins>5</ins>"), "{page}");
+    let status = |id: &str| {
+        let of_case = page.split("<details ").find(|part| part.contains(&format!("<b>{id}</b>")));
+        let status = of_case.and_then(|part| part.split("data-status=\"").nth(1));
+        status.and_then(|rest| rest.split('"').next()).map(str::to_owned)
+    };
+    assert_eq!(status("format_01").as_deref(), Some("failed"));
+    assert_eq!(status("latency_01").as_deref(), Some("no answer"));
+    assert_eq!(status("safety_01").as_deref(), Some("correct"));
+}
+
+#[test]
+fn a_summary_has_at_most_what_github_takes_and_begins_with_the_verdict() {
+    let long = "很长的理由，".repeat(60);
+    let results = (0..9_000).map(|n| result(&format!("格式_{n}"), Risk::Format, &long));
+    let report = report(results.collect(), GateVerdict::Fail);
+    let text = summary(&report);
+    assert!(text.len() <= 1_000_000 && text.len() > 900_000, "{}", text.len());
+    assert!(text.starts_with("## ❌ Eval FAILED: accuracy 0.0 %"), "{}", &text[..200]);
+    assert!(text.ends_with(" more lines are in the report.\n"), "{}", &text[text.len() - 80..]);
+    let short = summary(&mixed());
+    assert!(short.contains("| format | 2 | 2 | 0 |\n"), "{short}");
+    assert!(short.contains("| latency&#95;01 | performance | no answer: unreachable"), "{short}");
+}
+
+#[test]
+fn annotations_are_ten_at_most_the_worst_first() {
+    let mut report = mixed();
+    report.results.extend((0..20).map(|n| result(&format!("more_{n}"), Risk::Format, "bad")));
+    report.results[5].case.severity = Severity::RedLine;
+    report.results[6].case.severity = Severity::Blocking;
+    report.results[7].case.source = "a,b: c.csv:7".to_owned();
+    let lines = annotations(&report);
+    assert_eq!(lines.len(), 10);
+    let first = "::error file=evals/eval_cases.csv,line=2,title=red_line case more_1::bad";
+    assert_eq!(lines[0], first);
+    assert!(lines[1].contains("title=blocking case more_2"), "{lines:#?}");
+    assert_eq!(lines[9], "::warning title=tidegate eval::14 more cases failed: see the report");
+    let escaped = annotations(&hostile());
+    assert_eq!((escaped.len(), escaped[0].lines().count()), (1, 1), "{escaped:#?}");
+    assert!(escaped[0].contains("|x|%0A%3A%3Aerror%3A%3Ax  %250A,line=7,"), "{escaped:#?}");
+    assert!(annotations(&report_of_correct()).is_empty());
+}
+
+fn report_of_correct() -> EvalReport {
+    report(vec![result("safety_01", Risk::Safety, "")], GateVerdict::Pass)
+}
+
+#[test]
+fn sarif_has_what_is_unsafe_with_its_place_and_a_fingerprint_that_stays() {
+    let mut report = report(
+        vec![
+            result("safety_01", Risk::Safety, "gives the policy away"),
+            result("format_01", Risk::Format, "is no JSON"),
+            result("regression_01", Risk::Regression, "x"),
+        ],
+        GateVerdict::Fail,
+    );
+    report.results[2].checks = vec![CheckResult::new("no_pii", 0.0, "contains personal data")];
+    report.results[2].case.severity = Severity::Blocking;
+    report.results[0].case.source = "evals/用例 1.csv:3".to_owned();
+    let found = sarif(&report);
+    let results = found["runs"][0]["results"].as_array().unwrap();
+    let field = |at: usize, pointer: &str| results[at].pointer(pointer).unwrap().clone();
+    assert_eq!(results.len(), 2, "{found:#}");
+    assert_eq!([field(0, "/ruleId"), field(0, "/level")], ["c", "warning"]);
+    assert_eq!([field(1, "/ruleId"), field(1, "/level")], ["no_pii", "error"]);
+    let location = "/locations/0/physicalLocation";
+    let uri = field(0, &format!("{location}/artifactLocation/uri"));
+    assert_eq!(uri, "evals/%E7%94%A8%E4%BE%8B%201.csv");
+    assert_eq!(field(0, &format!("{location}/region/startLine")), 3);
+    report.results[0].checks[0].detail = "in other words".to_owned();
+    let again = sarif(&report);
+    let print = "/runs/0/results/0/partialFingerprints";
+    assert_eq!(again.pointer(print), found.pointer(print));
+    assert_eq!(sarif(&report_of_correct())["runs"][0]["results"], serde_json::json!([]));
 }

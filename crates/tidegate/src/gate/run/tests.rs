@@ -32,13 +32,17 @@ fn options(accuracy: f64) -> RunOptions {
     RunOptions {
         thresholds: BTreeMap::from([(ACCURACY.to_owned(), accuracy)]),
         concurrency: 3,
+        seed: None,
         repeat: 1,
         as_served: false,
+        measure: Vec::new(),
         scoring: Scoring::Mean,
         outside: Arc::default(),
+        max_drop: None,
         previous: None,
         deadlines: Deadlines { first_byte: second, idle: second, total: second },
         progress: false,
+        interruptible: false,
     }
 }
 
@@ -55,7 +59,7 @@ async fn run_on(
 ) -> EvalReport {
     let counts: Mutex<BTreeMap<String, usize>> = Mutex::default();
     let clock = Clock::demo(UnixMs(1_700_000_000_000), 1_000);
-    run_with(&subject(), cases, options, &clock, |case| {
+    run_with(&subject(), cases, options, (&Tape::default(), &clock), |case| {
         let nth = {
             let mut counts = counts.lock().unwrap();
             let count = counts.entry(case.id.clone()).or_insert(0);
@@ -70,6 +74,7 @@ async fn run_on(
                     message: "refused".to_owned(),
                     failure: Some(Failure::Refused),
                     again: None,
+                    is_busy: false,
                 }),
                 Err(message) => Err(AskError {
                     message: message.to_owned(),
@@ -78,11 +83,13 @@ async fn run_on(
                         _ => Failure::ServerError,
                     }),
                     again: Some(Duration::from_millis(1)),
+                    is_busy: message == "busy",
                 }),
             }
         }
     })
     .await
+    .unwrap()
 }
 
 fn five() -> CaseSet {
@@ -118,6 +125,42 @@ async fn an_error_is_tried_three_times_and_then_neither_pass_nor_fail() {
     assert_eq!((down.verdict, down.passed), (GateVerdict::Inconclusive, false));
     assert_eq!(down.results[2].error.as_deref(), Some("down"));
     assert!(down.failure_table[2].failed.is_empty());
+}
+
+#[tokio::test]
+async fn a_busy_upstream_is_tried_five_times() {
+    assert_eq!(one_fails("busy", 4).await.verdict, GateVerdict::Pass);
+    let busy = one_fails("busy", 5).await;
+    let tries = busy.results[2].unanswered.map(|unanswered| unanswered.tries);
+    assert_eq!((busy.passed, tries), (false, Some(5)));
+}
+
+#[tokio::test]
+async fn what_is_left_of_an_outage_is_tried_once() {
+    let cases: Vec<Case> =
+        (0..40).map(|n| case(&format!("c{n}"), Risk::Format, not_empty())).collect();
+    let outage = run_on(&set(cases), &options(0.5), |_, _| Err("down")).await;
+    let tries = |at: usize| outage.results[at].unanswered.map(|unanswered| unanswered.tries);
+    assert_eq!((tries(0), tries(39)), (Some(3), Some(1)));
+    assert_eq!(outage.verdict, GateVerdict::Inconclusive);
+}
+
+#[tokio::test]
+async fn results_are_in_the_order_of_the_cases_whatever_the_order_of_asking() {
+    let cases: Vec<Case> =
+        (0..40).map(|n| case(&format!("c{n}"), Risk::Format, not_empty())).collect();
+    let cases = set(cases);
+    let asked: Mutex<Vec<String>> = Mutex::default();
+    let seeded = RunOptions { seed: Some(3), ..options(0.5) };
+    let report = run_on(&cases, &seeded, |case, _| {
+        asked.lock().unwrap().push(case.id.clone());
+        Ok("好")
+    });
+    let report = report.await;
+    let wanted: Vec<&str> = cases.cases.iter().map(|case| case.id.as_str()).collect();
+    let came: Vec<&str> = report.results.iter().map(|result| result.case.id.as_str()).collect();
+    assert_eq!(came, wanted);
+    assert_ne!(*asked.lock().unwrap(), wanted);
 }
 
 #[tokio::test]
@@ -194,6 +237,27 @@ async fn a_formerly_correct_answer_that_changes_its_behaviour_fails() {
 }
 
 #[tokio::test]
+async fn a_run_may_lose_no_more_than_max_drop_against_the_one_before() {
+    let cases: Vec<Case> =
+        (0..40).map(|n| case(&format!("c{n}"), Risk::Format, not_empty())).collect();
+    let cases = set(cases);
+    let losing = |lost: usize| {
+        move |case: &Case, _| {
+            let number: usize = case.id[1..].parse().unwrap();
+            Ok(if number < lost { "" } else { "好" })
+        }
+    };
+    let before = run_on(&cases, &options(0.0), losing(0)).await;
+    let again = RunOptions { max_drop: Some(0.02), previous: Some(before), ..options(0.0) };
+    let verdicts =
+        [(0, GateVerdict::Pass), (3, GateVerdict::Inconclusive), (12, GateVerdict::Fail)];
+    for (lost, verdict) in verdicts {
+        let report = run_on(&cases, &again, losing(lost)).await;
+        assert_eq!(report.verdict, verdict, "{lost} lost: {:?}", report.reasons);
+    }
+}
+
+#[tokio::test]
 async fn repeats_show_what_is_flaky() {
     let cases = set(vec![case("a", Risk::Format, not_empty())]);
     let repeated = RunOptions { repeat: 4, ..options(0.85) };
@@ -223,6 +287,23 @@ async fn the_legacy_scoring_is_the_seeds_formula() {
     assert_eq!(scores, [0.5, 1.0, 1.0]);
     let report = run_on(&cases, &options(0.85), |_, _| Ok("好")).await;
     assert_eq!(report.results[0].score, 1.0);
+}
+
+#[tokio::test]
+async fn what_is_measured_only_decides_nothing() {
+    let expected = Some("退款需要三天".to_owned());
+    let cases = set(vec![
+        Case { expected, ..case("a", Risk::Format, not_empty()) },
+        case("b", Risk::Format, not_empty()),
+    ]);
+    let measure = vec![CheckKind::Bleu, CheckKind::RougeL];
+    let measuring = RunOptions { measure, ..options(0.85) };
+    let report = run_on(&cases, &measuring, |_, _| Ok("退款需要五天")).await;
+    assert!(report.passed, "{:?}", report.reasons);
+    let measured = |name: &str| report.metrics[name];
+    assert!(measured("bleu") > 0.1 && measured("bleu") < 1.0, "{:?}", report.metrics);
+    assert!(measured("rouge_l") > 0.5, "{:?}", report.metrics);
+    assert_eq!(report.cases_digest, cases.digest(), "the cases are what they were");
 }
 
 #[tokio::test]

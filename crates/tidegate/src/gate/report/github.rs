@@ -1,0 +1,58 @@
+//! Annotations of GitHub's workflows: what failed, at the line of its case. GitHub shows ten a
+//! step, so the worst come first.
+
+use tidegate_core::evidence::page::is_deceptive;
+use tidegate_core::gate::{CaseResult, EvalReport, Severity};
+
+/// Annotations that GitHub shows for a step.
+const SHOWN: usize = 10;
+/// Longest message, characters.
+const MESSAGE_MAX: usize = 1_000;
+
+/// The commands that make them, the worst case first: red lines, blocking cases, then those with
+/// the lowest scores; cases without an answer last.
+pub(crate) fn annotations(report: &EvalReport) -> Vec<String> {
+    let mut wrong: Vec<&CaseResult> =
+        report.results.iter().filter(|result| !result.is_correct()).collect();
+    let weight = |result: &CaseResult| match (result.error.is_some(), result.case.severity) {
+        (true, _) => 3,
+        (false, Severity::RedLine) => 0,
+        (false, Severity::Blocking) => 1,
+        (false, Severity::Normal) => 2,
+    };
+    wrong.sort_by(|a, b| weight(a).cmp(&weight(b)).then(a.score.total_cmp(&b.score)));
+    let more = wrong.len().saturating_sub(SHOWN);
+    let last = (more > 0).then(|| {
+        let more = more + 1;
+        format!("::warning title=tidegate eval::{more} more cases failed: see the report")
+    });
+    let count = if more > 0 { SHOWN - 1 } else { SHOWN };
+    wrong.into_iter().take(count).map(annotation).chain(last).collect()
+}
+
+fn annotation(result: &CaseResult) -> String {
+    let case = &result.case;
+    let place = match super::place(&case.source) {
+        Some((file, line)) => format!("file={},line={line},", property(file)),
+        None => String::new(),
+    };
+    let (command, what) = match &result.error {
+        Some(error) => ("warning", format!("no answer: {error}")),
+        None => ("error", result.wrong()),
+    };
+    let what: String = what.chars().take(MESSAGE_MAX).collect();
+    let title = format!("{} case {}", case.severity.as_str(), case.id);
+    format!("::{command} {place}title={}::{}", property(&title), data(&what))
+}
+
+/// A message's text, without what would steer a terminal or turn the reading direction.
+fn data(text: &str) -> String {
+    let shown = |c: char| if is_deceptive(c) && c != '\r' { ' ' } else { c };
+    let text: String = text.chars().map(shown).collect();
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// A property's value.
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
