@@ -8,6 +8,7 @@ use crate::real;
 use crate::report::{Report, markdown, table};
 use crate::run::{RunOptions, run};
 use crate::scenario::{self, Scenario};
+use crate::shadow;
 use clap::Parser;
 use clap::builder::{PossibleValuesParser, RangedI64ValueParser};
 use std::path::{Path, PathBuf};
@@ -44,6 +45,14 @@ struct Args {
     /// Folder of real answers and arrivals, for the `real` scenarios.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Count the requests that a shadow and a split at 5 % need to prove a candidate worse whose
+    /// tasks fail in 5 points more of cases, on real answers.
+    #[arg(
+        long,
+        requires = "data",
+        conflicts_with_all = ["scenarios", "engines", "list", "look_s", "picture", "markdown"]
+    )]
+    shadow: bool,
     /// List scenarios and engines, or those that are named.
     #[arg(long)]
     list: bool,
@@ -116,6 +125,9 @@ fn execute(args: &Args) -> Result<()> {
         let reports = args.join.iter().map(|path| saved(path)).collect::<Result<_>>()?;
         show(&Report::join(reports)?, args);
         return Ok(());
+    }
+    if let Some(folder) = args.data.as_deref().filter(|_| args.shadow) {
+        return shadow::run(folder, args.reps, args.seed, args.json);
     }
     let chosen = choose(args)?;
     let engines = engines(&args.engines);

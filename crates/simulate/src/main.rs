@@ -20,6 +20,8 @@ mod drawn;
 
 mod real;
 
+mod shadow;
+
 mod climb;
 
 mod engine;

@@ -43,12 +43,7 @@ fn name(from: &str, to: &str) -> String {
 /// A usage error that names the file which cannot be read, and the line.
 pub(crate) fn pairs(folder: &Path) -> Result<Vec<Scenario>> {
     let gaps_s = Arc::new(gaps_s(&folder.join(TRACE))?);
-    let prompts = prompts(&folder.join("answers/prompts.jsonl"))?;
-    let mut models = Vec::new();
-    for (file, word) in MODELS {
-        let path = folder.join(format!("answers/{file}.jsonl"));
-        models.push((word, answers(&path, &prompts)?));
-    }
+    let models = models(folder)?;
     let mut scenarios = Vec::new();
     for (from, stable) in &models {
         for (to, candidate) in models.iter().filter(|(to, _)| to != from) {
@@ -57,6 +52,19 @@ pub(crate) fn pairs(folder: &Path) -> Result<Vec<Scenario>> {
         }
     }
     Ok(scenarios)
+}
+
+/// What each model answered, in the order of the prompts.
+///
+/// # Errors
+/// A usage error that names the file which cannot be read, and the line.
+pub(crate) fn models(folder: &Path) -> Result<Vec<(&'static str, Vec<Answered>)>> {
+    let prompts = prompts(&folder.join("answers/prompts.jsonl"))?;
+    let model = |(file, word): (&str, &'static str)| {
+        let path = folder.join(format!("answers/{file}.jsonl"));
+        Ok((word, answers(&path, &prompts)?))
+    };
+    MODELS.into_iter().map(model).collect()
 }
 
 fn pair(from: &str, to: &str, content: Content) -> Scenario {
