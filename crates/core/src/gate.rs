@@ -6,6 +6,7 @@
 //! makes the gate inconclusive, as does an answer whose judge did not answer; only then do the
 //! thresholds count.
 
+mod ab;
 mod agreement;
 mod case;
 mod check;
@@ -26,6 +27,7 @@ mod score;
 mod slice;
 mod sql;
 
+pub use ab::{AbInterval, AbMcNemar, AbReport, AbSide, compare_ab};
 pub use agreement::{Agreement, JudgeRecord};
 pub use case::{
     ADVERSARIAL_INPUTS, Case, CaseSet, CaseSetError, Checks, Handling, HumanLabel, Risk, Severity,

@@ -1,5 +1,6 @@
 //! Commands: what a person types, one file each.
 
+mod ab;
 mod backend;
 mod cases;
 mod check;
@@ -108,6 +109,8 @@ enum Command {
     /// List, show and compare the evals that are kept.
     #[command(subcommand)]
     Runs(runs::RunsCommand),
+    /// Compare two version sets by their runs of the same cases.
+    Ab(ab::AbArgs),
     /// Ask a service that runs: its health, and one chat completion.
     Smoke(smoke::SmokeArgs),
     /// Write a workflow for GitHub or GitLab, or run its stages here.
@@ -176,6 +179,7 @@ impl Command {
             | Command::Eval(_)
             | Command::Gate(_)
             | Command::Runs(_)
+            | Command::Ab(_)
             | Command::Smoke(_)
             | Command::Ci(_)
             | Command::Release(_)
@@ -338,6 +342,7 @@ async fn obey(config: &Path, command: Command, json: bool) -> Result<()> {
         Command::Eval(args) => eval::run(config, &args, json).await,
         Command::Gate(args) => eval::gate(config, &args, json).await,
         Command::Runs(command) => runs::run(config, command, json),
+        Command::Ab(args) => ab::run(config, &args, json),
         Command::Ci(command) => ci::run(config, command, json).await,
         Command::Smoke(args) => smoke::run(config, &args).await,
         Command::Release(command) => release::run(config, command, json).await,

@@ -1,5 +1,6 @@
 //! What people see of a release: shared by the commands, the demo and the evidence reports.
 
+mod ab;
 mod answers;
 mod cost;
 mod degrade;
@@ -19,6 +20,7 @@ mod trace;
 mod traces;
 mod words;
 
+pub(crate) use ab::ab;
 pub(crate) use answers::{IncidentAnswer, ReleaseAnswer, SetAnswer, TableAnswer};
 pub(crate) use cost::{CostBy, CostTable, cost};
 pub(crate) use degrade::{is_degraded, is_not_degraded};

@@ -4,6 +4,8 @@
 //! because it only ends a test that has failed. Every child is killed when its guard is dropped.
 
 #[cfg(test)]
+mod ab;
+#[cfg(test)]
 mod admin;
 #[cfg(test)]
 mod apis;
