@@ -5,7 +5,7 @@ mod show;
 use super::backend::read_state;
 use super::{SetArgs, number};
 use crate::clock::Clock;
-use crate::config::{Loaded, load, plan_parts};
+use crate::config::{Loaded, ShadowConfig, load, plan_parts};
 use crate::control::require_same_service;
 use crate::error::{CliError, Result};
 use crate::near;
@@ -20,6 +20,8 @@ use tidegate_core::decide::{
     Baseline, Metric, Outlook, Phase, Plan, ReleaseParts, Traffic, TrafficError, outlook,
 };
 use tidegate_core::ids::{ChangeId, IdError, ServiceName, UnixMs, VersionSetId};
+use tidegate_core::pairs::PairUnit;
+use tidegate_core::shadow::{USUALLY_DIFFER, pairs_needed};
 use tidegate_core::version_set::ArtifactKind;
 
 const DAY_MS: u64 = 86_400_000;
@@ -73,6 +75,38 @@ struct Shown<'a> {
     /// effect is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     total_alike: Option<TotalAlike>,
+    /// What a shadow takes instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadow: Option<ShadowOutlook>,
+}
+
+/// How long a shadow takes to find a candidate not worse that is just like stable, by its rates.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+struct ShadowOutlook {
+    /// Pairs.
+    pairs: u64,
+    /// Share of stable's requests that is mirrored.
+    sample_pct: f64,
+    /// Seconds at this traffic.
+    total_s: u64,
+    /// Whether that is sooner than the first rung of the release is left, which its look time is
+    /// too short for.
+    is_better: bool,
+}
+
+impl ShadowOutlook {
+    fn of(config: &ShadowConfig, outlook: &Outlook) -> Option<ShadowOutlook> {
+        let rates = config.limits().into_iter();
+        let rates = rates.filter(|(metric, _)| metric.unit() == PairUnit::Points);
+        let needed = rates.map(|(_, limit)| pairs_needed(limit, USUALLY_DIFFER));
+        let pairs = needed.collect::<Option<Vec<u64>>>()?.into_iter().max()?;
+        let per_s = outlook.requests_per_s * config.sample_pct / 100.0;
+        let total_s = (pairs as f64 / per_s).ceil() as u64;
+        let first = outlook.rungs.first()?;
+        let is_sooner = first.passes_after_s.is_none_or(|passes_s| total_s < passes_s);
+        let is_better = is_sooner && !first.fits;
+        Some(ShadowOutlook { pairs, sample_pct: config.sample_pct, total_s, is_better })
+    }
 }
 
 /// The other end of what is shown where the design effect is not known.
@@ -143,6 +177,7 @@ pub(crate) fn run(config: &Path, args: &OutlookArgs, json: bool) -> Result<()> {
         rate_from,
         outlook: &outlook,
         total_alike,
+        shadow: ShadowOutlook::of(&loaded.project.release.shadow, &outlook),
     };
     if json {
         output::json(&shown);

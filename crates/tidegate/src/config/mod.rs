@@ -51,6 +51,7 @@ pub(crate) use reserved::{reserved, reserved_host};
 pub(crate) use retrieval::*;
 pub(crate) use risk::*;
 pub(crate) use schema::schema;
+pub(crate) use shadow::ShadowConfig;
 pub(crate) use tls::Tls as TlsFiles;
 pub(crate) use upstream::*;
 pub(crate) use workspace::{WORKSPACE_FILE, Workspace};

@@ -220,6 +220,22 @@ pub(crate) enum ShadowError {
     /// What its answers cost would not be known.
     #[error("model `{model}` has no price, so the cap on what mirrored requests cost cannot hold")]
     Unpriced { model: String },
+    /// A release that needs a shadow first, which `command` starts.
+    #[error("{set} ({label}) cannot be released: {problem}")]
+    Gate { set: VersionSetId, label: String, problem: ShadowProblem, command: String },
+}
+
+/// What is wrong with a set's shadow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum ShadowProblem {
+    #[error("it had no shadow beside what stable serves now")]
+    None,
+    #[error("its shadow is still running")]
+    Running,
+    #[error("its shadow found it worse than stable")]
+    Worse,
+    #[error("its shadow ended before it was known whether it is worse than stable")]
+    NotYet,
 }
 
 /// What is wrong with a set's eval.

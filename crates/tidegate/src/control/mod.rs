@@ -33,7 +33,7 @@ pub(crate) use command::{
     Answer, Command, DeleteRequest, KeyRequest, NewKey, ShadowRequest, StartRequest,
 };
 pub(crate) use error::{
-    ControlError, EvalProblem, KeyRefused, ProjectError, ShadowError, StartError,
+    ControlError, EvalProblem, KeyRefused, ProjectError, ShadowError, ShadowProblem, StartError,
 };
 pub(crate) use find::{AdminFile, folder_of, full_name, in_folder, of_this_user};
 pub(crate) use keys::LIFE;

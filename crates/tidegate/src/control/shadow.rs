@@ -4,8 +4,9 @@
 //! make a shadow use more than its caps. An end is in force before it is journalled: nothing is
 //! mirrored from then on, and a journal that cannot be written is tried again by the next look.
 
-use super::command::{Answer, ShadowRequest};
-use super::error::{Result, ShadowError, StartError};
+use super::command::{Answer, ShadowRequest, StartRequest};
+use super::error::{Result, ShadowError, ShadowProblem, StartError};
+use super::start::with_flags;
 use super::{Control, ControlError};
 use crate::output;
 use crate::route::Shadowing;
@@ -13,10 +14,10 @@ use crate::store::Sets as _;
 use crate::version_set::{LiveSet, PackedSet};
 use crate::view::Done;
 use std::sync::Arc;
-use tidegate_core::ids::UnixMs;
+use tidegate_core::ids::{UnixMs, VersionSetId};
 use tidegate_core::journal::{Event, ReplayError};
 use tidegate_core::pairs::PairMetric;
-use tidegate_core::shadow::{EndReason, Ledger, Shadow, ShadowPlan, Used};
+use tidegate_core::shadow::{EndReason, Ledger, Shadow, ShadowPlan, ShadowVerdict, Used};
 
 /// How long pairs may wait for the journal, ms: so much is lost by a kill.
 const KEPT_EVERY_MS: u64 = 30_000;
@@ -56,6 +57,31 @@ impl Control {
         self.begin_mirroring(Ledger::begun)?;
         let done = Done::ShadowStarted { set: set.clone(), label, most, ends_at };
         Ok(Answer { keys: packed.set.keys().short(), version_set: Some(set), ..Answer::of(done) })
+    }
+
+    /// A set whose shadow beside what stable serves now has not passed cannot be released, where
+    /// the project says so.
+    pub(super) fn require_shadow(
+        &self,
+        stable: &VersionSetId,
+        packed: &PackedSet,
+        request: &StartRequest,
+    ) -> Result<()> {
+        let set = &packed.set.id;
+        let shadow = self.state.shadows.get(set).filter(|shadow| shadow.plan.from == *stable);
+        let problem = match shadow.map(|shadow| (shadow.ended.is_some(), shadow.verdict())) {
+            None => ShadowProblem::None,
+            Some((false, _)) => ShadowProblem::Running,
+            Some((true, ShadowVerdict::Worse)) => ShadowProblem::Worse,
+            Some((true, ShadowVerdict::NotYet)) => ShadowProblem::NotYet,
+            Some((true, ShadowVerdict::Better | ShadowVerdict::NotWorse)) => return Ok(()),
+        };
+        let command = match &request.set {
+            Some(set) => format!("tidegate shadow start --version-set {set}"),
+            None => with_flags("tidegate shadow start", &request.overrides),
+        };
+        let (set, label) = (set.clone(), packed.label.clone());
+        Err(StartError::from(ShadowError::Gate { set, label, problem, command }).into())
     }
 
     fn shadow_plan(&mut self, request: &ShadowRequest, packed: &PackedSet) -> Result<ShadowPlan> {

@@ -2,7 +2,8 @@
 //!
 //! Order of checks: the contract is complete; the set differs from stable; there is a way back
 //! or someone accepts that there is none; the set is not blocked (invariant 4); the exact set
-//! passed the exact cases of now. All of them are checked before anything is written.
+//! passed the exact cases of now; where the project asks for it, its shadow passed. All of them are
+//! checked before anything is written.
 
 use super::command::{Answer, StartRequest};
 use super::error::{EvalProblem, Result, StartError};
@@ -44,6 +45,9 @@ impl Control {
         require_way_back(&stable, &packed.set, request.accept_one_way)?;
         self.require_unblocked(&packed, request.override_reason.as_deref())?;
         self.require_eval(&packed, &request.overrides)?;
+        if self.project()?.project.release.shadow.gate {
+            self.require_shadow(&current.stable, &packed, &request)?;
+        }
         let plan = self.plan(&stable, &packed, &changes)?;
         let table = first_table(&current, &plan);
         let change_id = plan.change_id.clone();
@@ -168,13 +172,16 @@ pub(crate) fn eval_problem(
 
 /// The eval of the set that these overrides make.
 fn eval_command(overrides: &PackOverrides) -> String {
+    with_flags("tidegate eval", overrides)
+}
+
+/// A command about the set that these overrides make.
+pub(super) fn with_flags(command: &str, overrides: &PackOverrides) -> String {
     // A label is for people: it changes neither the set nor its eval.
     let PackOverrides { prompt, model, upstream, label: _ } = overrides;
     let flags = [("prompt", prompt), ("model", model), ("upstream", upstream)];
     let given = flags.iter().filter_map(|(flag, value)| Some((flag, value.as_ref()?)));
-    given.fold("tidegate eval".to_owned(), |command, (flag, value)| {
-        format!("{command} --{flag} {value}")
-    })
+    given.fold(command.to_owned(), |command, (flag, value)| format!("{command} --{flag} {value}"))
 }
 
 /// The five questions of the release contract must be answered before a service is released.

@@ -164,6 +164,14 @@ pub(crate) fn shadow(lang: Lang, shadow: &ShadowAnswer) -> Vec<String> {
     let mut lines = wrapped(&first, 2);
     lines.extend(wrapped(&format!("{used}; {}", when(lang, shadow)), 2));
     lines.extend(table(lang, &shadow.lines, paint));
+    let more = shadow.lines.iter().filter(|line| line.verdict == PairVerdict::Open);
+    if let Some(more) = more.map(|line| line.more).max().flatten().filter(|_| *pairs > 0) {
+        lines.push(match lang {
+            Lang::En => format!("about {more} more pairs like these settle it"),
+            Lang::Zh => format!("像这样的配对再有约 {more} 对就能定论"),
+            Lang::Ja => format!("同じような組があと約 {more} あれば判定が出る"),
+        });
+    }
     lines
 }
 

@@ -32,6 +32,26 @@ fn one_percent_of_20_a_second_is_told_to_be_too_little() {
     assert!(!project.root.join(".tidegate/state.db").exists());
 }
 
+/// Little traffic: a shadow is the better way to begin. Much: it is not.
+#[test]
+fn a_shadow_is_advised_where_it_is_sooner() {
+    let project = Project::init();
+    let shadow = |rate: &str| {
+        let plan = ["release", "plan", "--rate", rate, "--json"];
+        project.run(&plan).exits(0).json()["shadow"].clone()
+    };
+    let (little, much) = (shadow("0.1"), shadow("100000"));
+    assert_eq!((&little["is_better"], &much["is_better"]), (&true.into(), &false.into()));
+    assert_eq!(little["pairs"], much["pairs"]);
+    let pairs = little["pairs"].as_u64().unwrap();
+    // A fifth of a tenth of a request a second.
+    assert_eq!(little["total_s"].as_u64().unwrap(), pairs * 50);
+    let shown = project.run(&["release", "plan", "--rate", "0.1"]).exits(0).out;
+    assert!(shown.contains("begin with `tidegate shadow start`"), "{shown}");
+    let shown = project.run(&["release", "plan", "--rate", "100000"]).exits(0).out;
+    assert!(shown.contains("a shadow of 20 %") && !shown.contains("begin with"), "{shown}");
+}
+
 #[test]
 fn it_is_asked_of_what_would_be_released() {
     let project = Project::init();

@@ -4,7 +4,7 @@
 use crate::client;
 use crate::journal;
 use crate::project::{Project, Server, wait_for};
-use crate::upstream::{Upstream, completion};
+use crate::upstream::{CASES, Upstream, completion};
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -147,6 +147,36 @@ fn what_a_shadow_needs_is_said() {
     assert!(stopped.contains("is over: not known yet, by 0 pairs"), "{stopped}");
     let shown = project.run(&["shadow", "status"]).exits(0).out;
     assert!(shown.contains("ordered by mei: 换一个"), "{shown}");
+}
+
+/// Where the project asks for it, nothing is released before its shadow passed.
+#[test]
+fn a_release_waits_for_its_shadow() {
+    let (stable, candidate) = (Upstream::answering("good"), Upstream::answering("fine"));
+    let project = project(&stable, candidate.address, "");
+    project.edit("tidegate.yaml", "shadow: {lines", "shadow: {gate: true, lines");
+    std::fs::remove_file(project.root.join("evals/dataset.jsonl")).unwrap();
+    project.write("evals/eval_cases.csv", CASES);
+    let server = project.serve();
+    let flags = ["--upstream", "cand", "--model", "m2"];
+    project.run(&[&["eval"], &flags[..]].concat()).exits(0);
+    let release = || project.run(&[&["release", "start"], &flags[..]].concat());
+    release().fails(1, &["had no shadow"], &["tidegate shadow start --model m2 --upstream cand"]);
+    let set = start(&project, &["--max-requests", "5"]);
+    until_over(&project, &server, 30);
+    release().fails(1, &[&set, "ended before it was known"], &["with more requests"]);
+    start(&project, &[]);
+    let (status, _) = until_over(&project, &server, 600);
+    assert_eq!(status["verdict"], "not_worse", "{status}");
+    let change_id = project.run(&[&["release", "start"], &flags[..], &["--json"]].concat());
+    let change_id = change_id.exits(0).json()["change_id"].as_str().unwrap().to_owned();
+    project.run(&["shadow", "start", "--model", "m1"]).exits(1);
+    project.run(&["rollback", "--reason", "seen enough"]).exits(0);
+    let pack = project.run(&["evidence", &change_id, "--json"]).exits(0).json();
+    let path = pack["text"].as_str().unwrap().rsplit(' ').next().unwrap().to_owned();
+    project.run(&["verify", &path]).exits(0);
+    let manifest = project.read(&format!("{path}/manifest.json"));
+    assert!(manifest.contains("\"shadow\""), "{manifest}");
 }
 
 /// Many clients at once, and a candidate that answers: no more requests are mirrored than the cap

@@ -2,7 +2,8 @@
 
 use super::{Explain, Meaning, none, one};
 use crate::control::{
-    AdminError, ControlError, EvalProblem, KeyRefused, LIFE, ProjectError, ShadowError, StartError,
+    AdminError, ControlError, EvalProblem, KeyRefused, LIFE, ProjectError, ShadowError,
+    ShadowProblem, StartError,
 };
 use crate::error::ErrorKind;
 use crate::host::HostError;
@@ -226,6 +227,21 @@ impl Explain for ShadowError {
             ShadowError::NothingNew { .. } => one(
                 ErrorKind::Usage,
                 "change a prompt, the model or another artifact, or name one: `--prompt v2`",
+            ),
+            ShadowError::Gate { problem, command, .. } => (
+                ErrorKind::Failed,
+                match problem {
+                    ShadowProblem::None => vec![format!("compare it first: `{command}`")],
+                    ShadowProblem::Running => vec!["`tidegate shadow status` shows it".to_owned()],
+                    ShadowProblem::NotYet => vec![
+                        format!("compare it again, with more requests or time: `{command}`"),
+                        "`tidegate shadow status` shows how many more pairs it takes".to_owned(),
+                    ],
+                    ShadowProblem::Worse => vec![
+                        "fix what `tidegate shadow status` shows, and compare it again".to_owned(),
+                        "`release.shadow.gate: false` releases without a shadow".to_owned(),
+                    ],
+                },
             ),
             ShadowError::Unpriced { model } => one(
                 ErrorKind::Usage,

@@ -1,6 +1,6 @@
 //! An outlook for people: how long it takes, three tables, then what else they should know.
 
-use super::{RateFrom, Shown, TotalAlike};
+use super::{RateFrom, ShadowOutlook, Shown, TotalAlike};
 use crate::lang::{self, Lang};
 use crate::output::{aligned, wrapped};
 use crate::view::{PlanWords, Words};
@@ -18,6 +18,7 @@ pub(super) fn lines(shown: &Shown<'_>, plan: &Plan) -> Vec<String> {
     let mut lines: Vec<String> = broken(head(lang, words, shown)).collect();
     lines.extend(broken(over_a_ceiling(lang, outlook, plan)));
     lines.extend(broken([total(lang, words, outlook, shown.total_alike.as_ref())]));
+    lines.extend(broken(shown.shadow.map(|shadow| in_the_shadow(lang, shadow))));
     lines.push(String::new());
     lines.extend(indented(&rungs(lang, words, outlook)));
     let short = outlook.rungs.iter().filter(|rung| !rung.fits);
@@ -41,6 +42,28 @@ pub(super) fn lines(shown: &Shown<'_>, plan: &Plan) -> Vec<String> {
     lines.extend(broken(not_judged(lang, outlook)));
     lines.extend(broken(independence(lang, words, outlook)));
     lines
+}
+
+/// What a shadow takes, and whether it is the better way to begin.
+fn in_the_shadow(lang: Lang, shadow: ShadowOutlook) -> String {
+    let ShadowOutlook { pairs, sample_pct, total_s, is_better } = shadow;
+    let takes = lang.span(total_s as f64);
+    let (text, better) = match lang {
+        Lang::En => (
+            format!("a shadow of {sample_pct} % of the requests takes {pairs} pairs, {takes}"),
+            ", sooner than the first rung: begin with `tidegate shadow start`",
+        ),
+        Lang::Zh => (
+            format!("用 {sample_pct} % 的请求做影子需要 {pairs} 对，{takes}"),
+            "，比第一级更快：先运行 `tidegate shadow start`",
+        ),
+        Lang::Ja => (
+            format!("リクエストの {sample_pct} % のシャドウは {pairs} 組、{takes} かかる"),
+            "、最初の段階より早い：まず `tidegate shadow start`",
+        ),
+    };
+    let end = if lang == Lang::En { "." } else { "。" };
+    format!("{text}{}{end}", if is_better { better } else { "" })
 }
 
 /// Sentences as lines that fit the terminal.
