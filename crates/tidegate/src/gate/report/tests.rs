@@ -209,7 +209,7 @@ fn flaky_cases_and_changes_beyond_chance_are_named() {
         ..RunComparison::default()
     });
     let shown = text(&report);
-    assert!(shown.contains("Flaky: 1 (format_01 3/5)\n"), "{shown}");
+    assert!(shown.contains("Flaky: 1 (format_01 3/5); predictability 0.700\n"), "{shown}");
     assert!(shown.contains("  accuracy 0.950 -> 0.850 over 120 cases, p 0.0120\n"), "{shown}");
     assert!(!shown.contains("score 0."), "{shown}");
     assert!(shown.ends_with("smallest drop that this many cases show: 7.2 points\n"), "{shown}");
