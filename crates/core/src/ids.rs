@@ -175,9 +175,10 @@ impl Digest {
 
     /// The digest of several parts, each preceded by its length so that no two lists of parts
     /// share an encoding.
-    pub fn of_parts(parts: &[&[u8]]) -> Self {
+    pub fn of_parts<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> Self {
         let mut hasher = Sha256::new();
         for part in parts {
+            let part = part.as_ref();
             hasher.update((part.len() as u64).to_le_bytes());
             hasher.update(part);
         }

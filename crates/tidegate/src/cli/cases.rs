@@ -186,7 +186,7 @@ fn check(args: &CheckArgs, json: bool) -> Result<()> {
     for file in &args.files {
         let cases = read(file, &defaults)?;
         files.push((file, counts(&cases)));
-        set.cases.extend(cases);
+        gate::add_cases(&mut set.cases, cases);
     }
     set.check_ids().map_err(|error| {
         CliError::usage(error.to_string()).hint("give one of them another id, or remove it")

@@ -256,9 +256,16 @@ fn over_budget(message: impl Fn(String) -> ConfigError, breach: &BudgetBreach) -
         BudgetBreach::Aliases { .. } | BudgetBreach::Anchors { .. } => {
             message(format!("more than {MAX_ALIASES} anchors or aliases"))
         }
-        BudgetBreach::RecordedAnchorEvents { .. } | BudgetBreach::RecordedAnchorBytes { .. } => {
-            aliases(message)
-        }
+        BudgetBreach::Events { .. } | BudgetBreach::Nodes { .. } => message(format!(
+            "more than {MAX_EVENTS} values and ends of values, what aliases (`*name`) repeat counted \
+             each time"
+        ))
+        .hint(LESS),
+        BudgetBreach::AliasAnchorRatio { .. }
+        | BudgetBreach::RecordedAnchorEvents { .. }
+        | BudgetBreach::RecordedAnchorBytes { .. }
+        | BudgetBreach::ScalarBytes { .. } => aliases(message),
+        BudgetBreach::MergeKeys { .. } => message(format!("more than {MAX_ALIASES} merges (`<<`)")),
         // The parser's list may grow.
         _ => message("the file is too large or too complex".to_owned()),
     }
@@ -270,8 +277,11 @@ fn aliases(message: impl Fn(String) -> ConfigError) -> ConfigError {
         "the aliases (`*name`) repeat too much; allowed are {MAX_ALIASES} uses of one anchor, and \
          {MAX_EVENTS} repeated values in a file"
     ))
-    .hint("write out what the aliases stand for, or repeat smaller parts")
+    .hint(LESS)
 }
+
+/// What to do about aliases of aliases, and about a file that is too large.
+const LESS: &str = "write out what the aliases stand for, or split the file";
 
 /// A type's name in serde's and the parser's words, in plain ones.
 fn plain_type(expected: &str) -> String {

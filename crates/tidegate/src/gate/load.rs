@@ -113,7 +113,7 @@ fn of_files(loaded: &Loaded, defaults: &Defaults<'_>) -> Result<Vec<Case>, Cases
     // Cases that are no table take the place of the dataset as well: it may be the same file.
     let dataset = (Form::of(&evals.cases) == Form::Table).then_some(&evals.dataset);
     if let Some(dataset) = dataset {
-        cases.extend(read(dataset, Severity::Normal)?.into_iter().flatten());
+        add(&mut cases, read(dataset, Severity::Normal)?.unwrap_or_default());
     }
     // These two are written by Tidegate, line by line, whatever they are called.
     for (path, least) in
@@ -124,6 +124,16 @@ fn of_files(loaded: &Loaded, defaults: &Defaults<'_>) -> Result<Vec<Case>, Cases
         }
     }
     Ok(cases)
+}
+
+/// Adds cases behind the others; the longer list is not copied, which may be most of the memory.
+pub(crate) fn add(cases: &mut Vec<Case>, mut more: Vec<Case>) {
+    if more.len() > cases.len() {
+        more.splice(0..0, std::mem::take(cases));
+        *cases = more;
+    } else {
+        cases.append(&mut more);
+    }
 }
 
 /// The `config.yaml` of the set's prompt and its name for errors; `None` where there is none.

@@ -93,8 +93,9 @@ pub(crate) use error::{CasesError, EncodingProblem, GateError};
 pub(crate) use fill::fill_csv;
 pub(crate) use harmed::{Answers, quantile};
 pub(crate) use load::{
-    Defaults, Form, HEADER, PromptTests, Table, all_cases, case_cell, case_schema, file_cases,
-    load_cases, prompt_tests, read_bytes, read_cases, read_file, read_members, read_text,
+    Defaults, Form, HEADER, PromptTests, Table, add as add_cases, all_cases, case_cell,
+    case_schema, file_cases, load_cases, prompt_tests, read_bytes, read_cases, read_file,
+    read_members, read_text,
 };
 pub(crate) use project::{Asking, eval_project};
 pub(crate) use replay::replay;

@@ -12,6 +12,8 @@ mod apis;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod bad_cases;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod budgets;

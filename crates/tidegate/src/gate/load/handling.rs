@@ -126,7 +126,10 @@ fn tags(members: &mut Map<String, Value>) -> Result<Vec<String>, String> {
         }
     }
     match tags.len() {
-        0..=LABELS_MAX => Ok(tags),
+        0..=LABELS_MAX => {
+            tags.shrink_to_fit();
+            Ok(tags)
+        }
         many => Err(format!("`tags` has {many} tags; at most {LABELS_MAX} are allowed")),
     }
 }

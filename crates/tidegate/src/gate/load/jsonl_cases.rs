@@ -2,7 +2,8 @@
 
 use super::{CasesError, Defaults, TEXT_MAX_BYTES, content_id, defaults, fields, finish, handling};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
 use tidegate_core::gate::{Case, Checks, Severity};
 use tidegate_wire::{RequestError, parse_json_object};
@@ -50,8 +51,9 @@ pub(super) struct OfFile<'a> {
     stem: String,
     least: Severity,
     defaults: &'a Defaults<'a>,
-    /// The line of each id.
-    seen: BTreeMap<String, usize>,
+    /// The line of each id, by its hash: of many cases the ids are not kept twice.
+    seen: HashMap<u64, usize>,
+    hashes: RandomState,
     /// What was read.
     pub(super) cases: Vec<Case>,
 }
@@ -59,7 +61,15 @@ pub(super) struct OfFile<'a> {
 impl<'a> OfFile<'a> {
     pub(super) fn new(path: &'a Path, least: Severity, defaults: &'a Defaults<'a>) -> OfFile<'a> {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        OfFile { path, stem, least, defaults, seen: BTreeMap::new(), cases: Vec::new() }
+        OfFile {
+            path,
+            stem,
+            least,
+            defaults,
+            seen: HashMap::new(),
+            hashes: RandomState::new(),
+            cases: Vec::new(),
+        }
     }
 
     /// Adds the case that is written here as JSON, from this line on; white space is none.
@@ -92,7 +102,9 @@ impl<'a> OfFile<'a> {
         let place = format!("{}:{line}", self.path.display());
         let case = case_of(members, &self.stem, &place)
             .map_err(|problem| CasesError::Field { place: place.clone(), problem })?;
-        if let Some(first) = self.seen.insert(case.id.clone(), line) {
+        // Two ids may share a hash.
+        let before = self.seen.insert(self.hashes.hash_one(&case.id), line);
+        if let Some(first) = before.filter(|_| self.cases.iter().any(|it| it.id == case.id)) {
             return Err(CasesError::TwiceInLines { place, id: case.id, first });
         }
         let severity = case.severity.max(self.least);
