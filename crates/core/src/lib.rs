@@ -33,6 +33,7 @@ pub mod degrade;
 pub mod evidence;
 pub mod incident;
 
+pub mod drift;
 pub mod gate;
 
 pub mod journal;
