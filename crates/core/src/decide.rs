@@ -57,9 +57,9 @@ pub use plan::{
 };
 pub use plan_parts::{PlanParts, ReleaseParts};
 pub use reason::{
-    Beside, Cause, Comparison, Failures, FaultSeen, Gap, LargerShare, ModelOutage, More, Numbers,
-    OverBudget, PauseEnd, PauseLimit, PauseSoFar, Reason, ReasonCode, Reported, StoredReason,
-    TooFew, Unit,
+    Beside, Cause, Changed, Comparison, Failures, FaultSeen, Gap, LargerShare, ModelDrift,
+    ModelOutage, More, Numbers, OverBudget, PauseEnd, PauseLimit, PauseSoFar, Reason, ReasonCode,
+    Reported, StoredReason, TooFew, Unit,
 };
 pub use standing::{Standing, standings};
 pub use state::{Order, OrderKind, PausedBy, Phase, ReleaseState};

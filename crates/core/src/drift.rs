@@ -11,14 +11,18 @@
 //! 2. Without an answer to a fifth of the questions nothing follows: an outage is no drift.
 //! 3. Answers. Three metrics: the share that is correct, the score, and how like the reference's
 //!    first answer they are. The case is the sample, however often it is asked. The reference is
-//!    asked once more than a run: its first answer is the yardstick, and as many others of it as the
-//!    run has stand against the run's. Were nothing changed, the two could change places, so
+//!    asked once more than a run: its first answer is the yardstick, and of its others as many as
+//!    the run has are compared with the run's. Were nothing changed, they could change places, so
 //!    the difference of a case is as often above 0 as below it, whatever the model's noise and
 //!    however like each other the answers to one question are. McNemar's exact test or flips of
 //!    signs, Holm's over the metrics, at [`ALPHA`].
 //!
 //! Who asks again where something changed, and takes the second finding, raises no alarm for what
 //! was there only once.
+
+mod kept;
+
+pub use kept::{Reference, Sentinel, SentinelNote, SentinelSpent};
 
 use crate::gate::{PairedTest, chrf, holm, mcnemar, sign_flips};
 use crate::ids::{Digest, UnixMs, VersionSetId};
@@ -334,7 +338,7 @@ fn names(reference: &SentinelRun, now: &SentinelRun, of: NameOf) -> (Names, bool
     let is_new = |name: &String| !before.contains(name) && !reference.known.contains(name);
     let new = answers.filter_map(|answer| name(answer, of)).filter(is_new).count() as u64;
     let is_enough = named >= NAMED_MIN && named_before >= NAMED_MIN;
-    // Where nearly each answer has a name of its own, a new one is no news.
+    // Where nearly each answer has another name, a new one is no news.
     let is_name = (before.len() as u64) * 2 <= named_before;
     let quoted = |names: BTreeSet<String>| names.into_iter().take(QUOTED_MAX).collect();
     let changed = is_enough && is_name && new > 0 && new * NEW_NAME_OF >= named;

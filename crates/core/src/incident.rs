@@ -1,11 +1,12 @@
 //! Incidents: what went wrong, what it is about, and what it is closed with.
 //!
 //! An incident is about one release (a pause by lines, a rollback, a shut-off, whoever ordered it),
-//! or about the service outside any release: a red line in an answer that no release decides on, or
-//! an outage of the model server behind stable. It closes only when its failures are regression
-//! cases; an outage leaves none, and its incident closes by itself when it is over.
+//! or about the service outside any release: a red line in an answer that no release decides on, an
+//! outage of the model server behind stable, or a change of the model there. It closes only when
+//! its failures are regression cases; an outage and a changed model leave none: their incident
+//! closes by itself when it is over, and that of a change when a person accepts it.
 
-use crate::decide::{Cause, Decision, Metric, ModelOutage, Reason, ReasonCode, Signal};
+use crate::decide::{Cause, Decision, Metric, ModelDrift, ModelOutage, Reason, ReasonCode, Signal};
 use crate::evidence::PackRef;
 use crate::guard::{RiskKind, RiskSeverity, Sighting};
 use crate::ids::{ChangeId, Digest, IncidentId, TraceId, UnixMs, VersionSetId};
@@ -33,6 +34,15 @@ pub enum Subject {
         /// What they held.
         kind: RiskKind,
     },
+    /// The model behind stable changed without a release.
+    Drift {
+        /// The version set that was asked.
+        set: VersionSetId,
+        /// The upstream's name in the project.
+        upstream: String,
+        /// The model that was asked for.
+        model: String,
+    },
     /// The model server that stable asks, whether or not a release ran.
     Outage {
         /// The version set that was served when it began.
@@ -47,7 +57,7 @@ impl Subject {
     pub fn change_id(&self) -> Option<&ChangeId> {
         match self {
             Subject::Release { change_id } => Some(change_id),
-            Subject::Service { .. } | Subject::Outage { .. } => None,
+            Subject::Service { .. } | Subject::Outage { .. } | Subject::Drift { .. } => None,
         }
     }
 }
@@ -118,16 +128,16 @@ impl Incident {
     pub fn is_of_service(&self) -> bool {
         match self.subject {
             Subject::Release { .. } => false,
-            Subject::Service { .. } | Subject::Outage { .. } => true,
+            Subject::Service { .. } | Subject::Outage { .. } | Subject::Drift { .. } => true,
         }
     }
 
-    /// Whether it must have a regression case before it is closed. An outage of the model server
-    /// says nothing of the answers, so no case would prevent the next one.
+    /// Whether it must have a regression case before it is closed. No case would prevent the next
+    /// outage of the model server, or the next change of it, which cases have found.
     pub fn needs_cases(&self) -> bool {
         match self.subject {
             Subject::Release { .. } | Subject::Service { .. } => true,
-            Subject::Outage { .. } => false,
+            Subject::Outage { .. } | Subject::Drift { .. } => false,
         }
     }
 
@@ -141,6 +151,18 @@ impl Incident {
         self.reason = outage_reason(outage);
         self.traces = outage.traces.clone();
         self.outage = Some(Box::new(outage.clone()));
+    }
+
+    /// Takes what a run of the fixed cases says. A change opens it again, the end of it closes it.
+    pub fn note_drift(&mut self, change: Option<ModelDrift>, at: UnixMs) {
+        match change {
+            Some(drift) => {
+                self.closed = None;
+                self.reason = Reason::Drift(Box::new(drift)).into();
+            }
+            None if self.closed.is_none() => self.closed = Some((at, String::new())),
+            None => {}
+        }
     }
 
     /// Whether somebody still has to close it.
@@ -239,6 +261,18 @@ pub fn outage_incident(
     let hash =
         Digest::of_parts(&[outage.set.as_str().as_bytes(), outage.upstream.as_bytes(), &since]);
     let named = |length| IncidentId::parse(&format!("inc-outage-{}", hash.short(length))).ok();
+    (5..=hash.as_str().len()).filter_map(named).find(|id| !is_taken(id))
+}
+
+/// The id of an incident of a changed model: `inc-drift-<hash>`, with as much of the hash as makes
+/// it new.
+pub fn drift_incident(
+    set: &VersionSetId,
+    run_id: &str,
+    is_taken: impl Fn(&IncidentId) -> bool,
+) -> Option<IncidentId> {
+    let hash = Digest::of_parts(&[set.as_str().as_bytes(), run_id.as_bytes()]);
+    let named = |length| IncidentId::parse(&format!("inc-drift-{}", hash.short(length))).ok();
     (5..=hash.as_str().len()).filter_map(named).find(|id| !is_taken(id))
 }
 

@@ -1,8 +1,9 @@
 //! Scenarios: a release as a text file, played through `decide`, twice, byte for byte.
 //!
 //! `rung <weight> <seconds>` and `min <n>` make the plan; `at mm:ss observe stable|candidate ok=…
-//! bad=… p95_ms=… tokens=… likes=… dislikes=…` feeds outcomes; `at mm:ss red|gap|order <kind>` says
-//! other things; `at mm:ss tick` decides and prints a line; `expect <text>` must be in that line.
+//! bad=… p95_ms=… tokens=… likes=… dislikes=…` feeds outcomes; `at mm:ss
+//! red|gap|drift|accept|order <kind>` says other things; `at mm:ss tick` decides and prints a line;
+//! `expect <text>` must be in that line.
 //! The printed lines are compared with the `.out` file beside the scenario; to accept new ones, run
 //! with `TIDEGATE_ACCEPT=1`.
 #![expect(
@@ -16,8 +17,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use tidegate_core::decide::{
-    Action, Gap, LineRule, Observation, Order, OrderKind, Plan, ReleaseState, Rung, SharedFault,
-    decide,
+    Action, Changed, Gap, LineRule, ModelDrift, Observation, Order, OrderKind, Plan, ReleaseState,
+    Rung, SharedFault, decide,
 };
 use tidegate_core::guard::{RiskEvent, RiskKind};
 use tidegate_core::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
@@ -76,6 +77,14 @@ fn play(name: &str, text: &str) -> String {
                 feed(window, values, moment(time, &place), &place);
             }
             ["at", _, "gap"] => seen.gap = Some(Gap::NoMetrics),
+            ["at", _, "drift"] => {
+                let text = |text: &str| text.to_owned();
+                let changed = Changed::Model { before: text("m-1"), now: text("m-2") };
+                let (upstream, endpoint) = (text("main"), text("https://models.example/v1"));
+                let drift = ModelDrift { upstream, endpoint, model: text("m-1"), changed };
+                seen.drift = Some(Box::new(drift));
+            }
+            ["at", _, "accept"] => seen.drift = None,
             ["at", _, "red"] => {
                 let detail = "planted text 1 of 1".to_owned();
                 seen.red_events = vec![RiskEvent { kind: RiskKind::Leak, detail }];

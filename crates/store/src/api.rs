@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use tidegate_core::access::{Period, Spent};
 use tidegate_core::calendar::Day;
+use tidegate_core::drift::SentinelRun;
 use tidegate_core::evidence::{Admission, Record};
 use tidegate_core::gate::EvalReport;
-use tidegate_core::ids::{ChangeId, TraceId, UnixMs, VersionSetId};
+use tidegate_core::ids::{ChangeId, Digest, TraceId, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, Event};
 use tidegate_core::money::{LineKey, PriceTable, Sums};
 use tidegate_core::observe::{Feedback, Window};
@@ -262,6 +263,18 @@ pub trait Evals {
     /// # Errors
     /// When they cannot be read.
     fn eval_runs(&self) -> Result<Vec<String>>;
+
+    /// Keeps a run of the fixed cases; gives what finds it again.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    fn put_sentinel(&self, run: &SentinelRun) -> impl Future<Output = Result<Digest>> + Send;
+
+    /// A run of the fixed cases that was kept.
+    ///
+    /// # Errors
+    /// When it is not kept here, or cannot be read.
+    fn sentinel(&self, report: &Digest) -> Result<SentinelRun>;
 
     /// Adds a window to the stable set's counts of the day `at` falls in (UTC).
     ///

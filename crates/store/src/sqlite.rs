@@ -57,9 +57,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use tidegate_core::access::Spent;
 use tidegate_core::calendar::Day;
+use tidegate_core::drift::SentinelRun;
 use tidegate_core::evidence::{Admission, Record};
 use tidegate_core::gate::EvalReport;
-use tidegate_core::ids::{ChangeId, TraceId, UnixMs, VersionSetId};
+use tidegate_core::ids::{ChangeId, Digest, TraceId, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, Event};
 use tidegate_core::money::{LineKey, PriceTable, Sums};
 use tidegate_core::observe::{Feedback, Window};
@@ -425,6 +426,18 @@ impl Evals for SqliteStore {
 
     fn eval_runs(&self) -> Result<Vec<String>> {
         self.inner.readers.read(reader::eval_runs)
+    }
+
+    async fn put_sentinel(&self, run: &SentinelRun) -> Result<Digest> {
+        let content = serde_json::to_vec(run).map_err(|error| {
+            StoreError::new(Kind::Refused, format!("the run cannot be kept: {error}"))
+        })?;
+        let report = Digest::of(&content);
+        self.call(Work::PutBlob { content }).await.map(|_| report)
+    }
+
+    fn sentinel(&self, report: &Digest) -> Result<SentinelRun> {
+        self.inner.readers.read(|db| reader::sentinel(db, report))
     }
 
     async fn add_baseline(&self, set: &VersionSetId, at: UnixMs, window: &Window) -> Result<()> {

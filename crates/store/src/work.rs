@@ -48,6 +48,11 @@ pub(crate) enum Work {
         /// The run's report in full.
         report: Box<EvalReport>,
     },
+    /// What is named by its content.
+    PutBlob {
+        /// The content.
+        content: Vec<u8>,
+    },
     /// Counts of a day.
     AddBaseline {
         /// Of this set.

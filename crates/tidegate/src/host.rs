@@ -4,7 +4,7 @@ use crate::access::{ServiceBounds, Sums};
 use crate::clock::{BUILT, Clock, rfc3339};
 use crate::config::{Loaded, Project};
 use crate::control::{
-    AdminError, AdminPlane, Control, ControlError, ControlHandle, Plane, serve_admin,
+    AdminError, AdminPlane, Control, ControlError, ControlHandle, Plane, keep_asking, serve_admin,
 };
 use crate::log::{About, Event, LogKey};
 use crate::observe::{Collector, ReleaseView};
@@ -154,7 +154,7 @@ impl Host {
     /// reach the service.
     pub(crate) async fn start(
         self,
-        loaded: &Loaded,
+        (config, loaded): (&Path, &Loaded),
         address: SocketAddr,
     ) -> Result<RunningHost, HostError> {
         let Host { gateway, control, store, plane, is_fresh: _ } = self;
@@ -167,6 +167,11 @@ impl Host {
         let admin =
             serve_admin(&loaded.root, &project.admin_listen, Some(address), control.clone())
                 .await?;
+        if let Some(every) = &project.sentinel.every {
+            let (config, router) = (config.to_owned(), plane.router.clone());
+            let (service, asking) = (project.service.clone(), control.clone());
+            keep_asking((config, every), service, asking, (store.clone(), router));
+        }
         control.keep_looking(Duration::from_millis(project.release.tick_ms), plane);
         let kept = Kept::of(&store);
         keep_pruning(project.service.clone(), store.clone(), project.records.retention_days, kept);

@@ -44,6 +44,8 @@ mod gate;
 
 mod smoke;
 
+mod sentinel;
+
 mod ci;
 
 mod view;

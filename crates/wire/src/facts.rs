@@ -146,6 +146,9 @@ pub struct AnswerFacts {
     pub so_far: Option<Box<Usage>>,
     /// `model` as the server names itself.
     pub model: Option<String>,
+    /// `system_fingerprint`: by what the server runs, where it says so in a whole answer. A stream
+    /// names it in each of its pieces, where nothing reads it.
+    pub fingerprint: Option<String>,
     /// Whether text beyond [`ANSWER_TEXT_MAX_BYTES`], or choices beyond 128, were left out.
     pub text_cut: bool,
     kept_bytes: usize,

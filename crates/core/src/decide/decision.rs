@@ -1,6 +1,6 @@
 //! What goes into a decision and what comes out.
 
-use super::reason::{Cause, Gap, Reason};
+use super::reason::{Cause, Gap, ModelDrift, Reason};
 use super::state::{Order, ReleaseState};
 use crate::guard::RiskEvent;
 use crate::ids::UnixMs;
@@ -78,6 +78,9 @@ pub struct Observation {
     /// Why the numbers may be incomplete, when they may be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<Gap>,
+    /// How the model behind stable changed, while nobody has accepted that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Box<ModelDrift>>,
     /// Red-line events of the candidate not decided on yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub red_events: Vec<RiskEvent>,

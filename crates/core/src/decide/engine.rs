@@ -83,7 +83,8 @@ fn already_over(state: &ReleaseState, now: UnixMs) -> Decision {
 /// Adds what is new in the observation to what is counted; `Some` says why it may not be used.
 ///
 /// A fault that both arms share is read but not counted, so that an outage never counts against
-/// the candidate, now or later (invariant 9).
+/// the candidate, now or later (invariant 9). The same holds while the model behind stable is
+/// another one than the release began with.
 fn absorb(
     plan: &Plan,
     state: &mut ReleaseState,
@@ -93,8 +94,9 @@ fn absorb(
     if let Some(gap) = observation.gap {
         return Some(Reason::Gap { gap });
     }
+    let drift = observation.drift.clone().map(Reason::Drift);
     if observation.stable == state.seen_stable && observation.candidate == state.seen_candidate {
-        return lasting(state, now);
+        return drift.or_else(|| lasting(state, now));
     }
     let fresh = observation
         .stable
@@ -107,17 +109,20 @@ fn absorb(
         let seen = observation.stable.last_at.max(observation.candidate.last_at);
         state.last_data_at = state.last_data_at.max(seen.min(now));
     }
+    if drift.is_some() {
+        state.leave_out(observation, (&stable, &candidate));
+        return drift;
+    }
     let fault = shared_fault(plan, state, observation, (&stable, &candidate), now);
     if let Some(OngoingFault { reason, skips_fresh: false }) = fault {
         return Some(reason);
     }
-    state.seen_stable = observation.stable.clone();
-    state.seen_candidate = observation.candidate.clone();
     if let Some(OngoingFault { reason, .. }) = fault {
-        state.skipped_stable.merge(&stable);
-        state.skipped_candidate.merge(&candidate);
+        state.leave_out(observation, (&stable, &candidate));
         return Some(reason);
     }
+    state.seen_stable = observation.stable.clone();
+    state.seen_candidate = observation.candidate.clone();
     if state.strata.is_empty() {
         state.strata.push(Stratum::first(plan));
     }

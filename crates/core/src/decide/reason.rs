@@ -13,8 +13,8 @@ use crate::guard::RiskEvent;
 use crate::route::Weight;
 pub use code::ReasonCode;
 pub use parts::{
-    Beside, Comparison, Failures, FaultSeen, Gap, LargerShare, ModelOutage, More, Numbers,
-    OverBudget, PauseEnd, PauseLimit, PauseSoFar, Reported, TooFew, Unit,
+    Beside, Changed, Comparison, Failures, FaultSeen, Gap, LargerShare, ModelDrift, ModelOutage,
+    More, Numbers, OverBudget, PauseEnd, PauseLimit, PauseSoFar, Reported, TooFew, Unit,
 };
 use serde::{Deserialize, Serialize};
 
@@ -112,6 +112,9 @@ pub enum Reason {
     PausedByLines(PauseSoFar),
     /// Stable's model server fails. It is the reason of an incident and of no decision.
     Outage(ModelOutage),
+    /// The model behind stable changed without a release, so numbers from here on compare something
+    /// else.
+    Drift(Box<ModelDrift>),
     /// A reason of a journal that was written before reasons had fields.
     #[serde(untagged)]
     Stored(Box<StoredReason>),
@@ -147,6 +150,7 @@ impl Reason {
             Reason::Paused => ReasonCode::Paused,
             Reason::PausedByLines(_) => ReasonCode::PausedByLines,
             Reason::Outage(_) => ReasonCode::Outage,
+            Reason::Drift(_) => ReasonCode::Drift,
             Reason::Stored(stored) => stored.code,
         }
     }
@@ -180,6 +184,7 @@ impl Reason {
             | Reason::Paused
             | Reason::PausedByLines(_)
             | Reason::Outage(_)
+            | Reason::Drift(_)
             | Reason::Stored(_) => None,
         }
     }

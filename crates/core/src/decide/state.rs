@@ -1,5 +1,6 @@
 //! A release as far as it has come, and what an operator may order.
 
+use super::decision::Observation;
 use super::strata::Stratum;
 use crate::ids::UnixMs;
 use crate::observe::Window;
@@ -178,7 +179,16 @@ impl ReleaseState {
         }
     }
 
-    /// What counts on the stable arm: everything but shared faults.
+    /// Takes note of what is seen and leaves `fresh`, of stable and of the candidate, out of what
+    /// counts.
+    pub(super) fn leave_out(&mut self, seen: &Observation, fresh: (&Window, &Window)) {
+        self.seen_stable = seen.stable.clone();
+        self.seen_candidate = seen.candidate.clone();
+        self.skipped_stable.merge(fresh.0);
+        self.skipped_candidate.merge(fresh.1);
+    }
+
+    /// What counts on the stable arm: everything but shared faults and what a changed model did.
     pub fn stable(&self) -> Cow<'_, Window> {
         counted(&self.seen_stable, &self.skipped_stable)
     }

@@ -172,7 +172,10 @@ proptest! {
     /// questions it does not answer and however often it is asked.
     #[test]
     fn the_same_answers_never_alarm(
-        answers in prop::collection::vec((".{0,40}", any::<bool>(), 0.0..=1.0_f64, any::<bool>()), 0..30),
+        answers in prop::collection::vec(
+            (".{0,40}", any::<bool>(), 0.0..=1.0_f64, any::<bool>()),
+            0..30,
+        ),
         names in prop::collection::vec((0..3_u8, 0..3_u8), 30),
         times in 1_usize..4,
     ) {

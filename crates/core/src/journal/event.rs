@@ -4,6 +4,7 @@ use crate::access::{Grant, KeyId};
 use crate::calendar::Day;
 use crate::decide::{Decision, Order, Plan, Signal};
 use crate::degrade::DegradeLevel;
+use crate::drift::SentinelNote;
 use crate::evidence::GateRun;
 use crate::ids::{ChangeId, Digest, Generation, IncidentId, ServiceName, UnixMs, VersionSetId};
 use crate::incident::RedLines;
@@ -133,6 +134,23 @@ pub enum Event {
         incident: IncidentId,
         /// The outage, as far as it has come.
         outage: Box<OutageRun>,
+    },
+    /// The fixed cases were asked of stable. A change of the model behind it opens an incident; a
+    /// run that is as before closes it.
+    SentinelRan(Box<SentinelNote>),
+    /// A person took a change of the model for good: runs are compared with it from now on.
+    SentinelAccepted {
+        /// The run that found the change.
+        run_id: String,
+        /// Digest of the run that is the reference now.
+        report: Digest,
+        /// The incident that is closed by it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        incident: Option<IncidentId>,
+        /// The name of the person.
+        by: String,
+        /// Why, in that person's words.
+        reason: String,
     },
     /// Records became regression cases.
     CasesWritten {

@@ -1,12 +1,15 @@
-//! Where red lines that no release decides on, and outages, belong: which incident they open or
-//! join.
+//! Where red lines that no release decides on, outages and changed models belong: which incident
+//! they open, join or close.
 
 use super::event::Event;
 use super::state::ControlState;
-use crate::decide::Phase;
+use crate::decide::{Phase, Reason, Signal};
+use crate::drift::{DriftVerdict, SentinelNote};
 use crate::guard::Sighting;
 use crate::ids::{IncidentId, UnixMs, VersionSetId};
-use crate::incident::{RedLines, Subject, outage_incident, service_incident};
+use crate::incident::{
+    Incident, RedLines, Subject, outage_incident, outage_reason, service_incident,
+};
 use crate::observe::OutageRun;
 use crate::route::Arm;
 use std::collections::BTreeMap;
@@ -66,6 +69,32 @@ impl ControlState {
             Event::OutageSeen { incident, outage }
         }));
         events
+    }
+
+    /// Notes an outage at its incident, which it opens where it is new.
+    pub(super) fn outage(&mut self, at: UnixMs, id: &IncidentId, outage: &OutageRun) {
+        let (set, upstream) = (outage.set.clone(), outage.upstream.clone());
+        let subject = Subject::Outage { set, upstream };
+        let new = || Incident::open(subject, Signal::Red, outage_reason(outage), at);
+        let incident = self.incidents.entry(id.clone()).or_insert_with(new);
+        incident.note_outage(outage, at);
+    }
+
+    /// Takes a run of the fixed cases, and opens or closes the incident of a change.
+    pub(super) fn sentinel_ran(&mut self, at: UnixMs, note: &SentinelNote) {
+        self.sentinel.ran(at, note);
+        let (Some(id), change) = (&note.incident, note.change()) else { return };
+        if let Some(change) = &change {
+            let (set, upstream) = (note.set.clone(), note.upstream.clone());
+            let subject = Subject::Drift { set, upstream, model: note.model.clone() };
+            let reason = Reason::Drift(Box::new(change.clone())).into();
+            let new = || Incident::open(subject, Signal::Yellow, reason, at);
+            self.incidents.entry(id.clone()).or_insert_with(new);
+        }
+        let is_known = note.verdict() != Some(DriftVerdict::CannotTell);
+        if let Some(incident) = self.incidents.get_mut(id).filter(|_| is_known) {
+            incident.note_drift(change, at);
+        }
     }
 
     /// The version set that gave the answer, as far as the state says; `None` without a service.

@@ -8,10 +8,10 @@ use crate::decide::{
     Action, Cause, Decision, DecisionKind, Order, OrderKind, Phase, Plan, ReleaseState, Signal,
 };
 use crate::degrade::Degraded;
+use crate::drift::Sentinel;
 use crate::evidence::PackRef;
 use crate::ids::{ChangeId, Digest, Generation, IncidentId, ServiceName, UnixMs, VersionSetId};
-use crate::incident::{Incident, RedLines, Subject, TRACES_MAX, outage_reason};
-use crate::observe::OutageRun;
+use crate::incident::{Incident, RedLines, Subject, TRACES_MAX};
 use crate::route::{Split, Table};
 use crate::shadow::Shadow;
 use serde::{Deserialize, Serialize};
@@ -103,6 +103,9 @@ pub struct ControlState {
     /// The last shadow of each set that had one, by that set.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub shadows: BTreeMap<VersionSetId, Arc<Shadow>>,
+    /// What is known of the model behind stable.
+    #[serde(default, skip_serializing_if = "Sentinel::is_empty")]
+    pub sentinel: Sentinel,
     /// The number of the entry applied last; 0 before the first.
     pub seq: u64,
 }
@@ -189,6 +192,13 @@ impl ControlState {
             }
             Event::RedLinesSeen(seen) => self.red_lines(at, seen),
             Event::OutageSeen { incident, outage } => self.outage(at, incident, outage),
+            Event::SentinelRan(note) => self.sentinel_ran(at, note),
+            Event::SentinelAccepted { run_id, report, incident, by, reason } => {
+                if let Some(id) = incident {
+                    self.incident(id)?.closed = Some((at, reason.clone()));
+                }
+                self.sentinel.accepted(at, run_id, report, by);
+            }
             Event::CasesWritten { incident, case_ids } => {
                 let incident = self.incident(incident)?;
                 incident.case_ids.extend(case_ids.iter().cloned());
@@ -404,15 +414,6 @@ impl ControlState {
         let room = TRACES_MAX.saturating_sub(incident.traces.len());
         let traces = seen.sightings.iter().map(|sighting| sighting.trace_id.clone());
         incident.traces.extend(traces.take(room));
-    }
-
-    /// Notes an outage at its incident, which it opens where it is new.
-    fn outage(&mut self, at: UnixMs, id: &IncidentId, outage: &OutageRun) {
-        let (set, upstream) = (outage.set.clone(), outage.upstream.clone());
-        let subject = Subject::Outage { set, upstream };
-        let new = || Incident::open(subject, Signal::Red, outage_reason(outage), at);
-        let incident = self.incidents.entry(id.clone()).or_insert_with(new);
-        incident.note_outage(outage, at);
     }
 
     /// Notes the pack of a release, or of an incident of the service.

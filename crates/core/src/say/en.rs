@@ -3,8 +3,8 @@
 use super::Lang;
 use super::number::{Shown, Takes, duration};
 use crate::decide::{
-    Beside, Comparison, FaultSeen, Gap, ModelOutage, More, OverBudget, PauseEnd, PauseLimit,
-    PauseSoFar, Reason, Reported, TooFew, Unit, Yardstick,
+    Beside, Changed, Comparison, FaultSeen, Gap, ModelDrift, ModelOutage, More, OverBudget,
+    PauseEnd, PauseLimit, PauseSoFar, Reason, Reported, TooFew, Unit, Yardstick,
 };
 use crate::guard::RiskEvent;
 use crate::upstream::Failure;
@@ -58,6 +58,7 @@ pub(super) fn sentence(reason: &Reason) -> String {
         Reason::Final { phase } => format!("the release is over: {}", phase.as_str()),
         Reason::PausedByLines(pause) => paused_by_lines(pause),
         Reason::Outage(seen) => outage(seen),
+        Reason::Drift(drift) => model_drift(drift),
         Reason::Paused => {
             "an operator paused the release; `tidegate release resume` continues it".to_owned()
         }
@@ -304,6 +305,25 @@ fn outage(seen: &ModelOutage) -> String {
     };
     let failure = failure.as_str();
     format!("upstream `{upstream}` fails: {failed} of {requests} requests ({failure}{means})")
+}
+
+fn model_drift(drift: &ModelDrift) -> String {
+    let ModelDrift { upstream, endpoint, model, changed } = drift;
+    let at = if endpoint.is_empty() { String::new() } else { format!(" at {endpoint}") };
+    let what = match changed {
+        Changed::Model { before, now } => format!("it names itself `{now}`, before `{before}`"),
+        Changed::Fingerprint { before, now } => {
+            format!("its fingerprint is `{now}`, before `{before}`")
+        }
+        Changed::Answers { measure, mean_before, mean_now, p, cases } => format!(
+            "its answers to the fixed cases are others: {measure} {mean_before:.3} before, \
+             {mean_now:.3} now, over {cases} cases (p {p:.4})"
+        ),
+    };
+    format!(
+        "the model `{model}` of upstream `{upstream}`{at} changed without a release: {what}; no \
+         candidate is judged by it until `tidegate sentinel accept`, or until it is as before"
+    )
 }
 
 fn paused_by_lines(pause: &PauseSoFar) -> String {

@@ -3,9 +3,9 @@
 use super::Lang;
 use super::number::{Shown, Takes, duration};
 use crate::decide::{
-    Beside, Comparison, DecisionKind, FaultSeen, Gap, Metric, ModelOutage, More, OrderKind,
-    OverBudget, PauseEnd, PauseLimit, PauseSoFar, PausedBy, Phase, Reason, Reported, Signal,
-    TooFew, Unit, Yardstick,
+    Beside, Changed, Comparison, DecisionKind, FaultSeen, Gap, Metric, ModelDrift, ModelOutage,
+    More, OrderKind, OverBudget, PauseEnd, PauseLimit, PauseSoFar, PausedBy, Phase, Reason,
+    Reported, Signal, TooFew, Unit, Yardstick,
 };
 use crate::guard::{RiskEvent, RiskKind};
 use crate::upstream::Failure;
@@ -54,6 +54,7 @@ pub(super) fn sentence(reason: &Reason) -> String {
         Reason::Final { phase } => format!("リリースは終了：{}", self::phase(*phase)),
         Reason::PausedByLines(pause) => paused_by_lines(pause),
         Reason::Outage(seen) => outage(seen),
+        Reason::Drift(drift) => model_drift(drift),
         Reason::Paused => {
             "オペレーターが一時停止した。`tidegate release resume` で再開できる".to_owned()
         }
@@ -353,6 +354,25 @@ fn outage(seen: &ModelOutage) -> String {
     };
     let failure = failure.as_str();
     format!("上流 `{upstream}` に障害：{requests} 件のうち {failed} 件が失敗（{failure}{means}）")
+}
+
+fn model_drift(drift: &ModelDrift) -> String {
+    let ModelDrift { upstream, endpoint, model, changed } = drift;
+    let at = if endpoint.is_empty() { String::new() } else { format!("（{endpoint}）") };
+    let what = match changed {
+        Changed::Model { before, now } => format!("名乗りは `{now}`、以前は `{before}`"),
+        Changed::Fingerprint { before, now } => {
+            format!("フィンガープリントは `{now}`、以前は `{before}`")
+        }
+        Changed::Answers { measure, mean_before, mean_now, p, cases } => format!(
+            "固定ケースへの回答が変わった：{measure} は以前 {mean_before:.3}、現在 {mean_now:.3}、{cases} ケース\
+             （p {p:.4}）"
+        ),
+    };
+    format!(
+        "上流 `{upstream}`{at} のモデル `{model}` がリリースなしに変わった：{what}。\
+         `tidegate sentinel accept` するか元に戻るまで、候補版の判定には使わない"
+    )
 }
 
 fn paused_by_lines(pause: &PauseSoFar) -> String {

@@ -1,8 +1,8 @@
 use super::*;
 use crate::decide::{
-    Beside, Comparison, Failures, FaultSeen, Gap, LargerShare, Line, ModelOutage, More, Numbers,
-    Order, OverBudget, PauseEnd, PauseLimit, PauseSoFar, PausedBy, ReasonCode, Reported,
-    StoredReason, TooFew, Yardstick,
+    Beside, Changed, Comparison, Failures, FaultSeen, Gap, LargerShare, Line, ModelDrift,
+    ModelOutage, More, Numbers, Order, OverBudget, PauseEnd, PauseLimit, PauseSoFar, PausedBy,
+    ReasonCode, Reported, StoredReason, TooFew, Yardstick,
 };
 use crate::guard::{RiskEvent, RiskKind};
 use crate::route::Weight;
@@ -176,6 +176,25 @@ fn about_release() -> Vec<Reason> {
         Reason::Outage(ModelOutage { upstream, failure, requests: 9173, failed: 8641 })
     }));
     all.extend(PHASES.map(|phase| Reason::Final { phase }));
+    let (before, now) = ("m-1".to_owned(), "m-2".to_owned());
+    let names = (before.clone(), now.clone());
+    let answers = Changed::Answers {
+        measure: "accuracy".to_owned(),
+        mean_before: 0.95,
+        mean_now: 0.7,
+        p: 0.0021,
+        cases: 12,
+    };
+    let changes = [
+        Changed::Model { before, now },
+        Changed::Fingerprint { before: names.0, now: names.1 },
+        answers,
+    ];
+    all.extend(changes.map(|changed| {
+        let endpoint = "https://models.example/v1".to_owned();
+        let (upstream, model) = ("main".to_owned(), "m".to_owned());
+        Reason::Drift(Box::new(ModelDrift { upstream, endpoint, model, changed }))
+    }));
     all
 }
 
@@ -280,6 +299,12 @@ fn numbers_of(reason: &Reason) -> Vec<&'static str> {
         Reason::SharedFault(_) => vec!["50 %", "900"],
         Reason::Paused => vec!["`tidegate release resume`"],
         Reason::Outage(_) => vec!["`main`", "9173", "8641"],
+        Reason::Drift(drift) => match drift.changed {
+            Changed::Model { .. } | Changed::Fingerprint { .. } => {
+                vec!["`main`", "https://models.example/v1", "`m`", "`m-1`", "`m-2`"]
+            }
+            Changed::Answers { .. } => vec!["`main`", "accuracy", "0.950", "0.700", "0.0021", "12"],
+        },
         Reason::Gap { .. }
         | Reason::ColdStart
         | Reason::Decided

@@ -3,9 +3,9 @@
 use super::Lang;
 use super::number::{Shown, Takes, duration};
 use crate::decide::{
-    Beside, Comparison, DecisionKind, FaultSeen, Gap, Metric, ModelOutage, More, OrderKind,
-    OverBudget, PauseEnd, PauseLimit, PauseSoFar, PausedBy, Phase, Reason, Reported, Signal,
-    TooFew, Unit, Yardstick,
+    Beside, Changed, Comparison, DecisionKind, FaultSeen, Gap, Metric, ModelDrift, ModelOutage,
+    More, OrderKind, OverBudget, PauseEnd, PauseLimit, PauseSoFar, PausedBy, Phase, Reason,
+    Reported, Signal, TooFew, Unit, Yardstick,
 };
 use crate::guard::{RiskEvent, RiskKind};
 use crate::upstream::Failure;
@@ -52,6 +52,7 @@ pub(super) fn sentence(reason: &Reason) -> String {
         Reason::Final { phase } => format!("发布已经结束：{}", self::phase(*phase)),
         Reason::PausedByLines(pause) => paused_by_lines(pause),
         Reason::Outage(seen) => outage(seen),
+        Reason::Drift(drift) => model_drift(drift),
         Reason::Paused => "操作员暂停了发布；用 `tidegate release resume` 继续".to_owned(),
         Reason::Stored(reason) => reason.text.clone(),
     }
@@ -336,6 +337,23 @@ fn outage(seen: &ModelOutage) -> String {
     };
     let failure = failure.as_str();
     format!("上游 `{upstream}` 出现故障：{requests} 个请求失败 {failed} 个（{failure}{means}）")
+}
+
+fn model_drift(drift: &ModelDrift) -> String {
+    let ModelDrift { upstream, endpoint, model, changed } = drift;
+    let at = if endpoint.is_empty() { String::new() } else { format!("（{endpoint}）") };
+    let what = match changed {
+        Changed::Model { before, now } => format!("它自称 `{now}`，之前是 `{before}`"),
+        Changed::Fingerprint { before, now } => format!("它的指纹是 `{now}`，之前是 `{before}`"),
+        Changed::Answers { measure, mean_before, mean_now, p, cases } => format!(
+            "它对固定用例的回答变了：{measure} 之前 {mean_before:.3}，现在 {mean_now:.3}，共 {cases} 个用例\
+             （p {p:.4}）"
+        ),
+    };
+    format!(
+        "上游 `{upstream}`{at} 的模型 `{model}` 在没有发布的情况下变了：{what}；在 \
+         `tidegate sentinel accept` 之前，或恢复原样之前，不据此评判任何候选版"
+    )
 }
 
 fn paused_by_lines(pause: &PauseSoFar) -> String {

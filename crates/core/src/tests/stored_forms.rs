@@ -22,7 +22,7 @@ use crate::ids::{
 };
 use crate::incident::RedLines;
 use crate::journal::Event;
-use crate::observe::{Estimate, Feedback, Histogram, OutageRun, Outcome, Timing, WideSum, Window};
+use crate::observe::{Estimate, Feedback, Histogram, Outcome, Timing, WideSum, Window};
 use crate::retrieval::Claims;
 use crate::route::{Arm, Audience, Cohort, Entrance, Split, Table, Weight};
 use crate::upstream::Failure;
@@ -39,6 +39,7 @@ mod money;
 mod name;
 mod report;
 mod retrieval;
+mod sentinel;
 mod shadow;
 
 /// Members that say which variant an object is.
@@ -267,21 +268,6 @@ fn sighting() -> Sighting {
     }
 }
 
-fn outage() -> OutageRun {
-    OutageRun {
-        set: set_id(0),
-        upstream: "main".to_owned(),
-        since: UnixMs(1),
-        last_failed_at: UnixMs(2),
-        ended_at: Some(UnixMs(3)),
-        requests: 4,
-        failures: BTreeMap::from([(Failure::AccountLimit, 3)]),
-        came_again: 1,
-        said: vec!["no balance".to_owned()],
-        traces: vec![TraceId::parse("trace-1").unwrap()],
-    }
-}
-
 /// One of each event.
 fn events() -> Vec<Event> {
     let text = || "text".to_owned();
@@ -330,7 +316,9 @@ fn events() -> Vec<Event> {
             count: 1,
             went_out: 1,
         }),
-        Event::OutageSeen { incident: incident.clone(), outage: Box::new(outage()) },
+        Event::OutageSeen { incident: incident.clone(), outage: Box::new(sentinel::outage()) },
+        sentinel::ran(&incident),
+        sentinel::accepted(&incident),
         Event::CasesWritten { incident: incident.clone(), case_ids: vec![text()] },
         Event::SamplesWritten { change_id: change(), case_ids: vec![text()] },
         Event::IncidentClosed { incident, by, conclusion: text() },
@@ -436,6 +424,7 @@ fn what_is_on_disk_is_as_listed() {
     found.extend(listed("admission", &admission()));
     found.extend(listed("version_set", &set()));
     found.extend(listed("eval_report", &report::report()));
+    found.extend(listed("sentinel_run", &sentinel::run()));
     for event in events() {
         found.extend(listed("journal", &event));
     }
@@ -462,7 +451,7 @@ fn what_is_on_disk_is_as_listed() {
 #[test]
 fn the_examples_have_every_event_and_read_back() {
     let names: BTreeSet<&str> = events().iter().map(name).collect();
-    assert_eq!(names.len(), 23, "one example of each event");
+    assert_eq!(names.len(), 25, "one example of each event");
     for event in events() {
         let written = serde_json::to_value(&event).unwrap();
         assert_eq!(written["event"], name(&event));

@@ -8,8 +8,9 @@ use rusqlite::{Connection, OptionalExtension as _, Params, params};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use tidegate_core::drift::SentinelRun;
 use tidegate_core::gate::EvalReport;
-use tidegate_core::ids::{TraceId, UnixMs, VersionSetId};
+use tidegate_core::ids::{Digest, TraceId, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, verify_chain};
 use tidegate_core::observe::{Feedback, Window};
 use tidegate_core::version_set::{PackedSet, VersionSet};
@@ -206,6 +207,20 @@ pub(super) fn eval_runs(db: &Connection) -> Result<Vec<String>> {
 fn report(db: &Connection, sql: &str, key: &str) -> Result<Option<EvalReport>> {
     let rows: Vec<(String, String)> = all(db, sql, [key], |row| Ok((row.get(0)?, row.get(1)?)))?;
     rows.first().map(|(run, body)| parse(&format!("eval run `{run}`"), body)).transpose()
+}
+
+/// A run of the fixed cases, verified.
+pub(super) fn sentinel(db: &Connection, report: &Digest) -> Result<SentinelRun> {
+    let row = format!("sentinel run `{}`", report.short(12));
+    let sql = "SELECT content FROM blobs WHERE digest = ?1";
+    let content: Option<Vec<u8>> = one(db, sql, [report.as_str()])?;
+    let Some(content) = content else {
+        return Err(StoreError::new(Kind::NotFound, format!("{row} is not kept here")));
+    };
+    if Digest::of(&content) != *report {
+        return Err(damaged(&row, "it was altered"));
+    }
+    parse(&row, &String::from_utf8_lossy(&content))
 }
 
 /// The counts of the last days, merged.

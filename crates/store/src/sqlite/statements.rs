@@ -9,7 +9,7 @@ use crate::error::{StoreError, StoreErrorKind as Kind};
 use crate::work::{Done, Work};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use tidegate_core::gate::EvalReport;
-use tidegate_core::ids::{TraceId, UnixMs, VersionSetId};
+use tidegate_core::ids::{Digest, TraceId, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, Event};
 use tidegate_core::observe::{Feedback, Window};
 use tidegate_core::version_set::PackedSet;
@@ -30,6 +30,7 @@ pub(super) fn carry_out(db: &Connection, head: &mut Option<Entry>, work: &Work) 
             put_feedback(db, tenant.as_deref(), id, *at, *feedback).map(Done::Kept)
         }
         Work::PutEval { report } => put_eval(db, report).map(Done::Kept),
+        Work::PutBlob { content } => put_blob(db, &Digest::of(content), content).map(Done::Kept),
         Work::AddBaseline { set, at, window } => {
             add_baseline(db, set, *at, window).map(|()| Done::Kept(true))
         }
@@ -150,15 +151,10 @@ fn append(
 fn put_set(db: &Connection, packed: &PackedSet, at: UnixMs) -> Outcome<bool> {
     let PackedSet { set, label, blobs } = packed;
     let text = body("the version set", set)?;
-    let mut insert = db.prepare_cached(
-        "INSERT INTO blobs(digest, content) VALUES (?1, ?2)
-         ON CONFLICT(digest) DO UPDATE SET content = excluded.content
-         WHERE content <> excluded.content",
-    )?;
     let named = set.artifacts.values().flat_map(|artifact| artifact.files.values());
     for digest in named.map(|file| &file.digest) {
         if let Some(content) = blobs.get(digest) {
-            insert.execute(params![digest.as_str(), content])?;
+            put_blob(db, digest, content)?;
         }
     }
     let rows = db
@@ -168,6 +164,16 @@ fn put_set(db: &Connection, packed: &PackedSet, at: UnixMs) -> Outcome<bool> {
         )?
         .execute(params![set.id.as_str(), label, int(at.0), text])?;
     Ok(rows > 0)
+}
+
+/// Keeps what is named by its content; a damaged one is replaced.
+fn put_blob(db: &Connection, digest: &Digest, content: &[u8]) -> Outcome<bool> {
+    let mut insert = db.prepare_cached(
+        "INSERT INTO blobs(digest, content) VALUES (?1, ?2)
+         ON CONFLICT(digest) DO UPDATE SET content = excluded.content
+         WHERE content <> excluded.content",
+    )?;
+    Ok(insert.execute(params![digest.as_str(), content])? > 0)
 }
 
 fn put_feedback(

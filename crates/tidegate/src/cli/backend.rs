@@ -91,7 +91,8 @@ impl Seen {
         let now = Clock::Real.now();
         let ends_at = self.certificate_ends_at.filter(|at| ends_soon(*at, now));
         let certificate = ends_at.map(|at| view::certificate_ends(lang, at, now));
-        let notes = [degraded, certificate, view::unwritten(lang, owed, problem)];
+        let changed = view::sentinel_change(lang, &self.state.sentinel);
+        let notes = [degraded, changed, certificate, view::unwritten(lang, owed, problem)];
         let notes = notes.into_iter().flatten();
         Some(notes.collect::<Vec<_>>().join("\n")).filter(|text| !text.is_empty())
     }

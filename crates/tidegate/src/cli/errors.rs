@@ -9,6 +9,7 @@ mod evidence;
 mod gate;
 mod index;
 mod prompts;
+mod sentinel;
 mod smoke;
 mod version_set;
 

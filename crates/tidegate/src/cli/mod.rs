@@ -19,6 +19,7 @@ mod prompt;
 mod records;
 mod release;
 mod runs;
+mod sentinel;
 mod serve;
 mod shadow;
 mod smoke;
@@ -126,6 +127,9 @@ enum Command {
     Shadow(shadow::ShadowCommand),
     /// Switch parts of the service off to relieve it, or on again.
     Degrade(degrade::DegradeArgs),
+    /// Ask whether the model behind stable has changed without a release, or accept that.
+    #[command(subcommand)]
+    Sentinel(sentinel::SentinelCommand),
     /// List incidents, or close one.
     #[command(subcommand)]
     Incident(release::IncidentCommand),
@@ -186,6 +190,7 @@ impl Command {
             | Command::Rollback(_)
             | Command::Shadow(_)
             | Command::Degrade(_)
+            | Command::Sentinel(_)
             | Command::Incident(_)
             | Command::Key(_)
             | Command::Cost(_)
@@ -349,6 +354,7 @@ async fn obey(config: &Path, command: Command, json: bool) -> Result<()> {
         Command::Rollback(args) => release::rollback(config, &args, json).await,
         Command::Shadow(command) => shadow::run(config, command, json).await,
         Command::Degrade(args) => degrade::run(config, &args, json).await,
+        Command::Sentinel(command) => sentinel::run(config, command, json).await,
         Command::Incident(command) => release::incident(config, command, json).await,
         Command::Key(command) => key::run(config, command, json).await,
         Command::Cost(args) => cost::run(config, &args, json).await,

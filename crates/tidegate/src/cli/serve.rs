@@ -115,7 +115,7 @@ pub(crate) async fn run(config: &Path, args: ServeArgs, json: bool) -> Result<()
         if host.control.state().is_experimental() {
             output::stderr(view::experimental(Lang::En));
         }
-        services.push(host.start(loaded, address).await?);
+        services.push(host.start((config, loaded), address).await?);
     }
     let gateways = services.iter().map(|service| service.gateway.clone()).collect();
     let front = Front::of(gateways).ok_or_else(no_service)?;

@@ -12,6 +12,7 @@ use super::plan::{metric, rules};
 use super::project::{Credential, Project};
 use super::release::{AudienceKind, RungConfig};
 use super::yaml::{Source, any_of};
+use crate::clock::span;
 use crate::near;
 use std::collections::BTreeSet;
 use tidegate_core::ids::ServiceName;
@@ -57,6 +58,7 @@ impl Checker<'_> {
         self.release(project)?;
         self.shadow(project)?;
         self.evals(project)?;
+        self.sentinel(project)?;
         self.money(project)?;
         self.records(project)?;
         self.cache_and_degrade(project)?;
@@ -91,6 +93,19 @@ impl Checker<'_> {
         } else {
             Err(self.refuse(path, given, allowed))
         }
+    }
+
+    fn sentinel(&self, project: &Project) -> Result<()> {
+        let sentinel = &project.sentinel;
+        if let Some(every) = &sentinel.every {
+            let allowed = "a number and `s`, `m`, `h` or `d`, 1 s to 30 d, such as `6h`";
+            let is_allowed = |ms: u64| (1_000..=30 * 86_400_000).contains(&ms);
+            if !span(every).is_ok_and(is_allowed) {
+                return Err(self.refuse("sentinel.every", every, allowed));
+            }
+        }
+        let repeats = f64::from(sentinel.repeats);
+        self.number("sentinel.repeats", repeats, (1.0, 20.0), "1 to 20")
     }
 
     fn environments(&self, project: &Project) -> Result<()> {

@@ -22,6 +22,7 @@ mod reserved;
 mod retrieval;
 mod risk;
 mod schema;
+mod sentinel;
 mod shadow;
 mod texts;
 mod tls;

@@ -10,7 +10,7 @@ use super::retrieval::{EmbeddingService, IndexArtifact};
 use super::tls::Tls;
 use super::upstream::{FallbackModel, Upstream};
 use super::{contract::Contract, cors::Cors, degrade::DegradeConfig, records::Records};
-use super::{release::ReleaseConfig, risk::RiskConfig};
+use super::{release::ReleaseConfig, risk::RiskConfig, sentinel::SentinelConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -64,6 +64,9 @@ pub(crate) struct Project {
     /// The eval set and its gate.
     #[serde(default)]
     pub(crate) evals: Evals,
+    /// When the model behind stable is asked the fixed cases.
+    #[serde(default)]
+    pub(crate) sentinel: SentinelConfig,
     /// Prices by model name.
     #[serde(default)]
     pub(crate) prices: BTreeMap<String, Price>,

@@ -79,6 +79,18 @@ impl Upstream {
         matches!(self, Upstream::Openai { .. } | Upstream::Azure(_))
     }
 
+    /// Where its API is; empty where it has no address. A URL with a key in it is no base URL.
+    pub(crate) fn base_url(&self) -> &str {
+        match self {
+            Upstream::Openai { base_url, .. } => base_url,
+            Upstream::Azure(azure) => &azure.base_url,
+            Upstream::Anthropic(anthropic) => &anthropic.base_url,
+            Upstream::Gemini(gemini) => &gemini.base_url,
+            Upstream::Bedrock(bedrock) => &bedrock.base_url,
+            Upstream::Replay { .. } | Upstream::Simulated(_) => "",
+        }
+    }
+
     /// Whether leading system messages are sent as one.
     pub(crate) fn merges_system(&self) -> bool {
         match self {

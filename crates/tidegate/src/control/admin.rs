@@ -259,6 +259,8 @@ impl Admin {
             | Command::Order { .. }
             | Command::Pack(_)
             | Command::RecordEval(_)
+            | Command::KeepSentinel(_)
+            | Command::AcceptSentinel { .. }
             | Command::Reopen { .. }
             | Command::Degrade { .. }
             | Command::StartShadow(_)

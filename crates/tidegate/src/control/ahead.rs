@@ -302,6 +302,8 @@ impl Ahead {
             Command::Start(_)
             | Command::Pack(_)
             | Command::RecordEval(_)
+            | Command::KeepSentinel(_)
+            | Command::AcceptSentinel { .. }
             | Command::Degrade { .. }
             | Command::StartShadow(_)
             | Command::StopShadow { .. }
@@ -412,8 +414,9 @@ impl Inner {
             }
         };
         let red_events = red_events.into_iter().map(|sighting| sighting.event).collect();
+        let drift = self.state.sentinel.change().map(Box::new);
         let mut observation =
-            Observation { stable, candidate, before: None, gap: None, red_events, order };
+            Observation { stable, candidate, before: None, gap: None, drift, red_events, order };
         let seq = self.state.seq;
         let goes_on = |looks: &Looks| looks.change_id == *change_id && looks.seq == seq;
         let mut looks = self.looks.take().filter(goes_on).unwrap_or_else(|| Looks {

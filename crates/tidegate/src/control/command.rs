@@ -4,6 +4,7 @@
 mod bound;
 
 use crate::lang::Lang;
+use crate::sentinel::SentinelResult;
 use crate::version_set::PackOverrides;
 use crate::view::Done;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,15 @@ pub(crate) enum Command {
     Pack(PackOverrides),
     /// Keep an eval run's report.
     RecordEval(Box<EvalReport>),
+    /// Keep a run of the fixed cases.
+    KeepSentinel(Box<SentinelResult>),
+    /// Take a change of the model for good.
+    AcceptSentinel {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
     /// Open the entrance again after a black signal.
     Reopen {
         /// Who.
@@ -121,13 +131,17 @@ impl Command {
             Command::MakeKey(request) => Some(&mut request.by),
             Command::DeleteRecords(request) => Some(&mut request.by),
             Command::Reopen { by, .. }
+            | Command::AcceptSentinel { by, .. }
             | Command::Degrade { by, .. }
             | Command::StopShadow { by, .. }
             | Command::CloseIncident { by, .. }
             | Command::RotateKey { by, .. }
             | Command::RevokeKey { by, .. }
             | Command::Reprice { by, .. } => Some(by),
-            Command::Pack(_) | Command::RecordEval(_) | Command::WritePack { .. } => None,
+            Command::Pack(_)
+            | Command::RecordEval(_)
+            | Command::KeepSentinel(_)
+            | Command::WritePack { .. } => None,
         }
     }
 
@@ -151,6 +165,8 @@ impl Command {
             | Command::Order { .. }
             | Command::Pack(_)
             | Command::RecordEval(_)
+            | Command::KeepSentinel(_)
+            | Command::AcceptSentinel { .. }
             | Command::Reopen { .. }
             | Command::Degrade { .. }
             | Command::CloseIncident { .. }

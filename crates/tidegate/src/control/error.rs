@@ -5,6 +5,7 @@ use crate::config::ConfigError;
 use crate::evidence::EvidenceError;
 use crate::gate::{CasesError, GateError};
 use crate::route::StaleTable;
+use crate::sentinel::SentinelError;
 use crate::store::StoreError;
 use crate::version_set::SetError;
 use std::collections::BTreeMap;
@@ -30,6 +31,9 @@ pub(crate) enum ControlError {
     /// The cases, or writing them.
     #[error(transparent)]
     Gate(#[from] GateError),
+    /// The fixed cases.
+    #[error(transparent)]
+    Sentinel(#[from] SentinelError),
     /// The evidence pack.
     #[error(transparent)]
     Evidence(#[from] EvidenceError),
@@ -110,6 +114,15 @@ pub(crate) enum ControlError {
     /// The records went; what is left of them in free space did not.
     #[error("{records} records were deleted, and their space in the file was not cleared: {why}")]
     NotScrubbed { records: u64, why: StoreError },
+    /// What was asked is not what is served any more, or another run came between.
+    #[error("the run asked {set}; stable serves {stable}, or another run came between")]
+    SentinelMoved { set: VersionSetId, stable: VersionSetId },
+    /// There is nothing to accept.
+    #[error("the model behind stable has not changed: there is nothing to accept")]
+    NothingChanged,
+    /// A change of the model holds releases until it is accepted or gone.
+    #[error("incident `{incident}` is of a model that changed: it ends when that is accepted")]
+    ClosedByAccepting { incident: IncidentId },
     /// It was closed before.
     #[error("incident `{incident}` is closed already: {conclusion}")]
     ClosedAlready { incident: IncidentId, conclusion: String },

@@ -128,8 +128,9 @@ impl Control {
                 let harmed = |record| Harmed { record, harm: Harm::Failing };
                 write(id.as_str(), &records.iter().map(harmed).collect::<Vec<_>>())?
             }
-            // What a model server that fails did not answer says nothing of the version set.
-            Subject::Outage { .. } => Vec::new(),
+            // What a model server that fails did not answer says nothing of the version set, and
+            // what changed of a model was found by cases.
+            Subject::Outage { .. } | Subject::Drift { .. } => Vec::new(),
         };
         if case_ids.is_empty() {
             return Ok(());
@@ -208,12 +209,15 @@ impl Control {
             let conclusion = conclusion.clone();
             return Err(ControlError::ClosedAlready { incident: id, conclusion });
         }
+        self.refuse_to_close(&id, incident)?;
         let mut events = Vec::new();
         if incident.needs_cases() && incident.case_ids.is_empty() {
             let regression = &self.project()?.project.evals.regression;
             let source = match &incident.subject {
                 Subject::Release { change_id } => change_id.as_str(),
-                Subject::Service { .. } | Subject::Outage { .. } => id.as_str(),
+                Subject::Service { .. } | Subject::Outage { .. } | Subject::Drift { .. } => {
+                    id.as_str()
+                }
             };
             let case_ids = written_back(&self.root, regression, source)?;
             if case_ids.is_empty() {

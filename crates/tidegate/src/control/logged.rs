@@ -7,6 +7,7 @@ use crate::store::Sets as _;
 use crate::version_set::LiveSet;
 use std::sync::Arc;
 use tidegate_core::decide::Decision;
+use tidegate_core::drift::SentinelNote;
 use tidegate_core::ids::{ChangeId, IncidentId, ServiceName, VersionSetId};
 use tidegate_core::incident::RedLines;
 use tidegate_core::journal::ControlState;
@@ -50,6 +51,13 @@ impl Control {
         let set = self.named(&outage.set);
         About { set: set.as_ref(), ..About::service(service_of(&self.state)) }
             .log(&Event::OutageIncident { incident, outage });
+    }
+
+    /// The same of a model that changed without a release.
+    pub(super) fn log_drift(&self, note: &SentinelNote) {
+        let set = self.named(&note.set);
+        About { set: set.as_ref(), ..About::service(service_of(&self.state)) }
+            .log(&Event::ModelChanged(note));
     }
 
     /// Says that a part of the work was not done.

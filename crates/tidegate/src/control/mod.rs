@@ -18,6 +18,8 @@ mod start;
 
 mod incident;
 mod post_release;
+mod schedule;
+mod sentinel;
 
 mod command;
 mod degrade;
@@ -39,6 +41,7 @@ pub(crate) use find::{AdminFile, folder_of, full_name, in_folder, of_this_user};
 pub(crate) use keys::LIFE;
 pub(crate) use records::whose;
 pub(crate) use run::ControlHandle;
+pub(crate) use schedule::keep_asking;
 pub(crate) use start::{eval_problem, require_contract};
 pub(crate) use status::Status;
 
@@ -254,6 +257,8 @@ impl Control {
             }
             Command::Pack(overrides) => self.pack(&overrides).await,
             Command::RecordEval(report) => self.record_eval(*report).await,
+            Command::KeepSentinel(result) => self.keep_sentinel(*result).await,
+            Command::AcceptSentinel { by, reason } => self.accept_sentinel(by, reason).await,
             Command::Reopen { by, reason } => self.reopen(by, reason).await,
             Command::Degrade { level, by, reason } => {
                 let at = self.clock.now();

@@ -141,9 +141,10 @@ impl Control {
         let found = incident.and_then(|id| Some((self.state.incidents.get(&id)?, id)));
         match found.map(|(incident, id)| (&incident.subject, id)) {
             Some((Subject::Release { change_id }, _)) => Ok(PackOf::Release(change_id.clone())),
-            Some((Subject::Service { .. } | Subject::Outage { .. }, id)) => {
-                Ok(PackOf::Incident(id))
-            }
+            Some((
+                Subject::Service { .. } | Subject::Outage { .. } | Subject::Drift { .. },
+                id,
+            )) => Ok(PackOf::Incident(id)),
             None => Err(ControlError::NoSuchRelease { name: name.clone() }),
         }
     }

@@ -135,6 +135,8 @@ impl ControlHandle {
             Command::Start(_)
             | Command::Pack(_)
             | Command::RecordEval(_)
+            | Command::KeepSentinel(_)
+            | Command::AcceptSentinel { .. }
             | Command::Degrade { .. }
             | Command::StartShadow(_)
             | Command::StopShadow { .. }
@@ -199,6 +201,8 @@ impl ControlHandle {
             Command::Start(_)
             | Command::Pack(_)
             | Command::RecordEval(_)
+            | Command::KeepSentinel(_)
+            | Command::AcceptSentinel { .. }
             | Command::Degrade { .. }
             | Command::StartShadow(_)
             | Command::StopShadow { .. }
@@ -258,6 +262,16 @@ impl ControlHandle {
     /// What is in force, and whether it is written; waits for nothing.
     pub(crate) fn status(&self) -> Status {
         Status::of(&self.ahead, &self.root)
+    }
+
+    /// Whether the loop is over.
+    pub(super) fn has_ended(&self) -> bool {
+        self.wakes.is_closed()
+    }
+
+    /// Waits until the loop is over.
+    pub(super) async fn ended(&self) {
+        self.wakes.closed().await;
     }
 
     /// Ends the loop after writing what is left.

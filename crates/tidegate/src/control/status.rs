@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tidegate_core::access::KeyId;
 use tidegate_core::degrade::Degraded;
+use tidegate_core::drift::Sentinel;
 use tidegate_core::ids::{ChangeId, Digest, IncidentId, ServiceName, UnixMs, VersionSetId};
 use tidegate_core::journal::ControlState;
 use tidegate_core::route::Arm;
@@ -43,6 +44,9 @@ pub(crate) struct Status {
     /// How much of the service is switched off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     degraded: Option<Degraded>,
+    /// What is known of the model behind stable.
+    #[serde(default, skip_serializing_if = "Sentinel::is_empty")]
+    sentinel: Sentinel,
     /// The keys; what they are hashed to is not shown.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) keys: BTreeMap<KeyId, KeyAnswer>,
@@ -75,6 +79,7 @@ impl Status {
             keys,
             degraded,
             shadows: _,
+            sentinel,
             seq,
         } = ahead.effective();
         let now = Clock::Real.now();
@@ -94,6 +99,7 @@ impl Status {
             incidents: each(incidents),
             released,
             degraded,
+            sentinel,
             keys: keys
                 .into_iter()
                 .map(|(id, held)| {
@@ -119,6 +125,7 @@ impl Status {
             incidents: BTreeMap::new(),
             released: BTreeMap::new(),
             degraded: None,
+            sentinel: Sentinel::default(),
             endpoints: Vec::new(),
             certificate_ends_at: None,
             shadows: Vec::new(),
@@ -143,6 +150,7 @@ impl Status {
             incidents,
             released,
             degraded,
+            sentinel,
             keys: _,
             endpoints: _,
             certificate_ends_at: _,
@@ -157,6 +165,7 @@ impl Status {
             incidents: each(incidents),
             released,
             degraded,
+            sentinel,
             seq,
             ..ControlState::default()
         }

@@ -309,6 +309,7 @@ impl Control {
                 candidate: release.state.seen_candidate.clone(),
                 before: None,
                 gap: Some(Gap::NoServer),
+                drift: None,
                 red_events: Vec::new(),
                 order,
             };
@@ -316,7 +317,8 @@ impl Control {
         let (stable, candidate, red_events) = plane.collector.snapshot();
         self.red_events.extend(red_events.into_iter().map(|sighting| sighting.event));
         let red_events = self.red_events.clone();
-        Observation { stable, candidate, before: None, gap: None, red_events, order }
+        let drift = self.state.sentinel.change().map(Box::new);
+        Observation { stable, candidate, before: None, gap: None, drift, red_events, order }
     }
 
     /// Adds what stable did since the last time to its days, for the 7-day baseline.

@@ -114,6 +114,7 @@ fn weight_of(code: ReasonCode) -> Option<GateStatus> {
         | ReasonCode::BetweenPassAndPause
         | ReasonCode::Uncertain
         | ReasonCode::TooFewSamples
+        | ReasonCode::Drift
         | ReasonCode::NoData => Some(GateStatus::Inconclusive),
         ReasonCode::Order
         | ReasonCode::Looking

@@ -1,7 +1,8 @@
-//! The pack of an incident of the service: a red line in answers that no release decides on, or an
-//! outage of the model server. The audit log is its part of the journal; `incident.md` has the
-//! chain of events and the impact list.
+//! The pack of an incident of the service: a red line in answers that no release decides on, an
+//! outage of the model server, or a change of the model there. The audit log is its part of the
+//! journal; `incident.md` has the chain of events and the impact list.
 
+mod drift;
 mod outage;
 
 use super::clean::{clean, clean_entry, clean_record};
@@ -93,6 +94,7 @@ fn collect(inputs: &PackInputs<'_>, id: &IncidentId) -> Result<Data> {
     let (set, kind) = match &incident.subject {
         Subject::Service { set, kind } => (set, kind.as_str()),
         Subject::Outage { set, upstream: _ } => (set, "outage"),
+        Subject::Drift { set, .. } => (set, "drift"),
         Subject::Release { .. } => return Err(unknown()),
     };
     let service = state.service.clone();
@@ -199,7 +201,10 @@ fn manifest(data: &Data, files: &BTreeMap<String, Vec<u8>>) -> Manifest {
 impl Data {
     /// The gate that it failed.
     fn gate(&self) -> &'static str {
-        if self.incident.outage.is_some() { "upstream" } else { "risk" }
+        match self.incident.subject {
+            Subject::Outage { .. } | Subject::Drift { .. } => "upstream",
+            Subject::Service { .. } | Subject::Release { .. } => "risk",
+        }
     }
 }
 
@@ -208,6 +213,9 @@ fn facts(data: &Data) -> Vec<(&'static str, String)> {
     let incident = &data.incident;
     if let Some(outage) = &incident.outage {
         return outage::facts(data, outage);
+    }
+    if let Subject::Drift { .. } = incident.subject {
+        return drift::facts(data);
     }
     let callers: BTreeSet<&str> =
         data.sightings.iter().filter_map(|sighting| sighting.caller.as_deref()).collect();
@@ -255,6 +263,9 @@ fn chain(data: &Data) -> Vec<[String; 5]> {
     if data.incident.outage.is_some() {
         return outage::chain(data);
     }
+    if let Subject::Drift { .. } = data.incident.subject {
+        return drift::chain(data);
+    }
     let row = |sighting: &Sighting| {
         let answer = if sighting.blocked { "withheld" } else { "sent" };
         let ban = match sighting.banned_s {
@@ -274,9 +285,12 @@ fn chain(data: &Data) -> Vec<[String; 5]> {
 
 /// The columns of the chain of events.
 fn chain_heads(data: &Data) -> [&'static str; 5] {
-    match data.incident.outage {
-        Some(_) => outage::HEADS,
-        None => ["when", "trace", "caller", "what", "answer"],
+    match data.incident.subject {
+        Subject::Outage { .. } => outage::HEADS,
+        Subject::Drift { .. } => drift::HEADS,
+        Subject::Service { .. } | Subject::Release { .. } => {
+            ["when", "trace", "caller", "what", "answer"]
+        }
     }
 }
 

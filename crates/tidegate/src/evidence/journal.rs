@@ -97,6 +97,8 @@ pub(super) fn steps(journal: &[JournalLine]) -> Result<Vec<Step>> {
             | Event::IncidentOpened { .. }
             | Event::RedLinesSeen(_)
             | Event::OutageSeen { .. }
+            | Event::SentinelRan(_)
+            | Event::SentinelAccepted { .. }
             | Event::CasesWritten { .. }
             | Event::SamplesWritten { .. }
             | Event::IncidentClosed { .. }
@@ -152,6 +154,7 @@ pub(super) fn of_release(
             | Event::SamplesWritten { change_id: id, .. }
             | Event::PackWritten { change_id: id, .. } => id == change_id,
             Event::RedLinesSeen(lines) => lines.incident == incident,
+            Event::SentinelRan(note) => sets.contains(&&note.set),
             Event::OutageSeen { incident: id, .. }
             | Event::CasesWritten { incident: id, .. }
             | Event::IncidentClosed { incident: id, .. } => *id == incident,
@@ -162,6 +165,7 @@ pub(super) fn of_release(
             Event::ShadowEnded { .. } => std::mem::take(&mut shadowed),
             // Its end has all that they say.
             Event::ShadowSeen { .. }
+            | Event::SentinelAccepted { .. }
             | Event::Degraded { .. }
             | Event::KeyMade { .. }
             | Event::KeyRevoked { .. }
@@ -215,6 +219,8 @@ pub(super) fn of_incident(
             | Event::SetPacked { set: of, .. }
             | Event::EvalRun { set: of, .. } => of == set,
             Event::RedLinesSeen(lines) => lines.incident == *incident,
+            Event::SentinelRan(note) => note.incident.as_ref() == Some(incident),
+            Event::SentinelAccepted { incident: id, .. } => id.as_ref() == Some(incident),
             Event::OutageSeen { incident: id, .. }
             | Event::CasesWritten { incident: id, .. }
             | Event::IncidentClosed { incident: id, .. } => id == incident,

@@ -30,6 +30,10 @@ pub(crate) struct Asked {
     pub(crate) latency_ms: u64,
     /// Whether it ended because it reached its longest length.
     pub(crate) cut: bool,
+    /// The model, as its server names it.
+    pub(crate) named: Option<String>,
+    /// By what the server runs, where it says so.
+    pub(crate) fingerprint: Option<String>,
     /// Tokens of prompt and answer together, where the upstream reports them.
     pub(crate) total_tokens: Option<u64>,
     /// What it holds that it should not.
@@ -166,6 +170,8 @@ fn asked(answer: Answer, detectors: &Detectors, asks: &Map<String, Value>) -> As
     Asked {
         latency_ms: u64::try_from(elapsed.total.as_millis()).unwrap_or(u64::MAX),
         cut: facts.text_cut || facts.finish() == Some(&Finish::Length),
+        named: facts.model.clone(),
+        fingerprint: facts.fingerprint.clone(),
         total_tokens: tokens,
         events: detectors.inspect(&said_in(&facts), heard).events,
         text: facts.text().to_owned(),

@@ -87,7 +87,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
-pub(crate) use ask::{AskError, ask};
+pub(crate) use ask::{AskError, Asked, ask};
 pub(crate) use checks::{compiled as compiled_schema, describe as describe_schema};
 pub(crate) use error::{CasesError, EncodingProblem, GateError};
 pub(crate) use fill::fill_csv;
@@ -100,7 +100,7 @@ pub(crate) use load::{
 pub(crate) use project::{Asking, eval_project};
 pub(crate) use replay::replay;
 pub(crate) use report::{annotations, case_notes, html, junit, sarif, save, summary};
-pub(crate) use run::{REPEAT_MAX, RunOptions, deadlines, run};
+pub(crate) use run::{REPEAT_MAX, RunOptions, Subject, deadlines, run, run_with};
 pub(crate) use samples::{Sampled, write_samples};
 pub(crate) use tape::{Tape, TapeError, TapeOptions, close as close_tape};
 pub(crate) use write_back::{Harm, Harmed, length_of, write_back, written_back};

@@ -6,7 +6,8 @@ use crate::observe;
 use crate::store::Lost;
 use crate::upstream::EndpointChange;
 use serde_json::{Value, json};
-use tidegate_core::decide::{Decision, Phase, ReasonCode};
+use tidegate_core::decide::{Decision, Phase, Reason, ReasonCode};
+use tidegate_core::drift::SentinelNote;
 use tidegate_core::evidence::Record;
 use tidegate_core::ids::{ChangeId, Generation, IncidentId, VersionSetId};
 use tidegate_core::incident::RedLines;
@@ -100,6 +101,8 @@ pub(crate) enum Event<'a> {
         /// The outage so far.
         outage: &'a OutageRun,
     },
+    /// [`EventType::ModelChanged`].
+    ModelChanged(&'a SentinelNote),
     /// [`EventType::EndpointOut`] and [`EventType::EndpointBack`].
     Endpoint {
         /// The upstream's name in the project.
@@ -160,6 +163,7 @@ impl Event<'_> {
             Event::Outage { change: OutageChange::Ended(_), .. } => EventType::OutageEnded,
             Event::IncidentOpened(_) => EventType::IncidentOpened,
             Event::OutageIncident { .. } => EventType::OutageIncident,
+            Event::ModelChanged(_) => EventType::ModelChanged,
             Event::Endpoint { change, .. } => match change {
                 EndpointChange::Opened { .. } | EndpointChange::CheckedDown => {
                     EventType::EndpointOut
@@ -180,6 +184,7 @@ impl Event<'_> {
         match self.event_type() {
             EventType::OutageBegan
             | EventType::OutageIncident
+            | EventType::ModelChanged
             | EventType::IncidentOpened
             | EventType::JournalUnwritten
             | EventType::ProcessFailed => Level::ERROR,
@@ -254,6 +259,7 @@ impl Event<'_> {
             }
             Event::IncidentOpened(lines) => red_line(lines),
             Event::OutageIncident { incident, outage } => observe::filed(incident, outage),
+            Event::ModelChanged(note) => changed(note),
             Event::JournalUnwritten { why } => {
                 format!("control: {why}; it is tried again at every look")
             }
@@ -316,6 +322,10 @@ impl Event<'_> {
             Event::OutageIncident { incident, outage } => json!({
                 "incident": incident, "upstream": outage.upstream,
                 "failure": outage.failure(), "requests": outage.requests, "failed": outage.failed(),
+            }),
+            Event::ModelChanged(note) => json!({
+                "incident": note.incident, "upstream": note.upstream, "endpoint": note.endpoint,
+                "model": note.model, "run_id": note.run_id, "verdict": note.verdict(),
             }),
             Event::Endpoint { upstream, endpoint, change } => {
                 json!({ "upstream": upstream, "endpoint": endpoint, "why": change.why() })
@@ -409,6 +419,13 @@ fn request_details(record: &Record) -> Value {
         "response_length": record.response_length,
         "metrics": metrics(record),
     })
+}
+
+/// The incident of a changed model, and why it is open.
+fn changed(note: &SentinelNote) -> String {
+    let why = note.change().map(|change| Lang::En.sentence(&Reason::Drift(Box::new(change))));
+    let incident = note.incident.as_ref().map_or("", IncidentId::as_str);
+    format!("incident {incident} is open: {}", why.unwrap_or_default())
 }
 
 /// A request's own line: lengths and names, never content.

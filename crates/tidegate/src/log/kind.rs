@@ -27,6 +27,8 @@ pub(crate) enum EventType {
     OutageEnded,
     /// An outage of stable has its incident.
     OutageIncident,
+    /// The model behind stable changed without a release.
+    ModelChanged,
     /// A red line in an answer that no release decides on opened an incident.
     IncidentOpened,
     /// An endpoint of an upstream gets no calls for a while.
@@ -51,7 +53,7 @@ pub(crate) enum EventType {
 
 impl EventType {
     /// All of them.
-    pub(crate) const ALL: [EventType; 22] = [
+    pub(crate) const ALL: [EventType; 23] = [
         EventType::ServiceStarted,
         EventType::Stopping,
         EventType::ConnectionsCut,
@@ -64,6 +66,7 @@ impl EventType {
         EventType::OutageBegan,
         EventType::OutageEnded,
         EventType::OutageIncident,
+        EventType::ModelChanged,
         EventType::IncidentOpened,
         EventType::EndpointOut,
         EventType::EndpointBack,
@@ -91,6 +94,7 @@ impl EventType {
             EventType::OutageBegan => "outage_began",
             EventType::OutageEnded => "outage_ended",
             EventType::OutageIncident => "outage_incident",
+            EventType::ModelChanged => "model_changed",
             EventType::IncidentOpened => "incident_opened",
             EventType::EndpointOut => "endpoint_out",
             EventType::EndpointBack => "endpoint_back",
@@ -119,6 +123,7 @@ impl EventType {
             | EventType::ConnectionsCut
             | EventType::WrongKeys
             | EventType::ReleaseTakenBack
+            | EventType::ModelChanged
             | EventType::IncidentOpened
             | EventType::EndpointOut
             | EventType::EndpointBack

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use tidegate_core::decide::{
     Decision, DecisionKind, Order, OrderKind, Phase, Reason, ReleaseState, Signal,
 };
+use tidegate_core::drift::{Drift, DriftVerdict, Names, SentinelNote, SentinelSpent};
 use tidegate_core::guard::{RiskEvent, RiskKind, Sighting};
 use tidegate_core::ids::{Generation, IncidentId, UnixMs, VersionSetId};
 use tidegate_core::incident::RedLines;
@@ -92,6 +93,39 @@ fn run(set: &VersionSetId) -> OutageRun {
 }
 
 /// Logs one event of every kind and gives the lines, JSON and text.
+/// A run that found another model.
+fn note(set: &VersionSetId) -> SentinelNote {
+    let names = |now: &str| Names {
+        before: vec!["m-1".to_owned()],
+        now: vec![now.to_owned()],
+        named: 20,
+        new: 20,
+    };
+    let drift = Drift {
+        verdict: DriftVerdict::ModelRenamed,
+        unclear: None,
+        reference: "sentinel-1-abcdef".to_owned(),
+        models: names("m-2"),
+        fingerprints: Names::default(),
+        asked: 20,
+        unanswered: 0,
+        error: None,
+        cases: 10,
+        tests: Vec::new(),
+    };
+    SentinelNote {
+        run_id: "sentinel-2-abcdef".to_owned(),
+        set: set.clone(),
+        upstream: "main".to_owned(),
+        endpoint: "https://models.example/v1".to_owned(),
+        model: "m-1".to_owned(),
+        report: None,
+        drift: Some(drift),
+        spent: SentinelSpent::default(),
+        incident: IncidentId::parse("inc-drift-abcde").ok(),
+    }
+}
+
 fn all() -> Vec<(String, String)> {
     let kept = Kept::default();
     let (set, decision, record) = (set(), decision(), record());
@@ -105,6 +139,7 @@ fn all() -> Vec<(String, String)> {
         last_at: UnixMs(43_000),
     };
     let run = run(&set.id);
+    let note = note(&set.id);
     let (arm, upstream, weight) = (Arm::Stable, "main", Weight::FULL);
     let (endpoint, failure) = ("http://gpu-2:8000/v1", Failure::ServerError);
     let opened = EndpointChange::Opened { for_ms: 2_000, failure };
@@ -129,6 +164,7 @@ fn all() -> Vec<(String, String)> {
         Event::Outage { arm, upstream, change: OutageChange::Began(outage) },
         Event::Outage { arm, upstream, change: OutageChange::Ended(outage) },
         Event::OutageIncident { incident: &lines.incident, outage: &run },
+        Event::ModelChanged(&note),
         Event::IncidentOpened(&lines),
         Event::Endpoint { upstream, endpoint, change: opened },
         Event::Endpoint { upstream, endpoint, change: EndpointChange::CheckedUp },

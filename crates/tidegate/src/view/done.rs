@@ -3,6 +3,7 @@
 
 use super::degrade::degraded;
 use super::moment::moment;
+use super::sentinel::{accepted, kept};
 use super::shadow::{shadow_ended, shadow_started};
 use crate::lang::Lang;
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use tidegate_core::access::{KeyId, Role};
 use tidegate_core::calendar::Day;
 use tidegate_core::decide::Phase;
 use tidegate_core::degrade::{DegradeLevel, Lack};
+use tidegate_core::drift::DriftVerdict;
 use tidegate_core::ids::{ChangeId, IncidentId, UnixMs, VersionSetId};
 use tidegate_core::route::Weight;
 use tidegate_core::shadow::{ShadowVerdict, Used};
@@ -132,6 +134,20 @@ pub(crate) enum Done {
         /// How many.
         records: u64,
     },
+    /// A run of the fixed cases is kept.
+    SentinelKept {
+        /// What it says; absent where it is the reference from now on.
+        verdict: Option<DriftVerdict>,
+        /// The incident that is open.
+        incident: Option<IncidentId>,
+    },
+    /// A change of the model is accepted.
+    SentinelAccepted {
+        /// The run that found it.
+        run_id: String,
+        /// The incident that is closed.
+        incident: Option<IncidentId>,
+    },
     /// An evidence pack is written.
     PackWritten {
         /// Its folder, relative to the project.
@@ -199,6 +215,8 @@ impl Done {
             Done::RecordsDeleted { records } => {
                 format!("{records} records are deleted, and nothing of them is left in the state")
             }
+            Done::SentinelKept { verdict, incident } => kept(Lang::En, *verdict, incident.as_ref()),
+            Done::SentinelAccepted { run_id, incident: _ } => accepted(Lang::En, run_id),
             Done::PackWritten { path } => format!("evidence pack written to {path}"),
         }
     }
@@ -244,6 +262,8 @@ impl Done {
             Done::RecordsDeleted { records } => {
                 format!("已删除 {records} 条记录，状态文件中不再有它们的内容")
             }
+            Done::SentinelKept { verdict, incident } => kept(Lang::Zh, *verdict, incident.as_ref()),
+            Done::SentinelAccepted { run_id, incident: _ } => accepted(Lang::Zh, run_id),
             Done::PackWritten { path } => format!("证据包已写到 {path}"),
         }
     }
@@ -290,6 +310,8 @@ impl Done {
             Done::RecordsDeleted { records } => {
                 format!("記録を {records} 件削除した。状態のファイルにはもう残っていない")
             }
+            Done::SentinelKept { verdict, incident } => kept(Lang::Ja, *verdict, incident.as_ref()),
+            Done::SentinelAccepted { run_id, incident: _ } => accepted(Lang::Ja, run_id),
             Done::PackWritten { path } => format!("証拠を {path} に書いた"),
         }
     }
@@ -305,7 +327,7 @@ mod tests {
     use tidegate_core::decide::PausedBy;
     use tidegate_core::money::Money;
 
-    fn all() -> [Done; 20] {
+    fn all() -> [Done; 23] {
         let change_id = || ChangeId::parse("prompt-v2-1").unwrap();
         let set = || VersionSetId::parse("vs-0f3a9c21d4e7").unwrap();
         let key = || KeyId::parse("tg-0123abcd").unwrap();
@@ -342,6 +364,12 @@ mod tests {
                 before: "1.00".to_owned(),
                 after: "2.50".to_owned(),
             },
+            Done::SentinelKept {
+                verdict: Some(DriftVerdict::ModelRenamed),
+                incident: Some(IncidentId::of_release(&change_id())),
+            },
+            Done::SentinelKept { verdict: None, incident: None },
+            Done::SentinelAccepted { run_id: "sentinel-1-abc".to_owned(), incident: None },
             Done::KeyMade { key: key(), name: "app".to_owned(), role: Role::Call },
             Done::KeyRotated { old: key(), new: key(), until: UnixMs(1_795_874_700_000) },
             Done::KeyRevoked { key: key(), name: "app".to_owned() },
@@ -378,7 +406,7 @@ mod tests {
 
     #[test]
     fn english_says_what_is_so_now() {
-        let [.., moved, still, _, _, _, _, _, _, _, _, _, _] = all();
+        let [.., moved, still, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = all();
         assert_eq!(
             moved.sentence(Lang::En, None),
             "release prompt-v2-1 is now paused by an operator at 100 %"

@@ -13,6 +13,7 @@ mod moment;
 mod records;
 mod release;
 mod runs;
+mod sentinel;
 mod shadow;
 mod status;
 mod table;
@@ -32,6 +33,7 @@ pub(crate) use eval::{LATENCY, eval, metrics};
 pub(crate) use keys::{KeyAnswer, keys, shown_once};
 pub(crate) use records::{kept_elsewhere, would_be_deleted};
 pub(crate) use runs::{compared, runs};
+pub(crate) use sentinel::{sentinel_change, sentinel_run, sentinel_status};
 pub(crate) use shadow::{ShadowAnswer, no_shadow, shadow, shadow_end};
 pub(crate) use status::{
     certificate_ends, edits, experimental, next_steps, no_incidents, no_longer_watched, no_release,

@@ -151,16 +151,20 @@ pub(crate) fn incident(id: &IncidentId, incident: &Incident) -> String {
         (Some(_) | None, _) if outage.is_some() => {
             outage.map(|outage| outage_state(lang, outage)).unwrap_or_default()
         }
+        (Some((_, conclusion)), _) if conclusion.is_empty() => as_before(lang).to_owned(),
         (Some((_, conclusion)), Lang::En) => format!("closed: {conclusion}"),
         (Some((_, conclusion)), Lang::Zh) => format!("已关闭：{conclusion}"),
         (Some((_, conclusion)), Lang::Ja) => format!("終了：{conclusion}"),
+        (None, _) if matches!(incident.subject, Subject::Drift { .. }) => is_open(lang).to_owned(),
         (None, Lang::En) if cases == 1 => "open, 1 case written back".to_owned(),
         (None, Lang::En) => format!("open, {cases} cases written back"),
         (None, Lang::Zh) => format!("未关闭，已写回 {cases} 个用例"),
         (None, Lang::Ja) => format!("未解決、ケース {cases} 件を書き戻し済み"),
     };
     let of = match (&incident.subject, lang) {
-        (Subject::Release { .. } | Subject::Outage { .. }, _) => String::new(),
+        (Subject::Release { .. } | Subject::Outage { .. } | Subject::Drift { .. }, _) => {
+            String::new()
+        }
         (Subject::Service { set, .. }, Lang::En) => {
             format!(" {seen} answers of {set}, {sent} of them sent to a client:")
         }
@@ -175,6 +179,24 @@ pub(crate) fn incident(id: &IncidentId, incident: &Incident) -> String {
         Lang::En => format!("incident {id}: {signal}:{of} {reason} ({status})"),
         Lang::Zh => format!("事故 {id}：{signal}：{of}{reason}（{status}）"),
         Lang::Ja => format!("インシデント {id}：{signal}：{of}{reason}（{status}）"),
+    }
+}
+
+/// That a changed model is as it was before.
+fn as_before(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => "over: it is as before",
+        Lang::Zh => "已恢复原样",
+        Lang::Ja => "元に戻った",
+    }
+}
+
+/// That nobody has accepted the change.
+fn is_open(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => "open",
+        Lang::Zh => "未关闭",
+        Lang::Ja => "未解決",
     }
 }
 

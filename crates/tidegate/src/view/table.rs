@@ -192,7 +192,8 @@ fn verdict(words: &VerdictWords, code: ReasonCode) -> (&'static str, Tone) {
         | ReasonCode::Final
         | ReasonCode::Paused
         | ReasonCode::PausedByLines
-        | ReasonCode::Outage => ("", Tone::Dim),
+        | ReasonCode::Outage
+        | ReasonCode::Drift => ("", Tone::Dim),
     }
 }
 

@@ -116,6 +116,8 @@ mod runs;
 #[cfg(test)]
 mod security;
 #[cfg(test)]
+mod sentinel;
+#[cfg(test)]
 mod serve;
 #[cfg(test)]
 mod services;

@@ -52,17 +52,18 @@ const PART: [&str; 4] = ["type", "text", "refusal", "thinking"];
 /// [`AnswerProblem`], which says what it is instead. An error inside a choice is the server's error
 /// as much as one in its place.
 pub fn read_answer(body: &[u8]) -> Result<AnswerFacts, AnswerProblem> {
-    let piece = match usual::answer(body) {
-        Some(piece) => piece,
+    let (piece, fingerprint) = match usual::answer(body) {
+        Some(answer) => answer,
         None => answer_piece(body)?,
     };
     let mut facts = AnswerFacts::default();
     facts.push(piece)?;
+    facts.fingerprint = fingerprint;
     Ok(facts)
 }
 
-/// A whole answer of any form.
-fn answer_piece(body: &[u8]) -> Result<Piece, AnswerProblem> {
+/// A whole answer of any form, with its `system_fingerprint`.
+fn answer_piece(body: &[u8]) -> Result<(Piece, Option<String>), AnswerProblem> {
     let answer = answer_members(body)?;
     let choices = answer.list("choices");
     if choices.is_empty() {
@@ -80,7 +81,7 @@ fn answer_piece(body: &[u8]) -> Result<Piece, AnswerProblem> {
         (0..).zip(&mut choice.calls).for_each(|(at, call)| call.index = Some(at));
         piece.choices.push(choice);
     }
-    Ok(piece)
+    Ok((piece, answer.text("system_fingerprint")))
 }
 
 /// Reads the data of one server-sent event, a `chat.completion.chunk`. A chunk without choices is

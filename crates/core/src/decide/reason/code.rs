@@ -58,11 +58,13 @@ pub enum ReasonCode {
     PausedByLines,
     /// Stable's model server fails; of an incident, never of a decision.
     Outage,
+    /// The model behind stable changed without a release.
+    Drift,
 }
 
 impl ReasonCode {
     /// Every code.
-    pub const ALL: [ReasonCode; 26] = [
+    pub const ALL: [ReasonCode; 27] = [
         ReasonCode::Order,
         ReasonCode::RedLine,
         ReasonCode::Gap,
@@ -89,6 +91,7 @@ impl ReasonCode {
         ReasonCode::Paused,
         ReasonCode::PausedByLines,
         ReasonCode::Outage,
+        ReasonCode::Drift,
     ];
 
     /// The code as it is written in JSON.
@@ -120,6 +123,7 @@ impl ReasonCode {
             ReasonCode::Paused => "paused",
             ReasonCode::PausedByLines => "paused_by_lines",
             ReasonCode::Outage => "outage",
+            ReasonCode::Drift => "drift",
         }
     }
 }

@@ -106,6 +106,53 @@ pub struct ModelOutage {
     pub failed: u64,
 }
 
+/// A model behind stable that changed without a release.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelDrift {
+    /// The upstream's name in the project.
+    pub upstream: String,
+    /// Where it is, without a key; empty where it has no address.
+    pub endpoint: String,
+    /// The model that is asked for.
+    pub model: String,
+    /// What changed.
+    #[serde(flatten)]
+    pub changed: Changed,
+}
+
+/// What changed of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "changed", rename_all = "snake_case")]
+pub enum Changed {
+    /// The model's name, as its server gives it.
+    Model {
+        /// The names before.
+        before: String,
+        /// The names now.
+        now: String,
+    },
+    /// Its fingerprint.
+    Fingerprint {
+        /// Those before.
+        before: String,
+        /// Those now.
+        now: String,
+    },
+    /// Its answers to the fixed cases.
+    Answers {
+        /// What differs most surely: `accuracy`, `score` or `likeness`.
+        measure: String,
+        /// Its mean before.
+        mean_before: f64,
+        /// Its mean now.
+        mean_now: f64,
+        /// How often chance alone makes such a difference, after Holm's correction.
+        p: f64,
+        /// Cases in both runs.
+        cases: u64,
+    },
+}
+
 /// A pause by lines that lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PauseSoFar {

@@ -2,8 +2,9 @@
 
 use crate::act::{first_table, next_table};
 use crate::decide::{
-    Action, Comparison, Decision, DecisionKind, Gap, LineRule, Observation, Order, OrderKind,
-    PauseEnd, PausedBy, Phase, Plan, Reason, ReasonCode, ReleaseState, Rung, Signal, decide,
+    Action, Changed, Comparison, Decision, DecisionKind, Gap, LineRule, ModelDrift, Observation,
+    Order, OrderKind, PauseEnd, PausedBy, Phase, Plan, Reason, ReasonCode, ReleaseState, Rung,
+    Signal, decide,
 };
 use crate::guard::{RiskEvent, RiskKind};
 use crate::ids::UnixMs;
@@ -71,6 +72,12 @@ type History = (Temper, Vec<(Input, u64)>);
 
 fn history() -> impl Strategy<Value = History> {
     (temper(), prop::collection::vec((input(), 1u64..40_000), 1..40))
+}
+
+fn changed_model() -> ModelDrift {
+    let text = |text: &str| text.to_owned();
+    let changed = Changed::Model { before: text("m-1"), now: text("m-2") };
+    ModelDrift { upstream: text("main"), endpoint: String::new(), model: text("m"), changed }
 }
 
 fn order(kind: OrderKind) -> Order {
@@ -190,6 +197,7 @@ fn has_numbers(reason: &Reason) -> bool {
         Reason::Decided | Reason::Final { .. } | Reason::Paused => true,
         // No decision gives it.
         Reason::Outage(_) => false,
+        Reason::Drift(drift) => !drift.upstream.is_empty(),
         Reason::Stored(_) => false,
     }
 }
@@ -369,6 +377,35 @@ proptest! {
                 let said = if paused { ReasonCode::Paused } else { ReasonCode::Gap };
                 prop_assert_eq!(decision.reasons[0].code(), said);
             }
+        }
+    }
+
+    /// While the model behind stable is another one, nothing rises, nothing rolls back, and what
+    /// comes counts for neither arm; orders and red lines act.
+    #[test]
+    fn inv9_a_changed_model_is_no_verdict((temper, inputs) in history()) {
+        let mut run = Run::new(temper);
+        for (input, after_ms) in inputs {
+            let Look { before, mut seen, .. } = run.look(&input, after_ms);
+            if before.phase.is_final() {
+                continue;
+            }
+            (seen.gap, seen.drift) = (None, Some(Box::new(changed_model())));
+            let is_ordered = seen.order == Some(order(OrderKind::RollBack));
+            let rolls_back = !seen.red_events.is_empty() || is_ordered;
+            let decision = decide(&run.plan, &before, &seen, run.now);
+            let is_back = matches!(decision.state.phase, Phase::RolledBack | Phase::ShutOff);
+            prop_assert_eq!(is_back, rolls_back);
+            let requests =
+                |state: &ReleaseState| (state.stable().requests, state.candidate().requests);
+            prop_assert_eq!(requests(&decision.state), requests(&before));
+            (seen.order, seen.red_events) = (None, Vec::new());
+            let decision = decide(&run.plan, &before, &seen, run.now);
+            prop_assert_eq!(&decision.actions, &[] as &[Action]);
+            prop_assert_eq!(decision.state.phase, before.phase);
+            let paused = before.phase == Phase::Paused(PausedBy::Operator);
+            let said = if paused { ReasonCode::Paused } else { ReasonCode::Drift };
+            prop_assert_eq!(decision.reasons[0].code(), said);
         }
     }
 

@@ -16,6 +16,8 @@ pub(super) fn name(event: &Event) -> &'static str {
         Event::IncidentOpened { .. } => "incident_opened",
         Event::RedLinesSeen(_) => "red_lines_seen",
         Event::OutageSeen { .. } => "outage_seen",
+        Event::SentinelRan(_) => "sentinel_ran",
+        Event::SentinelAccepted { .. } => "sentinel_accepted",
         Event::CasesWritten { .. } => "cases_written",
         Event::SamplesWritten { .. } => "samples_written",
         Event::IncidentClosed { .. } => "incident_closed",

@@ -1,6 +1,9 @@
 //! What was damaged is named.
 
 use super::*;
+use std::collections::BTreeSet;
+use tidegate_core::drift::SentinelRun;
+use tidegate_core::ids::Digest;
 
 #[tokio::test]
 async fn a_damaged_set_is_named_and_replaced_by_packing_again() {
@@ -48,4 +51,28 @@ async fn a_row_that_cannot_be_read_is_named_without_its_content() {
     let added = store.add_baseline(&set_id(1), UnixMs(0), &Window::default()).await;
     check(error(added), "baseline of `vs-000000000001`, day 0");
     assert!(append(&store, UnixMs(1), vec![packed_event(1)]).await.is_ok(), "it alone is refused");
+}
+
+#[tokio::test]
+async fn a_run_of_the_fixed_cases_is_found_by_what_it_holds() {
+    let root = root();
+    let store = open(&root);
+    let run = SentinelRun {
+        run_id: "sentinel-1-abcdef".to_owned(),
+        at: UnixMs(1),
+        set: set_id(1),
+        upstream: "main".to_owned(),
+        endpoint: String::new(),
+        model: "m-1".to_owned(),
+        cases: Vec::new(),
+        known: BTreeSet::from(["指纹".to_owned()]),
+    };
+    let report = store.put_sentinel(&run).await.unwrap();
+    assert_eq!(store.put_sentinel(&run).await.unwrap(), report, "the same again changes nothing");
+    assert_eq!(store.sentinel(&report).unwrap(), run);
+    let other = error(store.sentinel(&Digest::of(b"other")));
+    assert_eq!(other.kind, crate::error::StoreErrorKind::NotFound, "{other}");
+    raw(&root).execute("UPDATE blobs SET content = x'7b7d'", []).unwrap();
+    let named = error(store.sentinel(&report));
+    assert!(named.message.contains("altered"), "{named}");
 }

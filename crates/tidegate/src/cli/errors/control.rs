@@ -19,6 +19,7 @@ impl Explain for ControlError {
             ControlError::Project(error) => error.explain(),
             ControlError::Set(error) => error.explain(),
             ControlError::Gate(error) => error.explain(),
+            ControlError::Sentinel(error) => error.explain(),
             ControlError::Evidence(error) => error.explain(),
             ControlError::Store(error) => error.explain(),
             ControlError::Start(error) => error.explain(),
@@ -76,6 +77,19 @@ impl Explain for ControlError {
                 (ErrorKind::Failed, write_a_case(case_id, regression))
             }
             ControlError::ClosedAlready { .. } => none(Usage),
+            ControlError::SentinelMoved { .. } => {
+                one(ErrorKind::Inconclusive, "run it again: `tidegate sentinel run`")
+            }
+            ControlError::NothingChanged => {
+                one(Usage, "what the last run says: `tidegate sentinel status`")
+            }
+            ControlError::ClosedByAccepting { .. } => (
+                ErrorKind::Failed,
+                vec![
+                    "take the model as it is now: `tidegate sentinel accept --reason …`".to_owned(),
+                    "or run the cases again: it closes when the model is as before".to_owned(),
+                ],
+            ),
             ControlError::Key(error) => error.explain(),
             ControlError::KeySecret(_) => one(
                 Internal,

@@ -6,6 +6,8 @@ use std::time::Duration;
 use tidegate_core::access::Priority;
 use tidegate_core::decide::{PausedBy, Phase, Signal};
 use tidegate_core::degrade::DegradeLevel;
+use tidegate_core::drift::{DriftVerdict, Sentinel};
+use tidegate_core::ids::UnixMs;
 use tidegate_core::journal::ControlState;
 use tidegate_core::observe::Outage;
 use tidegate_core::route::Arm;
@@ -38,6 +40,56 @@ pub(crate) struct ReleaseView {
     phase: Option<Phase>,
     /// Incidents that nobody has closed.
     open_incidents: usize,
+    /// Runs of the fixed cases; none before the first.
+    sentinel: Option<SentinelView>,
+}
+
+/// Runs of the fixed cases.
+#[derive(Debug, Clone, Copy)]
+struct SentinelView {
+    runs: u64,
+    /// Whether the model behind stable has changed and nobody has accepted that.
+    changed: bool,
+    /// When the last run was journalled.
+    last_at: UnixMs,
+    verdict: Option<DriftVerdict>,
+    cost_usd: f64,
+}
+
+impl SentinelView {
+    fn of(sentinel: &Sentinel) -> Option<SentinelView> {
+        let (last_at, note) = sentinel.last.as_ref()?;
+        Some(SentinelView {
+            runs: sentinel.runs,
+            changed: sentinel.changed.is_some(),
+            last_at: *last_at,
+            verdict: note.verdict(),
+            cost_usd: sentinel.spent.cost.micro_usd() as f64 / 1e6,
+        })
+    }
+
+    fn render(&self, page: &mut Page) {
+        let SentinelView { runs, changed, last_at, verdict, cost_usd } = self;
+        let name = "tidegate_sentinel_changed";
+        let help = "1 while the model behind stable is another one and nobody accepted that";
+        page.family(name, "gauge", help);
+        page.count(name, &[], u64::from(*changed));
+        let name = "tidegate_sentinel_verdict";
+        page.family(name, "gauge", "1 at what the last run of the fixed cases says, else 0");
+        for each in DriftVerdict::ALL {
+            let labels = [("verdict", each.as_str())];
+            page.count(name, &labels, u64::from(*verdict == Some(each)));
+        }
+        let name = "tidegate_sentinel_runs_total";
+        page.family(name, "counter", "Runs of the fixed cases on stable");
+        page.count(name, &[], *runs);
+        let name = "tidegate_sentinel_last_run_timestamp_seconds";
+        page.family(name, "gauge", "When the last run of the fixed cases ended");
+        page.value(name, &[], last_at.0 as f64 / 1000.0);
+        let name = "tidegate_sentinel_cost_usd_total";
+        page.family(name, "counter", "What runs of the fixed cases cost, in no other sum");
+        page.value(name, &[], *cost_usd);
+    }
 }
 
 impl ReleaseView {
@@ -50,6 +102,7 @@ impl ReleaseView {
             signal: decision.map(|decision| decision.signal),
             phase: release.map(|release| release.state.phase),
             open_incidents: open.count(),
+            sentinel: SentinelView::of(&state.sentinel),
         }
     }
 }
@@ -250,7 +303,7 @@ impl TableView {
 
 impl ReleaseView {
     fn render(&self, page: &mut Page) {
-        let ReleaseView { signal, phase, open_incidents } = self;
+        let ReleaseView { signal, phase, open_incidents, sentinel } = self;
         let name = "tidegate_signal";
         let help = "1 at the signal of the running release, else of the last one; 0 at the others";
         page.family(name, "gauge", help);
@@ -268,6 +321,9 @@ impl ReleaseView {
         let name = "tidegate_incidents_open";
         page.family(name, "gauge", "Incidents that nobody has closed");
         page.count(name, &[], *open_incidents as u64);
+        if let Some(sentinel) = sentinel {
+            sentinel.render(page);
+        }
     }
 }
 

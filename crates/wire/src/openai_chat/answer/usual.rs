@@ -20,8 +20,7 @@ struct Usual {
     #[serde(rename = "created")]
     _created: Option<IgnoredAny>,
     model: Option<String>,
-    #[serde(rename = "system_fingerprint")]
-    _system_fingerprint: Option<IgnoredAny>,
+    system_fingerprint: Option<String>,
     service_tier: Option<String>,
     #[serde(rename = "provider")]
     _provider: Option<IgnoredAny>,
@@ -77,15 +76,16 @@ struct Details {
     cache_hour_tokens: Option<u64>,
 }
 
-/// A whole answer of the usual form.
-pub(super) fn answer(body: &[u8]) -> Option<Piece> {
-    let Usual { choices, usage, model, service_tier, .. } = Usual::of(body)?;
+/// A whole answer of the usual form, with its `system_fingerprint`.
+pub(super) fn answer(body: &[u8]) -> Option<(Piece, Option<String>)> {
+    let Usual { choices, usage, model, system_fingerprint, service_tier, .. } = Usual::of(body)?;
     let choices = choices.filter(|choices| !choices.is_empty())?;
     let pieces = (0..).zip(choices).map(|(index, mut choice)| {
         let message = choice.message.take()?;
         choice.piece(index, message)
     });
-    whole(pieces.collect::<Option<_>>()?, usage, model, service_tier.as_deref())
+    let piece = whole(pieces.collect::<Option<_>>()?, usage, model, service_tier.as_deref())?;
+    Some((piece, filled(system_fingerprint)))
 }
 
 /// A chunk of the usual form.
