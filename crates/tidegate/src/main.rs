@@ -44,6 +44,8 @@ mod gate;
 
 mod smoke;
 
+mod tracking;
+
 mod sentinel;
 
 mod ci;

@@ -11,6 +11,7 @@ mod index;
 mod prompts;
 mod sentinel;
 mod smoke;
+mod tracking;
 mod version_set;
 
 use crate::config::ConfigError;

@@ -182,7 +182,6 @@ impl Command {
             | Command::Serve(_)
             | Command::Eval(_)
             | Command::Gate(_)
-            | Command::Runs(_)
             | Command::Ab(_)
             | Command::Smoke(_)
             | Command::Ci(_)
@@ -190,6 +189,7 @@ impl Command {
             | Command::Rollback(_)
             | Command::Shadow(_)
             | Command::Degrade(_)
+            | Command::Runs(_)
             | Command::Sentinel(_)
             | Command::Incident(_)
             | Command::Key(_)
@@ -346,7 +346,6 @@ async fn obey(config: &Path, command: Command, json: bool) -> Result<()> {
         Command::Serve(args) => serve::run(config, args, json).await,
         Command::Eval(args) => eval::run(config, &args, json).await,
         Command::Gate(args) => eval::gate(config, &args, json).await,
-        Command::Runs(command) => runs::run(config, command, json),
         Command::Ab(args) => ab::run(config, &args, json),
         Command::Ci(command) => ci::run(config, command, json).await,
         Command::Smoke(args) => smoke::run(config, &args).await,
@@ -354,6 +353,7 @@ async fn obey(config: &Path, command: Command, json: bool) -> Result<()> {
         Command::Rollback(args) => release::rollback(config, &args, json).await,
         Command::Shadow(command) => shadow::run(config, command, json).await,
         Command::Degrade(args) => degrade::run(config, &args, json).await,
+        Command::Runs(command) => runs::run(config, command, json).await,
         Command::Sentinel(command) => sentinel::run(config, command, json).await,
         Command::Incident(command) => release::incident(config, command, json).await,
         Command::Key(command) => key::run(config, command, json).await,

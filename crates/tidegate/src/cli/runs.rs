@@ -1,5 +1,7 @@
 //! `tidegate runs`: the evals that are kept.
 
+mod export;
+
 use super::backend::read_state;
 use super::eval::ReportArgs;
 use crate::config::load;
@@ -22,6 +24,8 @@ pub(crate) enum RunsCommand {
     Show(ShowArgs),
     /// Compare two runs case by case: what broke, what is fixed, and which metrics changed.
     Compare(CompareArgs),
+    /// Send a run to MLflow, to Langfuse, or as OTLP events; sending it again changes nothing.
+    Export(export::ExportArgs),
 }
 
 /// Which runs are listed.
@@ -60,7 +64,7 @@ pub(crate) struct CompareArgs {
 }
 
 /// Does it.
-pub(crate) fn run(config: &Path, command: RunsCommand, json: bool) -> Result<()> {
+pub(crate) async fn run(config: &Path, command: RunsCommand, json: bool) -> Result<()> {
     let root = load(config)?.root;
     if !Store::exists(&root) {
         let none = CliError::usage("no eval run is kept yet");
@@ -68,6 +72,7 @@ pub(crate) fn run(config: &Path, command: RunsCommand, json: bool) -> Result<()>
     }
     let (store, _) = read_state(&root)?;
     match command {
+        RunsCommand::Export(args) => export::send(config, args, json).await,
         RunsCommand::List(args) => list(&store, &args, json),
         RunsCommand::Show(args) => {
             let report = report(&store, &args.run)?;

@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::config::Loaded;
-use crate::gate::{Asked, GateError, RunOptions, Subject, ask, read_cases, run_with};
+use crate::gate::{Asked, GateError, RunOptions, Subject, Tape, ask, read_cases, run_with};
 use crate::version_set::{LiveSet, PackedSet};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -60,17 +60,17 @@ pub(crate) async fn ask_stable(
     let repeats = loaded.project.sentinel.repeats;
     let Some(reference) = reference else {
         // Its first answer is what all others are compared with.
-        let (run, spent) = asker.run(repeats.saturating_add(1)).await;
+        let (run, spent) = asker.run(repeats.saturating_add(1)).await?;
         if run.is_good() {
             return Ok(SentinelResult { run, drift: None, spent });
         }
         let ((asked, unanswered), why) = (run.asked(), run.error().unwrap_or_default().to_owned());
         return Err(SentinelError::NoReference { asked, unanswered, why });
     };
-    let (mut run, mut spent) = asker.run(repeats).await;
+    let (mut run, mut spent) = asker.run(repeats).await?;
     let mut drift = compare(reference, &run);
     if drift.verdict.is_change() {
-        let (again, more) = asker.run(repeats).await;
+        let (again, more) = asker.run(repeats).await?;
         drift = compare(reference, &again);
         spent = spent.plus(more);
         run.join(again);
@@ -111,11 +111,11 @@ struct Asker<'a> {
 
 impl Asker<'_> {
     /// Asks every case so many times: pass after pass, so that answers to one question are apart.
-    async fn run(&self, passes: u32) -> (SentinelRun, SentinelSpent) {
+    async fn run(&self, passes: u32) -> Result<(SentinelRun, SentinelSpent), GateError> {
         let mut spent = SentinelSpent::default();
         let mut cases: Vec<FixedCase> = self.cases.cases.iter().map(fixed).collect();
         for _ in 0..passes {
-            let (results, mut heard) = self.pass().await;
+            let (results, mut heard) = self.pass().await?;
             for (case, result) in cases.iter_mut().zip(&results) {
                 let heard = heard.remove(&case.id);
                 let used = heard.as_ref().map(|heard| heard.spent).unwrap_or_default();
@@ -134,17 +134,19 @@ impl Asker<'_> {
             cases,
             known: std::collections::BTreeSet::new(),
         };
-        (run, spent)
+        Ok((run, spent))
     }
 
     /// One pass over the cases.
-    async fn pass(&self) -> (Vec<CaseResult>, BTreeMap<String, Heard>) {
+    async fn pass(&self) -> Result<(Vec<CaseResult>, BTreeMap<String, Heard>), GateError> {
         let live = self.live;
         let (set, model) = (live.set.id.clone(), live.model.clone());
         let subject = Subject { model, version_set: set };
         let heard: Mutex<BTreeMap<String, Heard>> = Mutex::default();
         let deadlines = self.options.deadlines;
-        let report = run_with(&subject, self.cases, self.options, self.clock, |case| {
+        // Nothing is taken from earlier runs, and nothing kept for later ones.
+        let tape = (&Tape::default(), self.clock);
+        let report = run_with(&subject, self.cases, self.options, tape, |case| {
             let heard = &heard;
             async move {
                 let asked = ask(live, case, deadlines, false).await;
@@ -158,8 +160,8 @@ impl Asker<'_> {
                 asked
             }
         })
-        .await;
-        (report.results, heard.into_inner().unwrap_or_else(PoisonError::into_inner))
+        .await?;
+        Ok((report.results, heard.into_inner().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) use moderation::Moderation;
 pub(crate) use pieces::{PieceSender, Pieces};
 pub(crate) use retriever::Retriever;
 pub(crate) use setup::SetupError;
-pub(crate) use transport::Probe;
+pub(crate) use transport::{Probe, ProbeReply};
 
 /// The API in whose form a call and its answer are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

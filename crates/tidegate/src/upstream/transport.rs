@@ -40,7 +40,7 @@ use tidegate_wire::translate::Warnings;
 use tidegate_wire::{AnswerProblem, RequestError};
 
 pub(super) use client::{endpoint, key, segment};
-pub(crate) use probe::Probe;
+pub(crate) use probe::{Probe, ProbeReply};
 pub(super) use service::Place;
 
 const AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));

@@ -140,6 +140,8 @@ mod time;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]
+mod tracking;
+#[cfg(test)]
 mod transfer;
 #[cfg(test)]
 mod upstream;

@@ -1,8 +1,9 @@
-//! Exchanges with a service as its clients have them, for the smoke test: each on a connection that
-//! no other uses, without redirects and without retries.
+//! Exchanges with a service as its clients have them, for the smoke test and for tools that runs
+//! are sent to: each on a connection that no other uses, without redirects and without retries.
 
 use super::client::{HttpClient, connector, http_client, no_answer};
 use super::encoding::Decoder;
+use super::headers::retry_after;
 use super::lanes::Body;
 use super::resolver::Resolver;
 use super::{AGENT, read_whole};
@@ -30,6 +31,8 @@ pub(crate) struct ProbeReply {
     pub(crate) status: StatusCode,
     /// Its body, decoded.
     pub(crate) body: Bytes,
+    /// How long it asks to be left alone.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl Probe {
@@ -56,29 +59,43 @@ impl Probe {
         uri: &Uri,
         json: Option<Bytes>,
     ) -> Result<ProbeReply, String> {
+        let method = if json.is_some() { Method::POST } else { Method::GET };
+        let kind = HeaderValue::from_static("application/json");
+        self.send(method, uri, kind, json.unwrap_or_default()).await
+    }
+
+    /// Sends a body of this kind, and gives what comes back.
+    ///
+    /// # Errors
+    /// As [`Probe::exchange`].
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        uri: &Uri,
+        kind: HeaderValue,
+        body: Bytes,
+    ) -> Result<ProbeReply, String> {
         let late = |_| format!("no answer within {} s", self.within.as_secs_f64());
-        let asked = tokio::time::timeout(self.within, self.ask(uri, json)).await.map_err(late)?;
+        let mut request = Request::new(Full::from(body));
+        (*request.method_mut(), *request.uri_mut()) = (method, uri.clone());
+        request.headers_mut().insert(CONTENT_TYPE, kind);
+        let asked = tokio::time::timeout(self.within, self.ask(request)).await.map_err(late)?;
         // The client's sentences are about model servers, which this one need not be.
         asked.map_err(|message| message.replace("the upstream", "the service"))
     }
 
-    async fn ask(&self, uri: &Uri, json: Option<Bytes>) -> Result<ProbeReply, String> {
-        let method = if json.is_some() { Method::POST } else { Method::GET };
-        let mut request = Request::new(Full::from(json.unwrap_or_default()));
-        *request.method_mut() = method;
-        *request.uri_mut() = uri.clone();
+    async fn ask(&self, mut request: Request<Full<Bytes>>) -> Result<ProbeReply, String> {
         let headers = request.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         headers.extend(self.credential.clone().map(|credential| (AUTHORIZATION, credential)));
         let response = self.client.request(request).await.map_err(|error| no_answer(&error).1)?;
-        let status = response.status();
+        let (status, retry_after) = (response.status(), retry_after(response.headers()));
         let decoder = Decoder::of(response.headers())
             .map_err(|unknown| format!("the answer is compressed as `{unknown}`, unasked"))?;
         let body = Body::new(response.into_body(), None);
         let body = read_whole(body, decoder, PROBE_MAX).await.map_err(|(_, message)| message)?;
-        Ok(ProbeReply { status, body })
+        Ok(ProbeReply { status, body, retry_after })
     }
 }
