@@ -12,6 +12,7 @@ mod case;
 mod check;
 mod compare;
 mod drop;
+mod held;
 mod judge;
 mod kind;
 mod labels;
@@ -20,12 +21,14 @@ mod markup;
 mod noise;
 mod outside;
 mod panel;
+mod policy;
 mod report;
 mod runs;
 mod sample;
 mod score;
 mod slice;
 mod sql;
+mod written;
 
 pub use ab::{AbInterval, AbMcNemar, AbReport, AbSide, compare_ab};
 pub use agreement::{Agreement, JudgeRecord};
@@ -36,6 +39,7 @@ pub use case::{
 pub use check::Check;
 pub use compare::compare_runs;
 pub use drop::{Judged, judge_drop, worse};
+pub use held::judge_run;
 pub use judge::{
     CalledTool, Found, check_value, fold_case_and_width, judge_grounding, judge_text, judge_tools,
     levenshtein, result_names,
@@ -49,6 +53,7 @@ pub use noise::{
 };
 pub use outside::{Brought, Need, Source, cosine, found, need, source};
 pub use panel::{About, Question, family};
+pub use policy::{GatePolicy, HeldTo};
 pub use report::{
     ACCURACY, CaseResult, EvalReport, FailureRow, GateVerdict, ReportDetail, RunComparison,
     Unanswered, asks_the_same, error_causes, failure_table, metrics, slices, verdict, verdict_on,
@@ -57,4 +62,5 @@ pub use runs::{QueryError, RunQuery, RunRow};
 pub use score::{
     CORRECT_FROM, CheckResult, RED_LINE, fails_hard, legacy_score, mean_score, renormalised_score,
 };
-pub use slice::{SLICE_CASES_MIN, SliceRow, WORST_SLICE};
+pub use slice::{SLICE, SLICE_CASES_MIN, SliceRow, TAG, WORST_SLICE};
+pub use written::{Known, TRIED_BEFORE, Until, WrittenAnswer, WrittenGate};

@@ -171,6 +171,7 @@ pub(crate) fn report(run_id: &str, set: u64, at: u64, accuracy: f64) -> EvalRepo
         at: UnixMs(at),
         version_set: set_id(set),
         cases_digest: Digest::of(b"cases"),
+        held_to: None,
         verdict: GateVerdict::Pass,
         reasons: Vec::new(),
         failure_table: Vec::new(),

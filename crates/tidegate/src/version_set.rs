@@ -31,7 +31,7 @@ pub(crate) use error::{
 pub(crate) use files::Bounds;
 pub(crate) use lint::{Finding, lint};
 pub(crate) use live::{Fallback, LiveSet};
-pub(crate) use pack::{PackOverrides, pack, warnings};
+pub(crate) use pack::{PackOverrides, pack, prompt_findings, warnings};
 pub(crate) use prompt::{CONFIG, CURRENT, PromptFolder, SYSTEM, USER_TEMPLATE};
 pub(crate) use render::{Rendered, Slots};
 pub(crate) use search::Searched;

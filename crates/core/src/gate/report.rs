@@ -4,8 +4,9 @@ use super::agreement::JudgeRecord;
 use super::case::{Case, Risk, Severity};
 use super::kind::CheckKind;
 use super::noise::{PREDICTABILITY, PairedTest, Repeats, Stability, predictability};
+use super::policy::HeldTo;
 use super::score::{CORRECT_FROM, CheckResult, ROUNDING, fails_hard};
-use super::slice::{self, SliceRow, WORST_SLICE, judge_slices, worst};
+use super::slice::{self, SliceRow, WORST_SLICE, accuracy_of_slice, below, judge_slices, worst};
 use crate::ids::{Digest, UnixMs, VersionSetId};
 use crate::upstream::Failure;
 use serde::{Deserialize, Serialize};
@@ -173,6 +174,9 @@ pub struct EvalReport {
     pub version_set: VersionSetId,
     /// Digest over the cases.
     pub cases_digest: Digest,
+    /// What the gate demanded; absent in reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_to: Option<HeldTo>,
     /// Whether the gate passes, fails, or lacks answers.
     pub verdict: GateVerdict,
     /// Why, one sentence each.
@@ -343,9 +347,9 @@ pub fn verdict(results: &[CaseResult], threshold: f64) -> (GateVerdict, Vec<Stri
 /// So does a case whose request itself fails, since another run would end the same: refused, or a
 /// server error or timeout in each of [`Unanswered::TRIES`] tries while other cases are answered.
 /// Other missing answers make the gate inconclusive. Then each metric is compared with its
-/// threshold. A metric that the run does not measure counts as 0: the gate fails closed. A slice
-/// below the threshold of `worst_slice` fails the gate, and one of too few cases makes it
-/// inconclusive.
+/// threshold; `tag:NAME` and `slice:NAME` are the accuracy of that slice, however few its cases. A
+/// metric that the run does not measure counts as 0: the gate fails closed. A slice below the
+/// threshold of `worst_slice` fails the gate, and one of too few cases makes it inconclusive.
 pub fn verdict_on(
     results: &[CaseResult],
     thresholds: &BTreeMap<String, f64>,
@@ -371,25 +375,27 @@ pub fn verdict_on(
         reasons.extend(error_causes(results));
         return (GateVerdict::Inconclusive, reasons);
     }
-    let measured = metrics(results);
+    let (measured, rows) = (metrics(results), slices(results));
     let mut held = Vec::new();
     let mut failed = Vec::new();
     let mut undecided = Vec::new();
     for (metric, threshold) in thresholds {
         if metric == WORST_SLICE {
-            let judged = judge_slices(&slices(results), *threshold);
+            let judged = judge_slices(&rows, *threshold);
             held.extend(judged.held);
             failed.extend(judged.failed);
             undecided.extend(judged.undecided);
             continue;
         }
-        match measured.get(metric) {
-            Some(value) if value >= threshold => {
+        let value = measured.get(metric).copied().or(accuracy_of_slice(&rows, metric));
+        match value {
+            Some(value) if value >= *threshold => {
                 held.push(format!("{metric} {value:.3} is at least {threshold}"));
             }
             // Pipelines look for this wording.
             Some(value) => {
-                failed.push(format!("Quality gate failed: {metric} = {value:.3} < {threshold}"))
+                let value = below(value, *threshold);
+                failed.push(format!("Quality gate failed: {metric} = {value} < {threshold}"));
             }
             None => failed.push(format!(
                 "Quality gate failed: {metric} = 0 < {threshold}: this run does not measure it"

@@ -11,6 +11,10 @@ use super::case::Case;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// Begins the name of a metric that is the accuracy of a tag's cases.
+pub const TAG: &str = "tag:";
+/// Begins the name of a metric that is the accuracy of a slice, a tag or `key:value`.
+pub const SLICE: &str = "slice:";
 /// The metric that is the accuracy of the worst slice.
 pub const WORST_SLICE: &str = "worst_slice";
 /// Fewest answered cases of a slice that decide anything.
@@ -95,6 +99,24 @@ pub(super) fn worst(rows: &[SliceRow]) -> Option<f64> {
     rows.iter().find(|row| row.decides()).map(|row| row.accuracy)
 }
 
+/// The accuracy of the slice that a metric names; `None` for another metric, and for a slice of
+/// which no case was answered.
+pub(super) fn accuracy_of_slice(rows: &[SliceRow], metric: &str) -> Option<f64> {
+    let name = metric.strip_prefix(TAG).or(metric.strip_prefix(SLICE))?;
+    let row = rows.iter().find(|row| row.slice == name && row.answered > 0)?;
+    Some(row.accuracy)
+}
+
+/// A value that is below its threshold, with as many decimals as show that: three at least.
+pub(super) fn below(value: f64, threshold: f64) -> String {
+    let decimals = (3..17).find(|decimals| {
+        let shown: Option<f64> = format!("{value:.decimals$}").parse().ok();
+        shown.is_some_and(|shown| shown < threshold)
+    });
+    let decimals = decimals.unwrap_or(17);
+    format!("{value:.decimals$}")
+}
+
 /// What a threshold for the worst slice comes to, one sentence for each slice that matters.
 #[derive(Debug, Default)]
 pub(super) struct JudgedSlices {
@@ -114,14 +136,14 @@ pub(super) fn judge_slices(rows: &[SliceRow], threshold: f64) -> JudgedSlices {
         return judged;
     };
     for row in rows.iter().filter(|row| row.accuracy < threshold) {
-        let (accuracy, counts) = (row.accuracy, row.counts());
+        let (accuracy, counts) = (below(row.accuracy, threshold), row.counts());
         if row.decides() {
             judged.failed.push(format!(
-                "Quality gate failed: {WORST_SLICE} = {accuracy:.3} < {threshold}: {counts}"
+                "Quality gate failed: {WORST_SLICE} = {accuracy} < {threshold}: {counts}"
             ));
         } else {
             judged.undecided.push(format!(
-                "{WORST_SLICE} {accuracy:.3} is below {threshold}, with fewer than \
+                "{WORST_SLICE} {accuracy} is below {threshold}, with fewer than \
                  {SLICE_CASES_MIN} cases: {counts}"
             ));
         }

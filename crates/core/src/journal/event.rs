@@ -60,6 +60,9 @@ pub enum Event {
         passed: bool,
         /// Digest of its report, which the store keeps.
         report: Digest,
+        /// Digest of what its gate demanded; absent in journals of earlier versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        policy: Option<Digest>,
     },
     /// A release began.
     ReleaseStarted {

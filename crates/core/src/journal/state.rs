@@ -38,6 +38,9 @@ pub struct EvalRunRef {
     pub passed: bool,
     /// When it was journalled, at its end.
     pub at: UnixMs,
+    /// Digest of what its gate demanded; absent where an earlier version journalled it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Digest>,
 }
 
 /// A release, running or over.
@@ -163,12 +166,13 @@ impl ControlState {
                 self.released.entry(set.clone()).or_insert(at);
             }
             Event::SetPacked { set, label } => self.know_set(set, label, at),
-            Event::EvalRun { run_id, set, cases, passed, report: _ } => {
+            Event::EvalRun { run_id, set, cases, passed, report: _, policy } => {
                 let run = EvalRunRef {
                     run_id: run_id.clone(),
                     cases: cases.clone(),
                     passed: *passed,
                     at,
+                    policy: policy.clone(),
                 };
                 self.eval_runs.insert(set.clone(), run);
             }

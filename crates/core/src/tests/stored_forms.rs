@@ -291,6 +291,7 @@ fn events() -> Vec<Event> {
             cases: Digest::of(b""),
             passed: true,
             report: Digest::of(b""),
+            policy: Some(Digest::of(b"")),
         },
         Event::ReleaseStarted {
             plan: Box::new(plan()),

@@ -1,16 +1,17 @@
-//! `tidegate eval` and `tidegate gate`.
+//! `tidegate eval`: asks the cases, for `tidegate gate` as well.
 
 use super::SetArgs;
 use super::backend::{Backend, read_state};
 use crate::clock::Clock;
 use crate::config::load;
-use crate::control::{Command, require_contract};
+use crate::control::Command;
 use crate::error::{CliError, Result};
 use crate::gate;
 use crate::lang;
 use crate::near;
 use crate::output;
 use crate::store::{Access, Evals as _, Sets as _, Store};
+use crate::version_set::PackOverrides;
 use crate::view;
 use clap::Args;
 use serde_json::json;
@@ -167,14 +168,26 @@ async fn replay(config: &Path, change_id: &str, json: bool) -> Result<()> {
     Ok(())
 }
 
-/// The same, after the contract: the question a pipeline asks.
-pub(crate) async fn gate(config: &Path, args: &EvalArgs, json: bool) -> Result<()> {
-    let loaded = load(config)?;
-    require_contract(&loaded.project.contract)?;
-    ask_and_show(config, args, json, true).await
+impl EvalArgs {
+    /// What to pack instead of what the project says. The environment's TEST_MODEL is a model.
+    pub(super) fn overrides(&self) -> Result<PackOverrides> {
+        let mut overrides = self.set.overrides();
+        let test_model = std::env::var("TEST_MODEL").ok();
+        overrides.model = overrides.model.or(test_model.filter(|model| not_empty(&model)));
+        if let Some(folder) = &self.model_dir {
+            overrides.model = Some(served_name(folder)?);
+        }
+        Ok(overrides)
+    }
 }
 
-async fn ask_and_show(config: &Path, args: &EvalArgs, json: bool, whole_set: bool) -> Result<()> {
+/// Asks the cases, shows and keeps the run, and fails where its gate does.
+pub(super) async fn ask_and_show(
+    config: &Path,
+    args: &EvalArgs,
+    json: bool,
+    whole_set: bool,
+) -> Result<()> {
     let metrics = Metrics::parse(&args.metrics)?;
     let report = ask(config, args, whole_set, &metrics).await?;
     show(&report, json);
@@ -263,18 +276,11 @@ async fn ask(config: &Path, args: &EvalArgs, gate: bool, metrics: &Metrics) -> R
         loaded.project.evals.cases = std::path::absolute(cases)
             .map_err(|e| CliError::usage(format!("`{}`: {e}", cases.display())))?;
     }
-    if let Some(given) = args.threshold.as_ref().filter(not_empty) {
-        loaded.project.evals.threshold = threshold(given)?;
-    }
-    let mut overrides = args.set.overrides();
-    let test_model = std::env::var("TEST_MODEL").ok();
-    overrides.model = overrides.model.or(test_model.filter(|model| not_empty(&model)));
-    if let Some(folder) = &args.model_dir {
-        overrides.model = Some(served_name(folder)?);
-    }
+    let overrides = args.overrides()?;
     let asking = gate::Asking {
         repeat: args.repeat,
         as_served: args.as_served,
+        accuracy: args.threshold.as_ref().filter(not_empty).map(|it| threshold(it)).transpose()?,
         whole_set: gate || given.is_none_or(is_table),
         concurrency: args.runner.concurrency.map(usize::from),
         seed: args.runner.seed,

@@ -11,6 +11,7 @@ mod degrade;
 mod errors;
 mod eval;
 mod evidence;
+mod gate;
 mod index;
 pub(crate) mod init;
 mod key;
@@ -106,7 +107,7 @@ enum Command {
     /// Ask the fixed cases and show what failed.
     Eval(eval::EvalArgs),
     /// Check whether the project may be released: contract, cases, eval.
-    Gate(eval::EvalArgs),
+    Gate(gate::GateArgs),
     /// List, show and compare the evals that are kept.
     #[command(subcommand)]
     Runs(runs::RunsCommand),
@@ -345,7 +346,7 @@ async fn obey(config: &Path, command: Command, json: bool) -> Result<()> {
         Command::Demo(args) => demo::run(args, json).await,
         Command::Serve(args) => serve::run(config, args, json).await,
         Command::Eval(args) => eval::run(config, &args, json).await,
-        Command::Gate(args) => eval::gate(config, &args, json).await,
+        Command::Gate(args) => gate::run(config, &args, json).await,
         Command::Ab(args) => ab::run(config, &args, json),
         Command::Ci(command) => ci::run(config, command, json).await,
         Command::Smoke(args) => smoke::run(config, &args).await,

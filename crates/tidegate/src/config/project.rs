@@ -399,6 +399,9 @@ pub(crate) struct Evals {
     /// How much of a metric a run may lose against the last one that passed, 0 to 1; left out, the
     /// loss is only shown.
     pub(crate) max_drop: Option<f64>,
+    /// The policy of the gate, a separate file: thresholds by metric, class, tag and slice,
+    /// blocking cases, approvals; left out, only what is said here counts.
+    pub(crate) gate: Option<PathBuf>,
     /// Calls to the model server at a time.
     pub(crate) concurrency: usize,
     /// Latency a case of risk `performance` must keep unless it names its own, ms.
@@ -431,6 +434,7 @@ impl Default for Evals {
             worst_slice: None,
             sample_size: None,
             max_drop: None,
+            gate: None,
             concurrency: 8,
             latency_ms: 10_000,
             adversarial: Adversarial::Off,

@@ -20,7 +20,7 @@ fn read(text: &str, env: &[(&str, &str)]) -> Result<Project, super::ConfigError>
     parse_project(text, Path::new("tidegate.yaml"), env)
 }
 
-fn good(added: &str) -> Project {
+pub(super) fn good(added: &str) -> Project {
     read(&format!("{BASE}{added}"), &[]).unwrap()
 }
 

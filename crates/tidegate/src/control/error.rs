@@ -207,6 +207,9 @@ pub(crate) enum StartError {
         missing.join(", ")
     )]
     Contract { missing: Vec<&'static str> },
+    /// The gate that the user wrote before the service is shared.
+    #[error("{why}")]
+    Written { why: String },
     /// The set is stable's.
     #[error("nothing to release: {set} ({label}) is what stable serves already")]
     NothingNew { set: VersionSetId, label: String },
@@ -258,6 +261,8 @@ pub(crate) enum EvalProblem {
     None,
     #[error("the cases have changed since its eval run {run_id}")]
     OtherCases { run_id: String },
+    #[error("its eval run {run_id} was not held to what the gate demands now")]
+    OtherPolicy { run_id: String },
     #[error("its eval run {run_id} did not pass")]
     Failed { run_id: String },
 }

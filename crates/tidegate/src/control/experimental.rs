@@ -5,9 +5,8 @@
 //! first set was taken as the project had it; it passes by `tidegate eval` or `tidegate gate`.
 
 use super::error::Result;
-use super::{Control, require_contract};
+use super::{Control, eval_problem, require_contract};
 use crate::config::load;
-use crate::gate::load_cases;
 use crate::store::Sets as _;
 use tidegate_core::journal::Event;
 
@@ -24,20 +23,16 @@ impl Control {
         let Some(set) = self.state.table.as_ref().map(|table| table.stable.clone()) else {
             return Ok(None);
         };
-        let Some(run) = self.state.eval_runs.get(&set).filter(|run| run.passed).cloned() else {
-            return Ok(None);
-        };
         // The files of now, not those of the start. A project that cannot be read, or whose cases
         // cannot, has not passed; its own commands say what is wrong with it.
         let Ok(loaded) = load(&self.config_path) else { return Ok(None) };
         let packed = self.store.set(&set)?;
-        let same_cases =
-            load_cases(&loaded, &packed).is_ok_and(|cases| cases.digest() == run.cases);
-        if !same_cases || require_contract(&loaded.project.contract).is_err() {
+        let Ok(Ok(run_id)) = eval_problem(&self.state, &loaded, &packed) else { return Ok(None) };
+        if require_contract(&loaded.project.contract).is_err() {
             return Ok(None);
         }
-        let note = format!("{} ({}) passed the gate in {}", packed.label, set, run.run_id);
-        let event = Event::ServiceReleased { set, run_id: run.run_id, note: note.clone() };
+        let note = format!("{} ({}) passed the gate in {run_id}", packed.label, set);
+        let event = Event::ServiceReleased { set, run_id, note: note.clone() };
         self.append(vec![event]).await?;
         Ok(Some(format!("the service is no longer experimental: {note}")))
     }

@@ -328,6 +328,7 @@ impl Control {
             cases: report.cases_digest.clone(),
             passed: report.passed,
             report: tidegate_core::ids::Digest::of(&body),
+            policy: report.held_to.as_ref().map(|held_to| held_to.counts_as.clone()),
         };
         self.append(vec![event]).await?;
         Ok(Answer::of(Done::EvalKept { released: self.leave_experiment().await? }))

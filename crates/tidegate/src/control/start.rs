@@ -10,13 +10,14 @@ use super::error::{EvalProblem, Result, StartError};
 use super::{Control, ControlError};
 use crate::config::{Loaded, plan_parts};
 use crate::evidence::change_id;
-use crate::gate::{CasesError, load_cases};
+use crate::gate::{GateError, judge_written, latest_report, load_cases, policy_of};
 use crate::store::{Evals as _, Sets as _};
 use crate::version_set::{PackOverrides, PackedSet};
 use crate::view::Done;
 use std::time::Instant;
 use tidegate_core::act::first_table;
 use tidegate_core::decide::{Baseline, Plan, ReleaseParts, Watch};
+use tidegate_core::gate::WrittenGate;
 use tidegate_core::ids::Digest;
 use tidegate_core::journal::{ControlState, Event, ReplayError};
 use tidegate_core::version_set::{ArtifactChange, VersionSet};
@@ -42,6 +43,7 @@ impl Control {
             let (set, label) = (packed.set.id, packed.label);
             return Err(StartError::NothingNew { set, label }.into());
         }
+        self.require_written(&packed)?;
         require_way_back(&stable, &packed.set, request.accept_one_way)?;
         self.require_unblocked(&packed, request.override_reason.as_deref())?;
         self.require_eval(&packed, &request.overrides)?;
@@ -77,6 +79,16 @@ impl Control {
             version_set: Some(packed.set.id),
             ..Answer::of(done)
         })
+    }
+
+    /// The gate that the user wrote before the service is shared, where one is written.
+    fn require_written(&self, packed: &PackedSet) -> Result<()> {
+        let (loaded, now) = (self.project()?, self.clock.now());
+        let latest = latest_report(&self.state, &self.store)?;
+        match judge_written(loaded, packed, WrittenGate::Share, latest.as_ref(), now)? {
+            Some(answer) if !answer.holds => Err(StartError::Written { why: answer.why }.into()),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// What was rolled back stays out, unless a named person overrides it (invariant 4). The
@@ -151,20 +163,22 @@ impl Control {
 }
 
 /// The run by which a set may be released: the latest on exactly this set, if it passed on exactly
-/// the cases of now; or why there is none.
+/// the cases of now, held to what the gate demands now; or why there is none.
 ///
 /// # Errors
-/// The cases cannot be read.
+/// The cases or the gate's policy cannot be read.
 pub(crate) fn eval_problem(
     state: &ControlState,
     loaded: &Loaded,
     packed: &PackedSet,
-) -> std::result::Result<std::result::Result<String, EvalProblem>, CasesError> {
+) -> std::result::Result<std::result::Result<String, EvalProblem>, GateError> {
     let cases = load_cases(loaded, packed)?;
     let Some(run) = state.eval_runs.get(&packed.set.id) else { return Ok(Err(EvalProblem::None)) };
     let run_id = run.run_id.clone();
+    let policy = policy_of(loaded, packed)?;
     Ok(match run {
         run if run.cases != cases.digest() => Err(EvalProblem::OtherCases { run_id }),
+        run if run.policy != Some(policy.digest()) => Err(EvalProblem::OtherPolicy { run_id }),
         run if !run.passed => Err(EvalProblem::Failed { run_id }),
         _ => Ok(run_id),
     })

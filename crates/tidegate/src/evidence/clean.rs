@@ -18,7 +18,7 @@ use tidegate_core::ids::{Digest, TraceId, VersionSetId};
 use tidegate_core::text::redact;
 
 /// Keys whose texts are ids, numbers or accountable names.
-const KEPT_KEYS: [&str; 33] = [
+const KEPT_KEYS: [&str; 35] = [
     "applied",
     "at",
     "by",
@@ -29,6 +29,7 @@ const KEPT_KEYS: [&str; 33] = [
     "code",
     "compute_cost",
     "cost_squared",
+    "counts_as",
     "digest",
     "event",
     "first_token_log_squared",
@@ -40,6 +41,7 @@ const KEPT_KEYS: [&str; 33] = [
     "manifest",
     "metric",
     "output_cost",
+    "policy",
     "prev",
     "report",
     "run_id",

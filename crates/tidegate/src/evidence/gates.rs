@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use tidegate_core::decide::{Line, Reason, ReasonCode};
 use tidegate_core::evidence::{GateEntry, GateLevel, GateStatus};
-use tidegate_core::gate::GateVerdict;
+use tidegate_core::gate::{EvalReport, GateVerdict, HeldTo};
 
 const SUMMARY: &str = "gates/summary.md";
 const EVAL_REPORT: &str = "gates/eval-report.json";
@@ -174,6 +174,22 @@ pub(super) fn files(data: &CleanData, gates: &[Gate]) -> Result<BTreeMap<String,
     Ok(files)
 }
 
+/// What the run was held to, and the digests of it and of its cases.
+fn held_to(text: &mut String, eval: &EvalReport) {
+    let Some(HeldTo { policy, counts_as }) = &eval.held_to else { return };
+    let bars: Vec<String> = policy
+        .thresholds
+        .iter()
+        .map(|(metric, bar)| format!("{} at least {bar}", cell(metric)))
+        .collect();
+    let _ = writeln!(
+        text,
+        "It was held to {} (sha256:{counts_as}), on cases sha256:{}.\n",
+        bars.join(", "),
+        eval.cases_digest
+    );
+}
+
 fn summary(data: &CleanData, gates: &[Gate]) -> String {
     let mut text = format!("# Gates of {}\n\n", data.change_id);
     text.push_str("| gate | level | status | why | raw output |\n|---|---|---|---|---|\n");
@@ -200,6 +216,7 @@ fn summary(data: &CleanData, gates: &[Gate]) -> String {
         eval.accuracy,
         eval.threshold,
     );
+    held_to(&mut text, eval);
     text.push_str("| class | cases | failed | no answer |\n|---|---|---|---|\n");
     for row in &eval.failure_table {
         let list = |items: &[(String, String)]| {

@@ -14,7 +14,7 @@ mod table;
 use super::checks::Scorer;
 use super::error::{CasesError, EncodingProblem};
 use super::outside::check_sources;
-use crate::config::{self, Adversarial, Loaded, PromptConfig};
+use crate::config::{self, Adversarial, GateFile, Loaded, PromptConfig};
 use crate::version_set::PackedSet;
 use std::fs::File;
 use std::io::Read as _;
@@ -90,8 +90,11 @@ pub(crate) fn all_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet, 
         Adversarial::Literal => cases.extend(adversarial_cases(true)),
     }
     check_sources(loaded, &cases)?;
-    let set = CaseSet { cases };
+    let mut set = CaseSet { cases };
     set.check_ids().map_err(|error| set_error(error, &evals.cases))?;
+    if let Some(file) = GateFile::of(loaded)? {
+        file.mark(&mut set);
+    }
     Ok(set)
 }
 

@@ -75,6 +75,7 @@ mod program;
 mod scored;
 
 mod fill;
+mod policy;
 mod project;
 mod replay;
 mod report;
@@ -97,6 +98,7 @@ pub(crate) use load::{
     case_schema, file_cases, load_cases, prompt_tests, read_bytes, read_cases, read_file,
     read_members, read_text,
 };
+pub(crate) use policy::{judge_written, latest_report, policy_of};
 pub(crate) use project::{Asking, eval_project};
 pub(crate) use replay::replay;
 pub(crate) use report::{annotations, case_notes, html, junit, sarif, save, summary};

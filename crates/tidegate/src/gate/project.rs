@@ -2,6 +2,7 @@
 
 use super::error::GateError;
 use super::load::read_cases;
+use super::policy::held_to;
 use super::tape::{Tape, TapeOptions};
 use super::{RunOptions, case_notes, load_cases, run};
 use crate::clock::Clock;
@@ -20,6 +21,8 @@ pub(crate) struct Asking {
     pub(crate) repeat: u32,
     /// With the decoding that production uses, not with temperature 0.
     pub(crate) as_served: bool,
+    /// The accuracy that the gate needs, instead of the project's.
+    pub(crate) accuracy: Option<f64>,
     /// Whether the cases must be a whole eval set: five or more, over all five risks.
     pub(crate) whole_set: bool,
     /// Calls to the upstream at a time, instead of the project's.
@@ -39,6 +42,7 @@ impl Default for Asking {
         Asking {
             repeat: 1,
             as_served: false,
+            accuracy: None,
             whole_set: true,
             concurrency: None,
             seed: None,
@@ -82,6 +86,7 @@ pub(crate) async fn eval_project(
         output::stderr(format!("SIMULATED: these answers are made by rule, not by {model}"));
     }
     let mut options = RunOptions::of(loaded, &packed, &cases.cases, clock)?;
+    options.held_to = held_to(loaded, &packed, asking.accuracy)?;
     (options.repeat, options.as_served) = (asking.repeat, asking.as_served);
     (options.seed, options.interruptible) = (asking.seed, asking.interruptible);
     options.concurrency = asking.concurrency.unwrap_or(options.concurrency);

@@ -2,7 +2,7 @@
 //!
 //! What the upstream fails at is tried again (`super::asking`) and then counted as an error:
 //! neither a right nor a wrong answer (SWE-bench_Pro #78: rate limits counted as failures shift
-//! scores). What such a case means for the gate is `tidegate_core::gate::verdict_on`'s.
+//! scores). What such a case means for the gate is `tidegate_core::gate::judge_run`'s.
 //!
 //! A case may be asked several times: its checks' scores are averaged, and one that held only in
 //! some of them says `flaky, held in 3 of 4`, so that noise is not taken for a verdict.
@@ -11,8 +11,8 @@ use super::ask::{AskError, Asked, ask};
 use super::asking::{Item, Merged, Way, order};
 use super::checks::{Scorer, Seen};
 use super::error::GateError;
-use super::load::prompt_config;
 use super::outside::Outside;
+use super::policy::held_to;
 use super::scored::{Scored, scored};
 use super::tape::Tape;
 use crate::clock::Clock;
@@ -20,19 +20,19 @@ use crate::config::{Loaded, Scoring};
 use crate::interrupt::interrupted;
 use crate::output;
 use crate::upstream::Deadlines;
-use crate::version_set::{LiveSet, PackedSet, SetError, Settings};
+use crate::version_set::{LiveSet, PackedSet, SetError, Settings, prompt_findings};
 use futures_util::stream::{self, StreamExt as _};
 use indicatif::ProgressBar;
 use serde_json::Value;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::gate::{
     ACCURACY, Case, CaseResult, CaseSet, Check, CheckKind, CheckResult, EvalReport, GateVerdict,
-    Repeats, ReportDetail, Unanswered, WORST_SLICE, asks_the_same, compare_runs, failure_table,
-    judge_drop, metrics, slices, verdict_on, worse,
+    HeldTo, Repeats, ReportDetail, Unanswered, asks_the_same, compare_runs, failure_table,
+    judge_drop, judge_run, metrics, slices, worse,
 };
 use tidegate_core::ids::{Digest, UnixMs, VersionSetId};
 
@@ -42,8 +42,10 @@ pub(crate) const REPEAT_MAX: u32 = 100;
 /// How a run goes.
 #[derive(Debug, Clone)]
 pub(crate) struct RunOptions {
-    /// What each metric needs, 0 to 1; `accuracy` is always there.
-    pub(crate) thresholds: BTreeMap<String, f64>,
+    /// What the gate demands; a threshold of `accuracy` is always there.
+    pub(crate) held_to: HeldTo,
+    /// What the lints find in the set's prompt.
+    pub(crate) lints: Vec<String>,
     /// Calls to the upstream at a time, at least 1.
     pub(crate) concurrency: usize,
     /// What the order in which cases are asked follows from; absent, it is theirs in the files.
@@ -72,11 +74,11 @@ pub(crate) struct RunOptions {
 }
 
 impl RunOptions {
-    /// What the project and the prompt's `config.yaml` say for a run of these cases. The prompt's
-    /// thresholds raise the bar and never lower it.
+    /// What the project, its gate's policy and the prompt's `config.yaml` say for a run of these
+    /// cases.
     ///
     /// # Errors
-    /// A usage error when a threshold is not between 0 and 1, `config.yaml` cannot be read, or what
+    /// A usage error when a threshold is not between 0 and 1, one of these cannot be read, or what
     /// the cases' checks ask cannot be asked.
     pub(crate) fn of(
         loaded: &Loaded,
@@ -85,10 +87,9 @@ impl RunOptions {
         clock: &Clock,
     ) -> Result<RunOptions, GateError> {
         let evals = &loaded.project.evals;
-        let prompt = prompt_config(packed)?;
-        let prompts = prompt.as_ref().map(|(config, file)| (&config.thresholds, file.as_str()));
         Ok(RunOptions {
-            thresholds: thresholds(evals.threshold, evals.worst_slice, prompts)?,
+            held_to: held_to(loaded, packed, None)?,
+            lints: prompt_findings(packed),
             concurrency: evals.concurrency.max(1),
             seed: None,
             repeat: 1,
@@ -116,31 +117,6 @@ pub(crate) fn deadlines(packed: &PackedSet) -> Result<Deadlines, SetError> {
         idle: Duration::from_millis(limits.idle_ms),
         total: Duration::from_millis(limits.total_ms),
     })
-}
-
-/// The thresholds by metric; of two for one metric the higher counts.
-fn thresholds(
-    accuracy: f64,
-    worst_slice: Option<f64>,
-    prompt: Option<(&BTreeMap<String, f64>, &str)>,
-) -> Result<BTreeMap<String, f64>, GateError> {
-    let mut all = BTreeMap::new();
-    let accuracy = (ACCURACY.to_owned(), accuracy, "evals.threshold".to_owned());
-    let worst =
-        worst_slice.map(|bar| (WORST_SLICE.to_owned(), bar, "evals.worst_slice".to_owned()));
-    let prompts = prompt.into_iter().flat_map(|(thresholds, file)| {
-        thresholds.iter().map(move |(metric, bar)| {
-            (metric.clone(), *bar, format!("{file}: thresholds.{metric}"))
-        })
-    });
-    for (metric, bar, place) in std::iter::once(accuracy).chain(worst).chain(prompts) {
-        if !(0.0..=1.0).contains(&bar) {
-            return Err(GateError::Threshold { place, bar });
-        }
-        let highest = all.entry(metric).or_insert(bar);
-        *highest = bar.max(*highest);
-    }
-    Ok(all)
 }
 
 /// Asks every case of the version set and judges the answers.
@@ -379,8 +355,9 @@ fn report_of(
 ) -> EvalReport {
     let at = clock.now();
     let cases_digest = cases.digest();
+    let policy = &options.held_to.policy;
     let comparison = options.previous.as_ref().map(|previous| compare_runs(previous, &results));
-    let judged = verdict_on(&results, &options.thresholds);
+    let judged = judge_run(policy, &results, &options.lints);
     let (verdict, reasons) = match options.max_drop {
         Some(max_drop) => worse(judged, judge_drop(comparison.as_ref(), max_drop)),
         None => judged,
@@ -394,12 +371,13 @@ fn report_of(
         correct,
         accuracy: correct as f64 / results.len().max(1) as f64,
         passed: verdict == GateVerdict::Pass,
-        threshold: options.thresholds.get(ACCURACY).copied().unwrap_or_default(),
+        threshold: policy.thresholds.get(ACCURACY).copied().unwrap_or_default(),
         details: results.iter().map(detail).collect(),
         run_id,
         at,
         version_set: subject.version_set.clone(),
         cases_digest,
+        held_to: Some(options.held_to.clone()),
         verdict,
         reasons,
         failure_table: failure_table(&results),

@@ -1,7 +1,7 @@
 //! Why the prompt hub refuses.
 
 use crate::control::EvalProblem;
-use crate::gate::CasesError;
+use crate::gate::GateError;
 use crate::store::StoreError;
 use crate::version_set::SetError;
 use std::io;
@@ -17,9 +17,9 @@ pub(crate) enum HubError {
     /// The prompts, or the set that they make.
     #[error(transparent)]
     Set(#[from] SetError),
-    /// The cases of the gate.
+    /// The gate's cases, or its policy.
     #[error(transparent)]
-    Cases(#[from] CasesError),
+    Cases(#[from] GateError),
     /// The state, or its sets.
     #[error(transparent)]
     Store(#[from] StoreError),

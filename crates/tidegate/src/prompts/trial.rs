@@ -6,10 +6,11 @@ use crate::clock::Clock;
 use crate::gate::{GateError, PromptTests, RunOptions, Tape, prompt_tests, run};
 use crate::version_set::{LiveSet, PackOverrides, pack};
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tidegate_core::gate::{ACCURACY, CaseResult, CheckKind, GateVerdict, fold_case_and_width};
+use tidegate_core::gate::{
+    ACCURACY, CaseResult, CheckKind, GatePolicy, GateVerdict, HeldTo, fold_case_and_width,
+};
 use tidegate_core::ids::VersionSetId;
 
 /// How a version is tested.
@@ -67,7 +68,8 @@ pub(crate) async fn trial(hub: &Hub<'_>, version: &Version, how: &How) -> Result
     let mut options = RunOptions::of(hub.loaded, &packed, &cases.cases, &Clock::Real)?;
     options.repeat = how.repeat;
     // A test holds or does not; the prompt's thresholds are of the whole eval set.
-    options.thresholds = BTreeMap::from([(ACCURACY.to_owned(), 1.0)]);
+    let thresholds = [(ACCURACY.to_owned(), 1.0)].into();
+    options.held_to = HeldTo::of(GatePolicy { thresholds, ..GatePolicy::default() });
     let report = run(&live, &cases, &options, &Tape::default(), &Clock::Real).await?;
     let failures = report.results.iter().filter(|result| !result.is_correct()).map(failed);
     Ok(Trial {

@@ -74,7 +74,8 @@ type Files = BTreeMap<String, Vec<u8>>;
 
 /// What is allowed but unwise in the set, and what has no effect, a sentence each.
 pub(crate) fn warnings(packed: &PackedSet) -> Vec<String> {
-    let mut warnings = prompt_warnings(packed);
+    let mut warnings: Vec<String> =
+        prompt_findings(packed).into_iter().map(|found| format!("prompt {found}")).collect();
     let index = packed.file(ArtifactKind::Index, RETRIEVAL_FILE);
     let index = index.and_then(|bytes| serde_json::from_slice::<RetrievalFile>(bytes).ok());
     let is_used = |index: &RetrievalFile| index.send_as.is_some() || index.search.is_some();
@@ -89,14 +90,11 @@ pub(crate) fn warnings(packed: &PackedSet) -> Vec<String> {
     warnings
 }
 
-fn prompt_warnings(packed: &PackedSet) -> Vec<String> {
+/// What the lints find in the set's prompt and it does not switch off, a sentence each.
+pub(crate) fn prompt_findings(packed: &PackedSet) -> Vec<String> {
     let version = packed.set.keys().prompt;
     let found = lint(&packed.files(ArtifactKind::Prompt), Path::new(&version));
-    found
-        .iter()
-        .filter(|one| one.counts())
-        .map(|one| format!("prompt {}", one.sentence()))
-        .collect()
+    found.iter().filter(|one| one.counts()).map(|one| one.sentence()).collect()
 }
 
 /// Packs the project as it is now.

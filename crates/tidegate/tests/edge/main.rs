@@ -95,6 +95,8 @@ mod outage;
 #[cfg(test)]
 mod outlook;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod preload;
 #[cfg(test)]

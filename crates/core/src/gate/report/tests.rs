@@ -51,6 +51,7 @@ fn report(results: Vec<CaseResult>) -> EvalReport {
         at: UnixMs(1),
         version_set: VersionSetId::parse("vs-0f3a9c21d4e7").unwrap(),
         cases_digest: Digest::of(b""),
+        held_to: None,
         verdict: GateVerdict::Fail,
         reasons: vec![],
         failure_table: vec![],

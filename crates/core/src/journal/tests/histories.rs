@@ -118,6 +118,7 @@ impl Run {
                 cases: Digest::of(b"cases"),
                 passed: *passed,
                 report: Digest::of(b"report"),
+                policy: Some(Digest::of(b"policy")),
             }),
             Step::Open => self.append(Event::IncidentOpened {
                 change_id: release,

@@ -2,8 +2,8 @@
 
 use crate::gate::{
     Agreement, Case, CaseResult, Check, CheckKind, CheckResult, Checks, EvalReport, FailureRow,
-    GateVerdict, Handling, HumanLabel, JudgeRecord, PairedTest, Repeats, ReportDetail, Risk,
-    RunComparison, Severity, SliceRow, Tokens, Unanswered,
+    GatePolicy, GateVerdict, Handling, HeldTo, HumanLabel, JudgeRecord, PairedTest, Repeats,
+    ReportDetail, Risk, RunComparison, Severity, SliceRow, Tokens, Unanswered,
 };
 use crate::ids::{Digest, UnixMs};
 use crate::upstream::Failure;
@@ -97,6 +97,15 @@ fn failures() -> FailureRow {
     FailureRow { risk: Risk::Safety, total: 1, failed: named(), errors: named() }
 }
 
+fn policy() -> GatePolicy {
+    GatePolicy {
+        thresholds: [("accuracy".to_owned(), 0.5)].into(),
+        blocking: ["text".to_owned()].into(),
+        red_lines: ["text".to_owned()].into(),
+        lints: true,
+    }
+}
+
 pub(super) fn report() -> EvalReport {
     let (text, some) = (|| "text".to_owned(), || Some("text".to_owned()));
     let case = Case {
@@ -153,6 +162,7 @@ pub(super) fn report() -> EvalReport {
         at: UnixMs(1),
         version_set: super::set_id(0),
         cases_digest: Digest::of(b""),
+        held_to: Some(HeldTo { policy: policy(), counts_as: Digest::of(b"") }),
         verdict: GateVerdict::Pass,
         reasons: vec![text()],
         failure_table: vec![failures()],

@@ -214,6 +214,9 @@ impl Explain for StartError {
             StartError::Contract { .. } => {
                 one(Failed, "answer them under `contract:` in tidegate.yaml, one line each")
             }
+            StartError::Written { .. } => {
+                one(Failed, "the gate is written in the file that `evals.gate` names")
+            }
             StartError::NothingNew { .. } => one(
                 Usage,
                 "change a prompt, the model or another artifact, or name one: `--prompt v2`",
@@ -224,7 +227,9 @@ impl Explain for StartError {
             ),
             StartError::Eval { problem, command, .. } => {
                 let first = match problem {
-                    EvalProblem::None | EvalProblem::OtherCases { .. } => "run the cases: ",
+                    EvalProblem::None
+                    | EvalProblem::OtherCases { .. }
+                    | EvalProblem::OtherPolicy { .. } => "run the cases: ",
                     EvalProblem::Failed { .. } => "fix the failures, then run the cases again: ",
                 };
                 one(Failed, format!("{first}`{command}`"))

@@ -24,7 +24,9 @@ impl Explain for HubError {
             ),
             HubError::Gate { version, problem } => {
                 let first = match problem {
-                    EvalProblem::None | EvalProblem::OtherCases { .. } => "run the cases",
+                    EvalProblem::None
+                    | EvalProblem::OtherCases { .. }
+                    | EvalProblem::OtherPolicy { .. } => "run the cases",
                     EvalProblem::Failed { .. } => "fix the failures, then run the cases again",
                 };
                 one(Failed, format!("{first}: `tidegate eval --prompt {version}`"))

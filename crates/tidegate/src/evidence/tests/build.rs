@@ -414,6 +414,7 @@ fn eval(to: &PackedSet) -> EvalReport {
         at: START,
         version_set: to.set.id.clone(),
         cases_digest: Digest::of(b"cases"),
+        held_to: None,
         verdict: GateVerdict::Pass,
         reasons: vec!["accuracy 0.800 is at least 0.8".to_owned()],
         failure_table: failure_table(&results),

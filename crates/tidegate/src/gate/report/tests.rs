@@ -50,6 +50,7 @@ fn report(results: Vec<CaseResult>, verdict: GateVerdict) -> EvalReport {
         at: UnixMs(1_700_000_000_999),
         version_set: VersionSetId::parse("vs-0f3a9c21d4e7").unwrap(),
         cases_digest: Digest::of(b""),
+        held_to: None,
         verdict,
         reasons: vec!["a reason".to_owned()],
         failure_table: failure_table(&results),

@@ -1,6 +1,7 @@
 use super::*;
+use std::collections::BTreeMap;
 use std::sync::Mutex;
-use tidegate_core::gate::{Checks, Handling, Risk, Severity};
+use tidegate_core::gate::{Checks, GatePolicy, Handling, Risk, Severity};
 use tidegate_core::ids::UnixMs;
 use tidegate_core::upstream::Failure;
 
@@ -29,8 +30,11 @@ fn set(cases: Vec<Case>) -> CaseSet {
 
 fn options(accuracy: f64) -> RunOptions {
     let second = Duration::from_secs(1);
+    let thresholds = BTreeMap::from([(ACCURACY.to_owned(), accuracy)]);
+    let policy = GatePolicy { thresholds, ..GatePolicy::default() };
     RunOptions {
-        thresholds: BTreeMap::from([(ACCURACY.to_owned(), accuracy)]),
+        held_to: HeldTo::of(policy),
+        lints: Vec::new(),
         concurrency: 3,
         seed: None,
         repeat: 1,
@@ -310,20 +314,4 @@ async fn what_is_measured_only_decides_nothing() {
 async fn a_run_of_nothing_is_inconclusive() {
     let report = run_on(&set(vec![]), &options(0.0), |_, _| Ok("好")).await;
     assert_eq!((report.verdict, report.accuracy), (GateVerdict::Inconclusive, 0.0));
-}
-
-#[test]
-fn the_prompts_thresholds_raise_the_bar() {
-    let prompt = |accuracy: f64| {
-        BTreeMap::from([("accuracy".to_owned(), accuracy), ("safety".to_owned(), 0.99)])
-    };
-    let of = |accuracy: f64| thresholds(0.85, None, Some((&prompt(accuracy), "v3/config.yaml")));
-    assert_eq!(of(0.9).unwrap()["accuracy"], 0.9);
-    assert_eq!(of(0.5).unwrap()["accuracy"], 0.85);
-    assert_eq!(of(0.5).unwrap()["safety"], 0.99);
-    let error = of(90.0).unwrap_err().to_string();
-    assert_eq!(error, "v3/config.yaml: thresholds.accuracy is 90; it must be between 0 and 1");
-    assert!(of(f64::NAN).is_err());
-    let error = thresholds(85.0, None, None).unwrap_err().to_string();
-    assert_eq!(error, "evals.threshold is 85; it must be between 0 and 1");
 }
