@@ -7,6 +7,7 @@
 //! [`journal`].
 
 pub mod access;
+pub mod approval;
 pub mod calendar;
 pub mod data;
 pub mod ids;

@@ -22,6 +22,7 @@ pub(crate) use error::DataError;
 use error::Result;
 use lines::{Line, Lines};
 use pointer::Pointer;
+pub(crate) use pointer::lfs_pointer;
 use report::Schema;
 pub(crate) use report::{Found, Kind, Report};
 use row::Row;

@@ -21,6 +21,7 @@ mod version_set;
 mod index;
 
 mod data;
+mod models;
 
 mod guard;
 

@@ -1,6 +1,7 @@
 //! Events and their chain.
 
 use crate::access::{Grant, KeyId};
+use crate::approval::Approver;
 use crate::calendar::Day;
 use crate::decide::{Decision, Order, Plan, Signal};
 use crate::degrade::DegradeLevel;
@@ -63,6 +64,20 @@ pub enum Event {
         /// Digest of what its gate demanded; absent in journals of earlier versions.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         policy: Option<Digest>,
+    },
+    /// A version set was approved.
+    Approved {
+        /// The set.
+        set: VersionSetId,
+        /// Who, as the command line names its user; with the key that the order came with.
+        by: String,
+        /// Whether that is a person or a machine.
+        approver: Approver,
+        /// Why, in the approver's words.
+        reason: String,
+        /// The latest eval run of the set; absent where there was none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run_id: Option<String>,
     },
     /// A release began.
     ReleaseStarted {

@@ -59,6 +59,17 @@ pub enum ReplayError {
     /// No key has this name.
     #[error("there is no key `{0}`")]
     NoKey(KeyId),
+    /// The set was neither packed nor evaluated here.
+    #[error("this project has no version set `{0}`")]
+    UnknownSet(VersionSetId),
+    /// Nobody approves a set twice.
+    #[error("`{by}` has approved version set `{set}` already")]
+    ApprovedAlready {
+        /// The set.
+        set: VersionSetId,
+        /// Who approved it.
+        by: String,
+    },
     /// A shadow runs, and nothing else may.
     #[error("a shadow of version set `{0}` is running")]
     ShadowRunning(VersionSetId),

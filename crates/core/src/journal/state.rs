@@ -4,6 +4,7 @@ use super::block::Block;
 use super::event::{Entry, Event, verify_chain};
 use super::replay_error::ReplayError;
 use crate::access::{Grant, HeldKey, KeyId};
+use crate::approval::{Approval, is_same};
 use crate::decide::{
     Action, Cause, Decision, DecisionKind, Order, OrderKind, Phase, Plan, ReleaseState, Signal,
 };
@@ -69,6 +70,9 @@ pub struct Release {
     /// Whether it was promoted and taken back after that.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub taken_back: bool,
+    /// Who had approved its candidate when it was started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<Approval>,
 }
 
 /// Everything control knows.
@@ -100,6 +104,9 @@ pub struct ControlState {
     /// The keys of the service, those that open no more as well.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<KeyId, HeldKey>,
+    /// Who approved which set; a rollback voids those of its candidate.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub approvals: BTreeMap<VersionSetId, Vec<Approval>>,
     /// How much of the service is switched off; absent where nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub degraded: Option<Degraded>,
@@ -176,6 +183,11 @@ impl ControlState {
                 };
                 self.eval_runs.insert(set.clone(), run);
             }
+            Event::Approved { set, by, approver, reason, run_id } => {
+                let (by, approver) = (by.clone(), *approver);
+                let (reason, run_id) = (reason.clone(), run_id.clone());
+                self.approve(set, Approval { by, approver, reason, at, run_id })?;
+            }
             Event::ReleaseStarted { plan, table, by, override_reason, smoke: _ } => {
                 self.start(at, plan, table, by, override_reason.as_deref())?;
             }
@@ -226,6 +238,18 @@ impl ControlState {
                 self.packed(change_id, path, manifest)?;
             }
         }
+        Ok(())
+    }
+
+    fn approve(&mut self, set: &VersionSetId, approval: Approval) -> Result<(), ReplayError> {
+        if !self.sets.contains_key(set) && !self.eval_runs.contains_key(set) {
+            return Err(ReplayError::UnknownSet(set.clone()));
+        }
+        let approvals = self.approvals.entry(set.clone()).or_default();
+        if approvals.iter().any(|earlier| is_same(&earlier.by, &approval.by)) {
+            return Err(ReplayError::ApprovedAlready { set: set.clone(), by: approval.by });
+        }
+        approvals.push(approval);
         Ok(())
     }
 
@@ -299,6 +323,7 @@ impl ControlState {
             sample_ids: Vec::new(),
             ordered_rungs: Vec::new(),
             taken_back: false,
+            approvals: self.approvals.get(&plan.to).cloned().unwrap_or_default(),
         };
         self.releases.insert(plan.change_id.clone(), Arc::new(release));
         Ok(())
@@ -334,6 +359,7 @@ impl ControlState {
         if goes_back {
             let reason = decision.reasons.first().cloned().map(Cause::from);
             let block = Block { change_id: change_id.clone(), at, reason };
+            self.approvals.remove(&candidate);
             self.blocked.insert(candidate, block);
         }
         if decision.state.phase.is_final() {

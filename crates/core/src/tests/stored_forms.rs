@@ -6,6 +6,7 @@
 //! are made field by field and without `..`, so a new field does not compile before it is listed.
 //! `TIDEGATE_ACCEPT=1` writes the list; journals of earlier versions are in `tests/journals`.
 
+use crate::approval::Approver;
 use crate::decide::{
     Action, Baseline, Cause, Cell, Decision, DecisionKind, LineRule, Moments, Order, OrderKind,
     PausedBy, Phase, Plan, Preset, Reason, ReasonCode, ReleaseState, Share, SharedFault, Signal,
@@ -293,6 +294,13 @@ fn events() -> Vec<Event> {
             report: Digest::of(b""),
             policy: Some(Digest::of(b"")),
         },
+        Event::Approved {
+            set: set.clone(),
+            by: text(),
+            approver: Approver::Person,
+            reason: text(),
+            run_id: Some(text()),
+        },
         Event::ReleaseStarted {
             plan: Box::new(plan()),
             table: table(),
@@ -452,7 +460,7 @@ fn what_is_on_disk_is_as_listed() {
 #[test]
 fn the_examples_have_every_event_and_read_back() {
     let names: BTreeSet<&str> = events().iter().map(name).collect();
-    assert_eq!(names.len(), 25, "one example of each event");
+    assert_eq!(names.len(), 26, "one example of each event");
     for event in events() {
         let written = serde_json::to_value(&event).unwrap();
         assert_eq!(written["event"], name(&event));

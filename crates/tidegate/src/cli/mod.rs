@@ -1,6 +1,7 @@
 //! Commands: what a person types, one file each.
 
 mod ab;
+mod approve;
 mod backend;
 mod cases;
 mod check;
@@ -15,6 +16,7 @@ mod gate;
 mod index;
 pub(crate) mod init;
 mod key;
+mod model;
 mod outlook;
 mod prompt;
 mod records;
@@ -113,6 +115,8 @@ enum Command {
     Runs(runs::RunsCommand),
     /// Compare two version sets by their runs of the same cases.
     Ab(ab::AbArgs),
+    /// Approve a version set before it is released.
+    Approve(approve::ApproveArgs),
     /// Ask a service that runs: its health, and one chat completion.
     Smoke(smoke::SmokeArgs),
     /// Write a workflow for GitHub or GitLab, or run its stages here.
@@ -162,6 +166,9 @@ enum Command {
     /// Bring cases in from other programs and out to them, and check files of cases.
     #[command(subcommand)]
     Cases(cases::CasesCommand),
+    /// Register the weights of models by commit and digest, and list them.
+    #[command(subcommand)]
+    Model(model::ModelCommand),
     /// Check data that models are trained on.
     #[command(subcommand)]
     Data(data::DataCommand),
@@ -184,6 +191,7 @@ impl Command {
             | Command::Eval(_)
             | Command::Gate(_)
             | Command::Ab(_)
+            | Command::Approve(_)
             | Command::Smoke(_)
             | Command::Ci(_)
             | Command::Release(_)
@@ -203,6 +211,7 @@ impl Command {
             | Command::Prompt(_)
             | Command::Index(_)
             | Command::Cases(_)
+            | Command::Model(_)
             | Command::Data(_) => true,
             Command::Init(_)
             | Command::Demo(_)
@@ -348,6 +357,7 @@ async fn obey(config: &Path, command: Command, json: bool) -> Result<()> {
         Command::Eval(args) => eval::run(config, &args, json).await,
         Command::Gate(args) => gate::run(config, &args, json).await,
         Command::Ab(args) => ab::run(config, &args, json),
+        Command::Approve(args) => approve::run(config, args, json).await,
         Command::Ci(command) => ci::run(config, command, json).await,
         Command::Smoke(args) => smoke::run(config, &args).await,
         Command::Release(command) => release::run(config, command, json).await,
@@ -368,6 +378,7 @@ async fn obey(config: &Path, command: Command, json: bool) -> Result<()> {
         Command::Prompt(command) => prompt::run(config, command, json).await,
         Command::Index(command) => index::run(config, command, json).await,
         Command::Cases(command) => cases::run(config, command, json),
+        Command::Model(command) => model::run(&crate::config::load(config)?, command, json),
         Command::Data(command) => data::run(config, command, json),
         Command::Config(ConfigCommand::Schema) => {
             output::json(&crate::config::schema());

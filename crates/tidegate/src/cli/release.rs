@@ -272,7 +272,7 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
             output::json(&serde_json::json!({
                 "service": state.service, "table": table, "served": served,
                 "notes": notes, "release": null,
-                "experimental": state.is_experimental(),
+                "experimental": state.is_experimental(), "approvals": state.approvals,
                 "files_edited": edits.and_then(Result::ok), "endpoints": endpoints,
             }));
         } else {
@@ -294,6 +294,7 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
             "table": table,
             "served": served,
             "notes": notes,
+            "approvals": state.approvals,
             "experimental": state.is_experimental(),
             "files_edited": edits.and_then(Result::ok),
             "endpoints": endpoints,
@@ -331,6 +332,7 @@ fn say_service(
     endpoints: &[EndpointAnswer],
 ) {
     view::endpoints(lang::reader(), endpoints).iter().for_each(output::line);
+    view::approvals(state).iter().for_each(output::line);
     if state.service.is_some() && state.is_experimental() {
         output::sentence(view::experimental(lang::reader()));
     }

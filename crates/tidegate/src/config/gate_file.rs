@@ -1,5 +1,5 @@
-//! The policy of the gate, a separate file that `evals.gate` names: what a run must reach, and
-//! the three gates that users write.
+//! The policy of the gate, a separate file that `evals.gate` names: what a run must reach, who must
+//! approve it, and the three gates that users write.
 
 use super::error::{ConfigError, Result};
 use super::load::Loaded;
@@ -14,6 +14,9 @@ use tidegate_core::gate::{
 use tidegate_core::ids::UnixMs;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+
+/// Most approvals that a gate may demand; more people than that do not look.
+const APPROVALS_MAX: u32 = 10;
 
 /// What the file says. It is read without variables: its digest names what a run was held to.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -33,6 +36,10 @@ pub(crate) struct GateFile {
     pub(crate) red_lines: BTreeSet<String>,
     /// Whether what the lints of the prompt find fails the gate.
     pub(crate) lints: bool,
+    /// How many must approve a version set before it is released.
+    pub(crate) approvals: u32,
+    /// Whose approvals count.
+    approvers: Approvers,
     /// The gates that users write.
     gates: WrittenGates,
 }
@@ -47,9 +54,21 @@ impl Default for GateFile {
             blocking: BTreeSet::new(),
             red_lines: BTreeSet::new(),
             lints: true,
+            approvals: 0,
+            approvers: Approvers::Anyone,
             gates: WrittenGates::default(),
         }
     }
+}
+
+/// Whose approvals count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Approvers {
+    /// People, and machines such as a pipeline.
+    Anyone,
+    /// People only.
+    People,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -97,6 +116,11 @@ impl GateFile {
         let file: GateFile = source.parse(&places)?;
         Reader { source: &source, places: &places }.check(&file)?;
         Ok(Some(file))
+    }
+
+    /// Whether a machine's approval does not count.
+    pub(crate) fn people_only(&self) -> bool {
+        self.approvers == Approvers::People
     }
 
     /// What each metric needs; a class, a tag and a slice are metrics.
@@ -182,6 +206,10 @@ impl Reader<'_> {
             let error = self.source.at(self.places.key(&format!("classes.{name}")), &text);
             return Err(error.with(near::hint(name, classes)));
         }
+        if file.approvals > APPROVALS_MAX {
+            let text = format!("given `{}`, allowed 0 to {APPROVALS_MAX}", file.approvals);
+            return Err(self.error("approvals", &text));
+        }
         WrittenGate::ALL.into_iter().try_for_each(|gate| match file.gates.get(gate) {
             Some(text) => self.written(&format!("gates.{}", gate.as_str()), text),
             None => Ok(()),
@@ -256,6 +284,9 @@ mod tests {
         check_refused("metrics:\n  bleu: 1.5\n", &["gate.yaml:2", "metrics.bleu", "0 to 1"]);
         check_refused("tags: {zh: .nan}\n", &["gate.yaml:1"]);
         check_refused("classes: {safty: 1}\n", &["gate.yaml:1", "safty", "safety"]);
+        check_refused("approvals: 11\n", &["approvals", "0 to 10"]);
+        check_refused("approvals: -1\n", &["gate.yaml:1", "approvals"]);
+        check_refused("approvers: people_only\n", &["people_only", "`people`"]);
         check_refused("blockin: [a]\n", &["gate.yaml:1", "unknown key `blockin`", "blocking"]);
         check_refused("gates: {gate_4: {until: x}}\n", &["unknown key `gate_4`"]);
         check_refused("gates: {gate_1: {}}\n", &["gates.gate_1", "neither", "until:"]);

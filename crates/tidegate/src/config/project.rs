@@ -5,6 +5,7 @@ use tidegate_core::access::Priority;
 use super::cache::CacheConfig;
 use super::environment::Environment;
 use super::judge::JudgeConfig;
+use super::lineage::FineTune;
 use super::money::{BoundsConfig, Price, PriceRow, Prices, TenantConfig};
 use super::retrieval::{EmbeddingService, IndexArtifact};
 use super::tls::Tls;
@@ -209,6 +210,18 @@ pub(crate) struct ModelArtifact {
     pub(crate) embeddings: Option<String>,
     /// More members for every request to the model (`top_p`, `seed`, …).
     pub(crate) parameters: BTreeMap<String, Value>,
+    /// How its weights are quantized, for example `q4_k_m`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) quantization: Option<String>,
+    /// What runs it, with its version, for example `llama.cpp b6401`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) runtime: Option<String>,
+    /// How it came to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fine_tune: Option<FineTune>,
+    /// The commit that it is registered by, with `tidegate model register`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) registered: Option<String>,
     /// Models that are asked, in this order, where this one does not answer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) fallback: Vec<FallbackModel>,

@@ -300,6 +300,7 @@ impl Ahead {
                 opened.then(|| self.opened_answer())
             }
             Command::Start(_)
+            | Command::Approve(_)
             | Command::Pack(_)
             | Command::RecordEval(_)
             | Command::KeepSentinel(_)

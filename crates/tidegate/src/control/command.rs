@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use tidegate_core::access::{Bounds, KeyError, KeyText, Priority, Role};
+use tidegate_core::approval::Approver;
 use tidegate_core::calendar::Day;
 use tidegate_core::decide::Order;
 use tidegate_core::degrade::DegradeLevel;
@@ -48,6 +49,8 @@ pub(crate) enum Command {
         /// Why.
         reason: String,
     },
+    /// Approve a version set.
+    Approve(Box<ApproveRequest>),
     /// Open the entrance again after a black signal.
     Reopen {
         /// Who.
@@ -127,6 +130,7 @@ impl Command {
         match self {
             Command::Start(request) => Some(&mut request.by),
             Command::StartShadow(request) => Some(&mut request.by),
+            Command::Approve(request) => Some(&mut request.by),
             Command::Order { order, .. } => Some(&mut order.by),
             Command::MakeKey(request) => Some(&mut request.by),
             Command::DeleteRecords(request) => Some(&mut request.by),
@@ -162,6 +166,7 @@ impl Command {
             Command::Start(_)
             | Command::StartShadow(_)
             | Command::StopShadow { .. }
+            | Command::Approve(_)
             | Command::Order { .. }
             | Command::Pack(_)
             | Command::RecordEval(_)
@@ -219,6 +224,22 @@ pub(crate) struct ShadowRequest {
     /// How long at most, ms.
     #[serde(default)]
     pub(crate) lasts_ms: Option<u64>,
+}
+
+/// What is approved, who does it and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ApproveRequest {
+    /// A version set by its id, or a release, whose candidate is meant.
+    pub(crate) change: String,
+    /// Who approves it.
+    pub(crate) by: String,
+    /// Whether that is a person or a machine.
+    pub(crate) approver: Approver,
+    /// Why.
+    pub(crate) reason: String,
+    /// Whether a set that was rolled back may be approved again.
+    #[serde(default)]
+    pub(crate) again: bool,
 }
 
 /// What a key is made with. A member that is not known is refused: it may be a bound.

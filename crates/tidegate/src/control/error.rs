@@ -89,6 +89,15 @@ pub(crate) enum ControlError {
     /// An order names none, and none runs.
     #[error("no release is running")]
     NoneRuns { promoted: Option<ChangeId> },
+    /// What is to be approved is nothing that is here.
+    #[error("this project has no version set or release `{}`", .given.escape_debug())]
+    NothingToApprove { given: String },
+    /// An approval without a reason says nothing to whoever reads it.
+    #[error("an approval needs a reason: 1 to {max} characters")]
+    NoReason { max: usize },
+    /// The set was rolled back.
+    #[error("version set `{set}` was rolled back by release `{release}`, so it is not approved")]
+    ApprovesBlocked { set: VersionSetId, release: ChangeId },
     /// A pack of neither a release nor an incident.
     #[error("this project has no release `{name}`")]
     NoSuchRelease { name: ChangeId },
@@ -219,6 +228,14 @@ pub(crate) enum StartError {
     /// The eval of the set, which `command` runs again.
     #[error("{set} ({label}) cannot be released: {problem}")]
     Eval { set: VersionSetId, label: String, problem: EvalProblem, command: String },
+    /// What the gate demands of approvals; `missed` is why some do not count.
+    #[error(
+        "{set} ({label}) needs {needed} approval{} and has {}{}",
+        if *needed == 1 { "" } else { "s" },
+        counted,
+        if missed.is_empty() { String::new() } else { format!("; {}", missed.join(", ")) }
+    )]
+    Approval { set: VersionSetId, label: String, needed: u32, counted: usize, missed: Vec<String> },
     /// The plan is not sound.
     #[error(transparent)]
     Plan(#[from] PlanError),

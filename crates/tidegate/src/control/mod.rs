@@ -10,6 +10,7 @@ mod resolve;
 mod tick;
 mod way_back;
 
+mod approve;
 mod experimental;
 mod keys;
 mod records;
@@ -32,7 +33,7 @@ mod status;
 
 pub(crate) use admin::{AdminError, AdminPlane, WireError, serve_admin};
 pub(crate) use command::{
-    Answer, Command, DeleteRequest, KeyRequest, NewKey, ShadowRequest, StartRequest,
+    Answer, ApproveRequest, Command, DeleteRequest, KeyRequest, NewKey, ShadowRequest, StartRequest,
 };
 pub(crate) use error::{
     ControlError, EvalProblem, KeyRefused, ProjectError, ShadowError, ShadowProblem, StartError,
@@ -255,6 +256,7 @@ impl Control {
                 }
                 self.order(order, release).await
             }
+            Command::Approve(request) => self.approve(*request).await,
             Command::Pack(overrides) => self.pack(&overrides).await,
             Command::RecordEval(report) => self.record_eval(*report).await,
             Command::KeepSentinel(result) => self.keep_sentinel(*result).await,

@@ -133,6 +133,7 @@ impl ControlHandle {
             }
             Command::Reopen { .. } => true,
             Command::Start(_)
+            | Command::Approve(_)
             | Command::Pack(_)
             | Command::RecordEval(_)
             | Command::KeepSentinel(_)
@@ -199,6 +200,7 @@ impl ControlHandle {
             Command::Order { order, release, anyway: _ } => self.ahead.order(&order, release, now),
             Command::Reopen { by, reason } => self.ahead.reopen(by, reason, now),
             Command::Start(_)
+            | Command::Approve(_)
             | Command::Pack(_)
             | Command::RecordEval(_)
             | Command::KeepSentinel(_)

@@ -2,8 +2,8 @@
 //!
 //! Order of checks: the contract is complete; the set differs from stable; there is a way back
 //! or someone accepts that there is none; the set is not blocked (invariant 4); the exact set
-//! passed the exact cases of now; where the project asks for it, its shadow passed. All of them are
-//! checked before anything is written.
+//! passed the exact cases of now; where the project asks for it, its shadow passed; who must
+//! approve it has. All of them are checked before anything is written.
 
 use super::command::{Answer, StartRequest};
 use super::error::{EvalProblem, Result, StartError};
@@ -50,6 +50,7 @@ impl Control {
         if self.project()?.project.release.shadow.gate {
             self.require_shadow(&current.stable, &packed, &request)?;
         }
+        self.require_approvals(&packed, &request.by)?;
         let plan = self.plan(&stable, &packed, &changes)?;
         let table = first_table(&current, &plan);
         let change_id = plan.change_id.clone();

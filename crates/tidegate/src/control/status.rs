@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tidegate_core::access::KeyId;
+use tidegate_core::approval::Approval;
 use tidegate_core::degrade::Degraded;
 use tidegate_core::drift::Sentinel;
 use tidegate_core::ids::{ChangeId, Digest, IncidentId, ServiceName, UnixMs, VersionSetId};
@@ -41,6 +42,9 @@ pub(crate) struct Status {
     incidents: BTreeMap<IncidentId, IncidentAnswer>,
     /// Sets that passed the gate of a release.
     released: BTreeMap<VersionSetId, UnixMs>,
+    /// Who approved which set.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    approvals: BTreeMap<VersionSetId, Vec<Approval>>,
     /// How much of the service is switched off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     degraded: Option<Degraded>,
@@ -77,6 +81,7 @@ impl Status {
             incidents,
             released,
             keys,
+            approvals,
             degraded,
             shadows: _,
             sentinel,
@@ -98,6 +103,7 @@ impl Status {
             releases: each(releases.into_iter().map(|(id, it)| (id, Arc::unwrap_or_clone(it)))),
             incidents: each(incidents),
             released,
+            approvals,
             degraded,
             sentinel,
             keys: keys
@@ -124,6 +130,7 @@ impl Status {
             releases: BTreeMap::new(),
             incidents: BTreeMap::new(),
             released: BTreeMap::new(),
+            approvals: BTreeMap::new(),
             degraded: None,
             sentinel: Sentinel::default(),
             endpoints: Vec::new(),
@@ -149,6 +156,7 @@ impl Status {
             releases,
             incidents,
             released,
+            approvals,
             degraded,
             sentinel,
             keys: _,
@@ -164,6 +172,7 @@ impl Status {
             active,
             incidents: each(incidents),
             released,
+            approvals,
             degraded,
             sentinel,
             seq,

@@ -97,6 +97,17 @@ impl Pointer {
     }
 }
 
+/// What a pointer of Git LFS says of its data: SHA-256 in hex, and bytes; none for another file.
+pub(crate) fn lfs_pointer(path: &Path) -> Option<(String, u64)> {
+    let text = read_short(path, POINTER_MAX)?;
+    let lines = || text.strip_prefix(LFS).into_iter().flat_map(str::lines);
+    let value = |key: &str| lines().find_map(|line| line.strip_prefix(key));
+    let sha256 = value("oid sha256:")?.trim();
+    let is_digest = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let bytes = value("size ")?.trim().parse().ok()?;
+    is_digest.then(|| (sha256.to_ascii_lowercase(), bytes))
+}
+
 fn read_short(path: &Path, max: u64) -> Option<String> {
     let mut text = String::new();
     let file = File::open(path).ok()?;

@@ -5,9 +5,11 @@ use super::diff::way_back_problems;
 use super::error::{EvidenceError, Result};
 use super::html::cell;
 use super::journal::Step;
+use crate::clock::rfc3339;
 use crate::lang::Lang;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use tidegate_core::approval::{Approval, Approver};
 use tidegate_core::decide::{Line, Reason, ReasonCode};
 use tidegate_core::evidence::{GateEntry, GateLevel, GateStatus};
 use tidegate_core::gate::{EvalReport, GateVerdict, HeldTo};
@@ -33,6 +35,7 @@ pub(super) fn gates(data: &CleanData) -> Vec<Gate> {
     gates.extend(Line::ALL.into_iter().map(|line| line_gate(line, &data.steps)));
     gates.push(way_back_gate(data));
     gates.extend(operator_gate(data));
+    gates.extend(approval_gate(data));
     for output in &data.gates {
         let path = output_path(&output.name);
         let entry = GateEntry { level: output.level, status: output.status, evidence: path };
@@ -138,6 +141,13 @@ fn operator_gate(data: &CleanData) -> Option<Gate> {
     Some(gate("operator", GateLevel::L0, GateStatus::Fail, "decisions.jsonl", reason))
 }
 
+/// The approvals that it started with, where there were any.
+fn approval_gate(data: &CleanData) -> Option<Gate> {
+    let who: Vec<String> = data.release.approvals.iter().map(|it| it.by.clone()).collect();
+    let reason = format!("approved by {}", who.join(", "));
+    (!who.is_empty()).then(|| gate("approval", GateLevel::L0, GateStatus::Pass, SUMMARY, reason))
+}
+
 fn way_back_gate(data: &CleanData) -> Gate {
     let (status, reason) = match way_back_problems(data) {
         None => (GateStatus::Inconclusive, "one of the two sets is not in the store".to_owned()),
@@ -174,6 +184,23 @@ pub(super) fn files(data: &CleanData, gates: &[Gate]) -> Result<BTreeMap<String,
     Ok(files)
 }
 
+fn approvals(text: &mut String, approvals: &[Approval]) {
+    if approvals.is_empty() {
+        return;
+    }
+    text.push_str("\n## Approvals\n\n| who | is a | when | why | latest eval run then |\n");
+    text.push_str("|---|---|---|---|---|\n");
+    for Approval { by, approver, reason, at, run_id } in approvals {
+        let kind = match approver {
+            Approver::Person => "person",
+            Approver::Machine => "machine",
+        };
+        let (at, run) = (rfc3339(*at), run_id.as_deref().unwrap_or("none"));
+        let (by, reason, run) = (cell(by), cell(reason), cell(run));
+        let _ = writeln!(text, "| {by} | {kind} | {at} | {reason} | {run} |");
+    }
+}
+
 /// What the run was held to, and the digests of it and of its cases.
 fn held_to(text: &mut String, eval: &EvalReport) {
     let Some(HeldTo { policy, counts_as }) = &eval.held_to else { return };
@@ -205,6 +232,7 @@ fn summary(data: &CleanData, gates: &[Gate]) -> String {
             gate.entry.evidence,
         );
     }
+    approvals(&mut text, &data.release.approvals);
     let Some(eval) = &data.eval else { return text };
     let _ = writeln!(
         text,

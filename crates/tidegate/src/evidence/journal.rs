@@ -92,6 +92,7 @@ pub(super) fn steps(journal: &[JournalLine]) -> Result<Vec<Step>> {
             | Event::ServiceReleased { .. }
             | Event::SetPacked { .. }
             | Event::EvalRun { .. }
+            | Event::Approved { .. }
             | Event::ReleaseStarted { .. }
             | Event::EntranceOpened { .. }
             | Event::IncidentOpened { .. }
@@ -132,7 +133,8 @@ pub(super) fn of_release(
             Event::ServiceAdopted { set, .. }
             | Event::ServiceReleased { set, .. }
             | Event::SetPacked { set, .. }
-            | Event::EvalRun { set, .. } => sets.contains(&set),
+            | Event::EvalRun { set, .. }
+            | Event::Approved { set, .. } => sets.contains(&set),
             Event::ReleaseStarted { plan, table, .. } => {
                 let belongs = plan.change_id == *change_id;
                 generations.extend(belongs.then_some(table.generation));
@@ -217,7 +219,8 @@ pub(super) fn of_incident(
             Event::ServiceAdopted { set: of, .. }
             | Event::ServiceReleased { set: of, .. }
             | Event::SetPacked { set: of, .. }
-            | Event::EvalRun { set: of, .. } => of == set,
+            | Event::EvalRun { set: of, .. }
+            | Event::Approved { set: of, .. } => of == set,
             Event::RedLinesSeen(lines) => lines.incident == *incident,
             Event::SentinelRan(note) => note.incident.as_ref() == Some(incident),
             Event::SentinelAccepted { incident: id, .. } => id.as_ref() == Some(incident),

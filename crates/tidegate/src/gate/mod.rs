@@ -98,7 +98,7 @@ pub(crate) use load::{
     case_schema, file_cases, load_cases, prompt_tests, read_bytes, read_cases, read_file,
     read_members, read_text,
 };
-pub(crate) use policy::{judge_written, latest_report, policy_of};
+pub(crate) use policy::{gate_file, judge_written, latest_report, policy_of};
 pub(crate) use project::{Asking, eval_project};
 pub(crate) use replay::replay;
 pub(crate) use report::{annotations, case_notes, html, junit, sarif, save, summary};

@@ -85,7 +85,7 @@ fn demands(
 ///
 /// # Errors
 /// It cannot be read.
-fn gate_file(loaded: &Loaded) -> Result<Option<GateFile>, GateError> {
+pub(crate) fn gate_file(loaded: &Loaded) -> Result<Option<GateFile>, GateError> {
     Ok(GateFile::of(loaded).map_err(super::CasesError::from)?)
 }
 

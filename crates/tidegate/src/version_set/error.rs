@@ -4,6 +4,7 @@
 //! all. What to do about each is said at the command line.
 
 use crate::config::ConfigError;
+use crate::models::RegistryError;
 use crate::store::StoreError;
 use crate::upstream::SetupError;
 use std::io;
@@ -292,6 +293,12 @@ pub(crate) enum ModelError {
     /// It would be asked twice.
     #[error("artifacts.model.fallback: `{name}` is the model itself")]
     FallbackToItself { name: String },
+    /// What is said of the model is no text.
+    #[error("`artifacts.model.{key}` is not valid: 1 to {max} characters on one line")]
+    About { key: &'static str, max: usize },
+    /// The weights that are named are not registered, or changed.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     /// Another recording is another model.
     #[error("upstream `{upstream}`: the recording is not the one this version set was packed with")]
     RecordingChanged { upstream: String },

@@ -2,6 +2,7 @@
 //! link that leads out of it.
 
 use super::error::FilesError;
+use crate::models::sha256_of_file;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -213,32 +214,10 @@ impl Collector<'_> {
 
     fn pointer(&self, path: &Path, real: &Path) -> Result<Pointer, FilesError> {
         let shown = self.bounds.shown(path);
-        let (sha256, bytes) = sha256_of_file(real)
+        let (sha256, bytes) = sha256_of_file(real, &mut |_| {})
             .map_err(|error| unreadable(self.bounds.key, shown.clone(), error))?;
         Ok(Pointer { path: shown, sha256, bytes })
     }
-}
-
-/// SHA-256 (hex) and size of a file, read in pieces.
-pub(crate) fn sha256_of_file(path: &Path) -> std::io::Result<(String, u64)> {
-    use sha2::Digest as _;
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::other("it is not a file"));
-    }
-    let mut file = std::fs::File::open(path)?;
-    let mut hasher = sha2::Sha256::new();
-    let mut buffer = vec![0_u8; 64 * 1024];
-    let mut bytes = 0_u64;
-    loop {
-        let n = file.read(&mut buffer)?;
-        if n == 0 {
-            break;
-        }
-        hasher.update(&buffer[..n]);
-        bytes += n as u64;
-    }
-    let hex = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok((hex, bytes))
 }
 
 /// A value as the JSON that is hashed and shown in diffs: members sorted, two spaces, a newline at

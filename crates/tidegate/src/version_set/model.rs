@@ -1,8 +1,8 @@
 //! The model artifact: which upstream, which model, with which parameters.
 
 use super::error::ModelError;
-use super::files::sha256_of_file;
-use crate::config::{Loaded, Upstream};
+use crate::config::{FineTune, Loaded, ModelArtifact, Upstream};
+use crate::models::{Registry, commit, sha256_of_file};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -12,6 +12,8 @@ use std::path::Path;
 pub(crate) const FILE: &str = "model.json";
 /// Longest name of a model, characters.
 const NAME_CHARS_MAX: usize = 128;
+/// Longest text about a model, characters.
+const ABOUT_CHARS_MAX: usize = 500;
 /// Longest name of a member that is added to every request, bytes.
 const MEMBER_BYTES_MAX: usize = 64;
 /// Members of a request that are not the model's parameters: the gateway or the client sets them.
@@ -48,9 +50,31 @@ pub(crate) struct ModelFile {
     /// SHA-256 of the recorded answers of a `replay` upstream: another recording is another model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) recording_sha256: Option<String>,
+    /// How its weights are quantized.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) quantization: Option<String>,
+    /// What runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) runtime: Option<String>,
+    /// How it came to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fine_tune: Option<FineTune>,
+    /// The registered weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) weights: Option<Weights>,
     /// The models that are asked, in this order, where this one does not answer; each has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) fallback: Vec<ModelFile>,
+}
+
+/// The registered weights of a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Weights {
+    /// The commit that made them.
+    pub(crate) commit: String,
+    /// Digest over the paths and contents of the files.
+    pub(crate) sha256: String,
 }
 
 /// Where a model's and an upstream's name come from, strongest first.
@@ -82,6 +106,8 @@ pub(crate) fn define(loaded: &Loaded, choice: Choice<'_>) -> Result<ModelFile, M
         }
     }
     own.embeddings.clone_from(&artifact.embeddings);
+    about(&mut own, artifact)?;
+    own.weights = weights(loaded)?;
     let fallback = artifact.fallback.iter().map(|fallback| {
         let named = choose_upstream(loaded, Some(&fallback.upstream))?;
         let model = model(loaded, named, &fallback.name, &fallback.parameters)?;
@@ -110,8 +136,48 @@ fn model(
         upstream: upstream.clone(),
         parameters: parameters.clone(),
         recording_sha256: recording(upstream_name, upstream, &loaded.root)?,
+        quantization: None,
+        runtime: None,
+        fine_tune: None,
+        weights: None,
         fallback: Vec::new(),
     })
+}
+
+/// What is said of the model and not sent to it.
+fn about(own: &mut ModelFile, artifact: &ModelArtifact) -> Result<(), ModelError> {
+    let none = FineTune::default();
+    let FineTune { base, status: _, checkpoint, post_training } =
+        artifact.fine_tune.as_ref().unwrap_or(&none);
+    for (key, text) in [
+        ("quantization", &artifact.quantization),
+        ("runtime", &artifact.runtime),
+        ("fine_tune.base", base),
+        ("fine_tune.checkpoint", checkpoint),
+        ("fine_tune.post_training", post_training),
+    ] {
+        let is_text = |text: &str| {
+            let chars = text.trim().chars().count();
+            (1..=ABOUT_CHARS_MAX).contains(&chars) && !text.chars().any(char::is_control)
+        };
+        if text.as_deref().is_some_and(|text| !is_text(text)) {
+            return Err(ModelError::About { key, max: ABOUT_CHARS_MAX });
+        }
+    }
+    own.quantization.clone_from(&artifact.quantization);
+    own.runtime.clone_from(&artifact.runtime);
+    own.fine_tune.clone_from(&artifact.fine_tune);
+    Ok(())
+}
+
+/// The weights that the project names by their commit.
+fn weights(loaded: &Loaded) -> Result<Option<Weights>, ModelError> {
+    let Some(named) = &loaded.project.artifacts.model.registered else { return Ok(None) };
+    let commit = commit(named)?;
+    let registry = Registry::read(&loaded.root)?;
+    let model = registry.of(&commit)?;
+    model.check_sizes(&commit, &loaded.root)?;
+    Ok(Some(Weights { sha256: model.sha256.clone(), commit }))
 }
 
 impl ModelFile {
@@ -210,7 +276,7 @@ fn recording(name: &str, upstream: &Upstream, root: &Path) -> Result<Option<Stri
         | Upstream::Bedrock(_)
         | Upstream::Simulated(_) => Ok(None),
         Upstream::Replay { path, latency_ms: _, ms_per_token: _ } => {
-            let (sha256, _) = sha256_of_file(&root.join(path)).map_err(|source| {
+            let (sha256, _) = sha256_of_file(&root.join(path), &mut |_| {}).map_err(|source| {
                 ModelError::Recording { upstream: name.to_owned(), path: path.clone(), source }
             })?;
             Ok(Some(sha256))

@@ -5,6 +5,7 @@
 //! is a value in both (a plan, a window, a reason) is one type; a golden answer holds those.
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::approval::Approval;
 use tidegate_core::decide::{
     Action, Cause, Decision, DecisionKind, OrderKind, Phase, Plan, Reason, ReleaseState, Signal,
     Stratum,
@@ -105,6 +106,8 @@ answer! {
         ordered_rungs: Vec<usize>, same;
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         taken_back: bool, same;
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        approvals: Vec<Approval>, same;
     }
 }
 

@@ -32,6 +32,13 @@ pub(crate) enum Done {
         /// Why the service is no experiment any more, in English, where that is new.
         released: Option<String>,
     },
+    /// A version set is approved.
+    Approved {
+        /// The set.
+        set: VersionSetId,
+        /// Who approved it.
+        by: String,
+    },
     /// A release began.
     Started {
         /// The release.
@@ -176,6 +183,7 @@ impl Done {
             Done::Packed { set, label } => format!("packed {set} ({label})"),
             Done::EvalKept { released: None } => "the eval run is kept".to_owned(),
             Done::EvalKept { released: Some(note) } => format!("the eval run is kept; {note}"),
+            Done::Approved { set, by } => format!("{set} is approved by {by}"),
             Done::Started { change_id, label, weight } => {
                 format!("release {change_id} started: {label} at {weight}")
             }
@@ -226,6 +234,7 @@ impl Done {
             Done::Packed { set, label } => format!("已打包 {set}（{label}）"),
             Done::EvalKept { released: None } => "评测结果已保存".to_owned(),
             Done::EvalKept { released: Some(note) } => format!("评测结果已保存；{note}"),
+            Done::Approved { set, by } => format!("{by} 已批准 {set}"),
             Done::Started { change_id, label, weight } => {
                 format!("发布 {change_id} 已开始：{label}，{weight}")
             }
@@ -273,6 +282,7 @@ impl Done {
             Done::Packed { set, label } => format!("{set}（{label}）をパックした"),
             Done::EvalKept { released: None } => "評価の結果を保存した".to_owned(),
             Done::EvalKept { released: Some(note) } => format!("評価の結果を保存した。{note}"),
+            Done::Approved { set, by } => format!("{by} が {set} を承認した"),
             Done::Started { change_id, label, weight } => {
                 format!("リリース {change_id} を開始した：{label}、{weight}")
             }
@@ -327,7 +337,7 @@ mod tests {
     use tidegate_core::decide::PausedBy;
     use tidegate_core::money::Money;
 
-    fn all() -> [Done; 23] {
+    fn all() -> [Done; 24] {
         let change_id = || ChangeId::parse("prompt-v2-1").unwrap();
         let set = || VersionSetId::parse("vs-0f3a9c21d4e7").unwrap();
         let key = || KeyId::parse("tg-0123abcd").unwrap();
@@ -337,6 +347,7 @@ mod tests {
             Done::Packed { set: set(), label: "v2".to_owned() },
             Done::EvalKept { released: None },
             Done::EvalKept { released: Some("why".to_owned()) },
+            Done::Approved { set: set(), by: "ann".to_owned() },
             Done::Started { change_id: change_id(), label: "v2".to_owned(), weight: Weight::FULL },
             Done::RolledBack { change_id: change_id(), stable: Some(set()) },
             Done::RolledBack { change_id: change_id(), stable: None },

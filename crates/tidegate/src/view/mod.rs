@@ -44,5 +44,6 @@ pub(crate) use traces::traces;
 pub(crate) use words::{PlanWords, Words};
 
 pub(crate) use release::{
-    WithSentence, headline, incident, json_line, one_line, redraw, release, weight, with_sentences,
+    WithSentence, approvals, headline, incident, json_line, one_line, redraw, release, weight,
+    with_sentences,
 };

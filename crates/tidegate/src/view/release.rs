@@ -8,8 +8,9 @@ use crate::lang::{self, Lang};
 use crate::output::{self, Tone, padded, paint, terminal_height, terminal_width, wrapped};
 use serde::Serialize;
 use serde_json::{Value, json};
+use tidegate_core::approval::Approval;
 use tidegate_core::decide::{Decision, Phase, Reason, ReasonCode, Signal};
-use tidegate_core::ids::{IncidentId, UnixMs};
+use tidegate_core::ids::{IncidentId, UnixMs, VersionSetId};
 use tidegate_core::incident::{Incident, Subject};
 use tidegate_core::journal::{ControlState, Release};
 use tidegate_core::observe::OutageRun;
@@ -58,6 +59,8 @@ pub(crate) fn release(release: &Release, state: &ControlState, now: UnixMs) -> V
         let id = IncidentId::of_release(&plan.change_id);
         lines.extend(wrapped(&self::incident(&id, incident), LABEL));
     }
+    let approvals = release.approvals.iter().map(|it| labelled(approved(lang), &approval(it)));
+    lines.extend(approvals.flat_map(|line| wrapped(&line, LABEL)));
     if let Some(pack) = &release.pack {
         lines.push(labelled(words.evidence, &pack.path));
     }
@@ -66,6 +69,32 @@ pub(crate) fn release(release: &Release, state: &ControlState, now: UnixMs) -> V
         lines.extend(table(lang, plan, decision));
     }
     lines
+}
+
+/// The approvals of sets that no release has had yet.
+pub(crate) fn approvals(state: &ControlState) -> Vec<String> {
+    let label = approved(lang::reader());
+    let started =
+        |set: &VersionSetId| state.releases.values().any(|release| release.plan.to == *set);
+    let waiting = state.approvals.iter().filter(|(set, _)| !started(set));
+    let lines = waiting.flat_map(|(set, approvals)| {
+        approvals.iter().map(move |it| labelled(label, &format!("{set}: {}", approval(it))))
+    });
+    lines.flat_map(|line| wrapped(&line, LABEL)).collect()
+}
+
+/// The label of an approval.
+fn approved(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => "approved",
+        Lang::Zh => "批准",
+        Lang::Ja => "承認",
+    }
+}
+
+fn approval(approval: &Approval) -> String {
+    let Approval { by, approver: _, reason, at, run_id: _ } = approval;
+    format!("{by}, {}: {}", rfc3339(*at), output::one_line(reason))
 }
 
 /// Columns of a row's label with the blank after it.

@@ -10,6 +10,8 @@ mod admin;
 #[cfg(test)]
 mod apis;
 #[cfg(test)]
+mod approve;
+#[cfg(test)]
 mod audit;
 #[cfg(test)]
 mod bad_cases;
@@ -60,6 +62,8 @@ mod fallback;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod faults;
+#[cfg(test)]
+mod fresh;
 #[cfg(test)]
 mod google;
 #[cfg(test)]

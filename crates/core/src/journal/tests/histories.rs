@@ -3,12 +3,13 @@
 use super::*;
 use crate::access::key::RANDOM_BYTES;
 use crate::access::{Grant, KeyText, Role};
+use crate::approval::Approver;
 use crate::degrade::DegradeLevel;
 use crate::money::Money;
 use crate::pairs::{Limit, PairMetric};
 use crate::shadow::{EndReason, PairCounts, ShadowPlan, Side, Used};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a seeded operator and controller might do next; many of these do not fit at the time and
 /// are refused, as in life.
@@ -20,6 +21,7 @@ enum Step {
     Reopen,
     Pack,
     Eval { passed: bool },
+    Approve { of: u64, by: u64 },
     Open,
     Cases,
     Close,
@@ -46,6 +48,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Reopen),
         1 => Just(Step::Pack),
         1 => any::<bool>().prop_map(|passed| Step::Eval { passed }),
+        2 => (2u64..6, 0u64..3).prop_map(|(of, by)| Step::Approve { of, by }),
         1 => Just(Step::Open),
         2 => Just(Step::Cases),
         2 => Just(Step::Close),
@@ -120,6 +123,16 @@ impl Run {
                 report: Digest::of(b"report"),
                 policy: Some(Digest::of(b"policy")),
             }),
+            Step::Approve { of, by } => {
+                self.append(Event::SetPacked { set: set(*of), label: format!("第{of}版") })?;
+                self.append(Event::Approved {
+                    set: set(*of),
+                    by: format!("審査 {by}"),
+                    approver: Approver::Person,
+                    reason: "read".to_owned(),
+                    run_id: None,
+                })
+            }
             Step::Open => self.append(Event::IncidentOpened {
                 change_id: release,
                 signal: Signal::Black,
@@ -236,6 +249,35 @@ proptest! {
             state.seq = entry.seq;
         }
         prop_assert_eq!(bytes(&state), bytes(&run.state));
+    }
+
+    /// Nobody approves a set twice, and a release has the approvals of its candidate at its start.
+    #[test]
+    fn approvals_are_by_several_and_end_with_a_rollback(
+        steps in prop::collection::vec(step(), 1..60),
+    ) {
+        let (run, _) = run_of(&steps);
+        let mut state = ControlState::default();
+        for entry in &run.entries {
+            let event = entry.event().unwrap();
+            let before = state.approvals.clone();
+            state.apply(entry.at, &event).unwrap();
+            for approvals in state.approvals.values() {
+                let names: BTreeSet<&str> = approvals.iter().map(|it| it.by.as_str()).collect();
+                prop_assert_eq!(names.len(), approvals.len());
+            }
+            if let Event::ReleaseStarted { plan, .. } = &event {
+                let release = &state.releases[&plan.change_id];
+                let approvals = before.get(&plan.to).cloned().unwrap_or_default();
+                prop_assert_eq!(&release.approvals, &approvals);
+            }
+            if let Event::Decided { change_id, decision, .. } = &event
+                && decision.state.phase == Phase::RolledBack
+            {
+                let candidate = &state.releases[change_id].plan.to;
+                prop_assert!(!state.approvals.contains_key(candidate));
+            }
+        }
     }
 
     /// Invariant 4 over whole histories: a set that rolled back is never a candidate again but by

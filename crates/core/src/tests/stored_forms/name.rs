@@ -9,6 +9,7 @@ pub(super) fn name(event: &Event) -> &'static str {
         Event::ServiceReleased { .. } => "service_released",
         Event::SetPacked { .. } => "set_packed",
         Event::EvalRun { .. } => "eval_run",
+        Event::Approved { .. } => "approved",
         Event::ReleaseStarted { .. } => "release_started",
         Event::Decided { .. } => "decided",
         Event::Applied { .. } => "applied",

@@ -62,6 +62,24 @@ impl Explain for ControlError {
             ),
             ControlError::NotSteerable { named: _, promoted } => one(Usage, take_back(promoted)),
             ControlError::NoneRuns { promoted } => one(Usage, take_back(promoted)),
+            ControlError::NothingToApprove { .. } => (
+                Usage,
+                vec![
+                    "`tidegate version list` shows the sets, `tidegate release status` the releases"
+                        .to_owned(),
+                    "`tidegate version pack` keeps the project's files as a set".to_owned(),
+                ],
+            ),
+            ControlError::NoReason { .. } => {
+                one(Usage, "`--reason 'read the 3 answers that changed'`: it is kept as evidence")
+            }
+            ControlError::ApprovesBlocked { set, release } => (
+                ErrorKind::Failed,
+                vec![
+                    format!("when and why: `tidegate release status {release}`"),
+                    format!("approve it all the same: `tidegate approve {set} --again --reason …`"),
+                ],
+            ),
             ControlError::NoSuchRelease { .. } => {
                 one(Usage, "`tidegate release status` lists the releases")
             }
@@ -172,6 +190,8 @@ fn of_refusal(error: &ReplayError) -> Meaning {
         E::ShadowRunning(_) => "`tidegate shadow status`; `tidegate shadow stop` ends it",
         E::NoShadow => "`tidegate shadow start` starts one",
         E::ShadowPlan(_) => return none(ErrorKind::Usage),
+        E::ApprovedAlready { .. } => "an approval counts once; another person may give another",
+        E::UnknownSet(_) => "`tidegate version list` shows the sets",
         E::Journal(_)
         | E::UnknownRelease(_)
         | E::ReleaseOver(_)
@@ -234,6 +254,13 @@ impl Explain for StartError {
                 };
                 one(Failed, format!("{first}`{command}`"))
             }
+            StartError::Approval { set, .. } => one(
+                Failed,
+                format!(
+                    "somebody else than who starts it: `tidegate approve {set} --reason WHY --by \
+                     NAME`"
+                ),
+            ),
             StartError::Plan(_) => none(Usage),
             StartError::Shadow(error) => error.explain(),
         }

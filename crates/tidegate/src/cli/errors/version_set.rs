@@ -2,6 +2,7 @@
 
 use super::{Explain, Meaning, none, one};
 use crate::error::ErrorKind;
+use crate::models::RegistryError;
 use crate::near;
 use crate::store::StoreErrorKind;
 use crate::version_set::{
@@ -166,6 +167,35 @@ fn of_template(error: &TemplateError) -> Vec<String> {
     }
 }
 
+impl Explain for RegistryError {
+    fn explain(&self) -> Meaning {
+        use ErrorKind::{Failed, Usage};
+        match self {
+            RegistryError::NoSha { .. } => one(Usage, "for example `--sha $(git rev-parse HEAD)`"),
+            RegistryError::Unread { .. } => {
+                one(Usage, "it is written by `tidegate model register`; restore it from Git")
+            }
+            RegistryError::Unreadable { .. }
+            | RegistryError::Empty { .. }
+            | RegistryError::TooMany { .. } => none(Usage),
+            RegistryError::Taken { .. } => {
+                one(Failed, "a commit names one model: register these files by their own commit")
+            }
+            RegistryError::NotRegistered { sha, known } if known.is_empty() => {
+                one(Usage, format!("`tidegate model register --sha {sha} --from models/{sha}`"))
+            }
+            RegistryError::NotRegistered { sha, known } => {
+                let near = near::hint(sha, known.iter().map(String::as_str));
+                one(Usage, near.unwrap_or_else(|| format!("registered: {}", known.join(", "))))
+            }
+            RegistryError::Changed { .. } => one(
+                Failed,
+                "put the old files back, or register these by their own commit and name that one",
+            ),
+        }
+    }
+}
+
 fn of_model(error: &ModelError) -> Meaning {
     let hint = match error {
         ModelError::NotNamed => {
@@ -192,7 +222,9 @@ fn of_model(error: &ModelError) -> Meaning {
         ModelError::RecordingChanged { .. } => {
             "put the old file back, or pack a new version set: `tidegate version pack`"
         }
+        ModelError::Registry(error) => return error.explain(),
         ModelError::BadName { .. }
+        | ModelError::About { .. }
         | ModelError::NotAParameter { .. }
         | ModelError::FallbackToItself { .. }
         | ModelError::Recording { .. } => return none(ErrorKind::Usage),

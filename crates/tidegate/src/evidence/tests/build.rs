@@ -295,6 +295,7 @@ pub(super) fn release(outcome: Outcome) -> PackData {
         env: env(),
         gaps: Vec::new(),
         release: Release {
+            approvals: Vec::new(),
             plan,
             by: "韩梅梅".to_owned(),
             started_at: START,
