@@ -175,7 +175,12 @@ impl Digest {
 
     /// The digest of several parts, each preceded by its length so that no two lists of parts
     /// share an encoding.
-    pub fn of_parts<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> Self {
+    pub fn of_parts(parts: &[&[u8]]) -> Self {
+        Digest::of_each(parts.iter())
+    }
+
+    /// The same digest of parts that are made one after the other.
+    pub fn of_each<P: AsRef<[u8]>>(parts: impl Iterator<Item = P>) -> Self {
         let mut hasher = Sha256::new();
         for part in parts {
             let part = part.as_ref();

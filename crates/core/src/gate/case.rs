@@ -436,7 +436,7 @@ impl CaseSet {
             (hashed.handling.human, hashed.handling.human_answer) = (None, None);
             serde_json::to_string(&hashed).unwrap_or_default()
         });
-        Digest::of_parts(texts)
+        Digest::of_each(texts)
     }
 }
 

@@ -46,6 +46,7 @@ fn report(run: &str, results: Vec<CaseResult>) -> EvalReport {
         failure_table: vec![],
         slices: Vec::new(),
         judge: None,
+        held_to: None,
         comparison: None,
         results,
     }
