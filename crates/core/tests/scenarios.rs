@@ -77,13 +77,7 @@ fn play(name: &str, text: &str) -> String {
                 feed(window, values, moment(time, &place), &place);
             }
             ["at", _, "gap"] => seen.gap = Some(Gap::NoMetrics),
-            ["at", _, "drift"] => {
-                let text = |text: &str| text.to_owned();
-                let changed = Changed::Model { before: text("m-1"), now: text("m-2") };
-                let (upstream, endpoint) = (text("main"), text("https://models.example/v1"));
-                let drift = ModelDrift { upstream, endpoint, model: text("m-1"), changed };
-                seen.drift = Some(Box::new(drift));
-            }
+            ["at", _, "drift"] => seen.drift = Some(Box::new(drift())),
             ["at", _, "accept"] => seen.drift = None,
             ["at", _, "red"] => {
                 let detail = "planted text 1 of 1".to_owned();
@@ -125,6 +119,13 @@ fn play(name: &str, text: &str) -> String {
         }
     }
     output
+}
+
+fn drift() -> ModelDrift {
+    let text = |text: &str| text.to_owned();
+    let changed = Changed::Model { before: text("m-1"), now: text("m-2") };
+    let (upstream, endpoint) = (text("main"), text("https://models.example/v1"));
+    ModelDrift { upstream, endpoint, model: text("m-1"), changed }
 }
 
 fn action(action: &Action) -> String {

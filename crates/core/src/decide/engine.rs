@@ -110,7 +110,7 @@ fn absorb(
         state.last_data_at = state.last_data_at.max(seen.min(now));
     }
     if drift.is_some() {
-        state.leave_out(observation, (&stable, &candidate));
+        state.leave_out((&observation.stable, &observation.candidate), (&stable, &candidate));
         return drift;
     }
     let fault = shared_fault(plan, state, observation, (&stable, &candidate), now);
@@ -118,7 +118,7 @@ fn absorb(
         return Some(reason);
     }
     if let Some(OngoingFault { reason, .. }) = fault {
-        state.leave_out(observation, (&stable, &candidate));
+        state.leave_out((&observation.stable, &observation.candidate), (&stable, &candidate));
         return Some(reason);
     }
     state.seen_stable = observation.stable.clone();

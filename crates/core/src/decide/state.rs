@@ -1,6 +1,5 @@
 //! A release as far as it has come, and what an operator may order.
 
-use super::decision::Observation;
 use super::strata::Stratum;
 use crate::ids::UnixMs;
 use crate::observe::Window;
@@ -179,11 +178,11 @@ impl ReleaseState {
         }
     }
 
-    /// Takes note of what is seen and leaves `fresh`, of stable and of the candidate, out of what
-    /// counts.
-    pub(super) fn leave_out(&mut self, seen: &Observation, fresh: (&Window, &Window)) {
-        self.seen_stable = seen.stable.clone();
-        self.seen_candidate = seen.candidate.clone();
+    /// Takes note of what is seen and leaves `fresh` out of what counts; in both, stable comes
+    /// before the candidate.
+    pub(super) fn leave_out(&mut self, seen: (&Window, &Window), fresh: (&Window, &Window)) {
+        self.seen_stable = seen.0.clone();
+        self.seen_candidate = seen.1.clone();
         self.skipped_stable.merge(fresh.0);
         self.skipped_candidate.merge(fresh.1);
     }

@@ -174,13 +174,8 @@ impl ControlState {
             }
             Event::SetPacked { set, label } => self.know_set(set, label, at),
             Event::EvalRun { run_id, set, cases, passed, report: _, policy } => {
-                let run = EvalRunRef {
-                    run_id: run_id.clone(),
-                    cases: cases.clone(),
-                    passed: *passed,
-                    at,
-                    policy: policy.clone(),
-                };
+                let (run_id, cases, policy) = (run_id.clone(), cases.clone(), policy.clone());
+                let run = EvalRunRef { run_id, cases, passed: *passed, at, policy };
                 self.eval_runs.insert(set.clone(), run);
             }
             Event::Approved { set, by, approver, reason, run_id } => {
@@ -210,22 +205,15 @@ impl ControlState {
             Event::OutageSeen { incident, outage } => self.outage(at, incident, outage),
             Event::SentinelRan(note) => self.sentinel_ran(at, note),
             Event::SentinelAccepted { run_id, report, incident, by, reason } => {
-                if let Some(id) = incident {
-                    self.incident(id)?.closed = Some((at, reason.clone()));
-                }
+                self.sentinel_accepted(at, incident.as_ref(), reason)?;
                 self.sentinel.accepted(at, run_id, report, by);
             }
             Event::CasesWritten { incident, case_ids } => {
-                let incident = self.incident(incident)?;
-                incident.case_ids.extend(case_ids.iter().cloned());
+                self.incident(incident)?.case_ids.extend(case_ids.iter().cloned());
             }
             Event::SamplesWritten { change_id, case_ids } => self.sampled(change_id, case_ids)?,
             Event::IncidentClosed { incident: id, by: _, conclusion } => {
-                let incident = self.incident(id)?;
-                if incident.needs_cases() && incident.case_ids.is_empty() {
-                    return Err(ReplayError::CasesMissing(id.clone()));
-                }
-                incident.closed = Some((at, conclusion.clone()));
+                self.incident_closed(at, id, conclusion)?;
             }
             Event::KeyMade { grant, by } => self.key_made(at, grant, by)?,
             Event::KeyRevoked { key, at, by } => self.key_revoked(key, *at, by)?,
@@ -270,6 +258,33 @@ impl ControlState {
     ) -> Result<(), ReplayError> {
         self.known(change_id)?;
         self.open_incident(at, change_id, signal, Cause::Words(reason.to_owned()));
+        Ok(())
+    }
+
+    fn incident_closed(
+        &mut self,
+        at: UnixMs,
+        id: &IncidentId,
+        conclusion: &str,
+    ) -> Result<(), ReplayError> {
+        let incident = self.incident(id)?;
+        if incident.needs_cases() && incident.case_ids.is_empty() {
+            return Err(ReplayError::CasesMissing(id.clone()));
+        }
+        incident.closed = Some((at, conclusion.to_owned()));
+        Ok(())
+    }
+
+    /// The incident of a change that somebody has accepted is over.
+    fn sentinel_accepted(
+        &mut self,
+        at: UnixMs,
+        incident: Option<&IncidentId>,
+        reason: &str,
+    ) -> Result<(), ReplayError> {
+        if let Some(id) = incident {
+            self.incident(id)?.closed = Some((at, reason.to_owned()));
+        }
         Ok(())
     }
 

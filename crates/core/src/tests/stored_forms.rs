@@ -294,13 +294,7 @@ fn events() -> Vec<Event> {
             report: Digest::of(b""),
             policy: Some(Digest::of(b"")),
         },
-        Event::Approved {
-            set: set.clone(),
-            by: text(),
-            approver: Approver::Person,
-            reason: text(),
-            run_id: Some(text()),
-        },
+        approved(set.clone()),
         Event::ReleaseStarted {
             plan: Box::new(plan()),
             table: table(),
@@ -317,14 +311,7 @@ fn events() -> Vec<Event> {
         Event::Applied { generation: Generation(2), took_us: 5 },
         Event::EntranceOpened { table: table(), by: by.clone(), reason: reason.clone() },
         Event::IncidentOpened { change_id: change(), signal: Signal::Red, reason },
-        Event::RedLinesSeen(RedLines {
-            incident: incident.clone(),
-            set,
-            kind: RiskKind::Secret,
-            sightings: vec![sighting()],
-            count: 1,
-            went_out: 1,
-        }),
+        Event::RedLinesSeen(red_lines(incident.clone(), set)),
         Event::OutageSeen { incident: incident.clone(), outage: Box::new(sentinel::outage()) },
         sentinel::ran(&incident),
         sentinel::accepted(&incident),
@@ -347,6 +334,17 @@ fn events() -> Vec<Event> {
             records: Some(3),
         },
     ]
+}
+
+fn approved(set: VersionSetId) -> Event {
+    let text = || "text".to_owned();
+    let (by, approver, reason) = (text(), Approver::Person, text());
+    Event::Approved { set, by, approver, reason, run_id: Some(text()) }
+}
+
+fn red_lines(incident: IncidentId, set: VersionSetId) -> RedLines {
+    let (kind, sightings) = (RiskKind::Secret, vec![sighting()]);
+    RedLines { incident, set, kind, sightings, count: 1, went_out: 1 }
 }
 
 fn record() -> Record {

@@ -115,23 +115,10 @@ impl Run {
             Step::Pack => {
                 self.append(Event::SetPacked { set: set(n), label: format!("第{n}版") })
             }
-            Step::Eval { passed } => self.append(Event::EvalRun {
-                run_id: format!("run-{n}"),
-                set: set(latest),
-                cases: Digest::of(b"cases"),
-                passed: *passed,
-                report: Digest::of(b"report"),
-                policy: Some(Digest::of(b"policy")),
-            }),
+            Step::Eval { passed } => self.append(evaluated(n, set(latest), *passed)),
             Step::Approve { of, by } => {
                 self.append(Event::SetPacked { set: set(*of), label: format!("第{of}版") })?;
-                self.append(Event::Approved {
-                    set: set(*of),
-                    by: format!("審査 {by}"),
-                    approver: Approver::Person,
-                    reason: "read".to_owned(),
-                    run_id: None,
-                })
+                self.append(approved(set(*of), format!("審査 {by}")))
             }
             Step::Open => self.append(Event::IncidentOpened {
                 change_id: release,
@@ -170,6 +157,22 @@ impl Run {
             }
         }
     }
+}
+
+fn evaluated(n: u64, set: VersionSetId, passed: bool) -> Event {
+    Event::EvalRun {
+        run_id: format!("run-{n}"),
+        set,
+        cases: Digest::of(b"cases"),
+        passed,
+        report: Digest::of(b"report"),
+        policy: Some(Digest::of(b"policy")),
+    }
+}
+
+fn approved(set: VersionSetId, by: String) -> Event {
+    let (approver, reason) = (Approver::Person, "read".to_owned());
+    Event::Approved { set, by, approver, reason, run_id: None }
 }
 
 fn shadow(from: VersionSetId, to: VersionSetId) -> ShadowPlan {

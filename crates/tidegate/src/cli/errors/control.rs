@@ -12,6 +12,15 @@ use tidegate_core::access::KeyId;
 use tidegate_core::ids::{ChangeId, IncidentId};
 use tidegate_core::journal::ReplayError;
 
+const KEEP_A_COPY: &str = "keep a copy of .tidegate/ and start from a backup; nothing was changed";
+const START_ONCE: &str =
+    "start it once with `tidegate serve`: it takes the project as the first set";
+const AGAIN_WITH_ROOM: &str =
+    "give the same command again; it needs as much free space as .tidegate/ has";
+const KEY_FILE: &str =
+    "it is a file of 32 bytes that only its owner reads; restore it from a backup";
+const WHY: &str = "`--reason 'read the 3 answers that changed'`: it is kept as evidence";
+
 impl Explain for ControlError {
     fn explain(&self) -> Meaning {
         use ErrorKind::{Internal, Usage};
@@ -24,21 +33,12 @@ impl Explain for ControlError {
             ControlError::Store(error) => error.explain(),
             ControlError::Start(error) => error.explain(),
             ControlError::Refused(error) => of_refusal(error),
-            ControlError::Unreplayable(_) => one(
-                Internal,
-                "keep a copy of .tidegate/ and start from a backup; nothing was changed",
-            ),
-            ControlError::NoService => one(
-                Usage,
-                "start it once with `tidegate serve`: it takes the project as the first set",
-            ),
+            ControlError::Unreplayable(_) => one(Internal, KEEP_A_COPY),
+            ControlError::NoService => one(Usage, START_ONCE),
             ControlError::ServiceName(_)
             | ControlError::AlreadyOpen
             | ControlError::NobodysRecords => none(Usage),
-            ControlError::NotScrubbed { .. } => one(
-                Internal,
-                "give the same command again; it needs as much free space as .tidegate/ has",
-            ),
+            ControlError::NotScrubbed { .. } => one(Internal, AGAIN_WITH_ROOM),
             ControlError::Table(_)
             | ControlError::PackName(_)
             | ControlError::EvalReport(_)
@@ -51,46 +51,28 @@ impl Explain for ControlError {
             ControlError::RolledBackAlready { named } => {
                 one(Usage, format!("when and why: `tidegate release status {named}`"))
             }
-            ControlError::WayBackFails { .. } => (
+            ControlError::WayBackFails { .. } => two(
                 ErrorKind::Failed,
-                vec![
-                    "nothing was changed; roll back all the same: `tidegate rollback --anyway`"
-                        .to_owned(),
-                    "let the candidate serve at its weight meanwhile: `tidegate release pause`"
-                        .to_owned(),
-                ],
+                "nothing was changed; roll back all the same: `tidegate rollback --anyway`",
+                "let the candidate serve at its weight meanwhile: `tidegate release pause`",
             ),
             ControlError::NotSteerable { named: _, promoted } => one(Usage, take_back(promoted)),
             ControlError::NoneRuns { promoted } => one(Usage, take_back(promoted)),
-            ControlError::NothingToApprove { .. } => (
+            ControlError::NothingToApprove { .. } => two(
                 Usage,
-                vec![
-                    "`tidegate version list` shows the sets, `tidegate release status` the releases"
-                        .to_owned(),
-                    "`tidegate version pack` keeps the project's files as a set".to_owned(),
-                ],
+                "`tidegate version list` shows the sets, `tidegate release status` the releases",
+                "`tidegate version pack` keeps the project's files as a set",
             ),
-            ControlError::NoReason { .. } => {
-                one(Usage, "`--reason 'read the 3 answers that changed'`: it is kept as evidence")
-            }
-            ControlError::ApprovesBlocked { set, release } => (
+            ControlError::NoReason { .. } => one(Usage, WHY),
+            ControlError::ApprovesBlocked { set, release } => two(
                 ErrorKind::Failed,
-                vec![
-                    format!("when and why: `tidegate release status {release}`"),
-                    format!("approve it all the same: `tidegate approve {set} --again --reason …`"),
-                ],
+                &format!("when and why: `tidegate release status {release}`"),
+                &format!("approve it all the same: `tidegate approve {set} --again --reason …`"),
             ),
             ControlError::NoSuchRelease { .. } => {
                 one(Usage, "`tidegate release status` lists the releases")
             }
-            ControlError::NoSuchIncident { incident: _, known } => {
-                let known: Vec<&str> = known.iter().map(IncidentId::as_str).collect();
-                let hint = match known.as_slice() {
-                    [] => "there has been none".to_owned(),
-                    known => format!("known incidents: {}", known.join(", ")),
-                };
-                one(Usage, hint)
-            }
+            ControlError::NoSuchIncident { incident: _, known } => one(Usage, incidents(known)),
             ControlError::NoCase { incident: _, case_id, regression } => {
                 (ErrorKind::Failed, write_a_case(case_id, regression))
             }
@@ -101,18 +83,13 @@ impl Explain for ControlError {
             ControlError::NothingChanged => {
                 one(Usage, "what the last run says: `tidegate sentinel status`")
             }
-            ControlError::ClosedByAccepting { .. } => (
+            ControlError::ClosedByAccepting { .. } => two(
                 ErrorKind::Failed,
-                vec![
-                    "take the model as it is now: `tidegate sentinel accept --reason …`".to_owned(),
-                    "or run the cases again: it closes when the model is as before".to_owned(),
-                ],
+                "take the model as it is now: `tidegate sentinel accept --reason …`",
+                "or run the cases again: it closes when the model is as before",
             ),
             ControlError::Key(error) => error.explain(),
-            ControlError::KeySecret(_) => one(
-                Internal,
-                "it is a file of 32 bytes that only its owner reads; restore it from a backup",
-            ),
+            ControlError::KeySecret(_) => one(Internal, KEY_FILE),
         }
     }
 }
@@ -158,6 +135,19 @@ impl Explain for KeyRefused {
                 ],
             ),
         }
+    }
+}
+
+/// Two things to do.
+fn two(kind: ErrorKind, first: &str, second: &str) -> Meaning {
+    (kind, vec![first.to_owned(), second.to_owned()])
+}
+
+fn incidents(known: &[IncidentId]) -> String {
+    let known: Vec<&str> = known.iter().map(IncidentId::as_str).collect();
+    match known.as_slice() {
+        [] => "there has been none".to_owned(),
+        known => format!("known incidents: {}", known.join(", ")),
     }
 }
 
