@@ -257,8 +257,7 @@ fn over_budget(message: impl Fn(String) -> ConfigError, breach: &BudgetBreach) -
             message(format!("more than {MAX_ALIASES} anchors or aliases"))
         }
         BudgetBreach::Events { .. } | BudgetBreach::Nodes { .. } => message(format!(
-            "more than {MAX_EVENTS} values and ends of values, what aliases (`*name`) repeat \
-             counted each time"
+            "more than {MAX_EVENTS} values, what aliases (`*name`) repeat counted each time"
         ))
         .hint(LESS),
         BudgetBreach::AliasAnchorRatio { .. }

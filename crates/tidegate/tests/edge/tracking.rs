@@ -184,8 +184,8 @@ fn scores_reach_langfuse_with_ids_that_stay() {
     });
     let url = tool.url();
     let export = ["runs", "export", "last", "--to", "langfuse", &url];
-    // `last` is of what stable serves, and nothing serves yet.
-    project.run(&export).fails(2, &["no eval run `last`"], &["`last`"]);
+    // `last` is of what stable serves, and nothing is served yet.
+    project.run(&export).fails(2, &["no eval run `last`"], &["runs list"]);
     let export = ["runs", "export", &run_id, "--to", "langfuse", &url];
     project.run(&export).fails(2, &["LANGFUSE_PUBLIC_KEY", "not set"], &["export "]);
     let keys = [("LANGFUSE_PUBLIC_KEY", "pk-1"), ("LANGFUSE_SECRET_KEY", "sk-secret-1")];
