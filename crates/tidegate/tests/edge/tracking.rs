@@ -147,7 +147,8 @@ fn a_run_is_in_mlflow_once_with_params_metrics_tags_and_files() {
     let export = ["runs", "export", &run_id, "--to", "mlflow", &tool.url(), "--json"];
     let named = [&export[..], &["--experiment", "llm-prompt-optimization"]].concat();
     let sent = project.run(&named).exits(0).json();
-    assert_eq!((&sent["sent"]["id"], &sent["sent"]["files"]), (&json!("r1"), &json!(1)), "{sent}");
+    // The prompt's one file and the report.
+    assert_eq!((&sent["sent"]["id"], &sent["sent"]["files"]), (&json!("r1"), &json!(2)), "{sent}");
     assert_eq!(runs.lock().unwrap()["made"]["name"], "llm-prompt-optimization");
     let came = tool.came();
     let batch = came.iter().find(|came| came.line.contains("log-batch")).unwrap().json();
