@@ -189,6 +189,8 @@ kinds! {
     WordCount "word_count" []
         Number "has exactly so many words; a Chinese, Japanese or Korean character is one";
     MaxLatencyMs "max_latency_ms" ["latency"] Number "comes within so many milliseconds";
+    MaxTtftMs "max_ttft_ms" ["ttft"]
+        Number "begins within so many milliseconds: its first token, asked as a stream";
     MaxTotalTokens "max_total_tokens" []
         Number "used at most so many tokens, prompt and answer together";
     MaxCostUsd "max_cost_usd" ["cost"]

@@ -1,18 +1,18 @@
 //! Asking one case of a version set, as a client would.
 
 use crate::guard::{heard_in, said_in};
-use crate::upstream::{Answer, Call, Deadlines, Form, Reply, UpstreamError};
+use crate::upstream::{Call, Deadlines, Elapsed, Form, Piece, Reply, UpstreamError};
 use crate::version_set::{LiveSet, Slots};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_core::gate::{CalledTool, Case};
+use tidegate_core::gate::{CalledTool, Case, CheckKind};
 use tidegate_core::guard::{Detectors, RiskEvent};
 use tidegate_core::ids::Digest;
 use tidegate_core::retrieval::Retrieved;
 use tidegate_core::upstream::Failure;
-use tidegate_wire::openai_chat::{replace_system, system_text};
+use tidegate_wire::openai_chat::{replace_system, set_stream, system_text};
 use tidegate_wire::{AnswerFacts, Finish, Usage};
 
 /// Longest answer where the prompt's config sets none, tokens.
@@ -28,6 +28,8 @@ pub(crate) struct Asked {
     pub(crate) text: String,
     /// End-to-end time, ms.
     pub(crate) latency_ms: u64,
+    /// Until its first token, ms; `None` where it was not streamed, or the recording has no time.
+    pub(crate) ttft_ms: Option<u64>,
     /// Whether it ended because it reached its longest length.
     pub(crate) cut: bool,
     /// The model, as its server names it.
@@ -69,7 +71,8 @@ pub(crate) struct AskError {
 /// A fixed case is asked with temperature 0, so that two runs can be compared. One that is asked as
 /// served (`as_served`) names no decoding, and the set's own holds as it does in production.
 /// `max_tokens` is what ships: the prompt config's, and 512 only where it sets none. A case's own
-/// system prompt takes the place of the version set's.
+/// system prompt takes the place of the version set's. One that checks when its answer begins is
+/// asked as a stream.
 pub(crate) async fn ask(
     live: &Arc<LiveSet>,
     case: &Case,
@@ -101,13 +104,16 @@ pub(crate) async fn ask(
         replace_system(&mut body, system);
     }
     let system_prompt = system_text(&body);
+    let stream = checks_ttft(case);
+    set_stream(&mut body, stream);
+    let is_timed = live.upstream.is_timed(&body);
     let call = Call {
         form: Form::Chat,
         tokens: None,
         betas: None,
         body,
         expected_bytes: case.input.len(),
-        stream: false,
+        stream,
         is_retry: false,
         tried: Vec::new(),
         is_hurried: false,
@@ -119,13 +125,10 @@ pub(crate) async fn ask(
         deadlines,
     };
     let answer = match live.upstream.call(call).await {
-        Ok(Reply::Whole(answer)) => answer,
-        Ok(Reply::Stream(_)) => {
-            let message = "the upstream streamed an answer that was asked for whole".to_owned();
-            return Err(without(message, Some(Failure::Malformed), Some(AGAIN_AFTER)));
-        }
-        Err(error) => return Err(ask_error(&error, &live.upstream_name)),
+        Ok(reply) => whole(reply).await,
+        Err(error) => Err(error),
     };
+    let answer = answer.map_err(|error| ask_error(&error, &live.upstream_name))?;
     // The echo is looked for of what was sent, which a case may have changed.
     let detectors = Detectors { system_prompt, ..live.detectors.clone() };
     if !answer.facts.is_useful() {
@@ -133,7 +136,47 @@ pub(crate) async fn ask(
         return Err(without(message, Some(Failure::Empty), Some(AGAIN_AFTER)));
     }
     let calls = called_tools(live, &answer.facts);
-    Ok(Asked { calls, retrieved, model: live.model.clone(), ..asked(answer, &detectors, &asks) })
+    let asked = asked(answer, &detectors, &asks);
+    let ttft_ms = asked.ttft_ms.filter(|_| is_timed);
+    Ok(Asked { calls, retrieved, ttft_ms, model: live.model.clone(), ..asked })
+}
+
+/// Whether the case checks when its answer begins.
+pub(crate) fn checks_ttft(case: &Case) -> bool {
+    case.checks.listed.iter().any(|check| check.kind == CheckKind::MaxTtftMs)
+}
+
+/// What an answer says, and how long it took.
+struct Answered {
+    facts: AnswerFacts,
+    elapsed: Elapsed,
+    is_streamed: bool,
+}
+
+/// The whole of an answer, which may come in pieces.
+async fn whole(reply: Reply) -> Result<Answered, UpstreamError> {
+    let mut pieces = match reply {
+        Reply::Whole(answer) => {
+            let (facts, elapsed) = (answer.facts, answer.elapsed);
+            return Ok(Answered { facts, elapsed, is_streamed: false });
+        }
+        Reply::Stream(pieces) => pieces,
+    };
+    let mut facts = AnswerFacts::default();
+    while let Some(piece) = pieces.next().await {
+        match piece {
+            Piece::Data { bytes: _, says } => {
+                let pushed = facts.push(says);
+                pushed
+                    .map_err(|problem| UpstreamError::of_problem(&problem, Elapsed::default()))?;
+            }
+            Piece::Ping => {}
+            Piece::Done(elapsed) => return Ok(Answered { facts, elapsed, is_streamed: true }),
+            Piece::Failed(error) => return Err(error),
+        }
+    }
+    let message = "the upstream's stream ended before it was done";
+    Err(UpstreamError::new(Failure::CutShort, message, Elapsed::default()))
 }
 
 /// The tools that an answer calls, each with what is wrong with the call.
@@ -162,13 +205,15 @@ fn called_tools(live: &LiveSet, facts: &AnswerFacts) -> Vec<CalledTool> {
 }
 
 /// What an upstream's answer is to a case.
-fn asked(answer: Answer, detectors: &Detectors, asks: &Map<String, Value>) -> Asked {
-    let Answer { body: _, facts, elapsed, warnings: _ } = answer;
+fn asked(answer: Answered, detectors: &Detectors, asks: &Map<String, Value>) -> Asked {
+    let Answered { facts, elapsed, is_streamed } = answer;
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let system = detectors.system_prompt.as_str();
     let heard = || heard_in(asks, system);
     let tokens = facts.usage.map(|usage| usage.tokens_in.saturating_add(usage.tokens_out));
     Asked {
-        latency_ms: u64::try_from(elapsed.total.as_millis()).unwrap_or(u64::MAX),
+        latency_ms: ms(elapsed.total),
+        ttft_ms: is_streamed.then(|| ms(elapsed.first_token)),
         cut: facts.text_cut || facts.finish() == Some(&Finish::Length),
         named: facts.model.clone(),
         fingerprint: facts.fingerprint.clone(),
@@ -234,14 +279,13 @@ pub(super) fn ask_error(error: &UpstreamError, upstream: &str) -> AskError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::Elapsed;
     use tidegate_core::guard::RiskKind;
 
-    fn answer(body: &Value) -> Answer {
+    fn answer(body: &Value) -> Answered {
         let elapsed = Elapsed { first_token: Duration::ZERO, total: Duration::from_millis(1234) };
         let body: bytes::Bytes = body.to_string().into();
         let facts = tidegate_wire::openai_chat::read_answer(&body).unwrap();
-        Answer { body, facts, elapsed, warnings: Default::default() }
+        Answered { facts, elapsed, is_streamed: false }
     }
 
     #[test]
@@ -253,6 +297,7 @@ mod tests {
         let none_allowed = Detectors { allowed_tools: Some([].into()), ..Detectors::default() };
         let asked = asked(answer(&body), &none_allowed, &Map::new());
         assert_eq!((asked.text.as_str(), asked.latency_ms, asked.cut), ("好", 1234, true));
+        assert_eq!(asked.ttft_ms, None, "it came whole");
         assert_eq!(asked.events[0].kind, RiskKind::UnauthorisedTool);
     }
 

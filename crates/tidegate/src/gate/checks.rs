@@ -32,6 +32,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) answer: &'a str,
     /// How long it took, ms.
     pub(crate) latency_ms: u64,
+    /// Until its first token, ms, where that was measured.
+    pub(crate) ttft_ms: Option<u64>,
     /// Whether it ended because it reached its longest length.
     pub(crate) cut: bool,
     /// Tokens of prompt and answer together, where the upstream reports them.
@@ -240,6 +242,7 @@ impl Ready {
                 let (took, max) = (seen.latency_ms, number());
                 (took > max).then(|| format!("took {took} ms; at most {max} ms are allowed"))
             }
+            CheckKind::MaxTtftMs => return Some(begins_within(seen.ttft_ms, number())),
             CheckKind::MaxTotalTokens => {
                 let (used, max) = (seen.total_tokens?, number());
                 (used > max).then(|| format!("used {used} tokens; at most {max} are allowed"))
@@ -312,6 +315,17 @@ fn cost(cost: Option<Money>, max_usd: f64) -> Found {
     };
     let is_over = cost.0 as f64 > (max_usd * Money::of_usd(1).0 as f64).round();
     Found::of(is_over.then(|| format!("costs {cost} USD; at most {max_usd} are allowed")))
+}
+
+/// Whether an answer begins within so many milliseconds.
+fn begins_within(ttft_ms: Option<u64>, max: u64) -> Found {
+    let Some(took) = ttft_ms else {
+        let why = "the time to its first token is not known: the model server does not stream, or \
+                   the recorded answer has no time";
+        return Found::Unknown(why.to_owned());
+    };
+    let wrong = format!("its first token took {took} ms; at most {max} ms are allowed");
+    Found::of((took > max).then_some(wrong))
 }
 
 /// The two literal rules of `literal_leak`.

@@ -245,6 +245,7 @@ async fn result_of(
     let seen = Seen {
         answer: &asked.text,
         latency_ms: asked.latency_ms,
+        ttft_ms: asked.ttft_ms,
         cut: asked.cut,
         total_tokens: asked.total_tokens,
         before: options.previous.as_ref().and_then(|report| correct_before(report, case)),

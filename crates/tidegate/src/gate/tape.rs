@@ -17,7 +17,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use thiserror::Error;
-use tidegate_core::gate::{Case, CheckKind};
+use tidegate_core::gate::{Case, Check, CheckKind};
 use tidegate_core::ids::{Digest, VersionSetId};
 use tidegate_core::upstream::Failure;
 
@@ -289,7 +289,8 @@ fn key(case: &Case, as_served: bool, nth: u32) -> Digest {
 
 /// Whether the case checks how long its answer takes.
 fn measures_time(case: &Case) -> bool {
-    case.checks.list().iter().any(|check| check.kind == CheckKind::MaxLatencyMs)
+    let times = |check: &Check| matches!(check.kind, CheckKind::MaxLatencyMs | CheckKind::MaxTtftMs);
+    case.checks.list().iter().any(times)
 }
 
 /// The file that answers are kept in, and what it holds already.

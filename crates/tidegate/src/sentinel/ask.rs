@@ -11,7 +11,7 @@ use thiserror::Error;
 use tidegate_core::drift::{
     Drift, FixedAnswer, FixedCase, Said, SentinelRun, SentinelSpent, compare,
 };
-use tidegate_core::gate::{CalledTool, Case, CaseResult, CaseSet};
+use tidegate_core::gate::{CalledTool, Case, CaseResult, CaseSet, CheckKind};
 use tidegate_core::ids::{Digest, UnixMs};
 use tidegate_core::money::Money;
 use tidegate_core::text::redact;
@@ -89,6 +89,8 @@ fn fixed_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet, SentinelE
         case.handling.repeat = None;
         case.handling.as_served = false;
         case.checks.max_latency_ms = None;
+        // Nor as a stream, where a server does not say by what it runs.
+        case.checks.listed.retain(|check| check.kind != CheckKind::MaxTtftMs);
     }
     if set.cases.is_empty() { Err(SentinelError::NoCases) } else { Ok(set) }
 }

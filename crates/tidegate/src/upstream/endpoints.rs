@@ -95,6 +95,11 @@ impl Endpoints {
         self.clients.iter().all(|client| client.takes(form))
     }
 
+    /// Whether the times of the answer to this request are measured, or were recorded.
+    pub(crate) fn is_timed(&self, body: &serde_json::Map<String, serde_json::Value>) -> bool {
+        self.clients.iter().all(|client| client.is_timed(body))
+    }
+
     /// Whether there is an endpoint beside those that were tried.
     pub(crate) fn has_other(&self, tried: &[usize]) -> bool {
         self.shared.has_other(tried)

@@ -285,6 +285,14 @@ impl Upstream {
         }
     }
 
+    /// Whether the times of the answer to this request are measured, or were recorded.
+    fn is_timed(&self, body: &serde_json::Map<String, serde_json::Value>) -> bool {
+        match self {
+            Upstream::Replay(replay) => replay.is_timed(body),
+            _ => true,
+        }
+    }
+
     /// Makes one call, once; retries are the caller's.
     pub(crate) async fn call(&self, mut call: Call) -> Result<Reply, UpstreamError> {
         if call.stream && matches!(self, Upstream::Replay(_) | Upstream::Simulated(_)) {

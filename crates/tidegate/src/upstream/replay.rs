@@ -5,6 +5,7 @@ use super::completion::{self, Pace, Prompt, Schedule};
 use super::{Call, Reply, SetupError, UpstreamError, bounds};
 use crate::clock::Clock;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -104,6 +105,12 @@ impl Replay {
             tokens_out,
         };
         pace.deliver(&call, &completion, schedule).await
+    }
+
+    /// Whether this request's answer has a time, its own or the upstream's.
+    pub(super) fn is_timed(&self, body: &Map<String, Value>) -> bool {
+        let line = self.find(completion::model(body), &Prompt::of(body).user);
+        self.latency_ms > 0 || line.is_some_and(|line| line.latency_ms.is_some())
     }
 
     /// The line of this model, or else the one of every model.

@@ -2,6 +2,7 @@
 //! verdict, makes a case inconclusive and never wrong.
 
 mod scores;
+mod times;
 
 use crate::project::{Output, Project};
 use crate::upstream::{CASES, Upstream, completion};

@@ -29,6 +29,7 @@ fn seen(answer: &str) -> Seen<'_> {
     Seen {
         answer,
         latency_ms: 100,
+        ttft_ms: None,
         cut: false,
         total_tokens: None,
         before: None,
@@ -117,6 +118,20 @@ fn the_score_is_the_mean_over_the_checks_a_case_has() {
 fn latency_is_held_against_the_bound() {
     check(json!({"max_latency_ms": 100}), "", 1.0, "");
     check(json!({"max_latency_ms": 99}), "", 0.0, "took 100 ms; at most 99 ms are allowed");
+}
+
+#[test]
+fn when_an_answer_begins_is_held_against_the_bound() {
+    let found = |ttft_ms, max: u64| {
+        let case = case(json!({"assert": [{"check": "max_ttft_ms", "value": max}]}), None);
+        let (score, results) = judged(&case, &Seen { ttft_ms, ..seen("好") });
+        (score, results[0].unjudged, results[0].detail.clone())
+    };
+    assert_eq!(found(Some(80), 80), (1.0, false, String::new()));
+    let late = "its first token took 81 ms; at most 80 ms are allowed";
+    assert_eq!(found(Some(81), 80), (0.0, false, late.to_owned()));
+    let (_, unjudged, why) = found(None, 80);
+    assert!(unjudged && why.contains("is not known: the model server does not stream"), "{why}");
 }
 
 #[test]
