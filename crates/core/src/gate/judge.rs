@@ -100,10 +100,7 @@ pub fn judge_text(check: &Check, answer: &str, expected: Option<&str>) -> Option
         K::NotEmpty => Found::when(!answer.trim().is_empty(), || "the answer is empty".to_owned()),
         K::MinLength => at_least(length(), value, "characters long"),
         K::MaxLength => at_most(length(), value, "characters long"),
-        K::WordCount => {
-            let (count, wanted) = (words(answer), value.as_u64().unwrap_or_default());
-            Found::when(count == wanted, || format!("{count} words long; {wanted} are wanted"))
-        }
+        K::WordCount => within(words(answer), value, "words long"),
         K::IsXml => Found::of(markup::xml_problem(answer)),
         K::ContainsXml => Found::when(markup::has_xml(answer), || "no XML in it".to_owned()),
         K::IsHtml => Found::of(markup::html_problem(answer)),
@@ -274,6 +271,18 @@ fn at_least(number: u64, least: &Value, unit: &str) -> Found {
     Found::when(number >= least, || format!("{number} {unit}; at least {least} are needed"))
 }
 
+/// A number that is exactly the wanted one, or within its `min` and `max`.
+fn within(number: u64, wanted: &Value, unit: &str) -> Found {
+    if let Some(exact) = wanted.as_u64() {
+        return Found::when(number == exact, || format!("{number} {unit}; {exact} are wanted"));
+    }
+    let bound = |key: &str| Some(&wanted[key]).filter(|bound| !bound.is_null());
+    let of =
+        |judge: fn(u64, &Value, &str) -> Found, key| bound(key).map(|it| judge(number, it, unit));
+    let found = [of(at_least, "min"), of(at_most, "max")];
+    found.into_iter().flatten().find(|it| *it != Found::Holds).unwrap_or(Found::Holds)
+}
+
 /// Words between white space; a character of a script without spaces is a word.
 fn words(text: &str) -> u64 {
     let (mut count, mut inside) = (0, false);
@@ -371,6 +380,8 @@ pub fn check_value(check: &Check) -> Result<(), &'static str> {
         (Takes::List, Value::String(text)) => !text.is_empty(),
         (Takes::Text, Value::String(text)) => !text.is_empty(),
         (Takes::Number, value) => value.as_u64().is_some(),
+        (Takes::Range, Value::Object(bounds)) => is_range(bounds),
+        (Takes::Range, value) => value.as_u64().is_some(),
         (Takes::Amount, value) => value.as_f64().is_some_and(|n| n >= 0.0),
         (Takes::Switch, Value::Bool(_)) => true,
         (Takes::Json, value) if check.kind == CheckKind::ToolArguments => value.is_object(),
@@ -383,6 +394,16 @@ pub fn check_value(check: &Check) -> Result<(), &'static str> {
     if good { Ok(()) } else { Err(must_be(check.kind)) }
 }
 
+/// Whether these are bounds of a whole number: `min`, `max` or both, in order.
+fn is_range(bounds: &Map<String, Value>) -> bool {
+    let known = |(key, value): (&String, &Value)| {
+        ["min", "max"].contains(&key.as_str()) && value.as_u64().is_some()
+    };
+    let of = |key: &str| bounds.get(key).and_then(Value::as_u64);
+    let in_order = of("min").zip(of("max")).is_none_or(|(least, most)| least <= most);
+    !bounds.is_empty() && bounds.iter().all(known) && in_order
+}
+
 /// What the value of a kind must be.
 fn must_be(kind: CheckKind) -> &'static str {
     use super::kind::Takes;
@@ -390,6 +411,7 @@ fn must_be(kind: CheckKind) -> &'static str {
         Takes::List => "one or more texts",
         Takes::Text => "a text",
         Takes::Number => "a whole number",
+        Takes::Range => "a whole number, or `min` and `max` or one of them as whole numbers",
         Takes::Amount => "a number from 0",
         Takes::Switch => "`true` or `false`",
         Takes::Json if kind == CheckKind::ToolArguments => "a JSON object by tool",

@@ -12,6 +12,8 @@ pub enum Takes {
     Text,
     /// A whole number.
     Number,
+    /// A whole number, or the least and the most of one: `{"min": 2, "max": 80}`.
+    Range,
     /// A number from 0 that may have a fraction.
     Amount,
     /// `true` or `false`.
@@ -187,7 +189,8 @@ kinds! {
     MaxWords "max_words" []
         Number "has at most so many words; a Chinese, Japanese or Korean character is one";
     WordCount "word_count" []
-        Number "has exactly so many words; a Chinese, Japanese or Korean character is one";
+        Range "has exactly so many words, or from `min` to `max`; a Chinese, Japanese or Korean \
+            character is one";
     MaxLatencyMs "max_latency_ms" ["latency"] Number "comes within so many milliseconds";
     MaxTtftMs "max_ttft_ms" ["ttft"]
         Number "begins within so many milliseconds: its first token, asked as a stream";

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `promptfoo` | a configuration or tests as YAML or JSON, tests as CSV, a result as JSON |
 //! | `openai-evals` | samples as JSONL |
-//! | `langfuse` | items of a dataset as JSON or JSONL: exported, or as the API lists them |
+//! | `langfuse` | items of a dataset as JSON, JSONL or CSV: exported, or as the API lists them |
 //! | `inspect` | a log as JSON, or samples of a dataset as JSON or JSONL |
 //!
 //! What has no place in a case is listed with file and line, and so is what means the same but is

@@ -152,6 +152,10 @@ impl Source<'_> {
             Error::InvalidPropertyName { name, .. } => {
                 message(format!("given `{name}`, allowed `${{NAME}}` or `${{NAME:-default}}`"))
             }
+            // The scanner reads ahead of the budget, and has no other name for this.
+            Error::ExternalMessage { msg, .. } if msg == "recursion limit exceeded" => {
+                too_deep(message)
+            }
             Error::ExternalMessage { .. } if self.variable_in_flow(place) => message(
                 UserMessageFormatter.format_message(error).into_owned(),
             )
@@ -252,7 +256,7 @@ fn over_budget(message: impl Fn(String) -> ConfigError, breach: &BudgetBreach) -
         BudgetBreach::Documents { .. } => {
             message("a second document (`---`) starts here; one is allowed".to_owned())
         }
-        BudgetBreach::Depth { .. } => message(format!("nested deeper than {MAX_DEPTH} levels")),
+        BudgetBreach::Depth { .. } => too_deep(message),
         BudgetBreach::Aliases { .. } | BudgetBreach::Anchors { .. } => {
             message(format!("more than {MAX_ALIASES} anchors or aliases"))
         }
@@ -268,6 +272,10 @@ fn over_budget(message: impl Fn(String) -> ConfigError, breach: &BudgetBreach) -
         // The parser's list may grow.
         _ => message("the file is too large or too complex".to_owned()),
     }
+}
+
+fn too_deep(message: impl Fn(String) -> ConfigError) -> ConfigError {
+    message(format!("nested deeper than {MAX_DEPTH} levels"))
 }
 
 /// Aliases that repeat too much: of aliases that hold aliases, each level multiplies.

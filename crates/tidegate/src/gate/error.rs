@@ -87,9 +87,6 @@ pub(crate) enum CasesError {
     /// An id in one JSONL, where a line without an id has one from its content.
     #[error("{place}: case id `{id}` was given on line {first}")]
     TwiceInLines { place: String, id: String, first: usize },
-    /// Rows of a CSV.
-    #[error("{} needs at least {min} rows and has {rows}", file.display())]
-    TooFewRows { file: PathBuf, rows: usize, min: usize },
     /// A check that asks what the project has not set up.
     #[error("{place}: case `{id}` has a check `{check}`, and the project has no `{key}`")]
     NoSource { place: String, id: String, check: String, key: String },

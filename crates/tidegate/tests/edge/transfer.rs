@@ -73,8 +73,7 @@ fn tests_of_promptfoo_become_cases_that_the_gate_takes() {
     assert_eq!(
         cases[1]["assert"].as_array().unwrap()[1..],
         [
-            json!({"check": "min_words", "value": 2, "not": false}),
-            json!({"check": "max_words", "value": 80, "not": false}),
+            json!({"check": "word_count", "value": {"min": 2, "max": 80}}),
             json!({"check": "json_schema", "value": {"type": "object", "required": ["answer"]}}),
             json!({"check": "tools_exactly", "value": ["find", "refund"]}),
         ]
@@ -211,6 +210,45 @@ fn a_dataset_of_langfuse_is_read() {
         report["lost"].as_array().unwrap().iter().map(|it| it["what"].as_str().unwrap()).collect();
     assert_eq!(lost.len(), 2, "{report}");
     assert!(lost[0].contains("`metadata.deep` is not a text"), "{report}");
+}
+
+#[test]
+fn a_dataset_of_langfuse_is_read_from_a_table() {
+    // As the export writes it: texts as they are, or as JSON; a cell of nothing for null.
+    let text = "\"id\",\"status\",\"input\",\"expectedOutput\",\"metadata\",\"sourceTraceId\"\n\
+        \"a\",\"ACTIVE\",\"{\"\"question\"\":\"\"退款, 几天?\"\"}\",\"十四天\",\
+        \"{\"\"lang\"\":\"\"zh\"\"}\",\"t-1\"\n\
+        \"b\",\"ACTIVE\",\"\"\"What time?\"\"\",\"\"\"9\"\"\",\"\"\"\"\"\",\"\"\"\"\"\"\n\
+        \"c\",\"ACTIVE\",\"[{\"\"role\"\":\"\"user\"\",\"\"content\"\":\"\"hi\"\"}]\",\
+        \"{\"\"ok\"\":true}\",\"\",\"\"\n\"d\",\"ARCHIVED\",\"old\",\"\",\"\",\"\"\n\
+        \"e\",\"ACTIVE\",\"1+1?\",\"2\",\"\",\"\"\n";
+    let args = ["cases", "import", "d.csv", "--from", "langfuse", "--json"];
+    let (project, output) = with("d.csv", text, &args);
+    let report = output.exits(0).json();
+    let cases = &report["cases"];
+    assert_eq!(report["count"], 4, "{report}");
+    assert_eq!(
+        (&cases[0]["input"], &cases[0]["expected"]),
+        (&"退款, 几天?".into(), &"十四天".into())
+    );
+    assert_eq!(
+        (&cases[0]["metadata"]["lang"], &cases[0]["source"]),
+        (&"zh".into(), &"trace t-1".into())
+    );
+    assert_eq!((&cases[1]["input"], &cases[1]["expected"]), (&"What time?".into(), &"9".into()));
+    assert_eq!((&cases[2]["input"], &cases[2]["case_id"]), (&"hi".into(), &"c".into()));
+    assert_eq!(cases[2]["assert"], json!([{"check": "equals", "value": {"ok": true}}]));
+    assert_eq!((&cases[3]["input"], &cases[3]["expected"]), (&"1+1?".into(), &"2".into()));
+    let notes = report["notes"].to_string();
+    assert!(notes.contains("d.csv:5") && notes.contains("archived"), "{notes}");
+    for (text, says) in [
+        ("id,question\n1,2\n", "d.csv:1: there is no column `input`; the header is `id,question`"),
+        ("id,input\n1,a,b\n", "d.csv:2: the row has 3 cells, the header 2"),
+        ("", "d.csv:1: there is no column `input`"),
+    ] {
+        project.write("d.csv", text);
+        project.run(&args[..5]).fails(2, &[says], &[]);
+    }
 }
 
 #[test]

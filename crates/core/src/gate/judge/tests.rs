@@ -54,6 +54,25 @@ fn lengths_are_characters_and_words_of_three_languages() {
 }
 
 #[test]
+fn a_number_of_words_is_exact_or_within_bounds() {
+    let answer = "退款需要14天。";
+    let both = json!({"min": 2, "max": 6});
+    text("word_count", json!(6), answer, "");
+    text("word_count", json!(5), answer, "6 words long; 5 are wanted");
+    text("word-count", both.clone(), answer, "");
+    text("word_count", both.clone(), "好", "1 words long; at least 2 are needed");
+    text("word_count", json!({"max": 5}), answer, "6 words long; at most 5 are allowed");
+    text("word_count", json!({"min": 7}), answer, "6 words long; at least 7 are needed");
+    text("not-word-count", both.clone(), "好", "");
+    text("not-word-count", both, answer, "`word_count` holds and must not");
+    let is_read = |value: Value| check_value(&read("word_count", value)).is_ok();
+    assert!(is_read(json!({"min": 2, "max": 2})));
+    for bad in [json!({}), json!({"min": 3, "max": 2}), json!({"least": 2}), json!({"min": 1.5})] {
+        assert!(!is_read(bad.clone()), "{bad}");
+    }
+}
+
+#[test]
 fn edits_are_of_characters() {
     let check = |one: &str, other: &str, edits| {
         assert_eq!(levenshtein(one, other), edits, "{one} / {other}");
@@ -163,6 +182,7 @@ proptest! {
         let value = match row.takes {
             Takes::List => json!([word]),
             Takes::Number | Takes::Amount => json!(number),
+            Takes::Range => json!({"min": number, "max": number + 1}),
             Takes::Switch => json!(true),
             Takes::Json => json!({&word: {}}),
             Takes::Text | Takes::Share | Takes::Distance => json!(word),

@@ -2,9 +2,9 @@
 
 use super::super::error::{Result, TransferError};
 use crate::config::{YamlValue, parse_yaml_value};
-use crate::gate::{Form, read_text};
-use serde_json::Value;
+use crate::gate::{CasesError, Form, Table, read_bytes, read_text};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -68,6 +68,40 @@ impl Document {
         Ok(Document { name, value: items.into(), lines: Lines::Each(lines) })
     }
 
+    /// A table as a list of its rows, by the names of its columns; one of them is needed. A cell is
+    /// a text; one that is written as JSON is an object, a list or a text.
+    ///
+    /// # Errors
+    /// It cannot be read, lacks the column, or a row is longer than the header.
+    pub(super) fn table(path: &Path, needed: &str) -> Result<Document> {
+        let bytes = read_bytes(Path::new(""), path)?;
+        let bytes = bytes.ok_or_else(|| TransferError::NoFile(path.to_owned()))?;
+        let name = path.display().to_string();
+        let table = Table::read(&bytes, &name, &[&[needed]]).map_err(|error| match error {
+            CasesError::Header { place, given, header: _ } => {
+                let problem = format!("there is no column `{needed}`; the header is `{given}`");
+                TransferError::Shape { place, problem }
+            }
+            other => other.into(),
+        })?;
+        let (mut items, mut lines) = (Vec::<Value>::new(), Vec::new());
+        for row in &table.rows {
+            let (cells, columns) = (row.len(), table.columns().len());
+            if cells > columns {
+                let problem = format!("the row has {cells} cells, the header {columns}");
+                return Err(TransferError::Shape {
+                    place: format!("{name}:{}", row.line),
+                    problem,
+                });
+            }
+            let item = (0..columns)
+                .map(|at| (table.header(at).trim().to_owned(), of_cell(&table.cell(row, at))));
+            items.push(item.collect::<Map<String, Value>>().into());
+            lines.push(row.line);
+        }
+        Ok(Document { name, value: items.into(), lines: Lines::Each(lines) })
+    }
+
     /// File and line of what is at a path such as `tests[2].vars`.
     pub(super) fn place(&self, path: &str) -> String {
         let line = match &self.lines {
@@ -94,6 +128,13 @@ impl Document {
 /// It cannot be read, or there is none.
 pub(super) fn text_of(path: &Path) -> Result<String> {
     read_text(Path::new(""), path)?.ok_or_else(|| TransferError::NoFile(path.to_owned()))
+}
+
+/// What a cell is. A number is left as it is written, since a text may be one.
+fn of_cell(cell: &str) -> Value {
+    let is_json = cell.starts_with(['{', '[', '"']);
+    let read = is_json.then(|| serde_json::from_str(cell).ok()).flatten();
+    read.unwrap_or_else(|| cell.into())
 }
 
 /// The line of the value at a path; of what is not there, that of the nearest thing around it.

@@ -1,4 +1,5 @@
-//! Items of a Langfuse dataset, as the batch export writes them or the public API lists them.
+//! Items of a Langfuse dataset, as the batch export writes them (JSON, JSON lines or CSV) or the
+//! public API lists them.
 
 use super::super::error::Result;
 use super::document::Document;
@@ -30,7 +31,11 @@ const KEPT: [&str; 14] = [
 /// # Errors
 /// It cannot be read, or holds something else.
 pub(super) fn read(path: &Path, options: Options<'_>, out: &mut Imported) -> Result<()> {
-    let document = Document::read(path)?;
+    let ending = path.extension().map(|it| it.to_ascii_lowercase()).unwrap_or_default();
+    let document = match ending == "csv" {
+        true => Document::table(path, "input")?,
+        false => Document::read(path)?,
+    };
     let (under, items) = match &document.value {
         Value::Array(items) => ("", items),
         Value::Object(page) => match (page.get("data"), page.get("items")) {

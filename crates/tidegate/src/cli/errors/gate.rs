@@ -107,14 +107,16 @@ impl Explain for CasesError {
                 ],
             ),
             CasesError::NoSource { key, .. } => one(Usage, of_source(key)),
-            CasesError::TooFewRows { .. } => one(
-                Usage,
-                "one row for each risk: format, grounding, safety, performance, regression",
-            ),
             CasesError::NoSet { problem, file } => {
                 let file = file.display();
                 match problem {
-                    CaseSetError::TooFew(_) => one(Usage, format!("add rows to {file}")),
+                    CaseSetError::TooFew(_) => one(
+                        Usage,
+                        format!(
+                            "add rows to {file}, one for each risk: format, grounding, safety, \
+                             performance, regression"
+                        ),
+                    ),
                     CaseSetError::RiskMissing(_) => one(
                         Usage,
                         format!("add a row with the class in the column `risk` to {file}"),

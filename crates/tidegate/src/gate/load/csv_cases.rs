@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
-use tidegate_core::gate::{Case, CaseSet, Checks, Handling, Severity};
+use tidegate_core::gate::{Case, Checks, Handling, Severity};
 
 /// The columns of a case file.
 pub(crate) const HEADER: [&str; 6] =
@@ -76,10 +76,6 @@ pub(crate) fn read_csv(
             return Err(CasesError::TwiceInTable { place, id: case.id, first });
         }
         cases.push(finish(Case { source: place.clone(), ..case }, &place, defaults)?);
-    }
-    if cases.len() < CaseSet::MIN_CASES {
-        let (file, rows, min) = (path.to_owned(), cases.len(), CaseSet::MIN_CASES);
-        return Err(CasesError::TooFewRows { file, rows, min });
     }
     Ok(cases)
 }

@@ -15,6 +15,9 @@ pub(super) fn whole_number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_f64().filter(|n| whole(*n)).map(|n| n as u64))
 }
 
+/// What a range is in a cell.
+const RANGE: &str = "a whole number, or `{\"min\": 2, \"max\": 80}`";
+
 /// The key of a list of checks that are written out: `{"check": "regex", "value": "^\\d+$"}`.
 pub(super) const ASSERT: &str = "assert";
 /// The keys of one of them.
@@ -133,7 +136,7 @@ pub(super) fn checks(mut values: Map<String, Value>) -> Result<Checks, String> {
 /// The number as a whole one, where the kind takes that and it is one.
 fn whole(kind: CheckKind, value: Value) -> Value {
     match (kind.row().takes, whole_number(&value)) {
-        (Takes::Number, Some(number)) => number.into(),
+        (Takes::Number | Takes::Range, Some(number)) => number.into(),
         _ => value,
     }
 }
@@ -313,6 +316,11 @@ fn value(kind: CheckKind, text: &str) -> Result<Value, &'static str> {
         Takes::Number => match json().and_then(|v| whole_number(&v)) {
             Some(number) => Ok(number.into()),
             None => Err("a whole number"),
+        },
+        Takes::Range => match json() {
+            Some(value @ Value::Object(_)) => Ok(value),
+            Some(value) => whole_number(&value).map(Value::from).ok_or(RANGE),
+            None => Err(RANGE),
         },
         Takes::Amount => json().filter(Value::is_number).ok_or("a number from 0"),
         Takes::Switch => text.parse::<bool>().map(Value::from).map_err(|_| "`true` or `false`"),

@@ -142,6 +142,11 @@ fn written_value(row: &CheckRow) -> Value {
         }),
         Takes::Text => json!({"type": ["string", "null"], "minLength": 1}),
         Takes::Number => json!({"type": ["integer", "null"], "minimum": 0}),
+        Takes::Range => json!({
+            "type": ["integer", "object", "null"], "minimum": 0, "minProperties": 1,
+            "properties": {"min": whole_number(), "max": whole_number()},
+            "additionalProperties": false,
+        }),
         Takes::Amount => json!({"type": ["number", "null"], "minimum": 0}),
         Takes::Switch => json!({"type": ["boolean", "null"]}),
         Takes::Json if row.kind == CheckKind::ToolArguments => {
@@ -154,6 +159,10 @@ fn written_value(row: &CheckRow) -> Value {
         }),
         Takes::Distance => json!({"type": ["string", "null"], "minLength": 1}),
     }
+}
+
+fn whole_number() -> Value {
+    json!({"type": "integer", "minimum": 0})
 }
 
 /// A check that is written out.

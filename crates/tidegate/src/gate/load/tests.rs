@@ -100,6 +100,10 @@ fn notes_may_hold_checks() {
         "forbidden_keywords=不知道|无法回答;",
         json!({"forbidden_keywords": ["不知道", "无法回答"]}),
     );
+    check_notes(
+        r#"word_count={"min":2}"#,
+        json!({"assert": [{"check": "word_count", "value": {"min": 2}}]}),
+    );
     check_notes("regex=^a=b$", json!({"regex": "^a=b$"}));
     check_notes(r#"json_schema={"type":"array"}"#, json!({"json_schema": {"type": "array"}}));
     // Switched off: the other default stays.
@@ -124,6 +128,9 @@ fn check_error(result: Result<Vec<Case>, CasesError>, expected: &str) {
 fn notes_that_would_be_read_over_are_errors() {
     check_error(with_notes("json_key=a"), "no check `json_key`; did you mean `json_keys`?");
     check_error(with_notes("max_length=ten"), "`max_length` is `ten`; it must be a whole number");
+    for bad in ["{}", "{\"least\":2}", "-1", "{\"min\":1.5}"] {
+        check_error(with_notes(&format!("word_count={bad}")), "a whole number, or");
+    }
     check_error(with_notes("citation=yes"), "it must be `true` or `false`");
     check_error(with_notes("json_keys="), "texts with `|` between them");
     check_error(with_notes("citation=true; see ticket"), "`see ticket` is not `key=value`");
@@ -132,11 +139,19 @@ fn notes_that_would_be_read_over_are_errors() {
 }
 
 #[test]
+fn a_table_may_have_few_rows() {
+    let four: String = SEED.lines().take(5).flat_map(|line| [line, "\n"]).collect();
+    let cases = csv(&four).unwrap();
+    assert_eq!(cases.len(), 4);
+    let error = CaseSet { cases }.check().unwrap_err().to_string();
+    assert_eq!(error, "the eval set needs at least 5 cases and has 4");
+    assert_eq!(csv(SEED.lines().next().unwrap()).unwrap(), [], "and none");
+}
+
+#[test]
 fn csv_errors_name_file_line_and_what_is_allowed() {
     check_error(csv("id,question\n1,2\n"), "evals/eval_cases.csv:1: the header is `id,question`");
     check_error(csv(""), "the header is ``; it must be `case_id,prompt,");
-    let four: String = SEED.lines().take(5).flat_map(|line| [line, "\n"]).collect();
-    check_error(csv(&four), "needs at least 5 rows and has 4");
     check_error(
         csv(&SEED.replace(",safety,", ",saftey,")),
         ":4: risk `saftey` is not one of format, grounding, safety, performance, regression; did",

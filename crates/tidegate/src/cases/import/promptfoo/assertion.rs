@@ -29,26 +29,17 @@ const MEANT: [&str; 8] = [
 ];
 
 /// Types that have no check of their name here, and their names in tables.
-const OF_OTHERS: [&str; 34] = [
+const OF_OTHERS: [&str; 23] = [
     "agent-rubric",
     "answer-relevance",
     "classifier",
-    "contains-html",
-    "contains-sql",
-    "contains-xml",
     "context-faithfulness",
     "context-recall",
     "context-relevance",
     "conversation-relevance",
-    "cost",
     "factuality",
-    "g-eval",
     "guardrails",
-    "is-html",
-    "is-sql",
-    "is-xml",
     "meteor",
-    "model-graded-closedqa",
     "model-graded-factuality",
     "moderation",
     "perplexity",
@@ -56,14 +47,12 @@ const OF_OTHERS: [&str; 34] = [
     "pi",
     "ruby",
     "search-rubric",
-    "similar",
     "skill-used",
     "trajectory:step-count",
     "trajectory:tool-args-match",
     "trace-error-spans",
     "trace-span-count",
     "webhook",
-    "word-count",
 ];
 
 /// Whether promptfoo has an assertion of this type.
@@ -181,7 +170,10 @@ fn meant(
             Some(most) => Ok(vec![one(kind, most.clone())]),
             None => Err("it has no threshold".to_owned()),
         },
-        "word-count" => words(not, &value),
+        "word-count" => {
+            let exact = scalar(&value).and_then(|text| text.trim().parse::<u64>().ok());
+            Ok(vec![one(kind, exact.map_or(value, Value::from))])
+        }
         "tool-call-f1"
         | "trajectory:tool-used"
         | "trajectory:tool-sequence"
@@ -263,22 +255,6 @@ fn schema(value: Value) -> Result<Value, String> {
         Value::String(text) => crate::config::parse_yaml(&text, std::path::Path::new("schema"))
             .map_err(|error| format!("its schema is not YAML: {error}")),
         other => Ok(other),
-    }
-}
-
-/// The bounds of a number of words; an exact number is both.
-fn words(not: bool, value: &Value) -> Result<Vec<Value>, String> {
-    let exact = scalar(value).and_then(|text| text.trim().parse::<u64>().ok());
-    let bound = |key: &str| value[key].as_u64().or(exact);
-    let bounds = [("min_words", bound("min")), ("max_words", bound("max"))];
-    let checks: Vec<Value> = bounds
-        .into_iter()
-        .filter_map(|(check, bound)| Some(json!({"check": check, "value": bound?, "not": not})))
-        .collect();
-    match checks.len() {
-        0 => Err("its value is neither a number nor `min` and `max`".to_owned()),
-        2 if not => Err("it excludes a range, which no two checks do".to_owned()),
-        _ => Ok(checks),
     }
 }
 

@@ -68,6 +68,7 @@ fn the_schema_takes_every_kind_of_check_by_each_of_its_names() {
             Takes::List => json!(["a"]),
             Takes::Text | Takes::Distance => json!("a"),
             Takes::Number => json!(3),
+            Takes::Range => json!({"min": 3}),
             Takes::Amount => json!(0.5),
             Takes::Switch => json!(true),
             Takes::Json => json!({"type": "object"}),
