@@ -27,7 +27,10 @@ mod runs;
 mod sample;
 mod score;
 mod slice;
+mod spent;
 mod sql;
+#[cfg(test)]
+mod testing;
 mod written;
 
 pub use ab::{AbInterval, AbMcNemar, AbReport, AbSide, compare_ab};
@@ -53,14 +56,16 @@ pub use noise::{
 };
 pub use outside::{Brought, Need, Source, cosine, found, need, source};
 pub use panel::{About, Question, family};
-pub use policy::{GatePolicy, HeldTo};
+pub use policy::{GatePolicy, HeldTo, JudgedBy};
 pub use report::{
-    ACCURACY, CaseResult, EvalReport, FailureRow, GateVerdict, ReportDetail, RunComparison,
-    Unanswered, asks_the_same, error_causes, failure_table, metrics, slices, verdict, verdict_on,
+    ACCURACY, CaseResult, EvalReport, FailureRow, GateVerdict, ModelFiles, ReportDetail,
+    RunComparison, Unanswered, asks_the_same, error_causes, failure_table, metrics, slices,
+    verdict, verdict_on,
 };
 pub use runs::{QueryError, RunQuery, RunRow};
 pub use score::{
     CORRECT_FROM, CheckResult, RED_LINE, fails_hard, legacy_score, mean_score, renormalised_score,
 };
 pub use slice::{SLICE, SLICE_CASES_MIN, SliceRow, TAG, WORST_SLICE};
+pub use spent::{avg_tokens, cost_per_query, mean};
 pub use written::{Known, TRIED_BEFORE, Until, WrittenAnswer, WrittenGate};

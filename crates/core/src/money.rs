@@ -51,6 +51,11 @@ impl Money {
         whole.checked_add(part)?.checked_add(rounded).map(Money)
     }
 
+    /// So many dollars, to the precision of a floating-point number.
+    pub fn as_usd(self) -> f64 {
+        self.0 as f64 / PER_USD as f64
+    }
+
     /// The sum; the largest amount where it does not fit.
     #[must_use]
     pub const fn plus(self, other: Money) -> Money {

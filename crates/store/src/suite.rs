@@ -178,6 +178,9 @@ pub(crate) fn report(run_id: &str, set: u64, at: u64, accuracy: f64) -> EvalRepo
         metrics: Default::default(),
         slices: Vec::new(),
         judge: None,
+        avg_tokens: None,
+        cost_per_query: None,
+        model_files: None,
         comparison: None,
         results: Vec::new(),
     }

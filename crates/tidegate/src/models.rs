@@ -225,6 +225,17 @@ pub(crate) fn size_of(from: &Path) -> Result<u64, RegistryError> {
     Ok(files.values().filter_map(|path| path.metadata().ok()).map(|about| about.len()).sum())
 }
 
+/// Whether a model has no file at all.
+///
+/// # Errors
+/// It cannot be listed.
+pub(crate) fn is_empty(from: &Path) -> Result<bool, RegistryError> {
+    match files_of(from) {
+        Err(RegistryError::Empty { .. }) => Ok(true),
+        files => files.map(|_| false),
+    }
+}
+
 /// The digest over all files, and each file's; how many of them are pointers of Git LFS.
 /// `progress` is given the bytes that were read.
 ///

@@ -21,6 +21,23 @@ pub struct GatePolicy {
     /// Whether what the lints of the prompt find fails the gate.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lints: bool,
+    /// How much of a metric a run may lose against the last one that passed, 0 to 1; absent where
+    /// losses are shown only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_drop: Option<f64>,
+    /// Whose verdicts count, where a case asks a judge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<JudgedBy>,
+}
+
+/// The judge model that a project names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JudgedBy {
+    /// Its name at its server.
+    pub model: String,
+    /// What the server must name itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
 }
 
 /// What a run was held to, fixed before its first case was asked.
@@ -62,6 +79,9 @@ impl GatePolicy {
             && self.blocking.is_superset(&other.blocking)
             && self.red_lines.is_superset(&other.red_lines)
             && (self.lints || !other.lints)
+            && other.max_drop.is_none_or(|most| self.max_drop.is_some_and(|drop| drop <= most))
+            // What one judge says is no proof of what another would.
+            && self.judge == other.judge
     }
 
     /// Gives the cases that the policy names the severity that it says; never a lower one.

@@ -31,6 +31,12 @@ pub struct CaseResult {
     pub checks: Vec<CheckResult>,
     /// End-to-end time, ms.
     pub latency_ms: u64,
+    /// Tokens of prompt and answer together, where the model server reports them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
+    /// What it cost, US dollars, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<f64>,
     /// How its repeats went; absent where it was asked once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeats: Option<Repeats>,
@@ -192,10 +198,32 @@ pub struct EvalReport {
     /// The judge model, where a check asks one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judge: Option<JudgeRecord>,
+    /// See [`super::avg_tokens`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avg_tokens: Option<f64>,
+    /// See [`super::cost_per_query`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_per_query: Option<f64>,
+    /// The folder that the model server serves, where the run was given one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_files: Option<ModelFiles>,
     /// Against the run before.
     pub comparison: Option<RunComparison>,
     /// Every case in full.
     pub results: Vec<CaseResult>,
+}
+
+/// The files of a model as they were when its run began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelFiles {
+    /// Their folder, as it was given.
+    pub from: String,
+    /// Digest over their paths and contents, as `tidegate model register` makes it.
+    pub digest: String,
+    /// How many there are.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// The metric that every gate compares with a threshold.

@@ -2,12 +2,14 @@
 
 use super::SetArgs;
 use super::backend::{Backend, read_state};
+use super::model::read_in_full;
 use crate::clock::Clock;
 use crate::config::load;
 use crate::control::Command;
 use crate::error::{CliError, Result};
 use crate::gate;
 use crate::lang;
+use crate::models::is_empty;
 use crate::near;
 use crate::output;
 use crate::store::{Access, Evals as _, Sets as _, Store};
@@ -18,7 +20,9 @@ use serde_json::json;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use tidegate_core::gate::{ACCURACY, CheckKind, EvalReport, GateVerdict, Risk, WORST_SLICE};
+use tidegate_core::gate::{
+    ACCURACY, CheckKind, EvalReport, GateVerdict, ModelFiles, Risk, WORST_SLICE,
+};
 use tidegate_core::ids::ChangeId;
 
 /// What an eval takes.
@@ -30,8 +34,8 @@ pub(crate) struct EvalArgs {
     /// same. The environment's EVAL_DATASET says it as well, and TEST_MODEL the same as `--model`.
     #[arg(long, alias = "eval-data", alias = "eval_data", env = "EVAL_DATASET", hide_env = true)]
     cases: Option<OsString>,
-    /// The folder of a model that the upstream serves under this name, as vLLM does; it must be
-    /// there.
+    /// The folder of a model that the upstream serves under this name, as vLLM does. It must be
+    /// there, and the digest of its files is noted in the run.
     #[arg(long, alias = "model_dir", value_name = "FOLDER", conflicts_with = "model")]
     model_dir: Option<PathBuf>,
     /// What to measure and show, with commas between: accuracy, a class of risk, latency, or a
@@ -254,6 +258,19 @@ fn served_name(folder: &Path) -> Result<String> {
     Ok(name.trim_end_matches('/').to_owned())
 }
 
+/// The files of a model, read in full: the name says nothing of what is in them. `None` where they
+/// are not on this machine.
+fn model_files(folder: &Path) -> Result<Option<ModelFiles>> {
+    let from = served_name(folder)?;
+    if is_empty(folder)? {
+        output::stderr(format!("note: {from} has no file, so no digest of the model is noted"));
+        return Ok(None);
+    }
+    let (digest, parts, _) = read_in_full(folder)?;
+    let bytes = parts.values().map(|part| part.bytes).sum();
+    Ok(Some(ModelFiles { from, digest, files: parts.len(), bytes }))
+}
+
 /// A variable that a pipeline sets to nothing counts as not set.
 fn not_empty(text: &&String) -> bool {
     !text.trim().is_empty()
@@ -267,8 +284,8 @@ fn threshold(given: &str) -> Result<f64> {
     })
 }
 
-/// Asks the cases. Given by hand, and not as a table, `eval` takes any number of them of any risk;
-/// a gate and the project's own files must be a whole eval set.
+/// Asks the cases. Given by hand, `eval` takes any number of them of any risk; a gate and the
+/// project's own files must be a whole eval set.
 async fn ask(config: &Path, args: &EvalArgs, gate: bool, metrics: &Metrics) -> Result<EvalReport> {
     let mut loaded = load(config)?;
     let given = args.cases.as_deref().filter(|path| !path.is_empty()).map(Path::new);
@@ -281,10 +298,11 @@ async fn ask(config: &Path, args: &EvalArgs, gate: bool, metrics: &Metrics) -> R
         repeat: args.repeat,
         as_served: args.as_served,
         accuracy: args.threshold.as_ref().filter(not_empty).map(|it| threshold(it)).transpose()?,
-        whole_set: gate || given.is_none_or(is_table),
+        whole_set: gate || given.is_none(),
         concurrency: args.runner.concurrency.map(usize::from),
         seed: args.runner.seed,
         measure: metrics.measure.clone(),
+        model_files: args.model_dir.as_deref().map(model_files).transpose()?.flatten(),
         tape: gate::TapeOptions {
             keep: true,
             resume: args.runner.resume,

@@ -82,7 +82,8 @@ fn register(root: &Path, args: &RegisterArgs, json: bool) -> Result<()> {
     Ok(())
 }
 
-fn read_in_full(from: &Path) -> Result<(String, Parts, usize)> {
+/// The digest over all files of a model, and each file's; how many are pointers of Git LFS.
+pub(super) fn read_in_full(from: &Path) -> Result<(String, Parts, usize)> {
     let bar = output::progress(size_of(from)?, "reading {wide_bar} {bytes}/{total_bytes} {eta}");
     let read = digest_of(from, |bytes| bar.inc(bytes));
     bar.finish_and_clear();

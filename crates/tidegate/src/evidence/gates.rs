@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use tidegate_core::approval::{Approval, Approver};
 use tidegate_core::decide::{Line, Reason, ReasonCode};
 use tidegate_core::evidence::{GateEntry, GateLevel, GateStatus};
-use tidegate_core::gate::{EvalReport, GateVerdict, HeldTo};
+use tidegate_core::gate::{EvalReport, GateVerdict, HeldTo, JudgedBy, ModelFiles};
 
 const SUMMARY: &str = "gates/summary.md";
 const EVAL_REPORT: &str = "gates/eval-report.json";
@@ -204,11 +204,15 @@ fn approvals(text: &mut String, approvals: &[Approval]) {
 /// What the run was held to, and the digests of it and of its cases.
 fn held_to(text: &mut String, eval: &EvalReport) {
     let Some(HeldTo { policy, counts_as }) = &eval.held_to else { return };
-    let bars: Vec<String> = policy
-        .thresholds
-        .iter()
-        .map(|(metric, bar)| format!("{} at least {bar}", cell(metric)))
-        .collect();
+    let bars = policy.thresholds.iter();
+    let mut bars: Vec<String> =
+        bars.map(|(metric, bar)| format!("{} at least {bar}", cell(metric))).collect();
+    bars.extend(policy.max_drop.map(|drop| format!("no loss over {drop} against the run before")));
+    bars.extend(policy.judge.as_ref().map(|JudgedBy { model, version }| {
+        let version =
+            version.as_ref().map(|version| format!(", which names itself `{}`", cell(version)));
+        format!("the judge `{}`{}", cell(model), version.unwrap_or_default())
+    }));
     let _ = writeln!(
         text,
         "It was held to {} (sha256:{counts_as}), on cases sha256:{}.\n",
@@ -245,6 +249,14 @@ fn summary(data: &CleanData, gates: &[Gate]) -> String {
         eval.threshold,
     );
     held_to(&mut text, eval);
+    if let Some(ModelFiles { from, digest, files, bytes }) = &eval.model_files {
+        let from = cell(from);
+        let _ = writeln!(
+            text,
+            "The model's files were those of `{from}`: {files} files, {bytes} bytes, \
+             sha256:{digest}.\n"
+        );
+    }
     text.push_str("| class | cases | failed | no answer |\n|---|---|---|---|\n");
     for row in &eval.failure_table {
         let list = |items: &[(String, String)]| {

@@ -11,11 +11,10 @@ use crate::config::{EmbeddingService, Loaded, Scoring};
 use crate::upstream::{Embedder, Endpoints, SetupError, UpstreamError, cost};
 use crate::version_set::SetError;
 use futures_util::future::try_join_all;
-use std::collections::BTreeSet;
 use std::time::Duration;
 use tidegate_core::gate::{
-    About, Brought, Case, CaseResult, Check, CheckKind, Found, JudgeRecord, Need, Source,
-    agreement, found, need, source,
+    About, Brought, Case, CaseResult, Check, Found, JudgeRecord, Need, Source, agreement, found,
+    need, source,
 };
 use tidegate_core::ids::UnixMs;
 use tidegate_core::money::{Money, PriceTable};
@@ -52,8 +51,7 @@ impl Outside {
         clock: &Clock,
     ) -> Result<Outside, GateError> {
         let (evals, upstreams) = (&loaded.project.evals, &loaded.project.upstreams);
-        let asked: BTreeSet<CheckKind> = listed(cases).map(|(_, check)| check.kind).collect();
-        let asks = |wanted| asked.iter().any(|kind| source(*kind) == Some(wanted));
+        let asks = |wanted| asks(cases, wanted);
         let is_formula = evals.scoring != Scoring::Mean && evals.embeddings.is_some();
         let service = service(loaded).filter(|_| asks(Source::Embeddings) || is_formula);
         let embedder = service.map(|service| Embedder::named(EMBEDDINGS, service)).transpose();
@@ -163,6 +161,11 @@ fn service(loaded: &Loaded) -> Option<&EmbeddingService> {
 /// Every check of the cases.
 fn listed(cases: &[Case]) -> impl Iterator<Item = (&Case, &Check)> {
     cases.iter().flat_map(|case| case.checks.listed.iter().map(move |check| (case, check)))
+}
+
+/// Whether a check of the cases asks this.
+pub(super) fn asks(cases: &[Case], wanted: Source) -> bool {
+    listed(cases).any(|(_, check)| source(check.kind) == Some(wanted))
 }
 
 /// Whether the project has what its cases ask.

@@ -2,23 +2,29 @@
 
 use super::error::GateError;
 use super::load::{load_cases, prompt_config};
+use super::outside::asks;
 use crate::config::{GateFile, Loaded, is_this_machine, listen_addr};
 use crate::store::{Evals as _, Store};
 use crate::version_set::PackedSet;
 use std::collections::BTreeMap;
 use tidegate_core::gate::{
-    ACCURACY, EvalReport, GatePolicy, HeldTo, Known, WORST_SLICE, WrittenAnswer, WrittenGate,
+    ACCURACY, Case, EvalReport, GatePolicy, HeldTo, JudgedBy, Known, Source, WORST_SLICE,
+    WrittenAnswer, WrittenGate,
 };
 use tidegate_core::ids::UnixMs;
 use tidegate_core::journal::ControlState;
 
-/// What is demanded of a run of this set. Of two thresholds for one metric the higher counts: a
-/// prompt's own raise the bar and never lower it.
+/// What is demanded of a run of this set on these cases. Of two thresholds for one metric the higher
+/// counts: a prompt's own raise the bar and never lower it. The judge counts where a case asks it.
 ///
 /// # Errors
 /// The policy cannot be read, or a prompt's threshold is not between 0 and 1.
-pub(crate) fn policy_of(loaded: &Loaded, packed: &PackedSet) -> Result<GatePolicy, GateError> {
-    policy_with(loaded, packed, loaded.project.evals.threshold)
+pub(crate) fn policy_of(
+    loaded: &Loaded,
+    packed: &PackedSet,
+    cases: &[Case],
+) -> Result<GatePolicy, GateError> {
+    policy_with(loaded, packed, cases, loaded.project.evals.threshold)
 }
 
 /// What a run is held to; `accuracy` is that of the command line instead of the project's.
@@ -28,24 +34,31 @@ pub(crate) fn policy_of(loaded: &Loaded, packed: &PackedSet) -> Result<GatePolic
 pub(crate) fn held_to(
     loaded: &Loaded,
     packed: &PackedSet,
+    cases: &[Case],
     accuracy: Option<f64>,
 ) -> Result<HeldTo, GateError> {
-    let own = policy_of(loaded, packed)?;
+    let own = policy_of(loaded, packed, cases)?;
     Ok(match accuracy {
         None => HeldTo::of(own),
-        Some(accuracy) => HeldTo::new(policy_with(loaded, packed, accuracy)?, &own),
+        Some(accuracy) => HeldTo::new(policy_with(loaded, packed, cases, accuracy)?, &own),
     })
 }
 
 fn policy_with(
     loaded: &Loaded,
     packed: &PackedSet,
+    cases: &[Case],
     accuracy: f64,
 ) -> Result<GatePolicy, GateError> {
+    let evals = &loaded.project.evals;
     let file = gate_file(loaded)?;
     let prompt = prompt_config(packed)?;
     let prompt = prompt.as_ref().map(|(config, file)| (&config.thresholds, file.as_str()));
-    demands(accuracy, loaded.project.evals.worst_slice, prompt, file)
+    let judge = evals.judge.as_ref().filter(|_| asks(cases, Source::Judge));
+    let judge =
+        judge.map(|judge| JudgedBy { model: judge.model.clone(), version: judge.version.clone() });
+    let demanded = demands(accuracy, evals.worst_slice, prompt, file)?;
+    Ok(GatePolicy { max_drop: evals.max_drop, judge, ..demanded })
 }
 
 /// Every demand; `prompt` is a prompt's own thresholds and the file that they are in.

@@ -12,7 +12,7 @@ use crate::output;
 use crate::store::{Evals as _, Store};
 use crate::version_set::{LiveSet, PackOverrides, pack};
 use std::sync::Arc;
-use tidegate_core::gate::{CheckKind, EvalReport};
+use tidegate_core::gate::{CheckKind, EvalReport, ModelFiles};
 
 /// How the cases of a project are asked.
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ pub(crate) struct Asking {
     pub(crate) seed: Option<u64>,
     /// Likenesses that are measured of every case with a reference, and decide nothing.
     pub(crate) measure: Vec<CheckKind>,
+    /// The files that the model server serves, where they were named.
+    pub(crate) model_files: Option<ModelFiles>,
     /// Files of answers.
     pub(crate) tape: TapeOptions,
     /// Whether Ctrl-C ends the run, with what is kept of it.
@@ -47,6 +49,7 @@ impl Default for Asking {
             concurrency: None,
             seed: None,
             measure: Vec::new(),
+            model_files: None,
             tape: TapeOptions::default(),
             interruptible: false,
         }
@@ -86,7 +89,8 @@ pub(crate) async fn eval_project(
         output::stderr(format!("SIMULATED: these answers are made by rule, not by {model}"));
     }
     let mut options = RunOptions::of(loaded, &packed, &cases.cases, clock)?;
-    options.held_to = held_to(loaded, &packed, asking.accuracy)?;
+    options.held_to = held_to(loaded, &packed, &cases.cases, asking.accuracy)?;
+    options.model_files.clone_from(&asking.model_files);
     (options.repeat, options.as_served) = (asking.repeat, asking.as_served);
     (options.seed, options.interruptible) = (asking.seed, asking.interruptible);
     options.concurrency = asking.concurrency.unwrap_or(options.concurrency);

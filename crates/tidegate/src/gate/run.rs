@@ -31,10 +31,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::gate::{
     ACCURACY, Case, CaseResult, CaseSet, Check, CheckKind, CheckResult, EvalReport, GateVerdict,
-    HeldTo, Repeats, ReportDetail, Unanswered, asks_the_same, compare_runs, failure_table,
-    judge_drop, judge_run, metrics, slices, worse,
+    HeldTo, ModelFiles, Repeats, ReportDetail, Unanswered, asks_the_same, avg_tokens, compare_runs,
+    cost_per_query, failure_table, judge_drop, judge_run, mean, metrics, slices, worse,
 };
 use tidegate_core::ids::{Digest, UnixMs, VersionSetId};
+use tidegate_core::money::Money;
 
 /// Most times one case is asked in a run.
 pub(crate) const REPEAT_MAX: u32 = 100;
@@ -61,8 +62,8 @@ pub(crate) struct RunOptions {
     pub(crate) scoring: Scoring,
     /// What checks ask of the world.
     pub(crate) outside: Arc<Outside>,
-    /// How much of a metric may be lost against the run to compare with, 0 to 1.
-    pub(crate) max_drop: Option<f64>,
+    /// The files that the model server serves, where they were named.
+    pub(crate) model_files: Option<ModelFiles>,
     /// The run to compare with.
     pub(crate) previous: Option<EvalReport>,
     /// How long to wait for an answer.
@@ -88,7 +89,7 @@ impl RunOptions {
     ) -> Result<RunOptions, GateError> {
         let evals = &loaded.project.evals;
         Ok(RunOptions {
-            held_to: held_to(loaded, packed, None)?,
+            held_to: held_to(loaded, packed, cases, None)?,
             lints: prompt_findings(packed),
             concurrency: evals.concurrency.max(1),
             seed: None,
@@ -97,7 +98,7 @@ impl RunOptions {
             measure: Vec::new(),
             scoring: evals.scoring,
             outside: Arc::new(Outside::new(loaded, cases, clock)?),
-            max_drop: evals.max_drop,
+            model_files: None,
             previous: None,
             deadlines: deadlines(packed)?,
             progress: true,
@@ -229,6 +230,8 @@ async fn result_of(
         score: 0.0,
         checks: Vec::new(),
         latency_ms,
+        tokens: None,
+        cost_usd: None,
         repeats: None,
     };
     let asked = match asked {
@@ -242,6 +245,7 @@ async fn result_of(
         Ok(scorer) => scorer,
         Err(problem) => return without(problem, None, asked.latency_ms),
     };
+    let cost = options.outside.cost(&asked);
     let seen = Seen {
         answer: &asked.text,
         latency_ms: asked.latency_ms,
@@ -253,7 +257,7 @@ async fn result_of(
         calls: &asked.calls,
         finish: asked.finish.as_deref(),
         retrieved: asked.retrieved.as_ref(),
-        cost: options.outside.cost(&asked),
+        cost,
     };
     let Scored { score, best, checks } =
         scored(&scorer, &seen, (case, options.scoring), &options.outside).await;
@@ -265,6 +269,8 @@ async fn result_of(
         score,
         checks,
         latency_ms: asked.latency_ms,
+        tokens: asked.total_tokens,
+        cost_usd: cost.map(Money::as_usd),
         repeats: None,
     };
     result.settled(best)
@@ -316,8 +322,16 @@ fn merge(mut runs: Vec<CaseResult>) -> Option<CaseResult> {
         checks: names.into_iter().map(|name| merge_check(name, &answered)).collect(),
         score: answered.iter().map(|run| run.score).sum::<f64>() / count,
         latency_ms: answered.iter().map(|run| run.latency_ms).max().unwrap_or_default(),
+        tokens: mean(answered.iter().filter_map(|run| Some(run.tokens? as f64))).map(whole),
+        cost_usd: mean(answered.iter().filter_map(|run| run.cost_usd)),
         ..(*shown).clone()
     })
+}
+
+/// A mean of tokens to the nearest whole one.
+fn whole(mean: f64) -> u64 {
+    // Each is one of 64 bits, and a mean is within them.
+    mean.round() as u64
 }
 
 /// One check over several runs; a run without it, as of a red line, held it.
@@ -359,7 +373,7 @@ fn report_of(
     let policy = &options.held_to.policy;
     let comparison = options.previous.as_ref().map(|previous| compare_runs(previous, &results));
     let judged = judge_run(policy, &results, &options.lints);
-    let (verdict, reasons) = match options.max_drop {
+    let (verdict, reasons) = match policy.max_drop {
         Some(max_drop) => worse(judged, judge_drop(comparison.as_ref(), max_drop)),
         None => judged,
     };
@@ -367,6 +381,9 @@ fn report_of(
     let run_id = run_id(subject, at, &cases_digest, &results);
     EvalReport {
         judge: options.outside.judge_record(&subject.model, &results),
+        avg_tokens: avg_tokens(&results),
+        cost_per_query: cost_per_query(&results),
+        model_files: options.model_files.clone(),
         model: subject.model.clone(),
         total: results.len(),
         correct,

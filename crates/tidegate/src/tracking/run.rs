@@ -27,7 +27,7 @@ impl TrackedRun {
         }
     }
 
-    /// What was asked: the model, the prompt's version and settings, the version set.
+    /// What was asked: the model and its files, the prompt's version and settings, the version set.
     pub(super) fn params(&self) -> BTreeMap<String, String> {
         let report = &self.report;
         let mut params = BTreeMap::from([
@@ -36,6 +36,8 @@ impl TrackedRun {
             ("cases_digest".to_owned(), report.cases_digest.to_string()),
             ("threshold".to_owned(), report.threshold.to_string()),
         ]);
+        let files = report.model_files.as_ref();
+        params.extend(files.map(|files| ("model_files".to_owned(), files.digest.clone())));
         let prompt = self.set.as_ref().and_then(|set| set.set.artifacts.get(&ArtifactKind::Prompt));
         if let Some(prompt) = prompt {
             params.insert("prompt_version".to_owned(), prompt.version.clone());
@@ -62,6 +64,8 @@ impl TrackedRun {
         measured.insert(ACCURACY.to_owned(), report.accuracy);
         measured.insert("cases".to_owned(), report.total as f64);
         measured.insert("correct".to_owned(), report.correct as f64);
+        let known = [("avg_tokens", report.avg_tokens), ("cost_per_query", report.cost_per_query)];
+        measured.extend(known.iter().filter_map(|(name, value)| Some(((*name).into(), (*value)?))));
         let answered = report.results.iter().filter(|result| result.error.is_none());
         let latencies: Vec<f64> =
             answered.map(|result| result.latency_ms as f64 / 1000.0).collect();

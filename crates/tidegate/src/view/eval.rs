@@ -60,6 +60,7 @@ pub(crate) fn eval_in(lang: Lang, report: &EvalReport) -> Vec<(Option<Tone>, Str
     let row = |label: &str, value: &str| format!("{} {value}", padded(label, width));
     lines.push((None, row(words.accuracy, &format!("{} {counts}", share(report.accuracy)))));
     lines.push((None, row(words.threshold, &share(report.threshold))));
+    lines.extend(spent(lang, report));
     let (tone, word) = verdict(words, report.verdict);
     lines.push((Some(tone), row(words.status, word)));
     let reasons = report.reasons.iter().take(SHOWN);
@@ -176,6 +177,33 @@ fn changed(lang: Lang, test: &PairedTest) -> (Option<Tone>, String) {
         Lang::Ja => format!("  {metric} {before:.3} -> {now:.3}、{cases} 件、p {p_holm:.4}"),
     };
     (Some(tone), text)
+}
+
+/// What an answer took on average; nothing where it is not known.
+pub(crate) fn spent(lang: Lang, report: &EvalReport) -> Option<(Option<Tone>, String)> {
+    let tokens = report.avg_tokens.map(|tokens| match lang {
+        Lang::En => format!("{tokens:.1} tokens"),
+        Lang::Zh => format!("{tokens:.1} 个 token"),
+        Lang::Ja => format!("{tokens:.1} トークン"),
+    });
+    let cost = report.cost_per_query.map(|cost| format!("{} USD", in_usd(cost)));
+    let both: Vec<String> = tokens.into_iter().chain(cost).collect();
+    let text = match lang {
+        Lang::En => format!("An answer took {} on average", both.join(", ")),
+        Lang::Zh => format!("平均每个回答用 {}", both.join("，")),
+        Lang::Ja => format!("回答 1 件の平均は {}", both.join("、")),
+    };
+    (!both.is_empty()).then_some((None, text))
+}
+
+/// Dollars with three digits that say something.
+fn in_usd(cost: f64) -> String {
+    let digits = match cost > 0.0 {
+        true => (2.0 - cost.log10().floor()).clamp(2.0, 12.0),
+        false => 0.0,
+    };
+    // From 0 to 12 just above.
+    format!("{cost:.*}", digits as usize)
 }
 
 /// The cases that passed in some of their repeats; nothing where none did.

@@ -191,6 +191,40 @@ fn judged(body: &Value, name: &str) -> String {
 }
 
 #[test]
+fn a_run_under_another_judge_or_another_drop_is_no_fresh_run() {
+    let (upstream, judge) = (
+        echo(),
+        Upstream::by_rule(|_| ("200 OK", verdict("j1", &json!({"reason": "ok", "score": 1.0})))),
+    );
+    let case = json!({"case_id": "c", "input": "抱歉", "rubric": "道歉"});
+    let keys = judge_at(judge.address, ", version: j1");
+    let project = judged_project(&upstream, &keys, &[case]);
+    let server = project.serve();
+    // The set that is served needs no run; another one does.
+    project.edit("tidegate.yaml", "name: m1}", "name: m2}");
+    run(&project).exits(0);
+    let start = |says: &[&str]| {
+        let refused = project.run(&["release", "start", "--no-smoke"]);
+        refused.fails(1, says, &["`tidegate eval`"]);
+    };
+    let as_it_was = project.read("tidegate.yaml");
+    for (from, to) in [
+        ("version: j1}", "version: j2}"),
+        (", version: j1}", "}"),
+        ("Qwen/qwen3-32b", "Qwen/qwen3-8b"),
+        ("  check_timeout_ms", "  max_drop: 0.02\n  check_timeout_ms"),
+    ] {
+        project.edit("tidegate.yaml", from, to);
+        start(&["was not held to what the gate demands now"]);
+        project.write("tidegate.yaml", &as_it_was);
+    }
+    // How long a judge is waited for is no part of what a verdict says.
+    project.edit("tidegate.yaml", "check_timeout_ms: 2000", "check_timeout_ms: 3000");
+    project.run(&["release", "start", "--no-smoke"]).exits(0);
+    server.terminate();
+}
+
+#[test]
 fn a_judge_says_how_far_an_answer_meets_a_criterion() {
     let upstream = echo();
     let judge = Upstream::by_rule(|body| {

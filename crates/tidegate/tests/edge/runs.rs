@@ -79,8 +79,7 @@ fn a_loss_that_is_shown_fails_the_gate_and_one_that_chance_may_do_is_open() {
 #[test]
 fn an_eval_takes_the_flags_of_the_script_that_it_replaces() {
     let (upstream, project) = project(0);
-    let folder = project.root.join("models/3f2a1b");
-    std::fs::create_dir_all(&folder).unwrap();
+    project.write("models/3f2a1b/w.safetensors", "weights");
     std::fs::rename(project.root.join("evals/dataset.jsonl"), project.root.join("eval.jsonl"))
         .unwrap();
     let args = ["eval", "--model_dir", "models/3f2a1b/", "--eval_data", "eval.jsonl"];
@@ -93,6 +92,21 @@ fn an_eval_takes_the_flags_of_the_script_that_it_replaces() {
     assert!(upstream.asked().iter().all(|body| body["model"] == "models/3f2a1b"));
     let report = project.run(&[&args[..], &metrics, &["--json"]].concat()).exits(0).json();
     assert!(report["metrics"]["bleu"].as_f64().unwrap() < 1.0, "{report}");
+    // What the name stands for is noted, and so is another content under the same name.
+    let noted = &report["model_files"];
+    let known = (&noted["from"], &noted["files"], &noted["bytes"]);
+    assert_eq!(known, (&json!("models/3f2a1b"), &json!(1), &json!(7)), "{noted}");
+    project.write("models/3f2a1b/w.safetensors", "weightz");
+    let other = project.run(&[&args[..], &["--json"]].concat()).exits(0).json();
+    assert!(other["model_files"]["digest"].is_string(), "{other}");
+    assert_ne!(other["model_files"]["digest"], noted["digest"]);
+    let run_id = other["run_id"].as_str().unwrap();
+    let kept = project.run(&["runs", "show", run_id, "--json"]).exits(0).json();
+    assert_eq!(kept["model_files"], other["model_files"]);
+    std::fs::remove_file(project.root.join("models/3f2a1b/w.safetensors")).unwrap();
+    let empty = project.run(&[&args[..], &["--json"]].concat()).exits(0);
+    assert!(empty.err.contains("note: models/3f2a1b has no file"), "{empty:?}");
+    assert_eq!(empty.json().get("model_files"), None);
     let unknown = ["eval", "--metrics", "accuracy,bleau"];
     project.run(&unknown).fails(2, &["metric `bleau` is not one of"], &["did you mean `bleu`?"]);
     let nowhere = ["eval", "--model-dir", "models/none"];

@@ -87,7 +87,8 @@ fn evaluated() -> (Project, String, Upstream) {
         let question = body["messages"].as_array().unwrap().last().unwrap()["content"].clone();
         ("200 OK", completion(&format!("回答 {}", question.as_str().unwrap())))
     });
-    let project = upstream.project("", "");
+    let prices = "prices:\n  m1: {input_per_million: 1, output_per_million: 2}\n";
+    let project = upstream.project("", prices);
     std::fs::remove_file(project.root.join("evals/dataset.jsonl")).unwrap();
     project.write("evals/eval_cases.csv", CASES);
     let report = project.run(&["eval", "--json"]).exits(0).json();
@@ -158,6 +159,9 @@ fn a_run_is_in_mlflow_once_with_params_metrics_tags_and_files() {
     };
     assert_eq!(of("metrics", "accuracy"), Some(json!(1.0)), "{batch}");
     assert!(of("metrics", "avg_latency").is_some() && of("metrics", "regression").is_some());
+    assert_eq!(of("metrics", "avg_tokens"), Some(json!(8.0)), "{batch}");
+    let cost = of("metrics", "cost_per_query").and_then(|cost| cost.as_f64()).unwrap();
+    assert!((cost - 0.000_013).abs() < 1e-12, "3 tokens in, 5 out: {cost}");
     assert_eq!(of("params", "model"), Some(json!("m1")), "{batch}");
     assert_eq!(of("tags", "tidegate.run_id"), Some(json!(run_id)), "{batch}");
     let file = came.iter().find(|came| came.line.contains("evaluation.json")).unwrap().json();

@@ -1,55 +1,11 @@
 use super::*;
-use crate::gate::{Case, CheckResult, Checks, GateVerdict, Handling, Risk, Severity};
-use crate::ids::{Digest, UnixMs};
+use crate::gate::testing::{self, report};
 use proptest::prelude::*;
 
 fn result(id: usize, input: &str, score: f64) -> CaseResult {
-    CaseResult {
-        case: Case {
-            id: format!("case-{id:03}"),
-            input: input.to_owned(),
-            system: None,
-            expected_behavior: String::new(),
-            expected: None,
-            risk: Risk::Format,
-            severity: Severity::Normal,
-            checks: Checks::default(),
-            source: String::new(),
-            handling: Handling::default(),
-        },
-        actual: Some("答".to_owned()),
-        error: None,
-        unanswered: None,
-        score,
-        checks: vec![CheckResult::new("expected_contains", score, String::new())],
-        repeats: None,
-        latency_ms: 100 + id as u64,
-    }
-}
-
-fn report(run: &str, results: Vec<CaseResult>) -> EvalReport {
-    EvalReport {
-        model: "m".to_owned(),
-        total: results.len(),
-        correct: 0,
-        accuracy: 0.0,
-        passed: false,
-        threshold: 0.85,
-        details: vec![],
-        run_id: run.to_owned(),
-        at: UnixMs(1),
-        version_set: VersionSetId::parse("vs-0f3a9c21d4e7").unwrap(),
-        cases_digest: Digest::of(b""),
-        verdict: GateVerdict::Fail,
-        reasons: vec![],
-        metrics: Default::default(),
-        failure_table: vec![],
-        slices: Vec::new(),
-        judge: None,
-        held_to: None,
-        comparison: None,
-        results,
-    }
+    let mut result = testing::result(testing::case(&format!("case-{id:03}")), score);
+    (result.case.input, result.latency_ms) = (input.to_owned(), 100 + id as u64);
+    result
 }
 
 fn of(run: &str, scores: &[f64]) -> EvalReport {

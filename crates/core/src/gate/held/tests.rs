@@ -1,31 +1,13 @@
 use super::*;
 use crate::gate::slice::below;
-use crate::gate::{Case, CaseSet, CheckResult, Checks, Handling, HeldTo, Risk, Severity};
+use crate::gate::{Case, CaseSet, Handling, HeldTo, JudgedBy, Risk, Severity, testing};
+use crate::ids::Digest;
 use proptest::prelude::*;
 
 fn result(n: usize, score: f64, tag: &str) -> CaseResult {
-    let checks = vec![CheckResult::new("expected_contains", score, "wrong".to_owned())];
-    CaseResult {
-        case: Case {
-            id: format!("case-{n}"),
-            input: "问".to_owned(),
-            system: None,
-            expected_behavior: String::new(),
-            expected: None,
-            risk: Risk::ALL[n % Risk::ALL.len()],
-            severity: Severity::Normal,
-            checks: Checks::default(),
-            source: String::new(),
-            handling: Handling { tags: vec![tag.to_owned()], ..Handling::default() },
-        },
-        actual: Some("答".to_owned()),
-        error: None,
-        unanswered: None,
-        score,
-        checks,
-        repeats: None,
-        latency_ms: 1,
-    }
+    let handling = Handling { tags: vec![tag.to_owned()], ..Handling::default() };
+    let risk = Risk::ALL[n % Risk::ALL.len()];
+    testing::result(Case { risk, handling, ..testing::case(&format!("case-{n}")) }, score)
 }
 
 fn policy(thresholds: &[(&str, f64)], blocking: &[&str]) -> GatePolicy {
@@ -101,13 +83,39 @@ fn a_run_under_a_higher_bar_counts_for_the_projects() {
     assert!(!counts(&policy(&[("bleu", 0.9)], &["a"])));
 }
 
+#[test]
+fn another_judge_or_a_greater_drop_is_no_proof() {
+    let judge = |model: &str, version: Option<&str>| {
+        Some(JudgedBy { model: model.to_owned(), version: version.map(str::to_owned) })
+    };
+    let of = |max_drop, judge| GatePolicy { max_drop, judge, ..policy(&[], &[]) };
+    let own = of(Some(0.02), judge("j", Some("1")));
+    let counts = |policy: GatePolicy| HeldTo::new(policy, &own).counts_as == own.digest();
+    assert!(counts(own.clone()) && counts(of(Some(0.01), own.judge.clone())));
+    for other in [
+        of(Some(0.03), own.judge.clone()),
+        of(None, own.judge.clone()),
+        of(Some(0.02), judge("j", Some("2"))),
+        of(Some(0.02), judge("j", None)),
+        of(Some(0.02), judge("k", Some("1"))),
+        of(Some(0.02), None),
+    ] {
+        assert!(!counts(other.clone()), "{other:?}");
+        assert_ne!(other.digest(), own.digest());
+    }
+    // Without either the digest is the one of before there were such keys.
+    let plain = "{\"thresholds\":{\"accuracy\":0.8}}";
+    assert_eq!(policy(&[("accuracy", 0.8)], &[]).digest(), Digest::of(plain.as_bytes()));
+}
+
 const METRICS: [&str; 8] =
     ["accuracy", "relevance", "safety", "format", "tag:zh", "slice:ja", "worst_slice", "bleu"];
 
 fn policies() -> impl Strategy<Value = GatePolicy> {
     let bars = proptest::collection::btree_map(0..METRICS.len(), 0u8..=4, 0..4);
     let ids = || proptest::collection::btree_set(0usize..30, 0..3);
-    (bars, ids(), ids(), any::<bool>()).prop_map(|(bars, blocking, red, lints)| GatePolicy {
+    let policy = (bars, ids(), ids(), any::<bool>());
+    policy.prop_map(|(bars, blocking, red, lints)| GatePolicy {
         thresholds: bars
             .into_iter()
             .map(|(n, bar)| (METRICS[n].to_owned(), f64::from(bar) / 4.0))
@@ -115,6 +123,7 @@ fn policies() -> impl Strategy<Value = GatePolicy> {
         blocking: blocking.into_iter().map(|n| format!("case-{n}")).collect(),
         red_lines: red.into_iter().map(|n| format!("case-{n}")).collect(),
         lints,
+        ..GatePolicy::default()
     })
 }
 

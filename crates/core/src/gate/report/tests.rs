@@ -1,30 +1,9 @@
 use super::*;
-use crate::gate::{Checks, Handling};
+use crate::gate::testing;
 use crate::gate::{compare_runs, detectable_drop};
 
 fn result(id: &str, risk: Risk, severity: Severity, score: f64) -> CaseResult {
-    let detail = if score < 1.0 { format!("{id} is wrong") } else { String::new() };
-    CaseResult {
-        case: Case {
-            id: id.to_owned(),
-            input: "问".to_owned(),
-            system: None,
-            expected_behavior: String::new(),
-            expected: None,
-            risk,
-            severity,
-            checks: Checks::default(),
-            source: String::new(),
-            handling: Handling::default(),
-        },
-        actual: Some("答".to_owned()),
-        error: None,
-        unanswered: None,
-        score,
-        checks: vec![CheckResult::new("expected_contains", score, detail)],
-        repeats: None,
-        latency_ms: 1,
-    }
+    testing::result(Case { risk, severity, ..testing::case(id) }, score)
 }
 
 fn normal(id: &str, score: f64) -> CaseResult {
@@ -39,28 +18,7 @@ fn error(id: &str, severity: Severity) -> CaseResult {
 }
 
 fn report(results: Vec<CaseResult>) -> EvalReport {
-    EvalReport {
-        model: "m".to_owned(),
-        total: results.len(),
-        correct: 0,
-        accuracy: 0.0,
-        passed: false,
-        threshold: 0.85,
-        details: vec![],
-        run_id: "eval-1".to_owned(),
-        at: UnixMs(1),
-        version_set: VersionSetId::parse("vs-0f3a9c21d4e7").unwrap(),
-        cases_digest: Digest::of(b""),
-        held_to: None,
-        verdict: GateVerdict::Fail,
-        reasons: vec![],
-        failure_table: vec![],
-        metrics: Default::default(),
-        slices: Vec::new(),
-        judge: None,
-        comparison: None,
-        results,
-    }
+    testing::report("eval-1", results)
 }
 
 fn check(results: &[CaseResult], threshold: f64, expected: GateVerdict, reason: &str) {

@@ -1,24 +1,15 @@
 use super::*;
-use crate::gate::{Checks, Handling, Risk, Severity};
+use crate::gate::{Checks, Risk, testing};
 use proptest::prelude::*;
 
 fn case(keywords: &[&str], expected: Option<&str>, contains: Option<&str>) -> Case {
-    Case {
-        id: "a".to_owned(),
-        input: "问".to_owned(),
-        system: None,
-        expected_behavior: String::new(),
-        expected: expected.map(str::to_owned),
-        risk: Risk::Regression,
-        severity: Severity::Normal,
-        checks: Checks {
-            expected_keywords: keywords.iter().map(|word| (*word).to_owned()).collect(),
-            expected_contains: contains.map(str::to_owned),
-            ..Checks::default()
-        },
-        source: String::new(),
-        handling: Handling::default(),
-    }
+    let checks = Checks {
+        expected_keywords: keywords.iter().map(|word| (*word).to_owned()).collect(),
+        expected_contains: contains.map(str::to_owned),
+        ..Checks::default()
+    };
+    let expected = expected.map(str::to_owned);
+    Case { expected, checks, risk: Risk::Regression, ..testing::case("a") }
 }
 
 fn check(case: &Case, answer: &str, similarity: f64, expected: Option<f64>) {

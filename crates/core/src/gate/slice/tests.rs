@@ -1,36 +1,22 @@
 use super::*;
-use crate::gate::{
-    CaseResult, Checks, GateVerdict, Handling, Risk, Severity, metrics, slices, verdict_on,
-};
+use crate::gate::{CaseResult, GateVerdict, Handling, Risk, metrics, slices, testing, verdict_on};
 use proptest::prelude::*;
 
 /// A result of a case with these slices; `None`: no answer.
 fn result(n: usize, correct: Option<bool>, tags: &[&str], metadata: &[(&str, &str)]) -> CaseResult {
     let text = |text: &&str| (*text).to_owned();
+    let handling = Handling {
+        tags: tags.iter().map(text).collect(),
+        metadata: metadata.iter().map(|(key, value)| (text(key), text(value))).collect(),
+        ..Handling::default()
+    };
+    let case = Case { risk: Risk::Regression, handling, ..testing::case(&format!("case-{n}")) };
+    let score = if correct == Some(true) { 1.0 } else { 0.0 };
     CaseResult {
-        case: Case {
-            id: format!("case-{n}"),
-            input: "问".to_owned(),
-            system: None,
-            expected_behavior: String::new(),
-            expected: None,
-            risk: Risk::Regression,
-            severity: Severity::Normal,
-            checks: Checks::default(),
-            source: String::new(),
-            handling: Handling {
-                tags: tags.iter().map(text).collect(),
-                metadata: metadata.iter().map(|(key, value)| (text(key), text(value))).collect(),
-                ..Handling::default()
-            },
-        },
         actual: correct.map(|_| "答".to_owned()),
         error: correct.is_none().then(|| "no connection".to_owned()),
-        unanswered: None,
-        score: if correct == Some(true) { 1.0 } else { 0.0 },
         checks: vec![],
-        repeats: None,
-        latency_ms: 1,
+        ..testing::result(case, score)
     }
 }
 

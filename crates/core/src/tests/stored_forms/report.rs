@@ -2,8 +2,8 @@
 
 use crate::gate::{
     Agreement, Case, CaseResult, Check, CheckKind, CheckResult, Checks, EvalReport, FailureRow,
-    GatePolicy, GateVerdict, Handling, HeldTo, HumanLabel, JudgeRecord, PairedTest, Repeats,
-    ReportDetail, Risk, RunComparison, Severity, SliceRow, Tokens, Unanswered,
+    GatePolicy, GateVerdict, Handling, HeldTo, HumanLabel, JudgeRecord, JudgedBy, ModelFiles,
+    PairedTest, Repeats, ReportDetail, Risk, RunComparison, Severity, SliceRow, Tokens, Unanswered,
 };
 use crate::ids::{Digest, UnixMs};
 use crate::upstream::Failure;
@@ -103,6 +103,8 @@ fn policy() -> GatePolicy {
         blocking: ["text".to_owned()].into(),
         red_lines: ["text".to_owned()].into(),
         lints: true,
+        max_drop: Some(0.5),
+        judge: Some(JudgedBy { model: "text".to_owned(), version: Some("text".to_owned()) }),
     }
 }
 
@@ -148,6 +150,8 @@ pub(super) fn report() -> EvalReport {
             unjudged: true,
         }],
         latency_ms: 1,
+        tokens: Some(1),
+        cost_usd: Some(0.5),
         repeats: Some(Repeats { answered: 5, passed: 4 }),
     };
     EvalReport {
@@ -169,6 +173,9 @@ pub(super) fn report() -> EvalReport {
         metrics: [(text(), 0.5)].into(),
         slices: vec![slice()],
         judge: Some(judge()),
+        avg_tokens: Some(0.5),
+        cost_per_query: Some(0.5),
+        model_files: Some(ModelFiles { from: text(), digest: text(), files: 1, bytes: 1 }),
         comparison: Some(comparison()),
         results: vec![result],
     }

@@ -395,6 +395,8 @@ fn eval(to: &PackedSet) -> EvalReport {
         )],
         repeats: None,
         latency_ms: 900,
+        tokens: None,
+        cost_usd: None,
     };
     let results = vec![
         case("fmt-1", Risk::Format, 1.0),
@@ -422,6 +424,9 @@ fn eval(to: &PackedSet) -> EvalReport {
         metrics: Default::default(),
         slices: Vec::new(),
         judge: None,
+        avg_tokens: None,
+        cost_per_query: None,
+        model_files: None,
         comparison: None,
         results,
     }

@@ -28,6 +28,8 @@ fn result(id: &str, risk: Risk, wrong: &str) -> CaseResult {
         checks: vec![CheckResult::new("c", score, wrong)],
         repeats: None,
         latency_ms: 1_234,
+        tokens: None,
+        cost_usd: None,
     }
 }
 
@@ -57,6 +59,9 @@ fn report(results: Vec<CaseResult>, verdict: GateVerdict) -> EvalReport {
         metrics: Default::default(),
         slices: Vec::new(),
         judge: None,
+        avg_tokens: None,
+        cost_per_query: None,
+        model_files: None,
         comparison: None,
         results,
     }

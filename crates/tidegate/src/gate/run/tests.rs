@@ -42,7 +42,7 @@ fn options(accuracy: f64) -> RunOptions {
         measure: Vec::new(),
         scoring: Scoring::Mean,
         outside: Arc::default(),
-        max_drop: None,
+        model_files: None,
         previous: None,
         deadlines: Deadlines { first_byte: second, idle: second, total: second },
         progress: false,
@@ -252,7 +252,8 @@ async fn a_run_may_lose_no_more_than_max_drop_against_the_one_before() {
         }
     };
     let before = run_on(&cases, &options(0.0), losing(0)).await;
-    let again = RunOptions { max_drop: Some(0.02), previous: Some(before), ..options(0.0) };
+    let mut again = RunOptions { previous: Some(before), ..options(0.0) };
+    again.held_to.policy.max_drop = Some(0.02);
     let verdicts =
         [(0, GateVerdict::Pass), (3, GateVerdict::Inconclusive), (12, GateVerdict::Fail)];
     for (lost, verdict) in verdicts {
