@@ -289,7 +289,8 @@ fn key(case: &Case, as_served: bool, nth: u32) -> Digest {
 
 /// Whether the case checks how long its answer takes.
 fn measures_time(case: &Case) -> bool {
-    let times = |check: &Check| matches!(check.kind, CheckKind::MaxLatencyMs | CheckKind::MaxTtftMs);
+    let times =
+        |check: &Check| matches!(check.kind, CheckKind::MaxLatencyMs | CheckKind::MaxTtftMs);
     case.checks.list().iter().any(times)
 }
 
