@@ -14,8 +14,9 @@ use tidegate_core::gate::{
 use tidegate_core::ids::UnixMs;
 use tidegate_core::journal::ControlState;
 
-/// What is demanded of a run of this set on these cases. Of two thresholds for one metric the higher
-/// counts: a prompt's own raise the bar and never lower it. The judge counts where a case asks it.
+/// What is demanded of a run of this set on these cases. Of two thresholds for one metric the
+/// higher counts: a prompt's own raise the bar and never lower it. The judge counts where a case
+/// asks it.
 ///
 /// # Errors
 /// The policy cannot be read, or a prompt's threshold is not between 0 and 1.

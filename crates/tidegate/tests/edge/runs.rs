@@ -92,7 +92,7 @@ fn an_eval_takes_the_flags_of_the_script_that_it_replaces() {
     assert!(upstream.asked().iter().all(|body| body["model"] == "models/3f2a1b"));
     let report = project.run(&[&args[..], &metrics, &["--json"]].concat()).exits(0).json();
     assert!(report["metrics"]["bleu"].as_f64().unwrap() < 1.0, "{report}");
-    // What the name stands for is noted, and so is another content under the same name.
+    // The files are noted, and other files under the same name are others.
     let noted = &report["model_files"];
     let known = (&noted["from"], &noted["files"], &noted["bytes"]);
     assert_eq!(known, (&json!("models/3f2a1b"), &json!(1), &json!(7)), "{noted}");

@@ -135,7 +135,12 @@ pub(super) fn report() -> EvalReport {
             uncovered: false,
         },
     };
-    let result = CaseResult {
+    EvalReport { results: vec![result(case)], ..run() }
+}
+
+fn result(case: Case) -> CaseResult {
+    let (text, some) = (|| "text".to_owned(), || Some("text".to_owned()));
+    CaseResult {
         case,
         actual: some(),
         error: some(),
@@ -153,7 +158,12 @@ pub(super) fn report() -> EvalReport {
         tokens: Some(1),
         cost_usd: Some(0.5),
         repeats: Some(Repeats { answered: 5, passed: 4 }),
-    };
+    }
+}
+
+/// A run without its results.
+fn run() -> EvalReport {
+    let text = || "text".to_owned();
     EvalReport {
         model: text(),
         total: 1,
@@ -177,6 +187,6 @@ pub(super) fn report() -> EvalReport {
         cost_per_query: Some(0.5),
         model_files: Some(ModelFiles { from: text(), digest: text(), files: 1, bytes: 1 }),
         comparison: Some(comparison()),
-        results: vec![result],
+        results: Vec::new(),
     }
 }
