@@ -49,6 +49,7 @@ fn plan() -> Result<Plan, IdError> {
         same_upstream: true,
         close_entrance: true,
         baseline: None,
+        ab: None,
         created_at: UnixMs(0),
     })
 }

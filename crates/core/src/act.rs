@@ -33,7 +33,7 @@ pub fn next_table(current: &Table, plan: &Plan, decision: &Decision) -> Option<T
                 next.stable = plan.to.clone();
                 next.split = None;
             }
-            Action::RollBack => {
+            Action::End | Action::RollBack => {
                 next.stable = plan.from.clone();
                 next.split = None;
             }

@@ -6,6 +6,8 @@
 //! comparison; whether there is enough data; whether the rung has been looked at long enough.
 //! The first that speaks decides; every decision carries its reasons with their numbers.
 
+mod ab;
+mod ab_plan;
 mod bets;
 mod ceiling;
 mod clusters;
@@ -42,6 +44,8 @@ mod watch;
 mod way_back;
 mod yardstick;
 
+pub use ab::{AbArm, AbLine, ab_arms, ab_lines};
+pub use ab_plan::{AbFound, AbPlan, AbPlanError, AbVerdict};
 pub(crate) use bets::mean_stake;
 pub use decision::{Action, Decision, DecisionKind, Observation, Signal};
 pub use engine::decide;

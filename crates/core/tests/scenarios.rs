@@ -132,6 +132,7 @@ fn action(action: &Action) -> String {
     match action {
         Action::SetWeight { weight } => format!("weight {weight}"),
         Action::Promote => "promote".to_owned(),
+        Action::End => "end".to_owned(),
         Action::RollBack => "roll back".to_owned(),
         Action::CloseEntrance { .. } => "close entrance".to_owned(),
         Action::OpenIncident { signal, .. } => format!("open {} incident", signal.as_str()),
@@ -198,6 +199,7 @@ fn plan() -> Plan {
         same_upstream: true,
         close_entrance: true,
         baseline: None,
+        ab: None,
         created_at: UnixMs(0),
     }
 }

@@ -163,7 +163,7 @@ impl Climber for Ours<'_> {
         self.decided = why.map(|reason| (decision.kind, Lang::En.sentence(&reason)));
         let end = match self.looked.phase {
             Phase::Running | Phase::Paused(_) => return None,
-            Phase::RolledBack | Phase::ShutOff => ReleaseEnd::RolledBack,
+            Phase::Ended | Phase::RolledBack | Phase::ShutOff => ReleaseEnd::RolledBack,
             Phase::Promoted => ReleaseEnd::Promoted,
         };
         self.named = named;
@@ -173,7 +173,7 @@ impl Climber for Ours<'_> {
     fn end(&self) -> ReleaseEnd {
         match self.kept.phase {
             Phase::Paused(_) => ReleaseEnd::Paused,
-            Phase::RolledBack | Phase::ShutOff => ReleaseEnd::RolledBack,
+            Phase::Ended | Phase::RolledBack | Phase::ShutOff => ReleaseEnd::RolledBack,
             Phase::Promoted => ReleaseEnd::Promoted,
             Phase::Running => ReleaseEnd::Undecided,
         }

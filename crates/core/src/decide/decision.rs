@@ -44,6 +44,8 @@ pub enum DecisionKind {
     Hold,
     /// Stay until the lines pass again or an operator resumes.
     Pause,
+    /// The A/B test is over: back to stable, and the candidate is not blocked.
+    End,
     /// Back to stable, for good.
     RollBack,
     /// Back to stable and shut the entrance.
@@ -57,6 +59,7 @@ impl DecisionKind {
             DecisionKind::Advance => "advance",
             DecisionKind::Hold => "hold",
             DecisionKind::Pause => "pause",
+            DecisionKind::End => "end",
             DecisionKind::RollBack => "roll back",
             DecisionKind::ShutOff => "shut off",
         }
@@ -100,6 +103,8 @@ pub enum Action {
     },
     /// Make the candidate stable.
     Promote,
+    /// Send everyone to stable, and block nothing.
+    End,
     /// Send everyone to stable and block the candidate.
     RollBack,
     /// Stop taking requests.

@@ -1,5 +1,7 @@
 //! The decision itself. The order of its checks is the order of this file.
 
+use super::ab::note_found;
+use super::ab_plan::AbPlan;
 use super::decision::{Action, Decision, DecisionKind, Observation, Signal};
 use super::fault::{OngoingFault, lasting, shared_fault};
 use super::finding::{Finding, Verdict};
@@ -35,6 +37,7 @@ pub fn decide(
     let absorbed = absorb(plan, &mut state, observation, now);
     let order = fresh_order(&mut state, observation, now);
     let lines = judge_lines(plan, &state, now);
+    note_found(plan, &mut state, now);
     // One moment moves a release once: without this, a shared fault read at first would be gone
     // from the second look and let it advance.
     let repeated = state.decided_at == Some(now) && order.is_none();
@@ -68,7 +71,7 @@ fn already_over(state: &ReleaseState, now: UnixMs) -> Decision {
     let signal = match state.phase {
         Phase::ShutOff => Signal::Black,
         Phase::RolledBack => Signal::Red,
-        Phase::Promoted | Phase::Running | Phase::Paused(_) => Signal::Green,
+        Phase::Ended | Phase::Promoted | Phase::Running | Phase::Paused(_) => Signal::Green,
     };
     Decision {
         at: now,
@@ -188,6 +191,9 @@ impl Step<'_> {
             let reason = over.reason();
             return self.roll_back(state, reason);
         }
+        if let Some(ab) = &self.plan.ab {
+            return self.compare(state, ab);
+        }
         if let Some(order) = ordered(OrderKind::Pause) {
             let reason = Reason::Order(order.clone());
             return self.stay(state, Some(PausedBy::Operator), Signal::Yellow, reason);
@@ -208,12 +214,30 @@ impl Step<'_> {
         self.look(state)
     }
 
+    /// An A/B test, no line of which is over: it goes on until its end, whatever is proven.
+    fn compare(self, mut state: ReleaseState, ab: &AbPlan) -> Decision {
+        let ordered = self.order.clone().filter(|order| order.kind == OrderKind::End);
+        let lasted_s = self.now.since(state.started_at) / 1000;
+        let over = (self.now >= ab.ends_at).then_some(Reason::AbOver { lasted_s });
+        if let Some(reason) = ordered.map(Reason::Order).or(over) {
+            state.phase = Phase::Ended;
+            return self.finish(state, DecisionKind::End, Signal::Green, reason, vec![Action::End]);
+        }
+        let doubt = self.absorbed.clone().or_else(|| uneven_split(self.plan, &state, self.now));
+        if let Some(reason) = doubt {
+            return self.stay(state, None, Signal::Yellow, reason);
+        }
+        let (signal, left_s) = (self.signal(), ab.ends_at.since(self.now).div_ceil(1000));
+        self.stay(state, None, signal, Reason::AbRuns { left_s })
+    }
+
     /// Nobody ordered anything and no line is over: hold, pause or advance.
     fn look(self, mut state: ReleaseState) -> Decision {
         if self.repeated {
             let by = match state.phase {
                 Phase::Paused(by) => Some(by),
-                Phase::Running | Phase::RolledBack | Phase::ShutOff | Phase::Promoted => None,
+                Phase::Running | Phase::Ended => None,
+                Phase::RolledBack | Phase::ShutOff | Phase::Promoted => None,
             };
             let signal = self.signal();
             return self.stay(state, by, signal, Reason::Decided);

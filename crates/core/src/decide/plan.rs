@@ -1,5 +1,6 @@
 //! The plan of a release: its ladder, its lines with their thresholds, and its error budget.
 
+use super::ab_plan::{AbPlan, AbPlanError};
 use super::metric::Metric;
 use super::tally::MetricKind;
 use crate::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
@@ -182,6 +183,9 @@ pub struct Plan {
     /// What the stable set did before, where it is known; absent at a cold start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Baseline>,
+    /// What makes it an A/B test, which stays on its one rung; absent of other releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ab: Option<Box<AbPlan>>,
     /// When it was made.
     pub created_at: UnixMs,
 }
@@ -293,6 +297,9 @@ pub enum PlanError {
         /// What was given.
         given: f64,
     },
+    /// It is no sound A/B test.
+    #[error("A/B test: {0}")]
+    Ab(#[from] AbPlanError),
     /// The two sets are one.
     #[error("release `{0}`: the candidate is the version set that is stable already")]
     NothingChanges(ChangeId),
@@ -314,7 +321,10 @@ impl Plan {
     /// # Errors
     /// The first [`PlanError`] found.
     pub fn check(&self) -> Result<(), PlanError> {
-        self.check_ladder()?;
+        match &self.ab {
+            Some(ab) => ab.check_with(self.created_at, self.rungs.iter().map(|r| r.weight))?,
+            None => self.check_ladder()?,
+        }
         if !(self.alpha > 0.0 && self.alpha < 0.5) {
             return Err(PlanError::Alpha { change: self.change_id.clone(), given: self.alpha });
         }

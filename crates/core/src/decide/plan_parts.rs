@@ -2,6 +2,7 @@
 //! is the only place outside tests that puts them together, so a field cannot be forgotten in one
 //! of several.
 
+use super::ab_plan::AbPlan;
 use super::defaults;
 use super::plan::{Baseline, LineRule, Plan, PlanError, Rung, SharedFault};
 use crate::ids::{ChangeId, ServiceName, UnixMs, VersionSetId};
@@ -78,6 +79,33 @@ impl PlanParts {
     /// # Errors
     /// What [`Plan::check`] finds.
     pub fn plan(self, release: ReleaseParts) -> Result<Plan, PlanError> {
+        let plan = self.with(release);
+        plan.check()?;
+        Ok(plan)
+    }
+
+    /// The plan of this A/B test at this split, checked: its one rung lasts until its end.
+    ///
+    /// # Errors
+    /// What [`Plan::check`] finds.
+    pub fn ab_plan(
+        self,
+        release: ReleaseParts,
+        ab: AbPlan,
+        split: Weight,
+    ) -> Result<Plan, PlanError> {
+        let look_ms = ab.ends_at.since(release.created_at);
+        let plan = Plan {
+            rungs: vec![Rung { weight: split, look_ms }],
+            hold_back: Weight::ZERO,
+            ab: Some(Box::new(ab)),
+            ..self.with(release)
+        };
+        plan.check()?;
+        Ok(plan)
+    }
+
+    fn with(self, release: ReleaseParts) -> Plan {
         let PlanParts {
             rungs,
             rules,
@@ -101,7 +129,7 @@ impl PlanParts {
             baseline,
             created_at,
         } = release;
-        let plan = Plan {
+        Plan {
             change_id,
             service,
             from,
@@ -121,9 +149,8 @@ impl PlanParts {
             same_upstream,
             close_entrance,
             baseline,
+            ab: None,
             created_at,
-        };
-        plan.check()?;
-        Ok(plan)
+        }
     }
 }

@@ -69,6 +69,16 @@ pub enum Reason {
         /// How long it is looked at, s.
         look_s: u64,
     },
+    /// An A/B test goes on until its end.
+    AbRuns {
+        /// How long it goes on at most, s.
+        left_s: u64,
+    },
+    /// An A/B test has lasted as long as it may.
+    AbOver {
+        /// How long it lasted, s.
+        lasted_s: u64,
+    },
     /// Too few answers at this rung.
     TooFewSamples(TooFew),
     /// No request ended for too long.
@@ -140,6 +150,8 @@ impl Reason {
             Reason::BaselineDrift(_) => ReasonCode::BaselineDrift,
             Reason::AllPass { .. } => ReasonCode::AllPass,
             Reason::Looking { .. } => ReasonCode::Looking,
+            Reason::AbRuns { .. } => ReasonCode::AbRuns,
+            Reason::AbOver { .. } => ReasonCode::AbOver,
             Reason::TooFewSamples(_) => ReasonCode::TooFewSamples,
             Reason::NoData { .. } => ReasonCode::NoData,
             Reason::SampleRatio { .. } => ReasonCode::SampleRatio,
@@ -174,6 +186,8 @@ impl Reason {
             | Reason::SharedFault(_)
             | Reason::AllPass { .. }
             | Reason::Looking { .. }
+            | Reason::AbRuns { .. }
+            | Reason::AbOver { .. }
             | Reason::TooFewSamples(_)
             | Reason::NoData { .. }
             | Reason::SampleRatio { .. }

@@ -1,5 +1,6 @@
 //! A release as far as it has come, and what an operator may order.
 
+use super::ab_plan::AbFound;
 use super::strata::Stratum;
 use crate::ids::UnixMs;
 use crate::observe::Window;
@@ -20,6 +21,8 @@ pub enum OrderKind {
     PromoteFully,
     /// Return to stable now.
     RollBack,
+    /// End the A/B test: everyone returns to stable, and the candidate is not blocked.
+    End,
 }
 
 impl OrderKind {
@@ -31,6 +34,7 @@ impl OrderKind {
             OrderKind::Promote => "promote to the next rung",
             OrderKind::PromoteFully => "promote to everyone",
             OrderKind::RollBack => "roll back",
+            OrderKind::End => "end the A/B test",
         }
     }
 }
@@ -76,6 +80,8 @@ pub enum Phase {
     Running,
     /// Waiting at its rung; red and black still act.
     Paused(PausedBy),
+    /// An A/B test that is over: returned to stable, and the candidate is not blocked. Final.
+    Ended,
     /// Returned to stable. Final.
     RolledBack,
     /// Returned to stable, and the entrance was shut. Final.
@@ -89,7 +95,18 @@ impl Phase {
     pub fn is_final(self) -> bool {
         match self {
             Phase::Running | Phase::Paused(_) => false,
-            Phase::RolledBack | Phase::ShutOff | Phase::Promoted => true,
+            Phase::Ended | Phase::RolledBack | Phase::ShutOff | Phase::Promoted => true,
+        }
+    }
+
+    /// How much of the candidate was taken back: 0 nothing, 1 its share at the end of an A/B test,
+    /// 2 the same for harm, 3 with the entrance shut.
+    pub fn went_back(self) -> u8 {
+        match self {
+            Phase::Running | Phase::Paused(_) | Phase::Promoted => 0,
+            Phase::Ended => 1,
+            Phase::RolledBack => 2,
+            Phase::ShutOff => 3,
         }
     }
 
@@ -99,6 +116,7 @@ impl Phase {
             Phase::Running => "running",
             Phase::Paused(PausedBy::Operator) => "paused by an operator",
             Phase::Paused(PausedBy::Lines) => "paused by the lines",
+            Phase::Ended => "ended",
             Phase::RolledBack => "rolled back",
             Phase::ShutOff => "shut off",
             Phase::Promoted => "promoted",
@@ -144,6 +162,9 @@ pub struct ReleaseState {
     /// Since when the lines have paused it, until no line is proven worse than pass any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_since: Option<UnixMs>,
+    /// The differences that an A/B test has proven, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ab_found: Vec<AbFound>,
     /// When something new was last seen.
     pub last_data_at: UnixMs,
     /// When it was last decided on.
@@ -172,6 +193,7 @@ impl ReleaseState {
             strata: Vec::new(),
             anchored: Window::default(),
             paused_since: None,
+            ab_found: Vec::new(),
             last_data_at: now,
             decided_at: None,
             last_order: None,

@@ -12,7 +12,7 @@
 //! see `lines`.
 
 use super::metric::Metric;
-use super::plan::{LineRule, Plan};
+use super::plan::Plan;
 use super::tally::{MetricKind, Moments, Share};
 use super::yardstick::Yardstick;
 use crate::observe::{Histogram, Window};
@@ -84,7 +84,7 @@ pub struct Stratum {
     pub from: u64,
     /// Requests of subjects on stable, and on the candidate: those that the split was asked for.
     pub split: (u64, u64),
-    /// One for each rule of the plan, in its order.
+    /// One for each rule of the plan, in its order, then one for each metric of an A/B test.
     pub cells: Vec<Cell>,
 }
 
@@ -180,6 +180,14 @@ impl Cell {
     }
 }
 
+impl Plan {
+    /// What each stratum counts: the rules' metrics, then the A/B test's.
+    fn measured(&self) -> impl Iterator<Item = Metric> + '_ {
+        let compared = self.ab.iter().flat_map(|ab| ab.metrics.iter().copied());
+        self.rules.iter().map(|rule| rule.metric).chain(compared)
+    }
+}
+
 /// Whether these outcomes estimate a rate well enough to anchor on: ten of the rarer kind.
 fn is_enough(seen: Share) -> bool {
     seen.sum().min(seen.n as f64 - seen.sum()) >= 10.0
@@ -203,8 +211,8 @@ impl Stratum {
     ) -> Stratum {
         let nothing = Window::default();
         let days = plan.baseline.as_ref().map_or(&nothing, |baseline| &baseline.window);
-        let cell = |rule: &LineRule| Cell::open(rule.metric, days, before, recent);
-        let cells = plan.rules.iter().map(cell).collect();
+        let cells = plan.measured().map(|metric| Cell::open(metric, days, before, recent));
+        let cells = cells.collect();
         Stratum { weight, from, split: (0, 0), cells }
     }
 
@@ -214,8 +222,8 @@ impl Stratum {
         };
         self.split.0 += asked(stable);
         self.split.1 += asked(candidate);
-        for (cell, rule) in self.cells.iter_mut().zip(&plan.rules) {
-            cell.add(rule.metric, stable, candidate);
+        for (cell, metric) in self.cells.iter_mut().zip(plan.measured()) {
+            cell.add(metric, stable, candidate);
         }
     }
 }
@@ -276,8 +284,8 @@ pub(super) fn is_due(
     let alone = last.weight == Weight::FULL;
     let doubled = requests >= doubles_at(last.from);
     let drifted = || {
-        let mut cells = last.cells.iter().zip(&plan.rules);
-        cells.any(|(cell, rule)| cell.has_drifted(rule.metric))
+        let mut cells = last.cells.iter().zip(plan.measured());
+        cells.any(|(cell, metric)| cell.has_drifted(metric))
     };
     let room = |most: usize| strata.len() < plan.rungs.len() + most;
     // However often stable drifts, doublings find room: late harm is found from them.

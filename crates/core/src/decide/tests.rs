@@ -33,6 +33,7 @@ pub(super) fn plan(rules: Vec<LineRule>) -> Plan {
         same_upstream: true,
         close_entrance: true,
         baseline: None,
+        ab: None,
         created_at: UnixMs(0),
     }
 }

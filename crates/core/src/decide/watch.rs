@@ -128,7 +128,9 @@ impl Watch {
         decision: &Decision,
     ) -> bool {
         let digest = DecisionDigest::of(decision);
-        let moves = !decision.actions.is_empty() || decision.state.phase != before.phase;
+        let moves = !decision.actions.is_empty()
+            || decision.state.phase != before.phase
+            || decision.state.ab_found != before.ab_found;
         if moves || last != Some(digest) {
             return true;
         }

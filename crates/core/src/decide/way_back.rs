@@ -28,6 +28,8 @@ pub enum Probe {
 pub fn asks_way_back(plan: &Plan, kind: OrderKind, anyway: bool) -> bool {
     match kind {
         OrderKind::RollBack => !anyway && !plan.same_upstream,
+        // Stable serves its share of an A/B test up to its end.
+        OrderKind::End => false,
         OrderKind::Pause | OrderKind::Resume | OrderKind::Promote | OrderKind::PromoteFully => {
             false
         }

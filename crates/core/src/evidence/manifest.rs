@@ -154,7 +154,7 @@ pub struct PackVerdict {
 pub enum VerdictDecision {
     /// Promoted.
     Ship,
-    /// Still open.
+    /// Still open, or an A/B test that ended.
     Hold,
     /// Returned to stable.
     Rollback,

@@ -356,8 +356,8 @@ impl ControlState {
             && decision.state.phase == Phase::RolledBack
             && self.active.is_none();
         // A red line in an answer that was on its way as the rollback was written.
-        let worse = release.state.phase == Phase::RolledBack
-            && decision.state.phase == Phase::ShutOff
+        let worse = release.state.phase.went_back() > 0
+            && decision.state.phase.went_back() > release.state.phase.went_back()
             && self.active.is_none()
             && self.table.as_ref().is_some_and(|table| table.stable == release.plan.from);
         if release.state.phase.is_final() && !taken_back && !worse {
@@ -412,9 +412,8 @@ impl ControlState {
         let release = Arc::make_mut(release);
         let passed = match decision.state.phase {
             Phase::Promoted => release.plan.rungs.len(),
-            Phase::Running | Phase::Paused(_) | Phase::RolledBack | Phase::ShutOff => {
-                decision.state.rung
-            }
+            Phase::Running | Phase::Paused(_) | Phase::Ended => decision.state.rung,
+            Phase::RolledBack | Phase::ShutOff => decision.state.rung,
         };
         release.ordered_rungs.extend(from..passed);
     }

@@ -47,6 +47,7 @@ fn plan(n: u64, from: u64, to: u64, alpha: f64) -> Box<Plan> {
         same_upstream: true,
         close_entrance: true,
         baseline: None,
+        ab: None,
         created_at: UnixMs(n),
     })
 }
@@ -169,6 +170,10 @@ fn decision(plan: &Plan, before: &ReleaseState, kind: DecisionKind, number: f64)
             state.rung += 1;
             let weight = plan.rungs[state.rung].weight;
             (Signal::Green, vec![Action::SetWeight { weight }])
+        }
+        DecisionKind::End => {
+            state.phase = Phase::Ended;
+            (Signal::Green, vec![Action::End])
         }
         DecisionKind::RollBack => {
             state.phase = Phase::RolledBack;

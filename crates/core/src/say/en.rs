@@ -33,6 +33,13 @@ pub(super) fn sentence(reason: &Reason) -> String {
         Reason::Looking { looked_s, look_s } => {
             format!("every line passes; this rung was watched for {looked_s} of {look_s} s")
         }
+        Reason::AbRuns { left_s } => format!(
+            "the A/B test goes on for {} at most; `tidegate ab stop` ends it",
+            duration(Lang::En, *left_s as f64)
+        ),
+        Reason::AbOver { lasted_s } => {
+            format!("the A/B test has lasted its time, {}", duration(Lang::En, *lasted_s as f64))
+        }
         Reason::TooFewSamples(few) => too_few(few),
         Reason::NoData { silent_s, candidate_requests } => format!(
             "no request has ended for {silent_s} s; the release waits for data{}",

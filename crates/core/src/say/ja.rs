@@ -32,6 +32,13 @@ pub(super) fn sentence(reason: &Reason) -> String {
         Reason::Looking { looked_s, look_s } => {
             format!("すべての指標が通過。この段階は {look_s} 秒のうち {looked_s} 秒を観察済み")
         }
+        Reason::AbRuns { left_s } => format!(
+            "A/B テストは最長であと {} 続く。`tidegate ab stop` で終了できる",
+            duration(Lang::Ja, *left_s as f64)
+        ),
+        Reason::AbOver { lasted_s } => {
+            format!("A/B テストは期限の {} に達した", duration(Lang::Ja, *lasted_s as f64))
+        }
         Reason::TooFewSamples(few) => too_few(few),
         Reason::NoData { silent_s, candidate_requests } => format!(
             "{silent_s} 秒間、完了したリクエストがない。データを待っている{}",
@@ -76,6 +83,7 @@ pub(super) fn decision(kind: DecisionKind) -> &'static str {
         DecisionKind::Advance => "前進",
         DecisionKind::Hold => "維持",
         DecisionKind::Pause => "一時停止",
+        DecisionKind::End => "終了",
         DecisionKind::RollBack => "ロールバック",
         DecisionKind::ShutOff => "遮断",
     }
@@ -86,6 +94,7 @@ pub(super) fn phase(phase: Phase) -> &'static str {
         Phase::Running => "進行中",
         Phase::Paused(PausedBy::Operator) => "オペレーターが一時停止",
         Phase::Paused(PausedBy::Lines) => "指標が基準を超え一時停止",
+        Phase::Ended => "終了済み",
         Phase::RolledBack => "ロールバック済み",
         Phase::ShutOff => "遮断済み",
         Phase::Promoted => "昇格済み",
@@ -99,6 +108,7 @@ pub(super) fn order(kind: OrderKind) -> &'static str {
         OrderKind::Promote => "次の段階へ進める",
         OrderKind::PromoteFully => "全員へ昇格",
         OrderKind::RollBack => "ロールバック",
+        OrderKind::End => "A/B テストを終了",
     }
 }
 

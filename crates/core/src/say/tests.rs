@@ -158,6 +158,8 @@ fn about_release() -> Vec<Reason> {
         Reason::RedLine { events: tools },
         Reason::AllPass { looked_s: 301 },
         Reason::Looking { looked_s: 41, look_s: 300 },
+        Reason::AbRuns { left_s: 77 },
+        Reason::AbOver { lasted_s: 66 },
         Reason::Decided,
         Reason::Paused,
     ];
@@ -198,15 +200,17 @@ fn about_release() -> Vec<Reason> {
     all
 }
 
-const ORDERS: [OrderKind; 5] = [
+const ORDERS: [OrderKind; 6] = [
     OrderKind::Pause,
     OrderKind::Resume,
     OrderKind::Promote,
     OrderKind::PromoteFully,
     OrderKind::RollBack,
+    OrderKind::End,
 ];
-const PHASES: [Phase; 6] = [
+const PHASES: [Phase; 7] = [
     Phase::Running,
+    Phase::Ended,
     Phase::Paused(PausedBy::Operator),
     Phase::Paused(PausedBy::Lines),
     Phase::RolledBack,
@@ -286,6 +290,8 @@ fn numbers_of(reason: &Reason) -> Vec<&'static str> {
         Reason::BaselineDrift(_) => vec!["2261 ms", "909 ms", "7", "+103.3 %", "+25.0 %"],
         Reason::AllPass { .. } => vec!["301"],
         Reason::Looking { .. } => vec!["41", "300"],
+        Reason::AbRuns { .. } => vec!["77", "`tidegate ab stop`"],
+        Reason::AbOver { .. } => vec!["66"],
         Reason::TooFewSamples(few) if few.needed_stable == 0 => vec!["48", "51"],
         Reason::TooFewSamples(_) => vec!["48", "51", "1180", "52", "12"],
         Reason::NoData { .. } => vec!["601"],

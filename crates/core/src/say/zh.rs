@@ -32,6 +32,13 @@ pub(super) fn sentence(reason: &Reason) -> String {
         Reason::Looking { looked_s, look_s } => {
             format!("每条线都通过；这一级要观察 {look_s} 秒，已观察 {looked_s} 秒")
         }
+        Reason::AbRuns { left_s } => format!(
+            "A/B 测试最多再进行 {}；用 `tidegate ab stop` 结束",
+            duration(Lang::Zh, *left_s as f64)
+        ),
+        Reason::AbOver { lasted_s } => {
+            format!("A/B 测试已到期，共 {}", duration(Lang::Zh, *lasted_s as f64))
+        }
         Reason::TooFewSamples(few) => too_few(few),
         Reason::NoData { silent_s, candidate_requests } => {
             format!("已有 {silent_s} 秒没有请求结束；发布在等数据{}", unsplit(*candidate_requests))
@@ -72,6 +79,7 @@ pub(super) fn decision(kind: DecisionKind) -> &'static str {
         DecisionKind::Advance => "升级",
         DecisionKind::Hold => "保持",
         DecisionKind::Pause => "暂停",
+        DecisionKind::End => "结束",
         DecisionKind::RollBack => "回滚",
         DecisionKind::ShutOff => "关停",
     }
@@ -82,6 +90,7 @@ pub(super) fn phase(phase: Phase) -> &'static str {
         Phase::Running => "进行中",
         Phase::Paused(PausedBy::Operator) => "操作员已暂停",
         Phase::Paused(PausedBy::Lines) => "指标越线，已暂停",
+        Phase::Ended => "已结束",
         Phase::RolledBack => "已回滚",
         Phase::ShutOff => "已关停",
         Phase::Promoted => "已转正",
@@ -95,6 +104,7 @@ pub(super) fn order(kind: OrderKind) -> &'static str {
         OrderKind::Promote => "升到下一级",
         OrderKind::PromoteFully => "对所有人转正",
         OrderKind::RollBack => "回滚",
+        OrderKind::End => "结束 A/B 测试",
     }
 }
 

@@ -8,9 +8,9 @@
 
 use crate::approval::Approver;
 use crate::decide::{
-    Action, Baseline, Cause, Cell, Decision, DecisionKind, LineRule, Moments, Order, OrderKind,
-    PausedBy, Phase, Plan, Preset, Reason, ReasonCode, ReleaseState, Share, SharedFault, Signal,
-    Stratum,
+    AbFound, AbPlan, AbVerdict, Action, Baseline, Cause, Cell, Decision, DecisionKind, LineRule,
+    Metric, Moments, Order, OrderKind, PausedBy, Phase, Plan, Preset, Reason, ReasonCode,
+    ReleaseState, Share, SharedFault, Signal, Stratum,
 };
 use crate::degrade::DegradeLevel;
 use crate::evidence::{
@@ -169,6 +169,7 @@ fn plan() -> Plan {
         same_upstream: true,
         close_entrance: true,
         baseline: Some(Baseline { service: service(), set: set_id(0), days: 7, window: window() }),
+        ab: Some(Box::new(ab())),
         created_at: UnixMs(1),
     }
 }
@@ -215,6 +216,21 @@ fn stratum() -> Stratum {
     }
 }
 
+fn ab() -> AbPlan {
+    AbPlan {
+        name: "greeting".to_owned(),
+        stable_arm: "A".to_owned(),
+        candidate_arm: "B".to_owned(),
+        metrics: vec![Metric::DislikeRate],
+        alpha: 0.05,
+        ends_at: UnixMs(9),
+    }
+}
+
+fn ab_found() -> AbFound {
+    AbFound { metric: Metric::DislikeRate, verdict: AbVerdict::Better, at: UnixMs(3) }
+}
+
 fn state() -> ReleaseState {
     ReleaseState {
         phase: Phase::Paused(PausedBy::Lines),
@@ -234,6 +250,7 @@ fn state() -> ReleaseState {
         last_data_at: UnixMs(7),
         decided_at: Some(UnixMs(8)),
         last_order: Some((UnixMs(9), OrderKind::Pause)),
+        ab_found: vec![ab_found()],
     }
 }
 
@@ -247,6 +264,7 @@ fn decision() -> Decision {
         actions: vec![
             Action::SetWeight { weight: weight() },
             Action::Promote,
+            Action::End,
             Action::RollBack,
             Action::CloseEntrance { reason: cause() },
             Action::OpenIncident { signal: Signal::Red, reason: Cause::Words("why".to_owned()) },

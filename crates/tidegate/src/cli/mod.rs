@@ -113,7 +113,7 @@ enum Command {
     /// List, show and compare the evals that are kept.
     #[command(subcommand)]
     Runs(runs::RunsCommand),
-    /// Compare two version sets by their runs of the same cases.
+    /// Compare two version sets: by their runs of the same cases, or on live traffic.
     Ab(ab::AbArgs),
     /// Approve a version set before it is released.
     Approve(approve::ApproveArgs),
@@ -356,7 +356,7 @@ async fn obey(config: &Path, command: Command, json: bool) -> Result<()> {
         Command::Serve(args) => serve::run(config, args, json).await,
         Command::Eval(args) => eval::run(config, &args, json).await,
         Command::Gate(args) => gate::run(config, &args, json).await,
-        Command::Ab(args) => ab::run(config, &args, json),
+        Command::Ab(args) => ab::run(config, args, json).await,
         Command::Approve(args) => approve::run(config, args, json).await,
         Command::Ci(command) => ci::run(config, command, json).await,
         Command::Smoke(args) => smoke::run(config, &args).await,

@@ -229,7 +229,7 @@ fn stored(loaded: &Loaded) -> Result<Option<Stored>> {
         Phase::Running | Phase::Paused(_) => {
             release.state.seen_stable.requests + release.state.seen_candidate.requests
         }
-        Phase::RolledBack | Phase::ShutOff | Phase::Promoted => {
+        Phase::Ended | Phase::RolledBack | Phase::ShutOff | Phase::Promoted => {
             release.state.seen_candidate.requests
         }
     });

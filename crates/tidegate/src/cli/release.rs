@@ -101,7 +101,7 @@ pub(crate) struct ServerArgs {
     /// The server, by its admin or service address; left out, the server of this project, or
     /// outside any project the only server that runs.
     #[arg(long, value_name = "HOST:PORT")]
-    server: Option<String>,
+    pub(super) server: Option<String>,
 }
 
 /// What an order takes.
@@ -222,7 +222,7 @@ async fn start(config: &Path, args: StartArgs, json: bool) -> Result<()> {
 
 /// Asks the service in an environment, where one is named, and the candidate one question. A set
 /// that cannot be read or packed is not asked: the start says what is wrong with it.
-async fn smoke_test(
+pub(super) async fn smoke_test(
     config: &Path,
     request: &StartRequest,
     environment: Option<&str>,
@@ -419,7 +419,7 @@ async fn watch_to_the_end(
         }
         match release.state.phase {
             Phase::Running | Phase::Paused(_) => tokio::time::sleep(WATCH_EVERY).await,
-            Phase::Promoted => return Ok(()),
+            Phase::Ended | Phase::Promoted => return Ok(()),
             Phase::RolledBack | Phase::ShutOff => {
                 return Err(CliError::failed(format!("release {change_id} was rolled back"))
                     .hint(format!("the evidence: `tidegate evidence {change_id}`")));
@@ -487,7 +487,7 @@ pub(crate) async fn incident(config: &Path, command: IncidentCommand, json: bool
     }
 }
 
-fn say(answer: &Answer, json: bool) {
+pub(super) fn say(answer: &Answer, json: bool) {
     if json {
         return output::json(answer);
     }

@@ -256,6 +256,7 @@ impl Admin {
             }
             Command::DeleteRecords(request) => request.tenant.as_deref() == Some(tenant),
             Command::Start(_)
+            | Command::StartAb(_)
             | Command::Approve(_)
             | Command::Order { .. }
             | Command::Pack(_)

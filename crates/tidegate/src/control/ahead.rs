@@ -58,7 +58,7 @@ impl Owed {
 
 /// Whether a decision takes the candidate out.
 pub(super) fn goes_back(decision: &Decision) -> bool {
-    matches!(decision.state.phase, Phase::RolledBack | Phase::ShutOff)
+    decision.state.phase.went_back() > 0
 }
 
 /// What is ahead of the journal; shared by the loop and by those who ask it.
@@ -287,6 +287,7 @@ impl Ahead {
                 let phase = self.effective().releases.get(&meant)?.state.phase;
                 let is_so = match order.kind {
                     OrderKind::RollBack => matches!(phase, Phase::RolledBack | Phase::ShutOff),
+                    OrderKind::End => phase == Phase::Ended,
                     OrderKind::Pause => phase == Phase::Paused(PausedBy::Operator),
                     OrderKind::Resume | OrderKind::Promote | OrderKind::PromoteFully => false,
                 };
@@ -300,6 +301,7 @@ impl Ahead {
                 opened.then(|| self.opened_answer())
             }
             Command::Start(_)
+            | Command::StartAb(_)
             | Command::Approve(_)
             | Command::Pack(_)
             | Command::RecordEval(_)
@@ -327,6 +329,10 @@ impl Ahead {
             OrderKind::RollBack => {
                 let stable = state.table.as_ref().map(|table| table.stable.clone());
                 Done::RolledBack { change_id, stable }
+            }
+            OrderKind::End => {
+                let stable = state.table.as_ref().map(|table| table.stable.clone());
+                Done::AbEnded { change_id, stable }
             }
             OrderKind::Pause | OrderKind::Resume | OrderKind::Promote | OrderKind::PromoteFully => {
                 let phase = state.releases.get(&change_id).map(|release| release.state.phase);
@@ -455,9 +461,8 @@ impl Inner {
     }
 
     fn take_back(&mut self, plan: &Plan, decision: &Decision, order: Option<&Order>) {
-        let is_worse = |owed: &Owed| {
-            decision.state.phase == Phase::ShutOff && owed.decision.state.phase != Phase::ShutOff
-        };
+        let is_worse =
+            |owed: &Owed| decision.state.phase.went_back() > owed.decision.state.phase.went_back();
         let of_this = |owed: &&Owed| owed.goes_back() && owed.change_id == plan.change_id;
         if self.owed.as_ref().filter(of_this).is_some_and(|owed| !is_worse(owed)) {
             return;
@@ -474,6 +479,7 @@ impl Inner {
             Action::CloseEntrance { reason } => Some(reason.as_str()),
             Action::SetWeight { .. }
             | Action::Promote
+            | Action::End
             | Action::RollBack
             | Action::OpenIncident { .. } => None,
         });

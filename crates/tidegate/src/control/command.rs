@@ -13,7 +13,7 @@ use std::fmt;
 use tidegate_core::access::{Bounds, KeyError, KeyText, Priority, Role};
 use tidegate_core::approval::Approver;
 use tidegate_core::calendar::Day;
-use tidegate_core::decide::Order;
+use tidegate_core::decide::{Metric, Order};
 use tidegate_core::degrade::DegradeLevel;
 use tidegate_core::evidence::GateRun;
 use tidegate_core::gate::EvalReport;
@@ -26,6 +26,8 @@ use tidegate_core::money::Money;
 pub(crate) enum Command {
     /// Start a release.
     Start(Box<StartRequest>),
+    /// Start an A/B test.
+    StartAb(Box<AbRequest>),
     /// Order something of the running release, or of the one that is named.
     Order {
         /// What, who and why.
@@ -129,6 +131,7 @@ impl Command {
     fn by(&mut self) -> Option<&mut String> {
         match self {
             Command::Start(request) => Some(&mut request.by),
+            Command::StartAb(request) => Some(&mut request.start.by),
             Command::StartShadow(request) => Some(&mut request.by),
             Command::Approve(request) => Some(&mut request.by),
             Command::Order { order, .. } => Some(&mut order.by),
@@ -164,6 +167,7 @@ impl Command {
             | Command::RevokeKey { .. }
             | Command::DeleteRecords(_) => Role::Admin,
             Command::Start(_)
+            | Command::StartAb(_)
             | Command::StartShadow(_)
             | Command::StopShadow { .. }
             | Command::Approve(_)
@@ -197,6 +201,34 @@ pub(crate) struct StartRequest {
     pub(crate) smoke: Option<GateRun>,
     /// Whether it may start although there is no way back to the old behaviour.
     pub(crate) accept_one_way: bool,
+}
+
+/// What an A/B test starts with.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AbRequest {
+    /// The candidate, and who starts it.
+    pub(crate) start: StartRequest,
+    /// What makes it an A/B test.
+    pub(crate) ab: AbTerms,
+}
+
+/// What makes a release an A/B test.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AbTerms {
+    /// What people call it.
+    pub(crate) name: String,
+    /// What the arms are called, stable's first.
+    pub(crate) arms: (String, String),
+    /// What is compared.
+    pub(crate) metrics: Vec<Metric>,
+    /// The candidate's share of subjects, percent.
+    pub(crate) split_pct: f64,
+    /// The chance of finding a difference where there is none.
+    pub(crate) alpha: f64,
+    /// How long at most, ms.
+    pub(crate) lasts_ms: u64,
 }
 
 /// What a shadow starts with; what is left out is as the project says.

@@ -35,7 +35,12 @@ impl Relief {
 
     /// The order to pause that comes with it; `None` where no release has to be paused.
     pub(super) fn pause(&self, state: &ControlState) -> Option<Order> {
-        let phase = state.active_release()?.state.phase;
+        let release = state.active_release()?;
+        let phase = release.state.phase;
+        // An A/B test climbs nothing.
+        if release.plan.ab.is_some() {
+            return None;
+        }
         if self.level.is_none() || phase == Phase::Paused(PausedBy::Operator) {
             return None;
         }

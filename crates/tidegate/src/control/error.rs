@@ -86,6 +86,12 @@ pub(crate) enum ControlError {
     /// same.
     #[error("{set}, which everyone would go to, fails: {why}")]
     WayBackFails { set: VersionSetId, why: String },
+    /// What is ordered is of a ladder.
+    #[error("an A/B test has one rung: it is not paused, resumed or promoted")]
+    IsAb,
+    /// What is ordered is of an A/B test.
+    #[error("no A/B test is running")]
+    NoAb { running: Option<ChangeId> },
     /// An order names none, and none runs.
     #[error("no release is running")]
     NoneRuns { promoted: Option<ChangeId> },
@@ -210,6 +216,9 @@ pub(crate) enum StartError {
     /// A service has one release at a time.
     #[error("release `{release}` is still running")]
     StillRunning { release: ChangeId },
+    /// An A/B test is a release as well.
+    #[error("A/B test `{name}` ({release}) is still running")]
+    AbRunning { release: ChangeId, name: String },
     /// The contract's questions without an answer.
     #[error(
         "the service is still an experiment: its release contract does not answer {}",

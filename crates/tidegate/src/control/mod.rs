@@ -1,10 +1,9 @@
 //! Control: one owner of the state, one way to change it. Every change is journalled first, then
 //! applied, then its result is journalled; what may be changed and when is decided in the core.
 
-mod error;
-
 mod ahead;
 mod books;
+mod error;
 mod logged;
 mod resolve;
 mod tick;
@@ -33,7 +32,8 @@ mod status;
 
 pub(crate) use admin::{AdminError, AdminPlane, WireError, serve_admin};
 pub(crate) use command::{
-    Answer, ApproveRequest, Command, DeleteRequest, KeyRequest, NewKey, ShadowRequest, StartRequest,
+    AbRequest, AbTerms, Answer, ApproveRequest, Command, DeleteRequest, KeyRequest, NewKey,
+    ShadowRequest, StartRequest,
 };
 pub(crate) use error::{
     ControlError, EvalProblem, KeyRefused, ProjectError, ShadowError, ShadowProblem, StartError,
@@ -228,8 +228,7 @@ impl Control {
     }
 
     /// The newest failing records have it: it came after the last look, a second before the end.
-    /// All of a long release would be read from as many batches, for seconds in which nothing is
-    /// served.
+    /// All of a long release would take seconds to read, in which nothing is served.
     fn recorded_red_lines(&self, change_id: &ChangeId) -> Result<Vec<RiskEvent>> {
         let failing = self.store.records(&RecordQuery {
             change_id: Some(change_id.clone()),
@@ -246,7 +245,8 @@ impl Control {
     /// Carries out one command.
     pub(crate) async fn handle(&mut self, command: Command) -> Result<Answer> {
         match command {
-            Command::Start(request) => self.start(*request).await,
+            Command::Start(request) => self.start(*request, None).await,
+            Command::StartAb(request) => self.start(request.start, Some(request.ab)).await,
             Command::StartShadow(request) => self.start_shadow(*request).await,
             Command::StopShadow { by, reason } => self.stop_shadow(by, reason).await,
             Command::Order { order, release, anyway } => {

@@ -27,12 +27,27 @@ pub(super) fn target(
             return Err(ControlError::NotTheRunning { named, running: active });
         }
         (None, Some(named), Some(promoted)) if named == promoted => promoted,
+        (None, _, _) if kind == OrderKind::End => {
+            return Err(ControlError::NoAb { running: None });
+        }
         (None, named, promoted) => {
             let phase = |id: &ChangeId| state.releases.get(id).map(|r| r.state.phase);
             return Err(nothing_runs(named.map(|id| (id.clone(), phase(&id))), promoted));
         }
     };
-    let before = state.releases.get(&change_id).map(|release| release.state.phase);
+    let release = state.releases.get(&change_id);
+    let is_ab = release.is_some_and(|release| release.plan.ab.is_some());
+    match kind {
+        OrderKind::End if !is_ab => return Err(ControlError::NoAb { running: Some(change_id) }),
+        OrderKind::Pause | OrderKind::Resume | OrderKind::Promote | OrderKind::PromoteFully
+            if is_ab =>
+        {
+            return Err(ControlError::IsAb);
+        }
+        OrderKind::End | OrderKind::RollBack => {}
+        OrderKind::Pause | OrderKind::Resume | OrderKind::Promote | OrderKind::PromoteFully => {}
+    }
+    let before = release.map(|release| release.state.phase);
     Ok(Target { change_id, before })
 }
 

@@ -129,10 +129,11 @@ impl ControlHandle {
     pub(crate) async fn command(&self, command: Command) -> Result<Answer> {
         let at_once = match &command {
             Command::Order { order, release: _, anyway: _ } => {
-                matches!(order.kind, OrderKind::RollBack | OrderKind::Pause)
+                matches!(order.kind, OrderKind::RollBack | OrderKind::Pause | OrderKind::End)
             }
             Command::Reopen { .. } => true,
             Command::Start(_)
+            | Command::StartAb(_)
             | Command::Approve(_)
             | Command::Pack(_)
             | Command::RecordEval(_)
@@ -200,6 +201,7 @@ impl ControlHandle {
             Command::Order { order, release, anyway: _ } => self.ahead.order(&order, release, now),
             Command::Reopen { by, reason } => self.ahead.reopen(by, reason, now),
             Command::Start(_)
+            | Command::StartAb(_)
             | Command::Approve(_)
             | Command::Pack(_)
             | Command::RecordEval(_)

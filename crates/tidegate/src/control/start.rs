@@ -5,7 +5,7 @@
 //! passed the exact cases of now; where the project asks for it, its shadow passed; who must
 //! approve it has. All of them are checked before anything is written.
 
-use super::command::{Answer, StartRequest};
+use super::command::{AbTerms, Answer, StartRequest};
 use super::error::{EvalProblem, Result, StartError};
 use super::{Control, ControlError};
 use crate::config::{Loaded, plan_parts};
@@ -16,21 +16,27 @@ use crate::version_set::{PackOverrides, PackedSet};
 use crate::view::Done;
 use std::time::Instant;
 use tidegate_core::act::first_table;
-use tidegate_core::decide::{Baseline, Plan, ReleaseParts, Watch};
+use tidegate_core::decide::{AbPlan, Baseline, Plan, PlanError, ReleaseParts, Watch};
 use tidegate_core::gate::WrittenGate;
-use tidegate_core::ids::Digest;
+use tidegate_core::ids::{Digest, UnixMs};
 use tidegate_core::journal::{ControlState, Event, ReplayError};
+use tidegate_core::route::Weight;
 use tidegate_core::version_set::{ArtifactChange, VersionSet};
 
 impl Control {
-    pub(super) async fn start(&mut self, request: StartRequest) -> Result<Answer> {
+    /// Starts a release, or an A/B test.
+    pub(super) async fn start(
+        &mut self,
+        request: StartRequest,
+        ab: Option<AbTerms>,
+    ) -> Result<Answer> {
         if let Some(why) = self.ahead.not_written() {
             return Err(StartError::Unwritten { why }.into());
         }
         self.reload()?;
-        if let Some(active) = &self.state.active {
-            return Err(StartError::StillRunning { release: active.clone() }.into());
-        }
+        self.require_none_runs()?;
+        let now = self.clock.now();
+        let ab = ab.map(|ab| ab.plan(now)).transpose()?;
         require_contract(&self.project()?.project.contract)?;
         let packed = match &request.set {
             Some(id) => self.store.set(id)?,
@@ -51,7 +57,7 @@ impl Control {
             self.require_shadow(&current.stable, &packed, &request)?;
         }
         self.require_approvals(&packed, &request.by)?;
-        let plan = self.plan(&stable, &packed, &changes)?;
+        let plan = self.plan(&stable, &packed, &changes, (now, ab.clone()))?;
         let table = first_table(&current, &plan);
         let change_id = plan.change_id.clone();
         let event = Event::ReleaseStarted {
@@ -73,12 +79,26 @@ impl Control {
         self.log_start(&change_id, &table);
         let weight = table.split.as_ref().map(|split| split.weight).unwrap_or_default();
         let about = Some(change_id.clone());
-        let done = Done::Started { change_id, label: packed.label.clone(), weight };
+        let label = packed.label.clone();
+        let done = match ab {
+            Some((ab, weight)) => Done::AbStarted { change_id, label, ab, weight },
+            None => Done::Started { change_id, label, weight },
+        };
         Ok(Answer {
             change_id: about,
             keys: packed.set.keys().short(),
             version_set: Some(packed.set.id),
             ..Answer::of(done)
+        })
+    }
+
+    /// A service has one release or A/B test at a time.
+    fn require_none_runs(&self) -> Result<(), StartError> {
+        let Some(active) = self.state.active_release() else { return Ok(()) };
+        let release = active.plan.change_id.clone();
+        Err(match &active.plan.ab {
+            Some(ab) => StartError::AbRunning { release, name: ab.name.clone() },
+            None => StartError::StillRunning { release },
         })
     }
 
@@ -122,8 +142,8 @@ impl Control {
         stable: &VersionSet,
         packed: &PackedSet,
         changes: &[ArtifactChange],
+        (now, ab): (UnixMs, Option<(AbPlan, Weight)>),
     ) -> Result<Plan> {
-        let now = self.clock.now();
         let parts = plan_parts(&self.project()?.project)?;
         let service = self.state.service.clone().ok_or(ControlError::NoService)?;
         let (from, to) = (stable.id.clone(), packed.set.id.clone());
@@ -139,6 +159,10 @@ impl Control {
             .map_or(("change", String::new()), |c| {
                 (c.kind.as_str(), c.to.clone().unwrap_or_default())
             });
+        let (kind, version) = match &ab {
+            Some((ab, _)) => ("ab", ab.name.clone()),
+            None => (kind, version),
+        };
         let same_upstream = {
             let (old, new) = (self.live_set(&from)?, self.live_set_of(packed)?);
             old.upstream_config == new.upstream_config && old.model == new.model
@@ -149,7 +173,7 @@ impl Control {
             days,
             window,
         });
-        let plan = parts.plan(ReleaseParts {
+        let release = ReleaseParts {
             change_id: change_id(kind, &version, stamp.short(5)),
             service,
             from,
@@ -158,8 +182,23 @@ impl Control {
             same_upstream,
             baseline,
             created_at: now,
-        });
+        };
+        let plan = match ab {
+            Some((ab, split)) => parts.ab_plan(release, ab, split),
+            None => parts.plan(release),
+        };
         Ok(plan.map_err(StartError::Plan)?)
+    }
+}
+
+impl AbTerms {
+    /// The plan of an A/B test that starts now, and its split.
+    fn plan(self, now: UnixMs) -> Result<(AbPlan, Weight), StartError> {
+        let AbTerms { name, arms: (stable_arm, candidate_arm), metrics, split_pct, .. } = self;
+        let (alpha, ends_at) = (self.alpha, now.plus(self.lasts_ms));
+        let ab = AbPlan { name, stable_arm, candidate_arm, metrics, alpha, ends_at };
+        ab.check(now).map_err(PlanError::from)?;
+        Ok((ab, AbPlan::split(split_pct).map_err(PlanError::from)?))
     }
 }
 

@@ -1,9 +1,10 @@
 //! From redacted data to the files of a pack, in memory.
 
 use super::clean::CleanData;
-use super::error::Result;
+use super::error::{EvidenceError, Result};
 use super::{buckets, diff, gates, journal, report, rollback, samples, signals};
 use crate::clock::rfc3339;
+use crate::view::AbAnswer;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use tidegate_core::decide::Phase;
@@ -26,6 +27,10 @@ pub(crate) fn assemble(data: &CleanData) -> Result<BTreeMap<String, Vec<u8>>> {
     files.extend(buckets::files(&data.buckets)?);
     files.insert("journal.jsonl".to_owned(), journal::journal_jsonl(&data.journal)?);
     files.insert("decisions.jsonl".to_owned(), journal::decisions_jsonl(&data.steps)?);
+    if let Some(ab) = AbAnswer::of(&data.release) {
+        let json = serde_json::to_vec_pretty(&ab).map_err(EvidenceError::part("signals"))?;
+        files.insert("signals/ab.json".to_owned(), json);
+    }
     if let Some(step) = rollback::step(data) {
         files.insert(ROLLBACK_FILE.to_owned(), rollback::markdown(data, step).into_bytes());
     }
@@ -84,7 +89,7 @@ fn verdict(data: &CleanData) -> PackVerdict {
     let decision = match data.release.state.phase {
         Phase::Promoted => VerdictDecision::Ship,
         Phase::RolledBack | Phase::ShutOff => VerdictDecision::Rollback,
-        Phase::Running | Phase::Paused(_) => VerdictDecision::Hold,
+        Phase::Running | Phase::Paused(_) | Phase::Ended => VerdictDecision::Hold,
     };
     match rollback::step(data).or(data.steps.last()) {
         Some(step) => {
@@ -110,7 +115,7 @@ fn rollback_entry(data: &CleanData) -> Option<RollbackEntry> {
                 .map_or_else(|| from.to_string(), ToString::to_string),
             target_version_set: from.clone(),
         }),
-        Phase::Running | Phase::Paused(_) | Phase::Promoted => None,
+        Phase::Running | Phase::Paused(_) | Phase::Ended | Phase::Promoted => None,
     }
 }
 

@@ -121,6 +121,8 @@ fn weight_of(code: ReasonCode) -> Option<GateStatus> {
         | ReasonCode::NoData => Some(GateStatus::Inconclusive),
         ReasonCode::Order
         | ReasonCode::Looking
+        | ReasonCode::AbRuns
+        | ReasonCode::AbOver
         | ReasonCode::Clean
         | ReasonCode::ColdStart
         | ReasonCode::Skipped

@@ -55,7 +55,7 @@ impl Step {
         self.decision.actions.iter().find_map(|action| match action {
             Action::SetWeight { weight } => Some(*weight),
             Action::Promote => Some(Weight::FULL),
-            Action::RollBack => Some(Weight::ZERO),
+            Action::End | Action::RollBack => Some(Weight::ZERO),
             Action::CloseEntrance { .. } | Action::OpenIncident { .. } => None,
         })
     }

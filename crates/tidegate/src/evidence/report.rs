@@ -3,6 +3,7 @@
 //! It answers the four questions first: what changed, which version set, how it was verified, how
 //! to roll back. Nothing is loaded from outside and nothing runs; every text is escaped.
 
+mod ab;
 pub(super) mod parts;
 
 use super::clean::CleanData;
@@ -43,6 +44,7 @@ pub(super) fn html(page: &Page<'_>) -> String {
     head(&mut out, page);
     out.push_str("</header>\n<main>\n");
     answers(&mut out, page);
+    ab::section(&mut out, data);
     parts::timeline(&mut out, data);
     charts(&mut out, page);
     parts::thresholds(&mut out, data);
@@ -201,6 +203,11 @@ fn way_back(data: &CleanData) -> String {
         Phase::Running | Phase::Paused(_) => format!(
             "Roll the release back: one switch of the route table gives everyone \
              <code>{from}</code> again."
+        ),
+        Phase::Ended => format!(
+            "It was an A/B test and is over: everyone is on <code>{from}</code>, and \
+             <code>{}</code> is not blocked.",
+            data.release.plan.to
         ),
         Phase::Promoted => format!(
             "Release <code>{from}</code> again; its files are kept in the store under that name."

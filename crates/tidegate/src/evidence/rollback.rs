@@ -15,7 +15,7 @@ pub(super) fn step(data: &CleanData) -> Option<&Step> {
             .steps
             .iter()
             .find(|s| matches!(s.decision.state.phase, Phase::RolledBack | Phase::ShutOff)),
-        Phase::Running | Phase::Paused(_) | Phase::Promoted => None,
+        Phase::Running | Phase::Paused(_) | Phase::Ended | Phase::Promoted => None,
     }
 }
 

@@ -199,6 +199,7 @@ fn chart(
             DecisionKind::Advance => step.weight().map(|w| w.to_string())?,
             DecisionKind::Hold => return None,
             DecisionKind::Pause => "paused".to_owned(),
+            DecisionKind::End => "ended".to_owned(),
             DecisionKind::RollBack => "rolled back".to_owned(),
             DecisionKind::ShutOff => "shut off".to_owned(),
         };

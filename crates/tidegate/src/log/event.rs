@@ -197,7 +197,7 @@ impl Event<'_> {
             | EventType::WorkFailed => Level::WARN,
             EventType::ReleaseMoved => match self {
                 Event::ReleaseMoved { decision, .. } => match decision.state.phase {
-                    Phase::Running | Phase::Promoted => Level::INFO,
+                    Phase::Running | Phase::Ended | Phase::Promoted => Level::INFO,
                     Phase::Paused(_) | Phase::RolledBack | Phase::ShutOff => Level::WARN,
                 },
                 _ => Level::INFO,

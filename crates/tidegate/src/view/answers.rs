@@ -7,8 +7,8 @@
 use serde::{Deserialize, Serialize};
 use tidegate_core::approval::Approval;
 use tidegate_core::decide::{
-    Action, Cause, Decision, DecisionKind, OrderKind, Phase, Plan, Reason, ReleaseState, Signal,
-    Stratum,
+    AbFound, Action, Cause, Decision, DecisionKind, OrderKind, Phase, Plan, Reason, ReleaseState,
+    Signal, Stratum,
 };
 use tidegate_core::evidence::PackRef;
 use tidegate_core::ids::{ChangeId, Generation, TraceId, UnixMs, VersionSetId};
@@ -135,6 +135,8 @@ answer! {
         anchored: Window, same;
         #[serde(default, skip_serializing_if = "Option::is_none")]
         paused_since: Option<UnixMs>, same;
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ab_found: Vec<AbFound>, same;
         last_data_at: UnixMs, same;
         #[serde(default, skip_serializing_if = "Option::is_none")]
         decided_at: Option<UnixMs>, same;

@@ -2,6 +2,7 @@
 //! where it is read, in the reader's language.
 
 use super::degrade::degraded;
+use super::live_ab::{ab_ended, ab_started};
 use super::moment::moment;
 use super::sentinel::{accepted, kept};
 use super::shadow::{shadow_ended, shadow_started};
@@ -9,7 +10,7 @@ use crate::lang::Lang;
 use serde::{Deserialize, Serialize};
 use tidegate_core::access::{KeyId, Role};
 use tidegate_core::calendar::Day;
-use tidegate_core::decide::Phase;
+use tidegate_core::decide::{AbPlan, Phase};
 use tidegate_core::degrade::{DegradeLevel, Lack};
 use tidegate_core::drift::DriftVerdict;
 use tidegate_core::ids::{ChangeId, IncidentId, UnixMs, VersionSetId};
@@ -47,6 +48,24 @@ pub(crate) enum Done {
         label: String,
         /// Its share.
         weight: Weight,
+    },
+    /// An A/B test began.
+    AbStarted {
+        /// Its release.
+        change_id: ChangeId,
+        /// The candidate's label.
+        label: String,
+        /// Names, metrics and end.
+        ab: AbPlan,
+        /// The candidate's share.
+        weight: Weight,
+    },
+    /// An A/B test is over.
+    AbEnded {
+        /// Its release.
+        change_id: ChangeId,
+        /// The set that serves everyone.
+        stable: Option<VersionSetId>,
     },
     /// A release was rolled back.
     RolledBack {
@@ -187,6 +206,10 @@ impl Done {
             Done::Started { change_id, label, weight } => {
                 format!("release {change_id} started: {label} at {weight}")
             }
+            Done::AbStarted { change_id, label, ab, weight } => {
+                ab_started(Lang::En, (change_id, label), ab, *weight)
+            }
+            Done::AbEnded { change_id, stable } => ab_ended(Lang::En, change_id, stable.as_ref()),
             Done::RolledBack { change_id, stable } => {
                 let stable = named(stable);
                 format!("release {change_id} is rolled back; everyone is on {stable} again")
@@ -238,6 +261,10 @@ impl Done {
             Done::Started { change_id, label, weight } => {
                 format!("发布 {change_id} 已开始：{label}，{weight}")
             }
+            Done::AbStarted { change_id, label, ab, weight } => {
+                ab_started(Lang::Zh, (change_id, label), ab, *weight)
+            }
+            Done::AbEnded { change_id, stable } => ab_ended(Lang::Zh, change_id, stable.as_ref()),
             Done::RolledBack { change_id, stable } => {
                 format!("发布 {change_id} 已回滚；所有人都回到 {}", named(stable))
             }
@@ -286,6 +313,10 @@ impl Done {
             Done::Started { change_id, label, weight } => {
                 format!("リリース {change_id} を開始した：{label}、{weight}")
             }
+            Done::AbStarted { change_id, label, ab, weight } => {
+                ab_started(Lang::Ja, (change_id, label), ab, *weight)
+            }
+            Done::AbEnded { change_id, stable } => ab_ended(Lang::Ja, change_id, stable.as_ref()),
             Done::RolledBack { change_id, stable } => format!(
                 "リリース {change_id} をロールバックした。全員が {} に戻った",
                 named(stable)

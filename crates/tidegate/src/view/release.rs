@@ -1,6 +1,7 @@
 //! A release on a screen: its ladder, its lines, and why it is where it is.
 
 use super::answers::ReleaseAnswer;
+use super::live_ab::{AbAnswer, live_ab};
 use super::table::table;
 use super::words::{ReleaseWords, Words};
 use crate::clock::rfc3339;
@@ -67,6 +68,9 @@ pub(crate) fn release(release: &Release, state: &ControlState, now: UnixMs) -> V
     // The table last: of a low terminal's live view its end is what may be missing.
     if let Some(decision) = &release.last_decision {
         lines.extend(table(lang, plan, decision));
+    }
+    if let Some(ab) = AbAnswer::of(release) {
+        lines.extend(live_ab(lang, &ab));
     }
     lines
 }

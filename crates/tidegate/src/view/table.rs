@@ -188,6 +188,8 @@ fn verdict(words: &VerdictWords, code: ReasonCode) -> (&'static str, Tone) {
         | ReasonCode::TooFewSamples
         | ReasonCode::NoData
         | ReasonCode::Looking
+        | ReasonCode::AbRuns
+        | ReasonCode::AbOver
         | ReasonCode::Decided
         | ReasonCode::Final
         | ReasonCode::Paused

@@ -81,6 +81,8 @@ mod keys;
 #[cfg(test)]
 mod leak;
 #[cfg(test)]
+mod live_ab;
+#[cfg(test)]
 mod logs;
 #[cfg(test)]
 mod r#loop;

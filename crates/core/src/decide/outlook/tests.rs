@@ -161,7 +161,8 @@ fn really(plan: &Plan, seed: u64, error_rate: f64) -> (Option<u64>, Option<u64>)
         match decision.kind {
             DecisionKind::Advance => return (Some(at_s), None),
             DecisionKind::RollBack => return (None, Some(at_s)),
-            DecisionKind::Hold | DecisionKind::Pause | DecisionKind::ShutOff => {}
+            DecisionKind::Hold | DecisionKind::Pause => {}
+            DecisionKind::End | DecisionKind::ShutOff => {}
         }
         state = decision.state;
     }

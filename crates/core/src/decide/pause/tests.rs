@@ -77,7 +77,7 @@ fn incidents(decision: &Decision) -> Vec<Signal> {
     let signal = |action: &Action| match action {
         Action::OpenIncident { signal, .. } => Some(*signal),
         Action::SetWeight { .. } | Action::Promote | Action::RollBack => None,
-        Action::CloseEntrance { .. } => None,
+        Action::End | Action::CloseEntrance { .. } => None,
     };
     decision.actions.iter().filter_map(signal).collect()
 }

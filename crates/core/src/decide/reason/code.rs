@@ -34,6 +34,10 @@ pub enum ReasonCode {
     NoData,
     /// The rung has not been looked at long enough.
     Looking,
+    /// An A/B test goes on.
+    AbRuns,
+    /// An A/B test has lasted as long as it may.
+    AbOver,
     /// A rule has no data on one arm.
     Skipped,
     /// The line passes.
@@ -64,7 +68,7 @@ pub enum ReasonCode {
 
 impl ReasonCode {
     /// Every code.
-    pub const ALL: [ReasonCode; 27] = [
+    pub const ALL: [ReasonCode; 29] = [
         ReasonCode::Order,
         ReasonCode::RedLine,
         ReasonCode::Gap,
@@ -79,6 +83,8 @@ impl ReasonCode {
         ReasonCode::TooFewSamples,
         ReasonCode::NoData,
         ReasonCode::Looking,
+        ReasonCode::AbRuns,
+        ReasonCode::AbOver,
         ReasonCode::Skipped,
         ReasonCode::Pass,
         ReasonCode::AllPass,
@@ -111,6 +117,8 @@ impl ReasonCode {
             ReasonCode::TooFewSamples => "too_few_samples",
             ReasonCode::NoData => "no_data",
             ReasonCode::Looking => "looking",
+            ReasonCode::AbRuns => "ab_runs",
+            ReasonCode::AbOver => "ab_over",
             ReasonCode::Skipped => "skipped",
             ReasonCode::Pass => "pass",
             ReasonCode::AllPass => "all_pass",

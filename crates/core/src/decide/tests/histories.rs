@@ -187,6 +187,7 @@ fn has_numbers(reason: &Reason) -> bool {
         }
         Reason::NoData { silent_s, candidate_requests: _ } => *silent_s > 0,
         Reason::Looking { looked_s, look_s } => looked_s <= look_s,
+        Reason::AbRuns { left_s: s } | Reason::AbOver { lasted_s: s } => *s > 0,
         Reason::SampleRatio { share, samples_candidate, samples_stable, weight_pct: _ } => {
             (0.0..=1.0).contains(share) && samples_candidate + samples_stable > 0
         }
@@ -196,9 +197,8 @@ fn has_numbers(reason: &Reason) -> bool {
         Reason::Gap { .. } | Reason::AllPass { .. } | Reason::ColdStart => true,
         Reason::Decided | Reason::Final { .. } | Reason::Paused => true,
         // No decision gives it.
-        Reason::Outage(_) => false,
+        Reason::Outage(_) | Reason::Stored(_) => false,
         Reason::Drift(drift) => !drift.upstream.is_empty(),
-        Reason::Stored(_) => false,
     }
 }
 
@@ -479,7 +479,7 @@ fn the_histories_reach_every_phase() {
                 Phase::Paused(PausedBy::Operator) => reach("paused by an operator"),
                 Phase::ShutOff => reach("shut off"),
                 Phase::Promoted if by_itself => reach("promoted by itself"),
-                Phase::Promoted | Phase::Running | Phase::RolledBack => {}
+                Phase::Promoted | Phase::Running | Phase::RolledBack | Phase::Ended => {}
             }
         }
     }

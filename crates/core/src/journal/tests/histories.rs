@@ -36,9 +36,9 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    use DecisionKind::{Advance, Hold, Pause, RollBack, ShutOff};
-    let kinds =
-        prop::sample::select(vec![Advance, Advance, Advance, Hold, Pause, RollBack, ShutOff]);
+    use DecisionKind::{Advance, End, Hold, Pause, RollBack, ShutOff};
+    let kinds = vec![Advance, Advance, Advance, Hold, Pause, End, RollBack, ShutOff];
+    let kinds = prop::sample::select(kinds);
     prop_oneof![
         3 => (2u64..6, 0.001f64..0.499, any::<bool>())
             .prop_map(|(to, alpha, overriding)| Step::Start { to, alpha, overriding }),
@@ -318,7 +318,7 @@ fn the_histories_reach_every_phase_and_are_refused_at_times() {
         shadows += run.state.shadows.values().filter(|shadow| shadow.ended.is_some()).count();
         closed += run.state.incidents.values().filter(|i| i.closed.is_some()).count();
     }
-    for phase in [Phase::RolledBack, Phase::ShutOff, Phase::Promoted] {
+    for phase in [Phase::Ended, Phase::RolledBack, Phase::ShutOff, Phase::Promoted] {
         assert!(phases.contains(phase.as_str()), "{phases:?}");
     }
     assert!(refusals > 100 && closed > 10, "{refusals} refused, {closed} closed");

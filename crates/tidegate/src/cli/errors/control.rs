@@ -9,6 +9,7 @@ use crate::error::ErrorKind;
 use crate::host::HostError;
 use std::path::Path;
 use tidegate_core::access::KeyId;
+use tidegate_core::decide::PlanError;
 use tidegate_core::ids::{ChangeId, IncidentId};
 use tidegate_core::journal::ReplayError;
 
@@ -19,6 +20,9 @@ const AGAIN_WITH_ROOM: &str =
     "give the same command again; it needs as much free space as .tidegate/ has";
 const KEY_FILE: &str =
     "it is a file of 32 bytes that only its owner reads; restore it from a backup";
+const TEST_FIRST: &str =
+    "`tidegate ab status` shows it; `tidegate ab stop` ends it, then release the better set";
+const ASK_AGAIN: &str = "run it again: `tidegate sentinel run`";
 const WHY: &str = "`--reason 'read the 3 answers that changed'`: it is kept as evidence";
 
 impl Explain for ControlError {
@@ -56,6 +60,8 @@ impl Explain for ControlError {
                 "nothing was changed; roll back all the same: `tidegate rollback --anyway`",
                 "let the candidate serve at its weight meanwhile: `tidegate release pause`",
             ),
+            ControlError::IsAb => one(Usage, TEST_FIRST),
+            ControlError::NoAb { running } => one(Usage, no_ab(running.as_ref())),
             ControlError::NotSteerable { named: _, promoted } => one(Usage, take_back(promoted)),
             ControlError::NoneRuns { promoted } => one(Usage, take_back(promoted)),
             ControlError::NothingToApprove { .. } => two(
@@ -77,9 +83,7 @@ impl Explain for ControlError {
                 (ErrorKind::Failed, write_a_case(case_id, regression))
             }
             ControlError::ClosedAlready { .. } => none(Usage),
-            ControlError::SentinelMoved { .. } => {
-                one(ErrorKind::Inconclusive, "run it again: `tidegate sentinel run`")
-            }
+            ControlError::SentinelMoved { .. } => one(ErrorKind::Inconclusive, ASK_AGAIN),
             ControlError::NothingChanged => {
                 one(Usage, "what the last run says: `tidegate sentinel status`")
             }
@@ -138,6 +142,13 @@ impl Explain for KeyRefused {
     }
 }
 
+fn no_ab(running: Option<&ChangeId>) -> String {
+    match running {
+        Some(running) => format!("release `{running}` ends by `tidegate rollback`"),
+        None => "`tidegate ab status` shows the last one".to_owned(),
+    }
+}
+
 /// Two things to do.
 fn two(kind: ErrorKind, first: &str, second: &str) -> Meaning {
     (kind, vec![first.to_owned(), second.to_owned()])
@@ -176,7 +187,9 @@ fn of_refusal(error: &ReplayError) -> Meaning {
         E::Blocked { .. } => {
             "release a set that fixes it, or override by name: `--override --by NAME --reason WHY`"
         }
-        E::ReleaseRunning(_) => "`tidegate release status`, then promote it or `tidegate rollback`",
+        E::ReleaseRunning(_) => {
+            "`tidegate release status`; `tidegate rollback` or `tidegate ab stop` ends it"
+        }
         E::ShadowRunning(_) => "`tidegate shadow status`; `tidegate shadow stop` ends it",
         E::NoShadow => "`tidegate shadow start` starts one",
         E::ShadowPlan(_) => return none(ErrorKind::Usage),
@@ -221,6 +234,9 @@ impl Explain for StartError {
             StartError::StillRunning { .. } => {
                 one(Failed, "`tidegate release status`, then promote it or `tidegate rollback`")
             }
+            StartError::AbRunning { .. } => {
+                one(Failed, "`tidegate ab status` shows it; `tidegate ab stop` ends it")
+            }
             StartError::Contract { .. } => {
                 one(Failed, "answer them under `contract:` in tidegate.yaml, one line each")
             }
@@ -251,6 +267,9 @@ impl Explain for StartError {
                      NAME`"
                 ),
             ),
+            StartError::Plan(PlanError::Ab(_)) => {
+                one(Usage, "`tidegate ab start --help` says what each flag takes")
+            }
             StartError::Plan(_) => none(Usage),
             StartError::Shadow(error) => error.explain(),
         }

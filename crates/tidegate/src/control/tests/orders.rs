@@ -135,7 +135,7 @@ impl History {
 
     fn ordered(&mut self, kind: OrderKind) {
         match kind {
-            OrderKind::RollBack => self.promises.out = true,
+            OrderKind::RollBack | OrderKind::End => self.promises.out = true,
             OrderKind::Pause => self.promises.paused_at = Some(self.weight()),
             OrderKind::Resume | OrderKind::Promote | OrderKind::PromoteFully => {
                 self.promises.paused_at = None;

@@ -77,6 +77,7 @@ fn plan(from: &PackedSet, to: &PackedSet) -> Plan {
         same_upstream: true,
         close_entrance: false,
         baseline: None,
+        ab: None,
         created_at: START,
     }
 }
@@ -226,7 +227,7 @@ impl Journal {
         let weight = decision.actions.iter().find_map(|a| match a {
             Action::SetWeight { weight } => Some(*weight),
             Action::Promote => Some(Weight::FULL),
-            Action::RollBack => Some(Weight::ZERO),
+            Action::End | Action::RollBack => Some(Weight::ZERO),
             Action::CloseEntrance { .. } | Action::OpenIncident { .. } => None,
         });
         let table = weight.map(|_| {

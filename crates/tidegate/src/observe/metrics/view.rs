@@ -328,12 +328,13 @@ impl ReleaseView {
 }
 
 /// All phases, and none.
-const PHASES: [Option<Phase>; 7] = [
+const PHASES: [Option<Phase>; 8] = [
     None,
     Some(Phase::Running),
     Some(Phase::Paused(PausedBy::Operator)),
     Some(Phase::Paused(PausedBy::Lines)),
     Some(Phase::Promoted),
+    Some(Phase::Ended),
     Some(Phase::RolledBack),
     Some(Phase::ShutOff),
 ];
@@ -345,6 +346,7 @@ fn phase_label(phase: Option<Phase>) -> &'static str {
         Some(Phase::Paused(PausedBy::Operator)) => "paused_by_operator",
         Some(Phase::Paused(PausedBy::Lines)) => "paused_by_lines",
         Some(Phase::Promoted) => "promoted",
+        Some(Phase::Ended) => "ended",
         Some(Phase::RolledBack) => "rolled_back",
         Some(Phase::ShutOff) => "shut_off",
     }
