@@ -4,6 +4,7 @@
 //! makes another text. A *shingle* is [`SHINGLE`] bytes of that in a row, five Chinese characters
 //! or three English words; texts are compared by the shingles that they share.
 
+use crate::text::ascii_at_start;
 use aho_corasick::AhoCorasick;
 use std::collections::BTreeSet;
 
@@ -41,7 +42,7 @@ const LETTERS: [u8; 256] = {
 pub fn push_letters(text: &str, letters: &mut Vec<u8>) {
     let mut rest = text;
     while !rest.is_empty() {
-        let ascii = rest.bytes().position(|byte| !byte.is_ascii()).unwrap_or(rest.len());
+        let ascii = ascii_at_start(rest.as_bytes());
         push_ascii(&rest.as_bytes()[..ascii], letters);
         rest = &rest[ascii..];
         // Chinese characters and kana have one form, and are most of a text that has any.
@@ -99,15 +100,8 @@ fn shingles(letters: &[u8], mut each: impl FnMut(u64)) {
         let both = u128::from_le_bytes(shingle);
         let (one, other) = (both as u64 ^ ONE, (both >> 64) as u64 ^ OTHER);
         let product = u128::from(one) * u128::from(other);
-        each(mixed(product as u64 ^ (product >> 64) as u64));
+        each(product as u64 ^ (product >> 64) as u64);
     }
-}
-
-/// Every bit of the result hangs on every bit of `hash` (the end of `splitmix64`).
-fn mixed(mut hash: u64) -> u64 {
-    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    hash ^ (hash >> 31)
 }
 
 /// The smallest hashes of a text's shingles: two texts share about as much of them as of all.
@@ -121,9 +115,8 @@ impl Sketch {
         let mut smallest = [u32::MAX; SKETCH];
         shingles(letters, |hash| {
             let hash = (hash >> 32) as u32;
-            if hash < smallest[SKETCH - 1] && !smallest.contains(&hash) {
-                smallest[SKETCH - 1] = hash;
-                smallest.sort_unstable();
+            if hash < smallest[SKETCH - 1] {
+                insert(&mut smallest, hash);
             }
         });
         (smallest[SKETCH - 1] != u32::MAX).then_some(Sketch(smallest))
@@ -142,6 +135,16 @@ impl Sketch {
         all.dedup();
         let both = |hash: &&u32| self.0.contains(hash) && other.0.contains(hash);
         2 * all.iter().take(SKETCH).filter(both).count() >= SKETCH
+    }
+}
+
+/// Puts a hash among the smallest, in order, where it is not there yet.
+#[inline(never)]
+fn insert(smallest: &mut [u32; SKETCH], hash: u32) {
+    let place = smallest.partition_point(|one| *one < hash);
+    if smallest.get(place).is_some_and(|one| *one != hash) {
+        smallest.copy_within(place..SKETCH - 1, place + 1);
+        smallest[place] = hash;
     }
 }
 

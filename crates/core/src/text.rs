@@ -10,6 +10,7 @@ mod redact;
 mod tokens;
 
 pub use escape::markup_escape;
+pub(crate) use fold::ascii_at_start;
 pub use fold::{folded, folded_head, is_hidden, is_invisible, readings, unescaped};
 pub use json::texts_in;
 pub use language::{Language, language_of};

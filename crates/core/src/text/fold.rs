@@ -145,6 +145,14 @@ fn shifted(code: u32, otherwise: char) -> char {
     char::from_u32(code).unwrap_or(otherwise)
 }
 
+/// How many bytes of ASCII a text begins with, looked at many at a time.
+pub(crate) fn ascii_at_start(text: &[u8]) -> usize {
+    const AT_ONCE: usize = 32;
+    let whole = text.chunks_exact(AT_ONCE).take_while(|part| part.is_ascii()).count() * AT_ONCE;
+    let rest = &text[whole..];
+    whole + rest.iter().position(|byte| !byte.is_ascii()).unwrap_or(rest.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +182,12 @@ mod tests {
         ) {
             prop_assert_eq!(folded_head(&text, chars_max), slowly(&text, chars_max));
             prop_assert_eq!(folded(&text), slowly(&text, usize::MAX));
+        }
+
+        #[test]
+        fn ascii_ends_where_the_first_other_byte_is(text in "[a-z]{0,99}[é你]{0,2}[ -~]{0,40}") {
+            let other = text.bytes().position(|byte| !byte.is_ascii());
+            prop_assert_eq!(ascii_at_start(text.as_bytes()), other.unwrap_or(text.len()));
         }
     }
 }

@@ -23,7 +23,7 @@ mod phones;
 #[cfg(test)]
 mod tests;
 
-use super::fold::{is_invisible, plain};
+use super::fold::{ascii_at_start, is_invisible, plain};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -192,7 +192,7 @@ fn plain_until(text: &str, mut at: usize) -> usize {
     let bytes = text.as_bytes();
     loop {
         match bytes.get(at..) {
-            Some([..=0x7F, ..]) => at += 1,
+            Some([..=0x7F, ..]) => at += ascii_at_start(&bytes[at..]),
             // U+4E00 is a dash between digits, U+30FC as well, U+3000 a space.
             Some([0xE4, 0xB8, 0x80, ..] | [0xE3, 0x83, 0xBC, ..]) => return at,
             Some([0xE4..=0xE9, ..] | [0xE3, 0x81..=0x83, ..]) => at += 3,

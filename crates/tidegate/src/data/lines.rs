@@ -3,7 +3,7 @@
 use super::error::{DataError, Result};
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use tidegate_core::ids::Digest;
 
@@ -66,24 +66,13 @@ impl Lines {
 
     /// The next line; `None` at the end of the file.
     pub(super) fn next(&mut self) -> Result<Option<Line<'_>>> {
-        self.line.clear();
         let start = self.read;
-        loop {
-            let part =
-                self.file.fill_buf().map_err(|error| DataError::broken(&self.path, error))?;
-            if part.is_empty() {
-                break;
-            }
-            let end = part.iter().position(|byte| *byte == b'\n');
-            let taken = end.map_or(part.len(), |end| end + 1);
-            self.hash.update(&part[..taken]);
-            let room = (LINE_MAX + 1).saturating_sub(self.line.len()).min(taken);
-            self.line.extend_from_slice(&part[..room]);
-            self.file.consume(taken);
-            self.read += taken as u64;
-            if end.is_some() {
-                break;
-            }
+        self.line.clear();
+        let mut is_whole = self.take(LINE_MAX + 1)?;
+        let kept = self.line.len();
+        while !is_whole {
+            is_whole = self.take(READ)?;
+            self.line.truncate(kept);
         }
         if self.read == start {
             return Ok(None);
@@ -91,6 +80,16 @@ impl Lines {
         self.number += 1;
         let line = Line::of(self.number, start, &self.line);
         Ok(Some(Line { length: self.read - start, ..line }))
+    }
+
+    /// Reads on to the end of the line, at most so many bytes; whether that was the end.
+    fn take(&mut self, most: usize) -> Result<bool> {
+        let before = self.line.len();
+        let read = (&mut self.file).take(most as u64).read_until(b'\n', &mut self.line);
+        let read = read.map_err(|error| DataError::broken(&self.path, error))?;
+        self.hash.update(&self.line[before..]);
+        self.read += read as u64;
+        Ok(read < most || self.line.ends_with(b"\n"))
     }
 
     /// Bytes read so far.

@@ -2,7 +2,7 @@
 
 use super::lines::{LINE_MAX, Line};
 use serde_json::Value;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::BuildHasher;
 use std::ops::Range;
 use tidegate_core::data::push_letters;
 use tidegate_core::text::texts_in;
@@ -67,10 +67,8 @@ impl Row {
     }
 
     /// A hash that rows with the same content have in common, whatever the order of their keys.
-    pub(super) fn hash(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.value.hash(&mut hasher);
-        hasher.finish()
+    pub(super) fn hash(&self, state: &impl BuildHasher) -> u64 {
+        state.hash_one(&self.value)
     }
 
     /// Whether the content is the same, whatever the order of keys.

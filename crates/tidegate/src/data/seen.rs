@@ -5,7 +5,7 @@ use super::error::{DataError, Result};
 use super::lines::Line;
 use super::report::{Kind, Report};
 use super::row::Row;
-use std::collections::HashMap;
+use foldhash::{HashMap, quality};
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -26,6 +26,8 @@ pub(super) struct Seen {
     path: PathBuf,
     file: File,
     places: Vec<Place>,
+    /// How rows are hashed: in a way that no file can foresee.
+    hasher: quality::RandomState,
     same: HashMap<u64, u32>,
     /// Sketches, each with its row.
     sketches: Vec<(Sketch, u32)>,
@@ -42,7 +44,8 @@ impl Seen {
         let file = File::open(path).map_err(|error| DataError::broken(path, error))?;
         let path = path.to_owned();
         let (places, sketches) = (Vec::new(), Vec::new());
-        Ok(Seen { path, file, places, same: HashMap::new(), sketches, near: HashMap::new() })
+        let (hasher, same, near) = Default::default();
+        Ok(Seen { path, file, places, hasher, same, sketches, near })
     }
 
     /// Rows that were compared with all before them; `None` where all were.
@@ -72,7 +75,7 @@ impl Seen {
 
     /// The line of the first row with the same content.
     fn same(&mut self, row: &Row, index: u32) -> Result<Option<u64>> {
-        let first = *self.same.entry(row.hash()).or_insert(index);
+        let first = *self.same.entry(row.hash(&self.hasher)).or_insert(index);
         if first == index {
             return Ok(None);
         }
