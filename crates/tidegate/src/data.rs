@@ -30,6 +30,7 @@ use seen::Seen;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use tidegate_core::data::CaseTexts;
 use tidegate_core::ids::Digest;
 use tidegate_core::text::find_private;
@@ -123,7 +124,7 @@ impl Check<'_> {
     }
 }
 
-fn read_schema(path: &Path) -> Result<(jsonschema::Validator, Schema)> {
+fn read_schema(path: &Path) -> Result<(Arc<jsonschema::Validator>, Schema)> {
     let bytes = std::fs::read(path)
         .map_err(|source| DataError::SchemaUnread { path: path.to_owned(), source })?;
     let shown = path.display().to_string();

@@ -1,10 +1,10 @@
 //! Scoring one answer by the checks of its case.
 
 use super::outside::Outside;
-use super::{content, form};
-use crate::version_set::compile_schema;
+use super::{compiled, content, form};
 use futures_util::future::join_all;
 use serde_json::Value;
+use std::sync::Arc;
 use tidegate_core::gate::{
     About, CalledTool, Case, Check, CheckKind, CheckResult, Checks, Found, RED_LINE,
     judge_grounding, judge_text, judge_tools, result_names,
@@ -16,8 +16,6 @@ use tidegate_core::text::has_pii;
 
 /// How many problems of one answer with a schema are named; more would hide the first.
 const SCHEMA_PROBLEMS_SHOWN: usize = 3;
-/// Most steps back of a schema's pattern with look-around; beyond them it does not match.
-const BACKTRACK_MAX: usize = 100_000;
 /// In how many first characters `literal_leak` looks for "你是".
 const LITERAL_LEAK_CHARS: usize = 50;
 /// By which factor an answer may be longer or shorter than the one of the run before.
@@ -58,7 +56,7 @@ struct Ready {
     check: Check,
     name: String,
     regex: Option<regex::Regex>,
-    schema: Option<jsonschema::Validator>,
+    schema: Option<Arc<jsonschema::Validator>>,
 }
 
 /// The checks of a case, ready to look at answers.
@@ -129,10 +127,10 @@ fn ready(check: Check, name: String, reference: bool) -> Result<Ready, String> {
     match check.kind {
         CheckKind::Regex => {
             let pattern = check.value.as_str().unwrap_or_default();
-            regex = Some(regex::Regex::new(pattern).map_err(|e| no_regex(&name, &e))?);
+            regex = Some(compiled::regex(pattern).map_err(|e| no_regex(&name, &e))?);
         }
         CheckKind::JsonSchema => {
-            schema = Some(compiled(&name, &check.value)?);
+            schema = Some(compiled::schema(&name, &check.value)?);
         }
         _ => {}
     }
@@ -142,19 +140,6 @@ fn ready(check: Check, name: String, reference: bool) -> Result<Ready, String> {
 /// Whether a check brings its own reference.
 fn has_reference(value: &Value) -> bool {
     value.is_string() || value.is_array()
-}
-
-/// The schema, compiled without access to other documents. Its patterns run in linear time; one
-/// with look-around, which that engine lacks, gets bounded backtracking.
-pub(crate) fn compiled(name: &str, schema: &Value) -> Result<jsonschema::Validator, String> {
-    let error = match compile_schema(name, schema) {
-        Ok(schema) => return Ok(schema),
-        Err(error) => error,
-    };
-    let patterns = jsonschema::PatternOptions::fancy_regex().backtrack_limit(BACKTRACK_MAX);
-    let options = jsonschema::options().offline().with_pattern_options(patterns);
-    let compiled = options.build(schema);
-    compiled.map_err(|_| format!("`{name}` is not a JSON Schema: {error}"))
 }
 
 /// Why a regular expression is none, in a line.

@@ -67,6 +67,7 @@ mod run;
 mod tape;
 
 mod checks;
+mod compiled;
 mod content;
 mod form;
 mod judge;
@@ -89,7 +90,8 @@ use std::io::Write as _;
 use std::path::Path;
 
 pub(crate) use ask::{AskError, Asked, ask};
-pub(crate) use checks::{compiled as compiled_schema, describe as describe_schema};
+pub(crate) use checks::describe as describe_schema;
+pub(crate) use compiled::schema as compiled_schema;
 pub(crate) use error::{CasesError, EncodingProblem, GateError};
 pub(crate) use fill::fill_csv;
 pub(crate) use harmed::{Answers, quantile};
