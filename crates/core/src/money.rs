@@ -8,7 +8,7 @@
 pub mod books;
 mod price;
 
-pub use books::{Basis, Charge, LineKey, Pricing, Sums};
+pub use books::{Basis, Charge, LineKey, Pricing, Purpose, Sums};
 pub use price::{Bill, Metered, PriceTable, Priced, Rates, tier_name};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

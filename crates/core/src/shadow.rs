@@ -17,7 +17,7 @@ mod plan;
 mod run;
 
 pub use compare::{PairCounts, ShadowVerdict, Side};
-pub use ledger::{Full, Held, Ledger};
+pub use ledger::{Full, Held, Ledger, Missed};
 pub use outlook::{USUALLY_DIFFER, pairs_needed};
 pub use plan::{SHADOW_HOURS_MAX, SHADOW_REQUESTS_MAX, ShadowPlan, ShadowPlanError, Used};
 pub use run::{EndReason, Shadow, ShadowEnd};

@@ -324,8 +324,15 @@ pub trait Budgets {
     fn set_spent(&self, sums: Vec<(BudgetName, Spent)>) -> impl Future<Output = Result<()>> + Send;
 }
 
-/// What requests used and cost, added up. Records go after their retention, the books stay.
+/// What calls of model servers used and cost, added up. Records go after their retention, the books
+/// stay.
 pub trait Books {
+    /// Adds lines of calls that have no record: what Tidegate asks for itself.
+    ///
+    /// # Errors
+    /// When they could not be written; then none of them is in the books.
+    fn book(&self, lines: Vec<(LineKey, Sums)>) -> impl Future<Output = Result<()>> + Send;
+
     /// The lines of these days, the last included.
     ///
     /// # Errors

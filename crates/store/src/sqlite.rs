@@ -465,6 +465,13 @@ impl Budgets for SqliteStore {
 }
 
 impl Books for SqliteStore {
+    async fn book(&self, lines: Vec<(LineKey, Sums)>) -> Result<()> {
+        match lines.is_empty() {
+            true => Ok(()),
+            false => self.call(Work::Book { lines }).await.map(|_| ()),
+        }
+    }
+
     fn costs(&self, from: Day, to: Day) -> Result<BTreeMap<LineKey, Sums>> {
         self.inner.readers.read(|db| books::lines(db, from, to))
     }

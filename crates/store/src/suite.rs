@@ -1,17 +1,18 @@
 //! What holds of every store, whatever is below it. An implementation gives a [`Bench`] and has all
 //! of these tests by [`suite!`].
 
+mod books;
+
 use crate::{
     Books, Budgets, Evals, Journal, RecordQuery, Records, Result, Sets, StoreError, StoreErrorKind,
 };
 use std::collections::BTreeMap;
 use tidegate_core::access::{Period, Spent};
-use tidegate_core::calendar::Day;
 use tidegate_core::evidence::Record;
 use tidegate_core::gate::{EvalReport, GateVerdict};
 use tidegate_core::ids::{ChangeId, Digest, TraceId, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, Event, verify_chain};
-use tidegate_core::money::{Bill, Charge, Metered, Money, PriceTable, Rates};
+use tidegate_core::money::Money;
 use tidegate_core::observe::{Feedback, Window};
 use tidegate_core::route::Arm;
 use tidegate_core::upstream::Failure;
@@ -51,6 +52,7 @@ macro_rules! suite {
             an_earlier_writer_is_refused
             what_was_spent_only_rises_until_it_is_set
             the_books_add_up_and_are_priced_again
+            what_has_no_record_is_booked_apart
         );
     };
     ($bench:expr => $($name:ident)*) => {
@@ -63,6 +65,8 @@ macro_rules! suite {
     };
 }
 pub(crate) use suite;
+
+pub(crate) use books::{the_books_add_up_and_are_priced_again, what_has_no_record_is_booked_apart};
 
 /// Appends after what is the last entry now.
 pub(crate) async fn append<S: Journal>(
@@ -446,52 +450,4 @@ pub(crate) async fn what_was_spent_only_rises_until_it_is_set(bench: impl Bench)
     let found = bench.open().spent().unwrap();
     assert_eq!(found[&name(Period::Day)], spent(50, 2));
     assert!(found[&name(Period::Month)].sum > Money::of_usd(9_000_000), "{found:?}");
-}
-
-/// The record of a call that used and cost so much on a day.
-fn charged(n: u64, tenant: Option<&str>, day: u64, input: u64, cost: u64) -> Record {
-    let bill = Bill { input_cost: Money(cost), ..Bill::default() };
-    let used = Metered { input, ..Metered::default() };
-    let charge = Charge { used, bill, ..Charge::default() };
-    let at = UnixMs(day * DAY_MS + n);
-    Record { at, charge: Some(charge), ..record(n, Arm::Stable, None, tenant) }
-}
-
-pub(crate) async fn the_books_add_up_and_are_priced_again(bench: impl Bench) {
-    let store = bench.open();
-    let keep = |record: Record| assert!(store.record(store.begin(), record));
-    keep(charged(1, Some("甲"), 10, 5, 50));
-    keep(charged(2, Some("甲"), 10, 7, 70));
-    keep(charged(3, None, 10, 1, u64::MAX));
-    store.flush().await.unwrap();
-    keep(charged(4, Some("甲"), 11, 2, 20));
-    keep(charged(5, None, 10, 1, u64::MAX));
-    keep(record(6, Arm::Stable, None, None));
-    store.flush().await.unwrap();
-    let costs = |from, to| {
-        let lines = store.costs(Day(from), Day(to)).unwrap().into_iter();
-        let shown = lines.map(|(line, sums)| {
-            (line.day.0, line.tenant, sums.requests, sums.used.input, sums.bill.input_cost.0)
-        });
-        shown.collect::<Vec<_>>()
-    };
-    let most = i64::MAX as u64;
-    let first = (10, Some("甲".to_owned()), 2, 12, 120);
-    let second = (11, Some("甲".to_owned()), 1, 2, 20);
-    assert_eq!(costs(0, 10), [(10, None, 2, 2, most), first.clone()]);
-    assert_eq!(costs(11, u64::MAX), std::slice::from_ref(&second));
-    // They stay when the records go.
-    store.prune_records(UnixMs(20 * DAY_MS)).await.unwrap();
-    assert_eq!(store.records(&RecordQuery { limit: 9, ..RecordQuery::default() }).unwrap(), []);
-    assert_eq!(costs(0, u64::MAX).len(), 3);
-
-    let mut table = PriceTable::default();
-    let rates = Rates { input: 3, ..Rates::default() };
-    table.add("", (None, 0), Day(11).begins(), rates);
-    assert_eq!(store.reprice(Day(11), table.clone()).await.unwrap(), (20, 6));
-    assert_eq!(costs(11, 11), [(11, second.1, 1, 2, 6)]);
-    assert_eq!(costs(0, 10)[1], first, "the days before are as they were");
-    store.reprice(Day(0), table).await.unwrap();
-    let lines = store.costs(Day(10), Day(10)).unwrap();
-    assert!(lines.values().all(|sums| sums.unpriced == sums.requests && sums.requests == 2));
 }

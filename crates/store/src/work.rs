@@ -7,7 +7,7 @@ use tidegate_core::calendar::Day;
 use tidegate_core::gate::EvalReport;
 use tidegate_core::ids::{TraceId, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, Event};
-use tidegate_core::money::PriceTable;
+use tidegate_core::money::{LineKey, PriceTable, Sums};
 use tidegate_core::observe::{Feedback, Window};
 use tidegate_core::version_set::PackedSet;
 
@@ -68,6 +68,11 @@ pub(crate) enum Work {
         sums: Vec<(BudgetName, Spent)>,
         /// Whether a sum may only rise.
         rises_only: bool,
+    },
+    /// Adds to the books.
+    Book {
+        /// The lines.
+        lines: Vec<(LineKey, Sums)>,
     },
     /// Prices the books by another table.
     Reprice {

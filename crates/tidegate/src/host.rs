@@ -161,8 +161,8 @@ impl Host {
         // A sum that a wrong clock wrote is put right; what is not written stays as it is.
         let _ = store.set_spent(sums(&gateway)).await;
         let control = ControlHandle::start(control);
-        let read = control.clone();
-        gateway.read_release(move || ReleaseView::of(&read.state()));
+        let (read, router) = (control.clone(), plane.router.clone());
+        gateway.read_release(move || ReleaseView::of(&read.state(), router.shadow().as_deref()));
         let project = &loaded.project;
         let admin =
             serve_admin(&loaded.root, &project.admin_listen, Some(address), control.clone())

@@ -33,6 +33,8 @@ mod route;
 
 mod upstream;
 
+mod spending;
+
 mod observe;
 
 mod control;

@@ -1,4 +1,5 @@
-//! The books: what all requests used and cost, added up by day and by what distinguishes them.
+//! The books: what all requests used and cost, added up by day and by what distinguishes them. What
+//! Tidegate asks for itself is in them as well, apart from what users asked: [`Purpose`].
 //!
 //! Costs are linear in what was used, so a line is priced again as a whole, exactly, when a price
 //! turns out to have been wrong: [`Sums::reprice`].
@@ -38,6 +39,56 @@ pub enum Pricing {
     Unpriced,
 }
 
+/// What a call was made for.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// A request of a user.
+    #[default]
+    Serve,
+    /// A request of a user once more, or a recorded one, of a candidate whose answer nobody gets.
+    Shadow,
+    /// A judge model.
+    Judge,
+    /// Embeddings that answers are compared by.
+    Embeddings,
+    /// The fixed cases, asked of the model behind stable.
+    Sentinel,
+    /// A case of an eval.
+    Eval,
+}
+
+impl Purpose {
+    /// All of them.
+    pub const ALL: [Purpose; 6] = [
+        Purpose::Serve,
+        Purpose::Shadow,
+        Purpose::Judge,
+        Purpose::Embeddings,
+        Purpose::Sentinel,
+        Purpose::Eval,
+    ];
+
+    /// The name in the books, in JSON and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Purpose::Serve => "serve",
+            Purpose::Shadow => "shadow",
+            Purpose::Judge => "judge",
+            Purpose::Embeddings => "embeddings",
+            Purpose::Sentinel => "sentinel",
+            Purpose::Eval => "eval",
+        }
+    }
+
+    /// The purpose of this name.
+    pub fn parse(name: &str) -> Option<Purpose> {
+        Purpose::ALL.into_iter().find(|purpose| purpose.as_str() == name)
+    }
+}
+
 /// What is kept of what one call used and cost.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Charge {
@@ -59,18 +110,20 @@ pub struct Charge {
 }
 
 /// What distinguishes requests in the books.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LineKey {
     /// When they came in, UTC.
     pub day: Day,
+    /// What they were made for.
+    pub purpose: Purpose,
     /// The caller's tenant.
     pub tenant: Option<String>,
     /// The name of the caller's key.
     pub key: Option<String>,
-    /// The version set that answered.
+    /// The version set that answered, or whose answers were compared.
     pub set: VersionSetId,
-    /// Its arm.
-    pub arm: Arm,
+    /// Its arm; absent where it was asked for no user.
+    pub arm: Option<Arm>,
     /// The model.
     pub model: String,
     /// The tier that the model server says it answered in.
@@ -78,7 +131,7 @@ pub struct LineKey {
 }
 
 /// What requests used and cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Sums {
     /// Requests that reached a model server.
     pub requests: u64,
@@ -149,10 +202,11 @@ pub fn lines<'a>(records: impl Iterator<Item = &'a Record>) -> BTreeMap<LineKey,
         let Some(charge) = &record.charge else { continue };
         let line = LineKey {
             day: Day::of(record.at),
+            purpose: Purpose::Serve,
             tenant: record.tenant.clone(),
             key: record.key.clone(),
             set: record.set.id.clone(),
-            arm: record.arm,
+            arm: Some(record.arm),
             model: charge.other_model.as_ref().unwrap_or(&record.set.keys.model).clone(),
             tier: charge.tier.clone(),
         };

@@ -45,6 +45,14 @@ pub enum ShadowVerdict {
 }
 
 impl ShadowVerdict {
+    /// All of them.
+    pub const ALL: [ShadowVerdict; 4] = [
+        ShadowVerdict::Better,
+        ShadowVerdict::NotWorse,
+        ShadowVerdict::Worse,
+        ShadowVerdict::NotYet,
+    ];
+
     /// The name in JSON and in sentences.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -24,6 +24,15 @@ pub enum Full {
 #[must_use = "what is held must be settled"]
 pub struct Held(Money);
 
+/// Requests that were drawn and are no pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Missed {
+    /// Mirrors that were given up.
+    pub dropped: u64,
+    /// Those that the caps, or what was granted, left no room for.
+    pub capped: u64,
+}
+
 /// What a shadow used, holds and may use.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ledger {
@@ -35,8 +44,7 @@ pub struct Ledger {
     needs: Money,
     /// Pairs that are not in the journal.
     fresh: PairCounts,
-    /// Requests whose mirror was given up.
-    dropped: u64,
+    missed: Missed,
     /// The first red line in an answer of the candidate.
     red: Option<RiskKind>,
 }
@@ -51,7 +59,7 @@ impl Ledger {
             held: Used::default(),
             needs: Money::ZERO,
             fresh: PairCounts::default(),
-            dropped: 0,
+            missed: Missed::default(),
             red: None,
         }
     }
@@ -69,11 +77,14 @@ impl Ledger {
         self.needs = self.needs.max(most);
         let one = Used { requests: 1, cost: most };
         let all = self.taken().plus(one);
-        if !all.fits(self.plan.most) {
-            return Err(Full::Caps);
-        }
-        if !all.fits(self.granted) {
-            return Err(Full::Grant);
+        let full = if !all.fits(self.plan.most) {
+            Some(Full::Caps)
+        } else {
+            (!all.fits(self.granted)).then_some(Full::Grant)
+        };
+        if let Some(full) = full {
+            self.missed.capped = self.missed.capped.saturating_add(1);
+            return Err(full);
         }
         self.held = self.held.plus(one);
         Ok(Held(most))
@@ -94,7 +105,7 @@ impl Ledger {
 
     /// A mirror was given up.
     pub fn dropped(&mut self) {
-        self.dropped = self.dropped.saturating_add(1);
+        self.missed.dropped = self.missed.dropped.saturating_add(1);
     }
 
     /// The candidate's answer crossed a red line.
@@ -112,9 +123,9 @@ impl Ledger {
         self.red
     }
 
-    /// Mirrors that were given up.
-    pub fn dropped_count(&self) -> u64 {
-        self.dropped
+    /// Requests that were drawn and are no pair.
+    pub fn missed(&self) -> Missed {
+        self.missed
     }
 
     /// Pairs that are not in the journal.

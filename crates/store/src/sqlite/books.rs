@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use tidegate_core::calendar::Day;
 use tidegate_core::ids::VersionSetId;
-use tidegate_core::money::{Bill, LineKey, Metered, Money, PriceTable, Sums};
+use tidegate_core::money::{Bill, LineKey, Metered, Money, PriceTable, Purpose, Sums};
 use tidegate_core::route::Arm;
 
 /// What names a line.
-const NAMES: [&str; 7] = ["day", "tenant", "key", "set_id", "arm", "model", "tier"];
+const NAMES: [&str; 8] = ["day", "purpose", "tenant", "key", "set_id", "arm", "model", "tier"];
 /// What is added up.
 const COUNTS: [&str; 16] = [
     "requests",
@@ -58,20 +58,25 @@ static SELECT: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Adds lines to the books.
-pub(super) fn add(db: &Connection, lines: &BTreeMap<LineKey, Sums>) -> rusqlite::Result<()> {
-    if lines.is_empty() {
+pub(super) fn add<'a>(
+    db: &Connection,
+    lines: impl IntoIterator<Item = (&'a LineKey, &'a Sums)>,
+) -> rusqlite::Result<()> {
+    let mut lines = lines.into_iter().peekable();
+    if lines.peek().is_none() {
         return Ok(());
     }
     let mut upsert = db.prepare_cached(&ADD)?;
     for (line, sums) in lines {
-        let LineKey { day, tenant, key, set, arm, model, tier } = line;
+        let LineKey { day, purpose, tenant, key, set, arm, model, tier } = line;
         let text = |name: &Option<String>| name.clone().unwrap_or_default();
         let mut values: Vec<Box<dyn ToSql>> = vec![
             Box::new(int(day.0)),
+            Box::new(purpose.as_str()),
             Box::new(text(tenant)),
             Box::new(text(key)),
             Box::new(set.as_str()),
-            Box::new(arm.as_str()),
+            Box::new(arm.map_or("", Arm::as_str)),
             Box::new(model.as_str()),
             Box::new(text(tier)),
         ];
@@ -100,20 +105,20 @@ pub(super) fn reprice(db: &Connection, from: Day, table: &PriceTable) -> Outcome
         "UPDATE costs SET other_tier = ?8, unpriced = ?9, input_cost = ?10, output_cost = ?11,
              compute_cost = ?12
          WHERE day = ?1 AND tenant = ?2 AND key = ?3 AND set_id = ?4 AND arm = ?5 AND model = ?6
-             AND tier = ?7",
+             AND tier = ?7 AND purpose = ?13",
     )?;
     for (line, before) in lines(db, from, Day(u64::MAX))? {
         let after = before.reprice(&line, table);
         total.0 = total.0.saturating_add(u128::from(before.bill.total().0));
         total.1 = total.1.saturating_add(u128::from(after.bill.total().0));
         let Bill { input_cost, output_cost, compute_cost } = after.bill;
-        let LineKey { day, tenant, key, set, arm, model, tier } = &line;
+        let LineKey { day, purpose, tenant, key, set, arm, model, tier } = &line;
         update.execute(params![
             int(day.0),
             tenant.as_deref().unwrap_or_default(),
             key.as_deref().unwrap_or_default(),
             set.as_str(),
-            arm.as_str(),
+            arm.map_or("", Arm::as_str),
             model,
             tier.as_deref().unwrap_or_default(),
             int(after.other_tier),
@@ -121,16 +126,17 @@ pub(super) fn reprice(db: &Connection, from: Day, table: &PriceTable) -> Outcome
             int(input_cost.0),
             int(output_cost.0),
             int(compute_cost.0),
+            purpose.as_str(),
         ])?;
     }
     Ok(total)
 }
 
 /// A line's names as they are stored; an empty one is none.
-type Named = (i64, [String; 6]);
+type Named = (i64, [String; NAMES.len() - 1]);
 
 fn read(row: &Row<'_>) -> rusqlite::Result<(Named, Sums)> {
-    let mut names: [String; 6] = Default::default();
+    let mut names: [String; NAMES.len() - 1] = Default::default();
     for (at, name) in names.iter_mut().enumerate() {
         *name = row.get(at + 1)?;
     }
@@ -142,18 +148,20 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(Named, Sums)> {
 }
 
 fn line((day, names): Named) -> Result<LineKey> {
-    let [tenant, key, set, arm, model, tier] = names;
+    let [purpose, tenant, key, set, arm, model, tier] = names;
     let row = || format!("costs of day {}", Day(uint(day)));
     let some = |name: String| (!name.is_empty()).then_some(name);
     Ok(LineKey {
         day: Day(uint(day)),
+        purpose: Purpose::parse(&purpose)
+            .ok_or_else(|| damaged(&row(), "its purpose is not known"))?,
         tenant: some(tenant),
         key: some(key),
         set: VersionSetId::parse(&set).map_err(|e| damaged(&row(), &e.to_string()))?,
-        arm: [Arm::Stable, Arm::Candidate]
-            .into_iter()
-            .find(|known| known.as_str() == arm)
-            .ok_or_else(|| damaged(&row(), "its arm is not known"))?,
+        arm: match [Arm::Stable, Arm::Candidate].into_iter().find(|it| it.as_str() == arm) {
+            None if !arm.is_empty() => return Err(damaged(&row(), "its arm is not known")),
+            arm => arm,
+        },
         model,
         tier: some(tier),
     })

@@ -21,7 +21,7 @@ const TIDEGATE: &str = env!("CARGO_PKG_VERSION");
 /// What takes a state from one schema version to the next; never changed, only added to. The
 /// version is the number of steps done. `meta.written_by` and its name are for ever: it is how an
 /// older tidegate says which one is needed.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     "
     CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE journal(
@@ -120,6 +120,26 @@ const STEPS: [&str; 6] = [
         input_cost INTEGER NOT NULL, output_cost INTEGER NOT NULL, compute_cost INTEGER NOT NULL,
         PRIMARY KEY(day, tenant, key, set_id, arm, model, tier)
     ) STRICT, WITHOUT ROWID;
+",
+    // What Tidegate asks for itself is booked apart; until here only requests of users were booked.
+    "
+    CREATE TABLE costs_by_purpose(
+        day INTEGER NOT NULL, purpose TEXT NOT NULL, tenant TEXT NOT NULL, key TEXT NOT NULL,
+        set_id TEXT NOT NULL, arm TEXT NOT NULL, model TEXT NOT NULL, tier TEXT NOT NULL,
+        requests INTEGER NOT NULL, estimated INTEGER NOT NULL, unknown INTEGER NOT NULL,
+        other_tier INTEGER NOT NULL, unpriced INTEGER NOT NULL,
+        input INTEGER NOT NULL, cache_read INTEGER NOT NULL, cache_write INTEGER NOT NULL,
+        audio_in INTEGER NOT NULL, output INTEGER NOT NULL, reasoning INTEGER NOT NULL,
+        audio_out INTEGER NOT NULL, compute_us INTEGER NOT NULL,
+        input_cost INTEGER NOT NULL, output_cost INTEGER NOT NULL, compute_cost INTEGER NOT NULL,
+        PRIMARY KEY(day, purpose, tenant, key, set_id, arm, model, tier)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO costs_by_purpose SELECT day, 'serve', tenant, key, set_id, arm, model, tier,
+        requests, estimated, unknown, other_tier, unpriced, input, cache_read, cache_write,
+        audio_in, output, reasoning, audio_out, compute_us, input_cost, output_cost, compute_cost
+        FROM costs;
+    DROP TABLE costs;
+    ALTER TABLE costs_by_purpose RENAME TO costs;
 ",
 ];
 

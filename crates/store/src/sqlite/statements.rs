@@ -38,6 +38,10 @@ pub(super) fn carry_out(db: &Connection, head: &mut Option<Entry>, work: &Work) 
             budgets::put(db, sums, *rises_only)?;
             Ok(Done::Kept(true))
         }
+        Work::Book { lines } => {
+            books::add(db, lines.iter().map(|(line, sums)| (line, sums)))?;
+            Ok(Done::Kept(true))
+        }
         Work::Reprice { from, table } => {
             let (before, after) = books::reprice(db, *from, table)?;
             Ok(Done::Repriced(before, after))

@@ -11,6 +11,7 @@ use crate::error::{CliError, Result};
 use crate::http::ends_soon;
 use crate::lang::Lang;
 use crate::output;
+use crate::spending::Spending;
 use crate::store::{Access, Store};
 use crate::view::{self, EndpointAnswer, KeyAnswer, ShadowAnswer};
 use client::AdminClient;
@@ -19,6 +20,7 @@ use std::path::Path;
 use tidegate_core::access::KeyId;
 use tidegate_core::ids::UnixMs;
 use tidegate_core::journal::ControlState;
+use tidegate_core::shadow::Missed;
 
 /// Who carries out commands.
 pub(crate) enum Backend {
@@ -57,10 +59,36 @@ impl Backend {
         }
     }
 
+    /// Adds to the books what calls cost that no user asked for. Where that cannot be done it is
+    /// said and no error: who asked has what came of it.
+    pub(crate) async fn book(&mut self, spending: &Spending) {
+        let lines = spending.take();
+        if !lines.is_empty()
+            && let Err(error) = self.command(Command::Book(lines)).await
+        {
+            not_booked(&error);
+        }
+    }
+
     /// Whether a server carries the commands out.
     pub(crate) fn is_server(&self) -> bool {
         matches!(self, Backend::Server(_))
     }
+}
+
+/// The same for commands that need no backend otherwise.
+pub(crate) async fn book(config: &Path, spending: &Spending) {
+    if spending.is_empty() {
+        return;
+    }
+    match Backend::reach(config, None).await {
+        Ok(mut backend) => backend.book(spending).await,
+        Err(error) => not_booked(&error),
+    }
+}
+
+fn not_booked(error: &CliError) {
+    output::stderr(format!("warning: what this cost is not in `tidegate cost`: {error}"));
 }
 
 /// Where the state was read from, and the state.
@@ -183,7 +211,8 @@ pub(crate) async fn read_status(config: &Path, server: Option<&str>) -> Result<S
     let (_, state) = read_state(&root).map_err(nothing_to_read)?;
     let keys = state.keys.iter().map(|(id, held)| (id.clone(), held.clone().into())).collect();
     let endpoints = Vec::new();
-    let shadows = state.shadows.values().map(|shadow| ShadowAnswer::of(shadow, 0)).collect();
+    let shadows = state.shadows.values();
+    let shadows = shadows.map(|shadow| ShadowAnswer::of(shadow, Missed::default())).collect();
     Ok(Seen {
         state,
         served: false,

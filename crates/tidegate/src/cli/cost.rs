@@ -13,6 +13,7 @@ use crate::view::{self, CostBy, CostTable};
 use clap::{Args, Subcommand};
 use std::path::Path;
 use tidegate_core::calendar::Day;
+use tidegate_core::money::Purpose;
 
 /// What `cost` takes.
 #[derive(Debug, Args)]
@@ -20,7 +21,7 @@ use tidegate_core::calendar::Day;
 pub(crate) struct CostArgs {
     #[command(subcommand)]
     command: Option<CostCommand>,
-    /// What to add up by; several are separated by commas.
+    /// What to add up by; several are separated by commas. `purpose` is always among them.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "day")]
     by: Vec<CostBy>,
     /// The first day (UTC), such as 2026-11-01; left out, the first of this month.
@@ -29,6 +30,10 @@ pub(crate) struct CostArgs {
     /// The last day (UTC); left out, today.
     #[arg(long, value_name = "DATE", value_parser = day)]
     until: Option<Day>,
+    /// Only calls made for this: `serve` are requests of users; `shadow`, `judge`, `embeddings`,
+    /// `sentinel` and `eval` are what Tidegate asked. Several are separated by commas.
+    #[arg(long, value_name = "PURPOSES", value_delimiter = ',', value_parser = purpose)]
+    purpose: Vec<Purpose>,
     /// Print CSV.
     #[arg(long)]
     csv: bool,
@@ -52,6 +57,11 @@ pub(super) fn day(text: &str) -> std::result::Result<Day, String> {
     Day::parse(text).ok_or_else(|| format!("`{text}`: a day such as `2026-11-28`"))
 }
 
+fn purpose(text: &str) -> std::result::Result<Purpose, String> {
+    let known = Purpose::ALL.map(Purpose::as_str);
+    Purpose::parse(text).ok_or_else(|| format!("`{text}` is none of {}", known.join(", ")))
+}
+
 /// Shows the books, or prices them again.
 pub(crate) async fn run(config: &Path, args: &CostArgs, json: bool) -> Result<()> {
     if let Some(CostCommand::Reprice { from, by }) = &args.command {
@@ -71,7 +81,10 @@ pub(crate) async fn run(config: &Path, args: &CostArgs, json: bool) -> Result<()
         return Err(CliError::usage(format!("since {since} is after until {until}")));
     }
     let (store, _) = read_state(&loaded.root)?;
-    let lines = store.costs(since, until)?;
+    let mut lines = store.costs(since, until)?;
+    if !args.purpose.is_empty() {
+        lines.retain(|line, _| args.purpose.contains(&line.purpose));
+    }
     let table = CostTable::of(&lines, &args.by, &loaded.project.service);
     if args.csv {
         output::raw(&table.csv());

@@ -1,7 +1,7 @@
 //! `tidegate eval`: asks the cases, for `tidegate gate` as well.
 
 use super::SetArgs;
-use super::backend::{Backend, read_state};
+use super::backend::{Backend, book, read_state};
 use super::model::read_in_full;
 use crate::clock::Clock;
 use crate::config::load;
@@ -12,6 +12,7 @@ use crate::lang;
 use crate::models::is_empty;
 use crate::near;
 use crate::output;
+use crate::spending::Spending;
 use crate::store::{Access, Evals as _, Sets as _, Store};
 use crate::version_set::PackOverrides;
 use crate::view;
@@ -20,6 +21,7 @@ use serde_json::json;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tidegate_core::gate::{
     ACCURACY, CheckKind, EvalReport, GateVerdict, ModelFiles, Risk, WORST_SLICE,
 };
@@ -157,7 +159,11 @@ async fn replay(config: &Path, change_id: &str, json: bool) -> Result<()> {
             .hint("`tidegate release status` lists the releases"));
     };
     let packed = store.set(&release.plan.to)?;
-    let rates = gate::replay(&loaded, &packed, &change_id, &Clock::Real).await?;
+    let spending = Arc::new(Spending::new(loaded.project.all_prices().table));
+    let rates = gate::replay(&loaded, &packed, &change_id, &Clock::Real, &spending).await;
+    drop(store);
+    book(config, &spending).await;
+    let rates = rates?;
     if json {
         let rows: Vec<_> = rates
             .iter()
@@ -294,6 +300,7 @@ async fn ask(config: &Path, args: &EvalArgs, gate: bool, metrics: &Metrics) -> R
             .map_err(|e| CliError::usage(format!("`{}`: {e}", cases.display())))?;
     }
     let overrides = args.overrides()?;
+    let spending = Arc::new(Spending::new(loaded.project.all_prices().table));
     let asking = gate::Asking {
         repeat: args.repeat,
         as_served: args.as_served,
@@ -311,13 +318,17 @@ async fn ask(config: &Path, args: &EvalArgs, gate: bool, metrics: &Metrics) -> R
             replay: args.runner.replay_answers.clone(),
         },
         interruptible: true,
+        spending: Some(Arc::clone(&spending)),
     };
     let mut backend = Backend::connect(config).await?;
     let store = match &backend {
         Backend::Server(_) => Store::open(&loaded.root, Access::Read)?,
         Backend::Here(control) => control.store().clone(),
     };
-    let report = gate::eval_project(&loaded, &overrides, &asking, &store, &Clock::Real).await?;
+    let report = gate::eval_project(&loaded, &overrides, &asking, &store, &Clock::Real).await;
+    // A run that was interrupted has cost something as well.
+    backend.book(&spending).await;
+    let report = report?;
     let path = gate::save(&report, &loaded.root)?;
     output::stderr(format!("report: {}", path.display()));
     let run = report.comparison.as_ref().map(|comparison| comparison.previous_run.as_str());

@@ -1,6 +1,6 @@
 //! `tidegate prompt`: the versions of the prompt.
 
-use super::backend::read_state;
+use super::backend::{book, read_state};
 use super::operator;
 use crate::clock::Clock;
 use crate::config::{Loaded, load};
@@ -8,6 +8,7 @@ use crate::error::{CliError, Result};
 use crate::output::{self, Tone, aligned, paint};
 use crate::prompts::import::{self, Format, Named, Written};
 use crate::prompts::{Because, Change, Failed, How, Hub, Trial, Version, history, promote, trial};
+use crate::spending::Spending;
 use crate::store::Store;
 use crate::version_set::{
     CONFIG, Edit, Finding, Hunk, PackOverrides, Piece, SYSTEM, USER_TEMPLATE, by_words,
@@ -15,6 +16,7 @@ use crate::version_set::{
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tidegate_core::gate::GateVerdict;
 
 /// How much of a case's input is shown, characters.
@@ -110,7 +112,7 @@ pub(crate) async fn run(config: &Path, command: PromptCommand, json: bool) -> Re
         PromptCommand::Show { version } => show(&hub, version.as_deref(), json),
         PromptCommand::Diff { from, to } => diff(&hub, &from, to.as_deref(), json),
         PromptCommand::Lint { version, all } => lint(&hub, version.as_deref(), all, json),
-        PromptCommand::Test(args) => test(&hub, args, json).await,
+        PromptCommand::Test(args) => test(config, &hub, args, json).await,
         PromptCommand::Promote(args) => move_current(&hub, &args, json),
         PromptCommand::History => show_history(&hub, json),
         PromptCommand::Import(args) => import_file(&hub, &args, json),
@@ -283,7 +285,7 @@ fn say_findings(findings: &[Finding]) {
     }
 }
 
-async fn test(hub: &Hub<'_>, args: TestArgs, json: bool) -> Result<()> {
+async fn test(config: &Path, hub: &Hub<'_>, args: TestArgs, json: bool) -> Result<()> {
     let version = hub.version(args.version.as_deref())?;
     let failed = version.failures().count();
     if failed > 0 {
@@ -297,7 +299,11 @@ async fn test(hub: &Hub<'_>, args: TestArgs, json: bool) -> Result<()> {
     }
     let TestArgs { version: _, model, upstream, repeat, literal } = args;
     let overrides = PackOverrides { model, upstream, ..PackOverrides::default() };
-    let trial = trial(hub, &version, &How { overrides, repeat, literal }).await?;
+    let spending = Arc::new(Spending::new(hub.loaded.project.all_prices().table));
+    let how = How { overrides, repeat, literal, spending };
+    let tried = trial(hub, &version, &how).await;
+    book(config, &how.spending).await;
+    let trial = tried?;
     for file in &trial.unread {
         output::stderr(format!("note: {} is no file of cases, not read", file.display()));
     }

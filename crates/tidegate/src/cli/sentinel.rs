@@ -9,6 +9,7 @@ use crate::error::{CliError, Result};
 use crate::lang;
 use crate::output;
 use crate::sentinel::{SentinelResult, ask_stable};
+use crate::spending::Spending;
 use crate::store::{Evals as _, Sets as _};
 use crate::version_set::LiveSet;
 use crate::view;
@@ -72,7 +73,11 @@ async fn ask(config: &Path, json: bool) -> Result<()> {
     };
     let live = Arc::new(LiveSet::new(&packed, &loaded.root, &Clock::Real)?);
     let asked = (&packed, &live);
-    let result = ask_stable(&loaded, asked, reference.as_ref(), &Clock::Real, true).await?;
+    let spending = Arc::new(Spending::new(loaded.project.all_prices().table));
+    let by = (&Clock::Real, &spending);
+    let result = ask_stable(&loaded, asked, reference.as_ref(), by, true).await;
+    backend.book(&spending).await;
+    let result = result?;
     let answer = backend.command(Command::KeepSentinel(Box::new(result.clone()))).await?;
     let SentinelResult { run, drift, spent } = result;
     match json {

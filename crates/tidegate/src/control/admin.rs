@@ -261,6 +261,7 @@ impl Admin {
             | Command::Order { .. }
             | Command::Pack(_)
             | Command::RecordEval(_)
+            | Command::Book(_)
             | Command::KeepSentinel(_)
             | Command::AcceptSentinel { .. }
             | Command::Reopen { .. }

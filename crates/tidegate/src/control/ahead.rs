@@ -305,6 +305,7 @@ impl Ahead {
             | Command::Approve(_)
             | Command::Pack(_)
             | Command::RecordEval(_)
+            | Command::Book(_)
             | Command::KeepSentinel(_)
             | Command::AcceptSentinel { .. }
             | Command::Degrade { .. }

@@ -1,4 +1,4 @@
-//! Pricing the books again.
+//! The books: what is added to them beside records, and pricing them again.
 
 use super::Control;
 use super::command::Answer;
@@ -7,9 +7,20 @@ use crate::store::Books as _;
 use crate::view::Done;
 use tidegate_core::calendar::Day;
 use tidegate_core::journal::Event;
-use tidegate_core::money::usd;
+use tidegate_core::money::{LineKey, Purpose, Sums, usd};
 
 impl Control {
+    /// Adds what calls cost that no user asked for. A day is what its caller says: a run may go on
+    /// over midnight.
+    pub(super) async fn book(&mut self, lines: Vec<(LineKey, Sums)>) -> Result<Answer> {
+        // What users asked is booked by records alone.
+        let own = lines.into_iter().filter(|(line, _)| line.purpose != Purpose::Serve);
+        let own: Vec<(LineKey, Sums)> = own.collect();
+        let lines = own.len();
+        self.store.book(own).await?;
+        Ok(Answer::of(Done::Booked { lines }))
+    }
+
     /// Prices what was used from a day on by the project file's prices as they are now.
     pub(super) async fn reprice(&mut self, from: Day, by: String) -> Result<Answer> {
         self.reload()?;

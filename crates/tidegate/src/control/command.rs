@@ -18,7 +18,7 @@ use tidegate_core::degrade::DegradeLevel;
 use tidegate_core::evidence::GateRun;
 use tidegate_core::gate::EvalReport;
 use tidegate_core::ids::{ChangeId, IncidentId, UnixMs, VersionSetId};
-use tidegate_core::money::Money;
+use tidegate_core::money::{LineKey, Money, Sums};
 
 /// One command.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Pack(PackOverrides),
     /// Keep an eval run's report.
     RecordEval(Box<EvalReport>),
+    /// Add to the books what calls cost that no user asked for.
+    Book(Vec<(LineKey, Sums)>),
     /// Keep a run of the fixed cases.
     KeepSentinel(Box<SentinelResult>),
     /// Take a change of the model for good.
@@ -147,6 +149,7 @@ impl Command {
             | Command::Reprice { by, .. } => Some(by),
             Command::Pack(_)
             | Command::RecordEval(_)
+            | Command::Book(_)
             | Command::KeepSentinel(_)
             | Command::WritePack { .. } => None,
         }
@@ -174,6 +177,7 @@ impl Command {
             | Command::Order { .. }
             | Command::Pack(_)
             | Command::RecordEval(_)
+            | Command::Book(_)
             | Command::KeepSentinel(_)
             | Command::AcceptSentinel { .. }
             | Command::Reopen { .. }

@@ -176,11 +176,9 @@ impl Control {
         self.store.put_set(&packed, self.clock.now()).await?;
         let service = ServiceName::parse(&self.project()?.project.service)
             .map_err(ControlError::ServiceName)?;
-        let set = packed.set.id.clone();
+        let (set, label) = (packed.set.id.clone(), packed.label.clone());
         let table = Table::first(set.clone());
-        let label = packed.label.clone();
-        let generation = table.generation;
-        let by = by.to_owned();
+        let (generation, by) = (table.generation, by.to_owned());
         self.append(vec![
             Event::ServiceAdopted { service, set, label, table, by },
             Event::Applied { generation, took_us: 0 },
@@ -259,6 +257,7 @@ impl Control {
             Command::Approve(request) => self.approve(*request).await,
             Command::Pack(overrides) => self.pack(&overrides).await,
             Command::RecordEval(report) => self.record_eval(*report).await,
+            Command::Book(lines) => self.book(lines).await,
             Command::KeepSentinel(result) => self.keep_sentinel(*result).await,
             Command::AcceptSentinel { by, reason } => self.accept_sentinel(by, reason).await,
             Command::Reopen { by, reason } => self.reopen(by, reason).await,

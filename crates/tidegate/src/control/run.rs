@@ -137,6 +137,7 @@ impl ControlHandle {
             | Command::Approve(_)
             | Command::Pack(_)
             | Command::RecordEval(_)
+            | Command::Book(_)
             | Command::KeepSentinel(_)
             | Command::AcceptSentinel { .. }
             | Command::Degrade { .. }
@@ -205,6 +206,7 @@ impl ControlHandle {
             | Command::Approve(_)
             | Command::Pack(_)
             | Command::RecordEval(_)
+            | Command::Book(_)
             | Command::KeepSentinel(_)
             | Command::AcceptSentinel { .. }
             | Command::Degrade { .. }

@@ -8,7 +8,8 @@ use crate::config::load;
 use crate::log::{About, Event};
 use crate::route::Router;
 use crate::sentinel::ask_stable;
-use crate::store::{Evals as _, Sets as _, Store};
+use crate::spending::Spending;
+use crate::store::{Books as _, Evals as _, Sets as _, Store};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,17 +66,22 @@ async fn ask_once(
     let (loaded, packed) = (load(config)?, store.set(&live.set.id)?);
     // A run is many questions at a time on one thread, which serves no users.
     let (runtime, ends) = (tokio::runtime::Handle::current(), control.clone());
+    let spending = Arc::new(Spending::new(loaded.project.all_prices().table));
+    let spent = Arc::clone(&spending);
     let asking = tokio::task::spawn_blocking(move || {
         let (asked, reference) = ((&packed, &live), reference.as_ref());
+        let by = (&Clock::Real, &spent);
         runtime.block_on(async {
             tokio::select! {
-                result = ask_stable(&loaded, asked, reference, &Clock::Real, false) => Some(result),
+                result = ask_stable(&loaded, asked, reference, by, false) => Some(result),
                 // The process ends and waits for no model server.
                 () = ends.ended() => None,
             }
         })
     });
-    let result = asking.await.ok().flatten().ok_or(ControlError::Ended)??;
+    let asked = asking.await.ok().flatten();
+    store.book(spending.take()).await?;
+    let result = asked.ok_or(ControlError::Ended)??;
     control.command(Command::KeepSentinel(Box::new(result))).await?;
     Ok(())
 }

@@ -10,7 +10,8 @@ use super::start::with_flags;
 use super::{Control, ControlError};
 use crate::output;
 use crate::route::Shadowing;
-use crate::store::Sets as _;
+use crate::spending::Spending;
+use crate::store::{Books as _, Sets as _};
 use crate::version_set::{LiveSet, PackedSet};
 use crate::view::Done;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub(super) struct Looked {
     fresh: u64,
     /// When the journal had pairs last.
     journalled_at: UnixMs,
+    /// What its calls cost that is not in the books: also of mirrors that end after it.
+    spending: Option<Arc<Spending>>,
 }
 
 impl Control {
@@ -130,10 +133,24 @@ impl Control {
         let Some(shadow) = self.state.shadow().cloned() else { return Ok(()) };
         let Some(plane) = self.plane.clone() else { return Ok(()) };
         let candidate = self.live_set(&shadow.plan.to)?;
-        let shadowing = Shadowing::new(shadow.plan.clone(), candidate, ledger(&shadow));
-        self.shadow_looked = Looked { fresh: 0, journalled_at: self.clock.now() };
+        let spending = Spending::new(self.project()?.project.all_prices().table);
+        let shadowing = Shadowing::new(shadow.plan.clone(), candidate, ledger(&shadow), spending);
+        if let Some(before) = &self.shadow_looked.spending {
+            shadowing.spending.put_back(before.take());
+        }
+        let spending = Some(Arc::clone(&shadowing.spending));
+        self.shadow_looked = Looked { fresh: 0, journalled_at: self.clock.now(), spending };
         plane.router.set_shadow(Some(Arc::new(shadowing)));
         Ok(())
+    }
+
+    /// Books what mirrored requests cost. What cannot be written waits for the next look.
+    pub(super) async fn book_shadow(&mut self) {
+        let Some(spending) = self.shadow_looked.spending.clone() else { return };
+        let lines = spending.take();
+        if !lines.is_empty() && self.store.book(lines.clone()).await.is_err() {
+            spending.put_back(lines);
+        }
     }
 
     /// Looks at the shadow that runs: whether it ends, and what is to be kept of it.
@@ -184,7 +201,7 @@ impl Control {
         let event = Event::ShadowSeen { pairs: pairs.clone(), used, granted };
         self.append(vec![event]).await?;
         mirroring.ledger().journalled(granted, &pairs);
-        self.shadow_looked = Looked { fresh: 0, journalled_at: now };
+        (self.shadow_looked.fresh, self.shadow_looked.journalled_at) = (0, now);
         Ok(())
     }
 
@@ -196,6 +213,7 @@ impl Control {
             return Ok(());
         };
         mirroring.end();
+        self.book_shadow().await;
         self.keep_pairs(&mirroring, true).await
     }
 

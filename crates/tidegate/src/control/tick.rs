@@ -25,6 +25,7 @@ impl Control {
         self.file_red_lines().await;
         self.file_outage(false).await;
         self.retry_post_release().await;
+        self.book_shadow().await;
         if self.settle().await.is_err() {
             // The candidate is out already, and why it cannot be written is in the log. A red line
             // in an answer that was on its way still shuts the entrance.

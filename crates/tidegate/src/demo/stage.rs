@@ -92,7 +92,7 @@ impl Stage {
         let Host { gateway, control, store, .. } = Host::open(&config, &loaded, options).await?;
         let control = ControlHandle::start(control);
         let read = control.clone();
-        gateway.read_release(move || ReleaseView::of(&read.state()));
+        gateway.read_release(move || ReleaseView::of(&read.state(), None));
         let (stop, stopping) = oneshot::channel();
         let server = tokio::spawn(crate::request::serve(Front::one(gateway), listener, async {
             // A stage that is dropped stops as well.

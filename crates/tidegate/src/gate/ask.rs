@@ -1,6 +1,7 @@
 //! Asking one case of a version set, as a client would.
 
 use crate::guard::{heard_in, said_in};
+use crate::spending::{Account, input_tokens};
 use crate::upstream::{Call, Deadlines, Elapsed, Form, Piece, Reply, UpstreamError};
 use crate::version_set::{LiveSet, Slots};
 use serde::{Deserialize, Serialize};
@@ -72,12 +73,13 @@ pub(crate) struct AskError {
 /// served (`as_served`) names no decoding, and the set's own holds as it does in production.
 /// `max_tokens` is what ships: the prompt config's, and 512 only where it sets none. A case's own
 /// system prompt takes the place of the version set's. One that checks when its answer begins is
-/// asked as a stream.
+/// asked as a stream. What the call costs is booked on `account`.
 pub(crate) async fn ask(
     live: &Arc<LiveSet>,
     case: &Case,
     deadlines: Deadlines,
     as_served: bool,
+    account: Option<&Account>,
 ) -> Result<Asked, AskError> {
     let without = |message: String, failure: Option<Failure>, again: Option<Duration>| AskError {
         message,
@@ -103,7 +105,7 @@ pub(crate) async fn ask(
     if let Some(system) = &case.system {
         replace_system(&mut body, system);
     }
-    let system_prompt = system_text(&body);
+    let (system_prompt, tokens_in) = (system_text(&body), input_tokens(&body));
     let stream = checks_ttft(case);
     set_stream(&mut body, stream);
     let is_timed = live.upstream.is_timed(&body);
@@ -124,10 +126,7 @@ pub(crate) async fn ask(
         request_id: format!("eval-{}", Digest::of(case.id.as_bytes()).short(12)),
         deadlines,
     };
-    let answer = match live.upstream.call(call).await {
-        Ok(reply) => whole(reply).await,
-        Err(error) => Err(error),
-    };
+    let answer = answered(live, call, account, tokens_in).await;
     let answer = answer.map_err(|error| ask_error(&error, &live.upstream_name))?;
     // The echo is looked for of what was sent, which a case may have changed.
     let detectors = Detectors { system_prompt, ..live.detectors.clone() };
@@ -151,6 +150,28 @@ struct Answered {
     facts: AnswerFacts,
     elapsed: Elapsed,
     is_streamed: bool,
+}
+
+/// What a call gives; it is booked, whatever that is.
+async fn answered(
+    live: &LiveSet,
+    call: Call,
+    account: Option<&Account>,
+    tokens_in: u64,
+) -> Result<Answered, UpstreamError> {
+    let open = account.map(|account| account.call(&live.model, tokens_in));
+    let answer = match live.upstream.call(call).await {
+        Ok(reply) => whole(reply).await,
+        Err(error) => Err(error),
+    };
+    match (open, &answer) {
+        (Some(open), Ok(answer)) => {
+            open.answered(&answer.facts, answer.elapsed.total);
+        }
+        (Some(open), Err(error)) => open.failed(error.failure),
+        (None, _) => {}
+    }
+    answer
 }
 
 /// The whole of an answer, which may come in pieces.

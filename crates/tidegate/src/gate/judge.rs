@@ -3,6 +3,7 @@
 
 use super::ask::ask_error;
 use crate::config::{JudgeConfig, ResponseFormat};
+use crate::spending::{Account, input_tokens};
 use crate::upstream::{Answer, Call, Deadlines, Endpoints, Form, Reply};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -38,13 +39,25 @@ impl Judge {
         &self,
         question: &Question,
         within: Duration,
+        account: Option<&Account>,
     ) -> Result<String, String> {
         let mut tries = 1;
         loop {
-            match self.upstream.call(self.call(question, within)).await {
-                Ok(Reply::Whole(answer)) => return self.heard(&answer),
+            let call = self.call(question, within);
+            let tokens_in = input_tokens(&call.body);
+            let open = account.map(|account| account.call(&self.config.model, tokens_in));
+            match self.upstream.call(call).await {
+                Ok(Reply::Whole(answer)) => {
+                    if let Some(open) = open {
+                        open.answered(&answer.facts, answer.elapsed.total);
+                    }
+                    return self.heard(&answer);
+                }
                 Ok(Reply::Stream(_)) => return Err("the judge's answer is a stream".to_owned()),
                 Err(error) => {
+                    if let Some(open) = open {
+                        open.failed(error.failure);
+                    }
                     let error = ask_error(&error, &self.config.upstream);
                     match error.again.filter(|_| tries < Unanswered::TRIES) {
                         Some(wait) => sleep(wait).await,

@@ -8,17 +8,20 @@ use super::judge::Judge;
 use super::program::Programs;
 use crate::clock::Clock;
 use crate::config::{EmbeddingService, Loaded, Scoring};
+use crate::spending::Account;
 use crate::upstream::{Embedder, Endpoints, SetupError, UpstreamError, cost};
 use crate::version_set::SetError;
 use futures_util::future::try_join_all;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tidegate_core::gate::{
     About, Brought, Case, CaseResult, Check, Found, JudgeRecord, Need, Source, agreement, found,
     need, source,
 };
 use tidegate_core::ids::UnixMs;
-use tidegate_core::money::{Money, PriceTable};
+use tidegate_core::money::{Money, PriceTable, Purpose};
+use tidegate_core::text::estimate_tokens;
 use tidegate_core::upstream::Failure;
+use tidegate_wire::Usage;
 use tokio::time::{sleep, timeout};
 
 /// What errors call the service.
@@ -31,6 +34,8 @@ const BACKOFF: Duration = Duration::from_millis(500);
 /// What checks may ask.
 #[derive(Debug, Default)]
 pub(crate) struct Outside {
+    /// Where what is asked is booked.
+    account: Option<Account>,
     embedder: Option<Embedder>,
     judge: Option<Judge>,
     programs: Programs,
@@ -49,6 +54,7 @@ impl Outside {
         loaded: &Loaded,
         cases: &[Case],
         clock: &Clock,
+        account: Option<Account>,
     ) -> Result<Outside, GateError> {
         let (evals, upstreams) = (&loaded.project.evals, &loaded.project.upstreams);
         let asks = |wanted| asks(cases, wanted);
@@ -62,6 +68,7 @@ impl Outside {
             Ok(Judge::new(config.clone(), upstream))
         });
         Ok(Outside {
+            account,
             embedder: embedder.map_err(SetError::from)?,
             judge: judge.transpose().map_err(|error: SetupError| SetError::from(error))?,
             programs: Programs::new(&evals.commands, &loaded.root),
@@ -69,6 +76,11 @@ impl Outside {
             prices: loaded.project.all_prices().table,
             at: clock.now().0,
         })
+    }
+
+    /// Where calls for a purpose are booked, if they are.
+    pub(crate) fn account(&self, purpose: Purpose) -> Option<Account> {
+        self.account.as_ref().map(|account| account.of(purpose))
     }
 
     /// Whether there are embeddings.
@@ -101,7 +113,9 @@ impl Outside {
             }
             Need::Judgements(questions) => {
                 let judge = self.judge.as_ref().ok_or_else(|| is_not_set("evals.judge"))?;
-                let asking = questions.iter().map(|question| judge.ask(question, self.within));
+                let account = self.account(Purpose::Judge);
+                let ask = |question| judge.ask(question, self.within, account.as_ref());
+                let asking = questions.iter().map(ask);
                 try_join_all(asking).await.map(Brought::Judgements)
             }
             Need::Printed { program, input } => {
@@ -117,11 +131,23 @@ impl Outside {
         texts: &[String],
     ) -> Result<Vec<Vec<f32>>, String> {
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let tokens_in = texts.iter().map(|text| estimate_tokens(text)).sum();
+        let account = self.account(Purpose::Embeddings);
         let mut wait = BACKOFF;
         for tried in 1.. {
             // Longer than the wait for it, which says in its own words that it was too long.
-            let asked = embedder.embed(&texts, self.within + Duration::from_secs(1)).await;
-            match asked {
+            let open = account.as_ref().map(|account| account.call(embedder.model(), tokens_in));
+            let begun = Instant::now();
+            let asked = embedder.embed_counted(&texts, self.within + Duration::from_secs(1)).await;
+            match (open, &asked) {
+                (Some(open), Ok((_, counted))) => {
+                    let usage = |tokens_in| Usage { tokens_in, ..Usage::default() };
+                    open.used(counted.map(usage), 0, begun.elapsed());
+                }
+                (Some(open), Err(error)) => open.failed(error.failure),
+                (None, _) => {}
+            }
+            match asked.map(|(vectors, _)| vectors) {
                 Err(error) if tried < TRIES && may_help(&error) => {
                     sleep(wait).await;
                     wait *= 2;

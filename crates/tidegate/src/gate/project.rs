@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::config::{Loaded, Upstream};
 use crate::index::outdated;
 use crate::output;
+use crate::spending::Spending;
 use crate::store::{Evals as _, Store};
 use crate::version_set::{LiveSet, PackOverrides, pack};
 use std::sync::Arc;
@@ -37,6 +38,8 @@ pub(crate) struct Asking {
     pub(crate) tape: TapeOptions,
     /// Whether Ctrl-C ends the run, with what is kept of it.
     pub(crate) interruptible: bool,
+    /// Where what it costs goes.
+    pub(crate) spending: Option<Arc<Spending>>,
 }
 
 impl Default for Asking {
@@ -52,6 +55,7 @@ impl Default for Asking {
             model_files: None,
             tape: TapeOptions::default(),
             interruptible: false,
+            spending: None,
         }
     }
 }
@@ -88,7 +92,8 @@ pub(crate) async fn eval_project(
         let model = &live.model;
         output::stderr(format!("SIMULATED: these answers are made by rule, not by {model}"));
     }
-    let mut options = RunOptions::of(loaded, &packed, &cases.cases, clock)?;
+    let mut options =
+        RunOptions::of(loaded, &packed, &cases.cases, clock, asking.spending.as_ref())?;
     options.held_to = held_to(loaded, &packed, &cases.cases, asking.accuracy)?;
     options.model_files.clone_from(&asking.model_files);
     (options.repeat, options.as_served) = (asking.repeat, asking.as_served);

@@ -12,6 +12,7 @@ use super::tape::Tape;
 use super::write_back::WRITTEN_BACK_REPEAT;
 use crate::clock::Clock;
 use crate::config::Loaded;
+use crate::spending::Spending;
 use crate::version_set::{LiveSet, PackedSet};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -30,7 +31,7 @@ pub(crate) struct Rate {
 }
 
 /// Replays the cases that a release wrote back on its set, and marks them in the regression file.
-/// Gives the rate of each by its id.
+/// Gives the rate of each by its id; what it costs goes to `spending`.
 ///
 /// # Errors
 /// A usage error when the release wrote no case or the regression file cannot be read, an internal
@@ -40,6 +41,7 @@ pub(crate) async fn replay(
     packed: &PackedSet,
     change_id: &ChangeId,
     clock: &Clock,
+    spending: &Arc<Spending>,
 ) -> Result<BTreeMap<String, Rate>, GateError> {
     let path = &loaded.project.evals.regression;
     let text = read_text(&loaded.root, path)?.unwrap_or_default();
@@ -56,7 +58,7 @@ pub(crate) async fn replay(
         return Err(GateError::NothingToReplay { release, file });
     }
     let live = Arc::new(LiveSet::new(packed, &loaded.root, clock)?);
-    let options = RunOptions::of(loaded, packed, &cases, clock)?;
+    let options = RunOptions::of(loaded, packed, &cases, clock, Some(spending))?;
     let options = RunOptions { as_served: true, ..options };
     let report =
         run(&live, &CaseSet { cases: copies(&cases) }, &options, &Tape::default(), clock).await?;

@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::config::{Loaded, Scoring};
 use crate::interrupt::interrupted;
 use crate::output;
+use crate::spending::{Account, Spending};
 use crate::upstream::Deadlines;
 use crate::version_set::{LiveSet, PackedSet, SetError, Settings, prompt_findings};
 use futures_util::stream::{self, StreamExt as _};
@@ -35,7 +36,7 @@ use tidegate_core::gate::{
     cost_per_query, failure_table, judge_drop, judge_run, mean, metrics, slices, worse,
 };
 use tidegate_core::ids::{Digest, UnixMs, VersionSetId};
-use tidegate_core::money::Money;
+use tidegate_core::money::{Money, Purpose};
 
 /// Most times one case is asked in a run.
 pub(crate) const REPEAT_MAX: u32 = 100;
@@ -76,7 +77,7 @@ pub(crate) struct RunOptions {
 
 impl RunOptions {
     /// What the project, its gate's policy and the prompt's `config.yaml` say for a run of these
-    /// cases.
+    /// cases; what it costs goes to `spending`.
     ///
     /// # Errors
     /// A usage error when a threshold is not between 0 and 1, one of these cannot be read, or what
@@ -86,8 +87,11 @@ impl RunOptions {
         packed: &PackedSet,
         cases: &[Case],
         clock: &Clock,
+        spending: Option<&Arc<Spending>>,
     ) -> Result<RunOptions, GateError> {
         let evals = &loaded.project.evals;
+        let account = |spending| Account::new(spending, &packed.set.id, clock.now());
+        let account = spending.map(account);
         Ok(RunOptions {
             held_to: held_to(loaded, packed, cases, None)?,
             lints: prompt_findings(packed),
@@ -97,7 +101,7 @@ impl RunOptions {
             as_served: false,
             measure: Vec::new(),
             scoring: evals.scoring,
-            outside: Arc::new(Outside::new(loaded, cases, clock)?),
+            outside: Arc::new(Outside::new(loaded, cases, clock, account)?),
             model_files: None,
             previous: None,
             deadlines: deadlines(packed)?,
@@ -132,9 +136,10 @@ pub(crate) async fn run(
     clock: &Clock,
 ) -> Result<EvalReport, GateError> {
     let subject = Subject { model: live.model.clone(), version_set: live.set.id.clone() };
+    let account = options.outside.account(Purpose::Eval);
     run_with(&subject, cases, options, (tape, clock), |case| {
         let as_served = options.as_served || case.handling.as_served;
-        ask(live, case, options.deadlines, as_served)
+        ask(live, case, options.deadlines, as_served, account.as_ref())
     })
     .await
 }

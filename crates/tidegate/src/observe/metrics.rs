@@ -6,6 +6,7 @@
 //! a request.
 
 mod retrieval;
+mod shadow;
 mod text;
 mod view;
 

@@ -4,6 +4,7 @@ use super::error::Result;
 use super::hub::{Hub, Version};
 use crate::clock::Clock;
 use crate::gate::{GateError, PromptTests, RunOptions, Tape, prompt_tests, run};
+use crate::spending::Spending;
 use crate::version_set::{LiveSet, PackOverrides, pack};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -22,6 +23,8 @@ pub(crate) struct How {
     pub(crate) repeat: u32,
     /// Whether answers to adversarial inputs are also checked literally.
     pub(crate) literal: bool,
+    /// Where what it costs goes.
+    pub(crate) spending: Arc<Spending>,
 }
 
 /// What testing a version gave.
@@ -65,7 +68,8 @@ pub(crate) async fn trial(hub: &Hub<'_>, version: &Version, how: &How) -> Result
     let packed = pack(hub.loaded, &PackOverrides { prompt, ..how.overrides.clone() })?;
     let PromptTests { cases, unread } = prompt_tests(hub.loaded, &packed, how.literal)?;
     let live = Arc::new(LiveSet::new(&packed, &hub.loaded.root, &Clock::Real)?);
-    let mut options = RunOptions::of(hub.loaded, &packed, &cases.cases, &Clock::Real)?;
+    let mut options =
+        RunOptions::of(hub.loaded, &packed, &cases.cases, &Clock::Real, Some(&how.spending))?;
     options.repeat = how.repeat;
     // A test holds or does not; the prompt's thresholds are of the whole eval set.
     let thresholds = [(ACCURACY.to_owned(), 1.0)].into();

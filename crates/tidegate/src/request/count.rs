@@ -5,7 +5,7 @@
 use super::arrival::Arrival;
 use super::body::Body;
 use super::dialect::{Asks, Dialect, Message, put_warning, put_warnings};
-use super::exchange::{caller_of, input_tokens, text_tokens};
+use super::exchange::caller_of;
 use super::front::Admitted;
 use super::gateway::Gateway;
 use super::incoming::RequestBody;
@@ -13,6 +13,7 @@ use super::priority;
 use super::problem::Problem;
 use super::respond;
 use crate::guard::{asked_in, refused_for};
+use crate::spending::{input_tokens, text_tokens};
 use crate::upstream::{Call, Deadlines, Form, UpstreamError};
 use crate::version_set::{LiveSet, Slots};
 use bytes::Bytes;

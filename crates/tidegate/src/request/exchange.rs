@@ -42,7 +42,6 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use taken::take;
-pub(super) use taken::{input_tokens, text_tokens};
 use tidegate_core::degrade::DegradeLevel;
 use tidegate_core::guard::{Findings, Signal};
 use tidegate_core::ids::ChangeId;

@@ -1,11 +1,12 @@
 //! The shadow that runs, as the data plane sees it: what requests are mirrored to, within which
 //! caps.
 
+use crate::spending::Spending;
 use crate::version_set::LiveSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tidegate_core::ids::VersionSetId;
-use tidegate_core::shadow::{Ledger, ShadowPlan};
+use tidegate_core::shadow::{Ledger, Missed, Shadow, ShadowPlan};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -20,6 +21,8 @@ pub(crate) struct Shadowing {
     pub(crate) plan: ShadowPlan,
     /// The set that is mirrored to.
     pub(crate) candidate: Arc<LiveSet>,
+    /// What it costs, until it is in the books.
+    pub(crate) spending: Arc<Spending>,
     ledger: Mutex<Ledger>,
     requests: AtomicU64,
     places: Arc<Semaphore>,
@@ -28,10 +31,16 @@ pub(crate) struct Shadowing {
 
 impl Shadowing {
     /// One that mirrors from now on.
-    pub(crate) fn new(plan: ShadowPlan, candidate: Arc<LiveSet>, ledger: Ledger) -> Shadowing {
+    pub(crate) fn new(
+        plan: ShadowPlan,
+        candidate: Arc<LiveSet>,
+        ledger: Ledger,
+        spending: Spending,
+    ) -> Shadowing {
         Shadowing {
             plan,
             candidate,
+            spending: Arc::new(spending),
             ledger: Mutex::new(ledger),
             requests: AtomicU64::new(0),
             places: Arc::new(Semaphore::new(MIRRORS_MAX)),
@@ -51,6 +60,15 @@ impl Shadowing {
             return None;
         }
         Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+
+    /// A shadow with what the journal does not have of it yet, and what is no pair.
+    pub(crate) fn seen(&self, shadow: &Shadow) -> (Shadow, Missed) {
+        let ledger = self.ledger();
+        let (fresh, used, missed) = (ledger.fresh().clone(), ledger.taken(), ledger.missed());
+        // Requests do not wait while the odds are worked out.
+        drop(ledger);
+        (shadow.with(&fresh, used), missed)
     }
 
     /// Ends it: nothing more is mirrored, and what is on its way is given up.

@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::gate::{Asked, GateError, RunOptions, Subject, Tape, ask, read_cases, run_with};
+use crate::spending::Spending;
 use crate::version_set::{LiveSet, PackedSet};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use tidegate_core::drift::{
 };
 use tidegate_core::gate::{CalledTool, Case, CaseResult, CaseSet, CheckKind};
 use tidegate_core::ids::{Digest, UnixMs};
-use tidegate_core::money::Money;
+use tidegate_core::money::{Money, Purpose};
 use tidegate_core::text::redact;
 
 /// A run, what it says, and what it used.
@@ -42,7 +43,8 @@ pub(crate) enum SentinelError {
 }
 
 /// Asks the set that is served the fixed cases, and compares what comes with the reference. What
-/// changed is asked again at once, and only what is seen twice counts.
+/// changed is asked again at once, and only what is seen twice counts. What it costs goes to
+/// `spending`, whatever comes of the run.
 ///
 /// # Errors
 /// When the cases cannot be read, or the first run has too few answers.
@@ -50,11 +52,11 @@ pub(crate) async fn ask_stable(
     loaded: &Loaded,
     (packed, live): (&PackedSet, &Arc<LiveSet>),
     reference: Option<&SentinelRun>,
-    clock: &Clock,
+    (clock, spending): (&Clock, &Arc<Spending>),
     progress: bool,
 ) -> Result<SentinelResult, SentinelError> {
     let cases = fixed_cases(loaded, packed)?;
-    let mut options = RunOptions::of(loaded, packed, &cases.cases, clock)?;
+    let mut options = RunOptions::of(loaded, packed, &cases.cases, clock, Some(spending))?;
     (options.repeat, options.previous, options.progress) = (1, None, progress);
     let asker = Asker { live, cases: &cases, options: &options, clock };
     let repeats = loaded.project.sentinel.repeats;
@@ -145,13 +147,14 @@ impl Asker<'_> {
         let (set, model) = (live.set.id.clone(), live.model.clone());
         let subject = Subject { model, version_set: set };
         let heard: Mutex<BTreeMap<String, Heard>> = Mutex::default();
+        let account = self.options.outside.account(Purpose::Sentinel);
         let deadlines = self.options.deadlines;
         // Nothing is taken from earlier runs, and nothing kept for later ones.
         let tape = (&Tape::default(), self.clock);
         let report = run_with(&subject, self.cases, self.options, tape, |case| {
-            let heard = &heard;
+            let (heard, account) = (&heard, account.as_ref());
             async move {
-                let asked = ask(live, case, deadlines, false).await;
+                let asked = ask(live, case, deadlines, false, account).await;
                 if let Ok(asked) = &asked {
                     let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
                     heard.insert(

@@ -3,9 +3,8 @@
 //!
 //! The cases are those of `sentinel.cases`, else of the project. Each is asked as an eval asks it:
 //! with temperature 0, the version set's prompt, index and tools, and through the same upstream
-//! that serves users. It is no request of a user: it is in no record, no window, no budget and no
-//! book; what it cost is added up apart. Limits on latency are left out, since a slow hour changes
-//! no model.
+//! that serves users. It is no request of a user: it is in no record, no window and no budget, and
+//! in the books it is apart. Limits on latency are left out, since a slow hour changes no model.
 
 mod ask;
 

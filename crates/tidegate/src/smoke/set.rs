@@ -39,7 +39,7 @@ pub(crate) async fn ask_set(
     let case = question(loaded, packed);
     let asked = quoted(&case.input);
     let upstream = &live.upstream_name;
-    let (status, text) = match ask(&live, &case, deadlines, true).await {
+    let (status, text) = match ask(&live, &case, deadlines, true, None).await {
         Ok(answer) => {
             let red = answer.events.iter().find(|event| event.kind.is_red_line());
             let text = quoted(&answer.text);
@@ -75,7 +75,7 @@ pub(crate) async fn greet(live: &Arc<LiveSet>) -> Result<(), AskError> {
         idle: Duration::from_millis(live.limits.idle_ms),
         total: Duration::from_millis(live.limits.total_ms),
     };
-    let asked = ask(live, &greeting(), deadlines, true).await;
+    let asked = ask(live, &greeting(), deadlines, true, None).await;
     asked.map(|_| ()).map_err(|error| AskError { message: redact(&error.message), ..error })
 }
 

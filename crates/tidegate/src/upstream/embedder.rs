@@ -33,6 +33,16 @@ struct Texts<'a> {
 #[derive(Deserialize)]
 struct Answer {
     data: Vec<Embedding>,
+    #[serde(default)]
+    usage: Option<Used>,
+}
+
+/// The tokens of its texts; another form of it says nothing.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(untagged)]
+enum Used {
+    Tokens { prompt_tokens: u64 },
+    Other(serde::de::IgnoredAny),
 }
 
 #[derive(Deserialize)]
@@ -78,6 +88,23 @@ impl Embedder {
         texts: &[&str],
         within: Duration,
     ) -> Result<Vec<Vec<f32>>, UpstreamError> {
+        self.embed_counted(texts, within).await.map(|(vectors, _)| vectors)
+    }
+
+    /// The name of the model that makes them.
+    pub(crate) fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// The same, with the tokens that the service counted, where it says so.
+    ///
+    /// # Errors
+    /// As of [`Self::embed`].
+    pub(crate) async fn embed_counted(
+        &self,
+        texts: &[&str],
+        within: Duration,
+    ) -> Result<(Vec<Vec<f32>>, Option<u64>), UpstreamError> {
         let request = Texts { model: &self.model, input: texts, encoding_format: "float" };
         let request = serde_json::to_vec(&request).map_err(|_| malformed("no JSON form"))?;
         let answer = self.transport.post(request.into(), within).await?;
@@ -90,9 +117,9 @@ fn malformed(what: &str) -> UpstreamError {
     UpstreamError::new(Failure::Malformed, message, Elapsed::default())
 }
 
-/// The vectors of an answer, in the order of their texts.
-fn read(answer: &[u8], count: usize) -> Result<Vec<Vec<f32>>, &'static str> {
-    let Answer { mut data } = serde_json::from_slice(answer)
+/// The vectors of an answer, in the order of their texts, and the tokens that it counts.
+fn read(answer: &[u8], count: usize) -> Result<(Vec<Vec<f32>>, Option<u64>), &'static str> {
+    let Answer { mut data, usage } = serde_json::from_slice(answer)
         .map_err(|_| "no `data`, each with `index` and `embedding`, a list of numbers")?;
     data.sort_by_key(|embedding| embedding.index);
     if data.len() != count || !data.iter().enumerate().all(|(at, it)| it.index == at) {
@@ -106,7 +133,11 @@ fn read(answer: &[u8], count: usize) -> Result<Vec<Vec<f32>>, &'static str> {
     if length > DIMENSIONS_MAX || !data.iter().all(|it| is_good(&it.embedding)) {
         return Err("an embedding that is no direction, or of another length");
     }
-    Ok(data.into_iter().map(|it| it.embedding).collect())
+    let tokens = match usage {
+        Some(Used::Tokens { prompt_tokens }) => Some(prompt_tokens),
+        Some(Used::Other(_)) | None => None,
+    };
+    Ok((data.into_iter().map(|it| it.embedding).collect(), tokens))
 }
 
 #[cfg(test)]
@@ -118,8 +149,18 @@ mod tests {
         let read = |data: &str| read(format!("{{\"data\": [{data}]}}").as_bytes(), 2);
         let one = r#"{"index": 1, "embedding": [0.5, 1e-3]}"#;
         let two = r#"{"index": 0, "embedding": [1, 2], "object": "embedding"}"#;
-        let both = Ok(vec![vec![1.0, 2.0], vec![0.5, 1e-3]]);
-        assert_eq!(read(&format!("{one},{two}")), both);
+        let both = vec![vec![1.0, 2.0], vec![0.5, 1e-3]];
+        assert_eq!(read(&format!("{one},{two}")), Ok((both.clone(), None)));
+        for (usage, tokens) in [
+            (r#"{"prompt_tokens": 7, "total_tokens": 7}"#, Some(7)),
+            (r#"{"total_tokens": 7}"#, None),
+            (r#"{"prompt_tokens": -7}"#, None),
+            ("\"none\"", None),
+            ("null", None),
+        ] {
+            let answer = format!("{{\"data\": [{one},{two}], \"usage\": {usage}}}");
+            assert_eq!(super::read(answer.as_bytes(), 2), Ok((both.clone(), tokens)), "{usage}");
+        }
         for bad in [
             one.to_owned(),
             format!("{one},{one}"),

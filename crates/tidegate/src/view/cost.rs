@@ -27,6 +27,8 @@ pub(crate) enum CostBy {
     Model,
     /// The tier that the model server says it answered in.
     Tier,
+    /// What they were made for.
+    Purpose,
 }
 
 impl CostBy {
@@ -41,6 +43,7 @@ impl CostBy {
             CostBy::Arm => "arm",
             CostBy::Model => "model_version",
             CostBy::Tier => "tier",
+            CostBy::Purpose => "purpose",
         }
     }
 
@@ -51,9 +54,10 @@ impl CostBy {
             CostBy::Key => line.key.clone(),
             CostBy::Service => Some(service.to_owned()),
             CostBy::Set => Some(line.set.to_string()),
-            CostBy::Arm => Some(line.arm.as_str().to_owned()),
+            CostBy::Arm => line.arm.map(|arm| arm.as_str().to_owned()),
             CostBy::Model => Some(line.model.clone()),
             CostBy::Tier => line.tier.clone(),
+            CostBy::Purpose => Some(line.purpose.as_str().to_owned()),
         }
     }
 }
@@ -123,8 +127,10 @@ pub(crate) struct CostTable {
 }
 
 impl CostTable {
-    /// The lines of a service, added up.
+    /// The lines of a service, added up; what was made for another purpose is never in one row.
     pub(crate) fn of(lines: &BTreeMap<LineKey, Sums>, by: &[CostBy], service: &str) -> CostTable {
+        let last = Some(CostBy::Purpose).filter(|purpose| !by.contains(purpose));
+        let by: Vec<CostBy> = by.iter().copied().chain(last).collect();
         let mut rows: BTreeMap<Vec<Option<String>>, Wide> = BTreeMap::new();
         let mut total = Wide::default();
         for (line, sums) in lines {
@@ -132,7 +138,7 @@ impl CostTable {
             rows.entry(names).or_default().add(sums);
             total.add(sums);
         }
-        CostTable { by: by.to_vec(), rows: rows.into_iter().collect(), total }
+        CostTable { by, rows: rows.into_iter().collect(), total }
     }
 
     /// As JSON: amounts are decimal numbers of dollars, as text.
@@ -181,7 +187,7 @@ fn quoted(text: &str) -> String {
 /// The words of the table.
 struct CostWords {
     none: &'static str,
-    by: [&'static str; 8],
+    by: [&'static str; 9],
     columns: [&'static str; 7],
     total: &'static str,
     notes: [&'static str; 4],
@@ -199,7 +205,7 @@ impl CostWords {
 
 static EN: CostWords = CostWords {
     none: "no request reached a model server in these days",
-    by: ["day", "tenant", "key", "service", "version set", "arm", "model", "tier"],
+    by: ["day", "tenant", "key", "service", "version set", "arm", "model", "tier", "purpose"],
     columns: ["requests", "tokens in", "tokens out", "input $", "output $", "compute $", "total $"],
     total: "total",
     notes: [
@@ -212,7 +218,7 @@ static EN: CostWords = CostWords {
 
 static ZH: CostWords = CostWords {
     none: "这些天没有请求到达模型服务",
-    by: ["日期", "租户", "密钥", "服务", "版本集", "分支", "模型", "档位"],
+    by: ["日期", "租户", "密钥", "服务", "版本集", "分支", "模型", "档位", "用途"],
     columns: ["请求", "输入 token", "输出 token", "输入 $", "输出 $", "计算 $", "合计 $"],
     total: "合计",
     notes: [
@@ -225,7 +231,17 @@ static ZH: CostWords = CostWords {
 
 static JA: CostWords = CostWords {
     none: "この期間にモデルサーバーへ届いたリクエストはない",
-    by: ["日", "テナント", "鍵", "サービス", "バージョンセット", "アーム", "モデル", "ティア"],
+    by: [
+        "日",
+        "テナント",
+        "鍵",
+        "サービス",
+        "バージョンセット",
+        "アーム",
+        "モデル",
+        "ティア",
+        "用途",
+    ],
     columns: ["リクエスト", "入力トークン", "出力トークン", "入力 $", "出力 $", "計算 $", "合計 $"],
     total: "合計",
     notes: [

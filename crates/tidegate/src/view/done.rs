@@ -146,6 +146,11 @@ pub(crate) enum Done {
         /// Whose it was.
         name: String,
     },
+    /// The books have more lines.
+    Booked {
+        /// How many.
+        lines: usize,
+    },
     /// The books have other prices.
     Repriced {
         /// From this day on.
@@ -240,6 +245,7 @@ impl Done {
             Done::KeyRevoked { key, name } => {
                 format!("key {key} of `{name}` opens no more")
             }
+            Done::Booked { lines } => format!("{lines} lines are added to the books"),
             Done::Repriced { from, before, after } => {
                 format!("what was used since {from} costs ${after}; before, it was ${before}")
             }
@@ -292,6 +298,7 @@ impl Done {
                 format!("密钥 {new} 接替 {old}；旧密钥在 {} 前仍可用", moment(*until))
             }
             Done::KeyRevoked { key, name } => format!("`{name}` 的密钥 {key} 已吊销"),
+            Done::Booked { lines } => format!("账目增加了 {lines} 行"),
             Done::Repriced { from, before, after } => {
                 format!("{from} 以来的用量现在计为 ${after}，之前为 ${before}")
             }
@@ -345,6 +352,7 @@ impl Done {
                 format!("鍵 {new} が {old} に代わる。古い鍵は {} まで使える", moment(*until))
             }
             Done::KeyRevoked { key, name } => format!("`{name}` の鍵 {key} を失効させた"),
+            Done::Booked { lines } => format!("帳簿に {lines} 行を加えた"),
             Done::Repriced { from, before, after } => {
                 format!("{from} 以降の使用量は ${after}（以前は ${before}）")
             }
@@ -368,13 +376,14 @@ mod tests {
     use tidegate_core::decide::PausedBy;
     use tidegate_core::money::Money;
 
-    fn all() -> [Done; 24] {
+    fn all() -> [Done; 25] {
         let change_id = || ChangeId::parse("prompt-v2-1").unwrap();
         let set = || VersionSetId::parse("vs-0f3a9c21d4e7").unwrap();
         let key = || KeyId::parse("tg-0123abcd").unwrap();
         let phase = Some(Phase::Paused(PausedBy::Operator));
         let weight = Some(Weight::FULL);
         [
+            Done::Booked { lines: 2 },
             Done::Packed { set: set(), label: "v2".to_owned() },
             Done::EvalKept { released: None },
             Done::EvalKept { released: Some("why".to_owned()) },

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_core::ids::{UnixMs, VersionSetId};
 use tidegate_core::money::Money;
 use tidegate_core::pairs::{PairLine, PairUnit, PairVerdict};
-use tidegate_core::shadow::{EndReason, Shadow, ShadowEnd, ShadowVerdict, Used};
+use tidegate_core::shadow::{EndReason, Missed, Shadow, ShadowEnd, ShadowVerdict, Used};
 use unicode_width::UnicodeWidthStr as _;
 
 /// A shadow as answers have it.
@@ -32,6 +32,9 @@ pub(crate) struct ShadowAnswer {
     sample_pct: f64,
     /// Mirrors that were given up since the server started; 0 once it is over.
     dropped: u64,
+    /// Requests that the caps, or what is granted of them, left no room for; 0 once it is over.
+    #[serde(default)]
+    capped: u64,
     started_at: UnixMs,
     ends_at: UnixMs,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,8 +45,8 @@ pub(crate) struct ShadowAnswer {
 }
 
 impl ShadowAnswer {
-    /// Of a shadow, with what its server gave up.
-    pub(crate) fn of(shadow: &Shadow, dropped: u64) -> ShadowAnswer {
+    /// Of a shadow, with what is no pair at its server.
+    pub(crate) fn of(shadow: &Shadow, missed: Missed) -> ShadowAnswer {
         let (plan, lines) = (&shadow.plan, shadow.lines());
         let ended = shadow.ended.as_ref();
         let Used { requests, cost } = shadow.used;
@@ -60,7 +63,8 @@ impl ShadowAnswer {
             max_requests: plan.most.requests,
             max_cost_usd: plan.most.cost,
             sample_pct: plan.sample * 100.0,
-            dropped,
+            dropped: missed.dropped,
+            capped: missed.capped,
             started_at: plan.created_at,
             ends_at: plan.ends_at,
             ended_at: ended.map(|end| end.at),
@@ -178,10 +182,13 @@ pub(crate) fn shadow(lang: Lang, shadow: &ShadowAnswer) -> Vec<String> {
 fn when(lang: Lang, shadow: &ShadowAnswer) -> String {
     let Some((at, why)) = shadow.ended_at.zip(shadow.why.as_ref()) else {
         let ends = moment(shadow.ends_at);
+        let ShadowAnswer { dropped, capped, .. } = shadow;
         return match lang {
-            Lang::En => format!("runs until {ends} at the latest, {} given up", shadow.dropped),
-            Lang::Zh => format!("最迟到 {ends}，放弃了 {} 个", shadow.dropped),
-            Lang::Ja => format!("遅くとも {ends} まで、断念 {} 件", shadow.dropped),
+            Lang::En => format!(
+                "runs until {ends} at the latest, {dropped} given up, {capped} without room"
+            ),
+            Lang::Zh => format!("最迟到 {ends}，放弃了 {dropped} 个，额度不够 {capped} 个"),
+            Lang::Ja => format!("遅くとも {ends} まで、断念 {dropped} 件、枠不足 {capped} 件"),
         };
     };
     let why = ended(lang, why);

@@ -164,8 +164,8 @@ fn the_books_say_what_it_costs_by_whom_and_by_what() {
     let csv = project.run(&["cost", "--by", "key", "--csv"]).exits(0).out;
     let rows: Vec<&str> = csv.lines().collect();
     assert_eq!(rows.len(), 3, "{csv}");
-    assert!(rows[0].starts_with("key,requests,input_tokens,"), "{csv}");
-    assert!(rows[2].starts_with("web,2,4,2,"), "{csv}");
+    assert!(rows[0].starts_with("key,purpose,requests,input_tokens,"), "{csv}");
+    assert!(rows[2].starts_with("web,serve,2,4,2,"), "{csv}");
     assert!(rows[2].ends_with(",0.000000675,0.000006,0.00,0.000006675"), "{csv}");
     let page = metrics(server.address, &other);
     assert!(page.contains("tidegate_cost_usd_total{arm=\"stable\"} 0.0000"), "{page}");

@@ -101,6 +101,8 @@ mod outage;
 #[cfg(test)]
 mod outlook;
 #[cfg(test)]
+mod own_costs;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

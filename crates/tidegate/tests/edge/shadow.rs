@@ -77,10 +77,12 @@ fn a_worse_candidate_is_found_and_no_user_sees_it() {
     assert_eq!((&status["verdict"], &status["why"]["code"]), (&json!("worse"), &json!("settled")));
     assert_eq!(line(&status, "failed")["verdict"], "over", "{status}");
     assert_eq!(status["set"], set.as_str());
-    // Nothing of it is in the arm's counts, in the books or in the records.
+    // Nothing of it is in the arm's counts, in what users' requests cost, or in the records.
     assert_eq!(requests_of_stable(&server), asked as f64);
     let books = wait_for("the books", || {
-        let books = project.run(&["cost", "--since", "1970-01-01", "--json"]).exits(0).json();
+        let serve = ["--purpose", "serve", "--by", "model", "--json"];
+        let args = [&["cost", "--since", "1970-01-01"], &serve[..]].concat();
+        let books = project.run(&args).exits(0).json();
         (books["total"]["requests"] == asked).then_some(books)
     });
     assert!(!books.to_string().contains("m2"), "{books}");
@@ -95,6 +97,50 @@ fn a_worse_candidate_is_found_and_no_user_sees_it() {
     assert_eq!(candidate.asked().len(), before);
     let admin = Server::admin_status(&project.root);
     assert_eq!(admin["shadows"][0]["verdict"], "worse");
+}
+
+/// The books have what was mirrored, apart from what users asked, and `/metrics` shows the shadow.
+fn check_booked(project: &Project, server: &Server, status: &Value) {
+    let number = |value: &Value| value.as_u64().unwrap();
+    let (pairs, mirrored) = (number(&status["pairs"]), number(&status["requests"]));
+    let rows = wait_for("the books", || {
+        let args = ["cost", "--since", "1970-01-01", "--by", "model,arm", "--json"];
+        let books = project.run(&args).exits(0).json();
+        let rows = books["rows"].as_array().unwrap().clone();
+        let shadow = rows.iter().find(|row| row["purpose"] == "shadow")?;
+        (number(&shadow["requests"]) >= pairs).then(|| rows.clone())
+    });
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    for row in &rows {
+        let [model, arm] = ["model_version", "arm"].map(|name| row[name].clone());
+        let expected = match row["purpose"] == "shadow" {
+            true => (json!("m2"), Value::Null),
+            false => (json!("m1"), json!("stable")),
+        };
+        assert_eq!((model, arm), expected, "{row}");
+    }
+    let row = rows.iter().find(|row| row["purpose"] == "shadow").unwrap();
+    // What was given up before it was sent is in no book.
+    assert!(number(&row["requests"]) <= mirrored, "{row}: {status}");
+    let known = number(&row["requests"]) - number(&row["unknown_requests"]);
+    assert!(known >= pairs && number(&row["unpriced_requests"]) == 0, "{row}: {status}");
+    let cost: f64 = row["total_cost"].as_str().unwrap().parse().unwrap();
+    let unknown = number(&row["unknown_requests"]) as f64;
+    let beside = cost - known as f64 * 8e-6;
+    assert!((-1e-12..=unknown * 8e-6 + 1e-12).contains(&beside), "{row}");
+    let page = client::get(server.address, "/metrics", "").unwrap().body;
+    for line in [
+        "tidegate_shadow_running 0".to_owned(),
+        "tidegate_shadow_verdict{verdict=\"not_worse\"} 1".to_owned(),
+        "tidegate_shadow_verdict{verdict=\"worse\"} 0".to_owned(),
+        format!("tidegate_shadow_pairs_total {pairs}"),
+        format!("tidegate_shadow_mirrored_total {mirrored}"),
+    ] {
+        assert!(page.lines().any(|shown| shown == line), "no `{line}` in\n{page}");
+    }
+    let shown = page.lines().find_map(|line| line.strip_prefix("tidegate_shadow_cost_usd_total "));
+    let in_status: f64 = status["cost_usd"].as_str().unwrap().parse().unwrap();
+    assert!((shown.unwrap().parse::<f64>().unwrap() - in_status).abs() < 1e-6, "{page}");
 }
 
 #[test]
@@ -115,9 +161,11 @@ fn an_equal_candidate_is_not_worse_and_its_cost_is_booked_apart() {
     let given_up = count("requests") - count("pairs");
     let beside = cost - count("pairs") * 8e-6;
     assert!((-1e-12..=given_up * 0.033 + 1e-12).contains(&beside), "{status}");
+    check_booked(&project, &server, &status);
     project.run(&["shadow", "status", "--gate"]).exits(0);
     let sent = candidate.asked();
-    assert!(sent.iter().all(|body| body["model"] == "m2"), "{sent:?}");
+    // One that was given up may have had a connection and no body.
+    assert!(sent.iter().all(|body| body.is_null() || body["model"] == "m2"), "{sent:?}");
     let state = ControlState::replay(&journal::read(&project.root)).unwrap();
     assert!(state.shadow().is_none() && state.shadows.len() == 1);
     // It holds over a restart, and is in the state on disk.

@@ -3,6 +3,8 @@
 use super::*;
 use crate::suite::{change_id, trace_id};
 use rusqlite::params;
+use tidegate_core::calendar::Day;
+use tidegate_core::money::{LineKey, Purpose};
 use tidegate_core::observe::Feedback;
 
 /// What the tidegate of schema 2 wrote: 24 records, feedback, a journal, a set, an eval report.
@@ -29,7 +31,7 @@ async fn a_state_of_rows_is_brought_into_batches() {
     let kept = rows(&root);
     assert_eq!(kept.len(), 24);
     let older = error(SqliteStore::open(root.path(), Access::Read));
-    assert!(older.message.contains("older tidegate (schema 2; this one reads 6)"), "{older}");
+    assert!(older.message.contains("older tidegate (schema 2; this one reads 7)"), "{older}");
     assert!(older.hints[0].contains("`tidegate serve` brings it up to date"), "{older:?}");
     assert_eq!(rows(&root), kept, "reading changes nothing");
 
@@ -98,4 +100,38 @@ fn a_conversion_that_was_interrupted_goes_on() {
         assert_eq!(store.trace(None, &trace).unwrap(), None);
     }
     assert_eq!(store.integrity().unwrap(), Vec::<String>::new());
+}
+
+/// Books of schema 6 know only requests of users.
+#[test]
+fn books_without_a_purpose_are_those_of_users() {
+    let root = root();
+    drop(open(&root));
+    let set = set_id(1);
+    let columns = "day, tenant, key, set_id, arm, model, tier, requests, estimated, unknown,
+        other_tier, unpriced, input, cache_read, cache_write, audio_in, output, reasoning,
+        audio_out, compute_us, input_cost, output_cost, compute_cost";
+    raw(&root)
+        .execute_batch(&format!(
+            "CREATE TABLE before AS SELECT {columns} FROM costs; DROP TABLE costs;
+             ALTER TABLE before RENAME TO costs; PRAGMA user_version = 6;
+             INSERT INTO costs VALUES (9, 'acme', 'web', '{set}', 'candidate', 'm1', 'flex',
+                1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)"
+        ))
+        .unwrap();
+    let lines = open(&root).costs(Day(9), Day(9)).unwrap();
+    let some = |name: &str| Some(name.to_owned());
+    let line = LineKey {
+        day: Day(9),
+        purpose: Purpose::Serve,
+        tenant: some("acme"),
+        key: some("web"),
+        set,
+        arm: Some(Arm::Candidate),
+        model: "m1".to_owned(),
+        tier: some("flex"),
+    };
+    let sums = lines[&line];
+    assert_eq!((sums.requests, sums.unpriced, sums.used.input), (1, 5, 6));
+    assert_eq!((sums.used.compute_us, sums.bill.compute_cost.0), (13, 16));
 }

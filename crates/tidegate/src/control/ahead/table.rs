@@ -4,7 +4,7 @@ use super::Ahead;
 use crate::route::LiveTable;
 use crate::view::ShadowAnswer;
 use std::sync::Arc;
-use tidegate_core::shadow::Shadow;
+use tidegate_core::shadow::{Missed, Shadow};
 
 impl Ahead {
     /// The route table in place; none without a data plane.
@@ -18,14 +18,10 @@ impl Ahead {
         let mirroring = self.inner().plane.as_ref().and_then(|plane| plane.router.shadow());
         let shown = |shadow: &Arc<Shadow>| match mirroring.as_ref().filter(|_| shadow.runs()) {
             Some(mirroring) => {
-                let ledger = mirroring.ledger();
-                let (fresh, used) = (ledger.fresh().clone(), ledger.taken());
-                let dropped = ledger.dropped_count();
-                // Requests do not wait while the odds are worked out.
-                drop(ledger);
-                ShadowAnswer::of(&shadow.with(&fresh, used), dropped)
+                let (seen, missed) = mirroring.seen(shadow);
+                ShadowAnswer::of(&seen, missed)
             }
-            None => ShadowAnswer::of(shadow, 0),
+            None => ShadowAnswer::of(shadow, Missed::default()),
         };
         state.shadows.values().map(shown).collect()
     }

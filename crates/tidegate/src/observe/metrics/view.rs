@@ -1,6 +1,8 @@
 //! What the gauges show, read when they are asked for.
 
+use super::shadow::ShadowView;
 use super::text::Page;
+use crate::route::Shadowing;
 use crate::store::{Lost, LostRecords};
 use std::time::Duration;
 use tidegate_core::access::Priority;
@@ -42,6 +44,8 @@ pub(crate) struct ReleaseView {
     open_incidents: usize,
     /// Runs of the fixed cases; none before the first.
     sentinel: Option<SentinelView>,
+    /// The shadow that runs, else the last one; none before the first.
+    shadow: Option<ShadowView>,
 }
 
 /// Runs of the fixed cases.
@@ -87,14 +91,14 @@ impl SentinelView {
         page.family(name, "gauge", "When the last run of the fixed cases ended");
         page.value(name, &[], last_at.0 as f64 / 1000.0);
         let name = "tidegate_sentinel_cost_usd_total";
-        page.family(name, "counter", "What runs of the fixed cases cost, in no other sum");
+        page.family(name, "counter", "What runs of the fixed cases cost");
         page.value(name, &[], *cost_usd);
     }
 }
 
 impl ReleaseView {
-    /// As the state has it.
-    pub(crate) fn of(state: &ControlState) -> ReleaseView {
+    /// As the state has it, and the data plane of the shadow that runs.
+    pub(crate) fn of(state: &ControlState, shadow: Option<&Shadowing>) -> ReleaseView {
         let release = state.active_release().or_else(|| state.last_release());
         let decision = release.and_then(|release| release.last_decision.as_ref());
         let open = state.incidents.values().filter(|incident| incident.closed.is_none());
@@ -103,6 +107,7 @@ impl ReleaseView {
             phase: release.map(|release| release.state.phase),
             open_incidents: open.count(),
             sentinel: SentinelView::of(&state.sentinel),
+            shadow: ShadowView::of(state, shadow),
         }
     }
 }
@@ -303,7 +308,7 @@ impl TableView {
 
 impl ReleaseView {
     fn render(&self, page: &mut Page) {
-        let ReleaseView { signal, phase, open_incidents, sentinel } = self;
+        let ReleaseView { signal, phase, open_incidents, sentinel, shadow } = self;
         let name = "tidegate_signal";
         let help = "1 at the signal of the running release, else of the last one; 0 at the others";
         page.family(name, "gauge", help);
@@ -323,6 +328,9 @@ impl ReleaseView {
         page.count(name, &[], *open_incidents as u64);
         if let Some(sentinel) = sentinel {
             sentinel.render(page);
+        }
+        if let Some(shadow) = shadow {
+            shadow.render(page);
         }
     }
 }

@@ -16,10 +16,9 @@ use crate::request::gateway::Gateway;
 use crate::route::Shadowing;
 use crate::upstream::Form;
 use crate::version_set::LiveSet;
-use bytes::Bytes;
+pub(crate) use ask::{Asker, NoPair, Question, Stable};
+use std::pin::pin;
 use std::sync::Arc;
-use tidegate_core::ids::UnixMs;
-use tidegate_core::retrieval::Retrieved;
 use tidegate_core::route::Arm;
 use tidegate_core::shadow::Side;
 use tidegate_core::text::estimate_tokens;
@@ -35,24 +34,8 @@ const BODY_MAX: usize = 1024 * 1024;
 pub(super) struct Mirror {
     gateway: Arc<Gateway>,
     shadow: Arc<Shadowing>,
-    /// The set that answered.
-    set: Arc<LiveSet>,
-    form: Form,
-    text: Bytes,
-    user: Option<String>,
-    /// What an index is searched for.
-    question: String,
-    streamed: bool,
-    /// What the answer was made from, where the candidate's index is the same.
-    found: Option<Retrieved>,
-    at: UnixMs,
-    stable: Side,
-    /// Tokens of stable's answer by our estimate.
-    estimated_out: u64,
-    /// Whether its tokens are as the model server counts them.
-    is_reported: bool,
-    /// Whether it is one call's, so that tokens, cost and time may be compared.
-    is_one_call: bool,
+    question: Question,
+    stable: Stable,
     _place: OwnedSemaphorePermit,
 }
 
@@ -77,18 +60,22 @@ impl Mirror {
         let texts = ending.facts.iter().flat_map(AnswerFacts::texts);
         Some(Mirror {
             gateway: Arc::clone(&exchange.gateway),
-            set: Arc::clone(&exchange.set),
-            form: query.form,
-            text: query.body.text.clone(),
-            user: query.user.clone(),
-            question: query.text.clone(),
-            streamed: query.stream,
-            found: searched.map(|searched| searched.found.clone()),
-            at: exchange.arrival.at,
-            stable: exchange.side(ending, contract, spent),
-            estimated_out: texts.map(|(_, text)| estimate_tokens(text)).sum(),
-            is_reported: !spent.estimated,
-            is_one_call: exchange.repair.is_none(),
+            question: Question {
+                form: query.form,
+                text: query.body.text.clone(),
+                user: query.user.clone(),
+                words: query.text.clone(),
+                streamed: query.stream,
+                found: searched.map(|searched| searched.found.clone()),
+            },
+            stable: Stable {
+                side: exchange.side(ending, contract, spent),
+                set: Arc::clone(&exchange.set),
+                estimated_out: texts.map(|(_, text)| estimate_tokens(text)).sum(),
+                is_reported: !spent.estimated,
+                is_one_call: exchange.repair.is_none(),
+                at: exchange.arrival.at,
+            },
             shadow,
             _place: place,
         })
@@ -97,6 +84,36 @@ impl Mirror {
     /// Sends it, beside whatever its user does.
     pub(super) fn begin(self) {
         tokio::spawn(self.run());
+    }
+
+    /// It is given up where a user has to wait or the service stops.
+    async fn run(self) {
+        let (gateway, shadow) = (&self.gateway, &self.shadow);
+        let (mut crowded, mut ended) = (pin!(gateway.admission.crowded()), pin!(shadow.ending()));
+        crowded.as_mut().enable();
+        ended.as_mut().enable();
+        let is_over = gateway.is_stopping() || gateway.admission.is_crowded() || shadow.is_over();
+        let (prices, clock) = (&gateway.prices, &gateway.parts.clock);
+        let asker = Asker { shadow, prices, clock };
+        let pair = async {
+            match is_over {
+                true => Err(NoPair::GivenUp),
+                false => asker.ask(&self.question, &self.stable).await,
+            }
+        };
+        let pair = tokio::select! {
+            biased;
+            () = crowded => Err(NoPair::GivenUp),
+            () = ended => Err(NoPair::GivenUp),
+            pair = pair => pair,
+        };
+        let mut ledger = shadow.ledger();
+        match pair {
+            Ok((stable, candidate)) => ledger.pair(&stable, &candidate),
+            Err(NoPair::GivenUp) => ledger.dropped(),
+            // The ledger has counted it.
+            Err(NoPair::Capped) => {}
+        }
     }
 }
 

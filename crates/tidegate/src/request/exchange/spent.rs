@@ -1,11 +1,9 @@
 //! What an answer used and what that costs.
 
 use super::{Ending, Exchange, Query};
-use crate::request::gateway::Gateway;
-use crate::upstream::{Form, metered, tier_of};
-use crate::version_set::LiveSet;
-use tidegate_core::ids::UnixMs;
-use tidegate_core::money::{Basis, Charge, Money, PriceTable, Pricing, tier_name};
+use crate::spending::charged;
+use crate::upstream::Form;
+use tidegate_core::money::{Basis, Charge, Money, Pricing};
 use tidegate_core::observe::{Estimate, Timing};
 use tidegate_core::text::estimate_tokens;
 use tidegate_core::upstream::Failure;
@@ -149,40 +147,6 @@ fn charge(exchange: &Exchange, usage: &Usage, compute_us: u64, basis: Basis) -> 
     let models = [exchange.model(), &exchange.set.keys.model];
     let prices = &exchange.gateway.prices.table;
     charged(prices, models, exchange.arrival.at, (usage, compute_us), basis)
-}
-
-/// What one call of a set's own model cost; `None` where it has no price.
-pub(super) fn priced(
-    gateway: &Gateway,
-    set: &LiveSet,
-    at: UnixMs,
-    used: (&Usage, u64),
-    basis: Basis,
-) -> Option<Money> {
-    let models = [set.model.as_str(), &set.keys.model];
-    let charge = charged(&gateway.prices.table, models, at, used, basis);
-    (charge.pricing != Pricing::Unpriced).then(|| charge.bill.total())
-}
-
-/// What that costs: the model that answered, and the version set's own.
-fn charged(
-    prices: &PriceTable,
-    [model, own]: [&str; 2],
-    at: UnixMs,
-    (usage, compute_us): (&Usage, u64),
-    basis: Basis,
-) -> Charge {
-    let (used, tier) = (metered(usage, compute_us), tier_of(usage));
-    let priced = prices.find(model, tier.as_deref(), at, usage.tokens_in);
-    let pricing = match &priced {
-        None => Pricing::Unpriced,
-        Some(priced) if priced.is_of_other_tier => Pricing::OtherTier,
-        Some(_) => Pricing::Listed,
-    };
-    let tier = tier_name(tier.as_deref(), priced.map_or(0, |priced| priced.above));
-    let bill = priced.map(|priced| priced.rates.bill(&used)).unwrap_or_default();
-    let other_model = (model != own).then(|| model.to_owned());
-    Charge { other_model, tier, used, bill, basis, pricing }
 }
 
 /// Tokens of the prompt as it was sent. It is rendered once more: few upstreams report no usage,

@@ -3,12 +3,13 @@
 
 use super::Query;
 use crate::access::{NotTaken, Taken};
-use crate::guard::any_text;
+use crate::config::Prices;
 use crate::request::auth::Caller;
 use crate::request::code::Code;
 use crate::request::gateway::Gateway;
 use crate::request::problem::{Next, Problem};
 use crate::request::relief;
+use crate::spending::input_tokens;
 use crate::upstream::Form;
 use crate::version_set::LiveSet;
 use http::StatusCode;
@@ -16,8 +17,8 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 use tidegate_core::access::{Asked, Refused};
 use tidegate_core::degrade::DegradeLevel;
+use tidegate_core::ids::UnixMs;
 use tidegate_core::money::Money;
-use tidegate_core::text::estimate_tokens;
 use tidegate_wire::again::AGAIN_MAX_TOKENS;
 
 /// Most tokens of an answer whose length nothing bounds and whose model says nothing.
@@ -157,16 +158,15 @@ fn most_tokens(
 
 /// The most that one call of a set's own model can cost; `None` where it has no price.
 pub(in crate::request) fn most_of_call(
-    gateway: &Gateway,
-    set: &LiveSet,
+    prices: &Prices,
+    (set, now): (&LiveSet, UnixMs),
     asked: (Form, &Map<String, Value>, u64),
 ) -> Option<Money> {
     let model = set.model_of(asked.0);
-    let declared = gateway.prices.max_output_tokens.get(model).copied();
+    let declared = prices.max_output_tokens.get(model).copied();
     let (tokens_in, tokens_out) = most_tokens(asked, set, declared, None);
     let compute_us = set.limits.total_ms.saturating_mul(1_000);
-    let now = gateway.parts.clock.now();
-    gateway.prices.table.most(model, now, [tokens_in, tokens_out, compute_us])
+    prices.table.most(model, now, [tokens_in, tokens_out, compute_us])
 }
 
 /// How many answers a request asks for: a completion has one for each prompt, and embeddings have
@@ -181,33 +181,6 @@ fn answers(form: Form, body: &Map<String, Value>) -> u64 {
         }
         Form::Embeddings => 0,
     }
-}
-
-/// The tokens of a request's texts by our estimate, whatever its form; where its input is in tokens
-/// already, those.
-pub(in crate::request) fn input_tokens(body: &Map<String, Value>) -> u64 {
-    let mut tokens = 0_u64;
-    for texts in ["messages", "prompt", "input"].iter().filter_map(|key| body.get(*key)) {
-        tokens = tokens.saturating_add(text_tokens(texts));
-        let lists = texts.as_array().into_iter().flatten();
-        let given = lists.map(|item| match item {
-            Value::Number(_) => 1,
-            Value::Array(items) => items.iter().filter(|item| item.is_number()).count() as u64,
-            Value::Null | Value::Bool(_) | Value::String(_) | Value::Object(_) => 0,
-        });
-        tokens = tokens.saturating_add(given.sum());
-    }
-    tokens
-}
-
-/// The tokens of all texts in a JSON value, by our estimate.
-pub(in crate::request) fn text_tokens(value: &Value) -> u64 {
-    let mut tokens = 0_u64;
-    any_text(value, &mut |text| {
-        tokens = tokens.saturating_add(estimate_tokens(text));
-        false
-    });
-    tokens
 }
 
 fn asked_length(body: &Map<String, Value>) -> Option<u64> {

@@ -1,22 +1,26 @@
-//! A mirrored request at the candidate: what it may cost is held before, the model server is asked
-//! as a user's request would ask it, and it is given up where a user has to wait or the service
-//! stops.
+//! A request at the candidate of a shadow: what it may cost is held before, the model server is
+//! asked as a user's request would ask it, and what it says is put beside stable's answer.
 
-use super::Mirror;
+use crate::clock::Clock;
+use crate::config::Prices;
 use crate::guard::{heard_in, said_in};
 use crate::request::bounds::{BACKOFF_FIRST, BACKOFF_MAX};
 use crate::request::exchange::said::{answer_length, is_refusal};
 use crate::request::exchange::screen::compared;
-use crate::request::exchange::spent::priced;
-use crate::request::exchange::taken::{input_tokens, most_of_call};
+use crate::request::exchange::taken::most_of_call;
 use crate::route::Shadowing;
-use crate::upstream::{Call, Deadlines, Elapsed, Form, Piece, Reply, UpstreamError};
+use crate::spending::{Account, input_tokens};
+use crate::upstream::{
+    Call, Deadlines, Elapsed, Endpoints, Form, Piece, Reply, UpstreamError, cost,
+};
 use crate::version_set::{LiveSet, Slots};
+use bytes::Bytes;
 use serde_json::{Map, Value};
-use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidegate_core::guard::Said;
-use tidegate_core::money::{Basis, Money};
+use tidegate_core::ids::UnixMs;
+use tidegate_core::money::{Money, Purpose};
 use tidegate_core::retrieval::Retrieved;
 use tidegate_core::shadow::{Held, Side};
 use tidegate_core::text::estimate_tokens;
@@ -60,93 +64,139 @@ impl Drop for Holding<'_> {
     }
 }
 
-/// What the candidate said; `None` where it did not answer.
-type Answered = Option<(AnswerFacts, Elapsed)>;
+/// A request as the candidate is asked it.
+pub(crate) struct Question {
+    pub(crate) form: Form,
+    /// Its body.
+    pub(crate) text: Bytes,
+    pub(crate) user: Option<String>,
+    /// What an index is searched for.
+    pub(crate) words: String,
+    pub(crate) streamed: bool,
+    /// What stable's answer was made from, where the candidate's index is the same.
+    pub(crate) found: Option<Retrieved>,
+}
 
-impl Mirror {
-    pub(super) async fn run(self) {
-        let (gateway, shadow) = (&self.gateway, &self.shadow);
-        let (mut crowded, mut ended) = (pin!(gateway.admission.crowded()), pin!(shadow.ending()));
-        crowded.as_mut().enable();
-        ended.as_mut().enable();
-        let is_over = gateway.is_stopping() || gateway.admission.is_crowded() || shadow.is_over();
-        let candidate = async {
-            match is_over {
-                true => None,
-                false => self.ask().await,
-            }
-        };
-        let candidate = tokio::select! {
-            biased;
-            () = crowded => None,
-            () = ended => None,
-            candidate = candidate => candidate,
-        };
-        let mut ledger = shadow.ledger();
-        match candidate {
-            Some((stable, candidate)) => ledger.pair(&stable, &candidate),
-            None => ledger.dropped(),
-        }
-    }
+/// What stable said to it.
+pub(crate) struct Stable {
+    pub(crate) side: Side,
+    /// The set that answered.
+    pub(crate) set: Arc<LiveSet>,
+    /// Tokens of the answer by our estimate.
+    pub(crate) estimated_out: u64,
+    /// Whether its tokens are as the model server counts them.
+    pub(crate) is_reported: bool,
+    /// Whether it is one call's, so that tokens, cost and time may be compared.
+    pub(crate) is_one_call: bool,
+    /// When it was asked.
+    pub(crate) at: UnixMs,
+}
 
-    /// Both sides of the pair; `None` where the caps leave no room, or it is no fault of the
-    /// candidate that no answer came.
-    async fn ask(&self) -> Option<(Side, Side)> {
+/// Why there is no pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoPair {
+    /// The caps leave no room, or what is granted does not yet.
+    Capped,
+    /// It was given up, and that is no fault of the candidate.
+    GivenUp,
+}
+
+/// What asks the candidate of a shadow.
+pub(crate) struct Asker<'a> {
+    pub(crate) shadow: &'a Shadowing,
+    pub(crate) prices: &'a Prices,
+    pub(crate) clock: &'a Clock,
+}
+
+/// What the candidate said, and what that cost, where it is known.
+struct Answered {
+    facts: AnswerFacts,
+    elapsed: Elapsed,
+    cost: Option<Money>,
+}
+
+/// One request on its way.
+struct Asking<'a> {
+    by: &'a Asker<'a>,
+    question: &'a Question,
+    stable: &'a Stable,
+    account: Account,
+    begun: Instant,
+}
+
+impl Asker<'_> {
+    /// Both sides of the pair.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) async fn ask(
+        &self,
+        question: &Question,
+        stable: &Stable,
+    ) -> Result<(Side, Side), NoPair> {
         let set = &self.shadow.candidate;
         // It was read before.
-        let asked = parse_json_object(&self.text).unwrap_or_default();
-        let most = most_of_call(&self.gateway, set, (self.form, &asked, self.text.len() as u64))?;
-        let holding = Holding::take(&self.shadow, most)?;
-        let begun = Instant::now();
-        let (mut side, mut stable) = (Side::default(), self.stable.clone());
-        let found = self.search(begun).await;
-        let answered = match &found {
-            Some(found) => self.answer(found, begun).await,
-            // Its set wants no answer without a search.
-            None => Ok(None),
+        let asked = parse_json_object(&question.text).unwrap_or_default();
+        let now = self.clock.now();
+        let most = most_of_call(
+            self.prices,
+            (set, now),
+            (question.form, &asked, question.text.len() as u64),
+        );
+        let holding = Holding::take(self.shadow, most.ok_or(NoPair::GivenUp)?);
+        let holding = holding.ok_or(NoPair::Capped)?;
+        let account = Account::new(&self.shadow.spending, &set.set.id, now).of(Purpose::Shadow);
+        let asking = Asking { by: self, question, stable, account, begun: Instant::now() };
+        asking.pair(&asked, holding).await
+    }
+}
+
+impl Asking<'_> {
+    async fn pair(
+        &self,
+        asked: &Map<String, Value>,
+        holding: Holding<'_>,
+    ) -> Result<(Side, Side), NoPair> {
+        let mut stable = self.stable.side.clone();
+        let failed = Side { failed: true, ..Side::default() };
+        // Its set may want no answer without a search.
+        let Some(found) = self.search().await else {
+            holding.settle(Some(Money::ZERO));
+            return Ok((stable, failed));
         };
-        let answered = match answered {
+        let answered = match self.answer(&found).await {
             Ok(answered) => answered,
-            Err(Failure::ServerStopping | Failure::Internal) => return None,
+            Err(Failure::ServerStopping | Failure::Internal) => return Err(NoPair::GivenUp),
             Err(failure) => {
                 holding.settle((!failure.may_cost()).then_some(Money::ZERO));
-                side.failed = true;
-                return Some((stable, side));
+                return Ok((stable, failed));
             }
         };
-        let Some((facts, elapsed)) = answered else {
-            holding.settle(Some(Money::ZERO));
-            side.failed = true;
-            return Some((stable, side));
-        };
-        let found = found.unwrap_or_default();
-        self.look(&facts, &asked, &found);
-        let usage = self.usage(set, &asked, &found, &facts);
-        let cost = priced(&self.gateway, set, self.at, (&usage.0, micros(elapsed.total)), usage.1);
+        let Answered { facts, elapsed, cost } = answered;
+        self.look(&facts, asked, &found);
         holding.settle(cost);
-        side = self.side(&facts, &elapsed);
-        self.compare_tokens(&mut stable, &mut side, (&facts, &asked, &found), cost);
-        Some((stable, side))
+        let mut side = self.side(&facts, &elapsed);
+        self.compare_tokens(&mut stable, &mut side, (&facts, asked, &found), cost);
+        Ok((stable, side))
     }
 
     /// What the candidate's index has for the request; what stable's had, where both are the same.
     /// `None` where the search failed and its set wants no answer without it.
-    async fn search(&self, begun: Instant) -> Option<Retrieved> {
-        let Some(search) = &self.shadow.candidate.search else { return Some(Retrieved::default()) };
-        if let Some(found) = &self.found {
+    async fn search(&self) -> Option<Retrieved> {
+        let Some(search) = &self.candidate().search else { return Some(Retrieved::default()) };
+        if let Some(found) = &self.question.found {
             return Some(found.clone());
         }
-        let searched = search.find(&self.question, self.left(begun)).await;
+        let searched = search.find(&self.question.words, self.left()).await;
         (!searched.is_fatal).then_some(searched.found)
     }
 
     /// The candidate's answer, asked for again as a user's request would be.
-    async fn answer(&self, found: &Retrieved, begun: Instant) -> Result<Answered, Failure> {
-        let set = &self.shadow.candidate;
-        let (mut backoff, mut tries_left) = (BACKOFF_FIRST, set.limits.retries);
+    async fn answer(&self, found: &Retrieved) -> Result<Answered, Failure> {
+        let (mut backoff, mut tries_left) = (BACKOFF_FIRST, self.candidate().limits.retries);
         loop {
-            let error = match self.call(found, begun).await {
-                Ok((facts, elapsed)) if facts.is_useful() => return Ok(Some((facts, elapsed))),
+            let error = match self.call(found).await {
+                Ok(answered) if answered.facts.is_useful() => return Ok(answered),
                 Ok(_) => return Err(Failure::Empty),
                 Err(error) => error,
             };
@@ -155,34 +205,31 @@ impl Mirror {
                 && !error.sent_twice
                 && tries_left > 0
                 && wait <= BACKOFF_MAX
-                && wait < self.left(begun);
+                && wait < self.left();
             if !again {
                 return Err(error.failure);
             }
             tries_left -= 1;
             backoff = (backoff * 2).min(BACKOFF_MAX);
-            self.gateway.parts.clock.simulate(wait).await;
+            self.by.clock.simulate(wait).await;
         }
     }
 
-    async fn call(
-        &self,
-        found: &Retrieved,
-        begun: Instant,
-    ) -> Result<(AnswerFacts, Elapsed), UpstreamError> {
-        let set = &self.shadow.candidate;
-        let body = parse_json_object(&self.text).unwrap_or_default();
+    async fn call(&self, found: &Retrieved) -> Result<Answered, UpstreamError> {
+        let (set, question) = (self.candidate(), self.question);
+        let body = parse_json_object(&question.text).unwrap_or_default();
         let rendered = set.render(body, self.slots(found));
         let mut body = rendered.map_err(|e| ours(Failure::Unrendered, e.to_string()))?.body;
-        openai_chat::set_stream(&mut body, self.streamed);
-        let (left, limits) = (self.left(begun), &set.limits);
+        openai_chat::set_stream(&mut body, question.streamed);
+        let (left, limits) = (self.left(), &set.limits);
+        let open = self.account.call(&set.model, input_tokens(&body));
         let call = Call {
             form: Form::Chat,
             body,
             tokens: None,
             betas: None,
-            expected_bytes: self.text.len() + EXPECTED_MORE,
-            stream: self.streamed,
+            expected_bytes: question.text.len() + EXPECTED_MORE,
+            stream: question.streamed,
             is_retry: false,
             tried: Vec::new(),
             is_hurried: false,
@@ -197,36 +244,34 @@ impl Mirror {
                 total: left,
             },
         };
-        let mut pieces = match set.upstream.call(call).await? {
-            Reply::Whole(answer) => return Ok((answer.facts, answer.elapsed)),
-            Reply::Stream(pieces) => pieces,
-        };
-        let mut facts = AnswerFacts::default();
-        loop {
-            match pieces.next().await {
-                Some(Piece::Data { bytes: _, says }) => facts
-                    .push(says)
-                    .map_err(|problem| UpstreamError::of_problem(&problem, Elapsed::default()))?,
-                Some(Piece::Ping) => {}
-                Some(Piece::Done(elapsed)) => return Ok((facts, elapsed)),
-                Some(Piece::Failed(error)) => return Err(error),
-                None => return Err(ours(Failure::CutShort, "the stream ended".to_owned())),
+        match hear(&set.upstream, call).await {
+            Ok((facts, elapsed)) => {
+                let cost = open.answered(&facts, elapsed.total);
+                Ok(Answered { facts, elapsed, cost })
+            }
+            Err(error) => {
+                open.failed(error.failure);
+                Err(error)
             }
         }
     }
 
-    fn slots<'a>(&'a self, found: &'a Retrieved) -> Slots<'a> {
-        Slots { user: self.user.as_deref(), retrieved: &found.text }
+    fn candidate(&self) -> &LiveSet {
+        &self.by.shadow.candidate
     }
 
-    fn left(&self, begun: Instant) -> Duration {
-        let limit = Duration::from_millis(self.shadow.candidate.limits.total_ms);
-        limit.saturating_sub(begun.elapsed())
+    fn slots<'a>(&'a self, found: &'a Retrieved) -> Slots<'a> {
+        Slots { user: self.question.user.as_deref(), retrieved: &found.text }
+    }
+
+    fn left(&self) -> Duration {
+        let limit = Duration::from_millis(self.candidate().limits.total_ms);
+        limit.saturating_sub(self.begun.elapsed())
     }
 
     /// Looks for red lines: what nobody gets is proof all the same.
     fn look(&self, facts: &AnswerFacts, asked: &Map<String, Value>, found: &Retrieved) {
-        let detectors = &self.shadow.candidate.detectors;
+        let detectors = &self.candidate().detectors;
         let heard = || {
             let mut heard = heard_in(asked, &detectors.system_prompt);
             heard.client.push(found.text.as_str().into());
@@ -234,26 +279,7 @@ impl Mirror {
         };
         let events = detectors.inspect(&Said { is_cut: false, ..said_in(facts) }, heard).events;
         if let Some(event) = events.iter().find(|event| event.kind.is_red_line()) {
-            self.shadow.ledger().crossed(event.kind);
-        }
-    }
-
-    /// What the candidate's answer used, and how that is known.
-    fn usage(
-        &self,
-        set: &LiveSet,
-        asked: &Map<String, Value>,
-        found: &Retrieved,
-        facts: &AnswerFacts,
-    ) -> (Usage, Basis) {
-        let estimated = || Usage {
-            tokens_in: self.estimated_in(set, asked, found),
-            tokens_out: facts.texts().map(|(_, text)| estimate_tokens(text)).sum(),
-            ..Usage::default()
-        };
-        match facts.usage {
-            Some(usage) => (usage, Basis::Reported),
-            None => (estimated(), Basis::Estimated),
+            self.by.shadow.ledger().crossed(event.kind);
         }
     }
 
@@ -263,7 +289,7 @@ impl Mirror {
     }
 
     fn side(&self, facts: &AnswerFacts, elapsed: &Elapsed) -> Side {
-        let contract = compared(&self.shadow.candidate, facts);
+        let contract = compared(self.candidate(), facts);
         Side {
             failed: false,
             contract_ok: contract.is_checked.then_some(contract.problem.is_none()),
@@ -272,7 +298,7 @@ impl Mirror {
             chars: answer_length(facts),
             tokens: None,
             cost: None,
-            latency_us: latency_us(elapsed, self.streamed),
+            latency_us: latency_us(elapsed, self.question.streamed),
         }
     }
 
@@ -283,35 +309,53 @@ impl Mirror {
         stable: &mut Side,
         side: &mut Side,
         (facts, asked, found): (&AnswerFacts, &Map<String, Value>, &Retrieved),
-        cost: Option<Money>,
+        price: Option<Money>,
     ) {
-        if !self.is_one_call {
+        if !self.stable.is_one_call {
             (stable.tokens, stable.cost, stable.latency_us) = (None, None, None);
             return;
         }
         match facts.usage {
-            Some(usage) if self.is_reported => {
+            Some(usage) if self.stable.is_reported => {
                 side.tokens = Some(usage.tokens_in.saturating_add(usage.tokens_out));
-                side.cost = cost;
+                side.cost = price;
             }
             Some(_) | None => {
                 let out = facts.texts().map(|(_, text)| estimate_tokens(text)).sum();
                 let estimated = |set: &LiveSet, found: &Retrieved, out: u64| {
                     let tokens_in = self.estimated_in(set, asked, found);
                     let usage = Usage { tokens_in, tokens_out: out, ..Usage::default() };
-                    let cost = priced(&self.gateway, set, self.at, (&usage, 0), Basis::Estimated);
-                    (Some(tokens_in.saturating_add(out)), cost)
+                    let prices = &self.by.prices.table;
+                    let price = cost(prices, &set.model, self.stable.at, (&usage, 0));
+                    (Some(tokens_in.saturating_add(out)), price)
                 };
-                let shown = self.found.clone().unwrap_or_default();
-                (stable.tokens, stable.cost) = estimated(&self.set, &shown, self.estimated_out);
-                (side.tokens, side.cost) = estimated(&self.shadow.candidate, found, out);
+                let shown = self.question.found.clone().unwrap_or_default();
+                let stables = estimated(&self.stable.set, &shown, self.stable.estimated_out);
+                (stable.tokens, stable.cost) = stables;
+                (side.tokens, side.cost) = estimated(self.candidate(), found, out);
             }
         }
     }
 }
 
-fn micros(took: Duration) -> u64 {
-    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
+/// What a call gives, whole or in pieces.
+async fn hear(upstream: &Endpoints, call: Call) -> Result<(AnswerFacts, Elapsed), UpstreamError> {
+    let mut pieces = match upstream.call(call).await? {
+        Reply::Whole(answer) => return Ok((answer.facts, answer.elapsed)),
+        Reply::Stream(pieces) => pieces,
+    };
+    let mut facts = AnswerFacts::default();
+    loop {
+        match pieces.next().await {
+            Some(Piece::Data { bytes: _, says }) => facts
+                .push(says)
+                .map_err(|problem| UpstreamError::of_problem(&problem, Elapsed::default()))?,
+            Some(Piece::Ping) => {}
+            Some(Piece::Done(elapsed)) => return Ok((facts, elapsed)),
+            Some(Piece::Failed(error)) => return Err(error),
+            None => return Err(ours(Failure::CutShort, "the stream ended".to_owned())),
+        }
+    }
 }
 
 fn ours(failure: Failure, message: String) -> UpstreamError {

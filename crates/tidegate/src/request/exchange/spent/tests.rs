@@ -4,7 +4,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use tidegate_core::calendar::Day;
 use tidegate_core::ids::UnixMs;
-use tidegate_core::money::{Rates, Sums, usd};
+use tidegate_core::money::{PriceTable, Purpose, Rates, Sums, usd};
 use tidegate_wire::{anthropic, openai_chat};
 
 /// The first day of the month of the invoice.
@@ -229,10 +229,11 @@ proptest! {
         let wrong = PriceTable::default();
         let line = |day: &u64| tidegate_core::money::LineKey {
             day: Day(*day),
+            purpose: Purpose::Serve,
             tenant: None,
             key: None,
             set: tidegate_core::ids::VersionSetId::parse("vs-0f3a9c21d4e7").unwrap(),
-            arm: tidegate_core::route::Arm::Stable,
+            arm: Some(tidegate_core::route::Arm::Stable),
             model: "m".to_owned(),
             tier: None,
         };
