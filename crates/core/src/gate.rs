@@ -68,4 +68,4 @@ pub use score::{
 };
 pub use slice::{SLICE, SLICE_CASES_MIN, SliceRow, TAG, WORST_SLICE};
 pub use spent::{avg_tokens, cost_per_query, mean};
-pub use written::{Known, TRIED_BEFORE, Until, WrittenAnswer, WrittenGate};
+pub use written::{Known, TRIED_BEFORE, Until, WrittenAnswer, WrittenGate, WrittenRecord};

@@ -66,6 +66,40 @@ fn a_change_is_named_by_what_changed() {
     assert_eq!(drift.proven().map(|test| test.metric.as_str()), Some("accuracy"));
 }
 
+/// A run in which so many cases have other answers than the reference's.
+fn moved(cases: usize) -> SentinelRun {
+    let other = |number| FixedAnswer::Said(said(&format!("别的说法 {number}"), true));
+    run(12, 2, |number| if number < cases { other(number) } else { plain(number) })
+}
+
+/// One more case each time: nothing against the run before, and a change against the reference.
+#[test]
+fn many_small_steps_are_seen_against_the_reference() {
+    let reference = run(12, 3, plain);
+    let longer = |run: SentinelRun| SentinelRun {
+        cases: run
+            .cases
+            .into_iter()
+            .map(|mut case| {
+                case.answers.extend(case.answers.first().cloned());
+                case
+            })
+            .collect(),
+        ..run
+    };
+    let verdicts: Vec<(DriftVerdict, DriftVerdict)> = (1..=12)
+        .map(|step| {
+            let by_step = compare(&longer(moved(step - 1)), &moved(step)).verdict;
+            (by_step, compare(&reference, &moved(step)).verdict)
+        })
+        .collect();
+    let (unchanged, changed) = (DriftVerdict::Unchanged, DriftVerdict::AnswersChanged);
+    assert!(verdicts.iter().all(|(by_step, _)| *by_step == unchanged), "{verdicts:?}");
+    let found = verdicts.iter().position(|(_, in_all)| *in_all == changed);
+    assert_eq!(found.map(|at| at + 1), Some(CASES_MIN as usize), "{verdicts:?}");
+    assert!(verdicts[CASES_MIN as usize..].iter().all(|(_, in_all)| *in_all == changed));
+}
+
 #[test]
 fn without_answers_nothing_is_said() {
     let reference = run(10, 3, plain);

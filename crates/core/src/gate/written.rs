@@ -6,16 +6,20 @@
 //! known does not hold.
 
 use crate::ids::UnixMs;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which of the three.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum WrittenGate {
     /// `gate_1`: before the service is shared.
+    #[serde(rename = "gate_1")]
     Share,
     /// `gate_2`: before the next GPU hour is rented.
+    #[serde(rename = "gate_2")]
     Rent,
     /// `gate_3`: before anything is fine-tuned.
+    #[serde(rename = "gate_3")]
     FineTune,
 }
 
@@ -93,6 +97,17 @@ pub struct WrittenAnswer {
     /// Whether it holds.
     pub holds: bool,
     /// One sentence: by what it holds, or what is missing.
+    pub why: String,
+}
+
+/// A gate that is written, and how it came out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrittenRecord {
+    /// Which.
+    pub gate: WrittenGate,
+    /// Whether it held.
+    pub holds: bool,
+    /// One sentence: by what it held, or what was missing.
     pub why: String,
 }
 

@@ -7,6 +7,7 @@ use crate::decide::{Decision, Order, Plan, Signal};
 use crate::degrade::DegradeLevel;
 use crate::drift::SentinelNote;
 use crate::evidence::GateRun;
+use crate::gate::WrittenRecord;
 use crate::ids::{ChangeId, Digest, Generation, IncidentId, ServiceName, UnixMs, VersionSetId};
 use crate::incident::RedLines;
 use crate::observe::OutageRun;
@@ -93,6 +94,9 @@ pub enum Event {
         /// The smoke test of the candidate; absent where none was run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         smoke: Option<GateRun>,
+        /// How the gates that users write came out then; empty where none is written.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        written: Vec<WrittenRecord>,
     },
     /// A decision was made; `table` is the intent, absent when nothing is to be switched.
     Decided {

@@ -183,7 +183,7 @@ impl ControlState {
                 let (reason, run_id) = (reason.clone(), run_id.clone());
                 self.approve(set, Approval { by, approver, reason, at, run_id })?;
             }
-            Event::ReleaseStarted { plan, table, by, override_reason, smoke: _ } => {
+            Event::ReleaseStarted { plan, table, by, override_reason, smoke: _, written: _ } => {
                 self.start(at, plan, table, by, override_reason.as_deref())?;
             }
             Event::Decided { change_id, decision, order, table } => {

@@ -111,7 +111,8 @@ impl Run {
         let table = first_table(&current, &plan);
         let override_reason = why.map(str::to_owned);
         let by = "mei".to_owned();
-        self.append(Event::ReleaseStarted { plan, table, by, override_reason, smoke: None })
+        let (smoke, written) = (None, Vec::new());
+        self.append(Event::ReleaseStarted { plan, table, by, override_reason, smoke, written })
     }
 
     pub(super) fn decide(

@@ -17,6 +17,7 @@ use crate::evidence::{
     Admission, GateRun, GateStatus, Record, RecordedFallback, RecordedToolCall, RecordedToolResult,
     RepairResult,
 };
+use crate::gate::{WrittenGate, WrittenRecord};
 use crate::guard::{Place, RiskEvent, RiskKind, Sighting, Signal as GuardSignal, SignalKind};
 use crate::ids::{
     ChangeId, Digest, Generation, IncidentId, ServiceName, TraceId, UnixMs, VersionSetId,
@@ -293,6 +294,7 @@ fn events() -> Vec<Event> {
     let (set, label, by, reason) = (set_id(0), text(), text(), text());
     let incident = IncidentId::of_release(&change());
     let order = Order { kind: OrderKind::Pause, by: text(), reason: text() };
+    let written = WrittenRecord { gate: WrittenGate::Share, holds: true, why: text() };
     let smoke = GateRun { status: GateStatus::Pass, text: text() };
     vec![
         Event::ServiceAdopted {
@@ -319,6 +321,7 @@ fn events() -> Vec<Event> {
             by: by.clone(),
             override_reason: Some(text()),
             smoke: Some(smoke),
+            written: vec![written],
         },
         Event::Decided {
             change_id: change(),

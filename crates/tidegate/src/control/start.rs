@@ -17,7 +17,7 @@ use crate::view::Done;
 use std::time::Instant;
 use tidegate_core::act::first_table;
 use tidegate_core::decide::{AbPlan, Baseline, Plan, PlanError, ReleaseParts, Watch};
-use tidegate_core::gate::WrittenGate;
+use tidegate_core::gate::{WrittenAnswer, WrittenGate, WrittenRecord};
 use tidegate_core::ids::{Digest, UnixMs};
 use tidegate_core::journal::{ControlState, Event, ReplayError};
 use tidegate_core::route::Weight;
@@ -49,7 +49,7 @@ impl Control {
             let (set, label) = (packed.set.id, packed.label);
             return Err(StartError::NothingNew { set, label }.into());
         }
-        self.require_written(&packed)?;
+        let written = self.require_written(&packed)?;
         require_way_back(&stable, &packed.set, request.accept_one_way)?;
         self.require_unblocked(&packed, request.override_reason.as_deref())?;
         self.require_eval(&packed, &request.overrides)?;
@@ -66,6 +66,7 @@ impl Control {
             by: request.by,
             override_reason: request.override_reason,
             smoke: request.smoke,
+            written,
         };
         // The candidate must be servable before its start is journalled.
         self.live_set_of(&packed)?;
@@ -102,14 +103,21 @@ impl Control {
         })
     }
 
-    /// The gate that the user wrote before the service is shared, where one is written.
-    fn require_written(&self, packed: &PackedSet) -> Result<()> {
+    /// How the gates that the user wrote come out. The one before the service is shared must hold;
+    /// the others guard other steps, and their answers are kept.
+    fn require_written(&self, packed: &PackedSet) -> Result<Vec<WrittenRecord>> {
         let (loaded, now) = (self.project()?, self.clock.now());
         let latest = latest_report(&self.state, &self.store)?;
-        match judge_written(loaded, packed, WrittenGate::Share, latest.as_ref(), now)? {
-            Some(answer) if !answer.holds => Err(StartError::Written { why: answer.why }.into()),
-            Some(_) | None => Ok(()),
+        let mut written = Vec::new();
+        for gate in WrittenGate::ALL {
+            let answer = judge_written(loaded, packed, gate, latest.as_ref(), now)?;
+            let Some(WrittenAnswer { holds, why }) = answer else { continue };
+            if gate == WrittenGate::Share && !holds {
+                return Err(StartError::Written { why }.into());
+            }
+            written.push(WrittenRecord { gate, holds, why });
         }
+        Ok(written)
     }
 
     /// What was rolled back stays out, unless a named person overrides it (invariant 4). The

@@ -109,7 +109,8 @@ fn collect(inputs: &PackInputs<'_>) -> Result<PackData> {
         .exposure(change_id, Arm::Candidate)
         .map_err(|e| keep("who saw it", e))
         .unwrap_or_default();
-    let gates = journal::smoke(&entries).into_iter().chain(journal::shadow(&entries)).collect();
+    let gates = journal::written(&entries).into_iter();
+    let gates = gates.chain(journal::smoke(&entries)).chain(journal::shadow(&entries)).collect();
     Ok(PackData {
         change_id: change_id.clone(),
         service: plan.service.clone(),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use tidegate_core::decide::{Action, Decision, DecisionKind, Order, Phase, Signal};
 use tidegate_core::evidence::{GateLevel, GateRun, GateStatus, VerifyProblem};
+use tidegate_core::gate::{WrittenGate, WrittenRecord};
 use tidegate_core::ids::{ChangeId, Digest, Generation, IncidentId, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, Event, verify_chain};
 use tidegate_core::route::{Table, Weight};
@@ -188,6 +189,22 @@ pub(super) fn smoke(entries: &[Entry]) -> Option<GateOutput> {
         }
         Ok(_) | Err(_) => None,
     })
+}
+
+/// How the gates that users write came out when the release started. The first guards what a release
+/// does; the others guard other steps and are for information.
+pub(super) fn written(entries: &[Entry]) -> Vec<GateOutput> {
+    let started = entries.iter().find_map(|entry| match entry.event() {
+        Ok(Event::ReleaseStarted { written, .. }) => Some(written),
+        Ok(_) | Err(_) => None,
+    });
+    let output = |WrittenRecord { gate, holds, why }: WrittenRecord| GateOutput {
+        name: gate.as_str().to_owned(),
+        level: if gate == WrittenGate::Share { GateLevel::L0 } else { GateLevel::L2 },
+        status: if holds { GateStatus::Pass } else { GateStatus::Fail },
+        text: why + "\n",
+    };
+    started.unwrap_or_default().into_iter().map(output).collect()
 }
 
 /// What the last shadow before the release found, where there was one.

@@ -134,9 +134,29 @@ fn a_service_is_not_shared_before_the_gate_that_guards_that() {
     project.edit("tidegate.yaml", "name: m1", "name: m2");
     project.run(&["eval"]).exits(0);
     project.run(&["release", "start", "--no-smoke"]).fails(1, &says, &["`evals.gate`"]);
-    let met = "gates: {gate_1: {until: TLS is on, met: \"ann, 2026-11-29\"}}\n";
+    let met = "gates:\n  gate_1: {until: TLS is on, met: \"ann, 2026-11-29\"}\n  \
+               gate_2: {preset: cases_and_stop_time}\n";
     project.write("evals/gate.yaml", met);
-    project.run(&["release", "start", "--no-smoke"]).exits(0);
+    let started = project.run(&["release", "start", "--no-smoke", "--json"]).exits(0).json();
+    // What was asked of the gates is in the evidence, whatever the policy says later.
+    project.write("evals/gate.yaml", "");
+    project.run(&["rollback", "--reason", "enough"]).exits(0);
+    project.run(&["evidence", started["change_id"].as_str().unwrap()]).exits(0);
+    let pack = project.files();
+    let text = |name: &str| {
+        let file = pack.iter().find(|(path, _)| path.ends_with(name));
+        let (_, bytes) = file.unwrap_or_else(|| panic!("no {name}"));
+        String::from_utf8(bytes.clone()).unwrap()
+    };
+    assert_eq!(text("gates/gate-1.txt"), "gate_1 holds: ann, 2026-11-29\n");
+    assert!(text("gates/gate-2.txt").contains("no stop time is written"));
+    let manifest: Value = serde_json::from_str(&text("manifest.json")).unwrap();
+    let of = |name: &str| {
+        let gate = &manifest["gates"][name];
+        (gate["level"].clone(), gate["status"].clone())
+    };
+    assert_eq!(of("gate_1"), (json!("L0"), json!("PASS")), "{manifest}");
+    assert_eq!(of("gate_2"), (json!("L2"), json!("FAIL")), "{manifest}");
     server.terminate();
 }
 

@@ -18,6 +18,8 @@ struct Manner {
     status: &'static str,
     /// One answer of so many is another one; 0 for none.
     flaky: usize,
+    /// So many questions, from the first, are answered in other words.
+    moved: usize,
 }
 
 const AS_EVER: Manner = Manner {
@@ -26,6 +28,7 @@ const AS_EVER: Manner = Manner {
     words: "is answered as ever",
     status: "200 OK",
     flaky: 0,
+    moved: 0,
 };
 
 /// A model server whose manner a test may change.
@@ -39,15 +42,20 @@ impl Provider {
         let manner = Arc::new(Mutex::new(AS_EVER));
         let (now, count) = (Arc::clone(&manner), AtomicUsize::new(0));
         let upstream = Upstream::by_rule(move |body| {
-            let Manner { model, fingerprint, words, status, flaky } = now.lock().unwrap().clone();
+            let Manner { model, fingerprint, words, status, flaky, moved } =
+                now.lock().unwrap().clone();
             let number = count.fetch_add(1, Ordering::SeqCst) + 1;
             if status != "200 OK" {
                 return (status, "{}".to_owned());
             }
             let question = body["messages"].as_array().unwrap().last().unwrap()["content"].clone();
-            let text = match flaky != 0 && number % flaky == 0 {
-                true => format!("{} perhaps", question.as_str().unwrap()),
-                false => format!("{} {words}", question.as_str().unwrap()),
+            let question = question.as_str().unwrap();
+            let nth = question.rsplit(' ').next().and_then(|nth| nth.parse::<usize>().ok());
+            let is_moved = nth.is_some_and(|nth| nth <= moved);
+            let text = match (flaky != 0 && number % flaky == 0, is_moved) {
+                (true, _) => format!("{question} perhaps"),
+                (false, true) => format!("{question}：答案一如既往，for ever"),
+                (false, false) => format!("{question} {words}"),
             };
             let answer = json!({
                 "id": "c", "object": "chat.completion", "created": 1, "model": model,
@@ -190,6 +198,34 @@ fn a_fingerprint_and_the_answers_are_compared_as_well() {
     assert_eq!((&accuracy["before"], &accuracy["now"]), (&json!(1.0), &json!(0.0)), "{changed}");
     let said = project.run(&["--lang", "zh", "incident", "list"]).exits(0).out;
     assert!(said.contains("在没有发布的情况下变了"), "{said}");
+}
+
+/// The model changes by one answer a run: each run is as the one before but for one case of twelve.
+#[test]
+fn a_model_that_changes_slowly_is_seen_against_the_accepted_reference() {
+    let provider = Provider::new();
+    let (project, _server) = served(&provider, "");
+    let first =
+        project.run(&["sentinel", "status", "--json"]).json()["reference"]["run_id"].clone();
+    let step = |moved: usize, code: i32| {
+        provider.set(Manner { moved, ..AS_EVER });
+        verdict(&project, code)["drift"].clone()
+    };
+    for moved in 1..9 {
+        let drift = step(moved, 0);
+        assert_eq!(
+            (&drift["verdict"], &drift["reference"]),
+            (&json!("unchanged"), &first),
+            "{drift}"
+        );
+    }
+    let drift = step(9, 1);
+    assert_eq!((&drift["verdict"], &drift["reference"]), (&json!("answers_changed"), &first));
+    // What is accepted is the reference from then on, and the next step is a small one again.
+    project.run(&["sentinel", "accept", "--reason", "told"]).exits(0);
+    let drift = step(10, 0);
+    assert_eq!(drift["verdict"], "unchanged", "{drift}");
+    assert_ne!(drift["reference"], first);
 }
 
 #[test]

@@ -9,7 +9,8 @@ use tidegate_core::decide::{
 };
 use tidegate_core::evidence::{EnvInfo, GateLevel, GateStatus, Record};
 use tidegate_core::gate::{
-    Case, CaseResult, Checks, EvalReport, GateVerdict, Risk, Severity, failure_table,
+    Case, CaseResult, Checks, EvalReport, GateVerdict, Risk, Severity, WrittenGate, WrittenRecord,
+    failure_table,
 };
 use tidegate_core::ids::{ChangeId, Digest, IncidentId, ServiceName, TraceId, UnixMs};
 use tidegate_core::incident::{Incident, Subject};
@@ -208,6 +209,11 @@ fn started(plan: &Plan) -> Event {
         by: "韩梅梅".to_owned(),
         override_reason: None,
         smoke: None,
+        written: vec![WrittenRecord {
+            gate: WrittenGate::Share,
+            holds: true,
+            why: "gate_1 holds: 韩梅梅看过 TLS".to_owned(),
+        }],
     }
 }
 

@@ -257,3 +257,42 @@ fn limits_of_answers_are_served_from_the_set() {
     let limits = project.live_of(&packed).unwrap().limits;
     assert_eq!((limits.total_ms, limits.retries, limits.idle_ms), (5_000, 3, 30_000));
 }
+
+/// The model's file as sets had it before a model could say more of itself.
+const MODEL_BEFORE: &str = r#"{
+  "name": "gpt-4o-mini",
+  "parameters": {},
+  "upstream": {
+    "api_key_env": null,
+    "base_url": "https://api.example.com/v1",
+    "kind": "openai"
+  },
+  "upstream_name": "main"
+}
+"#;
+
+#[test]
+fn keys_of_a_model_that_are_absent_change_no_digest() {
+    let mut project = Project::new();
+    let openai = json!({"kind": "openai", "base_url": "https://api.example.com/v1"});
+    project.set(&["upstreams", "main"], openai);
+    let packed = project.pack().unwrap();
+    let file = packed.file(ArtifactKind::Model, "model.json").unwrap();
+    assert_eq!(std::str::from_utf8(file).unwrap(), MODEL_BEFORE);
+    let before = project.id();
+    for (key, value) in [
+        ("quantization", json!("q8")),
+        ("runtime", json!("vllm 0.11")),
+        ("fine_tune", json!({"base": "b", "status": "fine_tuned"})),
+        ("embeddings", json!("e1")),
+        ("fallback", json!([{"upstream": "main", "name": "m2"}])),
+    ] {
+        project.set(&["artifacts", "model", key], value);
+        assert_ne!(project.id(), before, "{key} is part of the set");
+        project.yaml["artifacts"]["model"].as_object_mut().unwrap().remove(key);
+        assert_eq!(project.id(), before, "without {key} it is the set of before");
+    }
+    // What is written as absent is absent.
+    project.set(&["artifacts", "model"], json!({"quantization": null, "fallback": []}));
+    assert_eq!(project.id(), before);
+}
