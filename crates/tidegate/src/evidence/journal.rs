@@ -191,8 +191,8 @@ pub(super) fn smoke(entries: &[Entry]) -> Option<GateOutput> {
     })
 }
 
-/// How the gates that users write came out when the release started. The first guards what a release
-/// does; the others guard other steps and are for information.
+/// How the gates that users write came out when the release started. The first guards what a
+/// release does; the others guard other steps and are for information.
 pub(super) fn written(entries: &[Entry]) -> Vec<GateOutput> {
     let started = entries.iter().find_map(|entry| match entry.event() {
         Ok(Event::ReleaseStarted { written, .. }) => Some(written),

@@ -222,7 +222,7 @@ fn a_model_that_changes_slowly_is_seen_against_the_accepted_reference() {
     let drift = step(9, 1);
     assert_eq!((&drift["verdict"], &drift["reference"]), (&json!("answers_changed"), &first));
     // What is accepted is the reference from then on, and the next step is a small one again.
-    project.run(&["sentinel", "accept", "--reason", "told"]).exits(0);
+    project.run(&["sentinel", "accept", "--reason", "announced"]).exits(0);
     let drift = step(10, 0);
     assert_eq!(drift["verdict"], "unchanged", "{drift}");
     assert_ne!(drift["reference"], first);
