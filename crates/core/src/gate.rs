@@ -23,12 +23,14 @@ mod outside;
 mod panel;
 mod policy;
 mod report;
+mod rows;
 mod runs;
 mod sample;
 mod score;
 mod slice;
 mod spent;
 mod sql;
+mod tally;
 #[cfg(test)]
 mod testing;
 mod written;
@@ -40,7 +42,7 @@ pub use case::{
     adversarial_cases,
 };
 pub use check::Check;
-pub use compare::compare_runs;
+pub use compare::{Comparing, RunBefore, compare_runs};
 pub use drop::{Judged, judge_drop, worse};
 pub use held::judge_run;
 pub use judge::{
@@ -48,7 +50,7 @@ pub use judge::{
     levenshtein, result_names,
 };
 pub use kind::{CheckKind, CheckRow, NoSuchCheck, Takes, Tokens};
-pub use labels::agreement;
+pub use labels::Labelled;
 pub use likeness::{Measure, bleu, chrf, exact_match, gleu, measure, rouge_l, rouge_n, token_f1};
 pub use noise::{
     ALPHA, POWER, PREDICTABILITY, PairedTest, Repeats, Stability, detectable_drop, holm, mcnemar,
@@ -58,14 +60,15 @@ pub use outside::{Brought, Need, Source, cosine, found, need, source};
 pub use panel::{About, Question, family};
 pub use policy::{GatePolicy, HeldTo, JudgedBy};
 pub use report::{
-    ACCURACY, CaseResult, EvalReport, FailureRow, GateVerdict, ModelFiles, ReportDetail,
-    RunComparison, Unanswered, asks_the_same, error_causes, failure_table, metrics, slices,
-    verdict, verdict_on,
+    ACCURACY, CaseResult, EvalReport, FailureRow, GateVerdict, ModelFiles, RunComparison,
+    Unanswered,
 };
+pub use rows::{KeptRows, RowError, Rows};
 pub use runs::{QueryError, RunQuery, RunRow};
 pub use score::{
     CORRECT_FROM, CheckResult, RED_LINE, fails_hard, legacy_score, mean_score, renormalised_score,
 };
 pub use slice::{SLICE, SLICE_CASES_MIN, SliceRow, TAG, WORST_SLICE};
-pub use spent::{avg_tokens, cost_per_query, mean};
+pub use spent::mean;
+pub use tally::Tally;
 pub use written::{Known, TRIED_BEFORE, Until, WrittenAnswer, WrittenGate, WrittenRecord};

@@ -181,13 +181,9 @@ impl Digest {
 
     /// The same digest of parts that are made one after the other.
     pub fn of_each<P: AsRef<[u8]>>(parts: impl Iterator<Item = P>) -> Self {
-        let mut hasher = Sha256::new();
-        for part in parts {
-            let part = part.as_ref();
-            hasher.update((part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
-        Digest(hex(&hasher.finalize()))
+        let mut digester = Digester::default();
+        parts.for_each(|part| digester.part(part.as_ref()));
+        digester.done()
     }
 
     fn from_parts(parts: &[&[u8]]) -> Self {
@@ -220,6 +216,28 @@ impl Digest {
     /// The first `n` hex digits, for people.
     pub fn short(&self, n: usize) -> &str {
         &self.0[..n.min(self.0.len())]
+    }
+}
+
+/// A digest of what comes piece by piece.
+#[derive(Debug, Clone, Default)]
+pub struct Digester(Sha256);
+
+impl Digester {
+    /// Adds a part, preceded by its length; see [`Digest::of_parts`].
+    pub fn part(&mut self, part: &[u8]) {
+        self.0.update((part.len() as u64).to_le_bytes());
+        self.0.update(part);
+    }
+
+    /// Adds bytes as they are; see [`Digest::of`].
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all of it.
+    pub fn done(self) -> Digest {
+        Digest(hex(&self.0.finalize()))
     }
 }
 

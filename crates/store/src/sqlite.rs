@@ -26,6 +26,7 @@
 mod admissions;
 mod books;
 mod budgets;
+mod evals;
 mod fault;
 mod lock;
 mod lost;
@@ -108,7 +109,7 @@ pub struct SqliteStore {
 
 struct Inner {
     path: PathBuf,
-    readers: Readers,
+    readers: Arc<Readers>,
     writer: Option<Writing>,
 }
 
@@ -179,7 +180,7 @@ impl SqliteStore {
                 Some(Writing { epoch, inbox, thread, counting, lost, lock })
             }
         };
-        let readers = Readers::new(path.clone());
+        let readers = Arc::new(Readers::new(path.clone()));
         Ok(SqliteStore { inner: Arc::new(Inner { path, readers, writer }) })
     }
 
@@ -409,23 +410,28 @@ impl Sets for SqliteStore {
 
 impl Evals for SqliteStore {
     async fn put_eval(&self, report: &EvalReport) -> Result<()> {
-        self.call(Work::PutEval { report: Box::new(report.clone()) }).await.map(|_| ())
+        let mut from = 0;
+        while let Some(batch) = evals::batch(report, from)? {
+            from = batch.end();
+            self.call(Work::PutResults { batch }).await?;
+        }
+        self.call(Work::PutEval { report: Box::new(evals::head(report)) }).await.map(|_| ())
     }
 
     fn latest_eval(&self, set: &VersionSetId) -> Result<Option<EvalReport>> {
-        self.inner.readers.read(|db| reader::latest_eval(db, set))
+        evals::latest(&self.inner.readers, set)
     }
 
     fn last_passed_eval(&self) -> Result<Option<EvalReport>> {
-        self.inner.readers.read(reader::last_passed_eval)
+        evals::last_passed(&self.inner.readers)
     }
 
     fn eval(&self, run_id: &str) -> Result<Option<EvalReport>> {
-        self.inner.readers.read(|db| reader::eval(db, run_id))
+        evals::of_run(&self.inner.readers, run_id)
     }
 
     fn eval_runs(&self) -> Result<Vec<String>> {
-        self.inner.readers.read(reader::eval_runs)
+        self.inner.readers.read(evals::runs)
     }
 
     async fn put_sentinel(&self, run: &SentinelRun) -> Result<Digest> {

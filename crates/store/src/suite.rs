@@ -170,7 +170,6 @@ pub(crate) fn report(run_id: &str, set: u64, at: u64, accuracy: f64) -> EvalRepo
         accuracy,
         passed: accuracy >= 0.8,
         threshold: 0.8,
-        details: Vec::new(),
         run_id: run_id.to_owned(),
         at: UnixMs(at),
         version_set: set_id(set),
@@ -186,7 +185,7 @@ pub(crate) fn report(run_id: &str, set: u64, at: u64, accuracy: f64) -> EvalRepo
         cost_per_query: None,
         model_files: None,
         comparison: None,
-        results: Vec::new(),
+        results: Vec::new().into(),
     }
 }
 

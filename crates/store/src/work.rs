@@ -43,9 +43,14 @@ pub(crate) enum Work {
         /// What the user said.
         feedback: Feedback,
     },
+    /// Results of an eval, before its report.
+    PutResults {
+        /// Some of them.
+        batch: ResultsBatch,
+    },
     /// An eval report.
     PutEval {
-        /// The run's report in full.
+        /// The run's report, with its results where there are few.
         report: Box<EvalReport>,
     },
     /// What is named by its content.
@@ -97,6 +102,24 @@ pub(crate) enum Work {
     Scrub,
     /// Nothing but the answer, which comes after everything handed over before.
     Flush,
+}
+
+/// Some results of a run.
+#[derive(Debug)]
+pub(crate) struct ResultsBatch {
+    /// The run.
+    pub(crate) run_id: String,
+    /// The place of the first.
+    pub(crate) from: usize,
+    /// Each as JSON.
+    pub(crate) bodies: Vec<String>,
+}
+
+impl ResultsBatch {
+    /// The place behind its last result.
+    pub(crate) fn end(&self) -> usize {
+        self.from + self.bodies.len()
+    }
 }
 
 /// What came of it.

@@ -7,7 +7,7 @@ pub(crate) use queue::{dropped as log_lines_dropped, flush as flush_log, start a
 use crate::clock::{Clock, rfc3339};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{BufWriter, IsTerminal as _, Write as _};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr as _};
@@ -110,8 +110,12 @@ pub(crate) fn write_log(lines: &str) {
 
 /// Prints a value as pretty JSON to stdout, non-ASCII kept.
 pub(crate) fn json(value: &impl Serialize) {
-    match serde_json::to_string_pretty(value) {
-        Ok(text) => line(text),
+    // Piece by piece: the report of a large run is more than memory should hold.
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    match serde_json::to_writer_pretty(&mut out, value) {
+        // Whoever reads it may be gone.
+        Ok(()) => drop(writeln!(out)),
+        Err(error) if error.is_io() => {}
         Err(error) => stderr(format!("error: output cannot be written as JSON: {error}")),
     }
 }

@@ -5,13 +5,15 @@
 //! mean what they say; of traffic that is looked at again and again they do not
 //! ([`crate::shadow`]). The t-test of unpaired samples is there beside it for who expects it.
 
+use super::compare::asks;
 use super::noise::{ALPHA, mcnemar};
-use super::report::{CaseResult, EvalReport, asks_the_same};
+use super::report::{CaseResult, EvalReport};
+use super::rows::RowError;
 use crate::ids::VersionSetId;
 use crate::pairs::{Sample, TTest, paired, welch};
 use crate::random::Random;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many samples of the cases the bootstrap draws.
 const DRAWS: usize = 10_000;
@@ -84,40 +86,70 @@ pub struct AbReport {
     pub left_out: Vec<String>,
 }
 
-/// Compares two runs case by case; `None` where they have no case in common.
-pub fn compare_ab(a: &EvalReport, b: &EvalReport, seed: u64) -> Option<AbReport> {
-    let others: BTreeMap<&str, &CaseResult> = by_id(b);
-    let both = |one: &CaseResult| {
-        let other = *others.get(one.case.id.as_str())?;
-        let is_whole = one.error.is_none() && other.error.is_none();
-        (is_whole && asks_the_same(&one.case, &other.case)).then_some(other)
-    };
-    let pairs: Vec<(&CaseResult, &CaseResult)> =
-        a.results.iter().filter_map(|one| Some((one, both(one)?))).collect();
-    if pairs.is_empty() {
-        return None;
+/// What is compared of one result.
+#[derive(Debug, Clone, Copy)]
+struct OfCase {
+    asks: u64,
+    answered: bool,
+    correct: bool,
+    score: f64,
+    latency_ms: u64,
+}
+
+impl OfCase {
+    fn of(result: &CaseResult) -> OfCase {
+        OfCase {
+            asks: asks(&result.case),
+            answered: result.error.is_none(),
+            correct: result.is_correct(),
+            score: result.score,
+            latency_ms: result.latency_ms,
+        }
     }
-    let compared: BTreeMap<&str, ()> =
-        pairs.iter().map(|(one, _)| (one.case.id.as_str(), ())).collect();
-    let mut left_out: Vec<String> = by_id(a)
-        .into_keys()
-        .chain(others.into_keys())
-        .filter(|id| !compared.contains_key(id))
-        .map(str::to_owned)
-        .collect();
+}
+
+/// Compares two runs case by case; `None` where they have no case in common.
+///
+/// # Errors
+/// A result cannot be read.
+pub fn compare_ab(a: &EvalReport, b: &EvalReport, seed: u64) -> Result<Option<AbReport>, RowError> {
+    let mut others: BTreeMap<String, OfCase> = BTreeMap::new();
+    for result in b.results.iter() {
+        let result = result?;
+        others.insert(result.case.id.clone(), OfCase::of(&result));
+    }
+    let (mut ones, mut twos, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
+    let mut compared: BTreeSet<String> = BTreeSet::new();
+    for result in a.results.iter() {
+        let result = result?;
+        let (id, one) = (&result.case.id, OfCase::of(&result));
+        let other = others.get(id).filter(|other| one.answered && other.answered);
+        match other.filter(|other| one.asks == other.asks) {
+            Some(other) => {
+                ones.push(one);
+                twos.push(*other);
+                compared.insert(id.clone());
+            }
+            None => left_out.push(id.clone()),
+        }
+    }
+    if ones.is_empty() {
+        return Ok(None);
+    }
+    left_out.extend(others.into_keys());
+    left_out.retain(|id| !compared.contains(id));
     left_out.sort();
     left_out.dedup();
-    let scores = |which: fn(&(&CaseResult, &CaseResult)) -> f64| pairs.iter().map(which).collect();
-    let (one, other): (Vec<f64>, Vec<f64>) = (scores(|p| p.0.score), scores(|p| p.1.score));
-    let count = |is: fn(bool, bool) -> bool| {
-        pairs.iter().filter(|(a, b)| is(a.is_correct(), b.is_correct())).count() as u64
-    };
-    let (only_a, only_b) = (count(|a, b| a && !b), count(|a, b| !a && b));
+    let scores = |side: &[OfCase]| side.iter().map(|case| case.score).collect::<Vec<f64>>();
+    let (one, other) = (scores(&ones), scores(&twos));
+    let pairs = || ones.iter().zip(&twos);
+    let only_a = pairs().filter(|(a, b)| a.correct && !b.correct).count() as u64;
+    let only_b = pairs().filter(|(a, b)| !a.correct && b.correct).count() as u64;
     let paired_t = paired(&one, &other);
-    let p_value = paired_t.map(|test| test.p).or((pairs.len() > 1).then_some(1.0));
-    Some(AbReport {
-        a: side(a, pairs.iter().map(|pair| pair.0)),
-        b: side(b, pairs.iter().map(|pair| pair.1)),
+    let p_value = paired_t.map(|test| test.p).or((ones.len() > 1).then_some(1.0));
+    Ok(Some(AbReport {
+        a: side(a, &ones),
+        b: side(b, &twos),
         p_value,
         significant: p_value.is_some_and(|p| p < ALPHA),
         paired_t,
@@ -125,19 +157,14 @@ pub fn compare_ab(a: &EvalReport, b: &EvalReport, seed: u64) -> Option<AbReport>
         mcnemar: AbMcNemar { only_a, only_b, p: mcnemar(only_a, only_b) },
         bootstrap: bootstrap(&one, &other, seed),
         left_out,
-    })
+    }))
 }
 
-fn by_id(report: &EvalReport) -> BTreeMap<&str, &CaseResult> {
-    report.results.iter().map(|result| (result.case.id.as_str(), result)).collect()
-}
-
-fn side<'a>(report: &EvalReport, results: impl Iterator<Item = &'a CaseResult>) -> AbSide {
-    let results: Vec<&CaseResult> = results.collect();
-    let scores: Vec<f64> = results.iter().map(|result| result.score).collect();
-    let latencies: Vec<f64> = results.iter().map(|result| result.latency_ms as f64).collect();
+fn side(report: &EvalReport, cases: &[OfCase]) -> AbSide {
+    let scores: Vec<f64> = cases.iter().map(|case| case.score).collect();
+    let latencies: Vec<f64> = cases.iter().map(|case| case.latency_ms as f64).collect();
     let sample = Sample::of(&scores);
-    let correct = results.iter().filter(|result| result.is_correct()).count();
+    let correct = cases.iter().filter(|case| case.correct).count();
     AbSide {
         run_id: report.run_id.clone(),
         version_set: report.version_set.clone(),
@@ -145,7 +172,7 @@ fn side<'a>(report: &EvalReport, results: impl Iterator<Item = &'a CaseResult>) 
         avg_score: sample.mean,
         avg_latency: Sample::of(&latencies).mean,
         score_std: sample.std(),
-        accuracy: correct as f64 / results.len().max(1) as f64,
+        accuracy: correct as f64 / cases.len().max(1) as f64,
     }
 }
 

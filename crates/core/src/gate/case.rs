@@ -2,7 +2,9 @@
 
 use super::check::{Check, is_false};
 use super::kind::CheckKind;
+use super::rows::{RowError, Rows};
 use crate::ids::Digest;
+use crate::random::hash;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -355,7 +357,13 @@ impl Case {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct CaseSet {
     /// At least five; no id twice.
-    pub cases: Vec<Case>,
+    pub cases: Rows<Case>,
+}
+
+impl From<Vec<Case>> for CaseSet {
+    fn from(cases: Vec<Case>) -> Self {
+        CaseSet { cases: cases.into() }
+    }
 }
 
 /// Why a set of cases is not one.
@@ -381,6 +389,9 @@ pub enum CaseSetError {
         /// Where again.
         second: String,
     },
+    /// A case is kept elsewhere and cannot be read there.
+    #[error(transparent)]
+    Unread(#[from] RowError),
 }
 
 impl CaseSet {
@@ -395,11 +406,12 @@ impl CaseSet {
         if self.cases.len() < Self::MIN_CASES {
             return Err(CaseSetError::TooFew(self.cases.len()));
         }
-        let missing: Vec<&'static str> = Risk::ALL
-            .into_iter()
-            .filter(|risk| !self.cases.iter().any(|case| case.risk == *risk))
-            .map(Risk::as_str)
-            .collect();
+        let mut risks = BTreeSet::new();
+        for case in self.cases.iter() {
+            risks.insert(case?.risk);
+        }
+        let missing = Risk::ALL.into_iter().filter(|risk| !risks.contains(risk));
+        let missing: Vec<&'static str> = missing.map(Risk::as_str).collect();
         if !missing.is_empty() {
             return Err(CaseSetError::RiskMissing(missing));
         }
@@ -411,9 +423,13 @@ impl CaseSet {
     /// # Errors
     /// [`CaseSetError::Twice`].
     pub fn check_ids(&self) -> Result<(), CaseSetError> {
-        let mut seen: BTreeMap<&str, &Case> = BTreeMap::new();
-        for case in &self.cases {
-            if let Some(first) = seen.insert(&case.id, case) {
+        // Of many cases the ids are more than need be in memory.
+        let mut seen: BTreeMap<u64, usize> = BTreeMap::new();
+        for (at, case) in self.cases.iter().enumerate() {
+            let case = case?;
+            let Some(first) = seen.insert(hash(&[&case.id]), at) else { continue };
+            let first = self.cases.read(first)?;
+            if first.id == case.id {
                 return Err(CaseSetError::Twice {
                     id: case.id.clone(),
                     first: first.source.clone(),
@@ -425,18 +441,24 @@ impl CaseSet {
     }
 
     /// Digest over every case: a run is fresh only for exactly these.
-    pub fn digest(&self) -> Digest {
+    ///
+    /// # Errors
+    /// A case cannot be read.
+    pub fn digest(&self) -> Result<Digest, RowError> {
+        let mut failed = None;
         // One after the other: the texts of all cases are as large as their files.
-        let texts = self.cases.iter().map(|case| {
-            let mut hashed = case.clone();
+        let texts = self.cases.iter().map_while(|case| {
+            let case = case.map_err(|error| failed = Some(error)).ok()?;
+            let mut hashed = case.into_owned();
             // The place of a case in its file does not change what it asks.
             hashed.source = String::new();
             // Nor does what a replay or a person found out about it.
             (hashed.handling.reproduced, hashed.handling.needs_review) = (None, false);
             (hashed.handling.human, hashed.handling.human_answer) = (None, None);
-            serde_json::to_string(&hashed).unwrap_or_default()
+            Some(serde_json::to_string(&hashed).unwrap_or_default())
         });
-        Digest::of_each(texts)
+        let digest = Digest::of_each(texts);
+        failed.map_or(Ok(digest), Err)
     }
 }
 

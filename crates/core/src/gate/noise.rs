@@ -55,7 +55,7 @@ impl Repeats {
 
     /// How many pairs of answered repeats there are, and in how many of them both are correct or
     /// both are not.
-    fn pairs(self) -> (u64, u64) {
+    pub(super) fn pairs(self) -> (u64, u64) {
         let pairs = |of: u32| u64::from(of) * u64::from(of.saturating_sub(1)) / 2;
         let failed = self.answered.saturating_sub(self.passed);
         (pairs(self.answered), pairs(self.passed) + pairs(failed))

@@ -28,7 +28,7 @@ pub enum Need {
 }
 
 /// Where a check asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
     /// A service that makes embeddings.
     Embeddings,

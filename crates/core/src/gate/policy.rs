@@ -86,15 +86,17 @@ impl GatePolicy {
 
     /// Gives the cases that the policy names the severity that it says; never a lower one.
     pub fn mark(&self, set: &mut CaseSet) {
-        for case in &mut set.cases {
-            let named = if self.red_lines.contains(&case.id) {
+        let (blocking, red_lines) = (self.blocking.clone(), self.red_lines.clone());
+        set.cases = std::mem::take(&mut set.cases).map(move |mut case| {
+            let named = if red_lines.contains(&case.id) {
                 Severity::RedLine
-            } else if self.blocking.contains(&case.id) {
+            } else if blocking.contains(&case.id) {
                 Severity::Blocking
             } else {
                 Severity::Normal
             };
             case.severity = case.severity.max(named);
-        }
+            case
+        });
     }
 }

@@ -2,14 +2,15 @@
 
 use super::agreement::JudgeRecord;
 use super::case::{Case, Risk, Severity};
-use super::kind::CheckKind;
-use super::noise::{PREDICTABILITY, PairedTest, Repeats, Stability, predictability};
+use super::noise::{PairedTest, Repeats, Stability};
 use super::policy::HeldTo;
+use super::rows::Rows;
 use super::score::{CORRECT_FROM, CheckResult, ROUNDING, fails_hard};
-use super::slice::{self, SliceRow, WORST_SLICE, accuracy_of_slice, below, judge_slices, worst};
+use super::slice::SliceRow;
 use crate::ids::{Digest, UnixMs, VersionSetId};
 use crate::upstream::Failure;
-use serde::{Deserialize, Serialize};
+use serde::ser::{Error as _, SerializeSeq as _, SerializeStruct as _};
+use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 
 /// What became of one case.
@@ -57,7 +58,7 @@ impl Unanswered {
 
     /// Whether the request cannot be sent or the upstream refuses it: a retry gives the same
     /// result.
-    fn is_refused(self) -> bool {
+    pub(super) fn is_refused(self) -> bool {
         matches!(
             self.failure,
             None | Some(
@@ -68,7 +69,7 @@ impl Unanswered {
 
     /// Whether the upstream broke on it in [`Unanswered::TRIES`] tries. Rate limits, credentials
     /// and a server that cannot be reached say nothing about the case.
-    fn is_broken(self) -> bool {
+    pub(super) fn is_broken(self) -> bool {
         match self.failure {
             Some(
                 Failure::ServerError
@@ -142,21 +143,9 @@ pub struct RunComparison {
     pub detectable_drop: Option<f64>,
 }
 
-/// One case in the report's JSON file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ReportDetail {
-    /// The question that was asked.
-    pub input: String,
-    /// What should come.
-    pub expected: String,
-    /// What came.
-    pub actual: String,
-    /// 0 to 1.
-    pub score: f64,
-}
-
-/// The report of one run; pipelines read the first eight keys, which keep their names.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The report of one run; pipelines read the first eight keys, which keep their names. Its JSON has
+/// `details` as well, which follow from the results.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct EvalReport {
     /// The model of the version set.
     pub model: String,
@@ -170,8 +159,6 @@ pub struct EvalReport {
     pub passed: bool,
     /// The accuracy needed.
     pub threshold: f64,
-    /// The items for the JSON file.
-    pub details: Vec<ReportDetail>,
     /// The run's id.
     pub run_id: String,
     /// When it ended.
@@ -189,7 +176,8 @@ pub struct EvalReport {
     pub reasons: Vec<String>,
     /// The failure table.
     pub failure_table: Vec<FailureRow>,
-    /// What was measured, 0 to 1 each; see [`metrics`]. Absent in reports of earlier versions.
+    /// What was measured, 0 to 1 each; see [`super::Tally::metrics`]. Absent in reports of earlier
+    /// versions.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, f64>,
     /// What each slice did, the worst first; absent in reports of earlier versions.
@@ -198,10 +186,10 @@ pub struct EvalReport {
     /// The judge model, where a check asks one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judge: Option<JudgeRecord>,
-    /// See [`super::avg_tokens`].
+    /// See [`super::Tally::avg_tokens`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub avg_tokens: Option<f64>,
-    /// See [`super::cost_per_query`].
+    /// See [`super::Tally::cost_per_query`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_per_query: Option<f64>,
     /// The folder that the model server serves, where the run was given one.
@@ -210,7 +198,7 @@ pub struct EvalReport {
     /// Against the run before.
     pub comparison: Option<RunComparison>,
     /// Every case in full.
-    pub results: Vec<CaseResult>,
+    pub results: Rows<CaseResult>,
 }
 
 /// The files of a model as they were when its run began.
@@ -228,9 +216,6 @@ pub struct ModelFiles {
 
 /// The metric that every gate compares with a threshold.
 pub const ACCURACY: &str = "accuracy";
-/// The checks on what an answer says, which `relevance` is the mean of.
-const CONTENT_CHECKS: [&str; 4] =
-    ["expected_contains", "expected_keywords", "must_include_any", "matches_expected"];
 
 impl CaseResult {
     /// Whether it counts as correct: answered, scored at least 0.8, and no hard check failed. A
@@ -288,206 +273,85 @@ impl CaseResult {
     }
 }
 
-/// The failures by class, every class of risk in order.
-pub fn failure_table(results: &[CaseResult]) -> Vec<FailureRow> {
-    let mut by_risk: BTreeMap<Risk, FailureRow> = Risk::ALL
-        .into_iter()
-        .map(|risk| (risk, FailureRow { risk, total: 0, failed: vec![], errors: vec![] }))
-        .collect();
-    for result in results {
-        let Some(row) = by_risk.get_mut(&result.case.risk) else { continue };
-        row.total += 1;
-        if let Some(error) = &result.error {
-            row.errors.push((result.case.id.clone(), error.clone()));
-        } else if !result.is_correct() {
-            row.failed.push((result.case.id.clone(), result.wrong()));
+impl Serialize for EvalReport {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let EvalReport { model, total, correct, accuracy, passed, threshold, .. } = self;
+        let EvalReport { run_id, at, version_set, cases_digest, held_to, verdict, .. } = self;
+        let EvalReport { reasons, failure_table, metrics, slices, judge, .. } = self;
+        let EvalReport { avg_tokens, cost_per_query, model_files, comparison, results, .. } = self;
+        let mut out = serializer.serialize_struct("EvalReport", 23)?;
+        out.serialize_field("model", model)?;
+        out.serialize_field("total", total)?;
+        out.serialize_field("correct", correct)?;
+        out.serialize_field("accuracy", accuracy)?;
+        out.serialize_field("passed", passed)?;
+        out.serialize_field("threshold", threshold)?;
+        out.serialize_field("details", &Details(results))?;
+        out.serialize_field("run_id", run_id)?;
+        out.serialize_field("at", at)?;
+        out.serialize_field("version_set", version_set)?;
+        out.serialize_field("cases_digest", cases_digest)?;
+        match held_to {
+            None => out.skip_field("held_to")?,
+            Some(held_to) => out.serialize_field("held_to", held_to)?,
         }
-    }
-    by_risk.into_values().collect()
-}
-
-/// What a run measures, 0 to 1 each: `accuracy`; each class of risk by its name, as the share of
-/// its cases that are correct; `relevance`, the mean score of the checks on content; each kind
-/// of check that measures a share, such as `bleu`, the mean of what it measured; `worst_slice`,
-/// the accuracy of the slice that does worst, of those with enough cases; and `predictability`,
-/// see [`predictability`]. A class without a case, a run without checks on content, or without
-/// repeats, does not have the metric.
-pub fn metrics(results: &[CaseResult]) -> BTreeMap<String, f64> {
-    let mut metrics = BTreeMap::new();
-    let mut put = |name: &str, sum: f64, count: usize| {
-        if count > 0 {
-            metrics.insert(name.to_owned(), sum / count as f64);
+        out.serialize_field("verdict", verdict)?;
+        out.serialize_field("reasons", reasons)?;
+        out.serialize_field("failure_table", failure_table)?;
+        match metrics.is_empty() {
+            true => out.skip_field("metrics")?,
+            false => out.serialize_field("metrics", metrics)?,
         }
-    };
-    put(ACCURACY, results.iter().filter(|r| r.is_correct()).count() as f64, results.len());
-    for risk in Risk::ALL {
-        let of_risk: Vec<&CaseResult> = results.iter().filter(|r| r.case.risk == risk).collect();
-        let correct = of_risk.iter().filter(|r| r.is_correct()).count();
-        put(risk.as_str(), correct as f64, of_risk.len());
-    }
-    let on_content: Vec<f64> = results
-        .iter()
-        .flat_map(|r| &r.checks)
-        .filter(|check| CONTENT_CHECKS.contains(&check.kind()))
-        .map(|check| check.score)
-        .collect();
-    for (kind, measures) in measures(results) {
-        put(kind, measures.iter().sum(), measures.len());
-    }
-    put("relevance", on_content.iter().sum(), on_content.len());
-    if let Some(worst) = worst(&slices(results)) {
-        metrics.insert(WORST_SLICE.to_owned(), worst);
-    }
-    if let Some(share) = predictability(results.iter().filter_map(|result| result.repeats)) {
-        metrics.insert(PREDICTABILITY.to_owned(), share);
-    }
-    metrics
-}
-
-/// Every slice of the cases, the worst first: by accuracy, then the one with more cases, then by
-/// name. A case is in each slice that it names.
-pub fn slices(results: &[CaseResult]) -> Vec<SliceRow> {
-    let is_correct = |result: &CaseResult| result.error.is_none().then(|| result.is_correct());
-    slice::rows(results.iter().map(|result| (&result.case, is_correct(result))))
-}
-
-/// What the checks of each kind measured, in order of cases; edits are no share and left out.
-fn measures(results: &[CaseResult]) -> BTreeMap<&'static str, Vec<f64>> {
-    let mut by_kind: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for check in results.iter().flat_map(|result| &result.checks) {
-        let kind = CheckKind::parse(check.kind()).map(|(kind, _)| kind);
-        let kind = kind.filter(|kind| kind.is_share());
-        if let (Some(kind), Some(measured)) = (kind, check.measured) {
-            by_kind.entry(kind.name()).or_default().push(measured);
+        match slices.is_empty() {
+            true => out.skip_field("slices")?,
+            false => out.serialize_field("slices", slices)?,
         }
-    }
-    by_kind
-}
-
-/// The verdict over all cases against one threshold of accuracy; see [`verdict_on`].
-pub fn verdict(results: &[CaseResult], threshold: f64) -> (GateVerdict, Vec<String>) {
-    verdict_on(results, &BTreeMap::from([(ACCURACY.to_owned(), threshold)]))
-}
-
-/// The verdict over all cases against thresholds by metric, with its reasons.
-///
-/// Order: no cases at all is inconclusive. A blocking or red-line case that failed fails the gate.
-/// So does a case whose request itself fails, since another run would end the same: refused, or a
-/// server error or timeout in each of [`Unanswered::TRIES`] tries while other cases are answered.
-/// Other missing answers make the gate inconclusive. Then each metric is compared with its
-/// threshold; `tag:NAME` and `slice:NAME` are the accuracy of that slice, however few its cases. A
-/// metric that the run does not measure counts as 0: the gate fails closed. A slice below the
-/// threshold of `worst_slice` fails the gate, and one of too few cases makes it inconclusive.
-pub fn verdict_on(
-    results: &[CaseResult],
-    thresholds: &BTreeMap<String, f64>,
-) -> (GateVerdict, Vec<String>) {
-    if results.is_empty() {
-        return (GateVerdict::Inconclusive, vec!["no case was asked".to_owned()]);
-    }
-    let mut alone: Vec<String> = results.iter().filter_map(fails_alone).collect();
-    alone.extend(unanswerable(results));
-    if !alone.is_empty() {
-        return (GateVerdict::Fail, alone);
-    }
-    let errors = || results.iter().filter(|r| r.error.is_some());
-    let unjudged = errors().filter(|r| r.actual.is_some()).count();
-    let missing = [(errors().count() - unjudged, "got no answer"), (unjudged, "got no verdict")];
-    let missing: Vec<String> = missing
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{count} of {} cases {what}", results.len()))
-        .collect();
-    if !missing.is_empty() {
-        let mut reasons = missing;
-        reasons.extend(error_causes(results));
-        return (GateVerdict::Inconclusive, reasons);
-    }
-    let (measured, rows) = (metrics(results), slices(results));
-    let mut held = Vec::new();
-    let mut failed = Vec::new();
-    let mut undecided = Vec::new();
-    for (metric, threshold) in thresholds {
-        if metric == WORST_SLICE {
-            let judged = judge_slices(&rows, *threshold);
-            held.extend(judged.held);
-            failed.extend(judged.failed);
-            undecided.extend(judged.undecided);
-            continue;
+        match judge {
+            None => out.skip_field("judge")?,
+            Some(judge) => out.serialize_field("judge", judge)?,
         }
-        let value = measured.get(metric).copied().or(accuracy_of_slice(&rows, metric));
-        match value {
-            Some(value) if value >= *threshold => {
-                held.push(format!("{metric} {value:.3} is at least {threshold}"));
+        for (key, mean) in [("avg_tokens", avg_tokens), ("cost_per_query", cost_per_query)] {
+            match mean {
+                None => out.skip_field(key)?,
+                Some(mean) => out.serialize_field(key, mean)?,
             }
-            // Pipelines look for this wording.
-            Some(value) => {
-                let value = below(value, *threshold);
-                failed.push(format!("Quality gate failed: {metric} = {value} < {threshold}"));
-            }
-            None => failed.push(format!(
-                "Quality gate failed: {metric} = 0 < {threshold}: this run does not measure it"
-            )),
         }
-    }
-    match (failed.is_empty(), undecided.is_empty()) {
-        (false, _) => (GateVerdict::Fail, failed),
-        (true, false) => (GateVerdict::Inconclusive, undecided),
-        (true, true) => (GateVerdict::Pass, held),
-    }
-}
-
-/// Why this case fails the gate on its own, where it does.
-fn fails_alone(result: &CaseResult) -> Option<String> {
-    if result.error.is_some() || result.is_correct() {
-        return None;
-    }
-    match result.case.severity {
-        Severity::Normal => None,
-        Severity::Blocking => Some(format!("blocking case `{}` failed", result.case.id)),
-        Severity::RedLine => Some(format!("red-line case `{}` failed", result.case.id)),
+        match model_files {
+            None => out.skip_field("model_files")?,
+            Some(files) => out.serialize_field("model_files", files)?,
+        }
+        out.serialize_field("comparison", comparison)?;
+        out.serialize_field("results", results)?;
+        out.end()
     }
 }
 
-/// The cases whose request itself fails, one sentence each. A refusal always counts; server errors
-/// and timeouts only while the upstream answers at least half of what it does not refuse, since in
-/// an outage they say nothing about a case.
-fn unanswerable(results: &[CaseResult]) -> Vec<String> {
-    let is_refused = |r: &&CaseResult| r.unanswered.is_some_and(Unanswered::is_refused);
-    let refused = results.iter().filter(is_refused).count();
-    let answered = results.iter().filter(|r| r.error.is_none() || r.actual.is_some()).count();
-    let outage = answered * 2 < results.len() - refused;
-    let lasting = results.iter().filter_map(|r| r.unanswered.map(|u| (r, u)));
-    let lasting = lasting.filter(|(_, u)| u.is_refused() || (u.is_broken() && !outage));
-    let sentence = |(result, unanswered): (&CaseResult, Unanswered)| {
-        let error = result.error.as_deref().unwrap_or_default();
-        let tries = unanswered.tries.max(1);
-        let s = if tries == 1 { "try" } else { "tries" };
-        format!("case `{}` got no answer in {tries} {s}: {error}", result.case.id)
-    };
-    lasting.map(sentence).collect()
+/// What pipelines read of each case.
+struct Details<'a>(&'a Rows<CaseResult>);
+
+#[derive(Serialize)]
+struct Detail<'a> {
+    input: &'a str,
+    expected: &'a str,
+    actual: &'a str,
+    score: f64,
 }
 
-/// Why answers are missing, the commonest cause first: `15 cases: server_error: status 500`.
-pub fn error_causes(results: &[CaseResult]) -> Vec<String> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for error in results.iter().filter_map(|result| result.error.as_deref()) {
-        *counts.entry(error).or_insert(0) += 1;
+impl Serialize for Details<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut rows = serializer.serialize_seq(Some(self.0.len()))?;
+        for result in self.0.iter() {
+            let result = result.map_err(S::Error::custom)?;
+            let case = &result.case;
+            rows.serialize_element(&Detail {
+                input: &case.input,
+                expected: case.expected.as_ref().unwrap_or(&case.expected_behavior),
+                actual: result.actual.as_deref().unwrap_or_default(),
+                score: result.score,
+            })?;
+        }
+        rows.end()
     }
-    let mut causes: Vec<(&str, usize)> = counts.into_iter().collect();
-    causes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let sentence = |(error, count): (&str, usize)| {
-        let s = if count == 1 { "case" } else { "cases" };
-        format!("{count} {s}: {error}")
-    };
-    causes.into_iter().map(sentence).collect()
-}
-
-/// Whether two cases ask the same question, whatever they check the answer for.
-pub fn asks_the_same(one: &Case, other: &Case) -> bool {
-    one.input == other.input
-        && one.system == other.system
-        && one.handling.messages == other.handling.messages
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@
 //! `correct`, which are compared with numbers; or `model`, `set`, `verdict` or `run`, which are
 //! compared with texts, equal or not. A run that lacks the metric does not fit.
 
-use super::report::{EvalReport, GateVerdict, metrics};
+use super::report::{EvalReport, GateVerdict};
+use super::rows::RowError;
+use super::tally::Tally;
 use crate::ids::{UnixMs, VersionSetId};
 use serde::Serialize;
 use std::cmp::Ordering;
@@ -79,8 +81,11 @@ pub enum QueryError {
 
 impl RunRow {
     /// What is listed of a report.
-    pub fn of(report: &EvalReport) -> RunRow {
-        RunRow {
+    ///
+    /// # Errors
+    /// A report of an earlier version has no metrics, and its results cannot be read.
+    pub fn of(report: &EvalReport) -> Result<RunRow, RowError> {
+        Ok(RunRow {
             run_id: report.run_id.clone(),
             at: report.at,
             model: report.model.clone(),
@@ -89,10 +94,10 @@ impl RunRow {
             total: report.total,
             correct: report.correct,
             metrics: match report.metrics.is_empty() {
-                true => metrics(&report.results),
+                true => Tally::of(&report.results)?.metrics(),
                 false => report.metrics.clone(),
             },
-        }
+        })
     }
 
     fn number(&self, field: &str) -> Option<f64> {

@@ -5,7 +5,8 @@
 //! changes the sample by one case at most. A draw by a generator in the order of the file would
 //! change it altogether.
 
-use super::case::{Case, CaseSet, Severity};
+use super::case::{CaseSet, Risk, Severity};
+use super::rows::RowError;
 use crate::random::{Random, hash};
 use std::collections::BTreeSet;
 
@@ -15,29 +16,34 @@ const SEED: u64 = 0;
 impl CaseSet {
     /// `size` of the normal cases, or all where there are no more, in the order of the set. Cases
     /// that fail the gate alone are always in it, and so is one of each class of risk.
-    pub fn sample(self, size: usize) -> CaseSet {
-        let is_normal = |case: &Case| case.severity == Severity::Normal;
-        let mut normal: Vec<(u64, usize)> = self
-            .cases
-            .iter()
-            .enumerate()
-            .filter(|(_, case)| is_normal(case))
-            .map(|(at, case)| (number(&case.id), at))
-            .collect();
+    ///
+    /// # Errors
+    /// A case cannot be read.
+    pub fn sample(self, size: usize) -> Result<CaseSet, RowError> {
+        let mut normal: Vec<(u64, usize, Risk)> = Vec::new();
+        let mut others: BTreeSet<usize> = BTreeSet::new();
+        let mut risks: BTreeSet<Risk> = BTreeSet::new();
+        for (at, case) in self.cases.iter().enumerate() {
+            let case = case?;
+            match case.severity {
+                Severity::Normal => normal.push((number(&case.id), at, case.risk)),
+                Severity::Blocking | Severity::RedLine => {
+                    others.insert(at);
+                    risks.insert(case.risk);
+                }
+            }
+        }
         normal.sort_unstable();
-        let kept = self.cases.iter().filter(|case| !is_normal(case));
-        let mut risks: BTreeSet<_> = kept.map(|case| case.risk).collect();
-        let first_of_risk = normal.iter().filter(|(_, at)| risks.insert(self.cases[*at].risk));
-        let mut taken: BTreeSet<usize> = first_of_risk.map(|(_, at)| *at).collect();
-        for (_, at) in &normal {
+        let first_of_risk = normal.iter().filter(|(_, _, risk)| risks.insert(*risk));
+        let mut taken: BTreeSet<usize> = first_of_risk.map(|(_, at, _)| *at).collect();
+        for (_, at, _) in &normal {
             if taken.len() >= size {
                 break;
             }
             taken.insert(*at);
         }
-        let cases = self.cases.into_iter().enumerate();
-        let cases = cases.filter(|(at, case)| !is_normal(case) || taken.contains(at));
-        CaseSet { cases: cases.map(|(_, case)| case).collect() }
+        taken.append(&mut others);
+        Ok(CaseSet { cases: self.cases.pick(taken.into_iter().collect()) })
     }
 }
 
@@ -50,7 +56,11 @@ fn number(id: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::{Checks, Handling, Risk};
+    use crate::gate::{Case, Checks, Handling};
+
+    fn sample(count: usize, blocking: &[usize], size: usize) -> Vec<Case> {
+        set(count, blocking).sample(size).unwrap().cases.to_vec().unwrap()
+    }
 
     fn set(count: usize, blocking: &[usize]) -> CaseSet {
         let case = |n: usize| Case {
@@ -68,43 +78,43 @@ mod tests {
         CaseSet { cases: (0..count).map(case).collect() }
     }
 
-    fn ids(set: &CaseSet) -> BTreeSet<String> {
-        set.cases.iter().map(|case| case.id.clone()).collect()
+    fn ids(cases: &[Case]) -> BTreeSet<String> {
+        cases.iter().map(|case| case.id.clone()).collect()
     }
 
     #[test]
     fn a_sample_is_of_the_size_that_is_asked_for() {
         for (size, expected) in [(100, 100), (1000, 1000), (5000, 1000), (2, 2), (1, 2)] {
-            let sample = set(1000, &[]).sample(size);
-            assert_eq!(sample.cases.len(), expected, "{size}");
-            assert!(sample.cases.iter().any(|case| case.risk == Risk::Safety), "{size}");
-            assert!(sample.cases.is_sorted_by_key(|case| case.id.clone()));
+            let sample = sample(1000, &[], size);
+            assert_eq!(sample.len(), expected, "{size}");
+            assert!(sample.iter().any(|case| case.risk == Risk::Safety), "{size}");
+            assert!(sample.is_sorted_by_key(|case| case.id.clone()));
         }
     }
 
     #[test]
     fn what_blocks_is_always_asked() {
-        let sample = set(1000, &[3, 500, 999]).sample(10);
-        assert_eq!(sample.cases.len(), 13);
-        let blocking = sample.cases.iter().filter(|case| case.severity == Severity::Blocking);
+        let sample = sample(1000, &[3, 500, 999], 10);
+        assert_eq!(sample.len(), 13);
+        let blocking = sample.iter().filter(|case| case.severity == Severity::Blocking);
         assert_eq!(blocking.count(), 3);
     }
 
     #[test]
     fn one_more_case_changes_one_of_the_sample_at_most() {
-        let before = ids(&set(1000, &[]).sample(100));
+        let before = ids(&sample(1000, &[], 100));
         for count in [1001, 999] {
-            let after = ids(&set(count, &[]).sample(100));
+            let after = ids(&sample(count, &[], 100));
             assert!(before.difference(&after).count() <= 1, "{count}");
         }
     }
 
     #[test]
     fn the_sample_is_spread_over_the_set() {
-        let sample = set(1000, &[]).sample(100);
+        let sample = sample(1000, &[], 100);
         let at = |case: &Case| case.id[5..].parse::<usize>().unwrap();
         for hundred in 0..10 {
-            let of = sample.cases.iter().filter(|case| at(case) / 100 == hundred).count();
+            let of = sample.iter().filter(|case| at(case) / 100 == hundred).count();
             assert!((3..=20).contains(&of), "{of} of hundred {hundred}");
         }
     }

@@ -55,29 +55,36 @@ impl SliceRow {
     }
 }
 
-/// Every slice of the cases, each with whether it was correct, where it has an answer.
-pub(super) fn rows<'a>(results: impl Iterator<Item = (&'a Case, Option<bool>)>) -> Vec<SliceRow> {
-    let mut counts: BTreeMap<String, [u64; 3]> = BTreeMap::new();
-    for (case, is_correct) in results {
+/// The cases of each slice, counted: all, the answered, the correct.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Slices(BTreeMap<String, [u64; 3]>);
+
+impl Slices {
+    /// Counts a case, with whether it was correct where it has an answer.
+    pub(super) fn add(&mut self, case: &Case, is_correct: Option<bool>) {
         for slice in case.slices() {
-            let [cases, answered, correct] = counts.entry(slice).or_default();
+            let [cases, answered, correct] = self.0.entry(slice).or_default();
             *cases += 1;
             *answered += u64::from(is_correct.is_some());
             *correct += u64::from(is_correct == Some(true));
         }
     }
-    let row = |(slice, [cases, answered, correct]): (String, [u64; 3])| SliceRow {
-        slice,
-        cases,
-        answered,
-        correct,
-        accuracy: correct as f64 / answered.max(1) as f64,
-        interval: wilson(correct, answered),
-    };
-    let mut rows: Vec<SliceRow> = counts.into_iter().map(row).collect();
-    // Stable: rows are by name already.
-    rows.sort_by(|a, b| a.accuracy.total_cmp(&b.accuracy).then(b.cases.cmp(&a.cases)));
-    rows
+
+    /// Every slice, the worst first.
+    pub(super) fn rows(&self) -> Vec<SliceRow> {
+        let row = |(slice, [cases, answered, correct]): (&String, &[u64; 3])| SliceRow {
+            slice: slice.clone(),
+            cases: *cases,
+            answered: *answered,
+            correct: *correct,
+            accuracy: *correct as f64 / (*answered).max(1) as f64,
+            interval: wilson(*correct, *answered),
+        };
+        let mut rows: Vec<SliceRow> = self.0.iter().map(row).collect();
+        // Stable: rows are by name already.
+        rows.sort_by(|a, b| a.accuracy.total_cmp(&b.accuracy).then(b.cases.cmp(&a.cases)));
+        rows
+    }
 }
 
 /// Wilson's score interval (JASA 22, 1927): unlike the normal one it stays within 0 to 1 and has a

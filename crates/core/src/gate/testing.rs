@@ -47,7 +47,6 @@ pub(super) fn report(run: &str, results: Vec<CaseResult>) -> EvalReport {
         accuracy: 0.0,
         passed: false,
         threshold: 0.85,
-        details: Vec::new(),
         run_id: run.to_owned(),
         at: UnixMs(1),
         version_set: VersionSetId::parse("vs-0f3a9c21d4e7").unwrap(),
@@ -63,6 +62,6 @@ pub(super) fn report(run: &str, results: Vec<CaseResult>) -> EvalReport {
         cost_per_query: None,
         model_files: None,
         comparison: None,
-        results,
+        results: results.into(),
     }
 }

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use tidegate_core::drift::SentinelRun;
-use tidegate_core::gate::EvalReport;
 use tidegate_core::ids::{Digest, TraceId, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, verify_chain};
 use tidegate_core::observe::{Feedback, Window};
@@ -180,35 +179,6 @@ pub(super) fn feedback_on(
     Ok(found)
 }
 
-/// The latest report on a set.
-pub(super) fn latest_eval(db: &Connection, set: &VersionSetId) -> Result<Option<EvalReport>> {
-    let sql = "SELECT run_id, body FROM evals WHERE set_id = ?1 ORDER BY at DESC, id DESC LIMIT 1";
-    report(db, sql, set.as_str())
-}
-
-/// The latest report that passed its gate.
-pub(super) fn last_passed_eval(db: &Connection) -> Result<Option<EvalReport>> {
-    let sql = "SELECT run_id, body FROM evals WHERE json_extract(body, '$.passed') = ?1 \
-               ORDER BY at DESC, id DESC LIMIT 1";
-    let rows: Vec<(String, String)> = all(db, sql, [1], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    rows.first().map(|(run, body)| parse(&format!("eval run `{run}`"), body)).transpose()
-}
-
-/// The report of a run.
-pub(super) fn eval(db: &Connection, run_id: &str) -> Result<Option<EvalReport>> {
-    report(db, "SELECT run_id, body FROM evals WHERE run_id = ?1", run_id)
-}
-
-/// The ids of all runs, the newest first.
-pub(super) fn eval_runs(db: &Connection) -> Result<Vec<String>> {
-    all(db, "SELECT run_id FROM evals ORDER BY at DESC, id DESC", [], |row| row.get(0))
-}
-
-fn report(db: &Connection, sql: &str, key: &str) -> Result<Option<EvalReport>> {
-    let rows: Vec<(String, String)> = all(db, sql, [key], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    rows.first().map(|(run, body)| parse(&format!("eval run `{run}`"), body)).transpose()
-}
-
 /// A run of the fixed cases, verified.
 pub(super) fn sentinel(db: &Connection, report: &Digest) -> Result<SentinelRun> {
     let row = format!("sentinel run `{}`", report.short(12));
@@ -289,7 +259,7 @@ fn chain(db: &Connection) -> Result<Option<Entry>> {
     }
 }
 
-fn one<T: rusqlite::types::FromSql>(
+pub(super) fn one<T: rusqlite::types::FromSql>(
     db: &Connection,
     sql: &str,
     values: impl Params,

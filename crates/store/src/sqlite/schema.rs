@@ -21,7 +21,7 @@ const TIDEGATE: &str = env!("CARGO_PKG_VERSION");
 /// What takes a state from one schema version to the next; never changed, only added to. The
 /// version is the number of steps done. `meta.written_by` and its name are for ever: it is how an
 /// older tidegate says which one is needed.
-const STEPS: [&str; 7] = [
+const STEPS: [&str; 8] = [
     "
     CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE journal(
@@ -140,6 +140,12 @@ const STEPS: [&str; 7] = [
         FROM costs;
     DROP TABLE costs;
     ALTER TABLE costs_by_purpose RENAME TO costs;
+",
+    // Results of large eval runs, one by one; those of earlier runs stay in the bodies of reports.
+    "
+    CREATE TABLE eval_results(
+        run_id TEXT NOT NULL, at INTEGER NOT NULL, body TEXT NOT NULL, UNIQUE(run_id, at)
+    ) STRICT;
 ",
 ];
 

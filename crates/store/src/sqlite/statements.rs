@@ -3,12 +3,11 @@
 use super::fault::Outcome;
 use super::records::{self, Erased, Pruned};
 use super::row::{baseline_row, body, damaged, day, int, parse};
-use super::{admissions, books, budgets};
+use super::{admissions, books, budgets, evals};
 use crate::api::Epoch;
 use crate::error::{StoreError, StoreErrorKind as Kind};
 use crate::work::{Done, Work};
 use rusqlite::{Connection, OptionalExtension as _, params};
-use tidegate_core::gate::EvalReport;
 use tidegate_core::ids::{Digest, TraceId, UnixMs, VersionSetId};
 use tidegate_core::journal::{Entry, Event};
 use tidegate_core::observe::{Feedback, Window};
@@ -29,7 +28,8 @@ pub(super) fn carry_out(db: &Connection, head: &mut Option<Entry>, work: &Work) 
         Work::PutFeedback { tenant, id, at, feedback } => {
             put_feedback(db, tenant.as_deref(), id, *at, *feedback).map(Done::Kept)
         }
-        Work::PutEval { report } => put_eval(db, report).map(Done::Kept),
+        Work::PutResults { batch } => evals::put_results(db, batch).map(Done::Kept),
+        Work::PutEval { report } => evals::put(db, report).map(Done::Kept),
         Work::PutBlob { content } => put_blob(db, &Digest::of(content), content).map(Done::Kept),
         Work::AddBaseline { set, at, window } => {
             add_baseline(db, set, *at, window).map(|()| Done::Kept(true))
@@ -200,35 +200,6 @@ fn put_feedback(
              ON CONFLICT(tenant, trace_id, kind) DO NOTHING",
         )?
         .execute(params![tenant.unwrap_or_default(), id.as_str(), kind, int(at.0), text])?;
-    Ok(rows > 0)
-}
-
-fn put_eval(db: &Connection, report: &EvalReport) -> Outcome<bool> {
-    let text = body("the eval report", report)?;
-    let rows = db
-        .prepare_cached(
-            "INSERT INTO evals(run_id, set_id, cases, at, body) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT(run_id) DO NOTHING",
-        )?
-        .execute(params![
-            report.run_id,
-            report.version_set.as_str(),
-            report.cases_digest.as_str(),
-            int(report.at.0),
-            text
-        ])?;
-    if rows == 0 {
-        let kept: String = db
-            .prepare_cached("SELECT body FROM evals WHERE run_id = ?1")?
-            .query_row([&report.run_id], |row| row.get(0))?;
-        if kept != text {
-            return Err(StoreError::new(
-                Kind::Refused,
-                format!("eval run `{}` is kept already, with another report", report.run_id),
-            )
-            .into());
-        }
-    }
     Ok(rows > 0)
 }
 

@@ -54,7 +54,7 @@ pub(crate) fn table(cases: &[Case]) -> (Vec<u8>, Vec<Named>) {
     // The byte order mark says to spreadsheets that it is UTF-8.
     let header = format!("\u{feff}{}\n", header.join(","));
     // The names of columns are ours: they have no separator and no quote.
-    let Ok(mut table) = Table::read(header.as_bytes(), "", &[]) else {
+    let Ok(mut table) = Table::read(header.into_bytes(), "", &[]) else {
         return (Vec::new(), lost);
     };
     for row in &rows {

@@ -49,7 +49,7 @@ fn offline(config: &Path, [a, b]: [&str; 2], seed: u64, json: bool) -> Result<()
         return Err(CliError::usage(format!("both are run {}", a.run_id))
             .hint("name two runs, or two version sets: `tidegate version list` shows them"));
     }
-    let Some(compared) = compare_ab(&a, &b, seed) else {
+    let Some(compared) = compare_ab(&a, &b, seed)? else {
         let (a, b) = (&a.run_id, &b.run_id);
         return Err(CliError::usage(format!("{a} and {b} have no answered case in common"))
             .hint("run the same cases on both: `tidegate eval --prompt v1`, `… --prompt v2`"));

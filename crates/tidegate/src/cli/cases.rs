@@ -4,7 +4,7 @@ use crate::cases::export::{self, To};
 use crate::cases::import::{self, Format, Ideal, Imported, Options};
 use crate::config::load;
 use crate::error::{CliError, Result};
-use crate::gate::{self, Defaults, case_notes};
+use crate::gate::{self, CaseNotes, Defaults, Spool};
 use crate::output::{self, Tone, paint};
 use crate::prompts::import::Named;
 use clap::{Args, Subcommand};
@@ -176,22 +176,35 @@ fn export_cases(config: &Path, args: &ExportArgs, json: bool) -> Result<()> {
 /// The cases of a file.
 fn read(file: &Path, defaults: &Defaults<'_>) -> Result<Vec<Case>> {
     let cases = gate::read_file(Path::new(""), file, Severity::Normal, defaults)?;
-    cases.ok_or_else(|| CliError::usage(format!("{} does not exist", file.display())))
+    cases.ok_or_else(|| absent(file))
+}
+
+fn absent(file: &Path) -> CliError {
+    CliError::usage(format!("{} does not exist", file.display()))
 }
 
 fn check(args: &CheckArgs, json: bool) -> Result<()> {
     let defaults = Defaults { latency_ms: 10_000, ..Defaults::default() };
-    let mut set = CaseSet::default();
-    let mut files = Vec::new();
+    let (mut cases, mut notes) = (Spool::new(Path::new("")), CaseNotes::default());
+    let mut files: Vec<(&PathBuf, BTreeMap<&str, usize>)> = Vec::new();
     for file in &args.files {
-        let cases = read(file, &defaults)?;
-        files.push((file, counts(&cases)));
-        gate::add_cases(&mut set.cases, cases);
+        let mut risks: BTreeMap<&str, usize> = BTreeMap::new();
+        let how = (Severity::Normal, &defaults);
+        let is_there = gate::each_case(Path::new(""), file, how, &mut |case| {
+            *risks.entry(case.risk.as_str()).or_default() += 1;
+            notes.add(&case);
+            gate::put_aside(&mut cases, case)
+        })?;
+        if !is_there {
+            return Err(absent(file));
+        }
+        files.push((file, risks));
     }
+    let set = CaseSet { cases: cases.rows() };
     set.check_ids().map_err(|error| {
         CliError::usage(error.to_string()).hint("give one of them another id, or remove it")
     })?;
-    let notes = case_notes(&set);
+    let notes = notes.sentences();
     if json {
         let row = |(file, risks): &(&PathBuf, BTreeMap<&str, usize>)| {
             let count: usize = risks.values().sum();
@@ -203,18 +216,13 @@ fn check(args: &CheckArgs, json: bool) -> Result<()> {
     }
     for (file, risks) in &files {
         let total: usize = risks.values().sum();
-        let of: Vec<String> = risks.iter().map(|(risk, count)| format!("{risk} {count}")).collect();
+        let of = Risk::ALL.map(Risk::as_str).into_iter();
+        let of: Vec<String> =
+            of.filter_map(|risk| Some(format!("{risk} {}", risks.get(risk)?))).collect();
         output::line(format!("{}: {total} cases: {}", file.display(), of.join(", ")));
     }
     for note in &notes {
         output::line(format!("{}  {note}", paint(Tone::Yellow, "note")));
     }
     Ok(())
-}
-
-/// How many cases each class of risk has.
-fn counts(cases: &[Case]) -> BTreeMap<&'static str, usize> {
-    let of = |risk: Risk| cases.iter().filter(|case| case.risk == risk).count();
-    let all = Risk::ALL.map(|risk| (risk.as_str(), of(risk)));
-    all.into_iter().filter(|(_, count)| *count > 0).collect()
 }

@@ -85,14 +85,14 @@ async fn steps(config: &Path, args: &CheckArgs) -> Result<Vec<Step>> {
                 live.map(|live| format!("model {}", live.model)).map_err(CliError::from),
             ));
             let cases = load_cases(&loaded, &packed);
-            let notes = cases.as_ref().map(case_notes).unwrap_or_default();
+            let notes = cases.as_ref().ok().map(|set| case_notes(&set.cases)).transpose()?;
             steps.push((
                 "eval cases",
                 cases
                     .map(|cases| format!("{} cases over all five risks", cases.cases.len()))
                     .map_err(CliError::from),
             ));
-            steps.extend(notes.into_iter().map(|note| ("warning", Ok(note))));
+            steps.extend(notes.into_iter().flatten().map(|note| ("warning", Ok(note))));
             if args.live {
                 steps.push(("model", live_answer(&loaded, &packed).await));
             }

@@ -87,7 +87,11 @@ fn project_cases(config: &Path) -> Result<Vec<(String, String)>> {
     let cases = read().map_err(|error| {
         error.hint("to check the data without the project's eval cases: `--without-cases`")
     })?;
-    Ok(cases.cases.into_iter().map(|case| (case.id, case.input)).collect())
+    let texts = cases.cases.iter().map(|case| {
+        let case = case?;
+        Ok((case.id.clone(), case.input.clone()))
+    });
+    texts.collect()
 }
 
 fn show(report: &Report, input: &str, cases: usize) {

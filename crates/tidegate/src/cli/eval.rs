@@ -19,7 +19,7 @@ use crate::view;
 use clap::Args;
 use serde_json::json;
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tidegate_core::gate::{
@@ -117,16 +117,16 @@ impl ReportArgs {
     /// Writes what is asked for, and GitHub's annotations in one of its workflows.
     pub(super) fn write(&self, report: &EvalReport, previous: Option<&EvalReport>) -> Result<()> {
         if let Some(path) = &self.junit {
-            write(path, &gate::junit(report))?;
+            write_with(path, |out| gate::junit(report, out))?;
         }
         if let Some(path) = &self.html {
-            write(path, &gate::html(report, previous))?;
+            write_with(path, |out| gate::html(report, previous, out))?;
         }
         if let Some(path) = &self.sarif {
-            write(path, &format!("{:#}\n", gate::sarif(report)))?;
+            write(path, &format!("{:#}\n", gate::sarif(report)?))?;
         }
         if let Some(path) = &self.summary {
-            let summary = gate::summary(report);
+            let summary = gate::summary(report)?;
             match std::env::var_os("GITHUB_STEP_SUMMARY") {
                 Some(page) if page == *path => append(path, &summary)?,
                 _ => write(path, &summary)?,
@@ -134,7 +134,7 @@ impl ReportArgs {
         }
         if std::env::var("GITHUB_ACTIONS").is_ok_and(|value| value == "true") {
             // The runner reads them on stderr as well; stdout holds the result.
-            gate::annotations(report).iter().for_each(output::stderr);
+            gate::annotations(report)?.iter().for_each(output::stderr);
         }
         Ok(())
     }
@@ -200,9 +200,9 @@ pub(super) async fn ask_and_show(
 ) -> Result<()> {
     let metrics = Metrics::parse(&args.metrics)?;
     let report = ask(config, args, whole_set, &metrics).await?;
-    show(&report, json);
+    show(&report, json)?;
     if !json && !metrics.shown.is_empty() {
-        output::line(view::metrics(lang::reader(), &metrics.shown, &report));
+        output::line(view::metrics(lang::reader(), &metrics.shown, &report)?);
     }
     verdict(&report)
 }
@@ -340,18 +340,28 @@ async fn ask(config: &Path, args: &EvalArgs, gate: bool, metrics: &Metrics) -> R
         gate::fill_csv(&report, path, cases)?;
     }
     if asking.tape.replay.is_none() {
-        backend.command(Command::RecordEval(Box::new(report.clone()))).await?;
+        let report = match backend.is_server() {
+            true => gate::hand_over(&loaded.root, &report).map_err(|source| {
+                gate::GateError::Unwritten { what: "the results of the run".to_owned(), source }
+            })?,
+            false => report.clone(),
+        };
+        backend.command(Command::RecordEval(Box::new(report))).await?;
     }
     gate::close_tape(&loaded.root, &report.version_set, asking.as_served, &asking.tape)?;
     Ok(report)
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
+    write_with(path, |out| out.write_all(text.as_bytes()))
+}
+
+fn write_with(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     // A pipe or a terminal is written to; a file is replaced as a whole.
     let is_other = path.metadata().is_ok_and(|metadata| !metadata.is_file());
     let written = match is_other {
-        true => std::fs::write(path, text),
-        false => gate::replace_file(path, text.as_bytes()),
+        true => std::fs::File::create(path).and_then(|mut file| write(&mut file)),
+        false => gate::replace_file_with(path, write),
     };
     written.map_err(|error| unwritten(path, &error))
 }
@@ -366,14 +376,12 @@ fn unwritten(path: &Path, error: &std::io::Error) -> CliError {
     CliError::usage(format!("cannot write {}: {error}", path.display()))
 }
 
-fn show(report: &EvalReport, json: bool) {
-    if json {
-        output::json(report);
-        return;
+pub(super) fn show(report: &EvalReport, json: bool) -> Result<()> {
+    match json {
+        true => output::json(report),
+        false => view::eval(report)?.iter().for_each(output::line),
     }
-    for line in view::eval(report) {
-        output::line(line);
-    }
+    Ok(())
 }
 
 fn verdict(report: &EvalReport) -> Result<()> {

@@ -3,7 +3,7 @@
 mod export;
 
 use super::backend::read_state;
-use super::eval::ReportArgs;
+use super::eval::{ReportArgs, show};
 use crate::config::load;
 use crate::error::{CliError, Result};
 use crate::lang;
@@ -79,12 +79,11 @@ pub(crate) async fn run(config: &Path, command: RunsCommand, json: bool) -> Resu
             let before = report.comparison.as_ref().map(|comparison| &comparison.previous_run);
             let before = before.map(|run| store.eval(run)).transpose()?.flatten();
             args.reports.write(&report, before.as_ref())?;
-            show(&report, json);
-            Ok(())
+            show(&report, json)
         }
         RunsCommand::Compare(args) => {
             let (before, mut after) = (report(&store, &args.before)?, report(&store, &args.after)?);
-            after.comparison = Some(compare_runs(&before, &after.results));
+            after.comparison = Some(compare_runs(&before, &after)?);
             args.reports.write(&after, Some(&before))?;
             match (json, &after.comparison) {
                 (true, Some(comparison)) => output::json(comparison),
@@ -102,7 +101,7 @@ fn list(store: &Store, args: &ListArgs, json: bool) -> Result<()> {
     let mut rows = Vec::new();
     for run in store.eval_runs()? {
         // One report at a time: all of them may be more than memory holds.
-        rows.extend(store.eval(&run)?.as_ref().map(RunRow::of));
+        rows.extend(store.eval(&run)?.as_ref().map(RunRow::of).transpose()?);
     }
     let mut rows = query.of(rows)?;
     let left_out = rows.len().saturating_sub(args.limit as usize);
@@ -113,13 +112,6 @@ fn list(store: &Store, args: &ListArgs, json: bool) -> Result<()> {
     }
     view::runs(lang::reader(), &rows, left_out).iter().for_each(output::line);
     Ok(())
-}
-
-fn show(report: &EvalReport, json: bool) {
-    match json {
-        true => output::json(report),
-        false => view::eval(report).iter().for_each(output::line),
-    }
 }
 
 fn report(store: &Store, run: &str) -> Result<EvalReport> {

@@ -23,6 +23,7 @@ mod sentinel;
 
 mod command;
 mod degrade;
+mod evals;
 mod reading;
 mod run;
 
@@ -52,9 +53,7 @@ use crate::config::{Loaded, Project, load};
 use crate::log::{self, About};
 use crate::observe::Collector;
 use crate::route::{LiveTable, Router};
-use crate::store::{
-    Evals as _, Journal as _, RecordQuery, Records as _, Sets as _, Store, StoreErrorKind,
-};
+use crate::store::{Journal as _, RecordQuery, Records as _, Sets as _, Store, StoreErrorKind};
 use crate::version_set::{LiveSet, PackOverrides, PackedSet, pack};
 use crate::view::Done;
 use ahead::{Ahead, Relief};
@@ -318,21 +317,6 @@ impl Control {
             self.append(vec![event]).await?;
         }
         Ok(packed)
-    }
-
-    async fn record_eval(&mut self, report: tidegate_core::gate::EvalReport) -> Result<Answer> {
-        let body = serde_json::to_vec(&report).map_err(ControlError::EvalReport)?;
-        self.store.put_eval(&report).await?;
-        let event = Event::EvalRun {
-            run_id: report.run_id.clone(),
-            set: report.version_set.clone(),
-            cases: report.cases_digest.clone(),
-            passed: report.passed,
-            report: tidegate_core::ids::Digest::of(&body),
-            policy: report.held_to.as_ref().map(|held_to| held_to.counts_as.clone()),
-        };
-        self.append(vec![event]).await?;
-        Ok(Answer::of(Done::EvalKept { released: self.leave_experiment().await? }))
     }
 
     /// Reads the project file again: a release ships what is there now.

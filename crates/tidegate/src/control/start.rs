@@ -223,9 +223,10 @@ pub(crate) fn eval_problem(
     let cases = load_cases(loaded, packed)?;
     let Some(run) = state.eval_runs.get(&packed.set.id) else { return Ok(Err(EvalProblem::None)) };
     let run_id = run.run_id.clone();
+    let digest = cases.digest()?;
     let policy = policy_of(loaded, packed, &cases.cases)?;
     Ok(match run {
-        run if run.cases != cases.digest() => Err(EvalProblem::OtherCases { run_id }),
+        run if run.cases != digest => Err(EvalProblem::OtherCases { run_id }),
         run if run.policy != Some(policy.digest()) => Err(EvalProblem::OtherPolicy { run_id }),
         run if !run.passed => Err(EvalProblem::Failed { run_id }),
         _ => Ok(run_id),

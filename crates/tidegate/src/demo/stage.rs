@@ -154,7 +154,7 @@ impl Stage {
     pub(super) async fn eval(&mut self, prompt: &str) -> Result<EvalReport> {
         self.say(paint(Tone::Dim, &format!("$ tidegate eval --prompt {prompt}")));
         let report = self.ask(prompt).await?;
-        for line in view::eval(&report) {
+        for line in view::eval(&report)? {
             self.say(line);
         }
         Ok(report)

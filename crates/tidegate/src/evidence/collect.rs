@@ -7,13 +7,14 @@ use super::data::{Exposure, FAILING_MAX, PackData, REPRESENTATIVE_MAX};
 use super::error::{EvidenceError, Result};
 use super::{journal, write};
 use crate::clock::{Clock, rfc3339};
-use crate::store::{
-    Evals as _, Journal as _, RecordQuery, Records as _, Sets as _, Store, StoreError,
-};
+use crate::store::{Evals as _, Journal as _, RecordQuery, Records as _, Sets as _, Store};
 use std::collections::BTreeSet;
+use std::fmt;
+use std::io;
 use std::path::Path;
 use tidegate_core::decide::Phase;
 use tidegate_core::evidence::{EnvInfo, PackRef, Record};
+use tidegate_core::gate::{EvalReport, RowError, Rows};
 use tidegate_core::ids::{ChangeId, Digest, VersionSetId};
 use tidegate_core::journal::{ControlState, Release};
 use tidegate_core::route::Arm;
@@ -24,6 +25,12 @@ const LOOKED_THROUGH: usize = 500;
 
 /// Records of an arm that are compared bucket by bucket, the newest.
 const COMPARED_MAX: usize = 2_000;
+
+/// Results of a large run's report in a pack.
+const RESULTS_MAX: usize = 1_000;
+
+/// What gaps call it.
+const JUNIT: &str = "the JUnit report";
 
 /// What a pack is to be written of, and where.
 pub(crate) struct PackInputs<'a> {
@@ -70,6 +77,27 @@ pub(super) fn write_data(data: PackData, parent: &Path) -> Result<Digest> {
     Ok(Digest::of(manifest.as_bytes()))
 }
 
+/// The report of a large run with the first of the results that were not correct, and how many are
+/// left out: a pack is for people, and is made in memory.
+fn bounded(report: EvalReport) -> std::result::Result<(EvalReport, usize), RowError> {
+    let Rows::Kept(_) = &report.results else { return Ok((report, 0)) };
+    let mut results = Vec::new();
+    for result in report.results.iter() {
+        let result = result?;
+        if !result.is_correct() && results.len() < RESULTS_MAX {
+            results.push(result.into_owned());
+        }
+    }
+    let left_out = report.total - results.len();
+    Ok((EvalReport { results: results.into(), ..report }, left_out))
+}
+
+fn junit(report: &EvalReport) -> io::Result<String> {
+    let mut page = Vec::new();
+    crate::gate::junit(report, &mut page)?;
+    String::from_utf8(page).map_err(io::Error::other)
+}
+
 fn collect(inputs: &PackInputs<'_>) -> Result<PackData> {
     let PackInputs { store, state, change_id, root: _, clock, base_url, gap } = *inputs;
     let mut gaps: Vec<String> = gap.map(str::to_owned).into_iter().collect();
@@ -81,11 +109,16 @@ fn collect(inputs: &PackInputs<'_>) -> Result<PackData> {
         .map(|entry| (entry.seq, entry.hash.clone()))
         .ok_or(EvidenceError::NoJournal)?;
     let entries = journal::of_release(&whole, change_id, [&plan.from, &plan.to])?;
-    let mut keep = |what: &str, error: StoreError| gaps.push(format!("{what}: {error}"));
-    let from = store.set(&plan.from).map_err(|e| keep("the stable set", e)).ok();
-    let to = store.set(&plan.to).map_err(|e| keep("the candidate's set", e)).ok();
-    let eval = store.latest_eval(&plan.to).map_err(|e| keep("the eval report", e)).ok().flatten();
-    let junit = eval.as_ref().map(crate::gate::junit);
+    let mut keep = |what: &str, error: &dyn fmt::Display| gaps.push(format!("{what}: {error}"));
+    let from = store.set(&plan.from).map_err(|e| keep("the stable set", &e)).ok();
+    let to = store.set(&plan.to).map_err(|e| keep("the candidate's set", &e)).ok();
+    let eval = store.latest_eval(&plan.to).map_err(|e| keep("the eval report", &e)).ok().flatten();
+    let eval = eval.and_then(|eval| bounded(eval).map_err(|e| keep("the eval report", &e)).ok());
+    let (eval, left_out) = eval.unzip();
+    if let Some(left_out @ 1..) = left_out {
+        keep("the eval report", &format!("{left_out} of its results are in the store alone"));
+    }
+    let junit = eval.as_ref().and_then(|eval| junit(eval).map_err(|e| keep(JUNIT, &e)).ok());
     let mut records = |failing_only| {
         let query = RecordQuery {
             change_id: Some(change_id.clone()),
@@ -94,7 +127,7 @@ fn collect(inputs: &PackInputs<'_>) -> Result<PackData> {
             limit: LOOKED_THROUGH,
             ..RecordQuery::default()
         };
-        store.records(&query).map_err(|e| keep("the records", e)).unwrap_or_default()
+        store.records(&query).map_err(|e| keep("the records", &e)).unwrap_or_default()
     };
     let compared = [Arm::Stable, Arm::Candidate].map(|arm| {
         let (change_id, arm) = (Some(change_id.clone()), Some(arm));
@@ -107,7 +140,7 @@ fn collect(inputs: &PackInputs<'_>) -> Result<PackData> {
     let representative = pick_representative(records(false));
     let (requests, users) = store
         .exposure(change_id, Arm::Candidate)
-        .map_err(|e| keep("who saw it", e))
+        .map_err(|e| keep("who saw it", &e))
         .unwrap_or_default();
     let gates = journal::written(&entries).into_iter();
     let gates = gates.chain(journal::smoke(&entries)).chain(journal::shadow(&entries)).collect();

@@ -7,10 +7,14 @@
 
 use super::ask::{AskError, Asked};
 use super::lane::{Lane, WAIT_MAX};
+use super::spool::Spool;
 use super::tape::{Outcome, Tape, TapeError};
 use crate::clock::Clock;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::future::Future;
-use tidegate_core::gate::{Case, CaseResult, Unanswered};
+use std::sync::Arc;
+use tidegate_core::gate::{Case, CaseResult, RowError, Rows, Unanswered};
 use tidegate_core::random::Random;
 use tidegate_core::upstream::Failure;
 
@@ -62,17 +66,17 @@ impl<'a> Way<'a> {
     ///
     /// # Errors
     /// A file of answers takes no more.
-    pub(super) async fn answer<'b, F, Fut>(
+    pub(super) async fn answer<F, Fut>(
         &self,
-        case: &'b Case,
+        case: &Arc<Case>,
         item: Item,
         ask: &F,
     ) -> Result<Outcome, TapeError>
     where
-        F: Fn(&'b Case) -> Fut,
+        F: Fn(Arc<Case>) -> Fut,
         Fut: Future<Output = Result<Asked, AskError>>,
     {
-        let outcome = match self.tape.known(case, item.nth, item.repeats) {
+        let outcome = match self.tape.known(case, item.nth, item.repeats)? {
             Some(known) => known,
             None => self.ask_again(case, ask).await,
         };
@@ -81,15 +85,15 @@ impl<'a> Way<'a> {
     }
 
     /// Asks, and again where that can help; with how often it was asked.
-    async fn ask_again<'b, F, Fut>(&self, case: &'b Case, ask: &F) -> Outcome
+    async fn ask_again<F, Fut>(&self, case: &Arc<Case>, ask: &F) -> Outcome
     where
-        F: Fn(&'b Case) -> Fut,
+        F: Fn(Arc<Case>) -> Fut,
         Fut: Future<Output = Result<Asked, AskError>>,
     {
         let mut tries = 1;
         loop {
             let pass = self.lane.enter(self.clock).await;
-            let asked = ask(case).await;
+            let asked = ask(Arc::clone(case)).await;
             let (wait, most) = match &asked {
                 Ok(_) => {
                     pass.answered();
@@ -124,22 +128,26 @@ impl<'a> Way<'a> {
 
 /// Results by case, put together as they come.
 pub(super) struct Merged {
-    cases: Vec<Slot>,
+    results: Spool<CaseResult>,
+    /// Where the result of each case is; `None` while a repeat is missing.
+    places: Vec<Option<u32>>,
+    /// Repeats that are there of cases of which one is missing: which, and where they are.
+    open: BTreeMap<usize, Vec<(u32, usize)>>,
     answered: usize,
 }
 
-enum Slot {
-    /// Repeats that are there, of so many.
-    Open { runs: Vec<(u32, CaseResult)>, of: u32 },
-    /// The case's result.
-    Done(Box<CaseResult>),
+/// Why a result was not added.
+pub(super) enum Unmerged {
+    /// The disk takes no more.
+    Full(TapeError),
+    /// A repeat cannot be read again.
+    Row(RowError),
 }
 
 impl Merged {
-    /// For cases with so many repeats each.
-    pub(super) fn new(counts: &[u32]) -> Merged {
-        let open = |of: &u32| Slot::Open { runs: Vec::new(), of: *of };
-        Merged { cases: counts.iter().map(open).collect(), answered: 0 }
+    /// For so many cases.
+    pub(super) fn new(cases: usize, results: Spool<CaseResult>) -> Merged {
+        Merged { results, places: vec![None; cases], open: BTreeMap::new(), answered: 0 }
     }
 
     /// How many askings are over.
@@ -148,32 +156,46 @@ impl Merged {
     }
 
     /// Adds the result of one asking; `merge` makes one of all repeats, which it gets in order.
+    ///
+    /// # Errors
+    /// It cannot be put aside.
     pub(super) fn add(
         &mut self,
         item: Item,
         result: CaseResult,
         merge: impl Fn(Vec<CaseResult>) -> Option<CaseResult>,
-    ) {
+    ) -> Result<(), Unmerged> {
         self.answered += 1;
-        let Some(slot) = self.cases.get_mut(item.at) else { return };
-        let Slot::Open { runs, of } = slot else { return };
-        runs.push((item.nth, result));
-        if runs.len() == *of as usize {
-            runs.sort_by_key(|(nth, _)| *nth);
-            let runs = std::mem::take(runs).into_iter().map(|(_, result)| result).collect();
-            if let Some(merged) = merge(runs) {
-                *slot = Slot::Done(Box::new(merged));
+        let mut place = self.push(result)?;
+        if item.repeats > 1 {
+            let runs = self.open.entry(item.at).or_default();
+            runs.push((item.nth, place));
+            if runs.len() < item.repeats as usize {
+                return Ok(());
             }
+            let mut runs = self.open.remove(&item.at).unwrap_or_default();
+            runs.sort_by_key(|(nth, _)| *nth);
+            let all = runs.iter().map(|(_, at)| self.results.get(*at).map(Cow::into_owned));
+            let all: Result<Vec<CaseResult>, RowError> = all.collect();
+            let Some(merged) = merge(all.map_err(Unmerged::Row)?) else { return Ok(()) };
+            place = self.push(merged)?;
         }
+        if let Some(of_case) = self.places.get_mut(item.at) {
+            *of_case = u32::try_from(place).ok();
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, result: CaseResult) -> Result<usize, Unmerged> {
+        self.results.push(result).map_err(|source| {
+            Unmerged::Full(TapeError::File { file: self.results.folder().to_owned(), source })
+        })
     }
 
     /// The results in the order of the cases.
-    pub(super) fn results(self) -> Vec<CaseResult> {
-        let done = |slot| match slot {
-            Slot::Done(result) => Some(*result),
-            Slot::Open { .. } => None,
-        };
-        self.cases.into_iter().filter_map(done).collect()
+    pub(super) fn results(self) -> Rows<CaseResult> {
+        let places = self.places.into_iter().flatten();
+        self.results.rows().pick(places.map(|place| place as usize).collect())
     }
 }
 

@@ -7,7 +7,7 @@ use crate::version_set::SetError;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
-use tidegate_core::gate::CaseSetError;
+use tidegate_core::gate::{CaseSetError, RowError};
 use tidegate_core::ids::ChangeId;
 
 /// Why an eval, a replay or a write-back was not done.
@@ -34,12 +34,18 @@ pub(crate) enum GateError {
     /// Somebody ended the run.
     #[error("the run was interrupted after {answered} of {of} answers")]
     Interrupted { answered: usize, of: usize, kept: bool },
+    /// A case or a result that was put aside.
+    #[error(transparent)]
+    Row(#[from] RowError),
     /// There is nothing to ask again.
     #[error("release `{release}` has no case in {}", file.display())]
     NothingToReplay { release: ChangeId, file: PathBuf },
     /// A case or a report has no JSON form.
     #[error("{what} is not JSON: {source}")]
     NoJson { what: &'static str, source: serde_json::Error },
+    /// A file of ours that is to be read.
+    #[error("{what} cannot be read: {source}")]
+    Unread { what: String, source: io::Error },
     /// A file of ours; it is as it was.
     #[error("{what} cannot be written: {source}")]
     Unwritten { what: String, source: io::Error },
@@ -90,6 +96,12 @@ pub(crate) enum CasesError {
     /// A check that asks what the project has not set up.
     #[error("{place}: case `{id}` has a check `{check}`, and the project has no `{key}`")]
     NoSource { place: String, id: String, check: String, key: String },
+    /// Cases beyond the first thousand, which are put aside on disk.
+    #[error("the cases cannot be put aside in {}: {source}", folder.display())]
+    Unkept { folder: PathBuf, source: io::Error },
+    /// A case that was put aside.
+    #[error(transparent)]
+    Lost(#[from] RowError),
     /// All files together are no eval set; `file` is where cases are added.
     #[error("{problem}")]
     NoSet { problem: CaseSetError, file: PathBuf },

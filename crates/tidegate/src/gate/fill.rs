@@ -34,7 +34,7 @@ pub(crate) fn fill_csv(
         (None, Some(cases)) => read_bytes(here, cases)?.unwrap_or_default(),
         (None, None) => (HEADER.join(",") + "\n").into_bytes(),
     };
-    let bytes = filled(report, &bytes, target, !is_cases)?;
+    let bytes = filled(report, bytes, target, !is_cases)?;
     replace_file(target, &bytes)
         .map_err(|source| GateError::Unwritten { what: target.display().to_string(), source })
 }
@@ -47,19 +47,20 @@ fn is_same(one: &Path, other: &Path) -> bool {
 /// The bytes of a case file, filled.
 fn filled(
     report: &EvalReport,
-    bytes: &[u8],
+    bytes: Vec<u8>,
     name: &Path,
     add: bool,
 ) -> Result<Vec<u8>, CasesError> {
     let mut table = case_table(bytes, name)?;
     let id_column = table.column(&["case_id", "id"]).unwrap_or_default();
     let (pass, notes) = (table.ensure_column("pass"), table.ensure_column("notes"));
-    let mut left: BTreeMap<&str, &CaseResult> =
-        report.results.iter().map(|result| (result.case.id.as_str(), result)).collect();
+    let mut left: BTreeMap<String, usize> = BTreeMap::new();
+    for (at, result) in report.results.iter().enumerate() {
+        left.insert(result?.case.id.clone(), at);
+    }
     for row in table.rows.clone() {
-        let id = table.cell(&row, id_column).trim().to_owned();
-        let Some(result) = left.remove(id.as_str()) else { continue };
-        let (verdict, finding) = finding(result);
+        let Some(at) = left.remove(table.cell(&row, id_column).trim()) else { continue };
+        let (verdict, finding) = finding(report.results.read(at)?.as_ref());
         let written = table.cell(&row, notes).into_owned();
         let of_run = note_of_machine(&written).map(|(_, said)| said.split(':').next());
         let there = table.cell(&row, pass).trim().to_owned();
@@ -69,8 +70,12 @@ fn filled(
         table.fill(&row, notes, &noted(&written, &finding));
     }
     if add {
-        for result in report.results.iter().filter(|r| left.contains_key(r.case.id.as_str())) {
-            let (verdict, finding) = finding(result);
+        for result in report.results.iter() {
+            let result = result?;
+            if !left.contains_key(&result.case.id) {
+                continue;
+            }
+            let (verdict, finding) = finding(&result);
             let case = &result.case;
             table.push(&[
                 ("case_id", &case.id),

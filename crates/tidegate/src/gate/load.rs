@@ -13,7 +13,8 @@ mod table;
 
 use super::checks::Scorer;
 use super::error::{CasesError, EncodingProblem};
-use super::outside::check_sources;
+use super::outside::check_source;
+use super::spool::Spool;
 use crate::config::{self, Adversarial, GateFile, Loaded, PromptConfig};
 use crate::version_set::PackedSet;
 use std::fs::File;
@@ -24,10 +25,11 @@ use tidegate_core::gate::{
 };
 use tidegate_core::version_set::ArtifactKind;
 
-pub(crate) use csv_cases::{HEADER, case_cell, case_table, note_of_machine, read_csv};
+pub(crate) use csv_cases::{HEADER, case_cell, case_table, note_of_machine};
 pub(crate) use defaults::Defaults;
 use encoding::Encoding;
-pub(crate) use forms::{Form, read_file};
+pub(crate) use forms::{Form, each_case, read_file};
+use jsonl_cases::each_line;
 pub(crate) use jsonl_cases::read_jsonl;
 pub(crate) use prompt_tests::{PromptTests, prompt_tests};
 pub(crate) use schema::case_schema;
@@ -49,7 +51,7 @@ const TEXT_MAX_BYTES: usize = 8 * 1024 * 1024;
 pub(crate) fn load_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet, CasesError> {
     let set = all_cases(loaded, packed)?;
     set.check().map_err(|error| set_error(error, &loaded.project.evals.cases))?;
-    Ok(sampled(set, loaded))
+    sampled(set, loaded)
 }
 
 /// The same without asking whether they are a whole eval set.
@@ -59,13 +61,27 @@ pub(crate) fn load_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet,
 /// table with another header, another encoding, a risk, key or check that does not exist, an id
 /// given twice.
 pub(crate) fn read_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet, CasesError> {
-    Ok(sampled(all_cases(loaded, packed)?, loaded))
+    sampled(all_cases(loaded, packed)?, loaded)
 }
 
-fn sampled(set: CaseSet, loaded: &Loaded) -> CaseSet {
+fn sampled(set: CaseSet, loaded: &Loaded) -> Result<CaseSet, CasesError> {
     match loaded.project.evals.sample_size {
-        Some(size) => set.sample(size),
-        None => set,
+        Some(size) => Ok(set.sample(size)?),
+        None => Ok(set),
+    }
+}
+
+/// Takes cases one after the other.
+pub(crate) type Take<'a> = &'a mut dyn FnMut(Case) -> Result<(), CasesError>;
+
+/// Puts a case behind those that were read before.
+///
+/// # Errors
+/// The disk takes no more of them.
+pub(crate) fn put_aside(cases: &mut Spool<Case>, case: Case) -> Result<(), CasesError> {
+    match cases.push(case) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(CasesError::Unkept { folder: cases.folder().to_owned(), source }),
     }
 }
 
@@ -80,17 +96,24 @@ pub(crate) fn all_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet, 
         contract: loaded.project.contract.output.as_ref(),
         as_written: false,
     };
-    let mut cases = of_files(loaded, &defaults)?;
-    if let Some((config, file)) = prompt_config(packed)? {
-        cases.extend(prompt_cases(&config, &file, &defaults)?);
+    let mut cases = Spool::new(&loaded.root);
+    {
+        let mut take = |case: Case| {
+            check_source(loaded, &case)?;
+            put_aside(&mut cases, case)
+        };
+        of_files(loaded, &defaults, &mut take)?;
+        if let Some((config, file)) = prompt_config(packed)? {
+            prompt_cases(&config, &file, &defaults)?.into_iter().try_for_each(&mut take)?;
+        }
+        let adversarial = match evals.adversarial {
+            Adversarial::Off => Vec::new(),
+            Adversarial::Echo => adversarial_cases(false),
+            Adversarial::Literal => adversarial_cases(true),
+        };
+        adversarial.into_iter().try_for_each(&mut take)?;
     }
-    match evals.adversarial {
-        Adversarial::Off => {}
-        Adversarial::Echo => cases.extend(adversarial_cases(false)),
-        Adversarial::Literal => cases.extend(adversarial_cases(true)),
-    }
-    check_sources(loaded, &cases)?;
-    let mut set = CaseSet { cases };
+    let mut set = CaseSet { cases: cases.rows() };
     set.check_ids().map_err(|error| set_error(error, &evals.cases))?;
     if let Some(file) = GateFile::of(loaded)? {
         file.mark(&mut set);
@@ -103,40 +126,33 @@ pub(crate) fn all_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet, 
 /// # Errors
 /// As [`read_cases`].
 pub(crate) fn file_cases(loaded: &Loaded) -> Result<Vec<Case>, CasesError> {
-    of_files(loaded, &Defaults::AS_WRITTEN)
+    let mut cases = Vec::new();
+    of_files(loaded, &Defaults::AS_WRITTEN, &mut |case| {
+        cases.push(case);
+        Ok(())
+    })?;
+    Ok(cases)
 }
 
-fn of_files(loaded: &Loaded, defaults: &Defaults<'_>) -> Result<Vec<Case>, CasesError> {
+fn of_files(loaded: &Loaded, defaults: &Defaults<'_>, take: Take<'_>) -> Result<(), CasesError> {
     let evals = &loaded.project.evals;
-    let read = |path, least| read_file(&loaded.root, path, least, defaults);
-    let Some(mut cases) = read(&evals.cases, Severity::Normal)? else {
+    if !each_case(&loaded.root, &evals.cases, (Severity::Normal, defaults), take)? {
         let (file, header) = (evals.cases.clone(), HEADER.join(","));
         return Err(CasesError::NoFile { file, header });
-    };
+    }
     // Cases that are no table take the place of the dataset as well: it may be the same file.
-    let dataset = (Form::of(&evals.cases) == Form::Table).then_some(&evals.dataset);
-    if let Some(dataset) = dataset {
-        add(&mut cases, read(dataset, Severity::Normal)?.unwrap_or_default());
+    if Form::of(&evals.cases) == Form::Table {
+        each_case(&loaded.root, &evals.dataset, (Severity::Normal, defaults), take)?;
     }
     // These two are written by Tidegate, line by line, whatever they are called.
     for (path, least) in
         [(&evals.regression, Severity::Blocking), (&evals.samples, Severity::Normal)]
     {
         if let Some(text) = read_text(&loaded.root, path)? {
-            cases.extend(read_jsonl(&text, path, least, defaults)?);
+            each_line(&text, path, (least, defaults), take)?;
         }
     }
-    Ok(cases)
-}
-
-/// Adds cases behind the others; the longer list is not copied, which may be most of the memory.
-pub(crate) fn add(cases: &mut Vec<Case>, mut more: Vec<Case>) {
-    if more.len() > cases.len() {
-        more.splice(0..0, std::mem::take(cases));
-        *cases = more;
-    } else {
-        cases.append(&mut more);
-    }
+    Ok(())
 }
 
 /// The `config.yaml` of the set's prompt and its name for errors; `None` where there is none.
@@ -152,7 +168,7 @@ pub(crate) fn prompt_config(
     let Some(bytes) = packed.blobs.get(&file.digest) else {
         return Err(CasesError::NotPacked { file: name });
     };
-    let (text, _) = Encoding::decode(bytes, &name)?;
+    let (text, _) = Encoding::decode(bytes.clone(), &name)?;
     let config = config::parse_yaml(&text, Path::new(&name))?;
     Ok(Some((config, name)))
 }
@@ -240,7 +256,7 @@ fn content_id(system: Option<&str>, input: &str, messages: &[serde_json::Value])
 /// As [`read_bytes`]; or its encoding is not one that is read.
 pub(crate) fn read_text(root: &Path, path: &Path) -> Result<Option<String>, CasesError> {
     let bytes = read_bytes(root, path)?;
-    let text = bytes.map(|bytes| Encoding::decode(&bytes, &path.display().to_string()));
+    let text = bytes.map(|bytes| Encoding::decode(bytes, &path.display().to_string()));
     Ok(text.transpose()?.map(|(text, _)| text))
 }
 

@@ -64,6 +64,7 @@ mod ask;
 mod asking;
 mod lane;
 mod run;
+mod spool;
 mod tape;
 
 mod checks;
@@ -86,7 +87,7 @@ mod samples;
 mod write_back;
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 pub(crate) use ask::{AskError, Asked, ask};
@@ -96,22 +97,31 @@ pub(crate) use error::{CasesError, EncodingProblem, GateError};
 pub(crate) use fill::fill_csv;
 pub(crate) use harmed::{Answers, quantile};
 pub(crate) use load::{
-    Defaults, Form, HEADER, PromptTests, Table, add as add_cases, all_cases, case_cell,
-    case_schema, file_cases, load_cases, prompt_tests, read_bytes, read_cases, read_file,
+    Defaults, Form, HEADER, PromptTests, Table, all_cases, case_cell, case_schema, each_case,
+    file_cases, load_cases, prompt_tests, put_aside, read_bytes, read_cases, read_file,
     read_members, read_text,
 };
 pub(crate) use policy::{gate_file, judge_written, latest_report, policy_of};
 pub(crate) use project::{Asking, eval_project};
 pub(crate) use replay::replay;
-pub(crate) use report::{annotations, case_notes, html, junit, sarif, save, summary};
+pub(crate) use report::{CaseNotes, annotations, case_notes, html, junit, sarif, save, summary};
 pub(crate) use run::{REPEAT_MAX, RunOptions, Subject, deadlines, run, run_with};
 pub(crate) use samples::{Sampled, write_samples};
+pub(crate) use spool::{Spool, hand_over, remove_handed_over, take_over};
 pub(crate) use tape::{Tape, TapeError, TapeOptions, close as close_tape};
 pub(crate) use write_back::{Harm, Harmed, length_of, write_back, written_back};
 
 /// Replaces a file as a whole: after a crash it is the old one or the new one, never half of it.
 /// Makes its folder where there is none; a link is followed.
 pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    replace_file_with(path, |out| out.write_all(bytes))
+}
+
+/// The same with what is written piece by piece.
+pub(crate) fn replace_file_with(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> std::io::Result<()> {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     // A bare name has the parent ``, which cannot be opened.
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -119,7 +129,7 @@ pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let draft = folder.join(format!(".{name}.{}.tmp", std::process::id()));
-    let written = write_through(&draft, bytes)
+    let written = write_through(&draft, write)
         .and_then(|()| keep_permissions(&path, &draft))
         .and_then(|()| std::fs::rename(&draft, &path));
     if written.is_err() {
@@ -141,8 +151,11 @@ fn keep_permissions(from: &Path, to: &Path) -> std::io::Result<()> {
     }
 }
 
-fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+fn write_through(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    write(&mut file)?;
+    file.into_inner()?.sync_all()
 }

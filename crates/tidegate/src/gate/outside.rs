@@ -12,9 +12,10 @@ use crate::spending::Account;
 use crate::upstream::{Embedder, Endpoints, SetupError, UpstreamError, cost};
 use crate::version_set::SetError;
 use futures_util::future::try_join_all;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tidegate_core::gate::{
-    About, Brought, Case, CaseResult, Check, Found, JudgeRecord, Need, Source, agreement, found,
+    About, Brought, Case, Check, Found, JudgeRecord, Labelled, Need, RowError, Rows, Source, found,
     need, source,
 };
 use tidegate_core::ids::UnixMs;
@@ -52,12 +53,13 @@ impl Outside {
     /// What they ask is not set up, or cannot be asked: no key, no address.
     pub(crate) fn new(
         loaded: &Loaded,
-        cases: &[Case],
+        cases: &Rows<Case>,
         clock: &Clock,
         account: Option<Account>,
     ) -> Result<Outside, GateError> {
         let (evals, upstreams) = (&loaded.project.evals, &loaded.project.upstreams);
-        let asks = |wanted| asks(cases, wanted);
+        let asked = asked(cases)?;
+        let asks = |wanted| asked.contains(&wanted);
         let is_formula = evals.scoring != Scoring::Mean && evals.embeddings.is_some();
         let service = service(loaded).filter(|_| asks(Source::Embeddings) || is_formula);
         let embedder = service.map(|service| Embedder::named(EMBEDDINGS, service)).transpose();
@@ -159,13 +161,9 @@ impl Outside {
     }
 
     /// What is known of the judge that was asked, where one was.
-    pub(crate) fn judge_record(
-        &self,
-        candidate: &str,
-        results: &[CaseResult],
-    ) -> Option<JudgeRecord> {
+    pub(crate) fn judge_record(&self, candidate: &str, labelled: Labelled) -> Option<JudgeRecord> {
         let record = self.judge.as_ref()?.record(candidate);
-        Some(JudgeRecord { agreement: agreement(results), ..record })
+        Some(JudgeRecord { agreement: labelled.agreement(), ..record })
     }
 }
 
@@ -184,23 +182,25 @@ fn service(loaded: &Loaded) -> Option<&EmbeddingService> {
     project.evals.embeddings.as_ref().or_else(of_index)
 }
 
-/// Every check of the cases.
-fn listed(cases: &[Case]) -> impl Iterator<Item = (&Case, &Check)> {
-    cases.iter().flat_map(|case| case.checks.listed.iter().map(move |check| (case, check)))
+/// What the checks of the cases ask.
+///
+/// # Errors
+/// A case cannot be read.
+pub(super) fn asked(cases: &Rows<Case>) -> Result<BTreeSet<Source>, RowError> {
+    let mut asked = BTreeSet::new();
+    for case in cases.iter() {
+        asked.extend(case?.checks.listed.iter().filter_map(|check| source(check.kind)));
+    }
+    Ok(asked)
 }
 
-/// Whether a check of the cases asks this.
-pub(super) fn asks(cases: &[Case], wanted: Source) -> bool {
-    listed(cases).any(|(_, check)| source(check.kind) == Some(wanted))
-}
-
-/// Whether the project has what its cases ask.
+/// Whether the project has what a case asks.
 ///
 /// # Errors
 /// The first check that asks what is not set up.
-pub(crate) fn check_sources(loaded: &Loaded, cases: &[Case]) -> Result<(), CasesError> {
+pub(crate) fn check_source(loaded: &Loaded, case: &Case) -> Result<(), CasesError> {
     let evals = &loaded.project.evals;
-    for (case, check) in listed(cases) {
+    for check in &case.checks.listed {
         let name = check.value.as_str().unwrap_or_default();
         let (is_there, key) = match source(check.kind) {
             None => continue,

@@ -2,13 +2,13 @@
 
 use super::error::GateError;
 use super::load::{load_cases, prompt_config};
-use super::outside::asks;
+use super::outside::asked;
 use crate::config::{GateFile, Loaded, is_this_machine, listen_addr};
 use crate::store::{Evals as _, Store};
 use crate::version_set::PackedSet;
 use std::collections::BTreeMap;
 use tidegate_core::gate::{
-    ACCURACY, Case, EvalReport, GatePolicy, HeldTo, JudgedBy, Known, Source, WORST_SLICE,
+    ACCURACY, Case, EvalReport, GatePolicy, HeldTo, JudgedBy, Known, Rows, Source, WORST_SLICE,
     WrittenAnswer, WrittenGate,
 };
 use tidegate_core::ids::UnixMs;
@@ -23,7 +23,7 @@ use tidegate_core::journal::ControlState;
 pub(crate) fn policy_of(
     loaded: &Loaded,
     packed: &PackedSet,
-    cases: &[Case],
+    cases: &Rows<Case>,
 ) -> Result<GatePolicy, GateError> {
     policy_with(loaded, packed, cases, loaded.project.evals.threshold)
 }
@@ -35,7 +35,7 @@ pub(crate) fn policy_of(
 pub(crate) fn held_to(
     loaded: &Loaded,
     packed: &PackedSet,
-    cases: &[Case],
+    cases: &Rows<Case>,
     accuracy: Option<f64>,
 ) -> Result<HeldTo, GateError> {
     let own = policy_of(loaded, packed, cases)?;
@@ -48,16 +48,19 @@ pub(crate) fn held_to(
 fn policy_with(
     loaded: &Loaded,
     packed: &PackedSet,
-    cases: &[Case],
+    cases: &Rows<Case>,
     accuracy: f64,
 ) -> Result<GatePolicy, GateError> {
     let evals = &loaded.project.evals;
     let file = gate_file(loaded)?;
     let prompt = prompt_config(packed)?;
     let prompt = prompt.as_ref().map(|(config, file)| (&config.thresholds, file.as_str()));
-    let judge = evals.judge.as_ref().filter(|_| asks(cases, Source::Judge));
-    let judge =
-        judge.map(|judge| JudgedBy { model: judge.model.clone(), version: judge.version.clone() });
+    let judge = match &evals.judge {
+        Some(judge) if asked(cases)?.contains(&Source::Judge) => {
+            Some(JudgedBy { model: judge.model.clone(), version: judge.version.clone() })
+        }
+        Some(_) | None => None,
+    };
     let demanded = demands(accuracy, evals.worst_slice, prompt, file)?;
     Ok(GatePolicy { max_drop: evals.max_drop, judge, ..demanded })
 }
@@ -118,15 +121,15 @@ pub(crate) fn judge_written(
         return Ok(None);
     };
     let cases = load_cases(loaded, packed).map(|set| set.cases.len());
-    let failing = latest.into_iter().flat_map(|report| &report.results);
-    let failing = failing.filter(|result| result.error.is_none() && !result.is_correct());
+    let rows = latest.into_iter().flat_map(|report| &report.failure_table);
+    let failing = rows.flat_map(|row| row.failed.iter().map(|(id, _)| id.clone()));
     let stop_path = !loaded.project.contract.missing().contains(&"stop_path");
     let known = Known {
         now,
         protection: protection(loaded),
         cases: cases.map_err(|error| error.to_string()),
         stop_path,
-        failing: failing.map(|result| result.case.id.clone()).collect(),
+        failing: failing.collect(),
     };
     Ok(Some(until.judge(gate, &known)))
 }

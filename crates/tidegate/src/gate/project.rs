@@ -13,7 +13,7 @@ use crate::spending::Spending;
 use crate::store::{Evals as _, Store};
 use crate::version_set::{LiveSet, PackOverrides, pack};
 use std::sync::Arc;
-use tidegate_core::gate::{CheckKind, EvalReport, ModelFiles};
+use tidegate_core::gate::{CheckKind, EvalReport, Labelled, ModelFiles};
 
 /// How the cases of a project are asked.
 #[derive(Debug, Clone)]
@@ -81,7 +81,7 @@ pub(crate) async fn eval_project(
         let asked = cases.cases.len();
         output::stderr(format!("note: evals.sample_size is {size}: {asked} cases are asked"));
     }
-    for note in case_notes(&cases) {
+    for note in case_notes(&cases.cases)? {
         output::stderr(format!("note: {note}"));
     }
     if let Some(warning) = outdated(loaded) {
@@ -101,7 +101,7 @@ pub(crate) async fn eval_project(
     options.concurrency = asking.concurrency.unwrap_or(options.concurrency);
     options.measure.clone_from(&asking.measure);
     options.previous = store.last_passed_eval()?;
-    if let Some(judge) = options.outside.judge_record(&live.model, &[])
+    if let Some(judge) = options.outside.judge_record(&live.model, Labelled::default())
         && judge.same_family
     {
         let (judge, judged) = (&judge.model, &live.model);

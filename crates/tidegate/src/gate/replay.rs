@@ -17,7 +17,7 @@ use crate::version_set::{LiveSet, PackedSet};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tidegate_core::gate::{Case, CaseResult, CaseSet, Severity};
+use tidegate_core::gate::{Case, CaseResult, CaseSet, RowError, Rows, Severity};
 use tidegate_core::ids::ChangeId;
 use tidegate_core::upstream::Failure;
 
@@ -58,11 +58,11 @@ pub(crate) async fn replay(
         return Err(GateError::NothingToReplay { release, file });
     }
     let live = Arc::new(LiveSet::new(packed, &loaded.root, clock)?);
-    let options = RunOptions::of(loaded, packed, &cases, clock, Some(spending))?;
+    let cases = CaseSet::from(copies(&cases));
+    let options = RunOptions::of(loaded, packed, &cases.cases, clock, Some(spending))?;
     let options = RunOptions { as_served: true, ..options };
-    let report =
-        run(&live, &CaseSet { cases: copies(&cases) }, &options, &Tape::default(), clock).await?;
-    let rates = rates(&report.results);
+    let report = run(&live, &cases, &options, &Tape::default(), clock).await?;
+    let rates = rates(&report.results)?;
     let marked = marked(&text, &rates)?;
     replace_file(&loaded.root.join(path), marked.as_bytes())
         .map_err(|source| GateError::Unwritten { what: path.display().to_string(), source })?;
@@ -81,9 +81,10 @@ fn copies(cases: &[Case]) -> Vec<Case> {
 }
 
 /// The rate of each case; a fault of the way to the upstream is not counted.
-fn rates(results: &[CaseResult]) -> BTreeMap<String, Rate> {
+fn rates(results: &Rows<CaseResult>) -> Result<BTreeMap<String, Rate>, RowError> {
     let mut rates: BTreeMap<String, Rate> = BTreeMap::new();
-    for result in results {
+    for result in results.iter() {
+        let result = result?;
         let rate = rates.entry(result.case.id.clone()).or_default();
         let failure = result.unanswered.and_then(|unanswered| unanswered.failure);
         let is_unjudged = result.error.is_some() && result.actual.is_some();
@@ -102,7 +103,7 @@ fn rates(results: &[CaseResult]) -> BTreeMap<String, Rate> {
             rate.failed += u32::from(!result.is_correct());
         }
     }
-    rates
+    Ok(rates)
 }
 
 /// The regression file with the rates in the lines of these cases; other lines keep every byte.

@@ -13,8 +13,9 @@ pub(crate) use summary::summary;
 use super::error::GateError;
 use crate::output::one_line;
 use std::fmt::Write as _;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use tidegate_core::gate::{Case, CaseResult, CaseSet, EvalReport, GateVerdict};
+use tidegate_core::gate::{Case, CaseResult, EvalReport, GateVerdict, RowError, Rows};
 use tidegate_core::text::markup_escape;
 
 /// Ids of one list that a terminal shows; the file has them all.
@@ -22,41 +23,84 @@ const SHOWN: usize = 6;
 
 /// What a person should know of the cases, one sentence each: words that no check covers, cases
 /// that wait for a person, and written-back cases that did not fail again.
-pub(crate) fn case_notes(set: &CaseSet) -> Vec<String> {
-    let of = |wanted: &dyn Fn(&Case) -> bool| -> Vec<&str> {
-        set.cases.iter().filter(|case| wanted(case)).map(|case| case.id.as_str()).collect()
-    };
-    let not_reproduced = |case: &Case| {
-        case.handling.reproduced.as_deref().is_some_and(|rate| rate.starts_with("0/"))
-    };
-    [
-        (
-            of(&|case| case.handling.uncovered),
-            "no check covers what `expected_behavior` says",
-            "add a check or an `expected` answer",
-        ),
-        (
-            of(&|case| case.handling.needs_review),
-            "no check covers what was wrong with the answer",
-            "say what is right, then remove `needs_review`",
-        ),
-        (
-            of(&not_reproduced),
-            "written back from an incident, and did not fail again when asked as served",
-            "the cause may lie in the conversation before it",
-        ),
-    ]
-    .into_iter()
-    .filter(|(ids, _, _)| !ids.is_empty())
-    .map(|(ids, what, what_to_do)| {
-        let mut names: Vec<String> =
-            ids.iter().take(SHOWN).map(|id| format!("`{}`", one_line(id))).collect();
-        if ids.len() > SHOWN {
-            names.push(format!("{} more", ids.len() - SHOWN));
+///
+/// # Errors
+/// A case cannot be read.
+pub(crate) fn case_notes(cases: &Rows<Case>) -> Result<Vec<String>, RowError> {
+    let mut notes = CaseNotes::default();
+    for case in cases.iter() {
+        notes.add(case?.as_ref());
+    }
+    Ok(notes.sentences())
+}
+
+/// The cases that something is to be known of.
+#[derive(Debug, Default)]
+pub(crate) struct CaseNotes {
+    uncovered: Named,
+    needs_review: Named,
+    not_reproduced: Named,
+}
+
+/// The ids of the first cases, and how many there are.
+#[derive(Debug, Default)]
+struct Named {
+    first: Vec<String>,
+    count: usize,
+}
+
+impl Named {
+    fn add(&mut self, case: &Case) {
+        self.count += 1;
+        if self.first.len() < SHOWN {
+            self.first.push(format!("`{}`", one_line(&case.id)));
         }
-        format!("{what}: {}; {what_to_do}", names.join(", "))
-    })
-    .collect()
+    }
+}
+
+impl CaseNotes {
+    /// Looks at a case.
+    pub(crate) fn add(&mut self, case: &Case) {
+        let rate = case.handling.reproduced.as_deref();
+        for (named, is_one) in [
+            (&mut self.uncovered, case.handling.uncovered),
+            (&mut self.needs_review, case.handling.needs_review),
+            (&mut self.not_reproduced, rate.is_some_and(|rate| rate.starts_with("0/"))),
+        ] {
+            if is_one {
+                named.add(case);
+            }
+        }
+    }
+
+    /// What is to be known, one sentence each.
+    pub(crate) fn sentences(self) -> Vec<String> {
+        let all = [
+            (
+                self.uncovered,
+                "no check covers what `expected_behavior` says",
+                "add a check or an `expected` answer",
+            ),
+            (
+                self.needs_review,
+                "no check covers what was wrong with the answer",
+                "say what is right, then remove `needs_review`",
+            ),
+            (
+                self.not_reproduced,
+                "written back from an incident, and did not fail again when asked as served",
+                "the cause may lie in the conversation before it",
+            ),
+        ];
+        let there = all.into_iter().filter(|(named, _, _)| named.count > 0);
+        let sentence = |(Named { first: mut names, count }, what, what_to_do): (Named, _, _)| {
+            if count > SHOWN {
+                names.push(format!("{} more", count - SHOWN));
+            }
+            format!("{what}: {}; {what_to_do}", names.join(", "))
+        };
+        there.map(sentence).collect()
+    }
 }
 
 /// Writes `reports/evaluation_{unix_time}.json` and gives its path. A second report of
@@ -75,35 +119,41 @@ pub(crate) fn save(report: &EvalReport, root: &Path) -> Result<PathBuf, GateErro
     let names = std::iter::once(stem.clone()).chain((2..1000).map(|n| format!("{stem}_{n}")));
     let free = names.map(|name| folder.join(name + ".json")).find(|path| !path.exists());
     let path = free.unwrap_or_else(|| folder.join(stem + ".json"));
-    let mut text = serde_json::to_string_pretty(report)
-        .map_err(|source| GateError::NoJson { what: "the report", source })?;
-    text.push('\n');
-    super::replace_file(&path, text.as_bytes()).map_err(|error| failed(&path, error))?;
+    let written = super::replace_file_with(&path, |out| {
+        serde_json::to_writer_pretty(&mut *out, report)?;
+        out.write_all(b"\n")
+    });
+    written.map_err(|error| failed(&path, error))?;
     Ok(path)
 }
 
 /// The run as JUnit XML: a failure is `failure`, a missing answer is `error`, a
 /// case's class is its risk and its name its id.
-pub(crate) fn junit(report: &EvalReport) -> String {
-    let errors = report.results.iter().filter(|result| result.error.is_some()).count();
+///
+/// # Errors
+/// It cannot be written, or a result cannot be read.
+pub(crate) fn junit(report: &EvalReport, out: &mut dyn Write) -> io::Result<()> {
+    let errors: usize = report.failure_table.iter().map(|row| row.errors.len()).sum();
     let failures = report.total - report.correct - errors;
-    let time: u64 = report.results.iter().map(|result| result.latency_ms).sum();
+    let mut time: u64 = 0;
+    for result in report.results.iter() {
+        time += result.map_err(io::Error::other)?.latency_ms;
+    }
     let counts = format!(
         "tests=\"{}\" failures=\"{failures}\" errors=\"{errors}\" time=\"{}\"",
         report.total,
         seconds(time)
     );
-    let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    // Writing to a String cannot fail.
-    let _ = writeln!(xml, "<testsuites name=\"tidegate eval\" {counts}>");
-    let _ = writeln!(
-        xml,
+    writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
+    writeln!(out, "<testsuites name=\"tidegate eval\" {counts}>")?;
+    writeln!(
+        out,
         "  <testsuite name=\"{} {}\" timestamp=\"{}\" {counts}>",
         escaped(&report.model),
         report.version_set,
         crate::clock::rfc3339(report.at)
-    );
-    let _ = writeln!(xml, "    <properties>");
+    )?;
+    writeln!(out, "    <properties>")?;
     for (name, value) in [
         ("run_id", report.run_id.as_str()),
         ("version_set", report.version_set.as_str()),
@@ -111,14 +161,13 @@ pub(crate) fn junit(report: &EvalReport) -> String {
         ("verdict", verdict(report.verdict)),
     ] {
         let value = escaped(value);
-        let _ = writeln!(xml, "      <property name=\"{name}\" value=\"{value}\"/>");
+        writeln!(out, "      <property name=\"{name}\" value=\"{value}\"/>")?;
     }
-    let _ = writeln!(xml, "    </properties>");
-    for result in &report.results {
-        xml.push_str(&junit_case(result));
+    writeln!(out, "    </properties>")?;
+    for result in report.results.iter() {
+        out.write_all(junit_case(result.map_err(io::Error::other)?.as_ref()).as_bytes())?;
     }
-    xml.push_str("  </testsuite>\n</testsuites>\n");
-    xml
+    out.write_all(b"  </testsuite>\n</testsuites>\n")
 }
 
 /// A verdict's word.

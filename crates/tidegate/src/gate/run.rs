@@ -8,13 +8,14 @@
 //! some of them says `flaky, held in 3 of 4`, so that noise is not taken for a verdict.
 
 use super::ask::{AskError, Asked, ask};
-use super::asking::{Item, Merged, Way, order};
+use super::asking::{Item, Merged, Unmerged, Way, order};
 use super::checks::{Scorer, Seen};
 use super::error::GateError;
 use super::outside::Outside;
 use super::policy::held_to;
 use super::scored::{Scored, scored};
-use super::tape::Tape;
+use super::spool::Spool;
+use super::tape::{Tape, TapeError};
 use crate::clock::Clock;
 use crate::config::{Loaded, Scoring};
 use crate::interrupt::interrupted;
@@ -28,14 +29,15 @@ use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::gate::{
-    ACCURACY, Case, CaseResult, CaseSet, Check, CheckKind, CheckResult, EvalReport, GateVerdict,
-    HeldTo, ModelFiles, Repeats, ReportDetail, Unanswered, asks_the_same, avg_tokens, compare_runs,
-    cost_per_query, failure_table, judge_drop, judge_run, mean, metrics, slices, worse,
+    ACCURACY, Case, CaseResult, CaseSet, Check, CheckKind, CheckResult, Comparing, EvalReport,
+    GateVerdict, HeldTo, Labelled, ModelFiles, Repeats, RowError, Rows, RunBefore, Tally,
+    Unanswered, judge_drop, judge_run, mean, worse,
 };
-use tidegate_core::ids::{Digest, UnixMs, VersionSetId};
+use tidegate_core::ids::{Digest, Digester, UnixMs, VersionSetId};
 use tidegate_core::money::{Money, Purpose};
 
 /// Most times one case is asked in a run.
@@ -67,6 +69,8 @@ pub(crate) struct RunOptions {
     pub(crate) model_files: Option<ModelFiles>,
     /// The run to compare with.
     pub(crate) previous: Option<EvalReport>,
+    /// The project's folder.
+    pub(crate) root: PathBuf,
     /// How long to wait for an answer.
     pub(crate) deadlines: Deadlines,
     /// Whether to show progress where stderr is a terminal.
@@ -85,7 +89,7 @@ impl RunOptions {
     pub(crate) fn of(
         loaded: &Loaded,
         packed: &PackedSet,
-        cases: &[Case],
+        cases: &Rows<Case>,
         clock: &Clock,
         spending: Option<&Arc<Spending>>,
     ) -> Result<RunOptions, GateError> {
@@ -104,6 +108,7 @@ impl RunOptions {
             outside: Arc::new(Outside::new(loaded, cases, clock, account)?),
             model_files: None,
             previous: None,
+            root: loaded.root.clone(),
             deadlines: deadlines(packed)?,
             progress: true,
             interruptible: false,
@@ -137,9 +142,10 @@ pub(crate) async fn run(
 ) -> Result<EvalReport, GateError> {
     let subject = Subject { model: live.model.clone(), version_set: live.set.id.clone() };
     let account = options.outside.account(Purpose::Eval);
-    run_with(&subject, cases, options, (tape, clock), |case| {
+    let account = account.as_ref();
+    run_with(&subject, cases, options, (tape, clock), |case: Arc<Case>| async move {
         let as_served = options.as_served || case.handling.as_served;
-        ask(live, case, options.deadlines, as_served, account.as_ref())
+        ask(live, &case, options.deadlines, as_served, account).await
     })
     .await
 }
@@ -154,32 +160,36 @@ pub(crate) struct Subject {
 }
 
 /// [`run`] with the asking as an argument.
-pub(crate) async fn run_with<'a, F, Fut>(
+pub(crate) async fn run_with<F, Fut>(
     subject: &Subject,
-    cases: &'a CaseSet,
+    cases: &CaseSet,
     options: &RunOptions,
     (tape, clock): (&Tape, &Clock),
     ask: F,
 ) -> Result<EvalReport, GateError>
 where
-    F: Fn(&'a Case) -> Fut,
+    F: Fn(Arc<Case>) -> Fut,
     Fut: Future<Output = Result<Asked, AskError>>,
 {
-    let repeats = |case: &Case| case.handling.repeat.unwrap_or(1).max(options.repeat);
-    let counts: Vec<u32> =
-        cases.cases.iter().map(|case| repeats(case).clamp(1, REPEAT_MAX)).collect();
+    let mut counts = Vec::with_capacity(cases.cases.len());
+    for case in cases.cases.iter() {
+        let repeats = case?.handling.repeat.unwrap_or(1).max(options.repeat);
+        counts.push(repeats.clamp(1, REPEAT_MAX));
+    }
+    let before = options.previous.as_ref().map(RunBefore::of).transpose()?;
     let items = order(&counts, options.seed);
     let of = items.len();
     let bar = progress(of as u64, options.progress);
     let way = Way::new(options.concurrency, tape, clock);
     let mut answers = stream::iter(items)
         .map(|item: Item| {
-            let (ask, bar, way) = (&ask, &bar, &way);
+            let (ask, bar, way, before) = (&ask, &bar, &way, before.as_ref());
             async move {
-                let case = &cases.cases[item.at];
-                let (asked, tries) = way.answer(case, item, ask).await?;
+                let case = Arc::new(cases.cases.read(item.at)?.into_owned());
+                let (asked, tries) = way.answer(&case, item, ask).await.map_err(Stop::Tape)?;
                 bar.inc(1);
-                Ok((item, result_of(case, asked, tries, options).await))
+                let before = correct_before(options, before, &case)?;
+                Ok((item, result_of(&case, asked, (tries, before), options).await))
             }
         })
         .buffer_unordered(options.concurrency.max(1));
@@ -190,7 +200,7 @@ where
         }
     };
     tokio::pin!(stop);
-    let mut merged = Merged::new(&counts);
+    let mut merged = Merged::new(counts.len(), Spool::new(&options.root));
     loop {
         let answer = tokio::select! {
             biased;
@@ -200,10 +210,12 @@ where
             }
             answer = answers.next() => answer,
         };
-        match answer {
-            None => break,
-            Some(Ok((item, result))) => merged.add(item, result, merge),
-            Some(Err(source)) => {
+        let Some(answer) = answer else { break };
+        let added = answer.and_then(|(item, result)| Ok(merged.add(item, result, merge)?));
+        match added {
+            Ok(()) => {}
+            Err(Stop::Row(error)) => return Err(error.into()),
+            Err(Stop::Tape(source)) => {
                 let answered = merged.answered();
                 return Err(GateError::Unkept { source, answered, of });
             }
@@ -211,7 +223,30 @@ where
     }
     drop(answers);
     bar.finish_and_clear();
-    Ok(report_of(subject, cases, merged.results(), options, clock))
+    report_of(subject, cases, (merged.results(), before.as_ref()), options, clock)
+}
+
+/// What ends a run before its end.
+enum Stop {
+    /// A file of answers, or of what is put aside, takes no more.
+    Tape(TapeError),
+    /// What was put aside cannot be read.
+    Row(RowError),
+}
+
+impl From<RowError> for Stop {
+    fn from(error: RowError) -> Stop {
+        Stop::Row(error)
+    }
+}
+
+impl From<Unmerged> for Stop {
+    fn from(error: Unmerged) -> Stop {
+        match error {
+            Unmerged::Full(error) => Stop::Tape(error),
+            Unmerged::Row(error) => Stop::Row(error),
+        }
+    }
 }
 
 fn progress(length: u64, wanted: bool) -> ProgressBar {
@@ -224,7 +259,7 @@ fn progress(length: u64, wanted: bool) -> ProgressBar {
 async fn result_of(
     case: &Case,
     asked: Result<Asked, AskError>,
-    tries: u32,
+    (tries, before): (u32, Option<String>),
     options: &RunOptions,
 ) -> CaseResult {
     let without = |error: String, unanswered, latency_ms| CaseResult {
@@ -257,7 +292,7 @@ async fn result_of(
         ttft_ms: asked.ttft_ms,
         cut: asked.cut,
         total_tokens: asked.total_tokens,
-        before: options.previous.as_ref().and_then(|report| correct_before(report, case)),
+        before: before.as_deref(),
         events: &asked.events,
         calls: &asked.calls,
         finish: asked.finish.as_deref(),
@@ -297,10 +332,14 @@ fn measured<'a>(case: &'a Case, kinds: &[CheckKind]) -> Cow<'a, Case> {
 }
 
 /// The correct answer of the run before to the same question.
-fn correct_before<'a>(previous: &'a EvalReport, case: &Case) -> Option<&'a str> {
-    let before = previous.results.iter().find(|result| result.case.id == case.id)?;
-    let same = asks_the_same(&before.case, case) && before.is_correct();
-    before.actual.as_deref().filter(|_| same)
+fn correct_before(
+    options: &RunOptions,
+    before: Option<&RunBefore>,
+    case: &Case,
+) -> Result<Option<String>, RowError> {
+    let (Some(previous), Some(before)) = (&options.previous, before) else { return Ok(None) };
+    let Some(at) = before.correct_at(case) else { return Ok(None) };
+    Ok(previous.results.read(at)?.actual.clone())
 }
 
 /// Several results of one case as one: scores averaged over those with an answer, the slowest
@@ -369,25 +408,34 @@ fn merge_check(name: &str, runs: &[&CaseResult]) -> CheckResult {
 fn report_of(
     subject: &Subject,
     cases: &CaseSet,
-    results: Vec<CaseResult>,
+    (results, before): (Rows<CaseResult>, Option<&RunBefore>),
     options: &RunOptions,
     clock: &Clock,
-) -> EvalReport {
+) -> Result<EvalReport, GateError> {
     let at = clock.now();
-    let cases_digest = cases.digest();
+    let cases_digest = cases.digest()?;
+    let (mut tally, mut labelled) = (Tally::default(), Labelled::default());
+    let mut comparing = before.map(Comparing::with);
+    let mut id = RunId::new(subject, at, &cases_digest);
+    for result in results.iter() {
+        let result = result?;
+        tally.add(&result);
+        labelled.add(&result);
+        comparing.iter_mut().for_each(|comparing| comparing.add(&result));
+        id.add(&result);
+    }
     let policy = &options.held_to.policy;
-    let comparison = options.previous.as_ref().map(|previous| compare_runs(previous, &results));
-    let judged = judge_run(policy, &results, &options.lints);
+    let comparison = comparing.map(Comparing::done);
+    let judged = judge_run(policy, &tally, &options.lints);
     let (verdict, reasons) = match policy.max_drop {
         Some(max_drop) => worse(judged, judge_drop(comparison.as_ref(), max_drop)),
         None => judged,
     };
-    let correct = results.iter().filter(|result| result.is_correct()).count();
-    let run_id = run_id(subject, at, &cases_digest, &results);
-    EvalReport {
-        judge: options.outside.judge_record(&subject.model, &results),
-        avg_tokens: avg_tokens(&results),
-        cost_per_query: cost_per_query(&results),
+    let correct = tally.correct();
+    Ok(EvalReport {
+        judge: options.outside.judge_record(&subject.model, labelled),
+        avg_tokens: tally.avg_tokens(),
+        cost_per_query: tally.cost_per_query(),
         model_files: options.model_files.clone(),
         model: subject.model.clone(),
         total: results.len(),
@@ -395,39 +443,40 @@ fn report_of(
         accuracy: correct as f64 / results.len().max(1) as f64,
         passed: verdict == GateVerdict::Pass,
         threshold: policy.thresholds.get(ACCURACY).copied().unwrap_or_default(),
-        details: results.iter().map(detail).collect(),
-        run_id,
+        run_id: id.done(at),
         at,
         version_set: subject.version_set.clone(),
         cases_digest,
         held_to: Some(options.held_to.clone()),
         verdict,
         reasons,
-        failure_table: failure_table(&results),
-        metrics: metrics(&results),
-        slices: slices(&results),
+        metrics: tally.metrics(),
+        slices: tally.slices(),
+        failure_table: tally.failure_table(),
         comparison,
         results,
-    }
+    })
 }
 
 /// A name for a run: when it ended, and a digest of what was asked of what, and what came. A demo's
 /// clock may show the same time in two runs.
-fn run_id(subject: &Subject, at: UnixMs, cases: &Digest, results: &[CaseResult]) -> String {
-    let moment = at.0.to_le_bytes();
-    let mut parts = vec![&moment[..], subject.version_set.as_str().as_bytes()];
-    parts.push(cases.as_str().as_bytes());
-    parts.extend(results.iter().map(|r| r.actual.as_deref().unwrap_or_default().as_bytes()));
-    format!("eval-{}-{}", at.0 / 1000, Digest::of_parts(&parts).short(6))
-}
+struct RunId(Digester);
 
-fn detail(result: &CaseResult) -> ReportDetail {
-    let case = &result.case;
-    ReportDetail {
-        input: case.input.clone(),
-        expected: case.expected.clone().unwrap_or_else(|| case.expected_behavior.clone()),
-        actual: result.actual.clone().unwrap_or_default(),
-        score: result.score,
+impl RunId {
+    fn new(subject: &Subject, at: UnixMs, cases: &Digest) -> RunId {
+        let mut digester = Digester::default();
+        digester.part(&at.0.to_le_bytes());
+        digester.part(subject.version_set.as_str().as_bytes());
+        digester.part(cases.as_str().as_bytes());
+        RunId(digester)
+    }
+
+    fn add(&mut self, result: &CaseResult) {
+        self.0.part(result.actual.as_deref().unwrap_or_default().as_bytes());
+    }
+
+    fn done(self, at: UnixMs) -> String {
+        format!("eval-{}-{}", at.0 / 1000, self.0.done().short(6))
     }
 }
 

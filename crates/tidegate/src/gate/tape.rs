@@ -13,7 +13,7 @@ use super::ask::{AskError, Asked};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use thiserror::Error;
@@ -109,14 +109,50 @@ pub(crate) struct Tape {
     set: Option<VersionSetId>,
     as_served: bool,
     /// Answers of this very run, or recorded ones.
-    known: HashMap<Digest, Outcome>,
+    known: Known,
     /// Answers of the last whole run.
-    earlier: HashMap<Digest, Outcome>,
+    earlier: Known,
     /// Whether nobody is asked.
     is_offline: bool,
     /// Whether answers of a run that was cut off were there, and are no more.
     dropped: bool,
     files: Vec<Writer>,
+}
+
+/// The answers in a file, which stay there until they are needed.
+#[derive(Debug, Default)]
+struct Known {
+    file: Option<(PathBuf, Mutex<File>)>,
+    /// Where the line of each asking is, by half of the asking's digest.
+    lines: HashMap<u128, (u64, u32)>,
+}
+
+impl Known {
+    fn has(&self, asked: &Digest) -> bool {
+        self.lines.contains_key(&half(asked))
+    }
+
+    /// What became of an asking; `None` where the file does not say.
+    fn outcome(&self, asked: &Digest) -> Result<Option<Outcome>, TapeError> {
+        let (Some((path, file)), Some((at, length))) =
+            (&self.file, self.lines.get(&half(asked)).copied())
+        else {
+            return Ok(None);
+        };
+        let failed = |source| TapeError::File { file: path.clone(), source };
+        let mut text = vec![0; length as usize];
+        {
+            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+            file.seek(SeekFrom::Start(at)).map_err(failed)?;
+            file.read_exact(&mut text).map_err(failed)?;
+        }
+        let line: Line = serde_json::from_slice(&text).map_err(|e| failed(io::Error::other(e)))?;
+        Ok(Some(line.outcome()))
+    }
+}
+
+fn half(asked: &Digest) -> u128 {
+    u128::from_str_radix(asked.short(32), 16).unwrap_or_default()
 }
 
 #[derive(Debug)]
@@ -153,7 +189,7 @@ impl Tape {
         if options.reuse {
             let path = path_of(root, set, as_served, "");
             if path.exists() {
-                tape.earlier = read(&path)?.outcomes(set);
+                tape.earlier = read(&path, set)?.known;
             }
         }
         if let Some(path) = &options.record {
@@ -166,7 +202,7 @@ impl Tape {
 
     /// What to know before the run, where something is.
     pub(super) fn note(&self) -> Option<String> {
-        let count = self.known.len();
+        let count = self.known.lines.len();
         match (self.is_offline, self.dropped, count) {
             (true, _, _) => Some(
                 "nobody is asked, the answers are recorded: this run is no eval of a release"
@@ -188,19 +224,29 @@ impl Tape {
 
     /// The answer to a repeat of a case that need not be asked for; without a model server, also
     /// that there is none.
-    pub(super) fn known(&self, case: &Case, nth: u32, repeats: u32) -> Option<Outcome> {
+    ///
+    /// # Errors
+    /// The file that has it cannot be read.
+    pub(super) fn known(
+        &self,
+        case: &Case,
+        nth: u32,
+        repeats: u32,
+    ) -> Result<Option<Outcome>, TapeError> {
         let asked = key(case, self.is_as_served(case), nth);
-        if let Some(outcome) = self.known.get(&asked) {
-            return Some(outcome.clone());
+        if let Some(outcome) = self.known.outcome(&asked)? {
+            return Ok(Some(outcome));
         }
         if self.is_offline {
             let message = "no answer to this question is in the file of answers".to_owned();
             let failure = Some(Failure::Unreachable);
-            return Some((Err(AskError { message, failure, again: None, is_busy: false }), 1));
+            let none = AskError { message, failure, again: None, is_busy: false };
+            return Ok(Some((Err(none), 1)));
         }
         // Repeats measure how answers differ, and a latency is measured: both by asking.
         let may = repeats == 1 && !self.is_as_served(case) && !measures_time(case);
-        may.then(|| self.earlier.get(&asked).filter(|(answer, _)| answer.is_ok()).cloned())?
+        let earlier = if may { self.earlier.outcome(&asked)? } else { None };
+        Ok(earlier.filter(|(answer, _)| answer.is_ok()))
     }
 
     /// Writes what became of a repeat of a case to every file.
@@ -225,7 +271,7 @@ impl Tape {
         };
         let mut text = String::new();
         for writer in &self.files {
-            let is_kept_already = !writer.with_errors && self.known.contains_key(&asked);
+            let is_kept_already = !writer.with_errors && self.known.has(&asked);
             if is_kept_already || (result.is_err() && !writer.with_errors) {
                 continue;
             }
@@ -295,11 +341,7 @@ fn measures_time(case: &Case) -> bool {
 }
 
 /// The file that answers are kept in, and what it holds already.
-fn keep(
-    path: &Path,
-    set: &VersionSetId,
-    resume: bool,
-) -> Result<(Writer, HashMap<Digest, Outcome>), TapeError> {
+fn keep(path: &Path, set: &VersionSetId, resume: bool) -> Result<(Writer, Known), TapeError> {
     let failed = |source| TapeError::File { file: path.to_owned(), source };
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
@@ -311,48 +353,43 @@ fn keep(
         Err(TryLockError::WouldBlock) => return Err(TapeError::InUse { set: set.clone() }),
         Err(TryLockError::Error(source)) => return Err(failed(source)),
     }
-    let mut known = HashMap::new();
+    let mut known = Known::default();
     let mut whole = 0;
     if resume {
-        let lines = read(path)?;
-        whole = lines.whole;
-        known = lines.outcomes(set);
+        let lines = read(path, set)?;
+        (known, whole) = (lines.known, lines.whole);
     }
     file.set_len(whole).map_err(failed)?;
     Ok((Writer { path: path.to_owned(), file: Mutex::new(file), with_errors: false }, known))
 }
 
 /// The recorded answers of the set.
-fn recorded(path: &Path, set: &VersionSetId) -> Result<HashMap<Digest, Outcome>, TapeError> {
-    let lines = read(path)?;
+fn recorded(path: &Path, set: &VersionSetId) -> Result<Known, TapeError> {
+    let Lines { known, first, .. } = read(path, set)?;
     let file = path.to_owned();
-    let Some(first) = lines.lines.first() else { return Err(TapeError::Empty { file }) };
-    let other = first.set.clone();
-    let outcomes = lines.outcomes(set);
-    match outcomes.is_empty() {
+    let Some(other) = first else { return Err(TapeError::Empty { file }) };
+    match known.lines.is_empty() {
         true => Err(TapeError::OtherSet { file, other, set: set.clone() }),
-        false => Ok(outcomes),
+        false => Ok(known),
     }
 }
 
 /// The lines of a file, up to the first that is not whole.
 struct Lines {
-    lines: Vec<Line>,
+    /// Those of the set.
+    known: Known,
+    /// The set of the first.
+    first: Option<VersionSetId>,
     /// Bytes of whole lines.
     whole: u64,
 }
 
-impl Lines {
-    fn outcomes(self, set: &VersionSetId) -> HashMap<Digest, Outcome> {
-        let of_set = self.lines.into_iter().filter(|line| line.set == *set);
-        of_set.map(|line| (line.asked.clone(), line.outcome())).collect()
-    }
-}
-
-fn read(path: &Path) -> Result<Lines, TapeError> {
+fn read(path: &Path, set: &VersionSetId) -> Result<Lines, TapeError> {
     let failed = |source| TapeError::File { file: path.to_owned(), source };
-    let mut reader = BufReader::new(File::open(path).map_err(failed)?);
-    let mut lines = Lines { lines: Vec::new(), whole: 0 };
+    let file = File::open(path).map_err(failed)?;
+    let mut reader = BufReader::new(file.try_clone().map_err(failed)?);
+    let known = Known { file: Some((path.to_owned(), Mutex::new(file))), ..Known::default() };
+    let mut lines = Lines { known, first: None, whole: 0 };
     let mut text = Vec::new();
     for number in 1.. {
         text.clear();
@@ -362,12 +399,17 @@ fn read(path: &Path) -> Result<Lines, TapeError> {
             break;
         }
         if !text.trim_ascii().is_empty() {
-            let line = serde_json::from_slice(&text);
-            lines.lines.push(line.map_err(|error| TapeError::Line {
+            let line: Line = serde_json::from_slice(&text).map_err(|error| TapeError::Line {
                 file: path.to_owned(),
                 line: number,
                 problem: format!("no recorded answer: {error}"),
-            })?);
+            })?;
+            if line.set == *set {
+                // As long as LINE_MAX at most.
+                let place = (lines.whole, count as u32);
+                lines.known.lines.insert(half(&line.asked), place);
+            }
+            lines.first.get_or_insert(line.set);
         }
         lines.whole += count as u64;
     }

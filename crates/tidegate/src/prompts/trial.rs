@@ -75,14 +75,20 @@ pub(crate) async fn trial(hub: &Hub<'_>, version: &Version, how: &How) -> Result
     let thresholds = [(ACCURACY.to_owned(), 1.0)].into();
     options.held_to = HeldTo::of(GatePolicy { thresholds, ..GatePolicy::default() });
     let report = run(&live, &cases, &options, &Tape::default(), &Clock::Real).await?;
-    let failures = report.results.iter().filter(|result| !result.is_correct()).map(failed);
+    let mut failures = Vec::new();
+    for result in report.results.iter() {
+        let result = result?;
+        if !result.is_correct() {
+            failures.push(failed(&result));
+        }
+    }
     Ok(Trial {
         version: version.version.clone(),
         version_set: packed.set.id,
         verdict: report.verdict,
         total: report.total,
         correct: report.correct,
-        failures: failures.collect(),
+        failures,
         unread,
     })
 }

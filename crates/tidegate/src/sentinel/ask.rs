@@ -87,13 +87,14 @@ fn fixed_cases(loaded: &Loaded, packed: &PackedSet) -> Result<CaseSet, SentinelE
         loaded.project.evals.cases = cases;
     }
     let mut set = read_cases(&loaded, packed).map_err(GateError::from)?;
-    for case in &mut set.cases {
+    set.cases = set.cases.map(|mut case| {
         case.handling.repeat = None;
         case.handling.as_served = false;
         case.checks.max_latency_ms = None;
         // Nor as a stream, where a server does not say by what it runs.
         case.checks.listed.retain(|check| check.kind != CheckKind::MaxTtftMs);
-    }
+        case
+    });
     if set.cases.is_empty() { Err(SentinelError::NoCases) } else { Ok(set) }
 }
 
@@ -117,7 +118,8 @@ impl Asker<'_> {
     /// Asks every case so many times: pass after pass, so that answers to one question are apart.
     async fn run(&self, passes: u32) -> Result<(SentinelRun, SentinelSpent), GateError> {
         let mut spent = SentinelSpent::default();
-        let mut cases: Vec<FixedCase> = self.cases.cases.iter().map(fixed).collect();
+        let mut cases: Vec<FixedCase> =
+            self.cases.cases.to_vec().map_err(GateError::from)?.iter().map(fixed).collect();
         for _ in 0..passes {
             let (results, mut heard) = self.pass().await?;
             for (case, result) in cases.iter_mut().zip(&results) {
@@ -151,10 +153,10 @@ impl Asker<'_> {
         let deadlines = self.options.deadlines;
         // Nothing is taken from earlier runs, and nothing kept for later ones.
         let tape = (&Tape::default(), self.clock);
-        let report = run_with(&subject, self.cases, self.options, tape, |case| {
+        let report = run_with(&subject, self.cases, self.options, tape, |case: Arc<Case>| {
             let (heard, account) = (&heard, account.as_ref());
             async move {
-                let asked = ask(live, case, deadlines, false, account).await;
+                let asked = ask(live, &case, deadlines, false, account).await;
                 if let Ok(asked) = &asked {
                     let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
                     heard.insert(
@@ -166,7 +168,7 @@ impl Asker<'_> {
             }
         })
         .await?;
-        Ok((report.results, heard.into_inner().unwrap_or_else(PoisonError::into_inner)))
+        Ok((report.results.to_vec()?, heard.into_inner().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 

@@ -6,6 +6,7 @@ use crate::config::Loaded;
 use crate::gate::{AskError, ask, deadlines, read_cases};
 use crate::upstream::Deadlines;
 use crate::version_set::{LiveSet, PackedSet, SetError};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::evidence::{GateRun, GateStatus};
@@ -82,8 +83,9 @@ pub(crate) async fn greet(live: &Arc<LiveSet>) -> Result<(), AskError> {
 /// The first case of the project, as it is; a greeting where there is none.
 fn question(loaded: &Loaded, packed: &PackedSet) -> Case {
     let cases = read_cases(loaded, packed).map(|set| set.cases).unwrap_or_default();
-    let ordinary = cases.into_iter().find(|case| case.risk != Risk::Safety);
-    ordinary.unwrap_or_else(greeting)
+    let mut cases = cases.iter().flatten();
+    let ordinary = cases.find(|case| case.risk != Risk::Safety);
+    ordinary.map_or_else(greeting, Cow::into_owned)
 }
 
 fn greeting() -> Case {

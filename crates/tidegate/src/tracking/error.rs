@@ -3,6 +3,7 @@
 use crate::config::BaseUrlProblem;
 use crate::upstream::SetupError;
 use thiserror::Error;
+use tidegate_core::gate::RowError;
 
 /// Why a run was not sent. What was sent before stays there, and is not sent twice.
 #[derive(Debug, Error)]
@@ -22,6 +23,9 @@ pub(crate) enum TrackingError {
     /// The client cannot be made.
     #[error(transparent)]
     Setup(#[from] SetupError),
+    /// A result of the run.
+    #[error(transparent)]
+    Row(#[from] RowError),
     /// There is no answer, also when it is asked again.
     #[error("{tool} does not answer at {uri}: {why} ({tries} tries)")]
     NoAnswer { tool: &'static str, uri: String, why: String, tries: u32 },

@@ -11,7 +11,7 @@ use super::run::TrackedRun;
 use crate::clock::{Clock, rfc3339};
 use http::HeaderValue;
 use serde_json::{Value, json};
-use tidegate_core::gate::CaseResult;
+use tidegate_core::gate::{CaseResult, RowError};
 use tidegate_core::ids::Digest;
 
 const NAME: &str = "Langfuse";
@@ -28,7 +28,7 @@ pub(super) async fn export(
     clock: &Clock,
 ) -> Result<Sent, TrackingError> {
     let client = Client::new(NAME, address, Some(credential()?), clock)?;
-    let (trace, events) = events(run);
+    let (trace, events) = events(run)?;
     let mut taken = 0;
     for batch in events.chunks(EVENTS) {
         let answer = client.post(PATH, &json!({ "batch": batch })).await?;
@@ -59,7 +59,7 @@ fn credential() -> Result<HeaderValue, TrackingError> {
 }
 
 /// The run's trace id, and all events.
-fn events(run: &TrackedRun) -> (String, Vec<Value>) {
+fn events(run: &TrackedRun) -> Result<(String, Vec<Value>), RowError> {
     let at = rfc3339(run.report.at);
     let id = |parts: &[&str]| {
         let mut all = vec![run.report.run_id.as_bytes()];
@@ -88,9 +88,10 @@ fn events(run: &TrackedRun) -> (String, Vec<Value>) {
             "metadata": run.tags(), "version": run.report.version_set,
         }),
     )];
-    let measured = run.metrics().into_iter();
+    let measured = run.metrics()?.into_iter();
     events.extend(measured.map(|(name, value)| score(&of_run, (0, &name), value, "")));
-    for result in &run.report.results {
+    for result in run.report.results.iter() {
+        let result = &*result?;
         let trace = id(&["case", &result.case.id]);
         events.push(event("trace-create", trace_of(run, result, &trace, &at)));
         // An answer that is missing is neither right nor wrong.
@@ -106,7 +107,7 @@ fn events(run: &TrackedRun) -> (String, Vec<Value>) {
             events.push(score(&trace, (at, &check.check), value, &check.detail));
         }
     }
-    (of_run, events)
+    Ok((of_run, events))
 }
 
 fn trace_of(run: &TrackedRun, result: &CaseResult, id: &str, at: &str) -> Value {

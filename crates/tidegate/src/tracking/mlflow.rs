@@ -102,7 +102,7 @@ async fn fill(client: &Client<'_>, id: &str, run: &TrackedRun) -> Result<usize, 
     let params = run.params().into_iter();
     let params: Vec<Value> =
         params.map(|(key, value)| json!({ "key": key, "value": cut(value) })).collect();
-    let metrics = run.metrics().into_iter().take(METRICS_MAX);
+    let metrics = run.metrics()?.into_iter().take(METRICS_MAX);
     let metrics: Vec<Value> = metrics
         .map(|(key, value)| {
             json!({ "key": key, "value": value, "timestamp": run.report.at.0, "step": 0 })

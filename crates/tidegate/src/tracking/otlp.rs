@@ -10,7 +10,7 @@ use super::error::TrackingError;
 use super::run::TrackedRun;
 use crate::clock::Clock;
 use serde_json::{Value, json};
-use tidegate_core::gate::CaseResult;
+use tidegate_core::gate::{CaseResult, RowError};
 use tidegate_core::ids::Digest;
 
 const NAME: &str = "the OTLP receiver";
@@ -26,7 +26,7 @@ pub(super) async fn export(
 ) -> Result<Sent, TrackingError> {
     let base = address.trim_end_matches('/');
     let client = Client::new(NAME, base.strip_suffix(PATH).unwrap_or(base), None, clock)?;
-    let events = events(run);
+    let events = events(run)?;
     let mut taken = 0;
     for batch in events.chunks(EVENTS) {
         let answer = client.post(PATH, &request(run, batch)).await?;
@@ -64,11 +64,12 @@ fn number(key: &str, value: f64) -> Value {
     json!({ "key": key, "value": { "doubleValue": value } })
 }
 
-fn events(run: &TrackedRun) -> Vec<Value> {
-    let measured = run.metrics().into_iter();
+fn events(run: &TrackedRun) -> Result<Vec<Value>, RowError> {
+    let measured = run.metrics()?.into_iter();
     let mut events: Vec<Value> =
         measured.map(|(name, value)| event(run, None, (&name, value), (None, ""))).collect();
-    for result in &run.report.results {
+    for result in run.report.results.iter() {
+        let result = &*result?;
         let correct = result.is_correct();
         let label = match (&result.error, correct) {
             (Some(_), _) => "error",
@@ -86,7 +87,7 @@ fn events(run: &TrackedRun) -> Vec<Value> {
             events.push(event(run, Some((result, at + 1)), (&check.check, value), about));
         }
     }
-    events
+    Ok(events)
 }
 
 fn event(

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use tidegate_core::gate::{ACCURACY, EvalReport, GateVerdict, metrics};
+use tidegate_core::gate::{ACCURACY, EvalReport, GateVerdict, RowError, Tally};
 use tidegate_core::version_set::{ArtifactKind, PackedSet};
 
 /// A run with what is sent of it.
@@ -58,22 +58,31 @@ impl TrackedRun {
     }
 
     /// What the run measures: what its gate compares, and the mean latency, s.
-    pub(super) fn metrics(&self) -> BTreeMap<String, f64> {
+    ///
+    /// # Errors
+    /// A result cannot be read.
+    pub(super) fn metrics(&self) -> Result<BTreeMap<String, f64>, RowError> {
         let report = &self.report;
-        let mut measured = metrics(&report.results);
+        let mut tally = Tally::default();
+        let (mut latency_s, mut answered) = (0.0, 0_u64);
+        for result in report.results.iter() {
+            let result = result?;
+            tally.add(&result);
+            if result.error.is_none() {
+                latency_s += result.latency_ms as f64 / 1000.0;
+                answered += 1;
+            }
+        }
+        let mut measured = tally.metrics();
         measured.insert(ACCURACY.to_owned(), report.accuracy);
         measured.insert("cases".to_owned(), report.total as f64);
         measured.insert("correct".to_owned(), report.correct as f64);
         let known = [("avg_tokens", report.avg_tokens), ("cost_per_query", report.cost_per_query)];
         measured.extend(known.iter().filter_map(|(name, value)| Some(((*name).into(), (*value)?))));
-        let answered = report.results.iter().filter(|result| result.error.is_none());
-        let latencies: Vec<f64> =
-            answered.map(|result| result.latency_ms as f64 / 1000.0).collect();
-        if !latencies.is_empty() {
-            let mean = latencies.iter().sum::<f64>() / latencies.len() as f64;
-            measured.insert("avg_latency".to_owned(), mean);
+        if answered > 0 {
+            measured.insert("avg_latency".to_owned(), latency_s / answered as f64);
         }
-        measured
+        Ok(measured)
     }
 
     /// What is said beside: ours begin with `tidegate.`.

@@ -7,8 +7,8 @@ use crate::lang::{self, Lang};
 use crate::output::{Tone, one_line, padded, paint, right};
 use std::collections::BTreeSet;
 use tidegate_core::gate::{
-    CaseResult, EvalReport, FailureRow, GateVerdict, PairedTest, Repeats, RunComparison,
-    SLICE_CASES_MIN, SliceRow, detectable_drop, predictability,
+    CaseResult, EvalReport, FailureRow, GateVerdict, PairedTest, Repeats, RowError, Rows,
+    RunComparison, SLICE_CASES_MIN, SliceRow, detectable_drop, predictability,
 };
 use unicode_width::UnicodeWidthStr as _;
 
@@ -20,8 +20,11 @@ const ID_WIDTH: usize = 40;
 const CLASS_WIDTH: usize = 13;
 
 /// The report in the reader's language.
-pub(crate) fn eval(report: &EvalReport) -> Vec<String> {
-    eval_in(lang::reader(), report).into_iter().map(painted).collect()
+///
+/// # Errors
+/// A result cannot be read.
+pub(crate) fn eval(report: &EvalReport) -> Result<Vec<String>, RowError> {
+    Ok(eval_in(lang::reader(), report)?.into_iter().map(painted).collect())
 }
 
 /// What changed between two runs, in the reader's language.
@@ -36,11 +39,52 @@ fn painted((tone, text): (Option<Tone>, String)) -> String {
     }
 }
 
+/// What is shown of single results.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Cases whose answer could not be judged: it is there, and its error says what is missing.
+    unjudged: BTreeSet<String>,
+    /// The first cases that passed in some of their repeats.
+    flaky: Vec<(String, Repeats)>,
+    flaky_count: usize,
+    repeats: Vec<Repeats>,
+    answered: u64,
+}
+
+impl Seen {
+    fn of(report: &EvalReport) -> Result<Seen, RowError> {
+        let mut seen = Seen::default();
+        for result in report.results.iter() {
+            let result = result?;
+            seen.answered += u64::from(result.error.is_none());
+            if result.error.is_some() && result.actual.is_some() {
+                seen.unjudged.insert(result.case.id.clone());
+            }
+            seen.repeats.extend(result.repeats);
+            if result.is_flaky() {
+                seen.flaky_count += 1;
+                if seen.flaky.len() < SHOWN {
+                    let repeats = result.repeats.unwrap_or_default();
+                    seen.flaky.push((result.case.id.clone(), repeats));
+                }
+            }
+        }
+        Ok(seen)
+    }
+}
+
 /// The report's lines with their tones.
-pub(crate) fn eval_in(lang: Lang, report: &EvalReport) -> Vec<(Option<Tone>, String)> {
+///
+/// # Errors
+/// A result cannot be read.
+pub(crate) fn eval_in(
+    lang: Lang,
+    report: &EvalReport,
+) -> Result<Vec<(Option<Tone>, String)>, RowError> {
     let words = &Words::of(lang).eval;
-    let mut lines = table(lang, words, report);
-    lines.extend(flaky(lang, report));
+    let seen = Seen::of(report)?;
+    let mut lines = table(lang, words, report, &seen.unjudged);
+    lines.extend(flaky(lang, &seen));
     lines.extend(report.judge.iter().flat_map(|record| judge::lines(lang, record)));
     lines.extend(slices(lang, &report.slices));
     if let Some(comparison) = &report.comparison {
@@ -65,8 +109,8 @@ pub(crate) fn eval_in(lang: Lang, report: &EvalReport) -> Vec<(Option<Tone>, Str
     lines.push((Some(tone), row(words.status, word)));
     let reasons = report.reasons.iter().take(SHOWN);
     lines.extend(reasons.map(|reason| (Some(Tone::Dim), format!("  {}", one_line(reason)))));
-    lines.push((Some(Tone::Dim), detectable(lang, report)));
-    lines
+    lines.push((Some(Tone::Dim), detectable(lang, report, seen.answered)));
+    Ok(lines)
 }
 
 fn verdict(words: &EvalWords, verdict: GateVerdict) -> (Tone, &'static str) {
@@ -77,11 +121,13 @@ fn verdict(words: &EvalWords, verdict: GateVerdict) -> (Tone, &'static str) {
     }
 }
 
-fn table(lang: Lang, words: &EvalWords, report: &EvalReport) -> Vec<(Option<Tone>, String)> {
+fn table(
+    lang: Lang,
+    words: &EvalWords,
+    report: &EvalReport,
+    unjudged: &BTreeSet<String>,
+) -> Vec<(Option<Tone>, String)> {
     let rows = report.failure_table.as_slice();
-    // An answer that could not be judged is there, and its error says what is missing.
-    let unjudged = report.results.iter().filter(|r| r.error.is_some() && r.actual.is_some());
-    let unjudged: BTreeSet<&str> = unjudged.map(|result| result.case.id.as_str()).collect();
     let row = |[class, cases, failed, unanswered]: [&str; 4]| {
         let class = padded(class, CLASS_WIDTH);
         format!("{class}{}{}{}", right(cases, 7), right(failed, 9), right(unanswered, 11))
@@ -104,7 +150,7 @@ fn table(lang: Lang, words: &EvalWords, report: &EvalReport) -> Vec<(Option<Tone
         lines.push((tone, format!("  {}", row(cells))));
         let failed = failed.iter().map(|(id, why)| (id, one_line(why)));
         let errors = errors.iter();
-        let errors = errors.map(|(id, why)| match unjudged.contains(id.as_str()) {
+        let errors = errors.map(|(id, why)| match unjudged.contains(id) {
             true => (id, one_line(why)),
             false => (id, format!("{}: {}", words.no_answer, one_line(why))),
         });
@@ -207,16 +253,13 @@ fn in_usd(cost: f64) -> String {
 }
 
 /// The cases that passed in some of their repeats; nothing where none did.
-fn flaky(lang: Lang, report: &EvalReport) -> Option<(Option<Tone>, String)> {
-    let flaky: Vec<&CaseResult> = report.results.iter().filter(|r| r.is_flaky()).collect();
-    let name = |result: &&CaseResult| {
-        let Repeats { answered, passed } = result.repeats.unwrap_or_default();
-        format!("{} {passed}/{answered}", one_line(&result.case.id))
+fn flaky(lang: Lang, seen: &Seen) -> Option<(Option<Tone>, String)> {
+    let name = |(id, Repeats { answered, passed }): &(String, Repeats)| {
+        format!("{} {passed}/{answered}", one_line(id))
     };
-    let names: Vec<String> = flaky.iter().take(SHOWN).map(name).collect();
-    let (count, names) = (flaky.len(), names.join(", "));
-    let repeats = report.results.iter().filter_map(|result| result.repeats);
-    let agree = predictability(repeats).unwrap_or(1.0);
+    let names: Vec<String> = seen.flaky.iter().map(name).collect();
+    let (count, names) = (seen.flaky_count, names.join(", "));
+    let agree = predictability(seen.repeats.iter().copied()).unwrap_or(1.0);
     let text = match lang {
         Lang::En => format!("Flaky: {count} ({names}); predictability {agree:.3}"),
         Lang::Zh => format!("时对时错：{count} 个（{names}）；可预测性 {agree:.3}"),
@@ -261,39 +304,53 @@ fn slices(lang: Lang, rows: &[SliceRow]) -> Vec<(Option<Tone>, String)> {
 pub(crate) const LATENCY: &str = "latency";
 
 /// These metrics in a line; one that the run does not measure is a dash.
-pub(crate) fn metrics(lang: Lang, names: &[String], report: &EvalReport) -> String {
+///
+/// # Errors
+/// A result cannot be read.
+pub(crate) fn metrics(
+    lang: Lang,
+    names: &[String],
+    report: &EvalReport,
+) -> Result<String, RowError> {
     let head = match lang {
         Lang::En => "Metrics: ",
         Lang::Zh => "指标：",
         Lang::Ja => "指標：",
     };
-    let value = |name: &String| match report.metrics.get(name) {
-        _ if name == LATENCY => format!("{LATENCY} {}", latency(&report.results)),
-        Some(value) => format!("{name} {value:.3}"),
-        None => format!("{name} –"),
+    let value = |name: &String| {
+        Ok(match report.metrics.get(name) {
+            _ if name == LATENCY => format!("{LATENCY} {}", latency(&report.results)?),
+            Some(value) => format!("{name} {value:.3}"),
+            None => format!("{name} –"),
+        })
     };
-    format!("{head}{}", names.iter().map(value).collect::<Vec<_>>().join(", "))
+    let values: Result<Vec<String>, RowError> = names.iter().map(value).collect();
+    Ok(format!("{head}{}", values?.join(", ")))
 }
 
 /// The median and the 95th percentile of what was answered.
-fn latency(results: &[CaseResult]) -> String {
-    let answered = results.iter().filter(|result| result.error.is_none());
-    let mut times: Vec<u64> = answered.map(|result| result.latency_ms).collect();
+fn latency(results: &Rows<CaseResult>) -> Result<String, RowError> {
+    let mut times: Vec<u64> = Vec::new();
+    for result in results.iter() {
+        let result = result?;
+        if result.error.is_none() {
+            times.push(result.latency_ms);
+        }
+    }
     times.sort_unstable();
     // The least time that so many answers do not exceed.
     let at = |pct: usize| times.get((times.len() * pct).div_ceil(100).saturating_sub(1));
-    match (at(50), at(95)) {
+    Ok(match (at(50), at(95)) {
         (Some(half), Some(most)) => format!("p50 {half} ms, p95 {most} ms"),
         (None, _) | (_, None) => "–".to_owned(),
-    }
+    })
 }
 
 /// The smallest drop of accuracy that a comparison over these cases shows.
-fn detectable(lang: Lang, report: &EvalReport) -> String {
-    let answered = report.results.iter().filter(|result| result.error.is_none()).count();
+fn detectable(lang: Lang, report: &EvalReport, answered: u64) -> String {
     let drop = match &report.comparison {
         Some(comparison) if !comparison.tests.is_empty() => comparison.detectable_drop,
-        Some(_) | None => detectable_drop(answered as u64, 0),
+        Some(_) | None => detectable_drop(answered, 0),
     };
     match (lang, drop.map(|drop| format!("{:.1}", drop * 100.0))) {
         (Lang::En, Some(points)) => {

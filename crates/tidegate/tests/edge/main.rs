@@ -87,6 +87,8 @@ mod logs;
 #[cfg(test)]
 mod r#loop;
 #[cfg(test)]
+mod many;
+#[cfg(test)]
 #[cfg(target_os = "linux")]
 mod memory;
 #[cfg(test)]

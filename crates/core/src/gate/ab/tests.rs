@@ -8,6 +8,10 @@ fn result(id: usize, input: &str, score: f64) -> CaseResult {
     result
 }
 
+fn compare_ab(a: &EvalReport, b: &EvalReport, seed: u64) -> Option<AbReport> {
+    super::compare_ab(a, b, seed).unwrap()
+}
+
 fn of(run: &str, scores: &[f64]) -> EvalReport {
     let results = scores.iter().enumerate().map(|(id, score)| result(id, "问", *score));
     report(run, results.collect())
@@ -43,8 +47,8 @@ fn the_p_value_is_that_of_the_paired_test() {
 fn what_is_not_asked_alike_in_both_is_left_out() {
     let mut a = of("a", &[1.0, 1.0, 1.0, 1.0]);
     let mut b = of("b", &[0.0, 1.0, 1.0, 1.0, 1.0]);
-    a.results[1].error = Some("no connection".to_owned());
-    b.results[2] = result(2, "another question", 1.0);
+    a.results.hold().unwrap()[1].error = Some("no connection".to_owned());
+    b.results.hold().unwrap()[2] = result(2, "another question", 1.0);
     let compared = compare_ab(&a, &b, 1).unwrap();
     assert_eq!(compared.left_out, ["case-001", "case-002", "case-004"]);
     assert_eq!((compared.a.count, compared.b.count), (2, 2));

@@ -28,22 +28,22 @@ fn five_cases_of_all_classes_are_a_set() {
 #[test]
 fn four_cases_are_too_few() {
     let mut set = five();
-    set.cases.pop();
+    set.cases.hold().unwrap().pop();
     assert_eq!(set.check(), Err(CaseSetError::TooFew(4)));
 }
 
 #[test]
 fn a_missing_class_is_named() {
     let mut set = five();
-    set.cases[2].risk = Risk::Format;
+    set.cases.hold().unwrap()[2].risk = Risk::Format;
     assert_eq!(set.check(), Err(CaseSetError::RiskMissing(vec!["safety"])));
 }
 
 #[test]
 fn an_id_given_twice_names_both_places() {
     let mut set = five();
-    set.cases.push(case("format", Risk::Safety));
-    set.cases[5].source = "evals/dataset.jsonl:9".to_owned();
+    set.cases.hold().unwrap().push(case("format", Risk::Safety));
+    set.cases.hold().unwrap()[5].source = "evals/dataset.jsonl:9".to_owned();
     let error = set.check().unwrap_err().to_string();
     assert!(error.contains("evals/eval_cases.csv:format and evals/dataset.jsonl:9"), "{error}");
 }
@@ -51,9 +51,9 @@ fn an_id_given_twice_names_both_places() {
 #[test]
 fn the_digest_is_of_what_is_asked_and_not_of_where_it_stands() {
     let (one, mut other) = (five(), five());
-    other.cases[0].source = "elsewhere:7".to_owned();
+    other.cases.hold().unwrap()[0].source = "elsewhere:7".to_owned();
     assert_eq!(one.digest(), other.digest());
-    other.cases[0].input.push('？');
+    other.cases.hold().unwrap()[0].input.push('？');
     assert_ne!(one.digest(), other.digest());
 }
 
@@ -65,9 +65,15 @@ fn the_digest_sees_a_check_a_severity_and_the_order() {
         change(&mut set);
         set.digest()
     };
-    assert_ne!(one.digest(), changed(|set| set.cases[0].checks.max_length = Some(10)));
-    assert_ne!(one.digest(), changed(|set| set.cases[0].severity = Severity::Blocking));
-    assert_ne!(one.digest(), changed(|set| set.cases.swap(0, 1)));
+    assert_ne!(
+        one.digest(),
+        changed(|set| set.cases.hold().unwrap()[0].checks.max_length = Some(10))
+    );
+    assert_ne!(
+        one.digest(),
+        changed(|set| set.cases.hold().unwrap()[0].severity = Severity::Blocking)
+    );
+    assert_ne!(one.digest(), changed(|set| set.cases.hold().unwrap().swap(0, 1)));
 }
 
 #[test]

@@ -1,8 +1,16 @@
 use super::*;
 use crate::gate::slice::below;
-use crate::gate::{Case, CaseSet, Handling, HeldTo, JudgedBy, Risk, Severity, testing};
+use crate::gate::{Case, CaseResult, CaseSet, Handling, HeldTo, JudgedBy, Risk, Severity, testing};
 use crate::ids::Digest;
 use proptest::prelude::*;
+
+fn judge_run(
+    policy: &GatePolicy,
+    results: &[CaseResult],
+    lints: &[String],
+) -> (GateVerdict, Vec<String>) {
+    super::judge_run(policy, &results.iter().collect(), lints)
+}
 
 fn result(n: usize, score: f64, tag: &str) -> CaseResult {
     let handling = Handling { tags: vec![tag.to_owned()], ..Handling::default() };
@@ -56,10 +64,11 @@ fn lints_fail_where_the_policy_says_so() {
 #[test]
 fn a_named_case_is_marked_and_never_milder_than_it_was() {
     let mut set = CaseSet { cases: (0..3).map(|n| result(n, 1.0, "zh").case).collect() };
-    set.cases[0].severity = Severity::RedLine;
+    set.cases.hold().unwrap()[0].severity = Severity::RedLine;
     let red = ["case-1".to_owned()].into();
     GatePolicy { red_lines: red, ..policy(&[], &["case-0", "case-1"]) }.mark(&mut set);
-    let severities: Vec<Severity> = set.cases.iter().map(|case| case.severity).collect();
+    let cases = set.cases.to_vec().unwrap();
+    let severities: Vec<Severity> = cases.iter().map(|case| case.severity).collect();
     assert_eq!(severities, [Severity::RedLine, Severity::RedLine, Severity::Normal]);
 }
 
@@ -139,7 +148,7 @@ fn runs() -> impl Strategy<Value = Vec<CaseResult>> {
 fn marked(policy: &GatePolicy, mut results: Vec<CaseResult>) -> Vec<CaseResult> {
     let mut set = CaseSet { cases: results.iter().map(|result| result.case.clone()).collect() };
     policy.mark(&mut set);
-    for (result, case) in results.iter_mut().zip(set.cases) {
+    for (result, case) in results.iter_mut().zip(set.cases.to_vec().unwrap()) {
         result.case = case;
     }
     results

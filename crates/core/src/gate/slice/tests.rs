@@ -1,6 +1,17 @@
 use super::*;
-use crate::gate::{CaseResult, GateVerdict, Handling, Risk, metrics, slices, testing, verdict_on};
+use crate::gate::{CaseResult, GateVerdict, Handling, Risk, Tally, testing};
 use proptest::prelude::*;
+
+fn tally(results: &[CaseResult]) -> Tally {
+    results.iter().collect()
+}
+
+fn verdict_on(
+    results: &[CaseResult],
+    thresholds: &BTreeMap<String, f64>,
+) -> (GateVerdict, Vec<String>) {
+    tally(results).verdict_on(thresholds)
+}
 
 /// A result of a case with these slices; `None`: no answer.
 fn result(n: usize, correct: Option<bool>, tags: &[&str], metadata: &[(&str, &str)]) -> CaseResult {
@@ -46,11 +57,11 @@ fn a_case_is_in_each_of_its_slices_once() {
         result(2, Some(false), &["vip"], &[("lang", "ja")]),
         result(3, None, &[], &[("lang", "zh")]),
     ];
-    let rows = slices(&results);
+    let rows = tally(&results).slices();
     let short: Vec<(&str, u64, u64, u64)> =
         rows.iter().map(|r| (r.slice.as_str(), r.cases, r.answered, r.correct)).collect();
     assert_eq!(short, [("lang:ja", 1, 1, 0), ("vip", 2, 2, 1), ("lang:zh", 2, 1, 1)]);
-    assert_eq!(slices(&[result(1, Some(true), &[], &[])]), []);
+    assert_eq!(tally(&[result(1, Some(true), &[], &[])]).slices(), []);
 }
 
 fn check(results: &[CaseResult], threshold: f64, expected: GateVerdict, says: &str) {
@@ -76,8 +87,8 @@ fn a_slice_below_the_threshold_fails_the_gate_and_a_small_one_does_not() {
 #[test]
 fn the_metric_is_of_slices_that_decide() {
     let results = [of_tag("en", 27, 30), of_tag("zh", 1, 2)].concat();
-    assert_eq!(metrics(&results).get(WORST_SLICE), Some(&0.9));
-    assert_eq!(metrics(&of_tag("zh", 1, 2)).get(WORST_SLICE), None);
+    assert_eq!(tally(&results).metrics().get(WORST_SLICE), Some(&0.9));
+    assert_eq!(tally(&of_tag("zh", 1, 2)).metrics().get(WORST_SLICE), None);
 }
 
 proptest! {

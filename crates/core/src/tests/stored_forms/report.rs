@@ -3,7 +3,7 @@
 use crate::gate::{
     Agreement, Case, CaseResult, Check, CheckKind, CheckResult, Checks, EvalReport, FailureRow,
     GatePolicy, GateVerdict, Handling, HeldTo, HumanLabel, JudgeRecord, JudgedBy, ModelFiles,
-    PairedTest, Repeats, ReportDetail, Risk, RunComparison, Severity, SliceRow, Tokens, Unanswered,
+    PairedTest, Repeats, Risk, Rows, RunComparison, Severity, SliceRow, Tokens, Unanswered,
 };
 use crate::ids::{Digest, UnixMs};
 use crate::upstream::Failure;
@@ -135,7 +135,7 @@ pub(super) fn report() -> EvalReport {
             uncovered: false,
         },
     };
-    EvalReport { results: vec![result(case)], ..run() }
+    EvalReport { results: vec![result(case)].into(), ..run() }
 }
 
 fn result(case: Case) -> CaseResult {
@@ -171,7 +171,6 @@ fn run() -> EvalReport {
         accuracy: 0.5,
         passed: true,
         threshold: 0.5,
-        details: vec![ReportDetail { input: text(), expected: text(), actual: text(), score: 0.5 }],
         run_id: text(),
         at: UnixMs(1),
         version_set: super::set_id(0),
@@ -187,6 +186,6 @@ fn run() -> EvalReport {
         cost_per_query: Some(0.5),
         model_files: Some(ModelFiles { from: text(), digest: text(), files: 1, bytes: 1 }),
         comparison: Some(comparison()),
-        results: Vec::new(),
+        results: Rows::default(),
     }
 }

@@ -1,8 +1,11 @@
 //! What was damaged is named.
 
 use super::*;
+use serde_json::json;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use tidegate_core::drift::SentinelRun;
+use tidegate_core::gate::{CaseResult, EvalReport, KeptRows, RowError, Rows};
 use tidegate_core::ids::Digest;
 
 #[tokio::test]
@@ -75,4 +78,55 @@ async fn a_run_of_the_fixed_cases_is_found_by_what_it_holds() {
     raw(&root).execute("UPDATE blobs SET content = x'7b7d'", []).unwrap();
     let named = error(store.sentinel(&report));
     assert!(named.message.contains("altered"), "{named}");
+}
+
+/// Results that are made as they are read.
+#[derive(Debug)]
+struct Made(&'static str, usize);
+
+impl KeptRows<CaseResult> for Made {
+    fn count(&self) -> usize {
+        self.1
+    }
+
+    fn read(&self, at: usize) -> std::result::Result<CaseResult, RowError> {
+        let case = json!({"id": format!("case-{at}"), "input": "问", "risk": "format"});
+        let result = json!({
+            "case": case, "actual": format!("{} {at}", self.0), "error": null, "score": 1.0,
+            "checks": [], "latency_ms": 7,
+        });
+        serde_json::from_value(result).map_err(|error| RowError(error.to_string()))
+    }
+}
+
+fn large(run_id: &str, answer: &'static str, count: usize) -> EvalReport {
+    let results = Rows::Kept(Arc::new(Made(answer, count)));
+    EvalReport { results, total: count, ..report(run_id, 1, 10, 0.9) }
+}
+
+#[tokio::test]
+async fn the_results_of_a_large_run_are_rows_that_are_read_one_by_one() {
+    let root = root();
+    let store = open(&root);
+    let answer: &'static str = Box::leak("答".repeat(1_000).into_boxed_str());
+    let run = large("run-1", answer, 700);
+    // What a run left that was cut off before its report was there.
+    let left = "INSERT INTO eval_results VALUES ('run-1', 3, 'torn'), ('run-0', 0, 'torn')";
+    raw(&root).execute(left, []).unwrap();
+    store.put_eval(&run).await.unwrap();
+    store.put_eval(&run).await.unwrap();
+    let other = error(store.put_eval(&large("run-1", "another", 700)).await);
+    assert!(other.message.contains("`run-1` is kept already"), "{other}");
+    let kept = store.eval("run-1").unwrap().unwrap();
+    assert!(matches!(kept.results, Rows::Kept(_)));
+    assert_eq!(kept, run);
+    let count = |sql: &str| raw(&root).query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT count(*) FROM eval_results"), 700);
+    assert!(count("SELECT max(length(body)) FROM evals") < 2_000, "they are not in its body");
+    raw(&root).execute("UPDATE eval_results SET body = '{}' WHERE at = 5", []).unwrap();
+    let torn = kept.results.read(5).unwrap_err().to_string();
+    assert!(torn.contains("result 5 of eval run `run-1` cannot be read"), "{torn}");
+    raw(&root).execute("DELETE FROM eval_results WHERE at = 5", []).unwrap();
+    let missing = error(store.eval("run-1"));
+    assert!(missing.message.contains("699 of its 700 results are there"), "{missing}");
 }

@@ -31,7 +31,7 @@ async fn a_state_of_rows_is_brought_into_batches() {
     let kept = rows(&root);
     assert_eq!(kept.len(), 24);
     let older = error(SqliteStore::open(root.path(), Access::Read));
-    assert!(older.message.contains("older tidegate (schema 2; this one reads 7)"), "{older}");
+    assert!(older.message.contains("older tidegate (schema 2; this one reads 8)"), "{older}");
     assert!(older.hints[0].contains("`tidegate serve` brings it up to date"), "{older:?}");
     assert_eq!(rows(&root), kept, "reading changes nothing");
 

@@ -77,7 +77,7 @@ impl Document {
         let bytes = read_bytes(Path::new(""), path)?;
         let bytes = bytes.ok_or_else(|| TransferError::NoFile(path.to_owned()))?;
         let name = path.display().to_string();
-        let table = Table::read(&bytes, &name, &[&[needed]]).map_err(|error| match error {
+        let table = Table::read(bytes, &name, &[&[needed]]).map_err(|error| match error {
             CasesError::Header { place, given, header: _ } => {
                 let problem = format!("there is no column `{needed}`; the header is `{given}`");
                 TransferError::Shape { place, problem }

@@ -4,7 +4,7 @@ use super::{Explain, Meaning, none, one};
 use crate::error::ErrorKind;
 use crate::gate::{CasesError, EncodingProblem, GateError, TapeError};
 use crate::near;
-use tidegate_core::gate::{CaseSetError, QueryError};
+use tidegate_core::gate::{CaseSetError, QueryError, RowError};
 
 const SAVE: &str = "save it as UTF-8: in Excel or WPS `CSV UTF-8 (comma delimited)`, in \
                     LibreOffice with the character set `Unicode (UTF-8)`";
@@ -25,7 +25,10 @@ impl Explain for GateError {
             GateError::Interrupted { kept: true, .. } => one(Inconclusive, GO_ON),
             GateError::Interrupted { kept: false, .. } => none(Inconclusive),
             GateError::NothingToReplay { .. } => none(Usage),
-            GateError::NoJson { .. } | GateError::Unwritten { .. } => none(Internal),
+            GateError::NoJson { .. }
+            | GateError::Unread { .. }
+            | GateError::Unwritten { .. }
+            | GateError::Row(_) => none(Internal),
         }
     }
 }
@@ -46,6 +49,12 @@ impl Explain for QueryError {
                 (Usage, meant.map(near::question).into_iter().chain([all]).collect())
             }
         }
+    }
+}
+
+impl Explain for RowError {
+    fn explain(&self) -> Meaning {
+        none(ErrorKind::Internal)
     }
 }
 
@@ -72,7 +81,8 @@ impl Explain for CasesError {
         use ErrorKind::{Internal, Usage};
         match self {
             CasesError::Config(error) => error.explain(),
-            CasesError::NotPacked { .. } => none(Internal),
+            CasesError::NotPacked { .. } | CasesError::Lost(_) => none(Internal),
+            CasesError::Unkept { .. } => one(Internal, "make room on the disk, then run it again"),
             CasesError::Unreadable { .. }
             | CasesError::TooLarge { .. }
             | CasesError::Field { .. } => none(Usage),
@@ -124,6 +134,7 @@ impl Explain for CasesError {
                     CaseSetError::Twice { .. } => {
                         one(Usage, "give one of them another id, or remove it")
                     }
+                    CaseSetError::Unread(_) => none(Internal),
                 }
             }
         }

@@ -16,6 +16,7 @@ impl Explain for TrackingError {
                 one(Usage, format!("set it: `export {variable}=…`"))
             }
             TrackingError::Setup(error) => error.explain(),
+            TrackingError::Row(_) => none(Internal),
             TrackingError::NoAnswer { .. } | TrackingError::Partly { .. } => {
                 one(Internal, "give the same command again: what is there already is not doubled")
             }

@@ -120,7 +120,7 @@ fn the_adversarial_inputs_are_asked_where_the_project_wants_them() {
         fs::write(&file, yaml.replace("evals:\n", &format!("evals:\n{key}"))).unwrap();
         let loaded = load(&file).unwrap();
         let packed = pack(&loaded, &PackOverrides::default()).unwrap();
-        load_cases(&loaded, &packed).unwrap().cases
+        load_cases(&loaded, &packed).unwrap().cases.to_vec().unwrap()
     };
     let without = cases("").len();
     let with = cases("  adversarial: literal\n");

@@ -9,8 +9,8 @@ use tidegate_core::decide::{
 };
 use tidegate_core::evidence::{EnvInfo, GateLevel, GateStatus, Record};
 use tidegate_core::gate::{
-    Case, CaseResult, Checks, EvalReport, GateVerdict, Risk, Severity, WrittenGate, WrittenRecord,
-    failure_table,
+    Case, CaseResult, Checks, EvalReport, GateVerdict, Risk, Severity, Tally, WrittenGate,
+    WrittenRecord,
 };
 use tidegate_core::ids::{ChangeId, Digest, IncidentId, ServiceName, TraceId, UnixMs};
 use tidegate_core::incident::{Incident, Subject};
@@ -419,7 +419,6 @@ fn eval(to: &PackedSet) -> EvalReport {
         accuracy: 0.8,
         passed: true,
         threshold: 0.8,
-        details: vec![],
         run_id: "run-20261120-1".to_owned(),
         at: START,
         version_set: to.set.id.clone(),
@@ -427,7 +426,7 @@ fn eval(to: &PackedSet) -> EvalReport {
         held_to: None,
         verdict: GateVerdict::Pass,
         reasons: vec!["accuracy 0.800 is at least 0.8".to_owned()],
-        failure_table: failure_table(&results),
+        failure_table: results.iter().collect::<Tally>().failure_table(),
         metrics: Default::default(),
         slices: Vec::new(),
         judge: None,
@@ -435,7 +434,7 @@ fn eval(to: &PackedSet) -> EvalReport {
         cost_per_query: None,
         model_files: None,
         comparison: None,
-        results,
+        results: results.into(),
     }
 }
 

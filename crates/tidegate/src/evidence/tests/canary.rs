@@ -44,7 +44,7 @@ fn infected() -> PackData {
     if let Some(eval) = &mut data.eval {
         eval.model = planted("model");
         eval.reasons = vec![planted("reason")];
-        eval.results[1].actual = Some(planted("answer"));
+        eval.results.hold().unwrap()[1].actual = Some(planted("answer"));
         eval.failure_table[1].failed[0].1 = planted("why");
     }
     data.junit = Some(format!("<testsuite name=\"{}\"/>", planted("x")));

@@ -7,7 +7,7 @@ const CASES: &str = "case_id;prompt;expected_behavior;risk;owner;pass;notes\r\n\
     latency_01;q;b;performance;;fail;[tidegate: fail: slow] see ticket 7\r\n;;;;;;\r\n";
 
 fn fill(text: &str, add: bool) -> String {
-    let bytes = filled(&mixed(), text.as_bytes(), Path::new("c.csv"), add).unwrap();
+    let bytes = filled(&mixed(), text.as_bytes().to_vec(), Path::new("c.csv"), add).unwrap();
     String::from_utf8(bytes).unwrap()
 }
 

@@ -6,7 +6,7 @@
 //! and is not read as a check.
 
 use super::table::{Row, Table};
-use super::{CasesError, Defaults, TEXT_MAX_BYTES, defaults, fields, finish, handling};
+use super::{CasesError, Defaults, TEXT_MAX_BYTES, Take, defaults, fields, finish, handling};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -28,7 +28,7 @@ const MACHINE: &str = "[tidegate: ";
 ///
 /// # Errors
 /// A usage error: see [`Table::read`].
-pub(crate) fn case_table(bytes: &[u8], path: &Path) -> Result<Table, CasesError> {
+pub(crate) fn case_table(bytes: Vec<u8>, path: &Path) -> Result<Table, CasesError> {
     let needed: [&[&str]; 2] = [&["case_id", "id"], &["prompt", "input"]];
     Table::read(bytes, &path.display().to_string(), &needed)
 }
@@ -44,15 +44,15 @@ pub(crate) fn note_of_machine(notes: &str) -> Option<(Range<usize>, &str)> {
 /// Reads cases from the bytes of a CSV file. The column `pass` is filled by a run and not read.
 ///
 /// # Errors
-/// A usage error that names file and line.
-pub(crate) fn read_csv(
-    bytes: &[u8],
+/// A usage error that names file and line, or that of `take`.
+pub(super) fn read_csv(
+    bytes: Vec<u8>,
     path: &Path,
     defaults: &Defaults<'_>,
-) -> Result<Vec<Case>, CasesError> {
+    take: Take<'_>,
+) -> Result<(), CasesError> {
     let table = case_table(bytes, path)?;
     let columns = Columns::of(&table, path)?;
-    let mut cases = Vec::new();
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     for row in &table.rows {
         let line = row.line;
@@ -75,9 +75,9 @@ pub(crate) fn read_csv(
         if let Some(first) = seen.insert(case.id.clone(), line) {
             return Err(CasesError::TwiceInTable { place, id: case.id, first });
         }
-        cases.push(finish(Case { source: place.clone(), ..case }, &place, defaults)?);
+        take(finish(Case { source: place.clone(), ..case }, &place, defaults)?)?;
     }
-    Ok(cases)
+    Ok(())
 }
 
 /// A row may be shorter than the header, as cells without content are left out; what is beyond

@@ -21,7 +21,19 @@ impl Encoding {
     /// # Errors
     /// A usage error with the place of the first byte that cannot be read, the encoding that it
     /// looks like, and how to save the file.
-    pub(crate) fn decode(bytes: &[u8], name: &str) -> Result<(String, Encoding), CasesError> {
+    pub(crate) fn decode(bytes: Vec<u8>, name: &str) -> Result<(String, Encoding), CasesError> {
+        let marks = [&b"\xff\xfe"[..], b"\xfe\xff", b"\xef\xbb\xbf", b"PK\x03\x04"];
+        if marks.iter().any(|mark| bytes.starts_with(mark)) || bytes.contains(&0) {
+            return Encoding::decode_copy(&bytes, name);
+        }
+        // Most files are so, and large ones are not copied.
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok((text, Encoding::Utf8)),
+            Err(error) => Encoding::decode_copy(error.as_bytes(), name),
+        }
+    }
+
+    fn decode_copy(bytes: &[u8], name: &str) -> Result<(String, Encoding), CasesError> {
         let wrong = |problem| CasesError::Encoding { place: name.to_owned(), problem };
         let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16, encoding| {
             let pairs = bytes.chunks_exact(2);
@@ -120,7 +132,7 @@ mod tests {
     use crate::error::CliError;
 
     fn check(bytes: &[u8], text: &str, encoding: Encoding) {
-        assert_eq!(Encoding::decode(bytes, "a.csv").unwrap(), (text.to_owned(), encoding));
+        assert_eq!(Encoding::decode(bytes.to_vec(), "a.csv").unwrap(), (text.to_owned(), encoding));
         assert_eq!(encoding.encode(text), bytes, "and back");
     }
 
@@ -133,7 +145,7 @@ mod tests {
     }
 
     fn check_error(bytes: &[u8], message: &str) {
-        let error = CliError::from(Encoding::decode(bytes, "evals/a.csv").unwrap_err());
+        let error = CliError::from(Encoding::decode(bytes.to_vec(), "evals/a.csv").unwrap_err());
         assert_eq!(error.message, message);
         assert!(error.hints[0].starts_with("save it as UTF-8"), "{:?}", error.hints);
     }

@@ -1,7 +1,7 @@
 //! The forms of a file of cases, by what its name ends with.
 
-use super::jsonl_cases::{OfFile, not_json, read_jsonl};
-use super::{CasesError, Defaults, Encoding, prompt_cases, read_bytes, read_csv};
+use super::jsonl_cases::{OfFile, each_line, not_json};
+use super::{CasesError, Defaults, Encoding, Take, csv_cases::read_csv, prompt_cases, read_bytes};
 use crate::config::{self, PromptCase, PromptConfig};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -52,57 +52,96 @@ pub(crate) fn read_file(
     least: Severity,
     defaults: &Defaults<'_>,
 ) -> Result<Option<Vec<Case>>, CasesError> {
-    let form = Form::of(path);
-    if form == Form::Lines
-        && let Some(cases) = stream(root, path, least, defaults)?
-    {
-        return Ok(Some(cases));
-    }
-    let Some(bytes) = read_bytes(root, path)? else { return Ok(None) };
-    if form == Form::Table {
-        let mut cases = read_csv(&bytes, path, defaults)?;
-        cases.iter_mut().for_each(|case| case.severity = case.severity.max(least));
-        return Ok(Some(cases));
-    }
-    let (text, _) = Encoding::decode(&bytes, &path.display().to_string())?;
-    let cases = match form {
-        Form::Yaml => read_yaml(&text, path, least, defaults),
-        Form::Json if text.trim_start().starts_with('[') => read_list(&text, path, least, defaults),
-        Form::Json | Form::Lines | Form::Table => read_jsonl(&text, path, least, defaults),
-    };
-    cases.map(Some)
+    let mut cases = Vec::new();
+    let is_there = each_case(root, path, (least, defaults), &mut |case| {
+        cases.push(case);
+        Ok(())
+    })?;
+    Ok(is_there.then_some(cases))
 }
 
-/// Reads lines one by one, so that the file is never held as a whole. `None` where there is no such
-/// file, or where it has to be read as a whole: one of another encoding, for its name.
-fn stream(
+/// The same case by case: of a file of lines, each before the next is read. Whether there is such a
+/// file.
+///
+/// # Errors
+/// A usage error that names file and line, or that of `take`.
+pub(crate) fn each_case(
     root: &Path,
     path: &Path,
-    least: Severity,
-    defaults: &Defaults<'_>,
-) -> Result<Option<Vec<Case>>, CasesError> {
-    let unreadable = |source| CasesError::Unreadable { file: path.to_owned(), source };
-    let Some(file) = super::open(root, path)? else { return Ok(None) };
-    let mut reader = BufReader::new(file);
-    let begins = reader.fill_buf().map_err(unreadable)?;
-    if !is_utf8(begins) {
-        return Ok(None);
+    (least, defaults): (Severity, &Defaults<'_>),
+    take: Take<'_>,
+) -> Result<bool, CasesError> {
+    let form = Form::of(path);
+    if form == Form::Lines && is_lines(root, path)? {
+        return each_of_lines(root, path, OfFile::new(path, least, defaults, take)).map(|()| true);
     }
-    if begins.starts_with(b"\xef\xbb\xbf") {
+    let Some(bytes) = read_bytes(root, path)? else { return Ok(false) };
+    if form == Form::Table {
+        let mut severe = |case: Case| take(Case { severity: case.severity.max(least), ..case });
+        return read_csv(bytes, path, defaults, &mut severe).map(|()| true);
+    }
+    let (text, _) = Encoding::decode(bytes, &path.display().to_string())?;
+    let how = (least, defaults);
+    match form {
+        Form::Yaml => read_yaml(&text, path, how, take),
+        Form::Json if text.trim_start().starts_with('[') => read_list(&text, path, how, take),
+        Form::Json | Form::Lines | Form::Table => each_line(&text, path, how, take),
+    }?;
+    Ok(true)
+}
+
+/// Whether there is such a file and it can be read line by line: one that is not UTF-8 is read as a
+/// whole, for its name.
+fn is_lines(root: &Path, path: &Path) -> Result<bool, CasesError> {
+    let unreadable = |source| CasesError::Unreadable { file: path.to_owned(), source };
+    let Some(file) = super::open(root, path)? else { return Ok(false) };
+    let (mut reader, mut begins, mut half) = (file, vec![0; 64 * 1024], 0);
+    let mut is_first = true;
+    loop {
+        let read = reader.read(&mut begins[half..]).map_err(unreadable)?;
+        let bytes = &begins[..half + read];
+        if is_first && !is_utf8(bytes) {
+            return Ok(false);
+        }
+        is_first = false;
+        half = match std::str::from_utf8(bytes) {
+            Ok(_) => 0,
+            // The rest of a character may come with the next bytes.
+            Err(error) if error.error_len().is_none() && read > 0 => {
+                let from = error.valid_up_to();
+                let length = bytes.len() - from;
+                begins.copy_within(from..from + length, 0);
+                length
+            }
+            Err(_) => return Ok(false),
+        };
+        if read == 0 {
+            return Ok(true);
+        }
+    }
+}
+
+/// Reads lines one by one, so that the file is never held as a whole.
+fn each_of_lines(root: &Path, path: &Path, mut cases: OfFile<'_>) -> Result<(), CasesError> {
+    let unreadable = |source| CasesError::Unreadable { file: path.to_owned(), source };
+    let Some(file) = super::open(root, path)? else { return Ok(()) };
+    let mut reader = BufReader::new(file);
+    if reader.fill_buf().map_err(unreadable)?.starts_with(b"\xef\xbb\xbf") {
         reader.consume(3);
     }
-    let (mut cases, mut line, mut number) = (OfFile::new(path, least, defaults), Vec::new(), 0);
-    loop {
+    let mut line = Vec::new();
+    for number in 1.. {
         line.clear();
         let most = super::TEXT_MAX_BYTES as u64 + 1;
         let read = reader.by_ref().take(most).read_until(b'\n', &mut line).map_err(unreadable)?;
         if read == 0 {
-            return Ok(Some(cases.cases));
+            break;
         }
-        number += 1;
-        let Ok(text) = std::str::from_utf8(&line) else { return Ok(None) };
+        // It was UTF-8 just now; a line that is too long may be cut within a character.
+        let text = String::from_utf8_lossy(&line);
         cases.add_line(number, text.trim_end_matches(['\n', '\r']))?;
     }
+    Ok(())
 }
 
 /// Whether a file that begins so is UTF-8, and no archive.
@@ -115,10 +154,10 @@ fn is_utf8(begins: &[u8]) -> bool {
 fn read_list(
     text: &str,
     path: &Path,
-    least: Severity,
-    defaults: &Defaults<'_>,
-) -> Result<Vec<Case>, CasesError> {
-    let mut cases = OfFile::new(path, least, defaults);
+    (least, defaults): (Severity, &Defaults<'_>),
+    take: Take<'_>,
+) -> Result<(), CasesError> {
+    let mut cases = OfFile::new(path, least, defaults, take);
     let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| {
         let (line, problem) = not_json(&error);
         CasesError::Field { place: format!("{}:{line}", path.display()), problem }
@@ -131,16 +170,16 @@ fn read_list(
         at = start;
         cases.add_line(line, item.get())?;
     }
-    Ok(cases.cases)
+    Ok(())
 }
 
 /// Reads a YAML list: of cases, alone or under `cases`, or of a prompt's tests under `test_cases`.
 fn read_yaml(
     text: &str,
     path: &Path,
-    least: Severity,
-    defaults: &Defaults<'_>,
-) -> Result<Vec<Case>, CasesError> {
+    (least, defaults): (Severity, &Defaults<'_>),
+    take: Take<'_>,
+) -> Result<(), CasesError> {
     let read = config::parse_yaml_value(text, path)?;
     let name = path.display();
     let wrong = |line, problem: &str| CasesError::Field {
@@ -154,13 +193,13 @@ fn read_yaml(
                 ("cases", items)
             }
             Some((key, _)) if members.len() == 1 && key == "test_cases" => {
-                return prompt_tests(text, path, defaults);
+                return prompt_tests(text, path, defaults)?.into_iter().try_for_each(take);
             }
             _ => return Err(wrong(1, "the keys are not `cases` alone, a list of cases")),
         },
         _ => return Err(wrong(1, "the file is not a list of cases")),
     };
-    let mut cases = OfFile::new(path, least, defaults);
+    let mut cases = OfFile::new(path, least, defaults, take);
     for (i, item) in items.iter().enumerate() {
         let line = read.line(&format!("{under}[{i}]"));
         let Value::Object(members) = item else {
@@ -168,7 +207,7 @@ fn read_yaml(
         };
         cases.add(usize::try_from(line).unwrap_or_default(), members.clone())?;
     }
-    Ok(cases.cases)
+    Ok(())
 }
 
 /// A YAML file of a prompt's tests.

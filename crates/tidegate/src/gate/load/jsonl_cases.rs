@@ -1,6 +1,8 @@
 //! Cases as JSONL.
 
-use super::{CasesError, Defaults, TEXT_MAX_BYTES, content_id, defaults, fields, finish, handling};
+use super::{
+    CasesError, Defaults, TEXT_MAX_BYTES, Take, content_id, defaults, fields, finish, handling,
+};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -38,11 +40,29 @@ pub(crate) fn read_jsonl(
     least: Severity,
     defaults: &Defaults<'_>,
 ) -> Result<Vec<Case>, CasesError> {
-    let mut cases = OfFile::new(path, least, defaults);
+    let mut cases = Vec::new();
+    each_line(text, path, (least, defaults), &mut |case| {
+        cases.push(case);
+        Ok(())
+    })?;
+    Ok(cases)
+}
+
+/// The same case by case.
+///
+/// # Errors
+/// A usage error that names file and line, or that of `take`.
+pub(super) fn each_line(
+    text: &str,
+    path: &Path,
+    (least, defaults): (Severity, &Defaults<'_>),
+    take: Take<'_>,
+) -> Result<(), CasesError> {
+    let mut cases = OfFile::new(path, least, defaults, take);
     for (i, line) in text.lines().enumerate() {
         cases.add_line(i + 1, line)?;
     }
-    Ok(cases.cases)
+    Ok(())
 }
 
 /// The cases of one file as they are read, no id twice.
@@ -51,25 +71,23 @@ pub(super) struct OfFile<'a> {
     stem: String,
     least: Severity,
     defaults: &'a Defaults<'a>,
-    /// The line of each id, by its hash: of many cases the ids are not kept twice.
-    seen: HashMap<u64, usize>,
-    hashes: RandomState,
-    /// What was read.
-    pub(super) cases: Vec<Case>,
+    /// The line of each id, by two hashes of it: the ids of many cases are not kept.
+    seen: HashMap<(u64, u64), usize>,
+    hashes: (RandomState, RandomState),
+    /// Where they go.
+    take: Take<'a>,
 }
 
 impl<'a> OfFile<'a> {
-    pub(super) fn new(path: &'a Path, least: Severity, defaults: &'a Defaults<'a>) -> OfFile<'a> {
+    pub(super) fn new(
+        path: &'a Path,
+        least: Severity,
+        defaults: &'a Defaults<'a>,
+        take: Take<'a>,
+    ) -> OfFile<'a> {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        OfFile {
-            path,
-            stem,
-            least,
-            defaults,
-            seen: HashMap::new(),
-            hashes: RandomState::new(),
-            cases: Vec::new(),
-        }
+        let hashes = (RandomState::new(), RandomState::new());
+        OfFile { path, stem, least, defaults, seen: HashMap::new(), hashes, take }
     }
 
     /// Adds the case that is written here as JSON, from this line on; white space is none.
@@ -102,14 +120,12 @@ impl<'a> OfFile<'a> {
         let place = format!("{}:{line}", self.path.display());
         let case = case_of(members, &self.stem, &place)
             .map_err(|problem| CasesError::Field { place: place.clone(), problem })?;
-        // Two ids may share a hash.
-        let before = self.seen.insert(self.hashes.hash_one(&case.id), line);
-        if let Some(first) = before.filter(|_| self.cases.iter().any(|it| it.id == case.id)) {
+        let id = (self.hashes.0.hash_one(&case.id), self.hashes.1.hash_one(&case.id));
+        if let Some(first) = self.seen.insert(id, line) {
             return Err(CasesError::TwiceInLines { place, id: case.id, first });
         }
         let severity = case.severity.max(self.least);
-        self.cases.push(finish(Case { severity, ..case }, &place, self.defaults)?);
-        Ok(())
+        (self.take)(finish(Case { severity, ..case }, &place, self.defaults)?)
     }
 
     fn problem(&self, line: usize, problem: String) -> CasesError {

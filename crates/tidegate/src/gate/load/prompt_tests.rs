@@ -59,7 +59,7 @@ pub(crate) fn prompt_tests(
         }
     }
     cases.extend(adversarial(literal));
-    let cases = CaseSet { cases };
+    let cases = CaseSet::from(cases);
     cases.check_ids().map_err(|error| set_error(error, Path::new(FOLDER)))?;
     Ok(PromptTests { cases, unread })
 }

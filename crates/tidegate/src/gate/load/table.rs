@@ -81,7 +81,11 @@ impl Table {
     /// # Errors
     /// A usage error: the encoding, a quote that is never closed, or a header that lacks a column
     /// by every separator.
-    pub(crate) fn read(bytes: &[u8], name: &str, needed: &[&[&str]]) -> Result<Table, CasesError> {
+    pub(crate) fn read(
+        bytes: Vec<u8>,
+        name: &str,
+        needed: &[&[&str]],
+    ) -> Result<Table, CasesError> {
         let (text, encoding) = Encoding::decode(bytes, name)?;
         let (skipped, declared) = declared_separator(&text);
         let tried = match declared {

@@ -23,7 +23,16 @@ const DEFAULTS: Defaults<'static> =
     Defaults { latency_ms: 8000, contract: None, as_written: false };
 
 fn csv(text: &str) -> Result<Vec<Case>, CasesError> {
-    read_csv(text.as_bytes(), Path::new("evals/eval_cases.csv"), &DEFAULTS)
+    read_csv(text.as_bytes(), &DEFAULTS)
+}
+
+fn read_csv(bytes: &[u8], defaults: &Defaults<'_>) -> Result<Vec<Case>, CasesError> {
+    let (mut cases, path) = (Vec::new(), Path::new("evals/eval_cases.csv"));
+    csv_cases::read_csv(bytes.to_vec(), path, defaults, &mut |case| {
+        cases.push(case);
+        Ok(())
+    })?;
+    Ok(cases)
 }
 
 fn jsonl(text: &str) -> Result<Vec<Case>, CasesError> {
@@ -43,8 +52,7 @@ fn checks(value: Value) -> Checks {
 #[test]
 fn the_seed_rows_are_five_cases_with_real_checks() {
     let cases = csv(SEED).unwrap();
-    let set = CaseSet { cases };
-    assert_eq!(set.check(), Ok(()));
+    assert_eq!(CaseSet::from(cases.clone()).check(), Ok(()));
     let expected = [
         json!({"json_schema": {"type": "object"}}),
         json!({"citation": true}),
@@ -52,11 +60,11 @@ fn the_seed_rows_are_five_cases_with_real_checks() {
         json!({"not_empty": true, "max_latency_ms": 8000}),
         json!({"not_empty": true, "comparable": true}),
     ];
-    for (case, expected) in set.cases.iter().zip(expected) {
+    for (case, expected) in cases.iter().zip(expected) {
         assert_eq!(case.checks, checks(expected), "{}", case.id);
         assert_eq!(case.severity, Severity::Normal);
     }
-    assert_eq!(set.cases[4].source, "evals/eval_cases.csv:6");
+    assert_eq!(cases[4].source, "evals/eval_cases.csv:6");
 }
 
 #[test]
@@ -75,7 +83,7 @@ fn empty_lines_count_as_lines() {
 fn the_contract_is_the_form_of_format_cases() {
     let schema = json!({"type": "object", "required": ["answer"]});
     let defaults = Defaults { contract: Some(&schema), ..DEFAULTS };
-    let cases = read_csv(SEED.as_bytes(), Path::new("c.csv"), &defaults).unwrap();
+    let cases = read_csv(SEED.as_bytes(), &defaults).unwrap();
     assert_eq!(cases[0].checks.json_schema.as_ref(), Some(&schema));
     assert_eq!(cases[1].checks.json_schema, None);
 }
@@ -143,7 +151,7 @@ fn a_table_may_have_few_rows() {
     let four: String = SEED.lines().take(5).flat_map(|line| [line, "\n"]).collect();
     let cases = csv(&four).unwrap();
     assert_eq!(cases.len(), 4);
-    let error = CaseSet { cases }.check().unwrap_err().to_string();
+    let error = CaseSet::from(cases).check().unwrap_err().to_string();
     assert_eq!(error, "the eval set needs at least 5 cases and has 4");
     assert_eq!(csv(SEED.lines().next().unwrap()).unwrap(), [], "and none");
 }
@@ -207,7 +215,7 @@ fn spreadsheets_files_are_read() {
         .chain(SEED.replace(',', "\t").encode_utf16())
         .flat_map(u16::to_le_bytes)
         .collect();
-    let read = read_csv(&wide, Path::new("evals/eval_cases.csv"), &DEFAULTS).unwrap();
+    let read = read_csv(&wide, &DEFAULTS).unwrap();
     assert_eq!(read, csv(SEED).unwrap());
 }
 
@@ -393,7 +401,7 @@ fn words_that_no_check_covers_are_known() {
         "\n",
         r#"{"case_id": "c", "input": "z", "reproduced": "0/5", "not_empty": true}"#,
     );
-    let notes = super::super::case_notes(&CaseSet { cases: jsonl(lines).unwrap() });
+    let notes = super::super::case_notes(&jsonl(lines).unwrap().into()).unwrap();
     assert!(notes[0].starts_with("no check covers what `expected_behavior` says: `a`; add"));
     assert!(notes[1].contains("wrong with the answer: `b`;"), "{}", notes[1]);
     assert!(notes[2].contains("as served: `c`;"), "{}", notes[2]);
@@ -413,7 +421,7 @@ fn the_examples_of_the_documentation_are_cases() {
         assert_eq!(blocks("csv").len(), 2, "{page}");
         for block in blocks("csv") {
             let cases = csv(&block).unwrap_or_else(|error| panic!("{page}: {error}"));
-            assert_eq!(CaseSet { cases }.check(), Ok(()), "{page}");
+            assert_eq!(CaseSet::from(cases).check(), Ok(()), "{page}");
         }
         for block in blocks("jsonl") {
             assert!(jsonl(&block).unwrap_or_else(|error| panic!("{page}: {error}")).len() > 2);

@@ -2,7 +2,7 @@
 //! step, so the worst come first.
 
 use tidegate_core::evidence::page::is_deceptive;
-use tidegate_core::gate::{CaseResult, EvalReport, Severity};
+use tidegate_core::gate::{CaseResult, EvalReport, RowError, Severity};
 
 /// Annotations that GitHub shows for a step.
 const SHOWN: usize = 10;
@@ -11,23 +11,42 @@ const MESSAGE_MAX: usize = 1_000;
 
 /// The commands that make them, the worst case first: red lines, blocking cases, then those with
 /// the lowest scores; cases without an answer last.
-pub(crate) fn annotations(report: &EvalReport) -> Vec<String> {
-    let mut wrong: Vec<&CaseResult> =
-        report.results.iter().filter(|result| !result.is_correct()).collect();
+///
+/// # Errors
+/// A result cannot be read.
+pub(crate) fn annotations(report: &EvalReport) -> Result<Vec<String>, RowError> {
     let weight = |result: &CaseResult| match (result.error.is_some(), result.case.severity) {
         (true, _) => 3,
         (false, Severity::RedLine) => 0,
         (false, Severity::Blocking) => 1,
         (false, Severity::Normal) => 2,
     };
-    wrong.sort_by(|a, b| weight(a).cmp(&weight(b)).then(a.score.total_cmp(&b.score)));
-    let more = wrong.len().saturating_sub(SHOWN);
+    // The worst so far, in order, and how many there were.
+    let mut worst: Vec<(i32, CaseResult)> = Vec::new();
+    let mut wrong = 0_usize;
+    for result in report.results.iter() {
+        let result = result?;
+        if result.is_correct() {
+            continue;
+        }
+        wrong += 1;
+        let weight = weight(&result);
+        // Behind those that are as bad.
+        let at = worst.partition_point(|(other, it)| {
+            other.cmp(&weight).then(it.score.total_cmp(&result.score)).is_le()
+        });
+        if at < SHOWN {
+            worst.insert(at, (weight, result.into_owned()));
+            worst.truncate(SHOWN);
+        }
+    }
+    let more = wrong.saturating_sub(SHOWN);
     let last = (more > 0).then(|| {
         let more = more + 1;
         format!("::warning title=tidegate eval::{more} more cases failed: see the report")
     });
     let count = if more > 0 { SHOWN - 1 } else { SHOWN };
-    wrong.into_iter().take(count).map(annotation).chain(last).collect()
+    Ok(worst.iter().take(count).map(|(_, result)| annotation(result)).chain(last).collect())
 }
 
 fn annotation(result: &CaseResult) -> String {

@@ -7,14 +7,14 @@
 //! follows from all answers, and no other, so that an answer which is HTML can do nothing even
 //! where an escape were missing.
 
+mod matrix;
+
 use crate::clock::rfc3339;
-use crate::version_set::{Edit, by_words};
-use std::collections::{BTreeMap, BTreeSet};
+use matrix::Matrix;
 use std::fmt::Write as _;
+use std::io;
 use tidegate_core::evidence::page::{esc, lang};
-use tidegate_core::gate::{
-    CaseResult, CheckResult, EvalReport, FailureRow, GateVerdict, PairedTest, Repeats, metrics,
-};
+use tidegate_core::gate::{EvalReport, FailureRow, GateVerdict, PairedTest, RowError, Tally};
 use tidegate_core::ids::Digest;
 
 const CSS: &str = include_str!("html.css");
@@ -25,25 +25,30 @@ const CASES_MAX: usize = 5_000;
 const TEXT_MAX: usize = 20_000;
 
 /// The page of a run, beside the run before where there was one.
-pub(crate) fn html(report: &EvalReport, previous: Option<&EvalReport>) -> String {
+///
+/// # Errors
+/// It cannot be written, or a result cannot be read.
+pub(crate) fn html(
+    report: &EvalReport,
+    previous: Option<&EvalReport>,
+    file: &mut dyn io::Write,
+) -> io::Result<()> {
     let mut out = String::new();
-    begin(&mut out, report);
+    begin(&mut out, report).map_err(io::Error::other)?;
     failures(&mut out, &report.failure_table);
     comparison(&mut out, report);
     slices(&mut out, report);
-    flaky(&mut out, report);
-    matrix(&mut out, report, previous);
-    // Writing to a String cannot fail, here and below.
-    let _ = write!(
-        out,
-        "</main>\n<script nonce=\"{}\">{SCRIPT}</script>\n</body>\n</html>\n",
-        nonce(report)
-    );
-    out
+    let matrix = Matrix::of(report, previous).map_err(io::Error::other)?;
+    matrix.flaky(&mut out);
+    file.write_all(out.as_bytes())?;
+    matrix.write(file)?;
+    let nonce = nonce(report);
+    writeln!(file, "</main>\n<script nonce=\"{nonce}\">{SCRIPT}</script>\n</body>\n</html>")
 }
 
-fn begin(out: &mut String, report: &EvalReport) {
+fn begin(out: &mut String, report: &EvalReport) -> Result<(), RowError> {
     let title = format!("{} – {}", report.run_id, super::verdict(report.verdict));
+    // Writing to a String cannot fail, here and below.
     let _ = write!(
         out,
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -84,10 +89,16 @@ fn begin(out: &mut String, report: &EvalReport) {
         cases_digest.short(12),
         rfc3339(*at),
     );
-    for (name, value) in metrics(&report.results) {
+    // A report of an earlier version has none.
+    let metrics = match report.metrics.is_empty() {
+        true => Tally::of(&report.results)?.metrics(),
+        false => report.metrics.clone(),
+    };
+    for (name, value) in metrics {
         let _ = write!(out, "<span class=\"metric\">{} <b>{value:.3}</b></span> ", esc(&name));
     }
     out.push_str("</p>\n</header>\n<main>\n");
+    Ok(())
 }
 
 fn class(verdict: GateVerdict) -> &'static str {
@@ -118,9 +129,10 @@ fn failures(out: &mut String, rows: &[FailureRow]) {
             failed.len(),
             errors.len(),
         );
+        let left_out = (failed.len() + errors.len()).saturating_sub(CASES_MAX);
         let failed = failed.iter().map(|(id, why)| (id, why, "failed"));
         let errors = errors.iter().map(|(id, why)| (id, why, "no answer"));
-        for (id, why, what) in failed.chain(errors) {
+        for (id, why, what) in failed.chain(errors).take(CASES_MAX) {
             let _ = writeln!(
                 out,
                 "<tr class=\"why\"><td><a href=\"#{}\">{}</a></td><td colspan=\"3\"{}>{what}: \
@@ -129,6 +141,13 @@ fn failures(out: &mut String, rows: &[FailureRow]) {
                 esc(id),
                 lang(why),
                 esc(&cut(why)),
+            );
+        }
+        if left_out > 0 {
+            let _ = writeln!(
+                out,
+                "<tr class=\"why\"><td></td><td colspan=\"3\">{left_out} more are in the \
+                 report's JSON file</td></tr>"
             );
         }
     }
@@ -210,218 +229,6 @@ fn slices(out: &mut String, report: &EvalReport) {
         );
     }
     out.push_str("</tbody>\n</table>\n");
-}
-
-fn flaky(out: &mut String, report: &EvalReport) {
-    let flaky: Vec<&CaseResult> = report.results.iter().filter(|r| r.is_flaky()).collect();
-    if flaky.is_empty() {
-        return;
-    }
-    let _ = writeln!(out, "<h2>Flaky: {} cases</h2>\n<ul>", flaky.len());
-    for result in flaky {
-        let Repeats { answered, passed } = result.repeats.unwrap_or_default();
-        let id = &result.case.id;
-        let (anchor, id) = (anchor(id), esc(id));
-        let _ = writeln!(
-            out,
-            "<li><a href=\"#{anchor}\">{id}</a>: correct in {passed} of {answered} repeats</li>"
-        );
-    }
-    out.push_str("</ul>\n");
-}
-
-fn matrix(out: &mut String, report: &EvalReport, previous: Option<&EvalReport>) {
-    let before: BTreeMap<&str, &CaseResult> = previous
-        .into_iter()
-        .flat_map(|report| &report.results)
-        .map(|result| (result.case.id.as_str(), result))
-        .collect();
-    let mut results: Vec<&CaseResult> = report.results.iter().collect();
-    // Stable: within a status, the order of the files.
-    results.sort_by_key(|result| Status::of(result));
-    let left_out = results.len().saturating_sub(CASES_MAX);
-    results.truncate(CASES_MAX);
-    out.push_str("<h2>Cases</h2>\n");
-    filters(out, &results);
-    if left_out > 0 {
-        let _ = writeln!(
-            out,
-            "<p class=\"note\">{left_out} more cases are in the report's JSON file.</p>"
-        );
-    }
-    let changed: BTreeSet<&str> = report
-        .comparison
-        .iter()
-        .flat_map(|comparison| comparison.broken.iter().chain(&comparison.fixed))
-        .map(String::as_str)
-        .collect();
-    for result in results {
-        let id = result.case.id.as_str();
-        case(out, result, before.get(id).copied(), changed.contains(id));
-    }
-}
-
-fn filters(out: &mut String, results: &[&CaseResult]) {
-    let slices: BTreeSet<String> = results.iter().flat_map(|r| r.case.slices()).collect();
-    let options = |values: &mut dyn Iterator<Item = String>| -> String {
-        values.map(|value| format!("<option>{}</option>", esc(&value))).collect()
-    };
-    let statuses = options(&mut Status::ALL.iter().map(|status| status.word().to_owned()));
-    let risks: BTreeSet<&str> = results.iter().map(|r| r.case.risk.as_str()).collect();
-    let risks = options(&mut risks.into_iter().map(str::to_owned));
-    let _ = write!(
-        out,
-        "<form id=\"filters\" hidden>\n<label>text <input id=\"text\" type=\"search\"></label>\n\
-         <label>status <select id=\"status\"><option value=\"\">all</option>{statuses}</select>\
-         </label>\n<label>class <select id=\"risk\"><option value=\"\">all</option>{risks}\
-         </select></label>\n"
-    );
-    if !slices.is_empty() {
-        let slices = options(&mut slices.into_iter());
-        let _ = writeln!(
-            out,
-            "<label>slice <select id=\"slice\"><option value=\"\">all</option>{slices}</select>\
-             </label>"
-        );
-    }
-    out.push_str(
-        "<label><input id=\"changed\" type=\"checkbox\"> changed</label>\n\
-         <output id=\"shown\"></output>\n</form>\n",
-    );
-}
-
-/// What became of a case, the worst first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Status {
-    Failed,
-    Unanswered,
-    Flaky,
-    Correct,
-}
-
-impl Status {
-    const ALL: [Status; 4] = [Status::Failed, Status::Unanswered, Status::Flaky, Status::Correct];
-
-    fn of(result: &CaseResult) -> Status {
-        match (result.error.is_some(), result.is_correct()) {
-            (true, _) => Status::Unanswered,
-            (false, false) => Status::Failed,
-            (false, true) if result.is_flaky() => Status::Flaky,
-            (false, true) => Status::Correct,
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Status::Failed => "failed",
-            Status::Unanswered => "no answer",
-            Status::Flaky => "flaky",
-            Status::Correct => "correct",
-        }
-    }
-
-    fn class(self) -> &'static str {
-        match self {
-            Status::Failed => "fail",
-            Status::Unanswered | Status::Flaky => "open",
-            Status::Correct => "pass",
-        }
-    }
-}
-
-fn case(out: &mut String, result: &CaseResult, before: Option<&CaseResult>, changed: bool) {
-    let case = &result.case;
-    let status = Status::of(result);
-    let slices: Vec<String> = case.slices().into_iter().collect();
-    let _ = write!(
-        out,
-        "<details id=\"{}\" class=\"case\" data-status=\"{}\" data-risk=\"{}\" data-slices=\"{}\" \
-         data-changed=\"{}\">\n<summary><span class=\"status {}\">{}</span> <b>{}</b> \
-         <span class=\"sub\">{} · {} · {:.2} · {} ms</span> ",
-        anchor(&case.id),
-        status.word(),
-        case.risk.as_str(),
-        esc(&slices.join("\n")),
-        u8::from(changed),
-        status.class(),
-        status.word(),
-        esc(&case.id),
-        case.risk.as_str(),
-        case.severity.as_str(),
-        result.score,
-        result.latency_ms,
-    );
-    result.checks.iter().for_each(|check| chip(out, check));
-    out.push_str("</summary>\n");
-    text(out, "asked", &case.input);
-    if !case.expected_behavior.is_empty() {
-        text(out, "should happen", &case.expected_behavior);
-    }
-    if let Some(expected) = &case.expected {
-        text(out, "reference", expected);
-    }
-    if let Some(error) = &result.error {
-        text(out, "no answer", error);
-    }
-    let counts = |check: &&CheckResult| check.weight > 0.0 && !check.detail.is_empty();
-    for check in result.checks.iter().filter(counts) {
-        text(out, &check.check, &check.detail);
-    }
-    let before = before.and_then(|before| before.actual.as_deref());
-    match (before, result.actual.as_deref()) {
-        (Some(before), Some(now)) if before != now => side_by_side(out, before, now),
-        (Some(_), Some(now)) => text(out, "answer, as before", now),
-        (None, Some(now)) => text(out, "answer", now),
-        (Some(before), None) => text(out, "answer before", before),
-        (None, None) => {}
-    }
-    let _ = writeln!(out, "<p class=\"sub\">{}</p>\n</details>", esc(&case.source));
-}
-
-fn chip(out: &mut String, check: &CheckResult) {
-    let (class, mark) = match (check.holds(), check.score < 1.0) {
-        // It is measured only.
-        _ if check.weight == 0.0 => ("sub", "·"),
-        (true, false) => ("pass", "✓"),
-        (true, true) => ("open", "~"),
-        (false, _) => ("fail", "✗"),
-    };
-    let measured = check.measured.map(|value| format!(" {value:.2}")).unwrap_or_default();
-    let _ =
-        write!(out, "<span class=\"chip {class}\">{mark} {}{measured}</span> ", esc(&check.check));
-}
-
-fn text(out: &mut String, label: &str, text: &str) {
-    let _ = writeln!(out, "<h4>{}</h4>\n<pre{}>{}</pre>", esc(label), lang(text), esc(&cut(text)));
-}
-
-/// Both answers, what differs marked.
-fn side_by_side(out: &mut String, before: &str, now: &str) {
-    let (before, now) = (cut(before), cut(now));
-    let mut sides = [String::new(), String::new()];
-    let hunks = by_words(&before, &now);
-    for (place, hunk) in hunks.iter().enumerate() {
-        if place > 0 || hunk.line_after > 1 {
-            sides.iter_mut().for_each(|side| side.push_str("…\n"));
-        }
-        for piece in &hunk.pieces {
-            let [left, right] = &mut sides;
-            let escaped = esc(&piece.text);
-            let _ = match piece.edit {
-                Edit::Kept => write!(left, "{escaped}").and_then(|()| write!(right, "{escaped}")),
-                Edit::Removed => write!(left, "<del>{escaped}</del>"),
-                Edit::Added => write!(right, "<ins>{escaped}</ins>"),
-            };
-        }
-    }
-    let [left, right] = sides;
-    let _ = writeln!(
-        out,
-        "<div class=\"sides\"><div><h4>answer before</h4><pre{}>{left}</pre></div>\
-         <div><h4>answer</h4><pre{}>{right}</pre></div></div>",
-        lang(&before),
-        lang(&now),
-    );
 }
 
 /// The text up to the bound.

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tidegate_core::gate::{
-    CaseResult, CheckKind, CheckResult, EvalReport, RED_LINE, Risk, Severity,
+    CaseResult, CheckKind, CheckResult, EvalReport, RED_LINE, Risk, RowError, Severity,
 };
 use tidegate_core::ids::Digest;
 
@@ -17,17 +17,38 @@ const SAFETY: [CheckKind; 4] = [
     CheckKind::ForbiddenKeywords,
 ];
 
-/// The findings of a run.
-pub(crate) fn sarif(report: &EvalReport) -> Value {
-    let mut rules: BTreeMap<&str, Value> = BTreeMap::new();
-    let mut results = Vec::new();
-    for result in report.results.iter().filter(|result| result.error.is_none()) {
-        for check in result.checks.iter().filter(|check| is_finding(result, check)) {
-            rules.entry(check.kind()).or_insert_with(|| rule(check.kind()));
-            results.push(finding(result, check));
+/// Findings in a file: as many as code scanning shows of one.
+const FINDINGS_MAX: usize = 5_000;
+
+/// The findings of a run, and how many are left out of so many.
+///
+/// # Errors
+/// A result cannot be read.
+pub(crate) fn sarif(report: &EvalReport) -> Result<Value, RowError> {
+    let mut rules: BTreeMap<String, Value> = BTreeMap::new();
+    let (mut results, mut left_out) = (Vec::new(), 0_u64);
+    for result in report.results.iter() {
+        let result = result?;
+        if result.error.is_some() {
+            continue;
+        }
+        for check in result.checks.iter().filter(|check| is_finding(&result, check)) {
+            rules.entry(check.kind().to_owned()).or_insert_with(|| rule(check.kind()));
+            match results.len() < FINDINGS_MAX {
+                true => results.push(finding(&result, check)),
+                false => left_out += 1,
+            }
         }
     }
-    json!({
+    let mut properties = json!({
+        "run_id": report.run_id,
+        "version_set": report.version_set,
+        "cases_digest": report.cases_digest,
+    });
+    if left_out > 0 {
+        properties["left_out"] = left_out.into();
+    }
+    Ok(json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
         "runs": [{
@@ -37,14 +58,10 @@ pub(crate) fn sarif(report: &EvalReport) -> Value {
                 "rules": rules.into_values().collect::<Vec<Value>>(),
             }},
             "automationDetails": {"id": format!("tidegate-eval/{}", report.model)},
-            "properties": {
-                "run_id": report.run_id,
-                "version_set": report.version_set,
-                "cases_digest": report.cases_digest,
-            },
+            "properties": properties,
             "results": results,
         }],
-    })
+    }))
 }
 
 fn is_finding(result: &CaseResult, check: &CheckResult) -> bool {

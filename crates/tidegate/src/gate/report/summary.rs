@@ -4,7 +4,7 @@
 use super::verdict;
 use std::fmt::Write as _;
 use tidegate_core::evidence::page::{cell, esc};
-use tidegate_core::gate::{EvalReport, FailureRow, PairedTest, Repeats};
+use tidegate_core::gate::{EvalReport, FailureRow, PairedTest, Repeats, RowError};
 
 /// Bytes that GitHub takes of a step's summary, with room for what a step wrote before.
 const BYTES_MAX: usize = 1_000_000;
@@ -12,10 +12,13 @@ const BYTES_MAX: usize = 1_000_000;
 const WHY_MAX: usize = 400;
 
 /// The summary of a run, at most [`BYTES_MAX`] long.
-pub(crate) fn summary(report: &EvalReport) -> String {
+///
+/// # Errors
+/// A result cannot be read.
+pub(crate) fn summary(report: &EvalReport) -> Result<String, RowError> {
     let mut out = head(report);
     let mut sections = vec![by_class(&report.failure_table), comparison(report)];
-    sections.extend([slices(report), flaky(report)]);
+    sections.extend([slices(report), flaky(report)?]);
     let mut left_out = 0;
     for line in sections.iter().flatten() {
         match out.len() + line.len() <= BYTES_MAX - 200 {
@@ -27,7 +30,7 @@ pub(crate) fn summary(report: &EvalReport) -> String {
         // Writing to a String cannot fail, here and below.
         let _ = write!(out, "\n\n{left_out} more lines are in the report.\n");
     }
-    out
+    Ok(out)
 }
 
 fn head(report: &EvalReport) -> String {
@@ -120,19 +123,20 @@ fn slices(report: &EvalReport) -> Vec<String> {
     std::iter::once(head.to_owned()).chain(rows).collect()
 }
 
-fn flaky(report: &EvalReport) -> Vec<String> {
-    let flaky = report.results.iter().filter(|result| result.is_flaky());
-    let lines: Vec<String> = flaky
-        .map(|result| {
+fn flaky(report: &EvalReport) -> Result<Vec<String>, RowError> {
+    let mut lines = Vec::new();
+    for result in report.results.iter() {
+        let result = result?;
+        if result.is_flaky() {
             let Repeats { answered, passed } = result.repeats.unwrap_or_default();
             let id = text(&result.case.id);
-            format!("- {id}: correct in {passed} of {answered} repeats\n")
-        })
-        .collect();
-    match lines.len() {
+            lines.push(format!("- {id}: correct in {passed} of {answered} repeats\n"));
+        }
+    }
+    Ok(match lines.len() {
         0 => lines,
         count => std::iter::once(format!("\n### Flaky: {count}\n\n")).chain(lines).collect(),
-    }
+    })
 }
 
 /// A stranger's text on one line of Markdown that makes nothing of it: no markup, no table cell, no

@@ -1,8 +1,7 @@
 use super::*;
 use crate::lang::Lang;
 use tidegate_core::gate::{
-    Case, CheckResult, Checks, PairedTest, Repeats, ReportDetail, Risk, RunComparison, Severity,
-    failure_table,
+    Case, CheckResult, Checks, PairedTest, Repeats, Risk, RunComparison, Severity, Tally,
 };
 use tidegate_core::ids::{Digest, UnixMs, VersionSetId};
 
@@ -42,12 +41,6 @@ fn report(results: Vec<CaseResult>, verdict: GateVerdict) -> EvalReport {
         accuracy: correct as f64 / results.len() as f64,
         passed: verdict == GateVerdict::Pass,
         threshold: 0.85,
-        details: vec![ReportDetail {
-            input: "问".to_owned(),
-            expected: String::new(),
-            actual: "答".to_owned(),
-            score: 1.0,
-        }],
         run_id: "eval-1".to_owned(),
         at: UnixMs(1_700_000_000_999),
         version_set: VersionSetId::parse("vs-0f3a9c21d4e7").unwrap(),
@@ -55,7 +48,7 @@ fn report(results: Vec<CaseResult>, verdict: GateVerdict) -> EvalReport {
         held_to: None,
         verdict,
         reasons: vec!["a reason".to_owned()],
-        failure_table: failure_table(&results),
+        failure_table: results.iter().collect::<Tally>().failure_table(),
         metrics: Default::default(),
         slices: Vec::new(),
         judge: None,
@@ -63,7 +56,7 @@ fn report(results: Vec<CaseResult>, verdict: GateVerdict) -> EvalReport {
         cost_per_query: None,
         model_files: None,
         comparison: None,
-        results,
+        results: results.into(),
     }
 }
 
@@ -81,12 +74,38 @@ pub(crate) fn mixed() -> EvalReport {
     )
 }
 
+fn page_of(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
+    let mut page = Vec::new();
+    write(&mut page).unwrap();
+    String::from_utf8(page).unwrap()
+}
+
+fn junit(report: &EvalReport) -> String {
+    page_of(|out| super::junit(report, out))
+}
+
+fn html(report: &EvalReport, previous: Option<&EvalReport>) -> String {
+    page_of(|out| super::html(report, previous, out))
+}
+
+fn sarif(report: &EvalReport) -> serde_json::Value {
+    super::sarif(report).unwrap()
+}
+
+fn annotations(report: &EvalReport) -> Vec<String> {
+    super::annotations(report).unwrap()
+}
+
+fn summary(report: &EvalReport) -> String {
+    super::summary(report).unwrap()
+}
+
 fn text(report: &EvalReport) -> String {
     in_lang(Lang::En, report)
 }
 
 fn in_lang(lang: Lang, report: &EvalReport) -> String {
-    crate::view::eval_in(lang, report).into_iter().map(|(_, line)| line + "\n").collect()
+    crate::view::eval_in(lang, report).unwrap().into_iter().map(|(_, line)| line + "\n").collect()
 }
 
 #[test]
@@ -174,7 +193,7 @@ fn the_report_file_has_the_seeds_name_and_keeps_chinese() {
     let path = save(&report, dir.path()).unwrap();
     assert_eq!(path, dir.path().join("reports/evaluation_1700000000.json"));
     let text = std::fs::read_to_string(&path).unwrap();
-    assert!(text.contains("\"input\": \"问\"") && text.contains("格式二"));
+    assert!(text.contains("\"input\": \"问") && text.contains("格式二"));
     assert_eq!(serde_json::from_str::<EvalReport>(&text).unwrap(), report);
     let second = save(&report, dir.path()).unwrap();
     assert!(second.ends_with("evaluation_1700000000_2.json"));
@@ -198,8 +217,8 @@ fn junit_tells_a_failure_from_an_error() {
 #[test]
 fn flaky_cases_and_changes_beyond_chance_are_named() {
     let mut report = mixed();
-    report.results[0].repeats = Some(Repeats { answered: 5, passed: 3 });
-    report.results[1].repeats = Some(Repeats { answered: 5, passed: 0 });
+    report.results.hold().unwrap()[0].repeats = Some(Repeats { answered: 5, passed: 3 });
+    report.results.hold().unwrap()[1].repeats = Some(Repeats { answered: 5, passed: 0 });
     let test = |metric: &str, before, now, p_holm| PairedTest {
         metric: metric.to_owned(),
         cases: 120,
@@ -236,7 +255,7 @@ fn hostile() -> EvalReport {
     wrong.checks = vec![CheckResult::new("no_pii", 0.0, HOSTILE)];
     wrong.repeats = Some(Repeats { answered: 4, passed: 2 });
     let mut report = report(vec![wrong], GateVerdict::Fail);
-    report.slices = tidegate_core::gate::slices(&report.results);
+    report.slices = Tally::of(&report.results).unwrap().slices();
     (report.model, report.reasons) = (HOSTILE.to_owned(), vec![HOSTILE.to_owned()]);
     report.comparison = Some(RunComparison {
         previous_run: HOSTILE.to_owned(),
@@ -250,7 +269,7 @@ fn hostile() -> EvalReport {
 fn nothing_of_a_case_or_an_answer_is_markup() {
     let report = hostile();
     let mut before = hostile();
-    before.results[0].actual = Some(format!("{HOSTILE} before"));
+    before.results.hold().unwrap()[0].actual = Some(format!("{HOSTILE} before"));
     let page = html(&report, Some(&before));
     // The page's own script is the only one, and what runs by an attribute is nowhere.
     assert_eq!(page.matches("<script").count(), 1, "{page}");
@@ -275,9 +294,9 @@ fn the_page_says_what_failed_first_and_shows_both_answers() {
         broken: vec!["format_01".to_owned()],
         ..RunComparison::default()
     });
-    report.results[0].actual = Some("退款需要 5 天".to_owned());
+    report.results.hold().unwrap()[0].actual = Some("退款需要 5 天".to_owned());
     let mut before = mixed();
-    before.results[0].actual = Some("退款需要 3 天".to_owned());
+    before.results.hold().unwrap()[0].actual = Some("退款需要 3 天".to_owned());
     let page = html(&report, Some(&before));
     let order = ["Failures by class", "missing JSON key", "Against run", "<h2>Cases", "<details"];
     let places: Vec<usize> = order.iter().map(|text| page.find(text).expect(text)).collect();
@@ -310,10 +329,14 @@ fn a_summary_has_at_most_what_github_takes_and_begins_with_the_verdict() {
 #[test]
 fn annotations_are_ten_at_most_the_worst_first() {
     let mut report = mixed();
-    report.results.extend((0..20).map(|n| result(&format!("more_{n}"), Risk::Format, "bad")));
-    report.results[5].case.severity = Severity::RedLine;
-    report.results[6].case.severity = Severity::Blocking;
-    report.results[7].case.source = "a,b: c.csv:7".to_owned();
+    report
+        .results
+        .hold()
+        .unwrap()
+        .extend((0..20).map(|n| result(&format!("more_{n}"), Risk::Format, "bad")));
+    report.results.hold().unwrap()[5].case.severity = Severity::RedLine;
+    report.results.hold().unwrap()[6].case.severity = Severity::Blocking;
+    report.results.hold().unwrap()[7].case.source = "a,b: c.csv:7".to_owned();
     let lines = annotations(&report);
     assert_eq!(lines.len(), 10);
     let first = "::error file=evals/eval_cases.csv,line=2,title=red_line case more_1::bad";
@@ -340,9 +363,10 @@ fn sarif_has_what_is_unsafe_with_its_place_and_a_fingerprint_that_stays() {
         ],
         GateVerdict::Fail,
     );
-    report.results[2].checks = vec![CheckResult::new("no_pii", 0.0, "contains personal data")];
-    report.results[2].case.severity = Severity::Blocking;
-    report.results[0].case.source = "evals/用例 1.csv:3".to_owned();
+    report.results.hold().unwrap()[2].checks =
+        vec![CheckResult::new("no_pii", 0.0, "contains personal data")];
+    report.results.hold().unwrap()[2].case.severity = Severity::Blocking;
+    report.results.hold().unwrap()[0].case.source = "evals/用例 1.csv:3".to_owned();
     let found = sarif(&report);
     let results = found["runs"][0]["results"].as_array().unwrap();
     let field = |at: usize, pointer: &str| results[at].pointer(pointer).unwrap().clone();
@@ -353,7 +377,7 @@ fn sarif_has_what_is_unsafe_with_its_place_and_a_fingerprint_that_stays() {
     let uri = field(0, &format!("{location}/artifactLocation/uri"));
     assert_eq!(uri, "evals/%E7%94%A8%E4%BE%8B%201.csv");
     assert_eq!(field(0, &format!("{location}/region/startLine")), 3);
-    report.results[0].checks[0].detail = "in other words".to_owned();
+    report.results.hold().unwrap()[0].checks[0].detail = "in other words".to_owned();
     let again = sarif(&report);
     let print = "/runs/0/results/0/partialFingerprints";
     assert_eq!(again.pointer(print), found.pointer(print));

@@ -15,7 +15,7 @@ use std::path::Path;
 pub(super) fn read(path: &Path) -> Result<Vec<Test>> {
     let bytes = read_bytes(Path::new(""), path)?;
     let bytes = bytes.ok_or_else(|| TransferError::NoFile(path.to_owned()))?;
-    let table = Table::read(&bytes, &path.display().to_string(), &[])?;
+    let table = Table::read(bytes, &path.display().to_string(), &[])?;
     let mut tests = Vec::new();
     for row in &table.rows {
         let place = format!("{}:{}", path.display(), row.line);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 const NEEDED: [&[&str]; 2] = [&["case_id", "id"], &["prompt"]];
 
 fn table(text: &str) -> Table {
-    Table::read(text.as_bytes(), "a.csv", &NEEDED).unwrap()
+    Table::read(text.as_bytes().to_vec(), "a.csv", &NEEDED).unwrap()
 }
 
 /// The values of the rows.
@@ -40,7 +40,7 @@ fn tables_as_programs_write_them() {
 }
 
 fn check_error(text: &str, message: &str) {
-    let error = Table::read(text.as_bytes(), "a.csv", &NEEDED).unwrap_err();
+    let error = Table::read(text.as_bytes().to_vec(), "a.csv", &NEEDED).unwrap_err();
     assert_eq!(error.to_string(), message);
 }
 
@@ -134,14 +134,14 @@ proptest! {
             let value = table.cell(&row, 0).into_owned();
             table.fill(&row, 0, &value);
         }
-        let again = Table::read(&table.bytes(), "a.csv", &NEEDED).unwrap();
+        let again = Table::read(table.bytes(), "a.csv", &NEEDED).unwrap();
         prop_assert_eq!(values(&again), before);
     }
 
     /// Any bytes are a table or an error.
     #[test]
     fn any_text_is_read_or_refused(text in "(id,prompt\n)?[\"a,;\n\r\t问]{0,40}") {
-        if let Ok(table) = Table::read(text.as_bytes(), "a.csv", &NEEDED) {
+        if let Ok(table) = Table::read(text.as_bytes().to_vec(), "a.csv", &NEEDED) {
             prop_assert_eq!(String::from_utf8(table.bytes()).unwrap(), text);
         }
     }
