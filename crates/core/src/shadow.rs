@@ -19,7 +19,9 @@ mod run;
 pub use compare::{PairCounts, ShadowVerdict, Side};
 pub use ledger::{Full, Held, Ledger, Missed};
 pub use outlook::{USUALLY_DIFFER, pairs_needed};
-pub use plan::{SHADOW_HOURS_MAX, SHADOW_REQUESTS_MAX, ShadowPlan, ShadowPlanError, Used};
+pub use plan::{
+    Recorded, SHADOW_HOURS_MAX, SHADOW_REQUESTS_MAX, ShadowPlan, ShadowPlanError, Used,
+};
 pub use run::{EndReason, Shadow, ShadowEnd};
 
 #[cfg(test)]

@@ -157,6 +157,7 @@ pub(crate) fn record(n: u64, arm: Arm, user: Option<&str>, tenant: Option<&str>)
         signals: Vec::new(),
         prompt_length: 4,
         response_length: 4,
+        decoding: None,
         input: Some("退款要多久？".to_owned()),
         output: Some("七個工作天".to_owned()),
     }

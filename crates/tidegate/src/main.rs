@@ -51,6 +51,8 @@ mod tracking;
 
 mod sentinel;
 
+mod shadow;
+
 mod ci;
 
 mod view;

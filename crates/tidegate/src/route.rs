@@ -8,7 +8,7 @@ mod shadow;
 
 use crate::version_set::LiveSet;
 use arc_swap::{ArcSwap, ArcSwapOption};
-pub(crate) use shadow::Shadowing;
+pub(crate) use shadow::{MIRRORS_MAX, Shadowing};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

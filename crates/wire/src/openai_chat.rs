@@ -1,5 +1,6 @@
 //! The dialect of OpenAI's chat completions, and of the many servers that speak it more or less.
 
+mod alone;
 mod answer;
 mod conversation;
 mod edit;
@@ -10,6 +11,7 @@ mod texts;
 mod tool_results;
 mod write;
 
+pub use alone::decoding_alone;
 pub(crate) use answer::{answer_members, envelope, finish_of, others};
 pub use answer::{hide_usage, read_answer, read_chunk};
 pub use conversation::conversation_head;

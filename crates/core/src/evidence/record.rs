@@ -10,6 +10,8 @@ use crate::route::{Arm, Cohort};
 use crate::upstream::Failure;
 use crate::version_set::NamedSet;
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
+use std::collections::BTreeMap;
 
 /// One tool call of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -208,6 +210,11 @@ pub struct Record {
     pub prompt_length: u64,
     /// Length of the output in characters.
     pub response_length: u64,
+    /// How its answer was to be drawn, such as `temperature`, where the request was one text of a
+    /// user and nothing else that changes the answer: with `input` it can be asked again. Absent
+    /// where it brought more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoding: Option<BTreeMap<String, Number>>,
     /// The request's last user text, redacted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<String>,

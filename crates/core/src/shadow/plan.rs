@@ -60,6 +60,15 @@ impl Used {
     }
 }
 
+/// When requests were recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// At this moment or later.
+    pub since: UnixMs,
+    /// Before this moment.
+    pub until: UnixMs,
+}
+
 /// Which sets are compared, by how many requests, for how long.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShadowPlan {
@@ -81,6 +90,10 @@ pub struct ShadowPlan {
     pub alpha: f64,
     /// The limits of what decides. What has none is shown.
     pub limits: BTreeMap<PairMetric, Limit>,
+    /// When the requests were recorded that it asks again; absent where it mirrors requests as
+    /// they come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<Recorded>,
 }
 
 /// What is wrong with a plan.

@@ -31,6 +31,8 @@ pub enum EndReason {
     },
     /// Stable is another set now.
     OtherStable,
+    /// There are no more recorded requests.
+    AllAsked,
 }
 
 /// How a shadow ended.
@@ -130,9 +132,17 @@ impl Shadow {
             | EndReason::Time
             | EndReason::Caps
             | EndReason::Order { .. }
-            | EndReason::OtherStable => ShadowVerdict::of(&lines),
+            | EndReason::OtherStable
+            | EndReason::AllAsked => ShadowVerdict::of(&lines),
         };
         ShadowEnd { at, why, verdict, lines, pairs: seen.pairs() }
+    }
+
+    /// The same once it is over.
+    #[must_use]
+    pub fn over(mut self, used: Used, end: ShadowEnd) -> Shadow {
+        self.end(used, end);
+        self
     }
 
     /// The same with pairs that are not journalled yet, for whoever looks.

@@ -19,6 +19,7 @@ fn plan(most: Used) -> ShadowPlan {
         created_at: UnixMs(1_000),
         ends_at: UnixMs(3_601_000),
         alpha: 0.05,
+        recorded: None,
         limits: BTreeMap::from([
             (PairMetric::Failed, Limit::new(0.05).unwrap()),
             (PairMetric::Refused, Limit::new(0.05).unwrap()),

@@ -419,6 +419,7 @@ fn record() -> Record {
         }],
         prompt_length: 4,
         response_length: 5,
+        decoding: Some(BTreeMap::from([(name(), 7.into())])),
         input: some(),
         output: some(),
     }

@@ -128,8 +128,7 @@ enum Command {
     /// Roll back the running release now, or a promoted one by its name.
     Rollback(release::RollbackArgs),
     /// Compare a candidate with stable on the same requests; no user gets its answers.
-    #[command(subcommand)]
-    Shadow(shadow::ShadowCommand),
+    Shadow(shadow::ShadowArgs),
     /// Switch parts of the service off to relieve it, or on again.
     Degrade(degrade::DegradeArgs),
     /// Ask whether the model behind stable has changed without a release, or accept that.
@@ -362,7 +361,7 @@ async fn obey(config: &Path, command: Command, json: bool) -> Result<()> {
         Command::Smoke(args) => smoke::run(config, &args).await,
         Command::Release(command) => release::run(config, command, json).await,
         Command::Rollback(args) => release::rollback(config, &args, json).await,
-        Command::Shadow(command) => shadow::run(config, command, json).await,
+        Command::Shadow(args) => shadow::run(config, args, json).await,
         Command::Degrade(args) => degrade::run(config, &args, json).await,
         Command::Runs(command) => runs::run(config, command, json).await,
         Command::Sentinel(command) => sentinel::run(config, command, json).await,

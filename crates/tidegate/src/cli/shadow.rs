@@ -1,6 +1,8 @@
 //! `tidegate shadow`: compare a candidate with stable on the same requests, before any user gets
 //! its answers.
 
+mod recorded;
+
 use super::backend::{Backend, read_status};
 use super::{SetArgs, operator};
 use crate::clock::span;
@@ -10,15 +12,26 @@ use crate::lang;
 use crate::output;
 use crate::view;
 use clap::{Args, Subcommand};
+use recorded::RecordedArgs;
 use std::path::Path;
 use tidegate_core::access::bounds::parse_budget;
 use tidegate_core::ids::VersionSetId;
 use tidegate_core::money::Money;
 use tidegate_core::shadow::ShadowVerdict;
 
-/// Compare a candidate with stable on the same requests; no user gets its answers.
+/// What `shadow` takes.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct ShadowArgs {
+    #[command(subcommand)]
+    command: Option<ShadowCommand>,
+    #[command(flatten)]
+    recorded: RecordedArgs,
+}
+
+/// What can be done with a shadow.
 #[derive(Debug, Subcommand)]
-pub(crate) enum ShadowCommand {
+enum ShadowCommand {
     /// Mirror a share of stable's requests to a version set, within caps and a time.
     Start(StartArgs),
     /// Show the shadow that runs, or the last one: its verdict and its numbers.
@@ -93,7 +106,9 @@ fn set_of(name: Option<&str>) -> Result<Option<VersionSetId>> {
 }
 
 /// Runs `tidegate shadow …`.
-pub(crate) async fn run(config: &Path, command: ShadowCommand, json: bool) -> Result<()> {
+pub(crate) async fn run(config: &Path, args: ShadowArgs, json: bool) -> Result<()> {
+    let ShadowArgs { command, recorded } = args;
+    let Some(command) = command else { return recorded::run(config, &recorded, json).await };
     let (command, server) = match command {
         ShadowCommand::Status(args) => return status(config, &args, json).await,
         ShadowCommand::Start(args) => {
@@ -105,6 +120,7 @@ pub(crate) async fn run(config: &Path, command: ShadowCommand, json: bool) -> Re
                 max_requests: args.max_requests,
                 max_cost: args.max_cost,
                 lasts_ms: args.lasts_ms,
+                recorded_ms: None,
             };
             (Command::StartShadow(Box::new(request)), args.server)
         }
@@ -144,12 +160,21 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
             view::shadow(lang::reader(), shadow).iter().for_each(output::line);
         }
     }
-    match shadow.map(|shadow| shadow.verdict).filter(|_| args.gate) {
-        None if args.gate => Err(CliError::inconclusive("no shadow was run")),
+    match args.gate {
+        true => gate(shadow.map(|shadow| shadow.verdict), json),
+        false => Ok(()),
+    }
+}
+
+/// The exit code of a gate; `is_shown` where stdout has the verdict as JSON.
+fn gate(verdict: Option<ShadowVerdict>, is_shown: bool) -> Result<()> {
+    let passed = match verdict {
+        None => Err(CliError::inconclusive("no shadow was run")),
         Some(ShadowVerdict::Worse) => Err(CliError::failed("the candidate is worse than stable")),
         Some(ShadowVerdict::NotYet) => {
             Err(CliError::inconclusive("whether the candidate is worse is not known yet"))
         }
-        Some(ShadowVerdict::Better | ShadowVerdict::NotWorse) | None => Ok(()),
-    }
+        Some(ShadowVerdict::Better | ShadowVerdict::NotWorse) => Ok(()),
+    };
+    passed.map_err(|error| CliError { shown: is_shown, ..error })
 }

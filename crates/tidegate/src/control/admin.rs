@@ -267,6 +267,7 @@ impl Admin {
             | Command::Reopen { .. }
             | Command::Degrade { .. }
             | Command::StartShadow(_)
+            | Command::KeepShadow(_)
             | Command::StopShadow { .. }
             | Command::CloseIncident { .. }
             | Command::Reprice { .. }

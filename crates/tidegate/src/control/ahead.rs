@@ -310,6 +310,7 @@ impl Ahead {
             | Command::AcceptSentinel { .. }
             | Command::Degrade { .. }
             | Command::StartShadow(_)
+            | Command::KeepShadow(_)
             | Command::StopShadow { .. }
             | Command::CloseIncident { .. }
             | Command::MakeKey(_)

@@ -5,6 +5,7 @@ mod bound;
 
 use crate::lang::Lang;
 use crate::sentinel::SentinelResult;
+use crate::shadow::ShadowResult;
 use crate::version_set::PackOverrides;
 use crate::view::Done;
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,8 @@ pub(crate) enum Command {
     },
     /// Start a shadow.
     StartShadow(Box<ShadowRequest>),
+    /// Keep a shadow over recorded requests.
+    KeepShadow(Box<ShadowResult>),
     /// End the shadow that runs.
     StopShadow {
         /// Who.
@@ -135,6 +138,7 @@ impl Command {
             Command::Start(request) => Some(&mut request.by),
             Command::StartAb(request) => Some(&mut request.start.by),
             Command::StartShadow(request) => Some(&mut request.by),
+            Command::KeepShadow(result) => Some(&mut result.by),
             Command::Approve(request) => Some(&mut request.by),
             Command::Order { order, .. } => Some(&mut order.by),
             Command::MakeKey(request) => Some(&mut request.by),
@@ -172,6 +176,7 @@ impl Command {
             Command::Start(_)
             | Command::StartAb(_)
             | Command::StartShadow(_)
+            | Command::KeepShadow(_)
             | Command::StopShadow { .. }
             | Command::Approve(_)
             | Command::Order { .. }
@@ -260,6 +265,9 @@ pub(crate) struct ShadowRequest {
     /// How long at most, ms.
     #[serde(default)]
     pub(crate) lasts_ms: Option<u64>,
+    /// How far back requests are taken that were recorded, ms; left out, they are mirrored.
+    #[serde(skip)]
+    pub(crate) recorded_ms: Option<u64>,
 }
 
 /// What is approved, who does it and why.

@@ -256,6 +256,9 @@ pub(crate) enum StartError {
 /// Why a shadow does not start.
 #[derive(Debug, Error)]
 pub(crate) enum ShadowError {
+    /// Stable became another set while recorded requests were asked.
+    #[error("stable is {stable} now, and the requests were compared with {from}")]
+    StableMoved { from: VersionSetId, stable: VersionSetId },
     /// The set is stable's.
     #[error("nothing to compare: {set} ({label}) is what stable serves already")]
     NothingNew { set: VersionSetId, label: String },

@@ -44,6 +44,7 @@ pub(crate) use keys::LIFE;
 pub(crate) use records::whose;
 pub(crate) use run::ControlHandle;
 pub(crate) use schedule::keep_asking;
+pub(crate) use shadow::shadow_plan;
 pub(crate) use start::{eval_problem, require_contract};
 pub(crate) use status::Status;
 
@@ -168,8 +169,8 @@ impl Control {
         if self.state.service.is_some() {
             return Ok(());
         }
-        let packed =
-            pack(self.project()?, &PackOverrides { upstream, ..PackOverrides::default() })?;
+        let overrides = PackOverrides { upstream, ..PackOverrides::default() };
+        let packed = pack(self.project()?, &overrides)?;
         // A set that cannot be served must not become the first one.
         self.live_set_of(&packed)?;
         self.store.put_set(&packed, self.clock.now()).await?;
@@ -245,6 +246,7 @@ impl Control {
             Command::Start(request) => self.start(*request, None).await,
             Command::StartAb(request) => self.start(request.start, Some(request.ab)).await,
             Command::StartShadow(request) => self.start_shadow(*request).await,
+            Command::KeepShadow(result) => self.keep_shadow_over(*result).await,
             Command::StopShadow { by, reason } => self.stop_shadow(by, reason).await,
             Command::Order { order, release, anyway } => {
                 // With a server this was asked before the loop, which waits for no model server.
@@ -312,9 +314,8 @@ impl Control {
         self.live_set_of(&packed)?;
         self.store.put_set(&packed, self.clock.now()).await?;
         if !self.state.sets.contains_key(&packed.set.id) {
-            let event =
-                Event::SetPacked { set: packed.set.id.clone(), label: packed.label.clone() };
-            self.append(vec![event]).await?;
+            let (set, label) = (packed.set.id.clone(), packed.label.clone());
+            self.append(vec![Event::SetPacked { set, label }]).await?;
         }
         Ok(packed)
     }

@@ -142,6 +142,7 @@ impl ControlHandle {
             | Command::AcceptSentinel { .. }
             | Command::Degrade { .. }
             | Command::StartShadow(_)
+            | Command::KeepShadow(_)
             | Command::StopShadow { .. }
             | Command::CloseIncident { .. }
             | Command::MakeKey(_)
@@ -211,6 +212,7 @@ impl ControlHandle {
             | Command::AcceptSentinel { .. }
             | Command::Degrade { .. }
             | Command::StartShadow(_)
+            | Command::KeepShadow(_)
             | Command::StopShadow { .. }
             | Command::CloseIncident { .. }
             | Command::MakeKey(_)

@@ -8,8 +8,10 @@ use super::command::{Answer, ShadowRequest, StartRequest};
 use super::error::{Result, ShadowError, ShadowProblem, StartError};
 use super::start::with_flags;
 use super::{Control, ControlError};
+use crate::config::Project;
 use crate::output;
 use crate::route::Shadowing;
+use crate::shadow::ShadowResult;
 use crate::spending::Spending;
 use crate::store::{Books as _, Sets as _};
 use crate::version_set::{LiveSet, PackedSet};
@@ -18,7 +20,7 @@ use std::sync::Arc;
 use tidegate_core::ids::{UnixMs, VersionSetId};
 use tidegate_core::journal::{Event, ReplayError};
 use tidegate_core::pairs::PairMetric;
-use tidegate_core::shadow::{EndReason, Ledger, Shadow, ShadowPlan, ShadowVerdict, Used};
+use tidegate_core::shadow::{EndReason, Ledger, Recorded, Shadow, ShadowPlan, ShadowVerdict, Used};
 
 /// How long pairs may wait for the journal, ms: so much is lost by a kill.
 const KEPT_EVERY_MS: u64 = 30_000;
@@ -54,7 +56,6 @@ impl Control {
         let plan = self.shadow_plan(&request, &packed)?;
         let (set, label) = (plan.to.clone(), packed.label.clone());
         let (most, ends_at) = (plan.most, plan.ends_at);
-        plan.check().map_err(ReplayError::from)?;
         let event = Event::ShadowStarted { plan: Box::new(plan), by: request.by };
         self.append(vec![event]).await?;
         self.begin_mirroring(Ledger::begun)?;
@@ -90,41 +91,33 @@ impl Control {
     fn shadow_plan(&mut self, request: &ShadowRequest, packed: &PackedSet) -> Result<ShadowPlan> {
         let current = self.state.table.clone().ok_or(ControlError::NoService)?;
         if current.stable == packed.set.id {
-            let (set, label) = (packed.set.id.clone(), packed.label.clone());
-            return Err(StartError::from(ShadowError::NothingNew { set, label }).into());
+            return Err(nothing_new(packed));
         }
-        let (stable, candidate) = (self.live_set(&current.stable)?, self.live_set_of(packed)?);
+        let sets = (self.live_set(&current.stable)?, self.live_set_of(packed)?);
         let project = &self.project()?.project;
-        let (config, prices) = (&project.release.shadow, project.all_prices().table);
-        let now = self.clock.now();
-        let is_priced = |set: &LiveSet| prices.find(&set.model, None, now, 0).is_some();
-        if !is_priced(&candidate) {
-            let model = candidate.model.clone();
-            return Err(StartError::from(ShadowError::Unpriced { model }).into());
+        shadow_plan(project, (&sets.0, &sets.1), request, packed, self.clock.now())
+    }
+
+    /// Keeps a shadow over recorded requests, which is over.
+    pub(super) async fn keep_shadow_over(&mut self, result: ShadowResult) -> Result<Answer> {
+        let ShadowResult { plan, by, pairs, used, why } = result;
+        let stable = self.state.table.as_ref().map(|table| table.stable.clone());
+        let stable = stable.ok_or(ControlError::NoService)?;
+        let set = plan.to.clone();
+        if plan.from != stable {
+            return Err(
+                StartError::from(ShadowError::StableMoved { from: plan.from, stable }).into()
+            );
         }
-        let mut limits = config.limits();
-        // What only one of them has cannot be compared, and would never be decided.
-        if stable.contract.is_none() || candidate.contract.is_none() {
-            limits.remove(&PairMetric::ContractBroken);
-        }
-        if !is_priced(&stable) {
-            limits.remove(&PairMetric::Cost);
-        }
-        let lasts_ms = request.lasts_ms.unwrap_or(config.max_hours.saturating_mul(3_600_000));
-        Ok(ShadowPlan {
-            from: current.stable,
-            to: packed.set.id.clone(),
-            label: packed.label.clone(),
-            sample: request.sample_pct.unwrap_or(config.sample_pct) / 100.0,
-            most: Used {
-                requests: request.max_requests.unwrap_or(config.max_requests),
-                cost: request.max_cost.unwrap_or(config.max_cost()),
-            },
-            created_at: now,
-            ends_at: UnixMs(now.0.saturating_add(lasts_ms)),
-            alpha: project.release.alpha,
-            limits,
-        })
+        plan.check().map_err(ReplayError::from)?;
+        let shadow = Shadow::begin(plan.clone(), &by);
+        let end = shadow.ending(&pairs, self.clock.now(), why);
+        let (verdict, pairs) = (end.verdict, end.pairs);
+        let started = Event::ShadowStarted { plan: Box::new(plan), by };
+        let ended = Event::ShadowEnded { used, end: Box::new(end) };
+        self.append(vec![started, ended]).await?;
+        let done = Done::ShadowEnded { set: set.clone(), verdict, pairs };
+        Ok(Answer { version_set: Some(set), ..Answer::of(done) })
     }
 
     /// Mirrors from now on to the set of the shadow that runs, if one does. `ledger` says what of
@@ -252,4 +245,65 @@ impl Control {
         }
         Ok(())
     }
+}
+
+fn nothing_new(packed: &PackedSet) -> ControlError {
+    let (set, label) = (packed.set.id.clone(), packed.label.clone());
+    StartError::from(ShadowError::NothingNew { set, label }).into()
+}
+
+/// What a shadow of a set beside stable does, as it is asked for, else as the project says.
+///
+/// # Errors
+/// The set is what stable serves, or its model has no price.
+pub(crate) fn shadow_plan(
+    project: &Project,
+    (stable, candidate): (&LiveSet, &LiveSet),
+    request: &ShadowRequest,
+    packed: &PackedSet,
+    now: UnixMs,
+) -> Result<ShadowPlan> {
+    if stable.set.id == packed.set.id {
+        return Err(nothing_new(packed));
+    }
+    let (config, prices) = (&project.release.shadow, project.all_prices().table);
+    let is_priced = |set: &LiveSet| prices.find(&set.model, None, now, 0).is_some();
+    if !is_priced(candidate) {
+        let model = candidate.model.clone();
+        return Err(StartError::from(ShadowError::Unpriced { model }).into());
+    }
+    let mut limits = config.limits();
+    // What only one of them has cannot be compared, and would never be decided.
+    if stable.contract.is_none() || candidate.contract.is_none() {
+        limits.remove(&PairMetric::ContractBroken);
+    }
+    if !is_priced(stable) {
+        limits.remove(&PairMetric::Cost);
+    }
+    let recorded = request
+        .recorded_ms
+        .map(|ago| Recorded { since: UnixMs(now.0.saturating_sub(ago)), until: now });
+    if recorded.is_some() {
+        // Another hour had another load.
+        limits.remove(&PairMetric::Latency);
+    }
+    let sample = if recorded.is_some() { 100.0 } else { config.sample_pct };
+    let lasts_ms = request.lasts_ms.unwrap_or(config.max_hours.saturating_mul(3_600_000));
+    let plan = ShadowPlan {
+        from: stable.set.id.clone(),
+        to: packed.set.id.clone(),
+        label: packed.label.clone(),
+        sample: request.sample_pct.unwrap_or(sample) / 100.0,
+        most: Used {
+            requests: request.max_requests.unwrap_or(config.max_requests),
+            cost: request.max_cost.unwrap_or(config.max_cost()),
+        },
+        created_at: now,
+        ends_at: UnixMs(now.0.saturating_add(lasts_ms)),
+        alpha: project.release.alpha,
+        limits,
+        recorded,
+    };
+    plan.check().map_err(ReplayError::from)?;
+    Ok(plan)
 }

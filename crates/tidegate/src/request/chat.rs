@@ -56,8 +56,7 @@ pub(super) async fn completions(
     body: RequestBody,
 ) -> Result<Response<Body>, Problem> {
     let RequestBody { bytes, share } = body;
-    let dialect = arrival.dialect;
-    let model = arrival.model.take();
+    let (dialect, model) = (arrival.dialect, arrival.model.take());
     let asks = dialect.read(&bytes, model.as_deref()).map_err(|e| Problem::of_request(&e))?;
     let Asks { chat: request, text, tokens, mut warnings, echo, message } = asks;
     let gateway = pick(admitted, &mut arrival, request.model.as_deref(), bytes.len())?;
@@ -79,6 +78,7 @@ pub(super) async fn completions(
         is_message: false,
         left_out: Warnings::default(),
         tool_results: openai_chat::tool_results(&request.body),
+        decoding: openai_chat::decoding_alone(&request.body),
         body: Asked::new(&text, request.body),
         tokens,
         stream: request.stream,
@@ -199,6 +199,7 @@ pub(super) async fn seed(
         user: Some(subject_of(&request.user_id)),
         input_chars: request.prompt.chars().count() as u64,
         text: request.prompt,
+        decoding: Some(Default::default()),
         tool_results: Vec::new(),
         budget: request.budget_ms.map(Duration::from_millis),
         echo: Default::default(),

@@ -35,10 +35,12 @@ pub(super) use cached::{FromCache, X_CACHE};
 use fallback::FellBack;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
+pub(crate) use mirror::{Asker, NoPair, Question, Stable};
 use placed::{Placed, place};
 use repair::Repair;
 pub(super) use screen::{Checked, Withheld};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use taken::take;
@@ -90,6 +92,8 @@ pub(super) struct Query {
     pub(super) text: String,
     /// Length of all input, characters.
     pub(super) input_chars: u64,
+    /// How its answer is drawn, where it is one text and nothing else.
+    pub(super) decoding: Option<BTreeMap<String, Number>>,
     /// Results of tools that it brings.
     pub(super) tool_results: Vec<ToolResult>,
     /// Time the client gives the whole request.

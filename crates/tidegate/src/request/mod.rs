@@ -54,6 +54,7 @@ mod guesses;
 mod tests;
 
 pub(crate) use auth::CredentialError;
+pub(crate) use exchange::{Asker, NoPair, Question, Stable};
 pub(crate) use front::Front;
 pub(crate) use gateway::{Gateway, GatewayOptions, Parts};
 pub(crate) use listener::{ListenError, bind, serve};

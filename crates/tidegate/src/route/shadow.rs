@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Mirrored requests at a time. Each may hold an answer of 32 MiB, and a candidate that hangs holds
 /// its place until its time is over; at 1 s an answer that is 8 pairs a second.
-const MIRRORS_MAX: usize = 8;
+pub(crate) const MIRRORS_MAX: usize = 8;
 
 /// A shadow that runs.
 pub(crate) struct Shadowing {

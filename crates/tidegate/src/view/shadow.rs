@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_core::ids::{UnixMs, VersionSetId};
 use tidegate_core::money::Money;
 use tidegate_core::pairs::{PairLine, PairUnit, PairVerdict};
-use tidegate_core::shadow::{EndReason, Missed, Shadow, ShadowEnd, ShadowVerdict, Used};
+use tidegate_core::shadow::{EndReason, Missed, Recorded, Shadow, ShadowEnd, ShadowVerdict, Used};
 use unicode_width::UnicodeWidthStr as _;
 
 /// A shadow as answers have it.
@@ -41,6 +41,9 @@ pub(crate) struct ShadowAnswer {
     ended_at: Option<UnixMs>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     why: Option<EndReason>,
+    /// When the requests were recorded, where they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    recorded: Option<Recorded>,
     lines: Vec<PairLine>,
 }
 
@@ -69,6 +72,7 @@ impl ShadowAnswer {
             ends_at: plan.ends_at,
             ended_at: ended.map(|end| end.at),
             why: ended.map(|end| end.why.clone()),
+            recorded: plan.recorded,
             lines,
         }
     }
@@ -167,6 +171,14 @@ pub(crate) fn shadow(lang: Lang, shadow: &ShadowAnswer) -> Vec<String> {
     };
     let mut lines = wrapped(&first, 2);
     lines.extend(wrapped(&format!("{used}; {}", when(lang, shadow)), 2));
+    if let Some(Recorded { since, until }) = shadow.recorded {
+        let (since, until) = (moment(since), moment(until));
+        lines.push(match lang {
+            Lang::En => format!("of requests recorded from {since} to {until}"),
+            Lang::Zh => format!("取自 {since} 到 {until} 记录的请求"),
+            Lang::Ja => format!("{since} から {until} までに記録されたリクエスト"),
+        });
+    }
     lines.extend(table(lang, &shadow.lines, paint));
     let more = shadow.lines.iter().filter(|line| line.verdict == PairVerdict::Open);
     if let Some(more) = more.map(|line| line.more).max().flatten().filter(|_| *pairs > 0) {
@@ -205,14 +217,17 @@ fn ended(lang: Lang, why: &EndReason) -> String {
         (Lang::En, EndReason::Time) => "its time was over",
         (Lang::En, EndReason::Caps) => "its cap was reached",
         (Lang::En, EndReason::OtherStable) => "stable is another set now",
+        (Lang::En, EndReason::AllAsked) => "no more recorded requests",
         (Lang::Zh, EndReason::Settled) => "已有定论",
         (Lang::Zh, EndReason::Time) => "时间已到",
         (Lang::Zh, EndReason::Caps) => "达到上限",
         (Lang::Zh, EndReason::OtherStable) => "稳定版已是另一个版本集",
+        (Lang::Zh, EndReason::AllAsked) => "没有更多记录的请求",
         (Lang::Ja, EndReason::Settled) => "判定が出た",
         (Lang::Ja, EndReason::Time) => "時間切れ",
         (Lang::Ja, EndReason::Caps) => "上限に達した",
         (Lang::Ja, EndReason::OtherStable) => "安定版が別のセットになった",
+        (Lang::Ja, EndReason::AllAsked) => "記録されたリクエストが尽きた",
         (Lang::En, EndReason::RedLine { kind }) => {
             return format!("the candidate's answer crossed a red line ({})", kind.as_str());
         }

@@ -1,6 +1,8 @@
 //! A candidate that answers in the shadow: what it says is compared and reaches nobody, whatever it
 //! does; the caps hold.
 
+mod recorded;
+
 use crate::client;
 use crate::journal;
 use crate::project::{Project, Server, wait_for};

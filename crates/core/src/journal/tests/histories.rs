@@ -185,6 +185,7 @@ fn shadow(from: VersionSetId, to: VersionSetId) -> ShadowPlan {
         created_at: UnixMs(0),
         ends_at: UnixMs(60_000),
         alpha: 0.05,
+        recorded: None,
         limits: BTreeMap::from([(PairMetric::Failed, Limit::new(0.05).unwrap())]),
     }
 }

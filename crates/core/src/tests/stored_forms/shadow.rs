@@ -6,7 +6,9 @@ use crate::ids::UnixMs;
 use crate::journal::Event;
 use crate::money::Money;
 use crate::pairs::{Differences, Limit, PairLine, PairMetric, PairVerdict};
-use crate::shadow::{EndReason, PairCounts, ShadowEnd, ShadowPlan, ShadowVerdict, Side, Used};
+use crate::shadow::{
+    EndReason, PairCounts, Recorded, ShadowEnd, ShadowPlan, ShadowVerdict, Side, Used,
+};
 use std::collections::BTreeMap;
 
 fn used() -> Used {
@@ -24,6 +26,7 @@ pub(super) fn started() -> Event {
         ends_at: UnixMs(5_000),
         alpha: 0.05,
         limits: BTreeMap::from([(PairMetric::Failed, Limit::new(0.05).unwrap())]),
+        recorded: Some(Recorded { since: UnixMs(1), until: UnixMs(5) }),
     };
     Event::ShadowStarted { plan: Box::new(plan), by: "words".to_owned() }
 }

@@ -279,6 +279,9 @@ impl Explain for StartError {
 impl Explain for ShadowError {
     fn explain(&self) -> Meaning {
         match self {
+            ShadowError::StableMoved { .. } => {
+                one(ErrorKind::Inconclusive, "run it again: of this one only what it cost is kept")
+            }
             ShadowError::NothingNew { .. } => one(
                 ErrorKind::Usage,
                 "change a prompt, the model or another artifact, or name one: `--prompt v2`",

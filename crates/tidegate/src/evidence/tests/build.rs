@@ -367,6 +367,7 @@ pub(in crate::evidence) fn record(trace: &str, failing: bool) -> Record {
         degraded: None,
         prompt_length: 24,
         response_length: 40,
+        decoding: None,
         input: Some("我要退货，订单三天前到的，能全额退款吗？".to_owned()),
         output: Some(if failing {
             "亲，别着急～我们非常理解您的心情！退货是可以的哦。".to_owned()

@@ -48,6 +48,7 @@ pub(in crate::gate) fn record(n: u64, input: &str) -> Record {
         signals: Vec::new(),
         prompt_length: 0,
         response_length: 0,
+        decoding: None,
         input: Some(input.to_owned()),
         output: None,
     }

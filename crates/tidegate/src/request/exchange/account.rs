@@ -242,8 +242,7 @@ fn record(
     let facts = ending.facts.unwrap_or_default();
     let has_private = ending.found.as_ref().is_none_or(|found| found.has_private);
     let found = ending.found.unwrap_or_default();
-    let is_leaked = found.events.iter().any(|event| event.kind == RiskKind::Leak);
-    let holds_secret = ending.withheld || is_leaked;
+    let holds_secret = ending.withheld || found.events.iter().any(|it| it.kind == RiskKind::Leak);
     await_results(exchange, &facts);
     let own = exchange.fell_back.as_ref();
     // What the own model did is what counts; of the fallback it has the answer.
@@ -284,6 +283,7 @@ fn record(
         signals: exchange.signals.iter().cloned().chain(found.signals).collect(),
         prompt_length: query.input_chars,
         response_length: answer_length(&facts),
+        decoding: query.decoding.clone(),
         input: keeps.then(|| kept(redacted(&query.text))),
         // What holds a planted text, or was kept back for what it holds, is never kept.
         output: (keeps && !holds_secret).then(|| {

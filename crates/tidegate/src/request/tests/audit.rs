@@ -49,6 +49,7 @@ async fn opened_while(
         user: Some("mei".to_owned()),
         text: "hi".to_owned(),
         input_chars: 2,
+        decoding: None,
         tool_results: Vec::new(),
         budget: None,
         echo: Default::default(),
