@@ -141,11 +141,15 @@ impl Sketch {
 /// Puts a hash among the smallest, in order, where it is not there yet.
 #[inline(never)]
 fn insert(smallest: &mut [u32; SKETCH], hash: u32) {
-    let place = smallest.partition_point(|one| *one < hash);
-    if smallest.get(place).is_some_and(|one| *one != hash) {
-        smallest.copy_within(place..SKETCH - 1, place + 1);
-        smallest[place] = hash;
+    if smallest.contains(&hash) {
+        return;
     }
+    let mut place = SKETCH - 1;
+    while place > 0 && smallest[place - 1] > hash {
+        smallest[place] = smallest[place - 1];
+        place -= 1;
+    }
+    smallest[place] = hash;
 }
 
 /// How much of the shingles of two texts both have, of 1.

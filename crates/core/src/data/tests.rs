@@ -77,6 +77,17 @@ proptest! {
     /// Texts that are nearly the same are found by their sketches almost always: in no case where
     /// they share all.
     #[test]
+    fn a_sketch_is_the_smallest_of_all_hashes(text in "[ab]{20,60}|[a-z]{20,90}") {
+        let mut all = std::collections::BTreeSet::new();
+        shingles(text.as_bytes(), |hash| {
+            all.insert((hash >> 32) as u32);
+        });
+        let smallest: Vec<u32> = all.into_iter().take(SKETCH).collect();
+        let sketch = Sketch::of(text.as_bytes()).map(|sketch| sketch.0.to_vec());
+        prop_assert_eq!(sketch, (smallest.len() == SKETCH).then_some(smallest));
+    }
+
+    #[test]
     fn the_same_letters_have_the_same_sketch(text in "[a-z ]{60,200}") {
         let (one, other) = (letters(&text), letters(&text.to_uppercase()));
         prop_assert_eq!(Sketch::of(&one), Sketch::of(&other));
