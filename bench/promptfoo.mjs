@@ -9,10 +9,10 @@ const found = createRequire(join(folder, 'x.js')).resolve('promptfoo');
 const { assertions } = (await import(pathToFileURL(found).href)).default;
 const pairs = JSON.parse(await text(process.stdin));
 const verdicts = [];
-for (const { assertion, output, finishReason } of pairs) {
+for (const { assertion, output, finishReason, latencyMs, cost } of pairs) {
   try {
     const said = await assertions.runAssertion({
-      assertion, test: { vars: {} }, providerResponse: { output, finishReason }, output,
+      assertion, test: { vars: {} }, providerResponse: { output, finishReason, cost }, output, latencyMs,
     });
     verdicts.push(said.pass);
   } catch (error) {

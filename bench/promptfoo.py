@@ -39,6 +39,13 @@ TEXTS = [
     "[1, 2, 3]",
     "{'answer': 'five days'}",
     "42",
+    '<?xml version="1.0"?><refund><days>5</days></refund>',
+    "<p>Refunds take <b>five</b> days.</p>",
+    "It is <refund days='5'/> as asked.",
+    "<refund><days>5</refund>",
+    "SELECT days FROM refunds WHERE id = 5",
+    "Use this:\n```sql\nSELECT days FROM refunds;\n```",
+    "SELECT FROM WHERE",
 ]
 
 SCHEMA = {"type": "object", "required": ["answer"], "properties": {"answer": {"type": "string"}},
@@ -89,6 +96,19 @@ ASSERTIONS = [
      {"check": "bleu", "value": CHINESE, "threshold": 0.5}),
     ("gleu", {"value": CHINESE, "threshold": 0.5},
      {"check": "gleu", "value": CHINESE, "threshold": 0.5}),
+    ("word-count", {"value": 5}, {"check": "word_count", "value": 5}),
+    ("word-count", {"value": {"min": 2, "max": 6}},
+     {"check": "word_count", "value": {"min": 2, "max": 6}}),
+    ("word-count", {"value": {"max": 4}}, {"check": "word_count", "value": {"max": 4}}),
+    ("is-xml", {}, {"check": "is_xml", "value": True}),
+    ("contains-xml", {}, {"check": "contains_xml", "value": True}),
+    ("is-html", {}, {"check": "is_html", "value": True}),
+    ("contains-html", {}, {"check": "contains_html", "value": True}),
+    ("is-sql", {}, {"check": "is_sql", "value": True}),
+    ("contains-sql", {}, {"check": "contains_sql", "value": True}),
+    ("latency", {"threshold": 60000}, {"check": "max_latency_ms", "value": 60000}),
+    ("cost", {"threshold": 0.01}, {"check": "max_cost_usd", "value": 0.01}),
+    ("cost", {"threshold": 0.000001}, {"check": "max_cost_usd", "value": 0.000001}),
     ("finish-reason", {"value": "stop"}, {"check": "finish_reason", "value": "stop"}),
 ]
 
@@ -103,6 +123,10 @@ DIFFERENCES = [
     ("bleu", [6], "promptfoo's tokens are words between blanks; Chinese is split by characters here"),
     ("gleu", [6], "the same"),
     ("rouge-n", [6], "the same"),
+    ("word-count", [5, 6, 7, 8, 9, 10], "a text without blanks is one word to promptfoo; here each "
+     "Chinese or Japanese character is one"),
+    ("contains-html", [20, 22, 23], "promptfoo takes any tags for HTML; elements of HTML count here"),
+    ("is-sql", [25], "`USE name` is a statement, and the code block reads as quoted names here"),
 ]
 
 
@@ -145,7 +169,8 @@ def pairs():
 
 def our_verdicts(root, wanted):
     """What `tidegate eval` says of each pair: passed, failed, or no useful answer (None)."""
-    write_project(root, {"up": {"kind": "openai", "base_url": model_server()}})
+    prices = {"m-1": {"input_per_million": 1, "output_per_million": 1}}
+    write_project(root, {"up": {"kind": "openai", "base_url": model_server()}}, prices=prices)
     (root / "evals").mkdir(exist_ok=True)
     lines = [json.dumps({"case_id": f"p-{n}", "input": f"pair {n} text {number}", "risk": "format",
                          "assert": [ours]}, ensure_ascii=False)
@@ -164,7 +189,8 @@ def our_verdicts(root, wanted):
 
 def their_verdicts(folder, wanted):
     """What promptfoo says of each pair: passed, failed, or the text of its error."""
-    asked = [{"assertion": theirs, "output": TEXTS[number], "finishReason": "stop"}
+    asked = [{"assertion": theirs, "output": TEXTS[number], "finishReason": "stop",
+              "latencyMs": 20, "cost": 0.00001}
              for theirs, _, number in wanted]
     done = subprocess.run(["node", HERE / "promptfoo.mjs", folder], input=json.dumps(asked),
                           stdout=subprocess.PIPE, text=True, timeout=300, check=True)
