@@ -59,6 +59,10 @@ pub struct AbLine {
     pub p_value: f64,
     /// The metric's share of alpha: at or below this a difference is proven.
     pub alpha: f64,
+    /// While it is open: so many more samples of the candidate prove a difference as large as the
+    /// one seen; absent where more of the same proves none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more: Option<u64>,
     /// How many requests of a subject count as one, where that is more than one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub design_effect: Option<f64>,
@@ -90,6 +94,18 @@ impl<'a> AbLook<'a> {
     fn odds(&self) -> (f64, f64) {
         let against = |side| self.e_process.against(0.0, side);
         (against(Against::AtMost), against(Against::AtLeast))
+    }
+
+    /// How many more of the candidate's samples prove the difference that is estimated, at this
+    /// chance of an error.
+    fn more(&self, alpha: f64) -> Option<u64> {
+        let is_worse = self.e_process.estimate() > 0.0;
+        let side = if is_worse { Against::AtMost } else { Against::AtLeast };
+        let test = self.e_process.test(alpha, 0.0, side);
+        let (now, again) = (test.odds().ln(), self.e_process.repeated(&test));
+        let needed = (level(alpha) - now) / (again - now) * self.e_process.samples();
+        // Nothing is gained where the arms look alike, and NaN fails the comparison.
+        (again - now > 1e-9 && needed > 0.0 && needed < 1e9).then(|| needed.ceil() as u64)
     }
 }
 
@@ -213,6 +229,7 @@ fn line(
     let (low, high) = e_process.interval(side, side);
     let found = state.ab_found.iter().filter(|found| found.metric == metric);
     let found = found.max_by_key(|found| found.at);
+    let more = if found.is_none() { look.more(alpha / 2.0) } else { None };
     let unit = rule.band.map_or(BandUnit::Relative, |band| band.unit);
     AbLine {
         metric,
@@ -229,6 +246,7 @@ fn line(
         high,
         p_value: (2.0 * (-worse.max(better)).exp()).min(1.0),
         alpha,
+        more,
         design_effect: (e_process.effect > 1.0).then_some(e_process.effect),
     }
 }

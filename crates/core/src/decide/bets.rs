@@ -72,9 +72,17 @@ pub(super) fn add_growth(pair: &Pair, null: Null, against: Against, growth: &mut
     }
     let Pair { share, anchor, stable_n, stable_x, candidate_n, candidate_x } = *pair;
     let within = |rate: f64| rate.clamp(1e-6, 1.0 - 1e-6);
-    let start = within(null.kappa * anchor + null.offset);
+    let line = null.kappa * anchor + null.offset;
+    let start = within(line);
     let ratio = share / (1.0 - share);
-    let pull = ratio * null.kappa * null.kappa * (anchor * (1.0 - anchor));
+    let mut pull = ratio * null.kappa * null.kappa * (anchor * (1.0 - anchor));
+    let mut anchor = anchor;
+    if start != line {
+        // The null says that stable is not at its anchor, since the candidate's rate would be none
+        // there. So the bet stays at the null's nearest point, and stable's outcomes win it.
+        anchor = within((start - null.offset) / null.kappa);
+        pull = 0.0;
+    }
     let odds = match against {
         Against::AtMost => ODDS,
         Against::AtLeast => ODDS.map(|odds| 1.0 / odds),

@@ -251,7 +251,10 @@ impl Ahead {
     ) -> Result<Answer> {
         let mut inner = self.inner();
         let Target { change_id, .. } = target(&inner.state, order.kind, named)?;
-        if inner.owed.as_ref().is_none_or(|owed| !owed.goes_back()) {
+        // A rollback after the end of an A/B test blocks its set as well.
+        let enough = if order.kind == OrderKind::RollBack { 2 } else { 1 };
+        let is_less = |owed: &Owed| owed.decision.state.phase.went_back() < enough;
+        if inner.owed.as_ref().is_none_or(is_less) {
             let decision = inner.decide(&change_id, Some(order.clone()), now);
             let decision = decision.ok_or(ControlError::NoService)?;
             if goes_back(&decision) {

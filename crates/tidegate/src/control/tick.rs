@@ -72,7 +72,7 @@ impl Control {
     /// whether or not they could be written.
     pub(super) async fn order(&mut self, order: Order, named: Option<ChangeId>) -> Result<Answer> {
         let kind = order.kind;
-        let owed = self.ahead.owed().filter(Owed::goes_back);
+        let owed = self.ahead.owed().filter(|owed| owed.decision.state.phase.went_back() > 1);
         let is_meant = |id: &ChangeId| named.as_ref().is_none_or(|named| named == id);
         if let Some(Owed { change_id, .. }) = owed
             && kind == OrderKind::RollBack

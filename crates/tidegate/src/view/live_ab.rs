@@ -201,10 +201,14 @@ fn metrics(lang: Lang, lines: &[AbLine], [a, b]: [&str; 2]) -> Vec<String> {
             value(line.candidate),
             moved(line.difference, "–"),
             format!("{} – {}", moved(line.low, "−∞"), moved(line.high, "∞")),
-            format!("{:.4}", line.p_value),
+            p_value(line.p_value),
         ]
     }));
     aligned(&rows, 2)
+}
+
+fn p_value(p: f64) -> String {
+    if p < 0.0001 { "<0.0001".to_owned() } else { format!("{p:.4}") }
 }
 
 fn unit(line: &AbLine, value: f64) -> String {
@@ -228,10 +232,20 @@ fn verdict(lang: Lang, line: &AbLine, [a, b]: [&str; 2]) -> String {
     let metric = line.metric.as_str();
     let (tone, better, worse) = match line.verdict {
         AbVerdict::Open => {
-            let text = match lang {
-                Lang::En => format!("{metric}: no difference is proven so far"),
-                Lang::Zh => format!("{metric}：尚未证明有差别"),
-                Lang::Ja => format!("{metric}：まだ差は証明されていない"),
+            let text = match (lang, line.more) {
+                (Lang::En, None) => format!("{metric}: no difference is proven so far"),
+                (Lang::En, Some(more)) => format!(
+                    "{metric}: no difference is proven so far; about {more} more of {b} would \
+                     prove one as large as this"
+                ),
+                (Lang::Zh, None) => format!("{metric}：尚未证明有差别"),
+                (Lang::Zh, Some(more)) => {
+                    format!("{metric}：尚未证明有差别；{b} 再有约 {more} 个样本可证明这么大的差别")
+                }
+                (Lang::Ja, None) => format!("{metric}：まだ差は証明されていない"),
+                (Lang::Ja, Some(more)) => format!(
+                    "{metric}：まだ差は証明されていない。{b} のあと約 {more} 件でこの大きさの差を証明できる"
+                ),
             };
             return paint(Tone::Yellow, &text);
         }

@@ -5,8 +5,10 @@ use crate::client;
 use crate::journal;
 use crate::project::{Project, Server, wait_for};
 use crate::upstream::{CASES, Upstream, completion};
+use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use tidegate_core::decide::Phase;
 use tidegate_core::journal::{ControlState, Event};
 
@@ -89,6 +91,7 @@ fn users_stay_on_their_arm_the_better_one_is_found_and_nobody_promotes_it() {
     for text in ["问候 v2", "warm is better than control", "[40 %]", "goes on for 2 h at most"] {
         assert!(shown.contains(text), "no `{text}` in {shown}");
     }
+    project.run(&["ab", "status", "--gate"]).exits(0);
     let zh = project.run(&["--lang", "zh", "ab", "status", "问候 v2"]).exits(0).out;
     assert!(zh.contains("warm 比 control 好"), "{zh}");
     let stop = ["ab", "stop", "--by", "mei", "--reason", "看够了"];
@@ -142,6 +145,36 @@ fn it_goes_on_after_a_kill_with_everyone_where_they_were() {
     assert_eq!(status(&project)["phase"]["phase"], "ended");
 }
 
+/// The end takes the other set out, so it waits for no disk, and a rollback after it is one.
+#[test]
+fn its_end_does_not_wait_for_the_disk() {
+    let (_upstream, project) = project("fine", "");
+    let server = project.serve();
+    start(&project, &[]);
+    assert!(candidates(&arms(&server, 30)) > 0);
+    let db = Connection::open(project.root.join(".tidegate/state.db")).unwrap();
+    db.busy_timeout(Duration::from_secs(30)).unwrap();
+    db.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let stopped = project.run(&["ab", "stop"]).exits(0).out;
+    assert!(stopped.contains("is over") && stopped.contains("not yet written"), "{stopped}");
+    assert_eq!(candidates(&arms(&server, 30)), 0);
+    let again = project.run(&["ab", "stop"]).exits(0).out;
+    assert!(again.contains("not yet written"), "{again}");
+    assert_eq!(status(&project)["phase"]["phase"], "ended");
+    let back = project.run(&["rollback", "--reason", "complaints"]).exits(0).out;
+    assert!(back.contains("not yet written"), "{back}");
+    db.execute_batch("ROLLBACK").unwrap();
+    wait_for("the end of what is owed", || {
+        Server::admin_status(&project.root)["not_written"].is_null().then_some(())
+    });
+    let state = ControlState::replay(&journal::read(&project.root)).unwrap();
+    assert_eq!((state.active, state.blocked.len()), (None, 1));
+    assert_eq!(candidates(&arms(&server, 30)), 0);
+    server.terminate();
+    assert_eq!(server.ended(), Some(0));
+    assert_eq!(status(&project)["phase"]["phase"], "rolled_back");
+}
+
 #[test]
 fn it_ends_by_itself_when_its_time_is_over() {
     let (_upstream, project) = project("fine", "");
@@ -152,6 +185,7 @@ fn it_ends_by_itself_when_its_time_is_over() {
     let ended = status(&project);
     assert!(ended["why"].as_str().unwrap().contains("has lasted its time"), "{ended}");
     assert_eq!(ended["metrics"][0]["verdict"], "open", "{ended}");
+    project.run(&["ab", "status", "--gate"]).fails(3, &["no difference is proven"], &[]);
     // By itself: no order is in the journal.
     let entries = journal::read(&project.root);
     let ends = entries.iter().filter(|entry| match entry.event().unwrap() {
@@ -193,6 +227,7 @@ fn what_an_ab_test_needs_is_said() {
     let none = project.run(&["ab", "status"]).exits(0).out;
     assert!(none.contains("no A/B test yet"), "{none}");
     assert_eq!(project.run(&["ab", "status", "--json"]).exits(0).json(), Value::Null);
+    project.run(&["ab", "status", "--gate"]).fails(3, &["no A/B test was run"], &[]);
     let _server = project.serve();
     project.run(&["ab", "stop"]).fails(2, &["no A/B test is running"], &["ab status"]);
     let start = |flags: &[&str]| project.run(&[&["ab", "start", "--no-smoke"], flags].concat());

@@ -199,6 +199,7 @@ fn the_interval_the_p_value_and_the_verdict_agree() {
         assert!(holds(line.low, line.high), "{line:?}");
     }
     assert!(proven > 0, "never proven: the test cannot fail");
+    assert_eq!(ab_lines(&test.plan, &test.state)[0].more, None, "it is proven");
     let [a, b] = ab_arms(&test.plan, &test.state).unwrap();
     assert_eq!((a.arm.as_str(), b.arm.as_str()), ("control", "warm"));
     assert_eq!((&a.version_set, &b.version_set), (&test.plan.from, &test.plan.to));
@@ -209,6 +210,58 @@ fn the_interval_the_p_value_and_the_verdict_agree() {
     // The mean of a lognormal is exp(σ²/2) times its median.
     assert!((a.avg_latency.unwrap() - 800.0 * 0.045f64.exp()).abs() < 20.0, "{a:?}");
     assert_eq!(a.count + b.count, 4_000);
+}
+
+/// However large a difference is, both of its ends are known once there is enough of it: also where
+/// a larger one could not be, since a rate has ends.
+#[test]
+fn an_interval_has_both_ends() {
+    for (stable, candidate) in [(0.55, 0.1), (0.1, 0.55), (0.9, 0.08), (0.06, 0.9)] {
+        let mut chance = Chance(8);
+        let mut test = Test::new(plan(30.0, &[Metric::DislikeRate]));
+        for n in 0..1_500 {
+            let is_candidate = chance.hit(0.3);
+            let seen = &mut test.seen;
+            let arm = if is_candidate { &mut seen.candidate } else { &mut seen.stable };
+            let dislikes = if is_candidate { candidate } else { stable };
+            answer(&mut chance, arm, (dislikes, 1.0));
+            if n % 10 == 0 {
+                test.look();
+            }
+        }
+        let line = ab_lines(&test.plan, &test.state).remove(0);
+        let truth = candidate - stable;
+        let (Some(low), Some(high)) = (line.low, line.high) else { panic!("{truth}: {line:?}") };
+        assert!(low <= truth && truth <= high && high - low < 0.5, "{truth}: {line:?}");
+    }
+}
+
+/// What is said of how much more it takes is right to a factor of two or three.
+#[test]
+fn an_open_line_says_how_much_more_it_takes() {
+    let mut chance = Chance(12);
+    let mut test = Test::new(plan(50.0, &[Metric::DislikeRate]));
+    let mut said = None;
+    for n in 0..20_000 {
+        let is_candidate = chance.hit(0.5);
+        let seen = &mut test.seen;
+        let arm = if is_candidate { &mut seen.candidate } else { &mut seen.stable };
+        answer(&mut chance, arm, (if is_candidate { 0.27 } else { 0.2 }, 1.0));
+        if n % 20 != 0 {
+            continue;
+        }
+        test.look();
+        let line = ab_lines(&test.plan, &test.state).remove(0);
+        if n >= 200 && said.is_none() {
+            said = line.more.map(|more| (line.samples_candidate + more) as f64);
+        }
+        if let (Some(said), AbVerdict::Worse) = (said, line.verdict) {
+            let took = line.samples_candidate as f64;
+            assert!((said / 3.0..said * 3.0).contains(&took), "said {said}, took {took}");
+            return;
+        }
+    }
+    panic!("never proven, said {said:?}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::view::{self, AbAnswer};
 use clap::{Args, Subcommand};
 use std::path::Path;
 use std::sync::Arc;
-use tidegate_core::decide::{Metric, Order, OrderKind};
+use tidegate_core::decide::{AbVerdict, Metric, Order, OrderKind};
 use tidegate_core::ids::VersionSetId;
 use tidegate_core::journal::{ControlState, Release};
 
@@ -75,6 +75,10 @@ pub(crate) struct StartArgs {
 pub(crate) struct StatusArgs {
     /// An A/B test by its name or its id; left out, the running or last one.
     test: Option<String>,
+    /// End with 0 where the other set is better on the first metric, with 1 where it is worse, with
+    /// 3 where that is not known.
+    #[arg(long)]
+    gate: bool,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -184,7 +188,21 @@ async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
             }
         }
     }
-    Ok(())
+    if args.gate { gate(answer.as_ref()) } else { Ok(()) }
+}
+
+fn gate(answer: Option<&AbAnswer>) -> Result<()> {
+    let first = answer.and_then(|answer| answer.metrics.first());
+    match first.map(|line| (line.verdict, line.metric.as_str())) {
+        None => Err(CliError::inconclusive("no A/B test was run")),
+        Some((AbVerdict::Better, _)) => Ok(()),
+        Some((AbVerdict::Worse, metric)) => {
+            Err(CliError::failed(format!("the other set is worse than stable: {metric}")))
+        }
+        Some((AbVerdict::Open, metric)) => {
+            Err(CliError::inconclusive(format!("no difference is proven: {metric}")))
+        }
+    }
 }
 
 fn tests(state: &ControlState) -> impl Iterator<Item = &Release> {
