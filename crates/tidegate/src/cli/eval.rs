@@ -120,13 +120,13 @@ impl ReportArgs {
             write_with(path, |out| gate::junit(report, out))?;
         }
         if let Some(path) = &self.html {
-            write_with(path, |out| gate::html(report, previous, out))?;
+            write_with(path, |out| gate::html(lang::reader(), report, previous, out))?;
         }
         if let Some(path) = &self.sarif {
             write(path, &format!("{:#}\n", gate::sarif(report)?))?;
         }
         if let Some(path) = &self.summary {
-            let summary = gate::summary(report)?;
+            let summary = gate::summary(lang::reader(), report)?;
             match std::env::var_os("GITHUB_STEP_SUMMARY") {
                 Some(page) if page == *path => append(path, &summary)?,
                 _ => write(path, &summary)?,

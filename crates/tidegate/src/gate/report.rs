@@ -4,6 +4,7 @@ mod github;
 mod html;
 mod sarif;
 mod summary;
+mod words;
 
 pub(crate) use github::annotations;
 pub(crate) use html::html;

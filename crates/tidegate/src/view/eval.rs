@@ -104,7 +104,7 @@ pub(crate) fn eval_in(
     let row = |label: &str, value: &str| format!("{} {value}", padded(label, width));
     lines.push((None, row(words.accuracy, &format!("{} {counts}", share(report.accuracy)))));
     lines.push((None, row(words.threshold, &share(report.threshold))));
-    lines.extend(spent(lang, report));
+    lines.extend(spent(lang, report).map(|text| (None, text)));
     let (tone, word) = verdict(words, report.verdict);
     lines.push((Some(tone), row(words.status, word)));
     let reasons = report.reasons.iter().take(SHOWN);
@@ -226,7 +226,7 @@ fn changed(lang: Lang, test: &PairedTest) -> (Option<Tone>, String) {
 }
 
 /// What an answer took on average; nothing where it is not known.
-pub(crate) fn spent(lang: Lang, report: &EvalReport) -> Option<(Option<Tone>, String)> {
+pub(crate) fn spent(lang: Lang, report: &EvalReport) -> Option<String> {
     let tokens = report.avg_tokens.map(|tokens| match lang {
         Lang::En => format!("{tokens:.1} tokens"),
         Lang::Zh => format!("{tokens:.1} 个 token"),
@@ -239,7 +239,7 @@ pub(crate) fn spent(lang: Lang, report: &EvalReport) -> Option<(Option<Tone>, St
         Lang::Zh => format!("平均每个回答用 {}", both.join("，")),
         Lang::Ja => format!("回答 1 件の平均は {}", both.join("、")),
     };
-    (!both.is_empty()).then_some((None, text))
+    (!both.is_empty()).then_some(text)
 }
 
 /// Dollars with three digits that say something.

@@ -30,7 +30,7 @@ pub(crate) use done::Done;
 pub(crate) use endpoints::{EndpointAnswer, endpoints};
 #[cfg(test)]
 pub(crate) use eval::eval_in;
-pub(crate) use eval::{LATENCY, eval, metrics};
+pub(crate) use eval::{LATENCY, eval, metrics, spent};
 pub(crate) use keys::{KeyAnswer, keys, shown_once};
 pub(crate) use live_ab::{AbAnswer, live_ab, no_ab};
 pub(crate) use records::{kept_elsewhere, would_be_deleted};

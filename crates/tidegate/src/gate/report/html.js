@@ -22,7 +22,9 @@
       one.hidden = !fits;
       shown += fits ? 1 : 0;
     }
-    document.getElementById("shown").textContent = `${shown} of ${cases.length} cases`;
+    const output = document.getElementById("shown");
+    const words = output.dataset.words.replace("{all}", cases.length);
+    output.textContent = words.replace("{shown}", shown);
   };
   const open = () => {
     const one = document.getElementById(location.hash.slice(1));

@@ -9,7 +9,10 @@
 
 mod matrix;
 
+use super::words::Words;
 use crate::clock::rfc3339;
+use crate::lang::Lang;
+use crate::view::spent;
 use matrix::Matrix;
 use std::fmt::Write as _;
 use std::io;
@@ -24,21 +27,22 @@ const CASES_MAX: usize = 5_000;
 /// Longest text of a case that the page shows whole, characters; the report's JSON has all of it.
 const TEXT_MAX: usize = 20_000;
 
-/// The page of a run, beside the run before where there was one.
+/// The page of a run in a language, beside the run before where there was one.
 ///
 /// # Errors
 /// It cannot be written, or a result cannot be read.
 pub(crate) fn html(
+    to: Lang,
     report: &EvalReport,
     previous: Option<&EvalReport>,
     file: &mut dyn io::Write,
 ) -> io::Result<()> {
-    let mut out = String::new();
-    begin(&mut out, report).map_err(io::Error::other)?;
-    failures(&mut out, &report.failure_table);
-    comparison(&mut out, report);
-    slices(&mut out, report);
-    let matrix = Matrix::of(report, previous).map_err(io::Error::other)?;
+    let (words, mut out) = (Words::of(to), String::new());
+    begin(&mut out, words, report).map_err(io::Error::other)?;
+    failures(&mut out, words, &report.failure_table);
+    comparison(&mut out, words, report);
+    slices(&mut out, words, report);
+    let matrix = Matrix::of(words, report, previous).map_err(io::Error::other)?;
     matrix.flaky(&mut out);
     file.write_all(out.as_bytes())?;
     matrix.write(file)?;
@@ -46,33 +50,35 @@ pub(crate) fn html(
     writeln!(file, "</main>\n<script nonce=\"{nonce}\">{SCRIPT}</script>\n</body>\n</html>")
 }
 
-fn begin(out: &mut String, report: &EvalReport) -> Result<(), RowError> {
-    let title = format!("{} – {}", report.run_id, super::verdict(report.verdict));
+fn begin(out: &mut String, words: &Words, report: &EvalReport) -> Result<(), RowError> {
+    let title = format!("{} – {}", report.run_id, words.verdict(report.verdict));
     // Writing to a String cannot fail, here and below.
     let _ = write!(
         out,
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+        "<!DOCTYPE html>\n<html lang=\"{}\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
          style-src 'unsafe-inline'; script-src 'nonce-{}'\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"referrer\" content=\"no-referrer\">\n\
          <title>{}</title>\n<style>\n{CSS}</style>\n</head>\n<body>\n",
+        words.lang.tag(),
         nonce(report),
         esc(&title),
     );
     let EvalReport { run_id, model, version_set, cases_digest, at, .. } = report;
     let class = class(report.verdict);
-    let word = super::verdict(report.verdict);
+    let word = words.verdict(report.verdict);
     let share = |value: f64| format!("{:.1} %", value * 100.0);
     let _ = write!(
         out,
         "<header>\n<h1>Eval <code>{}</code></h1>\n<p><span class=\"verdict {class}\">{word}</span> \
-         accuracy <b>{}</b>, {} of {} cases correct; {} needed</p>\n",
+         {}</p>\n",
         esc(run_id),
-        share(report.accuracy),
-        report.correct,
-        report.total,
-        share(report.threshold),
+        words.accuracy(
+            &format!("<b>{}</b>", share(report.accuracy)),
+            (report.correct, report.total),
+            &share(report.threshold),
+        ),
     );
     if !report.reasons.is_empty() {
         out.push_str("<ul>\n");
@@ -83,12 +89,19 @@ fn begin(out: &mut String, report: &EvalReport) -> Result<(), RowError> {
     }
     let _ = write!(
         out,
-        "<p class=\"sub\">model <code>{}</code> · version set <code>{version_set}</code> · cases \
-         <code>{}</code> · {}</p>\n<p class=\"sub\">",
+        "<p class=\"sub\">{} <code>{}</code> · {} <code>{version_set}</code> · {} <code>{}</code> \
+         · {}</p>\n",
+        words.model,
         esc(model),
+        words.version_set,
+        words.columns[1],
         cases_digest.short(12),
         rfc3339(*at),
     );
+    if let Some(spent) = spent(words.lang, report) {
+        let _ = writeln!(out, "<p class=\"sub\">{spent}</p>");
+    }
+    out.push_str("<p class=\"sub\">");
     // A report of an earlier version has none.
     let metrics = match report.metrics.is_empty() {
         true => Tally::of(&report.results)?.metrics(),
@@ -109,11 +122,14 @@ fn class(verdict: GateVerdict) -> &'static str {
     }
 }
 
-fn failures(out: &mut String, rows: &[FailureRow]) {
-    out.push_str(
-        "<h2>Failures by class</h2>\n<table class=\"by\">\n<thead><tr><th>class</th>\
-         <th class=\"num\">cases</th><th class=\"num\">failed</th><th class=\"num\">no answer</th>\
-         </tr></thead>\n<tbody>\n",
+fn failures(out: &mut String, words: &Words, rows: &[FailureRow]) {
+    let [class, cases, failed, no_answer] = words.columns;
+    let _ = writeln!(
+        out,
+        "<h2>{}</h2>\n<table class=\"by\">\n<thead><tr><th>{class}</th><th class=\"num\">{cases}\
+         </th><th class=\"num\">{failed}</th><th class=\"num\">{no_answer}</th></tr></thead>\n\
+         <tbody>",
+        words.by_class,
     );
     for FailureRow { risk, total, failed, errors } in rows {
         let class = match (failed.len(), errors.len()) {
@@ -130,8 +146,8 @@ fn failures(out: &mut String, rows: &[FailureRow]) {
             errors.len(),
         );
         let left_out = (failed.len() + errors.len()).saturating_sub(CASES_MAX);
-        let failed = failed.iter().map(|(id, why)| (id, why, "failed"));
-        let errors = errors.iter().map(|(id, why)| (id, why, "no answer"));
+        let failed = failed.iter().map(|(id, why)| (id, why, words.failed));
+        let errors = errors.iter().map(|(id, why)| (id, why, words.no_answer));
         for (id, why, what) in failed.chain(errors).take(CASES_MAX) {
             let _ = writeln!(
                 out,
@@ -140,25 +156,23 @@ fn failures(out: &mut String, rows: &[FailureRow]) {
                 anchor(id),
                 esc(id),
                 lang(why),
-                esc(&cut(why)),
+                esc(&cut(words, why)),
             );
         }
         if left_out > 0 {
-            let _ = writeln!(
-                out,
-                "<tr class=\"why\"><td></td><td colspan=\"3\">{left_out} more are in the \
-                 report's JSON file</td></tr>"
-            );
+            let more = words.more_cases(left_out);
+            let _ = writeln!(out, "<tr class=\"why\"><td></td><td colspan=\"3\">{more}</td></tr>");
         }
     }
     out.push_str("</tbody>\n</table>\n");
 }
 
-fn comparison(out: &mut String, report: &EvalReport) {
+fn comparison(out: &mut String, words: &Words, report: &EvalReport) {
     let Some(comparison) = &report.comparison else { return };
-    let _ = writeln!(out, "<h2>Against run <code>{}</code></h2>", esc(&comparison.previous_run));
-    let lists =
-        [("broken", &comparison.broken), ("fixed", &comparison.fixed), ("new", &comparison.new)];
+    let run = format!("<code>{}</code>", esc(&comparison.previous_run));
+    let _ = writeln!(out, "<h2>{}</h2>", words.against(&run));
+    let lists = words.changes.into_iter();
+    let lists = lists.zip([&comparison.broken, &comparison.fixed, &comparison.new]);
     out.push_str("<ul>\n");
     for (word, ids) in lists {
         let links: Vec<String> = ids
@@ -172,17 +186,20 @@ fn comparison(out: &mut String, report: &EvalReport) {
     if comparison.tests.is_empty() {
         return;
     }
-    out.push_str(
-        "<table>\n<thead><tr><th>metric</th><th class=\"num\">cases</th><th class=\"num\">before\
-         </th><th class=\"num\">now</th><th class=\"num\">p, corrected</th><th>beyond chance</th>\
-         </tr></thead>\n<tbody>\n",
+    let [metric, cases, before, now, p, beyond] = words.tests;
+    let _ = writeln!(
+        out,
+        "<table>\n<thead><tr><th>{metric}</th><th class=\"num\">{cases}</th><th class=\"num\">\
+         {before}</th><th class=\"num\">{now}</th><th class=\"num\">{p}</th><th>{beyond}</th></tr>\
+         </thead>\n<tbody>"
     );
+    let [worse, better, no] = words.tested;
     for test in &comparison.tests {
         let PairedTest { metric, cases, before, now, p: _, p_holm } = test;
         let (class, word) = match (test.is_change(), now < before) {
-            (true, true) => (" class=\"fail\"", "worse"),
-            (true, false) => (" class=\"pass\"", "better"),
-            (false, _) => ("", "no"),
+            (true, true) => (" class=\"fail\"", worse),
+            (true, false) => (" class=\"pass\"", better),
+            (false, _) => ("", no),
         };
         let _ = writeln!(
             out,
@@ -194,27 +211,25 @@ fn comparison(out: &mut String, report: &EvalReport) {
     }
     out.push_str("</tbody>\n</table>\n");
     if let Some(drop) = comparison.detectable_drop {
-        let points = drop * 100.0;
-        let _ = writeln!(
-            out,
-            "<p class=\"sub\">The smallest drop of accuracy that these cases show: {points:.1} \
-             points.</p>"
-        );
+        let _ = writeln!(out, "<p class=\"sub\">{}</p>", words.smallest_drop(drop * 100.0));
     }
 }
 
-fn slices(out: &mut String, report: &EvalReport) {
+fn slices(out: &mut String, words: &Words, report: &EvalReport) {
     if report.slices.is_empty() {
         return;
     }
-    out.push_str(
-        "<h2>Slices, the worst first</h2>\n<table>\n<thead><tr><th>slice</th><th class=\"num\">\
-         correct</th><th class=\"num\">accuracy</th><th class=\"num\">95 % interval</th><th></th>\
-         </tr></thead>\n<tbody>\n",
+    let [slice, correct, accuracy, interval] = words.of_slices;
+    let _ = writeln!(
+        out,
+        "<h2>{}</h2>\n<table>\n<thead><tr><th>{slice}</th><th class=\"num\">{correct}</th>\
+         <th class=\"num\">{accuracy}</th><th class=\"num\">{interval}</th><th></th></tr></thead>\n\
+         <tbody>",
+        words.slices,
     );
     for row in &report.slices {
         let (low, high) = row.interval;
-        let note = if row.decides() { "" } else { "too few cases to decide anything" };
+        let note = if row.decides() { "" } else { words.too_few };
         let _ = writeln!(
             out,
             "<tr><th scope=\"row\"{}>{}</th><td class=\"num\">{}/{}</td><td class=\"num\">{:.1} %\
@@ -232,10 +247,10 @@ fn slices(out: &mut String, report: &EvalReport) {
 }
 
 /// The text up to the bound.
-fn cut(text: &str) -> String {
+fn cut(words: &Words, text: &str) -> String {
     match text.char_indices().nth(TEXT_MAX) {
         None => text.to_owned(),
-        Some((at, _)) => format!("{}… (the rest is in the JSON file)", &text[..at]),
+        Some((at, _)) => format!("{}… {}", &text[..at], words.rest),
     }
 }
 

@@ -85,7 +85,7 @@ fn junit(report: &EvalReport) -> String {
 }
 
 fn html(report: &EvalReport, previous: Option<&EvalReport>) -> String {
-    page_of(|out| super::html(report, previous, out))
+    page_of(|out| super::html(Lang::En, report, previous, out))
 }
 
 fn sarif(report: &EvalReport) -> serde_json::Value {
@@ -97,7 +97,7 @@ fn annotations(report: &EvalReport) -> Vec<String> {
 }
 
 fn summary(report: &EvalReport) -> String {
-    super::summary(report).unwrap()
+    super::summary(Lang::En, report).unwrap()
 }
 
 fn text(report: &EvalReport) -> String {
@@ -283,7 +283,7 @@ fn nothing_of_a_case_or_an_answer_is_markup() {
     assert!(!summary.contains("<script") && !summary.contains("<img"), "{summary}");
     assert!(!summary.contains("[a](") && !summary.contains("@mei"), "{summary}");
     let rows: Vec<&str> = summary.lines().filter(|line| line.contains("onerror")).collect();
-    assert!(rows.iter().all(|row| row.starts_with(['|', '-', 'M', '#'])), "{rows:#?}");
+    assert!(rows.iter().all(|row| row.starts_with(['|', '-', 'm', '#'])), "{rows:#?}");
 }
 
 #[test]
@@ -310,6 +310,53 @@ fn the_page_says_what_failed_first_and_shows_both_answers() {
     assert_eq!(status("format_01").as_deref(), Some("failed"));
     assert_eq!(status("latency_01").as_deref(), Some("no answer"));
     assert_eq!(status("safety_01").as_deref(), Some("correct"));
+}
+
+#[test]
+fn the_page_and_the_summary_are_in_the_readers_language() {
+    let mut report = mixed();
+    report.results.hold().unwrap()[0].repeats = Some(Repeats { answered: 4, passed: 2 });
+    report.comparison = Some(RunComparison {
+        previous_run: "eval-0".to_owned(),
+        broken: vec!["format_01".to_owned()],
+        detectable_drop: Some(0.0725),
+        tests: vec![PairedTest {
+            metric: "score".to_owned(),
+            cases: 120,
+            before: 0.9,
+            now: 0.8,
+            p: 0.001,
+            p_holm: 0.002,
+        }],
+        ..RunComparison::default()
+    });
+    (report.avg_tokens, report.cost_per_query) = (Some(812.25), Some(0.000_012_34));
+    for (lang, class, against, drop, spent) in [
+        (
+            Lang::En,
+            "Failures by class",
+            "Against run",
+            "7.2 points",
+            "took 812.2 tokens, 0.0000123",
+        ),
+        (Lang::Zh, "按类别的失败", "与运行", "7.2 个百分点", "用 812.2 个 token，0.0000123 USD"),
+        (Lang::Ja, "分類別の失敗", "との比較", "7.2 ポイント", "812.2 トークン、0.0000123 USD"),
+    ] {
+        let page = page_of(|out| super::html(lang, &report, None, out));
+        let summary = super::summary(lang, &report).unwrap();
+        for text in [class, against, drop, spent] {
+            assert!(page.contains(text), "no `{text}` in {page}");
+            assert!(summary.contains(text), "no `{text}` in {summary}");
+        }
+        assert!(page.contains(&format!("<html lang=\"{}\">", lang.tag())), "{page}");
+        // The page's script knows these, whatever they are called.
+        assert!(page.contains("data-status=\"no answer\""), "{page}");
+        assert!(page.contains("<option value=\"failed\">"), "{page}");
+        assert!(page.contains("data-words=\"") && page.contains("{shown}"), "{page}");
+        let english = ["Failures", "Against", "points", "should happen", "repeats", "needed"];
+        let left = english.iter().find(|word| page.contains(*word) || summary.contains(*word));
+        assert_eq!(left.is_some(), lang == Lang::En, "{left:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The matrix of cases and checks, each case with its answer beside the one of the run before.
 
-use super::{CASES_MAX, anchor, cut};
+use super::{CASES_MAX, Words, anchor, cut};
 use crate::version_set::{Edit, by_words};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -10,6 +10,7 @@ use tidegate_core::gate::{CaseResult, CheckResult, EvalReport, Repeats, RowError
 
 /// The cases that the page shows, the worst first.
 pub(super) struct Matrix<'a> {
+    words: &'a Words,
     report: &'a EvalReport,
     /// The run before, and what finds its results.
     before: Option<(&'a EvalReport, RunBefore)>,
@@ -24,6 +25,7 @@ pub(super) struct Matrix<'a> {
 
 impl<'a> Matrix<'a> {
     pub(super) fn of(
+        words: &'a Words,
         report: &'a EvalReport,
         previous: Option<&'a EvalReport>,
     ) -> Result<Matrix<'a>, RowError> {
@@ -48,33 +50,28 @@ impl<'a> Matrix<'a> {
             risks.insert(result.case.risk.as_str());
         }
         let before = previous.map(|run| RunBefore::of(run).map(|of| (run, of))).transpose()?;
-        Ok(Matrix { report, before, places, left_out, slices, risks, flaky })
+        Ok(Matrix { words, report, before, places, left_out, slices, risks, flaky })
     }
 
     pub(super) fn flaky(&self, out: &mut String) {
         if self.flaky.is_empty() {
             return;
         }
-        let _ = writeln!(out, "<h2>Flaky: {} cases</h2>\n<ul>", self.flaky.len());
+        let _ = writeln!(out, "<h2>{}</h2>\n<ul>", self.words.flaky_cases(self.flaky.len()));
         for (id, Repeats { answered, passed }) in &self.flaky {
             let (anchor, id) = (anchor(id), esc(id));
-            let _ = writeln!(
-                out,
-                "<li><a href=\"#{anchor}\">{id}</a>: correct in {passed} of {answered} repeats</li>"
-            );
+            let said = self.words.correct_in(*passed, *answered);
+            let _ = writeln!(out, "<li><a href=\"#{anchor}\">{id}</a>: {said}</li>");
         }
         out.push_str("</ul>\n");
     }
 
     pub(super) fn write(&self, file: &mut dyn io::Write) -> io::Result<()> {
-        let mut out = String::from("<h2>Cases</h2>\n");
+        let words = self.words;
+        let mut out = format!("<h2>{}</h2>\n", words.cases);
         self.filters(&mut out);
         if self.left_out > 0 {
-            let _ = writeln!(
-                out,
-                "<p class=\"note\">{} more cases are in the report's JSON file.</p>",
-                self.left_out
-            );
+            let _ = writeln!(out, "<p class=\"note\">{}</p>", words.more_cases(self.left_out));
         }
         let changed = self.report.comparison.iter();
         let changed =
@@ -86,7 +83,7 @@ impl<'a> Matrix<'a> {
             let before = self.before.as_ref().and_then(|(run, of)| Some((run, of.place_of(id)?)));
             let before = before.map(|(run, at)| run.results.read(at)).transpose();
             let before = before.map_err(io::Error::other)?;
-            case(&mut out, &result, before.as_deref(), changed.contains(id));
+            case(&mut out, words, &result, (before.as_deref(), changed.contains(id)));
             file.write_all(out.as_bytes())?;
             out.clear();
         }
@@ -97,27 +94,35 @@ impl<'a> Matrix<'a> {
         let options = |values: &mut dyn Iterator<Item = String>| -> String {
             values.map(|value| format!("<option>{}</option>", esc(&value))).collect()
         };
-        let statuses = options(&mut Status::ALL.iter().map(|status| status.word().to_owned()));
+        let words = self.words;
+        let [text, status, class, slice, changed] = words.filters;
+        let all = words.all;
+        let of_status = |status: &Status| {
+            format!("<option value=\"{}\">{}</option>", status.key(), status.word(words))
+        };
+        let statuses: String = Status::ALL.iter().map(of_status).collect();
         let risks = options(&mut self.risks.iter().map(|risk| (*risk).to_owned()));
         let _ = write!(
             out,
             "<form id=\"filters\" hidden>\n\
-             <label>text <input id=\"text\" type=\"search\"></label>\n\
-             <label>status <select id=\"status\"><option value=\"\">all</option>{statuses}</select>\
-             </label>\n<label>class <select id=\"risk\"><option value=\"\">all</option>{risks}\
+             <label>{text} <input id=\"text\" type=\"search\"></label>\n\
+             <label>{status} <select id=\"status\"><option value=\"\">{all}</option>{statuses}</select>\
+             </label>\n<label>{class} <select id=\"risk\"><option value=\"\">{all}</option>{risks}\
              </select></label>\n"
         );
         if !self.slices.is_empty() {
             let slices = options(&mut self.slices.iter().cloned());
             let _ = writeln!(
                 out,
-                "<label>slice <select id=\"slice\"><option value=\"\">all</option>{slices}</select>\
+                "<label>{slice} <select id=\"slice\"><option value=\"\">{all}</option>{slices}</select>\
                  </label>"
             );
         }
-        out.push_str(
-            "<label><input id=\"changed\" type=\"checkbox\"> changed</label>\n\
-             <output id=\"shown\"></output>\n</form>\n",
+        let _ = write!(
+            out,
+            "<label><input id=\"changed\" type=\"checkbox\"> {changed}</label>\n\
+             <output id=\"shown\" data-words=\"{}\"></output>\n</form>\n",
+            words.shown,
         );
     }
 }
@@ -143,12 +148,22 @@ impl Status {
         }
     }
 
-    fn word(self) -> &'static str {
+    /// As the page's script knows it.
+    fn key(self) -> &'static str {
         match self {
             Status::Failed => "failed",
             Status::Unanswered => "no answer",
             Status::Flaky => "flaky",
             Status::Correct => "correct",
+        }
+    }
+
+    fn word(self, words: &Words) -> &'static str {
+        match self {
+            Status::Failed => words.failed,
+            Status::Unanswered => words.no_answer,
+            Status::Flaky => words.flaky,
+            Status::Correct => words.correct,
         }
     }
 
@@ -161,7 +176,12 @@ impl Status {
     }
 }
 
-fn case(out: &mut String, result: &CaseResult, before: Option<&CaseResult>, changed: bool) {
+fn case(
+    out: &mut String,
+    words: &Words,
+    result: &CaseResult,
+    (before, changed): (Option<&CaseResult>, bool),
+) {
     let case = &result.case;
     let status = Status::of(result);
     let slices: Vec<String> = case.slices().into_iter().collect();
@@ -171,12 +191,12 @@ fn case(out: &mut String, result: &CaseResult, before: Option<&CaseResult>, chan
          data-changed=\"{}\">\n<summary><span class=\"status {}\">{}</span> <b>{}</b> \
          <span class=\"sub\">{} · {} · {:.2} · {} ms</span> ",
         anchor(&case.id),
-        status.word(),
+        status.key(),
         case.risk.as_str(),
         esc(&slices.join("\n")),
         u8::from(changed),
         status.class(),
-        status.word(),
+        status.word(words),
         esc(&case.id),
         case.risk.as_str(),
         case.severity.as_str(),
@@ -185,26 +205,26 @@ fn case(out: &mut String, result: &CaseResult, before: Option<&CaseResult>, chan
     );
     result.checks.iter().for_each(|check| chip(out, check));
     out.push_str("</summary>\n");
-    text(out, "asked", &case.input);
+    text(out, words, words.asked, &case.input);
     if !case.expected_behavior.is_empty() {
-        text(out, "should happen", &case.expected_behavior);
+        text(out, words, words.should, &case.expected_behavior);
     }
     if let Some(expected) = &case.expected {
-        text(out, "reference", expected);
+        text(out, words, words.reference, expected);
     }
     if let Some(error) = &result.error {
-        text(out, "no answer", error);
+        text(out, words, words.no_answer, error);
     }
     let counts = |check: &&CheckResult| check.weight > 0.0 && !check.detail.is_empty();
     for check in result.checks.iter().filter(counts) {
-        text(out, &check.check, &check.detail);
+        text(out, words, &check.check, &check.detail);
     }
     let before = before.and_then(|before| before.actual.as_deref());
     match (before, result.actual.as_deref()) {
-        (Some(before), Some(now)) if before != now => side_by_side(out, before, now),
-        (Some(_), Some(now)) => text(out, "answer, as before", now),
-        (None, Some(now)) => text(out, "answer", now),
-        (Some(before), None) => text(out, "answer before", before),
+        (Some(before), Some(now)) if before != now => side_by_side(out, words, before, now),
+        (Some(_), Some(now)) => text(out, words, words.answer_as_before, now),
+        (None, Some(now)) => text(out, words, words.answer, now),
+        (Some(before), None) => text(out, words, words.answer_before, before),
         (None, None) => {}
     }
     let _ = writeln!(out, "<p class=\"sub\">{}</p>\n</details>", esc(&case.source));
@@ -223,13 +243,14 @@ fn chip(out: &mut String, check: &CheckResult) {
         write!(out, "<span class=\"chip {class}\">{mark} {}{measured}</span> ", esc(&check.check));
 }
 
-fn text(out: &mut String, label: &str, text: &str) {
-    let _ = writeln!(out, "<h4>{}</h4>\n<pre{}>{}</pre>", esc(label), lang(text), esc(&cut(text)));
+fn text(out: &mut String, words: &Words, label: &str, text: &str) {
+    let (label, cut) = (esc(label), esc(&cut(words, text)));
+    let _ = writeln!(out, "<h4>{label}</h4>\n<pre{}>{cut}</pre>", lang(text));
 }
 
 /// Both answers, what differs marked.
-fn side_by_side(out: &mut String, before: &str, now: &str) {
-    let (before, now) = (cut(before), cut(now));
+fn side_by_side(out: &mut String, words: &Words, before: &str, now: &str) {
+    let (before, now) = (cut(words, before), cut(words, now));
     let mut sides = [String::new(), String::new()];
     let hunks = by_words(&before, &now);
     for (place, hunk) in hunks.iter().enumerate() {
@@ -249,9 +270,11 @@ fn side_by_side(out: &mut String, before: &str, now: &str) {
     let [left, right] = sides;
     let _ = writeln!(
         out,
-        "<div class=\"sides\"><div><h4>answer before</h4><pre{}>{left}</pre></div>\
-         <div><h4>answer</h4><pre{}>{right}</pre></div></div>",
+        "<div class=\"sides\"><div><h4>{}</h4><pre{}>{left}</pre></div>\
+         <div><h4>{}</h4><pre{}>{right}</pre></div></div>",
+        words.answer_before,
         lang(&before),
+        words.answer,
         lang(&now),
     );
 }
