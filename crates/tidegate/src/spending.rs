@@ -92,6 +92,11 @@ impl Spending {
         std::mem::take(&mut *self.lines()).into_iter().collect()
     }
 
+    /// What all that waits cost, as far as it is known.
+    pub(crate) fn total(&self) -> Money {
+        self.lines().values().map(|sums| sums.bill.total()).sum()
+    }
+
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.lines().is_empty()

@@ -111,6 +111,16 @@ impl PairCounts {
         ratio(PairMetric::Latency, stable.latency_us.zip(candidate.latency_us));
     }
 
+    /// Counts what was compared of a pair beside the answers themselves, which is counted already.
+    pub fn compare(&mut self, metric: PairMetric, difference: f64) {
+        self.0.entry(metric).or_default().add(difference);
+    }
+
+    /// How often anything was compared: it changes with whatever is counted.
+    pub fn compared(&self) -> u64 {
+        self.0.values().map(Differences::pairs).sum()
+    }
+
     /// Adds another part's pairs.
     pub fn merge(&mut self, other: &PairCounts) {
         for (metric, differences) in &other.0 {

@@ -9,6 +9,7 @@ use super::plan::{ShadowPlan, Used};
 use super::run::Shadow;
 use crate::guard::RiskKind;
 use crate::money::Money;
+use crate::pairs::PairMetric;
 
 /// Why a request is not mirrored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub enum Full {
 /// What is held for one request that is mirrored.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "what is held must be settled"]
-pub struct Held(Money);
+pub struct Held(Used);
 
 /// Requests that were drawn and are no pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,6 +43,8 @@ pub struct Ledger {
     held: Used,
     /// The most that one request needed so far.
     needs: Money,
+    /// The most that comparing two answers needed so far.
+    beside: Money,
     /// Pairs that are not in the journal.
     fresh: PairCounts,
     missed: Missed,
@@ -58,6 +61,7 @@ impl Ledger {
             used: shadow.granted,
             held: Used::default(),
             needs: Money::ZERO,
+            beside: Money::ZERO,
             fresh: PairCounts::default(),
             missed: Missed::default(),
             red: None,
@@ -87,20 +91,40 @@ impl Ledger {
             return Err(full);
         }
         self.held = self.held.plus(one);
-        Ok(Held(most))
+        Ok(Held(one))
+    }
+
+    /// Takes on what compares two answers, and costs so much at most: it is no request, and what
+    /// has no room is left out.
+    pub fn take_beside(&mut self, most: Money) -> Option<Held> {
+        let some = Used { requests: 0, cost: most };
+        let all = self.taken().plus(some);
+        if all.fits(self.plan.most) {
+            self.beside = self.beside.max(most);
+        }
+        if !all.fits(self.granted) {
+            return None;
+        }
+        self.held = self.held.plus(some);
+        Some(Held(some))
     }
 
     /// A mirrored request has ended. `cost` is what it cost; `None` where that is not known, and
     /// all that was held counts.
     pub fn settle(&mut self, held: Held, cost: Option<Money>) {
         let Held(most) = held;
-        self.held = self.held.less(Used { requests: 1, cost: most });
-        self.used = self.used.plus(Used { requests: 1, cost: cost.unwrap_or(most) });
+        self.held = self.held.less(most);
+        self.used = self.used.plus(Used { cost: cost.unwrap_or(most.cost), ..most });
     }
 
     /// Counts a pair.
     pub fn pair(&mut self, stable: &Side, candidate: &Side) {
         self.fresh.add(stable, candidate);
+    }
+
+    /// Counts what was compared beside the answers of a pair.
+    pub fn compared(&mut self, metric: PairMetric, difference: f64) {
+        self.fresh.compare(metric, difference);
     }
 
     /// A mirror was given up.
@@ -148,11 +172,12 @@ impl Ledger {
     pub fn wants(&self) -> Option<Used> {
         let (taken, part) = (self.taken(), self.plan.part());
         let half = Used { requests: part.requests.div_ceil(2), cost: Money(part.cost.0 / 2) };
-        let half = half.max(Used { requests: 1, cost: self.needs });
+        let needs = self.needs.plus(self.beside);
+        let half = half.max(Used { requests: 1, cost: needs });
         if taken.plus(half).min(self.plan.most).fits(self.granted) {
             return None;
         }
-        let part = part.max(Used { requests: 1, cost: Money(self.needs.0.saturating_mul(4)) });
+        let part = part.max(Used { requests: 1, cost: Money(needs.0.saturating_mul(4)) });
         Some(taken.plus(part).min(self.plan.most).max(self.granted))
     }
 

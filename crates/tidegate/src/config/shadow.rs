@@ -7,9 +7,6 @@ use std::collections::BTreeMap;
 use tidegate_core::money::Money;
 use tidegate_core::pairs::{Limit, PairMetric, PairUnit};
 
-/// Limits of an answer that a judge or embeddings compare: a running shadow asks neither.
-const NOT_COMPARED: [PairMetric; 2] = [PairMetric::Judge, PairMetric::Distance];
-
 /// How a candidate is compared before any user gets its answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -24,6 +21,10 @@ pub(crate) struct ShadowConfig {
     pub(crate) max_cost_usd: f64,
     /// How long a shadow lasts at most, hours.
     pub(crate) max_hours: u64,
+    /// Share of the pairs of which the judge is asked which answer is better, percent.
+    pub(crate) judge_pct: f64,
+    /// Share of the pairs whose answers are compared by embeddings, percent.
+    pub(crate) distance_pct: f64,
     /// Limits of your own by metric: rates as a difference of shares, such as `failed: 0.02`; the
     /// others as how many times stable's, such as `latency: 1.5`. `null`: shown, decides nothing.
     pub(crate) lines: BTreeMap<String, Option<f64>>,
@@ -37,6 +38,8 @@ impl Default for ShadowConfig {
             max_requests: 2_000,
             max_cost_usd: 10.0,
             max_hours: 24,
+            judge_pct: 0.0,
+            distance_pct: 0.0,
             lines: BTreeMap::new(),
         }
     }
@@ -54,13 +57,26 @@ impl ShadowConfig {
             Some(given) => given.and_then(|given| limit(*metric, given)),
             None => metric.default_limit(),
         };
-        compared().filter_map(|metric| Some((metric, of(&metric)?))).collect()
+        self.compared().filter_map(|metric| Some((metric, of(&metric)?))).collect()
     }
-}
 
-/// What a running shadow compares.
-pub(super) fn compared() -> impl Iterator<Item = PairMetric> {
-    PairMetric::ALL.into_iter().filter(|metric| !NOT_COMPARED.contains(metric))
+    /// What is compared: what a judge or embeddings say only where they are asked.
+    pub(super) fn compared(&self) -> impl Iterator<Item = PairMetric> + use<> {
+        let (judge, distance) = (self.judge_pct > 0.0, self.distance_pct > 0.0);
+        let is_compared = move |metric: &PairMetric| match metric {
+            PairMetric::Judge => judge,
+            PairMetric::Distance => distance,
+            PairMetric::Failed
+            | PairMetric::ContractBroken
+            | PairMetric::Refused
+            | PairMetric::ToolsDiffer
+            | PairMetric::Length
+            | PairMetric::Tokens
+            | PairMetric::Cost
+            | PairMetric::Latency => true,
+        };
+        PairMetric::ALL.into_iter().filter(is_compared)
+    }
 }
 
 /// A limit as it is given; `None` where it is none.

@@ -9,6 +9,7 @@ use super::error::{Result, ShadowError, ShadowProblem, StartError};
 use super::start::with_flags;
 use super::{Control, ControlError};
 use crate::config::Project;
+use crate::gate::Comparer;
 use crate::output;
 use crate::route::Shadowing;
 use crate::shadow::ShadowResult;
@@ -28,7 +29,7 @@ const KEPT_EVERY_MS: u64 = 30_000;
 /// What was looked at before.
 #[derive(Debug, Default)]
 pub(super) struct Looked {
-    /// Pairs that are not in the journal.
+    /// How much was compared that is not in the journal.
     fresh: u64,
     /// When the journal had pairs last.
     journalled_at: UnixMs,
@@ -54,6 +55,8 @@ impl Control {
             None => self.keep(&request.overrides).await?,
         };
         let plan = self.shadow_plan(&request, &packed)?;
+        // What cannot be asked is found before the shadow has started.
+        Comparer::new(self.project()?, &self.clock)?;
         let (set, label) = (plan.to.clone(), packed.label.clone());
         let (most, ends_at) = (plan.most, plan.ends_at);
         let event = Event::ShadowStarted { plan: Box::new(plan), by: request.by };
@@ -127,7 +130,9 @@ impl Control {
         let Some(plane) = self.plane.clone() else { return Ok(()) };
         let candidate = self.live_set(&shadow.plan.to)?;
         let spending = Spending::new(self.project()?.project.all_prices().table);
-        let shadowing = Shadowing::new(shadow.plan.clone(), candidate, ledger(&shadow), spending);
+        let comparer = Comparer::new(self.project()?, &self.clock)?;
+        let beside = (spending, comparer);
+        let shadowing = Shadowing::new(shadow.plan.clone(), candidate, ledger(&shadow), beside);
         if let Some(before) = &self.shadow_looked.spending {
             shadowing.spending.put_back(before.take());
         }
@@ -163,7 +168,7 @@ impl Control {
             return Some(EndReason::OtherStable);
         }
         let (now, ledger) = (self.clock.now(), mirroring.ledger());
-        let fresh = ledger.fresh().pairs();
+        let fresh = ledger.fresh().compared();
         let (red, is_spent) = (ledger.red(), ledger.is_spent());
         let is_same = std::mem::replace(&mut self.shadow_looked.fresh, fresh) == fresh;
         if is_same && red.is_none() && !is_spent && now < shadow.plan.ends_at {
@@ -247,6 +252,17 @@ impl Control {
     }
 }
 
+/// The models that compare answers beside what is counted of them.
+fn compared_by(project: &Project) -> Vec<String> {
+    let (shadow, evals) = (&project.release.shadow, &project.evals);
+    let of_index = || project.artifacts.index.search.as_ref()?.embeddings.as_ref();
+    let judge = evals.judge.as_ref().filter(|_| shadow.judge_pct > 0.0);
+    let embeddings = evals.embeddings.as_ref().or_else(of_index);
+    let embeddings = embeddings.filter(|_| shadow.distance_pct > 0.0);
+    let models = [judge.map(|judge| &judge.model), embeddings.map(|service| &service.model)];
+    models.into_iter().flatten().cloned().collect()
+}
+
 fn nothing_new(packed: &PackedSet) -> ControlError {
     let (set, label) = (packed.set.id.clone(), packed.label.clone());
     StartError::from(ShadowError::NothingNew { set, label }).into()
@@ -271,6 +287,11 @@ pub(crate) fn shadow_plan(
     if !is_priced(candidate) {
         let model = candidate.model.clone();
         return Err(StartError::from(ShadowError::Unpriced { model }).into());
+    }
+    for model in compared_by(project) {
+        if prices.find(&model, None, now, 0).is_none() {
+            return Err(StartError::from(ShadowError::Unpriced { model }).into());
+        }
     }
     let mut limits = config.limits();
     // What only one of them has cannot be compared, and would never be decided.

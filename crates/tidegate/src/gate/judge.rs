@@ -31,6 +31,16 @@ impl Judge {
         Judge { config, upstream, names: Mutex::default() }
     }
 
+    /// Its name at its upstream.
+    pub(super) fn model(&self) -> &str {
+        &self.config.model
+    }
+
+    /// The longest that it may say, tokens.
+    pub(super) fn max_tokens(&self) -> u64 {
+        self.config.max_tokens
+    }
+
     /// What the judge says; asked again where that can help. Whoever waits ends it.
     ///
     /// # Errors

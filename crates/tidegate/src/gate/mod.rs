@@ -68,6 +68,7 @@ mod spool;
 mod tape;
 
 mod checks;
+mod comparer;
 mod compiled;
 mod content;
 mod form;
@@ -92,6 +93,7 @@ use std::path::Path;
 
 pub(crate) use ask::{AskError, Asked, ask};
 pub(crate) use checks::describe as describe_schema;
+pub(crate) use comparer::{Comparer, TwoAnswers};
 pub(crate) use compiled::schema as compiled_schema;
 pub(crate) use error::{CasesError, EncodingProblem, GateError};
 pub(crate) use fill::fill_csv;

@@ -29,6 +29,8 @@ use tokio::time::{sleep, timeout};
 const EMBEDDINGS: &str = "evals.embeddings";
 /// How often a service is asked where another time may do.
 const TRIES: u32 = 3;
+/// Tokens that a model server adds around what it is sent, at most.
+const AROUND: u64 = 1_024;
 /// How long the first retry waits; each later one twice as long as the one before.
 const BACKOFF: Duration = Duration::from_millis(500);
 
@@ -99,23 +101,57 @@ impl Outside {
 
     /// What a check finds with what it asks; `None` for a check that asks nothing.
     pub(crate) async fn judge(&self, check: &Check, about: &About<'_>) -> Option<Found> {
+        self.judge_on(check, about, self.account.as_ref()).await
+    }
+
+    /// The same, booked on another account.
+    pub(crate) async fn judge_on(
+        &self,
+        check: &Check,
+        about: &About<'_>,
+        account: Option<&Account>,
+    ) -> Option<Found> {
         let need = need(check, about)?;
-        Some(match timeout(self.within, self.bring(need)).await {
+        Some(match timeout(self.within, self.bring(need, account)).await {
             Ok(Ok(brought)) => found(check, &brought),
             Ok(Err(why)) => Found::Unknown(why),
             Err(_) => Found::Unknown(format!("no verdict within {} ms", self.within.as_millis())),
         })
     }
 
-    async fn bring(&self, need: Need) -> Result<Brought, String> {
+    /// The most that a check may cost with all its tries, by today's prices; `None` where its model
+    /// has no price. A token is a byte at least.
+    pub(crate) fn most(&self, check: &Check, about: &About<'_>) -> Option<Money> {
+        let within_us = u64::try_from(self.within.as_micros()).unwrap_or(u64::MAX);
+        let (model, asked, tokens_out) = match need(check, about)? {
+            Need::Vectors(texts) => {
+                let bytes: Vec<usize> = vec![texts.iter().map(String::len).sum()];
+                (self.embedder.as_ref()?.model().to_owned(), bytes, 0)
+            }
+            Need::Judgements(questions) => {
+                let judge = self.judge.as_ref()?;
+                let bytes = questions.iter().map(|it| it.system.len() + it.user.len());
+                (judge.model().to_owned(), bytes.collect(), judge.max_tokens())
+            }
+            Need::Printed { .. } => return Some(Money::ZERO),
+        };
+        let one = |bytes: usize| {
+            let tokens_in = (bytes as u64).saturating_add(AROUND);
+            self.prices.most(&model, UnixMs(self.at), [tokens_in, tokens_out, within_us])
+        };
+        let once: Money = asked.into_iter().map(one).sum::<Option<Money>>()?;
+        Some(Money(once.0.saturating_mul(u64::from(TRIES))))
+    }
+
+    async fn bring(&self, need: Need, account: Option<&Account>) -> Result<Brought, String> {
         match need {
             Need::Vectors(texts) => {
                 let embedder = self.embedder.as_ref().ok_or_else(|| is_not_set(EMBEDDINGS))?;
-                self.vectors(embedder, &texts).await.map(Brought::Vectors)
+                self.vectors(embedder, &texts, account).await.map(Brought::Vectors)
             }
             Need::Judgements(questions) => {
                 let judge = self.judge.as_ref().ok_or_else(|| is_not_set("evals.judge"))?;
-                let account = self.account(Purpose::Judge);
+                let account = account.map(|account| account.of(Purpose::Judge));
                 let ask = |question| judge.ask(question, self.within, account.as_ref());
                 let asking = questions.iter().map(ask);
                 try_join_all(asking).await.map(Brought::Judgements)
@@ -131,10 +167,11 @@ impl Outside {
         &self,
         embedder: &Embedder,
         texts: &[String],
+        account: Option<&Account>,
     ) -> Result<Vec<Vec<f32>>, String> {
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let tokens_in = texts.iter().map(|text| estimate_tokens(text)).sum();
-        let account = self.account(Purpose::Embeddings);
+        let account = account.map(|account| account.of(Purpose::Embeddings));
         let mut wait = BACKOFF;
         for tried in 1.. {
             // Longer than the wait for it, which says in its own words that it was too long.

@@ -1,11 +1,13 @@
 //! The shadow that runs, as the data plane sees it: what requests are mirrored to, within which
 //! caps.
 
+use crate::gate::Comparer;
 use crate::spending::Spending;
 use crate::version_set::LiveSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tidegate_core::ids::VersionSetId;
+use tidegate_core::pairs::PairMetric;
 use tidegate_core::shadow::{Ledger, Missed, Shadow, ShadowPlan};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -23,7 +25,10 @@ pub(crate) struct Shadowing {
     pub(crate) candidate: Arc<LiveSet>,
     /// What it costs, until it is in the books.
     pub(crate) spending: Arc<Spending>,
+    /// What compares answers beside the answers themselves.
+    pub(crate) comparer: Option<Comparer>,
     ledger: Mutex<Ledger>,
+    compared: AtomicU64,
     requests: AtomicU64,
     places: Arc<Semaphore>,
     ended: Notify,
@@ -35,13 +40,15 @@ impl Shadowing {
         plan: ShadowPlan,
         candidate: Arc<LiveSet>,
         ledger: Ledger,
-        spending: Spending,
+        (spending, comparer): (Spending, Option<Comparer>),
     ) -> Shadowing {
         Shadowing {
             plan,
             candidate,
             spending: Arc::new(spending),
+            comparer,
             ledger: Mutex::new(ledger),
+            compared: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             places: Arc::new(Semaphore::new(MIRRORS_MAX)),
             ended: Notify::new(),
@@ -51,6 +58,12 @@ impl Shadowing {
     /// Its caps and its pairs.
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the next pair is compared by beside its answers.
+    pub(crate) fn draws(&self) -> Vec<PairMetric> {
+        let Some(comparer) = &self.comparer else { return Vec::new() };
+        comparer.draws(self.plan.created_at.0, self.compared.fetch_add(1, Ordering::Relaxed))
     }
 
     /// A place for the next request of a set, where it is drawn and a place is free.

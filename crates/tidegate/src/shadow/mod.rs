@@ -81,7 +81,14 @@ pub(crate) async fn over_records(shadowing: &Shadowing, by: &By<'_>) -> Result<R
             match requests.next()? {
                 Some((question, stable)) => {
                     let asker = &asker;
-                    asking.push(async move { asker.ask(&question, &stable).await });
+                    asking.push(async move {
+                        let pair = asker.ask(&question, &stable).await?;
+                        shadowing.ledger().pair(&pair.stable, &pair.candidate);
+                        if let Some(answers) = &pair.answers {
+                            asker.compare(answers).await;
+                        }
+                        Ok(())
+                    });
                 }
                 None => has_more = false,
             }
@@ -100,7 +107,7 @@ pub(crate) async fn over_records(shadowing: &Shadowing, by: &By<'_>) -> Result<R
         };
         let mut ledger = shadowing.ledger();
         match pair {
-            Ok((stable, candidate)) => ledger.pair(&stable, &candidate),
+            Ok(()) => {}
             Err(NoPair::GivenUp) => ledger.dropped(),
             Err(NoPair::Capped) => is_full = true,
         }

@@ -172,8 +172,16 @@ impl<'a> RecordedRequests<'a> {
             is_reported: !estimated,
             is_one_call: record.repair.is_none(),
             at: record.at,
+            said: said(record),
         }
     }
+}
+
+/// What the answer said, where that is kept as it was.
+fn said(record: &Record) -> Option<String> {
+    let text = record.output.as_deref()?;
+    let is_whole = text.chars().count() as u64 == record.response_length;
+    (is_whole && record.tool_calls.is_empty() && !has_mark(text)).then(|| text.to_owned())
 }
 
 /// What is compared of a recorded answer; the cost by the prices of now, as the candidate's is.

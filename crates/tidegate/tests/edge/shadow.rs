@@ -1,6 +1,7 @@
 //! A candidate that answers in the shadow: what it says is compared and reaches nobody, whatever it
 //! does; the caps hold.
 
+mod judged;
 mod recorded;
 
 use crate::client;

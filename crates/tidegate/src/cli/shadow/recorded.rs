@@ -8,6 +8,7 @@ use crate::clock::{Clock, span};
 use crate::config::{Loaded, load};
 use crate::control::{Command, ControlError, ShadowRequest, shadow_plan};
 use crate::error::{CliError, Result};
+use crate::gate::Comparer;
 use crate::lang;
 use crate::output;
 use crate::route::Shadowing;
@@ -139,7 +140,9 @@ fn begin(
     let plan = shadow_plan(&loaded.project, (&stable, &candidate), request, &packed, now)?;
     let shadow = Shadow { granted: plan.most, ..Shadow::begin(plan.clone(), &request.by) };
     let spending = Spending::new(loaded.project.all_prices().table);
-    let shadowing = Shadowing::new(plan, candidate, Ledger::begun(&shadow), spending);
+    let comparer = Comparer::new(loaded, &Clock::Real)?;
+    let ledger = Ledger::begun(&shadow);
+    let shadowing = Shadowing::new(plan, candidate, ledger, (spending, comparer));
     Ok((stable, shadowing))
 }
 

@@ -16,6 +16,7 @@ use crate::request::gateway::Gateway;
 use crate::route::Shadowing;
 use crate::upstream::Form;
 use crate::version_set::LiveSet;
+use ask::shown;
 pub(crate) use ask::{Asker, NoPair, Question, Stable};
 use std::pin::pin;
 use std::sync::Arc;
@@ -75,6 +76,7 @@ impl Mirror {
                 is_reported: !spent.estimated,
                 is_one_call: exchange.repair.is_none(),
                 at: exchange.arrival.at,
+                said: ending.facts.as_ref().filter(|_| shadow.comparer.is_some()).map(shown),
             },
             shadow,
             _place: place,
@@ -103,16 +105,28 @@ impl Mirror {
         };
         let pair = tokio::select! {
             biased;
-            () = crowded => Err(NoPair::GivenUp),
-            () = ended => Err(NoPair::GivenUp),
+            () = crowded.as_mut() => Err(NoPair::GivenUp),
+            () = ended.as_mut() => Err(NoPair::GivenUp),
             pair = pair => pair,
         };
-        let mut ledger = shadow.ledger();
-        match pair {
-            Ok((stable, candidate)) => ledger.pair(&stable, &candidate),
-            Err(NoPair::GivenUp) => ledger.dropped(),
+        let answers = match pair {
+            Ok(pair) => {
+                shadow.ledger().pair(&pair.stable, &pair.candidate);
+                pair.answers
+            }
+            Err(NoPair::GivenUp) => {
+                shadow.ledger().dropped();
+                None
+            }
             // The ledger has counted it.
-            Err(NoPair::Capped) => {}
+            Err(NoPair::Capped) => None,
+        };
+        let Some(answers) = answers else { return };
+        tokio::select! {
+            biased;
+            () = crowded => {}
+            () = ended => {}
+            () = asker.compare(&answers) => {}
         }
     }
 }

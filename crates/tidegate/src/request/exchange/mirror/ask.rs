@@ -3,13 +3,14 @@
 
 use crate::clock::Clock;
 use crate::config::Prices;
+use crate::gate::TwoAnswers;
 use crate::guard::{heard_in, said_in};
 use crate::request::bounds::{BACKOFF_FIRST, BACKOFF_MAX};
 use crate::request::exchange::said::{answer_length, is_refusal};
 use crate::request::exchange::screen::compared;
 use crate::request::exchange::taken::most_of_call;
 use crate::route::Shadowing;
-use crate::spending::{Account, input_tokens};
+use crate::spending::{Account, Spending, input_tokens};
 use crate::upstream::{
     Call, Deadlines, Elapsed, Endpoints, Form, Piece, Reply, UpstreamError, cost,
 };
@@ -90,6 +91,16 @@ pub(crate) struct Stable {
     pub(crate) is_one_call: bool,
     /// When it was asked.
     pub(crate) at: UnixMs,
+    /// What it said, with its tool calls; `None` where that is not known, or nobody compares it.
+    pub(crate) said: Option<String>,
+}
+
+/// The two answers to a request.
+pub(crate) struct Pair {
+    pub(crate) stable: Side,
+    pub(crate) candidate: Side,
+    /// Themselves, where they are compared beside what is counted of them.
+    pub(crate) answers: Option<TwoAnswers>,
 }
 
 /// Why there is no pair.
@@ -129,11 +140,7 @@ impl Asker<'_> {
     ///
     /// # Errors
     /// There is none.
-    pub(crate) async fn ask(
-        &self,
-        question: &Question,
-        stable: &Stable,
-    ) -> Result<(Side, Side), NoPair> {
+    pub(crate) async fn ask(&self, question: &Question, stable: &Stable) -> Result<Pair, NoPair> {
         let set = &self.shadow.candidate;
         // It was read before.
         let asked = parse_json_object(&question.text).unwrap_or_default();
@@ -151,25 +158,77 @@ impl Asker<'_> {
     }
 }
 
+impl Asker<'_> {
+    /// Compares the answers of a pair that is counted. What it may cost is held before; where there
+    /// is no room for it, or no verdict comes, nothing is counted.
+    pub(crate) async fn compare(&self, answers: &TwoAnswers) {
+        let (shadow, now) = (self.shadow, self.clock.now());
+        let Some(comparer) = &shadow.comparer else { return };
+        for metric in shadow.draws() {
+            let Some(most) = comparer.most(metric, answers) else { continue };
+            let Some(held) = shadow.ledger().take_beside(most) else { continue };
+            let holding = Holding { shadow, held: Some(held) };
+            let till = Till::new(shadow, self.prices);
+            let account = Account::new(&till.spending, &shadow.candidate.set.id, now);
+            let difference = comparer.compare(metric, answers, &account).await;
+            holding.settle(Some(till.close()));
+            if let Some(difference) = difference {
+                shadow.ledger().compared(metric, difference);
+            }
+        }
+    }
+}
+
+/// What the calls of one comparison cost; it is in the shadow's books however that ends.
+struct Till<'a> {
+    shadow: &'a Shadowing,
+    spending: Arc<Spending>,
+}
+
+impl<'a> Till<'a> {
+    fn new(shadow: &'a Shadowing, prices: &Prices) -> Till<'a> {
+        Till { shadow, spending: Arc::new(Spending::new(prices.table.clone())) }
+    }
+
+    /// What it cost, as far as it is known.
+    fn close(self) -> Money {
+        self.spending.total()
+    }
+}
+
+impl Drop for Till<'_> {
+    fn drop(&mut self) {
+        self.shadow.spending.put_back(self.spending.take());
+    }
+}
+
+/// An answer as a judge sees it: its text, and a line for each tool call.
+pub(crate) fn shown(facts: &AnswerFacts) -> String {
+    let mut text = facts.text().to_owned();
+    for call in facts.tool_calls() {
+        text.push_str(&format!("\n[calls the tool {} with {}]", call.name, call.arguments));
+    }
+    text
+}
+
 impl Asking<'_> {
-    async fn pair(
-        &self,
-        asked: &Map<String, Value>,
-        holding: Holding<'_>,
-    ) -> Result<(Side, Side), NoPair> {
+    async fn pair(&self, asked: &Map<String, Value>, holding: Holding<'_>) -> Result<Pair, NoPair> {
         let mut stable = self.stable.side.clone();
-        let failed = Side { failed: true, ..Side::default() };
+        let failed = |stable| {
+            let candidate = Side { failed: true, ..Side::default() };
+            Ok(Pair { stable, candidate, answers: None })
+        };
         // Its set may want no answer without a search.
         let Some(found) = self.search().await else {
             holding.settle(Some(Money::ZERO));
-            return Ok((stable, failed));
+            return failed(stable);
         };
         let answered = match self.answer(&found).await {
             Ok(answered) => answered,
             Err(Failure::ServerStopping | Failure::Internal) => return Err(NoPair::GivenUp),
             Err(failure) => {
                 holding.settle((!failure.may_cost()).then_some(Money::ZERO));
-                return Ok((stable, failed));
+                return failed(stable);
             }
         };
         let Answered { facts, elapsed, cost } = answered;
@@ -177,7 +236,26 @@ impl Asking<'_> {
         holding.settle(cost);
         let mut side = self.side(&facts, &elapsed);
         self.compare_tokens(&mut stable, &mut side, (&facts, asked, &found), cost);
-        Ok((stable, side))
+        let answers = self.answers(&stable, &facts, asked, found);
+        Ok(Pair { stable, candidate: side, answers })
+    }
+
+    /// The answers, where both are there and somebody may compare them.
+    fn answers(
+        &self,
+        stable: &Side,
+        facts: &AnswerFacts,
+        asked: &Map<String, Value>,
+        found: Retrieved,
+    ) -> Option<TwoAnswers> {
+        self.by.shadow.comparer.as_ref().filter(|_| !stable.failed)?;
+        let messages = asked.get("messages").and_then(Value::as_array);
+        Some(TwoAnswers {
+            messages: messages.cloned().unwrap_or_default(),
+            stable: self.stable.said.clone()?,
+            candidate: shown(facts),
+            retrieved: found.text,
+        })
     }
 
     /// What the candidate's index has for the request; what stable's had, where both are the same.
