@@ -87,10 +87,10 @@ fn begin(out: &mut String, words: &Words, report: &EvalReport) -> Result<(), Row
         }
         out.push_str("</ul>\n");
     }
-    let _ = write!(
+    let _ = writeln!(
         out,
         "<p class=\"sub\">{} <code>{}</code> · {} <code>{version_set}</code> · {} <code>{}</code> \
-         · {}</p>\n",
+         · {}</p>",
         words.model,
         esc(model),
         words.version_set,
