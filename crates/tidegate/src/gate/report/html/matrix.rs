@@ -106,7 +106,8 @@ impl<'a> Matrix<'a> {
             out,
             "<form id=\"filters\" hidden>\n\
              <label>{text} <input id=\"text\" type=\"search\"></label>\n\
-             <label>{status} <select id=\"status\"><option value=\"\">{all}</option>{statuses}</select>\
+             <label>{status} <select id=\"status\"><option value=\"\">{all}</option>\
+             {statuses}</select>\
              </label>\n<label>{class} <select id=\"risk\"><option value=\"\">{all}</option>{risks}\
              </select></label>\n"
         );
@@ -114,7 +115,8 @@ impl<'a> Matrix<'a> {
             let slices = options(&mut self.slices.iter().cloned());
             let _ = writeln!(
                 out,
-                "<label>{slice} <select id=\"slice\"><option value=\"\">{all}</option>{slices}</select>\
+                "<label>{slice} <select id=\"slice\"><option value=\"\">{all}</option>\
+                 {slices}</select>\
                  </label>"
             );
         }
