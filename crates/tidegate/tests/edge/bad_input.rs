@@ -171,13 +171,15 @@ fn eval_cases() {
     );
     check_eval(
         |p| {
+            // With the case that the prompt brings, four are left.
             let text = p.read("evals/eval_cases.csv");
-            let four: Vec<&str> = text.lines().take(5).collect();
-            p.write("evals/eval_cases.csv", four.join("\n"));
+            let three: Vec<&str> = text.lines().take(4).collect();
+            p.write("evals/eval_cases.csv", three.join("\n"));
+            std::fs::remove_file(p.root.join("evals/dataset.jsonl")).unwrap();
         },
         &["eval"],
-        &["evals/eval_cases.csv", "4", "5"],
-        &["one row for each risk"],
+        &["the eval set needs at least 5 cases and has 4"],
+        &["evals/eval_cases.csv, one for each risk"],
     );
     check_eval(
         |p| std::fs::remove_file(p.root.join("evals/eval_cases.csv")).unwrap(),
