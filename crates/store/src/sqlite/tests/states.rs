@@ -114,7 +114,8 @@ fn books_without_a_purpose_are_those_of_users() {
     raw(&root)
         .execute_batch(&format!(
             "CREATE TABLE before AS SELECT {columns} FROM costs; DROP TABLE costs;
-             ALTER TABLE before RENAME TO costs; PRAGMA user_version = 6;
+             ALTER TABLE before RENAME TO costs; DROP TABLE eval_results;
+             PRAGMA user_version = 6;
              INSERT INTO costs VALUES (9, 'acme', 'web', '{set}', 'candidate', 'm1', 'flex',
                 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)"
         ))
