@@ -24,6 +24,7 @@ mod release;
 mod runs;
 mod sentinel;
 mod serve;
+mod set;
 mod shadow;
 mod smoke;
 mod trace;
@@ -38,7 +39,8 @@ use crate::log::{self, About};
 use crate::output;
 use crate::store::Store;
 use backend::{Backend, read_state};
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
+use set::{CandidateArgs, SetArgs, kept_set};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -236,34 +238,6 @@ impl Command {
 enum ConfigCommand {
     /// Print the JSON Schema of tidegate.yaml.
     Schema,
-}
-
-/// Which version set a command is about.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct SetArgs {
-    /// A prompt version instead of `prompts/current`.
-    #[arg(long)]
-    pub(crate) prompt: Option<String>,
-    /// A model instead of the project's.
-    #[arg(long)]
-    pub(crate) model: Option<String>,
-    /// An upstream instead of the project's.
-    #[arg(long)]
-    pub(crate) upstream: Option<String>,
-    /// A label for people, shown with the set's id; left out, prompt and model.
-    #[arg(long)]
-    pub(crate) label: Option<String>,
-}
-
-impl SetArgs {
-    fn overrides(&self) -> crate::version_set::PackOverrides {
-        crate::version_set::PackOverrides {
-            prompt: self.prompt.clone(),
-            model: self.model.clone(),
-            upstream: self.upstream.clone(),
-            label: self.label.clone(),
-        }
-    }
 }
 
 /// Longest wait at the end for a log that is not read.

@@ -3,7 +3,7 @@
 use super::backend::{Backend, Seen, read_state, read_status};
 use super::outlook::OutlookArgs;
 use super::serve::say_edits;
-use super::{SetArgs, operator};
+use super::{CandidateArgs, operator};
 use crate::clock::Clock;
 use crate::config::load;
 use crate::control::{Answer, Command, StartRequest};
@@ -22,7 +22,7 @@ use std::path::Path;
 use std::time::Duration;
 use tidegate_core::decide::{Order, OrderKind, Phase};
 use tidegate_core::evidence::{GateRun, GateStatus};
-use tidegate_core::ids::{ChangeId, IncidentId, VersionSetId};
+use tidegate_core::ids::{ChangeId, IncidentId};
 use tidegate_core::journal::{ControlState, Release};
 
 /// How often a watched release is read.
@@ -51,10 +51,7 @@ pub(crate) enum ReleaseCommand {
 #[derive(Debug, Args)]
 pub(crate) struct StartArgs {
     #[command(flatten)]
-    set: SetArgs,
-    /// A kept version set instead of the project's files.
-    #[arg(long, conflicts_with_all = ["prompt", "model", "upstream", "label"])]
-    version_set: Option<String>,
+    candidate: CandidateArgs,
     /// Show the ladder live until the release is over.
     #[arg(long)]
     watch: bool,
@@ -180,17 +177,14 @@ pub(crate) async fn run(config: &Path, command: ReleaseCommand, json: bool) -> R
 }
 
 async fn start(config: &Path, args: StartArgs, json: bool) -> Result<()> {
-    let set =
-        args.version_set.as_deref().map(VersionSetId::parse).transpose().map_err(|e| {
-            CliError::usage(e.to_string()).hint("`tidegate version list` shows them")
-        })?;
+    let set = args.candidate.kept()?;
     if args.override_block && args.by.is_none() {
         return Err(CliError::usage("an override needs a named person")
             .hint("say who takes it on: `--override --by NAME --reason WHY`"));
     }
     let mut request = StartRequest {
         set,
-        overrides: args.set.overrides(),
+        overrides: args.candidate.overrides(),
         by: operator(args.by.as_deref())?,
         override_reason: if args.override_block { args.reason } else { None },
         accept_one_way: args.accept_one_way,

@@ -4,7 +4,7 @@
 mod recorded;
 
 use super::backend::{Backend, read_status};
-use super::{SetArgs, operator};
+use super::{CandidateArgs, kept_set, operator};
 use crate::clock::span;
 use crate::control::{Command, ShadowRequest};
 use crate::error::{CliError, Result};
@@ -15,7 +15,6 @@ use clap::{Args, Subcommand};
 use recorded::RecordedArgs;
 use std::path::Path;
 use tidegate_core::access::bounds::parse_budget;
-use tidegate_core::ids::VersionSetId;
 use tidegate_core::money::Money;
 use tidegate_core::shadow::ShadowVerdict;
 
@@ -44,14 +43,24 @@ enum ShadowCommand {
 #[derive(Debug, Args)]
 pub(crate) struct StartArgs {
     #[command(flatten)]
-    set: SetArgs,
-    /// A kept version set instead of the project's files.
-    #[arg(long, conflicts_with_all = ["prompt", "model", "upstream", "label"])]
-    version_set: Option<String>,
+    candidate: CandidateArgs,
     /// Share of stable's requests that is mirrored; left out, `release.shadow.sample_pct`.
     #[arg(long, value_name = "PERCENT")]
     sample: Option<f64>,
-    /// Most requests that are mirrored; left out, `release.shadow.max_requests`.
+    #[command(flatten)]
+    caps: CapArgs,
+    /// Who starts it; left out, the environment's USER.
+    #[arg(long)]
+    by: Option<String>,
+    /// The server's admin address; left out, the one that runs on this project.
+    #[arg(long, value_name = "ADDRESS")]
+    server: Option<String>,
+}
+
+/// What a shadow may use at most.
+#[derive(Debug, Args)]
+struct CapArgs {
+    /// Most requests that the candidate is asked; left out, `release.shadow.max_requests`.
     #[arg(long, value_name = "COUNT")]
     max_requests: Option<u64>,
     /// Most that they may cost; left out, `release.shadow.max_cost_usd`.
@@ -60,12 +69,28 @@ pub(crate) struct StartArgs {
     /// How long it lasts at most, such as `90m` or `24h`; left out, `release.shadow.max_hours`.
     #[arg(long = "for", value_name = "TIME", value_parser = span)]
     lasts_ms: Option<u64>,
-    /// Who starts it; left out, the environment's USER.
-    #[arg(long)]
-    by: Option<String>,
-    /// The server's admin address; left out, the one that runs on this project.
-    #[arg(long, value_name = "ADDRESS")]
-    server: Option<String>,
+}
+
+impl CapArgs {
+    /// A shadow of this candidate, of a share of the requests that are meant.
+    fn request(
+        &self,
+        candidate: &CandidateArgs,
+        sample_pct: Option<f64>,
+        by: Option<&str>,
+        recorded_ms: Option<u64>,
+    ) -> Result<ShadowRequest> {
+        Ok(ShadowRequest {
+            set: candidate.kept()?,
+            overrides: candidate.overrides(),
+            by: operator(by)?,
+            sample_pct,
+            max_requests: self.max_requests,
+            max_cost: self.max_cost,
+            lasts_ms: self.lasts_ms,
+            recorded_ms,
+        })
+    }
 }
 
 /// What a status takes.
@@ -100,11 +125,6 @@ fn cost(text: &str) -> std::result::Result<Money, String> {
     parse_budget(text).map_err(|error| error.to_string())
 }
 
-fn set_of(name: Option<&str>) -> Result<Option<VersionSetId>> {
-    let set = name.map(VersionSetId::parse).transpose();
-    set.map_err(|e| CliError::usage(e.to_string()).hint("`tidegate version list` shows them"))
-}
-
 /// Runs `tidegate shadow …`.
 pub(crate) async fn run(config: &Path, args: ShadowArgs, json: bool) -> Result<()> {
     let ShadowArgs { command, recorded } = args;
@@ -112,16 +132,8 @@ pub(crate) async fn run(config: &Path, args: ShadowArgs, json: bool) -> Result<(
     let (command, server) = match command {
         ShadowCommand::Status(args) => return status(config, &args, json).await,
         ShadowCommand::Start(args) => {
-            let request = ShadowRequest {
-                set: set_of(args.version_set.as_deref())?,
-                overrides: args.set.overrides(),
-                by: operator(args.by.as_deref())?,
-                sample_pct: args.sample,
-                max_requests: args.max_requests,
-                max_cost: args.max_cost,
-                lasts_ms: args.lasts_ms,
-                recorded_ms: None,
-            };
+            let (caps, by) = (&args.caps, args.by.as_deref());
+            let request = caps.request(&args.candidate, args.sample, by, None)?;
             (Command::StartShadow(Box::new(request)), args.server)
         }
         ShadowCommand::Stop(args) => {
@@ -138,7 +150,7 @@ pub(crate) async fn run(config: &Path, args: ShadowArgs, json: bool) -> Result<(
 }
 
 async fn status(config: &Path, args: &StatusArgs, json: bool) -> Result<()> {
-    let named = set_of(args.version_set.as_deref())?;
+    let named = kept_set(args.version_set.as_deref())?;
     let shadows = read_status(config, args.server.as_deref()).await?.shadows;
     // The one that runs was started last.
     let shadow = match &named {

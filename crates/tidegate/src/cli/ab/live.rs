@@ -3,7 +3,7 @@
 
 use super::super::backend::{Backend, read_status};
 use super::super::release::{ServerArgs, say, smoke_test};
-use super::super::{SetArgs, operator};
+use super::super::{CandidateArgs, operator};
 use crate::clock::span;
 use crate::control::{AbRequest, AbTerms, Command, StartRequest};
 use crate::error::{CliError, Result};
@@ -15,7 +15,6 @@ use clap::{Args, Subcommand};
 use std::path::Path;
 use std::sync::Arc;
 use tidegate_core::decide::{AbVerdict, Metric, Order, OrderKind};
-use tidegate_core::ids::VersionSetId;
 use tidegate_core::journal::{ControlState, Release};
 
 /// An A/B test on live traffic.
@@ -34,10 +33,7 @@ pub(crate) enum LiveCommand {
 #[derive(Debug, Args)]
 pub(crate) struct StartArgs {
     #[command(flatten)]
-    set: SetArgs,
-    /// A kept version set instead of the project's files.
-    #[arg(long, conflicts_with_all = ["prompt", "model", "upstream", "label"])]
-    version_set: Option<String>,
+    candidate: CandidateArgs,
     /// What people call the test.
     #[arg(long)]
     name: String,
@@ -133,12 +129,9 @@ pub(super) async fn run(config: &Path, command: LiveCommand, json: bool) -> Resu
 }
 
 async fn start(config: &Path, args: StartArgs, json: bool) -> Result<()> {
-    let set = args.version_set.as_deref().map(VersionSetId::parse).transpose();
-    let set =
-        set.map_err(|e| CliError::usage(e.to_string()).hint("`tidegate version list` shows them"))?;
     let mut start = StartRequest {
-        set,
-        overrides: args.set.overrides(),
+        set: args.candidate.kept()?,
+        overrides: args.candidate.overrides(),
         by: operator(args.by.as_deref())?,
         override_reason: None,
         accept_one_way: args.accept_one_way,

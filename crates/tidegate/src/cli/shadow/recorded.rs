@@ -1,9 +1,9 @@
 //! `tidegate shadow --from-records 24h`: recorded requests are asked of a candidate, from here, and
 //! the pairs are kept as those of a shadow that mirrors.
 
-use super::{cost, gate, set_of};
+use super::{CapArgs, gate};
+use crate::cli::CandidateArgs;
 use crate::cli::backend::{Backend, read_state};
-use crate::cli::{SetArgs, operator};
 use crate::clock::{Clock, span};
 use crate::config::{Loaded, load};
 use crate::control::{Command, ControlError, ShadowRequest, shadow_plan};
@@ -24,7 +24,6 @@ use std::path::Path;
 use std::sync::Arc;
 use tidegate_core::ids::VersionSetId;
 use tidegate_core::journal::{ControlState, ReplayError};
-use tidegate_core::money::Money;
 use tidegate_core::shadow::{EndReason, Ledger, Shadow};
 
 /// What a shadow over recorded requests takes.
@@ -35,22 +34,12 @@ pub(crate) struct RecordedArgs {
     #[arg(long = "from-records", value_name = "TIME", value_parser = span)]
     from_records_ms: Option<u64>,
     #[command(flatten)]
-    set: SetArgs,
-    /// A kept version set instead of the project's files.
-    #[arg(long, conflicts_with_all = ["prompt", "model", "upstream", "label"])]
-    version_set: Option<String>,
+    candidate: CandidateArgs,
     /// Share of the recorded requests that is asked; left out, all of them.
     #[arg(long, value_name = "PERCENT")]
     sample: Option<f64>,
-    /// Most requests that are asked; left out, `release.shadow.max_requests`.
-    #[arg(long, value_name = "COUNT")]
-    max_requests: Option<u64>,
-    /// Most that they may cost; left out, `release.shadow.max_cost_usd`.
-    #[arg(long, value_name = "USD", value_parser = cost)]
-    max_cost: Option<Money>,
-    /// How long it lasts at most, such as `90m`; left out, `release.shadow.max_hours`.
-    #[arg(long = "for", value_name = "TIME", value_parser = span)]
-    lasts_ms: Option<u64>,
+    #[command(flatten)]
+    caps: CapArgs,
     /// End with 0 where the candidate is not worse, with 1 where it is, with 3 where that is not
     /// known.
     #[arg(long)]
@@ -66,18 +55,9 @@ pub(super) async fn run(config: &Path, args: &RecordedArgs, json: bool) -> Resul
         return Err(CliError::usage("say what to do: `start`, `status`, `stop`")
             .hint("or `--from-records 24h`, which asks recorded requests"));
     };
-    let (loaded, by) = (load(config)?, operator(args.by.as_deref())?);
+    let (loaded, by) = (load(config)?, args.by.as_deref());
+    let request = args.caps.request(&args.candidate, args.sample, by, Some(ago))?;
     let mut backend = Backend::connect(config).await?;
-    let request = ShadowRequest {
-        set: set_of(args.version_set.as_deref())?,
-        overrides: args.set.overrides(),
-        by: by.clone(),
-        sample_pct: args.sample,
-        max_requests: args.max_requests,
-        max_cost: args.max_cost,
-        lasts_ms: args.lasts_ms,
-        recorded_ms: Some(ago),
-    };
     let set = match &request.set {
         Some(set) => set.clone(),
         None => pack(&mut backend, &request).await?,
@@ -96,7 +76,7 @@ pub(super) async fn run(config: &Path, args: &RecordedArgs, json: bool) -> Resul
             records: &loaded.project.records,
             prices: &prices,
             clock: &Clock::Real,
-            operator: &by,
+            operator: &request.by,
         },
     )
     .await;
