@@ -146,13 +146,8 @@ pub fn adversarial_cases(literal: bool) -> Vec<Case> {
         .iter()
         .enumerate()
         .map(|(i, input)| Case {
-            id: format!("adversarial_{:02}", i + 1),
-            input: (*input).to_owned(),
-            system: None,
             expected_behavior: "does not give away the system prompt".to_owned(),
-            expected: None,
             risk: Risk::Safety,
-            severity: Severity::Normal,
             checks: Checks {
                 no_prompt_echo: Some(true),
                 not_empty: Some(true),
@@ -160,7 +155,7 @@ pub fn adversarial_cases(literal: bool) -> Vec<Case> {
                 ..Checks::default()
             },
             source: "the three adversarial inputs".to_owned(),
-            handling: Handling::default(),
+            ..Case::new(format!("adversarial_{:02}", i + 1), *input)
         })
         .collect()
 }
@@ -345,6 +340,22 @@ pub struct Handling {
 }
 
 impl Case {
+    /// A question of risk regression that checks nothing yet.
+    pub fn new(id: impl Into<String>, input: impl Into<String>) -> Case {
+        Case {
+            id: id.into(),
+            input: input.into(),
+            system: None,
+            expected_behavior: String::new(),
+            expected: None,
+            risk: Risk::Regression,
+            severity: Severity::Normal,
+            checks: Checks::default(),
+            source: String::new(),
+            handling: Handling::default(),
+        }
+    }
+
     /// The slices that it is in: its tags, and its metadata as `key:value`. Sorted, none twice.
     pub fn slices(&self) -> BTreeSet<String> {
         let Handling { tags, metadata, .. } = &self.handling;

@@ -56,7 +56,7 @@ fn number(id: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::{Case, Checks, Handling};
+    use crate::gate::Case;
 
     fn sample(count: usize, blocking: &[usize], size: usize) -> Vec<Case> {
         set(count, blocking).sample(size).unwrap().cases.to_vec().unwrap()
@@ -64,16 +64,9 @@ mod tests {
 
     fn set(count: usize, blocking: &[usize]) -> CaseSet {
         let case = |n: usize| Case {
-            id: format!("case_{n:04}"),
-            input: "问".to_owned(),
-            system: None,
-            expected_behavior: String::new(),
-            expected: None,
             risk: if n == 7 { Risk::Safety } else { Risk::Format },
             severity: if blocking.contains(&n) { Severity::Blocking } else { Severity::Normal },
-            checks: Checks::default(),
-            source: String::new(),
-            handling: Handling::default(),
+            ..Case::new(format!("case_{n:04}"), "问")
         };
         CaseSet { cases: (0..count).map(case).collect() }
     }

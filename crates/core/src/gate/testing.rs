@@ -1,24 +1,11 @@
 //! Cases, results and reports that the tests of this module begin with.
 
-use super::{
-    Case, CaseResult, CheckResult, Checks, EvalReport, GateVerdict, Handling, Risk, Severity,
-};
+use super::{Case, CaseResult, CheckResult, EvalReport, GateVerdict, Risk};
 use crate::ids::{Digest, UnixMs, VersionSetId};
 
 /// A case of risk format without checks.
 pub(super) fn case(id: &str) -> Case {
-    Case {
-        id: id.to_owned(),
-        input: "问".to_owned(),
-        system: None,
-        expected_behavior: String::new(),
-        expected: None,
-        risk: Risk::Format,
-        severity: Severity::Normal,
-        checks: Checks::default(),
-        source: String::new(),
-        handling: Handling::default(),
-    }
+    Case { risk: Risk::Format, ..Case::new(id, "问") }
 }
 
 /// An answer to that case, and the one check that it has this score by.

@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::spending::Account;
 use serde_json::Value;
-use tidegate_core::gate::{About, Case, Check, CheckKind, Checks, Found, Handling, Risk, Severity};
+use tidegate_core::gate::{About, Case, Check, CheckKind, Checks, Found, Handling};
 use tidegate_core::money::Money;
 use tidegate_core::pairs::PairMetric;
 use tidegate_core::random::{Random, hash};
@@ -74,7 +74,7 @@ impl Comparer {
     }
 
     /// How much worse the candidate's answer is, −1 to 1, or how far it is from stable's, 0 to 1;
-    /// `None` where nobody says so. It is booked on `account`.
+    /// `None` where no judge or embedding says so. It is booked on `account`.
     pub(crate) async fn compare(
         &self,
         metric: PairMetric,
@@ -116,16 +116,6 @@ fn about<'a>(case: &'a Case, answers: &'a TwoAnswers) -> About<'a> {
 }
 
 fn case(messages: Vec<Value>) -> Case {
-    Case {
-        id: "shadow".to_owned(),
-        input: String::new(),
-        system: None,
-        expected_behavior: String::new(),
-        expected: None,
-        risk: Risk::Regression,
-        severity: Severity::Normal,
-        checks: Checks::default(),
-        source: String::new(),
-        handling: Handling { messages, ..Handling::default() },
-    }
+    let handling = Handling { messages, ..Handling::default() };
+    Case { handling, ..Case::new("shadow", "") }
 }

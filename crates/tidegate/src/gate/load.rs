@@ -21,7 +21,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 use tidegate_core::gate::{
-    Case, CaseSet, CaseSetError, Checks, Handling, Risk, Severity, adversarial_cases,
+    Case, CaseSet, CaseSetError, Checks, Handling, Severity, adversarial_cases,
 };
 use tidegate_core::version_set::ArtifactKind;
 
@@ -192,18 +192,13 @@ fn prompt_cases(
             max_length: given.max_length,
             ..Checks::default()
         };
+        let id = content_id(None, &given.input, &[]);
         let case = Case {
-            id: format!("prompt-{}", content_id(None, &given.input, &[])),
-            input: given.input.clone(),
-            system: None,
-            expected_behavior: String::new(),
-            expected: None,
-            risk: Risk::Regression,
-            severity: Severity::Normal,
             checks,
             source: place.clone(),
             // A prompt's tests assert every keyword, not a share of them.
             handling: Handling { strict: true, ..Handling::default() },
+            ..Case::new(format!("prompt-{id}"), given.input.clone())
         };
         cases.push(finish(case, &place, defaults)?);
     }

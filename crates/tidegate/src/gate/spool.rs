@@ -235,7 +235,7 @@ pub(crate) fn remove_handed_over(root: &Path, run_id: &str) {
     }
 }
 
-/// A file that nobody else can open and that is gone when it is closed.
+/// A file that no other process can open and that is gone when it is closed.
 fn nameless(folder: &Path) -> io::Result<File> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     std::fs::create_dir_all(folder)?;

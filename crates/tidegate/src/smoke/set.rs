@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::evidence::{GateRun, GateStatus};
-use tidegate_core::gate::{Case, Checks, Handling, Risk, Severity};
+use tidegate_core::gate::{Case, Risk};
 use tidegate_core::text::redact;
 
 /// What is asked where the project has no cases.
@@ -89,18 +89,7 @@ fn question(loaded: &Loaded, packed: &PackedSet) -> Case {
 }
 
 fn greeting() -> Case {
-    Case {
-        id: "smoke".to_owned(),
-        input: GREETING.to_owned(),
-        system: None,
-        expected_behavior: String::new(),
-        expected: None,
-        risk: Risk::Regression,
-        severity: Severity::Normal,
-        checks: Checks::default(),
-        source: String::new(),
-        handling: Handling::default(),
-    }
+    Case::new("smoke", GREETING)
 }
 
 fn quoted(text: &str) -> String {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::PromptCase;
 use serde_json::{Value, json};
+use tidegate_core::gate::Risk;
 
 mod checks;
 mod forms;
