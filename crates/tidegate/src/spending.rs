@@ -158,7 +158,7 @@ impl Account {
 /// A call whose end is not known yet. Dropped before, it may have to be paid for, and is booked as
 /// of unknown usage.
 #[derive(Debug)]
-#[must_use = "a call that is let go is booked as one whose answer nobody waited for"]
+#[must_use = "a call that is let go is booked as one whose answer was not waited for"]
 pub(crate) struct OpenCall<'a> {
     account: &'a Account,
     model: String,
@@ -192,7 +192,7 @@ impl OpenCall<'_> {
         self.account.book(&self.model, (usage, micros(took)), basis)
     }
 
-    /// No answer came: it costs nothing, or nobody knows what.
+    /// No answer came: it costs nothing, or its cost is not known.
     pub(crate) fn failed(mut self, failure: Failure) {
         if !failure.may_cost() {
             self.begun = None;

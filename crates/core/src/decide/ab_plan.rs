@@ -139,7 +139,7 @@ impl AbPlan {
     /// The candidate's share at a split of so many percent.
     ///
     /// # Errors
-    /// [`AbPlanError::Split`] where an arm would have nobody.
+    /// [`AbPlanError::Split`] where an arm would have no user.
     pub fn split(pct: f64) -> Result<Weight, AbPlanError> {
         let weight = Weight::from_pct(pct);
         let weight = weight.filter(|weight| *weight > Weight::ZERO && *weight < Weight::FULL);

@@ -48,7 +48,7 @@ pub enum Purpose {
     /// A request of a user.
     #[default]
     Serve,
-    /// A request of a user once more, or a recorded one, of a candidate whose answer nobody gets.
+    /// A request of a user once more, or a recorded one, of a candidate whose answer no user gets.
     Shadow,
     /// A judge model.
     Judge,

@@ -1,4 +1,4 @@
-//! An A/B test on live traffic: split by user, looked at as it comes, promoted by nobody, and over
+//! An A/B test on live traffic: split by user, looked at as it comes, never promoted, and over
 //! by order, when its time is over, or when a red line is crossed.
 
 use crate::client;
@@ -54,7 +54,7 @@ fn candidates(arms: &BTreeMap<usize, String>) -> usize {
 }
 
 #[test]
-fn users_stay_on_their_arm_the_better_one_is_found_and_nobody_promotes_it() {
+fn users_stay_on_their_arm_the_better_one_is_found_and_is_not_promoted() {
     let (_upstream, project) = project("a long and useful answer", "");
     let server = project.serve();
     let more = ["--arms", "control,warm", "--split", "40", "--for", "2h", "--by", "mei"];

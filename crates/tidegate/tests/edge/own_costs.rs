@@ -111,9 +111,9 @@ fn what_no_answer_came_of_is_booked_as_not_known() {
     // The judge answers with nonsense, which costs what it costs, and embeddings do not come.
     let judge = Upstream::answering("I would rather not say");
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = Upstream::answering("");
-    let project = project(&upstream, &judge, &nobody, &asking_both());
-    let (there, here) = (nobody.address.to_string(), silent.local_addr().unwrap().to_string());
+    let unasked = Upstream::answering("");
+    let project = project(&upstream, &judge, &unasked, &asking_both());
+    let (there, here) = (unasked.address.to_string(), silent.local_addr().unwrap().to_string());
     project.edit("tidegate.yaml", &there, &here);
     project.run(&["eval"]).exits(3);
     let rows = rows(&project);
@@ -123,7 +123,7 @@ fn what_no_answer_came_of_is_booked_as_not_known() {
     assert_eq!(rows[2], row("judge", [1, 0, 0, 1], "0.00"));
     // A model server that answers 500 sends no bill.
     let down = Upstream::saying("500 Internal Server Error", "application/json", "{}");
-    let project = self::project(&down, &judge, &nobody, &json!({"case_id": "c", "input": "问"}));
+    let project = self::project(&down, &judge, &unasked, &json!({"case_id": "c", "input": "问"}));
     project.run(&["eval"]).exits(3);
     assert_eq!(self::rows(&project), []);
 }
@@ -159,14 +159,14 @@ fn the_fixed_cases_and_prompt_tests_are_booked() {
 fn an_interrupted_eval_is_booked() {
     let judge = judge();
     let embedder = embedder("");
-    let (mut asked, nobody_calls) = (0, TcpListener::bind("127.0.0.1:0").unwrap());
+    let (mut asked, no_call_comes) = (0, TcpListener::bind("127.0.0.1:0").unwrap());
     let (say, said) = std::sync::mpsc::channel();
     let upstream = Upstream::by_rule_mut(move |_| {
         asked += 1;
         // The second question waits for ever.
         if asked == 2 {
             say.send(()).unwrap();
-            let _ = nobody_calls.accept();
+            let _ = no_call_comes.accept();
         }
         ("200 OK", completion("好的"))
     });

@@ -130,7 +130,7 @@ fn equal_arms_are_told_apart_at_the_level_at_most_however_often_one_looks() {
     }
 }
 
-/// The same with all of alpha on one metric: found sometimes, so that it can fail, on both sides.
+/// The same with all of alpha on one metric, on both sides: some are found, so the bound is tested.
 #[test]
 fn one_metric_of_equal_arms_keeps_the_level_and_can_fail() {
     for metric in [Metric::DislikeRate, Metric::TokensPerRequest] {

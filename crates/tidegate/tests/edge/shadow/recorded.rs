@@ -211,7 +211,7 @@ fn a_candidate_that_hangs_is_worse_and_ctrl_c_keeps_the_pairs() {
     assert_eq!(line(&worse["shadow"], "failed")["verdict"], "over", "{worse}");
 }
 
-/// A red line in what nobody gets is proof all the same, also of a recorded request.
+/// A red line in an answer that goes to no user is proof all the same, also of a recorded request.
 #[test]
 fn a_recorded_request_may_show_a_red_line() {
     let stable = Upstream::answering("good");

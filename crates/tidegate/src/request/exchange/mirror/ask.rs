@@ -91,7 +91,7 @@ pub(crate) struct Stable {
     pub(crate) is_one_call: bool,
     /// When it was asked.
     pub(crate) at: UnixMs,
-    /// What it said, with its tool calls; `None` where that is not known, or nobody compares it.
+    /// What it said, with its tool calls; `None` where that is not known, or nothing compares it.
     pub(crate) said: Option<String>,
 }
 
